@@ -1,0 +1,59 @@
+"""What the remote changed, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from .model import AssetPath, AssetState, NonAsset, Revision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteAsset:
+    """An asset as the remote has it: its state, and what the merge must know of its content."""
+
+    state: AssetState
+    size: int = 0
+    """Bytes."""
+    embedded_id: str | None = None
+
+    @property
+    def path(self) -> AssetPath:
+        """Its path in the project's scope."""
+        return self.state.path
+
+
+RemoteEntry: TypeAlias = RemoteAsset | NonAsset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One path before and after, on the remote's side; None where there is nothing."""
+
+    path: AssetPath
+    before: RemoteEntry | None
+    after: RemoteEntry | None
+
+
+class Coverage(StrEnum):
+    """What a comparison is complete against, and so what a missing path means."""
+
+    BASE = "base"
+    """Compared with the recorded base tree, same kinds and scope."""
+    RECORDS = "records"
+    """Compared with the store's records, because the base tree is gone or the kinds changed."""
+    RESCOPED = "rescoped"
+    """As RECORDS, and the scope is another: what is absent left the scope, it was not deleted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What the remote changed between base and theirs, one `Change` a path, sorted by path."""
+
+    base: Revision | None
+    revision: Revision
+    items: tuple[Change, ...]
+    coverage: Coverage = Coverage.BASE
+    history_rewritten: bool | None = False
+    """Whether base is no ancestor of the revision; None where a shallow history cannot tell."""

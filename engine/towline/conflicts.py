@@ -1,0 +1,61 @@
+"""Conflicts are values: a kind, the assets that are parties to it, and their three states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .model import AssetId, AssetPath, AssetState, ThreeWay
+
+
+class ConflictKind(StrEnum):
+    """The kinds of conflict, by the row of DESIGN §3 that finds them."""
+
+    CONTENT = "content"
+    """Row 8: the content changed on both sides, differently."""
+    RENAME_RENAME = "rename/rename"
+    """Row 8: renamed on both sides, differently (the content may clash too)."""
+    ADD_ADD = "add/add"
+    """Row 10."""
+    MODIFY_DELETE = "modify/delete"
+    """Row 11: changed here, deleted there."""
+    DELETE_MODIFY = "delete/modify"
+    """Row 12: deleted here, changed there."""
+    PATH_COLLISION = "path collision"
+    """Row 13: outcomes that cannot stand together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Party:
+    """One asset of a conflict, with its state on the three sides (None: absent there)."""
+
+    asset_id: AssetId
+    kind: str
+    states: ThreeWay[AssetState | None]
+
+    @property
+    def path(self) -> AssetPath:
+        """Where a person would look for it: its path here, else there, else in base."""
+        for state in (self.states.ours, self.states.theirs, self.states.base):
+            if state is not None:
+                return state.path
+        raise AssertionError("a party has a state on some side")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """Assets that this pull cannot settle by itself.
+
+    ``parties`` are sorted by path; all kinds but a path collision have one. ``blockers`` are the
+    paths of what never gives way (row 13): local-only assets, which are parties too, and local
+    files that are no asset. They must be moved before the others can be settled in theirs' favour.
+    """
+
+    kind: ConflictKind
+    parties: tuple[Party, ...]
+    blockers: tuple[AssetPath, ...] = ()
+
+    @property
+    def path(self) -> AssetPath:
+        """The path of its first party."""
+        return self.parties[0].path

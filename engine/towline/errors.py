@@ -1,0 +1,472 @@
+"""Every error that towline raises, grouped by who must act (DESIGN §9).
+
+Each class has a stable ``code`` and carries its data as attributes; ``data()`` gives them in JSON
+form. After any of these the project is as it was. No third-party exception crosses a port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+
+@dataclass(eq=False, kw_only=True)
+class TowlineError(Exception):
+    """The root of all errors that towline raises on purpose."""
+
+    code: ClassVar[str] = "error"
+
+    @property
+    def message(self) -> str:
+        """One sentence for a person: what is wrong, and what to do."""
+        return self.code
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), {f.name: getattr(self, f.name) for f in fields(self)})
+
+    def data(self) -> dict[str, Any]:
+        """The error's attributes as JSON values."""
+        return {f.name: _json(getattr(self, f.name)) for f in fields(self)}
+
+
+def _rebuild(kind: type[TowlineError], data: dict[str, Any]) -> TowlineError:
+    return kind(**data)
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_json(item) for item in value]
+    return value if value is None or isinstance(value, (bool, int)) else str(value)
+
+
+def _listed(values: Sequence[str], most: int = 10) -> str:
+    shown = ", ".join(repr(str(value)) for value in values[:most])
+    return shown if len(values) <= most else f"{shown} and {len(values) - most} more"
+
+
+# --- the caller must act ----------------------------------------------------------------------
+
+
+class CallerError(TowlineError):
+    """The request cannot be carried out as it was put."""
+
+
+@dataclass(eq=False, kw_only=True)
+class InvalidValue(CallerError):
+    """A value from outside is not of the form that its field takes."""
+
+    code = "invalid_value"
+    field: str
+    problem: str
+
+    @property
+    def message(self) -> str:
+        return f"{self.field}: {self.problem}"
+
+
+@dataclass(eq=False, kw_only=True)
+class UnknownAssets(CallerError):
+    """Resolutions or a selection name ids that the project does not know (any more)."""
+
+    code = "unknown_assets"
+    asset_ids: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        return (
+            f"the project knows no asset {_listed(self.asset_ids)}; "
+            "ids and paths are case-sensitive: take them from the status or the plan"
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class ConflictingResolutions(CallerError):
+    """The same asset stands in both use_theirs and use_ours."""
+
+    code = "conflicting_resolutions"
+    asset_ids: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        return f"{_listed(self.asset_ids)} named in both use_theirs and use_ours; name one side"
+
+
+@dataclass(eq=False, kw_only=True)
+class CollidingResolutions(CallerError):
+    """Resolutions leave two assets that cannot stand together (row 13)."""
+
+    code = "colliding_resolutions"
+    asset_ids: tuple[str, ...]
+    paths: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        return (
+            f"the chosen sides cannot stand together at {_listed(self.paths)} "
+            f"(assets {_listed(self.asset_ids)}); leave one of them the path"
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class NoRemoteVersion(CallerError):
+    """use_theirs names an asset of which the repository has no version (rows 6 and 14)."""
+
+    code = "no_remote_version"
+    asset_id: str
+    path: str
+
+    @property
+    def message(self) -> str:
+        return (
+            f"the repository has no version of {self.path!r} (asset {self.asset_id}); "
+            "take it out of use_theirs"
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class UnselectedResolutions(CallerError):
+    """Resolutions name assets that the selection of this pull leaves out."""
+
+    code = "unselected_resolutions"
+    asset_ids: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        return f"{_listed(self.asset_ids)} resolved but not selected; widen the selection"
+
+
+@dataclass(eq=False, kw_only=True)
+class UnresolvedConflicts(CallerError):
+    """A plan with open conflicts was applied."""
+
+    code = "unresolved_conflicts"
+    asset_ids: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        return (
+            f"the plan leaves {len(self.asset_ids)} assets in conflict: {_listed(self.asset_ids)}; "
+            "choose use_theirs or use_ours for each and plan again"
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class LimitExceeded(CallerError):
+    """A count or a size is above a limit of `Limits` that the caller may raise."""
+
+    code = "limit_exceeded"
+    limit: str
+    allowed: int
+    found: int
+    subject: str = ""
+
+    @property
+    def message(self) -> str:
+        about = f" ({self.subject})" if self.subject else ""
+        return (
+            f"{self.found} is above the limit {self.limit} of {self.allowed}{about}; "
+            f"nothing was changed: raise the limit {self.limit} or bring less"
+        )
+
+
+class AssetLimitExceeded(LimitExceeded):
+    """After the pull the project would track more assets than the limit allows."""
+
+    code = "asset_limit_exceeded"
+
+
+@dataclass(eq=False, kw_only=True)
+class EmptyRemote(CallerError):
+    """The remote scope resolves to no asset at all while the base had some."""
+
+    code = "empty_remote"
+    revision: str
+    tracked: int
+
+    @property
+    def message(self) -> str:
+        return (
+            f"at {self.revision} the repository holds no asset, while {self.tracked} are tracked; "
+            "check ref, scope and kinds, or allow an empty result"
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class NotAssociated(CallerError):
+    """The project is not associated with a repository."""
+
+    code = "not_associated"
+    project: str
+
+    @property
+    def message(self) -> str:
+        return f"{self.project!r} is not associated with a Git repository; associate it first"
+
+
+@dataclass(eq=False, kw_only=True)
+class AlreadyAssociated(CallerError):
+    """The project is associated with a repository already."""
+
+    code = "already_associated"
+    project: str
+
+    @property
+    def message(self) -> str:
+        return f"{self.project!r} is associated with a Git repository already"
+
+
+@dataclass(eq=False, kw_only=True)
+class InvalidPlan(CallerError):
+    """A stored plan cannot be read, or was altered since it was made."""
+
+    code = "invalid_plan"
+    problem: str
+
+    @property
+    def message(self) -> str:
+        return f"not a usable plan: {self.problem}; make a new one"
+
+
+@dataclass(eq=False, kw_only=True)
+class UnknownPull(CallerError):
+    """The pull log has no such pull, or no longer holds what undoing it needs."""
+
+    code = "unknown_pull"
+    pull: int | None
+
+    @property
+    def message(self) -> str:
+        if self.pull is None:
+            return "there is no pull to undo"
+        return f"the log holds no pull {self.pull} that can be undone"
+
+
+# --- the world moved --------------------------------------------------------------------------
+
+
+class MovedError(TowlineError):
+    """The project changed under the operation; doing it again from the start may succeed."""
+
+
+@dataclass(eq=False, kw_only=True)
+class StalePlan(MovedError):
+    """The project is no longer what the plan was made from."""
+
+    code = "stale_plan"
+    reason: str
+    asset_ids: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+
+    @property
+    def message(self) -> str:
+        about = f": {_listed(self.paths or self.asset_ids)}" if self.paths or self.asset_ids else ""
+        return f"{self.reason}{about}; nothing was changed: make a new plan"
+
+
+@dataclass(eq=False, kw_only=True)
+class UndoBlocked(MovedError):
+    """Undoing would trample edits made after the pull."""
+
+    code = "undo_blocked"
+    pull: int
+    paths: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        return (
+            f"pull {self.pull} cannot be undone: edited since at {_listed(self.paths)}; "
+            "move or revert those edits first"
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class StoreBusy(MovedError):
+    """Someone else is pulling into the project now."""
+
+    code = "store_busy"
+    project: str
+
+    @property
+    def message(self) -> str:
+        return f"another pull holds {self.project!r}; try again when it has ended"
+
+
+@dataclass(eq=False)
+class Cancelled(MovedError):
+    """The caller asked to stop before the commit point; nothing was changed."""
+
+    code = "cancelled"
+
+    @property
+    def message(self) -> str:
+        return "cancelled before anything was changed"
+
+
+# --- the content is at fault ------------------------------------------------------------------
+
+
+@dataclass(eq=False, kw_only=True)
+class InvalidPath(TowlineError):
+    """A name that Git itself refuses, or that no store may hold."""
+
+    code = "invalid_path"
+    path: str
+    problem: str
+
+    @property
+    def message(self) -> str:
+        return f"{self.path!r}: {self.problem}"
+
+
+@dataclass(eq=False, kw_only=True)
+class InvalidTree(TowlineError):
+    """The repository's tree cannot be taken over; every problem is listed."""
+
+    code = "invalid_tree"
+    problems: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        shown = "; ".join(self.problems[:10])
+        more = f"; and {len(self.problems) - 10} more" if len(self.problems) > 10 else ""
+        return f"the repository's tree is refused: {shown}{more}; mend it there"
+
+
+@dataclass(eq=False, kw_only=True)
+class DuplicateEmbeddedId(TowlineError):
+    """One embedded id stands in two assets."""
+
+    code = "duplicate_embedded_id"
+    embedded_id: str
+    paths: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        return (
+            f"the id {self.embedded_id!r} stands in {_listed(self.paths)}; "
+            "give one of them an id of its own in the repository"
+        )
+
+
+# --- the remote is at fault -------------------------------------------------------------------
+
+
+@dataclass(eq=False, kw_only=True)
+class RemoteError(TowlineError):
+    """The remote could not give what was asked. ``url`` is shown without credentials."""
+
+    code = "remote_error"
+    url: str
+    detail: str = ""
+
+    @property
+    def message(self) -> str:
+        return f"{self.url}: {self.detail or self.code}"
+
+
+@dataclass(eq=False, kw_only=True)
+class RefNotFound(RemoteError):
+    """The remote has no such branch, tag or commit."""
+
+    code = "ref_not_found"
+    ref: str
+
+    @property
+    def message(self) -> str:
+        return f"{self.url} has no {self.ref!r}; check the branch, tag or commit"
+
+
+class EmptyRepository(RefNotFound):
+    """The repository has no commit yet, or its HEAD names a branch that has none."""
+
+    code = "empty_repository"
+
+    @property
+    def message(self) -> str:
+        return f"{self.url} has no commit at {self.ref!r} yet; push one first"
+
+
+class RemoteUnavailable(RemoteError):
+    """The remote cannot be reached, or the connection was cut."""
+
+    code = "remote_unavailable"
+
+
+class RemoteTimeout(RemoteUnavailable):
+    """The remote stayed silent, or took longer than the limits allow."""
+
+    code = "remote_timeout"
+
+
+class RemoteRefused(RemoteError):
+    """The remote answered, and refused."""
+
+    code = "remote_refused"
+
+
+class AuthenticationFailed(RemoteRefused):
+    """The remote wants credentials, or did not take those it got."""
+
+    code = "authentication_failed"
+
+
+class PermissionDenied(RemoteRefused):
+    """The credentials are good, but may not read this repository."""
+
+    code = "permission_denied"
+
+
+class RateLimited(RemoteRefused):
+    """The remote asks to come back later (HTTP 429)."""
+
+    code = "rate_limited"
+
+
+class RedirectRefused(RemoteRefused):
+    """The remote redirects elsewhere; credentials do not travel, so it is not followed."""
+
+    code = "redirect_refused"
+
+
+class UnsupportedRemote(RemoteRefused):
+    """The repository uses a format that towline does not read (such as sha256 objects)."""
+
+    code = "unsupported_remote"
+
+
+# --- the machine is at fault ------------------------------------------------------------------
+
+
+@dataclass(eq=False, kw_only=True)
+class StoreError(TowlineError):
+    """The store cannot be read or written."""
+
+    code = "store_error"
+    project: str
+    problem: str
+
+    @property
+    def message(self) -> str:
+        return f"the store of {self.project!r} failed: {self.problem}"
+
+
+class StoreDamaged(StoreError):
+    """The store's state is there but cannot be trusted; it was left as it is."""
+
+    code = "store_damaged"
+
+
+@dataclass(eq=False, kw_only=True)
+class ContentMissing(TowlineError):
+    """The bytes of a digest are nowhere to be had."""
+
+    code = "content_missing"
+    digests: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        return f"no content for {_listed(self.digests)}; fetch the repository again"

@@ -1,0 +1,59 @@
+"""Every bound that untrusted input is held to; the figures are DESIGN §8's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+from .errors import InvalidValue
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds on a project, on the repository's content, and on the conversation with the remote.
+
+    Counts are plain numbers, sizes bytes, times seconds. Names and paths are bounded by their
+    UTF-8 length; a longer one is ignored with the reason, the rest are typed errors.
+    """
+
+    assets: int = 1_000
+    tree_entries: int = 20_000
+    depth: int = 50
+    name_bytes: int = 255
+    path_bytes: int = 1_024
+    asset_bytes: int = 5 * MIB
+    project_bytes: int = 50 * MIB
+    pack_bytes: int = 100 * MIB
+    connect_seconds: int = 5
+    idle_seconds: int = 10
+    total_seconds: int | None = None
+    """A server sets 60; the command has no total."""
+    deletes: int | None = None
+    """The most assets that one pull may delete; None: no bound."""
+
+    def with_settings(self, settings: Iterable[str]) -> Self:
+        """These limits with ``NAME=VALUE`` settings applied, names in either spelling (``-``/``_``).
+
+        Raises:
+            InvalidValue: no such limit, or the value is not a whole number above zero (from zero
+                for ``deletes``).
+        """
+        known = {field.name for field in fields(self)}
+        changed: dict[str, int] = {}
+        for setting in settings:
+            name, _, value = setting.partition("=")
+            name = name.strip().replace("-", "_")
+            if name not in known:
+                raise InvalidValue(
+                    field="limit", problem=f"{setting!r}: the limits are {', '.join(sorted(known))}"
+                )
+            least = 0 if name == "deletes" else 1
+            if not value.strip().isascii() or not value.strip().isdigit() or int(value) < least:
+                raise InvalidValue(
+                    field=f"limit {name}", problem=f"{value!r} is no whole number from {least} up"
+                )
+            changed[name] = int(value)
+        return replace(self, **changed)

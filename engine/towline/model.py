@@ -1,0 +1,171 @@
+"""The nouns of towline (DESIGN §1): paths, ids, digests, an asset and its states.
+
+Outside values enter through the ``parse`` class methods alone; past them a value is trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha1, sha256
+from typing import Generic, NewType, Self, TypeVar
+
+from .errors import InvalidPath, InvalidValue
+from .names import path_problem
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+Revision = NewType("Revision", str)
+"""A commit id: 40 lower-case hex digits."""
+
+
+class AssetPath(str):
+    """A path inside a project: relative, ``/`` between names, never hostile (DESIGN §8)."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: str) -> Self:
+        """Take a path from outside.
+
+        Raises:
+            InvalidPath: a name in it is one that Git refuses, or belongs to towline.
+        """
+        if problem := path_problem(raw):
+            raise InvalidPath(path=raw, problem=problem)
+        return cls(raw)
+
+    @property
+    def name(self) -> str:
+        """The last name of the path."""
+        return self.rpartition("/")[2]
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The paths of the folders it lies in, outermost first."""
+        parts = self.split("/")[:-1]
+        return tuple("/".join(parts[: depth + 1]) for depth in range(len(parts)))
+
+
+class AssetId(str):
+    """The opaque id of an asset, stable for its life; a store mints 24 lower-case hex digits."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: str) -> Self:
+        """Take an id from outside: 1 to 255 printable characters.
+
+        Raises:
+            InvalidValue: it is empty, too long, or holds a control character.
+        """
+        if not raw or len(raw) > 255 or not raw.isprintable():
+            raise InvalidValue(field="asset id", problem=f"{raw[:40]!r} is not an asset id")
+        return cls(raw)
+
+
+class Digest(str):
+    """Content identity: the Git blob id of the stored bytes, 40 lower-case hex digits."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: str) -> Self:
+        """Take a digest from outside.
+
+        Raises:
+            InvalidValue: it is not 40 lower-case hex digits.
+        """
+        if len(raw) != 40 or not set(raw) <= _HEX:
+            raise InvalidValue(field="digest", problem=f"{raw[:70]!r} is not a Git blob id")
+        return cls(raw)
+
+    @classmethod
+    def of(cls, content: bytes) -> Self:
+        """The Git blob id of these bytes (``git hash-object``)."""
+        return cls(sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest())
+
+
+_HEX = frozenset("0123456789abcdef")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetState:
+    """An asset as it stands on one side: three independent fields (DESIGN §2)."""
+
+    path: AssetPath
+    digest: Digest
+    executable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """One file of a project."""
+
+    id: AssetId
+    path: AssetPath
+    kind: str
+    digest: Digest
+    executable: bool = False
+
+    @property
+    def state(self) -> AssetState:
+        """Its three mergeable fields."""
+        return AssetState(path=self.path, digest=self.digest, executable=self.executable)
+
+
+class NonAssetReason(StrEnum):
+    """Why something in the repository is not an asset (row 14)."""
+
+    OUTSIDE_KINDS = "outside_kinds"
+    SYMLINK = "symlink"
+    SUBMODULE = "submodule"
+    LFS_POINTER = "lfs_pointer"
+    NAME_NOT_UTF8 = "name_not_utf8"
+    NAME_TOO_LONG = "name_too_long"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NonAsset:
+    """Something in the repository that is not an asset; ``path`` is fit to be shown."""
+
+    path: AssetPath
+    reason: NonAssetReason
+
+
+@dataclass(frozen=True, slots=True)
+class ThreeWay(Generic[T]):
+    """One thing on three sides: as last pulled, as it stands here, as it stands at the remote."""
+
+    base: T
+    ours: T
+    theirs: T
+
+    def map(self, function: Callable[[T], U]) -> ThreeWay[U]:
+        """The same function on each side."""
+        return ThreeWay(function(self.base), function(self.ours), function(self.theirs))
+
+    @property
+    def clashes(self) -> bool:
+        """Whether all three sides differ, so that neither side's change covers the other's."""
+        return self.ours != self.theirs and self.base not in (self.ours, self.theirs)
+
+    def settled(self) -> T:
+        """The side that changed, or what both agree on; ours where they clash."""
+        return self.theirs if self.ours == self.base else self.ours
+
+
+def planned_id(project: str, path: str, used: Callable[[AssetId], bool]) -> AssetId:
+    """The id that a new asset at ``path`` will have, known before it is written (DESIGN §3).
+
+    The first 24 hex digits of SHA-256 over project, path and a counter that steps past used ids.
+    """
+    counter = 0
+    while True:
+        text = f"{project}\0{path}\0{counter}"
+        candidate = AssetId(sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:24])
+        if not used(candidate):
+            return candidate
+        counter += 1

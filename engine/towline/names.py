@@ -1,0 +1,96 @@
+"""Owns the rules for names: which are hostile, and which two a store holds equal (DESIGN §8).
+
+The hostile ones are those that git refuses with ``core.protectHFS`` and ``core.protectNTFS`` on
+(git's ``verify_path``, ``is_hfs_dotgit`` and ``is_ntfs_dotgit``), taken over for ``.towline``.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from enum import StrEnum
+
+RESERVED = (".git", ".towline")
+_NTFS_SHORT = {"git~1", "towlin~1"}
+# What HFS+ ignores in a name, from git's utf8.c, next_hfs_char().
+_HFS_IGNORED = frozenset(
+    [*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF]
+)
+_WINDOWS_DEVICES = frozenset(
+    ["con", "prn", "aux", "nul", "conin$", "conout$"]
+    + [f"{device}{number}" for device in ("com", "lpt") for number in "123456789¹²³"]
+)
+_WINDOWS_FORBIDDEN = frozenset('<>:"|?*')
+
+
+def path_problem(path: str) -> str | None:
+    """Why a path from outside is refused, or None where it is fit for use.
+
+    Colons, question marks, quotes, spaces and any script pass: real asset names hold them.
+    """
+    if not path:
+        return "is empty"
+    if path.startswith("/"):
+        return "is absolute"
+    for name in path.split("/"):
+        if problem := name_problem(name):
+            return problem
+    return None
+
+
+def name_problem(name: str) -> str | None:
+    """Why one name of a path is refused, or None."""
+    if name in ("", ".", ".."):
+        return "has an empty name" if not name else f"has the name {name!r}"
+    if "\\" in name or "/" in name:
+        return "has a backslash or a slash in a name"
+    if any(ord(character) < 32 or ord(character) == 127 for character in name):
+        return "has a control character in a name"
+    if _is_reserved(name):
+        return f"has the reserved name {name!r}"
+    return None
+
+
+def _is_reserved(name: str) -> bool:
+    """Every spelling of the reserved names on a file system that folds, trims or shortens."""
+    visible = "".join(c for c in name if ord(c) not in _HFS_IGNORED).casefold()
+    if visible in RESERVED:
+        return True
+    trimmed = name.partition(":")[0].rstrip(". ").casefold()
+    return trimmed in RESERVED or trimmed in _NTFS_SHORT
+
+
+class NamePolicy(StrEnum):
+    """Which paths a store holds equal, and which it cannot hold at all."""
+
+    EXACT = "exact"
+    FOLDS_CASE = "folds_case"
+    NORMALISES = "normalises"
+    FOLDS_CASE_AND_NORMALISES = "folds_case_and_normalises"
+    PORTABLE = "portable"
+    """Folds and normalises, and refuses what Windows cannot hold."""
+
+    def key(self, path: str) -> str:
+        """A text that is the same for two paths just where the store holds them equal."""
+        match self:
+            case NamePolicy.EXACT:
+                return path
+            case NamePolicy.FOLDS_CASE:
+                return path.casefold()
+            case NamePolicy.NORMALISES:
+                return unicodedata.normalize("NFC", path)
+            case NamePolicy.FOLDS_CASE_AND_NORMALISES | NamePolicy.PORTABLE:
+                folded = unicodedata.normalize("NFD", path).casefold()
+                return unicodedata.normalize("NFC", folded)
+
+    def problem(self, path: str) -> str | None:
+        """Why the store cannot hold this path, or None."""
+        if self is not NamePolicy.PORTABLE:
+            return None
+        for name in path.split("/"):
+            if _WINDOWS_FORBIDDEN & set(name):
+                return f"{name!r} holds a character that is not portable"
+            if name != name.rstrip(". "):
+                return f"{name!r} ends with a dot or a space"
+            if name.partition(".")[0].rstrip().casefold() in _WINDOWS_DEVICES:
+                return f"{name!r} is a reserved name on Windows"
+        return None

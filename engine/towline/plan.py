@@ -1,0 +1,187 @@
+"""The plan: what a pull (or an undo) would do, as a value to show, store and apply later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from .conflicts import Conflict
+from .model import AssetId, AssetPath, AssetState, Digest, Revision
+from .records import AssetRecord
+from .resolutions import OnConflict
+
+
+class Disposition(StrEnum):
+    """What becomes of one asset. The first five are the report's lists."""
+
+    OVERWRITTEN = "overwritten"
+    UPDATED = "updated"
+    CREATED = "created"
+    DELETED = "deleted"
+    IGNORED = "ignored"
+    CONFLICT = "conflict"
+    UNTOUCHED = "untouched"
+    CONVERGED = "converged"
+
+
+LISTED = (
+    Disposition.OVERWRITTEN,
+    Disposition.UPDATED,
+    Disposition.CREATED,
+    Disposition.DELETED,
+    Disposition.IGNORED,
+)
+
+
+class IgnoredReason(StrEnum):
+    """Why something that the repository has, or deleted, was not taken over."""
+
+    DECLINED = "declined"
+    """A resolution kept our version."""
+    DELETION_DECLINED = "deletion_declined"
+    """A resolution kept an asset that the repository deleted."""
+    CONFLICT = "conflict"
+    """Left in conflict by the policy ``skip``; it comes back on the next pull."""
+    NOT_AN_ASSET = "not_an_asset"
+    """Outside the kinds' globs."""
+    SYMLINK = "symlink"
+    SUBMODULE = "submodule"
+    LFS_POINTER = "lfs_pointer"
+    NAME_NOT_UTF8 = "name_not_utf8"
+    NAME_TOO_LONG = "name_too_long"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One asset of a plan, and the row of DESIGN §3 that decided it.
+
+    ``rule`` is 0 for an asset that stands alike on all three sides, and None in an undo.
+    ``before`` and ``after`` are the store's states around it; for an ignored asset ``after`` is
+    what stays. ``asset_id`` is None for a non-asset that the store knows nothing of.
+    """
+
+    disposition: Disposition
+    asset_id: AssetId | None
+    path: AssetPath
+    kind: str
+    rule: int | None
+    before: AssetState | None
+    after: AssetState | None
+    renamed_from: AssetPath | None = None
+    merged: bool = False
+    discarded: bool = False
+    reason: IgnoredReason | None = None
+
+    @property
+    def name(self) -> str:
+        """The last name of its path."""
+        return self.path.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """One asset's record before and after; None where the project knows no such asset.
+
+    Where ``before.ours`` and ``after.ours`` differ the store's content changes; the rest is
+    bookkeeping. An id whose ``after`` is None stays used for ever.
+    """
+
+    before: AssetRecord | None
+    after: AssetRecord | None
+
+    @property
+    def asset_id(self) -> AssetId:
+        """The id, the same before and after."""
+        record = self.after or self.before
+        assert record is not None, "an edit has a side"
+        return record.id
+
+    @property
+    def ours(self) -> tuple[AssetState | None, AssetState | None]:
+        """What stands in the store before and after."""
+        return (
+            self.before.ours if self.before is not None else None,
+            self.after.ours if self.after is not None else None,
+        )
+
+    def reversed(self) -> Edit:
+        """The edit that takes this one back."""
+        return Edit(before=self.after, after=self.before)
+
+
+class Contents(Protocol):
+    """Where bytes come from, by digest. Every `Remote` is one."""
+
+    def contents(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
+        """The bytes of each digest, in any order, each once.
+
+        Raises:
+            ContentMissing: one of them is not to be had.
+        """
+        ...
+
+
+class PlanKind(StrEnum):
+    """What a plan came from."""
+
+    PULL = "pull"
+    UNDO = "undo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreState:
+    """The store's summary of a project: what a plan starts from, and what it leaves behind.
+
+    ``tracked`` and ``tracked_bytes`` count the assets at the recorded revision. ``fingerprint``
+    and ``scope`` tell whether the same kinds and subfolder were used.
+    """
+
+    base: Revision | None = None
+    fingerprint: str = ""
+    scope: str = ""
+    tracked: int = 0
+    tracked_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a pull would do.
+
+    Bound to what it was made from: ``before`` (the store's state) and the ``before`` of each
+    edit. Items are sorted by path, then id; every asset looked at stands in them exactly once.
+    ``merged`` holds the bytes that a content merge made, which no remote can give.
+    """
+
+    kind: PlanKind = PlanKind.PULL
+    project: str
+    revision: Revision | None
+    before: StoreState
+    after: StoreState
+    items: tuple[Item, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    on_conflict: OnConflict = OnConflict.REFUSE
+    refused: bool = False
+    """Whether conflicts stay open that the policy does not settle; then it cannot be applied."""
+    history_rewritten: bool | None = False
+    undoes: int | None = None
+    """The number of the pull that an undo takes back."""
+    merged: tuple[tuple[Digest, bytes], ...] = ()
+    source: Contents | None = field(default=None, compare=False, repr=False)
+    """Where apply() finds contents, while plan and remote live in one process; never stored."""
+
+    @property
+    def is_noop(self) -> bool:
+        """Whether applying it would leave the store as it is."""
+        return not self.edits and self.before == self.after
+
+    def needed(self) -> tuple[Digest, ...]:
+        """The digests that the store must be given to apply this, sorted, each once."""
+        wanted = set()
+        for edit in self.edits:
+            before, after = edit.ours
+            if after is not None and (before is None or before.digest != after.digest):
+                wanted.add(after.digest)
+        return tuple(sorted(wanted))

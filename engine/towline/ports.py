@@ -1,0 +1,226 @@
+"""The two ports: where assets live, and where theirs comes from. Floor 3 speaks to these alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from .changes import Changes, RemoteEntry
+from .errors import Cancelled
+from .kinds import Kinds
+from .limits import Limits
+from .model import AssetPath, Digest, Revision
+from .names import NamePolicy
+from .plan import Contents, Plan, StoreState
+from .records import AssetRecord, Ours
+
+
+class Phase(StrEnum):
+    """What a pull is doing, in this order."""
+
+    FETCHING = "fetching"
+    COMPARING = "comparing"
+    VALIDATING = "validating"
+    APPLYING = "applying"
+
+
+Progress = Callable[[Phase, int, int | None], None]
+"""Called with a phase, how much is done, and of how much in all (None: unknown)."""
+
+
+class CancelToken(Protocol):
+    """Asked between steps, up to the commit point. A `threading.Event` is one."""
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """How a caller follows and stops an operation, and what time it is for the log."""
+
+    progress: Progress | None = None
+    cancel: CancelToken | None = None
+    now: datetime | None = None
+
+    def report(self, phase: Phase, done: int, total: int | None = None) -> None:
+        """Tell how far it is; stop here if the caller asked to.
+
+        Raises:
+            Cancelled: the token is set.
+        """
+        self.check()
+        if self.progress is not None:
+            self.progress(phase, done, total)
+
+    def check(self) -> None:
+        """Stop here if the caller asked to.
+
+        Raises:
+            Cancelled: the token is set.
+        """
+        if self.cancel is not None and self.cancel.is_set():
+            raise Cancelled()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedPull:
+    """One applied plan in the store's log; ``number`` counts from 1."""
+
+    number: int
+    plan: Plan
+    at: datetime | None
+    undone: bool = False
+    """Whether a later undo took it back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What a store answers when a plan is in place."""
+
+    number: int | None
+    """The plan's number in the log; None when there was nothing to write."""
+    kept: tuple[AssetPath, ...] = ()
+    """Where local edits that were made during the apply were put aside."""
+
+
+class AssetStore(Ours, Protocol):
+    """Where a project's assets live. `towline.testing.StoreContract` says what holds for each.
+
+    All lookups may raise StoreError; those of `Ours` answer for one moment.
+    """
+
+    @property
+    def project(self) -> str:
+        """The project's name for ids: stable for its life, the same in every copy of it."""
+        ...
+
+    @property
+    def kinds(self) -> Kinds:
+        """What is an asset here."""
+        ...
+
+    @property
+    def names(self) -> NamePolicy:
+        """Which paths the store holds equal."""
+        ...
+
+    def state(self) -> StoreState:
+        """The recorded base and counts."""
+        ...
+
+    def records(self) -> Iterator[AssetRecord]:
+        """Every asset with its current state, local-only ones too, in the order of their ids.
+
+        This walks the whole project: for a status or a full comparison, never for a plain pull.
+        """
+        ...
+
+    def read(self, digest: Digest) -> bytes | None:
+        """Bytes that the store holds: of ours as it stands, or kept for undo; else None."""
+        ...
+
+    def apply(self, plan: Plan, contents: Contents, watch: Watch) -> Applied:
+        """Carry out a plan and move the base, in one transaction, or do neither.
+
+        Contents are asked for `Plan.needed` alone, and checked against their digests. Nothing is
+        written for a plan whose `Plan.is_noop` holds. The plan joins the log, and with it the
+        bytes that undoing it needs; the oldest beyond the store's bound leave it.
+
+        Raises:
+            StalePlan: the recorded state is not ``plan.before``, an edited asset is not as its
+                edit's ``before`` says, or something stands where an edit would put an asset.
+            StoreBusy: someone else is applying.
+            ContentMissing: contents could not be had, or are not what their digest says.
+            Cancelled: the token was set before the commit point.
+            StoreError: the machine failed; the project is as it was.
+        """
+        ...
+
+    def log(self) -> Sequence[LoggedPull]:
+        """The applied plans that are kept, newest first."""
+        ...
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What a remote has cost so far; contract and cost tests read it."""
+
+    requests: int = 0
+    """HTTP requests, where the backend can count them."""
+    trees_read: int = 0
+    blobs_read: int = 0
+    bytes_down: int = 0
+
+
+class Remote(Contents, Protocol):
+    """Where theirs comes from. `towline.testing.RemoteContract` says what holds for each.
+
+    Errors are those of errors.py's remote and content groups; none changes anything.
+    """
+
+    @property
+    def url(self) -> str:
+        """Its address without credentials, for people."""
+        ...
+
+    @property
+    def scope(self) -> str:
+        """The subfolder that is the project, ``""`` for the whole repository."""
+        ...
+
+    @property
+    def traffic(self) -> Traffic:
+        """The counters so far."""
+        ...
+
+    def resolve(self, limits: Limits, watch: Watch) -> Revision:
+        """The revision that the configured ref names at the remote now; fetches nothing.
+
+        Raises:
+            RefNotFound, EmptyRepository, RemoteUnavailable, RemoteTimeout, RemoteRefused.
+        """
+        ...
+
+    def fetch(self, revision: Revision | None, limits: Limits, watch: Watch) -> Revision:
+        """Have the objects of this revision here; None: of what the ref names, in the same talk.
+
+        Returns the revision. Fetching what is here already costs no more than `resolve`, and
+        nothing at all when a revision is given.
+
+        Raises:
+            RefNotFound, EmptyRepository, RemoteUnavailable, RemoteTimeout, RemoteRefused,
+            LimitExceeded, Cancelled.
+        """
+        ...
+
+    def has(self, revision: Revision) -> bool:
+        """Whether the commit and its tree are here, to be compared without fetching."""
+        ...
+
+    def changes(
+        self, base: Revision, revision: Revision, kinds: Kinds, limits: Limits, watch: Watch
+    ) -> Changes:
+        """What changed in the scope between two revisions that are here.
+
+        Equal subtrees are skipped unread. An asset's size is known, its ``embedded_id`` not yet.
+
+        Raises:
+            InvalidTree: hostile or malformed trees on the way, all problems at once.
+            LimitExceeded: entries, depth, or an asset's size.
+        """
+        ...
+
+    def listing(
+        self, revision: Revision, kinds: Kinds, limits: Limits, watch: Watch
+    ) -> Mapping[AssetPath, RemoteEntry]:
+        """Every entry of the scope at a revision that is here, by path. Raises as `changes`."""
+        ...
+
+    def rewritten(self, base: Revision, revision: Revision) -> bool | None:
+        """Whether base is no ancestor of revision; None where the history here cannot tell."""
+        ...

@@ -1,0 +1,95 @@
+"""What a store knows of each asset, and the lookup through which the merge asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from .model import AssetId, AssetPath, AssetState, NonAsset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetRecord:
+    """One asset id and its states.
+
+    ``base`` is the asset as last pulled (None: the repository never gave it), ``ours`` as it
+    stands in the store (None: deleted here). ``seen`` is what stands at the recorded revision: the
+    same as ``base``, save for a lagging asset, whose base stayed behind (DESIGN §3). Alignment
+    uses ``seen``, merging uses ``base``. ``size`` (bytes) and ``embedded_id`` describe ``seen``.
+    """
+
+    id: AssetId
+    kind: str
+    base: AssetState | None
+    ours: AssetState | None
+    seen: AssetState | NonAsset | None
+    size: int = 0
+    embedded_id: str | None = None
+
+    @property
+    def lagging(self) -> bool:
+        """Whether its base is behind the project's recorded revision."""
+        return self.seen != self.base
+
+    @property
+    def aligned_path(self) -> AssetPath | None:
+        """The path that it has in the tree of the recorded revision, for alignment."""
+        if self.seen is not None:
+            return self.seen.path
+        return self.base.path if self.base is not None else None
+
+    @property
+    def local_only(self) -> bool:
+        """Whether the repository has no part in it."""
+        return self.base is None and self.seen is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalFile:
+    """Something in the store that is no asset, yet stands in the way of one."""
+
+    path: AssetPath
+
+
+Occupant: TypeAlias = AssetRecord | LocalFile
+
+
+class Ours(Protocol):
+    """The project's own side, asked only at the assets that a merge looks at.
+
+    Answers are those of one moment. In tests it is made from a dict (`OursIndex`).
+    """
+
+    def at(self, path: AssetPath) -> AssetRecord | None:
+        """The asset that stands at exactly this path now (``ours.path``), local-only or not."""
+        ...
+
+    def aligned_at(self, path: AssetPath) -> AssetRecord | None:
+        """The asset whose `AssetRecord.aligned_path` is this path."""
+        ...
+
+    def with_id(self, asset_id: AssetId) -> AssetRecord | None:
+        """The asset of this id, as long as it has any state."""
+        ...
+
+    def with_embedded_id(self, embedded_id: str) -> Sequence[AssetRecord]:
+        """The assets whose content at the recorded revision embeds this id."""
+        ...
+
+    def lagging(self) -> Sequence[AssetRecord]:
+        """Every asset whose base is behind the recorded revision."""
+        ...
+
+    def occupants(self, path: AssetPath) -> Sequence[Occupant]:
+        """All that stands now and cannot stand together with a file at this path.
+
+        What is at a path that the store's name policy holds equal, at one of its folders' paths,
+        or anywhere below it (then paths compare by `NamePolicy.key`). An asset at the path itself
+        is among them. Empty folders are not.
+        """
+        ...
+
+    def is_used(self, asset_id: AssetId) -> bool:
+        """Whether this project has, or ever had, an asset of this id."""
+        ...

@@ -1,0 +1,170 @@
+"""The report of a pull, a function of its plan: a dry run's equals the real one's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .conflicts import Conflict, Party
+from .model import AssetState, Revision
+from .plan import Disposition, IgnoredReason, Item, Plan
+
+
+class Status(StrEnum):
+    """How a pull ended."""
+
+    UP_TO_DATE = "up-to-date"
+    UPDATED = "updated"
+    CONFLICTS = "conflicts"
+    """Refused because of conflicts; nothing changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a pull did. An asset stands in at most one list; each is sorted by path.
+
+    ``base`` is the revision before, ``revision`` the one that was pulled. With the policy
+    ``skip``, ``conflicts`` holds what was skipped, and those assets stand in ``ignored`` too.
+    """
+
+    status: Status
+    base: Revision | None
+    revision: Revision | None
+    overwritten: tuple[Item, ...] = ()
+    updated: tuple[Item, ...] = ()
+    created: tuple[Item, ...] = ()
+    deleted: tuple[Item, ...] = ()
+    ignored: tuple[Item, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    error_msgs: tuple[str, ...] = ()
+    history_rewritten: bool | None = False
+    pull: int | None = None
+    """The number under which the store's log keeps it; None if nothing was applied."""
+
+    @property
+    def listed(self) -> tuple[Item, ...]:
+        """The five lists as one."""
+        return self.overwritten + self.updated + self.created + self.deleted + self.ignored
+
+
+def report_of(plan: Plan) -> Report:
+    """The report that applying this plan gives; with open conflicts, the report of refusing it."""
+    messages = tuple(conflict_message(conflict) for conflict in plan.conflicts)
+    if plan.refused:
+        return Report(
+            status=Status.CONFLICTS,
+            base=plan.before.base,
+            revision=plan.revision,
+            conflicts=plan.conflicts,
+            error_msgs=messages,
+            history_rewritten=plan.history_rewritten,
+        )
+    lists = {
+        name: tuple(item for item in plan.items if item.disposition is disposition)
+        for name, disposition in _LISTS.items()
+    }
+    return Report(
+        status=Status.UPDATED if any(lists.values()) else Status.UP_TO_DATE,
+        base=plan.before.base,
+        revision=plan.revision,
+        conflicts=plan.conflicts,
+        error_msgs=messages,
+        history_rewritten=plan.history_rewritten,
+        **lists,
+    )
+
+
+_LISTS = {
+    "overwritten": Disposition.OVERWRITTEN,
+    "updated": Disposition.UPDATED,
+    "created": Disposition.CREATED,
+    "deleted": Disposition.DELETED,
+    "ignored": Disposition.IGNORED,
+}
+
+
+def conflict_message(conflict: Conflict) -> str:
+    """One sentence that names the conflict's kind, assets and what to do."""
+    parties = ", ".join(f"{party.path!s} ({party.asset_id})" for party in conflict.parties)
+    text = f"{conflict.kind} conflict: {parties}"
+    if conflict.blockers:
+        return f"{text}; move {', '.join(conflict.blockers)} out of the way first"
+    return f"{text}; choose use_theirs or use_ours"
+
+
+def report_json(report: Report) -> dict[str, object]:
+    """The report in JSON form, as the command prints it (the shape is part of the interface)."""
+    return {
+        "status": str(report.status),
+        "base": report.base,
+        "revision": report.revision,
+        **{name: [item_json(item) for item in getattr(report, name)] for name in _LISTS},
+        "conflicts": [conflict_json(conflict) for conflict in report.conflicts],
+        "error_msgs": list(report.error_msgs),
+        "history_rewritten": report.history_rewritten,
+        "pull": report.pull,
+    }
+
+
+def item_json(item: Item) -> dict[str, object]:
+    """One entry of a list in JSON form."""
+    return {
+        "asset_id": item.asset_id,
+        "path": item.path,
+        "name": item.name,
+        "kind": item.kind,
+        "rule": item.rule,
+        "before": state_json(item.before),
+        "after": state_json(item.after),
+        "renamed_from": item.renamed_from,
+        "merged": item.merged,
+        "discarded": item.discarded,
+        "reason": None if item.reason is None else str(item.reason),
+    }
+
+
+def conflict_json(conflict: Conflict) -> dict[str, object]:
+    """A conflict in JSON form."""
+    return {
+        "kind": str(conflict.kind),
+        "path": conflict.path,
+        "parties": [_party_json(party) for party in conflict.parties],
+        "blockers": list(conflict.blockers),
+    }
+
+
+def _party_json(party: Party) -> dict[str, object]:
+    return {
+        "asset_id": party.asset_id,
+        "path": party.path,
+        "name": party.path.name,
+        "kind": party.kind,
+        "base": state_json(party.states.base),
+        "ours": state_json(party.states.ours),
+        "theirs": state_json(party.states.theirs),
+    }
+
+
+def state_json(state: AssetState | None) -> dict[str, object] | None:
+    """A state in JSON form, or null."""
+    if state is None:
+        return None
+    return {"path": state.path, "digest": state.digest, "executable": state.executable}
+
+
+def reason_message(reason: IgnoredReason) -> str:
+    """What an ignored asset's reason means, for a person."""
+    return _REASONS[reason]
+
+
+_REASONS = {
+    IgnoredReason.DECLINED: "our version was kept",
+    IgnoredReason.DELETION_DECLINED: "kept although deleted in the repository",
+    IgnoredReason.CONFLICT: "left in conflict",
+    IgnoredReason.NOT_AN_ASSET: "not an asset: outside the kinds",
+    IgnoredReason.SYMLINK: "not an asset: a symbolic link",
+    IgnoredReason.SUBMODULE: "not an asset: a submodule",
+    IgnoredReason.LFS_POINTER: "not an asset: a Git LFS pointer",
+    IgnoredReason.NAME_NOT_UTF8: "not an asset: its name is not UTF-8",
+    IgnoredReason.NAME_TOO_LONG: "not an asset: its name is too long",
+}
