@@ -1,0 +1,54 @@
+# Every target sets up .venv by itself: Python 3.11 or later, git and make are enough.
+
+PYTHON ?= python3
+# Test processes side by side; WORKERS=0 runs the tests in one process.
+WORKERS ?= auto
+ORACLE_EXAMPLES ?= 100000
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help venv demo test test-services lint bench oracle clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo           a real pull, from start to report"
+	@echo "make test           every test that needs only Python, git and make"
+	@echo "make test-services  the tests that need a system server such as sshd"
+	@echo "make lint           ruff, mypy and the import floors"
+	@echo "make bench          benchmarks, side by side with peers"
+	@echo "make oracle         the long comparison with git's own merge"
+	@echo "make clean          remove .venv, caches and build results"
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+venv: $(READY)
+
+demo: $(READY)
+	$(BIN)/python fixtures/demo.py
+
+test: $(READY)
+	$(BIN)/python -m pytest -q -m "not services" -n $(WORKERS) --maxprocesses 8 --dist worksteal
+
+test-services: $(READY)
+	$(BIN)/python -m pytest -q -m services
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+oracle: $(READY)
+	ORACLE_EXAMPLES=$(ORACLE_EXAMPLES) $(BIN)/python -m pytest tests/oracle -q
+
+clean:
+	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
