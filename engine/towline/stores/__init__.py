@@ -1,0 +1,1 @@
+"""Where assets live: the stores that fill the `AssetStore` port."""

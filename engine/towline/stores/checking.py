@@ -1,0 +1,150 @@
+"""What every store checks before it carries out a plan; nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from towline.errors import ContentMissing, StalePlan
+from towline.model import AssetId, AssetPath, Digest
+from towline.names import NamePolicy
+from towline.ours import OursIndex
+from towline.plan import Contents, Edit, Plan, StoreState
+from towline.ports import LoggedPull
+from towline.records import AssetRecord, LocalFile, Occupant, Ours
+
+Current = Callable[[AssetRecord], AssetRecord | None]
+"""How an asset that a plan started from stands now."""
+
+
+def check_state(plan: Plan, project: str, state: StoreState) -> None:
+    """Refuse a plan that was made from another project or state.
+
+    Raises:
+        StalePlan: it was.
+    """
+    if plan.project != project:
+        raise StalePlan(reason=f"the plan is for the project {plan.project!r}")
+    if plan.before != state:
+        raise StalePlan(reason="the project has been pulled into since")
+
+
+def check_undone(plan: Plan, logged: LoggedPull | None) -> None:
+    """Refuse to take back a pull that is not in the log, or was taken back already.
+
+    Raises:
+        StalePlan: it is so.
+    """
+    if plan.undoes is None:
+        return
+    if logged is None:
+        raise StalePlan(reason=f"pull {plan.undoes} is no longer in the log")
+    if logged.undone:
+        raise StalePlan(reason=f"pull {plan.undoes} has been undone since")
+
+
+def check_edits(plan: Plan, current: Current, ours: Ours) -> None:
+    """Refuse a plan some of whose assets changed, or whose ids were given away.
+
+    Raises:
+        StalePlan: naming each of them.
+    """
+    stale = [edit for edit in plan.edits if not _holds(edit, current, ours)]
+    twice = len({edit.asset_id for edit in plan.edits}) != len(plan.edits)
+    if stale or twice:
+        raise StalePlan(
+            reason="assets changed since the plan was made",
+            asset_ids=tuple(edit.asset_id for edit in stale),
+            paths=tuple(path for edit in stale for path in _shown_path(edit)),
+        )
+
+
+def _holds(edit: Edit, current: Current, ours: Ours) -> bool:
+    if edit.before is None:
+        return not ours.is_used(edit.asset_id)
+    return edit.before == current(edit.before)
+
+
+def _shown_path(edit: Edit) -> Iterator[AssetPath]:
+    for record in (edit.before, edit.after):
+        if record is not None:
+            for state in (record.ours, record.base):
+                if state is not None:
+                    yield state.path
+                    return
+
+
+def check_destinations(plan: Plan, ours: Ours, names: NamePolicy) -> None:
+    """Refuse a plan that puts an asset where something stands that the plan does not move away.
+
+    Raises:
+        StalePlan: naming the paths in the way.
+    """
+    leaving = {edit.asset_id for edit in plan.edits if _leaves(edit)}
+    outcomes = OursIndex((edit.after for edit in plan.edits if edit.after is not None), names=names)
+    blocked: set[AssetPath] = set()
+    for edit in plan.edits:
+        if path := arrival(edit):
+            mine = {edit.asset_id}
+            blocked.update(_in_the_way(ours.occupants(path), leaving | mine))
+            blocked.update(_in_the_way(outcomes.occupants(path), mine))
+    if blocked:
+        raise StalePlan(
+            reason="something stands where the plan puts an asset", paths=tuple(sorted(blocked))
+        )
+
+
+def _in_the_way(occupants: Sequence[Occupant], giving_way: set[AssetId]) -> Iterator[AssetPath]:
+    for occupant in occupants:
+        if isinstance(occupant, LocalFile):
+            yield occupant.path
+        elif occupant.ours is not None and occupant.id not in giving_way:
+            yield occupant.ours.path
+
+
+def arrival(edit: Edit) -> AssetPath | None:
+    """The path at which this edit puts an asset that does not stand there, or None."""
+    before, after = edit.ours
+    if after is None or (before is not None and before.path == after.path):
+        return None
+    return after.path
+
+
+def _leaves(edit: Edit) -> bool:
+    before, after = edit.ours
+    return before is not None and (after is None or before.path != after.path)
+
+
+def needed_contents(plan: Plan, contents: Contents) -> Iterator[tuple[Digest, bytes]]:
+    """What the plan needs, each digest once: merged bytes from the plan, the rest from contents.
+
+    Raises:
+        ContentMissing: bytes could not be had, or are not what their digest says.
+    """
+    merged = dict(plan.merged)
+    waiting = set(plan.needed())
+    for digest in sorted(waiting & merged.keys()):
+        yield digest, _proved(digest, merged[digest])
+    waiting -= merged.keys()
+    if waiting:
+        for digest, content in contents.contents(sorted(waiting)):
+            if digest in waiting:
+                waiting.remove(digest)
+                yield digest, _proved(digest, content)
+    if waiting:
+        raise ContentMissing(digests=tuple(sorted(waiting)))
+
+
+def _proved(digest: Digest, content: bytes) -> bytes:
+    if Digest.of(content) != digest:
+        raise ContentMissing(digests=(digest,))
+    return content
+
+
+def undo_needs(edits: Iterable[Edit]) -> set[Digest]:
+    """The digests of what these edits take away: what taking them back will need."""
+    needs: set[Digest] = set()
+    for edit in edits:
+        before, after = edit.ours
+        if before is not None and (after is None or before.digest != after.digest):
+            needs.add(before.digest)
+    return needs
