@@ -1,0 +1,344 @@
+"""The close view of one asset on its three sides: which fields differ, and which of them clash.
+
+For people who choose a side; no merge is decided by it. JSON is told apart field by field, other
+text line by line, everything else by digest and size. In lists, elements are paired by index, so
+that a pointer means the same element on every side.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeAlias, assert_never
+
+from .model import AssetPath, AssetState, Digest, ThreeWay
+
+MAX_JSON_BYTES = 128 * 1024
+"""A side. deepdiff takes 3 µs a byte where everything differs: 0.4 s a side at this size."""
+MAX_TEXT_BYTES = 256 * 1024
+"""A side. difflib takes about as long as that for 8,000 lines with scattered changes."""
+
+Read: TypeAlias = Callable[[Digest], bytes | None]
+
+
+class Format(StrEnum):
+    """How far the contents could be told apart."""
+
+    JSON = "json"
+    TEXT = "text"
+    BINARY = "binary"
+    DIGESTS_ONLY = "digests_only"
+    """Not at all: too large, or not to be had here; ``note`` says which."""
+
+
+class Absent(StrEnum):
+    """Stands for a field that a side does not have; JSON's null is a value."""
+
+    ABSENT = "absent"
+
+
+ABSENT = Absent.ABSENT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldDifference:
+    """One place inside a JSON asset where the sides differ.
+
+    ``pointer`` is a JSON pointer (RFC 6901). Values are as ``json.loads`` gives them, or `ABSENT`.
+    ``clashes``: no side's change covers the other's.
+    """
+
+    pointer: str
+    values: ThreeWay[Any]
+    clashes: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineDifference:
+    """A unified diff from one side to another; both are named ``base``, ``ours`` or ``theirs``."""
+
+    before: str
+    after: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """The identity of an asset's content on one side; ``size`` (bytes) where it is known."""
+
+    digest: Digest
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """How an asset differs between its three sides.
+
+    ``paths`` and ``executable`` are given where they differ among the sides that have the asset.
+    ``lines`` is for text, and for JSON whose fields are equal though the bytes are not.
+    """
+
+    format: Format
+    contents: ThreeWay[Content | None]
+    fields: tuple[FieldDifference, ...] = ()
+    lines: tuple[LineDifference, ...] = ()
+    paths: ThreeWay[AssetPath | None] | None = None
+    executable: ThreeWay[bool | None] | None = None
+    note: str = ""
+
+
+def explain(states: ThreeWay[AssetState | None], read: Read) -> Explanation:
+    """Tell an asset's sides apart, as closely as their size and form allow.
+
+    ``read`` gives the bytes of a digest, or None where they are not to be had.
+    """
+    found = {digest: read(digest) for digest in _digests(states)}
+    contents = states.map(lambda state: _content(state, found))
+    common: dict[str, Any] = {
+        "contents": contents,
+        "paths": _differing(states.map(lambda state: state.path if state else None)),
+        "executable": _differing(states.map(lambda state: state.executable if state else None)),
+    }
+    if len(found) < 2:
+        return Explanation(format=_format_of(found.values()), **common)
+    if missing := [digest for digest, content in found.items() if content is None]:
+        note = f"the content of {', '.join(missing)} is not here"
+        return Explanation(format=Format.DIGESTS_ONLY, note=note, **common)
+    present = {digest: content for digest, content in found.items() if content is not None}
+    sides = states.map(lambda state: present[state.digest] if state else None)
+    return _told_apart(sides, common)
+
+
+def _told_apart(sides: ThreeWay[bytes | None], common: dict[str, Any]) -> Explanation:
+    format_ = _format_of(_present(sides).values())
+    match format_:
+        case Format.JSON:
+            return _json_told_apart(sides, common)
+        case Format.TEXT:
+            note = _why_not_json(sides)
+            return Explanation(format=format_, lines=_lines(sides), note=note, **common)
+        case Format.BINARY:
+            return Explanation(format=format_, **common)
+        case Format.DIGESTS_ONLY:
+            note = f"too large to be told apart: over {MAX_TEXT_BYTES} bytes"
+            return Explanation(format=format_, note=note, **common)
+        case _:
+            assert_never(format_)
+
+
+def _json_told_apart(sides: ThreeWay[bytes | None], common: dict[str, Any]) -> Explanation:
+    try:
+        fields = _fields(sides)
+    except RecursionError:
+        note = "nested too deep to be told apart field by field"
+        return Explanation(format=Format.TEXT, lines=_lines(sides), note=note, **common)
+    if fields:
+        return Explanation(format=Format.JSON, fields=fields, **common)
+    note = "the same values, written differently"
+    return Explanation(format=Format.JSON, lines=_lines(sides), note=note, **common)
+
+
+def _why_not_json(sides: ThreeWay[bytes | None]) -> str:
+    largest = max(map(len, _present(sides).values()))
+    if largest > MAX_JSON_BYTES and any(_starts_json(side) for side in _present(sides).values()):
+        return f"too large to be told apart field by field: over {MAX_JSON_BYTES} bytes"
+    return ""
+
+
+def _digests(states: ThreeWay[AssetState | None]) -> list[Digest]:
+    sides = (states.base, states.ours, states.theirs)
+    return list(dict.fromkeys(state.digest for state in sides if state is not None))
+
+
+def _content(state: AssetState | None, found: dict[Digest, bytes | None]) -> Content | None:
+    if state is None:
+        return None
+    content = found[state.digest]
+    return Content(digest=state.digest, size=None if content is None else len(content))
+
+
+def _differing(values: ThreeWay[Any]) -> ThreeWay[Any] | None:
+    given = {value for value in (values.base, values.ours, values.theirs) if value is not None}
+    return values if len(given) > 1 else None
+
+
+def _present(sides: ThreeWay[Any], absent: object = None) -> dict[str, Any]:
+    named = {"base": sides.base, "ours": sides.ours, "theirs": sides.theirs}
+    return {name: side for name, side in named.items() if side is not absent}
+
+
+def explanation_json(explanation: Explanation) -> dict[str, object]:
+    """An explanation in JSON form; a side that lacks an asset or a field is left out there."""
+    return {
+        "format": str(explanation.format),
+        "contents": {
+            name: {"digest": content.digest, "size": content.size}
+            for name, content in _present(explanation.contents).items()
+        },
+        "fields": [
+            {
+                "pointer": field.pointer,
+                "clashes": field.clashes,
+                **_present(field.values, ABSENT),
+            }
+            for field in explanation.fields
+        ],
+        "lines": [
+            {"before": lines.before, "after": lines.after, "diff": "\n".join(lines.lines)}
+            for lines in explanation.lines
+        ],
+        "paths": _present(explanation.paths) if explanation.paths else None,
+        "executable": _present(explanation.executable) if explanation.executable else None,
+        "note": explanation.note,
+    }
+
+
+# --- which form it has ------------------------------------------------------------------------
+
+
+def _format_of(contents: Iterable[bytes | None]) -> Format:
+    given = [content for content in contents if content is not None]
+    largest = max(map(len, given), default=0)
+    if largest > MAX_TEXT_BYTES:
+        return Format.DIGESTS_ONLY
+    if not all(_is_text(content) for content in given):
+        return Format.BINARY
+    if given and largest <= MAX_JSON_BYTES and all(_is_json(content) for content in given):
+        return Format.JSON
+    return Format.TEXT
+
+
+def _is_text(content: bytes) -> bool:
+    if b"\0" in content:
+        return False
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_json(content: bytes) -> bool:
+    """Whether it is a JSON object or list that loses nothing when it is read."""
+    if not _starts_json(content):
+        return False
+    try:
+        _parsed(content)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _starts_json(content: bytes) -> bool:
+    return content.lstrip()[:1] in (b"{", b"[")
+
+
+def _parsed(content: bytes) -> Any:
+    return json.loads(content, object_pairs_hook=_without_duplicates, parse_constant=_refused)
+
+
+def _refused(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        # Reading would keep one of the two and hide the other.
+        raise ValueError("a key stands twice")
+    return found
+
+
+# --- JSON, field by field ---------------------------------------------------------------------
+
+
+def _fields(sides: ThreeWay[bytes | None]) -> tuple[FieldDifference, ...]:
+    values = sides.map(lambda content: ABSENT if content is None else _parsed(content))
+    reference, *others = [_parsed(content) for content in _present(sides).values()]
+    places = {place for other in others for place in _differing_places(reference, other)}
+    outermost = [place for place in places if not _prefixes(place) & places]
+    outermost.sort(key=lambda place: [_order(key) for key in place])
+    return tuple(_field(place, values) for place in outermost)
+
+
+def _differing_places(before: Any, after: Any) -> Iterator[tuple[str | int, ...]]:
+    # deepdiff and what it imports take 0.1 s to load.
+    from deepdiff import DeepDiff
+
+    difference = DeepDiff(
+        before,
+        after,
+        view="tree",
+        zip_ordered_iterables=True,
+        # Else two objects without a common key are one difference,
+        threshold_to_diff_deeper=0,
+        # and keys that start with two underscores are passed over.
+        ignore_private_variables=False,
+    )
+    for levels in difference.values():
+        for level in levels:
+            yield tuple(level.path(output_format="list"))
+
+
+def _prefixes(place: tuple[str | int, ...]) -> set[tuple[str | int, ...]]:
+    return {place[:length] for length in range(len(place))}
+
+
+def _order(key: str | int) -> tuple[int, str]:
+    return (key, "") if isinstance(key, int) else (-1, key)
+
+
+def _value_at(value: Any, place: tuple[str | int, ...]) -> Any:
+    for key in place:
+        in_list = isinstance(value, list) and isinstance(key, int) and key < len(value)
+        if not in_list and not (isinstance(value, dict) and key in value):
+            return ABSENT
+        value = value[key]
+    return value
+
+
+def _field(place: tuple[str | int, ...], sides: ThreeWay[Any]) -> FieldDifference:
+    values = sides.map(lambda side: _value_at(side, place))
+    # Compared as JSON: for Python 1, 1.0 and True are one.
+    written = values.map(
+        lambda value: None if value is ABSENT else json.dumps(value, sort_keys=True)
+    )
+    return FieldDifference(pointer=_pointer(place), values=values, clashes=written.clashes)
+
+
+def _pointer(place: tuple[str | int, ...]) -> str:
+    return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in place)
+
+
+# --- text, line by line -----------------------------------------------------------------------
+
+
+def _lines(sides: ThreeWay[bytes | None]) -> tuple[LineDifference, ...]:
+    import difflib
+
+    (first, reference), *others = _present(sides).items()
+    return tuple(
+        LineDifference(
+            before=first,
+            after=name,
+            lines=tuple(
+                difflib.unified_diff(
+                    _text_lines(reference),
+                    _text_lines(content),
+                    first,
+                    name,
+                    lineterm="",
+                )
+            ),
+        )
+        for name, content in others
+        if content != reference
+    )
+
+
+def _text_lines(content: bytes) -> list[str]:
+    """Lines as git has them: only a line feed ends one."""
+    *lines, rest = content.decode().split("\n")
+    return [*lines, rest, "\\ No newline at end of file"] if rest else lines

@@ -1,0 +1,230 @@
+"""The close view: fields, lines, digests, and the guards between them."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from towline.explain import (
+    ABSENT,
+    MAX_JSON_BYTES,
+    MAX_TEXT_BYTES,
+    Explanation,
+    Format,
+    explain,
+    explanation_json,
+)
+from towline.model import AssetPath, AssetState, Digest, ThreeWay
+
+
+def told_apart(base: Any, ours: Any, theirs: Any) -> Explanation:
+    """Explain three contents; None is an absent side, what is no bytes is written as JSON."""
+    known: dict[Digest, bytes] = {}
+
+    def state(content: Any) -> AssetState | None:
+        if content is None:
+            return None
+        written = content if isinstance(content, bytes) else json.dumps(content).encode()
+        known[Digest.of(written)] = written
+        return AssetState(path=AssetPath("a.json"), digest=Digest.of(written))
+
+    return explain(ThreeWay(base, ours, theirs).map(state), known.get)
+
+
+def fields(explanation: Explanation) -> dict[str, tuple[Any, Any, Any, bool]]:
+    return {
+        field.pointer: (field.values.base, field.values.ours, field.values.theirs, field.clashes)
+        for field in explanation.fields
+    }
+
+
+def test_fields_that_differ_are_named_by_pointer_with_all_three_values():
+    found = told_apart(
+        {"name": "a", "steps": [{"url": "x"}, {"url": "y"}], "on": True},
+        {"name": "b", "steps": [{"url": "x"}, {"url": "z"}], "on": True},
+        {"name": "a", "steps": [{"url": "x"}, {"url": "w"}], "on": True},
+    )
+    assert found.format is Format.JSON
+    assert fields(found) == {
+        "/name": ("a", "b", "a", False),
+        "/steps/1/url": ("y", "z", "w", True),
+    }
+
+
+def test_both_changing_a_field_alike_is_no_clash():
+    assert fields(told_apart({"a": 1}, {"a": 2}, {"a": 2})) == {"/a": (1, 2, 2, False)}
+
+
+def test_a_field_added_differently_on_both_sides_clashes():
+    found = told_apart({"k": 0}, {"k": 0, "a": 1}, {"k": 0, "a": 2})
+    assert fields(found) == {"/a": (ABSENT, 1, 2, True)}
+
+
+def test_an_edit_inside_what_the_other_side_removed_is_one_clash_at_the_outer_place():
+    found = told_apart({"a": {"b": 1}, "k": 0}, {"a": {"b": 2}, "k": 0}, {"k": 0})
+    assert fields(found) == {"/a": ({"b": 1}, {"b": 2}, ABSENT, True)}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(1, True), (0, False), (1, 1.0), (None, 0), ("1", 1), ([], {})]
+)
+def test_values_that_python_or_a_reader_could_confuse_are_told_apart(before: Any, after: Any):
+    found = told_apart({"a": before}, {"a": after}, {"a": before})
+    assert [(field.pointer, field.clashes) for field in found.fields] == [("/a", False)]
+
+
+def test_null_is_a_value_and_no_absence():
+    found = told_apart({"a": None, "k": 0}, {"k": 0}, {"a": 1, "k": 0})
+    assert fields(found) == {"/a": (None, ABSENT, 1, True)}
+
+
+@pytest.mark.parametrize(
+    ("key", "pointer"),
+    [
+        ("a/b", "/a~1b"),
+        ("m~n", "/m~0n"),
+        ("", "/"),
+        ("0", "/0"),
+        ("it's", "/it's"),
+        ('"', '/"'),
+        ("a['b']", "/a['b']"),
+        ("__private", "/__private"),
+        ("名前 [red]", "/名前 [red]"),
+    ],
+)
+def test_any_key_becomes_a_pointer(key: str, pointer: str):
+    assert fields(told_apart({key: 1}, {key: 2}, {key: 1})) == {pointer: (1, 2, 1, False)}
+
+
+def test_objects_without_a_common_key_are_told_apart_key_by_key():
+    assert list(fields(told_apart({"a": 1}, {"b": 1}, {"a": 1}))) == ["/a", "/b"]
+
+
+def test_pointers_into_lists_are_in_the_order_of_their_numbers():
+    found = told_apart([0] * 12, [1] * 12, [0] * 12)
+    assert [field.pointer for field in found.fields] == [f"/{number}" for number in range(12)]
+
+
+def test_another_type_at_the_root_is_one_difference():
+    assert fields(told_apart({"a": 1}, [1], {"a": 1})) == {"": ({"a": 1}, [1], {"a": 1}, False)}
+
+
+def test_without_a_base_ours_and_theirs_are_compared():
+    found = told_apart(None, {"a": 1, "k": 0}, {"a": 2, "k": 0})
+    assert fields(found) == {"/a": (ABSENT, 1, 2, True)}
+
+
+def test_a_side_that_is_gone_shows_what_the_other_changed():
+    found = told_apart({"a": 1}, {"a": 2}, None)
+    assert fields(found) == {"/a": (1, 2, ABSENT, True)}
+    assert found.contents.theirs is None
+
+
+def test_the_same_values_written_differently_are_shown_as_lines():
+    found = told_apart(b'{"a": 1}\n', b'{"a":1}\n', b'{"a": 1}\n')
+    assert (found.format, found.fields) == (Format.JSON, ())
+    assert found.lines[0].lines[-2:] == ('-{"a": 1}', '+{"a":1}')
+    assert found.note
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [
+        b'{"a": 1, "a": 2}\n',
+        b'{"a": NaN}\n',
+        b'{"a": \n',
+        b"plain\n",
+        b"3\n",
+        b"[" * 5000 + b"]" * 5000,
+    ],
+    ids=["key twice", "NaN", "broken", "text", "scalar", "too deep to read"],
+)
+def test_what_json_could_not_show_truly_is_shown_as_lines(ours: bytes):
+    found = told_apart(b'{"a": 1}\n', ours, b'{"a": 1}\n')
+    assert found.format is Format.TEXT
+    assert any(line.startswith("+") for line in found.lines[0].lines[2:])
+
+
+def test_json_too_deep_to_compare_is_shown_as_lines():
+    deep = b"[" * 900 + b"1" + b"]" * 900 + b"\n"
+    found = told_apart(deep, deep.replace(b"1", b"2"), deep)
+    assert found.format is Format.TEXT
+    assert "too deep" in found.note
+
+
+def test_text_is_compared_line_by_line_as_git_does():
+    found = told_apart(b"a\nb\x0cc\n", b"a\nB\x0cc\n", b"a\nb\x0cc\nd")
+    assert found.format is Format.TEXT
+    ours, theirs = found.lines
+    assert (ours.before, ours.after, theirs.after) == ("base", "ours", "theirs")
+    assert ours.lines[3:] == (" a", "-b\x0cc", "+B\x0cc")
+    assert theirs.lines[3:] == (" a", " b\x0cc", "+d", "+\\ No newline at end of file")
+
+
+@pytest.mark.parametrize("ours", [b"\0\1", b"\xff\xfe"])
+def test_what_is_no_text_shows_digests_and_sizes(ours: bytes):
+    found = told_apart(b"text", ours, b"text")
+    assert (found.format, found.fields, found.lines) == (Format.BINARY, (), ())
+    assert found.contents.ours is not None
+    assert (found.contents.ours.digest, found.contents.ours.size) == (Digest.of(ours), 2)
+
+
+def test_json_above_its_guard_is_shown_as_lines_without_deepdiff():
+    large = b'{\n"k": "' + b"x" * MAX_JSON_BYTES + b'",\n"a": 1\n}\n'
+    found = told_apart(large, large.replace(b'"a": 1', b'"a": 2'), large)
+    assert found.format is Format.TEXT
+    assert '+"a": 2' in found.lines[0].lines
+    assert "too large" in found.note
+
+
+def test_text_above_its_guard_shows_digests_alone():
+    found = told_apart(b"x" * (MAX_TEXT_BYTES + 1), b"x", b"x")
+    assert (found.format, found.lines) == (Format.DIGESTS_ONLY, ())
+    assert "too large" in found.note
+
+
+def test_content_that_is_not_here_is_said_to_be_missing():
+    one, two = (AssetState(path=AssetPath("a"), digest=Digest(n * 40)) for n in "12")
+    found = explain(ThreeWay(one, two, one), {Digest("1" * 40): b"x"}.get)
+    assert found.format is Format.DIGESTS_ONLY
+    assert "2" * 40 in found.note
+    assert found.contents.ours is not None
+    assert found.contents.ours.size is None
+
+
+def test_paths_and_modes_are_given_where_they_differ():
+    digest = Digest.of(b"x")
+    base = AssetState(path=AssetPath("a"), digest=digest)
+    ours = AssetState(path=AssetPath("b"), digest=digest)
+    theirs = AssetState(path=AssetPath("a"), digest=digest, executable=True)
+    found = explain(ThreeWay(base, ours, theirs), {digest: b"x"}.get)
+    assert found.paths == ThreeWay("a", "b", "a")
+    assert found.executable == ThreeWay(False, False, True)
+    assert (found.fields, found.lines) == ((), ())
+    assert explain(ThreeWay(base, base, None), {digest: b"x"}.get).paths is None
+
+
+def test_the_json_form_leaves_out_what_a_side_lacks():
+    shown = explanation_json(told_apart({"a": 1}, {"b": None}, None))
+    assert shown["format"] == "json"
+    assert shown["fields"] == [
+        {"pointer": "/a", "clashes": False, "base": 1},
+        {"pointer": "/b", "clashes": False, "ours": None},
+    ]
+    assert set(shown["contents"]) == {"base", "ours"}  # type: ignore[call-overload]
+    json.dumps(shown)
+
+
+def test_deepdiff_is_loaded_only_to_compare_json():
+    program = """
+import sys
+from towline.explain import explain
+from towline.model import AssetPath, AssetState, Digest, ThreeWay
+known = {Digest.of(text): text for text in (b"a", b"b")}
+a, b = (AssetState(path=AssetPath("p"), digest=digest) for digest in known)
+explain(ThreeWay(a, b, a), known.get)
+assert "deepdiff" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
