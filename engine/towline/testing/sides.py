@@ -1,0 +1,104 @@
+"""A small whole project on three sides, as a value, and what a merge of it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from towline.changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
+from towline.kinds import Kind, Kinds
+from towline.merge import Context
+from towline.model import AssetId, AssetPath, AssetState, Revision
+from towline.names import NamePolicy
+from towline.ours import OursIndex
+from towline.plan import Plan, StoreState
+from towline.records import AssetRecord
+
+BASE = Revision("b" * 40)
+THEIRS = Revision("7" * 40)
+KINDS = Kinds((Kind(name="rule", globs=("*x",)), Kind(name="file", globs=("**",))))
+"""Two kinds, so that a selection by kind can split a project."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreeSides:
+    """A project on three sides, every asset of it.
+
+    ``base`` is the tree of the recorded revision, non-assets included; ``records`` say what the
+    store knows of each asset, ``files`` what stands in the store and is no asset.
+    """
+
+    records: tuple[AssetRecord, ...] = ()
+    base: Mapping[AssetPath, RemoteEntry]
+    theirs: Mapping[AssetPath, RemoteEntry]
+    files: tuple[AssetPath, ...] = ()
+    names: NamePolicy = NamePolicy.EXACT
+    used: tuple[AssetId, ...] = ()
+    """Ids of assets that are gone."""
+    project: str = "project"
+
+    def ours(self) -> OursIndex:
+        """The lookup that the merge asks."""
+        return OursIndex(self.records, files=self.files, names=self.names, used=self.used)
+
+    def context(self) -> Context:
+        """What a store says of itself."""
+        return Context(
+            project=self.project,
+            state=state_of(self.base, BASE),
+            kinds=KINDS,
+            names=self.names,
+        )
+
+    def changes(self) -> Changes:
+        """What differs between base and theirs, as a remote would tell it."""
+        paths = sorted(self.base.keys() | self.theirs.keys())
+        return self._changes(p for p in paths if self.base.get(p) != self.theirs.get(p))
+
+    def all_changes(self) -> Changes:
+        """Every path of base and theirs, changed or not: a comparison that skips nothing."""
+        return self._changes(sorted(self.base.keys() | self.theirs.keys()))
+
+    def _changes(self, paths: Iterable[AssetPath]) -> Changes:
+        items = tuple(
+            Change(path=p, before=self.base.get(p), after=self.theirs.get(p)) for p in paths
+        )
+        return Changes(base=BASE, revision=THEIRS, items=items, coverage=Coverage.BASE)
+
+
+def state_of(tree: Mapping[AssetPath, RemoteEntry], revision: Revision | None) -> StoreState:
+    """The summary that a store keeps of having pulled this tree."""
+    assets = [entry for entry in tree.values() if isinstance(entry, RemoteAsset)]
+    return StoreState(
+        base=revision,
+        fingerprint=KINDS.fingerprint,
+        tracked=len(assets),
+        tracked_bytes=sum(entry.size for entry in assets),
+    )
+
+
+def standing(records: Iterable[AssetRecord]) -> dict[AssetPath, AssetState]:
+    """Ours as a tree: what stands in the store, by path."""
+    return {record.ours.path: record.ours for record in records if record.ours is not None}
+
+
+def records_after(records: Iterable[AssetRecord], plan: Plan) -> tuple[AssetRecord, ...]:
+    """The records once a plan is applied, by id."""
+    after = {record.id: record for record in records}
+    for edit in plan.edits:
+        if edit.after is None:
+            del after[edit.asset_id]
+        else:
+            after[edit.asset_id] = edit.after
+    return tuple(after[asset_id] for asset_id in sorted(after))
+
+
+def stands_together(names: NamePolicy, paths: Iterable[str]) -> bool:
+    """Whether a store of this name policy can hold files at all of these paths."""
+    keys: set[str] = set()
+    for path in paths:
+        key = names.key(path)
+        if key in keys or names.problem(path) is not None:
+            return False
+        keys.add(key)
+    return not any(folder in keys for key in keys for folder in AssetPath(key).folders)

@@ -1,0 +1,380 @@
+"""Hypothesis strategies for small, contrary projects on three sides.
+
+Paths and contents come from small alphabets, so that the sides meet often: nested folders, a file
+and a folder of one name, twins in case and in normal form. All of it shrinks towards a project in
+which nothing changed. One draw is one choice from a table, since draws are what costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TypeAlias, TypeVar
+
+from hypothesis import strategies as st
+
+from towline.changes import RemoteAsset, RemoteEntry
+from towline.model import (
+    AssetId,
+    AssetPath,
+    AssetState,
+    Digest,
+    NonAsset,
+    NonAssetReason,
+    planned_id,
+)
+from towline.names import NamePolicy
+from towline.records import AssetRecord
+from towline.resolutions import OnConflict, Policy, Renames, Resolutions, Selection, Side
+
+from .sides import KINDS, ThreeSides, stands_together
+
+_A = TypeVar("_A")
+
+PATHS = tuple(
+    AssetPath(path)
+    for path in ("a", "b", "c", "d/x", "d/y", "a/x", "d/e/x", "d", "A", "D/x", "\u00e9", "e\u0301")
+)
+"""The alphabet: plain names first, then nested ones, file and folder twins, and name twins."""
+
+CONTENTS: Mapping[Digest, bytes] = {
+    Digest.of(content): content for content in (b"one\n", b"two\n", b"three\n", b"four\n", b"")
+}
+"""Every digest that occurs, with its bytes."""
+
+
+class Feature(StrEnum):
+    """What a generated project may hold beyond edits, additions and deletions."""
+
+    LOCAL_MOVES = "local_moves"
+    """Assets that ours moved, swaps among them."""
+    REMOTE_MOVES = "remote_moves"
+    EMBEDDED_IDS = "embedded_ids"
+    LAGGING = "lagging"
+    """Assets that an earlier pull skipped."""
+    NON_ASSETS = "non_assets"
+    LOCAL_FILES = "local_files"
+    """Files in the store that are no assets."""
+    NAME_POLICIES = "name_policies"
+    """Stores that hold some paths equal."""
+
+
+ALL_FEATURES = frozenset(Feature)
+PLAIN: frozenset[Feature] = frozenset()
+"""What git's three-way merge of trees knows: edits, additions and deletions, by path."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one side did to an asset; None: left as it was."""
+
+    path: AssetPath | None = None
+    digest: Digest | None = None
+    executable: bool | None = None
+    becomes: NonAssetReason | None = None
+    deleted: bool = False
+
+    def __call__(self, entry: RemoteEntry) -> RemoteEntry | None:
+        """The asset after it. A non-asset can only go, or become another."""
+        if self.deleted:
+            return None
+        if self.becomes is not None:
+            return NonAsset(path=entry.path, reason=self.becomes)
+        if isinstance(entry, NonAsset):
+            return self._instead_of(entry)
+        state = entry.state
+        changed = AssetState(
+            path=self.path or state.path,
+            digest=self.digest or state.digest,
+            executable=state.executable if self.executable is None else self.executable,
+        )
+        return remote_asset(changed, entry.embedded_id)
+
+    def _instead_of(self, entry: NonAsset) -> RemoteEntry:
+        if self.digest is None or self.path is not None:
+            return entry
+        return remote_asset(AssetState(path=entry.path, digest=self.digest))
+
+
+def remote_asset(state: AssetState, embedded_id: str | None = None) -> RemoteAsset:
+    """An asset as a remote tells it, for a digest of `CONTENTS`."""
+    return RemoteAsset(state=state, size=len(CONTENTS[state.digest]), embedded_id=embedded_id)
+
+
+_Lagging: TypeAlias = tuple[AssetState, Step]
+
+# --- tables of choices, the dullest first ------------------------------------------------------
+
+_KEEP = Step()
+_EDITS = [Step(digest=digest) for digest in CONTENTS]
+_CHMODS = [Step(executable=True), Step(executable=False)]
+_MOVES = [Step(path=path) for path in PATHS]
+_MOVES_AND_EDITS = [Step(path=path, digest=tuple(CONTENTS)[n % 5]) for n, path in enumerate(PATHS)]
+_NON_ASSETS = [
+    Step(becomes=reason) for reason in (NonAssetReason.SYMLINK, NonAssetReason.LFS_POINTER)
+]
+_PLAIN_STEPS = [_KEEP] * 8 + _EDITS * 3 + _CHMODS * 2 + [Step(deleted=True)] * 6
+_STATES = [
+    AssetState(path=path, digest=digest, executable=executable)
+    for executable in (False, False, True)
+    for path in PATHS
+    for digest in CONTENTS
+]
+_POLICIES = [policy for policy in NamePolicy if policy is not NamePolicy.PORTABLE]
+
+
+def states() -> st.SearchStrategy[AssetState]:
+    """An asset's state at a path of the alphabet."""
+    return st.sampled_from(_STATES)
+
+
+def local_steps(features: frozenset[Feature] = ALL_FEATURES) -> st.SearchStrategy[Step]:
+    """What ours may do to an asset."""
+    moves = _MOVES + _MOVES_AND_EDITS if Feature.LOCAL_MOVES in features else []
+    return st.sampled_from(_PLAIN_STEPS + moves)
+
+
+def remote_steps(features: frozenset[Feature] = ALL_FEATURES) -> st.SearchStrategy[Step]:
+    """What theirs may do to an asset."""
+    moves = _MOVES + _MOVES_AND_EDITS if Feature.REMOTE_MOVES in features else []
+    others = _NON_ASSETS * 2 if Feature.NON_ASSETS in features else []
+    return st.sampled_from(_PLAIN_STEPS + moves + others)
+
+
+def entries(features: frozenset[Feature] = ALL_FEATURES) -> st.SearchStrategy[RemoteEntry]:
+    """Something in a repository."""
+    assets: list[RemoteEntry] = [remote_asset(state) for state in _STATES]
+    if Feature.NON_ASSETS in features:
+        assets += [NonAsset(path=path, reason=NonAssetReason.SYMLINK) for path in PATHS]
+    return st.sampled_from(assets)
+
+
+# --- whole projects ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _History:
+    """One entry of the recorded revision, and what was made of it on both sides."""
+
+    entry: RemoteEntry
+    here: Step
+    there: Step
+    lag: Step | None
+
+
+def _histories(features: frozenset[Feature]) -> st.SearchStrategy[_History]:
+    lags: list[Step | None] = [None]
+    if Feature.LAGGING in features:
+        older = [*_EDITS, _CHMODS[0], Step(deleted=True), *_MOVES[:3]]
+        lags = [None] * (4 * len(older)) + [*older]
+    return st.builds(
+        _History,
+        entries(features),
+        local_steps(features),
+        remote_steps(features),
+        st.sampled_from(lags),
+    )
+
+
+@st.composite
+def three_sides(
+    draw: st.DrawFn, features: frozenset[Feature] = ALL_FEATURES, *, most: int = 4
+) -> ThreeSides:
+    """A whole project: what the last pull left, what was done to it here, and there.
+
+    Ours can always stand in the store; theirs is a tree that git can hold, and may be one that a
+    store with a name policy of its own cannot.
+    """
+    names = NamePolicy.EXACT
+    if Feature.NAME_POLICIES in features:
+        names = draw(st.sampled_from(_POLICIES))
+    drawn = draw(st.lists(_histories(features), max_size=most, unique_by=_path_of))
+    histories = [_embed(history, features) for history in _in_one_tree(drawn)]
+    local = _Local(names=names)
+    for history in histories:
+        local.live(history)
+    if Feature.LAGGING in features:
+        local.lag_behind_deletions(draw(_deleted_there(features)), histories)
+    for state in draw(_additions(states())):
+        local.add(ours=state)
+    files: list[AssetPath] = []
+    if Feature.LOCAL_FILES in features:
+        files = draw(st.lists(st.sampled_from(PATHS), max_size=1))
+    after = [history.there(history.entry) for history in histories]
+    return ThreeSides(
+        records=tuple(sorted(local.records, key=lambda record: record.id)),
+        base=_tree(history.entry for history in histories),
+        theirs=_tree([*after, *draw(_additions(entries(features)))]),
+        files=tuple(path for path in files if local.has_room(path)),
+        names=names,
+    )
+
+
+@st.composite
+def edited_trees(
+    draw: st.DrawFn,
+    tree: Mapping[AssetPath, RemoteEntry],
+    features: frozenset[Feature] = ALL_FEATURES,
+) -> dict[AssetPath, RemoteEntry]:
+    """What a repository may hold after some commits on this tree."""
+    after = [draw(remote_steps(features))(entry) for entry in tree.values()]
+    return _tree([*after, *draw(_additions(entries(features)))])
+
+
+def _path_of(history: _History) -> AssetPath:
+    return history.entry.path
+
+
+def _in_one_tree(histories: Iterable[_History]) -> list[_History]:
+    kept: list[_History] = []
+    for history in histories:
+        if stands_together(NamePolicy.EXACT, [*map(_path_of, kept), history.entry.path]):
+            kept.append(history)
+    return sorted(kept, key=_path_of)
+
+
+def _tree(found: Iterable[RemoteEntry | None]) -> dict[AssetPath, RemoteEntry]:
+    """A tree that git can hold; an entry for which there is no room is left out."""
+    tree: dict[AssetPath, RemoteEntry] = {}
+    for entry in found:
+        if entry is not None and stands_together(NamePolicy.EXACT, [*tree, entry.path]):
+            tree[entry.path] = entry
+    return dict(sorted(tree.items()))
+
+
+def _embed(history: _History, features: frozenset[Feature]) -> _History:
+    """Every asset whose path has no folder embeds an id, so that a rename may edit it too."""
+    entry = history.entry
+    if Feature.EMBEDDED_IDS not in features or isinstance(entry, NonAsset) or "/" in entry.path:
+        return history
+    return replace(history, entry=replace(entry, embedded_id=f"id-{entry.path}"))
+
+
+def _additions(what: st.SearchStrategy[_A]) -> st.SearchStrategy[list[_A]]:
+    return st.lists(what, max_size=2)
+
+
+def _deleted_there(features: frozenset[Feature]) -> st.SearchStrategy[list[_Lagging]]:
+    return st.lists(st.tuples(states(), local_steps(features)), max_size=1)
+
+
+@dataclass(slots=True)
+class _Local:
+    """The records as they are drawn up, one after the other."""
+
+    names: NamePolicy
+    records: list[AssetRecord] = field(default_factory=list)
+
+    def has_room(self, path: AssetPath) -> bool:
+        here = [record.ours.path for record in self.records if record.ours is not None]
+        return stands_together(self.names, [*here, path])
+
+    def live(self, history: _History) -> None:
+        """Take in what became here of an entry of the recorded revision."""
+        entry = history.entry
+        if isinstance(entry, NonAsset):
+            if history.lag is not None and history.lag.digest is not None:
+                base = AssetState(path=entry.path, digest=history.lag.digest)
+                self.add(ours=_state(history.here(remote_asset(base))), base=base, seen=entry)
+            return
+        older = entry if history.lag is None else history.lag(entry)
+        # A lagging asset that was new there need not stand here at all.
+        ours = None if older is None and history.here == _KEEP else history.here(entry)
+        self.add(ours=_state(ours), base=_state(older), seen=entry)
+
+    def lag_behind_deletions(
+        self, lagging: Iterable[_Lagging], histories: Iterable[_History]
+    ) -> None:
+        """Take in assets that the repository deleted, and an earlier pull skipped."""
+        taken = {history.entry.path for history in histories}
+        for base, here in lagging:
+            if base.path not in taken:
+                self.add(ours=_state(here(remote_asset(base))), base=base)
+
+    def add(
+        self,
+        *,
+        ours: AssetState | None,
+        base: AssetState | None = None,
+        seen: RemoteEntry | None = None,
+    ) -> None:
+        """Take in a record; its ours only where there is room for it."""
+        standing = ours if ours is not None and self.has_room(ours.path) else None
+        remote = seen if isinstance(seen, RemoteAsset) else None
+        known = [state for state in (base, _state(seen), standing) if state is not None]
+        if not known:
+            return
+        kind = KINDS.of(known[0].path)
+        assert kind is not None, "every path of the alphabet has a kind"
+        used = {record.id for record in self.records}
+        self.records.append(
+            AssetRecord(
+                id=planned_id("project", known[0].path, used.__contains__),
+                kind=kind.name,
+                base=base,
+                ours=standing,
+                seen=seen.state if isinstance(seen, RemoteAsset) else seen,
+                size=0 if remote is None else remote.size,
+                embedded_id=None if remote is None else remote.embedded_id,
+            )
+        )
+
+
+def _state(entry: RemoteEntry | None) -> AssetState | None:
+    return entry.state if isinstance(entry, RemoteAsset) else None
+
+
+# --- what a caller chooses ---------------------------------------------------------------------
+
+
+def resolutions(sides: ThreeSides, *, most: int = 4) -> st.SearchStrategy[Resolutions]:
+    """A side for some of the assets that the project knows, or would know.
+
+    Not every choice is a legal one: use_theirs where theirs has no version is a typed error.
+    """
+    known = known_ids(sides)
+    if not known:
+        return st.just(Resolutions())
+    chosen = st.dictionaries(st.sampled_from(known), st.sampled_from(list(Side)), max_size=most)
+    return chosen.map(resolved)
+
+
+def known_ids(sides: ThreeSides) -> list[AssetId]:
+    """The id of every asset, planned ones of new assets included."""
+    here = {record.ours.path for record in sides.records if record.ours is not None}
+    is_used = sides.ours().is_used
+    return [record.id for record in sides.records] + [
+        planned_id(sides.project, path, is_used)
+        for path, entry in sides.theirs.items()
+        if isinstance(entry, RemoteAsset) and path not in here and path not in sides.base
+    ]
+
+
+def resolved(chosen: Mapping[AssetId, Side]) -> Resolutions:
+    """The resolutions that choose these sides."""
+    return Resolutions(
+        use_theirs=frozenset(name for name, side in chosen.items() if side is Side.THEIRS),
+        use_ours=frozenset(name for name, side in chosen.items() if side is Side.OURS),
+    )
+
+
+def policies(
+    *, renames: Iterable[Renames] = Renames, on_conflict: Iterable[OnConflict] = OnConflict
+) -> st.SearchStrategy[Policy]:
+    """A policy for what resolutions leave over; an empty result is always allowed."""
+    return st.sampled_from(
+        [
+            Policy(on_conflict=each, only=only, allow_empty=True, renames=setting)
+            for setting in renames
+            for only in (Selection(), Selection(), *_SELECTIONS)
+            for each in on_conflict
+        ]
+    )
+
+
+_SELECTIONS = (
+    Selection(kinds=frozenset(["rule"])),
+    Selection(globs=("a", "b")),
+    Selection(globs=("d/**",)),
+)
