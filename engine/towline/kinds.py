@@ -17,7 +17,7 @@ from .errors import InvalidValue
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """What a platform calls some of its assets: ``pipeline``, ``rule``, ``task`` …
+    """What a platform calls some of its assets: ``pipeline``, ``rule``, ``task``.
 
     ``id_pointer`` is a JSON pointer (RFC 6901) to an id that stands inside the asset, if any.
     """

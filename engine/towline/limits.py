@@ -35,7 +35,7 @@ class Limits:
     """The most assets that one pull may delete; None: no bound."""
 
     def with_settings(self, settings: Iterable[str]) -> Self:
-        """These limits with ``NAME=VALUE`` settings applied, names in either spelling (``-``/``_``).
+        """These limits with ``NAME=VALUE`` settings applied, ``-`` or ``_`` in names.
 
         Raises:
             InvalidValue: no such limit, or the value is not a whole number above zero (from zero

@@ -177,6 +177,10 @@ class Plan:
         """Whether applying it would leave the store as it is."""
         return not self.edits and self.before == self.after
 
+    def listed(self, disposition: Disposition) -> tuple[Item, ...]:
+        """The items of one disposition, in order."""
+        return tuple(item for item in self.items if item.disposition is disposition)
+
     def needed(self) -> tuple[Digest, ...]:
         """The digests that the store must be given to apply this, sorted, each once."""
         wanted = set()

@@ -64,7 +64,7 @@ class Watch:
             Cancelled: the token is set.
         """
         if self.cancel is not None and self.cancel.is_set():
-            raise Cancelled()
+            raise Cancelled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from .conflicts import Conflict, Party
 from .model import AssetState, Revision
-from .plan import Disposition, IgnoredReason, Item, Plan
+from .plan import LISTED, Disposition, IgnoredReason, Item, Plan
 
 
 class Status(StrEnum):
@@ -38,7 +38,7 @@ class Report:
     conflicts: tuple[Conflict, ...] = ()
     error_msgs: tuple[str, ...] = ()
     history_rewritten: bool | None = False
-    pull: int | None = None
+    pull: int | None = field(default=None, compare=False)
     """The number under which the store's log keeps it; None if nothing was applied."""
 
     @property
@@ -59,28 +59,20 @@ def report_of(plan: Plan) -> Report:
             error_msgs=messages,
             history_rewritten=plan.history_rewritten,
         )
-    lists = {
-        name: tuple(item for item in plan.items if item.disposition is disposition)
-        for name, disposition in _LISTS.items()
-    }
+    listed = {name: plan.listed(name) for name in LISTED}
     return Report(
-        status=Status.UPDATED if any(lists.values()) else Status.UP_TO_DATE,
+        status=Status.UPDATED if any(listed.values()) else Status.UP_TO_DATE,
         base=plan.before.base,
         revision=plan.revision,
         conflicts=plan.conflicts,
         error_msgs=messages,
         history_rewritten=plan.history_rewritten,
-        **lists,
+        overwritten=listed[Disposition.OVERWRITTEN],
+        updated=listed[Disposition.UPDATED],
+        created=listed[Disposition.CREATED],
+        deleted=listed[Disposition.DELETED],
+        ignored=listed[Disposition.IGNORED],
     )
-
-
-_LISTS = {
-    "overwritten": Disposition.OVERWRITTEN,
-    "updated": Disposition.UPDATED,
-    "created": Disposition.CREATED,
-    "deleted": Disposition.DELETED,
-    "ignored": Disposition.IGNORED,
-}
 
 
 def conflict_message(conflict: Conflict) -> str:
@@ -98,11 +90,10 @@ def report_json(report: Report) -> dict[str, object]:
         "status": str(report.status),
         "base": report.base,
         "revision": report.revision,
-        **{name: [item_json(item) for item in getattr(report, name)] for name in _LISTS},
+        **{str(name): [item_json(item) for item in getattr(report, name)] for name in LISTED},
         "conflicts": [conflict_json(conflict) for conflict in report.conflicts],
         "error_msgs": list(report.error_msgs),
         "history_rewritten": report.history_rewritten,
-        "pull": report.pull,
     }
 
 

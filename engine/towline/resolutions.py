@@ -92,6 +92,15 @@ class Selection:
         )
 
 
+class Comparison(StrEnum):
+    """What theirs is compared with."""
+
+    INCREMENTAL = "incremental"
+    """The recorded base tree: only what changed is read."""
+    FULL = "full"
+    """Every asset's record, trusting no recorded tree."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """How a pull decides what its resolutions leave open."""
@@ -101,3 +110,4 @@ class Policy:
     limits: Limits = Limits()
     allow_empty: bool = False
     renames: Renames = Renames.EXACT
+    comparison: Comparison = Comparison.INCREMENTAL

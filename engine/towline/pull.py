@@ -1,0 +1,251 @@
+"""The pull: fetch, compare, merge, apply. A dry run is the same path, stopped before apply.
+
+Phases in order: fetching, comparing, validating, applying. Nothing is written before the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from .apply import apply
+from .changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
+from .decide import ContentMerge
+from .embedded import embedded_id
+from .errors import ContentMissing, LimitExceeded
+from .kinds import Kinds
+from .limits import Limits
+from .merge import Context, merge
+from .model import AssetPath, AssetState, Digest, Revision, ThreeWay
+from .plan import Contents, Plan, StoreState
+from .ports import AssetStore, Phase, Remote, Watch
+from .report import Report, report_of
+from .resolutions import Comparison, Policy, Resolutions
+
+MergeBytes: TypeAlias = Callable[[AssetPath, ThreeWay[bytes]], bytes | None]
+"""Merges the bytes of one asset whose content changed on both sides; None: it cannot."""
+
+
+def pull(
+    store: AssetStore,
+    remote: Remote,
+    *,
+    resolutions: Resolutions = Resolutions(),
+    policy: Policy = Policy(),
+    content_merge: MergeBytes | None = None,
+    watch: Watch = Watch(),
+) -> Report:
+    """Bring the project up to date with its remote, or change nothing.
+
+    With conflicts left that the policy refuses, the report's status is ``conflicts``.
+
+    Raises:
+        TowlineError: any group of errors.py; the project is as it was.
+    """
+    plan = plan_pull(
+        store,
+        remote,
+        resolutions=resolutions,
+        policy=policy,
+        content_merge=content_merge,
+        watch=watch,
+    )
+    return report_of(plan) if plan.refused else apply(plan, store, watch=watch)
+
+
+def plan_pull(
+    store: AssetStore,
+    remote: Remote,
+    *,
+    resolutions: Resolutions = Resolutions(),
+    policy: Policy = Policy(),
+    content_merge: MergeBytes | None = None,
+    watch: Watch = Watch(),
+) -> Plan:
+    """What `pull` would do now. Fetches, and changes nothing in the store. Raises as `pull`."""
+    watch.report(Phase.FETCHING, 0)
+    revision = remote.fetch(None, policy.limits, watch)
+    return plan_at(
+        store,
+        remote,
+        revision,
+        resolutions=resolutions,
+        policy=policy,
+        content_merge=content_merge,
+        watch=watch,
+    )
+
+
+def plan_at(
+    store: AssetStore,
+    remote: Remote,
+    revision: Revision,
+    *,
+    resolutions: Resolutions = Resolutions(),
+    policy: Policy = Policy(),
+    content_merge: MergeBytes | None = None,
+    watch: Watch = Watch(),
+) -> Plan:
+    """What pulling a revision that is here already would do. Raises as `pull`."""
+    watch.report(Phase.COMPARING, 0)
+    state = store.state()
+    source = _Read(remote=remote)
+    changes = _compare(store, remote, state, revision, policy, watch)
+    changes = _with_embedded_ids(changes, store.kinds, source, policy.limits)
+    watch.report(Phase.VALIDATING, 0)
+    plan = merge(
+        changes,
+        store,
+        context=Context(
+            project=store.project,
+            state=state,
+            kinds=store.kinds,
+            names=store.names,
+            scope=remote.scope,
+        ),
+        resolutions=resolutions,
+        policy=policy,
+        content_merge=_by_digest(content_merge, store, source),
+    )
+    return replace(plan, source=source)
+
+
+# --- comparing --------------------------------------------------------------------------------
+
+
+def _compare(
+    store: AssetStore,
+    remote: Remote,
+    state: StoreState,
+    revision: Revision,
+    policy: Policy,
+    watch: Watch,
+) -> Changes:
+    limits, kinds = policy.limits, store.kinds
+    if state.base is None:
+        listing = remote.listing(revision, kinds, limits, watch)
+        items = tuple(_appeared(listing))
+        return Changes(base=None, revision=revision, items=items, coverage=Coverage.RECORDS)
+    rescoped = state.scope != remote.scope
+    trusted = not rescoped and state.fingerprint == kinds.fingerprint
+    if trusted and policy.comparison is Comparison.INCREMENTAL:
+        if state.base == revision:
+            return Changes(base=state.base, revision=revision, items=())
+        if remote.has(state.base):
+            return remote.changes(state.base, revision, kinds, limits, watch)
+    listing = remote.listing(revision, kinds, limits, watch)
+    return Changes(
+        base=state.base,
+        revision=revision,
+        items=tuple(_against_records(listing, store, anew=not trusted)),
+        coverage=Coverage.RESCOPED if rescoped else Coverage.RECORDS,
+        history_rewritten=state.base != revision and remote.rewritten(state.base, revision),
+    )
+
+
+def _appeared(listing: Mapping[AssetPath, RemoteEntry]) -> Iterator[Change]:
+    for path in sorted(listing):
+        yield Change(path=path, before=None, after=listing[path])
+
+
+def _against_records(
+    listing: Mapping[AssetPath, RemoteEntry], store: AssetStore, *, anew: bool
+) -> Iterator[Change]:
+    """Theirs against what the store remembers, without the base tree.
+
+    ``anew``: kinds or scope changed, so every asset is looked at again, changed or not. What is no
+    asset and was none is left out: nothing tells whether it changed.
+    """
+    known = {
+        record.aligned_path: record for record in store.records() if record.aligned_path is not None
+    }
+    for path in sorted(known.keys() | listing.keys()):
+        after, record = listing.get(path), known.get(path)
+        if record is None:
+            if isinstance(after, RemoteAsset):
+                yield Change(path=path, before=None, after=after)
+            continue
+        seen = record.seen
+        stands = after.state if isinstance(after, RemoteAsset) else after
+        if anew or stands != seen:
+            before = RemoteAsset(state=seen) if isinstance(seen, AssetState) else seen
+            yield Change(path=path, before=before, after=after)
+
+
+# --- contents that a merge must see -----------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class _Read:
+    """The remote's contents, remembering what was read, so that no blob is read twice."""
+
+    remote: Contents
+    known: dict[Digest, bytes] = field(default_factory=dict)
+
+    def load(self, digests: Sequence[Digest]) -> None:
+        missing = [digest for digest in dict.fromkeys(digests) if digest not in self.known]
+        if missing:
+            self.known.update(self.remote.contents(missing))
+
+    def contents(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
+        missing = [digest for digest in digests if digest not in self.known]
+        for digest in digests:
+            if digest in self.known:
+                yield digest, self.known[digest]
+        if missing:
+            yield from self.remote.contents(missing)
+
+
+def _with_embedded_ids(changes: Changes, kinds: Kinds, source: _Read, limits: Limits) -> Changes:
+    """The same changes, with the ids that stand inside the assets whose kind points to one."""
+    pointers: dict[AssetPath, str] = {}
+    assets: dict[AssetPath, RemoteAsset] = {}
+    for item in changes.items:
+        kind = kinds.of(item.path)
+        if isinstance(item.after, RemoteAsset) and kind is not None and kind.id_pointer is not None:
+            pointers[item.path], assets[item.path] = kind.id_pointer, item.after
+    if not assets:
+        return changes
+    size = sum(asset.size for asset in assets.values())
+    if size > limits.project_bytes:
+        raise LimitExceeded(limit="project_bytes", allowed=limits.project_bytes, found=size)
+    source.load([asset.state.digest for asset in assets.values()])
+    found = {
+        path: replace(
+            asset,
+            embedded_id=embedded_id(source.known[asset.state.digest], pointers[path]),
+        )
+        for path, asset in assets.items()
+    }
+    items = tuple(
+        replace(item, after=found[item.path]) if item.path in found else item
+        for item in changes.items
+    )
+    return replace(changes, items=items)
+
+
+def _by_digest(
+    content_merge: MergeBytes | None, store: AssetStore, source: _Read
+) -> ContentMerge | None:
+    """A content merge over digests, as the core asks for it, of one over bytes."""
+    if content_merge is None:
+        return None
+
+    def merged(path: AssetPath, digests: ThreeWay[Digest]) -> bytes | None:
+        sides = digests.map(lambda digest: _bytes_of(digest, store, source))
+        if sides.base is None or sides.ours is None or sides.theirs is None:
+            return None
+        return content_merge(path, ThreeWay(sides.base, sides.ours, sides.theirs))
+
+    return merged
+
+
+def _bytes_of(digest: Digest, store: AssetStore, source: _Read) -> bytes | None:
+    if (content := store.read(digest)) is not None:
+        return content
+    try:
+        source.load([digest])
+    except ContentMissing:
+        return None
+    return source.known[digest]
