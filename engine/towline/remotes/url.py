@@ -1,0 +1,215 @@
+"""Owns what a remote's address may be: the one boundary for URLs (DESIGN §8).
+
+An address never becomes an option or a transport helper of git, and credentials that stand in it
+are split off at once: nothing that keeps a `RemoteUrl` can show or store them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+from urllib.parse import unquote
+
+from towline.errors import InvalidValue
+
+from .credentials import Credential
+
+
+class Scheme(StrEnum):
+    """The transports that towline speaks; ``file`` is a local path, too."""
+
+    HTTPS = "https"
+    SSH = "ssh"
+    HTTP = "http"
+    FILE = "file"
+
+
+ALL_SCHEMES: frozenset[Scheme] = frozenset(Scheme)
+
+DEFAULT_PORTS = {Scheme.HTTPS: 443, Scheme.HTTP: 80, Scheme.SSH: 22}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a credential is bound to: it is never sent to another."""
+
+    scheme: Scheme
+    host: str
+    port: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteUrl:
+    """An address without credentials; as text it is what git is given and what people see."""
+
+    address: str
+    scheme: Scheme
+    host: str = ""
+    port: int | None = None
+    user: str = ""
+    """The login of ssh; no secret."""
+    path: str
+
+    @classmethod
+    def parse(cls, text: str, allowed: AbstractSet[Scheme] = ALL_SCHEMES) -> Self:
+        """Take an address from outside; credentials in it are dropped (see `split`).
+
+        Raises:
+            InvalidValue: it is an option, a transport that is not allowed, or malformed.
+        """
+        return cls.split(text, allowed)[0]
+
+    @classmethod
+    def split(
+        cls, text: str, allowed: AbstractSet[Scheme] = ALL_SCHEMES
+    ) -> tuple[Self, Credential | None]:
+        """Take an address from outside, and the credential that stands in it. Raises as `parse`."""
+        _refuse_hostile(text)
+        if match := _URL.fullmatch(text):
+            url, credential = cls._from_url(match)
+        elif match := _SCP.fullmatch(text):
+            url, credential = cls._from_scp(match), None
+        else:
+            url, credential = cls(address=text, scheme=Scheme.FILE, path=text), None
+        if url.scheme not in allowed:
+            raise _invalid(f"the transport {url.scheme} is not allowed here")
+        return url, credential
+
+    @classmethod
+    def _from_url(cls, match: re.Match[str]) -> tuple[Self, Credential | None]:
+        scheme = _scheme(match["scheme"])
+        if scheme is Scheme.FILE:
+            return cls._from_file(match), None
+        host, port = _host_and_port(match["place"])
+        path = match["path"] or "/"
+        if unquote(path).lstrip("/").startswith("-"):
+            raise _invalid("its path looks like an option")
+        user, credential = _userinfo(scheme, match["userinfo"])
+        where = f"[{host}]" if ":" in host else host
+        if port is not None:
+            where = f"{where}:{port}"
+        login = f"{user}@" if user else ""
+        address = f"{scheme}://{login}{where}{path}"
+        url = cls(address=address, scheme=scheme, host=host, port=port, user=user, path=path)
+        return url, credential
+
+    @classmethod
+    def _from_file(cls, match: re.Match[str]) -> Self:
+        if match["userinfo"] or match["place"] not in ("", "localhost"):
+            raise _invalid("a file URL names no host: file:///path")
+        path = unquote(match["path"] or "")
+        if not path.startswith("/"):
+            raise _invalid("a file URL needs an absolute path")
+        return cls(address=f"file://{match['path']}", scheme=Scheme.FILE, path=path)
+
+    @classmethod
+    def _from_scp(cls, match: re.Match[str]) -> Self:
+        user, host, path = match["user"] or "", match["host"], match["path"]
+        for part in (user, host, path):
+            if part.startswith("-"):
+                raise _invalid("a part of it looks like an option")
+        if host.lower() in set(Scheme) or _MISPLACED_SECRET.match(path):
+            raise _invalid("is malformed")
+        if user and not _LOGIN.fullmatch(user):
+            raise _invalid("its user is malformed")
+        host = _host_and_port(host)[0]
+        where = f"[{host}]" if ":" in host else host
+        address = f"{user}@{where}:{path}" if user else f"{where}:{path}"
+        return cls(address=address, scheme=Scheme.SSH, host=host, user=user, path=path)
+
+    @property
+    def shown(self) -> str:
+        """The address for people; it never holds a credential."""
+        return self.address
+
+    @property
+    def origin(self) -> Origin:
+        """Scheme, host and port, spelled one way."""
+        port = self.port if self.port is not None else DEFAULT_PORTS.get(self.scheme)
+        return Origin(self.scheme, self.host.lower(), port)
+
+    @property
+    def is_http(self) -> bool:
+        """Whether it is spoken to over HTTP, encrypted or not."""
+        return self.scheme in (Scheme.HTTP, Scheme.HTTPS)
+
+    def __str__(self) -> str:
+        return self.address
+
+
+_URL = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://"
+    r"(?:(?P<userinfo>[^/?#]*)@)?(?P<place>[^/?#@]*)(?P<path>.*)",
+    re.DOTALL,
+)
+# As git has it: a colon before the first slash, and no URL.
+_SCP = re.compile(
+    r"(?:(?P<user>[^/:@]+)@)?(?P<host>\[[^\]/]+\]|[^/:@\[\]]+):(?P<path>.+)", re.DOTALL
+)
+# user:password@host:path is no address, and must not be shown as one.
+_MISPLACED_SECRET = re.compile(r"[^/]*@")
+_HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]*::")
+_LOGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@-]*")
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
+_IPV6 = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
+
+
+def _invalid(problem: str) -> InvalidValue:
+    # The text itself is never repeated: it may hold a password.
+    return InvalidValue(field="url", problem=problem)
+
+
+def _refuse_hostile(text: str) -> None:
+    if not text.strip():
+        raise _invalid("is empty")
+    if text.startswith("-"):
+        raise _invalid("looks like an option")
+    for form in (text, unquote(text)):  # git decodes: an encoded line break reaches its helpers
+        if any(ord(character) < 32 or ord(character) == 127 for character in form):
+            raise _invalid("holds a control character")
+    if _HELPER.match(text):
+        raise _invalid("transport helpers (such as ext::) are not allowed")
+
+
+def _scheme(text: str) -> Scheme:
+    name = text.lower()
+    name = "ssh" if name in ("git+ssh", "ssh+git") else name
+    if name not in set(Scheme):
+        known = ", ".join(Scheme)
+        raise _invalid(f"the transport {name!r} is not supported; use one of {known}")
+    return Scheme(name)
+
+
+def _host_and_port(place: str) -> tuple[str, int | None]:
+    host, port = place, ""
+    if place.startswith("["):
+        host, bracket, rest = place[1:].partition("]")
+        if not bracket or not _IPV6.fullmatch(host) or (rest and not rest.startswith(":")):
+            raise _invalid("its host is malformed")
+        port = rest[1:]
+    else:
+        host, _, port = place.partition(":")
+        if not host:
+            raise _invalid("names no host")
+        if not _HOST.fullmatch(host):
+            raise _invalid("its host is malformed")
+    if not port:
+        return host, None
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise _invalid("its port is malformed")
+    return host, int(port)
+
+
+def _userinfo(scheme: Scheme, userinfo: str | None) -> tuple[str, Credential | None]:
+    """The login of ssh, or the credential for HTTP."""
+    if not userinfo:
+        return "", None
+    name, _, password = userinfo.partition(":")
+    if scheme is Scheme.SSH:
+        if not _LOGIN.fullmatch(name):
+            raise _invalid("its user is malformed")
+        return name, None
+    return "", Credential(unquote(name), unquote(password))
