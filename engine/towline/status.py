@@ -1,0 +1,205 @@
+"""Where every asset of a project stands, against the last revision that was fetched. No network.
+
+What a pull would do is asked of the pull itself (`towline.pull.plan_at`); the assets that it does
+not look at have not changed there, so their local state is the whole answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from .errors import (
+    ContentMissing,
+    DuplicateEmbeddedId,
+    InvalidTree,
+    LimitExceeded,
+    RemoteError,
+)
+from .limits import Limits
+from .model import AssetId, AssetPath, AssetState, Revision, ThreeWay
+from .plan import Disposition, IgnoredReason, Item, Plan
+from .ports import AssetStore, Remote, Watch
+from .pull import plan_at
+from .records import AssetRecord
+from .resolutions import OnConflict, Policy
+
+
+class State(StrEnum):
+    """Where one asset stands."""
+
+    UNCHANGED = "unchanged"
+    MODIFIED_HERE = "modified-here"
+    MODIFIED_THERE = "modified-there"
+    """A pull updates it; a local edit that does not clash stays."""
+    CONFLICT = "conflict"
+    LOCAL_ONLY = "local-only"
+    ADDED_THERE = "added-there"
+    DELETED_HERE = "deleted-here"
+    DELETED_THERE = "deleted-there"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetStatus:
+    """One asset, where it stands, and its states on the three sides.
+
+    An asset that was added there has the id that a pull would give it.
+    """
+
+    asset_id: AssetId
+    kind: str
+    state: State
+    states: ThreeWay[AssetState | None]
+
+    @property
+    def path(self) -> AssetPath:
+        """Its path here, else there, else in base."""
+        for state in (self.states.ours, self.states.theirs, self.states.base):
+            if state is not None:
+                return state.path
+        raise AssertionError("an asset has a state on some side")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectStatus:
+    """Every asset of a project, sorted by path.
+
+    ``revision`` is the last one fetched. Where ``problem`` is not empty, it could not be compared
+    with, and the states tell of local changes alone.
+    """
+
+    base: Revision | None
+    revision: Revision | None
+    assets: tuple[AssetStatus, ...]
+    problem: str = ""
+
+
+def status(
+    store: AssetStore,
+    remote: Remote | None,
+    revision: Revision | None,
+    *,
+    limits: Limits = Limits(),
+    watch: Watch = Watch(),
+) -> ProjectStatus:
+    """Where every asset stands against a revision that was fetched before, without the network.
+
+    ``remote`` is asked only for what it has here. This walks the whole project.
+    """
+    base = store.state().base
+    plan, problem = _plan(store, remote, revision, limits, watch)
+    assets = sorted(_assets(store, plan), key=lambda asset: (asset.path, asset.asset_id))
+    return ProjectStatus(base=base, revision=revision, assets=tuple(assets), problem=problem)
+
+
+def status_json(status: ProjectStatus) -> dict[str, object]:
+    """A status in JSON form (the shape is part of the interface)."""
+    return {
+        "base": status.base,
+        "revision": status.revision,
+        "assets": [
+            {
+                "asset_id": asset.asset_id,
+                "path": asset.path,
+                "name": asset.path.name,
+                "kind": asset.kind,
+                "state": str(asset.state),
+            }
+            for asset in status.assets
+        ],
+    }
+
+
+def _plan(
+    store: AssetStore,
+    remote: Remote | None,
+    revision: Revision | None,
+    limits: Limits,
+    watch: Watch,
+) -> tuple[Plan | None, str]:
+    """What pulling the revision would do, or why that is not known."""
+    if remote is None or revision is None:
+        return None, "nothing was fetched yet"
+    if not remote.has(revision):
+        return None, f"what was fetched of {revision} is no longer here"
+    # What would stop a pull is no reason to show less, and skipping keeps each conflict's states.
+    policy = Policy(
+        on_conflict=OnConflict.SKIP,
+        limits=replace(limits, assets=_ANY, project_bytes=_ANY, deletes=None),
+        allow_empty=True,
+    )
+    try:
+        return plan_at(store, remote, revision, policy=policy, watch=watch), ""
+    except (InvalidTree, LimitExceeded, DuplicateEmbeddedId, ContentMissing, RemoteError) as error:
+        return None, error.message
+
+
+_ANY = 2**62
+
+
+def _assets(store: AssetStore, plan: Plan | None) -> Iterator[AssetStatus]:
+    records = {record.id: record for record in store.records()}
+    items = {item.asset_id: item for item in plan.items} if plan is not None else {}
+    after = {edit.asset_id: edit.after for edit in plan.edits} if plan is not None else {}
+    for record in records.values():
+        item = items.get(record.id)
+        if item is None and _stands_anew(record, store):
+            continue
+        state = _state(record, item, store)
+        if state is not None:
+            theirs = _theirs(after.get(record.id, record))
+            states = ThreeWay(record.base, record.ours, theirs)
+            yield AssetStatus(asset_id=record.id, kind=record.kind, state=state, states=states)
+    for asset_id, item in items.items():
+        if asset_id is None or asset_id in records:
+            continue
+        state = _decided(item)
+        theirs = _theirs(after.get(asset_id)) or item.after
+        if state is not None and theirs is not None:
+            states = ThreeWay(None, None, theirs)
+            yield AssetStatus(asset_id=asset_id, kind=item.kind, state=state, states=states)
+
+
+def _theirs(record: AssetRecord | None) -> AssetState | None:
+    """The asset at the revision; ``seen`` is that, for a lagging one too."""
+    seen = record.seen if record is not None else None
+    return seen if isinstance(seen, AssetState) else None
+
+
+def _stands_anew(record: AssetRecord, store: AssetStore) -> bool:
+    """Whether it was deleted here, and another asset made at its path: that one is shown."""
+    if record.ours is not None or record.aligned_path is None:
+        return False
+    return store.at(record.aligned_path) is not None
+
+
+def _state(record: AssetRecord, item: Item | None, store: AssetStore) -> State | None:
+    decided = _decided(item) if item is not None else None
+    if decided is not None:
+        return decided
+    if item is not None and item.rule == 7:
+        return State.UNCHANGED if record.ours is not None else None
+    if record.ours is None:
+        return State.DELETED_HERE
+    base = record.base
+    if base is None and (replaced := store.aligned_at(record.ours.path)) is not None:
+        base = replaced.base
+    if base is None:
+        return State.LOCAL_ONLY
+    return State.UNCHANGED if record.ours == base else State.MODIFIED_HERE
+
+
+def _decided(item: Item) -> State | None:
+    """The state that a pull's decision tells; None where the local state is the whole answer."""
+    if item.disposition is Disposition.CONFLICT or item.reason is IgnoredReason.CONFLICT:
+        return State.CONFLICT
+    match item.disposition:
+        case Disposition.UPDATED:
+            return State.MODIFIED_THERE
+        case Disposition.DELETED:
+            return State.DELETED_THERE
+        case Disposition.CREATED:
+            return State.ADDED_THERE
+        case _:
+            return None

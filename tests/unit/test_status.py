@@ -1,0 +1,230 @@
+"""Every state, told without the network, against the last revision that was fetched."""
+
+import pytest
+
+from towline.errors import RemoteUnavailable
+from towline.kinds import Kind, Kinds
+from towline.limits import Limits
+from towline.model import AssetPath, Digest, Revision
+from towline.names import NamePolicy
+from towline.ports import Watch
+from towline.pull import pull
+from towline.remotes.memory import MemoryRemote
+from towline.resolutions import OnConflict, Policy, Selection
+from towline.status import ProjectStatus, State, status, status_json
+from towline.stores.memory import MemoryStore
+
+FILES = {name: b"base of " + name.encode() for name in "abcdefg"}
+
+
+class Project:
+    """A store and its remote; `there` commits and fetches, `here` edits."""
+
+    def __init__(self, files: dict[str, bytes], **store: object) -> None:
+        self.store = MemoryStore("p", **store)  # type: ignore[arg-type]
+        self.remote = MemoryRemote()
+        self.files = dict(files)
+        self.revision = self.there()
+        pull(self.store, self.remote)
+
+    def there(self, **files: bytes | None) -> Revision:
+        changed = {**self.files, **files}
+        self.files = {name: content for name, content in changed.items() if content is not None}
+        self.remote.commit(self.files)
+        self.revision = self.remote.fetch(None, Limits(), Watch())
+        return self.revision
+
+    def here(self, **files: bytes | None) -> None:
+        for name, content in files.items():
+            if content is not None:
+                self.store.put(AssetPath(name), content)
+            elif (record := self.store.at(AssetPath(name))) is not None:
+                self.store.delete(record.id)
+
+    def status(self) -> ProjectStatus:
+        # Not even asking it would go unseen.
+        self.remote.failure = RemoteUnavailable(url="memory:")
+        found = status(self.store, self.remote, self.revision)
+        self.remote.failure = None
+        return found
+
+    def states(self) -> dict[str, str]:
+        return {asset.path: str(asset.state) for asset in self.status().assets}
+
+
+def test_every_state_is_told():
+    project = Project(FILES)
+    project.here(b=b"mine", d=b"mine", f=None, own=b"mine")
+    project.there(c=b"theirs", d=b"theirs", e=None, new=b"theirs")
+    found = project.status()
+    assert found.problem == ""
+    assert {asset.path: str(asset.state) for asset in found.assets} == {
+        "a": "unchanged",
+        "b": "modified-here",
+        "c": "modified-there",
+        "d": "conflict",
+        "e": "deleted-there",
+        "f": "deleted-here",
+        "g": "unchanged",
+        "new": "added-there",
+        "own": "local-only",
+    }
+    assert [asset.path for asset in found.assets] == sorted(asset.path for asset in found.assets)
+
+
+def test_the_states_of_all_three_sides_come_with_it():
+    project = Project(FILES)
+    project.here(d=b"mine", own=b"mine")
+    project.there(c=b"theirs", d=b"theirs", e=None, new=b"theirs")
+    sides = {asset.path: asset.states for asset in project.status().assets}
+
+    def digests(path: str) -> tuple[Digest | None, ...]:
+        states = sides[AssetPath(path)]
+        return tuple(
+            state.digest if state else None for state in (states.base, states.ours, states.theirs)
+        )
+
+    base = {name: Digest.of(content) for name, content in FILES.items()}
+    mine, theirs = Digest.of(b"mine"), Digest.of(b"theirs")
+    assert digests("a") == (base["a"],) * 3
+    assert digests("c") == (base["c"], base["c"], theirs)
+    assert digests("d") == (base["d"], mine, theirs)
+    assert digests("e") == (base["e"], base["e"], None)
+    assert digests("new") == (None, None, theirs)
+    assert digests("own") == (None, mine, None)
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "state"),
+    [
+        (b"x", b"x", "unchanged"),
+        (b"x", None, "conflict"),
+        (None, b"x", "conflict"),
+        (None, None, None),
+    ],
+    ids=["changed alike", "modify/delete", "delete/modify", "gone on both sides"],
+)
+def test_what_both_sides_did_to_one_asset(
+    here: bytes | None, there: bytes | None, state: str | None
+):
+    project = Project({"a": b"1", "k": b"k"})
+    project.here(a=here)
+    project.there(a=there)
+    assert project.states().get("a") == state
+
+
+def test_changes_that_do_not_clash_are_there_to_be_pulled():
+    project = Project({"a": b"1"})
+    record = project.store.at(AssetPath("a"))
+    assert record is not None
+    project.store.move(record.id, AssetPath("moved"))
+    assert project.states() == {"moved": "modified-here"}
+    project.there(a=b"2")
+    assert project.states() == {"moved": "modified-there"}
+
+
+def test_an_asset_made_anew_where_one_was_deleted_stands_there_once():
+    project = Project({"a": b"1"})
+    project.here(a=None)
+    project.here(a=b"2")
+    assert project.states() == {"a": "modified-here"}
+    project.here(a=None)
+    project.here(a=b"1")
+    assert project.states() == {"a": "unchanged"}
+
+
+def test_parties_of_a_collision_are_in_conflict():
+    project = Project({"a": b"1"}, names=NamePolicy.FOLDS_CASE)
+    project.here(New=b"mine")
+    project.there(new=b"theirs")
+    assert project.states() == {"New": "conflict", "a": "unchanged", "new": "conflict"}
+
+
+def test_skipped_and_unselected_assets_are_told_again():
+    project = Project({"a": b"1", "b": b"1"})
+    project.here(a=b"mine")
+    project.there(a=b"theirs", b=b"theirs", c=b"theirs")
+    policy = Policy(on_conflict=OnConflict.SKIP, only=Selection(globs=("a",)))
+    pull(project.store, project.remote, policy=policy)
+    assert project.states() == {"a": "conflict", "b": "modified-there", "c": "added-there"}
+
+
+def test_added_assets_have_the_id_that_a_pull_gives_them():
+    project = Project({"a": b"1"})
+    project.there(new=b"theirs")
+    planned = {asset.path: asset.asset_id for asset in project.status().assets}
+    pull(project.store, project.remote)
+    record = project.store.at(AssetPath("new"))
+    assert record is not None
+    assert planned[AssetPath("new")] == record.id
+
+
+def test_what_would_stop_a_pull_does_not_stop_it():
+    project = Project({f"f{number}": b"1" for number in range(5)})
+    project.there(**{f"f{number}": None for number in range(5)})
+    found = status(project.store, project.remote, project.revision, limits=Limits(deletes=0))
+    assert {asset.state for asset in found.assets} == {State.DELETED_THERE}
+    project.there(**{f"g{number}": b"1" for number in range(9)})
+    found = status(project.store, project.remote, project.revision, limits=Limits(assets=1))
+    assert len(found.assets) == 14
+
+
+@pytest.mark.parametrize("lost", ["cache", "remote", "revision"])
+def test_without_what_was_fetched_the_local_states_are_told(lost: str):
+    project = Project(FILES)
+    project.here(b=b"mine", f=None, own=b"mine")
+    project.there(c=b"theirs", new=b"theirs")
+    if lost == "cache":
+        project.remote.forget()
+    found = status(
+        project.store,
+        None if lost == "remote" else project.remote,
+        None if lost == "revision" else project.revision,
+    )
+    assert {
+        asset.path: str(asset.state) for asset in found.assets if asset.state != "unchanged"
+    } == {"b": "modified-here", "f": "deleted-here", "own": "local-only"}
+    assert found.problem
+
+
+def test_a_tree_that_is_refused_leaves_the_local_states():
+    kinds = Kinds((Kind(name="file", globs=("**",), id_pointer="/id"),))
+    project = Project({"a": b'{"id": 1}'}, kinds=kinds)
+    project.here(own=b"mine")
+    project.there(b=b'{"id": 7}', c=b'{"id": 7}')
+    assert project.states() == {"a": "unchanged", "own": "local-only"}
+    assert "'7'" in project.status().problem
+
+
+def test_before_the_first_pull_all_of_theirs_is_added():
+    store, remote = MemoryStore("p"), MemoryRemote()
+    store.put(AssetPath("a"), b"1")
+    store.put(AssetPath("b"), b"mine")
+    remote.commit({"a": b"1", "b": b"2", "c": b"3"})
+    revision = remote.fetch(None, Limits(), Watch())
+    found = status(store, remote, revision)
+    assert {asset.path: str(asset.state) for asset in found.assets} == {
+        "a": "unchanged",
+        "b": "conflict",
+        "c": "added-there",
+    }
+    assert (found.base, found.revision) == (None, revision)
+
+
+def test_the_json_form_is_the_interface():
+    project = Project({"dir/a": b"1"})
+    record = project.store.at(AssetPath("dir/a"))
+    assert record is not None
+    assert status_json(project.status()) == {
+        "base": project.revision,
+        "revision": project.revision,
+        "assets": [
+            {
+                "asset_id": record.id,
+                "path": "dir/a",
+                "name": "a",
+                "kind": "file",
+                "state": "unchanged",
+            }
+        ],
+    }
