@@ -1,0 +1,8 @@
+"""The database's ground floor: column types, engine, sessions, migrations. It knows no domain."""
+
+from .base import Base
+from .engine import make_engine
+from .migrate import upgrade
+from .session import Database
+
+__all__ = ["Base", "Database", "make_engine", "upgrade"]

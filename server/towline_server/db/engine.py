@@ -1,0 +1,84 @@
+"""Owns how a database is opened: what a connection is told before its first statement.
+
+sqlite3 begins transactions by itself, late and only before a write, so that two reads may see two
+moments. That is switched off here; SQLAlchemy's ``begin`` is a real BEGIN. One that is going to
+write takes the lock at once (BEGIN IMMEDIATE): a reader that turns writer fails outright when
+someone wrote meanwhile, whatever its time-out.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
+
+from towline.errors import InvalidValue
+
+WRITES = {"towline_access": "write"}
+"""Execution options of a connection whose transactions write."""
+
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA foreign_keys = ON",
+    # A report that was sent must still be true after a power cut. NORMAL would flush the log at
+    # checkpoints alone, and lose the last commits.
+    "PRAGMA synchronous = FULL",
+)
+
+
+def make_engine(url: str | URL, *, lock_seconds: float = 5.0) -> Engine:
+    """An engine for a database; ``lock_seconds`` bounds how long it waits for a lock.
+
+    ``sqlite:///PATH`` (a file: a database in memory has no second connection), or
+    ``postgresql://…``, which is spoken through psycopg 3.
+
+    Raises:
+        InvalidValue: the URL is of another database, or of none.
+    """
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed, lock_seconds)
+    return _postgresql(parsed, lock_seconds)
+
+
+def _parse(url: str | URL) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        # The URL may hold a password: neither it nor the parser's words are passed on.
+        raise InvalidValue(field="database URL", problem="is not a database URL") from None
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        if parsed.database in (None, "", ":memory:") or "mode=memory" in str(parsed.query):
+            raise InvalidValue(field="database URL", problem="names no file for SQLite")
+        return parsed.set(drivername="sqlite+pysqlite")
+    if backend in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    raise InvalidValue(field="database URL", problem=f"{backend!r} is not sqlite or postgresql")
+
+
+def _sqlite(url: URL, lock_seconds: float) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": lock_seconds})
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None
+    for pragma in _PRAGMAS:
+        connection.execute(pragma).close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = WRITES.items() <= connection.get_execution_options().items()
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _postgresql(url: URL, lock_seconds: float) -> Engine:
+    options = f"-c lock_timeout={int(lock_seconds * 1000)} -c timezone=UTC"
+    # A server may have gone away between two requests; a ping is cheaper than an error.
+    return create_engine(url, connect_args={"options": options}, pool_pre_ping=True)

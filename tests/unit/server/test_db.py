@@ -1,0 +1,121 @@
+"""The database's ground floor, on SQLite."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Engine, inspect, select, text
+from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
+
+from towline.errors import InvalidValue
+from towline_server.db import Database, make_engine, upgrade
+from towline_server.db.failures import is_busy
+from towline_server.db.migrate import check, downgrade
+from towline_server.projects.tables import Project, Tenant
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
+
+
+@pytest.fixture
+def engine(tmp_path):
+    engine = make_engine(f"sqlite:///{tmp_path}/db.sqlite", lock_seconds=0)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def database(engine):
+    upgrade(engine)
+    return Database(engine)
+
+
+def _tenant(name: str = "one", at: datetime = NOW) -> Tenant:
+    return Tenant(id=uuid4(), name=name, created_at=at)
+
+
+def test_the_tables_are_what_the_migrations_make(engine: Engine):
+    upgrade(engine)
+    check(engine)
+
+
+def test_migrations_can_be_taken_back_and_run_twice(engine: Engine):
+    upgrade(engine)
+    upgrade(engine)
+    downgrade(engine, "base")
+    assert inspect(engine).get_table_names() == ["alembic_version"]
+
+
+def test_connections_are_set_up(database: Database):
+    with database.engine.connect() as connection:
+        settings = {
+            name: connection.execute(text(f"PRAGMA {name}")).scalar()
+            for name in ("journal_mode", "foreign_keys", "synchronous")
+        }
+    assert settings == {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 2}
+
+
+def test_a_block_that_fails_writes_nothing(database: Database):
+    def fail() -> None:
+        with database.writing() as session:
+            session.add(_tenant())
+            session.flush()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    with database.reading() as session:
+        assert session.scalars(select(Tenant)).all() == []
+
+
+def test_a_reader_sees_one_moment(database: Database):
+    with database.reading() as session:
+        assert session.scalars(select(Tenant)).all() == []
+        with database.writing() as other:
+            other.add(_tenant())
+        assert session.scalars(select(Tenant)).all() == []
+    with database.reading() as session:
+        assert len(session.scalars(select(Tenant)).all()) == 1
+
+
+def test_a_writer_takes_the_lock_at_once_and_a_second_is_told(database: Database):
+    with database.writing() as session:
+        session.scalars(select(Tenant)).all()
+        with pytest.raises(OperationalError) as caught, database.writing() as other:
+            other.scalars(select(Tenant)).all()
+    assert is_busy(caught.value)
+
+
+def test_foreign_keys_hold(database: Database):
+    project = Project(
+        id=uuid4(), tenant_id=uuid4(), path="p", created_at=NOW, kinds={}, names="exact"
+    )
+    with pytest.raises(IntegrityError) as caught, database.writing() as session:
+        session.add(project)
+    assert not is_busy(caught.value)
+
+
+def test_moments_come_back_in_utc_and_naive_ones_are_refused(database: Database):
+    east = timezone(timedelta(hours=5))
+    with database.writing() as session:
+        session.add(_tenant(at=NOW.astimezone(east)))
+    with database.reading() as session:
+        found = session.scalars(select(Tenant.created_at)).one()
+    assert (found, found.tzinfo) == (NOW, UTC)
+    with pytest.raises(StatementError, match="time zone"), database.writing() as session:
+        session.add(_tenant("two", at=NOW.replace(tzinfo=None)))
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///:memory:", "mysql://u:secret@h/d", "nonsense secret", ""]
+)
+def test_other_urls_are_refused_without_showing_them(url: str):
+    with pytest.raises(InvalidValue) as caught:
+        make_engine(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_postgresql_is_spoken_through_psycopg_3():
+    engine = make_engine("postgresql://user@localhost/db")
+    assert engine.url.drivername == "postgresql+psycopg"
