@@ -1,11 +1,15 @@
 """Every table of the control plane, in one import: what migrations are compared with.
 
-A package with tables of its own is imported here.
+A module with tables of its own is imported here.
 """
 
+from .auth import tables as _auth
 from .db.base import Base
+from .projects import asset_tables as _assets
+from .projects import connection_tables as _connections
 from .projects import tables as _projects
+from .web import tables as _web
 
 __all__ = ["Base"]
 
-_ = _projects
+_ = (_assets, _auth, _connections, _projects, _web)

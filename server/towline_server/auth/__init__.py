@@ -1,0 +1,1 @@
+"""Identities, how they prove themselves, and what they may do."""

@@ -1,0 +1,128 @@
+"""Passwords: argon2id, a brief memory of good ones, and a bound on wrong ones.
+
+Verifying takes about 0.14 s and 64 MiB. So what was verified is remembered for a short while, as a
+digest keyed by a secret of this process, and only a few verifications run side by side. Memory and
+counts are this process's own: two servers allow twice the failures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from threading import BoundedSemaphore, Lock
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from towline_server.errors import TooManyRequests
+
+from .clock import Clock, monotonic
+
+MOST_REMEMBERED = 10_000
+SIDE_BY_SIDE = 4
+
+
+@dataclass(slots=True)
+class _Failures:
+    since: float
+    count: int = 0
+
+
+@dataclass(slots=True)
+class FailureLimit:
+    """Counts attempts that failed within a window, by any text; old ones are forgotten."""
+
+    allowed: int
+    window_seconds: float
+    clock: Clock = monotonic
+    _failures: OrderedDict[str, _Failures] = field(default_factory=OrderedDict, init=False)
+    _lock: Lock = field(default_factory=Lock, init=False)
+
+    def begin(self, who: str) -> None:
+        """Count an attempt before it is made, so that attempts side by side count too.
+
+        Raises:
+            TooManyRequests: the window is full of failures.
+        """
+        now = self.clock()
+        with self._lock:
+            seen = self._failures.pop(who, None)
+            if seen is None or now - seen.since >= self.window_seconds:
+                seen = _Failures(since=now)
+            self._failures[who] = seen
+            while len(self._failures) > MOST_REMEMBERED:
+                self._failures.popitem(last=False)
+            if seen.count >= self.allowed:
+                wait = seen.since + self.window_seconds - now
+                raise TooManyRequests(retry_after=max(1, int(wait) + 1))
+            seen.count += 1
+
+    def succeeded(self, who: str) -> None:
+        """Take the attempt back: it was none."""
+        with self._lock:
+            if (seen := self._failures.get(who)) is not None and seen.count:
+                seen.count -= 1
+
+
+@dataclass(slots=True, kw_only=True)
+class Passwords:
+    """Hashes and verifies passwords."""
+
+    cache_seconds: float = 60.0
+    clock: Clock = monotonic
+    hasher: PasswordHasher = field(default_factory=PasswordHasher)
+    _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), init=False, repr=False)
+    _known: OrderedDict[bytes, float] = field(default_factory=OrderedDict, init=False, repr=False)
+    _lock: Lock = field(default_factory=Lock, init=False)
+    _turns: BoundedSemaphore = field(
+        default_factory=lambda: BoundedSemaphore(SIDE_BY_SIDE), init=False
+    )
+    _nobody: str = field(default="", init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Made at start: the first request for an unknown account must take no longer than others.
+        self._nobody = self.hasher.hash(secrets.token_urlsafe(16))
+
+    def hash(self, password: str) -> str:
+        """What the database keeps of a password."""
+        with self._turns:
+            return self.hasher.hash(password)
+
+    def is_remembered(self, stored: str | None, password: str) -> bool:
+        """Whether this password was verified against this hash a short while ago."""
+        if stored is None:
+            return False
+        digest = self._digest(stored, password)
+        with self._lock:
+            return self._known.get(digest, float("-inf")) > self.clock()
+
+    def verify(self, stored: str | None, password: str) -> bool:
+        """Whether the password is right; it takes as long where there is no such account."""
+        if self.is_remembered(stored, password):
+            return True
+        good = self._matches(stored or self._nobody, password) and stored is not None
+        if good and stored is not None:
+            self._remember(self._digest(stored, password))
+        return good
+
+    def _matches(self, stored: str, password: str) -> bool:
+        with self._turns:
+            try:
+                return self.hasher.verify(stored, password)
+            except (VerificationError, InvalidHashError):
+                return False
+
+    def _digest(self, stored: str, password: str) -> bytes:
+        # The stored hash is part of it: a changed password is forgotten at once.
+        text = f"{stored}\0{password}".encode("utf-8", "replace")
+        return hmac.new(self._key, text, hashlib.sha256).digest()
+
+    def _remember(self, digest: bytes) -> None:
+        with self._lock:
+            self._known.pop(digest, None)
+            self._known[digest] = self.clock() + self.cache_seconds
+            while len(self._known) > MOST_REMEMBERED:
+                self._known.popitem(last=False)

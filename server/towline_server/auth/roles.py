@@ -1,0 +1,116 @@
+"""Owns who may do what: three roles, one above the other, and who sees a thing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from towline_server.errors import Forbidden, NotFound
+
+
+class Role(StrEnum):
+    """What somebody may do with a project, each including the ones before."""
+
+    READER = "reader"
+    """See the project, its assets and its runs."""
+    WRITER = "writer"
+    """Pull, resolve, undo, cancel, and edit assets."""
+    ADMIN = "admin"
+    """Change the project itself, its binding and its connection."""
+
+    @property
+    def rank(self) -> int:
+        """Its place, from 0."""
+        return tuple(Role).index(self)
+
+    def covers(self, needed: Role) -> bool:
+        """Whether it includes another role."""
+        return self.rank >= needed.rank
+
+
+class PrincipalKind(StrEnum):
+    """What a caller is."""
+
+    USER = "user"
+    SERVICE_ACCOUNT = "service_account"
+    API_KEY = "api_key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who is calling: an identity that was verified, and its roles as of now."""
+
+    id: UUID
+    tenant_id: UUID
+    kind: PrincipalKind
+    name: str
+    tenant_role: Role | None = None
+    """Its role on every project of its tenant; admin administers the tenant itself."""
+    project_roles: Mapping[UUID, Role] = field(default_factory=dict)
+
+    def role_on(self, project_id: UUID) -> Role | None:
+        """The higher of its two roles on a project of its own tenant, or None."""
+        roles = [self.tenant_role, self.project_roles.get(project_id)]
+        return max((role for role in roles if role), key=lambda role: role.rank, default=None)
+
+
+class OwnedProject(Protocol):
+    """What authorisation needs to know of a project."""
+
+    @property
+    def id(self) -> UUID:
+        """The project's id."""
+        ...
+
+    @property
+    def tenant_id(self) -> UUID:
+        """Whose it is."""
+        ...
+
+
+class Owned(Protocol):
+    """Something that belongs to a tenant."""
+
+    @property
+    def tenant_id(self) -> UUID:
+        """Whose it is."""
+        ...
+
+
+P = TypeVar("P", bound=OwnedProject)
+O = TypeVar("O", bound=Owned)  # noqa: E741 - the plainest name for what is owned
+
+
+def authorise(principal: Principal, project: P | None, needed: Role) -> P:
+    """The project, if the caller may do this with it.
+
+    Raises:
+        NotFound: there is none, it is another tenant's, or the caller has no role on it; which of
+            the three it is, nobody can tell.
+        Forbidden: the caller sees it, but the role is too low.
+    """
+    if project is None or project.tenant_id != principal.tenant_id:
+        raise NotFound(what="project")
+    role = principal.role_on(project.id)
+    if role is None:
+        raise NotFound(what="project")
+    if not role.covers(needed):
+        raise Forbidden(problem=f"this needs the role {needed} on the project")
+    return project
+
+
+def authorise_tenant(principal: Principal, thing: O | None, needed: Role, what: str) -> O:
+    """The same for a thing of the tenant, such as a connection: a tenant-wide role is needed.
+
+    Raises:
+        NotFound: there is none, it is another tenant's, or the caller has no tenant-wide role.
+        Forbidden: the caller sees it, but the role is too low.
+    """
+    if thing is None or thing.tenant_id != principal.tenant_id or principal.tenant_role is None:
+        raise NotFound(what=what)
+    if not principal.tenant_role.covers(needed):
+        raise Forbidden(problem=f"this needs the role {needed} on the whole tenant")
+    return thing

@@ -1,0 +1,263 @@
+"""What an operator sets: environment variables ``TOWLINE_*`` over a TOML file over the defaults.
+
+Every field ``name`` is ``TOWLINE_NAME`` and the key ``name`` of the file that ``TOWLINE_SETTINGS``
+names. Settings that contradict each other are refused at start, all at once.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from towline.errors import InvalidValue
+from towline.limits import MIB, Limits
+from towline.remotes.url import Scheme
+
+from .errors import InvalidSettings
+
+FILE_VARIABLE = "TOWLINE_SETTINGS"
+LEAST_SECRET = 32
+"""Characters below which a secret is refused: HS256 wants 256 bits (RFC 7518, 3.2)."""
+
+Listed = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """The control plane's settings, checked against each other."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TOWLINE_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,  # the input may be a secret
+    )
+
+    # --- where things are ---
+    data_dir: Path = Path("towline-data")
+    """Holds the embedded database, its secret key and the Git cache."""
+    database_url: str = ""
+    """SQLAlchemy's form; empty: an SQLite file in ``data_dir``."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    trusted_proxies: Listed = ()
+    """Addresses whose X-Forwarded-For is believed."""
+
+    # --- secrets ---
+    secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """Encrypt stored credentials: the first seals, each opens. Empty: a file in ``data_dir``."""
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+    jwt_hs256_secret: SecretStr = SecretStr("")
+    jwt_jwks_url: str = ""
+    jwt_jwks_file: Path | None = None
+    jwt_leeway_seconds: int = Field(default=10, ge=0, le=120)
+
+    # --- remotes ---
+    remote_schemes: Annotated[frozenset[Scheme], NoDecode] = frozenset({Scheme.HTTPS})
+    limits: dict[str, int] = Field(default_factory=dict)
+    """Overrides of `towline.limits.Limits`, by name."""
+
+    # --- requests ---
+    body_bytes: int = Field(default=MIB, ge=1024)
+    """The largest request body, a PUT (an asset's bytes) aside."""
+    asset_body_bytes: int = Field(default=5 * MIB, ge=1024)
+    rate_per_second: float = Field(default=50.0, ge=0)
+    """Requests of one credential, sustained; 0: no limit."""
+    rate_burst: int = Field(default=200, ge=1)
+    address_rate_per_second: float = Field(default=200.0, ge=0)
+    """Requests from one address, whatever its credentials; 0: no limit."""
+    address_rate_burst: int = Field(default=1000, ge=1)
+    login_failures: int = Field(default=10, ge=1)
+    """Wrong passwords of one account from one address within the window; ten times that in all."""
+    login_window_seconds: int = Field(default=300, ge=1)
+    password_cache_seconds: int = Field(default=60, ge=0, le=600)
+    idempotency_hours: int = Field(default=24, ge=1)
+    wait_seconds: int = Field(default=100, ge=1)
+    """How long a synchronous dialect waits for its run before it answers 504."""
+
+    # --- runs ---
+    heartbeat_seconds: int = Field(default=10, ge=1)
+    lease_seconds: int = Field(default=60, ge=2)
+    max_auto_resume_attempts: int = Field(default=3, ge=0)
+    shutdown_seconds: int = Field(default=30, ge=0)
+    """How long requests may take to end when the server stops."""
+
+    # --- logs ---
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+    @field_validator("trusted_proxies", "secret_keys", "remote_schemes", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """An environment variable holds a list with commas between."""
+        if isinstance(value, str):
+            return [part.strip() for part in value.split(",") if part.strip()]
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if problems := tuple(self._contradictions()):
+            raise InvalidSettings(problems=problems)
+        return self
+
+    def _contradictions(self) -> Iterator[str]:
+        yield from self._database_problems()
+        yield from self._token_problems()
+        yield from self._limit_problems()
+        if any(len(key.get_secret_value()) < LEAST_SECRET for key in self.secret_keys):
+            yield f"secret_keys: each needs at least {LEAST_SECRET} characters"
+        if self.lease_seconds < 2 * self.heartbeat_seconds:
+            yield "lease_seconds: must be at least twice heartbeat_seconds, or a lease lapses alive"
+        if Scheme.FILE in self.remote_schemes and not is_loopback(self.host):
+            yield "remote_schemes: file is for a server that listens on a loopback host alone"
+
+    def _database_problems(self) -> Iterator[str]:
+        scheme = self.database.partition(":")[0].partition("+")[0]
+        if scheme not in ("sqlite", "postgresql"):
+            yield "database_url: must start with sqlite: or postgresql:"
+        if scheme == "sqlite" and self.database.partition("//")[2] in ("", "/", "/:memory:"):
+            yield "database_url: an SQLite database in memory is lost, and not shared by threads"
+        if scheme != "sqlite" and not self.secret_keys:
+            yield "secret_keys: needed with a database_url that other servers can share"
+
+    def _token_problems(self) -> Iterator[str]:
+        sources = {
+            "jwt_hs256_secret": bool(self.jwt_hs256_secret.get_secret_value()),
+            "jwt_jwks_url": bool(self.jwt_jwks_url),
+            "jwt_jwks_file": self.jwt_jwks_file is not None,
+        }
+        given = [name for name, there in sources.items() if there]
+        if len(given) > 1:
+            yield f"{given[0]}: excludes {', '.join(given[1:])}; tokens are verified in one way"
+        for field, value in (("jwt_issuer", self.jwt_issuer), ("jwt_audience", self.jwt_audience)):
+            if given and not value:
+                yield f"{field}: needed with {given[0]}"
+            if value and not given:
+                yield f"{field}: needs one of {', '.join(sources)}"
+        secret = self.jwt_hs256_secret.get_secret_value()
+        if secret and len(secret.encode()) < LEAST_SECRET:
+            yield f"jwt_hs256_secret: needs at least {LEAST_SECRET} bytes"
+        if self.jwt_jwks_url and not _is_safe_url(self.jwt_jwks_url):
+            yield "jwt_jwks_url: must be https, or http on a loopback host"
+
+    def _limit_problems(self) -> Iterator[str]:
+        try:
+            limits = self.engine_limits
+        except InvalidValue as error:
+            yield f"limits: {error.message}"
+            return
+        if self.asset_body_bytes < limits.asset_bytes:
+            yield "asset_body_bytes: below limits.asset_bytes, so no such asset could be written"
+
+    @property
+    def database(self) -> str:
+        """The database's URL."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'towline.db'}"
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the database is an SQLite file, so that this server is the only one."""
+        return self.database.startswith("sqlite")
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where fetched repositories are kept."""
+        return self.data_dir / "cache"
+
+    @property
+    def secret_key_file(self) -> Path:
+        """Holds the secret key where ``secret_keys`` is empty; made at the first start."""
+        return self.data_dir / "secret.key"
+
+    @property
+    def engine_limits(self) -> Limits:
+        """The library's limits, with a server's total time."""
+        overrides = [f"{name}={value}" for name, value in self.limits.items()]
+        return Limits(total_seconds=60).with_settings(overrides)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given in code, then the environment, then the file (see `load_settings`)."""
+        del dotenv_settings, file_secret_settings
+        from_file = InitSettingsSource(settings_cls, cls._file_values())
+        return init_settings, env_settings, from_file
+
+    @classmethod
+    def _file_values(cls) -> dict[str, Any]:
+        return {}
+
+
+def load_settings(file: Path | None = None, **given: Any) -> Settings:
+    """The settings of this process: ``given`` over the environment over the file.
+
+    Raises:
+        InvalidSettings: the file cannot be read, or a setting is malformed or contradicts another.
+    """
+    named = os.environ.get(FILE_VARIABLE)
+    path = file or (Path(named) if named else None)
+    values = _read(path) if path else {}
+
+    class Loaded(Settings):
+        @classmethod
+        def _file_values(cls) -> dict[str, Any]:
+            return values
+
+    try:
+        loaded = Loaded(**given)
+    except ValidationError as error:
+        raise InvalidSettings(problems=_problems(error)) from None
+    return loaded
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"{file}: cannot be read ({type(error).__name__})"
+    except tomllib.TOMLDecodeError as error:
+        problem = f"{file}: is no TOML ({error})"
+    raise InvalidSettings(problems=(problem,))
+
+
+def _problems(error: ValidationError) -> tuple[str, ...]:
+    return tuple(
+        f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+        for problem in error.errors(include_url=False, include_context=False, include_input=False)
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address can only be this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_safe_url(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
