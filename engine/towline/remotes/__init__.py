@@ -1,12 +1,56 @@
 """Where theirs comes from: Git repositories over every transport, and a fake in memory.
 
-Nothing heavy is imported before it is used: with a git executable at hand, finding that nothing
-changed needs neither pygit2 nor dulwich.
+Nothing is imported before it is used: finding that nothing changed needs neither pygit2 nor
+dulwich where a git executable is at hand.
 """
 
 from __future__ import annotations
 
-from .memory import MemoryRemote, MemoryRepository
-from .tree_files import FileContent, Files, Submodule, Symlink
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["FileContent", "Files", "MemoryRemote", "MemoryRepository", "Submodule", "Symlink"]
+if TYPE_CHECKING:
+    from .backends import Backend
+    from .credentials import Credential, Credentials
+    from .git import GitRemote
+    from .memory import MemoryRemote, MemoryRepository
+    from .tree_files import FileContent, Files, Submodule, Symlink
+    from .url import Origin, RemoteUrl, Scheme
+
+__all__ = [
+    "Backend",
+    "Credential",
+    "Credentials",
+    "FileContent",
+    "Files",
+    "GitRemote",
+    "MemoryRemote",
+    "MemoryRepository",
+    "Origin",
+    "RemoteUrl",
+    "Scheme",
+    "Submodule",
+    "Symlink",
+]
+
+_HOMES = {
+    "Backend": "backends",
+    "Credential": "credentials",
+    "Credentials": "credentials",
+    "FileContent": "tree_files",
+    "Files": "tree_files",
+    "GitRemote": "git",
+    "MemoryRemote": "memory",
+    "MemoryRepository": "memory",
+    "Origin": "url",
+    "RemoteUrl": "url",
+    "Scheme": "url",
+    "Submodule": "tree_files",
+    "Symlink": "tree_files",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

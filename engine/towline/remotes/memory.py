@@ -25,7 +25,7 @@ from towline.ports import Phase, Traffic, Watch
 
 from .compare import tree_changes, tree_listing
 from .entries import Classifier
-from .tree_files import Files, object_id, put_files
+from .tree_files import Files, commit_content, object_id, put_files
 
 
 @dataclass
@@ -60,10 +60,7 @@ class MemoryRepository:
         """Commit a root tree that is stored already (see `put`)."""
         if parents is None:
             parents = (self.refs[ref],) if ref in self.refs else ()
-        lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
-        who = "towline <towline@localhost.invalid> 1700000000 +0000"
-        text = "\n".join([*lines, f"author {who}", f"committer {who}", "", "a commit", ""])
-        revision = Revision(self.put("commit", text.encode()))
+        revision = Revision(self.put("commit", commit_content(tree, parents)))
         self.commits[revision] = (tree, tuple(parents))
         self.added.setdefault(revision, self._pending)
         self._pending = 0

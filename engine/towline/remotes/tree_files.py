@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
 from typing import TypeAlias
@@ -38,6 +38,13 @@ def object_id(kind: str, content: bytes) -> str:
     """The id that Git gives to an object."""
     header = f"{kind} {len(content)}\0".encode()
     return sha1(header + content, usedforsecurity=False).hexdigest()
+
+
+def commit_content(tree: str, parents: Sequence[str], time: int = 1_700_000_000) -> bytes:
+    """A commit object: neutral, and the same for the same tree, parents and time."""
+    who = f"towline <towline@localhost.invalid> {time} +0000"
+    lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
+    return "\n".join([*lines, f"author {who}", f"committer {who}", "", "a commit", ""]).encode()
 
 
 def mode_and_bytes(content: FileContent) -> tuple[EntryMode, bytes]:

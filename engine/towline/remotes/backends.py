@@ -1,0 +1,119 @@
+"""The backends, and which of them talks and which reads: chosen late, imported later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.util import find_spec
+from typing import Protocol, assert_never
+
+from towline.errors import InvalidValue
+
+from .cache import Cache
+from .conversation import Fetcher
+from .git_environment import OLDEST, find_git
+from .git_fetch import GitFetcher
+from .git_read import GitReader
+from .objects import ObjectReader
+
+
+class Backend(StrEnum):
+    """What speaks Git: ``auto`` fetches with git and reads with pygit2 where they are there."""
+
+    AUTO = "auto"
+    GIT = "git"
+    PYGIT2 = "pygit2"
+    DULWICH = "dulwich"
+
+
+class CacheReader(ObjectReader, Protocol):
+    """An `ObjectReader` over a cache, which must be closed."""
+
+    def is_ancestor(self, base: str, revision: str) -> bool:
+        """Whether the history that is here leads from the revision to base.
+
+        False for a base that is not here; ObjectMissing where the revision's history is damaged.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of files and children."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halves:
+    """The two halves of a backend over one cache."""
+
+    backend: Backend
+    """The one that talks; never ``auto``."""
+    git: str | None
+    cache: Cache
+    environment: Mapping[str, str]
+    pygit2_reads: bool
+
+    @classmethod
+    def choose(cls, backend: Backend, cache: Cache, environment: Mapping[str, str]) -> Halves:
+        """Settle what to use of what is installed; nothing is imported yet.
+
+        Raises:
+            InvalidValue: the backend that was asked for is not installed.
+        """
+        git = find_git(environment) if backend in (Backend.AUTO, Backend.GIT) else None
+        if backend is Backend.AUTO:
+            backend = Backend.GIT if git is not None else Backend.DULWICH
+            pygit2_reads = git is not None and find_spec("pygit2") is not None
+        else:
+            pygit2_reads = backend is Backend.PYGIT2
+        if backend is Backend.GIT and git is None:
+            version = ".".join(map(str, OLDEST))
+            raise _missing(f"there is no git executable of at least {version} on the PATH")
+        if backend in (Backend.PYGIT2, Backend.DULWICH) and find_spec(backend.value) is None:
+            raise _missing(f"{backend} is not installed")
+        return cls(
+            backend=backend,
+            git=git,
+            cache=cache,
+            environment=environment,
+            pygit2_reads=pygit2_reads,
+        )
+
+    def fetcher(self) -> Fetcher:
+        """The half that talks."""
+        match self.backend:
+            case Backend.GIT | Backend.AUTO:
+                assert self.git is not None, "choose() has seen to it"
+                return GitFetcher(self.git, self.cache, self.environment)
+            case Backend.PYGIT2:
+                from .pygit2_fetch import Pygit2Fetcher
+
+                return Pygit2Fetcher(self.cache, self.environment)
+            case Backend.DULWICH:
+                from .dulwich_fetch import DulwichFetcher
+
+                return DulwichFetcher(self.cache, self.environment)
+            case _:
+                assert_never(self.backend)
+
+    def reader(self) -> CacheReader:
+        """The half that reads much."""
+        if self.pygit2_reads:
+            from .pygit2_read import Pygit2Reader
+
+            return Pygit2Reader(self.cache)
+        return self.glance()
+
+    def glance(self) -> CacheReader:
+        """A reader for a look or two, that imports nothing heavy where git is there."""
+        if self.git is not None:
+            return GitReader(self.git, self.cache, self.environment)
+        if self.backend is Backend.PYGIT2:
+            return self.reader()
+        from .dulwich_read import DulwichReader
+
+        return DulwichReader(self.cache)
+
+
+def _missing(problem: str) -> InvalidValue:
+    return InvalidValue(field="backend", problem=problem)

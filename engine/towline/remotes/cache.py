@@ -1,0 +1,135 @@
+"""The cache: a bare repository that holds what was fetched, made, shared and thrown away at need.
+
+Fetched commits stay under ``refs/heads/``, since that is all that dulwich offers to a remote as
+known. Nothing is ever collected: a base may be on no branch any more. Several processes may use
+one cache; those that write to it take turns.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from towline.model import Revision
+from towline.ports import Watch
+
+_CONFIG = """\
+[core]
+\trepositoryformatversion = 0
+\tfilemode = true
+\tbare = true
+[gc]
+\tauto = 0
+"""
+_TIP_FOLDER = "refs/heads/towline"
+_POLL_SECONDS = 0.05
+
+
+class Cache:
+    """A bare repository at a path; it need not exist yet."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def ensure(self) -> None:
+        """Make the repository if it is not there."""
+        if (self.path / "config").is_file() and (self.path / "objects").is_dir():
+            return
+        for folder in ("objects/pack", "objects/info", "refs/heads", "refs/tags"):
+            (self.path / folder).mkdir(parents=True, exist_ok=True)
+        _replace(self.path / "HEAD", "ref: refs/heads/none\n")
+        _replace(self.path / "config", _CONFIG)
+
+    def discard(self) -> None:
+        """Throw everything away, damaged or not; whoever has it open keeps what it has open."""
+        if self.path.exists():
+            grave = Path(tempfile.mkdtemp(prefix=f".{self.path.name}-", dir=self.path.parent))
+            try:
+                self.path.rename(grave / "cache")
+            finally:
+                shutil.rmtree(grave, ignore_errors=True)
+        self.ensure()
+
+    @contextmanager
+    def writing(self, watch: Watch) -> Iterator[None]:
+        """Be the only writer; waits for others, for as long as the watch lets it.
+
+        Raises:
+            Cancelled: the caller asked to stop while waiting.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = self.path.with_name(self.path.name + ".lock")
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            while not _locked(handle):
+                watch.check()
+                time.sleep(_POLL_SECONDS)
+            self.ensure()
+            yield
+        finally:
+            os.close(handle)
+
+    def tip_name(self, address: str, name: str) -> str:
+        """The ref of the cache for a ref of a remote."""
+        key = sha256(f"{address}\0{name}".encode()).hexdigest()[:24]
+        return f"{_TIP_FOLDER}/{key}"
+
+    def tip(self, ref: str) -> Revision | None:
+        """What a ref of the cache holds."""
+        try:
+            text = (self.path / ref).read_text().strip()
+        except (OSError, UnicodeDecodeError):
+            return None
+        return Revision(text) if len(text) == 40 else None
+
+    def set_tip(self, ref: str, revision: Revision) -> None:
+        """Point a ref of the cache at a commit that is in it."""
+        if self.tip(ref) != revision:
+            (self.path / ref).parent.mkdir(parents=True, exist_ok=True)
+            _replace(self.path / ref, revision + "\n")
+
+    @property
+    def shallow(self) -> bool:
+        """Whether history is cut off somewhere."""
+        try:
+            return (self.path / "shallow").stat().st_size > 0
+        except OSError:
+            return False
+
+    @property
+    def used(self) -> bool:
+        """Whether there is anything in it, so that it can be damaged."""
+        packs, loose = self.path / "objects/pack", self.path / "objects"
+        return any(packs.glob("*.pack")) or any(loose.glob("??/*"))
+
+    def packed_bytes(self) -> int:
+        """The size of all packs."""
+        return sum(pack.stat().st_size for pack in (self.path / "objects/pack").glob("*.pack"))
+
+    def sweep(self) -> None:
+        """Remove what a stopped fetch left behind; only while `writing`."""
+        for pattern in ("tmp_*", ".tmp*", "pack-*.keep"):
+            for litter in (self.path / "objects/pack").glob(pattern):
+                litter.unlink(missing_ok=True)
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _replace(path: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(prefix=".towline-", dir=path.parent)
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+    Path(name).replace(path)

@@ -1,0 +1,197 @@
+"""Runs the git executable: no shell, a closed environment, bounded, watched, stopped promptly."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import resource
+import selectors
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from towline.errors import RemoteTimeout
+from towline.limits import Limits
+from towline.ports import Phase, Watch
+
+_POLL_SECONDS = 0.1
+_KILL_SECONDS = 2.0
+_KEPT_BYTES = 64 * 1024
+_MAX_OUTPUT = 64 * 1024 * 1024
+_RECEIVING = re.compile(rb"Receiving objects:\s+\d+% \((\d+)/(\d+)\)")
+_REQUEST = re.compile(r"=> Send header: (?:GET|POST) ")
+_STATUS = re.compile(r"<= Recv header: HTTP/[0-9.]+ (\d{3})")
+_LOCATION = re.compile(r"<= Recv header: location: (\S+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a git child ended."""
+
+    code: int
+    output: bytes
+    messages: str
+    """What it said on its standard error, the last of it."""
+    requests: int = 0
+    status: int | None = None
+    """The last HTTP status."""
+    location: str | None = None
+    """Where the last redirect pointed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What a git child is held to."""
+
+    shown_url: str
+    limits: Limits
+    watch: Watch
+    network: bool
+    """Whether silence means that the remote does not answer."""
+    http: bool
+
+
+def run_git(command: Sequence[str], environment: Mapping[str, str], bounds: Bounds) -> Ended:
+    """Run git to its end.
+
+    Raises:
+        Cancelled: the caller asked to stop; the child and all its children are gone.
+        RemoteTimeout: no connection, no progress, or no end within the limits.
+    """
+    handle, trace = tempfile.mkstemp(prefix="towline-trace-")
+    os.close(handle)
+    try:
+        child = _start(command, {**environment, **_traced(trace)}, bounds.limits)
+        with child, _Following(child, Path(trace), bounds) as following:
+            following.run()
+            code = child.wait()
+        return following.ended(code)
+    finally:
+        Path(trace).unlink(missing_ok=True)
+
+
+def _traced(trace: str) -> dict[str, str]:
+    """Make curl note statuses and redirects, which git's messages tell but vaguely."""
+    return {"GIT_TRACE_CURL": trace, "GIT_TRACE_CURL_NO_DATA": "1", "GIT_TRACE_REDACT": "1"}
+
+
+def _start(
+    command: Sequence[str], environment: Mapping[str, str], limits: Limits
+) -> subprocess.Popen[bytes]:
+    child = subprocess.Popen(
+        command,
+        env=dict(environment),
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    if hasattr(resource, "prlimit"):  # Linux; elsewhere the size is checked when it has arrived
+        # Set before the child can have asked anything of the remote; its children inherit it.
+        with contextlib.suppress(OSError):
+            bound = (limits.pack_bytes, limits.pack_bytes)
+            resource.prlimit(child.pid, resource.RLIMIT_FSIZE, bound)
+    return child
+
+
+@dataclass
+class _Following:
+    child: subprocess.Popen[bytes]
+    trace: Path
+    bounds: Bounds
+    output: bytearray = field(default_factory=bytearray)
+    messages: bytearray = field(default_factory=bytearray)
+    received: bool = False
+    """Whether the pack is here; what remains is work of this machine."""
+    traced: int = -1
+
+    def __enter__(self) -> _Following:
+        self.started = self.alive = time.monotonic()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.child.poll() is None:
+            self._stop()
+
+    def run(self) -> None:
+        assert self.child.stdout is not None
+        assert self.child.stderr is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.child.stdout, selectors.EVENT_READ, self._take_output)
+            selector.register(self.child.stderr, selectors.EVENT_READ, self._take_message)
+            while selector.get_map():
+                for key, _ in selector.select(_POLL_SECONDS):
+                    data = os.read(key.fd, 65536)
+                    if data:
+                        key.data(data)
+                    else:
+                        selector.unregister(key.fileobj)
+                self.bounds.watch.check()
+                self._check_time()
+
+    def _take_output(self, data: bytes) -> None:
+        if len(self.output) < _MAX_OUTPUT:
+            self.output += data
+
+    def _take_message(self, data: bytes) -> None:
+        self.alive = time.monotonic()
+        self.messages += data
+        del self.messages[:-_KEPT_BYTES]
+        for match in _RECEIVING.finditer(data):
+            done, total = int(match[1]), int(match[2])
+            self.received = done == total
+            self.bounds.watch.report(Phase.FETCHING, done, total)
+
+    def _check_time(self) -> None:
+        now, limits = time.monotonic(), self.bounds.limits
+        total = limits.total_seconds
+        if total is not None and now - self.started > total:
+            raise self._timeout(f"did not end within {total} s")
+        if not self.bounds.network or self.received:
+            return
+        self._look_at_trace(now)
+        if self.bounds.http and self.traced <= 0:
+            if now - self.started > limits.connect_seconds:
+                raise self._timeout(f"no connection within {limits.connect_seconds} s")
+        # curl holds HTTP to the idle limit by itself, and sees keep-alives that we do not.
+        elif now - self.alive > limits.idle_seconds * (3 if self.bounds.http else 1):
+            raise self._timeout(f"silent for {limits.idle_seconds} s")
+
+    def _look_at_trace(self, now: float) -> None:
+        requests = len(_REQUEST.findall(self._trace())) if self.bounds.http else 0
+        if requests > self.traced:
+            self.traced, self.alive = requests, now
+
+    def _trace(self) -> str:
+        return self.trace.read_text("utf-8", "replace")
+
+    def _timeout(self, detail: str) -> RemoteTimeout:
+        return RemoteTimeout(url=self.bounds.shown_url, detail=detail)
+
+    def _stop(self) -> None:
+        """End the child with all its children: they are a process group of their own."""
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.child.pid, sign)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.child.wait(_KILL_SECONDS)
+                if sign is signal.SIGKILL:
+                    return
+
+    def ended(self, code: int) -> Ended:
+        trace = self._trace()
+        statuses, locations = _STATUS.findall(trace), _LOCATION.findall(trace)
+        return Ended(
+            code=code,
+            output=bytes(self.output),
+            messages=self.messages.decode("utf-8", "replace"),
+            requests=len(_REQUEST.findall(trace)),
+            status=int(statuses[-1]) if statuses else None,
+            location=locations[-1] if locations else None,
+        )

@@ -1,0 +1,173 @@
+"""Talks to a remote through the git executable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from towline.model import Revision
+
+from .cache import Cache
+from .conversation import Conversation
+from .git_child import Bounds, Ended, run_git
+from .git_environment import closed_environment
+from .git_failures import RefMissing, Unexplained, failure
+from .git_read import GitReader
+from .objects import peel
+from .refs import WantedRef
+from .url import Scheme
+
+
+class GitFetcher:
+    """Fetches with the git executable."""
+
+    def __init__(self, executable: str, cache: Cache, environment: Mapping[str, str]) -> None:
+        self._executable = executable
+        self._cache = cache
+        self._caller = environment
+        self._environment = closed_environment(environment)
+
+    def refs(self, wanted: WantedRef, talk: Conversation) -> Mapping[str, str]:
+        ended = self._run(["ls-remote", "--", talk.url.address, *wanted.patterns], talk)
+        found = dict(_listed(ended.output))
+        if not any(name in found for name in wanted.names):
+            # Only an empty repository answers this with nothing: told apart on the way out alone.
+            return self._all_refs(talk)
+        return {name: oid for name, oid in found.items() if name in wanted.patterns}
+
+    def head(self, talk: Conversation) -> str | None:
+        ended = self._run(["ls-remote", "--symref", "--", talk.url.address, "HEAD"], talk)
+        match = re.search(rb"^ref: (\S+)\tHEAD$", ended.output, re.MULTILINE)
+        return match[1].decode("utf-8", "replace") if match else None
+
+    def fetch(self, wanted: WantedRef, talk: Conversation, depth: int | None) -> Revision:
+        if wanted.commit is not None:
+            return self._fetch_commit(wanted, wanted.commit, talk, depth)
+        if self._was_tag(wanted, talk):
+            # It is a tag to all we know: asking first costs less than trying a branch in vain.
+            name, revision = wanted.choose(talk.url.shown, self.refs(wanted, talk))
+            if self._cache.tip(self._tip(talk, name)) == revision:
+                return revision
+            return self._fetch_one(name, talk, depth)
+        for name in wanted.names:
+            try:
+                return self._fetch_one(name, talk, depth)
+            except RefMissing:
+                continue
+        raise wanted.missing(talk.url.shown, empty=not self._all_refs(talk))
+
+    def _fetch_commit(
+        self, wanted: WantedRef, commit: Revision, talk: Conversation, depth: int | None
+    ) -> Revision:
+        try:
+            return self._fetch_one(commit, talk, depth)
+        except RefMissing:
+            raise wanted.missing(talk.url.shown, empty=False) from None
+
+    def _all_refs(self, talk: Conversation) -> dict[str, str]:
+        return dict(_listed(self._run(["ls-remote", "--", talk.url.address], talk).output))
+
+    def _was_tag(self, wanted: WantedRef, talk: Conversation) -> bool:
+        known = [self._cache.tip(self._tip(talk, name)) is not None for name in wanted.names]
+        return known == [False, True]
+
+    def _tip(self, talk: Conversation, name: str) -> str:
+        return self._cache.tip_name(talk.url.address, name)
+
+    def _fetch_one(self, name: str, talk: Conversation, depth: int | None) -> Revision:
+        tip = self._tip(talk, name)
+        # Git writes no tag object under refs/heads/; what may be one is peeled first.
+        is_commit = name == "HEAD" or name.startswith("refs/heads/")
+        target = tip if is_commit else tip.replace("refs/heads/", "refs/", 1)
+        command = [
+            *("fetch", "--no-tags", "--no-write-fetch-head", "--no-show-forced-updates"),
+            *("--no-recurse-submodules", "--no-auto-maintenance", "--progress"),
+            "--update-shallow",
+            *((f"--depth={depth}",) if depth is not None else ()),
+            *("--", talk.url.address, f"+{name}:{target}"),
+        ]
+        before = self._cache.packed_bytes()
+        try:
+            self._run(command, talk)
+        finally:
+            talk.traffic.bytes_down += max(0, self._cache.packed_bytes() - before)
+        return self._landed(tip, target)
+
+    def _landed(self, tip: str, target: str) -> Revision:
+        found = self._cache.tip(target)
+        if found is None:
+            raise Unexplained("git fetched nothing")
+        if target != tip:
+            with GitReader(self._executable, self._cache, self._caller) as reader:
+                found = peel(reader, found)
+        self._cache.set_tip(tip, found)
+        return found
+
+    def _run(self, command: Sequence[str], talk: Conversation) -> Ended:
+        bounds = Bounds(
+            shown_url=talk.url.shown,
+            limits=talk.limits,
+            watch=talk.watch,
+            network=talk.url.scheme is not Scheme.FILE,
+            http=talk.url.is_http,
+        )
+        ended = run_git([self._executable, *command], self._variables(talk), bounds)
+        talk.traffic.requests += ended.requests
+        if ended.code != 0:
+            raise failure(ended, talk)
+        return ended
+
+    def _variables(self, talk: Conversation) -> dict[str, str]:
+        settings = list(_settings(talk))
+        variables = {
+            **self._environment,
+            "GIT_DIR": str(self._cache.path),
+            "GIT_ALLOW_PROTOCOL": talk.url.scheme.value,
+            "GIT_CONFIG_COUNT": str(len(settings)),
+        }
+        for number, (key, value) in enumerate(settings):
+            variables[f"GIT_CONFIG_KEY_{number}"] = key
+            variables[f"GIT_CONFIG_VALUE_{number}"] = value
+        if talk.url.scheme is Scheme.SSH:
+            variables["GIT_SSH_COMMAND"] = self._ssh(talk)
+        return variables
+
+    def _ssh(self, talk: Conversation) -> str:
+        command = self._caller.get("GIT_SSH_COMMAND") or "ssh"
+        options = (
+            "BatchMode=yes",
+            f"ConnectTimeout={talk.limits.connect_seconds}",
+            f"ServerAliveInterval={max(1, talk.limits.idle_seconds // 2)}",
+            "ServerAliveCountMax=2",
+            "ForwardAgent=no",
+            "PermitLocalCommand=no",
+        )
+        return " ".join([command, *(f"-o {option}" for option in options)])
+
+
+def _settings(talk: Conversation) -> Iterator[tuple[str, str]]:
+    yield "protocol.version", "2"
+    yield "core.hooksPath", "/dev/null"
+    yield "core.fsmonitor", "false"
+    yield "core.askPass", ""
+    yield "credential.helper", ""
+    yield "gc.auto", "0"
+    yield "maintenance.auto", "false"
+    # Everything into one pack file, so that the limit on file sizes holds for all of it.
+    yield "fetch.unpackLimit", "1"
+    yield "transfer.fsckObjects", "false"  # trees are checked by our own parser
+    yield "transfer.bundleURI", "false"
+    yield "submodule.recurse", "false"
+    yield "http.followRedirects", "false"
+    yield "http.lowSpeedLimit", "1"
+    yield "http.lowSpeedTime", str(talk.limits.idle_seconds)
+    if talk.credential is not None and talk.url.is_http:
+        # Bound to the origin; in a variable, since everybody can read a command line.
+        origin = talk.url.address[: -len(talk.url.path)]
+        yield f"http.{origin}/.extraHeader", f"Authorization: {talk.credential.basic}"
+
+
+def _listed(output: bytes) -> Iterator[tuple[str, str]]:
+    for line in output.decode("utf-8", "replace").splitlines():
+        oid, _, name = line.partition("\t")
+        yield name, oid

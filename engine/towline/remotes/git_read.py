@@ -1,0 +1,107 @@
+"""Reads objects through ``git cat-file``: where pygit2 is not there, and for a look or two."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Mapping
+from typing import Self
+
+from .cache import Cache
+from .git_environment import closed_environment
+from .objects import ObjectMissing
+
+
+class GitReader:
+    """An `ObjectReader` over two children of git, started when first asked."""
+
+    def __init__(self, executable: str, cache: Cache, environment: Mapping[str, str]) -> None:
+        self._executable = executable
+        self._cache = cache
+        self._environment = environment
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def header(self, oid: str) -> tuple[str, int]:
+        return self._ask("--batch-check", oid)
+
+    def read(self, oid: str) -> tuple[str, bytes]:
+        kind, size = self._ask("--batch", oid)
+        stdout = self._child("--batch").stdout
+        assert stdout is not None
+        content = stdout.read(size + 1)
+        if len(content) != size + 1:
+            raise self._broken("--batch", oid)
+        return kind, content[:-1]
+
+    def is_ancestor(self, base: str, revision: str) -> bool:
+        """Whether the history that is here leads from the revision to base."""
+        command = [self._executable, "merge-base", "--is-ancestor", base, revision]
+        ended = subprocess.run(
+            command,
+            env=self._variables(),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        if ended.returncode in (0, 1):
+            return ended.returncode == 0
+        try:
+            self.header(base)
+        except ObjectMissing:
+            return False  # what was never here is nobody's ancestor
+        raise ObjectMissing(revision)
+
+    def close(self) -> None:
+        """End the children."""
+        for option in list(self._children):
+            self._drop(option)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _ask(self, option: str, oid: str) -> tuple[str, int]:
+        child = self._child(option)
+        assert child.stdin is not None
+        assert child.stdout is not None
+        try:
+            child.stdin.write(oid.encode() + b"\n")
+            child.stdin.flush()
+            answer = child.stdout.readline().split()
+        except OSError:
+            answer = []
+        if len(answer) != 3:
+            raise ObjectMissing(oid) if answer else self._broken(option, oid)
+        return answer[1].decode(), int(answer[2])
+
+    def _child(self, option: str) -> subprocess.Popen[bytes]:
+        if option not in self._children:
+            self._children[option] = subprocess.Popen(
+                [self._executable, "cat-file", option],
+                env=self._variables(),
+                cwd="/",
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        return self._children[option]
+
+    def _variables(self) -> dict[str, str]:
+        return {**closed_environment(self._environment), "GIT_DIR": str(self._cache.path)}
+
+    def _broken(self, option: str, oid: str) -> ObjectMissing:
+        # Git ends at the first damaged object; the next question starts it anew.
+        self._drop(option)
+        return ObjectMissing(oid)
+
+    def _drop(self, option: str) -> None:
+        child = self._children.pop(option)
+        with child:
+            if child.stdin is not None:
+                with contextlib.suppress(OSError):
+                    child.stdin.close()
+            child.terminate()

@@ -1,0 +1,171 @@
+"""Makes real Git repositories fast, hostile ones too: for tests, the demo and benchmarks.
+
+Objects are written as one pack a commit, so trees may hold anything, and ids are those that
+`towline.remotes.MemoryRepository` gives to the same files. No user configuration is read.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import zlib
+from collections.abc import Sequence
+from hashlib import sha1
+from pathlib import Path
+from typing import Final
+
+from towline.model import Revision
+from towline.remotes.tree_files import Files, commit_content, object_id, put_files
+
+_TYPES: Final = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
+
+CLOSED_ENVIRONMENT: Final = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin",
+    "LC_ALL": "C",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_SYSTEM": "/dev/null",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_AUTHOR_NAME": "towline",
+    "GIT_AUTHOR_EMAIL": "towline@localhost.invalid",
+    "GIT_AUTHOR_DATE": "1700000000 +0000",
+    "GIT_COMMITTER_NAME": "towline",
+    "GIT_COMMITTER_EMAIL": "towline@localhost.invalid",
+    "GIT_COMMITTER_DATE": "1700000000 +0000",
+}
+"""What git runs with here: nothing of the machine's configuration, a neutral identity."""
+
+
+def run_git(path: Path, *arguments: str, stdin: bytes = b"") -> bytes:
+    """What a git command prints, run in a repository.
+
+    Raises:
+        subprocess.CalledProcessError: it failed; its ``stderr`` says why.
+    """
+    command = ["git", "-C", str(path), *arguments]
+    ended = subprocess.run(
+        command, input=stdin, capture_output=True, env=CLOSED_ENVIRONMENT, check=True
+    )
+    return ended.stdout
+
+
+class GitRepository:
+    """A bare repository at a path, made if it is not there; its HEAD names ``main``."""
+
+    def __init__(self, path: Path, *, object_format: str = "sha1") -> None:
+        self.path = path
+        self._known: set[str] = set()
+        self._pending: dict[str, tuple[str, bytes]] = {}
+        if not (path / "HEAD").exists():
+            path.mkdir(parents=True, exist_ok=True)
+            form = f"--object-format={object_format}"
+            run_git(path, "init", "--quiet", "--bare", "--initial-branch=main", form)
+
+    def put(self, kind: str, content: bytes) -> str:
+        """Have an object of any content; it is written with the next commit, tag or `flush`."""
+        oid = object_id(kind, content)
+        if oid not in self._known:
+            self._known.add(oid)
+            self._pending[oid] = (kind, content)
+        return oid
+
+    def commit(
+        self,
+        files: Files,
+        *,
+        ref: str = "main",
+        parents: Sequence[Revision] | None = None,
+        time: int = 1_700_000_000,
+    ) -> Revision:
+        """Commit files and move a branch to it; by default on top of that branch."""
+        return self.commit_tree(put_files(files, self.put), ref=ref, parents=parents, time=time)
+
+    def commit_tree(
+        self,
+        tree: str,
+        *,
+        ref: str = "main",
+        parents: Sequence[Revision] | None = None,
+        time: int = 1_700_000_000,
+    ) -> Revision:
+        """Commit a root tree that was put before, whatever it holds."""
+        if parents is None:
+            tip = self.tip(ref)
+            parents = (tip,) if tip is not None else ()
+        revision = Revision(self.put("commit", commit_content(tree, parents, time)))
+        self.set_ref(ref, revision)
+        return revision
+
+    def tip(self, ref: str) -> Revision | None:
+        """What a branch (or a full ref) names."""
+        path = self._ref_path(ref)
+        return Revision(path.read_text().strip()) if path.exists() else None
+
+    def set_ref(self, ref: str, oid: str | None) -> None:
+        """Move a branch (or a full ref), or remove it."""
+        self.flush()
+        path = self._ref_path(ref)
+        if oid is None:
+            path.unlink(missing_ok=True)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(oid + "\n")
+
+    def tag(self, name: str, oid: str) -> str:
+        """Make an annotated tag; its own id."""
+        who = "towline <towline@localhost.invalid> 1700000000 +0000"
+        text = f"object {oid}\ntype commit\ntag {name}\ntagger {who}\n\na tag\n"
+        tag = self.put("tag", text.encode())
+        self.set_ref(f"refs/tags/{name}", tag)
+        return tag
+
+    def set_head(self, branch: str) -> None:
+        """Make HEAD name a branch, whether it is there or not."""
+        (self.path / "HEAD").write_text(f"ref: refs/heads/{branch}\n")
+
+    def flush(self) -> None:
+        """Write the objects that were put."""
+        if self._pending:
+            pack = pack_of(list(self._pending.values()))
+            run_git(self.path, "index-pack", "--stdin", stdin=pack)
+            self._pending.clear()
+
+    def git(self, *arguments: str, stdin: bytes = b"") -> bytes:
+        """What a git command prints, run in this repository."""
+        return run_git(self.path, *arguments, stdin=stdin)
+
+    def _ref_path(self, ref: str) -> Path:
+        return self.path / (ref if ref.startswith("refs/") else f"refs/heads/{ref}")
+
+
+def pack_of(objects: Sequence[tuple[str, bytes]]) -> bytes:
+    """A pack of whole objects."""
+    return pack_of_entries([_entry(_TYPES[kind], content) for kind, content in objects])
+
+
+def pack_of_entries(entries: Sequence[bytes]) -> bytes:
+    """A pack of encoded entries, whatever they are."""
+    body = b"PACK" + (2).to_bytes(4, "big") + len(entries).to_bytes(4, "big") + b"".join(entries)
+    return body + sha1(body, usedforsecurity=False).digest()
+
+
+def _entry(kind: int, content: bytes) -> bytes:
+    return entry_header(kind, len(content)) + zlib.compress(content, 1)
+
+
+def entry_header(kind: int, size: int) -> bytes:
+    """The type and size that stand before an entry of a pack."""
+    first, size = (kind << 4) | (size & 15), size >> 4
+    encoded = bytearray()
+    while size:
+        encoded.append(first | 128)
+        first, size = size & 127, size >> 7
+    encoded.append(first)
+    return bytes(encoded)
+
+
+def sha256_repository(path: Path) -> GitRepository:
+    """A repository of sha256 objects with one commit on ``main``, which towline refuses."""
+    repository = GitRepository(path, object_format="sha256")
+    tree = repository.git("mktree").decode().strip()
+    commit = repository.git("commit-tree", tree, "-m", "a commit").decode().strip()
+    repository.git("update-ref", "refs/heads/main", commit)
+    return repository

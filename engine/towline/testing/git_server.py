@@ -1,0 +1,289 @@
+"""A real smart HTTP server for Git on the loopback, which counts, and misbehaves on request.
+
+It is ``git http-backend`` behind the standard library's server.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import MappingProxyType
+from typing import IO, ClassVar, Self, TypeAlias
+from urllib.parse import urlsplit
+
+from towline.remotes.credentials import Credential
+
+from .git_repository import CLOSED_ENVIRONMENT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """Answers with a status instead of Git's own answer."""
+
+    status: int
+    headers: Mapping[str, str] = MappingProxyType({})
+    on: str = ""
+    """Only where this stands in ``METHOD /path?query``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutsOff:
+    """Closes the connection after some bytes of the answer."""
+
+    after: int
+    on: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaysSilent:
+    """Takes the request and never answers."""
+
+    on: str = ""
+
+
+Trouble: TypeAlias = Answers | CutsOff | StaysSilent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request that the server took."""
+
+    method: str
+    target: str
+    authorization: str | None
+
+
+@dataclass
+class Tally:
+    """What the server has seen."""
+
+    requests: list[Request] = field(default_factory=list)
+    bytes_sent: int = 0
+
+    def clear(self) -> None:
+        """Count from zero."""
+        self.requests.clear()
+        self.bytes_sent = 0
+
+
+class GitServer:
+    """Serves the repositories below a folder; a context manager.
+
+    ``trouble`` may be set and taken back at any time, ``credential`` makes it want that one.
+    ``protocol`` 0 makes it an old server.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        credential: Credential | None = None,
+        trouble: Trouble | None = None,
+        protocol: int = 2,
+    ) -> None:
+        self.root = root
+        self.credential = credential
+        self.trouble = trouble
+        self.protocol = protocol
+        self.tally = Tally()
+        self.lock = threading.Lock()
+        self._server = _Server(self)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+
+    @property
+    def url(self) -> str:
+        """The address of the root: a repository's is below it."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def close(self) -> None:
+        """Stop, and cut every connection that is open."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self._server.cut_all()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, owner: GitServer) -> None:
+        self.owner = owner
+        self.open: set[socket.socket] = set()
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: clients are cut off on purpose here."""
+
+    def cut_all(self) -> None:
+        with self.owner.lock:
+            for connection in self.open:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Cut(Exception):
+    pass
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    server: _Server
+    _FORWARDED: ClassVar = {
+        "Content-Type": "CONTENT_TYPE",
+        "Content-Encoding": "HTTP_CONTENT_ENCODING",
+        "Git-Protocol": "GIT_PROTOCOL",
+    }
+
+    def setup(self) -> None:
+        super().setup()
+        with self.server.owner.lock:
+            self.server.open.add(self.connection)
+
+    def finish(self) -> None:
+        with self.server.owner.lock:
+            self.server.open.discard(self.connection)
+        with suppress(OSError):
+            super().finish()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        self._serve(b"")
+
+    def do_POST(self) -> None:
+        self._serve(self._body())
+
+    def _serve(self, body: bytes) -> None:
+        owner = self.server.owner
+        authorization = self.headers.get("Authorization")
+        with owner.lock:
+            owner.tally.requests.append(
+                Request(method=self.command, target=self.path, authorization=authorization)
+            )
+        trouble = owner.trouble
+        if trouble is not None and trouble.on not in f"{self.command} {self.path}":
+            trouble = None
+        self._left = trouble.after if isinstance(trouble, CutsOff) else None
+        if isinstance(trouble, StaysSilent):
+            self._wait_for_end()
+        elif isinstance(trouble, Answers):
+            self._answer(trouble.status, trouble.headers)
+        elif owner.credential is not None and authorization != owner.credential.basic:
+            self._answer(401, {"WWW-Authenticate": 'Basic realm="test"'})
+        else:
+            with suppress(_Cut):
+                self._run_backend(body)
+
+    def _wait_for_end(self) -> None:
+        with suppress(OSError):
+            while self.connection.recv(4096):
+                pass
+        self.close_connection = True
+
+    def _answer(self, status: int, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": "0"}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        chunks = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(chunks)
+
+    def _run_backend(self, body: bytes) -> None:
+        with subprocess.Popen(
+            ["git", "http-backend"],
+            env=self._variables(len(body)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as child:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            # The backend reads the whole request before it answers.
+            with suppress(BrokenPipeError):
+                child.stdin.write(body)
+                child.stdin.close()
+            try:
+                self._relay(child.stdout)
+            finally:
+                child.kill()
+
+    def _variables(self, length: int) -> dict[str, str]:
+        target = urlsplit(self.path)
+        variables = {
+            **CLOSED_ENVIRONMENT,
+            "PATH": os.environ.get("PATH", os.defpath),
+            "GIT_PROJECT_ROOT": str(self.server.owner.root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "REQUEST_METHOD": self.command,
+            "PATH_INFO": target.path,
+            "QUERY_STRING": target.query,
+            "CONTENT_LENGTH": str(length),
+            "REMOTE_ADDR": "127.0.0.1",
+        }
+        for header, name in self._FORWARDED.items():
+            if (value := self.headers.get(header)) is not None:
+                variables[name] = value
+        if self.server.owner.protocol == 0:
+            variables.pop("GIT_PROTOCOL", None)
+        return variables
+
+    def _relay(self, answer: IO[bytes]) -> None:
+        status, headers = 200, []
+        while line := answer.readline().strip():
+            name, _, value = line.decode("latin-1").partition(":")
+            if name == "Status":
+                status = int(value.split()[0])
+            else:
+                headers.append((name, value.strip()))
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        while data := answer.read1(65536):  # type: ignore[attr-defined] # a buffered pipe has it
+            self._send(data)
+        self._count(b"0\r\n\r\n")
+        self.wfile.flush()
+
+    def _send(self, data: bytes) -> None:
+        if self._left is not None and len(data) >= self._left:
+            self._count(b"%x\r\n%s" % (len(data), data[: self._left]))
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_RDWR)
+            self.close_connection = True
+            raise _Cut
+        if self._left is not None:
+            self._left -= len(data)
+        self._count(b"%x\r\n%s\r\n" % (len(data), data))
+        self.wfile.flush()
+
+    def _count(self, data: bytes) -> None:
+        with self.server.owner.lock:
+            self.server.owner.tally.bytes_sent += len(data)
+        self.wfile.write(data)
