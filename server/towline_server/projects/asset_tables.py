@@ -1,0 +1,188 @@
+"""What a project has, as rows: assets, bytes, used ids, the pull log, events, stored plans."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    column,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from towline.model import AssetId, AssetPath, Digest, Revision
+from towline_server.db.base import Base, ExactText
+
+
+def _project(*, key: bool = True) -> Any:
+    return mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), primary_key=key)
+
+
+def _digest() -> Any:
+    return mapped_column(ExactText(Digest))
+
+
+def _path() -> Any:
+    return mapped_column(ExactText(AssetPath))
+
+
+class Blob(Base):
+    """Bytes by their digest, for one project alone.
+
+    Not shared between projects: who may read a project asks for bytes by digest, and must not
+    learn through it what another one holds. A copy in each costs room, and buys that nobody's
+    deletion, quota or lock meets anybody else's.
+    """
+
+    __tablename__ = "blobs"
+
+    project_id: Mapped[UUID] = _project()
+    digest: Mapped[Digest] = mapped_column(ExactText(Digest), primary_key=True)
+    size: Mapped[int]
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Asset(Base):
+    """One asset's record (`towline.records.AssetRecord`): its three states, side by side.
+
+    ``path_key``, ``aligned_path`` and ``lagging`` follow from the rest; they are there to be
+    found by. The unadorned state is ours; a state is absent where its path is.
+    """
+
+    __tablename__ = "assets"
+    __table_args__ = (
+        # An asset never stands here without its bytes.
+        ForeignKeyConstraint(["project_id", "digest"], ["blobs.project_id", "blobs.digest"]),
+        CheckConstraint("(path IS NULL) = (digest IS NULL)", name="ours_is_whole"),
+        Index(None, "project_id", "path", unique=True),
+        Index(None, "project_id", "path_key"),
+        Index(None, "project_id", "aligned_path"),
+        Index(None, "project_id", "embedded_id"),
+        Index(None, "project_id", "digest"),
+        Index(
+            "ix_assets_lagging",
+            "project_id",
+            "id",
+            sqlite_where=column("lagging").is_(True),
+            postgresql_where=column("lagging").is_(True),
+        ),
+    )
+
+    project_id: Mapped[UUID] = _project()
+    id: Mapped[AssetId] = mapped_column(ExactText(AssetId), primary_key=True)
+    kind: Mapped[str]
+
+    path: Mapped[AssetPath | None] = _path()
+    path_key: Mapped[str | None] = mapped_column(ExactText())
+    """``path`` as the project's name policy compares it."""
+    digest: Mapped[Digest | None] = _digest()
+    executable: Mapped[bool] = mapped_column(default=False)
+
+    base_path: Mapped[AssetPath | None] = _path()
+    base_digest: Mapped[Digest | None] = _digest()
+    base_executable: Mapped[bool] = mapped_column(default=False)
+
+    seen_path: Mapped[AssetPath | None] = _path()
+    seen_digest: Mapped[Digest | None] = _digest()
+    seen_executable: Mapped[bool] = mapped_column(default=False)
+    seen_reason: Mapped[str | None]
+    """Why what is seen is no asset; then it has no digest."""
+
+    aligned_path: Mapped[AssetPath | None] = _path()
+    lagging: Mapped[bool] = mapped_column(default=False)
+    size: Mapped[int] = mapped_column(BigInteger, default=0)
+    embedded_id: Mapped[str | None] = mapped_column(ExactText())
+
+
+class UsedId(Base):
+    """An id that this project has, or had, given to an asset; no other gets it again."""
+
+    __tablename__ = "used_ids"
+
+    project_id: Mapped[UUID] = _project()
+    asset_id: Mapped[AssetId] = mapped_column(ExactText(AssetId), primary_key=True)
+
+
+class Pull(Base):
+    """One applied plan and its report. The newest keep their plan, and can be undone."""
+
+    __tablename__ = "pulls"
+
+    project_id: Mapped[UUID] = _project()
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    kind: Mapped[str]
+    base: Mapped[Revision | None] = mapped_column(ExactText(Revision))
+    revision: Mapped[Revision | None] = mapped_column(ExactText(Revision))
+    at: Mapped[datetime | None]
+    undoes: Mapped[int | None] = mapped_column(BigInteger)
+    undone: Mapped[bool] = mapped_column(default=False)
+    plan: Mapped[str | None] = mapped_column(ExactText())
+    """As `towline.planfile.dump_plan` writes it; NULL once the log's bound has passed it."""
+    report: Mapped[dict[str, Any]]
+    """As `towline.report.report_json` gives it."""
+
+
+class KeptBlob(Base):
+    """Bytes that undoing a pull needs, and that are kept for it."""
+
+    __tablename__ = "kept_blobs"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["project_id", "pull"], ["pulls.project_id", "pulls.number"], ondelete="CASCADE"
+        ),
+        ForeignKeyConstraint(["project_id", "digest"], ["blobs.project_id", "blobs.digest"]),
+        Index(None, "project_id", "digest"),
+    )
+
+    project_id: Mapped[UUID] = mapped_column(primary_key=True)
+    pull: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    digest: Mapped[Digest] = mapped_column(ExactText(Digest), primary_key=True)
+
+
+class AssetEvent(Base):
+    """One change that one pull made to one asset, in the order of the pull's report."""
+
+    __tablename__ = "asset_events"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["project_id", "pull"], ["pulls.project_id", "pulls.number"], ondelete="CASCADE"
+        ),
+        Index(None, "project_id", "asset_id"),
+    )
+
+    project_id: Mapped[UUID] = mapped_column(primary_key=True)
+    pull: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime | None]
+    asset_id: Mapped[AssetId] = mapped_column(ExactText(AssetId))
+    kind: Mapped[str]
+    disposition: Mapped[str]
+    """overwritten, updated, created or deleted."""
+    path: Mapped[AssetPath] = _path()
+    renamed_from: Mapped[AssetPath | None] = _path()
+    before_digest: Mapped[Digest | None] = _digest()
+    before_executable: Mapped[bool] = mapped_column(default=False)
+    after_digest: Mapped[Digest | None] = _digest()
+    after_executable: Mapped[bool] = mapped_column(default=False)
+    merged: Mapped[bool] = mapped_column(default=False)
+    discarded: Mapped[bool] = mapped_column(default=False)
+
+
+class StoredPlan(Base):
+    """A plan that was made to be looked at, and applied later or never."""
+
+    __tablename__ = "plans"
+    __table_args__ = (Index(None, "project_id", "created_at"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    project_id: Mapped[UUID] = _project(key=False)
+    created_at: Mapped[datetime]
+    document: Mapped[str] = mapped_column(ExactText())
+    """As `towline.planfile.dump_plan` writes it."""
