@@ -1,0 +1,118 @@
+"""Who is calling: one answer for each way to prove it, whatever header it came in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from towline_server.db import Database
+from towline_server.errors import TooManyRequests, Unauthenticated
+
+from .identities import LONGEST_EMAIL, LONGEST_PASSWORD, Account, Identities, normal
+from .passwords import FailureLimit, Passwords
+from .roles import Principal
+from .tokens import TokenVerifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginLimits:
+    """How many wrong passwords are borne, before right ones are not looked at either."""
+
+    account_from_address: FailureLimit
+    account: FailureLimit
+    """From everywhere: higher, so that no stranger easily locks somebody out."""
+    address: FailureLimit
+    """For all accounts: one address that tries many."""
+
+    def begin(self, account: str, address: str) -> list[tuple[FailureLimit, str]]:
+        """Count an attempt everywhere.
+
+        Raises:
+            TooManyRequests: one of the bounds is reached; the attempt counts nowhere.
+        """
+        begun: list[tuple[FailureLimit, str]] = []
+        for limit, who in (
+            (self.account_from_address, f"{account}\n{address}"),
+            (self.account, account),
+            (self.address, address),
+        ):
+            try:
+                limit.begin(who)
+            except TooManyRequests:
+                for counted, name in begun:
+                    counted.succeeded(name)
+                raise
+            begun.append((limit, who))
+        return begun
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authenticator:
+    """Verifies passwords, API keys and tokens against the identities of a database."""
+
+    database: Database
+    passwords: Passwords
+    logins: LoginLimits
+    tokens: TokenVerifier | None = None
+    """None: this server takes no tokens."""
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+
+    def by_password(self, email: str, password: str, address: str) -> Principal:
+        """The user or service account of an email and password.
+
+        Raises:
+            Unauthenticated: there is no such account, or the password is wrong.
+            TooManyRequests: too many were wrong lately, for this account or from this address.
+        """
+        if len(email) > LONGEST_EMAIL or len(password) > LONGEST_PASSWORD:
+            raise _refused()
+        account = self._account(email)
+        stored = account.password_hash if account is not None else None
+        if not self.passwords.is_remembered(stored, password):
+            attempt = self.logins.begin(normal(email), address)
+            if not self.passwords.verify(stored, password):
+                raise _refused()
+            for limit, who in attempt:
+                limit.succeeded(who)
+        if account is None:
+            raise _refused()
+        return account.principal
+
+    def by_key(self, key: str) -> Principal:
+        """The principal of an API key. Raises Unauthenticated."""
+        with self.database.reading() as session:
+            found = self._identities(session).by_key(key)
+        if found is None:
+            raise _refused()
+        return found
+
+    def by_token(self, token: str) -> Principal:
+        """The user or service account that a token names.
+
+        Raises:
+            Unauthenticated: the token is not good, or names nobody here.
+            Unavailable: the keys to verify it cannot be had now.
+        """
+        if self.tokens is None:
+            raise _refused()
+        subject = self.tokens.subject(token)
+        with self.database.reading() as session:
+            found = self._identities(session).by_subject(subject)
+        if found is None:
+            raise _refused()
+        return found
+
+    def _account(self, email: str) -> Account | None:
+        # The session ends before the password is verified: that takes long.
+        with self.database.reading() as session:
+            return self._identities(session).by_email(email)
+
+    def _identities(self, session: Session) -> Identities:
+        return Identities(session, self.passwords, self.now)
+
+
+def _refused() -> Unauthenticated:
+    return Unauthenticated(problem="the credential is not valid")

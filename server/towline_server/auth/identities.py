@@ -1,0 +1,320 @@
+"""Identities: made, changed, and found by what they prove themselves with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from towline.errors import InvalidValue
+from towline_server.errors import AlreadyExists, NotFound
+
+from . import keys, tables
+from .passwords import Passwords
+from .roles import OwnedProject, Principal, PrincipalKind, Role
+
+LEAST_PASSWORD = 12
+LONGEST_PASSWORD = 1024
+LONGEST_EMAIL = 320
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Somebody of a tenant, as an administrator sees them."""
+
+    id: UUID
+    tenant_id: UUID
+    kind: PrincipalKind
+    name: str
+    email: str | None
+    subject: str
+    """What their tokens say."""
+    tenant_role: Role | None
+    key_hint: str | None
+    expires_at: datetime | None
+    disabled_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A principal, and the hash that its password is verified against."""
+
+    principal: Principal
+    password_hash: str
+
+
+class Identities:
+    """The identities of a database, through a session that the caller commits."""
+
+    def __init__(
+        self,
+        session: Session,
+        passwords: Passwords,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._session = session
+        self._passwords = passwords
+        self._now = now
+
+    # --- prove --------------------------------------------------------------------------------
+
+    def by_key(self, key: str) -> Principal | None:
+        """Whose API key this is, if it is still good."""
+        return self._principal(tables.Identity.key_sha256 == keys.hashed(key))
+
+    def by_subject(self, subject: str) -> Principal | None:
+        """Whom a token's ``sub`` means: a subject that was set, else an id."""
+        found = self._principal(tables.Identity.subject == subject)
+        if found is not None or (identity_id := _uuid(subject)) is None:
+            return found
+        # Where a subject was set, the id is none.
+        return self._principal(
+            tables.Identity.id == identity_id,
+            tables.Identity.subject.is_(None),
+            tables.Identity.kind != str(PrincipalKind.API_KEY),
+        )
+
+    def by_email(self, email: str) -> Account | None:
+        """Who logs in with this address, and how to verify it."""
+        row = self._row(tables.Identity.email == normal(email))
+        if row is None or row.password_hash is None:
+            return None
+        return Account(principal=self._with_roles(row), password_hash=row.password_hash)
+
+    # --- make and change ----------------------------------------------------------------------
+
+    def create_user(
+        self,
+        *,
+        tenant_id: UUID,
+        email: str,
+        password: str,
+        name: str = "",
+        tenant_role: Role | None = None,
+        subject: str | None = None,
+    ) -> Identity:
+        """A new user. Raises InvalidValue, AlreadyExists."""
+        return self._create(
+            PrincipalKind.USER, tenant_id, name or email, tenant_role, subject, (email, password)
+        )
+
+    def create_service_account(
+        self,
+        *,
+        tenant_id: UUID,
+        name: str,
+        login: tuple[str, str] | None = None,
+        tenant_role: Role | None = None,
+        subject: str | None = None,
+    ) -> Identity:
+        """A new service account, with an email and a password if it may log in with them.
+
+        Raises:
+            InvalidValue: email or password is not usable.
+            AlreadyExists: the email or the subject is taken.
+        """
+        return self._create(
+            PrincipalKind.SERVICE_ACCOUNT, tenant_id, name, tenant_role, subject, login
+        )
+
+    def create_key(
+        self,
+        *,
+        tenant_id: UUID,
+        name: str,
+        tenant_role: Role | None = None,
+        expires_at: datetime | None = None,
+    ) -> tuple[Identity, str]:
+        """A new API key; this is the only time that it can be seen."""
+        key = keys.mint()
+        row = self._new(PrincipalKind.API_KEY, tenant_id, name, tenant_role)
+        row.key_sha256, row.key_hint, row.expires_at = keys.hashed(key), keys.hint(key), expires_at
+        return self._inserted(row), key
+
+    def set_password(self, identity_id: UUID, password: str) -> None:
+        """Give an identity that has an email another password. Raises NotFound, InvalidValue."""
+        row = self._known(identity_id)
+        if row.email is None:
+            raise InvalidValue(field="identity", problem="has no email to log in with")
+        row.password_hash = self._passwords.hash(_checked_password(password))
+        self._session.flush()
+
+    def set_tenant_role(self, identity_id: UUID, role: Role | None) -> Identity:
+        """Give it a role on the whole tenant, or take it away. Raises NotFound."""
+        row = self._known(identity_id)
+        row.tenant_role = None if role is None else str(role)
+        self._session.flush()
+        return _identity(row)
+
+    def disable(self, identity_id: UUID) -> Identity:
+        """Refuse whatever it proves itself with, from now on. Raises NotFound."""
+        row = self._known(identity_id)
+        row.disabled_at = row.disabled_at or self._now()
+        self._session.flush()
+        return _identity(row)
+
+    def enable(self, identity_id: UUID) -> Identity:
+        """Take it back. Raises NotFound."""
+        row = self._known(identity_id)
+        row.disabled_at = None
+        self._session.flush()
+        return _identity(row)
+
+    def delete(self, identity_id: UUID) -> None:
+        """Delete it with its roles. What is not there is deleted already."""
+        self._session.execute(delete(tables.Identity).where(tables.Identity.id == identity_id))
+
+    def grant(self, identity_id: UUID, project: OwnedProject, role: Role) -> None:
+        """Give it a role on one project of its tenant, instead of the one it had there.
+
+        Raises:
+            NotFound: there is no such identity in the project's tenant.
+        """
+        if self._known(identity_id).tenant_id != project.tenant_id:
+            raise NotFound(what="identity")
+        grant = tables.Grant(identity_id=identity_id, project_id=project.id, role=str(role))
+        self._session.merge(grant)
+        self._session.flush()
+
+    def revoke(self, identity_id: UUID, project_id: UUID) -> None:
+        """Take its role on one project away."""
+        grant = tables.Grant
+        self._session.execute(
+            delete(grant).where(grant.identity_id == identity_id, grant.project_id == project_id)
+        )
+
+    # --- look ---------------------------------------------------------------------------------
+
+    def get(self, identity_id: UUID) -> Identity | None:
+        """The identity of this id."""
+        row = self._session.get(tables.Identity, identity_id)
+        return None if row is None else _identity(row)
+
+    def of_tenant(self, tenant_id: UUID) -> tuple[Identity, ...]:
+        """Every identity of a tenant, oldest first."""
+        row = tables.Identity
+        query = select(row).where(row.tenant_id == tenant_id).order_by(row.created_at, row.id)
+        return tuple(_identity(found) for found in self._session.scalars(query))
+
+    def roles(self, identity_id: UUID) -> Mapping[UUID, Role]:
+        """Its roles on single projects, by the project's id."""
+        grant = tables.Grant
+        query = select(grant.project_id, grant.role).where(grant.identity_id == identity_id)
+        return {project_id: Role(role) for project_id, role in self._session.execute(query)}
+
+    # --- rows ---------------------------------------------------------------------------------
+
+    def _row(self, *conditions: ColumnElement[bool]) -> tables.Identity | None:
+        """The one identity that fits and may call now."""
+        row = self._session.scalar(select(tables.Identity).where(*conditions))
+        if row is None or row.disabled_at is not None:
+            return None
+        return row if row.expires_at is None or row.expires_at > self._now() else None
+
+    def _principal(self, *conditions: ColumnElement[bool]) -> Principal | None:
+        row = self._row(*conditions)
+        return None if row is None else self._with_roles(row)
+
+    def _with_roles(self, row: tables.Identity) -> Principal:
+        return Principal(
+            id=row.id,
+            tenant_id=row.tenant_id,
+            kind=PrincipalKind(row.kind),
+            name=row.name,
+            tenant_role=None if row.tenant_role is None else Role(row.tenant_role),
+            project_roles=self.roles(row.id),
+        )
+
+    def _known(self, identity_id: UUID) -> tables.Identity:
+        row = self._session.get(tables.Identity, identity_id)
+        if row is None:
+            raise NotFound(what="identity")
+        return row
+
+    def _create(
+        self,
+        kind: PrincipalKind,
+        tenant_id: UUID,
+        name: str,
+        tenant_role: Role | None,
+        subject: str | None,
+        login: tuple[str, str] | None,
+    ) -> Identity:
+        row = self._new(kind, tenant_id, name, tenant_role)
+        row.subject = subject or None
+        if login is not None:
+            row.email = _checked_email(login[0])
+            row.password_hash = self._passwords.hash(_checked_password(login[1]))
+        return self._inserted(row)
+
+    def _new(
+        self, kind: PrincipalKind, tenant_id: UUID, name: str, tenant_role: Role | None
+    ) -> tables.Identity:
+        return tables.Identity(
+            id=uuid4(),
+            tenant_id=tenant_id,
+            kind=str(kind),
+            name=name,
+            tenant_role=None if tenant_role is None else str(tenant_role),
+            created_at=self._now(),
+        )
+
+    def _inserted(self, row: tables.Identity) -> Identity:
+        try:
+            with self._session.begin_nested():
+                self._session.add(row)
+        except IntegrityError:
+            raise AlreadyExists(what="identity") from None
+        return _identity(row)
+
+
+def normal(email: str) -> str:
+    """An email as it is compared: upper and lower case are one."""
+    return email.strip().lower()
+
+
+def _checked_email(email: str) -> str:
+    name, at, host = normal(email).rpartition("@")
+    # A colon would end the user name of Basic authentication.
+    if not (name and at and host) or ":" in email or not email.isprintable() or " " in email:
+        raise InvalidValue(field="email", problem="is no email address")
+    if len(email) > LONGEST_EMAIL:
+        raise InvalidValue(field="email", problem="is too long")
+    return normal(email)
+
+
+def _checked_password(password: str) -> str:
+    if not LEAST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        raise InvalidValue(
+            field="password", problem=f"needs {LEAST_PASSWORD} to {LONGEST_PASSWORD} characters"
+        )
+    return password
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _identity(row: tables.Identity) -> Identity:
+    return Identity(
+        id=row.id,
+        tenant_id=row.tenant_id,
+        kind=PrincipalKind(row.kind),
+        name=row.name,
+        email=row.email,
+        subject=row.subject or str(row.id),
+        tenant_role=None if row.tenant_role is None else Role(row.tenant_role),
+        key_hint=row.key_hint,
+        expires_at=row.expires_at,
+        disabled_at=row.disabled_at,
+        created_at=row.created_at,
+    )

@@ -1,0 +1,251 @@
+"""Connections: made, found, and the one place where their secrets are sealed and opened.
+
+A credential is bound to scheme, host and port. It leaves here towards a run alone, and only for the
+origin that it was given for; no answer of any API holds it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Set as AbstractSet
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from towline.errors import InvalidValue
+from towline.remotes.credentials import Credential, Credentials
+from towline.remotes.url import Origin, RemoteUrl, Scheme
+from towline_server.auth.sealing import Sealer
+from towline_server.errors import AlreadyExists, NotFound
+
+from . import connection_tables as rows
+from .domain import Connection, Provider
+from .service import Now, utc_now
+
+
+class Connections:
+    """The connections of a database, through a session that the caller commits.
+
+    It authorises nobody: see `towline_server.auth.roles.authorise_tenant`.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        sealer: Sealer,
+        schemes: AbstractSet[Scheme] = frozenset({Scheme.HTTPS}),
+        now: Now = utc_now,
+    ) -> None:
+        self._session = session
+        self._sealer = sealer
+        self._schemes = schemes
+        self._now = now
+
+    def get(self, connection_id: UUID) -> Connection | None:
+        """The connection of this id."""
+        row = self._session.get(rows.Connection, connection_id)
+        return None if row is None else _connection(row)
+
+    def of_tenant(self, tenant_id: UUID) -> tuple[Connection, ...]:
+        """Every connection of a tenant, oldest first."""
+        query = select(rows.Connection).where(rows.Connection.tenant_id == tenant_id)
+        ordered = query.order_by(rows.Connection.created_at, rows.Connection.id)
+        return tuple(_connection(row) for row in self._session.scalars(ordered))
+
+    def create(
+        self,
+        *,
+        tenant_id: UUID,
+        url: str,
+        name: str = "",
+        provider: Provider = Provider.GIT,
+        credential: Credential | None = None,
+        connection_id: UUID | None = None,
+    ) -> Connection:
+        """A new connection; a credential in the URL is taken off it, and stored if none is given.
+
+        Raises:
+            InvalidValue: the URL is malformed or of a scheme that the operator does not allow, or a
+                credential is given for what takes none.
+        """
+        parsed, embedded = RemoteUrl.split(url, self._schemes)
+        now = self._now()
+        row = rows.Connection(
+            id=connection_id or uuid4(),
+            tenant_id=tenant_id,
+            name=name or parsed.shown,
+            provider=str(provider),
+            url=parsed.address,
+            created_at=now,
+            updated_at=now,
+        )
+        if (given := credential or embedded) is not None:
+            self._store_credential(row, given)
+        try:
+            with self._session.begin_nested():
+                self._session.add(row)
+        except IntegrityError:
+            raise AlreadyExists(what="connection") from None
+        return _connection(row)
+
+    def rename(self, connection_id: UUID, name: str) -> Connection:
+        """Give it another name for people. Raises NotFound."""
+        row = self._row(connection_id)
+        row.name, row.updated_at = name, self._now()
+        return self._flushed(row)
+
+    def change_url(self, connection_id: UUID, url: str) -> Connection:
+        """Point it elsewhere. At another scheme, host or port its credential is forgotten.
+
+        The secret of its webhooks is forgotten with it: another host signs with its own.
+
+        Raises:
+            NotFound: there is none.
+            InvalidValue: as in `create`.
+        """
+        row = self._row(connection_id)
+        parsed, embedded = RemoteUrl.split(url, self._schemes)
+        if parsed.origin != _url(row).origin:
+            row.credential = row.credential_origin = row.webhook_secret = None
+        row.url, row.updated_at = parsed.address, self._now()
+        if embedded is not None:
+            self._store_credential(row, embedded)
+        return self._flushed(row)
+
+    def set_credential(self, connection_id: UUID, credential: Credential) -> Connection:
+        """Store the credential for the origin that the connection has now.
+
+        Raises:
+            NotFound: there is none.
+            InvalidValue: the connection's scheme takes no credential.
+        """
+        row = self._row(connection_id)
+        self._store_credential(row, credential)
+        row.updated_at = self._now()
+        return self._flushed(row)
+
+    def forget_credential(self, connection_id: UUID) -> Connection:
+        """Delete the stored credential. Raises NotFound."""
+        row = self._row(connection_id)
+        row.credential = row.credential_origin = None
+        row.updated_at = self._now()
+        return self._flushed(row)
+
+    def credentials(self, connection_id: UUID) -> Credentials:
+        """What a run gives to its remote: it answers for the bound origin, and no other.
+
+        Raises:
+            NotFound: there is no such connection.
+            CredentialUnreadable: it was sealed with a key that is gone, or was tampered with.
+        """
+        row = self._row(connection_id)
+        sealed, origin = row.credential, row.credential_origin
+        if sealed is None or origin is None:
+            return lambda _url: None
+        user_and_password = json.loads(self._sealer.open(sealed, _purpose(row.id, origin)))
+        credential = Credential(*user_and_password)
+        return lambda url: credential if origin_text(url.origin) == origin else None
+
+    def set_webhook_secret(self, connection_id: UUID, secret: str | None) -> Connection:
+        """Store, or with None forget, what signs the webhooks that come in. Raises NotFound."""
+        row = self._row(connection_id)
+        sealed = None if secret is None else self._sealer.seal(secret, _webhook_purpose(row.id))
+        row.webhook_secret, row.updated_at = sealed, self._now()
+        return self._flushed(row)
+
+    def webhook_secret(self, connection_id: UUID) -> str | None:
+        """What signs the webhooks that come in. Raises NotFound, CredentialUnreadable."""
+        row = self._row(connection_id)
+        if row.webhook_secret is None:
+            return None
+        return self._sealer.open(row.webhook_secret, _webhook_purpose(row.id))
+
+    def reseal(self) -> int:
+        """Seal every secret with the first key again, and tell how many were not.
+
+        Raises:
+            CredentialUnreadable: the key of one is gone; nothing was changed.
+        """
+        changed = 0
+        for row in self._session.scalars(select(rows.Connection).order_by(rows.Connection.id)):
+            if row.credential is not None and not self._sealer.is_current(row.credential):
+                purpose = _purpose(row.id, row.credential_origin or "")
+                row.credential = self._again(row.credential, purpose)
+                changed += 1
+            if row.webhook_secret is not None and not self._sealer.is_current(row.webhook_secret):
+                row.webhook_secret = self._again(row.webhook_secret, _webhook_purpose(row.id))
+                changed += 1
+        self._session.flush()
+        return changed
+
+    def delete(self, connection_id: UUID) -> None:
+        """Delete a connection that no project is bound to. What is not there is deleted already.
+
+        Raises:
+            InvalidValue: a project is bound to it.
+        """
+        try:
+            with self._session.begin_nested():
+                self._session.execute(
+                    delete(rows.Connection).where(rows.Connection.id == connection_id)
+                )
+        except IntegrityError:
+            raise InvalidValue(field="connection", problem="a project is bound to it") from None
+
+    def _row(self, connection_id: UUID) -> rows.Connection:
+        row = self._session.get(rows.Connection, connection_id)
+        if row is None:
+            raise NotFound(what="connection")
+        return row
+
+    def _flushed(self, row: rows.Connection) -> Connection:
+        self._session.flush()
+        return _connection(row)
+
+    def _store_credential(self, row: rows.Connection, credential: Credential) -> None:
+        url = _url(row)
+        if not url.is_http:
+            raise InvalidValue(field="credential", problem=f"{url.scheme} takes none here")
+        origin = origin_text(url.origin)
+        plain = json.dumps([credential.username, credential.password])
+        row.credential = self._sealer.seal(plain, _purpose(row.id, origin))
+        row.credential_origin = origin
+
+    def _again(self, sealed: bytes, purpose: str) -> bytes:
+        return self._sealer.seal(self._sealer.open(sealed, purpose), purpose)
+
+
+def origin_text(origin: Origin) -> str:
+    """An origin as text, ``https://host:443``."""
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    return f"{origin.scheme}://{host}:{origin.port}"
+
+
+def _purpose(connection_id: UUID, origin: str) -> str:
+    return f"credential {connection_id} {origin}"
+
+
+def _webhook_purpose(connection_id: UUID) -> str:
+    return f"webhook {connection_id}"
+
+
+def _url(row: rows.Connection) -> RemoteUrl:
+    # The operator's choice of schemes may have changed since: it is judged where it is used.
+    return RemoteUrl.parse(row.url)
+
+
+def _connection(row: rows.Connection) -> Connection:
+    origin = row.credential_origin
+    return Connection(
+        id=row.id,
+        tenant_id=row.tenant_id,
+        name=row.name,
+        provider=Provider(row.provider),
+        url=_url(row),
+        credential_origin=None if origin is None else RemoteUrl.parse(origin).origin,
+        has_webhook_secret=row.webhook_secret is not None,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

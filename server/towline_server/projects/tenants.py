@@ -1,0 +1,77 @@
+"""Tenants. Their name is the org of project paths, the workspace and the client of their keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from towline.errors import InvalidValue
+from towline.names import name_problem
+from towline_server.errors import AlreadyExists
+
+from . import tables
+from .domain import LONGEST_NAME
+from .service import Now, utc_now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """Who projects, people and connections belong to."""
+
+    id: UUID
+    name: str
+    created_at: datetime
+
+
+class Tenants:
+    """The tenants of a database, through a session that the caller commits."""
+
+    def __init__(self, session: Session, now: Now = utc_now) -> None:
+        self._session = session
+        self._now = now
+
+    def create(self, name: str, tenant_id: UUID | None = None) -> Tenant:
+        """A new tenant.
+
+        Raises:
+            InvalidValue: the name could not stand in a path.
+            AlreadyExists: there is a tenant of this name.
+        """
+        problem = name_problem(name)
+        if problem or len(name) > LONGEST_NAME:
+            raise InvalidValue(field="name", problem=problem or "is too long")
+        row = tables.Tenant(id=tenant_id or uuid4(), name=name, created_at=self._now())
+        try:
+            with self._session.begin_nested():
+                self._session.add(row)
+        except IntegrityError:
+            raise AlreadyExists(what="tenant") from None
+        return _tenant(row)
+
+    def get(self, tenant_id: UUID) -> Tenant | None:
+        """The tenant of this id."""
+        row = self._session.get(tables.Tenant, tenant_id)
+        return None if row is None else _tenant(row)
+
+    def named(self, name: str) -> Tenant | None:
+        """The tenant of this name, case-sensitive."""
+        row = self._session.scalar(select(tables.Tenant).where(tables.Tenant.name == name))
+        return None if row is None else _tenant(row)
+
+    def all(self) -> tuple[Tenant, ...]:
+        """Every tenant, by name."""
+        rows = self._session.scalars(select(tables.Tenant).order_by(tables.Tenant.name))
+        return tuple(_tenant(row) for row in rows)
+
+    def delete(self, tenant_id: UUID) -> None:
+        """Delete a tenant with all that it has. What is not there is deleted already."""
+        self._session.execute(delete(tables.Tenant).where(tables.Tenant.id == tenant_id))
+
+
+def _tenant(row: tables.Tenant) -> Tenant:
+    return Tenant(id=row.id, name=row.name, created_at=row.created_at)
