@@ -63,8 +63,11 @@ class ExactText(TypeDecorator[str]):
         return dialect.type_descriptor(Text(collation=collation))
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Plain text."""
-        return None if value is None else str(value)
+        """Plain text. A lone surrogate is refused here, where SQLAlchemy reports it as its own."""
+        if value is None:
+            return None
+        value.encode("utf-8")
+        return str(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
         """The text as the kind that the column holds; what the database holds is trusted."""

@@ -4,6 +4,8 @@ sqlite3 begins transactions by itself, late and only before a write, so that two
 moments. That is switched off here; SQLAlchemy's ``begin`` is a real BEGIN. One that is going to
 write takes the lock at once (BEGIN IMMEDIATE): a reader that turns writer fails outright when
 someone wrote meanwhile, whatever its time-out.
+
+Errors show no values (``hide_parameters``): they hold users' bytes, and would reach the logs.
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ def _parse(url: str | URL) -> URL:
 
 
 def _sqlite(url: URL, lock_seconds: float) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": lock_seconds})
+    engine = create_engine(url, connect_args={"timeout": lock_seconds}, hide_parameters=True)
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -80,5 +82,10 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _postgresql(url: URL, lock_seconds: float) -> Engine:
     options = f"-c lock_timeout={int(lock_seconds * 1000)} -c timezone=UTC"
-    # A server may have gone away between two requests; a ping is cheaper than an error.
-    return create_engine(url, connect_args={"options": options}, pool_pre_ping=True)
+    return create_engine(
+        url,
+        connect_args={"options": options},
+        # A server may have gone away between two requests; a ping is cheaper than an error.
+        pool_pre_ping=True,
+        hide_parameters=True,
+    )

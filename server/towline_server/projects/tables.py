@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from towline.model import Revision
 from towline_server.db.base import Base, ExactText
 
 
@@ -53,7 +54,7 @@ class Project(Base):
     pulls: Mapped[int] = mapped_column(BigInteger, default=0)
     """The number of the last pull in the log."""
 
-    base: Mapped[str | None] = mapped_column(ExactText())
+    base: Mapped[Revision | None] = mapped_column(ExactText())
     fingerprint: Mapped[str] = mapped_column(default="")
     scope: Mapped[str] = mapped_column(ExactText(), default="")
     tracked: Mapped[int] = mapped_column(default=0)

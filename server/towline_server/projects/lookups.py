@@ -1,0 +1,164 @@
+"""What the merge and the checks ask of a project (`towline.records.Ours`), answered from rows.
+
+Every question is one statement that an index answers. Many questions are dearer than reading the
+whole project once, if it is small beside them; `FrugalOurs` finds out. So a first pull of a
+thousand assets does not cost thousands of statements, nor a small change a walk over a large
+project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+from sqlalchemy import func, literal, or_, select
+from sqlalchemy.orm import Session
+
+from towline.model import AssetId, AssetPath
+from towline.names import NamePolicy
+from towline.ours import OursIndex
+from towline.records import AssetRecord, Occupant, Ours
+
+from .asset_tables import Asset, UsedId
+from .rows import Columns, record_of, select_assets
+
+_BATCH = 1000
+
+
+class RowOurs:
+    """The lookups over one session, each a statement."""
+
+    def __init__(self, session: Session, project_id: UUID, names: NamePolicy) -> None:
+        self._session = session
+        self._project_id = project_id
+        self._names = names
+
+    def at(self, path: AssetPath) -> AssetRecord | None:
+        """The asset that stands at exactly this path."""
+        return self._first(self._assets().where(Asset.path == path))
+
+    def aligned_at(self, path: AssetPath) -> AssetRecord | None:
+        """The asset whose aligned path this is; one that is seen there before one that was."""
+        found = self._assets().where(Asset.aligned_path == path)
+        return self._first(found.order_by(Asset.seen_path.is_(None), Asset.id).limit(1))
+
+    def with_id(self, asset_id: AssetId) -> AssetRecord | None:
+        """The asset of this id, as long as it has any state."""
+        return self._first(self._assets().where(Asset.id == asset_id))
+
+    def with_embedded_id(self, embedded_id: str) -> Sequence[AssetRecord]:
+        """The assets that embed this id at the recorded revision, by id."""
+        found = self._assets().where(Asset.embedded_id == embedded_id)
+        return self._all(found.order_by(Asset.id))
+
+    def lagging(self) -> Sequence[AssetRecord]:
+        """The assets whose base is behind, by id."""
+        return self._all(self._assets().where(Asset.lagging.is_(True)).order_by(Asset.id))
+
+    def occupants(self, path: AssetPath) -> Sequence[Occupant]:
+        """All that cannot stand together with a file at this path, by path."""
+        key = self._names.key(path)
+        parts = key.split("/")
+        here_and_above = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+        # "0" is the character after "/", and keys are sorted by their bytes.
+        below = (Asset.path_key >= f"{key}/") & (Asset.path_key < f"{key}0")
+        found = self._assets().where(or_(Asset.path_key.in_(here_and_above), below))
+        return self._all(found.order_by(Asset.path))
+
+    def is_used(self, asset_id: AssetId) -> bool:
+        """Whether this project has, or ever had, an asset of this id."""
+        found = self._used().where(UsedId.asset_id == asset_id)
+        return self._session.execute(found).first() is not None
+
+    def records(self) -> Iterator[AssetRecord]:
+        """Every asset, by id; rows are fetched as they are taken."""
+        found = self._assets().order_by(Asset.id).execution_options(yield_per=_BATCH)
+        return map(record_of, self._session.execute(found))
+
+    def has_at_most(self, number: int) -> bool:
+        """Whether the project has no more assets, and no more used ids, than this."""
+        for every in (self._assets(), self._used()):
+            counted = every.with_only_columns(literal(1)).limit(number + 1).subquery()
+            if (
+                self._session.execute(select(func.count()).select_from(counted)).scalar_one()
+                > number
+            ):
+                return False
+        return True
+
+    def used(self) -> list[AssetId]:
+        """Every id that is not free."""
+        return list(self._session.scalars(self._used()))
+
+    def _assets(self) -> Columns:
+        return select_assets().where(Asset.project_id == self._project_id)
+
+    def _used(self) -> Columns:
+        return select(UsedId.asset_id).where(UsedId.project_id == self._project_id)
+
+    def _first(self, statement: Columns) -> AssetRecord | None:
+        row = self._session.execute(statement).first()
+        return None if row is None else record_of(row)
+
+    def _all(self, statement: Columns) -> list[AssetRecord]:
+        return [record_of(row) for row in self._session.execute(statement)]
+
+
+class FrugalOurs:
+    """The same lookups at one moment, from the whole project once they were many.
+
+    After 64 questions, 128, 256 and so on it counts, up to a bound: a project of no more than four
+    assets a question is read in one go. What is read is so bounded by what was asked.
+    """
+
+    def __init__(self, rows: RowOurs, names: NamePolicy) -> None:
+        self._rows = rows
+        self._names = names
+        self._asked = 0
+        self._next = 64
+        self._whole: OursIndex | None = None
+
+    def at(self, path: AssetPath) -> AssetRecord | None:
+        """As `Ours.at`."""
+        return self._ours().at(path)
+
+    def aligned_at(self, path: AssetPath) -> AssetRecord | None:
+        """As `Ours.aligned_at`."""
+        return self._ours().aligned_at(path)
+
+    def with_id(self, asset_id: AssetId) -> AssetRecord | None:
+        """As `Ours.with_id`."""
+        return self._ours().with_id(asset_id)
+
+    def with_embedded_id(self, embedded_id: str) -> Sequence[AssetRecord]:
+        """As `Ours.with_embedded_id`."""
+        return self._ours().with_embedded_id(embedded_id)
+
+    def lagging(self) -> Sequence[AssetRecord]:
+        """As `Ours.lagging`."""
+        return self._ours().lagging()
+
+    def occupants(self, path: AssetPath) -> Sequence[Occupant]:
+        """As `Ours.occupants`."""
+        return self._ours().occupants(path)
+
+    def is_used(self, asset_id: AssetId) -> bool:
+        """As `Ours.is_used`."""
+        return self._ours().is_used(asset_id)
+
+    def records(self) -> Iterator[AssetRecord]:
+        """As `RowOurs.records`."""
+        return self._rows.records()
+
+    def _ours(self) -> Ours:
+        if self._whole is not None:
+            return self._whole
+        self._asked += 1
+        if self._asked == self._next:
+            self._next *= 2
+            if self._rows.has_at_most(4 * self._asked):
+                self._whole = self._read()
+        return self._rows if self._whole is None else self._whole
+
+    def _read(self) -> OursIndex:
+        return OursIndex(self._rows.records(), names=self._names, used=self._rows.used())

@@ -1,0 +1,55 @@
+"""Plans that were made to be looked at, and wait to be applied."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from towline.plan import Plan
+from towline.planfile import dump_plan, load_plan
+from towline_server.errors import NotFound
+
+from .asset_tables import StoredPlan
+
+
+class PlanShelf:
+    """The stored plans of one project, through a session that the caller commits."""
+
+    def __init__(self, session: Session, project_id: UUID) -> None:
+        self._session = session
+        self._project_id = project_id
+
+    def put(self, plan: Plan, at: datetime) -> UUID:
+        """Store a plan; returns the id under which it waits."""
+        stored = StoredPlan(
+            id=uuid4(), project_id=self._project_id, created_at=at, document=dump_plan(plan)
+        )
+        self._session.add(stored)
+        self._session.flush()
+        return stored.id
+
+    def get(self, plan_id: UUID) -> Plan:
+        """A plan that waits here.
+
+        Raises:
+            NotFound: this project has none of that id (any more).
+            InvalidPlan: another version of towline stored it.
+        """
+        mine = (StoredPlan.project_id == self._project_id, StoredPlan.id == plan_id)
+        document = self._session.scalar(select(StoredPlan.document).where(*mine))
+        if document is None:
+            raise NotFound(what="plan")
+        return load_plan(document)
+
+    def remove(self, plan_id: UUID) -> None:
+        """Drop a plan. What is not there is dropped already."""
+        mine = (StoredPlan.project_id == self._project_id, StoredPlan.id == plan_id)
+        self._session.execute(delete(StoredPlan).where(*mine))
+
+    def remove_older(self, than: datetime) -> None:
+        """Drop the plans that were stored before this moment."""
+        old = (StoredPlan.project_id == self._project_id, StoredPlan.created_at < than)
+        self._session.execute(delete(StoredPlan).where(*old))
