@@ -1,7 +1,10 @@
-"""The profiles of hypothesis: ``ci`` unless ``--hypothesis-profile`` names another."""
+"""The profiles of hypothesis, ``ci`` unless ``--hypothesis-profile`` names another; the figures."""
 
 from __future__ import annotations
 
+import os
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.laws.budget import PROFILES, TOTAL
@@ -18,3 +21,13 @@ for _name, _share in PROFILES.items():
         print_blob=True,
     )
 settings.load_profile("ci")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell the figures that tests recorded, and what was not given to be tested."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            if name == "figures":
+                terminalreporter.write_line(str(value))
+    if not os.environ.get("TRIPLES"):
+        terminalreporter.write_line("real merge triples: not given (TRIPLES names the file)")
