@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from .changes import Change, Changes, RemoteAsset, RemoteEntry
+from .changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
 from .model import AssetId, AssetPath, AssetState, NonAsset, ThreeWay, planned_id
 from .records import AssetRecord, Ours
 from .resolutions import Renames
@@ -68,6 +68,7 @@ class Alignment:
 
     def __init__(self, changes: Changes, ours: Ours, project: str, renames: Renames) -> None:
         self._changes: dict[AssetPath, Change] = {item.path: item for item in changes.items}
+        self._rescoped = changes.coverage is Coverage.RESCOPED
         self._ours = ours
         self._project = project
         self._renames = renames
@@ -221,10 +222,12 @@ class Alignment:
         if based is None and standing is None and theirs is None:
             return None
         remote = theirs if isinstance(theirs, RemoteAsset) else None
+        # What left the scope was not deleted there: the repository has no part in it any more.
+        released = self._rescoped and theirs is None
         return Unit(
             id=self._id_for(based, standing, theirs_path or anchor),
             anchor=anchor,
-            base=based.base if based is not None else None,
+            base=based.base if based is not None and not released else None,
             ours=standing.ours if standing is not None else None,
             theirs=remote.state if remote is not None else None,
             blocked=theirs if isinstance(theirs, NonAsset) else None,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from .align import Alignment, Unit
-from .changes import Changes, Coverage, RemoteAsset
+from .changes import Changes, RemoteAsset
 from .conflicts import Conflict
 from .decide import ContentMerge
 from .errors import (
@@ -174,7 +174,7 @@ def _plan(
 ) -> Plan:
     refused = bool(conflicts) and policy.on_conflict is not OnConflict.SKIP
     ordered = [cases[anchor] for anchor in sorted(cases)]
-    records = {case.unit.anchor: _record_after(case, changes, context.kinds) for case in ordered}
+    records = {case.unit.anchor: _record_after(case, context.kinds) for case in ordered}
     left = Disposition.CONFLICT if refused else Disposition.IGNORED
     items = [_item(case, left) for case in ordered]
     return Plan(
@@ -192,13 +192,14 @@ def _plan(
     )
 
 
-def _record_after(case: Case, changes: Changes, kinds: Kinds) -> AssetRecord | None:
+def _record_after(case: Case, kinds: Kinds) -> AssetRecord | None:
     """What the store knows of the asset after the pull; None: nothing any more."""
     unit = case.unit
     base: AssetState | None = unit.theirs
     seen: AssetState | NonAsset | None = unit.theirs
     ours = case.decision.outcome
-    if _released(unit, changes):
+    if unit.blocked is not None and unit.blocked.reason is NonAssetReason.OUTSIDE_KINDS:
+        # It left the kinds: no longer tracked, and not deleted.
         base, seen = None, None
     elif unit.blocked is not None:
         base, seen = unit.base, unit.blocked if unit.base is not None else None
@@ -207,13 +208,6 @@ def _record_after(case: Case, changes: Changes, kinds: Kinds) -> AssetRecord | N
     if base is None and seen is None and ours is None:
         return None
     return _described(unit, case.kind, kinds, base, ours, seen)
-
-
-def _released(unit: Unit, changes: Changes) -> bool:
-    """Whether the asset left the kinds or the scope: no longer tracked, and not deleted."""
-    if unit.blocked is not None:
-        return unit.blocked.reason is NonAssetReason.OUTSIDE_KINDS
-    return changes.coverage is Coverage.RESCOPED and unit.theirs is None
 
 
 def _described(

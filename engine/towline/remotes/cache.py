@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -109,9 +109,25 @@ class Cache:
         packs, loose = self.path / "objects/pack", self.path / "objects"
         return any(packs.glob("*.pack")) or any(loose.glob("??/*"))
 
-    def packed_bytes(self) -> int:
-        """The size of all packs."""
-        return sum(pack.stat().st_size for pack in (self.path / "objects/pack").glob("*.pack"))
+    def packs(self) -> dict[Path, int]:
+        """The packs and their sizes."""
+        packs = (self.path / "objects/pack").glob("*.pack")
+        return {pack: pack.stat().st_size for pack in packs}
+
+    def drop(self, packs: Iterable[Path], ref: str, old: Revision | None) -> None:
+        """Take back what a fetch brought; only while `writing`."""
+        for pack in packs:
+            for file in pack.parent.glob(f"{pack.stem}.*"):
+                file.unlink(missing_ok=True)
+        if old is None:
+            (self.path / ref).unlink(missing_ok=True)
+        else:
+            self.set_tip(ref, old)
+
+    def unfinished_bytes(self) -> int:
+        """The size of the largest pack that was not finished."""
+        unfinished = (self.path / "objects/pack").glob("tmp_pack_*")
+        return max((pack.stat().st_size for pack in unfinished), default=0)
 
     def sweep(self) -> None:
         """Remove what a stopped fetch left behind; only while `writing`."""

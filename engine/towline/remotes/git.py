@@ -265,10 +265,12 @@ class GitRemote:
     def _fetch_bounded(self, wanted: WantedRef, limits: Limits, watch: Watch) -> Revision:
         """Fetch with full history; where that is above the pack limit, without."""
         for depth in (None, 1):
+            self._cache.sweep()
             try:
                 return self._fetch_any(wanted, limits, watch, depth)
             except PackTooLarge:
-                self._cache.sweep()
+                continue
+        self._cache.sweep()
         most = limits.pack_bytes
         raise LimitExceeded(
             limit="pack_bytes", allowed=most, found=most + 1, subject="without history"

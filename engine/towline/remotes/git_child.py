@@ -22,8 +22,11 @@ from towline.ports import Phase, Watch
 _POLL_SECONDS = 0.1
 _KILL_SECONDS = 2.0
 _KEPT_BYTES = 64 * 1024
+_OTHER_FILES = 1024 * 1024
+"""What a pack's index, or curl's trace, may need beside a pack at its limit."""
 _MAX_OUTPUT = 64 * 1024 * 1024
 _RECEIVING = re.compile(rb"Receiving objects:\s+\d+% \((\d+)/(\d+)\)")
+_NOT_GITS = re.compile(r"remote:|(?:Receiving|Resolving|Checking|Enumerating|Unpacking) ")
 _REQUEST = re.compile(r"=> Send header: (?:GET|POST) ")
 _STATUS = re.compile(r"<= Recv header: HTTP/[0-9.]+ (\d{3})")
 _LOCATION = re.compile(r"<= Recv header: location: (\S+)", re.IGNORECASE)
@@ -36,7 +39,8 @@ class Ended:
     code: int
     output: bytes
     messages: str
-    """What it said on its standard error, the last of it."""
+    """What it said on its standard error, the last of it, without progress and the remote's words:
+    those are not to be mistaken for git's."""
     requests: int = 0
     status: int | None = None
     """The last HTTP status."""
@@ -95,8 +99,8 @@ def _start(
     if hasattr(resource, "prlimit"):  # Linux; elsewhere the size is checked when it has arrived
         # Set before the child can have asked anything of the remote; its children inherit it.
         with contextlib.suppress(OSError):
-            bound = (limits.pack_bytes, limits.pack_bytes)
-            resource.prlimit(child.pid, resource.RLIMIT_FSIZE, bound)
+            most = limits.pack_bytes + _OTHER_FILES
+            resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (most, most))
     return child
 
 
@@ -190,8 +194,13 @@ class _Following:
         return Ended(
             code=code,
             output=bytes(self.output),
-            messages=self.messages.decode("utf-8", "replace"),
+            messages=_own_words(self.messages.decode("utf-8", "replace")),
             requests=len(_REQUEST.findall(trace)),
             status=int(statuses[-1]) if statuses else None,
             location=locations[-1] if locations else None,
         )
+
+
+def _own_words(messages: str) -> str:
+    lines = re.split(r"[\r\n]+", messages)
+    return "\n".join(line for line in lines if line and not _NOT_GITS.match(line))

@@ -22,9 +22,11 @@ from towline.errors import (
     UnsupportedRemote,
 )
 
-from .conversation import Conversation, PackTooLarge, Redirected, cleaned
+from .conversation import Conversation, Redirected, cleaned
 from .git_child import Ended
 from .git_environment import MEMORY_BYTES
+
+SHA256 = "it has sha256 objects, which towline does not read"
 
 
 class RefMissing(Exception):
@@ -43,7 +45,7 @@ _BY_MESSAGE: tuple[tuple[str, type[RemoteError], str], ...] = (
     (
         r"mismatched algorithms|unsupported object[- ]format|unknown object format",
         UnsupportedRemote,
-        "it has sha256 objects, which towline does not read",
+        SHA256,
     ),
     (
         r"terminal prompts disabled|could not read (?:Username|Password)|Authentication failed",
@@ -89,8 +91,6 @@ _BY_MESSAGE: tuple[tuple[str, type[RemoteError], str], ...] = (
 def failure(ended: Ended, talk: Conversation) -> Exception:
     """The exception that a failed child stands for."""
     messages = ended.messages
-    if re.search(r"signal 25|File too large|File size limit", messages):
-        return PackTooLarge()
     if match := re.search(r"attempting to allocate (\d+)", messages):
         return _too_large_object(int(match[1]), talk)
     if ended.status is not None and ended.status >= HTTPStatus.MULTIPLE_CHOICES:

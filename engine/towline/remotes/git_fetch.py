@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from towline.errors import UnsupportedRemote
 from towline.model import Revision
 
 from .cache import Cache
-from .conversation import Conversation
+from .conversation import Conversation, PackTooLarge
 from .git_child import Bounds, Ended, run_git
 from .git_environment import closed_environment
-from .git_failures import RefMissing, Unexplained, failure
+from .git_failures import SHA256, RefMissing, Unexplained, failure
 from .git_read import GitReader
 from .objects import peel
 from .refs import WantedRef
@@ -29,7 +30,7 @@ class GitFetcher:
 
     def refs(self, wanted: WantedRef, talk: Conversation) -> Mapping[str, str]:
         ended = self._run(["ls-remote", "--", talk.url.address, *wanted.patterns], talk)
-        found = dict(_listed(ended.output))
+        found = _listed(ended.output, talk)
         if not any(name in found for name in wanted.names):
             # Only an empty repository answers this with nothing: told apart on the way out alone.
             return self._all_refs(talk)
@@ -65,7 +66,8 @@ class GitFetcher:
             raise wanted.missing(talk.url.shown, empty=False) from None
 
     def _all_refs(self, talk: Conversation) -> dict[str, str]:
-        return dict(_listed(self._run(["ls-remote", "--", talk.url.address], talk).output))
+        ended = self._run(["ls-remote", "--", talk.url.address], talk)
+        return _listed(ended.output, talk)
 
     def _was_tag(self, wanted: WantedRef, talk: Conversation) -> bool:
         known = [self._cache.tip(self._tip(talk, name)) is not None for name in wanted.names]
@@ -86,11 +88,14 @@ class GitFetcher:
             *((f"--depth={depth}",) if depth is not None else ()),
             *("--", talk.url.address, f"+{name}:{target}"),
         ]
-        before = self._cache.packed_bytes()
-        try:
-            self._run(command, talk)
-        finally:
-            talk.traffic.bytes_down += max(0, self._cache.packed_bytes() - before)
+        before = self._cache.packs()
+        old = self._cache.tip(target)
+        self._run(command, talk)
+        arrived = {pack: size for pack, size in self._cache.packs().items() if pack not in before}
+        talk.traffic.bytes_down += sum(arrived.values())
+        if sum(arrived.values()) > talk.limits.pack_bytes:
+            self._cache.drop(arrived, target, old)
+            raise PackTooLarge
         return self._landed(tip, target)
 
     def _landed(self, tip: str, target: str) -> Revision:
@@ -113,6 +118,8 @@ class GitFetcher:
         )
         ended = run_git([self._executable, *command], self._variables(talk), bounds)
         talk.traffic.requests += ended.requests
+        if ended.code != 0 and self._cache.unfinished_bytes() >= talk.limits.pack_bytes:
+            raise PackTooLarge  # the kernel stopped index-pack there
         if ended.code != 0:
             raise failure(ended, talk)
         return ended
@@ -167,7 +174,9 @@ def _settings(talk: Conversation) -> Iterator[tuple[str, str]]:
         yield f"http.{origin}/.extraHeader", f"Authorization: {talk.credential.basic}"
 
 
-def _listed(output: bytes) -> Iterator[tuple[str, str]]:
-    for line in output.decode("utf-8", "replace").splitlines():
-        oid, _, name = line.partition("\t")
-        yield name, oid
+def _listed(output: bytes, talk: Conversation) -> dict[str, str]:
+    lines = output.decode("utf-8", "replace").splitlines()
+    found = {name: oid for oid, _, name in (line.partition("\t") for line in lines)}
+    if any(len(oid) != 40 for oid in found.values()):
+        raise UnsupportedRemote(url=talk.url.shown, detail=SHA256)
+    return found

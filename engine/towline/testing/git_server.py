@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import MappingProxyType
 from typing import IO, ClassVar, Self, TypeAlias
 from urllib.parse import urlsplit
 
@@ -28,7 +27,7 @@ class Answers:
     """Answers with a status instead of Git's own answer."""
 
     status: int
-    headers: Mapping[str, str] = MappingProxyType({})
+    headers: Mapping[str, str] = field(default_factory=dict)
     on: str = ""
     """Only where this stands in ``METHOD /path?query``."""
 

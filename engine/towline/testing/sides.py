@@ -45,7 +45,7 @@ class ThreeSides:
         """What a store says of itself."""
         return Context(
             project=self.project,
-            state=state_of(self.base, BASE),
+            state=state_of(self.records, BASE),
             kinds=KINDS,
             names=self.names,
         )
@@ -56,8 +56,14 @@ class ThreeSides:
         return self._changes(p for p in paths if self.base.get(p) != self.theirs.get(p))
 
     def all_changes(self) -> Changes:
-        """Every path of base and theirs, changed or not: a comparison that skips nothing."""
-        return self._changes(sorted(self.base.keys() | self.theirs.keys()))
+        """Every asset of base and theirs, changed or not: a comparison that skips none."""
+        unchanged = [
+            path
+            for path, entry in self.theirs.items()
+            if isinstance(entry, RemoteAsset) and self.base.get(path) == entry
+        ]
+        changed = [change.path for change in self.changes().items]
+        return self._changes(sorted(changed + unchanged))
 
     def _changes(self, paths: Iterable[AssetPath]) -> Changes:
         items = tuple(
@@ -66,14 +72,14 @@ class ThreeSides:
         return Changes(base=BASE, revision=THEIRS, items=items, coverage=Coverage.BASE)
 
 
-def state_of(tree: Mapping[AssetPath, RemoteEntry], revision: Revision | None) -> StoreState:
-    """The summary that a store keeps of having pulled this tree."""
-    assets = [entry for entry in tree.values() if isinstance(entry, RemoteAsset)]
+def state_of(records: Iterable[AssetRecord], revision: Revision | None) -> StoreState:
+    """The summary that a store keeps of these records."""
+    tracked = [record for record in records if record.seen is not None]
     return StoreState(
         base=revision,
         fingerprint=KINDS.fingerprint,
-        tracked=len(assets),
-        tracked_bytes=sum(entry.size for entry in assets),
+        tracked=len(tracked),
+        tracked_bytes=sum(record.size for record in tracked),
     )
 
 

@@ -150,6 +150,12 @@ def entries(features: frozenset[Feature] = ALL_FEATURES) -> st.SearchStrategy[Re
     return st.sampled_from(assets)
 
 
+def name_policies(features: frozenset[Feature] = ALL_FEATURES) -> st.SearchStrategy[NamePolicy]:
+    """A store's name policy. `NamePolicy.PORTABLE` differs for names outside the alphabet alone."""
+    some = _POLICIES if Feature.NAME_POLICIES in features else [NamePolicy.EXACT]
+    return st.sampled_from(some)
+
+
 # --- whole projects ----------------------------------------------------------------------------
 
 
@@ -166,7 +172,8 @@ class _History:
 def _histories(features: frozenset[Feature]) -> st.SearchStrategy[_History]:
     lags: list[Step | None] = [None]
     if Feature.LAGGING in features:
-        older = [*_EDITS, _CHMODS[0], Step(deleted=True), *_MOVES[:3]]
+        moves = _MOVES[:3] if Feature.REMOTE_MOVES in features else []
+        older = [*_EDITS, _CHMODS[0], Step(deleted=True), *moves]
         lags = [None] * (4 * len(older)) + [*older]
     return st.builds(
         _History,
@@ -179,16 +186,19 @@ def _histories(features: frozenset[Feature]) -> st.SearchStrategy[_History]:
 
 @st.composite
 def three_sides(
-    draw: st.DrawFn, features: frozenset[Feature] = ALL_FEATURES, *, most: int = 4
+    draw: st.DrawFn,
+    features: frozenset[Feature] = ALL_FEATURES,
+    *,
+    most: int = 4,
+    names: NamePolicy | None = None,
 ) -> ThreeSides:
     """A whole project: what the last pull left, what was done to it here, and there.
 
     Ours can always stand in the store; theirs is a tree that git can hold, and may be one that a
     store with a name policy of its own cannot.
     """
-    names = NamePolicy.EXACT
-    if Feature.NAME_POLICIES in features:
-        names = draw(st.sampled_from(_POLICIES))
+    if names is None:
+        names = draw(name_policies(features))
     drawn = draw(st.lists(_histories(features), max_size=most, unique_by=_path_of))
     histories = [_embed(history, features) for history in _in_one_tree(drawn)]
     local = _Local(names=names)
@@ -305,7 +315,7 @@ class _Local:
         known = [state for state in (base, _state(seen), standing) if state is not None]
         if not known:
             return
-        kind = KINDS.of(known[0].path)
+        kind = KINDS.of((standing or known[0]).path)
         assert kind is not None, "every path of the alphabet has a kind"
         used = {record.id for record in self.records}
         self.records.append(

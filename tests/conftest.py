@@ -1,0 +1,33 @@
+"""The profiles of hypothesis, ``ci`` unless ``--hypothesis-profile`` names another; the figures."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.laws.budget import PROFILES, TOTAL
+
+for _name, _share in PROFILES.items():
+    settings.register_profile(
+        _name,
+        max_examples=round(TOTAL * _share),
+        # Time is not what these tests are about, and machines are shared.
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+        # A red run is then due to what changed, not to chance; "deep" looks further.
+        derandomize=_name == "ci",
+        print_blob=True,
+    )
+settings.load_profile("ci")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell the figures that tests recorded, and what was not given to be tested."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            if name == "figures":
+                terminalreporter.write_line(str(value))
+    if not os.environ.get("TRIPLES"):
+        terminalreporter.write_line("real merge triples: not given (TRIPLES names the file)")

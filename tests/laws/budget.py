@@ -1,0 +1,37 @@
+"""How many examples each law gets: in the profile ``ci`` as written here, in others a share."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+TOTAL = 20_000
+PROFILES = {"dev": 0.05, "ci": 1.0, "deep": 10.0}
+"""The share of the budget that each profile spends."""
+
+EXAMPLES = {
+    "the case table": 3_500,
+    "sparse equals full": 1_500,
+    "ours alone is base": 1_000,
+    "theirs alone is base": 800,
+    "both are the same": 1_000,
+    "locality": 1_000,
+    "no invented bytes": 800,
+    "swap symmetry": 1_200,
+    "use_theirs on all": 1_200,
+    "use_ours on all": 1_000,
+    "pins settle conflicts": 1_200,
+    "accounted once": 1_000,
+    "ours and report": 1_000,
+    "no local edit is lost": 1_200,
+    "pull twice": 1_000,
+    "deterministic": 400,
+    "stores": 800,
+    "machine": 400,
+}
+
+
+def law(name: str) -> settings:
+    """The settings of a law's property."""
+    profile = settings.default
+    assert profile is not None
+    return settings(max_examples=max(1, EXAMPLES[name] * profile.max_examples // TOTAL))

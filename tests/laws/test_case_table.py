@@ -1,0 +1,100 @@
+"""Sparse equals brute force: the merge against the case table over whole trees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.laws.budget import EXAMPLES, TOTAL, law
+from tests.laws.reference import Verdict, reference
+from tests.laws.trial import attempt, listed, result_of
+from towline.errors import TowlineError
+from towline.plan import Plan
+from towline.resolutions import OnConflict, Policy, Renames
+from towline.testing.sides import ThreeSides, records_after
+from towline.testing.strategies import (
+    ALL_FEATURES,
+    Feature,
+    policies,
+    resolutions,
+    three_sides,
+)
+
+BY_PATH = ALL_FEATURES - {Feature.LOCAL_MOVES, Feature.REMOTE_MOVES}
+
+
+def test_the_budget_is_spent():
+    assert sum(EXAMPLES.values()) == TOTAL
+
+
+@law("the case table")
+@given(three_sides(BY_PATH), st.data(), st.sampled_from(OnConflict))
+def test_the_merge_is_the_case_table_path_by_path(
+    sides: ThreeSides, data: st.DataObject, on_conflict: OnConflict
+):
+    chosen = data.draw(resolutions(sides))
+    policy = Policy(on_conflict=on_conflict, allow_empty=True, renames=Renames.OFF)
+    expected = reference(sides, chosen, on_conflict)
+    found = attempt(sides, chosen, policy)
+    if isinstance(found, TowlineError):
+        assert found.code in expected.errors, found
+    else:
+        assert not expected.errors
+        _compare(sides, found, expected)
+
+
+def _compare(sides: ThreeSides, plan: Plan, expected: Verdict) -> None:
+    conflicts = {
+        (conflict.kind, frozenset(party.path for party in conflict.parties))
+        for conflict in plan.conflicts
+    }
+    assert conflicts == expected.conflicts
+    assert plan.refused == expected.refused
+    assert result_of(sides, plan) == expected.result
+    if plan.refused:
+        return
+    assert {item.path: (item.disposition, item.rule) for item in listed(plan)} == expected.lists
+    after = {
+        record.base.path: record.base
+        for record in records_after(sides.records, plan)
+        if record.base is not None
+    }
+    assert after == {path: base for path, base in expected.bases.items() if base is not None}
+
+
+@law("sparse equals full")
+@given(three_sides(), st.data(), policies())
+def test_a_comparison_that_skips_nothing_gives_the_same(
+    sides: ThreeSides, data: st.DataObject, policy: Policy
+):
+    chosen = data.draw(resolutions(sides))
+    sparse = attempt(sides, chosen, policy)
+    full = attempt(sides, chosen, policy, changes=sides.all_changes())
+    if isinstance(sparse, TowlineError) or isinstance(full, TowlineError):
+        assert isinstance(sparse, TowlineError)
+        assert isinstance(full, TowlineError)
+        assert (sparse.code, sparse.data()) == (full.code, full.data())
+        return
+    assert listed(sparse) == listed(full)
+    assert sparse.conflicts == full.conflicts
+    assert sparse.refused == full.refused
+    assert sparse.after == full.after
+    assert _known(sides, sparse) == _known(sides, full)
+
+
+def _known(sides: ThreeSides, plan: Plan) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    """What stands under which id, and what is tracked at which path.
+
+    Of an asset deleted here and made anew under another id, whoever looks joins the records, and
+    of one that was moved with renames off, whoever looks parts them: that much may differ.
+    """
+    records = sides.records if plan.refused else records_after(sides.records, plan)
+    standing = {record.id: record.ours for record in records if record.ours is not None}
+    tracked = {
+        record.aligned_path: (record.base, record.seen)
+        for record in sorted(records, key=lambda record: record.seen is not None)
+        if record.aligned_path is not None
+    }
+    return standing, tracked

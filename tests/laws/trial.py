@@ -1,0 +1,91 @@
+"""One merge of a small whole project, and how its outcomes are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from towline.changes import Changes, RemoteAsset
+from towline.conflicts import Conflict
+from towline.errors import TowlineError
+from towline.merge import merge
+from towline.model import AssetId, AssetPath, AssetState
+from towline.plan import LISTED, Disposition, Item, Plan
+from towline.resolutions import OnConflict, Policy, Renames, Resolutions
+from towline.testing.sides import ThreeSides, records_after, standing
+
+Tree = dict[AssetPath, AssetState]
+
+SKIP = Policy(on_conflict=OnConflict.SKIP, allow_empty=True)
+REFUSE = Policy(on_conflict=OnConflict.REFUSE, allow_empty=True)
+
+
+def plan_of(
+    sides: ThreeSides,
+    resolutions: Resolutions = Resolutions(),
+    policy: Policy = SKIP,
+    changes: Changes | None = None,
+) -> Plan:
+    """What a pull of theirs would do."""
+    return merge(
+        changes if changes is not None else sides.changes(),
+        sides.ours(),
+        context=sides.context(),
+        resolutions=resolutions,
+        policy=policy,
+    )
+
+
+def attempt(
+    sides: ThreeSides,
+    resolutions: Resolutions = Resolutions(),
+    policy: Policy = SKIP,
+    changes: Changes | None = None,
+) -> Plan | TowlineError:
+    """The plan, or the error that refuses it."""
+    try:
+        return plan_of(sides, resolutions, policy, changes)
+    except TowlineError as error:
+        return error
+
+
+def result_of(sides: ThreeSides, plan: Plan) -> Tree:
+    """Ours as it stands once the plan is applied; a refused one changes nothing."""
+    return standing(sides.records if plan.refused else records_after(sides.records, plan))
+
+
+def assets_of(sides: ThreeSides) -> Tree:
+    """Theirs as a tree of assets."""
+    return {
+        path: entry.state for path, entry in sides.theirs.items() if isinstance(entry, RemoteAsset)
+    }
+
+
+def listed(plan: Plan) -> list[Item]:
+    """What stands in one of the five lists."""
+    return [item for item in plan.items if item.disposition in LISTED]
+
+
+def party_ids(conflicts: Iterable[Conflict]) -> set[AssetId]:
+    """Every party of these conflicts."""
+    return {party.asset_id for conflict in conflicts for party in conflict.parties}
+
+
+def party_paths(conflict: Conflict) -> frozenset[AssetPath]:
+    """Every path that a party has on some side."""
+    return frozenset(
+        state.path
+        for party in conflict.parties
+        for state in (party.states.base, party.states.ours, party.states.theirs)
+        if state is not None
+    )
+
+
+def looked_at(sides: ThreeSides, renames: Renames = Renames.EXACT) -> list[Item]:
+    """Every asset that base, theirs or a lag gives reason to look at, with its planned id."""
+    policy = Policy(on_conflict=OnConflict.SKIP, allow_empty=True, renames=renames)
+    return list(plan_of(sides, policy=policy, changes=sides.all_changes()).items)
+
+
+def quiet(items: Iterable[Item]) -> bool:
+    """Whether nothing of these is worth telling."""
+    return all(item.disposition in (Disposition.UNTOUCHED, Disposition.CONVERGED) for item in items)

@@ -1,0 +1,100 @@
+"""Where our answer is not git's, path by path, and by which rule.
+
+A rule tells why, and names exactly the paths at which the answers may differ. Nothing else may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.laws.reference import merged, row
+from tests.oracle.cases import Case, Tree
+from towline.model import AssetPath, AssetState
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a merge: what is settled, and which paths are not."""
+
+    settled: Tree
+    unmerged: frozenset[AssetPath]
+
+    def at(self, path: AssetPath) -> AssetState | str | None:
+        """The outcome at one path."""
+        return "unmerged" if path in self.unmerged else self.settled.get(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One reason to differ."""
+
+    name: str
+    why: str
+    covers: Callable[[Case, AssetPath, Answer, Answer], bool]
+    """Takes the case, the path, our answer and git's."""
+
+
+def differences(case: Case, ours: Answer, git: Answer) -> dict[AssetPath, str | None]:
+    """The rule of each path at which the answers differ; None where no rule explains it."""
+    found: dict[AssetPath, str | None] = {}
+    paths = {*ours.settled, *ours.unmerged, *git.settled, *git.unmerged}
+    for path in sorted(paths):
+        if ours.at(path) != git.at(path):
+            names = (rule.name for rule in RULES if rule.covers(case, path, ours, git))
+            found[path] = next(names, None)
+    return found
+
+
+def _two_fields(case: Case, path: AssetPath, ours: Answer, git: Answer) -> bool:
+    b, o, t = case.base.get(path), case.ours.get(path), case.theirs.get(path)
+    return (
+        b is not None
+        and o is not None
+        and t is not None
+        and row(b, o, t) == 9
+        and git.at(path) == "unmerged"
+        and ours.at(path) == merged(b, o, t)
+    )
+
+
+def _file_meets_folder(case: Case, path: AssetPath, ours: Answer, git: Answer) -> bool:
+    trees = (case.base, case.ours, case.theirs)
+    return (
+        any(path in other.folders or other in path.folders for tree in trees for other in tree)
+        and git.at(path) == "unmerged"
+        and ours.at(path) == _by_the_table(case, path)
+    )
+
+
+def _by_the_table(case: Case, path: AssetPath) -> AssetState | str | None:
+    b, o, t = case.base.get(path), case.ours.get(path), case.theirs.get(path)
+    match row(b, o, t):
+        case 1 | 2 | 3:
+            return t
+        case 0 | 4 | 5 | 6 | 7:
+            return o
+        case _:
+            return "unmerged"
+
+
+RULES = (
+    Rule(
+        name="two fields",
+        why=(
+            "One side changed the content, the other the executable bit. read-tree compares whole "
+            "entries and leaves it to the file-level merge, which takes both; row 9 takes both."
+        ),
+        covers=_two_fields,
+    ),
+    Rule(
+        name="file meets folder",
+        why=(
+            "A name is a file on one side and a folder on another. read-tree walks the trees side "
+            "by side and leaves everything under that name to a later step, though path by path "
+            "nothing clashes and the outcome can stand: one of the two was deleted. Only what "
+            "cannot stand together is row 13."
+        ),
+        covers=_file_meets_folder,
+    ),
+)
