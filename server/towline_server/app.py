@@ -1,0 +1,118 @@
+"""The application: every dialect over one set of services."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+
+from towline.errors import TowlineError
+
+from .dialects import DIALECTS
+from .problems import failure_of
+from .services import Services, open_services
+from .settings import Settings
+from .web import health
+from .web.dialect import Dialect
+from .web.envelopes import Envelopes
+from .web.middleware import BodyLimit, Failures, RateLimit, RequestLog, TokenBuckets
+
+Background = Callable[[Services], AbstractAsyncContextManager[object]]
+"""Something that runs beside the requests: entered at start, left, in reverse order, at the end."""
+
+
+def create_app(
+    settings: Settings,
+    *,
+    services: Services | None = None,
+    dialects: Sequence[Dialect] = DIALECTS,
+    background: Sequence[Background] = (),
+) -> FastAPI:
+    """The control plane as an ASGI application.
+
+    Nothing is opened before it starts; ``services`` that are given stay the caller's to close.
+    """
+    app = FastAPI(
+        title="towline",
+        summary="Bring projects up to date with their Git repositories, asset by asset.",
+        version=_version(),
+        openapi_tags=[{"name": d.tag, "description": d.description} for d in dialects],
+        # The pages of documentation load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan(settings, services, background),
+    )
+    envelopes = Envelopes(
+        by_prefix={prefix: dialect.render for dialect in dialects for prefix in dialect.prefixes}
+    )
+    _handle_failures(app, envelopes)
+    _surround(app, settings, envelopes)
+    app.include_router(health.router)
+    for dialect in dialects:
+        app.include_router(dialect.router, tags=[dialect.tag])
+    return app
+
+
+def _lifespan(
+    settings: Settings, given: Services | None, background: Sequence[Background]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            services = given
+            if services is None:
+                services = await run_in_threadpool(open_services, settings)
+                stack.callback(services.close)
+            for run in background:
+                await stack.enter_async_context(run(services))
+            app.state.services = services
+            yield
+            app.state.services = None
+
+    return lifespan
+
+
+def _handle_failures(app: FastAPI, envelopes: Envelopes) -> None:
+    def handle(request: Request, error: Exception) -> Response:
+        return envelopes.render(request, failure_of(error))
+
+    # What is left goes up to `Failures`, which logs it.
+    for kind in (RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, handle)
+
+    def handle_towline(request: Request, error: Exception) -> Response:
+        failure = failure_of(error)
+        if failure.status >= 500 and failure.status not in (502, 504):
+            raise error
+        return envelopes.render(request, failure)
+
+    app.add_exception_handler(TowlineError, handle_towline)
+
+
+def _surround(app: FastAPI, settings: Settings, envelopes: Envelopes) -> None:
+    def allowed(scope: Scope) -> int:
+        return settings.asset_body_bytes if scope["method"] == "PUT" else settings.body_bytes
+
+    # Added last is outermost.
+    app.add_middleware(BodyLimit, allowed=allowed)
+    app.add_middleware(
+        RateLimit,
+        credentials=TokenBuckets(settings.rate_per_second, settings.rate_burst),
+        addresses=TokenBuckets(settings.address_rate_per_second, settings.address_rate_burst),
+    )
+    app.add_middleware(Failures, envelopes=envelopes)
+    app.add_middleware(RequestLog)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("towline")

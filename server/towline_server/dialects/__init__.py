@@ -1,0 +1,8 @@
+"""The dialects: thin views of one domain; a module only parses, authorises, calls and renders.
+
+A module's ``DIALECT`` joins here.
+"""
+
+from towline_server.web.dialect import Dialect
+
+DIALECTS: tuple[Dialect, ...] = ()

@@ -1,0 +1,118 @@
+"""What the control plane works with while it runs: opened once, handed to every request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+from starlette.requests import HTTPConnection
+
+from .auth import jwks
+from .auth.authenticator import Authenticator, LoginLimits
+from .auth.identities import Identities
+from .auth.passwords import FailureLimit, Passwords
+from .auth.sealing import Sealer, load_or_make_key
+from .auth.tokens import KeySource, SharedSecret, TokenVerifier
+from .db import Database, make_engine, upgrade
+from .errors import Unavailable
+from .projects.connections import Connections
+from .settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The settings and what they opened."""
+
+    settings: Settings
+    database: Database
+    sealer: Sealer
+    passwords: Passwords
+    authenticator: Authenticator
+
+    def connections(self, session: Session) -> Connections:
+        """The connections, with the operator's key and schemes."""
+        return Connections(session, self.sealer, self.settings.remote_schemes)
+
+    def identities(self, session: Session) -> Identities:
+        """The identities, with the way their passwords are kept."""
+        return Identities(session, self.passwords)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self.database.close()
+
+
+def open_services(settings: Settings) -> Services:
+    """Open the database, bring its tables up to date, and load the keys.
+
+    Raises:
+        InvalidValue: the database's URL is not usable.
+    """
+    if settings.is_embedded:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    engine = make_engine(settings.database)
+    upgrade(engine)
+    database = Database(engine)
+    passwords = Passwords(cache_seconds=settings.password_cache_seconds)
+    return Services(
+        settings=settings,
+        database=database,
+        sealer=Sealer(_secret_keys(settings)),
+        passwords=passwords,
+        authenticator=Authenticator(
+            database=database,
+            passwords=passwords,
+            logins=_login_limits(settings),
+            tokens=token_verifier(settings),
+        ),
+    )
+
+
+def services_of(connection: HTTPConnection) -> Services:
+    """The services of the application that a request came to.
+
+    Raises:
+        Unavailable: it is starting or stopping.
+    """
+    found: Services | None = getattr(connection.app.state, "services", None)
+    if found is None:
+        raise Unavailable(problem="the server is starting or stopping")
+    return found
+
+
+def token_verifier(settings: Settings) -> TokenVerifier | None:
+    """What verifies tokens under these settings, if anything does."""
+    keys = _token_keys(settings)
+    if keys is None:
+        return None
+    return TokenVerifier(
+        keys=keys,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        leeway_seconds=settings.jwt_leeway_seconds,
+    )
+
+
+def _token_keys(settings: Settings) -> KeySource | None:
+    if secret := settings.jwt_hs256_secret.get_secret_value():
+        return SharedSecret(secret.encode())
+    if settings.jwt_jwks_file is not None:
+        return jwks.KeySet(jwks.from_file(settings.jwt_jwks_file))
+    if settings.jwt_jwks_url:
+        return jwks.KeySet(jwks.from_url(settings.jwt_jwks_url))
+    return None
+
+
+def _secret_keys(settings: Settings) -> Sequence[str]:
+    given = [key.get_secret_value() for key in settings.secret_keys]
+    return given or [load_or_make_key(settings.secret_key_file)]
+
+
+def _login_limits(settings: Settings) -> LoginLimits:
+    allowed, window = settings.login_failures, settings.login_window_seconds
+    return LoginLimits(
+        account_from_address=FailureLimit(allowed, window),
+        account=FailureLimit(10 * allowed, window),
+        address=FailureLimit(10 * allowed, window),
+    )

@@ -1,0 +1,205 @@
+"""How a request says who is calling: the forms that credentials come in, as FastAPI dependencies.
+
+A dialect names the forms that it takes, and gets one dependency that answers with the principal,
+stands in the OpenAPI document, and refuses everything else with `Unauthenticated`.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from collections.abc import Callable
+from enum import StrEnum
+from inspect import Parameter, Signature
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import Request, Security
+from fastapi.openapi.models import APIKey, HTTPBase
+from fastapi.security.base import SecurityBase
+
+from towline_server.auth.authenticator import Authenticator
+from towline_server.auth.keys import PREFIX
+from towline_server.auth.roles import Principal
+from towline_server.errors import Forbidden, Unauthenticated
+from towline_server.services import services_of
+
+from .middleware import address_of
+
+COOKIE = "vai_token"
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Form(StrEnum):
+    """A form that a credential comes in."""
+
+    BASIC_PASSWORD = "basic_password"  # noqa: S105 - the name of a form
+    """``Authorization: Basic base64(email:password)``"""
+    BASIC_KEY = "basic_key"
+    """``Authorization: Basic base64(key)``"""
+    BEARER_JWT = "bearer_jwt"
+    """``Authorization: Bearer JWT``"""
+    BEARER_TOKEN_JWT = "bearer_token_jwt"  # noqa: S105 - the name of a form
+    """``Authorization: Bearer Token JWT``"""
+    BEARER_KEY = "bearer_key"
+    """``Authorization: Bearer KEY``"""
+    X_API_KEY = "x_api_key"
+    """``X-API-Key: KEY``"""
+    NECTED_API_KEY = "nected_api_key"
+    """``Nected-API-Key: KEY``"""
+    COOKIE = "cookie"
+    """``Cookie: vai_token=JWT``, or a key."""
+
+
+_BASIC = frozenset({Form.BASIC_PASSWORD, Form.BASIC_KEY})
+_BEARER = frozenset({Form.BEARER_JWT, Form.BEARER_TOKEN_JWT, Form.BEARER_KEY})
+_HEADERS = {Form.X_API_KEY: "X-API-Key", Form.NECTED_API_KEY: "Nected-API-Key"}
+
+
+class _Scheme(SecurityBase):
+    """A security scheme of the OpenAPI document; it checks nothing by itself."""
+
+    def __init__(self, name: str, model: HTTPBase | APIKey) -> None:
+        self.scheme_name = name
+        self.model = model
+
+    async def __call__(self) -> None:
+        """Nothing: the dependency that names it does the work."""
+
+
+def _api_key(where: str, name: str) -> APIKey:
+    return APIKey.model_validate({"type": "apiKey", "in": where, "name": name})
+
+
+_SCHEMES = {
+    "basic": _Scheme("basic", HTTPBase(scheme="basic")),
+    "bearer": _Scheme("bearer", HTTPBase(scheme="bearer")),
+    "x_api_key": _Scheme("x_api_key", _api_key("header", "X-API-Key")),
+    "nected_api_key": _Scheme("nected_api_key", _api_key("header", "Nected-API-Key")),
+    "cookie": _Scheme("cookie", _api_key("cookie", COOKIE)),
+}
+
+
+def authenticated(*forms: Form) -> Callable[..., Principal]:
+    """A dependency that answers with the principal of a request, from one of these forms.
+
+    Use it as ``caller: Annotated[Principal, Depends(authenticated(Form.X_API_KEY))]``.
+    """
+    taken = frozenset(forms)
+
+    def principal(request: Request, **_schemes: Any) -> Principal:
+        return authenticate(request, taken)
+
+    # FastAPI reads the signature; the schemes in it put the forms into the OpenAPI document.
+    parameters = [Parameter("request", Parameter.POSITIONAL_OR_KEYWORD, annotation=Request)]
+    parameters += [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=Security(_SCHEMES[name]))
+        for name in dict.fromkeys(_scheme_of(form) for form in forms)
+    ]
+    principal.__signature__ = Signature(parameters)  # type: ignore[attr-defined] # a function's is settable
+    return principal
+
+
+def authenticate(request: Request, forms: frozenset[Form]) -> Principal:
+    """The principal of a request; asked twice with the same forms, it verifies once.
+
+    It reads the database and may take a password's time: call it in a thread.
+
+    Raises:
+        Unauthenticated: no credential, one in another form, two where one belongs, or a bad one.
+        Forbidden: a cookie came with a request that another site may have caused.
+        TooManyRequests: too many wrong passwords lately.
+    """
+    known: dict[frozenset[Form], Principal] = getattr(request.state, "principals", {})
+    if forms not in known:
+        try:
+            found = _verify(request, forms, services_of(request).authenticator)
+        except Unauthenticated as error:
+            challenges = tuple(dict.fromkeys(_challenge(form) for form in sorted(forms)))
+            raise Unauthenticated(problem=error.problem, challenges=challenges) from None
+        request.state.principals = {**known, forms: found}
+    principal: Principal = request.state.principals[forms]
+    return principal
+
+
+def _verify(request: Request, forms: frozenset[Form], verifier: Authenticator) -> Principal:
+    """The first place that holds a credential decides; a bad one there is not made up elsewhere."""
+    if forms & (_BASIC | _BEARER) and (given := _only(request, "Authorization")) is not None:
+        return _from_authorization(given, forms, verifier, address_of(request.scope))
+    for form, header in _HEADERS.items():
+        if form in forms and (key := _only(request, header)) is not None:
+            return verifier.by_key(key.strip())
+    if Form.COOKIE in forms and (cookie := request.cookies.get(COOKIE)):
+        _refuse_other_sites(request)
+        return _from_bearer(cookie, verifier)
+    raise Unauthenticated
+
+
+def _from_authorization(
+    header: str, forms: frozenset[Form], verifier: Authenticator, address: str
+) -> Principal:
+    scheme, _, value = header.strip().partition(" ")
+    value = value.strip()
+    if scheme.lower() == "basic":
+        return _from_basic(value, forms, verifier, address)
+    if scheme.lower() != "bearer":
+        raise Unauthenticated
+    word, space, rest = value.partition(" ")
+    if space and word.lower() == "token" and Form.BEARER_TOKEN_JWT in forms:
+        return verifier.by_token(rest.strip())
+    if value.startswith(PREFIX) and Form.BEARER_KEY in forms:
+        return verifier.by_key(value)
+    if Form.BEARER_JWT in forms and not value.startswith(PREFIX):
+        return verifier.by_token(value)
+    raise Unauthenticated
+
+
+def _from_basic(
+    value: str, forms: frozenset[Form], verifier: Authenticator, address: str
+) -> Principal:
+    try:
+        text = b64decode(value, validate=True).decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError):
+        raise Unauthenticated from None
+    name, _, password = text.partition(":")
+    if name.startswith(PREFIX) and not password and Form.BASIC_KEY in forms:
+        return verifier.by_key(name)
+    if Form.BASIC_PASSWORD in forms and password:
+        return verifier.by_password(name, password, address)
+    raise Unauthenticated
+
+
+def _from_bearer(value: str, verifier: Authenticator) -> Principal:
+    return verifier.by_key(value) if value.startswith(PREFIX) else verifier.by_token(value)
+
+
+def _only(request: Request, header: str) -> str | None:
+    values = request.headers.getlist(header)
+    if len(values) > 1:
+        # A proxy and this server could each look at another one.
+        raise Unauthenticated
+    return values[0] if values else None
+
+
+def _refuse_other_sites(request: Request) -> None:
+    """Browsers send cookies along with requests that other sites cause."""
+    if request.method in _SAFE_METHODS:
+        return
+    origin = request.headers.get("origin")
+    foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    if foreign or request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        raise Forbidden(problem="a cookie is not taken from another site's page")
+
+
+def _scheme_of(form: Form) -> str:
+    if form in _BASIC:
+        return "basic"
+    return "bearer" if form in _BEARER else str(form)
+
+
+def _challenge(form: Form) -> str:
+    if form in _BASIC:
+        return 'Basic realm="towline", charset="UTF-8"'
+    if form in _BEARER:
+        return 'Bearer realm="towline"'
+    return f'ApiKey realm="towline", name="{_HEADERS.get(form, COOKIE)}"'

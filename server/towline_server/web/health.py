@@ -1,0 +1,38 @@
+"""Whether the process lives, and whether it can serve: for supervisors and load balancers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from towline_server.errors import Unavailable
+from towline_server.services import services_of
+
+router = APIRouter(tags=["operations"])
+
+
+class Health(BaseModel):
+    """The answer of both."""
+
+    status: Literal["ok"] = "ok"
+
+
+@router.get("/healthz")
+async def healthz() -> Health:
+    """Answer as long as the process can."""
+    return Health()
+
+
+@router.get("/readyz")
+def readyz(request: Request) -> Health:
+    """Answer 200 if requests can be served now, else 503."""
+    try:
+        with services_of(request).database.reading() as session:
+            session.execute(text("SELECT 1"))
+    except SQLAlchemyError:
+        raise Unavailable(problem="the database cannot be reached") from None
+    return Health()

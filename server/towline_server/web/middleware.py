@@ -1,0 +1,219 @@
+"""What surrounds every request: its id, its line in the log, failures, how often, how much.
+
+All of it is plain ASGI; the order here is from the outermost in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Lock
+from uuid import uuid4
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from towline_server import logs
+from towline_server.auth.clock import Clock, monotonic
+from towline_server.errors import BodyTooLarge, TooManyRequests
+from towline_server.problems import failure_of
+
+from .envelopes import Envelopes
+
+REQUEST_ID = "X-Request-Id"
+UNLIMITED = frozenset({"/healthz", "/readyz"})
+_log = logging.getLogger("towline_server.requests")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+class RequestLog:
+    """Gives each request an id (the caller's, if it is fit to be one) and a line in the log."""
+
+    def __init__(self, app: ASGIApp, clock: Clock = time.perf_counter) -> None:
+        self._app = app
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = self._id(Headers(scope=scope).get(REQUEST_ID, ""))
+        scope.setdefault("state", {})["request_id"] = request_id
+        status = 500
+        began = self._clock()
+
+        async def with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+            await send(message)
+
+        with logs.about(request_id=request_id):
+            try:
+                await self._app(scope, receive, with_id)
+            finally:
+                # Neither query nor headers nor body: any of them may hold a secret.
+                about = {
+                    "method": scope["method"],
+                    "path": scope["path"],
+                    "status": status,
+                    "milliseconds": round((self._clock() - began) * 1000, 1),
+                }
+                level = logging.DEBUG if scope["path"] in UNLIMITED else logging.INFO
+                _log.log(level, "request", extra=about)
+
+    @staticmethod
+    def _id(given: str) -> str:
+        return given if _REQUEST_ID.fullmatch(given) else str(uuid4())
+
+
+class Failures:
+    """Answers whatever no handler has answered, in the envelope of the path."""
+
+    def __init__(self, app: ASGIApp, envelopes: Envelopes) -> None:
+        self._app = app
+        self._envelopes = envelopes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def noting(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception as error:
+            failure = failure_of(error)
+            if failure.status >= 500:
+                _log.exception("request failed", exc_info=error)
+            if started:
+                raise
+            response = self._envelopes.render(Request(scope), failure)
+            await response(scope, receive, send)
+
+
+class BodyLimit:
+    """Reads a request's body up to a bound before anything else looks at it."""
+
+    def __init__(self, app: ASGIApp, allowed: Callable[[Scope], int]) -> None:
+        self._app = app
+        self._allowed = allowed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request.
+
+        Raises:
+            BodyTooLarge: it announces or sends more than is allowed.
+        """
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        allowed = self._allowed(scope)
+        announced = Headers(scope=scope).get("content-length", "0")
+        if announced.isascii() and announced.isdigit() and int(announced[:20]) > allowed:
+            raise BodyTooLarge(allowed=allowed)
+        parts: list[bytes] = []
+        size, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            more = message.get("more_body", False)
+            if size > allowed:
+                raise BodyTooLarge(allowed=allowed)
+        await self._app(scope, _replay(b"".join(parts), receive), send)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """The body once, then whatever else comes: the caller's leaving."""
+    sent = False
+
+    async def again() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+@dataclass(slots=True)
+class TokenBuckets:
+    """A bucket for each name: ``burst`` at once, ``per_second`` sustained; 0 means no limit."""
+
+    per_second: float
+    burst: int
+    clock: Clock = monotonic
+    most: int = 10_000
+    _buckets: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict, init=False)
+    _lock: Lock = field(default_factory=Lock, init=False)
+
+    def take(self, name: str) -> None:
+        """Take one.
+
+        Raises:
+            TooManyRequests: the bucket is empty.
+        """
+        if self.per_second == 0:
+            return
+        now = self.clock()
+        with self._lock:
+            left, since = self._buckets.pop(name, (float(self.burst), now))
+            left = min(float(self.burst), left + (now - since) * self.per_second)
+            self._buckets[name] = (left - 1 if left >= 1 else left, now)
+            while len(self._buckets) > self.most:
+                self._buckets.popitem(last=False)
+        if left < 1:
+            raise TooManyRequests(retry_after=max(1, round((1 - left) / self.per_second)))
+
+
+class RateLimit:
+    """Bounds how often one credential, and one address, may ask."""
+
+    def __init__(self, app: ASGIApp, credentials: TokenBuckets, addresses: TokenBuckets) -> None:
+        self._app = app
+        self._credentials = credentials
+        self._addresses = addresses
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request.
+
+        Raises:
+            TooManyRequests: a bucket is empty.
+        """
+        if scope["type"] == "http" and scope["path"] not in UNLIMITED:
+            self._addresses.take(address_of(scope))
+            if (name := _credential_digest(Headers(scope=scope))) is not None:
+                self._credentials.take(name)
+        await self._app(scope, receive, send)
+
+
+def address_of(scope: Scope) -> str:
+    """The caller's address."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def _credential_digest(headers: Headers) -> str | None:
+    """A name for the credential that the request carries; it need not be a good one."""
+    for header in ("authorization", "x-api-key", "nected-api-key", "cookie"):
+        if value := headers.get(header):
+            return hashlib.sha256(f"{header}\0{value}".encode()).hexdigest()
+    return None
