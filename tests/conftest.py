@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, settings
 
 from tests.laws.budget import PROFILES, TOTAL
 
+pytest_plugins = ["tests.databases"]
+
 for _name, _share in PROFILES.items():
     settings.register_profile(
         _name,

@@ -81,7 +81,8 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _postgresql(url: URL, lock_seconds: float) -> Engine:
-    options = f"-c lock_timeout={int(lock_seconds * 1000)} -c timezone=UTC"
+    # PostgreSQL takes 0 for "for ever".
+    options = f"-c lock_timeout={max(1, int(lock_seconds * 1000))} -c timezone=UTC"
     return create_engine(
         url,
         connect_args={"options": options},

@@ -141,7 +141,9 @@ class KeptBlob(Base):
         Index(None, "project_id", "digest"),
     )
 
-    project_id: Mapped[UUID] = mapped_column(primary_key=True)
+    # Of the project directly, too: PostgreSQL deletes a project's rows level by level, and these
+    # must go no later than the bytes that they name.
+    project_id: Mapped[UUID] = _project()
     pull: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     digest: Mapped[Digest] = mapped_column(ExactText(Digest), primary_key=True)
 

@@ -143,6 +143,9 @@ def upgrade() -> None:
         sa.Column("pull", sa.BigInteger(), nullable=False),
         sa.Column("digest", ExactText(), nullable=False),
         sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name="fk_kept_blobs_project_id", ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
             ["project_id", "digest"],
             ["blobs.project_id", "blobs.digest"],
             name="fk_kept_blobs_project_id_digest",

@@ -1,0 +1,373 @@
+"""Applying plans to the SQL store: who may, what else is written, and what a failure leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Barrier, Event
+
+import pytest
+from sqlalchemy import select, text, update
+from sqlalchemy.orm import Session
+
+from tests.databases import everything
+from towline import Watch, apply, plan_pull, undo
+from towline.errors import (
+    Cancelled,
+    ContentMissing,
+    StalePlan,
+    StoreBusy,
+    StoreDamaged,
+    StoreError,
+)
+from towline.model import AssetPath, Digest
+from towline.plan import Contents
+from towline.ports import Applied
+from towline_server.db import Database, make_engine
+from towline_server.errors import NotFound
+from towline_server.projects.asset_tables import AssetEvent, Blob, Pull
+from towline_server.projects.locking import claim, lock_for_edit
+from towline_server.projects.store import Run, SqlStore
+from towline_server.projects.tables import Project, Tenant
+
+from .world import WATCH, A, B, World, world
+
+
+@pytest.fixture
+def here(database: Database) -> World:
+    return world(database)
+
+
+def _claimed(here: World) -> int:
+    with here.database.writing() as session:
+        return claim(session, here.project_id)
+
+
+def _names_tenant(session: Session, applied: Applied) -> None:
+    """A row of the caller's own: any table will do."""
+    session.execute(update(Tenant).values(name=f"after pull {applied.number}"))
+
+
+def _tenants(here: World) -> list[str]:
+    with here.database.reading() as session:
+        return list(session.scalars(select(Tenant.name)))
+
+
+@dataclass
+class Meanwhile:
+    """Contents that let something else happen before they are given."""
+
+    contents_of: Contents | None
+    what: object
+
+    def contents(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
+        assert callable(self.what)
+        self.what()
+        assert self.contents_of is not None
+        yield from self.contents_of.contents(digests)
+
+
+# --- races -------------------------------------------------------------------------------------
+
+
+def test_a_plan_that_was_overtaken_while_it_fetched_changes_nothing(here: World):
+    plan = here.plan(a=b"1", b=b"2")
+    done: list[dict[str, object]] = []
+
+    def overtake() -> None:
+        apply(plan, here.store)
+        done.append(dict(everything(here.database)))
+
+    with pytest.raises(StalePlan):
+        here.store.apply(plan, Meanwhile(plan.source, overtake), WATCH)
+    assert everything(here.database) == done[0]
+
+
+def test_of_two_that_apply_at_once_exactly_one_wins(database_url: str, database: Database):
+    here = world(database)
+    patient = Database(make_engine(database_url, lock_seconds=60))
+    plan = here.plan(a=b"1", b=b"2")
+    together = Barrier(2, timeout=60)
+
+    def attempt(_: int) -> object:
+        try:
+            store = SqlStore(patient, here.project_id)
+            return store.apply(plan, Meanwhile(plan.source, together.wait), WATCH)
+        except StalePlan as error:
+            return error
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(attempt, range(2)))
+    patient.close()
+    assert sorted(type(answer).__name__ for answer in answers) == ["Applied", "StalePlan"]
+    assert [logged.number for logged in here.store.log()] == [1]
+    assert here.contents() == {"a": b"1", "b": b"2"}
+
+
+def test_an_edit_of_what_the_plan_touches_makes_it_stale(here: World):
+    here.pull(a=b"1", b=b"1")
+    plan = here.plan(a=b"2", b=b"1")
+    source = Meanwhile(plan.source, lambda: here.store.put(A, b"mine"))
+    with pytest.raises(StalePlan) as caught:
+        here.store.apply(plan, source, WATCH)
+    assert caught.value.paths == ("a",)
+    assert here.contents() == {"a": b"mine", "b": b"1"}
+
+
+def test_an_edit_in_the_way_of_what_the_plan_brings_makes_it_stale(here: World):
+    plan = here.plan(a=b"2")
+    source = Meanwhile(plan.source, lambda: here.store.put(AssetPath("a/below"), b"mine"))
+    with pytest.raises(StalePlan):
+        here.store.apply(plan, source, WATCH)
+    assert here.contents() == {"a/below": b"mine"}
+
+
+def test_an_edit_of_something_else_stands_beside_the_plan(here: World):
+    here.pull(a=b"1", b=b"1")
+    plan = here.plan(a=b"2", b=b"1")
+    here.store.apply(plan, Meanwhile(plan.source, lambda: here.store.put(B, b"mine")), WATCH)
+    assert here.contents() == {"a": b"2", "b": b"mine"}
+
+
+def test_a_lock_that_someone_holds_is_reported_as_busy(here: World):
+    plan = here.plan(a=b"1")
+    with here.database.writing() as session:
+        lock_for_edit(session, here.project_id)
+        with pytest.raises(StoreBusy):
+            apply(plan, here.store)
+        with pytest.raises(StoreBusy):
+            here.store.put(A, b"mine")
+    assert here.contents() == {}
+
+
+# --- the fence ---------------------------------------------------------------------------------
+
+
+def test_who_holds_the_fence_applies_once(here: World):
+    store = here.run(Run(fence=_claimed(here)))
+    first = here.plan(a=b"1")
+    apply(first, store)
+    second = here.plan(a=b"2")
+    before = everything(here.database)
+    with pytest.raises(StoreBusy):
+        apply(second, store)
+    assert everything(here.database) == before
+
+
+def test_who_lost_the_fence_changes_nothing_however_late_it_wakes(here: World):
+    old = here.run(Run(fence=_claimed(here), also=_names_tenant))
+    plan = here.plan(a=b"1")
+    new = here.run(Run(fence=_claimed(here)))
+    before = everything(here.database)
+    with pytest.raises(StoreBusy):
+        apply(plan, old)
+    assert everything(here.database) == before
+    apply(plan, new)
+    before = everything(here.database)
+    with pytest.raises(StalePlan):
+        apply(plan, old)
+    assert everything(here.database) == before
+
+
+def test_a_fence_that_is_lost_while_fetching_is_noticed(here: World):
+    plan = here.plan(a=b"1")
+    store = here.run(Run(fence=_claimed(here), also=_names_tenant))
+    with pytest.raises(StoreBusy):
+        store.apply(plan, Meanwhile(plan.source, lambda: _claimed(here)), WATCH)
+    assert here.contents() == {}
+
+
+def test_nothing_to_do_is_fenced_too(here: World):
+    here.pull(a=b"1")
+    store = here.run(Run(fence=_claimed(here), also=_names_tenant))
+    plan = here.plan()
+    assert plan.is_noop
+    _claimed(here)
+    before = everything(here.database)
+    with pytest.raises(StoreBusy):
+        apply(plan, store)
+    assert everything(here.database) == before
+
+
+def test_a_project_that_is_gone_is_not_found(here: World):
+    plan = here.plan(a=b"1")
+
+    def remove() -> None:
+        with here.database.writing() as session:
+            session.delete(session.get(Project, here.project_id))
+
+    with pytest.raises(NotFound):
+        here.store.apply(plan, Meanwhile(plan.source, remove), WATCH)
+    for ask in (here.store.state, lambda: here.store.names, lambda: _claimed(here)):
+        with pytest.raises(NotFound):
+            ask()
+    with pytest.raises(NotFound):
+        here.store.put(A, b"mine")
+
+
+# --- the transaction ---------------------------------------------------------------------------
+
+
+def test_the_caller_writes_in_the_same_transaction(here: World):
+    report = apply(here.plan(a=b"1"), here.run(Run(also=_names_tenant)))
+    assert (report.pull, _tenants(here)) == (1, ["after pull 1"])
+    apply(here.plan(), here.run(Run(also=_names_tenant)))
+    assert _tenants(here) == ["after pull None"]
+
+
+def _fails(_: Session, __: Applied) -> None:
+    raise ZeroDivisionError
+
+
+def _fails_in_sql(session: Session, _: Applied) -> None:
+    session.execute(text("SELECT nonsense"))
+
+
+@pytest.mark.parametrize(
+    ("also", "error"), [(_fails, ZeroDivisionError), (_fails_in_sql, StoreError)]
+)
+def test_when_the_caller_fails_nothing_is_written(here: World, also, error):
+    here.pull(a=b"1", b=b"2")
+    plan = here.plan(a=b"3", c=b"4")
+    before = everything(here.database)
+    with pytest.raises(error):
+        apply(plan, here.run(Run(also=also)))
+    assert everything(here.database) == before
+    apply(plan, here.store)
+
+
+def test_cancelling_is_honoured_up_to_the_commit(here: World):
+    plan = here.plan(a=b"1")
+    stop = Event()
+    store = here.run(Run(also=lambda _, __: stop.set()))
+    before = everything(here.database)
+    with pytest.raises(Cancelled):
+        apply(plan, store, watch=Watch(cancel=stop))
+    assert everything(here.database) == before
+
+
+@dataclass
+class Lies:
+    """Contents that are not what they are asked for."""
+
+    def contents(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
+        for digest in digests:
+            yield digest, b"something else"
+
+
+def test_wrong_contents_are_refused_before_anything_is_locked(here: World):
+    plan = here.plan(a=b"1")
+    before = everything(here.database)
+    with pytest.raises(ContentMissing):
+        here.store.apply(plan, Lies(), WATCH)
+    assert everything(here.database) == before
+
+
+def test_what_the_database_raises_does_not_leave_the_store(here: World):
+    plan = here.plan(a=b"1")
+    with here.database.writing() as session:
+        session.execute(text("ALTER TABLE kept_blobs RENAME TO elsewhere"))
+        session.execute(text("ALTER TABLE assets RENAME COLUMN kind TO sort"))
+    for fails in (
+        lambda: here.store.at(A),
+        lambda: list(here.store.records()),
+        lambda: here.store.put(A, b"mine"),
+        lambda: apply(plan, here.store),
+    ):
+        with pytest.raises(StoreError) as caught:
+            fails()
+        assert "mine" not in f"{caught.value} {caught.value.__cause__}"
+
+
+def test_text_that_is_no_unicode_does_not_leave_the_store(here: World):
+    with pytest.raises(StoreError, match="not Unicode"):
+        here.store.at(AssetPath("\ud800"))
+    with pytest.raises(StoreError, match="not Unicode"):
+        here.store.put(AssetPath("\ud800"), b"")
+
+
+# --- what is kept ------------------------------------------------------------------------------
+
+
+def test_the_log_keeps_plans_and_bytes_up_to_its_bound(database: Database):
+    here = world(database, keep=2)
+    for content in (b"1", b"2", b"3", b"4"):
+        here.pull(a=content)
+    assert [logged.number for logged in here.store.log()] == [4, 3]
+    with database.reading() as session:
+        kept = session.execute(select(Pull.number, Pull.report, Pull.plan.is_(None))).all()
+        bytes_held = set(session.scalars(select(Blob.content)))
+    assert [(number, gone) for number, _, gone in sorted(kept, key=lambda row: row[0])] == [
+        (1, True),
+        (2, True),
+        (3, False),
+        (4, False),
+    ]
+    assert all(report["status"] == "updated" for _, report, _ in kept)
+    assert bytes_held == {b"2", b"3", b"4"}
+
+
+def test_a_log_that_keeps_nothing_holds_nothing_but_ours(database: Database):
+    here = world(database, keep=0)
+    here.pull(a=b"1")
+    here.pull(a=b"2")
+    with database.reading() as session:
+        assert list(session.scalars(select(Blob.content))) == [b"2"]
+    assert here.store.log() == []
+
+
+def test_every_change_is_an_event(here: World):
+    here.pull(a=b"1", b=b"2")
+    here.pull(a=b"3")
+    undo(here.store)
+    wanted = (AssetEvent.pull, AssetEvent.position, AssetEvent.disposition, AssetEvent.path)
+    digests = (AssetEvent.before_digest, AssetEvent.after_digest)
+    with here.database.reading() as session:
+        rows = session.execute(select(*wanted, *digests).order_by(*wanted[:2])).all()
+    one, two, three = map(Digest.of, (b"1", b"2", b"3"))
+    assert [tuple(row) for row in rows] == [
+        (1, 0, "created", "a", None, one),
+        (1, 1, "created", "b", None, two),
+        (2, 0, "updated", "a", one, three),
+        (2, 1, "deleted", "b", two, None),
+        (3, 0, "updated", "a", three, one),
+        (3, 1, "created", "b", None, two),
+    ]
+
+
+def test_a_log_that_cannot_be_read_is_said_to_be_damaged(here: World):
+    here.pull(a=b"1")
+    with here.database.writing() as session:
+        session.execute(update(Pull).values(plan="{}"))
+    with pytest.raises(StoreDamaged):
+        here.store.log()
+
+
+def test_a_project_goes_with_all_that_it_has(here: World):
+    here.pull(a=b"1")
+    here.pull(a=b"2")
+    here.store.put(B, b"mine")
+    with here.database.writing() as session:
+        session.delete(session.get(Project, here.project_id))
+    left = {name for name, rows in everything(here.database).items() if rows}
+    assert left == {"tenants"}
+
+
+def test_a_snapshot_sees_one_moment(here: World):
+    here.pull(a=b"1")
+    with here.store.snapshot() as then:
+        before = list(then.records())
+        here.store.put(A, b"mine")
+        here.pull(a=b"1", b=b"2")
+        assert list(then.records()) == before
+        assert (then.at(B), then.state().tracked, len(then.log())) == (None, 1, 1)
+    assert here.store.at(B) is not None
+
+
+def test_a_plan_from_a_snapshot_is_applied_to_the_store(here: World):
+    here.pull(a=b"1")
+    with here.store.snapshot() as then:
+        here.remote.commit({"a": b"2"})
+        apply(plan_pull(then, here.remote), then)
+    assert here.contents() == {"a": b"2"}

@@ -1,0 +1,170 @@
+"""Local edits through the SQL store."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.databases import everything
+from towline.errors import InvalidPath, UnknownAssets
+from towline.kinds import Kind, Kinds
+from towline.model import AssetId, AssetPath, Digest
+from towline.names import NamePolicy
+from towline_server.db import Database
+from towline_server.projects.preconditions import AssetChanged, Expected
+
+from .world import A, B, World, world
+
+ONE, TWO = b"one", b"two"
+
+
+@pytest.fixture
+def here(database: Database) -> World:
+    return world(database)
+
+
+def test_a_new_asset_has_an_id_of_its_own_and_its_bytes(here: World):
+    asset_id = here.store.put(A, ONE, executable=True)
+    record = here.store.at(A)
+    assert record is not None
+    assert record.ours is not None
+    assert (record.id, record.kind, record.ours.executable) == (asset_id, "file", True)
+    assert (record.local_only, here.contents()) == (True, {"a": ONE})
+
+
+def test_writing_again_keeps_id_and_mode_and_lets_old_bytes_go(here: World):
+    asset_id = here.store.put(A, ONE, executable=True)
+    assert here.store.put(A, TWO) == asset_id
+    record = here.store.at(A)
+    assert record is not None
+    assert record.ours is not None
+    assert record.ours.executable
+    assert (here.contents(), here.store.read(Digest.of(ONE))) == ({"a": TWO}, None)
+    here.store.put(A, TWO, executable=False)
+    record = here.store.at(A)
+    assert record is not None
+    assert record.ours is not None
+    assert not record.ours.executable
+
+
+def test_bytes_stay_while_another_asset_has_them(here: World):
+    here.store.put(A, ONE)
+    here.store.put(B, ONE)
+    here.store.put(A, TWO)
+    assert here.contents() == {"a": TWO, "b": ONE}
+
+
+def test_an_asset_keeps_its_id_when_it_moves(here: World):
+    asset_id = here.store.put(A, ONE)
+    assert here.store.move(asset_id, B) == asset_id
+    assert here.contents() == {"b": ONE}
+    assert here.store.put(A, TWO) != asset_id
+
+
+def test_an_id_is_never_given_again(here: World):
+    asset_id = here.store.put(A, ONE)
+    here.store.delete(asset_id)
+    assert (here.store.with_id(asset_id), here.store.is_used(asset_id)) == (None, True)
+    assert here.store.put(A, ONE) != asset_id
+
+
+def test_a_pulled_asset_that_is_deleted_stays_known(here: World):
+    here.pull(a=ONE)
+    record = here.store.at(A)
+    assert record is not None
+    here.store.delete(record.id)
+    known = here.store.with_id(record.id)
+    assert known is not None
+    assert (known.ours, known.base) == (None, record.base)
+    assert here.store.at(A) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "path"),
+    [
+        (NamePolicy.EXACT, "a/below"),
+        (NamePolicy.EXACT, "d"),
+        (NamePolicy.FOLDS_CASE, "A"),
+        (NamePolicy.FOLDS_CASE, "D/X/below"),
+        (NamePolicy.PORTABLE, "aux.txt"),
+        (NamePolicy.EXACT, ".hidden"),
+    ],
+)
+def test_a_path_that_is_taken_or_no_assets_is_refused(database: Database, names, path):
+    here = world(database, names=names)
+    here.store.put(A, ONE)
+    other = here.store.put(AssetPath("d/x"), TWO)
+    before = everything(database)
+    with pytest.raises(InvalidPath):
+        here.store.put(AssetPath(path), TWO)
+    if not path.casefold().startswith("d"):
+        with pytest.raises(InvalidPath):
+            here.store.move(other, AssetPath(path))
+    assert everything(database) == before
+
+
+def test_names_that_only_look_alike_are_none_of_each_others_business(here: World):
+    for path in ("d/x", "d0", "d.x", "e/d/x", "D/x", "d_x", "d%"):
+        here.store.put(AssetPath(path), ONE)
+    assert len(here.contents()) == 7
+    assert [each.ours.path for each in here.store.occupants(AssetPath("d"))] == ["d/x"]  # type: ignore[union-attr] # assets that stand
+
+
+def test_the_kind_follows_the_path(database: Database):
+    kinds = Kinds((Kind(name="rule", globs=("*.rule",)), Kind(name="file", globs=("**",))))
+    here = world(database, kinds=kinds)
+    asset_id = here.store.put(A, ONE)
+    here.store.move(asset_id, AssetPath("a.rule"))
+    record = here.store.with_id(asset_id)
+    assert record is not None
+    assert record.kind == "rule"
+
+
+def test_edits_that_expect_something_else_are_refused(here: World):
+    asset_id = here.store.put(A, ONE, expected=Expected(None))
+    one, two = Expected(Digest.of(ONE)), Expected(Digest.of(TWO))
+    before = everything(here.database)
+    with pytest.raises(AssetChanged) as caught:
+        here.store.put(A, TWO, expected=Expected(None))
+    assert caught.value.found == Digest.of(ONE)
+    with pytest.raises(AssetChanged):
+        here.store.put(B, TWO, expected=one)
+    with pytest.raises(AssetChanged):
+        here.store.move(asset_id, B, expected=two)
+    with pytest.raises(AssetChanged):
+        here.store.delete(asset_id, expected=two)
+    assert everything(here.database) == before
+    here.store.put(A, TWO, expected=one)
+    here.store.move(asset_id, B, expected=two)
+    here.store.delete(asset_id, expected=two)
+
+
+def test_what_does_not_stand_here_cannot_be_moved_or_deleted(here: World):
+    asset_id = here.store.put(A, ONE)
+    here.store.delete(asset_id)
+    for gone in (asset_id, AssetId("0" * 24)):
+        with pytest.raises(UnknownAssets):
+            here.store.move(gone, B)
+        with pytest.raises(UnknownAssets):
+            here.store.delete(gone)
+
+
+def test_edits_of_one_block_stand_or_fall_together(here: World):
+    def fail() -> None:
+        with here.store.editing() as edits:
+            edits.put(A, ONE)
+            edits.put(B, TWO)
+            edits.put(AssetPath("a/below"), TWO)
+
+    before = everything(here.database)
+    with pytest.raises(InvalidPath):
+        fail()
+    assert everything(here.database) == before
+
+
+def test_another_project_sees_nothing_of_it(database: Database):
+    here, there = world(database), world(database)
+    asset_id = here.store.put(A, ONE)
+    there.store.put(A, ONE)
+    assert there.store.with_id(asset_id) is None
+    here.store.delete(asset_id)
+    assert (here.store.read(Digest.of(ONE)), there.store.read(Digest.of(ONE))) == (None, ONE)

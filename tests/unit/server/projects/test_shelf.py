@@ -1,0 +1,55 @@
+"""Stored plans."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from towline import apply
+from towline_server.db import Database
+from towline_server.errors import NotFound
+from towline_server.projects.shelf import PlanShelf
+
+from .world import world
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_a_stored_plan_comes_back_and_can_be_applied(database: Database):
+    here = world(database)
+    plan = here.plan(a=b"1")
+    with database.writing() as session:
+        plan_id = PlanShelf(session, here.project_id).put(plan, NOW)
+    with database.reading() as session:
+        stored = PlanShelf(session, here.project_id).get(plan_id)
+    assert stored == plan
+    apply(stored, here.store, contents=here.remote)
+    assert here.contents() == {"a": b"1"}
+
+
+def test_a_stored_plan_is_its_projects_alone(database: Database):
+    here, there = world(database), world(database)
+    with database.writing() as session:
+        plan_id = PlanShelf(session, here.project_id).put(here.plan(a=b"1"), NOW)
+        PlanShelf(session, there.project_id).remove(plan_id)
+        PlanShelf(session, there.project_id).remove_older(NOW + timedelta(days=1))
+        with pytest.raises(NotFound):
+            PlanShelf(session, there.project_id).get(plan_id)
+        PlanShelf(session, here.project_id).get(plan_id)
+
+
+def test_stored_plans_are_removed_by_id_and_by_age(database: Database):
+    here = world(database)
+    plan = here.plan(a=b"1")
+    with database.writing() as session:
+        shelf = PlanShelf(session, here.project_id)
+        old, new, third = shelf.put(plan, NOW), shelf.put(plan, NOW), shelf.put(plan, NOW)
+        shelf.remove(third)
+        with pytest.raises(NotFound):
+            shelf.get(third)
+        shelf.remove_older(NOW)
+        assert (shelf.get(old), shelf.get(new)) == (plan, plan)
+        shelf.remove_older(NOW + timedelta(seconds=1))
+        with pytest.raises(NotFound):
+            shelf.get(old)

@@ -1,0 +1,69 @@
+"""A project in a database and a remote in memory, for the tests of the SQL store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from tests.databases import add_project
+from towline import Limits, Plan, Policy, Report, Watch, plan_pull, pull
+from towline.kinds import Kinds
+from towline.model import AssetPath
+from towline.names import NamePolicy
+from towline.remotes.memory import MemoryRemote
+from towline_server.db import Database
+from towline_server.projects.store import Run, SqlStore
+
+POLICY = Policy(limits=Limits(assets=100_000, tree_entries=200_000))
+
+
+@dataclass(slots=True)
+class World:
+    """One project, its remote, and ways to pull."""
+
+    database: Database
+    project_id: UUID
+    remote: MemoryRemote = field(default_factory=MemoryRemote)
+
+    @property
+    def store(self) -> SqlStore:
+        """A store as a request would make it."""
+        return self.run()
+
+    def run(self, run: Run = Run()) -> SqlStore:
+        """A store on behalf of a run."""
+        return SqlStore(self.database, self.project_id, run=run)
+
+    def pull(self, **files: bytes) -> Report:
+        """Commit a tree, if one is given, and pull."""
+        if files:
+            self.remote.commit(files)
+        return pull(self.store, self.remote, policy=POLICY)
+
+    def plan(self, **files: bytes) -> Plan:
+        """Commit a tree, if one is given, and plan to pull it."""
+        if files:
+            self.remote.commit(files)
+        return plan_pull(self.store, self.remote, policy=POLICY)
+
+    def contents(self) -> dict[str, bytes]:
+        """What stands in the project, by path."""
+        store = self.store
+        standing = [record.ours for record in store.records() if record.ours is not None]
+        found = {str(state.path): store.read(state.digest) for state in standing}
+        return {path: content for path, content in found.items() if content is not None}
+
+
+def world(
+    database: Database,
+    *,
+    kinds: Kinds | None = None,
+    names: NamePolicy = NamePolicy.EXACT,
+    keep: int = 50,
+) -> World:
+    """A new project and an empty remote."""
+    return World(database, add_project(database, kinds=kinds, names=names, keep=keep))
+
+
+A, B, C = AssetPath("a"), AssetPath("b"), AssetPath("c")
+WATCH = Watch()
