@@ -119,7 +119,7 @@ def _decode_dataclass(kind: Any, data: Any, where: str) -> Any:
     if missing := sorted(_required(kind) - set(values)):
         raise InvalidValue(field=where, problem=f"lacks {', '.join(missing)}")
     try:
-        return kind(
+        return (get_origin(kind) or kind)(
             **{name: _decode(shape[name], item, f"{where}.{name}") for name, item in values.items()}
         )
     except InvalidValue:
