@@ -53,7 +53,7 @@ def _decode(kind: Any, data: Any, where: str) -> Any:
         return _decode_union(get_args(kind), data, where)
     if origin in (tuple, frozenset):
         return _decode_sequence(origin, get_args(kind), data, where)
-    if is_dataclass(kind):
+    if is_dataclass(origin or kind):
         return _decode_dataclass(kind, data, where)
     return _decode_scalar(kind, data, where)
 
@@ -119,7 +119,7 @@ def _decode_dataclass(kind: Any, data: Any, where: str) -> Any:
     if missing := sorted(_required(kind) - set(values)):
         raise InvalidValue(field=where, problem=f"lacks {', '.join(missing)}")
     try:
-        return kind(
+        return (get_origin(kind) or kind)(
             **{name: _decode(shape[name], item, f"{where}.{name}") for name, item in values.items()}
         )
     except InvalidValue:
@@ -130,8 +130,11 @@ def _decode_dataclass(kind: Any, data: Any, where: str) -> Any:
 
 @lru_cache(maxsize=64)
 def _shape(kind: Any) -> dict[str, Any]:
-    hints = get_type_hints(kind)
-    return {f.name: hints[f.name] for f in _stored(kind)}
+    """The type of each field; a generic's parameters are replaced by what it is made with."""
+    origin = get_origin(kind) or kind
+    hints = get_type_hints(origin)
+    bound = dict(zip(getattr(origin, "__parameters__", ()), get_args(kind), strict=False))
+    return {f.name: bound.get(hints[f.name], hints[f.name]) for f in _stored(kind)}
 
 
 @lru_cache(maxsize=64)
@@ -142,4 +145,4 @@ def _required(kind: Any) -> frozenset[str]:
 
 
 def _stored(kind: Any) -> list[Field[Any]]:
-    return [f for f in fields(kind) if f.compare and f.init]
+    return [f for f in fields(get_origin(kind) or kind) if f.compare and f.init]

@@ -18,6 +18,8 @@ from .url import RemoteUrl, Scheme
 
 MAX_DETAIL = 300
 MAX_REDIRECTS = 3
+HEARD_BYTES = 512
+"""How much of a remote's last words is kept."""
 
 
 def cleaned(text: str) -> str:

@@ -86,6 +86,7 @@ class GitRemote:
         self._traffic = Traffic()
         self._kept: dict[str, bytes] = {}
         self._open: CacheReader | None = None
+        self._let_go: Callable[[], object] = lambda: None
         self._last: tuple[Revision, Limits] | None = None
         self._known: set[Revision] = set()
         """What was seen to be here; if it is not, it vanished."""
@@ -284,11 +285,11 @@ class GitRemote:
 
         try:
             return ask(wanted)
-        except (RefNotFound, RemoteRefused):
-            if wanted.commit is None or self._wanted.commit is not None:
+        except RefNotFound:
+            if wanted.commit is None:
                 raise
         # Not every server gives out commits by id: it may come with the branch.
-        ask(self._wanted)
+        ask(self._wanted if self._wanted.commit is None else WantedRef.parse(None))
         if not self.has(wanted.commit):
             raise wanted.missing(self.url, empty=False)
         return wanted.commit
@@ -346,12 +347,12 @@ class GitRemote:
     def _reader(self) -> CacheReader:
         if self._open is None:
             self._open = self._halves.reader()
+            self._let_go = weakref.finalize(self, self._open.close)
         return self._open
 
     def _close_reader(self) -> None:
-        if self._open is not None:
-            self._open.close()
-            self._open = None
+        self._let_go()
+        self._open = None
 
 
 def _absolute(url: RemoteUrl) -> RemoteUrl:

@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Mapping
 from functools import lru_cache
 
+from towline.limits import Limits
+
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin"
 OLDEST = (2, 31)
 """The first that takes settings by variables, which the closed environment stands on."""
@@ -71,3 +73,15 @@ def closed_environment(environment: Mapping[str, str]) -> dict[str, str]:
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_ALLOC_LIMIT": str(MEMORY_BYTES),
     }
+
+
+def ssh_options(limits: Limits) -> tuple[str, ...]:
+    """What ssh is told with ``-o``: ask nobody, and give up in time."""
+    return (
+        "BatchMode=yes",
+        f"ConnectTimeout={limits.connect_seconds}",
+        f"ServerAliveInterval={max(1, limits.idle_seconds // 2)}",
+        "ServerAliveCountMax=2",
+        "ForwardAgent=no",
+        "PermitLocalCommand=no",
+    )

@@ -92,18 +92,26 @@ def failure(ended: Ended, talk: Conversation) -> Exception:
     """The exception that a failed child stands for."""
     messages = ended.messages
     if match := re.search(r"attempting to allocate (\d+)", messages):
-        return _too_large_object(int(match[1]), talk)
+        return too_large_object(int(match[1]), talk)
     if ended.status is not None and ended.status >= HTTPStatus.MULTIPLE_CHOICES:
         return _by_status(ended.status, ended, talk)
     if re.search(r"couldn't find remote ref|not our ref|unadvertised object", messages):
         return RefMissing()
-    for pattern, kind, detail in _BY_MESSAGE:
-        if re.search(pattern, messages):
-            return kind(url=talk.url.shown, detail=detail or said(messages))
+    if (known := by_message(messages, talk)) is not None:
+        return known
     return Unexplained(said(messages) or f"git ended with {ended.code}")
 
 
-def _too_large_object(size: int, talk: Conversation) -> TowlineError:
+def by_message(messages: str, talk: Conversation) -> RemoteError | None:
+    """The error that messages of git or ssh tell, if they tell one."""
+    for pattern, kind, detail in _BY_MESSAGE:
+        if re.search(pattern, messages):
+            return kind(url=talk.url.shown, detail=detail or said(messages))
+    return None
+
+
+def too_large_object(size: int, talk: Conversation) -> TowlineError:
+    """The error for an object that unpacks to more than git may allocate."""
     allowed = max(MEMORY_BYTES, talk.limits.asset_bytes)
     return LimitExceeded(
         limit="asset_bytes", allowed=allowed, found=size, subject="an object of the pack"

@@ -11,7 +11,7 @@ from towline.model import Revision
 from .cache import Cache
 from .conversation import Conversation, PackTooLarge
 from .git_child import Bounds, Ended, run_git
-from .git_environment import closed_environment
+from .git_environment import closed_environment, ssh_options
 from .git_failures import SHA256, RefMissing, Unexplained, failure
 from .git_read import GitReader
 from .objects import peel
@@ -141,15 +141,7 @@ class GitFetcher:
 
     def _ssh(self, talk: Conversation) -> str:
         command = self._caller.get("GIT_SSH_COMMAND") or "ssh"
-        options = (
-            "BatchMode=yes",
-            f"ConnectTimeout={talk.limits.connect_seconds}",
-            f"ServerAliveInterval={max(1, talk.limits.idle_seconds // 2)}",
-            "ServerAliveCountMax=2",
-            "ForwardAgent=no",
-            "PermitLocalCommand=no",
-        )
-        return " ".join([command, *(f"-o {option}" for option in options)])
+        return " ".join([command, *(f"-o {option}" for option in ssh_options(talk.limits))])
 
 
 def _settings(talk: Conversation) -> Iterator[tuple[str, str]]:

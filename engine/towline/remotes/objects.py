@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -71,6 +72,31 @@ def peel(reader: ObjectReader, oid: str) -> Revision:
             break
         oid = _header_fields(reader.read(oid)[1]).get("object", [""])[0]
     raise InvalidTree(problems=(f"{oid} is not a commit",))
+
+
+def leads_to(reader: ObjectReader, revision: str, base: str, *, cut: bool) -> bool:
+    """Whether a commit's history holds another.
+
+    ``cut`` says that history may end where it is cut off.
+
+    Raises:
+        ObjectMissing: history is not whole, and not cut either.
+    """
+    seen = {revision}
+    todo = deque(seen)
+    while todo:
+        commit = todo.popleft()
+        if commit == base:
+            return True
+        try:
+            parents = read_commit(reader, commit).parents
+        except ObjectMissing:
+            if not cut:
+                raise
+            continue
+        todo.extend(parent for parent in parents if parent not in seen)
+        seen.update(parents)
+    return False
 
 
 def _parse_commit(oid: str, content: bytes) -> Commit:

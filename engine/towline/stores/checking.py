@@ -8,7 +8,7 @@ from towline.errors import ContentMissing, StalePlan
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
 from towline.ours import OursIndex
-from towline.plan import Contents, Edit, Plan, StoreState
+from towline.plan import Contents, Edit, Plan, PlanKind, StoreState
 from towline.ports import LoggedPull
 from towline.records import AssetRecord, LocalFile, Occupant, Ours
 
@@ -48,7 +48,7 @@ def check_edits(plan: Plan, current: Current, ours: Ours) -> None:
     Raises:
         StalePlan: naming each of them.
     """
-    stale = [edit for edit in plan.edits if not _holds(edit, current, ours)]
+    stale = [edit for edit in plan.edits if not _holds(plan, edit, current, ours)]
     twice = len({edit.asset_id for edit in plan.edits}) != len(plan.edits)
     if stale or twice:
         raise StalePlan(
@@ -58,10 +58,13 @@ def check_edits(plan: Plan, current: Current, ours: Ours) -> None:
         )
 
 
-def _holds(edit: Edit, current: Current, ours: Ours) -> bool:
-    if edit.before is None:
-        return not ours.is_used(edit.asset_id)
-    return edit.before == current(edit.before)
+def _holds(plan: Plan, edit: Edit, current: Current, ours: Ours) -> bool:
+    if edit.before is not None:
+        return edit.before == current(edit.before)
+    if not ours.is_used(edit.asset_id):
+        return True
+    # Taking back a deletion returns the asset under its old id.
+    return plan.kind is PlanKind.UNDO and ours.with_id(edit.asset_id) is None
 
 
 def _shown_path(edit: Edit) -> Iterator[AssetPath]:
@@ -84,9 +87,10 @@ def check_destinations(plan: Plan, ours: Ours, names: NamePolicy) -> None:
     blocked: set[AssetPath] = set()
     for edit in plan.edits:
         if path := arrival(edit):
-            mine = {edit.asset_id}
-            blocked.update(_in_the_way(ours.occupants(path), leaving | mine))
-            blocked.update(_in_the_way(outcomes.occupants(path), mine))
+            # A new asset's id may be the one that is planned for a local asset in its place.
+            known = {edit.asset_id} if edit.before is not None else set()
+            blocked.update(_in_the_way(ours.occupants(path), leaving | known))
+            blocked.update(_in_the_way(outcomes.occupants(path), {edit.asset_id}))
     if blocked:
         raise StalePlan(
             reason="something stands where the plan puts an asset", paths=tuple(sorted(blocked))

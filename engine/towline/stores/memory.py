@@ -216,6 +216,7 @@ class MemoryStore:
         for _, content in needed_contents(plan, contents):
             brought.append(content)
             watch.report(Phase.APPLYING, len(brought), total)
+        watch.check()
         self._commit(plan, brought, watch)
         return Applied(number=self._pulls)
 

@@ -1,0 +1,273 @@
+"""Talks to a remote through dulwich: needs neither git nor a C library.
+
+Its own HTTP, ssh and time-outs are not used: it is given ours, which bound, count and stop.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+from dulwich.client import (
+    AbstractHttpGitClient,
+    FetchPackResult,
+    GitClient,
+    LocalGitClient,
+    LsRemoteResult,
+    TraditionalGitClient,
+)
+from dulwich.errors import GitProtocolError, HangupException, NotGitRepository
+from dulwich.objects import ObjectID
+from dulwich.protocol import Protocol
+from dulwich.refs import HEADREF, Ref
+from dulwich.repo import Repo
+
+from towline.errors import RemoteRefused, RemoteUnavailable, TowlineError, UnsupportedRemote
+from towline.model import Revision
+from towline.ports import Phase
+
+from .cache import Cache
+from .conversation import Conversation, PackTooLarge, Redirected, cleaned
+from .dulwich_read import DulwichReader
+from .git_failures import SHA256, RefMissing, Unexplained, by_message
+from .http_talk import HttpTalk
+from .objects import ObjectMissing, peel
+from .pack_entries import check_pack
+from .refs import PEELED, WantedRef
+from .ssh_talk import SshTalk
+from .url import RemoteUrl, Scheme
+
+if TYPE_CHECKING:
+    from dulwich.client import DetermineWantsFunc
+
+_OURS = (TowlineError, Redirected, PackTooLarge, RefMissing, Unexplained)
+
+
+@dataclass
+class _Answer:
+    """What dulwich asks of an HTTP answer, beside its content."""
+
+    content_type: str | None
+    redirect_location: str = ""
+
+    def close(self) -> None:
+        """Leave the connection to the next request."""
+
+
+class _HttpClient(AbstractHttpGitClient):
+    """dulwich's protocol over our HTTP."""
+
+    def __init__(self, url: RemoteUrl, http: HttpTalk) -> None:
+        super().__init__(url.address)
+        self._http = http
+
+    def _get_url(self, path: str | bytes) -> str:  # noqa: ARG002 - the base's signature
+        return self._base_url
+
+    def _http_request(
+        self,
+        url: str,
+        headers: dict[str, str] | None = None,
+        data: bytes | Iterator[bytes] | None = None,
+        raise_for_status: bool = True,  # noqa: ARG002, FBT001, FBT002 - the base's signature
+    ) -> tuple[Any, Callable[[int], bytes]]:
+        response = self._http.request(url, headers or {}, data)
+        return _Answer(response.headers.get("Content-Type")), self._http.read
+
+
+class _SshClient(TraditionalGitClient):
+    """dulwich's protocol over our ssh."""
+
+    def __init__(self, ssh: SshTalk) -> None:
+        super().__init__()
+        self._ssh = ssh
+
+    def _connect(
+        self,
+        cmd: bytes,  # noqa: ARG002 - it only ever fetches
+        path: str | bytes,  # noqa: ARG002 - the talk knows it
+        protocol_version: int | None = None,  # noqa: ARG002 - the talk asks for the newest
+    ) -> tuple[Protocol, Callable[[], bool], IO[bytes] | None]:
+        return Protocol(self._ssh.read, self._ssh.write), self._ssh.can_read, None
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """Where a pack goes, and how much of it may."""
+
+    talk: Conversation
+    write: Callable[[bytes], int]
+    got: list[int]
+
+    def take(self, data: bytes) -> int:
+        self.got[0] += len(data)
+        if self.got[0] > self.talk.limits.pack_bytes:
+            raise PackTooLarge
+        self.talk.watch.report(Phase.FETCHING, self.got[0])
+        return self.write(data)
+
+
+class DulwichFetcher:
+    """Fetches with dulwich."""
+
+    def __init__(self, cache: Cache, environment: Mapping[str, str]) -> None:
+        self._cache = cache
+        self._environment = environment
+
+    def refs(self, wanted: WantedRef, talk: Conversation) -> Mapping[str, str]:
+        found = self._ask(talk, list(wanted.names))
+        if not any(name in found for name in wanted.names):
+            return self._ask(talk, None)
+        return {name: oid for name, oid in found.items() if name in wanted.patterns}
+
+    def head(self, talk: Conversation) -> str | None:
+        with self._client(talk) as client:
+            listed = client.get_refs(_path(talk), ref_prefix=[b"HEAD"])
+        target = listed.symrefs.get(HEADREF)
+        if target is None or listed.refs.get(HEADREF) is None:
+            return None
+        return target.decode("utf-8", "replace")
+
+    def fetch(self, wanted: WantedRef, talk: Conversation, depth: int | None) -> Revision:
+        chosen: dict[str, str] = {}
+
+        def determine(refs: Mapping[Ref, ObjectID], depth: int | None = None) -> list[ObjectID]:
+            found = _texts(refs, talk)
+            name = wanted.commit or next((n for n in wanted.names if n in found), None)
+            if name is None:
+                raise RefMissing
+            oid = wanted.commit or found[name]
+            chosen[name] = oid
+            return [] if depth is None and self._is_here(oid) else [ObjectID(oid.encode())]
+
+        try:
+            self._fetch(wanted, determine, talk, depth)
+        except RefMissing:
+            raise self._missing(wanted, talk) from None
+        ((name, oid),) = chosen.items()
+        return self._land(name, oid, talk)
+
+    def _missing(self, wanted: WantedRef, talk: Conversation) -> TowlineError:
+        empty = wanted.commit is None and not self._ask(talk, None)
+        return wanted.missing(talk.url.shown, empty=empty)
+
+    def _land(self, name: str, oid: str, talk: Conversation) -> Revision:
+        reader = DulwichReader(self._cache)
+        try:
+            revision = peel(reader, oid)
+        except ObjectMissing:
+            raise Unexplained("the remote did not send what it named") from None
+        finally:
+            reader.close()
+        self._cache.set_tip(self._cache.tip_name(talk.url.address, name), revision)
+        return revision
+
+    def _is_here(self, oid: str) -> bool:
+        reader = DulwichReader(self._cache)
+        try:
+            reader.header(oid)
+        except ObjectMissing:
+            return False
+        finally:
+            reader.close()
+        return True
+
+    def _fetch(
+        self,
+        wanted: WantedRef,
+        determine: DetermineWantsFunc,
+        talk: Conversation,
+        depth: int | None,
+    ) -> None:
+        with Repo(str(self._cache.path)) as repository, self._client(talk) as client:
+            file, commit, abort = repository.object_store.add_pack()
+            arrival = _Arrival(talk, file.write, [0])
+            try:
+                result: FetchPackResult = client.fetch_pack(
+                    _path(talk),
+                    determine,
+                    # Heads of the cache, since dulwich offers nothing else as known.
+                    repository.get_graph_walker(),
+                    arrival.take,
+                    depth=depth,
+                    ref_prefix=[name.encode() for name in wanted.names] or [b"HEAD"],
+                )
+                file.flush()
+                if arrival.got[0]:
+                    check_pack(file.fileno(), talk)
+            except BaseException:
+                abort()
+                raise
+            commit()
+            repository.update_shallow(result.new_shallow, result.new_unshallow)
+
+    def _ask(self, talk: Conversation, names: list[str] | None) -> dict[str, str]:
+        prefixes = None if names is None else [name.encode() for name in names]
+        with self._client(talk) as client:
+            listed: LsRemoteResult = client.get_refs(_path(talk), ref_prefix=prefixes)
+        found = {name: oid for name, oid in listed.refs.items() if oid is not None}
+        if talk.url.scheme is Scheme.FILE:
+            _add_peeled(found, names or [], talk)
+        return _texts(found, talk)
+
+    @contextmanager
+    def _client(self, talk: Conversation) -> Iterator[GitClient]:
+        """A client for one conversation; whatever it raises leaves here as one of ours."""
+        with ExitStack() as stack:
+            line: HttpTalk | SshTalk | None = None
+            client: GitClient
+            if talk.url.is_http:
+                line = stack.enter_context(HttpTalk(talk, self._environment))
+                client = _HttpClient(talk.url, line)
+            elif talk.url.scheme is Scheme.SSH:
+                line = SshTalk(talk, self._environment)
+                stack.callback(line.close)
+                client = _SshClient(line)
+            else:
+                client = LocalGitClient()
+            try:
+                yield client
+            except _OURS:
+                raise
+            except Exception as error:  # noqa: BLE001 - no third-party exception crosses the port
+                raise _failure(error, line, talk) from None
+
+
+def _path(talk: Conversation) -> bytes:
+    return os.fsencode(talk.url.path)
+
+
+def _add_peeled(found: dict[Ref, ObjectID], names: list[str], talk: Conversation) -> None:
+    """Add what dulwich does not tell of a local repository: the commits behind tags."""
+    with Repo(talk.url.path) as repository:
+        for name in [Ref(text.encode()) for text in names if text.startswith("refs/tags/")]:
+            if name in found:
+                found[Ref(name + PEELED.encode())] = repository.get_peeled(name)
+
+
+def _texts(refs: Mapping[Ref, ObjectID], talk: Conversation) -> dict[str, str]:
+    texts = {name.decode("utf-8", "replace"): oid.decode() for name, oid in refs.items()}
+    if any(len(oid) != 40 for oid in texts.values()):
+        raise UnsupportedRemote(url=talk.url.shown, detail=SHA256)
+    return texts
+
+
+def _failure(error: Exception, line: HttpTalk | SshTalk | None, talk: Conversation) -> Exception:
+    shown, text = talk.url.shown, str(error)
+    if line is not None:
+        # dulwich passes over the remote's last word in protocol 2, and reports a cut connection.
+        text += line.heard.partition(b"ERR ")[2].decode("utf-8", "replace")
+    if isinstance(line, SshTalk) and (known := by_message(line.messages(), talk)) is not None:
+        return known
+    if "not our ref" in text or "unadvertised object" in text:
+        return RefMissing()
+    if isinstance(error, NotGitRepository):
+        return RemoteRefused(url=shown, detail="there is no Git repository; check the address")
+    if isinstance(error, HangupException):
+        return RemoteUnavailable(url=shown, detail="the connection was cut")
+    if isinstance(error, GitProtocolError):
+        return RemoteRefused(url=shown, detail=cleaned(text) or "it broke the protocol")
+    return Unexplained(cleaned(f"{type(error).__name__}: {text}"))

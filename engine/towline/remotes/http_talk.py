@@ -1,0 +1,172 @@
+"""Speaks HTTP for the in-process backends: bounded in time, stoppable, no redirects, counted."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
+
+from towline.errors import Cancelled, RedirectRefused, RemoteTimeout, RemoteUnavailable
+
+from .conversation import HEARD_BYTES, Conversation, Redirected, cleaned
+from .git_failures import http_error
+from .url import RemoteUrl
+
+T = TypeVar("T")
+_POLL_SECONDS = 0.1
+_LEFT_OVER = 65536
+
+
+class HttpTalk:
+    """One conversation over HTTP with one origin; a context manager.
+
+    A thread beside it shuts the socket when the caller asks to stop, or when the time is over.
+    """
+
+    def __init__(self, talk: Conversation, environment: Mapping[str, str]) -> None:
+        self._talk = talk
+        self._environment = environment
+        self._connection: http.client.HTTPConnection | None = None
+        self._response: http.client.HTTPResponse | None = None
+        self._socket: socket.socket | None = None
+        self.heard = b""
+        """The last that the remote said."""
+        self._over = threading.Event()
+        self._cause: Exception | None = None
+        self._thread = threading.Thread(target=self._guard, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._started = time.monotonic()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        self._drop()
+
+    def request(
+        self, url: str, headers: Mapping[str, str], body: bytes | Iterator[bytes] | None
+    ) -> http.client.HTTPResponse:
+        """Ask; the answer has status 200, its content is still to be read by `read`.
+
+        Raises:
+            RemoteError: any other status, no connection, or silence.
+            Redirected: it is a redirect.
+        """
+        if RemoteUrl.parse(url).origin != self._talk.url.origin:
+            raise RedirectRefused(url=self._talk.url.shown, detail="it sends elsewhere for content")
+        response = self._bounded(lambda: self._ask(url, headers, body))
+        self._response = response
+        location = response.headers.get("Location")
+        if 300 <= response.status < 400 and location:
+            raise Redirected(location)
+        if response.status != http.client.OK:
+            raise http_error(response.status, self._talk.url.shown)
+        return response
+
+    def read(self, size: int | None = None) -> bytes:
+        """The next bytes of the last answer; all that is left without a size."""
+        response = self._response
+        assert response is not None, "there is an answer to read"
+        data = self._bounded(lambda: response.read(size))
+        self._talk.traffic.bytes_down += len(data)
+        self.heard = (self.heard + data)[-HEARD_BYTES:]
+        return data
+
+    def _ask(
+        self, url: str, headers: Mapping[str, str], body: bytes | Iterator[bytes] | None
+    ) -> http.client.HTTPResponse:
+        connection = self._connected()
+        target = urlsplit(url)
+        path = target.path + (f"?{target.query}" if target.query else "")
+        sent = {"User-Agent": "git/towline", "Accept-Encoding": "identity", **headers}
+        if self._talk.credential is not None:
+            sent["Authorization"] = self._talk.credential.basic
+        self._talk.traffic.requests += 1
+        connection.request("GET" if body is None else "POST", path, body=body, headers=sent)
+        return connection.getresponse()
+
+    def _connected(self) -> http.client.HTTPConnection:
+        if self._response is not None:
+            self._response.read(_LEFT_OVER)  # those who stop at a flush leave the last chunk's end
+            if not self._response.isclosed():
+                self._drop()
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
+
+    def _connect(self) -> http.client.HTTPConnection:
+        url, limits = self._talk.url, self._talk.limits
+        connection: http.client.HTTPConnection
+        if url.scheme == "https":
+            authorities = self._environment.get("GIT_SSL_CAINFO") or self._environment.get(
+                "SSL_CERT_FILE"
+            )
+            connection = http.client.HTTPSConnection(
+                url.host,
+                url.port,
+                timeout=limits.connect_seconds,
+                context=ssl.create_default_context(cafile=authorities),
+            )
+        else:
+            connection = http.client.HTTPConnection(
+                url.host, url.port, timeout=limits.connect_seconds
+            )
+        connection.connect()
+        connection.sock.settimeout(limits.idle_seconds)
+        self._socket = connection.sock
+        return connection
+
+    def _drop(self) -> None:
+        if self._response is not None:
+            self._response.close()
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self._response = self._socket = None
+
+    def _bounded(self, action: Callable[[], T]) -> T:
+        """Carry out an action, and tell every way to fail as what it is."""
+        self._talk.watch.check()
+        shown = self._talk.url.shown
+        try:
+            return action()
+        except TimeoutError:
+            detail = "it stayed silent for longer than the limits allow"
+            raise self._cause or RemoteTimeout(url=shown, detail=detail) from None
+        except ssl.SSLError as error:
+            detail = cleaned(f"no trusted connection: {error.reason}")
+            raise self._cause or RemoteUnavailable(url=shown, detail=detail) from None
+        except http.client.HTTPException:
+            detail = "the connection was cut"
+            raise self._cause or RemoteUnavailable(url=shown, detail=detail) from None
+        except (OSError, ValueError) as error:
+            detail = cleaned(getattr(error, "strerror", None) or "the connection was cut")
+            raise self._cause or RemoteUnavailable(url=shown, detail=detail) from None
+
+    def _guard(self) -> None:
+        total = self._talk.limits.total_seconds
+        while not self._over.wait(_POLL_SECONDS):
+            try:
+                self._talk.watch.check()
+            except Cancelled as cancelled:
+                self._cause = cancelled
+            if total is not None and time.monotonic() - self._started > total:
+                detail = f"did not end within {total} s"
+                self._cause = RemoteTimeout(url=self._talk.url.shown, detail=detail)
+            if self._cause is not None and self._socket is not None:
+                with suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+                return

@@ -1,0 +1,113 @@
+"""Speaks ssh for dulwich: the ssh program as a child, bounded and watched."""
+
+from __future__ import annotations
+
+import os
+import select
+import shlex
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+
+from towline.errors import RemoteTimeout
+
+from .conversation import HEARD_BYTES, Conversation
+from .git_environment import closed_environment, ssh_options
+
+_POLL_SECONDS = 0.1
+
+
+class SshTalk:
+    """An ssh child that runs git-upload-pack at the remote."""
+
+    def __init__(self, talk: Conversation, environment: Mapping[str, str]) -> None:
+        self._talk = talk
+        self._started = time.monotonic()
+        self.heard = b""
+        """The last that the remote said."""
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
+        self._child = subprocess.Popen(
+            _command(talk, environment),
+            env={**closed_environment(environment), "GIT_PROTOCOL": "version=2"},
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            start_new_session=True,
+        )
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._stdin, self._stdout = self._child.stdin, self._child.stdout.fileno()
+
+    def read(self, size: int) -> bytes:
+        """So many bytes, or fewer at the end.
+
+        Raises:
+            RemoteTimeout: it stayed silent, or the time is over.
+            Cancelled: the caller asked to stop.
+        """
+        got = bytearray()
+        while len(got) < size:
+            self._wait()
+            data = os.read(self._stdout, size - len(got))
+            if not data:
+                break
+            got += data
+        self._talk.traffic.bytes_down += len(got)
+        self.heard = (self.heard + got)[-HEARD_BYTES:]
+        return bytes(got)
+
+    def write(self, data: bytes) -> int:
+        """Send."""
+        with suppress(BrokenPipeError):  # reading tells that it ended
+            self._stdin.write(data)
+            self._stdin.flush()
+        return len(data)
+
+    def can_read(self) -> bool:
+        """Whether there is something to read now."""
+        return bool(select.select([self._stdout], [], [], 0)[0])
+
+    def messages(self) -> str:
+        """What ssh and the remote's git said."""
+        with suppress(subprocess.TimeoutExpired):
+            self._child.wait(1)
+        self._errors.seek(0)
+        return self._errors.read(65536).decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """End the child."""
+        with suppress(OSError):
+            self._stdin.close()
+        if self._child.stdout is not None:
+            self._child.stdout.close()
+        self._child.terminate()
+        self._child.wait()
+        self._errors.close()
+
+    def _wait(self) -> None:
+        limits, since = self._talk.limits, time.monotonic()
+        while not select.select([self._stdout], [], [], _POLL_SECONDS)[0]:
+            self._talk.watch.check()
+            now = time.monotonic()
+            if now - since > limits.idle_seconds:
+                raise self._timeout(f"silent for {limits.idle_seconds} s")
+            if limits.total_seconds is not None and now - self._started > limits.total_seconds:
+                raise self._timeout(f"did not end within {limits.total_seconds} s")
+
+    def _timeout(self, detail: str) -> RemoteTimeout:
+        return RemoteTimeout(url=self._talk.url.shown, detail=detail)
+
+
+def _command(talk: Conversation, environment: Mapping[str, str]) -> list[str]:
+    url = talk.url
+    program = shlex.split(environment.get("GIT_SSH_COMMAND") or "ssh")
+    options = [*ssh_options(talk.limits), "SendEnv=GIT_PROTOCOL"]
+    flags = [flag for option in options for flag in ("-o", option)]
+    port = ["-p", str(url.port)] if url.port is not None else []
+    place = f"{url.user}@{url.host}" if url.user else url.host
+    # As git has it: ssh://host/~user/repo is below that user's home.
+    path = url.path[1:] if url.path.startswith("/~") else url.path
+    return [*program, *flags, *port, place, f"git-upload-pack {shlex.quote(path)}"]

@@ -1,0 +1,83 @@
+"""Making a folder a project: its state file comes into being whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import unicodedata
+from pathlib import Path
+
+from towline.errors import AlreadyAssociated, StoreBusy, StoreError
+from towline.kinds import Kinds
+from towline.names import NamePolicy
+
+from .disk import Disk, Type
+from .state import create_state
+from .transaction import STATE_FILE, STATE_LOG
+from .walking import OWN_FOLDER
+
+_NEW = f"{STATE_FILE}.new"
+_LOCK = f"{OWN_FOLDER}/lock"
+_PROBE = f"{OWN_FOLDER}/Probe-\u00e9"
+
+
+def create_project(
+    disk: Disk,
+    root: Path,
+    project: str | None,
+    kinds: Kinds,
+    names: NamePolicy | None,
+    keep: int,
+) -> None:
+    """Make the store's own folder and state file.
+
+    Raises:
+        AlreadyAssociated: there is a state file.
+        StoreBusy: someone else is making it.
+    """
+    folder = disk.look(OWN_FOLDER)
+    if folder is not None and folder.type is not Type.FOLDER:
+        raise StoreError(project=str(root), problem=f"{OWN_FOLDER} is no folder")
+    disk.mkdir(OWN_FOLDER)
+    lock = disk.lock(_LOCK)
+    if lock is None:
+        raise StoreBusy(project=str(root))
+    try:
+        if disk.look(STATE_FILE) is not None:
+            raise AlreadyAssociated(project=str(root))
+        # A log file without its state file would be taken for the new one's.
+        for leftover in (_NEW, f"{_NEW}-journal", f"{_NEW}-wal", f"{_NEW}-shm", STATE_LOG):
+            disk.unlink(leftover)
+        create_state(
+            str(root / _NEW),
+            project=project or secrets.token_hex(12),
+            kinds=kinds,
+            names=names or probe_names(disk),
+            keep=keep,
+        )
+        disk.note_written(_NEW)
+        disk.flush()
+        disk.rename_new(_NEW, STATE_FILE)
+        disk.flush_one(OWN_FOLDER)
+    finally:
+        os.close(lock)
+
+
+def probe_names(disk: Disk) -> NamePolicy:
+    """Which names the file system holds equal, by trying."""
+    disk.unlink(_PROBE)
+    disk.write(_PROBE, b"", 0o666)
+    try:
+        folds = disk.look(_PROBE.replace("Probe", "pROBE")) is not None
+        normalises = disk.look(unicodedata.normalize("NFD", _PROBE)) is not None
+    finally:
+        disk.unlink(_PROBE)
+    match folds, normalises:
+        case True, True:
+            return NamePolicy.FOLDS_CASE_AND_NORMALISES
+        case True, False:
+            return NamePolicy.FOLDS_CASE
+        case False, True:
+            return NamePolicy.NORMALISES
+        case _:
+            return NamePolicy.EXACT

@@ -1,0 +1,341 @@
+"""A store in a folder of ordinary files, which any editor may touch at any time (DESIGN §6).
+
+What the store knows beside them lies in ``.towline``. Looking needs no lock and writes at most
+what it learnt of the files; applying holds the lock, and opening the store finishes or removes
+what an interrupted apply left.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from towline.errors import (
+    NotAssociated,
+    StoreBusy,
+    StoreDamaged,
+    StoreError,
+    TowlineError,
+)
+from towline.kinds import Kinds
+from towline.model import AssetId, AssetPath, Digest
+from towline.names import NamePolicy
+from towline.plan import Contents, Plan, StoreState
+from towline.ports import Applied, LoggedPull, Watch
+from towline.records import AssetRecord, Occupant
+
+from .checking import check_destinations, check_edits, check_state, check_undone
+from .disk import Disk, Type
+from .journal import STAGED
+from .standing import Standing
+from .state import State
+from .transaction import STATE_FILE, Transaction
+from .walking import OWN_FOLDER
+
+LOCK = f"{OWN_FOLDER}/lock"
+Root = str | os.PathLike[str]
+
+
+class DirectoryStore:
+    """The project in a folder. Made by `create` or `open`; close it, or use it in a ``with``.
+
+    One thread at a time may use it; any number of others, and other processes, may open the same
+    folder. All may raise StoreError.
+    """
+
+    def __init__(self, disk: Disk, state: State, root: Path) -> None:
+        self._disk = disk
+        self._state = state
+        self._root = root
+        self._standing = Standing(disk, state, self._write_down)
+        self._transaction = Transaction(disk, state, self._standing, str(root))
+
+    @classmethod
+    def create(
+        cls,
+        root: Root,
+        *,
+        project: str | None = None,
+        kinds: Kinds | None = None,
+        names: NamePolicy | None = None,
+        keep: int = 50,
+        disk: Callable[[Root], Disk] = Disk,
+    ) -> Self:
+        """Make the folder a project, and open it. Files that it holds are local-only assets.
+
+        ``project`` is a random name unless given, ``names`` what the file system holds equal;
+        ``keep`` is how many pulls can be undone.
+
+        Raises:
+            AlreadyAssociated: it is one already.
+        """
+        from .creating import create_project
+
+        with _translated(str(root)):
+            opened = disk(root)
+            try:
+                create_project(
+                    opened, Path(root).absolute(), project, kinds or Kinds(), names, keep
+                )
+            finally:
+                opened.close()
+        return cls.open(root, disk=disk)
+
+    @classmethod
+    def open(cls, root: Root, *, disk: Callable[[Root], Disk] = Disk) -> Self:
+        """Open a project's folder, and finish or remove what an interrupted apply left.
+
+        Raises:
+            NotAssociated: the folder is no project.
+            StoreDamaged: its state cannot be read; it is left as it is.
+        """
+        shown = str(root)
+        with _translated(shown):
+            opened = disk(root)
+            try:
+                _check_own_folder(opened, shown)
+                state = State(str(Path(root).absolute() / STATE_FILE), shown)
+            except BaseException:
+                opened.close()
+                raise
+        store = cls(opened, state, Path(root))
+        try:
+            store._recover()
+        except BaseException:
+            store._let_go()
+            raise
+        return store
+
+    def close(self) -> None:
+        """Write down what was learnt of the files, and let go of the folder."""
+        with _translated(str(self._root)):
+            self._write_down()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._state.close()
+        self._disk.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # --- what it is ---------------------------------------------------------------------------
+
+    @property
+    def root(self) -> Path:
+        """The project's folder."""
+        return self._root
+
+    @property
+    def cache_path(self) -> Path:
+        """Where a remote may keep its objects; the store itself never looks there."""
+        return self._root / OWN_FOLDER / "cache.git"
+
+    @property
+    def disk(self) -> Disk:
+        """The seam to the file system, with its counters."""
+        return self._disk
+
+    @property
+    def project(self) -> str:
+        return self._state.project
+
+    @property
+    def kinds(self) -> Kinds:
+        return self._state.kinds
+
+    @property
+    def names(self) -> NamePolicy:
+        return self._state.names
+
+    @property
+    def keep(self) -> int:
+        """How many pulls the log keeps."""
+        return self._state.keep
+
+    def set_kinds(self, kinds: Kinds) -> None:
+        """Say anew what is an asset; the next pull compares in full.
+
+        Raises:
+            StoreBusy: someone is applying.
+        """
+        with self._writing():
+            self._state.set_kinds(kinds)
+        self._standing.refresh()
+
+    def set_names(self, names: NamePolicy) -> None:
+        """Say anew which paths are held equal. Raises as `set_kinds`."""
+        with self._writing():
+            self._state.set_names(names)
+
+    def set_keep(self, keep: int) -> None:
+        """Say anew how many pulls the log keeps, from the next one on. Raises as `set_kinds`."""
+        with self._writing():
+            self._state.set_keep(keep)
+
+    def get_setting(self, name: str) -> str | None:
+        """What was put down under this name, for the store's user alone."""
+        with _translated(str(self._root)):
+            return self._state.setting(name)
+
+    def set_setting(self, name: str, value: str | None) -> None:
+        """Put down a value, or drop it. Raises as `set_kinds`."""
+        self.set_settings({name: value})
+
+    def set_settings(self, values: Mapping[str, str | None]) -> None:
+        """Put down several values at once. Raises as `set_kinds`."""
+        with self._writing():
+            for name, value in values.items():
+                self._state.set_setting(name, value)
+
+    # --- lookups ------------------------------------------------------------------------------
+
+    def state(self) -> StoreState:
+        with _translated(str(self._root)):
+            self._standing.refresh()
+            return self._state.summary()
+
+    def at(self, path: AssetPath) -> AssetRecord | None:
+        with _translated(str(self._root)):
+            return self._standing.at(path)
+
+    def aligned_at(self, path: AssetPath) -> AssetRecord | None:
+        with _translated(str(self._root)):
+            return self._standing.aligned_at(path)
+
+    def with_id(self, asset_id: AssetId) -> AssetRecord | None:
+        with _translated(str(self._root)):
+            return self._standing.with_id(asset_id)
+
+    def with_embedded_id(self, embedded_id: str) -> Sequence[AssetRecord]:
+        with _translated(str(self._root)):
+            return self._standing.with_embedded_id(embedded_id)
+
+    def lagging(self) -> Sequence[AssetRecord]:
+        with _translated(str(self._root)):
+            return self._standing.lagging()
+
+    def occupants(self, path: AssetPath) -> Sequence[Occupant]:
+        with _translated(str(self._root)):
+            return self._standing.occupants(path)
+
+    def is_used(self, asset_id: AssetId) -> bool:
+        with _translated(str(self._root)):
+            return self._standing.is_used(asset_id)
+
+    def records(self) -> Iterator[AssetRecord]:
+        with _translated(str(self._root)):
+            return self._standing.records()
+
+    def read(self, digest: Digest) -> bytes | None:
+        """See the port. Of ours it finds what was looked at, here or before."""
+        with _translated(str(self._root)):
+            for path in self._standing.paths_of(digest):
+                found = self._disk.read(path)
+                if found is not None and Digest.of(found[0]) == digest:
+                    return found[0]
+            return self._state.blob(digest)
+
+    def log(self) -> Sequence[LoggedPull]:
+        with _translated(str(self._root)):
+            return self._state.log()
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def apply(self, plan: Plan, contents: Contents, watch: Watch) -> Applied:
+        with _translated(str(self._root)):
+            check_state(plan, self.project, self.state())
+            if plan.is_noop:
+                return Applied(number=None)
+            with self._locked():
+                self._transaction.recover()
+                self._standing.refresh()
+                self._check(plan)
+                return self._transaction.apply(plan, contents, watch)
+
+    def _check(self, plan: Plan) -> None:
+        check_state(plan, self.project, self._state.summary())
+        undone = None if plan.undoes is None else self._state.logged(plan.undoes)
+        check_undone(plan, undone)
+        check_edits(plan, self._standing.current, self._standing)
+        check_destinations(plan, self._standing, self.names)
+
+    def _recover(self) -> None:
+        with _translated(str(self._root)):
+            if self._disk.look(STAGED) is None:
+                return
+            # Where the lock is held someone is applying right now, and nothing was interrupted.
+            with suppress(StoreBusy), self._locked():
+                self._transaction.recover()
+
+    def _write_down(self) -> None:
+        """Put down what was learnt of the files, unless someone is applying."""
+        moved, found = self._standing.moved, self._standing.digests.found
+        if not moved and not found:
+            return
+        # It is all found again where it cannot be written.
+        with suppress(StoreBusy, OSError, sqlite3.Error), self._locked():
+            if self._disk.look(STAGED) is None:
+                with self._state.writing(flushed_by_caller=False):
+                    self._state.set_places(moved)
+                    self._state.set_checked(found)
+                self._standing.written_down()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with (
+            _translated(str(self._root)),
+            self._locked(),
+            self._state.writing(flushed_by_caller=False),
+        ):
+            yield
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        descriptor = self._disk.lock(LOCK)
+        if descriptor is None:
+            raise StoreBusy(project=str(self._root))
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _check_own_folder(disk: Disk, shown: str) -> None:
+    folder, state = disk.look(OWN_FOLDER), disk.look(STATE_FILE)
+    if folder is not None and folder.type is not Type.FOLDER:
+        raise StoreError(project=shown, problem=f"{OWN_FOLDER} is no folder; it is not followed")
+    if state is None:
+        raise NotAssociated(project=shown)
+    if state.type is not Type.FILE:
+        raise StoreError(project=shown, problem=f"{STATE_FILE} is no file; it is not followed")
+
+
+@contextmanager
+def _translated(shown: str) -> Iterator[None]:
+    """No exception of the machine's crosses the port."""
+    try:
+        yield
+    except TowlineError:
+        raise
+    except sqlite3.OperationalError as error:
+        raise StoreError(project=shown, problem=f"{STATE_FILE}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise StoreDamaged(project=shown, problem=f"{STATE_FILE}: {error}") from error
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        problem = f"{error.strerror or error}{where}"
+        raise StoreError(project=shown, problem=problem) from error

@@ -1,0 +1,389 @@
+"""The directory store's one seam to the file system.
+
+Every operation goes through here, so that tests can count them and fail any of them. Paths are
+names joined by ``/`` below the project's folder, which is held open; no operation follows a
+symbolic link, at any depth.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import Enum
+from hashlib import sha1
+
+from towline.model import Digest
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Opening a pipe that someone put there must not wait for its other end.
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+# What a file system without hard links answers to link().
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
+_CHUNK = 1024 * 1024
+# SQLite counts no further.
+_MOST = 2**63 - 1
+
+
+class Type(Enum):
+    """What stands at a path, as far as a store cares."""
+
+    FILE = "file"
+    FOLDER = "folder"
+    OTHER = "other"
+    """A symbolic link, a pipe, a device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the file system said of a path: its type, and what changes when its content does."""
+
+    type: Type
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    mode: int
+    device: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> Seen:
+        """The same, of a stat result."""
+        kind = Type.OTHER
+        if stat.S_ISREG(found.st_mode):
+            kind = Type.FILE
+        elif stat.S_ISDIR(found.st_mode):
+            kind = Type.FOLDER
+        return cls(
+            kind,
+            found.st_size,
+            found.st_mtime_ns,
+            found.st_ctime_ns,
+            found.st_ino & _MOST,
+            stat.S_IMODE(found.st_mode),
+            found.st_dev,
+        )
+
+    @property
+    def executable(self) -> bool:
+        """Whether its owner may execute it, as Git asks."""
+        return bool(self.mode & 0o100)
+
+    def is_same_file(self, other: Seen) -> bool:
+        """Whether both are one file, by whatever name."""
+        return (self.inode, self.device) == (other.inode, other.device)
+
+
+class Disk:
+    """A project's folder. ``counts`` tells how often each operation was done."""
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._unflushed: set[str] = set()
+        self.counts: Counter[str] = Counter()
+
+    def step(self, operation: str, path: str) -> None:  # noqa: ARG002 - for those who override it
+        """Called before each operation; fault injection overrides it."""
+        self.counts[operation] += 1
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        os.close(self._root)
+
+    def now_ns(self) -> int:
+        """The time, in the file system's unit."""
+        return time.time_ns()
+
+    # --- looking ------------------------------------------------------------------------------
+
+    def look(self, path: str) -> Seen | None:
+        """What stands at a path; None also where one of its folders is none."""
+        self.step("look", path)
+        try:
+            with self._parent(path) as (folder, name):
+                return Seen.of(os.stat(name, dir_fd=folder, follow_symlinks=False))
+        except OSError as error:
+            if _is_absence(error):
+                return None
+            raise
+
+    def listing(self, folder: str) -> list[tuple[str, Seen]]:
+        """The names in a folder and what stands there, sorted; nothing where it is no folder."""
+        self.step("list", folder)
+        try:
+            with self._folder(folder) as descriptor, os.scandir(descriptor) as entries:
+                return sorted(_seen_entries(entries), key=lambda entry: entry[0])
+        except OSError as error:
+            if _is_absence(error):
+                return []
+            raise
+
+    def read(self, path: str) -> tuple[bytes, Seen] | None:
+        """A file's bytes, and what was seen of it before reading; None where there is no file."""
+        with self._open_file(path) as opened:
+            if opened is None:
+                return None
+            descriptor, seen = opened
+            return b"".join(_chunks(descriptor)), seen
+
+    def digest(self, path: str) -> tuple[Digest, Seen] | None:
+        """The digest of a file of any size, as `read`."""
+        with self._open_file(path) as opened:
+            if opened is None:
+                return None
+            descriptor, seen = opened
+            # The size comes first in what is hashed, and the file may be growing.
+            hashed = sha1(b"blob %d\0" % seen.size, usedforsecurity=False)
+            length = 0
+            for chunk in _chunks(descriptor):
+                hashed.update(chunk)
+                length += len(chunk)
+            if length == seen.size:
+                return Digest(hashed.hexdigest()), seen
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            return Digest.of(b"".join(_chunks(descriptor))), seen
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def write(self, path: str, content: bytes, mode: int, *, exactly: bool = False) -> Seen:
+        """Make a new file; ``mode`` is held to the process's umask unless ``exactly``."""
+        self.step("create", path)
+        with self._parent(path) as (folder, name):
+            descriptor = os.open(name, _CREATE, mode, dir_fd=folder)
+        try:
+            self._unflushed |= {path, _above(path)}
+            self.step("write", path)
+            rest = memoryview(content)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            if exactly:
+                os.fchmod(descriptor, mode)
+            return Seen.of(os.fstat(descriptor))
+        finally:
+            os.close(descriptor)
+
+    def rename(self, source: str, target: str) -> None:
+        """Move what stands at a path; a file at the target is replaced."""
+        self.step("rename", source)
+        with self._parent(source) as (above, name), self._parent(target) as (beyond, new):
+            os.rename(name, new, src_dir_fd=above, dst_dir_fd=beyond)
+        self._unflushed |= {_above(source), _above(target)}
+
+    def rename_new(self, source: str, target: str) -> None:
+        """Move what stands at a path to one where nothing stands.
+
+        Raises:
+            FileExistsError: something does. Nothing is ever replaced.
+        """
+        self.step("link", source)
+        try:
+            with self._parent(source) as (above, name), self._parent(target) as (beyond, new):
+                os.link(name, new, src_dir_fd=above, dst_dir_fd=beyond, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            if self.look(target) is not None:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
+            self.rename(source, target)
+        else:
+            self._unflushed |= {_above(target)}
+            self.unlink(source)
+
+    def unlink(self, path: str) -> None:
+        """Remove a file, if it is there."""
+        self.step("unlink", path)
+        try:
+            with self._parent(path) as (folder, name):
+                os.unlink(name, dir_fd=folder)
+        except OSError as error:
+            if not _is_absence(error):
+                raise
+        self._unflushed.discard(path)
+        self._unflushed.add(_above(path))
+
+    def mkdir(self, path: str) -> None:
+        """Make a folder, if there is none.
+
+        Raises:
+            FileExistsError: something else is there.
+        """
+        self.step("mkdir", path)
+        try:
+            with self._parent(path) as (folder, name):
+                os.mkdir(name, dir_fd=folder)
+        except FileExistsError:
+            seen = self.look(path)
+            if seen is None or seen.type is not Type.FOLDER:
+                raise
+        self._unflushed.add(_above(path))
+
+    def rmdir(self, path: str) -> bool:
+        """Remove a folder if it is empty; whether it is gone."""
+        self.step("rmdir", path)
+        try:
+            with self._parent(path) as (folder, name):
+                os.rmdir(name, dir_fd=folder)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return False
+            if _is_absence(error):
+                return True
+            raise
+        self._unflushed.discard(path)
+        self._unflushed.add(_above(path))
+        return True
+
+    def chmod(self, path: str, mode: int) -> None:
+        """Set a file's permissions; nothing where there is no file."""
+        self.step("chmod", path)
+        with self._open_file(path) as opened:
+            if opened is not None:
+                os.fchmod(opened[0], mode)
+                self._unflushed.add(path)
+
+    # --- durability and exclusion -------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Make all that was written last, whatever becomes of the machine.
+
+        One flush of the whole file system where there is such a thing, else one of each file and
+        folder that was written here.
+        """
+        self.step("flush", "")
+        if not _syncfs(self._root):
+            for path in sorted(self._unflushed):
+                self._flush_one(path)
+        self._unflushed.clear()
+
+    def flush_one(self, path: str) -> None:
+        """Make one file or folder last."""
+        self.step("flush", path)
+        self._flush_one(path)
+
+    def note_written(self, path: str) -> None:
+        """Have the next `flush` cover a file that was not written through here."""
+        self._unflushed.add(path)
+
+    def _flush_one(self, path: str) -> None:
+        try:
+            with self._parent(path) if path else self._itself() as (folder, name):
+                descriptor = os.open(name, _READ, dir_fd=folder)
+        except OSError as error:
+            if _is_absence(error):
+                return
+            raise
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def lock(self, path: str) -> int | None:
+        """Take an exclusive lock, held until the descriptor is closed; None: another has it."""
+        import fcntl
+
+        self.step("lock", path)
+        with self._parent(path) as (folder, name):
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(name, flags, 0o666, dir_fd=folder)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    # --- paths --------------------------------------------------------------------------------
+
+    @contextmanager
+    def _folder(self, path: str) -> Iterator[int]:
+        descriptor = os.dup(self._root)
+        try:
+            for name in path.split("/") if path else ():
+                inner = os.open(_one_name(name), _FOLDER, dir_fd=descriptor)
+                os.close(descriptor)
+                descriptor = inner
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def _parent(self, path: str) -> Iterator[tuple[int, str]]:
+        above, _, name = path.rpartition("/")
+        if not above:
+            yield self._root, _one_name(name)
+            return
+        with self._folder(above) as descriptor:
+            yield descriptor, _one_name(name)
+
+    @contextmanager
+    def _itself(self) -> Iterator[tuple[int, str]]:
+        yield self._root, "."
+
+    @contextmanager
+    def _open_file(self, path: str) -> Iterator[tuple[int, Seen] | None]:
+        self.step("read", path)
+        try:
+            with self._parent(path) as (folder, name):
+                descriptor = os.open(name, _READ, dir_fd=folder)
+        except OSError as error:
+            # A socket cannot be opened at all.
+            if not _is_absence(error) and error.errno != errno.ENXIO:
+                raise
+            yield None
+            return
+        try:
+            seen = Seen.of(os.fstat(descriptor))
+            yield (descriptor, seen) if seen.type is Type.FILE else None
+        finally:
+            os.close(descriptor)
+
+
+def _one_name(name: str) -> str:
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise OSError(errno.EINVAL, "is no name of a file", name)
+    return name
+
+
+def _above(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _is_absence(error: OSError) -> bool:
+    """Whether nothing stands there, a symbolic link on the way counting for nothing."""
+    return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+
+
+def _chunks(descriptor: int) -> Iterator[bytes]:
+    while chunk := os.read(descriptor, _CHUNK):
+        yield chunk
+
+
+def _seen_entries(entries: Iterator[os.DirEntry[str]]) -> Iterator[tuple[str, Seen]]:
+    for entry in entries:
+        # It may be gone since the folder was read.
+        with suppress(FileNotFoundError):
+            yield entry.name, Seen.of(entry.stat(follow_symlinks=False))
+
+
+def _syncfs(descriptor: int) -> bool:
+    """Flush the file system of a descriptor; False where that cannot be asked for."""
+    import ctypes
+
+    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if call is None:
+        return False
+    if call(descriptor) == 0:
+        return True
+    problem = ctypes.get_errno()
+    if problem in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
+        return False
+    raise OSError(problem, os.strerror(problem))

@@ -1,0 +1,100 @@
+"""One listing of a project's folder, and the local renames that it shows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from towline.model import AssetId, AssetPath, Digest
+
+from .disk import Disk, Seen, Type
+from .rows import Tracked
+from .statcache import StatCache
+
+OWN_FOLDER = ".towline"
+
+
+def walk(disk: Disk, folder: str, enters: Callable[[str], bool]) -> Iterator[tuple[str, Seen]]:
+    """All below a folder that is no folder itself, in no order; ``enters`` says into which."""
+    waiting = [folder]
+    while waiting:
+        above = waiting.pop()
+        for name, seen in disk.listing(above):
+            path = f"{above}/{name}" if above else name
+            if path == OWN_FOLDER:
+                continue
+            if seen.type is not Type.FOLDER:
+                yield path, seen
+            elif enters(path):
+                waiting.append(path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What one listing found.
+
+    ``untracked`` are the files that no known asset accounts for, ``missing`` the assets that stand
+    nowhere, ``moved`` those that stand elsewhere now.
+    """
+
+    files: Mapping[AssetPath, Seen]
+    untracked: Mapping[AssetPath, Seen]
+    missing: frozenset[AssetId]
+    moved: Mapping[AssetId, AssetPath]
+    """Of the missing: those found elsewhere."""
+
+
+def survey(
+    disk: Disk,
+    digests: StatCache,
+    tracked: Iterable[Tracked],
+    *,
+    is_asset: Callable[[AssetPath], bool],
+    enters: Callable[[str], bool],
+) -> Survey:
+    """List the whole project once and pair what is missing with what is new."""
+    files = {
+        AssetPath(path): seen for path, seen in walk(disk, "", enters) if seen.type is Type.FILE
+    }
+    placed = {row.place: row for row in tracked if row.place is not None}
+    untracked = {
+        path: files[path] for path in sorted(files) if path not in placed and is_asset(path)
+    }
+    missing = [
+        row for place, row in placed.items() if place not in files and not _is_file(disk, place)
+    ]
+    moved = dict(_renames(digests, missing, untracked))
+    return Survey(
+        files=files,
+        untracked=untracked,
+        missing=frozenset(row.id for row in missing if row.id not in moved),
+        moved=moved,
+    )
+
+
+def _is_file(disk: Disk, path: str) -> bool:
+    """Asked of assets in folders that the listing did not enter."""
+    seen = disk.look(path)
+    return seen is not None and seen.type is Type.FILE
+
+
+def _renames(
+    digests: StatCache, missing: Iterable[Tracked], untracked: Mapping[AssetPath, Seen]
+) -> Iterator[tuple[AssetId, AssetPath]]:
+    """A rename is one missing asset and one new file of its digest; more than one are none."""
+    gone: dict[Digest, list[Tracked]] = defaultdict(list)
+    sizes: set[int] = set()
+    for row in missing:
+        last = digests.last(row.place) if row.place is not None else None
+        if last is not None:
+            gone[last.digest].append(row)
+            sizes.add(last.seen.size)
+    new: dict[Digest, list[AssetPath]] = defaultdict(list)
+    for path, seen in untracked.items():
+        # Only a file of the right size is worth opening.
+        if seen.size in sizes and (checked := digests.check(path, seen)) is not None:
+            new[checked.digest].append(path)
+    for digest, rows in gone.items():
+        if len(rows) == 1 and len(new[digest]) == 1:
+            yield rows[0].id, new[digest][0]

@@ -1,0 +1,102 @@
+"""Plans made by hand, and contents to apply them with: how the store contract speaks to a store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from towline.errors import ContentMissing
+from towline.model import AssetId, AssetPath, AssetState, Digest, Revision, planned_id
+from towline.plan import Edit, Plan, StoreState
+from towline.ports import Applied, AssetStore, Watch
+from towline.records import AssetRecord
+
+
+class KnownContents:
+    """Contents that are known in advance. ``asked`` tells for which digests it was asked."""
+
+    def __init__(self, *known: bytes, on_ask: Callable[[], None] | None = None) -> None:
+        self._known = {Digest.of(content): content for content in known}
+        self._on_ask = on_ask
+        self.asked: list[Digest] = []
+
+    def contents(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
+        self.asked.extend(digests)
+        if self._on_ask is not None:
+            self._on_ask()
+        if missing := [digest for digest in digests if digest not in self._known]:
+            raise ContentMissing(digests=tuple(missing))
+        # No order is promised.
+        for digest in reversed(digests):
+            yield digest, self._known[digest]
+
+
+def state_of(path: str, content: bytes, *, executable: bool = False) -> AssetState:
+    """An asset's state with this content."""
+    return AssetState(path=AssetPath(path), digest=Digest.of(content), executable=executable)
+
+
+def pulled(asset_id: AssetId, state: AssetState, size: int = 0) -> AssetRecord:
+    """An asset that stands alike on all three sides."""
+    return AssetRecord(id=asset_id, kind="file", base=state, ours=state, seen=state, size=size)
+
+
+def standing(store: AssetStore, path: str) -> AssetRecord:
+    """The asset at a path, which must be there."""
+    record = store.at(AssetPath(path))
+    assert record is not None, f"nothing stands at {path!r}"
+    return record
+
+
+def create(store: AssetStore, path: str, content: bytes, *, executable: bool = False) -> Edit:
+    """The edit that brings a new asset."""
+    asset_id = planned_id(store.project, path, store.is_used)
+    state = state_of(path, content, executable=executable)
+    return Edit(before=None, after=pulled(asset_id, state, len(content)))
+
+
+def change(
+    store: AssetStore,
+    path: str,
+    content: bytes | None = None,
+    *,
+    to: str | None = None,
+    executable: bool | None = None,
+) -> Edit:
+    """The edit that gives the asset at a path other content, another path or permission."""
+    before = standing(store, path)
+    assert before.ours is not None, "it stands"
+    state = replace(
+        before.ours,
+        path=AssetPath(path if to is None else to),
+        digest=before.ours.digest if content is None else Digest.of(content),
+        executable=before.ours.executable if executable is None else executable,
+    )
+    return Edit(before=before, after=pulled(before.id, state))
+
+
+def delete(store: AssetStore, path: str) -> Edit:
+    """The edit that deletes the asset at a path and forgets it."""
+    return Edit(before=standing(store, path), after=None)
+
+
+def plan_of(store: AssetStore, *edits: Edit, revision: str = "1" * 40) -> Plan:
+    """A pull of a revision that makes these edits."""
+    return Plan(
+        project=store.project,
+        revision=Revision(revision),
+        before=store.state(),
+        after=StoreState(base=Revision(revision), tracked=len(edits)),
+        edits=edits,
+    )
+
+
+def apply_edits(store: AssetStore, *edits: Edit, contents: Sequence[bytes] = ()) -> Applied:
+    """Apply these edits as one pull."""
+    return store.apply(plan_of(store, *edits), KnownContents(*contents), Watch())
+
+
+def pull_files(store: AssetStore, **files: bytes) -> None:
+    """Pull new assets by name; ``__`` stands for a slash."""
+    edits = [create(store, name.replace("__", "/"), content) for name, content in files.items()]
+    apply_edits(store, *edits, contents=list(files.values()))

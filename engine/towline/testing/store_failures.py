@@ -1,0 +1,227 @@
+"""When a store refuses a plan, and that nothing has changed then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from threading import Event
+from typing import TYPE_CHECKING
+
+import pytest
+
+from towline.errors import Cancelled, ContentMissing, StalePlan, StoreBusy, TowlineError
+from towline.model import Digest
+from towline.names import NamePolicy
+from towline.plan import Contents, Edit, Plan
+from towline.ports import Phase, Watch
+
+from .plans import (
+    KnownContents,
+    apply_edits,
+    change,
+    create,
+    delete,
+    plan_of,
+    pull_files,
+    standing,
+    state_of,
+)
+
+if TYPE_CHECKING:
+    from .store_contract import NewStore, StoreHarness
+
+Edits = Callable[["StoreHarness"], None]
+
+
+@contextmanager
+def _unchanged(harness: StoreHarness) -> Iterator[None]:
+    # A store may write down the local renames that it finds when it looks.
+    before = (list(harness.store.records()), harness.contents(), harness.state_hash())
+    yield
+    harness.reopen()
+    assert (list(harness.store.records()), harness.contents(), harness.state_hash()) == before
+
+
+def _assert_stale(harness: StoreHarness, plan: Plan, *contents: bytes) -> None:
+    with _unchanged(harness), pytest.raises(StalePlan):
+        harness.store.apply(plan, KnownContents(*contents), Watch())
+
+
+class _Lying:
+    def contents(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
+        for digest in digests:
+            yield digest, b"something else"
+
+
+class _Silent:
+    def contents(self, _: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
+        yield from ()
+
+
+EDITS: dict[str, Edits] = {
+    "content": lambda harness: harness.put("a", b"edited"),
+    "permission": lambda harness: harness.put("a", b"1", executable=True),
+    "renamed": lambda harness: harness.move("a", "elsewhere"),
+    "deleted": lambda harness: harness.delete("a"),
+}
+
+
+class FailureContract:
+    """Refusals, after each of which the project is as it was."""
+
+    @pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+    @pytest.mark.parametrize("plan_for", ["content", "path", "deletion", "bookkeeping"])
+    def test_an_asset_that_was_edited_since_is_not_trampled(
+        self, new_store: NewStore, edit: Edits, plan_for: str
+    ) -> None:
+        harness = new_store()
+        pull_files(harness.store, a=b"1", b=b"2")
+        store = harness.store
+        before = standing(store, "a")
+        theirs = state_of("a", b"3")
+        planned = {
+            "content": change(store, "a", b"3"),
+            "path": change(store, "a", to="c"),
+            "deletion": delete(store, "a"),
+            "bookkeeping": Edit(before=before, after=replace(before, base=theirs, seen=theirs)),
+        }
+        plan = plan_of(store, change(store, "b", b"4"), planned[plan_for])
+        edit(harness)
+        _assert_stale(harness, plan, b"3", b"4")
+
+    def test_a_plan_from_another_state_is_stale(self, new_store: NewStore) -> None:
+        harness = new_store()
+        plan = plan_of(harness.store, create(harness.store, "a", b"1"))
+        empty = plan_of(harness.store)
+        harness.store.apply(plan, KnownContents(b"1"), Watch())
+        _assert_stale(harness, plan, b"1")
+        _assert_stale(harness, replace(empty, after=empty.before))
+
+    def test_a_plan_for_another_project_is_stale(self, new_store: NewStore) -> None:
+        harness = new_store()
+        plan = plan_of(harness.store, create(harness.store, "a", b"1"))
+        _assert_stale(harness, replace(plan, project="other"), b"1")
+
+    def test_a_record_that_is_not_the_stored_one_is_stale(self, new_store: NewStore) -> None:
+        harness = new_store()
+        pull_files(harness.store, a=b"1")
+        edit = change(harness.store, "a", b"2")
+        assert edit.before is not None
+        forged = replace(edit.before, size=99)
+        _assert_stale(harness, plan_of(harness.store, replace(edit, before=forged)), b"2")
+
+    def test_a_used_id_is_not_given_again(self, new_store: NewStore) -> None:
+        harness = new_store()
+        pull_files(harness.store, a=b"1", b=b"2")
+        again = create(harness.store, "c", b"3")
+        assert again.after is not None
+        taken = replace(again.after, id=standing(harness.store, "a").id)
+        _assert_stale(harness, plan_of(harness.store, replace(again, after=taken)), b"3")
+        apply_edits(harness.store, delete(harness.store, "a"))
+        _assert_stale(harness, plan_of(harness.store, replace(again, after=taken)), b"3")
+
+    def test_one_asset_has_one_edit(self, new_store: NewStore) -> None:
+        harness = new_store()
+        pull_files(harness.store, a=b"1")
+        edits = (change(harness.store, "a", b"2"), change(harness.store, "a", b"3"))
+        _assert_stale(harness, plan_of(harness.store, *edits), b"2", b"3")
+
+    @pytest.mark.parametrize("path", ["x", "x/y", "x/y/z"])
+    @pytest.mark.parametrize("kind", ["asset", "file", "pulled"])
+    def test_nothing_is_put_where_something_stands(
+        self, new_store: NewStore, path: str, kind: str
+    ) -> None:
+        harness = new_store()
+        pull_files(harness.store, a=b"1")
+        store = harness.store
+        plans = [
+            plan_of(store, create(store, path, b"2")),
+            plan_of(store, change(store, "a", to=path)),
+        ]
+        match kind:
+            case "asset":
+                harness.put("x/y", b"local")
+            case "file":
+                harness.put_file("x/y")
+            case _:
+                pull_files(store, x__y=b"3")
+                plans = [replace(plan, before=store.state()) for plan in plans]
+        for plan in plans:
+            _assert_stale(harness, plan, b"2")
+
+    def test_names_that_are_held_equal_do_not_stand_together(self, new_store: NewStore) -> None:
+        harness = new_store(names=NamePolicy.FOLDS_CASE)
+        pull_files(harness.store, a=b"1")
+        _assert_stale(harness, plan_of(harness.store, create(harness.store, "A/b", b"2")), b"2")
+
+    @pytest.mark.parametrize(("first", "second"), [("x", "x"), ("x", "x/y"), ("x/y/z", "x")])
+    def test_a_plan_does_not_put_two_assets_in_one_place(
+        self, new_store: NewStore, first: str, second: str
+    ) -> None:
+        harness = new_store()
+        pull_files(harness.store, a=b"1", b=b"2")
+        store = harness.store
+        plan = plan_of(store, change(store, "a", to=first), change(store, "b", to=second))
+        _assert_stale(harness, plan)
+
+    def test_an_asset_that_stays_is_not_replaced(self, new_store: NewStore) -> None:
+        harness = new_store()
+        pull_files(harness.store, a=b"1", b=b"2")
+        store = harness.store
+        plan = plan_of(store, change(store, "a", to="b"), change(store, "b", b"3"))
+        _assert_stale(harness, plan, b"3")
+
+    @pytest.mark.parametrize("contents", [_Lying(), _Silent(), KnownContents(b"1")])
+    def test_contents_that_are_missing_or_wrong_are_refused(
+        self, new_store: NewStore, contents: Contents
+    ) -> None:
+        harness = new_store()
+        store = harness.store
+        plan = plan_of(store, create(store, "a/b", b"1"), create(store, "c", b"2"))
+        with _unchanged(harness), pytest.raises(ContentMissing):
+            store.apply(plan, contents, Watch())
+
+    @pytest.mark.parametrize("at", [0, 1, 2])
+    def test_it_stops_when_asked_to(self, new_store: NewStore, at: int) -> None:
+        harness = new_store()
+        cancel = Event()
+
+        def progress(_: Phase, done: int, __: int | None) -> None:
+            if done == at:
+                cancel.set()
+
+        store = harness.store
+        plan = plan_of(store, create(store, "a/b", b"1"), create(store, "c", b"2"))
+        with _unchanged(harness), pytest.raises(Cancelled):
+            store.apply(plan, KnownContents(b"1", b"2"), Watch(progress=progress, cancel=cancel))
+
+    def test_whatever_contents_raise_changes_nothing(self, new_store: NewStore) -> None:
+        def fail() -> None:
+            raise RuntimeError("not ours")
+
+        harness = new_store()
+        store = harness.store
+        plan = plan_of(store, create(store, "a", b"1"))
+        with _unchanged(harness), pytest.raises(RuntimeError, match="not ours"):
+            store.apply(plan, KnownContents(b"1", on_ask=fail), Watch())
+        harness.store.apply(plan, KnownContents(b"1"), Watch())
+        assert harness.contents() == {"a": (b"1", False)}
+
+    def test_one_applies_at_a_time(self, new_store: NewStore) -> None:
+        harness = new_store()
+        other = harness.another()
+        plan = plan_of(harness.store, create(harness.store, "a", b"1"))
+        met: list[TowlineError] = []
+
+        def meanwhile() -> None:
+            try:
+                other.apply(plan, KnownContents(b"1"), Watch())
+            except TowlineError as error:
+                met.append(error)
+
+        harness.store.apply(plan, KnownContents(b"1", on_ask=meanwhile), Watch())
+        assert [type(error) for error in met] == [StoreBusy]
+        assert len(harness.store.log()) == 1
+        with pytest.raises(StalePlan):
+            other.apply(plan, KnownContents(b"1"), Watch())

@@ -1,0 +1,273 @@
+"""What a store answers to the questions of `Ours`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from towline.model import (
+    AssetId,
+    AssetPath,
+    Digest,
+    NonAsset,
+    NonAssetReason,
+    planned_id,
+)
+from towline.names import NamePolicy
+from towline.plan import Edit, StoreState
+from towline.ports import AssetStore
+from towline.records import AssetRecord, LocalFile
+
+from .plans import apply_edits, create, delete, pull_files, standing, state_of
+
+if TYPE_CHECKING:
+    from .store_contract import NewStore
+
+P = AssetPath
+
+
+def _paths(store: AssetStore, path: str) -> list[str]:
+    return [
+        str(found.path if isinstance(found, LocalFile) else found.ours and found.ours.path)
+        for found in store.occupants(P(path))
+    ]
+
+
+class LookupContract:
+    """Lookups."""
+
+    def test_a_new_store_is_empty(self, new_store: NewStore) -> None:
+        store = new_store().store
+        assert store.state() == StoreState()
+        assert list(store.records()) == []
+        assert list(store.lagging()) == []
+        assert list(store.log()) == []
+        assert store.at(P("a")) is None
+        assert store.aligned_at(P("a")) is None
+        assert list(store.occupants(P("a/b"))) == []
+        assert store.with_id(AssetId("0" * 24)) is None
+        assert list(store.with_embedded_id("x")) == []
+        assert store.read(Digest.of(b"x")) is None
+
+    def test_its_names_are_those_that_it_was_made_with(self, new_store: NewStore) -> None:
+        store = new_store(project="p", names=NamePolicy.PORTABLE).store
+        assert (store.project, store.names) == ("p", NamePolicy.PORTABLE)
+
+    def test_a_local_asset_has_the_planned_id_and_no_base(self, new_store: NewStore) -> None:
+        harness = new_store(project="p")
+        harness.put("a/b c", b"1", executable=True)
+        expected = AssetRecord(
+            id=planned_id("p", "a/b c", lambda _: False),
+            kind="file",
+            base=None,
+            ours=state_of("a/b c", b"1", executable=True),
+            seen=None,
+        )
+        store = harness.store
+        assert store.at(P("a/b c")) == expected
+        assert list(store.records()) == [expected]
+        assert store.with_id(expected.id) == expected
+        assert store.aligned_at(P("a/b c")) is None
+        assert not store.is_used(expected.id)
+        assert store.read(Digest.of(b"1")) == b"1"
+
+    def test_planned_ids_step_past_those_that_were_used(self, new_store: NewStore) -> None:
+        harness = new_store()
+        pull_files(harness.store, a=b"1")
+        first = standing(harness.store, "a").id
+        apply_edits(harness.store, delete(harness.store, "a"))
+        harness.put("a", b"1")
+        second = standing(harness.store, "a").id
+        assert harness.store.is_used(first)
+        assert second == planned_id("project", "a", lambda used: used == first)
+
+    def test_a_pulled_asset_is_found_by_path_and_id(self, new_store: NewStore) -> None:
+        store = new_store().store
+        edit = create(store, "a/b", b"12", executable=True)
+        apply_edits(store, edit, contents=[b"12"])
+        assert edit.after is not None
+        assert store.at(P("a/b")) == edit.after
+        assert store.aligned_at(P("a/b")) == edit.after
+        assert store.with_id(edit.after.id) == edit.after
+        assert list(store.records()) == [edit.after]
+        assert store.is_used(edit.after.id)
+        assert store.at(P("a")) is None
+
+    def test_records_come_by_id(self, new_store: NewStore) -> None:
+        harness = new_store()
+        pull_files(harness.store, **dict.fromkeys("abcdef", b"1"))
+        for name in "ghijkl":
+            harness.put(name, b"1")
+        ids = [record.id for record in harness.store.records()]
+        assert ids == sorted(ids)
+        assert len(ids) == 12
+
+    @pytest.mark.parametrize("executable", [False, True])
+    def test_a_local_edit_changes_ours_alone(
+        self, new_store: NewStore, *, executable: bool
+    ) -> None:
+        harness = new_store()
+        pull_files(harness.store, a=b"1")
+        before = standing(harness.store, "a")
+        harness.put("a", b"2", executable=executable)
+        after = replace(before, ours=state_of("a", b"2", executable=executable))
+        assert harness.store.at(P("a")) == after
+        assert harness.store.aligned_at(P("a")) == after
+        assert harness.store.with_id(before.id) == after
+
+    def test_a_changed_permission_is_a_local_edit(self, new_store: NewStore) -> None:
+        harness = new_store()
+        pull_files(harness.store, a=b"1")
+        harness.put("a", b"1", executable=True)
+        assert standing(harness.store, "a").ours == state_of("a", b"1", executable=True)
+
+    def test_a_local_deletion_leaves_the_base(self, new_store: NewStore) -> None:
+        harness = new_store()
+        pull_files(harness.store, a=b"1", b=b"2")
+        gone = replace(standing(harness.store, "a"), ours=None)
+        harness.delete("a")
+        assert harness.store.at(P("a")) is None
+        assert list(harness.store.occupants(P("a"))) == []
+        assert harness.store.aligned_at(P("a")) == gone
+        assert harness.store.with_id(gone.id) == gone
+        assert gone in list(harness.store.records())
+
+    def test_a_local_rename_keeps_the_id(self, new_store: NewStore) -> None:
+        harness = new_store()
+        pull_files(harness.store, a=b"1", b=b"2")
+        before = standing(harness.store, "a")
+        harness.move("a", "c/d")
+        moved = replace(before, ours=state_of("c/d", b"1"))
+        assert harness.store.at(P("c/d")) == moved
+        assert harness.store.at(P("a")) is None
+        assert harness.store.aligned_at(P("a")) == moved
+        assert list(harness.store.occupants(P("c"))) == [moved]
+        harness.put("a", b"3")
+        assert standing(harness.store, "a").local_only
+        harness.reopen()
+        assert harness.store.with_id(before.id) == moved
+
+    def test_a_local_rename_is_found_from_the_old_path(self, new_store: NewStore) -> None:
+        harness = new_store()
+        pull_files(harness.store, a=b"1", b=b"2")
+        harness.move("a", "c")
+        found = harness.store.aligned_at(P("a"))
+        assert found is not None
+        assert found.ours == state_of("c", b"1")
+        harness.move("c", "d")
+        found = harness.store.with_id(found.id)
+        assert found is not None
+        assert found.ours == state_of("d", b"1")
+
+    def test_a_local_asset_that_went_leaves_nothing(self, new_store: NewStore) -> None:
+        harness = new_store()
+        harness.put("a", b"1")
+        record = standing(harness.store, "a")
+        harness.delete("a")
+        assert harness.store.at(P("a")) is None
+        assert harness.store.with_id(record.id) is None
+        assert list(harness.store.records()) == []
+
+    def test_occupants_are_at_the_path_above_it_and_below_it(self, new_store: NewStore) -> None:
+        harness = new_store()
+        pull_files(harness.store, a__b__c=b"1", ab=b"2", d=b"3")
+        harness.put("a/b/e", b"4")
+        harness.put_file("a/b/f/g")
+        store = harness.store
+        assert _paths(store, "a/b/c") == ["a/b/c"]
+        assert _paths(store, "a") == ["a/b/c", "a/b/e", "a/b/f/g"]
+        assert _paths(store, "a/b/f") == ["a/b/f/g"]
+        assert _paths(store, "d/e/f") == ["d"]
+        assert _paths(store, "a/b/e/x") == ["a/b/e"]
+        assert _paths(store, "a/c") == []
+        assert _paths(store, "D") == []
+        assert store.at(P("a/b/f/g")) is None
+        assert store.occupants(P("a/b/f/g/h")) == [LocalFile(path=P("a/b/f/g"))]
+
+    @pytest.mark.parametrize(
+        ("names", "same", "other"),
+        [
+            (NamePolicy.FOLDS_CASE, ["DIR/FILE", "dir/file/x", "dIr"], "caf\u00e9"),
+            (NamePolicy.NORMALISES, ["caf\u00e9", "caf\u00e9/x"], "DIR/FILE"),
+            (NamePolicy.PORTABLE, ["dir/FILE", "CAFE\u0301/x", "caf\u00c9"], "dir/fil"),
+        ],
+    )
+    def test_occupants_follow_the_name_policy(
+        self, new_store: NewStore, names: NamePolicy, same: list[str], other: str
+    ) -> None:
+        harness = new_store(names=names)
+        harness.put("Dir/File", b"1")
+        harness.put("cafe\u0301", b"2")
+        for path in same:
+            assert len(_paths(harness.store, path)) == 1, path
+            assert harness.store.at(P(path)) is None, path
+        assert _paths(harness.store, other) == []
+
+    def test_lagging_assets_keep_both_states(self, new_store: NewStore) -> None:
+        store = new_store().store
+        pull_files(store, a=b"1", b=b"2", c=b"3")
+        a, b, c = (standing(store, name) for name in "abc")
+        link = NonAsset(path=P("b"), reason=NonAssetReason.SYMLINK)
+        behind = [
+            replace(a, seen=state_of("moved", b"9"), size=7, embedded_id="e"),
+            replace(b, seen=link),
+            replace(c, seen=None),
+        ]
+        pairs = zip((a, b, c), behind, strict=True)
+        apply_edits(store, *(Edit(before=before, after=after) for before, after in pairs))
+        assert list(store.lagging()) == sorted(behind, key=lambda record: record.id)
+        assert store.aligned_at(P("moved")) == behind[0]
+        assert store.aligned_at(P("a")) is None
+        assert store.aligned_at(P("b")) == behind[1]
+        assert store.aligned_at(P("c")) == behind[2]
+        assert [store.at(P(name)) for name in "abc"] == behind
+
+    def test_an_asset_that_never_stood_here_may_lag(self, new_store: NewStore) -> None:
+        store = new_store().store
+        edit = create(store, "a", b"1")
+        assert edit.after is not None
+        lagging = replace(edit.after, base=None, ours=None)
+        apply_edits(store, Edit(before=None, after=lagging))
+        assert list(store.lagging()) == [lagging]
+        assert store.aligned_at(P("a")) == lagging
+        assert store.at(P("a")) is None
+
+    def test_embedded_ids_are_found_by_what_was_seen(self, new_store: NewStore) -> None:
+        store = new_store().store
+        pull_files(store, a=b"1", b=b"2")
+        a, b = standing(store, "a"), standing(store, "b")
+        named = [replace(record, embedded_id="x") for record in (a, b)]
+        apply_edits(store, Edit(before=a, after=named[0]), Edit(before=b, after=named[1]))
+        assert list(store.with_embedded_id("x")) == sorted(named, key=lambda record: record.id)
+        apply_edits(store, Edit(before=named[0], after=a))
+        assert list(store.with_embedded_id("x")) == [named[1]]
+
+    def test_a_local_asset_whose_id_was_remembered_keeps_it(self, new_store: NewStore) -> None:
+        harness = new_store()
+        pull_files(harness.store, a=b"1")
+        a = standing(harness.store, "a")
+        released = replace(a, base=None, seen=None, size=0)
+        apply_edits(harness.store, Edit(before=a, after=released))
+        assert harness.store.at(P("a")) == released
+        harness.move("a", "b")
+        moved = replace(released, ours=state_of("b", b"1"))
+        assert harness.store.at(P("b")) == moved
+        harness.delete("b")
+        assert harness.store.with_id(a.id) is None
+        assert harness.store.is_used(a.id)
+        assert list(harness.store.records()) == []
+
+    def test_a_deleted_asset_does_not_come_back_with_its_path(self, new_store: NewStore) -> None:
+        harness = new_store()
+        pull_files(harness.store, a=b"1")
+        harness.delete("a")
+        gone = harness.store.aligned_at(P("a"))
+        assert gone is not None
+        # The pull takes note of the deletion, so that what comes to stand there is another asset.
+        known = replace(gone, base=state_of("a", b"2"), seen=state_of("a", b"2"))
+        apply_edits(harness.store, Edit(before=gone, after=known))
+        harness.put("a", b"3")
+        assert harness.store.aligned_at(P("a")) == known
+        assert standing(harness.store, "a").local_only

@@ -1,0 +1,115 @@
+"""Each example project has the pull that it promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fixtures.projects.catalogue import PROJECTS
+from fixtures.projects.example import Edits, ExampleProject, files_after
+from fixtures.scenarios.loader import Entry, KindSpec, Scenario
+from towline import Policy, Report, Resolutions, Status, pull
+from towline.plan import LISTED
+from towline.resolutions import Naming
+from towline_cli.kinds_file import read_kinds
+
+from .test_scenarios import PLACES
+from .worlds import Project, Repository
+
+
+@pytest.fixture(params=list(PLACES.values()), ids=list(PLACES))
+def places(request):
+    return request.param
+
+
+@pytest.fixture(params=PROJECTS, ids=[project.name for project in PROJECTS])
+def example(request):
+    return request.param
+
+
+@pytest.fixture
+def played(
+    example: ExampleProject,
+    places: tuple[Callable[[Scenario, str, Path], Project], Callable[[Path], Repository]],
+    tmp_path: Path,
+) -> tuple[Project, Repository]:
+    """The project as it was cloned and edited here, and the repository as it is since."""
+    project, repository = places[0](_scenario(example), "example", tmp_path), places[1](tmp_path)
+    for count in range(1, len(example.history) + 1):
+        repository.commit(_tree(example.history[:count]), rewrite=False)
+    assert pull(project.store, repository.remote("")).status is Status.UPDATED
+    project.edit({new: _moved(old) for old, new in example.moves.items()})
+    project.edit(_entries(example.edits))
+    commits = (*example.history, *example.news)
+    for count in range(len(example.history) + 1, len(commits) + 1):
+        repository.commit(_tree(commits[:count]), rewrite=False)
+    return project, repository
+
+
+def test_it_conflicts_without_resolutions(
+    example: ExampleProject, played: tuple[Project, Repository]
+):
+    project, repository = played
+    report = pull(project.store, repository.remote(""))
+    assert report.status is Status.CONFLICTS
+    assert tuple(conflict.path for conflict in report.conflicts) == example.conflicts
+
+
+def test_it_has_an_entry_in_each_list(example: ExampleProject, played: tuple[Project, Repository]):
+    project, repository = played
+    report = pull(
+        project.store,
+        repository.remote(""),
+        resolutions=Resolutions(
+            use_theirs=frozenset(example.use_theirs),
+            use_ours=frozenset(example.use_ours),
+            naming=Naming.IDS_OR_PATHS,
+        ),
+    )
+    assert all(example.lists[name] for name in LISTED)
+    assert _paths(report) == example.lists
+
+
+def test_theirs_is_what_stands_when_all_is_theirs(
+    example: ExampleProject, played: tuple[Project, Repository]
+):
+    project, repository = played
+    edited = {*example.use_theirs, *example.use_ours, *example.moves.values()}
+    pull(
+        project.store,
+        repository.remote(""),
+        resolutions=Resolutions(use_theirs=frozenset(edited), naming=Naming.IDS_OR_PATHS),
+        policy=Policy(),
+    )
+    kinds = read_kinds(example.kinds_file)
+    assets = files_after((*example.history, *example.news))
+    expected = {path: text.encode() for path, text in assets.items() if kinds.of(path)}
+    mine = {path: text.encode() for path, text in example.edits.items() if text is not None}
+    expected = {**{path: mine[path] for path in mine if path not in edited}, **expected}
+    assert {path: held[0] for path, held in project.standing().items()} == expected
+
+
+def _scenario(example: ExampleProject) -> Scenario:
+    specs = tuple(
+        KindSpec(name=kind.name, globs=kind.globs, id_pointer=kind.id_pointer)
+        for kind in read_kinds(example.kinds_file).kinds
+    )
+    return Scenario(about=example.about, kinds=specs)
+
+
+def _tree(commits) -> dict[str, Entry]:
+    return {path: Entry(content=text) for path, text in files_after(commits).items()}
+
+
+def _moved(old: str) -> Entry:
+    return Entry.model_validate({"from": old})
+
+
+def _entries(edits: Edits) -> dict[str, Entry | None]:
+    return {path: None if text is None else Entry(content=text) for path, text in edits.items()}
+
+
+def _paths(report: Report) -> dict[str, tuple[str, ...]]:
+    return {str(name): tuple(item.path for item in getattr(report, name)) for name in LISTED}

@@ -1,0 +1,139 @@
+"""Every scenario of `fixtures/scenarios`, over every store and remote that can play it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from fixtures.scenarios.loader import (
+    PROJECT,
+    Entry,
+    Named,
+    Scenario,
+    Step,
+    kinds_of,
+    scenarios,
+    tree_after,
+)
+from towline import Policy, Report, Status, TowlineError, plan_pull, pull, report_of, undo
+
+from .answers import check_error, check_report, check_trees, join
+from .worlds import Delta, InMemory, MemoryProject, Project, Repository, Standing
+
+PLACES = {"memory": (MemoryProject, InMemory)}
+PLAYED = [
+    pytest.param(named, *PLACES[store], id=f"{store}-{named.name}")
+    for store in PLACES
+    for named in scenarios()
+    if store in named.scenario.stores
+]
+
+
+@dataclass
+class World:
+    """A project, its repository, and what the repository holds now."""
+
+    project: Project
+    repository: Repository
+    scope: str
+    theirs: dict[str, Entry] = field(default_factory=dict)
+
+    def commit(self, delta: Delta, *, rewrite: bool = False) -> None:
+        self.theirs = tree_after(self.theirs, delta)
+        self.repository.commit(self.theirs, rewrite=rewrite)
+
+
+@pytest.mark.parametrize(("named", "project_of", "repository_of"), PLAYED)
+def test_scenario(
+    named: Named,
+    project_of: Callable[[Scenario, str, Path], Project],
+    repository_of: Callable[[Path], Repository],
+    tmp_path: Path,
+):
+    scenario = named.scenario
+    project = project_of(scenario, PROJECT, tmp_path)
+    world = World(project, repository_of(tmp_path), scenario.scope or "")
+    if scenario.base is not None:
+        world.commit(scenario.base)
+        remote = world.repository.remote(world.scope)
+        pull(project.store, remote, policy=Policy(allow_empty=True))
+    for step in scenario.steps:
+        _prepare(world, step)
+        _play(world, step)
+
+
+def _prepare(world: World, step: Step) -> None:
+    if step.kinds is not None:
+        world.project.rekind(kinds_of(step.kinds))
+    if step.scope is not None:
+        world.scope = step.scope
+    world.project.edit(step.ours)
+    if step.theirs is not None:
+        world.commit(step.theirs, rewrite=step.rewrite)
+    if step.forget:
+        world.repository.forget()
+
+
+def _play(world: World, step: Step) -> None:
+    project = world.project
+    standing, fingerprint = project.standing(), project.fingerprint()
+    if step.error is not None:
+        with pytest.raises(TowlineError) as caught:
+            _carry_out(world, step)
+        check_error(step.error, caught.value)
+        assert project.fingerprint() == fingerprint
+    else:
+        assert step.report is not None, "a step expects a report or an error"
+        report = _carry_out(world, step)
+        check_report(step.report, report)
+        check_trees(standing, report, project.standing())
+        if report.status is Status.CONFLICTS:
+            assert project.fingerprint() == fingerprint
+        elif step.undo is None and not report.conflicts:
+            _check_again(world, step)
+    assert project.standing() == _expected(step, standing)
+    lagging = sorted(str(record.aligned_path) for record in project.store.lagging())
+    assert lagging == sorted(step.lagging)
+
+
+def _carry_out(world: World, step: Step) -> Report:
+    if step.undo is not None:
+        return undo(world.project.store, None if step.undo == "last" else step.undo)
+    resolutions, policy = step.request.resolutions(), step.request.policy()
+    content_merge = join if step.request.content_merge else None
+    planned, report = (
+        ask(
+            world.project.store,
+            world.repository.remote(world.scope),
+            resolutions=resolutions,
+            policy=policy,
+            content_merge=content_merge,
+        )
+        for ask in (_dry_run, pull)
+    )
+    assert report == planned, "a dry run's report is the real one's"
+    return report
+
+
+def _dry_run(*arguments, **options) -> Report:
+    return report_of(plan_pull(*arguments, **options))
+
+
+def _check_again(world: World, step: Step) -> None:
+    """Pulling twice is up to date."""
+    remote = world.repository.remote(world.scope)
+    report = report_of(plan_pull(world.project.store, remote, policy=step.request.policy()))
+    assert (report.status, report.listed) == (Status.UP_TO_DATE, ())
+
+
+def _expected(step: Step, standing: Standing) -> Standing:
+    """What stands afterwards; what stood before, where the step does not say."""
+    if step.stands is None:
+        return standing
+    return {
+        path: ((entry.content or "").encode(), entry.executable)
+        for path, entry in step.stands.items()
+    }
