@@ -68,4 +68,4 @@ def set_up(level: str, stream: TextIO | None = None) -> None:
     root.setLevel(level.upper())
     # Request lines come from towline's own access log, which has no query in them.
     logging.getLogger("uvicorn.access").disabled = True
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)

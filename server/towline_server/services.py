@@ -50,7 +50,8 @@ def open_services(settings: Settings) -> Services:
         InvalidValue: the database's URL is not usable.
     """
     if settings.is_embedded:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        # It holds password hashes and sealed secrets beside the key that opens them.
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine = make_engine(settings.database)
     upgrade(engine)
     database = Database(engine)

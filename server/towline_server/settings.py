@@ -191,6 +191,18 @@ class Settings(BaseSettings):
         return Limits(total_seconds=60).with_settings(overrides)
 
     @classmethod
+    def defaults(cls) -> Settings:
+        """The defaults alone, whatever the environment and the file say."""
+
+        class Defaults(cls):  # type: ignore[misc,valid-type] # a class made of its own class
+            @classmethod
+            def settings_customise_sources(cls, *_: Any, **__: Any) -> tuple[Any, ...]:
+                return ()
+
+        defaults: Settings = Defaults()
+        return defaults
+
+    @classmethod
     def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],

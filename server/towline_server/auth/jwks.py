@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeAlias
 
-import httpx
+import httpx2
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
@@ -37,7 +37,7 @@ def from_url(url: str) -> Fetch:
     """Asks an address for the keys; redirects are not followed."""
 
     def fetch() -> bytes:
-        with httpx.stream("GET", url, timeout=5.0, follow_redirects=False) as answer:
+        with httpx2.stream("GET", url, timeout=5.0, follow_redirects=False) as answer:
             if answer.status_code != 200:
                 raise ValueError(f"status {answer.status_code}")
             body = b""
@@ -83,7 +83,7 @@ class KeySet:
         if self._tried is None or now - self._tried >= LEAST_PAUSE_SECONDS:
             self._tried = now
             # Where this fails, the keys at hand go on until they are old, and no longer.
-            with suppress(OSError, ValueError, httpx.HTTPError):
+            with suppress(OSError, ValueError, httpx2.HTTPError):
                 self._keys, self._fetched = parse(self.fetch()), now
         if self._is_old():
             raise Unavailable(problem="the keys that verify tokens cannot be had now")

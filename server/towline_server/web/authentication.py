@@ -18,6 +18,7 @@ from fastapi import Request, Security
 from fastapi.openapi.models import APIKey, HTTPBase
 from fastapi.security.base import SecurityBase
 
+from towline.errors import TowlineError
 from towline_server.auth.authenticator import Authenticator
 from towline_server.auth.keys import PREFIX
 from towline_server.auth.roles import Principal
@@ -110,16 +111,26 @@ def authenticate(request: Request, forms: frozenset[Form]) -> Principal:
         Forbidden: a cookie came with a request that another site may have caused.
         TooManyRequests: too many wrong passwords lately.
     """
-    known: dict[frozenset[Form], Principal] = getattr(request.state, "principals", {})
+    known: dict[frozenset[Form], Principal | TowlineError]
+    known = getattr(request.state, "callers", {})
     if forms not in known:
-        try:
-            found = _verify(request, forms, services_of(request).authenticator)
-        except Unauthenticated as error:
-            challenges = tuple(dict.fromkeys(_challenge(form) for form in sorted(forms)))
-            raise Unauthenticated(problem=error.problem, challenges=challenges) from None
-        request.state.principals = {**known, forms: found}
-    principal: Principal = request.state.principals[forms]
-    return principal
+        # A refusal is remembered too: a wrong password counts, and costs, once.
+        known = {**known, forms: _outcome(request, forms)}
+        request.state.callers = known
+    outcome = known[forms]
+    if isinstance(outcome, TowlineError):
+        raise outcome
+    return outcome
+
+
+def _outcome(request: Request, forms: frozenset[Form]) -> Principal | TowlineError:
+    try:
+        return _verify(request, forms, services_of(request).authenticator)
+    except Unauthenticated as error:
+        challenges = tuple(dict.fromkeys(_challenge(form) for form in sorted(forms)))
+        return Unauthenticated(problem=error.problem, challenges=challenges)
+    except TowlineError as error:
+        return error
 
 
 def _verify(request: Request, forms: frozenset[Form], verifier: Authenticator) -> Principal:
