@@ -1,6 +1,7 @@
 """Databases for tests, migrated and empty: the fixture ``database`` is one on each engine.
 
-PostgreSQL's are marked ``services``.
+Tests on PostgreSQL are marked ``services``; they share one database, and leave its tables as
+they were made.
 """
 
 from __future__ import annotations
@@ -8,13 +9,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, event, select
 
 from tests.postgres import PostgresServer, running_server
 from towline.codec import encode
@@ -23,8 +23,6 @@ from towline.names import NamePolicy
 from towline_server.db import Database, make_engine, upgrade
 from towline_server.projects.tables import Project, Tenant
 from towline_server.tables import Base
-
-_numbers = count(1)
 
 
 @pytest.fixture(scope="session")
@@ -43,10 +41,11 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_server: PostgresServer) -> str:
-    """A migrated PostgreSQL database, to be copied."""
-    _migrate(postgres_server.create("towline_template"))
-    return "towline_template"
+def postgres_shared(postgres_server: PostgresServer) -> str:
+    """A migrated PostgreSQL database for all tests in turn: making one takes longer than most."""
+    url = postgres_server.create("towline_shared")
+    _migrate(url)
+    return url
 
 
 def _migrate(url: str) -> None:
@@ -64,16 +63,19 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def postgres_url(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
-    """The address of a migrated PostgreSQL database."""
-    name = f"towline_{next(_numbers)}"
-    yield postgres_server.create(name, template=postgres_template)
-    postgres_server.drop(name)
+def postgres_url(postgres_shared: str) -> str:
+    """The address of a migrated and empty PostgreSQL database."""
+    engine = make_engine(postgres_shared)
+    with Database(engine).writing() as session:
+        for table in reversed(Base.metadata.sorted_tables):
+            session.execute(delete(table))
+    engine.dispose()
+    return postgres_shared
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.services)])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """The address of a migrated database, on each engine in turn."""
+    """The address of a migrated and empty database, on each engine in turn."""
     fixture = "sqlite_url" if request.param == "sqlite" else "postgres_url"
     url: str = request.getfixturevalue(fixture)
     return url
@@ -81,36 +83,46 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """A migrated database, on each engine in turn. Who must wait for a lock is told at once."""
-    database = Database(make_engine(database_url, lock_seconds=0.001))
+    """A migrated and empty database, on each engine in turn. Who must wait for a lock fails."""
+    database = open_database(database_url, lock_seconds=0.001)
     yield database
     database.close()
+
+
+def open_database(url: str, *, lock_seconds: float = 60) -> Database:
+    """A database of one test, which need not outlive a power cut."""
+    engine = make_engine(url, lock_seconds=lock_seconds)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", lambda each, _: each.execute("PRAGMA synchronous = OFF"))
+    return Database(engine)
 
 
 def add_project(
     database: Database,
     *,
+    project: str | None = None,
     kinds: Kinds | None = None,
     names: NamePolicy = NamePolicy.EXACT,
     keep: int = 50,
 ) -> UUID:
-    """A new project of a new tenant."""
+    """A new project of a new tenant; ``project`` is its name for ids."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
     tenant = Tenant(id=uuid4(), name=uuid4().hex, created_at=now)
-    project = Project(
+    row = Project(
         id=uuid4(),
         tenant_id=tenant.id,
         path=f"{tenant.name}/space/project",
         created_at=now,
         kinds=encode(kinds or Kinds()),
         names=str(names),
+        ids_from=project,
         keep=keep,
     )
-    project_id = project.id
+    project_id = row.id
     with database.writing() as session:
         session.add(tenant)
         session.flush()
-        session.add(project)
+        session.add(row)
     return project_id
 
 

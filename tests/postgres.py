@@ -34,18 +34,11 @@ class PostgresServer:
         """The address of one of its databases."""
         return f"postgresql://{_USER}@/{database}?host={self.folder}"
 
-    def create(self, database: str, *, template: str = "template0") -> str:
-        """Make a database, empty or a copy of another one; returns its address."""
-        self._run(SQL("CREATE DATABASE {} TEMPLATE {}"), database, template)
-        return self.url(database)
-
-    def drop(self, database: str) -> None:
-        """Remove a database, whoever is connected to it."""
-        self._run(SQL("DROP DATABASE {} WITH (FORCE)"), database)
-
-    def _run(self, statement: SQL, *names: str) -> None:
+    def create(self, database: str) -> str:
+        """Make an empty database; returns its address."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(statement.format(*map(Identifier, names)))
+            connection.execute(SQL("CREATE DATABASE {}").format(Identifier(database)))
+        return self.url(database)
 
 
 @contextmanager

@@ -79,8 +79,8 @@ def _write_assets(session: Session, writing: Writing) -> None:
         session.execute(delete(Asset).where(*mine))
     arriving = [edit.after for edit in plan.edits if edit.after is not None]
     insert_all(session, Asset, [row_of(project_id, record, writing.names) for record in arriving])
-    new = [edit.asset_id for edit in plan.edits if edit.before is None]
-    used = [{"project_id": project_id, "asset_id": asset_id} for asset_id in new]
+    # Of known assets too: one that was local until now has its id for good.
+    used = [{"project_id": project_id, "asset_id": edit.asset_id} for edit in plan.edits]
     insert_missing(session, UsedId, used)
 
 

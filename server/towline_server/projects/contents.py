@@ -1,4 +1,4 @@
-"""Bytes as rows: held as long as an asset stands with them, or undoing a pull needs them.
+"""Bytes as rows: held as long as something stands with them, or undoing a pull needs them.
 
 Nothing is counted. What is no longer needed is what no row names, asked of the few digests that a
 write let go; so no count can drift, and the database itself refuses to lose bytes that a row names.
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from towline.model import Digest
 from towline_server.db.statements import batches, insert_missing
 
-from .asset_tables import Asset, Blob, KeptBlob
+from .asset_tables import Asset, Blob, KeptBlob, LocalFile
 
 
 class Contents:
@@ -64,7 +64,7 @@ class Contents:
         """Drop those of these bytes that nothing names any more."""
         named = (
             exists().where(table.project_id == Blob.project_id, table.digest == Blob.digest)
-            for table in (Asset, KeptBlob)
+            for table in (Asset, KeptBlob, LocalFile)
         )
         loose = [~each for each in named]
         for some in batches(sorted(set(digests))):

@@ -1,8 +1,8 @@
 """Local edits: what users do to assets beside any pull.
 
-An asset keeps its id from its first write on, for good: the id is marked as used when it is
-minted, since people and platforms refer to it. (A store that does not write down the ids of its
-unpulled assets lets such an id follow the path.)
+An asset that was put here and never pulled has the id that is planned for its path, as in every
+store: it follows the path in a move, and is free again when the asset is deleted. So what is new on
+both sides has one id, wherever it is written first.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from towline.errors import InvalidPath, UnknownAssets
-from towline.kinds import Kinds
 from towline.model import AssetId, AssetPath, AssetState, Digest, planned_id
-from towline.names import NamePolicy
 from towline.records import AssetRecord, LocalFile
-from towline_server.db.statements import insert_all, insert_missing
+from towline_server.db.statements import insert_all
 
-from .asset_tables import Asset, UsedId
+from . import asset_tables
+from .asset_tables import Asset
 from .contents import Contents
+from .heads import Head
 from .lookups import RowOurs
 from .preconditions import Expected
 from .rows import row_of
@@ -30,14 +30,11 @@ from .rows import row_of
 class LocalEdits:
     """Edits of one project in a session that holds its row's lock (`locking.lock_for_edit`)."""
 
-    def __init__(
-        self, session: Session, project_id: UUID, *, kinds: Kinds, names: NamePolicy
-    ) -> None:
+    def __init__(self, session: Session, project_id: UUID, head: Head) -> None:
         self._session = session
         self._project_id = project_id
-        self._kinds = kinds
-        self._names = names
-        self._ours = RowOurs(session, project_id, names)
+        self._head = head
+        self._ours = RowOurs(session, project_id, head.names)
         self._contents = Contents(session, project_id)
 
     def put(
@@ -69,7 +66,7 @@ class LocalEdits:
     def move(
         self, asset_id: AssetId, path: AssetPath, *, expected: Expected | None = None
     ) -> AssetRecord:
-        """Rename an asset; it stays the same one.
+        """Rename an asset; it stays the same one, and keeps its id if it was ever pulled.
 
         Raises:
             UnknownAssets: no such asset stands here.
@@ -80,6 +77,8 @@ class LocalEdits:
         kind = self._kind_at(path)
         self._check_free(path, asset_id)
         after = replace(record, kind=kind, ours=replace(state, path=path))
+        if not self._ours.is_used(asset_id):
+            after = replace(after, id=self._planned(path))
         self._replace(record, after)
         return after
 
@@ -93,19 +92,57 @@ class LocalEdits:
         record, _ = self._standing(asset_id, expected)
         self._replace(record, replace(record, ours=None))
 
+    def put_file(self, path: AssetPath, content: bytes) -> None:
+        """Write something that is no asset.
+
+        Raises:
+            InvalidPath: something else stands in its way.
+        """
+        before = self._file_at(path)
+        if before is None:
+            self._check_free(path, None)
+        digest = Digest.of(content)
+        self._contents.hold({digest: content})
+        self._drop_file(path)
+        row = {
+            "project_id": self._project_id,
+            "path": path,
+            "path_key": self._head.names.key(path),
+            "digest": digest,
+        }
+        insert_all(self._session, asset_tables.LocalFile, [row])
+        self._contents.sweep([] if before is None else [before])
+
+    def delete_file(self, path: AssetPath) -> None:
+        """Delete something that is no asset. What is not there is deleted already."""
+        before = self._file_at(path)
+        self._drop_file(path)
+        self._contents.sweep([] if before is None else [before])
+
+    def _file_at(self, path: AssetPath) -> Digest | None:
+        files = asset_tables.LocalFile
+        here = (files.project_id == self._project_id, files.path == path)
+        return self._session.scalar(select(files.digest).where(*here))
+
+    def _drop_file(self, path: AssetPath) -> None:
+        files = asset_tables.LocalFile
+        here = (files.project_id == self._project_id, files.path == path)
+        self._session.execute(delete(files).where(*here))
+
     def _new(self, state: AssetState) -> AssetRecord:
         kind = self._kind_at(state.path)
         self._check_free(state.path, None)
-        asset_id = planned_id(str(self._project_id), state.path, self._ours.is_used)
-        used = {"project_id": self._project_id, "asset_id": asset_id}
-        insert_missing(self._session, UsedId, [used])
+        asset_id = self._planned(state.path)
         return AssetRecord(id=asset_id, kind=kind, base=None, ours=state, seen=None)
 
+    def _planned(self, path: AssetPath) -> AssetId:
+        return planned_id(self._head.project, path, self._ours.is_used)
+
     def _kind_at(self, path: AssetPath) -> str:
-        kind = self._kinds.of(path)
+        kind = self._head.kinds.of(path)
         if kind is None:
             raise InvalidPath(path=path, problem="is outside the kinds of this project")
-        if problem := self._names.problem(path):
+        if problem := self._head.names.problem(path):
             raise InvalidPath(path=path, problem=problem)
         return kind.name
 
@@ -129,6 +166,6 @@ class LocalEdits:
             mine = (Asset.project_id == self._project_id, Asset.id == before.id)
             self._session.execute(delete(Asset).where(*mine))
         if not (after.local_only and after.ours is None):
-            insert_all(self._session, Asset, [row_of(self._project_id, after, self._names)])
+            insert_all(self._session, Asset, [row_of(self._project_id, after, self._head.names)])
         if before is not None and before.ours is not None:
             self._contents.sweep([before.ours.digest])

@@ -18,8 +18,10 @@ from .tables import Project
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """How a project's paths are read."""
+    """How a project's paths are read, and its ids are made."""
 
+    project: str
+    """Its name for ids (`towline.ports.AssetStore.project`)."""
     kinds: Kinds
     names: NamePolicy
 
@@ -30,8 +32,18 @@ def read_head(session: Session, project_id: UUID) -> Head:
     Raises:
         NotFound: there is no such project (any more).
     """
-    found = select(Project.kinds, Project.names).where(Project.id == project_id)
+    columns = (Project.kinds, Project.names, Project.ids_from)
+    found = select(*columns).where(Project.id == project_id)
     row = session.execute(found).first()
     if row is None:
         raise NotFound(what="project")
-    return Head(kinds=decode(Kinds, row.kinds, "kinds"), names=NamePolicy(row.names))
+    return Head(
+        project=name_for_ids(project_id, row.ids_from),
+        kinds=decode(Kinds, row.kinds, "kinds"),
+        names=NamePolicy(row.names),
+    )
+
+
+def name_for_ids(project_id: UUID, ids_from: str | None) -> str:
+    """The project's name for ids: its id's text, unless it is a copy of one from elsewhere."""
+    return str(project_id) if ids_from is None else ids_from

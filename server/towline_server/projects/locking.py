@@ -19,6 +19,7 @@ from towline.plan import Plan, StoreState
 from towline.stores.checking import check_state
 from towline_server.errors import NotFound
 
+from .heads import name_for_ids
 from .rows import AnyRow, select_state, state_of
 from .tables import Project
 
@@ -27,6 +28,8 @@ from .tables import Project
 class Standing:
     """A project's row at one moment."""
 
+    project: str
+    """Its name for ids."""
     state: StoreState
     fence: int
     edition: int
@@ -38,12 +41,17 @@ def standing(session: Session, project_id: UUID, *, lock: bool = False) -> Stand
     Raises:
         NotFound: there is no such project (any more).
     """
-    found = select_state().add_columns(Project.fence, Project.edition)
+    found = select_state().add_columns(Project.fence, Project.edition, Project.ids_from)
     found = found.where(Project.id == project_id)
     row = session.execute(found.with_for_update() if lock else found).first()
     if row is None:
         raise NotFound(what="project")
-    return Standing(state=state_of(row), fence=row.fence, edition=row.edition)
+    return Standing(
+        project=name_for_ids(project_id, row.ids_from),
+        state=state_of(row),
+        fence=row.fence,
+        edition=row.edition,
+    )
 
 
 def claim(session: Session, project_id: UUID) -> int:
@@ -72,16 +80,16 @@ def lock_for_edit(session: Session, project_id: UUID) -> None:
         raise NotFound(what="project")
 
 
-def check_fence(project_id: UUID, plan: Plan, now: Standing, mine: int) -> None:
+def check_fence(plan: Plan, now: Standing, mine: int) -> None:
     """Refuse a plan if the project moved on, or belongs to someone else.
 
     Raises:
         StalePlan: its recorded state is not what the plan started from.
         StoreBusy: someone else has claimed it.
     """
-    check_state(plan, str(project_id), now.state)
+    check_state(plan, now.project, now.state)
     if now.fence != mine:
-        raise StoreBusy(project=str(project_id))
+        raise StoreBusy(project=now.project)
 
 
 def advance(session: Session, project_id: UUID, plan: Plan, mine: int) -> AnyRow:
@@ -110,6 +118,7 @@ def advance(session: Session, project_id: UUID, plan: Plan, mine: int) -> AnyRow
     )
     row = session.execute(moved).first()
     if row is None:
-        check_fence(project_id, plan, standing(session, project_id), mine)
-        raise StoreBusy(project=str(project_id))
+        now = standing(session, project_id)
+        check_fence(plan, now, mine)
+        raise StoreBusy(project=now.project)
     return row

@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from uuid import UUID
 
-from sqlalchemy import func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from towline.model import AssetId, AssetPath
 from towline.names import NamePolicy
 from towline.ours import OursIndex
-from towline.records import AssetRecord, Occupant, Ours
+from towline.records import AssetRecord, LocalFile, Occupant, Ours
 
+from . import asset_tables as tables
 from .asset_tables import Asset, UsedId
 from .rows import Columns, record_of, select_assets
 
@@ -32,6 +33,7 @@ class RowOurs:
         self._session = session
         self._project_id = project_id
         self._names = names
+        self._any_files: bool | None = None
 
     def at(self, path: AssetPath) -> AssetRecord | None:
         """The asset that stands at exactly this path."""
@@ -60,10 +62,15 @@ class RowOurs:
         key = self._names.key(path)
         parts = key.split("/")
         here_and_above = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
-        # "0" is the character after "/", and keys are sorted by their bytes.
-        below = (Asset.path_key >= f"{key}/") & (Asset.path_key < f"{key}0")
-        found = self._assets().where(or_(Asset.path_key.in_(here_and_above), below))
-        return self._all(found.order_by(Asset.path))
+        in_the_way = [
+            # "0" is the character after "/", and keys are sorted by their bytes.
+            or_(at.in_(here_and_above), (at >= f"{key}/") & (at < f"{key}0"))
+            for at in (Asset.path_key, tables.LocalFile.path_key)
+        ]
+        assets = self._all(self._assets().where(in_the_way[0]).order_by(Asset.path))
+        files = self._files_where(in_the_way[1])
+        # Where there are no files, as nearly everywhere, the order is the database's.
+        return sorted([*assets, *files], key=_path_of) if files else assets
 
     def is_used(self, asset_id: AssetId) -> bool:
         """Whether this project has, or ever had, an asset of this id."""
@@ -77,7 +84,7 @@ class RowOurs:
 
     def has_at_most(self, number: int) -> bool:
         """Whether the project has no more assets, and no more used ids, than this."""
-        for every in (self._assets(), self._used()):
+        for every in (self._assets(), self._used(), self._files()):
             counted = every.with_only_columns(literal(1)).limit(number + 1).subquery()
             if (
                 self._session.execute(select(func.count()).select_from(counted)).scalar_one()
@@ -89,6 +96,22 @@ class RowOurs:
     def used(self) -> list[AssetId]:
         """Every id that is not free."""
         return list(self._session.scalars(self._used()))
+
+    def files(self) -> list[AssetPath]:
+        """Every path at which something stands that is no asset."""
+        return list(self._session.scalars(self._files()))
+
+    def _files_where(self, condition: ColumnElement[bool]) -> list[LocalFile]:
+        if self._any_files is None:
+            self._any_files = self._session.execute(self._files().limit(1)).first() is not None
+        if not self._any_files:
+            return []
+        found = self._session.scalars(self._files().where(condition))
+        return [LocalFile(path=path) for path in found]
+
+    def _files(self) -> Select[AssetPath]:
+        files = tables.LocalFile
+        return select(files.path).where(files.project_id == self._project_id)
 
     def _assets(self) -> Columns:
         return select_assets().where(Asset.project_id == self._project_id)
@@ -102,6 +125,13 @@ class RowOurs:
 
     def _all(self, statement: Columns) -> list[AssetRecord]:
         return [record_of(row) for row in self._session.execute(statement)]
+
+
+def _path_of(occupant: Occupant) -> AssetPath:
+    if isinstance(occupant, LocalFile):
+        return occupant.path
+    assert occupant.ours is not None, "it stands in the way"
+    return occupant.ours.path
 
 
 class FrugalOurs:
@@ -161,4 +191,9 @@ class FrugalOurs:
         return self._rows if self._whole is None else self._whole
 
     def _read(self) -> OursIndex:
-        return OursIndex(self._rows.records(), names=self._names, used=self._rows.used())
+        return OursIndex(
+            self._rows.records(),
+            files=self._rows.files(),
+            names=self._names,
+            used=self._rows.used(),
+        )

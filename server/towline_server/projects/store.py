@@ -37,6 +37,7 @@ from .heads import Head, read_head
 from .locking import Standing, advance, check_fence, lock_for_edit, standing
 from .lookups import FrugalOurs, RowOurs
 from .preconditions import Expected
+from .turns import turn
 
 Also = Callable[[Session, Applied], None]
 """What a caller writes of its own in the transaction that applies a plan."""
@@ -69,7 +70,7 @@ class SqlStore:
 
     @property
     def project(self) -> str:
-        return str(self._project_id)
+        return self._head.project
 
     @property
     def kinds(self) -> Kinds:
@@ -173,7 +174,7 @@ class SqlStore:
         head = self._head
         with guarded(self._project_id), self._database.writing() as session:
             lock_for_edit(session, self._project_id)
-            yield LocalEdits(session, self._project_id, kinds=head.kinds, names=head.names)
+            yield LocalEdits(session, self._project_id, head)
 
     def put(
         self,
@@ -190,7 +191,10 @@ class SqlStore:
     def move(
         self, asset_id: AssetId, path: AssetPath, *, expected: Expected | None = None
     ) -> AssetId:
-        """Rename an asset as its user would; its id stays. Raises as `LocalEdits.move`."""
+        """Rename an asset as its user would; returns its id, another if it was never pulled.
+
+        Raises as `LocalEdits.move`.
+        """
         with self.editing() as edits:
             return edits.move(asset_id, path, expected=expected).id
 
@@ -199,10 +203,26 @@ class SqlStore:
         with self.editing() as edits:
             edits.delete(asset_id, expected=expected)
 
+    def put_file(self, path: AssetPath, content: bytes = b"") -> None:
+        """Write something that is no asset. Raises as `LocalEdits.put_file`."""
+        with self.editing() as edits:
+            edits.put_file(path, content)
+
+    def delete_file(self, path: AssetPath) -> None:
+        """Delete something that is no asset."""
+        with self.editing() as edits:
+            edits.delete_file(path)
+
     # --- the transaction ----------------------------------------------------------------------
 
     def apply(self, plan: Plan, contents: ContentSource, watch: Watch) -> Applied:
         """As the port says. Contents are fetched before the transaction is opened."""
+        if self._run.fence is not None:
+            return self._apply(plan, contents, watch)
+        with turn(self._database, self._project_id):
+            return self._apply(plan, contents, watch)
+
+    def _apply(self, plan: Plan, contents: ContentSource, watch: Watch) -> Applied:
         names = self.names
         with self._reading() as session:
             checked = self._checked(session, plan)
@@ -219,7 +239,7 @@ class SqlStore:
         """How the project stands, if the plan can be applied to it. Raises as `apply`."""
         now = standing(session, self._project_id)
         fence = now.fence if self._run.fence is None else self._run.fence
-        check_fence(self._project_id, plan, now, fence)
+        check_fence(plan, now, fence)
         if not plan.is_noop:
             self._check(session, plan)
         return now
@@ -246,7 +266,7 @@ class SqlStore:
         if self._run.also is not None:
             with guarded(self._project_id), self._database.writing() as session:
                 now = standing(session, self._project_id, lock=True)
-                check_fence(self._project_id, plan, now, checked.fence)
+                check_fence(plan, now, checked.fence)
                 self._close(session, applied, watch)
         return applied
 

@@ -42,6 +42,8 @@ class Project(Base):
     """What is an asset here, as `towline.codec` encodes `towline.kinds.Kinds`."""
     names: Mapped[str]
     """The `towline.names.NamePolicy`."""
+    ids_from: Mapped[str | None] = mapped_column(ExactText())
+    """What planned ids are made from, the same in every copy of the project; NULL: its ``id``."""
     keep: Mapped[int] = mapped_column(default=50)
     """How many applied pulls can be undone."""
     settings: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Barrier, Event
 
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
-from tests.databases import everything
+from tests.databases import everything, open_database
 from towline import Watch, apply, plan_pull, undo
 from towline.errors import (
     Cancelled,
@@ -24,7 +25,7 @@ from towline.errors import (
 from towline.model import AssetPath, Digest
 from towline.plan import Contents
 from towline.ports import Applied
-from towline_server.db import Database, make_engine
+from towline_server.db import Database
 from towline_server.errors import NotFound
 from towline_server.projects.asset_tables import AssetEvent, Blob, Pull
 from towline_server.projects.locking import claim, lock_for_edit
@@ -76,7 +77,7 @@ def test_a_plan_that_was_overtaken_while_it_fetched_changes_nothing(here: World)
     done: list[dict[str, object]] = []
 
     def overtake() -> None:
-        apply(plan, here.store)
+        apply(plan, here.elsewhere().store)
         done.append(dict(everything(here.database)))
 
     with pytest.raises(StalePlan):
@@ -86,20 +87,20 @@ def test_a_plan_that_was_overtaken_while_it_fetched_changes_nothing(here: World)
 
 def test_of_two_that_apply_at_once_exactly_one_wins(database_url: str, database: Database):
     here = world(database)
-    patient = Database(make_engine(database_url, lock_seconds=60))
+    patient = open_database(database_url).engine
     plan = here.plan(a=b"1", b=b"2")
     together = Barrier(2, timeout=60)
 
     def attempt(_: int) -> object:
         try:
-            store = SqlStore(patient, here.project_id)
+            store = SqlStore(Database(patient), here.project_id)
             return store.apply(plan, Meanwhile(plan.source, together.wait), WATCH)
         except StalePlan as error:
             return error
 
     with ThreadPoolExecutor(2) as pool:
         answers = list(pool.map(attempt, range(2)))
-    patient.close()
+    patient.dispose()
     assert sorted(type(answer).__name__ for answer in answers) == ["Applied", "StalePlan"]
     assert [logged.number for logged in here.store.log()] == [1]
     assert here.contents() == {"a": b"1", "b": b"2"}
@@ -264,20 +265,30 @@ def test_wrong_contents_are_refused_before_anything_is_locked(here: World):
     assert everything(here.database) == before
 
 
+@contextmanager
+def _without_kinds(database: Database) -> Iterator[None]:
+    """A database that someone else has altered."""
+    with database.writing() as session:
+        session.execute(text("ALTER TABLE assets RENAME COLUMN kind TO sort"))
+    try:
+        yield
+    finally:
+        with database.writing() as session:
+            session.execute(text("ALTER TABLE assets RENAME COLUMN sort TO kind"))
+
+
 def test_what_the_database_raises_does_not_leave_the_store(here: World):
     plan = here.plan(a=b"1")
-    with here.database.writing() as session:
-        session.execute(text("ALTER TABLE kept_blobs RENAME TO elsewhere"))
-        session.execute(text("ALTER TABLE assets RENAME COLUMN kind TO sort"))
-    for fails in (
-        lambda: here.store.at(A),
-        lambda: list(here.store.records()),
-        lambda: here.store.put(A, b"mine"),
-        lambda: apply(plan, here.store),
-    ):
-        with pytest.raises(StoreError) as caught:
-            fails()
-        assert "mine" not in f"{caught.value} {caught.value.__cause__}"
+    with _without_kinds(here.database):
+        for fails in (
+            lambda: here.store.at(A),
+            lambda: list(here.store.records()),
+            lambda: here.store.put(A, b"mine"),
+            lambda: apply(plan, here.store),
+        ):
+            with pytest.raises(StoreError) as caught:
+                fails()
+            assert "mine" not in f"{caught.value} {caught.value.__cause__}"
 
 
 def test_text_that_is_no_unicode_does_not_leave_the_store(here: World):

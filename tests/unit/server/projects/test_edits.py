@@ -53,18 +53,36 @@ def test_bytes_stay_while_another_asset_has_them(here: World):
     assert here.contents() == {"a": TWO, "b": ONE}
 
 
-def test_an_asset_keeps_its_id_when_it_moves(here: World):
-    asset_id = here.store.put(A, ONE)
-    assert here.store.move(asset_id, B) == asset_id
+def test_a_pulled_asset_keeps_its_id_when_it_moves(here: World):
+    here.pull(a=ONE)
+    record = here.store.at(A)
+    assert record is not None
+    assert here.store.move(record.id, B) == record.id
     assert here.contents() == {"b": ONE}
-    assert here.store.put(A, TWO) != asset_id
+    assert here.store.put(A, TWO) != record.id
 
 
-def test_an_id_is_never_given_again(here: World):
-    asset_id = here.store.put(A, ONE)
-    here.store.delete(asset_id)
-    assert (here.store.with_id(asset_id), here.store.is_used(asset_id)) == (None, True)
-    assert here.store.put(A, ONE) != asset_id
+def test_an_id_that_was_never_pulled_follows_the_path(here: World):
+    first = here.store.put(A, ONE)
+    second = here.store.move(first, B)
+    assert (here.store.with_id(first), here.contents()) == (None, {"b": ONE})
+    assert here.store.put(A, TWO) == first
+    here.store.delete(second)
+    assert here.store.put(B, ONE) == second
+
+
+def test_what_is_no_asset_stands_in_the_way_with_its_bytes(here: World):
+    here.store.put_file(AssetPath("x/y"), ONE)
+    here.store.put_file(AssetPath("x/y"), TWO)
+    assert (here.store.read(Digest.of(ONE)), here.store.read(Digest.of(TWO))) == (None, TWO)
+    for path in ("x", "x/y", "x/y/z"):
+        with pytest.raises(InvalidPath):
+            here.store.put(AssetPath(path), ONE)
+    here.store.delete_file(AssetPath("x/y"))
+    assert here.store.read(Digest.of(TWO)) is None
+    here.store.put(AssetPath("x"), ONE)
+    with pytest.raises(InvalidPath):
+        here.store.put_file(AssetPath("x/y"), ONE)
 
 
 def test_a_pulled_asset_that_is_deleted_stays_known(here: World):
@@ -113,8 +131,7 @@ def test_the_kind_follows_the_path(database: Database):
     kinds = Kinds((Kind(name="rule", globs=("*.rule",)), Kind(name="file", globs=("**",))))
     here = world(database, kinds=kinds)
     asset_id = here.store.put(A, ONE)
-    here.store.move(asset_id, AssetPath("a.rule"))
-    record = here.store.with_id(asset_id)
+    record = here.store.with_id(here.store.move(asset_id, AssetPath("a.rule")))
     assert record is not None
     assert record.kind == "rule"
 
@@ -134,8 +151,7 @@ def test_edits_that_expect_something_else_are_refused(here: World):
         here.store.delete(asset_id, expected=two)
     assert everything(here.database) == before
     here.store.put(A, TWO, expected=one)
-    here.store.move(asset_id, B, expected=two)
-    here.store.delete(asset_id, expected=two)
+    here.store.delete(here.store.move(asset_id, B, expected=two), expected=two)
 
 
 def test_what_does_not_stand_here_cannot_be_moved_or_deleted(here: World):

@@ -34,6 +34,10 @@ class World:
         """A store on behalf of a run."""
         return SqlStore(self.database, self.project_id, run=run)
 
+    def elsewhere(self) -> World:
+        """The same, as another process has it."""
+        return World(Database(self.database.engine), self.project_id, self.remote)
+
     def pull(self, **files: bytes) -> Report:
         """Commit a tree, if one is given, and pull."""
         if files:

@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("kinds", Json, nullable=False),
         sa.Column("names", sa.String(), nullable=False),
+        sa.Column("ids_from", ExactText(), nullable=True),
         sa.Column("keep", sa.Integer(), nullable=False),
         sa.Column("settings", Json, nullable=False),
         sa.Column("fence", sa.BigInteger(), nullable=False),

@@ -138,6 +138,24 @@ def upgrade() -> None:
     op.create_index("ix_assets_project_id_path", "assets", ["project_id", "path"], unique=True)
     op.create_index("ix_assets_project_id_path_key", "assets", ["project_id", "path_key"])
     op.create_table(
+        "local_files",
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("path", ExactText(), nullable=False),
+        sa.Column("path_key", ExactText(), nullable=False),
+        sa.Column("digest", ExactText(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id", "digest"],
+            ["blobs.project_id", "blobs.digest"],
+            name="fk_local_files_project_id_digest",
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name="fk_local_files_project_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("project_id", "path", name="pk_local_files"),
+    )
+    op.create_index("ix_local_files_project_id_digest", "local_files", ["project_id", "digest"])
+    op.create_index("ix_local_files_project_id_path_key", "local_files", ["project_id", "path_key"])
+    op.create_table(
         "kept_blobs",
         sa.Column("project_id", sa.Uuid(), nullable=False),
         sa.Column("pull", sa.BigInteger(), nullable=False),
@@ -165,6 +183,7 @@ def downgrade() -> None:
     """Take it back."""
     for table in (
         "kept_blobs",
+        "local_files",
         "asset_events",
         "assets",
         "plans",
