@@ -8,8 +8,9 @@ from .db.base import Base
 from .projects import asset_tables as _assets
 from .projects import connection_tables as _connections
 from .projects import tables as _projects
+from .runs import tables as _runs
 from .web import tables as _web
 
 __all__ = ["Base"]
 
-_ = (_assets, _auth, _connections, _projects, _web)
+_ = (_assets, _auth, _connections, _projects, _runs, _web)

@@ -1,0 +1,1 @@
+"""Runs: pulls of the control plane, from their request to their end, whatever executes them."""

@@ -1,0 +1,124 @@
+"""New runs, as rows: the first attempt of each, and those that take the place of another."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy.orm import Session
+
+from towline.codec import encode
+
+from . import tables
+from .domain import BackendName, Origin, RunMode, RunRequest, TriggeredBy
+from .states import RunState
+
+
+def new_run(
+    *,
+    tenant_id: UUID,
+    project_id: UUID,
+    request: RunRequest,
+    origin: Origin,
+    backend: BackendName,
+    is_initial: bool,
+    at: datetime,
+) -> tables.Run:
+    """The row of a run that was just asked for; the caller sets its place and adds it."""
+    run_id = uuid4()
+    return tables.Run(
+        id=run_id,
+        tenant_id=tenant_id,
+        project_id=project_id,
+        position=0,
+        gathers=False,
+        kind=request.kind,
+        mode=request.mode,
+        request=encode(request),
+        is_initial=is_initial,
+        triggered_by=origin.by,
+        trigger_ref=origin.ref,
+        requested_by=origin.requested_by,
+        sync_id=origin.sync_id,
+        schedule_id=origin.schedule_id,
+        request_key=origin.key,
+        state=RunState.QUEUED,
+        progress=0,
+        attempt=1,
+        attempt_root_id=run_id,
+        auto_resumes=0,
+        dispatches=0,
+        backend=backend,
+        created_at=at,
+        updated_at=at,
+    )
+
+
+def resumed(session: Session, row: tables.Run, at: datetime, *, counted: bool) -> tables.Run:
+    """The attempt that takes the place of a run whose executor was lost: the same once more.
+
+    It pulls the revision that the run had, so that its batch stays one. ``counted``: whether it
+    counts against what may be resumed.
+    """
+    following = _following(row, at)
+    following.triggered_by = TriggeredBy.AUTO_RESUME
+    following.trigger_ref = str(row.id)
+    following.batch_id, following.parent_id = row.batch_id, row.parent_id
+    following.position = row.position
+    following.auto_resumes = row.auto_resumes + (1 if counted else 0)
+    following.target_revision = row.target_revision
+    following.target_committed_at = row.target_committed_at
+    return _link(session, row, following)
+
+
+def retried(
+    session: Session,
+    row: tables.Run,
+    at: datetime,
+    *,
+    request: RunRequest,
+    requested_by: UUID | None,
+) -> tables.Run:
+    """The attempt that somebody asked for: it looks at the remote anew, out of any batch."""
+    following = _following(row, at)
+    following.triggered_by = TriggeredBy.RETRY
+    following.trigger_ref = str(row.id)
+    following.requested_by = requested_by
+    following.request, following.mode = encode(request), RunMode(request.mode)
+    following.kind = request.kind
+    return _link(session, row, following)
+
+
+def _following(row: tables.Run, at: datetime) -> tables.Run:
+    return tables.Run(
+        id=uuid4(),
+        tenant_id=row.tenant_id,
+        project_id=row.project_id,
+        position=0,
+        gathers=row.gathers,
+        kind=row.kind,
+        mode=row.mode,
+        request=row.request,
+        is_initial=row.is_initial,
+        requested_by=row.requested_by,
+        sync_id=row.sync_id,
+        schedule_id=row.schedule_id,
+        state=RunState.QUEUED,
+        progress=0,
+        attempt=row.attempt + 1,
+        attempt_root_id=row.attempt_root_id,
+        previous_attempt_id=row.id,
+        auto_resumes=0,
+        dispatches=0,
+        backend=row.backend,
+        created_at=at,
+        updated_at=at,
+    )
+
+
+def _link(session: Session, row: tables.Run, following: tables.Run) -> tables.Run:
+    session.add(following)
+    row.next_attempt_id = following.id
+    row.updated_at = following.created_at
+    session.flush()
+    return following

@@ -1,0 +1,26 @@
+"""The database's own time: leases are judged by it, since servers' clocks differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+DatabaseNow: TypeAlias = Callable[[Session], datetime]
+"""Tells the time within a session."""
+
+_SQLITE = text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
+_POSTGRESQL = text("SELECT clock_timestamp()")
+
+
+def database_now(session: Session) -> datetime:
+    """What time it is by the database's clock."""
+    if session.get_bind().dialect.name == "sqlite":
+        found = session.scalar(_SQLITE)
+        return datetime.fromisoformat(str(found)).replace(tzinfo=UTC)
+    found = session.scalar(_POSTGRESQL)
+    assert isinstance(found, datetime), "PostgreSQL tells the time"
+    return found.astimezone(UTC)

@@ -1,0 +1,97 @@
+"""Hands runs to their backends; what was handed over and got lost is handed over again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import case, or_, select, update
+
+from towline_server.db.session import Database
+
+from . import tables
+from .backends import Backend, Dispatch
+from .clock import DatabaseNow, database_now
+from .domain import TriggeredBy
+from .states import RunState
+
+
+def dispatch(
+    database: Database,
+    backend: Backend,
+    run_ids: Sequence[UUID],
+    now: DatabaseNow = database_now,
+) -> None:
+    """Hand runs that wait to their backend, in this order."""
+    if not run_ids:
+        return
+    run = tables.Run
+    # What its backend may still know keeps its name there: it is executed once.
+    again = case((run.dispatched_at.is_(None), 1), else_=0)
+    with database.writing() as session:
+        at = now(session)
+        waiting = (
+            update(run)
+            .where(run.id.in_(run_ids), run.state == RunState.QUEUED)
+            .values(dispatches=run.dispatches + again, dispatched_at=at)
+            .returning(run.id, run.project_id, run.dispatches)
+            .execution_options(synchronize_session=False)
+        )
+        taken = {row.id: row for row in session.execute(waiting).all()}
+        dispatches = [
+            Dispatch(
+                run_id=run_id,
+                project_id=taken[run_id].project_id,
+                ref=f"{run_id}-{taken[run_id].dispatches}",
+            )
+            for run_id in run_ids
+            if run_id in taken
+        ]
+        for each in dispatches:
+            session.execute(
+                update(run)
+                .where(run.id == each.run_id)
+                .values(backend_ref=each.ref)
+                .execution_options(synchronize_session=False)
+            )
+    backend.submit(dispatches)
+
+
+def give_back(database: Database, run_id: UUID) -> None:
+    """Note that a backend let go of a run which could not begin: another works on its project."""
+    run = tables.Run
+    with database.writing() as session:
+        session.execute(
+            update(run)
+            .where(run.id == run_id, run.state == RunState.QUEUED)
+            .values(dispatched_at=None)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def lost_dispatches(
+    database: Database, backend: Backend, seconds: float, now: DatabaseNow = database_now
+) -> list[UUID]:
+    """Runs that wait, and that nobody may know of: let go, or handed over long ago.
+
+    A backend that knows them still does no harm in getting them twice.
+    """
+    run = tables.Run
+    with database.reading() as session:
+        long_ago = now(session) - timedelta(seconds=seconds)
+        forgotten = or_(run.dispatched_at.is_(None), run.dispatched_at < long_ago)
+        waiting = select(run.id).where(
+            run.state == RunState.QUEUED,
+            run.gathers.is_(False),
+            run.backend == backend.name,
+            # What was just asked for is about to be handed over by whoever asked; nobody asked
+            # for an attempt that takes the place of a lost one.
+            or_(
+                run.dispatches > 0,
+                run.triggered_by == TriggeredBy.AUTO_RESUME,
+                run.created_at < long_ago,
+            ),
+            forgotten,
+        )
+        return list(session.scalars(waiting.order_by(run.created_at, run.position, run.id)))

@@ -1,0 +1,126 @@
+"""How a run ends: what is written, by whom, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from towline.errors import Cancelled, StoreError, TowlineError, UnresolvedConflicts
+from towline.report import Report, Status, report_json
+
+from . import tables
+from .domain import RunError
+from .errors import ExecutorFailed, LeaseLost
+from .gathering import gather
+from .leases import Lease, check_held
+from .rows import find_row
+from .states import RESULTS, Outcome, ReasonCode, ResultClass, RunState, failure_of, may_follow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """A terminal state with all that belongs to it."""
+
+    state: RunState
+    result_class: ResultClass
+    outcome: Outcome | None = None
+    reason_code: ReasonCode | None = None
+    error: RunError | None = None
+    report: dict[str, Any] | None = None
+    pull: int | None = None
+
+
+def succeeded(report: Report, *, pull: int | None = None) -> Ending:
+    """The end of a run that did, or in a dry run would do, what its report says."""
+    if report.conflicts:
+        outcome = Outcome.PARTIAL
+    elif report.status is Status.UPDATED:
+        outcome = Outcome.CHANGED
+    else:
+        outcome = Outcome.UNCHANGED
+    return Ending(
+        state=RunState.SUCCEEDED,
+        result_class=RESULTS[outcome],
+        outcome=outcome,
+        report=report_json(report),
+        pull=pull,
+    )
+
+
+def refused(report: Report) -> Ending:
+    """The end of a run whose policy does not settle every conflict."""
+    ids = {party.asset_id for conflict in report.conflicts for party in conflict.parties}
+    error = UnresolvedConflicts(asset_ids=tuple(sorted(ids)))
+    return failed(error, report=report_json(report))
+
+
+def failed(error: BaseException, *, report: dict[str, Any] | None = None) -> Ending:
+    """The end of a run that an error stopped; a cancelled one is no failure."""
+    meaning = failure_of(type(error))
+    cancelled = isinstance(error, Cancelled)
+    return Ending(
+        state=RunState.CANCELLED if cancelled else RunState.FAILED,
+        result_class=meaning.result,
+        reason_code=meaning.reason,
+        error=run_error(error),
+        report=report,
+    )
+
+
+def run_error(error: BaseException) -> RunError:
+    """An error as a run keeps it, without anything that only its operator may read."""
+    fault = failure_of(type(error)).fault
+    if not isinstance(error, TowlineError):
+        error = ExecutorFailed()
+    if isinstance(error, StoreError):
+        # Its problem is the database's own words.
+        shown = "the project's store failed; nothing was changed"
+        return RunError(code=error.code, message=shown, fault=fault)
+    return RunError(code=error.code, message=error.message, fault=fault, data=error.data())
+
+
+def end_held(session: Session, lease: Lease, ending: Ending, now: datetime) -> None:
+    """End the run that this lease holds. The last write of its executor.
+
+    Raises:
+        LeaseLost: the run is not held by this lease; the caller's transaction must not commit.
+        Cancelled: it was asked to stop, and this is another end.
+    """
+    if ending.state is RunState.SUCCEEDED:
+        check_held(session, lease)
+    row = find_row(session, lease.run_id, lock=True)
+    if row.lease_token != lease.token or not RunState(row.state).is_active:
+        raise LeaseLost(run_id=str(lease.run_id))
+    write_end(session, row, ending, now)
+
+
+def end_unheld(session: Session, run_id: UUID, ending: Ending, now: datetime) -> bool:
+    """End a run over the head of whoever executes it; False if it has ended already."""
+    row = find_row(session, run_id, lock=True)
+    if RunState(row.state).is_terminal:
+        return False
+    write_end(session, row, ending, now)
+    return True
+
+
+def write_end(session: Session, row: tables.Run, ending: Ending, now: datetime) -> None:
+    """Write a run's end into its row, which the caller has locked."""
+    assert may_follow(RunState(row.state), ending.state), f"{row.state} to {ending.state}"
+    row.state = ending.state
+    row.result_class = ending.result_class
+    row.outcome, row.reason_code = ending.outcome, ending.reason_code
+    if ending.state is RunState.SUCCEEDED:
+        row.progress = 100
+    if ending.error is not None:
+        row.fault, row.error_code = ending.error.fault, ending.error.code
+        row.error_message, row.error_data = ending.error.message, ending.error.data
+    row.report, row.pull = ending.report, ending.pull
+    row.completed_at = row.updated_at = now
+    # Nobody holds what has ended.
+    row.lease_token = row.lease_until = None
+    session.flush()
+    gather(session, row.parent_id, now)

@@ -1,0 +1,102 @@
+"""What can go wrong with a run as such, beside what can go wrong with a pull."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from towline.errors import CallerError, MovedError, RemoteRefused, TowlineError
+
+
+@dataclass(eq=False, kw_only=True)
+class UnknownKind(CallerError):
+    """A run is limited to a kind that its project does not have."""
+
+    code = "unknown_kind"
+    kind: str
+
+    @property
+    def message(self) -> str:
+        """What is not there."""
+        return f"the project has no kind {self.kind!r}"
+
+
+@dataclass(eq=False, kw_only=True)
+class BackendNotConfigured(CallerError):
+    """Runs cannot be executed by this backend here."""
+
+    code = "backend_not_configured"
+    backend: str
+    configured: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        """What can be chosen instead."""
+        return f"{self.backend!r} is not configured here; use {' or '.join(self.configured)}"
+
+
+@dataclass(eq=False, kw_only=True)
+class RunNotEnded(MovedError):
+    """What was asked for needs a run that has ended."""
+
+    code = "run_not_ended"
+    run_id: str
+
+    @property
+    def message(self) -> str:
+        """What to do."""
+        return f"run {self.run_id} has not ended; wait for it, or cancel it"
+
+
+@dataclass(eq=False, kw_only=True)
+class LeaseLost(MovedError):
+    """Whoever executes a run does not hold it any more; nothing it did counts."""
+
+    code = "lease_lost"
+    run_id: str
+
+    @property
+    def message(self) -> str:
+        """What happened."""
+        return f"run {self.run_id} was taken away from its executor"
+
+
+@dataclass(eq=False)
+class HeartbeatMissed(MovedError):
+    """A run's executor did not tell that it is alive for as long as a lease lasts."""
+
+    code = "heartbeat_timeout"
+
+    @property
+    def message(self) -> str:
+        """What happened."""
+        return "the executor stopped answering"
+
+
+@dataclass(eq=False)
+class WorkerShutdown(MovedError):
+    """A run's executor was shut down before the commit point."""
+
+    code = "worker_shutdown"
+
+    @property
+    def message(self) -> str:
+        """What happened."""
+        return "the executor was shut down; nothing was changed"
+
+
+@dataclass(eq=False)
+class ExecutorFailed(TowlineError):
+    """An executor failed for a reason that is no one's to mend but its operator's."""
+
+    code = "internal_error"
+
+    @property
+    def message(self) -> str:
+        """No more than that: what failed stands in the server's log."""
+        return "internal error"
+
+
+class AddressRefused(RemoteRefused):
+    """The remote's host resolves to an address that the operator does not allow."""
+
+    code = "address_refused"

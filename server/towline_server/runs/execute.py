@@ -1,0 +1,342 @@
+"""Executes a run: fetch, compare, apply; whatever backend asks for it.
+
+Every step may be done again from its start, by this process or by one that took its place. What a
+step writes is fenced twice: by the lease in the run's row, and by the fence in the project's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeAlias
+from uuid import UUID
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from towline.apply import apply
+from towline.errors import (
+    Cancelled,
+    ContentMissing,
+    NotAssociated,
+    StalePlan,
+    StoreBusy,
+    TowlineError,
+)
+from towline.model import Revision
+from towline.plan import Plan
+from towline.ports import Applied, Phase, Watch
+from towline.pull import plan_at
+from towline.remotes.git import GitRemote
+from towline.report import report_of
+from towline.resolutions import Comparison, Policy
+from towline_server.db.session import Database
+from towline_server.projects.domain import Project
+from towline_server.projects.guard import guarded
+from towline_server.projects.locking import claim
+from towline_server.projects.store import Run as OnBehalf
+from towline_server.projects.store import SqlStore
+
+from .attempts import resumed
+from .clock import DatabaseNow, database_now
+from .domain import Run, RunMode
+from .endings import Ending, end_held, failed, refused, succeeded
+from .errors import LeaseLost, UnknownKind, WorkerShutdown
+from .fetching import SharedFetches, Wanted
+from .leases import Lease, Leases, check_held
+from .repositories import Repositories, Repository
+from .rows import find_row, run_of
+from .signals import Signals
+from .states import STARTS_AT, RunState, progress_in
+from .tokens import RunToken, Stop
+
+_LOG = logging.getLogger("towline.runs")
+
+_PLANS = 5
+"""How often a plan that went stale is made anew: someone edits the project all the time then."""
+_STEP = 5
+"""The percent by which progress must grow to be written again: each time is a transaction."""
+
+Boundary: TypeAlias = Callable[[UUID, str], None]
+"""Called where a step ends; tests stop or kill an executor there."""
+
+
+def pass_boundary(_run_id: UUID, _name: str) -> None:
+    """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What executing runs needs."""
+
+    database: Database
+    leases: Leases
+    repositories: Repositories
+    fetches: SharedFetches
+    signals: Signals
+    now: DatabaseNow = database_now
+    boundary: Boundary = pass_boundary
+
+
+class Execution:
+    """One run under one lease: its steps, in order. Each tells whether there is a next one."""
+
+    def __init__(self, tools: Tools, lease: Lease, token: RunToken) -> None:
+        self._tools = tools
+        self._lease = lease
+        self._token = token
+        self._written: tuple[RunState, int] | None = None
+        self._plan: Plan | None = None
+        self._fence: int | None = None
+
+    @property
+    def run_id(self) -> UUID:
+        """The run's id."""
+        return self._lease.run_id
+
+    def fetch(self) -> bool:
+        """Have the revision here that the run pulls."""
+        return self._guarded(self._fetch)
+
+    def compare(self) -> bool:
+        """Make the plan. It ends a dry run, and one with conflicts that are refused."""
+        return self._guarded(self._compare)
+
+    def apply(self) -> bool:
+        """Apply the plan and end the run, in one transaction."""
+        return self._guarded(self._apply)
+
+    # --- every step ---------------------------------------------------------------------------
+
+    def _guarded(self, step: Callable[[], bool]) -> bool:
+        """Whatever goes wrong in a step ends the run; nothing leaves it."""
+        try:
+            with guarded(self._lease.project_id):
+                return step()
+        except LeaseLost:
+            return False
+        except Cancelled:
+            return self._stopped()
+        except Exception as error:  # noqa: BLE001 - a run ends, whatever happens
+            if not isinstance(error, TowlineError):
+                _LOG.exception("run %s failed", self.run_id)
+            self._end(failed(error))
+            return False
+
+    def _stopped(self) -> bool:
+        match self._token.why:
+            case Stop.LOST:
+                return False
+            case Stop.SHUTDOWN:
+                self._hand_back()
+            case Stop.CANCELLED | None:
+                self._end(failed(Cancelled()))
+        return False
+
+    def _hand_back(self) -> None:
+        """End the run in favour of an attempt that whoever is there next executes."""
+
+        def also(session: Session, now: datetime) -> None:
+            resumed(session, find_row(session, self.run_id), now, counted=False)
+
+        self._end(failed(WorkerShutdown()), also)
+
+    def _end(self, ending: Ending, also: Callable[[Session, datetime], None] | None = None) -> None:
+        """End the run now. If even that fails, its lease lapses, and another ends it."""
+        try:
+            with self._tools.database.writing() as session:
+                now = self._tools.now(session)
+                end_held(session, self._lease, ending, now)
+                if also is not None:
+                    also(session, now)
+        except (LeaseLost, Cancelled):
+            return
+        except SQLAlchemyError:
+            _LOG.exception("the end of run %s could not be written", self.run_id)
+            return
+        self._tools.boundary(self.run_id, "ended")
+        self._tools.signals.changed()
+
+    def _enter(self, state: RunState) -> None:
+        self._token_check()
+        self._tell(state, STARTS_AT[state])
+
+    def _token_check(self) -> None:
+        if self._token.is_set():
+            raise Cancelled
+
+    def _tell(self, state: RunState, progress: int) -> None:
+        """Write how far the run is, where that is worth a transaction."""
+        if self._written is not None:
+            before, written = self._written
+            if before is state and progress < written + _STEP:
+                return
+        self._tools.leases.move(self._lease, state, progress)
+        self._written = (state, progress)
+        self._tools.signals.changed()
+
+    def _watch(self, now: datetime | None = None) -> Watch:
+        def progress(phase: Phase, done: int, total: int | None) -> None:
+            state = RunState(phase)
+            # The engine enters phases in order; a plan made anew enters its own again.
+            self._tell(state, progress_in(state, done, total))
+
+        return Watch(progress=progress, cancel=self._token, now=now)
+
+    def _look(self) -> tuple[Run, Project]:
+        with self._tools.database.reading() as session:
+            run = run_of(find_row(session, self.run_id))
+        return run, self._tools.repositories.project(run.project_id)
+
+    # --- fetching -----------------------------------------------------------------------------
+
+    def _fetch(self) -> bool:
+        self._enter(RunState.FETCHING)
+        self._tools.boundary(self.run_id, "fetching")
+        run, project = self._look()
+        _check_kind(run, project)
+        repository = self._tools.repositories.of(project)
+        self._bring(run, repository)
+        self._tools.boundary(self.run_id, "fetched")
+        return True
+
+    def _bring(self, run: Run, repository: Repository) -> None:
+        """Fetch what the run aims at, unless it is here: what the batch resolved, or the ref."""
+        with repository.cached() as remote:
+            if run.target_revision is not None and remote.has(run.target_revision):
+                return
+        wanted = Wanted(
+            repository=repository,
+            limits=self._tools.repositories.limits,
+            revision=run.target_revision,
+        )
+        revision = self._tools.fetches.fetch(wanted, self._watch(), since=run.created_at)
+        with repository.cached() as remote:
+            self._tools.leases.aim(self._lease, revision, _commit_time(remote, revision))
+
+    # --- comparing and validating -------------------------------------------------------------
+
+    def _compare(self) -> bool:
+        self._enter(RunState.COMPARING)
+        self._tools.boundary(self.run_id, "comparing")
+        run, project = self._look()
+        plan = self._planned(run, project)
+        self._tools.boundary(self.run_id, "validating")
+        if plan.refused:
+            self._end(refused(report_of(plan)))
+            return False
+        if run.request.mode is RunMode.DRY_RUN:
+            self._end(succeeded(report_of(plan)))
+            return False
+        return True
+
+    def _planned(self, run: Run, project: Project) -> Plan:
+        """The plan, made of the project as it stands under a fence that is this run's."""
+        assert run.target_revision is not None, "the run has fetched"
+        self._fence = self._claimed()
+        try:
+            self._plan = self._plan_at(run, project, run.target_revision)
+        except ContentMissing:
+            # The cache lost what it had: once more, from the remote.
+            self._bring(replace(run, created_at=self._now()), self._tools.repositories.of(project))
+            self._plan = self._plan_at(run, project, run.target_revision)
+        return self._plan
+
+    def _now(self) -> datetime:
+        with self._tools.database.reading() as session:
+            return self._tools.now(session)
+
+    def _claimed(self) -> int:
+        with self._tools.database.writing() as session:
+            check_held(session, self._lease)
+            return claim(session, self._lease.project_id)
+
+    def _plan_at(self, run: Run, project: Project, revision: Revision) -> Plan:
+        repository = self._tools.repositories.of(project)
+        store = SqlStore(self._tools.database, project.id)
+        with repository.cached() as remote, store.snapshot() as ours:
+            plan = plan_at(
+                ours,
+                remote,
+                revision,
+                resolutions=run.request.resolutions,
+                policy=self._policy(run, project),
+                watch=self._watch(),
+            )
+            base = plan.before.base
+            self._tools.leases.start_from(
+                self._lease, base, None if base is None else _commit_time(remote, base)
+            )
+        return plan
+
+    def _policy(self, run: Run, project: Project) -> Policy:
+        full = run.request.mode is RunMode.FULL_REFRESH
+        return Policy(
+            on_conflict=run.request.on_conflict or project.on_conflict,
+            only=run.request.selection,
+            limits=self._tools.repositories.limits,
+            allow_empty=run.request.allow_empty,
+            comparison=Comparison.FULL if full else Comparison.INCREMENTAL,
+        )
+
+    # --- applying -----------------------------------------------------------------------------
+
+    def _apply(self) -> bool:
+        for _ in range(_PLANS - 1):
+            try:
+                return self._apply_once()
+            except (StalePlan, StoreBusy):
+                # Somebody edited the project, or it was set anew. If the run is still ours, what
+                # it shall do is planned again; whoever lost it learns so here.
+                self._plan = None
+                self._enter(RunState.COMPARING)
+        return self._apply_once()
+
+    def _apply_once(self) -> bool:
+        run, project = self._look()
+        plan = self._plan
+        if plan is None:
+            # Another process made it, or it went stale.
+            if not self._compare():
+                return False
+            plan = self._plan
+            assert plan is not None, "it was just made"
+        self._enter(RunState.APPLYING)
+        self._tools.boundary(self.run_id, "applying")
+        report = report_of(plan)
+
+        def also(session: Session, applied: Applied) -> None:
+            ending = succeeded(report, pull=applied.number)
+            end_held(session, self._lease, ending, self._tools.now(session))
+            self._tools.boundary(self.run_id, "committing")
+
+        on_behalf = OnBehalf(fence=self._fence, also=also)
+        store = SqlStore(self._tools.database, run.project_id, run=on_behalf)
+        with self._tools.repositories.of(project).cached() as remote:
+            apply(plan, store, contents=remote, watch=self._watch(now=self._now()))
+        self._tools.signals.changed()
+        self._tools.boundary(self.run_id, "ended")
+        return False
+
+
+def _check_kind(run: Run, project: Project) -> None:
+    kind = run.request.kind
+    if kind is not None and kind not in {each.name for each in project.kinds.kinds}:
+        raise UnknownKind(kind=kind)
+    if project.binding is None:
+        raise NotAssociated(project=f"/{project.path}")
+
+
+def _commit_time(remote: GitRemote, revision: Revision) -> datetime | None:
+    try:
+        return remote.commit_time(revision)
+    except ContentMissing:
+        return None
+
+
+def execute(execution: Execution) -> None:
+    """All steps of a run, one after another."""
+    if execution.fetch() and execution.compare():
+        execution.apply()

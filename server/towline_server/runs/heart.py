@@ -1,0 +1,120 @@
+"""Keeps what this process executes alive, and hears when it shall stop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from .leases import Lease, Leases
+from .tokens import RunToken, Stop
+
+_LOG = logging.getLogger("towline.runs")
+
+
+class Heart:
+    """The leases that this process holds: one thread beats for all of them.
+
+    Every ``look_seconds`` it asks whether one of them was cancelled elsewhere, every
+    ``beat_seconds`` it renews them.
+    """
+
+    def __init__(
+        self,
+        leases: Leases,
+        *,
+        beat_seconds: float = 10,
+        look_seconds: float = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._leases = leases
+        self._beat_seconds = beat_seconds
+        self._look_seconds = look_seconds
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._held: dict[UUID, tuple[Lease, RunToken]] = {}
+        self._idle = threading.Condition(self._lock)
+        self._stopping = threading.Event()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread = threading.Thread(target=self._run, name="towline-heart", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Beat no more."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    @contextmanager
+    def holding(self, lease: Lease) -> Iterator[RunToken]:
+        """Keep a lease alive during the block; the token tells when to stop."""
+        token = RunToken()
+        with self._lock:
+            if self._closed:
+                token.set(Stop.SHUTDOWN)
+            self._held[lease.run_id] = (lease, token)
+        try:
+            yield token
+        finally:
+            with self._lock:
+                if self._held.get(lease.run_id, (None,))[0] is lease:
+                    del self._held[lease.run_id]
+                self._idle.notify_all()
+
+    def stop_run(self, run_id: UUID) -> None:
+        """Tell a run that it was cancelled, if this process executes it."""
+        with self._lock:
+            if (held := self._held.get(run_id)) is not None:
+                held[1].set(Stop.CANCELLED)
+
+    def hand_back(self, seconds: float) -> bool:
+        """Tell every run that the process shuts down; whether all stopped within so long."""
+        with self._lock:
+            self._closed = True
+            for _, token in self._held.values():
+                token.set(Stop.SHUTDOWN)
+            return self._idle.wait_for(lambda: not self._held, timeout=seconds)
+
+    def beat(self) -> None:
+        """Renew every lease; whoever lost his run is told so."""
+        held = self._snapshot()
+        found = self._leases.beat([lease for lease, _ in held])
+        for lease, token in held:
+            if lease.run_id not in found.held:
+                token.set(Stop.LOST)
+            elif lease.run_id in found.cancelled:
+                token.set(Stop.CANCELLED)
+
+    def look(self) -> None:
+        """Tell those that were cancelled."""
+        held = self._snapshot()
+        cancelled = self._leases.cancelled([lease for lease, _ in held])
+        for lease, token in held:
+            if lease.run_id in cancelled:
+                token.set(Stop.CANCELLED)
+
+    def _snapshot(self) -> list[tuple[Lease, RunToken]]:
+        with self._lock:
+            return list(self._held.values())
+
+    def _run(self) -> None:
+        beaten = self._clock()
+        while not self._stopping.wait(self._look_seconds):
+            try:
+                if self._clock() - beaten >= self._beat_seconds:
+                    beaten = self._clock()
+                    self.beat()
+                else:
+                    self.look()
+            except SQLAlchemyError:
+                # The next beat may succeed; if none does, the leases lapse, as they should.
+                _LOG.exception("a heartbeat failed")

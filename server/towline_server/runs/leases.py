@@ -1,0 +1,245 @@
+"""Owns who executes a run: taking it, keeping it, and every write that he alone may make.
+
+A lease is a token in the run's row. Each write names it, so that whoever lost the run, asleep or
+awake, writes nothing. How long it lasts is judged by the database's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from secrets import token_hex
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, case, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from towline.errors import Cancelled
+from towline.model import Revision
+from towline_server.db.session import Database
+
+from . import tables
+from .clock import DatabaseNow, database_now
+from .errors import LeaseLost
+from .gathering import gather
+from .rows import find_row
+from .states import ACTIVE, STARTS_AT, TERMINAL, RunState, may_follow
+
+
+class Refusal(StrEnum):
+    """Why a run cannot be had."""
+
+    ENDED = "ended"
+    BUSY = "busy"
+    """Another run works on the project."""
+    HELD = "held"
+    """Somebody else executes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to execute one run."""
+
+    run_id: UUID
+    project_id: UUID
+    token: str
+    executor_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """What a heartbeat found: who still holds his run, and which of those shall stop."""
+
+    held: frozenset[UUID]
+    cancelled: frozenset[UUID]
+
+
+class Leases:
+    """The leases of a database; each call is a transaction of its own."""
+
+    def __init__(
+        self, database: Database, *, seconds: float = 60, now: DatabaseNow = database_now
+    ) -> None:
+        self._database = database
+        self._length = timedelta(seconds=seconds)
+        self._now = now
+
+    def take(self, run_id: UUID, executor_id: str) -> Lease | Refusal:
+        """Begin a run; or go on with it, where this executor held it before it came back.
+
+        Raises:
+            NotFound: there is no such run (any more).
+        """
+        try:
+            with self._database.writing() as session:
+                return self._take(session, run_id, executor_id)
+        except IntegrityError:
+            # Somebody began another run of the project between our look and our write.
+            return Refusal.BUSY
+
+    def _take(self, session: Session, run_id: UUID, executor_id: str) -> Lease | Refusal:
+        row = find_row(session, run_id, lock=True)
+        state = RunState(row.state)
+        if state.is_terminal or row.gathers:
+            return Refusal.ENDED
+        if state is RunState.QUEUED:
+            if _is_busy(session, row.project_id):
+                return Refusal.BUSY
+            row.state = RunState.FETCHING
+            row.progress = max(row.progress, STARTS_AT[RunState.FETCHING])
+        elif row.executor_id != executor_id:
+            return Refusal.HELD
+        lease = Lease(
+            run_id=run_id, project_id=row.project_id, token=token_hex(16), executor_id=executor_id
+        )
+        now = self._now(session)
+        row.lease_token, row.executor_id = lease.token, executor_id
+        row.heartbeat_at = row.updated_at = now
+        row.started_at = row.started_at or now
+        row.lease_until = now + self._length
+        session.flush()
+        gather(session, row.parent_id, now)
+        return lease
+
+    def move(self, lease: Lease, state: RunState, progress: int) -> None:
+        """Enter a phase, or go on in it. Progress never falls.
+
+        Raises:
+            LeaseLost: the run is not held by this lease.
+            Cancelled: it was asked to stop.
+        """
+        with self._database.writing() as session:
+            before = [each for each in ACTIVE if each is state or may_follow(each, state)]
+            moved = update(tables.Run).where(*_mine(lease), tables.Run.state.in_(before))
+            now = self._now(session)
+            values = {
+                "state": state,
+                "progress": case(
+                    (tables.Run.progress < progress, progress), else_=tables.Run.progress
+                ),
+                "updated_at": now,
+            }
+            _one(session, moved.values(**values).returning(tables.Run.parent_id), lease)
+            parent_id = session.scalar(
+                select(tables.Run.parent_id).where(tables.Run.id == lease.run_id)
+            )
+            gather(session, parent_id, now)
+
+    def aim(self, lease: Lease, revision: Revision, committed_at: datetime | None) -> None:
+        """Note the revision that the run pulls; the rest of its batch pulls the same.
+
+        Raises:
+            LeaseLost, Cancelled: as `move`.
+        """
+        values = {"target_revision": revision, "target_committed_at": committed_at}
+        with self._database.writing() as session:
+            mine = update(tables.Run).where(*_mine(lease)).values(**values)
+            _one(session, mine.returning(tables.Run.batch_id), lease)
+            batch = select(tables.Run.batch_id).where(tables.Run.id == lease.run_id)
+            session.execute(
+                update(tables.Run)
+                .where(
+                    tables.Run.batch_id == batch.scalar_subquery(),
+                    tables.Run.project_id == lease.project_id,
+                    tables.Run.target_revision.is_(None),
+                    tables.Run.state.not_in(TERMINAL),
+                )
+                .values(**values)
+                .execution_options(synchronize_session=False)
+            )
+
+    def start_from(
+        self, lease: Lease, revision: Revision | None, committed_at: datetime | None
+    ) -> None:
+        """Note the revision that the run starts from. Raises as `move`."""
+        with self._database.writing() as session:
+            mine = update(tables.Run).where(*_mine(lease))
+            values = {"base_revision": revision, "base_committed_at": committed_at}
+            _one(session, mine.values(**values).returning(tables.Run.id), lease)
+
+    def beat(self, leases: Collection[Lease]) -> Beat:
+        """Tell that the executor of these runs is alive, and ask what became of them."""
+        if not leases:
+            return Beat(held=frozenset(), cancelled=frozenset())
+        with self._database.writing() as session:
+            now = self._now(session)
+            alive = (
+                update(tables.Run)
+                .where(
+                    tables.Run.lease_token.in_([lease.token for lease in leases]),
+                    tables.Run.state.in_(ACTIVE),
+                )
+                .values(heartbeat_at=now, lease_until=now + self._length)
+                .returning(tables.Run.id, tables.Run.cancel_requested_at)
+                .execution_options(synchronize_session=False)
+            )
+            found = session.execute(alive).all()
+        return Beat(
+            held=frozenset(row.id for row in found),
+            cancelled=frozenset(row.id for row in found if row.cancel_requested_at is not None),
+        )
+
+    def cancelled(self, leases: Collection[Lease]) -> frozenset[UUID]:
+        """Those of these runs that shall stop: a read, to be asked more often than `beat`."""
+        if not leases:
+            return frozenset()
+        with self._database.reading() as session:
+            asked = select(tables.Run.id).where(
+                tables.Run.id.in_([lease.run_id for lease in leases]),
+                or_(
+                    tables.Run.cancel_requested_at.is_not(None),
+                    tables.Run.state.not_in(ACTIVE),
+                ),
+            )
+            return frozenset(session.scalars(asked))
+
+
+def check_held(session: Session, lease: Lease) -> None:
+    """Hold the run's row to the end of the transaction, if it still is this lease's.
+
+    Raises:
+        LeaseLost, Cancelled: as `Leases.move`.
+    """
+    found = select(tables.Run.id).where(*_mine(lease)).with_for_update()
+    if session.scalar(found) is None:
+        raise _lost(session, lease)
+
+
+def _mine(lease: Lease) -> tuple[ColumnElement[bool], ...]:
+    run = tables.Run
+    return (
+        run.id == lease.run_id,
+        run.lease_token == lease.token,
+        run.state.in_(ACTIVE),
+        run.cancel_requested_at.is_(None),
+    )
+
+
+def _one(session: Session, statement: object, lease: Lease) -> None:
+    """Carry out an UPDATE of the leased run's row, or say why it is not to be had."""
+    options = {"synchronize_session": False}
+    if session.execute(statement, execution_options=options).first() is None:  # type: ignore[call-overload] # one of two kinds of UPDATE
+        raise _lost(session, lease)
+
+
+def _lost(session: Session, lease: Lease) -> Exception:
+    asked = select(tables.Run.cancel_requested_at).where(
+        tables.Run.id == lease.run_id,
+        tables.Run.lease_token == lease.token,
+        tables.Run.state.in_(ACTIVE),
+    )
+    if session.scalar(asked) is not None:
+        return Cancelled()
+    return LeaseLost(run_id=str(lease.run_id))
+
+
+def _is_busy(session: Session, project_id: UUID) -> bool:
+    active = select(tables.Run.id).where(
+        tables.Run.project_id == project_id,
+        tables.Run.state.in_(ACTIVE),
+        tables.Run.gathers.is_(False),
+    )
+    return session.scalar(active.limit(1)) is not None

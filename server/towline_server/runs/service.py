@@ -1,0 +1,388 @@
+"""Runs: asked for, looked at, waited for, cancelled, tried again. What the dialects speak to.
+
+It authorises nobody: see `towline_server.auth.roles.authorise`. Each call is a transaction of its
+own, and what it returns is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from towline.errors import Cancelled, InvalidValue
+from towline_server.db.session import Database
+from towline_server.errors import NotFound
+from towline_server.projects.tables import Project
+
+from . import tables
+from .attempts import new_run, retried
+from .backends import Backends
+from .clock import DatabaseNow, database_now
+from .dispatching import dispatch
+from .domain import BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
+from .endings import end_unheld, failed
+from .errors import RunNotEnded
+from .gathering import latest_children
+from .listing import Page, RunFilter
+from .rows import find_row, run_of
+from .signals import Monotonic, ProcessSignals, Signals, monotonic
+from .states import RunState
+
+_LOOK_SECONDS = 0.5
+"""How often a wait looks at the database for runs that another process executes."""
+
+
+class Runs:
+    """The runs of a database."""
+
+    def __init__(
+        self,
+        database: Database,
+        backends: Backends,
+        *,
+        signals: Signals | None = None,
+        now: DatabaseNow = database_now,
+        clock: Monotonic = monotonic,
+    ) -> None:
+        self._database = database
+        self._backends = backends
+        self._signals = signals or ProcessSignals()
+        self._now = now
+        self._clock = clock
+
+    @property
+    def backends(self) -> Backends:
+        """What can execute runs here; `Backends.get` refuses the rest."""
+        return self._backends
+
+    # --- ask for ------------------------------------------------------------------------------
+
+    def request(
+        self,
+        project_id: UUID,
+        request: RunRequest | None = None,
+        *,
+        origin: Origin = Origin(),
+        backend: BackendName = BackendName.NATIVE,
+    ) -> Run:
+        """Ask for a run. It waits until no other one works on the project.
+
+        Raises:
+            NotFound: there is no such project.
+            BackendNotConfigured: the backend cannot be used here.
+        """
+        found = self.request_batch(
+            project_id, [request or RunRequest()], origin=origin, backend=backend
+        )
+        return found[0]
+
+    def request_batch(
+        self,
+        project_id: UUID,
+        requests: Sequence[RunRequest],
+        *,
+        origin: Origin = Origin(),
+        backend: BackendName = BackendName.NATIVE,
+    ) -> tuple[Run, ...]:
+        """Ask for several runs of a project that pull one resolved revision, one after another.
+
+        Of one request alone there is no batch. Raises as `request`.
+        """
+        batch_id = uuid4() if len(requests) > 1 else None
+        return self._ask(project_id, requests, origin, backend, _Place(batch_id=batch_id))
+
+    def request_kinds(
+        self,
+        project_id: UUID,
+        kinds: Sequence[str],
+        request: RunRequest | None = None,
+        *,
+        origin: Origin = Origin(),
+        backend: BackendName = BackendName.NATIVE,
+    ) -> tuple[Run, ...]:
+        """Ask for one run a kind, in one batch, even of one kind. Raises as `request`."""
+        requests = [replace(request or RunRequest(), kind=kind) for kind in kinds]
+        return self._ask(project_id, requests, origin, backend, _Place(batch_id=uuid4()))
+
+    def request_fan_out(
+        self,
+        project_id: UUID,
+        kinds: Sequence[str],
+        request: RunRequest | None = None,
+        *,
+        origin: Origin = Origin(),
+        backend: BackendName = BackendName.NATIVE,
+    ) -> Run:
+        """Ask for one run that comprises a child run a kind, with one fetch (see `children`).
+
+        Raises:
+            InvalidValue: no kind is named.
+            NotFound, BackendNotConfigured: as `request`.
+        """
+        if not kinds:
+            raise InvalidValue(field="kinds", problem="names none")
+        whole = request or RunRequest()
+        requests = [replace(whole, kind=kind) for kind in kinds]
+        place = _Place(batch_id=uuid4(), parent=whole)
+        return self._ask(project_id, requests, origin, backend, place)[0]
+
+    def _ask(
+        self,
+        project_id: UUID,
+        requests: Sequence[RunRequest],
+        origin: Origin,
+        backend: BackendName,
+        place: _Place,
+    ) -> tuple[Run, ...]:
+        executing = self._backends.get(backend)
+        try:
+            with self._database.writing() as session:
+                runs = _asked(session, project_id, origin.key)
+                if not runs:
+                    rows = self._rows(session, project_id, requests, origin, backend, place)
+                    session.add_all(rows)
+                    session.flush()
+                    runs = tuple(run_of(row) for row in rows)
+        except IntegrityError:
+            # Somebody asked with the same key between our look and our write.
+            with self._database.reading() as session:
+                runs = _asked(session, project_id, origin.key)
+            if not runs:
+                raise
+        waiting = [run.id for run in runs if run.state is RunState.QUEUED and not run.gathers]
+        dispatch(self._database, executing, waiting, self._now)
+        return runs
+
+    def _rows(
+        self,
+        session: Session,
+        project_id: UUID,
+        requests: Sequence[RunRequest],
+        origin: Origin,
+        backend: BackendName,
+        place: _Place,
+    ) -> list[tables.Run]:
+        project = session.get(Project, project_id)
+        if project is None:
+            raise NotFound(what="project")
+        whole = [] if place.parent is None else [place.parent]
+        rows = [
+            new_run(
+                tenant_id=project.tenant_id,
+                project_id=project_id,
+                request=request,
+                origin=origin,
+                backend=backend,
+                is_initial=project.base is None,
+                at=self._now(session),
+            )
+            for request in [*whole, *requests]
+        ]
+        for position, row in enumerate(rows):
+            row.position, row.batch_id = position, place.batch_id
+        if place.parent is not None:
+            rows[0].gathers = True
+            for child in rows[1:]:
+                child.parent_id = rows[0].id
+        return rows
+
+    # --- look at ------------------------------------------------------------------------------
+
+    def get(self, run_id: UUID) -> Run:
+        """A run as it stands.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._database.reading() as session:
+            return run_of(find_row(session, run_id))
+
+    def find(self, run_id: UUID) -> Run | None:
+        """A run as it stands, or None."""
+        try:
+            return self.get(run_id)
+        except NotFound:
+            return None
+
+    def page(
+        self,
+        wanted: RunFilter,
+        *,
+        limit: int = 25,
+        offset: int = 0,
+        conditions: Sequence[ColumnElement[bool]] = (),
+        order: Sequence[ColumnElement[Any]] = (),
+    ) -> Page:
+        """Runs that fit, newest first; ``conditions`` and ``order`` are over `tables.Run`."""
+        where = [*wanted.conditions(), *conditions]
+        run = tables.Run
+        ordered = [*order, run.created_at.desc(), run.position, run.id]
+        query = select(run).where(*where).order_by(*ordered).limit(limit).offset(offset)
+        with self._database.reading() as session:
+            total = session.scalar(select(func.count()).select_from(run).where(*where)) or 0
+            runs = tuple(run_of(row) for row in session.scalars(query))
+        return Page(runs=runs, total=total, offset=offset)
+
+    def children(self, run_id: UUID) -> tuple[Run, ...]:
+        """The runs that a run comprises, the last attempt of each."""
+        with self._database.reading() as session:
+            return tuple(run_of(row) for row in latest_children(session, run_id))
+
+    def attempts(self, run_id: UUID) -> tuple[Run, ...]:
+        """Every attempt at what a run tries, the first one first.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        with self._database.reading() as session:
+            root_id = find_row(session, run_id).attempt_root_id
+            same = select(tables.Run).where(tables.Run.attempt_root_id == root_id)
+            rows = session.scalars(same.order_by(tables.Run.attempt, tables.Run.id))
+            return tuple(run_of(row) for row in rows)
+
+    # --- wait ---------------------------------------------------------------------------------
+
+    def wait(self, run_id: UUID, seconds: float) -> Run:
+        """A run once it has ended, or as it stands when the time is up.
+
+        It follows the attempts that take the place of a lost one by themselves.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        last = None
+        for last in self.follow(run_id, seconds):
+            run_id = last.id
+        return last if last is not None else self.get(run_id)
+
+    def follow(self, run_id: UUID, seconds: float) -> Iterator[Run]:
+        """A run each time that it changed, until it has ended or the time is up.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        deadline = self._clock() + seconds
+        before: Run | None = None
+        while True:
+            version = self._signals.version()
+            now = self.get(run_id)
+            if now.will_be_retried and now.attempts.next_id is not None:
+                run_id = now.attempts.next_id
+                continue
+            if before is None or (now.id, now.updated_at) != (before.id, before.updated_at):
+                before = now
+                yield now
+            left = deadline - self._clock()
+            if now.is_terminal or left <= 0:
+                return
+            self._signals.wait(version, min(left, _LOOK_SECONDS))
+
+    # --- cancel and retry ---------------------------------------------------------------------
+
+    def cancel(self, run_id: UUID, *, by: str | None = None, reason: str | None = None) -> Run:
+        """Ask a run to stop: at once when it waits, before its commit point when it runs.
+
+        One that has ended, or was asked already, stays as it is.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        with self._database.writing() as session:
+            row = find_row(session, run_id, lock=True)
+            parts = [child.id for child in latest_children(session, row.id)] if row.gathers else []
+            if not parts:
+                self._cancel(session, row, by, reason)
+            elif row.cancel_requested_at is None and not RunState(row.state).is_terminal:
+                _note_cancel(row, by, reason, self._now(session))
+            backend, run = row.backend, run_of(row)
+        for part in parts:
+            self.cancel(part, by=by, reason=reason)
+        self._signals.changed()
+        if run.state.is_active and not parts:
+            self._backends.get(backend).stop_run(run_id)
+        return self.get(run_id) if parts else run
+
+    def _cancel(
+        self, session: Session, row: tables.Run, by: str | None, reason: str | None
+    ) -> None:
+        if RunState(row.state).is_terminal or row.cancel_requested_at is not None:
+            return
+        now = self._now(session)
+        _note_cancel(row, by, reason, now)
+        if RunState(row.state) is RunState.QUEUED:
+            end_unheld(session, row.id, failed(Cancelled()), now)
+        session.flush()
+
+    def retry(
+        self, run_id: UUID, *, mode: RunMode | None = None, requested_by: UUID | None = None
+    ) -> Run:
+        """A new attempt at what a run that has ended tried; asking twice gives the same attempt.
+
+        Raises:
+            NotFound: there is no such run.
+            RunNotEnded: it, or its last attempt, has not ended.
+        """
+        with self._database.writing() as session:
+            row = find_row(session, run_id, lock=True)
+            if not RunState(row.state).is_terminal:
+                raise RunNotEnded(run_id=str(run_id))
+            if row.next_attempt_id is not None:
+                return run_of(find_row(session, row.next_attempt_id))
+            before = run_of(row)
+            request = replace(before.request, mode=mode or before.request.mode)
+            now = self._now(session)
+            following = retried(session, row, now, request=request, requested_by=requested_by)
+            runs = [run_of(following)]
+            if row.gathers:
+                runs += self._children_again(session, row, following, request)
+        executing = self._backends.get(before.executor.backend)
+        waiting = [run.id for run in runs if not run.gathers]
+        dispatch(self._database, executing, waiting, self._now)
+        return runs[0]
+
+    def _children_again(
+        self, session: Session, row: tables.Run, following: tables.Run, request: RunRequest
+    ) -> list[Run]:
+        kinds = [child.kind for child in latest_children(session, row.id)]
+        origin = Origin(by=TriggeredBy.RETRY, ref=str(row.id), sync_id=row.sync_id)
+        place = _Place(batch_id=uuid4())
+        requests = [replace(request, kind=kind) for kind in kinds]
+        backend = BackendName(row.backend)
+        rows = self._rows(session, row.project_id, requests, origin, backend, place)
+        following.batch_id = place.batch_id
+        for position, child in enumerate(rows, start=1):
+            child.parent_id, child.position = following.id, position
+        session.add_all(rows)
+        session.flush()
+        return [run_of(child) for child in rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where new runs belong."""
+
+    batch_id: UUID | None
+    parent: RunRequest | None = None
+    """The request as a whole, where one run comprises the rest."""
+
+
+def _note_cancel(row: tables.Run, by: str | None, reason: str | None, now: datetime) -> None:
+    row.cancel_requested_at = row.updated_at = now
+    row.cancel_requested_by, row.cancel_reason = by, reason
+
+
+def _asked(session: Session, project_id: UUID, key: str | None) -> tuple[Run, ...]:
+    """What was made of the first request with this key."""
+    if key is None:
+        return ()
+    same = select(tables.Run).where(
+        tables.Run.project_id == project_id, tables.Run.request_key == key
+    )
+    return tuple(run_of(row) for row in session.scalars(same.order_by(tables.Run.position)))

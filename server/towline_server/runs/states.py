@@ -1,0 +1,257 @@
+"""Owns the life of a run: its states, what may follow what, and what each failure is called.
+
+`TRANSITIONS` and `FAILURES` are the only places where this stands. The code asks them, and the
+documentation is printed from them (`states_markdown`, `failures_markdown`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from towline import errors as engine
+from towline_server import errors as server
+
+from . import errors as runs
+
+
+class RunState(StrEnum):
+    """Where a run is. The four phases are the engine's (`towline.ports.Phase`)."""
+
+    QUEUED = "queued"
+    FETCHING = "fetching"
+    COMPARING = "comparing"
+    VALIDATING = "validating"
+    APPLYING = "applying"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing can follow."""
+        return not TRANSITIONS[self]
+
+    @property
+    def is_active(self) -> bool:
+        """Whether somebody executes it."""
+        return self in ACTIVE
+
+
+ACTIVE = (RunState.FETCHING, RunState.COMPARING, RunState.VALIDATING, RunState.APPLYING)
+"""The phases, in order. Of a project's runs one at most is in them."""
+
+TERMINAL = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
+
+_ENDS = (RunState.FAILED, RunState.CANCELLED)
+
+# A phase may be entered again from a later one: a plan that went stale is made anew, and an
+# executor that comes back starts over. Progress does not fall with it. A dry run succeeds from
+# validating, without ever applying.
+TRANSITIONS: Mapping[RunState, tuple[RunState, ...]] = MappingProxyType(
+    {
+        RunState.QUEUED: (RunState.FETCHING, *_ENDS),
+        RunState.FETCHING: (RunState.COMPARING, *_ENDS),
+        RunState.COMPARING: (RunState.FETCHING, RunState.VALIDATING, *_ENDS),
+        RunState.VALIDATING: (
+            RunState.FETCHING,
+            RunState.COMPARING,
+            RunState.APPLYING,
+            RunState.SUCCEEDED,
+            *_ENDS,
+        ),
+        RunState.APPLYING: (
+            RunState.FETCHING,
+            RunState.COMPARING,
+            RunState.SUCCEEDED,
+            *_ENDS,
+        ),
+        RunState.SUCCEEDED: (),
+        RunState.FAILED: (),
+        RunState.CANCELLED: (),
+    }
+)
+"""What may follow each state. A run that comprises others (`Run.gathers`) takes the same way."""
+
+STARTS_AT: Mapping[RunState, int] = MappingProxyType(
+    {
+        RunState.QUEUED: 0,
+        RunState.FETCHING: 5,
+        RunState.COMPARING: 50,
+        RunState.VALIDATING: 60,
+        RunState.APPLYING: 70,
+        RunState.SUCCEEDED: 100,
+        RunState.FAILED: 0,
+        RunState.CANCELLED: 0,
+    }
+)
+"""The progress with which a state begins, in percent; a failed run keeps what it had."""
+
+
+def may_follow(before: RunState, after: RunState) -> bool:
+    """Whether a run in one state may move to another."""
+    return after in TRANSITIONS[before]
+
+
+def progress_in(state: RunState, done: int, total: int | None) -> int:
+    """The progress of a run whose phase has done so much of so much; 100 is the end's alone."""
+    start = STARTS_AT[state]
+    if state not in ACTIVE or not total:
+        return start
+    phases = [*ACTIVE, RunState.SUCCEEDED]
+    end = STARTS_AT[phases[phases.index(state) + 1]]
+    return min(99, start + (end - start) * min(done, total) // total)
+
+
+class Outcome(StrEnum):
+    """What a run that succeeded did."""
+
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    PARTIAL = "partial"
+    """Conflicts were skipped; the rest was pulled."""
+
+
+class ResultClass(StrEnum):
+    """How a run ended, in a word that tells whether trying again may help."""
+
+    SUCCESS = "success"
+    NO_CHANGE = "no_change"
+    PARTIAL_SUCCESS = "partial_success"
+    CONFLICT = "conflict"
+    RETRYABLE_FAILURE = "retryable_failure"
+    PERMANENT_FAILURE = "permanent_failure"
+    CANCELLED = "cancelled"
+
+
+RESULTS: Mapping[Outcome, ResultClass] = MappingProxyType(
+    {
+        Outcome.CHANGED: ResultClass.SUCCESS,
+        Outcome.UNCHANGED: ResultClass.NO_CHANGE,
+        Outcome.PARTIAL: ResultClass.PARTIAL_SUCCESS,
+    }
+)
+
+
+class ReasonCode(StrEnum):
+    """Why a run did not succeed."""
+
+    HEARTBEAT_TIMEOUT = "heartbeat_timeout"
+    LEASE_LOST = "lease_lost"
+    USER_CANCELLED = "user_cancelled"
+    AUTH_ERROR = "auth_error"
+    RATE_LIMITED = "rate_limited"
+    UNRESOLVED_CONFLICTS = "unresolved_conflicts"
+    ASSET_LIMIT_EXCEEDED = "asset_limit_exceeded"
+    VALIDATION_FAILED = "validation_failed"
+    REMOTE_UNREACHABLE = "remote_unreachable"
+    WORKER_SHUTDOWN = "worker_shutdown"
+    INTERNAL_ERROR = "internal_error"
+
+
+class Fault(StrEnum):
+    """What was at fault, finely enough for every dialect's own words."""
+
+    REMOTE = "remote"
+    CREDENTIAL = "credential"
+    """The remote did not take the credential, or it cannot be read."""
+    PERMISSION = "permission"
+    RATE_LIMIT = "rate_limit"
+    CONTENT = "content"
+    """The repository's tree."""
+    CONFLICT = "conflict"
+    LIMIT = "limit"
+    REQUEST = "request"
+    """What was asked for does not fit the project."""
+    STORE = "store"
+    PREREQUISITE = "prerequisite"
+    """The project is not associated with a repository."""
+    UNSUPPORTED = "unsupported"
+    """The project has no such kind."""
+    EXECUTOR = "executor"
+    CALLER = "caller"
+    """Somebody cancelled it."""
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a class of errors means for the run that it ends."""
+
+    error: type[BaseException]
+    result: ResultClass
+    reason: ReasonCode
+    fault: Fault
+
+
+_RETRY, _FINAL = ResultClass.RETRYABLE_FAILURE, ResultClass.PERMANENT_FAILURE
+
+FAILURES: tuple[Failure, ...] = (
+    # The caller.
+    Failure(engine.NotAssociated, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.PREREQUISITE),
+    Failure(runs.UnknownKind, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.UNSUPPORTED),
+    Failure(
+        engine.UnresolvedConflicts,
+        ResultClass.CONFLICT,
+        ReasonCode.UNRESOLVED_CONFLICTS,
+        Fault.CONFLICT,
+    ),
+    Failure(engine.AssetLimitExceeded, _FINAL, ReasonCode.ASSET_LIMIT_EXCEEDED, Fault.LIMIT),
+    Failure(engine.LimitExceeded, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.LIMIT),
+    Failure(engine.EmptyRemote, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.CONTENT),
+    Failure(engine.CallerError, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.REQUEST),
+    # The world that moved.
+    Failure(engine.Cancelled, ResultClass.CANCELLED, ReasonCode.USER_CANCELLED, Fault.CALLER),
+    Failure(runs.HeartbeatMissed, _RETRY, ReasonCode.HEARTBEAT_TIMEOUT, Fault.EXECUTOR),
+    Failure(runs.LeaseLost, _RETRY, ReasonCode.LEASE_LOST, Fault.EXECUTOR),
+    Failure(runs.WorkerShutdown, _RETRY, ReasonCode.WORKER_SHUTDOWN, Fault.EXECUTOR),
+    Failure(engine.StoreBusy, _RETRY, ReasonCode.LEASE_LOST, Fault.STORE),
+    Failure(engine.MovedError, _RETRY, ReasonCode.VALIDATION_FAILED, Fault.STORE),
+    # The content.
+    Failure(engine.InvalidPath, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.CONTENT),
+    Failure(engine.InvalidTree, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.CONTENT),
+    Failure(engine.DuplicateEmbeddedId, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.CONTENT),
+    Failure(engine.ContentMissing, _RETRY, ReasonCode.REMOTE_UNREACHABLE, Fault.REMOTE),
+    # The remote.
+    Failure(engine.AuthenticationFailed, _FINAL, ReasonCode.AUTH_ERROR, Fault.CREDENTIAL),
+    Failure(server.CredentialUnreadable, _FINAL, ReasonCode.AUTH_ERROR, Fault.CREDENTIAL),
+    Failure(engine.PermissionDenied, _FINAL, ReasonCode.AUTH_ERROR, Fault.PERMISSION),
+    Failure(engine.RateLimited, _RETRY, ReasonCode.RATE_LIMITED, Fault.RATE_LIMIT),
+    Failure(engine.RefNotFound, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.REMOTE),
+    Failure(engine.RemoteUnavailable, _RETRY, ReasonCode.REMOTE_UNREACHABLE, Fault.REMOTE),
+    Failure(engine.RemoteError, _FINAL, ReasonCode.REMOTE_UNREACHABLE, Fault.REMOTE),
+    # The machine.
+    Failure(engine.StoreDamaged, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.STORE),
+    Failure(engine.StoreError, _RETRY, ReasonCode.INTERNAL_ERROR, Fault.STORE),
+    Failure(server.Unavailable, _RETRY, ReasonCode.INTERNAL_ERROR, Fault.EXECUTOR),
+    Failure(BaseException, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.INTERNAL),
+)
+"""The nearest class counts: an error's own, else that of the group it belongs to."""
+
+_BY_CLASS = {failure.error: failure for failure in FAILURES}
+
+
+def failure_of(error: type[BaseException]) -> Failure:
+    """What errors of this class mean for a run."""
+    return next(_BY_CLASS[kind] for kind in error.__mro__ if kind in _BY_CLASS)
+
+
+def states_markdown() -> str:
+    """The state machine as a Markdown table."""
+    lines = ["| state | may be followed by | progress |", "|---|---|---|"]
+    for state, following in TRANSITIONS.items():
+        after = ", ".join(following) or "nothing: it is terminal"
+        kept = state in (RunState.FAILED, RunState.CANCELLED)
+        lines.append(f"| {state} | {after} | {'as it was' if kept else STARTS_AT[state]} |")
+    return "\n".join(lines) + "\n"
+
+
+def failures_markdown() -> str:
+    """What each class of errors means for a run, as a Markdown table."""
+    lines = ["| error | result class | reason code | fault |", "|---|---|---|---|"]
+    for failure in FAILURES:
+        name = "any other" if failure.error is BaseException else f"`{failure.error.__name__}`"
+        lines.append(f"| {name} | {failure.result} | {failure.reason} | {failure.fault} |")
+    return "\n".join(lines) + "\n"

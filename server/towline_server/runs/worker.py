@@ -1,0 +1,53 @@
+"""Takes runs and executes them: what every backend in this process stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from towline_server.errors import NotFound
+
+from .execute import Execution, Tools, execute
+from .heart import Heart
+from .leases import Refusal
+
+
+class Worker:
+    """Executes runs in this process, as one executor.
+
+    ``executor_id`` is the same when the process comes back, and nobody else's: what it held before
+    it was killed it goes on with.
+    """
+
+    def __init__(self, tools: Tools, heart: Heart, executor_id: str) -> None:
+        self._tools = tools
+        self.heart = heart
+        self.executor_id = executor_id
+
+    @property
+    def tools(self) -> Tools:
+        """What it executes with."""
+        return self._tools
+
+    @contextmanager
+    def opened(self, run_id: UUID) -> Iterator[Execution | Refusal]:
+        """Hold a run during the block, or tell why it is not to be had."""
+        try:
+            lease = self._tools.leases.take(run_id, self.executor_id)
+        except NotFound:
+            lease = Refusal.ENDED  # its project was deleted, and it with it
+        if isinstance(lease, Refusal):
+            yield lease
+            return
+        self._tools.signals.changed()
+        with self.heart.holding(lease) as token:
+            yield Execution(self._tools, lease, token)
+
+    def execute(self, run_id: UUID) -> Refusal | None:
+        """Execute a run to its end, or tell why it is not to be had."""
+        with self.opened(run_id) as execution:
+            if isinstance(execution, Refusal):
+                return execution
+            execute(execution)
+            return None

@@ -1,0 +1,36 @@
+"""Fixtures for runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.databases import open_database
+from tests.server.runs.world import World
+from towline.testing.git_server import GitServer
+from towline_server.db import Database
+
+
+@pytest.fixture
+def git_server(tmp_path: Path) -> Iterator[GitServer]:
+    """A Git server over an empty folder."""
+    root = tmp_path / "repositories"
+    root.mkdir()
+    with GitServer(root) as server:
+        yield server
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A database on each engine; runs execute beside each other, and wait for locks."""
+    database = open_database(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def world(database: Database, git_server: GitServer, tmp_path: Path) -> World:
+    """A tenant, a connection, a repository."""
+    return World(database, git_server, tmp_path)
