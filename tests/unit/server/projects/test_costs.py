@@ -1,0 +1,176 @@
+"""What pulling costs a database: statements follow the change, whatever the project holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event, text, update
+
+from tests.databases import open_database
+from towline import Limits, Policy, Watch, apply, plan_at, undo
+from towline.model import AssetPath, AssetState, Digest, Revision, planned_id
+from towline.names import NamePolicy
+from towline.plan import Plan
+from towline.records import AssetRecord
+from towline.testing.plans import pulled
+from towline_server.db import Database
+from towline_server.db.statements import insert_all
+from towline_server.projects.asset_tables import Asset, UsedId
+from towline_server.projects.contents import Contents
+from towline_server.projects.rows import row_of
+from towline_server.projects.tables import Project
+
+from .world import World, world
+
+POLICY = Policy(limits=Limits(assets=20_000, tree_entries=50_000))
+
+
+@dataclass
+class Statements:
+    """The statements that went to a database, with their parameters."""
+
+    sent: list[tuple[str, Any]] = field(default_factory=list)
+
+    def __call__(
+        self, _: Connection, __: Any, statement: str, values: Any, ___: Any, many: bool
+    ) -> None:
+        self.sent.append((statement, values[0] if many else values))
+
+
+@contextmanager
+def counting(database: Database) -> Iterator[Statements]:
+    statements = Statements()
+    event.listen(database.engine, "before_cursor_execute", statements)
+    yield statements
+    event.remove(database.engine, "before_cursor_execute", statements)
+
+
+def _files(number: int) -> dict[str, bytes]:
+    return {f"d{each % 50}/f{each}": b"%d" % each for each in range(number)}
+
+
+def _large(database: Database, number: int) -> World:
+    """A project that was pulled, written as rows: pulling it would take longer than the test."""
+    here = world(database)
+    files = _files(number)
+    revision = here.remote.commit(files)
+    here.remote.fetch(revision, POLICY.limits, Watch())
+    records = [_record(here, AssetPath(path), content) for path, content in files.items()]
+    rows = [row_of(here.project_id, record, NamePolicy.EXACT) for record in records]
+    used = [{"project_id": here.project_id, "asset_id": record.id} for record in records]
+    with database.writing() as session:
+        held = {Digest.of(content): content for content in files.values()}
+        Contents(session, here.project_id).hold(held)
+        insert_all(session, Asset, rows)
+        insert_all(session, UsedId, used)
+        pulled = {
+            "base": revision,
+            "fingerprint": here.store.kinds.fingerprint,
+            "tracked": number,
+            "tracked_bytes": sum(map(len, files.values())),
+        }
+        session.execute(update(Project).values(**pulled))
+    return here
+
+
+def _record(here: World, path: AssetPath, content: bytes) -> AssetRecord:
+    """An asset that stands alike on all three sides."""
+    asset_id = planned_id(str(here.project_id), path, lambda _: False)
+    state = AssetState(path=path, digest=Digest.of(content))
+    return pulled(asset_id, state, len(content))
+
+
+def _change(here: World, number: int) -> Revision:
+    """One asset of each sort of change."""
+    files = _files(number)
+    files["d0/f0"] = b"edited"
+    files["new/x"] = b"new"
+    files["moved"] = files.pop("d1/f1")
+    del files["d2/f2"]
+    return here.remote.commit(files)
+
+
+def _plan(here: World, revision: Revision) -> Plan:
+    here.remote.fetch(revision, POLICY.limits, Watch())
+    with here.store.snapshot() as then:
+        return plan_at(then, here.remote, revision, policy=POLICY)
+
+
+@pytest.fixture
+def sent_for(tmp_path_factory: pytest.TempPathFactory, sqlite_template):
+    """What a no-op, a change and its undo send in a project of so many assets."""
+
+    def send(number: int) -> dict[str, list[tuple[str, Any]]]:
+        path = tmp_path_factory.mktemp("large") / "db.sqlite"
+        path.write_bytes(sqlite_template.read_bytes())
+        database = open_database(f"sqlite:///{path}")
+        here = _large(database, number)
+        state = here.store.state()
+        assert state.base is not None
+        with counting(database) as nothing:
+            assert apply(_plan(here, state.base), here.store).pull is None
+        revision = _change(here, number)
+        with counting(database) as change:
+            report = apply(_plan(here, revision), here.store)
+        assert len(report.listed) == 4
+        with counting(database) as undone:
+            undo(here.store)
+        database.close()
+        return {"nothing": nothing.sent, "change": change.sent, "undo": undone.sent}
+
+    return send
+
+
+def test_statements_follow_the_change_not_the_project(sent_for):
+    small, large = sent_for(1_000), sent_for(10_000)
+    for what, sent in small.items():
+        assert len(large[what]) == len(sent), what
+    assert len(small["nothing"]) <= 8
+    assert len(small["change"]) <= 60
+
+
+def _touches_assets(statement: str) -> bool:
+    return statement.startswith(("SELECT", "UPDATE", "DELETE")) and "assets" in statement
+
+
+def _asked(database: Database) -> list[tuple[str, Any]]:
+    """Every sort of statement about assets that pulls, edits and undo send."""
+    here = _large(database, 500)
+    revision = _change(here, 500)
+    with counting(database) as statements:
+        here.store.put(AssetPath("d3/f3"), b"mine")
+        here.store.lagging()
+        here.store.with_embedded_id("x")
+        apply(_plan(here, revision), here.store)
+        undo(here.store)
+    return [each for each in statements.sent if _touches_assets(each[0])]
+
+
+def test_sqlite_answers_by_index(sqlite_url: str):
+    database = open_database(sqlite_url)
+    with database.engine.connect() as connection:
+        for statement, values in _asked(database):
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+            steps = [row[3] for row in plan]
+            # EXISTS over a constant, a union's own rows and the like are scans of nothing.
+            scanned = [step for step in steps if step.startswith(("SCAN assets", "SCAN blobs"))]
+            assert scanned == [], statement
+    database.close()
+
+
+@pytest.mark.services
+def test_postgresql_answers_by_index(postgres_url: str):
+    database = open_database(postgres_url)
+    asked = _asked(database)
+    with database.engine.connect() as connection:
+        # So small a table is scanned for choice: what is left is scanned for want of an index.
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        for statement, values in asked:
+            plan = connection.exec_driver_sql(f"EXPLAIN {statement}", values).scalars().all()
+            assert "Seq Scan" not in "\n".join(plan), statement
+            assert "Index" in "\n".join(plan), statement
+    database.close()

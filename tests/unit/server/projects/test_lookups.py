@@ -1,0 +1,126 @@
+"""Lookups over rows answer as those over dicts do, for any project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.databases import add_project, open_database
+from tests.laws.trial import REFUSE, SKIP
+from towline import Watch
+from towline.errors import TowlineError
+from towline.merge import merge
+from towline.model import AssetPath, AssetState
+from towline.plan import Plan
+from towline.records import LocalFile, Ours
+from towline.resolutions import Policy, Resolutions
+from towline.testing.plans import KnownContents
+from towline.testing.sides import KINDS, ThreeSides, records_after
+from towline.testing.strategies import CONTENTS, PATHS, policies, three_sides
+from towline_server.db import Database
+from towline_server.db.statements import insert_all
+from towline_server.projects import asset_tables
+from towline_server.projects.asset_tables import Asset, UsedId
+from towline_server.projects.contents import Contents
+from towline_server.projects.lookups import FrugalOurs, RowOurs
+from towline_server.projects.rows import row_of
+from towline_server.projects.store import SqlStore
+from towline_server.projects.tables import Project
+
+
+@pytest.fixture(scope="module")
+def file(sqlite_template, tmp_path_factory) -> Iterator[Database]:
+    path = tmp_path_factory.mktemp("lookups") / "db.sqlite"
+    path.write_bytes(sqlite_template.read_bytes())
+    database = open_database(f"sqlite:///{path}")
+    yield database
+    database.close()
+
+
+def _written(database: Database, sides: ThreeSides) -> SqlStore:
+    """The project on three sides, as rows."""
+    project_id = add_project(database, project=sides.project, kinds=KINDS, names=sides.names)
+    mine, state = {"project_id": project_id}, sides.context().state
+    used = {record.id for record in sides.records} | set(sides.used)
+    content = next(iter(CONTENTS))
+    with database.writing() as session:
+        Contents(session, project_id).hold(CONTENTS)
+        rows = [row_of(project_id, record, sides.names) for record in sides.records]
+        insert_all(session, Asset, rows)
+        insert_all(session, UsedId, [{**mine, "asset_id": asset_id} for asset_id in used])
+        files = [
+            {**mine, "path": path, "path_key": sides.names.key(path), "digest": content}
+            for path in sides.files
+        ]
+        insert_all(session, asset_tables.LocalFile, files)
+        project = session.get_one(Project, project_id)
+        for name in ("base", "fingerprint", "scope", "tracked", "tracked_bytes"):
+            setattr(project, name, getattr(state, name))
+    return SqlStore(database, project_id)
+
+
+def _answers(ours: Ours) -> list[object]:
+    """What it answers to every question that the alphabet allows."""
+    by_path = (ours.at, ours.aligned_at, ours.occupants)
+    answers: list[object] = [ask(path) for ask in by_path for path in PATHS]
+    answers += [ours.with_embedded_id(f"id-{path}") for path in PATHS]
+    return [*answers, list(ours.lagging())]
+
+
+def _frugal(rows: RowOurs, sides: ThreeSides, first: int) -> FrugalOurs:
+    frugal = FrugalOurs(rows, sides.names)
+    frugal._next = first
+    return frugal
+
+
+@settings(max_examples=200)
+@given(sides=three_sides(), first=st.sampled_from([1, 4]))
+def test_rows_answer_as_dicts_do(file: Database, sides: ThreeSides, first: int):
+    store, expected = _written(file, sides), sides.ours()
+    with file.reading() as session:
+        rows = RowOurs(session, store._project_id, sides.names)
+        for ours in (rows, _frugal(rows, sides, first), store):
+            assert _answers(ours) == _answers(expected)
+            ids = [record.id for record in sides.records]
+            assert [ours.with_id(each) for each in ids] == [expected.with_id(each) for each in ids]
+            assert all(ours.is_used(each) for each in (*ids, *sides.used))
+        assert list(rows.records()) == list(expected.records())
+
+
+def _merged(sides: ThreeSides, ours: Ours, policy: Policy) -> Plan | str:
+    try:
+        return merge(
+            sides.changes(),
+            ours,
+            context=sides.context(),
+            resolutions=Resolutions(),
+            policy=policy,
+        )
+    except TowlineError as error:
+        return repr(error)
+
+
+@settings(max_examples=150)
+@given(sides=three_sides(), policy=policies() | st.sampled_from([SKIP, REFUSE]))
+def test_a_plan_made_and_applied_over_rows_is_the_one_over_dicts(
+    file: Database, sides: ThreeSides, policy: Policy
+):
+    store = _written(file, sides)
+    with store.snapshot() as ours:
+        plan = _merged(sides, ours, policy)
+    assert plan == _merged(sides, sides.ours(), policy)
+    if isinstance(plan, str) or plan.refused:
+        return
+    store.apply(plan, KnownContents(*CONTENTS.values()), Watch())
+    records = list(records_after(sides.records, plan))
+    assert list(store.records()) == records
+    assert store.state() == plan.after
+    here: list[AssetState] = [record.ours for record in records if record.ours is not None]
+    assert [store.read(state.digest) for state in here] == [CONTENTS[s.digest] for s in here]
+    blocked = [each for path in sides.files for each in store.occupants(path)]
+    assert [each for each in blocked if isinstance(each, LocalFile)] == [
+        LocalFile(path=AssetPath(path)) for path in sides.files
+    ]
