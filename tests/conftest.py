@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.laws.budget import PROFILES, TOTAL
 
-pytest_plugins = ["tests.databases"]
+pytest_plugins = ["tests.databases", "tests.control_plane"]
 
 for _name, _share in PROFILES.items():
     settings.register_profile(

@@ -54,8 +54,12 @@ def open_services(settings: Settings) -> Services:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine = make_engine(settings.database)
     upgrade(engine)
-    database = Database(engine)
     passwords = Passwords(cache_seconds=settings.password_cache_seconds)
+    return assemble(settings, Database(engine), passwords)
+
+
+def assemble(settings: Settings, database: Database, passwords: Passwords) -> Services:
+    """The services over a database that is open and up to date."""
     return Services(
         settings=settings,
         database=database,

@@ -15,6 +15,7 @@ from towline.codec import decode, encode
 from towline.errors import AlreadyAssociated, InvalidValue
 from towline.kinds import Kinds
 from towline.names import NamePolicy
+from towline.remotes.refs import WantedRef
 from towline.resolutions import OnConflict
 from towline_server.auth.roles import Principal
 from towline_server.errors import AlreadyExists, Ambiguous, NotFound
@@ -61,7 +62,9 @@ class Projects:
         """
         bound = connection_tables.Binding
         if branch is not None:
-            # A short name that starts with heads/ is still a branch here, so it is spelled out.
+            # A short name that starts with heads/ is still a branch here, so it is spelled out;
+            # the name by itself is judged too, as it must not look like an option.
+            WantedRef.parse(branch)
             wanted = branch_of(f"refs/heads/{branch}")
             return self._one(bound.tenant_id == tenant_id, bound.answers_for == wanted)
         found = self._all(bound.tenant_id == tenant_id, limit=2)
