@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from towline.errors import RedirectRefused
 from towline.limits import Limits
@@ -38,6 +38,12 @@ class Conversation:
     limits: Limits
     watch: Watch
     traffic: Traffic
+    addresses: tuple[str, ...] = ()
+    """The IP addresses that its host is reached at, and no others; empty: as it resolves."""
+
+
+Resolver: TypeAlias = "Callable[[RemoteUrl], tuple[str, ...]]"
+"""Tells at which IP addresses a host may be reached, or raises a RemoteError; () leaves it open."""
 
 
 class PackTooLarge(Exception):

@@ -31,7 +31,14 @@ from towline.ports import Phase, Traffic, Watch
 from .backends import Backend, CacheReader, Halves
 from .cache import Cache
 from .compare import tree_changes, tree_listing
-from .conversation import MAX_REDIRECTS, Addresses, Conversation, PackTooLarge, Redirected
+from .conversation import (
+    MAX_REDIRECTS,
+    Addresses,
+    Conversation,
+    PackTooLarge,
+    Redirected,
+    Resolver,
+)
 from .credentials import Credentials
 from .entries import Classifier
 from .git_failures import Unexplained
@@ -50,7 +57,8 @@ class GitRemote:
     where a bare repository is kept, made at need; without it there is a temporary one until
     `close`. ``credentials`` is asked for HTTP; one that stands in the URL is used, but never shown
     nor stored. ``environment`` is what git and ssh may know of the caller's: PATH, HOME, the ssh
-    agent, proxies, CA files.
+    agent, proxies, CA files. ``resolver`` says where a host may be reached, asked before each talk;
+    git (of 2.37 or later) and ssh connect there alone, the other backends do not heed it.
 
     Not for several threads at once; several processes may share a cache.
 
@@ -58,7 +66,7 @@ class GitRemote:
         InvalidValue: url, ref, scope or backend is not usable.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each by name, each with a default
         self,
         url: str | RemoteUrl,
         *,
@@ -68,6 +76,7 @@ class GitRemote:
         credentials: Credentials | None = None,
         backend: Backend = Backend.AUTO,
         environment: Mapping[str, str] | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
         parsed, embedded = RemoteUrl.split(url) if isinstance(url, str) else (url, None)
         if parsed.scheme is Scheme.FILE:
@@ -83,6 +92,7 @@ class GitRemote:
         self._halves = Halves.choose(Backend(backend), self._cache, dict(environment or {}))
         self._fetcher = self._halves.fetcher()
         self._addresses = Addresses(parsed, embedded, credentials)
+        self._resolver = resolver
         self._traffic = Traffic()
         self._kept: dict[str, bytes] = {}
         self._open: CacheReader | None = None
@@ -235,6 +245,7 @@ class GitRemote:
                 limits=limits,
                 watch=watch,
                 traffic=self._traffic,
+                addresses=() if self._resolver is None else self._resolver(self._addresses.current),
             )
             try:
                 return action(talk)

@@ -39,11 +39,12 @@ _PASSED = (
 def find_git(environment: Mapping[str, str]) -> str | None:
     """The git executable on the PATH, if it is there and new enough."""
     found = shutil.which("git", path=environment.get("PATH", DEFAULT_PATH))
-    return found if found is not None and _version(found) >= OLDEST else None
+    return found if found is not None and git_version(found) >= OLDEST else None
 
 
 @lru_cache(maxsize=8)
-def _version(executable: str) -> tuple[int, ...]:
+def git_version(executable: str) -> tuple[int, ...]:
+    """The first two numbers of a git executable's version; () where it tells none."""
     try:
         said = subprocess.run([executable, "version"], capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):

@@ -141,7 +141,15 @@ class GitFetcher:
 
     def _ssh(self, talk: Conversation) -> str:
         command = self._caller.get("GIT_SSH_COMMAND") or "ssh"
-        return " ".join([command, *(f"-o {option}" for option in ssh_options(talk.limits))])
+        options = [*ssh_options(talk.limits), *_pinned(talk)]
+        return " ".join([command, *(f"-o {option}" for option in options)])
+
+
+def _pinned(talk: Conversation) -> Iterator[str]:
+    """Makes ssh connect to the first address; its key is known under the host's own name."""
+    if talk.addresses:
+        yield f"HostName={talk.addresses[0]}"
+        yield f"HostKeyAlias={talk.url.host}"
 
 
 def _settings(talk: Conversation) -> Iterator[tuple[str, str]]:
@@ -160,6 +168,9 @@ def _settings(talk: Conversation) -> Iterator[tuple[str, str]]:
     yield "http.followRedirects", "false"
     yield "http.lowSpeedLimit", "1"
     yield "http.lowSpeedTime", str(talk.limits.idle_seconds)
+    if talk.addresses and talk.url.is_http and ":" not in talk.url.host:
+        shown = ",".join(f"[{each}]" if ":" in each else each for each in talk.addresses)
+        yield "http.curloptResolve", f"{talk.url.host}:{talk.url.origin.port}:{shown}"
     if talk.credential is not None and talk.url.is_http:
         # Bound to the origin; in a variable, since everybody can read a command line.
         origin = talk.url.address[: -len(talk.url.path)]

@@ -1,0 +1,270 @@
+"""Fetches that are shared, and the process that makes them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from towline.errors import (
+    AuthenticationFailed,
+    Cancelled,
+    LimitExceeded,
+    RefNotFound,
+    RemoteRefused,
+    RemoteUnavailable,
+)
+from towline.limits import MIB, Limits
+from towline.model import Revision
+from towline.ports import CancelToken, Watch
+from towline.remotes.credentials import Credential
+from towline.remotes.url import RemoteUrl
+from towline.testing.git_repository import GitRepository
+from towline.testing.git_server import Answers, GitServer, StaysSilent
+from towline_server.runs.addresses import AddressPolicy
+from towline_server.runs.errors import AddressRefused
+from towline_server.runs.fetch_process import FetchProcess
+from towline_server.runs.fetching import SharedFetches, Wanted
+from towline_server.runs.repositories import Repository
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+LOOPBACK = ["127.0.0.0/8"]
+A, B = Revision("a" * 40), Revision("b" * 40)
+
+
+class Clock:
+    """A time that is set."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+class Talk:
+    """Fetches that end when they are told to."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Semaphore(0)
+        self.answers: dict[int, Revision | Exception] = {}
+        self.may_end = threading.Event()
+        self.calls = 0
+        self.tokens: list[CancelToken] = []
+
+    def __call__(self, wanted: Wanted, watch: Watch) -> Revision:
+        self.calls += 1
+        assert watch.cancel is not None
+        self.tokens.append(watch.cancel)
+        self.begun.release()
+        while not self.may_end.wait(0.01):
+            watch.check()
+        answer = self.answers.get(self.calls, A)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def wanted(tmp_path: Path, ref: str = "main", url: str = "https://example.org/r.git") -> Wanted:
+    repository = Repository(url=RemoteUrl.parse(url), ref=ref, scope="", cache=tmp_path / "c.git")
+    return Wanted(repository=repository, limits=Limits(total_seconds=60))
+
+
+def test_whoever_asked_before_it_began_shares_a_fetch(tmp_path: Path):
+    talk, clock = Talk(), Clock()
+    fetches = SharedFetches(talk, now=clock)
+    talk.may_end.set()
+    for _ in range(3):
+        assert fetches.fetch(wanted(tmp_path), Watch(), since=START) == A
+    assert (talk.calls, fetches.count) == (1, 1)
+
+
+def test_whoever_asked_later_has_a_fetch_of_his_own(tmp_path: Path):
+    talk, clock = Talk(), Clock()
+    talk.answers[2] = B
+    fetches = SharedFetches(talk, now=clock)
+    talk.may_end.set()
+    fetches.fetch(wanted(tmp_path), Watch(), since=START)
+    clock.now += timedelta(seconds=2)
+    later = START + timedelta(seconds=1)
+    assert fetches.fetch(wanted(tmp_path), Watch(), since=later) == B
+    assert fetches.fetch(wanted(tmp_path, "other"), Watch(), since=START) == A
+
+
+def test_a_failure_is_shared_by_those_who_asked_before(tmp_path: Path):
+    talk, clock = Talk(), Clock()
+    talk.answers[1] = RemoteUnavailable(url="u")
+    fetches = SharedFetches(talk, now=clock)
+    talk.may_end.set()
+    for _ in range(2):
+        with pytest.raises(RemoteUnavailable):
+            fetches.fetch(wanted(tmp_path), Watch(), since=START)
+    assert talk.calls == 1
+
+
+def test_a_fetch_stops_when_the_last_one_leaves(tmp_path: Path):
+    talk = Talk()
+    fetches = SharedFetches(talk, now=Clock())
+    tokens = [threading.Event(), threading.Event()]
+    ended: list[type[BaseException]] = []
+
+    def wait(token: threading.Event) -> None:
+        try:
+            fetches.fetch(wanted(tmp_path), Watch(cancel=token), since=START)
+        except Cancelled:
+            ended.append(Cancelled)
+
+    threads = [threading.Thread(target=wait, args=(token,)) for token in tokens]
+    for thread in threads:
+        thread.start()
+    talk.begun.acquire()
+    flight = next(iter(fetches._flights.values()))
+    while flight.waiting < 2:
+        pass
+    tokens[0].set()
+    threads[0].join()
+    assert not talk.tokens[0].is_set()
+    tokens[1].set()
+    threads[1].join()
+    assert talk.tokens[0].is_set()
+    assert ended == [Cancelled, Cancelled]
+    # Who asks next is not given the answer of a fetch that was stopped.
+    talk.may_end.set()
+    assert fetches.fetch(wanted(tmp_path), Watch(), since=START) == A
+
+
+# --- the process ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def remote(git_server: GitServer) -> GitRepository:
+    return GitRepository(git_server.root / "r.git")
+
+
+def of(server: GitServer, tmp_path: Path, **changes) -> Wanted:
+    credential = changes.pop("credential", None)
+    limits = changes.pop("limits", Limits(total_seconds=60))
+    repository = Repository(
+        url=RemoteUrl.parse(f"{server.url}/r.git"),
+        ref=changes.pop("ref", "main"),
+        scope="",
+        cache=tmp_path / "c.git",
+        credential=credential,
+    )
+    return Wanted(repository=repository, limits=limits, **changes)
+
+
+def test_the_process_fetches(git_server: GitServer, remote: GitRepository, tmp_path: Path):
+    revision = remote.commit({"a": b"1"})
+    what = of(git_server, tmp_path)
+    assert FetchProcess(networks=LOOPBACK)(what, Watch()) == revision
+    with what.repository.cached() as cached:
+        assert cached.has(revision)
+
+
+def test_a_private_address_is_refused_before_anything_is_sent(
+    git_server: GitServer, remote: GitRepository, tmp_path: Path
+):
+    with pytest.raises(AddressRefused):
+        FetchProcess()(of(git_server, tmp_path), Watch())
+    assert git_server.tally.requests == []
+
+
+def test_errors_come_back_as_they_are(git_server: GitServer, remote: GitRepository, tmp_path: Path):
+    remote.commit({"a": os.urandom(3 * MIB)})
+    process = FetchProcess(networks=LOOPBACK)
+    with pytest.raises(RefNotFound) as missing:
+        process(of(git_server, tmp_path, ref="none"), Watch())
+    assert missing.value.ref == "none"
+    with pytest.raises(LimitExceeded) as large:
+        process(of(git_server, tmp_path, limits=Limits(pack_bytes=MIB)), Watch())
+    assert large.value.limit == "pack_bytes"
+
+
+def test_a_credential_goes_by_the_input(
+    git_server: GitServer, remote: GitRepository, tmp_path: Path
+):
+    revision = remote.commit({"a": b"1"})
+    git_server.credential = Credential("user", "password")
+    process = FetchProcess(networks=LOOPBACK)
+    with pytest.raises(AuthenticationFailed):
+        process(of(git_server, tmp_path), Watch())
+    assert process(of(git_server, tmp_path, credential=git_server.credential), Watch()) == revision
+
+
+def test_a_redirect_to_another_host_is_not_followed(
+    git_server: GitServer, remote: GitRepository, tmp_path: Path
+):
+    target = git_server.url.replace("127.0.0.1", "localhost")
+    git_server.trouble = Answers(
+        status=302, headers={"Location": f"{target}/r.git/info/refs?service=git-upload-pack"}
+    )
+    with pytest.raises(RemoteRefused):
+        FetchProcess(networks=LOOPBACK)(of(git_server, tmp_path), Watch())
+    assert len(git_server.tally.requests) == 1
+
+
+def test_too_little_memory_ends_the_process_alone(
+    git_server: GitServer, remote: GitRepository, tmp_path: Path
+):
+    remote.commit({"a": b"1"})
+    with pytest.raises(RemoteRefused):
+        FetchProcess(networks=LOOPBACK, memory_bytes=24 * MIB)(of(git_server, tmp_path), Watch())
+
+
+def test_a_cancelled_process_stops_its_git(
+    git_server: GitServer, remote: GitRepository, tmp_path: Path
+):
+    remote.commit({"a": b"1"})
+    git_server.trouble = StaysSilent()
+    token = threading.Event()
+
+    class UntilAsked:
+        def is_set(self) -> bool:
+            return token.is_set() or bool(git_server.tally.requests)
+
+    with pytest.raises(Cancelled):
+        FetchProcess(networks=LOOPBACK)(of(git_server, tmp_path), Watch(cancel=UntilAsked()))
+
+
+# --- addresses --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "permitted"),
+    [
+        ("93.184.215.14", True),
+        ("2606:2800:21f:cb07:6820:80da:af6b:8b2c", True),
+        ("127.0.0.1", False),
+        ("10.1.2.3", False),
+        ("192.168.0.1", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("0.0.0.0", False),
+        ("224.0.0.1", False),
+        ("255.255.255.255", False),
+        ("::1", False),
+        ("::", False),
+        ("fe80::1%eth0", False),
+        ("fc00::1", False),
+        ("ff02::1", False),
+        ("::ffff:10.0.0.1", False),
+        ("::ffff:93.184.215.14", True),
+        ("::127.0.0.1", False),
+        ("64:ff9b::7f00:1", False),
+        ("2002:7f00:1::", False),
+        ("2001:0:7f00:1::1", False),
+    ],
+)
+def test_private_addresses(address: str, permitted: bool):
+    assert AddressPolicy().permits(address) is permitted
+
+
+def test_only_permitted_addresses_are_connected_to():
+    policy = AddressPolicy.parse(["10.0.0.0/8"])
+    url = RemoteUrl.parse("https://example.org/r.git")
+    found = policy.resolve(url, lambda *_: ["192.168.0.1", "10.0.0.1", "93.184.215.14"])
+    assert found == ("10.0.0.1", "93.184.215.14")
