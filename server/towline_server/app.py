@@ -71,6 +71,7 @@ def _lifespan(
             if services is None:
                 services = await run_in_threadpool(open_services, settings)
                 stack.callback(services.close)
+            await run_in_threadpool(services.passwords.prepare)
             for run in background:
                 await stack.enter_async_context(run(services))
             app.state.services = services

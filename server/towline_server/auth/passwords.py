@@ -82,9 +82,9 @@ class Passwords:
     )
     _nobody: str = field(default="", init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        # Made at start: the first request for an unknown account must take no longer than others.
-        self._nobody = self.hasher.hash(secrets.token_urlsafe(16))
+    def prepare(self) -> None:
+        """Make what unknown accounts are verified against, so that the first takes no longer."""
+        self._nobody = self._nobody or self.hash(secrets.token_urlsafe(16))
 
     def hash(self, password: str) -> str:
         """What the database keeps of a password."""
@@ -103,6 +103,7 @@ class Passwords:
         """Whether the password is right; it takes as long where there is no such account."""
         if self.is_remembered(stored, password):
             return True
+        self.prepare()
         good = self._matches(stored or self._nobody, password) and stored is not None
         if good and stored is not None:
             self._remember(self._digest(stored, password))
