@@ -70,6 +70,8 @@ class Settings(BaseSettings):
 
     # --- remotes ---
     remote_schemes: Annotated[frozenset[Scheme], NoDecode] = frozenset({Scheme.HTTPS})
+    remote_networks: Listed = ()
+    """Networks beyond the public ones that repositories may be in, as ``10.0.0.0/8``."""
     limits: dict[str, int] = Field(default_factory=dict)
     """Overrides of `towline.limits.Limits`, by name."""
 
@@ -101,7 +103,9 @@ class Settings(BaseSettings):
     # --- logs ---
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
-    @field_validator("trusted_proxies", "secret_keys", "remote_schemes", mode="before")
+    @field_validator(
+        "trusted_proxies", "secret_keys", "remote_schemes", "remote_networks", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         """An environment variable holds a list with commas between."""

@@ -95,6 +95,9 @@ def end_held(session: Session, lease: Lease, ending: Ending, now: datetime) -> N
     row = find_row(session, lease.run_id, lock=True)
     if row.lease_token != lease.token or not RunState(row.state).is_active:
         raise LeaseLost(run_id=str(lease.run_id))
+    if row.cancel_requested_at is not None:
+        # Whatever stopped it, it was asked to stop, and is not tried again.
+        ending = failed(Cancelled())
     write_end(session, row, ending, now)
 
 

@@ -138,19 +138,24 @@ class Execution:
     def _hand_back(self) -> None:
         """End the run in favour of an attempt that whoever is there next executes."""
 
-        def also(session: Session, now: datetime) -> None:
-            resumed(session, find_row(session, self.run_id), now, counted=False)
+        def follow(session: Session, now: datetime) -> None:
+            # First: a parent that looks at its children when this ends must see that one follows.
+            row = find_row(session, self.run_id, lock=True)
+            if row.cancel_requested_at is None:
+                resumed(session, row, now, counted=False)
 
-        self._end(failed(WorkerShutdown()), also)
+        self._end(failed(WorkerShutdown()), follow)
 
-    def _end(self, ending: Ending, also: Callable[[Session, datetime], None] | None = None) -> None:
+    def _end(
+        self, ending: Ending, before: Callable[[Session, datetime], None] | None = None
+    ) -> None:
         """End the run now. If even that fails, its lease lapses, and another ends it."""
         try:
             with self._tools.database.writing() as session:
                 now = self._tools.now(session)
+                if before is not None:
+                    before(session, now)
                 end_held(session, self._lease, ending, now)
-                if also is not None:
-                    also(session, now)
         except (LeaseLost, Cancelled):
             return
         except SQLAlchemyError:

@@ -76,12 +76,22 @@ class Heart:
             if (held := self._held.get(run_id)) is not None:
                 held[1].set(Stop.CANCELLED)
 
-    def hand_back(self, seconds: float) -> bool:
-        """Tell every run that the process shuts down; whether all stopped within so long."""
+    @property
+    def is_closed(self) -> bool:
+        """Whether the process shuts down, and no run may begin any more."""
+        return self._closed
+
+    def close(self) -> bool:
+        """Tell every run that the process shuts down; whether there is any."""
         with self._lock:
             self._closed = True
             for _, token in self._held.values():
                 token.set(Stop.SHUTDOWN)
+            return bool(self._held)
+
+    def wait_idle(self, seconds: float) -> bool:
+        """Wait until no run is held; False if it takes longer."""
+        with self._lock:
             return self._idle.wait_for(lambda: not self._held, timeout=seconds)
 
     def beat(self) -> None:

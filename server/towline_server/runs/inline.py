@@ -12,6 +12,8 @@ from .domain import BackendName
 from .leases import Refusal
 from .worker import Worker
 
+_LATER = (Refusal.BUSY, Refusal.CLOSING)
+
 
 class InlineBackend:
     """Executes each run before `submit` returns; several threads take turns."""
@@ -26,7 +28,7 @@ class InlineBackend:
         """Execute these, one after another."""
         for dispatch in dispatches:
             with self._turn:
-                if self._worker.execute(dispatch.run_id) is Refusal.BUSY:
+                if self._worker.execute(dispatch.run_id) in _LATER:
                     give_back(self._worker.tools.database, dispatch.run_id)
 
     def stop_run(self, run_id: UUID) -> None:

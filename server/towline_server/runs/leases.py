@@ -37,6 +37,8 @@ class Refusal(StrEnum):
     """Another run works on the project."""
     HELD = "held"
     """Somebody else executes it."""
+    CLOSING = "closing"
+    """This process is shutting down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -10,18 +11,115 @@ from towline.limits import Limits
 from towline.remotes.url import ALL_SCHEMES
 from towline_server.auth.sealing import Sealer
 from towline_server.db.session import Database
+from towline_server.settings import Settings
 
+from .addresses import AddressPolicy
 from .backends import Backends
 from .clock import database_now
 from .execute import Boundary, Tools, pass_boundary
+from .external import ExternalBackend, ExternalWork
+from .fetch_process import FetchProcess
 from .fetching import SharedFetches, Talk, fetch_here
 from .heart import Heart
+from .identity import Identity
 from .inline import InlineBackend
 from .leases import Leases
+from .native import NativeBackend
+from .reaper import Reaper, Ticker
 from .repositories import Repositories
+from .schedules import Schedules
 from .service import Runs
 from .signals import ProcessSignals
 from .worker import Worker
+
+_TICK_SECONDS = 1.0
+"""How often lapsed leases and due schedules are looked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """Everything about runs that a server has; made by `open_runtime`."""
+
+    runs: Runs
+    schedules: Schedules
+    external: ExternalWork
+    fetches: SharedFetches
+    heart: Heart
+    reaper: Reaper
+    native: NativeBackend
+    ticker: Ticker
+    identity: Identity
+    shutdown_seconds: float
+
+    def start(self) -> None:
+        """Take up what was left behind, and begin to execute."""
+        self.heart.start()
+        self.native.start()
+        self.ticker.start()
+
+    def stop(self) -> None:
+        """Hand back what is executed here, and stop."""
+        self.ticker.stop()
+        self.native.stop(self.shutdown_seconds)
+        self.heart.stop()
+        self.identity.close()
+
+
+def open_runtime(
+    settings: Settings,
+    database: Database,
+    sealer: Sealer,
+    *,
+    boundary: Boundary = pass_boundary,
+    talk: Talk | None = None,
+) -> Runtime:
+    """The runs of a server; nothing is executed before `Runtime.start`."""
+    leases = Leases(database, seconds=settings.lease_seconds)
+    tools = Tools(
+        database=database,
+        leases=leases,
+        repositories=Repositories(
+            database,
+            sealer,
+            settings.cache_dir,
+            schemes=settings.remote_schemes,
+            limits=settings.engine_limits,
+        ),
+        fetches=SharedFetches(talk or _fetch_process(settings), now=time_of(database)),
+        signals=ProcessSignals(),
+        boundary=boundary,
+    )
+    heart = Heart(leases, beat_seconds=settings.heartbeat_seconds)
+    identity = Identity(settings.data_dir)
+    native = NativeBackend(Worker(tools, heart, identity.id), settings.database)
+    backends = Backends([native, ExternalBackend()])
+    runs = Runs(database, backends, signals=tools.signals)
+    schedules = Schedules(database, runs)
+    reaper = Reaper(
+        database,
+        backends,
+        tools.signals,
+        max_auto_resumes=settings.max_auto_resume_attempts,
+        lost_seconds=settings.lease_seconds,
+    )
+    return Runtime(
+        runs=runs,
+        schedules=schedules,
+        external=ExternalWork(database, leases, tools.repositories, tools.signals),
+        fetches=tools.fetches,
+        heart=heart,
+        reaper=reaper,
+        native=native,
+        ticker=Ticker("towline-ticker", _TICK_SECONDS, reaper.sweep, schedules.fire),
+        identity=identity,
+        shutdown_seconds=settings.shutdown_seconds,
+    )
+
+
+def _fetch_process(settings: Settings) -> FetchProcess:
+    networks = settings.remote_networks
+    AddressPolicy.parse(networks)
+    return FetchProcess(networks=networks)
 
 
 def time_of(database: Database) -> Callable[[], datetime]:

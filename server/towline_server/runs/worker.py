@@ -10,7 +10,7 @@ from towline_server.errors import NotFound
 
 from .execute import Execution, Tools, execute
 from .heart import Heart
-from .leases import Refusal
+from .leases import Lease, Refusal
 
 
 class Worker:
@@ -33,16 +33,21 @@ class Worker:
     @contextmanager
     def opened(self, run_id: UUID) -> Iterator[Execution | Refusal]:
         """Hold a run during the block, or tell why it is not to be had."""
-        try:
-            lease = self._tools.leases.take(run_id, self.executor_id)
-        except NotFound:
-            lease = Refusal.ENDED  # its project was deleted, and it with it
+        lease = self._take(run_id)
         if isinstance(lease, Refusal):
             yield lease
             return
         self._tools.signals.changed()
         with self.heart.holding(lease) as token:
             yield Execution(self._tools, lease, token)
+
+    def _take(self, run_id: UUID) -> Lease | Refusal:
+        if self.heart.is_closed:
+            return Refusal.CLOSING
+        try:
+            return self._tools.leases.take(run_id, self.executor_id)
+        except NotFound:
+            return Refusal.ENDED  # its project was deleted, and it with it
 
     def execute(self, run_id: UUID) -> Refusal | None:
         """Execute a run to its end, or tell why it is not to be had."""

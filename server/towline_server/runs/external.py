@@ -1,0 +1,345 @@
+"""Runs that are executed elsewhere: claimed, kept alive and completed, with a lease token.
+
+Whoever claims a run gets what planning it needs (kinds, records, the recorded state, where the
+repository is), reads the repository with credentials of its own, makes the plan with the library,
+and gives it back with the contents that it needs. The plan is applied here, fenced like any other:
+it counts only if the lease still holds and the project is as the plan found it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from hmac import compare_digest
+from types import MappingProxyType
+from uuid import UUID
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session, aliased
+
+from towline.apply import apply
+from towline.errors import Cancelled, ContentMissing, InvalidPlan
+from towline.kinds import Kinds
+from towline.limits import Limits
+from towline.model import Digest
+from towline.names import NamePolicy
+from towline.plan import Plan, PlanKind, StoreState
+from towline.planfile import load_plan
+from towline.ports import Applied, Watch
+from towline.records import AssetRecord
+from towline.report import report_of
+from towline.resolutions import OnConflict
+from towline_server.db.session import Database
+from towline_server.projects.domain import ProjectPath
+from towline_server.projects.locking import claim as claim_project
+from towline_server.projects.store import Run as OnBehalf
+from towline_server.projects.store import SqlStore
+
+from . import tables
+from .backends import Dispatch
+from .clock import DatabaseNow, database_now
+from .domain import BackendName, Run, RunError, RunMode
+from .endings import Ending, end_held, refused, succeeded
+from .errors import LeaseLost
+from .leases import Lease, Leases, Refusal, check_held
+from .repositories import Repositories
+from .rows import find_row, run_of
+from .signals import Signals
+from .states import (
+    ACTIVE,
+    STARTS_AT,
+    Fault,
+    ReasonCode,
+    ResultClass,
+    RunState,
+    may_follow,
+    progress_in,
+)
+
+_FAILURES: Mapping[ReasonCode, tuple[ResultClass, Fault]] = MappingProxyType(
+    {
+        ReasonCode.AUTH_ERROR: (ResultClass.PERMANENT_FAILURE, Fault.CREDENTIAL),
+        ReasonCode.RATE_LIMITED: (ResultClass.RETRYABLE_FAILURE, Fault.RATE_LIMIT),
+        ReasonCode.REMOTE_UNREACHABLE: (ResultClass.RETRYABLE_FAILURE, Fault.REMOTE),
+        ReasonCode.VALIDATION_FAILED: (ResultClass.PERMANENT_FAILURE, Fault.CONTENT),
+        ReasonCode.ASSET_LIMIT_EXCEEDED: (ResultClass.PERMANENT_FAILURE, Fault.LIMIT),
+        ReasonCode.WORKER_SHUTDOWN: (ResultClass.RETRYABLE_FAILURE, Fault.EXECUTOR),
+        ReasonCode.INTERNAL_ERROR: (ResultClass.PERMANENT_FAILURE, Fault.INTERNAL),
+    }
+)
+"""What an executor may say of a run that it could not complete."""
+
+FAILURE_REASONS = tuple(_FAILURES)
+
+
+class ExternalBackend:
+    """Executes nothing: runs wait until somebody claims them."""
+
+    name = BackendName.EXTERNAL
+
+    def submit(self, dispatches: Sequence[Dispatch]) -> None:
+        """Leave them to be claimed."""
+
+    def stop_run(self, run_id: UUID) -> None:
+        """The next heartbeat tells."""
+
+    def forget(self, ref: str) -> None:
+        """Nothing is remembered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What an executor needs to plan a run: ours as it stood at one moment, and where theirs is."""
+
+    project: str
+    """Its name for ids (`towline.merge.Context.project`)."""
+    path: ProjectPath
+    kinds: Kinds
+    names: NamePolicy
+    state: StoreState
+    records: tuple[AssetRecord, ...]
+    url: str
+    ref: str
+    scope: str
+    on_conflict: OnConflict
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A run that is the claimer's, until ``lease_until`` if no heartbeat comes."""
+
+    run: Run
+    token: str = field(repr=False)
+    lease_until: datetime
+    work: Work
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulse:
+    """The answer to a heartbeat: how long the lease lasts now, and whether to stop."""
+
+    lease_until: datetime
+    cancel: bool
+
+
+class ExternalWork:
+    """What external executors do with runs. It authorises nobody."""
+
+    def __init__(
+        self,
+        database: Database,
+        leases: Leases,
+        repositories: Repositories,
+        signals: Signals,
+        *,
+        now: DatabaseNow = database_now,
+    ) -> None:
+        self._database = database
+        self._leases = leases
+        self._repositories = repositories
+        self._signals = signals
+        self._now = now
+
+    def claim(
+        self, executor_id: str, *, tenant_id: UUID, project_ids: Collection[UUID] | None = None
+    ) -> Claim | None:
+        """The oldest run of a tenant that waits, of these projects if they are named; or None."""
+        for run_id in self._waiting(tenant_id, project_ids):
+            lease = self._leases.take(run_id, executor_id)
+            if isinstance(lease, Refusal):
+                continue  # somebody was faster
+            self._signals.changed()
+            return self._claimed(lease)
+        return None
+
+    def work(self, run_id: UUID, token: str) -> Work:
+        """What planning needs, as it stands now: for when a plan went stale.
+
+        Raises:
+            LeaseLost: the token does not hold the run (any more).
+        """
+        return self._work(self._lease(run_id, token)[1])
+
+    def heartbeat(
+        self,
+        run_id: UUID,
+        token: str,
+        *,
+        phase: RunState | None = None,
+        done: int = 0,
+        total: int | None = None,
+    ) -> Pulse:
+        """Renew a lease, and tell how far the run is.
+
+        Raises:
+            LeaseLost: the token does not hold the run (any more).
+        """
+        lease, _ = self._lease(run_id, token)
+        found = self._leases.beat([lease])
+        if run_id not in found.held:
+            raise LeaseLost(run_id=str(run_id))
+        cancel = run_id in found.cancelled
+        if phase in ACTIVE and not cancel:
+            try:
+                self._leases.move(lease, phase, progress_in(phase, done, total))
+            except Cancelled:
+                cancel = True
+            self._signals.changed()
+        until = self._lease(run_id, token)[1].executor.lease_until
+        assert until is not None, "it was just renewed"
+        return Pulse(lease_until=until, cancel=cancel)
+
+    def complete(
+        self, run_id: UUID, token: str, plan: str, contents: Mapping[Digest, bytes]
+    ) -> Run:
+        """Apply a plan (as `towline.planfile.dump_plan` writes it), and end the run with it.
+
+        Raises:
+            InvalidPlan: it is damaged, or for another project.
+            StalePlan: the project moved; the run goes on, see `work`.
+            ContentMissing: contents lack, or are not what their digest says.
+            LeaseLost: the token does not hold the run (any more).
+            Cancelled: it was asked to stop; see `fail`.
+        """
+        lease, run = self._lease(run_id, token)
+        made = load_plan(plan)
+        store = SqlStore(self._database, run.project_id)
+        if made.kind is not PlanKind.PULL or made.project != store.project:
+            raise InvalidPlan(problem="it is no pull of this run's project")
+        if made.revision is not None:
+            self._leases.aim(lease, made.revision, None)
+        self._leases.start_from(lease, made.before.base, None)
+        self._complete(lease, run, made, contents)
+        self._signals.changed()
+        return self._run(run_id)
+
+    def fail(self, run_id: UUID, token: str, reason: ReasonCode, message: str) -> Run:
+        """End a run that could not be completed; one that was asked to stop ends cancelled.
+
+        Raises:
+            LeaseLost: the token does not hold the run (any more).
+            KeyError: the reason is none of `FAILURE_REASONS`.
+        """
+        result, fault = _FAILURES[reason]
+        error = RunError(code=str(reason), message=message, fault=fault)
+        ending = Ending(state=RunState.FAILED, result_class=result, reason_code=reason, error=error)
+        lease, _ = self._lease(run_id, token)
+        self._end(lease, ending)
+        self._signals.changed()
+        return self._run(run_id)
+
+    # --- parts --------------------------------------------------------------------------------
+
+    def _waiting(self, tenant_id: UUID, project_ids: Collection[UUID] | None) -> Sequence[UUID]:
+        run, other = tables.Run, aliased(tables.Run)
+        busy = exists().where(
+            other.project_id == run.project_id, other.state.in_(ACTIVE), other.gathers.is_(False)
+        )
+        query = select(run.id).where(
+            run.tenant_id == tenant_id,
+            run.state == RunState.QUEUED,
+            run.backend == BackendName.EXTERNAL,
+            run.gathers.is_(False),
+            ~busy,
+        )
+        if project_ids is not None:
+            query = query.where(run.project_id.in_(project_ids))
+        with self._database.reading() as session:
+            ordered = query.order_by(run.created_at, run.position, run.id).limit(20)
+            return session.scalars(ordered).all()
+
+    def _claimed(self, lease: Lease) -> Claim:
+        run = self._run(lease.run_id)
+        until = run.executor.lease_until
+        assert until is not None, "it was just taken"
+        return Claim(run=run, token=lease.token, lease_until=until, work=self._work(run))
+
+    def _work(self, run: Run) -> Work:
+        project = self._repositories.project(run.project_id)
+        repository = self._repositories.of(project)
+        with SqlStore(self._database, run.project_id).snapshot() as store:
+            return Work(
+                project=store.project,
+                path=project.path,
+                kinds=store.kinds,
+                names=store.names,
+                state=store.state(),
+                records=tuple(store.records()),
+                url=repository.url.shown,
+                ref=repository.ref,
+                scope=repository.scope,
+                on_conflict=run.request.on_conflict or project.on_conflict,
+                limits=self._repositories.limits,
+            )
+
+    def _run(self, run_id: UUID) -> Run:
+        with self._database.reading() as session:
+            return run_of(find_row(session, run_id))
+
+    def _lease(self, run_id: UUID, token: str) -> tuple[Lease, Run]:
+        """The lease that a token stands for."""
+        with self._database.reading() as session:
+            row = find_row(session, run_id)
+            held = row.lease_token or ""
+            if not compare_digest(held, token) or not held:
+                raise LeaseLost(run_id=str(run_id))
+            lease = Lease(
+                run_id=run_id,
+                project_id=row.project_id,
+                token=held,
+                executor_id=row.executor_id or "",
+            )
+            return lease, run_of(row)
+
+    def _complete(
+        self, lease: Lease, run: Run, plan: Plan, contents: Mapping[Digest, bytes]
+    ) -> None:
+        report = report_of(plan)
+        self._advance(lease, run.state, RunState.VALIDATING)
+        if plan.refused:
+            self._end(lease, refused(report))
+            return
+        if run.request.mode is RunMode.DRY_RUN:
+            self._end(lease, succeeded(report))
+            return
+        self._advance(lease, RunState.VALIDATING, RunState.APPLYING)
+
+        def also(session: Session, applied: Applied) -> None:
+            ending = succeeded(report, pull=applied.number)
+            end_held(session, lease, ending, self._now(session))
+
+        with self._database.writing() as session:
+            check_held(session, lease)
+            fence = claim_project(session, lease.project_id)
+            now = self._now(session)
+        on_behalf = OnBehalf(fence=fence, also=also)
+        store = SqlStore(self._database, lease.project_id, run=on_behalf)
+        apply(plan, store, contents=_Brought(contents), watch=Watch(now=now))
+
+    def _advance(self, lease: Lease, state: RunState, goal: RunState) -> None:
+        """Go through every phase up to one; an executor need not have told of them."""
+        while state is not goal and ACTIVE.index(state) < ACTIVE.index(goal):
+            state = ACTIVE[ACTIVE.index(state) + 1]
+            self._leases.move(lease, state, STARTS_AT[state])
+        if state is not goal and may_follow(state, goal):
+            self._leases.move(lease, goal, STARTS_AT[goal])
+
+    def _end(self, lease: Lease, ending: Ending) -> None:
+        with self._database.writing() as session:
+            end_held(session, lease, ending, self._now(session))
+
+
+@dataclass(frozen=True, slots=True)
+class _Brought:
+    """Contents that came with the plan. The store checks them against their digests."""
+
+    contents_by_digest: Mapping[Digest, bytes]
+
+    def contents(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
+        missing = tuple(each for each in digests if each not in self.contents_by_digest)
+        if missing:
+            raise ContentMissing(digests=missing)
+        for digest in digests:
+            yield digest, self.contents_by_digest[digest]

@@ -1,0 +1,148 @@
+"""Runs as durable workflows, on DBOS over the control plane's own database.
+
+A workflow has three steps: fetch, compare, apply. What a step did stands in the run's row; DBOS
+remembers no more than that it was done. So a process that was killed goes on where it was, and a
+step that is done again changes nothing twice.
+
+What DBOS does by itself that has to be kept in mind:
+
+- A workflow whose process died keeps its project's place in the queue until it is cancelled or
+  resumed (`forget`); on start a process recovers its own, and only those.
+- Cancelling one takes effect between steps. What stops a step is the run's own token.
+- There is one DBOS in a process, so there is one `NativeBackend` in it that is started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import make_url
+
+from .backends import Dispatch
+from .dispatching import give_back
+from .domain import BackendName
+from .leases import Refusal
+from .worker import Worker
+
+_APPLICATION = "towline"
+_VERSION = "1"
+"""The shape of the workflow: a process takes up what one of the same shape began."""
+_QUEUE = "towline-runs"
+_STEPS = ("fetch", "compare", "apply")
+
+
+class NativeBackend:
+    """Executes runs in this process, ``at_once`` of them, one a project."""
+
+    name = BackendName.NATIVE
+
+    def __init__(
+        self,
+        worker: Worker,
+        database_url: str,
+        *,
+        at_once: int = 8,
+        poll_seconds: float = 0.2,
+    ) -> None:
+        self._worker = worker
+        self._url = database_url
+        self._at_once = at_once
+        self._poll_seconds = poll_seconds
+        self._workflow: Callable[[str], str] | None = None
+
+    def start(self) -> None:
+        """Take up what this executor left behind, and begin to take what is handed over.
+
+        The database must have its tables, and be in WAL mode if it is SQLite.
+        """
+        from dbos import DBOS
+
+        def towline_run(run_id: str) -> str:
+            return self._run(run_id)
+
+        DBOS(config=self._configuration())
+        self._workflow = DBOS.workflow(name="towline_run")(towline_run)
+        DBOS.launch()
+        DBOS.register_queue(
+            _QUEUE,
+            worker_concurrency=self._at_once,
+            partition_concurrency=1,
+            polling_interval_sec=self._poll_seconds,
+            on_conflict="always_update",
+        )
+
+    def stop(self, seconds: float) -> None:
+        """Hand back what is executed, and stop. What takes longer than ``seconds`` is left."""
+        from dbos import DBOS
+
+        busy = self._worker.heart.close()
+        self._workflow = None
+        # It looks once a second, so an idle process is not made to wait for it.
+        DBOS.destroy(
+            destroy_registry=True, workflow_completion_timeout_sec=int(seconds) if busy else 0
+        )
+
+    def _configuration(self) -> Any:
+        from dbos import DBOSConfig, DBOSPortableJSONSerializer
+
+        url = make_url(self._url)
+        drivers = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
+        plain = url.set(drivername=drivers[url.get_backend_name()])
+        return DBOSConfig(
+            name=_APPLICATION,
+            system_database_url=plain.render_as_string(hide_password=False),
+            sys_db_pool_size=self._at_once + 4,
+            application_version=_VERSION,
+            executor_id=self._worker.executor_id,
+            # The default is pickle: who can write to the table could run code here.
+            serializer=DBOSPortableJSONSerializer(),
+            max_executor_threads=self._at_once + 4,
+            # Nobody listens: what changed is told by `signals`, or looked up.
+            use_listen_notify=False,
+            enable_otlp=False,
+            log_level="WARNING",
+        )
+
+    # --- the port -----------------------------------------------------------------------------
+
+    def submit(self, dispatches: Sequence[Dispatch]) -> None:
+        """Queue these. One that is queued already, under the same name, stays as it is."""
+        from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
+
+        workflow = self._workflow
+        if workflow is None:
+            return  # starting or stopping: the reaper hands it over again
+        for each in dispatches:
+            partition = SetEnqueueOptions(queue_partition_key=str(each.project_id))
+            with SetWorkflowID(each.ref), partition:
+                DBOS.enqueue_workflow(_QUEUE, workflow, str(each.run_id))
+
+    def stop_run(self, run_id: UUID) -> None:
+        """Tell a run that executes here that it was cancelled."""
+        self._worker.heart.stop_run(run_id)
+
+    def forget(self, ref: str) -> None:
+        """Free the place in its project's queue that a lost run still holds."""
+        from dbos import DBOS
+
+        if self._workflow is not None:
+            DBOS.cancel_workflow(ref)
+
+    # --- the workflow -------------------------------------------------------------------------
+
+    def _run(self, run_id: str) -> str:
+        """Execute a run; returns how that went, for whoever reads DBOS's own tables."""
+        from dbos import DBOS
+
+        with self._worker.opened(UUID(run_id)) as execution:
+            if isinstance(execution, Refusal):
+                if execution in (Refusal.BUSY, Refusal.CLOSING):
+                    give_back(self._worker.tools.database, UUID(run_id))
+                return str(execution)
+            for name in _STEPS:
+                step: Callable[[], bool] = getattr(execution, name)
+                if not DBOS.run_step({"name": name}, step):
+                    break
+        return "executed"

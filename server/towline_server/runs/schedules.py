@@ -1,0 +1,283 @@
+"""When runs are asked for by themselves, what of it is caught up on, and when a sync is late.
+
+A schedule is a cron line in a time zone, or a number of seconds. Cron lines are croniter's (MIT):
+five fields, or six with seconds last. Where clocks are put forward a skipped time falls due at the
+next one; where they are put back a time falls due once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from croniter import croniter
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from towline.codec import decode, encode
+from towline.errors import InvalidValue
+from towline_server.db.session import Database
+from towline_server.errors import NotFound
+
+from . import tables
+from .clock import DatabaseNow, database_now
+from .domain import BackendName, Origin, RunRequest, TriggeredBy
+from .service import Runs
+from .states import RunState
+
+_LOG = logging.getLogger("towline.runs")
+_MOST_CAUGHT_UP = 24
+_GRACE = timedelta(seconds=60)
+"""How late a firing may be without having been missed."""
+
+
+class CatchUp(StrEnum):
+    """What becomes of firings that were missed, because no server ran."""
+
+    SKIP = "skip"
+    LATEST = "latest"
+    """All that were missed are one firing."""
+    ALL = "all"
+    """Each is a firing of its own, the last 24 of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rhythm:
+    """How often a schedule falls due.
+
+    Raises:
+        InvalidValue: neither or both of cron and seconds are given, or one is malformed.
+    """
+
+    cron: str | None = None
+    timezone: str = "UTC"
+    every_seconds: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.cron is None) == (self.every_seconds is None):
+            raise InvalidValue(field="schedule", problem="needs either cron or everySeconds")
+        if self.every_seconds is not None and self.every_seconds < 1:
+            raise InvalidValue(field="schedule.everySeconds", problem="must be at least 1")
+        _zone(self.timezone)
+        if self.cron is not None and not croniter.is_valid(self.cron):
+            raise InvalidValue(field="schedule.cron", problem=f"{self.cron[:80]!r} is no cron line")
+
+    def after(self, moment: datetime) -> datetime:
+        """When it falls due next after a moment; seconds are counted from that moment."""
+        if self.every_seconds is not None:
+            return moment + timedelta(seconds=self.every_seconds)
+        assert self.cron is not None, "one of the two is given"
+        local = moment.astimezone(_zone(self.timezone))
+        following: datetime = croniter(self.cron, local).get_next(datetime)
+        return following.astimezone(UTC)
+
+    def due(self, first: datetime, now: datetime) -> Iterator[datetime]:
+        """Every time it fell due from ``first`` until now."""
+        while first <= now:
+            yield first
+            first = self.after(first)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleSpec:
+    """What to ask for, and when."""
+
+    project_id: UUID
+    rhythm: Rhythm
+    requests: tuple[RunRequest, ...] = (RunRequest(),)
+    """One batch a firing; with ``fan_out`` each names a kind, and one run comprises them."""
+    fan_out: bool = False
+    catch_up: CatchUp = CatchUp.LATEST
+    enabled: bool = True
+    sync_id: UUID | None = None
+    backend: BackendName = BackendName.NATIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """A schedule as it stands."""
+
+    id: UUID
+    spec: ScheduleSpec
+    due_at: datetime | None
+    """When it fires next; None while it is disabled."""
+    fired_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Firing:
+    schedule_id: UUID
+    spec: ScheduleSpec
+    times: Sequence[datetime]
+
+
+class Schedules:
+    """The schedules of a database. Every server fires them; each firing happens once."""
+
+    def __init__(self, database: Database, runs: Runs, *, now: DatabaseNow = database_now) -> None:
+        self._database = database
+        self._runs = runs
+        self._now = now
+
+    def put(self, spec: ScheduleSpec, schedule_id: UUID | None = None) -> Schedule:
+        """Make a schedule, or set one anew; its next firing is counted from now.
+
+        Raises:
+            BackendNotConfigured: its runs could not be executed here.
+        """
+        self._runs.backends.get(spec.backend)
+        with self._database.writing() as session:
+            now = self._now(session)
+            row = None if schedule_id is None else session.get(tables.Schedule, schedule_id)
+            if row is None:
+                row = tables.Schedule(id=schedule_id or uuid4(), created_at=now)
+                session.add(row)
+            _write(row, spec, now)
+            session.flush()
+            return _schedule(row)
+
+    def get(self, schedule_id: UUID) -> Schedule:
+        """A schedule as it stands.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._database.reading() as session:
+            row = session.get(tables.Schedule, schedule_id)
+            if row is None:
+                raise NotFound(what="schedule")
+            return _schedule(row)
+
+    def delete(self, schedule_id: UUID) -> None:
+        """Delete a schedule; its runs stay. What is not there is deleted already."""
+        with self._database.writing() as session:
+            row = session.get(tables.Schedule, schedule_id)
+            if row is not None:
+                session.delete(row)
+
+    def fire(self) -> None:
+        """Ask for every run that is due."""
+        for schedule_id in self._due():
+            if (firing := self._take(schedule_id)) is not None:
+                for at in firing.times:
+                    self._ask(firing, at)
+
+    def _due(self) -> Sequence[UUID]:
+        with self._database.reading() as session:
+            due = select(tables.Schedule.id).where(tables.Schedule.due_at <= self._now(session))
+            return session.scalars(due.order_by(tables.Schedule.due_at)).all()
+
+    def _take(self, schedule_id: UUID) -> _Firing | None:
+        """Move a schedule on, and tell what fires. Whoever comes second finds it moved."""
+        with self._database.writing() as session:
+            row = session.get(tables.Schedule, schedule_id, with_for_update=True)
+            now = self._now(session)
+            if row is None or row.due_at is None or row.due_at > now:
+                return None
+            schedule = _schedule(row)
+            fallen = list(schedule.spec.rhythm.due(_not_ages_ago(row, now), now))
+            row.due_at = schedule.spec.rhythm.after(fallen[-1] if fallen else now)
+            times = _caught_up(schedule.spec.catch_up, fallen, now)
+            if times and _waits(session, schedule_id):
+                times = []  # the one that waits pulls what these would
+            row.fired_at = now if times else row.fired_at
+            return _Firing(schedule_id=schedule_id, spec=schedule.spec, times=times)
+
+    def _ask(self, firing: _Firing, at: datetime) -> None:
+        spec = firing.spec
+        origin = Origin(
+            by=TriggeredBy.SCHEDULED,
+            ref=at.isoformat(),
+            sync_id=spec.sync_id,
+            schedule_id=firing.schedule_id,
+            key=f"schedule:{firing.schedule_id}:{at.isoformat()}",
+        )
+        try:
+            if spec.fan_out:
+                kinds = [request.kind for request in spec.requests if request.kind is not None]
+                whole = RunRequest(
+                    mode=spec.requests[0].mode, on_conflict=spec.requests[0].on_conflict
+                )
+                self._runs.request_fan_out(
+                    spec.project_id, kinds, whole, origin=origin, backend=spec.backend
+                )
+            else:
+                self._runs.request_batch(
+                    spec.project_id, spec.requests, origin=origin, backend=spec.backend
+                )
+        except NotFound:
+            _LOG.info("schedule %s fired for a project that is gone", firing.schedule_id)
+
+
+def is_late(
+    last_success: datetime | None, since: datetime, sla_seconds: int | None, now: datetime
+) -> bool:
+    """Whether something is older than its freshness allows; ``since``: when it began to matter."""
+    if sla_seconds is None:
+        return False
+    return now - (last_success or since) > timedelta(seconds=sla_seconds)
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        problem = f"{name[:80]!r} is no time zone"
+        raise InvalidValue(field="schedule.timezone", problem=problem) from None
+
+
+def _not_ages_ago(row: tables.Schedule, now: datetime) -> datetime:
+    """Where to begin counting: a server that slept for a year does not count every second of it."""
+    assert row.due_at is not None, "it is due"
+    if row.every_seconds is None:
+        return row.due_at
+    missed = int((now - row.due_at).total_seconds()) // row.every_seconds
+    return row.due_at + timedelta(seconds=row.every_seconds * max(0, missed - _MOST_CAUGHT_UP))
+
+
+def _caught_up(policy: CatchUp, fallen: list[datetime], now: datetime) -> list[datetime]:
+    match policy:
+        case CatchUp.SKIP:
+            return [at for at in fallen[-1:] if now - at <= _GRACE]
+        case CatchUp.LATEST:
+            return fallen[-1:]
+        case CatchUp.ALL:
+            return fallen[-_MOST_CAUGHT_UP:]
+
+
+def _waits(session: Session, schedule_id: UUID) -> bool:
+    """Whether a run of this schedule still waits to begin."""
+    run = tables.Run
+    waiting = exists().where(run.schedule_id == schedule_id, run.state == RunState.QUEUED)
+    return bool(session.scalar(select(waiting)))
+
+
+def _write(row: tables.Schedule, spec: ScheduleSpec, now: datetime) -> None:
+    row.project_id, row.sync_id = spec.project_id, spec.sync_id
+    row.cron, row.timezone = spec.rhythm.cron, spec.rhythm.timezone
+    row.every_seconds = spec.rhythm.every_seconds
+    row.catch_up, row.enabled = spec.catch_up, spec.enabled
+    row.requests = [encode(request) for request in spec.requests]
+    row.fan_out, row.backend = spec.fan_out, spec.backend
+    row.due_at = spec.rhythm.after(now) if spec.enabled else None
+    row.updated_at = now
+
+
+def _schedule(row: tables.Schedule) -> Schedule:
+    rhythm = Rhythm(cron=row.cron, timezone=row.timezone, every_seconds=row.every_seconds)
+    spec = ScheduleSpec(
+        project_id=row.project_id,
+        rhythm=rhythm,
+        requests=tuple(decode(RunRequest, each, "requests") for each in row.requests),
+        fan_out=row.fan_out,
+        catch_up=CatchUp(row.catch_up),
+        enabled=row.enabled,
+        sync_id=row.sync_id,
+        backend=BackendName(row.backend),
+    )
+    return Schedule(id=row.id, spec=spec, due_at=row.due_at, fired_at=row.fired_at)

@@ -1,0 +1,156 @@
+"""Durable runs in real processes: killed in each phase, stalled, shut down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import func, select, update
+
+from tests.server.runs.processes import LONG, Workers, runs_elsewhere, workers
+from tests.server.runs.world import World
+from towline_server.projects.asset_tables import Pull
+from towline_server.projects.domain import Project
+from towline_server.runs import tables
+from towline_server.runs.service import Runs
+from towline_server.runs.states import Outcome, ReasonCode, RunState
+
+BOUNDARIES = [
+    "fetching",
+    "fetched",
+    "comparing",
+    "validating",
+    "applying",
+    "committing",
+    "ended",
+]
+
+
+@pytest.fixture
+def crew(world: World, database_url: str) -> Iterator[Workers]:
+    with workers(world, database_url) as made:
+        yield made
+
+
+@pytest.fixture
+def runs(world: World) -> Runs:
+    return runs_elsewhere(world)
+
+
+@pytest.fixture
+def project(world: World) -> Project:
+    world.commit(a=b"1", rules__b=b"2")
+    return world.project()
+
+
+def pulls(world: World, project: Project) -> int:
+    with world.database.reading() as session:
+        query = select(func.count()).select_from(Pull).where(Pull.project_id == project.id)
+        return session.scalar(query) or 0
+
+
+def test_a_run_is_executed(world: World, crew: Workers, runs: Runs, project: Project):
+    asked = runs.request(project.id)
+    crew.start()
+    run = runs.wait(asked.id, LONG)
+    assert (run.state, run.outcome) == (RunState.SUCCEEDED, Outcome.CHANGED)
+    assert world.contents(project) == {"a": b"1", "rules/b": b"2"}
+    assert pulls(world, project) == 1
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_a_killed_run_goes_on(
+    boundary: str, world: World, crew: Workers, runs: Runs, project: Project
+):
+    asked = runs.request(project.id)
+    worker = crew.start(stop_at=boundary)
+    assert worker.hear_stop() == asked.id
+    worker.kill()
+    committed = boundary == "ended"
+    assert world.contents(project) == ({"a": b"1", "rules/b": b"2"} if committed else {})
+    crew.start()
+    run = runs.wait(asked.id, LONG)
+    assert (run.id, run.state, run.attempts.number) == (asked.id, RunState.SUCCEEDED, 1)
+    assert world.contents(project) == {"a": b"1", "rules/b": b"2"}
+    assert (run.pull, pulls(world, project)) == (1, 1)
+    again = runs.wait(runs.request(project.id).id, LONG)
+    assert again.outcome is Outcome.UNCHANGED
+
+
+def lapse(world: World) -> None:
+    """Let every lease run out."""
+    with world.database.writing() as session:
+        session.execute(
+            update(tables.Run)
+            .where(tables.Run.lease_until.is_not(None))
+            .values(lease_until=tables.Run.created_at)
+        )
+
+
+def test_another_worker_takes_over(world: World, crew: Workers, runs: Runs, project: Project):
+    asked = runs.request(project.id)
+    first = crew.start(stop_at="applying")
+    first.hear_stop()
+    first.kill()
+    lapse(world)
+    crew.start(folder="two")
+    run = runs.wait(asked.id, LONG)
+    assert (run.attempts.number, run.attempts.previous_id) == (2, asked.id)
+    assert run.state is RunState.SUCCEEDED
+    lost = runs.get(asked.id)
+    assert (lost.state, lost.reason_code) == (RunState.FAILED, ReasonCode.HEARTBEAT_TIMEOUT)
+    assert lost.will_be_retried
+    assert [each.id for each in runs.attempts(run.id)] == [asked.id, run.id]
+    assert pulls(world, project) == 1
+
+
+def test_a_stalled_worker_changes_nothing_when_it_wakes(
+    world: World, crew: Workers, runs: Runs, project: Project
+):
+    asked = runs.request(project.id)
+    first = crew.start(stop_at="applying")
+    first.hear_stop()
+    first.freeze()
+    lapse(world)
+    crew.start(folder="two")
+    run = runs.wait(asked.id, LONG)
+    assert run.attempts.number == 2
+    world.edit(project, "a", b"edited since")
+    first.thaw()
+    first.go()
+    first.shut_down()
+    assert world.contents(project) == {"a": b"edited since", "rules/b": b"2"}
+    assert pulls(world, project) == 1
+    assert runs.get(asked.id).reason_code is ReasonCode.HEARTBEAT_TIMEOUT
+
+
+def test_a_shutdown_hands_runs_back(world: World, crew: Workers, runs: Runs, project: Project):
+    asked = runs.request(project.id)
+    first = crew.start(stop_at="comparing")
+    first.hear_stop()
+    assert first.child.stdin is not None
+    first.go()
+    first.shut_down()
+    run = runs.get(asked.id)
+    crew.start(folder="two")
+    last = runs.wait(asked.id, LONG)
+    assert last.state is RunState.SUCCEEDED
+    if run.reason_code is not None:
+        assert run.reason_code is ReasonCode.WORKER_SHUTDOWN
+        assert last.attempts.auto_resumes == 0
+    assert pulls(world, project) == 1
+
+
+def test_a_run_that_keeps_losing_its_executor_ends(
+    world: World, crew: Workers, runs: Runs, project: Project
+):
+    asked = runs.request(project.id)
+    for number in range(2):
+        worker = crew.start(folder=str(number), stop_at="comparing", max_auto_resume_attempts=1)
+        worker.hear_stop()
+        worker.kill()
+        lapse(world)
+    crew.start(folder="last", max_auto_resume_attempts=1)
+    run = runs.wait(asked.id, LONG)
+    assert (run.state, run.attempts.number) == (RunState.FAILED, 2)
+    assert world.contents(project) == {}
