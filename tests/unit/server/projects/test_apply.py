@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from threading import Barrier, Event
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import event, select, text, update
 from sqlalchemy.orm import Session
 
 from tests.databases import everything, open_database
@@ -189,6 +189,23 @@ def test_nothing_to_do_is_fenced_too(here: World):
     with pytest.raises(StoreBusy):
         apply(plan, store)
     assert everything(here.database) == before
+
+
+def test_nothing_to_do_is_fenced_up_to_its_transaction(here: World, database_url: str):
+    here.pull(a=b"1")
+    store, plan = here.run(Run(fence=_claimed(here), also=_names_tenant)), here.plan()
+    another = open_database(database_url)
+    assert store.names
+
+    def overtake(*_: object) -> None:
+        """When the check's connection goes back to its pool."""
+        _claimed(World(another, here.project_id))
+
+    event.listen(here.database.engine, "checkin", overtake, once=True)
+    with pytest.raises(StoreBusy):
+        apply(plan, store)
+    another.close()
+    assert "after pull None" not in _tenants(here)
 
 
 def test_a_project_that_is_gone_is_not_found(here: World):

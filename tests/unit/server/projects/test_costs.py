@@ -133,6 +133,21 @@ def test_statements_follow_the_change_not_the_project(sent_for):
     assert len(small["change"]) <= 60
 
 
+def test_a_project_is_read_as_a_whole_once_it_is_small_beside_the_questions(sqlite_url: str):
+    database = open_database(sqlite_url)
+    here = _large(database, 300)
+    paths = [AssetPath(path) for path in _files(300)]
+    with here.store.snapshot() as then, counting(database) as statements:
+        sent = []
+        for path in paths:
+            assert then.at(path) is not None
+            sent.append(len(statements.sent))
+    # 300 assets are too many beside 64 questions, and few beside 128.
+    assert sent[126] >= 127
+    assert sent[127] == sent[-1]
+    database.close()
+
+
 def _touches_assets(statement: str) -> bool:
     return statement.startswith(("SELECT", "UPDATE", "DELETE")) and "assets" in statement
 

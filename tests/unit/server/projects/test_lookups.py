@@ -13,9 +13,9 @@ from tests.laws.trial import REFUSE, SKIP
 from towline import Watch
 from towline.errors import TowlineError
 from towline.merge import merge
-from towline.model import AssetPath, AssetState
+from towline.model import AssetId, AssetPath, AssetState
 from towline.plan import Plan
-from towline.records import LocalFile, Ours
+from towline.records import AssetRecord, LocalFile, Ours
 from towline.resolutions import Policy, Resolutions
 from towline.testing.plans import KnownContents
 from towline.testing.sides import KINDS, ThreeSides, records_after
@@ -88,6 +88,15 @@ def test_rows_answer_as_dicts_do(file: Database, sides: ThreeSides, first: int):
             assert [ours.with_id(each) for each in ids] == [expected.with_id(each) for each in ids]
             assert all(ours.is_used(each) for each in (*ids, *sides.used))
         assert list(rows.records()) == list(expected.records())
+
+
+def test_an_asset_that_is_seen_at_a_path_comes_before_one_that_was(file: Database):
+    at = AssetState(path=PATHS[0], digest=next(iter(CONTENTS)))
+    was = AssetRecord(id=AssetId("0" * 24), kind="file", base=at, ours=None, seen=None)
+    sees = AssetRecord(id=AssetId("1" * 24), kind="file", base=None, ours=None, seen=at)
+    sides = ThreeSides(records=(was, sees), base={}, theirs={})
+    store = _written(file, sides)
+    assert store.aligned_at(at.path) == sides.ours().aligned_at(at.path) == sees
 
 
 def _merged(sides: ThreeSides, ours: Ours, policy: Policy) -> Plan | str:
