@@ -33,6 +33,7 @@ from towline.remotes.git import GitRemote
 from towline.report import report_of
 from towline.resolutions import Comparison, Policy
 from towline_server.db.session import Database
+from towline_server.errors import NotFound
 from towline_server.projects.domain import Project
 from towline_server.projects.guard import guarded
 from towline_server.projects.locking import claim
@@ -156,7 +157,7 @@ class Execution:
                 if before is not None:
                     before(session, now)
                 end_held(session, self._lease, ending, now)
-        except (LeaseLost, Cancelled):
+        except (LeaseLost, Cancelled, NotFound):
             return
         except SQLAlchemyError:
             _LOG.exception("the end of run %s could not be written", self.run_id)

@@ -1,0 +1,133 @@
+"""Executors in this process, driven step by step: nothing runs unless a test says so."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import update
+
+from tests.server.runs.world import World
+from towline.remotes.url import ALL_SCHEMES
+from towline_server.runs import tables
+from towline_server.runs.backends import Backends, Dispatch
+from towline_server.runs.domain import BackendName
+from towline_server.runs.execute import Tools, pass_boundary
+from towline_server.runs.external import ExternalBackend, ExternalWork
+from towline_server.runs.fetching import SharedFetches, Talk, fetch_here
+from towline_server.runs.heart import Heart
+from towline_server.runs.leases import Leases
+from towline_server.runs.reaper import Reaper
+from towline_server.runs.repositories import Repositories
+from towline_server.runs.runtime import time_of
+from towline_server.runs.service import Runs
+from towline_server.runs.signals import ProcessSignals
+from towline_server.runs.worker import Worker
+
+
+@dataclass
+class Shelf:
+    """A native backend that keeps what it is handed."""
+
+    name = BackendName.NATIVE
+    heart: Heart | None = None
+    handed: list[Dispatch] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+
+    def submit(self, dispatches: Sequence[Dispatch]) -> None:
+        self.handed += dispatches
+
+    def stop_run(self, run_id: UUID) -> None:
+        if self.heart is not None:
+            self.heart.stop_run(run_id)
+
+    def forget(self, ref: str) -> None:
+        self.forgotten.append(ref)
+
+
+class Gate:
+    """Stops a run at a boundary until the test has looked."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._came = threading.Semaphore(0)
+        self._may_go = threading.Event()
+
+    def __call__(self, _run_id: UUID, name: str) -> None:
+        if name == self.name:
+            self._came.release()
+            self._may_go.wait()
+
+    def await_run(self) -> None:
+        self._came.acquire()
+
+    def open(self) -> None:
+        self._may_go.set()
+
+
+@dataclass
+class Bench:
+    """The service, the reaper, and as many workers as a test wants."""
+
+    world: World
+    talk: Talk = fetch_here
+
+    def __post_init__(self) -> None:
+        database = self.world.database
+        self.leases = Leases(database)
+        self.signals = ProcessSignals()
+        self.fetches = SharedFetches(self.talk, now=time_of(database))
+        self.repositories = Repositories(
+            database, self.world.sealer, self.world.cache_dir, schemes=ALL_SCHEMES
+        )
+        self.shelf = Shelf()
+        self.backends = Backends([self.shelf, ExternalBackend()])
+        self.runs = Runs(database, self.backends, signals=self.signals)
+        self.reaper = Reaper(database, self.backends, self.signals)
+        self.external = ExternalWork(database, self.leases, self.repositories, self.signals)
+
+    def worker(self, name: str = "one", gate: Gate | None = None) -> Worker:
+        tools = Tools(
+            database=self.world.database,
+            leases=self.leases,
+            repositories=self.repositories,
+            fetches=self.fetches,
+            signals=self.signals,
+            boundary=gate or pass_boundary,
+        )
+        return Worker(tools, Heart(self.leases), name)
+
+    @contextmanager
+    def standing(self, run_id: UUID, at: str, worker: str = "one") -> Iterator[Worker]:
+        """A run that stands at a boundary in the block, and goes on to its end after it."""
+        gate = Gate(at)
+        made = self.worker(worker, gate)
+        thread = threading.Thread(target=made.execute, args=(run_id,))
+        thread.start()
+        try:
+            gate.await_run()
+            yield made
+        finally:
+            gate.open()
+            thread.join()
+
+    def lapse(self) -> None:
+        """Let every lease run out."""
+        with self.world.database.writing() as session:
+            session.execute(
+                update(tables.Run)
+                .where(tables.Run.lease_until.is_not(None))
+                .values(lease_until=tables.Run.created_at)
+            )
+
+    def age(self, seconds: float) -> None:
+        """Make everything that was handed over, handed over so much earlier."""
+        with self.world.database.writing() as session:
+            for row in session.query(tables.Run):
+                row.created_at -= timedelta(seconds=seconds)
+                if row.dispatched_at is not None:
+                    row.dispatched_at -= timedelta(seconds=seconds)

@@ -1,0 +1,355 @@
+"""Executing runs: one a project, cancelled in every phase, fenced, fetched together."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.server.runs.bench import Bench
+from tests.server.runs.test_fetching import Talk
+from tests.server.runs.world import World
+from towline_server.projects.domain import Project
+from towline_server.runs.errors import RunNotEnded
+from towline_server.runs.leases import Lease, Refusal
+from towline_server.runs.listing import RunFilter
+from towline_server.runs.states import ACTIVE, Outcome, ReasonCode, ResultClass, RunState
+from towline_server.runs.tokens import Stop
+
+BEFORE_THE_COMMIT = ["fetching", "fetched", "comparing", "validating", "applying"]
+
+
+@pytest.fixture
+def bench(world: World) -> Bench:
+    return Bench(world)
+
+
+@pytest.fixture
+def project(world: World) -> Project:
+    world.commit(a=b"1", b=b"1")
+    return world.project()
+
+
+def test_one_run_works_on_a_project_at_a_time(bench: Bench, world: World, project: Project):
+    first, second = (bench.runs.request(project.id) for _ in range(2))
+    with bench.standing(first.id, "comparing"):
+        assert bench.worker("two").execute(second.id) is Refusal.BUSY
+        assert bench.worker("two").execute(first.id) is Refusal.HELD
+        assert bench.runs.get(second.id).state is RunState.QUEUED
+        other = bench.runs.request(world.project().id)
+        assert bench.worker("two").execute(other.id) is None
+    assert bench.worker("two").execute(second.id) is None
+    assert bench.runs.get(first.id).outcome is Outcome.CHANGED
+    assert bench.runs.get(second.id).outcome is Outcome.UNCHANGED
+    assert bench.worker("two").execute(first.id) is Refusal.ENDED
+
+
+def test_fifty_projects_are_one_fetch(world: World):
+    bench = Bench(world)
+    world.commit(a=b"1")
+    runs = [bench.runs.request(world.project().id) for _ in range(50)]
+    workers = [bench.worker(str(number)) for number in range(8)]
+
+    def execute(number: int) -> None:
+        workers[number % 8].execute(runs[number].id)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(execute, range(50)))
+    assert {bench.runs.get(run.id).outcome for run in runs} == {Outcome.CHANGED}
+    assert bench.fetches.count == 1
+    requests = [each.target.split("/")[-1] for each in world.server.tally.requests]
+    assert requests == ["refs?service=git-upload-pack", "git-upload-pack", "git-upload-pack"]
+
+
+def test_progress_never_falls(bench: Bench, project: Project):
+    run = bench.runs.request(project.id)
+    seen = [0]
+    for boundary in BEFORE_THE_COMMIT:
+        with bench.standing(run.id, boundary) as worker:
+            seen.append(bench.runs.get(run.id).progress)
+            worker.heart.close()
+        following = bench.runs.get(run.id).attempts.next_id
+        assert following is not None
+        run = bench.runs.get(following)
+    assert seen == sorted(seen)
+    assert seen[-1] == 70
+
+
+# --- cancel -----------------------------------------------------------------------------------
+
+
+def test_a_run_that_waits_is_cancelled_at_once(bench: Bench, world: World, project: Project):
+    run = bench.runs.request(project.id)
+    ended = bench.runs.cancel(run.id, by="me", reason="why")
+    assert (ended.state, ended.result_class) == (RunState.CANCELLED, ResultClass.CANCELLED)
+    assert ended.cancellation is not None
+    assert (ended.cancellation.by, ended.cancellation.reason) == ("me", "why")
+    assert bench.worker().execute(run.id) is Refusal.ENDED
+    assert bench.runs.cancel(run.id, by="you") == ended
+    assert world.contents(project) == {}
+
+
+@pytest.mark.parametrize("boundary", BEFORE_THE_COMMIT)
+def test_a_run_is_cancelled_before_its_commit_point(
+    boundary: str, bench: Bench, world: World, project: Project
+):
+    run = bench.runs.request(project.id)
+    with bench.standing(run.id, boundary):
+        # Nobody tells the worker: it finds out by itself, at the latest when it would commit.
+        asked = bench.runs.cancel(run.id)
+        assert asked.is_cancelling
+    ended = bench.runs.get(run.id)
+    assert (ended.state, ended.reason_code) == (RunState.CANCELLED, ReasonCode.USER_CANCELLED)
+    assert world.contents(project) == {}
+    assert_never_again(bench, project)
+
+
+def assert_never_again(bench: Bench, project: Project) -> None:
+    bench.lapse()
+    bench.age(3600)
+    bench.shelf.handed.clear()
+    bench.reaper.sweep()
+    assert bench.shelf.handed == []
+    assert bench.runs.page(RunFilter(project_id=project.id)).total == 1
+
+
+def test_a_run_that_commits_is_not_cancelled(bench: Bench, world: World, project: Project):
+    run = bench.runs.request(project.id)
+    with bench.standing(run.id, "committing"):
+        cancel = threading.Thread(target=bench.runs.cancel, args=(run.id,))
+        cancel.start()
+    cancel.join()
+    assert bench.runs.get(run.id).state is RunState.SUCCEEDED
+    assert bench.runs.get(run.id).cancellation is None
+    assert world.contents(project) == {"a": b"1", "b": b"1"}
+
+
+def test_cancelling_stops_the_fetch(world: World, project: Project):
+    talk = Talk()
+    bench = Bench(world, talk)
+    run = bench.runs.request(project.id)
+    worker = bench.worker()
+    bench.shelf.heart = worker.heart
+    thread = threading.Thread(target=worker.execute, args=(run.id,))
+    thread.start()
+    talk.begun.acquire()
+    bench.runs.cancel(run.id)
+    thread.join()
+    assert bench.runs.get(run.id).state is RunState.CANCELLED
+    assert talk.tokens[0].is_set()
+
+
+def test_a_look_at_the_database_finds_what_was_cancelled_elsewhere(bench: Bench, project: Project):
+    run = bench.runs.request(project.id)
+    worker = bench.worker()
+    with worker.opened(run.id):
+        bench.runs.cancel(run.id)
+        token = worker.heart._held[run.id][1]
+        assert token.why is None
+        worker.heart.look()
+        assert token.why is Stop.CANCELLED
+
+
+def test_a_cancelled_run_whose_executor_died_ends_cancelled(bench: Bench, project: Project):
+    run = bench.runs.request(project.id)
+    bench.leases.take(run.id, "dead")
+    bench.runs.cancel(run.id)
+    bench.lapse()
+    bench.reaper.sweep()
+    assert bench.runs.get(run.id).state is RunState.CANCELLED
+    assert bench.runs.get(run.id).attempts.next_id is None
+
+
+def test_a_cancelled_run_is_not_handed_back(bench: Bench, project: Project):
+    run = bench.runs.request(project.id)
+    with bench.standing(run.id, "applying") as worker:
+        worker.heart.close()
+        bench.runs.cancel(run.id)
+    ended = bench.runs.get(run.id)
+    assert (ended.state, ended.attempts.next_id) == (RunState.CANCELLED, None)
+
+
+def test_cancelling_a_run_cancels_what_it_comprises(bench: Bench, project: Project):
+    run = bench.runs.request_fan_out(project.id, ["rule", "task", "file"])
+    first = bench.runs.children(run.id)[0]
+    with bench.standing(first.id, "comparing"):
+        assert bench.runs.get(run.id).state is RunState.COMPARING
+        assert bench.runs.cancel(run.id).is_cancelling
+    assert bench.runs.get(run.id).state is RunState.CANCELLED
+    assert {child.state for child in bench.runs.children(run.id)} == {RunState.CANCELLED}
+
+
+# --- leases and fences ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("boundary", BEFORE_THE_COMMIT)
+def test_whoever_lost_his_run_changes_nothing(
+    boundary: str, bench: Bench, world: World, project: Project
+):
+    run = bench.runs.request(project.id)
+    with bench.standing(run.id, boundary, "stalled"):
+        bench.lapse()
+        bench.reaper.sweep()
+        following = bench.shelf.handed[-1].run_id
+        assert bench.worker("awake").execute(following) is None
+        world.edit(project, "a", b"edited since")
+    assert world.contents(project) == {"a": b"edited since", "b": b"1"}
+    lost, done = bench.runs.get(run.id), bench.runs.get(following)
+    assert (lost.state, lost.reason_code) == (RunState.FAILED, ReasonCode.HEARTBEAT_TIMEOUT)
+    assert (done.state, done.pull, done.attempts.number) == (RunState.SUCCEEDED, 1, 2)
+    assert done.attempts.root_id == lost.id
+    assert bench.shelf.forgotten == [f"{run.id}-1"]
+
+
+def test_a_heartbeat_tells_whoever_lost_his_run(bench: Bench, project: Project):
+    run = bench.runs.request(project.id)
+    worker = bench.worker()
+    with worker.opened(run.id):
+        token = worker.heart._held[run.id][1]
+        worker.heart.beat()
+        assert token.why is None
+        bench.lapse()
+        worker.heart.beat()
+        bench.reaper.sweep()
+        assert bench.runs.get(run.id).state is RunState.FETCHING
+        bench.lapse()
+        bench.reaper.sweep()
+        worker.heart.beat()
+        assert token.why is Stop.LOST
+
+
+def test_an_executor_that_comes_back_goes_on(bench: Bench, world: World, project: Project):
+    run = bench.runs.request(project.id)
+    before = bench.leases.take(run.id, "one")
+    after = bench.leases.take(run.id, "one")
+    assert isinstance(before, Lease)
+    assert isinstance(after, Lease)
+    assert bench.leases.beat([before]).held == frozenset()
+    assert bench.leases.beat([after]).held == {run.id}
+    assert bench.worker("one").execute(run.id) is None
+    assert world.contents(project) == {"a": b"1", "b": b"1"}
+
+
+def test_a_plan_that_went_stale_is_made_anew(bench: Bench, world: World, project: Project):
+    bench.worker().execute(bench.runs.request(project.id).id)
+    world.commit(a=b"2", b=b"2")
+    run = bench.runs.request(project.id)
+    with bench.standing(run.id, "applying"):
+        world.edit(project, "a", b"2")
+    assert bench.runs.get(run.id).outcome is Outcome.CHANGED
+    assert world.contents(project) == {"a": b"2", "b": b"2"}
+    world.commit(a=b"3", b=b"2")
+    run = bench.runs.request(project.id)
+    with bench.standing(run.id, "applying"):
+        world.edit(project, "a", b"ours")
+    assert bench.runs.get(run.id).reason_code is ReasonCode.UNRESOLVED_CONFLICTS
+    assert world.contents(project) == {"a": b"ours", "b": b"2"}
+
+
+def test_a_cache_that_vanished_is_fetched_again(
+    bench: Bench, world: World, project: Project, tmp_path: Path
+):
+    run = bench.runs.request(project.id)
+    with bench.standing(run.id, "fetched"):
+        cache = bench.repositories.of(project).cache
+        cache.rename(tmp_path / "gone")
+    assert bench.runs.get(run.id).outcome is Outcome.CHANGED
+    assert world.contents(project) == {"a": b"1", "b": b"1"}
+
+
+def test_a_project_that_is_deleted_takes_its_run_along(bench: Bench, world: World):
+    from towline_server.projects.service import Projects
+
+    world.commit(a=b"1")
+    project = world.project()
+    run = bench.runs.request(project.id)
+    with bench.standing(run.id, "comparing"), world.database.writing() as session:
+        Projects(session).delete(project.id)
+    assert bench.runs.find(run.id) is None
+    assert bench.worker().execute(run.id) is Refusal.ENDED
+
+
+# --- handing over -----------------------------------------------------------------------------
+
+
+def test_what_got_lost_on_the_way_is_handed_over_again(bench: Bench, project: Project):
+    run = bench.runs.request(project.id)
+    assert [each.ref for each in bench.shelf.handed] == [f"{run.id}-1"]
+    bench.reaper.sweep()
+    assert len(bench.shelf.handed) == 1
+    bench.age(3600)
+    bench.reaper.sweep()
+    bench.reaper.sweep()
+    assert [each.ref for each in bench.shelf.handed] == [f"{run.id}-1"] * 2
+
+
+def test_a_run_that_is_handed_back_keeps_its_revision(bench: Bench, world: World, project: Project):
+    run = bench.runs.request(project.id)
+    with bench.standing(run.id, "applying") as worker:
+        worker.heart.close()
+    lost = bench.runs.get(run.id)
+    assert (lost.state, lost.reason_code) == (RunState.FAILED, ReasonCode.WORKER_SHUTDOWN)
+    assert worker.execute(run.id) is Refusal.CLOSING
+    world.commit(a=b"newer")
+    bench.reaper.sweep()
+    following = bench.shelf.handed[-1].run_id
+    assert (lost.will_be_retried, lost.attempts.next_id) == (True, following)
+    bench.worker().execute(following)
+    done = bench.runs.get(following)
+    assert (done.target_revision, done.attempts.auto_resumes) == (lost.target_revision, 0)
+    assert world.contents(project) == {"a": b"1", "b": b"1"}
+
+
+# --- retry and wait ---------------------------------------------------------------------------
+
+
+def test_a_retry_looks_at_the_remote_anew(bench: Bench, world: World, project: Project):
+    run = bench.runs.request(project.id)
+    with pytest.raises(RunNotEnded):
+        bench.runs.retry(run.id)
+    bench.worker().execute(run.id)
+    revision = world.commit(a=b"2")
+    again = bench.runs.retry(run.id)
+    assert bench.runs.retry(run.id).id == again.id
+    bench.worker().execute(again.id)
+    done = bench.runs.get(again.id)
+    assert (done.target_revision, done.attempts.number) == (revision, 2)
+    assert [each.id for each in bench.runs.attempts(run.id)] == [run.id, again.id]
+
+
+def test_a_retry_of_a_run_that_comprises_others_is_one_too(
+    bench: Bench, world: World, project: Project
+):
+    run = bench.runs.request_fan_out(project.id, ["file", "none"])
+    for child in bench.runs.children(run.id):
+        bench.worker().execute(child.id)
+    failed = bench.runs.get(run.id)
+    assert (failed.state, failed.result_class) == (RunState.FAILED, ResultClass.PARTIAL_SUCCESS)
+    again = bench.runs.retry(run.id)
+    for child in bench.runs.children(again.id):
+        bench.worker().execute(child.id)
+    assert bench.runs.get(again.id).is_terminal
+    assert len(bench.runs.children(again.id)) == 2
+
+
+def test_a_wait_ends_with_the_run_or_with_the_time(bench: Bench, project: Project):
+    run = bench.runs.request(project.id)
+    assert bench.runs.wait(run.id, 0).state is RunState.QUEUED
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(bench.runs.wait, run.id, 3600)
+        bench.worker().execute(run.id)
+        assert waiting.result().state is RunState.SUCCEEDED
+
+
+def test_a_run_can_be_followed(bench: Bench, project: Project):
+    run = bench.runs.request(project.id)
+    seen = []
+    for each in bench.runs.follow(run.id, 3600):
+        seen.append(each.state)
+        if len(seen) == 1:
+            bench.worker().execute(run.id)
+    assert seen[0] is RunState.QUEUED
+    assert seen[-1] is RunState.SUCCEEDED
+    assert set(seen) <= {RunState.QUEUED, *ACTIVE, RunState.SUCCEEDED}
