@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -15,6 +16,8 @@ from .backends import Backend, Dispatch
 from .clock import DatabaseNow, database_now
 from .domain import TriggeredBy
 from .states import RunState
+
+_LOG = logging.getLogger("towline.runs")
 
 
 def dispatch(
@@ -55,7 +58,17 @@ def dispatch(
                 .values(backend_ref=each.ref)
                 .execution_options(synchronize_session=False)
             )
-    backend.submit(dispatches)
+    _submit(database, backend, dispatches)
+
+
+def _submit(database: Database, backend: Backend, dispatches: Sequence[Dispatch]) -> None:
+    """Hand over; what a backend cannot take now waits for the reaper, as asked for it is."""
+    try:
+        backend.submit(dispatches)
+    except Exception:  # noqa: BLE001 - the runs exist, whatever the backend says
+        _LOG.exception("the %s backend took no runs; they are handed over again", backend.name)
+        for each in dispatches:
+            give_back(database, each.run_id)
 
 
 def give_back(database: Database, run_id: UUID) -> None:

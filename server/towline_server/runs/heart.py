@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from .leases import Lease, Leases
 from .tokens import RunToken, Stop
 
@@ -125,6 +123,6 @@ class Heart:
                     self.beat()
                 else:
                     self.look()
-            except SQLAlchemyError:
+            except Exception:  # noqa: BLE001 - as long as the process lives
                 # The next beat may succeed; if none does, the leases lapse, as they should.
                 _LOG.exception("a heartbeat failed")

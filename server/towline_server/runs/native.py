@@ -20,6 +20,8 @@ from uuid import UUID
 
 from sqlalchemy import make_url
 
+from towline_server.errors import Unavailable
+
 from .backends import Dispatch
 from .dispatching import give_back
 from .domain import BackendName
@@ -113,7 +115,7 @@ class NativeBackend:
 
         workflow = self._workflow
         if workflow is None:
-            return  # starting or stopping: the reaper hands it over again
+            raise Unavailable(problem="this process executes no runs now")
         for each in dispatches:
             partition = SetEnqueueOptions(queue_partition_key=str(each.project_id))
             with SetWorkflowID(each.ref), partition:

@@ -14,7 +14,6 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from towline.errors import Cancelled
@@ -144,7 +143,7 @@ class Ticker:
             for task in self._tasks:
                 try:
                     task()
-                except SQLAlchemyError:
+                except Exception:  # noqa: BLE001 - it has to go on for as long as the server does
                     _LOG.exception("a look after the runs failed; it is tried again")
             if self._stopping.wait(self._seconds):
                 return

@@ -1,8 +1,8 @@
 """When runs are asked for by themselves, what of it is caught up on, and when a sync is late.
 
 A schedule is a cron line in a time zone, or a number of seconds. Cron lines are croniter's (MIT):
-five fields, or six with seconds last. Where clocks are put forward a skipped time falls due at the
-next one; where they are put back a time falls due once.
+five fields, or six with seconds last. Where clocks are put forward nothing is lost; where they are
+put back, what falls due at a given hour does so once.
 """
 
 from __future__ import annotations
@@ -72,9 +72,13 @@ class Rhythm:
         if self.every_seconds is not None:
             return moment + timedelta(seconds=self.every_seconds)
         assert self.cron is not None, "one of the two is given"
-        local = moment.astimezone(_zone(self.timezone))
-        following: datetime = croniter(self.cron, local).get_next(datetime)
-        return following.astimezone(UTC)
+        zone = _zone(self.timezone)
+        times = croniter(self.cron, moment.astimezone(zone))
+        while True:
+            following: datetime = times.get_next(datetime).astimezone(UTC)
+            # As cron has it: what runs at every hour runs in a repeated one, too.
+            if not following.astimezone(zone).fold or "*" in self.cron.split()[1]:
+                return following
 
     def due(self, first: datetime, now: datetime) -> Iterator[datetime]:
         """Every time it fell due from ``first`` until now."""

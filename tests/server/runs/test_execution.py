@@ -285,6 +285,16 @@ def test_what_got_lost_on_the_way_is_handed_over_again(bench: Bench, project: Pr
     assert [each.ref for each in bench.shelf.handed] == [f"{run.id}-1"] * 2
 
 
+def test_a_backend_that_fails_loses_nothing(
+    bench: Bench, project: Project, monkeypatch: pytest.MonkeyPatch
+):
+    with monkeypatch.context() as broken:
+        broken.setattr(bench.shelf, "submit", lambda _: 1 / 0)
+        run = bench.runs.request(project.id)
+    bench.reaper.sweep()
+    assert [each.ref for each in bench.shelf.handed] == [f"{run.id}-2"]
+
+
 def test_a_run_that_is_handed_back_keeps_its_revision(bench: Bench, world: World, project: Project):
     run = bench.runs.request(project.id)
     with bench.standing(run.id, "applying") as worker:

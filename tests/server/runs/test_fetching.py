@@ -20,7 +20,9 @@ from towline.errors import (
 from towline.limits import MIB, Limits
 from towline.model import Revision
 from towline.ports import CancelToken, Watch
+from towline.remotes.backends import Backend
 from towline.remotes.credentials import Credential
+from towline.remotes.git import GitRemote
 from towline.remotes.url import RemoteUrl
 from towline.testing.git_repository import GitRepository
 from towline.testing.git_server import Answers, GitServer, StaysSilent
@@ -228,6 +230,20 @@ def test_a_cancelled_process_stops_its_git(
 
     with pytest.raises(Cancelled):
         FetchProcess(networks=LOOPBACK)(of(git_server, tmp_path), Watch(cancel=UntilAsked()))
+
+
+def test_git_connects_where_it_is_told_to(
+    git_server: GitServer, remote: GitRepository, tmp_path: Path
+):
+    revision = remote.commit({"a": b"1"})
+    port = git_server.url.rsplit(":", 1)[1]
+    with GitRemote(
+        f"http://repository.invalid:{port}/r.git",
+        cache=tmp_path / "c.git",
+        backend=Backend.GIT,
+        resolver=lambda _url: ("127.0.0.1",),
+    ) as there:
+        assert there.fetch(None, Limits(), Watch()) == revision
 
 
 # --- addresses --------------------------------------------------------------------------------

@@ -1,0 +1,166 @@
+"""Runs that somebody else executes: claimed, kept alive, completed."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.server.runs.bench import Bench
+from tests.server.runs.world import World
+from towline import OursIndex, Plan, Policy, dump_plan, merge, report_of
+from towline.changes import Change, Changes, Coverage
+from towline.errors import Cancelled, ContentMissing, InvalidPlan, StalePlan
+from towline.merge import Context
+from towline.model import Digest
+from towline.ports import Watch
+from towline.remotes.git import GitRemote
+from towline_server.projects.domain import Project
+from towline_server.runs.domain import BackendName
+from towline_server.runs.errors import BackendNotConfigured, LeaseLost
+from towline_server.runs.external import FAILURE_REASONS, Claim, Work
+from towline_server.runs.states import Outcome, ReasonCode, ResultClass, RunState
+
+
+@pytest.fixture
+def bench(world: World) -> Bench:
+    return Bench(world)
+
+
+@pytest.fixture
+def project(world: World) -> Project:
+    world.commit(a=b"1", b=b"1")
+    return world.project()
+
+
+def ask(bench: Bench, project: Project) -> Claim:
+    bench.runs.request(project.id, backend=BackendName.EXTERNAL)
+    claim = bench.external.claim("elsewhere", tenant_id=bench.world.tenant_id)
+    assert claim is not None
+    return claim
+
+
+def planned(work: Work) -> tuple[Plan, dict[Digest, bytes]]:
+    """What an executor does with its work: no database, only the library and the repository."""
+    with GitRemote(work.url, ref=work.ref, scope=work.scope) as remote:
+        revision = remote.fetch(None, work.limits, Watch())
+        listing = remote.listing(revision, work.kinds, work.limits, Watch())
+        changes = Changes(
+            base=work.state.base,
+            revision=revision,
+            items=tuple(
+                Change(path=path, before=None, after=listing[path]) for path in sorted(listing)
+            ),
+            coverage=Coverage.RECORDS,
+        )
+        plan = merge(
+            changes,
+            OursIndex(work.records, names=work.names),
+            context=Context(
+                project=work.project,
+                state=work.state,
+                kinds=work.kinds,
+                names=work.names,
+                scope=work.scope,
+            ),
+            policy=Policy(on_conflict=work.on_conflict),
+        )
+        return plan, dict(remote.contents(plan.needed()))
+
+
+def test_a_claimed_run_is_completed(bench: Bench, world: World, project: Project):
+    claim = ask(bench, project)
+    assert claim.run.state is RunState.FETCHING
+    pulse = bench.external.heartbeat(
+        claim.run.id, claim.token, phase=RunState.COMPARING, done=1, total=2
+    )
+    assert (pulse.cancel, pulse.lease_until >= claim.lease_until) == (False, True)
+    assert bench.runs.get(claim.run.id).progress == 55
+    plan, contents = planned(claim.work)
+    run = bench.external.complete(claim.run.id, claim.token, dump_plan(plan), contents)
+    assert (run.state, run.outcome, run.pull) == (RunState.SUCCEEDED, Outcome.CHANGED, 1)
+    assert run.target_revision == plan.revision
+    assert run.report is not None
+    assert run.report["status"] == report_of(plan).status
+    assert world.contents(project) == {"a": b"1", "b": b"1"}
+    with pytest.raises(LeaseLost):
+        bench.external.complete(claim.run.id, claim.token, dump_plan(plan), contents)
+
+
+def test_a_run_is_claimed_once(bench: Bench, world: World, project: Project):
+    ask(bench, project)
+    bench.runs.request(project.id, backend=BackendName.EXTERNAL)
+    assert bench.external.claim("other", tenant_id=world.tenant_id) is None
+    assert bench.external.claim("other", tenant_id=project.id) is None
+
+
+def test_nothing_is_taken_from_a_stranger(bench: Bench, world: World, project: Project):
+    claim = ask(bench, project)
+    plan, contents = planned(claim.work)
+    with pytest.raises(LeaseLost):
+        bench.external.complete(claim.run.id, "guess", dump_plan(plan), contents)
+    with pytest.raises(LeaseLost):
+        bench.external.heartbeat(claim.run.id, "")
+    other = ask(bench, world.project())
+    with pytest.raises(InvalidPlan):
+        bench.external.complete(other.run.id, other.token, dump_plan(plan), contents)
+    with pytest.raises(ContentMissing):
+        bench.external.complete(claim.run.id, claim.token, dump_plan(plan), {})
+    swapped = dict.fromkeys(contents, b"something else")
+    with pytest.raises(ContentMissing):
+        bench.external.complete(claim.run.id, claim.token, dump_plan(plan), swapped)
+    assert world.contents(project) == {}
+
+
+def test_a_lapsed_claim_changes_nothing(bench: Bench, world: World, project: Project):
+    claim = ask(bench, project)
+    plan, contents = planned(claim.work)
+    bench.lapse()
+    bench.reaper.sweep()
+    with pytest.raises(LeaseLost):
+        bench.external.complete(claim.run.id, claim.token, dump_plan(plan), contents)
+    assert world.contents(project) == {}
+    assert bench.runs.get(claim.run.id).reason_code is ReasonCode.LEASE_LOST
+    again = bench.external.claim("other", tenant_id=world.tenant_id)
+    assert again is not None
+    assert again.run.attempts.previous_id == claim.run.id
+
+
+def test_a_stale_plan_may_be_made_anew(bench: Bench, world: World, project: Project):
+    bench.worker().execute(bench.runs.request(project.id).id)
+    world.commit(a=b"2", b=b"1")
+    claim = ask(bench, project)
+    plan, contents = planned(claim.work)
+    world.edit(project, "a", b"2")
+    with pytest.raises(StalePlan):
+        bench.external.complete(claim.run.id, claim.token, dump_plan(plan), contents)
+    plan, contents = planned(bench.external.work(claim.run.id, claim.token))
+    run = bench.external.complete(claim.run.id, claim.token, dump_plan(plan), contents)
+    assert run.outcome is Outcome.UNCHANGED
+
+
+def test_a_cancelled_claim_is_told(bench: Bench, world: World, project: Project):
+    claim = ask(bench, project)
+    plan, contents = planned(claim.work)
+    bench.runs.cancel(claim.run.id)
+    assert bench.external.heartbeat(claim.run.id, claim.token, phase=RunState.COMPARING).cancel
+    with pytest.raises(Cancelled):
+        bench.external.complete(claim.run.id, claim.token, dump_plan(plan), contents)
+    run = bench.external.fail(claim.run.id, claim.token, ReasonCode.INTERNAL_ERROR, "stopped")
+    assert run.state is RunState.CANCELLED
+    assert world.contents(project) == {}
+
+
+@pytest.mark.parametrize("reason", FAILURE_REASONS)
+def test_failures_are_told(reason: ReasonCode, bench: Bench, project: Project):
+    claim = ask(bench, project)
+    run = bench.external.fail(claim.run.id, claim.token, reason, "so it was")
+    assert (run.state, run.reason_code) == (RunState.FAILED, reason)
+    assert run.result_class in (ResultClass.PERMANENT_FAILURE, ResultClass.RETRYABLE_FAILURE)
+    assert run.error is not None
+    assert run.error.message == "so it was"
+
+
+@pytest.mark.parametrize("name", ["temporal", "prefect", "none"])
+def test_other_backends_are_refused(name: str, bench: Bench, project: Project):
+    with pytest.raises(BackendNotConfigured) as refused:
+        bench.backends.get(name)
+    assert "external or native" in refused.value.message

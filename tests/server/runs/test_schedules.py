@@ -1,0 +1,199 @@
+"""Schedules: when they fall due, what is caught up on, fired once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy.orm import Session
+
+from tests.server.runs.bench import Bench
+from tests.server.runs.world import World
+from towline.errors import InvalidValue
+from towline_server.errors import NotFound
+from towline_server.projects.domain import Project
+from towline_server.runs.domain import BackendName, Run, RunRequest, TriggeredBy
+from towline_server.runs.errors import BackendNotConfigured
+from towline_server.runs.listing import RunFilter
+from towline_server.runs.schedules import CatchUp, Rhythm, Schedules, ScheduleSpec, is_late
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+HOURLY = Rhythm(every_seconds=3600)
+
+
+class Clock:
+    """The database's time, set by the test."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self, _session: Session) -> datetime:
+        return self.now
+
+
+class Plan:
+    """Schedules under a clock."""
+
+    def __init__(self, world: World) -> None:
+        self.clock = Clock()
+        self.bench = Bench(world)
+        self.project = world.project()
+        self.schedules = Schedules(world.database, self.bench.runs, now=self.clock)
+
+    def at(self, **passed: float) -> list[Run]:
+        """Fire when so much time has passed; returns every run that was ever asked for."""
+        self.clock.now = START + timedelta(**passed)
+        self.schedules.fire()
+        return self.runs()
+
+    def runs(self) -> list[Run]:
+        page = self.bench.runs.page(RunFilter(project_id=self.project.id), limit=100)
+        return sorted(page.runs, key=lambda run: run.origin.ref or "")
+
+    def finish(self) -> None:
+        for run in self.runs():
+            if not run.is_terminal:
+                self.bench.runs.cancel(run.id)
+
+
+@pytest.fixture
+def plan(world: World) -> Plan:
+    return Plan(world)
+
+
+def spec(project: Project, rhythm: Rhythm = HOURLY, **changes) -> ScheduleSpec:
+    return ScheduleSpec(project_id=project.id, rhythm=rhythm, **changes)
+
+
+def test_a_schedule_fires_when_it_is_due_and_not_before(plan: Plan):
+    made = plan.schedules.put(spec(plan.project, sync_id=uuid4()))
+    assert made.due_at == START + timedelta(hours=1)
+    assert plan.at(minutes=59) == []
+    [run] = plan.at(minutes=60)
+    assert run.origin.by is TriggeredBy.SCHEDULED
+    assert (run.origin.schedule_id, run.origin.sync_id) == (made.id, made.spec.sync_id)
+    plan.finish()
+    assert len(plan.at(minutes=61)) == 1
+    assert len(plan.at(minutes=120)) == 2
+    assert plan.schedules.get(made.id).due_at == START + timedelta(hours=3)
+
+
+def test_two_servers_fire_once(plan: Plan, world: World):
+    plan.schedules.put(spec(plan.project))
+    second = Schedules(world.database, plan.bench.runs, now=plan.clock)
+    plan.clock.now = START + timedelta(hours=1)
+    due = plan.schedules._due()
+    plan.schedules.fire()
+    assert [second._take(each) for each in due] == [None]
+    assert len(plan.runs()) == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "late", "prompt"),
+    [(CatchUp.SKIP, 0, 1), (CatchUp.LATEST, 1, 2), (CatchUp.ALL, 5, 6)],
+)
+def test_what_was_missed(policy: CatchUp, late: int, prompt: int, plan: Plan):
+    plan.schedules.put(spec(plan.project, catch_up=policy))
+    assert len(plan.at(hours=5, minutes=30)) == late
+    plan.finish()
+    assert len(plan.at(hours=6)) == prompt
+
+
+def test_a_long_sleep_is_not_counted_second_by_second(plan: Plan):
+    rhythm = Rhythm(every_seconds=1)
+    made = plan.schedules.put(spec(plan.project, rhythm, catch_up=CatchUp.ALL))
+    assert len(plan.at(days=3650)) == 24
+    assert plan.schedules.get(made.id).due_at == plan.clock.now + timedelta(seconds=1)
+
+
+def test_a_run_that_waits_is_not_joined_by_another(plan: Plan):
+    plan.schedules.put(spec(plan.project))
+    assert len(plan.at(hours=1)) == 1
+    assert len(plan.at(hours=2)) == 1
+    plan.finish()
+    assert len(plan.at(hours=3)) == 2
+
+
+def test_a_disabled_schedule_never_fires(plan: Plan):
+    made = plan.schedules.put(spec(plan.project))
+    plan.schedules.put(spec(plan.project, enabled=False), made.id)
+    assert plan.at(hours=5) == []
+    plan.schedules.put(spec(plan.project), made.id)
+    assert plan.at(hours=5, minutes=59) == []
+    assert len(plan.at(hours=6)) == 1
+
+
+def test_a_deleted_schedule_is_gone(plan: Plan):
+    made = plan.schedules.put(spec(plan.project))
+    plan.schedules.delete(made.id)
+    plan.schedules.delete(made.id)
+    assert plan.at(hours=5) == []
+    with pytest.raises(NotFound):
+        plan.schedules.get(made.id)
+
+
+def test_a_firing_may_be_a_batch_or_comprise_others(plan: Plan):
+    kinds = (RunRequest(kind="rule"), RunRequest(kind="task"))
+    plan.schedules.put(spec(plan.project, requests=kinds))
+    assert {run.request.kind for run in plan.at(hours=1)} == {"rule", "task"}
+    plan.finish()
+    plan.schedules.put(spec(plan.project, requests=kinds, fan_out=True))
+    assert sum(run.gathers for run in plan.at(hours=2)) == 1
+
+
+@pytest.mark.parametrize(
+    ("moment", "due"),
+    [
+        (datetime(2026, 1, 5, 8, tzinfo=UTC), datetime(2026, 1, 5, 8, 30, tzinfo=UTC)),
+        (datetime(2026, 7, 6, 8, tzinfo=UTC), datetime(2026, 7, 7, 7, 30, tzinfo=UTC)),
+    ],
+)
+def test_a_cron_line_is_read_in_its_zone(moment: datetime, due: datetime):
+    assert Rhythm(cron="30 9 * * *", timezone="Europe/Berlin").after(moment) == due
+
+
+def test_clocks_that_are_changed_lose_nothing_and_repeat_nothing():
+    rhythm = Rhythm(cron="30 2 * * *", timezone="Europe/Berlin")
+    for first in (datetime(2026, 3, 27, tzinfo=UTC), datetime(2026, 10, 23, tzinfo=UTC)):
+        moment, days = first, []
+        for _ in range(5):
+            moment = rhythm.after(moment)
+            days.append(moment.date())
+        assert len(set(days)) == 5
+    hourly = Rhythm(cron="0 * * * *", timezone="Europe/Berlin")
+    moment = datetime(2026, 10, 24, 22, tzinfo=UTC)
+    for _ in range(5):
+        assert hourly.after(moment) == moment + timedelta(hours=1)
+        moment = hourly.after(moment)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"cron": "* * * * *", "every_seconds": 5},
+        {"every_seconds": 0},
+        {"cron": "never"},
+        {"cron": "61 * * * *"},
+        {"cron": "* * * * *", "timezone": "Mars/Olympus"},
+        {"cron": "* * * * *", "timezone": "../etc/passwd"},
+    ],
+)
+def test_malformed_rhythms_are_refused(wrong: dict[str, Any]):
+    with pytest.raises(InvalidValue):
+        Rhythm(**wrong)
+
+
+def test_a_backend_that_is_not_there_is_refused_when_it_is_saved(plan: Plan):
+    with pytest.raises(BackendNotConfigured):
+        plan.schedules.put(spec(plan.project, backend=BackendName.TEMPORAL))
+
+
+def test_freshness():
+    late = START + timedelta(seconds=11)
+    assert is_late(START, START, 10, late)
+    assert is_late(None, START, 10, late)
+    assert not is_late(late, START, 10, late)
+    assert not is_late(None, START, None, late)
