@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from towline.remotes.url import Scheme
 from towline_server.errors import InvalidSettings
@@ -90,6 +91,9 @@ def test_a_malformed_secret_is_not_told():
     with pytest.raises(InvalidSettings) as refused:
         load_settings(jwt_hs256_secret=["hush-hush"])
     assert "hush" not in repr(refused.value)
+    with pytest.raises(ValidationError) as raw:
+        Settings.model_validate({"jwt_hs256_secret": ["hush-hush"]})
+    assert "hush" not in str(raw.value)
 
 
 @pytest.mark.parametrize("content", [None, "port = ", b"\xff"])

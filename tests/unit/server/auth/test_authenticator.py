@@ -99,6 +99,15 @@ def test_an_account_is_bounded_over_all_addresses(authenticator, demo):
     assert answers == ["unauthenticated"] * 4 + ["too_many_requests"]
 
 
+def test_an_attempt_that_was_not_looked_at_counts_nowhere(authenticator, demo, clock):
+    for number in range(4):
+        _fails(authenticator, demo.email, f"198.51.100.{number}")
+    clock.move(200)
+    assert {_fails(authenticator, demo.email) for _ in range(9)} == {"too_many_requests"}
+    clock.move(100)
+    assert authenticator.by_password(demo.email, PASSWORD, "192.0.2.1").id == demo.user_id
+
+
 def test_an_address_is_bounded_over_all_accounts(authenticator):
     answers = [_fails(authenticator, f"{n}@demo.example") for n in range(7)]
     assert answers == ["unauthenticated"] * 6 + ["too_many_requests"]

@@ -50,6 +50,11 @@ def test_a_path_is_three_names():
         ProjectPath.parse(f"/a/b/{'c' * 256}")
 
 
+def test_a_path_is_looked_up_within_its_tenant(demo, other, projects):
+    assert projects.by_path(other.tenant_id, "/other/space/project") == other.project
+    assert projects.by_path(demo.tenant_id, "/other/space/project") is None
+
+
 def test_paths_are_case_sensitive(demo, projects):
     assert projects.by_path(demo.tenant_id, "/demo/space/project") == demo.project
     assert projects.by_path(demo.tenant_id, "demo/space/project") == demo.project

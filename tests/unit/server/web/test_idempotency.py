@@ -180,6 +180,18 @@ def test_a_claim_is_held_until_it_is_answered(answers, asked):
         answers.claim(other)
 
 
+def test_a_claim_is_its_callers_own(answers, asked, services, demo):
+    with services.database.reading() as session:
+        caller = services.identities(session).by_key(demo.keys[Role.ADMIN])
+    theirs = Asked(caller=caller, route=asked.route, key=asked.key, digest=asked.digest)
+    mine = answers.claim(asked)
+    assert isinstance(answers.claim(theirs), Claim)
+    answers.keep(mine, ANSWER)
+    with pytest.raises(IdempotentRequestRunning):
+        answers.claim(theirs)
+    assert answers.claim(asked) == ANSWER
+
+
 def test_a_released_claim_is_free(answers, asked):
     answers.release(answers.claim(asked))
     assert isinstance(answers.claim(asked), Claim)
