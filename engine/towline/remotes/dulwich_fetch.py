@@ -106,6 +106,8 @@ class _Arrival:
         self.got[0] += len(data)
         if self.got[0] > self.talk.limits.pack_bytes:
             raise PackTooLarge
+        if self.talk.url.scheme is Scheme.FILE:  # else the line counts
+            self.talk.traffic.bytes_down += len(data)
         self.talk.watch.report(Phase.FETCHING, self.got[0])
         return self.write(data)
 
@@ -183,6 +185,8 @@ class DulwichFetcher:
         depth: int | None,
     ) -> None:
         with Repo(str(self._cache.path)) as repository, self._client(talk) as client:
+            if talk.url.scheme is Scheme.FILE and wanted.commit is not None:
+                _check_commit(wanted.commit, talk)
             file, commit, abort = repository.object_store.add_pack()
             arrival = _Arrival(talk, file.write, [0])
             try:
@@ -238,6 +242,13 @@ class DulwichFetcher:
 
 def _path(talk: Conversation) -> bytes:
     return os.fsencode(talk.url.path)
+
+
+def _check_commit(commit: Revision, talk: Conversation) -> None:
+    """Tell a commit that is not there: dulwich's local client would fail in the middle."""
+    with Repo(talk.url.path) as repository:
+        if ObjectID(commit.encode()) not in repository.object_store:
+            raise RefMissing
 
 
 def _add_peeled(found: dict[Ref, ObjectID], names: list[str], talk: Conversation) -> None:

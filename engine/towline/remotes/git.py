@@ -323,13 +323,18 @@ class GitRemote:
         try:
             return action(self._reader())
         except ObjectMissing as missing:
-            if self._last is None or not self._known.issuperset(revisions):
+            if self._last is None or self._was_never_here(missing.oid, revisions):
                 raise ContentMissing(digests=(missing.oid,)) from None
         self._rebuild((self._last[0], *revisions), limits, watch)
         try:
             return action(self._reader())
         except ObjectMissing as missing:
             raise ContentMissing(digests=(missing.oid,)) from None
+
+    def _was_never_here(self, oid: str, revisions: Sequence[Revision]) -> bool:
+        """Whether a commit that is missing is no sign of damage."""
+        asked = oid in revisions and oid not in self._known
+        return asked and self._last is not None and self.has(self._last[0])
 
     def _rebuild(self, revisions: Sequence[Revision], limits: Limits, watch: Watch) -> None:
         with self._cache.writing(watch):

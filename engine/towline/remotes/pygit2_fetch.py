@@ -226,6 +226,8 @@ def _failure(text: str, talk: Conversation) -> Exception:
         return UnsupportedRemote(url=shown, detail=SHA256)
     if _NOT_GIVEN.search(text):
         return RefMissing()
+    if "shallow fetch is not supported" in text:
+        return PackTooLarge()  # only tried when all of the history was too large
     for pattern, kind, detail in _BY_MESSAGE:
         if re.search(pattern, text):
             return kind(url=shown, detail=detail or cleaned(text))
