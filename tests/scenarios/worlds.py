@@ -126,8 +126,8 @@ class DirectoryProject:
         )
 
     def edit(self, delta: Delta) -> None:
-        moving = [(path, entry.moved_from) for path, entry in delta.items() if entry]
-        moving = [(path, source) for path, source in moving if source is not None]
+        sources = ((path, entry.moved_from) for path, entry in delta.items() if entry)
+        moving = [(path, source) for path, source in sources if source is not None]
         for number, (_, source) in enumerate(moving):
             (self._root / source).rename(self._root / f".moving{number}")
         for path, entry in delta.items():
