@@ -39,9 +39,11 @@ class Cache:
         self.path = path
 
     def ensure(self) -> None:
-        """Make the repository if it is not there."""
-        if (self.path / "config").is_file() and (self.path / "objects").is_dir():
+        """Make the repository if it is not there, or not whole."""
+        there = (self.path / "config").is_file() and (self.path / "objects").is_dir()
+        if there and (self.used or not any((self.path / _TIP_FOLDER).glob("*"))):
             return
+        shutil.rmtree(self.path / "refs", ignore_errors=True)  # they name what is gone
         for folder in ("objects/pack", "objects/info", "refs/heads", "refs/tags"):
             (self.path / folder).mkdir(parents=True, exist_ok=True)
         _replace(self.path / "HEAD", "ref: refs/heads/none\n")

@@ -161,7 +161,8 @@ class GitRemote:
         finally:
             if reader is not self._open:
                 reader.close()
-        self._known.add(revision)
+        if found:
+            self._known.add(revision)
         return found
 
     def changes(
@@ -302,6 +303,9 @@ class GitRemote:
     def _rewritten(self, reader: CacheReader, base: Revision, revision: Revision) -> bool | None:
         if base == revision or reader.is_ancestor(base, revision):
             return False
+        for commit in (revision, base):
+            if commit in self._known:
+                reader.header(commit)  # raises where the answer is due to damage
         return None if self._cache.shallow else True
 
     def _mending(
@@ -347,6 +351,7 @@ class GitRemote:
 
     def _discard(self) -> None:
         self._close_reader()
+        self._known.clear()
         self._cache.discard()
 
     def _reader(self) -> CacheReader:
