@@ -57,7 +57,7 @@ def create_project(
         )
         disk.note_written(_NEW)
         disk.flush()
-        disk.rename_new(_NEW, STATE_FILE)
+        disk.rename(_NEW, STATE_FILE)
         disk.flush_one(OWN_FOLDER)
     finally:
         os.close(lock)

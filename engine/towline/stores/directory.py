@@ -196,7 +196,9 @@ class DirectoryStore:
         self.set_settings({name: value})
 
     def set_settings(self, values: Mapping[str, str | None]) -> None:
-        """Put down several values at once. Raises as `set_kinds`."""
+        """Put down several values at once, if they are new. Raises as `set_kinds`."""
+        if all(self.get_setting(name) == value for name, value in values.items()):
+            return
         with self._writing():
             for name, value in values.items():
                 self._state.set_setting(name, value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -15,6 +16,8 @@ from .rows import Tracked
 from .statcache import Checked, StatCache
 from .state import State
 from .walking import Survey, survey, walk
+
+_PLANNED = re.compile("[0-9a-f]{24}")
 
 
 class Standing:
@@ -78,7 +81,7 @@ class Standing:
             record = self.record(row)
             gone = record.base is None and record.seen is None and record.ours is None
             return None if gone else record
-        if self.is_used(asset_id):
+        if self.is_used(asset_id) or not _PLANNED.fullmatch(asset_id):
             return None
         if asset_id not in self._planned:
             for path in self._surveyed().untracked:
