@@ -196,6 +196,13 @@ def test_a_tree_that_is_refused_leaves_the_local_states():
     assert "'7'" in project.status().problem
 
 
+def test_what_left_the_kinds_is_no_asset_any_more():
+    project = Project({"a.json": b"1", "b.txt": b"1"})
+    project.store.set_kinds(Kinds((Kind(name="rule", globs=("*.json",)),)))
+    pull(project.store, project.remote)
+    assert project.states() == {"a.json": "unchanged"}
+
+
 def test_before_the_first_pull_all_of_theirs_is_added():
     store, remote = MemoryStore("p"), MemoryRemote()
     store.put(AssetPath("a"), b"1")
