@@ -52,6 +52,7 @@ class DirectoryStore:
         self._disk = disk
         self._state = state
         self._root = root
+        self._closed = False
         self._standing = Standing(disk, state, self._write_down)
         self._transaction = Transaction(disk, state, self._standing, str(root))
 
@@ -68,6 +69,7 @@ class DirectoryStore:
     ) -> Self:
         """Make the folder a project, and open it. Files that it holds are local-only assets.
 
+        The folder is made if need be, its parents are not.
         ``project`` is a random name unless given, ``names`` what the file system holds equal;
         ``keep`` is how many pulls can be undone.
 
@@ -77,6 +79,7 @@ class DirectoryStore:
         from .creating import create_project
 
         with _translated(str(root)):
+            Path(root).mkdir(exist_ok=True)
             opened = disk(root)
             try:
                 create_project(
@@ -112,7 +115,10 @@ class DirectoryStore:
         return store
 
     def close(self) -> None:
-        """Write down what was learnt of the files, and let go of the folder."""
+        """Write down what was learnt of the files, and let go of the folder; once is enough."""
+        if self._closed:
+            return
+        self._closed = True
         with _translated(str(self._root)):
             self._write_down()
             self._let_go()

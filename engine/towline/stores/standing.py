@@ -260,7 +260,8 @@ class Standing:
     # --- names --------------------------------------------------------------------------------
 
     def _occupant(self, path: str, seen: Seen) -> Occupant:
-        record = self.at(AssetPath(path)) if seen.type is Type.FILE else None
+        may_be_asset = seen.type is Type.FILE and _is_text(path)
+        record = self.at(AssetPath(path)) if may_be_asset else None
         return record or LocalFile(path=_shown(path))
 
     def _in_the_way(self, path: AssetPath) -> Iterator[tuple[str, Seen]]:
