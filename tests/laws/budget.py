@@ -25,7 +25,8 @@ EXAMPLES = {
     "no local edit is lost": 1_200,
     "pull twice": 1_000,
     "deterministic": 400,
-    "stores": 800,
+    "dry run": 500,
+    "failures": 300,
     "machine": 400,
 }
 

@@ -53,7 +53,7 @@ def _file(entry: RemoteEntry) -> FileContent:
     return CONTENTS[entry.state.digest], entry.state.executable
 
 
-@law("stores")
+@law("dry run")
 @given(benches, three_sides(FEATURES), policies())
 def test_a_dry_run_equals_the_run_and_undo_takes_it_back(
     bench: Bench, sides: ThreeSides, policy: Policy
@@ -121,7 +121,7 @@ class Impatient:
 SKIPPING = Policy(on_conflict=OnConflict.SKIP, allow_empty=True)
 
 
-@law("stores")
+@law("failures")
 @given(benches, three_sides(FEATURES), st.integers(0, 3), st.integers(0, 6))
 def test_a_failure_leaves_the_state_hash_as_it_was(
     bench: Bench, sides: ThreeSides, contents: int, questions: int
