@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
 
 from towline.errors import UnsupportedRemote
 from towline.model import Revision
@@ -12,7 +13,7 @@ from .cache import Cache
 from .conversation import Conversation, PackTooLarge
 from .git_child import Bounds, Ended, run_git
 from .git_environment import closed_environment, ssh_options
-from .git_failures import SHA256, RefMissing, Unexplained, failure
+from .git_failures import SHA256, RefMissing, Unexplained, failure, not_smart
 from .git_read import GitReader
 from .objects import peel
 from .refs import WantedRef
@@ -83,8 +84,7 @@ class GitFetcher:
         target = tip if is_commit else tip.replace("refs/heads/", "refs/", 1)
         command = [
             *("fetch", "--no-tags", "--no-write-fetch-head", "--no-show-forced-updates"),
-            *("--no-recurse-submodules", "--no-auto-maintenance", "--progress"),
-            "--update-shallow",
+            *("--no-recurse-submodules", "--no-auto-maintenance", "--update-shallow"),
             *((f"--depth={depth}",) if depth is not None else ()),
             *("--", talk.url.address, f"+{name}:{target}"),
         ]
@@ -115,11 +115,14 @@ class GitFetcher:
             watch=talk.watch,
             network=talk.url.scheme is not Scheme.FILE,
             http=talk.url.is_http,
+            arrived=self._cache.unfinished_bytes,
         )
         ended = run_git([self._executable, *command], self._variables(talk), bounds)
         talk.traffic.requests += ended.requests
         if ended.code != 0 and self._cache.unfinished_bytes() >= talk.limits.pack_bytes:
             raise PackTooLarge  # the kernel stopped index-pack there
+        if ended.status == HTTPStatus.OK and not ended.smart:
+            raise not_smart(talk)
         if ended.code != 0:
             raise failure(ended, talk)
         return ended
