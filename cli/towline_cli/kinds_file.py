@@ -61,21 +61,6 @@ def read_kinds(path: Path) -> Kinds:
     )
 
 
-def kinds_json(kinds: Kinds) -> dict[str, Any]:
-    """Kinds as a kinds file in JSON has them."""
-    return {
-        "kinds": [
-            {
-                "name": kind.name,
-                "globs": list(kind.globs),
-                **({"id_pointer": kind.id_pointer} if kind.id_pointer is not None else {}),
-            }
-            for kind in kinds.kinds
-        ],
-        "hidden": kinds.hidden,
-    }
-
-
 def _document(path: Path) -> Any:
     try:
         text = path.read_bytes().decode()

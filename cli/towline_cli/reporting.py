@@ -11,7 +11,7 @@ from .output import note, print_json, say
 if TYPE_CHECKING:
     from towline.report import Report
 
-_LISTS = ("overwritten", "updated", "created", "deleted", "ignored")
+LISTS = ("overwritten", "updated", "created", "deleted", "ignored")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def _tell(report: Report, wording: Wording, *, refused: bool) -> None:
 def _headline(report: Report, wording: Wording, *, refused: bool) -> str:
     if refused:
         return f"Nothing was changed: {_counted(len(report.conflicts), 'conflict')} left."
-    counts = [f"{len(getattr(report, name))} {name}" for name in _LISTS if getattr(report, name)]
+    counts = [f"{len(getattr(report, name))} {name}" for name in LISTS if getattr(report, name)]
     if not counts:
         return f"{wording.nothing} at {_short(report.revision)}."
     moved = f"{_short(report.base)}..{_short(report.revision)}"

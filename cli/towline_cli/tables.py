@@ -18,6 +18,7 @@ from towline.explain import ABSENT
 from towline.report import reason_message
 
 from .output import shown
+from .reporting import LISTS
 
 if TYPE_CHECKING:
     from towline.conflicts import Conflict
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from towline.report import Report
     from towline.status import AssetStatus
 
-LISTS = ("overwritten", "updated", "created", "deleted", "ignored")
 _STYLES = {
     "overwritten": "magenta",
     "updated": "yellow",

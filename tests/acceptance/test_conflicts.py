@@ -60,7 +60,7 @@ def test_skip_pulls_the_rest_and_offers_the_conflict_again(torn: Command):
         (["--use-ours", ORDERS], "ignored", OURS),
         (["--use-ours=pipelines/orders.json", "--on-conflict=theirs"], "ignored", OURS),
     ],
-    ids=" ".join,
+    ids=["theirs", "ours", "use theirs", "use ours", "one over the rest"],
 )
 def test_a_side_is_taken(torn: Command, choice: list[str], listed: str, content: bytes):
     report = torn.json("pull", *choice)

@@ -7,6 +7,8 @@ import hashlib
 import os
 import shutil
 import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,9 +20,14 @@ from towline.testing.git_server import Answers, CutsOff, GitServer
 ORDERS = "pipelines/orders.json"
 
 
+RECORDED = ("meta", "assets", "used", "log", "blobs")
+
+
 def fingerprint(project: Command) -> str:
-    """The project's files and everything that it recorded of them."""
-    recorded = project.json("log"), project.json("status")["base"]
+    """The project's files, and all that it recorded but for what it learnt by looking."""
+    address = f"file:{project.folder}/.towline/state.db?mode=ro"
+    with closing(sqlite3.connect(address, uri=True)) as state:
+        recorded = [state.execute(f"SELECT * FROM {table}").fetchall() for table in RECORDED]
     return hashlib.sha256(repr((files(project), recorded)).encode()).hexdigest()
 
 
@@ -115,7 +122,7 @@ def test_a_store_that_someone_else_is_pulling_into(project: Command):
 @pytest.mark.parametrize("content", [b"", b"no database" * 100])
 def test_a_damaged_state_file(project: Command, content: bytes):
     before = files(project)
-    state = next((project.folder / ".towline").glob("*.sqlite*"))
+    state = project.folder / ".towline" / "state.db"
     state.write_bytes(content)
     for command in ("status", "plan", "pull", "log", "undo", "diff", "config"):
         assert project.json(command, code=1)["error"]["code"] == "store_damaged"
@@ -141,7 +148,7 @@ def test_a_project_that_someone_else_put_above(project: Command):
 
 
 def test_a_branch_that_is_gone(project: Command, repository: GitRepository):
-    repository.commit(BASE, ref="other", parents=[])
+    repository.commit(THEIRS, ref="other", parents=[])
     repository.set_ref("main", None)
     repository.set_head("other")
     assert failed(project, "pull") == "ref_not_found"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from towline_cli.output import note, print_json, say
 from towline_cli.project import Project, open_project
 
 from .associate import parse_scope, split_url
+
+if TYPE_CHECKING:
+    from towline.kinds import Kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +119,22 @@ def _change_on_conflict(project: Project, value: str) -> None:
 
 
 def _show_kinds(project: Project) -> Any:
-    from towline_cli.kinds_file import kinds_json
-
     return kinds_json(project.store.kinds)
+
+
+def kinds_json(kinds: Kinds) -> dict[str, Any]:
+    """Kinds as a kinds file in JSON has them."""
+    return {
+        "kinds": [
+            {
+                "name": kind.name,
+                "globs": list(kind.globs),
+                **({"id_pointer": kind.id_pointer} if kind.id_pointer is not None else {}),
+            }
+            for kind in kinds.kinds
+        ],
+        "hidden": kinds.hidden,
+    }
 
 
 def _change_kinds(project: Project, value: str) -> None:

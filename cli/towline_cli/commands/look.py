@@ -11,6 +11,7 @@ from towline_cli.options import asset_name, json_option, names_an_asset
 from towline_cli.output import note, print_json, say
 from towline_cli.progress import watching
 from towline_cli.project import Project, open_project
+from towline_cli.reporting import LISTS, Wording, answer
 
 if TYPE_CHECKING:
     from towline.explain import Explanation, Read
@@ -176,7 +177,6 @@ def _tell_pull(entries: Iterable[LoggedPull], number: int, *, as_json: bool) -> 
 
     from towline.errors import UnknownPull
     from towline.report import report_of
-    from towline_cli.reporting import Wording, answer
 
     for entry in entries:
         if entry.number == number:
@@ -189,7 +189,6 @@ def _tell_pull(entries: Iterable[LoggedPull], number: int, *, as_json: bool) -> 
 
 def _counts(entry: LoggedPull) -> dict[str, int]:
     from towline.report import report_of
-    from towline_cli.tables import LISTS
 
     report = report_of(entry.plan)
     return {name: len(getattr(report, name)) for name in LISTS}

@@ -7,7 +7,8 @@ import pytest
 
 from towline.errors import InvalidValue
 from towline.kinds import Kind, Kinds
-from towline_cli.kinds_file import kinds_json, read_kinds
+from towline_cli.commands.config import kinds_json
+from towline_cli.kinds_file import read_kinds
 
 TOML = """
 hidden = true
