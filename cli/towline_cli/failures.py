@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -18,6 +18,7 @@ from towline.errors import (
     UnresolvedConflicts,
 )
 
+from .command_error import CommandError
 from .exits import AUTHENTICATION, CONFLICTS, FAILURE, INTERRUPTED, USAGE
 from .output import without_credentials
 
@@ -35,20 +36,6 @@ class Failure:
     def message(self) -> str:
         """One sentence for a person."""
         return str(self.json["message"])
-
-
-@dataclass(eq=False)
-class CommandError(click.ClickException):
-    """The command itself cannot go on, though nothing in the library failed."""
-
-    code: str
-    problem: str
-    advice: str = ""
-    exit_with: int = FAILURE
-    attributes: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        super().__init__(self.problem)
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .failures import CommandError
+from .command_error import CommandError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from .exits import INTERRUPTED, OK
-from .failures import Failure, failure_of
+from .exits import OK
 from .group import CommandGroup
 from .output import print_json, tell
+
+if TYPE_CHECKING:
+    from .failures import Failure
 
 
 def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -61,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("TOWLINE_TRACEBACK"):
             raise
+        # What failures are made of comes with the library, and help needs none of it.
+        from .failures import failure_of
+
         return _answer(failure_of(error), given)
     return code if isinstance(code, int) else OK
 
@@ -68,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _answer(failure: Failure, given: Sequence[str]) -> int:
     if _wants_json(given):
         print_json({"error": failure.json})
-    elif failure.code != INTERRUPTED or failure.message:
+    else:
         tell(failure.message, hint=failure.hint, usage=failure.usage)
     return failure.code
 

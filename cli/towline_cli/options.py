@@ -176,7 +176,7 @@ def _selection(names: Sequence[str], store: AssetStore) -> Selection:
 
 def confirm(question: str) -> None:
     """Ask a person; anything but yes ends the command, with nothing changed."""
-    from .failures import CommandError
+    from .command_error import CommandError
 
     sys.stdout.flush()
     if not click.confirm(question, err=True):

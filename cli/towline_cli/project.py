@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from towline.errors import NotAssociated, StoreBusy
 
-from .failures import CommandError
+from .command_error import CommandError
 
 if TYPE_CHECKING:
     from towline.limits import Limits

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from towline_cli.failures import CommandError
+from towline_cli.command_error import CommandError
 from towline_cli.options import json_option, limit_options, limit_settings, with_options
 from towline_cli.output import note, print_json, say
 from towline_cli.progress import watching

@@ -7,7 +7,8 @@ import pytest
 
 from towline import errors
 from towline.errors import TowlineError
-from towline_cli.failures import CommandError, failure_of
+from towline_cli.command_error import CommandError
+from towline_cli.failures import failure_of
 
 URL = "https://host/x"
 
