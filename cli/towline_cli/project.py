@@ -104,8 +104,11 @@ class Project:
 
         from .credentials import credentials
 
+        url = self.setting("url")
+        if not url:
+            raise NotAssociated(project=str(self.root))
         remote = GitRemote(
-            self.setting("url"),
+            url,
             ref=self.setting("ref") or None,
             scope=self.setting("scope"),
             cache=self.store.cache_path,

@@ -16,10 +16,11 @@ LISTS = ("overwritten", "updated", "created", "deleted", "ignored")
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """How the first line begins: what was done, or that there was nothing to do."""
+    """How the first line begins: what was done, that there was nothing to do, or was refused."""
 
     done: str
     nothing: str
+    refused: str = "Nothing was changed"
 
 
 def answer(report: Report, wording: Wording, *, as_json: bool) -> int:
@@ -51,12 +52,16 @@ def _tell(report: Report, wording: Wording, *, refused: bool) -> None:
 
 def _headline(report: Report, wording: Wording, *, refused: bool) -> str:
     if refused:
-        return f"Nothing was changed: {_counted(len(report.conflicts), 'conflict')} left."
+        return f"{wording.refused}: {_counted(len(report.conflicts), 'conflict')} left."
     counts = [f"{len(getattr(report, name))} {name}" for name in LISTS if getattr(report, name)]
     if not counts:
         return f"{wording.nothing} at {_short(report.revision)}."
-    moved = f"{_short(report.base)}..{_short(report.revision)}"
-    return f"{wording.done} {moved}: {', '.join(counts)}."
+    return f"{wording.done} {_moved(report)}: {', '.join(counts)}."
+
+
+def _moved(report: Report) -> str:
+    before, after = _short(report.base), _short(report.revision)
+    return after if report.base in (None, report.revision) else f"{before}..{after}"
 
 
 def _short(revision: str | None) -> str:

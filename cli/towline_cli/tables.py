@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -21,8 +21,9 @@ from .output import shown
 from .reporting import LISTS
 
 if TYPE_CHECKING:
-    from towline.conflicts import Conflict
+    from towline.conflicts import Conflict, Party
     from towline.explain import Explanation, FieldDifference
+    from towline.model import AssetState
     from towline.plan import Item
     from towline.ports import LoggedPull
     from towline.report import Report
@@ -44,6 +45,7 @@ _STYLES = {
 }
 _WIDE = 100_000
 """Columns where no terminal sets them: a file or a pipe gets every line whole."""
+_ROOM_FOR_IDS = 100
 _LONGEST_VALUE = 200
 
 
@@ -53,13 +55,23 @@ def cell(text: object, style: str = "") -> Text:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Text]]) -> None:
-    """A table as wide as its content, or as the terminal."""
+    """A table as wide as its content, or as the terminal; ids only where there is room."""
+    console = _console()
+    shown = len(columns)
+    if columns[-1] == "id" and console.width < _ROOM_FOR_IDS:
+        shown -= 1
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
+    for column in columns[:shown]:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*row)
-    _console().print(table)
+        table.add_row(*row[:shown])
+    if console.is_terminal:
+        console.print(table)
+        return
+    with console.capture() as captured:
+        console.print(table)
+    # The last column is padded too, which in a file is only noise.
+    print(*(line.rstrip() for line in captured.get().splitlines()), sep="\n")
 
 
 def print_lines(lines: Iterable[Text]) -> None:
@@ -105,8 +117,8 @@ def print_conflicts(conflicts: Sequence[Conflict]) -> None:
             cell(conflict.kind, _STYLES["conflict"]),
             cell(party.path),
             cell(party.kind),
-            cell(_side(party.states.ours)),
-            cell(_side(party.states.theirs)),
+            cell(_side(party, party.states.ours)),
+            cell(_side(party, party.states.theirs)),
             cell(party.asset_id, "dim"),
         ]
         for conflict in conflicts
@@ -117,8 +129,10 @@ def print_conflicts(conflicts: Sequence[Conflict]) -> None:
     print_lines(cell(f"in the way: {path}") for path in blockers)
 
 
-def _side(state: Any) -> str:
-    return "deleted" if state is None else f"{state.path} {state.digest[:8]}"
+def _side(party: Party, state: AssetState | None) -> str:
+    if state is None:
+        return "absent" if party.states.base is None else "deleted"
+    return state.digest[:8] if state.path == party.path else f"{state.digest[:8]} {state.path}"
 
 
 def _remark(item: Item) -> str:
@@ -199,13 +213,14 @@ def _facts(explanation: Explanation) -> Iterable[Text]:
     if explanation.executable is not None:
         modes = explanation.executable.map(lambda on: "yes" if on else "no")
         yield cell(f"  executable: base {modes.base}, ours {modes.ours}, theirs {modes.theirs}")
-    if not explanation.fields and not explanation.lines:
-        sides = (("base", "base"), ("ours", "ours"), ("theirs", "theirs"))
-        for name, side in sides:
-            content = getattr(explanation.contents, side)
-            size = "" if content is None or content.size is None else f", {content.size} bytes"
-            told = "absent" if content is None else f"{content.digest}{size}"
-            yield cell(f"  {name}: {told}")
+    told_apart = bool(explanation.fields or explanation.lines)
+    for side in ("base", "ours", "theirs"):
+        content = getattr(explanation.contents, side)
+        if content is None:
+            yield cell(f"  {side}: absent")
+        elif not told_apart:
+            size = "" if content.size is None else f", {content.size} bytes"
+            yield cell(f"  {side}: {content.digest}{size}")
     if explanation.note:
         yield cell(f"  ({explanation.note})")
 

@@ -329,17 +329,27 @@ def test_settings_are_shown_and_changed(project: Command, url: str):
     project("config", "on_conflict", "skip")
     project("config", "limit.assets", "2000")
     project("config", "scope", "rules")
+    project("config", "names", "portable")
+    project("config", "keep", "3")
     shown = project.json("config")
     assert (shown["on_conflict"], shown["limit.assets"], shown["scope"]) == ("skip", 2000, "rules")
     assert "limit.assets = 2000" in project("config").out
     project("config", "--unset", "limit.assets")
     project("config", "--unset", "scope")
+    assert (shown["names"], shown["keep"]) == ("portable", 3)
+    project("config", "--unset", "names")
+    project("config", "--unset", "keep")
+    assert project.json("config", "keep") == {"keep": 50}
+    shown = {**shown, "names": project.json("config")["names"], "keep": 50}
+    assert shown["names"] != "portable"
     assert project.json("config", "limit.assets") == {"limit.assets": 1000}
     for name, value in [
         ("on_conflict", "perhaps"),
         ("limit.assets", "many"),
         ("nothing", "x"),
         ("ref", "a..b"),
+        ("names", "exact"),
+        ("keep", "0"),
         ("url", "ext::sh"),
     ]:
         assert project.json("config", name, value, code=2)["error"]["code"] in (

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from towline.ports import Watch
     from towline.remotes.credentials import Credential
 
-_CLONED = Wording(done="Cloned", nothing="Cloned; no asset there")
-
 association_options = with_options(
     click.option("--ref", metavar="REF", help="A branch, tag or commit; else the default branch."),
     click.option(
@@ -63,7 +61,8 @@ def clone(url: str, folder: str | None, as_json: bool, **association: Any) -> in
             made = project.plan(_NO_CHOICES, watch, credential)
             refused = made.refused
             report = report_of(made) if refused else apply(made, project.store, watch=watch)
-        code = answer(report, _CLONED, as_json=as_json)
+        wording = Wording(done=f"Cloned into {root} at", nothing=f"Cloned into {root}: no asset")
+        code = answer(report, wording, as_json=as_json)
         if refused:
             # Names that cannot stand together here: the folder goes again, as with any failure.
             raise click.exceptions.Exit(code)

@@ -9,13 +9,13 @@ import click
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    r"""Print the script for tab completion in a shell.
+    """Print the script for tab completion in a shell.
 
     \b
     bash:  eval "$(towline completion bash)"     in ~/.bashrc
     zsh:   eval "$(towline completion zsh)"      in ~/.zshrc
     fish:  towline completion fish > ~/.config/fish/completions/towline.fish
-    """
+    """  # noqa: D301 - click keeps the lines after a backspace as they are
     from click.shell_completion import get_completion_class
 
     script = get_completion_class(shell)

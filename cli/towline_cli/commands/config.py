@@ -33,7 +33,7 @@ class _Setting:
 @click.option("--unset", is_flag=True, help="Return the setting to its default.")
 @json_option
 def config(name: str | None, value: str | None, unset: bool, as_json: bool) -> None:
-    r"""Show or change this project's settings.
+    """Show or change this project's settings.
 
     Without NAME all of them, with NAME that one, with VALUE it is changed.
 
@@ -44,7 +44,9 @@ def config(name: str | None, value: str | None, unset: bool, as_json: bool) -> N
     on_conflict  what a pull does without --on-conflict: refuse, skip, theirs, ours
     limit.NAME   a limit, such as limit.assets
     kinds        a file that says what is an asset (see clone --kinds)
-    """
+    names        portable: refuse what other systems cannot hold; unset: what this one holds equal
+    keep         how many pulls can be undone
+    """  # noqa: D301 - click keeps the lines after a backspace as they are
     if unset and (name is None or value is not None):
         raise click.UsageError("--unset takes NAME and no VALUE")
     with open_project() as project:
@@ -144,6 +146,25 @@ def _change_kinds(project: Project, value: str) -> None:
     project.store.set_kinds(read_kinds(Path(value)) if value else Kinds())
 
 
+def _change_names(project: Project, value: str) -> None:
+    from towline.errors import InvalidValue
+    from towline.names import NamePolicy
+    from towline.stores.creating import probe_names
+
+    if value not in ("", NamePolicy.PORTABLE):
+        raise InvalidValue(field="names", problem=f"takes {NamePolicy.PORTABLE}, or is unset")
+    store = project.store
+    store.set_names(NamePolicy.PORTABLE if value else probe_names(store.disk))
+
+
+def _change_keep(project: Project, value: str) -> None:
+    from towline.errors import InvalidValue
+
+    if not (value.isascii() and value.isdigit() and int(value) > 0) and value:
+        raise InvalidValue(field="keep", problem=f"{value!r} is no whole number from 1 up")
+    project.store.set_keep(int(value or 50))
+
+
 def _limit(name: str) -> _Setting:
     def change(project: Project, value: str) -> None:
         kept = [each for each in project.setting("limits").split() if not _names(each, name)]
@@ -167,4 +188,6 @@ _SETTINGS = {
         change=_change_on_conflict,
     ),
     "kinds": _Setting(show=_show_kinds, change=_change_kinds),
+    "names": _Setting(show=lambda project: str(project.store.names), change=_change_names),
+    "keep": _Setting(show=lambda project: project.store.keep, change=_change_keep),
 }

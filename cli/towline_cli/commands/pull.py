@@ -17,7 +17,7 @@ from towline_cli.reporting import Wording, answer
 if TYPE_CHECKING:
     from towline.plan import Item, Plan
 
-_PLANNED = Wording(done="Would pull", nothing="Up to date")
+_PLANNED = Wording(done="Would pull", nothing="Up to date", refused="Would change nothing")
 _PULLED = Wording(done="Pulled", nothing="Up to date")
 _APPLIED = Wording(done="Applied", nothing="Nothing to do")
 

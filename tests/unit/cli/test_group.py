@@ -122,7 +122,7 @@ def test_help_imports_nothing_heavy():
 import sys
 from towline_cli.main import main
 assert main(["--help"]) == 0
-heavy = {"towline", "rich", "pydantic", "dulwich", "pygit2", "deepdiff", "sqlite3", "urllib3", "asyncio"}
+heavy = {"towline", "rich", "pydantic", "dulwich", "pygit2", "deepdiff", "sqlite3", "urllib3"}
 print(sorted(heavy & set(sys.modules)), file=sys.stderr)
 """
     ran = subprocess.run(
