@@ -30,8 +30,9 @@ from towline.ports import Applied, LoggedPull, Watch
 from towline.records import AssetRecord, Occupant
 
 from .checking import check_destinations, check_edits, check_state, check_undone
-from .disk import Disk, Type
+from .disk import Disk
 from .journal import STAGED
+from .seen import Type
 from .standing import Standing
 from .state import State
 from .transaction import STATE_FILE, Transaction

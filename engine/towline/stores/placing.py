@@ -12,9 +12,10 @@ from hashlib import sha1
 
 from towline.model import AssetPath, Digest
 
-from .disk import Disk, Seen, Type
+from .disk import Disk
 from .journal import Step
 from .kept import kept_name
+from .seen import Seen, Type
 from .walking import OWN_FOLDER
 
 

@@ -10,9 +10,10 @@ from towline.model import AssetId, AssetPath, AssetState, Digest, planned_id
 from towline.names import NamePolicy, name_problem, path_problem
 from towline.records import AssetRecord, LocalFile, Occupant
 
-from .disk import Disk, Seen, Type
+from .disk import Disk
 from .kept import is_kept
 from .rows import Tracked
+from .seen import Seen, Type
 from .statcache import Checked, StatCache
 from .state import State
 from .walking import Survey, survey, walk
@@ -236,6 +237,7 @@ class Standing:
                 self._disk,
                 self.digests,
                 self._tracked(),
+                names=self._state.names,
                 is_asset=self.is_asset,
                 enters=self._may_hold_assets,
             )

@@ -23,7 +23,7 @@ from towline.plan import Contents, Plan
 from towline.ports import Applied, Phase, Watch
 
 from .checking import needed_contents, undo_needs
-from .disk import Disk, Type
+from .disk import Disk
 from .journal import (
     COMMITTED,
     DISPLACED,
@@ -39,6 +39,7 @@ from .journal import (
 )
 from .kept import NAME_BYTES
 from .placing import Placing, displace, emptied, permissions
+from .seen import Type
 from .standing import Standing
 from .statcache import Checked
 from .state import State
@@ -73,7 +74,11 @@ class Transaction:
         except BaseException:
             self._discard()
             raise
-        kept = self._finish(journal, COMMITTED)
+        try:
+            kept = self._finish(journal, COMMITTED)
+        except (OSError, sqlite3.Error) as error:
+            problem = f"{error}; the plan is committed, and opening the project again finishes it"
+            raise StoreError(project=self._shown, problem=problem) from error
         return Applied(number=journal.fence + 1, kept=tuple(kept))
 
     def recover(self) -> None:
@@ -89,18 +94,19 @@ class Transaction:
     # --- before the commit point --------------------------------------------------------------
 
     def _check_places(self, steps: Iterable[Step]) -> None:
-        """Refuse now what no file could be moved to later."""
-        root = self._disk.look(OWN_FOLDER)
-        for path in sorted({step.after.path for step in steps if step.after is not None}):
+        """Refuse now what no file could be moved to, or away from, later."""
+        states = (state for step in steps for state in (step.before, step.after))
+        paths = sorted({state.path for state in states if state is not None})
+        for path in paths:
             problem = path_problem(path)
             if any(len(name.encode()) > NAME_BYTES for name in path.split("/")):
                 problem = "has a name that is too long for a file"
-            for folder in path.folders:
-                seen = self._disk.look(folder)
-                if seen is not None and root is not None and seen.device != root.device:
-                    problem = "lies on another file system than the project"
             if problem is not None:
                 raise StoreError(project=self._shown, problem=f"{path!r} {problem}")
+        for folder in sorted({folder for path in paths for folder in path.folders}):
+            if not self._disk.can_move_to(folder, OWN_FOLDER):
+                problem = f"{folder!r} is mounted from elsewhere; its files cannot be moved"
+                raise StoreError(project=self._shown, problem=problem)
 
     def _stage(self, journal: Journal, contents: Contents, watch: Watch) -> None:
         self._disk.mkdir(STAGED)
