@@ -408,3 +408,45 @@ def test_a_missing_ref_tells_the_ref(repository: GitRepository, backend: Backend
     with opened(repository.path, backend, "no/such") as remote, pytest.raises(RefNotFound) as got:
         remote.fetch(None, LIMITS, WATCH)
     assert (got.value.ref, got.value.url) == ("no/such", str(repository.path))
+
+
+class TestTrust:
+    def test_a_prepared_cache_runs_nothing(self, repository: GitRepository, tmp_path: Path) -> None:
+        """A cache in a folder that someone else made: its settings do not count."""
+        revision = repository.commit({"a": b"1"})
+        trap, cache = tmp_path / "sprung", tmp_path / "cache.git"
+        with opened(repository.path, Backend.AUTO, cache=cache) as remote:
+            remote.fetch(None, LIMITS, WATCH)
+        (cache / "config").write_text(
+            "[core]\n\tbare = true\n\trepositoryformatversion = 1\n"
+            f"\tfsmonitor = touch {trap}\n\tsshCommand = touch {trap};\n"
+            f"\talternateRefsCommand = touch {trap};\n"
+            "[extensions]\n\tpartialClone = origin\n"
+            f'[remote "origin"]\n\turl = {repository.path}\n\tpromisor = true\n'
+            f"\tuploadpack = touch {trap};\n"
+            f'[url "{tmp_path}/elsewhere"]\n\tinsteadOf = {repository.path}\n'
+        )
+        (cache / "objects/info/alternates").write_text(f"{tmp_path}/elsewhere/objects\n")
+        with opened(repository.path, Backend.AUTO, cache=cache) as remote:
+            assert not remote.has(Revision("1" * 40))
+            assert remote.fetch(None, LIMITS, WATCH) == revision
+            assert len(remote.listing(revision, ALL, LIMITS, WATCH)) == 1
+        assert not trap.exists()
+        assert not (cache / "objects/info/alternates").exists()
+
+
+@pytest.mark.parametrize("backend", [Backend.AUTO, Backend.GIT])
+def test_packs_do_not_pile_up(
+    repository: GitRepository, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("towline.remotes.git_fetch.MANY_PACKS", 3)
+    root = repository.commit({"a": b"0"})
+    old = repository.commit({"a": b"rewritten"})
+    with opened(repository.path, backend) as remote:
+        remote.fetch(None, LIMITS, WATCH)
+        tip = repository.commit({"a": b"1"}, parents=[root])
+        for number in range(8):
+            tip = repository.commit({"a": b"%d" % number})
+            assert remote.fetch(None, LIMITS, WATCH) == tip
+            assert len(remote._cache.packs()) <= 4
+            assert remote.changes(old, tip, ALL, LIMITS, WATCH).history_rewritten is True

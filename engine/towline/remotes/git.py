@@ -301,11 +301,17 @@ class GitRemote:
         return Classifier(reader, kinds, limits, self._traffic, self._kept)
 
     def _rewritten(self, reader: CacheReader, base: Revision, revision: Revision) -> bool | None:
-        if base == revision or reader.is_ancestor(base, revision):
+        if base == revision:
             return False
-        for commit in (revision, base):
-            if commit in self._known:
-                reader.header(commit)  # raises where the answer is due to damage
+        reader.header(revision)
+        try:
+            reader.header(base)
+        except ObjectMissing:
+            if base in self._known:
+                raise  # it was here: that is damage, not an answer
+        else:
+            if reader.leads_to(revision, base):
+                return False
         return None if self._cache.shallow else True
 
     def _mending(

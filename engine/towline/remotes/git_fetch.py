@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from http import HTTPStatus
 
 from towline.errors import UnsupportedRemote
 from towline.model import Revision
 
-from .cache import Cache
+from .cache import MANY_PACKS, Cache
 from .conversation import Conversation, PackTooLarge
 from .git_child import Bounds, Ended, run_git
 from .git_environment import closed_environment, ssh_options
@@ -18,6 +20,8 @@ from .git_read import GitReader
 from .objects import peel
 from .refs import WantedRef
 from .url import Scheme
+
+_NO_LIMIT = 2**60
 
 
 class GitFetcher:
@@ -96,7 +100,15 @@ class GitFetcher:
         if sum(arrived.values()) > talk.limits.pack_bytes:
             self._cache.drop(arrived, target, old)
             raise PackTooLarge
+        if len(before) + len(arrived) > MANY_PACKS:
+            self._gather_packs(talk)
         return self._landed(tip, target)
+
+    def _gather_packs(self, talk: Conversation) -> None:
+        """Make few packs of many, losing nothing: a base may be on no branch any more."""
+        roomy = replace(talk, limits=replace(talk.limits, pack_bytes=_NO_LIMIT))
+        with suppress(Unexplained):  # an old git cannot, and need not
+            self._run(["repack", "-d", "-q", "--geometric=2"], roomy)
 
     def _landed(self, tip: str, target: str) -> Revision:
         found = self._cache.tip(target)

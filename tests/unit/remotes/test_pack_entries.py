@@ -47,16 +47,13 @@ def check(pack: bytes, folder: Path) -> None:
 def test_readers_agree_on_deltas(tmp_path: Path) -> None:
     """Sizes and types through chains of deltas, as git, libgit2 and dulwich tell them."""
     repository = GitRepository(tmp_path / "r.git")
-    text = b"".join(b"line %d\n" % n for n in range(500))
+    lines = [b"line %d\n" % n for n in range(500)]
     for number in range(12):
-        repository.commit({"a": text + b"%d" % number, "d/b": b"x" * number})
+        lines[40 * number : 40 * number] = [b"new %d\n" % n for n in range(number)]
+        repository.commit({"a": b"".join(lines), "d/b": b"x" * number})
     repository.git("repack", "-a", "-d", "-f", "--depth=5")
-    oids = [
-        line.split()[0]
-        for line in repository.git("cat-file", "--batch-check", "--batch-all-objects")
-        .decode()
-        .splitlines()
-    ]
+    everything = repository.git("cat-file", "--batch-check", "--batch-all-objects").decode()
+    oids = [line.split()[0] for line in everything.splitlines()]
     deltas = repository.git("verify-pack", "-v", *_packs(repository)).decode()
     assert "chain length = 2" in deltas
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
