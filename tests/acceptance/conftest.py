@@ -13,6 +13,8 @@ from towline.remotes.credentials import Credential
 from towline.testing.git_repository import GitRepository
 from towline.testing.git_server import GitServer
 
+NAME = "team.git"
+
 
 @pytest.fixture
 def towline(tmp_path: Path) -> Iterator[Command]:
@@ -58,7 +60,7 @@ def guarded(server: GitServer) -> GitServer:
 @pytest.fixture
 def repository(repositories: Path) -> Iterator[GitRepository]:
     """An empty repository, served as ``team.git``."""
-    path = repositories / "team.git"
+    path = repositories / NAME
     yield GitRepository(path)
     shutil.rmtree(path)
 
@@ -69,12 +71,25 @@ def url(server: GitServer, repository: GitRepository) -> str:
     return f"{server.url}/{repository.path.name}"
 
 
+@pytest.fixture(scope="session")
+def cloned(
+    tmp_path_factory: pytest.TempPathFactory, repositories: Path, _running: GitServer
+) -> Path:
+    """A clone of `BASE`, to be copied: making it anew would cost every test a while."""
+    repository = GitRepository(repositories / NAME)
+    repository.commit(BASE)
+    folder = tmp_path_factory.mktemp("cloned")
+    Command(folder, folder)("clone", f"{_running.url}/{NAME}", "team")
+    shutil.rmtree(repository.path)
+    return folder / "team"
+
+
 @pytest.fixture
-def project(towline: Command, repository: GitRepository, url: str) -> Command:
+def project(cloned: Path, towline: Command, repository: GitRepository) -> Command:
     """The command inside a clone of `BASE`, while the repository has moved on to `THEIRS`."""
     repository.commit(BASE)
-    towline("clone", url)
     repository.commit(THEIRS)
+    shutil.copytree(cloned, towline.folder / "team", symlinks=True)
     return towline.at(towline.folder / "team")
 
 

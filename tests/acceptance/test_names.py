@@ -64,10 +64,10 @@ def test_every_name_is_printed_whole_and_literally(named: Command):
         assert "\ufffd2Jscreen\ufffd.json" in printed
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_name_is_an_argument(named: Command, name: str):
-    (asset,) = named.json("diff", "--", name)["assets"]
-    assert asset["path"] == name
+def test_a_name_is_an_argument(named: Command):
+    for name in ("-dash.json", "--json", "with space.json", "*.json", "名前/データ.json"):
+        (asset,) = named.json("diff", "--", name)["assets"]
+        assert asset["path"] == name
 
 
 def test_a_name_with_glob_characters_selects_itself(named: Command):
