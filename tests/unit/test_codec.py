@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.laws.trial import SKIP, attempt
 from towline.codec import decode, encode
@@ -16,9 +15,9 @@ from towline.limits import Limits
 from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason
 from towline.plan import Edit, Item, Plan
 from towline.records import AssetRecord
-from towline.resolutions import OnConflict, Policy, Renames, Selection
+from towline.resolutions import OnConflict, Policy, Renames, Resolutions, Selection
 from towline.testing.sides import ThreeSides
-from towline.testing.strategies import policies, resolutions, three_sides
+from towline.testing.strategies import policies, resolved_sides, three_sides
 
 A = AssetState(path=AssetPath("a"), digest=Digest("0" * 40))
 RECORD = AssetRecord(
@@ -34,9 +33,10 @@ def there_and_back(kind: type, value: object) -> object:
     return decode(kind, json.loads(json.dumps(encode(value))))
 
 
-@given(three_sides(), st.data(), policies())
-def test_a_plan_comes_back_as_it_was(sides: ThreeSides, data: st.DataObject, policy: Policy):
-    plan = attempt(sides, data.draw(resolutions(sides)), policy)
+@given(resolved_sides(three_sides()), policies())
+def test_a_plan_comes_back_as_it_was(project: tuple[ThreeSides, Resolutions], policy: Policy):
+    sides, chosen = project
+    plan = attempt(sides, chosen, policy)
     if not isinstance(plan, TowlineError):
         plan = replace(plan, merged=((Digest.of(b"\0\xff"), b"\0\xff"),))
         assert there_and_back(Plan, plan) == plan
