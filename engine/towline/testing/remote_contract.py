@@ -476,6 +476,14 @@ class RemoteContract:
         assert _changes(remote, base, revision).items == ()
         assert remote.traffic.trees_read == 2, "the two root trees"
 
+    def test_a_deep_scope_is_left_where_it_is_equal(self, harness: RemoteHarness) -> None:
+        base = harness.repository.commit({"in/the/deep/a": b"1", "out/a": b"1"})
+        revision = harness.repository.commit({"in/the/deep/a": b"1", "out/a": b"2"})
+        remote = harness.open(scope="in/the/deep")
+        _fetched(remote)
+        assert _changes(remote, base, revision).items == ()
+        assert remote.traffic.trees_read == 2, "the two root trees"
+
     # --- contents -----------------------------------------------------------------------------
 
     def test_contents_come_each_once(self, harness: RemoteHarness) -> None:
