@@ -109,12 +109,14 @@ def test_hostile_names_in_trees(project: Command, repository: GitRepository, nam
 
 
 def test_a_store_that_someone_else_is_pulling_into(project: Command):
-    project("plan")
     before = fingerprint(project)
     with (project.folder / ".towline" / "lock").open("rb+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert project.json("pull", code=1)["error"]["code"] == "store_busy"
         assert "another pull" in project("pull", code=1).err
+        # Looking is free.
+        assert project.json("plan")["status"] == "updated"
+        assert project.json("status")["assets"]
     assert fingerprint(project) == before
     assert project.json("pull")["status"] == "updated"
 

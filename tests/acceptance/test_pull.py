@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,8 @@ def test_a_plan_and_a_dry_run_tell_what_the_pull_then_does(project: Command):
 def test_a_plan_is_written_and_applied_later(project: Command, repository: GitRepository):
     planned = project.json("plan", "--plan-out", "../plan.json")
     repository.commit({**THEIRS, "rules/newer.json": b"{}\n"})
+    # What it needs is fetched again where it is not here any more.
+    shutil.rmtree(project.folder / ".towline" / "cache.git")
     assert project.json("apply", "../plan.json") == planned
     assert files(project) == THEIRS
     assert states(project)["rules/new.json"] == "unchanged"
@@ -250,8 +253,6 @@ def test_status_tells_every_state_without_the_network(torn: Command, server: Git
 
 
 def test_status_without_the_cache_tells_local_changes(project: Command):
-    import shutil
-
     project("plan")
     edit(project, "readme.txt", b"mine\n")
     shutil.rmtree(project.folder / ".towline" / "cache.git")

@@ -18,8 +18,11 @@ ORDERS = "pipelines/orders.json"
 QUESTION = "Go on?"
 
 
-def at_a_terminal(project: Command, *arguments: str, answer: str = "") -> tuple[int, str]:
-    """Run a command at a terminal, answering its question; its exit code, and what it showed."""
+def at_a_terminal(project: Command, *arguments: str, answer: str = "\x04") -> tuple[int, str]:
+    """Run a command at a terminal, answering its question; its exit code, and what it showed.
+
+    Without an answer the input ends at the question, so that a test does not wait for ever.
+    """
     command = [sys.executable, "-m", "towline_cli", *arguments]
     child, terminal = pty.fork()
     if child == 0:

@@ -180,6 +180,7 @@ def test_without_what_was_fetched_the_local_states_are_told(
         project.remote.forget()
         # What is not here is not even asked for.
         monkeypatch.setattr(project.remote, "changes", None)
+        monkeypatch.setattr(project.remote, "listing", None)
     found = status(
         project.store,
         None if lost == "remote" else project.remote,
