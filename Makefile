@@ -29,7 +29,7 @@ $(READY): pyproject.toml
 venv: $(READY)
 
 demo: $(READY)
-	$(BIN)/python fixtures/demo.py
+	$(BIN)/python -m fixtures.demo
 
 test: $(READY)
 	$(BIN)/python -m pytest -q -m "not services" -n $(WORKERS) --maxprocesses 8 --dist worksteal

@@ -7,14 +7,14 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.laws.budget import PROFILES, TOTAL
+from tests.laws.budget import PROFILES
 
 pytest_plugins = ["tests.databases", "tests.control_plane"]
 
-for _name, _share in PROFILES.items():
+for _name, _percentage in PROFILES.items():
     settings.register_profile(
         _name,
-        max_examples=round(TOTAL * _share),
+        max_examples=_percentage,
         # Time is not what these tests are about, and machines are shared.
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],

@@ -186,7 +186,8 @@ def _state(record: AssetRecord, item: Item | None, store: AssetStore) -> State |
     if base is None and (replaced := store.aligned_at(record.ours.path)) is not None:
         base = replaced.base
     if base is None:
-        return State.LOCAL_ONLY
+        # What was released because the kinds changed is no asset any more.
+        return State.LOCAL_ONLY if store.kinds.of(record.ours.path) else None
     return State.UNCHANGED if record.ours == base else State.MODIFIED_HERE
 
 

@@ -12,13 +12,13 @@ from tests.laws.reference import Verdict, reference
 from tests.laws.trial import attempt, listed, result_of
 from towline.errors import TowlineError
 from towline.plan import Plan
-from towline.resolutions import OnConflict, Policy, Renames
+from towline.resolutions import OnConflict, Policy, Renames, Resolutions
 from towline.testing.sides import ThreeSides, records_after
 from towline.testing.strategies import (
     ALL_FEATURES,
     Feature,
     policies,
-    resolutions,
+    resolved_sides,
     three_sides,
 )
 
@@ -30,11 +30,11 @@ def test_the_budget_is_spent():
 
 
 @law("the case table")
-@given(three_sides(BY_PATH), st.data(), st.sampled_from(OnConflict))
+@given(resolved_sides(three_sides(BY_PATH)), st.sampled_from(OnConflict))
 def test_the_merge_is_the_case_table_path_by_path(
-    sides: ThreeSides, data: st.DataObject, on_conflict: OnConflict
+    project: tuple[ThreeSides, Resolutions], on_conflict: OnConflict
 ):
-    chosen = data.draw(resolutions(sides))
+    sides, chosen = project
     policy = Policy(on_conflict=on_conflict, allow_empty=True, renames=Renames.OFF)
     expected = reference(sides, chosen, on_conflict)
     found = attempt(sides, chosen, policy)
@@ -65,11 +65,11 @@ def _compare(sides: ThreeSides, plan: Plan, expected: Verdict) -> None:
 
 
 @law("sparse equals full")
-@given(three_sides(), st.data(), policies())
+@given(resolved_sides(three_sides()), policies())
 def test_a_comparison_that_skips_nothing_gives_the_same(
-    sides: ThreeSides, data: st.DataObject, policy: Policy
+    project: tuple[ThreeSides, Resolutions], policy: Policy
 ):
-    chosen = data.draw(resolutions(sides))
+    sides, chosen = project
     sparse = attempt(sides, chosen, policy)
     full = attempt(sides, chosen, policy, changes=sides.all_changes())
     if isinstance(sparse, TowlineError) or isinstance(full, TowlineError):

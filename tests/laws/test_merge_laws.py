@@ -24,7 +24,7 @@ from towline.conflicts import ConflictKind
 from towline.errors import TowlineError
 from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, planned_id
 from towline.records import AssetRecord
-from towline.resolutions import Policy, Renames, Selection
+from towline.resolutions import Policy, Renames, Resolutions, Selection
 from towline.testing.sides import (
     KINDS,
     ThreeSides,
@@ -39,7 +39,7 @@ from towline.testing.strategies import (
     edited_trees,
     policies,
     remote_asset,
-    resolutions,
+    resolved_sides,
     three_sides,
 )
 
@@ -208,11 +208,12 @@ def test_the_answer_at_one_asset_depends_on_it_and_its_colliders_alone(
 
 
 @law("no invented bytes")
-@given(three_sides(), st.data(), policies())
+@given(resolved_sides(three_sides()), policies())
 def test_nothing_is_written_that_neither_side_has(
-    sides: ThreeSides, data: st.DataObject, policy: Policy
+    project: tuple[ThreeSides, Resolutions], policy: Policy
 ):
-    plan = attempt(sides, data.draw(resolutions(sides)), policy)
+    sides, chosen = project
+    plan = attempt(sides, chosen, policy)
     if isinstance(plan, TowlineError):
         return
     ours, theirs = standing(sides.records), assets_of(sides)

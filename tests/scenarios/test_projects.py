@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -34,9 +35,17 @@ def played(
     example: ExampleProject,
     places: tuple[Callable[[Scenario, str, Path], Project], Callable[[Path], Repository]],
     tmp_path: Path,
-) -> tuple[Project, Repository]:
+) -> Iterator[tuple[Project, Repository]]:
     """The project as it was cloned and edited here, and the repository as it is since."""
-    project, repository = places[0](_scenario(example), "example", tmp_path), places[1](tmp_path)
+    with (
+        closing(places[0](_scenario(example), "example", tmp_path)) as project,
+        closing(places[1](tmp_path)) as repository,
+    ):
+        _happen(example, project, repository)
+        yield project, repository
+
+
+def _happen(example: ExampleProject, project: Project, repository: Repository) -> None:
     for count in range(1, len(example.history) + 1):
         repository.commit(_tree(example.history[:count]), rewrite=False)
     assert pull(project.store, repository.remote("")).status is Status.UPDATED
@@ -45,7 +54,6 @@ def played(
     commits = (*example.history, *example.news)
     for count in range(len(example.history) + 1, len(commits) + 1):
         repository.commit(_tree(commits[:count]), rewrite=False)
-    return project, repository
 
 
 def test_it_conflicts_without_resolutions(

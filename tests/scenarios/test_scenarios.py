@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,9 +22,18 @@ from fixtures.scenarios.loader import (
 from towline import Policy, Report, Status, TowlineError, plan_pull, pull, report_of, undo
 
 from .answers import check_error, check_report, check_trees, join
-from .worlds import Delta, InMemory, MemoryProject, Project, Repository, Standing
+from .worlds import (
+    Delta,
+    DirectoryProject,
+    InMemory,
+    MemoryProject,
+    OnDisk,
+    Project,
+    Repository,
+    Standing,
+)
 
-PLACES = {"memory": (MemoryProject, InMemory)}
+PLACES = {"memory": (MemoryProject, InMemory), "directory": (DirectoryProject, OnDisk)}
 PLAYED = [
     pytest.param(named, *PLACES[store], id=f"{store}-{named.name}")
     for store in PLACES
@@ -54,15 +64,18 @@ def test_scenario(
     tmp_path: Path,
 ):
     scenario = named.scenario
-    project = project_of(scenario, PROJECT, tmp_path)
-    world = World(project, repository_of(tmp_path), scenario.scope or "")
-    if scenario.base is not None:
-        world.commit(scenario.base)
-        remote = world.repository.remote(world.scope)
-        pull(project.store, remote, policy=Policy(allow_empty=True))
-    for step in scenario.steps:
-        _prepare(world, step)
-        _play(world, step)
+    with (
+        closing(project_of(scenario, PROJECT, tmp_path)) as project,
+        closing(repository_of(tmp_path)) as repository,
+    ):
+        world = World(project, repository, scenario.scope or "")
+        if scenario.base is not None:
+            world.commit(scenario.base)
+            remote = repository.remote(world.scope)
+            pull(project.store, remote, policy=Policy(allow_empty=True))
+        for step in scenario.steps:
+            _prepare(world, step)
+            _play(world, step)
 
 
 def _prepare(world: World, step: Step) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from fixtures.scenarios.loader import Entry, Scenario, kinds_of, raw_path
-from towline import AssetId, AssetPath, AssetStore, Kinds, MemoryStore, Remote
+from towline import AssetId, AssetPath, AssetStore, DirectoryStore, Kinds, MemoryStore, Remote
 from towline.remotes.git import GitRemote
 from towline.remotes.memory import MemoryRemote, MemoryRepository
 from towline.testing.git_repository import GitRepository
@@ -37,6 +38,10 @@ class Project(Protocol):
         """A text that changes with anything that a pull may change."""
         ...
 
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
 
 class Repository(Protocol):
     """Theirs."""
@@ -51,6 +56,10 @@ class Repository(Protocol):
 
     def forget(self) -> None:
         """Lose the cache."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what was opened."""
         ...
 
 
@@ -102,6 +111,80 @@ class MemoryProject:
     def fingerprint(self) -> str:
         return self.store.state_hash()
 
+    def close(self) -> None:
+        pass
+
+
+class DirectoryProject:
+    """A `DirectoryStore`, edited as with any editor."""
+
+    def __init__(self, scenario: Scenario, project: str, folder: Path) -> None:
+        self._root = folder / "project"
+        self._root.mkdir()
+        self.store = DirectoryStore.create(
+            self._root, project=project, kinds=kinds_of(scenario.kinds), names=scenario.names
+        )
+
+    def edit(self, delta: Delta) -> None:
+        sources = ((path, entry.moved_from) for path, entry in delta.items() if entry)
+        moving = [(path, source) for path, source in sources if source is not None]
+        for number, (_, source) in enumerate(moving):
+            (self._root / source).rename(self._root / f".moving{number}")
+        for path, entry in delta.items():
+            if entry is None:
+                self._delete(path)
+        for number, (path, _) in enumerate(moving):
+            self._folder_of(path)
+            (self._root / f".moving{number}").rename(self._root / path)
+        if moving:
+            # A person who renames and edits looks in between; so the rename is written down.
+            list(self.store.records())
+        for path, entry in delta.items():
+            if entry is not None and (entry.moved_from is None or entry.content is not None):
+                self._write(path, entry)
+
+    def _delete(self, path: str) -> None:
+        file = self._root / path
+        file.unlink()
+        while file.parent != self._root and not any(file.parent.iterdir()):
+            file = file.parent
+            file.rmdir()
+
+    def _write(self, path: str, entry: Entry) -> None:
+        file = self._folder_of(path)
+        file.write_bytes((entry.content or "").encode())
+        file.chmod(0o755 if entry.executable else 0o644)
+
+    def _folder_of(self, path: str) -> Path:
+        file = self._root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return file
+
+    def rekind(self, kinds: Kinds) -> None:
+        self.store.set_kinds(kinds)
+
+    def standing(self) -> Standing:
+        return {
+            file.relative_to(self._root).as_posix(): (
+                file.read_bytes(),
+                bool(file.stat().st_mode & 0o100),
+            )
+            for file in self._root.rglob("*")
+            if file.is_file() and ".towline" not in file.parts
+        }
+
+    def fingerprint(self) -> str:
+        held = (
+            self.store.state(),
+            list(self.store.records()),
+            self.store.log(),
+            sorted(self.standing().items()),
+        )
+        return sha256(repr(held).encode()).hexdigest()
+
+    def close(self) -> None:
+        self.store.close()
+
 
 class InMemory:
     """A `MemoryRepository`."""
@@ -122,6 +205,9 @@ class InMemory:
     def forget(self) -> None:
         self._remotes.clear()
 
+    def close(self) -> None:
+        pass
+
 
 class OnDisk:
     """A real Git repository, and a cache."""
@@ -130,14 +216,22 @@ class OnDisk:
         self._folder = folder
         self._repository = GitRepository(folder / "repository.git")
         self._caches = 0
+        self._remotes: dict[tuple[str, int], GitRemote] = {}
 
     def commit(self, tree: Mapping[str, Entry], *, rewrite: bool) -> None:
         files = {raw_path(path): entry.file for path, entry in tree.items()}
         self._repository.commit(files, parents=() if rewrite else None)
 
     def remote(self, scope: str) -> GitRemote:
-        cache = self._folder / f"cache{self._caches}"
-        return GitRemote(str(self._repository.path), scope=scope, cache=cache)
+        if (scope, self._caches) not in self._remotes:
+            cache = self._folder / f"cache{self._caches}"
+            remote = GitRemote(str(self._repository.path), scope=scope, cache=cache)
+            self._remotes[scope, self._caches] = remote
+        return self._remotes[scope, self._caches]
 
     def forget(self) -> None:
         self._caches += 1
+
+    def close(self) -> None:
+        for remote in self._remotes.values():
+            remote.close()

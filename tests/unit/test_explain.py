@@ -102,6 +102,19 @@ def test_objects_without_a_common_key_are_told_apart_key_by_key():
     assert list(fields(told_apart({"a": 1}, {"b": 1}, {"a": 1}))) == ["/a", "/b"]
 
 
+def test_a_value_that_python_holds_equal_to_base_clashes_as_any_other():
+    assert fields(told_apart({"a": 1}, {"a": True}, {"a": 2})) == {"/a": (1, True, 2, True)}
+
+
+def test_elements_of_lists_are_paired_by_index():
+    found = told_apart(["a", "b"], ["x", "a", "b"], ["a", "c"])
+    assert fields(found) == {
+        "/0": ("a", "x", "a", False),
+        "/1": ("b", "a", "c", True),
+        "/2": (ABSENT, "b", ABSENT, False),
+    }
+
+
 def test_pointers_into_lists_are_in_the_order_of_their_numbers():
     found = told_apart([0] * 12, [1] * 12, [0] * 12)
     assert [field.pointer for field in found.fields] == [f"/{number}" for number in range(12)]

@@ -127,7 +127,7 @@ def test_an_asset_made_anew_where_one_was_deleted_stands_there_once():
     project = Project({"a": b"1"})
     project.here(a=None)
     project.here(a=b"2")
-    assert project.states() == {"a": "modified-here"}
+    assert [str(asset.state) for asset in project.status().assets] == ["modified-here"]
     project.here(a=None)
     project.here(a=b"1")
     assert project.states() == {"a": "unchanged"}
@@ -170,12 +170,17 @@ def test_what_would_stop_a_pull_does_not_stop_it():
 
 
 @pytest.mark.parametrize("lost", ["cache", "remote", "revision"])
-def test_without_what_was_fetched_the_local_states_are_told(lost: str):
+def test_without_what_was_fetched_the_local_states_are_told(
+    lost: str, monkeypatch: pytest.MonkeyPatch
+):
     project = Project(FILES)
     project.here(b=b"mine", f=None, own=b"mine")
     project.there(c=b"theirs", new=b"theirs")
     if lost == "cache":
         project.remote.forget()
+        # What is not here is not even asked for.
+        monkeypatch.setattr(project.remote, "changes", None)
+        monkeypatch.setattr(project.remote, "listing", None)
     found = status(
         project.store,
         None if lost == "remote" else project.remote,
@@ -194,6 +199,13 @@ def test_a_tree_that_is_refused_leaves_the_local_states():
     project.there(b=b'{"id": 7}', c=b'{"id": 7}')
     assert project.states() == {"a": "unchanged", "own": "local-only"}
     assert "'7'" in project.status().problem
+
+
+def test_what_left_the_kinds_is_no_asset_any_more():
+    project = Project({"a.json": b"1", "b.txt": b"1"})
+    project.store.set_kinds(Kinds((Kind(name="rule", globs=("*.json",)),)))
+    pull(project.store, project.remote)
+    assert project.states() == {"a.json": "unchanged"}
 
 
 def test_before_the_first_pull_all_of_theirs_is_added():

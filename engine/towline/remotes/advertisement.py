@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from towline.errors import RemoteRefused, UnsupportedRemote
+from towline.errors import UnsupportedRemote
 
 from .conversation import Conversation
-from .git_failures import SHA256
+from .git_failures import ADVERTISEMENT, SHA256, not_smart
 from .http_talk import HttpTalk
 
 _MAX_BYTES = 64 * 1024 * 1024
@@ -34,12 +34,11 @@ def ask_refs(http: HttpTalk, talk: Conversation) -> Advertised:
     form = response.headers.get("Content-Type", "")
     data = http.read(_MAX_BYTES)
     try:
-        if form != "application/x-git-upload-pack-advertisement":
+        if form != ADVERTISEMENT:
             raise ValueError("not smart")
         return _parse(list(_lines(data)), talk)
     except ValueError:
-        detail = "there is no Git repository that speaks smart HTTP; check the address"
-        raise RemoteRefused(url=talk.url.shown, detail=detail) from None
+        raise not_smart(talk) from None
 
 
 def _lines(data: bytes) -> Iterator[bytes]:

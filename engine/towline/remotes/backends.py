@@ -15,7 +15,7 @@ from .conversation import Fetcher
 from .git_environment import OLDEST, find_git
 from .git_fetch import GitFetcher
 from .git_read import GitReader
-from .objects import ObjectReader
+from .objects import Ancestry, ObjectReader
 
 
 class Backend(StrEnum):
@@ -27,19 +27,8 @@ class Backend(StrEnum):
     DULWICH = "dulwich"
 
 
-class CacheReader(ObjectReader, Protocol):
-    """An `ObjectReader` over a cache, which must be closed."""
-
-    def is_ancestor(self, base: str, revision: str) -> bool:
-        """Whether the history that is here leads from the revision to base.
-
-        False for a base that is not here; ObjectMissing where the revision's history is damaged.
-        """
-        ...
-
-    def close(self) -> None:
-        """Let go of files and children."""
-        ...
+class CacheReader(ObjectReader, Ancestry, Protocol):
+    """An `ObjectReader` over a cache, which knows its history, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,14 +87,17 @@ class Halves:
 
     def reader(self) -> CacheReader:
         """The half that reads much."""
+        self.cache.guard()
         if self.pygit2_reads:
             from .pygit2_read import Pygit2Reader
 
-            return Pygit2Reader(self.cache)
+            # Git walks a long history faster than we do object by object.
+            return Pygit2Reader(self.cache, self.glance() if self.git is not None else None)
         return self.glance()
 
     def glance(self) -> CacheReader:
         """A reader for a look or two, that imports nothing heavy where git is there."""
+        self.cache.guard()
         if self.git is not None:
             return GitReader(self.git, self.cache, self.environment)
         if self.backend is Backend.PYGIT2:

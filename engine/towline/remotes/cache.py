@@ -28,6 +28,8 @@ _CONFIG = """\
 [gc]
 \tauto = 0
 """
+MANY_PACKS = 50
+"""Each fetch brings one; a look-up asks them all."""
 _TIP_FOLDER = "refs/heads/towline"
 _POLL_SECONDS = 0.05
 
@@ -39,13 +41,27 @@ class Cache:
         self.path = path
 
     def ensure(self) -> None:
-        """Make the repository if it is not there."""
-        if (self.path / "config").is_file() and (self.path / "objects").is_dir():
+        """Make the repository if it is not there, or not whole."""
+        self.guard()
+        there = (self.path / "config").is_file() and (self.path / "objects").is_dir()
+        if there and (self.used or not any((self.path / _TIP_FOLDER).glob("*"))):
             return
+        shutil.rmtree(self.path / "refs", ignore_errors=True)  # they name what is gone
         for folder in ("objects/pack", "objects/info", "refs/heads", "refs/tags"):
             (self.path / folder).mkdir(parents=True, exist_ok=True)
         _replace(self.path / "HEAD", "ref: refs/heads/none\n")
         _replace(self.path / "config", _CONFIG)
+
+    def guard(self) -> None:
+        """Take back whatever would make git read settings or objects that are not ours.
+
+        A cache may lie in a folder that came from somewhere else.
+        """
+        for name in ("commondir", "config.worktree", "objects/info/alternates"):
+            (self.path / name).unlink(missing_ok=True)
+        config = self.path / "config"
+        if config.exists() and config.read_bytes() != _CONFIG.encode():
+            _replace(config, _CONFIG)
 
     def discard(self) -> None:
         """Throw everything away, damaged or not; whoever has it open keeps what it has open."""

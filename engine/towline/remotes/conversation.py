@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from towline.errors import RedirectRefused
+from towline.errors import InvalidValue, RedirectRefused
 from towline.limits import Limits
 from towline.model import Revision
 from towline.ports import Traffic, Watch
@@ -120,7 +120,10 @@ class Addresses:
             target = f"{base[0]}{target}" if base else target
         if not target.startswith(("http://", "https://")):
             return None
-        moved = RemoteUrl.parse(target)
+        try:
+            moved = RemoteUrl.parse(target)
+        except InvalidValue:
+            return None
         old, new = self.current.origin, moved.origin
         upgraded = (old.scheme, old.port, new.scheme, new.port) == (
             Scheme.HTTP,

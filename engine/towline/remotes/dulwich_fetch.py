@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from dulwich.client import (
 )
 from dulwich.errors import GitProtocolError, HangupException, NotGitRepository
 from dulwich.objects import ObjectID
-from dulwich.protocol import Protocol
+from dulwich.protocol import CAPABILITY_NO_PROGRESS, Protocol
 from dulwich.refs import HEADREF, Ref
 from dulwich.repo import Repo
 
@@ -32,7 +32,7 @@ from towline.ports import Phase
 from .cache import Cache
 from .conversation import Conversation, PackTooLarge, Redirected, cleaned
 from .dulwich_read import DulwichReader
-from .git_failures import SHA256, RefMissing, Unexplained, by_message
+from .git_failures import ADVERTISEMENT, SHA256, RefMissing, Unexplained, by_message, not_smart
 from .http_talk import HttpTalk
 from .objects import ObjectMissing, peel
 from .pack_entries import check_pack
@@ -42,6 +42,11 @@ from .url import RemoteUrl, Scheme
 
 if TYPE_CHECKING:
     from dulwich.client import DetermineWantsFunc
+
+_FETCH = b"0012command=fetch"
+_DELIMITER = b"0001"
+_WISHES = b"000fno-progress000dofs-delta"
+"""What dulwich does not ask for in protocol 2: it is a tenth of a small answer."""
 
 _OURS = (TowlineError, Redirected, PackTooLarge, RefMissing, Unexplained)
 
@@ -62,6 +67,7 @@ class _HttpClient(AbstractHttpGitClient):
 
     def __init__(self, url: RemoteUrl, http: HttpTalk) -> None:
         super().__init__(url.address)
+        self._fetch_capabilities.add(CAPABILITY_NO_PROGRESS)
         self._http = http
 
     def _get_url(self, path: str | bytes) -> str:  # noqa: ARG002 - the base's signature
@@ -74,8 +80,14 @@ class _HttpClient(AbstractHttpGitClient):
         data: bytes | Iterator[bytes] | None = None,
         raise_for_status: bool = True,  # noqa: ARG002, FBT001, FBT002 - the base's signature
     ) -> tuple[Any, Callable[[int], bytes]]:
-        response = self._http.request(url, headers or {}, data)
-        return _Answer(response.headers.get("Content-Type")), self._http.read
+        headers = headers or {}
+        if isinstance(data, bytes) and data.startswith(_FETCH):
+            data = data.replace(_DELIMITER, _DELIMITER + _WISHES, 1)
+            headers["Content-Length"] = str(len(data))
+        form = self._http.request(url, headers, data).headers.get("Content-Type", "")
+        if data is None and form != ADVERTISEMENT:
+            raise not_smart(self._http.talk)
+        return _Answer(form), self._http.read
 
 
 class _SshClient(TraditionalGitClient):
@@ -106,6 +118,8 @@ class _Arrival:
         self.got[0] += len(data)
         if self.got[0] > self.talk.limits.pack_bytes:
             raise PackTooLarge
+        if self.talk.url.scheme is Scheme.FILE:  # else the line counts
+            self.talk.traffic.bytes_down += len(data)
         self.talk.watch.report(Phase.FETCHING, self.got[0])
         return self.write(data)
 
@@ -182,26 +196,29 @@ class DulwichFetcher:
         talk: Conversation,
         depth: int | None,
     ) -> None:
-        with Repo(str(self._cache.path)) as repository, self._client(talk) as client:
+        with self._client(talk) as client, Repo(str(self._cache.path)) as repository:
+            if talk.url.scheme is Scheme.FILE and wanted.commit is not None:
+                _check_commit(wanted.commit, talk)
             file, commit, abort = repository.object_store.add_pack()
             arrival = _Arrival(talk, file.write, [0])
-            try:
-                result: FetchPackResult = client.fetch_pack(
-                    _path(talk),
-                    determine,
-                    # Heads of the cache, since dulwich offers nothing else as known.
-                    repository.get_graph_walker(),
-                    arrival.take,
-                    depth=depth,
-                    ref_prefix=[name.encode() for name in wanted.names] or [b"HEAD"],
-                )
-                file.flush()
-                if arrival.got[0]:
-                    check_pack(file.fileno(), talk)
-            except BaseException:
-                abort()
-                raise
-            commit()
+            with closing(file):  # a pack that cannot be indexed leaves it open
+                try:
+                    result: FetchPackResult = client.fetch_pack(
+                        _path(talk),
+                        determine,
+                        # Heads of the cache, since dulwich offers nothing else as known.
+                        repository.get_graph_walker(),
+                        arrival.take,
+                        depth=depth,
+                        ref_prefix=[name.encode() for name in wanted.names] or [b"HEAD"],
+                    )
+                    file.flush()
+                    if arrival.got[0]:
+                        check_pack(file.fileno(), talk)
+                except BaseException:
+                    abort()
+                    raise
+                commit()
             repository.update_shallow(result.new_shallow, result.new_unshallow)
 
     def _ask(self, talk: Conversation, names: list[str] | None) -> dict[str, str]:
@@ -238,6 +255,13 @@ class DulwichFetcher:
 
 def _path(talk: Conversation) -> bytes:
     return os.fsencode(talk.url.path)
+
+
+def _check_commit(commit: Revision, talk: Conversation) -> None:
+    """Tell a commit that is not there: dulwich's local client would fail in the middle."""
+    with Repo(talk.url.path) as repository:
+        if ObjectID(commit.encode()) not in repository.object_store:
+            raise RefMissing
 
 
 def _add_peeled(found: dict[Ref, ObjectID], names: list[str], talk: Conversation) -> None:

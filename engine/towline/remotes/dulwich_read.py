@@ -11,7 +11,7 @@ from dulwich.objects import ObjectID, RawObjectID
 from dulwich.pack import PackFileDisappeared
 
 from .cache import Cache
-from .objects import ObjectMissing, leads_to
+from .objects import ObjectMissing, walk_to
 from .pack_entries import KINDS, delta_result, entry_at, opened
 
 _BROKEN = (
@@ -48,12 +48,8 @@ class DulwichReader:
         except _BROKEN:
             raise ObjectMissing(oid) from None
 
-    def is_ancestor(self, base: str, revision: str) -> bool:
-        try:
-            self.header(base)
-        except ObjectMissing:
-            return False
-        return leads_to(self, revision, base, cut=self._cache.shallow)
+    def leads_to(self, revision: str, base: str) -> bool:
+        return walk_to(self, revision, base, cut=self._cache.shallow)
 
     def close(self) -> None:
         self._store.close()

@@ -171,7 +171,8 @@ class GitRemote:
         finally:
             if reader is not self._open:
                 reader.close()
-        self._known.add(revision)
+        if found:
+            self._known.add(revision)
         return found
 
     def changes(
@@ -311,8 +312,17 @@ class GitRemote:
         return Classifier(reader, kinds, limits, self._traffic, self._kept)
 
     def _rewritten(self, reader: CacheReader, base: Revision, revision: Revision) -> bool | None:
-        if base == revision or reader.is_ancestor(base, revision):
+        if base == revision:
             return False
+        reader.header(revision)
+        try:
+            reader.header(base)
+        except ObjectMissing:
+            if base in self._known:
+                raise  # it was here: that is damage, not an answer
+        else:
+            if reader.leads_to(revision, base):
+                return False
         return None if self._cache.shallow else True
 
     def _mending(
@@ -334,13 +344,18 @@ class GitRemote:
         try:
             return action(self._reader())
         except ObjectMissing as missing:
-            if self._last is None or not self._known.issuperset(revisions):
+            if self._last is None or self._was_never_here(missing.oid, revisions):
                 raise ContentMissing(digests=(missing.oid,)) from None
         self._rebuild((self._last[0], *revisions), limits, watch)
         try:
             return action(self._reader())
         except ObjectMissing as missing:
             raise ContentMissing(digests=(missing.oid,)) from None
+
+    def _was_never_here(self, oid: str, revisions: Sequence[Revision]) -> bool:
+        """Whether a commit that is missing is no sign of damage."""
+        asked = oid in revisions and oid not in self._known
+        return asked and self._last is not None and self.has(self._last[0])
 
     def _rebuild(self, revisions: Sequence[Revision], limits: Limits, watch: Watch) -> None:
         with self._cache.writing(watch):
@@ -353,6 +368,7 @@ class GitRemote:
 
     def _discard(self) -> None:
         self._close_reader()
+        self._known.clear()
         self._cache.discard()
 
     def _reader(self) -> CacheReader:

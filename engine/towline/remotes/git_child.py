@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,10 +25,11 @@ _KEPT_BYTES = 64 * 1024
 _OTHER_FILES = 1024 * 1024
 """What a pack's index, or curl's trace, may need beside a pack at its limit."""
 _MAX_OUTPUT = 64 * 1024 * 1024
-_RECEIVING = re.compile(rb"Receiving objects:\s+\d+% \((\d+)/(\d+)\)")
-_NOT_GITS = re.compile(r"remote:|(?:Receiving|Resolving|Checking|Enumerating|Unpacking) ")
+_WORKING_TICKS = 20
+"""Of a hundred a second: who waits for a remote uses none."""
 _REQUEST = re.compile(r"=> Send header: (?:GET|POST) ")
 _STATUS = re.compile(r"<= Recv header: HTTP/[0-9.]+ (\d{3})")
+_SMART = re.compile(r"<= Recv header: content-type: application/x-git-upload-pack", re.IGNORECASE)
 _LOCATION = re.compile(r"<= Recv header: location: (\S+)", re.IGNORECASE)
 
 
@@ -39,13 +40,15 @@ class Ended:
     code: int
     output: bytes
     messages: str
-    """What it said on its standard error, the last of it, without progress and the remote's words:
-    those are not to be mistaken for git's."""
+    """What it said on its standard error, the last of it, without the remote's words: those are
+    not to be mistaken for git's."""
     requests: int = 0
     status: int | None = None
     """The last HTTP status."""
     location: str | None = None
     """Where the last redirect pointed."""
+    smart: bool = False
+    """Whether a Git server answered. Git itself takes any page for the refs of a dumb one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,8 @@ class Bounds:
     network: bool
     """Whether silence means that the remote does not answer."""
     http: bool
+    arrived: Callable[[], int]
+    """How much of a pack has been written. Progress that the remote tells would cost bytes."""
 
 
 def run_git(command: Sequence[str], environment: Mapping[str, str], bounds: Bounds) -> Ended:
@@ -111,9 +116,10 @@ class _Following:
     bounds: Bounds
     output: bytearray = field(default_factory=bytearray)
     messages: bytearray = field(default_factory=bytearray)
-    received: bool = False
-    """Whether the pack is here; what remains is work of this machine."""
-    traced: int = -1
+    traced: int = 0
+    """The requests sent so far."""
+    arrived: int = 0
+    ticks: int = 0
 
     def __enter__(self) -> _Following:
         self.started = self.alive = time.monotonic()
@@ -147,30 +153,35 @@ class _Following:
         self.alive = time.monotonic()
         self.messages += data
         del self.messages[:-_KEPT_BYTES]
-        for match in _RECEIVING.finditer(data):
-            done, total = int(match[1]), int(match[2])
-            self.received = done == total
-            self.bounds.watch.report(Phase.FETCHING, done, total)
 
     def _check_time(self) -> None:
         now, limits = time.monotonic(), self.bounds.limits
         total = limits.total_seconds
         if total is not None and now - self.started > total:
             raise self._timeout(f"did not end within {total} s")
-        if not self.bounds.network or self.received:
+        self._look(now)
+        if not self.bounds.network:
             return
-        self._look_at_trace(now)
-        if self.bounds.http and self.traced <= 0:
+        if self.bounds.http and not self.traced:
             if now - self.started > limits.connect_seconds:
                 raise self._timeout(f"no connection within {limits.connect_seconds} s")
         # curl holds HTTP to the idle limit by itself, and sees keep-alives that we do not.
         elif now - self.alive > limits.idle_seconds * (3 if self.bounds.http else 1):
-            raise self._timeout(f"silent for {limits.idle_seconds} s")
+            self._check_work(now)
 
-    def _look_at_trace(self, now: float) -> None:
-        requests = len(_REQUEST.findall(self._trace())) if self.bounds.http else 0
-        if requests > self.traced:
-            self.traced, self.alive = requests, now
+    def _look(self, now: float) -> None:
+        arrived = self.bounds.arrived()
+        traced = len(_REQUEST.findall(self._trace())) if self.bounds.http else 0
+        if (arrived, traced) != (self.arrived, self.traced):
+            self.arrived, self.traced, self.alive = arrived, traced, now
+            self.bounds.watch.report(Phase.FETCHING, arrived)
+
+    def _check_work(self, now: float) -> None:
+        """Tell a silent remote from work on this machine, such as resolving deltas."""
+        ticks = _ticks(self.child.pid)
+        if ticks - self.ticks < _WORKING_TICKS:
+            raise self._timeout(f"silent for {self.bounds.limits.idle_seconds} s")
+        self.ticks, self.alive = ticks, now
 
     def _trace(self) -> str:
         return self.trace.read_text("utf-8", "replace")
@@ -198,9 +209,21 @@ class _Following:
             requests=len(_REQUEST.findall(trace)),
             status=int(statuses[-1]) if statuses else None,
             location=locations[-1] if locations else None,
+            smart=_SMART.search(trace) is not None,
         )
 
 
 def _own_words(messages: str) -> str:
     lines = re.split(r"[\r\n]+", messages)
-    return "\n".join(line for line in lines if line and not _NOT_GITS.match(line))
+    return "\n".join(line for line in lines if line and not line.startswith("remote:"))
+
+
+def _ticks(group: int) -> int:
+    """The processor time of a process group in clock ticks, where the machine tells it."""
+    total = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[2]) == group:
+                total += int(fields[11]) + int(fields[12])
+    return total

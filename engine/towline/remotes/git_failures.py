@@ -26,6 +26,7 @@ from .conversation import Conversation, Redirected, cleaned
 from .git_child import Ended
 from .git_environment import MEMORY_BYTES
 
+ADVERTISEMENT = "application/x-git-upload-pack-advertisement"
 SHA256 = "it has sha256 objects, which towline does not read"
 
 
@@ -145,6 +146,12 @@ def _by_class(status: int, url: str) -> RemoteError:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return RemoteUnavailable(url=url, detail=f"the server failed with HTTP {status}")
     return RemoteRefused(url=url, detail=f"the server answered HTTP {status}")
+
+
+def not_smart(talk: Conversation) -> RemoteRefused:
+    """The error for a server that answers, though not as Git does; dumb HTTP counts as such."""
+    detail = "there is no Git repository that speaks smart HTTP; check the address"
+    return RemoteRefused(url=talk.url.shown, detail=detail)
 
 
 def said(messages: str) -> str:

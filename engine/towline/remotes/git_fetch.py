@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from http import HTTPStatus
 
 from towline.errors import UnsupportedRemote
 from towline.model import Revision
 
-from .cache import Cache
+from .cache import MANY_PACKS, Cache
 from .conversation import Conversation, PackTooLarge
 from .git_child import Bounds, Ended, run_git
 from .git_environment import closed_environment, ssh_options
-from .git_failures import SHA256, RefMissing, Unexplained, failure
+from .git_failures import SHA256, RefMissing, Unexplained, failure, not_smart
 from .git_read import GitReader
 from .objects import peel
 from .refs import WantedRef
 from .url import Scheme
+
+_NO_LIMIT = 2**60
 
 
 class GitFetcher:
@@ -83,8 +88,7 @@ class GitFetcher:
         target = tip if is_commit else tip.replace("refs/heads/", "refs/", 1)
         command = [
             *("fetch", "--no-tags", "--no-write-fetch-head", "--no-show-forced-updates"),
-            *("--no-recurse-submodules", "--no-auto-maintenance", "--progress"),
-            "--update-shallow",
+            *("--no-recurse-submodules", "--no-auto-maintenance", "--update-shallow"),
             *((f"--depth={depth}",) if depth is not None else ()),
             *("--", talk.url.address, f"+{name}:{target}"),
         ]
@@ -96,7 +100,15 @@ class GitFetcher:
         if sum(arrived.values()) > talk.limits.pack_bytes:
             self._cache.drop(arrived, target, old)
             raise PackTooLarge
+        if len(before) + len(arrived) > MANY_PACKS:
+            self._gather_packs(talk)
         return self._landed(tip, target)
+
+    def _gather_packs(self, talk: Conversation) -> None:
+        """Make few packs of many, losing nothing: a base may be on no branch any more."""
+        roomy = replace(talk, limits=replace(talk.limits, pack_bytes=_NO_LIMIT))
+        with suppress(Unexplained):  # an old git cannot, and need not
+            self._run(["repack", "-d", "-q", "--geometric=2"], roomy)
 
     def _landed(self, tip: str, target: str) -> Revision:
         found = self._cache.tip(target)
@@ -115,11 +127,14 @@ class GitFetcher:
             watch=talk.watch,
             network=talk.url.scheme is not Scheme.FILE,
             http=talk.url.is_http,
+            arrived=self._cache.unfinished_bytes,
         )
         ended = run_git([self._executable, *command], self._variables(talk), bounds)
         talk.traffic.requests += ended.requests
         if ended.code != 0 and self._cache.unfinished_bytes() >= talk.limits.pack_bytes:
             raise PackTooLarge  # the kernel stopped index-pack there
+        if ended.status == HTTPStatus.OK and not ended.smart:
+            raise not_smart(talk)
         if ended.code != 0:
             raise failure(ended, talk)
         return ended

@@ -31,7 +31,7 @@ class HttpTalk:
     """
 
     def __init__(self, talk: Conversation, environment: Mapping[str, str]) -> None:
-        self._talk = talk
+        self.talk = talk
         self._environment = environment
         self._connection: http.client.HTTPConnection | None = None
         self._response: http.client.HTTPResponse | None = None
@@ -66,15 +66,15 @@ class HttpTalk:
             RemoteError: any other status, no connection, or silence.
             Redirected: it is a redirect.
         """
-        if RemoteUrl.parse(url).origin != self._talk.url.origin:
-            raise RedirectRefused(url=self._talk.url.shown, detail="it sends elsewhere for content")
+        if RemoteUrl.parse(url).origin != self.talk.url.origin:
+            raise RedirectRefused(url=self.talk.url.shown, detail="it sends elsewhere for content")
         response = self._bounded(lambda: self._ask(url, headers, body))
         self._response = response
         location = response.headers.get("Location")
         if 300 <= response.status < 400 and location:
             raise Redirected(location)
         if response.status != http.client.OK:
-            raise http_error(response.status, self._talk.url.shown)
+            raise http_error(response.status, self.talk.url.shown)
         return response
 
     def read(self, size: int | None = None) -> bytes:
@@ -82,7 +82,7 @@ class HttpTalk:
         response = self._response
         assert response is not None, "there is an answer to read"
         data = self._bounded(lambda: response.read(size))
-        self._talk.traffic.bytes_down += len(data)
+        self.talk.traffic.bytes_down += len(data)
         self.heard = (self.heard + data)[-HEARD_BYTES:]
         return data
 
@@ -93,9 +93,9 @@ class HttpTalk:
         target = urlsplit(url)
         path = target.path + (f"?{target.query}" if target.query else "")
         sent = {"User-Agent": "git/towline", "Accept-Encoding": "identity", **headers}
-        if self._talk.credential is not None:
-            sent["Authorization"] = self._talk.credential.basic
-        self._talk.traffic.requests += 1
+        if self.talk.credential is not None:
+            sent["Authorization"] = self.talk.credential.basic
+        self.talk.traffic.requests += 1
         connection.request("GET" if body is None else "POST", path, body=body, headers=sent)
         return connection.getresponse()
 
@@ -109,7 +109,7 @@ class HttpTalk:
         return self._connection
 
     def _connect(self) -> http.client.HTTPConnection:
-        url, limits = self._talk.url, self._talk.limits
+        url, limits = self.talk.url, self.talk.limits
         connection: http.client.HTTPConnection
         if url.scheme == "https":
             authorities = self._environment.get("GIT_SSL_CAINFO") or self._environment.get(
@@ -139,8 +139,8 @@ class HttpTalk:
 
     def _bounded(self, action: Callable[[], T]) -> T:
         """Carry out an action, and tell every way to fail as what it is."""
-        self._talk.watch.check()
-        shown = self._talk.url.shown
+        self.talk.watch.check()
+        shown = self.talk.url.shown
         try:
             return action()
         except TimeoutError:
@@ -157,15 +157,15 @@ class HttpTalk:
             raise self._cause or RemoteUnavailable(url=shown, detail=detail) from None
 
     def _guard(self) -> None:
-        total = self._talk.limits.total_seconds
+        total = self.talk.limits.total_seconds
         while not self._over.wait(_POLL_SECONDS):
             try:
-                self._talk.watch.check()
+                self.talk.watch.check()
             except Cancelled as cancelled:
                 self._cause = cancelled
             if total is not None and time.monotonic() - self._started > total:
                 detail = f"did not end within {total} s"
-                self._cause = RemoteTimeout(url=self._talk.url.shown, detail=detail)
+                self._cause = RemoteTimeout(url=self.talk.url.shown, detail=detail)
             if self._cause is not None and self._socket is not None:
                 with suppress(OSError):
                     self._socket.shutdown(socket.SHUT_RDWR)

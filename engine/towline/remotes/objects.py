@@ -34,6 +34,22 @@ class ObjectReader(Protocol):
         ...
 
 
+class Ancestry(Protocol):
+    """Knows the history that is here; must be closed."""
+
+    def leads_to(self, revision: str, base: str) -> bool:
+        """Whether a commit's history holds another, both being here.
+
+        Raises:
+            ObjectMissing: they are not, or the history is damaged.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of files and children."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
     """What towline wants of a commit."""
@@ -74,7 +90,7 @@ def peel(reader: ObjectReader, oid: str) -> Revision:
     raise InvalidTree(problems=(f"{oid} is not a commit",))
 
 
-def leads_to(reader: ObjectReader, revision: str, base: str, *, cut: bool) -> bool:
+def walk_to(reader: ObjectReader, revision: str, base: str, *, cut: bool) -> bool:
     """Whether a commit's history holds another.
 
     ``cut`` says that history may end where it is cut off.

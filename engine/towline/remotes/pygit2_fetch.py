@@ -42,7 +42,7 @@ _NO_TAGS = 3
 
 _NOT_GIVEN = re.compile(
     r"not our ref|not advertised|unadvertised|cannot fetch a specific object"
-    r"|target OID for the reference doesn't exist|object not found - no match"
+    r"|target OID for the reference doesn't exist"
 )
 _BY_MESSAGE: tuple[tuple[str, type[RemoteError], str], ...] = (
     (r"timed out|timeout", RemoteTimeout, "it stayed silent for longer than the limits allow"),
@@ -147,6 +147,8 @@ class Pygit2Fetcher:
             try:
                 self._within(talk, bring)
             except RefMissing:
+                if wanted.commit is None:
+                    raise Unexplained("it lacks what it advertises") from None
                 raise wanted.missing(talk.url.shown, empty=False) from None
         return self._land(tip, oid)
 
@@ -226,6 +228,10 @@ def _failure(text: str, talk: Conversation) -> Exception:
         return UnsupportedRemote(url=shown, detail=SHA256)
     if _NOT_GIVEN.search(text):
         return RefMissing()
+    if "shallow fetch is not supported" in text:
+        return PackTooLarge()  # only tried when all of the history was too large
+    if "object not found" in text:  # in the cache, that is
+        return Unexplained(cleaned(text))
     for pattern, kind, detail in _BY_MESSAGE:
         if re.search(pattern, text):
             return kind(url=shown, detail=detail or cleaned(text))

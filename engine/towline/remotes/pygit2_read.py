@@ -6,7 +6,7 @@ import pygit2
 from pygit2.enums import ObjectType
 
 from .cache import Cache
-from .objects import ObjectMissing
+from .objects import Ancestry, ObjectMissing, walk_to
 
 _KINDS = {
     ObjectType.BLOB: "blob",
@@ -14,47 +14,48 @@ _KINDS = {
     ObjectType.COMMIT: "commit",
     ObjectType.TAG: "tag",
 }
+_BROKEN = (KeyError, ValueError, OSError, pygit2.GitError)
 
 
 class Pygit2Reader:
-    """An `ObjectReader` over libgit2's object database; its parsers are not used."""
+    """An `ObjectReader` over libgit2's object database; its parsers are not used.
 
-    def __init__(self, cache: Cache) -> None:
+    Not over a repository: that would read configuration, and ask who owns the folder.
+    """
+
+    def __init__(self, cache: Cache, ancestry: Ancestry | None = None) -> None:
+        self._cache = cache
+        self._ancestry = ancestry
         try:
-            self._repository: pygit2.Repository | None = pygit2.Repository(str(cache.path))
-        except (pygit2.GitError, KeyError):
-            self._repository = None  # every object is missing from a cache that is broken
+            self._odb: pygit2.Odb | None = pygit2.Odb(str(cache.path / "objects"))
+        except _BROKEN:
+            self._odb = None  # every object is missing from a cache that is broken
 
     def header(self, oid: str) -> tuple[str, int]:
         try:
-            kind, size = self._there(oid).odb.read_header(pygit2.Oid(hex=oid))
+            kind, size = self._there(oid).read_header(pygit2.Oid(hex=oid))
             return _KINDS[ObjectType(kind)], size
-        except (KeyError, ValueError, OSError, pygit2.GitError):
+        except _BROKEN:
             raise ObjectMissing(oid) from None
 
     def read(self, oid: str) -> tuple[str, bytes]:
         try:
-            kind, content = self._there(oid).odb.read(pygit2.Oid(hex=oid))
+            kind, content = self._there(oid).read(pygit2.Oid(hex=oid))
             return _KINDS[ObjectType(kind)], content
-        except (KeyError, ValueError, OSError, pygit2.GitError):
+        except _BROKEN:
             raise ObjectMissing(oid) from None
 
-    def is_ancestor(self, base: str, revision: str) -> bool:
-        try:
-            self.header(base)
-        except ObjectMissing:
-            return False
-        try:
-            return self._there(base).descendant_of(revision, base)
-        except (KeyError, ValueError, OSError, pygit2.GitError):
-            raise ObjectMissing(revision) from None
+    def leads_to(self, revision: str, base: str) -> bool:
+        if self._ancestry is not None:
+            return self._ancestry.leads_to(revision, base)
+        return walk_to(self, revision, base, cut=self._cache.shallow)
 
     def close(self) -> None:
-        if self._repository is not None:
-            self._repository.free()
-            self._repository = None
+        self._odb = None
+        if self._ancestry is not None:
+            self._ancestry.close()
 
-    def _there(self, oid: str) -> pygit2.Repository:
-        if self._repository is None:
+    def _there(self, oid: str) -> pygit2.Odb:
+        if self._odb is None:
             raise ObjectMissing(oid)
-        return self._repository
+        return self._odb

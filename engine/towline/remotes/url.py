@@ -85,6 +85,8 @@ class RemoteUrl:
             return cls._from_file(match), None
         host, port = _host_and_port(match["place"])
         path = match["path"] or "/"
+        if "@" in path:  # most likely of a password that was not encoded, which must not be shown
+            raise _invalid("holds a misplaced @: write %2F for a / in a password, %40 for an @")
         if unquote(path).lstrip("/").startswith("-"):
             raise _invalid("its path looks like an option")
         user, credential = _userinfo(scheme, match["userinfo"])

@@ -11,9 +11,10 @@ from towline.errors import AlreadyAssociated, StoreBusy, StoreError
 from towline.kinds import Kinds
 from towline.names import NamePolicy
 
-from .disk import Disk, Type
+from .disk import Disk
+from .seen import Type
 from .state import create_state
-from .transaction import STATE_FILE, STATE_LOG
+from .transaction import STATE_FILE
 from .walking import OWN_FOLDER
 
 _NEW = f"{STATE_FILE}.new"
@@ -46,8 +47,10 @@ def create_project(
         if disk.look(STATE_FILE) is not None:
             raise AlreadyAssociated(project=str(root))
         # A log file without its state file would be taken for the new one's.
-        for leftover in (_NEW, f"{_NEW}-journal", f"{_NEW}-wal", f"{_NEW}-shm", STATE_LOG):
-            disk.unlink(leftover)
+        for ending in ("-journal", "-wal", "-shm"):
+            disk.unlink(_NEW + ending)
+            disk.unlink(STATE_FILE + ending)
+        disk.unlink(_NEW)
         create_state(
             str(root / _NEW),
             project=project or secrets.token_hex(12),
@@ -57,7 +60,7 @@ def create_project(
         )
         disk.note_written(_NEW)
         disk.flush()
-        disk.rename_new(_NEW, STATE_FILE)
+        disk.rename(_NEW, STATE_FILE)
         disk.flush_one(OWN_FOLDER)
     finally:
         os.close(lock)

@@ -30,8 +30,9 @@ from towline.ports import Applied, LoggedPull, Watch
 from towline.records import AssetRecord, Occupant
 
 from .checking import check_destinations, check_edits, check_state, check_undone
-from .disk import Disk, Type
+from .disk import Disk
 from .journal import STAGED
+from .seen import Type
 from .standing import Standing
 from .state import State
 from .transaction import STATE_FILE, Transaction
@@ -52,6 +53,7 @@ class DirectoryStore:
         self._disk = disk
         self._state = state
         self._root = root
+        self._closed = False
         self._standing = Standing(disk, state, self._write_down)
         self._transaction = Transaction(disk, state, self._standing, str(root))
 
@@ -68,6 +70,7 @@ class DirectoryStore:
     ) -> Self:
         """Make the folder a project, and open it. Files that it holds are local-only assets.
 
+        The folder is made if need be, its parents are not.
         ``project`` is a random name unless given, ``names`` what the file system holds equal;
         ``keep`` is how many pulls can be undone.
 
@@ -77,6 +80,7 @@ class DirectoryStore:
         from .creating import create_project
 
         with _translated(str(root)):
+            Path(root).mkdir(exist_ok=True)
             opened = disk(root)
             try:
                 create_project(
@@ -112,7 +116,10 @@ class DirectoryStore:
         return store
 
     def close(self) -> None:
-        """Write down what was learnt of the files, and let go of the folder."""
+        """Write down what was learnt of the files, and let go of the folder; once is enough."""
+        if self._closed:
+            return
+        self._closed = True
         with _translated(str(self._root)):
             self._write_down()
             self._let_go()
@@ -196,7 +203,9 @@ class DirectoryStore:
         self.set_settings({name: value})
 
     def set_settings(self, values: Mapping[str, str | None]) -> None:
-        """Put down several values at once. Raises as `set_kinds`."""
+        """Put down several values at once, if they are new. Raises as `set_kinds`."""
+        if all(self.get_setting(name) == value for name, value in values.items()):
+            return
         with self._writing():
             for name, value in values.items():
                 self._state.set_setting(name, value)

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from enum import Enum
 from hashlib import sha1
 
 from towline.model import Digest
+
+from .seen import Seen, Type
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Opening a pipe that someone put there must not wait for its other end.
@@ -27,57 +26,6 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 # What a file system without hard links answers to link().
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
 _CHUNK = 1024 * 1024
-# SQLite counts no further.
-_MOST = 2**63 - 1
-
-
-class Type(Enum):
-    """What stands at a path, as far as a store cares."""
-
-    FILE = "file"
-    FOLDER = "folder"
-    OTHER = "other"
-    """A symbolic link, a pipe, a device."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What the file system said of a path: its type, and what changes when its content does."""
-
-    type: Type
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
-    mode: int
-    device: int
-
-    @classmethod
-    def of(cls, found: os.stat_result) -> Seen:
-        """The same, of a stat result."""
-        kind = Type.OTHER
-        if stat.S_ISREG(found.st_mode):
-            kind = Type.FILE
-        elif stat.S_ISDIR(found.st_mode):
-            kind = Type.FOLDER
-        return cls(
-            kind,
-            found.st_size,
-            found.st_mtime_ns,
-            found.st_ctime_ns,
-            found.st_ino & _MOST,
-            stat.S_IMODE(found.st_mode),
-            found.st_dev,
-        )
-
-    @property
-    def executable(self) -> bool:
-        """Whether its owner may execute it, as Git asks."""
-        return bool(self.mode & 0o100)
-
-    def is_same_file(self, other: Seen) -> bool:
-        """Whether both are one file, by whatever name."""
-        return (self.inode, self.device) == (other.inode, other.device)
 
 
 class Disk:
@@ -148,6 +96,18 @@ class Disk:
                 return Digest(hashed.hexdigest()), seen
             os.lseek(descriptor, 0, os.SEEK_SET)
             return Digest.of(b"".join(_chunks(descriptor))), seen
+
+    def can_move_to(self, folder: str, source: str) -> bool:
+        """Whether files can be moved between two folders: not if they are mounted apart."""
+        self.step("look", folder)
+        nothing = ".towline-nothing"
+        try:
+            with self._folder(source) as above, self._folder(folder) as beyond:
+                os.rename(nothing, nothing, src_dir_fd=above, dst_dir_fd=beyond)
+        except OSError as error:
+            # That there is nothing to move is found out after that it could be moved.
+            return error.errno != errno.EXDEV
+        return True
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -256,21 +216,26 @@ class Disk:
         folder that was written here.
         """
         self.step("flush", "")
-        if not _syncfs(self._root):
-            for path in sorted(self._unflushed):
-                self._flush_one(path)
+        self.sync_all(self._unflushed)
         self._unflushed.clear()
 
     def flush_one(self, path: str) -> None:
         """Make one file or folder last."""
         self.step("flush", path)
-        self._flush_one(path)
+        self.sync(path)
+
+    def sync_all(self, paths: Iterable[str]) -> None:
+        """What `flush` asks of the machine; tests that kill processes alone may leave it out."""
+        if not _syncfs(self._root):
+            for path in sorted(paths):
+                self.sync(path)
 
     def note_written(self, path: str) -> None:
         """Have the next `flush` cover a file that was not written through here."""
         self._unflushed.add(path)
 
-    def _flush_one(self, path: str) -> None:
+    def sync(self, path: str) -> None:
+        """What `flush_one` asks of the machine, and nothing where nothing stands."""
         try:
             with self._parent(path) if path else self._itself() as (folder, name):
                 descriptor = os.open(name, _READ, dir_fd=folder)
@@ -307,8 +272,8 @@ class Disk:
     def _folder(self, path: str) -> Iterator[int]:
         descriptor = os.dup(self._root)
         try:
-            for name in path.split("/") if path else ():
-                inner = os.open(_one_name(name), _FOLDER, dir_fd=descriptor)
+            for name in _names(path) if path else ():
+                inner = os.open(name, _FOLDER, dir_fd=descriptor)
                 os.close(descriptor)
                 descriptor = inner
             yield descriptor
@@ -317,12 +282,12 @@ class Disk:
 
     @contextmanager
     def _parent(self, path: str) -> Iterator[tuple[int, str]]:
-        above, _, name = path.rpartition("/")
+        *above, name = _names(path)
         if not above:
-            yield self._root, _one_name(name)
+            yield self._root, name
             return
-        with self._folder(above) as descriptor:
-            yield descriptor, _one_name(name)
+        with self._folder("/".join(above)) as descriptor:
+            yield descriptor, name
 
     @contextmanager
     def _itself(self) -> Iterator[tuple[int, str]]:
@@ -347,10 +312,11 @@ class Disk:
             os.close(descriptor)
 
 
-def _one_name(name: str) -> str:
-    if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise OSError(errno.EINVAL, "is no name of a file", name)
-    return name
+def _names(path: str) -> list[str]:
+    names = path.split("/")
+    if "\0" in path or not {"", ".", ".."}.isdisjoint(names):
+        raise OSError(errno.EINVAL, "is no path below the project", path)
+    return names
 
 
 def _above(path: str) -> str:

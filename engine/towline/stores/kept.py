@@ -7,7 +7,8 @@ import re
 from towline.model import Digest
 
 _KEPT = re.compile(r"\.local-[0-9a-f]{8}(-[0-9]+)?(/|$)")
-_NAME_BYTES = 255
+NAME_BYTES = 255
+"""How long a name may be on the file systems of today."""
 
 
 def is_kept(path: str) -> bool:
@@ -18,6 +19,6 @@ def is_kept(path: str) -> bool:
 def kept_name(name: str, digest: Digest, attempt: int) -> str:
     """The name under which content of this digest is put aside, a new one each attempt."""
     ending = f".local-{digest[:8]}" + (f"-{attempt}" if attempt else "")
-    while len(name.encode("utf-8", "surrogateescape")) + len(ending) > _NAME_BYTES:
+    while len(name.encode("utf-8", "surrogateescape")) + len(ending) > NAME_BYTES:
         name = name[:-1]
     return name + ending

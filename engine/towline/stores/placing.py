@@ -12,9 +12,11 @@ from hashlib import sha1
 
 from towline.model import AssetPath, Digest
 
-from .disk import Disk, Seen, Type
+from .disk import Disk
 from .journal import Step
 from .kept import kept_name
+from .seen import Seen, Type
+from .walking import OWN_FOLDER
 
 
 def displace(disk: Disk, steps: Iterable[Step]) -> None:
@@ -116,19 +118,17 @@ class Placing:
             return
         folder = self._standing_folder(origin)
         attempt = 0
-        while True:
-            target = AssetPath(folder + kept_name(origin.name, digest, attempt))
-            try:
-                self._disk.rename_new(source, target)
-            except FileExistsError:
-                if self._identity(target) == digest:
-                    # Its twin is there already.
-                    self._disk.unlink(source)
-                    break
-                attempt += 1
-            else:
+        while self._disk.look(target := folder + kept_name(origin.name, digest, attempt)):
+            if source.startswith(OWN_FOLDER) and self._identity(target) == digest:
+                # It came back before an interruption.
+                self._disk.unlink(source)
                 break
-        self.kept.append(target)
+            attempt += 1
+        else:
+            # One step, so that nothing that is saved to the source meanwhile can fall between.
+            with suppress(FileNotFoundError):
+                self._disk.rename(source, target)
+        self.kept.append(AssetPath(target))
 
     def _identity(self, path: str) -> Digest | None:
         """What tells its content from another's: for a folder or a link, its place alone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -9,12 +10,15 @@ from towline.model import AssetId, AssetPath, AssetState, Digest, planned_id
 from towline.names import NamePolicy, name_problem, path_problem
 from towline.records import AssetRecord, LocalFile, Occupant
 
-from .disk import Disk, Seen, Type
+from .disk import Disk
 from .kept import is_kept
 from .rows import Tracked
+from .seen import Seen, Type
 from .statcache import Checked, StatCache
 from .state import State
 from .walking import Survey, survey, walk
+
+_PLANNED = re.compile("[0-9a-f]{24}")
 
 
 class Standing:
@@ -78,7 +82,7 @@ class Standing:
             record = self.record(row)
             gone = record.base is None and record.seen is None and record.ours is None
             return None if gone else record
-        if self.is_used(asset_id):
+        if self.is_used(asset_id) or not _PLANNED.fullmatch(asset_id):
             return None
         if asset_id not in self._planned:
             for path in self._surveyed().untracked:
@@ -233,6 +237,7 @@ class Standing:
                 self._disk,
                 self.digests,
                 self._tracked(),
+                names=self._state.names,
                 is_asset=self.is_asset,
                 enters=self._may_hold_assets,
             )
@@ -257,7 +262,8 @@ class Standing:
     # --- names --------------------------------------------------------------------------------
 
     def _occupant(self, path: str, seen: Seen) -> Occupant:
-        record = self.at(AssetPath(path)) if seen.type is Type.FILE else None
+        may_be_asset = seen.type is Type.FILE and _is_text(path)
+        record = self.at(AssetPath(path)) if may_be_asset else None
         return record or LocalFile(path=_shown(path))
 
     def _in_the_way(self, path: AssetPath) -> Iterator[tuple[str, Seen]]:

@@ -12,7 +12,8 @@ from typing import Any, Self
 
 from towline.model import Digest
 
-from .disk import Disk, Seen, Type
+from .disk import Disk
+from .seen import Seen, Type
 
 _MILLISECOND = 1_000_000
 _SECOND = 1_000 * _MILLISECOND

@@ -12,15 +12,18 @@ The order, and what each flush (at most five) is for:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 
+from towline.errors import StoreBusy, StoreError
 from towline.model import AssetPath, Digest
+from towline.names import path_problem
 from towline.plan import Contents, Plan
 from towline.ports import Applied, Phase, Watch
 
 from .checking import needed_contents, undo_needs
-from .disk import Disk, Type
+from .disk import Disk
 from .journal import (
     COMMITTED,
     DISPLACED,
@@ -34,7 +37,9 @@ from .journal import (
     new_journal,
     read_journal,
 )
+from .kept import NAME_BYTES
 from .placing import Placing, displace, emptied, permissions
+from .seen import Type
 from .standing import Standing
 from .statcache import Checked
 from .state import State
@@ -57,15 +62,23 @@ class Transaction:
         """Carry out a plan that was checked."""
         at = None if watch.now is None else watch.now.isoformat()
         journal = new_journal(plan, self._state.fence(), at)
+        self._check_places(journal.steps)
         try:
             self._stage(journal, contents, watch)
             watch.check()
+            if self._state.fence() != journal.fence:
+                # The lock was lost, as it can be on a network file system.
+                raise StoreBusy(project=self._shown)
             self._disk.rename(DRAFT, COMMITTED)
             self._disk.flush_one(OWN_FOLDER)
         except BaseException:
             self._discard()
             raise
-        kept = self._finish(journal, COMMITTED)
+        try:
+            kept = self._finish(journal, COMMITTED)
+        except (OSError, sqlite3.Error) as error:
+            problem = f"{error}; the plan is committed, and opening the project again finishes it"
+            raise StoreError(project=self._shown, problem=problem) from error
         return Applied(number=journal.fence + 1, kept=tuple(kept))
 
     def recover(self) -> None:
@@ -79,6 +92,21 @@ class Transaction:
         self._discard()
 
     # --- before the commit point --------------------------------------------------------------
+
+    def _check_places(self, steps: Iterable[Step]) -> None:
+        """Refuse now what no file could be moved to, or away from, later."""
+        states = (state for step in steps for state in (step.before, step.after))
+        paths = sorted({state.path for state in states if state is not None})
+        for path in paths:
+            problem = path_problem(path)
+            if any(len(name.encode()) > NAME_BYTES for name in path.split("/")):
+                problem = "has a name that is too long for a file"
+            if problem is not None:
+                raise StoreError(project=self._shown, problem=f"{path!r} {problem}")
+        for folder in sorted({folder for path in paths for folder in path.folders}):
+            if not self._disk.can_move_to(folder, OWN_FOLDER):
+                problem = f"{folder!r} is mounted from elsewhere; its files cannot be moved"
+                raise StoreError(project=self._shown, problem=problem)
 
     def _stage(self, journal: Journal, contents: Contents, watch: Watch) -> None:
         self._disk.mkdir(STAGED)
@@ -110,7 +138,8 @@ class Transaction:
         """Remove what was staged; files have not been touched."""
         self._disk.unlink(COMMITTED)
         self._disk.unlink(DRAFT)
-        self._clear_folders()
+        self._clear(DISPLACED)
+        self._clear(STAGED)
 
     # --- after it -----------------------------------------------------------------------------
 
@@ -120,10 +149,10 @@ class Transaction:
             self._displace(journal)
         if phase in (COMMITTED, PLACING):
             kept = self._place(journal)
-        self._clear_folders(but_not=STAGED)
-        self._disk.unlink(DONE)
-        self._disk.rmdir(STAGED)
-        self._take_log_in()
+        # The plan is in place for good; what is left over now is removed by the next opening.
+        with suppress(OSError, sqlite3.Error):
+            self._clean_up(journal)
+            self._take_log_in()
         return kept
 
     def _displace(self, journal: Journal) -> None:
@@ -208,12 +237,20 @@ class Transaction:
 
     # --- clean-up -----------------------------------------------------------------------------
 
-    def _clear_folders(self, but_not: str | None = None) -> None:
-        for folder in (DISPLACED, STAGED):
-            for name, _ in self._disk.listing(folder):
-                self._disk.unlink(f"{folder}/{name}")
-            if folder != but_not:
-                self._disk.rmdir(folder)
+    def _clean_up(self, journal: Journal) -> None:
+        for step in journal.steps:
+            if step.displaces and not step.carries:
+                self._disk.unlink(step.displaced)
+        if not self._disk.rmdir(DISPLACED):
+            self._clear(DISPLACED)
+        self._disk.unlink(DONE)
+        if not self._disk.rmdir(STAGED):
+            self._clear(STAGED)
+
+    def _clear(self, folder: str) -> None:
+        for name, _ in self._disk.listing(folder):
+            self._disk.unlink(f"{folder}/{name}")
+        self._disk.rmdir(folder)
 
     def _take_log_in(self) -> None:
         self._state.checkpoint()

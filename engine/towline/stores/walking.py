@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from towline.model import AssetId, AssetPath, Digest
+from towline.names import NamePolicy
 
-from .disk import Disk, Seen, Type
+from .disk import Disk
 from .rows import Tracked
+from .seen import Seen, Type
 from .statcache import StatCache
 
 OWN_FOLDER = ".towline"
@@ -50,6 +52,7 @@ def survey(
     digests: StatCache,
     tracked: Iterable[Tracked],
     *,
+    names: NamePolicy,
     is_asset: Callable[[AssetPath], bool],
     enters: Callable[[str], bool],
 ) -> Survey:
@@ -61,6 +64,8 @@ def survey(
     untracked = {
         path: files[path] for path in sorted(files) if path not in placed and is_asset(path)
     }
+    for path in _spelled_otherwise(disk, names, files, placed.keys()):
+        untracked.pop(path, None)
     missing = [
         row for place, row in placed.items() if place not in files and not _is_file(disk, place)
     ]
@@ -71,6 +76,22 @@ def survey(
         missing=frozenset(row.id for row in missing if row.id not in moved),
         moved=moved,
     )
+
+
+def _spelled_otherwise(
+    disk: Disk, names: NamePolicy, files: Mapping[AssetPath, Seen], places: Iterable[AssetPath]
+) -> Iterator[AssetPath]:
+    """Files that stand at an asset's place, though the file system spells the name otherwise."""
+    if names is NamePolicy.EXACT:
+        return
+    keys = {names.key(path): path for path in files}
+    for place in places:
+        path = keys.get(names.key(place))
+        if place in files or path is None:
+            continue
+        seen = disk.look(place)
+        if seen is not None and seen.is_same_file(files[path]):
+            yield path
 
 
 def _is_file(disk: Disk, path: str) -> bool:

@@ -52,7 +52,7 @@ class GitRepository:
 
     def __init__(self, path: Path, *, object_format: str = "sha1") -> None:
         self.path = path
-        self._known: set[str] = set()
+        self._known: dict[str, str] = {}
         self._pending: dict[str, tuple[str, bytes]] = {}
         if not (path / "HEAD").exists():
             path.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ class GitRepository:
         """Have an object of any content; it is written with the next commit, tag or `flush`."""
         oid = object_id(kind, content)
         if oid not in self._known:
-            self._known.add(oid)
+            self._known[oid] = kind
             self._pending[oid] = (kind, content)
         return oid
 
@@ -112,7 +112,8 @@ class GitRepository:
     def tag(self, name: str, oid: str) -> str:
         """Make an annotated tag; its own id."""
         who = "towline <towline@localhost.invalid> 1700000000 +0000"
-        text = f"object {oid}\ntype commit\ntag {name}\ntagger {who}\n\na tag\n"
+        kind = self._known.get(oid, "commit")
+        text = f"object {oid}\ntype {kind}\ntag {name}\ntagger {who}\n\na tag\n"
         tag = self.put("tag", text.encode())
         self.set_ref(f"refs/tags/{name}", tag)
         return tag

@@ -5,6 +5,7 @@ It is ``git http-backend`` behind the standard library's server.
 
 from __future__ import annotations
 
+import gzip
 import os
 import socket
 import subprocess
@@ -28,8 +29,9 @@ class Answers:
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
     on: str = ""
-    """Only where this stands in ``METHOD /path?query``."""
+    """Only where this stands in ``METHOD /path?query``, or in the request's body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,13 +180,13 @@ class _Handler(BaseHTTPRequestHandler):
                 Request(method=self.command, target=self.path, authorization=authorization)
             )
         trouble = owner.trouble
-        if trouble is not None and trouble.on not in f"{self.command} {self.path}":
+        if trouble is not None and trouble.on.encode() not in self._asked(body):
             trouble = None
         self._left = trouble.after if isinstance(trouble, CutsOff) else None
         if isinstance(trouble, StaysSilent):
             self._wait_for_end()
         elif isinstance(trouble, Answers):
-            self._answer(trouble.status, trouble.headers)
+            self._answer(trouble.status, trouble.headers, trouble.body)
         elif owner.credential is not None and authorization != owner.credential.basic:
             self._answer(401, {"WWW-Authenticate": 'Basic realm="test"'})
         else:
@@ -197,11 +199,17 @@ class _Handler(BaseHTTPRequestHandler):
                 pass
         self.close_connection = True
 
-    def _answer(self, status: int, headers: Mapping[str, str]) -> None:
+    def _asked(self, body: bytes) -> bytes:
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        return f"{self.command} {self.path}\n".encode() + body
+
+    def _answer(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
         self.send_response(status)
-        for name, value in {**headers, "Content-Length": "0"}.items():
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
         self.end_headers()
+        self._count(body)
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":

@@ -2,7 +2,8 @@
 
 Paths and contents come from small alphabets, so that the sides meet often: nested folders, a file
 and a folder of one name, twins in case and in normal form. All of it shrinks towards a project in
-which nothing changed. One draw is one choice from a table, since draws are what costs.
+which nothing changed. One draw is one choice from a table, and tables are made once, since that is
+what costs.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cache
 from typing import TypeAlias, TypeVar
 
 from hypothesis import strategies as st
@@ -121,20 +123,24 @@ _STATES = [
     for path in PATHS
     for digest in CONTENTS
 ]
+_FILES = st.lists(st.sampled_from(PATHS), max_size=1)
 _POLICIES = [policy for policy in NamePolicy if policy is not NamePolicy.PORTABLE]
 
 
+@cache
 def states() -> st.SearchStrategy[AssetState]:
     """An asset's state at a path of the alphabet."""
     return st.sampled_from(_STATES)
 
 
+@cache
 def local_steps(features: frozenset[Feature] = ALL_FEATURES) -> st.SearchStrategy[Step]:
     """What ours may do to an asset."""
     moves = _MOVES + _MOVES_AND_EDITS if Feature.LOCAL_MOVES in features else []
     return st.sampled_from(_PLAIN_STEPS + moves)
 
 
+@cache
 def remote_steps(features: frozenset[Feature] = ALL_FEATURES) -> st.SearchStrategy[Step]:
     """What theirs may do to an asset."""
     moves = _MOVES + _MOVES_AND_EDITS if Feature.REMOTE_MOVES in features else []
@@ -142,6 +148,7 @@ def remote_steps(features: frozenset[Feature] = ALL_FEATURES) -> st.SearchStrate
     return st.sampled_from(_PLAIN_STEPS + moves + others)
 
 
+@cache
 def entries(features: frozenset[Feature] = ALL_FEATURES) -> st.SearchStrategy[RemoteEntry]:
     """Something in a repository."""
     assets: list[RemoteEntry] = [remote_asset(state) for state in _STATES]
@@ -150,6 +157,7 @@ def entries(features: frozenset[Feature] = ALL_FEATURES) -> st.SearchStrategy[Re
     return st.sampled_from(assets)
 
 
+@cache
 def name_policies(features: frozenset[Feature] = ALL_FEATURES) -> st.SearchStrategy[NamePolicy]:
     """A store's name policy. `NamePolicy.PORTABLE` differs for names outside the alphabet alone."""
     some = _POLICIES if Feature.NAME_POLICIES in features else [NamePolicy.EXACT]
@@ -169,6 +177,7 @@ class _History:
     lag: Step | None
 
 
+@cache
 def _histories(features: frozenset[Feature]) -> st.SearchStrategy[_History]:
     lags: list[Step | None] = [None]
     if Feature.LAGGING in features:
@@ -182,6 +191,11 @@ def _histories(features: frozenset[Feature]) -> st.SearchStrategy[_History]:
         remote_steps(features),
         st.sampled_from(lags),
     )
+
+
+@cache
+def _lives(features: frozenset[Feature], most: int) -> st.SearchStrategy[list[_History]]:
+    return st.lists(_histories(features), max_size=most, unique_by=_path_of)
 
 
 @st.composite
@@ -199,7 +213,7 @@ def three_sides(
     """
     if names is None:
         names = draw(name_policies(features))
-    drawn = draw(st.lists(_histories(features), max_size=most, unique_by=_path_of))
+    drawn = draw(_lives(features, most))
     histories = [_embed(history, features) for history in _in_one_tree(drawn)]
     local = _Local(names=names)
     for history in histories:
@@ -210,7 +224,7 @@ def three_sides(
         local.add(ours=state)
     files: list[AssetPath] = []
     if Feature.LOCAL_FILES in features:
-        files = draw(st.lists(st.sampled_from(PATHS), max_size=1))
+        files = draw(_FILES)
     after = [history.there(history.entry) for history in histories]
     return ThreeSides(
         records=tuple(sorted(local.records, key=lambda record: record.id)),
@@ -261,10 +275,12 @@ def _embed(history: _History, features: frozenset[Feature]) -> _History:
     return replace(history, entry=replace(entry, embedded_id=f"id-{entry.path}"))
 
 
+@cache
 def _additions(what: st.SearchStrategy[_A]) -> st.SearchStrategy[list[_A]]:
     return st.lists(what, max_size=2)
 
 
+@cache
 def _deleted_there(features: frozenset[Feature]) -> st.SearchStrategy[list[_Lagging]]:
     return st.lists(st.tuples(states(), local_steps(features)), max_size=1)
 
@@ -338,16 +354,21 @@ def _state(entry: RemoteEntry | None) -> AssetState | None:
 # --- what a caller chooses ---------------------------------------------------------------------
 
 
-def resolutions(sides: ThreeSides, *, most: int = 4) -> st.SearchStrategy[Resolutions]:
-    """A side for some of the assets that the project knows, or would know.
+@st.composite
+def resolved_sides(
+    draw: st.DrawFn, sides: st.SearchStrategy[ThreeSides]
+) -> tuple[ThreeSides, Resolutions]:
+    """A project, and a side for some of the assets that it knows, or would know.
 
     Not every choice is a legal one: use_theirs where theirs has no version is a typed error.
     """
-    known = known_ids(sides)
-    if not known:
-        return st.just(Resolutions())
-    chosen = st.dictionaries(st.sampled_from(known), st.sampled_from(list(Side)), max_size=most)
-    return chosen.map(resolved)
+    project = draw(sides)
+    known = known_ids(project)
+    chosen = draw(_CHOICES) if known else []
+    return project, resolved({known[number % len(known)]: side for number, side in chosen})
+
+
+_CHOICES = st.lists(st.tuples(st.integers(0, 7), st.sampled_from(list(Side))), max_size=3)
 
 
 def known_ids(sides: ThreeSides) -> list[AssetId]:

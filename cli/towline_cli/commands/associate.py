@@ -1,0 +1,193 @@
+"""``clone`` and ``init``: a folder becomes a project of a repository."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from towline_cli.command_error import CommandError
+from towline_cli.options import json_option, limit_options, limit_settings, with_options
+from towline_cli.output import note, print_json, say
+from towline_cli.progress import watching
+from towline_cli.project import STATE_FOLDER, Project
+from towline_cli.reporting import Wording, answer
+
+if TYPE_CHECKING:
+    from towline.ports import Watch
+    from towline.remotes.credentials import Credential
+
+association_options = with_options(
+    click.option("--ref", metavar="REF", help="A branch, tag or commit; else the default branch."),
+    click.option(
+        "--scope", metavar="SUBFOLDER", help="The folder of the repository that is the project."
+    ),
+    click.option(
+        "--kinds",
+        metavar="FILE",
+        type=click.Path(exists=True, dir_okay=False),
+        help="What is an asset and of which kind, as TOML or JSON; else every file is one.",
+    ),
+    *limit_options,
+    json_option,
+)
+
+
+@click.command()
+@click.argument("url")
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path())
+@association_options
+def clone(url: str, folder: str | None, as_json: bool, **association: Any) -> int:
+    """Make a folder from a repository.
+
+    DIR must not exist, or be empty; without it the folder is named after the repository. Limits
+    are kept for later pulls. If it fails, nothing is left behind.
+
+    Credentials come from TOWLINE_TOKEN, or TOWLINE_USERNAME and TOWLINE_PASSWORD, from netrc, or
+    from `git credential`. Those in the URL are used this once, and not stored.
+    """
+    from towline.apply import apply
+    from towline.report import report_of
+
+    address, credential = split_url(url)
+    root = Path(folder if folder is not None else folder_name(address))
+    with _vanishing(root), watching() as watch:
+        with _associated(root, address, association, credential, watch) as project:
+            made = project.plan(_NO_CHOICES, watch, credential)
+            refused = made.refused
+            report = report_of(made) if refused else apply(made, project.store, watch=watch)
+        wording = Wording(done=f"Cloned into {root} at", nothing=f"Cloned into {root}: no asset")
+        code = answer(report, wording, as_json=as_json)
+        if refused:
+            # Names that cannot stand together here: the folder goes again, as with any failure.
+            raise click.exceptions.Exit(code)
+    return code
+
+
+@click.command()
+@click.argument("url")
+@association_options
+def init(url: str, as_json: bool, **association: Any) -> None:
+    """Associate this folder, and what is in it, with a repository.
+
+    Files stay as they are. The first `towline pull` finds equal files settled, and files that
+    differ in conflict, for you to choose a side. Credentials are found as in `towline clone`.
+    """
+    address, credential = split_url(url)
+    root = Path.cwd()
+    with (
+        watching() as watch,
+        _associated(root, address, association, credential, watch) as project,
+    ):
+        revision = project.fetch(project.remote(credential), project.limits(), watch)
+        about = {
+            "project": str(root),
+            "url": project.setting("url"),
+            "ref": project.setting("ref") or None,
+            "scope": project.setting("scope"),
+            "revision": revision,
+        }
+    if as_json:
+        print_json(about)
+    else:
+        say(f"Associated with {about['url']} ({about['ref'] or 'its default branch'}).")
+        note("hint: towline plan shows what a pull would do, towline status where assets stand")
+
+
+_NO_CHOICES: dict[str, Any] = {
+    "use_theirs": (),
+    "use_ours": (),
+    "on_conflict": None,
+    "only": (),
+    "limits": (),
+    "max_assets": None,
+    "allow_empty": False,
+}
+
+
+def split_url(text: str) -> tuple[str, Credential | None]:
+    """An address that holds wherever it is used from, and the credential that stood in it."""
+    from towline.remotes.url import RemoteUrl, Scheme
+
+    url, credential = RemoteUrl.split(text)
+    if url.scheme is Scheme.FILE and "://" not in url.address:
+        return str(Path(url.address).expanduser().absolute()), None
+    return url.address, credential
+
+
+def parse_scope(text: str) -> str:
+    """A subfolder of a repository as it is stored; empty is all of it."""
+    from towline.model import AssetPath
+
+    scope = text.strip("/")
+    return AssetPath.parse(scope) if scope not in ("", ".") else ""
+
+
+def folder_name(address: str) -> str:
+    """The folder that git would make for this address."""
+    path = address.rstrip("/").removesuffix("/.git").rstrip("/")
+    name = path.replace(":", "/").rpartition("/")[2].removesuffix(".git")
+    if name in ("", ".", "..", STATE_FOLDER):
+        raise click.UsageError("the URL names no folder: give DIR")
+    return name
+
+
+@contextmanager
+def _associated(
+    root: Path,
+    address: str,
+    association: dict[str, Any],
+    credential: Credential | None,
+    watch: Watch,
+) -> Iterator[Project]:
+    """A new project in this folder, with its settings; no project, if anything fails."""
+    from towline.kinds import Kinds
+    from towline.limits import Limits
+    from towline.stores.directory import DirectoryStore
+
+    settings = limit_settings(association)
+    limits = Limits().with_settings(settings)
+    scope = parse_scope(association["scope"] or "")
+    kinds = Kinds()
+    if association["kinds"] is not None:
+        from towline_cli.kinds_file import read_kinds
+
+        kinds = read_kinds(Path(association["kinds"]))
+    store = DirectoryStore.create(root, kinds=kinds)
+    try:
+        with store, ExitStack() as remotes:
+            store.set_settings({"url": address, "scope": scope, "limits": " ".join(settings)})
+            project = Project(root=root, store=store, remotes=remotes)
+            ref = association["ref"] or project.remote(credential).default_branch(limits, watch)
+            store.set_setting("ref", ref)
+            yield project
+    except BaseException:
+        shutil.rmtree(root / STATE_FOLDER, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def _vanishing(folder: Path) -> Iterator[None]:
+    """A new or empty folder, which is as it was before if anything fails."""
+    if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
+        raise CommandError(
+            "folder_not_empty",
+            f"{folder} exists and is not empty",
+            "name another folder, or in it: towline init URL",
+        )
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if missing:
+            shutil.rmtree(missing[-1], ignore_errors=True)
+        else:
+            for entry in folder.iterdir():
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        raise

@@ -1,0 +1,193 @@
+"""``config``: the settings of a project, shown and changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from towline_cli.options import json_option
+from towline_cli.output import note, print_json, say
+from towline_cli.project import Project, open_project
+
+from .associate import parse_scope, split_url
+
+if TYPE_CHECKING:
+    from towline.kinds import Kinds
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """How one setting is read as JSON, and checked and written from text (empty: its default)."""
+
+    show: Callable[[Project], Any]
+    change: Callable[[Project, str], None]
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.argument("value", required=False)
+@click.option("--unset", is_flag=True, help="Return the setting to its default.")
+@json_option
+def config(name: str | None, value: str | None, unset: bool, as_json: bool) -> None:
+    """Show or change this project's settings.
+
+    Without NAME all of them, with NAME that one, with VALUE it is changed.
+
+    \b
+    url          the repository
+    ref          a branch, tag or commit; unset: the default branch
+    scope        the folder of the repository that is the project
+    on_conflict  what a pull does without --on-conflict: refuse, skip, theirs, ours
+    limit.NAME   a limit, such as limit.assets
+    kinds        a file that says what is an asset (see clone --kinds)
+    names        portable: refuse what other systems cannot hold; unset: what this one holds equal
+    keep         how many pulls can be undone
+    """  # noqa: D301 - click keeps the lines after a backspace as they are
+    if unset and (name is None or value is not None):
+        raise click.UsageError("--unset takes NAME and no VALUE")
+    with open_project() as project:
+        if name is None:
+            shown = {each: setting.show(project) for each, setting in _settings().items()}
+        else:
+            setting = _setting(name)
+            if value is not None or unset:
+                setting.change(project, value or "")
+            shown = {name: setting.show(project)}
+    if as_json:
+        print_json(shown)
+    elif value is None and not unset:
+        for each, told in shown.items():
+            say(_text(told) if name is not None else f"{each} = {_text(told)}")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        import json
+
+        return json.dumps(value, ensure_ascii=False)
+    return "" if value is None else str(value)
+
+
+def _settings() -> dict[str, _Setting]:
+    from dataclasses import fields
+
+    from towline.limits import Limits
+
+    limits = {f"limit.{field.name}": _limit(field.name) for field in fields(Limits)}
+    return {**_SETTINGS, **limits}
+
+
+def _setting(name: str) -> _Setting:
+    known = _settings()
+    name = name.replace("-", "_")
+    if name not in known:
+        raise click.UsageError(f"no setting {name!r}; there are {', '.join(known)}")
+    return known[name]
+
+
+def _stored(name: str) -> Callable[[Project], Any]:
+    return lambda project: project.setting(name) or None
+
+
+def _change_url(project: Project, value: str) -> None:
+    address, credential = split_url(value)
+    project.store.set_setting("url", address)
+    if credential is not None:
+        note("The credentials in the URL were not stored; see towline clone --help for theirs.")
+
+
+def _change_ref(project: Project, value: str) -> None:
+    from towline.remotes.refs import WantedRef
+
+    project.store.set_setting("ref", WantedRef.parse(value or None).text if value else "")
+
+
+def _change_scope(project: Project, value: str) -> None:
+    project.store.set_setting("scope", parse_scope(value))
+
+
+def _change_on_conflict(project: Project, value: str) -> None:
+    from towline.errors import InvalidValue
+    from towline.resolutions import OnConflict
+
+    if value and value not in set(OnConflict):
+        choices = ", ".join(OnConflict)
+        raise InvalidValue(field="on_conflict", problem=f"{value!r} is none of {choices}")
+    project.store.set_setting("on_conflict", value)
+
+
+def _show_kinds(project: Project) -> Any:
+    return kinds_json(project.store.kinds)
+
+
+def kinds_json(kinds: Kinds) -> dict[str, Any]:
+    """Kinds as a kinds file in JSON has them."""
+    return {
+        "kinds": [
+            {
+                "name": kind.name,
+                "globs": list(kind.globs),
+                **({"id_pointer": kind.id_pointer} if kind.id_pointer is not None else {}),
+            }
+            for kind in kinds.kinds
+        ],
+        "hidden": kinds.hidden,
+    }
+
+
+def _change_kinds(project: Project, value: str) -> None:
+    from towline.kinds import Kinds
+    from towline_cli.kinds_file import read_kinds
+
+    project.store.set_kinds(read_kinds(Path(value)) if value else Kinds())
+
+
+def _change_names(project: Project, value: str) -> None:
+    from towline.errors import InvalidValue
+    from towline.names import NamePolicy
+    from towline.stores.creating import probe_names
+
+    if value not in ("", NamePolicy.PORTABLE):
+        raise InvalidValue(field="names", problem=f"takes {NamePolicy.PORTABLE}, or is unset")
+    store = project.store
+    store.set_names(NamePolicy.PORTABLE if value else probe_names(store.disk))
+
+
+def _change_keep(project: Project, value: str) -> None:
+    from towline.errors import InvalidValue
+
+    if not (value.isascii() and value.isdigit() and int(value) > 0) and value:
+        raise InvalidValue(field="keep", problem=f"{value!r} is no whole number from 1 up")
+    project.store.set_keep(int(value or 50))
+
+
+def _limit(name: str) -> _Setting:
+    def change(project: Project, value: str) -> None:
+        kept = [each for each in project.setting("limits").split() if not _names(each, name)]
+        settings = [*kept, f"{name}={value}"] if value else kept
+        project.limits([f"{name}={value}"] if value else [])
+        project.store.set_setting("limits", " ".join(settings))
+
+    return _Setting(show=lambda project: getattr(project.limits(), name), change=change)
+
+
+def _names(setting: str, limit: str) -> bool:
+    return setting.partition("=")[0].replace("-", "_") == limit
+
+
+_SETTINGS = {
+    "url": _Setting(show=_stored("url"), change=_change_url),
+    "ref": _Setting(show=_stored("ref"), change=_change_ref),
+    "scope": _Setting(show=lambda project: project.setting("scope"), change=_change_scope),
+    "on_conflict": _Setting(
+        show=lambda project: project.setting("on_conflict") or "refuse",
+        change=_change_on_conflict,
+    ),
+    "kinds": _Setting(show=_show_kinds, change=_change_kinds),
+    "names": _Setting(show=lambda project: str(project.store.names), change=_change_names),
+    "keep": _Setting(show=lambda project: project.store.keep, change=_change_keep),
+}

@@ -1,0 +1,132 @@
+"""``plan``, ``pull`` and ``apply``: one path, stopped before applying or not."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from towline_cli.options import choice_options, confirm, json_option, yes_option
+from towline_cli.output import is_interactive, note
+from towline_cli.progress import watching
+from towline_cli.project import Project, open_project
+from towline_cli.reporting import Wording, answer
+
+if TYPE_CHECKING:
+    from towline.plan import Item, Plan
+
+_PLANNED = Wording(done="Would pull", nothing="Up to date", refused="Would change nothing")
+_PULLED = Wording(done="Pulled", nothing="Up to date")
+_APPLIED = Wording(done="Applied", nothing="Nothing to do")
+
+
+@click.command()
+@choice_options
+@json_option
+def plan(as_json: bool, **choices: Any) -> int:
+    """Show what a pull would do.
+
+    It fetches, and changes nothing here. Assets are named by id, or by the path they have here,
+    else there; ./NAME starts from the working folder. Exit code 3: conflicts would be left.
+    """
+    with open_project() as project:
+        made = _plan(project, choices)
+        return answer(_planned_report(made), _PLANNED, as_json=as_json)
+
+
+@click.command()
+@choice_options
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and stop there.")
+@json_option
+@yes_option
+def pull(dry_run: bool, as_json: bool, yes: bool, **choices: Any) -> int:
+    """Take over what changed in the repository.
+
+    All of it or nothing: with conflicts left, nothing changes, and the exit code is 3. Choose a
+    side with --use-theirs or --use-ours, each for one asset (by id, or by the path it has here,
+    else there; ./NAME starts from the working folder), or with --on-conflict for all that is left.
+    Local work is discarded only where you say so, and `towline undo` brings it back.
+    """
+    with open_project() as project:
+        made = _plan(project, choices)
+        if dry_run or made.refused:
+            wording = _PLANNED if dry_run else _PULLED
+            return answer(_planned_report(made), wording, as_json=as_json)
+        return _carry_out(made, project, _PULLED, as_json=as_json, yes=yes)
+
+
+@click.command()
+@click.argument(
+    "file", metavar="PLAN.json", type=click.Path(exists=True, dir_okay=False, allow_dash=True)
+)
+@json_option
+@yes_option
+def apply(file: str, as_json: bool, yes: bool) -> int:
+    """Carry out a plan that was written to a file.
+
+    The file is one of --plan-out; - is standard input. It pulls the revision that it names,
+    whatever the branch holds now. If the project has changed since where the plan touches it,
+    nothing is done.
+    """
+    from towline.planfile import load_plan
+
+    made = load_plan(_text_of(file))
+    with open_project() as project:
+        return _carry_out(made, project, _APPLIED, as_json=as_json, yes=yes)
+
+
+def _plan(project: Project, choices: dict[str, Any]) -> Plan:
+    from towline.planfile import dump_plan
+
+    with watching() as watch:
+        made = project.plan(choices, watch)
+    if choices["plan_out"] is not None:
+        Path(choices["plan_out"]).write_text(dump_plan(made), encoding="utf-8")
+    return made
+
+
+def _planned_report(made: Plan) -> Any:
+    from towline.report import report_of
+
+    return report_of(made)
+
+
+def _carry_out(made: Plan, project: Project, wording: Wording, *, as_json: bool, yes: bool) -> int:
+    from towline.apply import apply as apply_plan
+
+    if not (yes or as_json) and is_interactive():
+        _ask_about(discarding(made))
+    with watching() as watch:
+        contents = project.contents_for(made, watch)
+        report = apply_plan(made, project.store, contents=contents, watch=watch)
+    return answer(report, wording, as_json=as_json)
+
+
+def discarding(made: Plan) -> list[Item]:
+    """The assets whose local edits the plan throws away."""
+    from towline.plan import Disposition
+
+    return [
+        item for item in made.items if item.discarded or item.disposition is Disposition.OVERWRITTEN
+    ]
+
+
+def _ask_about(items: list[Item]) -> None:
+    if not items:
+        return
+    note("Edits made here will be discarded:")
+    for item in items:
+        note(f"  {item.path}")
+    confirm("Go on?")
+
+
+def _text_of(file: str) -> str:
+    from towline.errors import InvalidPlan
+
+    content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise InvalidPlan(problem="it is not UTF-8") from None

@@ -1,0 +1,44 @@
+"""``undo``: a pull taken back, as a plan like any other."""
+
+from __future__ import annotations
+
+import click
+
+from towline_cli.options import confirm, json_option, yes_option
+from towline_cli.output import is_interactive, note
+from towline_cli.progress import watching
+from towline_cli.project import open_project
+from towline_cli.reporting import Wording, answer
+
+_PLANNED = Wording(done="Would take back", nothing="Would change no asset")
+_UNDONE = Wording(done="Took back", nothing="Took back; no asset changed")
+
+
+@click.command()
+@click.argument("number", metavar="[PULL]", type=click.IntRange(min=1), required=False)
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and stop there.")
+@json_option
+@yes_option
+def undo(number: int | None, dry_run: bool, as_json: bool, yes: bool) -> int:
+    """Take a pull back.
+
+    The last one, or the one of this number in `towline log`. Undoing the last pull returns to
+    before it, and the next pull offers the same again. Undoing an older one changes contents
+    alone. Edits made since are never trampled.
+    """
+    from towline.apply import apply
+    from towline.report import report_of
+    from towline.undo import plan_undo
+
+    with open_project() as project:
+        made = plan_undo(project.store, number)
+        if dry_run:
+            return answer(report_of(made), _PLANNED, as_json=as_json)
+        if not (yes or as_json) and is_interactive():
+            note(f"This takes back pull {made.undoes}.")
+            for item in made.items:
+                note(f"  {item.disposition}  {item.path}")
+            confirm("Go on?")
+        with watching() as watch:
+            report = apply(made, project.store, watch=watch)
+    return answer(report, _UNDONE, as_json=as_json)

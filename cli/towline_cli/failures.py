@@ -1,0 +1,143 @@
+"""What each failure means at the command line: its exit code, its words and what to do next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from towline.errors import (
+    AuthenticationFailed,
+    Cancelled,
+    ConflictingResolutions,
+    InvalidValue,
+    LimitExceeded,
+    PermissionDenied,
+    TowlineError,
+    UnresolvedConflicts,
+)
+
+from .command_error import CommandError
+from .exits import AUTHENTICATION, CONFLICTS, FAILURE, INTERRUPTED, USAGE
+from .output import without_credentials
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """How a command ended that did not do what it was asked."""
+
+    code: int
+    json: dict[str, Any]
+    hint: str = ""
+    usage: str = ""
+
+    @property
+    def message(self) -> str:
+        """One sentence for a person."""
+        return str(self.json["message"])
+
+
+def failure_of(error: BaseException) -> Failure:
+    """What to say and to return after this error."""
+    match error:
+        case CommandError():
+            about = _json(error.code, error.problem, error.attributes)
+            return Failure(code=error.exit_with, json=about, hint=error.advice)
+        case click.UsageError():
+            usage = error.ctx.get_usage() if error.ctx is not None else ""
+            hint = f"{error.ctx.command_path} --help" if error.ctx is not None else ""
+            return Failure(
+                code=USAGE, json=_json("usage", error.format_message()), usage=usage, hint=hint
+            )
+        case click.ClickException():
+            return Failure(code=FAILURE, json=_json("failure", error.format_message()))
+        case KeyboardInterrupt() | click.Abort() | Cancelled():
+            return interruption()
+        case TowlineError():
+            about = _json(error.code, error.message, error.data())
+            return Failure(code=_exit_code(error), json=about, hint=_hint(error))
+        case OSError():
+            return Failure(code=FAILURE, json=_json("os_error", _os_message(error)))
+        case _:
+            return _unexpected(error)
+
+
+def interruption() -> Failure:
+    """The answer to Ctrl-C: whatever was going on stopped before it changed anything."""
+    return Failure(code=INTERRUPTED, json=_json("interrupted", "interrupted; nothing was changed"))
+
+
+def _exit_code(error: TowlineError) -> int:
+    match error:
+        case AuthenticationFailed() | PermissionDenied():
+            return AUTHENTICATION
+        case UnresolvedConflicts():
+            return CONFLICTS
+        case InvalidValue() | ConflictingResolutions():
+            return USAGE
+        case _:
+            return FAILURE
+
+
+def _json(code: str, message: str, data: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"code": code, "message": without_credentials(message), **_scrubbed(data or {})}
+
+
+def _scrubbed(value: Any) -> Any:
+    """Data of an error may repeat what the command line said."""
+    if isinstance(value, dict):
+        return {name: _scrubbed(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_scrubbed(item) for item in value]
+    return without_credentials(value) if isinstance(value, str) else value
+
+
+def _os_message(error: OSError) -> str:
+    about = f"{error.filename}: " if error.filename else ""
+    return f"{about}{error.strerror or type(error).__name__}"
+
+
+def _unexpected(error: BaseException) -> Failure:
+    # Its text may hold anything, secrets too; the traceback is one variable away.
+    message = f"an error of towline's own ({type(error).__name__}); please report it"
+    return Failure(
+        code=FAILURE,
+        json=_json("internal_error", message),
+        hint="TOWLINE_TRACEBACK=1 shows where it comes from",
+    )
+
+
+def _hint(error: TowlineError) -> str:
+    if isinstance(error, LimitExceeded):
+        return _LIMIT_HINTS.get(error.limit, f"raise it: --limit {error.limit}=VALUE")
+    return _HINTS.get(error.code, "")
+
+
+_LIMIT_HINTS = {
+    "assets": "raise it: --max-assets N, or for good: towline config limit.assets N",
+    "deletes": "raise it: --max-deletes N, if so many deletions are right",
+}
+_CREDENTIALS = (
+    "set TOWLINE_TOKEN, or TOWLINE_USERNAME and TOWLINE_PASSWORD, or add the host to ~/.netrc "
+    "or to git's credential helper"
+)
+_REF = "towline config ref NAME, or --ref for clone and init"
+_HINTS = {
+    "not_associated": "towline clone URL, or in a folder that has assets already: towline init URL",
+    "already_associated": "towline config shows with which; towline config url URL changes it",
+    "authentication_failed": _CREDENTIALS,
+    "permission_denied": _CREDENTIALS,
+    "ref_not_found": _REF,
+    "empty_repository": _REF,
+    "unknown_assets": "towline status --json lists ids and paths",
+    "no_remote_version": "towline status shows what is local only",
+    "colliding_resolutions": "towline plan shows who claims the path",
+    "unresolved_conflicts": "towline diff shows them; towline pull --use-theirs or --use-ours",
+    "empty_remote": "--allow-empty, if everything was really deleted there",
+    "stale_plan": "towline plan --plan-out FILE",
+    "unknown_pull": "towline log",
+    "undo_blocked": "towline diff shows the edits",
+    "redirect_refused": "towline config url URL, if you trust the new address",
+    "content_missing": "towline pull fetches again",
+}

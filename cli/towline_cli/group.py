@@ -1,0 +1,113 @@
+"""The table of commands. A command's module is loaded when it runs; other distributions add theirs.
+
+A distribution joins with an entry point of the group ``towline.commands``: its name is the
+command's, its object a click command. The builtin names cannot be taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import click
+
+from .command_error import CommandError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+ENTRY_POINTS = "towline.commands"
+
+# Section -> command -> its module in `commands`, and its summary (a test holds it to the command).
+SECTIONS = {
+    "Start": {
+        "clone": ("associate", "Make a folder from a repository."),
+        "init": ("associate", "Associate this folder, and what is in it, with a repository."),
+    },
+    "Look": {
+        "status": ("look", "Show where every asset stands; asks no network."),
+        "diff": ("look", "Show conflicts and local edits, field by field for JSON."),
+        "log": ("look", "Show the pulls that were made here."),
+    },
+    "Bring up to date": {
+        "plan": ("pull", "Show what a pull would do."),
+        "pull": ("pull", "Take over what changed in the repository."),
+        "apply": ("pull", "Carry out a plan that was written to a file."),
+        "undo": ("undo", "Take a pull back."),
+    },
+    "Set up": {
+        "config": ("config", "Show or change this project's settings."),
+        "completion": ("completion", "Print the script for tab completion in a shell."),
+    },
+}
+BUILTIN = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
+FROM_SERVER = ("serve", "admin", "openapi")
+
+
+class CommandGroup(click.Group):
+    """A click group that loads a command's module only when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
+        """Every command's name, builtin ones first."""
+        return [*BUILTIN, *(point.name for point in _added())]
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's
+        cmd_name: str,
+    ) -> click.Command | None:
+        """The command of this name; only now is its module loaded."""
+        if cmd_name in BUILTIN:
+            module = import_module(f".commands.{BUILTIN[cmd_name][0]}", __package__)
+            command: click.Command = getattr(module, cmd_name)
+            return command
+        for point in _added():
+            if point.name == cmd_name:
+                return _load(point)
+        if cmd_name in FROM_SERVER:
+            raise CommandError(
+                "not_installed",
+                f"{cmd_name} belongs to the control plane, which is not installed",
+                "pip install 'towline[server]'",
+            )
+        return None
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's
+        formatter: click.HelpFormatter,
+    ) -> None:
+        """The help's list of commands, from the table alone."""
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, summary) for name, (_, summary) in commands.items()])
+        if added := [(point.name, f"from {_origin(point)}") for point in _added()]:
+            with formatter.section("Added by other packages"):
+                formatter.write_dl(added)
+
+
+def _added() -> Iterator[EntryPoint]:
+    from importlib.metadata import entry_points
+
+    found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    return (found[name] for name in sorted(found) if name not in BUILTIN)
+
+
+def _origin(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else point.module
+
+
+def _load(point: EntryPoint) -> click.Command:
+    try:
+        command = point.load()
+    except ImportError as error:
+        missing = f" ({error.name} is missing)" if error.name else ""
+        raise CommandError(
+            "not_installed",
+            f"{point.name} comes from {_origin(point)}, which cannot be loaded{missing}",
+            "pip install 'towline[server]'" if point.name in FROM_SERVER else "",
+        ) from None
+    if not isinstance(command, click.Command):
+        raise CommandError("not_installed", f"{point.name} from {_origin(point)} is no command")
+    return command

@@ -1,0 +1,99 @@
+"""The entry point: runs one command, and answers any failure with a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from .exits import OK
+from .group import CommandGroup
+from .output import print_json, tell
+
+if TYPE_CHECKING:
+    from .failures import Failure
+
+
+def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        click.echo(f"towline {version('towline')}")
+        context.exit()
+
+
+@click.group(
+    cls=CommandGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 failure, 2 usage, 3 conflicts left, 4 authentication, "
+    "130 interrupted. Tab completion: towline completion --help",
+)
+@click.option(
+    "-C",
+    "folder",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False),
+    help="Run as if started in DIR.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version.",
+)
+def towline(folder: str | None) -> None:
+    """Bring a folder up to date with its Git repository, asset by asset."""
+    if folder is not None:
+        os.chdir(folder)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line (without the program's name) and return the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    _write_any_name()
+    try:
+        code = towline.main(given, prog_name="towline", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _reader_left()
+    except (Exception, KeyboardInterrupt) as error:
+        if os.environ.get("TOWLINE_TRACEBACK"):
+            raise
+        # What failures are made of comes with the library, and help needs none of it.
+        from .failures import failure_of
+
+        return _answer(failure_of(error), given)
+    return code if isinstance(code, int) else OK
+
+
+def _answer(failure: Failure, given: Sequence[str]) -> int:
+    if _wants_json(given):
+        print_json({"error": failure.json})
+    else:
+        tell(failure.message, hint=failure.hint, usage=failure.usage)
+    return failure.code
+
+
+def _wants_json(given: Sequence[str]) -> bool:
+    """Asked of the bare words, as a command line that cannot be parsed is answered too."""
+    words = list(given)
+    return "--json" in (words[: words.index("--")] if "--" in words else words)
+
+
+def _write_any_name() -> None:
+    """Names come in any script, whatever the locale says."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _reader_left() -> int:
+    """The reader of a pipe has gone (``towline log | head``): end quietly, as other tools do."""
+    # Else the interpreter would try to flush at exit, and complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return OK

@@ -1,0 +1,183 @@
+"""Options that several commands share, and how the words of the command line become values."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from towline.limits import Limits
+    from towline.ports import AssetStore
+    from towline.resolutions import Policy, Resolutions, Selection
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document, and nothing else, on stdout."
+)
+yes_option = click.option(
+    "-y", "--yes", is_flag=True, help="Ask nothing, even where local work is discarded."
+)
+limit_options = (
+    click.option(
+        "--limit",
+        "limits",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Set a limit, such as asset_bytes=10485760. Repeatable.",
+    ),
+    click.option(
+        "--max-assets",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="The most assets to track: --limit assets=N.",
+    ),
+)
+
+
+def names_an_asset(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Completes the paths of assets."""
+    from .completing import asset_paths
+
+    return asset_paths(context, incomplete)
+
+
+_CHOICES = (
+    click.option(
+        "--use-theirs",
+        multiple=True,
+        metavar="ID|PATH",
+        shell_complete=names_an_asset,
+        help="Take the repository's version of this asset, discarding edits here. Repeatable.",
+    ),
+    click.option(
+        "--use-ours",
+        multiple=True,
+        metavar="ID|PATH",
+        shell_complete=names_an_asset,
+        help="Keep this folder's version of this asset. Repeatable.",
+    ),
+    click.option(
+        "--on-conflict",
+        type=click.Choice(["refuse", "skip", "theirs", "ours"]),
+        help="What to do with the conflicts that are left: change nothing at all (refuse, the "
+        "default), pull the rest (skip), or take one side.",
+    ),
+    click.option(
+        "--only",
+        multiple=True,
+        metavar="KIND|GLOB|ID",
+        shell_complete=names_an_asset,
+        help="Pull only these assets; the others lag behind. Repeatable.",
+    ),
+    *limit_options,
+    click.option(
+        "--max-deletes",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Refuse to delete more assets than this.",
+    ),
+    click.option(
+        "--allow-empty",
+        is_flag=True,
+        help="Go on even where the repository has no asset left.",
+    ),
+    click.option(
+        "--plan-out",
+        type=click.Path(dir_okay=False, writable=True),
+        metavar="FILE",
+        help="Write the plan to FILE too, for `towline apply`.",
+    ),
+)
+
+
+def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """One decorator of several, in the order in which help shows them."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+choice_options = with_options(*_CHOICES)
+"""What a pull decides by; they are handed on as ``**choices``."""
+
+
+def resolutions_of(choices: dict[str, Any], prefix: str) -> Resolutions:
+    """The named assets, by id or path; ``./`` and ``../`` start from the working folder."""
+    from towline.resolutions import Naming, Resolutions
+
+    return Resolutions(
+        use_theirs=frozenset(asset_name(name, prefix) for name in choices["use_theirs"]),
+        use_ours=frozenset(asset_name(name, prefix) for name in choices["use_ours"]),
+        naming=Naming.IDS_OR_PATHS,
+    )
+
+
+def policy_of(
+    choices: dict[str, Any], store: AssetStore, limits: Limits, on_conflict: str, prefix: str
+) -> Policy:
+    """How the pull decides what its resolutions leave open."""
+    from towline.resolutions import OnConflict, Policy
+
+    return Policy(
+        on_conflict=OnConflict(choices["on_conflict"] or on_conflict),
+        only=_selection([asset_name(name, prefix) for name in choices["only"]], store),
+        limits=limits,
+        allow_empty=choices["allow_empty"],
+    )
+
+
+def limit_settings(choices: dict[str, Any]) -> list[str]:
+    """The limits of the command line as ``NAME=VALUE``; the short options go last."""
+    settings = list(choices["limits"])
+    if choices["max_assets"] is not None:
+        settings.append(f"assets={choices['max_assets']}")
+    if choices.get("max_deletes") is not None:
+        settings.append(f"deletes={choices['max_deletes']}")
+    return settings
+
+
+def asset_name(name: str, prefix: str) -> str:
+    """A name as the project has it; ``prefix`` is the working folder inside the project."""
+    if not name.startswith(("./", "../")):
+        return name
+    import posixpath
+
+    return posixpath.normpath(posixpath.join(prefix, name))
+
+
+def _selection(names: Sequence[str], store: AssetStore) -> Selection:
+    """A kind's name, an asset's id or path, else a glob; in this order."""
+    from towline.model import AssetId, AssetPath
+    from towline.resolutions import Selection
+
+    kinds = {kind.name for kind in store.kinds.kinds}
+    ids: set[AssetId] = set()
+    globs: list[str] = []
+    for name in names:
+        if name in kinds:
+            continue
+        record = store.with_id(AssetId(name)) or store.at(AssetPath(name))
+        if record is not None:
+            ids.add(record.id)
+        else:
+            globs.append(name)
+    return Selection(
+        kinds=frozenset(kinds.intersection(names)), globs=tuple(globs), ids=frozenset(ids)
+    )
+
+
+def confirm(question: str) -> None:
+    """Ask a person; anything but yes ends the command, with nothing changed."""
+    from .command_error import CommandError
+
+    sys.stdout.flush()
+    if not click.confirm(question, err=True):
+        raise CommandError("declined", "nothing was changed")

@@ -1,0 +1,163 @@
+"""The project that a command works on: found from the working folder up, joined to its remote."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from towline.errors import NotAssociated, StoreBusy
+
+from .command_error import CommandError
+
+if TYPE_CHECKING:
+    from towline.limits import Limits
+    from towline.model import Revision
+    from towline.plan import Contents, Plan
+    from towline.ports import Watch
+    from towline.remotes.credentials import Credential
+    from towline.remotes.git import GitRemote
+    from towline.status import ProjectStatus
+    from towline.stores.directory import DirectoryStore
+
+STATE_FOLDER = ".towline"
+
+
+@contextmanager
+def open_project() -> Iterator[Project]:
+    """The project around the working folder.
+
+    Raises:
+        NotAssociated: there is none.
+    """
+    from towline.stores.directory import DirectoryStore
+
+    here = Path.cwd()
+    root = find_root(here)
+    inside = here.relative_to(root).as_posix()
+    with DirectoryStore.open(root) as store, ExitStack() as remotes:
+        yield Project(
+            root=root, store=store, remotes=remotes, prefix="" if inside == "." else inside
+        )
+
+
+def find_root(start: Path) -> Path:
+    """The folder that holds ``.towline``: this one, or the nearest above it.
+
+    Raises:
+        NotAssociated: none does.
+    """
+    for folder in (start, *start.parents):
+        if (folder / STATE_FOLDER).is_dir():
+            _check_owner(folder / STATE_FOLDER)
+            return folder
+    raise NotAssociated(project=str(start))
+
+
+def _check_owner(folder: Path) -> None:
+    """Refuse a project that someone else put above us: Git reads the configuration in it."""
+    trusted = {os.geteuid(), 0, int(os.environ.get("SUDO_UID") or 0)}
+    if folder.stat().st_uid not in trusted and not os.environ.get("TOWLINE_ANY_OWNER"):
+        raise CommandError(
+            "unsafe_owner",
+            f"{folder} belongs to another user",
+            "TOWLINE_ANY_OWNER=1, if you trust whoever made it",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """An open store, its settings, and the remote that they name.
+
+    ``prefix`` is the working folder inside the project.
+    """
+
+    root: Path
+    store: DirectoryStore
+    remotes: ExitStack
+    """Closes the remotes that were opened."""
+    prefix: str = ""
+
+    def setting(self, name: str) -> str:
+        """A stored setting, or an empty text."""
+        return self.store.get_setting(name) or ""
+
+    def limits(self, settings: Sequence[str] = ()) -> Limits:
+        """The project's limits, with those of the command line on top."""
+        from towline.limits import Limits
+
+        return Limits().with_settings([*self.setting("limits").split(), *settings])
+
+    @property
+    def fetched(self) -> Revision | None:
+        """The revision that was fetched last."""
+        from towline.model import Revision
+
+        return Revision(self.setting("fetched")) if self.setting("fetched") else None
+
+    def remote(self, given: Credential | None = None) -> GitRemote:
+        """The remote of the project; ``given`` is a credential for this call alone."""
+        from towline.remotes.git import GitRemote
+
+        from .credentials import credentials
+
+        url = self.setting("url")
+        if not url:
+            raise NotAssociated(project=str(self.root))
+        remote = GitRemote(
+            url,
+            ref=self.setting("ref") or None,
+            scope=self.setting("scope"),
+            cache=self.store.cache_path,
+            credentials=credentials(given),
+            environment=os.environ,
+        )
+        return self.remotes.enter_context(remote)
+
+    def fetch(self, remote: GitRemote, limits: Limits, watch: Watch) -> Revision:
+        """Fetch what the ref names now, and remember it for `status`."""
+        from towline.ports import Phase
+
+        watch.report(Phase.FETCHING, 0)
+        revision = remote.fetch(None, limits, watch)
+        if revision != self.fetched:
+            # While someone else pulls, that one writes down what it fetched.
+            with suppress(StoreBusy):
+                self.store.set_setting("fetched", revision)
+        return revision
+
+    def plan(self, choices: dict[str, Any], watch: Watch, given: Credential | None = None) -> Plan:
+        """What a pull with these choices of the command line would do."""
+        from towline.pull import plan_at
+
+        from .options import limit_settings, policy_of, resolutions_of
+
+        # Before anything is fetched: a slip of the pen should not wait for the network.
+        resolutions = resolutions_of(choices, self.prefix)
+        limits = self.limits(limit_settings(choices))
+        policy = policy_of(
+            choices, self.store, limits, self.setting("on_conflict") or "refuse", self.prefix
+        )
+        remote = self.remote(given)
+        revision = self.fetch(remote, limits, watch)
+        return plan_at(
+            self.store, remote, revision, resolutions=resolutions, policy=policy, watch=watch
+        )
+
+    def contents_for(self, plan: Plan, watch: Watch) -> Contents | None:
+        """Where a plan that was read from a file finds contents; others know."""
+        if plan.source is not None or not plan.needed() or plan.revision is None:
+            return None
+        remote = self.remote()
+        remote.fetch(plan.revision, self.limits(), watch)
+        return remote
+
+    def status(self, watch: Watch) -> ProjectStatus:
+        """Where every asset stands; asks no network."""
+        from towline.status import status
+
+        remote = self.remote() if self.fetched is not None else None
+        return status(self.store, remote, self.fetched, limits=self.limits(), watch=watch)

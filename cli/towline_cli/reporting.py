@@ -1,0 +1,72 @@
+"""How a report is told: as JSON, or in a line and a table, with what to do about conflicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .exits import CONFLICTS, OK
+from .output import note, print_json, say
+
+if TYPE_CHECKING:
+    from towline.report import Report
+
+LISTS = ("overwritten", "updated", "created", "deleted", "ignored")
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How the first line begins: what was done, that there was nothing to do, or was refused."""
+
+    done: str
+    nothing: str
+    refused: str = "Nothing was changed"
+
+
+def answer(report: Report, wording: Wording, *, as_json: bool) -> int:
+    """Tell a report; the exit code that goes with it."""
+    from towline.report import Status, report_json
+
+    refused = report.status is Status.CONFLICTS
+    if as_json:
+        print_json(report_json(report))
+    else:
+        _tell(report, wording, refused=refused)
+    return CONFLICTS if refused else OK
+
+
+def _tell(report: Report, wording: Wording, *, refused: bool) -> None:
+    say(_headline(report, wording, refused=refused))
+    if report.history_rewritten:
+        say("The branch was rewritten since the last pull.")
+    if report.listed or report.conflicts:
+        from .tables import print_report
+
+        print_report(report)
+    for message in report.error_msgs[len(report.conflicts) :]:
+        note(message)
+    if report.conflicts:
+        note("hint: towline diff shows what differs; towline pull --use-theirs PATH or")
+        note("      --use-ours PATH chooses a side, --on-conflict skip leaves them for later")
+
+
+def _headline(report: Report, wording: Wording, *, refused: bool) -> str:
+    if refused:
+        return f"{wording.refused}: {_counted(len(report.conflicts), 'conflict')} left."
+    counts = [f"{len(getattr(report, name))} {name}" for name in LISTS if getattr(report, name)]
+    if not counts:
+        return f"{wording.nothing} at {_short(report.revision)}."
+    return f"{wording.done} {_moved(report)}: {', '.join(counts)}."
+
+
+def _moved(report: Report) -> str:
+    before, after = _short(report.base), _short(report.revision)
+    return after if report.base in (None, report.revision) else f"{before}..{after}"
+
+
+def _short(revision: str | None) -> str:
+    return revision[:12] if revision else "nothing"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,246 @@
+"""What people read: reports, status, logs and differences, as rich tables on stdout.
+
+Every text from outside goes through `cell`: no control characters, no markup, nothing cut off.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from towline.explain import ABSENT
+from towline.report import reason_message
+
+from .output import shown
+from .reporting import LISTS
+
+if TYPE_CHECKING:
+    from towline.conflicts import Conflict, Party
+    from towline.explain import Explanation, FieldDifference
+    from towline.model import AssetState
+    from towline.plan import Item
+    from towline.ports import LoggedPull
+    from towline.report import Report
+    from towline.status import AssetStatus
+
+_STYLES = {
+    "overwritten": "magenta",
+    "updated": "yellow",
+    "created": "green",
+    "deleted": "red",
+    "ignored": "dim",
+    "conflict": "bold red",
+    "modified-here": "cyan",
+    "deleted-here": "cyan",
+    "local-only": "dim",
+    "modified-there": "yellow",
+    "added-there": "green",
+    "deleted-there": "red",
+}
+_WIDE = 100_000
+"""Columns where no terminal sets them: a file or a pipe gets every line whole."""
+_ROOM_FOR_IDS = 100
+_LONGEST_VALUE = 200
+
+
+def cell(text: object, style: str = "") -> Text:
+    """Text from outside as it is: markup in it is no markup."""
+    return Text(shown(str(text)), style=style, overflow="fold")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Text]]) -> None:
+    """A table as wide as its content, or as the terminal; ids only where there is room."""
+    console = _console()
+    shown = len(columns)
+    if columns[-1] == "id" and console.width < _ROOM_FOR_IDS:
+        shown -= 1
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns[:shown]:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row[:shown])
+    if console.is_terminal:
+        console.print(table)
+        return
+    with console.capture() as captured:
+        console.print(table)
+    # The last column is padded too, which in a file is only noise.
+    print(*(line.rstrip() for line in captured.get().splitlines()), sep="\n")
+
+
+def print_lines(lines: Iterable[Text]) -> None:
+    """Lines, wrapped by the terminal alone."""
+    console = _console()
+    for line in lines:
+        console.print(line, soft_wrap=True)
+
+
+def _console() -> Console:
+    width = None if sys.stdout.isatty() else _WIDE
+    return Console(width=width, markup=False, emoji=False, highlight=False)
+
+
+# --- reports ----------------------------------------------------------------------------------
+
+
+def print_report(report: Report) -> None:
+    """The five lists, and the conflicts."""
+    items = [(name, item) for name in LISTS for item in getattr(report, name)]
+    if items:
+        print_table(
+            ["", "path", "kind", "", "id"],
+            [
+                [
+                    cell(name, _STYLES[name]),
+                    cell(item.path),
+                    cell(item.kind),
+                    cell(_remark(item)),
+                    cell(item.asset_id or "", "dim"),
+                ]
+                for name, item in items
+            ],
+        )
+    if report.conflicts:
+        print_conflicts(report.conflicts)
+
+
+def print_conflicts(conflicts: Sequence[Conflict]) -> None:
+    """Each party of each conflict, with what stands on both sides."""
+    rows = [
+        [
+            cell(conflict.kind, _STYLES["conflict"]),
+            cell(party.path),
+            cell(party.kind),
+            cell(_side(party, party.states.ours)),
+            cell(_side(party, party.states.theirs)),
+            cell(party.asset_id, "dim"),
+        ]
+        for conflict in conflicts
+        for party in conflict.parties
+    ]
+    print_table(["conflict", "path", "kind", "here", "there", "id"], rows)
+    blockers = sorted({path for conflict in conflicts for path in conflict.blockers})
+    print_lines(cell(f"in the way: {path}") for path in blockers)
+
+
+def _side(party: Party, state: AssetState | None) -> str:
+    if state is None:
+        return "absent" if party.states.base is None else "deleted"
+    return state.digest[:8] if state.path == party.path else f"{state.digest[:8]} {state.path}"
+
+
+def _remark(item: Item) -> str:
+    remarks = []
+    if item.renamed_from is not None:
+        remarks.append(f"renamed from {item.renamed_from}")
+    if item.merged:
+        remarks.append("merged with the edits here")
+    if item.discarded:
+        remarks.append("edits here discarded")
+    if item.reason is not None:
+        remarks.append(reason_message(item.reason))
+    return ", ".join(remarks)
+
+
+# --- status and log ---------------------------------------------------------------------------
+
+
+def print_status(assets: Sequence[AssetStatus]) -> None:
+    """Where each of these assets stands."""
+    rows = [
+        [
+            cell(asset.state, _STYLES.get(asset.state, "")),
+            cell(asset.path),
+            cell(asset.kind),
+            cell(asset.asset_id, "dim"),
+        ]
+        for asset in assets
+    ]
+    print_table(["state", "path", "kind", "id"], rows)
+
+
+def print_log(entries: Sequence[tuple[LoggedPull, dict[str, int]]]) -> None:
+    """The applied plans, with how many assets each listed."""
+    rows = [
+        [
+            cell(entry.number),
+            cell(entry.at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if entry.at else ""),
+            cell(_what(entry)),
+            cell(_short(entry.plan.before.base)),
+            cell(_short(entry.plan.after.base)),
+            cell(", ".join(f"{count} {name}" for name, count in counts.items() if count)),
+        ]
+        for entry, counts in entries
+    ]
+    print_table(["number", "at", "what", "from", "to", ""], rows)
+
+
+def _what(entry: LoggedPull) -> str:
+    if entry.plan.undoes is not None:
+        return f"undo of {entry.plan.undoes}"
+    return "pull (undone)" if entry.undone else "pull"
+
+
+def _short(revision: str | None) -> str:
+    return revision[:12] if revision else "-"
+
+
+# --- differences ------------------------------------------------------------------------------
+
+
+def print_difference(asset: AssetStatus, explanation: Explanation) -> None:
+    """One asset on its three sides, field by field or line by line."""
+    style = _STYLES.get(asset.state, "")
+    print_lines([cell(f"{asset.state}  {asset.path}  ({asset.asset_id})", style or "bold")])
+    print_lines(_facts(explanation))
+    if explanation.fields:
+        print_table(["  field", "base", "ours", "theirs", ""], map(_field, explanation.fields))
+    for difference in explanation.lines:
+        print_lines(cell(f"  {line}", _line_style(line)) for line in difference.lines)
+    print_lines([Text()])
+
+
+def _facts(explanation: Explanation) -> Iterable[Text]:
+    if explanation.paths is not None:
+        paths = explanation.paths
+        yield cell(f"  path: base {paths.base}, ours {paths.ours}, theirs {paths.theirs}")
+    if explanation.executable is not None:
+        modes = explanation.executable.map(lambda on: "yes" if on else "no")
+        yield cell(f"  executable: base {modes.base}, ours {modes.ours}, theirs {modes.theirs}")
+    told_apart = bool(explanation.fields or explanation.lines)
+    for side in ("base", "ours", "theirs"):
+        content = getattr(explanation.contents, side)
+        if content is None:
+            yield cell(f"  {side}: absent")
+        elif not told_apart:
+            size = "" if content.size is None else f", {content.size} bytes"
+            yield cell(f"  {side}: {content.digest}{size}")
+    if explanation.note:
+        yield cell(f"  ({explanation.note})")
+
+
+def _field(field: FieldDifference) -> list[Text]:
+    values = [
+        _value(value) for value in (field.values.base, field.values.ours, field.values.theirs)
+    ]
+    clash = cell("clash", _STYLES["conflict"]) if field.clashes else cell("")
+    return [cell(f"  {field.pointer or '(all)'}"), *map(cell, values), clash]
+
+
+def _value(value: object) -> str:
+    if value is ABSENT:
+        return "-"
+    written = json.dumps(value, ensure_ascii=False)
+    return written if len(written) <= _LONGEST_VALUE else f"{written[:_LONGEST_VALUE]}…"
+
+
+def _line_style(line: str) -> str:
+    if line.startswith("+"):
+        return "green"
+    return "red" if line.startswith("-") else ""

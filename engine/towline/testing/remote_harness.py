@@ -1,0 +1,125 @@
+"""What the contract suite of remotes stands on: a repository, remotes over it, and short words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Protocol
+
+from towline.changes import Changes, RemoteAsset, RemoteEntry
+from towline.kinds import Kinds
+from towline.limits import Limits
+from towline.model import AssetPath, NonAsset, Revision
+from towline.ports import Phase, Remote, Watch
+from towline.remotes.tree_files import Files
+
+ALL = Kinds(hidden=True)
+LIMITS = Limits()
+WATCH = Watch()
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 12345\n" % (b"a" * 64)
+
+
+class Repository(Protocol):
+    """What a test does to the repository behind a remote.
+
+    `towline.remotes.MemoryRepository` and `towline.testing.git_repository.GitRepository` do.
+    """
+
+    def put(self, kind: str, content: bytes) -> str:
+        """Have an object of a type; its id."""
+        ...
+
+    def commit(
+        self, files: Files, *, ref: str = "main", parents: Sequence[Revision] | None = None
+    ) -> Revision:
+        """Commit files and move a branch to it, by default on top of that branch."""
+        ...
+
+    def commit_tree(
+        self, tree: str, *, ref: str = "main", parents: Sequence[Revision] | None = None
+    ) -> Revision:
+        """Commit a root tree that was put."""
+        ...
+
+    def set_ref(self, ref: str, oid: Revision | None) -> None:
+        """Move a branch, or remove it."""
+        ...
+
+
+@dataclass
+class RemoteHarness:
+    """An empty repository, and how to open remotes over it.
+
+    ``opener`` takes ref and scope and gives a remote whose cache is empty. ``lose`` makes what a
+    remote has fetched vanish behind its back; None where nothing can.
+    """
+
+    repository: Repository
+    opener: Callable[[str, str], Remote]
+    lose: Callable[[Remote], None] | None = None
+    requests: Callable[[], int] | None = None
+    """How many HTTP requests the server has seen; None where it is not spoken to over HTTP."""
+
+    def open(self, ref: str = "main", scope: str = "") -> Remote:
+        """A remote with an empty cache."""
+        return self.opener(ref, scope)
+
+
+@dataclass
+class Recorder:
+    """A progress callback that remembers."""
+
+    seen: list[tuple[Phase, int, int | None]] = field(default_factory=list)
+
+    def __call__(self, phase: Phase, done: int, total: int | None) -> None:
+        self.seen.append((phase, done, total))
+
+
+def fetch(remote: Remote, revision: Revision | None = None) -> Revision:
+    """What fetching gives."""
+    return remote.fetch(revision, LIMITS, WATCH)
+
+
+def resolve(remote: Remote) -> Revision:
+    """What resolving gives."""
+    return remote.resolve(LIMITS, WATCH)
+
+
+def compare(remote: Remote, base: Revision, revision: Revision, kinds: Kinds = ALL) -> Changes:
+    """What changed between two revisions."""
+    return remote.changes(base, revision, kinds, LIMITS, WATCH)
+
+
+def summary(changes: Changes) -> dict[str, tuple[str, str]]:
+    """Each change as two words: a size (x: executable), a reason, or a dash."""
+    return {item.path: (side(item.before), side(item.after)) for item in changes.items}
+
+
+def side(entry: RemoteEntry | None) -> str:
+    """One side of a change as a word."""
+    match entry:
+        case None:
+            return "-"
+        case NonAsset(reason=reason):
+            return reason.value
+        case RemoteAsset(state=state, size=size):
+            return f"{size}{'x' if state.executable else ''}"
+
+
+def asset_at(remote: Remote, revision: Revision, path: str) -> RemoteAsset:
+    """The asset at a path."""
+    entry = remote.listing(revision, ALL, LIMITS, WATCH)[AssetPath(path)]
+    assert isinstance(entry, RemoteAsset)
+    return entry
+
+
+def noise(count: int, size: int, seed: int = 0) -> dict[str, bytes]:
+    """Files that do not compress."""
+    chance = Random(seed)  # noqa: S311 - bytes that do not compress, no secret
+    return {f"{number % 10}/{number}": chance.randbytes(size) for number in range(count)}
+
+
+def raw_tree(*entries: tuple[bytes, bytes, str]) -> bytes:
+    """A raw tree of entries as they come, whatever they are."""
+    return b"".join(b"%s %s\0%s" % (mode, name, bytes.fromhex(oid)) for mode, name, oid in entries)

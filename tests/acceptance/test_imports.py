@@ -1,0 +1,73 @@
+"""What a command loads: nothing heavy that it does not use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.acceptance.command import Command
+from towline.testing.git_repository import GitRepository
+from towline.testing.git_server import GitServer
+
+HEAVY = ["deepdiff", "dulwich", "pydantic", "pygit2", "rich", "urllib3"]
+PROGRAM = """
+import sys
+from towline_cli.main import main
+code = main(sys.argv[1:])
+print(*sorted(set({heavy!r}) & set(sys.modules)), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def loaded(project: Command, *arguments: str, code: int = 0) -> list[str]:
+    """The heavy modules that a command leaves loaded."""
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(heavy=HEAVY), *arguments],
+        cwd=project.folder,
+        env=project.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == code, ended
+    return ended.stderr.splitlines()[-1].split()
+
+
+def test_a_pull_with_nothing_to_do_loads_nothing_heavy(project: Command, server: GitServer):
+    project("pull")
+    server.tally.clear()
+    assert loaded(project, "pull") == []
+    assert len(server.tally.requests) <= 2
+
+
+@pytest.mark.parametrize("arguments", [["config"], ["log", "--json"], ["--version"]])
+def test_looking_loads_nothing_heavy(project: Command, arguments: list[str]):
+    assert loaded(project, *arguments) == []
+
+
+def test_comparing_loads_no_deepdiff_and_no_pydantic(project: Command):
+    for arguments in (["status", "--json"], ["pull", "--json"], ["undo", "--json"]):
+        assert not {"deepdiff", "pydantic", "rich"} & set(loaded(project, *arguments))
+
+
+def test_without_git_dulwich_does_it_all(
+    towline: Command,
+    repository: GitRepository,
+    url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+):
+    nothing = str(tmp_path_factory.mktemp("nothing"))
+    bare = Command(towline.folder, towline.home, {"PATH": nothing})
+    repository.commit({"a": b"1\n"})
+    bare("clone", url)
+    clone = bare.at(bare.folder / "team")
+    repository.commit({"a": b"2\n", "b": b"1\n"})
+    assert clone.json("plan")["status"] == "updated"
+    assert {asset["state"] for asset in clone.json("status")["assets"]} == {
+        "modified-there",
+        "added-there",
+    }
+    assert "pygit2" not in loaded(clone, "pull")
+    assert clone.json("pull")["status"] == "up-to-date"

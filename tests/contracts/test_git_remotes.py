@@ -1,0 +1,452 @@
+"""What holds for Git repositories beyond the port: refs, formats, caches, costs."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.contracts.backends import ENVIRONMENT
+from towline.changes import RemoteAsset
+from towline.errors import (
+    EmptyRepository,
+    InvalidValue,
+    RefNotFound,
+    RemoteRefused,
+    TowlineError,
+    UnsupportedRemote,
+)
+from towline.kinds import Kinds
+from towline.limits import Limits
+from towline.model import AssetPath, Digest, Revision
+from towline.ports import Watch
+from towline.remotes.backends import Backend
+from towline.remotes.git import GitRemote
+from towline.testing.git_repository import GitRepository, sha256_repository
+
+LIMITS, WATCH, ALL = Limits(), Watch(), Kinds(hidden=True)
+
+backends = pytest.mark.parametrize("backend", Backend)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> GitRepository:
+    return GitRepository(tmp_path / "project.git")
+
+
+def opened(path: Path, backend: Backend, ref: str | None = "main", cache: Path | None = None):
+    return GitRemote(str(path), ref=ref, cache=cache, backend=backend, environment=ENVIRONMENT)
+
+
+def fetched(path: Path, backend: Backend, ref: str | None = "main") -> tuple[Revision, Revision]:
+    """What resolving and fetching tell."""
+    with opened(path, backend, ref) as remote:
+        return remote.resolve(LIMITS, WATCH), remote.fetch(None, LIMITS, WATCH)
+
+
+class TestRefs:
+    @backends
+    def test_every_way_to_name_a_commit(self, repository: GitRepository, backend: Backend) -> None:
+        first = repository.commit({"a": b"1"})
+        repository.tag("annotated", repository.tag("inner", first))
+        repository.set_ref("refs/tags/light", first)
+        repository.set_ref("refs/notes/x", first)
+        second = repository.commit({"a": b"2"})
+        repository.commit({"a": b"3"}, ref="feature/x")
+        for ref, revision in {
+            None: second,
+            "HEAD": second,
+            "main": second,
+            "heads/main": second,
+            "refs/heads/main": second,
+            "annotated": first,
+            "tags/annotated": first,
+            "refs/tags/annotated": first,
+            "light": first,
+            "refs/notes/x": first,
+            "feature/x": repository.tip("feature/x"),
+            second: second,
+        }.items():
+            assert fetched(repository.path, backend, ref) == (revision, revision), ref
+
+    @backends
+    def test_a_branch_comes_before_a_tag(self, repository: GitRepository, backend: Backend) -> None:
+        tagged = repository.commit({"a": b"1"})
+        repository.tag("twice", tagged)
+        branched = repository.commit({"a": b"2"}, ref="twice")
+        assert fetched(repository.path, backend, "twice") == (branched, branched)
+        assert fetched(repository.path, backend, "tags/twice") == (tagged, tagged)
+
+    @backends
+    def test_a_tag_that_moves(self, repository: GitRepository, backend: Backend) -> None:
+        first = repository.commit({"a": b"1"})
+        repository.tag("v1", first)
+        with opened(repository.path, backend, "v1") as remote:
+            assert remote.fetch(None, LIMITS, WATCH) == first
+            assert remote.fetch(None, LIMITS, WATCH) == first
+            second = repository.commit({"a": b"2"})
+            repository.tag("v1", second)
+            assert remote.fetch(None, LIMITS, WATCH) == second
+            third = repository.commit({"a": b"3"}, ref="v1")
+            assert remote.fetch(None, LIMITS, WATCH) == third, "a branch now"
+
+    @backends
+    def test_a_commit_that_is_on_no_branch_tip(
+        self, repository: GitRepository, backend: Backend
+    ) -> None:
+        first = repository.commit({"a": b"1"})
+        repository.commit({"a": b"2"})
+        with opened(repository.path, backend, first) as remote:
+            assert remote.fetch(None, LIMITS, WATCH) == first
+            assert list(remote.listing(first, ALL, LIMITS, WATCH)) == ["a"]
+
+    @backends
+    def test_head_of_no_branch(self, repository: GitRepository, backend: Backend) -> None:
+        repository.commit({"a": b"1"}, ref="other")
+        repository.set_head("unborn")
+        with opened(repository.path, backend, None) as remote:
+            with pytest.raises(EmptyRepository):
+                remote.resolve(LIMITS, WATCH)
+            with pytest.raises(EmptyRepository):
+                remote.fetch(None, LIMITS, WATCH)
+            assert remote.default_branch(LIMITS, WATCH) is None
+
+    @backends
+    def test_the_default_branch(self, repository: GitRepository, backend: Backend) -> None:
+        repository.commit({"a": b"1"}, ref="team/trunk")
+        repository.set_head("team/trunk")
+        with opened(repository.path, backend) as remote:
+            assert remote.default_branch(LIMITS, WATCH) == "team/trunk"
+
+    @pytest.mark.parametrize(
+        "ref", ["", "-x", "--upload-pack=touch", "a b", "a..b", "a:b", "*", "a\nb", "/a", "a.lock"]
+    )
+    def test_what_no_ref_can_be(self, ref: str) -> None:
+        with pytest.raises(InvalidValue):
+            GitRemote("/nowhere", ref=ref)
+
+
+class TestFormats:
+    @backends
+    def test_sha256_is_not_read(self, tmp_path: Path, backend: Backend) -> None:
+        sha256_repository(tmp_path / "r.git")
+        with opened(tmp_path / "r.git", backend) as remote:
+            with pytest.raises(UnsupportedRemote):
+                remote.resolve(LIMITS, WATCH)
+            with pytest.raises(UnsupportedRemote):
+                remote.fetch(None, LIMITS, WATCH)
+
+    @backends
+    def test_there_is_no_repository(self, tmp_path: Path, backend: Backend) -> None:
+        with (
+            opened(tmp_path / "none.git", backend) as remote,
+            pytest.raises(RemoteRefused, match=r"none\.git"),
+        ):
+            remote.fetch(None, LIMITS, WATCH)
+
+    @backends
+    def test_a_working_copy_is_a_remote_too(self, tmp_path: Path, backend: Backend) -> None:
+        GitRepository(tmp_path / "work/.git").commit({"a": b"1"})
+        (tmp_path / "work/.git/config").write_text("[core]\n\tbare = false\n")
+        resolved, revision = fetched(tmp_path / "work", backend)
+        assert resolved == revision
+
+    @pytest.mark.parametrize("backend", [Backend.AUTO, Backend.GIT, Backend.DULWICH])
+    def test_above_the_pack_limit_history_is_left_out(
+        self, repository: GitRepository, backend: Backend
+    ) -> None:
+        commits = [repository.commit({"a": _noise(number)}) for number in range(20)]
+        with opened(repository.path, backend) as remote:
+            limits = Limits(pack_bytes=30_000)
+            assert remote.fetch(None, limits, WATCH) == commits[-1]
+            assert not remote.has(commits[0])
+            assert remote.rewritten(commits[0], commits[-1]) is None
+            assert remote.rewritten(commits[-1], commits[-1]) is False
+            assert len(remote.listing(commits[-1], ALL, limits, WATCH)) == 1
+            later = repository.commit({"a": _noise(20)})
+            assert remote.fetch(None, limits, WATCH) == later
+            assert remote.rewritten(commits[-1], later) is False
+            assert remote.rewritten(commits[0], later) is None
+
+    @pytest.mark.parametrize("backend", [Backend.AUTO, Backend.GIT])
+    def test_a_shallow_server(self, repository: GitRepository, backend: Backend) -> None:
+        commits = [repository.commit({"a": b"%d" % number}) for number in range(5)]
+        (repository.path / "shallow").write_text(commits[3] + "\n")
+        with opened(repository.path, backend) as remote:
+            assert remote.fetch(None, LIMITS, WATCH) == commits[4]
+            assert remote.has(commits[3])
+            assert not remote.has(commits[2])
+            assert remote.rewritten(commits[3], commits[4]) is False
+            assert remote.rewritten(commits[1], commits[4]) is None
+
+
+def _noise(seed: int) -> bytes:
+    from random import Random
+
+    return Random(seed).randbytes(5000)
+
+
+class TestCache:
+    @backends
+    def test_a_temporary_cache_is_removed(
+        self, repository: GitRepository, backend: Backend
+    ) -> None:
+        repository.commit({"a": b"1"})
+        with opened(repository.path, backend) as remote:
+            remote.fetch(None, LIMITS, WATCH)
+            folder = remote._cache.path.parent
+            assert folder.exists()
+        assert not folder.exists()
+        remote = opened(repository.path, backend)
+        folder = remote._cache.path.parent
+        del remote
+        gc.collect()
+        assert not folder.exists()
+
+    @backends
+    def test_a_cache_is_used_again(
+        self, repository: GitRepository, backend: Backend, tmp_path: Path
+    ) -> None:
+        base = repository.commit({"a": b"1"})
+        cache = tmp_path / "deep/er/cache.git"
+        with opened(repository.path, backend, cache=cache) as remote:
+            remote.fetch(None, LIMITS, WATCH)
+        with opened(repository.path, backend, cache=cache) as remote:
+            assert remote.has(base)
+            assert remote.fetch(None, LIMITS, WATCH) == base
+            assert remote.traffic.bytes_down < 100
+
+    @backends
+    def test_backends_share_a_cache(
+        self, repository: GitRepository, backend: Backend, tmp_path: Path
+    ) -> None:
+        base = repository.commit({"a": b"1"})
+        cache = tmp_path / "cache.git"
+        for number, other in enumerate((backend, *Backend)):
+            revision = repository.commit({"a": b"%d" % number * 50})
+            with opened(repository.path, other, cache=cache) as remote:
+                assert remote.fetch(None, LIMITS, WATCH) == revision
+                assert remote.has(base)
+                assert len(remote.changes(base, revision, ALL, LIMITS, WATCH).items) == 1
+
+    @backends
+    def test_a_cache_of_garbage_is_made_anew(
+        self, repository: GitRepository, backend: Backend, tmp_path: Path
+    ) -> None:
+        base = repository.commit({"a": b"1" * 100})
+        revision = repository.commit({"a": b"2" * 100})
+        cache = tmp_path / "cache.git"
+        for damage in (_cut_packs, _fill_packs, _break_config, _drop_a_pack_index):
+            with opened(repository.path, backend, cache=cache) as remote:
+                assert remote.fetch(None, LIMITS, WATCH) == revision
+            damage(cache)
+            with opened(repository.path, backend, cache=cache) as remote:
+                assert remote.fetch(None, LIMITS, WATCH) == revision, damage
+                found = remote.listing(revision, ALL, LIMITS, WATCH)[AssetPath("a")]
+                assert isinstance(found, RemoteAsset)
+                digest = Digest.of(b"2" * 100)
+                assert dict(remote.contents([digest])) == {digest: b"2" * 100}
+                remote.fetch(base, LIMITS, WATCH)
+                assert remote.changes(base, revision, ALL, LIMITS, WATCH).items
+
+    @pytest.mark.parametrize("backend", [Backend.AUTO, Backend.DULWICH])
+    def test_two_processes_at_once(
+        self, repository: GitRepository, backend: Backend, tmp_path: Path
+    ) -> None:
+        revision = repository.commit({f"{n % 7}/{n}": b"%d" % n for n in range(300)})
+        program = (
+            "import sys; from towline import GitRemote, Limits, Watch\n"
+            "url, cache, backend, path = sys.argv[1:]\n"
+            "from pathlib import Path\n"
+            "remote = GitRemote(url, ref='main', cache=Path(cache), backend=backend,"
+            " environment={'PATH': path})\n"
+            "for _ in range(3): print(remote.fetch(None, Limits(), Watch()))\n"
+            "remote.close()\n"
+        )
+        command = [sys.executable, "-c", program, str(repository.path), str(tmp_path / "c.git")]
+        running = [
+            subprocess.Popen(
+                [*command, backend, ENVIRONMENT["PATH"]], stdout=subprocess.PIPE, text=True
+            )
+            for _ in range(3)
+        ]
+        for process in running:
+            assert process.communicate()[0].split() == [revision] * 3
+            assert process.returncode == 0
+
+    def test_a_stopped_fetch_leaves_no_litter(
+        self, repository: GitRepository, tmp_path: Path
+    ) -> None:
+        revision = repository.commit({"a": b"1"})
+        cache = tmp_path / "cache.git"
+        litter = cache / "objects/pack/tmp_pack_x"
+        litter.parent.mkdir(parents=True)
+        litter.write_bytes(b"half")
+        with opened(repository.path, Backend.AUTO, cache=cache) as remote:
+            assert remote.fetch(None, LIMITS, WATCH) == revision
+        assert not litter.exists()
+
+
+def _packs(cache: Path) -> list[Path]:
+    found = sorted((cache / "objects/pack").glob("*.pack"))
+    assert found
+    for pack in found:
+        pack.chmod(0o644)
+    return found
+
+
+def _cut_packs(cache: Path) -> None:
+    for pack in _packs(cache):
+        pack.write_bytes(pack.read_bytes()[: pack.stat().st_size // 2])
+
+
+def _fill_packs(cache: Path) -> None:
+    for pack in _packs(cache):
+        pack.write_bytes(b"\xaa" * pack.stat().st_size)
+
+
+def _break_config(cache: Path) -> None:
+    (cache / "config").write_text("[core\n")
+
+
+def _drop_a_pack_index(cache: Path) -> None:
+    for index in (cache / "objects/pack").glob("*.idx"):
+        index.unlink()
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+class TestCosts:
+    def test_finding_nothing_new_imports_no_git_library(
+        self, repository: GitRepository, tmp_path: Path
+    ) -> None:
+        repository.commit({"a": b"1"})
+        program = (
+            "import sys; from towline import GitRemote, Limits, Watch\n"
+            "from pathlib import Path\n"
+            "def go():\n"
+            "    remote = GitRemote(sys.argv[1], ref='main', cache=Path(sys.argv[2]),"
+            " environment={'PATH': sys.argv[3]})\n"
+            "    revision = remote.fetch(None, Limits(), Watch())\n"
+            "    assert remote.resolve(Limits(), Watch()) == revision\n"
+            "    assert remote.has(remote.fetch(revision, Limits(), Watch()))\n"
+            "    remote.close()\n"
+            "go(); go()\n"
+            "print(*(n for n in ('pygit2', 'dulwich', 'pydantic', 'deepdiff', 'urllib3')"
+            " if n in sys.modules))\n"
+        )
+        command = [sys.executable, "-c", program, str(repository.path), str(tmp_path / "c.git")]
+        ended = subprocess.run(
+            [*command, ENVIRONMENT["PATH"]], capture_output=True, text=True, check=False
+        )
+        assert (ended.returncode, ended.stdout.strip()) == (0, ""), ended.stderr
+
+    def test_packages_import_no_git_library(self) -> None:
+        program = (
+            "import sys, towline.remotes, towline.remotes.git, towline.remotes.memory\n"
+            "from towline.remotes import GitRemote\n"
+            "print(*(n for n in ('pygit2', 'dulwich', 'pydantic', 'urllib3') if n in sys.modules))"
+        )
+        ended = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=False
+        )
+        assert (ended.returncode, ended.stdout.strip()) == (0, ""), ended.stderr
+
+
+class TestWithoutGit:
+    def test_dulwich_does_it_all(self, repository: GitRepository, tmp_path: Path) -> None:
+        revision = repository.commit({"a": b"1"})
+        empty = {"PATH": str(tmp_path)}
+        with GitRemote(str(repository.path), ref="main", environment=empty) as remote:
+            assert remote.fetch(None, LIMITS, WATCH) == revision
+            assert list(remote.listing(revision, ALL, LIMITS, WATCH)) == ["a"]
+        with pytest.raises(InvalidValue):
+            GitRemote(str(repository.path), backend=Backend.GIT, environment=empty)
+
+
+@backends
+def test_commit_times(repository: GitRepository, backend: Backend) -> None:
+    revision = repository.commit({"a": b"1"}, time=1_600_000_000)
+    with opened(repository.path, backend) as remote:
+        remote.fetch(None, LIMITS, WATCH)
+        time = remote.commit_time(revision)
+        assert time is not None
+        assert time.timestamp() == 1_600_000_000
+        with pytest.raises(TowlineError):
+            remote.commit_time(Revision("1" * 40))
+
+
+@backends
+def test_no_hook_or_filter_of_the_remote_runs(
+    repository: GitRepository, backend: Backend, tmp_path: Path
+) -> None:
+    trap = tmp_path / "sprung"
+    hook = repository.path / "hooks/reference-transaction"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch {trap}\n")
+    hook.chmod(0o755)
+    (repository.path / "config").write_text(
+        "[core]\n\tbare = true\n\trepositoryformatversion = 0\n"
+        f"[uploadpack]\n\tpackObjectsHook = touch {trap};\n"
+        f"[core]\n\tfsmonitor = touch {trap}\n"
+    )
+    revision = repository.commit({"a": b"1", ".gitattributes": b"* filter=x\n"})
+    with opened(repository.path, backend) as remote:
+        assert remote.fetch(None, LIMITS, WATCH) == revision
+        assert len(remote.listing(revision, ALL, LIMITS, WATCH)) == 2
+    assert not trap.exists()
+
+
+@backends
+def test_a_missing_ref_tells_the_ref(repository: GitRepository, backend: Backend) -> None:
+    repository.commit({"a": b"1"})
+    with opened(repository.path, backend, "no/such") as remote, pytest.raises(RefNotFound) as got:
+        remote.fetch(None, LIMITS, WATCH)
+    assert (got.value.ref, got.value.url) == ("no/such", str(repository.path))
+
+
+class TestTrust:
+    def test_a_prepared_cache_runs_nothing(self, repository: GitRepository, tmp_path: Path) -> None:
+        """A cache in a folder that someone else made: its settings do not count."""
+        revision = repository.commit({"a": b"1"})
+        trap, cache = tmp_path / "sprung", tmp_path / "cache.git"
+        with opened(repository.path, Backend.AUTO, cache=cache) as remote:
+            remote.fetch(None, LIMITS, WATCH)
+        (cache / "config").write_text(
+            "[core]\n\tbare = true\n\trepositoryformatversion = 1\n"
+            f"\tfsmonitor = touch {trap}\n\tsshCommand = touch {trap};\n"
+            f"\talternateRefsCommand = touch {trap};\n"
+            "[extensions]\n\tpartialClone = origin\n"
+            f'[remote "origin"]\n\turl = {repository.path}\n\tpromisor = true\n'
+            f"\tuploadpack = touch {trap};\n"
+            f'[url "{tmp_path}/elsewhere"]\n\tinsteadOf = {repository.path}\n'
+        )
+        (cache / "objects/info/alternates").write_text(f"{tmp_path}/elsewhere/objects\n")
+        with opened(repository.path, Backend.AUTO, cache=cache) as remote:
+            assert not remote.has(Revision("1" * 40))
+            assert remote.fetch(None, LIMITS, WATCH) == revision
+            assert len(remote.listing(revision, ALL, LIMITS, WATCH)) == 1
+        assert not trap.exists()
+        assert not (cache / "objects/info/alternates").exists()
+
+
+@pytest.mark.parametrize("backend", [Backend.AUTO, Backend.GIT])
+def test_packs_do_not_pile_up(
+    repository: GitRepository, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("towline.remotes.git_fetch.MANY_PACKS", 3)
+    root = repository.commit({"a": b"0"})
+    old = repository.commit({"a": b"rewritten"})
+    with opened(repository.path, backend) as remote:
+        remote.fetch(None, LIMITS, WATCH)
+        tip = repository.commit({"a": b"1"}, parents=[root])
+        for number in range(8):
+            tip = repository.commit({"a": b"%d" % number})
+            assert remote.fetch(None, LIMITS, WATCH) == tip
+            assert len(remote._cache.packs()) <= 4
+            assert remote.changes(old, tip, ALL, LIMITS, WATCH).history_rewritten is True

@@ -1,0 +1,356 @@
+"""HTTP servers that want credentials, refuse, redirect, cut off, stay silent or lie."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from tests.contracts.backends import ENVIRONMENT
+from towline.errors import (
+    AuthenticationFailed,
+    Cancelled,
+    LimitExceeded,
+    PermissionDenied,
+    RateLimited,
+    RedirectRefused,
+    RemoteError,
+    RemoteRefused,
+    RemoteTimeout,
+    RemoteUnavailable,
+    TowlineError,
+)
+from towline.limits import Limits
+from towline.model import Revision
+from towline.ports import Watch
+from towline.remotes.backends import Backend
+from towline.remotes.credentials import Credential, Credentials, fixed
+from towline.remotes.git import GitRemote
+from towline.remotes.tree_files import object_id
+from towline.testing.git_repository import GitRepository, entry_header, pack_of_entries
+from towline.testing.git_server import Answers, CutsOff, GitServer, StaysSilent, Trouble
+
+LIMITS, WATCH = Limits(), Watch()
+# Of whole seconds, the fewest: what stays silent is waited for once.
+HURRIED = Limits(idle_seconds=1, connect_seconds=2)
+SECRET = Credential("someone", "hunter2-geheim")
+DISCOVERY = "/info/refs?service=git-upload-pack"
+
+
+class Site:
+    """A server with one repository, and remotes of one backend over it."""
+
+    def __init__(self, folder: Path, backend: Backend) -> None:
+        self.repository = GitRepository(folder / "served/project.git")
+        self.tip = self.repository.commit({f"{n}": b"%d" % n for n in range(200)})
+        self.server = GitServer(folder / "served")
+        self.backend = backend
+        self._folder = folder
+        self._numbers = count()
+
+    def remote(
+        self, credentials: Credentials | None = None, *, url: str = "", path: str = "project.git"
+    ) -> GitRemote:
+        return GitRemote(
+            f"{url or self.server.url}/{path}",
+            ref="main",
+            cache=self._folder / f"cache{next(self._numbers)}.git",
+            credentials=credentials,
+            backend=self.backend,
+            environment=ENVIRONMENT,
+        )
+
+    def fetch(self, limits: Limits = LIMITS) -> Revision:
+        with self.remote() as remote:
+            return remote.fetch(None, limits, WATCH)
+
+    def fails(self, error: type[TowlineError], limits: Limits = LIMITS) -> TowlineError:
+        """Both talks fail in the same way, and a good server is all that is needed after."""
+        with self.remote() as remote:
+            with pytest.raises(error) as resolving:
+                remote.resolve(limits, WATCH)
+            with pytest.raises(error) as caught:
+                remote.fetch(None, limits, WATCH)
+            assert type(resolving.value) is type(caught.value) is error
+            self.server.trouble = None
+            assert remote.fetch(None, LIMITS, WATCH) == self.tip
+        return caught.value
+
+
+@pytest.fixture(params=Backend)
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path, request.param)
+    with site.server:
+        yield site
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[GitServer]:
+    with GitServer(tmp_path / "served") as server:
+        yield server
+
+
+# --- statuses ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (401, AuthenticationFailed),
+        (403, PermissionDenied),
+        (404, RemoteRefused),
+        (418, RemoteRefused),
+        (429, RateLimited),
+        (500, RemoteUnavailable),
+        (503, RemoteUnavailable),
+    ],
+)
+def test_statuses(site: Site, status: int, error: type[RemoteError]) -> None:
+    site.server.trouble = Answers(status=status)
+    failure = site.fails(error)
+    assert isinstance(failure, RemoteError)
+    assert failure.url == f"{site.server.url}/project.git"
+    assert failure.detail
+
+
+def test_something_else_answers(site: Site) -> None:
+    headers = {"Content-Type": "text/html"}
+    site.server.trouble = Answers(status=200, headers=headers, body=b"<h1>welcome</h1>\x1b[31m")
+    failure = site.fails(RemoteRefused)
+    assert "\x1b" not in str(failure)
+
+
+def test_nobody_listens(site: Site) -> None:
+    with GitServer(site.server.root) as gone:
+        url = gone.url
+    with (
+        site.remote(url=url) as remote,
+        pytest.raises(RemoteUnavailable),
+    ):
+        remote.fetch(None, LIMITS, WATCH)
+
+
+def test_an_old_server(site: Site) -> None:
+    site.server.protocol = 0
+    base = site.repository.commit({"a": b"1"})
+    with site.remote() as remote:
+        assert remote.fetch(None, LIMITS, WATCH) == base
+        assert remote.resolve(LIMITS, WATCH) == base
+        tip = site.repository.commit({"a": b"2"})
+        assert remote.fetch(None, LIMITS, WATCH) == tip
+        assert remote.default_branch(LIMITS, WATCH) == "main"
+
+
+# --- credentials ------------------------------------------------------------------------------
+
+
+def test_credentials_are_taken(site: Site) -> None:
+    site.server.credential = SECRET
+    with site.remote(fixed(SECRET)) as remote:
+        assert remote.fetch(None, LIMITS, WATCH) == site.tip
+        assert remote.resolve(LIMITS, WATCH) == site.tip
+    assert len(site.server.tally.requests) <= 3 + 2, "nothing is asked in vain first"
+
+
+def test_credentials_in_the_url_are_taken_and_never_shown(site: Site) -> None:
+    site.server.credential = SECRET
+    url = site.server.url.replace("//", f"//{SECRET.username}:{SECRET.password}@")
+    with site.remote(url=url) as remote:
+        assert remote.fetch(None, LIMITS, WATCH) == site.tip
+        assert remote.url == f"{site.server.url}/project.git"
+        assert "geheim" not in repr(vars(remote))
+    for file in site._folder.rglob("*"):
+        assert not file.is_file() or b"geheim" not in file.read_bytes()
+
+
+@pytest.mark.parametrize("offered", [None, Credential("someone", "wrong-geheim")])
+def test_wrong_credentials(site: Site, offered: Credential | None) -> None:
+    site.server.credential = SECRET
+    with site.remote(fixed(offered) if offered is not None else None) as remote:
+        for talk in (remote.resolve, lambda *args: remote.fetch(None, *args)):
+            site.server.tally.clear()
+            with pytest.raises(AuthenticationFailed) as caught:
+                talk(LIMITS, WATCH)
+            assert "geheim" not in f"{caught.value!r} {caught.value}"
+            assert len(site.server.tally.requests) <= 2, "they are not tried again and again"
+
+
+# --- redirects --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("on", [DISCOVERY, "POST"])
+def test_a_redirect_elsewhere_is_refused_and_told_nothing(
+    site: Site, elsewhere: GitServer, on: str
+) -> None:
+    site.server.credential = SECRET
+    target = f"{elsewhere.url}/project.git"
+    target += DISCOVERY if on == DISCOVERY else "/git-upload-pack"
+    site.server.trouble = Answers(status=302, headers={"Location": target}, on=on)
+    with site.remote(fixed(SECRET)) as remote, pytest.raises(RedirectRefused) as caught:
+        remote.fetch(None, LIMITS, WATCH)
+    assert elsewhere.tally.requests == []
+    assert caught.value.url == f"{site.server.url}/project.git"
+
+
+def test_a_redirect_within_the_server_is_followed(site: Site) -> None:
+    site.server.credential = SECRET
+    target = f"/project.git{DISCOVERY}"
+    site.server.trouble = Answers(status=301, headers={"Location": target}, on="/old.git")
+    with site.remote(fixed(SECRET), path="old.git") as remote:
+        assert remote.fetch(None, LIMITS, WATCH) == site.tip
+        assert remote.resolve(LIMITS, WATCH) == site.tip
+        assert remote.url.endswith("/old.git"), "it is shown as the caller put it"
+
+
+def test_a_redirect_in_circles_ends(site: Site) -> None:
+    target = f"{site.server.url}/project.git{DISCOVERY}"
+    site.server.trouble = Answers(status=302, headers={"Location": target}, on=DISCOVERY)
+    site.fails(RedirectRefused)
+
+
+# --- cuts and silence -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "trouble", [CutsOff(after=0), CutsOff(after=20), CutsOff(after=2000, on="POST")]
+)
+def test_a_cut_connection(site: Site, trouble: Trouble) -> None:
+    site.server.trouble = trouble
+    with site.remote() as remote:
+        with pytest.raises(RemoteUnavailable):
+            remote.fetch(None, LIMITS, WATCH)
+        assert not remote.has(site.tip)
+        site.server.trouble = None
+        assert remote.fetch(None, LIMITS, WATCH) == site.tip
+
+
+@pytest.mark.parametrize("on", ["GET", "POST"])
+def test_a_silent_server(site: Site, on: str) -> None:
+    site.server.trouble = StaysSilent(on=on)
+    with site.remote() as remote, pytest.raises(RemoteTimeout):
+        remote.fetch(None, HURRIED, WATCH)
+
+
+@pytest.mark.parametrize("backend", [Backend.AUTO, Backend.DULWICH])
+def test_time_in_all_is_bounded(tmp_path: Path, backend: Backend) -> None:
+    site = Site(tmp_path, backend)
+    with site.server, site.remote() as remote:
+        site.server.trouble = StaysSilent()
+        with pytest.raises(RemoteTimeout, match="1 s"):
+            remote.fetch(None, Limits(total_seconds=1, idle_seconds=600), WATCH)
+
+
+class _StopsOnceAsked:
+    """A token that is set as soon as the server has been asked something."""
+
+    def __init__(self, asked: Callable[[], bool]) -> None:
+        self.is_set = asked
+
+
+@pytest.mark.parametrize("backend", [Backend.AUTO, Backend.DULWICH])
+def test_a_silent_server_is_left_at_once(tmp_path: Path, backend: Backend) -> None:
+    """With limits of minutes: the suite would hang here if the token were not looked at."""
+    site = Site(tmp_path, backend)
+    with site.server, site.remote() as remote:
+        site.server.trouble = StaysSilent(on="POST")
+        looks = count()
+        # Not at the first look after the request: later ones must come, though nothing happens.
+        token = _StopsOnceAsked(lambda: len(site.server.tally.requests) >= 2 and next(looks) > 4)
+        patient = Limits(idle_seconds=600, connect_seconds=600)
+        with pytest.raises(Cancelled):
+            remote.fetch(None, patient, Watch(cancel=token))
+        site.server.trouble = None
+        assert remote.fetch(None, LIMITS, Watch(cancel=Event())) == site.tip
+
+
+# --- lies -------------------------------------------------------------------------------------
+
+
+def _packet(data: bytes) -> bytes:
+    return b"%04x%s" % (len(data) + 4, data)
+
+
+def _sends(pack: bytes) -> Answers:
+    """Answers the fetch of protocol 2 with a pack."""
+    return Answers(
+        status=200,
+        headers={"Content-Type": "application/x-git-upload-pack-result"},
+        body=_packet(b"packfile\n") + _packet(b"\x01" + pack) + b"0000",
+        on="command=fetch",
+    )
+
+
+LYING = pytest.mark.parametrize("backend", [Backend.AUTO, Backend.DULWICH])
+
+
+@LYING
+def test_a_delta_bomb(tmp_path: Path, backend: Backend) -> None:
+    """A few hundred bytes that ask for more than a gigabyte."""
+    size = 3 * 512 * 1024 * 1024
+    base = b"\0" * 65535
+    delta = _varint(len(base)) + _varint(size) + b"\xf0\xff\xff" * (size // 65535)
+    bomb = pack_of_entries(
+        [
+            entry_header(3, len(base)) + zlib.compress(base),
+            entry_header(7, len(delta))
+            + bytes.fromhex(object_id("blob", base))
+            + zlib.compress(delta),
+        ]
+    )
+    assert len(bomb) < 1000
+    site = Site(tmp_path, backend)
+    with site.server:
+        site.server.trouble = _sends(bomb)
+        with pytest.raises(LimitExceeded) as caught:
+            site.fetch()
+    assert caught.value.found >= size
+
+
+def _varint(value: int) -> bytes:
+    encoded = bytearray()
+    while value > 127:
+        encoded.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*encoded, value])
+
+
+@LYING
+@pytest.mark.parametrize(
+    "pack",
+    [b"", b"PACK", b"not a pack at all", pack_of_entries([]), pack_of_entries([b"\x31junk"])],
+)
+def test_what_is_no_pack(tmp_path: Path, backend: Backend, pack: bytes) -> None:
+    site = Site(tmp_path, backend)
+    with site.server, site.remote() as remote:
+        site.server.trouble = _sends(pack)
+        with pytest.raises(RemoteError):
+            remote.fetch(None, LIMITS, WATCH)
+        assert not remote.has(site.tip)
+        site.server.trouble = None
+        assert remote.fetch(None, LIMITS, WATCH) == site.tip
+
+
+@LYING
+def test_bytes_are_close_to_gits_own(tmp_path: Path, backend: Backend) -> None:
+    site = Site(tmp_path, backend)
+    with site.server:
+        tally = site.server.tally
+        own = GitRepository(tmp_path / "own.git")
+        address = f"{site.server.url}/project.git"
+        own.git("fetch", "--no-tags", address, "refs/heads/main:refs/heads/x")
+        gits = tally.bytes_sent
+        tally.clear()
+        with site.remote() as remote:
+            remote.fetch(None, LIMITS, WATCH)
+            assert tally.bytes_sent <= 1.1 * gits + 200
+            site.repository.commit({f"{n}": b"%d" % (n // 190) for n in range(200)})
+            tally.clear()
+            own.git("fetch", "--no-tags", address, "refs/heads/main:refs/heads/x")
+            gits = tally.bytes_sent
+            tally.clear()
+            remote.fetch(None, LIMITS, WATCH)
+            assert tally.bytes_sent <= 1.1 * gits + 200

@@ -1,0 +1,186 @@
+"""A real SSH server: started here on the loopback, as an unprivileged child, and ended here."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.contracts.backends import ENVIRONMENT
+from towline.errors import (
+    AuthenticationFailed,
+    RefNotFound,
+    RemoteRefused,
+    RemoteTimeout,
+    RemoteUnavailable,
+)
+from towline.kinds import Kinds
+from towline.limits import Limits
+from towline.model import Revision
+from towline.ports import Watch
+from towline.remotes.backends import Backend
+from towline.remotes.git import GitRemote
+from towline.testing.git_repository import GitRepository
+
+pytestmark = pytest.mark.services
+
+LIMITS, WATCH = Limits(), Watch()
+# libgit2 reads its keys and known hosts from places of its own, which a test must not touch.
+backends = pytest.mark.parametrize("backend", [Backend.AUTO, Backend.GIT, Backend.DULWICH])
+
+
+@dataclass
+class SshSite:
+    """A running sshd, a repository it serves, and the client's side of the keys."""
+
+    folder: Path
+    port: int
+    repository: GitRepository
+
+    def remote(self, backend: Backend, **changed: str) -> GitRemote:
+        path = changed.get("path", str(self.repository.path))
+        options = {
+            "IdentityFile": self.folder / changed.get("key", "user"),
+            "UserKnownHostsFile": self.folder / changed.get("hosts", "known_hosts"),
+            "IdentitiesOnly": "yes",
+            "IdentityAgent": "none",
+        }
+        ssh = " ".join(["ssh", "-F", "none", *(f"-o {k}={v}" for k, v in options.items())])
+        url = changed.get("url", f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}{path}")
+        environment = {**ENVIRONMENT, "GIT_SSH_COMMAND": ssh}
+        return GitRemote(url, ref="main", backend=backend, environment=environment)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshSite]:
+    folder = tmp_path_factory.mktemp("ssh")
+    repository = GitRepository(folder / "it's a project.git")
+    repository.commit({"a": b"1", "b/c": b"2"})
+    for key in ("host", "user", "stranger"):
+        _make_key(folder / key)
+    port = _free_port()
+    (folder / "authorized").write_text((folder / "user.pub").read_text())
+    host_key = (folder / "host.pub").read_text()
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}")
+    (folder / "no_hosts").write_text("")
+    server = _start(folder, port)
+    try:
+        yield SshSite(folder, port, repository)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=10)
+
+
+def _make_key(path: Path) -> None:
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", str(path)]
+    subprocess.run(command, check=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
+    found = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    assert found is not None, "these tests need sshd (Debian: openssh-server)"
+    (folder / "sshd_config").write_text(
+        f"ListenAddress 127.0.0.1:{port}\n"
+        f"HostKey {folder}/host\n"
+        f"AuthorizedKeysFile {folder}/authorized\n"
+        f"PidFile {folder}/sshd.pid\n"
+        "StrictModes no\nUsePAM no\nPasswordAuthentication no\n"
+        "KbdInteractiveAuthentication no\nPermitRootLogin yes\nAcceptEnv GIT_PROTOCOL\n"
+    )
+    command = [found, "-D", "-e", "-f", str(folder / "sshd_config")]
+    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert server.stderr is not None
+    for line in server.stderr:
+        if b"listening on" in line:
+            break
+    else:
+        pytest.fail("sshd did not start")
+    return server
+
+
+@backends
+def test_fetching(site: SshSite, backend: Backend) -> None:
+    with site.remote(backend) as remote:
+        base = remote.fetch(None, LIMITS, WATCH)
+        assert base == remote.resolve(LIMITS, WATCH) == site.repository.tip("main")
+        assert list(remote.listing(base, Kinds(), LIMITS, WATCH)) == ["a", "b/c"]
+        assert remote.default_branch(LIMITS, WATCH) == "main"
+        revision = site.repository.commit({"a": b"3"})
+        assert remote.fetch(None, LIMITS, WATCH) == revision
+        assert len(remote.changes(base, revision, Kinds(), LIMITS, WATCH).items) == 2
+        site.repository.commit({"a": b"1", "b/c": b"2"})
+
+
+@backends
+def test_an_unknown_commit(site: SshSite, backend: Backend) -> None:
+    with site.remote(backend) as remote, pytest.raises(RefNotFound):
+        remote.fetch(Revision("1" * 40), LIMITS, WATCH)
+
+
+@backends
+def test_a_missing_repository(site: SshSite, backend: Backend) -> None:
+    with site.remote(backend, path="/no/such.git") as remote, pytest.raises(RemoteRefused):
+        remote.fetch(None, LIMITS, WATCH)
+
+
+@backends
+def test_a_key_that_is_not_taken(site: SshSite, backend: Backend) -> None:
+    with site.remote(backend, key="stranger") as remote, pytest.raises(AuthenticationFailed):
+        remote.fetch(None, LIMITS, WATCH)
+
+
+@backends
+def test_a_host_that_is_not_known(site: SshSite, backend: Backend) -> None:
+    with (
+        site.remote(backend, hosts="no_hosts") as remote,
+        pytest.raises(RemoteRefused, match="host key") as caught,
+    ):
+        remote.fetch(None, LIMITS, WATCH)
+    assert not isinstance(caught.value, AuthenticationFailed)
+
+
+@backends
+def test_nobody_listens(site: SshSite, backend: Backend) -> None:
+    url = f"ssh://nobody@127.0.0.1:{_free_port()}/x"
+    with site.remote(backend, url=url) as remote, pytest.raises(RemoteUnavailable):
+        remote.fetch(None, LIMITS, WATCH)
+
+
+@backends
+def test_a_silent_server(site: SshSite, backend: Backend) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        url = f"ssh://nobody@127.0.0.1:{port}/x"
+        with site.remote(backend, url=url) as remote, pytest.raises(RemoteTimeout):
+            remote.fetch(None, Limits(connect_seconds=1, idle_seconds=1), WATCH)
+
+
+@backends
+def test_the_short_form(site: SshSite, backend: Backend) -> None:
+    """``user@host:path``, with the port from ssh's own configuration."""
+    options = site.folder / "ssh_config"
+    options.write_text(
+        f"Host short\n\tHostName 127.0.0.1\n\tPort {site.port}\n\tHostKeyAlias x\n"
+        f"\tIdentityFile {site.folder}/user\n\tUserKnownHostsFile {site.folder}/hosts\n"
+    )
+    host_key = (site.folder / "host.pub").read_text()
+    (site.folder / "hosts").write_text(f"x {host_key}")
+    environment = {**ENVIRONMENT, "GIT_SSH_COMMAND": f"ssh -F {options}"}
+    url = f"{getpass.getuser()}@short:{site.repository.path}"
+    with GitRemote(url, ref="main", backend=backend, environment=environment) as remote:
+        assert remote.fetch(None, LIMITS, WATCH) == site.repository.tip("main")
+        assert remote.url == url

@@ -1,0 +1,214 @@
+"""Each law is seen to fail on a merge, or a store, that is wrong in the way that it guards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
+from itertools import combinations, count
+from typing import Any
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.laws import test_case_table as table
+from tests.laws import test_choice_laws as choices
+from tests.laws import test_merge_laws as merges
+from tests.laws import test_store_laws as stores
+from tests.laws.budget import EXAMPLES
+from tests.laws.test_machine import PullMachine
+from towline import align, decide, settle
+from towline.model import AssetId, AssetState, Digest, ThreeWay
+from towline.plan import Disposition, Plan
+from towline.records import AssetRecord
+from towline.stores.memory import MemoryStore
+
+# The package offers functions of these names, which hide the modules.
+merge: Any = import_module("towline.merge")
+undo: Any = import_module("towline.undo")
+
+Patch = pytest.MonkeyPatch
+Mutant = Callable[[Patch], None]
+
+
+def row(number: int, **changed: Disposition) -> Mutant:
+    """A case table with another disposition in one row."""
+
+    def mutate(patch: Patch) -> None:
+        patch.setitem(decide._ROWS, number, replace(decide._ROWS[number], **changed))  # type: ignore[arg-type]
+
+    return mutate
+
+
+def looks_at_no_occupants(patch: Patch) -> None:
+    patch.setattr(settle.Settlement, "_bring_in_occupants", lambda self: None)
+
+
+def never_agrees(patch: Patch) -> None:
+    right = decide.row_of
+    patch.setattr(decide, "row_of", lambda s: 10 if right(s) == 7 and not s.base else right(s))
+
+
+def everything_collides(patch: Patch) -> None:
+    patch.setattr(settle, "clashing", lambda claims, names: combinations(claims[:2], 2))
+
+
+def invents_bytes(patch: Patch) -> None:
+    right = ThreeWay.settled
+
+    def settled(self: ThreeWay[Any]) -> Any:
+        found = right(self)
+        return Digest.of(b"invented") if isinstance(found, Digest) else found
+
+    patch.setattr(ThreeWay, "settled", settled)
+
+
+def prefers_ours(patch: Patch) -> None:
+    patch.setattr(ThreeWay, "settled", lambda self: self.ours)
+
+
+def prefers_theirs(patch: Patch) -> None:
+    patch.setattr(ThreeWay, "clashes", False)
+    patch.setattr(ThreeWay, "settled", lambda s: s.ours if s.theirs == s.base else s.theirs)
+
+
+def undecided_ones_claim_ours_alone(patch: Patch) -> None:
+    right = settle.Case.claims
+
+    def claims(self: settle.Case) -> list[Any]:
+        return [claim for claim in right(self) if not (self.undecided and claim.fresh)]
+
+    patch.setattr(settle.Case, "claims", claims)
+
+
+def collisions_are_pairs(patch: Patch) -> None:
+    patch.setattr(settle, "groups", lambda pairs: sorted(set(pairs)))
+
+
+def drops_an_edit(patch: Patch) -> None:
+    right = merge._edits
+    patch.setattr(merge, "_edits", lambda cases, records: right(cases, records)[1:])
+
+
+def base_stays_behind(patch: Patch) -> None:
+    right = merge._record_after
+
+    def record_after(case: settle.Case, kinds: Any) -> Any:
+        record = right(case, kinds)
+        return record and replace(record, base=case.unit.base)
+
+    patch.setattr(merge, "_record_after", record_after)
+
+
+def ids_come_by_chance(patch: Patch) -> None:
+    numbers = count()
+    patch.setattr(align, "planned_id", lambda *_: AssetId(f"{next(numbers):024x}"))
+
+
+def undo_keeps_the_base(patch: Patch) -> None:
+    def restored(record: AssetRecord | None, ours: AssetState | None) -> AssetRecord | None:
+        return record and replace(record, ours=ours, base=ours)
+
+    patch.setattr(undo, "_restored", restored)
+
+
+def the_base_moves_first(patch: Patch) -> None:
+    right = MemoryStore.apply
+
+    def apply(self: MemoryStore, plan: Plan, *rest: Any) -> Any:
+        state, self._state = self._state, plan.after
+        plan = replace(plan, before=plan.after)
+        applied = right(self, plan, *rest)
+        assert state is not None
+        return applied
+
+    patch.setattr(MemoryStore, "apply", apply)
+
+
+def moves_lose_the_mode(patch: Patch) -> None:
+    right = MemoryStore.move
+
+    def move(self: MemoryStore, asset_id: AssetId, path: Any) -> AssetId:
+        record = self.with_id(asset_id)
+        assert record is not None
+        assert record.ours is not None
+        self._index.put([replace(record, ours=replace(record.ours, executable=False))])
+        return right(self, asset_id, path)
+
+    patch.setattr(MemoryStore, "move", move)
+
+
+D = Disposition
+BITES: dict[str, tuple[Any, Mutant]] = {
+    "the case table": (
+        table.test_the_merge_is_the_case_table_path_by_path,
+        row(5, theirs=D.UPDATED),
+    ),
+    "sparse equals full": (
+        table.test_a_comparison_that_skips_nothing_gives_the_same,
+        looks_at_no_occupants,
+    ),
+    "ours alone is base": (
+        merges.test_where_only_theirs_changed_the_outcome_is_theirs,
+        row(2, alone=D.UNTOUCHED),
+    ),
+    "theirs alone is base": (
+        merges.test_where_only_ours_changed_the_outcome_is_ours,
+        row(4, alone=D.OVERWRITTEN),
+    ),
+    "both are the same": (merges.test_where_both_did_the_same_that_is_the_outcome, never_agrees),
+    "locality": (
+        merges.test_the_answer_at_one_asset_depends_on_it_and_its_colliders_alone,
+        everything_collides,
+    ),
+    "no invented bytes": (merges.test_nothing_is_written_that_neither_side_has, invents_bytes),
+    "swap symmetry": (merges.test_swapping_the_sides_swaps_the_answer, prefers_ours),
+    "use_theirs on all": (
+        choices.test_use_theirs_on_all_gives_theirs_and_what_is_local_only,
+        row(10, theirs=D.IGNORED),
+    ),
+    "use_ours on all": (choices.test_use_ours_on_all_writes_nothing, row(2, ours=D.DELETED)),
+    "pins settle conflicts": (
+        choices.test_pinning_all_parties_to_one_side_leaves_only_what_never_gives_way,
+        undecided_ones_claim_ours_alone,
+    ),
+    "accounted once": (
+        choices.test_every_asset_is_accounted_for_exactly_once,
+        collisions_are_pairs,
+    ),
+    "ours and report": (choices.test_ours_changed_as_the_lists_say_is_the_result, drops_an_edit),
+    "no local edit is lost": (
+        choices.test_no_field_of_a_local_edit_is_lost_without_a_resolution,
+        prefers_theirs,
+    ),
+    "pull twice": (choices.test_the_second_pull_tells_only_what_was_skipped, base_stays_behind),
+    "deterministic": (
+        merges.test_the_order_of_what_is_asked_does_not_matter,
+        ids_come_by_chance,
+    ),
+    "dry run": (
+        stores.test_a_dry_run_equals_the_run_and_undo_takes_it_back,
+        undo_keeps_the_base,
+    ),
+    "failures": (stores.test_a_failure_leaves_the_state_hash_as_it_was, the_base_moves_first),
+    "machine": (PullMachine, moves_lose_the_mode),
+}
+
+
+def test_each_law_has_a_mutant():
+    assert BITES.keys() == EXAMPLES.keys()
+
+
+@pytest.mark.parametrize("law", BITES)
+def test_the_law_fails_on_its_mutant(law: str, monkeypatch: Patch):
+    test, mutate = BITES[law]
+    # Only whether it fails matters here, not by how small an example.
+    quickly = settings(
+        max_examples=1_000, phases=[Phase.generate], database=None, report_multiple_bugs=False
+    )
+    mutate(monkeypatch)
+    if test is not PullMachine:
+        monkeypatch.setattr(test, "_hypothesis_internal_use_settings", quickly)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(test, settings=quickly) if test is PullMachine else test()

@@ -1,0 +1,213 @@
+"""Edits, commits, pulls, resolutions and undos in any order, over two stores side by side.
+
+A store in memory and a folder live through the same: they must answer alike at every step, and
+what `DESIGN.md` §10 says of two pulls must hold after any history.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import mkdtemp
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from tests.laws.budget import law
+from tests.laws.workbench import DirectoryBench, MemoryBench, Workbench
+from towline.apply import apply
+from towline.errors import TowlineError
+from towline.model import AssetPath, Digest
+from towline.names import NamePolicy
+from towline.pull import plan_pull, pull
+from towline.records import AssetRecord
+from towline.remotes.memory import MemoryRepository
+from towline.report import Report, report_of
+from towline.resolutions import OnConflict, Policy, Resolutions, Side
+from towline.testing.sides import stands_together
+from towline.testing.strategies import PATHS, resolved
+from towline.undo import undo
+
+paths = st.sampled_from(PATHS[:8])
+contents = st.sampled_from([b"%d\n" % number for number in range(12)])
+on_conflict = st.sampled_from(list(OnConflict))
+
+
+class PullMachine(RuleBasedStateMachine):
+    """One repository, and two clones of it in which one user does the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(mkdtemp(prefix="towline-"))
+        repository = MemoryRepository()
+        self.memory = MemoryBench(repository)
+        self.directory = DirectoryBench(repository, self.folder / "project")
+        self.tree: dict[AssetPath, tuple[bytes, bool]] = {}
+        self.gone: set[bytes] = set()
+        """Contents that the user deleted: new files with them would be renames in a folder."""
+
+    def teardown(self) -> None:
+        self.directory.store.close()
+        shutil.rmtree(self.folder)
+
+    @property
+    def benches(self) -> tuple[Workbench, ...]:
+        return self.memory, self.directory
+
+    @property
+    def files(self) -> list[AssetPath]:
+        return list(self.memory.snapshot())
+
+    # --- what a user does -------------------------------------------------------------------
+
+    @rule(path=paths, content=contents, executable=st.booleans())
+    def edit(self, path: AssetPath, content: bytes, executable: bool) -> None:
+        if content not in self.gone and (path in self.files or self.is_free(path)):
+            for bench in self.benches:
+                bench.put(path, content, executable=executable)
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.files)
+    def delete(self, data: st.DataObject) -> None:
+        path = data.draw(st.sampled_from(self.files))
+        if self.is_unique(path):
+            self.gone.add(self.memory.snapshot()[path][0])
+            for bench in self.benches:
+                bench.delete(path)
+
+    @rule(data=st.data(), to=paths)
+    @precondition(lambda self: self.files)
+    def move(self, data: st.DataObject, to: AssetPath) -> None:
+        path = data.draw(st.sampled_from(self.files))
+        if path != to and self.is_free(to) and self.is_unique(path):
+            for bench in self.benches:
+                bench.move(path, to)
+
+    def is_free(self, path: AssetPath) -> bool:
+        """Whether a new file fits there, that no store takes for one deleted before."""
+        deleted = {r.base.path for r in self.records() if r.ours is None and r.base is not None}
+        deleted |= {r.aligned_path for r in self.records() if r.ours is None and r.aligned_path}
+        return path not in deleted and stands_together(NamePolicy.EXACT, [*self.files, path])
+
+    def is_unique(self, path: AssetPath) -> bool:
+        """Whether its content stands, or stood, nowhere else: then a folder sees a move of it."""
+        snapshot = self.memory.snapshot()
+        content = snapshot[path][0]
+        others = [
+            getattr(state, "digest", None)
+            for record in self.records()
+            if record.ours is None or record.ours.path != path
+            for state in (record.base, record.ours, record.seen)
+        ]
+        return content not in self.gone and Digest.of(content) not in others
+
+    def records(self) -> list[AssetRecord]:
+        return list(self.memory.store.records())
+
+    # --- what the team does -----------------------------------------------------------------
+
+    @initialize(content=contents)
+    def begin(self, content: bytes) -> None:
+        self.tree = {PATHS[0]: (content, False), PATHS[3]: (b"executable\n", True)}
+        self.push()
+
+    @rule(path=paths, content=contents, executable=st.booleans())
+    def commit_file(self, path: AssetPath, content: bytes, executable: bool) -> None:
+        others = [other for other in self.tree if other != path]
+        if stands_together(NamePolicy.EXACT, [*others, path]):
+            self.tree[path] = (content, executable)
+            self.push()
+
+    @rule(data=st.data())
+    @precondition(lambda self: len(self.tree) > 1)
+    def commit_deletion(self, data: st.DataObject) -> None:
+        del self.tree[data.draw(st.sampled_from(sorted(self.tree)))]
+        self.push()
+
+    @rule(data=st.data(), to=paths)
+    @precondition(lambda self: self.tree)
+    def commit_move(self, data: st.DataObject, to: AssetPath) -> None:
+        path = data.draw(st.sampled_from(sorted(self.tree)))
+        others = [other for other in self.tree if other != path]
+        if to not in self.tree and stands_together(NamePolicy.EXACT, [*others, to]):
+            self.tree[to] = self.tree.pop(path)
+            self.push()
+
+    def push(self) -> None:
+        self.memory.remote.commit({str(path): content for path, content in self.tree.items()})
+
+    # --- what towline does ------------------------------------------------------------------
+
+    @rule(on_conflict=on_conflict, data=st.data())
+    def pull(self, on_conflict: OnConflict, data: st.DataObject) -> None:
+        policy = Policy(on_conflict=on_conflict, allow_empty=True)
+        plan = plan_pull(self.memory.store, self.memory.remote, policy=policy)
+        known = sorted({item.asset_id for item in plan.items if item.asset_id is not None})
+        chosen = Resolutions()
+        if known:
+            sides = st.dictionaries(st.sampled_from(known), st.sampled_from(list(Side)), max_size=3)
+            chosen = resolved(data.draw(sides))
+        self.both(lambda bench: self.pull_one(bench, chosen, policy))
+
+    @staticmethod
+    def pull_one(bench: Workbench, chosen: Resolutions, policy: Policy) -> Report:
+        before = bench.state_hash()
+        try:
+            plan = plan_pull(bench.store, bench.remote, resolutions=chosen, policy=policy)
+        except TowlineError:
+            assert bench.state_hash() == before
+            raise
+        assert bench.state_hash() == before
+        if plan.refused:
+            assert pull(bench.store, bench.remote, resolutions=chosen, policy=policy) == report_of(
+                plan
+            )
+            assert bench.state_hash() == before
+            return report_of(plan)
+        report = apply(plan, bench.store)
+        again = plan_pull(bench.store, bench.remote, policy=policy)
+        open_ids = {party.asset_id for c in report.conflicts for party in c.parties}
+        assert {item.asset_id for item in report_of(again).listed} == open_ids
+        assert again.edits == ()
+        return report
+
+    @rule()
+    def undo(self) -> None:
+        self.both(lambda bench: undo(bench.store))
+
+    @rule(number=st.integers(1, 4))
+    def undo_an_older_one(self, number: int) -> None:
+        self.both(lambda bench: undo(bench.store, number))
+
+    def both(self, act: Callable[[Workbench], Report]) -> None:
+        """The same on both; they answer alike, or refuse alike."""
+        answers: list[object] = []
+        for bench in self.benches:
+            try:
+                answers.append(act(bench))
+            except TowlineError as error:
+                answers.append((error.code, error.data()))
+        assert answers[0] == answers[1]
+
+    # --- what holds at every step -----------------------------------------------------------
+
+    @invariant()
+    def the_files_are_the_same(self) -> None:
+        assert self.memory.snapshot() == self.directory.snapshot()
+
+    @invariant()
+    def the_records_are_the_same(self) -> None:
+        assert self.records() == list(self.directory.store.records())
+        assert self.memory.store.state() == self.directory.store.state()
+
+
+TestPullMachine = PullMachine.TestCase
+TestPullMachine.settings = settings(law("machine"), stateful_step_count=20)

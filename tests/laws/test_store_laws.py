@@ -1,0 +1,149 @@
+"""The laws of DESIGN §10 that speak of a store: dry run, second pull, undo, and failure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.laws.budget import law
+from tests.laws.workbench import BENCHES, Bench, Workbench, commit
+from towline.apply import apply
+from towline.changes import RemoteEntry
+from towline.errors import Cancelled, ContentMissing
+from towline.model import AssetPath, Digest, NonAsset
+from towline.ports import Watch
+from towline.pull import plan_pull, pull
+from towline.remotes.tree_files import FileContent, Symlink
+from towline.report import Status, report_json, report_of
+from towline.resolutions import OnConflict, Policy
+from towline.testing.sides import ThreeSides, standing
+from towline.testing.strategies import CONTENTS, Feature, policies, three_sides
+from towline.undo import undo
+
+FEATURES = frozenset({Feature.NON_ASSETS, Feature.REMOTE_MOVES})
+# A folder costs what memory does not: it is drawn less often, and stands in the machine too.
+benches = st.sampled_from([BENCHES[0]] * 5 + [BENCHES[1]])
+
+
+def set_up(bench: Workbench, sides: ThreeSides) -> None:
+    """Pull base, edit as ours was edited, and commit theirs."""
+    commit(bench, files_of(sides.base))
+    pull(bench.store, bench.remote, policy=Policy(allow_empty=True))
+    before, after = bench.snapshot(), standing(sides.records)
+    for path in before.keys() - after.keys():
+        bench.delete(path)
+    for path, state in sorted(after.items()):
+        content = (CONTENTS[state.digest], state.executable)
+        if before.get(path) != content:
+            bench.put(path, content[0], executable=content[1])
+    commit(bench, files_of(sides.theirs))
+
+
+def files_of(tree: Mapping[AssetPath, RemoteEntry]) -> dict[AssetPath, FileContent]:
+    return {path: _file(entry) for path, entry in tree.items()}
+
+
+def _file(entry: RemoteEntry) -> FileContent:
+    if isinstance(entry, NonAsset):
+        return Symlink("elsewhere")
+    return CONTENTS[entry.state.digest], entry.state.executable
+
+
+@law("dry run")
+@given(benches, three_sides(FEATURES), policies())
+def test_a_dry_run_equals_the_run_and_undo_takes_it_back(
+    bench: Bench, sides: ThreeSides, policy: Policy
+):
+    with bench() as project:
+        set_up(project, sides)
+        before, files = project.state_hash(), project.snapshot()
+        planned = report_of(plan_pull(project.store, project.remote, policy=policy))
+        assert project.state_hash() == before
+        report = pull(project.store, project.remote, policy=policy)
+        assert replace(report, pull=None) == planned
+        if report.status is Status.CONFLICTS:
+            assert project.state_hash() == before
+            return
+        again = pull(project.store, project.remote, policy=policy)
+        assert {item.asset_id for item in again.listed} == {
+            party.asset_id for conflict in report.conflicts for party in conflict.parties
+        }
+        if report.pull is not None:
+            undo(project.store)
+            assert project.snapshot() == files
+            offered = report_of(plan_pull(project.store, project.remote, policy=policy))
+            assert _without_ids(report_json(offered)) == _without_ids(report_json(planned))
+
+
+def _without_ids(value: Any) -> Any:
+    """Ids stay used for ever, so what is created anew has another."""
+    if isinstance(value, list):
+        return [_without_ids(item) for item in value]
+    if isinstance(value, dict):
+        hidden = ("asset_id", "error_msgs")
+        return {key: _without_ids(item) for key, item in value.items() if key not in hidden}
+    return value
+
+
+# --- a failure leaves everything as it was -----------------------------------------------------
+
+
+@dataclass
+class Failing:
+    """Contents that are had up to the k-th, and then no more."""
+
+    source: Workbench
+    left: int
+
+    def contents(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
+        for digest, content in self.source.remote.contents(digests):
+            if self.left <= 0:
+                raise ContentMissing(digests=(digest,))
+            self.left -= 1
+            yield digest, content
+
+
+@dataclass
+class Impatient:
+    """Lets so many questions pass, then asks to stop."""
+
+    left: int
+
+    def is_set(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+SKIPPING = Policy(on_conflict=OnConflict.SKIP, allow_empty=True)
+
+
+@law("failures")
+@given(benches, three_sides(FEATURES), st.integers(0, 3), st.integers(0, 6))
+def test_a_failure_leaves_the_state_hash_as_it_was(
+    bench: Bench, sides: ThreeSides, contents: int, questions: int
+):
+    with bench() as project:
+        set_up(project, sides)
+        plan = plan_pull(project.store, project.remote, policy=SKIPPING)
+        before = project.state_hash()
+        try:
+            apply(plan, project.store, contents=Failing(project, contents))
+        except ContentMissing:
+            assert project.state_hash() == before
+        else:
+            return
+        try:
+            pull(
+                project.store,
+                project.remote,
+                policy=SKIPPING,
+                watch=Watch(cancel=Impatient(questions)),
+            )
+        except Cancelled:
+            assert project.state_hash() == before
+            report = pull(project.store, project.remote, policy=SKIPPING)
+            assert replace(report, pull=None) == report_of(plan)

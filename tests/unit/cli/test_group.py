@@ -1,0 +1,131 @@
+"""The table of commands: lazy, and open to other distributions."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import click
+import pytest
+
+from towline_cli.group import BUILTIN, FROM_SERVER
+from towline_cli.main import main, towline
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Make a distribution with entry points ``name=module:object`` and a module ``added``."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "added", raising=False)
+    (tmp_path / "added.py").write_text(
+        "import click\n"
+        "@click.command()\n"
+        "@click.argument('word')\n"
+        "def wave(word):\n"
+        "    '''Wave.'''\n"
+        "    click.echo(f'waved {word}')\n"
+        "not_a_command = 3\n"
+    )
+
+    def made(**points: str) -> None:
+        info = tmp_path / "towline_added-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: towline-added\nVersion: 1.0\n")
+        lines = [f"{name} = {target}" for name, target in points.items()]
+        (info / "entry_points.txt").write_text("\n".join(["[towline.commands]", *lines]) + "\n")
+
+    return made
+
+
+@pytest.mark.parametrize("name", BUILTIN)
+def test_the_tables_summary_is_the_commands_own(name: str):
+    command = getattr(import_module(f"towline_cli.commands.{BUILTIN[name][0]}"), name)
+    assert isinstance(command, click.Command)
+    assert command.name == name
+    assert command.help is not None
+    assert command.help.split("\n")[0] == BUILTIN[name][1]
+
+
+def test_a_command_of_another_distribution_runs(
+    install: Install, capsys: pytest.CaptureFixture[str]
+):
+    install(wave="added:wave")
+    assert main(["wave", "hello"]) == 0
+    assert capsys.readouterr().out == "waved hello\n"
+
+
+def test_help_lists_added_commands_without_loading_them(
+    install: Install, capsys: pytest.CaptureFixture[str]
+):
+    install(wave="added:wave", broken="no_such_module:command")
+    assert main(["--help"]) == 0
+    printed = capsys.readouterr().out
+    assert "towline-added" in printed
+    assert "wave" in printed
+    assert "broken" in printed
+    assert "added" not in sys.modules
+
+
+def test_builtin_commands_cannot_be_taken(install: Install, capsys: pytest.CaptureFixture[str]):
+    install(log="added:wave", completion="added:wave")
+    assert main(["log", "--help"]) == 0
+    assert "Show the pulls" in capsys.readouterr().out
+    assert towline.list_commands(click.Context(towline)) == list(BUILTIN)
+
+
+@pytest.mark.parametrize("target", ["no_such_module:command", "added:not_a_command"])
+def test_an_added_command_that_cannot_be_used_says_where_it_comes_from(
+    target: str, install: Install, capsys: pytest.CaptureFixture[str]
+):
+    install(wave=target)
+    assert main(["wave"]) == 1
+    assert "towline-added" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", FROM_SERVER)
+def test_the_servers_commands_say_what_to_install(name: str, capsys: pytest.CaptureFixture[str]):
+    assert main([name, "--json"]) == 1
+    assert '"not_installed"' in capsys.readouterr().out
+    assert main([name]) == 1
+    assert "towline[server]" in capsys.readouterr().err
+
+
+def test_a_server_whose_parts_are_missing_says_what_to_install(
+    install: Install, capsys: pytest.CaptureFixture[str]
+):
+    install(serve="missing_server.cli:serve")
+    assert main(["serve"]) == 1
+    told = capsys.readouterr().err
+    assert "missing_server" in told
+    assert "towline[server]" in told
+
+
+@pytest.mark.parametrize("arguments", [["nothing"], ["log", "--nothing"], ["clone"]])
+def test_a_wrong_command_line_is_told_as_usage(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+):
+    assert main(arguments) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("Usage: towline")
+    assert main([*arguments, "--json"]) == 2
+    told = capsys.readouterr()
+    assert '"usage"' in told.out
+    assert told.err == ""
+
+
+def test_help_imports_nothing_heavy():
+    program = """
+import sys
+from towline_cli.main import main
+assert main(["--help"]) == 0
+heavy = {"towline", "rich", "pydantic", "dulwich", "pygit2", "deepdiff", "sqlite3", "urllib3"}
+print(sorted(heavy & set(sys.modules)), file=sys.stderr)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ran.stderr == "[]\n"

@@ -1,0 +1,147 @@
+"""Tables: every name whole and literal, wherever they are printed."""
+
+import pytest
+
+from towline.conflicts import Conflict, ConflictKind, Party
+from towline.explain import explain
+from towline.model import AssetId, AssetPath, AssetState, Digest, Revision, ThreeWay
+from towline.plan import Disposition, IgnoredReason, Item
+from towline.report import Report, Status
+from towline.status import AssetStatus, State
+from towline_cli import tables
+from towline_cli.reporting import Wording, answer
+
+HOSTILE = AssetPath("[red]x[/red] :smile:\x9b31m\u202e")
+TOLD = "[red]x[/red] :smile:\ufffd31m\ufffd"
+LONG = AssetPath("folder/" * 30 + "name.json")
+WORDING = Wording(done="Pulled", nothing="Up to date")
+
+
+def state(path: AssetPath, content: bytes = b"1") -> AssetState:
+    return AssetState(path=path, digest=Digest.of(content))
+
+
+def item(path: AssetPath, disposition: Disposition = Disposition.UPDATED, **more: object) -> Item:
+    values: dict[str, object] = {
+        "disposition": disposition,
+        "asset_id": AssetId("1" * 24),
+        "path": path,
+        "kind": "file",
+        "rule": 1,
+        "before": state(path),
+        "after": state(path, b"2"),
+    }
+    return Item(**{**values, **more})  # type: ignore[arg-type] # the fields above
+
+
+def report(**lists: object) -> Report:
+    values: dict[str, object] = {
+        "status": Status.UPDATED,
+        "base": Revision("a" * 40),
+        "revision": Revision("b" * 40),
+    }
+    return Report(**{**values, **lists})  # type: ignore[arg-type] # the fields above
+
+
+def test_names_are_printed_literally_and_whole(capsys: pytest.CaptureFixture[str]):
+    tables.print_report(report(updated=(item(HOSTILE), item(LONG))))
+    printed = capsys.readouterr().out
+    assert TOLD in printed
+    assert LONG in printed
+    assert "\x1b" not in printed
+    assert "\x9b" not in printed
+    assert len(printed.splitlines()) == 3
+
+
+def test_a_conflict_shows_its_parties_and_what_is_in_the_way(capsys: pytest.CaptureFixture[str]):
+    party = Party(
+        asset_id=AssetId("2" * 24),
+        kind="rule",
+        states=ThreeWay(state(LONG), state(HOSTILE, b"2"), None),
+    )
+    conflict = Conflict(
+        kind=ConflictKind.PATH_COLLISION, parties=(party,), blockers=(AssetPath("in [b]way[/b]"),)
+    )
+    tables.print_conflicts([conflict])
+    printed = capsys.readouterr().out
+    for told in ("path collision", TOLD, "rule", "deleted", "2" * 24, "in the way: in [b]way[/b]"):
+        assert told in printed
+
+
+def test_an_explanation_shows_fields_clashes_and_absence(capsys: pytest.CaptureFixture[str]):
+    contents = {
+        "base": b'{"a": 1, "b": "[red]"}',
+        "ours": b'{"a": 2, "b": "\\u001b[31m"}',
+        "theirs": b'{"a": 3, "c": null}',
+    }
+    known = {Digest.of(content): content for content in contents.values()}
+    states: ThreeWay[AssetState | None] = ThreeWay(
+        *(state(HOSTILE, contents[side]) for side in ("base", "ours", "theirs"))
+    )
+    asset = AssetStatus(
+        asset_id=AssetId("3" * 24), kind="file", state=State.CONFLICT, states=states
+    )
+    tables.print_difference(asset, explain(states, known.get))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["/a", "1", "2", "3", "clash"] in lines
+    assert ["/b", '"[red]"', '"\\u001b[31m"', "-", "clash"] in lines
+    assert ["/c", "-", "-", "null"] in lines
+
+
+def test_long_values_are_shortened_in_a_table(capsys: pytest.CaptureFixture[str]):
+    contents = [b'{"a": "' + letter * 5000 + b'"}' for letter in (b"x", b"y")]
+    known = {Digest.of(content): content for content in contents}
+    one, two = (state(AssetPath("a"), content) for content in contents)
+    asset = AssetStatus(
+        asset_id=AssetId("3" * 24),
+        kind="file",
+        state=State.MODIFIED_HERE,
+        states=ThreeWay(one, two, one),
+    )
+    tables.print_difference(asset, explain(asset.states, known.get))
+    assert len(capsys.readouterr().out) < 1500
+
+
+def test_every_list_and_remark_is_told(capsys: pytest.CaptureFixture[str]):
+    path = AssetPath("a")
+    full = report(
+        overwritten=(item(path, Disposition.OVERWRITTEN, discarded=True),),
+        updated=(item(path, merged=True, renamed_from=AssetPath("old name")),),
+        ignored=(item(path, Disposition.IGNORED, reason=IgnoredReason.SYMLINK, asset_id=None),),
+        error_msgs=("an edit made meanwhile was kept as a.local-12345678",),
+        history_rewritten=True,
+    )
+    assert answer(full, WORDING, as_json=False) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith(
+        "Pulled aaaaaaaaaaaa..bbbbbbbbbbbb: 1 overwritten, 1 updated, 1 ignored.\n"
+    )
+    for words in (
+        "rewritten",
+        "edits here discarded",
+        "renamed from old name, merged with the edits here",
+        "a symbolic link",
+    ):
+        assert words in told.out
+    assert "a.local-12345678" in told.err
+
+
+def test_nothing_to_do_needs_no_table(capsys: pytest.CaptureFixture[str]):
+    quiet = report(status=Status.UP_TO_DATE)
+    assert answer(quiet, WORDING, as_json=False) == 0
+    assert capsys.readouterr().out == "Up to date at bbbbbbbbbbbb.\n"
+
+
+def test_refused_conflicts_change_nothing_and_say_what_to_do(capsys: pytest.CaptureFixture[str]):
+    party = Party(
+        asset_id=AssetId("2" * 24),
+        kind="rule",
+        states=ThreeWay(None, state(LONG), state(LONG, b"2")),
+    )
+    conflict = Conflict(kind=ConflictKind.ADD_ADD, parties=(party,))
+    refused = report(status=Status.CONFLICTS, conflicts=(conflict,), error_msgs=("told",))
+    assert answer(refused, WORDING, as_json=False) == 3
+    told = capsys.readouterr()
+    assert told.out.startswith("Nothing was changed: 1 conflict left.\n")
+    assert "--use-theirs" in told.err
+    assert "told" not in told.err

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from towline.errors import LimitExceeded
+from towline.limits import Limits
+from towline.ports import Traffic, Watch
+from towline.remotes.backends import Backend
+from towline.remotes.cache import Cache
+from towline.remotes.conversation import Conversation
+from towline.remotes.dulwich_read import DulwichReader
+from towline.remotes.git import GitRemote
+from towline.remotes.git_failures import Unexplained
+from towline.remotes.git_read import GitReader
+from towline.remotes.pack_entries import check_pack
+from towline.remotes.pygit2_read import Pygit2Reader
+from towline.remotes.url import RemoteUrl
+from towline.testing.git_repository import (
+    GitRepository,
+    entry_header,
+    pack_of,
+    pack_of_entries,
+)
+
+LIMITS, WATCH = Limits(), Watch()
+TALK = Conversation(
+    url=RemoteUrl.parse("/nowhere"),
+    credential=None,
+    limits=LIMITS,
+    watch=WATCH,
+    traffic=Traffic(),
+)
+
+
+def check(pack: bytes, folder: Path) -> None:
+    path = folder / "pack"
+    path.write_bytes(pack)
+    with path.open("rb") as file:
+        check_pack(file.fileno(), TALK)
+
+
+def test_readers_agree_on_deltas(tmp_path: Path) -> None:
+    """Sizes and types through chains of deltas, as git, libgit2 and dulwich tell them."""
+    repository = GitRepository(tmp_path / "r.git")
+    lines = [b"line %d\n" % n for n in range(500)]
+    for number in range(12):
+        lines[40 * number : 40 * number] = [b"new %d\n" % n for n in range(number)]
+        repository.commit({"a": b"".join(lines), "d/b": b"x" * number})
+    repository.git("repack", "-a", "-d", "-f", "--depth=5")
+    everything = repository.git("cat-file", "--batch-check", "--batch-all-objects").decode()
+    oids = [line.split()[0] for line in everything.splitlines()]
+    deltas = repository.git("verify-pack", "-v", *_packs(repository)).decode()
+    assert "chain length = 2" in deltas
+    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+    cache = Cache(repository.path)
+    with GitReader("git", cache, environment) as git:
+        others = (DulwichReader(cache), Pygit2Reader(cache))
+        for oid in oids:
+            for other in others:
+                assert other.header(oid) == git.header(oid)
+                assert other.read(oid) == git.read(oid)
+        for other in others:
+            other.close()
+
+
+def _packs(repository: GitRepository) -> list[str]:
+    return [str(pack) for pack in (repository.path / "objects/pack").glob("*.idx")]
+
+
+def test_honest_packs_pass(tmp_path: Path) -> None:
+    check(pack_of([]), tmp_path)
+    check(pack_of([("blob", b""), ("blob", b"x" * 100_000), ("tag", b"t")]), tmp_path)
+    repository = GitRepository(tmp_path / "r.git")
+    text = b"".join(b"line %d\n" % n for n in range(500))
+    for number in range(5):
+        repository.commit({"a": text + b"%d" % number})
+    repository.git("repack", "-a", "-d", "-f")
+    for pack in (repository.path / "objects/pack").glob("*.pack"):
+        check(pack.read_bytes(), tmp_path)
+
+
+def test_an_entry_that_claims_much(tmp_path: Path) -> None:
+    entry = entry_header(3, 2**40) + zlib.compress(b"")
+    with pytest.raises(LimitExceeded) as caught:
+        check(pack_of_entries([entry]), tmp_path)
+    assert caught.value.found == 2**40
+
+
+def test_an_entry_that_holds_more_than_it_claims(tmp_path: Path) -> None:
+    entry = entry_header(3, 10) + zlib.compress(b"\0" * 10_000_000)
+    with pytest.raises(Unexplained):
+        check(pack_of_entries([entry]), tmp_path)
+
+
+@given(st.binary(max_size=60), st.integers(0, 100))
+@settings(max_examples=200)
+def test_no_pack_is_too_odd(
+    tmp_path_factory: pytest.TempPathFactory, junk: bytes, cut: int
+) -> None:
+    folder = tmp_path_factory.mktemp("pack")
+    whole = pack_of([("blob", b"some content"), ("tree", b"")])
+    for pack in (whole[:cut] + junk, pack_of_entries([junk])):
+        if pack:
+            try:
+                check(pack, folder)
+            except (Unexplained, LimitExceeded):
+                continue
+
+
+def test_a_remote_of_garbage_is_told(tmp_path: Path) -> None:
+    """One typed error from each backend for a repository whose objects are damaged."""
+    from towline.errors import TowlineError
+
+    repository = GitRepository(tmp_path / "r.git")
+    repository.commit({"a": b"1" * 100})
+    for pack in (repository.path / "objects/pack").glob("*.pack"):
+        pack.chmod(0o644)
+        pack.write_bytes(b"\xaa" * pack.stat().st_size)
+    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+    for backend in Backend:
+        with (
+            GitRemote(
+                str(repository.path), ref="main", backend=backend, environment=environment
+            ) as remote,
+            pytest.raises(TowlineError),
+        ):
+            remote.fetch(None, LIMITS, WATCH)

@@ -1,0 +1,109 @@
+"""The cost laws of the directory store: what an apply does grows with the change alone."""
+
+import os
+
+import pytest
+
+from tests.unit.stores.later import LaterDisk
+from towline.model import AssetPath
+from towline.plan import Plan
+from towline.ports import Watch
+from towline.stores.directory import DirectoryStore
+from towline.testing.plans import (
+    KnownContents,
+    apply_edits,
+    change,
+    create,
+    delete,
+    plan_of,
+    standing,
+)
+
+CHANGED = 8
+
+
+@pytest.fixture(scope="module", params=[1_000, 10_000])
+def root(request, tmp_path_factory):
+    root = tmp_path_factory.mktemp("project") / str(request.param)
+    root.mkdir()
+    with DirectoryStore.create(root, project="p", disk=LaterDisk) as store:
+        edits = [
+            create(store, f"d{number % 50}/f{number}", b"%d" % (number % 10))
+            for number in range(request.param)
+        ]
+        apply_edits(store, *edits, contents=[b"%d" % number for number in range(10)])
+    return root
+
+
+def counted(root, action):
+    with DirectoryStore.open(root, disk=LaterDisk) as store:
+        action(store)
+        return store.disk.counts
+
+
+def touch_few(store):
+    """A pull as the core makes it: look at what changed, and apply."""
+    number = len(store.log())
+    content = b"content of pull %d" % number
+    assets = [f"d{each}/f{each + 50 * number}" for each in range(CHANGED)]
+    edits = [change(store, path, content) for path in assets[:-3]]
+    edits.append(change(store, assets[-3], to=f"moved/{number}"))
+    edits.append(delete(store, assets[-2]))
+    edits.append(change(store, assets[-1], executable=True))
+    edits.append(create(store, f"new/{number}", content))
+    list(store.lagging())
+    store.apply(plan_of(store, *edits), KnownContents(content), Watch())
+
+
+def do_nothing(store):
+    state = store.state()
+    list(store.lagging())
+    plan = Plan(project="p", revision=None, before=state, after=state)
+    store.apply(plan, KnownContents(), Watch())
+
+
+def test_a_pull_costs_what_changed(root):
+    counts = counted(root, touch_few)
+    assert counts["list"] == 0
+    # What leaves its place is read once: to be proved, and to be kept for undo.
+    assert counts["read"] <= CHANGED
+    assert counts["create"] == CHANGED - 2 + 1, "each new content, and the journal"
+    assert counts["flush"] <= 5
+    assert counts["look"] <= 16 * CHANGED
+    assert sum(counts.values()) <= 26 * CHANGED
+
+
+def test_a_pull_that_renames_nothing_needs_one_flush_less(root):
+    def rewrite(store):
+        apply_edits(store, change(store, "d9/f9", b"rewritten"), contents=[b"rewritten"])
+
+    assert counted(root, rewrite)["flush"] == 4
+
+
+def test_a_pull_with_nothing_to_do_looks_at_nothing(root):
+    counts = counted(root, do_nothing)
+    # Its own folder, its state file, and whether an apply was interrupted.
+    assert counts == {"look": 3}
+
+
+def test_a_status_lists_once_and_opens_nothing(root):
+    def look_at_all(store):
+        assert sum(1 for _ in store.records()) >= 1_000
+
+    counted(root, look_at_all)
+    counts = counted(root, look_at_all)
+    folders = sum(1 for _, folders, _ in os.walk(root) for name in folders if name != ".towline")
+    assert counts["list"] == folders + 1
+    assert counts["read"] == 0
+    assert counts["lock"] == 0
+
+
+def test_an_edited_asset_is_opened_once(root):
+    (root / "d7/f7").write_bytes(b"edited")
+
+    def look(store):
+        standing(store, "d7/f7")
+        store.at(AssetPath("d7/f7"))
+
+    assert counted(root, look)["read"] == 1
+    assert counted(root, look)["read"] == 0, "it is remembered"
