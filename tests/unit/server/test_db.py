@@ -28,6 +28,8 @@ def engine(tmp_path):
 @pytest.fixture
 def database(engine):
     upgrade(engine)
+    # Migrating sets its own connection up in its own way.
+    engine.dispose()
     return Database(engine)
 
 
@@ -53,6 +55,9 @@ def test_connections_are_set_up(database: Database):
             name: connection.execute(text(f"PRAGMA {name}")).scalar()
             for name in ("journal_mode", "foreign_keys", "synchronous")
         }
+        driver = connection.connection.dbapi_connection
+        assert driver is not None
+        assert driver.isolation_level is None, "sqlite3 begins no transactions of its own"
     assert settings == {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 2}
 
 
@@ -94,6 +99,14 @@ def test_foreign_keys_hold(database: Database):
     with pytest.raises(IntegrityError) as caught, database.writing() as session:
         session.add(project)
     assert not is_busy(caught.value)
+
+
+def test_errors_show_no_values(database: Database):
+    with database.writing() as session:
+        session.add(_tenant("secret"))
+    with pytest.raises(IntegrityError) as caught, database.writing() as session:
+        session.add(_tenant("secret"))
+    assert "secret" not in str(caught.value)
 
 
 def test_moments_come_back_in_utc_and_naive_ones_are_refused(database: Database):
