@@ -2,11 +2,22 @@
 
 import pytest
 
-from tests.faults.projects import AFTER, BEFORE, LOCAL, Project, new_project, operations
-from towline.errors import NotAssociated
+from tests.faults.projects import (
+    AFTER,
+    BEFORE,
+    LOCAL,
+    NEW,
+    Project,
+    new_project,
+    operations,
+    the_plan,
+)
+from towline.errors import NotAssociated, StalePlan
+from towline.ports import Watch
 from towline.stores.checking import undo_needs
 from towline.stores.directory import DirectoryStore
 from towline.testing.faults import faulty, killed_at
+from towline.testing.plans import KnownContents
 
 OWN_FILES = {"lock", "state.db"}
 ACTIONS = {"pull": Project.pull, "undo": Project.undo}
@@ -75,6 +86,21 @@ def test_after_a_kill_it_can_be_done_again(stages, tmp_path, action):
         assert killed(project, ACTIONS[action], number)
         ACTIONS[action](project)
         assert project.facts() == new
+
+
+@pytest.mark.parametrize("number", [12, 30, 45])
+def test_a_store_that_is_open_meanwhile_finishes_what_another_left(stages, tmp_path, number):
+    start, end = around(stages, "pull")
+    project = start.copy(tmp_path / "p")
+    with project.open() as store:
+        plan = the_plan(store)
+        assert killed(project, Project.pull, number)
+        try:
+            store.apply(plan, KnownContents(*NEW), Watch())
+        except StalePlan:
+            assert len(store.log()) == 2
+        assert project.files() == end.files()
+    assert project.facts() == end.facts()
 
 
 def interruptions(project):

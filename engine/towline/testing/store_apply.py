@@ -174,6 +174,18 @@ class ApplyContract:
         )
         assert harness.contents() == _plain(a=b"4", b=b"1", c=b"2")
 
+    def test_moves_to_where_another_was_deleted_here(self, new_store: NewStore) -> None:
+        harness = new_store()
+        pull_files(harness.store, a=b"1", b=b"2")
+        gone = standing(harness.store, "b").id
+        harness.delete("b")
+        edit = change(harness.store, "a", to="b")
+        apply_edits(harness.store, edit)
+        assert harness.store.at(P("b")) == edit.after
+        record = harness.store.with_id(gone)
+        assert record is not None
+        assert (record.ours, record.base) == (None, state_of("b", b"2"))
+
     def test_a_file_becomes_a_folder(self, new_store: NewStore) -> None:
         harness = new_store()
         pull_files(harness.store, a=b"1", b=b"2")

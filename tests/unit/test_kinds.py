@@ -1,0 +1,99 @@
+"""What is an asset, and of which kind."""
+
+from __future__ import annotations
+
+import pytest
+
+from towline.errors import InvalidValue
+from towline.kinds import Kind, Kinds, matches, matches_any
+
+
+@pytest.mark.parametrize(
+    ("glob", "covered", "not_covered"),
+    [
+        ("**", ["a", "a/b/c"], []),
+        ("*.json", ["a.json", "x/y/a.json", ".json"], ["a.jsonx", "a.json/b"]),
+        ("rules/*.json", ["rules/a.json"], ["rules/x/a.json", "x/rules/a.json", "a.json"]),
+        ("rules/**", ["rules/a", "rules/x/a"], ["rules", "x/rules/a"]),
+        ("rules/**/a", ["rules/a", "rules/x/a", "rules/x/y/a"], ["rules/xa"]),
+        ("**/a", ["a", "x/a", "x/y/a"], ["xa", "a/x"]),
+        ("?", ["a", "x/b", "é"], ["ab", ""]),
+        ("a?b", ["axb"], ["a/b", "ab"]),
+        ("[ab].txt", ["a.txt", "b.txt"], ["c.txt", "ab.txt"]),
+        ("[!ab].txt", ["c.txt"], ["a.txt"]),
+        ("[^ab]", ["c"], ["a"]),
+        ("[]]", ["]"], ["["]),
+        ("[a-c]", ["b"], ["d", "-"]),
+        ("/a", ["a"], ["x/a"]),
+        ("a.b", ["a.b"], ["axb"]),
+        ("(a|b)+", ["(a|b)+"], ["a", "ab"]),
+        ("A", ["A"], ["a"]),
+    ],
+)
+def test_globs(glob: str, covered: list[str], not_covered: list[str]):
+    assert [path for path in covered if not matches(glob, path)] == []
+    assert [path for path in not_covered if matches(glob, path)] == []
+
+
+def test_any_of_several_globs():
+    assert matches_any(("a", "b"), "b")
+    assert not matches_any((), "b")
+
+
+KINDS = Kinds(
+    (
+        Kind(name="rule", globs=("rules/**",), id_pointer="/id"),
+        Kind(name="workflow", globs=("*.flow", "flows/*")),
+        Kind(name="file", globs=("*.json",)),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("rules/a.json", "rule"),
+        ("a.json", "file"),
+        ("x/a.flow", "workflow"),
+        ("flows/a.json", "workflow"),
+        ("readme.md", None),
+        (".hidden.json", None),
+        ("rules/.draft/a", None),
+    ],
+)
+def test_the_first_kind_that_covers_a_path_has_it(path: str, kind: str | None):
+    found = KINDS.of(path)
+    assert (found and found.name) == kind
+
+
+def test_hidden_files_can_be_assets():
+    kinds = Kinds(hidden=True)
+    assert kinds.of(".hidden") is not None
+    assert Kinds().of(".hidden") is None
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        (Kind(name="a", globs=("x",)), Kind(name="a", globs=("y",))),
+        (Kind(name="", globs=("x",)),),
+        (Kind(name="a", globs=()),),
+        (Kind(name="a", globs=("",)),),
+        (Kind(name="a", globs=("x",), id_pointer="id"),),
+    ],
+)
+def test_kinds_that_say_nothing_or_twice_are_refused(kinds: tuple[Kind, ...]):
+    with pytest.raises(InvalidValue):
+        Kinds(kinds)
+
+
+def test_the_fingerprint_tells_whether_the_same_tree_could_give_other_assets():
+    first, *others = KINDS.kinds
+    assert Kinds(KINDS.kinds).fingerprint == KINDS.fingerprint
+    different = [
+        Kinds(tuple(others)),
+        Kinds((*others, first)),
+        Kinds(KINDS.kinds, hidden=True),
+        Kinds((Kind(name="rule", globs=("rules/**",)), *others)),
+    ]
+    assert KINDS.fingerprint not in {kinds.fingerprint for kinds in different}
