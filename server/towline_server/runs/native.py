@@ -15,12 +15,14 @@ What DBOS does by itself that has to be kept in mind:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import make_url
 
 from towline_server.errors import Unavailable
+from towline_server.projects.service import utc_now
 
 from .backends import Dispatch
 from .dispatching import give_back
@@ -33,6 +35,8 @@ _VERSION = "1"
 """The shape of the workflow: a process takes up what one of the same shape began."""
 _QUEUE = "towline-runs"
 _STEPS = ("fetch", "compare", "apply")
+_KEPT = timedelta(days=1)
+_PRUNED = 500
 
 
 class NativeBackend:
@@ -47,11 +51,13 @@ class NativeBackend:
         *,
         at_once: int = 8,
         poll_seconds: float = 0.2,
+        utc_now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._worker = worker
         self._url = database_url
         self._at_once = at_once
         self._poll_seconds = poll_seconds
+        self._utc_now = utc_now
         self._workflow: Callable[[str], str] | None = None
 
     def start(self) -> None:
@@ -131,6 +137,19 @@ class NativeBackend:
 
         if self._workflow is not None:
             DBOS.cancel_workflow(ref)
+
+    def prune(self) -> None:
+        """Let DBOS forget what has long ended: the runs themselves stay in their own table."""
+        from dbos import DBOS
+
+        if self._workflow is None:
+            return
+        before = (self._utc_now() - _KEPT).isoformat()
+        # Some at a time: each is a row or two, and the next look comes soon.
+        found = DBOS.list_workflows(
+            completed_before=before, limit=_PRUNED, load_input=False, load_output=False
+        )
+        DBOS.delete_workflows([each.workflow_id for each in found])
 
     # --- the workflow -------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ from .worker import Worker
 
 _TICK_SECONDS = 1.0
 """How often lapsed leases and due schedules are looked for."""
+_PRUNE_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,7 @@ class Runtime:
     reaper: Reaper
     native: NativeBackend
     ticker: Ticker
+    pruner: Ticker
     identity: Identity
     shutdown_seconds: float
 
@@ -56,9 +58,11 @@ class Runtime:
         self.heart.start()
         self.native.start()
         self.ticker.start()
+        self.pruner.start()
 
     def stop(self) -> None:
         """Hand back what is executed here, and stop."""
+        self.pruner.stop()
         self.ticker.stop()
         self.native.stop(self.shutdown_seconds)
         self.heart.stop()
@@ -111,6 +115,7 @@ def open_runtime(
         reaper=reaper,
         native=native,
         ticker=Ticker("towline-ticker", _TICK_SECONDS, reaper.sweep, schedules.fire),
+        pruner=Ticker("towline-pruner", _PRUNE_SECONDS, native.prune),
         identity=identity,
         shutdown_seconds=settings.shutdown_seconds,
     )

@@ -12,7 +12,8 @@ from tests.server.runs.bench import Bench
 from tests.server.runs.test_fetching import Talk
 from tests.server.runs.world import World
 from towline_server.projects.domain import Project
-from towline_server.runs.errors import RunNotEnded
+from towline_server.runs.endings import end_held, failed
+from towline_server.runs.errors import LeaseLost, RunNotEnded
 from towline_server.runs.leases import Lease, Refusal
 from towline_server.runs.listing import RunFilter
 from towline_server.runs.states import ACTIVE, Outcome, ReasonCode, ResultClass, RunState
@@ -227,6 +228,10 @@ def test_an_executor_that_comes_back_goes_on(bench: Bench, world: World, project
     assert isinstance(before, Lease)
     assert isinstance(after, Lease)
     assert bench.leases.beat([before]).held == frozenset()
+    with pytest.raises(LeaseLost):
+        bench.leases.move(before, RunState.COMPARING, 50)
+    with pytest.raises(LeaseLost), world.database.writing() as session:
+        end_held(session, before, failed(RuntimeError()), run.created_at)
     assert bench.leases.beat([after]).held == {run.id}
     assert bench.worker("one").execute(run.id) is None
     assert world.contents(project) == {"a": b"1", "b": b"1"}

@@ -1,0 +1,100 @@
+"""A server's runs as it puts them together, in this process."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from dbos import DBOS
+from pydantic import SecretStr
+
+from tests.server.runs.processes import LONG
+from tests.server.runs.world import World
+from towline.remotes.url import Scheme
+from towline_server.runs.identity import Identity
+from towline_server.runs.runtime import Runtime, open_runtime
+from towline_server.runs.states import Outcome
+from towline_server.settings import Settings
+
+
+def opened(world: World, url: str) -> Runtime:
+    settings = Settings(
+        data_dir=world.folder / "data",
+        database_url=url,
+        secret_keys=(SecretStr("x" * 32),),
+        remote_schemes=frozenset({Scheme.HTTP}),
+        remote_networks=("127.0.0.0/8",),
+    )
+    return open_runtime(settings, world.database, world.sealer)
+
+
+@pytest.fixture
+def runtime(world: World, database_url: str) -> Iterator[Runtime]:
+    made = opened(world, database_url)
+    made.start()
+    yield made
+    made.stop()
+
+
+def test_runs_of_one_project_follow_each_other(runtime: Runtime, world: World):
+    world.commit(a=b"1")
+    project = world.project()
+    asked = [runtime.runs.request(project.id) for _ in range(3)]
+    runs = [runtime.runs.wait(run.id, LONG) for run in asked]
+    assert sorted(str(run.outcome) for run in runs) == ["changed", "unchanged", "unchanged"]
+    moments = [
+        (run.started_at, run.completed_at)
+        for run in runs
+        if run.started_at is not None and run.completed_at is not None
+    ]
+    for (_, ended), (began, _) in itertools.pairwise(sorted(moments)):
+        assert ended <= began
+
+
+def test_what_has_long_ended_is_forgotten(runtime: Runtime, world: World, database_url: str):
+    world.commit(a=b"1")
+    run = runtime.runs.wait(runtime.runs.request(world.project().id).id, LONG)
+    DBOS.retrieve_workflow(f"{run.id}-1").get_result()
+    runtime.native.prune()
+    assert len(DBOS.list_workflows(workflow_id_prefix=str(run.id))) == 1
+    runtime.native._utc_now = lambda: datetime.now(UTC) + timedelta(days=2)
+    runtime.native.prune()
+    assert DBOS.list_workflows(workflow_id_prefix=str(run.id)) == []
+    assert runtime.runs.get(run.id).outcome is Outcome.CHANGED
+
+
+def test_nothing_is_pickled(runtime: Runtime, world: World):
+    world.commit(a=b"1")
+    run = runtime.runs.wait(runtime.runs.request(world.project().id).id, LONG)
+    DBOS.retrieve_workflow(f"{run.id}-1").get_result()
+    steps = DBOS.list_workflow_steps(f"{run.id}-1")
+    assert [(step["function_name"], step["output"]) for step in steps] == [
+        ("fetch", True),
+        ("compare", True),
+        ("apply", False),
+    ]
+    assert type(runtime.native._configuration()["serializer"]).__name__ == (
+        "DBOSPortableJSONSerializer"
+    )
+
+
+def test_an_executor_is_itself_again_but_never_twice(tmp_path: Path):
+    first = Identity(tmp_path)
+    second = Identity(tmp_path)
+    assert second.id != first.id
+    second.close()
+    first.close()
+    again = Identity(tmp_path)
+    assert again.id == first.id
+    again.close()
+
+
+def test_dbos_is_imported_where_it_is_started_and_nowhere_else():
+    code = "import sys, towline_server.runs.runtime; print('dbos' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "False"
