@@ -17,6 +17,7 @@ from towline.errors import TowlineError
 
 from .dialects import DIALECTS
 from .problems import failure_of
+from .runs.runtime import Runtime, open_runtime
 from .services import Services, open_services
 from .settings import Settings
 from .web import health
@@ -37,7 +38,8 @@ def create_app(
 ) -> FastAPI:
     """The control plane as an ASGI application.
 
-    Nothing is opened before it starts; ``services`` that are given stay the caller's to close.
+    Nothing is opened before it starts; ``services`` that are given stay the caller's to close, and
+    what executes their runs the caller's to start.
     """
     app = FastAPI(
         title="towline",
@@ -71,6 +73,9 @@ def _lifespan(
             if services is None:
                 services = await run_in_threadpool(open_services, settings)
                 stack.callback(services.close)
+                runtime = open_runtime(settings, services.database, services.sealer)
+                services = services.executing(runtime)
+                await stack.enter_async_context(_started(runtime))
             await run_in_threadpool(services.passwords.prepare)
             for run in background:
                 await stack.enter_async_context(run(services))
@@ -79,6 +84,24 @@ def _lifespan(
             app.state.services = None
 
     return lifespan
+
+
+@asynccontextmanager
+async def _started(runtime: Runtime) -> AsyncIterator[None]:
+    await run_in_threadpool(runtime.start)
+    try:
+        yield
+    finally:
+        await run_in_threadpool(runtime.stop)
+
+
+def execution(runtime: Runtime) -> Background:
+    """What executes runs, beside the requests."""
+
+    def started(_services: Services) -> AbstractAsyncContextManager[None]:
+        return _started(runtime)
+
+    return started
 
 
 def _handle_failures(app: FastAPI, envelopes: Envelopes) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from sqlalchemy.orm import Session
 from starlette.requests import HTTPConnection
@@ -17,7 +18,23 @@ from .auth.tokens import KeySource, SharedSecret, TokenVerifier
 from .db import Database, make_engine, upgrade
 from .errors import Unavailable
 from .projects.connections import Connections
+from .runs.schedules import Schedules
+from .runs.service import Runs
 from .settings import Settings
+
+
+class Execution(Protocol):
+    """What requests ask for runs; `towline_server.runs.runtime.Runtime` is one."""
+
+    @property
+    def runs(self) -> Runs:
+        """The runs."""
+        ...
+
+    @property
+    def schedules(self) -> Schedules:
+        """When runs are asked for by themselves."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +46,22 @@ class Services:
     sealer: Sealer
     passwords: Passwords
     authenticator: Authenticator
+    execution: Execution | None = None
+    """None in a process that serves no requests, such as an administrator's command."""
+
+    @property
+    def runs(self) -> Runs:
+        """The runs. Raises Unavailable where there are none."""
+        return self._execution().runs
+
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules. Raises Unavailable where there are none."""
+        return self._execution().schedules
+
+    def executing(self, execution: Execution) -> Services:
+        """The same services, with runs."""
+        return replace(self, execution=execution)
 
     def connections(self, session: Session) -> Connections:
         """The connections, with the operator's key and schemes."""
@@ -41,6 +74,11 @@ class Services:
     def close(self) -> None:
         """Close what was opened."""
         self.database.close()
+
+    def _execution(self) -> Execution:
+        if self.execution is None:
+            raise Unavailable(problem="this process has no runs")
+        return self.execution
 
 
 def open_services(settings: Settings) -> Services:

@@ -23,7 +23,8 @@ def serve(
 ) -> None:
     """Start the control plane; SIGTERM or Ctrl-C ends it when its requests have ended."""
     from towline_server import logs
-    from towline_server.app import create_app
+    from towline_server.app import create_app, execution
+    from towline_server.runs.runtime import open_runtime
     from towline_server.services import open_services
     from towline_server.serving import run
 
@@ -31,6 +32,8 @@ def serve(
     logs.set_up(settings.log_level)
     services = open_services(settings)
     try:
-        run(create_app(settings, services=services), settings)
+        runtime = open_runtime(settings, services.database, services.sealer)
+        services = services.executing(runtime)
+        run(create_app(settings, services=services, background=[execution(runtime)]), settings)
     finally:
         services.close()
