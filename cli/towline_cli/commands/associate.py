@@ -124,7 +124,7 @@ def split_url(text: str) -> tuple[str, Credential | None]:
 
     url, credential = RemoteUrl.split(text)
     if url.scheme is Scheme.FILE and "://" not in url.address:
-        return str(Path(url.address).expanduser().absolute()), None
+        return os.path.abspath(url.address), None
     return url.address, credential
 
 
