@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .exits import OK
+from .exits import FAILURE, OK
 from .group import CommandGroup
 from .output import print_json, tell
 
@@ -60,7 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = towline.main(given, prog_name="towline", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
-        return _reader_left()
+        # The reader of a pipe has gone (`towline log | head`): end quietly, as other tools do.
+        _abandon_stdout()
+        return FAILURE
     except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("TOWLINE_TRACEBACK"):
             raise
@@ -72,11 +74,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _answer(failure: Failure, given: Sequence[str]) -> int:
-    if _wants_json(given):
-        print_json({"error": failure.json})
-    else:
-        tell(failure.message, hint=failure.hint, usage=failure.usage)
+    try:
+        if _wants_json(given):
+            print_json({"error": failure.json})
+        else:
+            tell(failure.message, hint=failure.hint, usage=failure.usage)
+        sys.stdout.flush()
+    except OSError:
+        _abandon_stdout()
     return failure.code
+
+
+def _abandon_stdout() -> None:
+    """Else the interpreter would flush it once more at exit, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _wants_json(given: Sequence[str]) -> bool:
@@ -90,10 +101,3 @@ def _write_any_name() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-
-
-def _reader_left() -> int:
-    """The reader of a pipe has gone (``towline log | head``): end quietly, as other tools do."""
-    # Else the interpreter would try to flush at exit, and complain.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return OK

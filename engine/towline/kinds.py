@@ -52,6 +52,8 @@ class Kinds:
                 raise InvalidValue(
                     field=f"kinds.{kind.name}.id_pointer", problem=f"{pointer!r} is no JSON pointer"
                 )
+            for glob in kind.globs:
+                _pattern(glob)
 
     def of(self, path: str) -> Kind | None:
         """The kind of the asset at this path, or None where no asset can be."""
@@ -75,7 +77,11 @@ class Kinds:
 
 
 def matches(glob: str, path: str) -> bool:
-    """Whether a glob (see the module's first lines) covers a path."""
+    """Whether a glob (see the module's first lines) covers a path.
+
+    Raises:
+        InvalidValue: the glob has a set that makes no sense, such as ``[z-a]``.
+    """
     return _pattern(glob).fullmatch(path) is not None
 
 
@@ -88,7 +94,12 @@ def matches_any(globs: Iterable[str], path: str) -> bool:
 def _pattern(glob: str) -> re.Pattern[str]:
     body = glob.strip("/")
     prefix = "" if "/" in glob.rstrip("/") else "(?:.*/)?"
-    return re.compile(prefix + "".join(_pieces(body)), re.DOTALL)
+    try:
+        return re.compile(prefix + "".join(_pieces(body)), re.DOTALL)
+    except re.error:
+        raise InvalidValue(
+            field="glob", problem=f"{glob!r} has a set that makes no sense"
+        ) from None
 
 
 _TOKEN = re.compile(r"\*\*/|/\*\*$|\*\*|\*|\?|\[[!^]?\]?[^\]/]*\]|.", re.DOTALL)
@@ -108,7 +119,8 @@ def _pieces(glob: str) -> Iterable[str]:
             case "?":
                 yield "[^/]"
             case _ if len(token) > 1:
-                inner = token[1:-1].replace("\\", "\\\\")
-                yield "[" + ("^" + inner[1:] if inner[0] in "!^" else inner) + "]"
+                negated = token[1] in "!^"
+                inner = re.sub(r"([\\\[\]&~|^])", r"\\\1", token[2 if negated else 1 : -1])
+                yield ("[^/" if negated else "[") + inner + "]"
             case _:
                 yield re.escape(token)

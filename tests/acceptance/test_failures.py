@@ -8,6 +8,8 @@ import os
 import shutil
 import socket
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -137,6 +139,25 @@ def test_outside_a_project(towline: Command):
         assert towline.json(command, code=1)["error"]["code"] == "not_associated"
     assert "towline clone" in towline("pull", code=1).err
     assert towline.json("-C", "nowhere", "status", code=2)["error"]["code"] == "usage"
+
+
+@pytest.mark.parametrize("arguments", [["log"], ["status", "--json"], ["apply", "x", "--json"]])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_gone(project: Command, arguments: list[str], unbuffered: str):
+    ours, theirs = os.pipe()
+    os.close(ours)
+    ended = subprocess.run(
+        [sys.executable, "-m", "towline_cli", *arguments],
+        cwd=project.folder,
+        env=project.environment(PYTHONUNBUFFERED=unbuffered),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(theirs)
+    assert ended.returncode in (1, 2)
+    assert ended.stderr == b""
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
@@ -317,7 +338,7 @@ def test_credentials_in_the_url_are_used_once_and_not_stored(
     towline: Command, guarded: GitServer, repository: GitRepository, url: str
 ):
     repository.commit(BASE)
-    towline("clone", with_secret(url))
+    assert "not stored" in towline("clone", with_secret(url)).err
     clone = towline.at(towline.folder / "team")
     assert clone.json("config", "url") == {"url": url}
     assert clone.json("pull", code=4)["error"]["url"] == url

@@ -377,7 +377,7 @@ def test_clone_from_a_local_path_that_is_relative(
     repository.commit(BASE)
     link = tmp_path / "work" / "mirror.git"
     link.symlink_to(repository.path)
-    towline("clone", "mirror.git", "copy")
+    towline("clone", "../work/mirror.git", "copy")
     clone = towline.at(towline.folder / "copy")
     assert files(clone) == BASE
     assert clone.json("config", "url") == {"url": str(link)}

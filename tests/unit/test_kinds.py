@@ -24,6 +24,9 @@ from towline.kinds import Kind, Kinds, matches, matches_any
         ("[^ab]", ["c"], ["a"]),
         ("[]]", ["]"], ["["]),
         ("[a-c]", ["b"], ["d", "-"]),
+        ("[[]", ["["], ["]"]),
+        ("[a&&b]", ["&", "a"], ["c"]),
+        ("a[!b]c", ["axc"], ["abc", "a/c"]),
         ("/a", ["a"], ["x/a"]),
         ("a.b", ["a.b"], ["axb"]),
         ("(a|b)+", ["(a|b)+"], ["a", "ab"]),
@@ -33,6 +36,14 @@ from towline.kinds import Kind, Kinds, matches, matches_any
 def test_globs(glob: str, covered: list[str], not_covered: list[str]):
     assert [path for path in covered if not matches(glob, path)] == []
     assert [path for path in not_covered if matches(glob, path)] == []
+
+
+def test_a_set_that_makes_no_sense_is_named():
+    with pytest.raises(InvalidValue) as caught:
+        Kinds((Kind(name="rule", globs=("*.json", "[z-a]")),))
+    assert "[z-a]" in caught.value.message
+    with pytest.raises(InvalidValue):
+        matches_any(("[z-a]",), "a")
 
 
 def test_any_of_several_globs():

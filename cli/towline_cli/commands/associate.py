@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from towline.ports import Watch
     from towline.remotes.credentials import Credential
 
+NOT_STORED = (
+    "The credentials in the URL are not stored; towline clone --help says where to put them."
+)
+
 association_options = with_options(
     click.option("--ref", metavar="REF", help="A branch, tag or commit; else the default branch."),
     click.option(
@@ -61,6 +65,8 @@ def clone(url: str, folder: str | None, as_json: bool, **association: Any) -> in
             made = project.plan(_NO_CHOICES, watch, credential)
             refused = made.refused
             report = report_of(made) if refused else apply(made, project.store, watch=watch)
+        if credential is not None and not as_json:
+            note(NOT_STORED)
         wording = Wording(done=f"Cloned into {root} at", nothing=f"Cloned into {root}: no asset")
         code = answer(report, wording, as_json=as_json)
         if refused:
@@ -95,6 +101,8 @@ def init(url: str, as_json: bool, **association: Any) -> None:
     if as_json:
         print_json(about)
     else:
+        if credential is not None:
+            note(NOT_STORED)
         say(f"Associated with {about['url']} ({about['ref'] or 'its default branch'}).")
         note("hint: towline plan shows what a pull would do, towline status where assets stand")
 
@@ -116,7 +124,7 @@ def split_url(text: str) -> tuple[str, Credential | None]:
 
     url, credential = RemoteUrl.split(text)
     if url.scheme is Scheme.FILE and "://" not in url.address:
-        return str(Path(url.address).expanduser().absolute()), None
+        return os.path.abspath(url.address), None
     return url.address, credential
 
 

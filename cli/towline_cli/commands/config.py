@@ -13,7 +13,7 @@ from towline_cli.options import json_option
 from towline_cli.output import note, print_json, say
 from towline_cli.project import Project, open_project
 
-from .associate import parse_scope, split_url
+from .associate import NOT_STORED, parse_scope, split_url
 
 if TYPE_CHECKING:
     from towline.kinds import Kinds
@@ -95,15 +95,17 @@ def _stored(name: str) -> Callable[[Project], Any]:
 
 def _change_url(project: Project, value: str) -> None:
     address, credential = split_url(value)
-    project.store.set_setting("url", address)
+    # What was fetched last is of another place.
+    project.store.set_settings({"url": address, "fetched": None})
     if credential is not None:
-        note("The credentials in the URL were not stored; see towline clone --help for theirs.")
+        note(NOT_STORED)
 
 
 def _change_ref(project: Project, value: str) -> None:
     from towline.remotes.refs import WantedRef
 
-    project.store.set_setting("ref", WantedRef.parse(value or None).text if value else "")
+    ref = WantedRef.parse(value).text if value else None
+    project.store.set_settings({"ref": ref, "fetched": None})
 
 
 def _change_scope(project: Project, value: str) -> None:

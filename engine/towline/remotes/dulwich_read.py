@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 import zlib
-from pathlib import Path
 
 from dulwich.errors import ApplyDeltaError, ChecksumMismatch, NotGitRepository
 from dulwich.object_store import DiskObjectStore
@@ -12,7 +13,7 @@ from dulwich.pack import PackFileDisappeared
 
 from .cache import Cache
 from .objects import ObjectMissing, walk_to
-from .pack_entries import KINDS, delta_result, entry_at, opened
+from .pack_entries import KINDS, delta_result, entry_at, mapped
 
 _BROKEN = (
     ApplyDeltaError,
@@ -34,6 +35,7 @@ class DulwichReader:
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
         self._store = DiskObjectStore(str(cache.path / "objects"))
+        self._maps: dict[str, mmap.mmap] = {}
 
     def header(self, oid: str) -> tuple[str, int]:
         try:
@@ -52,6 +54,9 @@ class DulwichReader:
         return walk_to(self, revision, base, cut=self._cache.shallow)
 
     def close(self) -> None:
+        for data in self._maps.values():
+            data.close()
+        self._maps.clear()
         self._store.close()
 
     def _packed_header(self, oid: str) -> tuple[str, int] | None:
@@ -62,17 +67,21 @@ class DulwichReader:
                     offset = pack.index.object_offset(raw)
                 except KeyError:
                     continue
-                return self._entry_header(Path(pack.data.path), offset)
+                return self._entry_header(self._mapped(os.fspath(pack.data.path)), offset)
             if attempt == 0 and ObjectID(oid.encode()) not in self._store:  # looks for new packs
                 raise KeyError(oid)
         return None
 
-    def _entry_header(self, pack: Path, offset: int) -> tuple[str, int]:
-        with opened(pack) as data:
-            entry = entry_at(data, offset)
-            size = delta_result(data, entry) if entry.is_delta else entry.size
-            while entry.base_offset is not None:
-                entry = entry_at(data, entry.base_offset)
+    def _mapped(self, pack: str) -> mmap.mmap:
+        if pack not in self._maps:
+            self._maps[pack] = mapped(pack)
+        return self._maps[pack]
+
+    def _entry_header(self, data: mmap.mmap, offset: int) -> tuple[str, int]:
+        entry = entry_at(data, offset)
+        size = delta_result(data, entry) if entry.is_delta else entry.size
+        while entry.base_offset is not None:
+            entry = entry_at(data, entry.base_offset)
         if entry.base_id is not None:
             return self.header(entry.base_id)[0], size
         return KINDS[entry.kind], size

@@ -125,7 +125,6 @@ class GitRemote:
     def resolve(self, limits: Limits, watch: Watch) -> Revision:
         if self._wanted.commit is not None:
             return self._wanted.commit
-        watch.report(Phase.FETCHING, 0)
         found = self._asked(lambda talk: self._fetcher.refs(self._wanted, talk), limits, watch)
         return self._wanted.choose(self.url, found)[1]
 
@@ -255,12 +254,13 @@ class GitRemote:
         raise RedirectRefused(url=self.url, detail="it redirects in circles")
 
     def _asked(self, action: Callable[[Conversation], T], limits: Limits, watch: Watch) -> T:
-        """As `_talk`, for questions that need nothing of the cache."""
-        with self._cache.writing(watch):
-            try:
-                return self._talk(action, limits, watch)
-            except Unexplained as problem:
-                raise RemoteRefused(url=self.url, detail=problem.detail) from None
+        """As `_talk`, for questions: they write nothing, so nobody waits for a long fetch."""
+        watch.report(Phase.FETCHING, 0)
+        self._cache.ensure()
+        try:
+            return self._talk(action, limits, watch)
+        except Unexplained as problem:
+            raise RemoteRefused(url=self.url, detail=problem.detail) from None
 
     def _fetch_mending(self, wanted: WantedRef, limits: Limits, watch: Watch) -> Revision:
         """Fetch; what no remote explains is put down to a damaged cache, once."""

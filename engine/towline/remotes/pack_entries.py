@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import mmap
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from .conversation import Conversation
 from .git_environment import MEMORY_BYTES
@@ -41,11 +38,10 @@ class PackEntry:
         return self.kind in (OFS_DELTA, REF_DELTA)
 
 
-@contextmanager
-def opened(pack: Path) -> Iterator[mmap.mmap]:
+def mapped(pack: str) -> mmap.mmap:
     """A pack's bytes, to be looked at in place."""
-    with pack.open("rb") as file, _mapped(file.fileno()) as data:
-        yield data
+    with open(pack, "rb") as file:
+        return _mapped(file.fileno())
 
 
 def _mapped(file: int) -> mmap.mmap:

@@ -154,14 +154,14 @@ class KeptBlob(Base):
             ["project_id", "pull"], ["pulls.project_id", "pulls.number"], ondelete="CASCADE"
         ),
         ForeignKeyConstraint(["project_id", "digest"], ["blobs.project_id", "blobs.digest"]),
-        Index(None, "project_id", "digest"),
+        Index(None, "project_id", "pull"),
     )
 
     # Of the project directly, too: PostgreSQL deletes a project's rows level by level, and these
     # must go no later than the bytes that they name.
     project_id: Mapped[UUID] = _project()
-    pull: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     digest: Mapped[Digest] = mapped_column(ExactText(Digest), primary_key=True)
+    pull: Mapped[int] = mapped_column(BigInteger, primary_key=True)
 
 
 class AssetEvent(Base):

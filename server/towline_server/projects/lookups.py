@@ -9,10 +9,11 @@ project.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, literal, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Executable, func, literal, select, union_all
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from towline.model import AssetId, AssetPath
 from towline.names import NamePolicy
@@ -27,7 +28,11 @@ _BATCH = 1000
 
 
 class RowOurs:
-    """The lookups over one session, each a statement."""
+    """The lookups over one session, each a statement.
+
+    Few rows are sorted here: asked for an order, SQLite walks the whole project in that order
+    rather than use the index that finds them.
+    """
 
     def __init__(self, session: Session, project_id: UUID, names: NamePolicy) -> None:
         self._session = session
@@ -50,8 +55,8 @@ class RowOurs:
 
     def with_embedded_id(self, embedded_id: str) -> Sequence[AssetRecord]:
         """The assets that embed this id at the recorded revision, by id."""
-        found = self._assets().where(Asset.embedded_id == embedded_id)
-        return self._all(found.order_by(Asset.id))
+        found = self._all(self._assets().where(Asset.embedded_id == embedded_id))
+        return sorted(found, key=lambda record: record.id)
 
     def lagging(self) -> Sequence[AssetRecord]:
         """The assets whose base is behind, by id."""
@@ -60,17 +65,12 @@ class RowOurs:
     def occupants(self, path: AssetPath) -> Sequence[Occupant]:
         """All that cannot stand together with a file at this path, by path."""
         key = self._names.key(path)
-        parts = key.split("/")
-        here_and_above = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
-        in_the_way = [
-            # "0" is the character after "/", and keys are sorted by their bytes.
-            or_(at.in_(here_and_above), (at >= f"{key}/") & (at < f"{key}0"))
-            for at in (Asset.path_key, tables.LocalFile.path_key)
-        ]
-        assets = self._all(self._assets().where(in_the_way[0]).order_by(Asset.path))
-        files = self._files_where(in_the_way[1])
-        # Where there are no files, as nearly everywhere, the order is the database's.
-        return sorted([*assets, *files], key=_path_of) if files else assets
+        found: list[Occupant] = []
+        found += self._all(_against(self._assets(), Asset.path_key, key))
+        if self._has_files():
+            files = _against(self._files(), tables.LocalFile.path_key, key)
+            found += [LocalFile(path=row.path) for row in self._session.execute(files)]
+        return sorted(found, key=_path_of)
 
     def is_used(self, asset_id: AssetId) -> bool:
         """Whether this project has, or ever had, an asset of this id."""
@@ -101,15 +101,12 @@ class RowOurs:
         """Every path at which something stands that is no asset."""
         return list(self._session.scalars(self._files()))
 
-    def _files_where(self, condition: ColumnElement[bool]) -> list[LocalFile]:
+    def _has_files(self) -> bool:
         if self._any_files is None:
             self._any_files = self._session.execute(self._files().limit(1)).first() is not None
-        if not self._any_files:
-            return []
-        found = self._session.scalars(self._files().where(condition))
-        return [LocalFile(path=path) for path in found]
+        return self._any_files
 
-    def _files(self) -> Select[AssetPath]:
+    def _files(self) -> Columns:
         files = tables.LocalFile
         return select(files.path).where(files.project_id == self._project_id)
 
@@ -123,8 +120,18 @@ class RowOurs:
         row = self._session.execute(statement).first()
         return None if row is None else record_of(row)
 
-    def _all(self, statement: Columns) -> list[AssetRecord]:
+    def _all(self, statement: Executable) -> list[AssetRecord]:
         return [record_of(row) for row in self._session.execute(statement)]
+
+
+def _against(every: Columns, at: InstrumentedAttribute[Any], key: str) -> Executable:
+    """What stands at a key, at one of its folders' keys, or below it."""
+    parts = key.split("/")
+    here_and_above = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+    # "0" is the character after "/", and keys are sorted by their bytes.
+    below = every.where(at >= f"{key}/", at < f"{key}0")
+    # Two statements in one: an OR of both would be answered by a walk over the whole project.
+    return union_all(every.where(at.in_(here_and_above)), below)
 
 
 def _path_of(occupant: Occupant) -> AssetPath:

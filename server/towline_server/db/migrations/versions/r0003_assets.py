@@ -158,8 +158,8 @@ def upgrade() -> None:
     op.create_table(
         "kept_blobs",
         sa.Column("project_id", sa.Uuid(), nullable=False),
-        sa.Column("pull", sa.BigInteger(), nullable=False),
         sa.Column("digest", ExactText(), nullable=False),
+        sa.Column("pull", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["project_id"], ["projects.id"], name="fk_kept_blobs_project_id", ondelete="CASCADE"
         ),
@@ -174,9 +174,9 @@ def upgrade() -> None:
             name="fk_kept_blobs_project_id_pull",
             ondelete="CASCADE",
         ),
-        sa.PrimaryKeyConstraint("project_id", "pull", "digest", name="pk_kept_blobs"),
+        sa.PrimaryKeyConstraint("project_id", "digest", "pull", name="pk_kept_blobs"),
     )
-    op.create_index("ix_kept_blobs_project_id_digest", "kept_blobs", ["project_id", "digest"])
+    op.create_index("ix_kept_blobs_project_id_pull", "kept_blobs", ["project_id", "pull"])
 
 
 def downgrade() -> None:
