@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import case, or_, select, update
+from sqlalchemy import case, exists, or_, select, update
+from sqlalchemy.orm import aliased
 
 from towline_server.db.session import Database
 
@@ -15,7 +16,7 @@ from . import tables
 from .backends import Backend, Dispatch
 from .clock import DatabaseNow, database_now
 from .domain import TriggeredBy
-from .states import RunState
+from .states import ACTIVE, RunState
 
 _LOG = logging.getLogger("towline.runs")
 
@@ -90,7 +91,11 @@ def lost_dispatches(
 
     A backend that knows them still does no harm in getting them twice.
     """
-    run = tables.Run
+    run, other = tables.Run, aliased(tables.Run)
+    # Handing over what cannot begin yet would only make it come back.
+    busy = exists().where(
+        other.project_id == run.project_id, other.state.in_(ACTIVE), other.gathers.is_(False)
+    )
     with database.reading() as session:
         long_ago = now(session) - timedelta(seconds=seconds)
         forgotten = or_(run.dispatched_at.is_(None), run.dispatched_at < long_ago)
@@ -98,6 +103,7 @@ def lost_dispatches(
             run.state == RunState.QUEUED,
             run.gathers.is_(False),
             run.backend == backend.name,
+            ~busy,
             # What was just asked for is about to be handed over by whoever asked; nobody asked
             # for an attempt that takes the place of a lost one.
             or_(

@@ -12,6 +12,7 @@ from tests.server.runs.bench import Bench
 from tests.server.runs.test_fetching import Talk
 from tests.server.runs.world import World
 from towline_server.projects.domain import Project
+from towline_server.runs.dispatching import give_back
 from towline_server.runs.endings import end_held, failed
 from towline_server.runs.errors import LeaseLost, RunNotEnded
 from towline_server.runs.leases import Lease, Refusal
@@ -62,6 +63,17 @@ def test_fifty_projects_are_one_fetch(world: World):
     assert bench.fetches.count == 1
     requests = [each.target.split("/")[-1] for each in world.server.tally.requests]
     assert requests == ["refs?service=git-upload-pack", "git-upload-pack", "git-upload-pack"]
+
+
+def test_a_batch_pulls_what_its_first_run_resolved(bench: Bench, world: World):
+    revision = world.commit(rules__a=b"1", tasks__b=b"1")
+    batch = bench.runs.request_kinds(world.project().id, ["rule", "task"])
+    bench.worker().execute(batch[0].id)
+    world.commit(rules__a=b"2", tasks__b=b"2")
+    bench.worker().execute(batch[1].id)
+    done = [bench.runs.get(run.id) for run in batch]
+    assert [run.target_revision for run in done] == [revision, revision]
+    assert done[0].target_committed_at == done[1].target_committed_at is not None
 
 
 def test_progress_never_falls(bench: Bench, project: Project):
@@ -288,6 +300,16 @@ def test_what_got_lost_on_the_way_is_handed_over_again(bench: Bench, project: Pr
     bench.reaper.sweep()
     bench.reaper.sweep()
     assert [each.ref for each in bench.shelf.handed] == [f"{run.id}-1"] * 2
+
+
+def test_what_cannot_begin_yet_is_not_handed_over(bench: Bench, project: Project):
+    first, second = (bench.runs.request(project.id) for _ in range(2))
+    with bench.standing(first.id, "comparing"):
+        give_back(bench.world.database, second.id)
+        bench.reaper.sweep()
+        assert len(bench.shelf.handed) == 2
+    bench.reaper.sweep()
+    assert [each.ref for each in bench.shelf.handed[2:]] == [f"{second.id}-2"]
 
 
 def test_a_backend_that_fails_loses_nothing(

@@ -6,7 +6,7 @@ import pytest
 
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
-from towline import OursIndex, Plan, Policy, dump_plan, merge, report_of
+from towline import OursIndex, Plan, Policy, dump_plan, merge, plan_undo, report_of
 from towline.changes import Change, Changes, Coverage
 from towline.errors import Cancelled, ContentMissing, InvalidPlan, StalePlan
 from towline.merge import Context
@@ -108,6 +108,15 @@ def test_nothing_is_taken_from_a_stranger(bench: Bench, world: World, project: P
     with pytest.raises(ContentMissing):
         bench.external.complete(claim.run.id, claim.token, dump_plan(plan), swapped)
     assert world.contents(project) == {}
+
+
+def test_a_plan_that_undoes_is_no_pull(bench: Bench, world: World, project: Project):
+    bench.worker().execute(bench.runs.request(project.id).id)
+    claim = ask(bench, project)
+    undoing = dump_plan(plan_undo(world.store(project)))
+    with pytest.raises(InvalidPlan):
+        bench.external.complete(claim.run.id, claim.token, undoing, {})
+    assert world.contents(project) == {"a": b"1", "b": b"1"}
 
 
 def test_a_lapsed_claim_changes_nothing(bench: Bench, world: World, project: Project):

@@ -16,9 +16,10 @@ from pydantic import SecretStr
 from tests.server.runs.processes import LONG
 from tests.server.runs.world import World
 from towline.remotes.url import Scheme
+from towline_server.runs.domain import BackendName
 from towline_server.runs.identity import Identity
 from towline_server.runs.runtime import Runtime, open_runtime
-from towline_server.runs.states import Outcome
+from towline_server.runs.states import Outcome, ReasonCode
 from towline_server.settings import Settings
 
 
@@ -66,6 +67,18 @@ def test_what_has_long_ended_is_forgotten(runtime: Runtime, world: World, databa
     runtime.native.prune()
     assert DBOS.list_workflows(workflow_id_prefix=str(run.id)) == []
     assert runtime.runs.get(run.id).outcome is Outcome.CHANGED
+
+
+def test_a_run_waits_for_one_that_somebody_else_executes(runtime: Runtime, world: World):
+    world.commit(a=b"1")
+    project = world.project()
+    runtime.runs.request(project.id, backend=BackendName.EXTERNAL)
+    claim = runtime.external.claim("elsewhere", tenant_id=world.tenant_id)
+    assert claim is not None
+    run = runtime.runs.request(project.id)
+    assert DBOS.retrieve_workflow(f"{run.id}-1").get_result() == "busy"
+    runtime.external.fail(claim.run.id, claim.token, ReasonCode.INTERNAL_ERROR, "no more")
+    assert runtime.runs.wait(run.id, LONG).outcome is Outcome.CHANGED
 
 
 def test_nothing_is_pickled(runtime: Runtime, world: World):
