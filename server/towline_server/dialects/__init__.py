@@ -5,4 +5,6 @@ A module's ``DIALECT`` joins here.
 
 from towline_server.web.dialect import Dialect
 
-DIALECTS: tuple[Dialect, ...] = ()
+from . import connections
+
+DIALECTS: tuple[Dialect, ...] = (connections.DIALECT,)

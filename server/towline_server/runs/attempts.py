@@ -100,6 +100,7 @@ def _following(row: tables.Run, at: datetime) -> tables.Run:
         mode=row.mode,
         request=row.request,
         is_initial=row.is_initial,
+        connection_id=row.connection_id,
         requested_by=row.requested_by,
         sync_id=row.sync_id,
         schedule_id=row.schedule_id,

@@ -145,6 +145,8 @@ class Run:
     """Whether it does nothing itself, but stands for its children (`Runs.children`)."""
     request: RunRequest
     origin: Origin
+    connection_id: UUID | None
+    """What its project was bound to when it was asked for."""
     is_initial: bool
     """Whether the project had never been pulled when this was asked for."""
 

@@ -48,6 +48,20 @@ class RunNotEnded(MovedError):
 
 
 @dataclass(eq=False, kw_only=True)
+class KindInProgress(MovedError):
+    """A second run of one kind was asked for by who wants no two at once."""
+
+    code = "kind_in_progress"
+    kind: str
+    run_id: str
+
+    @property
+    def message(self) -> str:
+        """Which run it is."""
+        return f"run {self.run_id} of kind {self.kind!r} is still in progress"
+
+
+@dataclass(eq=False, kw_only=True)
 class LeaseLost(MovedError):
     """Whoever executes a run does not hold it any more; nothing it did counts."""
 

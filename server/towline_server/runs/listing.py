@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement
 
 from . import tables
-from .domain import Run
+from .domain import Run, RunMode
 from .states import RunState
 
 
@@ -21,8 +21,12 @@ class RunFilter:
     project_ids: tuple[UUID, ...] | None = None
     sync_id: UUID | None = None
     batch_id: UUID | None = None
+    connection_id: UUID | None = None
     kind: str | None = None
     states: tuple[RunState, ...] | None = None
+    of_one_kind: bool = False
+    """Whether to leave out runs that are not limited to a kind, and dry ones: what is left are the
+    pulls of APIs that know one operation a kind."""
     top_level: bool = False
     """Whether to leave out the children of runs that comprise others."""
     latest_attempts: bool = False
@@ -36,6 +40,7 @@ class RunFilter:
             run.project_id: self.project_id,
             run.sync_id: self.sync_id,
             run.batch_id: self.batch_id,
+            run.connection_id: self.connection_id,
             run.kind: self.kind,
         }
         found: list[ColumnElement[bool]] = [
@@ -45,6 +50,8 @@ class RunFilter:
             found.append(run.project_id.in_(self.project_ids))
         if self.states is not None:
             found.append(run.state.in_(self.states))
+        if self.of_one_kind:
+            found += [run.kind.is_not(None), run.mode != RunMode.DRY_RUN]
         if self.top_level:
             found.append(run.parent_id.is_(None))
         if self.latest_attempts:

@@ -50,6 +50,7 @@ def run_of(row: tables.Run) -> Run:
         gathers=row.gathers,
         request=decode(RunRequest, row.request, "request"),
         origin=_origin(row),
+        connection_id=row.connection_id,
         is_initial=row.is_initial,
         state=RunState(row.state),
         progress=row.progress,

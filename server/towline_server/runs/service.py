@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from towline.errors import Cancelled, InvalidValue
 from towline_server.db.session import Database
 from towline_server.errors import NotFound
+from towline_server.projects.connection_tables import Binding
 from towline_server.projects.tables import Project
 
 from . import tables
@@ -30,6 +31,7 @@ from .domain import BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
 from .endings import end_unheld, failed
 from .errors import RunNotEnded
 from .gathering import latest_children
+from .in_progress import refuse_second
 from .listing import Page, RunFilter
 from .rows import find_row, run_of
 from .signals import Monotonic, ProcessSignals, Signals, monotonic
@@ -111,6 +113,23 @@ class Runs:
         requests = [replace(request or RunRequest(), kind=kind) for kind in kinds]
         return self._ask(project_id, requests, origin, backend, _Place(batch_id=uuid4()))
 
+    def request_only_one(
+        self,
+        project_id: UUID,
+        kind: str,
+        *,
+        origin: Origin = Origin(),
+        backend: BackendName = BackendName.NATIVE,
+    ) -> Run:
+        """Ask for a run of one kind, unless one is in progress.
+
+        Raises:
+            KindInProgress: there is one.
+            NotFound, BackendNotConfigured: as `request`.
+        """
+        place = _Place(batch_id=None, alone=True)
+        return self._ask(project_id, [RunRequest(kind=kind)], origin, backend, place)[0]
+
     def request_fan_out(
         self,
         project_id: UUID,
@@ -146,6 +165,8 @@ class Runs:
             with self._database.writing() as session:
                 runs = _asked(session, project_id, origin.key)
                 if not runs:
+                    if place.alone and requests[0].kind is not None:
+                        refuse_second(session, project_id, requests[0].kind)
                     rows = self._rows(session, project_id, requests, origin, backend, place)
                     session.add_all(rows)
                     session.flush()
@@ -172,6 +193,9 @@ class Runs:
         project = session.get(Project, project_id)
         if project is None:
             raise NotFound(what="project")
+        binding = session.get(Binding, project_id)
+        # One moment for all: lists then show a batch by position.
+        now = self._now(session)
         whole = [] if place.parent is None else [place.parent]
         rows = [
             new_run(
@@ -181,12 +205,13 @@ class Runs:
                 origin=origin,
                 backend=backend,
                 is_initial=project.base is None,
-                at=self._now(session),
+                at=now,
             )
             for request in [*whole, *requests]
         ]
         for position, row in enumerate(rows):
             row.position, row.batch_id = position, place.batch_id
+            row.connection_id = None if binding is None else binding.connection_id
         if place.parent is not None:
             rows[0].gathers = True
             for child in rows[1:]:
@@ -371,6 +396,8 @@ class _Place:
     batch_id: UUID | None
     parent: RunRequest | None = None
     """The request as a whole, where one run comprises the rest."""
+    alone: bool = False
+    """Whether there may be no other run of its kind in progress."""
 
 
 def _note_cancel(row: tables.Run, by: str | None, reason: str | None, now: datetime) -> None:

@@ -58,6 +58,8 @@ class Run(Base):
     sync_id: Mapped[UUID | None]
     schedule_id: Mapped[UUID | None]
     request_key: Mapped[str | None] = mapped_column(ExactText())
+    connection_id: Mapped[UUID | None]
+    """What its project was bound to when it was asked for; NULL: nothing."""
 
     state: Mapped[str]
     progress: Mapped[int] = mapped_column(default=0)

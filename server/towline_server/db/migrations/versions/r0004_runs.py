@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.Column("sync_id", sa.Uuid(), nullable=True),
         sa.Column("schedule_id", sa.Uuid(), nullable=True),
         sa.Column("request_key", ExactText(), nullable=True),
+        sa.Column("connection_id", sa.Uuid(), nullable=True),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("progress", sa.Integer(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),

@@ -1,4 +1,4 @@
-"""Fixtures for runs."""
+"""A Git server, and runs over what it serves."""
 
 from __future__ import annotations
 

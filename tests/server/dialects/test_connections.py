@@ -1,0 +1,303 @@
+"""The Connections dialect: what the seed's page says, held against real answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.server.dialects.desk import Desk, SeedSchema, bearer
+from tests.server.runs.bench import Bench
+from tests.server.runs.world import World
+from towline.kinds import Kind, Kinds
+from towline.remotes.credentials import Credential
+from towline.testing.git_server import GitServer
+from towline_server.auth.roles import Role
+from towline_server.projects.domain import Project
+from towline_server.runs.domain import Origin, RunMode, RunRequest, TriggeredBy
+from towline_server.runs.service import Runs
+
+SEED = SeedSchema("connections")
+ONE_KIND = Kinds((Kind(name="file", globs=("**",)),))
+
+
+def _sync(desk: Desk, key: str, connection_id: object = None) -> Any:
+    wanted = connection_id or desk.world.connection_id
+    url = f"/v2/integrations/connections/{wanted}/sync"
+    return desk.client.post(url, headers=bearer(key))
+
+
+def _list(desk: Desk, key: str, **query: int) -> list[Mapping[str, Any]]:
+    url = f"/v2/integrations/connections/{desk.world.connection_id}/syncs"
+    answer = desk.client.get(url, headers=bearer(key), params=query)
+    SEED.check("syncs", answer.json())
+    found: list[Mapping[str, Any]] = answer.json()
+    return found
+
+
+def _get(desk: Desk, key: str, sync_id: object) -> Mapping[str, Any]:
+    answer = desk.client.get(f"/v2/integrations/syncs/{sync_id}", headers=bearer(key))
+    assert answer.status_code == 200
+    SEED.check("sync", answer.json())
+    found: Mapping[str, Any] = answer.json()
+    return found
+
+
+def _cancel(desk: Desk, key: str, sync_id: object) -> Mapping[str, Any]:
+    answer = desk.client.post(f"/v2/integrations/syncs/{sync_id}/cancel", headers=bearer(key))
+    assert answer.status_code == 200
+    SEED.check("sync", answer.json())
+    found: Mapping[str, Any] = answer.json()
+    return found
+
+
+def test_a_sync_a_kind_in_one_batch(desk: Desk, world: World):
+    world.commit(rules__a=b"1", tasks__b=b"1", c=b"1")
+    project = world.project()
+    key = desk.key(Role.WRITER, project)
+    answer = _sync(desk, key)
+    asked = answer.json()
+    assert answer.status_code == 200
+    SEED.check("syncs", asked)
+    assert [each["model_id"] for each in asked] == ["rule", "task", "file"]
+    assert len({each["batch_id"] for each in asked}) == 1
+    assert asked[0]["batch_id"] is not None
+    assert [(each["status"], each["attempt"]) for each in asked] == [("scheduled", 0)] * 3
+    ended = [_get(desk, key, each["id"]) for each in asked]
+    assert [(each["status"], each["attempt"]) for each in ended] == [("complete", 1)] * 3
+    assert world.contents(project) == {"rules/a": b"1", "tasks/b": b"1", "c": b"1"}
+    tip = world.repository.tip("main")
+    assert {each["pagination_state"]["target_revision"] for each in ended} == {tip}
+
+
+def test_null_is_where_the_seed_says_null(desk: Desk, world: World):
+    world.commit(a=b"1")
+    key = desk.key(Role.WRITER, world.project(kinds=ONE_KIND))
+    asked = _sync(desk, key).json()[0]
+    nulls = {name for name, value in asked.items() if value is None}
+    assert nulls == {
+        "modified_at",
+        "completed_at",
+        "entity_id",
+        "error",
+        "file_id",
+        "started_at",
+        "timerange_end",
+        "timerange_start",
+    }
+    ended = _get(desk, key, asked["id"])
+    nulls = {name for name, value in ended.items() if value is None}
+    assert nulls == {"entity_id", "error", "file_id", "timerange_start"}
+
+
+def test_the_time_range_is_that_of_the_commits(desk: Desk, world: World):
+    project = world.project(kinds=ONE_KIND)
+    key = desk.key(Role.WRITER, project)
+    world.repository.commit({"a": b"1"}, time=1_700_000_000)
+    _sync(desk, key)
+    world.repository.commit({"a": b"2"}, time=1_700_000_500)
+    [asked] = _sync(desk, key).json()
+    ended = _get(desk, key, asked["id"])
+    starts, ends = (datetime.fromisoformat(ended[f"timerange_{at}"]) for at in ("start", "end"))
+    assert (starts.timestamp(), ends.timestamp()) == (1_700_000_000, 1_700_000_500)
+    assert [each["is_initial_sync"] for each in _list(desk, key)] == [False, True]
+
+
+def test_what_a_schedule_asks_for_is_not_one_off(desk: Desk, world: World, inline: Runs):
+    world.commit(a=b"1")
+    project = world.project()
+    key = desk.key(Role.READER, project)
+    scheduled = Origin(by=TriggeredBy.SCHEDULED, schedule_id=uuid4())
+    inline.request_kinds(project.id, ["rule"], origin=scheduled)
+    inline.request_kinds(project.id, ["task"])
+    assert [each["is_one_off"] for each in _list(desk, key)] == [True, False]
+
+
+def test_lists_hold_the_syncs_of_their_connection(desk: Desk, world: World, inline: Runs):
+    world.commit(a=b"1")
+    project = world.project()
+    elsewhere = world.project(connection_id=world.connect(f"{world.server.url}/repo.git"))
+    key = desk.key(Role.WRITER)
+    asked = [each["id"] for each in _sync(desk, key).json()]
+    inline.request_kinds(elsewhere.id, ["rule"])
+    inline.request(project.id)
+    inline.request(project.id, RunRequest(kind="rule", mode=RunMode.DRY_RUN))
+    assert [each["id"] for each in _list(desk, key)] == asked
+    assert [each["id"] for each in _list(desk, key, limit=1, offset=1)] == asked[1:2]
+    hidden = [run.id for run in inline.page(_everything()).runs if str(run.id) not in asked]
+    assert len(hidden) == 3
+    answers = [desk.client.get(_url(run_id), headers=bearer(key)) for run_id in hidden]
+    # What pulls every kind, or writes nothing, is no sync.
+    assert sorted(answer.status_code for answer in answers) == [200, 404, 404]
+
+
+def _everything() -> Any:
+    from towline_server.runs.listing import RunFilter
+
+    return RunFilter()
+
+
+def _url(sync_id: object) -> str:
+    return f"/v2/integrations/syncs/{sync_id}"
+
+
+def test_every_project_behind_a_connection_is_synced(desk: Desk, world: World):
+    world.commit(a=b"1")
+    for _ in range(2):
+        world.project(kinds=ONE_KIND)
+    asked = _sync(desk, desk.key(Role.WRITER)).json()
+    assert len({each["batch_id"] for each in asked}) == len(asked) == 2
+
+
+def test_failures_are_told(desk: Desk, world: World, inline: Runs):
+    world.commit(a=b"1")
+    key = desk.key(Role.WRITER, world.project(ref="heads/none", kinds=ONE_KIND))
+    failed = _get(desk, key, _sync(desk, key).json()[0]["id"])
+    assert (failed["status"], failed["attempt"]) == ("failed", 1)
+    assert "heads/none" in failed["error"]
+    assert failed["pagination_state"]["target_revision"] is None
+
+
+# --- waiting and running ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("boundary", ["fetching", "comparing", "validating", "applying"])
+def test_a_sync_waits_runs_and_ends(slow_desk: Desk, world: World, bench: Bench, boundary: str):
+    world.commit(a=b"1")
+    key = slow_desk.key(Role.WRITER, world.project(kinds=ONE_KIND))
+    [asked] = _sync(slow_desk, key).json()
+    assert asked["status"] == "scheduled"
+    assert _get(slow_desk, key, asked["id"])["status"] == "queued"
+    with bench.standing(bench.shelf.handed[0].run_id, boundary):
+        running = _get(slow_desk, key, asked["id"])
+    assert (running["status"], running["attempt"]) == ("running", 1)
+    assert running["pagination_state"]["phase"] == boundary
+    assert running["completed_at"] is None
+    ended = _get(slow_desk, key, asked["id"])
+    assert (ended["status"], ended["attempt"]) == ("complete", 1)
+    assert ended["created_at"] <= ended["started_at"] <= ended["completed_at"]
+
+
+def test_a_lost_sync_waits_to_be_tried_again(slow_desk: Desk, world: World, bench: Bench):
+    world.commit(a=b"1")
+    key = slow_desk.key(Role.WRITER, world.project(kinds=ONE_KIND))
+    [asked] = _sync(slow_desk, key).json()
+    with bench.standing(bench.shelf.handed[0].run_id, "comparing"):
+        bench.lapse()
+        bench.reaper.sweep()
+        waiting = _get(slow_desk, key, asked["id"])
+        assert (waiting["status"], waiting["attempt"]) == ("pending_retry", 1)
+        assert waiting["error"] == "the executor stopped answering"
+        assert waiting["completed_at"] is None
+        assert waiting["batch_id"] == asked["batch_id"]
+        # One sync, whatever was tried.
+        assert [each["id"] for each in _list(slow_desk, key)] == [asked["id"]]
+    bench.worker("two").execute(bench.shelf.handed[1].run_id)
+    ended = _get(slow_desk, key, asked["id"])
+    assert (ended["status"], ended["attempt"], ended["error"]) == ("complete", 2, None)
+    assert ended["created_at"] == asked["created_at"]
+
+
+def test_cancelling_is_idempotent(slow_desk: Desk, world: World, bench: Bench):
+    world.commit(rules__a=b"1", tasks__b=b"1")
+    key = slow_desk.key(Role.WRITER, world.project())
+    running, waiting, _ = _sync(slow_desk, key).json()
+    assert _cancel(slow_desk, key, waiting["id"])["status"] == "cancelled"
+    with bench.standing(bench.shelf.handed[0].run_id, "comparing"):
+        assert _cancel(slow_desk, key, running["id"])["status"] == "running"
+    ended = _get(slow_desk, key, running["id"])
+    assert (ended["status"], ended["error"]) == ("cancelled", None)
+    assert _cancel(slow_desk, key, running["id"]) == ended
+
+
+def test_a_lost_sync_is_cancelled_by_its_first_id(slow_desk: Desk, world: World, bench: Bench):
+    world.commit(a=b"1")
+    key = slow_desk.key(Role.WRITER, world.project(kinds=ONE_KIND))
+    [asked] = _sync(slow_desk, key).json()
+    with bench.standing(bench.shelf.handed[0].run_id, "comparing"):
+        bench.lapse()
+        bench.reaper.sweep()
+        assert _cancel(slow_desk, key, asked["id"])["status"] == "cancelled"
+
+
+# --- who may ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", [None, *Role])
+def test_roles(desk: Desk, world: World, role: Role | None):
+    world.commit(a=b"1")
+    project = world.project(kinds=ONE_KIND)
+    [made] = _sync(desk, desk.key(Role.WRITER)).json()
+    headers = bearer(desk.key(role, project))
+    connection = f"/v2/integrations/connections/{world.connection_id}"
+    statuses = (
+        desk.client.post(f"{connection}/sync", headers=headers).status_code,
+        desk.client.get(f"{connection}/syncs", headers=headers).status_code,
+        desk.client.get(_url(made["id"]), headers=headers).status_code,
+        desk.client.post(f"{_url(made['id'])}/cancel", headers=headers).status_code,
+    )
+    expected = {None: (404,) * 4, Role.READER: (403, 200, 200, 403)}
+    assert statuses == expected.get(role, (200,) * 4)
+
+
+def test_what_is_someone_elses_is_not_there(desk: Desk, world: World, stranger: World):
+    stranger.repository.commit({"a": b"1"})
+    theirs = stranger.project(kinds=ONE_KIND)
+    their_key = desk.key(Role.ADMIN, world=stranger)
+    [sync] = _sync(desk, their_key, stranger.connection_id).json()
+    _same_refusals(desk, theirs, stranger.connection_id, sync["id"])
+    _same_refusals(desk, theirs, "nothing", f"{{{sync['id']}}}")
+
+
+def _same_refusals(desk: Desk, project: Project, connection_id: object, sync_id: object) -> None:
+    headers = bearer(desk.key(Role.ADMIN))
+    for method, path in (
+        ("POST", "connections/{}/sync"),
+        ("GET", "connections/{}/syncs"),
+        ("GET", "syncs/{}"),
+        ("POST", "syncs/{}/cancel"),
+    ):
+        given = connection_id if "connections" in path else sync_id
+        bodies = []
+        for each in (given, uuid4()):
+            answer = desk.client.request(
+                method, f"/v2/integrations/{path.format(each)}", headers=headers
+            )
+            assert answer.headers["content-type"] == "application/problem+json"
+            bodies.append({**answer.json(), "request_id": ""})
+        assert bodies[0] == bodies[1]
+        assert (bodies[0]["status"], bodies[0]["code"]) == (404, "not_found")
+
+
+def test_a_bearer_token_is_needed(desk: Desk, world: World):
+    world.project()
+    for headers in ({}, bearer("twl_wrong"), {"X-API-Key": desk.key(Role.WRITER)}):
+        url = f"/v2/integrations/connections/{world.connection_id}/sync"
+        answer = desk.client.post(url, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+        assert answer.headers["www-authenticate"] == 'Bearer realm="towline"'
+
+
+def test_one_key_asks_once(desk: Desk, world: World):
+    world.commit(a=b"1")
+    headers = {**bearer(desk.key(Role.WRITER, world.project())), "Idempotency-Key": "k"}
+    url = f"/v2/integrations/connections/{world.connection_id}/sync"
+    answers = [desk.client.post(url, headers=headers).json() for _ in range(2)]
+    assert answers[0] == answers[1]
+
+
+def test_a_refused_credential_is_told_without_it(desk: Desk, world: World, git_server: GitServer):
+    world.commit(a=b"1")
+    connection_id = world.connect(
+        f"{git_server.url}/repo.git", Credential(username="demo", password="hush-hush")
+    )
+    world.project(connection_id=connection_id, kinds=ONE_KIND)
+    git_server.credential = Credential(username="demo", password="other")
+    key = desk.key(Role.WRITER)
+    failed = _get(desk, key, _sync(desk, key, connection_id).json()[0]["id"])
+    assert failed["status"] == "failed"
+    assert failed["error"]
+    assert "hush" not in str(failed)
