@@ -144,6 +144,32 @@ class IdempotentRequestRunning(MovedError):
 
 
 @dataclass(eq=False, kw_only=True)
+class ProjectBusy(MovedError):
+    """Another run of the project has not ended yet."""
+
+    code = "project_busy"
+    run_id: str
+
+    @property
+    def message(self) -> str:
+        """Which one."""
+        return f"the project is busy: run {self.run_id} has not ended; try again later"
+
+
+@dataclass(eq=False, kw_only=True)
+class RunUnderWay(TowlineError):
+    """A run takes longer than a request waits for it; it goes on."""
+
+    code = "run_under_way"
+    run_id: str
+
+    @property
+    def message(self) -> str:
+        """Which one, so that it can be looked for."""
+        return f"run {self.run_id} has not ended yet, and goes on"
+
+
+@dataclass(eq=False, kw_only=True)
 class CredentialUnreadable(TowlineError):
     """A stored secret cannot be decrypted: its key is not among the settings' any more."""
 

@@ -45,6 +45,7 @@ STATUS: Mapping[type[engine.TowlineError], int] = {
     engine.RemoteTimeout: 504,
     # The machine.
     own.Unavailable: 503,
+    own.RunUnderWay: 504,
     engine.TowlineError: 500,
 }
 """A class that is not here has the status of the nearest one above it."""
@@ -79,6 +80,17 @@ Render: TypeAlias = Callable[[Request, Failure], Response]
 def status_of(error: engine.TowlineError) -> int:
     """The HTTP status of an error."""
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def status_of_code(code: str) -> int:
+    """The HTTP status of an error of which only the stable code was kept; 500: it is unknown."""
+    waiting = list(engine.TowlineError.__subclasses__())
+    while waiting:
+        kind = waiting.pop()
+        if kind.__dict__.get("code") == code:
+            return next(STATUS[each] for each in kind.__mro__ if each in STATUS)
+        waiting.extend(kind.__subclasses__())
+    return 500
 
 
 def failure_of(error: Exception) -> Failure:

@@ -5,6 +5,6 @@ A module's ``DIALECT`` joins here.
 
 from towline_server.web.dialect import Dialect
 
-from . import connections
+from . import connections, snaplogic
 
-DIALECTS: tuple[Dialect, ...] = (connections.DIALECT,)
+DIALECTS: tuple[Dialect, ...] = (connections.DIALECT, snaplogic.DIALECT)

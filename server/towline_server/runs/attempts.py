@@ -42,6 +42,7 @@ def new_run(
         sync_id=origin.sync_id,
         schedule_id=origin.schedule_id,
         request_key=origin.key,
+        target_revision=request.revision,
         state=RunState.QUEUED,
         progress=0,
         attempt=1,
@@ -79,13 +80,17 @@ def retried(
     request: RunRequest,
     requested_by: UUID | None,
 ) -> tables.Run:
-    """The attempt that somebody asked for: it looks at the remote anew, out of any batch."""
+    """The attempt that somebody asked for, out of any batch.
+
+    It looks at the remote anew, unless the request itself names the revision.
+    """
     following = _following(row, at)
     following.triggered_by = TriggeredBy.RETRY
     following.trigger_ref = str(row.id)
     following.requested_by = requested_by
     following.request, following.mode = encode(request), RunMode(request.mode)
     following.kind = request.kind
+    following.target_revision = request.revision
     return _link(session, row, following)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from towline.errors import InvalidValue
 from towline.model import Revision
 from towline.resolutions import OnConflict, Resolutions, Selection
+from towline_server.projects.domain import Binding
 
 from .states import Fault, Outcome, ReasonCode, ResultClass, RunState
 
@@ -45,14 +46,42 @@ class BackendName(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checkout:
+    """What a project shall be bound to from the run's commit on, and not before.
+
+    Raises:
+        InvalidValue: as `Binding`.
+    """
+
+    connection_id: str
+    ref: str
+    scope: str = ""
+
+    def __post_init__(self) -> None:
+        _ = self.binding
+
+    @classmethod
+    def of(cls, binding: Binding) -> Self:
+        """The same binding, as a request keeps it."""
+        return cls(connection_id=str(binding.connection_id), ref=binding.ref, scope=binding.scope)
+
+    @property
+    def binding(self) -> Binding:
+        """The binding."""
+        return Binding(connection_id=UUID(self.connection_id), ref=self.ref, scope=self.scope)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
     """What a run shall do; it is kept with the run, and an attempt does the same again.
 
     ``on_conflict`` None: the project's policy. ``kind`` limits the run to one kind of asset, and
-    excludes ``only``.
+    excludes ``only``. ``revision`` is what to pull instead of what the ref names. ``reset`` gives
+    up every local change to what the repository tracks, ``clean`` every asset that it does not.
+    ``checkout`` is what to pull from instead of what the project is bound to, and to bind it to.
 
     Raises:
-        InvalidValue: both ``kind`` and ``only`` are given.
+        InvalidValue: both ``kind`` and ``only`` are given, or ``reset`` and single resolutions.
     """
 
     mode: RunMode = RunMode.INCREMENTAL
@@ -61,10 +90,16 @@ class RunRequest:
     resolutions: Resolutions = Resolutions()
     on_conflict: OnConflict | None = None
     allow_empty: bool = False
+    revision: Revision | None = None
+    reset: bool = False
+    clean: bool = False
+    checkout: Checkout | None = None
 
     def __post_init__(self) -> None:
         if self.kind is not None and not self.only.is_all:
             raise InvalidValue(field="only", problem="a run of one kind takes no selection")
+        if self.reset and self.resolutions.named():
+            raise InvalidValue(field="reset", problem="takes no resolutions beside it")
 
     @property
     def selection(self) -> Selection:

@@ -27,16 +27,17 @@ from towline.errors import (
 )
 from towline.model import Revision
 from towline.plan import Plan
-from towline.ports import Applied, Phase, Watch
+from towline.ports import Applied, AssetStore, Phase, Watch
 from towline.pull import plan_at
 from towline.remotes.git import GitRemote
 from towline.report import report_of
-from towline.resolutions import Comparison, Policy
+from towline.resolutions import Comparison, OnConflict, Policy, Resolutions
 from towline_server.db.session import Database
 from towline_server.errors import NotFound
 from towline_server.projects.domain import Project
 from towline_server.projects.guard import guarded
 from towline_server.projects.locking import claim
+from towline_server.projects.service import Projects
 from towline_server.projects.store import Run as OnBehalf
 from towline_server.projects.store import SqlStore
 
@@ -48,6 +49,7 @@ from .errors import LeaseLost, UnknownKind, WorkerShutdown
 from .fetching import SharedFetches, Wanted
 from .leases import Lease, Leases, check_held
 from .repositories import Repositories, Repository
+from .resetting import plan_as_asked
 from .rows import find_row, run_of
 from .signals import Signals
 from .states import STARTS_AT, RunState, progress_in
@@ -194,7 +196,10 @@ class Execution:
     def _look(self) -> tuple[Run, Project]:
         with self._tools.database.reading() as session:
             run = run_of(find_row(session, self.run_id))
-        return run, self._tools.repositories.project(run.project_id)
+        project = self._tools.repositories.project(run.project_id)
+        if run.request.checkout is not None:
+            project = replace(project, binding=run.request.checkout.binding)
+        return run, project
 
     # --- fetching -----------------------------------------------------------------------------
 
@@ -211,7 +216,10 @@ class Execution:
     def _bring(self, run: Run, repository: Repository) -> None:
         """Fetch what the run aims at, unless it is here: what the batch resolved, or the ref."""
         with repository.cached() as remote:
-            if run.target_revision is not None and remote.has(run.target_revision):
+            target = run.target_revision
+            if target is not None and remote.has(target):
+                if run.target_committed_at is None:
+                    self._tools.leases.aim(self._lease, target, _commit_time(remote, target))
                 return
         wanted = Wanted(
             repository=repository,
@@ -262,15 +270,20 @@ class Execution:
     def _plan_at(self, run: Run, project: Project, revision: Revision) -> Plan:
         repository = self._tools.repositories.of(project)
         store = SqlStore(self._tools.database, project.id)
+        asked, policy = run.request, self._policy(run, project)
         with repository.cached() as remote, store.snapshot() as ours:
-            plan = plan_at(
-                ours,
-                remote,
-                revision,
-                resolutions=run.request.resolutions,
-                policy=self._policy(run, project),
-                watch=self._watch(),
-            )
+
+            def planned(ours: AssetStore, resolutions: Resolutions) -> Plan:
+                return plan_at(
+                    ours,
+                    remote,
+                    revision,
+                    resolutions=resolutions,
+                    policy=policy,
+                    watch=self._watch(),
+                )
+
+            plan = plan_as_asked(ours, asked, planned)
             base = plan.before.base
             self._tools.leases.start_from(
                 self._lease, base, None if base is None else _commit_time(remote, base)
@@ -279,8 +292,9 @@ class Execution:
 
     def _policy(self, run: Run, project: Project) -> Policy:
         full = run.request.mode is RunMode.FULL_REFRESH
+        settled = OnConflict.THEIRS if run.request.reset else run.request.on_conflict
         return Policy(
-            on_conflict=run.request.on_conflict or project.on_conflict,
+            on_conflict=settled or project.on_conflict,
             only=run.request.selection,
             limits=self._tools.repositories.limits,
             allow_empty=run.request.allow_empty,
@@ -314,6 +328,8 @@ class Execution:
         report = report_of(plan)
 
         def also(session: Session, applied: Applied) -> None:
+            if run.request.checkout is not None:
+                Projects(session).bind(run.project_id, run.request.checkout.binding)
             ending = succeeded(report, pull=applied.number)
             end_held(session, self._lease, ending, self._tools.now(session))
             self._tools.boundary(self.run_id, "committing")

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from tests.databases import open_database
 from tests.server.dialects.desk import Desk, Executing
+from tests.server.dialects.scene import Scene
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
+from towline.remotes.url import Scheme
 from towline.testing.git_server import GitServer
 from towline_server.app import create_app
 from towline_server.runs.runtime import open_inline
@@ -57,3 +60,12 @@ def slow_desk(settings: Settings, services: Services, world: World, bench: Bench
     app = create_app(settings, services=services.executing(Executing(bench.runs)))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield Desk(client=client, world=world, services=services)
+
+
+@pytest.fixture
+def scene(settings: Settings, sqlite_url: str, git_server: GitServer) -> Iterator[Scene]:
+    """A tenant with users of each role and a project, a repository, and the control plane."""
+    reaching = settings.model_copy(update={"remote_schemes": frozenset({Scheme.HTTP})})
+    database = open_database(sqlite_url)
+    yield Scene(reaching, database, git_server)
+    database.close()

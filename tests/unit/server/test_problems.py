@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from towline import errors as engine
 from towline_server import errors as own
-from towline_server.problems import STATUS, failure_of, status_of
+from towline_server.problems import STATUS, failure_of, status_of, status_of_code
 
 
 def _all_errors():
@@ -52,6 +52,7 @@ EXPECTED = {
     "NotAssociated": 400,
     "NotFound": 404,
     "PermissionDenied": 502,
+    "ProjectBusy": 409,
     "RateLimited": 502,
     "RedirectRefused": 502,
     "RefNotFound": 502,
@@ -59,6 +60,7 @@ EXPECTED = {
     "RemoteRefused": 502,
     "RemoteTimeout": 504,
     "RemoteUnavailable": 502,
+    "RunUnderWay": 504,
     "StalePlan": 409,
     "StoreBusy": 409,
     "StoreDamaged": 500,
@@ -81,6 +83,13 @@ def test_every_error_has_its_status(kind):
     error = kind.__new__(kind)
     # An error that is new to this list must be put into it.
     assert status_of(error) == EXPECTED[kind.__name__]
+
+
+def test_a_kept_code_has_the_status_of_its_error():
+    for kind in _all_errors():
+        if "code" in kind.__dict__:
+            assert status_of_code(kind.code) == EXPECTED[kind.__name__]
+    assert status_of_code("no such code") == 500
 
 
 def test_codes_are_unique_within_a_family():

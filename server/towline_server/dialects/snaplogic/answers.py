@@ -1,0 +1,167 @@
+"""The envelope, and what stands in it; failures have the same one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from towline_server.problems import Failure, request_id_of
+from towline_server.runs.domain import Run
+from towline_server.runs.states import RunState
+from towline_server.web.waiting import failure_of_run
+
+RUN_HEADER = "Towline-Run"
+"""Names the run that a request made, whatever became of it."""
+
+
+class Item(BaseModel):
+    """One asset that the operation touched."""
+
+    asset_id: str | None
+    path: str
+    name: str
+    type: str
+
+
+class IgnoredItem(Item):
+    """One that was left as it is, and why. What is no asset may have no id."""
+
+    reason: str
+
+
+class UpToDate(BaseModel):
+    """There was nothing to do."""
+
+    status: Literal["up-to-date"] = "up-to-date"
+
+
+class Updated(BaseModel):
+    """What was done."""
+
+    status: Literal["updated"] = "updated"
+    overwritten: list[Item]
+    updated: list[Item]
+    created: list[Item]
+    deleted: list[Item]
+    ignored: list[IgnoredItem]
+    error_msgs: list[str]
+
+
+class PullAnswer(BaseModel):
+    """The answer to a pull, and to whatever ends in one."""
+
+    response_map: UpToDate | Updated
+    http_status_code: Literal[200] = 200
+
+
+class Message(BaseModel):
+    """One thing that is wrong."""
+
+    message: str
+
+
+class Errors(BaseModel):
+    """Everything that is wrong; under the id the server's log has more."""
+
+    error_id: str
+    error_list: list[Message]
+
+
+class ErrorAnswer(BaseModel):
+    """The answer of a request that failed."""
+
+    response_map: Errors
+    http_status_code: int
+
+
+class SpaceAnswer(BaseModel):
+    """What became of each project of a space, by its path."""
+
+    response_map: dict[str, PullAnswer | ErrorAnswer]
+    http_status_code: Literal[200] = 200
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorAnswer, "description": description}
+    for status, description in {
+        400: "The request does not fit its form, or the project.",
+        401: "No valid credential was given.",
+        403: "The caller may not do this.",
+        404: "There is no such project, or it is someone else's.",
+        409: "Conflicts were refused, or the project is busy.",
+        429: "Too many requests.",
+        502: "The repository cannot be had, or is not fit to be pulled.",
+        504: "The run goes on.",
+    }.items()
+}
+
+
+def render(request: Request, failure: Failure) -> Response:
+    """A failure in the envelope."""
+    messages = [_shown(issue) for issue in failure.issues] or [failure.message]
+    # A body that does not fit is a bad request here.
+    status = 400 if failure.status in (413, 422) else failure.status
+    return _sent(refused(request, status, messages), status)
+
+
+def _shown(issue: Mapping[str, Any]) -> str:
+    return f"{'.'.join(str(part) for part in issue['loc'])}: {issue['msg']}"
+
+
+def refused(request: Request, status: int, messages: Sequence[str]) -> ErrorAnswer:
+    """The envelope of a failure."""
+    errors = [Message(message=message) for message in messages]
+    return ErrorAnswer(
+        response_map=Errors(error_id=request_id_of(request), error_list=errors),
+        http_status_code=status,
+    )
+
+
+def answer(request: Request, run: Run) -> Response:
+    """The answer to a request that waited for its run."""
+    found = envelope(request, run)
+    response = _sent(found, found.http_status_code)
+    response.headers[RUN_HEADER] = str(run.id)
+    return response
+
+
+def envelope(request: Request, run: Run) -> PullAnswer | ErrorAnswer:
+    """The envelope of a run that has ended."""
+    if run.state is RunState.SUCCEEDED:
+        assert run.report is not None, "it succeeded"
+        return PullAnswer(response_map=_map(run.report))
+    failure = failure_of_run(run)
+    # 504 tells that a run goes on; this one has ended.
+    status = 502 if failure.status == 504 else failure.status
+    messages = run.report["error_msgs"] if run.report is not None else []
+    return refused(request, status, messages or [failure.message])
+
+
+def _map(report: Mapping[str, Any]) -> UpToDate | Updated:
+    if report["status"] == "up-to-date":
+        return UpToDate()
+    return Updated(
+        overwritten=_items(report["overwritten"]),
+        updated=_items(report["updated"]),
+        created=_items(report["created"]),
+        deleted=_items(report["deleted"]),
+        ignored=[IgnoredItem(**_item(each), reason=each["reason"]) for each in report["ignored"]],
+        error_msgs=report["error_msgs"],
+    )
+
+
+def _items(listed: Sequence[Mapping[str, Any]]) -> list[Item]:
+    return [Item(**_item(each)) for each in listed]
+
+
+def _item(each: Mapping[str, Any]) -> dict[str, Any]:
+    named = {name: each[name] for name in ("asset_id", "path", "name")}
+    return {**named, "type": each["kind"]}
+
+
+def _sent(found: BaseModel, status: int) -> Response:
+    return JSONResponse(found.model_dump(mode="json"), status_code=status)

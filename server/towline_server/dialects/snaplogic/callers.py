@@ -1,0 +1,65 @@
+"""Who may ask, for which project, and what every route is handed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from towline_server.auth.roles import Principal, PrincipalKind, Role, authorise
+from towline_server.errors import Forbidden
+from towline_server.projects.domain import Project
+from towline_server.projects.service import Projects
+from towline_server.runs.domain import Origin
+from towline_server.services import Services, services_of
+from towline_server.web.authentication import Form, authenticated
+from towline_server.web.bodies import raw_body
+
+FORMS = (Form.BASIC_PASSWORD, Form.BEARER_TOKEN_JWT, Form.BEARER_JWT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request of somebody who may ask for Git operations."""
+
+    request: Request
+    services: Services
+    caller: Principal
+    body: bytes
+
+    @property
+    def origin(self) -> Origin:
+        """What a run that it asks for keeps of it."""
+        return Origin(requested_by=self.caller.id)
+
+    def project(self, path: str, needed: Role) -> Project:
+        """The project at a path, if the caller may do this with it.
+
+        Raises:
+            NotFound, Forbidden: as `authorise`.
+        """
+        with self.services.database.reading() as session:
+            found = Projects(session).by_path(self.caller.tenant_id, path)
+            return authorise(self.caller, found, needed)
+
+
+def _asked(
+    request: Request,
+    caller: Annotated[Principal, Depends(authenticated(*FORMS))],
+    body: Annotated[bytes, Depends(raw_body)],
+) -> Asked:
+    if caller.kind is PrincipalKind.SERVICE_ACCOUNT:
+        raise Forbidden(problem="service accounts cannot be used for Git operations")
+    return Asked(request=request, services=services_of(request), caller=caller, body=body)
+
+
+Asking = Annotated[Asked, Depends(_asked)]
+
+
+def path_of(org: str, space: str, project: str) -> str:
+    """A dependency: the project's path, from the three names in the address."""
+    return f"{org}/{space}/{project}"
+
+
+Path = Annotated[str, Depends(path_of)]

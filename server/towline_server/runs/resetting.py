@@ -1,0 +1,170 @@
+"""Giving up what was changed here: what `RunRequest.reset` and `RunRequest.clean` mean to a plan.
+
+Both are part of the plan itself, so that they are done together with the pull or not at all, stand
+in its report, and can be undone with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from towline.errors import NoRemoteVersion, UnknownAssets
+from towline.kinds import Kinds
+from towline.model import AssetId, AssetPath, Digest
+from towline.names import NamePolicy
+from towline.plan import Contents, Disposition, Edit, Item, Plan, StoreState
+from towline.ports import Applied, AssetStore, LoggedPull, Watch
+from towline.records import AssetRecord, Occupant
+from towline.resolutions import Resolutions
+
+from .domain import RunRequest
+
+Planned: TypeAlias = Callable[[AssetStore, Resolutions], Plan]
+"""Makes the plan of a store; raises as `towline.pull.plan_at`."""
+
+
+def plan_as_asked(ours: AssetStore, asked: RunRequest, planned: Planned) -> Plan:
+    """The plan that a run's request wants. Raises as ``planned``."""
+
+    def cleaned(resolutions: Resolutions) -> Plan:
+        if not asked.clean:
+            return planned(ours, resolutions)
+        return plan_clean(ours, lambda tracked: planned(tracked, resolutions))
+
+    return plan_reset(ours, cleaned) if asked.reset else cleaned(asked.resolutions)
+
+
+def plan_reset(ours: AssetStore, planned: Callable[[Resolutions], Plan]) -> Plan:
+    """The plan in which every asset that was changed here becomes theirs.
+
+    ``planned`` makes it, and raises what `towline.pull.plan_at` does.
+    """
+    named = frozenset(_changed_here(ours))
+    while True:
+        try:
+            return planned(Resolutions(use_theirs=named))
+        except (NoRemoteVersion, UnknownAssets) as error:
+            # An asset that was moved while another took its place is aligned as a local one, which
+            # only the alignment knows; there is nothing to return it to.
+            ids = error.asset_ids if isinstance(error, UnknownAssets) else (error.asset_id,)
+            if not named.intersection(ids):
+                raise
+            named = named.difference(ids)
+
+
+def _changed_here(ours: AssetStore) -> Iterator[AssetId]:
+    for record in ours.records():
+        if record.local_only or record.ours == record.base:
+            continue
+        standing = None
+        if record.ours is None and record.aligned_path is not None:
+            # What was made anew at its path is the asset by which a plan knows the path.
+            standing = ours.at(record.aligned_path)
+        yield record.id if standing is None else standing.id
+
+
+def plan_clean(ours: AssetStore, planned: Callable[[AssetStore], Plan]) -> Plan:
+    """The plan in which nothing stays that the repository does not track.
+
+    ``planned`` makes it of a store without such assets. One in the way of theirs gives way.
+    """
+    plan = planned(_Tracked(ours))
+    return plan if plan.refused else _with_untracked_deleted(plan, ours)
+
+
+def _with_untracked_deleted(plan: Plan, ours: AssetStore) -> Plan:
+    gone = {record.id: record for record in ours.records() if record.local_only}
+    # A new asset has the id that is planned for its path, as the one that stood there had.
+    edits = [replace(edit, before=gone.get(edit.asset_id, edit.before)) for edit in plan.edits]
+    items = [_over(item, gone.get(item.asset_id)) if item.asset_id else item for item in plan.items]
+    kept = {edit.asset_id for edit in edits}
+    left = [record for asset_id, record in gone.items() if asset_id not in kept]
+    edits += [Edit(before=record, after=None) for record in left]
+    items += [_deleted(record) for record in left]
+    items.sort(key=lambda item: (item.path, item.asset_id or ""))
+    return replace(plan, edits=tuple(edits), items=tuple(items))
+
+
+def _over(item: Item, before: AssetRecord | None) -> Item:
+    """A new asset's item, where one that is given up stood already."""
+    if before is None:
+        return item
+    if before.ours == item.after:
+        return replace(item, disposition=Disposition.CONVERGED, before=before.ours)
+    return replace(item, disposition=Disposition.OVERWRITTEN, before=before.ours, discarded=True)
+
+
+def _deleted(record: AssetRecord) -> Item:
+    assert record.ours is not None, "a local asset stands here, or is nowhere"
+    return Item(
+        disposition=Disposition.DELETED,
+        asset_id=record.id,
+        path=record.ours.path,
+        kind=record.kind,
+        rule=None,
+        before=record.ours,
+        after=None,
+        discarded=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Tracked:
+    """A store as it would be without its local-only assets."""
+
+    whole: AssetStore
+
+    @property
+    def project(self) -> str:
+        return self.whole.project
+
+    @property
+    def kinds(self) -> Kinds:
+        return self.whole.kinds
+
+    @property
+    def names(self) -> NamePolicy:
+        return self.whole.names
+
+    def state(self) -> StoreState:
+        return self.whole.state()
+
+    def at(self, path: AssetPath) -> AssetRecord | None:
+        return _tracked(self.whole.at(path))
+
+    def aligned_at(self, path: AssetPath) -> AssetRecord | None:
+        return self.whole.aligned_at(path)
+
+    def with_id(self, asset_id: AssetId) -> AssetRecord | None:
+        return _tracked(self.whole.with_id(asset_id))
+
+    def with_embedded_id(self, embedded_id: str) -> Sequence[AssetRecord]:
+        return self.whole.with_embedded_id(embedded_id)
+
+    def lagging(self) -> Sequence[AssetRecord]:
+        return self.whole.lagging()
+
+    def occupants(self, path: AssetPath) -> Sequence[Occupant]:
+        found = self.whole.occupants(path)
+        return [each for each in found if not isinstance(each, AssetRecord) or _tracked(each)]
+
+    def is_used(self, asset_id: AssetId) -> bool:
+        return self.whole.is_used(asset_id)
+
+    def records(self) -> Iterator[AssetRecord]:
+        return (record for record in self.whole.records() if not record.local_only)
+
+    def read(self, digest: Digest) -> bytes | None:
+        return self.whole.read(digest)
+
+    def apply(self, plan: Plan, contents: Contents, watch: Watch) -> Applied:
+        return self.whole.apply(plan, contents, watch)
+
+    def log(self) -> Sequence[LoggedPull]:
+        return self.whole.log()
+
+
+def _tracked(record: AssetRecord | None) -> AssetRecord | None:
+    return None if record is None or record.local_only else record

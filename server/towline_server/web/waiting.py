@@ -1,0 +1,65 @@
+"""Runs that a request waits for, and what their end means over HTTP."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
+
+from towline_server.errors import ProjectBusy, RunUnderWay
+from towline_server.problems import Failure, status_of_code
+from towline_server.runs.domain import Run, RunMode
+from towline_server.runs.listing import RunFilter
+from towline_server.runs.service import Runs
+from towline_server.runs.states import TERMINAL, RunState
+from towline_server.services import Services
+
+_AT_ONCE = 256
+"""Requests that wait at once; the rest wait for their turn to wait."""
+_LIMITER: RunVar[CapacityLimiter] = RunVar("towline_waiting")
+
+_UNENDED = tuple(state for state in RunState if state not in TERMINAL)
+
+
+def check_idle(runs: Runs, project_id: UUID) -> None:
+    """Refuse a project that another run is pulling, or about to; a dry run changes nothing.
+
+    Raises:
+        ProjectBusy: there is one.
+    """
+    wanted = RunFilter(project_id=project_id, states=_UNENDED)
+    for run in runs.page(wanted, limit=100).runs:
+        if run.request.mode is not RunMode.DRY_RUN:
+            raise ProjectBusy(run_id=str(run.id))
+
+
+async def ended(services: Services, run: Run, *, seconds: float | None = None) -> Run:
+    """A run once it has ended. Who waits keeps no thread from those who do not.
+
+    Raises:
+        RunUnderWay: it has not within so many seconds, by default the settings' ``wait_seconds``.
+    """
+    seconds = services.settings.wait_seconds if seconds is None else seconds
+    last = await to_thread.run_sync(services.runs.wait, run.id, seconds, limiter=_limiter())
+    if not last.is_terminal or last.will_be_retried:
+        raise RunUnderWay(run_id=str(last.id))
+    return last
+
+
+def _limiter() -> CapacityLimiter:
+    try:
+        return _LIMITER.get()
+    except LookupError:
+        limiter = CapacityLimiter(_AT_ONCE)
+        _LIMITER.set(limiter)
+        return limiter
+
+
+def failure_of_run(run: Run) -> Failure:
+    """What a run that did not succeed failed of, as if the request itself had."""
+    assert run.error is not None, "it did not succeed"
+    error = run.error
+    return Failure(
+        status=status_of_code(error.code), code=error.code, message=error.message, data=error.data
+    )

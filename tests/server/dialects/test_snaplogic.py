@@ -1,0 +1,339 @@
+"""SnapLogic's pull: its answers, held against the page's schema, over a real Git server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jwt
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.control_plane import AUDIENCE, ISSUER, JWT_SECRET, PASSWORD
+from tests.server.dialects.scene import Scene, basic, hold
+from towline.testing.git_server import Answers
+from towline_server.auth.roles import Role
+from towline_server.runs.states import RunState
+
+ROOT = "/api/1/rest/public/project"
+PULL = f"{ROOT}/pull/acme/space/project"
+WRITER = basic("writer@acme.example")
+
+
+@pytest.fixture
+def client(scene: Scene) -> Iterator[TestClient]:
+    with scene.client() as client:
+        yield client
+
+
+def pulled(client: TestClient, url: str = PULL, **body: Any) -> dict[str, Any]:
+    """The map of a pull that found something to do."""
+    answer = client.post(url, headers=WRITER, json=body)
+    assert answer.status_code == 200, answer.text
+    hold(answer.json(), "snaplogic", "updated")
+    found: dict[str, Any] = answer.json()["response_map"]
+    return found
+
+
+def refused(answer: Any, status: int) -> list[str]:
+    """The messages of a refusal with this status."""
+    assert answer.status_code == status, answer.text
+    hold(answer.json(), "snaplogic", "error")
+    assert answer.json()["http_status_code"] == status
+    return [each["message"] for each in answer.json()["response_map"]["error_list"]]
+
+
+def paths(found: dict[str, Any]) -> dict[str, list[str]]:
+    """The paths in each list that is not empty."""
+    lists = ("overwritten", "updated", "created", "deleted", "ignored")
+    return {name: [each["path"] for each in found[name]] for name in lists if found[name]}
+
+
+# --- success ----------------------------------------------------------------------------------
+
+
+def test_a_first_pull_creates(scene: Scene, client: TestClient):
+    scene.commit({"rules/a": b"1", "b": b"1"})
+    found = pulled(client)
+    assert found["created"] == [
+        {"asset_id": scene.id_of("b"), "path": "b", "name": "b", "type": "file"},
+        {"asset_id": scene.id_of("rules/a"), "path": "rules/a", "name": "a", "type": "rule"},
+    ]
+    assert paths(found) == {"created": ["b", "rules/a"]}
+    assert scene.contents() == {"b": b"1", "rules/a": b"1"}
+
+
+def test_a_second_pull_is_up_to_date(scene: Scene, client: TestClient):
+    scene.commit({"a": b"1"})
+    pulled(client)
+    answer = client.post(PULL, headers=WRITER)
+    assert answer.json() == {"response_map": {"status": "up-to-date"}, "http_status_code": 200}
+    hold(answer.json(), "snaplogic", "up_to_date")
+
+
+def test_every_list_is_told(scene: Scene, client: TestClient):
+    scene.commit({"gone": b"1", "mine": b"1", "theirs": b"1", "up": b"1"})
+    pulled(client)
+    mine, theirs = scene.edit("mine", b"ours"), scene.edit("theirs", b"ours")
+    scene.commit({"mine": b"2", "theirs": b"2", "up": b"2", "new": b"new"})
+    found = pulled(client, use_ours=[mine], use_theirs=[theirs])
+    assert paths(found) == {
+        "overwritten": ["theirs"],
+        "updated": ["up"],
+        "created": ["new"],
+        "deleted": ["gone"],
+        "ignored": ["mine"],
+    }
+    assert found["ignored"][0]["reason"] == "declined"
+    assert found["error_msgs"] == []
+    assert scene.contents() == {"mine": b"ours", "theirs": b"2", "up": b"2", "new": b"new"}
+
+
+def test_left_over_conflicts_are_skipped_whatever_the_projects_policy(
+    scene: Scene, client: TestClient
+):
+    scene.commit({"a": b"1", "b": b"1"})
+    pulled(client)
+    clash = scene.edit("a", b"ours")
+    scene.commit({"a": b"2", "b": b"2"})
+    found = pulled(client)
+    assert paths(found) == {"updated": ["b"], "ignored": ["a"]}
+    assert found["ignored"][0]["reason"] == "conflict"
+    assert len(found["error_msgs"]) == 1
+    assert clash in found["error_msgs"][0]
+    assert scene.contents() == {"a": b"ours", "b": b"2"}
+    assert paths(pulled(client)) == {"ignored": ["a"]}
+
+
+def test_left_over_conflicts_are_refused_on_demand(scene: Scene, client: TestClient):
+    scene.commit({"a": b"1", "b": b"1"})
+    pulled(client)
+    scene.edit("a", b"ours")
+    scene.commit({"a": b"2", "b": b"2"})
+    messages = refused(client.post(f"{PULL}?on_conflict=refuse", headers=WRITER), 409)
+    assert "content conflict: a" in messages[0]
+    assert scene.contents() == {"a": b"ours", "b": b"1"}
+
+
+def test_who_asked_is_kept_and_the_run_is_named(scene: Scene, client: TestClient):
+    scene.commit({"a": b"1"})
+    answer = client.post(PULL, headers=WRITER, json={})
+    (run,) = scene.runs_of()
+    assert answer.headers["Towline-Run"] == str(run.id)
+    assert run.origin.requested_by is not None
+
+
+def test_a_repeated_key_pulls_once(scene: Scene, client: TestClient):
+    scene.commit({"a": b"1"})
+    headers = {**WRITER, "Idempotency-Key": "k"}
+    answers = [client.post(PULL, headers=headers, json={}) for _ in range(2)]
+    assert answers[0].json() == answers[1].json()
+    assert answers[0].json()["response_map"]["status"] == "updated"
+    assert len(scene.runs_of()) == 1
+
+
+# --- credentials ------------------------------------------------------------------------------
+
+
+def token(subject: str) -> str:
+    now = int(time.time())
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "iat": now, "exp": now + 600}
+    return jwt.encode(claims, JWT_SECRET, algorithm="HS256")
+
+
+def subject_of(scene: Scene, role: Role) -> str:
+    with scene.database.reading() as session:
+        account = scene.services.identities(session).by_email(scene.emails[role])
+    assert account is not None
+    return str(account.principal.id)
+
+
+@pytest.mark.parametrize("scheme", ["Bearer Token", "Bearer"])
+def test_a_token_is_taken_in_both_spellings(scene: Scene, client: TestClient, scheme: str):
+    scene.commit({"a": b"1"})
+    headers = {"Authorization": f"{scheme} {token(subject_of(scene, Role.WRITER))}"}
+    assert client.post(PULL, headers=headers, json={}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, basic("writer@acme.example", "wrong"), {"Authorization": "Bearer Token x"}],
+    ids=["none", "password", "token"],
+)
+@pytest.mark.parametrize("body", [b"{}", b"{"], ids=["good", "bad"])
+def test_who_is_unknown_is_401_before_anything_else(
+    client: TestClient, headers: dict[str, str], body: bytes
+):
+    answer = client.post(PULL, headers=headers, content=body)
+    refused(answer, 401)
+    assert "Basic" in answer.headers["www-authenticate"]
+
+
+def test_keys_are_not_taken(scene: Scene, client: TestClient):
+    headers = {"Authorization": f"Bearer {scene.key(Role.WRITER)}"}
+    refused(client.post(PULL, headers=headers, json={}), 401)
+
+
+def service_account(scene: Scene) -> dict[str, str]:
+    login = ("robot@acme.example", PASSWORD)
+    with scene.database.writing() as session:
+        scene.services.identities(session).create_service_account(
+            tenant_id=scene.tenant_id, name="robot", login=login, tenant_role=Role.ADMIN
+        )
+    return basic(login[0])
+
+
+OPERATIONS = [
+    ("POST", "pull/acme/space/project"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_service_accounts_are_refused_everywhere(
+    scene: Scene, client: TestClient, method: str, path: str
+):
+    answer = client.request(method, f"{ROOT}/{path}", headers=service_account(scene))
+    assert refused(answer, 403) == ["service accounts cannot be used for Git operations"]
+
+
+# --- whose project ----------------------------------------------------------------------------
+
+
+def test_a_reader_may_not_pull(client: TestClient):
+    refused(client.post(PULL, headers=basic("reader@acme.example"), json={}), 403)
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_what_is_missing_and_what_is_someone_elses_answer_alike(
+    scene: Scene, client: TestClient, method: str, path: str
+):
+    scene.new_tenant("other")
+    nobody = basic(scene.emails[None])
+    path = path.removesuffix("/project")
+    for headers, place in [
+        (WRITER, "none"),
+        (WRITER, "Project"),
+        (nobody, "project"),
+        (nobody, "none"),
+    ]:
+        answer = client.request(method, f"{ROOT}/{path}/{place}", headers=headers)
+        assert refused(answer, 404) == ["no such project"]
+    answer = client.request(
+        method, f"{ROOT}/{path.replace('acme', 'other')}/project", headers=WRITER
+    )
+    assert refused(answer, 404) == ["no such project"]
+
+
+# --- bad requests -----------------------------------------------------------------------------
+
+BAD_BODIES = {
+    "no JSON": b"{",
+    "no object": b"[]",
+    "an unknown key": b'{"use_mine": []}',
+    "no list": b'{"use_ours": "x"}',
+    "null": b'{"use_ours": null}',
+    "no texts": b'{"use_ours": [1]}',
+}
+
+
+@pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
+def test_bad_bodies(scene: Scene, client: TestClient, body: bytes):
+    refused(client.post(PULL, headers=WRITER, content=body), 400)
+    assert scene.runs_of() == ()
+
+
+def test_an_unknown_policy(client: TestClient):
+    refused(client.post(f"{PULL}?on_conflict=theirs", headers=WRITER), 400)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"use_theirs": ["x", "x"]},
+        {"use_ours": ["x", "x"]},
+        {"use_ours": ["x"], "use_theirs": ["x"]},
+    ],
+)
+def test_doubled_ids(scene: Scene, client: TestClient, body: dict[str, list[str]]):
+    (message,) = refused(client.post(PULL, headers=WRITER, json=body), 400)
+    assert "x" in message
+    assert scene.runs_of() == ()
+
+
+def test_unknown_ids(scene: Scene, client: TestClient):
+    scene.commit({"a": b"1"})
+    (message,) = refused(client.post(PULL, headers=WRITER, json={"use_ours": ["0" * 24]}), 400)
+    assert "0" * 24 in message
+    assert scene.contents() == {}
+
+
+def test_a_project_that_is_not_associated(scene: Scene, client: TestClient):
+    project = scene.new_project("loose", ref=None)
+    scene.grant(project, Role.WRITER)
+    answer = client.post(f"{ROOT}/pull/acme/space/loose", headers=WRITER, json={})
+    assert "not associated" in refused(answer, 400)[0]
+
+
+def test_more_assets_than_the_limit(scene: Scene, client: TestClient):
+    scene.commit({f"{number:04}": b"" for number in range(1001)})
+    (message,) = refused(client.post(PULL, headers=WRITER, json={}), 400)
+    assert "1001" in message
+    assert "1000" in message
+    assert scene.contents() == {}
+
+
+# --- the world --------------------------------------------------------------------------------
+
+
+def test_a_remote_that_fails(scene: Scene, client: TestClient):
+    scene.commit({"a": b"1"})
+    scene.server.trouble = Answers(status=503)
+    refused(client.post(PULL, headers=WRITER, json={}), 502)
+
+
+def test_a_ref_that_the_remote_lacks(scene: Scene, client: TestClient):
+    scene.commit({"a": b"1"}, ref="other")
+    refused(client.post(PULL, headers=WRITER, json={}), 502)
+
+
+def test_a_run_that_takes_too_long_goes_on_and_can_be_found(scene: Scene):
+    scene.commit({"a": b"1"})
+    with scene.client(scene.waiting_runs()) as client:
+        (message,) = refused(client.post(PULL, headers=WRITER, json={}), 504)
+        (run,) = scene.runs_of()
+        assert str(run.id) in message
+        assert run.state is RunState.QUEUED
+        scene.execute_waiting()
+    assert scene.inline.get(run.id).state is RunState.SUCCEEDED
+    assert scene.contents() == {"a": b"1"}
+
+
+def test_a_busy_project(scene: Scene):
+    with scene.client(scene.waiting_runs()) as client:
+        client.post(PULL, headers=WRITER, json={})
+        (message,) = refused(client.post(PULL, headers=WRITER, json={}), 409)
+    (run,) = scene.runs_of()
+    assert str(run.id) in message
+
+
+def test_too_many_requests(scene: Scene):
+    with scene.client(rate_per_second=0.001, rate_burst=1) as client:
+        client.post(PULL, headers=WRITER, json={})
+        answer = client.post(PULL, headers=WRITER, json={})
+    refused(answer, 429)
+    assert int(answer.headers["retry-after"]) > 0
+
+
+def test_unknown_routes_have_the_envelope(client: TestClient):
+    refused(client.get("/api/1/rest/public/none", headers=WRITER), 404)
+    refused(client.get(PULL, headers=WRITER), 405)
+
+
+def test_the_document_describes_it(client: TestClient):
+    operation = client.get("/openapi.json").json()["paths"][
+        "/api/1/rest/public/project/pull/{org}/{space}/{project}"
+    ]["post"]
+    assert operation["tags"] == ["SnapLogic"]
+    assert set(operation["responses"]) >= {"200", "400", "401", "403", "404", "409", "502", "504"}
+    assert "use_theirs" in str(operation["requestBody"])
