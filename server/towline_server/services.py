@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sqlalchemy.orm import Session
 from starlette.requests import HTTPConnection
@@ -18,6 +18,7 @@ from .auth.tokens import KeySource, SharedSecret, TokenVerifier
 from .db import Database, make_engine, upgrade
 from .errors import Unavailable
 from .projects.connections import Connections
+from .runs.external import ExternalWork
 from .runs.schedules import Schedules
 from .runs.service import Runs
 from .settings import Settings
@@ -34,6 +35,16 @@ class Execution(Protocol):
     @property
     def schedules(self) -> Schedules:
         """When runs are asked for by themselves."""
+        ...
+
+
+@runtime_checkable
+class Workshop(Protocol):
+    """What requests ask for beyond that where plans are made, and runs are executed elsewhere."""
+
+    @property
+    def external(self) -> ExternalWork:
+        """What external executors do with runs."""
         ...
 
 
@@ -59,6 +70,11 @@ class Services:
         """The schedules. Raises Unavailable where there are none."""
         return self._execution().schedules
 
+    @property
+    def external(self) -> ExternalWork:
+        """What external executors do with runs. Raises Unavailable where there is none."""
+        return self._workshop().external
+
     def executing(self, execution: Execution) -> Services:
         """The same services, with runs."""
         return replace(self, execution=execution)
@@ -79,6 +95,12 @@ class Services:
         if self.execution is None:
             raise Unavailable(problem="this process has no runs")
         return self.execution
+
+    def _workshop(self) -> Workshop:
+        execution = self._execution()
+        if not isinstance(execution, Workshop):
+            raise Unavailable(problem="this process has no workshop")
+        return execution
 
 
 def open_services(settings: Settings) -> Services:

@@ -3,8 +3,9 @@
 A module's ``DIALECT`` joins here.
 """
 
+from towline_server import api
 from towline_server.web.dialect import Dialect
 
 from . import connections, snaplogic
 
-DIALECTS: tuple[Dialect, ...] = (connections.DIALECT, snaplogic.DIALECT)
+DIALECTS: tuple[Dialect, ...] = (api.DIALECT, connections.DIALECT, snaplogic.DIALECT)

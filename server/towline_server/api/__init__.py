@@ -1,0 +1,39 @@
+"""The native API, ``/api/towline/v1``: everything the control plane can do, a module a resource."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from towline_server.problems import Failure, problem
+from towline_server.web.dialect import Dialect
+
+from . import assets, connections, projects, runs
+
+PREFIX = "/api/towline/v1"
+
+
+def _render(request: Request, failure: Failure) -> Response:
+    """Problem details; an If-Match that failed is 412, as HTTP has it."""
+    if failure.code == "asset_changed":
+        failure = failure.with_status(412)
+    return problem(request, failure)
+
+
+def _router() -> APIRouter:
+    router = APIRouter()
+    for module in (projects, connections, assets, runs):
+        router.include_router(module.router, prefix=PREFIX)
+    return router
+
+
+DIALECT = Dialect(
+    tag="native",
+    description="towline's own API; errors are RFC 9457 problem details.",
+    router=_router(),
+    prefixes=(PREFIX,),
+    render=_render,
+)
+
+__all__ = ["DIALECT", "PREFIX"]

@@ -1,0 +1,67 @@
+"""Who asks, and what of theirs it is about: every route of the native API begins here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Request
+
+from towline_server.auth.roles import Principal, Role, authorise_tenant
+from towline_server.errors import Forbidden
+from towline_server.projects.domain import Connection, Project
+from towline_server.projects.store import SqlStore
+from towline_server.runs.domain import Run
+from towline_server.services import Services, services_of
+from towline_server.web import reach
+from towline_server.web.authentication import Form, authenticated
+from towline_server.web.idempotency import idempotent
+
+FORMS = (Form.BEARER_JWT, Form.BEARER_KEY, Form.X_API_KEY, Form.BASIC_PASSWORD, Form.COOKIE)
+
+NativeRoute = idempotent(*FORMS)
+"""The route class of every router here."""
+
+Caller = Annotated[Principal, Depends(authenticated(*FORMS))]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """One caller with the services: gives what they may have, and refuses the rest."""
+
+    services: Services
+    caller: Principal
+
+    def project(self, project_id: UUID, needed: Role) -> Project:
+        """A project on which the caller has a role. Raises NotFound, Forbidden."""
+        return reach.project(self.services, self.caller, project_id, needed)
+
+    def store(self, project_id: UUID, needed: Role) -> SqlStore:
+        """The store of such a project. Raises NotFound, Forbidden."""
+        return SqlStore(self.services.database, self.project(project_id, needed).id)
+
+    def connection(self, connection_id: UUID, needed: Role) -> Connection:
+        """A connection, for a caller with a role on the whole tenant. Raises as `project`."""
+        with self.services.database.reading() as session:
+            found = self.services.connections(session).get(connection_id)
+        return authorise_tenant(self.caller, found, needed, "connection")
+
+    def run(self, run_id: UUID, needed: Role) -> Run:
+        """A run of a project on which the caller has a role. Raises as `project`."""
+        run = self.services.runs.get(run_id)
+        reach.project(self.services, self.caller, run.project_id, needed, "run")
+        return run
+
+    def administer_tenant(self) -> None:
+        """Raises Forbidden, unless the caller administers their tenant."""
+        role = self.caller.tenant_role
+        if role is None or not role.covers(Role.ADMIN):
+            raise Forbidden(problem=f"this needs the role {Role.ADMIN} on the whole tenant")
+
+
+def _asking(request: Request, caller: Caller) -> Asking:
+    return Asking(services=services_of(request), caller=caller)
+
+
+Asked = Annotated[Asking, Depends(_asking)]

@@ -1,0 +1,276 @@
+"""``/projects/{id}/assets``: read, and edited as their users do. Here local edits arrive.
+
+Who writes may say what they expect to find, as HTTP has it: ``If-Match`` with the digest, or
+``If-None-Match: *`` for nothing. What fails is 412, and nothing was changed.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query, Response
+
+from towline.errors import InvalidPath, InvalidValue, LimitExceeded, UnknownAssets
+from towline.model import AssetId, AssetPath, AssetState, Digest
+from towline_server.auth.roles import Role
+from towline_server.errors import NotFound
+from towline_server.projects.listing import AssetFilter, AssetList, StandingAsset
+from towline_server.projects.preconditions import Expected
+from towline_server.projects.store import SqlStore
+from towline_server.web.bodies import raw_body
+
+from .access import Asked, Asking, NativeRoute
+from .models import Body, Model, Page, Paging, Text, page_of, paging, problems
+
+router = APIRouter(prefix="/projects/{project_id}", route_class=NativeRoute)
+
+IfMatch = Annotated[str | None, Header(description='the digest that stands there, as `"…"`')]
+IfNoneMatch = Annotated[str | None, Header(description="`*`: only if nothing stands there")]
+
+
+class StateModel(Model):
+    """An asset on one side."""
+
+    path: str
+    digest: str
+    executable: bool
+
+    @classmethod
+    def of(cls, state: AssetState | None) -> Self | None:
+        """A state on the wire."""
+        if state is None:
+            return None
+        return cls(path=state.path, digest=state.digest, executable=state.executable)
+
+
+class AssetModel(Model):
+    """An asset that stands in the project."""
+
+    id: str
+    path: str
+    name: str
+    kind: str
+    digest: str
+    executable: bool
+    size: int
+    base: StateModel | None
+    """As it was last pulled; null: it never was."""
+    modified: bool
+    """Whether it differs from that."""
+    lagging: bool
+    """Whether its base is behind the project's."""
+
+    @classmethod
+    def of(cls, asset: StandingAsset) -> Self:
+        """An asset on the wire."""
+        record, state = asset.record, asset.state
+        return cls(
+            id=record.id,
+            path=state.path,
+            name=state.path.name,
+            kind=record.kind,
+            digest=state.digest,
+            executable=state.executable,
+            size=asset.size,
+            base=StateModel.of(record.base),
+            modified=record.base != record.ours,
+            lagging=record.lagging,
+        )
+
+
+class MoveBody(Body):
+    """Where an asset shall stand."""
+
+    path: Text
+
+
+@router.get("/assets", responses=problems())
+def list_assets(
+    asked: Asked,
+    project_id: UUID,
+    part: Annotated[Paging, Depends(paging)],
+    kind: Annotated[Text | None, Query()] = None,
+    prefix: Annotated[Text | None, Query(description="what paths start with")] = None,
+) -> Page[AssetModel]:
+    """The assets that stand in a project, by path."""
+    project = asked.project(project_id, Role.READER)
+    with asked.services.database.reading() as session:
+        found = AssetList(session, project.id).page(
+            AssetFilter(kind=kind, prefix=prefix), limit=part.limit, offset=part.offset
+        )
+    return page_of(AssetModel, [AssetModel.of(each) for each in found.assets], found.total, part)
+
+
+@router.get("/assets/{asset_id}", responses=problems())
+def get_asset(asked: Asked, project_id: UUID, asset_id: Text, response: Response) -> AssetModel:
+    """An asset."""
+    project = asked.project(project_id, Role.READER)
+    return _shown(_with_id(asked, project.id, asset_id), response)
+
+
+_BYTES: dict[str, Any] = {"type": "string", "format": "binary"}
+_CONTENT: dict[int | str, dict[str, Any]] = {
+    **problems(),
+    200: {
+        "description": "the bytes, as they are",
+        "content": {"application/octet-stream": {"schema": _BYTES}},
+    },
+    304: {"description": "they are what If-None-Match names"},
+}
+
+
+@router.get("/assets/{asset_id}/content", response_class=Response, responses=_CONTENT)
+def read_asset(
+    asked: Asked, project_id: UUID, asset_id: Text, if_none_match: IfNoneMatch = None
+) -> Response:
+    """The bytes of an asset."""
+    store = asked.store(project_id, Role.READER)
+    return _content(store, _with_id(asked, project_id, asset_id), if_none_match)
+
+
+@router.get("/content/{path:path}", response_class=Response, responses=_CONTENT)
+def read_path(
+    asked: Asked, project_id: UUID, path: str, if_none_match: IfNoneMatch = None
+) -> Response:
+    """The bytes of the asset at a path."""
+    store = asked.store(project_id, Role.READER)
+    return _content(store, _at(asked, project_id, _readable(path)), if_none_match)
+
+
+_PUT = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": _BYTES}},
+    }
+}
+
+
+def _expected_of_put(
+    if_match: IfMatch = None, if_none_match: IfNoneMatch = None
+) -> Expected | None:
+    """A dependency: what a write expects to find."""
+    if if_none_match is None:
+        return None if if_match is None else Expected(_digest(if_match))
+    if if_none_match.strip() != "*" or if_match is not None:
+        raise InvalidValue(field="If-None-Match", problem="takes * here, and no If-Match beside it")
+    return Expected(None)
+
+
+@router.put(
+    "/content/{path:path}",
+    responses={**problems(409, 412, 413), 201: {"description": "made", "model": AssetModel}},
+    openapi_extra=_PUT,
+)
+def put_asset(
+    asked: Asked,
+    project_id: UUID,
+    path: str,
+    content: Annotated[bytes, Depends(raw_body)],
+    expected: Annotated[Expected | None, Depends(_expected_of_put)],
+    response: Response,
+    executable: Annotated[bool | None, Query(description="left out: as it is")] = None,
+) -> AssetModel:
+    """Write the asset at a path, or a new one."""
+    store = asked.store(project_id, Role.WRITER)
+    _check_size(asked, content)
+    at = AssetPath.parse(path)
+    is_new = store.at(at) is None
+    asset_id = store.put(at, content, executable=executable, expected=expected)
+    response.status_code = 201 if is_new else 200
+    return _shown(_with_id(asked, project_id, asset_id), response)
+
+
+@router.delete("/assets/{asset_id}", status_code=204, responses=problems(409, 412))
+def delete_asset(asked: Asked, project_id: UUID, asset_id: Text, if_match: IfMatch = None) -> None:
+    """Delete an asset here; the repository keeps it."""
+    store = asked.store(project_id, Role.WRITER)
+    standing = _with_id(asked, project_id, asset_id)
+    try:
+        store.delete(standing.record.id, expected=_expected(if_match))
+    except UnknownAssets:
+        raise NotFound(what="asset") from None
+
+
+@router.post("/assets/{asset_id}/move", responses=problems(409, 412))
+def move_asset(
+    asked: Asked,
+    project_id: UUID,
+    asset_id: Text,
+    body: MoveBody,
+    response: Response,
+    if_match: IfMatch = None,
+) -> AssetModel:
+    """Rename an asset. It keeps its id if it was ever pulled, else it has its new path's."""
+    store = asked.store(project_id, Role.WRITER)
+    standing, path = _with_id(asked, project_id, asset_id), AssetPath.parse(body.path)
+    try:
+        moved = store.move(standing.record.id, path, expected=_expected(if_match))
+    except UnknownAssets:
+        raise NotFound(what="asset") from None
+    return _shown(_with_id(asked, project_id, moved), response)
+
+
+def _expected(if_match: str | None) -> Expected | None:
+    # `*` asks for an asset that stands, which an edit by id does anyway.
+    if if_match is None or if_match.strip() == "*":
+        return None
+    return Expected(_digest(if_match))
+
+
+def _digest(tag: str) -> Digest:
+    text = tag.strip()
+    if len(text) < 2 or text[0] != '"' or text[-1] != '"':
+        raise InvalidValue(field="If-Match", problem='takes one digest, as "…"')
+    return Digest.parse(text[1:-1])
+
+
+def _check_size(asked: Asking, content: bytes) -> None:
+    """No larger than an asset that a pull takes."""
+    allowed = asked.services.settings.engine_limits.asset_bytes
+    if len(content) > allowed:
+        raise LimitExceeded(limit="asset_bytes", allowed=allowed, found=len(content))
+
+
+def _readable(path: str) -> AssetPath:
+    try:
+        return AssetPath.parse(path)
+    except InvalidPath:
+        raise NotFound(what="asset") from None
+
+
+def _with_id(asked: Asking, project_id: UUID, asset_id: str) -> StandingAsset:
+    with asked.services.database.reading() as session:
+        return _found(AssetList(session, project_id).with_id(AssetId(asset_id)))
+
+
+def _at(asked: Asking, project_id: UUID, path: AssetPath) -> StandingAsset:
+    with asked.services.database.reading() as session:
+        return _found(AssetList(session, project_id).at(path))
+
+
+def _found(asset: StandingAsset | None) -> StandingAsset:
+    if asset is None:
+        raise NotFound(what="asset")
+    return asset
+
+
+def _shown(asset: StandingAsset, response: Response) -> AssetModel:
+    response.headers["ETag"] = f'"{asset.state.digest}"'
+    return AssetModel.of(asset)
+
+
+def _content(store: SqlStore, asset: StandingAsset, if_none_match: str | None) -> Response:
+    tag = f'"{asset.state.digest}"'
+    # It is somebody's content: no browser shall take it for a page of this server.
+    headers = {
+        "ETag": tag,
+        "X-Content-Type-Options": "nosniff",
+        "Content-Disposition": "attachment",
+    }
+    if if_none_match is not None and tag in [each.strip() for each in if_none_match.split(",")]:
+        return Response(status_code=304, headers=headers)
+    content = store.read(asset.state.digest)
+    if content is None:
+        raise NotFound(what="asset")  # it was edited since
+    return Response(content, headers=headers, media_type="application/octet-stream")

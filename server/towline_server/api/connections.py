@@ -1,0 +1,171 @@
+"""``/connections``: repositories that projects may be bound to. Their secrets go in, never out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Self
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Response
+from pydantic import SecretStr
+from sqlalchemy.orm import Session
+
+from towline.errors import InvalidValue
+from towline.remotes.credentials import TOKEN_USERNAME, Credential
+from towline_server.auth.roles import Role
+from towline_server.projects.connections import origin_text
+from towline_server.projects.domain import Connection, Provider
+
+from .access import Asked, Asking, NativeRoute
+from .models import Body, Model, Name, Page, Paging, Text, page_of, paging, problems
+
+router = APIRouter(prefix="/connections", route_class=NativeRoute)
+
+LEAST_WEBHOOK_SECRET = 16
+
+
+class CredentialBody(Body):
+    """A user name and a password; a token needs no user name."""
+
+    username: Text = TOKEN_USERNAME
+    password: SecretStr
+
+
+class ConnectionBody(Body):
+    """A connection to be made."""
+
+    url: Text
+    name: Name | None = None
+    provider: Provider = Provider.GIT
+    credential: CredentialBody | None = None
+    webhook_secret: SecretStr | None = None
+
+
+class ConnectionChange(Body):
+    """What of a connection shall change: what is left out stays, a null secret is forgotten."""
+
+    url: Text | None = None
+    name: Name | None = None
+    credential: CredentialBody | None = None
+    webhook_secret: SecretStr | None = None
+
+
+class ConnectionModel(Model):
+    """A connection. Its secrets are told of, not told."""
+
+    id: UUID
+    name: str
+    provider: Provider
+    url: str
+    has_credential: bool
+    credential_origin: str | None
+    """Scheme, host and port that the credential is bound to."""
+    has_webhook_secret: bool
+    webhook_path: str
+    """Where the host's push webhooks go."""
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, connection: Connection) -> Self:
+        """A connection on the wire."""
+        origin = connection.credential_origin
+        return cls(
+            id=connection.id,
+            name=connection.name,
+            provider=connection.provider,
+            url=connection.url.shown,
+            has_credential=connection.has_credential,
+            credential_origin=None if origin is None else origin_text(origin),
+            has_webhook_secret=connection.has_webhook_secret,
+            webhook_path=f"/hooks/{connection.id}",
+            created_at=connection.created_at,
+            updated_at=connection.updated_at,
+        )
+
+
+@router.get("", responses=problems())
+def list_connections(
+    asked: Asked, part: Annotated[Paging, Depends(paging)]
+) -> Page[ConnectionModel]:
+    """The tenant's connections, oldest first; none for who has no role on the whole tenant."""
+    found: tuple[Connection, ...] = ()
+    if asked.caller.tenant_role is not None:
+        with asked.services.database.reading() as session:
+            found = asked.services.connections(session).of_tenant(asked.caller.tenant_id)
+    shown = found[part.offset : part.offset + part.limit]
+    return page_of(ConnectionModel, [ConnectionModel.of(each) for each in shown], len(found), part)
+
+
+@router.post("", status_code=201, responses=problems(409))
+def create_connection(asked: Asked, body: ConnectionBody, response: Response) -> ConnectionModel:
+    """Make a connection; a credential in the URL is taken off it and stored."""
+    asked.administer_tenant()
+    with asked.services.database.writing() as session:
+        connections = asked.services.connections(session)
+        made = connections.create(
+            tenant_id=asked.caller.tenant_id,
+            url=body.url,
+            name=body.name or "",
+            provider=body.provider,
+            credential=_credential(body.credential),
+        )
+        if body.webhook_secret is not None:
+            made = connections.set_webhook_secret(made.id, _checked(body.webhook_secret))
+    response.headers["Location"] = f"/api/towline/v1/connections/{made.id}"
+    return ConnectionModel.of(made)
+
+
+@router.get("/{connection_id}", responses=problems())
+def get_connection(asked: Asked, connection_id: UUID) -> ConnectionModel:
+    """A connection."""
+    return ConnectionModel.of(asked.connection(connection_id, Role.READER))
+
+
+@router.patch("/{connection_id}", responses=problems())
+def change_connection(asked: Asked, connection_id: UUID, body: ConnectionChange) -> ConnectionModel:
+    """Change a connection. At another scheme, host or port its secrets are forgotten."""
+    connection = asked.connection(connection_id, Role.ADMIN)
+    with asked.services.database.writing() as session:
+        return ConnectionModel.of(_changed(asked, session, connection, body))
+
+
+@router.delete("/{connection_id}", status_code=204, responses=problems())
+def delete_connection(asked: Asked, connection_id: UUID) -> None:
+    """Delete a connection that no project is bound to."""
+    connection = asked.connection(connection_id, Role.ADMIN)
+    with asked.services.database.writing() as session:
+        asked.services.connections(session).delete(connection.id)
+
+
+def _changed(
+    asked: Asking, session: Session, connection: Connection, body: ConnectionChange
+) -> Connection:
+    connections, given = asked.services.connections(session), body.model_fields_set
+    if body.url is not None:
+        # First: what else is given belongs to the new address.
+        connection = connections.change_url(connection.id, body.url)
+    if body.name is not None:
+        connection = connections.rename(connection.id, body.name)
+    credential, secret = _credential(body.credential), body.webhook_secret
+    if credential is not None:
+        connection = connections.set_credential(connection.id, credential)
+    elif "credential" in given:
+        connection = connections.forget_credential(connection.id)
+    if "webhook_secret" in given:
+        text = None if secret is None else _checked(secret)
+        connection = connections.set_webhook_secret(connection.id, text)
+    return connection
+
+
+def _credential(body: CredentialBody | None) -> Credential | None:
+    return None if body is None else Credential(body.username, body.password.get_secret_value())
+
+
+def _checked(secret: SecretStr) -> str:
+    """A secret fit to sign with: whoever guesses it starts runs."""
+    text = secret.get_secret_value()
+    if len(text) < LEAST_WEBHOOK_SECRET:
+        problem = f"needs at least {LEAST_WEBHOOK_SECRET} characters"
+        raise InvalidValue(field="webhook_secret", problem=problem)
+    return text

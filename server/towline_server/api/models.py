@@ -1,0 +1,87 @@
+"""What several resources of the native API have in common on the wire."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import Query
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+
+T = TypeVar("T")
+
+
+def _plain(text: str) -> str:
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        raise ValueError("holds a control character")
+    return text
+
+
+Text = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_plain)]
+"""A line of text; no database takes a NUL."""
+Name = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_plain)]
+
+
+class Model(BaseModel):
+    """What goes out."""
+
+
+class Body(BaseModel):
+    """What comes in: nothing in it may be unknown."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Page(Model, Generic[T]):
+    """Some of a list."""
+
+    items: list[T]
+    total: int
+    limit: int
+    offset: int
+    has_next: bool
+
+
+class Paging(BaseModel):
+    """Which part of a list is asked for."""
+
+    limit: int = 50
+    offset: int = 0
+
+
+def paging(
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
+) -> Paging:
+    """A dependency: the part of a list that a query names."""
+    return Paging(limit=limit, offset=offset)
+
+
+def page_of(kind: type[T], items: list[T], total: int, wanted: Paging) -> Page[T]:
+    """A page of a list that is ``total`` long."""
+    has_next = wanted.offset + len(items) < total
+    return Page[kind](  # type: ignore[valid-type] # pydantic makes a model of it at run time
+        items=items, total=total, limit=wanted.limit, offset=wanted.offset, has_next=has_next
+    )
+
+
+class Problem(Model):
+    """RFC 9457 problem details; the error's own attributes stand beside these."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    """The library's stable error code."""
+    request_id: str
+
+
+_MEDIA = {"application/problem+json": {"schema": Problem.model_json_schema()}}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The refusals of a route, for its part of the OpenAPI document."""
+    always = {400, 401, 403, 404, 422, 429, *statuses}
+    return {status: {"description": "refused", "content": _MEDIA} for status in sorted(always)}

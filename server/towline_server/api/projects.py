@@ -1,0 +1,216 @@
+"""``/projects``: listed, made, changed, deleted."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field
+from sqlalchemy.orm import Session
+
+from towline.kinds import Kind, Kinds
+from towline.names import NamePolicy
+from towline.resolutions import OnConflict
+from towline_server.auth.roles import Role
+from towline_server.projects.domain import Binding, Project
+from towline_server.projects.service import Projects
+
+from .access import Asked, Asking, NativeRoute
+from .models import Body, Model, Name, Page, Paging, Text, page_of, paging, problems
+
+router = APIRouter(prefix="/projects", route_class=NativeRoute)
+
+
+class KindBody(Body):
+    """What the project calls some of its assets."""
+
+    name: Name
+    globs: Annotated[list[Text], Field(min_length=1, max_length=100)]
+    id_pointer: Text | None = None
+
+
+class BindingBody(Body):
+    """The ref and the subfolder of a connection's repository."""
+
+    connection_id: UUID
+    ref: Text = "heads/main"
+    scope: Text = ""
+
+
+class ProjectBody(Body):
+    """A project to be made."""
+
+    path: Text
+    """``org/space/project``; org is the tenant's name."""
+    kinds: Annotated[list[KindBody], Field(min_length=1, max_length=100)] | None = None
+    hidden: bool = False
+    """Whether names that start with a dot can be assets."""
+    names: NamePolicy = NamePolicy.EXACT
+    on_conflict: OnConflict = OnConflict.REFUSE
+    binding: BindingBody | None = None
+
+
+class ProjectChange(Body):
+    """What of a project shall change: what is left out stays; a null binding takes it away."""
+
+    kinds: Annotated[list[KindBody], Field(min_length=1, max_length=100)] | None = None
+    hidden: bool | None = None
+    on_conflict: OnConflict | None = None
+    binding: BindingBody | None = None
+
+
+class BindingModel(Model):
+    """What a project is bound to."""
+
+    connection_id: UUID
+    ref: str
+    scope: str
+
+
+class KindModel(Model):
+    """A kind of asset."""
+
+    name: str
+    globs: list[str]
+    id_pointer: str | None
+
+
+class ProjectModel(Model):
+    """A project."""
+
+    id: UUID
+    path: str
+    name: str
+    binding: BindingModel | None
+    kinds: list[KindModel]
+    hidden: bool
+    names: NamePolicy
+    on_conflict: OnConflict
+    created_at: datetime
+
+    @classmethod
+    def of(cls, project: Project) -> Self:
+        """A project on the wire."""
+        bound = project.binding
+        return cls(
+            id=project.id,
+            path=project.path,
+            name=project.path.name,
+            binding=None
+            if bound is None
+            else BindingModel(connection_id=bound.connection_id, ref=bound.ref, scope=bound.scope),
+            kinds=[
+                KindModel(name=kind.name, globs=list(kind.globs), id_pointer=kind.id_pointer)
+                for kind in project.kinds.kinds
+            ],
+            hidden=project.kinds.hidden,
+            names=project.names,
+            on_conflict=project.on_conflict,
+            created_at=project.created_at,
+        )
+
+
+@router.get("", responses=problems())
+def list_projects(
+    asked: Asked,
+    part: Annotated[Paging, Depends(paging)],
+    path: Annotated[Text | None, Query(description="only the one at this path")] = None,
+) -> Page[ProjectModel]:
+    """The projects that the caller has any role on, by path."""
+    caller = asked.caller
+    with asked.services.database.reading() as session:
+        projects = Projects(session)
+        if path is None:
+            found = projects.visible_to(caller, limit=part.limit, offset=part.offset)
+            total = projects.count_visible_to(caller)
+        else:
+            one = projects.by_path(caller.tenant_id, path)
+            seen = one is not None and caller.role_on(one.id) is not None
+            found, total = ((one,) if one is not None and seen else ()), int(seen)
+    return page_of(ProjectModel, [ProjectModel.of(each) for each in found], total, part)
+
+
+@router.post("", status_code=201, responses=problems(409))
+def create_project(asked: Asked, body: ProjectBody, response: Response) -> ProjectModel:
+    """Make a project; whoever administers the tenant may."""
+    asked.administer_tenant()
+    with asked.services.database.writing() as session:
+        projects = Projects(session)
+        made = projects.create(
+            tenant_id=asked.caller.tenant_id,
+            path=body.path,
+            kinds=None if body.kinds is None else _kinds(body.kinds, hidden=body.hidden),
+            names=body.names,
+            on_conflict=body.on_conflict,
+        )
+        if body.binding is not None:
+            made = projects.associate(made.id, _binding(body.binding))
+    response.headers["Location"] = f"/api/towline/v1/projects/{made.id}"
+    return ProjectModel.of(made)
+
+
+@router.get("/{project_id}", responses=problems())
+def get_project(asked: Asked, project_id: UUID) -> ProjectModel:
+    """A project."""
+    return ProjectModel.of(asked.project(project_id, Role.READER))
+
+
+@router.patch("/{project_id}", responses=problems(409))
+def change_project(asked: Asked, project_id: UUID, body: ProjectChange) -> ProjectModel:
+    """Change a project; a run of it that is under way starts over, or ends stale."""
+    project = asked.project(project_id, Role.ADMIN)
+    _check_binding(asked, project, body)
+    with asked.services.database.writing() as session:
+        changed = _changed(session, project, body)
+    return ProjectModel.of(changed)
+
+
+@router.delete("/{project_id}", status_code=204, responses=problems())
+def delete_project(asked: Asked, project_id: UUID) -> None:
+    """Delete a project with everything that it has."""
+    project = asked.project(project_id, Role.ADMIN)
+    with asked.services.database.writing() as session:
+        Projects(session).delete(project.id)
+
+
+def _check_binding(asked: Asking, project: Project, body: ProjectChange) -> None:
+    """Whoever binds a project to another connection uses its credential: they must see it."""
+    wanted, bound = body.binding, project.binding
+    if wanted is not None and (bound is None or bound.connection_id != wanted.connection_id):
+        asked.connection(wanted.connection_id, Role.READER)
+
+
+def _changed(session: Session, project: Project, body: ProjectChange) -> Project:
+    projects, given = Projects(session), body.model_fields_set
+    values: dict[str, Any] = {}
+    if body.kinds is not None or body.hidden is not None:
+        values["kinds"] = _changed_kinds(project.kinds, body)
+    if body.on_conflict is not None:
+        values["on_conflict"] = body.on_conflict
+    if values:
+        project = projects.change(project.id, **values)
+    if body.binding is not None:
+        project = projects.bind(project.id, _binding(body.binding))
+    elif "binding" in given:
+        project = projects.dissociate(project.id)
+    return project
+
+
+def _changed_kinds(before: Kinds, body: ProjectChange) -> Kinds:
+    hidden = before.hidden if body.hidden is None else body.hidden
+    if body.kinds is None:
+        return Kinds(before.kinds, hidden=hidden)
+    return _kinds(body.kinds, hidden=hidden)
+
+
+def _kinds(bodies: list[KindBody], *, hidden: bool) -> Kinds:
+    kinds = tuple(
+        Kind(name=each.name, globs=tuple(each.globs), id_pointer=each.id_pointer) for each in bodies
+    )
+    return Kinds(kinds, hidden=hidden)
+
+
+def _binding(body: BindingBody) -> Binding:
+    return Binding(connection_id=body.connection_id, ref=body.ref, scope=body.scope)

@@ -1,0 +1,78 @@
+"""The library's reports on the wire, as `towline.report.report_json` gives them."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from towline.conflicts import Conflict
+from towline.report import Report, conflict_json, report_json
+
+from .assets import StateModel
+from .models import Model
+
+
+class ItemModel(Model):
+    """What became of one asset."""
+
+    asset_id: str | None
+    path: str
+    name: str
+    kind: str
+    rule: int | None
+    """The row of the table of cases that decided it; null in an undo."""
+    before: StateModel | None
+    after: StateModel | None
+    renamed_from: str | None
+    merged: bool
+    discarded: bool
+    reason: str | None
+    """Why it was ignored."""
+
+
+class PartyModel(Model):
+    """One asset of a conflict, on its three sides."""
+
+    asset_id: str
+    path: str
+    name: str
+    kind: str
+    base: StateModel | None
+    ours: StateModel | None
+    theirs: StateModel | None
+
+
+class ConflictModel(Model):
+    """Assets that a pull cannot settle by itself."""
+
+    kind: str
+    path: str
+    parties: list[PartyModel]
+    blockers: list[str]
+    """What never gives way, and must be moved first."""
+
+    @classmethod
+    def of(cls, conflict: Conflict) -> Self:
+        """A conflict on the wire."""
+        return cls.model_validate(conflict_json(conflict))
+
+
+class ReportModel(Model):
+    """What a pull did, or would do; an asset stands in at most one of the five lists."""
+
+    status: str
+    """``up-to-date``, ``updated`` or ``conflicts``."""
+    base: str | None
+    revision: str | None
+    overwritten: list[ItemModel]
+    updated: list[ItemModel]
+    created: list[ItemModel]
+    deleted: list[ItemModel]
+    ignored: list[ItemModel]
+    conflicts: list[ConflictModel]
+    error_msgs: list[str]
+    history_rewritten: bool | None
+
+    @classmethod
+    def of(cls, report: Report) -> Self:
+        """A report on the wire."""
+        return cls.model_validate(report_json(report))

@@ -1,0 +1,268 @@
+"""``/runs``: asked for, looked at, followed, cancelled, tried again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field
+
+from towline.model import AssetId
+from towline.resolutions import OnConflict, Resolutions, Selection
+from towline_server.auth.roles import Role
+from towline_server.runs.domain import (
+    BackendName,
+    Origin,
+    Run,
+    RunMode,
+    RunRequest,
+    TriggeredBy,
+)
+from towline_server.runs.listing import RunFilter
+from towline_server.runs.states import Fault, Outcome, ReasonCode, ResultClass, RunState
+
+from .access import Asked, Asking, NativeRoute
+from .models import Body, Model, Page, Paging, Text, page_of, paging, problems
+from .reports import ReportModel
+
+router = APIRouter(route_class=NativeRoute)
+
+Ids = Annotated[list[Text], Field(max_length=10_000)]
+
+
+class SelectionBody(Body):
+    """The assets that a pull is limited to: those that one of the three names; all if none does."""
+
+    kinds: Ids = Field(default_factory=list)
+    globs: Ids = Field(default_factory=list)
+    ids: Ids = Field(default_factory=list)
+
+
+class PullBody(Body):
+    """What a pull shall do."""
+
+    kind: Text | None = None
+    """Limits it to one kind; excludes ``only``."""
+    only: SelectionBody | None = None
+    use_theirs: Ids = Field(default_factory=list)
+    use_ours: Ids = Field(default_factory=list)
+    on_conflict: OnConflict | None = None
+    """null: the project's policy."""
+    allow_empty: bool = False
+
+    def request(self, mode: RunMode) -> RunRequest:
+        """The same as the domain has it. Raises InvalidValue, ConflictingResolutions."""
+        only = self.only or SelectionBody()
+        return RunRequest(
+            mode=mode,
+            kind=self.kind,
+            only=Selection(
+                kinds=frozenset(only.kinds),
+                globs=tuple(only.globs),
+                ids=frozenset(AssetId.parse(each) for each in only.ids),
+            ),
+            resolutions=Resolutions(
+                use_theirs=frozenset(self.use_theirs), use_ours=frozenset(self.use_ours)
+            ),
+            on_conflict=self.on_conflict,
+            allow_empty=self.allow_empty,
+        )
+
+
+class RunBody(PullBody):
+    """A run that is asked for."""
+
+    mode: RunMode = RunMode.INCREMENTAL
+    backend: BackendName = BackendName.NATIVE
+
+
+class CancelBody(Body):
+    """Why a run shall stop."""
+
+    reason: Text | None = None
+
+
+class RetryBody(Body):
+    """How a run is tried again."""
+
+    mode: RunMode | None = None
+
+
+class RunErrorModel(Model):
+    """Why a run failed."""
+
+    code: str
+    message: str
+    fault: Fault
+    data: dict[str, Any]
+
+
+class RunSummary(Model):
+    """A run as it stands, without its report."""
+
+    id: UUID
+    project_id: UUID
+    batch_id: UUID | None
+    parent_id: UUID | None
+    mode: RunMode
+    kind: str | None
+    backend: BackendName
+    triggered_by: TriggeredBy
+    trigger_ref: str | None
+    requested_by: UUID | None
+    is_initial: bool
+    state: RunState
+    progress: int
+    is_cancelling: bool
+    attempt: int
+    attempt_root_id: UUID
+    previous_attempt_id: UUID | None
+    next_attempt_id: UUID | None
+    will_be_retried: bool
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    updated_at: datetime
+    base_revision: str | None
+    target_revision: str | None
+    outcome: Outcome | None
+    result_class: ResultClass | None
+    reason_code: ReasonCode | None
+    error: RunErrorModel | None
+    pull: int | None
+    """The number of the project's log that it wrote."""
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """A run on the wire."""
+        return cls(**_values(run))
+
+
+class RunModel(RunSummary):
+    """A run as it stands."""
+
+    report: ReportModel | None
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """A run on the wire."""
+        report = None if run.report is None else ReportModel.model_validate(run.report)
+        return cls(**_values(run), report=report)
+
+
+def _values(run: Run) -> dict[str, Any]:
+    error, attempts = run.error, run.attempts
+    same = (
+        "id project_id batch_id parent_id is_initial state progress is_cancelling will_be_retried "
+        "created_at started_at completed_at updated_at base_revision target_revision outcome "
+        "result_class reason_code pull"
+    )
+    return {
+        **{name: getattr(run, name) for name in same.split()},
+        "mode": run.request.mode,
+        "kind": run.request.kind,
+        "backend": run.executor.backend,
+        "triggered_by": run.origin.by,
+        "trigger_ref": run.origin.ref,
+        "requested_by": run.origin.requested_by,
+        "attempt": attempts.number,
+        "attempt_root_id": attempts.root_id,
+        "previous_attempt_id": attempts.previous_id,
+        "next_attempt_id": attempts.next_id,
+        "error": None
+        if error is None
+        else RunErrorModel(
+            code=error.code, message=error.message, fault=error.fault, data=error.data
+        ),
+    }
+
+
+@router.post("/projects/{project_id}/runs", status_code=202, responses=problems(409))
+def request_run(asked: Asked, project_id: UUID, body: RunBody, response: Response) -> RunModel:
+    """Ask for a run; it waits until no other one works on the project."""
+    project = asked.project(project_id, Role.WRITER)
+    run = asked.services.runs.request(
+        project.id,
+        body.request(body.mode),
+        origin=Origin(by=TriggeredBy.MANUAL, requested_by=asked.caller.id),
+        backend=body.backend,
+    )
+    return _accepted(run, response)
+
+
+States = Annotated[list[RunState] | None, Query()]
+
+
+@router.get("/projects/{project_id}/runs", responses=problems())
+def list_project_runs(
+    asked: Asked,
+    project_id: UUID,
+    part: Annotated[Paging, Depends(paging)],
+    state: States = None,
+) -> Page[RunSummary]:
+    """The runs of a project, newest first."""
+    project = asked.project(project_id, Role.READER)
+    return _page(asked, RunFilter(project_id=project.id, states=_states(state)), part)
+
+
+@router.get("/runs", responses=problems())
+def list_runs(
+    asked: Asked, part: Annotated[Paging, Depends(paging)], state: States = None
+) -> Page[RunSummary]:
+    """The runs of every project that the caller has any role on, newest first."""
+    caller = asked.caller
+    wanted = RunFilter(
+        tenant_id=caller.tenant_id,
+        project_ids=tuple(caller.project_roles) if caller.tenant_role is None else None,
+        states=_states(state),
+    )
+    return _page(asked, wanted, part)
+
+
+@router.get("/runs/{run_id}", responses=problems())
+def get_run(asked: Asked, run_id: UUID) -> RunModel:
+    """A run."""
+    return RunModel.of(asked.run(run_id, Role.READER))
+
+
+@router.get("/runs/{run_id}/attempts", responses=problems())
+def list_attempts(asked: Asked, run_id: UUID) -> list[RunSummary]:
+    """Every attempt at what a run tries, the first one first."""
+    run = asked.run(run_id, Role.READER)
+    return [RunSummary.of(each) for each in asked.services.runs.attempts(run.id)]
+
+
+@router.post("/runs/{run_id}/cancel", responses=problems())
+def cancel_run(asked: Asked, run_id: UUID, body: CancelBody | None = None) -> RunModel:
+    """Ask a run to stop before its commit point; one that has ended stays as it is."""
+    run = asked.run(run_id, Role.WRITER)
+    reason = None if body is None else body.reason
+    by = str(asked.caller.id)
+    return RunModel.of(asked.services.runs.cancel(run.id, by=by, reason=reason))
+
+
+@router.post("/runs/{run_id}/retry", status_code=202, responses=problems(409))
+def retry_run(
+    asked: Asked, run_id: UUID, response: Response, body: RetryBody | None = None
+) -> RunModel:
+    """A new attempt at what a run that has ended tried."""
+    run = asked.run(run_id, Role.WRITER)
+    mode = None if body is None else body.mode
+    again = asked.services.runs.retry(run.id, mode=mode, requested_by=asked.caller.id)
+    return _accepted(again, response)
+
+
+def _accepted(run: Run, response: Response) -> RunModel:
+    response.headers["Location"] = f"/api/towline/v1/runs/{run.id}"
+    return RunModel.of(run)
+
+
+def _states(given: list[RunState] | None) -> tuple[RunState, ...] | None:
+    return None if given is None else tuple(given)
+
+
+def _page(asked: Asking, wanted: RunFilter, part: Paging) -> Page[RunSummary]:
+    found = asked.services.runs.page(wanted, limit=part.limit, offset=part.offset)
+    return page_of(RunSummary, [RunSummary.of(run) for run in found.runs], found.total, part)

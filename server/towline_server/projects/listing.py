@@ -1,0 +1,91 @@
+"""The assets of a project as a list: what stands there, a page at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy.orm import Session
+
+from towline.model import AssetId, AssetPath, AssetState
+from towline.records import AssetRecord
+
+from .asset_tables import Asset, Blob
+from .rows import AnyRow, record_of, select_assets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetFilter:
+    """Which assets a list shows: those that fit every field that is set."""
+
+    kind: str | None = None
+    prefix: str | None = None
+    """What their paths start with, case-sensitive."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingAsset:
+    """An asset that stands in the project, and the size of its content in bytes."""
+
+    record: AssetRecord
+    state: AssetState
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetPage:
+    """Some of a list, and how long it is in all."""
+
+    assets: tuple[StandingAsset, ...]
+    total: int
+
+
+class AssetList:
+    """The standing assets of one project, in a session."""
+
+    def __init__(self, session: Session, project_id: UUID) -> None:
+        self._session = session
+        self._project_id = project_id
+
+    def page(self, wanted: AssetFilter, *, limit: int, offset: int = 0) -> AssetPage:
+        """The assets that fit, by path."""
+        where = self._where(wanted)
+        total = self._session.scalar(select(func.count()).select_from(Asset).where(*where)) or 0
+        found = _SELECT.where(*where).order_by(Asset.path).limit(limit).offset(offset)
+        assets = tuple(_standing(row) for row in self._session.execute(found))
+        return AssetPage(assets=assets, total=total)
+
+    def with_id(self, asset_id: str) -> StandingAsset | None:
+        """The asset of this id, if it stands."""
+        return self._one(Asset.id == AssetId(asset_id))
+
+    def at(self, path: AssetPath) -> StandingAsset | None:
+        """The asset at exactly this path."""
+        return self._one(Asset.path == path)
+
+    def _one(self, condition: ColumnElement[bool]) -> StandingAsset | None:
+        row = self._session.execute(_SELECT.where(*self._where(AssetFilter()), condition)).first()
+        return None if row is None else _standing(row)
+
+    def _where(self, wanted: AssetFilter) -> list[ColumnElement[bool]]:
+        found = [Asset.project_id == self._project_id, Asset.path.is_not(None)]
+        if wanted.kind is not None:
+            found.append(Asset.kind == wanted.kind)
+        if wanted.prefix:
+            # By length: LIKE would ignore case on SQLite.
+            found.append(func.substr(Asset.path, 1, len(wanted.prefix)) == wanted.prefix)
+        return found
+
+
+_SELECT = (
+    select_assets()
+    .add_columns(Blob.size.label("bytes"))
+    .join(Blob, and_(Blob.project_id == Asset.project_id, Blob.digest == Asset.digest))
+)
+
+
+def _standing(row: AnyRow) -> StandingAsset:
+    record = record_of(row)
+    assert record.ours is not None, "what has no path does not stand"
+    return StandingAsset(record=record, state=record.ours, size=row.bytes)

@@ -1,0 +1,40 @@
+"""The native API over runs that a test executes itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.server.api.stage import Stage, Workshop
+from tests.server.runs.bench import Bench
+from tests.server.runs.world import World
+from towline.testing.git_server import GitServer
+from towline_server.api import DIALECT
+from towline_server.app import create_app
+from towline_server.services import Services
+from towline_server.settings import Settings
+
+
+@pytest.fixture
+def world(services: Services, git_server: GitServer, tmp_path: Path) -> World:
+    """A tenant, a connection, a repository."""
+    return World(services.database, git_server, tmp_path, sealer=services.sealer)
+
+
+@pytest.fixture
+def other(services: Services, git_server: GitServer, tmp_path: Path) -> World:
+    """Another tenant, of which the first must learn nothing."""
+    return World(services.database, git_server, tmp_path / "other", sealer=services.sealer)
+
+
+@pytest.fixture
+def stage(settings: Settings, services: Services, world: World) -> Iterator[Stage]:
+    """The application and its callers."""
+    bench = Bench(world)
+    working = services.executing(Workshop.of(bench))
+    app = create_app(settings, services=working, dialects=[DIALECT])
+    with TestClient(app) as client:
+        yield Stage(bench=bench, services=working, client=client)

@@ -1,0 +1,112 @@
+"""What tests of the native API stand on: the application in this process over a real Git server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+from fastapi.testclient import TestClient
+from httpx2 import Response
+
+from tests.server.runs.bench import Bench
+from tests.server.runs.world import World
+from towline_server.auth.roles import Role
+from towline_server.projects.domain import Project
+from towline_server.runs.external import ExternalWork
+from towline_server.runs.schedules import Schedules
+from towline_server.runs.service import Runs
+from towline_server.services import Services
+
+V1 = "/api/towline/v1"
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """The services' runs, none of which is executed unless a test says so."""
+
+    runs: Runs
+    schedules: Schedules
+    external: ExternalWork
+
+    @classmethod
+    def of(cls, bench: Bench) -> Workshop:
+        schedules = Schedules(bench.world.database, bench.runs)
+        return cls(bench.runs, schedules, bench.external)
+
+
+@dataclass
+class Stage:
+    """A tenant with a project and a caller of each role, and a client."""
+
+    bench: Bench
+    services: Services
+    client: TestClient
+    project: Project = field(init=False)
+    keys: dict[Role | None, str] = field(init=False)
+    """API keys by their role on the project alone; that of None has no role at all."""
+    tenant_keys: dict[Role, str] = field(init=False)
+    """API keys by their role on the whole tenant."""
+
+    def __post_init__(self) -> None:
+        self.project = self.world.project()
+        self.keys = {role: self.key(role, on=self.project) for role in (None, *Role)}
+        self.tenant_keys = {role: self.key(tenant_role=role) for role in Role}
+
+    @property
+    def world(self) -> World:
+        return self.bench.world
+
+    @property
+    def url(self) -> str:
+        """The project's address."""
+        return f"{V1}/projects/{self.project.id}"
+
+    def key(
+        self,
+        role: Role | None = None,
+        *,
+        on: Project | None = None,
+        tenant_role: Role | None = None,
+        tenant_id: UUID | None = None,
+    ) -> str:
+        with self.services.database.writing() as session:
+            identities = self.services.identities(session)
+            made, key = identities.create_key(
+                tenant_id=tenant_id or self.world.tenant_id,
+                name=uuid4().hex,
+                tenant_role=tenant_role,
+            )
+            if role is not None and on is not None:
+                identities.grant(made.id, on, role)
+        return key
+
+    def ask(
+        self, method: str, url: str, *, key: str | None = None, headers: Any = None, **rest: Any
+    ) -> Response:
+        """An answer to a request; by whoever administers the project, if no key is given."""
+        given = {"X-API-Key": key or self.keys[Role.ADMIN], **(headers or {})}
+        return self.client.request(method, url, headers=given, **rest)
+
+    def get(self, url: str, **rest: Any) -> Any:
+        """The JSON of an answer that must be good."""
+        answer = self.ask("GET", url, **rest)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def pull(self, **body: Any) -> dict[str, Any]:
+        """Ask for a run, execute it, and tell how it ended."""
+        asked = self.ask("POST", f"{self.url}/runs", json=body)
+        assert asked.status_code == 202, asked.text
+        self.bench.worker().execute(UUID(asked.json()["id"]))
+        ended: dict[str, Any] = self.get(f"{V1}/runs/{asked.json()['id']}")
+        return ended
+
+    def put(self, path: str, content: bytes, **rest: Any) -> Response:
+        return self.ask("PUT", f"{self.url}/content/{path}", content=content, **rest)
+
+
+def code_of(answer: Response) -> tuple[int, str]:
+    """The status and the error code of a refusal."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    return answer.status_code, answer.json()["code"]

@@ -1,0 +1,128 @@
+"""Local edits through the native API, and their preconditions."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.server.api.stage import Stage, code_of
+from towline.model import Digest
+from towline_server.auth.roles import Role
+
+
+def test_an_asset_is_written_read_moved_and_deleted(stage: Stage):
+    asset = stage.put("rules/a.json", b'{"a": 1}').json()
+    digest = Digest.of(b'{"a": 1}')
+    assert (asset["kind"], asset["digest"], asset["size"]) == ("rule", digest, 8)
+    assert (asset["base"], asset["modified"]) == (None, True)
+    url = f"{stage.url}/assets/{asset['id']}"
+    assert stage.get(url) == asset
+    for content in (f"{url}/content", f"{stage.url}/content/rules/a.json"):
+        read = stage.ask("GET", content)
+        assert (read.content, read.headers["etag"]) == (b'{"a": 1}', f'"{digest}"')
+        assert read.headers["x-content-type-options"] == "nosniff"
+        again = stage.ask("GET", content, headers={"If-None-Match": read.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+    moved = stage.ask("POST", f"{url}/move", json={"path": "tasks/b"}).json()
+    assert (moved["path"], moved["kind"], moved["digest"]) == ("tasks/b", "task", digest)
+    url = f"{stage.url}/assets/{moved['id']}"
+    assert stage.ask("DELETE", url).status_code == 204
+    assert code_of(stage.ask("GET", url)) == (404, "not_found")
+    assert code_of(stage.ask("DELETE", url)) == (404, "not_found")
+
+
+def test_a_pulled_asset_keeps_its_id(stage: Stage):
+    stage.world.commit(a=b"1")
+    stage.pull()
+    asset = stage.get(f"{stage.url}/assets")["items"][0]
+    assert (asset["modified"], asset["base"]["path"]) == (False, "a")
+    moved = stage.ask("POST", f"{stage.url}/assets/{asset['id']}/move", json={"path": "b"}).json()
+    assert (moved["id"], moved["modified"], moved["base"]) == (asset["id"], True, asset["base"])
+
+
+def test_the_first_write_is_201(stage: Stage):
+    assert [stage.put("a", content).status_code for content in (b"1", b"2")] == [201, 200]
+
+
+def test_the_executable_bit_stays_as_it_is(stage: Stage):
+    assert stage.put("a", b"1").json()["executable"] is False
+    assert stage.put("a?executable=true", b"1").json()["executable"] is True
+    assert stage.put("a", b"2").json()["executable"] is True
+
+
+def test_lists_are_filtered_and_paged(stage: Stage):
+    for path in ("rules/a", "rules/b", "tasks/a", "Rules"):
+        stage.put(path, b"")
+    url = f"{stage.url}/assets"
+
+    def paths(query: str) -> list[str]:
+        return [each["path"] for each in stage.get(f"{url}?{query}")["items"]]
+
+    assert paths("") == ["Rules", "rules/a", "rules/b", "tasks/a"]
+    assert paths("kind=rule") == ["rules/a", "rules/b"]
+    assert paths("prefix=rules/") == ["rules/a", "rules/b"]
+    page = stage.get(f"{url}?limit=2&offset=1")
+    assert ([each["path"] for each in page["items"]], page["total"], page["has_next"]) == (
+        ["rules/a", "rules/b"],
+        4,
+        True,
+    )
+    assert stage.get(f"{url}?limit=2&offset=2")["has_next"] is False
+
+
+@pytest.mark.parametrize("path", ["", "a//b", ".git/config", "a%5Cb", "a%00", "b/..%2F..%2Fc"])
+def test_hostile_paths_are_refused(stage: Stage, path: str):
+    assert code_of(stage.put(path, b"")) == (400, "invalid_path")
+    assert code_of(stage.ask("GET", f"{stage.url}/content/{path}")) == (404, "not_found")
+
+
+def test_nobody_overwrites_what_they_have_not_seen(stage: Stage):
+    new, stale = {"If-None-Match": "*"}, {"If-Match": f'"{Digest.of(b"other")}"'}
+    made = stage.put("a", b"1", headers=new)
+    assert made.status_code == 201
+    seen = {"If-Match": made.headers["etag"]}
+    url = f"{stage.url}/assets/{made.json()['id']}"
+    for refused in (
+        stage.put("a", b"2", headers=new),
+        stage.put("a", b"2", headers=stale),
+        stage.put("b", b"2", headers=stale),
+        stage.ask("DELETE", url, headers=stale),
+        stage.ask("POST", f"{url}/move", headers=stale, json={"path": "b"}),
+    ):
+        assert code_of(refused) == (412, "asset_changed")
+    assert stage.world.contents(stage.project) == {"a": b"1"}
+    moved = stage.ask("POST", f"{url}/move", headers=seen, json={"path": "b"})
+    assert moved.status_code == 200
+    url = f"{stage.url}/assets/{moved.json()['id']}"
+    assert stage.ask("DELETE", url, headers={"If-Match": "*"}).status_code == 204
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"If-Match": "x"}, {"If-Match": '"x"'}, {"If-Match": "*"}, {"If-None-Match": '"x"'}],
+)
+def test_a_precondition_that_is_none_is_refused(stage: Stage, headers: dict[str, str]):
+    assert code_of(stage.put("a", b"1", headers=headers)) == (400, "invalid_value")
+    assert stage.world.contents(stage.project) == {}
+
+
+def test_too_large_an_asset_is_refused(stage: Stage):
+    allowed = stage.services.settings.engine_limits.asset_bytes
+    assert stage.put("a", b"x" * allowed).status_code == 201
+    assert stage.put("a", b"x" * (allowed + 1)).status_code == 413
+
+
+def test_what_stands_in_the_way_stays(stage: Stage):
+    stage.put("a", b"1")
+    assert code_of(stage.put("a/b", b"2")) == (400, "invalid_path")
+
+
+def test_a_move_is_made_once(stage: Stage):
+    asset = stage.put("a", b"1").json()
+    url = f"{stage.url}/assets/{asset['id']}/move"
+    headers = {"Idempotency-Key": "once"}
+    answers = [stage.ask("POST", url, headers=headers, json={"path": "b"}) for _ in range(2)]
+    assert [each.status_code for each in answers] == [200, 200]
+    assert answers[0].json() == answers[1].json()
+    assert answers[1].headers["idempotency-replayed"] == "true"
+    other = stage.ask("POST", url, key=stage.keys[Role.WRITER], headers=headers, json={"path": "b"})
+    assert code_of(other) == (404, "not_found")
