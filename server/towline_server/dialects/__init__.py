@@ -6,6 +6,11 @@ A module's ``DIALECT`` joins here.
 from towline_server import api
 from towline_server.web.dialect import Dialect
 
-from . import connections, snaplogic
+from . import connections, nected, snaplogic
 
-DIALECTS: tuple[Dialect, ...] = (api.DIALECT, connections.DIALECT, snaplogic.DIALECT)
+DIALECTS: tuple[Dialect, ...] = (
+    api.DIALECT,
+    connections.DIALECT,
+    nected.DIALECT,
+    snaplogic.DIALECT,
+)

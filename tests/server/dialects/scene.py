@@ -160,14 +160,21 @@ class Scene:
             identities.grant(account.principal.id, project, role)
 
     def key(
-        self, role: Role | None, *, tenant_id: UUID | None = None, on: Project | None = None
+        self,
+        role: Role | None,
+        *,
+        tenant_id: UUID | None = None,
+        on: Project | None = None,
+        whole: bool = False,
     ) -> str:
-        """A new API key with a role on the project."""
+        """A new API key with a role on the project, or on the whole tenant."""
         with self.database.writing() as session:
             identities = self.services.identities(session)
             tenant_id = tenant_id or self.tenant_id
-            made, key = identities.create_key(tenant_id=tenant_id, name=uuid4().hex)
-            if role is not None:
+            made, key = identities.create_key(
+                tenant_id=tenant_id, name=uuid4().hex, tenant_role=role if whole else None
+            )
+            if role is not None and not whole:
                 identities.grant(made.id, on or self.project, role)
         return key
 

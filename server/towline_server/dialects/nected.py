@@ -1,0 +1,319 @@
+"""Nected: a remote pull of the branch that a workspace's key names, as a task to be polled.
+
+A task is a run of the whole project; it has the first attempt's id, and the last one's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Header
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from towline.errors import CallerError, InvalidValue
+from towline_server.auth.roles import Principal, Role, authorise
+from towline_server.errors import Ambiguous, Forbidden, NotFound
+from towline_server.problems import Failure
+from towline_server.projects.domain import Project
+from towline_server.projects.service import Projects
+from towline_server.runs.domain import Origin, Run, RunMode
+from towline_server.runs.states import Fault, RunState
+from towline_server.services import Services, services_of
+from towline_server.web import reach
+from towline_server.web.authentication import Form, authenticated
+from towline_server.web.bodies import raw_body
+from towline_server.web.dialect import Dialect
+from towline_server.web.idempotency import idempotent
+
+_PREFIX = "/dev"
+_BRANCH = "Nected-Branch"
+_TASK = "task"
+
+router = APIRouter(prefix=_PREFIX, route_class=idempotent(Form.NECTED_API_KEY))
+
+
+class Code(StrEnum):
+    """What went wrong, in a word; nothing if nothing did."""
+
+    NONE = ""
+    BAD_REQUEST = "BAD_REQUEST"
+    BRANCH_REQUIRED = "BRANCH_REQUIRED"
+    BRANCH_INVALID = "BRANCH_INVALID"
+    BRANCH_NOT_FOUND = "BRANCH_NOT_FOUND"
+    UNAUTHORIZED = "UNAUTHORIZED"
+    TASK_NOT_FOUND = "TASK_NOT_FOUND"
+    UNRESOLVED_CONFLICTS = "UNRESOLVED_CONFLICTS"
+    ASSET_LIMIT_EXCEEDED = "ASSET_LIMIT_EXCEEDED"
+    REMOTE_UNAVAILABLE = "REMOTE_UNAVAILABLE"
+    CANCELLED = "CANCELLED"
+    INTERNAL = "INTERNAL"
+
+
+class TaskState(StrEnum):
+    """How a task stands."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in-progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class Task(BaseModel):
+    """A pull."""
+
+    taskId: str  # noqa: N815 - the page's name
+    taskState: TaskState  # noqa: N815 - the page's name
+
+
+class EndedTask(Task):
+    """A pull that has ended, and what it did; null if it came to nothing."""
+
+    report: dict[str, Any] | None
+
+
+class Nothing(BaseModel):
+    """What there is to tell of a request that failed."""
+
+
+class _Envelope(BaseModel):
+    code: Code = Code.NONE
+    message: str = ""
+    pageNo: Literal[0] = 0  # noqa: N815 - the page's name
+    pageSize: Literal[0] = 0  # noqa: N815 - the page's name
+    totalCount: Literal[0] = 0  # noqa: N815 - the page's name
+    totalPages: Literal[0] = 0  # noqa: N815 - the page's name
+
+
+class TaskAnswer(_Envelope):
+    """The answer that tells of a task; ``code`` says what it failed of."""
+
+    data: EndedTask | Task
+
+
+class ErrorAnswer(_Envelope):
+    """The answer of a request that failed."""
+
+    data: Nothing = Nothing()
+
+
+@dataclass(eq=False, kw_only=True)
+class BranchRefused(CallerError):
+    """The branch that a request names, or does not name, cannot be pulled."""
+
+    code = "branch_refused"
+    word: Code
+
+    @property
+    def message(self) -> str:
+        """What is wrong with it."""
+        return _BRANCH_PROBLEMS[self.word]
+
+
+_BRANCH_PROBLEMS = {
+    Code.BRANCH_REQUIRED: f"the header {_BRANCH} must name a branch",
+    Code.BRANCH_INVALID: f"the header {_BRANCH} names what no branch can be called",
+    Code.BRANCH_NOT_FOUND: "the workspace has no such branch",
+}
+
+
+# --- routes -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    services: Services
+    caller: Principal
+    branch: str | None
+    body: bytes
+
+
+def _caller(
+    caller: Annotated[Principal, Depends(authenticated(Form.NECTED_API_KEY))],
+) -> Principal:
+    """Whoever the key is for, if it may do anything in its workspace."""
+    if caller.tenant_role is None and not caller.project_roles:
+        raise Forbidden(problem="the key is not associated with the workspace")
+    return caller
+
+
+def _asked(
+    request: Request,
+    caller: Annotated[Principal, Depends(_caller)],
+    body: Annotated[bytes, Depends(raw_body)],
+    branch: Annotated[
+        str | None,
+        Header(alias=_BRANCH, description="The branch to pull.", convert_underscores=False),
+    ] = None,
+) -> _Asked:
+    if len(request.headers.getlist(_BRANCH)) > 1:
+        raise BranchRefused(word=Code.BRANCH_INVALID)
+    return _Asked(
+        services=services_of(request), caller=caller, branch=_text(branch) or None, body=body
+    )
+
+
+def _text(header: str | None) -> str:
+    """A header's text: branches may be called anything, and clients send UTF-8."""
+    if header is None:
+        return ""
+    try:
+        return header.encode("latin-1").decode("utf-8").strip()
+    except UnicodeError:
+        raise BranchRefused(word=Code.BRANCH_INVALID) from None
+
+
+Asked = Annotated[_Asked, Depends(_asked)]
+
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"model": ErrorAnswer, "description": "The request, or its branch, is not usable."},
+    401: {"model": ErrorAnswer, "description": "The key is missing, or not good for this."},
+    500: {"model": ErrorAnswer, "description": "Try again later."},
+}
+
+
+@router.post("/remote/pull", response_model=TaskAnswer, responses=_REFUSALS)
+async def pull(asked: Asked) -> Response:
+    """Start to pull the branch from its remote."""
+    if asked.branch is None:
+        raise BranchRefused(word=Code.BRANCH_REQUIRED)
+    return await run_in_threadpool(_pull, asked)
+
+
+@router.post("/v1/remote/pull", response_model=TaskAnswer, responses=_REFUSALS)
+async def pull_default(asked: Asked) -> Response:
+    """The same; a workspace of one branch need not name it."""
+    return await run_in_threadpool(_pull, asked)
+
+
+def _pull(asked: _Asked) -> Response:
+    project = _project(asked)
+    if asked.body.strip() not in (b"", b"{}"):
+        raise InvalidValue(field="body", problem="must be empty")
+    origin = Origin(requested_by=asked.caller.id)
+    return _told(asked.services.runs.request(project.id, origin=origin))
+
+
+def _project(asked: _Asked) -> Project:
+    with asked.services.database.reading() as session:
+        try:
+            found = Projects(session).by_branch(asked.caller.tenant_id, asked.branch)
+            return authorise(asked.caller, found, Role.WRITER)
+        except InvalidValue:
+            raise BranchRefused(word=Code.BRANCH_INVALID) from None
+        except Ambiguous:
+            raise BranchRefused(word=Code.BRANCH_REQUIRED) from None
+        except NotFound:
+            raise BranchRefused(word=Code.BRANCH_NOT_FOUND) from None
+
+
+@router.get(
+    "/remote/tasks/{taskId}",
+    response_model=TaskAnswer,
+    responses={
+        401: _REFUSALS[401],
+        404: {"model": ErrorAnswer, "description": "There is no such task."},
+        500: _REFUSALS[500],
+    },
+)
+def task(
+    request: Request,
+    caller: Annotated[Principal, Depends(_caller)],
+    taskId: str,  # noqa: N803 - the page's name
+) -> Response:
+    """How a task stands; when it has ended, with its report."""
+    services = services_of(request)
+    run = services.runs.find(reach.id_of(taskId, _TASK))
+    if run is None or run.request.kind is not None or run.request.mode is RunMode.DRY_RUN:
+        raise NotFound(what=_TASK)
+    reach.project(services, caller, run.project_id, Role.READER, _TASK)
+    # Attempts that took its place by themselves are the same task.
+    return _told(services.runs.wait(run.id, 0), task_id=taskId)
+
+
+# --- words ------------------------------------------------------------------------------------
+
+
+def _told(run: Run, task_id: str | None = None) -> Response:
+    state = _state(run)
+    told: Task = Task(taskId=task_id or str(run.id), taskState=state)
+    if state in (TaskState.COMPLETED, TaskState.FAILED):
+        told = EndedTask(taskId=told.taskId, taskState=state, report=run.report)
+    failed = state is TaskState.FAILED
+    found = TaskAnswer(
+        data=told,
+        code=_code_of_run(run) if failed else Code.NONE,
+        message=run.error.message if failed and run.error is not None else "",
+    )
+    return JSONResponse(found.model_dump(mode="json"))
+
+
+def _state(run: Run) -> TaskState:
+    if run.state is RunState.QUEUED or run.will_be_retried:
+        return TaskState.PENDING
+    if run.state is RunState.SUCCEEDED:
+        return TaskState.COMPLETED
+    return TaskState.FAILED if run.is_terminal else TaskState.IN_PROGRESS
+
+
+_BY_FAULT: Mapping[Fault, Code] = {
+    Fault.CALLER: Code.CANCELLED,
+    Fault.CONFLICT: Code.UNRESOLVED_CONFLICTS,
+    Fault.REMOTE: Code.REMOTE_UNAVAILABLE,
+    Fault.CREDENTIAL: Code.REMOTE_UNAVAILABLE,
+    Fault.PERMISSION: Code.REMOTE_UNAVAILABLE,
+    Fault.RATE_LIMIT: Code.REMOTE_UNAVAILABLE,
+    # "Invalid request or validation error."
+    Fault.CONTENT: Code.BAD_REQUEST,
+    Fault.LIMIT: Code.BAD_REQUEST,
+    Fault.REQUEST: Code.BAD_REQUEST,
+    Fault.PREREQUISITE: Code.BAD_REQUEST,
+}
+_BY_CODE: Mapping[str, Code] = {
+    "asset_limit_exceeded": Code.ASSET_LIMIT_EXCEEDED,
+    "ref_not_found": Code.BRANCH_NOT_FOUND,
+}
+
+
+def _code_of_run(run: Run) -> Code:
+    if run.error is None:
+        return Code.INTERNAL
+    return _BY_CODE.get(run.error.code) or _BY_FAULT.get(run.error.fault, Code.INTERNAL)
+
+
+def render(_request: Request, failure: Failure) -> Response:
+    """A failure in the envelope, under one of the few statuses that there are here."""
+    status, code = _told_as(failure)
+    body = ErrorAnswer(code=code, message=failure.message)
+    return JSONResponse(body.model_dump(mode="json"), status_code=status)
+
+
+def _told_as(failure: Failure) -> tuple[int, Code]:
+    if failure.code == BranchRefused.code:
+        return 400, Code(failure.data["word"])
+    match failure.status:
+        case 401 | 403:
+            return 401, Code.UNAUTHORIZED
+        case 404 if failure.data.get("what") == _TASK:
+            return 404, Code.TASK_NOT_FOUND
+        case 404 | 405:
+            return failure.status, Code.BAD_REQUEST
+        case 400 | 413 | 422:
+            return 400, Code.BAD_REQUEST
+        case _:
+            # "A temporary service issue": too many requests, a first one that still runs.
+            return 500, Code.INTERNAL
+
+
+DIALECT = Dialect(
+    tag="Nected",
+    description="Remote pulls of a workspace's branches, as tasks.",
+    router=router,
+    prefixes=(_PREFIX,),
+    render=render,
+)

@@ -1,0 +1,300 @@
+"""Nected's remote pull: its answers, held against the page's schema, over a real Git server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.server.dialects.scene import Scene, hold
+from tests.server.runs.bench import Bench
+from tests.server.runs.world import World
+from towline.testing.git_server import Answers
+from towline_server.auth.roles import Role
+from towline_server.dialects import nected
+from towline_server.runs.domain import RunMode, RunRequest
+
+PULL, PULL_V1 = "/dev/remote/pull", "/dev/v1/remote/pull"
+
+
+@pytest.fixture
+def client(scene: Scene) -> Iterator[TestClient]:
+    with scene.client() as client:
+        yield client
+
+
+@pytest.fixture
+def key(scene: Scene) -> str:
+    return scene.key(Role.WRITER)
+
+
+def headers(key: str, branch: str | None = "main") -> dict[str, str]:
+    found = {"Nected-API-Key": key}
+    return found if branch is None else {**found, "Nected-Branch": branch}
+
+
+def started(answer: Any) -> str:
+    """The id of the task that was started."""
+    assert answer.status_code == 200, answer.text
+    hold(answer.json(), "nected", "started")
+    assert answer.json()["data"]["taskState"] == "pending"
+    task_id: str = answer.json()["data"]["taskId"]
+    return task_id
+
+
+def looked_at(client: TestClient, key: str, task_id: str, state: str) -> dict[str, Any]:
+    """A task, which must stand so."""
+    answer = client.get(f"/dev/remote/tasks/{task_id}", headers={"Nected-API-Key": key})
+    assert answer.status_code == 200, answer.text
+    definition = state if state in ("completed", "failed") else "started"
+    hold(answer.json(), "nected", definition)
+    found: dict[str, Any] = answer.json()
+    assert (found["data"]["taskId"], found["data"]["taskState"]) == (task_id, state)
+    return found
+
+
+def refused(answer: Any, status: int, code: str) -> None:
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    hold(answer.json(), "nected", "error")
+    assert answer.json()["data"] == {}
+
+
+# --- success ----------------------------------------------------------------------------------
+
+
+def test_a_pull_is_a_task_with_a_report_at_its_end(scene: Scene, client: TestClient, key: str):
+    scene.commit({"a": b"1"})
+    answer = client.post(PULL, headers=headers(key))
+    task_id = started(answer)
+    assert answer.json() == {
+        "code": "",
+        "data": {"taskId": task_id, "taskState": "pending"},
+        "message": "",
+        "pageNo": 0,
+        "pageSize": 0,
+        "totalCount": 0,
+        "totalPages": 0,
+    }
+    report = looked_at(client, key, task_id, "completed")["data"]["report"]
+    assert report["status"] == "updated"
+    assert [item["path"] for item in report["created"]] == ["a"]
+    assert scene.contents() == {"a": b"1"}
+
+
+@pytest.mark.parametrize("body", [b"", b" \n", b"{}"], ids=["none", "blank", "object"])
+@pytest.mark.parametrize("url", [PULL, PULL_V1])
+def test_a_body_may_be_empty_or_omitted(
+    scene: Scene, client: TestClient, key: str, url: str, body: bytes
+):
+    scene.commit({"a": b"1"})
+    started(client.post(url, headers=headers(key), content=body))
+
+
+def test_the_branch_chooses_the_project(scene: Scene, client: TestClient):
+    scene.commit({"a": b"main"})
+    scene.commit({"a": b"branch"}, ref="größe/x")
+    other = scene.new_project("other", ref="heads/größe/x")
+    key = scene.key(Role.WRITER, on=other)
+    utf8 = {b"Nected-API-Key": key.encode(), b"Nected-Branch": "größe/x".encode()}
+    answer = client.post(PULL, headers=utf8)
+    looked_at(client, key, started(answer), "completed")
+    assert (scene.contents(), scene.contents(other)) == ({}, {"a": b"branch"})
+
+
+def test_the_branch_may_be_left_out_in_v1_where_there_is_one(
+    scene: Scene, client: TestClient, key: str
+):
+    scene.commit({"a": b"1"})
+    started(client.post(PULL_V1, headers=headers(key, None)))
+    assert scene.contents() == {"a": b"1"}
+    scene.new_project("other", ref="heads/other")
+    refused(client.post(PULL_V1, headers=headers(key, None)), 400, "BRANCH_REQUIRED")
+
+
+def test_a_task_is_polled_through_its_states(scene: Scene, key: str):
+    scene.commit({"a": b"1"})
+    bench = Bench(
+        World(scene.database, scene.server, scene.settings.data_dir, sealer=scene.services.sealer)
+    )
+    with scene.client(bench.runs) as client:
+        task_id = started(client.post(PULL, headers=headers(key)))
+        looked_at(client, key, task_id, "pending")
+        with bench.standing(UUID(task_id), "applying"):
+            looked_at(client, key, task_id, "in-progress")
+        looked_at(client, key, task_id, "completed")
+
+
+def test_a_cancelled_task_has_failed(scene: Scene, key: str):
+    with scene.client(scene.waiting_runs()) as client:
+        task_id = started(client.post(PULL, headers=headers(key)))
+        (run,) = scene.runs_of()
+        scene.inline.cancel(run.id)
+        assert looked_at(client, key, task_id, "failed")["code"] == "CANCELLED"
+
+
+def test_a_repeated_key_starts_one_task(scene: Scene, client: TestClient, key: str):
+    scene.commit({"a": b"1"})
+    once = {**headers(key), "Idempotency-Key": "k"}
+    assert started(client.post(PULL, headers=once)) == started(client.post(PULL, headers=once))
+
+
+# --- failed tasks -----------------------------------------------------------------------------
+
+
+def failure(client: TestClient, key: str) -> dict[str, Any]:
+    task_id = started(client.post(PULL, headers=headers(key)))
+    return looked_at(client, key, task_id, "failed")
+
+
+def test_conflicts_are_refused_by_the_projects_policy(scene: Scene, client: TestClient, key: str):
+    scene.commit({"a": b"1"})
+    started(client.post(PULL, headers=headers(key)))
+    scene.edit("a", b"ours")
+    scene.commit({"a": b"2"})
+    found = failure(client, key)
+    assert found["code"] == "UNRESOLVED_CONFLICTS"
+    assert found["data"]["report"]["status"] == "conflicts"
+    assert scene.contents() == {"a": b"ours"}
+
+
+def test_more_assets_than_the_limit(scene: Scene, client: TestClient, key: str):
+    scene.commit({f"{number:04}": b"" for number in range(1001)})
+    found = failure(client, key)
+    assert found["code"] == "ASSET_LIMIT_EXCEEDED"
+    assert "1001" in found["message"]
+    assert found["data"]["report"] is None
+
+
+def test_a_remote_that_fails(scene: Scene, client: TestClient, key: str):
+    scene.commit({"a": b"1"})
+    scene.server.trouble = Answers(status=503)
+    assert failure(client, key)["code"] == "REMOTE_UNAVAILABLE"
+
+
+def test_a_branch_that_the_remote_lacks_fails_the_task(scene: Scene, client: TestClient, key: str):
+    scene.commit({"a": b"1"}, ref="other")
+    assert failure(client, key)["code"] == "BRANCH_NOT_FOUND"
+
+
+def test_a_tree_that_is_refused(scene: Scene, client: TestClient, key: str):
+    scene.commit({".git/config": b"1"})
+    assert failure(client, key)["code"] == "BAD_REQUEST"
+
+
+# --- refusals ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("branch", [None, "", " "], ids=["none", "empty", "blank"])
+def test_the_branch_is_needed(scene: Scene, client: TestClient, key: str, branch: str | None):
+    refused(client.post(PULL, headers=headers(key, branch)), 400, "BRANCH_REQUIRED")
+    assert scene.runs_of() == ()
+
+
+@pytest.mark.parametrize("branch", ["a..b", "-x", "a b", "x.lock", "a~1", "/a"])
+@pytest.mark.parametrize("url", [PULL, PULL_V1])
+def test_what_no_branch_can_be_called(client: TestClient, key: str, url: str, branch: str):
+    refused(client.post(url, headers=headers(key, branch)), 400, "BRANCH_INVALID")
+
+
+def test_bytes_that_are_no_text():
+    with pytest.raises(nected.BranchRefused) as refusal:
+        nected._text("\xff")
+    assert refusal.value.word is nected.Code.BRANCH_INVALID
+
+
+def test_two_branches_are_none(client: TestClient, key: str):
+    sent = [("Nected-API-Key", key), ("Nected-Branch", "main"), ("Nected-Branch", "other")]
+    refused(client.post(PULL, headers=sent), 400, "BRANCH_INVALID")
+
+
+@pytest.mark.parametrize("branch", ["none", "Main", "heads/main"])
+def test_a_branch_that_the_workspace_lacks(client: TestClient, key: str, branch: str):
+    refused(client.post(PULL, headers=headers(key, branch)), 400, "BRANCH_NOT_FOUND")
+
+
+def test_a_branch_of_another_workspace_is_not_there(scene: Scene, client: TestClient):
+    tenant_id, _ = scene.new_tenant("other")
+    stranger = scene.key(Role.ADMIN, tenant_id=tenant_id, whole=True)
+    refused(client.post(PULL, headers=headers(stranger)), 400, "BRANCH_NOT_FOUND")
+    refused(client.post(PULL, headers=headers(stranger, "none")), 400, "BRANCH_NOT_FOUND")
+
+
+@pytest.mark.parametrize("branch", ["main", "none"])
+def test_a_key_that_its_workspace_gave_no_role(scene: Scene, client: TestClient, branch: str):
+    key = scene.key(None)
+    refused(client.post(PULL, headers=headers(key, branch)), 401, "UNAUTHORIZED")
+    answer = client.get(f"/dev/remote/tasks/{uuid4()}", headers={"Nected-API-Key": key})
+    refused(answer, 401, "UNAUTHORIZED")
+
+
+def test_a_branch_whose_project_the_key_does_not_see(scene: Scene, client: TestClient, key: str):
+    scene.new_project("other", ref="heads/other")
+    refused(client.post(PULL, headers=headers(key, "other")), 400, "BRANCH_NOT_FOUND")
+
+
+def test_a_reader_may_not_pull(scene: Scene, client: TestClient):
+    refused(client.post(PULL, headers=headers(scene.key(Role.READER))), 401, "UNAUTHORIZED")
+    assert scene.runs_of() == ()
+
+
+@pytest.mark.parametrize("key", [None, "", "wrong", "twl_wrong"])
+@pytest.mark.parametrize(
+    ("method", "url"), [("POST", PULL), ("POST", PULL_V1), ("GET", f"/dev/remote/tasks/{uuid4()}")]
+)
+def test_a_key_is_needed(client: TestClient, method: str, url: str, key: str | None):
+    sent = {} if key is None else {"Nected-API-Key": key}
+    refused(client.request(method, url, headers=sent), 401, "UNAUTHORIZED")
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"a": 1}', b"x"])
+def test_a_body_is_refused(scene: Scene, client: TestClient, key: str, body: bytes):
+    refused(client.post(PULL, headers=headers(key), content=body), 400, "BAD_REQUEST")
+    assert scene.runs_of() == ()
+
+
+def test_tasks_that_are_not_there(scene: Scene, client: TestClient, key: str):
+    scene.commit({"a": b"1"})
+    task_id = started(client.post(PULL, headers=headers(key)))
+    tenant_id, _ = scene.new_tenant("other")
+    stranger = scene.key(Role.ADMIN, tenant_id=tenant_id, whole=True)
+    beside = scene.key(Role.ADMIN, on=scene.new_project("other", ref="heads/other"))
+    dry = scene.inline.request(scene.project.id, RunRequest(mode=RunMode.DRY_RUN)).id
+    one_kind = scene.inline.request(scene.project.id, RunRequest(kind="rule")).id
+    for who, which in [
+        (key, uuid4()),
+        (key, "x"),
+        (key, dry),
+        (key, one_kind),
+        (stranger, task_id),
+        (beside, task_id),
+    ]:
+        answer = client.get(f"/dev/remote/tasks/{which}", headers={"Nected-API-Key": who})
+        refused(answer, 404, "TASK_NOT_FOUND")
+    looked_at(client, scene.key(Role.READER), task_id, "completed")
+
+
+def test_too_many_requests_are_a_temporary_issue(scene: Scene, key: str):
+    with scene.client(rate_per_second=0.001, rate_burst=1) as client:
+        client.post(PULL, headers=headers(key))
+        answer = client.post(PULL, headers=headers(key))
+    refused(answer, 500, "INTERNAL")
+    assert int(answer.headers["retry-after"]) > 0
+
+
+def test_unknown_routes_have_the_envelope(client: TestClient, key: str):
+    refused(client.get("/dev/none", headers=headers(key)), 404, "BAD_REQUEST")
+    refused(client.get(PULL, headers=headers(key)), 405, "BAD_REQUEST")
+
+
+def test_the_document_describes_it(client: TestClient):
+    found = client.get("/openapi.json").json()["paths"]
+    for path in (PULL, PULL_V1):
+        operation = found[path]["post"]
+        assert operation["tags"] == ["Nected"]
+        assert {each["name"] for each in operation["parameters"]} == {"Nected-Branch"}
+        assert operation["security"] == [{"nected_api_key": []}]
+        assert set(operation["responses"]) >= {"200", "400", "401", "500"}
+    assert found["/dev/remote/tasks/{taskId}"]["get"]["tags"] == ["Nected"]
