@@ -5,6 +5,7 @@ A module with tables of its own is imported here.
 
 from .auth import tables as _auth
 from .db.base import Base
+from .dialects.syncs import tables as _syncs
 from .projects import asset_tables as _assets
 from .projects import connection_tables as _connections
 from .projects import tables as _projects
@@ -13,4 +14,4 @@ from .web import tables as _web
 
 __all__ = ["Base"]
 
-_ = (_assets, _auth, _connections, _projects, _runs, _web)
+_ = (_assets, _auth, _connections, _projects, _runs, _syncs, _web)

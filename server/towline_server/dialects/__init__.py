@@ -6,11 +6,12 @@ A module's ``DIALECT`` joins here.
 from towline_server import api
 from towline_server.web.dialect import Dialect
 
-from . import connections, nected, snaplogic
+from . import connections, nected, snaplogic, syncs
 
 DIALECTS: tuple[Dialect, ...] = (
     api.DIALECT,
     connections.DIALECT,
     nected.DIALECT,
     snaplogic.DIALECT,
+    syncs.DIALECT,
 )

@@ -218,6 +218,24 @@ class Schedules:
             _LOG.info("schedule %s fired for a project that is gone", firing.schedule_id)
 
 
+def place(session: Session, schedule_id: UUID, spec: ScheduleSpec | None, now: datetime) -> None:
+    """Make a schedule, set it anew or, with None, delete it, in the caller's transaction.
+
+    One that is the same already stays due when it was. The caller has seen to the backend.
+    """
+    row = session.get(tables.Schedule, schedule_id)
+    if spec is None:
+        if row is not None:
+            session.delete(row)
+        return
+    if row is None:
+        row = tables.Schedule(id=schedule_id, created_at=now)
+        session.add(row)
+    elif _schedule(row).spec == spec:
+        return
+    _write(row, spec, now)
+
+
 def is_late(
     last_success: datetime | None, since: datetime, sla_seconds: int | None, now: datetime
 ) -> bool:

@@ -1,0 +1,181 @@
+"""What can be pulled from each sort of Git host: the kinds of asset in a caller's projects."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from towline.kinds import Kind
+from towline_server.auth.roles import Principal
+from towline_server.db.statements import batches
+from towline_server.projects.asset_tables import Asset
+from towline_server.projects.connection_tables import Connection
+from towline_server.projects.domain import Project, Provider
+from towline_server.projects.service import Projects
+from towline_server.services import Services
+
+from .domain import Definition, LoadMode
+from .schemas import Catalog, Resource
+
+KnownProvider: TypeAlias = Literal[
+    # Git hosts.
+    "git", "github", "gitlab", "bitbucket", "gitea", "azure_devops",
+    # What clients of the API may ask for, and this engine does not pull from.
+    "shopify", "http_api", "flexiroam", "starlink", "s3", "google_drive", "msft_sharepoint",
+    "klaviyo", "amazon_sp", "salesforce", "netsuite", "sqlserver", "postgres", "mlflow", "sftp",
+    "gmail_inbox", "dropbox", "rydership", "gorgias", "redo", "bullhorn",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Host:
+    """How a sort of host is reached."""
+
+    name: str
+    url: str
+    token_user: str = "any"  # noqa: S105 - the user's name, no secret
+    """The user name that goes with an access token."""
+    webhook: str | None = None
+    """The header that holds a webhook's signature, or its secret; None: it sends none here."""
+
+
+_HOSTS = {
+    Provider.GIT: _Host(name="Git", url="https://git.example.com/team/repository.git"),
+    Provider.GITHUB: _Host(
+        name="GitHub",
+        url="https://github.com/owner/repository.git",
+        token_user="x-access-token",  # noqa: S106 - the user's name, no secret
+        webhook="X-Hub-Signature-256",
+    ),
+    Provider.GITLAB: _Host(
+        name="GitLab",
+        url="https://gitlab.com/group/repository.git",
+        token_user="oauth2",  # noqa: S106 - the user's name, no secret
+        webhook="X-Gitlab-Token",
+    ),
+    Provider.BITBUCKET: _Host(
+        name="Bitbucket",
+        url="https://bitbucket.org/workspace/repository.git",
+        token_user="x-token-auth",  # noqa: S106 - the user's name, no secret
+        webhook="X-Hub-Signature",
+    ),
+    Provider.GITEA: _Host(
+        name="Gitea",
+        url="https://gitea.example.com/owner/repository.git",
+        webhook="X-Gitea-Signature",
+    ),
+    Provider.AZURE_DEVOPS: _Host(
+        name="Azure DevOps", url="https://dev.azure.com/organisation/project/_git/repository"
+    ),
+}
+
+_SIZES: tuple[tuple[int, Literal["xs", "s", "m", "l"]], ...] = (
+    (10, "xs"),
+    (100, "s"),
+    (1_000, "m"),
+    (10_000, "l"),
+)
+"""The most assets of each class but the last."""
+
+
+def catalog(services: Services, caller: Principal, provider: Provider) -> Catalog:
+    """The catalog of a sort of host, as far as the caller sees projects behind one."""
+    host = _HOSTS[provider]
+    with services.database.reading() as session:
+        projects = list(_behind(session, caller, provider))
+        counts = _counts(session, [project.id for project in projects])
+    kinds = {kind.name: kind for project in projects for kind in project.kinds.kinds}
+    resources = [_resource(services, kinds[name], counts[name]) for name in sorted(kinds)]
+    return Catalog(
+        provider=provider,
+        name=str(provider),
+        display_name=host.name,
+        config_schema=_config_schema(services, host),
+        defaults=_defaults(),
+        available_resources=sorted(kinds),
+        default_resources=sorted(kinds),
+        dynamic_resources=True,
+        resources=resources,
+    )
+
+
+def _behind(session: Session, caller: Principal, provider: Provider) -> Iterator[Project]:
+    mine = select(Connection.id).where(
+        Connection.tenant_id == caller.tenant_id, Connection.provider == str(provider)
+    )
+    connections = set(session.scalars(mine))
+    for project in Projects(session).visible_to(caller):
+        if project.binding is not None and project.binding.connection_id in connections:
+            yield project
+
+
+def _counts(session: Session, project_ids: list[UUID]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for some in batches(project_ids):
+        each = select(Asset.kind, func.count()).where(
+            Asset.project_id.in_(some), Asset.path.is_not(None)
+        )
+        for kind, number in session.execute(each.group_by(Asset.kind)):
+            counts[kind] += number
+    return counts
+
+
+def _resource(services: Services, kind: Kind, count: int) -> Resource:
+    embedded = services.settings.is_embedded
+    return Resource(
+        entity_key=kind.name,
+        display_name=kind.name.replace("_", " ").replace("-", " ").capitalize(),
+        description=f"Files that match {' or '.join(kind.globs)}.",
+        config_schema={"type": "object", "properties": {}},
+        cursor_field=None,
+        default_selected=True,
+        depends_on=[],
+        load_mode=LoadMode.MIRROR,
+        size_class=next((size for most, size in _SIZES if count <= most), "xl"),
+        slicing={},
+        storage_description="The project's assets, with their bytes, in the server's database.",
+        storage_kind="sqlite" if embedded else "postgres",
+    )
+
+
+def _defaults() -> dict[str, Any]:
+    plain = Definition(name="")
+    return {
+        "executionBackend": str(plain.execution_backend),
+        "executionMode": str(plain.execution_mode),
+        "triggerMode": str(plain.trigger_mode),
+        "status": str(plain.status),
+        "runMode": "incremental",
+        "loadMode": str(LoadMode.MIRROR),
+    }
+
+
+def _config_schema(services: Services, host: _Host) -> dict[str, Any]:
+    """What a connection to such a host is made of, as a JSON Schema."""
+    schemes = "|".join(sorted(services.settings.remote_schemes))
+    credential = {
+        "type": "object",
+        "writeOnly": True,
+        "description": f"None, a user and a password, or {host.token_user!r} and an access token.",
+        "properties": {
+            "kind": {"enum": ["none", "password", "token"]},
+            "username": {"type": "string"},
+            "password": {"type": "string"},
+        },
+    }
+    properties: dict[str, Any] = {
+        "url": {"type": "string", "pattern": f"^({schemes})://", "examples": [host.url]},
+        "ref": {"type": "string", "default": "heads/main"},
+        "path": {"type": "string", "default": ""},
+        "credential": credential,
+    }
+    if host.webhook is not None:
+        said = {"header": {"const": host.webhook}, "event": {"const": "push"}}
+        properties["webhook"] = {"type": "object", "properties": said}
+    return {"type": "object", "required": ["url"], "properties": properties}

@@ -1,0 +1,130 @@
+"""Owns what is wrong with a sync: its definition against its project, and what can run here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from towline.errors import InvalidValue
+from towline.remotes.refs import WantedRef
+from towline.resolutions import OnConflict
+from towline_server.projects.domain import Binding, Connection, Project
+from towline_server.runs.backends import Backends
+from towline_server.runs.errors import BackendNotConfigured
+from towline_server.runs.schedules import Rhythm
+
+from .domain import Definition, ExecutionMode, LoadMode, Problem, TriggerMode
+
+
+def problems_of(
+    definition: Definition, connection: Connection, project: Project | None, backends: Backends
+) -> Iterator[Problem]:
+    """Everything that is wrong with a definition; without a project, all but what depends on it."""
+    yield from _execution(definition, backends)
+    yield from _schedule(definition)
+    yield from _tables(definition)
+    yield from _source_form(definition.source_config)
+    if project is not None:
+        yield from _binding(definition.source_config, connection, project)
+        yield from _kinds(definition, project)
+
+
+def kinds_of(definition: Definition, project: Project) -> tuple[str, ...]:
+    """The kinds that a sync pulls, in the project's order."""
+    every = tuple(kind.name for kind in project.kinds.kinds)
+    return tuple(kind for kind in every if not definition.entities or kind in definition.entities)
+
+
+def rhythm_of(schedule: Mapping[str, Any]) -> Rhythm:
+    """When a schedule falls due.
+
+    Raises:
+        InvalidValue: it is malformed.
+    """
+    cron, timezone = schedule.get("cron"), schedule.get("timezone")
+    seconds = schedule.get("everySeconds")
+    for name, text in (("cron", cron), ("timezone", timezone)):
+        if text is not None and not isinstance(text, str):
+            raise InvalidValue(field=f"schedule.{name}", problem="must be a string")
+    whole = isinstance(seconds, int) and not isinstance(seconds, bool) and seconds < 2**31
+    if seconds is not None and not whole:
+        raise InvalidValue(field="schedule.everySeconds", problem="must be a whole number")
+    return Rhythm(cron=cron, timezone=timezone or "UTC", every_seconds=seconds)
+
+
+def _execution(definition: Definition, backends: Backends) -> Iterator[Problem]:
+    try:
+        backends.get(definition.execution_backend)
+    except BackendNotConfigured as error:
+        yield Problem(("body", "executionBackend"), error.message)
+    if definition.execution_mode is ExecutionMode.FAN_OUT_WINDOW:
+        yield Problem(("body", "executionMode"), "fan_out_window is not offered yet")
+    policy = definition.execution_config.get("on_conflict")
+    if policy is not None and policy not in tuple(OnConflict):
+        words = ", ".join(OnConflict)
+        yield Problem(("body", "executionConfig", "on_conflict"), f"must be one of {words}")
+
+
+def _schedule(definition: Definition) -> Iterator[Problem]:
+    if definition.schedule is not None:
+        try:
+            rhythm_of(definition.schedule)
+        except InvalidValue as error:
+            yield Problem(("body", *error.field.split(".")), error.problem)
+    elif definition.trigger_mode is TriggerMode.SCHEDULED and definition.status.fires:
+        yield Problem(("body", "schedule"), "an active sync that is scheduled needs a schedule")
+
+
+def _tables(definition: Definition) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, table in enumerate(definition.table_bindings):
+        where = ("body", "tableBindings", index)
+        if table.entity_key in seen:
+            yield Problem((*where, "entityKey"), f"{table.entity_key!r} has a table already")
+        seen.add(table.entity_key)
+        if table.load_mode is LoadMode.APPEND_EVENT:
+            yield Problem((*where, "loadMode"), "append_event is not offered yet")
+
+
+def _source_form(source: Mapping[str, Any]) -> Iterator[Problem]:
+    for name in ("ref", "path"):
+        if source.get(name) is not None and not isinstance(source[name], str):
+            yield Problem(("body", "sourceConfig", name), "must be a string")
+
+
+def _binding(
+    source: Mapping[str, Any], connection: Connection, project: Project
+) -> Iterator[Problem]:
+    if project.binding is None or project.binding.connection_id != connection.id:
+        yield Problem(("body", "connectionId"), "the project is not bound to this connection")
+        return
+    ref, path = source.get("ref"), source.get("path")
+    if isinstance(ref, str) and not _means(ref, project.binding):
+        msg = f"the project is bound to {project.binding.ref!r}"
+        yield Problem(("body", "sourceConfig", "ref"), msg)
+    if isinstance(path, str) and path.strip("/") != project.binding.scope:
+        msg = f"the project is bound to the folder {project.binding.scope!r}"
+        yield Problem(("body", "sourceConfig", "path"), msg)
+
+
+def _means(ref: str, binding: Binding) -> bool:
+    """Whether two spellings mean one ref: ``main`` is the branch ``heads/main``."""
+    try:
+        given = WantedRef.parse(ref)
+    except InvalidValue:
+        return False
+    bound = WantedRef.parse(binding.ref)
+    return (given.names[:1], given.commit) == (bound.names[:1], bound.commit)
+
+
+def _kinds(definition: Definition, project: Project) -> Iterator[Problem]:
+    known = {kind.name for kind in project.kinds.kinds}
+    for index, entity in enumerate(definition.entities):
+        if entity not in known:
+            msg = f"the project has no kind {entity!r}"
+            yield Problem(("body", "entities", index), msg)
+    pulled = known & set(definition.entities) if definition.entities else known
+    for index, table in enumerate(definition.table_bindings):
+        if table.entity_key not in pulled:
+            msg = f"the sync pulls no kind {table.entity_key!r}"
+            yield Problem(("body", "tableBindings", index, "entityKey"), msg)

@@ -1,0 +1,167 @@
+"""The nouns of a sync: what its owner sets, and how it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from towline.errors import CallerError
+from towline_server.projects.domain import Provider
+from towline_server.runs.domain import BackendName
+
+
+class Status(StrEnum):
+    """Whether a sync may start runs by itself; only ``active`` and ``error`` do."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    ERROR = "error"
+    ARCHIVED = "archived"
+    """Put away: it cannot be triggered either."""
+
+    @property
+    def fires(self) -> bool:
+        """Whether its schedule, or its creation, starts runs."""
+        return self in (Status.ACTIVE, Status.ERROR)
+
+
+class ExecutionMode(StrEnum):
+    """How a run is made of runs."""
+
+    SEQUENTIAL = "sequential"
+    FAN_OUT_ENTITY = "fan_out_entity"
+    """One that comprises a run a kind, with one fetch."""
+    FAN_OUT_WINDOW = "fan_out_window"
+    """Not yet: refused when a sync is saved."""
+
+
+class TriggerMode(StrEnum):
+    """What starts a sync's runs, beside whoever triggers it."""
+
+    MANUAL = "manual"
+    SCHEDULED = "scheduled"
+    ON_CREATE = "on_create"
+
+
+class LoadMode(StrEnum):
+    """What a table of a sync holds."""
+
+    MIRROR = "mirror"
+    """The project's assets of a kind."""
+    APPEND_EVENT = "append_event"
+    """Not yet: refused when a sync is saved."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableChoice:
+    """What the owner of a sync says of the table of one kind; the rest is filled in."""
+
+    entity_key: str
+    load_mode: LoadMode = LoadMode.MIRROR
+    table_name: str | None = None
+    logical_table_name: str | None = None
+    physical_table_name: str | None = None
+    cursor_field: str | None = None
+    primary_key_columns: tuple[str, ...] = ("asset_id",)
+    source_instance_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableBinding:
+    """The table of one kind, as it stands."""
+
+    id: UUID
+    choice: TableChoice
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """What the owner of a sync sets; clearing a field gives it the default here."""
+
+    name: str
+    slug: str | None = None
+    """None: made from the name."""
+    status: Status = Status.DRAFT
+    source_config: Mapping[str, Any] = field(default_factory=dict)
+    destination_config: Mapping[str, Any] = field(default_factory=dict)
+    execution_config: Mapping[str, Any] = field(default_factory=dict)
+    entities: tuple[str, ...] = ()
+    """The kinds that it pulls; none named is all of them."""
+    execution_backend: BackendName = BackendName.NATIVE
+    execution_mode: ExecutionMode = ExecutionMode.SEQUENTIAL
+    trigger_mode: TriggerMode = TriggerMode.MANUAL
+    schedule: Mapping[str, Any] | None = None
+    freshness_sla_seconds: int | None = None
+    table_bindings: tuple[TableChoice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sync:
+    """A sync as it stands."""
+
+    id: UUID
+    tenant_id: UUID
+    connection_id: UUID
+    project_id: UUID | None
+    """None: which project it is for is not settled, so it cannot run."""
+    provider: Provider
+    definition: Definition
+    slug: str
+    status: Status
+    """As its definition says, or ``error`` after a permanent failure."""
+    tables: tuple[TableBinding, ...]
+    """One a kind that it pulls."""
+    created_at: datetime
+    created_by: UUID
+    updated_at: datetime
+    updated_by: UUID
+    last_success_at: datetime | None
+    last_error: str | None
+    is_late: bool
+    """Whether its last success is longer ago than its freshness allows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncPage:
+    """Some of a list, and how long it is in all."""
+
+    syncs: tuple[Sync, ...]
+    total: int
+    offset: int
+
+    @property
+    def has_next(self) -> bool:
+        """Whether more follow."""
+        return self.offset + len(self.syncs) < self.total
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a sync, and where it stands in the request."""
+
+    loc: tuple[str | int, ...]
+    msg: str
+
+
+@dataclass(eq=False, kw_only=True)
+class RefusedSync(CallerError):
+    """A sync cannot be saved, or triggered, as it is; every problem is listed."""
+
+    code = "refused_sync"
+    problems: tuple[Problem, ...]
+
+    @property
+    def message(self) -> str:
+        """Every problem in one sentence."""
+        return "; ".join(problem.msg for problem in self.problems)
+
+    def data(self) -> dict[str, Any]:
+        """The problems as JSON values."""
+        return {"problems": [{"loc": list(each.loc), "msg": each.msg} for each in self.problems]}

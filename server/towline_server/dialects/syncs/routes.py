@@ -1,0 +1,213 @@
+"""The routes of the Syncs API, and its envelope for refusals."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Depends, Query
+from fastapi.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import Response
+
+from towline.errors import InvalidValue
+from towline_server.auth.roles import Principal, Role
+from towline_server.errors import NotFound
+from towline_server.problems import Failure
+from towline_server.projects.domain import Provider
+from towline_server.runs.domain import Run, RunMode
+from towline_server.runs.listing import RunFilter
+from towline_server.services import Services, services_of
+from towline_server.web import reach
+from towline_server.web.authentication import Form, authenticated
+from towline_server.web.dialect import Dialect
+from towline_server.web.documents import PlainText
+from towline_server.web.idempotency import HEADER, idempotent
+
+from .catalog import KnownProvider, catalog
+from .domain import RefusedSync, Status
+from .schemas import (
+    CancelBody,
+    Catalog,
+    Refusal,
+    RunList,
+    RunOut,
+    SyncChanges,
+    SyncCreate,
+    SyncList,
+    SyncOut,
+    TriggerBody,
+)
+from .service import SyncFilter, Syncs
+
+PREFIX = "/api/v1/syncs"
+_FORMS = (Form.BEARER_JWT, Form.BEARER_KEY, Form.X_API_KEY, Form.COOKIE)
+
+router = APIRouter(
+    prefix=PREFIX,
+    route_class=idempotent(*_FORMS),
+    responses={status: {"model": Refusal} for status in (401, 403, 404, 409, 422)},
+)
+
+Caller = Annotated[Principal, Depends(authenticated(*_FORMS))]
+Opened = Annotated[Services, Depends(services_of)]
+Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
+_OPTIONAL = Body(default=None)
+
+
+def _syncs(services: Opened, caller: Caller) -> Syncs:
+    return Syncs(services, caller)
+
+
+Mine = Annotated[Syncs, Depends(_syncs)]
+
+
+# --- runs and catalogs: before the routes whose first word is any sync's id ---------------------
+
+
+@router.get("/providers/{provider}/catalog")
+def get_sync_provider_catalog(services: Opened, caller: Caller, provider: KnownProvider) -> Catalog:
+    """What can be pulled from a sort of Git host; of any other sort there is no catalog."""
+    if provider not in tuple(Provider):
+        raise NotFound(what="provider")
+    return catalog(services, caller, Provider(provider))
+
+
+@router.get("/runs/{run_id}")
+def get_sync_run(services: Opened, caller: Caller, run_id: UUID) -> RunOut:
+    """A run, as it stands."""
+    return _told(services, _run(services, caller, run_id, Role.READER))
+
+
+@router.post("/runs/{run_id}/cancel")
+def cancel_sync_run(
+    services: Opened, caller: Caller, run_id: UUID, body: CancelBody | None = _OPTIONAL
+) -> RunOut:
+    """Ask a run to stop; one that has ended, or was asked already, stays as it is."""
+    run = _run(services, caller, run_id, Role.WRITER)
+    reason = None if body is None else body.reason
+    return _told(services, services.runs.cancel(run.id, by=str(caller.id), reason=reason))
+
+
+@router.post("/runs/{run_id}/retry")
+def retry_sync_run(
+    services: Opened, caller: Caller, run_id: UUID, body: TriggerBody | None = _OPTIONAL
+) -> RunOut:
+    """A new attempt at what a run that has ended tried; asking twice gives the same one."""
+    run = _run(services, caller, run_id, Role.WRITER)
+    mode = None if body is None else body.run_mode
+    return _told(services, services.runs.retry(run.id, mode=mode, requested_by=caller.id))
+
+
+# --- syncs ------------------------------------------------------------------------------------
+
+
+@router.get("")
+def list_syncs(
+    syncs: Mine,
+    q: Annotated[PlainText | None, Query(description="Part of the name or the slug.")] = None,
+    status: Annotated[list[Status] | None, Query()] = None,
+    provider: Annotated[list[KnownProvider] | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    offset: Offset = 0,
+) -> SyncList:
+    """The syncs that the caller sees, newest first."""
+    wanted = SyncFilter(q=q, statuses=status or (), providers=provider or ())
+    return SyncList.of(syncs.page(wanted, limit=limit, offset=offset), limit)
+
+
+@router.post("", status_code=201)
+def create_sync(syncs: Mine, body: SyncCreate) -> SyncOut:
+    """Create a sync. Where it does not show which project it is for, it is saved as a draft."""
+    return SyncOut.of(syncs.create(body.connection_id, body.definition()))
+
+
+@router.get("/{sync_id}")
+def get_sync(syncs: Mine, sync_id: UUID) -> SyncOut:
+    """A sync, as it stands."""
+    return SyncOut.of(syncs.get(sync_id))
+
+
+@router.patch("/{sync_id}")
+def update_sync(syncs: Mine, sync_id: UUID, body: SyncChanges) -> SyncOut:
+    """Change a sync; null gives a field its default."""
+    return SyncOut.of(syncs.change(sync_id, body.changes()))
+
+
+@router.delete("/{sync_id}", status_code=204)
+def delete_sync(syncs: Mine, sync_id: UUID) -> None:
+    """Delete a sync; its runs stay."""
+    syncs.delete(sync_id)
+
+
+@router.post("/{sync_id}/trigger")
+def trigger_sync(
+    services: Opened, syncs: Mine, sync_id: UUID, body: TriggerBody | None = _OPTIONAL
+) -> RunOut:
+    """Ask for a run of a sync."""
+    mode = (body.run_mode if body else None) or RunMode.INCREMENTAL
+    return _told(services, syncs.trigger(sync_id, mode))
+
+
+@router.get("/{sync_id}/runs")
+def list_sync_runs(
+    services: Opened,
+    syncs: Mine,
+    sync_id: UUID,
+    limit: Annotated[int, Query(ge=1, le=100)] = 25,
+    offset: Offset = 0,
+) -> RunList:
+    """The runs of a sync, newest first; what a run comprises is not listed by itself."""
+    wanted = RunFilter(sync_id=syncs.get(sync_id).id, top_level=True)
+    page = services.runs.page(wanted, limit=limit, offset=offset)
+    return RunList(
+        runs=[_told(services, run) for run in page.runs],
+        total=page.total,
+        limit=limit,
+        offset=offset,
+        has_next=page.has_next,
+    )
+
+
+def _run(services: Services, caller: Principal, run_id: UUID, needed: Role) -> Run:
+    """A run of a sync, if the caller may do this with it; other runs are not there."""
+    found = services.runs.find(run_id)
+    if found is None or found.origin.sync_id is None:
+        raise NotFound(what="run")
+    reach.project(services, caller, found.project_id, needed, "run")
+    return found
+
+
+def _told(services: Services, run: Run) -> RunOut:
+    return RunOut.of(run, services.settings.max_auto_resume_attempts)
+
+
+# --- refusals ---------------------------------------------------------------------------------
+
+
+def render(_request: Request, failure: Failure) -> Response:
+    """A failure as this API tells of it: a list of what is wrong, and where."""
+    # What FastAPI calls malformed, and what the domain does, are one to the caller.
+    status = 422 if failure.status == 400 else failure.status
+    return JSONResponse({"detail": _detail(failure)}, status_code=status)
+
+
+def _detail(failure: Failure) -> list[dict[str, Any]]:
+    if failure.issues:
+        return [dict(issue) for issue in failure.issues]
+    if failure.code == RefusedSync.code:
+        return [{**problem, "type": "value_error"} for problem in failure.data["problems"]]
+    loc: list[str] = []
+    if failure.code == InvalidValue.code:
+        field = str(failure.data["field"])
+        loc = ["header", field] if field == HEADER else ["body", *field.split(".")]
+    return [{"loc": loc, "msg": failure.message, "type": failure.code}]
+
+
+DIALECT = Dialect(
+    tag="Syncs",
+    description="Named definitions of pulls, their runs, and what can be pulled.",
+    router=router,
+    prefixes=(PREFIX,),
+    render=render,
+)

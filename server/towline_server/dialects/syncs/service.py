@@ -1,0 +1,281 @@
+"""Syncs: defined, found, changed, triggered, by callers who may."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from towline_server.auth.roles import Principal, Role, authorise_tenant
+from towline_server.errors import AlreadyExists, Forbidden, NotFound
+from towline_server.projects.connection_tables import Connection as ConnectionRow
+from towline_server.projects.domain import Connection, Project
+from towline_server.projects.service import Projects
+from towline_server.runs.clock import database_now
+from towline_server.runs.domain import Origin, Run, RunMode, TriggeredBy
+from towline_server.runs.schedules import place
+from towline_server.runs.tables import Run as RunRow
+from towline_server.services import Services
+from towline_server.web import reach
+
+from . import rows, tables
+from .asking import ask, schedule_of
+from .checks import problems_of
+from .domain import Definition, Problem, RefusedSync, Status, Sync, SyncPage, TriggerMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncFilter:
+    """Which syncs a list shows: those that fit every field that is set."""
+
+    q: str | None = None
+    """In the name or the slug, whatever the case."""
+    statuses: Sequence[str] = ()
+    providers: Sequence[str] = ()
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """The same as conditions on `rows.select_syncs`."""
+        found: list[ColumnElement[bool]] = []
+        if self.q:
+            within = [
+                column.icontains(self.q, autoescape=True)
+                for column in (tables.Sync.name, tables.Sync.slug)
+            ]
+            found.append(or_(*within))
+        if self.statuses:
+            found.append(rows.SHOWN_STATUS.in_(self.statuses))
+        if self.providers:
+            found.append(ConnectionRow.provider.in_(self.providers))
+        return found
+
+
+class Syncs:
+    """The syncs that one caller may see."""
+
+    def __init__(self, services: Services, caller: Principal) -> None:
+        self._services = services
+        self._caller = caller
+
+    # --- look ---------------------------------------------------------------------------------
+
+    def page(self, wanted: SyncFilter, *, limit: int, offset: int) -> SyncPage:
+        """Syncs that fit, newest first."""
+        query = rows.select_syncs().where(self._visible(), *wanted.conditions())
+        ordered = query.order_by(tables.Sync.created_at.desc(), tables.Sync.id)
+        with self._services.database.reading() as session:
+            total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+            found = session.execute(ordered.limit(limit).offset(offset)).all()
+            syncs = rows.syncs_of(session, found, database_now(session))
+        return SyncPage(syncs=syncs, total=total, offset=offset)
+
+    def get(self, sync_id: UUID, needed: Role = Role.READER) -> Sync:
+        """A sync as it stands.
+
+        Raises:
+            NotFound: there is none that the caller sees.
+            Forbidden: the caller's role is too low.
+        """
+        with self._services.database.reading() as session:
+            query = rows.select_syncs().where(tables.Sync.id == sync_id)
+            found = rows.syncs_of(session, session.execute(query).all(), database_now(session))
+        sync = found[0] if found else None
+        if sync is None or sync.tenant_id != self._caller.tenant_id:
+            raise NotFound(what="sync")
+        if sync.project_id is not None:
+            reach.project(self._services, self._caller, sync.project_id, needed, "sync")
+        elif sync.created_by != self._caller.id:
+            authorise_tenant(self._caller, sync, needed, "sync")
+        return sync
+
+    # --- make and change ----------------------------------------------------------------------
+
+    def create(self, connection_id: UUID, definition: Definition) -> Sync:
+        """A new sync; one that is to run on creation does, if it is active.
+
+        Raises:
+            NotFound: there is no such connection, or project, that the caller sees.
+            Forbidden: the caller's role is too low.
+            RefusedSync: the definition does not fit.
+            AlreadyExists: the slug is taken.
+        """
+        project = self._checked(connection_id, definition)
+        sync_id = uuid4()
+        with self._services.database.writing() as session:
+            now = database_now(session)
+            row = tables.Sync(
+                id=sync_id,
+                tenant_id=self._caller.tenant_id,
+                connection_id=connection_id,
+                created_at=now,
+                created_by=self._caller.id,
+            )
+            row.status_since, row.status = now, str(definition.status)
+            self._save(session, row, definition, project, now)
+        return self._saved(sync_id)
+
+    def change(self, sync_id: UUID, changes: Mapping[str, Any]) -> Sync:
+        """Set some fields of a sync's definition. Raises as `get` and `create`."""
+        before = self.get(sync_id, Role.WRITER)
+        definition = replace(before.definition, **changes)
+        if definition.status is before.status:
+            # Told that it is what it seems to be, it stays what it is.
+            definition = replace(definition, status=before.definition.status)
+        project = self._checked(before.connection_id, definition)
+        with self._services.database.writing() as session:
+            row = session.get(tables.Sync, sync_id, with_for_update=True)
+            if row is None:
+                raise NotFound(what="sync")
+            now = database_now(session)
+            if "status" in changes and Status(changes["status"]) is not before.status:
+                row.status_since = now
+            self._save(session, row, definition, project, now)
+        return self._saved(sync_id)
+
+    def delete(self, sync_id: UUID) -> None:
+        """Delete a sync and its schedule; its runs stay. Raises as `get`."""
+        self.get(sync_id, Role.WRITER)
+        with self._services.database.writing() as session:
+            place(session, sync_id, None, database_now(session))
+            row = session.get(tables.Sync, sync_id)
+            if row is not None:
+                session.delete(row)
+
+    # --- run ----------------------------------------------------------------------------------
+
+    def trigger(self, sync_id: UUID, mode: RunMode) -> Run:
+        """Ask for a run of a sync.
+
+        Raises:
+            NotFound, Forbidden: as `get`.
+            RefusedSync: it is for no project yet, it does not fit its project any more, or it was
+                put away.
+        """
+        sync = self.get(sync_id, Role.WRITER)
+        project = self._checked(sync.connection_id, sync.definition)
+        if project is None or project.id != sync.project_id:
+            msg = "the sync has no project: name one in destinationConfig.project"
+            raise RefusedSync(problems=(Problem(("path", "sync_id"), msg),))
+        if sync.definition.status is Status.ARCHIVED:
+            raise RefusedSync(problems=(Problem(("path", "sync_id"), "the sync is archived"),))
+        origin = Origin(by=TriggeredBy.MANUAL, requested_by=self._caller.id, sync_id=sync.id)
+        return ask(self._services.runs, sync.definition, project, mode, origin)
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _visible(self) -> ColumnElement[bool]:
+        """What `get` finds, as a condition."""
+        mine = tables.Sync.tenant_id == self._caller.tenant_id
+        if self._caller.tenant_role is not None:
+            return mine
+        created = and_(tables.Sync.project_id.is_(None), tables.Sync.created_by == self._caller.id)
+        return mine & or_(created, tables.Sync.project_id.in_(self._caller.project_roles))
+
+    def _checked(self, connection_id: UUID, definition: Definition) -> Project | None:
+        """The project that a definition is for, once nothing is wrong with it."""
+        connection, seen = reach.connection(self._services, self._caller, connection_id)
+        roles = [self._caller.tenant_role, *(self._caller.role_on(each.id) for each in seen)]
+        if not any(role is not None and role.covers(Role.WRITER) for role in roles):
+            raise Forbidden(problem=f"this needs the role {Role.WRITER} on a project behind it")
+        project = self._project(connection, definition)
+        backends = self._services.runs.backends
+        problems = tuple(problems_of(definition, connection, project, backends))
+        if problems:
+            raise RefusedSync(problems=problems)
+        return project
+
+    def _project(self, connection: Connection, definition: Definition) -> Project | None:
+        wanted = definition.destination_config.get("project")
+        with self._services.database.reading() as session:
+            projects = Projects(session)
+            if wanted is None:
+                behind = projects.by_connection(connection.id)
+                found = behind[0] if len(behind) == 1 else None
+                if found is None:
+                    return None
+            elif isinstance(wanted, str):
+                found = _named(projects, self._caller.tenant_id, wanted)
+            else:
+                where = ("body", "destinationConfig", "project")
+                raise RefusedSync(problems=(Problem(where, "must be a path or an id"),))
+        if found is None:
+            raise NotFound(what="project")
+        return reach.project(self._services, self._caller, found.id, Role.WRITER)
+
+    def _save(
+        self,
+        session: Session,
+        row: tables.Sync,
+        definition: Definition,
+        project: Project | None,
+        now: datetime,
+    ) -> None:
+        status = Status.DRAFT if project is None else definition.status
+        definition = replace(definition, status=status)
+        row.status = str(status)
+        row.project_id = None if project is None else project.id
+        row.slug = definition.slug or _free_slug(session, row, definition.name)
+        row.updated_at, row.updated_by = now, self._caller.id
+        rows.write(row, definition)
+        try:
+            with session.begin_nested():
+                session.add(row)
+        except IntegrityError:
+            raise AlreadyExists(what="sync") from None
+        rows.write_tables(session, row.id, definition.table_bindings, now)
+        place(session, row.id, schedule_of(row.id, definition, project), now)
+
+    def _saved(self, sync_id: UUID) -> Sync:
+        """A sync that was just saved, once it has been run for that, if it is to be."""
+        sync = self.get(sync_id)
+        definition = sync.definition
+        if definition.trigger_mode is TriggerMode.ON_CREATE and definition.status.fires:
+            self._fire_once(sync)
+        return sync
+
+    def _fire_once(self, sync: Sync) -> None:
+        assert sync.project_id is not None, "without a project it is a draft"
+        with self._services.database.reading() as session:
+            fired = exists().where(
+                RunRow.sync_id == sync.id, RunRow.triggered_by == str(TriggeredBy.ON_CREATE)
+            )
+            project = Projects(session).get(sync.project_id)
+            if project is None or session.scalar(select(fired)):
+                return
+        origin = Origin(
+            by=TriggeredBy.ON_CREATE,
+            requested_by=self._caller.id,
+            sync_id=sync.id,
+            key=f"on_create:{sync.id}",
+        )
+        ask(self._services.runs, sync.definition, project, RunMode.INCREMENTAL, origin)
+
+
+def _named(projects: Projects, tenant_id: UUID, wanted: str) -> Project | None:
+    """A project by its id or its path."""
+    try:
+        return projects.get(UUID(wanted))
+    except ValueError:
+        return projects.by_path(tenant_id, wanted)
+
+
+def _free_slug(session: Session, row: tables.Sync, name: str) -> str:
+    """A slug made from a name: with a number behind it, where another sync has it."""
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:200].rstrip("-") or "sync"
+    beside = select(tables.Sync.slug).where(
+        tables.Sync.tenant_id == row.tenant_id,
+        tables.Sync.id != row.id,
+        tables.Sync.slug.startswith(plain, autoescape=True),
+    )
+    taken = set(session.scalars(beside.execution_options(autoflush=False)))
+    number, slug = 1, plain
+    while slug in taken:
+        number += 1
+        slug = f"{plain}-{number}"
+    return slug

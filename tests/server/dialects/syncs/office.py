@@ -1,0 +1,122 @@
+"""Where syncs are spoken of: every answer is held against the seed's schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from httpx2 import Response
+from sqlalchemy import update
+
+from tests.server.dialects.desk import Desk, SeedSchema
+from tests.server.runs.bench import Bench
+from tests.server.runs.world import World
+from towline_server.projects.domain import Project
+from towline_server.runs import tables
+from towline_server.runs.clock import database_now
+from towline_server.runs.schedules import Schedules
+
+SEED = SeedSchema("syncs")
+BASE = "/api/v1/syncs"
+
+Found = Mapping[str, Any]
+
+
+@dataclass
+class Office:
+    """One caller's way to the syncs of a tenant, and the workers of its runs."""
+
+    desk: Desk
+    bench: Bench
+    project: Project
+    key: str
+
+    @property
+    def world(self) -> World:
+        return self.desk.world
+
+    @property
+    def schedules(self) -> Schedules:
+        return Schedules(self.world.database, self.bench.runs)
+
+    def as_key(self, key: str) -> Office:
+        """The same for another caller."""
+        return Office(self.desk, self.bench, self.project, key)
+
+    def send(self, method: str, path: str = "", **options: Any) -> Response:
+        headers = {"X-API-Key": self.key, **options.pop("headers", {})}
+        return self.desk.client.request(method, BASE + path, headers=headers, **options)
+
+    # --- what is expected to be answered ------------------------------------------------------
+
+    def ask(
+        self, schema: str, method: str, path: str = "", status: int = 200, **options: Any
+    ) -> Found:
+        answer = self.send(method, path, **options)
+        assert answer.status_code == status, answer.text
+        SEED.check(schema, answer.json())
+        found: Found = answer.json()
+        return found
+
+    def refused(
+        self, status: int, method: str, path: str = "", **options: Any
+    ) -> list[tuple[list[str | int], str]]:
+        """Where a request is wrong, and why."""
+        answer = self.ask("refusal", method, path, status, **options)
+        return [(each["loc"], each["msg"]) for each in answer["detail"]]
+
+    def refused_fields(self, **body: Any) -> list[list[str | int]]:
+        """What is wrong with a sync that cannot be created."""
+        return [loc for loc, _ in self.refused(422, "POST", json=self.body(**body))]
+
+    def body(self, **fields: Any) -> dict[str, Any]:
+        return {"connectionId": str(self.world.connection_id), "name": "Daily rules", **fields}
+
+    def create(self, **fields: Any) -> Found:
+        return self.ask("sync", "POST", status=201, json=self.body(**fields))
+
+    def get(self, sync: Found) -> Found:
+        return self.ask("sync", "GET", f"/{sync['id']}")
+
+    def patch(self, sync: Found, **changes: Any) -> Found:
+        return self.ask("sync", "PATCH", f"/{sync['id']}", json=changes)
+
+    def page(self, **query: Any) -> Found:
+        return self.ask("syncs", "GET", params=query)
+
+    def names(self, **query: Any) -> list[str]:
+        return [sync["name"] for sync in self.page(**query)["syncs"]]
+
+    # --- runs ---------------------------------------------------------------------------------
+
+    def trigger(self, sync: Found, **body: Any) -> Found:
+        return self.ask("run", "POST", f"/{sync['id']}/trigger", json=body)
+
+    def run(self, run: Found) -> Found:
+        return self.ask("run", "GET", f"/runs/{run['id']}")
+
+    def runs(self, sync: Found, **query: Any) -> Found:
+        return self.ask("runs", "GET", f"/{sync['id']}/runs", params=query)
+
+    def work(self) -> None:
+        """Execute every run that waits."""
+        while self.bench.shelf.handed:
+            self.bench.worker().execute(self.bench.shelf.handed.pop(0).run_id)
+
+    def done(self, sync: Found, **body: Any) -> Found:
+        """A run of a sync once it has ended."""
+        run = self.trigger(sync, **body)
+        self.work()
+        return self.run(run)
+
+    def fire(self) -> None:
+        """Fire every schedule, as if its time had come."""
+        with self.world.database.writing() as session:
+            now = database_now(session)
+            session.execute(
+                update(tables.Schedule)
+                .where(tables.Schedule.due_at.is_not(None))
+                .values(due_at=now)
+            )
+        self.schedules.fire()
