@@ -6,10 +6,11 @@ A module's ``DIALECT`` joins here.
 from towline_server import api
 from towline_server.web.dialect import Dialect
 
-from . import connections, nected, snaplogic, syncs
+from . import codat, connections, nected, snaplogic, syncs
 
 DIALECTS: tuple[Dialect, ...] = (
     api.DIALECT,
+    codat.DIALECT,
     connections.DIALECT,
     nected.DIALECT,
     snaplogic.DIALECT,

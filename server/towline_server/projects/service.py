@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -86,14 +86,27 @@ class Projects:
         return self._all(*conditions)
 
     def visible_to(
-        self, principal: Principal, *, limit: int | None = None, offset: int = 0
+        self,
+        principal: Principal,
+        *,
+        limit: int | None = None,
+        offset: int = 0,
+        conditions: Sequence[ColumnElement[bool]] = (),
+        order: Sequence[ColumnElement[Any]] = (),
     ) -> tuple[Project, ...]:
-        """The projects that a caller has any role on, by path."""
-        return self._all(_visible(principal), limit=limit, offset=offset)
+        """The projects that a caller has any role on, by path.
 
-    def count_visible_to(self, principal: Principal) -> int:
+        ``conditions`` and ``order`` are over `tables.Project`.
+        """
+        where = (_visible(principal), *conditions)
+        return self._all(*where, limit=limit, offset=offset, order=order)
+
+    def count_visible_to(
+        self, principal: Principal, *, conditions: Sequence[ColumnElement[bool]] = ()
+    ) -> int:
         """How many projects a caller has any role on."""
-        query = select(func.count()).select_from(tables.Project).where(_visible(principal))
+        where = (_visible(principal), *conditions)
+        query = select(func.count()).select_from(tables.Project).where(*where)
         return self._session.scalar(query) or 0
 
     # --- make and change ----------------------------------------------------------------------
@@ -220,9 +233,14 @@ class Projects:
         return found
 
     def _all(
-        self, *conditions: ColumnElement[bool], limit: int | None = None, offset: int = 0
+        self,
+        *conditions: ColumnElement[bool],
+        limit: int | None = None,
+        offset: int = 0,
+        order: Sequence[ColumnElement[Any]] = (),
     ) -> tuple[Project, ...]:
-        query = _PROJECTS.where(*conditions).order_by(tables.Project.path, tables.Project.id)
+        ordered = (*order, tables.Project.path, tables.Project.id)
+        query = _PROJECTS.where(*conditions).order_by(*ordered)
         rows = self._session.execute(query.limit(limit).offset(offset))
         return tuple(_project(row, bound) for row, bound in rows)
 

@@ -1,0 +1,49 @@
+"""How failures are told."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from towline_server.problems import Failure, request_id_of
+from towline_server.runs.errors import KindInProgress
+
+from .models import ErrorMessage, Retry, Validation, ValidationItem
+
+_PASSING = frozenset({429, 502, 503, 504})
+
+
+def render(request: Request, failure: Failure) -> Response:
+    """The failure in the envelope of these pages."""
+    malformed = failure.status == 422 or failure.code == KindInProgress.code
+    status = 400 if malformed else failure.status
+    message = ErrorMessage(
+        status_code=status,
+        service="towline",
+        error=failure.message,
+        correlation_id=request_id_of(request),
+        validation=_validation(failure),
+        can_be_retried=_can_be_retried(failure),
+        detailed_error_code=0,
+    )
+    return JSONResponse(message.model_dump(by_alias=True), status_code=status)
+
+
+def _validation(failure: Failure) -> Validation | None:
+    if not failure.issues:
+        return None
+    found = [
+        ValidationItem(
+            item_id=".".join(str(part) for part in issue["loc"]),
+            message=issue["msg"],
+            validator_name=issue["type"],
+        )
+        for issue in failure.issues
+    ]
+    return Validation(errors=found, warnings=[])
+
+
+def _can_be_retried(failure: Failure) -> Retry:
+    if failure.status in _PASSING or failure.status == 409:
+        return "Yes"
+    return "Unknown" if failure.status >= 500 else "No"

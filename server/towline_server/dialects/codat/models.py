@@ -1,0 +1,126 @@
+"""What the answers hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from .statuses import Status
+
+T = TypeVar("T")
+
+Retry: TypeAlias = Literal["Yes", "No", "Unknown"]
+
+
+def _left_out() -> Any:
+    """A field that is left out where there is nothing to say; it is never null."""
+    drop: Callable[[dict[str, Any]], None] = lambda schema: schema.pop("default", None)  # noqa: E731
+    return Field(default=None, json_schema_extra=drop)
+
+
+class Model(BaseModel):
+    """Field names in camel case."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class PullOperation(Model):
+    """A queued, running or ended pull of one kind of asset."""
+
+    id: UUID
+    company_id: UUID
+    connection_id: UUID
+    data_type: str
+    status: Status
+    status_description: str | None
+    error_message: str | None
+    requested: datetime
+    completed: datetime = _left_out()
+    progress: int
+    is_completed: bool
+    is_errored: bool
+
+
+class DataStatus(Model):
+    """How current one kind of asset is."""
+
+    data_type: str
+    last_successful_sync: datetime = _left_out()
+    current_status: Status
+    latest_sync_id: UUID = _left_out()
+    latest_successful_sync_id: UUID = _left_out()
+
+
+class DataConnection(Model):
+    """The repository that a company's data comes from."""
+
+    id: UUID
+    platform_name: str
+    status: Literal["Linked"] = "Linked"
+    created: datetime
+
+
+class Company(Model):
+    """A project."""
+
+    id: UUID
+    name: str
+    created: datetime
+    data_connections: list[DataConnection]
+
+
+class Link(BaseModel):
+    """An address relative to the host."""
+
+    href: str
+
+
+class Links(BaseModel):
+    """Where a page stands among others."""
+
+    self: Link
+    current: Link
+    next: Link = _left_out()
+    previous: Link = _left_out()
+
+
+class Paged(Model, Generic[T]):
+    """Some of a list."""
+
+    results: list[T]
+    page_number: int
+    page_size: int
+    total_results: int
+    links: Links = Field(serialization_alias="_links")
+
+
+class ValidationItem(Model):
+    """One problem of a request."""
+
+    item_id: str
+    message: str
+    validator_name: str
+
+
+class Validation(Model):
+    """What is wrong with a request."""
+
+    errors: list[ValidationItem]
+    warnings: list[ValidationItem]
+
+
+class ErrorMessage(Model):
+    """Why a request was refused."""
+
+    status_code: int
+    service: str
+    error: str
+    correlation_id: str
+    validation: Validation | None
+    can_be_retried: Retry
+    detailed_error_code: int

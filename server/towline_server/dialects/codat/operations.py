@@ -1,0 +1,107 @@
+"""Runs as pull operations, and their fields in SQL."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Case, case, func
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from towline_server.db.base import ExactText
+from towline_server.runs import tables
+from towline_server.runs.domain import Run
+from towline_server.runs.states import Outcome, RunState
+
+from .models import PullOperation
+from .query import Field, Fields, Type
+from .statuses import ERRORS, Status, status_expression, status_of
+
+NO_CONNECTION = UUID(int=0)
+"""The connection of an operation whose company had none: the field is never null."""
+_SKIPPED = "conflicts were skipped; the rest was pulled"
+
+
+def operation_of(run: Run) -> PullOperation:
+    """A run of one kind as an operation."""
+    assert run.request.kind is not None, "an operation is of one kind"
+    status = status_of(run)
+    failed = run.error if run.state is RunState.FAILED else None
+    completed = {} if run.completed_at is None else {"completed": run.completed_at}
+    return PullOperation(
+        id=run.id,
+        company_id=run.project_id,
+        connection_id=run.connection_id or NO_CONNECTION,
+        data_type=run.request.kind,
+        status=status,
+        status_description=_description(run),
+        error_message=None if failed is None else failed.message,
+        requested=run.created_at,
+        progress=run.progress,
+        is_completed=status is Status.COMPLETE,
+        is_errored=status.is_error,
+        **completed,
+    )
+
+
+def _description(run: Run) -> str | None:
+    if run.state is RunState.CANCELLED and run.cancellation is not None:
+        return run.cancellation.reason
+    return _SKIPPED if run.outcome is Outcome.PARTIAL else None
+
+
+class uuid_text(FunctionElement[str]):  # noqa: N801 - a function of SQL
+    """A UUID column as it is written: in lower case, with hyphens."""
+
+    name = "uuid_text"
+    type = ExactText()
+    inherit_cache = True
+
+
+@compiles(uuid_text)
+def _cast(element: uuid_text, compiler: SQLCompiler, **options: Any) -> str:
+    return f'CAST({compiler.process(element.clauses, **options)} AS TEXT) COLLATE "C"'
+
+
+@compiles(uuid_text, "sqlite")
+def _with_hyphens(element: uuid_text, compiler: SQLCompiler, **options: Any) -> str:
+    digits = compiler.process(element.clauses, **options)
+    parts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+    return " || '-' || ".join(f"substr({digits}, {start}, {size})" for start, size in parts).join(
+        "()"
+    )
+
+
+def operation_fields() -> Fields:
+    """The fields of an operation that can be asked for."""
+    run = tables.Run
+    status = status_expression()
+    strings: dict[str, Any] = {
+        "id": uuid_text(run.id),
+        "companyId": uuid_text(run.project_id),
+        "connectionId": func.coalesce(uuid_text(run.connection_id), str(NO_CONNECTION)),
+        "dataType": run.kind,
+        "status": status,
+        "statusDescription": _described(),
+        "errorMessage": case((run.state == RunState.FAILED, run.error_message)),
+    }
+    return Fields(
+        by_name={
+            **{name: Field(Type.STRING, each) for name, each in strings.items()},
+            "requested": Field(Type.TIME, run.created_at.expression),
+            "completed": Field(Type.TIME, run.completed_at.expression),
+            "progress": Field(Type.NUMBER, run.progress.expression),
+            "isErrored": Field(Type.FLAG, status.in_([str(error) for error in ERRORS])),
+        },
+        not_queryable=frozenset({"isCompleted"}),
+    )
+
+
+def _described() -> Case[Any]:
+    run = tables.Run
+    return case(
+        (run.state == RunState.CANCELLED, run.cancel_reason),
+        (run.outcome == Outcome.PARTIAL, _SKIPPED),
+    )

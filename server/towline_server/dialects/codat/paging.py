@@ -1,0 +1,83 @@
+"""Pages: which part of a list is asked for, in which order, and the links between parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+from urllib.parse import quote, urlencode
+
+from fastapi import Query
+from sqlalchemy import ColumnElement
+from starlette.requests import Request
+
+from .models import Link, Links, Paged
+from .query import LONGEST, Fields, parse_order, parse_query
+
+T = TypeVar("T")
+
+LARGEST = 5000
+
+_Page = Annotated[int, Query(ge=1, le=2**31)]
+_Size = Annotated[int, Query(alias="pageSize", ge=1, le=LARGEST)]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The part of a list that a request asks for."""
+
+    path: str
+    page: int
+    page_size: int
+    query: str
+    order_by: str
+
+    @property
+    def offset(self) -> int:
+        """How many results come before."""
+        return (self.page - 1) * self.page_size
+
+    def conditions(self, fields: Fields) -> list[ColumnElement[bool]]:
+        """What the results must fit. Raises InvalidValue."""
+        return [parse_query(self.query, fields)] if self.query.strip() else []
+
+    def order(self, fields: Fields) -> list[ColumnElement[Any]]:
+        """How they are sorted, if the request says. Raises InvalidValue."""
+        return [parse_order(self.order_by, fields)] if self.order_by else []
+
+    def paged(self, results: Sequence[T], total: int) -> Paged[T]:
+        """The results as a page."""
+        links = {"self": Link(href=self.path), "current": self._link(self.page)}
+        if self.offset + self.page_size < total:
+            links["next"] = self._link(self.page + 1)
+        if self.page > 1:
+            links["previous"] = self._link(self.page - 1)
+        return Paged(
+            results=list(results),
+            page_number=self.page,
+            page_size=self.page_size,
+            total_results=total,
+            links=Links(**links),
+        )
+
+    def _link(self, page: int) -> Link:
+        given = {"page": page, "pageSize": self.page_size}
+        said = {"query": self.query, "orderBy": self.order_by}
+        query = {**given, **{name: text for name, text in said.items() if text}}
+        return Link(href=f"{self.path}?{urlencode(query, quote_via=quote)}")
+
+
+def sized(request: Request, page: _Page = 1, page_size: _Size = 100) -> Wanted:
+    """A dependency: the part of a list that can be neither asked nor sorted."""
+    return Wanted(quote(request.url.path), page, page_size, "", "")
+
+
+def wanted(
+    request: Request,
+    page: _Page = 1,
+    page_size: _Size = 100,
+    query: Annotated[str, Query(max_length=LONGEST)] = "",
+    order_by: Annotated[str, Query(alias="orderBy")] = "",
+) -> Wanted:
+    """A dependency: the part of a list that a request asks for."""
+    return Wanted(quote(request.url.path), page, page_size, query, order_by)

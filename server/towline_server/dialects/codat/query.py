@@ -1,0 +1,258 @@
+"""Owns the query language of lists: a recursive-descent parser to SQL expressions.
+
+::
+
+    either     = both ("||" both)*
+    both       = term ("&&" term)*
+    term       = "{" either "}" | comparison
+    comparison = field operator value
+    operator   = "=" | "!=" | "~" | ">" | ">=" | "<" | "<="
+
+A value reaches to the next ``&&``, ``||``, ``{`` or ``}``; blanks around it, and around a field,
+do not count. ``~`` finds text in strings, as it is written; numbers and times alone have an order.
+What is null equals nothing, and is unequal to everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import ColumnElement, Float, and_, func, literal, or_
+
+from towline.errors import InvalidValue
+from towline_server.db.base import ExactText, UtcDateTime
+
+LONGEST = 2047
+"""Characters of a query."""
+_DEEPEST = 64
+"""Groups within each other."""
+
+
+class Type(StrEnum):
+    """What sort of value a field has."""
+
+    STRING = "a string"
+    NUMBER = "a number"
+    TIME = "a time"
+    FLAG = "true or false"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field that can be asked for: its type, and its value in SQL."""
+
+    type: Type
+    expression: ColumnElement[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The fields of a list."""
+
+    by_name: Mapping[str, Field]
+    not_queryable: frozenset[str] = frozenset()
+    """Fields that stand in the answer and cannot be asked for."""
+
+    def get(self, name: str, where: str) -> Field:
+        """The field of this name.
+
+        Raises:
+            InvalidValue: there is none, or it cannot be asked for.
+        """
+        if name in self.not_queryable:
+            raise InvalidValue(field=where, problem=f"the field {name} is not queryable")
+        if name not in self.by_name:
+            raise InvalidValue(field=where, problem=f"there is no field {_shown(name)}")
+        return self.by_name[name]
+
+
+Comparison: TypeAlias = Callable[[ColumnElement[Any], ColumnElement[Any]], ColumnElement[bool]]
+
+_ORDERED: Final = (Type.NUMBER, Type.TIME)
+# The longer ones first: "<" begins "<=", too.
+_OPERATORS: Final[Mapping[str, tuple[Comparison, tuple[Type, ...]]]] = {
+    "!=": (lambda left, right: or_(left.is_(None), left != right), tuple(Type)),
+    ">=": (lambda left, right: left >= right, _ORDERED),
+    "<=": (lambda left, right: left <= right, _ORDERED),
+    "=": (lambda left, right: left == right, tuple(Type)),
+    # LIKE would ignore case on SQLite, and has signs of its own.
+    "~": (lambda left, right: func.replace(left, right, "") != left, (Type.STRING,)),
+    ">": (lambda left, right: left > right, _ORDERED),
+    "<": (lambda left, right: left < right, _ORDERED),
+}
+_STARTS: Final = frozenset(operator[0] for operator in _OPERATORS)
+_ENDS: Final = ("&&", "||", "{", "}")
+
+
+def parse_query(text: str, fields: Fields) -> ColumnElement[bool]:
+    """The condition that a query says.
+
+    Raises:
+        InvalidValue: it is malformed, too long, or asks what cannot be asked.
+    """
+    if len(text) > LONGEST:
+        raise _refused(f"has {len(text)} characters; {LONGEST} are allowed")
+    if any(not letter.isprintable() for letter in text):
+        raise _refused("holds a character that cannot be printed")
+    return _Parser(text, fields).parse()
+
+
+def parse_order(text: str, fields: Fields) -> ColumnElement[Any]:
+    """The order that a field's name says, with ``-`` before it the other way; null comes lowest.
+
+    Raises:
+        InvalidValue: there is no such field, or it cannot be asked for.
+    """
+    descends = text.startswith("-")
+    found = fields.get(text.removeprefix("-"), "orderBy").expression
+    return found.desc().nulls_last() if descends else found.asc().nulls_first()
+
+
+class _Parser:
+    """One query, read from left to right."""
+
+    def __init__(self, text: str, fields: Fields) -> None:
+        self._text = text
+        self._fields = fields
+        self._at = 0
+        self._depth = 0
+
+    def parse(self) -> ColumnElement[bool]:
+        found = self._either()
+        if self._at < len(self._text):
+            raise self._unexpected("&& or ||")
+        return found
+
+    def _either(self) -> ColumnElement[bool]:
+        terms = [self._both()]
+        while self._takes("||"):
+            terms.append(self._both())
+        return or_(*terms) if len(terms) > 1 else terms[0]
+
+    def _both(self) -> ColumnElement[bool]:
+        terms = [self._term()]
+        while self._takes("&&"):
+            terms.append(self._term())
+        return and_(*terms) if len(terms) > 1 else terms[0]
+
+    def _term(self) -> ColumnElement[bool]:
+        if not self._takes("{"):
+            return self._comparison()
+        if self._depth == _DEEPEST:
+            raise _refused(f"has more than {_DEEPEST} groups within each other")
+        self._depth += 1
+        found = self._either()
+        if not self._takes("}"):
+            raise self._unexpected("}")
+        self._depth -= 1
+        return found.self_group()
+
+    def _comparison(self) -> ColumnElement[bool]:
+        name = self._field_name()
+        field = self._fields.get(name, "query")
+        operator = self._operator()
+        compare, types = _OPERATORS[operator]
+        if field.type not in types:
+            raise _refused(f"{operator} does not go with {name}, which is {field.type}")
+        return compare(field.expression, _value(name, field.type, self._raw_value()))
+
+    def _field_name(self) -> str:
+        start = self._at
+        while self._at < len(self._text) and self._text[self._at] not in _STARTS:
+            if self._is_end():
+                break
+            self._at += 1
+        name = self._text[start : self._at].strip()
+        if not name:
+            self._at = start
+            raise self._unexpected("a field")
+        return name
+
+    def _operator(self) -> str:
+        for operator in _OPERATORS:
+            if self._text.startswith(operator, self._at):
+                self._at += len(operator)
+                return operator
+        raise self._unexpected(f"one of {' '.join(_OPERATORS)}")
+
+    def _raw_value(self) -> str:
+        self._skip_blanks()
+        start = self._at
+        if self._text[start : start + 1] in _STARTS:
+            raise self._unexpected("a value")
+        while self._at < len(self._text) and not self._is_end():
+            self._at += 1
+        value = self._text[start : self._at].strip()
+        if not value:
+            raise self._unexpected("a value")
+        return value
+
+    def _is_end(self) -> bool:
+        return self._text.startswith(_ENDS, self._at)
+
+    def _takes(self, sign: str) -> bool:
+        self._skip_blanks()
+        if not self._text.startswith(sign, self._at):
+            return False
+        self._at += len(sign)
+        self._skip_blanks()
+        return True
+
+    def _skip_blanks(self) -> None:
+        while self._text.startswith(" ", self._at):
+            self._at += 1
+
+    def _unexpected(self, wanted: str) -> InvalidValue:
+        return _refused(f"needs {wanted} at character {self._at + 1}")
+
+
+# --- values -----------------------------------------------------------------------------------
+
+
+def _value(name: str, kind: Type, raw: str) -> ColumnElement[Any]:
+    try:
+        match kind:
+            case Type.STRING:
+                return literal(raw, ExactText())
+            case Type.NUMBER:
+                # Wider than any integer that a database would take.
+                return literal(_number(raw), Float())
+            case Type.TIME:
+                return literal(_time(raw), UtcDateTime())
+            case Type.FLAG:
+                return literal(_flag(raw))
+    except (ValueError, OverflowError):
+        raise _refused(f"{name} needs {kind}, not {_shown(raw)}") from None
+
+
+def _number(raw: str) -> float:
+    digits = raw.removeprefix("-").replace(".", "", 1)
+    if not (digits.isascii() and digits.isdigit()):
+        raise ValueError(raw)
+    return float(raw)
+
+
+def _time(raw: str) -> datetime:
+    found = datetime.fromisoformat(raw)
+    if found.tzinfo is None:
+        return found.replace(tzinfo=UTC)
+    return found.astimezone(UTC)
+
+
+def _flag(raw: str) -> bool:
+    words = {"true": True, "false": False}
+    if raw.lower() not in words:
+        raise ValueError(raw)
+    return words[raw.lower()]
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:60] + "…")
+
+
+def _refused(problem: str) -> InvalidValue:
+    return InvalidValue(field="query", problem=problem)

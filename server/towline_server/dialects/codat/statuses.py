@@ -1,0 +1,117 @@
+"""Owns the status of a pull operation: one table, read over a run and over its row.
+
+A phase that was entered and has done nothing yet waits for its turn at the project: that is what
+the statuses ending in Queued say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TypeAlias
+
+from sqlalchemy import ColumnElement, and_, case
+
+from towline_server.runs import tables
+from towline_server.runs.domain import Run
+from towline_server.runs.states import STARTS_AT, Fault, RunState
+
+
+class Status(StrEnum):
+    """The seed's statuses, in its order."""
+
+    INITIAL = "Initial"
+    QUEUED = "Queued"
+    FETCHING = "Fetching"
+    MAP_QUEUED = "MapQueued"
+    MAPPING = "Mapping"
+    COMPLETE = "Complete"
+    FETCH_ERROR = "FetchError"
+    MAP_ERROR = "MapError"
+    INTERNAL_ERROR = "InternalError"
+    PROCESSING_QUEUED = "ProcessingQueued"
+    PROCESSING = "Processing"
+    PROCESSING_ERROR = "ProcessingError"
+    VALIDATION_QUEUED = "ValidationQueued"
+    VALIDATING = "Validating"
+    VALIDATION_ERROR = "ValidationError"
+    AUTH_ERROR = "AuthError"
+    CANCELLED = "Cancelled"
+    NOT_SUPPORTED = "NotSupported"
+    RATE_LIMIT_ERROR = "RateLimitError"
+    PERMISSIONS_ERROR = "PermissionsError"
+    PREREQUISITE_NOT_MET = "PrerequisiteNotMet"
+
+    @property
+    def is_error(self) -> bool:
+        """Whether an operation of this status is in an error state."""
+        return self in ERRORS
+
+
+ERRORS = tuple(
+    status for status in Status if status.endswith("Error") or status is Status.PREREQUISITE_NOT_MET
+)
+
+_Pair: TypeAlias = tuple[Status, Status]
+
+PHASES: Mapping[RunState, _Pair] = MappingProxyType(
+    {
+        RunState.FETCHING: (Status.FETCHING, Status.FETCHING),
+        RunState.COMPARING: (Status.MAP_QUEUED, Status.MAPPING),
+        RunState.VALIDATING: (Status.VALIDATION_QUEUED, Status.VALIDATING),
+        RunState.APPLYING: (Status.PROCESSING_QUEUED, Status.PROCESSING),
+    }
+)
+"""What a phase is called while it waits, and once it does something."""
+
+ENDS: Mapping[RunState, Status] = MappingProxyType(
+    {RunState.SUCCEEDED: Status.COMPLETE, RunState.CANCELLED: Status.CANCELLED}
+)
+
+FAULTS: Mapping[Fault, Status] = MappingProxyType(
+    {
+        Fault.REMOTE: Status.FETCH_ERROR,
+        Fault.CREDENTIAL: Status.AUTH_ERROR,
+        Fault.PERMISSION: Status.PERMISSIONS_ERROR,
+        Fault.RATE_LIMIT: Status.RATE_LIMIT_ERROR,
+        Fault.CONTENT: Status.MAP_ERROR,
+        Fault.CONFLICT: Status.VALIDATION_ERROR,
+        Fault.LIMIT: Status.VALIDATION_ERROR,
+        Fault.REQUEST: Status.VALIDATION_ERROR,
+        Fault.STORE: Status.PROCESSING_ERROR,
+        Fault.PREREQUISITE: Status.PREREQUISITE_NOT_MET,
+        Fault.UNSUPPORTED: Status.NOT_SUPPORTED,
+        Fault.EXECUTOR: Status.INTERNAL_ERROR,
+        Fault.CALLER: Status.CANCELLED,
+        Fault.INTERNAL: Status.INTERNAL_ERROR,
+    }
+)
+"""What a failure is called by what was at fault."""
+
+
+def status_of(run: Run) -> Status:
+    """The status of the operation that a run is."""
+    if run.state is RunState.QUEUED:
+        return Status.INITIAL if run.executor.backend_ref is None else Status.QUEUED
+    if run.state in PHASES:
+        waiting, working = PHASES[run.state]
+        return waiting if run.progress <= STARTS_AT[run.state] else working
+    if run.state in ENDS:
+        return ENDS[run.state]
+    return FAULTS[run.error.fault] if run.error is not None else Status.INTERNAL_ERROR
+
+
+def status_expression() -> ColumnElement[str]:
+    """The same over the row of a run."""
+    run = tables.Run
+    whens: list[tuple[ColumnElement[bool], str]] = [
+        (and_(run.state == RunState.QUEUED, run.backend_ref.is_(None)), Status.INITIAL),
+        (run.state == RunState.QUEUED, Status.QUEUED),
+    ]
+    for state, (waiting, working) in PHASES.items():
+        entered = and_(run.state == state, run.progress <= STARTS_AT[state])
+        whens += [(entered, waiting), (run.state == state, working)]
+    whens += [(run.state == state, status) for state, status in ENDS.items()]
+    whens += [(run.fault == fault, status) for fault, status in FAULTS.items()]
+    return case(*((when, str(then)) for when, then in whens), else_=str(Status.INTERNAL_ERROR))

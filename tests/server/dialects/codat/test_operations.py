@@ -1,0 +1,441 @@
+"""Pull operations: what the seed's page says, held against real answers."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests.server.dialects.codat.client import COMPLETE, SEED, Codat
+from tests.server.dialects.desk import Desk, basic, bearer
+from tests.server.runs.bench import Bench
+from tests.server.runs.world import World
+from towline.limits import Limits
+from towline.remotes.credentials import Credential
+from towline.resolutions import OnConflict
+from towline.testing.git_server import Answers, GitServer
+from towline_server.auth.roles import Role
+from towline_server.projects.domain import Binding, Project
+from towline_server.projects.service import Projects
+from towline_server.runs import tables
+from towline_server.runs.domain import RunMode, RunRequest
+from towline_server.runs.service import Runs
+from towline_server.runs.states import Fault
+
+
+def _codat(desk: Desk, project: Project, role: Role = Role.WRITER) -> Codat:
+    return Codat(desk, project, desk.key(role, project))
+
+
+def _subset(operation: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    return {name: operation[name] for name in wanted}
+
+
+# --- asking for operations --------------------------------------------------------------------
+
+
+def test_all_is_one_operation_a_kind_of_one_revision(desk: Desk, world: World, inline: Runs):
+    world.commit(rules__a=b"1", tasks__b=b"1", c=b"1")
+    project = world.project()
+    codat = _codat(desk, project)
+    codat.pull_all()
+    page = codat.history()
+    assert [each["dataType"] for each in page["results"]] == ["rule", "task", "file"]
+    assert all(_subset(each, COMPLETE) == COMPLETE for each in page["results"])
+    assert world.contents(project) == {"rules/a": b"1", "tasks/b": b"1", "c": b"1"}
+    runs = [inline.get(UUID(each["id"])) for each in page["results"]]
+    assert {run.target_revision for run in runs} == {world.repository.tip("main")}
+    assert len({run.batch_id for run in runs}) == 1
+
+
+def test_a_queued_operation(desk: Desk, world: World):
+    world.commit(rules__a=b"1", tasks__b=b"1")
+    project = world.project()
+    codat = _codat(desk, project)
+    asked = codat.queue("rule")
+    assert "completed" not in asked
+    wanted = {
+        "companyId": str(project.id),
+        "connectionId": str(world.connection_id),
+        "dataType": "rule",
+        "status": "Initial",
+        "statusDescription": None,
+        "errorMessage": None,
+        "progress": 0,
+        "isCompleted": False,
+        "isErrored": False,
+    }
+    assert _subset(asked, wanted) == wanted
+    ended = codat.operation(asked["id"])
+    assert _subset(ended, COMPLETE) == COMPLETE
+    assert ended["requested"] == asked["requested"] <= ended["completed"]
+    assert world.contents(project) == {"rules/a": b"1"}
+
+
+def test_one_operation_of_a_kind_at_a_time(slow_desk: Desk, world: World, bench: Bench):
+    world.commit(a=b"1")
+    codat = _codat(slow_desk, world.project())
+    first = codat.queue("rule")
+    refused = codat.ask("POST", "/data/queue/rule")
+    assert refused.status_code == 400
+    assert first["id"] in refused.json()["error"]
+    assert refused.json()["canBeRetried"] == "Yes"
+    assert codat.queue("task")["id"] != first["id"]
+    for dispatch in bench.shelf.handed:
+        bench.worker().execute(dispatch.run_id)
+    assert codat.queue("rule")["id"] != first["id"]
+
+
+def test_the_connection_may_be_named(desk: Desk, world: World, stranger: World):
+    world.commit(a=b"1")
+    codat = _codat(desk, world.project())
+    other = world.connect(f"{world.server.url}/repo.git")
+    assert codat.queue("rule", connectionId=str(world.connection_id))
+    errors = []
+    for wrong in (other, stranger.connection_id, uuid4()):
+        answer = codat.ask("POST", "/data/queue/task", connectionId=str(wrong))
+        errors.append((answer.status_code, answer.json()["error"]))
+    assert errors == [(404, "no such connection")] * 3
+    assert codat.ask("POST", "/data/queue/task", connectionId="x").status_code == 400
+
+
+def test_an_operation_keeps_the_connection_it_had(desk: Desk, world: World):
+    world.commit(a=b"1")
+    project = world.project()
+    codat = _codat(desk, project)
+    asked = codat.queue("rule")
+    other = world.connect(f"{world.server.url}/repo.git")
+    with world.database.writing() as session:
+        Projects(session).bind(project.id, Binding(connection_id=other))
+    assert codat.operation(asked["id"])["connectionId"] == str(world.connection_id)
+    assert codat.queue("rule")["connectionId"] == str(other)
+
+
+def test_one_idempotency_key_queues_once(desk: Desk, world: World):
+    world.commit(a=b"1")
+    codat = _codat(desk, world.project())
+    headers = {**basic(codat.key), "Idempotency-Key": "k"}
+    url = f"/companies/{codat.project.id}/data/queue/rule"
+    ids = {desk.client.post(url, headers=headers).json()["id"] for _ in range(2)}
+    assert len(ids) == 1
+
+
+# --- statuses ---------------------------------------------------------------------------------
+
+AT_BOUNDARIES = {
+    "fetching": "Fetching",
+    "comparing": "MapQueued",
+    "validating": "ValidationQueued",
+    "applying": "ProcessingQueued",
+}
+
+
+def test_statuses_follow_the_phases_and_progress_never_falls(
+    slow_desk: Desk, world: World, bench: Bench
+):
+    world.commit(a=b"1")
+    codat = _codat(slow_desk, world.project())
+    seen = [codat.queue("file")]
+    seen.append(codat.operation(seen[0]["id"]))
+    run_id = bench.shelf.handed[0].run_id
+
+    class Looking:
+        def __call__(self, _run_id: object, boundary: str) -> None:
+            if boundary in AT_BOUNDARIES:
+                seen.append(codat.operation(seen[0]["id"]))
+
+    bench.worker(gate=Looking()).execute(run_id)  # type: ignore[arg-type] # called like a gate
+    seen.append(codat.operation(seen[0]["id"]))
+    statuses = [each["status"] for each in seen]
+    assert statuses == ["Initial", "Queued", *AT_BOUNDARIES.values(), "Complete"]
+    progress = [each["progress"] for each in seen]
+    assert progress == sorted(progress)
+    assert ["completed" in each for each in seen] == [False] * 6 + [True]
+    assert [each["isCompleted"] for each in seen] == [False] * 6 + [True]
+
+
+def test_a_phase_that_does_something_waits_no_more(slow_desk: Desk, world: World, bench: Bench):
+    world.commit(a=b"1")
+    codat = _codat(slow_desk, world.project())
+    asked = codat.queue("file")
+    found = []
+    for state, progress in [
+        ("comparing", 50),
+        ("comparing", 53),
+        ("validating", 60),
+        ("validating", 65),
+        ("applying", 70),
+        ("applying", 80),
+    ]:
+        _write(world, asked["id"], state=state, progress=progress)
+        found.append(codat.operation(asked["id"])["status"])
+    phases = ["MapQueued", "Mapping", "ValidationQueued", "Validating"]
+    assert found == [*phases, "ProcessingQueued", "Processing"]
+
+
+def _write(world: World, run_id: str, **values: Any) -> None:
+    with world.database.writing() as session:
+        row = session.get(tables.Run, UUID(run_id))
+        for name, value in values.items():
+            setattr(row, name, value)
+
+
+FAULTS = {
+    Fault.REMOTE: "FetchError",
+    Fault.CREDENTIAL: "AuthError",
+    Fault.PERMISSION: "PermissionsError",
+    Fault.RATE_LIMIT: "RateLimitError",
+    Fault.CONTENT: "MapError",
+    Fault.CONFLICT: "ValidationError",
+    Fault.LIMIT: "ValidationError",
+    Fault.REQUEST: "ValidationError",
+    Fault.STORE: "ProcessingError",
+    Fault.PREREQUISITE: "PrerequisiteNotMet",
+    Fault.UNSUPPORTED: "NotSupported",
+    Fault.EXECUTOR: "InternalError",
+    Fault.CALLER: "Cancelled",
+    Fault.INTERNAL: "InternalError",
+}
+
+
+def test_every_fault_has_a_status(slow_desk: Desk, world: World):
+    codat = _codat(slow_desk, world.project())
+    asked = codat.queue("file")
+    found = {}
+    for fault in Fault:
+        failed = {"state": "failed", "fault": fault, "error_code": "x", "error_message": "why"}
+        _write(world, asked["id"], **failed)
+        operation = codat.operation(asked["id"])
+        found[fault] = operation["status"]
+        assert operation["errorMessage"] == "why"
+        errs = operation["status"].endswith("Error") or operation["status"] == "PrerequisiteNotMet"
+        assert (operation["isErrored"], operation["isCompleted"]) == (errs, False)
+    assert found == FAULTS
+
+
+def test_a_kind_that_the_company_lacks_is_not_supported(desk: Desk, world: World):
+    world.commit(a=b"1")
+    codat = _codat(desk, world.project())
+    ended = codat.operation(codat.queue("invoices")["id"])
+    assert (ended["status"], ended["isErrored"]) == ("NotSupported", False)
+    assert "invoices" in ended["errorMessage"]
+    for unprintable in ("%00", "%0A", "x" * 256):
+        assert codat.ask("POST", f"/data/queue/{unprintable}").status_code == 400
+
+
+def test_a_company_without_a_repository(desk: Desk, world: World):
+    codat = _codat(desk, world.project(bound=False))
+    codat.pull_all()
+    results = codat.history()["results"]
+    found = [(each["status"], each["isErrored"], each["connectionId"]) for each in results]
+    assert found == [("PrerequisiteNotMet", True, str(UUID(int=0)))] * 3
+    assert codat.connections()["results"] == []
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status"),
+    [
+        (Answers(status=429), "RateLimitError"),
+        (Answers(status=403), "PermissionsError"),
+        (Answers(status=401), "AuthError"),
+        (Answers(status=500), "FetchError"),
+    ],
+)
+def test_what_the_remote_says(
+    desk: Desk, world: World, git_server: GitServer, trouble: Answers, status: str
+):
+    world.commit(a=b"1")
+    codat = _codat(desk, world.project())
+    git_server.trouble = trouble
+    ended = codat.operation(codat.queue("file")["id"])
+    assert (ended["status"], ended["isErrored"]) == (status, True)
+    assert ended["errorMessage"]
+    assert "completed" in ended
+
+
+def test_a_refused_credential_is_told_without_it(desk: Desk, world: World, git_server: GitServer):
+    world.commit(a=b"1")
+    git_server.credential = Credential(username="demo", password="right")
+    hidden = Credential(username="demo", password="hush-hush")
+    connection_id = world.connect(f"{git_server.url}/repo.git", hidden)
+    codat = _codat(desk, world.project(connection_id=connection_id))
+    ended = codat.operation(codat.queue("file")["id"])
+    assert ended["status"] == "AuthError"
+    assert "hush" not in str(ended)
+
+
+def test_conflicts_follow_the_policy_of_the_company(desk: Desk, world: World):
+    found = {}
+    for policy in (OnConflict.REFUSE, OnConflict.SKIP):
+        world.repository.commit({"a": b"1"})
+        project = world.project(on_conflict=policy)
+        codat = _codat(desk, project)
+        codat.queue("file")
+        world.edit(project, "a", b"ours")
+        world.repository.commit({"a": b"theirs"})
+        ended = codat.operation(codat.queue("file")["id"])
+        found[policy] = (ended["status"], ended["statusDescription"])
+    assert found == {
+        OnConflict.REFUSE: ("ValidationError", None),
+        OnConflict.SKIP: ("Complete", "conflicts were skipped; the rest was pulled"),
+    }
+
+
+def test_a_cancelled_operation(slow_desk: Desk, world: World, bench: Bench):
+    codat = _codat(slow_desk, world.project())
+    asked = codat.queue("file")
+    bench.runs.cancel(UUID(asked["id"]), reason="not now")
+    ended = codat.operation(asked["id"])
+    wanted = {"status": "Cancelled", "statusDescription": "not now", "errorMessage": None}
+    assert _subset(ended, wanted) == wanted
+    assert (ended["isErrored"], ended["isCompleted"]) == (False, False)
+
+
+# --- companies --------------------------------------------------------------------------------
+
+
+def test_the_data_status_of_every_kind(desk: Desk, world: World, git_server: GitServer):
+    world.commit(rules__a=b"1")
+    codat = _codat(desk, world.project())
+    assert codat.data_status() == {
+        kind: {"dataType": kind, "currentStatus": "Initial"} for kind in ("rule", "task", "file")
+    }
+    good = codat.operation(codat.queue("rule")["id"])
+    git_server.trouble = Answers(status=500)
+    world.commit(rules__a=b"2")
+    bad = codat.queue("rule")
+    found = codat.data_status()
+    assert found["rule"] == {
+        "dataType": "rule",
+        "currentStatus": "FetchError",
+        "latestSyncId": bad["id"],
+        "lastSuccessfulSync": good["completed"],
+        "latestSuccessfulSyncId": good["id"],
+    }
+    assert found["task"] == {"dataType": "task", "currentStatus": "Initial"}
+
+
+def test_what_pulls_no_single_kind_is_no_operation(desk: Desk, world: World, inline: Runs):
+    world.commit(a=b"1")
+    project = world.project()
+    codat = _codat(desk, project)
+    hidden = [
+        inline.request(project.id),
+        inline.request(project.id, RunRequest(kind="rule", mode=RunMode.DRY_RUN)),
+    ]
+    assert codat.history()["results"] == []
+    for run in hidden:
+        assert codat.ask("GET", f"/data/history/{run.id}").status_code == 404
+    assert codat.data_status()["rule"]["currentStatus"] == "Initial"
+
+
+def test_companies_and_their_connections(desk: Desk, world: World, stranger: World):
+    mine = [world.project(), world.project(bound=False)]
+    hidden = world.project()
+    theirs = stranger.project()
+    with desk.services.database.writing() as session:
+        identities = desk.services.identities(session)
+        made, key = identities.create_key(tenant_id=world.tenant_id, name="k")
+        for project in mine:
+            identities.grant(made.id, project, Role.READER)
+    answer = desk.client.get("/companies", headers=basic(key))
+    SEED.check("companies", answer.json())
+    found = {each["id"]: each for each in answer.json()["results"]}
+    assert set(found) == {str(project.id) for project in mine}
+    assert answer.json()["totalResults"] == 2
+    assert found[str(mine[0].id)]["name"] == f"/{mine[0].path}"
+    for project in mine:
+        page = Codat(desk, project, key).connections()
+        assert page["results"] == found[str(project.id)]["dataConnections"]
+    [connection] = found[str(mine[0].id)]["dataConnections"]
+    assert (connection["id"], connection["platformName"]) == (str(world.connection_id), "git")
+    for project in (hidden, theirs):
+        assert Codat(desk, project, key).ask("GET", "/connections").status_code == 404
+
+
+# --- who may ----------------------------------------------------------------------------------
+
+ROUTES = [
+    ("POST", "/data/all", 204),
+    ("POST", "/data/queue/rule", 200),
+    ("GET", "/data/history", 200),
+    ("GET", "/data/history/{id}", 200),
+    ("GET", "/dataStatus", 200),
+    ("GET", "/connections", 200),
+]
+
+
+@pytest.mark.parametrize("role", [None, *Role])
+def test_roles(desk: Desk, world: World, role: Role | None):
+    world.commit(a=b"1")
+    project = world.project()
+    made = _codat(desk, project).queue("task")
+    codat = Codat(desk, project, desk.key(role, project))
+    for method, path, good in ROUTES:
+        status = codat.ask(method, path.format(id=made["id"])).status_code
+        reader = 403 if method == "POST" else good
+        assert status == {None: 404, Role.READER: reader}.get(role, good), path
+
+
+@pytest.mark.parametrize(("method", "path", "_good"), ROUTES)
+def test_what_is_someone_elses_is_not_there(
+    desk: Desk, world: World, stranger: World, method: str, path: str, _good: int
+):
+    theirs, mine = stranger.project(), world.project()
+    their_key = desk.key(Role.ADMIN, world=stranger)
+    made = Codat(desk, theirs, their_key).queue("rule")["id"]
+    key = desk.key(Role.ADMIN)
+    bodies = []
+    for company, operation in ((theirs.id, made), (uuid4(), uuid4())):
+        url = f"/companies/{company}{path.format(id=operation)}"
+        answer = desk.client.request(method, url, headers=basic(key))
+        SEED.check("error", answer.json())
+        bodies.append({**answer.json(), "correlationId": ""})
+    assert bodies[0] == bodies[1]
+    assert (bodies[0]["statusCode"], bodies[0]["error"]) == (404, "no such company")
+    if "{id}" in path:
+        # An operation does not stand below another company.
+        assert Codat(desk, mine, key).ask("GET", f"/data/history/{made}").status_code == 404
+
+
+def test_an_operation_stands_below_its_own_company_alone(desk: Desk, world: World):
+    one, other = world.project(), world.project()
+    made = _codat(desk, one).queue("rule")
+    key = desk.key(Role.ADMIN)
+    assert Codat(desk, one, key).operation(made["id"])
+    assert Codat(desk, other, key).ask("GET", f"/data/history/{made['id']}").status_code == 404
+
+
+def test_basic_with_the_key_is_needed(desk: Desk, world: World):
+    project = world.project()
+    key = desk.key(Role.ADMIN)
+    for headers in ({}, bearer(key), basic("twl_wrong"), {"X-API-Key": key}):
+        answer = desk.client.get(f"/companies/{project.id}/dataStatus", headers=headers)
+        SEED.check("error", answer.json())
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"].startswith("Basic")
+    # Clients that know Basic alone put a colon behind the key.
+    for given in (key, f"{key}:"):
+        url = f"/companies/{project.id}/dataStatus"
+        assert desk.client.get(url, headers=basic(given)).status_code == 200
+
+
+def test_errors_name_the_request(desk: Desk, world: World):
+    headers = {**basic(desk.key()), "X-Request-Id": "r-1234567"}
+    answer = desk.client.get("/companies/nothing/dataStatus", headers=headers)
+    body = answer.json()
+    SEED.check("error", body)
+    assert (answer.status_code, body["correlationId"]) == (400, "r-1234567")
+    [issue] = body["validation"]["errors"]
+    assert issue["itemId"] == "path.companyId"
+    assert desk.client.get("/companies/a/b/c").json()["statusCode"] == 404
+
+
+def test_the_limit_is_a_validation_error(desk: Desk, world: World):
+    assert Limits().assets == 1000
+    world.repository.commit({f"a{number}": b"" for number in range(1001)})
+    codat = _codat(desk, world.project())
+    ended = codat.operation(codat.queue("file")["id"])
+    assert ended["status"] == "ValidationError"
+    assert "1001" in ended["errorMessage"]
