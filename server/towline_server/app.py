@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
@@ -11,7 +11,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Scope
 
 from towline.errors import TowlineError
 
@@ -20,10 +19,12 @@ from .problems import failure_of
 from .runs.runtime import Runtime, open_runtime
 from .services import Services, open_services
 from .settings import Settings
-from .web import health
+from .web import health, monitoring
 from .web.dialect import Dialect
 from .web.envelopes import Envelopes
-from .web.middleware import BodyLimit, Failures, RateLimit, RequestLog, TokenBuckets
+from .web.limits import RequestLimits
+from .web.middleware import BodyLimit, Failures, RateLimit, RequestLog
+from .web.outermost import Counted, SecurityHeaders
 
 Background = Callable[[Services], AbstractAsyncContextManager[object]]
 """Something that runs beside the requests: entered at start, left, in reverse order, at the end."""
@@ -56,8 +57,13 @@ def create_app(
         by_prefix={prefix: dialect.render for dialect in dialects for prefix in dialect.prefixes}
     )
     _handle_failures(app, envelopes)
-    _surround(app, settings, envelopes)
+    limits = RequestLimits.of(settings)
+    tags = {prefix: dialect.tag for dialect in dialects for prefix in dialect.prefixes}
+    _surround(app, limits, envelopes, tags)
+    app.state.limits = limits
+    app.state.gauges = [dialect.gauges for dialect in dialects if dialect.gauges is not None]
     app.include_router(health.router)
+    app.include_router(monitoring.router)
     for dialect in dialects:
         app.include_router(dialect.router, tags=[dialect.tag])
     return app
@@ -121,19 +127,16 @@ def _handle_failures(app: FastAPI, envelopes: Envelopes) -> None:
     app.add_exception_handler(TowlineError, handle_towline)
 
 
-def _surround(app: FastAPI, settings: Settings, envelopes: Envelopes) -> None:
-    def allowed(scope: Scope) -> int:
-        return settings.asset_body_bytes if scope["method"] == "PUT" else settings.body_bytes
-
+def _surround(
+    app: FastAPI, limits: RequestLimits, envelopes: Envelopes, tags: Mapping[str, str]
+) -> None:
     # Added last is outermost.
-    app.add_middleware(BodyLimit, allowed=allowed)
-    app.add_middleware(
-        RateLimit,
-        credentials=TokenBuckets(settings.rate_per_second, settings.rate_burst),
-        addresses=TokenBuckets(settings.address_rate_per_second, settings.address_rate_burst),
-    )
+    app.add_middleware(BodyLimit, allowed=limits.body)
+    app.add_middleware(RateLimit, credentials=limits.credentials, addresses=limits.addresses)
     app.add_middleware(Failures, envelopes=envelopes)
     app.add_middleware(RequestLog)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(Counted, dialects=tags)
 
 
 def _version() -> str:

@@ -1,15 +1,38 @@
-"""The HTTP server around the application."""
+"""The HTTP server around the application, and the signals that it hears.
+
+SIGTERM and SIGINT end it: requests under way may end, then runs are handed back, and it leaves with
+0, or 130 after SIGINT. A second one does not wait for requests. SIGHUP reloads.
+"""
 
 from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from .settings import Settings
 
+_LOG = logging.getLogger("towline_server.serving")
 
-def run(app: ASGIApp, settings: Settings) -> None:
-    """Serve until a signal says to stop; requests under way may end first."""
+
+def run(
+    app: ASGIApp,
+    settings: Settings,
+    *,
+    on_hangup: Callable[[], None] | None = None,
+    on_listening: Callable[[str], None] | None = None,
+) -> None:
+    """Serve until a signal says to stop.
+
+    ``on_hangup`` is called in a thread, ``on_listening`` with the server's address.
+    """
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -23,4 +46,49 @@ def run(app: ASGIApp, settings: Settings) -> None:
         timeout_graceful_shutdown=settings.shutdown_seconds,
         lifespan="on",
     )
-    uvicorn.Server(config).run()
+    _Server(config, on_hangup, on_listening).run()
+
+
+@contextmanager
+def leaving_quietly() -> Iterator[None]:
+    """Turn SIGTERM into an exit that runs what is to be run at the end, with status 0."""
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which also tells where it listens and hears SIGHUP."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        on_hangup: Callable[[], None] | None,
+        on_listening: Callable[[str], None] | None,
+    ) -> None:
+        super().__init__(config)
+        self._on_hangup = on_hangup
+        self._on_listening = on_listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and tell so."""
+        await super().startup(sockets)
+        if not self.started:
+            return
+        if self._on_hangup is not None:
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGHUP, loop.run_in_executor, None, self._on_hangup)
+        url = self._url()
+        _LOG.info("listening", extra={"url": url})
+        if self._on_listening is not None:
+            self._on_listening(url)
+
+    def _url(self) -> str:
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

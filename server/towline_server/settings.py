@@ -33,6 +33,28 @@ FILE_VARIABLE = "TOWLINE_SETTINGS"
 LEAST_SECRET = 32
 """Characters below which a secret is refused: HS256 wants 256 bits (RFC 7518, 3.2)."""
 
+RELOADABLE = frozenset(
+    {
+        "address_rate_burst",
+        "address_rate_per_second",
+        "asset_body_bytes",
+        "body_bytes",
+        "idempotency_hours",
+        "jwt_audience",
+        "jwt_hs256_secret",
+        "jwt_issuer",
+        "jwt_jwks_file",
+        "jwt_jwks_url",
+        "jwt_leeway_seconds",
+        "log_level",
+        "metrics_token",
+        "rate_burst",
+        "rate_per_second",
+        "wait_seconds",
+    }
+)
+"""What SIGHUP changes; the rest is held by what runs, and waits for a restart."""
+
 Listed = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -100,8 +122,10 @@ class Settings(BaseSettings):
     shutdown_seconds: int = Field(default=30, ge=0)
     """How long requests may take to end when the server stops."""
 
-    # --- logs ---
+    # --- logs and metrics ---
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    metrics_token: SecretStr = SecretStr("")
+    """The Bearer token that /metrics wants; empty: it answers callers on this machine alone."""
 
     @field_validator(
         "trusted_proxies", "secret_keys", "remote_schemes", "remote_networks", mode="before"

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .output import settings_from, settings_option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from towline_server.settings import Settings
 
 
 @click.command()
@@ -21,19 +28,31 @@ from .output import settings_from, settings_option
 def serve(
     settings_file: Path | None, host: str | None, port: int | None, data_dir: Path | None
 ) -> None:
-    """Start the control plane; SIGTERM or Ctrl-C ends it when its requests have ended."""
+    """Start the control plane.
+
+    SIGTERM or Ctrl-C ends it when its requests have ended; its runs are handed back. SIGHUP reads
+    the settings anew.
+    """
+    load = partial(settings_from, settings_file, host=host, port=port, data_dir=data_dir)
+    serve_with(load(), load)
+
+
+def serve_with(settings: Settings, load: Callable[[], Settings]) -> None:
+    """Serve under these settings; SIGHUP takes up what ``load`` finds."""
     from towline_server import logs
     from towline_server.app import create_app, execution
+    from towline_server.reloading import reload
     from towline_server.runs.runtime import open_runtime
     from towline_server.services import open_services
-    from towline_server.serving import run
+    from towline_server.serving import leaving_quietly, run
 
-    settings = settings_from(settings_file, host=host, port=port, data_dir=data_dir)
     logs.set_up(settings.log_level)
-    services = open_services(settings)
-    try:
-        runtime = open_runtime(settings, services.database, services.sealer)
-        services = services.executing(runtime)
-        run(create_app(settings, services=services, background=[execution(runtime)]), settings)
-    finally:
-        services.close()
+    with leaving_quietly():
+        services = open_services(settings)
+        try:
+            runtime = open_runtime(settings, services.database, services.sealer)
+            services = services.executing(runtime)
+            app = create_app(settings, services=services, background=[execution(runtime)])
+            run(app, settings, on_hangup=partial(reload, app, load))
+        finally:
+            services.close()

@@ -2,7 +2,7 @@
 
 from .base import Base
 from .engine import make_engine
-from .migrate import upgrade
+from .migrate import is_current, upgrade
 from .session import Database
 
-__all__ = ["Base", "Database", "make_engine", "upgrade"]
+__all__ = ["Base", "Database", "is_current", "make_engine", "upgrade"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Engine
@@ -37,12 +37,21 @@ class Database:
         On SQLite it holds the database's one write lock from its first statement on; on
         PostgreSQL it reads what is committed, and locks the rows that it changes.
         """
-        with Session(self._writer) as session, session.begin():
-            yield session
+        with Session(self._writer) as session:
+            with session.begin():
+                yield session
+            for call in session.info.pop(_AFTERWARDS, ()):
+                call()
 
     def close(self) -> None:
         """Close every connection that nobody uses."""
         self.engine.dispose()
 
 
+def once_committed(session: Session, call: Callable[[], None]) -> None:
+    """Call this once the session of a `Database.writing` block is committed, if it ever is."""
+    session.info.setdefault(_AFTERWARDS, []).append(call)
+
+
+_AFTERWARDS = "towline_afterwards"
 _SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +13,8 @@ from sqlalchemy.orm import Session
 
 from towline.errors import Cancelled, StoreError, TowlineError, UnresolvedConflicts
 from towline.report import Report, Status, report_json
+from towline_server import logs, metrics
+from towline_server.db.session import once_committed
 
 from . import tables
 from .domain import RunError
@@ -19,6 +23,8 @@ from .gathering import gather
 from .leases import Lease, check_held
 from .rows import find_row
 from .states import RESULTS, Outcome, ReasonCode, ResultClass, RunState, failure_of, may_follow
+
+_LOG = logging.getLogger("towline.runs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,4 +132,16 @@ def write_end(session: Session, row: tables.Run, ending: Ending, now: datetime) 
     # Nobody holds what has ended.
     row.lease_token = row.lease_until = None
     session.flush()
+    once_committed(session, partial(_tell, row.id, row.project_id, ending, row.started_at, now))
     gather(session, row.parent_id, now)
+
+
+def _tell(
+    run_id: UUID, project_id: UUID, ending: Ending, began: datetime | None, ended: datetime
+) -> None:
+    """Log and count an end; a parent's is the sum of its children's, and is not counted."""
+    about = {"state": ending.state, "reason": ending.reason_code, "outcome": ending.outcome}
+    with logs.about(run_id=str(run_id), project_id=str(project_id)):
+        _LOG.info("run ended", extra=about)
+    took = None if began is None else ended - began
+    metrics.run_ended(ending.state, ending.reason_code, took)

@@ -19,6 +19,7 @@ from towline.errors import Cancelled
 from towline.limits import Limits
 from towline.model import Revision
 from towline.ports import Phase, Watch
+from towline_server import metrics
 
 from .repositories import Repository
 from .tokens import RunToken, Stop
@@ -96,10 +97,13 @@ class SharedFetches:
                 flight = _Flight(began=self._now())
                 self._remember(wanted, flight)
                 self.count += 1
+                metrics.fetch_begun()
                 thread = threading.Thread(
                     target=self._fly, args=(wanted, flight), name="towline-fetch", daemon=True
                 )
                 thread.start()
+            else:
+                metrics.fetch_shared()
             flight.waiting += 1
             return flight
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
+from towline_server import logs
 from towline_server.errors import NotFound
 
 from .execute import Execution, Tools, execute
 from .heart import Heart
 from .leases import Lease, Refusal
+
+_LOG = logging.getLogger("towline.runs")
 
 
 class Worker:
@@ -38,7 +42,9 @@ class Worker:
             yield lease
             return
         self._tools.signals.changed()
-        with self.heart.holding(lease) as token:
+        about = {"run_id": str(lease.run_id), "project_id": str(lease.project_id)}
+        with logs.about(**about), self.heart.holding(lease) as token:
+            _LOG.info("run begun")
             yield Execution(self._tools, lease, token)
 
     def _take(self, run_id: UUID) -> Lease | Refusal:

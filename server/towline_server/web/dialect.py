@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from fastapi import APIRouter
+from prometheus_client import Metric
+from sqlalchemy.orm import Session
 
 from towline_server.problems import Render, problem
+
+Gauges: TypeAlias = Callable[[Session], Iterable[Metric]]
+"""What stands in the database now, measured each time that somebody asks for the metrics."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,3 +27,5 @@ class Dialect:
     prefixes: tuple[str, ...]
     """The paths below which ``render`` tells of every failure, unknown routes included."""
     render: Render = problem
+    gauges: Gauges | None = None
+    """What is to be measured of what this dialect alone keeps."""

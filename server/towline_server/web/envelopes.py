@@ -10,6 +10,8 @@ from starlette.responses import Response
 
 from towline_server.problems import Failure, Render, problem
 
+from .prefixes import under
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelopes:
@@ -20,13 +22,8 @@ class Envelopes:
 
     def render(self, request: Request, failure: Failure) -> Response:
         """The answer that tells of this failure, with the headers that go with it."""
-        response = self._for(request.url.path)(request, failure)
+        render = under(self.by_prefix, request.url.path, self.default)
+        response = render(request, failure)
         for name, value in failure.headers.items():
             response.headers[name] = value
         return response
-
-    def _for(self, path: str) -> Render:
-        fitting = [
-            prefix for prefix in self.by_prefix if path == prefix or path.startswith(f"{prefix}/")
-        ]
-        return self.by_prefix[max(fitting, key=len)] if fitting else self.default

@@ -6,9 +6,9 @@ from typing import Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from towline_server.db import is_current
 from towline_server.errors import Unavailable
 from towline_server.services import services_of
 
@@ -32,7 +32,10 @@ def readyz(request: Request) -> Health:
     """Answer 200 if requests can be served now, else 503."""
     try:
         with services_of(request).database.reading() as session:
-            session.execute(text("SELECT 1"))
+            current = is_current(session.connection())
     except SQLAlchemyError:
         raise Unavailable(problem="the database cannot be reached") from None
+    if not current:
+        # Another version has migrated it meanwhile: what this one would read or write is unknown.
+        raise Unavailable(problem="the database's tables are those of another version")
     return Health()

@@ -27,7 +27,7 @@ from towline_server.problems import failure_of
 from .envelopes import Envelopes
 
 REQUEST_ID = "X-Request-Id"
-UNLIMITED = frozenset({"/healthz", "/readyz"})
+UNLIMITED = frozenset({"/healthz", "/metrics", "/readyz"})
 _log = logging.getLogger("towline_server.requests")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 

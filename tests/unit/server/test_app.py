@@ -310,3 +310,35 @@ def test_services_are_found_from_a_request(settings, services):
     with TestClient(create_app(settings, services=services, dialects=[dialect])) as client:
         assert client.get("/demo/found").json() is True
         assert client.get(f"/demo/{uuid4()}").status_code == 404
+
+
+# --- what browsers and load balancers are told --------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/quiet/limit", "/nowhere", "/demo/projects/x"])
+def test_every_answer_holds_browsers_back(client, path):
+    headers = client.get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == "no-store"
+    assert headers["content-security-policy"].startswith("default-src 'none'")
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert "strict-transport-security" not in headers
+    assert "access-control-allow-origin" not in headers
+
+
+def test_over_tls_browsers_are_told_to_stay_there(settings, services):
+    app = create_app(settings, services=services)
+    with TestClient(app, base_url="https://towline.demo.example") as client:
+        assert "max-age" in client.get("/healthz").headers["strict-transport-security"]
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE alembic_version SET version_num = 'r9999'", "DELETE FROM alembic_version"]
+)
+def test_tables_of_another_version_are_not_served(client, services, statement):
+    assert client.get("/readyz").status_code == 200
+    with services.database.writing() as session:
+        session.execute(text(statement))
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")

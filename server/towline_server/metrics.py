@@ -1,0 +1,73 @@
+"""What this process counts for Prometheus.
+
+The counters are the process's, as its log is: who scrapes it adds up the servers. No label names a
+tenant, a project or a caller, so their number is bounded, and whoever reads them learns no names.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+
+_REQUESTS = Counter(
+    "towline_requests",
+    "Requests answered, by dialect, method and status.",
+    ["dialect", "method", "status"],
+    registry=REGISTRY,
+)
+_REQUEST_SECONDS = Histogram(
+    "towline_request_duration_seconds",
+    "How long requests took, by dialect; some wait for their run.",
+    ["dialect"],
+    buckets=(0.005, 0.02, 0.1, 0.5, 2, 10, 30, 120),
+    registry=REGISTRY,
+)
+_RUNS = Counter(
+    "towline_runs_ended",
+    "Runs whose end this server wrote, by state and reason code.",
+    ["state", "reason"],
+    registry=REGISTRY,
+)
+_RUN_SECONDS = Histogram(
+    "towline_run_duration_seconds",
+    "How long runs took from their first phase to their end, by state.",
+    ["state"],
+    buckets=(0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 600),
+    registry=REGISTRY,
+)
+_FETCHES = Counter("towline_fetches", "Fetches begun.", registry=REGISTRY)
+_SHARED = Counter(
+    "towline_fetches_shared",
+    "Runs served by a fetch that had begun for another one.",
+    registry=REGISTRY,
+)
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def request_answered(dialect: str, method: str, status: int, seconds: float) -> None:
+    """Count a request."""
+    # A caller may invent methods: each would be a series that never goes away.
+    _REQUESTS.labels(dialect, method if method in _METHODS else "other", str(status)).inc()
+    _REQUEST_SECONDS.labels(dialect).observe(seconds)
+
+
+def run_ended(state: str, reason: str | None, took: timedelta | None) -> None:
+    """Count a run's end; ``took`` is None for one that never began."""
+    _RUNS.labels(state, reason or "").inc()
+    if took is not None:
+        _RUN_SECONDS.labels(state).observe(took.total_seconds())
+
+
+def fetch_begun() -> None:
+    """Count a fetch."""
+    _FETCHES.inc()
+
+
+def fetch_shared() -> None:
+    """Count a run that another one's fetch serves."""
+    _SHARED.inc()

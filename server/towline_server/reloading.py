@@ -1,0 +1,55 @@
+"""Settings read anew while the server runs: those that can change do, the others are named.
+
+Requests under way end under the settings that they began with.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from fastapi import FastAPI
+
+from towline.errors import TowlineError
+
+from .services import Services, token_verifier
+from .settings import RELOADABLE, Settings
+
+_LOG = logging.getLogger("towline_server.settings")
+
+
+def reload(app: FastAPI, load: Callable[[], Settings]) -> None:
+    """Take up what ``load`` finds, as far as a running server can; refused, it changes nothing.
+
+    Called from a thread: it may read files.
+    """
+    services: Services | None = getattr(app.state, "services", None)
+    if services is None:
+        return
+    try:
+        found = load()
+        changed = changed_fields(services.settings, found)
+        settings = services.settings.model_copy(
+            update={name: getattr(found, name) for name in changed & RELOADABLE}
+        )
+        authenticator = replace(services.authenticator, tokens=token_verifier(settings))
+    except (TowlineError, OSError, ValueError) as error:
+        _LOG.error("the settings are refused, and stay as they are", extra={"problem": str(error)})
+        return
+    app.state.services = replace(services, settings=settings, authenticator=authenticator)
+    app.state.limits.change(settings)
+    logging.getLogger().setLevel(settings.log_level.upper())
+    _tell(changed)
+
+
+def changed_fields(before: Settings, after: Settings) -> frozenset[str]:
+    """The names of the settings that differ."""
+    names = type(before).model_fields
+    return frozenset(name for name in names if getattr(before, name) != getattr(after, name))
+
+
+def _tell(changed: frozenset[str]) -> None:
+    _LOG.info("settings reloaded", extra={"changed": sorted(changed & RELOADABLE)})
+    if waiting := sorted(changed - RELOADABLE):
+        _LOG.warning("these settings wait for a restart", extra={"changed": waiting})

@@ -1,0 +1,42 @@
+"""How much and how often a request may ask, by the settings; a reload changes it in place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.types import Scope
+
+from towline_server.settings import Settings
+
+from .middleware import TokenBuckets
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestLimits:
+    """The limits that the middleware asks, each time anew."""
+
+    credentials: TokenBuckets
+    addresses: TokenBuckets
+    settings: Settings
+
+    @classmethod
+    def of(cls, settings: Settings) -> RequestLimits:
+        """The limits that these settings say, with full buckets."""
+        return cls(
+            credentials=TokenBuckets(settings.rate_per_second, settings.rate_burst),
+            addresses=TokenBuckets(settings.address_rate_per_second, settings.address_rate_burst),
+            settings=settings,
+        )
+
+    def body(self, scope: Scope) -> int:
+        """The bytes that a request's body may have."""
+        put = scope["method"] == "PUT"
+        return self.settings.asset_body_bytes if put else self.settings.body_bytes
+
+    def change(self, settings: Settings) -> None:
+        """Hold to other settings from now on; what a bucket has lost stays lost."""
+        self.settings = settings
+        self.credentials.per_second = settings.rate_per_second
+        self.credentials.burst = settings.rate_burst
+        self.addresses.per_second = settings.address_rate_per_second
+        self.addresses.burst = settings.address_rate_burst

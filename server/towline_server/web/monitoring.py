@@ -1,0 +1,109 @@
+"""``/metrics``: what this process counted, and what stands in the database now."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from secrets import compare_digest
+
+from fastapi import APIRouter, Request
+from prometheus_client import Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from towline_server.db import Database
+from towline_server.errors import Unauthenticated
+from towline_server.metrics import REGISTRY
+from towline_server.runs.clock import database_now
+from towline_server.runs.states import ACTIVE, RunState
+from towline_server.runs.tables import Run
+from towline_server.services import Services, services_of
+from towline_server.settings import is_loopback
+
+from .dialect import Gauges
+from .middleware import address_of
+
+router = APIRouter(tags=["operations"])
+_LOG = logging.getLogger("towline_server.monitoring")
+_UNENDED = (RunState.QUEUED, *ACTIVE)
+
+
+@router.get("/metrics", include_in_schema=False)
+def metrics(request: Request) -> Response:
+    """What Prometheus scrapes, in its text format."""
+    services = services_of(request)
+    _authorise(request, services)
+    gauges: Sequence[Gauges] = request.app.state.gauges
+    measured = Measured(services.database, (run_gauges, *gauges))
+    return Response(generate_latest(measured), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+def _authorise(request: Request, services: Services) -> None:
+    token = services.settings.metrics_token.get_secret_value()
+    if not token:
+        allowed = is_loopback(address_of(request.scope))
+    else:
+        given = request.headers.get("authorization", "")
+        allowed = compare_digest(given.encode(), f"Bearer {token}".encode())
+    if not allowed:
+        raise Unauthenticated(
+            problem="metrics are for the holder of metrics_token, or for loopback without one",
+            challenges=('Bearer realm="towline metrics"',),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The process's counters, then gauges; that the database is gone is a gauge itself."""
+
+    database: Database
+    gauges: Sequence[Gauges]
+
+    def collect(self) -> Iterator[Metric]:
+        """Everything that is exposed."""
+        yield from REGISTRY.collect()
+        found = self._measure()
+        up = 0 if found is None else 1
+        yield GaugeMetricFamily("towline_database_up", "Whether the database answers.", value=up)
+        yield from found or ()
+
+    def _measure(self) -> list[Metric] | None:
+        try:
+            with self.database.reading() as session:
+                return [metric for gauges in self.gauges for metric in gauges(session)]
+        except SQLAlchemyError:
+            _LOG.exception("the database could not be measured")
+            return None
+
+
+def run_gauges(session: Session) -> Iterable[Metric]:
+    """The runs that have not ended, of all servers of this database."""
+    counted = select(Run.state, func.count(), func.min(Run.created_at)).where(
+        Run.state.in_(_UNENDED), ~Run.gathers
+    )
+    found = {row[0]: row for row in session.execute(counted.group_by(Run.state))}
+    active = GaugeMetricFamily(
+        "towline_runs_active", "Runs in a phase, by state.", labels=["state"]
+    )
+    for state in ACTIVE:
+        active.add_metric([state], found[state][1] if state in found else 0)
+    yield active
+    queued = found.get(RunState.QUEUED)
+    depth, oldest = (0, timedelta()) if queued is None else (queued[1], _age(session, queued[2]))
+    yield GaugeMetricFamily("towline_queue_depth", "Runs that wait.", value=depth)
+    yield GaugeMetricFamily(
+        "towline_queue_oldest_seconds",
+        "How long the run that waits longest has waited.",
+        value=oldest.total_seconds(),
+    )
+
+
+def _age(session: Session, since: object) -> timedelta:
+    now = database_now(session)
+    return now - since  # type: ignore[operator,no-any-return] # min() of a column of times

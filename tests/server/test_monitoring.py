@@ -1,0 +1,192 @@
+"""What Prometheus is shown, and to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from fastapi.testclient import TestClient
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
+
+from tests.control_plane import cheap_passwords
+from tests.server.dialects.desk import bearer
+from tests.server.runs.processes import runs_elsewhere
+from tests.server.runs.test_fetching import START, Talk, wanted
+from tests.server.runs.test_fetching import Clock as FetchClock
+from tests.server.runs.world import SEALER, World
+from towline.ports import Watch
+from towline_server.app import create_app
+from towline_server.db.session import once_committed
+from towline_server.metrics import REGISTRY
+from towline_server.runs.domain import RunRequest
+from towline_server.runs.fetching import SharedFetches
+from towline_server.runs.runtime import open_inline
+from towline_server.services import assemble
+from towline_server.settings import Settings
+
+TOKEN = "the token of the tests"
+
+
+@pytest.fixture
+def client(settings: Settings, world: World) -> Iterator[TestClient]:
+    guarded = settings.model_copy(update={"metrics_token": SecretStr(TOKEN)})
+    services = assemble(guarded, world.database, cheap_passwords())
+    with TestClient(create_app(guarded, services=services)) as client:
+        yield client
+
+
+def _read(client: TestClient) -> Mapping[tuple[str, tuple[str, ...]], float]:
+    answer = client.get("/metrics", headers=bearer(TOKEN))
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    return {
+        (sample.name, tuple(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def _counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+# --- to whom ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", [{}, bearer("another"), bearer(TOKEN + "x"), bearer("é")])
+def test_a_token_that_is_set_is_wanted(client: TestClient, given: Mapping[str, str]):
+    raw = [(name.encode(), value.encode()) for name, value in given.items()]
+    answer = client.get("/metrics", headers=raw)
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize(("address", "status"), [("127.0.0.1", 200), ("192.0.2.7", 401)])
+def test_without_a_token_this_machine_alone_is_answered(
+    settings: Settings, world: World, address: str, status: int
+):
+    services = assemble(settings, world.database, cheap_passwords())
+    app = create_app(settings, services=services)
+    with TestClient(app, client=(address, 5)) as client:
+        assert client.get("/metrics").status_code == status
+
+
+# --- requests ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "dialect", "status"),
+    [
+        ("GET", "/v2/integrations/syncs/x", "Connections", "401"),
+        ("GET", "/v2/integrationsyncs", "operations", "404"),
+        ("GET", "/healthz", "operations", "200"),
+    ],
+)
+def test_requests_are_counted_by_dialect_and_status(
+    client: TestClient, method: str, path: str, dialect: str, status: str
+):
+    tag = {"dialect": dialect, "method": method, "status": status}
+    before = _counted("towline_requests_total", **tag)
+    timed = _counted("towline_request_duration_seconds_count", dialect=dialect)
+    client.request(method, path)
+    assert _counted("towline_requests_total", **tag) == before + 1
+    assert _counted("towline_request_duration_seconds_count", dialect=dialect) == timed + 1
+
+
+def test_methods_that_callers_invent_make_no_series(client: TestClient):
+    client.request("BREW", "/healthz")
+    methods = {
+        sample.labels["method"]
+        for family in REGISTRY.collect()
+        for sample in family.samples
+        if sample.name == "towline_requests_total"
+    }
+    assert "other" in methods
+    assert "BREW" not in methods
+
+
+# --- runs -------------------------------------------------------------------------------------
+
+
+def test_runs_that_wait_are_measured(client: TestClient, world: World):
+    before = _read(client)
+    assert before["towline_queue_depth", ()] == 0
+    assert before["towline_queue_oldest_seconds", ()] == 0
+    run = runs_elsewhere(world).request(world.project().id)
+    _make_old(world, run.id)
+    after = _read(client)
+    assert after["towline_queue_depth", ()] == 1
+    assert after["towline_queue_oldest_seconds", ()] > 3600
+    assert after["towline_runs_active", ("fetching",)] == 0
+    assert after["towline_database_up", ()] == 1
+
+
+def _make_old(world: World, run_id: UUID) -> None:
+    from sqlalchemy import update
+
+    from towline_server.runs.tables import Run
+
+    old = datetime(2020, 1, 1, tzinfo=UTC)
+    with world.database.writing() as session:
+        session.execute(update(Run).where(Run.id == run_id).values(created_at=old))
+
+
+def test_ends_and_fetches_are_counted(world: World):
+    names = [
+        ("towline_runs_ended_total", {"state": "succeeded", "reason": ""}),
+        ("towline_run_duration_seconds_count", {"state": "succeeded"}),
+        ("towline_fetches_total", {}),
+    ]
+    before = [_counted(name, **labels) for name, labels in names]
+    world.commit(rules__a=b"1", tasks__b=b"1")
+    runs = open_inline(world.database, SEALER, world.cache_dir)
+    runs.request_kinds(world.project().id, ["rule", "task"], RunRequest())
+    after = [_counted(name, **labels) for name, labels in names]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [2, 2, 1]
+
+
+def test_shared_fetches_are_counted(tmp_path: Path):
+    talk, clock = Talk(), FetchClock()
+    talk.may_end.set()
+    fetches = SharedFetches(talk, now=clock)
+    names = ("towline_fetches_total", "towline_fetches_shared_total")
+    before = [_counted(name) for name in names]
+    for _ in range(3):
+        fetches.fetch(wanted(tmp_path), Watch(), since=START)
+    assert [_counted(name) for name in names] == [before[0] + 1, before[1] + 2]
+
+
+def test_a_failure_is_counted_under_its_reason(world: World):
+    labels = {"state": "failed", "reason": "validation_failed"}
+    before = _counted("towline_runs_ended_total", **labels)
+    runs = open_inline(world.database, SEALER, world.cache_dir)
+    runs.request(world.project(bound=False).id)
+    assert _counted("towline_runs_ended_total", **labels) == before + 1
+
+
+def test_what_is_not_committed_is_not_told(world: World):
+    told: list[str] = []
+    with suppress(RuntimeError), world.database.writing() as session:
+        once_committed(session, lambda: told.append("lost"))
+        raise RuntimeError
+    with world.database.writing() as session:
+        once_committed(session, lambda: told.append("kept"))
+        assert told == []
+    assert told == ["kept"]
+
+
+def test_a_database_that_is_gone_is_a_metric(settings: Settings, world: World, monkeypatch):
+    from towline_server.db import Database, make_engine
+
+    missing = Database(make_engine(f"sqlite:///{world.folder}/none/at-all.sqlite"))
+    services = assemble(settings, missing, cheap_passwords())
+    app = create_app(settings, services=services)
+    with TestClient(app, client=("127.0.0.1", 5)) as client:
+        text = client.get("/metrics").text
+    assert "towline_database_up 0.0" in text
+    assert "towline_queue_depth" not in text

@@ -1,0 +1,94 @@
+"""The server as a process: it hands its runs back when told to stop, and reloads when told to."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from uuid import UUID
+
+from tests.control_plane import cheap_passwords
+from tests.server.dialects.desk import bearer
+from tests.server.runs.processes import LONG, runs_elsewhere
+from tests.server.runs.world import World
+from tests.server.serving import client_of, serving
+from towline.testing.git_server import StaysSilent
+from towline_server.auth.identities import Identities
+from towline_server.auth.roles import Role
+from towline_server.runs.states import ReasonCode, RunState
+
+
+def _settings_file(world: World, url: str, **more: object) -> Path:
+    values = {
+        "database_url": url,
+        "data_dir": str(world.folder / "data"),
+        "secret_keys": ["k" * 40],
+        "remote_schemes": ["http"],
+        "remote_networks": ["127.0.0.0/8"],
+        **more,
+    }
+    file = world.folder / "towline.toml"
+    # A Python literal of these kinds is TOML too, but for the quotes.
+    lines = (f"{name} = {value!r}".replace("'", '"') for name, value in values.items())
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+def _key(world: World) -> str:
+    with world.database.writing() as session:
+        made = Identities(session, cheap_passwords())
+        return made.create_key(tenant_id=world.tenant_id, name="k", tenant_role=Role.ADMIN)[1]
+
+
+def test_sigterm_hands_a_run_back_and_the_next_server_ends_it(world: World, database_url: str):
+    world.commit(a=b"1")
+    project = world.project()
+    file, key = _settings_file(world, database_url), _key(world)
+    world.server.trouble = StaysSilent()
+    words = ["--settings", str(file), "--port", "0"]
+    url = f"/v2/integrations/connections/{world.connection_id}/sync"
+    with serving(words) as first:
+        with client_of(first) as client:
+            answer = client.post(url, headers=bearer(key)).json()
+            begun = first.hear("run begun")
+        assert {begun["run_id"], begun["project_id"]} <= {
+            *[a["id"] for a in answer],
+            str(project.id),
+        }
+        assert first.end() == 0
+    runs = runs_elsewhere(world)
+    left = runs.get(UUID(begun["run_id"]))
+    assert (left.state, left.reason_code) == (RunState.FAILED, ReasonCode.WORKER_SHUTDOWN)
+    world.server.trouble = None
+    with serving(words) as second:
+        ended = runs.wait(left.id, LONG)
+        assert second.hear("run ended")["project_id"] == str(project.id)
+        assert second.end() == 0
+    assert (ended.state, ended.attempts.previous_id) == (RunState.SUCCEEDED, left.id)
+
+
+def test_sigterm_ends_a_server_on_which_nothing_runs(world: World, database_url: str):
+    file = _settings_file(world, database_url)
+    with serving(["--settings", str(file), "--port", "0"]) as server:
+        server.hear("listening")
+        assert server.end() == 0
+
+
+def test_sighup_takes_up_what_can_change_and_names_what_cannot(world: World, sqlite_url: str):
+    file = _settings_file(world, sqlite_url, metrics_token="the first token")
+    with (
+        serving(["--settings", str(file), "--port", "0"]) as server,
+        client_of(server) as client,
+    ):
+        assert client.get("/metrics", headers=bearer("the first token")).status_code == 200
+        _settings_file(world, sqlite_url, metrics_token="the second", lease_seconds=90)
+        server.tell(signal.SIGHUP)
+        assert server.hear("settings reloaded")["changed"] == ["metrics_token"]
+        assert server.hear("these settings wait for a restart")["changed"] == ["lease_seconds"]
+        assert client.get("/metrics", headers=bearer("the first token")).status_code == 401
+        assert client.get("/metrics", headers=bearer("the second")).status_code == 200
+
+        file.write_text("log_level = 'loud'\n")
+        server.tell(signal.SIGHUP)
+        refused = server.hear("the settings are refused, and stay as they are")
+        assert "log_level" in refused["problem"]
+        assert client.get("/metrics", headers=bearer("the second")).status_code == 200
