@@ -159,6 +159,14 @@ class Scene:
             assert account is not None
             identities.grant(account.principal.id, project, role)
 
+    def give_tenant_role(self, user: Role, role: Role) -> None:
+        """Give a user a role on the whole tenant."""
+        with self.database.writing() as session:
+            identities = self.services.identities(session)
+            account = identities.by_email(self.emails[user])
+            assert account is not None
+            identities.set_tenant_role(account.principal.id, role)
+
     def key(
         self,
         role: Role | None,

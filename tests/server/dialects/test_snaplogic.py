@@ -12,13 +12,12 @@ from fastapi.testclient import TestClient
 
 from tests.control_plane import AUDIENCE, ISSUER, JWT_SECRET, PASSWORD
 from tests.server.dialects.scene import Scene, basic, hold
+from tests.server.dialects.snaplogic import ROOT, WRITER, refused
 from towline.testing.git_server import Answers
 from towline_server.auth.roles import Role
 from towline_server.runs.states import RunState
 
-ROOT = "/api/1/rest/public/project"
 PULL = f"{ROOT}/pull/acme/space/project"
-WRITER = basic("writer@acme.example")
 
 
 @pytest.fixture
@@ -34,14 +33,6 @@ def pulled(client: TestClient, url: str = PULL, **body: Any) -> dict[str, Any]:
     hold(answer.json(), "snaplogic", "updated")
     found: dict[str, Any] = answer.json()["response_map"]
     return found
-
-
-def refused(answer: Any, status: int) -> list[str]:
-    """The messages of a refusal with this status."""
-    assert answer.status_code == status, answer.text
-    hold(answer.json(), "snaplogic", "error")
-    assert answer.json()["http_status_code"] == status
-    return [each["message"] for each in answer.json()["response_map"]["error_list"]]
 
 
 def paths(found: dict[str, Any]) -> dict[str, list[str]]:
@@ -186,10 +177,16 @@ def service_account(scene: Scene) -> dict[str, str]:
 
 OPERATIONS = [
     ("POST", "pull/acme/space/project"),
+    ("POST", "checkout/acme/space/project"),
+    ("POST", "discard_changes/acme/space/project"),
+    ("GET", "repo-status/acme/space/project"),
+    ("GET", "untrack/acme/space/project"),
 ]
 
 
-@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+@pytest.mark.parametrize(
+    ("method", "path"), [*OPERATIONS, ("POST", "git-pull/projects/acme/space")]
+)
 def test_service_accounts_are_refused_everywhere(
     scene: Scene, client: TestClient, method: str, path: str
 ):

@@ -4,15 +4,15 @@ from fastapi import APIRouter
 
 from towline_server.web.dialect import Dialect
 
-from . import pulling, tracking
+from . import checkout, discarding, pulling, spaces, tracking
 from .answers import render
 from .callers import FORMS
 
 PREFIX = "/api/1/rest/public"
 
 _router = APIRouter(prefix=PREFIX)
-_router.include_router(pulling.router)
-_router.include_router(tracking.router)
+for _part in (pulling, checkout, spaces, discarding, tracking):
+    _router.include_router(_part.router)
 
 DIALECT = Dialect(
     tag="SnapLogic",

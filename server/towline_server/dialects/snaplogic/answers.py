@@ -105,11 +105,16 @@ def render(request: Request, failure: Failure) -> Response:
     messages = [_shown(issue) for issue in failure.issues] or [failure.message]
     # A body that does not fit is a bad request here.
     status = 400 if failure.status in (413, 422) else failure.status
-    return _sent(refused(request, status, messages), status)
+    return refusal(request, status, messages)
 
 
 def _shown(issue: Mapping[str, Any]) -> str:
     return f"{'.'.join(str(part) for part in issue['loc'])}: {issue['msg']}"
+
+
+def refusal(request: Request, status: int, messages: Sequence[str]) -> Response:
+    """The answer that tells what is wrong."""
+    return _sent(refused(request, status, messages), status)
 
 
 def refused(request: Request, status: int, messages: Sequence[str]) -> ErrorAnswer:

@@ -1,4 +1,4 @@
-"""What brings a project up to date: pull, check out, pull a whole space, discard changes."""
+"""What brings a project up to date: the page's own operation."""
 
 from __future__ import annotations
 
@@ -33,6 +33,12 @@ class LeftOver(StrEnum):
 
 
 Policy = Annotated[LeftOver, Query(description="What becomes of conflicts that are left over.")]
+
+
+class NoBody(BaseModel):
+    """Nothing: an empty object, or no body at all."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class PullBody(BaseModel):

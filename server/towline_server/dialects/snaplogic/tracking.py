@@ -2,6 +2,184 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Literal
+
 from fastapi import APIRouter
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
+
+from towline.model import AssetState
+from towline.status import AssetStatus, State
+from towline_server.auth.roles import Role
+from towline_server.projects.domain import Project
+from towline_server.projects.service import Projects
+from towline_server.runs.domain import Run
+from towline_server.runs.repositories import Repositories
+from towline_server.runs.statuses import LOOK, status_after
+from towline_server.web.waiting import check_idle, ended
+
+from .answers import ERRORS, envelope, refusal
+from .callers import Asked, Asking, Path
 
 router = APIRouter()
+
+
+class GitStatus(StrEnum):
+    """Where an asset stands."""
+
+    TRACKED = "Tracked"
+    MODIFIED_LOCALLY = "Tracked, Modified Locally"
+    MODIFIED_REMOTELY = "Tracked, Modified Remotely"
+    CONFLICT = "Tracked, Conflict"
+    UNTRACKED = "Untracked"
+    ADDED = "Added"
+    REMOVED = "Removed"
+
+
+_WORDS: Mapping[State, GitStatus] = {
+    State.UNCHANGED: GitStatus.TRACKED,
+    State.MODIFIED_HERE: GitStatus.MODIFIED_LOCALLY,
+    State.MODIFIED_THERE: GitStatus.MODIFIED_REMOTELY,
+    # It has no latest SHA.
+    State.DELETED_THERE: GitStatus.MODIFIED_REMOTELY,
+    State.CONFLICT: GitStatus.CONFLICT,
+    State.LOCAL_ONLY: GitStatus.UNTRACKED,
+    State.ADDED_THERE: GitStatus.ADDED,
+    State.DELETED_HERE: GitStatus.REMOVED,
+}
+
+
+class Git(BaseModel):
+    """An asset in the repository: blob ids, null where it is not."""
+
+    status: GitStatus
+    path: str
+    current_sha: str | None
+    latest_repo_sha: str | None
+
+
+class Metadata(BaseModel):
+    """What is known of an asset."""
+
+    git: Git
+
+
+class Entry(BaseModel):
+    """One asset of the project or of its repository."""
+
+    name: str
+    path: str
+    asset_id: str
+    asset_type: str
+    metadata: Metadata
+
+
+class Entries(BaseModel):
+    """Every asset, by path."""
+
+    entries: list[Entry]
+
+
+class StatusAnswer(BaseModel):
+    """The answer to a question for the status."""
+
+    response_map: Entries
+    http_status_code: Literal[200] = 200
+
+
+class Untracked(BaseModel):
+    """The project is associated with no repository any more."""
+
+    status: Literal["untracked"] = "untracked"
+
+
+class UntrackAnswer(BaseModel):
+    """The answer to the end of tracking."""
+
+    response_map: Untracked = Untracked()
+    http_status_code: Literal[200] = 200
+
+
+@router.get(
+    "/project/repo-status/{org}/{space}/{project}",
+    summary="Retrieve the status of the Git repository",
+    response_model=StatusAnswer,
+    responses=ERRORS,
+)
+async def repo_status(asked: Asking, path: Path) -> Response:
+    """Fetch, and tell where every asset stands; nothing is changed."""
+    project = await run_in_threadpool(asked.project, path, Role.READER)
+    _ = project.bound
+    look = await run_in_threadpool(asked.services.runs.request, project.id, LOOK)
+    look = await ended(asked.services, look)
+    return await run_in_threadpool(_status, asked, project, look)
+
+
+def _status(asked: Asked, project: Project, look: Run) -> Response:
+    if look.target_revision is None:
+        return _failed(asked, look)
+    services = asked.services
+    repositories = Repositories(
+        services.database,
+        services.sealer,
+        services.settings.cache_dir,
+        schemes=services.settings.remote_schemes,
+        limits=services.settings.engine_limits,
+    )
+    found = status_after(services.database, repositories, project, look)
+    if found.problem and look.error is not None:
+        return _failed(asked, look)
+    if found.problem:
+        return refusal(asked.request, 502, [found.problem])
+    told = StatusAnswer(
+        response_map=Entries(entries=[_entry(project, each) for each in found.assets])
+    )
+    return JSONResponse(told.model_dump(mode="json"))
+
+
+def _failed(asked: Asked, look: Run) -> Response:
+    told = envelope(asked.request, look)
+    return JSONResponse(told.model_dump(mode="json"), status_code=told.http_status_code)
+
+
+def _entry(project: Project, asset: AssetStatus) -> Entry:
+    base, theirs = asset.states.base, asset.states.theirs
+    # Where it is in the repository; a renamed one by its name there.
+    there = (theirs or base or asset.states.ours or asset).path
+    scope = project.bound.scope
+    git = Git(
+        status=_WORDS[asset.state],
+        path=f"{scope}/{there}" if scope else there,
+        current_sha=_sha(base),
+        latest_repo_sha=_sha(theirs),
+    )
+    return Entry(
+        name=asset.path.name,
+        path=asset.path,
+        asset_id=asset.asset_id,
+        asset_type=asset.kind,
+        metadata=Metadata(git=git),
+    )
+
+
+def _sha(state: AssetState | None) -> str | None:
+    return None if state is None else state.digest
+
+
+@router.get(
+    "/project/untrack/{org}/{space}/{project}",
+    summary="Stop tracking a project with Git",
+    response_model=UntrackAnswer,
+    responses=ERRORS,
+)
+def untrack(asked: Asking, path: Path) -> UntrackAnswer:
+    """Take the project's association with its repository away; its assets stay."""
+    project = asked.project(path, Role.ADMIN)
+    _ = project.bound
+    check_idle(asked.services.runs, project.id)
+    with asked.services.database.writing() as session:
+        Projects(session).dissociate(project.id)
+    return UntrackAnswer()

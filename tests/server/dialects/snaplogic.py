@@ -1,0 +1,49 @@
+"""SnapLogic's client, as the tests are one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+from tests.server.dialects.scene import Scene, basic, hold
+from towline_server.auth.roles import Role
+from towline_server.projects.domain import Binding
+from towline_server.projects.service import Projects
+
+ROOT = "/api/1/rest/public/project"
+PATH = "acme/space/project"
+READER, WRITER, ADMIN = (basic(f"{role}@acme.example") for role in Role)
+
+
+def refused(answer: Any, status: int) -> list[str]:
+    """The messages of a refusal with this status."""
+    assert answer.status_code == status, answer.text
+    hold(answer.json(), "snaplogic", "error")
+    assert answer.json()["http_status_code"] == status
+    return [each["message"] for each in answer.json()["response_map"]["error_list"]]
+
+
+def post(client: TestClient, operation: str, who: dict[str, str] = WRITER, **body: Any) -> Any:
+    return client.post(f"{ROOT}/{operation}/{PATH}", headers=who, json=body)
+
+
+def done(answer: Any) -> dict[str, list[str]]:
+    """The paths in each list that is not empty; nothing if there was nothing to do."""
+    assert answer.status_code == 200, answer.text
+    found = answer.json()["response_map"]
+    definition = "updated" if found["status"] == "updated" else "up_to_date"
+    hold(answer.json(), "snaplogic", definition)
+    lists = ("overwritten", "updated", "created", "deleted", "ignored")
+    return {name: [each["path"] for each in found[name]] for name in lists if found.get(name)}
+
+
+def pull(client: TestClient) -> dict[str, list[str]]:
+    return done(post(client, "pull"))
+
+
+def binding(scene: Scene) -> Binding | None:
+    with scene.database.reading() as session:
+        project = Projects(session).get(scene.project.id)
+    assert project is not None
+    return project.binding

@@ -1,0 +1,267 @@
+"""SnapLogic's other Git operations, over a real Git server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.server.dialects.scene import Scene, basic, hold
+from tests.server.dialects.snaplogic import (
+    ADMIN,
+    PATH,
+    READER,
+    ROOT,
+    WRITER,
+    binding,
+    done,
+    post,
+    pull,
+    refused,
+)
+from towline.testing.git_server import Answers
+from towline_server.auth.roles import Role
+
+
+@pytest.fixture
+def client(scene: Scene) -> Iterator[TestClient]:
+    with scene.client() as client:
+        yield client
+
+
+# --- repo-status ------------------------------------------------------------------------------
+
+
+def status(client: TestClient, path: str = PATH) -> dict[str, dict[str, Any]]:
+    """The entries by path."""
+    answer = client.get(f"{ROOT}/repo-status/{path}", headers=READER)
+    assert answer.status_code == 200, answer.text
+    hold(answer.json(), "snaplogic", "status")
+    return {each["path"]: each for each in answer.json()["response_map"]["entries"]}
+
+
+def test_every_status_is_told(scene: Scene, client: TestClient):
+    names = ("same", "mine", "theirs", "clash", "gone", "lost")
+    scene.commit({name: name.encode() for name in names})
+    pull(client)
+    for name in ("mine", "clash"):
+        scene.edit(name, b"ours " + name.encode())
+    scene.delete("lost")
+    scene.edit("local", b"local")
+    before = scene.contents()
+    theirs = {name: name.encode() for name in ("same", "mine", "lost")}
+    scene.commit({**theirs, "theirs": b"2", "clash": b"2", "rules/new": b"new"})
+    entries = status(client)
+    assert {path: each["metadata"]["git"]["status"] for path, each in entries.items()} == {
+        "same": "Tracked",
+        "mine": "Tracked, Modified Locally",
+        "theirs": "Tracked, Modified Remotely",
+        "gone": "Tracked, Modified Remotely",
+        "clash": "Tracked, Conflict",
+        "local": "Untracked",
+        "rules/new": "Added",
+        "lost": "Removed",
+    }
+    assert scene.contents() == before
+    new = entries["rules/new"]
+    assert (new["name"], new["asset_type"]) == ("new", "rule")
+    assert new["metadata"]["git"]["current_sha"] is None
+    assert entries["gone"]["metadata"]["git"]["latest_repo_sha"] is None
+    assert entries["same"]["asset_id"] == scene.id_of("same")
+    pull(client)
+    assert scene.id_of("rules/new") == new["asset_id"]
+
+
+def test_shas_are_those_of_git(scene: Scene, client: TestClient):
+    scene.commit({"a": b"1"})
+    pull(client)
+    scene.commit({"a": b"2"})
+    git = status(client)["a"]["metadata"]["git"]
+    shas = [
+        scene.repository.git("rev-parse", f"{ref}:a").decode().strip() for ref in ("main~", "main")
+    ]
+    assert [git["current_sha"], git["latest_repo_sha"]] == shas
+
+
+def test_paths_in_the_repository_have_its_subfolder(scene: Scene, client: TestClient):
+    project = scene.new_project("scoped", scope="sub/folder")
+    scene.grant(project, Role.READER)
+    scene.commit({"sub/folder/a": b"1", "b": b"1"})
+    found = status(client, "acme/space/scoped")
+    assert {path: each["metadata"]["git"]["path"] for path, each in found.items()} == {
+        "a": "sub/folder/a"
+    }
+
+
+def test_a_status_of_more_assets_than_can_be_pulled(scene: Scene, client: TestClient):
+    scene.commit({f"{number:04}": b"" for number in range(1001)})
+    assert len(status(client)) == 1001
+
+
+def test_a_status_needs_the_remote(scene: Scene, client: TestClient):
+    scene.commit({"a": b"1"})
+    scene.server.trouble = Answers(status=503)
+    refused(client.get(f"{ROOT}/repo-status/{PATH}", headers=READER), 502)
+
+
+def test_a_status_of_what_is_hostile(scene: Scene, client: TestClient):
+    scene.commit({".git/config": b"1"})
+    refused(client.get(f"{ROOT}/repo-status/{PATH}", headers=READER), 502)
+
+
+# --- git-pull ---------------------------------------------------------------------------------
+
+
+def pull_space(client: TestClient, space: str = "space", **body: Any) -> dict[str, Any]:
+    answer = client.post(f"{ROOT}/git-pull/projects/acme/{space}", headers=WRITER, json=body)
+    assert answer.status_code == 200, answer.text
+    hold(answer.json(), "snaplogic", "space")
+    found: dict[str, Any] = answer.json()["response_map"]
+    return found
+
+
+def test_every_associated_project_of_a_space_is_pulled(scene: Scene, client: TestClient):
+    scene.commit({"a": b"1"})
+    pull(client)
+    others = {
+        "fresh": scene.new_project("fresh"),
+        "lost": scene.new_project("lost", ref="heads/none"),
+        "loose": scene.new_project("loose", ref=None),
+        "elsewhere": scene.new_project("elsewhere", space="spaces"),
+    }
+    for project in others.values():
+        scene.grant(project, Role.WRITER)
+    scene.grant(scene.new_project("read"), Role.READER, to=Role.WRITER)
+    scene.new_project("hidden")
+    found = pull_space(client)
+    assert {path: each["http_status_code"] for path, each in found.items()} == {
+        "/acme/space/fresh": 200,
+        "/acme/space/lost": 502,
+        "/acme/space/project": 200,
+        "/acme/space/read": 403,
+    }
+    assert found["/acme/space/project"]["response_map"] == {"status": "up-to-date"}
+    created = found["/acme/space/fresh"]["response_map"]["created"]
+    assert [each["path"] for each in created] == ["a"]
+    assert scene.contents(others["fresh"]) == {"a": b"1"}
+    assert scene.contents(others["elsewhere"]) == {}
+
+
+def test_projects_that_take_too_long_or_are_busy(scene: Scene):
+    with scene.client(scene.waiting_runs()) as client:
+        assert pull_space(client)["/acme/space/project"]["http_status_code"] == 504
+        assert pull_space(client)["/acme/space/project"]["http_status_code"] == 409
+
+
+def test_a_space_that_is_not_there(scene: Scene, client: TestClient):
+    for who, space in [(WRITER, "none"), (basic(scene.emails[None]), "space"), (WRITER, "Space")]:
+        answer = client.post(f"{ROOT}/git-pull/projects/acme/{space}", headers=who, json={})
+        assert refused(answer, 404) == ["no such project space"]
+
+
+# --- discard_changes --------------------------------------------------------------------------
+
+
+def test_changes_are_discarded(scene: Scene, client: TestClient):
+    scene.commit({"a": b"1", "rules/b": b"1", "c": b"1"})
+    pull(client)
+    lost = scene.id_of("rules/b")
+    scene.edit("a", b"ours")
+    scene.edit("c", b"ours")
+    scene.delete("rules/b")
+    scene.commit({"a": b"2", "rules/b": b"2", "c": b"2"})
+    paths = ["a", f"/{PATH}/rules/b"]
+    found = done(post(client, "discard_changes", asset_path_list=paths))
+    assert found == {"overwritten": ["a"], "created": ["rules/b"]}
+    assert scene.contents() == {"a": b"1", "rules/b": b"1", "c": b"ours"}
+    assert scene.id_of("rules/b") == lost
+    assert pull(client) == {"updated": ["a", "rules/b"], "ignored": ["c"]}
+
+
+def test_a_skipped_conflict_becomes_what_the_repository_had(scene: Scene, client: TestClient):
+    scene.commit({"a": b"1"})
+    pull(client)
+    scene.edit("a", b"ours")
+    scene.commit({"a": b"2"})
+    assert pull(client) == {"ignored": ["a"]}
+    assert done(post(client, "discard_changes", asset_path_list=["a"])) == {"overwritten": ["a"]}
+    assert scene.contents() == {"a": b"2"}
+    assert pull(client) == {}
+
+
+def test_what_was_not_changed_stays(scene: Scene, client: TestClient):
+    scene.commit({"a": b"1"})
+    pull(client)
+    assert done(post(client, "discard_changes", asset_path_list=["a", "a"])) == {}
+
+
+def test_what_cannot_be_discarded_is_told_and_nothing_changes(scene: Scene, client: TestClient):
+    scene.commit({"a": b"1"})
+    pull(client)
+    scene.edit("a", b"ours")
+    scene.edit("local", b"ours")
+    answer = post(client, "discard_changes", asset_path_list=["a", "local", "none"])
+    assert refused(answer, 400) == [
+        "local: the asset is not tracked by Git",
+        "none: there is no such asset",
+    ]
+    assert scene.contents() == {"a": b"ours", "local": b"ours"}
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"asset_path_list": []}, {"asset_path_list": "a"}, {"asset_path_list": [1]}]
+)
+def test_bad_lists_of_assets(client: TestClient, body: dict[str, Any]):
+    refused(post(client, "discard_changes", **body), 400)
+
+
+# --- untrack ----------------------------------------------------------------------------------
+
+
+def untrack(client: TestClient, who: dict[str, str] = ADMIN) -> Any:
+    return client.get(f"{ROOT}/untrack/{PATH}", headers=who)
+
+
+def test_a_project_is_untracked(scene: Scene, client: TestClient):
+    scene.commit({"a": b"1"})
+    pull(client)
+    refused(untrack(client, WRITER), 403)
+    answer = untrack(client)
+    assert answer.status_code == 200
+    hold(answer.json(), "snaplogic", "untracked")
+    assert (binding(scene), scene.contents()) == (None, {"a": b"1"})
+    refused(untrack(client), 400)
+    refused(post(client, "pull"), 400)
+    refused(client.get(f"{ROOT}/repo-status/{PATH}", headers=READER), 400)
+    refused(post(client, "discard_changes", asset_path_list=["a"]), 400)
+
+
+def test_a_busy_project_is_not_untracked(scene: Scene):
+    with scene.client(scene.waiting_runs()) as client:
+        post(client, "pull")
+        refused(untrack(client), 409)
+    assert binding(scene) is not None
+
+
+# --- all of them ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("operation", ["checkout", "discard_changes"])
+def test_a_reader_changes_nothing(client: TestClient, operation: str):
+    refused(post(client, operation, READER), 403)
+
+
+def test_the_document_describes_them(client: TestClient):
+    found = client.get("/openapi.json").json()["paths"]
+    named = {path for path in found if path.startswith(f"{ROOT}/")}
+    place = "{org}/{space}/{project}"
+    operations = ("pull", "checkout", "discard_changes", "repo-status", "untrack")
+    assert named == {
+        *(f"{ROOT}/{operation}/{place}" for operation in operations),
+        f"{ROOT}/git-pull/projects/{{org}}/{{space}}",
+    }
+    for path in named:
+        for operation in found[path].values():
+            assert operation["tags"] == ["SnapLogic"]
