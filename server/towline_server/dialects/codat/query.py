@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import ColumnElement, Float, and_, func, literal, or_
+from sqlalchemy import ColumnElement, Float, and_, cast, func, literal, or_
 
 from towline.errors import InvalidValue
 from towline_server.db.base import ExactText, UtcDateTime
@@ -108,7 +108,10 @@ def parse_order(text: str, fields: Fields) -> ColumnElement[Any]:
         InvalidValue: there is no such field, or it cannot be asked for.
     """
     descends = text.startswith("-")
-    found = fields.get(text.removeprefix("-"), "orderBy").expression
+    field = fields.get(text.removeprefix("-"), "orderBy")
+    # Strings in the order of their bytes, on every database.
+    of_text = field.type is Type.STRING
+    found = cast(field.expression, ExactText()) if of_text else field.expression
     return found.desc().nulls_last() if descends else found.asc().nulls_first()
 
 

@@ -52,7 +52,7 @@ CompanyId = Annotated[UUID, Path(alias="companyId")]
 _COMPANY_FIELDS = Fields(
     {
         "id": Field(Type.STRING, uuid_text(projects.Project.id)),
-        "name": Field(Type.STRING, projects.Project.path.expression),
+        "name": Field(Type.STRING, "/" + projects.Project.path.expression),
         "created": Field(Type.TIME, projects.Project.created_at.expression),
     },
     not_queryable=frozenset({"dataConnections"}),

@@ -1,0 +1,179 @@
+"""Operations of every sort, and what a query says about them, told without a database."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from hypothesis import strategies as st
+
+from tests.server.runs.bench import Bench
+from tests.server.runs.world import World
+from towline_server.runs import tables
+from towline_server.runs.states import STARTS_AT, Fault, RunState
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TEXTS = (None, "the remote is gone", "100% of it_is", "Größe: ünbekannt", "A=b ~ c", "O'Neil \\ x")
+KINDS = ("rule", "Rule", "task", "file", "ordnung", "x y")
+
+NUMBERS = frozenset({"progress"})
+TIMES = frozenset({"requested", "completed"})
+FLAGS = frozenset({"isErrored"})
+STRINGS = frozenset(
+    ["id", "companyId", "connectionId", "dataType", "status", "statusDescription", "errorMessage"]
+)
+FIELDS = sorted(NUMBERS | TIMES | FLAGS | STRINGS)
+
+Operation: TypeAlias = Mapping[str, Any]
+
+
+def fill(world: World) -> UUID:
+    """A company with an operation of every status, and of every sort of value."""
+    project = world.project()
+    runs = Bench(world).runs
+    shapes = list(itertools.product(RunState, (None, "ref")))
+    shapes += [(RunState.FAILED, "ref")] * len(Fault)
+    faults = itertools.cycle(Fault)
+    for number, (state, ref) in enumerate(shapes):
+        [run] = runs.request_kinds(project.id, [KINDS[number % len(KINDS)]])
+        ended = state in (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
+        values = {
+            # Of what is active there may be one alone.
+            "gathers": state.is_active,
+            "state": state,
+            "backend_ref": ref,
+            "progress": _progress(state, ref, number),
+            "created_at": START + timedelta(minutes=number % 5, microseconds=number),
+            "completed_at": START + timedelta(hours=number) if ended else None,
+            "connection_id": None if number % 4 == 0 else run.connection_id,
+            "fault": next(faults) if state is RunState.FAILED else None,
+            "error_code": "code" if state in (RunState.FAILED, RunState.CANCELLED) else None,
+            "error_message": TEXTS[number % len(TEXTS)] or "",
+            "cancel_reason": TEXTS[number % len(TEXTS)],
+            "cancel_requested_at": START,
+            "outcome": "partial" if number % 2 else "changed",
+        }
+        with world.database.writing() as session:
+            row = session.get(tables.Run, run.id)
+            for name, value in values.items():
+                setattr(row, name, value)
+    return project.id
+
+
+def _progress(state: RunState, ref: str | None, number: int) -> int:
+    if state.is_active:
+        # One that waits, and one that does something.
+        return STARTS_AT[state] + (0 if ref is None else 3)
+    return (number * 7) % 101
+
+
+# --- queries ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Asks:
+    field: str
+    operator: str
+    value: str
+
+    def says(self, operation: Operation) -> bool:
+        return _compare(self.field, self.operator, operation.get(self.field), self.value)
+
+    def text(self) -> str:
+        return f"{self.field}{self.operator}{self.value}"
+
+
+@dataclass(frozen=True)
+class Joins:
+    sign: str
+    terms: tuple[Query, ...]
+
+    def says(self, operation: Operation) -> bool:
+        found = (term.says(operation) for term in self.terms)
+        return all(found) if self.sign == "&&" else any(found)
+
+    def text(self) -> str:
+        return f" {self.sign} ".join(self._grouped(term) for term in self.terms)
+
+    def _grouped(self, term: Query) -> str:
+        # "&&" binds closer, so an "||" in it needs its group; the other way it may go without.
+        needs = isinstance(term, Joins) and self.sign == "&&"
+        return f"{{{term.text()}}}" if needs else term.text()
+
+
+Query: TypeAlias = Asks | Joins
+
+
+def _compare(field: str, operator: str, found: Any, wanted: str) -> bool:
+    if found is None:
+        return operator == "!="
+    if operator == "~":
+        return wanted in found
+    left, right = _values(field, found, wanted)
+    match operator:
+        case "=":
+            return bool(left == right)
+        case "!=":
+            return bool(left != right)
+        case ">":
+            return bool(left > right)
+        case ">=":
+            return bool(left >= right)
+        case "<":
+            return bool(left < right)
+        case "<=":
+            return bool(left <= right)
+        case _:
+            raise AssertionError(operator)
+
+
+def _values(field: str, found: Any, wanted: str) -> tuple[Any, Any]:
+    if field in NUMBERS:
+        return float(found), float(wanted)
+    if field in TIMES:
+        return datetime.fromisoformat(found), datetime.fromisoformat(wanted)
+    if field in FLAGS:
+        return found, wanted == "true"
+    return found, wanted
+
+
+def queries(operations: list[Operation]) -> st.SearchStrategy[Query]:
+    """Queries over these operations, most of which some of them fit."""
+    asks = st.sampled_from(FIELDS).flatmap(lambda field: _asks(field, operations))
+    return st.recursive(
+        asks,
+        lambda inner: st.builds(
+            Joins,
+            st.sampled_from(["&&", "||"]),
+            st.lists(inner, min_size=2, max_size=3).map(tuple),
+        ),
+        max_leaves=6,
+    )
+
+
+def _asks(field: str, operations: list[Operation]) -> st.SearchStrategy[Query]:
+    seen = sorted({str(each[field]) for each in operations if each.get(field) is not None})
+    if field in STRINGS:
+        operators = ["=", "!=", "~"]
+        values = st.sampled_from(seen).flatmap(_parts).filter(_can_stand)
+    elif field in FLAGS:
+        operators, values = ["=", "!="], st.sampled_from(["true", "false"])
+    else:
+        operators = ["=", "!=", ">", ">=", "<", "<="]
+        values = st.sampled_from(seen)
+        if field in NUMBERS:
+            values |= st.integers(-5, 10**30).map(str) | st.just("12.5")
+    return st.builds(Asks, st.just(field), st.sampled_from(operators), values)
+
+
+def _parts(text: str) -> st.SearchStrategy[str]:
+    parts = st.tuples(st.integers(0, len(text)), st.integers(0, len(text)))
+    return st.just(text) | parts.map(lambda ends: text[min(ends) : max(ends)])
+
+
+def _can_stand(value: str) -> bool:
+    return bool(value) and value == value.strip() and value[0] not in "=!~<>"
