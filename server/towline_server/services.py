@@ -19,6 +19,7 @@ from .db import Database, make_engine, upgrade
 from .errors import Unavailable
 from .projects.connections import Connections
 from .runs.external import ExternalWork
+from .runs.plans import Plans
 from .runs.schedules import Schedules
 from .runs.service import Runs
 from .settings import Settings
@@ -45,6 +46,11 @@ class Workshop(Protocol):
     @property
     def external(self) -> ExternalWork:
         """What external executors do with runs."""
+        ...
+
+    @property
+    def plans(self) -> Plans:
+        """Plans that wait, undo, and how projects stand."""
         ...
 
 
@@ -74,6 +80,11 @@ class Services:
     def external(self) -> ExternalWork:
         """What external executors do with runs. Raises Unavailable where there is none."""
         return self._workshop().external
+
+    @property
+    def plans(self) -> Plans:
+        """Plans that wait, and what else needs no run. Raises Unavailable where there are none."""
+        return self._workshop().plans
 
     def executing(self, execution: Execution) -> Services:
         """The same services, with runs."""

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from towline_server.problems import Failure, problem
 from towline_server.web.dialect import Dialect
 
-from . import assets, connections, projects, runs
+from . import assets, conflicts, connections, plans, projects, pulls, runs
 
 PREFIX = "/api/towline/v1"
 
@@ -23,7 +23,7 @@ def _render(request: Request, failure: Failure) -> Response:
 
 def _router() -> APIRouter:
     router = APIRouter()
-    for module in (projects, connections, assets, runs):
+    for module in (projects, connections, assets, plans, conflicts, pulls, runs):
         router.include_router(module.router, prefix=PREFIX)
     return router
 

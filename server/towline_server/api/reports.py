@@ -76,3 +76,15 @@ class ReportModel(Model):
     def of(cls, report: Report) -> Self:
         """A report on the wire."""
         return cls.model_validate(report_json(report))
+
+
+class AppliedModel(ReportModel):
+    """What an applied plan did."""
+
+    pull: int | None
+    """Its number in the project's log; null: nothing was written."""
+
+    @classmethod
+    def of(cls, report: Report) -> Self:
+        """A report on the wire."""
+        return cls.model_validate({**report_json(report), "pull": report.pull})

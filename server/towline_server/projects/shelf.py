@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -13,6 +14,15 @@ from towline.planfile import dump_plan, load_plan
 from towline_server.errors import NotFound
 
 from .asset_tables import StoredPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelved:
+    """A plan that waits, and since when."""
+
+    id: UUID
+    created_at: datetime
+    plan: Plan
 
 
 class PlanShelf:
@@ -38,11 +48,22 @@ class PlanShelf:
             NotFound: this project has none of that id (any more).
             InvalidPlan: another version of towline stored it.
         """
+        return self.find(plan_id).plan
+
+    def find(self, plan_id: UUID) -> Shelved:
+        """The same, with since when it waits. Raises as `get`."""
         mine = (StoredPlan.project_id == self._project_id, StoredPlan.id == plan_id)
-        document = self._session.scalar(select(StoredPlan.document).where(*mine))
-        if document is None:
+        row = self._session.scalar(select(StoredPlan).where(*mine))
+        if row is None:
             raise NotFound(what="plan")
-        return load_plan(document)
+        return Shelved(id=row.id, created_at=row.created_at, plan=load_plan(row.document))
+
+    def waiting(self) -> tuple[tuple[UUID, datetime], ...]:
+        """The plans that wait here, newest first: their ids, and since when."""
+        mine = StoredPlan.project_id == self._project_id
+        found = select(StoredPlan.id, StoredPlan.created_at).where(mine)
+        newest = found.order_by(StoredPlan.created_at.desc(), StoredPlan.id)
+        return tuple((row.id, row.created_at) for row in self._session.execute(newest))
 
     def remove(self, plan_id: UUID) -> None:
         """Drop a plan. What is not there is dropped already."""

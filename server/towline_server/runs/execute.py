@@ -20,18 +20,15 @@ from towline.apply import apply
 from towline.errors import (
     Cancelled,
     ContentMissing,
-    NotAssociated,
     StalePlan,
     StoreBusy,
     TowlineError,
 )
 from towline.model import Revision
 from towline.plan import Plan
-from towline.ports import Applied, AssetStore, Phase, Watch
-from towline.pull import plan_at
+from towline.ports import Applied, Phase, Watch
 from towline.remotes.git import GitRemote
 from towline.report import report_of
-from towline.resolutions import Comparison, OnConflict, Policy, Resolutions
 from towline_server.db.session import Database
 from towline_server.errors import NotFound
 from towline_server.projects.domain import Project
@@ -45,11 +42,11 @@ from .attempts import resumed
 from .clock import DatabaseNow, database_now
 from .domain import Run, RunMode
 from .endings import Ending, end_held, failed, refused, succeeded
-from .errors import LeaseLost, UnknownKind, WorkerShutdown
+from .errors import LeaseLost, WorkerShutdown
 from .fetching import SharedFetches, Wanted
 from .leases import Lease, Leases, check_held
+from .planning import check_request, plan_for, policy_of
 from .repositories import Repositories, Repository
-from .resetting import plan_as_asked
 from .rows import find_row, run_of
 from .signals import Signals
 from .states import STARTS_AT, RunState, progress_in
@@ -207,7 +204,7 @@ class Execution:
         self._enter(RunState.FETCHING)
         self._tools.boundary(self.run_id, "fetching")
         run, project = self._look()
-        _check_kind(run, project)
+        check_request(run.request, project)
         repository = self._tools.repositories.of(project)
         self._bring(run, repository)
         self._tools.boundary(self.run_id, "fetched")
@@ -270,36 +267,14 @@ class Execution:
     def _plan_at(self, run: Run, project: Project, revision: Revision) -> Plan:
         repository = self._tools.repositories.of(project)
         store = SqlStore(self._tools.database, project.id)
-        asked, policy = run.request, self._policy(run, project)
+        policy = policy_of(run.request, project, self._tools.repositories.limits)
         with repository.cached() as remote, store.snapshot() as ours:
-
-            def planned(ours: AssetStore, resolutions: Resolutions) -> Plan:
-                return plan_at(
-                    ours,
-                    remote,
-                    revision,
-                    resolutions=resolutions,
-                    policy=policy,
-                    watch=self._watch(),
-                )
-
-            plan = plan_as_asked(ours, asked, planned)
+            plan = plan_for(run.request, ours, remote, revision, policy, self._watch())
             base = plan.before.base
             self._tools.leases.start_from(
                 self._lease, base, None if base is None else _commit_time(remote, base)
             )
         return plan
-
-    def _policy(self, run: Run, project: Project) -> Policy:
-        full = run.request.mode is RunMode.FULL_REFRESH
-        settled = OnConflict.THEIRS if run.request.reset else run.request.on_conflict
-        return Policy(
-            on_conflict=settled or project.on_conflict,
-            only=run.request.selection,
-            limits=self._tools.repositories.limits,
-            allow_empty=run.request.allow_empty,
-            comparison=Comparison.FULL if full else Comparison.INCREMENTAL,
-        )
 
     # --- applying -----------------------------------------------------------------------------
 
@@ -341,14 +316,6 @@ class Execution:
         self._tools.signals.changed()
         self._tools.boundary(self.run_id, "ended")
         return False
-
-
-def _check_kind(run: Run, project: Project) -> None:
-    kind = run.request.kind
-    if kind is not None and kind not in {each.name for each in project.kinds.kinds}:
-        raise UnknownKind(kind=kind)
-    if project.binding is None:
-        raise NotAssociated(project=f"/{project.path}")
 
 
 def _commit_time(remote: GitRemote, revision: Revision) -> datetime | None:

@@ -25,6 +25,7 @@ from .identity import Identity
 from .inline import InlineBackend
 from .leases import Leases
 from .native import NativeBackend
+from .plans import Plans
 from .reaper import Reaper, Ticker
 from .repositories import Repositories
 from .schedules import Schedules
@@ -44,6 +45,7 @@ class Runtime:
     runs: Runs
     schedules: Schedules
     external: ExternalWork
+    plans: Plans
     fetches: SharedFetches
     heart: Heart
     reaper: Reaper
@@ -110,6 +112,7 @@ def open_runtime(
         runs=runs,
         schedules=schedules,
         external=ExternalWork(database, leases, tools.repositories, tools.signals),
+        plans=Plans(database, tools.repositories, tools.fetches),
         fetches=tools.fetches,
         heart=heart,
         reaper=reaper,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
 from uuid import UUID
 
 from anyio import CapacityLimiter, to_thread
@@ -14,6 +16,8 @@ from towline_server.runs.listing import RunFilter
 from towline_server.runs.service import Runs
 from towline_server.runs.states import TERMINAL, RunState
 from towline_server.services import Services
+
+T = TypeVar("T")
 
 _AT_ONCE = 256
 """Requests that wait at once; the rest wait for their turn to wait."""
@@ -45,6 +49,11 @@ async def ended(services: Services, run: Run, *, seconds: float | None = None) -
     if not last.is_terminal or last.will_be_retried:
         raise RunUnderWay(run_id=str(last.id))
     return last
+
+
+async def aside(function: Callable[[], T]) -> T:
+    """What a function gives that may wait for a remote, or for a run, in a thread of such."""
+    return await to_thread.run_sync(function, limiter=_limiter())
 
 
 def _limiter() -> CapacityLimiter:

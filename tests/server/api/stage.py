@@ -14,6 +14,7 @@ from tests.server.runs.world import World
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
 from towline_server.runs.external import ExternalWork
+from towline_server.runs.plans import Plans
 from towline_server.runs.schedules import Schedules
 from towline_server.runs.service import Runs
 from towline_server.services import Services
@@ -28,11 +29,13 @@ class Workshop:
     runs: Runs
     schedules: Schedules
     external: ExternalWork
+    plans: Plans
 
     @classmethod
     def of(cls, bench: Bench) -> Workshop:
         schedules = Schedules(bench.world.database, bench.runs)
-        return cls(bench.runs, schedules, bench.external)
+        plans = Plans(bench.world.database, bench.repositories, bench.fetches)
+        return cls(bench.runs, schedules, bench.external, plans)
 
 
 @dataclass

@@ -1,0 +1,204 @@
+"""How a project stands: the state of every asset, and its conflicts with a close view of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from towline.conflicts import Conflict
+from towline.errors import UnknownAssets
+from towline.explain import Explanation, explanation_json
+from towline.status import AssetStatus, ProjectStatus, State
+from towline_server.auth.roles import Role
+from towline_server.errors import NotFound
+from towline_server.runs.plans import Conflicts, conflict_of
+from towline_server.web.waiting import aside
+
+from .access import Asked, Asking, NativeRoute
+from .models import Model, Text, problems
+from .reports import ConflictModel
+
+router = APIRouter(prefix="/projects/{project_id}", route_class=NativeRoute)
+
+Fetch = Annotated[bool, Query(description="ask the repository now, not what a run fetched last")]
+
+
+class StatusEntry(Model):
+    """Where one asset stands."""
+
+    asset_id: str
+    path: str
+    name: str
+    kind: str
+    state: State
+
+    @classmethod
+    def of(cls, asset: AssetStatus) -> Self:
+        """An asset's status on the wire."""
+        return cls(
+            asset_id=asset.asset_id,
+            path=asset.path,
+            name=asset.path.name,
+            kind=asset.kind,
+            state=asset.state,
+        )
+
+
+class StatusModel(Model):
+    """Every asset of a project, by path."""
+
+    base: str | None
+    revision: str | None
+    """What it is compared with."""
+    problem: str
+    """Why it could not be compared; then the states tell of local changes alone."""
+    assets: list[StatusEntry]
+
+
+class ConflictsModel(Model):
+    """What a pull would leave in conflict."""
+
+    base: str | None
+    revision: str | None
+    conflicts: list[ConflictModel]
+
+
+class ContentModel(Model):
+    """An asset's content on one side."""
+
+    digest: str
+    size: int | None
+
+
+class FieldModel(Model):
+    """One place inside a JSON asset where the sides differ; a side that lacks it is left out."""
+
+    pointer: str
+    clashes: bool
+    base: Any = None
+    ours: Any = None
+    theirs: Any = None
+
+
+class LinesModel(Model):
+    """A unified diff from one side to another."""
+
+    before: str
+    after: str
+    diff: str
+
+
+class ExplanationModel(Model):
+    """How an asset differs between its sides."""
+
+    asset_id: str
+    format: str
+    """``json``, ``text``, ``binary`` or ``digests_only``."""
+    contents: dict[str, ContentModel]
+    """By side: ``base``, ``ours``, ``theirs``; those that have the asset."""
+    fields: list[FieldModel]
+    lines: list[LinesModel]
+    paths: dict[str, str] | None
+    executable: dict[str, bool] | None
+    note: str
+
+    @classmethod
+    def of(cls, asset_id: str, explanation: Explanation) -> Self:
+        """An explanation on the wire."""
+        return cls.model_validate({"asset_id": asset_id, **explanation_json(explanation)})
+
+
+class ConflictView(Model):
+    """A conflict, and the close view of each of its parties."""
+
+    conflict: ConflictModel
+    explanations: list[ExplanationModel]
+
+
+@router.get("/status", responses=problems(502, 504))
+async def get_status(
+    asked: Asked,
+    project_id: UUID,
+    fetch: Fetch = False,  # noqa: FBT002 - a query
+) -> StatusModel:
+    """Where every asset stands, against what was fetched last."""
+
+    def look() -> ProjectStatus:
+        project = asked.project(project_id, Role.READER)
+        return asked.services.plans.status(project.id, fresh=fetch)
+
+    found = await aside(look)
+    return StatusModel(
+        base=found.base,
+        revision=found.revision,
+        problem=found.problem,
+        assets=[StatusEntry.of(asset) for asset in found.assets],
+    )
+
+
+@router.get("/conflicts", responses=problems(502, 504))
+async def list_conflicts(
+    asked: Asked,
+    project_id: UUID,
+    fetch: Fetch = False,  # noqa: FBT002 - a query
+) -> ConflictsModel:
+    """What pulling the revision that was fetched last would leave in conflict."""
+
+    def look() -> Conflicts:
+        project = asked.project(project_id, Role.READER)
+        return asked.services.plans.conflicts(project.id, fresh=fetch)
+
+    found = await aside(look)
+    return ConflictsModel(
+        base=found.base,
+        revision=found.revision,
+        conflicts=[ConflictModel.of(each) for each in found.conflicts],
+    )
+
+
+# A field whose value is null must not look like one that is not there.
+@router.get(
+    "/conflicts/{asset_id}", response_model_exclude_unset=True, responses=problems(502, 504)
+)
+async def explain_conflict(asked: Asked, project_id: UUID, asset_id: Text) -> ConflictView:
+    """The conflict that an asset is party to, field by field."""
+
+    def conflicts() -> tuple[Conflict, ...]:
+        project = asked.project(project_id, Role.READER)
+        return asked.services.plans.conflicts(project.id).conflicts
+
+    return await aside(lambda: _view(asked, project_id, asset_id, conflicts))
+
+
+@router.get(
+    "/plans/{plan_id}/conflicts/{asset_id}",
+    response_model_exclude_unset=True,
+    responses=problems(502, 504),
+)
+async def explain_planned_conflict(
+    asked: Asked, project_id: UUID, plan_id: UUID, asset_id: Text
+) -> ConflictView:
+    """The conflict of a plan that an asset is party to, field by field."""
+
+    def conflicts() -> tuple[Conflict, ...]:
+        project = asked.project(project_id, Role.READER)
+        return asked.services.plans.get(project.id, plan_id).plan.conflicts
+
+    return await aside(lambda: _view(asked, project_id, asset_id, conflicts))
+
+
+def _view(
+    asked: Asking, project_id: UUID, asset_id: str, conflicts: Callable[[], tuple[Conflict, ...]]
+) -> ConflictView:
+    try:
+        conflict = conflict_of(conflicts(), asset_id)
+    except UnknownAssets:
+        raise NotFound(what="conflict") from None
+    told = asked.services.plans.explained(project_id, conflict)
+    return ConflictView(
+        conflict=ConflictModel.of(conflict),
+        explanations=[ExplanationModel.of(each, explanation) for each, explanation in told],
+    )

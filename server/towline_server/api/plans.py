@@ -1,0 +1,119 @@
+"""``/projects/{id}/plans``: made, looked at, applied later or dropped."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Self
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Response
+
+from towline.plan import PlanKind
+from towline.report import Report, report_of
+from towline_server.auth.roles import Role
+from towline_server.projects.shelf import PlanShelf, Shelved
+from towline_server.runs.domain import RunMode
+from towline_server.web.waiting import aside
+
+from .access import Asked, NativeRoute
+from .models import Model, Page, Paging, page_of, paging, problems
+from .reports import AppliedModel, ReportModel
+from .runs import PullBody
+
+router = APIRouter(prefix="/projects/{project_id}/plans", route_class=NativeRoute)
+
+
+class PlanBody(PullBody):
+    """A plan that is asked for."""
+
+    full_refresh: bool = False
+    """Compares every asset anew, trusting no recorded tree."""
+
+
+class WaitingPlan(Model):
+    """A plan that waits."""
+
+    id: UUID
+    created_at: datetime
+
+
+class PlanModel(WaitingPlan):
+    """A plan that waits, and what applying it would do."""
+
+    kind: PlanKind
+    base: str | None
+    revision: str | None
+    is_noop: bool
+    """Whether applying it would leave everything as it is, the base too."""
+    refused: bool
+    """Whether conflicts are open that nothing settles; then it cannot be applied."""
+    report: ReportModel
+
+    @classmethod
+    def of(cls, shelved: Shelved) -> Self:
+        """A plan on the wire."""
+        plan = shelved.plan
+        return cls(
+            id=shelved.id,
+            created_at=shelved.created_at,
+            kind=plan.kind,
+            base=plan.before.base,
+            revision=plan.revision,
+            is_noop=plan.is_noop,
+            refused=plan.refused,
+            report=ReportModel.of(report_of(plan)),
+        )
+
+
+@router.get("", responses=problems())
+def list_plans(
+    asked: Asked, project_id: UUID, part: Annotated[Paging, Depends(paging)]
+) -> Page[WaitingPlan]:
+    """The plans that wait, newest first."""
+    project = asked.project(project_id, Role.READER)
+    with asked.services.database.reading() as session:
+        found = PlanShelf(session, project.id).waiting()
+    shown = found[part.offset : part.offset + part.limit]
+    items = [WaitingPlan(id=plan_id, created_at=at) for plan_id, at in shown]
+    return page_of(WaitingPlan, items, len(found), part)
+
+
+@router.post("", status_code=201, responses=problems(409, 502, 504))
+async def make_plan(
+    asked: Asked, project_id: UUID, body: PlanBody, response: Response
+) -> PlanModel:
+    """Fetch, and plan a pull; nothing of the project changes."""
+
+    def make() -> Shelved:
+        project = asked.project(project_id, Role.WRITER)
+        mode = RunMode.FULL_REFRESH if body.full_refresh else RunMode.INCREMENTAL
+        return asked.services.plans.make(project.id, body.request(mode))
+
+    made = await aside(make)
+    response.headers["Location"] = f"/api/towline/v1/projects/{project_id}/plans/{made.id}"
+    return PlanModel.of(made)
+
+
+@router.get("/{plan_id}", responses=problems())
+def get_plan(asked: Asked, project_id: UUID, plan_id: UUID) -> PlanModel:
+    """A plan that waits."""
+    project = asked.project(project_id, Role.READER)
+    return PlanModel.of(asked.services.plans.get(project.id, plan_id))
+
+
+@router.delete("/{plan_id}", status_code=204, responses=problems())
+def discard_plan(asked: Asked, project_id: UUID, plan_id: UUID) -> None:
+    """Drop a plan."""
+    project = asked.project(project_id, Role.WRITER)
+    asked.services.plans.discard(project.id, plan_id)
+
+
+@router.post("/{plan_id}/apply", responses=problems(409, 502, 504))
+async def apply_plan(asked: Asked, project_id: UUID, plan_id: UUID) -> AppliedModel:
+    """Carry out a plan, all of it or nothing; it pulls the revision that it names."""
+
+    def carry_out() -> Report:
+        project = asked.project(project_id, Role.WRITER)
+        return asked.services.plans.apply(project.id, plan_id)
+
+    return AppliedModel.of(await aside(carry_out))

@@ -1,0 +1,95 @@
+"""``/projects/{id}/pulls``: what was pulled, and undo."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Path
+from pydantic import Field
+
+from towline.plan import PlanKind
+from towline_server.auth.roles import Role
+from towline_server.projects.history import History, PastPull
+
+from .access import Asked, NativeRoute
+from .models import Body, Model, Page, Paging, page_of, paging, problems
+from .reports import AppliedModel, ReportModel
+
+router = APIRouter(prefix="/projects/{project_id}", route_class=NativeRoute)
+
+_MOST = 2**63 - 1
+
+
+class UndoBody(Body):
+    """Which pull to take back: the last that stands, unless one is named."""
+
+    pull: Annotated[int, Field(ge=1, le=_MOST)] | None = None
+    dry_run: bool = False
+
+
+class PullSummary(Model):
+    """One applied plan."""
+
+    number: int
+    kind: PlanKind
+    base: str | None
+    revision: str | None
+    at: datetime | None
+    undoes: int | None
+    """The number of the pull that it took back."""
+    undone: bool
+    is_kept: bool
+    """Whether undoing it may be tried."""
+
+    @classmethod
+    def of(cls, pull: PastPull) -> Self:
+        """A pull on the wire."""
+        return cls(**_values(pull))
+
+
+class PullModel(PullSummary):
+    """One applied plan, and its report."""
+
+    report: ReportModel
+
+    @classmethod
+    def of(cls, pull: PastPull) -> Self:
+        """A pull on the wire."""
+        return cls(**_values(pull), report=ReportModel.model_validate(pull.report))
+
+
+def _values(pull: PastPull) -> dict[str, Any]:
+    return {name: getattr(pull, name) for name in PullSummary.model_fields}
+
+
+@router.get("/pulls", responses=problems())
+def list_pulls(
+    asked: Asked, project_id: UUID, part: Annotated[Paging, Depends(paging)]
+) -> Page[PullSummary]:
+    """The project's log, newest first."""
+    project = asked.project(project_id, Role.READER)
+    with asked.services.database.reading() as session:
+        found, total = History(session, project.id).page(limit=part.limit, offset=part.offset)
+    return page_of(PullSummary, [PullSummary.of(each) for each in found], total, part)
+
+
+@router.get("/pulls/{number}", responses=problems())
+def get_pull(
+    asked: Asked, project_id: UUID, number: Annotated[int, Path(ge=1, le=_MOST)]
+) -> PullModel:
+    """One pull, and what it did."""
+    project = asked.project(project_id, Role.READER)
+    with asked.services.database.reading() as session:
+        return PullModel.of(History(session, project.id).get(number))
+
+
+@router.post("/undo", responses=problems(409))
+def undo(asked: Asked, project_id: UUID, body: UndoBody | None = None) -> AppliedModel:
+    """Take back a pull. It tramples no later edit, and is a pull of the log itself."""
+    project = asked.project(project_id, Role.WRITER)
+    wanted, plans = body or UndoBody(), asked.services.plans
+    if wanted.dry_run:
+        return AppliedModel.of(plans.undo_report(project.id, wanted.pull))
+    return AppliedModel.of(plans.undo(project.id, wanted.pull))

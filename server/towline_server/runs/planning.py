@@ -1,0 +1,59 @@
+"""What a request for a pull means to the engine: one place for runs, and for plans that wait."""
+
+from __future__ import annotations
+
+from towline.errors import NotAssociated
+from towline.limits import Limits
+from towline.model import Revision
+from towline.plan import Plan
+from towline.ports import AssetStore, Remote, Watch
+from towline.pull import plan_at
+from towline.resolutions import Comparison, OnConflict, Policy, Resolutions
+from towline_server.projects.domain import Project
+
+from .domain import RunMode, RunRequest
+from .errors import UnknownKind
+from .resetting import plan_as_asked
+
+
+def check_request(request: RunRequest, project: Project) -> None:
+    """Refuse what does not fit the project.
+
+    Raises:
+        UnknownKind: it is limited to a kind that the project does not have.
+        NotAssociated: the project is bound to nothing.
+    """
+    kind = request.kind
+    if kind is not None and kind not in {each.name for each in project.kinds.kinds}:
+        raise UnknownKind(kind=kind)
+    if project.binding is None:
+        raise NotAssociated(project=f"/{project.path}")
+
+
+def policy_of(request: RunRequest, project: Project, limits: Limits) -> Policy:
+    """How a pull decides: as the request says, else as the project does."""
+    full = request.mode is RunMode.FULL_REFRESH
+    settled = OnConflict.THEIRS if request.reset else request.on_conflict
+    return Policy(
+        on_conflict=settled or project.on_conflict,
+        only=request.selection,
+        limits=limits,
+        allow_empty=request.allow_empty,
+        comparison=Comparison.FULL if full else Comparison.INCREMENTAL,
+    )
+
+
+def plan_for(
+    request: RunRequest,
+    ours: AssetStore,
+    remote: Remote,
+    revision: Revision,
+    policy: Policy,
+    watch: Watch = Watch(),
+) -> Plan:
+    """What pulling a revision that is here would do. Raises as `towline.pull.plan_at`."""
+
+    def planned(ours: AssetStore, resolutions: Resolutions) -> Plan:
+        return plan_at(ours, remote, revision, resolutions=resolutions, policy=policy, watch=watch)
+
+    return plan_as_asked(ours, request, planned)

@@ -1,0 +1,281 @@
+"""Plans that are made now and applied later, undo, and how a project stands: without a run.
+
+Each is fenced as a run is: the store refuses a plan whose project moved on, and what it writes
+takes the project from a run that is under way, which then plans anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from towline.apply import apply
+from towline.conflicts import Conflict
+from towline.errors import ContentMissing, StalePlan, UnknownAssets
+from towline.explain import Explanation, explain
+from towline.model import AssetState, Digest, Revision, ThreeWay
+from towline.plan import Plan
+from towline.ports import Applied, Remote, Watch
+from towline.pull import plan_at
+from towline.report import Report, report_of
+from towline.resolutions import OnConflict, Policy
+from towline.status import ProjectStatus, status
+from towline.undo import plan_undo
+from towline_server.db.session import Database
+from towline_server.projects.connection_tables import Binding
+from towline_server.projects.domain import Project
+from towline_server.projects.shelf import PlanShelf, Shelved
+from towline_server.projects.store import Run as OnBehalf
+from towline_server.projects.store import SqlStore
+
+from . import tables
+from .clock import DatabaseNow, database_now
+from .domain import RunRequest
+from .fetching import SharedFetches, Wanted
+from .planning import check_request, plan_for, policy_of
+from .repositories import Repositories, Repository
+
+KEPT = timedelta(days=7)
+"""How long a plan waits to be applied."""
+_SKEW = timedelta(seconds=1)
+"""Bindings are stamped by a server's clock, runs by the database's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflicts:
+    """What stays in conflict between a project and a revision."""
+
+    base: Revision | None
+    revision: Revision | None
+    """None: nothing was ever fetched, so that nothing can conflict."""
+    conflicts: tuple[Conflict, ...]
+
+
+class Plans:
+    """The plans of a database's projects. It authorises nobody."""
+
+    def __init__(
+        self,
+        database: Database,
+        repositories: Repositories,
+        fetches: SharedFetches,
+        *,
+        now: DatabaseNow = database_now,
+    ) -> None:
+        self._database = database
+        self._repositories = repositories
+        self._fetches = fetches
+        self._now = now
+
+    # --- plans --------------------------------------------------------------------------------
+
+    def make(self, project_id: UUID, request: RunRequest) -> Shelved:
+        """Fetch, plan, and keep the plan to be applied; nothing else changes.
+
+        Raises:
+            NotFound, NotAssociated, UnknownKind: there is nothing that could be planned.
+            TowlineError: as `towline.pull.plan_pull`.
+        """
+        project = self._repositories.project(project_id)
+        check_request(request, project)
+        policy = policy_of(request, project, self._repositories.limits)
+        store = SqlStore(self._database, project_id)
+        with self._bound(project) as (repository, remote):
+            revision = self._fetch(repository, request.revision)
+            with store.snapshot() as ours:
+                plan = plan_for(request, ours, remote, revision, policy)
+        return self._shelve(project_id, plan)
+
+    def get(self, project_id: UUID, plan_id: UUID) -> Shelved:
+        """A plan that waits. Raises NotFound, InvalidPlan."""
+        with self._database.reading() as session:
+            return PlanShelf(session, project_id).find(plan_id)
+
+    def discard(self, project_id: UUID, plan_id: UUID) -> None:
+        """Drop a plan. Raises NotFound."""
+        with self._database.writing() as session:
+            shelf = PlanShelf(session, project_id)
+            shelf.find(plan_id)
+            shelf.remove(plan_id)
+
+    def apply(self, project_id: UUID, plan_id: UUID) -> Report:
+        """Carry out a plan that waits; it waits no longer.
+
+        Raises:
+            NotFound: there is no such plan (any more).
+            StalePlan: the project, its kinds or its binding changed since it was made.
+            TowlineError: as `towline.apply.apply`.
+        """
+        project = self._repositories.project(project_id)
+        shelved = self.get(project_id, plan_id)
+        self._check_fresh(project, shelved)
+
+        def also(session: Session, _applied: Applied) -> None:
+            PlanShelf(session, project_id).remove(plan_id)
+
+        store = SqlStore(self._database, project_id, run=OnBehalf(also=also))
+        watch, plan = Watch(now=self._time()), shelved.plan
+        with self._bound(project) as (repository, remote):
+            try:
+                return apply(plan, store, contents=remote, watch=watch)
+            except ContentMissing:
+                # This machine never fetched it, or its cache lost it.
+                self._fetch(repository, plan.revision)
+                return apply(plan, store, contents=remote, watch=watch)
+
+    def undo(self, project_id: UUID, pull: int | None) -> Report:
+        """Take back a pull: the last one, or that of a number.
+
+        Raises:
+            UnknownPull, UndoBlocked: as `towline.undo.plan_undo`.
+            TowlineError: as `towline.apply.apply`.
+        """
+        store = SqlStore(self._database, project_id)
+        plan = self._undoing(store, pull)
+        return apply(plan, store, watch=Watch(now=self._time()))
+
+    def undo_report(self, project_id: UUID, pull: int | None) -> Report:
+        """What `undo` would report; nothing changes. Raises as `towline.undo.plan_undo`."""
+        return report_of(self._undoing(SqlStore(self._database, project_id), pull))
+
+    # --- how it stands ------------------------------------------------------------------------
+
+    def status(self, project_id: UUID, *, fresh: bool = False) -> ProjectStatus:
+        """Every asset against the revision that was fetched last, or with ``fresh`` one of now.
+
+        Raises:
+            NotFound: there is no such project.
+            NotAssociated, TowlineError: with ``fresh``, as `make`.
+        """
+        project = self._repositories.project(project_id)
+        store = SqlStore(self._database, project_id)
+        if project.binding is None and not fresh:
+            with store.snapshot() as ours:
+                return status(ours, None, None)
+        with self._bound(project) as (repository, remote):
+            revision = self._revision(project, repository, fresh=fresh)
+            with store.snapshot() as ours:
+                return status(ours, remote, revision, limits=self._repositories.limits)
+
+    def conflicts(self, project_id: UUID, *, fresh: bool = False) -> Conflicts:
+        """What a pull of that revision would leave in conflict. Raises as `make`."""
+        project = self._repositories.project(project_id)
+        store = SqlStore(self._database, project_id)
+        with self._bound(project) as (repository, remote):
+            revision = self._revision(project, repository, fresh=fresh)
+            if revision is None:
+                return Conflicts(base=None, revision=None, conflicts=())
+            if not remote.has(revision):
+                self._fetch(repository, revision)
+            # Skipping keeps each conflict as it is.
+            policy = Policy(on_conflict=OnConflict.SKIP, limits=self._repositories.limits)
+            with store.snapshot() as ours:
+                plan = plan_at(ours, remote, revision, policy=policy)
+        return Conflicts(base=plan.before.base, revision=revision, conflicts=plan.conflicts)
+
+    def explained(
+        self, project_id: UUID, conflict: Conflict
+    ) -> tuple[tuple[str, Explanation], ...]:
+        """The close view of each party of a conflict, by asset id. Raises as `make`."""
+        project = self._repositories.project(project_id)
+        store = SqlStore(self._database, project_id)
+        with self._bound(project) as (_, remote):
+            return tuple(
+                (party.asset_id, _told_apart(party.states, store, remote))
+                for party in conflict.parties
+            )
+
+    # --- parts --------------------------------------------------------------------------------
+
+    @contextmanager
+    def _bound(self, project: Project) -> Iterator[tuple[Repository, Remote]]:
+        repository = self._repositories.of(project)
+        with repository.cached() as remote:
+            yield repository, remote
+
+    def _time(self) -> datetime:
+        with self._database.reading() as session:
+            return self._now(session)
+
+    def _fetch(self, repository: Repository, revision: Revision | None = None) -> Revision:
+        wanted = Wanted(repository=repository, limits=self._repositories.limits, revision=revision)
+        return self._fetches.fetch(wanted, Watch(), since=self._time())
+
+    def _shelve(self, project_id: UUID, plan: Plan) -> Shelved:
+        with self._database.writing() as session:
+            now = self._now(session)
+            shelf = PlanShelf(session, project_id)
+            shelf.remove_older(now - KEPT)
+            plan_id = shelf.put(plan, now)
+        return Shelved(id=plan_id, created_at=now, plan=replace(plan, source=None))
+
+    def _check_fresh(self, project: Project, shelved: Shelved) -> None:
+        """The store compares its own state alone; what the project is called may have changed."""
+        after = shelved.plan.after
+        if after.fingerprint != project.kinds.fingerprint:
+            raise StalePlan(reason="the project's kinds were changed")
+        with self._database.reading() as session:
+            bound_at = session.scalar(
+                select(Binding.bound_at).where(Binding.project_id == project.id)
+            )
+        if bound_at is not None and bound_at > shelved.created_at:
+            raise StalePlan(reason="the project was bound anew")
+
+    def _undoing(self, store: SqlStore, pull: int | None) -> Plan:
+        with store.snapshot() as ours:
+            return plan_undo(ours, pull)
+
+    def _revision(
+        self, project: Project, repository: Repository, *, fresh: bool
+    ) -> Revision | None:
+        """The revision to compare with: of now, else what a run under this binding fetched last."""
+        if fresh:
+            return self._fetch(repository)
+        with self._database.reading() as session:
+            bound = session.get(Binding, project.id)
+            found = None if bound is None else session.scalar(_fetched_under(bound).limit(1))
+        return found or SqlStore(self._database, project.id).state().base
+
+
+def _fetched_under(bound: Binding) -> Select[Revision | None]:
+    """The revisions that runs fetched since the project was bound so, the last one first."""
+    run = tables.Run
+    fetched = select(run.target_revision).where(
+        run.project_id == bound.project_id,
+        run.connection_id == bound.connection_id,
+        run.target_revision.is_not(None),
+        run.created_at >= bound.bound_at - _SKEW,
+    )
+    return fetched.order_by(run.created_at.desc(), run.position.desc(), run.id)
+
+
+def conflict_of(conflicts: tuple[Conflict, ...], asset_id: str) -> Conflict:
+    """The conflict that an asset is party to.
+
+    Raises:
+        UnknownAssets: it is in none.
+    """
+    for conflict in conflicts:
+        if any(party.asset_id == asset_id for party in conflict.parties):
+            return conflict
+    raise UnknownAssets(asset_ids=(asset_id,))
+
+
+def _told_apart(
+    states: ThreeWay[AssetState | None], store: SqlStore, remote: Remote
+) -> Explanation:
+    def read(digest: Digest) -> bytes | None:
+        if (content := store.read(digest)) is not None:
+            return content
+        try:
+            return next((found for _, found in remote.contents([digest])), None)
+        except ContentMissing:
+            return None
+
+    return explain(states, read)
