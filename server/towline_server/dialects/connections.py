@@ -14,6 +14,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
 
+from towline_server.api.models import problems
 from towline_server.auth.roles import Principal, Role, authorise
 from towline_server.runs.domain import Origin, Run, TriggeredBy
 from towline_server.runs.listing import RunFilter
@@ -29,7 +30,11 @@ _PREFIX = "/v2/integrations"
 _FORMS = (Form.BEARER_JWT, Form.BEARER_KEY)
 _SYNC = "sync"
 
-router = APIRouter(prefix=_PREFIX, route_class=idempotent(*_FORMS))
+router = APIRouter(
+    prefix=_PREFIX,
+    route_class=idempotent(*_FORMS),
+    responses=problems(),
+)
 
 Caller = Annotated[Principal, Depends(authenticated(*_FORMS))]
 Opened = Annotated[Services, Depends(services_of)]

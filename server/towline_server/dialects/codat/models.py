@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from .statuses import Status
+from .statuses import DatasetStatus
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class PullOperation(Model):
     company_id: UUID
     connection_id: UUID
     data_type: str
-    status: Status
+    status: DatasetStatus
     status_description: str | None
     error_message: str | None
     requested: datetime
@@ -51,7 +51,7 @@ class DataStatus(Model):
 
     data_type: str
     last_successful_sync: datetime = _left_out()
-    current_status: Status
+    current_status: DatasetStatus
     latest_sync_id: UUID = _left_out()
     latest_successful_sync_id: UUID = _left_out()
 

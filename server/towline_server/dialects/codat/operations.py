@@ -17,7 +17,7 @@ from towline_server.runs.states import Outcome, RunState
 
 from .models import PullOperation
 from .query import Field, Fields, Type
-from .statuses import ERRORS, Status, status_expression, status_of
+from .statuses import ERRORS, DatasetStatus, status_expression, status_of
 
 NO_CONNECTION = UUID(int=0)
 """The connection of an operation whose company had none: the field is never null."""
@@ -40,7 +40,7 @@ def operation_of(run: Run) -> PullOperation:
         error_message=None if failed is None else failed.message,
         requested=run.created_at,
         progress=run.progress,
-        is_completed=status is Status.COMPLETE,
+        is_completed=status is DatasetStatus.COMPLETE,
         is_errored=status.is_error,
         **completed,
     )

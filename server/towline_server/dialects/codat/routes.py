@@ -27,7 +27,7 @@ from .models import Company, DataConnection, DataStatus, ErrorMessage, Paged, Pu
 from .operations import operation_fields, operation_of, uuid_text
 from .paging import Wanted, sized, wanted
 from .query import Field, Fields, Type
-from .statuses import Status, status_of
+from .statuses import DatasetStatus, status_of
 
 PREFIX = "/companies"
 _FORMS = (Form.BASIC_KEY,)
@@ -37,7 +37,7 @@ _LONGEST_KIND = 255
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorMessage} for status in (400, 401, 403, 404, 429, 500, 503)
-}
+} | {"default": {"model": ErrorMessage, "description": "Any other failure"}}
 
 router = APIRouter(prefix=PREFIX, route_class=idempotent(*_FORMS), responses=_ERRORS)
 
@@ -192,5 +192,5 @@ def _data_status(kind: str, latest: Run | None, pulled: Run | None) -> DataStatu
     if pulled is not None:
         known["latest_successful_sync_id"] = pulled.id
         known["last_successful_sync"] = pulled.completed_at
-    status = Status.INITIAL if latest is None else status_of(latest)
+    status = DatasetStatus.INITIAL if latest is None else status_of(latest)
     return DataStatus(data_type=kind, current_status=status, **known)

@@ -20,7 +20,7 @@ from towline_server.runs.domain import Run
 from towline_server.runs.states import STARTS_AT, Fault, RunState
 
 
-class Status(StrEnum):
+class DatasetStatus(StrEnum):
     """The seed's statuses, in its order."""
 
     INITIAL = "Initial"
@@ -52,56 +52,58 @@ class Status(StrEnum):
 
 
 ERRORS = tuple(
-    status for status in Status if status.endswith("Error") or status is Status.PREREQUISITE_NOT_MET
+    status
+    for status in DatasetStatus
+    if status.endswith("Error") or status is DatasetStatus.PREREQUISITE_NOT_MET
 )
 
-_Pair: TypeAlias = tuple[Status, Status]
+_Pair: TypeAlias = tuple[DatasetStatus, DatasetStatus]
 
 PHASES: Mapping[RunState, _Pair] = MappingProxyType(
     {
-        RunState.FETCHING: (Status.FETCHING, Status.FETCHING),
-        RunState.COMPARING: (Status.MAP_QUEUED, Status.MAPPING),
-        RunState.VALIDATING: (Status.VALIDATION_QUEUED, Status.VALIDATING),
-        RunState.APPLYING: (Status.PROCESSING_QUEUED, Status.PROCESSING),
+        RunState.FETCHING: (DatasetStatus.FETCHING, DatasetStatus.FETCHING),
+        RunState.COMPARING: (DatasetStatus.MAP_QUEUED, DatasetStatus.MAPPING),
+        RunState.VALIDATING: (DatasetStatus.VALIDATION_QUEUED, DatasetStatus.VALIDATING),
+        RunState.APPLYING: (DatasetStatus.PROCESSING_QUEUED, DatasetStatus.PROCESSING),
     }
 )
 """What a phase is called while it waits, and once it does something."""
 
-ENDS: Mapping[RunState, Status] = MappingProxyType(
-    {RunState.SUCCEEDED: Status.COMPLETE, RunState.CANCELLED: Status.CANCELLED}
+ENDS: Mapping[RunState, DatasetStatus] = MappingProxyType(
+    {RunState.SUCCEEDED: DatasetStatus.COMPLETE, RunState.CANCELLED: DatasetStatus.CANCELLED}
 )
 
-FAULTS: Mapping[Fault, Status] = MappingProxyType(
+FAULTS: Mapping[Fault, DatasetStatus] = MappingProxyType(
     {
-        Fault.REMOTE: Status.FETCH_ERROR,
-        Fault.CREDENTIAL: Status.AUTH_ERROR,
-        Fault.PERMISSION: Status.PERMISSIONS_ERROR,
-        Fault.RATE_LIMIT: Status.RATE_LIMIT_ERROR,
-        Fault.CONTENT: Status.MAP_ERROR,
-        Fault.CONFLICT: Status.VALIDATION_ERROR,
-        Fault.LIMIT: Status.VALIDATION_ERROR,
-        Fault.REQUEST: Status.VALIDATION_ERROR,
-        Fault.STORE: Status.PROCESSING_ERROR,
-        Fault.PREREQUISITE: Status.PREREQUISITE_NOT_MET,
-        Fault.UNSUPPORTED: Status.NOT_SUPPORTED,
-        Fault.EXECUTOR: Status.INTERNAL_ERROR,
-        Fault.CALLER: Status.CANCELLED,
-        Fault.INTERNAL: Status.INTERNAL_ERROR,
+        Fault.REMOTE: DatasetStatus.FETCH_ERROR,
+        Fault.CREDENTIAL: DatasetStatus.AUTH_ERROR,
+        Fault.PERMISSION: DatasetStatus.PERMISSIONS_ERROR,
+        Fault.RATE_LIMIT: DatasetStatus.RATE_LIMIT_ERROR,
+        Fault.CONTENT: DatasetStatus.MAP_ERROR,
+        Fault.CONFLICT: DatasetStatus.VALIDATION_ERROR,
+        Fault.LIMIT: DatasetStatus.VALIDATION_ERROR,
+        Fault.REQUEST: DatasetStatus.VALIDATION_ERROR,
+        Fault.STORE: DatasetStatus.PROCESSING_ERROR,
+        Fault.PREREQUISITE: DatasetStatus.PREREQUISITE_NOT_MET,
+        Fault.UNSUPPORTED: DatasetStatus.NOT_SUPPORTED,
+        Fault.EXECUTOR: DatasetStatus.INTERNAL_ERROR,
+        Fault.CALLER: DatasetStatus.CANCELLED,
+        Fault.INTERNAL: DatasetStatus.INTERNAL_ERROR,
     }
 )
 """What a failure is called by what was at fault."""
 
 
-def status_of(run: Run) -> Status:
+def status_of(run: Run) -> DatasetStatus:
     """The status of the operation that a run is."""
     if run.state is RunState.QUEUED:
-        return Status.INITIAL if run.executor.backend_ref is None else Status.QUEUED
+        return DatasetStatus.INITIAL if run.executor.backend_ref is None else DatasetStatus.QUEUED
     if run.state in PHASES:
         waiting, working = PHASES[run.state]
         return waiting if run.progress <= STARTS_AT[run.state] else working
     if run.state in ENDS:
         return ENDS[run.state]
-    return FAULTS[run.error.fault] if run.error is not None else Status.INTERNAL_ERROR
+    return FAULTS[run.error.fault] if run.error is not None else DatasetStatus.INTERNAL_ERROR
 
 
 @cache
@@ -118,12 +120,14 @@ def status_expression() -> ColumnElement[str]:
 def _cases() -> Case[str]:
     run = tables.Run
     whens: list[tuple[ColumnElement[bool], str]] = [
-        (and_(run.state == RunState.QUEUED, run.backend_ref.is_(None)), Status.INITIAL),
-        (run.state == RunState.QUEUED, Status.QUEUED),
+        (and_(run.state == RunState.QUEUED, run.backend_ref.is_(None)), DatasetStatus.INITIAL),
+        (run.state == RunState.QUEUED, DatasetStatus.QUEUED),
     ]
     for state, (waiting, working) in PHASES.items():
         entered = and_(run.state == state, run.progress <= STARTS_AT[state])
         whens += [(entered, waiting), (run.state == state, working)]
     whens += [(run.state == state, status) for state, status in ENDS.items()]
     whens += [(run.fault == fault, status) for fault, status in FAULTS.items()]
-    return case(*((when, str(then)) for when, then in whens), else_=str(Status.INTERNAL_ERROR))
+    return case(
+        *((when, str(then)) for when, then in whens), else_=str(DatasetStatus.INTERNAL_ERROR)
+    )

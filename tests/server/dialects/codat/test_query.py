@@ -29,7 +29,7 @@ from towline.testing.git_server import GitServer
 from towline_server.db import Database
 from towline_server.dialects.codat.operations import operation_fields, operation_of
 from towline_server.dialects.codat.query import LONGEST, parse_order, parse_query
-from towline_server.dialects.codat.statuses import Status
+from towline_server.dialects.codat.statuses import DatasetStatus
 from towline_server.runs.listing import RunFilter
 
 OPERATION = operation_fields()
@@ -56,7 +56,7 @@ def world(database: Database, git_server: GitServer, tmp_path: Path) -> World:
 def test_the_database_agrees_with_plain_python(world: World):
     project_id = fill(world)
     operations = list(_found(world, project_id))
-    assert {each["status"] for each in operations} == {str(status) for status in Status}
+    assert {each["status"] for each in operations} == {str(status) for status in DatasetStatus}
 
     @given(queries(operations))
     def agrees(query):

@@ -1,0 +1,47 @@
+"""One run of a kind at a time, for who wants it so."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.server.runs.bench import Bench
+from tests.server.runs.world import World
+from towline_server.runs.domain import RunMode, RunRequest
+from towline_server.runs.errors import KindInProgress
+from towline_server.runs.listing import RunFilter
+
+
+def test_of_many_who_ask_at_once_one_gets_a_run(world: World):
+    project = world.project()
+    runs = Bench(world).runs
+    together = threading.Barrier(8)
+
+    def ask(_: int) -> str | None:
+        together.wait()
+        try:
+            runs.request_only_one(project.id, "rule")
+        except KindInProgress as error:
+            return error.run_id
+        return None
+
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(ask, range(8)))
+    [made] = runs.page(RunFilter(project_id=project.id)).runs
+    assert sorted(told, key=str) == sorted([None, *[str(made.id)] * 7], key=str)
+
+
+def test_what_is_of_another_kind_or_dry_is_no_hindrance(world: World):
+    project, other = world.project(), world.project()
+    runs = Bench(world).runs
+    runs.request(project.id, RunRequest(kind="task"))
+    runs.request(project.id, RunRequest(kind="rule", mode=RunMode.DRY_RUN))
+    runs.request(project.id)
+    runs.request(other.id, RunRequest(kind="rule"))
+    made = runs.request_only_one(project.id, "rule")
+    with pytest.raises(KindInProgress, match=str(made.id)):
+        runs.request_only_one(project.id, "rule")
+    runs.cancel(made.id)
+    assert runs.request_only_one(project.id, "rule").id != made.id
