@@ -181,10 +181,10 @@ class Connections:
         return changed
 
     def delete(self, connection_id: UUID) -> None:
-        """Delete a connection that no project is bound to. What is not there is deleted already.
+        """Delete a connection that is not in use. What is not there is deleted already.
 
         Raises:
-            InvalidValue: a project is bound to it.
+            InvalidValue: a project is bound to it, or a sync names it.
         """
         try:
             with self._session.begin_nested():
@@ -192,7 +192,8 @@ class Connections:
                     delete(rows.Connection).where(rows.Connection.id == connection_id)
                 )
         except IntegrityError:
-            raise InvalidValue(field="connection", problem="a project is bound to it") from None
+            problem = "a project is bound to it, or a sync names it"
+            raise InvalidValue(field="connection", problem=problem) from None
 
     def _row(self, connection_id: UUID) -> rows.Connection:
         row = self._session.get(rows.Connection, connection_id)

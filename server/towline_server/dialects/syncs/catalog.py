@@ -20,8 +20,8 @@ from towline_server.projects.domain import Project, Provider
 from towline_server.projects.service import Projects
 from towline_server.services import Services
 
+from .answers import Catalog, Resource
 from .domain import Definition, LoadMode
-from .schemas import Catalog, Resource
 
 KnownProvider: TypeAlias = Literal[
     # Git hosts.

@@ -24,20 +24,10 @@ from towline_server.web.dialect import Dialect
 from towline_server.web.documents import PlainText
 from towline_server.web.idempotency import HEADER, idempotent
 
+from .answers import Catalog, Refusal, RunList, RunOut, SyncList, SyncOut
+from .bodies import CancelBody, SyncChanges, SyncCreate, TriggerBody
 from .catalog import KnownProvider, catalog
 from .domain import RefusedSync, Status
-from .schemas import (
-    CancelBody,
-    Catalog,
-    Refusal,
-    RunList,
-    RunOut,
-    SyncChanges,
-    SyncCreate,
-    SyncList,
-    SyncOut,
-    TriggerBody,
-)
 from .service import SyncFilter, Syncs
 
 PREFIX = "/api/v1/syncs"

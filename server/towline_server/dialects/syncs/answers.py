@@ -1,178 +1,24 @@
-"""The wire of the Syncs API: what its bodies are, and how the domain is told in them."""
+"""What goes out: the answers of the Syncs API, made of the domain's values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
-from pydantic.alias_generators import to_camel
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import BaseModel
 
 from towline_server.projects.domain import Provider
 from towline_server.runs.domain import BackendName, Run, RunMode, TriggeredBy
 from towline_server.runs.states import ReasonCode, ResultClass, RunState
-from towline_server.web.documents import JsonObject, PlainText
 
-from .domain import (
-    Definition,
-    ExecutionMode,
-    LoadMode,
-    Status,
-    Sync,
-    SyncPage,
-    TableBinding,
-    TableChoice,
-    TriggerMode,
-)
-
-_MOST = 2**31 - 1
-
-Name: TypeAlias = Annotated[PlainText, Field(min_length=1, max_length=255)]
-Slug: TypeAlias = Annotated[str, Field(max_length=255, pattern=r"^[a-z0-9]+(?:[_-][a-z0-9]+)*$")]
-Seconds: TypeAlias = Annotated[int, Field(ge=0, le=_MOST)]
+from .domain import ExecutionMode, LoadMode, Status, Sync, SyncPage, TableBinding, TriggerMode
+from .wire import Wire
 
 
-class _Wire(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
-
-
-# --- what comes in ----------------------------------------------------------------------------
-
-
-class TableBindingIn(_Wire):
-    """The table of one kind, as far as its owner sets it."""
-
-    entity_key: Name
-    load_mode: LoadMode = LoadMode.MIRROR
-    table_name: Name | None = None
-    logical_table_name: Name | None = None
-    physical_table_name: Name | None = None
-    cursor_field: Name | None = None
-    primary_key_columns: Annotated[list[Name], Field(max_length=100)] | None = None
-    source_instance_key: Name | None = None
-
-    def choice(self) -> TableChoice:
-        """The same for the domain."""
-        columns = self.primary_key_columns
-        return TableChoice(
-            entity_key=self.entity_key,
-            load_mode=self.load_mode,
-            table_name=self.table_name,
-            logical_table_name=self.logical_table_name,
-            physical_table_name=self.physical_table_name,
-            cursor_field=self.cursor_field,
-            primary_key_columns=("asset_id",) if columns is None else tuple(columns),
-            source_instance_key=self.source_instance_key,
-        )
-
-
-class SyncChanges(_Wire):
-    """What may be changed of a sync; null gives a field its default."""
-
-    name: Name | None = None
-    slug: Slug | None = None
-    status: Status | None = None
-    source_config: JsonObject | None = None
-    destination_config: JsonObject | None = None
-    execution_config: JsonObject | None = None
-    entities: Annotated[list[Name], Field(max_length=1000)] | None = None
-    execution_backend: BackendName | None = None
-    execution_mode: ExecutionMode | None = None
-    trigger_mode: TriggerMode | None = None
-    schedule: JsonObject | None = None
-    freshness_sla_seconds: Seconds | None = None
-    table_bindings: Annotated[list[TableBindingIn], Field(max_length=1000)] | None = None
-    connection_id: SkipJsonSchema[object] = None
-    """Here to be refused."""
-
-    @field_validator("connection_id", mode="before")
-    @classmethod
-    def _stays(cls, _value: object) -> object:
-        raise ValueError("a sync stays with its connection")
-
-    @field_validator("name", mode="before")
-    @classmethod
-    def _cannot_be_cleared(cls, value: object) -> object:
-        if value is None:
-            raise ValueError("a sync needs a name")
-        return value
-
-    def changes(self) -> dict[str, Any]:
-        """The fields of `Definition` that were given."""
-        return _fields(self)
-
-
-class SyncCreate(_Wire):
-    """A new sync."""
-
-    connection_id: UUID
-    name: Name
-    slug: Slug | None = None
-    status: Status = Status.DRAFT
-    source_config: JsonObject = Field(default_factory=dict)
-    destination_config: JsonObject = Field(
-        default_factory=dict,
-        description="``project`` names the project, by path or id; other keys are kept.",
-    )
-    execution_config: JsonObject = Field(
-        default_factory=dict,
-        description="``on_conflict`` overrides the project's policy; other keys are kept.",
-    )
-    entities: Annotated[list[Name], Field(max_length=1000)] = Field(default_factory=list)
-    execution_backend: BackendName = BackendName.NATIVE
-    execution_mode: ExecutionMode = ExecutionMode.SEQUENTIAL
-    trigger_mode: TriggerMode = TriggerMode.MANUAL
-    schedule: JsonObject | None = Field(
-        default=None, description="``cron`` and ``timezone``, or ``everySeconds``."
-    )
-    freshness_sla_seconds: Seconds | None = None
-    table_bindings: Annotated[list[TableBindingIn], Field(max_length=1000)] = Field(
-        default_factory=list
-    )
-
-    def definition(self) -> Definition:
-        """The same for the domain."""
-        given = _fields(self)
-        del given["connection_id"]
-        return Definition(**given)
-
-
-def _fields(body: BaseModel) -> dict[str, Any]:
-    """The fields that were given, as `Definition` has them; null is the default there."""
-    defaults = Definition(name="")
-    given: dict[str, Any] = {}
-    for name in body.model_fields_set:
-        value = getattr(body, name)
-        if value is None:
-            value = getattr(defaults, name)
-        elif name == "table_bindings":
-            value = tuple(table.choice() for table in value)
-        elif name == "entities":
-            value = tuple(dict.fromkeys(value))
-        given[name] = value
-    return given
-
-
-class TriggerBody(_Wire):
-    """How a run shall go."""
-
-    run_mode: RunMode | None = None
-
-
-class CancelBody(_Wire):
-    """Why a run is cancelled."""
-
-    reason: Annotated[PlainText, Field(max_length=1000)] | None = None
-
-
-# --- what goes out ----------------------------------------------------------------------------
-
-
-class TableBindingOut(_Wire):
+class TableBindingOut(Wire):
     """The table of one kind."""
 
     id: UUID
@@ -207,7 +53,7 @@ class TableBindingOut(_Wire):
         )
 
 
-class SyncOut(_Wire):
+class SyncOut(Wire):
     """A sync as it stands."""
 
     id: UUID
@@ -269,7 +115,7 @@ class SyncOut(_Wire):
         )
 
 
-class SyncList(_Wire):
+class SyncList(Wire):
     """A page of syncs."""
 
     syncs: list[SyncOut]
@@ -310,7 +156,7 @@ class RunStatus(StrEnum):
         return cls(run.state) if run.is_terminal else cls.RUNNING
 
 
-class RunOut(_Wire):
+class RunOut(Wire):
     """A run of a sync, as it stands."""
 
     id: UUID
@@ -385,7 +231,7 @@ class RunOut(_Wire):
         )
 
 
-class RunList(_Wire):
+class RunList(Wire):
     """A page of runs."""
 
     runs: list[RunOut]
@@ -395,7 +241,7 @@ class RunList(_Wire):
     has_next: bool
 
 
-class Resource(_Wire):
+class Resource(Wire):
     """A kind of asset."""
 
     entity_key: str
@@ -412,7 +258,7 @@ class Resource(_Wire):
     storage_kind: Literal["postgres", "sqlite"]
 
 
-class Catalog(_Wire):
+class Catalog(Wire):
     """What can be pulled from a sort of Git host."""
 
     provider: Provider

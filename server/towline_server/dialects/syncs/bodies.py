@@ -1,0 +1,147 @@
+"""What comes in: the bodies of the Syncs API, and what they mean to the domain."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias
+from uuid import UUID
+
+from pydantic import BaseModel, Field, field_validator
+from pydantic.json_schema import SkipJsonSchema
+
+from towline_server.runs.domain import BackendName, RunMode
+from towline_server.web.documents import JsonObject, PlainText
+
+from .domain import Definition, ExecutionMode, LoadMode, Status, TableChoice, TriggerMode
+from .wire import Wire
+
+_MOST = 2**31 - 1
+
+Name: TypeAlias = Annotated[PlainText, Field(min_length=1, max_length=255)]
+Slug: TypeAlias = Annotated[str, Field(max_length=255, pattern=r"^[a-z0-9]+(?:[_-][a-z0-9]+)*$")]
+Seconds: TypeAlias = Annotated[int, Field(ge=0, le=_MOST)]
+
+
+class TableBindingIn(Wire):
+    """The table of one kind, as far as its owner sets it."""
+
+    entity_key: Name
+    load_mode: LoadMode = LoadMode.MIRROR
+    table_name: Name | None = None
+    logical_table_name: Name | None = None
+    physical_table_name: Name | None = None
+    cursor_field: Name | None = None
+    primary_key_columns: Annotated[list[Name], Field(max_length=100)] | None = None
+    source_instance_key: Name | None = None
+
+    def choice(self) -> TableChoice:
+        """The same for the domain."""
+        columns = self.primary_key_columns
+        return TableChoice(
+            entity_key=self.entity_key,
+            load_mode=self.load_mode,
+            table_name=self.table_name,
+            logical_table_name=self.logical_table_name,
+            physical_table_name=self.physical_table_name,
+            cursor_field=self.cursor_field,
+            primary_key_columns=("asset_id",) if columns is None else tuple(columns),
+            source_instance_key=self.source_instance_key,
+        )
+
+
+class SyncChanges(Wire):
+    """What may be changed of a sync; null gives a field its default."""
+
+    name: Name | None = None
+    slug: Slug | None = None
+    status: Status | None = None
+    source_config: JsonObject | None = None
+    destination_config: JsonObject | None = None
+    execution_config: JsonObject | None = None
+    entities: Annotated[list[Name], Field(max_length=1000)] | None = None
+    execution_backend: BackendName | None = None
+    execution_mode: ExecutionMode | None = None
+    trigger_mode: TriggerMode | None = None
+    schedule: JsonObject | None = None
+    freshness_sla_seconds: Seconds | None = None
+    table_bindings: Annotated[list[TableBindingIn], Field(max_length=1000)] | None = None
+    connection_id: SkipJsonSchema[object] = None
+    """Here to be refused."""
+
+    @field_validator("connection_id", mode="before")
+    @classmethod
+    def _stays(cls, _value: object) -> object:
+        raise ValueError("a sync stays with its connection")
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _cannot_be_cleared(cls, value: object) -> object:
+        if value is None:
+            raise ValueError("a sync needs a name")
+        return value
+
+    def changes(self) -> dict[str, Any]:
+        """The fields of `Definition` that were given."""
+        return _fields(self)
+
+
+class SyncCreate(Wire):
+    """A new sync."""
+
+    connection_id: UUID
+    name: Name
+    slug: Slug | None = None
+    status: Status = Status.DRAFT
+    source_config: JsonObject = Field(default_factory=dict)
+    destination_config: JsonObject = Field(
+        default_factory=dict,
+        description="``project`` names the project, by path or id; other keys are kept.",
+    )
+    execution_config: JsonObject = Field(
+        default_factory=dict,
+        description="``on_conflict`` overrides the project's policy; other keys are kept.",
+    )
+    entities: Annotated[list[Name], Field(max_length=1000)] = Field(default_factory=list)
+    execution_backend: BackendName = BackendName.NATIVE
+    execution_mode: ExecutionMode = ExecutionMode.SEQUENTIAL
+    trigger_mode: TriggerMode = TriggerMode.MANUAL
+    schedule: JsonObject | None = Field(
+        default=None, description="``cron`` and ``timezone``, or ``everySeconds``."
+    )
+    freshness_sla_seconds: Seconds | None = None
+    table_bindings: Annotated[list[TableBindingIn], Field(max_length=1000)] = Field(
+        default_factory=list
+    )
+
+    def definition(self) -> Definition:
+        """The same for the domain."""
+        given = _fields(self)
+        del given["connection_id"]
+        return Definition(**given)
+
+
+def _fields(body: BaseModel) -> dict[str, Any]:
+    """The fields that were given, as `Definition` has them; null is the default there."""
+    defaults = Definition(name="")
+    given: dict[str, Any] = {}
+    for name in body.model_fields_set:
+        value = getattr(body, name)
+        if value is None:
+            value = getattr(defaults, name)
+        elif name == "table_bindings":
+            value = tuple(table.choice() for table in value)
+        elif name == "entities":
+            value = tuple(dict.fromkeys(value))
+        given[name] = value
+    return given
+
+
+class TriggerBody(Wire):
+    """How a run shall go."""
+
+    run_mode: RunMode | None = None
+
+
+class CancelBody(Wire):
+    """Why a run is cancelled."""
+
+    reason: Annotated[PlainText, Field(max_length=1000)] | None = None
