@@ -49,9 +49,12 @@ class Projects:
 
     def by_path(self, tenant_id: UUID, path: str) -> Project | None:
         """A tenant's project at this path, case-sensitive; None for what is no path, too."""
-        return self._one(
-            tables.Project.tenant_id == tenant_id, tables.Project.path == path.removeprefix("/")
-        )
+        try:
+            # Some of what is no path no database takes as text, either.
+            parsed = ProjectPath.parse(path)
+        except InvalidValue:
+            return None
+        return self._one(tables.Project.tenant_id == tenant_id, tables.Project.path == parsed)
 
     def by_branch(self, tenant_id: UUID, branch: str | None) -> Project | None:
         """A tenant's project on a branch; without one, its only project that is bound.

@@ -46,8 +46,8 @@ def plan_reset(ours: AssetStore, planned: Callable[[Resolutions], Plan]) -> Plan
         try:
             return planned(Resolutions(use_theirs=named))
         except (NoRemoteVersion, UnknownAssets) as error:
-            # An asset that was moved while another took its place is aligned as a local one, which
-            # only the alignment knows; there is nothing to return it to.
+            # Only the alignment knows that an asset whose place another one took is nothing any
+            # more, or a local one: there is nothing to return it to.
             ids = error.asset_ids if isinstance(error, UnknownAssets) else (error.asset_id,)
             if not named.intersection(ids):
                 raise
@@ -58,11 +58,10 @@ def _changed_here(ours: AssetStore) -> Iterator[AssetId]:
     for record in ours.records():
         if record.local_only or record.ours == record.base:
             continue
-        standing = None
-        if record.ours is None and record.aligned_path is not None:
-            # What was made anew at its path is the asset by which a plan knows the path.
-            standing = ours.at(record.aligned_path)
-        yield record.id if standing is None else standing.id
+        yield record.id
+        # What took its place, if anything did, is the asset by which a plan knows the path.
+        if record.aligned_path is not None and (there := ours.at(record.aligned_path)) is not None:
+            yield there.id
 
 
 def plan_clean(ours: AssetStore, planned: Callable[[AssetStore], Plan]) -> Plan:

@@ -211,6 +211,7 @@ def test_what_is_missing_and_what_is_someone_elses_answer_alike(
     for headers, place in [
         (WRITER, "none"),
         (WRITER, "Project"),
+        (WRITER, "%00"),
         (nobody, "project"),
         (nobody, "none"),
     ]:
@@ -231,6 +232,7 @@ BAD_BODIES = {
     "no list": b'{"use_ours": "x"}',
     "null": b'{"use_ours": null}',
     "no texts": b'{"use_ours": [1]}',
+    "what no database holds": b'{"use_ours": ["\\u0000"]}',
 }
 
 

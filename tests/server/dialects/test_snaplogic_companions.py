@@ -156,7 +156,12 @@ def test_projects_that_take_too_long_or_are_busy(scene: Scene):
 
 
 def test_a_space_that_is_not_there(scene: Scene, client: TestClient):
-    for who, space in [(WRITER, "none"), (basic(scene.emails[None]), "space"), (WRITER, "Space")]:
+    for who, space in [
+        (WRITER, "none"),
+        (basic(scene.emails[None]), "space"),
+        (WRITER, "Space"),
+        (WRITER, "%00"),
+    ]:
         answer = client.post(f"{ROOT}/git-pull/projects/acme/{space}", headers=who, json={})
         assert refused(answer, 404) == ["no such project space"]
 

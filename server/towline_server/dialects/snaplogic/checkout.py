@@ -16,6 +16,7 @@ from towline_server.errors import Ambiguous, NotFound
 from towline_server.projects.domain import Binding, Connection, Project
 from towline_server.runs.domain import Checkout, Run, RunRequest
 from towline_server.web.bodies import described, parse
+from towline_server.web.documents import PlainText
 from towline_server.web.idempotency import idempotent
 from towline_server.web.waiting import ended
 
@@ -33,7 +34,7 @@ class CheckoutBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    repo: str | None = Field(
+    repo: PlainText | None = Field(
         default=None,
         description="The repository: its connection's name, its URL, or OWNER/NAME. "
         "Without it, the one that the project is associated with.",

@@ -17,6 +17,7 @@ from towline_server.projects.domain import Project
 from towline_server.projects.store import SqlStore
 from towline_server.runs.domain import Run, RunRequest
 from towline_server.web.bodies import described, parse
+from towline_server.web.documents import PlainText
 from towline_server.web.idempotency import idempotent
 from towline_server.web.waiting import ended
 
@@ -32,7 +33,7 @@ class DiscardBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    asset_path_list: list[str] = Field(
+    asset_path_list: list[PlainText] = Field(
         min_length=1, description="Paths within the project, or with the project's before them."
     )
 

@@ -16,6 +16,7 @@ from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
 from towline_server.runs.domain import Run, RunRequest
 from towline_server.web.bodies import described, parse
+from towline_server.web.documents import PlainText
 from towline_server.web.idempotency import idempotent
 from towline_server.web.waiting import check_idle, ended
 
@@ -46,8 +47,8 @@ class PullBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    use_theirs: list[str] = Field(default=[], description="Asset ids to overwrite.")
-    use_ours: list[str] = Field(default=[], description="Asset ids to keep unchanged.")
+    use_theirs: list[PlainText] = Field(default=[], description="Asset ids to overwrite.")
+    use_ours: list[PlainText] = Field(default=[], description="Asset ids to keep unchanged.")
 
     def resolutions(self) -> Resolutions:
         """The same, once no id is named twice.

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from towline.errors import TowlineError
+from towline.names import path_problem
 from towline.resolutions import OnConflict
 from towline_server.auth.roles import Role, authorise
 from towline_server.errors import NotFound
@@ -59,8 +60,10 @@ def _start(asked: Asked, space: str, left_over: LeftOver) -> Mapping[str, Run | 
 
 
 def _seen(asked: Asked, space: str) -> list[Project]:
-    with asked.services.database.reading() as session:
-        every = Projects(session).of_tenant(asked.caller.tenant_id, space=space)
+    every: tuple[Project, ...] = ()
+    if path_problem(space) is None:
+        with asked.services.database.reading() as session:
+            every = Projects(session).of_tenant(asked.caller.tenant_id, space=space)
     seen = [each for each in every if asked.caller.role_on(each.id) is not None]
     if not seen:
         # A space is there by its projects alone.
