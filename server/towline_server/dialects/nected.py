@@ -174,6 +174,8 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorAnswer, "description": "The request, or its branch, is not usable."},
     401: {"model": ErrorAnswer, "description": "The key is missing, or not good for this."},
     500: {"model": ErrorAnswer, "description": "Try again later."},
+    # It stands for FastAPI's own 422, too, which never is the answer here.
+    "default": {"model": ErrorAnswer, "description": "Any other failure."},
 }
 
 
@@ -219,6 +221,7 @@ def _project(asked: _Asked) -> Project:
         401: _REFUSALS[401],
         404: {"model": ErrorAnswer, "description": "There is no such task."},
         500: _REFUSALS[500],
+        "default": _REFUSALS["default"],
     },
 )
 def task(

@@ -270,3 +270,4 @@ def test_the_document_describes_them(client: TestClient):
     for path in named:
         for operation in found[path].values():
             assert operation["tags"] == ["SnapLogic"]
+            assert "422" not in operation["responses"]
