@@ -9,11 +9,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help venv demo test test-services lint bench oracle clean
+.PHONY: help venv demo serve-demo test test-services lint bench oracle clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo           a real pull, from start to report"
+	@echo "make serve-demo     the control plane, with projects to try it on"
 	@echo "make test           every test that needs only Python, git and make"
 	@echo "make test-services  the tests that need a system server such as sshd"
 	@echo "make lint           ruff, mypy and the import floors"
@@ -30,6 +31,9 @@ venv: $(READY)
 
 demo: $(READY)
 	$(BIN)/python -m fixtures.demo
+
+serve-demo: $(READY)
+	$(BIN)/towline serve --demo
 
 test: $(READY)
 	$(BIN)/python -m pytest -q -m "not services" -n $(WORKERS) --maxprocesses 8 --dist worksteal

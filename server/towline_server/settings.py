@@ -51,6 +51,7 @@ RELOADABLE = frozenset(
         "rate_burst",
         "rate_per_second",
         "wait_seconds",
+        "work_body_bytes",
     }
 )
 """What SIGHUP changes; the rest is held by what runs, and waits for a restart."""
@@ -76,7 +77,9 @@ class Settings(BaseSettings):
     database_url: str = ""
     """SQLAlchemy's form; empty: an SQLite file in ``data_dir``."""
     host: str = "127.0.0.1"
+    """Where to listen."""
     port: int = Field(default=8080, ge=0, le=65535)
+    """0: any that is free."""
     trusted_proxies: Listed = ()
     """Addresses whose X-Forwarded-For is believed."""
 
@@ -84,14 +87,21 @@ class Settings(BaseSettings):
     secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Encrypt stored credentials: the first seals, each opens. Empty: a file in ``data_dir``."""
     jwt_issuer: str = ""
+    """The ``iss`` that a token must have."""
     jwt_audience: str = ""
+    """The ``aud`` that a token must have."""
     jwt_hs256_secret: SecretStr = SecretStr("")
+    """Verifies tokens signed by HS256."""
     jwt_jwks_url: str = ""
+    """Where the keys are that verify tokens signed by RS256."""
     jwt_jwks_file: Path | None = None
+    """The same, as a file."""
     jwt_leeway_seconds: int = Field(default=10, ge=0, le=120)
+    """How far the issuer's clock may be off."""
 
     # --- remotes ---
     remote_schemes: Annotated[frozenset[Scheme], NoDecode] = frozenset({Scheme.HTTPS})
+    """Schemes that repositories may have: https, http, ssh, file."""
     remote_networks: Listed = ()
     """Networks beyond the public ones that repositories may be in, as ``10.0.0.0/8``."""
     limits: dict[str, int] = Field(default_factory=dict)
@@ -101,29 +111,41 @@ class Settings(BaseSettings):
     body_bytes: int = Field(default=MIB, ge=1024)
     """The largest request body, a PUT (an asset's bytes) aside."""
     asset_body_bytes: int = Field(default=5 * MIB, ge=1024)
+    """The largest body of a PUT."""
+    work_body_bytes: int = Field(default=16 * MIB, ge=1024)
+    """The largest plan, with its contents, that an external executor hands in."""
     rate_per_second: float = Field(default=50.0, ge=0)
     """Requests of one credential, sustained; 0: no limit."""
     rate_burst: int = Field(default=200, ge=1)
+    """How many may come at once."""
     address_rate_per_second: float = Field(default=200.0, ge=0)
     """Requests from one address, whatever its credentials; 0: no limit."""
     address_rate_burst: int = Field(default=1000, ge=1)
+    """How many may come at once."""
     login_failures: int = Field(default=10, ge=1)
     """Wrong passwords of one account from one address within the window; ten times that in all."""
     login_window_seconds: int = Field(default=300, ge=1)
+    """The window of ``login_failures``."""
     password_cache_seconds: int = Field(default=60, ge=0, le=600)
+    """How long a password that was verified is good without doing it again."""
     idempotency_hours: int = Field(default=24, ge=1)
+    """How long the answer to an Idempotency-Key is kept."""
     wait_seconds: int = Field(default=100, ge=1)
     """How long a synchronous dialect waits for its run before it answers 504."""
 
     # --- runs ---
     heartbeat_seconds: int = Field(default=10, ge=1)
+    """How often an executor renews its leases."""
     lease_seconds: int = Field(default=60, ge=2)
+    """After how long without a renewal a run is taken from its executor."""
     max_auto_resume_attempts: int = Field(default=3, ge=0)
+    """How often a run that was lost is begun again by itself."""
     shutdown_seconds: int = Field(default=30, ge=0)
     """How long requests may take to end when the server stops."""
 
     # --- logs and metrics ---
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    """debug, info, warning or error."""
     metrics_token: SecretStr = SecretStr("")
     """The Bearer token that /metrics wants; empty: it answers callers on this machine alone."""
 

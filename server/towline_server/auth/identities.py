@@ -130,9 +130,13 @@ class Identities:
         name: str,
         tenant_role: Role | None = None,
         expires_at: datetime | None = None,
+        key: str | None = None,
     ) -> tuple[Identity, str]:
-        """A new API key; this is the only time that it can be seen."""
-        key = keys.mint()
+        """A new API key; this is the only time that it can be seen.
+
+        One that is given, as a demo's, is only as secret as whoever gives it keeps it.
+        """
+        key = key or keys.mint()
         row = self._new(PrincipalKind.API_KEY, tenant_id, name, tenant_role)
         row.key_sha256, row.key_hint, row.expires_at = keys.hashed(key), keys.hint(key), expires_at
         return self._inserted(row), key

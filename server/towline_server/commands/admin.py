@@ -6,6 +6,7 @@ import click
 
 from . import admin_identities as identities
 from . import admin_projects as projects
+from .backup import backup, transfer
 
 
 @click.group()
@@ -23,5 +24,7 @@ for _group in (
     projects.connection,
     projects.project,
     projects.secrets,
+    backup,
+    transfer,
 ):
     admin.add_command(_group)

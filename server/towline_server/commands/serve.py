@@ -25,20 +25,47 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder for the embedded database, its key and the cache.",
 )
+@click.option(
+    "--demo", is_flag=True, help="A tenant and two repositories to try it on, gone when it ends."
+)
 def serve(
-    settings_file: Path | None, host: str | None, port: int | None, data_dir: Path | None
+    settings_file: Path | None,
+    host: str | None,
+    port: int | None,
+    data_dir: Path | None,
+    demo: bool,
 ) -> None:
     """Start the control plane.
 
     SIGTERM or Ctrl-C ends it when its requests have ended; its runs are handed back. SIGHUP reads
     the settings anew.
     """
+    if demo:
+        if data_dir is not None:
+            raise click.UsageError("--demo has a folder of its own; leave --data-dir out")
+        _serve_demo(settings_file, host=host, port=port)
+        return
     load = partial(settings_from, settings_file, host=host, port=port, data_dir=data_dir)
-    serve_with(load(), load)
+    _serve(load(), load)
 
 
-def serve_with(settings: Settings, load: Callable[[], Settings]) -> None:
-    """Serve under these settings; SIGHUP takes up what ``load`` finds."""
+def _serve_demo(settings_file: Path | None, **given: object) -> None:
+    from towline_server.demo import demonstration
+    from towline_server.serving import leaving_quietly
+
+    with leaving_quietly(), demonstration(settings_file, given) as demo:
+
+        def announce(url: str) -> None:
+            click.echo(demo.announce(url))
+
+        _serve(demo.settings, demo.load, announce)
+
+
+def _serve(
+    settings: Settings,
+    load: Callable[[], Settings],
+    on_listening: Callable[[str], None] | None = None,
+) -> None:
     from towline_server import logs
     from towline_server.app import create_app, execution
     from towline_server.reloading import reload
@@ -53,6 +80,6 @@ def serve_with(settings: Settings, load: Callable[[], Settings]) -> None:
             runtime = open_runtime(settings, services.database, services.sealer)
             services = services.executing(runtime)
             app = create_app(settings, services=services, background=[execution(runtime)])
-            run(app, settings, on_hangup=partial(reload, app, load))
+            run(app, settings, on_hangup=partial(reload, app, load), on_listening=on_listening)
         finally:
             services.close()

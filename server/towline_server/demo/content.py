@@ -1,0 +1,68 @@
+"""What the demo's repositories hold, what came to them since, and what was edited meanwhile."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from towline.kinds import Kind, Kinds
+from towline.model import AssetPath
+from towline.testing.git_repository import GitRepository
+from towline_server.projects.store import SqlStore
+
+KINDS_OF_RULES = Kinds(
+    (Kind(name="rule", globs=("rules/**",)), Kind(name="table", globs=("tables/**",)))
+)
+KINDS_OF_PIPELINES = Kinds(
+    (Kind(name="pipeline", globs=("pipelines/**",)), Kind(name="task", globs=("tasks/**",)))
+)
+PIPELINES_BRANCH = "live"
+
+_DISCOUNT = "rules/discount.json"
+
+
+def _rule(when: str, then: str, *, priority: int = 10) -> bytes:
+    return _document({"priority": priority, "then": then, "when": when})
+
+
+def _document(value: object) -> bytes:
+    return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
+
+
+_RULES = {
+    "README.md": b"Rules of a shop.\n",
+    _DISCOUNT: _rule("order.total >= 1000", "order.discount = 5"),
+    "rules/express.json": _rule("parcel.weight <= 5", "parcel.service = 'express'"),
+    "rules/clearance.json": _rule("item.clearance", "item.discount = 40", priority=20),
+    "tables/tax rates.csv": b"region,rate\nnorth,19\nsouth,21\n",
+}
+_NEWS = {
+    **{path: content for path, content in _RULES.items() if path != "rules/clearance.json"},
+    _DISCOUNT: _rule("order.total >= 1000", "order.discount = 4"),
+    "rules/welcome.json": _rule("customer.orders == 0", "order.discount += 1"),
+    "tables/tax rates.csv": b"region,rate\nnorth,19\nsouth,22\n",
+}
+_PIPELINES = {
+    "pipelines/orders to ledger.json": _document({"steps": ["read", "map", "write"]}),
+    "pipelines/stock levels.json": _document({"steps": ["read", "write"]}),
+    "tasks/nightly.json": _document({"at": "02:00", "pipeline": "orders to ledger"}),
+}
+
+
+def make_repositories(root: Path) -> None:
+    """Two bare repositories: ``rules.git`` and ``pipelines.git``."""
+    GitRepository(root / "rules.git").commit(_RULES)
+    GitRepository(root / "pipelines.git").commit(_PIPELINES, ref=PIPELINES_BRANCH)
+
+
+def edit_rules(store: SqlStore) -> None:
+    """Edits of rules as users make them: one that will clash, and one that will not."""
+    store.put(AssetPath(_DISCOUNT), _rule("order.total >= 1000", "order.discount = 7"))
+    store.put(
+        AssetPath("rules/express.json"), _rule("parcel.weight <= 8", "parcel.service = 'express'")
+    )
+
+
+def publish_news(root: Path) -> None:
+    """A commit on rules since the first pull: an update, a new rule, one less, and the clash."""
+    GitRepository(root / "rules.git").commit(_NEWS, time=1_700_086_400)

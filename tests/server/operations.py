@@ -1,0 +1,64 @@
+"""What ``docs/operations.md`` has to say, read out of the code; and its blocks, to be run."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from pydantic_core import PydanticUndefined
+
+from towline_server import settings
+from towline_server.settings import RELOADABLE, Settings
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "operations.md"
+
+
+def settings_table() -> str:
+    """A row for each setting, in the order of their definition."""
+    said = _docstrings()
+    rows = ["| setting | default | what it is | reloaded |", "|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        assert default is not PydanticUndefined
+        reloaded = "yes" if name in RELOADABLE else ""
+        meaning = said[name].replace("``", "`").replace("|", "\\|")
+        rows.append(f"| `{name}` | {_shown(default)} | {meaning} | {reloaded} |")
+    return "\n".join(rows)
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, SecretStr):
+        default = default.get_secret_value()
+    if isinstance(default, (tuple, frozenset)):
+        default = ", ".join(map(str, default))
+    return f"`{default}`" if default not in ("", None, {}) else ""
+
+
+def _docstrings() -> dict[str, str]:
+    """What stands under each setting in its source."""
+    module = ast.parse(inspect.getsource(settings))
+    [found] = [
+        node for node in module.body if isinstance(node, ast.ClassDef) and node.name == "Settings"
+    ]
+    said = {}
+    for field, text in zip(found.body, found.body[1:], strict=False):
+        match field, text:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(words))),
+            ):
+                said[name] = re.sub(r"\s+", " ", words).strip()
+            case _:
+                pass
+    return said
+
+
+def block(name: str) -> str:
+    """The shell lines of the document behind the mark of this name."""
+    marked = rf"<!-- A test runs this block: {re.escape(name)}\. -->\n```\n(.*?)```"
+    [found] = re.findall(marked, DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    return str(found)

@@ -1,0 +1,172 @@
+"""The demo is what the README says: one command, and these lines as they stand there."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from tests.server.dialects.scene import hold
+from tests.server.serving import LONG, ROOT, ServerProcess, environment, serving
+from towline_server.commands.serve import serve
+from towline_server.demo import curl_lines
+from towline_server.errors import InvalidSettings
+
+PRINTED = "http://127.0.0.1:8080"
+
+
+@dataclass
+class Demo:
+    server: ServerProcess
+    url: str
+    said: list[str]
+    """What it printed."""
+
+    def word_after(self, start: str) -> str:
+        """The first word of a printed line behind what it starts with."""
+        line = next(line for line in self.said if line.strip().startswith(start))
+        return line.strip().removeprefix(start).split()[0]
+
+    def ask(self, line: str) -> Any:
+        """What a line of the README answers; of it, the port alone is changed."""
+        assert PRINTED in line
+        here = line.replace(PRINTED, self.url)
+        ended = subprocess.run(
+            ["sh", "-c", here],
+            env=environment(no_proxy="127.0.0.1"),
+            capture_output=True,
+            text=True,
+            timeout=LONG,
+            check=True,
+        )
+        return json.loads(ended.stdout)
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Demo]:
+    with serving(["--demo", "--port", "0"], TOWLINE_LOG_LEVEL="info") as server:
+        url = str(server.hear("listening")["url"])
+        assert server.child.stdout is not None
+        lines = [server.child.stdout.readline().rstrip("\n")]
+        while "/conflicts" not in lines[-1]:
+            lines.append(server.child.stdout.readline().rstrip("\n"))
+        yield Demo(server, url, lines)
+
+
+def readme() -> str:
+    return (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def readme_lines() -> list[str]:
+    marked = r"<!-- A test runs these lines against the demo\. -->\n```\n(.*?)```"
+    [block] = re.findall(marked, readme(), re.DOTALL)
+    return [line for line in block.splitlines() if line and not line.startswith("#")]
+
+
+# --- the lines ----------------------------------------------------------------------------------
+
+
+def _snaplogic(answer: Any) -> None:
+    hold(answer, "snaplogic", "updated")
+    found = answer["response_map"]
+    assert (found["status"], answer["http_status_code"]) == ("updated", 200)
+    assert [item["path"] for item in found["ignored"]] == ["rules/discount.json"]
+    assert [item["path"] for item in found["created"]] == ["rules/welcome.json"]
+
+
+def _nected(answer: Any) -> None:
+    hold(answer, "nected", "started")
+    assert (answer["code"], answer["data"]["taskState"]) == ("", "pending")
+
+
+def _codat(answer: Any) -> None:
+    hold(answer, "codat", "operation")
+    assert (answer["dataType"], answer["isErrored"]) == ("pipeline", False)
+
+
+def _syncs(answer: Any) -> None:
+    hold(answer, "syncs", "sync")
+    assert (answer["slug"], answer["status"]) == ("pipelines", "active")
+
+
+def _connections(answer: Any) -> None:
+    hold(answer, "connections", "syncs")
+    assert [each["model_id"] for each in answer] == ["pipeline", "task"]
+
+
+def _native(answer: Any) -> None:
+    assert [each["path"] for each in answer["conflicts"]] == ["rules/discount.json"]
+
+
+CHECKS: list[Callable[[Any], None]] = [_snaplogic, _nected, _codat, _syncs, _connections, _native]
+
+
+@pytest.mark.services  # curl
+def test_every_line_of_the_readme_runs_as_printed(demo: Demo):
+    for line, check in zip(readme_lines(), CHECKS, strict=True):
+        check(demo.ask(line))
+
+
+def test_the_readme_prints_what_the_demo_prints(demo: Demo):
+    lines = list(curl_lines(PRINTED))
+    assert readme_lines() == [each.line for each in lines]
+    for each in lines:
+        assert f"# {each.about}\n{each.line}\n" in readme()
+    for each in curl_lines(demo.url):
+        assert each.line in demo.said
+
+
+def test_the_readme_s_command_is_a_target():
+    assert "```\nmake serve-demo\n```" in readme()
+    told = subprocess.run(
+        ["make", "--dry-run", "serve-demo"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.splitlines()[-1].endswith("towline serve --demo")
+
+
+# --- the rest of what it prints -----------------------------------------------------------------
+
+
+def test_the_other_forms_of_credentials_are_good_too(demo: Demo):
+    import httpx2
+
+    token = demo.word_after("JWT")
+    key = "twl_demo_syncs"
+    with httpx2.Client(base_url=demo.url, timeout=LONG, trust_env=False) as client:
+        pull = "/api/1/rest/public/project/pull/demo/shop/rules"
+        for header in (f"Bearer {token}", f"Bearer Token {token}"):
+            assert client.post(pull, headers={"Authorization": header}).status_code == 200
+        for headers in (
+            {"Cookie": f"vai_token={token}"},
+            {"Cookie": f"vai_token={key}"},
+            {"Authorization": f"Bearer {key}"},
+        ):
+            assert client.get("/api/v1/syncs", headers=headers).status_code == 200
+        assert client.get("/api/v1/syncs").status_code == 401
+
+
+def test_nothing_is_left_of_a_demo_that_ended():
+    with serving(["--demo", "--port", "0"], TOWLINE_LOG_LEVEL="info") as server:
+        server.hear("listening")
+        assert server.child.stdout is not None
+        path = ""
+        while not path:
+            line = server.child.stdout.readline()
+            path = line.partition("its repository:")[2].strip()
+        assert Path(path).is_dir()
+        assert server.end() == 0
+        assert not Path(path).parents[1].exists()
+
+
+def test_a_demo_is_for_this_machine_and_keeps_nothing(plain_environment: None):
+    refused = CliRunner().invoke(serve, ["--demo", "--host", "0.0.0.0"])
+    assert isinstance(refused.exception, InvalidSettings)
+    assert "loopback" in refused.exception.message
+    assert CliRunner().invoke(serve, ["--demo", "--data-dir", "x"]).exit_code == 2
