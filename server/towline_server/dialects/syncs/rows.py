@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, aliased
 
 from towline.codec import decode, encode
 from towline.kinds import Kinds
+from towline_server.db.statements import batches
 from towline_server.projects.connection_tables import Connection
 from towline_server.projects.domain import Provider
 from towline_server.projects.tables import Project
@@ -91,9 +92,10 @@ def syncs_of(session: Session, rows: Sequence[_Found], now: datetime) -> tuple[S
     """The syncs that rows of `select_syncs` hold."""
     ids = [row[0].id for row in rows]
     chosen: dict[UUID, list[tables.SyncTable]] = {each: [] for each in ids}
-    wanted = select(tables.SyncTable).where(tables.SyncTable.sync_id.in_(ids))
-    for table in session.scalars(wanted.order_by(tables.SyncTable.entity_key)):
-        chosen[table.sync_id].append(table)
+    for some in batches(ids):
+        wanted = select(tables.SyncTable).where(tables.SyncTable.sync_id.in_(some))
+        for table in session.scalars(wanted.order_by(tables.SyncTable.entity_key)):
+            chosen[table.sync_id].append(table)
     return tuple(_sync(row, chosen[row[0].id], now) for row in rows)
 
 

@@ -122,20 +122,8 @@ class Syncs:
 
     def change(self, sync_id: UUID, changes: Mapping[str, Any]) -> Sync:
         """Set some fields of a sync's definition. Raises as `get` and `create`."""
-        before = self.get(sync_id, Role.WRITER)
-        definition = replace(before.definition, **changes)
-        if definition.status is before.status:
-            # Told that it is what it seems to be, it stays what it is.
-            definition = replace(definition, status=before.definition.status)
-        project = self._checked(before.connection_id, definition)
-        with self._services.database.writing() as session:
-            row = session.get(tables.Sync, sync_id, with_for_update=True)
-            if row is None:
-                raise NotFound(what="sync")
-            now = database_now(session)
-            if "status" in changes and Status(changes["status"]) is not before.status:
-                row.status_since = now
-            self._save(session, row, definition, project, now)
+        while not self._changed(self.get(sync_id, Role.WRITER), changes):
+            pass  # somebody else changed it meanwhile: the same upon what stands there now
         return self._saved(sync_id)
 
     def delete(self, sync_id: UUID) -> None:
@@ -158,16 +146,36 @@ class Syncs:
                 put away.
         """
         sync = self.get(sync_id, Role.WRITER)
-        project = self._checked(sync.connection_id, sync.definition)
-        if project is None or project.id != sync.project_id:
+        if sync.project_id is None:
             msg = "the sync has no project: name one in destinationConfig.project"
             raise RefusedSync(problems=(Problem(("path", "sync_id"), msg),))
         if sync.definition.status is Status.ARCHIVED:
             raise RefusedSync(problems=(Problem(("path", "sync_id"), "the sync is archived"),))
+        project = self._checked(sync.connection_id, sync.definition, sync.project_id)
+        assert project is not None, "it is settled"
         origin = Origin(by=TriggeredBy.MANUAL, requested_by=self._caller.id, sync_id=sync.id)
         return ask(self._services.runs, sync.definition, project, mode, origin)
 
     # --- inside -------------------------------------------------------------------------------
+
+    def _changed(self, before: Sync, changes: Mapping[str, Any]) -> bool:
+        definition = replace(before.definition, **changes)
+        if definition.status is before.status:
+            # Told that it is what it seems to be, it stays what it is.
+            definition = replace(definition, status=before.definition.status)
+        settled = None if "destination_config" in changes else before.project_id
+        project = self._checked(before.connection_id, definition, settled)
+        with self._services.database.writing() as session:
+            row = session.get(tables.Sync, before.id, with_for_update=True)
+            if row is None:
+                raise NotFound(what="sync")
+            if row.updated_at != before.updated_at:
+                return False
+            now = database_now(session)
+            if "status" in changes and changes["status"] is not before.status:
+                row.status_since = now
+            self._save(session, row, definition, project, now)
+        return True
 
     def _visible(self) -> ColumnElement[bool]:
         """What `get` finds, as a condition."""
@@ -177,24 +185,33 @@ class Syncs:
         created = and_(tables.Sync.project_id.is_(None), tables.Sync.created_by == self._caller.id)
         return mine & or_(created, tables.Sync.project_id.in_(self._caller.project_roles))
 
-    def _checked(self, connection_id: UUID, definition: Definition) -> Project | None:
-        """The project that a definition is for, once nothing is wrong with it."""
+    def _checked(
+        self, connection_id: UUID, definition: Definition, settled: UUID | None = None
+    ) -> Project | None:
+        """The project that a definition is for, once nothing is wrong with it.
+
+        Where none is named, one that was ``settled`` before stays, whatever else is bound since.
+        """
         connection, seen = reach.connection(self._services, self._caller, connection_id)
         roles = [self._caller.tenant_role, *(self._caller.role_on(each.id) for each in seen)]
         if not any(role is not None and role.covers(Role.WRITER) for role in roles):
             raise Forbidden(problem=f"this needs the role {Role.WRITER} on a project behind it")
-        project = self._project(connection, definition)
+        project = self._project(connection, definition, settled)
         backends = self._services.runs.backends
         problems = tuple(problems_of(definition, connection, project, backends))
         if problems:
             raise RefusedSync(problems=problems)
         return project
 
-    def _project(self, connection: Connection, definition: Definition) -> Project | None:
+    def _project(
+        self, connection: Connection, definition: Definition, settled: UUID | None
+    ) -> Project | None:
         wanted = definition.destination_config.get("project")
         with self._services.database.reading() as session:
             projects = Projects(session)
-            if wanted is None:
+            if wanted is None and settled is not None:
+                found = projects.get(settled)
+            elif wanted is None:
                 behind = projects.by_connection(connection.id)
                 found = behind[0] if len(behind) == 1 else None
                 if found is None:

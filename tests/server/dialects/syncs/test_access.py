@@ -84,6 +84,7 @@ def test_a_draft_without_a_project_is_its_maker_s_and_the_tenant_s(office: Offic
     assert whole.get(made) == made
     assert whole.names() == [made["name"]]
     whole.refused(403, "PATCH", f"/{made['id']}", json={"name": "x"})
+    whole.refused(403, "POST", json=office.body())
     beside = office.as_key(office.desk.key(Role.ADMIN, office.project))
     beside.refused(404, "GET", f"/{made['id']}")
     assert beside.names() == []

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
+
+import pytest
 
 from tests.server.dialects.syncs.office import Office
+from towline.errors import InvalidValue
 from towline_server.auth.roles import Role
+from towline_server.dialects.syncs.service import Syncs
 from towline_server.projects.domain import Binding
 from towline_server.projects.service import Projects
 
@@ -112,6 +116,18 @@ def test_a_sync_whose_project_does_not_show_is_a_draft(office: Office):
     office.trigger(named)
     path = {"project": f"/{other.path}"}
     office.refused(404, "PATCH", f"/{made['id']}", json={"destinationConfig": path})
+
+
+def test_a_project_that_is_settled_stays_whatever_else_is_bound(office: Office):
+    made = office.create(status="active")
+    other = office.world.project(ref="heads/other")
+    assert office.patch(made, name="another")["status"] == "active"
+    office.trigger(made)
+    office.key = office.desk.key(Role.WRITER)
+    office.patch(made, destinationConfig={"project": f"/{other.path}"})
+    run = office.trigger(made)
+    assert office.bench.runs.get(UUID(run["id"])).project_id == other.id
+    assert office.patch(made, destinationConfig=None)["status"] == "draft"
 
 
 def test_a_project_that_is_not_there_or_not_fit_is_refused(office: Office):
@@ -330,3 +346,31 @@ def test_a_deleted_sync_is_gone_and_its_runs_stay(office: Office):
     office.refused(404, "GET", f"/{made['id']}/runs")
     assert office.run(run)["syncId"] == made["id"]
     assert office.names() == []
+
+
+def test_changes_at_once_both_stand(office: Office, monkeypatch: pytest.MonkeyPatch):
+    made = office.create()
+    checked = Syncs._checked
+    others = [{"name": "theirs"}]
+
+    def meanwhile(*arguments: Any) -> Any:
+        if others:
+            office.patch(made, **others.pop())
+        return checked(*arguments)
+
+    monkeypatch.setattr(Syncs, "_checked", meanwhile)
+    changed = office.patch(made, freshnessSlaSeconds=5)
+    assert (changed["name"], changed["freshnessSlaSeconds"]) == ("theirs", 5)
+
+
+def test_a_connection_that_a_sync_names_is_not_deleted(office: Office):
+    world = office.world
+    idle = world.connect(f"{world.server.url}/elsewhere.git")
+    office.key = office.desk.key(Role.WRITER)
+    made = office.create(connectionId=str(idle))
+    connections = office.desk.services.connections
+    with pytest.raises(InvalidValue), world.database.writing() as session:
+        connections(session).delete(idle)
+    office.send("DELETE", f"/{made['id']}")
+    with world.database.writing() as session:
+        connections(session).delete(idle)
