@@ -57,7 +57,7 @@ def create_app(
         by_prefix={prefix: dialect.render for dialect in dialects for prefix in dialect.prefixes}
     )
     _handle_failures(app, envelopes)
-    limits = RequestLimits.of(settings)
+    limits = RequestLimits.of(settings, frozenset().union(*(dialect.work for dialect in dialects)))
     tags = {prefix: dialect.tag for dialect in dialects for prefix in dialect.prefixes}
     _surround(app, limits, envelopes, tags)
     app.state.limits = limits

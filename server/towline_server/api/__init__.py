@@ -9,7 +9,7 @@ from starlette.responses import Response
 from towline_server.problems import Failure, problem
 from towline_server.web.dialect import Dialect
 
-from . import assets, conflicts, connections, plans, projects, pulls, runs
+from . import assets, conflicts, connections, events, hooks, plans, projects, pulls, runs, work
 
 PREFIX = "/api/towline/v1"
 
@@ -23,8 +23,9 @@ def _render(request: Request, failure: Failure) -> Response:
 
 def _router() -> APIRouter:
     router = APIRouter()
-    for module in (projects, connections, assets, plans, conflicts, pulls, runs):
+    for module in (projects, connections, assets, plans, conflicts, pulls, runs, events, work):
         router.include_router(module.router, prefix=PREFIX)
+    router.include_router(hooks.router)
     return router
 
 
@@ -32,8 +33,9 @@ DIALECT = Dialect(
     tag="native",
     description="towline's own API; errors are RFC 9457 problem details.",
     router=_router(),
-    prefixes=(PREFIX,),
+    prefixes=(PREFIX, "/hooks"),
     render=_render,
+    work=frozenset({f"{PREFIX}/work/complete"}),
 )
 
 __all__ = ["DIALECT", "PREFIX"]

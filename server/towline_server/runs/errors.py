@@ -114,3 +114,15 @@ class AddressRefused(RemoteRefused):
     """The remote's host resolves to an address that the operator does not allow."""
 
     code = "address_refused"
+
+
+@dataclass(eq=False)
+class HookReplayed(MovedError):
+    """A webhook came that had come before."""
+
+    code = "webhook_replayed"
+
+    @property
+    def message(self) -> str:
+        """What became of it."""
+        return "this webhook came before; its runs were started then"

@@ -309,6 +309,10 @@ class Runs:
                 return
             self._signals.wait(version, min(left, _LOOK_SECONDS))
 
+    def version(self) -> int:
+        """Grows with each change of a run that this process makes or is told of."""
+        return self._signals.version()
+
     # --- cancel and retry ---------------------------------------------------------------------
 
     def cancel(self, run_id: UUID, *, by: str | None = None, reason: str | None = None) -> Run:

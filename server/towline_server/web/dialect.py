@@ -29,3 +29,5 @@ class Dialect:
     render: Render = problem
     gauges: Gauges | None = None
     """What is to be measured of what this dialect alone keeps."""
+    work: frozenset[str] = frozenset()
+    """The paths where external executors hand in what they made: larger bodies are taken there."""

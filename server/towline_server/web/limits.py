@@ -18,18 +18,23 @@ class RequestLimits:
     credentials: TokenBuckets
     addresses: TokenBuckets
     settings: Settings
+    work: frozenset[str] = frozenset()
+    """The paths where external executors hand in what they made."""
 
     @classmethod
-    def of(cls, settings: Settings) -> RequestLimits:
+    def of(cls, settings: Settings, work: frozenset[str] = frozenset()) -> RequestLimits:
         """The limits that these settings say, with full buckets."""
         return cls(
             credentials=TokenBuckets(settings.rate_per_second, settings.rate_burst),
             addresses=TokenBuckets(settings.address_rate_per_second, settings.address_rate_burst),
             settings=settings,
+            work=work,
         )
 
     def body(self, scope: Scope) -> int:
         """The bytes that a request's body may have."""
+        if scope["path"] in self.work:
+            return self.settings.work_body_bytes
         put = scope["method"] == "PUT"
         return self.settings.asset_body_bytes if put else self.settings.body_bytes
 

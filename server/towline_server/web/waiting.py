@@ -44,8 +44,8 @@ async def ended(services: Services, run: Run, *, seconds: float | None = None) -
     Raises:
         RunUnderWay: it has not within so many seconds, by default the settings' ``wait_seconds``.
     """
-    seconds = services.settings.wait_seconds if seconds is None else seconds
-    last = await to_thread.run_sync(services.runs.wait, run.id, seconds, limiter=_limiter())
+    bound = services.settings.wait_seconds if seconds is None else seconds
+    last = await aside(lambda: services.runs.wait(run.id, bound))
     if not last.is_terminal or last.will_be_retried:
         raise RunUnderWay(run_id=str(last.id))
     return last
@@ -53,7 +53,8 @@ async def ended(services: Services, run: Run, *, seconds: float | None = None) -
 
 async def aside(function: Callable[[], T]) -> T:
     """What a function gives that may wait for a remote, or for a run, in a thread of such."""
-    return await to_thread.run_sync(function, limiter=_limiter())
+    # Abandoned when the server stops: it would wait for the thread, and the thread for the run.
+    return await to_thread.run_sync(function, abandon_on_cancel=True, limiter=_limiter())
 
 
 def _limiter() -> CapacityLimiter:

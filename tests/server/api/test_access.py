@@ -49,6 +49,7 @@ NEEDED: Mapping[str, tuple[Role, Any]] = {
     f"POST {PROJECT}/undo": (WRITER, {}),
     "GET /runs/{run_id}": (READER, None),
     "GET /runs/{run_id}/attempts": (READER, None),
+    "GET /runs/{run_id}/events": (READER, None),
     "POST /runs/{run_id}/cancel": (WRITER, {}),
     "POST /runs/{run_id}/retry": (WRITER, {}),
 }
@@ -63,8 +64,11 @@ TENANT: Mapping[str, tuple[Role, Any]] = {
 }
 """The role on the whole tenant that each endpoint needs."""
 
-FILTERED = {"GET /projects", "GET /connections", "GET /runs"}
+FILTERED = {"GET /projects", "GET /connections", "GET /runs", "POST /work/claim"}
 """Those that everybody may ask, and that show what the caller sees."""
+
+LEASED = {"POST /work/heartbeat", "POST /work/renew", "POST /work/complete"}
+"""Those that need a lease token too: see test_work."""
 
 
 def _things(world: World, stage: Stage) -> dict[str, str]:
@@ -122,7 +126,7 @@ def test_every_endpoint_is_named_here():
         if path.startswith(V1)
         for method in methods
     }
-    assert found == set(NEEDED) | set(TENANT) | FILTERED
+    assert found == set(NEEDED) | set(TENANT) | FILTERED | LEASED
 
 
 READS = [endpoint for endpoint in NEEDED if endpoint.startswith("GET")]
@@ -190,7 +194,7 @@ def test_what_is_someone_elses_is_not_there(stage: Stage, other: World):
 
 def test_nobody_gets_in_without_a_credential(stage: Stage):
     things = _things(stage.world, stage)
-    everything = {**NEEDED, **TENANT, **dict.fromkeys(FILTERED, (READER, None))}
+    everything = {**NEEDED, **TENANT, **dict.fromkeys(FILTERED | LEASED, (READER, None))}
     for endpoint, (_, body) in everything.items():
         answer = _send(stage, endpoint, body, things, "twl_wrong")
         assert code_of(answer) == (401, "unauthenticated"), endpoint

@@ -1,0 +1,89 @@
+"""``/runs/{id}/events``: a run as it goes on, as server-sent events, to its end.
+
+Nobody who follows a run holds a thread or a session: a stream looks at the run when this process
+hears of a change, else twice a second for what another process executes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from towline_server.auth.roles import Role
+from towline_server.runs.domain import Run
+from towline_server.runs.service import Runs
+
+from .access import Asked, NativeRoute
+from .models import problems
+from .runs import RunModel, RunSummary
+
+router = APIRouter(route_class=NativeRoute)
+
+STREAM_SECONDS = 600.0
+"""A stream ends then. Who reconnects, as browsers do, is authorised anew."""
+_LOOK_SECONDS = 0.5
+_TICK_SECONDS = 0.1
+_QUIET_LOOKS = 30
+"""Looks without news after which a comment tells proxies that the stream lives."""
+
+_STREAM: dict[int | str, dict[str, Any]] = {
+    **problems(),
+    200: {
+        "description": (
+            "`progress` events, each with the run as it stands; then one `ended` event with its"
+            " report. An attempt that takes a lost one's place goes on in the same stream."
+        ),
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    },
+}
+
+
+@router.get("/runs/{run_id}/events", response_class=StreamingResponse, responses=_STREAM)
+def follow_run(asked: Asked, run_id: UUID) -> StreamingResponse:
+    """Follow a run to its end."""
+    run = asked.run(run_id, Role.READER)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(
+        _events(asked.services.runs, run.id), media_type="text/event-stream", headers=headers
+    )
+
+
+async def _events(runs: Runs, run_id: UUID) -> AsyncIterator[str]:
+    ends_at = asyncio.get_running_loop().time() + STREAM_SECONDS
+    told, quiet = None, 0
+    while asyncio.get_running_loop().time() < ends_at:
+        version = runs.version()
+        # It follows the attempts that take the place of a lost one.
+        run = await run_in_threadpool(runs.wait, run_id, 0)
+        quiet += 1
+        if (run.id, run.updated_at) != told:
+            told, quiet = (run.id, run.updated_at), 0
+            yield _event(run)
+        elif quiet >= _QUIET_LOOKS:
+            quiet = 0
+            yield ": still here\n\n"
+        if run.is_terminal:
+            return
+        await _news(runs, version)
+
+
+async def _news(runs: Runs, version: int) -> None:
+    """Wait for a change, but no longer than another process's may go unseen."""
+    waited = 0.0
+    while waited < _LOOK_SECONDS and runs.version() == version:
+        await asyncio.sleep(_TICK_SECONDS)
+        waited += _TICK_SECONDS
+
+
+def _event(run: Run) -> str:
+    if run.is_terminal:
+        name, data = "ended", RunModel.of(run).model_dump_json()
+    else:
+        name, data = "progress", RunSummary.of(run).model_dump_json()
+    return f"event: {name}\nid: {run.id}/{run.updated_at.isoformat()}\ndata: {data}\n\n"

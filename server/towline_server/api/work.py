@@ -1,0 +1,234 @@
+"""``/work``: runs that somebody else executes. Claim one, keep it alive, complete it.
+
+The lease token that a claim gives is the right to the run; beside it the caller needs the role on
+the run's project. The executor reads the repository with credentials of its own, plans with the
+library, and gives back the plan with the contents that it needs.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from pydantic import Field, StringConstraints, model_validator
+
+from towline.codec import encode
+from towline.errors import InvalidValue
+from towline.model import Digest
+from towline.names import NamePolicy
+from towline.resolutions import OnConflict
+from towline_server.auth.roles import Role
+from towline_server.runs.domain import RunMode
+from towline_server.runs.external import FAILURE_REASONS, Claim, Work
+from towline_server.runs.states import ReasonCode, RunState
+
+from .access import Asked, Asking, NativeRoute
+from .models import Body, Model, Name, Text, problems
+from .runs import RunModel, RunSummary
+
+router = APIRouter(prefix="/work", route_class=NativeRoute)
+
+Token = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+
+
+class ClaimBody(Body):
+    """Who claims, and of which projects; without them, of all that the caller may write to."""
+
+    executor_id: Name
+    project_ids: Annotated[list[UUID], Field(max_length=1000)] | None = None
+
+
+class HeldBody(Body):
+    """A run, and the right to it."""
+
+    run_id: UUID
+    token: Token
+
+
+class HeartbeatBody(HeldBody):
+    """How far the run is."""
+
+    phase: Literal["fetching", "comparing", "validating", "applying"] | None = None
+    done: Annotated[int, Field(ge=0, le=2**53)] = 0
+    total: Annotated[int, Field(ge=0, le=2**53)] | None = None
+
+
+class FailureBody(Body):
+    """Why the run could not be completed."""
+
+    reason: ReasonCode
+    message: Text
+
+
+class CompleteBody(HeldBody):
+    """The plan with its contents; or a failure."""
+
+    plan: str | None = None
+    """As ``towline.dump_plan`` writes it."""
+    contents: dict[str, str] = Field(default_factory=dict)
+    """Base64 by digest, for each digest that the plan needs."""
+    failure: FailureBody | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.plan is None) == (self.failure is None):
+            raise ValueError("takes either a plan or a failure")
+        return self
+
+
+class PullModel(Model):
+    """What the run shall do."""
+
+    mode: RunMode
+    only: dict[str, Any]
+    use_theirs: list[str]
+    use_ours: list[str]
+    allow_empty: bool
+
+
+class WorkModel(Model):
+    """What planning needs; values as ``towline.codec`` encodes them."""
+
+    project: str
+    """Its name for ids."""
+    path: str
+    kinds: dict[str, Any]
+    names: NamePolicy
+    state: dict[str, Any]
+    records: list[dict[str, Any]]
+    url: str
+    ref: str
+    scope: str
+    on_conflict: OnConflict
+    limits: dict[str, Any]
+
+    @classmethod
+    def of(cls, work: Work) -> Self:
+        """The work on the wire."""
+        return cls(
+            project=work.project,
+            path=work.path,
+            kinds=encode(work.kinds),
+            names=work.names,
+            state=encode(work.state),
+            records=[encode(record) for record in work.records],
+            url=work.url,
+            ref=work.ref,
+            scope=work.scope,
+            on_conflict=work.on_conflict,
+            limits=encode(work.limits),
+        )
+
+
+class ClaimModel(Model):
+    """A run that is the claimer's until ``lease_until``, if no heartbeat comes."""
+
+    run: RunSummary
+    token: str
+    lease_until: datetime
+    pull: PullModel
+    work: WorkModel
+
+    @classmethod
+    def of(cls, claim: Claim) -> Self:
+        """A claim on the wire."""
+        request = claim.run.request
+        return cls(
+            run=RunSummary.of(claim.run),
+            token=claim.token,
+            lease_until=claim.lease_until,
+            pull=PullModel(
+                mode=request.mode,
+                only=encode(request.selection),
+                use_theirs=sorted(request.resolutions.use_theirs),
+                use_ours=sorted(request.resolutions.use_ours),
+                allow_empty=request.allow_empty,
+            ),
+            work=WorkModel.of(claim.work),
+        )
+
+
+class PulseModel(Model):
+    """How long the lease lasts now, and whether to stop."""
+
+    lease_until: datetime
+    cancel: bool
+
+
+@router.post(
+    "/claim",
+    response_model=ClaimModel,
+    responses={**problems(), 204: {"description": "nothing waits"}},
+)
+def claim_work(asked: Asked, body: ClaimBody) -> Any:
+    """Take the oldest run that waits for an external executor."""
+    projects = _claimable(asked, body)
+    if projects is not None and not projects:
+        return Response(status_code=204)
+    claim = asked.services.external.claim(
+        # Nobody goes on with what another identity's executor of the same name holds.
+        f"{asked.caller.id}/{body.executor_id}",
+        tenant_id=asked.caller.tenant_id,
+        project_ids=projects,
+    )
+    return Response(status_code=204) if claim is None else ClaimModel.of(claim)
+
+
+@router.post("/heartbeat", responses=problems(409))
+def heartbeat(asked: Asked, body: HeartbeatBody) -> PulseModel:
+    """Renew a lease, and tell how far the run is."""
+    run = asked.run(body.run_id, Role.WRITER)
+    phase = None if body.phase is None else RunState(body.phase)
+    pulse = asked.services.external.heartbeat(
+        run.id, body.token, phase=phase, done=body.done, total=body.total
+    )
+    return PulseModel(lease_until=pulse.lease_until, cancel=pulse.cancel)
+
+
+@router.post("/renew", responses=problems(409))
+def renew_work(asked: Asked, body: HeldBody) -> WorkModel:
+    """What planning needs as it stands now: for when a plan went stale."""
+    run = asked.run(body.run_id, Role.WRITER)
+    return WorkModel.of(asked.services.external.work(run.id, body.token))
+
+
+@router.post("/complete", responses=problems(409, 413))
+def complete_work(asked: Asked, body: CompleteBody) -> RunModel:
+    """End a run: with its plan, which is applied here, or with why there is none.
+
+    A plan that went stale (409 ``stale_plan``) may be made anew, see ``renew``.
+    """
+    run, external = asked.run(body.run_id, Role.WRITER), asked.services.external
+    if body.failure is not None:
+        reason = _checked(body.failure.reason)
+        return RunModel.of(external.fail(run.id, body.token, reason, body.failure.message))
+    assert body.plan is not None, "the body was validated"
+    return RunModel.of(external.complete(run.id, body.token, body.plan, _contents(body.contents)))
+
+
+def _claimable(asked: Asking, body: ClaimBody) -> list[UUID] | None:
+    """The projects whose runs the caller may execute; None: every one of the tenant."""
+    if body.project_ids is not None:
+        return [asked.project(each, Role.WRITER).id for each in body.project_ids]
+    caller = asked.caller
+    if caller.tenant_role is not None and caller.tenant_role.covers(Role.WRITER):
+        return None
+    return [each for each, role in caller.project_roles.items() if role.covers(Role.WRITER)]
+
+
+def _checked(reason: ReasonCode) -> ReasonCode:
+    if reason not in FAILURE_REASONS:
+        known = ", ".join(FAILURE_REASONS)
+        raise InvalidValue(field="failure.reason", problem=f"must be one of {known}")
+    return reason
+
+
+def _contents(given: dict[str, str]) -> dict[Digest, bytes]:
+    try:
+        return {Digest.parse(each): b64decode(text, validate=True) for each, text in given.items()}
+    except (Base64Error, ValueError):
+        raise InvalidValue(field="contents", problem="is not base64") from None

@@ -1,0 +1,177 @@
+"""Owns what the hosts' push webhooks look like: who signs how, and which refs a push moved.
+
+A signature is checked over the bytes as they came, in constant time, before anything reads them.
+The forms are those of the hosts' own documentation; a connection's provider says which one counts,
+so that nobody chooses a weaker one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from towline.errors import InvalidValue
+from towline.remotes.refs import WantedRef
+
+from .domain import Provider
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushedRef:
+    """A ref that a push made or moved."""
+
+    name: str
+    """In full: ``refs/heads/main``."""
+    default_branch: str | None = None
+    """What the repository's HEAD names, where the host says so."""
+
+    def is_meant_by(self, ref: str) -> bool:
+        """Whether a binding to a ref follows this one."""
+        wanted = WantedRef.parse(ref)
+        if wanted.names != ("HEAD",):
+            return self.name in wanted.names
+        if self.default_branch is None:
+            return self.name.startswith("refs/heads/")
+        return self.name == f"refs/heads/{self.default_branch}"
+
+
+Check = Callable[[str, str, bytes], bool]
+"""Whether what a header gives fits a secret and a body."""
+ReadRefs = Callable[[Mapping[str, Any]], Iterator[PushedRef]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookForm:
+    """How one sort of host calls: in which headers, and with which payload."""
+
+    signature: str
+    check: Check
+    event: str
+    pushes: frozenset[str]
+    """The events that are pushes; others are taken and ignored."""
+    delivery: tuple[str, ...]
+    """What the host calls this call, in the first of these that is there."""
+    signs_delivery: bool
+    """Whether who knows the secret vouches for that name, too."""
+    refs: ReadRefs
+
+    def replay_key(self, delivery: str, body: bytes) -> str:
+        """The same for a call that is sent again, whatever a replaying stranger can alter of it."""
+        told = delivery.encode() if self.signs_delivery else b""
+        return "hook:" + hashlib.sha256(told + b"\0" + body).hexdigest()
+
+    def pushed(self, body: bytes) -> tuple[PushedRef, ...]:
+        """The refs that a push's payload names, without those that it deleted.
+
+        Raises:
+            InvalidValue: it is no such payload.
+        """
+        try:
+            payload = json.loads(body)
+            return tuple(self.refs(payload))
+        except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+            raise InvalidValue(field="body", problem="is no push of this host, as JSON") from None
+
+
+# --- signatures -------------------------------------------------------------------------------
+
+
+def _signed(given: str, secret: str, body: bytes) -> bool:
+    wanted = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    return hmac.compare_digest(given.encode(), wanted.encode())
+
+
+def _signed_with_name(given: str, secret: str, body: bytes) -> bool:
+    name, _, signature = given.partition("=")
+    return _signed(signature, secret, body) and name == "sha256"
+
+
+def _same_token(given: str, secret: str, _body: bytes) -> bool:
+    return hmac.compare_digest(given.encode(), secret.encode())
+
+
+# --- payloads ---------------------------------------------------------------------------------
+
+
+def _one_ref(payload: Mapping[str, Any]) -> Iterator[PushedRef]:
+    """GitHub, Gitea and GitLab: one ref a call; a deleted one has no commit after it."""
+    if payload.get("deleted") is True or not str(payload["after"]).strip("0"):
+        return
+    about = payload.get("repository") or {}
+    project = payload.get("project") or {}
+    default = project.get("default_branch") or about.get("default_branch")
+    yield PushedRef(name=_text(payload["ref"]), default_branch=default and _text(default))
+
+
+def _bitbucket(payload: Mapping[str, Any]) -> Iterator[PushedRef]:
+    """Bitbucket Cloud names what is new; Bitbucket Server each ref and what became of it."""
+    if "push" in payload:
+        for change in payload["push"]["changes"]:
+            if (new := change["new"]) is not None:
+                folder = "tags" if new["type"] == "tag" else "heads"
+                yield PushedRef(name=f"refs/{folder}/{_text(new['name'])}")
+        return
+    for change in payload["changes"]:
+        if change["type"] != "DELETE":
+            yield PushedRef(name=_text(change["ref"]["id"]))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+# --- forms ------------------------------------------------------------------------------------
+
+_GITHUB = HookForm(
+    signature="X-Hub-Signature-256",
+    check=_signed_with_name,
+    event="X-GitHub-Event",
+    pushes=frozenset({"push"}),
+    delivery=("X-GitHub-Delivery",),
+    signs_delivery=False,
+    refs=_one_ref,
+)
+
+FORMS: Mapping[Provider, HookForm] = MappingProxyType(
+    {
+        Provider.GITHUB: _GITHUB,
+        # What most other hosts imitate.
+        Provider.GIT: _GITHUB,
+        Provider.GITLAB: HookForm(
+            signature="X-Gitlab-Token",
+            check=_same_token,
+            event="X-Gitlab-Event",
+            pushes=frozenset({"Push Hook", "Tag Push Hook"}),
+            delivery=("X-Gitlab-Event-UUID",),
+            # A token is no signature: it vouches for whatever comes with it.
+            signs_delivery=True,
+            refs=_one_ref,
+        ),
+        Provider.GITEA: HookForm(
+            signature="X-Gitea-Signature",
+            check=_signed,
+            event="X-Gitea-Event",
+            pushes=frozenset({"push"}),
+            delivery=("X-Gitea-Delivery",),
+            signs_delivery=False,
+            refs=_one_ref,
+        ),
+        Provider.BITBUCKET: HookForm(
+            signature="X-Hub-Signature",
+            check=_signed_with_name,
+            event="X-Event-Key",
+            pushes=frozenset({"repo:push", "repo:refs_changed"}),
+            delivery=("X-Request-UUID", "X-Request-Id"),
+            signs_delivery=False,
+            refs=_bitbucket,
+        ),
+    }
+)
+"""Azure DevOps signs nothing, and takes part by schedules alone."""

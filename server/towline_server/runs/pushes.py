@@ -1,0 +1,112 @@
+"""Pushes that a repository's host tells of: each starts a run of the projects that follow the ref.
+
+A call that comes again starts nothing: its runs carry a key made of what the host signed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import select
+
+from towline_server.auth.sealing import Sealer
+from towline_server.db.session import Database
+from towline_server.errors import Unauthenticated
+from towline_server.projects.connections import Connections
+from towline_server.projects.domain import Provider
+from towline_server.projects.hooks import FORMS, HookForm, PushedRef
+from towline_server.projects.service import Projects
+
+from . import tables
+from .domain import Origin, Run, TriggeredBy
+from .errors import HookReplayed
+from .service import Runs
+
+_LONGEST_NAME = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A webhook as it came; of each header every value, and nothing is believed yet."""
+
+    connection_id: UUID
+    headers: dict[str, list[str]] = field(repr=False)
+    """By lower-case name."""
+    body: bytes = field(repr=False)
+
+    def only(self, name: str) -> str:
+        """The one value of a header; empty where there is none, or more than one."""
+        values = self.headers.get(name.lower(), [])
+        return values[0] if len(values) == 1 else ""
+
+
+class Pushes:
+    """What pushes start. Its callers prove themselves by their signature alone."""
+
+    def __init__(self, database: Database, sealer: Sealer, runs: Runs) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._runs = runs
+
+    def take(self, call: Call) -> tuple[Run, ...]:
+        """Start the runs that a call asks for; none where it is no push, or nobody follows it.
+
+        Raises:
+            Unauthenticated: no such connection, none with a secret, or a wrong signature: which
+                of the three it is, nobody can tell.
+            InvalidValue: it is signed, but no push.
+            HookReplayed: it came before.
+        """
+        form = self._verified(call)
+        if call.only(form.event) not in form.pushes:
+            return ()
+        refs = form.pushed(call.body)
+        followers = self._followers(call.connection_id, refs)
+        delivery = _name(next(filter(None, map(call.only, form.delivery)), ""))
+        key = form.replay_key(delivery, call.body)
+        missing = [each for each in followers if each not in self._started(followers, key)]
+        if followers and not missing:
+            raise HookReplayed
+        origin = Origin(by=TriggeredBy.WEBHOOK, ref=delivery or None, key=key)
+        return tuple(self._runs.request(each, origin=origin) for each in missing)
+
+    def _verified(self, call: Call) -> HookForm:
+        provider, secret = self._known(call.connection_id)
+        form = FORMS.get(provider, FORMS[Provider.GIT])
+        # Where there is nothing to verify with, it takes as long.
+        good = form.check(call.only(form.signature), secret or "-", call.body)
+        if not good or not secret or provider not in FORMS:
+            problem = "the webhook's signature is not valid"
+            raise Unauthenticated(problem=problem, challenges=("Webhook",))
+        return form
+
+    def _known(self, connection_id: UUID) -> tuple[Provider, str | None]:
+        with self._database.reading() as session:
+            connections = Connections(session, self._sealer)
+            connection = connections.get(connection_id)
+            if connection is None:
+                return Provider.GIT, None
+            return connection.provider, connections.webhook_secret(connection_id)
+
+    def _followers(self, connection_id: UUID, refs: Sequence[PushedRef]) -> list[UUID]:
+        with self._database.reading() as session:
+            bound = Projects(session).by_connection(connection_id)
+        return [
+            project.id
+            for project in bound
+            if any(ref.is_meant_by(project.bound.ref) for ref in refs)
+        ]
+
+    def _started(self, projects: Sequence[UUID], key: str) -> frozenset[UUID]:
+        same = select(tables.Run.project_id).where(
+            tables.Run.project_id.in_(projects), tables.Run.request_key == key
+        )
+        with self._database.reading() as session:
+            return frozenset(session.scalars(same))
+
+
+def _name(text: str) -> str:
+    """What a host calls its call, fit to be kept."""
+    return "".join(each for each in text if each.isprintable())[:_LONGEST_NAME]

@@ -1,0 +1,299 @@
+"""Webhooks of each host: signed, not signed, come again."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from httpx2 import Response
+
+from tests.server.api.stage import V1, Stage, code_of
+from towline_server.auth.roles import Role
+from towline_server.projects.domain import Project, Provider
+from towline_server.projects.hooks import PushedRef
+
+SECRET = "a webhook secret of the tests"
+COMMIT = "1" * 40
+
+
+def _hmac(body: bytes, secret: str) -> str:
+    return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+def _one_ref(ref: str, after: str = COMMIT) -> dict[str, Any]:
+    return {"ref": ref, "after": after, "repository": {"default_branch": "main"}}
+
+
+def _cloud(ref: str, after: str = COMMIT) -> dict[str, Any]:
+    _, kind, name = ref.split("/", 2)
+    new = {"type": {"heads": "branch", "tags": "tag"}[kind], "name": name}
+    return {"push": {"changes": [{"old": None, "new": new if after == COMMIT else None}]}}
+
+
+def _data_center(ref: str, after: str = COMMIT) -> dict[str, Any]:
+    return {"changes": [{"ref": {"id": ref}, "type": "UPDATE" if after == COMMIT else "DELETE"}]}
+
+
+@dataclass(frozen=True)
+class Host:
+    """How a host's call looks, by its documentation."""
+
+    provider: Provider
+    event: tuple[str, str]
+    delivery: str
+    signature: str
+    sign: Callable[[bytes, str], str]
+    payload: Callable[..., dict[str, Any]] = _one_ref
+
+    def headers(self, body: bytes, secret: str = SECRET, delivery: str = "d1") -> dict[str, str]:
+        return {
+            self.event[0]: self.event[1],
+            self.delivery: delivery,
+            self.signature: self.sign(body, secret),
+            "Content-Type": "application/json",
+        }
+
+
+HOSTS = {
+    "github": Host(
+        Provider.GITHUB,
+        ("X-GitHub-Event", "push"),
+        "X-GitHub-Delivery",
+        "X-Hub-Signature-256",
+        lambda body, secret: f"sha256={_hmac(body, secret)}",
+    ),
+    "git": Host(
+        Provider.GIT,
+        ("X-GitHub-Event", "push"),
+        "X-GitHub-Delivery",
+        "X-Hub-Signature-256",
+        lambda body, secret: f"sha256={_hmac(body, secret)}",
+    ),
+    "gitlab": Host(
+        Provider.GITLAB,
+        ("X-Gitlab-Event", "Push Hook"),
+        "X-Gitlab-Event-UUID",
+        "X-Gitlab-Token",
+        lambda _, secret: secret,
+    ),
+    "gitea": Host(
+        Provider.GITEA,
+        ("X-Gitea-Event", "push"),
+        "X-Gitea-Delivery",
+        "X-Gitea-Signature",
+        _hmac,
+    ),
+    "bitbucket cloud": Host(
+        Provider.BITBUCKET,
+        ("X-Event-Key", "repo:push"),
+        "X-Request-UUID",
+        "X-Hub-Signature",
+        lambda body, secret: f"sha256={_hmac(body, secret)}",
+        _cloud,
+    ),
+    "bitbucket data center": Host(
+        Provider.BITBUCKET,
+        ("X-Event-Key", "repo:refs_changed"),
+        "X-Request-Id",
+        "X-Hub-Signature",
+        lambda body, secret: f"sha256={_hmac(body, secret)}",
+        _data_center,
+    ),
+}
+SIGNING = [name for name in HOSTS if name != "gitlab"]
+every_host = pytest.mark.parametrize("host", list(HOSTS.values()), ids=list(HOSTS))
+MAIN = "refs/heads/main"
+
+
+def called(host: Host, ref: str = MAIN, **more: Any) -> bytes:
+    return json.dumps(host.payload(ref, **more)).encode()
+
+
+class Hooked:
+    """A project on a connection that takes a host's webhooks."""
+
+    def __init__(self, stage: Stage, host: Host, ref: str = "heads/main") -> None:
+        self.stage = stage
+        with stage.services.database.writing() as session:
+            connections = stage.services.connections(session)
+            url = "https://git.example/hooked.git"
+            made = connections.create(
+                tenant_id=stage.world.tenant_id, url=url, provider=host.provider
+            )
+            connections.set_webhook_secret(made.id, SECRET)
+        self.connection_id = made.id
+        self.project = self.bind(ref)
+
+    def bind(self, ref: str) -> Project:
+        return self.stage.world.project(ref=ref, connection_id=self.connection_id)
+
+    def send(self, body: bytes, headers: dict[str, str], to: UUID | None = None) -> Response:
+        url = f"/hooks/{to or self.connection_id}"
+        return self.stage.client.post(url, content=body, headers=headers)
+
+    def runs(self, project: Project | None = None) -> list[dict[str, Any]]:
+        url = f"{V1}/projects/{(project or self.project).id}/runs"
+        found: list[dict[str, Any]] = self.stage.get(url, key=self.stage.tenant_keys[Role.READER])[
+            "items"
+        ]
+        return found
+
+
+@every_host
+def test_a_signed_push_starts_a_run(stage: Stage, host: Host):
+    hooked, body = Hooked(stage, host), called(host)
+    other = hooked.bind("heads/other")
+    answer = hooked.send(body, host.headers(body))
+    assert answer.status_code == 202, answer.text
+    [run] = hooked.runs()
+    assert answer.json() == {"runs": [run["id"]]}
+    assert (run["triggered_by"], run["state"]) == ("webhook", "queued")
+    assert run["trigger_ref"] == "d1"
+    assert hooked.runs(other) == []
+
+
+@every_host
+def test_a_call_that_comes_again_starts_nothing(stage: Stage, host: Host):
+    hooked, body = Hooked(stage, host), called(host)
+    first = hooked.send(body, host.headers(body))
+    assert code_of(hooked.send(body, host.headers(body))) == (409, "webhook_replayed")
+    assert [run["id"] for run in hooked.runs()] == first.json()["runs"]
+    following = called(host) + b" "
+    again = hooked.send(following, host.headers(following, delivery="d2"))
+    assert again.status_code == 202
+    assert len(hooked.runs()) == 2
+
+
+@pytest.mark.parametrize("name", SIGNING)
+def test_what_is_not_signed_makes_no_call_another(stage: Stage, name: str):
+    host = HOSTS[name]
+    hooked, body = Hooked(stage, host), called(host)
+    hooked.send(body, host.headers(body))
+    renamed = hooked.send(body, host.headers(body, delivery="d2"))
+    assert code_of(renamed) == (409, "webhook_replayed")
+
+
+@every_host
+def test_a_wrong_signature_is_refused(stage: Stage, host: Host):
+    hooked, body = Hooked(stage, host), called(host)
+    good = host.headers(body)
+    refused = [
+        hooked.send(body, host.headers(body, secret="another secret")),
+        hooked.send(body, {**good, host.signature: ""}),
+        hooked.send(body, {**good, host.signature: good[host.signature][:-1]}),
+        hooked.send(body, {**good, host.signature: good[host.signature] + "0"}),
+        hooked.send(body, {name: text for name, text in good.items() if name != host.signature}),
+        hooked.send(body, {**good, host.signature: "sha1=" + good[host.signature]}),
+        hooked.send(b"not json", {**good, host.signature: "x"}),
+    ]
+    if host.provider is not Provider.GITLAB:
+        refused.append(hooked.send(body + b" ", good))
+    assert {code_of(each) for each in refused} == {(401, "unauthenticated")}
+    assert hooked.runs() == []
+
+
+@every_host
+def test_two_signatures_are_none(stage: Stage, host: Host):
+    hooked, body = Hooked(stage, host), called(host)
+    good = host.headers(body)
+    twice = [*good.items(), (host.signature, good[host.signature])]
+    url = f"/hooks/{hooked.connection_id}"
+    answer = stage.client.post(url, content=body, headers=twice)
+    assert code_of(answer) == (401, "unauthenticated")
+
+
+@every_host
+def test_another_hosts_signature_does_not_count(stage: Stage, host: Host):
+    others = [each for each in HOSTS.values() if each.signature != host.signature]
+    hooked, body = Hooked(stage, host), called(host)
+    for other in others:
+        headers = {**other.headers(body), host.event[0]: host.event[1]}
+        assert code_of(hooked.send(body, headers)) == (401, "unauthenticated")
+    assert hooked.runs() == []
+
+
+def test_nobody_learns_which_connections_there_are(stage: Stage):
+    host = HOSTS["github"]
+    hooked, body = Hooked(stage, host), called(host)
+    wrong = host.headers(body, secret="another secret")
+    unset = stage.world.connection_id
+    answers = [hooked.send(body, wrong, to) for to in (None, unset, uuid4())]
+    empty = [hooked.send(body, host.headers(body, secret=""), to) for to in (unset, uuid4())]
+    assert len({_told(each) for each in [*answers, *empty]}) == 1
+    assert code_of(answers[0]) == (401, "unauthenticated")
+
+
+def _told(answer: Response) -> str:
+    return json.dumps({**answer.json(), "request_id": ""}) + str(sorted(answer.headers))
+
+
+def test_a_host_that_signs_nothing_takes_no_part(stage: Stage):
+    host = HOSTS["github"]
+    hooked = Hooked(stage, Host(Provider.AZURE_DEVOPS, *list(vars(host).values())[1:]))
+    body = called(host)
+    assert code_of(hooked.send(body, host.headers(body))) == (401, "unauthenticated")
+
+
+@every_host
+def test_a_deleted_ref_and_one_that_nobody_follows_start_nothing(stage: Stage, host: Host):
+    hooked = Hooked(stage, host)
+    for body in (called(host, after="0" * 40), called(host, ref="refs/heads/other")):
+        answer = hooked.send(body, host.headers(body))
+        assert (answer.status_code, answer.json()) == (202, {"runs": []})
+    assert hooked.runs() == []
+
+
+@every_host
+def test_other_events_start_nothing(stage: Stage, host: Host):
+    hooked, body = Hooked(stage, host), b"{}"
+    answer = hooked.send(body, {**host.headers(body), host.event[0]: "ping"})
+    assert (answer.status_code, answer.json()) == (202, {"runs": []})
+
+
+@every_host
+def test_what_is_signed_and_no_push_is_refused(stage: Stage, host: Host):
+    hooked = Hooked(stage, host)
+    for body in (b"", b"{", b"[]", b"{}", b'{"ref": 1, "after": "1"}', b"\xff", b"[" * 100_000):
+        assert code_of(hooked.send(body, host.headers(body))) == (400, "invalid_value")
+
+
+def test_too_large_a_call_is_refused(stage: Stage):
+    host = HOSTS["github"]
+    hooked, body = Hooked(stage, host), b"x" * (stage.services.settings.body_bytes + 1)
+    assert code_of(hooked.send(body, host.headers(body))) == (413, "body_too_large")
+
+
+def test_what_began_half_is_finished(stage: Stage):
+    host = HOSTS["github"]
+    hooked, body = Hooked(stage, host), called(host)
+    hooked.send(body, host.headers(body))
+    late = hooked.bind("heads/main")
+    again = hooked.send(body, host.headers(body))
+    assert (again.status_code, len(hooked.runs()), len(hooked.runs(late))) == (202, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("ref", "pushed", "default", "follows"),
+    [
+        ("heads/main", MAIN, None, True),
+        ("main", MAIN, None, True),
+        (MAIN, MAIN, None, True),
+        ("main", "refs/tags/main", None, True),
+        ("tags/main", MAIN, None, False),
+        ("heads/Main", MAIN, None, False),
+        ("heads/feature/main", MAIN, None, False),
+        ("HEAD", MAIN, "main", True),
+        ("HEAD", MAIN, "trunk", False),
+        ("HEAD", MAIN, None, True),
+        ("HEAD", "refs/tags/v1", None, False),
+        (COMMIT, MAIN, None, False),
+    ],
+)
+def test_which_bindings_follow_a_ref(ref: str, pushed: str, default: str | None, follows: bool):
+    assert PushedRef(name=pushed, default_branch=default).is_meant_by(ref) is follows

@@ -1,0 +1,91 @@
+"""The whole way through the native API on PostgreSQL: every statement, once."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.control_plane import cheap_passwords
+from tests.databases import open_database
+from tests.server.api.stage import V1, Stage, Workshop
+from tests.server.runs.bench import Bench
+from tests.server.runs.world import World
+from towline.testing.git_server import GitServer
+from towline_server.api import DIALECT
+from towline_server.app import create_app
+from towline_server.auth.roles import Role
+from towline_server.services import assemble
+from towline_server.settings import Settings
+
+
+@pytest.mark.services
+def test_the_whole_way(
+    settings: Settings, postgres_url: str, git_server: GitServer, tmp_path: Path
+):
+    database = open_database(postgres_url)
+    services = assemble(settings, database, cheap_passwords())
+    bench = Bench(World(database, git_server, tmp_path, sealer=services.sealer))
+    services = services.executing(Workshop.of(bench))
+    app = create_app(settings, services=services, dialects=[DIALECT])
+    with TestClient(app) as client:
+        _walk(Stage(bench=bench, services=services, client=client))
+    database.close()
+
+
+def _walk(stage: Stage) -> None:
+    stage.world.commit(a=b"1")
+    run = stage.pull()
+    stage.put("rules/é", b"mine")
+    stage.put("a", b"ours")
+    for path in (
+        stage.url,
+        f"{V1}/projects",
+        f"{stage.url}/assets?kind=rule&prefix=rules/",
+        f"{stage.url}/runs?state=succeeded",
+        f"{V1}/runs",
+        f"{V1}/runs/{run['id']}/attempts",
+        f"{stage.url}/status",
+        f"{stage.url}/pulls",
+        f"{stage.url}/pulls/1",
+        f"{stage.url}/conflicts",
+    ):
+        assert stage.get(path)
+    events = stage.ask("GET", f"{V1}/runs/{run['id']}/events")
+    assert events.text.startswith("event: ended")
+    stage.world.commit(a=b"2")
+    body = {"on_conflict": "theirs"}
+    plan = stage.ask("POST", f"{stage.url}/plans", json=body).json()
+    assert stage.get(f"{stage.url}/plans")["total"] == 1
+    applied = stage.ask("POST", f"{stage.url}/plans/{plan['id']}/apply")
+    assert applied.json()["pull"] == 2
+    assert stage.ask("POST", f"{stage.url}/undo").json()["pull"] == 3
+    assert stage.world.contents(stage.project) == {"a": b"ours", "rules/é": b"mine"}
+    _claim(stage)
+    _hook(stage)
+
+
+def _claim(stage: Stage) -> None:
+    stage.ask("POST", f"{stage.url}/runs", json={"backend": "external"})
+    claimed = stage.ask("POST", f"{V1}/work/claim", json={"executor_id": "one"}).json()
+    failure = {"reason": "internal_error", "message": "stopped"}
+    body = {"run_id": claimed["run"]["id"], "token": claimed["token"], "failure": failure}
+    assert stage.ask("POST", f"{V1}/work/complete", json=body).json()["state"] == "failed"
+
+
+def _hook(stage: Stage) -> None:
+    secret = "a webhook secret of the tests"
+    url = f"{V1}/connections/{stage.world.connection_id}"
+    key = stage.tenant_keys[Role.ADMIN]
+    assert stage.ask("PATCH", url, key=key, json={"webhook_secret": secret}).status_code == 200
+    body = b'{"ref": "refs/heads/main", "after": "1"}'
+    signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    headers = {"X-GitHub-Event": "push", "X-Hub-Signature-256": f"sha256={signature}"}
+    hook = f"/hooks/{stage.world.connection_id}"
+    started = stage.client.post(hook, content=body, headers=headers)
+    assert started.status_code == 202, started.text
+    assert len(started.json()["runs"]) == 1
+    assert stage.client.post(hook, content=body, headers=headers).status_code == 409

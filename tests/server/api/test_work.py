@@ -1,0 +1,204 @@
+"""Runs that are executed elsewhere, over HTTP alone."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+
+import pytest
+
+from tests.server.api.stage import V1, Stage, code_of
+from tests.server.runs.test_external import planned
+from tests.server.runs.world import World
+from towline import dump_plan
+from towline.codec import decode
+from towline.kinds import Kinds
+from towline.limits import Limits
+from towline.names import NamePolicy
+from towline.plan import StoreState
+from towline.records import AssetRecord
+from towline.resolutions import OnConflict
+from towline_server.auth.roles import Role
+from towline_server.projects.domain import ProjectPath
+from towline_server.runs.external import FAILURE_REASONS, Work
+
+
+def work_of(told: dict[str, Any]) -> Work:
+    """What an executor makes of the JSON: the library decodes what it encoded."""
+    return Work(
+        project=told["project"],
+        path=ProjectPath.parse(told["path"]),
+        kinds=decode(Kinds, told["kinds"]),
+        names=NamePolicy(told["names"]),
+        state=decode(StoreState, told["state"]),
+        records=tuple(decode(AssetRecord, each) for each in told["records"]),
+        url=told["url"],
+        ref=told["ref"],
+        scope=told["scope"],
+        on_conflict=OnConflict(told["on_conflict"]),
+        limits=decode(Limits, told["limits"]),
+    )
+
+
+def claim(stage: Stage, **rest: Any) -> dict[str, Any]:
+    asked = stage.ask("POST", f"{stage.url}/runs", json={"backend": "external"})
+    assert asked.status_code == 202, asked.text
+    answer = stage.ask("POST", f"{V1}/work/claim", json={"executor_id": "one"}, **rest)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def held(claimed: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"run_id": claimed["run"]["id"], "token": claimed["token"], **more}
+
+
+def completion(claimed: dict[str, Any], work: dict[str, Any] | None = None) -> dict[str, Any]:
+    plan, contents = planned(work_of(work or claimed["work"]))
+    encoded = {digest: b64encode(content).decode() for digest, content in contents.items()}
+    return held(claimed, plan=dump_plan(plan), contents=encoded)
+
+
+def test_a_run_is_claimed_kept_alive_and_completed(stage: Stage):
+    stage.world.commit(a=b"1", b=b"\x00\xff")
+    claimed = claim(stage)
+    assert claimed["run"]["state"] == "fetching"
+    beat = stage.ask(
+        "POST",
+        f"{V1}/work/heartbeat",
+        json=held(claimed, phase="comparing", done=1, total=2),
+    ).json()
+    assert (beat["cancel"], beat["lease_until"] >= claimed["lease_until"]) == (False, True)
+    assert stage.get(f"{V1}/runs/{claimed['run']['id']}")["progress"] == 55
+    ended = stage.ask("POST", f"{V1}/work/complete", json=completion(claimed))
+    assert ended.status_code == 200, ended.text
+    assert (ended.json()["outcome"], ended.json()["pull"]) == ("changed", 1)
+    assert stage.world.contents(stage.project) == {"a": b"1", "b": b"\x00\xff"}
+    again = stage.ask("POST", f"{V1}/work/complete", json=completion(claimed))
+    assert code_of(again) == (409, "lease_lost")
+
+
+def test_where_nothing_waits_nothing_is_claimed(stage: Stage):
+    url, body = f"{V1}/work/claim", {"executor_id": "one"}
+    stage.ask("POST", f"{stage.url}/runs", json={})
+    assert stage.ask("POST", url, json=body).status_code == 204
+    stage.ask("POST", f"{stage.url}/runs", json={"backend": "external"})
+    for key in (stage.keys[None], stage.keys[Role.READER], stage.tenant_keys[Role.READER]):
+        assert stage.ask("POST", url, key=key, json=body).status_code == 204
+    taken = stage.ask("POST", url, key=stage.tenant_keys[Role.WRITER], json=body)
+    assert taken.status_code == 200
+
+
+def test_projects_may_be_named(stage: Stage, other: World):
+    url, theirs = f"{V1}/work/claim", other.project()
+    stage.ask("POST", f"{stage.url}/runs", json={"backend": "external"})
+    named = {"executor_id": "one", "project_ids": [str(theirs.id)]}
+    assert code_of(stage.ask("POST", url, json=named)) == (404, "not_found")
+    named["project_ids"] = [str(stage.project.id)]
+    refused = stage.ask("POST", url, key=stage.keys[Role.READER], json=named)
+    assert code_of(refused) == (403, "forbidden")
+    assert stage.ask("POST", url, json=named).status_code == 200
+
+
+def test_a_wrong_token_moves_nothing(stage: Stage):
+    stage.world.commit(a=b"1")
+    claimed = claim(stage)
+    good = completion(claimed)
+    for path, body in [
+        ("heartbeat", held(claimed)),
+        ("renew", held(claimed)),
+        ("complete", good),
+        ("complete", held(claimed, failure={"reason": "internal_error", "message": "x"})),
+    ]:
+        refused = stage.ask("POST", f"{V1}/work/{path}", json={**body, "token": "guess"})
+        assert code_of(refused) == (409, "lease_lost")
+    assert stage.world.contents(stage.project) == {}
+    assert stage.ask("POST", f"{V1}/work/complete", json=good).status_code == 200
+
+
+def test_a_token_alone_is_not_enough(stage: Stage, other: World):
+    stage.world.commit(a=b"1")
+    claimed = claim(stage)
+    stranger = stage.key(tenant_role=Role.ADMIN, tenant_id=other.tenant_id)
+    for path, body in [
+        ("heartbeat", held(claimed)),
+        ("renew", held(claimed)),
+        ("complete", completion(claimed)),
+    ]:
+        for key, refusal in [
+            (stranger, (404, "not_found")),
+            (stage.keys[None], (404, "not_found")),
+            (stage.keys[Role.READER], (403, "forbidden")),
+        ]:
+            assert code_of(stage.ask("POST", f"{V1}/work/{path}", key=key, json=body)) == refusal
+    assert stage.world.contents(stage.project) == {}
+
+
+def test_a_stale_plan_is_made_anew(stage: Stage):
+    stage.world.commit(a=b"1")
+    stage.pull()
+    stage.world.commit(a=b"2")
+    claimed = claim(stage)
+    stale = completion(claimed)
+    stage.put("a", b"2")
+    assert code_of(stage.ask("POST", f"{V1}/work/complete", json=stale)) == (409, "stale_plan")
+    work = stage.ask("POST", f"{V1}/work/renew", json=held(claimed)).json()
+    fresh = stage.ask("POST", f"{V1}/work/complete", json=completion(claimed, work))
+    assert fresh.json()["outcome"] == "unchanged"
+
+
+def test_what_does_not_fit_its_digest_is_refused(stage: Stage):
+    stage.world.commit(a=b"1")
+    body = completion(claim(stage))
+    for contents, code in [
+        ({}, "content_missing"),
+        (dict.fromkeys(body["contents"], "eA=="), "content_missing"),
+        (dict.fromkeys(body["contents"], "not base64"), "invalid_value"),
+        ({"x": "eA=="}, "invalid_value"),
+    ]:
+        refused = stage.ask("POST", f"{V1}/work/complete", json={**body, "contents": contents})
+        assert refused.json()["code"] == code
+    altered = {**body, "plan": body["plan"].replace('"a"', '"b"')}
+    refused = stage.ask("POST", f"{V1}/work/complete", json=altered)
+    assert code_of(refused) == (400, "invalid_plan")
+    assert stage.world.contents(stage.project) == {}
+
+
+@pytest.mark.parametrize("reason", FAILURE_REASONS)
+def test_a_failure_ends_the_run(stage: Stage, reason: str):
+    failure = {"reason": reason, "message": "so it was"}
+    run = stage.ask("POST", f"{V1}/work/complete", json=held(claim(stage), failure=failure)).json()
+    assert (run["state"], run["reason_code"]) == ("failed", reason)
+    assert run["error"]["message"] == "so it was"
+
+
+def test_a_reason_that_is_not_theirs_is_refused(stage: Stage):
+    failure = {"reason": "user_cancelled", "message": ""}
+    answer = stage.ask("POST", f"{V1}/work/complete", json=held(claim(stage), failure=failure))
+    assert code_of(answer) == (400, "invalid_value")
+
+
+def test_a_cancelled_run_is_told(stage: Stage):
+    claimed = claim(stage)
+    stage.ask("POST", f"{V1}/runs/{claimed['run']['id']}/cancel")
+    beat = stage.ask("POST", f"{V1}/work/heartbeat", json=held(claimed)).json()
+    assert beat["cancel"] is True
+    failure = {"reason": "internal_error", "message": "stopped"}
+    run = stage.ask("POST", f"{V1}/work/complete", json=held(claimed, failure=failure)).json()
+    assert run["state"] == "cancelled"
+
+
+def test_a_claim_is_given_once(stage: Stage):
+    stage.ask("POST", f"{stage.url}/runs", json={"backend": "external"})
+    headers = {"Idempotency-Key": "k"}
+    body = {"executor_id": "one"}
+    answers = [stage.ask("POST", f"{V1}/work/claim", headers=headers, json=body) for _ in range(2)]
+    assert answers[0].json() == answers[1].json()
+
+
+def test_contents_may_be_larger_than_other_bodies(stage: Stage):
+    content = bytes(stage.services.settings.body_bytes)
+    stage.world.commit(a=content)
+    ended = stage.ask("POST", f"{V1}/work/complete", json=completion(claim(stage)))
+    assert ended.status_code == 200, ended.text
+    assert stage.world.contents(stage.project) == {"a": content}
