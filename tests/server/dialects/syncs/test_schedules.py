@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from tests.server.dialects.syncs.office import Found, Office
+from towline_server.auth.roles import Role
 from towline_server.dialects.syncs.measuring import sync_gauges
 from towline_server.projects.service import Projects
 from towline_server.runs import tables
@@ -100,7 +101,12 @@ def test_what_runs_on_creation_does_so_once(office: Office):
     office.patch(sync, status="paused")
     office.patch(sync, status="active")
     assert office.runs(sync)["total"] == 1
-    draft = office.create(triggerMode="on_create")
+    other = office.world.project(ref="heads/other")
+    office.key = office.desk.key(Role.WRITER)
+    office.patch(sync, destinationConfig={"project": str(other.id)})
+    assert office.runs(sync)["total"] == 1
+    named = {"project": str(office.project.id)}
+    draft = office.create(triggerMode="on_create", destinationConfig=named)
     assert office.runs(draft)["total"] == 0
     for _ in range(2):
         office.patch(draft, status="active")
