@@ -130,8 +130,6 @@ def _status(asked: Asked, project: Project, look: Run) -> Response:
         limits=services.settings.engine_limits,
     )
     found = status_after(services.database, repositories, project, look)
-    if found.problem and look.error is not None:
-        return _failed(asked, look)
     if found.problem:
         return refusal(asked.request, 502, [found.problem])
     told = StatusAnswer(
