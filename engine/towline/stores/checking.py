@@ -61,10 +61,11 @@ def check_edits(plan: Plan, current: Current, ours: Ours) -> None:
 def _holds(plan: Plan, edit: Edit, current: Current, ours: Ours) -> bool:
     if edit.before is not None:
         return edit.before == current(edit.before)
-    if not ours.is_used(edit.asset_id):
-        return True
+    if ours.with_id(edit.asset_id) is not None:
+        # A local asset came to stand there since, and has the id that was planned.
+        return False
     # Taking back a deletion returns the asset under its old id.
-    return plan.kind is PlanKind.UNDO and ours.with_id(edit.asset_id) is None
+    return plan.kind is PlanKind.UNDO or not ours.is_used(edit.asset_id)
 
 
 def _shown_path(edit: Edit) -> Iterator[AssetPath]:

@@ -127,6 +127,15 @@ class FailureContract:
         edits = (change(harness.store, "a", b"2"), change(harness.store, "a", b"3"))
         _assert_stale(harness, plan_of(harness.store, *edits), b"2", b"3")
 
+    def test_an_asset_that_came_since_is_not_forgotten(self, new_store: NewStore) -> None:
+        harness = new_store()
+        edit = create(harness.store, "a", b"1")
+        assert edit.after is not None
+        lagging = Edit(before=None, after=replace(edit.after, base=None, ours=None))
+        plan = plan_of(harness.store, lagging)
+        harness.put("a", b"local")
+        _assert_stale(harness, plan)
+
     @pytest.mark.parametrize("path", ["x", "x/y", "x/y/z"])
     @pytest.mark.parametrize("kind", ["asset", "file", "pulled"])
     def test_nothing_is_put_where_something_stands(
