@@ -167,14 +167,29 @@ def reference(sides: ThreeSides, resolutions: Resolutions, on_conflict: OnConfli
     pinned = {path for path, cell in cells.items() if cell.pin}
     if any(pinned.issuperset(pair) for pair in clashes):
         return Verdict(errors={"colliding_resolutions"})
-    conflicts = groups(cells, clashes)
     if on_conflict in (OnConflict.THEIRS, OnConflict.OURS):
-        for path in {path for _, group in conflicts for path in group}:
-            side = Side(str(on_conflict))
-            if not (cells[path].never_gives_way or cells[path].blocked):
-                cells[path].chosen = side
-        conflicts = groups(cells, clashing(cells, sides))
+        _choose(cells, sides, Side(str(on_conflict)))
+    conflicts = groups(cells, clashing(cells, sides))
     return _verdict(sides, cells, conflicts, on_conflict)
+
+
+def _choose(cells: Mapping[AssetPath, Cell], sides: ThreeSides, side: Side) -> None:
+    """The policy's side for what is in conflict by its own row, then for what still collides."""
+    while True:
+        # What is undecided by its own row comes first: settled, it may be in nobody's way.
+        left = [cell for cell in cells.values() if cell.undecided]
+        if not left:
+            in_the_way = {claim for pair in clashing(cells, sides) for claim in pair}
+            left = [cells[path] for path in cells.keys() & in_the_way]
+        left = [
+            cell
+            for cell in left
+            if not (cell.pin or cell.chosen or cell.blocked or cell.never_gives_way)
+        ]
+        if not left:
+            return
+        for cell in left:
+            cell.chosen = side
 
 
 def _verdict(
