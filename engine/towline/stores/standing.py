@@ -190,7 +190,7 @@ class Standing:
         """Whether a file at this path, known or not, is an asset."""
         if self._state.kinds.of(path) is None or path_problem(path) is not None:
             return False
-        return not is_kept(path) and _is_text(path)
+        return not is_kept(path)
 
     # --- renames ------------------------------------------------------------------------------
 
