@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from tests.laws.trial import alignments
 from towline.changes import RemoteAsset
 from towline.conflicts import ConflictKind
 from towline.model import AssetId, AssetPath, AssetState, NonAsset, planned_id
 from towline.plan import Disposition
-from towline.records import AssetRecord, LocalFile
+from towline.records import LocalFile
 from towline.resolutions import OnConflict, Resolutions, Side
 from towline.testing.sides import ThreeSides
 
@@ -220,10 +221,7 @@ def _verdict(
 
 def cells_of(sides: ThreeSides) -> dict[AssetPath, Cell]:
     """Every path that any side has."""
-    based: dict[AssetPath, AssetRecord] = {}
-    for record in sorted(sides.records, key=lambda record: record.seen is not None):
-        if record.aligned_path is not None:
-            based[record.aligned_path] = record
+    based = alignments(sides.records)
     standing = {r.ours.path: r for r in sides.records if r.ours is not None}
     cells = {}
     for path in sorted({*based, *standing, *sides.base, *sides.theirs}):
