@@ -52,8 +52,11 @@ def failure_of(error: BaseException) -> Failure:
             )
         case click.ClickException():
             return Failure(code=FAILURE, json=_json("failure", error.format_message()))
-        case KeyboardInterrupt() | click.Abort() | Cancelled():
-            return interruption()
+        case Cancelled():
+            return _interrupted("interrupted; nothing was changed")
+        case KeyboardInterrupt() | click.Abort():
+            # It may have come when all was done but to tell it.
+            return _interrupted("interrupted", "towline log tells whether anything was done")
         case TowlineError():
             about = _json(error.code, error.message, error.data())
             return Failure(code=_exit_code(error), json=about, hint=_hint(error))
@@ -63,9 +66,8 @@ def failure_of(error: BaseException) -> Failure:
             return _unexpected(error)
 
 
-def interruption() -> Failure:
-    """The answer to Ctrl-C: whatever was going on stopped before it changed anything."""
-    return Failure(code=INTERRUPTED, json=_json("interrupted", "interrupted; nothing was changed"))
+def _interrupted(message: str, hint: str = "") -> Failure:
+    return Failure(code=INTERRUPTED, json=_json("interrupted", message), hint=hint)
 
 
 def _exit_code(error: TowlineError) -> int:

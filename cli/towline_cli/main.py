@@ -11,7 +11,7 @@ import click
 
 from .exits import FAILURE, OK
 from .group import CommandGroup
-from .output import print_json, tell
+from .output import abandon_stdout, print_json, tell
 
 if TYPE_CHECKING:
     from .failures import Failure
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of a pipe has gone (`towline log | head`): end quietly, as other tools do.
-        _abandon_stdout()
+        abandon_stdout()
         return FAILURE
     except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("TOWLINE_TRACEBACK"):
@@ -81,13 +81,8 @@ def _answer(failure: Failure, given: Sequence[str]) -> int:
             tell(failure.message, hint=failure.hint, usage=failure.usage)
         sys.stdout.flush()
     except OSError:
-        _abandon_stdout()
+        abandon_stdout()
     return failure.code
-
-
-def _abandon_stdout() -> None:
-    """Else the interpreter would flush it once more at exit, and complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _wants_json(given: Sequence[str]) -> bool:

@@ -156,6 +156,7 @@ def asset_name(name: str, prefix: str) -> str:
 def _selection(names: Sequence[str], store: AssetStore) -> Selection:
     """A kind's name, an asset's id or path, else a glob; in this order."""
     from towline.model import AssetId, AssetPath
+    from towline.names import path_problem
     from towline.resolutions import Selection
 
     kinds = {kind.name for kind in store.kinds.kinds}
@@ -164,7 +165,9 @@ def _selection(names: Sequence[str], store: AssetStore) -> Selection:
     for name in names:
         if name in kinds:
             continue
-        record = store.with_id(AssetId(name)) or store.at(AssetPath(name))
+        record = store.with_id(AssetId(name)) if AssetId.allows(name) else None
+        if record is None and path_problem(name) is None:
+            record = store.at(AssetPath(name))
         if record is not None:
             ids.add(record.id)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import unicodedata
@@ -38,8 +39,22 @@ def without_credentials(text: str) -> str:
 
 
 def print_json(document: object) -> None:
-    """One JSON document on stdout, in ASCII, so that no terminal and no locale can spoil it."""
-    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    """One JSON document on stdout, in ASCII, so that no terminal and no locale can spoil it.
+
+    Nothing comes after it, not even if Ctrl-C cuts it short.
+    """
+    text = json.dumps(document, indent=2) + "\n"
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        abandon_stdout()
+        raise
+
+
+def abandon_stdout() -> None:
+    """Write no more to it; the interpreter, too, would flush it once more at exit, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(text: str = "") -> None:

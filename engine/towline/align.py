@@ -9,7 +9,8 @@ Paths decide, ids follow. The sides are aligned by path, in this order:
 3. Everything else is compared path by path, as git does with renames off.
 
 Each result is a `Unit`, anchored at its path in the recorded tree, or at its only path where that
-tree has none. Units are made on demand, so only what a merge asks about is looked up.
+tree has none; an asset that lags behind its deletion there is anchored where it stands. Units are
+made on demand, so only what a merge asks about is looked up.
 """
 
 from __future__ import annotations
@@ -75,6 +76,12 @@ class Alignment:
         self._units: dict[AssetPath, Unit | None] = {}
         self._aligned: dict[AssetPath, AssetRecord | None] = {}
         self._standing: dict[AssetPath, AssetRecord | None] = {}
+        # The recorded tree knows no path of theirs, and no other asset may pass for them.
+        self._left_behind: dict[AssetPath, AssetRecord] = {
+            record.ours.path: record
+            for record in ours.lagging()
+            if record.seen is None and record.ours is not None
+        }
         self._claimed: dict[AssetPath, AssetPath] = self._pair_theirs()
         """Theirs' rename candidates, vanished path to new path."""
         self._claims = {new: old for old, new in self._claimed.items()}
@@ -109,7 +116,7 @@ class Alignment:
 
     def _aligned_at(self, path: AssetPath) -> AssetRecord | None:
         if path not in self._aligned:
-            self._aligned[path] = self._ours.aligned_at(path)
+            self._aligned[path] = self._ours.aligned_at(path) or self._left_behind.get(path)
         return self._aligned[path]
 
     def _standing_at(self, path: AssetPath) -> AssetRecord | None:

@@ -8,7 +8,8 @@ import json
 def embedded_id(content: bytes, pointer: str) -> str | None:
     """The text or whole number at the pointer; None where the content has none there.
 
-    Content that is no JSON document has no id.
+    Content that is no JSON document has no id, and neither has one whose id is empty, longer than
+    255 characters (as asset ids are bounded) or not printable: no store need hold such a text.
     """
     try:
         value = json.loads(content)
@@ -18,7 +19,11 @@ def embedded_id(content: bytes, pointer: str) -> str | None:
         value = _step(value, token.replace("~1", "/").replace("~0", "~"))
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return None
-    return str(value) or None
+    try:
+        text = str(value)
+    except ValueError:  # Python refuses to print whole numbers of thousands of digits.
+        return None
+    return text if 0 < len(text) <= 255 and text.isprintable() else None
 
 
 def _step(value: object, token: str) -> object:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .align import Alignment, Unit
 from .changes import Changes, RemoteAsset
@@ -26,7 +26,7 @@ from .errors import (
 )
 from .kinds import Kinds
 from .model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason
-from .names import NamePolicy
+from .names import NamePolicy, path_problem
 from .plan import Disposition, Edit, IgnoredReason, Item, Plan, StoreState
 from .records import AssetRecord, Ours
 from .resolutions import Naming, OnConflict, Policy, Resolutions, Side
@@ -76,9 +76,10 @@ def merge(
     settlement.add(units, pins)
     _check_selection(settlement.cases.values(), ours, policy)
     conflicts = settlement.settle()
-    plan = _plan(changes, context, policy, settlement.cases, conflicts)
+    forgotten = [r for r in ours.lagging() if r.seen is None and r.ours is None]
+    plan = _plan(changes, context, policy, settlement.cases, conflicts, forgotten)
     _check_outcome(plan, context, policy)
-    return plan
+    return replace(plan, edits=()) if plan.refused else plan
 
 
 # --- what to look at, and what the caller said of it ------------------------------------------
@@ -91,9 +92,10 @@ def _paths_to_look_at(
         yield change.path
     records = list(ours.lagging())
     for name, _ in resolutions.named():
-        if (record := ours.with_id(AssetId(name))) is not None:
+        record = ours.with_id(AssetId(name)) if AssetId.allows(name) else None
+        if record is not None:
             records.append(record)
-        elif resolutions.naming is Naming.IDS_OR_PATHS:
+        elif resolutions.naming is Naming.IDS_OR_PATHS and path_problem(name) is None:
             yield AssetPath(name)
     for record in records:
         yield from alignment.paths_of(record)
@@ -141,7 +143,8 @@ def _check_selection(cases: Iterable[Case], ours: Ours, policy: Policy) -> None:
     unknown = [
         asset_id
         for asset_id in sorted(policy.only.ids)
-        if asset_id not in known and ours.with_id(asset_id) is None
+        if asset_id not in known
+        and not (AssetId.allows(asset_id) and ours.with_id(asset_id) is not None)
     ]
     if unknown:
         raise UnknownAssets(asset_ids=tuple(unknown))
@@ -171,6 +174,7 @@ def _plan(
     policy: Policy,
     cases: dict[AssetPath, Case],
     conflicts: list[Conflict],
+    forgotten: list[AssetRecord],
 ) -> Plan:
     refused = bool(conflicts) and policy.on_conflict is not OnConflict.SKIP
     ordered = [cases[anchor] for anchor in sorted(cases)]
@@ -184,7 +188,7 @@ def _plan(
         after=_state_after(changes, context, ordered, records),
         items=tuple(sorted(items, key=lambda item: (item.path, item.asset_id or ""))),
         conflicts=tuple(conflicts),
-        edits=() if refused else _edits(ordered, records),
+        edits=_edits(ordered, records, forgotten),
         on_conflict=policy.on_conflict,
         refused=refused,
         history_rewritten=changes.history_rewritten,
@@ -203,6 +207,8 @@ def _record_after(case: Case, kinds: Kinds) -> AssetRecord | None:
         base, seen = None, None
     elif unit.blocked is not None:
         base, seen = unit.base, unit.blocked if unit.base is not None else None
+    elif unit.theirs is None and unit.ours is None:
+        return None
     elif case.undecided or not case.selected:
         base, ours = unit.base, unit.ours
     if base is None and seen is None and ours is None:
@@ -237,9 +243,16 @@ def _described(
     )
 
 
-def _edits(cases: list[Case], records: dict[AssetPath, AssetRecord | None]) -> tuple[Edit, ...]:
-    """What changes in the store, by id: an id may leave one unit and turn up in another."""
-    before: dict[AssetId, AssetRecord] = {}
+def _edits(
+    cases: list[Case],
+    records: dict[AssetPath, AssetRecord | None],
+    forgotten: list[AssetRecord],
+) -> tuple[Edit, ...]:
+    """What changes in the store, by id: an id may leave one unit and turn up in another.
+
+    ``forgotten`` are assets that lag behind their deletion, and were deleted here by now.
+    """
+    before: dict[AssetId, AssetRecord] = {record.id: record for record in forgotten}
     after: dict[AssetId, AssetRecord] = {}
     for case in cases:
         for record in (case.unit.based, case.unit.standing):
@@ -296,9 +309,9 @@ def _state_after(
     count, size = context.state.tracked, context.state.tracked_bytes
     for case in cases:
         based, after = case.unit.based, records[case.unit.anchor]
-        if based is not None and based.seen is not None:
+        if based is not None and isinstance(based.seen, AssetState):
             count, size = count - 1, size - based.size
-        if after is not None and after.seen is not None:
+        if after is not None and isinstance(after.seen, AssetState):
             count, size = count + 1, size + after.size
     return StoreState(
         base=changes.revision,
@@ -313,8 +326,7 @@ def _check_outcome(plan: Plan, context: Context, policy: Policy) -> None:
     limits = policy.limits
     counts = Counter(item.disposition for item in plan.items)
     before, after = plan.before, plan.after
-    nothing_to_do = not plan.edits and not plan.refused
-    if nothing_to_do:
+    if not plan.edits:
         return
     if after.tracked > limits.assets:
         raise AssetLimitExceeded(limit="assets", allowed=limits.assets, found=after.tracked)
@@ -326,9 +338,16 @@ def _check_outcome(plan: Plan, context: Context, policy: Policy) -> None:
         raise LimitExceeded(
             limit="deletes", allowed=limits.deletes, found=counts[Disposition.DELETED]
         )
-    if not after.tracked and before.tracked and not policy.allow_empty:
+    emptied = before.tracked and not after.tracked and any(map(_vanishes, plan.edits))
+    if emptied and not policy.allow_empty:
         raise EmptyRemote(revision=plan.revision or "", tracked=before.tracked)
     _check_names(plan, context.names)
+
+
+def _vanishes(edit: Edit) -> bool:
+    """Whether the repository had the asset, and has nothing at all of it now."""
+    had = edit.before is not None and isinstance(edit.before.seen, AssetState)
+    return had and (edit.after is None or edit.after.seen is None)
 
 
 def _check_names(plan: Plan, names: NamePolicy) -> None:

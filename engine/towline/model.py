@@ -61,9 +61,14 @@ class AssetId(str):
         Raises:
             InvalidValue: it is empty, too long, or holds a control character.
         """
-        if not raw or len(raw) > 255 or not raw.isprintable():
+        if not cls.allows(raw):
             raise InvalidValue(field="asset id", problem=f"{raw[:40]!r} is not an asset id")
         return cls(raw)
+
+    @staticmethod
+    def allows(raw: str) -> bool:
+        """Whether this text can be an id at all; a store is asked for no other."""
+        return 0 < len(raw) <= 255 and raw.isprintable()
 
 
 class Digest(str):

@@ -45,6 +45,8 @@ def name_problem(name: str) -> str | None:
         return "has a backslash or a slash in a name"
     if any(ord(character) < 32 or ord(character) == 127 for character in name):
         return "has a control character in a name"
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        return "has a name that is not Unicode text"
     if _is_reserved(name):
         return f"has the reserved name {name!r}"
     return None

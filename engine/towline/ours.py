@@ -28,7 +28,7 @@ class OursIndex:
         self._records: dict[AssetId, AssetRecord] = {}
         self._used: set[AssetId] = set(used)
         self._at: dict[AssetPath, AssetRecord] = {}
-        self._aligned: dict[AssetPath, tuple[AssetRecord, ...]] = {}
+        self._aligned: dict[AssetPath, AssetRecord] = {}
         self._embedded: dict[str, dict[AssetId, AssetRecord]] = {}
         self._lagging: dict[AssetId, AssetRecord] = {}
         self._standing = _Standing(names)
@@ -41,9 +41,8 @@ class OursIndex:
         return self._at.get(path)
 
     def aligned_at(self, path: AssetPath) -> AssetRecord | None:
-        """The asset whose aligned path this is; one that is seen there before one that was."""
-        standing = self._aligned.get(path, ())
-        return min(standing, key=lambda record: (record.seen is None, record.id), default=None)
+        """The asset whose aligned path this is."""
+        return self._aligned.get(path)
 
     def with_id(self, asset_id: AssetId) -> AssetRecord | None:
         """The asset of this id, as long as it has any state."""
@@ -104,8 +103,7 @@ class OursIndex:
             self._at[record.ours.path] = record
             self._standing.add(record.ours.path, record)
         if record.aligned_path is not None:
-            others = self._aligned.get(record.aligned_path, ())
-            self._aligned[record.aligned_path] = (*others, record)
+            self._aligned[record.aligned_path] = record
         if record.embedded_id is not None:
             self._embedded.setdefault(record.embedded_id, {})[record.id] = record
         if record.lagging:
@@ -117,9 +115,7 @@ class OursIndex:
             del self._at[record.ours.path]
             self._standing.remove(record.ours.path)
         if record.aligned_path is not None:
-            others = self._aligned.pop(record.aligned_path)
-            if len(others) > 1:
-                self._aligned[record.aligned_path] = tuple(r for r in others if r is not record)
+            del self._aligned[record.aligned_path]
         if record.embedded_id is not None:
             del self._embedded[record.embedded_id][record.id]
         self._lagging.pop(record.id, None)

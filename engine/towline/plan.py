@@ -134,8 +134,9 @@ class PlanKind(StrEnum):
 class StoreState:
     """The store's summary of a project: what a plan starts from, and what it leaves behind.
 
-    ``tracked`` and ``tracked_bytes`` count the assets at the recorded revision. ``fingerprint``
-    and ``scope`` tell whether the same kinds and subfolder were used.
+    ``tracked`` and ``tracked_bytes`` count the assets at the recorded revision, and not what is
+    there without being an asset. ``fingerprint`` and ``scope`` tell whether the same kinds and
+    subfolder were used.
     """
 
     base: Revision | None = None

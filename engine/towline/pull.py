@@ -13,7 +13,7 @@ from .apply import apply
 from .changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
 from .decide import ContentMerge
 from .embedded import embedded_id
-from .errors import ContentMissing, LimitExceeded
+from .errors import ContentMissing, LimitExceeded, StalePlan
 from .kinds import Kinds
 from .limits import Limits
 from .merge import Context, merge
@@ -108,6 +108,8 @@ def plan_at(
         policy=policy,
         content_merge=_by_digest(content_merge, store, source),
     )
+    if store.state() != state:
+        raise StalePlan(reason="the project has been pulled into meanwhile")
     return replace(plan, source=source)
 
 

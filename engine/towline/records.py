@@ -34,10 +34,12 @@ class AssetRecord:
 
     @property
     def aligned_path(self) -> AssetPath | None:
-        """The path that it has in the tree of the recorded revision, for alignment."""
-        if self.seen is not None:
-            return self.seen.path
-        return self.base.path if self.base is not None else None
+        """The path that it has in the tree of the recorded revision, for alignment.
+
+        None where that tree does not have it: a local-only asset, or one that lags behind its
+        deletion there. The latter is aligned where it stands.
+        """
+        return self.seen.path if self.seen is not None else None
 
     @property
     def local_only(self) -> bool:

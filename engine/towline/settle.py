@@ -49,8 +49,12 @@ class Case:
 
     @property
     def gives_way(self) -> bool:
-        """Whether anything but its own state can come of it; a local-only asset never moves."""
-        return self.unit.base is not None or self.unit.theirs is not None
+        """Whether anything but its own state can come of it.
+
+        A local-only asset never moves, and neither does one whose path holds no asset there.
+        """
+        known_there = self.unit.base is not None or self.unit.theirs is not None
+        return known_there and self.unit.blocked is None
 
     def claims(self) -> Iterable[Claim]:
         """The paths that it would stand at."""
@@ -111,7 +115,7 @@ class Settlement:
             case.stage = _Stage.UNDECIDED
             return
         case.stage = _Stage.BY_POLICY
-        if case.pin is None and case.selected and case.gives_way and case.unit.blocked is None:
+        if case.pin is None and case.selected and case.gives_way:
             case.decision = decide(case.unit, side)
 
     def _policy_side(self) -> Side | None:

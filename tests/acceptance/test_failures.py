@@ -236,6 +236,26 @@ def test_a_failed_clone_leaves_nothing(
     assert files(towline.at(towline.folder / "empty")) == BASE
 
 
+def test_a_clone_stays_when_nobody_reads_its_report(
+    towline: Command, repository: GitRepository, url: str
+):
+    repository.commit(BASE)
+    ours, theirs = os.pipe()
+    os.close(ours)
+    ended = subprocess.run(
+        [sys.executable, "-m", "towline_cli", "clone", url, "copy"],
+        cwd=towline.folder,
+        env=towline.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(theirs)
+    assert ended.stderr == b""
+    assert files(towline.at(towline.folder / "copy")) == BASE
+
+
 def test_a_failed_init_leaves_the_folder_alone(
     towline: Command, repository: GitRepository, url: str
 ):

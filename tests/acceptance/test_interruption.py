@@ -85,6 +85,31 @@ def test_an_interrupted_init_leaves_the_folder_alone(towline: Command):
     assert [path.name for path in towline.folder.iterdir()] == ["own.json"]
 
 
+def test_a_document_that_is_cut_short_is_followed_by_nothing(
+    project: Command, repository: GitRepository
+):
+    many = {f"rules/{number}.json": b"{}\n" for number in range(500)}
+    repository.commit(many | BASE)
+    with subprocess.Popen(
+        [sys.executable, "-m", "towline_cli", "pull", "--json"],
+        cwd=project.folder,
+        env=project.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        # The report does not fit into the pipe: the rest waits for us.
+        begun = process.stdout.read(1)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate()
+    assert process.returncode == 130
+    assert begun == "{"
+    assert "interrupted" not in out
+    assert len(project.json("log")["pulls"]) == 2
+
+
 def test_without_git_the_stop_is_as_clean(
     project: Command, repository: GitRepository, tmp_path_factory: pytest.TempPathFactory
 ):

@@ -90,9 +90,23 @@ def test_a_local_name_that_is_no_text_does_no_harm(named: Command, tmp_path: Pat
     assert named("status").code == 0
 
 
+@pytest.mark.parametrize("word", ["", ".", "..", "/", "../x", "a//b", "\udcff", "a\udcff/b"])
+def test_a_word_that_names_nothing_is_unknown(named: Command, word: str):
+    for option in ("--use-theirs", "--use-ours"):
+        assert named.json("pull", option, word, code=1)["error"]["code"] == "unknown_assets"
+    assert named.json("pull", "--only", word)["status"] == "up-to-date"
+    assert named.json("diff", "--", word, code=1)["error"]["code"] == "unknown_assets"
+
+
 def test_a_folder_with_an_odd_name(towline: Command, repository: GitRepository, url: str):
     repository.commit({"a": b"1\n"})
     towline("clone", url, "--", "-odd [red]:\u202e 名")
     clone = towline.at(towline.folder / "-odd [red]:\u202e 名")
     assert states(clone) == {"a": "unchanged"}
     assert "\u202e" not in clone("init", url, code=1).err
+
+
+def test_a_folder_whose_name_is_no_text(towline: Command, repository: GitRepository, url: str):
+    repository.commit({"a": b"1\n"})
+    towline("clone", url, "odd \udcff")
+    assert states(towline.at(towline.folder / "odd \udcff")) == {"a": "unchanged"}

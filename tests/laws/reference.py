@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from tests.laws.trial import alignments
 from towline.changes import RemoteAsset
 from towline.conflicts import ConflictKind
 from towline.model import AssetId, AssetPath, AssetState, NonAsset, planned_id
 from towline.plan import Disposition
-from towline.records import AssetRecord, LocalFile
+from towline.records import LocalFile
 from towline.resolutions import OnConflict, Resolutions, Side
 from towline.testing.sides import ThreeSides
 
@@ -167,14 +168,29 @@ def reference(sides: ThreeSides, resolutions: Resolutions, on_conflict: OnConfli
     pinned = {path for path, cell in cells.items() if cell.pin}
     if any(pinned.issuperset(pair) for pair in clashes):
         return Verdict(errors={"colliding_resolutions"})
-    conflicts = groups(cells, clashes)
     if on_conflict in (OnConflict.THEIRS, OnConflict.OURS):
-        for path in {path for _, group in conflicts for path in group}:
-            side = Side(str(on_conflict))
-            if not (cells[path].never_gives_way or cells[path].blocked):
-                cells[path].chosen = side
-        conflicts = groups(cells, clashing(cells, sides))
+        _choose(cells, sides, Side(str(on_conflict)))
+    conflicts = groups(cells, clashing(cells, sides))
     return _verdict(sides, cells, conflicts, on_conflict)
+
+
+def _choose(cells: Mapping[AssetPath, Cell], sides: ThreeSides, side: Side) -> None:
+    """The policy's side for what is in conflict by its own row, then for what still collides."""
+    while True:
+        # What is undecided by its own row comes first: settled, it may be in nobody's way.
+        left = [cell for cell in cells.values() if cell.undecided]
+        if not left:
+            in_the_way = {claim for pair in clashing(cells, sides) for claim in pair}
+            left = [cells[path] for path in cells.keys() & in_the_way]
+        left = [
+            cell
+            for cell in left
+            if not (cell.pin or cell.chosen or cell.blocked or cell.never_gives_way)
+        ]
+        if not left:
+            return
+        for cell in left:
+            cell.chosen = side
 
 
 def _verdict(
@@ -205,10 +221,7 @@ def _verdict(
 
 def cells_of(sides: ThreeSides) -> dict[AssetPath, Cell]:
     """Every path that any side has."""
-    based: dict[AssetPath, AssetRecord] = {}
-    for record in sorted(sides.records, key=lambda record: record.seen is not None):
-        if record.aligned_path is not None:
-            based[record.aligned_path] = record
+    based = alignments(sides.records)
     standing = {r.ours.path: r for r in sides.records if r.ours is not None}
     cells = {}
     for path in sorted({*based, *standing, *sides.base, *sides.theirs}):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.laws.budget import EXAMPLES, TOTAL, law
 from tests.laws.reference import Verdict, reference
-from tests.laws.trial import attempt, listed, result_of
+from tests.laws.trial import alignments, attempt, listed, result_of
 from towline.errors import TowlineError
 from towline.plan import Plan
 from towline.resolutions import OnConflict, Policy, Renames, Resolutions
@@ -92,9 +92,5 @@ def _known(sides: ThreeSides, plan: Plan) -> tuple[dict[Any, Any], dict[Any, Any
     """
     records = sides.records if plan.refused else records_after(sides.records, plan)
     standing = {record.id: record.ours for record in records if record.ours is not None}
-    tracked = {
-        record.aligned_path: (record.base, record.seen)
-        for record in sorted(records, key=lambda record: record.seen is not None)
-        if record.aligned_path is not None
-    }
+    tracked = {path: (record.base, record.seen) for path, record in alignments(records).items()}
     return standing, tracked

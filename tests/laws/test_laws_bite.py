@@ -88,7 +88,7 @@ def collisions_are_pairs(patch: Patch) -> None:
 
 def drops_an_edit(patch: Patch) -> None:
     right = merge._edits
-    patch.setattr(merge, "_edits", lambda cases, records: right(cases, records)[1:])
+    patch.setattr(merge, "_edits", lambda *given: right(*given)[1:])
 
 
 def base_stays_behind(patch: Patch) -> None:

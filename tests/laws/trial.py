@@ -10,6 +10,7 @@ from towline.errors import TowlineError
 from towline.merge import merge
 from towline.model import AssetId, AssetPath, AssetState
 from towline.plan import LISTED, Disposition, Item, Plan
+from towline.records import AssetRecord
 from towline.resolutions import OnConflict, Policy, Renames, Resolutions
 from towline.testing.sides import ThreeSides, records_after, standing
 
@@ -46,6 +47,16 @@ def attempt(
         return plan_of(sides, resolutions, policy, changes)
     except TowlineError as error:
         return error
+
+
+def alignments(records: Iterable[AssetRecord]) -> dict[AssetPath, AssetRecord]:
+    """Which asset has each path: in the recorded tree, else where one left behind it stands."""
+    records = list(records)
+    found = {r.aligned_path: r for r in records if r.aligned_path is not None}
+    for record in records:
+        if record.seen is None and record.base is not None and record.ours is not None:
+            found.setdefault(record.ours.path, record)
+    return found
 
 
 def result_of(sides: ThreeSides, plan: Plan) -> Tree:

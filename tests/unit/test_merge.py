@@ -95,6 +95,7 @@ def test_an_id_and_a_path_of_one_asset_on_both_sides():
         Resolutions(use_ours=frozenset([id_of("a").upper()])),
         by_path(ours="A"),
         by_path(ours="no/such/path"),
+        by_path(ours="../a"),
     ],
 )
 def test_an_unknown_name_is_an_error(resolutions: Resolutions):

@@ -62,6 +62,7 @@ HOSTILE_TO_TOWLINE = [
     "tab\there",
     "bell\x07",
     "delete\x7f",
+    "lone \udcff",
 ]
 
 LEGAL = [

@@ -60,19 +60,21 @@ def clone(url: str, folder: str | None, as_json: bool, **association: Any) -> in
 
     address, credential = split_url(url)
     root = Path(folder if folder is not None else folder_name(address))
-    with _vanishing(root), watching() as watch:
-        with _associated(root, address, association, credential, watch) as project:
+    wording = Wording(done=f"Cloned into {root} at", nothing=f"Cloned into {root}: no asset")
+    with _vanishing(root):
+        with (
+            watching() as watch,
+            _associated(root, address, association, credential, watch) as project,
+        ):
             made = project.plan(_NO_CHOICES, watch, credential)
-            refused = made.refused
-            report = report_of(made) if refused else apply(made, project.store, watch=watch)
-        if credential is not None and not as_json:
-            note(NOT_STORED)
-        wording = Wording(done=f"Cloned into {root} at", nothing=f"Cloned into {root}: no asset")
-        code = answer(report, wording, as_json=as_json)
-        if refused:
+            report = report_of(made) if made.refused else apply(made, project.store, watch=watch)
+        if made.refused:
             # Names that cannot stand together here: the folder goes again, as with any failure.
-            raise click.exceptions.Exit(code)
-    return code
+            raise click.exceptions.Exit(answer(report, wording, as_json=as_json))
+    # From here on the folder is whole, even if nobody reads what is said about it.
+    if credential is not None and not as_json:
+        note(NOT_STORED)
+    return answer(report, wording, as_json=as_json)
 
 
 @click.command()

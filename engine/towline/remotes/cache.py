@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -127,8 +127,7 @@ class Cache:
 
     def packs(self) -> dict[Path, int]:
         """The packs and their sizes."""
-        packs = (self.path / "objects/pack").glob("*.pack")
-        return {pack: pack.stat().st_size for pack in packs}
+        return dict(self._sizes("*.pack"))
 
     def drop(self, packs: Iterable[Path], ref: str, old: Revision | None) -> None:
         """Take back what a fetch brought; only while `writing`."""
@@ -142,8 +141,16 @@ class Cache:
 
     def unfinished_bytes(self) -> int:
         """The size of the largest pack that was not finished."""
-        unfinished = (self.path / "objects/pack").glob("tmp_pack_*")
-        return max((pack.stat().st_size for pack in unfinished), default=0)
+        return max((size for _, size in self._sizes("tmp_pack_*")), default=0)
+
+    def _sizes(self, pattern: str) -> Iterator[tuple[Path, int]]:
+        """The packs of a name and their sizes; git may rename or remove one while we look."""
+        for pack in (self.path / "objects/pack").glob(pattern):
+            size = None
+            with suppress(FileNotFoundError):
+                size = pack.stat().st_size
+            if size is not None:
+                yield pack, size
 
     def sweep(self) -> None:
         """Remove what a stopped fetch left behind; only while `writing`."""

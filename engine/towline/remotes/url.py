@@ -172,6 +172,8 @@ def _refuse_hostile(text: str) -> None:
     for form in (text, unquote(text)):  # git decodes: an encoded line break reaches its helpers
         if any(ord(character) < 32 or ord(character) == 127 for character in form):
             raise _invalid("holds a control character")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise _invalid("is not Unicode text")
     if _HELPER.match(text):
         raise _invalid("transport helpers (such as ext::) are not allowed")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from towline.errors import ContentMissing, StalePlan
-from towline.model import AssetId, AssetPath, Digest
+from towline.model import AssetId, AssetPath, AssetState, Digest
 from towline.names import NamePolicy
 from towline.ours import OursIndex
 from towline.plan import Contents, Edit, Plan, PlanKind, StoreState
@@ -61,11 +61,22 @@ def check_edits(plan: Plan, current: Current, ours: Ours) -> None:
 def _holds(plan: Plan, edit: Edit, current: Current, ours: Ours) -> bool:
     if edit.before is not None:
         return edit.before == current(edit.before)
-    if ours.with_id(edit.asset_id) is not None:
-        # A local asset came to stand there since, and has the id that was planned.
-        return False
-    # Taking back a deletion returns the asset under its old id.
-    return plan.kind is PlanKind.UNDO or not ours.is_used(edit.asset_id)
+    if ours.is_used(edit.asset_id):
+        # Taking back a deletion returns the asset under its old id.
+        return plan.kind is PlanKind.UNDO and ours.with_id(edit.asset_id) is None
+    return not _is_taken(edit, ours)
+
+
+def _is_taken(edit: Edit, ours: Ours) -> bool:
+    """Whether a local asset came to stand there since, and has the id that was planned.
+
+    Only where the new asset has a path can that be; to ask for the id would list a whole folder.
+    """
+    assert edit.after is not None, "an edit has a side"
+    states = (edit.after.ours, edit.after.seen, edit.after.base)
+    paths = {state.path for state in states if isinstance(state, AssetState)}
+    standing = [ours.at(path) for path in sorted(paths)]
+    return any(record is not None and record.id == edit.asset_id for record in standing)
 
 
 def _shown_path(edit: Edit) -> Iterator[AssetPath]:

@@ -54,7 +54,9 @@ class DirectoryStore:
         self._state = state
         self._root = root
         self._closed = False
-        self._standing = Standing(disk, state, self._write_down)
+        self._standing = Standing(
+            disk, state, await_rest=self._await_rest, write_down=self._write_down
+        )
         self._transaction = Transaction(disk, state, self._standing, str(root))
 
     @classmethod
@@ -290,18 +292,29 @@ class DirectoryStore:
             with suppress(StoreBusy), self._locked():
                 self._transaction.recover()
 
+    def _await_rest(self) -> None:
+        """Files are missing from their places while someone applies; who died, is made up for.
+
+        Raises:
+            StoreBusy: someone is applying.
+        """
+        if self._disk.look(STAGED) is not None:
+            with self._locked():
+                self._transaction.recover()
+
     def _write_down(self) -> None:
         """Put down what was learnt of the files, unless someone is applying."""
-        moved, found = self._standing.moved, self._standing.digests.found
-        if not moved and not found:
+        standing = self._standing
+        if not standing.moved and not standing.digests.found:
             return
         # It is all found again where it cannot be written.
         with suppress(StoreBusy, OSError, sqlite3.Error), self._locked():
             if self._disk.look(STAGED) is None:
+                standing.keep_up()
                 with self._state.writing(flushed_by_caller=False):
-                    self._state.set_places(moved)
-                    self._state.set_checked(found)
-                self._standing.written_down()
+                    self._state.set_places(standing.moved)
+                    self._state.set_checked(standing.digests.found)
+                standing.written_down()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -29,10 +29,19 @@ class Standing:
     `refresh`, to see whether the asset was renamed.
     """
 
-    def __init__(self, disk: Disk, state: State, write_down: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        state: State,
+        *,
+        await_rest: Callable[[], None],
+        write_down: Callable[[], None],
+    ) -> None:
         self._disk = disk
         self._state = state
+        self._await_rest = await_rest
         self._write_down = write_down
+        self._fence = state.fence()
         self.digests = StatCache(disk, state.checked)
         self._moved: dict[AssetId, AssetPath] = {}
         self._moved_to: dict[AssetPath, AssetId] = {}
@@ -41,8 +50,16 @@ class Standing:
 
     def refresh(self) -> None:
         """Begin a new moment: what was listed before counts no more."""
+        self.keep_up()
         self._survey = None
         self._planned = {}
+
+    def keep_up(self) -> None:
+        """Forget what was learnt of the files if someone has applied since."""
+        fence = self._state.fence()
+        if fence != self._fence:
+            self.written_down()
+            self._fence = fence
 
     @property
     def moved(self) -> Mapping[AssetId, tuple[AssetPath, str]]:
@@ -190,7 +207,7 @@ class Standing:
         """Whether a file at this path, known or not, is an asset."""
         if self._state.kinds.of(path) is None or path_problem(path) is not None:
             return False
-        return not is_kept(path) and _is_text(path)
+        return not is_kept(path)
 
     # --- renames ------------------------------------------------------------------------------
 
@@ -233,6 +250,7 @@ class Standing:
 
     def _surveyed(self) -> Survey:
         if self._survey is None:
+            self._await_rest()
             self._survey = survey(
                 self._disk,
                 self.digests,

@@ -8,6 +8,7 @@ writers hold the store's lock; readers need none.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -131,17 +132,8 @@ class State:
         return next(iter(self._assets("WHERE place = ?", path)), None)
 
     def aligned_at(self, path: str) -> Tracked | None:
-        """The asset whose aligned path this is; one seen there before one that was."""
-        return next(
-            iter(
-                self._assets(
-                    "WHERE aligned_path = ?"
-                    " ORDER BY seen_path IS NULL AND seen_reason IS NULL, id LIMIT 1",
-                    path,
-                )
-            ),
-            None,
-        )
+        """The asset whose aligned path this is."""
+        return next(iter(self._assets("WHERE aligned_path = ?", path)), None)
 
     def with_embedded_id(self, embedded_id: str) -> list[Tracked]:
         """The assets that embed this id, by id."""
@@ -335,7 +327,7 @@ def _connect(path: str, mode: str) -> sqlite3.Connection:
     from urllib.parse import quote
 
     connection = sqlite3.connect(
-        f"file:{quote(path)}?mode={mode}",
+        f"file:{quote(os.fsencode(path))}?mode={mode}",
         uri=True,
         isolation_level=None,
         # A store may be handed from thread to thread, as long as one uses it at a time.

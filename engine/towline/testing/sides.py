@@ -74,7 +74,7 @@ class ThreeSides:
 
 def state_of(records: Iterable[AssetRecord], revision: Revision | None) -> StoreState:
     """The summary that a store keeps of these records."""
-    tracked = [record for record in records if record.seen is not None]
+    tracked = [record for record in records if isinstance(record.seen, AssetState)]
     return StoreState(
         base=revision,
         fingerprint=KINDS.fingerprint,

@@ -45,6 +45,13 @@ def test_each_failure_has_its_exit_code_and_a_message(error: BaseException, code
     assert failure.message == failure.json["message"]
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), click.Abort()])
+def test_ctrl_c_claims_nothing_that_it_cannot_know(error: BaseException):
+    assert "nothing was changed" in failure_of(errors.Cancelled()).message
+    assert failure_of(error).message == "interrupted"
+    assert "towline log" in failure_of(error).hint
+
+
 def test_an_errors_data_stands_beside_code_and_message():
     error = errors.AssetLimitExceeded(limit="assets", allowed=1000, found=1001)
     failure = failure_of(error)

@@ -74,3 +74,14 @@ def test_foreign_settings_are_taken_back(tmp_path: Path) -> None:
     cache.guard()
     assert (cache.path / "config").read_text() == ours
     assert not (cache.path / "commondir").exists()
+
+
+def test_packs_that_git_takes_away_meanwhile_are_passed_over(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache.git")
+    cache.ensure()
+    packs = cache.path / "objects/pack"
+    (packs / "tmp_pack_here").write_bytes(b"12345")
+    (packs / "tmp_pack_gone").symlink_to(packs / "nowhere")
+    (packs / "pack-gone.pack").symlink_to(packs / "nowhere")
+    assert cache.unfinished_bytes() == 5
+    assert cache.packs() == {}

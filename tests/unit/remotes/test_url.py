@@ -64,6 +64,8 @@ def test_addresses(
         "https://h%0ahost=evil/a",
         "https://h/a%0ab",
         "https://h/a\0",
+        "https://h/a\udcff",
+        "/srv/a\udcff.git",
         "ssh://-oProxyCommand=x/a",
         "ssh://h/-a",
         "ssh://-l@h/a",

@@ -1,0 +1,114 @@
+"""Pulls that go on over several rounds, over a store and a remote in memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from towline import (
+    AssetPath,
+    MemoryRemote,
+    MemoryStore,
+    OnConflict,
+    Policy,
+    Resolutions,
+    Selection,
+    pull,
+)
+from towline.errors import EmptyRemote
+from towline.remotes.tree_files import Symlink
+
+P = AssetPath
+SKIP = Policy(on_conflict=OnConflict.SKIP)
+
+
+@pytest.fixture
+def remote() -> MemoryRemote:
+    return MemoryRemote()
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore("project")
+
+
+def moved_here_and_deleted_there(store: MemoryStore, remote: MemoryRemote) -> str:
+    """A pull that leaves the asset from ``a``, now at ``b``, in conflict; its id."""
+    remote.commit({"a": b"old", "other": b"1"})
+    pull(store, remote)
+    standing = store.at(P("a"))
+    assert standing is not None
+    store.move(standing.id, P("b"))
+    remote.commit({"other": b"1"})
+    assert [item.path for item in pull(store, remote, policy=SKIP).ignored] == ["b"]
+    return standing.id
+
+
+def test_a_new_file_is_not_taken_for_one_that_was_moved_away(
+    store: MemoryStore, remote: MemoryRemote
+):
+    asset_id = moved_here_and_deleted_there(store, remote)
+    store.put(P("a"), b"old")
+    again = pull(store, remote, policy=SKIP)
+    assert again.deleted == ()
+    assert [(item.path, item.asset_id) for item in again.ignored] == [("b", asset_id)]
+    taken = pull(store, remote, resolutions=Resolutions(use_theirs={asset_id}))
+    assert [item.path for item in taken.deleted] == ["b"]
+    assert dict(store.snapshot()) == {"a": (b"old", False), "other": (b"1", False)}
+
+
+def test_a_skipped_conflict_that_was_deleted_here_too_is_forgotten(
+    store: MemoryStore, remote: MemoryRemote
+):
+    asset_id = moved_here_and_deleted_there(store, remote)
+    store.delete(asset_id)
+    store.put(P("a"), b"old")
+    assert pull(store, remote, policy=SKIP).listed == ()
+    assert store.lagging() == []
+    assert store.with_id(asset_id) is None
+    assert store.at(P("a")) is not None
+
+
+def test_an_unselected_asset_gone_on_both_sides_is_forgotten(
+    store: MemoryStore, remote: MemoryRemote
+):
+    remote.commit({"a": b"old", "other": b"1"})
+    pull(store, remote)
+    standing = store.at(P("a"))
+    assert standing is not None
+    store.delete(standing.id)
+    remote.commit({"other": b"2"})
+    pull(store, remote, policy=Policy(only=Selection(globs=("other",))))
+    assert store.with_id(standing.id) is None
+
+
+def test_a_repository_without_an_asset_is_refused_where_something_would_go(
+    store: MemoryStore, remote: MemoryRemote
+):
+    remote.commit({"a": b"1", "b": b"2"})
+    pull(store, remote)
+    remote.commit({"a": Symlink("b")})
+    before = store.state_hash()
+    with pytest.raises(EmptyRemote):
+        pull(store, remote)
+    assert store.state_hash() == before
+
+
+def test_a_repository_whose_assets_all_became_links_takes_nothing_away(
+    store: MemoryStore, remote: MemoryRemote
+):
+    remote.commit({"a": b"1"})
+    pull(store, remote)
+    remote.commit({"a": Symlink("b")})
+    assert [item.reason for item in pull(store, remote).ignored] == ["symlink"]
+    assert store.at(P("a")) is not None
+
+
+def test_what_became_a_link_there_never_gives_way(store: MemoryStore, remote: MemoryRemote):
+    remote.commit({"a": b"1", "other": b"1"})
+    pull(store, remote)
+    standing = store.at(P("a"))
+    assert standing is not None
+    store.move(standing.id, P("d"))
+    remote.commit({"a": Symlink("x"), "d/e": b"2", "other": b"1"})
+    report = pull(store, remote)
+    assert [conflict.blockers for conflict in report.conflicts] == [("d",)]
