@@ -45,9 +45,8 @@ class RowOurs:
         return self._first(self._assets().where(Asset.path == path))
 
     def aligned_at(self, path: AssetPath) -> AssetRecord | None:
-        """The asset whose aligned path this is; one that is seen there before one that was."""
-        found = self._assets().where(Asset.aligned_path == path)
-        return self._first(found.order_by(Asset.seen_path.is_(None), Asset.id).limit(1))
+        """The asset whose aligned path this is."""
+        return self._first(self._assets().where(Asset.aligned_path == path).limit(1))
 
     def with_id(self, asset_id: AssetId) -> AssetRecord | None:
         """The asset of this id, as long as it has any state."""
