@@ -133,8 +133,8 @@ def cancel_sync(services: Opened, caller: Caller, sync_id: str) -> Sync:
     """Cancel a sync; one that has ended, or was cancelled, stays as it is."""
     run = reach.run_of_one_kind(services, caller, reach.id_of(sync_id, _SYNC), Role.WRITER, _SYNC)
     last = services.runs.attempts(run.id)[-1]
-    services.runs.cancel(last.id, by=caller.name)
-    return _of_attempt(services.runs, last)
+    cancelled = services.runs.cancel(last.id, by=caller.name)
+    return _of_attempt(services.runs, cancelled)
 
 
 # --- runs as syncs ----------------------------------------------------------------------------
@@ -142,7 +142,8 @@ def cancel_sync(services: Opened, caller: Caller, sync_id: str) -> Sync:
 
 def _of_attempt(runs: Runs, run: Run) -> Sync:
     """The sync that a run is an attempt at, as it stands now."""
-    return _sync(runs.attempts(run.id))
+    alone = run.attempts.previous_id is None and run.attempts.next_id is None
+    return _sync([run] if alone else runs.attempts(run.id))
 
 
 def _sync(attempts: Sequence[Run]) -> Sync:
