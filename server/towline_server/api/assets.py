@@ -174,7 +174,7 @@ def put_asset(
     """Write the asset at a path, or a new one."""
     store = asked.store(project_id, Role.WRITER)
     _check_size(asked, content)
-    at = AssetPath.parse(path)
+    at = _writable(asked, path)
     is_new = store.at(at) is None
     asset_id = store.put(at, content, executable=executable, expected=expected)
     response.status_code = 201 if is_new else 200
@@ -203,7 +203,7 @@ def move_asset(
 ) -> AssetModel:
     """Rename an asset. It keeps its id if it was ever pulled, else it has its new path's."""
     store = asked.store(project_id, Role.WRITER)
-    standing, path = _with_id(asked, project_id, asset_id), AssetPath.parse(body.path)
+    standing, path = _with_id(asked, project_id, asset_id), _writable(asked, body.path)
     try:
         moved = store.move(standing.record.id, path, expected=_expected(if_match))
     except UnknownAssets:
@@ -230,6 +230,15 @@ def _check_size(asked: Asking, content: bytes) -> None:
     allowed = asked.services.settings.engine_limits.asset_bytes
     if len(content) > allowed:
         raise LimitExceeded(limit="asset_bytes", allowed=allowed, found=len(content))
+
+
+def _writable(asked: Asking, raw: str) -> AssetPath:
+    """A path that a pull would take, too."""
+    path, limits = AssetPath.parse(raw), asked.services.settings.engine_limits
+    longest = max(len(name.encode()) for name in path.split("/"))
+    if len(path.encode()) > limits.path_bytes or longest > limits.name_bytes:
+        raise InvalidPath(path=path[:80], problem="is too long")
+    return path
 
 
 def _readable(path: str) -> AssetPath:

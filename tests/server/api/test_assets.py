@@ -75,6 +75,20 @@ def test_hostile_paths_are_refused(stage: Stage, path: str):
     assert code_of(stage.ask("GET", f"{stage.url}/content/{path}")) == (404, "not_found")
 
 
+def test_paths_are_as_long_as_a_pull_takes(stage: Stage):
+    fits = f"{'a/' * 384}{'é' * 127}"
+    made = stage.put(fits, b"")
+    assert made.status_code == 201, made.text
+    url = f"{stage.url}/assets/{made.json()['id']}/move"
+    for path in ("é" * 128, "a/" * 512 + "b"):
+        assert code_of(stage.put(path, b"")) == (400, "invalid_path")
+        assert code_of(stage.ask("POST", url, json={"path": path})) in (
+            (400, "invalid_path"),
+            (422, "invalid_request"),
+        )
+    assert list(stage.world.contents(stage.project)) == [fits]
+
+
 def test_nobody_overwrites_what_they_have_not_seen(stage: Stage):
     new, stale = {"If-None-Match": "*"}, {"If-Match": f'"{Digest.of(b"other")}"'}
     made = stage.put("a", b"1", headers=new)
