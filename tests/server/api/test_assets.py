@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from fastapi.testclient import TestClient
 
 from tests.server.api.stage import Stage, code_of
 from towline.model import Digest
+from towline_server.api import DIALECT
+from towline_server.app import create_app
 from towline_server.auth.roles import Role
+from towline_server.settings import Settings
 
 
 def test_an_asset_is_written_read_moved_and_deleted(stage: Stage):
@@ -123,6 +129,15 @@ def test_too_large_an_asset_is_refused(stage: Stage):
     allowed = stage.services.settings.engine_limits.asset_bytes
     assert stage.put("a", b"x" * allowed).status_code == 201
     assert stage.put("a", b"x" * (allowed + 1)).status_code == 413
+
+
+def test_an_asset_that_no_pull_would_take_is_refused(stage: Stage, settings: Settings):
+    small = settings.model_copy(update={"limits": {"asset_bytes": 10}})
+    services = replace(stage.services, settings=small)
+    with TestClient(create_app(small, services=services, dialects=[DIALECT])) as client:
+        stage.client = client
+        assert stage.put("a", b"x" * 10).status_code == 201
+        assert code_of(stage.put("a", b"x" * 11)) == (400, "limit_exceeded")
 
 
 def test_what_stands_in_the_way_stays(stage: Stage):
