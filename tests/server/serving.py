@@ -46,9 +46,8 @@ class ServerProcess:
     def end(self) -> int:
         """Tell it to stop; its exit code."""
         self.tell(signal.SIGTERM)
-        assert self.child.stderr is not None
-        self.child.stderr.read()
-        return self.child.wait(LONG)
+        self.child.communicate(timeout=LONG)
+        return self.child.returncode
 
 
 def environment(**variables: str) -> dict[str, str]:

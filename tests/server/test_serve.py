@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import signal
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
-from tests.control_plane import cheap_passwords
+import httpx2
+
+from tests.control_plane import PASSWORD, cheap_passwords
 from tests.server.dialects.desk import bearer
 from tests.server.runs.processes import LONG, runs_elsewhere
 from tests.server.runs.world import World
@@ -15,6 +19,8 @@ from towline.testing.git_server import StaysSilent
 from towline_server.auth.identities import Identities
 from towline_server.auth.roles import Role
 from towline_server.runs.states import ReasonCode, RunState
+
+EMAIL = "someone@demo.example"
 
 
 def _settings_file(world: World, url: str, **more: object) -> Path:
@@ -64,6 +70,30 @@ def test_sigterm_hands_a_run_back_and_the_next_server_ends_it(world: World, data
         assert second.hear("run ended")["project_id"] == str(project.id)
         assert second.end() == 0
     assert (ended.state, ended.attempts.previous_id) == (RunState.SUCCEEDED, left.id)
+
+
+def test_a_request_that_waits_for_its_run_does_not_hold_the_server(world: World, sqlite_url: str):
+    world.commit(a=b"1")
+    project = world.project()
+    with world.database.writing() as session:
+        Identities(session, cheap_passwords()).create_user(
+            tenant_id=world.tenant_id, email=EMAIL, password=PASSWORD, tenant_role=Role.ADMIN
+        )
+    file = _settings_file(world, sqlite_url, wait_seconds=100_000, shutdown_seconds=1)
+    world.server.trouble = StaysSilent()
+    path = f"/api/1/rest/public/project/pull/{project.path}"
+    with (
+        serving(["--settings", str(file), "--port", "0"]) as server,
+        client_of(server) as client,
+        ThreadPoolExecutor() as pool,
+    ):
+        answer = pool.submit(client.post, path, auth=(EMAIL, PASSWORD))
+        begun = server.hear("run begun")
+        assert server.end() == 0
+        with suppress(httpx2.TransportError):
+            assert answer.result().status_code >= 500
+    left = runs_elsewhere(world).get(UUID(begun["run_id"]))
+    assert left.reason_code is ReasonCode.WORKER_SHUTDOWN
 
 
 def test_sigterm_ends_a_server_on_which_nothing_runs(world: World, database_url: str):

@@ -53,6 +53,7 @@ class Runtime:
     ticker: Ticker
     pruner: Ticker
     identity: Identity
+    signals: ProcessSignals
     shutdown_seconds: float
 
     def start(self) -> None:
@@ -67,6 +68,7 @@ class Runtime:
         self.pruner.stop()
         self.ticker.stop()
         self.native.stop(self.shutdown_seconds)
+        self.signals.close()
         self.heart.stop()
         self.identity.close()
 
@@ -81,6 +83,7 @@ def open_runtime(
 ) -> Runtime:
     """The runs of a server; nothing is executed before `Runtime.start`."""
     leases = Leases(database, seconds=settings.lease_seconds)
+    signals = ProcessSignals()
     tools = Tools(
         database=database,
         leases=leases,
@@ -92,7 +95,7 @@ def open_runtime(
             limits=settings.engine_limits,
         ),
         fetches=SharedFetches(talk or _fetch_process(settings), now=time_of(database)),
-        signals=ProcessSignals(),
+        signals=signals,
         boundary=boundary,
     )
     heart = Heart(leases, beat_seconds=settings.heartbeat_seconds)
@@ -120,6 +123,7 @@ def open_runtime(
         ticker=Ticker("towline-ticker", _TICK_SECONDS, reaper.sweep, schedules.fire),
         pruner=Ticker("towline-pruner", _PRUNE_SECONDS, native.prune),
         identity=identity,
+        signals=signals,
         shutdown_seconds=settings.shutdown_seconds,
     )
 

@@ -275,7 +275,7 @@ class Runs:
     # --- wait ---------------------------------------------------------------------------------
 
     def wait(self, run_id: UUID, seconds: float) -> Run:
-        """A run once it has ended, or as it stands when the time is up.
+        """A run once it has ended, or as it stands when the time is up, or this process stops.
 
         It follows the attempts that take the place of a lost one by themselves.
 
@@ -305,7 +305,7 @@ class Runs:
                 before = now
                 yield now
             left = deadline - self._clock()
-            if now.is_terminal or left <= 0:
+            if now.is_terminal or left <= 0 or self._signals.is_closed:
                 return
             self._signals.wait(version, min(left, _LOOK_SECONDS))
 

@@ -23,6 +23,11 @@ class Signals(Protocol):
         """Wait until something changed since a version, but no longer than so many seconds."""
         ...
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether there is nothing to wait for any more."""
+        ...
+
 
 class ProcessSignals:
     """Signals within one process: a condition and a counter."""
@@ -30,6 +35,7 @@ class ProcessSignals:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._version = 0
+        self._closed = False
 
     def changed(self) -> None:
         """Tell everybody that some run changed."""
@@ -46,6 +52,16 @@ class ProcessSignals:
         """Wait for a change since a version; a run elsewhere changes without waking us."""
         with self._condition:
             self._condition.wait_for(lambda: self._version != version, timeout=seconds)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether there is nothing to wait for any more."""
+        return self._closed
+
+    def close(self) -> None:
+        """Send everybody home: the process stops, and would wait for whoever waits."""
+        self._closed = True
+        self.changed()
 
 
 Monotonic = Callable[[], float]

@@ -53,8 +53,7 @@ async def ended(services: Services, run: Run, *, seconds: float | None = None) -
 
 async def aside(function: Callable[[], T]) -> T:
     """What a function gives that may wait for a remote, or for a run, in a thread of such."""
-    # Abandoned when the server stops: it would wait for the thread, and the thread for the run.
-    return await to_thread.run_sync(function, abandon_on_cancel=True, limiter=_limiter())
+    return await to_thread.run_sync(function, limiter=_limiter())
 
 
 def _limiter() -> CapacityLimiter:
