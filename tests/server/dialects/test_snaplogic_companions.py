@@ -186,14 +186,15 @@ def test_changes_are_discarded(scene: Scene, client: TestClient):
 
 
 def test_a_skipped_conflict_becomes_what_the_repository_had(scene: Scene, client: TestClient):
-    scene.commit({"a": b"1"})
+    scene.commit({"a": b"1", "b": b"1"})
     pull(client)
     scene.edit("a", b"ours")
-    scene.commit({"a": b"2"})
-    assert pull(client) == {"ignored": ["a"]}
+    scene.edit("b", b"ours")
+    scene.commit({"a": b"2", "b": b"2"})
+    assert pull(client) == {"ignored": ["a", "b"]}
     assert done(post(client, "discard_changes", asset_path_list=["a"])) == {"overwritten": ["a"]}
-    assert scene.contents() == {"a": b"2"}
-    assert pull(client) == {}
+    assert scene.contents() == {"a": b"2", "b": b"ours"}
+    assert pull(client) == {"ignored": ["b"]}
 
 
 def test_what_was_not_changed_stays(scene: Scene, client: TestClient):
