@@ -76,10 +76,12 @@ class Alignment:
         self._units: dict[AssetPath, Unit | None] = {}
         self._aligned: dict[AssetPath, AssetRecord | None] = {}
         self._standing: dict[AssetPath, AssetRecord | None] = {}
+        self.lagging = tuple(ours.lagging())
+        """Every lagging asset; asked for once."""
         # The recorded tree knows no path of theirs, and no other asset may pass for them.
         self._left_behind: dict[AssetPath, AssetRecord] = {
             record.ours.path: record
-            for record in ours.lagging()
+            for record in self.lagging
             if record.seen is None and record.ours is not None
         }
         self._claimed: dict[AssetPath, AssetPath] = self._pair_theirs()

@@ -76,7 +76,7 @@ def merge(
     settlement.add(units, pins)
     _check_selection(settlement.cases.values(), ours, policy)
     conflicts = settlement.settle()
-    forgotten = [r for r in ours.lagging() if r.seen is None and r.ours is None]
+    forgotten = [r for r in alignment.lagging if r.seen is None and r.ours is None]
     plan = _plan(changes, context, policy, settlement.cases, conflicts, forgotten)
     _check_outcome(plan, context, policy)
     return replace(plan, edits=()) if plan.refused else plan
@@ -90,7 +90,7 @@ def _paths_to_look_at(
 ) -> Iterator[AssetPath]:
     for change in changes.items:
         yield change.path
-    records = list(ours.lagging())
+    records = list(alignment.lagging)
     for name, _ in resolutions.named():
         record = ours.with_id(AssetId(name)) if AssetId.allows(name) else None
         if record is not None:
