@@ -283,6 +283,13 @@ class _Snapshot(SqlStore):
         super().__init__(database, project_id, run=run)
         self._session = session
 
+    def state(self) -> StoreState:
+        return self._state
+
+    @cached_property
+    def _state(self) -> StoreState:
+        return super().state()
+
     @cached_property
     def _frugal(self) -> FrugalOurs:
         return FrugalOurs(RowOurs(self._session, self._project_id, self.names), self.names)
