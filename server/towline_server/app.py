@@ -23,6 +23,7 @@ from .web import health, monitoring
 from .web.dialect import Dialect
 from .web.envelopes import Envelopes
 from .web.limits import RequestLimits
+from .web.methods import with_methods
 from .web.middleware import BodyLimit, Failures, RateLimit, RequestLog
 from .web.outermost import Counted, SecurityHeaders
 
@@ -112,7 +113,7 @@ def execution(runtime: Runtime) -> Background:
 
 def _handle_failures(app: FastAPI, envelopes: Envelopes) -> None:
     def handle(request: Request, error: Exception) -> Response:
-        return envelopes.render(request, failure_of(error))
+        return envelopes.render(request, with_methods(request, failure_of(error)))
 
     # What is left goes up to `Failures`, which logs it.
     for kind in (RequestValidationError, HTTPException):
