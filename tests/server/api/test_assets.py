@@ -45,6 +45,18 @@ def test_a_pulled_asset_keeps_its_id(stage: Stage):
     assert (moved["id"], moved["modified"], moved["base"]) == (asset["id"], True, asset["base"])
 
 
+def test_a_pulled_asset_that_was_deleted_is_not_listed(stage: Stage):
+    stage.world.commit(a=b"1", b=b"1")
+    stage.pull()
+    gone, stays = stage.get(f"{stage.url}/assets")["items"]
+    url = f"{stage.url}/assets/{gone['id']}"
+    assert stage.ask("DELETE", url).status_code == 204
+    listed = stage.get(f"{stage.url}/assets")
+    assert (listed["items"], listed["total"], listed["has_next"]) == ([stays], 1, False)
+    for each in (url, f"{url}/content", f"{stage.url}/content/a"):
+        assert code_of(stage.ask("GET", each)) == (404, "not_found")
+
+
 def test_the_first_write_is_201(stage: Stage):
     assert [stage.put("a", content).status_code for content in (b"1", b"2")] == [201, 200]
 
