@@ -69,9 +69,7 @@ def _cast(element: uuid_text, compiler: SQLCompiler, **options: Any) -> str:
 def _with_hyphens(element: uuid_text, compiler: SQLCompiler, **options: Any) -> str:
     digits = compiler.process(element.clauses, **options)
     parts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
-    return " || '-' || ".join(f"substr({digits}, {start}, {size})" for start, size in parts).join(
-        "()"
-    )
+    return " || '-' || ".join(f"substr({digits}, {start}, {size})" for start, size in parts)
 
 
 def operation_fields() -> Fields:

@@ -152,7 +152,7 @@ class _Parser:
         if not self._takes("}"):
             raise self._unexpected("}")
         self._depth -= 1
-        return found.self_group()
+        return found
 
     def _comparison(self) -> ColumnElement[bool]:
         name = self._field_name()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -178,6 +179,21 @@ def test_every_operator_goes_with_the_right_types():
     ordered, all_fields = NUMBERS | TIMES, set(FIELDS)
     orders = dict.fromkeys((">", ">=", "<", "<="), ordered)
     assert taken == {"=": all_fields, "!=": all_fields, "~": STRINGS, **orders}
+
+
+def test_groups_beside_each_other_are_not_within_each_other():
+    parse_query("||".join(["{id=x}"] * 200), OPERATION)
+
+
+def test_a_time_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        parsed = parse_query("requested>2026-03-01", OPERATION)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert list(parsed.compile().params.values()) == [datetime(2026, 3, 1, tzinfo=UTC)]
 
 
 def test_the_longest_query_is_under_2048_characters():
