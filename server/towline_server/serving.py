@@ -51,16 +51,20 @@ def run(
 
 @contextmanager
 def leaving_quietly() -> Iterator[None]:
-    """Turn SIGTERM into an exit that runs what is to be run at the end, with status 0."""
+    """Turn SIGTERM and SIGINT into an exit that runs what is to be run at the end.
 
-    def leave(_number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(0)
+    The status is 0, or 130 after SIGINT, without a word: it is how a server ends.
+    """
 
-    before = signal.signal(signal.SIGTERM, leave)
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(0 if number == signal.SIGTERM else 130)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Server(uvicorn.Server):

@@ -43,10 +43,11 @@ class ServerProcess:
         """Send it a signal."""
         self.child.send_signal(number)
 
-    def end(self) -> int:
-        """Tell it to stop; its exit code."""
-        self.tell(signal.SIGTERM)
-        self.child.communicate(timeout=LONG)
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Tell it to stop; its exit code. It says nothing that is no line of its log."""
+        self.tell(number)
+        _, said = self.child.communicate(timeout=LONG)
+        assert [line for line in said.splitlines() if not line.startswith("{")] == []
         return self.child.returncode
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ def demo() -> Iterator[Demo]:
         while "/conflicts" not in lines[-1]:
             lines.append(server.child.stdout.readline().rstrip("\n"))
         yield Demo(server, url, lines)
+        assert server.end() == 0
 
 
 def readme() -> str:
@@ -152,7 +154,8 @@ def test_the_other_forms_of_credentials_are_good_too(demo: Demo):
         assert client.get("/api/v1/syncs").status_code == 401
 
 
-def test_nothing_is_left_of_a_demo_that_ended():
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_nothing_is_left_of_a_demo_that_ended(number: signal.Signals, code: int):
     with serving(["--demo", "--port", "0"], TOWLINE_LOG_LEVEL="info") as server:
         server.hear("listening")
         assert server.child.stdout is not None
@@ -161,7 +164,7 @@ def test_nothing_is_left_of_a_demo_that_ended():
             line = server.child.stdout.readline()
             path = line.partition("its repository:")[2].strip()
         assert Path(path).is_dir()
-        assert server.end() == 0
+        assert server.end(number) == code
         assert not Path(path).parents[1].exists()
 
 
