@@ -131,6 +131,7 @@ def test_a_sync_that_is_not_fresh_is_late(office: Office):
         )
     assert office.get(fresh)["isLate"] is True
     assert office.page()["syncs"][-1]["isLate"] is True
+    office.create(status="active", freshnessSlaSeconds=3600)
     with office.world.database.reading() as session:
         [late] = sync_gauges(session)
     assert [(sample.name, sample.value) for sample in late.samples] == [("towline_syncs_late", 1)]
