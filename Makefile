@@ -4,12 +4,13 @@ PYTHON ?= python3
 # Test processes side by side; WORKERS=0 runs the tests in one process.
 WORKERS ?= auto
 ORACLE_EXAMPLES ?= 100000
+FUZZ_EXAMPLES ?= 200
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help venv demo serve-demo test test-services lint bench oracle clean
+.PHONY: help venv demo serve-demo test test-services fuzz-api lint bench oracle clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +18,7 @@ help:
 	@echo "make serve-demo     the control plane, with projects to try it on"
 	@echo "make test           every test that needs only Python, git and make"
 	@echo "make test-services  the tests that need a system server such as sshd"
+	@echo "make fuzz-api       made-up requests to the control plane, held against its document"
 	@echo "make lint           ruff, mypy and the import floors"
 	@echo "make bench          benchmarks, side by side with peers"
 	@echo "make oracle         the long comparison with git's own merge"
@@ -40,6 +42,9 @@ test: $(READY)
 
 test-services: $(READY)
 	$(BIN)/python -m pytest -q -m services
+
+fuzz-api: $(READY)
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/server/test_schemathesis.py -q -n $(WORKERS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
