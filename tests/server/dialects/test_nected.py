@@ -242,7 +242,8 @@ def test_a_reader_may_not_pull(scene: Scene, client: TestClient):
 
 @pytest.mark.parametrize("key", [None, "", "wrong", "twl_wrong"])
 @pytest.mark.parametrize(
-    ("method", "url"), [("POST", PULL), ("POST", PULL_V1), ("GET", f"/dev/remote/tasks/{uuid4()}")]
+    ("method", "url"),
+    [("POST", PULL), ("POST", PULL_V1), ("GET", f"/dev/remote/tasks/{UUID(int=1)}")],
 )
 def test_a_key_is_needed(client: TestClient, method: str, url: str, key: str | None):
     sent = {} if key is None else {"Nected-API-Key": key}
