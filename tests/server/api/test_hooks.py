@@ -190,6 +190,7 @@ def test_a_wrong_signature_is_refused(stage: Stage, host: Host):
         hooked.send(body, {**good, host.signature: good[host.signature] + "0"}),
         hooked.send(body, {name: text for name, text in good.items() if name != host.signature}),
         hooked.send(body, {**good, host.signature: "sha1=" + good[host.signature]}),
+        hooked.send(body, {**good, host.signature: "sha1=" + _hmac(body, SECRET)}),
         hooked.send(b"not json", {**good, host.signature: "x"}),
     ]
     if host.provider is not Provider.GITLAB:
