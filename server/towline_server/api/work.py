@@ -17,7 +17,7 @@ from fastapi import APIRouter, Response
 from pydantic import Field, StringConstraints, model_validator
 
 from towline.codec import encode
-from towline.errors import InvalidValue
+from towline.errors import ContentMissing, InvalidValue
 from towline.model import Digest
 from towline.names import NamePolicy
 from towline.resolutions import OnConflict
@@ -207,7 +207,13 @@ def complete_work(asked: Asked, body: CompleteBody) -> RunModel:
         reason = _checked(body.failure.reason)
         return RunModel.of(external.fail(run.id, body.token, reason, body.failure.message))
     assert body.plan is not None, "the body was validated"
-    return RunModel.of(external.complete(run.id, body.token, body.plan, _contents(body.contents)))
+    try:
+        ended = external.complete(run.id, body.token, body.plan, _contents(body.contents))
+    except ContentMissing as error:
+        # Elsewhere that is the machine's fault; here the caller's.
+        problem = f"lacks, or does not fit, {', '.join(error.digests[:10])}"
+        raise InvalidValue(field="contents", problem=problem) from None
+    return RunModel.of(ended)
 
 
 def _claimable(asked: Asking, body: ClaimBody) -> list[UUID] | None:
