@@ -252,6 +252,14 @@ def test_what_is_someone_elses_is_not_there(desk: Desk, world: World, stranger: 
     _same_refusals(desk, theirs, "nothing", f"{{{sync['id']}}}")
 
 
+def test_an_id_has_one_spelling(desk: Desk, world: World):
+    key = desk.key(Role.WRITER, world.project(kinds=ONE_KIND))
+    made = _sync(desk, key).json()[0]["id"]
+    for other in (f"{{{made}}}", f"urn:uuid:{made}", made.replace("-", "")):
+        assert desk.client.get(_url(other), headers=bearer(key)).status_code == 404
+    assert _get(desk, key, made.upper())["id"] == made
+
+
 def _same_refusals(desk: Desk, project: Project, connection_id: object, sync_id: object) -> None:
     headers = bearer(desk.key(Role.ADMIN))
     for method, path in (

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
+from tests.databases import open_database
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
+from towline.testing.git_server import GitServer
+from towline_server.projects.tables import Project
 from towline_server.runs.domain import RunMode, RunRequest
 from towline_server.runs.errors import KindInProgress
+from towline_server.runs.in_progress import refuse_second
 from towline_server.runs.listing import RunFilter
 
 
@@ -31,6 +38,20 @@ def test_of_many_who_ask_at_once_one_gets_a_run(world: World):
         told = list(pool.map(ask, range(8)))
     [made] = runs.page(RunFilter(project_id=project.id)).runs
     assert sorted(told, key=str) == sorted([None, *[str(made.id)] * 7], key=str)
+
+
+@pytest.mark.services
+def test_who_asks_holds_the_project_meanwhile(
+    postgres_url: str, git_server: GitServer, tmp_path: Path
+):
+    database = open_database(postgres_url)
+    project = World(database, git_server, tmp_path).project()
+    now = select(Project.id).where(Project.id == project.id).with_for_update(nowait=True)
+    with database.writing() as session:
+        refuse_second(session, project.id, "rule")
+        with pytest.raises(OperationalError), database.writing() as other:
+            other.execute(now)
+    database.close()
 
 
 def test_what_is_of_another_kind_or_dry_is_no_hindrance(world: World):
