@@ -114,3 +114,18 @@ def test_what_became_a_link_there_never_gives_way(store: MemoryStore, remote: Me
     remote.commit(theirs)
     report = pull(store, remote)
     assert [conflict.blockers for conflict in report.conflicts] == [("d",)]
+
+
+def test_what_is_no_asset_is_told_whatever_is_selected(store: MemoryStore, remote: MemoryRemote):
+    remote.commit({"a": b"1", "b": b"1"})
+    pull(store, remote)
+    theirs: dict[str, FileContent] = {"a": b"2", "b": Symlink("a"), "c": Symlink("a")}
+    remote.commit(theirs)
+    first = pull(store, remote, policy=Policy(only=Selection(globs=("a",))))
+    assert [item.path for item in first.updated] == ["a"]
+    assert [(item.path, item.reason) for item in first.ignored] == [
+        ("b", "symlink"),
+        ("c", "symlink"),
+    ]
+    assert pull(store, remote).listed == ()
+    assert dict(store.snapshot()) == {"a": (b"2", False), "b": (b"1", False)}
