@@ -6,6 +6,7 @@ The text carries a fingerprint of the plan, so that one that was damaged or alte
 from __future__ import annotations
 
 import json
+import re
 from hashlib import sha256
 from typing import Any
 
@@ -39,9 +40,30 @@ def load_plan(text: str) -> Plan:
     if document.get("fingerprint") != _fingerprint(body):
         raise InvalidPlan(problem="its fingerprint does not fit: it was altered")
     try:
-        return decode(Plan, body, "plan")
+        plan = decode(Plan, body, "plan")
     except InvalidValue as error:
         raise InvalidPlan(problem=error.message) from None
+    if problem := _problem(plan):
+        raise InvalidPlan(problem=problem)
+    return plan
+
+
+def _problem(plan: Plan) -> str | None:
+    """What no merge would have made, whoever computed the fingerprint."""
+    if any(edit.before is None and edit.after is None for edit in plan.edits):
+        return "an edit has no side"
+    for revision in (plan.revision, plan.before.base, plan.after.base):
+        if revision is not None and not _REVISION.fullmatch(revision):
+            return f"{revision[:50]!r} is no revision"
+    counts = [
+        n for state in (plan.before, plan.after) for n in (state.tracked, state.tracked_bytes)
+    ]
+    if not all(0 <= count < 2**63 for count in counts):
+        return "a count is out of bounds"
+    return None
+
+
+_REVISION = re.compile(r"[0-9a-f]{40}")
 
 
 def _fingerprint(body: Any) -> str:

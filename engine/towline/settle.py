@@ -103,7 +103,8 @@ class Settlement:
         selected = self.policy.only.takes(unit.id, kinds, frozenset(unit.paths))
         decision = decide(unit, pin, self.content_merge if selected else None)
         case = Case(unit=unit, kind=self._kind(unit), pin=pin, selected=selected, decision=decision)
-        if not selected:
+        if not selected and unit.blocked is None:
+            # Row 14 is told whatever is selected: it touches nothing, and no later pull would tell.
             case.decision = _unselected(unit, decision)
         elif decision.conflict is not None:
             self._take_policy(case)

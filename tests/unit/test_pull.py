@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from towline import (
+    AssetId,
     AssetPath,
     MemoryRemote,
     MemoryStore,
@@ -15,7 +16,7 @@ from towline import (
     pull,
 )
 from towline.errors import EmptyRemote
-from towline.remotes.tree_files import Symlink
+from towline.remotes.tree_files import FileContent, Symlink
 
 P = AssetPath
 SKIP = Policy(on_conflict=OnConflict.SKIP)
@@ -31,7 +32,7 @@ def store() -> MemoryStore:
     return MemoryStore("project")
 
 
-def moved_here_and_deleted_there(store: MemoryStore, remote: MemoryRemote) -> str:
+def moved_here_and_deleted_there(store: MemoryStore, remote: MemoryRemote) -> AssetId:
     """A pull that leaves the asset from ``a``, now at ``b``, in conflict; its id."""
     remote.commit({"a": b"old", "other": b"1"})
     pull(store, remote)
@@ -51,7 +52,7 @@ def test_a_new_file_is_not_taken_for_one_that_was_moved_away(
     again = pull(store, remote, policy=SKIP)
     assert again.deleted == ()
     assert [(item.path, item.asset_id) for item in again.ignored] == [("b", asset_id)]
-    taken = pull(store, remote, resolutions=Resolutions(use_theirs={asset_id}))
+    taken = pull(store, remote, resolutions=Resolutions(use_theirs=frozenset([asset_id])))
     assert [item.path for item in taken.deleted] == ["b"]
     assert dict(store.snapshot()) == {"a": (b"old", False), "other": (b"1", False)}
 
@@ -109,6 +110,22 @@ def test_what_became_a_link_there_never_gives_way(store: MemoryStore, remote: Me
     standing = store.at(P("a"))
     assert standing is not None
     store.move(standing.id, P("d"))
-    remote.commit({"a": Symlink("x"), "d/e": b"2", "other": b"1"})
+    theirs: dict[str, FileContent] = {"a": Symlink("x"), "d/e": b"2", "other": b"1"}
+    remote.commit(theirs)
     report = pull(store, remote)
     assert [conflict.blockers for conflict in report.conflicts] == [("d",)]
+
+
+def test_what_is_no_asset_is_told_whatever_is_selected(store: MemoryStore, remote: MemoryRemote):
+    remote.commit({"a": b"1", "b": b"1"})
+    pull(store, remote)
+    theirs: dict[str, FileContent] = {"a": b"2", "b": Symlink("a"), "c": Symlink("a")}
+    remote.commit(theirs)
+    first = pull(store, remote, policy=Policy(only=Selection(globs=("a",))))
+    assert [item.path for item in first.updated] == ["a"]
+    assert [(item.path, item.reason) for item in first.ignored] == [
+        ("b", "symlink"),
+        ("c", "symlink"),
+    ]
+    assert pull(store, remote).listed == ()
+    assert dict(store.snapshot()) == {"a": (b"2", False), "b": (b"1", False)}
