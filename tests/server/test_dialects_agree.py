@@ -301,7 +301,6 @@ def test_the_dialects_agree(scenario: Scenario):
     assert store == _everywhere({**stands, **pulled, "renamed": (b"2", False)})
 
 
-@pytest.mark.xfail(reason="a run of one kind forgets what is no asset of the others")
 @pytest.mark.parametrize("policy", [OnConflict.SKIP], indirect=True)
 def test_the_dialects_agree_on_what_is_no_asset(scenario: Scenario):
     scenario.pull({**AFTER, "link": Symlink("changed")}, {"Connections": _connections})
