@@ -19,6 +19,7 @@ from tests.postgres import PostgresServer
 from tests.server.operations import DOCUMENT, block, settings_table
 from tests.server.serving import LONG, environment
 from towline.errors import InvalidValue, TowlineError
+from towline.model import AssetPath
 from towline.remotes.credentials import Credential
 from towline_server.app import create_app
 from towline_server.auth.roles import Role
@@ -76,7 +77,9 @@ def _fill(services: Services) -> None:
             tenant_id=tenant.id, email="a@demo.example", password=PASSWORD, tenant_role=Role.ADMIN
         )
         assert services.connections(session).credentials(connection.id) is not None
-    SqlStore(services.database, project.id).put("rules/é.json", bytes(range(256)))  # type: ignore[arg-type] # a str is a path
+    store = SqlStore(services.database, project.id)
+    for path in ("rules/é.json", "tasks/nightly.json"):
+        store.put(AssetPath(path), path.encode() + bytes(range(256)))
 
 
 def _opens_secrets(services: Services) -> bool:
@@ -186,7 +189,11 @@ def _copied(source: Path, target_url: str) -> None:
     grown.close()
 
 
-def test_everything_moves_to_another_database(plain_environment: None, tmp_path: Path):
+def test_everything_moves_to_another_database(
+    plain_environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # So that there is more than one part of a table.
+    monkeypatch.setattr("towline_server.db.transfer._ROWS", 1)
     _copied(tmp_path / "data", f"sqlite:///{tmp_path}/other.sqlite")
 
 

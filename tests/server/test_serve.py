@@ -72,14 +72,14 @@ def test_sigterm_hands_a_run_back_and_the_next_server_ends_it(world: World, data
     assert (ended.state, ended.attempts.previous_id) == (RunState.SUCCEEDED, left.id)
 
 
-def test_a_request_that_waits_for_its_run_does_not_hold_the_server(world: World, sqlite_url: str):
+def test_a_request_that_waits_for_its_run_does_not_hold_the_server(world: World, database_url: str):
     world.commit(a=b"1")
     project = world.project()
     with world.database.writing() as session:
         Identities(session, cheap_passwords()).create_user(
             tenant_id=world.tenant_id, email=EMAIL, password=PASSWORD, tenant_role=Role.ADMIN
         )
-    file = _settings_file(world, sqlite_url, wait_seconds=100_000, shutdown_seconds=1)
+    file = _settings_file(world, database_url, wait_seconds=100_000, shutdown_seconds=1)
     world.server.trouble = StaysSilent()
     path = f"/api/1/rest/public/project/pull/{project.path}"
     with (
@@ -103,14 +103,14 @@ def test_sigterm_ends_a_server_on_which_nothing_runs(world: World, database_url:
         assert server.end() == 0
 
 
-def test_sighup_takes_up_what_can_change_and_names_what_cannot(world: World, sqlite_url: str):
-    file = _settings_file(world, sqlite_url, metrics_token="the first token")
+def test_sighup_takes_up_what_can_change_and_names_what_cannot(world: World, database_url: str):
+    file = _settings_file(world, database_url, metrics_token="the first token")
     with (
         serving(["--settings", str(file), "--port", "0"]) as server,
         client_of(server) as client,
     ):
         assert client.get("/metrics", headers=bearer("the first token")).status_code == 200
-        _settings_file(world, sqlite_url, metrics_token="the second", lease_seconds=90)
+        _settings_file(world, database_url, metrics_token="the second", lease_seconds=90)
         server.tell(signal.SIGHUP)
         assert server.hear("settings reloaded")["changed"] == ["metrics_token"]
         assert server.hear("these settings wait for a restart")["changed"] == ["lease_seconds"]

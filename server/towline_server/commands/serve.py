@@ -40,20 +40,22 @@ def serve(
     SIGTERM or Ctrl-C ends it when its requests have ended; its runs are handed back. SIGHUP reads
     the settings anew.
     """
-    if demo:
-        if data_dir is not None:
-            raise click.UsageError("--demo has a folder of its own; leave --data-dir out")
-        _serve_demo(settings_file, host=host, port=port)
-        return
-    load = partial(settings_from, settings_file, host=host, port=port, data_dir=data_dir)
-    _serve(load(), load)
+    from towline_server.serving import leaving_quietly
+
+    if demo and data_dir is not None:
+        raise click.UsageError("--demo has a folder of its own; leave --data-dir out")
+    with leaving_quietly():
+        if demo:
+            _serve_demo(settings_file, host=host, port=port)
+        else:
+            load = partial(settings_from, settings_file, host=host, port=port, data_dir=data_dir)
+            _serve(load(), load)
 
 
 def _serve_demo(settings_file: Path | None, **given: object) -> None:
     from towline_server.demo import demonstration
-    from towline_server.serving import leaving_quietly
 
-    with leaving_quietly(), demonstration(settings_file, given) as demo:
+    with demonstration(settings_file, given) as demo:
 
         def announce(url: str) -> None:
             click.echo(demo.announce(url))
@@ -71,15 +73,14 @@ def _serve(
     from towline_server.reloading import reload
     from towline_server.runs.runtime import open_runtime
     from towline_server.services import open_services
-    from towline_server.serving import leaving_quietly, run
+    from towline_server.serving import run
 
     logs.set_up(settings.log_level)
-    with leaving_quietly():
-        services = open_services(settings)
-        try:
-            runtime = open_runtime(settings, services.database, services.sealer)
-            services = services.executing(runtime)
-            app = create_app(settings, services=services, background=[execution(runtime)])
-            run(app, settings, on_hangup=partial(reload, app, load), on_listening=on_listening)
-        finally:
-            services.close()
+    services = open_services(settings)
+    try:
+        runtime = open_runtime(settings, services.database, services.sealer)
+        services = services.executing(runtime)
+        app = create_app(settings, services=services, background=[execution(runtime)])
+        run(app, settings, on_hangup=partial(reload, app, load), on_listening=on_listening)
+    finally:
+        services.close()
