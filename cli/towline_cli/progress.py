@@ -11,7 +11,7 @@ from time import monotonic
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from towline.errors import Cancelled, TowlineError
+from towline.errors import Cancelled, RemoteError
 from towline.ports import Phase, Watch
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def watching() -> Iterator[Watch]:
     """A watch over long work, that shows it on a terminal, and that Ctrl-C or SIGTERM stops.
 
     Raises:
-        Cancelled: it was stopped, however the work put it.
+        Cancelled: it was stopped before anything was changed.
     """
     from datetime import UTC, datetime
 
@@ -45,8 +45,9 @@ def watching() -> Iterator[Watch]:
                 cancel=stop,
                 now=datetime.now(UTC),
             )
-    except TowlineError:
-        # The signal reaches Git too, whose end then looks like the remote's failure.
+    except RemoteError:
+        # The signal reaches Git too, whose end then looks like the remote's failure. A store's
+        # failure stands as it is: it may say that the pull is committed.
         if stop.is_set():
             raise Cancelled from None
         raise

@@ -1,10 +1,10 @@
-"""Stopping long work: a signal sets the token, and whatever the work raises is an interruption."""
+"""Stopping long work: a signal sets the token, and the remote's end is then an interruption."""
 
 import signal
 
 import pytest
 
-from towline.errors import Cancelled, RemoteUnavailable
+from towline.errors import Cancelled, RemoteUnavailable, StoreError
 from towline.ports import Phase
 from towline_cli import progress
 from towline_cli.progress import watching
@@ -31,6 +31,12 @@ def test_a_signal_stops_the_work_at_its_next_step(number: signal.Signals):
 def test_what_fails_because_of_the_signal_is_an_interruption():
     with pytest.raises(Cancelled):
         work(signal.SIGINT, then=RemoteUnavailable(url="https://host/x", detail="git died"))
+
+
+def test_a_store_that_fails_after_a_signal_is_heard():
+    """It may say that the pull is committed; an interruption says that nothing was changed."""
+    with pytest.raises(StoreError):
+        work(signal.SIGINT, then=StoreError(project="p", problem="disk full"))
 
 
 def test_a_second_signal_does_not_wait_for_the_next_step():
