@@ -128,7 +128,11 @@ def test_the_readme_prints_what_the_demo_prints(demo: Demo):
 def test_the_readme_s_command_is_a_target():
     assert "```\nmake serve-demo\n```" in readme()
     told = subprocess.run(
-        ["make", "--dry-run", "serve-demo"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "--dry-run", "serve-demo"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert told.stdout.splitlines()[-1].endswith("towline serve --demo")
 

@@ -35,6 +35,8 @@ def _plain(value: Any, depth: int = 0) -> Any:
             for name, each in value.items():
                 _plain_text(name)
                 _plain(each, depth + 1)
+        case _:
+            pass  # null, true and false
     return value
 
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 
 import click
@@ -13,6 +13,17 @@ from towline_cli.group import BUILTIN, FROM_SERVER
 from towline_cli.main import main, towline
 
 Install = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def without_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the library is installed without its extra."""
+    every = metadata.entry_points
+
+    def others(group: str) -> list[metadata.EntryPoint]:
+        return [each for each in every(group=group) if not each.value.startswith("towline_server")]
+
+    monkeypatch.setattr(metadata, "entry_points", others)
 
 
 @pytest.fixture
