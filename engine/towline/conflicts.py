@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .model import AssetId, AssetPath, AssetState, ThreeWay
+from .model import AssetId, AssetPath, AssetState, ThreeWay, first_path
 
 
 class ConflictKind(StrEnum):
@@ -36,10 +36,7 @@ class Party:
     @property
     def path(self) -> AssetPath:
         """Where a person would look for it: its path here, else there, else in base."""
-        for state in (self.states.ours, self.states.theirs, self.states.base):
-            if state is not None:
-                return state.path
-        raise AssertionError("a party has a state on some side")
+        return first_path(self.states.ours, self.states.theirs, self.states.base)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

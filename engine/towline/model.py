@@ -105,6 +105,11 @@ class AssetState:
     executable: bool = False
 
 
+def first_path(*states: AssetState | None) -> AssetPath:
+    """The path of the first state that is there; one of them is."""
+    return next(state.path for state in states if state is not None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asset:
     """One file of a project."""

@@ -18,7 +18,7 @@ from .errors import (
     RemoteError,
 )
 from .limits import Limits
-from .model import AssetId, AssetPath, AssetState, Revision, ThreeWay
+from .model import AssetId, AssetPath, AssetState, Revision, ThreeWay, first_path
 from .plan import Disposition, IgnoredReason, Item, Plan
 from .ports import AssetStore, Remote, Watch
 from .pull import plan_at
@@ -55,10 +55,7 @@ class AssetStatus:
     @property
     def path(self) -> AssetPath:
         """Its path here, else there, else in base."""
-        for state in (self.states.ours, self.states.theirs, self.states.base):
-            if state is not None:
-                return state.path
-        raise AssertionError("an asset has a state on some side")
+        return first_path(self.states.ours, self.states.theirs, self.states.base)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

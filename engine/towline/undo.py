@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from .apply import apply
 from .errors import UndoBlocked, UnknownPull
-from .model import AssetId, AssetPath, AssetState
+from .model import AssetId, AssetPath, AssetState, first_path
 from .plan import Disposition, Edit, Item, Plan, PlanKind
 from .ports import AssetStore, LoggedPull, Watch
 from .records import AssetRecord, LocalFile
@@ -71,7 +71,7 @@ def _turned(store: AssetStore, entry: LoggedPull, *, whole: bool) -> Iterator[Ed
         standing = now.ours if now is not None else None
         changed = before != after
         if changed and standing != after:
-            edited.append(_path(standing, after, before))
+            edited.append(first_path(standing, after, before))
         elif whole:
             ours = before if changed else standing
             yield Edit(before=now, after=_restored(edit.before, ours))
@@ -79,10 +79,6 @@ def _turned(store: AssetStore, entry: LoggedPull, *, whole: bool) -> Iterator[Ed
             yield Edit(before=now, after=_with_ours(now or edit.before, before, known=now))
     if edited:
         raise UndoBlocked(pull=entry.number, paths=tuple(sorted(edited)))
-
-
-def _path(*states: AssetState | None) -> AssetPath:
-    return next(state.path for state in states if state is not None)
 
 
 def _restored(record: AssetRecord | None, ours: AssetState | None) -> AssetRecord | None:
@@ -134,7 +130,7 @@ def _items(edits: list[Edit]) -> Iterator[Item]:
         yield Item(
             disposition=disposition,
             asset_id=edit.asset_id,
-            path=_path(after, before),
+            path=first_path(after, before),
             kind=record.kind,
             rule=None,
             before=before,
