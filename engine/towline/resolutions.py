@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from .errors import ConflictingResolutions
-from .kinds import matches_any
+from .globs import matches_any
 from .limits import Limits
 from .model import AssetId
 
