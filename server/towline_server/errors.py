@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from towline.errors import CallerError, MovedError, TowlineError
+from towline.errors import CallerError, MovedError, RemoteRefused, TowlineError
 
 
 @dataclass(eq=False, kw_only=True)
@@ -167,6 +167,12 @@ class RunUnderWay(TowlineError):
     def message(self) -> str:
         """Which one, so that it can be looked for."""
         return f"run {self.run_id} has not ended yet, and goes on"
+
+
+class AddressRefused(RemoteRefused):
+    """The remote's host resolves to an address that the operator does not allow."""
+
+    code = "address_refused"
 
 
 @dataclass(eq=False, kw_only=True)

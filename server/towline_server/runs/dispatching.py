@@ -10,11 +10,11 @@ from uuid import UUID
 from sqlalchemy import case, exists, or_, select, update
 from sqlalchemy.orm import aliased
 
+from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
 
 from . import tables
 from .backends import Backend, Dispatch
-from .clock import DatabaseNow, database_now
 from .domain import TriggeredBy
 from .states import ACTIVE, RunState
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from towline.errors import CallerError, MovedError, RemoteRefused, TowlineError
+from towline.errors import CallerError, MovedError, TowlineError
 
 
 @dataclass(eq=False, kw_only=True)
@@ -108,12 +108,6 @@ class ExecutorFailed(TowlineError):
     def message(self) -> str:
         """No more than that: what failed stands in the server's log."""
         return "internal error"
-
-
-class AddressRefused(RemoteRefused):
-    """The remote's host resolves to an address that the operator does not allow."""
-
-    code = "address_refused"
 
 
 @dataclass(eq=False)

@@ -29,6 +29,7 @@ from towline.plan import Plan
 from towline.ports import Applied, Phase, Watch
 from towline.remotes.git import GitRemote
 from towline.report import report_of
+from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
 from towline_server.errors import NotFound
 from towline_server.projects.domain import Project
@@ -39,7 +40,6 @@ from towline_server.projects.store import Run as OnBehalf
 from towline_server.projects.store import SqlStore
 
 from .attempts import resumed
-from .clock import DatabaseNow, database_now
 from .domain import Run, RunMode
 from .endings import Ending, end_held, failed, refused, succeeded
 from .errors import LeaseLost, WorkerShutdown

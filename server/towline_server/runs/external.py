@@ -30,6 +30,7 @@ from towline.ports import Applied, Watch
 from towline.records import AssetRecord
 from towline.report import report_of
 from towline.resolutions import OnConflict
+from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
 from towline_server.projects.domain import ProjectPath
 from towline_server.projects.locking import claim as claim_project
@@ -38,7 +39,6 @@ from towline_server.projects.store import SqlStore
 
 from . import tables
 from .backends import Dispatch
-from .clock import DatabaseNow, database_now
 from .domain import BackendName, Run, RunError, RunMode
 from .endings import Ending, end_held, refused, succeeded
 from .errors import LeaseLost

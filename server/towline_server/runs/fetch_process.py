@@ -20,8 +20,8 @@ from towline.limits import MIB, Limits
 from towline.model import Revision
 from towline.ports import Phase, Watch
 from towline.remotes.git_environment import DEFAULT_PATH
+from towline_server.errors import AddressRefused
 
-from . import errors as runs
 from .fetching import Wanted
 
 _LOOK_SECONDS = 0.1
@@ -141,8 +141,8 @@ class _Talk:
 def _classes() -> dict[str, Callable[..., TowlineError]]:
     """Every class of errors, by its code."""
     found: dict[str, Callable[..., TowlineError]] = {}
-    # Naming this floor's errors makes them known here, too.
-    todo: list[type[TowlineError]] = [TowlineError, runs.AddressRefused]
+    # Naming the server's own makes it known here, too.
+    todo: list[type[TowlineError]] = [TowlineError, AddressRefused]
     while todo:
         kind = todo.pop()
         found.setdefault(kind.code, kind)

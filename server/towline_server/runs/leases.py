@@ -19,10 +19,10 @@ from sqlalchemy.orm import Session
 
 from towline.errors import Cancelled
 from towline.model import Revision
+from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
 
 from . import tables
-from .clock import DatabaseNow, database_now
 from .errors import LeaseLost
 from .gathering import gather
 from .rows import find_row

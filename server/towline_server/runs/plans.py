@@ -27,6 +27,7 @@ from towline.report import Report, report_of
 from towline.resolutions import OnConflict, Policy
 from towline.status import ProjectStatus, status
 from towline.undo import plan_undo
+from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
 from towline_server.projects.connection_tables import Binding
 from towline_server.projects.domain import Project
@@ -35,7 +36,6 @@ from towline_server.projects.store import Run as OnBehalf
 from towline_server.projects.store import SqlStore
 
 from . import tables
-from .clock import DatabaseNow, database_now
 from .domain import RunRequest
 from .fetching import SharedFetches, Wanted
 from .planning import check_request, plan_for, policy_of

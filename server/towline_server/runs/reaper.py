@@ -17,13 +17,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from towline.errors import Cancelled
+from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
 from towline_server.errors import NotFound
 
 from . import tables
 from .attempts import resumed
 from .backends import Backends
-from .clock import DatabaseNow, database_now
 from .dispatching import dispatch, lost_dispatches
 from .domain import BackendName
 from .endings import failed, write_end

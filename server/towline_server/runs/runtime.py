@@ -9,13 +9,13 @@ from pathlib import Path
 
 from towline.limits import Limits
 from towline.remotes.url import ALL_SCHEMES
+from towline_server.addresses import AddressPolicy
 from towline_server.auth.sealing import Sealer
+from towline_server.db.clock import database_now
 from towline_server.db.session import Database
 from towline_server.settings import Settings
 
-from .addresses import AddressPolicy
 from .backends import Backends
-from .clock import database_now
 from .execute import Boundary, Tools, pass_boundary
 from .external import ExternalBackend, ExternalWork
 from .fetch_process import FetchProcess

@@ -21,11 +21,11 @@ from sqlalchemy.orm import Session
 
 from towline.codec import decode, encode
 from towline.errors import InvalidValue
+from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
 from towline_server.errors import NotFound
 
 from . import tables
-from .clock import DatabaseNow, database_now
 from .domain import BackendName, Origin, RunRequest, TriggeredBy
 from .service import Runs
 from .states import RunState

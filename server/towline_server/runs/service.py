@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from towline.errors import Cancelled, InvalidValue
+from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
 from towline_server.errors import NotFound
 from towline_server.projects.connection_tables import Binding
@@ -25,7 +26,6 @@ from towline_server.projects.tables import Project
 from . import tables
 from .attempts import new_run, retried
 from .backends import Backends
-from .clock import DatabaseNow, database_now
 from .dispatching import dispatch
 from .domain import BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
 from .endings import end_unheld, failed

@@ -18,9 +18,9 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from towline_server.db import Database
+from towline_server.db.clock import database_now
 from towline_server.errors import Unauthenticated
 from towline_server.metrics import REGISTRY
-from towline_server.runs.clock import database_now
 from towline_server.runs.states import ACTIVE, RunState
 from towline_server.runs.tables import Run
 from towline_server.services import Services, services_of

@@ -26,8 +26,8 @@ from towline.remotes.git import GitRemote
 from towline.remotes.url import RemoteUrl
 from towline.testing.git_repository import GitRepository
 from towline.testing.git_server import Answers, GitServer, StaysSilent
-from towline_server.runs.addresses import AddressPolicy
-from towline_server.runs.errors import AddressRefused
+from towline_server.addresses import AddressPolicy
+from towline_server.errors import AddressRefused
 from towline_server.runs.fetch_process import FetchProcess
 from towline_server.runs.fetching import SharedFetches, Wanted
 from towline_server.runs.repositories import Repository

@@ -15,12 +15,12 @@ from towline.testing.git_repository import GitRepository
 from towline.testing.git_server import GitServer
 from towline_server.auth.sealing import Sealer
 from towline_server.db import Database
+from towline_server.db.clock import database_now
 from towline_server.projects.connections import Connections
 from towline_server.projects.domain import Binding, Project
 from towline_server.projects.service import Projects
 from towline_server.projects.store import SqlStore
 from towline_server.projects.tables import Tenant
-from towline_server.runs.clock import database_now
 
 KINDS = Kinds(
     (

@@ -8,7 +8,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from sqlalchemy.orm import Session
 
-from towline_server.runs.clock import database_now
+from towline_server.db.clock import database_now
 
 from . import rows, tables
 

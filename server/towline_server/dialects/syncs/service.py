@@ -14,11 +14,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from towline_server.auth.roles import Principal, Role, authorise_tenant
+from towline_server.db.clock import database_now
 from towline_server.errors import AlreadyExists, Forbidden, NotFound
 from towline_server.projects.connection_tables import Connection as ConnectionRow
 from towline_server.projects.domain import Connection, Project
 from towline_server.projects.service import Projects
-from towline_server.runs.clock import database_now
 from towline_server.runs.domain import Origin, Run, RunMode, TriggeredBy
 from towline_server.runs.schedules import place
 from towline_server.runs.tables import Run as RunRow

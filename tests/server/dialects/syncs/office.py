@@ -12,9 +12,9 @@ from sqlalchemy import update
 from tests.server.dialects.desk import Desk, SeedSchema
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
+from towline_server.db.clock import database_now
 from towline_server.projects.domain import Project
 from towline_server.runs import tables
-from towline_server.runs.clock import database_now
 from towline_server.runs.schedules import Schedules
 
 SEED = SeedSchema("syncs")
