@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import os
 import socket
+import ssl
 import subprocess
 import threading
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import IO, ClassVar, Self, TypeAlias
+from typing import IO, Any, ClassVar, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from towline.remotes.credentials import Credential
@@ -78,7 +79,7 @@ class GitServer:
     """Serves the repositories below a folder; a context manager.
 
     ``trouble`` may be set and taken back at any time, ``credential`` makes it want that one.
-    ``protocol`` 0 makes it an old server.
+    ``protocol`` 0 makes it an old server. With ``tls``, a server's context, it speaks https.
     """
 
     def __init__(
@@ -88,11 +89,13 @@ class GitServer:
         credential: Credential | None = None,
         trouble: Trouble | None = None,
         protocol: int = 2,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.root = root
         self.credential = credential
         self.trouble = trouble
         self.protocol = protocol
+        self.tls = tls
         self.tally = Tally()
         self.lock = threading.Lock()
         self._server = _Server(self)
@@ -101,7 +104,8 @@ class GitServer:
     @property
     def url(self) -> str:
         """The address of the root: a repository's is below it."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self._server.server_port}"
 
     def close(self) -> None:
         """Stop, and cut every connection that is open."""
@@ -126,6 +130,15 @@ class _Server(ThreadingHTTPServer):
         self.owner = owner
         self.open: set[socket.socket] = set()
         super().__init__(("127.0.0.1", 0), _Handler)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Take a connection; TLS is agreed on in its own thread, at the first byte."""
+        connection, address = super().get_request()
+        if self.owner.tls is not None:
+            connection = self.owner.tls.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
+        return connection, address
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: clients are cut off on purpose here."""
