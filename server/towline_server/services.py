@@ -123,7 +123,7 @@ def open_services(settings: Settings) -> Services:
     if settings.is_embedded:
         # It holds password hashes and sealed secrets beside the key that opens them.
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    engine = make_engine(settings.database)
+    engine = make_engine(settings.database, idle_seconds=settings.idle_seconds)
     upgrade(engine)
     passwords = Passwords(cache_seconds=settings.password_cache_seconds)
     return assemble(settings, Database(engine), passwords)

@@ -135,7 +135,7 @@ class Settings(BaseSettings):
 
     # --- runs ---
     heartbeat_seconds: int = Field(default=10, ge=1)
-    """How often an executor renews its leases."""
+    """How often an executor renews its leases; at most a third of ``lease_seconds``."""
     lease_seconds: int = Field(default=60, ge=2)
     """After how long without a renewal a run is taken from its executor."""
     max_auto_resume_attempts: int = Field(default=3, ge=0)
@@ -171,8 +171,9 @@ class Settings(BaseSettings):
         yield from self._limit_problems()
         if any(len(key.get_secret_value()) < LEAST_SECRET for key in self.secret_keys):
             yield f"secret_keys: each needs at least {LEAST_SECRET} characters"
-        if self.lease_seconds < 2 * self.heartbeat_seconds:
-            yield "lease_seconds: must be at least twice heartbeat_seconds, or a lease lapses alive"
+        if self.lease_seconds < 3 * self.heartbeat_seconds:
+            # One beat may be missed, and the next one come late.
+            yield "lease_seconds: below three times heartbeat_seconds, a lease could lapse alive"
         if Scheme.FILE in self.remote_schemes and not is_loopback(self.host):
             yield "remote_schemes: file is for a server that listens on a loopback host alone"
 
@@ -223,6 +224,14 @@ class Settings(BaseSettings):
     def is_embedded(self) -> bool:
         """Whether the database is an SQLite file, so that this server is the only one."""
         return self.database.startswith("sqlite")
+
+    @property
+    def idle_seconds(self) -> float:
+        """After how long a transaction that stands still is ended, with the locks that it holds.
+
+        Whoever stopped in it held a lease: a third of that has passed well before it lapses.
+        """
+        return self.lease_seconds / 3
 
     @property
     def cache_dir(self) -> Path:

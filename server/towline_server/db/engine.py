@@ -5,6 +5,9 @@ moments. That is switched off here; SQLAlchemy's ``begin`` is a real BEGIN. One 
 write takes the lock at once (BEGIN IMMEDIATE): a reader that turns writer fails outright when
 someone wrote meanwhile, whatever its time-out.
 
+On PostgreSQL a transaction that writes holds locks that others wait for, even while its process is
+stopped. So the database's server ends one that stands still (``idle_seconds``).
+
 Errors show no values (``hide_parameters``): they hold users' bytes, and would reach the logs.
 """
 
@@ -31,8 +34,13 @@ _PRAGMAS = (
 )
 
 
-def make_engine(url: str | URL, *, lock_seconds: float = 5.0) -> Engine:
+def make_engine(
+    url: str | URL, *, lock_seconds: float = 5.0, idle_seconds: float | None = None
+) -> Engine:
     """An engine for a database; ``lock_seconds`` bounds how long it waits for a lock.
+
+    ``idle_seconds`` is after how long between two statements PostgreSQL ends a transaction that
+    writes; None: never.
 
     ``sqlite:///PATH`` (a file: a database in memory has no second connection), or
     ``postgresql://…``, which is spoken through psycopg 3.
@@ -43,7 +51,7 @@ def make_engine(url: str | URL, *, lock_seconds: float = 5.0) -> Engine:
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed, lock_seconds)
-    return _postgresql(parsed, lock_seconds)
+    return _postgresql(parsed, lock_seconds, idle_seconds)
 
 
 def _parse(url: str | URL) -> URL:
@@ -76,17 +84,35 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = WRITES.items() <= connection.get_execution_options().items()
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if _writes(connection) else "BEGIN")
 
 
-def _postgresql(url: URL, lock_seconds: float) -> Engine:
-    # PostgreSQL takes 0 for "for ever".
-    options = f"-c lock_timeout={max(1, int(lock_seconds * 1000))} -c timezone=UTC"
-    return create_engine(
+def _writes(connection: Connection) -> bool:
+    return WRITES.items() <= connection.get_execution_options().items()
+
+
+def _postgresql(url: URL, lock_seconds: float, idle_seconds: float | None) -> Engine:
+    options = f"-c lock_timeout={_milliseconds(lock_seconds)} -c timezone=UTC"
+    engine = create_engine(
         url,
         connect_args={"options": options},
         # A server may have gone away between two requests; a ping is cheaper than an error.
         pool_pre_ping=True,
         hide_parameters=True,
     )
+    if idle_seconds is not None:
+        milliseconds = _milliseconds(idle_seconds)
+        bound = f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
+
+        def begin(connection: Connection) -> None:
+            # One that reads blocks nobody, and may look at a repository between two statements.
+            if _writes(connection):
+                connection.exec_driver_sql(bound)
+
+        event.listen(engine, "begin", begin)
+    return engine
+
+
+def _milliseconds(seconds: float) -> int:
+    """PostgreSQL takes 0 for "for ever"."""
+    return max(1, int(seconds * 1000))

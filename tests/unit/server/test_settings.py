@@ -61,7 +61,7 @@ CONTRADICTIONS = [
     ({"database_url": "mysql://localhost/towline"}, "database_url"),
     ({"database_url": "sqlite://"}, "database_url"),
     ({"database_url": "sqlite:///:memory:"}, "database_url"),
-    ({"lease_seconds": 19, "heartbeat_seconds": 10}, "lease_seconds"),
+    ({"lease_seconds": 29, "heartbeat_seconds": 10}, "lease_seconds"),
     ({"limits": {"no_such": 1}}, "limits"),
     ({"limits": {"assets": 0}}, "limits"),
     ({"asset_body_bytes": 2048}, "asset_body_bytes"),
