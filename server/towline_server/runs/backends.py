@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -39,6 +40,14 @@ class Backend(Protocol):
 
     def forget(self, ref: str) -> None:
         """Let go of a run that was ended over its executor's head."""
+        ...
+
+    def held_elsewhere(self, since: datetime) -> Sequence[str]:
+        """What it calls the runs that other processes took before this moment, and still hold."""
+        ...
+
+    def still_has(self, refs: Sequence[str]) -> Collection[str]:
+        """Those of these that wait there, or are held."""
         ...
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import case, exists, or_, select, update
@@ -79,6 +79,61 @@ def give_back(database: Database, run_id: UUID) -> None:
         session.execute(
             update(run)
             .where(run.id == run_id, run.state == RunState.QUEUED)
+            .values(dispatched_at=None)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def recall(
+    database: Database, backend: Backend, seconds: float, now: DatabaseNow = database_now
+) -> None:
+    """Take back what a backend will never execute, so that it can be handed over anew.
+
+    An executor that is gone may still hold there a run that never began, or one that has ended:
+    its project's next ones wait behind it. A run in a phase is the lease's affair.
+    """
+    with database.reading() as session:
+        long_ago = now(session) - timedelta(seconds=seconds)
+    orphans = _orphans(database, backend.held_elsewhere(long_ago), long_ago)
+    # Before they are forgotten: whoever is killed between the two is followed by another.
+    _give_back_again(database, orphans | _failed_on_the_way(database, backend, long_ago))
+    for ref in sorted(orphans):
+        backend.forget(ref)
+
+
+def _orphans(database: Database, held: Sequence[str], long_ago: datetime) -> set[str]:
+    """Those of what is held by processes elsewhere that no living one will end."""
+    run = tables.Run
+    alive = or_(run.state.in_(ACTIVE), run.updated_at > long_ago)
+    if not held:
+        return set()
+    with database.reading() as session:
+        found = select(run.backend_ref).where(run.backend_ref.in_(held), alive)
+        return set(held) - set(session.scalars(found))
+
+
+def _failed_on_the_way(database: Database, backend: Backend, long_ago: datetime) -> set[str]:
+    """What was handed over long ago, waits here, and waits there no more."""
+    run = tables.Run
+    with database.reading() as session:
+        found = select(run.backend_ref).where(
+            run.state == RunState.QUEUED,
+            run.backend == backend.name,
+            run.gathers.is_(False),
+            run.dispatched_at < long_ago,
+        )
+        waiting = [ref for ref in session.scalars(found) if ref is not None]
+    return set(waiting) - set(backend.still_has(waiting)) if waiting else set()
+
+
+def _give_back_again(database: Database, refs: Collection[str]) -> None:
+    if not refs:
+        return
+    run = tables.Run
+    with database.writing() as session:
+        session.execute(
+            update(run)
+            .where(run.backend_ref.in_(refs), run.state == RunState.QUEUED)
             .values(dispatched_at=None)
             .execution_options(synchronize_session=False)
         )

@@ -87,6 +87,15 @@ class ExternalBackend:
     def forget(self, ref: str) -> None:
         """Nothing is remembered."""
 
+    def held_elsewhere(self, since: datetime) -> Sequence[str]:
+        """Whoever claimed a run has a lease, and nothing else."""
+        del since
+        return ()
+
+    def still_has(self, refs: Sequence[str]) -> Collection[str]:
+        """All of them: what waits to be claimed is not lost."""
+        return refs
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:

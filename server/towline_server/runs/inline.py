@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from .backends import Dispatch
@@ -37,3 +38,13 @@ class InlineBackend:
 
     def forget(self, ref: str) -> None:
         """Nothing is remembered."""
+
+    def held_elsewhere(self, since: datetime) -> Sequence[str]:
+        """Nothing is executed elsewhere."""
+        del since
+        return ()
+
+    def still_has(self, refs: Sequence[str]) -> Collection[str]:
+        """Nothing waits."""
+        del refs
+        return ()

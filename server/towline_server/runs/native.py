@@ -7,14 +7,17 @@ step that is done again changes nothing twice.
 What DBOS does by itself that has to be kept in mind:
 
 - A workflow whose process died keeps its project's place in the queue until it is cancelled or
-  resumed (`forget`); on start a process recovers its own, and only those.
+  resumed (`forget`); on start a process recovers its own, and only those. That is so from the
+  moment it leaves the queue until DBOS has written that it ended: before its run is taken, and
+  after its run has ended, too (`held_elsewhere`).
+- A name is good for one workflow, even for one that failed before it did anything (`still_has`).
 - Cancelling one takes effect between steps. What stops a step is the run's own token.
 - There is one DBOS in a process, so there is one `NativeBackend` in it that is started.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -40,7 +43,10 @@ _PRUNED = 500
 
 
 class NativeBackend:
-    """Executes runs in this process, ``at_once`` of them, one a project."""
+    """Executes runs in this process, ``at_once`` of them, one a project.
+
+    ``idle_seconds``: as `towline_server.db.make_engine` has it, for DBOS's own transactions.
+    """
 
     name = BackendName.NATIVE
 
@@ -51,12 +57,14 @@ class NativeBackend:
         *,
         at_once: int = 8,
         poll_seconds: float = 0.2,
+        idle_seconds: float = 20,
         utc_now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._worker = worker
         self._url = database_url
         self._at_once = at_once
         self._poll_seconds = poll_seconds
+        self._idle_seconds = idle_seconds
         self._utc_now = utc_now
         self._workflow: Callable[[str], str] | None = None
 
@@ -107,6 +115,7 @@ class NativeBackend:
             # The default is pickle: who can write to the table could run code here.
             serializer=DBOSPortableJSONSerializer(),
             max_executor_threads=self._at_once + 4,
+            sys_db_idle_transaction_timeout_sec=self._idle_seconds,
             # Nobody listens: what changed is told by `signals`, or looked up.
             use_listen_notify=False,
             enable_otlp=False,
@@ -137,6 +146,37 @@ class NativeBackend:
 
         if self._workflow is not None:
             DBOS.cancel_workflow(ref)
+
+    def held_elsewhere(self, since: datetime) -> Sequence[str]:
+        """What it calls the runs that other processes took before this moment, and still hold."""
+        from dbos import DBOS
+
+        if self._workflow is None:
+            return ()
+        found = DBOS.list_workflows(
+            status="PENDING",
+            queue_name=_QUEUE,
+            dequeued_before=since.isoformat(),
+            load_input=False,
+            load_output=False,
+        )
+        # This process took up its own when it started.
+        mine = self._worker.executor_id
+        return [each.workflow_id for each in found if each.executor_id != mine]
+
+    def still_has(self, refs: Sequence[str]) -> Collection[str]:
+        """Those of these that wait in the queue, or are held by some process."""
+        from dbos import DBOS
+
+        if self._workflow is None:
+            return refs
+        found = DBOS.list_workflows(
+            workflow_ids=list(refs),
+            status=["ENQUEUED", "PENDING"],
+            load_input=False,
+            load_output=False,
+        )
+        return [each.workflow_id for each in found]
 
     def prune(self) -> None:
         """Let DBOS forget what has long ended: the runs themselves stay in their own table."""

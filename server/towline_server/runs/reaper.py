@@ -19,16 +19,14 @@ from sqlalchemy.orm import Session
 from towline.errors import Cancelled
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
-from towline_server.errors import NotFound
 
 from . import tables
 from .attempts import resumed
 from .backends import Backends
-from .dispatching import dispatch, lost_dispatches
+from .dispatching import dispatch, lost_dispatches, recall
 from .domain import BackendName
 from .endings import failed, write_end
 from .errors import HeartbeatMissed, LeaseLost
-from .rows import find_row
 from .signals import Signals
 from .states import ACTIVE
 
@@ -72,6 +70,7 @@ class Reaper:
                 self._hand_on(reaped)
         for name in self._backends.configured:
             backend = self._backends.get(name)
+            recall(self._database, backend, self._lost_seconds, self._now)
             lost = lost_dispatches(self._database, backend, self._lost_seconds, self._now)
             dispatch(self._database, backend, lost, self._now)
 
@@ -86,9 +85,10 @@ class Reaper:
     def _reap(self, run_id: UUID) -> Reaped | None:
         """End a run whose lease lapsed, unless its executor came back meanwhile."""
         with self._database.writing() as session:
-            try:
-                row = find_row(session, run_id, lock=True)
-            except NotFound:
+            # Whoever has its row locked is about to change it: it is looked at again soon.
+            unlocked = {"skip_locked": True}
+            row = session.get(tables.Run, run_id, with_for_update=unlocked, populate_existing=True)
+            if row is None:
                 return None
             now = self._now(session)
             if row.state not in ACTIVE or row.lease_until is None or row.lease_until >= now:

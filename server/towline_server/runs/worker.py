@@ -50,6 +50,7 @@ class Worker:
     def _take(self, run_id: UUID) -> Lease | Refusal:
         if self.heart.is_closed:
             return Refusal.CLOSING
+        self._tools.boundary(run_id, "queued")
         try:
             return self._tools.leases.take(run_id, self.executor_id)
         except NotFound:

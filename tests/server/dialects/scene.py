@@ -6,6 +6,7 @@ import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -65,6 +66,12 @@ class Idle:
     def stop_run(self, run_id: UUID) -> None: ...
 
     def forget(self, ref: str) -> None: ...
+
+    def held_elsewhere(self, since: datetime) -> Sequence[str]:
+        return ()
+
+    def still_has(self, refs: Sequence[str]) -> Sequence[str]:
+        return refs
 
 
 class Leaping:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import update
@@ -37,6 +37,8 @@ class Shelf:
     heart: Heart | None = None
     handed: list[Dispatch] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+    """What other processes hold of it."""
 
     def submit(self, dispatches: Sequence[Dispatch]) -> None:
         self.handed += dispatches
@@ -47,6 +49,13 @@ class Shelf:
 
     def forget(self, ref: str) -> None:
         self.forgotten.append(ref)
+
+    def held_elsewhere(self, since: datetime) -> Sequence[str]:
+        return self.elsewhere
+
+    def still_has(self, refs: Sequence[str]) -> Sequence[str]:
+        kept = {each.ref for each in self.handed} - {*self.forgotten}
+        return [ref for ref in refs if ref in kept]
 
 
 class Gate:
@@ -125,9 +134,10 @@ class Bench:
             )
 
     def age(self, seconds: float) -> None:
-        """Make everything that was handed over, handed over so much earlier."""
+        """Make everything that happened to runs happen so much earlier."""
         with self.world.database.writing() as session:
             for row in session.query(tables.Run):
                 row.created_at -= timedelta(seconds=seconds)
+                row.updated_at -= timedelta(seconds=seconds)
                 if row.dispatched_at is not None:
                     row.dispatched_at -= timedelta(seconds=seconds)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -138,6 +139,12 @@ class Elsewhere:
 
     def forget(self, ref: str) -> None:
         pass
+
+    def held_elsewhere(self, since: datetime) -> Sequence[str]:
+        return ()
+
+    def still_has(self, refs: Sequence[str]) -> Sequence[str]:
+        return refs
 
 
 def runs_elsewhere(world: World) -> Runs:

@@ -302,6 +302,42 @@ def test_what_got_lost_on_the_way_is_handed_over_again(bench: Bench, project: Pr
     assert [each.ref for each in bench.shelf.handed] == [f"{run.id}-1"] * 2
 
 
+def test_what_a_backend_dropped_is_handed_over_under_a_new_name(bench: Bench, project: Project):
+    run = bench.runs.request(project.id)
+    bench.shelf.forget(f"{run.id}-1")
+    bench.reaper.sweep()
+    assert len(bench.shelf.handed) == 1, "whoever asked has only just handed it over"
+    bench.age(3600)
+    bench.reaper.sweep()
+    assert [each.ref for each in bench.shelf.handed] == [f"{run.id}-1", f"{run.id}-2"]
+
+
+def test_what_a_lost_executor_never_began_is_taken_back(bench: Bench, project: Project):
+    run = bench.runs.request(project.id)
+    bench.shelf.elsewhere.append(f"{run.id}-1")
+    bench.reaper.sweep()
+    assert bench.shelf.forgotten == [], "it may be about to begin"
+    bench.age(3600)
+    bench.reaper.sweep()
+    assert bench.shelf.forgotten == [f"{run.id}-1"]
+    assert bench.shelf.handed[-1].ref == f"{run.id}-2"
+
+
+def test_what_has_ended_holds_its_project_s_place_no_more(bench: Bench, project: Project):
+    run = bench.runs.request(project.id)
+    bench.shelf.elsewhere.append(f"{run.id}-1")
+    with bench.standing(run.id, "comparing"):
+        bench.age(3600)
+        bench.reaper.sweep()
+        assert bench.shelf.forgotten == [], "its executor is alive: its lease says so"
+    bench.reaper.sweep()
+    assert bench.shelf.forgotten == [], "its executor may be about to say that it ended"
+    bench.age(3600)
+    bench.reaper.sweep()
+    assert bench.shelf.forgotten == [f"{run.id}-1"]
+    assert len(bench.shelf.handed) == 1
+
+
 def test_what_cannot_begin_yet_is_not_handed_over(bench: Bench, project: Project):
     first, second = (bench.runs.request(project.id) for _ in range(2))
     with bench.standing(first.id, "comparing"):
