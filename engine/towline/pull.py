@@ -93,7 +93,7 @@ def plan_at(
     source = _Read(remote=remote)
     changes = _compare(store, remote, state, revision, policy, watch)
     changes = _with_embedded_ids(changes, store.kinds, source, policy.limits)
-    watch.report(Phase.VALIDATING, 0)
+    watch.report(Phase.VALIDATING, 0, len(changes.items))
     plan = merge(
         changes,
         store,
@@ -108,6 +108,7 @@ def plan_at(
         policy=policy,
         content_merge=_by_digest(content_merge, store, source),
     )
+    watch.report(Phase.VALIDATING, len(changes.items), len(changes.items))
     if store.state() != state:
         raise StalePlan(reason="the project has been pulled into meanwhile")
     return replace(plan, source=source)

@@ -176,7 +176,9 @@ class Execution:
         """Write how far the run is, where that is worth a transaction."""
         if self._written is not None:
             before, written = self._written
-            if before is state and progress < written + _STEP:
+            # That a phase has begun to do something is worth it, too.
+            enough = written + (1 if written == STARTS_AT[state] else _STEP)
+            if before is state and progress < enough:
                 return
         self._tools.leases.move(self._lease, state, progress)
         self._written = (state, progress)

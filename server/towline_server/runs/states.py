@@ -96,13 +96,17 @@ def may_follow(before: RunState, after: RunState) -> bool:
 
 
 def progress_in(state: RunState, done: int, total: int | None) -> int:
-    """The progress of a run whose phase has done so much of so much; 100 is the end's alone."""
+    """The progress of a run whose phase has done so much of so much; 100 is the end's alone.
+
+    A phase that has done something is beyond its start, even where nobody knows of how much.
+    """
     start = STARTS_AT[state]
-    if state not in ACTIVE or not total:
+    if state not in ACTIVE or done <= 0:
         return start
     phases = [*ACTIVE, RunState.SUCCEEDED]
     end = STARTS_AT[phases[phases.index(state) + 1]]
-    return min(99, start + (end - start) * min(done, total) // total)
+    part = (end - start) * min(done, total) // total if total else 0
+    return min(99, start + max(1, part))
 
 
 class Outcome(StrEnum):

@@ -78,7 +78,8 @@ def test_progress_grows_within_a_phase_and_ends_before_the_next(state: RunState)
     assert seen == sorted(seen)
     assert seen[0] == STARTS_AT[state]
     assert seen[-1] < 100
-    assert progress_in(state, 3, None) == progress_in(state, 0, 0) == STARTS_AT[state]
+    assert progress_in(state, 0, None) == progress_in(state, 0, 0) == STARTS_AT[state]
+    assert progress_in(state, 3, None) == progress_in(state, 1, 10**6) == STARTS_AT[state] + 1
 
 
 def test_every_error_means_something_more_than_an_internal_one():
