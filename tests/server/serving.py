@@ -7,17 +7,27 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty, Queue
 from typing import Any
 
 import httpx2
 
+from tests.control_plane import cheap_passwords
+from tests.server.runs.world import World
+from towline_server.auth.identities import Identities
+from towline_server.auth.roles import Role
+
 ROOT = Path(__file__).parents[2]
 LONG = 120
 """Seconds after which a test fails that waits in vain."""
+SERVER = "towline_cli"
+"""The module that is the command."""
 
 
 @dataclass
@@ -26,18 +36,36 @@ class ServerProcess:
 
     child: subprocess.Popen[str]
     lines: list[Mapping[str, Any]] = field(default_factory=list)
-    """Its log so far."""
+    """Its log, as far as it was heard."""
+
+    def __post_init__(self) -> None:
+        self._said: Queue[str | None] = Queue()
+        # A pipe that nobody reads would stop it when it is full.
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        assert self.child.stderr is not None
+        for text in self.child.stderr:
+            self._said.put(text)
+        self._said.put(None)
 
     def hear(self, message: str) -> Mapping[str, Any]:
         """Wait for a line of its log."""
-        assert self.child.stderr is not None
-        for text in self.child.stderr:
+        deadline = time.monotonic() + LONG
+        while (text := self._next(message, deadline)) is not None:
             # A warning of the interpreter itself is none of the log's lines.
             line = json.loads(text) if text.startswith("{") else {"message": text.rstrip()}
             self.lines.append(line)
             if line["message"] == message:
                 return line
         raise AssertionError(f"it left without saying {message!r}: {self.lines}")
+
+    def _next(self, awaited: str, deadline: float) -> str | None:
+        try:
+            return self._said.get(timeout=max(0.0, deadline - time.monotonic()))
+        except Empty:
+            raise AssertionError(f"it does not say {awaited!r}: {self.lines}") from None
 
     def tell(self, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -46,9 +74,24 @@ class ServerProcess:
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Tell it to stop; its exit code. It says nothing that is no line of its log."""
         self.tell(number)
-        _, said = self.child.communicate(timeout=LONG)
-        assert [line for line in said.splitlines() if not line.startswith("{")] == []
-        return self.child.returncode
+        code = self.child.wait(LONG)
+        self._listener.join(LONG)
+        said = iter(self._said.get_nowait, None)
+        assert [line for line in said if not line.startswith("{")] == []
+        return code
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.child.kill()
+        self.child.wait(LONG)
+
+    def close(self) -> None:
+        """Leave nothing of it."""
+        self.kill()
+        self._listener.join(LONG)
+        for pipe in (self.child.stdout, self.child.stderr):
+            assert pipe is not None
+            pipe.close()
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -58,21 +101,24 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 @contextmanager
-def serving(arguments: Sequence[str], **variables: str) -> Iterator[ServerProcess]:
+def serving(
+    arguments: Sequence[str], *, module: str = SERVER, **variables: str
+) -> Iterator[ServerProcess]:
     """``towline serve`` in a process of its own; killed at the end of the block, if it is there."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "towline_cli", "serve", *arguments],
-        cwd=ROOT,
-        env=environment(**variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    server = ServerProcess(
+        subprocess.Popen(
+            [sys.executable, "-m", module, "serve", *arguments],
+            cwd=ROOT,
+            env=environment(**variables),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
     )
     try:
-        yield ServerProcess(child)
+        yield server
     finally:
-        child.kill()
-        child.communicate()
+        server.close()
 
 
 @contextmanager
@@ -81,3 +127,27 @@ def client_of(server: ServerProcess) -> Iterator[httpx2.Client]:
     url = str(server.hear("listening")["url"])
     with httpx2.Client(base_url=url, timeout=LONG, trust_env=False) as client:
         yield client
+
+
+def settings_file(world: World, url: str, *, name: str = "towline", **more: object) -> Path:
+    """The settings of a server over a world's database; ``name`` tells servers apart."""
+    values = {
+        "database_url": url,
+        "data_dir": str(world.folder / f"{name}-data"),
+        "secret_keys": ["k" * 40],
+        "remote_schemes": ["http"],
+        "remote_networks": ["127.0.0.0/8"],
+        **more,
+    }
+    file = world.folder / f"{name}.toml"
+    # A Python literal of these kinds is TOML too, but for the quotes.
+    lines = (f"{key} = {value!r}".replace("'", '"') for key, value in values.items())
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+def admin_key(world: World) -> str:
+    """An API key of an administrator of the world's tenant."""
+    with world.database.writing() as session:
+        made = Identities(session, cheap_passwords())
+        return made.create_key(tenant_id=world.tenant_id, name="k", tenant_role=Role.ADMIN)[1]

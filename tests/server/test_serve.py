@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 from uuid import UUID
 
 import httpx2
@@ -14,7 +13,7 @@ from tests.control_plane import PASSWORD, cheap_passwords
 from tests.server.dialects.desk import bearer
 from tests.server.runs.processes import LONG, runs_elsewhere
 from tests.server.runs.world import World
-from tests.server.serving import client_of, serving
+from tests.server.serving import admin_key, client_of, serving, settings_file
 from towline.testing.git_server import StaysSilent
 from towline_server.auth.identities import Identities
 from towline_server.auth.roles import Role
@@ -23,32 +22,10 @@ from towline_server.runs.states import ReasonCode, RunState
 EMAIL = "someone@demo.example"
 
 
-def _settings_file(world: World, url: str, **more: object) -> Path:
-    values = {
-        "database_url": url,
-        "data_dir": str(world.folder / "data"),
-        "secret_keys": ["k" * 40],
-        "remote_schemes": ["http"],
-        "remote_networks": ["127.0.0.0/8"],
-        **more,
-    }
-    file = world.folder / "towline.toml"
-    # A Python literal of these kinds is TOML too, but for the quotes.
-    lines = (f"{name} = {value!r}".replace("'", '"') for name, value in values.items())
-    file.write_text("\n".join(lines) + "\n")
-    return file
-
-
-def _key(world: World) -> str:
-    with world.database.writing() as session:
-        made = Identities(session, cheap_passwords())
-        return made.create_key(tenant_id=world.tenant_id, name="k", tenant_role=Role.ADMIN)[1]
-
-
 def test_sigterm_hands_a_run_back_and_the_next_server_ends_it(world: World, database_url: str):
     world.commit(a=b"1")
     project = world.project()
-    file, key = _settings_file(world, database_url), _key(world)
+    file, key = settings_file(world, database_url), admin_key(world)
     world.server.trouble = StaysSilent()
     words = ["--settings", str(file), "--port", "0"]
     url = f"/v2/integrations/connections/{world.connection_id}/sync"
@@ -79,7 +56,7 @@ def test_a_request_that_waits_for_its_run_does_not_hold_the_server(world: World,
         Identities(session, cheap_passwords()).create_user(
             tenant_id=world.tenant_id, email=EMAIL, password=PASSWORD, tenant_role=Role.ADMIN
         )
-    file = _settings_file(world, database_url, wait_seconds=100_000, shutdown_seconds=1)
+    file = settings_file(world, database_url, wait_seconds=100_000, shutdown_seconds=1)
     world.server.trouble = StaysSilent()
     path = f"/api/1/rest/public/project/pull/{project.path}"
     with (
@@ -97,20 +74,20 @@ def test_a_request_that_waits_for_its_run_does_not_hold_the_server(world: World,
 
 
 def test_sigterm_ends_a_server_on_which_nothing_runs(world: World, database_url: str):
-    file = _settings_file(world, database_url)
+    file = settings_file(world, database_url)
     with serving(["--settings", str(file), "--port", "0"]) as server:
         server.hear("listening")
         assert server.end() == 0
 
 
 def test_sighup_takes_up_what_can_change_and_names_what_cannot(world: World, database_url: str):
-    file = _settings_file(world, database_url, metrics_token="the first token")
+    file = settings_file(world, database_url, metrics_token="the first token")
     with (
         serving(["--settings", str(file), "--port", "0"]) as server,
         client_of(server) as client,
     ):
         assert client.get("/metrics", headers=bearer("the first token")).status_code == 200
-        _settings_file(world, database_url, metrics_token="the second", lease_seconds=90)
+        settings_file(world, database_url, metrics_token="the second", lease_seconds=90)
         server.tell(signal.SIGHUP)
         assert server.hear("settings reloaded")["changed"] == ["metrics_token"]
         assert server.hear("these settings wait for a restart")["changed"] == ["lease_seconds"]
