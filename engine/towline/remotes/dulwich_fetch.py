@@ -29,12 +29,12 @@ from towline.errors import RemoteRefused, RemoteUnavailable, TowlineError, Unsup
 from towline.model import Revision
 from towline.ports import Phase
 
+from .arrivals import arrived, is_here
 from .cache import Cache
 from .conversation import Conversation, PackTooLarge, Redirected, cleaned
 from .dulwich_read import DulwichReader
 from .git_failures import ADVERTISEMENT, SHA256, RefMissing, Unexplained, by_message, not_smart
 from .http_talk import HttpTalk
-from .objects import ObjectMissing, peel
 from .pack_entries import check_pack
 from .refs import PEELED, WantedRef
 from .ssh_talk import SshTalk
@@ -155,39 +155,23 @@ class DulwichFetcher:
                 raise RefMissing
             oid = wanted.commit or found[name]
             chosen[name] = oid
-            return [] if depth is None and self._is_here(oid) else [ObjectID(oid.encode())]
+            return [] if depth is None and is_here(self._reader, oid) else [ObjectID(oid.encode())]
 
         try:
             self._fetch(wanted, determine, talk, depth)
         except RefMissing:
             raise self._missing(wanted, talk) from None
         ((name, oid),) = chosen.items()
-        return self._land(name, oid, talk)
+        revision = arrived(self._reader, oid)
+        self._cache.set_tip(self._cache.tip_name(talk.url.address, name), revision)
+        return revision
+
+    def _reader(self) -> DulwichReader:
+        return DulwichReader(self._cache)
 
     def _missing(self, wanted: WantedRef, talk: Conversation) -> TowlineError:
         empty = wanted.commit is None and not self._ask(talk, None)
         return wanted.missing(talk.url.shown, empty=empty)
-
-    def _land(self, name: str, oid: str, talk: Conversation) -> Revision:
-        reader = DulwichReader(self._cache)
-        try:
-            revision = peel(reader, oid)
-        except ObjectMissing:
-            raise Unexplained("the remote did not send what it named") from None
-        finally:
-            reader.close()
-        self._cache.set_tip(self._cache.tip_name(talk.url.address, name), revision)
-        return revision
-
-    def _is_here(self, oid: str) -> bool:
-        reader = DulwichReader(self._cache)
-        try:
-            reader.header(oid)
-        except ObjectMissing:
-            return False
-        finally:
-            reader.close()
-        return True
 
     def _fetch(
         self,

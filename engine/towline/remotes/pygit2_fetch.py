@@ -26,11 +26,11 @@ from towline.model import Revision
 from towline.ports import Phase
 
 from .advertisement import Advertised, ask_refs
+from .arrivals import arrived, is_here
 from .cache import Cache
 from .conversation import Conversation, PackTooLarge, cleaned
 from .git_failures import SHA256, RefMissing, Unexplained, http_error
 from .http_talk import HttpTalk
-from .objects import ObjectMissing, peel
 from .pygit2_read import Pygit2Reader
 from .refs import WantedRef
 
@@ -143,14 +143,19 @@ class Pygit2Fetcher:
             stats = remote.fetch([f"+{name}:{target}"], callbacks=calls, depth=depth or 0)
             talk.traffic.bytes_down += stats.received_bytes
 
-        if depth is not None or not self._is_here(oid):
+        if depth is not None or not is_here(self._reader, oid):
             try:
                 self._within(talk, bring)
             except RefMissing:
                 if wanted.commit is None:
                     raise Unexplained("it lacks what it advertises") from None
                 raise wanted.missing(talk.url.shown, empty=False) from None
-        return self._land(tip, oid)
+        revision = arrived(self._reader, oid)
+        self._cache.set_tip(tip, revision)
+        return revision
+
+    def _reader(self) -> Pygit2Reader:
+        return Pygit2Reader(self._cache)
 
     def _chosen(self, wanted: WantedRef, talk: Conversation) -> tuple[str, str]:
         found = self._advertised(talk).refs
@@ -166,27 +171,6 @@ class Pygit2Fetcher:
             with HttpTalk(talk, self._environment) as http:
                 return ask_refs(http, talk)
         return self._within(talk, _listed)
-
-    def _is_here(self, oid: str) -> bool:
-        reader = Pygit2Reader(self._cache)
-        try:
-            reader.header(oid)
-        except ObjectMissing:
-            return False
-        finally:
-            reader.close()
-        return True
-
-    def _land(self, tip: str, oid: str) -> Revision:
-        reader = Pygit2Reader(self._cache)
-        try:
-            revision = peel(reader, oid)
-        except ObjectMissing:
-            raise Unexplained("the remote did not send what it named") from None
-        finally:
-            reader.close()
-        self._cache.set_tip(tip, revision)
-        return revision
 
     def _within(self, talk: Conversation, action: Callable[[pygit2.Remote, _Callbacks], T]) -> T:
         """Carry out a talk; whatever libgit2 raises leaves here as one of ours."""
