@@ -112,6 +112,19 @@ class Binding:
         """The branch's short name; None for a tag, a commit or the remote's HEAD."""
         return branch_of(self.ref)
 
+    def has_ref(self, spelled: str) -> bool:
+        """Whether a text means the same ref: ``main`` is the branch ``heads/main``."""
+        try:
+            given = WantedRef.parse(spelled)
+        except InvalidValue:
+            return False
+        bound = WantedRef.parse(self.ref)
+        return (given.names[:1], given.commit) == (bound.names[:1], bound.commit)
+
+    def has_scope(self, folder: str) -> bool:
+        """Whether a text means the same folder, with or without slashes around it."""
+        return folder.strip("/") == self.scope
+
 
 def branch_of(ref: str) -> str | None:
     """The short name of the branch that a ref means, or None where it means none.

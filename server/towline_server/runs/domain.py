@@ -72,6 +72,23 @@ class Checkout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What a project must be bound to when a run begins; a ref or folder of None may be any."""
+
+    connection_id: str
+    ref: str | None = None
+    scope: str | None = None
+
+    def is_of(self, binding: Binding) -> bool:
+        """Whether this is where a binding leads."""
+        return (
+            str(binding.connection_id) == self.connection_id
+            and (self.ref is None or binding.has_ref(self.ref))
+            and (self.scope is None or binding.has_scope(self.scope))
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
     """What a run shall do; it is kept with the run, and an attempt does the same again.
 
@@ -79,6 +96,7 @@ class RunRequest:
     excludes ``only``. ``revision`` is what to pull instead of what the ref names. ``reset`` gives
     up every local change to what the repository tracks, ``clean`` every asset that it does not.
     ``checkout`` is what to pull from instead of what the project is bound to, and to bind it to.
+    ``source`` is what it must still be bound to; None: whatever it is bound to by then.
 
     Raises:
         InvalidValue: both ``kind`` and ``only`` are given, or ``reset`` and single resolutions.
@@ -94,6 +112,7 @@ class RunRequest:
     reset: bool = False
     clean: bool = False
     checkout: Checkout | None = None
+    source: Source | None = None
 
     def __post_init__(self) -> None:
         if self.kind is not None and not self.only.is_all:

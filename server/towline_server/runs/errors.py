@@ -21,6 +21,19 @@ class UnknownKind(CallerError):
 
 
 @dataclass(eq=False, kw_only=True)
+class BoundElsewhere(CallerError):
+    """A run is for what its project was bound to, and that has changed since."""
+
+    code = "bound_elsewhere"
+    project: str
+
+    @property
+    def message(self) -> str:
+        """What is not as it was."""
+        return f"{self.project} is bound to another repository, ref or folder than this run is for"
+
+
+@dataclass(eq=False, kw_only=True)
 class BackendNotConfigured(CallerError):
     """Runs cannot be executed by this backend here."""
 

@@ -19,7 +19,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session, aliased
 
 from towline.apply import apply
-from towline.errors import Cancelled, ContentMissing, InvalidPlan
+from towline.errors import CallerError, Cancelled, ContentMissing, InvalidPlan
 from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.model import Digest
@@ -40,9 +40,10 @@ from towline_server.projects.store import SqlStore
 from . import tables
 from .backends import Dispatch
 from .domain import BackendName, Run, RunError, RunMode
-from .endings import Ending, end_held, refused, succeeded
+from .endings import Ending, end_held, failed, refused, succeeded
 from .errors import LeaseLost
 from .leases import Lease, Leases, Refusal, check_held
+from .planning import check_request
 from .repositories import Repositories
 from .rows import find_row, run_of
 from .signals import Signals
@@ -160,7 +161,11 @@ class ExternalWork:
             if isinstance(lease, Refusal):
                 continue  # somebody was faster
             self._signals.changed()
-            return self._claimed(lease)
+            try:
+                return self._claimed(lease)
+            except CallerError as error:
+                # It does not fit its project (any more): nobody could execute it.
+                self._end(lease, failed(error))
         return None
 
     def work(self, run_id: UUID, token: str) -> Work:
@@ -267,6 +272,7 @@ class ExternalWork:
 
     def _work(self, run: Run) -> Work:
         project = self._repositories.project(run.project_id)
+        check_request(run.request, project)
         repository = self._repositories.of(project)
         with SqlStore(self._database, run.project_id).snapshot() as store:
             return Work(

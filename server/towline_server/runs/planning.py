@@ -12,7 +12,7 @@ from towline.resolutions import Comparison, OnConflict, Policy, Resolutions
 from towline_server.projects.domain import Project
 
 from .domain import RunMode, RunRequest
-from .errors import UnknownKind
+from .errors import BoundElsewhere, UnknownKind
 from .resetting import plan_as_asked
 
 
@@ -22,12 +22,15 @@ def check_request(request: RunRequest, project: Project) -> None:
     Raises:
         UnknownKind: it is limited to a kind that the project does not have.
         NotAssociated: the project is bound to nothing.
+        BoundElsewhere: the project is bound to something else than the run is for.
     """
     kind = request.kind
     if kind is not None and kind not in {each.name for each in project.kinds.kinds}:
         raise UnknownKind(kind=kind)
     if project.binding is None:
         raise NotAssociated(project=f"/{project.path}")
+    if request.source is not None and not request.source.is_of(project.binding):
+        raise BoundElsewhere(project=f"/{project.path}")
 
 
 def policy_of(request: RunRequest, project: Project, limits: Limits) -> Policy:

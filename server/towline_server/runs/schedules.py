@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID, uuid4
@@ -24,6 +24,7 @@ from towline.errors import InvalidValue
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
 from towline_server.errors import NotFound
+from towline_server.projects.service import Projects
 
 from . import tables
 from .domain import BackendName, Origin, RunRequest, TriggeredBy
@@ -94,7 +95,8 @@ class ScheduleSpec:
     project_id: UUID
     rhythm: Rhythm
     requests: tuple[RunRequest, ...] = (RunRequest(),)
-    """One batch a firing; with ``fan_out`` each names a kind, and one run comprises them."""
+    """One batch a firing; with ``fan_out`` one run comprises a run a kind: each kind that a request
+    names, or where there is one request that names none, each that the project has by then."""
     fan_out: bool = False
     catch_up: CatchUp = CatchUp.LATEST
     enabled: bool = True
@@ -203,12 +205,9 @@ class Schedules:
         )
         try:
             if spec.fan_out:
-                kinds = [request.kind for request in spec.requests if request.kind is not None]
-                whole = RunRequest(
-                    mode=spec.requests[0].mode, on_conflict=spec.requests[0].on_conflict
-                )
+                whole = replace(spec.requests[0], kind=None)
                 self._runs.request_fan_out(
-                    spec.project_id, kinds, whole, origin=origin, backend=spec.backend
+                    spec.project_id, self._kinds(spec), whole, origin=origin, backend=spec.backend
                 )
             else:
                 self._runs.request_batch(
@@ -216,6 +215,17 @@ class Schedules:
                 )
         except NotFound:
             _LOG.info("schedule %s fired for a project that is gone", firing.schedule_id)
+
+    def _kinds(self, spec: ScheduleSpec) -> list[str]:
+        """The kinds that requests name, else all that the project has now. Raises NotFound."""
+        named = [request.kind for request in spec.requests if request.kind is not None]
+        if named:
+            return named
+        with self._database.reading() as session:
+            project = Projects(session).get(spec.project_id)
+        if project is None:
+            raise NotFound(what="project")
+        return [kind.name for kind in project.kinds.kinds]
 
 
 def place(session: Session, schedule_id: UUID, spec: ScheduleSpec | None, now: datetime) -> None:

@@ -14,7 +14,7 @@ from towline.model import Digest
 from towline.ports import Watch
 from towline.remotes.git import GitRemote
 from towline_server.projects.domain import Project
-from towline_server.runs.domain import BackendName
+from towline_server.runs.domain import BackendName, RunRequest
 from towline_server.runs.errors import BackendNotConfigured, LeaseLost
 from towline_server.runs.external import FAILURE_REASONS, Claim, Work
 from towline_server.runs.states import Outcome, ReasonCode, ResultClass, RunState
@@ -90,6 +90,22 @@ def test_a_run_is_claimed_once(bench: Bench, world: World, project: Project):
     bench.runs.request(project.id, backend=BackendName.EXTERNAL)
     assert bench.external.claim("other", tenant_id=world.tenant_id) is None
     assert bench.external.claim("other", tenant_id=project.id) is None
+
+
+def test_a_run_that_does_not_fit_its_project_keeps_nobody(bench: Bench, world: World):
+    world.commit(a=b"1")
+    loose, bound = world.project(bound=False), world.project()
+    external = BackendName.EXTERNAL
+    unfit = [
+        bench.runs.request(loose.id, backend=external),
+        bench.runs.request(bound.id, RunRequest(kind="none"), backend=external),
+    ]
+    fit = bench.runs.request(bound.id, backend=external)
+    claim = bench.external.claim("elsewhere", tenant_id=world.tenant_id)
+    assert claim is not None
+    assert claim.run.id == fit.id
+    errors = [bench.runs.get(run.id).error for run in unfit]
+    assert [error and error.code for error in errors] == ["not_associated", "unknown_kind"]
 
 
 def test_nothing_is_taken_from_a_stranger(bench: Bench, world: World, project: Project):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 from towline.resolutions import OnConflict, Selection
 from towline_server.projects.domain import Project
-from towline_server.runs.domain import Origin, Run, RunMode, RunRequest
+from towline_server.runs.domain import Origin, Run, RunMode, RunRequest, Source
 from towline_server.runs.schedules import ScheduleSpec
 from towline_server.runs.service import Runs
 
@@ -19,13 +20,14 @@ def ask(runs: Runs, definition: Definition, project: Project, mode: RunMode, ori
 
     Raises:
         NotFound, BackendNotConfigured: as `Runs.request`.
+        NotAssociated: the project is bound to nothing (any more).
     """
     backend = definition.execution_backend
     if definition.execution_mode is ExecutionMode.FAN_OUT_ENTITY:
         kinds = kinds_of(definition, project)
-        whole = RunRequest(mode=mode, on_conflict=_policy(definition))
+        whole = _whole(definition, project, mode)
         return runs.request_fan_out(project.id, kinds, whole, origin=origin, backend=backend)
-    request = _request(definition, mode)
+    request = _request(definition, project, mode)
     return runs.request(project.id, request, origin=origin, backend=backend)
 
 
@@ -37,11 +39,12 @@ def schedule_of(
     if project is None or definition.schedule is None or not scheduled:
         return None
     fan_out = definition.execution_mode is ExecutionMode.FAN_OUT_ENTITY
-    requests: tuple[RunRequest, ...] = (_request(definition, RunMode.INCREMENTAL),)
+    requests: tuple[RunRequest, ...] = (_request(definition, project, RunMode.INCREMENTAL),)
     if fan_out:
-        policy = _policy(definition)
-        kinds = kinds_of(definition, project)
-        requests = tuple(RunRequest(kind=kind, on_conflict=policy) for kind in kinds)
+        whole = _whole(definition, project, RunMode.INCREMENTAL)
+        # None is named: every kind that the project has when it fires.
+        named = kinds_of(definition, project) if definition.entities else ()
+        requests = tuple(replace(whole, kind=kind) for kind in named) or (whole,)
     return ScheduleSpec(
         project_id=project.id,
         rhythm=rhythm_of(definition.schedule),
@@ -52,12 +55,26 @@ def schedule_of(
     )
 
 
-def _request(definition: Definition, mode: RunMode) -> RunRequest:
+def _request(definition: Definition, project: Project, mode: RunMode) -> RunRequest:
     """One run over all that a sync pulls."""
-    entities, policy = definition.entities, _policy(definition)
+    whole, entities = _whole(definition, project, mode), definition.entities
     if len(entities) == 1:
-        return RunRequest(mode=mode, kind=entities[0], on_conflict=policy)
-    return RunRequest(mode=mode, only=Selection(kinds=frozenset(entities)), on_conflict=policy)
+        return replace(whole, kind=entities[0])
+    return replace(whole, only=Selection(kinds=frozenset(entities)))
+
+
+def _whole(definition: Definition, project: Project, mode: RunMode) -> RunRequest:
+    """A run over every kind, as a sync defines it."""
+    return RunRequest(
+        mode=mode, on_conflict=_policy(definition), source=_source(definition, project)
+    )
+
+
+def _source(definition: Definition, project: Project) -> Source:
+    """What the sync was checked against: a project that is bound anew is not pulled by it."""
+    ref, path = (definition.source_config.get(name) for name in ("ref", "path"))
+    connection_id = str(project.bound.connection_id)
+    return Source(connection_id=connection_id, ref=ref, scope=path)
 
 
 def _policy(definition: Definition) -> OnConflict | None:

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from towline.errors import InvalidValue
-from towline.remotes.refs import WantedRef
 from towline.resolutions import OnConflict
-from towline_server.projects.domain import Binding, Connection, Project
+from towline_server.projects.domain import Connection, Project
 from towline_server.runs.backends import Backends
 from towline_server.runs.errors import BackendNotConfigured
 from towline_server.runs.schedules import Rhythm
@@ -99,22 +98,12 @@ def _binding(
         yield Problem(("body", "connectionId"), "the project is not bound to this connection")
         return
     ref, path = source.get("ref"), source.get("path")
-    if isinstance(ref, str) and not _means(ref, project.binding):
+    if isinstance(ref, str) and not project.binding.has_ref(ref):
         msg = f"the project is bound to {project.binding.ref!r}"
         yield Problem(("body", "sourceConfig", "ref"), msg)
-    if isinstance(path, str) and path.strip("/") != project.binding.scope:
+    if isinstance(path, str) and not project.binding.has_scope(path):
         msg = f"the project is bound to the folder {project.binding.scope!r}"
         yield Problem(("body", "sourceConfig", "path"), msg)
-
-
-def _means(ref: str, binding: Binding) -> bool:
-    """Whether two spellings mean one ref: ``main`` is the branch ``heads/main``."""
-    try:
-        given = WantedRef.parse(ref)
-    except InvalidValue:
-        return False
-    bound = WantedRef.parse(binding.ref)
-    return (given.names[:1], given.commit) == (bound.names[:1], bound.commit)
 
 
 def _kinds(definition: Definition, project: Project) -> Iterator[Problem]:

@@ -87,7 +87,7 @@ def retry_sync_run(
     """A new attempt at what a run that has ended tried; asking twice gives the same one."""
     run = _run(services, caller, run_id, Role.WRITER)
     mode = None if body is None else body.run_mode
-    return _told(services, services.runs.retry(run.id, mode=mode, requested_by=caller.id))
+    return _handed_over(services, services.runs.retry(run.id, mode=mode, requested_by=caller.id))
 
 
 # --- syncs ------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ def trigger_sync(
 ) -> RunOut:
     """Ask for a run of a sync."""
     mode = (body.run_mode if body else None) or RunMode.INCREMENTAL
-    return _told(services, syncs.trigger(sync_id, mode))
+    return _handed_over(services, syncs.trigger(sync_id, mode))
 
 
 @router.get("/{sync_id}/runs")
@@ -167,6 +167,11 @@ def _run(services: Services, caller: Principal, run_id: UUID, needed: Role) -> R
         raise NotFound(what="run")
     reach.project(services, caller, found.project_id, needed, "run")
     return found
+
+
+def _handed_over(services: Services, run: Run) -> RunOut:
+    """A run that was just asked for, with what its backend calls it."""
+    return _told(services, services.runs.get(run.id))
 
 
 def _told(services: Services, run: Run) -> RunOut:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,8 +11,10 @@ import pytest
 from sqlalchemy import update
 
 from tests.server.dialects.syncs.office import Found, Office
+from towline.kinds import Kind, Kinds
 from towline_server.auth.roles import Role
 from towline_server.dialects.syncs.measuring import sync_gauges
+from towline_server.projects.domain import Binding
 from towline_server.projects.service import Projects
 from towline_server.runs import tables
 
@@ -90,6 +93,54 @@ def test_a_change_of_something_else_does_not_put_a_firing_off(office: Office):
     assert due is not None
     assert after is not None
     assert after - due > timedelta(seconds=7000)
+
+
+@pytest.mark.parametrize("source", [{}, {"ref": "main"}, {"path": "/"}])
+def test_a_project_that_was_bound_anew_is_not_pulled(office: Office, source: dict[str, Any]):
+    sync = office.create(
+        status="active", triggerMode="scheduled", schedule=EVERY, sourceConfig=source
+    )
+    before = office.project.bound
+    another = office.world.connect(f"{office.world.server.url}/repo.git")
+    moved = {"ref": {"ref": "heads/other"}, "path": {"scope": "rules"}}
+    _bind(office, replace(before, **moved.get(next(iter(source), ""), {"connection_id": another})))
+    office.fire()
+    office.work()
+    [run] = office.runs(sync)["runs"]
+    assert (run["resultClass"], run["triggeredBy"]) == ("permanent_failure", "scheduled")
+    assert "another repository, ref or folder" in run["error"]
+    assert office.world.contents(office.project) == {}
+    assert office.get(sync)["status"] == "error"
+    _bind(office, before)
+    office.fire()
+    office.work()
+    assert office.get(sync)["status"] == "active"
+    assert set(office.world.contents(office.project)) == {"rules/a", "tasks/b"}
+
+
+def _bind(office: Office, binding: Binding) -> None:
+    with office.world.database.writing() as session:
+        Projects(session).bind(office.project.id, binding)
+
+
+def test_a_kind_that_came_later_is_pulled_by_the_schedule_too(office: Office):
+    active: dict[str, Any] = {
+        "status": "active",
+        "triggerMode": "scheduled",
+        "schedule": EVERY,
+        "executionMode": "fan_out_entity",
+    }
+    every, named = office.create(**active), office.create(**active, entities=["task"])
+    kinds = Kinds((Kind(name="task", globs=("tasks/**",)), Kind(name="law", globs=("rules/**",))))
+    with office.world.database.writing() as session:
+        Projects(session).change(office.project.id, kinds=kinds)
+    office.fire()
+    found = [
+        [child.request.kind for child in office.bench.runs.children(_id(run))]
+        for sync in (every, named)
+        for run in office.runs(sync)["runs"]
+    ]
+    assert found == [["task", "law"], ["task"]]
 
 
 def test_what_runs_on_creation_does_so_once(office: Office):
