@@ -7,6 +7,7 @@ names. Settings that contradict each other are refused at start, all at once.
 from __future__ import annotations
 
 import os
+import ssl
 import tomllib
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -104,6 +105,14 @@ class Settings(BaseSettings):
     """Schemes that repositories may have: https, http, ssh, file."""
     remote_networks: Listed = ()
     """Networks beyond the public ones that repositories may be in, as ``10.0.0.0/8``."""
+    remote_ca_file: Path | None = None
+    """The authorities (PEM) that vouch for repositories' servers, instead of this machine's."""
+    webhook_schemes: Annotated[frozenset[Scheme], NoDecode] = frozenset({Scheme.HTTPS})
+    """Schemes that outbound webhooks may have: https, http."""
+    webhook_networks: Listed = ()
+    """Networks beyond the public ones that outbound webhooks may go to, as ``10.0.0.0/8``."""
+    webhook_days: int = Field(default=30, ge=7)
+    """How long what was sent to a webhook, or could not be, is kept."""
     limits: dict[str, int] = Field(default_factory=dict)
     """Overrides of `towline.limits.Limits`, by name."""
 
@@ -138,6 +147,10 @@ class Settings(BaseSettings):
     """How often an executor renews its leases; at most a third of ``lease_seconds``."""
     lease_seconds: int = Field(default=60, ge=2)
     """After how long without a renewal a run is taken from its executor."""
+    runs_at_once: int = Field(default=8, ge=1, le=64)
+    """How many runs a server executes side by side, one a project."""
+    fetches_at_once: int = Field(default=4, ge=1, le=64)
+    """How many repositories a server fetches side by side."""
     max_auto_resume_attempts: int = Field(default=3, ge=0)
     """How often a run that was lost is begun again by itself."""
     shutdown_seconds: int = Field(default=30, ge=0)
@@ -150,7 +163,13 @@ class Settings(BaseSettings):
     """The Bearer token that /metrics wants; empty: it answers callers on this machine alone."""
 
     @field_validator(
-        "trusted_proxies", "secret_keys", "remote_schemes", "remote_networks", mode="before"
+        "trusted_proxies",
+        "secret_keys",
+        "remote_schemes",
+        "remote_networks",
+        "webhook_schemes",
+        "webhook_networks",
+        mode="before",
     )
     @classmethod
     def _split(cls, value: object) -> object:
@@ -169,13 +188,15 @@ class Settings(BaseSettings):
         yield from self._database_problems()
         yield from self._token_problems()
         yield from self._limit_problems()
+        yield from self._remote_problems()
         if any(len(key.get_secret_value()) < LEAST_SECRET for key in self.secret_keys):
             yield f"secret_keys: each needs at least {LEAST_SECRET} characters"
         if self.lease_seconds < 3 * self.heartbeat_seconds:
             # One beat may be missed, and the next one come late.
             yield "lease_seconds: below three times heartbeat_seconds, a lease could lapse alive"
-        if Scheme.FILE in self.remote_schemes and not is_loopback(self.host):
-            yield "remote_schemes: file is for a server that listens on a loopback host alone"
+
+        if not self.webhook_schemes <= {Scheme.HTTPS, Scheme.HTTP}:
+            yield "webhook_schemes: can only be https and http"
 
     def _database_problems(self) -> Iterator[str]:
         scheme = self.database.partition(":")[0].partition("+")[0]
@@ -205,6 +226,15 @@ class Settings(BaseSettings):
             yield f"jwt_hs256_secret: needs at least {LEAST_SECRET} bytes"
         if self.jwt_jwks_url and not _is_safe_url(self.jwt_jwks_url):
             yield "jwt_jwks_url: must be https, or http on a loopback host"
+
+    def _remote_problems(self) -> Iterator[str]:
+        if Scheme.FILE in self.remote_schemes and not is_loopback(self.host):
+            yield "remote_schemes: file is for a server that listens on a loopback host alone"
+        if (file := self.remote_ca_file) is not None:
+            try:
+                ssl.create_default_context(cafile=file)
+            except OSError as error:
+                yield f"remote_ca_file: {file} holds no certificates that can be read ({error})"
 
     def _limit_problems(self) -> Iterator[str]:
         try:

@@ -94,14 +94,23 @@ def open_runtime(
             schemes=settings.remote_schemes,
             limits=settings.engine_limits,
         ),
-        fetches=SharedFetches(talk or _fetch_process(settings), now=time_of(database)),
+        fetches=SharedFetches(
+            talk or _fetch_process(settings),
+            now=time_of(database),
+            at_once=settings.fetches_at_once,
+        ),
         signals=signals,
         boundary=boundary,
     )
     heart = Heart(leases, beat_seconds=settings.heartbeat_seconds)
     identity = Identity(settings.data_dir)
     worker = Worker(tools, heart, identity.id)
-    native = NativeBackend(worker, settings.database, idle_seconds=settings.idle_seconds)
+    native = NativeBackend(
+        worker,
+        settings.database,
+        at_once=settings.runs_at_once,
+        idle_seconds=settings.idle_seconds,
+    )
     backends = Backends([native, ExternalBackend()])
     runs = Runs(database, backends, signals=tools.signals)
     schedules = Schedules(database, runs)
@@ -132,7 +141,9 @@ def open_runtime(
 def _fetch_process(settings: Settings) -> FetchProcess:
     networks = settings.remote_networks
     AddressPolicy.parse(networks)
-    return FetchProcess(networks=networks)
+    file = settings.remote_ca_file
+    authorities = {} if file is None else {"SSL_CERT_FILE": str(file.absolute())}
+    return FetchProcess(networks=networks, environment=authorities)
 
 
 def time_of(database: Database) -> Callable[[], datetime]:

@@ -13,23 +13,27 @@ import pytest
 from dbos import DBOS
 from pydantic import SecretStr
 
+from tests.authority import Authority
 from tests.server.runs.processes import LONG
 from tests.server.runs.world import World
 from towline.remotes.url import Scheme
-from towline_server.runs.domain import BackendName
+from towline.testing.git_server import GitServer
+from towline_server.db import Database
+from towline_server.runs.domain import BackendName, Run
 from towline_server.runs.identity import Identity
 from towline_server.runs.runtime import Runtime, open_runtime
 from towline_server.runs.states import Outcome, ReasonCode
 from towline_server.settings import Settings
 
 
-def opened(world: World, url: str) -> Runtime:
+def opened(world: World, url: str, **changes) -> Runtime:
     settings = Settings(
         data_dir=world.folder / "data",
         database_url=url,
         secret_keys=(SecretStr("x" * 32),),
-        remote_schemes=frozenset({Scheme.HTTP}),
+        remote_schemes=frozenset({Scheme.HTTP, Scheme.HTTPS}),
         remote_networks=("127.0.0.0/8",),
+        **changes,
     )
     return open_runtime(settings, world.database, world.sealer)
 
@@ -79,6 +83,27 @@ def test_a_run_waits_for_one_that_somebody_else_executes(runtime: Runtime, world
     assert DBOS.retrieve_workflow(f"{run.id}-1").get_result() == "busy"
     runtime.external.fail(claim.run.id, claim.token, ReasonCode.INTERNAL_ERROR, "no more")
     assert runtime.runs.wait(run.id, LONG).outcome is Outcome.CHANGED
+
+
+def test_a_repository_is_believed_if_its_authority_is_in_the_settings(
+    database: Database, database_url: str, tmp_path: Path
+):
+    authority = Authority(tmp_path / "authority")
+    with GitServer(tmp_path / "served", tls=authority.context()) as server:
+        world = World(database, server, tmp_path)
+        world.commit(a=b"1")
+        project = world.project()
+
+        def pulled(**changes) -> Run:
+            runtime = opened(world, database_url, **changes)
+            runtime.start()
+            try:
+                return runtime.runs.wait(runtime.runs.request(project.id).id, LONG)
+            finally:
+                runtime.stop()
+
+        assert pulled().reason_code is ReasonCode.REMOTE_UNREACHABLE
+        assert pulled(remote_ca_file=authority.file).outcome is Outcome.CHANGED
 
 
 def test_nothing_is_pickled(runtime: Runtime, world: World):
