@@ -20,6 +20,7 @@ _about: ContextVar[dict[str, str]] = ContextVar("towline_log_about", default={})
 _SECRETS = re.compile(
     r"(?P<user>(?<=://)[^/@\s\"]+(?=@))"
     r"|twl_[A-Za-z0-9_-]{8,}"
+    r"|whsec_[A-Za-z0-9+/=]{8,}"
     r"|eyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){1,2}"
     r"|(?i:(?<=\bbasic )|(?<=\bbearer ))[A-Za-z0-9+/=._~-]{6,}"
 )
@@ -68,4 +69,6 @@ def set_up(level: str, stream: TextIO | None = None) -> None:
     root.setLevel(level.upper())
     # Request lines come from towline's own access log, which has no query in them.
     logging.getLogger("uvicorn.access").disabled = True
-    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    # Addresses may hold secrets, and so may headers.
+    for name in ("httpx2", "httpcore2"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -23,6 +23,7 @@ from .runs.plans import Plans
 from .runs.schedules import Schedules
 from .runs.service import Runs
 from .settings import Settings
+from .webhooks.service import Webhooks
 
 
 class Execution(Protocol):
@@ -93,6 +94,10 @@ class Services:
     def connections(self, session: Session) -> Connections:
         """The connections, with the operator's key and schemes."""
         return Connections(session, self.sealer, self.settings.remote_schemes)
+
+    def webhooks(self, session: Session) -> Webhooks:
+        """Where events go, with the operator's key and schemes."""
+        return Webhooks(session, self.sealer, self.settings.webhook_schemes)
 
     def identities(self, session: Session) -> Identities:
         """The identities, with the way their passwords are kept."""

@@ -11,7 +11,8 @@ from .projects import connection_tables as _connections
 from .projects import tables as _projects
 from .runs import tables as _runs
 from .web import tables as _web
+from .webhooks import tables as _webhooks
 
 __all__ = ["Base"]
 
-_ = (_assets, _auth, _connections, _projects, _runs, _syncs, _web)
+_ = (_assets, _auth, _connections, _projects, _runs, _syncs, _web, _webhooks)

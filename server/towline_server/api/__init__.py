@@ -9,7 +9,19 @@ from starlette.responses import Response
 from towline_server.problems import Failure, problem
 from towline_server.web.dialect import Dialect
 
-from . import assets, conflicts, connections, events, hooks, plans, projects, pulls, runs, work
+from . import (
+    assets,
+    conflicts,
+    connections,
+    events,
+    hooks,
+    plans,
+    projects,
+    pulls,
+    runs,
+    webhooks,
+    work,
+)
 
 PREFIX = "/api/towline/v1"
 
@@ -23,7 +35,18 @@ def _render(request: Request, failure: Failure) -> Response:
 
 def _router() -> APIRouter:
     router = APIRouter()
-    for module in (projects, connections, assets, plans, conflicts, pulls, runs, events, work):
+    for module in (
+        projects,
+        connections,
+        assets,
+        plans,
+        conflicts,
+        pulls,
+        runs,
+        events,
+        webhooks,
+        work,
+    ):
         router.include_router(module.router, prefix=PREFIX)
     router.include_router(hooks.router)
     return router

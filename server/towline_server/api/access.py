@@ -17,6 +17,7 @@ from towline_server.services import Services, services_of
 from towline_server.web import reach
 from towline_server.web.authentication import Form, authenticated
 from towline_server.web.idempotency import idempotent
+from towline_server.webhooks.domain import Endpoint
 
 FORMS = (Form.BEARER_JWT, Form.BEARER_KEY, Form.X_API_KEY, Form.BASIC_PASSWORD, Form.COOKIE)
 
@@ -46,6 +47,12 @@ class Asking:
         with self.services.database.reading() as session:
             found = self.services.connections(session).get(connection_id)
         return authorise_tenant(self.caller, found, needed, "connection")
+
+    def webhook(self, webhook_id: UUID) -> Endpoint:
+        """A webhook, for who administers the tenant. Raises NotFound, Forbidden."""
+        with self.services.database.reading() as session:
+            found = self.services.webhooks(session).get(webhook_id)
+        return authorise_tenant(self.caller, found, Role.ADMIN, "webhook")
 
     def run(self, run_id: UUID, needed: Role) -> Run:
         """A run of a project on which the caller has a role. Raises as `project`."""

@@ -216,7 +216,7 @@ def secrets() -> None:
 def reseal(settings_file: Path | None, as_json: bool) -> None:
     """Seal every stored secret with the first of secret_keys; then the others can go."""
     with writing(settings_file) as (services, session):
-        changed = services.connections(session).reseal()
+        changed = services.connections(session).reseal() + services.webhooks(session).reseal()
     show({"resealed": changed}, as_json=as_json)
 
 

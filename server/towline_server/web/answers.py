@@ -1,4 +1,7 @@
-"""The first answers to requests with an Idempotency-Key, kept for a while in the database."""
+"""The first answers to requests with an Idempotency-Key, kept for a while in the database.
+
+Sealed: an answer may be the one place where a new secret is shown.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, CursorResult, and_, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from towline_server.auth.roles import Principal
+from towline_server.auth.sealing import Sealer
 from towline_server.db import Database
 from towline_server.errors import IdempotencyKeyReused, IdempotentRequestRunning
 
@@ -56,6 +61,7 @@ class Answers:
     """Claims and answers in a database."""
 
     database: Database
+    sealer: Sealer
     keep_for: timedelta = timedelta(hours=24)
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
@@ -64,6 +70,8 @@ class Answers:
 
         Raises:
             IdempotencyKeyReused: the key came with another request.
+            CredentialUnreadable: it was answered, but the key that the answer was sealed with is
+                gone.
             IdempotentRequestRunning: the first one has not been answered yet.
         """
         with self.database.writing() as session:
@@ -77,7 +85,7 @@ class Answers:
             if row.request_sha256 != asked.digest:
                 raise IdempotencyKeyReused
             if row.status is not None:
-                return _answer(row, row.status)
+                return self._answer(row, row.status)
             return self._take_over(session, claim, row.claimed_at)
 
     def keep(self, claim: Claim, answer: Answer) -> None:
@@ -90,7 +98,7 @@ class Answers:
                     status=answer.status,
                     content_type=answer.content_type,
                     location=answer.location,
-                    body=answer.body,
+                    body=self._sealed(claim.asked, answer.body),
                 )
             )
 
@@ -99,6 +107,19 @@ class Answers:
         with self.database.writing() as session:
             mine = IdempotentAnswer.claimed_at == claim.at
             session.execute(delete(IdempotentAnswer).where(_of(claim.asked), mine))
+
+    def _sealed(self, asked: Asked, body: bytes) -> bytes:
+        # A character a byte: what is sealed is text.
+        return self.sealer.seal(body.decode("latin-1"), _purpose(asked.caller.id, asked.route))
+
+    def _answer(self, row: IdempotentAnswer, status: int) -> Answer:
+        body = b""
+        if row.body is not None:
+            purpose = _purpose(row.identity_id, row.route)
+            body = self.sealer.open(row.body, purpose).encode("latin-1")
+        return Answer(
+            status=status, content_type=row.content_type, location=row.location, body=body
+        )
 
     def _insert(self, session: Session, claim: Claim) -> bool:
         row = IdempotentAnswer(
@@ -143,10 +164,5 @@ def _of(asked: Asked) -> ColumnElement[bool]:
     )
 
 
-def _answer(row: IdempotentAnswer, status: int) -> Answer:
-    return Answer(
-        status=status,
-        content_type=row.content_type,
-        location=row.location,
-        body=row.body or b"",
-    )
+def _purpose(identity_id: UUID, route: str) -> str:
+    return f"answer {identity_id} {route}"

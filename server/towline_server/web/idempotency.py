@@ -59,7 +59,9 @@ async def _once(request: Request, handler: Handler, forms: frozenset[Form]) -> R
         return await handler(request)
     services = services_of(request)
     answers = Answers(
-        database=services.database, keep_for=timedelta(hours=services.settings.idempotency_hours)
+        database=services.database,
+        sealer=services.sealer,
+        keep_for=timedelta(hours=services.settings.idempotency_hours),
     )
     claim = await run_in_threadpool(answers.claim, asked)
     if isinstance(claim, Answer):

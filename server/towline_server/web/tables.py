@@ -30,3 +30,4 @@ class IdempotentAnswer(Base):
     content_type: Mapped[str | None]
     location: Mapped[str | None]
     body: Mapped[bytes | None]
+    """Sealed (`towline_server.auth.sealing`)."""

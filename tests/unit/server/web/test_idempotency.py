@@ -155,7 +155,9 @@ def now() -> Now:
 
 @pytest.fixture
 def answers(services, now) -> Answers:
-    return Answers(database=services.database, keep_for=timedelta(hours=1), now=now)
+    return Answers(
+        database=services.database, sealer=services.sealer, keep_for=timedelta(hours=1), now=now
+    )
 
 
 @pytest.fixture

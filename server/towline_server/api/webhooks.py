@@ -1,0 +1,243 @@
+"""``/webhooks``: where the tenant wants to be told of what happened, and what became of that."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self, TypeAlias
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field, StringConstraints
+
+from towline_server.auth.roles import Role
+from towline_server.webhooks.deliveries import Deliveries
+from towline_server.webhooks.domain import (
+    LONGEST_URL,
+    URL_PATTERN,
+    Delivery,
+    DeliveryState,
+    DisabledReason,
+    Endpoint,
+    EventType,
+    Result,
+)
+from towline_server.webhooks.service import Wanted
+
+from .access import Asked, Asking, NativeRoute
+from .models import Body, Model, Page, Paging, Text, page_of, paging, problems
+
+router = APIRouter(prefix="/webhooks", route_class=NativeRoute)
+
+Url = Annotated[str, StringConstraints(max_length=LONGEST_URL, pattern=URL_PATTERN)]
+RunEvent: TypeAlias = Literal[
+    EventType.RUN_SUCCEEDED, EventType.RUN_FAILED, EventType.RUN_CANCELLED
+]
+RunEvents = Annotated[list[RunEvent], Field(min_length=1, max_length=10)]
+"""A ping needs no choice: it goes to the webhook that it was asked of."""
+
+
+class WebhookBody(Body):
+    """A webhook to be made."""
+
+    url: Url
+    """https, or what else the operator allows; without a user, a password or a fragment."""
+    event_types: RunEvents | None = None
+    """null: all, those to come included."""
+    project_id: UUID | None = None
+    """The only project to hear of; null: every project of the tenant."""
+    description: Text = ""
+    enabled: bool = True
+
+
+class WebhookChange(Body):
+    """What of a webhook shall change: what is left out stays."""
+
+    url: Url | None = None
+    event_types: RunEvents | None = None
+    project_id: UUID | None = None
+    description: Text | None = None
+    enabled: bool | None = None
+
+
+class WebhookModel(Model):
+    """A webhook. Its secret is shown by what makes it, and nowhere else."""
+
+    id: UUID
+    url: str
+    event_types: list[EventType] | None
+    project_id: UUID | None
+    description: str
+    enabled: bool
+    disabled_at: datetime | None
+    disabled_reason: DisabledReason | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> Self:
+        """A webhook on the wire."""
+        return cls(**_values(endpoint))
+
+
+class WebhookWithSecret(WebhookModel):
+    """A webhook, and the new secret that signs its messages."""
+
+    secret: str
+    """``whsec_`` and Base64, as libraries of Standard Webhooks take it."""
+
+    @classmethod
+    def of_new(cls, endpoint: Endpoint, secret: str) -> Self:
+        """A webhook on the wire, this once with its secret."""
+        return cls(**_values(endpoint), secret=secret)
+
+
+class DeliveryModel(Model):
+    """A message on its way to a webhook."""
+
+    id: UUID
+    message_id: str
+    """The ``webhook-id``, the same at each attempt."""
+    event_type: EventType
+    payload: dict[str, Any]
+    state: DeliveryState
+    attempts: int
+    last_attempt_at: datetime | None
+    last_result: Result | None
+    last_status: int | None
+    next_attempt_at: datetime | None
+    created_at: datetime
+    ended_at: datetime | None
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> Self:
+        """A delivery on the wire."""
+        same = {name: getattr(delivery, name) for name in cls.model_fields if name != "payload"}
+        return cls(**same, payload=json.loads(delivery.payload))
+
+
+def _values(endpoint: Endpoint) -> dict[str, Any]:
+    return {name: getattr(endpoint, name) for name in WebhookModel.model_fields}
+
+
+@router.get("", responses=problems())
+def list_webhooks(asked: Asked, part: Annotated[Paging, Depends(paging)]) -> Page[WebhookModel]:
+    """The tenant's webhooks, oldest first."""
+    asked.administer_tenant()
+    with asked.services.database.reading() as session:
+        found, total = asked.services.webhooks(session).page(
+            asked.caller.tenant_id, limit=part.limit, offset=part.offset
+        )
+    return page_of(WebhookModel, [WebhookModel.of(each) for each in found], total, part)
+
+
+@router.post("", status_code=201, responses=problems(409))
+def create_webhook(asked: Asked, body: WebhookBody, response: Response) -> WebhookWithSecret:
+    """Make a webhook; its secret is shown in this answer alone."""
+    asked.administer_tenant()
+    _check_project(asked, body.project_id)
+    wanted = Wanted(
+        url=body.url,
+        event_types=_types(body.event_types),
+        project_id=body.project_id,
+        description=body.description,
+        enabled=body.enabled,
+    )
+    with asked.services.database.writing() as session:
+        made, secret = asked.services.webhooks(session).create(asked.caller.tenant_id, wanted)
+    response.headers["Location"] = f"/api/towline/v1/webhooks/{made.id}"
+    return WebhookWithSecret.of_new(made, secret)
+
+
+@router.get("/{webhook_id}", responses=problems())
+def get_webhook(asked: Asked, webhook_id: UUID) -> WebhookModel:
+    """A webhook."""
+    return WebhookModel.of(asked.webhook(webhook_id))
+
+
+@router.patch("/{webhook_id}", responses=problems())
+def change_webhook(asked: Asked, webhook_id: UUID, body: WebhookChange) -> WebhookModel:
+    """Change a webhook. Enabled again, it is sent what waits for it.
+
+    A null ``event_types`` or ``project_id`` means all; another null is as if left out.
+    """
+    webhook = asked.webhook(webhook_id)
+    if body.project_id != webhook.project_id:
+        _check_project(asked, body.project_id)
+    with asked.services.database.writing() as session:
+        changed = asked.services.webhooks(session).change(webhook.id, _changed(webhook, body))
+    return WebhookModel.of(changed)
+
+
+@router.delete("/{webhook_id}", status_code=204, responses=problems())
+def delete_webhook(asked: Asked, webhook_id: UUID) -> None:
+    """Delete a webhook with all that waits for it."""
+    webhook = asked.webhook(webhook_id)
+    with asked.services.database.writing() as session:
+        asked.services.webhooks(session).delete(webhook.id)
+
+
+@router.post("/{webhook_id}/rotate", responses=problems())
+def rotate_secret(asked: Asked, webhook_id: UUID) -> WebhookWithSecret:
+    """Give a webhook a new secret, shown in this answer alone.
+
+    For 24 hours its messages are signed with the old one too.
+    """
+    webhook = asked.webhook(webhook_id)
+    with asked.services.database.writing() as session:
+        changed, secret = asked.services.webhooks(session).rotate(webhook.id)
+    return WebhookWithSecret.of_new(changed, secret)
+
+
+@router.post("/{webhook_id}/ping", status_code=202, responses=problems(409))
+def ping_webhook(asked: Asked, webhook_id: UUID) -> DeliveryModel:
+    """Send a webhook a ``ping``, once; its delivery tells whether it arrived."""
+    webhook = asked.webhook(webhook_id)
+    with asked.services.database.writing() as session:
+        return DeliveryModel.of(Deliveries(session, webhook.id).ping())
+
+
+@router.get("/{webhook_id}/deliveries", responses=problems())
+def list_deliveries(
+    asked: Asked,
+    webhook_id: UUID,
+    part: Annotated[Paging, Depends(paging)],
+    state: Annotated[list[DeliveryState] | None, Query()] = None,
+) -> Page[DeliveryModel]:
+    """What was and will be sent to a webhook, newest first."""
+    webhook = asked.webhook(webhook_id)
+    with asked.services.database.reading() as session:
+        found, total = Deliveries(session, webhook.id).page(
+            state, limit=part.limit, offset=part.offset
+        )
+    return page_of(DeliveryModel, [DeliveryModel.of(each) for each in found], total, part)
+
+
+@router.post(
+    "/{webhook_id}/deliveries/{delivery_id}/retry", status_code=202, responses=problems(409)
+)
+def retry_delivery(asked: Asked, webhook_id: UUID, delivery_id: UUID) -> DeliveryModel:
+    """Send a message at once, whatever became of it, under the ``webhook-id`` that it has."""
+    webhook = asked.webhook(webhook_id)
+    with asked.services.database.writing() as session:
+        return DeliveryModel.of(Deliveries(session, webhook.id).retry(delivery_id))
+
+
+def _check_project(asked: Asking, project_id: UUID | None) -> None:
+    if project_id is not None:
+        asked.project(project_id, Role.ADMIN)
+
+
+def _types(given: list[RunEvent] | None) -> tuple[EventType, ...] | None:
+    return None if given is None else tuple(given)
+
+
+def _changed(webhook: Endpoint, body: WebhookChange) -> Wanted:
+    given = body.model_fields_set
+    return Wanted(
+        url=webhook.url if body.url is None else body.url,
+        event_types=_types(body.event_types) if "event_types" in given else webhook.event_types,
+        project_id=body.project_id if "project_id" in given else webhook.project_id,
+        description=webhook.description if body.description is None else body.description,
+        enabled=webhook.enabled if body.enabled is None else body.enabled,
+    )

@@ -1,0 +1,148 @@
+"""The nouns of outbound webhooks: an endpoint, an event, and its delivery."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from towline.errors import InvalidValue
+from towline.remotes.url import Scheme
+
+LONGEST_URL = 1024
+
+_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_PORT = "6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}"
+_TEXT = r"[A-Za-z0-9._~%!$&'()*+,;=:@/-]"
+URL_PATTERN = (
+    rf"^https?://{_LABEL}(?:\.{_LABEL})*(?::(?:{_PORT}))?(?:/{_TEXT}*)?(?:\?(?:{_TEXT}|\?)*)?$"
+)
+"""An endpoint's URL: a host by name or IPv4 address; no user, no fragment (RFC 3986)."""
+
+
+class EventType(StrEnum):
+    """What an event is about."""
+
+    RUN_SUCCEEDED = "run.succeeded"
+    RUN_FAILED = "run.failed"
+    RUN_CANCELLED = "run.cancelled"
+    PING = "ping"
+    """Somebody asked for a sign of life; it goes to the endpoint that they named."""
+
+
+class DisabledReason(StrEnum):
+    """Why nothing is sent to an endpoint."""
+
+    ASKED = "asked"
+    GONE = "gone"
+    """It answered 410: it wants no more."""
+    FAILING = "failing"
+    """A message failed at its last attempt."""
+
+
+class DeliveryState(StrEnum):
+    """What became of a message on its way to one endpoint."""
+
+    WAITING = "waiting"
+    """For its first attempt, or for the next one."""
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    """It is not tried again, unless somebody asks for it."""
+
+
+class Result(StrEnum):
+    """How an attempt went."""
+
+    DELIVERED = "delivered"
+    """It was answered with a status from 200 to 299."""
+    REFUSED = "refused"
+    """It was answered with another status; redirects are not followed."""
+    TIMED_OUT = "timed_out"
+    UNREACHABLE = "unreachable"
+    """There is no such host, it took no connection, or the connection broke."""
+    TLS_FAILED = "tls_failed"
+    """No trusted certificate for this host."""
+    NOT_HTTP = "not_http"
+    ADDRESS_REFUSED = "address_refused"
+    """The host is at an address that this server does not connect to."""
+    SCHEME_REFUSED = "scheme_refused"
+    """The operator does not allow the URL's scheme (any more)."""
+    SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105 - a result's name
+    """The signing secret cannot be decrypted: its key is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened; ``data`` is plain JSON, without contents and secrets."""
+
+    type: EventType
+    tenant_id: UUID
+    project_id: UUID
+    at: datetime
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where a tenant wants to be told of events. It never holds the secret."""
+
+    id: UUID
+    tenant_id: UUID
+    project_id: UUID | None
+    """The only project that it hears of; None: every project of the tenant."""
+    url: str
+    event_types: tuple[EventType, ...] | None
+    """None: all, those to come included."""
+    description: str
+    enabled: bool
+    disabled_at: datetime | None
+    disabled_reason: DisabledReason | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A message on its way to one endpoint."""
+
+    id: UUID
+    endpoint_id: UUID
+    message_id: str
+    """The ``webhook-id``: the same at each attempt, and at each endpoint that is told."""
+    event_type: EventType
+    payload: str
+    """The JSON as it is signed and sent."""
+    state: DeliveryState
+    attempts: int
+    last_attempt_at: datetime | None
+    last_result: Result | None
+    last_status: int | None
+    next_attempt_at: datetime | None
+    created_at: datetime
+    ended_at: datetime | None
+
+
+def check_url(text: str, schemes: AbstractSet[Scheme]) -> str:
+    """The URL of an endpoint, taken from outside.
+
+    Raises:
+        InvalidValue: it is none, names a user, or has a scheme that the operator does not allow.
+    """
+    # The text is never repeated: it may hold a password.
+    if len(text) > LONGEST_URL or not re.fullmatch(URL_PATTERN, text):
+        problem = "must be https://host/path, without a user, a password or a fragment"
+        raise InvalidValue(field="url", problem=problem)
+    if not has_scheme(text, schemes):
+        allowed = ", ".join(sorted(schemes))
+        raise InvalidValue(field="url", problem=f"its scheme is not allowed here, but {allowed}")
+    return text
+
+
+def has_scheme(url: str, schemes: AbstractSet[Scheme]) -> bool:
+    """Whether a URL has one of these schemes."""
+    return url.partition(":")[0] in schemes

@@ -1,0 +1,171 @@
+"""Sends one message to one address, and is done within a time, whatever the other side does.
+
+A tenant names the address, and the server stands inside its operator's network: the host's name is
+resolved here, judged (`towline_server.addresses`), and only a permitted address is connected to.
+Redirects are not followed, no proxy is used, and of the answer nothing but status and headers is
+read.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+import httpcore2
+
+from towline_server.addresses import AddressPolicy, Lookup, look_up
+
+from .domain import Result
+
+SECONDS = 20.0
+"""How long an attempt may take; Standard Webhooks recommends 15 to 30 ("Request timeouts")."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came of an attempt."""
+
+    result: Result
+    status: int | None = None
+    retry_after: str | None = None
+    """The header, as it came."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """Sends messages to permitted addresses."""
+
+    policy: AddressPolicy
+    seconds: float = SECONDS
+    tls: ssl.SSLContext = field(default_factory=httpcore2.default_ssl_context)
+    lookup: Lookup = look_up
+
+    def send(self, url: str, headers: Mapping[str, str], payload: bytes) -> Answer:
+        """POST a message; whatever goes wrong is an answer too."""
+        line = _Line(self)
+        try:
+            with line.cut_in_time():
+                return self._post(line, url, headers, payload)
+        except _AddressRefused:
+            return Answer(result=Result.ADDRESS_REFUSED)
+        except httpcore2.TimeoutException:
+            return Answer(result=Result.TIMED_OUT)
+        except httpcore2.NetworkError as error:
+            if line.was_cut:
+                return Answer(result=Result.TIMED_OUT)
+            tls_failed = isinstance(error.__cause__, ssl.SSLError)
+            return Answer(result=Result.TLS_FAILED if tls_failed else Result.UNREACHABLE)
+        except httpcore2.ProtocolError:
+            return Answer(result=Result.TIMED_OUT if line.was_cut else Result.NOT_HTTP)
+
+    def _post(self, line: _Line, url: str, headers: Mapping[str, str], payload: bytes) -> Answer:
+        sent: list[tuple[bytes | str, bytes | str]] = [
+            ("Content-Type", "application/json"),
+            ("User-Agent", "towline"),
+            ("Connection", "close"),
+            *headers.items(),
+        ]
+        timeout = dict.fromkeys(("connect", "read", "write", "pool"), self.seconds)
+        with (
+            httpcore2.ConnectionPool(ssl_context=self.tls, network_backend=line) as pool,
+            pool.stream(
+                "POST", url, headers=sent, content=payload, extensions={"timeout": timeout}
+            ) as answer,
+        ):
+            found = {name.lower(): value for name, value in answer.headers}
+            retry_after = found.get(b"retry-after")
+            return Answer(
+                result=Result.DELIVERED if 200 <= answer.status < 300 else Result.REFUSED,
+                status=answer.status,
+                retry_after=None if retry_after is None else retry_after.decode("latin-1"),
+            )
+
+
+class _AddressRefused(Exception):
+    """No address of the host may be connected to."""
+
+
+class _Line(httpcore2.NetworkBackend):
+    """A connection to a permitted address, which is cut when the time is up.
+
+    The time-outs of a socket begin anew with each byte: who sends one now and then would hold the
+    line for ever.
+    """
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+        self._ends_at = time.monotonic() + sender.seconds
+        self._wire: socket.socket | None = None
+        self._lock = threading.Lock()
+        self.was_cut = False
+
+    @contextmanager
+    def cut_in_time(self) -> Iterator[None]:
+        """Cut the line when the time is up, unless the block has ended."""
+        timer = threading.Timer(self._sender.seconds, self._cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            with self._lock:
+                if self._wire is not None:
+                    self._wire.close()
+                    self._wire = None
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.NetworkStream:
+        """Connect to the first permitted address that answers."""
+        del timeout
+        last: Exception = httpcore2.ConnectError("there is no such host")
+        for address in self._permitted(host, port):
+            left = self._ends_at - time.monotonic()
+            if left <= 0:
+                raise httpcore2.ConnectTimeout
+            try:
+                stream = httpcore2.SyncBackend().connect_tcp(
+                    address, port, left, local_address, socket_options
+                )
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                last = error
+                continue
+            self._hold(stream)
+            return stream
+        raise last
+
+    def _permitted(self, host: str, port: int) -> list[str]:
+        try:
+            found = list(dict.fromkeys(self._sender.lookup(host, port)))
+        except (OSError, UnicodeError):
+            return []
+        permitted = [each for each in found if self._sender.policy.permits(each)]
+        if found and not permitted:
+            raise _AddressRefused
+        return permitted
+
+    def _hold(self, stream: httpcore2.NetworkStream) -> None:
+        """Keep an end of the connection that is there whatever TLS makes of the other one."""
+        wire: socket.socket = stream.get_extra_info("socket")
+        with self._lock:
+            self._wire = wire.dup()
+        if time.monotonic() >= self._ends_at:
+            self._cut()
+
+    def _cut(self) -> None:
+        with self._lock:
+            self.was_cut = True
+            if self._wire is not None:
+                with suppress(OSError):
+                    self._wire.shutdown(socket.SHUT_RDWR)

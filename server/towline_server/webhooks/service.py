@@ -1,0 +1,227 @@
+"""Endpoints: made, changed, and the one place where their secrets are made and opened.
+
+A secret leaves here towards its tenant once, when it is made, and towards what signs with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from towline.remotes.url import Scheme
+from towline_server.auth.sealing import Sealer
+from towline_server.db.clock import DatabaseNow, database_now
+from towline_server.errors import NotFound
+from towline_server.projects.tables import Tenant
+
+from .domain import DisabledReason, Endpoint, EventType, check_url
+from .errors import TooManyWebhooks
+from .rows import endpoint_of
+from .signing import new_secret
+from .tables import WebhookEndpoint, WebhookSecret
+
+MOST = 50
+"""Endpoints of a tenant: each is a row in the transaction that ends a run."""
+OVERLAP = timedelta(hours=24)
+"""How long a secret signs along once there is a newer one."""
+_MOST_SECRETS = 10
+"""That sign at once: each is a part of a header."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What an endpoint shall be."""
+
+    url: str
+    project_id: UUID | None = None
+    event_types: tuple[EventType, ...] | None = None
+    description: str = ""
+    enabled: bool = True
+
+
+class Webhooks:
+    """The endpoints of a database, through a session that the caller commits.
+
+    It authorises nobody: see `towline_server.auth.roles.authorise_tenant`.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        sealer: Sealer,
+        schemes: AbstractSet[Scheme] = frozenset({Scheme.HTTPS}),
+        now: DatabaseNow = database_now,
+    ) -> None:
+        self._session = session
+        self._sealer = sealer
+        self._schemes = schemes
+        self._now = now
+
+    def get(self, endpoint_id: UUID) -> Endpoint | None:
+        """The endpoint of this id."""
+        row = self._session.get(WebhookEndpoint, endpoint_id)
+        return None if row is None else endpoint_of(row)
+
+    def page(
+        self, tenant_id: UUID, *, limit: int, offset: int = 0
+    ) -> tuple[tuple[Endpoint, ...], int]:
+        """Some of a tenant's endpoints, oldest first, and how many there are."""
+        query = select(WebhookEndpoint).where(WebhookEndpoint.tenant_id == tenant_id)
+        ordered = query.order_by(WebhookEndpoint.created_at, WebhookEndpoint.id)
+        found = self._session.scalars(ordered.limit(limit).offset(offset))
+        return tuple(endpoint_of(row) for row in found), self._count(tenant_id)
+
+    def create(self, tenant_id: UUID, wanted: Wanted) -> tuple[Endpoint, str]:
+        """A new endpoint, and its secret.
+
+        Raises:
+            InvalidValue: the URL is malformed or of a scheme that the operator does not allow.
+            TooManyWebhooks: the tenant has `MOST` already.
+        """
+        url = check_url(wanted.url, self._schemes)
+        # So that two who make the last one take turns.
+        mine = select(Tenant.id).where(Tenant.id == tenant_id)
+        self._session.execute(mine.with_for_update(key_share=True))
+        if self._count(tenant_id) >= MOST:
+            raise TooManyWebhooks(allowed=MOST)
+        now = self._now(self._session)
+        row = WebhookEndpoint(
+            id=uuid4(), tenant_id=tenant_id, url=url, enabled=True, created_at=now
+        )
+        self._write(row, wanted, now)
+        self._session.add(row)
+        self._session.flush()
+        return endpoint_of(row), self._add_secret(row.id, now)
+
+    def change(self, endpoint_id: UUID, wanted: Wanted) -> Endpoint:
+        """Set an endpoint anew; its secret stays. What waited for a disabled one goes on.
+
+        Raises:
+            NotFound: there is none.
+            InvalidValue: as in `create`.
+        """
+        row = self._row(endpoint_id)
+        if wanted.url != row.url:
+            check_url(wanted.url, self._schemes)
+            row.resting_until = None
+        self._write(row, wanted, self._now(self._session))
+        self._session.flush()
+        return endpoint_of(row)
+
+    def rotate(self, endpoint_id: UUID) -> tuple[Endpoint, str]:
+        """Give an endpoint a new secret; those before it sign along for `OVERLAP`.
+
+        Raises:
+            NotFound: there is none.
+        """
+        row, now = self._row(endpoint_id), self._now(self._session)
+        secret = WebhookSecret
+        self._session.execute(
+            update(secret)
+            .where(secret.endpoint_id == endpoint_id, secret.expires_at.is_(None))
+            .values(expires_at=now + OVERLAP)
+        )
+        added = self._add_secret(endpoint_id, now)
+        newest = (
+            select(secret.id)
+            .where(secret.endpoint_id == endpoint_id, _signs_at(now))
+            .order_by(secret.created_at.desc(), secret.id)
+            .limit(_MOST_SECRETS)
+        )
+        kept = list(self._session.scalars(newest))
+        self._session.execute(
+            delete(secret).where(secret.endpoint_id == endpoint_id, secret.id.not_in(kept))
+        )
+        row.updated_at = now
+        self._session.flush()
+        return endpoint_of(row), added
+
+    def delete(self, endpoint_id: UUID) -> None:
+        """Delete an endpoint with all that waits for it. What is not there is deleted already."""
+        self._session.execute(delete(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id))
+
+    def reseal(self) -> int:
+        """Seal every secret with the first key again, and tell how many were not.
+
+        Raises:
+            CredentialUnreadable: the key of one is gone; nothing was changed.
+        """
+        changed = 0
+        for row in self._session.scalars(select(WebhookSecret).order_by(WebhookSecret.id)):
+            if not self._sealer.is_current(row.sealed):
+                purpose = _purpose(row.id, row.endpoint_id)
+                row.sealed = self._sealer.seal(self._sealer.open(row.sealed, purpose), purpose)
+                changed += 1
+        self._session.flush()
+        return changed
+
+    def _count(self, tenant_id: UUID) -> int:
+        query = select(func.count()).select_from(WebhookEndpoint)
+        return self._session.scalar(query.where(WebhookEndpoint.tenant_id == tenant_id)) or 0
+
+    def _row(self, endpoint_id: UUID) -> WebhookEndpoint:
+        row = self._session.get(WebhookEndpoint, endpoint_id, with_for_update={"key_share": True})
+        if row is None:
+            raise NotFound(what="webhook")
+        return row
+
+    def _write(self, row: WebhookEndpoint, wanted: Wanted, now: datetime) -> None:
+        types = wanted.event_types
+        row.url, row.description, row.project_id = wanted.url, wanted.description, wanted.project_id
+        row.event_types = None if types is None else sorted({str(each) for each in types})
+        row.updated_at = now
+        if wanted.enabled:
+            enable(row)
+        elif row.enabled:
+            disable(row, DisabledReason.ASKED, now)
+
+    def _add_secret(self, endpoint_id: UUID, now: datetime) -> str:
+        secret, secret_id = new_secret(), uuid4()
+        sealed = self._sealer.seal(secret, _purpose(secret_id, endpoint_id))
+        self._session.add(
+            WebhookSecret(id=secret_id, endpoint_id=endpoint_id, sealed=sealed, created_at=now)
+        )
+        self._session.flush()
+        return secret
+
+
+def signing_secrets(
+    session: Session, sealer: Sealer, endpoint_id: UUID, now: datetime
+) -> Sequence[str]:
+    """What signs for an endpoint at a moment, the newest first.
+
+    Raises:
+        CredentialUnreadable: the key of one is gone.
+    """
+    mine = select(WebhookSecret).where(WebhookSecret.endpoint_id == endpoint_id, _signs_at(now))
+    newest = mine.order_by(WebhookSecret.created_at.desc(), WebhookSecret.id)
+    return [
+        sealer.open(row.sealed, _purpose(row.id, endpoint_id)) for row in session.scalars(newest)
+    ]
+
+
+def enable(row: WebhookEndpoint) -> None:
+    """Send to an endpoint again."""
+    if not row.enabled:
+        row.enabled = True
+        row.disabled_at = row.disabled_reason = row.resting_until = None
+
+
+def disable(row: WebhookEndpoint, reason: DisabledReason, now: datetime) -> None:
+    """Send nothing more to an endpoint that is enabled."""
+    row.enabled = False
+    row.disabled_at, row.disabled_reason, row.updated_at = now, reason, now
+
+
+def _signs_at(now: datetime) -> ColumnElement[bool]:
+    return or_(WebhookSecret.expires_at.is_(None), WebhookSecret.expires_at > now)
+
+
+def _purpose(secret_id: UUID, endpoint_id: UUID) -> str:
+    return f"outbound webhook {endpoint_id} {secret_id}"

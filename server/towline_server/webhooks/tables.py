@@ -1,0 +1,101 @@
+"""Endpoints, the secrets that sign for them, and what is on its way to them, as rows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from towline_server.db.base import Base, ExactText
+
+_WAITING = text("state = 'waiting'")
+
+
+class WebhookEndpoint(Base):
+    """Where a tenant wants to be told of events."""
+
+    __tablename__ = "webhook_endpoints"
+    __table_args__ = (
+        CheckConstraint("enabled = (disabled_at IS NULL)", name="disabled_at"),
+        CheckConstraint("enabled = (disabled_reason IS NULL)", name="disabled_reason"),
+        Index("ix_webhook_endpoints_tenant_id", "tenant_id"),
+        Index("ix_webhook_endpoints_project_id", "project_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"))
+    project_id: Mapped[UUID | None] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    """The only project that it hears of; NULL: every project of the tenant."""
+    url: Mapped[str] = mapped_column(ExactText())
+    event_types: Mapped[list[Any] | None]
+    """Null: all."""
+    description: Mapped[str] = mapped_column(ExactText())
+    enabled: Mapped[bool]
+    disabled_at: Mapped[datetime | None]
+    disabled_reason: Mapped[str | None]
+    resting_until: Mapped[datetime | None]
+    """It asked (Retry-After) to be left alone until then, by the database's clock."""
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class WebhookSecret(Base):
+    """What signs the messages to an endpoint. One stays; others sign along until they expire."""
+
+    __tablename__ = "webhook_secrets"
+    __table_args__ = (Index("ix_webhook_secrets_endpoint_id", "endpoint_id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    endpoint_id: Mapped[UUID] = mapped_column(
+        ForeignKey("webhook_endpoints.id", ondelete="CASCADE")
+    )
+    sealed: Mapped[bytes]
+    """`towline_server.auth.sealing`."""
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+
+
+class WebhookDelivery(Base):
+    """A message on its way to one endpoint."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        CheckConstraint("(state = 'waiting') = (next_attempt_at IS NOT NULL)", name="next_attempt"),
+        CheckConstraint("(state = 'waiting') = (ended_at IS NULL)", name="ended_at"),
+        Index(
+            "ix_webhook_deliveries_due",
+            "next_attempt_at",
+            "endpoint_id",
+            sqlite_where=_WAITING,
+            postgresql_where=_WAITING,
+        ),
+        Index("ix_webhook_deliveries_endpoint_id_created_at", "endpoint_id", "created_at"),
+        Index("ix_webhook_deliveries_ended_at", "ended_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    endpoint_id: Mapped[UUID] = mapped_column(
+        ForeignKey("webhook_endpoints.id", ondelete="CASCADE")
+    )
+    message_id: Mapped[str]
+    event_type: Mapped[str]
+    payload: Mapped[str] = mapped_column(ExactText())
+    """The JSON as it is signed and sent."""
+    state: Mapped[str]
+    attempts: Mapped[int] = mapped_column(default=0)
+    """All that were made."""
+    step: Mapped[int] = mapped_column(default=0)
+    """How many failed since somebody last asked for it: its place in the retry schedule."""
+    next_attempt_at: Mapped[datetime | None]
+    """By the database's clock."""
+    lease_token: Mapped[str | None]
+    """Who attempts it now; a new one makes the old one's result powerless."""
+    lease_until: Mapped[datetime | None]
+    last_attempt_at: Mapped[datetime | None]
+    last_result: Mapped[str | None]
+    last_status: Mapped[int | None]
+    created_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
