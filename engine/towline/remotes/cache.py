@@ -64,14 +64,18 @@ class Cache:
             _replace(config, _CONFIG)
 
     def discard(self) -> None:
-        """Throw everything away, damaged or not; whoever has it open keeps what it has open."""
+        """Throw everything away, damaged or not, and begin anew."""
+        self.remove()
+        self.ensure()
+
+    def remove(self) -> None:
+        """Take the cache away; whoever has it open keeps what it has open."""
         if self.path.exists():
             grave = Path(tempfile.mkdtemp(prefix=f".{self.path.name}-", dir=self.path.parent))
             try:
                 self.path.rename(grave / "cache")
             finally:
                 shutil.rmtree(grave, ignore_errors=True)
-        self.ensure()
 
     @contextmanager
     def writing(self, watch: Watch) -> Iterator[None]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
+from sqlalchemy import select
+
 from towline.limits import Limits
 from towline.remotes.backends import Backend
+from towline.remotes.cache import Cache
 from towline.remotes.credentials import Credential
 from towline.remotes.git import GitRemote
 from towline.remotes.git_environment import find_git
@@ -17,9 +23,12 @@ from towline.remotes.url import RemoteUrl, Scheme
 from towline_server.auth.sealing import Sealer
 from towline_server.db.session import Database
 from towline_server.errors import NotFound
+from towline_server.projects.connection_tables import Connection
 from towline_server.projects.connections import Connections
 from towline_server.projects.domain import Project
 from towline_server.projects.service import Projects
+
+_UNUSED = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +103,28 @@ class Repositories:
                 raise NotFound(what="connection")
             url = RemoteUrl.parse(connection.url.address, self._schemes)
             credential = connections.credentials(connection.id)(url) if url.is_http else None
-        name = sha256(f"{connection.id}\0{url.address}".encode()).hexdigest()[:32]
         return Repository(
             url=url,
             ref=binding.ref,
             scope=binding.scope,
-            cache=self._cache_dir / f"{name}.git",
+            cache=self._cache_dir / _cache_name(connection.id, url.address),
             credential=credential,
         )
+
+    def prune(self, unused: timedelta = _UNUSED) -> None:
+        """Remove what was fetched of connections that are gone, or have another address by now.
+
+        A run may still read it: what was written to within ``unused`` stays, for the next time.
+        """
+        with self._database.reading() as session:
+            rows = session.execute(select(Connection.id, Connection.url))
+            known = {_cache_name(connection_id, url) for connection_id, url in rows}
+        before = time.time() - unused.total_seconds()
+        for folder in self._cache_dir.glob("*.git"):
+            with suppress(FileNotFoundError):  # another server may be about the same
+                if folder.name not in known and (folder / "objects/pack").stat().st_mtime < before:
+                    Cache(folder).remove()
+
+
+def _cache_name(connection_id: UUID, address: str) -> str:
+    return sha256(f"{connection_id}\0{address}".encode()).hexdigest()[:32] + ".git"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from towline.limits import Limits
@@ -14,6 +14,9 @@ from towline_server.auth.sealing import Sealer
 from towline_server.db.clock import database_now
 from towline_server.db.session import Database
 from towline_server.settings import Settings
+from towline_server.webhooks.claims import Claims
+from towline_server.webhooks.delivering import Courier
+from towline_server.webhooks.sending import Sender
 
 from .backends import Backends
 from .execute import Boundary, Tools, pass_boundary
@@ -52,6 +55,8 @@ class Runtime:
     native: NativeBackend
     ticker: Ticker
     pruner: Ticker
+    courier: Courier
+    messenger: Ticker
     identity: Identity
     signals: ProcessSignals
     shutdown_seconds: float
@@ -62,12 +67,15 @@ class Runtime:
         self.native.start()
         self.ticker.start()
         self.pruner.start()
+        self.messenger.start()
 
     def stop(self) -> None:
         """Hand back what is executed here, and stop."""
+        self.messenger.stop()
         self.pruner.stop()
         self.ticker.stop()
         self.native.stop(self.shutdown_seconds)
+        self.courier.stop(self.shutdown_seconds)
         self.signals.close()
         self.heart.stop()
         self.identity.close()
@@ -121,6 +129,7 @@ def open_runtime(
         max_auto_resumes=settings.max_auto_resume_attempts,
         lost_seconds=settings.lease_seconds,
     )
+    courier = _courier(settings, database, sealer)
     return Runtime(
         runs=runs,
         schedules=schedules,
@@ -131,7 +140,15 @@ def open_runtime(
         reaper=reaper,
         native=native,
         ticker=Ticker("towline-ticker", _TICK_SECONDS, reaper.sweep, schedules.fire),
-        pruner=Ticker("towline-pruner", _PRUNE_SECONDS, native.prune),
+        pruner=Ticker(
+            "towline-pruner",
+            _PRUNE_SECONDS,
+            native.prune,
+            tools.repositories.prune,
+            courier.forget_old,
+        ),
+        courier=courier,
+        messenger=Ticker("towline-messenger", _TICK_SECONDS, courier.deliver_due),
         identity=identity,
         signals=signals,
         shutdown_seconds=settings.shutdown_seconds,
@@ -144,6 +161,17 @@ def _fetch_process(settings: Settings) -> FetchProcess:
     file = settings.remote_ca_file
     authorities = {} if file is None else {"SSL_CERT_FILE": str(file.absolute())}
     return FetchProcess(networks=networks, environment=authorities)
+
+
+def _courier(settings: Settings, database: Database, sealer: Sealer) -> Courier:
+    return Courier(
+        database,
+        sealer,
+        Claims(database),
+        Sender(policy=AddressPolicy.parse(settings.webhook_networks)),
+        schemes=settings.webhook_schemes,
+        keep=timedelta(days=settings.webhook_days),
+    )
 
 
 def time_of(database: Database) -> Callable[[], datetime]:
