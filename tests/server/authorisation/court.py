@@ -1,0 +1,159 @@
+"""Two tenants, one of them with two projects, and the application between them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from fastapi.testclient import TestClient
+from httpx2 import Response
+
+from towline_server.auth.roles import Role
+from towline_server.services import Services
+
+from .callers import Caller, Headers, grant, new_caller
+from .holding import Holding, Things
+from .rows import Rows, rows_below, tokens_in, tokens_of
+from .table import TABLE, Needs, dialect_of
+
+_REQUEST_ID = "the-same-for-all"
+_LEAST_WORD = 16
+"""Characters; what is shorter is no name that only one holding has."""
+
+
+@dataclass
+class Court:
+    """Who asks for what is theirs, for what is beside it, and for what is another tenant's."""
+
+    services: Services
+    client: TestClient
+    own: Holding
+    beside: Holding
+    """Another project of the same tenant."""
+    other: Holding
+    """Another tenant's."""
+
+    # --- who asks -----------------------------------------------------------------------------
+
+    def callers(self, *, is_service: bool = False) -> list[Caller]:
+        """One without any role, and one of each role on the whole tenant."""
+        return [self.caller(role, is_service=is_service) for role in (None, *Role)]
+
+    def callers_of_project(self) -> list[Caller]:
+        """One of each role on the own project alone."""
+        return [self.caller(role, on=self.own) for role in Role]
+
+    def caller(
+        self,
+        role: Role | None,
+        *,
+        of: Holding | None = None,
+        on: Holding | None = None,
+        is_service: bool = False,
+    ) -> Caller:
+        """Somebody new of a holding's tenant, or with a role on its project alone."""
+        tenant_id = (of or on or self.own).world.tenant_id
+        project = None if on is None else on.project
+        return new_caller(self.services, tenant_id, role, on=project, is_service=is_service)
+
+    # --- asking -------------------------------------------------------------------------------
+
+    def ask(
+        self, endpoint: str, things: Things, proof: Headers, *, body: Any = None, query: str = ""
+    ) -> Response:
+        """The answer to a request for these things, by whom the proof proves."""
+        method, _, path = endpoint.partition(" ")
+        needs = TABLE[endpoint]
+        headers = {"X-Request-Id": _REQUEST_ID, **proof}
+        if isinstance(needs, Needs):
+            headers |= filled(needs.headers, things)
+            body = needs.body if body is None else body
+        given = {} if body is None else {"json": filled(body, things)}
+        url = filled(path + query, things)
+        return self.client.request(method, url, headers=headers, **given)
+
+    def ask_as(self, caller: Caller, endpoint: str, things: Things, **rest: Any) -> Response:
+        """The same by a caller, with the first credential that the endpoint takes."""
+        return self.ask(endpoint, things, caller.by(dialect_of(endpoint).taken[0]), **rest)
+
+    def fresh(self, needs: Needs, caller: Caller) -> Things:
+        """The own things, with a new one in place of what a success uses up."""
+        own = self.own
+        match needs.fresh:
+            case "project_id":
+                project = own.bare_project()
+                grant(self.services, caller, project)
+                made = project.id
+            case "connection_id":
+                made = own.connection()
+            case "plan_id":
+                made = own.plan()
+            case "sync_id":
+                made = own.sync()
+            case "webhook_id":
+                made = own.webhook()
+            case _:
+                return own.things
+        return {**own.things, needs.fresh: str(made)}
+
+    # --- what is told to nobody else ----------------------------------------------------------
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """No row of either tenant changes in the block."""
+        before = self._own_rows(), self._other_rows()
+        yield
+        assert (self._own_rows(), self._other_rows()) == before
+
+    @contextmanager
+    def other_unchanged(self) -> Iterator[None]:
+        """No row of the other tenant changes in the block."""
+        before = self._other_rows()
+        yield
+        assert self._other_rows() == before
+
+    @cached_property
+    def names_of_other(self) -> frozenset[str]:
+        """Whatever of the other tenant's nobody of the own one may be told."""
+        return tokens_of(self._other_rows()) - tokens_of(self._own_rows())
+
+    @cached_property
+    def names_beside(self) -> frozenset[str]:
+        """What stands beside the own project, for nobody who has no role there."""
+        return tokens_of(self.beside.rows()) - tokens_of(self.own.rows())
+
+    def _own_rows(self) -> Rows:
+        return rows_below(self.services.database, tenants=self.own.world.tenant_id)
+
+    def _other_rows(self) -> Rows:
+        return rows_below(self.services.database, tenants=self.other.world.tenant_id)
+
+
+def told(answer: Response, things: Things) -> tuple[int, str]:
+    """An answer, every byte of it, but for the words that the caller asked with."""
+    text = f"{sorted(answer.headers.items())}\n{answer.text}"
+    for name, value in sorted(things.items(), key=lambda each: -len(each[1])):
+        if len(value) >= _LEAST_WORD:
+            text = text.replace(value, f"{{{name}}}")
+    return answer.status_code, text
+
+
+def leaks(answer: Response, names: frozenset[str], asked: Mapping[str, str]) -> frozenset[str]:
+    """The names that an answer tells, other than those that were asked with."""
+    given = tokens_in(" ".join(asked.values()))
+    return tokens_in(f"{answer.headers} {answer.text}") & names - given
+
+
+def filled(value: Any, things: Things) -> Any:
+    """A value with what it names in its place."""
+    if isinstance(value, Mapping):
+        return {name: filled(each, things) for name, each in value.items()}
+    if isinstance(value, list):
+        return [filled(each, things) for each in value]
+    if isinstance(value, str):
+        return re.sub(r"\{(\w+)\}", lambda found: things[found[1]], value)
+    return value

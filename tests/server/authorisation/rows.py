@@ -1,0 +1,68 @@
+"""What a tenant, or a project, has in the database: every row, whatever table it is in."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Table, or_, select
+
+from towline_server.db import Database
+from towline_server.tables import Base
+
+Rows: TypeAlias = Mapping[str, frozenset[tuple[str, ...]]]
+"""By table; each value as text."""
+
+_TOKEN = re.compile(r"[0-9A-Za-z-]{16,}")
+
+
+def rows_below(database: Database, **roots: UUID) -> Rows:
+    """The rows of these ids, by table, and all that belong to them."""
+    found: dict[str, frozenset[tuple[str, ...]]] = {}
+    ids: dict[str, set[Any]] = defaultdict(set)
+    with database.reading() as session:
+        for table in Base.metadata.sorted_tables:
+            owned = _owned(table, ids)
+            if table.name in roots:
+                owned.append(table.c.id == roots[table.name])
+            rows = session.execute(select(table).where(or_(*owned))).all() if owned else []
+            found[table.name] = frozenset(tuple(map(_text, row)) for row in rows)
+            if "id" in table.c:
+                ids[table.name] |= {row.id for row in rows}
+    return found
+
+
+def _text(value: object) -> str:
+    # Some ids are written in both ways.
+    return f"{value} {value.hex}" if isinstance(value, UUID) else repr(value)
+
+
+def _owned(table: Table, ids: Mapping[str, set[Any]]) -> list[ColumnElement[bool]]:
+    return [
+        key.parent.in_(ids[key.column.table.name])
+        for key in table.foreign_keys
+        if key.column.name == "id" and ids.get(key.column.table.name)
+    ]
+
+
+def tables_below(root: str) -> frozenset[str]:
+    """The tables whose rows belong to the rows of one."""
+    found = {root}
+    for table in Base.metadata.sorted_tables:
+        if any(key.column.table.name in found for key in table.foreign_keys):
+            found.add(table.name)
+    return frozenset(found)
+
+
+def tokens_of(rows: Rows) -> frozenset[str]:
+    """Whatever in rows is long enough to be told from chance: ids, names, digests, contents."""
+    texts = (value for table in rows.values() for row in table for value in row)
+    return frozenset(token for text in texts for token in tokens_in(text))
+
+
+def tokens_in(text: str) -> frozenset[str]:
+    """The same of any text."""
+    return frozenset(_TOKEN.findall(text))

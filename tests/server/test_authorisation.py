@@ -1,0 +1,342 @@
+"""Role × endpoint × tenant × credential, for every endpoint of the OpenAPI document.
+
+What each endpoint asks of its callers stands in `tests.server.authorisation.table`; one that is
+not there fails the first test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from httpx2 import Response
+
+from tests.control_plane import cheap_passwords
+from tests.server.api.stage import Workshop
+from tests.server.authorisation import smuggled
+from tests.server.authorisation.callers import Caller, Credential, bad_proofs
+from tests.server.authorisation.court import Court, leaks, told
+from tests.server.authorisation.holding import Holding, Things
+from tests.server.authorisation.rows import tables_below, tokens_of
+from tests.server.authorisation.table import (
+    GUARDED,
+    NAMING,
+    SNAPLOGIC,
+    TABLE,
+    Open,
+    dialect_of,
+    documented,
+    named_by,
+)
+from tests.server.runs.bench import Bench
+from tests.server.runs.world import World
+from towline.testing.git_server import GitServer
+from towline_server.app import create_app
+from towline_server.auth.roles import Role
+from towline_server.db import Database, make_engine
+from towline_server.services import assemble
+from towline_server.settings import Settings
+from towline_server.tables import Base
+
+
+@pytest.fixture
+def court(settings: Settings, git_server: GitServer, tmp_path: Path) -> Iterator[Court]:
+    """Nobody executes runs or waits for them, and wrong passwords are not counted."""
+    hasty = settings.model_copy(update={"wait_seconds": 0, "login_failures": 100_000})
+    database = Database(make_engine(hasty.database))
+    services = assemble(hasty, database, cheap_passwords())
+    own, other = (
+        World(database, git_server, tmp_path / name, sealer=services.sealer)
+        for name in ("own", "other")
+    )
+    bench = Bench(own)
+    services = services.executing(Workshop.of(bench))
+    holdings = [Holding(services, bench, world) for world in (own, own, other)]
+    with TestClient(create_app(hasty, services=services), raise_server_exceptions=False) as client:
+        yield Court(services, client, *holdings)
+    database.close()
+
+
+# --- the table ----------------------------------------------------------------------------------
+
+
+def test_every_endpoint_of_the_document_is_in_the_table():
+    paths = create_app(Settings.defaults()).openapi()["paths"]
+    found = {
+        f"{method.upper()} {path}": {each for one in what.get("security", ()) for each in one}
+        for path, methods in paths.items()
+        for method, what in methods.items()
+    }
+    assert found == {
+        documented(endpoint): dialect_of(endpoint).schemes if endpoint in GUARDED else set()
+        for endpoint in TABLE
+    }
+
+
+def test_every_row_of_the_database_belongs_to_a_tenant():
+    """So that comparing a tenant's rows leaves nothing out."""
+    assert tables_below("tenants") == set(Base.metadata.tables)
+
+
+# --- what is theirs -----------------------------------------------------------------------------
+
+
+def test_a_role_on_the_whole_tenant(court: Court):
+    def expected(endpoint: str, caller: Caller) -> int:
+        return GUARDED[endpoint].told(caller.role)
+
+    _hold(court, court.callers(), expected, court.names_of_other, _every_form)
+
+
+def test_a_service_account(court: Court):
+    """As anybody else, but for Git operations in SnapLogic's words."""
+
+    def expected(endpoint: str, caller: Caller) -> int:
+        return 403 if SNAPLOGIC in endpoint else GUARDED[endpoint].told(caller.role)
+
+    callers = court.callers(is_service=True)
+    _hold(court, callers, expected, court.names_of_other, _every_form)
+
+
+def test_a_role_on_one_project(court: Court):
+    def expected(endpoint: str, caller: Caller) -> int:
+        needs = GUARDED[endpoint]
+        return needs.told(None if needs.of_tenant else caller.role)
+
+    hidden = court.names_of_other | court.names_beside
+    _hold(court, court.callers_of_project(), expected, hidden, _first_form)
+
+
+Forms = Callable[[str, Caller], Iterable[Credential]]
+
+
+def _every_form(endpoint: str, caller: Caller) -> Iterable[Credential]:
+    return filter(caller.can_send, dialect_of(endpoint).taken)
+
+
+def _first_form(endpoint: str, _caller: Caller) -> Iterable[Credential]:
+    return dialect_of(endpoint).taken[:1]
+
+
+def _hold(
+    court: Court,
+    callers: Iterable[Caller],
+    expected: Callable[[str, Caller], int],
+    hidden: frozenset[str],
+    forms: Forms,
+) -> None:
+    """Every endpoint by these callers: first what is refused, which changes nothing."""
+
+    def ask(endpoint: str, caller: Caller, credential: Credential, things: Things) -> None:
+        answer = court.ask(endpoint, things, caller.by(credential))
+        about = f"{endpoint} by {caller}, {credential}: {answer.text}"
+        assert answer.status_code == expected(endpoint, caller), about
+        assert not leaks(answer, hidden, things), about
+
+    every = [
+        (endpoint, caller, credential)
+        for endpoint in GUARDED
+        for caller in callers
+        for credential in forms(endpoint, caller)
+    ]
+    may = [asked for asked in every if expected(*asked[:2]) == GUARDED[asked[0]].done]
+    with court.unchanged():
+        for endpoint, caller, credential in every:
+            if (endpoint, caller, credential) not in may:
+                ask(endpoint, caller, credential, court.own.things)
+    with court.other_unchanged():
+        for endpoint, caller, credential in may:
+            ask(endpoint, caller, credential, court.fresh(GUARDED[endpoint], caller))
+
+
+def test_a_list_shows_what_its_caller_sees(court: Court):
+    nobody = court.caller(None)
+    for endpoint, needs in GUARDED.items():
+        if not needs.shows:
+            continue
+        role = needs.role or Role.READER
+        of_tenant, of_project = court.caller(role), court.caller(role, on=court.own)
+
+        def seen(caller: Caller, endpoint: str = endpoint, name: str = needs.shows) -> list[bool]:
+            text = court.ask_as(caller, endpoint, court.own.things).text
+            return [each.things[name] in text for each in (court.own, court.beside, court.other)]
+
+        assert seen(of_tenant) == [True, True, False], endpoint
+        assert seen(of_project) == [not needs.of_tenant, False, False], endpoint
+        assert seen(nobody) == [False, False, False], endpoint
+
+
+# --- what is someone else's ---------------------------------------------------------------------
+
+
+def test_what_is_another_tenants_is_not_there(court: Court):
+    """It answers as what nobody has does, to the byte."""
+    callers, theirs, missing = (
+        court.callers(),
+        court.other.things,
+        court.other.missing(court.own.things),
+    )
+    with court.unchanged():
+        for endpoint, needs in NAMING.items():
+            for caller in callers:
+                nobodys = told(court.ask_as(caller, endpoint, missing), missing)
+                for credential in dialect_of(endpoint).taken:
+                    answer = court.ask(endpoint, theirs, caller.by(credential))
+                    about = f"{endpoint} by {caller}, {credential}: {answer.text}"
+                    assert answer.status_code == needs.told_elsewhere(caller.role), about
+                    assert told(answer, theirs) == nobodys, about
+                    assert not leaks(answer, court.names_of_other, {}), about
+
+
+def test_a_role_on_one_project_says_nothing_of_another(court: Court):
+    """Nor does no role at all, in the same tenant."""
+    theirs, missing = court.beside.things, court.beside.missing(court.own.things)
+    callers = [court.caller(None), *court.callers_of_project()]
+    with court.unchanged():
+        for endpoint, needs in NAMING.items():
+            for caller in callers:
+                answer = court.ask_as(caller, endpoint, theirs)
+                nobodys = court.ask_as(caller, endpoint, missing)
+                about = f"{endpoint} by {caller}: {answer.text}"
+                role = None if needs.of_tenant else caller.role
+                assert answer.status_code == needs.told_elsewhere(role), about
+                assert told(answer, theirs) == told(nobodys, missing), about
+                assert not leaks(answer, court.names_beside, {}), about
+
+
+def test_what_is_someone_elses_is_not_below_what_is_ones_own(court: Court):
+    """Where a request names several things, one of which is not the caller's."""
+    for stranger in _strangers(court):
+        theirs, missing = stranger.theirs, stranger.missing
+        with court.unchanged():
+            for endpoint, needs in NAMING.items():
+                names = named_by(endpoint, needs)
+                for name in names if len(names) > 1 else ():
+                    if theirs[name] == court.own.things[name]:
+                        continue
+                    given = {**court.own.things, name: theirs[name]}
+                    nothing = {**court.own.things, name: missing[name]}
+                    answer = court.ask_as(stranger.caller, endpoint, given)
+                    nobodys = court.ask_as(stranger.caller, endpoint, nothing)
+                    about = f"{endpoint} with their {name}: {answer.text}"
+                    assert answer.status_code == needs.elsewhere, about
+                    assert told(answer, given) == told(nobodys, nothing), about
+                    assert not leaks(answer, stranger.hidden, {}), about
+
+
+def test_what_is_someone_elses_is_not_among_what_is_ones_own(court: Court):
+    """In bodies and queries that may name more than the table's requests do."""
+    for stranger in _strangers(court):
+        given = smuggled.with_theirs(court.own.things, stranger.theirs)
+        nothing = smuggled.with_theirs(court.own.things, stranger.missing)
+        with court.unchanged():
+            for row in smuggled.ROWS:
+                ask = partial(
+                    court.ask_as, stranger.caller, row.endpoint, body=row.body, query=row.query
+                )
+                answer, nobodys = ask(given), ask(nothing)
+                needs = GUARDED[row.endpoint]
+                is_short = needs.of_tenant and stranger.caller.project_id is not None
+                about = f"{row}: {answer.text}"
+                assert answer.status_code == (needs.nobody if is_short else row.status), about
+                assert told(answer, given) == told(nobodys, nothing), about
+                assert not leaks(answer, stranger.hidden, given), about
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """An administrator, and what is not theirs to see."""
+
+    caller: Caller
+    theirs: Things
+    missing: Things
+    hidden: frozenset[str]
+
+
+def _strangers(court: Court) -> Iterator[Stranger]:
+    for holding, caller, hidden in (
+        (court.other, court.caller(Role.ADMIN), court.names_of_other),
+        (court.beside, court.caller(Role.ADMIN, on=court.own), court.names_beside),
+    ):
+        yield Stranger(caller, holding.things, holding.missing(court.own.things), hidden)
+
+
+def test_a_kept_answer_is_its_askers_alone(court: Court):
+    admin, nobody = court.caller(Role.ADMIN), court.caller(None)
+    stranger = court.caller(Role.ADMIN, of=court.other)
+    for endpoint, needs in GUARDED.items():
+        if not endpoint.startswith("POST") or needs.done >= 400:
+            continue
+
+        def ask(caller: Caller, endpoint: str = endpoint) -> tuple[int, bool]:
+            proof = caller.by(dialect_of(endpoint).taken[0])
+            with_key = {**proof, "Idempotency-Key": "the same"}
+            answer = court.ask(endpoint, court.own.things, with_key)
+            return answer.status_code, "Idempotency-Replayed" in answer.headers
+
+        assert ask(admin) == (needs.done, False), endpoint
+        assert ask(admin) == (needs.done, True), endpoint
+        assert ask(nobody) == (needs.nobody, False), endpoint
+        elsewhere = needs.elsewhere if endpoint in NAMING else needs.done
+        assert ask(stranger) == (elsewhere, False), endpoint
+
+
+# --- who is not known ---------------------------------------------------------------------------
+
+
+def test_who_proves_nothing_is_told_nothing(court: Court):
+    """Whatever is wrong with a credential: 401, and nothing of what is there."""
+    proofs = bad_proofs(court.services, court.own.world.tenant_id)
+    own, missing = court.own.things, court.own.missing({})
+    with court.unchanged():
+        for endpoint in GUARDED:
+            without = told(_unknown(court, endpoint, own, {}), own)
+            assert without == told(_unknown(court, endpoint, missing, {}), missing), endpoint
+            for credential in dialect_of(endpoint).taken:
+                answers = {
+                    why: told(_unknown(court, endpoint, own, credential.sent(proof)), own)
+                    for why, proof in proofs[credential.proof].items()
+                }
+                # Nobody learns who there is, or was.
+                same = {answers[why] for why in TELLING if why in answers}
+                assert len(same) == 1, f"{endpoint} by {credential}: {same}"
+
+
+TELLING = ("unknown", "wrong", "disabled", "deleted", "expired key")
+
+
+def _unknown(court: Court, endpoint: str, things: Things, proof: Mapping[str, str]) -> Response:
+    answer = court.ask(endpoint, things, proof)
+    assert answer.status_code == 401, f"{endpoint} with {proof}: {answer.text}"
+    assert answer.headers["WWW-Authenticate"]
+    return answer
+
+
+def test_a_credential_in_a_form_that_a_dialect_does_not_take(court: Court):
+    admin = court.caller(Role.ADMIN)
+    with court.unchanged():
+        for endpoint in GUARDED:
+            for credential in set(Credential) - set(dialect_of(endpoint).taken):
+                _unknown(court, endpoint, court.own.things, admin.by(credential))
+
+
+def test_what_is_open_tells_nothing(court: Court):
+    """Not even which connections there are, and which take webhooks."""
+    with court.services.database.writing() as session:
+        connections = court.services.connections(session)
+        connections.set_webhook_secret(court.own.connected, "a secret of the host's, and ours")
+    hidden = court.names_of_other | tokens_of(court.own.rows())
+    with court.unchanged():
+        for endpoint, is_open in TABLE.items():
+            if not isinstance(is_open, Open):
+                continue
+            answers = set()
+            for things in (court.own.things, court.other.things, court.own.missing({})):
+                answer = court.ask(endpoint, things, {})
+                assert not leaks(answer, hidden, {}), endpoint
+                answers.add(told(answer, things))
+            assert [status for status, _ in answers] == [is_open.status], endpoint
