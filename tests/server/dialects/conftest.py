@@ -8,14 +8,12 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.databases import open_database
-from tests.server.dialects.desk import Desk, Executing
+from tests.server.dialects.desk import Desk, client_of
 from tests.server.dialects.scene import Scene
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.remotes.url import Scheme
 from towline.testing.git_server import GitServer
-from towline_server.app import create_app
 from towline_server.runs.runtime import open_inline
 from towline_server.runs.service import Runs
 from towline_server.services import Services
@@ -23,15 +21,23 @@ from towline_server.settings import Settings
 
 
 @pytest.fixture
-def world(services: Services, git_server: GitServer, tmp_path: Path) -> World:
+def settings(settings: Settings) -> Settings:
+    """Settings that allow the Git server of the tests."""
+    return settings.model_copy(update={"remote_schemes": frozenset({Scheme.HTTP})})
+
+
+@pytest.fixture
+def world(services: Services, git_server: GitServer) -> World:
     """A tenant, a connection, a repository."""
-    return World(services.database, git_server, tmp_path, sealer=services.sealer)
+    folder = services.settings.data_dir
+    return World(services.database, git_server, folder, sealer=services.sealer, name="acme")
 
 
 @pytest.fixture
 def stranger(services: Services, git_server: GitServer, tmp_path: Path) -> World:
     """Another tenant, of which the first must learn nothing."""
-    return World(services.database, git_server, tmp_path / "stranger", sealer=services.sealer)
+    folder = tmp_path / "stranger"
+    return World(services.database, git_server, folder, sealer=services.sealer, name="other")
 
 
 @pytest.fixture
@@ -41,31 +47,32 @@ def inline(world: World) -> Runs:
 
 
 @pytest.fixture
-def desk(settings: Settings, services: Services, world: World, inline: Runs) -> Iterator[Desk]:
-    """The control plane over runs that execute where they are asked for."""
-    app = create_app(settings, services=services.executing(Executing(inline)))
-    with TestClient(app, raise_server_exceptions=False) as client:
-        yield Desk(client=client, world=world, services=services)
-
-
-@pytest.fixture
 def bench(world: World) -> Bench:
     """Runs that wait until a test executes them, step by step."""
     return Bench(world)
 
 
 @pytest.fixture
-def slow_desk(settings: Settings, services: Services, world: World, bench: Bench) -> Iterator[Desk]:
-    """The control plane over the runs of the bench."""
-    app = create_app(settings, services=services.executing(Executing(bench.runs)))
-    with TestClient(app, raise_server_exceptions=False) as client:
+def desk(services: Services, world: World, bench: Bench, inline: Runs) -> Iterator[Desk]:
+    """The control plane over runs that execute where they are asked for."""
+    with client_of(services, bench, inline) as client:
         yield Desk(client=client, world=world, services=services)
 
 
 @pytest.fixture
-def scene(settings: Settings, sqlite_url: str, git_server: GitServer) -> Iterator[Scene]:
-    """A tenant with users of each role and a project, a repository, and the control plane."""
-    reaching = settings.model_copy(update={"remote_schemes": frozenset({Scheme.HTTP})})
-    database = open_database(sqlite_url)
-    yield Scene(reaching, database, git_server)
-    database.close()
+def slow_desk(services: Services, world: World, bench: Bench) -> Iterator[Desk]:
+    """The control plane over the runs of the bench."""
+    with client_of(services, bench, bench.runs) as client:
+        yield Desk(client=client, world=world, services=services)
+
+
+@pytest.fixture
+def scene(desk: Desk, inline: Runs, bench: Bench) -> Scene:
+    """The same with a project and people."""
+    return Scene(desk.client, desk.world, desk.services, inline, bench)
+
+
+@pytest.fixture
+def client(scene: Scene) -> TestClient:
+    """The client of the scene."""
+    return scene.client

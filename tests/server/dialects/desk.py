@@ -1,34 +1,38 @@
-"""What a test of a dialect stands at: a client, a tenant, keys, and the seed's schema."""
+"""What a test of a dialect stands at: a client, a tenant, its keys."""
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
 from fastapi.testclient import TestClient
-from jsonschema import Draft202012Validator, FormatChecker
 
+from tests.server.api.stage import Workshop
+from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
+from towline_server.app import create_app
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
+from towline_server.runs.external import ExternalWork
+from towline_server.runs.fetching import SharedFetches, fetch_here
+from towline_server.runs.plans import Plans
+from towline_server.runs.repositories import Repositories
+from towline_server.runs.runtime import time_of
 from towline_server.runs.schedules import Schedules
 from towline_server.runs.service import Runs
 from towline_server.services import Services
 
 
-@dataclass(frozen=True)
-class Executing:
-    """Services' runs."""
-
-    runs: Runs
-
-    @property
-    def schedules(self) -> Schedules:
-        return Schedules(self.runs._database, self.runs)
+def client_of(services: Services, bench: Bench, runs: Runs, **settings: Any) -> TestClient:
+    """A client of the control plane over these runs, and with these settings set otherwise."""
+    schedules = Schedules(services.database, runs)
+    services = services.executing(replace(Workshop.of(bench), runs=runs, schedules=schedules))
+    if settings:
+        services = replace(services, settings=services.settings.model_copy(update=settings))
+    app = create_app(services.settings, services=services)
+    return TestClient(app, raise_server_exceptions=False)
 
 
 @dataclass
@@ -62,36 +66,3 @@ def bearer(key: str) -> dict[str, str]:
 
 def basic(key: str) -> dict[str, str]:
     return {"Authorization": f"Basic {b64encode(key.encode()).decode()}"}
-
-
-class SeedSchema:
-    """The JSON Schemas written from one seed, by name."""
-
-    def __init__(self, name: str) -> None:
-        text = (Path(__file__).parent / "schemas" / f"{name}.json").read_text()
-        self._document = json.loads(text)
-
-    def check(self, name: str, value: Any) -> None:
-        """Refuse what the seed would not say."""
-        schema = {"$ref": f"#/$defs/{name}", "$defs": self._document["$defs"]}
-        Draft202012Validator(schema, format_checker=_formats()).validate(value)
-
-
-def _formats() -> FormatChecker:
-    """Formats without a further library: what is a time, and what a UUID."""
-    from datetime import datetime
-    from uuid import UUID
-
-    checker = FormatChecker(formats=())
-
-    @checker.checks("date-time", raises=ValueError)
-    def is_time(value: object) -> bool:
-        if not isinstance(value, str):
-            return True
-        return value.endswith("Z") and datetime.fromisoformat(value).tzinfo is not None
-
-    @checker.checks("uuid", raises=ValueError)
-    def is_uuid(value: object) -> bool:
-        return not isinstance(value, str) or str(UUID(value)) == value
-
-    return checker

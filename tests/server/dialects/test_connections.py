@@ -9,7 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.server.dialects.desk import Desk, SeedSchema, bearer
+from tests.server.dialects.desk import Desk, bearer
+from tests.server.dialects.seed import SeedSchema
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.kinds import Kind, Kinds

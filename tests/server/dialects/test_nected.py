@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.server.dialects.scene import Scene, hold
-from tests.server.runs.bench import Bench
+from tests.server.dialects.scene import Scene
+from tests.server.dialects.seed import SeedSchema
 from tests.server.runs.world import World
 from towline.testing.git_server import Answers
 from towline_server.auth.roles import Role
 from towline_server.dialects import nected
 from towline_server.runs.domain import RunMode, RunRequest
 
+SEED = SeedSchema("nected")
 PULL, PULL_V1 = "/dev/remote/pull", "/dev/v1/remote/pull"
 
 
 @pytest.fixture
-def client(scene: Scene) -> Iterator[TestClient]:
-    with scene.client() as client:
-        yield client
-
-
-@pytest.fixture
 def key(scene: Scene) -> str:
-    return scene.key(Role.WRITER)
+    return scene.key(Role.WRITER, scene.project)
 
 
 def headers(key: str, branch: str | None = "main") -> dict[str, str]:
@@ -39,7 +33,7 @@ def headers(key: str, branch: str | None = "main") -> dict[str, str]:
 def started(answer: Any) -> str:
     """The id of the task that was started."""
     assert answer.status_code == 200, answer.text
-    hold(answer.json(), "nected", "started")
+    SEED.check("started", answer.json())
     assert answer.json()["data"]["taskState"] == "pending"
     task_id: str = answer.json()["data"]["taskId"]
     return task_id
@@ -50,7 +44,7 @@ def looked_at(client: TestClient, key: str, task_id: str, state: str) -> dict[st
     answer = client.get(f"/dev/remote/tasks/{task_id}", headers={"Nected-API-Key": key})
     assert answer.status_code == 200, answer.text
     definition = state if state in ("completed", "failed") else "started"
-    hold(answer.json(), "nected", definition)
+    SEED.check(definition, answer.json())
     found: dict[str, Any] = answer.json()
     assert (found["data"]["taskId"], found["data"]["taskState"]) == (task_id, state)
     return found
@@ -58,7 +52,7 @@ def looked_at(client: TestClient, key: str, task_id: str, state: str) -> dict[st
 
 def refused(answer: Any, status: int, code: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
-    hold(answer.json(), "nected", "error")
+    SEED.check("error", answer.json())
     assert answer.json()["data"] == {}
 
 
@@ -96,8 +90,8 @@ def test_a_body_may_be_empty_or_omitted(
 def test_the_branch_chooses_the_project(scene: Scene, client: TestClient):
     scene.commit({"a": b"main"})
     scene.commit({"a": b"branch"}, ref="größe/x")
-    other = scene.new_project("other", ref="heads/größe/x")
-    key = scene.key(Role.WRITER, on=other)
+    other = scene.world.project(ref="heads/größe/x")
+    key = scene.key(Role.WRITER, other)
     utf8 = {b"Nected-API-Key": key.encode(), b"Nected-Branch": "größe/x".encode()}
     answer = client.post(PULL, headers=utf8)
     looked_at(client, key, started(answer), "completed")
@@ -110,16 +104,14 @@ def test_the_branch_may_be_left_out_in_v1_where_there_is_one(
     scene.commit({"a": b"1"})
     started(client.post(PULL_V1, headers=headers(key, None)))
     assert scene.contents() == {"a": b"1"}
-    scene.new_project("other", ref="heads/other")
+    scene.world.project(ref="heads/other")
     refused(client.post(PULL_V1, headers=headers(key, None)), 400, "BRANCH_REQUIRED")
 
 
 def test_a_task_is_polled_through_its_states(scene: Scene, key: str):
     scene.commit({"a": b"1"})
-    bench = Bench(
-        World(scene.database, scene.server, scene.settings.data_dir, sealer=scene.services.sealer)
-    )
-    with scene.client(bench.runs) as client:
+    bench = scene.bench
+    with scene.waiting() as client:
         task_id = started(client.post(PULL, headers=headers(key)))
         looked_at(client, key, task_id, "pending")
         with bench.standing(UUID(task_id), "applying"):
@@ -128,10 +120,10 @@ def test_a_task_is_polled_through_its_states(scene: Scene, key: str):
 
 
 def test_a_cancelled_task_has_failed(scene: Scene, key: str):
-    with scene.client(scene.waiting_runs()) as client:
+    with scene.waiting() as client:
         task_id = started(client.post(PULL, headers=headers(key)))
         (run,) = scene.runs_of()
-        scene.inline.cancel(run.id)
+        scene.bench.runs.cancel(run.id)
         assert looked_at(client, key, task_id, "failed")["code"] == "CANCELLED"
 
 
@@ -170,7 +162,7 @@ def test_more_assets_than_the_limit(scene: Scene, client: TestClient, key: str):
 
 def test_a_remote_that_fails(scene: Scene, client: TestClient, key: str):
     scene.commit({"a": b"1"})
-    scene.server.trouble = Answers(status=503)
+    scene.world.server.trouble = Answers(status=503)
     assert failure(client, key)["code"] == "REMOTE_UNAVAILABLE"
 
 
@@ -215,28 +207,33 @@ def test_a_branch_that_the_workspace_lacks(client: TestClient, key: str, branch:
     refused(client.post(PULL, headers=headers(key, branch)), 400, "BRANCH_NOT_FOUND")
 
 
-def test_a_branch_of_another_workspace_is_not_there(scene: Scene, client: TestClient):
-    tenant_id, _ = scene.new_tenant("other")
-    stranger = scene.key(Role.ADMIN, tenant_id=tenant_id, whole=True)
-    refused(client.post(PULL, headers=headers(stranger)), 400, "BRANCH_NOT_FOUND")
-    refused(client.post(PULL, headers=headers(stranger, "none")), 400, "BRANCH_NOT_FOUND")
+def test_a_branch_of_another_workspace_is_not_there(
+    scene: Scene, client: TestClient, stranger: World
+):
+    their_key = scene.key(Role.ADMIN, world=stranger)
+    refused(client.post(PULL, headers=headers(their_key)), 400, "BRANCH_NOT_FOUND")
+    refused(client.post(PULL, headers=headers(their_key, "none")), 400, "BRANCH_NOT_FOUND")
 
 
 @pytest.mark.parametrize("branch", ["main", "none"])
 def test_a_key_that_its_workspace_gave_no_role(scene: Scene, client: TestClient, branch: str):
-    key = scene.key(None)
+    key = scene.key()
     refused(client.post(PULL, headers=headers(key, branch)), 401, "UNAUTHORIZED")
     answer = client.get(f"/dev/remote/tasks/{uuid4()}", headers={"Nected-API-Key": key})
     refused(answer, 401, "UNAUTHORIZED")
 
 
 def test_a_branch_whose_project_the_key_does_not_see(scene: Scene, client: TestClient, key: str):
-    scene.new_project("other", ref="heads/other")
+    scene.world.project(ref="heads/other")
     refused(client.post(PULL, headers=headers(key, "other")), 400, "BRANCH_NOT_FOUND")
 
 
 def test_a_reader_may_not_pull(scene: Scene, client: TestClient):
-    refused(client.post(PULL, headers=headers(scene.key(Role.READER))), 401, "UNAUTHORIZED")
+    refused(
+        client.post(PULL, headers=headers(scene.key(Role.READER, scene.project))),
+        401,
+        "UNAUTHORIZED",
+    )
     assert scene.runs_of() == ()
 
 
@@ -256,12 +253,11 @@ def test_a_body_is_refused(scene: Scene, client: TestClient, key: str, body: byt
     assert scene.runs_of() == ()
 
 
-def test_tasks_that_are_not_there(scene: Scene, client: TestClient, key: str):
+def test_tasks_that_are_not_there(scene: Scene, client: TestClient, key: str, stranger: World):
     scene.commit({"a": b"1"})
     task_id = started(client.post(PULL, headers=headers(key)))
-    tenant_id, _ = scene.new_tenant("other")
-    stranger = scene.key(Role.ADMIN, tenant_id=tenant_id, whole=True)
-    beside = scene.key(Role.ADMIN, on=scene.new_project("other", ref="heads/other"))
+    their_key = scene.key(Role.ADMIN, world=stranger)
+    beside = scene.key(Role.ADMIN, scene.world.project(ref="heads/other"))
     dry = scene.inline.request(scene.project.id, RunRequest(mode=RunMode.DRY_RUN)).id
     one_kind = scene.inline.request(scene.project.id, RunRequest(kind="rule")).id
     for who, which in [
@@ -269,16 +265,16 @@ def test_tasks_that_are_not_there(scene: Scene, client: TestClient, key: str):
         (key, "x"),
         (key, dry),
         (key, one_kind),
-        (stranger, task_id),
+        (their_key, task_id),
         (beside, task_id),
     ]:
         answer = client.get(f"/dev/remote/tasks/{which}", headers={"Nected-API-Key": who})
         refused(answer, 404, "TASK_NOT_FOUND")
-    looked_at(client, scene.key(Role.READER), task_id, "completed")
+    looked_at(client, scene.key(Role.READER, scene.project), task_id, "completed")
 
 
 def test_too_many_requests_are_a_temporary_issue(scene: Scene, key: str):
-    with scene.client(rate_per_second=0.001, rate_burst=1) as client:
+    with scene.over(scene.inline, rate_per_second=0.001, rate_burst=1) as client:
         client.post(PULL, headers=headers(key))
         answer = client.post(PULL, headers=headers(key))
     refused(answer, 500, "INTERNAL")

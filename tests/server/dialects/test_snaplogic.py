@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import jwt
@@ -11,8 +10,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.control_plane import AUDIENCE, ISSUER, JWT_SECRET, PASSWORD
-from tests.server.dialects.scene import Scene, basic, hold
-from tests.server.dialects.snaplogic import ROOT, WRITER, refused
+from tests.server.dialects.scene import Scene, login
+from tests.server.dialects.snaplogic import ROOT, SEED, WRITER, refused
+from tests.server.runs.world import World
 from towline.testing.git_server import Answers
 from towline_server.auth.roles import Role
 from towline_server.runs.states import RunState
@@ -20,17 +20,11 @@ from towline_server.runs.states import RunState
 PULL = f"{ROOT}/pull/acme/space/project"
 
 
-@pytest.fixture
-def client(scene: Scene) -> Iterator[TestClient]:
-    with scene.client() as client:
-        yield client
-
-
 def pulled(client: TestClient, url: str = PULL, **body: Any) -> dict[str, Any]:
     """The map of a pull that found something to do."""
     answer = client.post(url, headers=WRITER, json=body)
     assert answer.status_code == 200, answer.text
-    hold(answer.json(), "snaplogic", "updated")
+    SEED.check("updated", answer.json())
     found: dict[str, Any] = answer.json()["response_map"]
     return found
 
@@ -60,7 +54,7 @@ def test_a_second_pull_is_up_to_date(scene: Scene, client: TestClient):
     pulled(client)
     answer = client.post(PULL, headers=WRITER)
     assert answer.json() == {"response_map": {"status": "up-to-date"}, "http_status_code": 200}
-    hold(answer.json(), "snaplogic", "up_to_date")
+    SEED.check("up_to_date", answer.json())
 
 
 def test_every_list_is_told(scene: Scene, client: TestClient):
@@ -134,7 +128,7 @@ def token(subject: str) -> str:
 
 
 def subject_of(scene: Scene, role: Role) -> str:
-    with scene.database.reading() as session:
+    with scene.services.database.reading() as session:
         account = scene.services.identities(session).by_email(scene.emails[role])
     assert account is not None
     return str(account.principal.id)
@@ -149,7 +143,7 @@ def test_a_token_is_taken_in_both_spellings(scene: Scene, client: TestClient, sc
 
 @pytest.mark.parametrize(
     "headers",
-    [{}, basic("writer@acme.example", "wrong"), {"Authorization": "Bearer Token x"}],
+    [{}, login("writer@acme.example", "wrong"), {"Authorization": "Bearer Token x"}],
     ids=["none", "password", "token"],
 )
 @pytest.mark.parametrize("body", [b"{}", b"{"], ids=["good", "bad"])
@@ -162,17 +156,17 @@ def test_who_is_unknown_is_401_before_anything_else(
 
 
 def test_keys_are_not_taken(scene: Scene, client: TestClient):
-    headers = {"Authorization": f"Bearer {scene.key(Role.WRITER)}"}
+    headers = {"Authorization": f"Bearer {scene.key(Role.WRITER, scene.project)}"}
     refused(client.post(PULL, headers=headers, json={}), 401)
 
 
 def service_account(scene: Scene) -> dict[str, str]:
-    login = ("robot@acme.example", PASSWORD)
-    with scene.database.writing() as session:
+    robot = ("robot@acme.example", PASSWORD)
+    with scene.services.database.writing() as session:
         scene.services.identities(session).create_service_account(
-            tenant_id=scene.tenant_id, name="robot", login=login, tenant_role=Role.ADMIN
+            tenant_id=scene.world.tenant_id, name="robot", login=robot, tenant_role=Role.ADMIN
         )
-    return basic(login[0])
+    return login(robot[0])
 
 
 OPERATIONS = [
@@ -198,15 +192,15 @@ def test_service_accounts_are_refused_everywhere(
 
 
 def test_a_reader_may_not_pull(client: TestClient):
-    refused(client.post(PULL, headers=basic("reader@acme.example"), json={}), 403)
+    refused(client.post(PULL, headers=login("reader@acme.example"), json={}), 403)
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_what_is_missing_and_what_is_someone_elses_answer_alike(
-    scene: Scene, client: TestClient, method: str, path: str
+    scene: Scene, client: TestClient, stranger: World, method: str, path: str
 ):
-    scene.new_tenant("other")
-    nobody = basic(scene.emails[None])
+    assert stranger.name == "other"
+    nobody = login(scene.emails[None])
     path = path.removesuffix("/project")
     for headers, place in [
         (WRITER, "none"),
@@ -268,7 +262,7 @@ def test_unknown_ids(scene: Scene, client: TestClient):
 
 
 def test_a_project_that_is_not_associated(scene: Scene, client: TestClient):
-    project = scene.new_project("loose", ref=None)
+    project = scene.world.project(name="loose", bound=False)
     scene.grant(project, Role.WRITER)
     answer = client.post(f"{ROOT}/pull/acme/space/loose", headers=WRITER, json={})
     assert "not associated" in refused(answer, 400)[0]
@@ -287,7 +281,7 @@ def test_more_assets_than_the_limit(scene: Scene, client: TestClient):
 
 def test_a_remote_that_fails(scene: Scene, client: TestClient):
     scene.commit({"a": b"1"})
-    scene.server.trouble = Answers(status=503)
+    scene.world.server.trouble = Answers(status=503)
     refused(client.post(PULL, headers=WRITER, json={}), 502)
 
 
@@ -298,18 +292,18 @@ def test_a_ref_that_the_remote_lacks(scene: Scene, client: TestClient):
 
 def test_a_run_that_takes_too_long_goes_on_and_can_be_found(scene: Scene):
     scene.commit({"a": b"1"})
-    with scene.client(scene.waiting_runs()) as client:
+    with scene.waiting() as client:
         (message,) = refused(client.post(PULL, headers=WRITER, json={}), 504)
         (run,) = scene.runs_of()
         assert str(run.id) in message
         assert run.state is RunState.QUEUED
-        scene.execute_waiting()
+        scene.bench.work()
     assert scene.inline.get(run.id).state is RunState.SUCCEEDED
     assert scene.contents() == {"a": b"1"}
 
 
 def test_a_busy_project(scene: Scene):
-    with scene.client(scene.waiting_runs()) as client:
+    with scene.waiting() as client:
         client.post(PULL, headers=WRITER, json={})
         (message,) = refused(client.post(PULL, headers=WRITER, json={}), 409)
     (run,) = scene.runs_of()
@@ -317,7 +311,7 @@ def test_a_busy_project(scene: Scene):
 
 
 def test_too_many_requests(scene: Scene):
-    with scene.client(rate_per_second=0.001, rate_burst=1) as client:
+    with scene.over(scene.inline, rate_per_second=0.001, rate_burst=1) as client:
         client.post(PULL, headers=WRITER, json={})
         answer = client.post(PULL, headers=WRITER, json={})
     refused(answer, 429)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
@@ -21,15 +21,10 @@ from tests.server.dialects.snaplogic import (
     pull,
     refused,
 )
+from towline.testing.git_repository import GitRepository
 from towline.testing.git_server import Answers
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Binding
-
-
-@pytest.fixture
-def client(scene: Scene) -> Iterator[TestClient]:
-    with scene.client() as client:
-        yield client
 
 
 def test_a_branch_is_checked_out(scene: Scene, client: TestClient):
@@ -40,13 +35,13 @@ def test_a_branch_is_checked_out(scene: Scene, client: TestClient):
     assert found == {"updated": ["a"], "created": ["b"]}
     assert scene.contents() == {"a": b"2", "b": b"1"}
     bound = binding(scene)
-    assert bound == Binding(connection_id=scene.connection_id, ref="heads/other")
+    assert bound == Binding(connection_id=scene.world.connection_id, ref="heads/other")
     assert pull(client) == {}
 
 
 def test_a_tag_is_checked_out_and_main_is_the_default(scene: Scene, client: TestClient):
     stable = scene.commit({"a": b"1"})
-    scene.repository.tag("v1", stable)
+    scene.world.repository.tag("v1", stable)
     scene.commit({"a": b"2"})
     pull(client)
     assert done(post(client, "checkout", ref="tags/v1")) == {"updated": ["a"]}
@@ -122,7 +117,7 @@ def test_a_checkout_that_fails_changes_nothing(scene: Scene, client: TestClient,
     scene.commit({"a": b"2"}, ref="other")
     before = binding(scene)
     if failing == "remote":
-        scene.server.trouble = Answers(status=503)
+        scene.world.server.trouble = Answers(status=503)
     ref = "heads/none" if failing == "ref" else "heads/other"
     policy = "?on_conflict=refuse" if failing == "conflict" else ""
     body = {"ref": ref, "discard_untracked_file": True}
@@ -131,10 +126,20 @@ def test_a_checkout_that_fails_changes_nothing(scene: Scene, client: TestClient,
     assert (binding(scene), scene.contents()) == (before, {"a": b"ours", "local": b"ours"})
 
 
+def connect_second(scene: Scene, name: str = "") -> UUID:
+    """A new connection to another repository."""
+    GitRepository(scene.world.server.root / "second.git").commit({"a": b"2"})
+    made = scene.world.connect(f"{scene.world.server.url}/second.git")
+    if name:
+        with scene.services.database.writing() as session:
+            scene.services.connections(session).rename(made, name)
+    return made
+
+
 def spellings(scene: Scene) -> list[str]:
     return [
-        f"{scene.server.url}/second.git",
-        f"{scene.server.url}/second",
+        f"{scene.world.server.url}/second.git",
+        f"{scene.world.server.url}/second",
         "second",
         "second.git",
         "nice",
@@ -145,8 +150,7 @@ def spellings(scene: Scene) -> list[str]:
 def test_another_repository_is_checked_out(scene: Scene, client: TestClient, number: int):
     scene.commit({"a": b"1", "b": b"1"})
     pull(client)
-    scene.new_repository("second").commit({"a": b"2"})
-    second = scene.connect("second", name="nice")
+    second = connect_second(scene, name="nice")
     scene.give_tenant_role(Role.ADMIN, Role.READER)
     repo = spellings(scene)[number]
     assert done(post(client, "checkout", ADMIN, repo=repo)) == {"updated": ["a"], "deleted": ["b"]}
@@ -156,7 +160,7 @@ def test_another_repository_is_checked_out(scene: Scene, client: TestClient, num
 
 def test_a_loose_project_is_associated(scene: Scene, client: TestClient):
     scene.commit({"a": b"1"})
-    project = scene.new_project("loose", ref=None)
+    project = scene.world.project(name="loose", bound=False)
     scene.grant(project, Role.ADMIN)
     scene.give_tenant_role(Role.ADMIN, Role.READER)
     url = f"{ROOT}/checkout/acme/space/loose"
@@ -167,8 +171,7 @@ def test_a_loose_project_is_associated(scene: Scene, client: TestClient):
 
 def test_who_may_check_out_another_repository(scene: Scene, client: TestClient):
     scene.commit({"a": b"1"})
-    scene.new_repository("second").commit({"a": b"2"})
-    scene.connect("second")
+    connect_second(scene)
     for who in (WRITER, ADMIN):
         assert done(post(client, "checkout", who, repo="repo")) in ({"created": ["a"]}, {})
     refused(post(client, "checkout", READER, repo="repo"), 403)
@@ -178,7 +181,7 @@ def test_who_may_check_out_another_repository(scene: Scene, client: TestClient):
         assert refused(post(client, "checkout", ADMIN, repo=repo), 404) == ["no such repository"]
     scene.give_tenant_role(Role.ADMIN, Role.READER)
     assert refused(post(client, "checkout", ADMIN, repo="none"), 404) == ["no such repository"]
-    scene.connect("second")
+    connect_second(scene)
     assert "more than one" in refused(post(client, "checkout", ADMIN, repo="second"), 400)[0]
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.server.dialects.scene import Scene, basic, hold
+from tests.server.dialects.scene import Scene, login
 from tests.server.dialects.snaplogic import (
     ADMIN,
     PATH,
     READER,
     ROOT,
+    SEED,
     WRITER,
     binding,
     done,
@@ -24,13 +24,6 @@ from tests.server.dialects.snaplogic import (
 from towline.testing.git_server import Answers
 from towline_server.auth.roles import Role
 
-
-@pytest.fixture
-def client(scene: Scene) -> Iterator[TestClient]:
-    with scene.client() as client:
-        yield client
-
-
 # --- repo-status ------------------------------------------------------------------------------
 
 
@@ -38,7 +31,7 @@ def status(client: TestClient, path: str = PATH) -> dict[str, dict[str, Any]]:
     """The entries by path."""
     answer = client.get(f"{ROOT}/repo-status/{path}", headers=READER)
     assert answer.status_code == 200, answer.text
-    hold(answer.json(), "snaplogic", "status")
+    SEED.check("status", answer.json())
     return {each["path"]: each for each in answer.json()["response_map"]["entries"]}
 
 
@@ -80,13 +73,14 @@ def test_shas_are_those_of_git(scene: Scene, client: TestClient):
     scene.commit({"a": b"2"})
     git = status(client)["a"]["metadata"]["git"]
     shas = [
-        scene.repository.git("rev-parse", f"{ref}:a").decode().strip() for ref in ("main~", "main")
+        scene.world.repository.git("rev-parse", f"{ref}:a").decode().strip()
+        for ref in ("main~", "main")
     ]
     assert [git["current_sha"], git["latest_repo_sha"]] == shas
 
 
 def test_paths_in_the_repository_have_its_subfolder(scene: Scene, client: TestClient):
-    project = scene.new_project("scoped", scope="sub/folder")
+    project = scene.world.project(name="scoped", scope="sub/folder")
     scene.grant(project, Role.READER)
     scene.commit({"sub/folder/a": b"1", "b": b"1"})
     found = status(client, "acme/space/scoped")
@@ -102,7 +96,7 @@ def test_a_status_of_more_assets_than_can_be_pulled(scene: Scene, client: TestCl
 
 def test_a_status_needs_the_remote(scene: Scene, client: TestClient):
     scene.commit({"a": b"1"})
-    scene.server.trouble = Answers(status=503)
+    scene.world.server.trouble = Answers(status=503)
     refused(client.get(f"{ROOT}/repo-status/{PATH}", headers=READER), 502)
 
 
@@ -117,7 +111,7 @@ def test_a_status_of_what_is_hostile(scene: Scene, client: TestClient):
 def pull_space(client: TestClient, space: str = "space", **body: Any) -> dict[str, Any]:
     answer = client.post(f"{ROOT}/git-pull/projects/acme/{space}", headers=WRITER, json=body)
     assert answer.status_code == 200, answer.text
-    hold(answer.json(), "snaplogic", "space")
+    SEED.check("space", answer.json())
     found: dict[str, Any] = answer.json()["response_map"]
     return found
 
@@ -126,15 +120,15 @@ def test_every_associated_project_of_a_space_is_pulled(scene: Scene, client: Tes
     scene.commit({"a": b"1"})
     pull(client)
     others = {
-        "fresh": scene.new_project("fresh"),
-        "lost": scene.new_project("lost", ref="heads/none"),
-        "loose": scene.new_project("loose", ref=None),
-        "elsewhere": scene.new_project("elsewhere", space="spaces"),
+        "fresh": scene.world.project(name="fresh"),
+        "lost": scene.world.project(name="lost", ref="heads/none"),
+        "loose": scene.world.project(name="loose", bound=False),
+        "elsewhere": scene.world.project(name="elsewhere", space="spaces"),
     }
     for project in others.values():
         scene.grant(project, Role.WRITER)
-    scene.grant(scene.new_project("read"), Role.READER, to=Role.WRITER)
-    scene.new_project("hidden")
+    scene.grant(scene.world.project(name="read"), Role.READER, to=Role.WRITER)
+    scene.world.project(name="hidden")
     found = pull_space(client)
     assert {path: each["http_status_code"] for path, each in found.items()} == {
         "/acme/space/fresh": 200,
@@ -150,7 +144,7 @@ def test_every_associated_project_of_a_space_is_pulled(scene: Scene, client: Tes
 
 
 def test_projects_that_take_too_long_or_are_busy(scene: Scene):
-    with scene.client(scene.waiting_runs()) as client:
+    with scene.waiting() as client:
         assert pull_space(client)["/acme/space/project"]["http_status_code"] == 504
         assert pull_space(client)["/acme/space/project"]["http_status_code"] == 409
 
@@ -158,7 +152,7 @@ def test_projects_that_take_too_long_or_are_busy(scene: Scene):
 def test_a_space_that_is_not_there(scene: Scene, client: TestClient):
     for who, space in [
         (WRITER, "none"),
-        (basic(scene.emails[None]), "space"),
+        (login(scene.emails[None]), "space"),
         (WRITER, "Space"),
         (WRITER, "%00"),
     ]:
@@ -236,7 +230,7 @@ def test_a_project_is_untracked(scene: Scene, client: TestClient):
     refused(untrack(client, WRITER), 403)
     answer = untrack(client)
     assert answer.status_code == 200
-    hold(answer.json(), "snaplogic", "untracked")
+    SEED.check("untracked", answer.json())
     assert (binding(scene), scene.contents()) == (None, {"a": b"1"})
     refused(untrack(client), 400)
     refused(post(client, "pull"), 400)
@@ -245,7 +239,7 @@ def test_a_project_is_untracked(scene: Scene, client: TestClient):
 
 
 def test_a_busy_project_is_not_untracked(scene: Scene):
-    with scene.client(scene.waiting_runs()) as client:
+    with scene.waiting() as client:
         post(client, "pull")
         refused(untrack(client), 409)
     assert binding(scene) is not None

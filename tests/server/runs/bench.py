@@ -124,6 +124,11 @@ class Bench:
             gate.open()
             thread.join()
 
+    def work(self) -> None:
+        """Execute every run that waits."""
+        while self.shelf.handed:
+            self.worker().execute(self.shelf.handed.pop(0).run_id)
+
     def lapse(self) -> None:
         """Let every lease run out."""
         with self.world.database.writing() as session:

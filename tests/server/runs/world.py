@@ -41,12 +41,15 @@ class World:
     folder: Path
     tenant_id: UUID = field(default_factory=uuid4)
     sealer: Sealer = SEALER
+    name: str = ""
+    """The tenant's; by default its id."""
 
     def __post_init__(self) -> None:
+        self.name = self.name or self.tenant_id.hex
         self.repository = GitRepository(self.server.root / "repo.git")
         with self.database.writing() as session:
             now = database_now(session)
-            session.add(Tenant(id=self.tenant_id, name=self.tenant_id.hex, created_at=now))
+            session.add(Tenant(id=self.tenant_id, name=self.name, created_at=now))
         self.connection_id = self.connect(f"{self.server.url}/repo.git")
 
     @property
@@ -64,7 +67,10 @@ class World:
     def project(
         self,
         *,
+        name: str = "",
+        space: str = "space",
         ref: str = "heads/main",
+        scope: str = "",
         connection_id: UUID | None = None,
         kinds: Kinds = KINDS,
         on_conflict: OnConflict = OnConflict.REFUSE,
@@ -73,13 +79,15 @@ class World:
         """A new project, bound to the repository."""
         with self.database.writing() as session:
             projects = Projects(session)
-            path = f"{self.tenant_id.hex}/space/{uuid4().hex}"
+            path = f"{self.name}/{space}/{name or uuid4().hex}"
             made = projects.create(
                 tenant_id=self.tenant_id, path=path, kinds=kinds, on_conflict=on_conflict
             )
             if not bound:
                 return made
-            binding = Binding(connection_id=connection_id or self.connection_id, ref=ref)
+            binding = Binding(
+                connection_id=connection_id or self.connection_id, ref=ref, scope=scope
+            )
             return projects.associate(made.id, binding)
 
     def commit(self, **files: bytes) -> Revision:

@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx2
 
-from tests.server.dialects.desk import Desk, SeedSchema, basic
+from tests.server.dialects.desk import Desk, basic
+from tests.server.dialects.seed import SeedSchema
 from towline_server.projects.domain import Project
 
 SEED = SeedSchema("codat")

@@ -9,7 +9,8 @@ from typing import Any
 from httpx2 import Response
 from sqlalchemy import update
 
-from tests.server.dialects.desk import Desk, SeedSchema
+from tests.server.dialects.desk import Desk
+from tests.server.dialects.seed import SeedSchema
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline_server.db.clock import database_now
@@ -101,8 +102,7 @@ class Office:
 
     def work(self) -> None:
         """Execute every run that waits."""
-        while self.bench.shelf.handed:
-            self.bench.worker().execute(self.bench.shelf.handed.pop(0).run_id)
+        self.bench.work()
 
     def done(self, sync: Found, **body: Any) -> Found:
         """A run of a sync once it has ended."""
