@@ -17,6 +17,7 @@ What DBOS does by itself that has to be kept in mind:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -73,6 +74,8 @@ class NativeBackend:
 
         The database must have its tables, and be in WAL mode if it is SQLite.
         """
+        # It gives a logger that has no handler one that writes lines of its own form.
+        logging.getLogger("dbos").addHandler(logging.NullHandler())
         from dbos import DBOS
 
         def towline_run(run_id: str) -> str:

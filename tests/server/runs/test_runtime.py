@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -119,6 +120,14 @@ def test_nothing_is_pickled(runtime: Runtime, world: World):
     assert type(runtime.native._configuration()["serializer"]).__name__ == (
         "DBOSPortableJSONSerializer"
     )
+
+
+def test_dbos_logs_as_the_rest_does(
+    runtime: Runtime, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+):
+    logging.getLogger("dbos").error("something of its own")
+    assert "something of its own" in caplog.messages
+    assert "something of its own" not in capfd.readouterr().err
 
 
 def test_an_executor_is_itself_again_but_never_twice(tmp_path: Path):
