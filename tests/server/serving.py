@@ -77,7 +77,8 @@ class ServerProcess:
         code = self.child.wait(LONG)
         self._listener.join(LONG)
         said = iter(self._said.get_nowait, None)
-        assert [line for line in said if not line.startswith("{")] == []
+        noise = "".join(line for line in said if not line.startswith("{"))
+        assert not noise, noise
         return code
 
     def kill(self) -> None:

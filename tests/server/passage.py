@@ -1,0 +1,107 @@
+"""A project on its way to the next commit: asked for over HTTP, watched in the database."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import httpx2
+from sqlalchemy import select
+
+from tests.server.runs.world import World
+from tests.server.serving import admin_key
+from towline.pull import pull
+from towline.remotes.git import GitRemote
+from towline_server.projects.asset_tables import Pull
+from towline_server.projects.domain import Project
+from towline_server.runs import tables
+
+V1 = "/api/towline/v1"
+Standing = tuple[dict[str, bytes], str | None, int]
+"""Contents by path, base, and how many pulls were applied."""
+
+
+@dataclass
+class Passage:
+    """A project that was pulled once and edited since.
+
+    Its next pull changes an asset, creates one and deletes one.
+    """
+
+    world: World
+    project: Project = field(init=False)
+    key: str = field(init=False)
+    old: Standing = field(init=False)
+    new: Standing = field(init=False)
+
+    def __post_init__(self) -> None:
+        world = self.world
+        self.project = world.project()
+        self.key = admin_key(world)
+        world.commit(a=b"1", gone=b"1", here=b"1", rules__b=b"1")
+        with GitRemote(f"{world.server.url}/repo.git", cache=world.folder / "first.git") as remote:
+            pull(world.store(self.project), remote)
+        world.server.tally.clear()
+        world.edit(self.project, "here", b"edited")
+        self.old = self.standing()
+        base = world.commit(a=b"2", here=b"1", rules__b=b"1", rules__new=b"2")
+        contents = {"a": b"2", "here": b"edited", "rules/b": b"1", "rules/new": b"2"}
+        self.new = (contents, base, 2)
+
+    def standing(self) -> Standing:
+        """How the project stands in the database."""
+        store = self.world.store(self.project)
+        return self.world.contents(self.project), store.state().base, len(store.log())
+
+    def ask(self, client: httpx2.Client) -> str:
+        """Ask for the pull; returns its run."""
+        url = f"{V1}/projects/{self.project.id}/runs"
+        answer = client.post(url, json={}, headers=self._headers)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    def look(self, client: httpx2.Client, run_id: str) -> dict[str, Any]:
+        """A run as it stands."""
+        answer = client.get(f"{V1}/runs/{run_id}", headers=self._headers)
+        assert answer.status_code == 200, answer.text
+        run: dict[str, Any] = answer.json()
+        return run
+
+    def end(self, client: httpx2.Client, run_id: str) -> dict[str, Any]:
+        """Wait for the end of a run, or of an attempt in its place; the server bounds it."""
+        url = f"{V1}/runs/{run_id}/events"
+        with client.stream("GET", url, headers=self._headers) as stream:
+            lines = stream.iter_lines()
+            assert any(line == "event: ended" for line in lines), "the stream ends with the run"
+            data = next(line for line in lines if line.startswith("data: "))
+        run: dict[str, Any] = json.loads(data.removeprefix("data: "))
+        return run
+
+    def attempts(self, client: httpx2.Client, run_id: str) -> list[dict[str, Any]]:
+        """Every attempt, the first one first; each names its neighbours."""
+        found: list[dict[str, Any]] = client.get(
+            f"{V1}/runs/{run_id}/attempts", headers=self._headers
+        ).json()
+        assert found[0]["id"] == run_id
+        for before, after in pairwise(found):
+            assert before["next_attempt_id"] == after["id"]
+            assert after["previous_attempt_id"] == before["id"]
+            assert before["state"] == "failed"
+        return found
+
+    def reports(self) -> list[Any]:
+        """Every report there is: those of the pulls after the first, then those of the runs."""
+        with self.world.database.reading() as session:
+            of_pulls = select(Pull.report).where(
+                Pull.project_id == self.project.id, Pull.number > 1
+            )
+            of_runs = select(tables.Run.report).where(
+                tables.Run.project_id == self.project.id, tables.Run.report.is_not(None)
+            )
+            return [*session.scalars(of_pulls), *session.scalars(of_runs)]
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {"X-API-Key": self.key}
