@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, Self
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from fastapi import APIRouter, Query
 from towline.conflicts import Conflict
 from towline.errors import UnknownAssets
 from towline.explain import Explanation, explanation_json
+from towline.model import Revision
 from towline.status import AssetStatus, ProjectStatus, State
 from towline_server.auth.roles import Role
 from towline_server.errors import NotFound
@@ -166,11 +166,12 @@ async def list_conflicts(
 async def explain_conflict(asked: Asked, project_id: UUID, asset_id: Text) -> ConflictView:
     """The conflict that an asset is party to, field by field."""
 
-    def conflicts() -> tuple[Conflict, ...]:
+    def look() -> ConflictView:
         project = asked.project(project_id, Role.READER)
-        return asked.services.plans.conflicts(project.id).conflicts
+        found = asked.services.plans.conflicts(project.id)
+        return _view(asked, project_id, asset_id, found.revision, found.conflicts)
 
-    return await aside(lambda: _view(asked, project_id, asset_id, conflicts))
+    return await aside(look)
 
 
 @router.get(
@@ -183,21 +184,26 @@ async def explain_planned_conflict(
 ) -> ConflictView:
     """The conflict of a plan that an asset is party to, field by field."""
 
-    def conflicts() -> tuple[Conflict, ...]:
+    def look() -> ConflictView:
         project = asked.project(project_id, Role.READER)
-        return asked.services.plans.get(project.id, plan_id).plan.conflicts
+        plan = asked.services.plans.get(project.id, plan_id).plan
+        return _view(asked, project_id, asset_id, plan.revision, plan.conflicts)
 
-    return await aside(lambda: _view(asked, project_id, asset_id, conflicts))
+    return await aside(look)
 
 
 def _view(
-    asked: Asking, project_id: UUID, asset_id: str, conflicts: Callable[[], tuple[Conflict, ...]]
+    asked: Asking,
+    project_id: UUID,
+    asset_id: str,
+    revision: Revision | None,
+    conflicts: tuple[Conflict, ...],
 ) -> ConflictView:
     try:
-        conflict = conflict_of(conflicts(), asset_id)
+        conflict = conflict_of(conflicts, asset_id)
     except UnknownAssets:
         raise NotFound(what="conflict") from None
-    told = asked.services.plans.explained(project_id, conflict)
+    told = asked.services.plans.explained(project_id, revision, conflict)
     return ConflictView(
         conflict=ConflictModel.of(conflict),
         explanations=[ExplanationModel.of(each, explanation) for each, explanation in told],

@@ -7,7 +7,7 @@ takes the project from a run that is under way, which then plans anew.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from towline.apply import apply
 from towline.conflicts import Conflict
-from towline.errors import ContentMissing, StalePlan, UnknownAssets
+from towline.errors import ContentMissing, RemoteError, StalePlan, UnknownAssets
 from towline.explain import Explanation, explain
 from towline.model import AssetState, Digest, Revision, ThreeWay
 from towline.plan import Plan
@@ -160,6 +160,8 @@ class Plans:
                 return status(ours, None, None)
         with self._bound(project) as (repository, remote):
             revision = self._revision(project, repository, fresh=fresh)
+            with suppress(RemoteError):  # what is not compared with is told as a problem
+                self._bring(repository, remote, revision)
             with store.snapshot() as ours:
                 return status(ours, remote, revision, limits=self._repositories.limits)
 
@@ -171,8 +173,7 @@ class Plans:
             revision = self._revision(project, repository, fresh=fresh)
             if revision is None:
                 return Conflicts(base=None, revision=None, conflicts=())
-            if not remote.has(revision):
-                self._fetch(repository, revision)
+            self._bring(repository, remote, revision)
             # Skipping keeps each conflict as it is.
             policy = Policy(on_conflict=OnConflict.SKIP, limits=self._repositories.limits)
             with store.snapshot() as ours:
@@ -180,12 +181,17 @@ class Plans:
         return Conflicts(base=plan.before.base, revision=revision, conflicts=plan.conflicts)
 
     def explained(
-        self, project_id: UUID, conflict: Conflict
+        self, project_id: UUID, revision: Revision | None, conflict: Conflict
     ) -> tuple[tuple[str, Explanation], ...]:
-        """The close view of each party of a conflict, by asset id. Raises as `make`."""
+        """The close view of each party of a conflict with a revision, by asset id.
+
+        What cannot be read any more is told by its digest. Raises as `make`.
+        """
         project = self._repositories.project(project_id)
         store = SqlStore(self._database, project_id)
-        with self._bound(project) as (_, remote):
+        with self._bound(project) as (repository, remote):
+            with suppress(RemoteError):
+                self._bring(repository, remote, revision)
             return tuple(
                 (party.asset_id, _told_apart(party.states, store, remote))
                 for party in conflict.parties
@@ -206,6 +212,11 @@ class Plans:
     def _fetch(self, repository: Repository, revision: Revision | None = None) -> Revision:
         wanted = Wanted(repository=repository, limits=self._repositories.limits, revision=revision)
         return self._fetches.fetch(wanted, Watch(), since=self._time())
+
+    def _bring(self, repository: Repository, remote: Remote, revision: Revision | None) -> None:
+        """Fetch a revision that another server fetched, or that this one's cache lost."""
+        if revision is not None and not remote.has(revision):
+            self._fetch(repository, revision)
 
     def _shelve(self, project_id: UUID, plan: Plan) -> Shelved:
         with self._database.writing() as session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 from uuid import uuid4
 
@@ -104,14 +105,16 @@ def test_a_plan_is_of_its_own_project(stage: Stage):
     assert code_of(stage.ask("POST", f"{url}/apply", key=key)) == (404, "not_found")
 
 
-def test_what_was_fetched_elsewhere_is_fetched_again(stage: Stage):
-    import shutil
+def lose_cache(stage: Stage) -> None:
+    """What was fetched is not here, as on another server than the one that fetched it."""
+    for cache in stage.bench.repositories._cache_dir.glob("*.git"):
+        shutil.rmtree(cache)
 
+
+def test_what_was_fetched_elsewhere_is_fetched_again(stage: Stage):
     stage.world.commit(a=b"1")
     made = plan(stage)
-    for cache in stage.bench.repositories._cache_dir.iterdir():
-        if cache.is_dir():
-            shutil.rmtree(cache)
+    lose_cache(stage)
     assert apply(stage, made).status_code == 200
     assert stage.world.contents(stage.project) == {"a": b"1"}
 
@@ -155,6 +158,24 @@ def test_a_conflict_is_told_field_by_field(stage: Stage):
             {"pointer": "/z", "clashes": False, "ours": None},
         ]
         assert code_of(stage.ask("GET", f"{url}/conflicts/none")) == (404, "not_found")
+
+
+def test_conflicts_and_status_are_the_same_on_every_server(stage: Stage):
+    asset_id = conflict(stage)
+    made = plan(stage)
+    urls = [f"{stage.url}/{each}" for each in ("status", "conflicts", f"conflicts/{asset_id}")]
+    urls.append(f"{stage.url}/plans/{made['id']}/conflicts/{asset_id}")
+    for url in urls:
+        before = stage.get(url)
+        lose_cache(stage)
+        assert stage.get(url) == before
+    lose_cache(stage)
+    stage.world.server.trouble = Answers(status=503)
+    told = stage.get(urls[0])
+    assert ([each["state"] for each in told["assets"]], bool(told["problem"])) == (
+        ["modified-here"],
+        True,
+    )
 
 
 def test_conflicts_are_looked_for_where_they_are_asked_for(stage: Stage):

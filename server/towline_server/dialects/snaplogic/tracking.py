@@ -8,7 +8,6 @@ from typing import Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from towline.model import AssetState
@@ -16,13 +15,10 @@ from towline.status import AssetStatus, State
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
 from towline_server.projects.service import Projects
-from towline_server.runs.domain import Run
-from towline_server.runs.repositories import Repositories
-from towline_server.runs.statuses import LOOK, status_after
-from towline_server.web.waiting import check_idle, ended
+from towline_server.web.waiting import aside, check_idle
 
-from .answers import ERRORS, envelope, refusal
-from .callers import Asked, Asking, Path
+from .answers import ERRORS, refusal
+from .callers import Asking, Path
 
 router = APIRouter()
 
@@ -111,36 +107,17 @@ class UntrackAnswer(BaseModel):
 )
 async def repo_status(asked: Asking, path: Path) -> Response:
     """Fetch, and tell where every asset stands; nothing is changed."""
-    project = await run_in_threadpool(asked.project, path, Role.READER)
-    _ = project.bound
-    look = await run_in_threadpool(asked.services.runs.request, project.id, LOOK)
-    look = await ended(asked.services, look)
-    return await run_in_threadpool(_status, asked, project, look)
 
+    def look() -> Response:
+        project = asked.project(path, Role.READER)
+        found = asked.services.plans.status(project.id, fresh=True)
+        if found.problem:
+            return refusal(asked.request, 502, [found.problem])
+        entries = [_entry(project, each) for each in found.assets]
+        told = StatusAnswer(response_map=Entries(entries=entries))
+        return JSONResponse(told.model_dump(mode="json"))
 
-def _status(asked: Asked, project: Project, look: Run) -> Response:
-    if look.target_revision is None:
-        return _failed(asked, look)
-    services = asked.services
-    repositories = Repositories(
-        services.database,
-        services.sealer,
-        services.settings.cache_dir,
-        schemes=services.settings.remote_schemes,
-        limits=services.settings.engine_limits,
-    )
-    found = status_after(services.database, repositories, project, look)
-    if found.problem:
-        return refusal(asked.request, 502, [found.problem])
-    told = StatusAnswer(
-        response_map=Entries(entries=[_entry(project, each) for each in found.assets])
-    )
-    return JSONResponse(told.model_dump(mode="json"))
-
-
-def _failed(asked: Asked, look: Run) -> Response:
-    told = envelope(asked.request, look)
-    return JSONResponse(told.model_dump(mode="json"), status_code=told.http_status_code)
+    return await aside(look)
 
 
 def _entry(project: Project, asset: AssetStatus) -> Entry:
