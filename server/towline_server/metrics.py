@@ -45,6 +45,12 @@ _SHARED = Counter(
     "Runs served by a fetch that had begun for another one.",
     registry=REGISTRY,
 )
+_WEBHOOKS = Counter(
+    "towline_webhook_attempts",
+    "Attempts to deliver a message to a webhook, by result.",
+    ["result"],
+    registry=REGISTRY,
+)
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -71,3 +77,8 @@ def fetch_begun() -> None:
 def fetch_shared() -> None:
     """Count a run that another one's fetch serves."""
     _SHARED.inc()
+
+
+def webhook_attempted(result: str) -> None:
+    """Count an attempt to deliver a message."""
+    _WEBHOOKS.labels(result).inc()

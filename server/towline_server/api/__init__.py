@@ -58,6 +58,7 @@ DIALECT = Dialect(
     router=_router(),
     prefixes=(PREFIX, "/hooks"),
     render=_render,
+    gauges=webhooks.gauges,
     work=frozenset({f"{PREFIX}/work/complete"}),
 )
 

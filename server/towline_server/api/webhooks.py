@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self, TypeAlias
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
 from pydantic import Field, StringConstraints
+from sqlalchemy.orm import Session
 
 from towline_server.auth.roles import Role
+from towline_server.db.clock import database_now
+from towline_server.webhooks.claims import count_due
 from towline_server.webhooks.deliveries import Deliveries
 from towline_server.webhooks.domain import (
     LONGEST_URL,
@@ -118,6 +124,15 @@ class DeliveryModel(Model):
 
 def _values(endpoint: Endpoint) -> dict[str, Any]:
     return {name: getattr(endpoint, name) for name in WebhookModel.model_fields}
+
+
+def gauges(session: Session) -> Iterable[Metric]:
+    """What waits to be sent, of all servers of this database."""
+    yield GaugeMetricFamily(
+        "towline_webhooks_due",
+        "Messages that are due to webhooks which are enabled.",
+        value=count_due(session, database_now(session)),
+    )
 
 
 @router.get("", responses=problems())

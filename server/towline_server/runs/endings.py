@@ -17,6 +17,7 @@ from towline_server import logs, metrics
 from towline_server.db.session import once_committed
 
 from . import tables
+from .announcing import announce_end
 from .domain import RunError
 from .errors import ExecutorFailed, LeaseLost
 from .gathering import gather
@@ -132,6 +133,7 @@ def write_end(session: Session, row: tables.Run, ending: Ending, now: datetime) 
     # Nobody holds what has ended.
     row.lease_token = row.lease_until = None
     session.flush()
+    announce_end(session, row, now)
     once_committed(session, partial(_tell, row.id, row.project_id, ending, row.started_at, now))
     gather(session, row.parent_id, now)
 

@@ -14,6 +14,7 @@ from towline.plan import LISTED
 from towline.report import Status
 
 from . import tables
+from .announcing import announce_end
 from .rows import find_row
 from .states import ACTIVE, RESULTS, Outcome, ReasonCode, ResultClass, RunState
 
@@ -33,6 +34,7 @@ def gather(session: Session, parent_id: UUID | None, now: datetime) -> None:
     parent.started_at = min(started, default=None)
     if all(RunState(child.state).is_terminal for child in children):
         _end(parent, children, now)
+        announce_end(session, parent, now)
     elif parent.started_at is not None:
         parent.state = _phase(children, RunState(parent.state))
     session.flush()

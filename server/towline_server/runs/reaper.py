@@ -144,6 +144,6 @@ class Ticker:
                 try:
                     task()
                 except Exception:  # noqa: BLE001 - it has to go on for as long as the server does
-                    _LOG.exception("a look after the runs failed; it is tried again")
+                    _LOG.exception("a task of %s failed; it is tried again", self._thread.name)
             if self._stopping.wait(self._seconds):
                 return

@@ -68,6 +68,7 @@ class Result(StrEnum):
     TLS_FAILED = "tls_failed"
     """No trusted certificate for this host."""
     NOT_HTTP = "not_http"
+    """It was answered with something else than HTTP, or with nothing."""
     ADDRESS_REFUSED = "address_refused"
     """The host is at an address that this server does not connect to."""
     SCHEME_REFUSED = "scheme_refused"

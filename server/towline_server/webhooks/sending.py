@@ -58,7 +58,8 @@ class Sender:
         except httpcore2.NetworkError as error:
             if line.was_cut:
                 return Answer(result=Result.TIMED_OUT)
-            tls_failed = isinstance(error.__cause__, ssl.SSLError)
+            # It holds what it was made from; as its cause that is not kept.
+            tls_failed = any(isinstance(each, ssl.SSLError) for each in error.args)
             return Answer(result=Result.TLS_FAILED if tls_failed else Result.UNREACHABLE)
         except httpcore2.ProtocolError:
             return Answer(result=Result.TIMED_OUT if line.was_cut else Result.NOT_HTTP)

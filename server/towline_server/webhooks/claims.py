@@ -1,0 +1,235 @@
+"""Owns who attempts a delivery: taking what is due, and writing what came of it, once.
+
+A lease is a token in the delivery's row, as a run's is. Who dies between sending and writing leaves
+it to lapse: the message is then sent again, under the same ``webhook-id``. Times are the
+database's. An endpoint's row is locked before its deliveries' rows, as deleting it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from secrets import token_hex
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete, func, or_, select
+from sqlalchemy.orm import Session
+
+from towline_server.db.clock import DatabaseNow, database_now
+from towline_server.db.session import Database
+
+from .domain import DeliveryState, DisabledReason, EventType, Result
+from .retrying import Chance, chance, delay_after, rest_of
+from .sending import Answer
+from .service import disable
+from .tables import WebhookDelivery, WebhookEndpoint
+
+_GONE = 410
+_RESTING = frozenset({429, 503})
+"""Statuses whose Retry-After is heeded."""
+_FORGOTTEN = 500
+"""At a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """An endpoint to which something is due."""
+
+    endpoint_id: UUID
+    tenant_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """One attempt, and the right to it."""
+
+    delivery_id: UUID
+    endpoint_id: UUID
+    tenant_id: UUID
+    token: str
+    at: datetime
+    """When it was taken: the attempt's ``webhook-timestamp``."""
+    url: str
+    message_id: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What an attempt led to."""
+
+    state: DeliveryState
+    disabled: DisabledReason | None
+    """Why the endpoint was disabled by it; None: it was not."""
+
+
+class Claims:
+    """The deliveries of a database that are to be attempted; each call is a transaction."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        seconds: float = 90,
+        now: DatabaseNow = database_now,
+        draw: Chance = chance,
+    ) -> None:
+        self._database = database
+        self._length = timedelta(seconds=seconds)
+        self._now = now
+        self._draw = draw
+
+    def ready(self) -> Sequence[Ready]:
+        """The endpoints to which something is due, the longest due first."""
+        endpoint, delivery = WebhookEndpoint, WebhookDelivery
+        with self._database.reading() as session:
+            now = self._now(session)
+            query = (
+                select(endpoint.id, endpoint.tenant_id)
+                .join(delivery, delivery.endpoint_id == endpoint.id)
+                .where(*_due(now), endpoint.enabled, _rested(now))
+                .group_by(endpoint.id, endpoint.tenant_id)
+                .order_by(func.min(delivery.next_attempt_at), endpoint.id)
+            )
+            return [
+                Ready(endpoint_id=row.id, tenant_id=row.tenant_id) for row in session.execute(query)
+            ]
+
+    def take(self, endpoint_id: UUID, limit: int) -> list[Claimed]:
+        """Take what is due to an endpoint, the longest due first; what others hold is left."""
+        with self._database.writing() as session:
+            endpoint = session.get(WebhookEndpoint, endpoint_id)
+            now = self._now(session)
+            if endpoint is None or not endpoint.enabled:
+                return []
+            delivery = WebhookDelivery
+            longest = (
+                select(delivery)
+                .where(delivery.endpoint_id == endpoint_id, *_due(now))
+                .order_by(delivery.next_attempt_at, delivery.id)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            )
+            return [self._lease(row, endpoint, now) for row in session.scalars(longest).all()]
+
+    def _lease(self, row: WebhookDelivery, endpoint: WebhookEndpoint, now: datetime) -> Claimed:
+        row.lease_token, row.lease_until = token_hex(16), now + self._length
+        return Claimed(
+            delivery_id=row.id,
+            endpoint_id=endpoint.id,
+            tenant_id=endpoint.tenant_id,
+            token=row.lease_token,
+            at=now,
+            url=endpoint.url,
+            message_id=row.message_id,
+            payload=row.payload.encode(),
+        )
+
+    def record(self, claimed: Claimed, answer: Answer) -> Recorded | None:
+        """Write what came of an attempt; None: it is not this one's any more."""
+        with self._database.writing() as session:
+            endpoint = session.get(
+                WebhookEndpoint, claimed.endpoint_id, with_for_update={"key_share": True}
+            )
+            row = session.get(WebhookDelivery, claimed.delivery_id, with_for_update=True)
+            if endpoint is None or row is None or row.lease_token != claimed.token:
+                return None
+            row.lease_token = row.lease_until = None
+            row.attempts += 1
+            row.last_attempt_at = claimed.at
+            row.last_result, row.last_status = answer.result, answer.status
+            return self._settle(row, endpoint, answer, self._now(session))
+
+    def _settle(
+        self, row: WebhookDelivery, endpoint: WebhookEndpoint, answer: Answer, now: datetime
+    ) -> Recorded:
+        if answer.result is Result.DELIVERED:
+            return _end(row, DeliveryState.DELIVERED, now)
+        if answer.status == _GONE:
+            return _give_up(row, endpoint, DisabledReason.GONE, now)
+        row.step += 1
+        delay = delay_after(row.step, self._draw)
+        if delay is None:
+            # What somebody sent to try it out proves nothing about the rest.
+            pinged = row.event_type == EventType.PING
+            return _give_up(row, endpoint, None if pinged else DisabledReason.FAILING, now)
+        row.next_attempt_at = now + delay
+        if answer.status in _RESTING:
+            rest = rest_of(answer.retry_after, now)
+            if rest is not None:
+                endpoint.resting_until = now + rest
+                row.next_attempt_at = max(row.next_attempt_at, endpoint.resting_until)
+        return Recorded(state=DeliveryState.WAITING, disabled=None)
+
+    def forget(self, after: timedelta) -> int:
+        """Delete what ended long ago, or waits for an endpoint that has long been disabled.
+
+        Some at a time, so that nobody waits for it; returns how many were deleted.
+        """
+        forgotten = 0
+        while found := self._forget_some(after):
+            forgotten += found
+        return forgotten
+
+    def _forget_some(self, after: timedelta) -> int:
+        delivery, endpoint = WebhookDelivery, WebhookEndpoint
+        disabled = select(endpoint.id).where(~endpoint.enabled)
+        with self._database.writing() as session:
+            before = self._now(session) - after
+            for old in (
+                delivery.ended_at < before,
+                (delivery.created_at < before)
+                & (delivery.state == DeliveryState.WAITING)
+                & delivery.endpoint_id.in_(disabled),
+            ):
+                ids = list(session.scalars(select(delivery.id).where(old).limit(_FORGOTTEN)))
+                if ids:
+                    session.execute(delete(delivery).where(delivery.id.in_(ids)))
+                    return len(ids)
+        return 0
+
+
+def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    delivery = WebhookDelivery
+    return (
+        delivery.state == DeliveryState.WAITING,
+        delivery.next_attempt_at <= now,
+        or_(delivery.lease_until.is_(None), delivery.lease_until < now),
+    )
+
+
+def _rested(now: datetime) -> ColumnElement[bool]:
+    until = WebhookEndpoint.resting_until
+    return or_(until.is_(None), until <= now)
+
+
+def _give_up(
+    row: WebhookDelivery, endpoint: WebhookEndpoint, reason: DisabledReason | None, now: datetime
+) -> Recorded:
+    ended = _end(row, DeliveryState.FAILED, now)
+    if reason is None or not endpoint.enabled:
+        return ended
+    disable(endpoint, reason, now)
+    return Recorded(state=ended.state, disabled=reason)
+
+
+def _end(row: WebhookDelivery, state: DeliveryState, now: datetime) -> Recorded:
+    row.state, row.ended_at, row.next_attempt_at = state, now, None
+    return Recorded(state=state, disabled=None)
+
+
+def count_due(session: Session, now: datetime) -> int:
+    """How many messages are due, or being sent, to endpoints that are enabled."""
+    delivery, endpoint = WebhookDelivery, WebhookEndpoint
+    query = (
+        select(func.count())
+        .select_from(delivery)
+        .join(endpoint, delivery.endpoint_id == endpoint.id)
+        .where(
+            delivery.state == DeliveryState.WAITING,
+            delivery.next_attempt_at <= now,
+            endpoint.enabled,
+        )
+    )
+    return session.scalar(query) or 0

@@ -1,0 +1,134 @@
+"""A tenant with endpoints, and couriers whose clock and chance a test holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tests.databases import add_project
+from tests.server.runs.world import SEALER
+from towline.remotes.url import Scheme
+from towline_server.addresses import AddressPolicy
+from towline_server.auth.sealing import Sealer
+from towline_server.db import Database
+from towline_server.projects.tables import Project
+from towline_server.webhooks.claims import Claims
+from towline_server.webhooks.deliveries import Deliveries
+from towline_server.webhooks.delivering import Bounds, Courier
+from towline_server.webhooks.domain import Delivery, Endpoint, Event, EventType
+from towline_server.webhooks.outbox import announce
+from towline_server.webhooks.sending import Sender
+from towline_server.webhooks.service import Wanted, Webhooks
+
+BOTH = frozenset({Scheme.HTTP, Scheme.HTTPS})
+LOOPBACK = AddressPolicy.parse(["127.0.0.0/8"])
+LONG = 60.0
+"""Seconds after which a test fails that waits in vain."""
+
+
+@dataclass
+class Clock:
+    """The database's clock, which stands until it is moved."""
+
+    now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+
+    def __call__(self, _session: Session) -> datetime:
+        return self.now
+
+    def move(self, **much: float) -> None:
+        self.now += timedelta(**much)
+
+
+@dataclass
+class Post:
+    """The webhooks of one tenant with one project."""
+
+    database: Database
+    clock: Clock = field(default_factory=Clock)
+    sealer: Sealer = SEALER
+    sender: Sender = field(default_factory=lambda: Sender(policy=LOOPBACK))
+    bounds: Bounds = field(default_factory=Bounds)
+    luck: float = 0.0
+    """What is drawn for the jitter."""
+
+    def __post_init__(self) -> None:
+        self.project_id = add_project(self.database)
+        with self.database.reading() as session:
+            query = select(Project.tenant_id).where(Project.id == self.project_id)
+            self.tenant_id: UUID = session.scalars(query).one()
+        self.courier = self.another()
+
+    def another(self, **claims: Any) -> Courier:
+        """The courier of another server."""
+        return Courier(
+            self.database,
+            self.sealer,
+            Claims(self.database, now=self.clock, draw=lambda: self.luck, **claims),
+            self.sender,
+            schemes=BOTH,
+            bounds=self.bounds,
+        )
+
+    def webhooks(self, session: Session) -> Webhooks:
+        return Webhooks(session, self.sealer, BOTH, now=self.clock)
+
+    def endpoint(self, url: str, **wanted: Any) -> tuple[Endpoint, str]:
+        """A new endpoint, and its secret."""
+        with self.database.writing() as session:
+            return self.webhooks(session).create(self.tenant_id, Wanted(url=url, **wanted))
+
+    def standing(self, endpoint: Endpoint) -> Endpoint:
+        """An endpoint as it stands now."""
+        with self.database.reading() as session:
+            found = self.webhooks(session).get(endpoint.id)
+        assert found is not None
+        return found
+
+    def change(self, endpoint: Endpoint, **wanted: Any) -> Endpoint:
+        with self.database.writing() as session:
+            return self.webhooks(session).change(endpoint.id, Wanted(**wanted))
+
+    def rotate(self, endpoint: Endpoint) -> str:
+        with self.database.writing() as session:
+            return self.webhooks(session).rotate(endpoint.id)[1]
+
+    def announce(self, type_: EventType = EventType.RUN_FAILED, **data: Any) -> None:
+        with self.database.writing() as session:
+            announce(session, self.event(type_, **data))
+
+    def event(self, type_: EventType = EventType.RUN_FAILED, **data: Any) -> Event:
+        return Event(
+            type=type_,
+            tenant_id=self.tenant_id,
+            project_id=self.project_id,
+            at=self.clock.now,
+            data={"run_id": str(uuid4()), **data},
+        )
+
+    def ping(self, endpoint: Endpoint) -> Delivery:
+        with self.database.writing() as session:
+            return Deliveries(session, endpoint.id, now=self.clock).ping()
+
+    def retry(self, delivery: Delivery) -> Delivery:
+        with self.database.writing() as session:
+            return Deliveries(session, delivery.endpoint_id, now=self.clock).retry(delivery.id)
+
+    def deliveries(self, endpoint: Endpoint) -> list[Delivery]:
+        """All of them, the newest first."""
+        with self.database.reading() as session:
+            return list(Deliveries(session, endpoint.id).page(limit=500)[0])
+
+    def delivery(self, endpoint: Endpoint) -> Delivery:
+        """The only one."""
+        [found] = self.deliveries(endpoint)
+        return found
+
+    def deliver(self) -> None:
+        """Attempt what is due, until nothing is."""
+        self.courier.deliver_due()
+        assert self.courier.wait_idle(LONG)

@@ -1,0 +1,133 @@
+"""A receiver of webhooks on loopback: it notes what comes, and answers as a test says."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from standardwebhooks.webhooks import Webhook
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer; ``after`` is waited for first."""
+
+    status: int = 204
+    headers: Mapping[str, str] = field(default_factory=dict)
+    after: threading.Event | None = None
+
+
+@dataclass(frozen=True)
+class Received:
+    """A request that came."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def id(self) -> str:
+        return self.headers["webhook-id"]
+
+    @property
+    def timestamp(self) -> int:
+        return int(self.headers["webhook-timestamp"])
+
+    def verify(self, secret: str) -> object:
+        """The event, verified by the scheme's own library."""
+        return Webhook(secret).verify(self.body, dict(self.headers))
+
+    def is_signed_with(self, secret: str) -> bool:
+        """The same whatever time it is."""
+        from datetime import UTC, datetime
+
+        at = datetime.fromtimestamp(self.timestamp, UTC)
+        signature = Webhook(secret).sign(self.id, at, self.body.decode())
+        return signature in self.headers["webhook-signature"].split(" ")
+
+
+@dataclass
+class Receiver:
+    """What listens."""
+
+    server: ThreadingHTTPServer
+    scheme: str
+    came: list[Received] = field(default_factory=list)
+    replies: dict[str, list[Reply]] = field(default_factory=dict)
+    """By path, in order; the last one stays."""
+    arrived: threading.Condition = field(default_factory=threading.Condition)
+
+    @property
+    def port(self) -> int:
+        return int(self.server.server_address[1])
+
+    def url(self, path: str = "/hook", host: str = "127.0.0.1") -> str:
+        return f"{self.scheme}://{host}:{self.port}{path}"
+
+    def answer(self, *replies: Reply, path: str = "/hook") -> None:
+        self.replies[path] = list(replies)
+
+    def take(self, received: Received) -> Reply:
+        with self.arrived:
+            self.came.append(received)
+            self.arrived.notify_all()
+            waiting = self.replies.get(received.path, [Reply()])
+            return waiting.pop(0) if len(waiting) > 1 else waiting[0]
+
+    def wait_for(self, number: int, path: str | None = None, seconds: float = 60) -> list[Received]:
+        """What came to a path, once it is so many."""
+
+        def there() -> list[Received]:
+            return [each for each in self.came if path in (None, each.path)]
+
+        with self.arrived:
+            assert self.arrived.wait_for(lambda: len(there()) >= number, seconds), self.came
+            return there()
+
+
+@contextmanager
+def receiving(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
+    """A receiver that listens in the block."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            reply = receiver.take(Received(self.path, headers, body))
+            if reply.after is not None:
+                reply.after.wait()
+            self.send_response(reply.status)
+            for name, value in reply.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Quiet(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: object) -> None:
+            """Who calls may hang up."""
+
+    server = Quiet(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    receiver = Receiver(server, "http" if tls is None else "https")
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield receiver
+    finally:
+        for replies in receiver.replies.values():
+            for reply in replies:
+                if reply.after is not None:
+                    reply.after.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,262 @@
+"""One attempt: where it may go, how long it may take, and what it makes of the answer."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.server.webhooks.post import LOOPBACK
+from tests.server.webhooks.receiver import Receiver, Reply, receiving
+from towline_server.addresses import AddressPolicy
+from towline_server.webhooks.domain import Result
+from towline_server.webhooks.sending import Answer, Sender
+
+SENDER = Sender(policy=LOOPBACK)
+
+
+def _send(url: str, sender: Sender = SENDER, **headers: str) -> Answer:
+    return sender.send(url, {"webhook-id": "msg_1", **headers}, b'{"type":"ping"}')
+
+
+def test_a_message_arrives_as_json(receiver: Receiver):
+    assert _send(receiver.url("/hook?key=a%20b")) == Answer(result=Result.DELIVERED, status=204)
+    [came] = receiver.came
+    assert (came.path, came.body) == ("/hook?key=a%20b", b'{"type":"ping"}')
+    assert came.headers["content-type"] == "application/json"
+    assert came.headers["host"] == f"127.0.0.1:{receiver.port}"
+    assert came.headers["webhook-id"] == "msg_1"
+
+
+@pytest.mark.parametrize(
+    ("status", "result"),
+    [
+        (200, Result.DELIVERED),
+        (299, Result.DELIVERED),
+        (304, Result.REFUSED),
+        (404, Result.REFUSED),
+        (500, Result.REFUSED),
+    ],
+)
+def test_success_is_a_status_from_200_to_299(receiver: Receiver, status: int, result: Result):
+    receiver.answer(Reply(status, {"Retry-After": "7"}))
+    assert _send(receiver.url()) == Answer(result=result, status=status, retry_after="7")
+
+
+def test_redirects_are_not_followed(receiver: Receiver):
+    receiver.answer(Reply(307, {"Location": receiver.url("/elsewhere")}))
+    assert _send(receiver.url()).result is Result.REFUSED
+    assert [each.path for each in receiver.came] == ["/hook"]
+
+
+def test_no_proxy_is_used(receiver: Receiver, monkeypatch: pytest.MonkeyPatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert _send(receiver.url()).result is Result.DELIVERED
+
+
+# --- addresses ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f.1", "2130706433"])
+def test_an_address_that_is_not_public_is_not_connected_to(receiver: Receiver, host: str):
+    sender = Sender(policy=AddressPolicy())
+    assert _send(receiver.url(host=host), sender) == Answer(result=Result.ADDRESS_REFUSED)
+    assert receiver.came == []
+
+
+def test_a_name_is_judged_by_the_address_that_is_connected_to(receiver: Receiver):
+    asked = []
+
+    def lookup(host: str, port: int) -> list[str]:
+        # Another answer each time, as who rebinds a name gives.
+        asked.append(host)
+        return ["192.0.2.1", "127.0.0.1"] if len(asked) == 1 else ["10.0.0.1"]
+
+    sender = replace(SENDER, lookup=lookup)
+    assert _send(receiver.url(host="hooks.example"), sender).result is Result.DELIVERED
+    assert asked == ["hooks.example"]
+    assert receiver.came[0].headers["host"] == f"hooks.example:{receiver.port}"
+    again = _send(receiver.url(host="hooks.example"), sender)
+    assert again == Answer(result=Result.ADDRESS_REFUSED)
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "a" * 63 + ".invalid"])
+def test_a_host_that_is_not_there_is_unreachable(host: str):
+    def lookup(_host: str, _port: int) -> list[str]:
+        raise socket.gaierror
+
+    sender = replace(SENDER, lookup=lookup)
+    assert _send(f"http://{host}/", sender) == Answer(result=Result.UNREACHABLE)
+
+
+def test_a_port_that_nobody_listens_on_is_unreachable():
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    assert _send(f"http://127.0.0.1:{port}/") == Answer(result=Result.UNREACHABLE)
+
+
+def test_the_next_address_is_tried(receiver: Receiver):
+    sender = replace(SENDER, lookup=lambda *_: ["127.0.0.9", "127.0.0.1"])
+    assert _send(receiver.url(host="two.example"), sender).result is Result.DELIVERED
+
+
+# --- answers that are none ----------------------------------------------------------------------
+
+
+@contextmanager
+def _listening(talk: Callable[[socket.socket, threading.Event], None]) -> Iterator[str]:
+    """Something that is no receiver, in the block."""
+    done = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            line, _ = listener.accept()
+            with line:
+                talk(line, done)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            done.set()
+            thread.join()
+
+
+def _silent(line: socket.socket, done: threading.Event) -> None:
+    done.wait()
+
+
+def _drop_by_drop(line: socket.socket, done: threading.Event) -> None:
+    line.recv(65536)
+    line.sendall(b"HTTP/1.1 200 OK\r\n")
+    while not done.wait(0.02):
+        try:
+            line.sendall(b"X-More: 1\r\n")
+        except OSError:
+            return
+
+
+def _drop_of_tls(line: socket.socket, done: threading.Event) -> None:
+    # A record that goes on and on.
+    line.recv(65536)
+    line.sendall(b"\x16\x03\x03\x3f\xff")
+    while not done.wait(0.02):
+        try:
+            line.sendall(b"\x02")
+        except OSError:
+            return
+
+
+@pytest.mark.parametrize(
+    ("scheme", "talk"), [("http", _silent), ("http", _drop_by_drop), ("https", _drop_of_tls)]
+)
+def test_who_is_slow_is_cut_off(
+    scheme: str, talk: Callable[[socket.socket, threading.Event], None]
+):
+    with _listening(talk) as place:
+        sender = replace(SENDER, seconds=0.3)
+        assert _send(f"{scheme}://{place}/", sender) == Answer(result=Result.TIMED_OUT)
+
+
+@pytest.mark.parametrize(
+    ("said", "result"),
+    [(b"SSH-2.0-hello\r\n\r\n", Result.NOT_HTTP), (b"", Result.NOT_HTTP)],
+)
+def test_what_is_no_http_is_told(said: bytes, result: Result):
+    def talk(line: socket.socket, _done: threading.Event) -> None:
+        line.recv(65536)
+        line.sendall(said)
+
+    with _listening(talk) as place:
+        assert _send(f"http://{place}/").result is result
+
+
+def test_of_the_answer_no_body_is_read():
+    sent = []
+
+    def talk(line: socket.socket, done: threading.Event) -> None:
+        line.recv(65536)
+        line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n")
+        line.settimeout(60)
+        try:
+            while not done.is_set():
+                sent.append(line.send(b"x" * 65536))
+        except OSError:
+            sent.append(0)
+
+    with _listening(talk) as place:
+        assert _send(f"http://{place}/").result is Result.DELIVERED
+    # What the kernel takes unread, and no more.
+    assert sum(sent) < 64 * 1024 * 1024
+
+
+# --- TLS ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that signs itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "receiver")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path_factory.mktemp("tls") / "receiver.pem"
+    file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    return file
+
+
+@pytest.fixture
+def safe_receiver(certificate: Path) -> Iterator[Receiver]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with receiving(context) as made:
+        yield made
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(safe_receiver: Receiver):
+    assert _send(safe_receiver.url()) == Answer(result=Result.TLS_FAILED)
+    assert safe_receiver.came == []
+
+
+def test_a_trusted_certificate_is_for_its_host_alone(safe_receiver: Receiver, certificate: Path):
+    sender = replace(
+        SENDER,
+        tls=ssl.create_default_context(cafile=str(certificate)),
+        lookup=lambda *_: ["127.0.0.1"],
+    )
+    assert _send(safe_receiver.url(), sender).result is Result.DELIVERED
+    other = _send(safe_receiver.url(host="other.example"), sender)
+    assert other == Answer(result=Result.TLS_FAILED)
