@@ -2,19 +2,90 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from towline.codec import encode
+from towline_server.errors import NotFound
+from towline_server.projects.connection_tables import Binding
+from towline_server.projects.tables import Project
 
 from . import tables
-from .domain import BackendName, Origin, RunMode, RunRequest, TriggeredBy
+from .domain import BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
+from .rows import run_of
 from .states import RunState
 
 
-def new_run(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where new runs belong."""
+
+    batch_id: UUID | None
+    parent: RunRequest | None = None
+    """The request as a whole, where one run comprises the rest."""
+    alone: bool = False
+    """Whether there may be no other run of its kind in progress."""
+
+
+def new_runs(
+    session: Session,
+    project_id: UUID,
+    requests: Sequence[RunRequest],
+    origin: Origin,
+    backend: BackendName,
+    place: Place,
+    at: datetime,
+) -> list[tables.Run]:
+    """The rows of runs that were just asked for together, the one that comprises them first.
+
+    ``at`` is one moment for all: lists then show a batch by position. The caller adds them.
+
+    Raises:
+        NotFound: there is no such project.
+    """
+    project = session.get(Project, project_id)
+    if project is None:
+        raise NotFound(what="project")
+    binding = session.get(Binding, project_id)
+    whole = [] if place.parent is None else [place.parent]
+    rows = [
+        _new_run(
+            tenant_id=project.tenant_id,
+            project_id=project_id,
+            request=request,
+            origin=origin,
+            backend=backend,
+            is_initial=project.base is None,
+            at=at,
+        )
+        for request in [*whole, *requests]
+    ]
+    for position, row in enumerate(rows):
+        row.position, row.batch_id = position, place.batch_id
+        row.connection_id = None if binding is None else binding.connection_id
+    if place.parent is not None:
+        rows[0].gathers = True
+        for child in rows[1:]:
+            child.parent_id = rows[0].id
+    return rows
+
+
+def asked_before(session: Session, project_id: UUID, key: str | None) -> tuple[Run, ...]:
+    """What was made of the first request with this key."""
+    if key is None:
+        return ()
+    same = select(tables.Run).where(
+        tables.Run.project_id == project_id, tables.Run.request_key == key
+    )
+    return tuple(run_of(row) for row in session.scalars(same.order_by(tables.Run.position)))
+
+
+def _new_run(
     *,
     tenant_id: UUID,
     project_id: UUID,
@@ -24,7 +95,6 @@ def new_run(
     is_initial: bool,
     at: datetime,
 ) -> tables.Run:
-    """The row of a run that was just asked for; the caller sets its place and adds it."""
     run_id = uuid4()
     return tables.Run(
         id=run_id,

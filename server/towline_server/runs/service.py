@@ -7,7 +7,7 @@ own, and what it returns is committed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,11 +20,9 @@ from towline.errors import Cancelled, InvalidValue
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
 from towline_server.errors import NotFound
-from towline_server.projects.connection_tables import Binding
-from towline_server.projects.tables import Project
 
 from . import tables
-from .attempts import new_run, retried
+from .attempts import Place, asked_before, new_runs, retried
 from .backends import Backends
 from .dispatching import dispatch
 from .domain import BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
@@ -98,7 +96,7 @@ class Runs:
         Of one request alone there is no batch. Raises as `request`.
         """
         batch_id = uuid4() if len(requests) > 1 else None
-        return self._ask(project_id, requests, origin, backend, _Place(batch_id=batch_id))
+        return self._ask(project_id, requests, origin, backend, Place(batch_id=batch_id))
 
     def request_kinds(
         self,
@@ -111,7 +109,7 @@ class Runs:
     ) -> tuple[Run, ...]:
         """Ask for one run a kind, in one batch, even of one kind. Raises as `request`."""
         requests = [replace(request or RunRequest(), kind=kind) for kind in kinds]
-        return self._ask(project_id, requests, origin, backend, _Place(batch_id=uuid4()))
+        return self._ask(project_id, requests, origin, backend, Place(batch_id=uuid4()))
 
     def request_only_one(
         self,
@@ -127,7 +125,7 @@ class Runs:
             KindInProgress: there is one.
             NotFound, BackendNotConfigured: as `request`.
         """
-        place = _Place(batch_id=None, alone=True)
+        place = Place(batch_id=None, alone=True)
         return self._ask(project_id, [RunRequest(kind=kind)], origin, backend, place)[0]
 
     def request_fan_out(
@@ -149,7 +147,7 @@ class Runs:
             raise InvalidValue(field="kinds", problem="names none")
         whole = request or RunRequest()
         requests = [replace(whole, kind=kind) for kind in kinds]
-        place = _Place(batch_id=uuid4(), parent=whole)
+        place = Place(batch_id=uuid4(), parent=whole)
         return self._ask(project_id, requests, origin, backend, place)[0]
 
     def _ask(
@@ -158,65 +156,30 @@ class Runs:
         requests: Sequence[RunRequest],
         origin: Origin,
         backend: BackendName,
-        place: _Place,
+        place: Place,
     ) -> tuple[Run, ...]:
         executing = self._backends.get(backend)
         try:
             with self._database.writing() as session:
-                runs = _asked(session, project_id, origin.key)
+                runs = asked_before(session, project_id, origin.key)
                 if not runs:
                     if place.alone and requests[0].kind is not None:
                         refuse_second(session, project_id, requests[0].kind)
-                    rows = self._rows(session, project_id, requests, origin, backend, place)
+                    rows = new_runs(
+                        session, project_id, requests, origin, backend, place, self._now(session)
+                    )
                     session.add_all(rows)
                     session.flush()
                     runs = tuple(run_of(row) for row in rows)
         except IntegrityError:
             # Somebody asked with the same key between our look and our write.
             with self._database.reading() as session:
-                runs = _asked(session, project_id, origin.key)
+                runs = asked_before(session, project_id, origin.key)
             if not runs:
                 raise
         waiting = [run.id for run in runs if run.state is RunState.QUEUED and not run.gathers]
         dispatch(self._database, executing, waiting, self._now)
         return runs
-
-    def _rows(
-        self,
-        session: Session,
-        project_id: UUID,
-        requests: Sequence[RunRequest],
-        origin: Origin,
-        backend: BackendName,
-        place: _Place,
-    ) -> list[tables.Run]:
-        project = session.get(Project, project_id)
-        if project is None:
-            raise NotFound(what="project")
-        binding = session.get(Binding, project_id)
-        # One moment for all: lists then show a batch by position.
-        now = self._now(session)
-        whole = [] if place.parent is None else [place.parent]
-        rows = [
-            new_run(
-                tenant_id=project.tenant_id,
-                project_id=project_id,
-                request=request,
-                origin=origin,
-                backend=backend,
-                is_initial=project.base is None,
-                at=now,
-            )
-            for request in [*whole, *requests]
-        ]
-        for position, row in enumerate(rows):
-            row.position, row.batch_id = position, place.batch_id
-            row.connection_id = None if binding is None else binding.connection_id
-        if place.parent is not None:
-            rows[0].gathers = True
-            for child in rows[1:]:
-                child.parent_id = rows[0].id
-        return rows
 
     # --- look at ------------------------------------------------------------------------------
 
@@ -381,10 +344,11 @@ class Runs:
     ) -> list[Run]:
         kinds = [child.kind for child in latest_children(session, row.id)]
         origin = Origin(by=TriggeredBy.RETRY, ref=str(row.id), sync_id=row.sync_id)
-        place = _Place(batch_id=uuid4())
+        place = Place(batch_id=uuid4())
         requests = [replace(request, kind=kind) for kind in kinds]
         backend = BackendName(row.backend)
-        rows = self._rows(session, row.project_id, requests, origin, backend, place)
+        now = following.created_at
+        rows = new_runs(session, row.project_id, requests, origin, backend, place, now)
         following.batch_id = place.batch_id
         for position, child in enumerate(rows, start=1):
             child.parent_id, child.position = following.id, position
@@ -393,27 +357,6 @@ class Runs:
         return [run_of(child) for child in rows]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    """Where new runs belong."""
-
-    batch_id: UUID | None
-    parent: RunRequest | None = None
-    """The request as a whole, where one run comprises the rest."""
-    alone: bool = False
-    """Whether there may be no other run of its kind in progress."""
-
-
 def _note_cancel(row: tables.Run, by: str | None, reason: str | None, now: datetime) -> None:
     row.cancel_requested_at = row.updated_at = now
     row.cancel_requested_by, row.cancel_reason = by, reason
-
-
-def _asked(session: Session, project_id: UUID, key: str | None) -> tuple[Run, ...]:
-    """What was made of the first request with this key."""
-    if key is None:
-        return ()
-    same = select(tables.Run).where(
-        tables.Run.project_id == project_id, tables.Run.request_key == key
-    )
-    return tuple(run_of(row) for row in session.scalars(same.order_by(tables.Run.position)))
