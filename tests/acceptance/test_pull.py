@@ -73,6 +73,17 @@ def test_clone_takes_a_folder_a_ref_and_a_scope(
     assert (settings["url"], settings["ref"], settings["scope"]) == (url, "side", "rules")
 
 
+def test_a_clone_of_an_empty_scope_says_where_to_correct_it(
+    towline: Command, repository: GitRepository, url: str
+):
+    repository.commit({"rules/a": b"1"})
+    assert "no asset below rulez" in towline("clone", url, "p", "--scope", "rulez").err
+    clone = towline.at(towline.folder / "p")
+    clone("config", "scope", "rules")
+    clone("pull")
+    assert files(clone) == {"a": b"1"}
+
+
 def test_clone_takes_kinds_and_limits(towline: Command, repository: GitRepository, url: str):
     repository.commit(BASE)
     kinds = '[[kinds]]\nname = "pipeline"\nglobs = ["pipelines/*.json"]\n'

@@ -72,8 +72,11 @@ def clone(url: str, folder: str | None, as_json: bool, **association: Any) -> in
             # Names that cannot stand together here: the folder goes again, as with any failure.
             raise click.exceptions.Exit(answer(report, wording, as_json=as_json))
     # From here on the folder is whole, even if nobody reads what is said about it.
-    if credential is not None and not as_json:
-        note(NOT_STORED)
+    if not as_json:
+        if credential is not None:
+            note(NOT_STORED)
+        if (scope := association["scope"]) and not report.created:
+            note(f"hint: there is no asset below {scope}; `towline config scope` takes another")
     return answer(report, wording, as_json=as_json)
 
 
