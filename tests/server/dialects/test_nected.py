@@ -207,36 +207,6 @@ def test_a_branch_that_the_workspace_lacks(client: TestClient, key: str, branch:
     refused(client.post(PULL, headers=headers(key, branch)), 400, "BRANCH_NOT_FOUND")
 
 
-def test_a_branch_of_another_workspace_is_not_there(
-    scene: Scene, client: TestClient, stranger: World
-):
-    their_key = scene.key(Role.ADMIN, world=stranger)
-    refused(client.post(PULL, headers=headers(their_key)), 400, "BRANCH_NOT_FOUND")
-    refused(client.post(PULL, headers=headers(their_key, "none")), 400, "BRANCH_NOT_FOUND")
-
-
-@pytest.mark.parametrize("branch", ["main", "none"])
-def test_a_key_that_its_workspace_gave_no_role(scene: Scene, client: TestClient, branch: str):
-    key = scene.key()
-    refused(client.post(PULL, headers=headers(key, branch)), 401, "UNAUTHORIZED")
-    answer = client.get(f"/dev/remote/tasks/{uuid4()}", headers={"Nected-API-Key": key})
-    refused(answer, 401, "UNAUTHORIZED")
-
-
-def test_a_branch_whose_project_the_key_does_not_see(scene: Scene, client: TestClient, key: str):
-    scene.world.project(ref="heads/other")
-    refused(client.post(PULL, headers=headers(key, "other")), 400, "BRANCH_NOT_FOUND")
-
-
-def test_a_reader_may_not_pull(scene: Scene, client: TestClient):
-    refused(
-        client.post(PULL, headers=headers(scene.key(Role.READER, scene.project))),
-        401,
-        "UNAUTHORIZED",
-    )
-    assert scene.runs_of() == ()
-
-
 @pytest.mark.parametrize("key", [None, "", "wrong", "twl_wrong"])
 @pytest.mark.parametrize(
     ("method", "url"),

@@ -248,11 +248,6 @@ def test_a_busy_project_is_not_untracked(scene: Scene):
 # --- all of them ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("operation", ["checkout", "discard_changes"])
-def test_a_reader_changes_nothing(client: TestClient, operation: str):
-    refused(post(client, operation, READER), 403)
-
-
 def test_the_document_describes_them(client: TestClient):
     found = client.get("/openapi.json").json()["paths"]
     named = {path for path in found if path.startswith(f"{ROOT}/")}

@@ -348,48 +348,6 @@ def test_companies_and_their_connections(desk: Desk, world: World, stranger: Wor
 
 # --- who may ----------------------------------------------------------------------------------
 
-ROUTES = [
-    ("POST", "/data/all", 204),
-    ("POST", "/data/queue/rule", 200),
-    ("GET", "/data/history", 200),
-    ("GET", "/data/history/{id}", 200),
-    ("GET", "/dataStatus", 200),
-    ("GET", "/connections", 200),
-]
-
-
-@pytest.mark.parametrize("role", [None, *Role])
-def test_roles(desk: Desk, world: World, role: Role | None):
-    world.commit(a=b"1")
-    project = world.project()
-    made = _codat(desk, project).queue("task")
-    codat = Codat(desk, project, desk.key(role, project))
-    for method, path, good in ROUTES:
-        status = codat.ask(method, path.format(id=made["id"])).status_code
-        reader = 403 if method == "POST" else good
-        assert status == {None: 404, Role.READER: reader}.get(role, good), path
-
-
-@pytest.mark.parametrize(("method", "path", "_good"), ROUTES)
-def test_what_is_someone_elses_is_not_there(
-    desk: Desk, world: World, stranger: World, method: str, path: str, _good: int
-):
-    theirs, mine = stranger.project(), world.project()
-    their_key = desk.key(Role.ADMIN, world=stranger)
-    made = Codat(desk, theirs, their_key).queue("rule")["id"]
-    key = desk.key(Role.ADMIN)
-    bodies = []
-    for company, operation in ((theirs.id, made), (uuid4(), uuid4())):
-        url = f"/companies/{company}{path.format(id=operation)}"
-        answer = desk.client.request(method, url, headers=basic(key))
-        SEED.check("error", answer.json())
-        bodies.append({**answer.json(), "correlationId": ""})
-    assert bodies[0] == bodies[1]
-    assert (bodies[0]["statusCode"], bodies[0]["error"]) == (404, "no such company")
-    if "{id}" in path:
-        # An operation does not stand below another company.
-        assert Codat(desk, mine, key).ask("GET", f"/data/history/{made}").status_code == 404
-
 
 def test_an_operation_stands_below_its_own_company_alone(desk: Desk, world: World):
     one, other = world.project(), world.project()
