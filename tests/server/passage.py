@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -11,7 +12,7 @@ import httpx2
 from sqlalchemy import select
 
 from tests.server.runs.world import World
-from tests.server.serving import admin_key
+from tests.server.serving import LONG, admin_key
 from towline.pull import pull
 from towline.remotes.git import GitRemote
 from towline_server.projects.asset_tables import Pull
@@ -70,11 +71,14 @@ class Passage:
         return run
 
     def end(self, client: httpx2.Client, run_id: str) -> dict[str, Any]:
-        """Wait for the end of a run, or of an attempt in its place; the server bounds it."""
+        """Wait for the end of a run, or of an attempt in its place."""
         url = f"{V1}/runs/{run_id}/events"
+        deadline = time.monotonic() + LONG
         with client.stream("GET", url, headers=self._headers) as stream:
             lines = stream.iter_lines()
-            assert any(line == "event: ended" for line in lines), "the stream ends with the run"
+            # While nothing happens, too, a line comes now and then.
+            while next(lines) != "event: ended":
+                assert time.monotonic() < deadline, self.look(client, run_id)
             data = next(line for line in lines if line.startswith("data: "))
         run: dict[str, Any] = json.loads(data.removeprefix("data: "))
         return run
