@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -27,6 +28,7 @@ from tests.server.authorisation.table import (
     NAMING,
     SNAPLOGIC,
     TABLE,
+    V1,
     Open,
     dialect_of,
     documented,
@@ -38,6 +40,7 @@ from towline.testing.git_server import GitServer
 from towline_server.app import create_app
 from towline_server.auth.roles import Role
 from towline_server.db import Database, make_engine
+from towline_server.runs.domain import BackendName
 from towline_server.services import assemble
 from towline_server.settings import Settings
 from towline_server.tables import Base
@@ -137,19 +140,17 @@ def _hold(
         assert answer.status_code == expected(endpoint, caller), about
         assert not leaks(answer, hidden, things), about
 
-    every = [
-        (endpoint, caller, credential)
-        for endpoint in GUARDED
-        for caller in callers
-        for credential in forms(endpoint, caller)
-    ]
-    may = [asked for asked in every if expected(*asked[:2]) == GUARDED[asked[0]].done]
+    refused: list[tuple[str, Caller, Credential]] = []
+    done: list[tuple[str, Caller, Credential]] = []
+    for endpoint, needs in GUARDED.items():
+        for caller in callers:
+            asked = done if expected(endpoint, caller) == needs.done else refused
+            asked += [(endpoint, caller, credential) for credential in forms(endpoint, caller)]
     with court.unchanged():
-        for endpoint, caller, credential in every:
-            if (endpoint, caller, credential) not in may:
-                ask(endpoint, caller, credential, court.own.things)
+        for endpoint, caller, credential in refused:
+            ask(endpoint, caller, credential, court.own.things)
     with court.other_unchanged():
-        for endpoint, caller, credential in may:
+        for endpoint, caller, credential in done:
             ask(endpoint, caller, credential, court.fresh(GUARDED[endpoint], caller))
 
 
@@ -247,6 +248,31 @@ def test_what_is_someone_elses_is_not_among_what_is_ones_own(court: Court):
                 assert not leaks(answer, stranger.hidden, given), about
 
 
+def test_nobody_executes_what_is_someone_elses(court: Court):
+    endpoint, body = f"POST {V1}/work/claim", {"executor_id": "one"}
+    for holding in (court.beside, court.other):
+        court.services.runs.request(holding.project.id, backend=BackendName.EXTERNAL)
+    callers = [court.caller(None), *court.callers_of_project()]
+    with court.unchanged():
+        for caller in callers:
+            answer = court.ask_as(caller, endpoint, court.own.things, body=body)
+            assert answer.status_code == 204, caller
+    writer = court.caller(Role.WRITER)
+    asked = partial(court.ask_as, writer, endpoint, court.own.things, body=body)
+    assert [asked().status_code for _ in range(2)] == [200, 204]
+
+
+def test_tenants_share_no_branch(court: Court):
+    """Each pulls its own, though both call it the same."""
+    court.other.world.project(ref=f"heads/{court.own.branch}")
+    for holding in (court.own, court.other):
+        writer = court.caller(Role.WRITER, of=holding)
+        for endpoint, needs in GUARDED.items():
+            if "{branch}" in needs.headers.values():
+                answer = court.ask_as(writer, endpoint, court.own.things)
+                assert answer.status_code == needs.done, answer.text
+
+
 @dataclass(frozen=True)
 class Stranger:
     """An administrator, and what is not theirs to see."""
@@ -296,6 +322,8 @@ def test_who_proves_nothing_is_told_nothing(court: Court):
         for endpoint in GUARDED:
             without = told(_unknown(court, endpoint, own, {}), own)
             assert without == told(_unknown(court, endpoint, missing, {}), missing), endpoint
+            no_json = _unknown(court, endpoint, own, {}, content=b"{")
+            assert told(no_json, own) == without, endpoint
             for credential in dialect_of(endpoint).taken:
                 answers = {
                     why: told(_unknown(court, endpoint, own, credential.sent(proof)), own)
@@ -309,8 +337,10 @@ def test_who_proves_nothing_is_told_nothing(court: Court):
 TELLING = ("unknown", "wrong", "disabled", "deleted", "expired key")
 
 
-def _unknown(court: Court, endpoint: str, things: Things, proof: Mapping[str, str]) -> Response:
-    answer = court.ask(endpoint, things, proof)
+def _unknown(
+    court: Court, endpoint: str, things: Things, proof: Mapping[str, str], **rest: Any
+) -> Response:
+    answer = court.ask(endpoint, things, proof, **rest)
     assert answer.status_code == 401, f"{endpoint} with {proof}: {answer.text}"
     assert answer.headers["WWW-Authenticate"]
     return answer

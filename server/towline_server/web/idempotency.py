@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
@@ -42,9 +43,14 @@ def idempotent(*forms: Form) -> type[APIRoute]:
             handler = super().get_route_handler()
 
             async def once(request: Request) -> Response:
-                if request.method != "POST" or HEADER not in request.headers:
-                    return await handler(request)
-                return await _once(request, handler, taken)
+                try:
+                    if request.method != "POST" or HEADER not in request.headers:
+                        return await handler(request)
+                    return await _once(request, handler, taken)
+                except RequestValidationError:
+                    # FastAPI refuses what is no JSON before it asks who is calling.
+                    await run_in_threadpool(authenticate, request, taken)
+                    raise
 
             return once
 

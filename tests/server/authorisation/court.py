@@ -17,7 +17,7 @@ from towline_server.services import Services
 
 from .callers import Caller, Headers, grant, new_caller
 from .holding import Holding, Things
-from .rows import Rows, rows_below, tokens_in, tokens_of
+from .rows import Rows, differing, rows_below, tokens_in, tokens_of
 from .table import TABLE, Needs, dialect_of
 
 _REQUEST_ID = "the-same-for-all"
@@ -63,16 +63,29 @@ class Court:
     # --- asking -------------------------------------------------------------------------------
 
     def ask(
-        self, endpoint: str, things: Things, proof: Headers, *, body: Any = None, query: str = ""
+        self,
+        endpoint: str,
+        things: Things,
+        proof: Headers,
+        *,
+        body: Any = None,
+        query: str = "",
+        content: bytes = b"",
     ) -> Response:
-        """The answer to a request for these things, by whom the proof proves."""
+        """The answer to a request for these things, by whom the proof proves.
+
+        ``body`` is sent as JSON, by default the table's; ``content`` in place of it, as it is.
+        """
         method, _, path = endpoint.partition(" ")
         needs = TABLE[endpoint]
         headers = {"X-Request-Id": _REQUEST_ID, **proof}
         if isinstance(needs, Needs):
             headers |= filled(needs.headers, things)
             body = needs.body if body is None else body
-        given = {} if body is None else {"json": filled(body, things)}
+        given: dict[str, Any] = {} if body is None else {"json": filled(body, things)}
+        if content:
+            headers["Content-Type"] = "application/json"
+            given = {"content": content}
         url = filled(path + query, things)
         return self.client.request(method, url, headers=headers, **given)
 
@@ -105,16 +118,17 @@ class Court:
     @contextmanager
     def unchanged(self) -> Iterator[None]:
         """No row of either tenant changes in the block."""
-        before = self._own_rows(), self._other_rows()
-        yield
-        assert (self._own_rows(), self._other_rows()) == before
+        before = self._own_rows()
+        with self.other_unchanged():
+            yield
+        assert differing(before, self._own_rows()) == []
 
     @contextmanager
     def other_unchanged(self) -> Iterator[None]:
         """No row of the other tenant changes in the block."""
         before = self._other_rows()
         yield
-        assert self._other_rows() == before
+        assert differing(before, self._other_rows()) == []
 
     @cached_property
     def names_of_other(self) -> frozenset[str]:

@@ -57,6 +57,11 @@ def tables_below(root: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def differing(before: Rows, after: Rows) -> list[str]:
+    """The tables whose rows are not the same."""
+    return [table for table in before if before[table] != after[table]]
+
+
 def tokens_of(rows: Rows) -> frozenset[str]:
     """Whatever in rows is long enough to be told from chance: ids, names, digests, contents."""
     texts = (value for table in rows.values() for row in table for value in row)

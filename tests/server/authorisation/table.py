@@ -112,6 +112,9 @@ class Needs:
     shows: str = ""
     """What a list must show to whoever sees it, and to no one else."""
 
+    def __post_init__(self) -> None:
+        assert self.done not in (self.low, self.nobody), "it could not be told from a refusal"
+
     def told(self, role: Role | None) -> int:
         """The status that who has this role gets for what is theirs."""
         if self.role is None:
