@@ -1,0 +1,217 @@
+"""``/webhooks``: who may say where events go, and what is shown of it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import select
+
+from tests.server.api.stage import V1, Stage, code_of
+from tests.server.runs.world import World
+from towline_server.auth.roles import Role
+from towline_server.web.tables import IdempotentAnswer
+
+URL = f"{V1}/webhooks"
+HOOK = "https://hooks.example/towline"
+
+
+def ask(stage: Stage, method: str, url: str = URL, **rest: Any) -> Any:
+    """An answer to who administers the tenant."""
+    return stage.ask(method, url, **{"key": stage.tenant_keys[Role.ADMIN], **rest})
+
+
+def make(stage: Stage, **body: Any) -> dict[str, Any]:
+    answer = ask(stage, "POST", json={"url": HOOK, **body})
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    assert answer.headers["location"] == f"{URL}/{made['id']}"
+    return made
+
+
+def test_a_webhook_is_made_read_changed_and_deleted(stage: Stage):
+    made = make(stage, description="for the team")
+    secret = made.pop("secret")
+    assert secret.startswith("whsec_")
+    here = f"{URL}/{made['id']}"
+    assert made["event_types"] is None
+    assert (made["enabled"], made["disabled_reason"]) == (True, None)
+    assert ask(stage, "GET", here).json() == made
+    change = {"event_types": ["run.failed", "run.failed"], "enabled": False}
+    changed = ask(stage, "PATCH", here, json=change).json()
+    assert changed["event_types"] == ["run.failed"]
+    assert (changed["enabled"], changed["disabled_reason"]) == (False, "asked")
+    assert changed["disabled_at"] is not None
+    assert (changed["url"], changed["description"]) == (HOOK, "for the team")
+    back = ask(stage, "PATCH", here, json={"event_types": None, "enabled": True}).json()
+    assert back == {**made, "updated_at": back["updated_at"]}
+    assert ask(stage, "DELETE", here).status_code == 204
+    assert code_of(ask(stage, "GET", here)) == (404, "not_found")
+
+
+def test_a_secret_is_shown_where_it_is_made_and_nowhere_else(stage: Stage):
+    made = make(stage)
+    here = f"{URL}/{made['id']}"
+    rotated = ask(stage, "POST", f"{here}/rotate")
+    assert rotated.status_code == 200
+    assert rotated.json()["secret"] != made["secret"]
+    for answer in (ask(stage, "GET"), ask(stage, "GET", here), ask(stage, "PATCH", here, json={})):
+        assert "whsec_" not in answer.text
+
+
+def test_an_idempotent_request_shows_its_secret_again_and_keeps_it_sealed(stage: Stage):
+    headers = {"Idempotency-Key": "once"}
+    first, second = (ask(stage, "POST", json={"url": HOOK}, headers=headers) for _ in range(2))
+    assert first.json() == second.json()
+    assert second.headers["idempotency-replayed"] == "true"
+    assert ask(stage, "GET").json()["total"] == 1
+    with stage.services.database.reading() as session:
+        [kept] = session.scalars(select(IdempotentAnswer.body))
+    assert kept is not None
+    assert b"whsec_" not in kept
+    assert first.json()["id"].encode() not in kept
+
+
+def test_webhooks_are_listed_in_parts_oldest_first(stage: Stage):
+    made = [make(stage, description=str(number))["id"] for number in range(3)]
+    page = ask(stage, "GET", f"{URL}?limit=2&offset=1").json()
+    assert [each["id"] for each in page["items"]] == made[1:]
+    assert (page["total"], page["has_next"]) == (3, False)
+
+
+def test_a_tenant_has_a_bounded_number_of_them(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("towline_server.webhooks.service.MOST", 1)
+    make(stage)
+    answer = ask(stage, "POST", json={"url": HOOK})
+    assert code_of(answer) == (409, "too_many_webhooks")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({}, 422, "invalid_request"),
+        ({"url": "https://user:pass@hooks.example/"}, 422, "invalid_request"),
+        ({"url": "ftp://hooks.example/"}, 422, "invalid_request"),
+        ({"url": f"{HOOK}\0"}, 422, "invalid_request"),
+        ({"url": "http://hooks.example/"}, 400, "invalid_value"),
+        ({"url": HOOK, "event_types": []}, 422, "invalid_request"),
+        ({"url": HOOK, "event_types": ["ping"]}, 422, "invalid_request"),
+        ({"url": HOOK, "event_types": ["run.began"]}, 422, "invalid_request"),
+        ({"url": HOOK, "description": "a\0b"}, 422, "invalid_request"),
+        ({"url": HOOK, "secret": "whsec_mine"}, 422, "invalid_request"),
+        ({"url": HOOK, "project_id": str(uuid4())}, 404, "not_found"),
+    ],
+)
+def test_what_is_no_webhook_is_refused(stage: Stage, body: dict[str, Any], status: int, code: str):
+    answer = ask(stage, "POST", json=body)
+    assert code_of(answer) == (status, code)
+    assert "pass" not in answer.text
+    if "url" in body and status != 404:
+        made = make(stage)
+        changed = ask(stage, "PATCH", f"{URL}/{made['id']}", json=body)
+        assert code_of(changed) == (status, code)
+
+
+def test_a_webhook_may_hear_of_one_project_of_its_own_tenant(stage: Stage, other: World):
+    mine = make(stage, project_id=str(stage.project.id))
+    assert mine["project_id"] == str(stage.project.id)
+    theirs = str(other.project().id)
+    for answer in (
+        ask(stage, "POST", json={"url": HOOK, "project_id": theirs}),
+        ask(stage, "PATCH", f"{URL}/{mine['id']}", json={"project_id": theirs}),
+    ):
+        assert code_of(answer) == (404, "not_found")
+    here = f"{URL}/{mine['id']}"
+    assert ask(stage, "PATCH", here, json={}).json()["project_id"] == mine["project_id"]
+    assert ask(stage, "PATCH", here, json={"project_id": None}).json()["project_id"] is None
+
+
+ROUTES = [
+    ("GET", ""),
+    ("PATCH", ""),
+    ("DELETE", ""),
+    ("POST", "/rotate"),
+    ("POST", "/ping"),
+    ("GET", "/deliveries"),
+    ("POST", "/deliveries/{delivery}/retry"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_they_are_for_who_administers_the_tenant(
+    stage: Stage, other: World, method: str, path: str
+):
+    made = make(stage)
+    delivery = ask(stage, "POST", f"{URL}/{made['id']}/ping").json()["id"]
+    url = f"{URL}/{made['id']}{path.format(delivery=delivery)}"
+    body: dict[str, Any] = {"json": {}} if method == "PATCH" else {}
+    stranger = stage.key(tenant_role=Role.ADMIN, tenant_id=other.tenant_id)
+    for key, expected in (
+        (stage.tenant_keys[Role.READER], (403, "forbidden")),
+        (stage.tenant_keys[Role.WRITER], (403, "forbidden")),
+        # Who administers a project is nobody to the tenant.
+        (stage.keys[Role.ADMIN], (404, "not_found")),
+        (stage.keys[None], (404, "not_found")),
+        (stranger, (404, "not_found")),
+        ("twl_nobody", (401, "unauthenticated")),
+    ):
+        assert code_of(stage.ask(method, url, key=key, **body)) == expected
+    assert ask(stage, method, url, **body).status_code < 300
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_nobody_else_lists_or_makes_them(stage: Stage, other: World, method: str):
+    make(stage)
+    body: dict[str, Any] = {"json": {"url": HOOK}} if method == "POST" else {}
+    for key in (*stage.keys.values(), stage.tenant_keys[Role.WRITER]):
+        assert code_of(stage.ask(method, URL, key=key, **body)) == (403, "forbidden")
+    stranger = stage.key(tenant_role=Role.ADMIN, tenant_id=other.tenant_id)
+    assert stage.get(URL, key=stranger)["total"] == 0
+
+
+def test_what_was_and_will_be_sent_is_listed(stage: Stage):
+    made = make(stage)
+    here = f"{URL}/{made['id']}"
+    stage.world.commit(rules__a=b"1")
+    run = stage.pull()
+    ping = ask(stage, "POST", f"{here}/ping")
+    assert ping.status_code == 202
+    page = ask(stage, "GET", f"{here}/deliveries").json()
+    assert [each["event_type"] for each in page["items"]] == ["ping", "run.succeeded"]
+    assert page["items"][0] == ping.json()
+    told = page["items"][1]
+    assert (told["state"], told["attempts"], told["last_status"]) == ("waiting", 0, None)
+    assert told["next_attempt_at"] == told["created_at"]
+    assert told["payload"]["data"]["run_id"] == run["id"]
+    assert told["message_id"].startswith("msg_")
+    of_state = {
+        state: ask(stage, "GET", f"{here}/deliveries?state={state}").json()["total"]
+        for state in ("waiting", "delivered", "failed")
+    }
+    assert of_state == {"waiting": 2, "delivered": 0, "failed": 0}
+    assert ask(stage, "GET", f"{here}/deliveries?limit=1").json()["has_next"]
+    again = ask(stage, "POST", f"{here}/deliveries/{told['id']}/retry")
+    assert (again.status_code, again.json()["message_id"]) == (202, told["message_id"])
+    missing = ask(stage, "POST", f"{here}/deliveries/{uuid4()}/retry")
+    assert code_of(missing) == (404, "not_found")
+
+
+def test_a_data_s_names_are_those_of_the_run(stage: Stage):
+    made = make(stage)
+    stage.world.commit(rules__a=b"1")
+    run = stage.pull()
+    page = ask(stage, "GET", f"{URL}/{made['id']}/deliveries").json()
+    data = page["items"][0]["payload"]["data"]
+    shared = set(data) & set(run)
+    assert set(data) - shared == {"run_id", "project_path", "counts"}
+    assert {name: data[name] for name in shared} == {name: run[name] for name in shared}
+
+
+def test_nothing_is_sent_to_a_disabled_one(stage: Stage):
+    made = make(stage, enabled=False)
+    here = f"{URL}/{made['id']}"
+    assert code_of(ask(stage, "POST", f"{here}/ping")) == (409, "webhook_disabled")
+    stage.world.commit(rules__a=b"1")
+    stage.pull()
+    assert ask(stage, "GET", f"{here}/deliveries").json()["total"] == 0

@@ -1,0 +1,78 @@
+"""A server that tells a receiver of a pull: everything real, from the request to the signature."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from tests.control_plane import cheap_passwords
+from tests.server.dialects.desk import bearer
+from tests.server.runs.world import World
+from tests.server.serving import client_of, serving
+from tests.server.webhooks.receiver import Reply, receiving
+from towline_server.auth.identities import Identities
+from towline_server.auth.roles import Role
+
+V1 = "/api/towline/v1"
+
+
+def _settings(world: World, url: str) -> Path:
+    file = world.folder / "towline.toml"
+    file.write_text(
+        f'database_url = "{url}"\ndata_dir = "{world.folder / "data"}"\n'
+        f'secret_keys = ["{"k" * 40}"]\n'
+        'remote_schemes = ["http"]\nremote_networks = ["127.0.0.0/8"]\n'
+        'webhook_schemes = ["http"]\nwebhook_networks = ["127.0.0.0/8"]\n'
+    )
+    return file
+
+
+def _key(world: World) -> str:
+    with world.database.writing() as session:
+        made = Identities(session, cheap_passwords())
+        return made.create_key(tenant_id=world.tenant_id, name="k", tenant_role=Role.ADMIN)[1]
+
+
+def test_a_pull_is_told_to_who_asked_even_by_the_next_server(world: World, database_url: str):
+    revision = world.commit(rules__a=b"1")
+    project, key = world.project(), _key(world)
+    words = ["--settings", str(_settings(world, database_url)), "--port", "0"]
+    with receiving() as receiver:
+        receiver.answer(Reply(200), Reply(503), Reply(200))
+        with serving(words) as first, client_of(first) as client:
+            client.headers.update(bearer(key))
+            made = client.post(f"{V1}/webhooks", json={"url": receiver.url()}).json()
+            secret = made["secret"]
+            run = client.post(f"{V1}/projects/{project.id}/runs", json={}).json()
+            [came] = receiver.wait_for(1)
+            event = came.verify(secret)
+            assert isinstance(event, dict)
+            assert event["type"] == "run.succeeded"
+            assert event["data"]["run_id"] == run["id"]
+            assert event["data"]["target_revision"] == revision
+            told = first.hear("webhook attempted")
+            assert told["message_id"] == came.id
+            assert told["webhook_id"] == made["id"]
+            assert told["result"] == "delivered"
+
+            client.post(f"{V1}/projects/{project.id}/runs", json={"mode": "dry_run"})
+            second = receiver.wait_for(2)[1]
+            while first.hear("webhook attempted")["status"] != 503:
+                pass
+            first.end(signal.SIGKILL)
+        with serving(words) as last, client_of(last) as client:
+            client.headers.update(bearer(key))
+            # Nobody waits for its time to come.
+            url = f"{V1}/webhooks/{made['id']}/deliveries"
+            [left] = client.get(f"{url}?state=waiting").json()["items"]
+            assert (left["message_id"], left["last_status"]) == (second.id, 503)
+            assert client.post(f"{url}/{left['id']}/retry").status_code == 202
+            third = receiver.wait_for(3)[2]
+            assert (third.id, third.body) == (second.id, second.body)
+            assert third.id != came.id
+            assert third.verify(secret) == second.verify(secret)
+            assert last.hear("webhook attempted")["status"] == 200
+            assert last.end() == 0
+        log = " ".join(map(str, [*first.lines, *last.lines]))
+        assert secret not in log
+        assert receiver.url() not in log
