@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from fastapi.testclient import TestClient
@@ -110,7 +111,7 @@ def test_a_role_on_one_project(court: Court):
         needs = GUARDED[endpoint]
         return needs.told(None if needs.of_tenant else caller.role)
 
-    hidden = court.names_of_other | court.names_beside
+    hidden = court.names_of_other | court.names_beside | court.names_behind_own_connection()
     _hold(court, court.callers_of_project(), expected, hidden, _first_form)
 
 
@@ -227,6 +228,22 @@ def test_what_is_someone_elses_is_not_below_what_is_ones_own(court: Court):
                     assert answer.status_code == needs.elsewhere, about
                     assert told(answer, given) == told(nobodys, nothing), about
                     assert not leaks(answer, stranger.hidden, {}), about
+
+
+def test_a_sync_of_no_project_yet_is_not_there_for_others(court: Court):
+    """For another tenant, nor for whoever has a role on single projects alone."""
+    admins = (court.caller(Role.ADMIN), court.caller(Role.ADMIN, on=court.own))
+    for holding, admin in zip((court.other, court.own), admins, strict=True):
+        draft, nothing = (
+            {**court.own.things, "sync_id": str(each)} for each in (holding.draft(), uuid4())
+        )
+        with court.unchanged():
+            for endpoint, needs in NAMING.items():
+                if "sync_id" in named_by(endpoint, needs):
+                    answer = court.ask_as(admin, endpoint, draft)
+                    assert answer.status_code == needs.elsewhere, endpoint
+                    nobodys = court.ask_as(admin, endpoint, nothing)
+                    assert told(answer, draft) == told(nobodys, nothing), endpoint
 
 
 def test_what_is_someone_elses_is_not_among_what_is_ones_own(court: Court):

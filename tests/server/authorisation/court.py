@@ -140,6 +140,13 @@ class Court:
         """What stands beside the own project, for nobody who has no role there."""
         return tokens_of(self.beside.rows()) - tokens_of(self.own.rows())
 
+    def names_behind_own_connection(self) -> frozenset[str]:
+        """The same of a new project, which is bound to the own project's connection."""
+        before = tokens_of(self._own_rows())
+        project = self.own.world.project(ref="heads/beside", connection_id=self.own.connected)
+        self.services.runs.request_kinds(project.id, [project.kinds.kinds[0].name])
+        return tokens_of(rows_below(self.services.database, projects=project.id)) - before
+
     def _own_rows(self) -> Rows:
         return rows_below(self.services.database, tenants=self.own.world.tenant_id)
 

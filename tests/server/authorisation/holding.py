@@ -115,7 +115,13 @@ class Holding:
 
     def sync(self) -> UUID:
         """Another sync."""
-        return self._syncs.create(self.connected, Definition(name=self.mark)).id
+        named = {"project": str(self.project.id)}
+        wanted = Definition(name=self.mark, destination_config=named)
+        return self._syncs.create(self.connected, wanted).id
+
+    def draft(self) -> UUID:
+        """A sync of no project yet."""
+        return self._syncs.create(self.connection(), Definition(name=self.mark)).id
 
     def webhook(self) -> UUID:
         """Another webhook, to which nothing is sent."""
