@@ -1,0 +1,146 @@
+"""The whole of Connections: every operation, status, field, word and null of its page."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests.server.dialects.desk import Desk, bearer
+from tests.server.dialects.seed import SeedSchema
+from tests.server.dialects.seeds.tour import Answers, Tour
+from tests.server.runs.bench import Bench
+from tests.server.runs.world import World
+from towline.kinds import Kind, Kinds
+from towline_server.auth.roles import Role
+from towline_server.runs.domain import Origin, TriggeredBy
+
+BASE = "/v2/integrations"
+SYNC = f"{BASE}/syncs"
+ANSWERS: Answers = {
+    f"POST {BASE}/connections/{{connection_id}}/sync": {
+        200: "syncs",
+        401: "problem",
+        403: "problem",
+        404: "problem",
+    },
+    f"GET {BASE}/connections/{{connection_id}}/syncs": {
+        200: "syncs",
+        401: "problem",
+        404: "problem",
+        422: "problem",
+    },
+    f"GET {SYNC}/{{sync_id}}": {200: "sync", 401: "problem", 404: "problem"},
+    f"POST {SYNC}/{{sync_id}}/cancel": {
+        200: "sync",
+        401: "problem",
+        403: "problem",
+        404: "problem",
+    },
+}
+NO_FILES = "this engine pulls neither single entities nor single files"
+IMPOSSIBLE = {
+    f"{where}.{field}: string": NO_FILES
+    for where in ("sync", "syncs[]")
+    for field in ("entity_id", "file_id")
+} | {'sync.status: "scheduled"': "handed over by the time that anybody looks"}
+PHASES = ("fetching", "comparing", "validating", "applying")
+FILES = Kinds((Kind(name="file", globs=("**",)),))
+
+
+@pytest.fixture
+def tour(slow_desk: Desk) -> Tour:
+    made = Tour(
+        slow_desk.client,
+        SeedSchema("connections"),
+        "Connections",
+        ANSWERS,
+        errors_are="application/problem+json",
+    )
+    made.headers = bearer(slow_desk.key(Role.WRITER))
+    return made
+
+
+def test_the_whole_dialect(tour: Tour, slow_desk: Desk, world: World, bench: Bench):
+    url = f"{BASE}/connections/{world.connection_id}"
+    world.commit(a=b"1")
+    project = world.project(name="a", kinds=FILES)  # the first behind its connection
+
+    def look(sync: Any, status: str) -> None:
+        """A sync as it stands, by itself and in the list."""
+        assert tour.ask("GET", f"{SYNC}/{sync['id']}")["status"] == status
+        listed = tour.ask("GET", f"{url}/syncs", params={"limit": 100})
+        assert [each["status"] for each in listed if each["id"] == sync["id"]] == [status]
+
+    [first] = tour.ask("POST", f"{url}/sync")
+    assert (first["status"], first["is_initial_sync"]) == ("scheduled", True)
+    look(first, "queued")
+    run_id = bench.shelf.handed[0].run_id
+    for phase in PHASES[:-1]:
+        with bench.standing(run_id, phase):
+            look(first, "running")
+            bench.lapse()
+            bench.reaper.sweep()
+            look(first, "pending_retry")
+        run_id = bench.shelf.handed[-1].run_id
+    with bench.standing(run_id, PHASES[-1]):
+        look(first, "running")
+    look(first, "complete")
+
+    bench.shelf.handed.clear()
+    [unsynced] = bench.runs.request_kinds(
+        project.id, ["file"], origin=Origin(by=TriggeredBy.SCHEDULED, schedule_id=uuid4())
+    )
+    bench.runs.request(project.id)  # of every kind: no sync
+    alone = bench.runs.request_only_one(world.project(name="b", kinds=FILES).id, "file")
+    look({"id": str(unsynced.id)}, "queued")
+    world.commit(a=b"2")
+    bench.work()
+    look({"id": str(unsynced.id)}, "complete")
+    look({"id": str(alone.id)}, "complete")
+
+    gone = world.project(name="c", ref="heads/none", kinds=FILES)
+    [failed] = bench.runs.request_kinds(gone.id, ["file"])
+    bench.work()
+    look({"id": str(failed.id)}, "failed")
+    waiting = tour.ask("POST", f"{url}/sync")[0]
+    assert tour.ask("POST", f"{SYNC}/{waiting['id']}/cancel")["status"] == "cancelled"
+    look(waiting, "cancelled")
+    assert len(tour.ask("GET", f"{url}/syncs", params={"limit": 1, "offset": 1})) == 1
+
+    _refusals(tour, slow_desk, url, UUID(first["id"]))
+    for sync in _cancelled_at_every_phase(tour, url, bench):
+        look(sync, "cancelled")
+    assert tour.lacking(IMPOSSIBLE) == []
+
+
+def _cancelled_at_every_phase(tour: Tour, url: str, bench: Bench) -> list[Any]:
+    """Syncs that were cancelled while they ran: the answer shows each phase."""
+    found = []
+    for phase in PHASES:
+        bench.work()
+        made = tour.ask("POST", f"{url}/sync")[0]
+        with bench.standing(UUID(made["id"]), phase):
+            assert tour.ask("POST", f"{SYNC}/{made['id']}/cancel")["status"] == "running"
+        found.append(made)
+    return found
+
+
+def _refusals(tour: Tour, desk: Desk, url: str, sync_id: UUID) -> None:
+    reader = bearer(desk.key(Role.READER))
+    operations = [
+        ("POST", f"{url}/sync"),
+        ("GET", f"{url}/syncs"),
+        ("GET", f"{SYNC}/{sync_id}"),
+        ("POST", f"{SYNC}/{sync_id}/cancel"),
+    ]
+    for method, path in operations:
+        tour.ask(method, path, 401, headers={"Authorization": "Bearer twl_wrong"})
+        missing = path.replace(str(sync_id), str(uuid4()))
+        missing = missing.replace(str(desk.world.connection_id), str(uuid4()))
+        tour.ask(method, missing, 404)
+        if method == "POST":
+            tour.ask(method, path, 403, headers=reader)
+    for query in ({"limit": 0}, {"limit": 101}, {"limit": "x"}, {"offset": -1}):
+        tour.ask("GET", f"{url}/syncs", 422, params=query)

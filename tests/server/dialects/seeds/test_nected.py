@@ -1,0 +1,151 @@
+"""The whole of Nected: every operation, status, field, word and null of its page."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.server.dialects.desk import Desk, client_of
+from tests.server.dialects.seed import SeedSchema
+from tests.server.dialects.seeds.tour import Answers, Tour
+from tests.server.runs.bench import Bench
+from tests.server.runs.world import World
+from towline.model import AssetPath
+from towline.remotes.tree_files import Symlink
+from towline.resolutions import OnConflict
+from towline.testing.git_server import Answers as Trouble
+from towline_server.auth.roles import Role
+from towline_server.projects.domain import Project
+from towline_server.runs.leases import Lease
+
+PULL, PULL_V1, TASK = "/dev/remote/pull", "/dev/v1/remote/pull", "/dev/remote/tasks"
+REFUSED = {400: "error", 401: "error", 500: "error"}
+ANSWERS: Answers = {
+    f"POST {PULL}": {200: "started", **REFUSED},
+    f"POST {PULL_V1}": {200: "started", **REFUSED},
+    f"GET {TASK}/{{taskId}}": {200: "task", 401: "error", 404: "error", 500: "error"},
+}
+IMPOSSIBLE = {
+    'started.data.taskState: "in-progress"': "the answer tells of a task that was just asked for",
+}
+FILES = {"gone": b"1", "kept": b"1", "link": b"1", "mine": b"1"}
+
+
+@pytest.fixture
+def tour(slow_desk: Desk) -> Tour:
+    made = Tour(slow_desk.client, SeedSchema("nected"), "Nected", ANSWERS)
+    made.headers = {"Nected-API-Key": slow_desk.key(Role.WRITER)}
+    return made
+
+
+def _pull(tour: Tour, branch: str = "main", url: str = PULL) -> str:
+    asked = tour.ask("POST", url, headers={"Nected-Branch": branch})
+    task_id: str = asked["data"]["taskId"]
+    return task_id
+
+
+def test_the_whole_dialect(tour: Tour, slow_desk: Desk, world: World, bench: Bench):
+    def look(task_id: str, state: str, code: str = "") -> Any:
+        """A task, which must stand so."""
+        found = tour.ask("GET", f"{TASK}/{task_id}")
+        assert (found["data"]["taskState"], found["code"]) == (state, code)
+        return found["data"].get("report")
+
+    def ended(branch: str, code: str = "") -> Any:
+        """The report of a pull."""
+        task_id = _pull(tour, branch)
+        bench.work()
+        return look(task_id, "failed" if code else "completed", code)
+
+    world.commit(a=b"1")
+    world.project()
+    task_id = _pull(tour, url=PULL_V1)
+    look(task_id, "pending")
+    with bench.standing(UUID(task_id), "comparing"):
+        look(task_id, "in-progress")
+    assert look(task_id, "completed")["status"] == "updated"
+    bench.shelf.handed.clear()
+    assert ended("main")["status"] == "up-to-date"
+    cancelled = _pull(tour)
+    bench.runs.cancel(UUID(cancelled))
+    look(cancelled, "failed", "CANCELLED")
+
+    _every_list(world, ended)
+    assert ended("refuse", "UNRESOLVED_CONFLICTS")["status"] == "conflicts"
+    world.project(ref="heads/none")
+    assert ended("none", "BRANCH_NOT_FOUND") is None
+    world.project(ref="heads/hostile")
+    world.repository.commit({".git/config": b"1"}, ref="hostile")
+    ended("hostile", "BAD_REQUEST")
+    world.project(ref="heads/many")
+    world.repository.commit({str(number): b"" for number in range(1001)}, ref="many")
+    ended("many", "ASSET_LIMIT_EXCEEDED")
+    world.repository.commit({"a": b"9"})
+    world.server.trouble = Trouble(status=503)
+    ended("main", "REMOTE_UNAVAILABLE")
+    world.server.trouble = None
+    look(_lost_too_often(_pull(tour), bench), "failed", "INTERNAL")
+
+    _refusals(tour, slow_desk, task_id)
+    with client_of(slow_desk.services, bench, bench.runs, **SLOW) as slow:
+        _too_many(tour, slow, task_id)
+    assert tour.lacking(IMPOSSIBLE) == []
+
+
+def _every_list(world: World, ended: Any) -> None:
+    """Pulls that show every list, under each policy that fills it."""
+    projects: dict[OnConflict, Project] = {}
+    for policy in (OnConflict.THEIRS, OnConflict.SKIP, OnConflict.REFUSE):
+        projects[policy] = world.project(ref=f"heads/{policy}", on_conflict=policy)
+        world.repository.commit(FILES, ref=str(policy))
+        ended(str(policy))
+        world.store(projects[policy]).put(AssetPath("mine"), b"ours")
+        links = {"link": Symlink("new"), "another": Symlink("new")}
+        theirs: dict[str, Any] = {"kept": b"2", "mine": b"2", "new": b"3", **links}
+        world.repository.commit(theirs, ref=str(policy))
+    report = ended("theirs")
+    lists = ("overwritten", "updated", "created", "deleted", "ignored")
+    told = [[each["path"] for each in report[name]] for name in lists]
+    assert told == [["mine"], ["kept"], ["new"], ["gone"], ["another", "link"]]
+    assert len(ended("skip")["error_msgs"]) == 1
+
+
+def _lost_too_often(task_id: str, bench: Bench) -> str:
+    """A task whose executors were lost, each of them; whoever polls it asks for the first."""
+    for number in range(4):
+        assert isinstance(bench.leases.take(bench.shelf.handed[-1].run_id, str(number)), Lease)
+        bench.lapse()
+        bench.reaper.sweep()
+    bench.shelf.handed.clear()
+    return task_id
+
+
+def _refusals(tour: Tour, desk: Desk, task_id: str) -> None:
+    def refused(code: str, path: str, status: int = 400, method: str = "POST", **how: Any) -> None:
+        assert tour.ask(method, path, status, **how)["code"] == code
+
+    main = {"Nected-Branch": "main"}
+    for url in (PULL, PULL_V1):
+        refused("BRANCH_REQUIRED", url)
+        refused("BRANCH_INVALID", url, headers={"Nected-Branch": "a..b"})
+        refused("BRANCH_NOT_FOUND", url, headers={"Nected-Branch": "other"})
+        refused("BAD_REQUEST", url, headers=main, content=b"[]")
+        refused("UNAUTHORIZED", url, 401, headers={**main, "Nected-API-Key": "twl_wrong"})
+        reader = {**main, "Nected-API-Key": desk.key(Role.READER)}
+        refused("UNAUTHORIZED", url, 401, headers=reader)
+    wrong = {"Nected-API-Key": "twl_wrong"}
+    refused("UNAUTHORIZED", f"{TASK}/{task_id}", 401, "GET", headers=wrong)
+    refused("TASK_NOT_FOUND", f"{TASK}/{uuid4()}", 404, "GET")
+
+
+SLOW = {"rate_per_second": 0.001, "rate_burst": 1}
+
+
+def _too_many(tour: Tour, slow: TestClient, task_id: str) -> None:
+    """Every operation once more than is allowed: "a temporary service issue"."""
+    slow.get(f"{TASK}/{task_id}", headers=dict(tour.headers))
+    for method, path in (("POST", PULL), ("POST", PULL_V1), ("GET", f"{TASK}/{task_id}")):
+        assert tour.ask(method, path, 500, client=slow)["code"] == "INTERNAL"

@@ -1,0 +1,89 @@
+"""A way through a whole dialect: what each operation answers, held against the seed and counted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from fastapi.testclient import TestClient
+
+from tests.server.dialects.seed import SeedSchema
+
+Answers: TypeAlias = Mapping[str, Mapping[int, str | None]]
+"""The definition that each status of an operation answers with; None: nothing at all."""
+
+JSON = "application/json"
+
+
+@dataclass
+class Tour:
+    """One client's way through the operations of a dialect."""
+
+    client: TestClient
+    seed: SeedSchema
+    tag: str
+    answers: Answers
+    headers: Mapping[str, str] = field(default_factory=dict)
+    errors_are: str = JSON
+    """The media type of errors."""
+    answered: set[tuple[str, int]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        paths: Mapping[str, Any] = self.client.get("/openapi.json").json()["paths"]
+        self._operations = {
+            f"{method.upper()} {path}"
+            for path, methods in paths.items()
+            for method, operation in methods.items()
+            if self.tag in operation["tags"]
+        }
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        status: int = 200,
+        client: TestClient | None = None,
+        **how: Any,
+    ) -> Any:
+        """The answer's body, once it is what the seed says under the status that is expected."""
+        how["headers"] = {**self.headers, **how.get("headers", {})}
+        answer = (client or self.client).request(method, path, **how)
+        assert answer.status_code == status, (method, path, answer.text)
+        operation = self._operation(method, path.split("?", maxsplit=1)[0])
+        definition = self.answers[operation][status]
+        self.answered.add((operation, status))
+        if definition is None:
+            assert answer.content == b""
+            return None
+        assert answer.headers["content-type"] == (self.errors_are if status >= 400 else JSON)
+        body = answer.json()
+        self.seed.check(definition, body)
+        return body
+
+    def lacking(self, impossible: Mapping[str, str] | None = None) -> list[str]:
+        """The operations, statuses, and places and words in answers that were not shown yet.
+
+        ``impossible``: what no answer can show here, as ``place: word``, and why. It is told, too,
+        if one did.
+        """
+        every = {(each, status) for each, known in self.answers.items() for status in known}
+        definitions = {one for known in self.answers.values() for one in known.values() if one}
+        unseen = {f"{at}: {word}" for at, word in self.seed.unseen(*definitions)}
+        return [
+            *sorted(f"operation {each}" for each in self._operations ^ set(self.answers)),
+            *sorted(f"{operation} -> {status}" for operation, status in every - self.answered),
+            *sorted(unseen ^ set(impossible or {})),
+        ]
+
+    def _operation(self, method: str, path: str) -> str:
+        """The operation that a request means: of several the one that says most of it."""
+        fitting = [each for each in self._operations if _fits(each, f"{method} {path}")]
+        assert fitting, f"there is no operation {method} {path}"
+        return min(fitting, key=lambda each: (each.count("{"), each))
+
+
+def _fits(operation: str, request: str) -> bool:
+    parts = (re.escape(part) for part in re.split(r"\{\w+\}", operation))
+    return re.fullmatch("[^/]+".join(parts), request) is not None
