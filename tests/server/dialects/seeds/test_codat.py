@@ -1,0 +1,219 @@
+"""The whole of Codat: every operation, status, field, word and null of its page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests.control_plane import cheap_passwords
+from tests.databases import open_database
+from tests.server.dialects.desk import Desk, basic, client_of
+from tests.server.dialects.seed import SeedSchema
+from tests.server.dialects.seeds.tour import Answers, Tour
+from tests.server.runs.bench import Bench, Gate
+from tests.server.runs.world import World
+from towline.resolutions import OnConflict
+from towline.testing.git_server import Answers as Trouble
+from towline_server.auth.roles import Role
+from towline_server.projects.domain import Project
+from towline_server.runs.leases import Lease
+from towline_server.runs.signals import ProcessSignals
+from towline_server.services import assemble
+
+BASE = "/companies"
+COMPANY = f"{BASE}/{{companyId}}"
+ERRORS = {400: "error", 401: "error", 404: "error"}
+ANSWERS: Answers = {
+    f"GET {BASE}": {200: "companies", 400: "error", 401: "error", 500: "error"},
+    f"GET {COMPANY}/connections": {200: "connections", **ERRORS},
+    f"GET {COMPANY}/dataStatus": {200: "data-status", **ERRORS},
+    f"POST {COMPANY}/data/all": {204: None, 403: "error", **ERRORS},
+    f"POST {COMPANY}/data/queue/{{dataType}}": {200: "operation", 403: "error", **ERRORS},
+    f"GET {COMPANY}/data/history": {200: "operations", **ERRORS},
+    f"GET {COMPANY}/data/history/{{datasetId}}": {200: "operation", **ERRORS},
+}
+IMPOSSIBLE = {
+    "connections._links.next: present": "a company has one connection",
+    "error.validation.warnings[]: present": "what is not refused is not remarked upon",
+    'data-status.*.currentStatus: "NotSupported"': "it is told of the company's own kinds alone",
+    'operations.results[].status: "Initial"': "handed over by the time that anybody looks",
+} | {
+    f"{where}.{field}: absent": "it is null where there is nothing to say"
+    for where in ("operation", "operations.results[]")
+    for field in ("errorMessage", "statusDescription")
+}
+WHILE_RUNNING = {
+    "Fetching",
+    "MapQueued",
+    "Mapping",
+    "ValidationQueued",
+    "Validating",
+    "ProcessingQueued",
+    "Processing",
+}
+
+
+@pytest.fixture
+def tour(slow_desk: Desk) -> Tour:
+    made = Tour(slow_desk.client, SeedSchema("codat"), "Codat", ANSWERS)
+    made.headers = basic(slow_desk.key(Role.WRITER))
+    return made
+
+
+class Looking(ProcessSignals):
+    """Signals that look each time that a run changed."""
+
+    def __init__(self, look: Callable[[], object]) -> None:
+        super().__init__()
+        self._look = look
+
+    def changed(self) -> None:
+        self._look()
+        super().changed()
+
+
+@dataclass
+class Company:
+    """One company's operations, each looked at wherever it is told."""
+
+    tour: Tour
+    bench: Bench
+    project: Project
+
+    @property
+    def url(self) -> str:
+        return f"{BASE}/{self.project.id}"
+
+    def queue(self, kind: str = "file") -> str:
+        made: str = self.tour.ask("POST", f"{self.url}/data/queue/{kind}")["id"]
+        return made
+
+    def look(self, operation_id: str) -> str:
+        """The status of an operation: by itself, in the history, and of its kind."""
+        found = self.tour.ask("GET", f"{self.url}/data/history/{operation_id}")
+        query = f"id={operation_id} && status={found['status']}"
+        page = self.tour.ask("GET", f"{self.url}/data/history", params={"query": query})
+        assert page["results"] == [found]
+        told = self.tour.ask("GET", f"{self.url}/dataStatus").get(found["dataType"])
+        assert told is None or told["currentStatus"] == found["status"]
+        status: str = found["status"]
+        return status
+
+    def ends(self, status: str, kind: str = "file") -> None:
+        operation_id = self.queue(kind)
+        self.bench.work()
+        assert self.look(operation_id) == status
+
+
+def test_the_whole_dialect(tour: Tour, slow_desk: Desk, world: World, bench: Bench, tmp_path: Path):
+    world.commit(a=b"1")
+    company = Company(tour, bench, world.project())
+    assert set(tour.ask("GET", f"{company.url}/dataStatus")) == {"rule", "task", "file"}
+    _running(company)
+    _failing(company, world)
+    _stopped(company, world)
+    _pages(tour, company.url)
+    _refusals(tour, slow_desk, company)
+    empty = open_database(f"sqlite:///{tmp_path}/empty.sqlite")
+    broken = assemble(slow_desk.services.settings, empty, cheap_passwords())
+    with client_of(broken, bench, bench.runs) as client:
+        tour.ask("GET", BASE, 500, client=client)
+    empty.close()
+    assert tour.lacking(IMPOSSIBLE) == []
+
+
+def _running(company: Company) -> None:
+    """Every status on the way to a good end."""
+    asked = company.queue()
+    assert company.look(asked) == "Queued"
+    seen: set[str] = set()
+    before = company.bench.signals
+    company.bench.signals = Looking(lambda: seen.add(company.look(asked)))
+    company.bench.work()
+    company.bench.signals = before
+    assert seen == {*WHILE_RUNNING, "Complete"}
+
+
+def _failing(company: Company, world: World) -> None:
+    """What the company, its repository and its remote can be at fault of."""
+    company.ends("NotSupported", "invoices")
+    Company(company.tour, company.bench, world.project(bound=False)).ends("PrerequisiteNotMet")
+    for answer, status in ((401, "Auth"), (403, "Permissions"), (429, "RateLimit"), (500, "Fetch")):
+        world.commit(a=str(answer).encode())
+        world.server.trouble = Trouble(status=answer)
+        company.ends(f"{status}Error")
+    world.server.trouble = None
+    world.repository.commit({".git/config": b"1"})
+    company.ends("MapError")
+    world.commit(a=b"theirs")
+    world.edit(company.project, "a", b"ours")
+    company.ends("ValidationError")
+
+
+def _stopped(company: Company, world: World) -> None:
+    """Somebody cancels, edits all the time, or loses every executor."""
+    bench = company.bench
+    cancelled = company.queue()
+    bench.runs.cancel(UUID(cancelled), reason="not now")
+    assert company.look(cancelled) == "Cancelled"
+    restless = Company(company.tour, bench, world.project(on_conflict=OnConflict.THEIRS))
+    asked = restless.queue()
+    bench.worker(gate=_Editing(world, restless.project)).execute(UUID(asked))
+    assert restless.look(asked) == "ProcessingError"
+    lost = company.queue()
+    for number in range(4):
+        assert isinstance(bench.leases.take(bench.shelf.handed[-1].run_id, str(number)), Lease)
+        bench.lapse()
+        bench.reaper.sweep()
+    assert company.look(lost) == "InternalError"
+    bench.shelf.handed.clear()
+
+
+class _Editing(Gate):
+    """Somebody edits what is about to be written, each time."""
+
+    def __init__(self, world: World, project: Project) -> None:
+        super().__init__("applying")
+        self._world, self._project, self._times = world, project, 0
+
+    def __call__(self, _run_id: UUID, boundary: str) -> None:
+        if boundary == self.name:
+            self._times += 1
+            self._world.edit(self._project, "a", str(self._times).encode())
+
+
+def _pages(tour: Tour, url: str) -> None:
+    tour.ask("POST", f"{url}/data/all", 204)
+    for path in (BASE, f"{url}/connections", f"{url}/data/history"):
+        for part in ({}, {"page": 1, "pageSize": 1}, {"page": 2, "pageSize": 1}):
+            tour.ask("GET", path, params=part)
+
+
+def _refusals(tour: Tour, desk: Desk, company: Company) -> None:
+    url = company.url
+    [known] = tour.ask("GET", f"{url}/data/history", params={"pageSize": 1})["results"]
+    reader = basic(desk.key(Role.READER))
+    operations = [
+        ("GET", "/connections"),
+        ("GET", "/dataStatus"),
+        ("POST", "/data/all"),
+        ("POST", "/data/queue/task"),
+        ("GET", "/data/history"),
+        ("GET", f"/data/history/{known['id']}"),
+    ]
+    for method, path in operations:
+        wrong = basic("twl_wrong")
+        tour.ask(method, url + path, 401, headers=wrong)
+        tour.ask(method, f"{BASE}/{uuid4()}{path}", 404)
+        tour.ask(method, f"{BASE}/none{path}", 400)
+        if method == "POST":
+            tour.ask(method, url + path, 403, headers=reader)
+    tour.ask("GET", BASE, 401, headers=basic("twl_wrong"))
+    tour.ask("GET", BASE, 400, params={"query": "name"})
+    # All were just asked for: one of a kind is in progress.
+    told = tour.ask("POST", f"{url}/data/queue/file", 400)
+    assert told["canBeRetried"] == "Yes"
