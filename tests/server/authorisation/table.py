@@ -223,8 +223,7 @@ TABLE: Mapping[str, Open | Needs] = {
     f"POST {SNAPLOGIC}/discard_changes/{{org}}/{{space}}/{{project}}": _writes(400, _UNKNOWN),
     # Each project has an answer of its own, if the body is good.
     f"POST {SNAPLOGIC}/git-pull/projects/{{org}}/{{space}}": _reads(done=400, body=_UNKNOWN),
-    # Nobody executes the run.
-    f"GET {SNAPLOGIC}/repo-status/{{org}}/{{space}}/{{project}}": _reads(done=504),
+    f"GET {SNAPLOGIC}/repo-status/{{org}}/{{space}}/{{project}}": _reads(),
     # A run waits for the project.
     f"GET {SNAPLOGIC}/untrack/{{org}}/{{space}}/{{project}}": _administers(409),
     # --- Nected: a pull has no 404; the branch is one of the key's own workspace.
