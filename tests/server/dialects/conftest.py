@@ -10,10 +10,12 @@ from fastapi.testclient import TestClient
 
 from tests.server.dialects.desk import Desk, client_of
 from tests.server.dialects.scene import Scene
+from tests.server.dialects.syncs.office import Office
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.remotes.url import Scheme
 from towline.testing.git_server import GitServer
+from towline_server.auth.roles import Role
 from towline_server.runs.runtime import open_inline
 from towline_server.runs.service import Runs
 from towline_server.services import Services
@@ -76,3 +78,11 @@ def scene(desk: Desk, inline: Runs, bench: Bench) -> Scene:
 def client(scene: Scene) -> TestClient:
     """The client of the scene."""
     return scene.client
+
+
+@pytest.fixture
+def office(slow_desk: Desk, bench: Bench, world: World) -> Office:
+    """A writer on the only project behind a connection, whose repository has two kinds."""
+    world.commit(rules__a=b"1", tasks__b=b"1")
+    project = world.project()
+    return Office(slow_desk, bench, project, slow_desk.key(Role.WRITER, project))

@@ -15,11 +15,6 @@ from tests.server.runs.world import World
 from towline_server.app import create_app
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
-from towline_server.runs.external import ExternalWork
-from towline_server.runs.fetching import SharedFetches, fetch_here
-from towline_server.runs.plans import Plans
-from towline_server.runs.repositories import Repositories
-from towline_server.runs.runtime import time_of
 from towline_server.runs.schedules import Schedules
 from towline_server.runs.service import Runs
 from towline_server.services import Services

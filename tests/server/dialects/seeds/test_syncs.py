@@ -1,0 +1,295 @@
+"""The whole of Syncs: every operation, status, field, word and null of its page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import insert, select
+
+from tests.server.dialects.seed import SeedSchema
+from tests.server.dialects.seeds.tour import Answers, Tour
+from tests.server.dialects.syncs.office import BASE, Office
+from tests.server.runs.bench import Gate
+from tests.server.runs.world import World
+from towline.kinds import Kind, Kinds
+from towline.resolutions import OnConflict
+from towline.testing.git_server import Answers as Trouble
+from towline_server.auth.roles import Role
+from towline_server.projects.asset_tables import Asset
+from towline_server.projects.domain import Project, Provider
+from towline_server.projects.service import Projects
+from towline_server.runs.external import FAILURE_REASONS
+from towline_server.runs.leases import Lease
+
+ERRORS = dict.fromkeys((401, 404, 422), "refusal")
+CHANGES = {**ERRORS, 403: "refusal"}
+ANSWERS: Answers = {
+    f"GET {BASE}": {200: "syncs", 401: "refusal", 422: "refusal"},
+    f"POST {BASE}": {201: "sync", **CHANGES, 409: "refusal"},
+    f"GET {BASE}/{{sync_id}}": {200: "sync", **ERRORS},
+    f"PATCH {BASE}/{{sync_id}}": {200: "sync", **CHANGES, 409: "refusal"},
+    f"DELETE {BASE}/{{sync_id}}": {204: None, **CHANGES},
+    f"POST {BASE}/{{sync_id}}/trigger": {200: "run", **CHANGES},
+    f"GET {BASE}/{{sync_id}}/runs": {200: "runs", **ERRORS},
+    f"GET {BASE}/runs/{{run_id}}": {200: "run", **ERRORS},
+    f"POST {BASE}/runs/{{run_id}}/cancel": {200: "run", **CHANGES},
+    f"POST {BASE}/runs/{{run_id}}/retry": {200: "run", **CHANGES, 409: "refusal"},
+    f"GET {BASE}/providers/{{provider}}/catalog": {200: "catalog", **ERRORS},
+}
+LATER = "refused until it is there"
+ONE_RUN = ("run", "runs.runs[]")
+ONE_SYNC = ("sync", "syncs.syncs[]")
+IMPOSSIBLE = {
+    **{
+        f'{where}.executionBackend: "{word}"': LATER
+        for where in (*ONE_RUN, *ONE_SYNC)
+        for word in ("prefect", "temporal")
+    },
+    **{f'{where}.executionMode: "fan_out_window"': LATER for where in (*ONE_RUN, *ONE_SYNC)},
+    **{f'{where}.tableBindings[].loadMode: "append_event"': LATER for where in ONE_SYNC},
+    'catalog.resources[].loadMode: "append_event"': LATER,
+    **{f"{where}.backendRunUrl: string": "no backend has pages of its own" for where in ONE_RUN},
+    **{
+        f'{where}.triggeredBy: "webhook"': "a push is the project's, no sync's" for where in ONE_RUN
+    },
+    "catalog.dynamicResources: false": "kinds are the projects' own",
+    "catalog.resources[].defaultSelected: false": "a sync pulls every kind, unless it names some",
+    "catalog.resources[].cursorField: string": "Git knows what changed",
+    "catalog.resources[].dependsOn[]: present": "no kind needs another",
+}
+OTHER_STORAGE = {
+    "sqlite": {'catalog.resources[].storageKind: "postgres"': "it is on SQLite"},
+    "postgresql": {'catalog.resources[].storageKind: "sqlite"': "it is on PostgreSQL"},
+}
+EVERY = {"everySeconds": 60}
+
+
+@pytest.fixture
+def tour(office: Office) -> Tour:
+    made = Tour(office.desk.client, SeedSchema("syncs"), "Syncs", ANSWERS)
+    office.key = office.desk.key(Role.WRITER)
+    made.headers = {"X-API-Key": office.key}
+    return made
+
+
+@dataclass
+class Shop:
+    """Syncs and their runs, each looked at wherever it is told."""
+
+    tour: Tour
+    office: Office
+
+    def create(self, project: Project | None = None, **fields: Any) -> str:
+        named = {"project": str((project or self.office.project).id)}
+        body = self.office.body(**{"destinationConfig": named, **fields})
+        made: str = self.tour.ask("POST", BASE, 201, json=body)["id"]
+        return made
+
+    def trigger(self, sync_id: str, **body: Any) -> str:
+        made: str = self.tour.ask("POST", f"{BASE}/{sync_id}/trigger", json=body)["id"]
+        return made
+
+    def look(self, run_id: str) -> Any:
+        """A run, by itself and in the list of its sync."""
+        found = self.tour.ask("GET", f"{BASE}/runs/{run_id}")
+        page = self.tour.ask("GET", f"{BASE}/{found['syncId']}/runs", params={"limit": 100})
+        assert [each for each in page["runs"] if each["id"] == run_id] == [found]
+        return found
+
+    def ends(self, sync_id: str, result: str, reason: str | None, **body: Any) -> str:
+        """A run that ends so."""
+        run_id = self.trigger(sync_id, **body)
+        self.office.work()
+        found = self.look(run_id)
+        assert (found["resultClass"], found["resultReasonCode"]) == (result, reason)
+        return run_id
+
+
+def test_the_whole_dialect(tour: Tour, office: Office):
+    shop = Shop(tour, office)
+    _definitions(shop)
+    _good_ends(shop)
+    _bad_ends(shop)
+    _stops(shop)
+    for sync in tour.ask("GET", BASE, params={"limit": 100})["syncs"]:
+        assert tour.ask("GET", f"{BASE}/{sync['id']}") == sync
+    tour.ask("GET", BASE, params={"limit": 1})
+    _catalogs(shop)
+    _refusals(shop)
+    engine = office.world.database.engine.dialect.name
+    assert tour.lacking(IMPOSSIBLE | OTHER_STORAGE[engine]) == []
+
+
+def _definitions(shop: Shop) -> None:
+    for status in ("draft", "active", "paused", "archived"):
+        shop.create(status=status, freshnessSlaSeconds=0, name=status)
+    for trigger in ("manual", "scheduled", "on_create"):
+        shop.create(triggerMode=trigger, schedule=EVERY)
+    shop.create(executionBackend="external", executionMode="fan_out_entity", entities=["rule"])
+    shop.create(tableBindings=[{"entityKey": "rule", "cursorField": "at"}])
+    world = shop.office.world
+    for provider in Provider:
+        with world.database.writing() as session:
+            connection = shop.office.desk.services.connections(session).create(
+                tenant_id=world.tenant_id, url=f"{world.server.url}/x.git", provider=provider
+            )
+        shop.create(connectionId=str(connection.id), destinationConfig={})
+    gone = shop.create()
+    shop.tour.ask("DELETE", f"{BASE}/{gone}", 204)
+
+
+def _good_ends(shop: Shop) -> None:
+    office, sync = shop.office, shop.create(status="active")
+    shop.ends(sync, "success", None, runMode="dry_run")
+    shop.ends(sync, "success", None)
+    shop.ends(sync, "no_change", None, runMode="full_refresh")
+    shop.ends(shop.create(executionMode="fan_out_entity"), "no_change", None)
+    created = shop.create(status="active", triggerMode="on_create")
+    scheduled = shop.create(status="active", triggerMode="scheduled", schedule=EVERY)
+    office.fire()
+    office.work()
+    for made in (scheduled, created):
+        [run] = shop.tour.ask("GET", f"{BASE}/{made}/runs")["runs"]
+        shop.look(run["id"])
+    world = office.world
+    world.edit(office.project, "rules/a", b"ours")
+    world.commit(rules__a=b"2", tasks__b=b"2")
+    shop.ends(sync, "conflict", "unresolved_conflicts")
+    shop.tour.ask("PATCH", f"{BASE}/{sync}", json={"executionConfig": {"on_conflict": "skip"}})
+    shop.ends(sync, "partial_success", None)
+    world.server.trouble = Trouble(status=401)
+    world.commit(rules__a=b"3", tasks__b=b"2")
+    shop.ends(sync, "permanent_failure", "auth_error")
+
+
+def _bad_ends(shop: Shop) -> None:
+    office, world = shop.office, shop.office.world
+    sync = shop.create()
+    for status, reason in ((429, "rate_limited"), (503, "remote_unreachable")):
+        world.server.trouble = Trouble(status=status)
+        shop.ends(sync, "retryable_failure", reason)
+    world.server.trouble = None
+    many = world.project(ref="heads/many")
+    world.repository.commit({str(number): b"" for number in range(1001)}, ref="many")
+    shop.ends(shop.create(many), "permanent_failure", "asset_limit_exceeded")
+    none = shop.create(world.project(ref="heads/none"))
+    shop.ends(none, "permanent_failure", "validation_failed")
+    external = shop.create(executionBackend="external")
+    for number, reason in enumerate(FAILURE_REASONS):
+        run_id = shop.trigger(external)
+        claim = office.bench.external.claim(str(number), tenant_id=world.tenant_id)
+        assert claim is not None
+        office.bench.external.fail(claim.run.id, claim.token, reason, "it failed")
+        assert shop.look(run_id)["resultReasonCode"] == reason
+    restless = world.project(on_conflict=OnConflict.THEIRS)
+    taken = shop.trigger(shop.create(restless))
+    office.bench.shelf.handed.clear()
+    office.bench.worker(gate=_Changing(world, restless)).execute(UUID(taken))
+    assert shop.look(taken)["resultReasonCode"] == "lease_lost"
+
+
+class _Changing(Gate):
+    """Somebody sets the project anew whenever it is about to be written."""
+
+    def __init__(self, world: World, project: Project) -> None:
+        super().__init__("applying")
+        self._world, self._project = world, project
+
+    def __call__(self, _run_id: UUID, boundary: str) -> None:
+        if boundary == self.name:
+            with self._world.database.writing() as session:
+                Projects(session).change(self._project.id, on_conflict=OnConflict.SKIP)
+
+
+def _stops(shop: Shop) -> None:
+    tour, office, sync = shop.tour, shop.office, shop.create()
+    waiting = shop.trigger(sync)
+    assert shop.look(waiting)["status"] == "pending"
+    tour.ask("POST", f"{BASE}/runs/{waiting}/retry", 409)
+    tour.ask("POST", f"{BASE}/runs/{waiting}/cancel", json={"reason": "not now"})
+    assert shop.look(waiting)["status"] == "cancelled"
+    again = tour.ask("POST", f"{BASE}/runs/{waiting}/retry")
+    assert (shop.look(again["id"])["triggeredBy"], again["attemptNumber"]) == ("retry", 2)
+    office.bench.shelf.handed.clear()
+    with office.bench.standing(UUID(again["id"]), "comparing"):
+        assert shop.look(again["id"])["status"] == "running"
+        tour.ask("POST", f"{BASE}/runs/{again['id']}/cancel", json={})
+        assert shop.look(again["id"])["status"] == "cancelling"
+    assert shop.look(again["id"])["resultReasonCode"] == "user_cancelled"
+    lost = shop.trigger(sync)
+    assert isinstance(office.bench.leases.take(UUID(lost), "lost"), Lease)
+    office.bench.lapse()
+    office.bench.reaper.sweep()
+    following = shop.look(lost)["nextAttemptRunId"]
+    assert shop.look(lost)["resultReasonCode"] == "heartbeat_timeout"
+    assert shop.look(following)["triggeredBy"] == "auto_resume"
+    office.work()
+
+
+SIZES = {"xs": 10, "s": 100, "m": 1_000, "l": 10_000, "xl": 10_001}
+
+
+def _catalogs(shop: Shop) -> None:
+    """Catalogs of every host; on one of them kinds of every size."""
+    world = shop.office.world
+    kinds = Kinds(tuple(Kind(name=size, globs=(f"{size}/*",)) for size in SIZES))
+    project = world.project(kinds=kinds)
+    world.edit(project, "xs/0", b"1")
+    with world.database.writing() as session:
+        one = dict(session.execute(select(Asset.__table__)).mappings().all()[-1])
+        rows = [
+            {**one, "project_id": project.id, "kind": size, "id": f"{number:024x}"}
+            | dict.fromkeys(("path", "path_key"), f"{size}/{number}")
+            for number, size in enumerate(size for size, many in SIZES.items() for _ in range(many))
+        ]
+        session.execute(insert(Asset), rows[1:])
+    for provider in Provider:
+        found = shop.tour.ask("GET", f"{BASE}/providers/{provider}/catalog")
+        sizes = {each["entityKey"]: each["sizeClass"] for each in found["resources"]}
+        if provider is Provider.GIT:
+            assert {size: sizes[size] for size in SIZES} == {size: size for size in SIZES}
+
+
+def _refusals(shop: Shop) -> None:
+    tour, office = shop.tour, shop.office
+    sync = shop.create(slug="taken")
+    run = shop.trigger(sync)
+    archived = shop.create(status="archived")
+    reader = {"X-API-Key": office.desk.key(Role.READER)}
+    body, change = office.body(), {"name": "x"}
+    where = f"{BASE}/{sync}"
+    operations: list[tuple[str, str, Any]] = [
+        ("GET", where, None),
+        ("PATCH", where, change),
+        ("DELETE", where, None),
+        ("POST", f"{where}/trigger", {}),
+        ("GET", f"{where}/runs", None),
+        ("GET", f"{BASE}/runs/{run}", None),
+        ("POST", f"{BASE}/runs/{run}/cancel", {}),
+        ("POST", f"{BASE}/runs/{run}/retry", {}),
+    ]
+    wrong = {"X-API-Key": "twl_wrong"}
+    for method, url, given in operations:
+        tour.ask(method, url, 401, json=given, headers=wrong)
+        if method != "GET":
+            tour.ask(method, url, 403, json=given, headers=reader)
+        known = run if run in url else sync
+        tour.ask(method, url.replace(known, str(uuid4())), 404, json=given)
+        tour.ask(method, url.replace(known, "none"), 422, json=given)
+    tour.ask("POST", f"{BASE}/{archived}/trigger", 422)
+    tour.ask("GET", BASE, 401, headers=wrong)
+    tour.ask("GET", BASE, 422, params={"limit": 0})
+    tour.ask("POST", BASE, 401, json=body, headers=wrong)
+    tour.ask("POST", BASE, 403, json=body, headers=reader)
+    tour.ask("POST", BASE, 404, json={**body, "connectionId": str(uuid4())})
+    named = {"project": str(office.project.id)}
+    unknown = {**body, "entities": ["rule", "none"], "destinationConfig": named}
+    tour.ask("POST", BASE, 422, json=unknown)
+    tour.ask("POST", BASE, 409, json={**body, "slug": "taken"})
+    tour.ask("PATCH", f"{BASE}/{archived}", 409, json={"slug": "taken"})
+    for provider, status in (("shopify", 404), ("none", 422)):
+        tour.ask("GET", f"{BASE}/providers/{provider}/catalog", status)
+    tour.ask("GET", f"{BASE}/providers/git/catalog", 401, headers=wrong)
