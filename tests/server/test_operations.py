@@ -25,6 +25,7 @@ from towline_server.app import create_app
 from towline_server.auth.roles import Role
 from towline_server.commands.admin import admin
 from towline_server.db import Database, make_engine, upgrade
+from towline_server.db.clock import database_now
 from towline_server.db.transfer import transfer
 from towline_server.errors import AlreadyExists, NotFound
 from towline_server.projects.service import Projects
@@ -35,8 +36,11 @@ from towline_server.settings import Settings, load_settings
 from towline_server.tables import Base
 from towline_server.web.dialect import Gauges
 from towline_server.web.monitoring import Measured, run_gauges
+from towline_server.webhooks.deliveries import Deliveries
+from towline_server.webhooks.service import Wanted, signing_secrets
 
 SECRET = Credential("x", "a token of the remote")
+HOOK = "https://hooks.demo.example/"
 
 
 def _document() -> str:
@@ -65,7 +69,7 @@ def test_every_metric_is_documented_and_no_other(settings: Settings, services: S
 
 
 def _fill(services: Services) -> None:
-    """A tenant with a password, a key, a sealed credential and an asset."""
+    """A tenant with a password, sealed secrets, a message that waits, and an asset."""
     with services.database.writing() as session:
         tenant = Tenants(session).create("demo")
         connection = services.connections(session).create(
@@ -77,6 +81,8 @@ def _fill(services: Services) -> None:
             tenant_id=tenant.id, email="a@demo.example", password=PASSWORD, tenant_role=Role.ADMIN
         )
         assert services.connections(session).credentials(connection.id) is not None
+        webhook, _ = services.webhooks(session).create(tenant.id, Wanted(url=HOOK))
+        Deliveries(session, webhook.id).ping()
     store = SqlStore(services.database, project.id)
     for path in ("rules/é.json", "tasks/nightly.json"):
         store.put(AssetPath(path), path.encode() + bytes(range(256)))
@@ -88,7 +94,11 @@ def _opens_secrets(services: Services) -> bool:
         tenant = Tenants(session).named("demo")
         assert tenant is not None
         [one] = connections.of_tenant(tenant.id)
-        return connections.credentials(one.id)(one.url) == SECRET
+        [webhook], _ = services.webhooks(session).page(tenant.id, limit=2)
+        now = database_now(session)
+        [signs] = signing_secrets(session, services.sealer, webhook.id, now)
+        opened = connections.credentials(one.id)(one.url) == SECRET
+        return opened and signs.startswith("whsec_")
 
 
 def _admin(*words: str) -> Any:

@@ -215,8 +215,14 @@ def secrets() -> None:
 @with_settings
 def reseal(settings_file: Path | None, as_json: bool) -> None:
     """Seal every stored secret with the first of secret_keys; then the others can go."""
+    from towline_server.web.answers import reseal_answers
+
     with writing(settings_file) as (services, session):
-        changed = services.connections(session).reseal() + services.webhooks(session).reseal()
+        changed = (
+            services.connections(session).reseal()
+            + services.webhooks(session).reseal()
+            + reseal_answers(session, services.sealer)
+        )
     show({"resealed": changed}, as_json=as_json)
 
 

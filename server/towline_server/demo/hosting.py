@@ -72,6 +72,8 @@ def _settings(folder: Path) -> dict[str, Any]:
         "secret_keys": (),
         "remote_schemes": ("http",),
         "remote_networks": ("127.0.0.0/8",),
+        "webhook_schemes": ("http", "https"),
+        "webhook_networks": ("127.0.0.0/8",),
         "jwt_jwks_url": "",
         "jwt_jwks_file": None,
         **tenancy.TOKENS,

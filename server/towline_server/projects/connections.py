@@ -172,10 +172,11 @@ class Connections:
         for row in self._session.scalars(select(rows.Connection).order_by(rows.Connection.id)):
             if row.credential is not None and not self._sealer.is_current(row.credential):
                 purpose = _purpose(row.id, row.credential_origin or "")
-                row.credential = self._again(row.credential, purpose)
+                row.credential = self._sealer.renewed(row.credential, purpose)
                 changed += 1
             if row.webhook_secret is not None and not self._sealer.is_current(row.webhook_secret):
-                row.webhook_secret = self._again(row.webhook_secret, _webhook_purpose(row.id))
+                purpose = _webhook_purpose(row.id)
+                row.webhook_secret = self._sealer.renewed(row.webhook_secret, purpose)
                 changed += 1
         self._session.flush()
         return changed
@@ -213,9 +214,6 @@ class Connections:
         plain = json.dumps([credential.username, credential.password])
         row.credential = self._sealer.seal(plain, _purpose(row.id, origin))
         row.credential_origin = origin
-
-    def _again(self, sealed: bytes, purpose: str) -> bytes:
-        return self._sealer.seal(self._sealer.open(sealed, purpose), purpose)
 
 
 def origin_text(origin: Origin) -> str:

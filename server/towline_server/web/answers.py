@@ -156,6 +156,21 @@ class Answers:
         session.execute(delete(IdempotentAnswer).where(IdempotentAnswer.claimed_at < oldest))
 
 
+def reseal_answers(session: Session, sealer: Sealer) -> int:
+    """Seal every kept answer with the first key again, and tell how many were not.
+
+    Raises:
+        CredentialUnreadable: the key of one is gone; nothing was changed.
+    """
+    changed = 0
+    for row in session.scalars(select(IdempotentAnswer)):
+        if row.body is not None and not sealer.is_current(row.body):
+            row.body = sealer.renewed(row.body, _purpose(row.identity_id, row.route))
+            changed += 1
+    session.flush()
+    return changed
+
+
 def _of(asked: Asked) -> ColumnElement[bool]:
     return and_(
         IdempotentAnswer.identity_id == asked.caller.id,

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from towline.remotes.url import Scheme
 from towline_server import logs, metrics
@@ -17,7 +21,7 @@ from towline_server.auth.sealing import Sealer
 from towline_server.db.session import Database
 from towline_server.errors import CredentialUnreadable
 
-from .claims import Claimed, Claims, Recorded
+from .claims import Claimed, Claims, Ready, Recorded
 from .domain import Result, has_scheme
 from .sending import Answer, Sender
 from .service import signing_secrets
@@ -65,10 +69,7 @@ class Courier:
         """Begin to send what is due, as much as may be sent at once."""
         with self._changed:
             for claimed in self._take(self._bounds.in_all):
-                # Who leaves the process need not wait for them: their leases lapse.
-                threading.Thread(
-                    target=self._work, args=(claimed,), name="towline-webhook", daemon=True
-                ).start()
+                self._begin(claimed)
 
     def stop(self, seconds: float) -> bool:
         """Begin no more, and wait for what is being sent; False if it takes longer."""
@@ -85,6 +86,17 @@ class Courier:
         """Delete what was sent, or could not be, long ago."""
         self._claims.forget(self._keep)
 
+    def _begin(self, claimed: Claimed) -> None:
+        # Who leaves the process need not wait for it: its lease lapses.
+        thread = threading.Thread(
+            target=self._work, args=(claimed,), name="towline-webhook", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            _LOG.exception("there is no thread for a delivery; it is tried again")
+            self._busy.pop(claimed.token)
+
     # --- taking -------------------------------------------------------------------------------
 
     def _take(self, limit: int) -> list[Claimed]:
@@ -92,7 +104,7 @@ class Courier:
         taken: list[Claimed] = []
         if self._stopping or len(self._busy) >= self._bounds.in_all:
             return taken
-        for ready in self._claims.ready():
+        for ready in self._ready():
             busy = self._busy.values()
             room = min(
                 limit - len(taken),
@@ -101,10 +113,25 @@ class Courier:
                 self._bounds.endpoint - sum(each.endpoint_id == ready.endpoint_id for each in busy),
             )
             if room > 0:
-                found = self._claims.take(ready.endpoint_id, room)
-                self._busy.update({each.token: each for each in found})
-                taken += found
+                taken += self._claim(ready.endpoint_id, room)
         return taken
+
+    def _ready(self) -> Sequence[Ready]:
+        try:
+            return self._claims.ready()
+        except SQLAlchemyError:
+            _LOG.exception("a look for what is to be delivered failed; it is tried again")
+            return ()
+
+    def _claim(self, endpoint_id: UUID, room: int) -> list[Claimed]:
+        try:
+            found = self._claims.take(endpoint_id, room)
+        except SQLAlchemyError:
+            # What was taken for others is sent all the same.
+            _LOG.exception("taking what is to be delivered failed; it is tried again")
+            return []
+        self._busy.update({each.token: each for each in found})
+        return found
 
     def _work(self, claimed: Claimed) -> None:
         """Send one message after another, until nothing is due."""
@@ -119,11 +146,7 @@ class Courier:
     def _next(self, done: Claimed) -> Claimed | None:
         with self._changed:
             self._busy.pop(done.token)
-            try:
-                found = self._take(1)
-            except Exception:  # noqa: BLE001 - the next look comes soon
-                _LOG.exception("a look for what is to be delivered failed; it is tried again")
-                found = []
+            found = self._take(1)
             self._changed.notify_all()
             return found[0] if found else None
 

@@ -131,13 +131,16 @@ class _Line(httpcore2.NetworkBackend):
         """Connect to the first permitted address that answers."""
         del timeout
         last: Exception = httpcore2.ConnectError("there is no such host")
-        for address in self._permitted(host, port):
+        permitted = self._permitted(host, port)
+        for tried, address in enumerate(permitted):
             left = self._ends_at - time.monotonic()
             if left <= 0:
                 raise httpcore2.ConnectTimeout
+            # One that is silent leaves time for those after it.
+            share = left / (len(permitted) - tried)
             try:
                 stream = httpcore2.SyncBackend().connect_tcp(
-                    address, port, left, local_address, socket_options
+                    address, port, share, local_address, socket_options
                 )
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 last = error

@@ -156,7 +156,7 @@ class Webhooks:
         for row in self._session.scalars(select(WebhookSecret).order_by(WebhookSecret.id)):
             if not self._sealer.is_current(row.sealed):
                 purpose = _purpose(row.id, row.endpoint_id)
-                row.sealed = self._sealer.seal(self._sealer.open(row.sealed, purpose), purpose)
+                row.sealed = self._sealer.renewed(row.sealed, purpose)
                 changed += 1
         self._session.flush()
         return changed

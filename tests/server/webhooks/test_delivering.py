@@ -8,10 +8,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
 
 from tests.server.webhooks.post import LONG, Post
 from tests.server.webhooks.receiver import Receiver, Reply
@@ -20,7 +21,7 @@ from towline_server.addresses import AddressPolicy
 from towline_server.auth.sealing import Sealer
 from towline_server.db import Database
 from towline_server.metrics import REGISTRY
-from towline_server.webhooks.claims import Claims
+from towline_server.webhooks.claims import Claimed, Claims
 from towline_server.webhooks.deliveries import Deliveries
 from towline_server.webhooks.delivering import Bounds, Courier
 from towline_server.webhooks.domain import (
@@ -431,6 +432,26 @@ def test_who_stops_begins_nothing_more(post: Post, receiver: Receiver):
     states = [each.state for each in post.deliveries(endpoint)]
     assert states.count(DeliveryState.WAITING) == 1
     assert len(receiver.came) == Bounds().endpoint
+
+
+def test_a_database_that_fails_for_a_moment_costs_no_thread(
+    post: Post, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+):
+    endpoints = [post.endpoint(receiver.url(f"/{name}"))[0] for name in "abc"]
+    post.announce()
+    real, failing = post.courier._claims.take, {each.id for each in endpoints[1:]}
+
+    def take(endpoint_id: UUID, limit: int) -> list[Claimed]:
+        if endpoint_id in failing:
+            raise OperationalError("UPDATE", {}, RuntimeError("busy"))
+        return real(endpoint_id, limit)
+
+    monkeypatch.setattr(post.courier._claims, "take", take)
+    post.deliver()
+    assert [each.path for each in receiver.came] == ["/a"]
+    failing.clear()
+    post.deliver()
+    assert sorted(each.path for each in receiver.came) == ["/a", "/b", "/c"]
 
 
 # --- leases -------------------------------------------------------------------------------------

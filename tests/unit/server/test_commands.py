@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.metadata import entry_points
+from uuid import UUID
 
 import pytest
 from click.testing import CliRunner
@@ -19,6 +21,8 @@ from towline_server.errors import AlreadyExists, InvalidSettings, NotFound
 from towline_server.projects.service import Projects
 from towline_server.services import open_services
 from towline_server.settings import load_settings
+from towline_server.web.answers import Answer, Answers, Asked, Claim
+from towline_server.webhooks.service import Wanted
 
 
 @pytest.fixture
@@ -162,13 +166,29 @@ def test_connections_change(run):
     assert signed["has_webhook_secret"]
 
 
-def test_secrets_are_resealed_with_a_new_key(run, settings_file):
-    run("tenant", "create", "demo")
+def test_secrets_are_resealed_with_a_new_key(run, settings_file, services):
+    tenant = run("tenant", "create", "demo")
     run("connection", "create", "--tenant", "demo", "--url", "https://a:b@git.demo.example/x")
+    key = run("key", "create", "--tenant", "demo", "--name", "k", "--role", "admin")
+    answers = Answers(database=services.database, sealer=services.sealer)
+    with services.database.writing() as session:
+        wanted = Wanted(url="https://hooks.example/")
+        services.webhooks(session).create(UUID(tenant["id"]), wanted)
+        caller = services.identities(session).by_key(key["key"])
+    asked = Asked(caller=caller, route="POST /", key="once", digest="d")
+    answer = Answer(status=201, content_type="text/plain", location=None, body=b"\x00\xff")
+    claim = answers.claim(asked)
+    assert isinstance(claim, Claim)
+    answers.keep(claim, answer)
     assert run("secrets", "reseal") == {"resealed": 0}
-    text = settings_file.read_text().replace('["k', f'["{"n" * 40}", "k')
-    settings_file.write_text(text)
-    assert run("secrets", "reseal") == {"resealed": 1}
+    old, new = settings_file.read_text(), f'["{"n" * 40}"'
+    settings_file.write_text(old.replace('["k', f'{new}, "k'))
+    assert run("secrets", "reseal") == {"resealed": 3}
+    settings_file.write_text(re.sub(r'\["k+"', new, old))
+    assert run("secrets", "reseal") == {"resealed": 0}
+    later = open_services(load_settings(settings_file))
+    assert Answers(database=later.database, sealer=later.sealer).claim(asked) == answer
+    later.close()
 
 
 def test_failures_are_typed_for_the_command_to_render(run):

@@ -49,6 +49,7 @@ SECRETS = [
     ("cloning https://user:hush@host/x", "hush"),
     ("cloning https://hush@host/x", "hush"),
     ("postgresql+psycopg://towline:hush@db/towline", "hush"),
+    ("signed with whsec_c2lnbnMgZm9yIG1l/+==", "c2lnbnMgZm9yIG1l/+"),
     ("a bare eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl", "c2lnbmF0dXJl"),
 ]
 

@@ -67,6 +67,8 @@ CONTRADICTIONS = [
     ({"asset_body_bytes": 2048}, "asset_body_bytes"),
     ({"remote_schemes": ["file"], "host": "0.0.0.0"}, "remote_schemes"),
     ({"remote_schemes": ["gopher"]}, "remote_schemes"),
+    ({"webhook_schemes": ["https", "ssh"]}, "webhook_schemes"),
+    ({"webhook_days": 6}, "webhook_days"),
     ({"remote_ca_file": "/no/such/file"}, "remote_ca_file"),
     ({"remote_ca_file": __file__}, "remote_ca_file"),
     ({"runs_at_once": 0}, "runs_at_once"),
