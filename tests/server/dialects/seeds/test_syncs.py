@@ -151,6 +151,7 @@ def _good_ends(shop: Shop) -> None:
     scheduled = shop.create(status="active", triggerMode="scheduled", schedule=EVERY)
     office.fire()
     office.work()
+    assert shop.tour.ask("GET", f"{BASE}/{sync}/runs", params={"limit": 1})["hasNext"]
     for made in (scheduled, created):
         [run] = shop.tour.ask("GET", f"{BASE}/{made}/runs")["runs"]
         shop.look(run["id"])
