@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import OperationalError
 
 from tests.server.webhooks.post import LONG, Post
@@ -567,22 +568,30 @@ def test_an_endpoint_that_is_being_deleted_stops_no_run_from_ending(postgres_url
     post = Post(database)
     endpoint, _ = post.endpoint("https://hooks.example/")
     other, _ = post.endpoint("https://other.example/")
-    began = threading.Event()
 
     def end_a_run() -> None:
         with database.writing() as session:
-            began.set()
             announce(session, post.event())
 
     with ThreadPoolExecutor() as pool:
         with database.writing() as session:
             post.webhooks(session).delete(endpoint.id)
             ending = pool.submit(end_a_run)
-            began.wait()
+            _await_waiter(database)
         ending.result(LONG)
     assert post.deliveries(endpoint) == []
     assert len(post.deliveries(other)) == 1
     database.close()
+
+
+def _await_waiter(database: Database) -> None:
+    """Come back once somebody waits for a lock."""
+    ends_at = time.monotonic() + LONG
+    waiting = 0
+    while not waiting:
+        assert time.monotonic() < ends_at, "nobody waits"
+        with database.reading() as session:
+            waiting = session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
 
 # --- what is told of it -------------------------------------------------------------------------
