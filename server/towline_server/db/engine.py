@@ -25,6 +25,9 @@ from towline.errors import InvalidValue
 WRITES = {"towline_access": "write"}
 """Execution options of a connection whose transactions write."""
 
+LOCK_SECONDS = "towline_lock_seconds"
+"""Execution option of an engine that lets one write at a time: how long another waits for it."""
+
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA foreign_keys = ON",
@@ -74,6 +77,7 @@ def _sqlite(url: URL, lock_seconds: float) -> Engine:
     engine = create_engine(url, connect_args={"timeout": lock_seconds}, hide_parameters=True)
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    engine.update_execution_options(**{LOCK_SECONDS: lock_seconds})
     return engine
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from .engine import WRITES
+from .engine import LOCK_SECONDS, WRITES
+from .queueing import WriteQueue
 
 
 class Database:
@@ -23,6 +24,10 @@ class Database:
         self._writer = engine.execution_options(**WRITES)
         snapshot = {} if engine.dialect.name == "sqlite" else _SNAPSHOT
         self._reader = engine.execution_options(**snapshot)
+        lock_seconds = engine.get_execution_options().get(LOCK_SECONDS)
+        self._turn: Callable[[], AbstractContextManager[None]] = (
+            nullcontext if lock_seconds is None else WriteQueue(lock_seconds).turn
+        )
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -34,14 +39,16 @@ class Database:
     def writing(self) -> Iterator[Session]:
         """A session that is committed at the end of the block.
 
-        On SQLite it holds the database's one write lock from its first statement on; on
-        PostgreSQL it reads what is committed, and locks the rows that it changes.
+        On SQLite it holds the database's one write lock from its first statement on, and those of
+        this process come one after another; on PostgreSQL it reads what is committed, and locks
+        the rows that it changes.
         """
-        with Session(self._writer) as session:
+        with self._turn(), Session(self._writer) as session:
             with session.begin():
                 yield session
-            for call in session.info.pop(_AFTERWARDS, ()):
-                call()
+            afterwards = session.info.pop(_AFTERWARDS, ())
+        for call in afterwards:
+            call()
 
     def close(self) -> None:
         """Close every connection that nobody uses."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import uuid4
 
@@ -13,6 +14,8 @@ from towline.errors import InvalidValue
 from towline_server.db import Database, make_engine, upgrade
 from towline_server.db.failures import is_busy
 from towline_server.db.migrate import check, downgrade
+from towline_server.db.queueing import WriteQueue
+from towline_server.db.session import once_committed
 from towline_server.projects.tables import Project, Tenant
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
@@ -90,6 +93,50 @@ def test_a_writer_takes_the_lock_at_once_and_a_second_is_told(database: Database
         with pytest.raises(OperationalError) as caught, database.writing() as other:
             other.scalars(select(Tenant)).all()
     assert is_busy(caught.value)
+
+
+def test_writers_come_in_the_order_in_which_they_came():
+    """Where the database alone decides, whoever tries at the right moment is first."""
+    queue = WriteQueue(60)
+    came: list[int] = []
+    writers = [threading.Thread(target=_write_in_turn, args=(queue, came, n)) for n in range(20)]
+    with queue.turn():
+        for number, writer in enumerate(writers):
+            writer.start()
+            while len(queue._waiting) <= number:
+                pass
+    for writer in writers:
+        writer.join()
+    assert came == list(range(20))
+
+
+def _write_in_turn(queue: WriteQueue, came: list[int], number: int) -> None:
+    with queue.turn():
+        came.append(number)
+
+
+def test_whoever_waits_in_vain_leaves_the_queue():
+    queue = WriteQueue(0)
+    with queue.turn(), queue.turn():
+        pass
+    with queue.turn():
+        assert queue._taken
+    assert not queue._taken
+
+
+def test_what_is_called_once_committed_may_write(engine: Engine):
+    upgrade(engine)
+    database = Database(engine)
+    with database.writing() as session:
+        once_committed(session, lambda: _add(database, "after"))
+        session.add(_tenant("before"))
+    with database.reading() as other:
+        assert {*other.scalars(select(Tenant.name))} == {"before", "after"}
+
+
+def _add(database: Database, name: str) -> None:
+    with database.writing() as session:
+        session.add(_tenant(name))
 
 
 def test_foreign_keys_hold(database: Database):
