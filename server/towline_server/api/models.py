@@ -5,20 +5,23 @@ from __future__ import annotations
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, Secret, StringConstraints
+
+from towline_server.web.documents import PlainText
 
 T = TypeVar("T")
 
 
-def _plain(text: str) -> str:
-    if any(ord(character) < 32 or ord(character) == 127 for character in text):
-        raise ValueError("holds a control character")
-    return text
+_LINE = r"^[^\x00-\x1F\x7F]*$"
 
-
-Text = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_plain)]
+Text = Annotated[str, StringConstraints(max_length=1024, pattern=_LINE)]
 """A line of text; no database takes a NUL."""
-Name = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_plain)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_LINE)]
+Flag = Annotated[bool, Field(strict=True)]
+"""Neither 1 nor "true"."""
+HIDDEN = Field(json_schema_extra={"format": "password", "writeOnly": True})
+"""What the document says of a secret."""
+Hidden = Annotated[Secret[PlainText], HIDDEN]
 
 
 class Model(BaseModel):
@@ -83,5 +86,5 @@ _MEDIA = {"application/problem+json": {"schema": Problem.model_json_schema()}}
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The refusals of a route, for its part of the OpenAPI document."""
-    always = {400, 401, 403, 404, 422, 429, *statuses}
+    always = {400, 401, 403, 404, 413, 422, 429, *statuses}
     return {status: {"description": "refused", "content": _MEDIA} for status in sorted(always)}

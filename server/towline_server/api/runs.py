@@ -7,7 +7,8 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import Field
+from pydantic import ConfigDict, Field, StringConstraints
+from pydantic.config import JsonDict
 
 from towline.model import AssetId
 from towline.resolutions import OnConflict, Resolutions, Selection
@@ -22,26 +23,45 @@ from towline_server.runs.domain import (
 )
 from towline_server.runs.listing import RunFilter
 from towline_server.runs.states import Fault, Outcome, ReasonCode, ResultClass, RunState
+from towline_server.web.formats import ASSET_ID, GLOB, OfferedBackend, of_format
 
 from .access import Asked, Asking, NativeRoute
-from .models import Body, Model, Page, Paging, Text, page_of, paging, problems
+from .models import Body, Flag, Model, Page, Paging, Text, page_of, paging, problems
 from .reports import ReportModel
 
 router = APIRouter(route_class=NativeRoute)
 
-Ids = Annotated[list[Text], Field(max_length=10_000)]
+Id = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=255),
+    of_format(ASSET_ID, minLength=1, maxLength=255),
+]
+Glob = Annotated[Text, of_format(GLOB, maxLength=1024)]
+Ids = Annotated[list[Id], Field(max_length=10_000)]
+_SOME = Field(max_length=1000)
 
 
 class SelectionBody(Body):
     """The assets that a pull is limited to: those that one of the three names; all if none does."""
 
-    kinds: Ids = Field(default_factory=list)
-    globs: Ids = Field(default_factory=list)
+    kinds: Annotated[list[Text], _SOME] = Field(default_factory=list)
+    globs: Annotated[list[Glob], _SOME] = Field(default_factory=list)
     ids: Ids = Field(default_factory=list)
+
+
+_NOTHING: JsonDict = {"properties": {name: {"maxItems": 0} for name in SelectionBody.model_fields}}
+_KIND_OR_ONLY: JsonDict = {
+    "anyOf": [
+        {"properties": {"kind": {"type": "null"}}},
+        {"properties": {"only": {"anyOf": [{"type": "null"}, _NOTHING]}}},
+    ]
+}
 
 
 class PullBody(Body):
     """What a pull shall do."""
+
+    model_config = ConfigDict(json_schema_extra=_KIND_OR_ONLY)
 
     kind: Text | None = None
     """Limits it to one kind; excludes ``only``."""
@@ -50,7 +70,7 @@ class PullBody(Body):
     use_ours: Ids = Field(default_factory=list)
     on_conflict: OnConflict | None = None
     """null: the project's policy."""
-    allow_empty: bool = False
+    allow_empty: Flag = False
 
     def request(self, mode: RunMode) -> RunRequest:
         """The same as the domain has it. Raises InvalidValue, ConflictingResolutions."""
@@ -75,7 +95,7 @@ class RunBody(PullBody):
     """A run that is asked for."""
 
     mode: RunMode = RunMode.INCREMENTAL
-    backend: BackendName = BackendName.NATIVE
+    backend: OfferedBackend = BackendName.NATIVE
 
 
 class CancelBody(Body):

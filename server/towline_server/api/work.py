@@ -8,13 +8,13 @@ library, and gives back the plan with the contents that it needs.
 from __future__ import annotations
 
 from base64 import b64decode
-from binascii import Error as Base64Error
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic.config import JsonDict
 
 from towline.codec import encode
 from towline.errors import ContentMissing, InvalidValue
@@ -25,6 +25,8 @@ from towline_server.auth.roles import Role
 from towline_server.runs.domain import RunMode
 from towline_server.runs.external import FAILURE_REASONS, Claim, Work
 from towline_server.runs.states import ReasonCode, RunState
+from towline_server.web.documents import WHOLE, PlainText
+from towline_server.web.formats import PLAN, of_format, offering
 
 from .access import Asked, Asking, NativeRoute
 from .models import Body, Model, Name, Text, problems
@@ -33,6 +35,7 @@ from .runs import RunModel, RunSummary
 router = APIRouter(prefix="/work", route_class=NativeRoute)
 
 Token = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+Steps = Annotated[int, Field(ge=0, le=2**53), WHOLE]
 
 
 class ClaimBody(Body):
@@ -53,23 +56,43 @@ class HeartbeatBody(HeldBody):
     """How far the run is."""
 
     phase: Literal["fetching", "comparing", "validating", "applying"] | None = None
-    done: Annotated[int, Field(ge=0, le=2**53)] = 0
-    total: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    done: Steps = 0
+    total: Steps | None = None
 
 
 class FailureBody(Body):
     """Why the run could not be completed."""
 
-    reason: ReasonCode
+    reason: Annotated[ReasonCode, offering(*FAILURE_REASONS)]
     message: Text
+
+
+_NULL: JsonDict = {"type": "null"}
+_PLAN: JsonDict = {"plan": {"type": "string", "format": PLAN}, "failure": _NULL}
+_FAILURE: JsonDict = {"plan": _NULL, "failure": {"type": "object"}}
+_ONE_OF_BOTH: JsonDict = {
+    "oneOf": [
+        {"required": ["plan"], "properties": _PLAN},
+        {"required": ["failure"], "properties": _FAILURE},
+    ]
+}
+Sha = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
+Base64 = Annotated[
+    str,
+    StringConstraints(pattern="^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"),
+]
 
 
 class CompleteBody(HeldBody):
     """The plan with its contents; or a failure."""
 
-    plan: str | None = None
+    model_config = ConfigDict(json_schema_extra=_ONE_OF_BOTH)
+
+    plan: Annotated[PlainText, of_format(PLAN)] | None = None
     """As ``towline.dump_plan`` writes it."""
-    contents: dict[str, str] = Field(default_factory=dict)
+    contents: dict[Sha, Base64] = Field(
+        default_factory=dict, json_schema_extra={"additionalProperties": False}
+    )
     """Base64 by digest, for each digest that the plan needs."""
     failure: FailureBody | None = None
 
@@ -234,7 +257,4 @@ def _checked(reason: ReasonCode) -> ReasonCode:
 
 
 def _contents(given: dict[str, str]) -> dict[Digest, bytes]:
-    try:
-        return {Digest.parse(each): b64decode(text, validate=True) for each, text in given.items()}
-    except (Base64Error, ValueError):
-        raise InvalidValue(field="contents", problem="is not base64") from None
+    return {Digest.parse(each): b64decode(text, validate=True) for each, text in given.items()}

@@ -298,7 +298,7 @@ class ExternalWork:
         with self._database.reading() as session:
             row = find_row(session, run_id)
             held = row.lease_token or ""
-            if not compare_digest(held, token) or not held:
+            if not compare_digest(held.encode(), token.encode()) or not held:
                 raise LeaseLost(run_id=str(run_id))
             lease = Lease(
                 run_id=run_id,

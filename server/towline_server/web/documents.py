@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, TypeAdapter
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from typing_extensions import TypeAliasType
 
 _DEEPEST = 32
+_TOO_LARGE = 2**63
+PLAIN = r"^[^\x00]*$"
+"""The pattern of text that every database can hold."""
 
 
 def _plain_text(text: str) -> str:
@@ -24,9 +29,10 @@ def _plain(value: Any, depth: int = 0) -> Any:
     match value:
         case str():
             _plain_text(value)
-        case float() if not math.isfinite(value):
-            raise ValueError("must hold finite numbers")
-        case int() if abs(value) >= 2**63:
+        case bool():
+            pass
+        # However it is spelled: to JSON 1e30 is a whole number, too.
+        case int() | float() if not -_TOO_LARGE < value < _TOO_LARGE:
             raise ValueError("must hold numbers of 64 bits")
         case list():
             for each in value:
@@ -36,12 +42,56 @@ def _plain(value: Any, depth: int = 0) -> Any:
                 _plain_text(name)
                 _plain(each, depth + 1)
         case _:
-            pass  # null, true and false
+            pass  # null, and numbers
     return value
 
 
-PlainText: TypeAlias = Annotated[str, AfterValidator(_plain_text)]
+def left_out() -> Any:
+    """The default of a field that may be left out, and is never null in the document."""
+    # What a factory makes does not stand in the document.
+    return Field(default_factory=lambda: None)
+
+
+def _no_word(value: object) -> object:
+    """JSON has numbers: what is a word, or true, is none; 1.0 is 1."""
+    if isinstance(value, (str, bool)):
+        raise ValueError("must be a number")
+    return value
+
+
+WHOLE = BeforeValidator(_no_word)
+"""Makes an ``int`` a whole number of a JSON document; it stands behind the bounds."""
+PlainText: TypeAlias = Annotated[
+    str, AfterValidator(_plain_text), Field(json_schema_extra={"pattern": PLAIN})
+]
 """Text that every database can hold."""
 
-JsonObject: TypeAlias = Annotated[dict[str, Any], AfterValidator(_plain)]
+
+class _PlainNames:
+    """Tells of an object's names in the OpenAPI document."""
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(core_schema), "propertyNames": {"pattern": PLAIN}}
+
+
+# All but the depth, which a schema cannot tell.
+PlainJson = TypeAliasType(
+    "PlainJson",
+    "bool | Annotated[float, Field(gt=-_TOO_LARGE, lt=_TOO_LARGE)] | PlainText"
+    " | list[PlainJson] | Annotated[dict[str, PlainJson], _PlainNames()] | None",
+)
+
+
+class _OfPlainJson:
+    """Tells of an object in the OpenAPI document; `_plain` finds what is wrong with one."""
+
+    def __get_pydantic_json_schema__(
+        self, _core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return handler(TypeAdapter(Annotated[dict[str, PlainJson], _PlainNames()]).core_schema)
+
+
+JsonObject: TypeAlias = Annotated[dict[str, Any], AfterValidator(_plain), _OfPlainJson()]
 """A JSON object whose keys mean nothing here, or not all of them."""

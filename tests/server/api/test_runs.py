@@ -51,6 +51,9 @@ def test_a_failure_is_told(stage: Stage):
     [
         ({"mode": "sideways"}, (422, "invalid_request")),
         ({"unknown": 1}, (422, "invalid_request")),
+        ({"allow_empty": 1}, (422, "invalid_request")),
+        ({"allow_empty": "true"}, (422, "invalid_request")),
+        ({"only": {"ids": [""]}}, (422, "invalid_request")),
         ({"use_ours": ["x"], "use_theirs": ["x"]}, (400, "conflicting_resolutions")),
         ({"kind": "rule", "only": {"kinds": ["task"]}}, (400, "invalid_value")),
         ({"backend": "temporal"}, (400, "backend_not_configured")),
