@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Response
+from pydantic import WithJsonSchema
 
 from towline.errors import InvalidPath, InvalidValue, LimitExceeded, UnknownAssets
 from towline.model import AssetId, AssetPath, AssetState, Digest
@@ -19,14 +20,32 @@ from towline_server.projects.listing import AssetFilter, AssetList, StandingAsse
 from towline_server.projects.preconditions import Expected
 from towline_server.projects.store import SqlStore
 from towline_server.web.bodies import raw_body
+from towline_server.web.formats import ASSET_PATH, TAG, TAG_OR_ANY, of_format
 
 from .access import Asked, Asking, NativeRoute
 from .models import Body, Model, Page, Paging, Text, page_of, paging, problems
 
 router = APIRouter(prefix="/projects/{project_id}", route_class=NativeRoute)
 
-IfMatch = Annotated[str | None, Header(description='the digest that stands there, as `"…"`')]
-IfNoneMatch = Annotated[str | None, Header(description="`*`: only if nothing stands there")]
+IfMatch = Annotated[
+    str | None,
+    of_format(TAG_OR_ANY),
+    Header(description='the digest that stands there, as `"…"`; `*`: whatever does'),
+]
+IfThis = Annotated[
+    str | None,
+    of_format(TAG),
+    Header(alias="If-Match", description='the digest that stands there, as `"…"`'),
+]
+IfNothing = Annotated[
+    str | None,
+    WithJsonSchema({"type": "string", "const": "*"}),
+    Header(
+        alias="If-None-Match",
+        description="`*`: only if nothing stands there; no If-Match goes beside it",
+    ),
+]
+IfNoneMatch = Annotated[str | None, Header(description='what is known already, as `"…"`')]
 
 
 class StateModel(Model):
@@ -82,7 +101,7 @@ class AssetModel(Model):
 class MoveBody(Body):
     """Where an asset shall stand."""
 
-    path: Text
+    path: Annotated[Text, of_format(ASSET_PATH)]
 
 
 @router.get("/assets", responses=problems())
@@ -146,13 +165,11 @@ _PUT = {
 }
 
 
-def _expected_of_put(
-    if_match: IfMatch = None, if_none_match: IfNoneMatch = None
-) -> Expected | None:
+def _expected_of_put(if_this: IfThis = None, if_nothing: IfNothing = None) -> Expected | None:
     """A dependency: what a write expects to find."""
-    if if_none_match is None:
-        return None if if_match is None else Expected(_digest(if_match))
-    if if_none_match.strip() != "*" or if_match is not None:
+    if if_nothing is None:
+        return None if if_this is None else Expected(_digest(if_this))
+    if if_nothing.strip() != "*" or if_this is not None:
         raise InvalidValue(field="If-None-Match", problem="takes * here, and no If-Match beside it")
     return Expected(None)
 

@@ -7,47 +7,66 @@ from typing import Annotated, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
-from pydantic import SecretStr
+from pydantic import Field, Secret
 from sqlalchemy.orm import Session
 
-from towline.errors import InvalidValue
 from towline.remotes.credentials import TOKEN_USERNAME, Credential
 from towline_server.auth.roles import Role
 from towline_server.projects.connections import origin_text
 from towline_server.projects.domain import Connection, Provider
+from towline_server.web.documents import PlainText
+from towline_server.web.formats import GIT_URL, of_format
 
 from .access import Asked, Asking, NativeRoute
-from .models import Body, Model, Name, Page, Paging, Text, page_of, paging, problems
+from .models import (
+    HIDDEN,
+    Body,
+    Hidden,
+    Model,
+    Name,
+    Page,
+    Paging,
+    Text,
+    page_of,
+    paging,
+    problems,
+)
 
 router = APIRouter(prefix="/connections", route_class=NativeRoute)
 
 LEAST_WEBHOOK_SECRET = 16
+"""Characters: whoever guesses it starts runs."""
+
+Url = Annotated[Text, of_format(GIT_URL, maxLength=1024)]
+WebhookSecret = Annotated[
+    Secret[Annotated[PlainText, Field(min_length=LEAST_WEBHOOK_SECRET)]], HIDDEN
+]
 
 
 class CredentialBody(Body):
     """A user name and a password; a token needs no user name."""
 
     username: Text = TOKEN_USERNAME
-    password: SecretStr
+    password: Hidden
 
 
 class ConnectionBody(Body):
     """A connection to be made."""
 
-    url: Text
+    url: Url
     name: Name | None = None
     provider: Provider = Provider.GIT
     credential: CredentialBody | None = None
-    webhook_secret: SecretStr | None = None
+    webhook_secret: WebhookSecret | None = None
 
 
 class ConnectionChange(Body):
     """What of a connection shall change: what is left out stays, a null secret is forgotten."""
 
-    url: Text | None = None
+    url: Url | None = None
     name: Name | None = None
     credential: CredentialBody | None = None
-    webhook_secret: SecretStr | None = None
+    webhook_secret: WebhookSecret | None = None
 
 
 class ConnectionModel(Model):
@@ -111,7 +130,8 @@ def create_connection(asked: Asked, body: ConnectionBody, response: Response) ->
             credential=_credential(body.credential),
         )
         if body.webhook_secret is not None:
-            made = connections.set_webhook_secret(made.id, _checked(body.webhook_secret))
+            secret = body.webhook_secret.get_secret_value()
+            made = connections.set_webhook_secret(made.id, secret)
     response.headers["Location"] = f"/api/towline/v1/connections/{made.id}"
     return ConnectionModel.of(made)
 
@@ -153,19 +173,10 @@ def _changed(
     elif "credential" in given:
         connection = connections.forget_credential(connection.id)
     if "webhook_secret" in given:
-        text = None if secret is None else _checked(secret)
+        text = None if secret is None else secret.get_secret_value()
         connection = connections.set_webhook_secret(connection.id, text)
     return connection
 
 
 def _credential(body: CredentialBody | None) -> Credential | None:
     return None if body is None else Credential(body.username, body.password.get_secret_value())
-
-
-def _checked(secret: SecretStr) -> str:
-    """A secret fit to sign with: whoever guesses it starts runs."""
-    text = secret.get_secret_value()
-    if len(text) < LEAST_WEBHOOK_SECRET:
-        problem = f"needs at least {LEAST_WEBHOOK_SECRET} characters"
-        raise InvalidValue(field="webhook_secret", problem=problem)
-    return text

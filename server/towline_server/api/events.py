@@ -32,6 +32,16 @@ _TICK_SECONDS = 0.1
 _QUIET_LOOKS = 30
 """Looks without news after which a comment tells proxies that the stream lives."""
 
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"enum": ["progress", "ended"]},
+        "id": {"type": "string", "description": "The run's id, and when it changed."},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["event", "id", "data"],
+}
+"""OpenAPI before 3.2 has a stream's schema tell of each event."""
 _STREAM: dict[int | str, dict[str, Any]] = {
     **problems(),
     200: {
@@ -39,7 +49,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
             "`progress` events, each with the run as it stands; then one `ended` event with its"
             " report. An attempt that takes a lost one's place goes on in the same stream."
         ),
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": _EVENT}},
     },
 }
 

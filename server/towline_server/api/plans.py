@@ -16,7 +16,7 @@ from towline_server.runs.domain import RunMode
 from towline_server.web.waiting import aside
 
 from .access import Asked, NativeRoute
-from .models import Model, Page, Paging, page_of, paging, problems
+from .models import Flag, Model, Page, Paging, page_of, paging, problems
 from .reports import AppliedModel, ReportModel
 from .runs import PullBody
 
@@ -26,7 +26,7 @@ router = APIRouter(prefix="/projects/{project_id}/plans", route_class=NativeRout
 class PlanBody(PullBody):
     """A plan that is asked for."""
 
-    full_refresh: bool = False
+    full_refresh: Flag = False
     """Compares every asset anew, trusting no recorded tree."""
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import Field
+from pydantic import Field, StringConstraints
 from sqlalchemy.orm import Session
 
 from towline.kinds import Kind, Kinds
@@ -16,36 +16,42 @@ from towline.resolutions import OnConflict
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Binding, Project
 from towline_server.projects.service import Projects
+from towline_server.web.formats import FOLDER, GIT_REF, GLOB, PROJECT_PATH, of_format
 
 from .access import Asked, Asking, NativeRoute
-from .models import Body, Model, Name, Page, Paging, Text, page_of, paging, problems
+from .models import Body, Flag, Model, Name, Page, Paging, Text, page_of, paging, problems
 
 router = APIRouter(prefix="/projects", route_class=NativeRoute)
+
+
+Glob = Annotated[Text, Field(min_length=1), of_format(GLOB, minLength=1, maxLength=1024)]
+Pointer = Annotated[str, StringConstraints(max_length=1024, pattern=r"^(?:/[^\x00-\x1F\x7F]*)?$")]
+"""A JSON pointer (RFC 6901)."""
 
 
 class KindBody(Body):
     """What the project calls some of its assets."""
 
     name: Name
-    globs: Annotated[list[Text], Field(min_length=1, max_length=100)]
-    id_pointer: Text | None = None
+    globs: Annotated[list[Glob], Field(min_length=1, max_length=100)]
+    id_pointer: Pointer | None = None
 
 
 class BindingBody(Body):
     """The ref and the subfolder of a connection's repository."""
 
     connection_id: UUID
-    ref: Text = "heads/main"
-    scope: Text = ""
+    ref: Annotated[Text, of_format(GIT_REF)] = "heads/main"
+    scope: Annotated[Text, of_format(FOLDER)] = ""
 
 
 class ProjectBody(Body):
     """A project to be made."""
 
-    path: Text
+    path: Annotated[Text, of_format(PROJECT_PATH)]
     """``org/space/project``; org is the tenant's name."""
     kinds: Annotated[list[KindBody], Field(min_length=1, max_length=100)] | None = None
-    hidden: bool = False
+    hidden: Flag = False
     """Whether names that start with a dot can be assets."""
     names: NamePolicy = NamePolicy.EXACT
     on_conflict: OnConflict = OnConflict.REFUSE
@@ -56,7 +62,7 @@ class ProjectChange(Body):
     """What of a project shall change: what is left out stays; a null binding takes it away."""
 
     kinds: Annotated[list[KindBody], Field(min_length=1, max_length=100)] | None = None
-    hidden: bool | None = None
+    hidden: Flag | None = None
     on_conflict: OnConflict | None = None
     binding: BindingBody | None = None
 

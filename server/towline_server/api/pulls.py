@@ -12,21 +12,23 @@ from pydantic import Field
 from towline.plan import PlanKind
 from towline_server.auth.roles import Role
 from towline_server.projects.history import History, PastPull
+from towline_server.web.documents import WHOLE
 
 from .access import Asked, NativeRoute
-from .models import Body, Model, Page, Paging, page_of, paging, problems
+from .models import Body, Flag, Model, Page, Paging, page_of, paging, problems
 from .reports import AppliedModel, ReportModel
 
 router = APIRouter(prefix="/projects/{project_id}", route_class=NativeRoute)
 
-_MOST = 2**63 - 1
+_MOST = 2**53
+"""What JSON holds to the digit everywhere (RFC 8259, 6)."""
 
 
 class UndoBody(Body):
     """Which pull to take back: the last that stands, unless one is named."""
 
-    pull: Annotated[int, Field(ge=1, le=_MOST)] | None = None
-    dry_run: bool = False
+    pull: Annotated[int, Field(ge=1, le=_MOST), WHOLE] | None = None
+    dry_run: Flag = False
 
 
 class PullSummary(Model):

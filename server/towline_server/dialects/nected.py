@@ -29,6 +29,7 @@ from towline_server.web import reach
 from towline_server.web.authentication import Form, authenticated
 from towline_server.web.bodies import raw_body
 from towline_server.web.dialect import Dialect
+from towline_server.web.formats import GIT_BRANCH
 from towline_server.web.idempotency import idempotent
 
 _PREFIX = "/dev"
@@ -125,6 +126,21 @@ _BRANCH_PROBLEMS = {
 # --- routes -----------------------------------------------------------------------------------
 
 
+def _branch_header(*, required: bool) -> dict[str, Any]:
+    """The header's part of the OpenAPI document, for a route's ``openapi_extra``.
+
+    FastAPI would look for a header that it requires before the credential.
+    """
+    header = {
+        "name": _BRANCH,
+        "in": "header",
+        "required": required,
+        "description": "The branch to pull.",
+        "schema": {"type": "string", "format": GIT_BRANCH},
+    }
+    return {"parameters": [header]}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
     services: Services
@@ -148,7 +164,8 @@ def _asked(
     body: Annotated[bytes, Depends(raw_body)],
     branch: Annotated[
         str | None,
-        Header(alias=_BRANCH, description="The branch to pull.", convert_underscores=False),
+        # `_branch_header` tells of it: one route needs it, the other does not.
+        Header(alias=_BRANCH, include_in_schema=False),
     ] = None,
 ) -> _Asked:
     if len(request.headers.getlist(_BRANCH)) > 1:
@@ -179,7 +196,12 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/remote/pull", response_model=TaskAnswer, responses=_REFUSALS)
+@router.post(
+    "/remote/pull",
+    response_model=TaskAnswer,
+    responses=_REFUSALS,
+    openapi_extra=_branch_header(required=True),
+)
 async def pull(asked: Asked) -> Response:
     """Start to pull the branch from its remote."""
     if asked.branch is None:
@@ -187,7 +209,12 @@ async def pull(asked: Asked) -> Response:
     return await run_in_threadpool(_pull, asked)
 
 
-@router.post("/v1/remote/pull", response_model=TaskAnswer, responses=_REFUSALS)
+@router.post(
+    "/v1/remote/pull",
+    response_model=TaskAnswer,
+    responses=_REFUSALS,
+    openapi_extra=_branch_header(required=False),
+)
 async def pull_default(asked: Asked) -> Response:
     """The same; a workspace of one branch need not name it."""
     return await run_in_threadpool(_pull, asked)

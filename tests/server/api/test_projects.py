@@ -12,6 +12,7 @@ from towline_server.auth.roles import Role
 from towline_server.dialects import DIALECTS
 
 ADMIN = Role.ADMIN
+URL = "https://git.example/x.git"
 
 
 def test_the_application_has_it():
@@ -154,17 +155,21 @@ def test_secrets_are_bound_and_forgotten(stage: Stage):
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "refusal"),
     [
-        {"url": "ext::sh -c x"},
-        {"url": "http://git.example/x.git"},
-        {"url": "https://git.example/x.git", "webhook_secret": "short"},
+        ({"url": "ext::sh -c x"}, (400, "invalid_value")),
+        ({"url": "http://git.example/x.git"}, (400, "invalid_value")),
+        ({"url": URL, "webhook_secret": "hush"}, (422, "invalid_request")),
+        ({"url": URL, "credential": {"password": "hush\0"}}, (422, "invalid_request")),
+        ({"url": URL, "name": "hush\n"}, (422, "invalid_request")),
     ],
 )
-def test_a_bad_connection_is_refused(stage: Stage, body: dict[str, str]):
+def test_a_bad_connection_is_refused(
+    stage: Stage, body: dict[str, object], refusal: tuple[int, str]
+):
     answer = stage.ask("POST", f"{V1}/connections", key=stage.tenant_keys[ADMIN], json=body)
-    assert code_of(answer) == (400, "invalid_value")
-    assert "short" not in answer.text
+    assert code_of(answer) == refusal
+    assert "hush" not in answer.text
 
 
 def test_a_connection_in_use_stays(stage: Stage):

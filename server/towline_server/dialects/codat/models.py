@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+from towline_server.web.documents import left_out
 
 from .statuses import DatasetStatus
 
 T = TypeVar("T")
 
 Retry: TypeAlias = Literal["Yes", "No", "Unknown"]
-
-
-def _left_out() -> Any:
-    """A field that is left out where there is nothing to say; it is never null."""
-    drop: Callable[[dict[str, Any]], None] = lambda schema: schema.pop("default", None)  # noqa: E731
-    return Field(default=None, json_schema_extra=drop)
 
 
 class Model(BaseModel):
@@ -40,7 +35,7 @@ class PullOperation(Model):
     status_description: str | None
     error_message: str | None
     requested: datetime
-    completed: datetime = _left_out()
+    completed: datetime = left_out()
     progress: int
     is_completed: bool
     is_errored: bool
@@ -50,10 +45,10 @@ class DataStatus(Model):
     """How current one kind of asset is."""
 
     data_type: str
-    last_successful_sync: datetime = _left_out()
+    last_successful_sync: datetime = left_out()
     current_status: DatasetStatus
-    latest_sync_id: UUID = _left_out()
-    latest_successful_sync_id: UUID = _left_out()
+    latest_sync_id: UUID = left_out()
+    latest_successful_sync_id: UUID = left_out()
 
 
 class DataConnection(Model):
@@ -85,8 +80,8 @@ class Links(BaseModel):
 
     self: Link
     current: Link
-    next: Link = _left_out()
-    previous: Link = _left_out()
+    next: Link = left_out()
+    previous: Link = left_out()
 
 
 class Paged(Model, Generic[T]):

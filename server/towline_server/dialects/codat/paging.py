@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -72,12 +72,22 @@ def sized(request: Request, page: _Page = 1, page_size: _Size = 100) -> Wanted:
     return Wanted(quote(request.url.path), page, page_size, "", "")
 
 
-def wanted(
-    request: Request,
-    page: _Page = 1,
-    page_size: _Size = 100,
-    query: Annotated[str, Query(max_length=LONGEST)] = "",
-    order_by: Annotated[str, Query(alias="orderBy")] = "",
-) -> Wanted:
-    """A dependency: the part of a list that a request asks for."""
-    return Wanted(quote(request.url.path), page, page_size, query, order_by)
+def wanted(what: str, fields: Fields) -> Callable[..., Wanted]:
+    """Makes a dependency: the part of a list of ``what`` that a request asks for."""
+    # The language has groups within groups, so that no pattern can tell it.
+    asks = Query(max_length=LONGEST, json_schema_extra={"format": f"{what}-query"})
+    names = [f"{sign}{name}" for name in fields.by_name for sign in ("", "-")]
+    sorts = Query(alias="orderBy", json_schema_extra={"enum": ["", *names]})
+
+    def part(
+        request: Request,
+        page: _Page = 1,
+        page_size: _Size = 100,
+        query: str = "",
+        order_by: str = "",
+    ) -> Wanted:
+        return Wanted(quote(request.url.path), page, page_size, query, order_by)
+
+    # FastAPI reads these; written at the parameters they would be looked for in the module.
+    part.__annotations__ |= {"query": Annotated[str, asks], "order_by": Annotated[str, sorts]}
+    return part

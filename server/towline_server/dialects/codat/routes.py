@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
-from towline.errors import InvalidValue
+from towline_server.api.models import Name
 from towline_server.auth.roles import Principal, Role
 from towline_server.errors import NotFound
 from towline_server.projects import tables as projects
@@ -33,7 +33,6 @@ PREFIX = "/companies"
 _FORMS = (Form.BASIC_KEY,)
 _COMPANY = "company"
 _OPERATION = "pull operation"
-_LONGEST_KIND = 255
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorMessage} for status in (400, 401, 403, 404, 429, 500, 503)
@@ -43,8 +42,9 @@ router = APIRouter(prefix=PREFIX, route_class=idempotent(*_FORMS), responses=_ER
 
 Caller = Annotated[Principal, Depends(authenticated(*_FORMS))]
 Opened = Annotated[Services, Depends(services_of)]
-Part = Annotated[Wanted, Depends(wanted)]
 CompanyId = Annotated[UUID, Path(alias="companyId")]
+# What a kind may be called where projects are made.
+DataType = Annotated[Name, Path(alias="dataType")]
 
 
 # --- companies --------------------------------------------------------------------------------
@@ -57,10 +57,11 @@ _COMPANY_FIELDS = Fields(
     },
     not_queryable=frozenset({"dataConnections"}),
 )
+Companies = Annotated[Wanted, Depends(wanted("company", _COMPANY_FIELDS))]
 
 
 @router.get("", response_model_exclude_unset=True)
-def list_companies(services: Opened, caller: Caller, part: Part) -> Paged[Company]:
+def list_companies(services: Opened, caller: Caller, part: Companies) -> Paged[Company]:
     """List the projects that the key may see, by name."""
     conditions = part.conditions(_COMPANY_FIELDS)
     order = part.order(_COMPANY_FIELDS)
@@ -112,6 +113,9 @@ def _connections(project: Project, known: Mapping[UUID, Connection]) -> list[Dat
 
 # --- pull operations --------------------------------------------------------------------------
 
+_OPERATION_FIELDS = operation_fields()
+Operations = Annotated[Wanted, Depends(wanted("operation", _OPERATION_FIELDS))]
+
 
 @router.post("/{companyId}/data/all", status_code=204, response_class=Response)
 def pull_all(services: Opened, caller: Caller, company_id: CompanyId) -> None:
@@ -126,7 +130,7 @@ def pull_one(
     services: Opened,
     caller: Caller,
     company_id: CompanyId,
-    data_type: Annotated[str, Path(alias="dataType")],
+    data_type: DataType,
     connection_id: Annotated[UUID | None, Query(alias="connectionId")] = None,
 ) -> PullOperation:
     """Pull one kind of asset, unless an operation of it is in progress."""
@@ -134,25 +138,22 @@ def pull_one(
     bound = None if project.binding is None else project.binding.connection_id
     if connection_id not in (None, bound):
         raise NotFound(what="connection")
-    if not data_type.isprintable() or len(data_type) > _LONGEST_KIND:
-        raise InvalidValue(field="dataType", problem="is no name of a kind")
     origin = Origin(requested_by=caller.id)
     return operation_of(services.runs.request_only_one(project.id, data_type, origin=origin))
 
 
 @router.get("/{companyId}/data/history", response_model_exclude_unset=True)
 def list_operations(
-    services: Opened, caller: Caller, company_id: CompanyId, part: Part
+    services: Opened, caller: Caller, company_id: CompanyId, part: Operations
 ) -> Paged[PullOperation]:
     """List the operations of a company, the newest first."""
     project = reach.project(services, caller, company_id, Role.READER, _COMPANY)
-    fields = operation_fields()
     page = services.runs.page(
         RunFilter(project_id=project.id, of_one_kind=True),
         limit=part.page_size,
         offset=part.offset,
-        conditions=part.conditions(fields),
-        order=part.order(fields),
+        conditions=part.conditions(_OPERATION_FIELDS),
+        order=part.order(_OPERATION_FIELDS),
     )
     return part.paged([operation_of(run) for run in page.runs], page.total)
 

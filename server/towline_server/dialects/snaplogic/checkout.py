@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +18,7 @@ from towline_server.projects.domain import Binding, Connection, Project
 from towline_server.runs.domain import Checkout, Run, RunRequest
 from towline_server.web.bodies import described, parse
 from towline_server.web.documents import PlainText
+from towline_server.web.formats import GIT_REF, of_format
 from towline_server.web.idempotency import idempotent
 from towline_server.web.waiting import ended
 
@@ -39,7 +41,9 @@ class CheckoutBody(BaseModel):
         description="The repository: its connection's name, its URL, or OWNER/NAME. "
         "Without it, the one that the project is associated with.",
     )
-    ref: str = Field(default="heads/main", description="heads/BRANCH or tags/TAG.")
+    ref: Annotated[str, of_format(GIT_REF)] = Field(
+        default="heads/main", description="heads/BRANCH or tags/TAG."
+    )
     hard_reset: bool = Field(default=False, description="Discard what was modified here.")
     discard_untracked_file: bool = Field(default=False, description="Discard untracked assets.")
 

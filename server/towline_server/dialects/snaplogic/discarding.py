@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +19,7 @@ from towline_server.projects.store import SqlStore
 from towline_server.runs.domain import Run, RunRequest
 from towline_server.web.bodies import described, parse
 from towline_server.web.documents import PlainText
+from towline_server.web.formats import ASSET_PATH, of_format
 from towline_server.web.idempotency import idempotent
 from towline_server.web.waiting import ended
 
@@ -33,7 +35,7 @@ class DiscardBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    asset_path_list: list[PlainText] = Field(
+    asset_path_list: list[Annotated[PlainText, of_format(ASSET_PATH)]] = Field(
         min_length=1, description="Paths within the project, or with the project's before them."
     )
 

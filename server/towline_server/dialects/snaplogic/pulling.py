@@ -17,6 +17,7 @@ from towline_server.projects.domain import Project
 from towline_server.runs.domain import Run, RunRequest
 from towline_server.web.bodies import described, parse
 from towline_server.web.documents import PlainText
+from towline_server.web.formats import ASSET_ID, of_format
 from towline_server.web.idempotency import idempotent
 from towline_server.web.waiting import check_idle, ended
 
@@ -42,13 +43,20 @@ class NoBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+AssetIds = Annotated[
+    list[Annotated[PlainText, of_format(ASSET_ID, minLength=1, maxLength=255)]],
+    # It is told which ids they are.
+    Field(json_schema_extra={"uniqueItems": True}),
+]
+
+
 class PullBody(BaseModel):
     """The sides that were chosen for single assets."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    use_theirs: list[PlainText] = Field(default=[], description="Asset ids to overwrite.")
-    use_ours: list[PlainText] = Field(default=[], description="Asset ids to keep unchanged.")
+    use_theirs: AssetIds = Field(default=[], description="Asset ids to overwrite.")
+    use_ours: AssetIds = Field(default=[], description="Asset ids to keep unchanged.")
 
     def resolutions(self) -> Resolutions:
         """The same, once no id is named twice.

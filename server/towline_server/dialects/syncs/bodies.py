@@ -8,8 +8,10 @@ from uuid import UUID
 from pydantic import BaseModel, Field, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from towline.resolutions import OnConflict
 from towline_server.runs.domain import BackendName, RunMode
-from towline_server.web.documents import JsonObject, PlainText
+from towline_server.web.documents import PLAIN, WHOLE, JsonObject, PlainText, left_out
+from towline_server.web.formats import CRON, TIME_ZONE, OfferedBackend, offering
 
 from .domain import Definition, ExecutionMode, LoadMode, Status, TableChoice, TriggerMode
 from .wire import Wire
@@ -18,14 +20,47 @@ _MOST = 2**31 - 1
 
 Name: TypeAlias = Annotated[PlainText, Field(min_length=1, max_length=255)]
 Slug: TypeAlias = Annotated[str, Field(max_length=255, pattern=r"^[a-z0-9]+(?:[_-][a-z0-9]+)*$")]
-Seconds: TypeAlias = Annotated[int, Field(ge=0, le=_MOST)]
+Seconds: TypeAlias = Annotated[int, Field(ge=0, le=_MOST), WHOLE]
+OfferedMode: TypeAlias = Annotated[
+    ExecutionMode, offering(ExecutionMode.SEQUENTIAL, ExecutionMode.FAN_OUT_ENTITY)
+]
+OfferedLoad: TypeAlias = Annotated[LoadMode, offering(LoadMode.MIRROR)]
+
+
+def _knows(**names: Any) -> Any:
+    """Says which of a JSON object's names mean something, and what may stand there."""
+    return Field(json_schema_extra={"properties": names})
+
+
+_LINE = {"type": ["string", "null"], "pattern": PLAIN}
+SourceConfig: TypeAlias = Annotated[JsonObject, _knows(ref=_LINE, path=_LINE)]
+DestinationConfig: TypeAlias = Annotated[JsonObject, _knows(project=_LINE)]
+ExecutionConfig: TypeAlias = Annotated[
+    JsonObject, _knows(on_conflict={"enum": [*map(str, OnConflict), None]})
+]
+_NULL = {"type": "null"}
+_BY_CRON = {
+    "cron": {"type": "string", "format": CRON},
+    "timezone": {"anyOf": [{"type": "string", "format": TIME_ZONE}, _NULL]},
+    "everySeconds": _NULL,
+}
+_BY_SECONDS = {
+    **_BY_CRON,
+    "cron": _NULL,
+    "everySeconds": {"type": "integer", "minimum": 1, "maximum": _MOST},
+}
+_RHYTHMS = [
+    {"required": ["cron"], "properties": _BY_CRON},
+    {"required": ["everySeconds"], "properties": _BY_SECONDS},
+]
+Schedule: TypeAlias = Annotated[JsonObject, Field(json_schema_extra={"oneOf": _RHYTHMS})]
 
 
 class TableBindingIn(Wire):
     """The table of one kind, as far as its owner sets it."""
 
     entity_key: Name
-    load_mode: LoadMode = LoadMode.MIRROR
+    load_mode: OfferedLoad = LoadMode.MIRROR
     table_name: Name | None = None
     logical_table_name: Name | None = None
     physical_table_name: Name | None = None
@@ -49,19 +84,19 @@ class TableBindingIn(Wire):
 
 
 class SyncChanges(Wire):
-    """What may be changed of a sync; null gives a field its default."""
+    """What may be changed of a sync; null gives a field its default, but for the name."""
 
-    name: Name | None = None
+    name: Name = left_out()
     slug: Slug | None = None
     status: Status | None = None
-    source_config: JsonObject | None = None
-    destination_config: JsonObject | None = None
-    execution_config: JsonObject | None = None
+    source_config: SourceConfig | None = None
+    destination_config: DestinationConfig | None = None
+    execution_config: ExecutionConfig | None = None
     entities: Annotated[list[Name], Field(max_length=1000)] | None = None
-    execution_backend: BackendName | None = None
-    execution_mode: ExecutionMode | None = None
+    execution_backend: OfferedBackend | None = None
+    execution_mode: OfferedMode | None = None
     trigger_mode: TriggerMode | None = None
-    schedule: JsonObject | None = None
+    schedule: Schedule | None = None
     freshness_sla_seconds: Seconds | None = None
     table_bindings: Annotated[list[TableBindingIn], Field(max_length=1000)] | None = None
     connection_id: SkipJsonSchema[object] = None
@@ -71,13 +106,6 @@ class SyncChanges(Wire):
     @classmethod
     def _stays(cls, _value: object) -> object:
         raise ValueError("a sync stays with its connection")
-
-    @field_validator("name", mode="before")
-    @classmethod
-    def _cannot_be_cleared(cls, value: object) -> object:
-        if value is None:
-            raise ValueError("a sync needs a name")
-        return value
 
     def changes(self) -> dict[str, Any]:
         """The fields of `Definition` that were given."""
@@ -91,20 +119,20 @@ class SyncCreate(Wire):
     name: Name
     slug: Slug | None = None
     status: Status = Status.DRAFT
-    source_config: JsonObject = Field(default_factory=dict)
-    destination_config: JsonObject = Field(
+    source_config: SourceConfig = Field(default_factory=dict)
+    destination_config: DestinationConfig = Field(
         default_factory=dict,
         description="``project`` names the project, by path or id; other keys are kept.",
     )
-    execution_config: JsonObject = Field(
+    execution_config: ExecutionConfig = Field(
         default_factory=dict,
         description="``on_conflict`` overrides the project's policy; other keys are kept.",
     )
     entities: Annotated[list[Name], Field(max_length=1000)] = Field(default_factory=list)
-    execution_backend: BackendName = BackendName.NATIVE
-    execution_mode: ExecutionMode = ExecutionMode.SEQUENTIAL
+    execution_backend: OfferedBackend = BackendName.NATIVE
+    execution_mode: OfferedMode = ExecutionMode.SEQUENTIAL
     trigger_mode: TriggerMode = TriggerMode.MANUAL
-    schedule: JsonObject | None = Field(
+    schedule: Schedule | None = Field(
         default=None, description="``cron`` and ``timezone``, or ``everySeconds``."
     )
     freshness_sla_seconds: Seconds | None = None

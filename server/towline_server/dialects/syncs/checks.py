@@ -12,7 +12,7 @@ from towline_server.runs.backends import Backends
 from towline_server.runs.errors import BackendNotConfigured
 from towline_server.runs.schedules import Rhythm
 
-from .domain import Definition, ExecutionMode, LoadMode, Problem, TriggerMode
+from .domain import DOES_NOT_FIT, Definition, ExecutionMode, LoadMode, Problem, TriggerMode
 
 
 def problems_of(
@@ -71,7 +71,8 @@ def _schedule(definition: Definition) -> Iterator[Problem]:
         except InvalidValue as error:
             yield Problem(("body", *error.field.split(".")), error.problem)
     elif definition.trigger_mode is TriggerMode.SCHEDULED and definition.status.fires:
-        yield Problem(("body", "schedule"), "an active sync that is scheduled needs a schedule")
+        msg = "an active sync that is scheduled needs a schedule"
+        yield Problem(("body", "schedule"), msg, DOES_NOT_FIT)
 
 
 def _tables(definition: Definition) -> Iterator[Problem]:
@@ -79,7 +80,8 @@ def _tables(definition: Definition) -> Iterator[Problem]:
     for index, table in enumerate(definition.table_bindings):
         where = ("body", "tableBindings", index)
         if table.entity_key in seen:
-            yield Problem((*where, "entityKey"), f"{table.entity_key!r} has a table already")
+            msg = f"{table.entity_key!r} has a table already"
+            yield Problem((*where, "entityKey"), msg, DOES_NOT_FIT)
         seen.add(table.entity_key)
         if table.load_mode is LoadMode.APPEND_EVENT:
             yield Problem((*where, "loadMode"), "append_event is not offered yet")
@@ -95,15 +97,16 @@ def _binding(
     source: Mapping[str, Any], connection: Connection, project: Project
 ) -> Iterator[Problem]:
     if project.binding is None or project.binding.connection_id != connection.id:
-        yield Problem(("body", "connectionId"), "the project is not bound to this connection")
+        msg = "the project is not bound to this connection"
+        yield Problem(("body", "connectionId"), msg, DOES_NOT_FIT)
         return
     ref, path = source.get("ref"), source.get("path")
     if isinstance(ref, str) and not project.binding.has_ref(ref):
         msg = f"the project is bound to {project.binding.ref!r}"
-        yield Problem(("body", "sourceConfig", "ref"), msg)
+        yield Problem(("body", "sourceConfig", "ref"), msg, DOES_NOT_FIT)
     if isinstance(path, str) and not project.binding.has_scope(path):
         msg = f"the project is bound to the folder {project.binding.scope!r}"
-        yield Problem(("body", "sourceConfig", "path"), msg)
+        yield Problem(("body", "sourceConfig", "path"), msg, DOES_NOT_FIT)
 
 
 def _kinds(definition: Definition, project: Project) -> Iterator[Problem]:
@@ -111,9 +114,9 @@ def _kinds(definition: Definition, project: Project) -> Iterator[Problem]:
     for index, entity in enumerate(definition.entities):
         if entity not in known:
             msg = f"the project has no kind {entity!r}"
-            yield Problem(("body", "entities", index), msg)
+            yield Problem(("body", "entities", index), msg, DOES_NOT_FIT)
     pulled = known & set(definition.entities) if definition.entities else known
     for index, table in enumerate(definition.table_bindings):
         if table.entity_key not in pulled:
             msg = f"the sync pulls no kind {table.entity_key!r}"
-            yield Problem(("body", "tableBindings", index, "entityKey"), msg)
+            yield Problem(("body", "tableBindings", index, "entityKey"), msg, DOES_NOT_FIT)

@@ -142,12 +142,17 @@ class SyncPage:
         return self.offset + len(self.syncs) < self.total
 
 
+DOES_NOT_FIT = "does_not_fit"
+"""The type of a problem with what stands there already, not with the form of the request."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong with a sync, and where it stands in the request."""
 
     loc: tuple[str | int, ...]
     msg: str
+    type: str = "value_error"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -164,4 +169,7 @@ class RefusedSync(CallerError):
 
     def data(self) -> dict[str, Any]:
         """The problems as JSON values."""
-        return {"problems": [{"loc": list(each.loc), "msg": each.msg} for each in self.problems]}
+        problems = [
+            {"loc": list(each.loc), "msg": each.msg, "type": each.type} for each in self.problems
+        ]
+        return {"problems": problems}

@@ -37,7 +37,7 @@ _FORMS = (Form.BEARER_JWT, Form.BEARER_KEY, Form.X_API_KEY, Form.COOKIE)
 router = APIRouter(
     prefix=PREFIX,
     route_class=idempotent(*_FORMS),
-    responses={status: {"model": Refusal} for status in (401, 403, 404, 409, 422)},
+    responses={status: {"model": Refusal} for status in (401, 403, 404, 409, 413, 422, 429)},
 )
 
 Caller = Annotated[Principal, Depends(authenticated(*_FORMS))]
@@ -192,7 +192,7 @@ def _detail(failure: Failure) -> list[dict[str, Any]]:
     if failure.issues:
         return [dict(issue) for issue in failure.issues]
     if failure.code == RefusedSync.code:
-        return [{**problem, "type": "value_error"} for problem in failure.data["problems"]]
+        return [dict(problem) for problem in failure.data["problems"]]
     loc: list[str] = []
     if failure.code == InvalidValue.code:
         field = str(failure.data["field"])

@@ -28,7 +28,16 @@ from towline_server.web import reach
 from . import rows, tables
 from .asking import ask, schedule_of
 from .checks import problems_of
-from .domain import Definition, Problem, RefusedSync, Status, Sync, SyncPage, TriggerMode
+from .domain import (
+    DOES_NOT_FIT,
+    Definition,
+    Problem,
+    RefusedSync,
+    Status,
+    Sync,
+    SyncPage,
+    TriggerMode,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,9 +157,10 @@ class Syncs:
         sync = self.get(sync_id, Role.WRITER)
         if sync.project_id is None:
             msg = "the sync has no project: name one in destinationConfig.project"
-            raise RefusedSync(problems=(Problem(("path", "sync_id"), msg),))
+            raise RefusedSync(problems=(Problem(("path", "sync_id"), msg, DOES_NOT_FIT),))
         if sync.definition.status is Status.ARCHIVED:
-            raise RefusedSync(problems=(Problem(("path", "sync_id"), "the sync is archived"),))
+            problem = Problem(("path", "sync_id"), "the sync is archived", DOES_NOT_FIT)
+            raise RefusedSync(problems=(problem,))
         project = self._checked(sync.connection_id, sync.definition, sync.project_id)
         assert project is not None, "it is settled"
         origin = Origin(by=TriggeredBy.MANUAL, requested_by=self._caller.id, sync_id=sync.id)

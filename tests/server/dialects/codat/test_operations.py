@@ -12,6 +12,7 @@ from tests.server.dialects.codat.client import COMPLETE, SEED, Codat
 from tests.server.dialects.desk import Desk, basic, bearer
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
+from towline.kinds import Kind, Kinds
 from towline.limits import Limits
 from towline.remotes.credentials import Credential
 from towline.resolutions import OnConflict
@@ -214,6 +215,13 @@ def test_a_kind_that_the_company_lacks_is_not_supported(desk: Desk, world: World
     assert "invoices" in ended["errorMessage"]
     for unprintable in ("%00", "%0A", "x" * 256):
         assert codat.ask("POST", f"/data/queue/{unprintable}").status_code == 400
+
+
+def test_what_a_kind_may_be_called_may_be_queued(desk: Desk, world: World):
+    codat = _codat(desk, world.project(kinds=Kinds((Kind(name="zero\u200bwidth", globs=("*",)),))))
+    world.commit(a=b"1")
+    ended = codat.operation(codat.queue("zero%E2%80%8Bwidth")["id"])
+    assert (ended["dataType"], ended["status"]) == ("zero\u200bwidth", "Complete")
 
 
 def test_a_company_without_a_repository(desk: Desk, world: World):

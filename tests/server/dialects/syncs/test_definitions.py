@@ -89,7 +89,7 @@ def test_what_no_database_can_hold_is_refused(office: Office):
         for value in ({"a": "\x00"}, {"\x00": 1}, {"a": 10**30}, [1], "x"):
             assert office.refused_fields(**{config: value}) == [["body", config]]
     deepest = '{"a":' * 40 + "1" + "}" * 40
-    for text in (r'{"a": "\ud800"}', '{"a": NaN}', '{"a": 1e999}', deepest):
+    for text in (r'{"a": "\ud800"}', '{"a": NaN}', '{"a": 1e30}', deepest):
         connection = office.world.connection_id
         body = f'{{"connectionId": "{connection}", "name": "n", "sourceConfig": {text}}}'
         headers = {"Content-Type": "application/json"}
@@ -219,6 +219,8 @@ OUT_OF_RANGE: list[tuple[str, object]] = [
     ("triggerMode", "never"),
     ("freshnessSlaSeconds", -1),
     ("freshnessSlaSeconds", 2**31),
+    ("freshnessSlaSeconds", "60"),
+    ("freshnessSlaSeconds", True),
     ("entities", "rule"),
 ]
 
