@@ -1,0 +1,220 @@
+"""A control plane that has one of everything, made once and copied for each who changes it."""
+
+from __future__ import annotations
+
+import shutil
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+from tests.control_plane import cheap_passwords
+from tests.databases import open_database
+from tests.server.api.stage import Workshop
+from tests.server.api.test_work import work_of
+from tests.server.runs.test_external import planned
+from towline.planfile import dump_plan
+from towline.pull import pull
+from towline.remotes.git import GitRemote
+from towline_server.app import create_app
+from towline_server.db import make_engine, upgrade
+from towline_server.demo import content, tenancy
+from towline_server.projects.store import SqlStore
+from towline_server.runs.backends import Backends
+from towline_server.runs.execute import Tools, pass_boundary
+from towline_server.runs.external import ExternalBackend, ExternalWork
+from towline_server.runs.fetching import SharedFetches, fetch_here
+from towline_server.runs.heart import Heart
+from towline_server.runs.inline import InlineBackend
+from towline_server.runs.leases import Leases
+from towline_server.runs.plans import Plans
+from towline_server.runs.repositories import Repositories
+from towline_server.runs.runtime import time_of
+from towline_server.runs.schedules import Schedules
+from towline_server.runs.service import Runs
+from towline_server.runs.signals import ProcessSignals
+from towline_server.runs.worker import Worker
+from towline_server.services import Services, assemble
+from towline_server.settings import Settings, load_settings
+
+NATIVE = "/api/towline/v1"
+KEY = next(iter(tenancy.KEYS.values()))
+BRANCH = "main"
+HOOK_SECRET = "a secret of a test's webhooks"
+
+
+@dataclass(frozen=True)
+class Stock:
+    """A folder with everything, and what there is to be found."""
+
+    settings: Settings
+    ids: Mapping[str, str]
+    """What is there, by a name of its own: see `_Stocking`."""
+    completion: Mapping[str, Any]
+    """What completes the run that is claimed: its plan, and the contents that it needs."""
+
+    @contextmanager
+    def copied(self, database: Path) -> Iterator[Services]:
+        """The services over a copy of its database; what was fetched is everybody's."""
+        shutil.copyfile(self.settings.data_dir / "towline.db", database)
+        copied = self.settings.model_copy(update={"database_url": f"sqlite:///{database}"})
+        with _opened(copied) as services:
+            yield services
+
+
+def stock_up(settings: Settings, git_url: str, repositories: Path) -> Stock:
+    """Put one of everything where settings say; its repositories are served at an address."""
+    content.make_repositories(repositories)
+    settings.data_dir.mkdir()
+    engine = make_engine(settings.database)
+    upgrade(engine)
+    engine.dispose()
+    with _opened(settings) as services:
+        rules = tenancy.make_tenancy(services, git_url)
+        store = SqlStore(services.database, rules.id)
+        with GitRemote(f"{git_url}/rules.git", ref=BRANCH) as remote:
+            pull(store, remote)
+        content.edit_rules(store)
+        content.publish_news(repositories)
+        with TestClient(create_app(services.settings, services=services)) as client:
+            stocking = _Stocking(client, git_url)
+            return Stock(settings, stocking.make_everything(), stocking.completion())
+
+
+def settings_in(folder: Path) -> Settings:
+    """The settings of a control plane in a folder."""
+    return load_settings(
+        data_dir=folder,
+        secret_keys=["a secret key of a test, long enough for it"],
+        remote_schemes=("http",),
+        remote_networks=("127.0.0.0/8",),
+        rate_per_second=0,
+        address_rate_per_second=0,
+        login_failures=1_000_000,
+        wait_seconds=1,
+        **dict[str, Any](tenancy.TOKENS),
+    )
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Services]:
+    services = assemble(settings, open_database(settings.database), cheap_passwords())
+    try:
+        yield services.executing(_workshop(services))
+    finally:
+        services.close()
+
+
+def _workshop(services: Services) -> Workshop:
+    """Runs that have ended when they were asked for, but for those of an external executor."""
+    database, settings = services.database, services.settings
+    tools = Tools(
+        database=database,
+        leases=Leases(database, seconds=86_400),
+        repositories=Repositories(
+            database,
+            services.sealer,
+            settings.cache_dir,
+            schemes=settings.remote_schemes,
+            limits=settings.engine_limits,
+        ),
+        fetches=SharedFetches(fetch_here, now=time_of(database)),
+        signals=ProcessSignals(),
+        boundary=pass_boundary,
+    )
+    inline = InlineBackend(Worker(tools, Heart(tools.leases), "inline"))
+    runs = Runs(database, Backends([inline, ExternalBackend()]), signals=tools.signals)
+    return Workshop(
+        runs=runs,
+        schedules=Schedules(database, runs),
+        external=ExternalWork(database, tools.leases, tools.repositories, tools.signals),
+        plans=Plans(database, tools.repositories, tools.fetches),
+    )
+
+
+@dataclass(frozen=True)
+class _Stocking:
+    """Makes things as the API's clients do."""
+
+    client: TestClient
+    git_url: str
+    claims: list[Any] = field(default_factory=list)
+
+    def make_everything(self) -> dict[str, str]:
+        project, connection = str(tenancy.RULES_PROJECT), str(tenancy.RULES_CONNECTION)
+        mine = f"{NATIVE}/projects/{project}"
+        task = self._post("/dev/remote/pull", headers={"Nected-Branch": BRANCH})["data"]["taskId"]
+        kinds = self._post(f"/v2/integrations/connections/{connection}/sync")
+        sync = self._post(
+            "/api/v1/syncs", {"connectionId": connection, "name": "Rules", "status": "active"}
+        )
+        asset = self._get(f"{mine}/assets")["items"][0]
+        conflict = self._get(f"{mine}/conflicts")["conflicts"][0]["parties"][0]
+        return {
+            "project": project,
+            "connection": connection,
+            "task": task,
+            "run of a kind": kinds[0]["id"],
+            "sync": sync["id"],
+            "run of a sync": self._post(f"/api/v1/syncs/{sync['id']}/trigger")["id"],
+            "run": self._post(f"{mine}/runs", {"mode": "dry_run"})["id"],
+            "asset": asset["id"],
+            "path": asset["path"],
+            "asset in conflict": conflict["asset_id"],
+            "plan": self._post(f"{mine}/plans", {"on_conflict": "theirs"})["id"],
+            "plan with a conflict": self._post(f"{mine}/plans", {"on_conflict": "skip"})["id"],
+            "unbound connection": self._post(
+                f"{NATIVE}/connections", {"url": "http://127.0.0.1/nothing.git"}
+            )["id"],
+            "hooked connection": self._hooked(),
+            **self._external_work(),
+        }
+
+    def completion(self) -> dict[str, Any]:
+        """The claimed run's plan, as its executor makes it."""
+        [claim] = self.claims
+        plan, contents = planned(work_of(claim["work"]))
+        encoded = {str(digest): b64encode(content).decode() for digest, content in contents.items()}
+        return {"plan": dump_plan(plan), "contents": encoded}
+
+    def _hooked(self) -> str:
+        """A connection whose host may tell of pushes, and a project behind it."""
+        body = {
+            "url": f"{self.git_url}/rules.git",
+            "name": "hooked",
+            "provider": "gitlab",
+            "webhook_secret": HOOK_SECRET,
+        }
+        made: str = self._post(f"{NATIVE}/connections", body)["id"]
+        bound = {"connection_id": made, "ref": "tags/none"}
+        self._post(f"{NATIVE}/projects", {"path": "demo/works/hooked", "binding": bound})
+        return made
+
+    def _external_work(self) -> dict[str, str]:
+        """Two projects with a run each for an external executor: one that is claimed, and one."""
+        bound = {"connection_id": str(tenancy.PIPELINES_CONNECTION), "ref": "heads/live"}
+        for name in ("held", "waiting"):
+            body = {"path": f"{tenancy.TENANT}/works/{name}", "binding": bound}
+            made = self._post(f"{NATIVE}/projects", body)
+            self._post(f"{NATIVE}/projects/{made['id']}/runs", {"backend": "external"})
+        claim = self._post(f"{NATIVE}/work/claim", {"executor_id": "one"})
+        self.claims.append(claim)
+        return {"claimed run": claim["run"]["id"], "token": claim["token"]}
+
+    def _post(self, url: str, body: object = None, headers: Mapping[str, str] | None = None) -> Any:
+        return self._ask("POST", url, body, headers or {})
+
+    def _get(self, url: str) -> Any:
+        return self._ask("GET", url, None, {})
+
+    def _ask(self, method: str, url: str, body: object, headers: Mapping[str, str]) -> Any:
+        given = {"X-API-Key": KEY, "Nected-API-Key": KEY, **headers}
+        if url.startswith("/v2/"):
+            given["Authorization"] = f"Bearer {KEY}"
+        answer = self.client.request(method, url, json=body, headers=given)
+        assert answer.is_success, answer.text
+        return answer.json()
