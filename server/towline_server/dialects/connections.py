@@ -133,7 +133,7 @@ def cancel_sync(services: Opened, caller: Caller, sync_id: str) -> Sync:
     """Cancel a sync; one that has ended, or was cancelled, stays as it is."""
     run = reach.run_of_one_kind(services, caller, reach.id_of(sync_id, _SYNC), Role.WRITER, _SYNC)
     last = services.runs.attempts(run.id)[-1]
-    cancelled = services.runs.cancel(last.id, by=caller.name)
+    cancelled = services.runs.cancel(last.id, by=str(caller.id))
     return _of_attempt(services.runs, cancelled)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from dataclasses import dataclass, replace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from fastapi.testclient import TestClient
 
@@ -53,6 +53,13 @@ class Desk:
             if project is not None and role is not None:
                 identities.grant(made.id, project, role)
         return key
+
+    def owner_of(self, key: str) -> UUID:
+        """Whose key it is."""
+        with self.services.database.reading() as session:
+            found = self.services.identities(session).by_key(key)
+        assert found is not None
+        return found.id
 
 
 def bearer(key: str) -> dict[str, str]:

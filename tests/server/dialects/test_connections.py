@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -15,6 +15,7 @@ from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.kinds import Kind, Kinds
 from towline.remotes.credentials import Credential
+from towline.resolutions import OnConflict
 from towline.testing.git_server import GitServer
 from towline_server.auth.roles import Role
 from towline_server.runs.domain import Origin, RunMode, RunRequest, TriggeredBy
@@ -221,6 +222,74 @@ def test_a_lost_sync_is_cancelled_by_its_first_id(slow_desk: Desk, world: World,
         bench.lapse()
         bench.reaper.sweep()
         assert _cancel(slow_desk, key, asked["id"])["status"] == "cancelled"
+
+
+def test_a_sync_that_is_tried_again_tells_of_its_last_attempt(
+    slow_desk: Desk, world: World, bench: Bench
+):
+    project = world.project(kinds=ONE_KIND)
+    key = slow_desk.key(Role.WRITER, project)
+
+    def pull(number: int) -> str:
+        world.repository.commit({"a": str(number).encode()}, time=number * 1000)
+        [made] = _sync(slow_desk, key).json()
+        bench.work()
+        return str(made["id"])
+
+    pull(1)
+    world.edit(project, "a", b"ours")
+    asked = pull(2)
+    failed = _get(slow_desk, key, asked)
+    assert failed["status"] == "failed"
+    theirs = RunRequest(on_conflict=OnConflict.THEIRS)
+    bench.runs.request(project.id, theirs)
+    bench.work()
+    world.repository.commit({"a": b"3"}, time=3000)
+    again = bench.runs.retry(UUID(asked))
+    waiting = _get(slow_desk, key, asked)
+    assert (waiting["status"], waiting["attempt"], waiting["completed_at"]) == ("queued", 1, None)
+    with bench.standing(again.id, "comparing"):
+        bench.lapse()
+        bench.reaper.sweep()
+        lost = _get(slow_desk, key, asked)
+    assert (lost["status"], lost["attempt"]) == ("pending_retry", 2)
+    assert lost["error"] == "the executor stopped answering" != failed["error"]
+    bench.work()
+    ended = _get(slow_desk, key, again.id)
+    assert (ended["status"], ended["attempt"], ended["error"]) == ("complete", 3, None)
+    kept = ("id", "created_at", "started_at", "batch_id", "is_initial_sync", "is_one_off")
+    assert {name: ended[name] for name in kept} == {name: failed[name] for name in kept}
+    spans = [(each["timerange_start"], each["timerange_end"]) for each in (failed, ended)]
+    assert [[_seconds(at) for at in span] for span in spans] == [[1000, 2000], [2000, 3000]]
+
+
+def _seconds(time: str) -> float:
+    return datetime.fromisoformat(time).timestamp()
+
+
+def test_a_sync_that_never_began_is_started_when_it_is_tried_again(
+    slow_desk: Desk, world: World, bench: Bench
+):
+    world.commit(a=b"1")
+    key = slow_desk.key(Role.WRITER, world.project(kinds=ONE_KIND))
+    [asked] = _sync(slow_desk, key).json()
+    assert _cancel(slow_desk, key, asked["id"])["started_at"] is None
+    bench.shelf.handed.clear()
+    bench.runs.retry(UUID(asked["id"]))
+    bench.work()
+    ended = _get(slow_desk, key, asked["id"])
+    assert ended["started_at"] is not None
+    assert (ended["status"], ended["attempt"]) == ("complete", 2)
+
+
+def test_who_asked_and_who_cancelled_is_kept(slow_desk: Desk, world: World, bench: Bench):
+    project = world.project(kinds=ONE_KIND)
+    asker, canceller = (slow_desk.key(Role.WRITER, project) for _ in range(2))
+    [asked] = _sync(slow_desk, asker).json()
+    _cancel(slow_desk, canceller, asked["id"])
+    run = bench.runs.get(UUID(asked["id"]))
+    found = [run.origin.requested_by, UUID(str(run.cancellation and run.cancellation.by))]
+    assert found == [slow_desk.owner_of(each) for each in (asker, canceller)]
 
 
 # --- who may ----------------------------------------------------------------------------------
