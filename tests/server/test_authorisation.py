@@ -177,11 +177,8 @@ def test_a_list_shows_what_its_caller_sees(court: Court):
 
 def test_what_is_another_tenants_is_not_there(court: Court):
     """It answers as what nobody has does, to the byte."""
-    callers, theirs, missing = (
-        court.callers(),
-        court.other.things,
-        court.other.missing(court.own.things),
-    )
+    theirs, missing = court.other.things, court.other.missing(court.own.things)
+    callers = court.callers()
     with court.unchanged():
         for endpoint, needs in NAMING.items():
             for caller in callers:
@@ -266,17 +263,22 @@ def test_what_is_someone_elses_is_not_among_what_is_ones_own(court: Court):
 
 
 def test_nobody_executes_what_is_someone_elses(court: Court):
-    endpoint, body = f"POST {V1}/work/claim", {"executor_id": "one"}
-    for holding in (court.beside, court.other):
+    """Each project has a run that waits for whoever claims it."""
+    for holding in (court.own, court.beside, court.other):
         court.services.runs.request(holding.project.id, backend=BackendName.EXTERNAL)
-    callers = [court.caller(None), *court.callers_of_project()]
+    low = (court.caller(None), court.caller(Role.READER), court.caller(Role.READER, on=court.own))
+    of_project, of_tenant = court.caller(Role.WRITER, on=court.own), court.caller(Role.WRITER)
+
+    def claim(caller: Caller) -> int:
+        body = {"executor_id": "one"}
+        answer = court.ask_as(caller, f"POST {V1}/work/claim", court.own.things, body=body)
+        return answer.status_code
+
     with court.unchanged():
-        for caller in callers:
-            answer = court.ask_as(caller, endpoint, court.own.things, body=body)
-            assert answer.status_code == 204, caller
-    writer = court.caller(Role.WRITER)
-    asked = partial(court.ask_as, writer, endpoint, court.own.things, body=body)
-    assert [asked().status_code for _ in range(2)] == [200, 204]
+        assert [claim(caller) for caller in low] == [204, 204, 204]
+    with court.other_unchanged():
+        assert [claim(of_project), claim(of_project)] == [200, 204]
+        assert [claim(of_tenant), claim(of_tenant)] == [200, 204]
 
 
 def test_tenants_share_no_branch(court: Court):
@@ -367,8 +369,9 @@ def test_a_credential_in_a_form_that_a_dialect_does_not_take(court: Court):
     admin = court.caller(Role.ADMIN)
     with court.unchanged():
         for endpoint in GUARDED:
-            for credential in set(Credential) - set(dialect_of(endpoint).taken):
-                _unknown(court, endpoint, court.own.things, admin.by(credential))
+            for credential in Credential:
+                if credential not in dialect_of(endpoint).taken:
+                    _unknown(court, endpoint, court.own.things, admin.by(credential))
 
 
 def test_what_is_open_tells_nothing(court: Court):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, or_, select
+from sqlalchemy import ColumnElement, ForeignKey, Table, or_, select
 
 from towline_server.db import Database
 from towline_server.tables import Base
@@ -41,18 +41,23 @@ def _text(value: object) -> str:
 
 
 def _owned(table: Table, ids: Mapping[str, set[Any]]) -> list[ColumnElement[bool]]:
-    return [
-        key.parent.in_(ids[key.column.table.name])
-        for key in table.foreign_keys
-        if key.column.name == "id" and ids.get(key.column.table.name)
-    ]
+    return [key.parent.in_(ids[owner]) for owner, key in _owners(table) if ids.get(owner)]
+
+
+def _owners(table: Table) -> Iterator[tuple[str, ForeignKey]]:
+    """The tables whose rows its rows belong to, each with the column that says to which one."""
+    for key in table.foreign_keys:
+        if key.column.name == "id":
+            yield key.column.table.name, key
+        elif key.column.name == "project_id":
+            yield "projects", key
 
 
 def tables_below(root: str) -> frozenset[str]:
     """The tables whose rows belong to the rows of one."""
     found = {root}
     for table in Base.metadata.sorted_tables:
-        if any(key.column.table.name in found for key in table.foreign_keys):
+        if any(owner in found for owner, _ in _owners(table)):
             found.add(table.name)
     return frozenset(found)
 
