@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from . import backends, counters, merging, pulling, startup
+from . import backends, counters, merging, pulling, serving, startup
 from .measures import FULL, QUICK, Measure, Scale
 from .rendering import as_json, print_tables
 
@@ -19,6 +19,7 @@ SECTIONS: dict[str, Callable[[Scale], Iterator[Measure]]] = {
     counters.SECTION: counters.measures,
     backends.SECTION: backends.measures,
     pulling.SECTION: pulling.measures,
+    serving.SECTION: serving.measures,
 }
 
 

@@ -34,6 +34,9 @@ class Scale:
     pull_sizes: tuple[int, ...]
     backend_sizes: tuple[int, ...]
     counter_size: int
+    served_projects: int
+    served_assets: int
+    served_rounds: int
     repeat: int
     judge_times: bool
     """Whether times are held to their targets; counters always are."""
@@ -52,6 +55,9 @@ FULL = Scale(
     pull_sizes=(1_000, 10_000, 100_000),
     backend_sizes=(1_000, 10_000),
     counter_size=100_000,
+    served_projects=50,
+    served_assets=500,
+    served_rounds=3,
     repeat=7,
     judge_times=True,
 )
@@ -60,6 +66,9 @@ QUICK = Scale(
     pull_sizes=(100,),
     backend_sizes=(100,),
     counter_size=300,
+    served_projects=3,
+    served_assets=100,
+    served_rounds=1,
     repeat=1,
     judge_times=False,
 )

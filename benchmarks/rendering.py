@@ -20,6 +20,7 @@ _TITLES = {
     "pull": "A whole pull over loopback HTTP, whole process, best of several",
     "counters": "Cost laws of a large project",
     "start": "Start-up, whole process, best of several",
+    "serving": "The control plane: projects pulled at once over HTTP, and read meanwhile",
     "backends": "Git backends: fetch, compare and read, whole process, best of several",
 }
 
