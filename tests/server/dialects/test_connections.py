@@ -18,6 +18,8 @@ from towline.remotes.credentials import Credential
 from towline.resolutions import OnConflict
 from towline.testing.git_server import GitServer
 from towline_server.auth.roles import Role
+from towline_server.projects.domain import Binding
+from towline_server.projects.service import Projects
 from towline_server.runs.domain import Origin, RunMode, RunRequest, TriggeredBy
 from towline_server.runs.service import Runs
 
@@ -133,6 +135,24 @@ def test_lists_hold_the_syncs_of_their_connection(desk: Desk, world: World, inli
     answers = [desk.client.get(_url(run_id), headers=bearer(key)) for run_id in hidden]
     # What pulls every kind, or writes nothing, is no sync.
     assert sorted(answer.status_code for answer in answers) == [200, 404, 404]
+
+
+def test_a_list_shows_neither_other_projects_nor_what_a_project_pulled_from_elsewhere(
+    desk: Desk, world: World, inline: Runs
+):
+    world.commit(a=b"1")
+    project, hidden = world.project(kinds=ONE_KIND), world.project(kinds=ONE_KIND)
+    inline.request_kinds(hidden.id, ["file"])
+    key = desk.key(Role.WRITER, project)
+    [before] = _sync(desk, key).json()
+    assert [each["id"] for each in _list(desk, key)] == [before["id"]]
+    other = world.connect(f"{world.server.url}/repo.git")
+    with world.database.writing() as session:
+        Projects(session).bind(project.id, Binding(connection_id=other))
+    [after] = _sync(desk, key, other).json()
+    url = f"/v2/integrations/connections/{other}/syncs"
+    listed = desk.client.get(url, headers=bearer(key)).json()
+    assert [each["id"] for each in listed] == [after["id"]]
 
 
 def _everything() -> Any:

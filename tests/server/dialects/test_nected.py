@@ -14,7 +14,9 @@ from tests.server.runs.world import World
 from towline.testing.git_server import Answers
 from towline_server.auth.roles import Role
 from towline_server.dialects import nected
+from towline_server.runs import tables
 from towline_server.runs.domain import RunMode, RunRequest
+from towline_server.runs.states import Fault, RunState
 
 SEED = SeedSchema("nected")
 PULL, PULL_V1 = "/dev/remote/pull", "/dev/v1/remote/pull"
@@ -176,6 +178,57 @@ def test_a_tree_that_is_refused(scene: Scene, client: TestClient, key: str):
     assert failure(client, key)["code"] == "BAD_REQUEST"
 
 
+FAULTS = {
+    Fault.REMOTE: "REMOTE_UNAVAILABLE",
+    Fault.CREDENTIAL: "REMOTE_UNAVAILABLE",
+    Fault.PERMISSION: "REMOTE_UNAVAILABLE",
+    Fault.RATE_LIMIT: "REMOTE_UNAVAILABLE",
+    Fault.CONTENT: "BAD_REQUEST",
+    Fault.CONFLICT: "UNRESOLVED_CONFLICTS",
+    Fault.LIMIT: "BAD_REQUEST",
+    Fault.REQUEST: "BAD_REQUEST",
+    Fault.STORE: "INTERNAL",
+    Fault.PREREQUISITE: "BAD_REQUEST",
+    Fault.UNSUPPORTED: "INTERNAL",
+    Fault.EXECUTOR: "INTERNAL",
+    Fault.CALLER: "CANCELLED",
+    Fault.INTERNAL: "INTERNAL",
+}
+
+
+def test_every_fault_has_a_code(scene: Scene, key: str):
+    with scene.waiting() as client:
+        task_id = started(client.post(PULL, headers=headers(key)))
+        found = {}
+        for fault in Fault:
+            with scene.services.database.writing() as session:
+                row = session.get(tables.Run, UUID(task_id))
+                assert row is not None
+                row.state, row.fault = RunState.FAILED, fault
+                row.error_code, row.error_message = "some_code", "why"
+            task = looked_at(client, key, task_id, "failed")
+            found[fault] = task["code"]
+            assert task["message"] == "why"
+    assert found == FAULTS
+
+
+def test_a_lost_task_waits_to_be_tried_again(scene: Scene, key: str):
+    with scene.waiting() as client:
+        task_id = started(client.post(PULL, headers=headers(key)))
+        with scene.bench.standing(UUID(task_id), "comparing"):
+            scene.bench.lapse()
+            scene.bench.reaper.sweep()
+            looked_at(client, key, task_id, "pending")
+        with scene.bench.standing(scene.bench.shelf.handed[-1].run_id, "comparing"):
+            looked_at(client, key, task_id, "in-progress")
+        looked_at(client, key, task_id, "completed")
+
+
+def test_who_asked_is_kept(scene: Scene, client: TestClient, key: str):
+    started(client.post(PULL, headers=headers(key)))
+    assert [run.origin.requested_by for run in scene.runs_of()] == [scene.owner_of(key)]
+
+
 # --- refusals ---------------------------------------------------------------------------------
 
 
@@ -221,6 +274,12 @@ def test_a_key_is_needed(client: TestClient, method: str, url: str, key: str | N
 def test_a_body_is_refused(scene: Scene, client: TestClient, key: str, body: bytes):
     refused(client.post(PULL, headers=headers(key), content=body), 400, "BAD_REQUEST")
     assert scene.runs_of() == ()
+
+
+def test_a_body_beyond_the_limit_is_a_bad_request(scene: Scene, key: str):
+    with scene.over(scene.inline, body_bytes=10) as client:
+        answer = client.post(PULL, headers=headers(key), content=b"x" * 11)
+    refused(answer, 400, "BAD_REQUEST")
 
 
 def test_tasks_that_are_not_there(scene: Scene, client: TestClient, key: str, stranger: World):
