@@ -38,7 +38,7 @@ def test_a_pull_is_told_to_who_asked_even_by_the_next_server(world: World, datab
     project, key = world.project(), _key(world)
     words = ["--settings", str(_settings(world, database_url)), "--port", "0"]
     with receiving() as receiver:
-        receiver.answer(Reply(200), Reply(503), Reply(200))
+        receiver.answer(Reply(200), Reply(503, {"Retry-After": "3600"}), Reply(200))
         with serving(words) as first, client_of(first) as client:
             client.headers.update(bearer(key))
             made = client.post(f"{V1}/webhooks", json={"url": receiver.url()}).json()
@@ -62,7 +62,7 @@ def test_a_pull_is_told_to_who_asked_even_by_the_next_server(world: World, datab
             first.end(signal.SIGKILL)
         with serving(words) as last, client_of(last) as client:
             client.headers.update(bearer(key))
-            # Nobody waits for its time to come.
+            # Its time has not come, but somebody asks for it.
             url = f"{V1}/webhooks/{made['id']}/deliveries"
             [left] = client.get(f"{url}?state=waiting").json()["items"]
             assert (left["message_id"], left["last_status"]) == (second.id, 503)

@@ -23,6 +23,7 @@ def _all_errors():
 
 # Written out, so that a change of the table is seen: a dialect's clients rely on it.
 EXPECTED = {
+    "AddressRefused": 502,
     "AlreadyAssociated": 409,
     "AlreadyExists": 409,
     "Ambiguous": 400,
