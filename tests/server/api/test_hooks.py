@@ -219,13 +219,41 @@ def test_another_hosts_signature_does_not_count(stage: Stage, host: Host):
     assert hooked.runs() == []
 
 
+@every_host
+def test_a_name_given_twice_is_no_name(stage: Stage, host: Host):
+    hooked, body = Hooked(stage, host), called(host)
+    good = [*host.headers(body).items()]
+    url = f"/hooks/{hooked.connection_id}"
+    twice = stage.client.post(url, content=body, headers=[*good, host.event])
+    assert (twice.status_code, twice.json()) == (202, {"runs": []})
+    assert hooked.runs() == []
+    stage.client.post(url, content=body, headers=[*good, (host.delivery, "d2")])
+    assert [run["trigger_ref"] for run in hooked.runs()] == [None]
+
+
+def test_a_name_is_kept_as_far_as_it_can_be_shown(stage: Stage):
+    host = HOSTS["github"]
+    hooked, body = Hooked(stage, host), called(host)
+    named = {name.encode(): text.encode() for name, text in host.headers(body).items()}
+    url = f"/hooks/{hooked.connection_id}"
+    unfit = {**named, host.delivery.encode(): b"a\x85\xadb" + b"d" * 300}
+    assert stage.client.post(url, content=body, headers=unfit).status_code == 202
+    assert [run["trigger_ref"] for run in hooked.runs()] == ["ab" + "d" * 253]
+
+
 def test_nobody_learns_which_connections_there_are(stage: Stage):
     host = HOSTS["github"]
     hooked, body = Hooked(stage, host), called(host)
     wrong = host.headers(body, secret="another secret")
     unset = stage.world.connection_id
     answers = [hooked.send(body, wrong, to) for to in (None, unset, uuid4())]
-    empty = [hooked.send(body, host.headers(body, secret=""), to) for to in (unset, uuid4())]
+    # Nor does a secret that stands for none open anything.
+    guesses = ("", "-")
+    empty = [
+        hooked.send(body, host.headers(body, secret=guess), to)
+        for guess in guesses
+        for to in (unset, uuid4())
+    ]
     assert len({_told(each) for each in [*answers, *empty]}) == 1
     assert code_of(answers[0]) == (401, "unauthenticated")
 
