@@ -31,7 +31,7 @@ from towline_server.webhooks.domain import (
 from towline_server.webhooks.service import Wanted
 
 from .access import Asked, Asking, NativeRoute
-from .models import Body, Model, Page, Paging, Text, page_of, paging, problems
+from .models import Body, Flag, Model, Page, Paging, Text, page_of, paging, problems
 
 router = APIRouter(prefix="/webhooks", route_class=NativeRoute)
 
@@ -53,7 +53,7 @@ class WebhookBody(Body):
     project_id: UUID | None = None
     """The only project to hear of; null: every project of the tenant."""
     description: Text = ""
-    enabled: bool = True
+    enabled: Flag = True
 
 
 class WebhookChange(Body):
@@ -63,7 +63,7 @@ class WebhookChange(Body):
     event_types: RunEvents | None = None
     project_id: UUID | None = None
     description: Text | None = None
-    enabled: bool | None = None
+    enabled: Flag | None = None
 
 
 class WebhookModel(Model):
