@@ -184,6 +184,16 @@ def test_bad_bodies(scene: Scene, client: TestClient, body: bytes):
     assert scene.runs_of() == ()
 
 
+def test_a_refusal_names_what_is_wrong(client: TestClient):
+    (message,) = refused(client.post(PULL, headers=WRITER, json={"use_ours": "x"}), 400)
+    assert message.startswith("body.use_ours: ")
+
+
+def test_a_body_beyond_the_limit_is_a_bad_request(scene: Scene):
+    with scene.over(scene.inline, body_bytes=10) as client:
+        refused(client.post(PULL, headers=WRITER, content=b"x" * 11), 400)
+
+
 def test_an_unknown_policy(client: TestClient):
     refused(client.post(f"{PULL}?on_conflict=theirs", headers=WRITER), 400)
 

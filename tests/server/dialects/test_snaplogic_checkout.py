@@ -158,6 +158,26 @@ def test_another_repository_is_checked_out(scene: Scene, client: TestClient, num
     assert binding(scene) == Binding(connection_id=second, ref="heads/main")
 
 
+def test_who_is_called_so_goes_before_whose_repository_is(scene: Scene, client: TestClient):
+    scene.commit({"a": b"1"})
+    connect_second(scene)
+    named = scene.world.connect(f"{scene.world.server.url}/repo.git")
+    with scene.services.database.writing() as session:
+        scene.services.connections(session).rename(named, "second")
+    scene.give_tenant_role(Role.ADMIN, Role.READER)
+    assert done(post(client, "checkout", ADMIN, repo="second")) == {"created": ["a"]}
+    assert binding(scene) == Binding(connection_id=named, ref="heads/main")
+
+
+def test_another_ref_of_the_same_repository_keeps_the_subfolder(scene: Scene, client: TestClient):
+    project = scene.world.project(name="scoped", scope="sub")
+    scene.grant(project, Role.WRITER)
+    scene.commit({"sub/a": b"1", "b": b"1"}, ref="other")
+    body = {"repo": "repo", "ref": "heads/other"}
+    answer = client.post(f"{ROOT}/checkout/acme/space/scoped", headers=WRITER, json=body)
+    assert done(answer) == {"created": ["a"]}
+
+
 def test_a_loose_project_is_associated(scene: Scene, client: TestClient):
     scene.commit({"a": b"1"})
     project = scene.world.project(name="loose", bound=False)

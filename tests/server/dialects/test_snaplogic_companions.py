@@ -71,12 +71,23 @@ def test_shas_are_those_of_git(scene: Scene, client: TestClient):
     scene.commit({"a": b"1"})
     pull(client)
     scene.commit({"a": b"2"})
+    scene.edit("a", b"ours")
     git = status(client)["a"]["metadata"]["git"]
     shas = [
         scene.world.repository.git("rev-parse", f"{ref}:a").decode().strip()
         for ref in ("main~", "main")
     ]
     assert [git["current_sha"], git["latest_repo_sha"]] == shas
+
+
+def test_an_asset_that_was_renamed_there_is_told_by_its_name_there(
+    scene: Scene, client: TestClient
+):
+    scene.commit({"a": b"1", "b": b"2"})
+    pull(client)
+    scene.commit({"moved": b"1"})
+    found = {path: each["metadata"]["git"]["path"] for path, each in status(client).items()}
+    assert found == {"a": "moved", "b": "b"}
 
 
 def test_paths_in_the_repository_have_its_subfolder(scene: Scene, client: TestClient):

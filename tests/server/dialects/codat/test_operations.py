@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.server.dialects.codat.client import COMPLETE, SEED, Codat
-from tests.server.dialects.desk import Desk, basic, bearer
+from tests.server.dialects.desk import Desk, basic, bearer, client_of
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.kinds import Kind, Kinds
@@ -22,6 +22,7 @@ from towline_server.projects.domain import Binding, Project
 from towline_server.projects.service import Projects
 from towline_server.runs import tables
 from towline_server.runs.domain import RunMode, RunRequest
+from towline_server.runs.listing import RunFilter
 from towline_server.runs.service import Runs
 from towline_server.runs.signals import ProcessSignals
 from towline_server.runs.states import Fault
@@ -290,6 +291,43 @@ def test_a_cancelled_operation(slow_desk: Desk, world: World, bench: Bench):
     wanted = {"status": "Cancelled", "statusDescription": "not now", "errorMessage": None}
     assert _subset(ended, wanted) == wanted
     assert (ended["isErrored"], ended["isCompleted"]) == (False, False)
+
+
+def test_an_operation_that_is_asked_to_stop_is_not_cancelled_yet(
+    slow_desk: Desk, world: World, bench: Bench
+):
+    world.commit(a=b"1")
+    codat = _codat(slow_desk, world.project())
+    asked = codat.queue("file")
+    with bench.standing(UUID(asked["id"]), "comparing"):
+        bench.runs.cancel(UUID(asked["id"]), reason="not now")
+        assert codat.operation(asked["id"])["statusDescription"] is None
+    assert codat.operation(asked["id"])["statusDescription"] == "not now"
+
+
+def test_who_asked_is_kept(slow_desk: Desk, world: World, bench: Bench):
+    codat = _codat(slow_desk, world.project())
+    codat.queue("file")
+    codat.pull_all()
+    asked = {run.origin.requested_by for run in bench.runs.page(RunFilter()).runs}
+    assert asked == {slow_desk.owner_of(codat.key)}
+
+
+def test_a_client_is_told_whether_trying_again_may_help(
+    desk: Desk, world: World, bench: Bench, inline: Runs
+):
+    codat = _codat(desk, world.project())
+    assert codat.ask("GET", "/data/history", page=0).json()["canBeRetried"] == "No"
+    limits = {"rate_per_second": 0.001, "rate_burst": 1}
+    with client_of(desk.services, bench, inline, **limits) as client:
+        headers = basic(codat.key)
+        client.get("/companies", headers=headers)
+        told = client.get("/companies", headers=headers)
+    SEED.check("error", told.json())
+    assert (told.status_code, told.json()["canBeRetried"]) == (429, "Yes")
+    # A server that has not started yet.
+    stopped = client_of(desk.services, bench, inline).get("/companies", headers=headers)
+    assert (stopped.status_code, stopped.json()["canBeRetried"]) == (503, "Yes")
 
 
 # --- companies --------------------------------------------------------------------------------

@@ -258,6 +258,26 @@ def test_each_kind_that_is_pulled_has_a_table(office: Office):
     assert {table["tableNamingVersion"] for table in tables.values()} == {"legacy"}
 
 
+def test_what_is_not_said_of_a_table_is_filled_in(office: Office):
+    made = office.create(tableBindings=[{"entityKey": "rule", "primaryKeyColumns": ["a", "b"]}])
+    rule, task = (_tables(made)[kind] for kind in ("rule", "task"))
+    assert (rule["primaryKeyColumns"], task["primaryKeyColumns"]) == (["a", "b"], ["asset_id"])
+    assert rule["sourceInstanceKey"] == task["sourceInstanceKey"] == made["connectionId"]
+    assert _tables(office.patch(made, freshnessSlaSeconds=5)) == _tables(made)
+
+
+def test_a_kind_that_is_named_twice_is_pulled_once(office: Office):
+    assert office.create(entities=["task", "rule", "task"])["entities"] == ["task", "rule"]
+
+
+def test_who_made_a_sync_and_who_changed_it_is_told(office: Office):
+    made = office.create()
+    other = office.desk.key(Role.WRITER, office.project)
+    changed = office.as_key(other).patch(made, name="another")
+    owners = [str(office.desk.owner_of(key)) for key in (office.key, other)]
+    assert [changed["createdBy"], changed["updatedBy"]] == owners
+
+
 def test_a_table_that_is_said_again_keeps_its_time(office: Office):
     said = {"entityKey": "task", "cursorField": "at", "primaryKeyColumns": ["a", "b"]}
     made = office.create(tableBindings=[said])

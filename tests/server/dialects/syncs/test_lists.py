@@ -72,6 +72,10 @@ def test_a_catalog_counts_assets(office: Office):
     found = office.ask("catalog", "GET", "/providers/git/catalog")
     sizes = {each["entityKey"]: each["sizeClass"] for each in found["resources"]}
     assert sizes == {"file": "xs", "rule": "s", "task": "xs"}
+    store = office.world.store(office.project)
+    store.delete(next(record.id for record in store.records() if record.ours is not None))
+    found = office.ask("catalog", "GET", "/providers/git/catalog")
+    assert {each["sizeClass"] for each in found["resources"]} == {"xs"}
 
 
 def test_every_git_host_has_a_catalog(office: Office):

@@ -173,6 +173,22 @@ def test_a_permanent_failure_turns_the_status_to_error(office: Office):
     assert (healed["status"], healed["lastError"]) == ("active", None)
 
 
+def test_a_draft_that_fails_for_good_is_told_so_too(office: Office):
+    sync = office.patch(_failing(office), status="draft")
+    office.done(sync)
+    assert office.get(sync)["status"] == "error"
+
+
+def test_who_asked_and_who_cancelled_is_kept(office: Office):
+    run = office.trigger(office.create())
+    canceller, retrier = (office.desk.key(Role.WRITER, office.project) for _ in range(2))
+    cancelled = _cancel(office.as_key(canceller), run)
+    again = _retry(office.as_key(retrier), run)
+    assert cancelled["cancelRequestedBy"] == str(office.desk.owner_of(canceller))
+    asked = [office.bench.runs.get(_id(each)).origin.requested_by for each in (run, again)]
+    assert asked == [office.desk.owner_of(key) for key in (office.key, retrier)]
+
+
 def test_a_dry_run_that_fails_says_nothing_of_the_sync(office: Office):
     sync = _failing(office)
     assert _end(office.done(sync, runMode="dry_run"))[0] == "failed"
