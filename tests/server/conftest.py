@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +11,6 @@ from tests.databases import open_database
 from tests.server.runs.world import World
 from towline.testing.git_server import GitServer
 from towline_server.db import Database
-
-if "FUZZ_EXAMPLES" not in os.environ:
-    collect_ignore = ["test_schemathesis.py"]
-    """A campaign of its own: `make fuzz-api`."""
 
 
 @pytest.fixture

@@ -92,6 +92,7 @@ def settings_in(folder: Path) -> Settings:
         secret_keys=["a secret key of a test, long enough for it"],
         remote_schemes=("http",),
         remote_networks=("127.0.0.0/8",),
+        webhook_schemes=("http", "https"),
         rate_per_second=0,
         address_rate_per_second=0,
         login_failures=1_000_000,
@@ -170,7 +171,9 @@ class _Stocking:
             "unbound connection": self._post(
                 f"{NATIVE}/connections", {"url": "http://127.0.0.1/nothing.git"}
             )["id"],
+            "kind": "rule",
             "hooked connection": self._hooked(),
+            **self._webhook(),
             **self._external_work(),
         }
 
@@ -180,6 +183,12 @@ class _Stocking:
         plan, contents = planned(work_of(claim["work"]))
         encoded = {str(digest): b64encode(content).decode() for digest, content in contents.items()}
         return {"plan": dump_plan(plan), "contents": encoded}
+
+    def _webhook(self) -> dict[str, str]:
+        """An endpoint of outbound webhooks, and a message to it."""
+        made = self._post(f"{NATIVE}/webhooks", {"url": "http://127.0.0.1/told"})
+        delivery = self._post(f"{NATIVE}/webhooks/{made['id']}/ping")
+        return {"webhook": made["id"], "delivery": delivery["id"]}
 
     def _hooked(self) -> str:
         """A connection whose host may tell of pushes, and a project behind it."""
