@@ -191,8 +191,6 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorAnswer, "description": "The request, or its branch, is not usable."},
     401: {"model": ErrorAnswer, "description": "The key is missing, or not good for this."},
     500: {"model": ErrorAnswer, "description": "Try again later."},
-    # It stands for FastAPI's own 422, too, which never is the answer here.
-    "default": {"model": ErrorAnswer, "description": "Any other failure."},
 }
 
 
@@ -225,7 +223,11 @@ def _pull(asked: _Asked) -> Response:
     if asked.body.strip() not in (b"", b"{}"):
         raise InvalidValue(field="body", problem="must be empty")
     origin = Origin(requested_by=asked.caller.id)
-    return _told(asked.services.runs.request(project.id, origin=origin))
+    try:
+        return _told(asked.services.runs.request(project.id, origin=origin))
+    except NotFound:
+        # It was deleted since it was found: the page knows no 404.
+        raise BranchRefused(word=Code.BRANCH_NOT_FOUND) from None
 
 
 def _project(asked: _Asked) -> Project:
@@ -248,7 +250,6 @@ def _project(asked: _Asked) -> Project:
         401: _REFUSALS[401],
         404: {"model": ErrorAnswer, "description": "There is no such task."},
         500: _REFUSALS[500],
-        "default": _REFUSALS["default"],
     },
 )
 def task(

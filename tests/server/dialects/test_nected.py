@@ -14,6 +14,8 @@ from tests.server.runs.world import World
 from towline.testing.git_server import Answers
 from towline_server.auth.roles import Role
 from towline_server.dialects import nected
+from towline_server.projects.domain import Project
+from towline_server.projects.service import Projects
 from towline_server.runs import tables
 from towline_server.runs.domain import RunMode, RunRequest
 from towline_server.runs.states import Fault, RunState
@@ -268,6 +270,21 @@ def test_a_branch_that_the_workspace_lacks(client: TestClient, key: str, branch:
 def test_a_key_is_needed(client: TestClient, method: str, url: str, key: str | None):
     sent = {} if key is None else {"Nected-API-Key": key}
     refused(client.request(method, url, headers=sent), 401, "UNAUTHORIZED")
+
+
+def test_a_project_that_is_deleted_meanwhile_has_no_branch(
+    scene: Scene, client: TestClient, key: str, monkeypatch: pytest.MonkeyPatch
+):
+    found = nected._project
+
+    def deleted(*asked: Any) -> Project:
+        project = found(*asked)
+        with scene.services.database.writing() as session:
+            Projects(session).delete(project.id)
+        return project
+
+    monkeypatch.setattr(nected, "_project", deleted)
+    refused(client.post(PULL, headers=headers(key)), 400, "BRANCH_NOT_FOUND")
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"a": 1}', b"x"])

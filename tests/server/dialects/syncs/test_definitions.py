@@ -65,6 +65,30 @@ def test_a_name_has_1_to_255_characters(office: Office):
     office.create(name="x" * 255)
 
 
+NULLABLE = ("freshnessSlaSeconds", "schedule", "slug")
+NEVER_NULL = (
+    "connectionId",
+    "destinationConfig",
+    "entities",
+    "executionBackend",
+    "executionConfig",
+    "executionMode",
+    "name",
+    "sourceConfig",
+    "status",
+    "tableBindings",
+    "triggerMode",
+)
+
+
+def test_null_may_stand_where_the_page_has_it(office: Office):
+    made = office.create(**dict.fromkeys(NULLABLE))
+    assert (made["freshnessSlaSeconds"], made["schedule"]) == (None, None)
+    assert made["slug"] == "daily-rules"
+    for field in NEVER_NULL:
+        assert office.refused_fields(**{field: None}) == [["body", field]]
+
+
 def test_a_missing_field_is_told(office: Office):
     assert office.refused(422, "POST", json={}) == [
         (["body", "connectionId"], "Field required"),
