@@ -72,6 +72,8 @@ class Runtime:
     def stop(self) -> None:
         """Hand back what is executed here, and stop."""
         self.messenger.stop()
+        # It begins no more; what is being sent ends while runs are handed back.
+        self.courier.stop(0)
         self.pruner.stop()
         self.ticker.stop()
         self.native.stop(self.shutdown_seconds)
