@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-import httpx2
 import pytest
 
 from tests.server.descendants import await_end, descendants
@@ -35,7 +35,13 @@ def passage(world: World) -> Passage:
 @pytest.fixture
 def words(world: World, database_url: str) -> list[str]:
     """The command line of the server, of each of its lives."""
-    return ["--settings", str(settings_file(world, database_url)), "--port", "0"]
+    settings: dict[str, Any] = {
+        "rate_per_second": 0,
+        # What a child that was forgotten would wait for.
+        "limits.idle_seconds": 3600,
+        "limits.total_seconds": 3600,
+    }
+    return ["--settings", str(settings_file(world, database_url, **settings)), "--port", "0"]
 
 
 @contextmanager
