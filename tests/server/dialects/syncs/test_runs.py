@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import update
 
 from tests.server.dialects.syncs.office import Found, Office
+from towline.kinds import Kind, Kinds
 from towline.remotes.credentials import Credential
 from towline_server.auth.roles import Role
+from towline_server.projects.service import Projects
 from towline_server.runs import tables
 from towline_server.runs.leases import Lease
 from towline_server.runs.states import TERMINAL, ReasonCode, ResultClass, RunState
@@ -127,6 +130,29 @@ def test_a_run_a_kind_with_one_fetch(office: Office):
     assert len({child.target_revision for child in children}) == 1
     child = office.run({"id": str(children[0].id)})
     assert (child["executionMode"], child["syncId"]) == ("sequential", sync["id"])
+
+
+def test_one_kind_alone_is_no_success_of_the_whole(office: Office):
+    sync = office.create(executionMode="fan_out_entity", entities=["rule", "task"])
+    run = office.trigger(sync)
+    rules = Kinds((Kind(name="rule", globs=("rules/**",)),))
+    with office.world.database.writing() as session:
+        Projects(session).change(office.project.id, kinds=rules)
+    office.work()
+    ended = office.run(run)
+    assert _end(ended) == ("failed", "partial_success", "validation_failed")
+    assert set(office.world.contents(office.project)) == {"rules/a"}
+    found = office.get(sync)
+    assert (found["lastSuccessAt"], found["lastError"]) == (None, ended["error"])
+
+
+def test_a_run_starts_when_somebody_begins_it(office: Office):
+    run = office.trigger(office.create())
+    office.bench.age(60)
+    office.work()
+    done = office.run(run)
+    created, started = (datetime.fromisoformat(done[name]) for name in ("createdAt", "startedAt"))
+    assert started - created >= timedelta(seconds=60)
 
 
 def test_an_archived_sync_is_not_triggered_and_a_paused_one_is(office: Office):
