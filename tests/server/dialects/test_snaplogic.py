@@ -10,8 +10,10 @@ from fastapi.testclient import TestClient
 from tests.server.dialects.scene import Scene, login
 from tests.server.dialects.snaplogic import ROOT, SEED, WRITER, refused
 from tests.server.runs.world import World
-from towline.testing.git_server import Answers
+from towline.limits import Limits
+from towline.testing.git_server import Answers, StaysSilent
 from towline_server.auth.roles import Role
+from towline_server.runs.runtime import open_inline
 from towline_server.runs.states import RunState
 
 PULL = f"{ROOT}/pull/acme/space/project"
@@ -241,6 +243,19 @@ def test_a_remote_that_fails(scene: Scene, client: TestClient):
     scene.commit({"a": b"1"})
     scene.world.server.trouble = Answers(status=503)
     refused(client.post(PULL, headers=WRITER, json={}), 502)
+
+
+def test_a_remote_that_says_nothing_ended_the_run(scene: Scene):
+    scene.commit({"a": b"1"})
+    scene.world.server.trouble = StaysSilent()
+    world = scene.world
+    impatient = open_inline(
+        world.database, world.sealer, world.cache_dir, limits=Limits(idle_seconds=1)
+    )
+    with scene.over(impatient) as client:
+        refused(client.post(PULL, headers=WRITER, json={}), 502)
+    (run,) = scene.runs_of()
+    assert (run.error and run.error.code) == "remote_timeout"
 
 
 def test_a_ref_that_the_remote_lacks(scene: Scene, client: TestClient):
