@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -20,6 +21,7 @@ from .runs.runtime import Runtime, open_runtime
 from .services import Services, open_services
 from .settings import Settings
 from .web import health, monitoring
+from .web.describing import without_foreign_answers
 from .web.dialect import Dialect
 from .web.envelopes import Envelopes
 from .web.limits import RequestLimits
@@ -43,7 +45,7 @@ def create_app(
     Nothing is opened before it starts; ``services`` that are given stay the caller's to close, and
     what executes their runs the caller's to start.
     """
-    app = FastAPI(
+    app = _Application(
         title="towline",
         summary="Bring projects up to date with their Git repositories, asset by asset.",
         version=_version(),
@@ -68,6 +70,18 @@ def create_app(
     for dialect in dialects:
         app.include_router(dialect.router, tags=[dialect.tag])
     return app
+
+
+class _Application(FastAPI):
+    """Tells nothing of answers that are FastAPI's own: a dialect's envelope takes their place."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        is_new = self.openapi_schema is None
+        document = super().openapi()
+        if is_new:
+            without_foreign_answers(document)
+        return document
 
 
 def _lifespan(

@@ -38,6 +38,19 @@ def idempotent(*forms: Form) -> type[APIRoute]:
     class IdempotentRoute(APIRoute):
         """Carries a POST out once for each key of a caller."""
 
+        def __init__(
+            self,
+            path: str,
+            endpoint: Callable[..., Any],
+            *,
+            methods: set[str] | list[str] | None = None,
+            openapi_extra: dict[str, Any] | None = None,
+            **rest: Any,
+        ) -> None:
+            if "POST" in (methods or ()):
+                openapi_extra = _with_header(openapi_extra or {})
+            super().__init__(path, endpoint, methods=methods, openapi_extra=openapi_extra, **rest)
+
         def get_route_handler(self) -> Handler:
             """The handler, or the kept answer in its place."""
             handler = super().get_route_handler()
@@ -55,6 +68,26 @@ def idempotent(*forms: Form) -> type[APIRoute]:
             return once
 
     return IdempotentRoute
+
+
+_PARAMETER = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "The same request again with the same key gets the first answer again.",
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": LONGEST_KEY,
+        "pattern": "^[!-~](?:[ -~]*[!-~])?$",
+    },
+}
+
+
+def _with_header(extra: dict[str, Any]) -> dict[str, Any]:
+    """What a route adds to the document, once it tells of the header; a router may be included."""
+    known = extra.get("parameters", [])
+    return {**extra, "parameters": known if _PARAMETER in known else [*known, _PARAMETER]}
 
 
 async def _once(request: Request, handler: Handler, forms: frozenset[Form]) -> Response:

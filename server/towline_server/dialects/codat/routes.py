@@ -35,8 +35,8 @@ _COMPANY = "company"
 _OPERATION = "pull operation"
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorMessage} for status in (400, 401, 403, 404, 429, 500, 503)
-} | {"default": {"model": ErrorMessage, "description": "Any other failure"}}
+    status: {"model": ErrorMessage} for status in (400, 401, 403, 404, 409, 413, 429, 500, 503)
+}
 
 router = APIRouter(prefix=PREFIX, route_class=idempotent(*_FORMS), responses=_ERRORS)
 

@@ -85,17 +85,17 @@ class SpaceAnswer(BaseModel):
     http_status_code: Literal[200] = 200
 
 
-_DESCRIPTIONS: Mapping[int | str, str] = {
+_DESCRIPTIONS: Mapping[int, str] = {
     400: "The request does not fit its form, or the project.",
     401: "No valid credential was given.",
     403: "The caller may not do this.",
     404: "There is no such project, or it is someone else's.",
     409: "Conflicts were refused, or the project is busy.",
     429: "Too many requests.",
+    500: "The server failed.",
     502: "The repository cannot be had, or is not fit to be pulled.",
+    503: "The server cannot serve just now.",
     504: "The run goes on.",
-    # It stands for FastAPI's own 422, too, which never is the answer here.
-    "default": "Any other failure.",
 }
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorAnswer, "description": description}
