@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from tests.server.dialects.codat.client import SEED, Codat
 from tests.server.dialects.desk import Desk, basic
 from tests.server.runs.world import World
 from towline_server.auth.roles import Role
+from towline_server.projects.domain import Provider
 
 
 @pytest.fixture
@@ -134,6 +136,21 @@ def test_companies_are_asked_for_like_operations(desk: Desk, world: World, stran
         answer = desk.client.get("/companies", headers=headers, params=query)
         SEED.check("error", answer.json())
         assert answer.status_code == 400
+
+
+def test_a_company_and_its_connection_tell_when_each_was_made(desk: Desk, world: World):
+    with desk.services.database.writing() as session:
+        connection = desk.services.connections(session).create(
+            tenant_id=world.tenant_id, url=f"{world.server.url}/x.git", provider=Provider.GITHUB
+        )
+    project = world.project(connection_id=connection.id)
+    answer = desk.client.get("/companies", headers=basic(desk.key(Role.READER)))
+    [found] = answer.json()["results"]
+    [told] = found["dataConnections"]
+    assert told["platformName"] == "github"
+    made = [datetime.fromisoformat(each["created"]) for each in (found, told)]
+    assert made == [project.created_at, connection.created_at]
+    assert made[0] > made[1]
 
 
 def test_connections_are_a_page_too(codat: Codat):
