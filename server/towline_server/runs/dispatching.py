@@ -16,6 +16,7 @@ from towline_server.db.session import Database
 from . import tables
 from .backends import Backend, Dispatch
 from .domain import TriggeredBy
+from .rows import hold_projects
 from .states import ACTIVE, RunState
 
 _LOG = logging.getLogger("towline.runs")
@@ -34,6 +35,7 @@ def dispatch(
     # What its backend may still know keeps its name there: it is executed once.
     again = case((run.dispatched_at.is_(None), 1), else_=0)
     with database.writing() as session:
+        hold_projects(session, run_ids)
         at = now(session)
         waiting = (
             update(run)

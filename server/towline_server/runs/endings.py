@@ -96,10 +96,11 @@ def end_held(session: Session, lease: Lease, ending: Ending, now: datetime) -> N
     Raises:
         LeaseLost: the run is not held by this lease; the caller's transaction must not commit.
         Cancelled: it was asked to stop, and this is another end.
+        NotFound: it was deleted with its project.
     """
+    row = find_row(session, lease.run_id, lock=True)
     if ending.state is RunState.SUCCEEDED:
         check_held(session, lease)
-    row = find_row(session, lease.run_id, lock=True)
     if row.lease_token != lease.token or not RunState(row.state).is_active:
         raise LeaseLost(run_id=str(lease.run_id))
     if row.cancel_requested_at is not None:

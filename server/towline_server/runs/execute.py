@@ -263,8 +263,9 @@ class Execution:
 
     def _claimed(self) -> int:
         with self._tools.database.writing() as session:
+            fence = claim(session, self._lease.project_id)
             check_held(session, self._lease)
-            return claim(session, self._lease.project_id)
+        return fence
 
     def _plan_at(self, run: Run, project: Project, revision: Revision) -> Plan:
         repository = self._tools.repositories.of(project)

@@ -326,8 +326,8 @@ class ExternalWork:
             end_held(session, lease, ending, self._now(session))
 
         with self._database.writing() as session:
-            check_held(session, lease)
             fence = claim_project(session, lease.project_id)
+            check_held(session, lease)
             now = self._now(session)
         on_behalf = OnBehalf(fence=fence, also=also)
         store = SqlStore(self._database, lease.project_id, run=on_behalf)

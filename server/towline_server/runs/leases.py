@@ -25,7 +25,7 @@ from towline_server.db.session import Database
 from . import tables
 from .errors import LeaseLost
 from .gathering import gather
-from .rows import find_row
+from .rows import find_row, hold_projects
 from .states import ACTIVE, STARTS_AT, TERMINAL, RunState, may_follow
 
 
@@ -114,6 +114,7 @@ class Leases:
             Cancelled: it was asked to stop.
         """
         with self._database.writing() as session:
+            hold_projects(session, [lease.run_id])
             before = [each for each in ACTIVE if each is state or may_follow(each, state)]
             moved = update(tables.Run).where(*_mine(lease), tables.Run.state.in_(before))
             now = self._now(session)
@@ -138,10 +139,11 @@ class Leases:
         """
         values = {"target_revision": revision, "target_committed_at": committed_at}
         with self._database.writing() as session:
+            hold_projects(session, [lease.run_id])
             mine = update(tables.Run).where(*_mine(lease)).values(**values)
             _one(session, mine.returning(tables.Run.batch_id), lease)
             batch = select(tables.Run.batch_id).where(tables.Run.id == lease.run_id)
-            session.execute(
+            rest = (
                 update(tables.Run)
                 .where(
                     tables.Run.batch_id == batch.scalar_subquery(),
@@ -152,6 +154,9 @@ class Leases:
                 .values(**values)
                 .execution_options(synchronize_session=False)
             )
+            # What comprises the others last, as whoever ends one of them has it.
+            session.execute(rest.where(~tables.Run.gathers))
+            session.execute(rest.where(tables.Run.gathers))
 
     def start_from(
         self, lease: Lease, revision: Revision | None, committed_at: datetime | None
@@ -201,6 +206,8 @@ class Leases:
 
 def check_held(session: Session, lease: Lease) -> None:
     """Hold the run's row to the end of the transaction, if it still is this lease's.
+
+    The caller holds its project already (`towline_server.runs.rows`).
 
     Raises:
         LeaseLost, Cancelled: as `Leases.move`.

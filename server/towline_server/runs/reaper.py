@@ -27,6 +27,7 @@ from .dispatching import dispatch, lost_dispatches, recall
 from .domain import BackendName
 from .endings import failed, write_end
 from .errors import HeartbeatMissed, LeaseLost
+from .rows import hold_projects
 from .signals import Signals
 from .states import ACTIVE
 
@@ -85,6 +86,7 @@ class Reaper:
     def _reap(self, run_id: UUID) -> Reaped | None:
         """End a run whose lease lapsed, unless its executor came back meanwhile."""
         with self._database.writing() as session:
+            hold_projects(session, [run_id])
             # Whoever has its row locked is about to change it: it is looked at again soon.
             unlocked = {"skip_locked": True}
             row = session.get(tables.Run, run_id, with_for_update=unlocked, populate_existing=True)

@@ -1,13 +1,20 @@
-"""Rows to runs."""
+"""Rows to runs, and the order in which they are locked.
+
+A project comes before its runs, as deleting it takes both; a run before the one that comprises it,
+and that before the webhooks that are told. Whoever keeps to it waits in no circle.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from towline.codec import decode
 from towline_server.errors import NotFound
+from towline_server.projects.tables import Project
 
 from . import tables
 from .domain import (
@@ -24,12 +31,24 @@ from .domain import (
 from .states import Fault, Outcome, ReasonCode, ResultClass, RunState
 
 
+def hold_projects(session: Session, run_ids: Collection[UUID]) -> None:
+    """Keep the projects of runs from being deleted to the end of the transaction.
+
+    To be called before a run's row is locked or written, where more rows follow.
+    """
+    mine = select(tables.Run.project_id).where(tables.Run.id.in_(run_ids))
+    ordered = select(Project.id).where(Project.id.in_(mine)).order_by(Project.id)
+    session.execute(ordered.with_for_update(read=True, key_share=True))
+
+
 def find_row(session: Session, run_id: UUID, *, lock: bool = False) -> tables.Run:
     """The row of a run as it stands now; ``lock`` holds it to the end of the transaction.
 
     Raises:
         NotFound: there is none.
     """
+    if lock:
+        hold_projects(session, [run_id])
     row = session.get(
         tables.Run, run_id, with_for_update=True if lock else None, populate_existing=True
     )

@@ -1,0 +1,196 @@
+"""Who waits for whom on PostgreSQL: whoever writes runs, and whoever deletes their project.
+
+That must never be a circle: the database would end one of the two, and it may be the deletion, or
+the run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Select, event, select, text
+
+from tests.databases import open_database
+from tests.server.runs.bench import Bench, Gate
+from tests.server.runs.world import World
+from towline.errors import Cancelled
+from towline.model import Revision
+from towline.testing.git_server import GitServer
+from towline_server.db import Database
+from towline_server.db.clock import database_now
+from towline_server.errors import NotFound
+from towline_server.projects.domain import Project
+from towline_server.projects.service import Projects
+from towline_server.projects.tables import Project as ProjectRow
+from towline_server.runs import tables
+from towline_server.runs.endings import end_held, failed
+from towline_server.runs.errors import LeaseLost
+from towline_server.runs.gathering import gather
+from towline_server.runs.leases import Lease
+from towline_server.runs.rows import find_row
+from towline_server.runs.states import RunState
+
+pytestmark = pytest.mark.services
+
+LONG = 60
+
+
+@pytest.fixture
+def bench(postgres_url: str, git_server: GitServer, tmp_path: Path) -> Iterator[Bench]:
+    database = open_database(postgres_url, lock_seconds=LONG)
+    yield Bench(World(database, git_server, tmp_path))
+    database.close()
+
+
+@pytest.fixture
+def project(bench: Bench) -> Project:
+    bench.world.commit(a=b"1")
+    return bench.world.project()
+
+
+@pytest.fixture
+def deadlocks(bench: Bench) -> list[Any]:
+    """What the database ended because it waited in a circle."""
+    found: list[Any] = []
+
+    def note(context: Any) -> None:
+        if getattr(context.original_exception, "sqlstate", None) == "40P01":
+            found.append(context.original_exception)
+
+    event.listen(bench.world.database.engine, "handle_error", note)
+    return found
+
+
+def held(bench: Bench, run_id: UUID) -> Lease:
+    lease = bench.leases.take(run_id, "one")
+    assert isinstance(lease, Lease)
+    return lease
+
+
+def end(bench: Bench, lease: Lease) -> None:
+    with bench.world.database.writing() as session:
+        end_held(session, lease, failed(Cancelled()), database_now(session))
+
+
+def delete_behind(bench: Bench, project: Project, row: Select[Any], act: Callable[[], Any]) -> None:
+    """Delete a project, which has to wait for a row, and act while it waits."""
+    database = bench.world.database
+
+    def delete() -> None:
+        with database.writing() as session:
+            Projects(session).delete(project.id)
+
+    def acting() -> None:
+        with suppress(NotFound, LeaseLost):  # gone with its project
+            act()
+
+    with ThreadPoolExecutor() as pool:
+        with database.writing() as session:
+            session.execute(row.with_for_update())
+            deleting = pool.submit(delete)
+            await_waiters(database, 1)
+            acted = pool.submit(acting)
+            await_waiters(database, 2)
+        deleting.result(LONG)
+        acted.result(LONG)
+
+
+def await_waiters(database: Database, count: int) -> None:
+    """Come back once so many wait for a lock."""
+    ends_at = time.monotonic() + LONG
+    waiting = 0
+    while waiting < count:
+        assert time.monotonic() < ends_at, f"{waiting} wait"
+        with database.reading() as session:
+            found = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            waiting = session.scalar(text(found)) or 0
+
+
+def of_project(project: Project) -> Select[Any]:
+    return select(ProjectRow.id).where(ProjectRow.id == project.id)
+
+
+def of_run(run_id: UUID) -> Select[Any]:
+    return select(tables.Run.id).where(tables.Run.id == run_id)
+
+
+def test_a_project_is_deleted_while_a_run_claims_it(
+    bench: Bench, project: Project, deadlocks: list[Any]
+):
+    run = bench.runs.request(project.id)
+    gate = Gate("comparing")
+    with ThreadPoolExecutor() as pool:
+        executed = pool.submit(bench.worker(gate=gate).execute, run.id)
+        gate.await_run()
+        delete_behind(bench, project, of_project(project), gate.open)
+        executed.result(LONG)
+    assert (deadlocks, bench.runs.find(run.id)) == ([], None)
+
+
+def test_a_project_is_deleted_while_its_run_is_tried_again(
+    bench: Bench, project: Project, deadlocks: list[Any]
+):
+    run = bench.runs.request(project.id)
+    end(bench, held(bench, run.id))
+    delete_behind(bench, project, of_project(project), lambda: bench.runs.retry(run.id))
+    assert (deadlocks, bench.runs.find(run.id)) == ([], None)
+
+
+def test_a_project_is_deleted_while_its_run_is_taken_from_whoever_was_lost(
+    bench: Bench, project: Project, deadlocks: list[Any]
+):
+    run = bench.runs.request(project.id)
+    held(bench, run.id)
+    bench.lapse()
+    delete_behind(bench, project, of_project(project), bench.reaper.sweep)
+    assert (deadlocks, bench.runs.find(run.id)) == ([], None)
+
+
+Part = Callable[[Bench, Lease], Any]
+PARTS: dict[str, Part] = {
+    "goes on": lambda bench, lease: bench.leases.move(lease, RunState.FETCHING, 20),
+    "ends": end,
+}
+
+
+@pytest.mark.parametrize("act", PARTS.values(), ids=PARTS)
+def test_a_project_is_deleted_while_a_part_of_its_run(
+    act: Part, bench: Bench, project: Project, deadlocks: list[Any]
+):
+    run = bench.runs.request_fan_out(project.id, ["rule", "task"])
+    first, second = bench.runs.children(run.id)
+    lease = held(bench, first.id)
+    bench.leases.move(lease, RunState.COMPARING, 50)
+    end(bench, lease)
+    # The whole is in a later phase than this one, so deleting comes to the whole first.
+    lease = held(bench, second.id)
+    delete_behind(bench, project, of_run(run.id), lambda: act(bench, lease))
+    assert (deadlocks, bench.runs.find(run.id)) == ([], None)
+
+
+def test_a_part_of_a_run_is_cancelled_while_another_one_says_what_it_pulls(
+    bench: Bench, project: Project, deadlocks: list[Any]
+):
+    run = bench.runs.request_fan_out(project.id, ["rule", "task"])
+    held(bench, bench.runs.children(run.id)[1].id)
+    bench.lapse()
+    bench.reaper.sweep()
+    # The new attempt's row comes after that of the whole.
+    first, second = bench.runs.children(run.id)
+    lease, database = held(bench, first.id), bench.world.database
+    with ThreadPoolExecutor() as pool:
+        with database.writing() as session:
+            find_row(session, second.id, lock=True)
+            aiming = pool.submit(bench.leases.aim, lease, Revision("1" * 40), None)
+            await_waiters(database, 1)
+            gather(session, run.id, database_now(session))
+        aiming.result(LONG)
+    assert deadlocks == []
+    assert {each.target_revision for each in bench.runs.children(run.id)} == {"1" * 40}
