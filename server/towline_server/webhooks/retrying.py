@@ -45,7 +45,7 @@ def rest_of(retry_after: str | None, now: datetime) -> timedelta | None:
         return min(timedelta(seconds=seconds), LONGEST_REST)
     try:
         until = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # a day or a year beyond all calendars
         return None
     if until.tzinfo is None:
         return None

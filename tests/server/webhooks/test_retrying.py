@@ -55,6 +55,7 @@ def test_jitter_draws_a_delay_out_by_a_tenth_at_most_and_never_shortens_it():
         ("²", None),
         ("Thu, 01 Jan 2026 12:01:00", None),
         ("Thu, 99 Jan 2026 12:01:00 GMT", None),
+        ("Thu, 9999999999 Jan 2026 12:01:00 GMT", None),
     ],
 )
 def test_retry_after_is_read_and_bounded(text: str | None, seconds: int | None):
