@@ -215,6 +215,7 @@ def test_every_fault_has_a_code(scene: Scene, key: str):
 
 
 def test_a_lost_task_waits_to_be_tried_again(scene: Scene, key: str):
+    scene.commit({"a": b"1"})
     with scene.waiting() as client:
         task_id = started(client.post(PULL, headers=headers(key)))
         with scene.bench.standing(UUID(task_id), "comparing"):
