@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from towline.errors import StoreBusy
@@ -52,6 +52,17 @@ def standing(session: Session, project_id: UUID, *, lock: bool = False) -> Stand
         fence=row.fence,
         edition=row.edition,
     )
+
+
+def hold(session: Session, project_id: UUID) -> None:
+    """Keep a project from being deleted to the end of the transaction, as rows that name it do.
+
+    Raises:
+        NotFound: there is no such project (any more).
+    """
+    found = select(Project.id).where(Project.id == project_id)
+    if session.scalar(found.with_for_update(read=True, key_share=True)) is None:
+        raise NotFound(what="project")
 
 
 def claim(session: Session, project_id: UUID) -> int:

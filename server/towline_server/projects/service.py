@@ -22,6 +22,7 @@ from towline_server.errors import AlreadyExists, Ambiguous, NotFound
 
 from . import connection_tables, tables
 from .domain import Binding, Project, ProjectPath, branch_of
+from .locking import hold
 
 Now = Callable[[], datetime]
 
@@ -187,9 +188,8 @@ class Projects:
         Raises:
             NotFound: there is no such project, or its tenant has no such connection.
         """
-        project = self.get(project_id)
-        if project is None:
-            raise NotFound(what="project")
+        hold(self._session, project_id)
+        project = self._known(project_id)
         connection = self._session.get(connection_tables.Connection, binding.connection_id)
         if connection is None or connection.tenant_id != project.tenant_id:
             raise NotFound(what="connection")

@@ -11,8 +11,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from towline.codec import encode
-from towline_server.errors import NotFound
 from towline_server.projects.connection_tables import Binding
+from towline_server.projects.locking import hold
 from towline_server.projects.tables import Project
 
 from . import tables
@@ -48,9 +48,8 @@ def new_runs(
     Raises:
         NotFound: there is no such project.
     """
-    project = session.get(Project, project_id)
-    if project is None:
-        raise NotFound(what="project")
+    hold(session, project_id)
+    project = session.get_one(Project, project_id)
     binding = session.get(Binding, project_id)
     whole = [] if place.parent is None else [place.parent]
     rows = [

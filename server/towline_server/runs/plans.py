@@ -31,6 +31,7 @@ from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
 from towline_server.projects.connection_tables import Binding
 from towline_server.projects.domain import Project
+from towline_server.projects.locking import hold
 from towline_server.projects.shelf import PlanShelf, Shelved
 from towline_server.projects.store import Run as OnBehalf
 from towline_server.projects.store import SqlStore
@@ -220,6 +221,7 @@ class Plans:
 
     def _shelve(self, project_id: UUID, plan: Plan) -> Shelved:
         with self._database.writing() as session:
+            hold(session, project_id)
             now = self._now(session)
             shelf = PlanShelf(session, project_id)
             shelf.remove_older(now - KEPT)

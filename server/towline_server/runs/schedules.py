@@ -24,6 +24,7 @@ from towline.errors import InvalidValue
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
 from towline_server.errors import NotFound
+from towline_server.projects.locking import hold
 from towline_server.projects.service import Projects
 
 from . import tables
@@ -135,9 +136,11 @@ class Schedules:
 
         Raises:
             BackendNotConfigured: its runs could not be executed here.
+            NotFound: there is no such project.
         """
         self._runs.backends.get(spec.backend)
         with self._database.writing() as session:
+            hold(session, spec.project_id)
             now = self._now(session)
             row = None if schedule_id is None else session.get(tables.Schedule, schedule_id)
             if row is None:

@@ -18,6 +18,7 @@ from towline.remotes.url import Scheme
 from towline_server.auth.sealing import Sealer
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.errors import NotFound
+from towline_server.projects.locking import hold
 from towline_server.projects.tables import Tenant
 
 from .domain import DisabledReason, Endpoint, EventType, check_url
@@ -82,9 +83,11 @@ class Webhooks:
 
         Raises:
             InvalidValue: the URL is malformed or of a scheme that the operator does not allow.
+            NotFound: there is no such project.
             TooManyWebhooks: the tenant has `MOST` already.
         """
         url = check_url(wanted.url, self._schemes)
+        self._hold_project(wanted)
         # So that two who make the last one take turns.
         mine = select(Tenant.id).where(Tenant.id == tenant_id)
         self._session.execute(mine.with_for_update(key_share=True))
@@ -103,9 +106,10 @@ class Webhooks:
         """Set an endpoint anew; its secret stays. What waited for a disabled one goes on.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is none, or no such project.
             InvalidValue: as in `create`.
         """
+        self._hold_project(wanted)
         row = self._row(endpoint_id)
         if wanted.url != row.url:
             check_url(wanted.url, self._schemes)
@@ -164,6 +168,11 @@ class Webhooks:
     def _count(self, tenant_id: UUID) -> int:
         query = select(func.count()).select_from(WebhookEndpoint)
         return self._session.scalar(query.where(WebhookEndpoint.tenant_id == tenant_id)) or 0
+
+    def _hold_project(self, wanted: Wanted) -> None:
+        # Before its webhooks: deleting a project takes both, in this order.
+        if wanted.project_id is not None:
+            hold(self._session, wanted.project_id)
 
     def _row(self, endpoint_id: UUID) -> WebhookEndpoint:
         row = self._session.get(WebhookEndpoint, endpoint_id, with_for_update={"key_share": True})

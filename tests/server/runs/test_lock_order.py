@@ -1,7 +1,7 @@
 """Who waits for whom on PostgreSQL: whoever writes runs, and whoever deletes their project.
 
 That must never be a circle: the database would end one of the two, and it may be the deletion, or
-the run.
+the run. And whoever waited for the deletion is told that there is no such project.
 """
 
 from __future__ import annotations
@@ -22,20 +22,25 @@ from tests.server.runs.bench import Bench, Gate
 from tests.server.runs.world import World
 from towline.errors import Cancelled
 from towline.model import Revision
+from towline.resolutions import OnConflict
 from towline.testing.git_server import GitServer
 from towline_server.db import Database
 from towline_server.db.clock import database_now
 from towline_server.errors import NotFound
-from towline_server.projects.domain import Project
+from towline_server.projects.domain import Binding, Project
 from towline_server.projects.service import Projects
 from towline_server.projects.tables import Project as ProjectRow
 from towline_server.runs import tables
+from towline_server.runs.domain import RunRequest
 from towline_server.runs.endings import end_held, failed
 from towline_server.runs.errors import LeaseLost
 from towline_server.runs.gathering import gather
 from towline_server.runs.leases import Lease
+from towline_server.runs.plans import Plans
 from towline_server.runs.rows import find_row
+from towline_server.runs.schedules import Rhythm, Schedules, ScheduleSpec
 from towline_server.runs.states import RunState
+from towline_server.webhooks.service import Wanted, Webhooks
 
 pytestmark = pytest.mark.services
 
@@ -194,3 +199,58 @@ def test_a_part_of_a_run_is_cancelled_while_another_one_says_what_it_pulls(
         aiming.result(LONG)
     assert deadlocks == []
     assert {each.target_revision for each in bench.runs.children(run.id)} == {"1" * 40}
+
+
+# --- what waited for the deletion ---------------------------------------------------------------
+
+
+def ask_for_a_run(bench: Bench, project: Project) -> None:
+    bench.runs.request(project.id)
+
+
+def make_a_plan(bench: Bench, project: Project) -> None:
+    Plans(bench.world.database, bench.repositories, bench.fetches).make(project.id, RunRequest())
+
+
+def make_a_schedule(bench: Bench, project: Project) -> None:
+    spec = ScheduleSpec(project_id=project.id, rhythm=Rhythm(every_seconds=60))
+    Schedules(bench.world.database, bench.runs).put(spec)
+
+
+def make_a_webhook(bench: Bench, project: Project) -> None:
+    world = bench.world
+    wanted = Wanted(url="https://hooks.example/", project_id=project.id)
+    with world.database.writing() as session:
+        Webhooks(session, world.sealer).create(world.tenant_id, wanted)
+
+
+def bind(bench: Bench, project: Project) -> None:
+    binding = Binding(connection_id=bench.world.connection_id, ref="heads/other")
+    with bench.world.database.writing() as session:
+        Projects(session).bind(project.id, binding)
+
+
+def change(bench: Bench, project: Project) -> None:
+    with bench.world.database.writing() as session:
+        Projects(session).change(project.id, on_conflict=OnConflict.SKIP)
+
+
+def edit(bench: Bench, project: Project) -> None:
+    bench.world.edit(project, "b", b"2")
+
+
+@pytest.mark.parametrize(
+    "act",
+    [ask_for_a_run, make_a_plan, make_a_schedule, make_a_webhook, bind, change, edit],
+)
+def test_whoever_waited_for_the_deletion_finds_no_project(
+    act: Callable[[Bench, Project], None], bench: Bench, project: Project
+):
+    database = bench.world.database
+    with ThreadPoolExecutor() as pool:
+        with database.writing() as session:
+            Projects(session).delete(project.id)
+            acted = pool.submit(act, bench, project)
+            await_waiters(database, 1)
+        with pytest.raises(NotFound, match="project"):
+            acted.result(LONG)
