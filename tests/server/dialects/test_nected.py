@@ -338,7 +338,8 @@ def test_the_document_describes_it(client: TestClient):
     for path in (PULL, PULL_V1):
         operation = found[path]["post"]
         assert operation["tags"] == ["Nected"]
-        assert {each["name"] for each in operation["parameters"]} == {"Nected-Branch"}
+        named = {each["name"] for each in operation["parameters"]}
+        assert named == {"Nected-Branch", "Idempotency-Key"}
         assert operation["security"] == [{"nected_api_key": []}]
-        assert set(operation["responses"]) == {"200", "400", "401", "500", "default"}
+        assert set(operation["responses"]) == {"200", "400", "401", "500"}
     assert found["/dev/remote/tasks/{taskId}"]["get"]["tags"] == ["Nected"]
