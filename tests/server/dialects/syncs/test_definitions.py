@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.server.dialects.syncs.office import Office
-from towline.errors import InvalidValue
 from towline_server.auth.roles import Role
 from towline_server.dialects.syncs.service import Syncs
+from towline_server.errors import ConnectionInUse
 from towline_server.projects.domain import Binding
 from towline_server.projects.service import Projects
 
@@ -415,7 +415,7 @@ def test_a_connection_that_a_sync_names_is_not_deleted(office: Office):
     office.key = office.desk.key(Role.WRITER)
     made = office.create(connectionId=str(idle))
     connections = office.desk.services.connections
-    with pytest.raises(InvalidValue), world.database.writing() as session:
+    with pytest.raises(ConnectionInUse), world.database.writing() as session:
         connections(session).delete(idle)
     office.send("DELETE", f"/{made['id']}")
     with world.database.writing() as session:
