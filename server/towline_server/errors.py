@@ -81,6 +81,18 @@ class AlreadyExists(CallerError):
 
 
 @dataclass(eq=False, kw_only=True)
+class ConnectionInUse(CallerError):
+    """A connection that something stands on cannot be deleted."""
+
+    code = "connection_in_use"
+
+    @property
+    def message(self) -> str:
+        """What stands on it."""
+        return "a project is bound to the connection, or a sync names it; change that first"
+
+
+@dataclass(eq=False, kw_only=True)
 class Ambiguous(CallerError):
     """More than one thing fits, and the request does not say which."""
 

@@ -32,6 +32,7 @@ STATUS: Mapping[type[engine.TowlineError], int] = {
     own.Forbidden: 403,
     own.NotFound: 404,
     own.AlreadyExists: 409,
+    own.ConnectionInUse: 409,
     own.BodyTooLarge: 413,
     own.IdempotencyKeyReused: 422,
     own.TooManyRequests: 429,

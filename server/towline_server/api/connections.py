@@ -150,7 +150,7 @@ def change_connection(asked: Asked, connection_id: UUID, body: ConnectionChange)
         return ConnectionModel.of(_changed(asked, session, connection, body))
 
 
-@router.delete("/{connection_id}", status_code=204, responses=problems())
+@router.delete("/{connection_id}", status_code=204, responses=problems(409))
 def delete_connection(asked: Asked, connection_id: UUID) -> None:
     """Delete a connection that no project is bound to."""
     connection = asked.connection(connection_id, Role.ADMIN)

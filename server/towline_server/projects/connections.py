@@ -18,7 +18,7 @@ from towline.errors import InvalidValue
 from towline.remotes.credentials import Credential, Credentials
 from towline.remotes.url import Origin, RemoteUrl, Scheme
 from towline_server.auth.sealing import Sealer
-from towline_server.errors import AlreadyExists, NotFound
+from towline_server.errors import AlreadyExists, ConnectionInUse, NotFound
 
 from . import connection_tables as rows
 from .domain import Connection, Provider
@@ -185,7 +185,7 @@ class Connections:
         """Delete a connection that is not in use. What is not there is deleted already.
 
         Raises:
-            InvalidValue: a project is bound to it, or a sync names it.
+            ConnectionInUse: a project is bound to it, or a sync names it.
         """
         try:
             with self._session.begin_nested():
@@ -193,8 +193,7 @@ class Connections:
                     delete(rows.Connection).where(rows.Connection.id == connection_id)
                 )
         except IntegrityError:
-            problem = "a project is bound to it, or a sync names it"
-            raise InvalidValue(field="connection", problem=problem) from None
+            raise ConnectionInUse from None
 
     def _row(self, connection_id: UUID) -> rows.Connection:
         row = self._session.get(rows.Connection, connection_id)

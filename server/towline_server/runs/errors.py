@@ -44,7 +44,7 @@ class BackendNotConfigured(CallerError):
     @property
     def message(self) -> str:
         """What can be chosen instead."""
-        return f"{self.backend!r} is not configured here; use {' or '.join(self.configured)}"
+        return f"{self.backend} is not configured here; use {' or '.join(self.configured)}"
 
 
 @dataclass(eq=False, kw_only=True)

@@ -175,4 +175,4 @@ def test_a_bad_connection_is_refused(
 def test_a_connection_in_use_stays(stage: Stage):
     url = f"{V1}/connections/{stage.world.connection_id}"
     answer = stage.ask("DELETE", url, key=stage.tenant_keys[ADMIN])
-    assert code_of(answer) == (400, "invalid_value")
+    assert code_of(answer) == (409, "connection_in_use")

@@ -34,6 +34,7 @@ EXPECTED = {
     "Cancelled": 409,
     "CollidingResolutions": 400,
     "ConflictingResolutions": 400,
+    "ConnectionInUse": 409,
     "ContentMissing": 500,
     "CredentialUnreadable": 500,
     "DuplicateEmbeddedId": 502,

@@ -11,7 +11,7 @@ from towline.errors import InvalidValue
 from towline.remotes.credentials import Credential
 from towline.remotes.url import RemoteUrl, Scheme
 from towline_server.auth.sealing import Sealer
-from towline_server.errors import CredentialUnreadable, NotFound
+from towline_server.errors import ConnectionInUse, CredentialUnreadable, NotFound
 from towline_server.projects import connection_tables as rows
 from towline_server.projects.connections import Connections
 from towline_server.projects.domain import Provider
@@ -162,7 +162,7 @@ def test_connections_are_listed_for_their_tenant(connections, made, demo, other)
 
 
 def test_a_connection_in_use_is_not_deleted(connections, made, demo):
-    with pytest.raises(InvalidValue, match="bound"):
+    with pytest.raises(ConnectionInUse):
         connections.delete(demo.connection.id)
     connections.delete(made.id)
     assert connections.get(made.id) is None
