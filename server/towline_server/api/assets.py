@@ -21,9 +21,10 @@ from towline_server.projects.preconditions import Expected
 from towline_server.projects.store import SqlStore
 from towline_server.web.bodies import raw_body
 from towline_server.web.formats import ASSET_PATH, TAG, TAG_OR_ANY, of_format
+from towline_server.web.refusals import problems
 
 from .access import Asked, Asking, NativeRoute
-from .models import Body, Model, Page, Paging, Text, page_of, paging, problems
+from .models import Body, Model, Page, Paging, Text, page_of, paging
 
 router = APIRouter(prefix="/projects/{project_id}", route_class=NativeRoute)
 

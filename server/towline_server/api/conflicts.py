@@ -15,10 +15,11 @@ from towline.status import AssetStatus, ProjectStatus, State
 from towline_server.auth.roles import Role
 from towline_server.errors import NotFound
 from towline_server.runs.plans import Conflicts, conflict_of
+from towline_server.web.refusals import problems
 from towline_server.web.waiting import aside
 
 from .access import Asked, Asking, NativeRoute
-from .models import Model, Text, problems
+from .models import Model, Text
 from .reports import ConflictModel
 
 router = APIRouter(prefix="/projects/{project_id}", route_class=NativeRoute)

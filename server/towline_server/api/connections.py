@@ -16,6 +16,7 @@ from towline_server.projects.connections import origin_text
 from towline_server.projects.domain import Connection, Provider
 from towline_server.web.documents import PlainText
 from towline_server.web.formats import GIT_URL, of_format
+from towline_server.web.refusals import problems
 
 from .access import Asked, Asking, NativeRoute
 from .models import (
@@ -29,7 +30,6 @@ from .models import (
     Text,
     page_of,
     paging,
-    problems,
 )
 
 router = APIRouter(prefix="/connections", route_class=NativeRoute)

@@ -18,9 +18,9 @@ from starlette.concurrency import run_in_threadpool
 from towline_server.auth.roles import Role
 from towline_server.runs.domain import Run
 from towline_server.runs.service import Runs
+from towline_server.web.refusals import problems
 
 from .access import Asked, NativeRoute
-from .models import problems
 from .runs import RunModel, RunSummary
 
 router = APIRouter(route_class=NativeRoute)

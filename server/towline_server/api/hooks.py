@@ -11,8 +11,9 @@ from towline_server.runs.domain import Run
 from towline_server.runs.pushes import Call, Pushes
 from towline_server.services import services_of
 from towline_server.web.bodies import raw_body
+from towline_server.web.refusals import problems
 
-from .models import Model, problems
+from .models import Model
 
 router = APIRouter(prefix="/hooks")
 

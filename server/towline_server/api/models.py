@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, Secret, StringConstraints
@@ -65,26 +65,3 @@ def page_of(kind: type[T], items: list[T], total: int, wanted: Paging) -> Page[T
     return Page[kind](  # type: ignore[valid-type] # pydantic makes a model of it at run time
         items=items, total=total, limit=wanted.limit, offset=wanted.offset, has_next=has_next
     )
-
-
-class Problem(Model):
-    """RFC 9457 problem details; the error's own attributes stand beside these."""
-
-    model_config = ConfigDict(extra="allow")
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    """The library's stable error code."""
-    request_id: str
-
-
-_MEDIA = {"application/problem+json": {"schema": Problem.model_json_schema()}}
-
-
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The refusals of a route, for its part of the OpenAPI document."""
-    always = {400, 401, 403, 404, 413, 422, 429, *statuses}
-    return {status: {"description": "refused", "content": _MEDIA} for status in sorted(always)}

@@ -13,10 +13,11 @@ from towline.report import Report, report_of
 from towline_server.auth.roles import Role
 from towline_server.projects.shelf import PlanShelf, Shelved
 from towline_server.runs.domain import RunMode
+from towline_server.web.refusals import problems
 from towline_server.web.waiting import aside
 
 from .access import Asked, NativeRoute
-from .models import Flag, Model, Page, Paging, page_of, paging, problems
+from .models import Flag, Model, Page, Paging, page_of, paging
 from .reports import AppliedModel, ReportModel
 from .runs import PullBody
 

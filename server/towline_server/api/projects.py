@@ -17,9 +17,10 @@ from towline_server.auth.roles import Role
 from towline_server.projects.domain import Binding, Project
 from towline_server.projects.service import Projects
 from towline_server.web.formats import FOLDER, GIT_REF, GLOB, PROJECT_PATH, of_format
+from towline_server.web.refusals import problems
 
 from .access import Asked, Asking, NativeRoute
-from .models import Body, Flag, Model, Name, Page, Paging, Text, page_of, paging, problems
+from .models import Body, Flag, Model, Name, Page, Paging, Text, page_of, paging
 
 router = APIRouter(prefix="/projects", route_class=NativeRoute)
 

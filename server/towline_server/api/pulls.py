@@ -13,9 +13,10 @@ from towline.plan import PlanKind
 from towline_server.auth.roles import Role
 from towline_server.projects.history import History, PastPull
 from towline_server.web.documents import WHOLE
+from towline_server.web.refusals import problems
 
 from .access import Asked, NativeRoute
-from .models import Body, Flag, Model, Page, Paging, page_of, paging, problems
+from .models import Body, Flag, Model, Page, Paging, page_of, paging
 from .reports import AppliedModel, ReportModel
 
 router = APIRouter(prefix="/projects/{project_id}", route_class=NativeRoute)

@@ -24,9 +24,10 @@ from towline_server.runs.domain import (
 from towline_server.runs.listing import RunFilter
 from towline_server.runs.states import Fault, Outcome, ReasonCode, ResultClass, RunState
 from towline_server.web.formats import ASSET_ID, GLOB, OfferedBackend, of_format
+from towline_server.web.refusals import problems
 
 from .access import Asked, Asking, NativeRoute
-from .models import Body, Flag, Model, Page, Paging, Text, page_of, paging, problems
+from .models import Body, Flag, Model, Page, Paging, Text, page_of, paging
 from .reports import ReportModel
 
 router = APIRouter(route_class=NativeRoute)

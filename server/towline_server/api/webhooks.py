@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from towline_server.auth.roles import Role
 from towline_server.db.clock import database_now
+from towline_server.web.refusals import problems
 from towline_server.webhooks.claims import count_due
 from towline_server.webhooks.deliveries import Deliveries
 from towline_server.webhooks.domain import (
@@ -31,7 +32,7 @@ from towline_server.webhooks.domain import (
 from towline_server.webhooks.service import Wanted
 
 from .access import Asked, Asking, NativeRoute
-from .models import Body, Flag, Model, Page, Paging, Text, page_of, paging, problems
+from .models import Body, Flag, Model, Page, Paging, Text, page_of, paging
 
 router = APIRouter(prefix="/webhooks", route_class=NativeRoute)
 

@@ -27,9 +27,10 @@ from towline_server.runs.external import FAILURE_REASONS, Claim, Work
 from towline_server.runs.states import ReasonCode, RunState
 from towline_server.web.documents import WHOLE, PlainText
 from towline_server.web.formats import PLAN, of_format, offering
+from towline_server.web.refusals import problems
 
 from .access import Asked, Asking, NativeRoute
-from .models import Body, Model, Name, Text, problems
+from .models import Body, Model, Name, Text
 from .runs import RunModel, RunSummary
 
 router = APIRouter(prefix="/work", route_class=NativeRoute)

@@ -14,7 +14,6 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
 
-from towline_server.api.models import problems
 from towline_server.auth.roles import Principal, Role, authorise
 from towline_server.runs.domain import Origin, Run, TriggeredBy
 from towline_server.runs.listing import RunFilter
@@ -25,6 +24,7 @@ from towline_server.web import reach
 from towline_server.web.authentication import Form, authenticated
 from towline_server.web.dialect import Dialect
 from towline_server.web.idempotency import idempotent
+from towline_server.web.refusals import problems
 
 _PREFIX = "/v2/integrations"
 _FORMS = (Form.BEARER_JWT, Form.BEARER_KEY)
