@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,6 +24,12 @@ for _name, _percentage in PROFILES.items():
         print_blob=True,
     )
 settings.load_profile("ci")
+
+
+# A shell that starts something in the background has it ignore Ctrl-C, and so would every command
+# that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
