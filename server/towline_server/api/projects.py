@@ -20,6 +20,7 @@ from towline_server.web.formats import FOLDER, GIT_REF, GLOB, PROJECT_PATH, of_f
 from towline_server.web.refusals import problems
 
 from .access import Asked, Asking, NativeRoute
+from .globs import check_globs
 from .models import Body, Flag, Model, Name, Page, Paging, Text, page_of, paging
 
 router = APIRouter(prefix="/projects", route_class=NativeRoute)
@@ -213,6 +214,7 @@ def _changed_kinds(before: Kinds, body: ProjectChange) -> Kinds:
 
 
 def _kinds(bodies: list[KindBody], *, hidden: bool) -> Kinds:
+    check_globs([glob for each in bodies for glob in each.globs], "kinds")
     kinds = tuple(
         Kind(name=each.name, globs=tuple(each.globs), id_pointer=each.id_pointer) for each in bodies
     )

@@ -27,6 +27,7 @@ from towline_server.web.formats import ASSET_ID, GLOB, OfferedBackend, of_format
 from towline_server.web.refusals import problems
 
 from .access import Asked, Asking, NativeRoute
+from .globs import MOST_GLOBS, check_globs
 from .models import Body, Flag, Model, Page, Paging, Text, page_of, paging
 from .reports import ReportModel
 
@@ -46,7 +47,7 @@ class SelectionBody(Body):
     """The assets that a pull is limited to: those that one of the three names; all if none does."""
 
     kinds: Annotated[list[Text], _SOME] = Field(default_factory=list)
-    globs: Annotated[list[Glob], _SOME] = Field(default_factory=list)
+    globs: Annotated[list[Glob], Field(max_length=MOST_GLOBS)] = Field(default_factory=list)
     ids: Ids = Field(default_factory=list)
 
 
@@ -76,6 +77,7 @@ class PullBody(Body):
     def request(self, mode: RunMode) -> RunRequest:
         """The same as the domain has it. Raises InvalidValue, ConflictingResolutions."""
         only = self.only or SelectionBody()
+        check_globs(only.globs, "only.globs")
         return RunRequest(
             mode=mode,
             kind=self.kind,

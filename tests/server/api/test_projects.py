@@ -84,6 +84,29 @@ def test_a_bad_project_is_refused(stage: Stage, body: dict[str, object], refusal
     assert stage.get(f"{V1}/projects", key=key)["total"] == 1
 
 
+@pytest.mark.parametrize(
+    ("globs", "status"),
+    [
+        ([f"{number}" for number in range(500)], 201),
+        ([f"{number}" for number in range(501)], 400),
+        (["x" * 1000] * 10, 201),
+        (["x" * 1000] * 10 + ["x"], 400),
+    ],
+    ids=["most", "too many", "longest", "too long"],
+)
+def test_globs_are_bounded_in_all(stage: Stage, globs: list[str], status: int):
+    kinds = [
+        {"name": f"kind {start}", "globs": globs[start : start + 100]}
+        for start in range(0, len(globs), 100)
+    ]
+    body = {"path": f"{stage.world.tenant_id.hex}/space/x", "kinds": kinds}
+    made = stage.ask("POST", f"{V1}/projects", key=stage.tenant_keys[ADMIN], json=body)
+    assert made.status_code == status
+    pull = {"only": {"globs": globs[:501]}}
+    asked = stage.ask("POST", f"{stage.url}/runs", json=pull)
+    assert (asked.status_code < 300) is (status < 300)
+
+
 def test_a_name_is_taken_once(stage: Stage):
     body = {"path": stage.project.path}
     answer = stage.ask("POST", f"{V1}/projects", key=stage.tenant_keys[ADMIN], json=body)
