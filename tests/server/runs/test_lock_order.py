@@ -6,34 +6,30 @@ the run. And whoever waited for the deletion is told that there is no such proje
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Select, event, select, text
+from sqlalchemy import Select, select
 
 from tests.databases import open_database
 from tests.server.runs.bench import Bench, Gate
+from tests.server.runs.circles import LONG, await_waiters, deadlocks_in, delete_behind, of_project
 from tests.server.runs.world import World
 from towline.errors import Cancelled
 from towline.model import Revision
 from towline.resolutions import OnConflict
 from towline.testing.git_server import GitServer
-from towline_server.db import Database
 from towline_server.db.clock import database_now
 from towline_server.errors import NotFound
 from towline_server.projects.domain import Binding, Project
 from towline_server.projects.service import Projects
-from towline_server.projects.tables import Project as ProjectRow
 from towline_server.runs import tables
 from towline_server.runs.domain import RunRequest
 from towline_server.runs.endings import end_held, failed
-from towline_server.runs.errors import LeaseLost
 from towline_server.runs.gathering import gather
 from towline_server.runs.leases import Lease
 from towline_server.runs.plans import Plans
@@ -43,8 +39,6 @@ from towline_server.runs.states import RunState
 from towline_server.webhooks.service import Wanted, Webhooks
 
 pytestmark = pytest.mark.services
-
-LONG = 60
 
 
 @pytest.fixture
@@ -63,14 +57,7 @@ def project(bench: Bench) -> Project:
 @pytest.fixture
 def deadlocks(bench: Bench) -> list[Any]:
     """What the database ended because it waited in a circle."""
-    found: list[Any] = []
-
-    def note(context: Any) -> None:
-        if getattr(context.original_exception, "sqlstate", None) == "40P01":
-            found.append(context.original_exception)
-
-    event.listen(bench.world.database.engine, "handle_error", note)
-    return found
+    return deadlocks_in(bench.world.database)
 
 
 def held(bench: Bench, run_id: UUID) -> Lease:
@@ -82,44 +69,6 @@ def held(bench: Bench, run_id: UUID) -> Lease:
 def end(bench: Bench, lease: Lease) -> None:
     with bench.world.database.writing() as session:
         end_held(session, lease, failed(Cancelled()), database_now(session))
-
-
-def delete_behind(bench: Bench, project: Project, row: Select[Any], act: Callable[[], Any]) -> None:
-    """Delete a project, which has to wait for a row, and act while it waits."""
-    database = bench.world.database
-
-    def delete() -> None:
-        with database.writing() as session:
-            Projects(session).delete(project.id)
-
-    def acting() -> None:
-        with suppress(NotFound, LeaseLost):  # gone with its project
-            act()
-
-    with ThreadPoolExecutor() as pool:
-        with database.writing() as session:
-            session.execute(row.with_for_update())
-            deleting = pool.submit(delete)
-            await_waiters(database, 1)
-            acted = pool.submit(acting)
-            await_waiters(database, 2)
-        deleting.result(LONG)
-        acted.result(LONG)
-
-
-def await_waiters(database: Database, count: int) -> None:
-    """Come back once so many wait for a lock."""
-    ends_at = time.monotonic() + LONG
-    waiting = 0
-    while waiting < count:
-        assert time.monotonic() < ends_at, f"{waiting} wait"
-        with database.reading() as session:
-            found = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            waiting = session.scalar(text(found)) or 0
-
-
-def of_project(project: Project) -> Select[Any]:
-    return select(ProjectRow.id).where(ProjectRow.id == project.id)
 
 
 def of_run(run_id: UUID) -> Select[Any]:
@@ -134,7 +83,7 @@ def test_a_project_is_deleted_while_a_run_claims_it(
     with ThreadPoolExecutor() as pool:
         executed = pool.submit(bench.worker(gate=gate).execute, run.id)
         gate.await_run()
-        delete_behind(bench, project, of_project(project), gate.open)
+        delete_behind(bench.world.database, project, of_project(project), gate.open)
         executed.result(LONG)
     assert (deadlocks, bench.runs.find(run.id)) == ([], None)
 
@@ -144,7 +93,9 @@ def test_a_project_is_deleted_while_its_run_is_tried_again(
 ):
     run = bench.runs.request(project.id)
     end(bench, held(bench, run.id))
-    delete_behind(bench, project, of_project(project), lambda: bench.runs.retry(run.id))
+    delete_behind(
+        bench.world.database, project, of_project(project), lambda: bench.runs.retry(run.id)
+    )
     assert (deadlocks, bench.runs.find(run.id)) == ([], None)
 
 
@@ -154,7 +105,7 @@ def test_a_project_is_deleted_while_its_run_is_taken_from_whoever_was_lost(
     run = bench.runs.request(project.id)
     held(bench, run.id)
     bench.lapse()
-    delete_behind(bench, project, of_project(project), bench.reaper.sweep)
+    delete_behind(bench.world.database, project, of_project(project), bench.reaper.sweep)
     assert (deadlocks, bench.runs.find(run.id)) == ([], None)
 
 
@@ -176,7 +127,7 @@ def test_a_project_is_deleted_while_a_part_of_its_run(
     end(bench, lease)
     # The whole is in a later phase than this one, so deleting comes to the whole first.
     lease = held(bench, second.id)
-    delete_behind(bench, project, of_run(run.id), lambda: act(bench, lease))
+    delete_behind(bench.world.database, project, of_run(run.id), lambda: act(bench, lease))
     assert (deadlocks, bench.runs.find(run.id)) == ([], None)
 
 

@@ -18,6 +18,7 @@ from towline_server.db.clock import database_now
 from towline_server.errors import AlreadyExists, Forbidden, NotFound
 from towline_server.projects.connection_tables import Connection as ConnectionRow
 from towline_server.projects.domain import Connection, Project
+from towline_server.projects.locking import hold
 from towline_server.projects.service import Projects
 from towline_server.runs.domain import Origin, Run, RunMode, TriggeredBy
 from towline_server.runs.schedules import place
@@ -117,6 +118,7 @@ class Syncs:
         project = self._checked(connection_id, definition)
         sync_id = uuid4()
         with self._services.database.writing() as session:
+            _hold(session, project)
             now = database_now(session)
             row = tables.Sync(
                 id=sync_id,
@@ -137,10 +139,12 @@ class Syncs:
 
     def delete(self, sync_id: UUID) -> None:
         """Delete a sync and its schedule; its runs stay. Raises as `get`."""
-        self.get(sync_id, Role.WRITER)
+        sync = self.get(sync_id, Role.WRITER)
         with self._services.database.writing() as session:
+            if sync.project_id is not None:
+                hold(session, sync.project_id)
+            row = session.get(tables.Sync, sync_id, with_for_update=True)
             place(session, sync_id, None, database_now(session))
-            row = session.get(tables.Sync, sync_id)
             if row is not None:
                 session.delete(row)
 
@@ -176,6 +180,7 @@ class Syncs:
         settled = None if "destination_config" in changes else before.project_id
         project = self._checked(before.connection_id, definition, settled)
         with self._services.database.writing() as session:
+            _hold(session, project)
             row = session.get(tables.Sync, before.id, with_for_update=True)
             if row is None:
                 raise NotFound(what="sync")
@@ -282,6 +287,12 @@ class Syncs:
             key=f"on_create:{sync.id}",
         )
         ask(self._services.runs, sync.definition, project, RunMode.INCREMENTAL, origin)
+
+
+def _hold(session: Session, project: Project | None) -> None:
+    """Lock a project before its syncs and schedules, as deleting it does."""
+    if project is not None:
+        hold(session, project.id)
 
 
 def _named(projects: Projects, tenant_id: UUID, wanted: str) -> Project | None:

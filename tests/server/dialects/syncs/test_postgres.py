@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Callable
 
-from tests.server.dialects.syncs.office import Office
+import pytest
+from httpx2 import Response
+
+from tests.server.dialects.syncs.office import Found, Office
+from tests.server.runs.circles import deadlocks_in, delete_behind, of_project
 from towline_server.auth.roles import Role
 from towline_server.dialects.syncs.measuring import sync_gauges
 
@@ -63,3 +67,28 @@ def test_a_sync_fails_and_heals_on_postgresql(office: Office):
     with office.world.database.reading() as session:
         [late] = sync_gauges(session)
     assert late.samples[0].value == 1
+
+
+def patched(office: Office, sync: Found) -> Response:
+    schedule = {"triggerMode": "scheduled", "schedule": {"everySeconds": 60}}
+    return office.send("PATCH", f"/{sync['id']}", json=schedule)
+
+
+def deleted(office: Office, sync: Found) -> Response:
+    return office.send("DELETE", f"/{sync['id']}")
+
+
+def created(office: Office, sync: Found) -> Response:
+    return office.send("POST", json=office.body(name="another"))
+
+
+@pytest.mark.parametrize("act", [patched, deleted, created])
+def test_a_sync_is_saved_while_its_project_is_deleted(
+    act: Callable[[Office, Found], Response], office: Office
+):
+    database, project = office.world.database, office.project
+    sync = office.create()
+    deadlocks, answers = deadlocks_in(database), []
+    delete_behind(database, project, of_project(project), lambda: answers.append(act(office, sync)))
+    assert [each.status_code for each in answers] == [404]
+    assert deadlocks == []
