@@ -1,11 +1,11 @@
-"""Whether a glob covers a path, in steps that grow with their lengths alone.
+"""Whether a glob covers a path; no glob is slow.
 
 In a glob ``*`` and ``?`` stay within a name, ``**`` spans folders, ``[...]`` is a set. A glob
 without a slash matches the name in any folder. Matching is case-sensitive.
 
-A glob may be a stranger's, so no glob may be slow. What stands between two stars is put at the
-first place where it fits, for good: what comes later can only have more room then. Each such
-piece is an atomic group, so the matcher never tries the places of two stars in combination.
+A glob may be a stranger's. What stands between two stars is put at the first place where it fits,
+for good: what comes later can only have more room then. Each such piece is an atomic group, so the
+matcher never tries the places of two stars in combination.
 """
 
 from __future__ import annotations

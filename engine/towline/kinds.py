@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 from .errors import InvalidValue
-from .globs import matches_any, pattern
+from .globs import pattern
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,10 @@ class Kinds:
     _cache: dict[str, Kind | None] = field(
         default_factory=dict, init=False, repr=False, compare=False, hash=False
     )
+    _patterns: tuple[tuple[re.Pattern[str], ...], ...] = field(
+        default=(), init=False, repr=False, compare=False, hash=False
+    )
+    """Of each kind, in their order."""
 
     def __post_init__(self) -> None:
         names = [kind.name for kind in self.kinds]
@@ -46,8 +51,9 @@ class Kinds:
                 raise InvalidValue(
                     field=f"kinds.{kind.name}.id_pointer", problem=f"{pointer!r} is no JSON pointer"
                 )
-            for glob in kind.globs:
-                pattern(glob)
+
+        patterns = tuple(tuple(pattern(glob) for glob in kind.globs) for kind in self.kinds)
+        object.__setattr__(self, "_patterns", patterns)
 
     def of(self, path: str) -> Kind | None:
         """The kind of the asset at this path, or None where no asset can be."""
@@ -58,8 +64,8 @@ class Kinds:
     def _find(self, path: str) -> Kind | None:
         if not self.hidden and (path.startswith(".") or "/." in path):
             return None
-        for kind in self.kinds:
-            if matches_any(kind.globs, path):
+        for kind, patterns in zip(self.kinds, self._patterns, strict=True):
+            if any(each.fullmatch(path) for each in patterns):
                 return kind
         return None
 
