@@ -85,15 +85,23 @@ class Claims:
         endpoint, delivery = WebhookEndpoint, WebhookDelivery
         with self._database.reading() as session:
             now = self._now(session)
-            query = (
-                select(endpoint.id, endpoint.tenant_id)
-                .join(delivery, delivery.endpoint_id == endpoint.id)
-                .where(*_due(now), endpoint.enabled, _rested(now))
-                .group_by(endpoint.id, endpoint.tenant_id)
-                .order_by(func.min(delivery.next_attempt_at), endpoint.id)
+            # A look at each endpoint's first row, however many wait behind it.
+            first = (
+                select(delivery.next_attempt_at)
+                .where(delivery.endpoint_id == endpoint.id, *_due(now))
+                .order_by(delivery.next_attempt_at)
+                .limit(1)
+                .scalar_subquery()
             )
+            found = (
+                select(endpoint.id, endpoint.tenant_id, first.label("first"))
+                .where(endpoint.enabled, _rested(now))
+                .subquery()
+            )
+            query = select(found.c.id, found.c.tenant_id).where(found.c.first.is_not(None))
             return [
-                Ready(endpoint_id=row.id, tenant_id=row.tenant_id) for row in session.execute(query)
+                Ready(endpoint_id=row.id, tenant_id=row.tenant_id)
+                for row in session.execute(query.order_by(found.c.first, found.c.id))
             ]
 
     def take(self, endpoint_id: UUID, limit: int) -> list[Claimed]:

@@ -67,8 +67,8 @@ class WebhookDelivery(Base):
         CheckConstraint("(state = 'waiting') = (ended_at IS NULL)", name="ended_at"),
         Index(
             "ix_webhook_deliveries_due",
-            "next_attempt_at",
             "endpoint_id",
+            "next_attempt_at",
             sqlite_where=_WAITING,
             postgresql_where=_WAITING,
         ),

@@ -107,7 +107,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_webhook_deliveries_due",
         "webhook_deliveries",
-        ["next_attempt_at", "endpoint_id"],
+        ["endpoint_id", "next_attempt_at"],
         sqlite_where=_WAITING,
         postgresql_where=_WAITING,
     )
