@@ -41,7 +41,7 @@ test: $(READY)
 	$(BIN)/python -m pytest -q -m "not services" -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
 test-services: $(READY)
-	$(BIN)/python -m pytest -q -m services
+	$(BIN)/python -m pytest -q -m services -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
 fuzz-api: $(READY)
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/server/test_schemathesis.py -q -n $(WORKERS)
