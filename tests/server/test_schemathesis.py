@@ -226,7 +226,12 @@ _OF_SEVERAL = {
 def _snaplogic(body: Any) -> bool:
     """The page's envelope has words alone (seed 001: ids that are not the project's are a 400)."""
     messages = [each["message"] for each in body["response_map"]["error_list"]]
-    known = ("the project knows no asset", "there is no such asset", "the asset is not tracked")
+    known = (
+        "the project knows no asset",
+        "there is no such asset",
+        "the asset is not tracked",
+        "check the branch, tag or commit",
+    )
     return any(each in message for message in messages for each in known)
 
 

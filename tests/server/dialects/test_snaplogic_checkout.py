@@ -108,8 +108,10 @@ def test_untracked_assets_are_discarded_on_demand(scene: Scene, client: TestClie
     }
 
 
-@pytest.mark.parametrize("failing", ["ref", "remote", "conflict"])
-def test_a_checkout_that_fails_changes_nothing(scene: Scene, client: TestClient, failing: str):
+@pytest.mark.parametrize(("failing", "status"), [("ref", 400), ("remote", 502), ("conflict", 409)])
+def test_a_checkout_that_fails_changes_nothing(
+    scene: Scene, client: TestClient, failing: str, status: int
+):
     scene.commit({"a": b"1"})
     pull(client)
     scene.edit("a", b"ours")
@@ -122,7 +124,7 @@ def test_a_checkout_that_fails_changes_nothing(scene: Scene, client: TestClient,
     policy = "?on_conflict=refuse" if failing == "conflict" else ""
     body = {"ref": ref, "discard_untracked_file": True}
     answer = client.post(f"{ROOT}/checkout/{PATH}{policy}", headers=WRITER, json=body)
-    refused(answer, 409 if failing == "conflict" else 502)
+    refused(answer, status)
     assert (binding(scene), scene.contents()) == (before, {"a": b"ours", "local": b"ours"})
 
 

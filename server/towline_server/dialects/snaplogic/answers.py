@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -129,22 +129,29 @@ def refused(request: Request, status: int, messages: Sequence[str]) -> ErrorAnsw
     )
 
 
-def answer(request: Request, run: Run) -> Response:
-    """The answer to a request that waited for its run."""
-    found = envelope(request, run)
+def answer(request: Request, run: Run, *, of_caller: Collection[str] = ()) -> Response:
+    """The answer to a request that waited for its run.
+
+    ``of_caller`` has the codes of errors that lie in what was asked for: they are 400.
+    """
+    found = envelope(request, run, of_caller=of_caller)
     response = _sent(found, found.http_status_code)
     response.headers[RUN_HEADER] = str(run.id)
     return response
 
 
-def envelope(request: Request, run: Run) -> PullAnswer | ErrorAnswer:
-    """The envelope of a run that has ended."""
+def envelope(
+    request: Request, run: Run, *, of_caller: Collection[str] = ()
+) -> PullAnswer | ErrorAnswer:
+    """The envelope of a run that has ended; ``of_caller`` is as in `answer`."""
     if run.state is RunState.SUCCEEDED:
         assert run.report is not None, "it succeeded"
         return PullAnswer(response_map=_map(run.report))
     failure = failure_of_run(run)
     # 504 tells that a run goes on; this one has ended.
     status = 502 if failure.status == 504 else failure.status
+    if failure.code in of_caller:
+        status = 400
     messages = run.report["error_msgs"] if run.report is not None else []
     return refused(request, status, messages or [failure.message])
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from towline.errors import RefNotFound
 from towline.resolutions import OnConflict
 from towline_server.auth.roles import Role, authorise
 from towline_server.errors import Ambiguous, NotFound
@@ -62,7 +63,9 @@ async def checkout(asked: Asking, path: Path, on_conflict: Policy = LeftOver.SKI
     sees the repository's connection.
     """
     run = await run_in_threadpool(_check_out, asked, path, on_conflict)
-    return answer(asked.request, await ended(asked.services, run))
+    run = await ended(asked.services, run)
+    # The ref is in the request, not in the project.
+    return answer(asked.request, run, of_caller={RefNotFound.code})
 
 
 def _check_out(asked: Asked, path: str, left_over: LeftOver) -> Run:
