@@ -45,6 +45,8 @@ def rhythm_of(schedule: Mapping[str, Any]) -> Rhythm:
     for name, text in (("cron", cron), ("timezone", timezone)):
         if text is not None and not isinstance(text, str):
             raise InvalidValue(field=f"schedule.{name}", problem="must be a string")
+    if isinstance(seconds, float) and seconds.is_integer():
+        seconds = int(seconds)  # to JSON 60.0 is a whole number, too
     whole = isinstance(seconds, int) and not isinstance(seconds, bool) and seconds < 2**31
     if seconds is not None and not whole:
         raise InvalidValue(field="schedule.everySeconds", problem="must be a whole number")

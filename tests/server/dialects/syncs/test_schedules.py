@@ -26,7 +26,10 @@ def _id(found: Found) -> UUID:
 EVERY = {"everySeconds": 60}
 
 
-@pytest.mark.parametrize("schedule", [EVERY, {"cron": "0 3 * * *", "timezone": "Europe/Zurich"}])
+@pytest.mark.parametrize(
+    "schedule",
+    [EVERY, {"everySeconds": 60.0}, {"cron": "0 3 * * *", "timezone": "Europe/Zurich"}],
+)
 def test_an_active_sync_fires_by_its_schedule(office: Office, schedule: dict[str, Any]):
     sync = office.create(
         status="active",
