@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import case, exists, or_, select, update
+from sqlalchemy import ColumnElement, case, exists, or_, select, update
 from sqlalchemy.orm import aliased
 
 from towline_server.db.clock import DatabaseNow, database_now
@@ -76,11 +76,15 @@ def _submit(database: Database, backend: Backend, dispatches: Sequence[Dispatch]
 
 def give_back(database: Database, run_id: UUID) -> None:
     """Note that a backend let go of a run which could not begin: another works on its project."""
+    _give_back(database, tables.Run.id == run_id)
+
+
+def _give_back(database: Database, those: ColumnElement[bool]) -> None:
     run = tables.Run
     with database.writing() as session:
         session.execute(
             update(run)
-            .where(run.id == run_id, run.state == RunState.QUEUED)
+            .where(those, run.state == RunState.QUEUED)
             .values(dispatched_at=None)
             .execution_options(synchronize_session=False)
         )
@@ -98,7 +102,8 @@ def recall(
         long_ago = now(session) - timedelta(seconds=seconds)
     orphans = _orphans(database, backend.held_elsewhere(long_ago), long_ago)
     # Before they are forgotten: whoever is killed between the two is followed by another.
-    _give_back_again(database, orphans | _failed_on_the_way(database, backend, long_ago))
+    if refs := orphans | _failed_on_the_way(database, backend, long_ago):
+        _give_back(database, tables.Run.backend_ref.in_(refs))
     for ref in sorted(orphans):
         backend.forget(ref)
 
@@ -126,19 +131,6 @@ def _failed_on_the_way(database: Database, backend: Backend, long_ago: datetime)
         )
         waiting = [ref for ref in session.scalars(found) if ref is not None]
     return set(waiting) - set(backend.still_has(waiting)) if waiting else set()
-
-
-def _give_back_again(database: Database, refs: Collection[str]) -> None:
-    if not refs:
-        return
-    run = tables.Run
-    with database.writing() as session:
-        session.execute(
-            update(run)
-            .where(run.backend_ref.in_(refs), run.state == RunState.QUEUED)
-            .values(dispatched_at=None)
-            .execution_options(synchronize_session=False)
-        )
 
 
 def lost_dispatches(
