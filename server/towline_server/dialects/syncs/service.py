@@ -118,7 +118,7 @@ class Syncs:
         project = self._checked(connection_id, definition)
         sync_id = uuid4()
         with self._services.database.writing() as session:
-            _hold(session, project)
+            _hold(session, None if project is None else project.id)
             now = database_now(session)
             row = tables.Sync(
                 id=sync_id,
@@ -141,8 +141,7 @@ class Syncs:
         """Delete a sync and its schedule; its runs stay. Raises as `get`."""
         sync = self.get(sync_id, Role.WRITER)
         with self._services.database.writing() as session:
-            if sync.project_id is not None:
-                hold(session, sync.project_id)
+            _hold(session, sync.project_id)
             row = session.get(tables.Sync, sync_id, with_for_update=True)
             place(session, sync_id, None, database_now(session))
             if row is not None:
@@ -180,7 +179,7 @@ class Syncs:
         settled = None if "destination_config" in changes else before.project_id
         project = self._checked(before.connection_id, definition, settled)
         with self._services.database.writing() as session:
-            _hold(session, project)
+            _hold(session, None if project is None else project.id)
             row = session.get(tables.Sync, before.id, with_for_update=True)
             if row is None:
                 raise NotFound(what="sync")
@@ -289,10 +288,10 @@ class Syncs:
         ask(self._services.runs, sync.definition, project, RunMode.INCREMENTAL, origin)
 
 
-def _hold(session: Session, project: Project | None) -> None:
-    """Lock a project before its syncs and schedules, as deleting it does."""
-    if project is not None:
-        hold(session, project.id)
+def _hold(session: Session, project_id: UUID | None) -> None:
+    """Lock a sync's project, if it has one, before syncs and schedules, as deleting it does."""
+    if project_id is not None:
+        hold(session, project_id)
 
 
 def _named(projects: Projects, tenant_id: UUID, wanted: str) -> Project | None:
