@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 
 from fixtures.projects import large
@@ -53,12 +52,6 @@ class Bench:
         return self.folder / f"{backend}.git"
 
 
-def installed() -> list[Backend]:
-    """The backends that can be measured here."""
-    found = [Backend.AUTO, Backend.GIT, Backend.DULWICH]
-    return [*found, Backend.PYGIT2] if find_spec("pygit2") is not None else found
-
-
 def measures(scale: Scale) -> Iterator[Measure]:
     """All of this section."""
     for size in scale.backend_sizes:
@@ -70,7 +63,7 @@ def measures(scale: Scale) -> Iterator[Measure]:
 
 def _cases(bench: Bench, scale: Scale) -> Iterator[Measure]:
     rounds = scale.rounds(bench.size)
-    backends = installed()
+    backends = list(Backend)
     base = bench.commit(0)
     firsts = {str(b): partial(bench.first, b) for b in backends}
     yield from _told("all of it, from nothing", bench.size, in_turns(firsts, rounds))

@@ -154,7 +154,7 @@ class TestFormats:
         resolved, revision = fetched(tmp_path / "work", backend)
         assert resolved == revision
 
-    @pytest.mark.parametrize("backend", [Backend.AUTO, Backend.GIT, Backend.DULWICH])
+    @backends
     def test_above_the_pack_limit_history_is_left_out(
         self, repository: GitRepository, backend: Backend
     ) -> None:

@@ -29,7 +29,7 @@ def server(tmp_path: Path, authority: Authority) -> Iterator[GitServer]:
         yield server
 
 
-@pytest.mark.parametrize("backend", [Backend.GIT, Backend.DULWICH, Backend.PYGIT2])
+@pytest.mark.parametrize("backend", [Backend.GIT, Backend.DULWICH])
 def test_a_server_is_believed_if_its_authority_is(
     backend: Backend, server: GitServer, authority: Authority, tmp_path: Path
 ):
@@ -49,5 +49,4 @@ def test_a_server_is_believed_if_its_authority_is(
     with pytest.raises(RemoteUnavailable, match=r"SSL|certificate|trusted|TLS"):
         fetched()
     assert server.tally.requests == []
-    # Last: libgit2 believes an authority for as long as the process lives.
     assert fetched(SSL_CERT_FILE=str(authority.file)) == tip

@@ -33,8 +33,7 @@ from towline.testing.git_repository import GitRepository
 pytestmark = pytest.mark.services
 
 LIMITS, WATCH = Limits(), Watch()
-# libgit2 reads its keys and known hosts from places of its own, which a test must not touch.
-backends = pytest.mark.parametrize("backend", [Backend.AUTO, Backend.GIT, Backend.DULWICH])
+backends = pytest.mark.parametrize("backend", Backend)
 
 
 @dataclass

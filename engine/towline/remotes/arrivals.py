@@ -1,4 +1,4 @@
-"""What a fetch within this process looks for in the cache: before it asks, and when it is done."""
+"""Looks in the cache for what a fetch asks for: before it asks, and when it is done."""
 
 from __future__ import annotations
 

@@ -23,7 +23,6 @@ class Backend(StrEnum):
 
     AUTO = "auto"
     GIT = "git"
-    PYGIT2 = "pygit2"
     DULWICH = "dulwich"
 
 
@@ -50,16 +49,15 @@ class Halves:
             InvalidValue: the backend that was asked for is not installed.
         """
         git = find_git(environment) if backend in (Backend.AUTO, Backend.GIT) else None
+        pygit2_reads = False
         if backend is Backend.AUTO:
             backend = Backend.GIT if git is not None else Backend.DULWICH
             pygit2_reads = git is not None and find_spec("pygit2") is not None
-        else:
-            pygit2_reads = backend is Backend.PYGIT2
         if backend is Backend.GIT and git is None:
             version = ".".join(map(str, OLDEST))
             raise _missing(f"there is no git executable of at least {version} on the PATH")
-        if backend in (Backend.PYGIT2, Backend.DULWICH) and find_spec(backend.value) is None:
-            raise _missing(f"{backend} is not installed")
+        if backend is Backend.DULWICH and find_spec("dulwich") is None:
+            raise _missing("dulwich is not installed")
         return cls(
             backend=backend,
             git=git,
@@ -74,10 +72,6 @@ class Halves:
             case Backend.GIT | Backend.AUTO:
                 assert self.git is not None, "choose() has seen to it"
                 return GitFetcher(self.git, self.cache, self.environment)
-            case Backend.PYGIT2:
-                from .pygit2_fetch import Pygit2Fetcher
-
-                return Pygit2Fetcher(self.cache, self.environment)
             case Backend.DULWICH:
                 from .dulwich_fetch import DulwichFetcher
 
@@ -92,7 +86,7 @@ class Halves:
             from .pygit2_read import Pygit2Reader
 
             # Git walks a long history faster than we do object by object.
-            return Pygit2Reader(self.cache, self.glance() if self.git is not None else None)
+            return Pygit2Reader(self.cache, self.glance())
         return self.glance()
 
     def glance(self) -> CacheReader:
@@ -100,8 +94,6 @@ class Halves:
         self.cache.guard()
         if self.git is not None:
             return GitReader(self.git, self.cache, self.environment)
-        if self.backend is Backend.PYGIT2:
-            return self.reader()
         from .dulwich_read import DulwichReader
 
         return DulwichReader(self.cache)

@@ -140,7 +140,7 @@ class GitRemote:
             return wanted.commit
         watch.report(Phase.FETCHING, 0)
         with self._cache.writing(watch):
-            found = self._fetch_mending(wanted, limits, watch)
+            found = self._fetch(wanted, limits, watch)
         self._remember(found, limits)
         return found
 
@@ -262,32 +262,23 @@ class GitRemote:
         except Unexplained as problem:
             raise RemoteRefused(url=self.url, detail=problem.detail) from None
 
-    def _fetch_mending(self, wanted: WantedRef, limits: Limits, watch: Watch) -> Revision:
-        """Fetch; what no remote explains is put down to a damaged cache, once."""
-        try:
-            return self._fetch_bounded(wanted, limits, watch)
-        except Unexplained as problem:
-            if not self._cache.used:
-                raise RemoteRefused(url=self.url, detail=problem.detail) from None
-        self._discard()
-        try:
-            return self._fetch_bounded(wanted, limits, watch)
-        except Unexplained as problem:
-            raise RemoteRefused(url=self.url, detail=problem.detail) from None
-
-    def _fetch_bounded(self, wanted: WantedRef, limits: Limits, watch: Watch) -> Revision:
-        """Fetch with full history; where that is above the pack limit, without."""
-        for depth in (None, 1):
+    def _fetch(self, wanted: WantedRef, limits: Limits, watch: Watch) -> Revision:
+        """Fetch; without history where that is too large, with a new cache where it is damaged."""
+        depth, rebuilt = None, False
+        while True:
             self._cache.sweep()
             try:
                 return self._fetch_any(wanted, limits, watch, depth)
             except PackTooLarge:
-                continue
-        self._cache.sweep()
-        most = limits.pack_bytes
-        raise LimitExceeded(
-            limit="pack_bytes", allowed=most, found=most + 1, subject="without history"
-        )
+                if depth is not None:
+                    self._cache.sweep()
+                    raise _pack_too_large(limits) from None
+                depth = 1
+            except Unexplained as problem:
+                if rebuilt or not self._cache.used:
+                    raise RemoteRefused(url=self.url, detail=problem.detail) from None
+                self._discard()
+                rebuilt = True
 
     def _fetch_any(
         self, wanted: WantedRef, limits: Limits, watch: Watch, depth: int | None
@@ -364,7 +355,7 @@ class GitRemote:
                 if not self.has(revision):
                     # A base may be gone at the remote for good: whoever needs it is told.
                     with contextlib.suppress(RefNotFound):
-                        self._fetch_mending(WantedRef.parse(revision), limits, watch)
+                        self._fetch(WantedRef.parse(revision), limits, watch)
 
     def _discard(self) -> None:
         self._close_reader()
@@ -380,6 +371,13 @@ class GitRemote:
     def _close_reader(self) -> None:
         self._let_go()
         self._open = None
+
+
+def _pack_too_large(limits: Limits) -> LimitExceeded:
+    most = limits.pack_bytes
+    return LimitExceeded(
+        limit="pack_bytes", allowed=most, found=most + 1, subject="without history"
+    )
 
 
 def _absolute(url: RemoteUrl) -> RemoteUrl:

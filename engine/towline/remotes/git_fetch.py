@@ -6,18 +6,19 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 
 from towline.errors import UnsupportedRemote
 from towline.model import Revision
 
+from .arrivals import arrived
 from .cache import MANY_PACKS, Cache
 from .conversation import Conversation, PackTooLarge
 from .git_child import Bounds, Ended, run_git
 from .git_environment import closed_environment, ssh_options
 from .git_failures import SHA256, RefMissing, Unexplained, failure, not_smart
 from .git_read import GitReader
-from .objects import peel
 from .refs import WantedRef
 from .url import Scheme
 
@@ -115,8 +116,7 @@ class GitFetcher:
         if found is None:
             raise Unexplained("git fetched nothing")
         if target != tip:
-            with GitReader(self._executable, self._cache, self._caller) as reader:
-                found = peel(reader, found)
+            found = arrived(partial(GitReader, self._executable, self._cache, self._caller), found)
         self._cache.set_tip(tip, found)
         return found
 

@@ -1,4 +1,4 @@
-"""Speaks HTTP for the in-process backends: bounded in time, stoppable, no redirects, counted."""
+"""Speaks HTTP for dulwich: bounded in time, stoppable, no redirects, counted."""
 
 from __future__ import annotations
 

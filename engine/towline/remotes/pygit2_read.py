@@ -6,7 +6,7 @@ import pygit2
 from pygit2.enums import ObjectType
 
 from .cache import Cache
-from .objects import Ancestry, ObjectMissing, walk_to
+from .objects import Ancestry, ObjectMissing
 
 _KINDS = {
     ObjectType.BLOB: "blob",
@@ -23,8 +23,7 @@ class Pygit2Reader:
     Not over a repository: that would read configuration, and ask who owns the folder.
     """
 
-    def __init__(self, cache: Cache, ancestry: Ancestry | None = None) -> None:
-        self._cache = cache
+    def __init__(self, cache: Cache, ancestry: Ancestry) -> None:
         self._ancestry = ancestry
         try:
             self._odb: pygit2.Odb | None = pygit2.Odb(str(cache.path / "objects"))
@@ -46,14 +45,11 @@ class Pygit2Reader:
             raise ObjectMissing(oid) from None
 
     def leads_to(self, revision: str, base: str) -> bool:
-        if self._ancestry is not None:
-            return self._ancestry.leads_to(revision, base)
-        return walk_to(self, revision, base, cut=self._cache.shallow)
+        return self._ancestry.leads_to(revision, base)
 
     def close(self) -> None:
         self._odb = None
-        if self._ancestry is not None:
-            self._ancestry.close()
+        self._ancestry.close()
 
     def _there(self, oid: str) -> pygit2.Odb:
         if self._odb is None:

@@ -59,7 +59,7 @@ def test_readers_agree_on_deltas(tmp_path: Path) -> None:
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
     cache = Cache(repository.path)
     with GitReader("git", cache, environment) as git:
-        others = (DulwichReader(cache), Pygit2Reader(cache))
+        others = (DulwichReader(cache), Pygit2Reader(cache, git))
         for oid in oids:
             for other in others:
                 assert other.header(oid) == git.header(oid)
