@@ -1,8 +1,54 @@
-"""``python -m towline_cli`` is the ``towline`` command."""
+"""The entry point. It loads the command's modules itself, so that Ctrl-C meanwhile is answered."""
 
+from __future__ import annotations
+
+import os
 import sys
+from types import FrameType
 
-from towline_cli.main import main
+INTERRUPTED = 130
+
+
+def run() -> int:
+    """Run the command line of this process and return the exit code."""
+    try:
+        import signal
+
+        # A shell's background job has the signal ignored, and keeps it so.
+        answered = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if answered:
+            signal.signal(signal.SIGINT, _stop)
+        from towline_cli.main import main
+
+        try:
+            if answered:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+            return main()
+        finally:
+            # The command has ended; nothing is left to be stopped.
+            if answered:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except KeyboardInterrupt:
+        # Before the handler is there, or a second time, while the first is answered.
+        _say("interrupted")
+        return INTERRUPTED
+
+
+def _stop(_: int, __: FrameType | None) -> None:
+    """End the process at once: an exception could be swallowed by whichever module loads."""
+    _say("interrupted; nothing was changed")
+    os._exit(INTERRUPTED)
+
+
+def _say(message: str) -> None:
+    error = f'{{"error": {{"code": "interrupted", "message": "{message}"}}}}'
+    stream, line = (1, error) if "--json" in sys.argv else (2, f"towline: {message}")
+    try:
+        os.write(stream, f"{line}\n".encode())
+    except OSError:
+        # Nobody reads it; the exit code tells the same.
+        return
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -47,16 +47,14 @@ def failure_of(error: BaseException) -> Failure:
         case click.UsageError():
             usage = error.ctx.get_usage() if error.ctx is not None else ""
             hint = f"{error.ctx.command_path} --help" if error.ctx is not None else ""
-            return Failure(
-                code=USAGE, json=_json("usage", error.format_message()), usage=usage, hint=hint
-            )
+            return Failure(code=USAGE, json=_json("usage", _line(error)), usage=usage, hint=hint)
         case click.ClickException():
-            return Failure(code=FAILURE, json=_json("failure", error.format_message()))
+            return Failure(code=FAILURE, json=_json("failure", _line(error)))
         case Cancelled():
             return _interrupted("interrupted; nothing was changed")
         case KeyboardInterrupt() | click.Abort():
-            # It may have come when all was done but to tell it.
-            return _interrupted("interrupted", "towline log tells whether anything was done")
+            # It may have come when all was done but to report it.
+            return _interrupted("interrupted; towline log shows whether a pull was made")
         case TowlineError():
             about = _json(error.code, error.message, error.data())
             return Failure(code=_exit_code(error), json=about, hint=_hint(error))
@@ -66,8 +64,13 @@ def failure_of(error: BaseException) -> Failure:
             return _unexpected(error)
 
 
-def _interrupted(message: str, hint: str = "") -> Failure:
-    return Failure(code=INTERRUPTED, json=_json("interrupted", message), hint=hint)
+def _interrupted(message: str) -> Failure:
+    return Failure(code=INTERRUPTED, json=_json("interrupted", message))
+
+
+def _line(error: click.ClickException) -> str:
+    """Click lists choices on lines of their own."""
+    return " ".join(error.format_message().split())
 
 
 def _exit_code(error: TowlineError) -> int:

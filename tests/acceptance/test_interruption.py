@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -108,6 +109,57 @@ def test_a_document_that_is_cut_short_is_followed_by_nothing(
     assert begun == "{"
     assert "interrupted" not in out
     assert len(project.json("log")["pulls"]) == 2
+
+
+STAGES = ["signal", "towline_cli.main", "click", "click.core", "towline_cli.group"]
+LAZY = ["towline_cli.commands.look", "towline.ports", "towline.stores.directory", "sqlite3"]
+HOOK = """
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == os.environ["INTERRUPTED_IMPORT"]:
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+"""
+EARLY = HOOK.replace(", signal,", ",").replace(
+    "signal.raise_signal(signal.SIGINT)", "raise KeyboardInterrupt"
+)
+"""For an import that comes before the signal's module is there."""
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["text", "json"])
+@pytest.mark.parametrize("module", [*STAGES, *LAZY, "towline_cli.failures"])
+def test_ctrl_c_while_a_module_loads_is_one_line(
+    project: Command, tmp_path: Path, module: str, options: list[str]
+):
+    hook = EARLY if module == "signal" else HOOK
+    (tmp_path / "sitecustomize.py").write_text(hook)
+    # The module of failures loads when something has failed.
+    arguments = ["log", "9"] if module == "towline_cli.failures" else ["log"]
+    ran = project(
+        *arguments, *options, code=130, PYTHONPATH=str(tmp_path), INTERRUPTED_IMPORT=module
+    )
+    told, silent = (ran.out, ran.err) if options else (ran.err, ran.out)
+    assert silent == ""
+    assert told.count("\n") == 1 or options
+    assert (ran.json["error"]["code"] if options else told).count("interrupted") == 1
+
+
+def test_ctrl_c_when_all_is_done_changes_nothing(project: Command, tmp_path: Path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import atexit, signal\natexit.register(signal.raise_signal, signal.SIGINT)\n"
+    )
+    ran = project("log", PYTHONPATH=str(tmp_path))
+    assert (ran.code, ran.err) == (0, "")
+
+
+def test_a_background_job_goes_on_ignoring_ctrl_c(project: Command, tmp_path: Path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n" + HOOK
+    )
+    project("log", PYTHONPATH=str(tmp_path), INTERRUPTED_IMPORT="click")
 
 
 def test_without_git_the_stop_is_as_clean(
