@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -39,6 +39,7 @@ SECTIONS = {
     "Set up": {
         "config": ("config", "Show or change this project's settings."),
         "completion": ("completion", "Print the script for tab completion in a shell."),
+        "help": ("help", "Show the help of a command."),
     },
 }
 BUILTIN = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
@@ -72,6 +73,23 @@ class CommandGroup(click.Group):
                 "pip install 'towline[server]'",
             )
         return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click, but names like the unknown one are looked for in the table of commands."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            names = self.list_commands(ctx)
+            raise click.NoSuchCommand(error.command_name, possibilities=names, ctx=ctx) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click, which would print an empty line after Ctrl-C."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.Abort from None
 
     def format_commands(
         self,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .exits import FAILURE, OK
+from .exits import FAILURE, OK, USAGE
 from .group import CommandGroup
 from .output import abandon_stdout, print_json, tell
 
@@ -59,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = towline.main(given, prog_name="towline", standalone_mode=False)
         sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return USAGE
     except BrokenPipeError:
         # The reader of a pipe has gone (`towline log | head`): end quietly, as other tools do.
         abandon_stdout()

@@ -128,6 +128,36 @@ def test_a_wrong_command_line_is_told_as_usage(
     assert told.err == ""
 
 
+@pytest.mark.parametrize("arguments", [[], ["completion"]])
+def test_without_arguments_the_help_is_printed(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+):
+    assert main([*arguments, "--help"]) == 0
+    help_text = capsys.readouterr().out
+    assert main(arguments) == 2
+    assert capsys.readouterr() == ("", help_text)
+    assert main(["help", *arguments]) == 0
+    assert capsys.readouterr() == (help_text, "")
+
+
+@pytest.mark.parametrize("arguments", [["pul"], ["help", "pul"]])
+def test_an_unknown_command_names_the_near_ones(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+):
+    assert main(arguments) == 2
+    assert "No such command 'pul'. Did you mean 'pull'?" in capsys.readouterr().err
+
+
+def test_help_of_what_is_no_command_of_a_command(capsys: pytest.CaptureFixture[str]):
+    assert main(["help", "pull", "x"]) == 2
+    assert "towline pull has no commands" in capsys.readouterr().err
+
+
+def test_a_usage_error_is_one_line(capsys: pytest.CaptureFixture[str]):
+    assert main(["completion", "tcsh"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 3
+
+
 def test_help_imports_nothing_heavy():
     program = """
 import sys
