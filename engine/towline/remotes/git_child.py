@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from towline.errors import RemoteTimeout
 from towline.limits import Limits
@@ -72,25 +73,26 @@ def run_git(command: Sequence[str], environment: Mapping[str, str], bounds: Boun
         Cancelled: the caller asked to stop; the child and all its children are gone.
         RemoteTimeout: no connection, no progress, or no end within the limits.
     """
-    handle, trace = tempfile.mkstemp(prefix="towline-trace-")
-    os.close(handle)
-    try:
-        child = _start(command, {**environment, **_traced(trace)}, bounds.limits)
-        with child, _Following(child, Path(trace), bounds) as following:
+    # It has no name, so that nothing is left of it however this process ends.
+    with tempfile.TemporaryFile() as trace:
+        child = _start(command, {**environment, **_traced(trace.fileno())}, trace, bounds.limits)
+        with child, _Following(child, trace, bounds) as following:
             following.run()
             code = child.wait()
         return following.ended(code)
-    finally:
-        Path(trace).unlink(missing_ok=True)
 
 
-def _traced(trace: str) -> dict[str, str]:
-    """Make curl note statuses and redirects, which git's messages tell but vaguely."""
-    return {"GIT_TRACE_CURL": trace, "GIT_TRACE_CURL_NO_DATA": "1", "GIT_TRACE_REDACT": "1"}
+def _traced(trace: int) -> dict[str, str]:
+    """Make curl log statuses and redirects, of which git's messages say little."""
+    return {
+        "GIT_TRACE_CURL": f"/dev/fd/{trace}",
+        "GIT_TRACE_CURL_NO_DATA": "1",
+        "GIT_TRACE_REDACT": "1",
+    }
 
 
 def _start(
-    command: Sequence[str], environment: Mapping[str, str], limits: Limits
+    command: Sequence[str], environment: Mapping[str, str], trace: IO[bytes], limits: Limits
 ) -> subprocess.Popen[bytes]:
     child = subprocess.Popen(
         command,
@@ -99,6 +101,7 @@ def _start(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        pass_fds=(trace.fileno(),),
         start_new_session=True,
     )
     if hasattr(resource, "prlimit"):  # Linux; elsewhere the size is checked when it has arrived
@@ -112,7 +115,7 @@ def _start(
 @dataclass
 class _Following:
     child: subprocess.Popen[bytes]
-    trace: Path
+    trace: IO[bytes]
     bounds: Bounds
     output: bytearray = field(default_factory=bytearray)
     messages: bytearray = field(default_factory=bytearray)
@@ -184,7 +187,9 @@ class _Following:
         self.ticks, self.alive = ticks, now
 
     def _trace(self) -> str:
-        return self.trace.read_text("utf-8", "replace")
+        descriptor = self.trace.fileno()
+        size = os.fstat(descriptor).st_size
+        return os.pread(descriptor, size, 0).decode("utf-8", "replace")
 
     def _timeout(self, detail: str) -> RemoteTimeout:
         return RemoteTimeout(url=self.bounds.shown_url, detail=detail)
