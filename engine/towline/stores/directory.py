@@ -197,7 +197,7 @@ class DirectoryStore:
 
     def get_setting(self, name: str) -> str | None:
         """What was put down under this name, for the store's user alone."""
-        with _translated(str(self._root)):
+        with self._guarded():
             return self._state.setting(name)
 
     def set_setting(self, name: str, value: str | None) -> None:
@@ -215,45 +215,45 @@ class DirectoryStore:
     # --- lookups ------------------------------------------------------------------------------
 
     def state(self) -> StoreState:
-        with _translated(str(self._root)):
+        with self._guarded():
             self._standing.refresh()
             return self._state.summary()
 
     def at(self, path: AssetPath) -> AssetRecord | None:
-        with _translated(str(self._root)):
+        with self._guarded():
             return self._standing.at(path)
 
     def aligned_at(self, path: AssetPath) -> AssetRecord | None:
-        with _translated(str(self._root)):
+        with self._guarded():
             return self._standing.aligned_at(path)
 
     def with_id(self, asset_id: AssetId) -> AssetRecord | None:
-        with _translated(str(self._root)):
+        with self._guarded():
             return self._standing.with_id(asset_id)
 
     def with_embedded_id(self, embedded_id: str) -> Sequence[AssetRecord]:
-        with _translated(str(self._root)):
+        with self._guarded():
             return self._standing.with_embedded_id(embedded_id)
 
     def lagging(self) -> Sequence[AssetRecord]:
-        with _translated(str(self._root)):
+        with self._guarded():
             return self._standing.lagging()
 
     def occupants(self, path: AssetPath) -> Sequence[Occupant]:
-        with _translated(str(self._root)):
+        with self._guarded():
             return self._standing.occupants(path)
 
     def is_used(self, asset_id: AssetId) -> bool:
-        with _translated(str(self._root)):
+        with self._guarded():
             return self._standing.is_used(asset_id)
 
     def records(self) -> Iterator[AssetRecord]:
-        with _translated(str(self._root)):
+        with self._guarded():
             return self._standing.records()
 
     def read(self, digest: Digest) -> bytes | None:
         """See the port. Of ours it finds what was looked at, here or before."""
-        with _translated(str(self._root)):
+        with self._guarded():
             for path in self._standing.paths_of(digest):
                 found = self._disk.read(path)
                 if found is not None and Digest.of(found[0]) == digest:
@@ -261,13 +261,13 @@ class DirectoryStore:
             return self._state.blob(digest)
 
     def log(self) -> Sequence[LoggedPull]:
-        with _translated(str(self._root)):
+        with self._guarded():
             return self._state.log()
 
     # --- writing ------------------------------------------------------------------------------
 
     def apply(self, plan: Plan, contents: Contents, watch: Watch) -> Applied:
-        with _translated(str(self._root)):
+        with self._guarded():
             check_state(plan, self.project, self.state())
             if plan.is_noop:
                 return Applied(number=None)
@@ -285,7 +285,7 @@ class DirectoryStore:
         check_destinations(plan, self._standing, self.names)
 
     def _recover(self) -> None:
-        with _translated(str(self._root)):
+        with self._guarded():
             if self._disk.look(STAGED) is None:
                 return
             # Where the lock is held someone is applying right now, and nothing was interrupted.
@@ -317,9 +317,17 @@ class DirectoryStore:
                 standing.written_down()
 
     @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        if self._closed:
+            # Its descriptor may be another folder's by now.
+            raise StoreError(project=str(self._root), problem="it is closed; open it again")
+        with _translated(str(self._root)):
+            yield
+
+    @contextmanager
     def _writing(self) -> Iterator[None]:
         with (
-            _translated(str(self._root)),
+            self._guarded(),
             self._locked(),
             self._state.writing(flushed_by_caller=False),
         ):

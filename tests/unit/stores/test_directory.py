@@ -59,6 +59,23 @@ def put(store: DirectoryStore, path: str, content: bytes) -> Path:
     return place
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda store: store.state(),
+        lambda store: store.at(P("a")),
+        lambda store: store.read(Digest.of(b"1")),
+        lambda store: store.set_keep(3),
+        lambda store: apply_edits(store, create(store, "a", b"1"), contents=[b"1"]),
+    ],
+)
+def test_a_closed_store_says_so(store, use):
+    store.close()
+    with pytest.raises(StoreError, match="is closed") as refused:
+        use(store)
+    assert type(refused.value) is StoreError, "nothing is damaged"
+
+
 def again(store: DirectoryStore) -> DirectoryStore:
     store.close()
     return DirectoryStore.open(store.root)
