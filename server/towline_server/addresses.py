@@ -30,7 +30,10 @@ Lookup: TypeAlias = Callable[[str, int], Sequence[str]]
 # Addresses that carry another one, which is where the packets go.
 _NAT64 = ip_network("64:ff9b::/96")
 _COMPATIBLE = ip_network("::/96")
-
+_UNICAST = ip_network("2000::/3")
+"""What is public in IPv6; the rest, site-local ``fec0::/10`` included, `ipaddress` calls global."""
+_UNUSED = (ip_network("3fff::/20"), ip_network("192.88.99.0/24"))
+"""Documentation (RFC 9637) and the 6to4 relays of old (RFC 7526), which it calls global, too."""
 
 # As it was before `AddressPolicy.guard_sockets`, which only tells that there is no such host.
 _getaddrinfo = socket.getaddrinfo
@@ -68,7 +71,10 @@ class AddressPolicy:
         inner = _inner(address)
         if inner is not None:
             return self.permits(str(inner))
-        return address.is_global and not address.is_multicast and not address.is_reserved
+        if isinstance(address, IPv6Address) and address not in _UNICAST:
+            return False
+        in_use = not any(address in network for network in _UNUSED)
+        return address.is_global and in_use and not address.is_multicast and not address.is_reserved
 
     def resolve(self, url: RemoteUrl, lookup: Lookup = look_up) -> tuple[str, ...]:
         """Where a remote may be reached; () for what is no host.

@@ -26,7 +26,7 @@ from .web.dialect import Dialect
 from .web.envelopes import Envelopes
 from .web.limits import RequestLimits
 from .web.methods import with_methods
-from .web.middleware import BodyLimit, Failures, RateLimit, RequestLog
+from .web.middleware import BodyLimit, DecodablePath, Failures, RateLimit, RequestLog
 from .web.outermost import Counted, SecurityHeaders
 
 Background = Callable[[Services], AbstractAsyncContextManager[object]]
@@ -147,6 +147,7 @@ def _surround(
 ) -> None:
     # Added last is outermost.
     app.add_middleware(BodyLimit, allowed=limits.body)
+    app.add_middleware(DecodablePath)
     app.add_middleware(RateLimit, credentials=limits.credentials, addresses=limits.addresses)
     app.add_middleware(Failures, envelopes=envelopes)
     app.add_middleware(RequestLog)

@@ -13,12 +13,14 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
+from urllib.parse import unquote_to_bytes
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from towline.errors import InvalidValue
 from towline_server import logs
 from towline_server.auth.clock import Clock, monotonic
 from towline_server.errors import BodyTooLarge, TooManyRequests
@@ -104,6 +106,30 @@ class Failures:
                 raise
             response = self._envelopes.render(Request(scope), failure)
             await response(scope, receive, send)
+
+
+class DecodablePath:
+    """Refuses addresses whose percent-encoded bytes are no UTF-8: servers replace those silently.
+
+    Two names that differ would be one, and not the one that the caller wrote.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request.
+
+        Raises:
+            InvalidValue: the path or the query is not UTF-8.
+        """
+        if scope["type"] == "http":
+            for field, raw in (("path", scope.get("raw_path")), ("query", scope["query_string"])):
+                try:
+                    unquote_to_bytes(raw or b"").decode()
+                except UnicodeDecodeError:
+                    raise InvalidValue(field=field, problem="is not UTF-8 when decoded") from None
+        await self._app(scope, receive, send)
 
 
 class BodyLimit:

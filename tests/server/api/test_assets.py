@@ -93,6 +93,14 @@ def test_hostile_paths_are_refused(stage: Stage, path: str):
     assert code_of(stage.ask("GET", f"{stage.url}/content/{path}")) == (404, "not_found")
 
 
+@pytest.mark.parametrize(
+    ("method", "at"), [("PUT", "content/%ff"), ("GET", "content/%C3"), ("GET", "assets?prefix=%ff")]
+)
+def test_addresses_are_utf8(stage: Stage, method: str, at: str):
+    assert code_of(stage.ask(method, f"{stage.url}/{at}")) == (400, "invalid_value")
+    assert stage.world.contents(stage.project) == {}
+
+
 def test_paths_are_as_long_as_a_pull_takes(stage: Stage):
     fits = f"{'a/' * 384}{'é' * 127}"
     made = stage.put(fits, b"")

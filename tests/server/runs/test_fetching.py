@@ -273,6 +273,13 @@ def test_git_connects_where_it_is_told_to(
         ("64:ff9b::7f00:1", False),
         ("2002:7f00:1::", False),
         ("2001:0:7f00:1::1", False),
+        ("fec0::1", False),
+        ("::ffff:0:10.0.0.1", False),
+        ("64:ff9b:1::7f00:1", False),
+        ("5f00::1", False),
+        ("3fff::1", False),
+        ("192.88.99.1", False),
+        ("2606:4700::1", True),
     ],
 )
 def test_private_addresses(address: str, permitted: bool):
