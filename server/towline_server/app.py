@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from threading import Event
 from typing import Any
 
 from fastapi import FastAPI
@@ -64,6 +65,8 @@ def create_app(
     tags = {prefix: dialect.tag for dialect in dialects for prefix in dialect.prefixes}
     _surround(app, limits, envelopes, tags)
     app.state.limits = limits
+    # Set when the server stops: streams that would go on end then.
+    app.state.stopping = Event()
     app.state.gauges = [dialect.gauges for dialect in dialects if dialect.gauges is not None]
     app.include_router(health.router)
     app.include_router(monitoring.router)

@@ -28,10 +28,12 @@ def run(
     *,
     on_hangup: Callable[[], None] | None = None,
     on_listening: Callable[[str], None] | None = None,
+    on_stopping: Callable[[], None] | None = None,
 ) -> None:
     """Serve until a signal says to stop.
 
-    ``on_hangup`` is called in a thread, ``on_listening`` with the server's address.
+    ``on_hangup`` is called in a thread, ``on_listening`` with the server's address, and
+    ``on_stopping`` before the server waits for the requests under way.
     """
     config = uvicorn.Config(
         app,
@@ -46,7 +48,7 @@ def run(
         timeout_graceful_shutdown=settings.shutdown_seconds,
         lifespan="on",
     )
-    _Server(config, on_hangup, on_listening).run()
+    _Server(config, on_hangup, on_listening, on_stopping).run()
 
 
 @contextmanager
@@ -75,10 +77,12 @@ class _Server(uvicorn.Server):
         config: uvicorn.Config,
         on_hangup: Callable[[], None] | None,
         on_listening: Callable[[str], None] | None,
+        on_stopping: Callable[[], None] | None,
     ) -> None:
         super().__init__(config)
         self._on_hangup = on_hangup
         self._on_listening = on_listening
+        self._on_stopping = on_stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and tell so."""
@@ -92,6 +96,12 @@ class _Server(uvicorn.Server):
         _LOG.info("listening", extra={"url": url})
         if self._on_listening is not None:
             self._on_listening(url)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say so to those who would not end by themselves, then wait for the requests."""
+        if self._on_stopping is not None:
+            self._on_stopping()
+        await super().shutdown(sockets)
 
     def _url(self) -> str:
         host, port = self.servers[0].sockets[0].getsockname()[:2]

@@ -76,9 +76,11 @@ class ServerProcess:
         self.tell(number)
         code = self.child.wait(LONG)
         self._listener.join(LONG)
-        said = iter(self._said.get_nowait, None)
+        said = list(iter(self._said.get_nowait, None))
         noise = "".join(line for line in said if not line.startswith("{"))
         assert not noise, noise
+        self.lines += map(json.loads, said)
+        assert not [line for line in self.lines if "exception" in line], self.lines
         return code
 
     def kill(self) -> None:

@@ -1,17 +1,19 @@
 """``/runs/{id}/events``: a run as it goes on, as server-sent events, to its end.
 
 Nobody who follows a run holds a thread or a session: a stream looks at the run when this process
-hears of a change, else twice a second for what another process executes.
+hears of a change, else twice a second for what another process executes. A server that stops ends
+its streams at once; whoever reconnects follows the run on the next one.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from threading import Event
 from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -55,19 +57,18 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/runs/{run_id}/events", response_class=StreamingResponse, responses=_STREAM)
-def follow_run(asked: Asked, run_id: UUID) -> StreamingResponse:
+def follow_run(request: Request, asked: Asked, run_id: UUID) -> StreamingResponse:
     """Follow a run to its end."""
     run = asked.run(run_id, Role.READER)
+    events = _events(asked.services.runs, run.id, request.app.state.stopping)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(
-        _events(asked.services.runs, run.id), media_type="text/event-stream", headers=headers
-    )
+    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
-async def _events(runs: Runs, run_id: UUID) -> AsyncIterator[str]:
+async def _events(runs: Runs, run_id: UUID, stopping: Event) -> AsyncIterator[str]:
     ends_at = asyncio.get_running_loop().time() + STREAM_SECONDS
     told, quiet = None, 0
-    while asyncio.get_running_loop().time() < ends_at:
+    while asyncio.get_running_loop().time() < ends_at and not stopping.is_set():
         version = runs.version()
         # It follows the attempts that take the place of a lost one.
         run = await run_in_threadpool(runs.wait, run_id, 0)
@@ -80,13 +81,13 @@ async def _events(runs: Runs, run_id: UUID) -> AsyncIterator[str]:
             yield ": still here\n\n"
         if run.is_terminal:
             return
-        await _news(runs, version)
+        await _news(runs, version, stopping)
 
 
-async def _news(runs: Runs, version: int) -> None:
+async def _news(runs: Runs, version: int, stopping: Event) -> None:
     """Wait for a change, but no longer than another process's may go unseen."""
     waited = 0.0
-    while waited < _LOOK_SECONDS and runs.version() == version:
+    while waited < _LOOK_SECONDS and runs.version() == version and not stopping.is_set():
         await asyncio.sleep(_TICK_SECONDS)
         waited += _TICK_SECONDS
 

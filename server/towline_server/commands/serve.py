@@ -81,6 +81,12 @@ def _serve(
         runtime = open_runtime(settings, services.database, services.sealer)
         services = services.executing(runtime)
         app = create_app(settings, services=services, background=[execution(runtime)])
-        run(app, settings, on_hangup=partial(reload, app, load), on_listening=on_listening)
+        run(
+            app,
+            settings,
+            on_hangup=partial(reload, app, load),
+            on_listening=on_listening,
+            on_stopping=app.state.stopping.set,
+        )
     finally:
         services.close()

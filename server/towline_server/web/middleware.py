@@ -9,6 +9,7 @@ import hashlib
 import logging
 import re
 import time
+from asyncio import CancelledError
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from towline.errors import InvalidValue
 from towline_server import logs
 from towline_server.auth.clock import Clock, monotonic
-from towline_server.errors import BodyTooLarge, TooManyRequests
+from towline_server.errors import BodyTooLarge, TooManyRequests, Unavailable
 from towline_server.problems import failure_of
 
 from .envelopes import Envelopes
@@ -98,6 +99,12 @@ class Failures:
 
         try:
             await self._app(scope, receive, noting)
+        except CancelledError:
+            # The server stops, and has waited for this request as long as it may.
+            if started:
+                raise
+            stops = Unavailable(problem="the server is stopping; try again later")
+            await self._envelopes.render(Request(scope), failure_of(stops))(scope, receive, send)
         except Exception as error:
             failure = failure_of(error)
             if failure.status >= 500:
