@@ -70,17 +70,20 @@ class InvalidValue(CallerError):
 
 @dataclass(eq=False, kw_only=True)
 class UnknownAssets(CallerError):
-    """Resolutions or a selection name ids that the project does not know (any more)."""
+    """Resolutions or a selection have names that match nothing in the project.
+
+    ``asset_ids`` holds the names as they were given: ids, paths, globs or kinds. ``near`` holds
+    names of the project that resemble them.
+    """
 
     code = "unknown_assets"
     asset_ids: tuple[str, ...]
+    near: tuple[str, ...] = ()
 
     @property
     def message(self) -> str:
-        return (
-            f"the project knows no asset {_listed(self.asset_ids)}; "
-            "ids and paths are case-sensitive: take them from the status or the plan"
-        )
+        near = f"; did you mean {_listed(self.near)}?" if self.near else ""
+        return f"nothing in the project matches {_listed(self.asset_ids)}{near}"
 
 
 @dataclass(eq=False, kw_only=True)

@@ -13,7 +13,7 @@ from .apply import apply
 from .changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
 from .decide import ContentMerge
 from .embedded import embedded_id
-from .errors import ContentMissing, LimitExceeded, StalePlan
+from .errors import ContentMissing, LimitExceeded, StalePlan, UnknownAssets
 from .kinds import Kinds
 from .limits import Limits
 from .merge import Context, merge
@@ -22,6 +22,7 @@ from .plan import Contents, Plan, StoreState
 from .ports import AssetStore, Phase, Remote, Watch
 from .report import Report, report_of
 from .resolutions import Comparison, Policy, Resolutions
+from .selection import near_names, resolved
 
 MergeBytes: TypeAlias = Callable[[AssetPath, ThreeWay[bytes]], bytes | None]
 """Merges the bytes of one asset whose content changed on both sides; None: it cannot."""
@@ -94,20 +95,26 @@ def plan_at(
     changes = _compare(store, remote, state, revision, policy, watch)
     changes = _with_embedded_ids(changes, store.kinds, source, policy.limits)
     watch.report(Phase.VALIDATING, 0, len(changes.items))
-    plan = merge(
-        changes,
-        store,
-        context=Context(
-            project=store.project,
-            state=state,
-            kinds=store.kinds,
-            names=store.names,
-            scope=remote.scope,
-        ),
-        resolutions=resolutions,
-        policy=policy,
-        content_merge=_by_digest(content_merge, store, source),
+    policy = replace(policy, only=resolved(policy.only, store, changes))
+    context = Context(
+        project=store.project,
+        state=state,
+        kinds=store.kinds,
+        names=store.names,
+        scope=remote.scope,
     )
+    try:
+        plan = merge(
+            changes,
+            store,
+            context=context,
+            resolutions=resolutions,
+            policy=policy,
+            content_merge=_by_digest(content_merge, store, source),
+        )
+    except UnknownAssets as error:
+        error.near = near_names(error.asset_ids, store, changes)
+        raise
     watch.report(Phase.VALIDATING, len(changes.items), len(changes.items))
     if store.state() != state:
         raise StalePlan(reason="the project has been pulled into meanwhile")

@@ -71,7 +71,11 @@ class Renames(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """The assets that a pull is limited to: those that one of the three names; all if none does."""
+    """The assets that a pull is limited to: those that one of the three names; all if none does.
+
+    Each of ``globs`` is a path, or a folder and so what is below it, or else a glob. A pull
+    refuses a name that matches nothing in the project (UnknownAssets).
+    """
 
     kinds: frozenset[str] = frozenset()
     globs: tuple[str, ...] = ()

@@ -227,7 +227,7 @@ def _snaplogic(body: Any) -> bool:
     """The page's envelope has words alone (seed 001: ids that are not the project's are a 400)."""
     messages = [each["message"] for each in body["response_map"]["error_list"]]
     known = (
-        "the project knows no asset",
+        "nothing in the project matches",
         "there is no such asset",
         "the asset is not tracked",
         "check the branch, tag or commit",

@@ -1,0 +1,130 @@
+"""Owns what the names of a selection mean in a project: a path, a folder, or a glob, in this order.
+
+The changes and the store's lookups answer for paths and folders; only a name that they do not
+know costs a walk of the project.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from .changes import Changes, RemoteAsset
+from .errors import UnknownAssets
+from .globs import matches_any
+from .model import AssetPath
+from .names import path_problem
+from .ports import AssetStore
+from .records import AssetRecord
+from .resolutions import Selection
+
+_MOST_NAMES = 10
+"""How many unknown names are compared with known ones."""
+
+
+def resolved(selection: Selection, store: AssetStore, changes: Changes) -> Selection:
+    """Return the selection with each of its globs as one that takes what the name means here.
+
+    A path takes that asset, a folder what is below it (``.``: everything); any other name is a
+    glob.
+
+    Raises:
+        UnknownAssets: a kind is not the project's, or a path, folder or glob matches no asset.
+    """
+    if selection.is_all:
+        return selection
+    known = _Known(store, changes)
+    unknown = sorted(selection.kinds - {kind.name for kind in store.kinds.kinds})
+    globs: list[str] = []
+    for name in selection.globs:
+        found = known.globs_of(name)
+        globs.extend(found)
+        if not found:
+            unknown.append(name)
+    if unknown:
+        raise UnknownAssets(asset_ids=tuple(unknown), near=near_names(unknown, store, changes))
+    return replace(selection, globs=tuple(globs))
+
+
+def near_names(unknown: Sequence[str], store: AssetStore, changes: Changes) -> tuple[str, ...]:
+    """Return kinds and paths of the project that resemble the unknown names, closest first."""
+    import difflib
+
+    known = {kind.name: kind.name for kind in store.kinds.kinds}
+    for path in _Known(store, changes).everywhere:
+        for folder in path.folders:
+            known.setdefault(folder, folder)
+        known.setdefault(path.name, path)
+        known[path] = path
+    found: dict[str, None] = {}
+    for name in unknown[:_MOST_NAMES]:
+        for close in difflib.get_close_matches(name, known, n=3):
+            found[known[close]] = None
+    return tuple(found)
+
+
+@dataclass
+class _Known:
+    """The paths of the project's assets on any side."""
+
+    store: AssetStore
+    changes: Changes
+
+    def globs_of(self, name: str) -> tuple[str, ...]:
+        """Return the globs that take what the name means; none where it matches no asset."""
+        plain = name.strip("/")
+        if plain in ("", "."):
+            return ("**",) if name else ()
+        exact = _exactly(plain)
+        if _match(exact, self.changed) or self._stands(plain):
+            return exact
+        if _match((name,), self.changed):
+            return (name,)
+        return next((globs for globs in (exact, (name,)) if _match(globs, self.everywhere)), ())
+
+    @cached_property
+    def changed(self) -> frozenset[AssetPath]:
+        """The assets that the remote changed."""
+        return frozenset(
+            change.path
+            for change in self.changes.items
+            if isinstance(change.before, RemoteAsset) or isinstance(change.after, RemoteAsset)
+        )
+
+    @cached_property
+    def everywhere(self) -> frozenset[AssetPath]:
+        """Every asset; walks the project."""
+        recorded = (path for record in self.store.records() for path in _paths(record))
+        return self.changed.union(recorded)
+
+    def _stands(self, name: str) -> bool:
+        """Whether an asset is recorded at this path, or stands below it."""
+        if path_problem(name) is not None:
+            return False
+        path = AssetPath(name)
+        if self.store.at(path) is not None or self.store.aligned_at(path) is not None:
+            return True
+        return any(
+            isinstance(occupant, AssetRecord)
+            and occupant.ours is not None
+            and occupant.ours.path.startswith(f"{path}/")
+            for occupant in self.store.occupants(path)
+        )
+
+
+def _match(globs: Iterable[str], paths: Iterable[AssetPath]) -> bool:
+    return any(matches_any(globs, path) for path in paths)
+
+
+def _paths(record: AssetRecord) -> Iterator[AssetPath]:
+    for state in (record.base, record.ours, record.seen):
+        if state is not None:
+            yield state.path
+
+
+def _exactly(path: str) -> tuple[str, ...]:
+    """Return globs for the asset at a path, and for what is below it."""
+    literal = re.sub(r"([*?\[])", r"[\1]", path)
+    return (f"/{literal}", f"/{literal}/**")
