@@ -26,6 +26,12 @@ _REQUEST_SECONDS = Histogram(
     buckets=(0.005, 0.02, 0.1, 0.5, 2, 10, 30, 120),
     registry=REGISTRY,
 )
+_CONNECTIONS = Counter(
+    "towline_connections_closed",
+    "Connections closed before their request was whole, or refused, by reason.",
+    ["reason"],
+    registry=REGISTRY,
+)
 _RUNS = Counter(
     "towline_runs_ended",
     "Runs whose end this server wrote, by state and reason code.",
@@ -60,6 +66,11 @@ def request_answered(dialect: str, method: str, status: int, seconds: float) -> 
     # A caller may invent methods: each would be a series that never goes away.
     _REQUESTS.labels(dialect, method if method in _METHODS else "other", str(status)).inc()
     _REQUEST_SECONDS.labels(dialect).observe(seconds)
+
+
+def connection_closed(reason: str) -> None:
+    """Count a connection that the server closed: for want of a request, or of room."""
+    _CONNECTIONS.labels(reason).inc()
 
 
 def run_ended(state: str, reason: str | None, took: timedelta | None) -> None:

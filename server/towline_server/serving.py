@@ -18,6 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from .settings import Settings
+from .web.protocol import BoundedConfig, Bounds
 
 _LOG = logging.getLogger("towline_server.serving")
 
@@ -35,8 +36,9 @@ def run(
     ``on_hangup`` is called in a thread, ``on_listening`` with the server's address, and
     ``on_stopping`` before the server waits for the requests under way.
     """
-    config = uvicorn.Config(
+    config = BoundedConfig(
         app,
+        Bounds.of(settings),
         host=settings.host,
         port=settings.port,
         # Logging is set up already, and requests are logged by the application.

@@ -123,6 +123,14 @@ class Settings(BaseSettings):
     """The largest body of a PUT."""
     work_body_bytes: int = Field(default=16 * MIB, ge=1024)
     """The largest plan, with its contents, that an external executor hands in."""
+    header_seconds: int = Field(default=20, ge=1)
+    """How long a connection may take to send a request's headers."""
+    body_seconds: int = Field(default=120, ge=1)
+    """How long a request's body may take after them."""
+    connections_at_once: int = Field(default=1000, ge=1)
+    """Open connections; fewer where this process may open few descriptors."""
+    address_connections_at_once: int = Field(default=250, ge=1)
+    """Those from one address (in IPv6 a /64) that is no trusted proxy."""
     rate_per_second: float = Field(default=50.0, ge=0)
     """Requests of one credential, sustained; 0: no limit."""
     rate_burst: int = Field(default=200, ge=1)
