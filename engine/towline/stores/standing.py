@@ -42,7 +42,7 @@ class Standing:
         self._await_rest = await_rest
         self._write_down = write_down
         self._fence = state.fence()
-        self.digests = StatCache(disk, state.checked)
+        self.digests = StatCache(disk, state.checked, on_change=await_rest)
         self._moved: dict[AssetId, AssetPath] = {}
         self._moved_to: dict[AssetPath, AssetId] = {}
         self._survey: Survey | None = None
@@ -76,9 +76,11 @@ class Standing:
     def at(self, path: AssetPath) -> AssetRecord | None:
         """See `Ours.at`."""
         seen = self._disk.look(path)
-        if seen is None or seen.type is not Type.FILE:
-            return None
         row = self._placed_at(path)
+        if seen is None or seen.type is not Type.FILE:
+            if row is not None:
+                self._await_rest()
+            return None
         if row is None and not (self.is_asset(path) and self._is_spelled(path)):
             return None
         checked = self.digests.check(path, seen)
@@ -175,7 +177,10 @@ class Standing:
 
     def _file(self, path: AssetPath | None) -> AssetState | None:
         seen = self._disk.look(path) if path is not None else None
-        if path is None or seen is None or seen.type is not Type.FILE:
+        if path is None:
+            return None
+        if seen is None or seen.type is not Type.FILE:
+            self._await_rest()
             return None
         return self._ours(path, seen)
 

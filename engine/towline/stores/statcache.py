@@ -65,11 +65,20 @@ class Checked:
 
 
 class StatCache:
-    """What is known of files' digests: from the state file, and found since it was written."""
+    """What is known of files' digests: from the state file, and found since it was written.
 
-    def __init__(self, disk: Disk, stored: Callable[[str], Checked | None]) -> None:
+    ``on_change`` is called when a file turns out to be new, or to have changed.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        stored: Callable[[str], Checked | None],
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
         self._disk = disk
         self._stored = stored
+        self._on_change = on_change
         self._found: dict[str, Checked | None] = {}
 
     def last(self, path: str) -> Checked | None:
@@ -86,6 +95,8 @@ class StatCache:
         found = self._disk.digest(path)
         if found is None:
             return None
+        if last is None or last.digest != found[0]:
+            self._on_change()
         checked = Checked(digest=found[0], checked_ns=checked_ns, seen=found[1])
         self._found[path] = checked
         return checked

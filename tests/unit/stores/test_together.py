@@ -5,12 +5,16 @@ from collections.abc import Callable
 
 import pytest
 
-from towline.errors import StoreBusy
+from towline.errors import StalePlan, StoreBusy
+from towline.limits import Limits
 from towline.model import AssetPath
 from towline.ports import Watch
+from towline.pull import plan_pull, pull
+from towline.remotes.memory import MemoryRemote
 from towline.stores.directory import DirectoryStore
 from towline.stores.disk import Disk
 from towline.stores.journal import COMMITTED
+from towline.testing.faults import faulty
 from towline.testing.plans import (
     KnownContents,
     apply_edits,
@@ -69,3 +73,30 @@ def test_what_was_learnt_before_someone_applied_is_not_written_down(tmp_path):
         other.close()
         assert not standing(store, "a").local_only
         assert standing(store, "b").local_only
+
+
+def test_a_pull_beside_another_sees_the_project_before_it_or_is_told_so(tmp_path):
+    remote = MemoryRemote()
+    seen: list[str] = []
+    remote.commit({"a": b"1", "b": b"1"})
+    with DirectoryStore.create(tmp_path / "p", project="p", disk=faulty()) as store:
+        pull(store, remote)
+        later = MemoryRemote(repository=remote.repository)
+        later.fetch(None, Limits(), Watch())
+        second = remote.commit({"a": b"2", "b": b"2", "new": b"2"})
+
+    def plan_beside(*_: str) -> None:
+        remote.commit({"a": b"3", "b": b"3", "new": b"3"}, parents=[second])
+        with DirectoryStore.open(tmp_path / "p", disk=faulty()) as other:
+            try:
+                plan = plan_pull(other, later)
+            except (StoreBusy, StalePlan) as error:
+                seen.append(error.code)
+            else:
+                assert not plan.conflicts
+                seen.append("planned")
+        remote.set_ref("refs/heads/main", second)
+
+    with DirectoryStore.open(tmp_path / "p", disk=faulty(plan_beside, *range(1, 200))) as store:
+        assert pull(store, remote).updated
+    assert {"planned", "store_busy"} <= set(seen)
