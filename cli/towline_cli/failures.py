@@ -143,6 +143,10 @@ _HINTS = {
     "stale_plan": "towline plan --plan-out FILE",
     "unknown_pull": "towline log",
     "undo_blocked": "towline diff shows the edits",
+    "unsafe_owner": (
+        "if you trust that user: TOWLINE_ANY_OWNER=1 for one command, "
+        "or git config --global --add safe.directory FOLDER"
+    ),
     "redirect_refused": "towline config url URL, if you trust the new address",
     "content_missing": "towline pull fetches again",
 }

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towline.errors import NotAssociated, StoreBusy
-
-from .command_error import CommandError
 
 if TYPE_CHECKING:
     from towline.limits import Limits
@@ -38,7 +36,7 @@ def open_project() -> Iterator[Project]:
     here = Path.cwd()
     root = find_root(here)
     inside = here.relative_to(root).as_posix()
-    with DirectoryStore.open(root) as store, ExitStack() as remotes:
+    with DirectoryStore.open(root, trusts=trusts(root)) as store, ExitStack() as remotes:
         yield Project(
             root=root, store=store, remotes=remotes, prefix="" if inside == "." else inside
         )
@@ -52,20 +50,27 @@ def find_root(start: Path) -> Path:
     """
     for folder in (start, *start.parents):
         if (folder / STATE_FOLDER).is_dir():
-            _check_owner(folder / STATE_FOLDER)
             return folder
     raise NotAssociated(project=str(start))
 
 
-def _check_owner(folder: Path) -> None:
-    """Refuse a project that someone else put above us: Git reads the configuration in it."""
-    trusted = {os.geteuid(), 0, int(os.environ.get("SUDO_UID") or 0)}
-    if folder.stat().st_uid not in trusted and not os.environ.get("TOWLINE_ANY_OWNER"):
-        raise CommandError(
-            "unsafe_owner",
-            f"{folder} belongs to another user",
-            "TOWLINE_ANY_OWNER=1, if you trust whoever made it",
-        )
+def trusts(root: Path) -> Callable[[int], bool]:
+    """Whose project folder is used: the user's own, root's, and those the user accepted.
+
+    Under sudo that is also the user who called it, as for git. ``TOWLINE_ANY_OWNER`` accepts every
+    folder for one command, git's ``safe.directory`` this one for good.
+    """
+
+    def trusted(owner: int) -> bool:
+        us = os.geteuid()
+        caller = os.environ.get("SUDO_UID", "") if us == 0 else ""
+        if owner in (0, us) or str(owner) == caller or os.environ.get("TOWLINE_ANY_OWNER"):
+            return True
+        from .safe_directory import is_safe_directory
+
+        return is_safe_directory(root)
+
+    return trusted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +119,7 @@ class Project:
             cache=self.store.cache_path,
             credentials=credentials(given),
             environment=os.environ,
+            trusts=trusts(self.root),
         )
         return self.remotes.enter_context(remote)
 

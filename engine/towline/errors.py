@@ -463,6 +463,31 @@ class StoreDamaged(StoreError):
     code = "store_damaged"
 
 
+class LinkRefused(StoreError):
+    """A link, a pipe or a device stands where a store or a cache has files; none is followed."""
+
+    code = "link_refused"
+
+    @property
+    def message(self) -> str:
+        return f"{self.project}: {self.problem}; links are not followed here: remove it"
+
+
+@dataclass(eq=False, kw_only=True)
+class UnsafeOwner(StoreError):
+    """A store or a cache, or a file of it, belongs to a user who is not trusted."""
+
+    code = "unsafe_owner"
+    owner: int
+
+    @property
+    def message(self) -> str:
+        return (
+            f"{self.project}: {self.problem} belongs to user {self.owner}, who chooses by it which "
+            "remote is asked, with your credentials, and what is written here"
+        )
+
+
 @dataclass(eq=False, kw_only=True)
 class ContentMissing(TowlineError):
     """The bytes of a digest are nowhere to be had."""

@@ -161,10 +161,32 @@ def test_a_reader_that_has_gone(project: Command, arguments: list[str], unbuffer
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-def test_a_project_that_someone_else_put_above(project: Command):
-    os.chown(project.folder / ".towline", 12345, 12345)
-    assert project.json("status", code=1)["error"]["code"] == "unsafe_owner"
+@pytest.mark.parametrize("name", ["", "state.db", "cache.git", "cache.git/config"])
+def test_a_project_that_someone_else_made_is_used_when_it_is_accepted(project: Command, name: str):
+    os.chown(project.folder / ".towline" / name, 12345, 12345)
+    error = project.json("status", code=1)["error"]
+    assert (error["code"], error["owner"]) == ("unsafe_owner", 12345)
+    assert "safe.directory" in project("status", code=1).err
     assert project.json("status", TOWLINE_ANY_OWNER="1")["assets"]
+    accept = ["git", "config", "--global", "--add", "safe.directory", str(project.folder)]
+    subprocess.run(accept, env=project.environment(), check=True)
+    assert project.json("status")["assets"]
+
+
+@pytest.mark.parametrize(
+    "name", ["state.db", "journal", "staged", "cache.git", "cache.git/config", "cache.git.lock"]
+)
+def test_a_link_below_the_own_folder_is_not_followed(
+    project: Command, repository: GitRepository, name: str
+):
+    place, elsewhere = project.folder / ".towline" / name, project.folder.parent / "elsewhere"
+    shutil.copytree(repository.path, elsewhere)
+    place.rename(project.folder.parent / "away") if place.exists() else None
+    place.symlink_to(elsewhere if not name.endswith("config") else elsewhere / "config")
+    before = {file: file.read_bytes() for file in elsewhere.rglob("*") if file.is_file()}
+    for command in ("status", "pull"):
+        assert project.json(command, code=1)["error"]["code"] == "link_refused"
+    assert before == {file: file.read_bytes() for file in elsewhere.rglob("*") if file.is_file()}
 
 
 # --- the remote -------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from towline_cli.command_error import CommandError
 from towline_cli.options import json_option, limit_options, limit_settings, with_options
 from towline_cli.output import note, print_json, say
 from towline_cli.progress import watching
-from towline_cli.project import STATE_FOLDER, Project
+from towline_cli.project import STATE_FOLDER, Project, trusts
 from towline_cli.reporting import Wording, answer
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _associated(
         from towline_cli.kinds_file import read_kinds
 
         kinds = read_kinds(Path(association["kinds"]))
-    store = DirectoryStore.create(root, kinds=kinds)
+    store = DirectoryStore.create(root, kinds=kinds, trusts=trusts(root))
     try:
         with store, ExitStack() as remotes:
             store.set_settings({"url": address, "scope": scope, "limits": " ".join(settings)})

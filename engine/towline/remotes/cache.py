@@ -10,13 +10,15 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
+from towline.errors import LinkRefused, UnsafeOwner
 from towline.model import Revision
 from towline.ports import Watch
 
@@ -35,10 +37,15 @@ _POLL_SECONDS = 0.05
 
 
 class Cache:
-    """A bare repository at a path; it need not exist yet."""
+    """A bare repository at a path; it need not exist yet.
 
-    def __init__(self, path: Path) -> None:
+    ``trusts`` tells of a user id whether parts of it may belong to that user: the running user,
+    root and the owner of the folder around it, unless given.
+    """
+
+    def __init__(self, path: Path, trusts: Callable[[int], bool] | None = None) -> None:
         self.path = path
+        self._trusts = trusts or self._is_ours
 
     def ensure(self) -> None:
         """Make the repository if it is not there, or not whole."""
@@ -56,12 +63,49 @@ class Cache:
         """Take back whatever would make git read settings or objects that are not ours.
 
         A cache may lie in a folder that came from somewhere else.
+
+        Raises:
+            LinkRefused: there is a link in it, or in its place.
+            UnsafeOwner: a part of it belongs to a user who is not trusted.
         """
+        self._check(self.path)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            for _, folders, files, descriptor in os.fwalk(self.path, follow_symlinks=False):
+                for name in (*folders, *files):
+                    self._check(Path(name), descriptor)
         for name in ("commondir", "config.worktree", "objects/info/alternates"):
             (self.path / name).unlink(missing_ok=True)
         config = self.path / "config"
         if config.exists() and config.read_bytes() != _CONFIG.encode():
             _replace(config, _CONFIG)
+
+    def _check(self, path: Path, folder: int | None = None) -> None:
+        with suppress(FileNotFoundError):  # git may remove it meanwhile
+            found = os.stat(path, dir_fd=folder, follow_symlinks=False)
+            if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+                problem = f"{path.name} is a link or a special file"
+                raise LinkRefused(project=str(self.path), problem=problem)
+            if not self._trusts(found.st_uid):
+                problem = path.name
+                raise UnsafeOwner(project=str(self.path), problem=problem, owner=found.st_uid)
+
+    def _is_ours(self, owner: int) -> bool:
+        return owner in (0, os.geteuid()) or owner == self.path.parent.stat().st_uid
+
+    @contextmanager
+    def entered(self) -> Iterator[str]:
+        """The cache as a working folder for a child: this one, whatever gets its path.
+
+        Raises:
+            OSError: there is none.
+        """
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(self.path, flags)
+        try:
+            by_descriptor = f"/proc/self/fd/{descriptor}"
+            yield by_descriptor if os.path.exists(by_descriptor) else str(self.path)
+        finally:
+            os.close(descriptor)
 
     def discard(self) -> None:
         """Throw everything away, damaged or not, and begin anew."""
@@ -83,10 +127,13 @@ class Cache:
 
         Raises:
             Cancelled: the caller asked to stop while waiting.
+            LinkRefused, UnsafeOwner: see `guard`.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = self.path.with_name(self.path.name + ".lock")
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._check(lock)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        handle = os.open(lock, flags, 0o600)
         try:
             while not _locked(handle):
                 watch.check()

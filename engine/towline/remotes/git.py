@@ -59,6 +59,8 @@ class GitRemote:
     nor stored. ``environment`` is what git and ssh may know of the caller's: PATH, HOME, the ssh
     agent, proxies, CA files. ``resolver`` says where a host may be reached, asked before each talk;
     git (of 2.37 or later) and ssh connect there alone, the other backends do not heed it.
+    ``trusts`` tells of a user id whether the cache may belong to that user: the running user, root
+    and the owner of the folder around it, unless given.
 
     Not for several threads at once; several processes may share a cache.
 
@@ -77,6 +79,7 @@ class GitRemote:
         backend: Backend = Backend.AUTO,
         environment: Mapping[str, str] | None = None,
         resolver: Resolver | None = None,
+        trusts: Callable[[int], bool] | None = None,
     ) -> None:
         parsed, embedded = RemoteUrl.split(url) if isinstance(url, str) else (url, None)
         if parsed.scheme is Scheme.FILE:
@@ -88,7 +91,7 @@ class GitRemote:
             folder = tempfile.mkdtemp(prefix="towline-")
             self._cleanup = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
             cache = Path(folder) / "cache.git"
-        self._cache = Cache(cache.absolute())
+        self._cache = Cache(cache.absolute(), trusts)
         self._halves = Halves.choose(Backend(backend), self._cache, dict(environment or {}))
         self._fetcher = self._halves.fetcher()
         self._addresses = Addresses(parsed, embedded, credentials)

@@ -66,8 +66,10 @@ class Bounds:
     """How much of a pack has been written. Progress that the remote tells would cost bytes."""
 
 
-def run_git(command: Sequence[str], environment: Mapping[str, str], bounds: Bounds) -> Ended:
-    """Run git to its end.
+def run_git(
+    command: Sequence[str], environment: Mapping[str, str], bounds: Bounds, folder: str = "/"
+) -> Ended:
+    """Run git in a folder, to its end.
 
     Raises:
         Cancelled: the caller asked to stop; the child and all its children are gone.
@@ -75,7 +77,8 @@ def run_git(command: Sequence[str], environment: Mapping[str, str], bounds: Boun
     """
     # It has no name, so that nothing is left of it however this process ends.
     with tempfile.TemporaryFile() as trace:
-        child = _start(command, {**environment, **_traced(trace.fileno())}, trace, bounds.limits)
+        variables = {**environment, **_traced(trace.fileno())}
+        child = _start(command, variables, folder, trace, bounds.limits)
         with child, _Following(child, trace, bounds) as following:
             following.run()
             code = child.wait()
@@ -92,12 +95,16 @@ def _traced(trace: int) -> dict[str, str]:
 
 
 def _start(
-    command: Sequence[str], environment: Mapping[str, str], trace: IO[bytes], limits: Limits
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    folder: str,
+    trace: IO[bytes],
+    limits: Limits,
 ) -> subprocess.Popen[bytes]:
     child = subprocess.Popen(
         command,
         env=dict(environment),
-        cwd="/",
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -129,7 +129,8 @@ class GitFetcher:
             http=talk.url.is_http,
             arrived=self._cache.unfinished_bytes,
         )
-        ended = run_git([self._executable, *command], self._variables(talk), bounds)
+        with self._cache.entered() as folder:
+            ended = run_git([self._executable, *command], self._variables(talk), bounds, folder)
         talk.traffic.requests += ended.requests
         if ended.code != 0 and self._cache.unfinished_bytes() >= talk.limits.pack_bytes:
             raise PackTooLarge  # the kernel stopped index-pack there
@@ -143,7 +144,7 @@ class GitFetcher:
         settings = list(_settings(talk))
         variables = {
             **self._environment,
-            "GIT_DIR": str(self._cache.path),
+            "GIT_DIR": ".",
             "GIT_ALLOW_PROTOCOL": talk.url.scheme.value,
             "GIT_CONFIG_COUNT": str(len(settings)),
         }

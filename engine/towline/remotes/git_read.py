@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Self
 
 from .cache import Cache
@@ -26,7 +27,7 @@ class GitReader:
 
     def read(self, oid: str) -> tuple[str, bytes]:
         kind, size = self._ask("--batch", oid)
-        stdout = self._child("--batch").stdout
+        stdout = self._child("--batch", oid).stdout
         assert stdout is not None
         content = stdout.read(size + 1)
         if len(content) != size + 1:
@@ -35,15 +36,16 @@ class GitReader:
 
     def leads_to(self, revision: str, base: str) -> bool:
         command = [self._executable, "merge-base", "--is-ancestor", base, revision]
-        ended = subprocess.run(
-            command,
-            env=self._variables(),
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=False,
-        )
+        with self._entered(revision) as folder:
+            ended = subprocess.run(
+                command,
+                env=self._variables(),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                check=False,
+            )
         if ended.returncode in (0, 1):
             return ended.returncode == 0
         raise ObjectMissing(revision)
@@ -60,7 +62,7 @@ class GitReader:
         self.close()
 
     def _ask(self, option: str, oid: str) -> tuple[str, int]:
-        child = self._child(option)
+        child = self._child(option, oid)
         assert child.stdin is not None
         assert child.stdout is not None
         try:
@@ -73,20 +75,30 @@ class GitReader:
             raise ObjectMissing(oid) if answer else self._broken(option, oid)
         return answer[1].decode(), int(answer[2])
 
-    def _child(self, option: str) -> subprocess.Popen[bytes]:
+    def _child(self, option: str, oid: str) -> subprocess.Popen[bytes]:
         if option not in self._children:
-            self._children[option] = subprocess.Popen(
-                [self._executable, "cat-file", option],
-                env=self._variables(),
-                cwd="/",
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
+            with self._entered(oid) as folder:
+                self._children[option] = subprocess.Popen(
+                    [self._executable, "cat-file", option],
+                    env=self._variables(),
+                    cwd=folder,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                )
         return self._children[option]
 
+    @contextmanager
+    def _entered(self, oid: str) -> Iterator[str]:
+        with ExitStack() as opened:
+            try:
+                folder = opened.enter_context(self._cache.entered())
+            except OSError:
+                raise ObjectMissing(oid) from None  # there is no cache
+            yield folder
+
     def _variables(self) -> dict[str, str]:
-        return {**closed_environment(self._environment), "GIT_DIR": str(self._cache.path)}
+        return {**closed_environment(self._environment), "GIT_DIR": "."}
 
     def _broken(self, option: str, oid: str) -> ObjectMissing:
         # Git ends at the first damaged object; the next question starts it anew.

@@ -7,14 +7,13 @@ import secrets
 import unicodedata
 from pathlib import Path
 
-from towline.errors import AlreadyAssociated, StoreBusy, StoreError
+from towline.errors import AlreadyAssociated, StoreBusy
 from towline.kinds import Kinds
 from towline.names import NamePolicy
 
 from .disk import Disk
-from .seen import Type
+from .own_folder import STATE_FILE, Trusts, check_own_folder
 from .state import create_state
-from .transaction import STATE_FILE
 from .walking import OWN_FOLDER
 
 _NEW = f"{STATE_FILE}.new"
@@ -29,16 +28,16 @@ def create_project(
     kinds: Kinds,
     names: NamePolicy | None,
     keep: int,
+    trusts: Trusts,
 ) -> None:
     """Make the store's own folder and state file.
 
     Raises:
         AlreadyAssociated: there is a state file.
         StoreBusy: someone else is making it.
+        LinkRefused, UnsafeOwner: what there is of its own folder is not safe to use.
     """
-    folder = disk.look(OWN_FOLDER)
-    if folder is not None and folder.type is not Type.FOLDER:
-        raise StoreError(project=str(root), problem=f"{OWN_FOLDER} is no folder")
+    check_own_folder(disk, str(root), trusts)
     disk.mkdir(OWN_FOLDER)
     lock = disk.lock(_LOCK)
     if lock is None:

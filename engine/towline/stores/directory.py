@@ -15,13 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from towline.errors import (
-    NotAssociated,
-    StoreBusy,
-    StoreDamaged,
-    StoreError,
-    TowlineError,
-)
+from towline.errors import StoreBusy, StoreDamaged, StoreError, TowlineError
 from towline.kinds import Kinds
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
@@ -32,10 +26,10 @@ from towline.records import AssetRecord, Occupant
 from .checking import check_destinations, check_edits, check_state, check_undone
 from .disk import Disk
 from .journal import STAGED
-from .seen import Type
+from .own_folder import STATE_FILE, Trusts, check_project, trusts_ours
 from .standing import Standing
 from .state import State
-from .transaction import STATE_FILE, Transaction
+from .transaction import Transaction
 from .walking import OWN_FOLDER
 
 LOCK = f"{OWN_FOLDER}/lock"
@@ -69,6 +63,7 @@ class DirectoryStore:
         names: NamePolicy | None = None,
         keep: int = 50,
         disk: Callable[[Root], Disk] = Disk,
+        trusts: Trusts = trusts_ours,
     ) -> Self:
         """Make the folder a project, and open it. Files that it holds are local-only assets.
 
@@ -85,26 +80,36 @@ class DirectoryStore:
             Path(root).mkdir(exist_ok=True)
             opened = disk(root)
             try:
-                create_project(
-                    opened, Path(root).absolute(), project, kinds or Kinds(), names, keep
-                )
+                absolute = Path(root).absolute()
+                create_project(opened, absolute, project, kinds or Kinds(), names, keep, trusts)
             finally:
                 opened.close()
-        return cls.open(root, disk=disk)
+        return cls.open(root, disk=disk, trusts=trusts)
 
     @classmethod
-    def open(cls, root: Root, *, disk: Callable[[Root], Disk] = Disk) -> Self:
+    def open(
+        cls,
+        root: Root,
+        *,
+        disk: Callable[[Root], Disk] = Disk,
+        trusts: Trusts = trusts_ours,
+    ) -> Self:
         """Open a project's folder, and finish or remove what an interrupted apply left.
+
+        ``trusts`` tells of a user id whether ``.towline`` and its files may belong to that user:
+        the running user and root, unless given.
 
         Raises:
             NotAssociated: the folder is no project.
+            LinkRefused: ``.towline`` or something in it is a link.
+            UnsafeOwner: one of them belongs to a user who is not trusted.
             StoreDamaged: its state cannot be read; it is left as it is.
         """
         shown = str(root)
         with _translated(shown):
             opened = disk(root)
             try:
-                _check_own_folder(opened, shown)
+                check_project(opened, shown, trusts)
                 state = State(str(Path(root).absolute() / STATE_FILE), shown)
             except BaseException:
                 opened.close()
@@ -342,16 +347,6 @@ class DirectoryStore:
             yield
         finally:
             os.close(descriptor)
-
-
-def _check_own_folder(disk: Disk, shown: str) -> None:
-    folder, state = disk.look(OWN_FOLDER), disk.look(STATE_FILE)
-    if folder is not None and folder.type is not Type.FOLDER:
-        raise StoreError(project=shown, problem=f"{OWN_FOLDER} is no folder; it is not followed")
-    if state is None:
-        raise NotAssociated(project=shown)
-    if state.type is not Type.FILE:
-        raise StoreError(project=shown, problem=f"{STATE_FILE} is no file; it is not followed")
 
 
 @contextmanager

@@ -31,6 +31,7 @@ class Seen:
     inode: int
     mode: int
     device: int
+    owner: int
 
     @classmethod
     def of(cls, found: os.stat_result) -> Seen:
@@ -48,6 +49,7 @@ class Seen:
             found.st_ino & _MOST,
             stat.S_IMODE(found.st_mode),
             found.st_dev,
+            found.st_uid,
         )
 
     @property

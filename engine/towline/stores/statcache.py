@@ -54,7 +54,7 @@ class Checked:
     def of_row(cls, row: Sequence[Any]) -> Self:
         """The same, from its columns in the state file."""
         digest, checked_ns, size, mtime_ns, ctime_ns, inode = row
-        seen = Seen(Type.FILE, size, mtime_ns, ctime_ns, inode, mode=0, device=0)
+        seen = Seen(Type.FILE, size, mtime_ns, ctime_ns, inode, mode=0, device=0, owner=0)
         return cls(digest=Digest(digest), checked_ns=checked_ns, seen=seen)
 
     def row(self) -> tuple[object, ...]:

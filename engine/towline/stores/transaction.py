@@ -38,6 +38,7 @@ from .journal import (
     read_journal,
 )
 from .kept import NAME_BYTES
+from .own_folder import STATE_FILE
 from .placing import Placing, displace, emptied, permissions
 from .seen import Type
 from .standing import Standing
@@ -45,7 +46,6 @@ from .statcache import Checked
 from .state import State
 from .walking import OWN_FOLDER
 
-STATE_FILE = f"{OWN_FOLDER}/state.db"
 STATE_LOG = f"{OWN_FOLDER}/state.db-wal"
 
 

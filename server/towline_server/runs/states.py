@@ -228,6 +228,8 @@ FAILURES: tuple[Failure, ...] = (
     Failure(engine.RemoteError, _FINAL, ReasonCode.REMOTE_UNREACHABLE, Fault.REMOTE),
     # The machine.
     Failure(engine.StoreDamaged, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.STORE),
+    Failure(engine.LinkRefused, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.STORE),
+    Failure(engine.UnsafeOwner, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.STORE),
     Failure(engine.StoreError, _RETRY, ReasonCode.INTERNAL_ERROR, Fault.STORE),
     Failure(server.Unavailable, _RETRY, ReasonCode.INTERNAL_ERROR, Fault.EXECUTOR),
     Failure(BaseException, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.INTERNAL),

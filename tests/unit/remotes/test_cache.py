@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from threading import Event
 
 import pytest
 
-from towline.errors import Cancelled
+from towline.errors import Cancelled, LinkRefused, UnsafeOwner
 from towline.model import Revision
 from towline.ports import Watch
 from towline.remotes.cache import Cache
@@ -85,3 +86,59 @@ def test_packs_that_git_takes_away_meanwhile_are_passed_over(tmp_path: Path) -> 
     (packs / "pack-gone.pack").symlink_to(packs / "nowhere")
     assert cache.unfinished_bytes() == 5
     assert cache.packs() == {}
+
+
+@pytest.mark.parametrize("name", ["", "config", "objects", "objects/pack", "refs", "HEAD"])
+def test_a_link_in_it_or_in_its_place_is_not_followed(tmp_path: Path, name: str) -> None:
+    cache, elsewhere = Cache(tmp_path / "cache.git"), tmp_path / "elsewhere"
+    cache.ensure()
+    (cache.path / name).rename(elsewhere)
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    (cache.path / name).symlink_to(elsewhere)
+    for use in (cache.guard, cache.ensure):
+        with pytest.raises(LinkRefused, match=name.rpartition("/")[2] or "cache.git"):
+            use()
+    with pytest.raises(LinkRefused), cache.writing(Watch()):
+        pytest.fail("it was entered")
+    after = {file: file.read_bytes() for file in elsewhere.rglob("*") if file.is_file()}
+    assert after.items() <= before.items()
+
+
+def test_a_link_in_place_of_its_lock_is_not_followed(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache.git")
+    (tmp_path / "cache.git.lock").symlink_to(tmp_path / "made")
+    with pytest.raises(LinkRefused, match="lock"), cache.writing(Watch()):
+        pytest.fail("it was locked")
+    assert not (tmp_path / "made").exists()
+
+
+def test_what_takes_its_path_is_not_entered(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache.git")
+    cache.ensure()
+    with cache.entered() as folder:
+        cache.path.rename(tmp_path / "moved")
+        cache.path.symlink_to(tmp_path)
+        assert sorted(os.listdir(folder)) == sorted(os.listdir(tmp_path / "moved"))
+    with pytest.raises(OSError, match="symbolic"), cache.entered():
+        pytest.fail("it was followed")
+
+
+def test_a_part_that_someone_else_made_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, us = Cache(tmp_path / "cache.git"), os.geteuid()
+    cache.ensure()
+    owners = {"config": us + 1}
+    stat = os.stat
+
+    def claimed(path, *, dir_fd=None, follow_symlinks=True):
+        found = stat(path, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
+        owner = found.st_uid if isinstance(path, int) else owners.get(Path(path).name, us)
+        return os.stat_result((*found[:4], owner, *found[5:]))
+
+    monkeypatch.setattr(os, "stat", claimed)
+    with pytest.raises(UnsafeOwner, match="config"):
+        cache.guard()
+    # Whoever owns the folder around it could put anything there anyway.
+    owners[tmp_path.name] = us + 1
+    cache.guard()

@@ -49,6 +49,7 @@ EXPECTED = {
     "InvalidTree": 502,
     "InvalidValue": 400,
     "LimitExceeded": 400,
+    "LinkRefused": 500,
     "MovedError": 409,
     "NoRemoteVersion": 400,
     "NotAssociated": 400,
@@ -75,6 +76,7 @@ EXPECTED = {
     "UnknownAssets": 400,
     "UnknownPull": 404,
     "UnresolvedConflicts": 409,
+    "UnsafeOwner": 500,
     "UnselectedResolutions": 400,
     "UnsupportedRemote": 502,
 }

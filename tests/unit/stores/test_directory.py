@@ -11,11 +11,13 @@ from tests.unit.stores.later import LaterDisk
 from towline.errors import (
     AlreadyAssociated,
     InvalidPath,
+    LinkRefused,
     NotAssociated,
     StalePlan,
     StoreBusy,
     StoreDamaged,
     StoreError,
+    UnsafeOwner,
 )
 from towline.kinds import Kind, Kinds
 from towline.model import AssetId, AssetPath, Digest, planned_id
@@ -173,18 +175,29 @@ def test_a_damaged_page_is_found_when_it_is_read(store):
         list(DirectoryStore.open(store.root).records())
 
 
-@pytest.mark.parametrize("name", [".towline", ".towline/state.db"])
+@pytest.mark.parametrize(
+    "name", ["", "/state.db", "/state.db-wal", "/lock", "/journal", "/staged", "/displaced"]
+)
 def test_its_own_folder_is_never_followed(store, tmp_path, name):
     store.close()
-    own = store.root / name
-    own.rename(tmp_path / "elsewhere")
-    own.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(StoreError):
+    own, elsewhere = store.root / f".towline{name}", tmp_path / "elsewhere"
+    if own.exists():
+        own.rename(elsewhere)
+    own.symlink_to(elsewhere)
+    with pytest.raises(LinkRefused, match=own.name):
         DirectoryStore.open(store.root)
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other/.towline").symlink_to(tmp_path)
-    with pytest.raises(StoreError):
-        DirectoryStore.create(tmp_path / "other")
+    with pytest.raises(LinkRefused, match=own.name):
+        DirectoryStore.create(store.root)
+
+
+def test_what_someone_else_made_is_used_only_if_they_are_trusted(store):
+    store.close()
+    us = os.geteuid()
+    with pytest.raises(UnsafeOwner, match=f"belongs to user {us}"):
+        DirectoryStore.open(store.root, trusts=lambda owner: owner != us)
+    with pytest.raises(UnsafeOwner):
+        DirectoryStore.create(store.root, trusts=lambda owner: owner != us)
+    DirectoryStore.open(store.root, trusts=lambda owner: owner == us).close()
 
 
 def test_a_log_file_without_its_state_is_not_taken_for_the_new_ones(store, tmp_path):
@@ -312,14 +325,15 @@ def test_an_unknown_id_is_looked_for_once_and_odd_ones_never(store):
     for name in ("a", "b"):
         put(store, name, b"1")
     store.state()
+    opened = store.disk.counts["list"]
     assert store.with_id(AssetId("b")) is None
-    assert store.disk.counts["list"] == 0
+    assert store.disk.counts["list"] == opened
     wanted = planned_id("p", "b", lambda _: False)
     found = store.with_id(wanted)
     assert found is not None
     assert found.ours == state_of("b", b"1")
     assert store.with_id(AssetId("0" * 24)) is None
-    assert store.disk.counts["list"] == 1
+    assert store.disk.counts["list"] == opened + 1
 
 
 # --- applying ---------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from towline.stores.seen import Seen, Type
 from towline.stores.statcache import Checked, StatCache
 
 SECOND = 10**9
-SEEN = Seen(Type.FILE, 4, 5 * SECOND + 1, 6 * SECOND, inode=7, mode=0o644, device=8)
+SEEN = Seen(Type.FILE, 4, 5 * SECOND + 1, 6 * SECOND, inode=7, mode=0o644, device=8, owner=0)
 CHECKED = Checked(digest=Digest.of(b"1111"), checked_ns=9 * SECOND, seen=SEEN)
 
 
