@@ -19,8 +19,9 @@ class Wording:
     """How the first line begins: what was done, that there was nothing to do, or was refused."""
 
     done: str
-    nothing: str
+    nothing: str = ""
     refused: str = "Nothing was changed"
+    is_undo: bool = False
 
 
 def answer(report: Report, wording: Wording, *, as_json: bool) -> int:
@@ -38,7 +39,8 @@ def answer(report: Report, wording: Wording, *, as_json: bool) -> int:
 def _tell(report: Report, wording: Wording, *, refused: bool) -> None:
     say(_headline(report, wording, refused=refused))
     if report.history_rewritten:
-        say("The branch was rewritten since the last pull.")
+        say("The branch's history does not hold the revision pulled before: it was rewritten, or")
+        say("the ref or URL was changed.")
     if report.listed or report.conflicts:
         from .tables import print_report
 
@@ -54,6 +56,9 @@ def _headline(report: Report, wording: Wording, *, refused: bool) -> str:
     if refused:
         return f"{wording.refused}: {_counted(len(report.conflicts), 'conflict')} left."
     counts = [f"{len(getattr(report, name))} {name}" for name in LISTS if getattr(report, name)]
+    if wording.is_undo:
+        now = f"at {_short(report.revision)}" if report.revision else "as before the first pull"
+        return f"{wording.done}: {', '.join(counts) or 'no asset changed'}; now {now}."
     if not counts:
         return f"{wording.nothing} at {_short(report.revision)}."
     return f"{wording.done} {_moved(report)}: {', '.join(counts)}."

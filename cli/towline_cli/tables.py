@@ -144,7 +144,7 @@ def _remark(item: Item) -> str:
     if item.discarded:
         remarks.append("edits here discarded")
     if item.reason is not None:
-        remarks.append(reason_message(item.reason))
+        remarks.append(reason_message(item.reason, item.path))
     return ", ".join(remarks)
 
 
@@ -182,9 +182,8 @@ def print_log(entries: Sequence[tuple[LoggedPull, dict[str, int]]]) -> None:
 
 
 def _what(entry: LoggedPull) -> str:
-    if entry.plan.undoes is not None:
-        return f"undo of {entry.plan.undoes}"
-    return "pull (undone)" if entry.undone else "pull"
+    what = "pull" if entry.plan.undoes is None else f"undo of {entry.plan.undoes}"
+    return f"{what} (undone)" if entry.undone else what
 
 
 def _short(revision: str | None) -> str:

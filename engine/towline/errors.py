@@ -148,11 +148,14 @@ class UnresolvedConflicts(CallerError):
 
     code = "unresolved_conflicts"
     asset_ids: tuple[str, ...]
+    paths: tuple[str, ...] = ()
 
     @property
     def message(self) -> str:
+        count = len(self.asset_ids)
+        assets = "1 asset" if count == 1 else f"{count} assets"
         return (
-            f"the plan leaves {len(self.asset_ids)} assets in conflict: {_listed(self.asset_ids)}; "
+            f"the plan leaves {assets} in conflict: {_listed(self.paths or self.asset_ids)}; "
             "choose use_theirs or use_ours for each and plan again"
         )
 
@@ -272,18 +275,29 @@ class StalePlan(MovedError):
 
 @dataclass(eq=False, kw_only=True)
 class UndoBlocked(MovedError):
-    """Undoing would trample edits made after the pull."""
+    """Undoing would overwrite what changed after the pull.
+
+    ``pulls`` are the later pulls and undos that changed ``paths``; without any, they were edited.
+    ``in_the_way``: ``paths`` hold other files now.
+    """
 
     code = "undo_blocked"
     pull: int
     paths: tuple[str, ...]
+    pulls: tuple[int, ...] = ()
+    in_the_way: bool = False
 
     @property
     def message(self) -> str:
-        return (
-            f"pull {self.pull} cannot be undone: edited since at {_listed(self.paths)}; "
-            "move or revert those edits first"
-        )
+        paths = _listed(self.paths)
+        if self.pulls:
+            numbers = ", ".join(map(str, self.pulls))
+            cause = f"changed since, at {paths}, by {numbers} of the log; undo the later ones first"
+        elif self.in_the_way:
+            cause = f"{paths} in the way; move it away first"
+        else:
+            cause = f"edited since at {paths}; move or revert those edits first"
+        return f"pull {self.pull} cannot be undone: {cause}"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -373,13 +387,19 @@ class RemoteError(TowlineError):
 
 @dataclass(eq=False, kw_only=True)
 class RefNotFound(RemoteError):
-    """The remote has no such branch, tag or commit."""
+    """The remote has no such branch, tag or commit.
+
+    ``default`` is the remote's default branch, where that was asked for and is there.
+    """
 
     code = "ref_not_found"
     ref: str
+    default: str | None = None
 
     @property
     def message(self) -> str:
+        if self.default is not None:
+            return f"{self.url} has no {self.ref!r}; its default branch is {self.default!r}"
         return f"{self.url} has no {self.ref!r}; check the branch, tag or commit"
 
 
@@ -390,7 +410,9 @@ class EmptyRepository(RefNotFound):
 
     @property
     def message(self) -> str:
-        return f"{self.url} has no commit at {self.ref!r} yet; push one first"
+        if self.ref == "HEAD":
+            return f"the default branch of {self.url} has no commit; name another, or push one"
+        return f"{self.url} has no {self.ref!r}, and no other branch or tag"
 
 
 class RemoteUnavailable(RemoteError):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from .conflicts import Conflict, Party
-from .model import AssetState, Revision
+from .model import AssetPath, AssetState, Revision
 from .plan import LISTED, Disposition, IgnoredReason, Item, Plan
 
 
@@ -143,8 +143,11 @@ def state_json(state: AssetState | None) -> dict[str, object] | None:
     return {"path": state.path, "digest": state.digest, "executable": state.executable}
 
 
-def reason_message(reason: IgnoredReason) -> str:
-    """What an ignored asset's reason means, for a person."""
+def reason_message(reason: IgnoredReason, path: AssetPath) -> str:
+    """What the reason means why this path is ignored, for a person."""
+    hidden = any(name.startswith(".") for name in path.split("/"))
+    if reason is IgnoredReason.NOT_AN_ASSET and hidden:
+        return "not an asset: a dot file that the kinds leave out (hidden = true takes them)"
     return _REASONS[reason]
 
 

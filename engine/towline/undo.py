@@ -1,7 +1,8 @@
 """Undo: a plan like any other, made from the log.
 
 Undoing the last pull returns contents, base and lagging entries, so that the next pull offers the
-same again. Undoing an older one changes contents alone. Neither tramples later edits.
+same again. Undoing an older one changes contents alone. Undoing an undo repeats the pull. None of
+them overwrites a later change.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .report import Report
 
 
 def undo(store: AssetStore, pull: int | None = None, *, watch: Watch = Watch()) -> Report:
-    """Take back a pull: the last one that is not undone yet, or the one of this number.
+    """Take back a pull: the last one that is not undone yet, or the pull or undo of this number.
 
     Raises as `plan_undo` and `apply`.
     """
@@ -31,7 +32,7 @@ def plan_undo(store: AssetStore, pull: int | None = None) -> Plan:
 
     Raises:
         UnknownPull: the log has none such, or it is undone already.
-        UndoBlocked: what it changed was edited since, or something stands in the way.
+        UndoBlocked: what it changed has changed since, or another file is in the way.
     """
     entry, is_last = _find(store, pull)
     plan, state = entry.plan, store.state()
@@ -52,33 +53,54 @@ def plan_undo(store: AssetStore, pull: int | None = None) -> Plan:
 
 
 def _find(store: AssetStore, pull: int | None) -> tuple[LoggedPull, bool]:
-    """The log's entry, and whether it is the last that stands."""
-    standing = [
-        entry for entry in store.log() if entry.plan.kind is PlanKind.PULL and not entry.undone
-    ]
-    for entry in standing:
+    """The log's entry, and whether it is the last in effect: for an undo, of undos too."""
+    entries = [entry for entry in store.log() if not entry.undone]
+    pulls = [entry for entry in entries if entry.plan.kind is PlanKind.PULL]
+    for entry in pulls if pull is None else entries:
         if pull is None or entry.number == pull:
-            return entry, entry is standing[0]
+            return entry, entry in (pulls[:1] if entry in pulls else entries[:1])
     raise UnknownPull(pull=pull)
 
 
 def _turned(store: AssetStore, entry: LoggedPull, *, whole: bool) -> Iterator[Edit]:
     """Each edit of the pull, turned round, from what the store holds now."""
-    edited: list[AssetPath] = []
+    changed_since: dict[AssetId, tuple[AssetPath, AssetState | None]] = {}
     for edit in entry.plan.edits:
         before, after = edit.ours
         now = store.with_id(edit.asset_id)
         standing = now.ours if now is not None else None
         changed = before != after
         if changed and standing != after:
-            edited.append(first_path(standing, after, before))
+            changed_since[edit.asset_id] = first_path(standing, after, before), standing
         elif whole:
             ours = before if changed else standing
             yield Edit(before=now, after=_restored(edit.before, ours))
         elif changed:
             yield Edit(before=now, after=_with_ours(now or edit.before, before, known=now))
-    if edited:
-        raise UndoBlocked(pull=entry.number, paths=tuple(sorted(edited)))
+    if changed_since:
+        raise _blocked(store, entry, changed_since)
+
+
+def _blocked(
+    store: AssetStore,
+    entry: LoggedPull,
+    changed_since: dict[AssetId, tuple[AssetPath, AssetState | None]],
+) -> UndoBlocked:
+    """The error that names the later pulls, or else the edits, that changed these assets."""
+    pulls = {}
+    for later in store.log():
+        if later.undone or later.number <= entry.number:
+            continue
+        for edit in later.plan.edits:
+            _, standing = changed_since.get(edit.asset_id, (None, None))
+            before, after = edit.ours
+            if edit.asset_id in changed_since and before != after and after == standing:
+                pulls.setdefault(edit.asset_id, later.number)
+    blamed = pulls or changed_since
+    named = [path for asset_id, (path, _) in changed_since.items() if asset_id in blamed]
+    return UndoBlocked(
+        pull=entry.number, paths=tuple(sorted(named)), pulls=tuple(sorted(set(pulls.values())))
+    )
 
 
 def _restored(record: AssetRecord | None, ours: AssetState | None) -> AssetRecord | None:
@@ -100,7 +122,7 @@ def _with_ours(
 
 
 def _check_way(store: AssetStore, number: int, edits: list[Edit]) -> None:
-    """Nothing but what this undo moves away itself may stand where it puts an asset."""
+    """Refuse an undo that puts an asset where something is that it does not move away itself."""
     moving: set[AssetId] = {edit.asset_id for edit in edits}
     in_the_way: set[AssetPath] = set()
     for edit in edits:
@@ -113,7 +135,7 @@ def _check_way(store: AssetStore, number: int, edits: list[Edit]) -> None:
             elif occupant.id not in moving and occupant.ours is not None:
                 in_the_way.add(occupant.ours.path)
     if in_the_way:
-        raise UndoBlocked(pull=number, paths=tuple(sorted(in_the_way)))
+        raise UndoBlocked(pull=number, paths=tuple(sorted(in_the_way)), in_the_way=True)
 
 
 def _items(edits: list[Edit]) -> Iterator[Item]:

@@ -209,11 +209,54 @@ def test_undo_shows_first_and_takes_a_number(project: Command, repository: GitRe
     assert files(project) == {**BASE, "rules/newer.json": b"{}\n"}
 
 
+def test_an_undo_is_undone_by_its_number(project: Command):
+    project("pull")
+    pulled = states(project)
+    printed = project("undo").out
+    assert re.search(r"Took back pull 2: .*1 created.*; now at [0-9a-f]{12}\.\n", printed)
+    assert project("undo", "3").out.startswith("Took back undo 3: ")
+    assert files(project) == THEIRS
+    assert states(project) == pulled
+    assert [pull["undone"] for pull in project.json("log")["pulls"]] == [False, True, False, False]
+    assert "undo of 2 (undone)" in project("log").out
+    assert "Undo 3 took back 2: " in project("log", "3").out
+    project("undo")
+    assert files(project) == BASE
+
+
+def test_undo_names_the_later_pull_that_is_in_its_way(project: Command, repository: GitRepository):
+    project("pull")
+    repository.commit({**THEIRS, ORDERS: b"{}\n"})
+    project("pull")
+    error = project.json("undo", "2", code=1)["error"]
+    assert (error["pulls"], error["paths"]) == ([3], [ORDERS])
+    assert "undo the later ones first" in project("undo", "2", code=1).err
+    edit(project, "rules/late.json", b"mine\n")
+    project("undo", "3")
+    error = project.json("undo", "2", code=1)["error"]
+    assert (error["in_the_way"], error["paths"]) == (True, ["rules/late.json"])
+
+
+def test_undo_of_the_first_pull_of_a_folder_that_had_assets(
+    towline: Command, repository: GitRepository, url: str
+):
+    repository.commit(BASE)
+    for path in BASE:
+        edit(towline, path, BASE[path])
+    towline("init", url)
+    towline("pull")
+    assert towline("undo").out == (
+        "Took back pull 1: no asset changed; now as before the first pull.\n"
+    )
+    assert files(towline) == BASE
+
+
 def test_undo_tramples_no_edit(project: Command):
     project("pull")
     edit(project, ORDERS, b"mine\n")
     error = project.json("undo", code=1)["error"]
     assert (error["code"], error["paths"]) == ("undo_blocked", [ORDERS])
+    assert error["pulls"] == []
     assert project.json("undo", "7", code=1)["error"]["code"] == "unknown_pull"
 
 

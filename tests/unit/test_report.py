@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.laws.trial import REFUSE, SKIP, plan_of
 from tests.unit.projects import id_of, project
+from towline.model import AssetPath
 from towline.plan import IgnoredReason
 from towline.report import Report, Status, reason_message, report_json, report_of
 from towline.resolutions import Resolutions
@@ -115,4 +116,8 @@ def test_a_conflict_in_json_has_its_parties_on_three_sides():
 
 
 def test_every_reason_has_words():
-    assert len({reason_message(reason) for reason in IgnoredReason}) == len(IgnoredReason)
+    path = AssetPath("a/b")
+    assert len({reason_message(reason, path) for reason in IgnoredReason}) == len(IgnoredReason)
+    for hidden in (".gitignore", ".github/ci.yml", "a/.b"):
+        assert "dot file" in reason_message(IgnoredReason.NOT_AN_ASSET, AssetPath(hidden))
+        assert "dot file" not in reason_message(IgnoredReason.SYMLINK, AssetPath(hidden))

@@ -182,6 +182,8 @@ def _tell_pull(entries: Iterable[LoggedPull], number: int, *, as_json: bool) -> 
         if entry.number == number:
             report = replace(report_of(entry.plan), pull=number)
             wording = Wording(done=f"Pull {number} went", nothing=f"Pull {number} changed nothing")
+            if (undoes := entry.plan.undoes) is not None:
+                wording = Wording(done=f"Undo {number} took back {undoes}", is_undo=True)
             answer(report, wording, as_json=as_json)
             return
     raise UnknownPull(pull=number)

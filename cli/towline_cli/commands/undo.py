@@ -10,9 +10,6 @@ from towline_cli.progress import watching
 from towline_cli.project import open_project
 from towline_cli.reporting import Wording, answer
 
-_PLANNED = Wording(done="Would take back", nothing="Would change no asset")
-_UNDONE = Wording(done="Took back", nothing="Took back; no asset changed")
-
 
 @click.command()
 @click.argument("number", metavar="[PULL]", type=click.IntRange(min=1), required=False)
@@ -24,7 +21,7 @@ def undo(number: int | None, dry_run: bool, as_json: bool, yes: bool) -> int:
 
     The last one, or the one of this number in `towline log`. Undoing the last pull returns to
     before it, and the next pull offers the same again. Undoing an older one changes contents
-    alone. Edits made since are never trampled.
+    alone. An undo can be undone by its number. Edits made since are never overwritten.
     """
     from towline.apply import apply
     from towline.report import report_of
@@ -32,13 +29,19 @@ def undo(number: int | None, dry_run: bool, as_json: bool, yes: bool) -> int:
 
     with open_project() as project:
         made = plan_undo(project.store, number)
+        what = next(
+            f"{entry.plan.kind} {entry.number}"
+            for entry in project.store.log()
+            if entry.number == made.undoes
+        )
         if dry_run:
-            return answer(report_of(made), _PLANNED, as_json=as_json)
+            wording = Wording(f"Would take back {what}", is_undo=True)
+            return answer(report_of(made), wording, as_json=as_json)
         if not (yes or as_json) and is_interactive():
-            note(f"This takes back pull {made.undoes}.")
+            note(f"This takes back {what}.")
             for item in made.items:
                 note(f"  {item.disposition}  {item.path}")
             confirm("Go on?")
         with watching() as watch:
             report = apply(made, project.store, watch=watch)
-    return answer(report, _UNDONE, as_json=as_json)
+    return answer(report, Wording(f"Took back {what}", is_undo=True), as_json=as_json)

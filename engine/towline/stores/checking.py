@@ -42,6 +42,20 @@ def check_undone(plan: Plan, logged: LoggedPull | None) -> None:
         raise StalePlan(reason=f"pull {plan.undoes} has been undone since")
 
 
+def undone_by(plan: Plan, undoes: Callable[[int], int | None]) -> dict[int, bool]:
+    """What applying a plan changes of `LoggedPull.undone`, by number.
+
+    Undoing an undo puts the pull into effect that the undo took back, and so on. ``undoes`` gives
+    what the logged plan of a number undoes.
+    """
+    marks: dict[int, bool] = {}
+    number, undone = plan.undoes, True
+    while number is not None:
+        marks[number] = undone
+        number, undone = undoes(number), not undone
+    return marks
+
+
 def check_edits(plan: Plan, current: Current, ours: Ours) -> None:
     """Refuse a plan some of whose assets changed, or whose ids were given away.
 

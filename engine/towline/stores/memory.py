@@ -23,6 +23,7 @@ from .checking import (
     check_undone,
     needed_contents,
     undo_needs,
+    undone_by,
 )
 
 
@@ -240,15 +241,19 @@ class MemoryStore:
 
     def _remember(self, plan: Plan, watch: Watch) -> None:
         self._pulls += 1
+        marks = undone_by(plan, self._undoes)
         self._log = [
-            replace(logged, undone=True) if logged.number == plan.undoes else logged
-            for logged in self._log
+            replace(logged, undone=marks.get(logged.number, logged.undone)) for logged in self._log
         ]
         kept = replace(plan, source=None)
         self._log.append(LoggedPull(number=self._pulls, plan=kept, at=watch.now))
         while len(self._log) > self._keep:
             for digest in undo_needs(self._log.pop(0).plan.edits):
                 self._release(digest)
+
+    def _undoes(self, number: int) -> int | None:
+        logged = self._logged(number)
+        return logged.plan.undoes if logged is not None else None
 
     def _logged(self, number: int | None) -> LoggedPull | None:
         return next((logged for logged in self._log if logged.number == number), None)

@@ -23,7 +23,7 @@ from towline.names import NamePolicy
 from towline.plan import Edit, Plan, StoreState
 from towline.ports import LoggedPull
 
-from .checking import arrival
+from .checking import arrival, undone_by
 from .rows import COLUMNS, Tracked, row_of, tracked_of
 from .statcache import Checked
 
@@ -184,6 +184,10 @@ class State:
         row = self._connection.execute("SELECT * FROM log WHERE number = ?", (number,)).fetchone()
         return None if row is None else self._logged(row)
 
+    def _undoes(self, number: int) -> int | None:
+        entry = self.logged(number)
+        return entry.plan.undoes if entry is not None else None
+
     def _logged(self, row: Sequence[Any]) -> LoggedPull:
         number, plan, at, undone = row
         try:
@@ -281,8 +285,8 @@ class State:
         number = self.fence() + 1
         self.set_meta({"fence": str(number), "state": json.dumps(encode(plan.after))})
         self._connection.execute("INSERT INTO log VALUES (?, ?, ?, 0)", (number, plan_text, at))
-        if plan.undoes is not None:
-            self._connection.execute("UPDATE log SET undone = 1 WHERE number = ?", (plan.undoes,))
+        for each, undone in undone_by(plan, self._undoes).items():
+            self._connection.execute("UPDATE log SET undone = ? WHERE number = ?", (undone, each))
         oldest = number - self.keep
         self._connection.execute("DELETE FROM log WHERE number <= ?", (oldest,))
         self._connection.execute("DELETE FROM blob_uses WHERE number <= ?", (oldest,))

@@ -78,6 +78,44 @@ class LogContract:
         undo(harness.store)
         assert harness.store.at(P("a")) == record
 
+    def test_undo_of_an_undo_repeats_the_pull(self, new_store: NewStore) -> None:
+        harness = new_store()
+        pull_files(harness.store, a=b"1", b=b"2")
+        store = harness.store
+        made = create(store, "c", b"4")
+        edits = (change(store, "a", b"3"), delete(store, "b"), made)
+        apply_edits(store, *edits, contents=[b"3", b"4"])
+        pulled = (harness.contents(), store.state(), list(store.records()))
+        undo(store)
+        before = (harness.contents(), store.state(), list(store.records()))
+        for undone, expected in [
+            # Newest first: the entries of undo 3, of its undo, and so on.
+            ([False, True, False, False], pulled),
+            ([False, True, False, True, False], before),
+            ([False, True, False, True, False, False], pulled),
+        ]:
+            harness.reopen()
+            undo(harness.store, harness.store.log()[0].number)
+            store = harness.store
+            assert (harness.contents(), store.state(), list(store.records())) == expected
+            assert [entry.undone for entry in store.log()] == undone
+        # The pull is in effect again, and an undo without a number takes it back.
+        assert undo(harness.store).base == pulled[1].base
+        assert harness.contents() == before[0]
+
+    def test_undo_names_what_changed_an_asset_since(self, new_store: NewStore) -> None:
+        harness = new_store()
+        pull_files(harness.store, a=b"1", b=b"1")
+        for content in (b"2", b"3"):
+            apply_edits(harness.store, change(harness.store, "a", content), contents=[content])
+        with pytest.raises(UndoBlocked) as later:
+            undo(harness.store, 2)
+        assert (later.value.pulls, later.value.paths) == ((3,), ("a",))
+        harness.put("a", b"edited")
+        with pytest.raises(UndoBlocked) as edited:
+            undo(harness.store, 2)
+        assert (edited.value.pulls, edited.value.paths) == ((), ("a",))
+
     def test_an_older_pull_is_undone_with_its_bytes(self, new_store: NewStore) -> None:
         harness = new_store()
         pull_files(harness.store, a=b"1", b=b"2")

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from towline.model import Digest
@@ -16,7 +16,7 @@ from towline.names import NamePolicy
 from towline.plan import Disposition, Item, Plan
 from towline.planfile import dump_plan
 from towline.report import report_json, report_of
-from towline.stores.checking import undo_needs
+from towline.stores.checking import undo_needs, undone_by
 from towline_server.db.statements import batches, insert_all, insert_missing
 
 from .asset_tables import Asset, AssetEvent, Pull, UsedId
@@ -86,9 +86,13 @@ def _write_assets(session: Session, writing: Writing) -> None:
 
 def _write_log(session: Session, writing: Writing, number: int) -> None:
     plan, project_id = writing.plan, writing.project_id
-    if plan.undoes is not None:
-        undone = (Pull.project_id == project_id, Pull.number == plan.undoes)
-        session.execute(update(Pull).where(*undone).values(undone=True))
+    mine = Pull.project_id == project_id
+
+    def undoes(each: int) -> int | None:
+        return session.scalar(select(Pull.undoes).where(mine, Pull.number == each))
+
+    for each, undone in undone_by(plan, undoes).items():
+        session.execute(update(Pull).where(mine, Pull.number == each).values(undone=undone))
     pull = {
         "project_id": project_id,
         "number": number,
