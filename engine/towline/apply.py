@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from .errors import ContentMissing, InvalidPlan, UnresolvedConflicts
+from .conflicts import unresolved
+from .errors import ContentMissing, InvalidPlan
 from .model import Digest
 from .plan import Contents, Plan, PlanKind
 from .ports import AssetStore, Phase, Watch
@@ -25,8 +26,7 @@ def apply(
         StalePlan, StoreBusy, ContentMissing, Cancelled, StoreError: as `AssetStore.apply`.
     """
     if plan.refused:
-        ids = {party.asset_id for conflict in plan.conflicts for party in conflict.parties}
-        raise UnresolvedConflicts(asset_ids=tuple(sorted(ids)))
+        raise unresolved(plan.conflicts)
     if plan.project != store.project:
         raise InvalidPlan(problem="it was made for another project")
     watch.report(Phase.APPLYING, 0)

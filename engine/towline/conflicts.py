@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from .errors import UnresolvedConflicts
 from .model import AssetId, AssetPath, AssetState, ThreeWay, first_path
 
 
@@ -56,3 +58,11 @@ class Conflict:
     def path(self) -> AssetPath:
         """The path of its first party."""
         return self.parties[0].path
+
+
+def unresolved(conflicts: Iterable[Conflict]) -> UnresolvedConflicts:
+    """Return the error that names every party of these conflicts."""
+    parties = {party.asset_id: party.path for each in conflicts for party in each.parties}
+    return UnresolvedConflicts(
+        asset_ids=tuple(sorted(parties)), paths=tuple(sorted(parties.values()))
+    )

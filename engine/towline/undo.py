@@ -87,7 +87,7 @@ def _blocked(
     changed_since: dict[AssetId, tuple[AssetPath, AssetState | None]],
 ) -> UndoBlocked:
     """The error that names the later pulls, or else the edits, that changed these assets."""
-    pulls = {}
+    pulls: dict[AssetId, int] = {}
     for later in store.log():
         if later.undone or later.number <= entry.number:
             continue

@@ -37,6 +37,12 @@ def test_left_alone_a_conflict_changes_nothing_and_ends_with_3(torn: Command):
     assert torn("plan", code=3).out.startswith("Would change nothing: 1 conflict left.\n")
 
 
+def test_a_stored_plan_with_a_conflict_names_it_by_path(torn: Command):
+    torn("plan", "--plan-out", "../plan.json", code=3)
+    message = torn.json("apply", "../plan.json", code=3)["error"]["message"]
+    assert message.startswith(f"the plan leaves 1 asset in conflict: {ORDERS!r};")
+
+
 def test_skip_pulls_the_rest_and_offers_the_conflict_again(torn: Command):
     report = torn.json("pull", "--on-conflict", "skip")
     assert report["status"] == "updated"

@@ -197,6 +197,7 @@ def test_a_branch_that_is_gone(project: Command, repository: GitRepository):
     repository.set_ref("main", None)
     repository.set_head("other")
     assert failed(project, "pull") == "ref_not_found"
+    assert "has no 'main'; its default branch is 'other'" in project("pull", code=1).err
     project("config", "ref", "other")
     assert project.json("pull")["history_rewritten"] is True
 
@@ -290,6 +291,7 @@ def test_a_failed_init_leaves_the_folder_alone(
 def test_an_empty_repository(towline: Command, repository: GitRepository, url: str):
     assert repository.tip("main") is None
     assert towline.json("clone", url, code=1)["error"]["code"] == "empty_repository"
+    assert "the default branch" in towline("clone", url, code=1).err
     assert left(towline.folder) == []
 
 

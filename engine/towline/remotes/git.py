@@ -15,11 +15,13 @@ from typing import Self, TypeVar
 from towline.changes import Changes, RemoteEntry
 from towline.errors import (
     ContentMissing,
+    EmptyRepository,
     InvalidTree,
     InvalidValue,
     LimitExceeded,
     RedirectRefused,
     RefNotFound,
+    RemoteError,
     RemoteRefused,
 )
 from towline.kinds import Kinds
@@ -129,7 +131,10 @@ class GitRemote:
         if self._wanted.commit is not None:
             return self._wanted.commit
         found = self._asked(lambda talk: self._fetcher.refs(self._wanted, talk), limits, watch)
-        return self._wanted.choose(self.url, found)[1]
+        try:
+            return self._wanted.choose(self.url, found)[1]
+        except RefNotFound as error:
+            raise self._naming_default(error, limits, watch) from None
 
     def default_branch(self, limits: Limits, watch: Watch) -> str | None:
         """The branch that the remote's HEAD names (``main``), or None where it tells none."""
@@ -142,10 +147,20 @@ class GitRemote:
             self._remember(wanted.commit, limits)
             return wanted.commit
         watch.report(Phase.FETCHING, 0)
-        with self._cache.writing(watch):
-            found = self._fetch(wanted, limits, watch)
+        try:
+            with self._cache.writing(watch):
+                found = self._fetch(wanted, limits, watch)
+        except RefNotFound as error:
+            raise self._naming_default(error, limits, watch) from None
         self._remember(found, limits)
         return found
+
+    def _naming_default(self, error: RefNotFound, limits: Limits, watch: Watch) -> RefNotFound:
+        if isinstance(error, EmptyRepository) or WantedRef.parse(error.ref).commit is not None:
+            return error
+        with contextlib.suppress(RemoteError):
+            return replace(error, default=self.default_branch(limits, watch))
+        return error
 
     def _remember(self, revision: Revision, limits: Limits) -> None:
         self._last = (revision, limits)

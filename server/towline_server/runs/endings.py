@@ -11,7 +11,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from towline.errors import Cancelled, StoreError, TowlineError, UnresolvedConflicts
+from towline.conflicts import unresolved
+from towline.errors import Cancelled, StoreError, TowlineError
 from towline.report import Report, Status, report_json
 from towline_server import logs, metrics
 from towline_server.db.session import once_committed
@@ -60,9 +61,7 @@ def succeeded(report: Report, *, pull: int | None = None) -> Ending:
 
 def refused(report: Report) -> Ending:
     """The end of a run whose policy does not settle every conflict."""
-    ids = {party.asset_id for conflict in report.conflicts for party in conflict.parties}
-    error = UnresolvedConflicts(asset_ids=tuple(sorted(ids)))
-    return failed(error, report=report_json(report))
+    return failed(unresolved(report.conflicts), report=report_json(report))
 
 
 def failed(error: BaseException, *, report: dict[str, Any] | None = None) -> Ending:
