@@ -15,11 +15,13 @@ class Kind:
     """What a platform calls some of its assets: ``pipeline``, ``rule``, ``task``.
 
     ``id_pointer`` is a JSON pointer (RFC 6901) to an id that stands inside the asset, if any.
+    ``data_type`` is another name of the kind, for clients of the control plane that need one.
     """
 
     name: str
     globs: tuple[str, ...]
     id_pointer: str | None = None
+    data_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,9 @@ class Kinds:
         names = [kind.name for kind in self.kinds]
         if len(set(names)) != len(names):
             raise InvalidValue(field="kinds", problem="a name stands twice")
+        types = [kind.data_type or kind.name for kind in self.kinds]
+        if len(set(types)) != len(types):
+            raise InvalidValue(field="kinds", problem="two kinds have one data type")
         for kind in self.kinds:
             pointer = kind.id_pointer
             if not kind.name or not kind.globs or not all(kind.globs):

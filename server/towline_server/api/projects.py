@@ -14,6 +14,7 @@ from towline.kinds import Kind, Kinds
 from towline.names import NamePolicy
 from towline.resolutions import OnConflict
 from towline_server.auth.roles import Role
+from towline_server.projects.data_types import DataType
 from towline_server.projects.domain import Binding, Project
 from towline_server.projects.service import Projects
 from towline_server.web.formats import FOLDER, GIT_REF, GLOB, PROJECT_PATH, of_format
@@ -37,6 +38,8 @@ class KindBody(Body):
     name: Name
     globs: Annotated[list[Glob], Field(min_length=1, max_length=100)]
     id_pointer: Pointer | None = None
+    data_type: DataType | None = None
+    """What Codat's clients call it; by default the data type that its name resembles, if any."""
 
 
 class BindingBody(Body):
@@ -83,6 +86,7 @@ class KindModel(Model):
     name: str
     globs: list[str]
     id_pointer: str | None
+    data_type: str | None
 
 
 class ProjectModel(Model):
@@ -110,7 +114,12 @@ class ProjectModel(Model):
             if bound is None
             else BindingModel(connection_id=bound.connection_id, ref=bound.ref, scope=bound.scope),
             kinds=[
-                KindModel(name=kind.name, globs=list(kind.globs), id_pointer=kind.id_pointer)
+                KindModel(
+                    name=kind.name,
+                    globs=list(kind.globs),
+                    id_pointer=kind.id_pointer,
+                    data_type=kind.data_type,
+                )
                 for kind in project.kinds.kinds
             ],
             hidden=project.kinds.hidden,
@@ -216,7 +225,13 @@ def _changed_kinds(before: Kinds, body: ProjectChange) -> Kinds:
 def _kinds(bodies: list[KindBody], *, hidden: bool) -> Kinds:
     check_globs([glob for each in bodies for glob in each.globs], "kinds")
     kinds = tuple(
-        Kind(name=each.name, globs=tuple(each.globs), id_pointer=each.id_pointer) for each in bodies
+        Kind(
+            name=each.name,
+            globs=tuple(each.globs),
+            id_pointer=each.id_pointer,
+            data_type=each.data_type,
+        )
+        for each in bodies
     )
     return Kinds(kinds, hidden=hidden)
 

@@ -11,7 +11,10 @@ from towline.testing.git_repository import GitRepository
 from towline_server.projects.store import SqlStore
 
 KINDS_OF_RULES = Kinds(
-    (Kind(name="rule", globs=("rules/**",)), Kind(name="table", globs=("tables/**",)))
+    (
+        Kind(name="rule", globs=("rules/**",)),
+        Kind(name="table", globs=("tables/**",), data_type="taxRates"),
+    )
 )
 KINDS_OF_PIPELINES = Kinds(
     (Kind(name="pipeline", globs=("pipelines/**",)), Kind(name="task", globs=("tasks/**",)))

@@ -23,7 +23,9 @@ def test_a_project_is_made_changed_and_deleted(stage: Stage):
     key, org = stage.tenant_keys[ADMIN], stage.world.tenant_id.hex
     body = {
         "path": f"{org}/space/new",
-        "kinds": [{"name": "rule", "globs": ["rules/**"], "id_pointer": "/id"}],
+        "kinds": [
+            {"name": "rule", "globs": ["rules/**"], "id_pointer": "/id", "data_type": "bills"}
+        ],
         "binding": {"connection_id": str(stage.world.connection_id)},
     }
     made = stage.ask("POST", f"{V1}/projects", key=key, json=body)
@@ -44,7 +46,7 @@ def test_a_project_is_made_changed_and_deleted(stage: Stage):
 def test_what_is_left_out_of_a_change_stays(stage: Stage):
     before = stage.get(stage.url)
     assert stage.ask("PATCH", stage.url, json={}).json() == before
-    kinds = [{"name": "file", "globs": ["**"], "id_pointer": None}]
+    kinds = [{"name": "file", "globs": ["**"], "id_pointer": None, "data_type": None}]
     assert stage.ask("PATCH", stage.url, json={"kinds": kinds}).json() == {**before, "kinds": kinds}
     bound = {**before["binding"], "ref": "heads/next"}
     after = stage.ask("PATCH", stage.url, json={"binding": bound}).json()

@@ -15,8 +15,7 @@ _PASSING = frozenset({429, 502, 503, 504})
 
 def render(request: Request, failure: Failure) -> Response:
     """The failure in the envelope of these pages."""
-    malformed = failure.status == 422 or failure.code == KindInProgress.code
-    status = 400 if malformed else failure.status
+    status = _status(failure)
     message = ErrorMessage(
         status_code=status,
         service="towline",
@@ -27,6 +26,16 @@ def render(request: Request, failure: Failure) -> Response:
         detailed_error_code=0,
     )
     return JSONResponse(message.model_dump(by_alias=True), status_code=status)
+
+
+def _status(failure: Failure) -> int:
+    if failure.code == KindInProgress.code:
+        return 400
+    if failure.status != 422:
+        return failure.status
+    # What is no UUID is nobody's id.
+    ids = {("path", name) for name in ("companyId", "connectionId", "datasetId")}
+    return 404 if any(tuple(issue["loc"]) in ids for issue in failure.issues or ()) else 400
 
 
 def _validation(failure: Failure) -> Validation | None:

@@ -45,7 +45,8 @@ class DataStatus(Model):
     """How current one kind of asset is."""
 
     data_type: str
-    last_successful_sync: datetime = left_out()
+    last_successful_sync: datetime
+    """The first day of the year 1, if there was none: clients need one."""
     current_status: DatasetStatus
     latest_sync_id: UUID = left_out()
     latest_successful_sync_id: UUID = left_out()
@@ -55,7 +56,15 @@ class DataConnection(Model):
     """The repository that a company's data comes from."""
 
     id: UUID
+    integration_id: UUID
+    """The same for every connection of one provider, as its key is."""
+    integration_key: str
+    source_id: UUID
+    """The same for every connection to one repository."""
+    source_type: Literal["Other"] = "Other"
     platform_name: str
+    link_url: str
+    """The connection itself: it needs no authorisation by its owner."""
     status: Literal["Linked"] = "Linked"
     created: datetime
 
@@ -65,6 +74,8 @@ class Company(Model):
 
     id: UUID
     name: str
+    redirect: str
+    """The company itself: there is nothing to link."""
     created: datetime
     data_connections: list[DataConnection]
 

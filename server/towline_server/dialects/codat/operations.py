@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Case, case, func
+from sqlalchemy import Case, ColumnElement, case, func, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from towline_server.db.base import ExactText
+from towline_server.projects.data_types import DataTypes
 from towline_server.runs import tables
 from towline_server.runs.domain import Run
 from towline_server.runs.states import Outcome, RunState
@@ -24,7 +25,7 @@ NO_CONNECTION = UUID(int=0)
 _SKIPPED = "conflicts were skipped; the rest was pulled"
 
 
-def operation_of(run: Run) -> PullOperation:
+def operation_of(run: Run, types: DataTypes) -> PullOperation:
     """A run of one kind as an operation."""
     assert run.request.kind is not None, "an operation is of one kind"
     status = status_of(run)
@@ -34,7 +35,7 @@ def operation_of(run: Run) -> PullOperation:
         id=run.id,
         company_id=run.project_id,
         connection_id=run.connection_id or NO_CONNECTION,
-        data_type=run.request.kind,
+        data_type=types.of_kind(run.request.kind),
         status=status,
         status_description=_description(run),
         error_message=None if failed is None else failed.message,
@@ -72,7 +73,7 @@ def _with_hyphens(element: uuid_text, compiler: SQLCompiler, **options: Any) -> 
     return " || '-' || ".join(f"substr({digits}, {start}, {size})" for start, size in parts)
 
 
-def operation_fields() -> Fields:
+def operation_fields(types: DataTypes) -> Fields:
     """The fields of an operation that can be asked for."""
     run = tables.Run
     status = status_expression()
@@ -80,7 +81,7 @@ def operation_fields() -> Fields:
         "id": uuid_text(run.id),
         "companyId": uuid_text(run.project_id),
         "connectionId": func.coalesce(uuid_text(run.connection_id), str(NO_CONNECTION)),
-        "dataType": run.kind,
+        "dataType": _data_type(types),
         "status": status,
         "statusDescription": _described(),
         "errorMessage": case((run.state == RunState.FAILED, run.error_message)),
@@ -95,6 +96,16 @@ def operation_fields() -> Fields:
         },
         not_queryable=frozenset({"isCompleted"}),
     )
+
+
+def _data_type(types: DataTypes) -> ColumnElement[Any]:
+    kind = tables.Run.kind
+    renamed = [
+        (kind == name, literal(data_type, ExactText()))
+        for name, data_type in types.by_kind.items()
+        if name != data_type
+    ]
+    return case(*renamed, else_=kind) if renamed else kind.expression
 
 
 def _described() -> Case[Any]:

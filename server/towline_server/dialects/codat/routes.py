@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Annotated, Any
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from sqlalchemy.orm import Session
 
 from towline_server.api.models import Name
 from towline_server.auth.roles import Principal, Role
 from towline_server.errors import NotFound
 from towline_server.projects import tables as projects
-from towline_server.projects.domain import Connection, Project
+from towline_server.projects.data_types import DataTypes
+from towline_server.projects.domain import Connection, Project, Provider
 from towline_server.projects.service import Projects
 from towline_server.runs.domain import Origin, Run
 from towline_server.runs.latest import latest_of_kinds
@@ -32,7 +36,21 @@ from .statuses import DatasetStatus, status_of
 PREFIX = "/companies"
 _FORMS = (Form.BASIC_KEY,)
 _COMPANY = "company"
+_CONNECTION = "connection"
 _OPERATION = "pull operation"
+_NEVER = datetime(1, 1, 1, tzinfo=UTC)
+_INTEGRATIONS = UUID("2b7f4c0e-7a53-4b8e-9d4e-6f1c0a5be1d7")
+_KEYS: Mapping[Provider, str] = MappingProxyType(
+    {
+        Provider.GIT: "gitx",
+        Provider.GITHUB: "ghub",
+        Provider.GITLAB: "glab",
+        Provider.BITBUCKET: "bbkt",
+        Provider.GITEA: "gtea",
+        Provider.AZURE_DEVOPS: "azdo",
+    }
+)
+"""The four characters by which clients know an integration."""
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorMessage} for status in (400, 401, 403, 404, 409, 413, 429, 500, 503)
@@ -61,7 +79,9 @@ Companies = Annotated[Wanted, Depends(wanted("company", _COMPANY_FIELDS))]
 
 
 @router.get("", response_model_exclude_unset=True)
-def list_companies(services: Opened, caller: Caller, part: Companies) -> Paged[Company]:
+def list_companies(
+    services: Opened, caller: Caller, part: Companies, request: Request
+) -> Paged[Company]:
     """List the projects that the key may see, by name."""
     conditions = part.conditions(_COMPANY_FIELDS)
     order = part.order(_COMPANY_FIELDS)
@@ -71,49 +91,95 @@ def list_companies(services: Opened, caller: Caller, part: Companies) -> Paged[C
         page = found.visible_to(
             caller, limit=part.page_size, offset=part.offset, conditions=conditions, order=order
         )
-        known = services.connections(session).of_tenant(caller.tenant_id)
-    by_id = {connection.id: connection for connection in known}
-    return part.paged([_company(project, by_id) for project in page], total)
+        known = _known(services, caller, session)
+    return part.paged([_company(request, project, known) for project in page], total)
+
+
+@router.get("/{companyId}")
+def get_company(
+    services: Opened, caller: Caller, company_id: CompanyId, request: Request
+) -> Company:
+    """Look at one project."""
+    project = reach.project(services, caller, company_id, Role.READER, _COMPANY)
+    with services.database.reading() as session:
+        return _company(request, project, _known(services, caller, session))
 
 
 @router.get("/{companyId}/connections", response_model_exclude_unset=True)
 def list_connections(
-    services: Opened, caller: Caller, company_id: CompanyId, part: Annotated[Wanted, Depends(sized)]
+    services: Opened,
+    caller: Caller,
+    company_id: CompanyId,
+    part: Annotated[Wanted, Depends(sized)],
+    request: Request,
 ) -> Paged[DataConnection]:
     """List the connections of a project: one, or none while it is not associated."""
     project = reach.project(services, caller, company_id, Role.READER, _COMPANY)
     with services.database.reading() as session:
-        known = services.connections(session).of_tenant(caller.tenant_id)
-    found = _connections(project, {connection.id: connection for connection in known})
+        found = _connections(request, project, _known(services, caller, session))
     return part.paged(found[part.offset : part.offset + part.page_size], len(found))
 
 
-def _company(project: Project, known: Mapping[UUID, Connection]) -> Company:
+@router.get("/{companyId}/connections/{connectionId}")
+def get_connection(
+    services: Opened,
+    caller: Caller,
+    company_id: CompanyId,
+    connection_id: Annotated[UUID, Path(alias="connectionId")],
+    request: Request,
+) -> DataConnection:
+    """Look at the connection of a project."""
+    project = reach.project(services, caller, company_id, Role.READER, _COMPANY)
+    with services.database.reading() as session:
+        for found in _connections(request, project, _known(services, caller, session)):
+            if found.id == connection_id:
+                return found
+    raise NotFound(what=_CONNECTION)
+
+
+def _known(services: Services, caller: Principal, session: Session) -> Mapping[UUID, Connection]:
+    connections = services.connections(session).of_tenant(caller.tenant_id)
+    return {connection.id: connection for connection in connections}
+
+
+def _company(request: Request, project: Project, known: Mapping[UUID, Connection]) -> Company:
     return Company(
         id=project.id,
         name=f"/{project.path}",
+        redirect=_url_of(request, project.id),
         created=project.created_at,
-        data_connections=_connections(project, known),
+        data_connections=_connections(request, project, known),
     )
 
 
-def _connections(project: Project, known: Mapping[UUID, Connection]) -> list[DataConnection]:
+def _connections(
+    request: Request, project: Project, known: Mapping[UUID, Connection]
+) -> list[DataConnection]:
     if project.binding is None:
         return []
     connection = known[project.binding.connection_id]
     return [
         DataConnection(
             id=connection.id,
+            integration_id=uuid5(_INTEGRATIONS, connection.provider),
+            integration_key=_KEYS[connection.provider],
+            source_id=uuid5(NAMESPACE_URL, str(connection.url)),
+            source_type="Other",
             platform_name=str(connection.provider),
+            link_url=f"{_url_of(request, project.id)}/connections/{connection.id}",
             status="Linked",
             created=connection.created_at,
         )
     ]
 
 
+def _url_of(request: Request, company_id: UUID) -> str:
+    return str(request.url.replace(path=f"{PREFIX}/{company_id}", query="", fragment=""))
+
+
 # --- pull operations --------------------------------------------------------------------------
 
-_OPERATION_FIELDS = operation_fields()
+_OPERATION_FIELDS = operation_fields(DataTypes({}))
 Operations = Annotated[Wanted, Depends(wanted("operation", _OPERATION_FIELDS))]
 
 
@@ -135,11 +201,12 @@ def pull_one(
 ) -> PullOperation:
     """Pull one kind of asset, unless an operation of it is in progress."""
     project = reach.project(services, caller, company_id, Role.WRITER, _COMPANY)
+    kind = DataTypes.of(project.kinds).kind_of(data_type)
     bound = None if project.binding is None else project.binding.connection_id
     if connection_id not in (None, bound):
-        raise NotFound(what="connection")
-    origin = Origin(requested_by=caller.id)
-    return operation_of(services.runs.request_only_one(project.id, data_type, origin=origin))
+        raise NotFound(what=_CONNECTION)
+    asked = services.runs.request_only_one(project.id, kind, origin=Origin(requested_by=caller.id))
+    return operation_of(asked, DataTypes.of(project.kinds))
 
 
 @router.get("/{companyId}/data/history", response_model_exclude_unset=True)
@@ -148,14 +215,16 @@ def list_operations(
 ) -> Paged[PullOperation]:
     """List the operations of a company, the newest first."""
     project = reach.project(services, caller, company_id, Role.READER, _COMPANY)
+    types = DataTypes.of(project.kinds)
+    fields = operation_fields(types)
     page = services.runs.page(
         RunFilter(project_id=project.id, of_one_kind=True),
         limit=part.page_size,
         offset=part.offset,
-        conditions=part.conditions(_OPERATION_FIELDS),
-        order=part.order(_OPERATION_FIELDS),
+        conditions=part.conditions(fields),
+        order=part.order(fields),
     )
-    return part.paged([operation_of(run) for run in page.runs], page.total)
+    return part.paged([operation_of(run, types) for run in page.runs], page.total)
 
 
 @router.get("/{companyId}/data/history/{datasetId}", response_model_exclude_unset=True)
@@ -166,11 +235,11 @@ def get_operation(
     dataset_id: Annotated[UUID, Path(alias="datasetId")],
 ) -> PullOperation:
     """Look at one operation."""
-    reach.project(services, caller, company_id, Role.READER, _COMPANY)
+    project = reach.project(services, caller, company_id, Role.READER, _COMPANY)
     found = reach.run_of_one_kind(services, caller, dataset_id, Role.READER, _OPERATION)
     if found.project_id != company_id:
         raise NotFound(what=_OPERATION)
-    return operation_of(found)
+    return operation_of(found, DataTypes.of(project.kinds))
 
 
 @router.get("/{companyId}/dataStatus", response_model_exclude_unset=True)
@@ -182,16 +251,18 @@ def get_data_status(
     with services.database.reading() as session:
         latest = latest_of_kinds(session, project.id)
         pulled = latest_of_kinds(session, project.id, (RunState.SUCCEEDED,))
-    kinds = [kind.name for kind in project.kinds.kinds]
-    return {kind: _data_status(kind, latest.get(kind), pulled.get(kind)) for kind in kinds}
+    return {
+        data_type: _data_status(data_type, latest.get(kind), pulled.get(kind))
+        for kind, data_type in DataTypes.of(project.kinds).by_kind.items()
+    }
 
 
-def _data_status(kind: str, latest: Run | None, pulled: Run | None) -> DataStatus:
-    known: dict[str, Any] = {}
+def _data_status(data_type: str, latest: Run | None, pulled: Run | None) -> DataStatus:
+    known: dict[str, Any] = {"last_successful_sync": _NEVER}
     if latest is not None:
         known["latest_sync_id"] = latest.id
     if pulled is not None:
         known["latest_successful_sync_id"] = pulled.id
         known["last_successful_sync"] = pulled.completed_at
     status = DatasetStatus.INITIAL if latest is None else status_of(latest)
-    return DataStatus(data_type=kind, current_status=status, **known)
+    return DataStatus(data_type=data_type, current_status=status, **known)

@@ -336,8 +336,9 @@ def test_a_client_is_told_whether_trying_again_may_help(
 def test_the_data_status_of_every_kind(desk: Desk, world: World, git_server: GitServer):
     world.commit(rules__a=b"1")
     codat = _codat(desk, world.project())
+    never = {"lastSuccessfulSync": "0001-01-01T00:00:00Z", "currentStatus": "Initial"}
     assert codat.data_status() == {
-        kind: {"dataType": kind, "currentStatus": "Initial"} for kind in ("rule", "task", "file")
+        kind: {"dataType": kind, **never} for kind in ("rule", "task", "file")
     }
     good = codat.operation(codat.queue("rule")["id"])
     git_server.trouble = Answers(status=500)
@@ -351,7 +352,44 @@ def test_the_data_status_of_every_kind(desk: Desk, world: World, git_server: Git
         "lastSuccessfulSync": good["completed"],
         "latestSuccessfulSyncId": good["id"],
     }
-    assert found["task"] == {"dataType": "task", "currentStatus": "Initial"}
+    assert found["task"] == {"dataType": "task", **never}
+
+
+def test_kinds_go_by_their_data_types(desk: Desk, world: World):
+    world.commit(rules__a=b"1", tasks__b=b"1", c=b"1")
+    project = world.project()
+    renamed = {"rule": "bills", "task": None, "tax_rate": None}
+    kinds = Kinds(
+        tuple(
+            Kind(name=name, globs=(glob,), data_type=data_type)
+            for (name, data_type), glob in zip(
+                renamed.items(), ("rules/**", "tasks/**", "**"), strict=True
+            )
+        )
+    )
+    with world.database.writing() as session:
+        Projects(session).change(project.id, kinds=kinds)
+    codat = _codat(desk, project)
+    codat.pull_all()
+    assert {each["dataType"] for each in codat.history()["results"]} == {
+        "bills",
+        "task",
+        "taxRates",
+    }
+    # A kind's own name means it, too; what no kind goes by stays as it is.
+    queued = [codat.queue(name)["dataType"] for name in ("taxRates", "tax_rate", "invoices")]
+    assert queued == ["taxRates", "taxRates", "invoices"]
+    [invoices] = codat.history(query="dataType=invoices")["results"]
+    assert codat.operation(invoices["id"])["status"] == "NotSupported"
+    rates = codat.history(query="dataType=taxRates", orderBy="-dataType")["results"]
+    assert len(rates) == 3
+    assert codat.history(query="dataType=rule || dataType=tax_rate")["results"] == []
+    assert codat.history(orderBy="dataType")["results"][0]["dataType"] == "bills"
+    assert {name: each["currentStatus"] for name, each in codat.data_status().items()} == {
+        "bills": "Complete",
+        "task": "Complete",
+        "taxRates": "Complete",
+    }
 
 
 def test_what_pulls_no_single_kind_is_no_operation(desk: Desk, world: World, inline: Runs):
@@ -422,7 +460,7 @@ def test_errors_name_the_request(desk: Desk, world: World):
     answer = desk.client.get("/companies/nothing/dataStatus", headers=headers)
     body = answer.json()
     SEED.check("error", body)
-    assert (answer.status_code, body["correlationId"]) == (400, "r-1234567")
+    assert (answer.status_code, body["correlationId"]) == (404, "r-1234567")
     [issue] = body["validation"]["errors"]
     assert issue["itemId"] == "path.companyId"
     assert desk.client.get("/companies/a/b/c").json()["statusCode"] == 404

@@ -31,9 +31,11 @@ from towline_server.db import Database
 from towline_server.dialects.codat.operations import operation_fields, operation_of
 from towline_server.dialects.codat.query import LONGEST, parse_order, parse_query
 from towline_server.dialects.codat.statuses import DatasetStatus
+from towline_server.projects.data_types import DataTypes
 from towline_server.runs.listing import RunFilter
 
-OPERATION = operation_fields()
+TYPES = DataTypes({"rule": "bills"})
+OPERATION = operation_fields(TYPES)
 
 
 def _found(world: World, project_id: UUID, query: str = "", order: str = "") -> Sequence[Operation]:
@@ -44,7 +46,7 @@ def _found(world: World, project_id: UUID, query: str = "", order: str = "") -> 
         order=[parse_order(order, OPERATION)] if order else [],
     )
     assert page.total == len(page.runs)
-    found = [operation_of(run) for run in page.runs]
+    found = [operation_of(run, TYPES) for run in page.runs]
     return [json.loads(each.model_dump_json(by_alias=True, exclude_unset=True)) for each in found]
 
 

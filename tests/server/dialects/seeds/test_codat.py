@@ -26,15 +26,22 @@ from towline_server.services import assemble
 
 BASE = "/companies"
 COMPANY = f"{BASE}/{{companyId}}"
-ERRORS = {400: "error", 401: "error", 404: "error"}
+UNKNOWN = {401: "error", 404: "error"}
 ANSWERS: Answers = {
     f"GET {BASE}": {200: "companies", 400: "error", 401: "error", 500: "error"},
-    f"GET {COMPANY}/connections": {200: "connections", **ERRORS},
-    f"GET {COMPANY}/dataStatus": {200: "data-status", **ERRORS},
-    f"POST {COMPANY}/data/all": {204: None, 403: "error", **ERRORS},
-    f"POST {COMPANY}/data/queue/{{dataType}}": {200: "operation", 403: "error", **ERRORS},
-    f"GET {COMPANY}/data/history": {200: "operations", **ERRORS},
-    f"GET {COMPANY}/data/history/{{datasetId}}": {200: "operation", **ERRORS},
+    f"GET {COMPANY}": {200: "company", **UNKNOWN},
+    f"GET {COMPANY}/connections": {200: "connections", 400: "error", **UNKNOWN},
+    f"GET {COMPANY}/connections/{{connectionId}}": {200: "connection", **UNKNOWN},
+    f"GET {COMPANY}/dataStatus": {200: "data-status", **UNKNOWN},
+    f"POST {COMPANY}/data/all": {204: None, 403: "error", **UNKNOWN},
+    f"POST {COMPANY}/data/queue/{{dataType}}": {
+        200: "operation",
+        400: "error",
+        403: "error",
+        **UNKNOWN,
+    },
+    f"GET {COMPANY}/data/history": {200: "operations", 400: "error", **UNKNOWN},
+    f"GET {COMPANY}/data/history/{{datasetId}}": {200: "operation", **UNKNOWN},
 }
 IMPOSSIBLE = {
     "connections._links.next: present": "a company has one connection",
@@ -197,8 +204,11 @@ def _refusals(tour: Tour, desk: Desk, company: Company) -> None:
     url = company.url
     [known] = tour.ask("GET", f"{url}/data/history", params={"pageSize": 1})["results"]
     reader = basic(desk.key(Role.READER))
+    [connection] = tour.ask("GET", f"{url}/connections")["results"]
     operations = [
+        ("GET", ""),
         ("GET", "/connections"),
+        ("GET", f"/connections/{connection['id']}"),
         ("GET", "/dataStatus"),
         ("POST", "/data/all"),
         ("POST", "/data/queue/task"),
@@ -209,9 +219,15 @@ def _refusals(tour: Tour, desk: Desk, company: Company) -> None:
         wrong = basic("twl_wrong")
         tour.ask(method, url + path, 401, headers=wrong)
         tour.ask(method, f"{BASE}/{uuid4()}{path}", 404)
-        tour.ask(method, f"{BASE}/none{path}", 400)
+        tour.ask(method, f"{BASE}/none{path}", 404)
         if method == "POST":
             tour.ask(method, url + path, 403, headers=reader)
+    for path in ("", f"/connections/{connection['id']}"):
+        tour.ask("GET", url + path)
+    tour.ask("GET", f"{url}/connections/{uuid4()}", 404)
+    for path in ("/connections", "/data/history"):
+        tour.ask("GET", url + path, 400, params={"page": 0})
+    tour.ask("POST", f"{url}/data/queue/task", 400, params={"connectionId": "x"})
     tour.ask("GET", BASE, 401, headers=basic("twl_wrong"))
     tour.ask("GET", BASE, 400, params={"query": "name"})
     # All were just asked for: one of a kind is in progress.
