@@ -1,0 +1,99 @@
+"""Codat's own Python clients, both that are in use: every call, and every error they know."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.clients.installed import ROOT, python_packages, run
+from tests.clients.listening import listening
+from tests.control_plane import cheap_passwords
+from tests.databases import open_database
+from tests.server.dialects.codat.client import Codat
+from tests.server.dialects.desk import Desk, basic, client_of
+from tests.server.runs.bench import Bench
+from tests.server.runs.world import World
+from towline.kinds import Kind, Kinds
+from towline_server.auth.roles import Role
+from towline_server.projects.service import Projects
+from towline_server.runs.service import Runs
+from towline_server.services import assemble
+
+SCRIPT = ROOT / "tests" / "clients" / "codat_calls.py"
+CHANGING = {"all", "queued"}
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("version", ["3.5", "6.0"])
+def test_codats_own_client(
+    version: str, desk: Desk, world: World, bench: Bench, inline: Runs, tmp_path: Path
+):
+    environment = python_packages(f"codat-platform-{version}", f"codat-platform=={version}.*")
+    world.commit(bills__a=b"1", rules__b=b"1")
+    project = world.project()
+    kinds = (Kind(name="bill", globs=("bills/**",)), Kind(name="rule", globs=("rules/**",)))
+    with world.database.writing() as session:
+        Projects(session).change(project.id, kinds=Kinds(kinds))
+    codat = Codat(desk, project, desk.key(Role.WRITER))
+    first = codat.queue("bills")
+    empty = open_database(f"sqlite:///{tmp_path}/empty.sqlite")
+    broken = assemble(desk.services.settings, empty, cheap_passwords())
+    slow = {"rate_per_second": 0.0001, "rate_burst": 1}
+    with ExitStack() as stack:
+        served = {
+            "good": desk.client,
+            "limited": stack.enter_context(client_of(desk.services, bench, inline, **slow)),
+            "broken": stack.enter_context(client_of(broken, bench, inline)),
+            "stopped": client_of(desk.services, bench, inline),
+        }
+        given = {
+            "urls": {
+                name: stack.enter_context(listening(client.app)) for name, client in served.items()
+            },
+            "key": codat.key,
+            "reader": desk.key(Role.READER),
+            "company": str(project.id),
+            "connection": str(world.connection_id),
+            "operation": first["id"],
+        }
+        served["limited"].get("/companies", headers=basic(codat.key))
+        said: dict[str, Any] = json.loads(
+            run([sys.executable, SCRIPT], env=environment, given=json.dumps(given))
+        )
+    empty.close()
+    _good(said["good"], given, first)
+    for status, calls in said.items():
+        if status != "good":
+            _refused(status, calls)
+
+
+def _good(said: dict[str, Any], given: dict[str, Any], first: dict[str, Any]) -> None:
+    assert [each["id"] for each in said["companies"]["results"]] == [given["company"]]
+    assert said["company"]["redirect"].endswith(f"/companies/{given['company']}")
+    [connection] = said["connections"]["results"]
+    assert said["connection"] == connection
+    assert connection["id"] == given["connection"]
+    assert said["all"] is None
+    assert said["queued"]["dataType"] == "bills"
+    assert (said["history"]["totalResults"], said["history"]["pageSize"]) == (3, 2)
+    assert said["history"]["results"][0]["id"] == said["queued"]["id"]
+    assert (said["operation"]["id"], said["operation"]["status"]) == (first["id"], "Complete")
+    assert said["status"]["bills"]["currentStatus"] == "Complete"
+
+
+def _refused(status: str, calls: dict[str, Any]) -> None:
+    """A refusal is the client's own error message, with the status it is meant to have."""
+    number = int(status[:3])
+    expected = CHANGING if number == 403 else set(calls)
+    if number == 404:
+        expected = set(calls) - {"companies"}
+    for name in expected:
+        assert calls[name]["error"] == "ErrorMessage", (status, name, calls[name])
+        assert calls[name]["status"] == number, (status, name, calls[name])
+        again = {429: "Yes", 500: "Unknown", 503: "Yes"}.get(number, "No")
+        assert (calls[name]["again"], bool(calls[name]["message"])) == (again, True)
