@@ -26,7 +26,7 @@ from .web.describing import without_foreign_answers
 from .web.dialect import Dialect
 from .web.envelopes import Envelopes
 from .web.limits import RequestLimits
-from .web.methods import with_methods
+from .web.methods import HeadAsGet, with_methods
 from .web.middleware import BodyLimit, DecodablePath, Failures, RateLimit, RequestLog
 from .web.outermost import Counted, SecurityHeaders
 
@@ -63,6 +63,8 @@ def create_app(
     _handle_failures(app, envelopes)
     limits = RequestLimits.of(settings, frozenset().union(*(dialect.work for dialect in dialects)))
     tags = {prefix: dialect.tag for dialect in dialects for prefix in dialect.prefixes}
+    app.state.head = {prefix: True for dialect in dialects for prefix in dialect.head}
+    app.state.head |= dict.fromkeys(("/healthz", "/readyz", "/metrics", "/openapi.json"), True)
     _surround(app, limits, envelopes, tags)
     app.state.limits = limits
     # Set when the server stops: streams that would go on end then.
@@ -153,6 +155,7 @@ def _surround(
     app.add_middleware(DecodablePath)
     app.add_middleware(RateLimit, credentials=limits.credentials, addresses=limits.addresses)
     app.add_middleware(Failures, envelopes=envelopes)
+    app.add_middleware(HeadAsGet, head=app.state.head)
     app.add_middleware(RequestLog)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Counted, dialects=tags)

@@ -103,7 +103,6 @@ FORMATS: Mapping[str, Make] = MappingProxyType(
         formats.GLOB: _one_of("**", "rules/**", "*.json", "[a-c]?", "/top/*", _word),
         formats.PLAN: _one_of("a plan"),
         formats.PROJECT_PATH: _joined(_one_of(tenancy.TENANT, f"/{tenancy.TENANT}"), _word, _word),
-        formats.TAG: _tag,
         formats.TAG_OR_ANY: _one_of("*", _tag),
         formats.TIME_ZONE: _one_of("", "UTC", "Europe/Berlin", "America/New_York"),
         "company-query": _one_of("", lambda random: _query(COMPANY, random)),

@@ -14,9 +14,9 @@ PROJECTS = "/api/towline/v1/projects"
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        (PROJECTS, "GET, POST"),
-        (f"{PROJECTS}/x", "DELETE, GET, PATCH"),
-        (f"{PROJECTS}/x/content/a/b", "GET, PUT"),
+        (PROJECTS, "GET, HEAD, POST"),
+        (f"{PROJECTS}/x", "DELETE, GET, HEAD, PATCH"),
+        (f"{PROJECTS}/x/content/a/b", "GET, HEAD, PUT"),
         ("/companies", "GET"),
     ],
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
 from towline_server.problems import Failure, problem
 from towline_server.web.dialect import Dialect
+from towline_server.web.queries import known_query
 
 from . import (
     assets,
@@ -47,7 +48,7 @@ def _router() -> APIRouter:
         webhooks,
         work,
     ):
-        router.include_router(module.router, prefix=PREFIX)
+        router.include_router(module.router, prefix=PREFIX, dependencies=[Depends(known_query)])
     router.include_router(hooks.router)
     return router
 
@@ -58,6 +59,7 @@ DIALECT = Dialect(
     router=_router(),
     prefixes=(PREFIX, "/hooks"),
     render=_render,
+    head=(PREFIX,),
     gauges=webhooks.gauges,
     work=frozenset({f"{PREFIX}/work/complete"}),
 )

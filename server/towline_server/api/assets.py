@@ -6,6 +6,7 @@ Who writes may say what they expect to find, as HTTP has it: ``If-Match`` with t
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Self
 from uuid import UUID
 
@@ -17,10 +18,10 @@ from towline.model import AssetId, AssetPath, AssetState, Digest
 from towline_server.auth.roles import Role
 from towline_server.errors import NotFound
 from towline_server.projects.listing import AssetFilter, AssetList, StandingAsset
-from towline_server.projects.preconditions import Expected
+from towline_server.projects.preconditions import Expected, ExpectedNothing
 from towline_server.projects.store import SqlStore
 from towline_server.web.bodies import raw_body
-from towline_server.web.formats import ASSET_PATH, TAG, TAG_OR_ANY, of_format
+from towline_server.web.formats import ASSET_PATH, TAG_OR_ANY, of_format
 from towline_server.web.refusals import problems
 
 from .access import Asked, Asking, NativeRoute
@@ -28,15 +29,12 @@ from .models import Body, Model, Page, Paging, Text, page_of, paging
 
 router = APIRouter(prefix="/projects/{project_id}", route_class=NativeRoute)
 
+_TAG = re.compile(r'\s*"([0-9a-f]{40})"\s*')
+
 IfMatch = Annotated[
     str | None,
     of_format(TAG_OR_ANY),
     Header(description='the digest that stands there, as `"…"`; `*`: whatever does'),
-]
-IfThis = Annotated[
-    str | None,
-    of_format(TAG),
-    Header(alias="If-Match", description='the digest that stands there, as `"…"`'),
 ]
 IfNothing = Annotated[
     str | None,
@@ -166,13 +164,13 @@ _PUT = {
 }
 
 
-def _expected_of_put(if_this: IfThis = None, if_nothing: IfNothing = None) -> Expected | None:
+def _expected_of_put(if_match: IfMatch = None, if_nothing: IfNothing = None) -> Expected | None:
     """A dependency: what a write expects to find."""
     if if_nothing is None:
-        return None if if_this is None else Expected(_digest(if_this))
-    if if_nothing.strip() != "*" or if_this is not None:
+        return _expected(if_match)
+    if if_nothing.strip() != "*" or if_match is not None:
         raise InvalidValue(field="If-None-Match", problem="takes * here, and no If-Match beside it")
-    return Expected(None)
+    return ExpectedNothing()
 
 
 @router.put(
@@ -195,7 +193,9 @@ def put_asset(
     at = _writable(asked, path)
     is_new = store.at(at) is None
     asset_id = store.put(at, content, executable=executable, expected=expected)
-    response.status_code = 201 if is_new else 200
+    if is_new:
+        response.status_code = 201
+        response.headers["Location"] = f"/api/towline/v1/projects/{project_id}/assets/{asset_id}"
     return _shown(_with_id(asked, project_id, asset_id), response)
 
 
@@ -230,17 +230,13 @@ def move_asset(
 
 
 def _expected(if_match: str | None) -> Expected | None:
-    # `*` asks for an asset that stands, which an edit by id does anyway.
-    if if_match is None or if_match.strip() == "*":
+    """What If-Match asks for (RFC 9110, 13.1.1); a tag that is no digest fits no asset."""
+    if if_match is None:
         return None
-    return Expected(_digest(if_match))
-
-
-def _digest(tag: str) -> Digest:
-    text = tag.strip()
-    if len(text) < 2 or text[0] != '"' or text[-1] != '"':
-        raise InvalidValue(field="If-Match", problem='takes one digest, as "…"')
-    return Digest.parse(text[1:-1])
+    if if_match.strip() == "*":
+        return Expected()
+    found = map(_TAG.fullmatch, if_match.split(","))
+    return Expected(frozenset(Digest(each[1]) for each in found if each))
 
 
 def _check_size(asked: Asking, content: bytes) -> None:

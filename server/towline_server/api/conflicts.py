@@ -24,7 +24,7 @@ from .reports import ConflictModel
 
 router = APIRouter(prefix="/projects/{project_id}", route_class=NativeRoute)
 
-Fetch = Annotated[bool, Query(description="ask the repository now, not what a run fetched last")]
+Fetch = Annotated[bool, Query(description="fetch now; else what was fetched last counts")]
 
 
 class StatusEntry(Model):

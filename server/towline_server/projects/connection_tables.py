@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from towline.model import Revision
 from towline_server.db.base import Base, ExactText
 
 
@@ -56,3 +57,6 @@ class Binding(Base):
     answers_for: Mapped[str | None] = mapped_column(ExactText())
     """The branch under which its tenant finds it: the first one bound to a branch has it."""
     bound_at: Mapped[datetime]
+    fetched_revision: Mapped[Revision | None] = mapped_column(ExactText(Revision))
+    """What was fetched last under this binding, by runs aside (`towline_server.runs.plans`)."""
+    fetched_at: Mapped[datetime | None]

@@ -27,9 +27,10 @@ class AssetChanged(MovedError):
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What must stand at the edited path: this digest, or nothing (None)."""
+    """What must stand at the edited path: an asset with one of these digests."""
 
-    digest: Digest | None
+    digests: frozenset[Digest] | None = None
+    """None: with any digest. None of them: then no asset fits."""
 
     def check(self, path: AssetPath, found: AssetState | None) -> None:
         """Refuse the edit if something else is there.
@@ -38,5 +39,16 @@ class Expected:
             AssetChanged: it is.
         """
         standing = None if found is None else found.digest
-        if standing != self.digest:
+        if not self._fits(standing):
             raise AssetChanged(path=path, found=standing)
+
+    def _fits(self, standing: Digest | None) -> bool:
+        return standing is not None and (self.digests is None or standing in self.digests)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedNothing(Expected):
+    """That nothing stands at the edited path."""
+
+    def _fits(self, standing: Digest | None) -> bool:
+        return standing is None

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from towline.apply import apply
@@ -89,6 +90,8 @@ class Plans:
         store = SqlStore(self._database, project_id)
         with self._bound(project) as (repository, remote):
             revision = self._fetch(repository, request.revision)
+            if request.revision is None:
+                self._note_fetched(project, revision)
             with store.snapshot() as ours:
                 plan = plan_for(request, ours, remote, revision, policy)
         return self._shelve(project_id, plan)
@@ -247,19 +250,43 @@ class Plans:
     def _revision(
         self, project: Project, repository: Repository, *, fresh: bool
     ) -> Revision | None:
-        """The revision to compare with: of now, else what a run under this binding fetched last."""
+        """The revision to compare with: of now, else what was fetched last under this binding."""
         if fresh:
-            return self._fetch(repository)
+            revision = self._fetch(repository)
+            self._note_fetched(project, revision)
+            return revision
         with self._database.reading() as session:
             bound = session.get(Binding, project.id)
-            found = None if bound is None else session.scalar(_fetched_under(bound).limit(1))
+            found = None if bound is None else _fetched_last(session, bound)
         return found or SqlStore(self._database, project.id).state().base
 
+    def _note_fetched(self, project: Project, revision: Revision) -> None:
+        """Remember what was fetched, unless the project is bound to something else by now."""
+        bound = project.bound
+        same = (
+            Binding.project_id == project.id,
+            Binding.connection_id == bound.connection_id,
+            Binding.ref == bound.ref,
+            Binding.scope == bound.scope,
+        )
+        with self._database.writing() as session:
+            values = {"fetched_revision": revision, "fetched_at": self._now(session)}
+            session.execute(update(Binding).where(*same).values(**values))
 
-def _fetched_under(bound: Binding) -> Select[Revision | None]:
+
+def _fetched_last(session: Session, bound: Binding) -> Revision | None:
+    """What was fetched last under a binding, by a run or without one."""
+    row = session.execute(_fetched_by_runs(bound).limit(1)).first()
+    if row is None or (bound.fetched_at is not None and row.at < bound.fetched_at):
+        return bound.fetched_revision
+    return cast(Revision, row.target_revision)
+
+
+def _fetched_by_runs(bound: Binding) -> Select[Revision | None, datetime]:
     """The revisions that runs fetched since the project was bound so, the last one first."""
     run = tables.Run
-    fetched = select(run.target_revision).where(
+    at = func.coalesce(run.completed_at, run.updated_at).label("at")
+    fetched = select(run.target_revision, at).where(
         run.project_id == bound.project_id,
         run.connection_id == bound.connection_id,
         run.target_revision.is_not(None),

@@ -29,5 +29,7 @@ class Dialect:
     render: Render = problem
     gauges: Gauges | None = None
     """What is to be measured of what this dialect alone keeps."""
+    head: tuple[str, ...] = ()
+    """The paths below which HEAD is answered wherever GET is; there GET changes nothing."""
     work: frozenset[str] = frozenset()
     """The paths where external executors hand in what they made: larger bodies are taken there."""

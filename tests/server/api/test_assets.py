@@ -57,8 +57,11 @@ def test_a_pulled_asset_that_was_deleted_is_not_listed(stage: Stage):
         assert code_of(stage.ask("GET", each)) == (404, "not_found")
 
 
-def test_the_first_write_is_201(stage: Stage):
-    assert [stage.put("a", content).status_code for content in (b"1", b"2")] == [201, 200]
+def test_the_first_write_is_201_and_says_where(stage: Stage):
+    first, second = (stage.put("a", content) for content in (b"1", b"2"))
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert stage.get(first.headers["location"]) == second.json()
+    assert "location" not in second.headers
 
 
 def test_the_executable_bit_stays_as_it_is(stage: Stage):
@@ -136,13 +139,31 @@ def test_nobody_overwrites_what_they_have_not_seen(stage: Stage):
     assert stage.ask("DELETE", url, headers={"If-Match": "*"}).status_code == 204
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [{"If-Match": "x"}, {"If-Match": '"x"'}, {"If-Match": "*"}, {"If-None-Match": '"x"'}],
-)
-def test_a_precondition_that_is_none_is_refused(stage: Stage, headers: dict[str, str]):
-    assert code_of(stage.put("a", b"1", headers=headers)) == (400, "invalid_value")
-    assert stage.world.contents(stage.project) == {}
+@pytest.mark.parametrize("tag", ["x", '"x"', f'W/"{Digest.of(b"1")}"', str(Digest.of(b"1")), ""])
+def test_a_tag_that_is_no_digest_fits_nothing(stage: Stage, tag: str):
+    made, headers = stage.put("a", b"1"), {"If-Match": tag}
+    url = f"{stage.url}/assets/{made.json()['id']}"
+    for refused in (
+        stage.put("a", b"2", headers=headers),
+        stage.put("b", b"2", headers=headers),
+        stage.ask("DELETE", url, headers=headers),
+        stage.ask("POST", f"{url}/move", headers=headers, json={"path": "b"}),
+    ):
+        assert code_of(refused) == (412, "asset_changed")
+    assert stage.world.contents(stage.project) == {"a": b"1"}
+
+
+def test_one_of_several_tags_is_enough_and_a_star_fits_whatever_is_there(stage: Stage):
+    assert code_of(stage.put("a", b"1", headers={"If-Match": "*"})) == (412, "asset_changed")
+    stage.put("a", b"1")
+    several = f'"x", "{Digest.of(b"1")}"'
+    for tag in (several, "*"):
+        assert stage.put("a", b"2", headers={"If-Match": tag}).status_code == 200
+
+
+def test_if_none_match_takes_a_star_alone(stage: Stage):
+    for headers in ({"If-None-Match": '"x"'}, {"If-None-Match": "*", "If-Match": "*"}):
+        assert code_of(stage.put("a", b"1", headers=headers)) == (400, "invalid_value")
 
 
 def test_too_large_an_asset_is_refused(stage: Stage):

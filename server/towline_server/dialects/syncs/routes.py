@@ -108,9 +108,11 @@ def list_syncs(
 
 
 @router.post("", status_code=201)
-def create_sync(syncs: Mine, body: SyncCreate) -> SyncOut:
-    """Create a sync. Where it does not show which project it is for, it is saved as a draft."""
-    return SyncOut.of(syncs.create(body.connection_id, body.definition()))
+def create_sync(syncs: Mine, body: SyncCreate, response: Response) -> SyncOut:
+    """Create a sync; a draft may leave open which project it is for."""
+    made = syncs.create(body.connection_id, body.definition())
+    response.headers["Location"] = f"{PREFIX}/{made.id}"
+    return SyncOut.of(made)
 
 
 @router.get("/{sync_id}")

@@ -10,7 +10,7 @@ from towline.kinds import Kind, Kinds
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
 from towline_server.db import Database
-from towline_server.projects.preconditions import AssetChanged, Expected
+from towline_server.projects.preconditions import AssetChanged, Expected, ExpectedNothing
 
 from .world import A, B, World, world
 
@@ -137,11 +137,11 @@ def test_the_kind_follows_the_path(database: Database):
 
 
 def test_edits_that_expect_something_else_are_refused(here: World):
-    asset_id = here.store.put(A, ONE, expected=Expected(None))
-    one, two = Expected(Digest.of(ONE)), Expected(Digest.of(TWO))
+    asset_id = here.store.put(A, ONE, expected=ExpectedNothing())
+    one, two = Expected(frozenset({Digest.of(ONE)})), Expected(frozenset({Digest.of(TWO)}))
     before = everything(here.database)
     with pytest.raises(AssetChanged) as caught:
-        here.store.put(A, TWO, expected=Expected(None))
+        here.store.put(A, TWO, expected=ExpectedNothing())
     assert caught.value.found == Digest.of(ONE)
     with pytest.raises(AssetChanged):
         here.store.put(B, TWO, expected=one)
