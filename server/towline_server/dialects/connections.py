@@ -92,7 +92,8 @@ def request_sync(services: Opened, caller: Caller, connection_id: str) -> list[S
         authorise(caller, project, Role.WRITER)
     origin = Origin(requested_by=caller.id)
     return [
-        _sync([run])
+        # As the product's page shows the answer; whoever looks again sees it queued.
+        _sync([run]).model_copy(update={"status": SyncStatus.SCHEDULED})
         for project in projects
         for run in services.runs.request_kinds(
             project.id, [kind.name for kind in project.kinds.kinds], origin=origin
@@ -181,16 +182,10 @@ def _status(run: Run) -> SyncStatus:
         case RunState.FAILED:
             return SyncStatus.FAILED
         case RunState.QUEUED:
-            return _waiting(run)
+            again = run.origin.by is TriggeredBy.AUTO_RESUME
+            return SyncStatus.PENDING_RETRY if again else SyncStatus.QUEUED
         case _:
             return SyncStatus.RUNNING
-
-
-def _waiting(run: Run) -> SyncStatus:
-    if run.origin.by is TriggeredBy.AUTO_RESUME:
-        return SyncStatus.PENDING_RETRY
-    # What was handed to an executor waits for its project.
-    return SyncStatus.SCHEDULED if run.executor.backend_ref is None else SyncStatus.QUEUED
 
 
 def _error(attempts: Sequence[Run]) -> str | None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -12,42 +10,20 @@ from .domain import BackendName
 from .errors import BackendNotConfigured
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dispatch:
-    """A run that is handed to its backend."""
-
-    run_id: UUID
-    project_id: UUID
-    ref: str
-    """What the backend calls it; another each time that a run is handed over."""
-
-
 class Backend(Protocol):
-    """Executes runs. It may be handed one twice, and one that has ended meanwhile."""
+    """Executes runs. What waits, and who executes what, is in the rows of the runs alone."""
 
     @property
     def name(self) -> BackendName:
-        """What runs call it."""
+        """The name that the rows of its runs have."""
         ...
 
-    def submit(self, dispatches: Sequence[Dispatch]) -> None:
-        """Execute these as soon as may be, those of one project one after another."""
+    def submit(self, run_ids: Sequence[UUID]) -> None:
+        """Look at runs that were just queued; a hint, as a backend finds them by itself."""
         ...
 
     def stop_run(self, run_id: UUID) -> None:
         """Tell a run that executes in this process to look whether it was cancelled; a hint."""
-        ...
-
-    def forget(self, ref: str) -> None:
-        """Let go of a run that was ended over its executor's head."""
-        ...
-
-    def held_elsewhere(self, since: datetime) -> Sequence[str]:
-        """What it calls the runs that other processes took before this moment, and still hold."""
-        ...
-
-    def still_has(self, refs: Sequence[str]) -> Collection[str]:
-        """Those of these that wait there, or are held."""
         ...
 
 

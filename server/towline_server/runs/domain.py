@@ -178,7 +178,6 @@ class Executor:
     """Who executes a run, and until when it is his."""
 
     backend: BackendName
-    backend_ref: str | None
     id: str | None
     heartbeat_at: datetime | None
     lease_until: datetime | None

@@ -15,8 +15,7 @@ from hmac import compare_digest
 from types import MappingProxyType
 from uuid import UUID
 
-from sqlalchemy import exists, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from towline.apply import apply
 from towline.errors import CallerError, Cancelled, ContentMissing, InvalidPlan
@@ -38,11 +37,10 @@ from towline_server.projects.store import Run as OnBehalf
 from towline_server.projects.store import SqlStore
 
 from . import tables
-from .backends import Dispatch
 from .domain import BackendName, Run, RunError, RunMode
 from .endings import Ending, end_held, failed, refused, succeeded
 from .errors import LeaseLost
-from .leases import Lease, Leases, Refusal, check_held
+from .leases import Lease, Leases, check_held
 from .planning import check_request
 from .repositories import Repositories
 from .rows import find_row, run_of
@@ -79,23 +77,11 @@ class ExternalBackend:
 
     name = BackendName.EXTERNAL
 
-    def submit(self, dispatches: Sequence[Dispatch]) -> None:
+    def submit(self, run_ids: Sequence[UUID]) -> None:
         """Leave them to be claimed."""
 
     def stop_run(self, run_id: UUID) -> None:
         """The next heartbeat tells."""
-
-    def forget(self, ref: str) -> None:
-        """Nothing is remembered."""
-
-    def held_elsewhere(self, since: datetime) -> Sequence[str]:
-        """Whoever claimed a run has a lease, and nothing else."""
-        del since
-        return ()
-
-    def still_has(self, refs: Sequence[str]) -> Collection[str]:
-        """All of them: what waits to be claimed is not lost."""
-        return refs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,10 +142,11 @@ class ExternalWork:
         self, executor_id: str, *, tenant_id: UUID, project_ids: Collection[UUID] | None = None
     ) -> Claim | None:
         """The oldest run of a tenant that waits, of these projects if they are named; or None."""
-        for run_id in self._waiting(tenant_id, project_ids):
-            lease = self._leases.take(run_id, executor_id)
-            if isinstance(lease, Refusal):
-                continue  # somebody was faster
+        run = tables.Run
+        wanted = [run.tenant_id == tenant_id, run.backend == BackendName.EXTERNAL]
+        if project_ids is not None:
+            wanted.append(run.project_id.in_(project_ids))
+        while (lease := self._leases.take_next(executor_id, *wanted)) is not None:
             self._signals.changed()
             try:
                 return self._claimed(lease)
@@ -245,24 +232,6 @@ class ExternalWork:
         return self._run(run_id)
 
     # --- parts --------------------------------------------------------------------------------
-
-    def _waiting(self, tenant_id: UUID, project_ids: Collection[UUID] | None) -> Sequence[UUID]:
-        run, other = tables.Run, aliased(tables.Run)
-        busy = exists().where(
-            other.project_id == run.project_id, other.state.in_(ACTIVE), other.gathers.is_(False)
-        )
-        query = select(run.id).where(
-            run.tenant_id == tenant_id,
-            run.state == RunState.QUEUED,
-            run.backend == BackendName.EXTERNAL,
-            run.gathers.is_(False),
-            ~busy,
-        )
-        if project_ids is not None:
-            query = query.where(run.project_id.in_(project_ids))
-        with self._database.reading() as session:
-            ordered = query.order_by(run.created_at, run.position, run.id).limit(20)
-            return session.scalars(ordered).all()
 
     def _claimed(self, lease: Lease) -> Claim:
         run = self._run(lease.run_id)

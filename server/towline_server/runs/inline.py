@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from uuid import UUID
 
-from .backends import Dispatch
-from .dispatching import give_back
 from .domain import BackendName
-from .leases import Refusal
 from .worker import Worker
-
-_LATER = (Refusal.BUSY, Refusal.CLOSING)
 
 
 class InlineBackend:
@@ -25,26 +19,12 @@ class InlineBackend:
         self._worker = worker
         self._turn = threading.Lock()
 
-    def submit(self, dispatches: Sequence[Dispatch]) -> None:
+    def submit(self, run_ids: Sequence[UUID]) -> None:
         """Execute these, one after another."""
-        for dispatch in dispatches:
+        for run_id in run_ids:
             with self._turn:
-                if self._worker.execute(dispatch.run_id) in _LATER:
-                    give_back(self._worker.tools.database, dispatch.run_id)
+                self._worker.execute(run_id)
 
     def stop_run(self, run_id: UUID) -> None:
         """Tell a run in another thread that it was cancelled."""
         self._worker.heart.stop_run(run_id)
-
-    def forget(self, ref: str) -> None:
-        """Nothing is remembered."""
-
-    def held_elsewhere(self, since: datetime) -> Sequence[str]:
-        """Nothing is executed elsewhere."""
-        del since
-        return ()
-
-    def still_has(self, refs: Sequence[str]) -> Collection[str]:
-        """Nothing waits."""
-        del refs
-        return ()

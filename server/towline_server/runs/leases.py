@@ -6,21 +6,23 @@ awake, writes nothing. How long it lasts is judged by the database's clock.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from secrets import token_hex
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, or_, select, update
+from sqlalchemy import ColumnElement, Select, case, exists, or_, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from towline.errors import Cancelled
 from towline.model import Revision
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
+from towline_server.projects.tables import Project
 
 from . import tables
 from .errors import LeaseLost
@@ -69,6 +71,33 @@ class Leases:
         self._length = timedelta(seconds=seconds)
         self._now = now
 
+    def next_waiting(self, *those: ColumnElement[bool]) -> UUID | None:
+        """Return the oldest run that waits and whose project is free, among those that fit."""
+        with self._database.reading() as session:
+            return session.scalars(_waiting(tables.Run.id, those)).first()
+
+    def take_next(self, executor_id: str, *those: ColumnElement[bool]) -> Lease | None:
+        """Begin the oldest run that waits and whose project is free, among those that fit."""
+        while True:
+            try:
+                with self._database.writing() as session:
+                    # Whoever has one of them locked is about to begin it, or to delete it.
+                    unlocked = _waiting(tables.Run, those).with_for_update(
+                        of=(tables.Run, Project), key_share=True, skip_locked=True
+                    )
+                    row: tables.Run | None = session.scalar(unlocked)
+                    return None if row is None else self._begin(session, row, executor_id)
+            except IntegrityError:
+                # Another run of the project began after our look; the next look sees it.
+                continue
+
+    def held_by(self, executor_id: str) -> Sequence[UUID]:
+        """Return the runs under way that this executor holds, the oldest first."""
+        run = tables.Run
+        mine = select(run.id).where(run.executor_id == executor_id, run.state.in_(ACTIVE))
+        with self._database.reading() as session:
+            return session.scalars(mine.order_by(run.created_at, run.position, run.id)).all()
+
     def take(self, run_id: UUID, executor_id: str) -> Lease | Refusal:
         """Begin a run; or go on with it, where this executor held it before it came back.
 
@@ -90,12 +119,16 @@ class Leases:
         if state is RunState.QUEUED:
             if _is_busy(session, row.project_id):
                 return Refusal.BUSY
-            row.state = RunState.FETCHING
-            row.progress = max(row.progress, STARTS_AT[RunState.FETCHING])
         elif row.executor_id != executor_id:
             return Refusal.HELD
+        return self._begin(session, row, executor_id)
+
+    def _begin(self, session: Session, row: tables.Run, executor_id: str) -> Lease:
+        if row.state == RunState.QUEUED:
+            row.state = RunState.FETCHING
+            row.progress = max(row.progress, STARTS_AT[RunState.FETCHING])
         lease = Lease(
-            run_id=run_id, project_id=row.project_id, token=token_hex(16), executor_id=executor_id
+            run_id=row.id, project_id=row.project_id, token=token_hex(16), executor_id=executor_id
         )
         now = self._now(session)
         row.lease_token, row.executor_id = lease.token, executor_id
@@ -243,6 +276,17 @@ def _lost(session: Session, lease: Lease) -> Exception:
     if session.scalar(asked) is not None:
         return Cancelled()
     return LeaseLost(run_id=str(lease.run_id))
+
+
+def _waiting(what: Any, those: Collection[ColumnElement[bool]]) -> Select[Any]:
+    """The oldest run that waits and whose project is free, among those that fit."""
+    run, other = tables.Run, aliased(tables.Run)
+    busy = exists().where(
+        other.project_id == run.project_id, other.state.in_(ACTIVE), other.gathers.is_(False)
+    )
+    waiting = select(what).join(Project, Project.id == run.project_id)
+    waiting = waiting.where(*those, run.state == RunState.QUEUED, run.gathers.is_(False), ~busy)
+    return waiting.order_by(run.created_at, run.position, run.id).limit(1)
 
 
 def _is_busy(session: Session, project_id: UUID) -> bool:

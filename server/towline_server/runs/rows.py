@@ -115,7 +115,6 @@ def _origin(row: tables.Run) -> Origin:
 def _executor(row: tables.Run) -> Executor:
     return Executor(
         backend=BackendName(row.backend),
-        backend_ref=row.backend_ref,
         id=row.executor_id,
         heartbeat_at=row.heartbeat_at,
         lease_until=row.lease_until,

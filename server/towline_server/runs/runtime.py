@@ -29,11 +29,12 @@ from .inline import InlineBackend
 from .leases import Leases
 from .native import NativeBackend
 from .plans import Plans
-from .reaper import Reaper, Ticker
+from .reaper import Reaper
 from .repositories import Repositories
 from .schedules import Schedules
 from .service import Runs
 from .signals import ProcessSignals
+from .ticker import Ticker
 from .worker import Worker
 
 _TICK_SECONDS = 1.0
@@ -115,12 +116,7 @@ def open_runtime(
     heart = Heart(leases, beat_seconds=settings.heartbeat_seconds)
     identity = Identity(settings.data_dir)
     worker = Worker(tools, heart, identity.id)
-    native = NativeBackend(
-        worker,
-        settings.database,
-        at_once=settings.runs_at_once,
-        idle_seconds=settings.idle_seconds,
-    )
+    native = NativeBackend(worker, at_once=settings.runs_at_once)
     backends = Backends([native, ExternalBackend()])
     runs = Runs(database, backends, signals=tools.signals)
     schedules = Schedules(database, runs)
@@ -129,7 +125,6 @@ def open_runtime(
         backends,
         tools.signals,
         max_auto_resumes=settings.max_auto_resume_attempts,
-        lost_seconds=settings.lease_seconds,
     )
     courier = _courier(settings, database, sealer)
     return Runtime(
@@ -145,7 +140,6 @@ def open_runtime(
         pruner=Ticker(
             "towline-pruner",
             _PRUNE_SECONDS,
-            native.prune,
             tools.repositories.prune,
             courier.forget_old,
         ),

@@ -24,7 +24,6 @@ from towline_server.errors import NotFound
 from . import tables
 from .attempts import Place, asked_before, new_runs, retried
 from .backends import Backends
-from .dispatching import dispatch
 from .domain import BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
 from .endings import end_unheld, failed
 from .errors import RunNotEnded
@@ -178,7 +177,7 @@ class Runs:
             if not runs:
                 raise
         waiting = [run.id for run in runs if run.state is RunState.QUEUED and not run.gathers]
-        dispatch(self._database, executing, waiting, self._now)
+        executing.submit(waiting)
         return runs
 
     # --- look at ------------------------------------------------------------------------------
@@ -336,7 +335,7 @@ class Runs:
                 runs += self._children_again(session, row, following, request)
         executing = self._backends.get(before.executor.backend)
         waiting = [run.id for run in runs if not run.gathers]
-        dispatch(self._database, executing, waiting, self._now)
+        executing.submit(waiting)
         return runs[0]
 
     def _children_again(

@@ -70,10 +70,6 @@ class Run(Base):
     auto_resumes: Mapped[int] = mapped_column(default=0)
 
     backend: Mapped[str]
-    backend_ref: Mapped[str | None] = mapped_column(ExactText())
-    dispatches: Mapped[int] = mapped_column(default=0)
-    """How often it was handed to its backend; makes each handing over tell from the last."""
-    dispatched_at: Mapped[datetime | None]
     executor_id: Mapped[str | None] = mapped_column(ExactText())
     lease_token: Mapped[str | None] = mapped_column(ExactText())
     """What its executor shows for every write; a new one makes the old executor powerless."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
 from towline_server import logs
 from towline_server.errors import NotFound
 
+from .domain import BackendName
 from .execute import Execution, Tools, execute
 from .heart import Heart
 from .leases import Lease, Refusal
+from .tables import Run
 
 _LOG = logging.getLogger("towline.runs")
 
@@ -29,25 +31,12 @@ class Worker:
         self.heart = heart
         self.executor_id = executor_id
 
-    @property
-    def tools(self) -> Tools:
-        """What it executes with."""
-        return self._tools
+    def interrupted(self) -> Sequence[UUID]:
+        """The runs that this executor held when its process ended, the oldest first."""
+        return self._tools.leases.held_by(self.executor_id)
 
-    @contextmanager
-    def opened(self, run_id: UUID) -> Iterator[Execution | Refusal]:
-        """Hold a run during the block, or tell why it is not to be had."""
-        lease = self._take(run_id)
-        if isinstance(lease, Refusal):
-            yield lease
-            return
-        self._tools.signals.changed()
-        about = {"run_id": str(lease.run_id), "project_id": str(lease.project_id)}
-        with logs.about(**about), self.heart.holding(lease) as token:
-            _LOG.info("run begun")
-            yield Execution(self._tools, lease, token)
-
-    def _take(self, run_id: UUID) -> Lease | Refusal:
+    def take(self, run_id: UUID) -> Lease | Refusal:
+        """Take a run, or say why it cannot be had."""
         if self.heart.is_closed:
             return Refusal.CLOSING
         self._tools.boundary(run_id, "queued")
@@ -56,10 +45,42 @@ class Worker:
         except NotFound:
             return Refusal.ENDED  # its project was deleted, and it with it
 
+    def take_next(self, backend: BackendName) -> Lease | None:
+        """Take the oldest run of a backend that waits and whose project is free, if any."""
+        leases, mine = self._tools.leases, Run.backend == backend
+        # A look takes no lock; most find nothing.
+        if self.heart.is_closed or (found := leases.next_waiting(mine)) is None:
+            return None
+        self._tools.boundary(found, "queued")
+        return leases.take_next(self.executor_id, mine)
+
+    @contextmanager
+    def opened(self, run_id: UUID) -> Iterator[Execution | Refusal]:
+        """Hold a run during the block, or tell why it cannot be had."""
+        lease = self.take(run_id)
+        if isinstance(lease, Refusal):
+            yield lease
+            return
+        with self._holding(lease) as execution:
+            yield execution
+
+    @contextmanager
+    def _holding(self, lease: Lease) -> Iterator[Execution]:
+        self._tools.signals.changed()
+        about = {"run_id": str(lease.run_id), "project_id": str(lease.project_id)}
+        with logs.about(**about), self.heart.holding(lease) as token:
+            _LOG.info("run begun")
+            yield Execution(self._tools, lease, token)
+
     def execute(self, run_id: UUID) -> Refusal | None:
-        """Execute a run to its end, or tell why it is not to be had."""
+        """Execute a run to its end, or tell why it cannot be had."""
         with self.opened(run_id) as execution:
             if isinstance(execution, Refusal):
                 return execution
             execute(execution)
             return None
+
+    def execute_leased(self, lease: Lease) -> None:
+        """Execute a run that was taken."""
+        with self._holding(lease) as execution:
+            execute(execution)

@@ -192,7 +192,7 @@ def test_a_sync_waits_runs_and_ends(slow_desk: Desk, world: World, bench: Bench,
     [asked] = _sync(slow_desk, key).json()
     assert asked["status"] == "scheduled"
     assert _get(slow_desk, key, asked["id"])["status"] == "queued"
-    with bench.standing(bench.shelf.handed[0].run_id, boundary):
+    with bench.standing(bench.shelf.handed[0], boundary):
         running = _get(slow_desk, key, asked["id"])
     assert (running["status"], running["attempt"]) == ("running", 1)
     assert running["pagination_state"]["phase"] == boundary
@@ -206,7 +206,7 @@ def test_a_lost_sync_waits_to_be_tried_again(slow_desk: Desk, world: World, benc
     world.commit(a=b"1")
     key = slow_desk.key(Role.WRITER, world.project(kinds=ONE_KIND))
     [asked] = _sync(slow_desk, key).json()
-    with bench.standing(bench.shelf.handed[0].run_id, "comparing"):
+    with bench.standing(bench.shelf.handed[0], "comparing"):
         bench.lapse()
         bench.reaper.sweep()
         waiting = _get(slow_desk, key, asked["id"])
@@ -216,7 +216,7 @@ def test_a_lost_sync_waits_to_be_tried_again(slow_desk: Desk, world: World, benc
         assert waiting["batch_id"] == asked["batch_id"]
         # One sync, whatever was tried.
         assert [each["id"] for each in _list(slow_desk, key)] == [asked["id"]]
-    bench.worker("two").execute(bench.shelf.handed[1].run_id)
+    bench.worker("two").execute(bench.shelf.handed[1])
     ended = _get(slow_desk, key, asked["id"])
     assert (ended["status"], ended["attempt"], ended["error"]) == ("complete", 2, None)
     assert ended["created_at"] == asked["created_at"]
@@ -227,7 +227,7 @@ def test_cancelling_is_idempotent(slow_desk: Desk, world: World, bench: Bench):
     key = slow_desk.key(Role.WRITER, world.project())
     running, waiting, _ = _sync(slow_desk, key).json()
     assert _cancel(slow_desk, key, waiting["id"])["status"] == "cancelled"
-    with bench.standing(bench.shelf.handed[0].run_id, "comparing"):
+    with bench.standing(bench.shelf.handed[0], "comparing"):
         assert _cancel(slow_desk, key, running["id"])["status"] == "running"
     ended = _get(slow_desk, key, running["id"])
     assert (ended["status"], ended["error"]) == ("cancelled", None)
@@ -238,7 +238,7 @@ def test_a_lost_sync_is_cancelled_by_its_first_id(slow_desk: Desk, world: World,
     world.commit(a=b"1")
     key = slow_desk.key(Role.WRITER, world.project(kinds=ONE_KIND))
     [asked] = _sync(slow_desk, key).json()
-    with bench.standing(bench.shelf.handed[0].run_id, "comparing"):
+    with bench.standing(bench.shelf.handed[0], "comparing"):
         bench.lapse()
         bench.reaper.sweep()
         assert _cancel(slow_desk, key, asked["id"])["status"] == "cancelled"

@@ -222,7 +222,7 @@ def test_a_lost_task_waits_to_be_tried_again(scene: Scene, key: str):
             scene.bench.lapse()
             scene.bench.reaper.sweep()
             looked_at(client, key, task_id, "pending")
-        with scene.bench.standing(scene.bench.shelf.handed[-1].run_id, "comparing"):
+        with scene.bench.standing(scene.bench.shelf.handed[-1], "comparing"):
             looked_at(client, key, task_id, "in-progress")
         looked_at(client, key, task_id, "completed")
 

@@ -6,21 +6,24 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import update
 
 from tests.server.runs.world import World
+from towline.errors import Cancelled
 from towline.remotes.url import ALL_SCHEMES
+from towline_server.db.clock import database_now
 from towline_server.runs import tables
-from towline_server.runs.backends import Backends, Dispatch
+from towline_server.runs.backends import Backends
 from towline_server.runs.domain import BackendName
+from towline_server.runs.endings import end_held, failed
 from towline_server.runs.execute import Tools, pass_boundary
 from towline_server.runs.external import ExternalBackend, ExternalWork
 from towline_server.runs.fetching import SharedFetches, Talk, fetch_here
 from towline_server.runs.heart import Heart
-from towline_server.runs.leases import Leases
+from towline_server.runs.leases import Lease, Leases
 from towline_server.runs.reaper import Reaper
 from towline_server.runs.repositories import Repositories
 from towline_server.runs.runtime import time_of
@@ -35,27 +38,14 @@ class Shelf:
 
     name = BackendName.NATIVE
     heart: Heart | None = None
-    handed: list[Dispatch] = field(default_factory=list)
-    forgotten: list[str] = field(default_factory=list)
-    elsewhere: list[str] = field(default_factory=list)
-    """What other processes hold of it."""
+    handed: list[UUID] = field(default_factory=list)
 
-    def submit(self, dispatches: Sequence[Dispatch]) -> None:
-        self.handed += dispatches
+    def submit(self, run_ids: Sequence[UUID]) -> None:
+        self.handed += run_ids
 
     def stop_run(self, run_id: UUID) -> None:
         if self.heart is not None:
             self.heart.stop_run(run_id)
-
-    def forget(self, ref: str) -> None:
-        self.forgotten.append(ref)
-
-    def held_elsewhere(self, since: datetime) -> Sequence[str]:
-        return self.elsewhere
-
-    def still_has(self, refs: Sequence[str]) -> Sequence[str]:
-        kept = {each.ref for each in self.handed} - {*self.forgotten}
-        return [ref for ref in refs if ref in kept]
 
 
 class Gate:
@@ -127,7 +117,12 @@ class Bench:
     def work(self) -> None:
         """Execute every run that waits."""
         while self.shelf.handed:
-            self.worker().execute(self.shelf.handed.pop(0).run_id)
+            self.worker().execute(self.shelf.handed.pop(0))
+
+    def end(self, lease: Lease) -> None:
+        """End a run that was taken."""
+        with self.world.database.writing() as session:
+            end_held(session, lease, failed(Cancelled()), database_now(session))
 
     def lapse(self) -> None:
         """Let every lease run out."""
@@ -144,5 +139,3 @@ class Bench:
             for row in session.query(tables.Run):
                 row.created_at -= timedelta(seconds=seconds)
                 row.updated_at -= timedelta(seconds=seconds)
-                if row.dispatched_at is not None:
-                    row.dispatched_at -= timedelta(seconds=seconds)

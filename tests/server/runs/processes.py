@@ -9,14 +9,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from tests.server.runs.world import World
-from towline_server.runs.backends import Backends, Dispatch
-from towline_server.runs.dispatching import give_back
+from towline_server.runs.backends import Backends
 from towline_server.runs.domain import BackendName
 from towline_server.runs.service import Runs
 
@@ -127,26 +125,13 @@ class Elsewhere:
 
     name = BackendName.NATIVE
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def submit(self, dispatches: Sequence[Dispatch]) -> None:
-        for each in dispatches:
-            give_back(self._world.database, each.run_id)
+    def submit(self, run_ids: Sequence[UUID]) -> None:
+        pass
 
     def stop_run(self, run_id: UUID) -> None:
         pass
 
-    def forget(self, ref: str) -> None:
-        pass
-
-    def held_elsewhere(self, since: datetime) -> Sequence[str]:
-        return ()
-
-    def still_has(self, refs: Sequence[str]) -> Sequence[str]:
-        return refs
-
 
 def runs_elsewhere(world: World) -> Runs:
     """Runs that other processes execute."""
-    return Runs(world.database, Backends([Elsewhere(world)]))
+    return Runs(world.database, Backends([Elsewhere()]))

@@ -5,18 +5,20 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
-from tests.server.runs.bench import Bench
+from tests.server.runs.bench import Bench, Gate
 from tests.server.runs.test_fetching import Talk
 from tests.server.runs.world import World
 from towline_server.projects.domain import Project
-from towline_server.runs.dispatching import give_back
+from towline_server.runs.domain import BackendName
 from towline_server.runs.endings import end_held, failed
 from towline_server.runs.errors import LeaseLost, RunNotEnded
 from towline_server.runs.leases import Lease, Refusal
 from towline_server.runs.listing import RunFilter
+from towline_server.runs.native import NativeBackend
 from towline_server.runs.states import ACTIVE, Outcome, ReasonCode, ResultClass, RunState
 from towline_server.runs.tokens import Stop
 
@@ -205,7 +207,7 @@ def test_whoever_lost_his_run_changes_nothing(
     with bench.standing(run.id, boundary, "stalled"):
         bench.lapse()
         bench.reaper.sweep()
-        following = bench.shelf.handed[-1].run_id
+        following = bench.shelf.handed[-1]
         assert bench.worker("awake").execute(following) is None
         world.edit(project, "a", b"edited since")
     assert world.contents(project) == {"a": b"edited since", "b": b"1"}
@@ -213,7 +215,6 @@ def test_whoever_lost_his_run_changes_nothing(
     assert (lost.state, lost.reason_code) == (RunState.FAILED, ReasonCode.HEARTBEAT_TIMEOUT)
     assert (done.state, done.pull, done.attempts.number) == (RunState.SUCCEEDED, 1, 2)
     assert done.attempts.root_id == lost.id
-    assert bench.shelf.forgotten == [f"{run.id}-1"]
 
 
 def test_a_heartbeat_tells_whoever_lost_his_run(bench: Bench, project: Project):
@@ -288,74 +289,55 @@ def test_a_project_that_is_deleted_takes_its_run_along(bench: Bench, world: Worl
     assert bench.worker().execute(run.id) is Refusal.ENDED
 
 
-# --- handing over -----------------------------------------------------------------------------
+# --- the queue --------------------------------------------------------------------------------
 
 
-def test_what_got_lost_on_the_way_is_handed_over_again(bench: Bench, project: Project):
-    run = bench.runs.request(project.id)
-    assert [each.ref for each in bench.shelf.handed] == [f"{run.id}-1"]
-    bench.reaper.sweep()
-    assert len(bench.shelf.handed) == 1
-    bench.age(3600)
-    bench.reaper.sweep()
-    bench.reaper.sweep()
-    assert [each.ref for each in bench.shelf.handed] == [f"{run.id}-1"] * 2
+def test_the_oldest_run_whose_project_is_free_is_next(bench: Bench, world: World, project: Project):
+    first, _second = (bench.runs.request(project.id) for _ in range(2))
+    other = bench.runs.request(world.project().id)
+    bench.runs.request(world.project().id, backend=BackendName.EXTERNAL)
+    worker, native = bench.worker(), BackendName.NATIVE
+    taken = [worker.take_next(native) for _ in range(3)]
+    assert [lease and lease.run_id for lease in taken] == [first.id, other.id, None]
+    assert worker.interrupted() == [first.id, other.id]
 
 
-def test_what_a_backend_dropped_is_handed_over_under_a_new_name(bench: Bench, project: Project):
-    run = bench.runs.request(project.id)
-    bench.shelf.forget(f"{run.id}-1")
-    bench.reaper.sweep()
-    assert len(bench.shelf.handed) == 1, "whoever asked has only just handed it over"
-    bench.age(3600)
-    bench.reaper.sweep()
-    assert [each.ref for each in bench.shelf.handed] == [f"{run.id}-1", f"{run.id}-2"]
+def test_runs_wait_for_a_slot_and_for_their_project(bench: Bench, world: World, project: Project):
+    runs = [bench.runs.request(project.id) for _ in range(2)]
+    runs += [bench.runs.request(world.project().id) for _ in range(2)]
+    gate = Gate("comparing")
+    native = NativeBackend(bench.worker(gate=gate), at_once=2, poll_seconds=3600)
+    native.start()
+    for _ in range(2):
+        gate.await_run()
+    states = [bench.runs.get(run.id).state for run in runs]
+    waits, runs_now = RunState.QUEUED, RunState.COMPARING
+    assert states == [runs_now, waits, runs_now, waits]
+    gate.open()
+    # No poll is needed: what ends here wakes what waits here.
+    assert {bench.runs.wait(run.id, 3600).state for run in runs} == {RunState.SUCCEEDED}
+    native.stop(3600)
 
 
-def test_what_a_lost_executor_never_began_is_taken_back(bench: Bench, project: Project):
-    run = bench.runs.request(project.id)
-    bench.shelf.elsewhere.append(f"{run.id}-1")
-    bench.reaper.sweep()
-    assert bench.shelf.forgotten == [], "it may be about to begin"
-    bench.age(3600)
-    bench.reaper.sweep()
-    assert bench.shelf.forgotten == [f"{run.id}-1"]
-    assert bench.shelf.handed[-1].ref == f"{run.id}-2"
+def test_several_servers_take_each_run_once(bench: Bench, world: World, project: Project):
+    projects = [project, *(world.project() for _ in range(3))]
+    asked = {bench.runs.request(each.id).id for each in projects for _ in range(2)}
+
+    def take(number: int) -> list[UUID]:
+        worker, taken = bench.worker(str(number)), []
+        while (lease := worker.take_next(BackendName.NATIVE)) is not None:
+            taken.append(lease.run_id)
+            bench.end(lease)
+        return taken
+
+    with ThreadPoolExecutor(4) as pool:
+        taken = [run_id for each in pool.map(take, range(4)) for run_id in each]
+    # One that was locked when it was looked at is found by the next look.
+    taken += take(4)
+    assert (len(taken), set(taken)) == (len(asked), asked)
 
 
-def test_what_has_ended_holds_its_project_s_place_no_more(bench: Bench, project: Project):
-    run = bench.runs.request(project.id)
-    bench.shelf.elsewhere.append(f"{run.id}-1")
-    with bench.standing(run.id, "comparing"):
-        bench.age(3600)
-        bench.reaper.sweep()
-        assert bench.shelf.forgotten == [], "its executor is alive: its lease says so"
-    bench.reaper.sweep()
-    assert bench.shelf.forgotten == [], "its executor may be about to say that it ended"
-    bench.age(3600)
-    bench.reaper.sweep()
-    assert bench.shelf.forgotten == [f"{run.id}-1"]
-    assert len(bench.shelf.handed) == 1
-
-
-def test_what_cannot_begin_yet_is_not_handed_over(bench: Bench, project: Project):
-    first, second = (bench.runs.request(project.id) for _ in range(2))
-    with bench.standing(first.id, "comparing"):
-        give_back(bench.world.database, second.id)
-        bench.reaper.sweep()
-        assert len(bench.shelf.handed) == 2
-    bench.reaper.sweep()
-    assert [each.ref for each in bench.shelf.handed[2:]] == [f"{second.id}-2"]
-
-
-def test_a_backend_that_fails_loses_nothing(
-    bench: Bench, project: Project, monkeypatch: pytest.MonkeyPatch
-):
-    with monkeypatch.context() as broken:
-        broken.setattr(bench.shelf, "submit", lambda _: 1 / 0)
-        run = bench.runs.request(project.id)
-    bench.reaper.sweep()
-    assert [each.ref for each in bench.shelf.handed] == [f"{run.id}-2"]
+# --- shutdown ----------------------------------------------------------------------------------
 
 
 def test_a_run_that_is_handed_back_keeps_its_revision(bench: Bench, world: World, project: Project):
@@ -366,9 +348,9 @@ def test_a_run_that_is_handed_back_keeps_its_revision(bench: Bench, world: World
     assert (lost.state, lost.reason_code) == (RunState.FAILED, ReasonCode.WORKER_SHUTDOWN)
     assert worker.execute(run.id) is Refusal.CLOSING
     world.commit(a=b"newer")
-    bench.reaper.sweep()
-    following = bench.shelf.handed[-1].run_id
-    assert (lost.will_be_retried, lost.attempts.next_id) == (True, following)
+    following = lost.attempts.next_id
+    assert following is not None
+    assert lost.will_be_retried
     bench.worker().execute(following)
     done = bench.runs.get(following)
     assert (done.target_revision, done.attempts.auto_resumes) == (lost.target_revision, 0)

@@ -19,7 +19,6 @@ from tests.databases import open_database
 from tests.server.runs.bench import Bench, Gate
 from tests.server.runs.circles import LONG, await_waiters, deadlocks_in, delete_behind, of_project
 from tests.server.runs.world import World
-from towline.errors import Cancelled
 from towline.model import Revision
 from towline.resolutions import OnConflict
 from towline.testing.git_server import GitServer
@@ -29,7 +28,6 @@ from towline_server.projects.domain import Binding, Project
 from towline_server.projects.service import Projects
 from towline_server.runs import tables
 from towline_server.runs.domain import RunRequest
-from towline_server.runs.endings import end_held, failed
 from towline_server.runs.gathering import gather
 from towline_server.runs.leases import Lease
 from towline_server.runs.plans import Plans
@@ -66,11 +64,6 @@ def held(bench: Bench, run_id: UUID) -> Lease:
     return lease
 
 
-def end(bench: Bench, lease: Lease) -> None:
-    with bench.world.database.writing() as session:
-        end_held(session, lease, failed(Cancelled()), database_now(session))
-
-
 def of_run(run_id: UUID) -> Select[Any]:
     return select(tables.Run.id).where(tables.Run.id == run_id)
 
@@ -92,7 +85,7 @@ def test_a_project_is_deleted_while_its_run_is_tried_again(
     bench: Bench, project: Project, deadlocks: list[Any]
 ):
     run = bench.runs.request(project.id)
-    end(bench, held(bench, run.id))
+    bench.end(held(bench, run.id))
     delete_behind(
         bench.world.database, project, of_project(project), lambda: bench.runs.retry(run.id)
     )
@@ -112,7 +105,7 @@ def test_a_project_is_deleted_while_its_run_is_taken_from_whoever_was_lost(
 Part = Callable[[Bench, Lease], Any]
 PARTS: dict[str, Part] = {
     "goes on": lambda bench, lease: bench.leases.move(lease, RunState.FETCHING, 20),
-    "ends": end,
+    "ends": Bench.end,
 }
 
 
@@ -124,7 +117,7 @@ def test_a_project_is_deleted_while_a_part_of_its_run(
     first, second = bench.runs.children(run.id)
     lease = held(bench, first.id)
     bench.leases.move(lease, RunState.COMPARING, 50)
-    end(bench, lease)
+    bench.end(lease)
     # The whole is in a later phase than this one, so deleting comes to the whole first.
     lease = held(bench, second.id)
     delete_behind(bench.world.database, project, of_run(run.id), lambda: act(bench, lease))

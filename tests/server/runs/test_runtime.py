@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import logging
-import subprocess
-import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from dbos import DBOS
 from pydantic import SecretStr
 
 from tests.authority import Authority
@@ -23,7 +18,7 @@ from towline_server.db import Database
 from towline_server.runs.domain import BackendName, Run
 from towline_server.runs.identity import Identity
 from towline_server.runs.runtime import Runtime, open_runtime
-from towline_server.runs.states import Outcome, ReasonCode
+from towline_server.runs.states import Outcome, ReasonCode, RunState
 from towline_server.settings import Settings
 
 
@@ -62,18 +57,6 @@ def test_runs_of_one_project_follow_each_other(runtime: Runtime, world: World):
         assert ended <= began
 
 
-def test_what_has_long_ended_is_forgotten(runtime: Runtime, world: World, database_url: str):
-    world.commit(a=b"1")
-    run = runtime.runs.wait(runtime.runs.request(world.project().id).id, LONG)
-    DBOS.retrieve_workflow(f"{run.id}-1").get_result()
-    runtime.native.prune()
-    assert len(DBOS.list_workflows(workflow_id_prefix=str(run.id))) == 1
-    runtime.native._utc_now = lambda: datetime.now(UTC) + timedelta(days=2)
-    runtime.native.prune()
-    assert DBOS.list_workflows(workflow_id_prefix=str(run.id)) == []
-    assert runtime.runs.get(run.id).outcome is Outcome.CHANGED
-
-
 def test_a_run_waits_for_one_that_somebody_else_executes(runtime: Runtime, world: World):
     world.commit(a=b"1")
     project = world.project()
@@ -81,7 +64,9 @@ def test_a_run_waits_for_one_that_somebody_else_executes(runtime: Runtime, world
     claim = runtime.external.claim("elsewhere", tenant_id=world.tenant_id)
     assert claim is not None
     run = runtime.runs.request(project.id)
-    assert DBOS.retrieve_workflow(f"{run.id}-1").get_result() == "busy"
+    other = runtime.runs.wait(runtime.runs.request(world.project().id).id, LONG)
+    assert other.outcome is Outcome.CHANGED
+    assert runtime.runs.get(run.id).state is RunState.QUEUED
     runtime.external.fail(claim.run.id, claim.token, ReasonCode.INTERNAL_ERROR, "no more")
     assert runtime.runs.wait(run.id, LONG).outcome is Outcome.CHANGED
 
@@ -107,29 +92,6 @@ def test_a_repository_is_believed_if_its_authority_is_in_the_settings(
         assert pulled(remote_ca_file=authority.file).outcome is Outcome.CHANGED
 
 
-def test_nothing_is_pickled(runtime: Runtime, world: World):
-    world.commit(a=b"1")
-    run = runtime.runs.wait(runtime.runs.request(world.project().id).id, LONG)
-    DBOS.retrieve_workflow(f"{run.id}-1").get_result()
-    steps = DBOS.list_workflow_steps(f"{run.id}-1")
-    assert [(step["function_name"], step["output"]) for step in steps] == [
-        ("fetch", True),
-        ("compare", True),
-        ("apply", False),
-    ]
-    assert type(runtime.native._configuration()["serializer"]).__name__ == (
-        "DBOSPortableJSONSerializer"
-    )
-
-
-def test_dbos_logs_as_the_rest_does(
-    runtime: Runtime, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
-):
-    logging.getLogger("dbos").error("something of its own")
-    assert "something of its own" in caplog.messages
-    assert "something of its own" not in capfd.readouterr().err
-
-
 def test_an_executor_is_itself_again_but_never_twice(tmp_path: Path):
     first = Identity(tmp_path)
     second = Identity(tmp_path)
@@ -139,9 +101,3 @@ def test_an_executor_is_itself_again_but_never_twice(tmp_path: Path):
     again = Identity(tmp_path)
     assert again.id == first.id
     again.close()
-
-
-def test_dbos_is_imported_where_it_is_started_and_nowhere_else():
-    code = "import sys, towline_server.runs.runtime; print('dbos' in sys.modules)"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "False"

@@ -205,8 +205,10 @@ def pull_one(
     bound = None if project.binding is None else project.binding.connection_id
     if connection_id not in (None, bound):
         raise NotFound(what=_CONNECTION)
-    asked = services.runs.request_only_one(project.id, kind, origin=Origin(requested_by=caller.id))
-    return operation_of(asked, DataTypes.of(project.kinds))
+    run = services.runs.request_only_one(project.id, kind, origin=Origin(requested_by=caller.id))
+    asked = operation_of(run, DataTypes.of(project.kinds))
+    # As the product's page shows the answer; whoever looks again sees it queued.
+    return asked.model_copy(update={"status": DatasetStatus.INITIAL})
 
 
 @router.get("/{companyId}/data/history", response_model_exclude_unset=True)

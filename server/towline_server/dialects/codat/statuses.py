@@ -97,7 +97,7 @@ FAULTS: Mapping[Fault, DatasetStatus] = MappingProxyType(
 def status_of(run: Run) -> DatasetStatus:
     """The status of the operation that a run is."""
     if run.state is RunState.QUEUED:
-        return DatasetStatus.INITIAL if run.executor.backend_ref is None else DatasetStatus.QUEUED
+        return DatasetStatus.QUEUED
     if run.state in PHASES:
         waiting, working = PHASES[run.state]
         return waiting if run.progress <= STARTS_AT[run.state] else working
@@ -120,7 +120,6 @@ def status_expression() -> ColumnElement[str]:
 def _cases() -> Case[str]:
     run = tables.Run
     whens: list[tuple[ColumnElement[bool], str]] = [
-        (and_(run.state == RunState.QUEUED, run.backend_ref.is_(None)), DatasetStatus.INITIAL),
         (run.state == RunState.QUEUED, DatasetStatus.QUEUED),
     ]
     for state, (waiting, working) in PHASES.items():

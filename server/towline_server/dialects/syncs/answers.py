@@ -212,7 +212,7 @@ class RunOut(Wire):
             execution_backend=run.executor.backend,
             execution_mode=mode,
             executor_id=run.executor.id,
-            backend_run_ref=run.executor.backend_ref,
+            backend_run_ref=None if run.started_at is None else str(run.id),
             backend_status={"state": str(run.state), "progress": run.progress},
             backend_heartbeat_at=run.executor.heartbeat_at,
             last_heartbeat_at=run.executor.heartbeat_at,

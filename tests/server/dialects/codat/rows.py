@@ -35,18 +35,17 @@ def fill(world: World) -> UUID:
     """A company with an operation of every status, and of every sort of value."""
     project = world.project()
     runs = Bench(world).runs
-    shapes = list(itertools.product(RunState, (None, "ref")))
-    shapes += [(RunState.FAILED, "ref")] * len(Fault)
+    shapes = list(itertools.product(RunState, (False, True)))
+    shapes += [(RunState.FAILED, True)] * len(Fault)
     faults = itertools.cycle(Fault)
-    for number, (state, ref) in enumerate(shapes):
+    for number, (state, works) in enumerate(shapes):
         [run] = runs.request_kinds(project.id, [KINDS[number % len(KINDS)]])
         ended = state in (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
         values = {
             # Of what is active there may be one alone.
             "gathers": state.is_active,
             "state": state,
-            "backend_ref": ref,
-            "progress": _progress(state, ref, number),
+            "progress": _progress(state, works, number),
             "created_at": START + timedelta(minutes=number % 5, microseconds=number),
             "completed_at": START + timedelta(hours=number) if ended else None,
             "connection_id": None if number % 4 == 0 else run.connection_id,
@@ -64,10 +63,10 @@ def fill(world: World) -> UUID:
     return project.id
 
 
-def _progress(state: RunState, ref: str | None, number: int) -> int:
+def _progress(state: RunState, works: bool, number: int) -> int:
     if state.is_active:
         # One that waits, and one that does something.
-        return STARTS_AT[state] + (0 if ref is None else 3)
+        return STARTS_AT[state] + (3 if works else 0)
     return (number * 7) % 101
 
 

@@ -86,8 +86,7 @@ def test_one_operation_of_a_kind_at_a_time(slow_desk: Desk, world: World, bench:
     assert first["id"] in refused.json()["error"]
     assert refused.json()["canBeRetried"] == "Yes"
     assert codat.queue("task")["id"] != first["id"]
-    for dispatch in bench.shelf.handed:
-        bench.worker().execute(dispatch.run_id)
+    bench.work()
     assert codat.queue("rule")["id"] != first["id"]
 
 
@@ -158,7 +157,7 @@ def test_statuses_follow_the_phases_and_progress_never_falls(
     seen = [codat.queue("file")]
     seen.append(codat.operation(seen[0]["id"]))
     bench.signals = Looking(lambda: seen.append(codat.operation(seen[0]["id"])))
-    bench.worker().execute(bench.shelf.handed[0].run_id)
+    bench.worker().execute(bench.shelf.handed[0])
     seen.append(codat.operation(seen[0]["id"]))
     statuses = [each["status"] for each in seen]
     assert list(dict.fromkeys(statuses)) == ["Initial", "Queued", *PHASES, "Complete"]

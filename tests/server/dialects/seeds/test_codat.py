@@ -173,7 +173,7 @@ def _stopped(company: Company, world: World) -> None:
     assert restless.look(asked) == "ProcessingError"
     lost = company.queue()
     for number in range(4):
-        assert isinstance(bench.leases.take(bench.shelf.handed[-1].run_id, str(number)), Lease)
+        assert isinstance(bench.leases.take(bench.shelf.handed[-1], str(number)), Lease)
         bench.lapse()
         bench.reaper.sweep()
     assert company.look(lost) == "InternalError"

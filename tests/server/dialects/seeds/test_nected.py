@@ -116,7 +116,7 @@ def _every_list(world: World, ended: Any) -> None:
 def _lost_too_often(task_id: str, bench: Bench) -> str:
     """A task whose executors were lost, each of them; whoever polls it asks for the first."""
     for number in range(4):
-        assert isinstance(bench.leases.take(bench.shelf.handed[-1].run_id, str(number)), Lease)
+        assert isinstance(bench.leases.take(bench.shelf.handed[-1], str(number)), Lease)
         bench.lapse()
         bench.reaper.sweep()
     bench.shelf.handed.clear()

@@ -38,13 +38,13 @@ def test_a_triggered_run_pulls(office: Office):
     assert (run["runMode"], run["executionMode"]) == ("incremental", "sequential")
     assert (run["attemptNumber"], run["attemptRootRunId"]) == (1, run["id"])
     assert (run["maxAutoResumeAttempts"], run["summary"], run["error"]) == (3, {}, None)
-    assert (run["backendRunRef"], run["executorId"]) == (f"{run['id']}-1", None)
+    assert (run["backendRunRef"], run["executorId"]) == (None, None)
     office.work()
     done = office.run(run)
     assert _end(done) == ("succeeded", "success", None)
     assert [item["path"] for item in done["summary"]["created"]] == ["rules/a", "tasks/b"]
     assert done["backendStatus"] == {"state": "succeeded", "progress": 100}
-    assert (done["executorId"], done["backendRunRef"]) == ("one", f"{run['id']}-1")
+    assert (done["executorId"], done["backendRunRef"]) == ("one", run["id"])
     assert done["createdAt"] <= done["startedAt"] <= done["completedAt"] == done["updatedAt"]
     assert done["backendHeartbeatAt"] == done["lastHeartbeatAt"] is not None
     assert office.world.contents(office.project) == {"rules/a": b"1", "tasks/b": b"1"}
@@ -356,7 +356,6 @@ def test_a_retry_is_a_linked_attempt(office: Office):
     assert (second["triggeredBy"], second["triggerRef"]) == ("retry", first["id"])
     assert (second["attemptNumber"], second["syncId"]) == (2, sync["id"])
     assert second["attemptRootRunId"] == second["previousAttemptRunId"] == first["id"]
-    assert second["backendRunRef"] == f"{second['id']}-1"
     assert office.run(first)["nextAttemptRunId"] == second["id"]
     assert _retry(office, first)["id"] == second["id"], "asked twice, it is made once"
     office.work()
