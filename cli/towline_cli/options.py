@@ -69,9 +69,10 @@ _CHOICES = (
     click.option(
         "--only",
         multiple=True,
-        metavar="KIND|GLOB|ID",
+        metavar="KIND|PATH|GLOB|ID",
         shell_complete=names_an_asset,
-        help="Pull only these assets; the others lag behind. Repeatable.",
+        help="Pull only these assets (a folder: those below it); the others stay as they are, for "
+        "a later pull. Repeatable.",
     ),
     *limit_options,
     click.option(
@@ -128,7 +129,7 @@ def policy_of(
 
     return Policy(
         on_conflict=OnConflict(choices["on_conflict"] or on_conflict),
-        only=_selection([asset_name(name, prefix) for name in choices["only"]], store),
+        only=_selection(choices["only"], store, prefix),
         limits=limits,
         allow_empty=choices["allow_empty"],
     )
@@ -146,35 +147,23 @@ def limit_settings(choices: dict[str, Any]) -> list[str]:
 
 def asset_name(name: str, prefix: str) -> str:
     """A name as the project has it; ``prefix`` is the working folder inside the project."""
-    if not name.startswith(("./", "../")):
+    if name not in (".", "..") and not name.startswith(("./", "../")):
         return name
     import posixpath
 
     return posixpath.normpath(posixpath.join(prefix, name))
 
 
-def _selection(names: Sequence[str], store: AssetStore) -> Selection:
-    """A kind's name, an asset's id or path, else a glob; in this order."""
-    from towline.model import AssetId, AssetPath
-    from towline.names import path_problem
+def _selection(names: Sequence[str], store: AssetStore, prefix: str) -> Selection:
+    """A kind's name, an asset's id, else a path, folder or glob; ``./`` makes it one of those."""
+    from towline.model import AssetId
     from towline.resolutions import Selection
 
-    kinds = {kind.name for kind in store.kinds.kinds}
-    ids: set[AssetId] = set()
-    globs: list[str] = []
-    for name in names:
-        if name in kinds:
-            continue
-        record = store.with_id(AssetId(name)) if AssetId.allows(name) else None
-        if record is None and path_problem(name) is None:
-            record = store.at(AssetPath(name))
-        if record is not None:
-            ids.add(record.id)
-        else:
-            globs.append(name)
-    return Selection(
-        kinds=frozenset(kinds.intersection(names)), globs=tuple(globs), ids=frozenset(ids)
-    )
+    kinds = {kind.name for kind in store.kinds.kinds}.intersection(names)
+    ids = {AssetId(name) for name in names if AssetId.allows(name)}
+    ids = {each for each in ids if store.with_id(each) is not None}
+    others = [asset_name(name, prefix) for name in names if name not in kinds | ids]
+    return Selection(kinds=frozenset(kinds), globs=tuple(others), ids=frozenset(ids))
 
 
 def confirm(question: str) -> None:

@@ -54,7 +54,7 @@ def _tell(report: Report, wording: Wording, *, refused: bool) -> None:
 
 def _headline(report: Report, wording: Wording, *, refused: bool) -> str:
     if refused:
-        return f"{wording.refused}: {_counted(len(report.conflicts), 'conflict')} left."
+        return f"{wording.refused}: {counted(len(report.conflicts), 'conflict')} left."
     counts = [f"{len(getattr(report, name))} {name}" for name in LISTS if getattr(report, name)]
     if wording.is_undo:
         now = f"at {_short(report.revision)}" if report.revision else "as before the first pull"
@@ -73,5 +73,6 @@ def _short(revision: str | None) -> str:
     return revision[:12] if revision else "nothing"
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """A count with its noun."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

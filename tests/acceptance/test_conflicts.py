@@ -102,6 +102,37 @@ def test_only_some_are_pulled(torn: Command):
     assert torn.json("pull", code=3)["status"] == "conflicts"
 
 
+@pytest.mark.parametrize("name", ["rules", "./rules", "rules/", "/rules", "rules/**"])
+def test_only_takes_a_folder(project: Command, name: str):
+    ran = project("pull", "--only", name)
+    assert "2 changes left out by --only" in ran.out
+    assert files(project) == {
+        **THEIRS,
+        **{path: BASE[path] for path in (ORDERS, "pipelines/returns.json")},
+    }
+    assert "left out" not in project("pull", "--only", "pipelines").out
+
+
+def test_only_starts_from_the_working_folder_where_it_begins_with_a_dot(project: Command):
+    inside = project.at(project.folder / "rules")
+    planned = inside.json("plan", "--only", ".")
+    assert paths(planned["created"]) == ["rules/new.json"]
+    assert planned["updated"] == []
+    assert "2 changes left out" in inside("plan", "--only", ".").out
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("rule/late.json", "rules/late.json"), ("fiel", "file"), ("rulez", "rules")]
+)
+def test_only_refuses_a_name_that_matches_nothing(project: Command, name: str, near: str):
+    before = files(project), len(project.json("log")["pulls"])
+    for command in ("plan", "pull"):
+        error = project.json(command, "--only", name, code=1)["error"]
+        assert (error["code"], error["asset_ids"]) == ("unknown_assets", [name])
+        assert near in error["near"]
+    assert (files(project), len(project.json("log")["pulls"])) == before
+
+
 def test_only_takes_a_kind(towline: Command, repository: GitRepository, url: str):
     repository.commit(BASE)
     (towline.folder / "kinds.toml").write_text(

@@ -73,6 +73,8 @@ def test_a_name_is_an_argument(named: Command):
 def test_a_name_with_glob_characters_selects_itself(named: Command):
     report = named.json("plan", "--only", "*.json", "--only", "-dash.json", code=3)
     assert paths(report["conflicts"]) == ["*.json", "-dash.json"] or len(report["conflicts"]) > 2
+    edit(named, "a[1].json", b"own\n")
+    assert named.json("plan", "--only=a[1].json")["conflicts"] == []
     report = named.json("plan", "--only=[red]markup[/red] :smile:.json", code=3)
     assert paths(report["conflicts"]) == ["[red]markup[/red] :smile:.json"]
 
