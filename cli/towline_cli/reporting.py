@@ -24,19 +24,19 @@ class Wording:
     is_undo: bool = False
 
 
-def answer(report: Report, wording: Wording, *, as_json: bool) -> int:
-    """Tell a report; the exit code that goes with it."""
+def answer(report: Report, wording: Wording, *, as_json: bool, everything: bool = True) -> int:
+    """Print a report, of long lists a screenful unless everything is wanted; its exit code."""
     from towline.report import Status, report_json
 
     refused = report.status is Status.CONFLICTS
     if as_json:
         print_json(report_json(report))
     else:
-        _tell(report, wording, refused=refused)
+        _tell(report, wording, refused=refused, everything=everything)
     return CONFLICTS if refused else OK
 
 
-def _tell(report: Report, wording: Wording, *, refused: bool) -> None:
+def _tell(report: Report, wording: Wording, *, refused: bool, everything: bool) -> None:
     say(_headline(report, wording, refused=refused))
     if report.history_rewritten:
         say("The branch's history does not hold the revision pulled before: it was rewritten, or")
@@ -44,7 +44,7 @@ def _tell(report: Report, wording: Wording, *, refused: bool) -> None:
     if report.listed or report.conflicts:
         from .tables import print_report
 
-        print_report(report)
+        print_report(report, everything=everything)
     for message in report.error_msgs[len(report.conflicts) :]:
         note(message)
     if report.conflicts:
@@ -57,20 +57,21 @@ def _headline(report: Report, wording: Wording, *, refused: bool) -> str:
         return f"{wording.refused}: {counted(len(report.conflicts), 'conflict')} left."
     counts = [f"{len(getattr(report, name))} {name}" for name in LISTS if getattr(report, name)]
     if wording.is_undo:
-        now = f"at {_short(report.revision)}" if report.revision else "as before the first pull"
+        now = f"at {short(report.revision)}" if report.revision else "as before the first pull"
         return f"{wording.done}: {', '.join(counts) or 'no asset changed'}; now {now}."
     if not counts:
-        return f"{wording.nothing} at {_short(report.revision)}."
+        return f"{wording.nothing} at {short(report.revision)}."
     return f"{wording.done} {_moved(report)}: {', '.join(counts)}."
 
 
 def _moved(report: Report) -> str:
-    before, after = _short(report.base), _short(report.revision)
+    before, after = short(report.base), short(report.revision)
     return after if report.base in (None, report.revision) else f"{before}..{after}"
 
 
-def _short(revision: str | None) -> str:
-    return revision[:12] if revision else "nothing"
+def short(digest: str | None) -> str:
+    """The first 12 digits of a revision or a content's digest."""
+    return digest[:12] if digest else "nothing"
 
 
 def counted(count: int, noun: str) -> str:

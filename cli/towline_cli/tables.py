@@ -1,6 +1,8 @@
 """What people read: reports, status, logs and differences, as rich tables on stdout.
 
 Every text from outside goes through `cell`: no control characters, no markup, nothing cut off.
+A table that is wider than the terminal becomes entries of two lines, with every path and id whole
+on its line, to be copied.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,7 +21,7 @@ from towline.explain import ABSENT
 from towline.report import reason_message
 
 from .output import shown
-from .reporting import LISTS
+from .reporting import LISTS, counted, short
 
 if TYPE_CHECKING:
     from towline.conflicts import Conflict, Party
@@ -45,8 +48,9 @@ _STYLES = {
 }
 _WIDE = 100_000
 """Columns where no terminal sets them: a file or a pipe gets every line whole."""
-_ROOM_FOR_IDS = 100
 _LONGEST_VALUE = 200
+_SCREENFUL = 20
+"""Rows, where no terminal has a height."""
 
 
 def cell(text: object, style: str = "") -> Text:
@@ -55,16 +59,20 @@ def cell(text: object, style: str = "") -> Text:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Text]]) -> None:
-    """A table as wide as its content, or as the terminal; ids only where there is room."""
+    """A table as wide as its content, or where that is too wide, entries of two lines.
+
+    An entry's first line holds the first two columns.
+    """
     console = _console()
-    shown = len(columns)
-    if columns[-1] == "id" and console.width < _ROOM_FOR_IDS:
-        shown -= 1
+    rows = list(rows)
+    if not _fits(columns, rows, console.width):
+        _print_entries(rows)
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns[:shown]:
+    for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*row[:shown])
+        table.add_row(*row)
     if console.is_terminal:
         console.print(table)
         return
@@ -72,6 +80,21 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Text]]) -> None:
         console.print(table)
     # The last column is padded too, which in a file is only noise.
     print(*(line.rstrip() for line in captured.get().splitlines()), sep="\n")
+
+
+def _fits(columns: Sequence[str], rows: Sequence[Sequence[Text]], width: int) -> bool:
+    cells = [columns, *((each.plain for each in row) for row in rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    return sum(widths) + 2 * len(widths) <= width
+
+
+def _print_entries(rows: Sequence[Sequence[Text]]) -> None:
+    indent = max((row[0].cell_len for row in rows), default=0) + 2
+    for first, second, *others in rows:
+        padding = " " * (indent - first.cell_len)
+        print_lines([Text.assemble(first, padding, second)])
+        if told := [each for each in others if each.plain]:
+            print_lines([Text.assemble(" " * indent, Text("  ").join(told))])
 
 
 def print_lines(lines: Iterable[Text]) -> None:
@@ -89,9 +112,13 @@ def _console() -> Console:
 # --- reports ----------------------------------------------------------------------------------
 
 
-def print_report(report: Report) -> None:
-    """The five lists, and the conflicts."""
+def print_report(report: Report, *, everything: bool = True) -> None:
+    """The five lists, and the conflicts; of the lists a screenful, unless everything is wanted."""
     items = [(name, item) for name in LISTS for item in getattr(report, name)]
+    left = 0
+    if not everything:
+        room = max(_console().height - 5, 10) if sys.stdout.isatty() else _SCREENFUL
+        items, left = items[:room], len(items[room:])
     if items:
         print_table(
             ["", "path", "kind", "", "id"],
@@ -106,6 +133,8 @@ def print_report(report: Report) -> None:
                 for name, item in items
             ],
         )
+    if left:
+        print_lines([cell(f"and {left} more; towline log {report.pull} lists all")])
     if report.conflicts:
         print_conflicts(report.conflicts)
 
@@ -117,14 +146,14 @@ def print_conflicts(conflicts: Sequence[Conflict]) -> None:
             cell(conflict.kind, _STYLES["conflict"]),
             cell(party.path),
             cell(party.kind),
-            cell(_side(party, party.states.ours)),
-            cell(_side(party, party.states.theirs)),
+            cell(f"here {_side(party, party.states.ours)}"),
+            cell(f"there {_side(party, party.states.theirs)}"),
             cell(party.asset_id, "dim"),
         ]
         for conflict in conflicts
         for party in conflict.parties
     ]
-    print_table(["conflict", "path", "kind", "here", "there", "id"], rows)
+    print_table(["conflict", "path", "kind", "", "", "id"], rows)
     blockers = sorted({path for conflict in conflicts for path in conflict.blockers})
     print_lines(cell(f"in the way: {path}") for path in blockers)
 
@@ -132,7 +161,8 @@ def print_conflicts(conflicts: Sequence[Conflict]) -> None:
 def _side(party: Party, state: AssetState | None) -> str:
     if state is None:
         return "absent" if party.states.base is None else "deleted"
-    return state.digest[:8] if state.path == party.path else f"{state.digest[:8]} {state.path}"
+    digest = short(state.digest)
+    return digest if state.path == party.path else f"{digest} {state.path}"
 
 
 def _remark(item: Item) -> str:
@@ -166,28 +196,32 @@ def print_status(assets: Sequence[AssetStatus]) -> None:
 
 
 def print_log(entries: Sequence[tuple[LoggedPull, dict[str, int]]]) -> None:
-    """The applied plans, with how many assets each listed."""
-    rows = [
-        [
-            cell(entry.number),
-            cell(entry.at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if entry.at else ""),
-            cell(_what(entry)),
-            cell(_short(entry.plan.before.base)),
-            cell(_short(entry.plan.after.base)),
-            cell(", ".join(f"{count} {name}" for name, count in counts.items() if count)),
+    """The applied plans, with how many assets each listed: each on one line, if need be less."""
+    columns = ["number", "at", "what", "from", "to", ""]
+    rows = [_logged(entry, counts) for entry, counts in entries]
+    if not _fits(columns, rows, _console().width):
+        columns = ["number", "at", "what", "to", ""]
+        rows = [
+            [number, at[:16], what, to, cell(counted(sum(counts.values()), "asset"))]
+            for (number, at, what, _, to, _), (_, counts) in zip(rows, entries, strict=True)
         ]
-        for entry, counts in entries
+    print_table(columns, rows)
+
+
+def _logged(entry: LoggedPull, counts: dict[str, int]) -> list[Text]:
+    return [
+        cell(entry.number),
+        cell(entry.at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if entry.at else ""),
+        cell(_what(entry)),
+        cell(short(entry.plan.before.base) if entry.plan.before.base else "-"),
+        cell(short(entry.plan.after.base) if entry.plan.after.base else "-"),
+        cell(", ".join(f"{count} {name}" for name, count in counts.items() if count)),
     ]
-    print_table(["number", "at", "what", "from", "to", ""], rows)
 
 
 def _what(entry: LoggedPull) -> str:
     what = "pull" if entry.plan.undoes is None else f"undo of {entry.plan.undoes}"
     return f"{what} (undone)" if entry.undone else what
-
-
-def _short(revision: str | None) -> str:
-    return revision[:12] if revision else "-"
 
 
 # --- differences ------------------------------------------------------------------------------
@@ -199,10 +233,21 @@ def print_difference(asset: AssetStatus, explanation: Explanation) -> None:
     print_lines([cell(f"{asset.state}  {asset.path}  ({asset.asset_id})", style or "bold")])
     print_lines(_facts(explanation))
     if explanation.fields:
-        print_table(["  field", "base", "ours", "theirs", ""], map(_field, explanation.fields))
+        _print_fields([_field(field) for field in explanation.fields])
     for difference in explanation.lines:
         print_lines(cell(f"  {line}", _line_style(line)) for line in difference.lines)
     print_lines([Text()])
+
+
+def _print_fields(rows: Sequence[Sequence[Text]]) -> None:
+    columns = ["  field", "base", "ours", "theirs", ""]
+    if _fits(columns, rows, _console().width):
+        print_table(columns, rows)
+        return
+    for field, *values, clash in rows:
+        print_lines([Text("  ").join([field, clash])])
+        for side, value in zip(columns[1:], values, strict=False):
+            print_lines([Text.assemble(f"    {side:8}", value)])
 
 
 def _facts(explanation: Explanation) -> Iterable[Text]:
@@ -219,7 +264,7 @@ def _facts(explanation: Explanation) -> Iterable[Text]:
             yield cell(f"  {side}: absent")
         elif not told_apart:
             size = "" if content.size is None else f", {content.size} bytes"
-            yield cell(f"  {side}: {content.digest}{size}")
+            yield cell(f"  {side}: {short(content.digest)}{size}")
     if explanation.note:
         yield cell(f"  ({explanation.note})")
 

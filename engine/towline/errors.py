@@ -196,8 +196,8 @@ class EmptyRemote(CallerError):
     @property
     def message(self) -> str:
         return (
-            f"at {self.revision} the repository holds no asset, while {self.tracked} are tracked; "
-            "check ref, scope and kinds, or allow an empty result"
+            f"at {self.revision[:12]} the repository holds no asset, "
+            f"while {self.tracked} are tracked; check ref, scope and kinds, or allow it"
         )
 
 
@@ -519,4 +519,5 @@ class ContentMissing(TowlineError):
 
     @property
     def message(self) -> str:
-        return f"no content for {_listed(self.digests)}; fetch the repository again"
+        digests = _listed([digest[:12] for digest in self.digests])
+        return f"no content for {digests}; fetch the repository again"

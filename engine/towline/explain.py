@@ -104,7 +104,7 @@ def explain(states: ThreeWay[AssetState | None], read: Read) -> Explanation:
     if len(found) < 2:
         return Explanation(format=_format_of(found.values()), **common)
     if missing := [digest for digest, content in found.items() if content is None]:
-        note = f"the content of {', '.join(missing)} is not here"
+        note = f"the content of {', '.join(digest[:12] for digest in missing)} is not here"
         return Explanation(format=Format.DIGESTS_ONLY, note=note, **common)
     present = {digest: content for digest, content in found.items() if content is not None}
     sides = states.map(lambda state: present[state.digest] if state else None)

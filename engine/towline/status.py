@@ -119,7 +119,7 @@ def _plan(
     if remote is None or revision is None:
         return None, "nothing was fetched yet"
     if not remote.has(revision):
-        return None, f"what was fetched of {revision} is no longer here"
+        return None, f"what was fetched of {revision[:12]} is no longer here"
     # What would stop a pull is no reason to show less, and skipping keeps each conflict's states.
     policy = Policy(
         on_conflict=OnConflict.SKIP,

@@ -57,6 +57,16 @@ def test_clone_makes_the_folder_and_reports_it(
     assert clone.json("pull")["status"] == "up-to-date"
 
 
+def test_a_clone_of_many_lists_a_screenful(towline: Command, repository: GitRepository, url: str):
+    repository.commit({f"rules/{number}.json": b"{}" for number in range(100)})
+    lines = towline("clone", url).out.splitlines()
+    assert ": 100 created." in lines[0]
+    assert len(lines) == 23
+    assert lines[-1] == "and 80 more; towline log 1 lists all"
+    assert len(towline.at(towline.folder / "team")("log", "1").out.splitlines()) == 102
+    assert len(towline("clone", url, "again", "--verbose").out.splitlines()) == 102
+
+
 def test_clone_takes_a_folder_a_ref_and_a_scope(
     towline: Command, repository: GitRepository, url: str
 ):

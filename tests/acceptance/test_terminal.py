@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -11,11 +12,18 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.command import BASE, THEIRS, Command, edit, files
+from towline.testing.git_repository import GitRepository
 
 ORDERS = "pipelines/orders.json"
 
 
 QUESTION = "Go on?"
+WIDTH = 80
+
+
+def strip(line: str) -> str:
+    """A line without its colours."""
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line)
 
 
 def at_a_terminal(project: Command, *arguments: str, answer: str = "\x04") -> tuple[int, str]:
@@ -27,7 +35,7 @@ def at_a_terminal(project: Command, *arguments: str, answer: str = "\x04") -> tu
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(project.folder)
-        os.execve(command[0], command, project.environment(TERM="xterm", COLUMNS="60"))
+        os.execve(command[0], command, project.environment(TERM="xterm", COLUMNS=str(WIDTH)))
     shown = b""
     # The end of a terminal is an error on Linux, and an empty read elsewhere.
     with suppress(OSError):
@@ -99,14 +107,38 @@ def test_ctrl_c_at_a_question_changes_nothing(torn: Command):
     assert files(torn) == before
 
 
-def test_long_names_are_folded_and_never_cut(project: Command):
-    name = "x" * 150 + ".json"
-    edit(project, name, b"{}\n")
-    _, shown = at_a_terminal(project, "status")
-    lines = shown.replace("\r", "").split("\n")
-    assert "…" not in shown
-    assert sum(line.count("x") for line in lines) >= 150
-    assert any("local-only" in line for line in lines)
+def test_paths_and_ids_are_whole_on_their_lines(torn: Command):
+    name = "a long folder name/" * 4 + "x" * 40 + ".json"
+    edit(torn, name, b"{}\n")
+    ids = {asset["path"]: asset["asset_id"] for asset in torn.json("status")["assets"]}
+    for arguments, listed in [
+        (["status", "--all"], [name, ORDERS, "readme.txt"]),
+        (["plan"], [ORDERS]),
+        (["pull", "--on-conflict", "skip"], ["pipelines/returns.json", ORDERS]),
+        (["diff"], [ORDERS]),
+    ]:
+        _, shown = at_a_terminal(torn, *arguments)
+        lines = shown.replace("\r", "").split("\n")
+        for path in listed:
+            assert any(path in line for line in lines), (arguments, path)
+            assert any(ids[path] in line for line in lines), (arguments, path)
+        assert not re.search(r"[0-9a-f]{25}", shown), arguments
+        assert "…" not in shown
+        progress = "━"
+        heads = [line for line in lines if not any(path in line for path in [*listed, progress])]
+        assert all(len(strip(line)) <= WIDTH for line in heads), heads
+
+
+def test_log_is_one_line_a_pull(project: Command, repository: GitRepository):
+    project("pull")
+    project("undo")
+    project("pull")
+    _, shown = at_a_terminal(project, "log")
+    lines = [strip(line) for line in shown.replace("\r", "").splitlines()]
+    assert len(lines) == 1 + 4
+    assert all(len(line) <= WIDTH for line in lines)
+    assert "undo of 2" in lines[2]
+    assert "4 assets" in lines[1]
 
 
 def test_completion_offers_commands_options_and_assets(project: Command, tmp_path: Path):

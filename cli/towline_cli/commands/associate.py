@@ -45,8 +45,9 @@ association_options = with_options(
 @click.command()
 @click.argument("url")
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path())
+@click.option("-v", "--verbose", is_flag=True, help="List every asset, however many there are.")
 @association_options
-def clone(url: str, folder: str | None, as_json: bool, **association: Any) -> int:
+def clone(url: str, folder: str | None, verbose: bool, as_json: bool, **association: Any) -> int:
     """Make a folder from a repository.
 
     DIR must not exist, or be empty; without it the folder is named after the repository. Limits
@@ -77,7 +78,7 @@ def clone(url: str, folder: str | None, as_json: bool, **association: Any) -> in
             note(NOT_STORED)
         if (scope := association["scope"]) and not report.created:
             note(f"hint: there is no asset below {scope}; `towline config scope` takes another")
-    return answer(report, wording, as_json=as_json)
+    return answer(report, wording, as_json=as_json, everything=verbose)
 
 
 @click.command()

@@ -11,7 +11,7 @@ from towline_cli.options import asset_name, json_option, names_an_asset
 from towline_cli.output import note, print_json, say
 from towline_cli.progress import watching
 from towline_cli.project import Project, open_project
-from towline_cli.reporting import LISTS, Wording, answer
+from towline_cli.reporting import LISTS, Wording, answer, short
 
 if TYPE_CHECKING:
     from towline.explain import Explanation, Read
@@ -43,7 +43,8 @@ def status(everything: bool, as_json: bool) -> None:
 def _tell_status(found: ProjectStatus, project: Project, *, everything: bool) -> None:
     where = f"{project.setting('ref') or 'the default branch'} of {project.setting('url')}"
     say(f"Project of {where}")
-    say(f"last pulled {found.base or 'never'}, last fetched {found.revision or 'never'}")
+    pulled, fetched = (short(each) if each else "never" for each in (found.base, found.revision))
+    say(f"last pulled {pulled}, last fetched {fetched}")
     changed = [asset for asset in found.assets if everything or asset.state != "unchanged"]
     if changed:
         from towline_cli import tables
