@@ -47,6 +47,11 @@ def name_problem(name: str) -> str | None:
         return "has a control character in a name"
     if any("\ud800" <= character <= "\udfff" for character in name):
         return "has a name that is not Unicode text"
+    if name == ".towline":
+        return (
+            f"has the reserved name {name!r}, the folder of a project on one machine; "
+            f"git rm -r --cached {name} takes it out of the repository: commit and push that"
+        )
     if _is_reserved(name):
         return f"has the reserved name {name!r}"
     return None

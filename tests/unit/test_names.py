@@ -114,6 +114,10 @@ def test_hostile_paths_are_refused(path: str):
     assert caught.value.path == path
 
 
+def test_a_project_in_a_repository_is_refused_with_what_to_do():
+    assert "git rm -r --cached .towline" in str(path_problem("sub/.towline"))
+
+
 @pytest.mark.parametrize("path", LEGAL)
 def test_odd_paths_pass(path: str):
     assert path_problem(path) is None
