@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
 from .model import AssetId, AssetPath, AssetState, NonAsset, ThreeWay, planned_id
@@ -67,12 +67,21 @@ class Unit:
 class Alignment:
     """The units of one merge, by anchor. Deterministic: the order of questions does not matter."""
 
-    def __init__(self, changes: Changes, ours: Ours, project: str, renames: Renames) -> None:
+    def __init__(
+        self,
+        changes: Changes,
+        ours: Ours,
+        project: str,
+        renames: Renames,
+        *,
+        keeps_executable: bool = True,
+    ) -> None:
         self._changes: dict[AssetPath, Change] = {item.path: item for item in changes.items}
         self._rescoped = changes.coverage is Coverage.RESCOPED
         self._ours = ours
         self._project = project
         self._renames = renames
+        self._keeps_executable = keeps_executable
         self._units: dict[AssetPath, Unit | None] = {}
         self._aligned: dict[AssetPath, AssetRecord | None] = {}
         self._standing: dict[AssetPath, AssetRecord | None] = {}
@@ -123,8 +132,17 @@ class Alignment:
 
     def _standing_at(self, path: AssetPath) -> AssetRecord | None:
         if path not in self._standing:
-            self._standing[path] = self._ours.at(path)
+            self._standing[path] = self._with_executable(path, self._ours.at(path))
         return self._standing[path]
+
+    def _with_executable(self, path: AssetPath, record: AssetRecord | None) -> AssetRecord | None:
+        """Theirs' executable bit for what was never pulled, where files do not keep it."""
+        if self._keeps_executable or record is None or record.ours is None or record.base:
+            return record
+        theirs = self._theirs_at(path)
+        if record.seen is not None or not isinstance(theirs, RemoteAsset):
+            return record
+        return replace(record, ours=replace(record.ours, executable=theirs.state.executable))
 
     def _theirs_at(self, path: AssetPath) -> RemoteEntry | None:
         if (change := self._changes.get(path)) is not None:

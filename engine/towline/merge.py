@@ -41,6 +41,8 @@ class Context:
     state: StoreState
     kinds: Kinds = Kinds()
     names: NamePolicy = NamePolicy.EXACT
+    keeps_executable: bool = True
+    """Whether the store knows the executable bit of an asset that was never pulled."""
     scope: str = ""
 
 
@@ -62,7 +64,13 @@ def merge(
         InvalidTree, DuplicateEmbeddedId: the repository's content is refused.
     """
     _check_embedded_ids(changes, ours)
-    alignment = Alignment(changes, ours, context.project, policy.renames)
+    alignment = Alignment(
+        changes,
+        ours,
+        context.project,
+        policy.renames,
+        keeps_executable=context.keeps_executable,
+    )
     units = alignment.units(_paths_to_look_at(changes, ours, alignment, resolutions))
     pins = _pins(units, resolutions)
     settlement = Settlement(

@@ -91,7 +91,8 @@ class Applied:
 class AssetStore(Ours, Protocol):
     """Where a project's assets live. `towline.testing.StoreContract` says what holds for each.
 
-    All lookups may raise StoreError; those of `Ours` answer for one moment.
+    All lookups may raise StoreError; those of `Ours` answer for one moment. A store that cannot
+    know the executable bit of what was never pulled has a property ``keeps_executable``, False.
     """
 
     @property

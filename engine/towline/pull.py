@@ -101,6 +101,7 @@ def plan_at(
         state=state,
         kinds=store.kinds,
         names=store.names,
+        keeps_executable=getattr(store, "keeps_executable", True),
         scope=remote.scope,
     )
     try:

@@ -134,7 +134,7 @@ def test_an_edit_made_meanwhile_is_never_lost(before, after, tmp_path, action, e
         files = project.files()
         assert last
         assert set(last.values()) <= set(files.values()), f"lost at operation {number}"
-        assert project.own_files() == {"lock", "state.db"}
+        assert project.own_files() == {".gitignore", "executable", "lock", "state.db"}
         kept = [AssetPath(path) for path in files if ".local-" in path]
         with project.open() as store:
             assert not [path for path in kept if store.at(path)], "a copy is no asset"

@@ -19,7 +19,7 @@ from towline.stores.directory import DirectoryStore
 from towline.testing.faults import faulty, killed_at
 from towline.testing.plans import KnownContents
 
-OWN_FILES = {"lock", "state.db"}
+OWN_FILES = {".gitignore", "executable", "lock", "state.db"}
 ACTIONS = {"pull": Project.pull, "undo": Project.undo}
 MINE = {LOCAL: b"mine"}
 

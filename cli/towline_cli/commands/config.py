@@ -45,6 +45,8 @@ def config(name: str | None, value: str | None, unset: bool, as_json: bool) -> N
     limit.NAME   a limit, such as limit.assets
     kinds        a file that says what is an asset (see clone --kinds)
     names        portable: refuse what other systems cannot hold; unset: what this one holds equal
+    filemode     whether the executable bit is read from the files, or else the recorded one
+                 counts: true, false; unset: as the file system keeps it
     keep         how many pulls can be undone
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     if unset and (name is None or value is not None):
@@ -159,6 +161,15 @@ def _change_names(project: Project, value: str) -> None:
     store.set_names(NamePolicy.PORTABLE if value else probe_names(store.disk))
 
 
+def _change_filemode(project: Project, value: str) -> None:
+    from towline.errors import InvalidValue
+
+    known = {"": None, "true": True, "false": False}
+    if value not in known:
+        raise InvalidValue(field="filemode", problem="takes true or false, or is unset")
+    project.store.set_keeps_executable(known[value])
+
+
 def _change_keep(project: Project, value: str) -> None:
     from towline.errors import InvalidValue
 
@@ -191,5 +202,8 @@ _SETTINGS = {
     ),
     "kinds": _Setting(show=_show_kinds, change=_change_kinds),
     "names": _Setting(show=lambda project: str(project.store.names), change=_change_names),
+    "filemode": _Setting(
+        show=lambda project: project.store.keeps_executable, change=_change_filemode
+    ),
     "keep": _Setting(show=lambda project: project.store.keep, change=_change_keep),
 }

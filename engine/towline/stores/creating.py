@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import unicodedata
+from contextlib import suppress
 from pathlib import Path
 
 from towline.errors import AlreadyAssociated, StoreBusy
@@ -12,12 +13,13 @@ from towline.kinds import Kinds
 from towline.names import NamePolicy
 
 from .disk import Disk
-from .own_folder import STATE_FILE, Trusts, check_own_folder
-from .state import create_state
+from .own_folder import EXECUTABLE, STATE_FILE, Trusts, check_own_folder
+from .state import State, create_state
 from .walking import OWN_FOLDER
 
 _NEW = f"{STATE_FILE}.new"
 _LOCK = f"{OWN_FOLDER}/lock"
+_IGNORE = f"{OWN_FOLDER}/.gitignore"
 _PROBE = f"{OWN_FOLDER}/Probe-\u00e9"
 
 
@@ -50,11 +52,13 @@ def create_project(
             disk.unlink(_NEW + ending)
             disk.unlink(STATE_FILE + ending)
         disk.unlink(_NEW)
+        _ignore_in_git(disk)
         create_state(
             str(root / _NEW),
             project=project or secrets.token_hex(12),
             kinds=kinds,
             names=names or probe_names(disk),
+            filemode=probe_executable(disk),
             keep=keep,
         )
         disk.note_written(_NEW)
@@ -63,6 +67,43 @@ def create_project(
         disk.flush_one(OWN_FOLDER)
     finally:
         os.close(lock)
+
+
+def upgrade_project(disk: Disk, state: State, shown: str) -> None:
+    """Bring what an older version made up to this one's format.
+
+    Raises:
+        StoreBusy: someone is applying.
+    """
+    lock = disk.lock(_LOCK)
+    if lock is None:
+        raise StoreBusy(project=shown)
+    try:
+        _ignore_in_git(disk)
+        state.upgrade(filemode=probe_executable(disk))
+    finally:
+        os.close(lock)
+
+
+def _ignore_in_git(disk: Disk) -> None:
+    """Keep the folder out of a Git work tree around it: it names one machine's state."""
+    if disk.look(_IGNORE) is None:
+        disk.write(_IGNORE, b"*\n", 0o666)
+
+
+def probe_executable(disk: Disk) -> bool:
+    """Whether the file system keeps a file's executable bit, by trying.
+
+    The file stays, so that a copy of the folder can be told from it; see `shows_executable`.
+    """
+    disk.unlink(EXECUTABLE)
+    disk.write(EXECUTABLE, b"", 0o666)
+    plain = disk.look(EXECUTABLE)
+    # vfat refuses what it cannot keep, others ignore it.
+    with suppress(PermissionError):
+        disk.chmod(EXECUTABLE, 0o755)
+    marked = disk.look(EXECUTABLE)
+    return [seen and seen.executable for seen in (plain, marked)] == [False, True]
 
 
 def probe_names(disk: Disk) -> NamePolicy:

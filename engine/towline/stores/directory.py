@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from towline.errors import StoreBusy, StoreDamaged, StoreError, TowlineError
+from towline.errors import InvalidValue, StoreBusy, StoreDamaged, StoreError, TowlineError
 from towline.kinds import Kinds
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
@@ -26,7 +26,7 @@ from towline.records import AssetRecord, Occupant
 from .checking import check_destinations, check_edits, check_state, check_undone
 from .disk import Disk
 from .journal import STAGED
-from .own_folder import STATE_FILE, Trusts, check_project, trusts_ours
+from .own_folder import STATE_FILE, Trusts, check_project, shows_executable, trusts_ours
 from .standing import Standing
 from .state import State
 from .transaction import Transaction
@@ -43,13 +43,19 @@ class DirectoryStore:
     folder. All may raise StoreError.
     """
 
-    def __init__(self, disk: Disk, state: State, root: Path) -> None:
+    def __init__(
+        self, disk: Disk, state: State, root: Path, *, reads_executable: bool = True
+    ) -> None:
         self._disk = disk
         self._state = state
         self._root = root
         self._closed = False
         self._standing = Standing(
-            disk, state, await_rest=self._await_rest, write_down=self._write_down
+            disk,
+            state,
+            reads_executable=reads_executable,
+            await_rest=self._await_rest,
+            write_down=self._write_down,
         )
         self._transaction = Transaction(disk, state, self._standing, str(root))
 
@@ -109,12 +115,23 @@ class DirectoryStore:
         with _translated(shown):
             opened = disk(root)
             try:
-                check_project(opened, shown, trusts)
+                found = check_project(opened, shown, trusts)
                 state = State(str(Path(root).absolute() / STATE_FILE), shown)
             except BaseException:
                 opened.close()
                 raise
-        store = cls(opened, state, Path(root))
+            try:
+                if state.outdated:
+                    from .creating import upgrade_project
+
+                    upgrade_project(opened, state, shown)
+                    found = check_project(opened, shown, trusts)
+            except BaseException:
+                state.close()
+                opened.close()
+                raise
+        reads_executable = state.filemode and shows_executable(found)
+        store = cls(opened, state, Path(root), reads_executable=reads_executable)
         try:
             store._recover()
         except BaseException:
@@ -179,6 +196,28 @@ class DirectoryStore:
     def keep(self) -> int:
         """How many pulls the log keeps."""
         return self._state.keep
+
+    @property
+    def keeps_executable(self) -> bool:
+        """Whether the executable bit is read from the files; else the recorded one counts."""
+        return self._standing.reads_executable
+
+    def set_keeps_executable(self, keeps: bool | None) -> None:  # noqa: FBT001 - as the others
+        """Set whether the executable bit is read; None: if the file system keeps it, by trying.
+
+        Raises:
+            InvalidValue: it is to be read, and the file system does not keep it.
+            StoreBusy: someone is applying.
+        """
+        from .creating import probe_executable
+
+        with self._writing():
+            found = keeps is not False and probe_executable(self._disk)
+            if keeps and not found:
+                problem = "the file system does not keep the executable bit"
+                raise InvalidValue(field="keeps_executable", problem=problem)
+            self._state.set_filemode(found)
+            self._standing.reads_executable = found
 
     def set_kinds(self, kinds: Kinds) -> None:
         """Say anew what is an asset; the next pull compares in full.

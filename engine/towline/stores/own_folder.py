@@ -13,6 +13,8 @@ from .seen import Seen, Type
 from .walking import OWN_FOLDER
 
 STATE_FILE = f"{OWN_FOLDER}/state.db"
+EXECUTABLE = f"{OWN_FOLDER}/executable"
+"""An empty file that is executable, as the state file is not, where that can be."""
 
 Trusts: TypeAlias = Callable[[int], bool]
 """Whether the folder of a project may belong to the user of this id."""
@@ -23,18 +25,29 @@ def trusts_ours(owner: int) -> bool:
     return owner in (0, os.geteuid())
 
 
-def check_project(disk: Disk, shown: str, trusts: Trusts) -> None:
-    """Refuse a folder that is no project, or is not safe to open.
+def check_project(disk: Disk, shown: str, trusts: Trusts) -> Mapping[str, Seen]:
+    """What `check_own_folder` gives. Refuses a folder that is no project or not safe to open.
 
     Raises:
         NotAssociated: it has no state file.
         LinkRefused, UnsafeOwner: see `check_own_folder`.
     """
-    state = check_own_folder(disk, shown, trusts).get(STATE_FILE)
+    found = check_own_folder(disk, shown, trusts)
+    state = found.get(STATE_FILE)
     if state is None:
         raise NotAssociated(project=shown)
     if state.type is not Type.FILE:
         raise StoreError(project=shown, problem=f"{STATE_FILE} is no file")
+    return found
+
+
+def shows_executable(found: Mapping[str, Seen]) -> bool:
+    """Whether executable bits are seen as they were set, by those of the store's own files.
+
+    They are not after the folder was copied to, or by, something that does not keep them.
+    """
+    marked, plain = found.get(EXECUTABLE), found.get(STATE_FILE)
+    return marked is not None and marked.executable and not (plain and plain.executable)
 
 
 def check_own_folder(disk: Disk, shown: str, trusts: Trusts) -> Mapping[str, Seen]:

@@ -36,8 +36,9 @@ class Placing:
     was moved, by the number of its step.
     """
 
-    def __init__(self, disk: Disk) -> None:
+    def __init__(self, disk: Disk, *, sets_executable: bool) -> None:
         self._disk = disk
+        self._sets_executable = sets_executable
         self.kept: list[AssetPath] = []
         self.placed: dict[int, Seen] = {}
 
@@ -65,7 +66,7 @@ class Placing:
         self._place(step, step.displaced, target)
 
     def _set_permissions(self, path: str, *, executable: bool) -> None:
-        seen = self._disk.look(path)
+        seen = self._disk.look(path) if self._sets_executable else None
         if seen is not None and seen.type is Type.FILE and seen.executable != executable:
             self._disk.chmod(path, permissions(seen.mode, executable=executable))
 
@@ -152,9 +153,11 @@ class Placing:
         return standing
 
 
-def permissions(mode: int, *, executable: bool) -> int:
-    """A file's permissions, made executable by all who may read it, or by none."""
+def permissions(mode: int, *, executable: bool | None) -> int:
+    """A file's permissions, made executable by all who may read it, or by none; None: as is."""
     mode &= 0o777
+    if executable is None:
+        return mode
     return mode | 0o100 | (mode & 0o444) >> 2 if executable else mode & ~0o111
 
 

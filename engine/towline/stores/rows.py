@@ -11,13 +11,16 @@ from towline.records import AssetRecord
 
 COLUMNS = (
     "id, kind, base_path, base_digest, base_executable,"
-    " seen_path, seen_digest, seen_executable, seen_reason, place, size, embedded_id"
+    " seen_path, seen_digest, seen_executable, seen_reason, place, size, embedded_id, executable"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracked:
-    """An asset whose id is written down: its record but for ours, and its last known place."""
+    """An asset whose id is written down: its record but for ours, and its last known place.
+
+    ``executable`` is its bit here as last written: what counts where files do not keep it.
+    """
 
     id: AssetId
     kind: str
@@ -26,6 +29,7 @@ class Tracked:
     place: AssetPath | None
     size: int
     embedded_id: str | None
+    executable: bool
 
     def record(self, ours: AssetState | None, *, kind: str | None = None) -> AssetRecord:
         """The record, with ours as the disk has it."""
@@ -42,18 +46,23 @@ class Tracked:
 
 def tracked_of(row: Sequence[Any]) -> Tracked:
     """The asset of a row of `COLUMNS`."""
-    (asset_id, kind, *states, seen_reason, place, size, embedded_id) = row
+    (asset_id, kind, *states, seen_reason, place, size, embedded_id, executable) = row
+    base = _state(*states[:3])
     seen: AssetState | NonAsset | None = _state(*states[3:])
+    known = base or seen
+    if executable is None and isinstance(known, AssetState):
+        executable = known.executable
     if seen_reason is not None:
         seen = NonAsset(path=AssetPath(states[3]), reason=NonAssetReason(seen_reason))
     return Tracked(
         id=AssetId(asset_id),
         kind=kind,
-        base=_state(*states[:3]),
+        base=base,
         seen=seen,
         place=None if place is None else AssetPath(place),
         size=size,
         embedded_id=embedded_id,
+        executable=bool(executable),
     )
 
 
@@ -81,6 +90,7 @@ def row_of(record: AssetRecord) -> tuple[object, ...]:
         record.lagging,
         record.size,
         record.embedded_id,
+        None if record.ours is None else record.ours.executable,
     )
 
 

@@ -34,6 +34,7 @@ class Standing:
         disk: Disk,
         state: State,
         *,
+        reads_executable: bool,
         await_rest: Callable[[], None],
         write_down: Callable[[], None],
     ) -> None:
@@ -41,6 +42,8 @@ class Standing:
         self._state = state
         self._await_rest = await_rest
         self._write_down = write_down
+        self.reads_executable = reads_executable
+        """Whether the executable bit is the file's; else the recorded one counts."""
         self._fence = state.fence()
         self.digests = StatCache(disk, state.checked, on_change=await_rest)
         self._moved: dict[AssetId, AssetPath] = {}
@@ -87,7 +90,9 @@ class Standing:
         if checked is None:
             return None
         row = row or self._renamed_to(path, checked.digest)
-        return self._local(path, checked) if row is None else row.record(_state(path, checked))
+        if row is None:
+            return self._local(path, checked)
+        return row.record(self._state_of(path, checked, row))
 
     def aligned_at(self, path: AssetPath) -> AssetRecord | None:
         """See `Ours.aligned_at`."""
@@ -153,16 +158,20 @@ class Standing:
         row = self._state.asset(record.id)
         if row is not None:
             return self.record(row)
-        return self.at(record.ours.path) if record.ours is not None else None
+        found = self.at(record.ours.path) if record.ours is not None else None
+        if found is None or found.ours is None or record.ours is None or self.reads_executable:
+            return found
+        # The file does not say, and nothing is recorded: it may be what the plan takes it for.
+        return replace(found, ours=replace(found.ours, executable=record.ours.executable))
 
     def record(self, row: Tracked) -> AssetRecord:
         """The record of a known asset, wherever it stands now."""
         row = self._where(row)
-        ours = self._file(row.place)
+        ours = self._file(row)
         if ours is None and row.place is not None:
             self._look_for(row.id)
             row = self._where(self._state.asset(row.id) or row)
-            ours = self._file(row.place)
+            ours = self._file(row)
         return row.record(ours)
 
     def paths_of(self, digest: Digest) -> list[str]:
@@ -175,30 +184,35 @@ class Standing:
             if self._placed_at(AssetPath(path)) is not None or self.is_asset(path)
         ]
 
-    def _file(self, path: AssetPath | None) -> AssetState | None:
-        seen = self._disk.look(path) if path is not None else None
-        if path is None:
+    def _file(self, row: Tracked) -> AssetState | None:
+        if row.place is None:
             return None
+        seen = self._disk.look(row.place)
         if seen is None or seen.type is not Type.FILE:
             self._await_rest()
             return None
-        return self._ours(path, seen)
+        return self._ours(row.place, seen, row)
 
-    def _ours(self, path: AssetPath, seen: Seen) -> AssetState | None:
+    def _ours(self, path: AssetPath, seen: Seen, row: Tracked) -> AssetState | None:
         checked = self.digests.check(path, seen)
-        return None if checked is None else _state(path, checked)
+        return None if checked is None else self._state_of(path, checked, row)
+
+    def _state_of(self, path: AssetPath, checked: Checked, row: Tracked | None) -> AssetState:
+        executable = checked.seen.executable
+        if not self.reads_executable:
+            executable = row is not None and row.executable
+        return AssetState(path=path, digest=checked.digest, executable=executable)
 
     def _surveyed_record(self, row: Tracked, files: Mapping[AssetPath, Seen]) -> AssetRecord:
         if row.place is None or row.place not in files:
             return self.record(row)
-        return row.record(self._ours(row.place, files[row.place]))
+        return row.record(self._ours(row.place, files[row.place], row))
 
     def _local(self, path: AssetPath, checked: Checked) -> AssetRecord:
         asset_id = self._planned_id(path)
         self._planned[asset_id] = path
-        return AssetRecord(
-            id=asset_id, kind=self._kind(path), base=None, ours=_state(path, checked), seen=None
-        )
+        ours = self._state_of(path, checked, None)
+        return AssetRecord(id=asset_id, kind=self._kind(path), base=None, ours=ours, seen=None)
 
     def _planned_id(self, path: AssetPath) -> AssetId:
         return planned_id(self._state.project, path, self.is_used)
@@ -319,10 +333,6 @@ class Standing:
         if self._state.names is NamePolicy.EXACT:
             return True
         return any(standing == path for standing, _ in self._in_the_way(path))
-
-
-def _state(path: AssetPath, checked: Checked) -> AssetState:
-    return AssetState(path=path, digest=checked.digest, executable=checked.seen.executable)
 
 
 def _is_text(path: str) -> bool:

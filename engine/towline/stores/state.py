@@ -27,7 +27,8 @@ from .checking import arrival, undone_by
 from .rows import COLUMNS, Tracked, row_of, tracked_of
 from .statcache import Checked
 
-FORMAT = "1"
+FORMAT = "2"
+_OLDER = "1"
 
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -37,7 +38,7 @@ CREATE TABLE assets (
     base_path TEXT, base_digest TEXT, base_executable INTEGER,
     seen_path TEXT, seen_digest TEXT, seen_executable INTEGER, seen_reason TEXT,
     place TEXT, aligned_path TEXT, lagging INTEGER NOT NULL,
-    size INTEGER NOT NULL, embedded_id TEXT
+    size INTEGER NOT NULL, embedded_id TEXT, executable INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX assets_by_place ON assets (place) WHERE place IS NOT NULL;
 CREATE INDEX assets_by_alignment ON assets (aligned_path) WHERE aligned_path IS NOT NULL;
@@ -71,11 +72,12 @@ class State:
         self._connection = _connect(path, "rw")
         try:
             self._meta = dict(self._connection.execute("SELECT name, value FROM meta"))
-            if self._meta.get("format") != FORMAT:
+            if self._meta.get("format") not in (FORMAT, _OLDER):
                 raise self._damaged(f"its format is {self._meta.get('format')!r}, not {FORMAT!r}")
             self.project = str(self._meta["project"])
             self.names = NamePolicy(self._meta["names"])
             self.keep = int(self._meta["keep"])
+            self.filemode = self._meta.get("filemode") == "true"
             self.kinds = decode(Kinds, json.loads(self._meta["kinds"]))
             self.summary()
         except (KeyError, ValueError, TowlineError, sqlite3.DatabaseError) as error:
@@ -83,6 +85,20 @@ class State:
             if isinstance(error, StoreDamaged) or _is_passing(error):
                 raise
             raise self._damaged(str(error)) from error
+
+    @property
+    def outdated(self) -> bool:
+        """Whether an older version made it; only `upgrade` may be called then."""
+        return self._meta.get("format") != FORMAT
+
+    def upgrade(self, *, filemode: bool) -> None:
+        """Bring a file of the older format up to this one, unless someone else just did."""
+        with self.writing(flushed_by_caller=False):
+            if self._value("format") == _OLDER:
+                self._connection.execute("ALTER TABLE assets ADD COLUMN executable INTEGER")
+                self.set_meta({"format": FORMAT})
+            self.set_filemode(filemode)
+        self._meta["format"] = FORMAT
 
     def close(self) -> None:
         """Let go of the file. What no flush has made last is made so by SQLite."""
@@ -251,6 +267,11 @@ class State:
         self.set_meta({"keep": str(keep)})
         self.keep = keep
 
+    def set_filemode(self, filemode: bool) -> None:  # noqa: FBT001 - as the other settings
+        """Write whether the executable bit is read from the files."""
+        self.set_meta({"filemode": "true" if filemode else "false"})
+        self.filemode = filemode
+
     def set_places(self, moved: Mapping[AssetId, tuple[AssetPath, str]]) -> None:
         """Put down where assets were found to stand, and of which kind that makes them."""
         self._connection.executemany(
@@ -306,7 +327,9 @@ def _is_passing(error: Exception) -> bool:
     return isinstance(error, sqlite3.OperationalError) and "no such" not in str(error)
 
 
-def create_state(path: str, *, project: str, kinds: Kinds, names: NamePolicy, keep: int) -> None:
+def create_state(
+    path: str, *, project: str, kinds: Kinds, names: NamePolicy, filemode: bool, keep: int
+) -> None:
     """Make a new state file, for the caller to flush and put in place."""
     connection = _connect(path, "rwc")
     try:
@@ -316,6 +339,7 @@ def create_state(path: str, *, project: str, kinds: Kinds, names: NamePolicy, ke
             "format": FORMAT,
             "project": project,
             "names": str(names),
+            "filemode": "true" if filemode else "false",
             "kinds": json.dumps(encode(kinds)),
             "keep": str(keep),
             "fence": "0",

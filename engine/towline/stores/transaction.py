@@ -131,7 +131,8 @@ class Transaction:
         if stands is None:
             self._disk.write(step.staged, content, 0o777 if executable else 0o666)
         else:
-            mode = permissions(stands.mode, executable=executable)
+            kept = executable if self._standing.reads_executable else None
+            mode = permissions(stands.mode, executable=kept)
             self._disk.write(step.staged, content, mode, exactly=True)
 
     def _discard(self) -> None:
@@ -165,7 +166,7 @@ class Transaction:
 
     def _place(self, journal: Journal) -> list[AssetPath]:
         steps = journal.steps
-        placing = Placing(self._disk)
+        placing = Placing(self._disk, sets_executable=self._standing.reads_executable)
         placing.place(steps)
         with self._written():
             if self._state.fence() == journal.fence:

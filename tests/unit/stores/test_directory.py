@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,13 @@ def test_its_own_folder_is_never_followed(store, tmp_path, name):
         DirectoryStore.open(store.root)
     with pytest.raises(LinkRefused, match=own.name):
         DirectoryStore.create(store.root)
+
+
+def test_its_own_folder_stays_out_of_a_git_work_tree_around_it(store):
+    git = ["git", "-C", str(store.root)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "-A"], check=True)
+    assert subprocess.run([*git, "ls-files"], check=True, capture_output=True).stdout == b""
 
 
 def test_what_someone_else_made_is_used_only_if_they_are_trusted(store):
