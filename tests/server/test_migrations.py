@@ -20,7 +20,7 @@ def test_the_tables_of_dbos_are_dropped(kind: str, tmp_path: Path, request: pyte
     else:
         url, schema = request.getfixturevalue("postgres_server").create("with_dbos"), "dbos"
     engine = make_engine(url)
-    upgrade(engine, "0006")
+    upgrade(engine, "0007")
     with engine.begin() as connection:
         if schema is not None:
             connection.execute(text("CREATE SCHEMA dbos"))
