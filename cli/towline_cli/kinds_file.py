@@ -1,71 +1,242 @@
-"""The kinds file: TOML, or JSON by its name, of what is an asset and of which kind.
+"""The kinds file: TOML, or JSON or YAML by its name, of what is an asset and of which kind.
 
-hidden = false
-
-[[kinds]]
-name = "pipeline"
-globs = ["pipelines/**/*.json"]
-id_pointer = "/id"
+docs/kinds.md is its reference. Every problem in a file is reported at once, with its line.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from towline.errors import InvalidValue
+from towline.globs import pattern
 from towline.kinds import Kind, Kinds
 
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class KindEntry(_Strict):
-    """One kind; see `towline.kinds.Kind`."""
-
-    name: str = Field(min_length=1, max_length=100)
-    globs: list[str] = Field(min_length=1)
-    id_pointer: str | None = None
+_KEYS = ("kinds", "hidden")
+_KIND_KEYS = ("name", "globs", "id_pointer")
+_EXAMPLE = 'such as globs = ["pipelines/**/*.json"]'
 
 
-class KindsFile(_Strict):
-    """All kinds, in order of precedence."""
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """What a file holds. ``line`` gives the line of a kind (None: the file) and of a key in it."""
 
-    kinds: list[KindEntry] = Field(min_length=1)
-    hidden: bool = False
+    value: Any
+    line: Callable[[int | None, str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    line: int
+    text: str
 
 
 def read_kinds(path: Path) -> Kinds:
     """The kinds that a file describes.
 
     Raises:
-        InvalidValue: it is no such file; the error names the field.
+        InvalidValue: it is no kinds file; the error has the line and the fix of every problem.
     """
-    try:
-        content = KindsFile.model_validate(_document(path))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = ".".join(["kinds file", *map(str, first["loc"])])
-        raise InvalidValue(field=field, problem=first["msg"]) from None
+    document = _document(path)
+    if problems := sorted(_problems(document), key=lambda problem: problem.line):
+        first, *others = problems
+        told = [first.text, *(f"line {other.line}: {other.text}" for other in others)]
+        raise InvalidValue(field=f"{path}:{first.line}", problem="; ".join(told))
     return Kinds(
         kinds=tuple(
-            Kind(name=entry.name, globs=tuple(entry.globs), id_pointer=entry.id_pointer)
-            for entry in content.kinds
+            Kind(
+                name=entry["name"],
+                globs=tuple(entry["globs"]),
+                id_pointer=entry.get("id_pointer"),
+            )
+            for entry in document.value["kinds"]
         ),
-        hidden=content.hidden,
+        hidden=document.value.get("hidden", False),
     )
 
 
-def _document(path: Path) -> Any:
+# --- what is wrong ----------------------------------------------------------------------------
+
+
+def _problems(document: _Document) -> Iterator[_Problem]:
+    value = document.value
+    if not isinstance(value, Mapping):
+        yield _Problem(1, "the file must hold the keys kinds and, optionally, hidden")
+        return
+    yield from _unknown_keys(document, value, _KEYS, None)
+    if not isinstance(value.get("hidden", False), bool):
+        yield _Problem(document.line(None, "hidden"), "hidden takes true or false")
+    kinds = value.get("kinds")
+    if not isinstance(kinds, list) or not kinds:
+        yield _Problem(
+            document.line(None, "kinds"),
+            "kinds is missing or empty: give each kind a name and globs, first match wins",
+        )
+        return
+    names: set[str] = set()
+    for number, entry in enumerate(kinds):
+        if not isinstance(entry, Mapping):
+            yield _Problem(document.line(number, ""), "a kind takes the keys name and globs")
+            continue
+        yield from _unknown_keys(document, entry, _KIND_KEYS, number)
+        yield from _kind_problems(document, entry, number, names)
+
+
+def _kind_problems(
+    document: _Document, entry: Mapping[str, Any], number: int, names: set[str]
+) -> Iterator[_Problem]:
+    name, globs, pointer = entry.get("name"), entry.get("globs"), entry.get("id_pointer")
+    here = document.line
+    if not isinstance(name, str) or not 0 < len(name) <= 100:
+        yield _Problem(here(number, "name"), "a kind needs a name of 1 to 100 characters")
+    elif name in names:
+        yield _Problem(
+            here(number, "name"), f"the kind {name!r} is there twice: put its globs into one list"
+        )
+    else:
+        names.add(name)
+    if not isinstance(globs, list) or not globs:
+        yield _Problem(here(number, "globs"), f"{_called(name)} needs a list of globs, {_EXAMPLE}")
+    else:
+        for glob in globs:
+            if problem := _glob_problem(glob):
+                yield _Problem(here(number, "globs"), f"{_called(name)}: {problem}")
+    if pointer is not None and (
+        not isinstance(pointer, str) or (pointer and not pointer.startswith("/"))
+    ):
+        yield _Problem(
+            here(number, "id_pointer"),
+            f'{_called(name)}: id_pointer takes a JSON pointer, such as "/id"',
+        )
+
+
+def _called(name: object) -> str:
+    return f"the kind {name!r}" if isinstance(name, str) else "the kind"
+
+
+def _glob_problem(glob: object) -> str:
+    if not isinstance(glob, str) or not glob:
+        return f"the glob {glob!r} is no text, or empty"
     try:
-        text = path.read_bytes().decode()
-        return json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+        pattern(glob)
+    except InvalidValue as error:
+        return error.problem
+    return ""
+
+
+def _unknown_keys(
+    document: _Document, entry: Mapping[str, Any], known: tuple[str, ...], number: int | None
+) -> Iterator[_Problem]:
+    for key in entry:
+        if key not in known:
+            near = get_close_matches(str(key), known, n=1)
+            fix = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            yield _Problem(document.line(number, str(key)), f"there is no key {key!r}: {fix}")
+
+
+# --- reading ----------------------------------------------------------------------------------
+
+
+class _Unreadable(ValueError):
+    """The file is not of its format; ``line`` is where, if that is known."""
+
+    def __init__(self, problem: str, line: int | None = None) -> None:
+        super().__init__(problem)
+        self.line = line
+
+
+def _document(path: Path) -> _Document:
+    read = _READERS.get(path.suffix.lower(), _toml)
+    try:
+        return read(path.read_bytes().decode())
     except UnicodeDecodeError:
-        raise InvalidValue(field="kinds file", problem="is not UTF-8") from None
-    except (ValueError, RecursionError) as error:
-        raise InvalidValue(field="kinds file", problem=f"cannot be read: {error}") from None
+        raise InvalidValue(field=str(path), problem="is not UTF-8") from None
+    except RecursionError:
+        raise InvalidValue(field=str(path), problem="is nested too deep") from None
+    except _Unreadable as error:
+        where = str(path) if error.line is None else f"{path}:{error.line}"
+        raise InvalidValue(field=where, problem=str(error)) from None
+
+
+def _toml(text: str) -> _Document:
+    try:
+        value = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        problem, _, place = str(error).rpartition(" (at ")
+        at_line = re.match(r"line (\d+)", place)
+        line = int(at_line[1]) if at_line else text.rstrip().count("\n") + 1
+        raise _Unreadable(problem, line) from None
+    headers = re.finditer(r"^[ \t]*\[\[[ \t]*kinds[ \t]*\]\]", text, re.MULTILINE)
+    return _Document(value, _Lines(text, [match.start() for match in headers], r"^[ \t]*{}\b"))
+
+
+def _json(text: str) -> _Document:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise _Unreadable(error.msg, error.lineno) from None
+    starts: list[int] = []
+    array = re.search(r'"kinds"\s*:\s*\[', text)
+    if array is not None and isinstance(value, dict) and isinstance(value.get("kinds"), list):
+        position = array.end()
+        for _ in value["kinds"]:
+            while text[position] in " \t\r\n,":
+                position += 1
+            starts.append(position)
+            _, position = json.JSONDecoder().raw_decode(text, position)
+    return _Document(value, _Lines(text, starts, r'"{}"\s*:'))
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Finds lines in a text: ``starts`` of its kinds, and a pattern for a key."""
+
+    text: str
+    starts: list[int]
+    key: str
+
+    def __call__(self, number: int | None, key: str) -> int:
+        begin, end = 0, len(self.text)
+        if number is not None and number < len(self.starts):
+            begin = self.starts[number]
+            end = [*self.starts, end][number + 1]
+        elif number is not None:
+            key = "kinds"
+        pattern = re.compile(self.key.format(re.escape(key)), re.MULTILINE)
+        found = pattern.search(self.text, begin, end) if key else None
+        return self.text.count("\n", 0, found.start() if found else begin) + 1
+
+
+def _yaml(text: str) -> _Document:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        value = YAML().load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        raise _Unreadable(
+            error.problem or "is no YAML", mark.line + 1 if mark is not None else None
+        ) from None
+    except YAMLError:
+        raise _Unreadable("is no YAML") from None
+
+    def line(number: int | None, key: str) -> int:
+        if not isinstance(value, Mapping):
+            return 1
+        entry = value if number is None else value["kinds"][number]
+        if not isinstance(entry, Mapping):
+            return int(value["kinds"].lc.item(number)[0]) + 1
+        marks: Any = entry
+        return int(marks.lc.key(key)[0] if key in entry else marks.lc.line) + 1
+
+    return _Document(value, line)
+
+
+_READERS: dict[str, Callable[[str], _Document]] = {".json": _json, ".yaml": _yaml, ".yml": _yaml}

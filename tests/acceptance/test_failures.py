@@ -189,6 +189,21 @@ def test_a_link_below_the_own_folder_is_not_followed(
     assert before == {file: file.read_bytes() for file in elsewhere.rglob("*") if file.is_file()}
 
 
+def test_a_kinds_file_is_checked_without_a_project(towline: Command):
+    file = towline.folder / "kinds.toml"
+    file.write_text('[[kinds]]\nname = "rule"\nglob = ["rules/**"]\n')
+    error = towline.json("config", "kinds", "--check", "kinds.toml", code=2)["error"]
+    assert (error["code"], error["field"]) == ("invalid_value", "kinds.toml:1")
+    assert "did you mean globs?" in towline("config", "kinds", "--check", "kinds.toml", code=2).err
+    file.write_text('[[kinds]]\nname = "rule"\nglobs = ["rules/**"]\n')
+    assert towline("config", "kinds", "--check", "kinds.toml").out == (
+        "kinds.toml is valid: 1 kind, dot files left out.\nrule: rules/**\n"
+    )
+    assert towline.json("config", "kinds", "--check", "kinds.toml")["kinds"][0]["name"] == "rule"
+    assert towline.json("config", "kinds", "--check", code=2)["error"]["code"] == "usage"
+    assert "os_error" in towline("config", "kinds", "--check", "x", "--json", code=1).out
+
+
 # --- the remote -------------------------------------------------------------------------------
 
 

@@ -35,7 +35,7 @@ association_options = with_options(
         "--kinds",
         metavar="FILE",
         type=click.Path(exists=True, dir_okay=False),
-        help="What is an asset and of which kind, as TOML or JSON; else every file is one.",
+        help="What is an asset and of which kind, as TOML, JSON or YAML; else every file is one.",
     ),
     *limit_options,
     json_option,

@@ -12,6 +12,7 @@ import click
 from towline_cli.options import json_option
 from towline_cli.output import note, print_json, say
 from towline_cli.project import Project, open_project
+from towline_cli.reporting import counted
 
 from .associate import NOT_STORED, parse_scope, split_url
 
@@ -31,8 +32,9 @@ class _Setting:
 @click.argument("name", required=False)
 @click.argument("value", required=False)
 @click.option("--unset", is_flag=True, help="Return the setting to its default.")
+@click.option("--check", is_flag=True, help="Only check a kinds file: config kinds --check FILE.")
 @json_option
-def config(name: str | None, value: str | None, unset: bool, as_json: bool) -> None:
+def config(name: str | None, value: str | None, unset: bool, check: bool, as_json: bool) -> None:
     """Show or change this project's settings.
 
     Without NAME all of them, with NAME that one, with VALUE it is changed.
@@ -43,7 +45,7 @@ def config(name: str | None, value: str | None, unset: bool, as_json: bool) -> N
     scope        the folder of the repository that is the project
     on_conflict  what a pull does without --on-conflict: refuse, skip, theirs, ours
     limit.NAME   a limit, such as limit.assets
-    kinds        a file that says what is an asset (see clone --kinds)
+    kinds        a file that says what is an asset (docs/kinds.md); --check only checks it
     names        portable: refuse what other systems cannot hold; unset: what this one holds equal
     filemode     whether the executable bit is read from the files, or else the recorded one
                  counts: true, false; unset: as the file system keeps it
@@ -51,6 +53,11 @@ def config(name: str | None, value: str | None, unset: bool, as_json: bool) -> N
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     if unset and (name is None or value is not None):
         raise click.UsageError("--unset takes NAME and no VALUE")
+    if check:
+        if name != "kinds" or value is None:
+            raise click.UsageError("--check takes kinds and a FILE")
+        _check_kinds(Path(value), as_json=as_json)
+        return
     with open_project() as project:
         if name is None:
             shown = {each: setting.show(project) for each, setting in _settings().items()}
@@ -64,6 +71,20 @@ def config(name: str | None, value: str | None, unset: bool, as_json: bool) -> N
     elif value is None and not unset:
         for each, told in shown.items():
             say(_text(told) if name is not None else f"{each} = {_text(told)}")
+
+
+def _check_kinds(file: Path, *, as_json: bool) -> None:
+    from towline_cli.kinds_file import read_kinds
+
+    found = read_kinds(file)
+    if as_json:
+        print_json(kinds_json(found))
+        return
+    hidden = "taken" if found.hidden else "left out"
+    say(f"{file} is valid: {counted(len(found.kinds), 'kind')}, dot files {hidden}.")
+    for kind in found.kinds:
+        pointer = f", id at {kind.id_pointer}" if kind.id_pointer is not None else ""
+        say(f"{kind.name}: {', '.join(kind.globs)}{pointer}")
 
 
 def _text(value: Any) -> str:

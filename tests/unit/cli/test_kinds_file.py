@@ -1,6 +1,7 @@
-"""Kinds files: TOML and JSON, and errors that name the field."""
+"""Kinds files: TOML, JSON and YAML, and errors that have the line and the fix."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,24 +11,16 @@ from towline.kinds import Kind, Kinds
 from towline_cli.commands.config import kinds_json
 from towline_cli.kinds_file import read_kinds
 
-TOML = """
-hidden = true
-
-[[kinds]]
-name = "pipeline"
-globs = ["pipelines/**/*.json", "*.pipe"]
-id_pointer = "/id"
-
-[[kinds]]
-name = "file"
-globs = ["**"]
-"""
+DOCUMENT = Path(__file__).parents[3] / "docs" / "kinds.md"
+EXAMPLES = re.findall(
+    r"<!-- A test runs this block\. -->\n```(\w+)\n(.*?)```", DOCUMENT.read_text(), re.DOTALL
+)
 KINDS = Kinds(
     kinds=(
-        Kind(name="pipeline", globs=("pipelines/**/*.json", "*.pipe"), id_pointer="/id"),
+        Kind(name="pipeline", globs=("pipelines/**/*.json",), id_pointer="/id"),
+        Kind(name="rule", globs=("rules/**", "*.rule")),
         Kind(name="file", globs=("**",)),
     ),
-    hidden=True,
 )
 
 
@@ -37,40 +30,85 @@ def written(folder: Path, text: str, name: str = "kinds.toml") -> Path:
     return file
 
 
-def test_toml_is_read(tmp_path: Path):
-    assert read_kinds(written(tmp_path, TOML)) == KINDS
+@pytest.mark.parametrize(("suffix", "text"), EXAMPLES, ids=[suffix for suffix, _ in EXAMPLES])
+def test_the_documented_examples_are_read(suffix: str, text: str, tmp_path: Path):
+    assert read_kinds(written(tmp_path, text, f"kinds.{suffix}")) == KINDS
 
 
-def test_json_is_read_and_is_the_form_in_which_kinds_are_shown(tmp_path: Path):
-    shown = json.dumps(kinds_json(KINDS))
-    assert read_kinds(written(tmp_path, shown, "kinds.json")) == KINDS
+def test_there_is_an_example_of_each_format():
+    assert [suffix for suffix, _ in EXAMPLES] == ["toml", "json", "yaml"]
+
+
+def test_json_is_the_form_in_which_kinds_are_shown(tmp_path: Path):
+    kinds = Kinds(kinds=KINDS.kinds, hidden=True)
+    assert read_kinds(written(tmp_path, json.dumps(kinds_json(kinds)), "kinds.json")) == kinds
+
+
+FIRST = '[[kinds]]\nname = "a"\nglobs = ["x"]\n\n'
 
 
 @pytest.mark.parametrize(
-    ("text", "field"),
+    ("text", "line", "words"),
     [
-        ('[[kinds]]\nname = "a"\nglobs = "x"', "kinds file.kinds.0.globs"),
-        ('[[kinds]]\nname = "a"', "kinds file.kinds.0.globs"),
-        ('[[kinds]]\nname = "a"\nglobs = []', "kinds file.kinds.0.globs"),
-        ('[[kinds]]\nname = "a"\nglobs = [1]', "kinds file.kinds.0.globs.0"),
-        ('[[kinds]]\nname = ""\nglobs = ["x"]', "kinds file.kinds.0.name"),
-        ('[[kinds]]\nname = "a"\nglobs = ["x"]\nglob = "y"', "kinds file.kinds.0.glob"),
-        ('hidden = "yes"\n[[kinds]]\nname = "a"\nglobs = ["x"]', "kinds file.hidden"),
-        ("kinds = []", "kinds file.kinds"),
-        ("", "kinds file.kinds"),
-        ("[[kinds", "kinds file"),
-        ('[[kinds]]\nname = "a"\nglobs = ["x"]\nid_pointer = "id"', "kinds.a.id_pointer"),
-        ('[[kinds]]\nname = "a"\nglobs = ["x"]\n' * 2, "kinds"),
+        (FIRST + '[[kinds]]\nname = "b"\nglobs = "x"', 7, "'b' needs a list of globs"),
+        (FIRST + '[[kinds]]\nname = "b"', 5, "needs a list of globs"),
+        (FIRST + '[[kinds]]\nname = "b"\nglobs = []', 7, "needs a list of globs"),
+        (FIRST + '[[kinds]]\nname = "b"\nglobs = [1]', 7, "the glob 1 is no text"),
+        (FIRST + '[[kinds]]\nname = "b"\nglobs = ["[z-a]"]', 7, "a set that makes no sense"),
+        (FIRST + '[[kinds]]\nname = ""\nglobs = ["x"]', 6, "a name of 1 to 100"),
+        (FIRST + 'glob = "y"', 5, "no key 'glob': did you mean globs?"),
+        (FIRST + 'what = "y"', 5, "no key 'what': there are name, globs, id_pointer"),
+        ('hidden = "yes"\n' + FIRST, 1, "hidden takes true or false"),
+        (FIRST + 'id_pointer = "id"', 5, "takes a JSON pointer"),
+        (FIRST + FIRST, 6, "'a' is there twice"),
+        ("kinds = []", 1, "kinds is missing or empty"),
+        ("# none\nkinds = [3]", 2, "a kind takes the keys"),
+        ("", 1, "kinds is missing or empty"),
+        ("\n[[kinds", 2, "Expected"),
     ],
 )
-def test_an_error_names_the_field(text: str, field: str, tmp_path: Path):
+def test_an_error_has_the_line_and_the_fix(text: str, line: int, words: str, tmp_path: Path):
+    file = written(tmp_path, text)
+    with pytest.raises(InvalidValue) as caught:
+        read_kinds(file)
+    assert caught.value.field == f"{file}:{line}"
+    assert words in caught.value.problem
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("kinds.json", '{"kinds": [\n{"name": "a", "globs": ["x"]},\n{"name": "b"}]}', 3),
+        ("kinds.json", '{"kinds": [\n{"name": "a",\n"globs": []}]}', 3),
+        ("kinds.json", '{\n"kinds": [1]}', 2),
+        ("kinds.json", '{\n"kinds": [}', 2),
+        ("kinds.json", "[]", 1),
+        ("kinds.yaml", "kinds:\n- name: a\n  globs: [x]\n- name: b\n", 4),
+        ("kinds.yaml", "kinds:\n- name: a\n  globs: x\n", 3),
+        ("kinds.yml", "kinds:\n- 1\n", 2),
+        ("kinds.yml", "kinds:\n- [\n", 3),
+        ("kinds.yml", "", 1),
+        ("kinds.yml", "kinds: []\nkinds: []\n", 2),
+    ],
+)
+def test_json_and_yaml_have_lines_too(name: str, text: str, line: int, tmp_path: Path):
+    file = written(tmp_path, text, name)
+    with pytest.raises(InvalidValue) as caught:
+        read_kinds(file)
+    assert caught.value.field == f"{file}:{line}"
+
+
+def test_every_problem_is_reported_at_once(tmp_path: Path):
+    text = 'hidden = 1\n[[kinds]]\nname = "a"\nglob = ["x"]\n[[kinds]]\nname = "b"\nglobs = [""]\n'
     with pytest.raises(InvalidValue) as caught:
         read_kinds(written(tmp_path, text))
-    assert caught.value.field == field
+    assert re.findall(r"line (\d+):", caught.value.problem) == ["2", "4", "7"]
+    assert "Field" not in caught.value.message
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path):
+@pytest.mark.parametrize("content", [b"\xff", b"[" * 100_000])
+def test_bytes_that_are_no_document_are_refused(content: bytes, tmp_path: Path):
     file = tmp_path / "kinds.json"
-    file.write_bytes(b"\xff")
+    file.write_bytes(content)
     with pytest.raises(InvalidValue):
         read_kinds(file)
