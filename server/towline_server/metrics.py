@@ -57,6 +57,12 @@ _WEBHOOKS = Counter(
     ["result"],
     registry=REGISTRY,
 )
+_LOOPS = Counter(
+    "towline_loop_failures",
+    "Failures of the server's own loops, each of one item or of a whole pass, by loop.",
+    ["loop"],
+    registry=REGISTRY,
+)
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -88,6 +94,11 @@ def fetch_begun() -> None:
 def fetch_shared() -> None:
     """Count a run that another one's fetch serves."""
     _SHARED.inc()
+
+
+def loop_failed(loop: str) -> None:
+    """Count a failure in one of the server's loops."""
+    _LOOPS.labels(loop).inc()
 
 
 def webhook_attempted(result: str) -> None:

@@ -55,6 +55,15 @@ class Workshop(Protocol):
         ...
 
 
+@runtime_checkable
+class Loops(Protocol):
+    """What readiness asks of whoever works in the background."""
+
+    def stalled(self) -> list[str]:
+        """Return the names of the loops that stand still."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """The settings and what they opened."""
@@ -76,6 +85,12 @@ class Services:
     def schedules(self) -> Schedules:
         """The schedules. Raises Unavailable where there are none."""
         return self._execution().schedules
+
+    @property
+    def stalled(self) -> Sequence[str]:
+        """The names of the loops of this process that stand still."""
+        execution: object = self.execution
+        return execution.stalled() if isinstance(execution, Loops) else ()
 
     @property
     def external(self) -> ExternalWork:

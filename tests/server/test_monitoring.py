@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -190,3 +191,19 @@ def test_a_database_that_is_gone_is_a_metric(settings: Settings, world: World, m
         text = client.get("/metrics").text
     assert "towline_database_up 0.0" in text
     assert "towline_queue_depth" not in text
+
+
+# --- readiness --------------------------------------------------------------------------------
+
+
+class Stalled:
+    def stalled(self) -> list[str]:
+        return ["towline-reaper"]
+
+
+def test_a_loop_that_stands_still_makes_the_server_unready(settings: Settings, world: World):
+    services = assemble(settings, world.database, cheap_passwords())
+    stalled = replace(services, execution=Stalled())  # type: ignore[arg-type] # of it all readiness asks this
+    with TestClient(create_app(settings, services=stalled)) as client:
+        answer = client.get("/readyz")
+    assert (answer.status_code, "towline-reaper" in answer.text) == (503, True)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
+from towline_server.loops import Ticker
+
 from .leases import Lease, Leases
 from .tokens import RunToken, Stop
-
-_LOG = logging.getLogger("towline.runs")
 
 
 class Heart:
@@ -32,25 +31,21 @@ class Heart:
     ) -> None:
         self._leases = leases
         self._beat_seconds = beat_seconds
-        self._look_seconds = look_seconds
         self._clock = clock
         self._lock = threading.Lock()
         self._held: dict[UUID, tuple[Lease, RunToken]] = {}
         self._idle = threading.Condition(self._lock)
-        self._stopping = threading.Event()
         self._closed = False
-        self._thread: threading.Thread | None = None
+        self._beaten = clock()
+        self.ticker = Ticker("towline-heartbeat", look_seconds, self._pulse)
 
     def start(self) -> None:
         """Begin to beat."""
-        self._thread = threading.Thread(target=self._run, name="towline-heart", daemon=True)
-        self._thread.start()
+        self.ticker.start()
 
     def stop(self) -> None:
         """Beat no more."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
+        self.ticker.stop()
 
     @contextmanager
     def holding(self, lease: Lease) -> Iterator[RunToken]:
@@ -114,15 +109,10 @@ class Heart:
         with self._lock:
             return list(self._held.values())
 
-    def _run(self) -> None:
-        beaten = self._clock()
-        while not self._stopping.wait(self._look_seconds):
-            try:
-                if self._clock() - beaten >= self._beat_seconds:
-                    beaten = self._clock()
-                    self.beat()
-                else:
-                    self.look()
-            except Exception:  # noqa: BLE001 - as long as the process lives
-                # The next beat may succeed; if none does, the leases lapse, as they should.
-                _LOG.exception("a heartbeat failed")
+    def _pulse(self) -> None:
+        # A beat that fails is followed by others; if all fail, the leases lapse, as they should.
+        if self._clock() - self._beaten >= self._beat_seconds:
+            self._beaten = self._clock()
+            self.beat()
+        else:
+            self.look()

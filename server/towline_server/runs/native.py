@@ -14,9 +14,11 @@ from collections import deque
 from collections.abc import Sequence
 from uuid import UUID
 
+from towline_server.loops import Quarantine, Ticker
+
 from .domain import BackendName
 from .leases import Lease
-from .ticker import Ticker
+from .tables import Run
 from .worker import Worker
 
 _LOG = logging.getLogger("towline.runs")
@@ -32,6 +34,7 @@ class NativeBackend:
         self._at_once = at_once
         self._slots = threading.Semaphore(at_once)
         self._own: deque[UUID] | None = None
+        self._quarantine = Quarantine[UUID]("dispatcher")
         self._ticker = Ticker("towline-dispatcher", poll_seconds, self.dispatch)
 
     def start(self) -> None:
@@ -51,6 +54,11 @@ class NativeBackend:
         """Wake the dispatcher."""
         del run_ids  # it takes the oldest of all
         self._ticker.wake()
+
+    @property
+    def ticker(self) -> Ticker:
+        """The dispatcher's loop."""
+        return self._ticker
 
     def stop_run(self, run_id: UUID) -> None:
         """Tell a run that executes here that it was cancelled."""
@@ -78,7 +86,14 @@ class NativeBackend:
         while self._own:
             if isinstance(lease := self._worker.take(self._own.popleft()), Lease):
                 return lease
-        return self._worker.take_next(self.name)
+        run = Run.backend == self.name
+        while not self._worker.heart.is_closed:
+            others = run, Run.id.not_in(self._quarantine.held)
+            if (found := self._worker.next_waiting(*others)) is None:
+                return None
+            with self._quarantine.guarding(found):
+                return self._worker.take_next(*others)
+        return None
 
     def _execute(self, lease: Lease) -> None:
         try:

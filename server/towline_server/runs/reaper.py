@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from towline.errors import Cancelled
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
+from towline_server.loops import Quarantine
 
 from . import tables
 from .attempts import resumed
@@ -47,17 +48,23 @@ class Reaper:
         self._signals = signals
         self._max_auto_resumes = max_auto_resumes
         self._now = now
+        self._quarantine = Quarantine[UUID]("reaper")
 
     def sweep(self) -> None:
         """Everything that is to be done now."""
         for run_id in self._lapsed():
-            self._reap(run_id)
+            with self._quarantine.guarding(run_id):
+                self._reap(run_id)
 
     def _lapsed(self) -> Sequence[UUID]:
         with self._database.reading() as session:
             return session.scalars(
                 select(tables.Run.id)
-                .where(tables.Run.state.in_(ACTIVE), tables.Run.lease_until < self._now(session))
+                .where(
+                    tables.Run.state.in_(ACTIVE),
+                    tables.Run.lease_until < self._now(session),
+                    tables.Run.id.not_in(self._quarantine.held),
+                )
                 .order_by(tables.Run.lease_until)
             ).all()
 

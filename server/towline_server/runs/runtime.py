@@ -13,6 +13,7 @@ from towline_server.addresses import AddressPolicy
 from towline_server.auth.sealing import Sealer
 from towline_server.db.clock import database_now
 from towline_server.db.session import Database
+from towline_server.loops import Ticker
 from towline_server.settings import Settings
 from towline_server.webhooks.claims import Claims
 from towline_server.webhooks.delivering import Courier
@@ -34,7 +35,6 @@ from .repositories import Repositories
 from .schedules import Schedules
 from .service import Runs
 from .signals import ProcessSignals
-from .ticker import Ticker
 from .worker import Worker
 
 _TICK_SECONDS = 1.0
@@ -54,10 +54,8 @@ class Runtime:
     heart: Heart
     reaper: Reaper
     native: NativeBackend
-    ticker: Ticker
-    pruner: Ticker
     courier: Courier
-    messenger: Ticker
+    tickers: tuple[Ticker, ...]
     identity: Identity
     signals: ProcessSignals
     shutdown_seconds: float
@@ -66,17 +64,20 @@ class Runtime:
         """Take up what was left behind, and begin to execute."""
         self.heart.start()
         self.native.start()
-        self.ticker.start()
-        self.pruner.start()
-        self.messenger.start()
+        for ticker in self.tickers:
+            ticker.start()
+
+    def stalled(self) -> list[str]:
+        """Return the names of the loops that stand still."""
+        loops = (self.heart.ticker, self.native.ticker, *self.tickers)
+        return [ticker.name for ticker in loops if ticker.is_stalled]
 
     def stop(self) -> None:
         """Hand back what is executed here, and stop."""
-        self.messenger.stop()
+        for ticker in self.tickers:
+            ticker.stop()
         # It begins no more; what is being sent ends while runs are handed back.
         self.courier.stop(0)
-        self.pruner.stop()
-        self.ticker.stop()
         self.native.stop(self.shutdown_seconds)
         self.courier.stop(self.shutdown_seconds)
         self.signals.close()
@@ -136,15 +137,13 @@ def open_runtime(
         heart=heart,
         reaper=reaper,
         native=native,
-        ticker=Ticker("towline-ticker", _TICK_SECONDS, reaper.sweep, schedules.fire),
-        pruner=Ticker(
-            "towline-pruner",
-            _PRUNE_SECONDS,
-            tools.repositories.prune,
-            courier.forget_old,
-        ),
         courier=courier,
-        messenger=Ticker("towline-messenger", _TICK_SECONDS, courier.deliver_due),
+        tickers=(
+            Ticker("towline-webhooks", _TICK_SECONDS, courier.deliver_due),
+            Ticker("towline-pruner", _PRUNE_SECONDS, tools.repositories.prune, courier.forget_old),
+            Ticker("towline-schedules", _TICK_SECONDS, schedules.fire),
+            Ticker("towline-reaper", _TICK_SECONDS, reaper.sweep),
+        ),
         identity=identity,
         signals=signals,
         shutdown_seconds=settings.shutdown_seconds,

@@ -1,8 +1,8 @@
 """When runs are asked for by themselves, what of it is caught up on, and when a sync is late.
 
-A schedule is a cron line in a time zone, or a number of seconds. Cron lines are croniter's (MIT):
-five fields, or six with seconds last. Where clocks are put forward nothing is lost; where they are
-put back, what falls due at a given hour does so once.
+A schedule is a cron line in a time zone, or a number of seconds. Cron lines have five fields, and
+are read by croniter (MIT). Where clocks are put forward nothing is lost; where they are put back,
+what falls due at a given hour does so once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from enum import StrEnum
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
@@ -24,6 +24,7 @@ from towline.errors import InvalidValue
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
 from towline_server.errors import NotFound
+from towline_server.loops import Quarantine
 from towline_server.projects.locking import hold
 from towline_server.projects.service import Projects
 
@@ -34,6 +35,9 @@ from .states import RunState
 
 _LOG = logging.getLogger("towline.runs")
 _MOST_CAUGHT_UP = 24
+_LONGEST_SECONDS = 315_360_000
+"""Ten years."""
+_SOME_TIME = datetime(2024, 1, 1, tzinfo=UTC)
 _GRACE = timedelta(seconds=60)
 """How late a firing may be without having been missed."""
 
@@ -65,12 +69,15 @@ class Rhythm:
             raise InvalidValue(field="schedule", problem="needs either cron or everySeconds")
         if self.every_seconds is not None and self.every_seconds < 1:
             raise InvalidValue(field="schedule.everySeconds", problem="must be at least 1")
+        if self.every_seconds is not None and self.every_seconds > _LONGEST_SECONDS:
+            problem = f"must be at most {_LONGEST_SECONDS}"
+            raise InvalidValue(field="schedule.everySeconds", problem=problem)
         _zone(self.timezone)
-        if self.cron is not None and not croniter.is_valid(self.cron):
-            raise InvalidValue(field="schedule.cron", problem=f"{self.cron[:80]!r} is no cron line")
+        if self.cron is not None and (wrong := _cron_problem(self.cron)):
+            raise InvalidValue(field="schedule.cron", problem=wrong)
 
     def after(self, moment: datetime) -> datetime:
-        """When it falls due next after a moment; seconds are counted from that moment."""
+        """Return when it falls due next after a moment; seconds are counted from that moment."""
         if self.every_seconds is not None:
             return moment + timedelta(seconds=self.every_seconds)
         assert self.cron is not None, "one of the two is given"
@@ -112,7 +119,7 @@ class Schedule:
     id: UUID
     spec: ScheduleSpec
     due_at: datetime | None
-    """When it fires next; None while it is disabled."""
+    """When it fires next; None while it is disabled, or once it has ended."""
     fired_at: datetime | None
 
 
@@ -130,6 +137,7 @@ class Schedules:
         self._database = database
         self._runs = runs
         self._now = now
+        self._quarantine = Quarantine[UUID]("schedules")
 
     def put(self, spec: ScheduleSpec, schedule_id: UUID | None = None) -> Schedule:
         """Make a schedule, or set one anew; its next firing is counted from now.
@@ -172,13 +180,17 @@ class Schedules:
     def fire(self) -> None:
         """Ask for every run that is due."""
         for schedule_id in self._due():
-            if (firing := self._take(schedule_id)) is not None:
-                for at in firing.times:
-                    self._ask(firing, at)
+            with self._quarantine.guarding(schedule_id):
+                if (firing := self._take(schedule_id)) is not None:
+                    for at in firing.times:
+                        self._ask(firing, at)
 
     def _due(self) -> Sequence[UUID]:
         with self._database.reading() as session:
-            due = select(tables.Schedule.id).where(tables.Schedule.due_at <= self._now(session))
+            due = select(tables.Schedule.id).where(
+                tables.Schedule.due_at <= self._now(session),
+                tables.Schedule.id.not_in(self._quarantine.held),
+            )
             return session.scalars(due.order_by(tables.Schedule.due_at)).all()
 
     def _take(self, schedule_id: UUID) -> _Firing | None:
@@ -188,7 +200,13 @@ class Schedules:
             now = self._now(session)
             if row is None or row.due_at is None or row.due_at > now:
                 return None
-            schedule = _schedule(row)
+            try:
+                schedule = _schedule(row)
+            except InvalidValue as error:
+                # An earlier version took what this one refuses.
+                _LOG.warning("schedule %s ends: %s", schedule_id, error.message)
+                row.due_at = None
+                return None
             fallen = list(schedule.spec.rhythm.due(_not_ages_ago(row, now), now))
             row.due_at = schedule.spec.rhythm.after(fallen[-1] if fallen else now)
             times = _caught_up(schedule.spec.catch_up, fallen, now)
@@ -244,7 +262,7 @@ def place(session: Session, schedule_id: UUID, spec: ScheduleSpec | None, now: d
     if row is None:
         row = tables.Schedule(id=schedule_id, created_at=now)
         session.add(row)
-    elif _schedule(row).spec == spec:
+    elif _is_same(row, spec):
         return
     _write(row, spec, now)
 
@@ -256,6 +274,20 @@ def is_late(
     if sla_seconds is None:
         return False
     return now - (last_success or since) > timedelta(seconds=sla_seconds)
+
+
+def _cron_problem(line: str) -> str | None:
+    """What is wrong with a cron line; where it falls due once it does so again and again."""
+    fields = len(line.split())
+    if fields != 5:
+        return f"has {fields} fields; it needs five: minute, hour, day, month and weekday"
+    if not croniter.is_valid(line):
+        return f"{line[:80]!r} is no cron line"
+    try:
+        croniter(line, _SOME_TIME).get_next()
+    except CroniterBadDateError:
+        return f"{line[:80]!r} never falls due"
+    return None
 
 
 def _zone(name: str) -> ZoneInfo:
@@ -301,6 +333,13 @@ def _write(row: tables.Schedule, spec: ScheduleSpec, now: datetime) -> None:
     row.fan_out, row.backend = spec.fan_out, spec.backend
     row.due_at = spec.rhythm.after(now) if spec.enabled else None
     row.updated_at = now
+
+
+def _is_same(row: tables.Schedule, spec: ScheduleSpec) -> bool:
+    try:
+        return _schedule(row).spec == spec
+    except InvalidValue:
+        return False  # an earlier version took it
 
 
 def _schedule(row: tables.Schedule) -> Schedule:

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
+from sqlalchemy import ColumnElement
+
 from towline_server import logs
 from towline_server.errors import NotFound
 
-from .domain import BackendName
 from .execute import Execution, Tools, execute
 from .heart import Heart
 from .leases import Lease, Refusal
-from .tables import Run
 
 _LOG = logging.getLogger("towline.runs")
 
@@ -45,14 +45,16 @@ class Worker:
         except NotFound:
             return Refusal.ENDED  # its project was deleted, and it with it
 
-    def take_next(self, backend: BackendName) -> Lease | None:
-        """Take the oldest run of a backend that waits and whose project is free, if any."""
-        leases, mine = self._tools.leases, Run.backend == backend
-        # A look takes no lock; most find nothing.
-        if self.heart.is_closed or (found := leases.next_waiting(mine)) is None:
-            return None
-        self._tools.boundary(found, "queued")
-        return leases.take_next(self.executor_id, mine)
+    def next_waiting(self, *those: ColumnElement[bool]) -> UUID | None:
+        """Look for a run as `take_next` does, without a lock: most looks find nothing."""
+        found = self._tools.leases.next_waiting(*those)
+        if found is not None:
+            self._tools.boundary(found, "queued")
+        return found
+
+    def take_next(self, *those: ColumnElement[bool]) -> Lease | None:
+        """Take the oldest run that waits and whose project is free, among those that fit."""
+        return self._tools.leases.take_next(self.executor_id, *those)
 
     @contextmanager
     def opened(self, run_id: UUID) -> Iterator[Execution | Refusal]:

@@ -38,4 +38,6 @@ def readyz(request: Request) -> Health:
     if not current:
         # Another version has migrated it meanwhile: what this one would read or write is unknown.
         raise Unavailable(problem="the database's tables are those of another version")
+    if stalled := services_of(request).stalled:
+        raise Unavailable(problem=f"standing still: {', '.join(stalled)}")
     return Health()

@@ -20,6 +20,7 @@ from towline_server import logs, metrics
 from towline_server.auth.sealing import Sealer
 from towline_server.db.session import Database
 from towline_server.errors import CredentialUnreadable
+from towline_server.loops import Quarantine
 
 from .claims import Claimed, Claims, Ready, Recorded
 from .domain import Result, has_scheme
@@ -64,6 +65,7 @@ class Courier:
         """What is being sent, by its token."""
         self._changed = threading.Condition()
         self._stopping = False
+        self._quarantine = Quarantine[UUID]("webhooks")
 
     def deliver_due(self) -> None:
         """Begin to send what is due, as much as may be sent at once."""
@@ -112,8 +114,10 @@ class Courier:
                 self._bounds.tenant - sum(each.tenant_id == ready.tenant_id for each in busy),
                 self._bounds.endpoint - sum(each.endpoint_id == ready.endpoint_id for each in busy),
             )
-            if room > 0:
-                taken += self._claim(ready.endpoint_id, room)
+            if room > 0 and ready.endpoint_id not in self._quarantine.held:
+                # What was taken for others is sent all the same.
+                with self._quarantine.guarding(ready.endpoint_id):
+                    taken += self._claim(ready.endpoint_id, room)
         return taken
 
     def _ready(self) -> Sequence[Ready]:
@@ -124,12 +128,7 @@ class Courier:
             return ()
 
     def _claim(self, endpoint_id: UUID, room: int) -> list[Claimed]:
-        try:
-            found = self._claims.take(endpoint_id, room)
-        except SQLAlchemyError:
-            # What was taken for others is sent all the same.
-            _LOG.exception("taking what is to be delivered failed; it is tried again")
-            return []
+        found = self._claims.take(endpoint_id, room)
         self._busy.update({each.token: each for each in found})
         return found
 

@@ -20,6 +20,7 @@ from towline_server.runs.leases import Lease, Refusal
 from towline_server.runs.listing import RunFilter
 from towline_server.runs.native import NativeBackend
 from towline_server.runs.states import ACTIVE, Outcome, ReasonCode, ResultClass, RunState
+from towline_server.runs.tables import Run
 from towline_server.runs.tokens import Stop
 
 BEFORE_THE_COMMIT = ["fetching", "fetched", "comparing", "validating", "applying"]
@@ -296,7 +297,7 @@ def test_the_oldest_run_whose_project_is_free_is_next(bench: Bench, world: World
     first, _second = (bench.runs.request(project.id) for _ in range(2))
     other = bench.runs.request(world.project().id)
     bench.runs.request(world.project().id, backend=BackendName.EXTERNAL)
-    worker, native = bench.worker(), BackendName.NATIVE
+    worker, native = bench.worker(), Run.backend == BackendName.NATIVE
     taken = [worker.take_next(native) for _ in range(3)]
     assert [lease and lease.run_id for lease in taken] == [first.id, other.id, None]
     assert worker.interrupted() == [first.id, other.id]
@@ -325,7 +326,7 @@ def test_several_servers_take_each_run_once(bench: Bench, world: World, project:
 
     def take(number: int) -> list[UUID]:
         worker, taken = bench.worker(str(number)), []
-        while (lease := worker.take_next(BackendName.NATIVE)) is not None:
+        while (lease := worker.take_next()) is not None:
             taken.append(lease.run_id)
             bench.end(lease)
         return taken

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy.orm import Session
@@ -14,6 +14,7 @@ from tests.server.runs.world import World
 from towline.errors import InvalidValue
 from towline_server.errors import NotFound
 from towline_server.projects.domain import Project
+from towline_server.runs import tables
 from towline_server.runs.domain import BackendName, Run, RunRequest, TriggeredBy
 from towline_server.runs.errors import BackendNotConfigured
 from towline_server.runs.listing import RunFilter
@@ -177,6 +178,9 @@ def test_clocks_that_are_changed_lose_nothing_and_repeat_nothing():
         {"every_seconds": 0},
         {"cron": "never"},
         {"cron": "61 * * * *"},
+        {"cron": "@daily"},
+        {"cron": "0 0 31 2 *"},
+        {"every_seconds": 10**15},
         {"cron": "* * * * *", "timezone": "Mars/Olympus"},
         {"cron": "* * * * *", "timezone": "../etc/passwd"},
     ],
@@ -184,6 +188,42 @@ def test_clocks_that_are_changed_lose_nothing_and_repeat_nothing():
 def test_malformed_rhythms_are_refused(wrong: dict[str, Any]):
     with pytest.raises(InvalidValue):
         Rhythm(**wrong)
+
+
+@pytest.mark.parametrize("line", ["30 14 26 11 * 0", "30 14 26 11 * 0 2026"])
+def test_a_cron_line_has_five_fields(line: str):
+    with pytest.raises(InvalidValue, match=f"has {len(line.split())} fields; it needs five"):
+        Rhythm(cron=line)
+
+
+def test_a_schedule_of_an_earlier_version_that_never_falls_due_ends(plan: Plan, world: World):
+    first = plan.schedules.put(spec(plan.project))
+    plan.schedules.put(spec(plan.project))
+    with world.database.writing() as session:
+        row = session.get_one(tables.Schedule, first.id)
+        row.every_seconds, row.cron = None, "30 14 26 11 * 0 2026"
+    assert len(plan.at(hours=1)) == 1
+    with world.database.reading() as session:
+        assert session.get_one(tables.Schedule, first.id).due_at is None
+
+
+def test_a_schedule_that_fails_keeps_no_other_from_firing(
+    plan: Plan, world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    broken, other = plan.schedules.put(spec(plan.project)), world.project()
+    plan.schedules.put(spec(other))
+    take, taken = plan.schedules._take, []
+
+    def taking(schedule_id: UUID) -> object:
+        taken.append(schedule_id)
+        return 1 // 0 if schedule_id == broken.id else take(schedule_id)
+
+    monkeypatch.setattr(plan.schedules, "_take", taking)
+    plan.at(hours=1)
+    assert plan.bench.runs.page(RunFilter(project_id=other.id)).total == 1
+    assert f"schedules failed at {broken.id}" in caplog.text
+    plan.at(hours=1)
+    assert taken.count(broken.id) == 1, "it is left alone for a while"
 
 
 def test_a_backend_that_is_not_there_is_refused_when_it_is_saved(plan: Plan):

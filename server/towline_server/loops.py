@@ -1,0 +1,116 @@
+"""Periodic work of a server, each in a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Hashable, Iterator
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+from towline_server import metrics
+
+_LOG = logging.getLogger("towline_server.loops")
+_STALL_SECONDS = 60.0
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Ticker:
+    """Does something every so often, or when woken, until it is stopped."""
+
+    def __init__(
+        self,
+        name: str,
+        seconds: float,
+        *tasks: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self._seconds = seconds
+        self._tasks = tasks
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._woken = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._done = [clock()] * len(tasks)
+        """When each task succeeded last."""
+
+    def start(self) -> None:
+        """Begin, with doing it at once."""
+        self._done = [self._clock()] * len(self._tasks)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Do it now, or once more if it is being done."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Stop, once what is being done is done."""
+        self._stopping.set()
+        self._woken.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether one of its tasks has not succeeded for a minute longer than it should have."""
+        patience = self._seconds + max(_STALL_SECONDS, self._seconds)
+        return any(self._clock() - done > patience for done in self._done)
+
+    def once(self) -> None:
+        """Do each task now; one that fails keeps no other from being done."""
+        for number, task in enumerate(self._tasks):
+            try:
+                task()
+                self._done[number] = self._clock()
+            except Exception:  # noqa: BLE001 - it has to go on for as long as the server does
+                metrics.loop_failed(self.name)
+                _LOG.exception("a task of %s failed; it is tried again", self.name)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._woken.clear()
+            self.once()
+            self._woken.wait(self._seconds)
+
+
+class Quarantine(Generic[Key]):
+    """Items of a loop that failed: each is left alone for a time that doubles."""
+
+    def __init__(
+        self,
+        loop: str,
+        *,
+        first_seconds: float = 5,
+        longest_seconds: float = 300,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._loop = loop
+        self._first, self._longest = first_seconds, longest_seconds
+        self._clock = clock
+        self._held: dict[Key, tuple[float, float]] = {}
+        """Until when, and for how long."""
+
+    @property
+    def held(self) -> Collection[Key]:
+        """The items that are left alone now."""
+        now = self._clock()
+        return [key for key, (until, _) in self._held.items() if until > now]
+
+    @contextmanager
+    def guarding(self, key: Key) -> Iterator[None]:
+        """Log and count what the block raises, and leave its item alone for a while."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001 - the loop's other items go on
+            _, before = self._held.pop(key, (0.0, 0.0))
+            seconds = min(self._longest, 2 * before or self._first)
+            if len(self._held) >= 10_000:  # forget the oldest: they are tried once more
+                self._held.pop(next(iter(self._held)))
+            self._held[key] = self._clock() + seconds, seconds
+            metrics.loop_failed(self._loop)
+            _LOG.exception("%s failed at %s; next try in %d s", self._loop, key, seconds)
+        else:
+            self._held.pop(key, None)

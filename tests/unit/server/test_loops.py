@@ -1,0 +1,55 @@
+"""The server's loops: what fails in one of them, and when one stands still."""
+
+from __future__ import annotations
+
+from towline_server.loops import Quarantine, Ticker
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_task_that_fails_keeps_no_other_from_being_done_and_stalls_in_the_end():
+    clock, done = Clock(), list[int]()
+
+    def fail() -> None:
+        raise RuntimeError
+
+    ticker = Ticker("loop", 1, fail, lambda: done.append(1), clock=clock)
+    for now in (0, 61):
+        clock.now = now
+        ticker.once()
+        assert not ticker.is_stalled
+    clock.now = 62
+    ticker.once()
+    assert (len(done), ticker.is_stalled) == (3, True)
+
+
+def test_an_item_that_fails_is_left_alone_for_a_time_that_doubles():
+    clock = Clock()
+    quarantine = Quarantine[str]("loop", first_seconds=5, longest_seconds=8, clock=clock)
+
+    def fail(now: float) -> None:
+        clock.now = now
+        with quarantine.guarding("bad"):
+            raise RuntimeError
+
+    fail(0)
+    with quarantine.guarding("good"):
+        pass
+    assert quarantine.held == ["bad"]
+    clock.now = 5
+    assert quarantine.held == []
+    fail(5)
+    clock.now = 12.9
+    assert quarantine.held == ["bad"]
+    clock.now = 13
+    with quarantine.guarding("bad"):
+        pass
+    fail(14)
+    clock.now = 19
+    assert quarantine.held == []
