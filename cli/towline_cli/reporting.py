@@ -50,6 +50,8 @@ def _tell(report: Report, wording: Wording, *, refused: bool, everything: bool) 
     if report.conflicts:
         note("hint: towline diff shows what differs; towline pull --use-theirs PATH or")
         note("      --use-ours PATH chooses a side, --on-conflict skip leaves them for later")
+        if any(conflict.kind == "path collision" for conflict in report.conflicts):
+            note("      a path collision takes a choice for each asset, so that one keeps the path")
 
 
 def _headline(report: Report, wording: Wording, *, refused: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from .conflicts import Conflict, Party
+from .conflicts import Conflict, ConflictKind, Party
 from .model import AssetPath, AssetState, Revision
 from .plan import LISTED, Disposition, IgnoredReason, Item, Plan
 
@@ -81,6 +81,8 @@ def conflict_message(conflict: Conflict) -> str:
     text = f"{conflict.kind} conflict: {parties}"
     if conflict.blockers:
         return f"{text}; move {', '.join(conflict.blockers)} out of the way first"
+    if conflict.kind is ConflictKind.PATH_COLLISION:
+        return f"{text}; choose use_theirs or use_ours for each, so that one keeps the path"
     return f"{text}; choose use_theirs or use_ours"
 
 

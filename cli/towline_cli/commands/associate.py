@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towline_cli.command_error import CommandError
+from towline_cli.exits import CONFLICTS, OK
 from towline_cli.options import json_option, limit_options, limit_settings, with_options
 from towline_cli.output import note, print_json, say
 from towline_cli.progress import watching
@@ -53,32 +54,32 @@ def clone(url: str, folder: str | None, verbose: bool, as_json: bool, **associat
     DIR must not exist, or be empty; without it the folder is named after the repository. Limits
     are kept for later pulls. If it fails, nothing is left behind.
 
+    Assets whose names cannot stand together in this file system are left out, with exit code 3, for
+    `towline pull` to choose which one is wanted.
+
     Credentials come from TOWLINE_TOKEN, or TOWLINE_USERNAME and TOWLINE_PASSWORD, from netrc, or
     from `git credential`. Those in the URL are used this once, and not stored.
     """
     from towline.apply import apply
-    from towline.report import report_of
 
     address, credential = split_url(url)
     root = Path(folder if folder is not None else folder_name(address))
     wording = Wording(done=f"Cloned into {root} at", nothing=f"Cloned into {root}: no asset")
-    with _vanishing(root):
-        with (
-            watching() as watch,
-            _associated(root, address, association, credential, watch) as project,
-        ):
-            made = project.plan(_NO_CHOICES, watch, credential)
-            report = report_of(made) if made.refused else apply(made, project.store, watch=watch)
-        if made.refused:
-            # Names that cannot stand together here: the folder goes again, as with any failure.
-            raise click.exceptions.Exit(answer(report, wording, as_json=as_json))
+    with (
+        _vanishing(root),
+        watching() as watch,
+        _associated(root, address, association, credential, watch) as project,
+    ):
+        made = project.plan(_WHAT_CAN_BE, watch, credential)
+        report = apply(made, project.store, watch=watch)
     # From here on the folder is whole, even if nobody reads what is said about it.
     if not as_json:
         if credential is not None:
             note(NOT_STORED)
         if (scope := association["scope"]) and not report.created:
             note(f"hint: there is no asset below {scope}; `towline config scope` takes another")
-    return answer(report, wording, as_json=as_json, everything=verbose)
+    answer(report, wording, as_json=as_json, everything=verbose)
+    return CONFLICTS if report.conflicts else OK
 
 
 @click.command()
@@ -113,10 +114,10 @@ def init(url: str, as_json: bool, **association: Any) -> None:
         note("hint: towline plan shows what a pull would do, towline status where assets stand")
 
 
-_NO_CHOICES: dict[str, Any] = {
+_WHAT_CAN_BE: dict[str, Any] = {
     "use_theirs": (),
     "use_ours": (),
-    "on_conflict": None,
+    "on_conflict": "skip",
     "only": (),
     "limits": (),
     "max_assets": None,
