@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ from .exits import CONFLICTS, OK
 from .output import note, print_json, say
 
 if TYPE_CHECKING:
+    from towline.plan import Item
     from towline.report import Report
 
 LISTS = ("overwritten", "updated", "created", "deleted", "ignored")
@@ -47,6 +50,7 @@ def _tell(report: Report, wording: Wording, *, refused: bool, everything: bool) 
         print_report(report, everything=everything)
     for message in report.error_msgs[len(report.conflicts) :]:
         note(message)
+    _say_behind(report.behind)
     if report.conflicts:
         note("hint: towline diff shows what differs; towline pull --use-theirs PATH or")
         note("      --use-ours PATH chooses a side, --on-conflict skip leaves them for later")
@@ -64,6 +68,24 @@ def _headline(report: Report, wording: Wording, *, refused: bool) -> str:
     if not counts:
         return f"{wording.nothing} at {short(report.revision)}."
     return f"{wording.done} {_moved(report)}: {', '.join(counts)}."
+
+
+def _say_behind(items: Sequence[Item]) -> None:
+    """Print how many changes a selection left out, and how many assets are behind otherwise."""
+    from towline.plan import BehindReason
+    from towline.report import reason_message
+
+    left_out = sum(item.behind is BehindReason.LEFT_OUT for item in items)
+    if left_out:
+        say(f"{counted(left_out, 'change')} left out; a pull without --only takes them.")
+    counts = Counter(
+        reason_message(item.behind, item.path)
+        for item in items
+        if item.behind not in (None, BehindReason.LEFT_OUT)
+    )
+    if counts:
+        why = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
+        say(f"{counted(counts.total(), 'asset')} behind the repository: {why}.")
 
 
 def _moved(report: Report) -> str:

@@ -45,6 +45,7 @@ _STYLES = {
     "modified-there": "yellow",
     "added-there": "green",
     "deleted-there": "red",
+    "behind": "yellow",
 }
 _WIDE = 100_000
 """Columns where no terminal sets them: a file or a pipe gets every line whole."""
@@ -188,11 +189,12 @@ def print_status(assets: Sequence[AssetStatus]) -> None:
             cell(asset.state, _STYLES.get(asset.state, "")),
             cell(asset.path),
             cell(asset.kind),
+            cell("" if asset.behind is None else reason_message(asset.behind, asset.path)),
             cell(asset.asset_id, "dim"),
         ]
         for asset in assets
     ]
-    print_table(["state", "path", "kind", "id"], rows)
+    print_table(["state", "path", "kind", "", "id"], rows)
 
 
 def print_log(entries: Sequence[tuple[LoggedPull, dict[str, int]]]) -> None:

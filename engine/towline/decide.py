@@ -95,6 +95,8 @@ _ROWS = {
     ),
     12: _Row(_D.CONFLICT, _D.CREATED, _D.IGNORED, ConflictKind.DELETE_MODIFY),
 }
+CONFLICT_ROWS = frozenset(number for number, row in _ROWS.items() if row.conflict is not None)
+"""The rows that are conflicts where the asset is left alone."""
 
 
 def decide(unit: Unit, side: Side | None, content_merge: ContentMerge | None = None) -> Decision:

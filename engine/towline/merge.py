@@ -27,7 +27,7 @@ from .errors import (
 from .kinds import Kinds
 from .model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason
 from .names import NamePolicy, path_problem
-from .plan import Disposition, Edit, IgnoredReason, Item, Plan, StoreState
+from .plan import BehindReason, Disposition, Edit, IgnoredReason, Item, Plan, StoreState
 from .records import AssetRecord, Ours
 from .resolutions import Naming, OnConflict, Policy, Resolutions, Side
 from .settle import Case, Settlement
@@ -188,7 +188,7 @@ def _plan(
     ordered = [cases[anchor] for anchor in sorted(cases)]
     records = {case.unit.anchor: _record_after(case, context.kinds) for case in ordered}
     left = Disposition.CONFLICT if refused else Disposition.IGNORED
-    items = [_item(case, left) for case in ordered]
+    items = [_item(case, records[case.unit.anchor], left) for case in ordered]
     return Plan(
         project=context.project,
         revision=changes.revision,
@@ -275,7 +275,7 @@ def _edits(
     )
 
 
-def _item(case: Case, left_over: Disposition) -> Item:
+def _item(case: Case, record: AssetRecord | None, left_over: Disposition) -> Item:
     unit, decision = case.unit, case.decision
     before, after = unit.ours, decision.outcome
     disposition, reason = decision.disposition, decision.reason
@@ -296,7 +296,17 @@ def _item(case: Case, left_over: Disposition) -> Item:
         merged=decision.merged and not case.undecided,
         discarded=decision.discarded and not case.undecided,
         reason=reason,
+        behind=_behind(case, record),
     )
+
+
+def _behind(case: Case, record: AssetRecord | None) -> BehindReason | None:
+    """Why the asset lags after the pull, where it does."""
+    if record is None or not record.lagging:
+        return None
+    if case.unit.blocked is not None:
+        return BehindReason(case.unit.blocked.reason.value)
+    return BehindReason.CONFLICT if case.undecided else BehindReason.LEFT_OUT
 
 
 def _merged_contents(cases: list[Case]) -> tuple[tuple[Digest, bytes], ...]:

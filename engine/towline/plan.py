@@ -53,13 +53,28 @@ class IgnoredReason(StrEnum):
     NAME_TOO_LONG = "name_too_long"
 
 
+class BehindReason(StrEnum):
+    """Why an asset is behind the recorded revision: it is not as that revision has it."""
+
+    CONFLICT = "conflict"
+    """Left in conflict by the policy ``skip``."""
+    LEFT_OUT = "left_out"
+    """Left out by a selection; the next pull that selects it brings it up to date."""
+    SYMLINK = "symlink"
+    SUBMODULE = "submodule"
+    LFS_POINTER = "lfs_pointer"
+    NAME_NOT_UTF8 = "name_not_utf8"
+    NAME_TOO_LONG = "name_too_long"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """One asset of a plan, and the row of DESIGN §3 that decided it.
 
     ``rule`` is 0 for an asset that stands alike on all three sides, and None in an undo.
     ``before`` and ``after`` are the store's states around it; for an ignored asset ``after`` is
-    what stays. ``asset_id`` is None for a non-asset that the store knows nothing of.
+    what stays. ``asset_id`` is None for a non-asset that the store knows nothing of. ``behind`` is
+    set where the asset lags after the pull.
     """
 
     disposition: Disposition
@@ -73,6 +88,7 @@ class Item:
     merged: bool = False
     discarded: bool = False
     reason: IgnoredReason | None = None
+    behind: BehindReason | None = None
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from .conflicts import Conflict, ConflictKind, Party
 from .model import AssetPath, AssetState, Revision
-from .plan import LISTED, Disposition, IgnoredReason, Item, Plan
+from .plan import LISTED, BehindReason, Disposition, IgnoredReason, Item, Plan
 
 
 class Status(StrEnum):
@@ -25,6 +25,8 @@ class Report:
 
     ``base`` is the revision before, ``revision`` the one that was pulled. With the policy
     ``skip``, ``conflicts`` holds what was skipped, and those assets stand in ``ignored`` too.
+    ``behind`` holds every asset that is not as the revision has it, whichever pull left it so:
+    skipped in conflict, left out by a selection, or no asset there any more.
     """
 
     status: Status
@@ -35,6 +37,7 @@ class Report:
     created: tuple[Item, ...] = ()
     deleted: tuple[Item, ...] = ()
     ignored: tuple[Item, ...] = ()
+    behind: tuple[Item, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     error_msgs: tuple[str, ...] = ()
     history_rewritten: bool | None = False
@@ -72,6 +75,7 @@ def report_of(plan: Plan) -> Report:
         created=listed[Disposition.CREATED],
         deleted=listed[Disposition.DELETED],
         ignored=listed[Disposition.IGNORED],
+        behind=tuple(item for item in plan.items if item.behind is not None),
     )
 
 
@@ -93,6 +97,7 @@ def report_json(report: Report) -> dict[str, object]:
         "base": report.base,
         "revision": report.revision,
         **{str(name): [item_json(item) for item in getattr(report, name)] for name in LISTED},
+        "behind": [item_json(item) for item in report.behind],
         "conflicts": [conflict_json(conflict) for conflict in report.conflicts],
         "error_msgs": list(report.error_msgs),
         "history_rewritten": report.history_rewritten,
@@ -113,6 +118,7 @@ def item_json(item: Item) -> dict[str, object]:
         "merged": item.merged,
         "discarded": item.discarded,
         "reason": None if item.reason is None else str(item.reason),
+        "behind": None if item.behind is None else str(item.behind),
     }
 
 
@@ -145,18 +151,19 @@ def state_json(state: AssetState | None) -> dict[str, object] | None:
     return {"path": state.path, "digest": state.digest, "executable": state.executable}
 
 
-def reason_message(reason: IgnoredReason, path: AssetPath) -> str:
-    """What the reason means why this path is ignored, for a person."""
+def reason_message(reason: IgnoredReason | BehindReason, path: AssetPath) -> str:
+    """Return why this path is ignored or behind, for a person."""
     hidden = any(name.startswith(".") for name in path.split("/"))
     if reason is IgnoredReason.NOT_AN_ASSET and hidden:
         return "not an asset: a dot file that the kinds leave out (hidden = true takes them)"
     return _REASONS[reason]
 
 
-_REASONS = {
+_REASONS: dict[IgnoredReason | BehindReason, str] = {
     IgnoredReason.DECLINED: "our version was kept",
     IgnoredReason.DELETION_DECLINED: "kept although deleted in the repository",
     IgnoredReason.CONFLICT: "left in conflict",
+    BehindReason.LEFT_OUT: "left out of a pull",
     IgnoredReason.NOT_AN_ASSET: "not an asset: outside the kinds",
     IgnoredReason.SYMLINK: "not an asset: a symbolic link",
     IgnoredReason.SUBMODULE: "not an asset: a submodule",

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from .decide import CONFLICT_ROWS, row_of
 from .errors import (
     ContentMissing,
     DuplicateEmbeddedId,
@@ -18,8 +19,8 @@ from .errors import (
     RemoteError,
 )
 from .limits import Limits
-from .model import AssetId, AssetPath, AssetState, Revision, ThreeWay, first_path
-from .plan import Disposition, IgnoredReason, Item, Plan
+from .model import AssetId, AssetPath, AssetState, NonAsset, Revision, ThreeWay, first_path
+from .plan import BehindReason, Disposition, IgnoredReason, Item, Plan
 from .ports import AssetStore, Remote, Watch
 from .pull import plan_at
 from .records import AssetRecord
@@ -38,19 +39,23 @@ class State(StrEnum):
     ADDED_THERE = "added-there"
     DELETED_HERE = "deleted-here"
     DELETED_THERE = "deleted-there"
+    BEHIND = "behind"
+    """Not as the last pulled revision has it, and in no conflict; `AssetStatus.behind` says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetStatus:
     """One asset, where it stands, and its states on the three sides.
 
-    An asset that was added there has the id that a pull would give it.
+    An asset that was added there has the id that a pull would give it. ``behind`` is why it is
+    behind the last pulled revision, where it is; then ``state`` is ``behind`` or ``conflict``.
     """
 
     asset_id: AssetId
     kind: str
     state: State
     states: ThreeWay[AssetState | None]
+    behind: BehindReason | None = None
 
     @property
     def path(self) -> AssetPath:
@@ -102,6 +107,7 @@ def status_json(status: ProjectStatus) -> dict[str, object]:
                 "name": asset.path.name,
                 "kind": asset.kind,
                 "state": str(asset.state),
+                "behind": None if asset.behind is None else str(asset.behind),
             }
             for asset in status.assets
         ],
@@ -143,11 +149,21 @@ def _assets(store: AssetStore, plan: Plan | None) -> Iterator[AssetStatus]:
         item = items.get(record.id)
         if item is None and _stands_anew(record, store):
             continue
+        if record.ours is None and after.get(record.id, record) is None:
+            continue  # Gone on both sides.
+        behind = _behind(record, item)
         state = _state(record, item, store)
+        if behind is not None:
+            state = State.CONFLICT if behind is BehindReason.CONFLICT else State.BEHIND
         if state is not None:
             theirs = _theirs(after.get(record.id, record))
-            states = ThreeWay(record.base, record.ours, theirs)
-            yield AssetStatus(asset_id=record.id, kind=record.kind, state=state, states=states)
+            yield AssetStatus(
+                asset_id=record.id,
+                kind=record.kind,
+                state=state,
+                states=ThreeWay(record.base, record.ours, theirs),
+                behind=behind,
+            )
     for asset_id, item in items.items():
         if asset_id is None or asset_id in records:
             continue
@@ -186,6 +202,31 @@ def _state(record: AssetRecord, item: Item | None, store: AssetStore) -> State |
         # What was released because the kinds changed is no asset any more.
         return State.LOCAL_ONLY if store.kinds.of(record.ours.path) else None
     return State.UNCHANGED if record.ours == base else State.MODIFIED_HERE
+
+
+def behind_reason(record: AssetRecord) -> BehindReason | None:
+    """Return why an asset is behind the recorded revision, as far as its record tells.
+
+    None where it is not, or where what stands here is what that revision has.
+    """
+    if not record.lagging or record.ours == record.seen:
+        return None
+    if isinstance(record.seen, NonAsset):
+        return BehindReason(record.seen.reason.value)
+    row = row_of(ThreeWay(record.base, record.ours, record.seen))
+    return BehindReason.CONFLICT if row in CONFLICT_ROWS else BehindReason.LEFT_OUT
+
+
+def _behind(record: AssetRecord, item: Item | None) -> BehindReason | None:
+    """The same, where a pull's decision about it may be known."""
+    reason = behind_reason(record)
+    if reason is None or item is None:
+        return reason
+    if item.behind is not None:
+        return item.behind
+    # The next pull brings it up to date: as left out before, or since it is an asset again.
+    brought = _decided(item) is not None and not isinstance(record.seen, NonAsset)
+    return BehindReason.LEFT_OUT if brought else None
 
 
 def _decided(item: Item) -> State | None:

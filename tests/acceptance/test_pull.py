@@ -23,6 +23,7 @@ REPORT = {
     "created",
     "deleted",
     "ignored",
+    "behind",
     "conflicts",
     "error_msgs",
     "history_rewritten",
@@ -39,6 +40,7 @@ ITEM = {
     "merged",
     "discarded",
     "reason",
+    "behind",
 }
 
 

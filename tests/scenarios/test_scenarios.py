@@ -111,6 +111,7 @@ def _where(record: AssetRecord) -> AssetPath:
 def _play(world: World, step: Step) -> None:
     project = world.project
     standing, fingerprint = project.standing(), project.fingerprint()
+    report = None
     if step.error is not None:
         with pytest.raises(TowlineError) as caught:
             _carry_out(world, step)
@@ -126,8 +127,10 @@ def _play(world: World, step: Step) -> None:
         elif step.undo is None and not report.conflicts:
             _check_again(world, step)
     assert project.standing() == _expected(step, standing)
-    lagging = sorted(str(_where(record)) for record in project.store.lagging())
-    assert lagging == sorted(step.lagging)
+    lagging = list(project.store.lagging())
+    assert sorted(str(_where(record)) for record in lagging) == sorted(step.lagging)
+    if report is not None and report.status is not Status.CONFLICTS and step.undo is None:
+        assert {item.asset_id for item in report.behind} == {record.id for record in lagging}
 
 
 def _carry_out(world: World, step: Step) -> Report:

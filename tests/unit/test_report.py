@@ -80,6 +80,7 @@ def test_the_json_form_has_every_field():
         "created",
         "deleted",
         "ignored",
+        "behind",
         "conflicts",
         "error_msgs",
         "history_rewritten",
@@ -97,6 +98,7 @@ def test_the_json_form_has_every_field():
         "merged",
         "discarded",
         "reason",
+        "behind",
     }
     assert (overwritten["rule"], overwritten["discarded"]) == (8, True)
     assert set(overwritten["before"]) == {"path", "digest", "executable"}

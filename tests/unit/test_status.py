@@ -9,25 +9,27 @@ from towline.model import AssetPath, Digest, Revision
 from towline.names import NamePolicy
 from towline.ports import Watch
 from towline.pull import pull
+from towline.remotes.entries import LFS_PREFIX
 from towline.remotes.memory import MemoryRemote
+from towline.remotes.tree_files import FileContent, Symlink
 from towline.resolutions import OnConflict, Policy, Selection
 from towline.status import ProjectStatus, State, status, status_json
 from towline.stores.memory import MemoryStore
 
-FILES = {name: b"base of " + name.encode() for name in "abcdefg"}
+FILES: dict[str, FileContent] = {name: b"base of " + name.encode() for name in "abcdefg"}
 
 
 class Project:
     """A store and its remote; `there` commits and fetches, `here` edits."""
 
-    def __init__(self, files: dict[str, bytes], **store: object) -> None:
+    def __init__(self, files: dict[str, FileContent], **store: object) -> None:
         self.store = MemoryStore("p", **store)  # type: ignore[arg-type]
         self.remote = MemoryRemote()
         self.files = dict(files)
         self.revision = self.there()
         pull(self.store, self.remote)
 
-    def there(self, **files: bytes | None) -> Revision:
+    def there(self, **files: FileContent | None) -> Revision:
         changed = {**self.files, **files}
         self.files = {name: content for name, content in changed.items() if content is not None}
         self.remote.commit(self.files)
@@ -84,7 +86,7 @@ def test_the_states_of_all_three_sides_come_with_it():
             state.digest if state else None for state in (states.base, states.ours, states.theirs)
         )
 
-    base = {name: Digest.of(content) for name, content in FILES.items()}
+    base = {name: Digest.of(b"base of " + name.encode()) for name in FILES}
     mine, theirs = Digest.of(b"mine"), Digest.of(b"theirs")
     assert digests("a") == (base["a"],) * 3
     assert digests("c") == (base["c"], base["c"], theirs)
@@ -146,7 +148,34 @@ def test_skipped_and_unselected_assets_are_told_again():
     project.there(a=b"theirs", b=b"theirs", c=b"theirs")
     policy = Policy(on_conflict=OnConflict.SKIP, only=Selection(globs=("a",)))
     pull(project.store, project.remote, policy=policy)
-    assert project.states() == {"a": "conflict", "b": "modified-there", "c": "added-there"}
+    expected = {
+        "a": ("conflict", "conflict"),
+        "b": ("behind", "left_out"),
+        "c": ("behind", "left_out"),
+    }
+    for found in (project.status(), status(project.store, None, None)):
+        assert {each.path: (each.state, each.behind) for each in found.assets} == expected
+    project.here(a=b"theirs", b=b"theirs")
+    project.there(c=None)
+    assert project.states() == {"a": "unchanged", "b": "unchanged"}
+
+
+@pytest.mark.parametrize(
+    ("there", "reason"),
+    [(Symlink("b"), "symlink"), (LFS_PREFIX + b"\noid sha256:0\n", "lfs_pointer")],
+)
+def test_what_is_no_asset_any_more_is_behind_until_it_is_one_again(there: FileContent, reason: str):
+    project = Project({"a": b"1", "b": b"1"})
+    project.there(a=there)
+    for expected in ("updated", "up-to-date"):
+        report = pull(project.store, project.remote)
+        assert report.status == expected
+        assert [(item.path, item.behind) for item in report.behind] == [("a", reason)]
+        assert project.states() == {"a": "behind", "b": "unchanged"}
+    project.there(a=b"2")
+    assert project.states() == {"a": "modified-there", "b": "unchanged"}
+    assert pull(project.store, project.remote).behind == ()
+    assert project.states() == {"a": "unchanged", "b": "unchanged"}
 
 
 def test_added_assets_have_the_id_that_a_pull_gives_them():
@@ -237,6 +266,7 @@ def test_the_json_form_is_the_interface():
                 "name": "a",
                 "kind": "file",
                 "state": "unchanged",
+                "behind": None,
             }
         ],
     }

@@ -27,8 +27,8 @@ def status(everything: bool, as_json: bool) -> None:
     """Show where every asset stands; asks no network.
 
     States: unchanged, modified-here, modified-there, conflict, local-only, added-there,
-    deleted-here, deleted-there. There is the revision that was fetched last: `towline plan`
-    fetches anew.
+    deleted-here, deleted-there, behind (not as the last pulled revision has it). There is the
+    revision that was fetched last: `towline plan` fetches anew.
     """
     with open_project() as project, watching() as watch:
         found = project.status(watch)

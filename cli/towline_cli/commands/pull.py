@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towline_cli.options import choice_options, confirm, json_option, yes_option
-from towline_cli.output import is_interactive, note, say
+from towline_cli.output import is_interactive, note
 from towline_cli.progress import watching
 from towline_cli.project import Project, open_project
-from towline_cli.reporting import Wording, answer, counted
+from towline_cli.reporting import Wording, answer
 
 if TYPE_CHECKING:
     from towline.plan import Item, Plan
@@ -33,9 +33,7 @@ def plan(as_json: bool, **choices: Any) -> int:
     """
     with open_project() as project:
         made = _plan(project, choices)
-        code = answer(_planned_report(made), _PLANNED, as_json=as_json)
-        _say_left_out(made, project, choices, as_json=as_json)
-        return code
+        return answer(_planned_report(made), _PLANNED, as_json=as_json)
 
 
 @click.command()
@@ -55,11 +53,8 @@ def pull(dry_run: bool, as_json: bool, yes: bool, **choices: Any) -> int:
         made = _plan(project, choices)
         if dry_run or made.refused:
             wording = _PLANNED if dry_run else _PULLED
-            code = answer(_planned_report(made), wording, as_json=as_json)
-        else:
-            code = _carry_out(made, project, _PULLED, as_json=as_json, yes=yes)
-        _say_left_out(made, project, choices, as_json=as_json)
-        return code
+            return answer(_planned_report(made), wording, as_json=as_json)
+        return _carry_out(made, project, _PULLED, as_json=as_json, yes=yes)
 
 
 @click.command()
@@ -107,24 +102,6 @@ def _carry_out(made: Plan, project: Project, wording: Wording, *, as_json: bool,
         contents = project.contents_for(made, watch)
         report = apply_plan(made, project.store, contents=contents, watch=watch)
     return answer(report, wording, as_json=as_json)
-
-
-def _say_left_out(made: Plan, project: Project, choices: dict[str, Any], *, as_json: bool) -> None:
-    """How many changes of the repository a selection leaves for a later pull."""
-    from towline.model import NonAsset
-
-    if not choices["only"] or as_json:
-        return
-    after = {record.id: record for record in project.store.lagging()}
-    after |= {edit.asset_id: edit.after for edit in made.edits if edit.after is not None}
-    reported = {item.asset_id for item in _planned_report(made).listed}
-    count = sum(
-        record.lagging and not isinstance(record.seen, NonAsset)
-        for record in after.values()
-        if record.id not in reported
-    )
-    if count:
-        say(f"{counted(count, 'change')} left out by --only; a pull without it takes them.")
 
 
 def discarding(made: Plan) -> list[Item]:

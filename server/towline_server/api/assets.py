@@ -15,6 +15,7 @@ from pydantic import WithJsonSchema
 
 from towline.errors import InvalidPath, InvalidValue, LimitExceeded, UnknownAssets
 from towline.model import AssetId, AssetPath, AssetState, Digest
+from towline.status import behind_reason
 from towline_server.auth.roles import Role
 from towline_server.errors import NotFound
 from towline_server.projects.listing import AssetFilter, AssetList, StandingAsset
@@ -78,6 +79,9 @@ class AssetModel(Model):
     """Whether it differs from that."""
     lagging: bool
     """Whether its base is behind the project's."""
+    behind: str | None
+    """Why it is not as the pulled revision has it: ``conflict``, ``left_out`` (by a selection), or
+    what the repository has there instead (``lfs_pointer``, ``symlink`` …); null where it is."""
 
     @classmethod
     def of(cls, asset: StandingAsset) -> Self:
@@ -94,6 +98,7 @@ class AssetModel(Model):
             base=StateModel.of(record.base),
             modified=record.base != record.ours,
             lagging=record.lagging,
+            behind=behind_reason(record),
         )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Self
 
+from pydantic import Field
+
 from towline.conflicts import Conflict
 from towline.report import Report, conflict_json, report_json
 
@@ -27,6 +29,9 @@ class ItemModel(Model):
     discarded: bool
     reason: str | None
     """Why it was ignored."""
+    behind: str | None = None
+    """Why it is not as the revision has it: ``conflict``, ``left_out`` (by a selection), or what
+    the repository has there instead (``lfs_pointer``, ``symlink`` …)."""
 
 
 class PartyModel(Model):
@@ -68,6 +73,8 @@ class ReportModel(Model):
     created: list[ItemModel]
     deleted: list[ItemModel]
     ignored: list[ItemModel]
+    behind: list[ItemModel] = Field(default_factory=list)
+    """Every asset that is not as the revision has it, whichever pull left it so."""
     conflicts: list[ConflictModel]
     error_msgs: list[str]
     history_rewritten: bool | None
