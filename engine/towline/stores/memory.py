@@ -14,7 +14,7 @@ from towline.names import NamePolicy
 from towline.ours import OursIndex
 from towline.plan import Contents, Plan, StoreState
 from towline.ports import Applied, LoggedPull, Phase, Watch
-from towline.records import AssetRecord, LocalFile, Occupant
+from towline.records import AssetRecord, LocalFile, Occupant, absent_at
 
 from .checking import (
     check_destinations,
@@ -117,7 +117,7 @@ class MemoryStore:
             InvalidPath: the path is no asset's, or something stands in its way.
         """
         state = AssetState(path=path, digest=Digest.of(content), executable=executable)
-        standing = self._index.at(path)
+        standing = self._index.at(path) or self._returning(path)
         record = self._new(state) if standing is None else replace(standing, ours=state)
         self._hold(content)
         self._replace(standing, record)
@@ -166,6 +166,14 @@ class MemoryStore:
         """Delete a local file that is no asset."""
         del self._files[path]
         self._index.forget_file(path)
+
+    def _returning(self, path: AssetPath) -> AssetRecord | None:
+        record = absent_at(self._index, path)
+        if record is None:
+            return None
+        kind = self._kind_at(path)
+        self._check_free(path, None)
+        return replace(record, kind=kind)
 
     def _new(self, state: AssetState) -> AssetRecord:
         kind = self._kind_at(state.path)

@@ -89,7 +89,7 @@ class Standing:
         checked = self.digests.check(path, seen)
         if checked is None:
             return None
-        row = row or self._renamed_to(path, checked.digest)
+        row = row or self._renamed_to(path, checked.digest) or self._returned_to(path)
         if row is None:
             return self._local(path, checked)
         return row.record(self._state_of(path, checked, row))
@@ -167,8 +167,12 @@ class Standing:
     def record(self, row: Tracked) -> AssetRecord:
         """The record of a known asset, wherever it stands now."""
         row = self._where(row)
+        if row.place is None:
+            path = row.record(None).return_path
+            there = self.at(path) if path is not None else None
+            return there if there is not None and there.id == row.id else row.record(None)
         ours = self._file(row)
-        if ours is None and row.place is not None:
+        if ours is None:
             self._look_for(row.id)
             row = self._where(self._state.asset(row.id) or row)
             ours = self._file(row)
@@ -244,6 +248,14 @@ class Standing:
             return self._where(row)
         row = self._state.placed_at(path)
         return None if row is None or row.id in self._moved else row
+
+    def _returned_to(self, path: AssetPath) -> Tracked | None:
+        """The absent asset that returns where a file stands at this path again."""
+        aligned = self._state.aligned_at(path)
+        for row in self._state.lagging() if aligned is None else (aligned,):
+            if row.place is None and row.record(None).return_path == path:
+                return replace(row, kind=self._kind(path))
+        return None
 
     def _renamed_to(self, path: AssetPath, digest: Digest) -> Tracked | None:
         """The asset that was renamed to the path of a new file with this digest."""

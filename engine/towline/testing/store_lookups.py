@@ -259,15 +259,58 @@ class LookupContract:
         assert harness.store.is_used(a.id)
         assert list(harness.store.records()) == []
 
-    def test_a_deleted_asset_does_not_come_back_with_its_path(self, new_store: NewStore) -> None:
+    @pytest.mark.parametrize("noted", ["not yet", "pulled", "skipped", "deleted there", "no asset"])
+    def test_a_deleted_asset_returns_with_its_path(self, new_store: NewStore, noted: str) -> None:
         harness = new_store()
-        pull_files(harness.store, a=b"1")
+        pull_files(harness.store, a=b"1", b=b"1")
         harness.delete("a")
         gone = harness.store.aligned_at(P("a"))
         assert gone is not None
-        # The pull takes note of the deletion, so that what comes to stand there is another asset.
-        known = replace(gone, base=state_of("a", b"2"), seen=state_of("a", b"2"))
-        apply_edits(harness.store, Edit(before=gone, after=known))
+        newer = state_of("a", b"2")
+        known = {
+            "not yet": gone,
+            "pulled": replace(gone, base=newer, seen=newer),
+            "skipped": replace(gone, seen=newer),
+            "deleted there": replace(gone, seen=None),
+            "no asset": replace(gone, seen=NonAsset(path=P("a"), reason=NonAssetReason.SYMLINK)),
+        }[noted]
+        if known != gone:
+            apply_edits(harness.store, Edit(before=gone, after=known))
+        assert harness.store.with_id(gone.id) == known
         harness.put("a", b"3")
-        assert harness.store.aligned_at(P("a")) == known
-        assert standing(harness.store, "a").local_only
+        returned = replace(known, ours=state_of("a", b"3"))
+        for _ in range(2):
+            assert harness.store.at(P("a")) == returned
+            assert harness.store.with_id(gone.id) == returned
+            assert harness.store.aligned_at(P("a")) in (returned, None)
+            assert returned in list(harness.store.records())
+            assert len(list(harness.store.records())) == 2
+            harness.reopen()
+        harness.delete("a")
+        assert harness.store.with_id(gone.id) == known
+
+    def test_an_asset_that_was_left_out_has_its_id_when_it_is_written_here(
+        self, new_store: NewStore
+    ) -> None:
+        harness = new_store()
+        edit = create(harness.store, "a", b"1")
+        assert edit.after is not None
+        left_out = replace(edit.after, base=None, ours=None)
+        apply_edits(harness.store, Edit(before=None, after=left_out))
+        harness.put("a", b"2")
+        assert standing(harness.store, "a") == replace(left_out, ours=state_of("a", b"2"))
+
+    def test_a_deleted_asset_does_not_return_where_another_one_stands(
+        self, new_store: NewStore
+    ) -> None:
+        harness = new_store()
+        pull_files(harness.store, a=b"1", b=b"2")
+        b = standing(harness.store, "b")
+        harness.delete("a")
+        gone = harness.store.aligned_at(P("a"))
+        assert gone is not None
+        known = replace(gone, base=state_of("a", b"3"), seen=state_of("a", b"3"))
+        apply_edits(harness.store, Edit(before=gone, after=known))
+        harness.move("b", "a")
+        assert standing(harness.store, "a").id == b.id
+        assert harness.store.with_id(gone.id) == known

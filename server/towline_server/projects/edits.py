@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from towline.errors import InvalidPath, UnknownAssets
 from towline.model import AssetId, AssetPath, AssetState, Digest, planned_id
-from towline.records import AssetRecord, LocalFile
+from towline.records import AssetRecord, LocalFile, absent_at
 from towline_server.db.statements import insert_all
 
 from . import asset_tables
@@ -52,6 +52,9 @@ class LocalEdits:
             AssetChanged: something else than expected stands there.
         """
         standing = self._ours.at(path)
+        if standing is None and (standing := absent_at(self._ours, path)) is not None:
+            standing = replace(standing, kind=self._kind_at(path))
+            self._check_free(path, None)
         before = None if standing is None else standing.ours
         if expected is not None:
             expected.check(path, before)

@@ -24,8 +24,11 @@ def test_a_run_does_as_it_is_told(stage: Stage):
     dry = stage.pull(mode="dry_run")
     assert (dry["outcome"], dry["pull"]) == ("changed", None)
     assert stage.world.contents(stage.project) == {}
-    stage.pull(kind="rule")
+    partial = stage.pull(kind="rule")
     assert set(stage.world.contents(stage.project)) == {"rules/a"}
+    behind = [(item["path"], item["behind"]) for item in partial["report"]["behind"]]
+    assert behind == [("tasks/b", "left_out")]
+    assert stage.pull(only={"globs": ["task"]})["error"]["code"] == "unknown_assets"
     stage.pull(only={"globs": ["tasks/**"]})
     assert set(stage.world.contents(stage.project)) == {"rules/a", "tasks/b"}
     stage.put("rules/a", b"ours")
