@@ -7,7 +7,7 @@ form. After any of these the project is as it was. No third-party exception cros
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar
 
 
@@ -40,6 +40,8 @@ def _rebuild(kind: type[TowlineError], data: dict[str, Any]) -> TowlineError:
 def _json(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_json(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _json(getattr(value, f.name)) for f in fields(value)}
     return value if value is None or isinstance(value, (bool, int)) else str(value)
 
 
@@ -160,23 +162,61 @@ class UnresolvedConflicts(CallerError):
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenLimit:
+    """A limit of `Limits`, and the most that was found of what it bounds.
+
+    ``subject`` is where, if anywhere; ``count`` is how many break the limit.
+    """
+
+    limit: str
+    allowed: int
+    found: int
+    subject: str = ""
+    count: int = 1
+
+    def __str__(self) -> str:
+        more = f" and {self.count - 1} more" if self.count > 1 else ""
+        about = f" ({self.subject}{more})" if self.subject else ""
+        return f"{self.found} is above the limit {self.limit} of {self.allowed}{about}"
+
+
 @dataclass(eq=False, kw_only=True)
 class LimitExceeded(CallerError):
-    """A count or a size is above a limit of `Limits` that the caller may raise."""
+    """Counts or sizes are above limits of `Limits` that the caller may raise.
+
+    The fields of `BrokenLimit` are those of the first; ``others`` are the other limits that are
+    broken, as far as they can be judged together.
+    """
 
     code = "limit_exceeded"
     limit: str
     allowed: int
     found: int
     subject: str = ""
+    count: int = 1
+    others: tuple[BrokenLimit, ...] = ()
+
+    @property
+    def broken(self) -> tuple[BrokenLimit, ...]:
+        """Every broken limit."""
+        first = {f.name: getattr(self, f.name) for f in fields(BrokenLimit)}
+        return (BrokenLimit(**first), *self.others)
 
     @property
     def message(self) -> str:
-        about = f" ({self.subject})" if self.subject else ""
-        return (
-            f"{self.found} is above the limit {self.limit} of {self.allowed}{about}; "
-            f"nothing was changed: raise the limit {self.limit} or bring less"
-        )
+        raised = f"limits {', '.join(each.limit for each in self.broken)}"
+        raised = raised if self.others else f"limit {self.limit}"
+        broken = "; ".join(map(str, self.broken))
+        return f"{broken}; nothing was changed: raise the {raised} or bring less"
+
+
+def limits_exceeded(broken: Sequence[BrokenLimit]) -> LimitExceeded:
+    """Return the one error of all these broken limits; the bound on assets goes first."""
+    first, *others = sorted(broken, key=lambda each: each.limit != "assets")
+    kind = AssetLimitExceeded if first.limit == "assets" else LimitExceeded
+    values = {f.name: getattr(first, f.name) for f in fields(BrokenLimit)}
+    return kind(**values, others=tuple(others))
 
 
 class AssetLimitExceeded(LimitExceeded):

@@ -21,6 +21,7 @@ class Limits:
 
     assets: int = 1_000
     tree_entries: int = 20_000
+    """Files that a comparison visits, assets or not; and as many folders."""
     depth: int = 50
     name_bytes: int = 255
     path_bytes: int = 1_024

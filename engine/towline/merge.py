@@ -15,14 +15,14 @@ from .changes import Changes, RemoteAsset
 from .conflicts import Conflict
 from .decide import ContentMerge
 from .errors import (
-    AssetLimitExceeded,
+    BrokenLimit,
     ConflictingResolutions,
     DuplicateEmbeddedId,
     EmptyRemote,
     InvalidTree,
-    LimitExceeded,
     UnknownAssets,
     UnselectedResolutions,
+    limits_exceeded,
 )
 from .kinds import Kinds
 from .model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason
@@ -346,16 +346,18 @@ def _check_outcome(plan: Plan, context: Context, policy: Policy) -> None:
     before, after = plan.before, plan.after
     if not plan.edits:
         return
-    if after.tracked > limits.assets:
-        raise AssetLimitExceeded(limit="assets", allowed=limits.assets, found=after.tracked)
-    if after.tracked_bytes > limits.project_bytes:
-        raise LimitExceeded(
-            limit="project_bytes", allowed=limits.project_bytes, found=after.tracked_bytes
-        )
-    if limits.deletes is not None and counts[Disposition.DELETED] > limits.deletes:
-        raise LimitExceeded(
-            limit="deletes", allowed=limits.deletes, found=counts[Disposition.DELETED]
-        )
+    figures = {
+        "assets": (after.tracked, limits.assets),
+        "project_bytes": (after.tracked_bytes, limits.project_bytes),
+        "deletes": (counts[Disposition.DELETED], limits.deletes),
+    }
+    broken = [
+        BrokenLimit(limit=limit, allowed=allowed, found=found)
+        for limit, (found, allowed) in figures.items()
+        if allowed is not None and found > allowed
+    ]
+    if broken:
+        raise limits_exceeded(broken)
     emptied = before.tracked and not after.tracked and any(map(_vanishes, plan.edits))
     if emptied and not policy.allow_empty:
         raise EmptyRemote(revision=plan.revision or "", tracked=before.tracked)

@@ -184,6 +184,17 @@ def test_the_size_of_the_project_is_bounded():
     assert caught.value.limit == "project_bytes"
 
 
+def test_all_broken_limits_of_the_project_are_in_one_error():
+    sides = project("a=1 b=1", "a=1 b=1", "c=2 d=3 e=4")
+    limits = Limits(assets=2, project_bytes=1, deletes=1)
+    with pytest.raises(AssetLimitExceeded) as caught:
+        plan_of(sides, policy=Policy(limits=limits))
+    assert [each.limit for each in caught.value.broken] == ["assets", "project_bytes", "deletes"]
+    assert "3 is above the limit assets of 2; " in caught.value.message
+    assert "raise the limits assets, project_bytes, deletes" in caught.value.message
+    assert [each["limit"] for each in caught.value.data()["others"]] == ["project_bytes", "deletes"]
+
+
 def test_deletions_can_be_bounded():
     sides = project("a=1 b=1 c=1", "a=1 b=1 c=1", "c=1")
     assert len(plan_of(sides, policy=Policy(limits=Limits(deletes=2))).items) == 2

@@ -1,17 +1,18 @@
 """Compares two trees, skipping equal subtrees unread; a listing is a comparison with nothing.
 
 Reads at most the trees of touched folders and of their parents, once on either side, and no
-content but what tells an LFS pointer from an asset. Limits count each side by itself.
+content but what tells an LFS pointer from an asset. Limits count each side by itself, and all
+that are broken are raised together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
-from towline.changes import Change, RemoteEntry
-from towline.errors import InvalidTree, LimitExceeded
+from towline.changes import Change, RemoteAsset, RemoteEntry
+from towline.errors import BrokenLimit, InvalidTree, LimitExceeded, limits_exceeded
 from towline.model import AssetPath
 from towline.ports import Phase, Watch
 
@@ -34,11 +35,17 @@ def tree_changes(
 
     Raises:
         InvalidTree: with every problem of all the trees visited.
-        LimitExceeded: entries, depth, or an asset's size.
+        LimitExceeded: entries, depth, or an asset's size; every one that is broken. A listing
+            adds the bounds on the project that are broken, too.
         ObjectMissing: the cache does not hold what the trees name.
     """
     walk = _Walk(classifier, watch, scope)
-    walk.compare(*walk.scoped(before, after))
+    try:
+        walk.compare(*walk.scoped(before, after))
+    except LimitExceeded as error:
+        walk.note(error)
+    if walk.broken:
+        raise limits_exceeded([*walk.broken.values(), *walk.broken_totals(whole=before is None)])
     if walk.problems:
         raise InvalidTree(problems=tuple(walk.problems))
     return tuple(sorted(walk.changes, key=lambda change: change.path))
@@ -59,7 +66,30 @@ class _Walk:
     scope: str
     changes: list[Change] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    visited: list[int] = field(default_factory=lambda: [0, 0])
+    files: list[int] = field(default_factory=lambda: [0, 0])
+    folders: list[int] = field(default_factory=lambda: [0, 0])
+    broken: dict[str, BrokenLimit] = field(default_factory=dict)
+    """The broken limits but for those on the whole project, by name."""
+    too_large: list[int] = field(default_factory=list)
+    """The sizes of assets that are above the limit."""
+
+    def note(self, error: LimitExceeded) -> None:
+        """Remember a broken limit, with the most that was found of it."""
+        for each in error.broken:
+            known = self.broken.get(each.limit, replace(each, count=0))
+            most = max(known, each, key=lambda one: one.found)
+            self.broken[each.limit] = replace(most, count=known.count + each.count)
+
+    def broken_totals(self, *, whole: bool) -> Iterator[BrokenLimit]:
+        """The broken limits on all assets together, where the whole project was listed."""
+        if not whole or "tree_entries" in self.broken:
+            return
+        assets = [change.after for change in self.changes if isinstance(change.after, RemoteAsset)]
+        sizes = [asset.size for asset in assets] + self.too_large
+        limits = self.classifier.limits
+        for limit, found in (("assets", len(sizes)), ("project_bytes", sum(sizes))):
+            if found > (allowed := getattr(limits, limit)):
+                yield BrokenLimit(limit=limit, allowed=allowed, found=found)
 
     def scoped(self, before: str | None, after: str | None) -> tuple[str | None, str | None]:
         """The scope's own trees on both sides, told apart as soon as they are equal."""
@@ -92,11 +122,15 @@ class _Walk:
         folder = "/".join(filter(None, (self.scope, place.path)))
         old = self._read(before, folder, _Side.BEFORE)
         new = self._read(after, folder, _Side.AFTER)
-        self.watch.report(Phase.COMPARING, sum(self.visited))
+        self._count(_Side.BEFORE, old, folder)
+        self._count(_Side.AFTER, new, folder)
+        self.watch.report(Phase.COMPARING, sum(self.files) + sum(self.folders))
         for text, one, other in _differing(old, new):
             name = (other or one).name  # type: ignore[union-attr] # one side is there
             below = place.below(text, name, self.classifier.limits)
-            self._check_depth(below)
+            if below.depth > self.classifier.limits.depth:
+                self.note(self._exceeded("depth", below.depth, below.path))
+                continue
             trees = tuple(e.oid if e is not None and e.is_tree else None for e in (one, other))
             if any(trees):
                 yield trees[0], trees[1], below
@@ -113,6 +147,9 @@ class _Walk:
             )
         except InvalidTree as error:
             self.problems.extend(error.problems)
+        except LimitExceeded as error:
+            self.note(error)
+            self.too_large.append(error.found)
         else:
             self.changes.append(change)
 
@@ -125,26 +162,29 @@ class _Walk:
             return EMPTY
         limits = self.classifier.limits
         # A tree is bounded before it is unpacked: no honest one within the limits is larger.
-        self._count(side, size // (_ENTRY_OVERHEAD + limits.name_bytes), folder)
+        visited = self.files[side] + self.folders[side]
+        if (least := visited + size // (_ENTRY_OVERHEAD + limits.name_bytes)) > (
+            2 * limits.tree_entries
+        ):
+            raise self._exceeded("tree_entries", least, folder)
         self.classifier.traffic.trees_read += 1
         tree = parse_tree(self.classifier.reader.read(oid)[1])
-        self.visited[side] += len(tree.entries)
-        self._count(side, 0, folder)
         about = f"in {folder!r}: " if folder else ""
         self.problems.extend(about + problem for problem in tree.problems)
         return tree
 
-    def _count(self, side: _Side, more: int, folder: str) -> None:
-        allowed, found = self.classifier.limits.tree_entries, self.visited[side] + more
-        if found > allowed:
-            raise LimitExceeded(limit="tree_entries", allowed=allowed, found=found, subject=folder)
+    def _count(self, side: _Side, tree: ParsedTree, folder: str) -> None:
+        """Count a folder's entries: files by themselves, and folders by themselves."""
+        folders = sum(entry.is_tree for entry in tree.entries)
+        self.folders[side] += folders
+        self.files[side] += len(tree.entries) - folders
+        most = max(self.files[side], self.folders[side])
+        if most > self.classifier.limits.tree_entries:
+            raise self._exceeded("tree_entries", most, folder)
 
-    def _check_depth(self, place: Place) -> None:
-        allowed = self.classifier.limits.depth
-        if place.depth > allowed:
-            raise LimitExceeded(
-                limit="depth", allowed=allowed, found=place.depth, subject=place.path
-            )
+    def _exceeded(self, limit: str, found: int, subject: str) -> LimitExceeded:
+        allowed = getattr(self.classifier.limits, limit)
+        return LimitExceeded(limit=limit, allowed=allowed, found=found, subject=subject)
 
 
 def _not_tree(entry: TreeEntry | None) -> TreeEntry | None:

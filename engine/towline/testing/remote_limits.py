@@ -68,9 +68,37 @@ class LimitContract:
         remote = harness.open()
         fetch(remote)
         with pytest.raises(LimitExceeded) as caught:
-            remote.listing(revision, ALL, Limits(tree_entries=32), WATCH)
-        assert (caught.value.limit, caught.value.allowed) == ("tree_entries", 32)
-        assert len(remote.listing(revision, ALL, Limits(tree_entries=33), WATCH)) == 30
+            remote.listing(revision, ALL, Limits(tree_entries=29), WATCH)
+        assert (caught.value.limit, caught.value.allowed) == ("tree_entries", 29)
+        # Folders do not count as files, and have the same bound of their own.
+        assert len(remote.listing(revision, ALL, Limits(tree_entries=30), WATCH)) == 30
+
+    def test_too_many_folders(self, harness: RemoteHarness) -> None:
+        revision = harness.repository.commit({"a/b/c/d": b""})
+        remote = harness.open()
+        fetch(remote)
+        with pytest.raises(LimitExceeded, match="tree_entries"):
+            remote.listing(revision, ALL, Limits(tree_entries=2), WATCH)
+
+    def test_all_broken_limits_are_in_one_error(self, harness: RemoteHarness) -> None:
+        base = harness.repository.commit({"a": b"1"})
+        files = {"a": b"1", "b": b"22", "c": b"333", "d/e/f": b"1"}
+        revision = harness.repository.commit(files)
+        remote = harness.open()
+        fetch(remote)
+        limits = Limits(asset_bytes=1, depth=2, assets=2, project_bytes=5)
+        with pytest.raises(LimitExceeded) as caught:
+            remote.listing(revision, ALL, limits, WATCH)
+        assert {each.limit: (each.found, each.count) for each in caught.value.broken} == {
+            "assets": (3, 1),
+            "asset_bytes": (3, 2),
+            "depth": (3, 1),
+            "project_bytes": (6, 1),
+        }
+        assert caught.value.code == "asset_limit_exceeded"
+        with pytest.raises(LimitExceeded) as caught:
+            remote.changes(base, revision, ALL, limits, WATCH)
+        assert [each.limit for each in caught.value.broken] == ["asset_bytes", "depth"]
 
     def test_too_deep(self, harness: RemoteHarness) -> None:
         revision = harness.repository.commit({"a/b/c/d": b""})

@@ -63,6 +63,8 @@ def test_an_errors_data_stands_beside_code_and_message():
         "allowed": 1000,
         "found": 1001,
         "subject": "",
+        "count": 1,
+        "others": [],
     }
     assert "--max-assets" in failure.hint
 
