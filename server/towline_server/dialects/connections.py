@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
@@ -82,21 +82,25 @@ class Sync(BaseModel):
 
 @router.post("/connections/{connection_id}/sync")
 def request_sync(services: Opened, caller: Caller, connection_id: str) -> list[Sync]:
-    """Request a sync of every kind of asset behind a connection.
+    """Request a sync of every kind of asset behind a connection, in one batch.
 
-    Of several projects behind it each is a batch of its own: they may stand on several refs.
+    Of several projects behind it each has syncs of its own: ``pagination_state.project_id`` tells
+    which.
     """
     wanted = reach.id_of(connection_id, "connection")
     _, projects = reach.connection(services, caller, wanted)
     for project in projects:
         authorise(caller, project, Role.WRITER)
-    origin = Origin(requested_by=caller.id)
+    origin, batch_id = Origin(requested_by=caller.id), uuid4()
     return [
         # As the product's page shows the answer; whoever looks again sees it queued.
         _sync([run]).model_copy(update={"status": SyncStatus.SCHEDULED})
         for project in projects
         for run in services.runs.request_kinds(
-            project.id, [kind.name for kind in project.kinds.kinds], origin=origin
+            project.id,
+            [kind.name for kind in project.kinds.kinds],
+            origin=origin,
+            batch_id=batch_id,
         )
     ]
 
@@ -197,8 +201,12 @@ def _error(attempts: Sequence[Run]) -> str | None:
 
 
 def _position(run: Run) -> dict[str, Any]:
-    """From where the sync goes on, should its executor be lost."""
-    return {"phase": str(run.state), "target_revision": run.target_revision}
+    """Which project is synced, and from where that goes on, should its executor be lost."""
+    return {
+        "project_id": str(run.project_id),
+        "phase": str(run.state),
+        "target_revision": run.target_revision,
+    }
 
 
 DIALECT = Dialect(

@@ -105,10 +105,15 @@ class Runs:
         *,
         origin: Origin = Origin(),
         backend: BackendName = BackendName.NATIVE,
+        batch_id: UUID | None = None,
     ) -> tuple[Run, ...]:
-        """Ask for one run a kind, in one batch, even of one kind. Raises as `request`."""
+        """Ask for one run a kind, in one batch, even of one kind: a new one unless it is named.
+
+        Raises as `request`.
+        """
         requests = [replace(request or RunRequest(), kind=kind) for kind in kinds]
-        return self._ask(project_id, requests, origin, backend, Place(batch_id=uuid4()))
+        place = Place(batch_id=batch_id or uuid4())
+        return self._ask(project_id, requests, origin, backend, place)
 
     def request_only_one(
         self,

@@ -167,10 +167,11 @@ def _url(sync_id: object) -> str:
 
 def test_every_project_behind_a_connection_is_synced(desk: Desk, world: World):
     world.commit(a=b"1")
-    for _ in range(2):
-        world.project(kinds=ONE_KIND)
+    projects = {str(world.project(kinds=ONE_KIND).id) for _ in range(2)}
     asked = _sync(desk, desk.key(Role.WRITER)).json()
-    assert len({each["batch_id"] for each in asked}) == len(asked) == 2
+    assert len(asked) == 2
+    assert len({each["batch_id"] for each in asked} - {None}) == 1
+    assert {each["pagination_state"]["project_id"] for each in asked} == projects
 
 
 def test_failures_are_told(desk: Desk, world: World, inline: Runs):

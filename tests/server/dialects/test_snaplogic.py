@@ -87,7 +87,13 @@ def test_left_over_conflicts_are_skipped_whatever_the_projects_policy(
     assert len(found["error_msgs"]) == 1
     assert clash in found["error_msgs"][0]
     assert scene.contents() == {"a": b"ours", "b": b"2"}
-    assert paths(pulled(client)) == {"ignored": ["a"]}
+    again = client.post(PULL, headers=WRITER).json()
+    SEED.check("up_to_date", again)
+    assert again["response_map"] == {"status": "up-to-date", "ignored": found["ignored"]}
+    scene.commit({"a": b"3", "b": b"2"})
+    assert paths(pulled(client)) == {"ignored": ["a"]}, "it differs from the one before"
+    assert paths(pulled(client, use_ours=[clash])) == {"ignored": ["a"]}, "it is settled"
+    assert client.post(PULL, headers=WRITER).json()["response_map"] == {"status": "up-to-date"}
 
 
 def test_left_over_conflicts_are_refused_on_demand(scene: Scene, client: TestClient):

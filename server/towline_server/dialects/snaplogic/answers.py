@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from towline.plan import IgnoredReason
 from towline_server.problems import Failure, request_id_of
 from towline_server.runs.domain import Run
 from towline_server.runs.states import RunState
@@ -39,6 +40,12 @@ class UpToDate(BaseModel):
     status: Literal["up-to-date"] = "up-to-date"
 
 
+class UpToDateButIgnored(UpToDate):
+    """There was nothing to do, and what was left as it is before still is."""
+
+    ignored: list[IgnoredItem] = Field(min_length=1)
+
+
 class Updated(BaseModel):
     """What was done."""
 
@@ -54,7 +61,7 @@ class Updated(BaseModel):
 class PullAnswer(BaseModel):
     """The answer to a pull, and to whatever ends in one."""
 
-    response_map: UpToDate | Updated
+    response_map: UpToDateButIgnored | UpToDate | Updated
     http_status_code: Literal[200] = 200
 
 
@@ -156,15 +163,24 @@ def envelope(
     return refused(request, status, messages or [failure.message])
 
 
+_CHANGED = ("overwritten", "updated", "created", "deleted")
+_SETTLED = (IgnoredReason.DECLINED, IgnoredReason.DELETION_DECLINED)
+
+
 def _map(report: Mapping[str, Any]) -> UpToDate | Updated:
+    ignored = [IgnoredItem(**_item(each), reason=each["reason"]) for each in report["ignored"]]
     if report["status"] == "up-to-date":
         return UpToDate()
+    settled = any(each.reason in _SETTLED for each in ignored) or any(map(report.get, _CHANGED))
+    if report["base"] == report["revision"] and not settled:
+        # Clients poll until they are up to date: an old conflict is nothing new.
+        return UpToDateButIgnored(ignored=ignored)
     return Updated(
         overwritten=_items(report["overwritten"]),
         updated=_items(report["updated"]),
         created=_items(report["created"]),
         deleted=_items(report["deleted"]),
-        ignored=[IgnoredItem(**_item(each), reason=each["reason"]) for each in report["ignored"]],
+        ignored=ignored,
         error_msgs=report["error_msgs"],
     )
 

@@ -12,7 +12,16 @@ from towline_server.runs.backends import Backends
 from towline_server.runs.errors import BackendNotConfigured
 from towline_server.runs.schedules import Rhythm
 
-from .domain import DOES_NOT_FIT, Definition, ExecutionMode, LoadMode, Problem, TriggerMode
+from .domain import (
+    DOES_NOT_FIT,
+    PROJECT,
+    Definition,
+    ExecutionMode,
+    LoadMode,
+    Problem,
+    Status,
+    TriggerMode,
+)
 
 
 def problems_of(
@@ -23,6 +32,9 @@ def problems_of(
     yield from _schedule(definition)
     yield from _tables(definition)
     yield from _source_form(definition.source_config)
+    if project is None and definition.status is not Status.DRAFT:
+        msg = f"a sync needs a project to be {definition.status}: name one, by path or id"
+        yield Problem(PROJECT, msg, DOES_NOT_FIT)
     if project is not None:
         yield from _binding(definition.source_config, connection, project)
         yield from _kinds(definition, project)
@@ -72,9 +84,8 @@ def _schedule(definition: Definition) -> Iterator[Problem]:
             rhythm_of(definition.schedule)
         except InvalidValue as error:
             yield Problem(("body", *error.field.split(".")), error.problem)
-    elif definition.trigger_mode is TriggerMode.SCHEDULED and definition.status.fires:
-        msg = "an active sync that is scheduled needs a schedule"
-        yield Problem(("body", "schedule"), msg, DOES_NOT_FIT)
+    elif definition.trigger_mode is TriggerMode.SCHEDULED:
+        yield Problem(("body", "schedule"), "a scheduled sync needs a schedule", DOES_NOT_FIT)
 
 
 def _tables(definition: Definition) -> Iterator[Problem]:

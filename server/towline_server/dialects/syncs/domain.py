@@ -142,6 +142,8 @@ class SyncPage:
         return self.offset + len(self.syncs) < self.total
 
 
+PROJECT = ("body", "destinationConfig", "project")
+"""Where a request names the project of a sync."""
 DOES_NOT_FIT = "does_not_fit"
 """The type of a problem with what stands there already, not with the form of the request."""
 

@@ -31,6 +31,7 @@ from .asking import ask, schedule_of
 from .checks import problems_of
 from .domain import (
     DOES_NOT_FIT,
+    PROJECT,
     Definition,
     Problem,
     RefusedSync,
@@ -110,11 +111,16 @@ class Syncs:
         """A new sync; one that is to run on creation does, if it is active.
 
         Raises:
-            NotFound: there is no such connection, or project, that the caller sees.
             Forbidden: the caller's role is too low.
-            RefusedSync: the definition does not fit.
+            RefusedSync: the definition does not fit, or names a connection or a project that the
+                caller does not see.
             AlreadyExists: the slug is taken.
         """
+        try:
+            reach.connection(self._services, self._caller, connection_id)
+        except NotFound as error:
+            problem = Problem(("body", "connectionId"), error.message, DOES_NOT_FIT)
+            raise RefusedSync(problems=(problem,)) from None
         project = self._checked(connection_id, definition)
         sync_id = uuid4()
         with self._services.database.writing() as session:
@@ -233,11 +239,14 @@ class Syncs:
             elif isinstance(wanted, str):
                 found = _named(projects, self._caller.tenant_id, wanted)
             else:
-                where = ("body", "destinationConfig", "project")
-                raise RefusedSync(problems=(Problem(where, "must be a path or an id"),))
-        if found is None:
-            raise NotFound(what="project")
-        return reach.project(self._services, self._caller, found.id, Role.WRITER)
+                raise RefusedSync(problems=(Problem(PROJECT, "must be a path or an id"),))
+        try:
+            if found is None:
+                raise NotFound(what="project")
+            return reach.project(self._services, self._caller, found.id, Role.WRITER)
+        except NotFound as error:
+            problem = Problem(PROJECT, error.message, DOES_NOT_FIT)
+            raise RefusedSync(problems=(problem,)) from None
 
     def _save(
         self,
@@ -247,9 +256,7 @@ class Syncs:
         project: Project | None,
         now: datetime,
     ) -> None:
-        status = Status.DRAFT if project is None else definition.status
-        definition = replace(definition, status=status)
-        row.status = str(status)
+        row.status = str(definition.status)
         row.project_id = None if project is None else project.id
         row.slug = definition.slug or _free_slug(session, row, definition.name)
         row.updated_at, row.updated_by = now, self._caller.id

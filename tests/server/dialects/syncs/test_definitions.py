@@ -127,10 +127,15 @@ def test_the_only_project_of_a_connection_need_not_be_named(office: Office):
     assert office.create(status="active")["status"] == "active"
 
 
-def test_a_sync_whose_project_does_not_show_is_a_draft(office: Office):
+def test_a_sync_whose_project_does_not_show_can_only_be_a_draft(office: Office):
     other = office.world.project(ref="heads/other")
-    made = office.create(status="active")
+    made = office.create()
     assert (made["status"], made["tableBindings"]) == ("draft", [])
+    where = ["body", "destinationConfig", "project"]
+    for status in ("active", "paused", "error", "archived"):
+        assert office.refused_fields(status=status) == [where]
+        [(loc, _)] = office.refused(422, "PATCH", f"/{made['id']}", json={"status": status})
+        assert loc == where
     [(loc, msg)] = office.refused(422, "POST", f"/{made['id']}/trigger", json={})
     assert (loc, "destinationConfig.project" in msg) == (["path", "sync_id"], True)
     named = office.patch(
@@ -139,7 +144,8 @@ def test_a_sync_whose_project_does_not_show_is_a_draft(office: Office):
     assert named["status"] == "active"
     office.trigger(named)
     path = {"project": f"/{other.path}"}
-    office.refused(404, "PATCH", f"/{made['id']}", json={"destinationConfig": path})
+    body = {"destinationConfig": path}
+    assert office.refused(422, "PATCH", f"/{made['id']}", json=body)[0][0] == where
 
 
 def test_a_project_that_is_settled_stays_whatever_else_is_bound(office: Office):
@@ -151,15 +157,16 @@ def test_a_project_that_is_settled_stays_whatever_else_is_bound(office: Office):
     office.patch(made, destinationConfig={"project": f"/{other.path}"})
     run = office.trigger(made)
     assert office.bench.runs.get(UUID(run["id"])).project_id == other.id
-    assert office.patch(made, destinationConfig=None)["status"] == "draft"
+    office.refused(422, "PATCH", f"/{made['id']}", json={"destinationConfig": None})
+    assert office.patch(made, destinationConfig=None, status="draft")["status"] == "draft"
 
 
 def test_a_project_that_is_not_there_or_not_fit_is_refused(office: Office):
+    where = ["body", "destinationConfig", "project"]
     for named in ("/x/y/z", "none", str(uuid4())):
         body = office.body(destinationConfig={"project": named})
-        assert office.refused(404, "POST", json=body) == [([], "no such project")]
-    where = [["body", "destinationConfig", "project"]]
-    assert office.refused_fields(destinationConfig={"project": 7}) == where
+        assert office.refused(422, "POST", json=body) == [(where, "no such project")]
+    assert office.refused_fields(destinationConfig={"project": 7}) == [where]
 
 
 def test_a_connection_ref_or_path_that_is_not_the_project_s_is_refused(office: Office):
@@ -231,9 +238,16 @@ def test_a_malformed_schedule_is_refused(office: Office):
         assert office.refused_fields(schedule=schedule) == [["body", *where]], schedule
 
 
-def test_an_active_sync_that_is_scheduled_needs_a_schedule(office: Office):
-    assert office.refused_fields(status="active", triggerMode="scheduled") == [["body", "schedule"]]
-    office.create(status="draft", triggerMode="scheduled")
+def test_a_scheduled_sync_needs_a_schedule(office: Office):
+    for status in ("draft", "active"):
+        found = office.refused_fields(status=status, triggerMode="scheduled")
+        assert found == [["body", "schedule"]]
+
+
+def test_an_unknown_connection_is_refused(office: Office):
+    body = office.body(connectionId=str(uuid4()))
+    where = ["body", "connectionId"]
+    assert office.refused(422, "POST", json=body) == [(where, "no such connection")]
 
 
 OUT_OF_RANGE: list[tuple[str, object]] = [
