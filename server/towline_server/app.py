@@ -61,7 +61,9 @@ def create_app(
         by_prefix={prefix: dialect.render for dialect in dialects for prefix in dialect.prefixes}
     )
     _handle_failures(app, envelopes)
-    limits = RequestLimits.of(settings, frozenset().union(*(dialect.work for dialect in dialects)))
+    work: frozenset[str] = frozenset().union(*(dialect.work for dialect in dialects))
+    streamed = [dialect.streamed for dialect in dialects if dialect.streamed is not None]
+    limits = RequestLimits.of(settings, work, streamed)
     tags = {prefix: dialect.tag for dialect in dialects for prefix in dialect.prefixes}
     app.state.head = {prefix: True for dialect in dialects for prefix in dialect.head}
     app.state.head |= dict.fromkeys(("/healthz", "/readyz", "/metrics", "/openapi.json"), True)
@@ -151,7 +153,7 @@ def _surround(
     app: FastAPI, limits: RequestLimits, envelopes: Envelopes, tags: Mapping[str, str]
 ) -> None:
     # Added last is outermost.
-    app.add_middleware(BodyLimit, allowed=limits.body)
+    app.add_middleware(BodyLimit, allowed=limits.body, streams=limits.streams)
     app.add_middleware(DecodablePath)
     app.add_middleware(RateLimit, credentials=limits.credentials, addresses=limits.addresses)
     app.add_middleware(Failures, envelopes=envelopes)

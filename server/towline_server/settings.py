@@ -40,6 +40,7 @@ RELOADABLE = frozenset(
         "address_rate_per_second",
         "asset_body_bytes",
         "body_bytes",
+        "hook_body_bytes",
         "idempotency_hours",
         "jwt_audience",
         "jwt_hs256_secret",
@@ -121,6 +122,8 @@ class Settings(BaseSettings):
     """The largest request body, a PUT (an asset's bytes) aside."""
     asset_body_bytes: int = Field(default=5 * MIB, ge=1024)
     """The largest body of a PUT."""
+    hook_body_bytes: int = Field(default=25 * MIB, ge=1024)
+    """The largest push webhook of a Git host; GitHub's and Bitbucket's end at 25 MiB."""
     work_body_bytes: int = Field(default=16 * MIB, ge=1024)
     """The largest plan, with its contents, that an external executor hands in."""
     header_seconds: int = Field(default=20, ge=1)

@@ -60,6 +60,7 @@ DIALECT = Dialect(
     prefixes=(PREFIX, "/hooks"),
     render=_render,
     head=(PREFIX,),
+    streamed="/hooks",
     gauges=webhooks.gauges,
     work=frozenset({f"{PREFIX}/work/complete"}),
 )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 
+from towline_server.projects.hook_bodies import HookBody
 from towline_server.runs.domain import Run
 from towline_server.runs.pushes import Call, Pushes
 from towline_server.services import services_of
-from towline_server.web.bodies import raw_body
 from towline_server.web.refusals import problems
 
 from .models import Model
@@ -25,6 +26,14 @@ class HookModel(Model):
     """None where it was no push, or no project follows the ref."""
 
 
+async def _body(request: Request) -> AsyncIterator[HookBody]:
+    """A dependency: the body, which `BodyLimit` bounds as it comes."""
+    with HookBody() as body:
+        async for chunk in request.stream():
+            body.write(chunk)
+        yield body
+
+
 @router.post(
     "/{connection_id}",
     status_code=202,
@@ -34,7 +43,7 @@ class HookModel(Model):
     },
 )
 def take_webhook(
-    request: Request, connection_id: UUID, body: Annotated[bytes, Depends(raw_body)]
+    request: Request, connection_id: UUID, body: Annotated[HookBody, Depends(_body)]
 ) -> HookModel:
     """Start a run of every project that follows a pushed ref.
 

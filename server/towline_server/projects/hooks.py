@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -19,6 +18,7 @@ from towline.errors import InvalidValue
 from towline.remotes.refs import WantedRef
 
 from .domain import Provider
+from .hook_bodies import HookBody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class PushedRef:
         return self.name == f"refs/heads/{self.default_branch}"
 
 
-Check = Callable[[str, str, bytes], bool]
+Check = Callable[[str, str, HookBody], bool]
 """Whether what a header gives fits a secret and a body."""
 ReadRefs = Callable[[Mapping[str, Any]], Iterator[PushedRef]]
 
@@ -60,20 +60,22 @@ class HookForm:
     """Whether who knows the secret vouches for that name, too."""
     refs: ReadRefs
 
-    def replay_key(self, delivery: str, body: bytes) -> str:
+    def replay_key(self, delivery: str, body: HookBody) -> str:
         """The same for a call that is sent again, whatever a replaying stranger can alter of it."""
         told = delivery.encode() if self.signs_delivery else b""
-        return "hook:" + hashlib.sha256(told + b"\0" + body).hexdigest()
+        digest = hashlib.sha256(told + b"\0")
+        for chunk in body.chunks():
+            digest.update(chunk)
+        return "hook:" + digest.hexdigest()
 
-    def pushed(self, body: bytes) -> tuple[PushedRef, ...]:
+    def pushed(self, body: HookBody) -> tuple[PushedRef, ...]:
         """The refs that a push's payload names, without those that it deleted.
 
         Raises:
             InvalidValue: it is no such payload.
         """
         try:
-            payload = json.loads(body)
-            return tuple(self.refs(payload))
+            return tuple(self.refs(body.members()))
         except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
             raise InvalidValue(field="body", problem="is no push of this host, as JSON") from None
 
@@ -81,17 +83,19 @@ class HookForm:
 # --- signatures -------------------------------------------------------------------------------
 
 
-def _signed(given: str, secret: str, body: bytes) -> bool:
-    wanted = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    return hmac.compare_digest(given.encode(), wanted.encode())
+def _signed(given: str, secret: str, body: HookBody) -> bool:
+    wanted = hmac.new(secret.encode(), digestmod=hashlib.sha256)
+    for chunk in body.chunks():
+        wanted.update(chunk)
+    return hmac.compare_digest(given.encode(), wanted.hexdigest().encode())
 
 
-def _signed_with_name(given: str, secret: str, body: bytes) -> bool:
+def _signed_with_name(given: str, secret: str, body: HookBody) -> bool:
     name, _, signature = given.partition("=")
     return _signed(signature, secret, body) and name == "sha256"
 
 
-def _same_token(given: str, secret: str, _body: bytes) -> bool:
+def _same_token(given: str, secret: str, _body: HookBody) -> bool:
     return hmac.compare_digest(given.encode(), secret.encode())
 
 

@@ -16,6 +16,7 @@ from towline_server.db.session import Database
 from towline_server.errors import Unauthenticated
 from towline_server.projects.connections import Connections
 from towline_server.projects.domain import Provider
+from towline_server.projects.hook_bodies import HookBody
 from towline_server.projects.hooks import FORMS, HookForm, PushedRef
 from towline_server.projects.service import Projects
 
@@ -34,7 +35,7 @@ class Call:
     connection_id: UUID
     headers: dict[str, list[str]] = field(repr=False)
     """By lower-case name."""
-    body: bytes = field(repr=False)
+    body: HookBody = field(repr=False)
 
     def only(self, name: str) -> str:
         """The one value of a header; empty where there is none, or more than one."""

@@ -31,5 +31,7 @@ class Dialect:
     """What is to be measured of what this dialect alone keeps."""
     head: tuple[str, ...] = ()
     """The paths below which HEAD is answered wherever GET is; there GET changes nothing."""
+    streamed: str | None = None
+    """The prefix below which routes read bodies as they come; ``hook_body_bytes`` bounds those."""
     work: frozenset[str] = frozenset()
     """The paths where external executors hand in what they made: larger bodies are taken there."""

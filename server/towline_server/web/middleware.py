@@ -12,13 +12,14 @@ import time
 from asyncio import CancelledError
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from urllib.parse import unquote_to_bytes
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from towline.errors import InvalidValue
@@ -140,11 +141,20 @@ class DecodablePath:
 
 
 class BodyLimit:
-    """Reads a request's body up to a bound before anything else looks at it."""
+    """Reads a request's body up to a bound before anything else looks at it.
 
-    def __init__(self, app: ASGIApp, allowed: Callable[[Scope], int]) -> None:
+    What ``streams`` is bounded as its route reads it.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        allowed: Callable[[Scope], int],
+        streams: Callable[[Scope], bool] = lambda _: False,
+    ) -> None:
         self._app = app
         self._allowed = allowed
+        self._streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request.
@@ -159,6 +169,10 @@ class BodyLimit:
         announced = Headers(scope=scope).get("content-length", "0")
         if announced.isascii() and announced.isdigit() and int(announced[:20]) > allowed:
             raise BodyTooLarge(allowed=allowed)
+        if self._streams(scope):
+            with suppress(ClientDisconnect):
+                await self._app(scope, _bounded(receive, allowed), send)
+            return
         parts: list[bytes] = []
         size, more = 0, True
         while more:
@@ -171,6 +185,21 @@ class BodyLimit:
             if size > allowed:
                 raise BodyTooLarge(allowed=allowed)
         await self._app(scope, _replay(b"".join(parts), receive), send)
+
+
+def _bounded(receive: Receive, allowed: int) -> Receive:
+    """The same messages, up to so many bytes; raises BodyTooLarge."""
+    size = 0
+
+    async def counted() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > allowed:
+            raise BodyTooLarge(allowed=allowed)
+        return message
+
+    return counted
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -292,10 +292,41 @@ def test_what_is_signed_and_no_push_is_refused(stage: Stage, host: Host):
         assert code_of(hooked.send(body, host.headers(body))) == (400, "invalid_value")
 
 
-def test_too_large_a_call_is_refused(stage: Stage):
+@every_host
+def test_a_push_may_be_as_large_as_hosts_send_it(stage: Stage, host: Host):
+    hooked, allowed = Hooked(stage, host), stage.services.settings.hook_body_bytes
+    body = _padded(called(host), allowed)
+    assert hooked.send(body, host.headers(body)).status_code == 202
+    assert len(hooked.runs()) == 1
+    assert code_of(hooked.send(body + b" ", host.headers(body))) == (413, "body_too_large")
+    chunks = iter([body, b" "])
+    url = f"/hooks/{hooked.connection_id}"
+    answer = stage.client.post(url, content=chunks, headers=host.headers(body))
+    assert code_of(answer) == (413, "body_too_large")
+
+
+def _padded(body: bytes, size: int) -> bytes:
+    """The same push, with commits of so many bytes in all."""
+    commit = b'{"id": "' + b"1" * 40 + b'", "added": ["' + b"a" * 1000 + b'"]}'
+    begin, end = b'{"commits": [' + commit, b"], " + body[1:]
+    number = (size - len(begin) - len(end)) // (len(commit) + 1)
+    found = begin + (b"," + commit) * number + end
+    return found + b" " * (size - len(found))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"commits":[' + b"[]," * 1_000_000 + b'1],"after":"1","ref":"refs/heads/main"}',
+        b'{"changes":[' + b"{}," * 100_000 + b"{}]}",
+        b'{"ref":' * 10_000 + b"1" + b"}" * 10_000,
+        b'{"after":"1","ref":"refs/heads/main"} x',
+    ],
+)
+def test_a_body_that_is_made_to_cost_is_refused(stage: Stage, body: bytes):
     host = HOSTS["github"]
-    hooked, body = Hooked(stage, host), b"x" * (stage.services.settings.body_bytes + 1)
-    assert code_of(hooked.send(body, host.headers(body))) == (413, "body_too_large")
+    hooked = Hooked(stage, host)
+    assert code_of(hooked.send(body, host.headers(body))) == (400, "invalid_value")
 
 
 def test_what_began_half_is_finished(stage: Stage):
