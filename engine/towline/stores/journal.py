@@ -116,6 +116,6 @@ def read_journal(disk: Disk, path: str, project: str) -> Journal:
         values = json.loads(found[0] if found is not None else b"")
         fence, at, text = values["fence"], values["at"], values["plan"]
         return Journal(fence=fence, plan=decode(Plan, json.loads(text)), plan_text=text, at=at)
-    except (ValueError, KeyError, TypeError, TowlineError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, TowlineError) as error:
         problem = f"its journal cannot be read: {error}"
         raise StoreDamaged(project=project, problem=problem) from error

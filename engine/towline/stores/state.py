@@ -80,7 +80,7 @@ class State:
             self.filemode = self._meta.get("filemode") == "true"
             self.kinds = decode(Kinds, json.loads(self._meta["kinds"]))
             self.summary()
-        except (KeyError, ValueError, TowlineError, sqlite3.DatabaseError) as error:
+        except (KeyError, ValueError, RecursionError, TowlineError, sqlite3.DatabaseError) as error:
             self._connection.close()
             if isinstance(error, StoreDamaged) or _is_passing(error):
                 raise
@@ -208,7 +208,7 @@ class State:
         number, plan, at, undone = row
         try:
             decoded = decode(Plan, json.loads(plan))
-        except (TowlineError, ValueError) as error:
+        except (TowlineError, ValueError, RecursionError) as error:
             raise self._damaged(f"pull {number}: {error}") from error
         moment = None if at is None else datetime.fromisoformat(at)
         return LoggedPull(number=number, plan=decoded, at=moment, undone=bool(undone))

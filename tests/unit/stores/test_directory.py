@@ -449,14 +449,15 @@ def test_a_name_that_is_too_long_is_refused_before_anything_is_written(store):
     assert os.listdir(store.root) == [".towline"]
 
 
-def test_an_altered_journal_is_damage(store):
+@pytest.mark.parametrize("altered", [b"{}", b"[" * 200_000], ids=["empty", "nested"])
+def test_an_altered_journal_is_damage(store, altered):
     store.close()
     own = store.root / ".towline"
     (own / "staged").mkdir()
-    (own / "journal").write_bytes(b"{}")
+    (own / "journal").write_bytes(altered)
     with pytest.raises(StoreDamaged):
         DirectoryStore.open(store.root)
-    assert (own / "journal").read_bytes() == b"{}"
+    assert (own / "journal").read_bytes() == altered
 
 
 def test_looking_alone_writes_nothing(store):
