@@ -28,12 +28,22 @@ class Limits:
     asset_bytes: int = 5 * MIB
     project_bytes: int = 50 * MIB
     pack_bytes: int = 100 * MIB
+    refs: int = 200_000
+    """The most refs, or other lines, that a remote may send before a pack."""
+    refs_bytes: int = 16 * MIB
+    memory_bytes: int = 512 * MIB
+    """What fetching may take, child processes together; an object of a pack a quarter of it."""
     connect_seconds: int = 5
     idle_seconds: int = 10
-    total_seconds: int | None = None
-    """A server sets 60; the command has no total."""
+    total_seconds: int = 300
+    """For all of a fetch, however much arrives meanwhile; a server sets 60."""
     deletes: int | None = None
     """The most assets that one pull may delete; None: no bound."""
+
+    @property
+    def object_bytes(self) -> int:
+        """The most that an object of a pack may unpack to, in bytes, whether asset or not."""
+        return max(self.memory_bytes // 4, self.asset_bytes)
 
     def with_settings(self, settings: Iterable[str]) -> Self:
         """These limits with ``NAME=VALUE`` settings applied, ``-`` or ``_`` in names.

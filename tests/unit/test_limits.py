@@ -14,7 +14,7 @@ def test_the_defaults():
     assert (limits.name_bytes, limits.path_bytes) == (255, 1_024)
     sizes = (limits.asset_bytes, limits.project_bytes, limits.pack_bytes)
     assert sizes == (5 * MIB, 50 * MIB, 100 * MIB)
-    assert (limits.connect_seconds, limits.idle_seconds, limits.total_seconds) == (5, 10, None)
+    assert (limits.connect_seconds, limits.idle_seconds, limits.total_seconds) == (5, 10, 300)
 
 
 def test_settings_in_either_spelling():

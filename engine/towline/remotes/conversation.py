@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from towline.errors import InvalidValue, RedirectRefused
+from towline.errors import InvalidValue, LimitExceeded, RedirectRefused, RemoteTimeout
 from towline.limits import Limits
 from towline.model import Revision
 from towline.ports import Traffic, Watch
 
 from .credentials import Credential, Credentials
 from .refs import WantedRef
+from .secrets import repeats
 from .url import RemoteUrl, Scheme
 
 MAX_DETAIL = 300
@@ -40,6 +43,31 @@ class Conversation:
     traffic: Traffic
     addresses: tuple[str, ...] = ()
     """The IP addresses that its host is reached at, and no others; empty: as it resolves."""
+    deadline: float = math.inf
+    """When all of it must have ended, on the monotonic clock."""
+
+    def check(self) -> None:
+        """Stop here if the caller asked to, or if the time is over.
+
+        Raises:
+            Cancelled: the caller asked to stop.
+            RemoteTimeout: the total time is over.
+        """
+        self.watch.check()
+        if time.monotonic() > self.deadline:
+            detail = f"did not end within {self.limits.total_seconds} s"
+            raise RemoteTimeout(url=self.url.shown, detail=detail)
+
+    def cleaned(self, text: str) -> str:
+        """Text that may be the remote's, fit to be shown: one line, short, no credential in it."""
+        if repeats(text, self.credential):
+            return "(its words are withheld: they repeat the credentials)"
+        return cleaned(text)
+
+    def quoted(self, text: str) -> str:
+        """What the remote said, marked as its own words; empty where it said nothing."""
+        words = self.cleaned(text).replace('"', "'")
+        return f'the remote says "{words}"' if words else ""
 
 
 Resolver: TypeAlias = "Callable[[RemoteUrl], tuple[str, ...]]"
@@ -135,13 +163,14 @@ class Addresses:
 
     def _refusal(self, target: str) -> str:
         match = re.match(r"[a-z]+://(?:[^/@]*@)?([^/?#@]*)", target)
-        where = f" to {match[1]}" if match else ""
+        hidden = match is None or repeats(target, self.credential())
+        where = f" to {match[1]}" if match and not hidden else ""
         return cleaned(f"it redirects{where}, which is not followed; use the new address")
 
 
 _LOCATION = re.compile(r"(.*?)/info/refs(?:\?.*)?$", re.DOTALL)
 
 
-def first_line(lines: Sequence[str]) -> str:
-    """The first line that says something, cleaned."""
-    return next((cleaned(line) for line in lines if line.strip()), "")
+def too_many_refs(limit: str, allowed: int, found: int) -> LimitExceeded:
+    """The error for a remote that sends more before a pack than it may."""
+    return LimitExceeded(limit=limit, allowed=allowed, found=found, subject="what the remote lists")

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from tempfile import NamedTemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
 from dulwich.client import (
@@ -31,12 +32,25 @@ from towline.ports import Phase
 
 from .arrivals import arrived, is_here
 from .cache import Cache
-from .conversation import Conversation, PackTooLarge, Redirected, cleaned
+from .conversation import Conversation, PackTooLarge, Redirected, too_many_refs
+from .dulwich_index import index_pack
 from .dulwich_read import DulwichReader
-from .git_failures import ADVERTISEMENT, SHA256, RefMissing, Unexplained, by_message, not_smart
+from .git_failures import (
+    ADVERTISEMENT,
+    CUT,
+    NO_REPOSITORY,
+    SHA256,
+    RefMissing,
+    Unexplained,
+    by_ssh_log,
+    not_smart,
+    out_of_memory,
+    refused,
+)
 from .http_talk import HttpTalk
 from .pack_entries import check_pack
 from .refs import PEELED, WantedRef
+from .ssh_log import ssh_log
 from .ssh_talk import SshTalk
 from .url import RemoteUrl, Scheme
 
@@ -111,14 +125,17 @@ class _Arrival:
     """Where a pack goes, and how much of it may."""
 
     talk: Conversation
+    line: HttpTalk | SshTalk | None
     write: Callable[[bytes], int]
     got: list[int]
 
     def take(self, data: bytes) -> int:
         self.got[0] += len(data)
+        if self.line is not None:
+            self.line.incoming.is_pack = True
         if self.got[0] > self.talk.limits.pack_bytes:
             raise PackTooLarge
-        if self.talk.url.scheme is Scheme.FILE:  # else the line counts
+        if self.line is None:
             self.talk.traffic.bytes_down += len(data)
         self.talk.watch.report(Phase.FETCHING, self.got[0])
         return self.write(data)
@@ -138,7 +155,7 @@ class DulwichFetcher:
         return {name: oid for name, oid in found.items() if name in wanted.patterns}
 
     def head(self, talk: Conversation) -> str | None:
-        with self._client(talk) as client:
+        with self._client(talk) as (client, _):
             listed = client.get_refs(_path(talk), ref_prefix=[b"HEAD"])
         target = listed.symrefs.get(HEADREF)
         if target is None or listed.refs.get(HEADREF) is None:
@@ -180,34 +197,33 @@ class DulwichFetcher:
         talk: Conversation,
         depth: int | None,
     ) -> None:
-        with self._client(talk) as client, Repo(str(self._cache.path)) as repository:
+        commit = wanted.commit is not None
+        with (
+            self._client(talk, commit=commit) as (client, line),
+            Repo(str(self._cache.path)) as repository,
+            NamedTemporaryFile(prefix="tmp_pack_", dir=self._cache.path / "objects/pack") as pack,
+        ):
             if talk.url.scheme is Scheme.FILE and wanted.commit is not None:
                 _check_commit(wanted.commit, talk)
-            file, commit, abort = repository.object_store.add_pack()
-            arrival = _Arrival(talk, file.write, [0])
-            with closing(file):  # a pack that cannot be indexed leaves it open
-                try:
-                    result: FetchPackResult = client.fetch_pack(
-                        _path(talk),
-                        determine,
-                        # Heads of the cache, since dulwich offers nothing else as known.
-                        repository.get_graph_walker(),
-                        arrival.take,
-                        depth=depth,
-                        ref_prefix=[name.encode() for name in wanted.names] or [b"HEAD"],
-                    )
-                    file.flush()
-                    if arrival.got[0]:
-                        check_pack(file.fileno(), talk)
-                except BaseException:
-                    abort()
-                    raise
-                commit()
+            arrival = _Arrival(talk, line, pack.write, [0])
+            result: FetchPackResult = client.fetch_pack(
+                _path(talk),
+                determine,
+                # Heads of the cache, since dulwich offers nothing else as known.
+                repository.get_graph_walker(),
+                arrival.take,
+                depth=depth,
+                ref_prefix=[name.encode() for name in wanted.names] or [b"HEAD"],
+            )
+            if arrival.got[0]:
+                pack.flush()
+                check_pack(pack.fileno(), talk)
+                index_pack(pack.file, self._cache.path / "objects", talk)
             repository.update_shallow(result.new_shallow, result.new_unshallow)
 
     def _ask(self, talk: Conversation, names: list[str] | None) -> dict[str, str]:
         prefixes = None if names is None else [name.encode() for name in names]
-        with self._client(talk) as client:
+        with self._client(talk) as (client, _):
             listed: LsRemoteResult = client.get_refs(_path(talk), ref_prefix=prefixes)
         found = {name: oid for name, oid in listed.refs.items() if oid is not None}
         if talk.url.scheme is Scheme.FILE:
@@ -215,7 +231,9 @@ class DulwichFetcher:
         return _texts(found, talk)
 
     @contextmanager
-    def _client(self, talk: Conversation) -> Iterator[GitClient]:
+    def _client(
+        self, talk: Conversation, *, commit: bool = False
+    ) -> Iterator[tuple[GitClient, HttpTalk | SshTalk | None]]:
         """A client for one conversation; whatever it raises leaves here as one of ours."""
         with ExitStack() as stack:
             line: HttpTalk | SshTalk | None = None
@@ -224,17 +242,18 @@ class DulwichFetcher:
                 line = stack.enter_context(HttpTalk(talk, self._environment))
                 client = _HttpClient(talk.url, line)
             elif talk.url.scheme is Scheme.SSH:
-                line = SshTalk(talk, self._environment)
+                log = stack.enter_context(ssh_log(self._cache))
+                line = SshTalk(talk, self._environment, log)
                 stack.callback(line.close)
                 client = _SshClient(line)
             else:
                 client = LocalGitClient()
             try:
-                yield client
+                yield client, line
             except _OURS:
                 raise
             except Exception as error:  # noqa: BLE001 - no third-party exception crosses the port
-                raise _failure(error, line, talk) from None
+                raise _failure(error, line, talk, commit=commit) from None
 
 
 def _path(talk: Conversation) -> bytes:
@@ -257,25 +276,39 @@ def _add_peeled(found: dict[Ref, ObjectID], names: list[str], talk: Conversation
 
 
 def _texts(refs: Mapping[Ref, ObjectID], talk: Conversation) -> dict[str, str]:
+    if len(refs) > talk.limits.refs:
+        raise too_many_refs("refs", talk.limits.refs, len(refs))
     texts = {name.decode("utf-8", "replace"): oid.decode() for name, oid in refs.items()}
     if any(len(oid) != 40 for oid in texts.values()):
         raise UnsupportedRemote(url=talk.url.shown, detail=SHA256)
     return texts
 
 
-def _failure(error: Exception, line: HttpTalk | SshTalk | None, talk: Conversation) -> Exception:
-    shown, text = talk.url.shown, str(error)
-    if line is not None:
-        # dulwich passes over the remote's last word in protocol 2, and reports a cut connection.
-        text += line.heard.partition(b"ERR ")[2].decode("utf-8", "replace")
-    if isinstance(line, SshTalk) and (known := by_message(line.messages(), talk)) is not None:
+def _failure(
+    error: Exception, line: HttpTalk | SshTalk | None, talk: Conversation, *, commit: bool
+) -> Exception:
+    """What an exception of dulwich means; told by its class, and by what this side observed."""
+    if line is not None and line.cause is not None:
+        return line.cause
+    if isinstance(line, SshTalk) and (known := by_ssh_log(line.log(), talk)) is not None:
         return known
-    if "not our ref" in text or "unadvertised object" in text:
-        return RefMissing()
-    if isinstance(error, NotGitRepository):
-        return RemoteRefused(url=shown, detail="there is no Git repository; check the address")
-    if isinstance(error, HangupException):
-        return RemoteUnavailable(url=shown, detail="the connection was cut")
-    if isinstance(error, GitProtocolError):
-        return RemoteRefused(url=shown, detail=cleaned(text) or "it broke the protocol")
-    return Unexplained(cleaned(f"{type(error).__name__}: {text}"))
+    if line is not None and (words := line.incoming.refusal) is not None:
+        return RefMissing() if commit else refused(words, talk)
+    if isinstance(line, SshTalk) and not line.incoming.count:
+        return refused(line.messages(), talk)
+    return _by_class(error, talk)
+
+
+def _by_class(error: Exception, talk: Conversation) -> Exception:
+    shown = talk.url.shown
+    match error:
+        case MemoryError():
+            return out_of_memory(talk)
+        case NotGitRepository():
+            return RemoteRefused(url=shown, detail=NO_REPOSITORY)
+        case HangupException():
+            return RemoteUnavailable(url=shown, detail=CUT)
+        case GitProtocolError() | RecursionError():
+            return RemoteRefused(url=shown, detail="it broke the protocol")
+        case _:
+            return Unexplained(talk.cleaned(f"{type(error).__name__}: {error}"))

@@ -24,6 +24,7 @@ _BROKEN = (
     NotGitRepository,
     OSError,
     PackFileDisappeared,
+    RecursionError,
     ValueError,
     zlib.error,
 )
@@ -38,10 +39,18 @@ class DulwichReader:
         self._maps: dict[str, mmap.mmap] = {}
 
     def header(self, oid: str) -> tuple[str, int]:
-        try:
-            return self._packed_header(oid) or self._loose_header(oid)
-        except _BROKEN:
-            raise ObjectMissing(oid) from None
+        size, seen, at = None, set(), oid
+        while at not in seen:
+            seen.add(at)
+            try:
+                kind, declared, base = self._packed_header(at) or self._loose_header(at)
+            except _BROKEN:
+                break
+            size = declared if size is None else size
+            if base is None:
+                return kind, size
+            at = base
+        raise ObjectMissing(oid)
 
     def read(self, oid: str) -> tuple[str, bytes]:
         try:
@@ -59,7 +68,8 @@ class DulwichReader:
         self._maps.clear()
         self._store.close()
 
-    def _packed_header(self, oid: str) -> tuple[str, int] | None:
+    def _packed_header(self, oid: str) -> tuple[str, int, str | None] | None:
+        """The type, the size, and the object whose type it is, where the entry names one."""
         raw = RawObjectID(bytes.fromhex(oid))
         for attempt in range(2):
             for pack in self._store.packs:
@@ -77,15 +87,13 @@ class DulwichReader:
             self._maps[pack] = mapped(pack)
         return self._maps[pack]
 
-    def _entry_header(self, data: mmap.mmap, offset: int) -> tuple[str, int]:
+    def _entry_header(self, data: mmap.mmap, offset: int) -> tuple[str, int, str | None]:
         entry = entry_at(data, offset)
         size = delta_result(data, entry) if entry.is_delta else entry.size
         while entry.base_offset is not None:
             entry = entry_at(data, entry.base_offset)
-        if entry.base_id is not None:
-            return self.header(entry.base_id)[0], size
-        return KINDS[entry.kind], size
+        return KINDS.get(entry.kind, ""), size, entry.base_id
 
-    def _loose_header(self, oid: str) -> tuple[str, int]:
+    def _loose_header(self, oid: str) -> tuple[str, int, str | None]:
         number, content = self._store.get_raw(ObjectID(oid.encode()))
-        return KINDS[number], len(content)
+        return KINDS[number], len(content), None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 import tempfile
+import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -103,6 +105,7 @@ class GitRemote:
         self._open: CacheReader | None = None
         self._let_go: Callable[[], object] = lambda: None
         self._last: tuple[Revision, Limits] | None = None
+        self._deadline = math.inf
         self._known: set[Revision] = set()
         """What was seen to be here; if it is not, it vanished."""
 
@@ -149,6 +152,7 @@ class GitRemote:
         watch.report(Phase.FETCHING, 0)
         try:
             with self._cache.writing(watch):
+                self._start(limits)
                 found = self._fetch(wanted, limits, watch)
         except RefNotFound as error:
             raise self._naming_default(error, limits, watch) from None
@@ -254,6 +258,10 @@ class GitRemote:
 
     # --- talking ------------------------------------------------------------------------------
 
+    def _start(self, limits: Limits) -> None:
+        """Count the total time from now, over every try and redirect."""
+        self._deadline = time.monotonic() + limits.total_seconds
+
     def _talk(self, action: Callable[[Conversation], T], limits: Limits, watch: Watch) -> T:
         """Carry out a conversation, following redirects within the origin."""
         for _ in range(MAX_REDIRECTS + 1):
@@ -263,6 +271,7 @@ class GitRemote:
                 limits=limits,
                 watch=watch,
                 traffic=self._traffic,
+                deadline=self._deadline,
                 addresses=() if self._resolver is None else self._resolver(self._addresses.current),
             )
             try:
@@ -275,6 +284,7 @@ class GitRemote:
         """As `_talk`, for questions: they write nothing, so nobody waits for a long fetch."""
         watch.report(Phase.FETCHING, 0)
         self._cache.ensure()
+        self._start(limits)
         try:
             return self._talk(action, limits, watch)
         except Unexplained as problem:
@@ -368,6 +378,7 @@ class GitRemote:
 
     def _rebuild(self, revisions: Sequence[Revision], limits: Limits, watch: Watch) -> None:
         with self._cache.writing(watch):
+            self._start(limits)
             self._discard()
             for revision in revisions:
                 if not self.has(revision):

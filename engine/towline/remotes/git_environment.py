@@ -14,8 +14,8 @@ DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin"
 OLDEST = (2, 31)
 """The first that takes settings by variables, which the closed environment stands on."""
 
-MEMORY_BYTES = 512 * 1024 * 1024
-"""The most that git may allocate at once: a delta bomb asks for gigabytes."""
+_ALLOC_BYTES = 512 * 1024 * 1024
+"""The most that git may allocate at once to read the cache; fetching has limits of its own."""
 
 # What of the caller's environment git and ssh may see; all else is closed to them.
 _PASSED = (
@@ -72,7 +72,7 @@ def closed_environment(environment: Mapping[str, str]) -> dict[str, str]:
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_ALLOC_LIMIT": str(MEMORY_BYTES),
+        "GIT_ALLOC_LIMIT": str(_ALLOC_BYTES),
     }
 
 

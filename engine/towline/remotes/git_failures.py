@@ -1,7 +1,8 @@
 """Owns what a failed git child means: each failure as the typed error of `towline.errors`.
 
-HTTP statuses are taken from curl's own trace; what has none is told by git's messages, which
-LC_ALL=C keeps in one language.
+Failures are told apart by what this side observed: HTTP statuses from curl's trace, git's own
+errors from its event trace (by their form, which no remote can choose), and ssh's own log. Text
+of the remote is only ever quoted.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ from towline.errors import (
     UnsupportedRemote,
 )
 
-from .conversation import Conversation, Redirected, cleaned
-from .git_child import Ended
-from .git_environment import MEMORY_BYTES
+from .conversation import Conversation, Redirected
+from .git_child import Ended, Fault
+from .url import Scheme
 
 ADVERTISEMENT = "application/x-git-upload-pack-advertisement"
 SHA256 = "it has sha256 objects, which towline does not read"
+SILENT = "it stayed silent for longer than the limits allow"
+NO_REPOSITORY = "there is no Git repository; check the address"
+CUT = "the connection was cut"
 
 
 class RefMissing(Exception):
@@ -42,95 +46,194 @@ class Unexplained(Exception):
         self.detail = detail
 
 
-_BY_MESSAGE: tuple[tuple[str, type[RemoteError], str], ...] = (
+# The form of an error of git's own, and what it means. What git filled in is not looked at.
+_BY_FORM: tuple[tuple[str, type[RemoteError], str], ...] = (
     (
         r"mismatched algorithms|unsupported object[- ]format|unknown object format",
         UnsupportedRemote,
         SHA256,
     ),
-    (
-        r"terminal prompts disabled|could not read (?:Username|Password)|Authentication failed",
-        AuthenticationFailed,
-        "it wants credentials, or did not take those it got",
-    ),
-    (r"Host key verification failed", RemoteRefused, "its host key is not known; connect once"),
-    (r"Permission denied \(", AuthenticationFailed, "ssh found no key that it takes"),
     (r"detected dubious ownership", RemoteRefused, "the repository belongs to another user"),
     (
-        r"Operation too slow|[Tt]imed out|timeout",
-        RemoteTimeout,
-        "it stayed silent for longer than the limits allow",
-    ),
-    (
         (
-            r"does not appear to be a git repository|repository '.*' not found"
+            r"does not appear to be a git repository|repository '%s' not found"
             r"|not valid: is this a git repository|does not exist"
         ),
         RemoteRefused,
-        "there is no Git repository; check the address",
+        NO_REPOSITORY,
     ),
-    (r"SSL|[Cc]ertificate|TLS", RemoteUnavailable, ""),
+    (
+        r"hung up|disconnect|early EOF|read error|[Cc]ould not read from remote|RPC failed",
+        RemoteUnavailable,
+        CUT,
+    ),
+)
+# How curl begins to tell why; the rest may name what a certificate says.
+_BY_CURL: tuple[tuple[str, type[RemoteError], str], ...] = (
+    (
+        r"Operation too slow|Connection timed out|Operation timed out|SSL connection timeout",
+        RemoteTimeout,
+        SILENT,
+    ),
+    (
+        r"Could not resolve|Couldn't resolve|Failed to connect|Couldn't connect",
+        RemoteUnavailable,
+        "",
+    ),
+    (r"SSL|TLS|gnutls|error:\w+:SSL|server certificate|[Cc]ertificate", RemoteUnavailable, ""),
+)
+_CURL_TIMED_OUT = "28"
+# The lines of ssh's own log. In it ssh escapes whatever the other side sent.
+_BY_SSH: tuple[tuple[str, type[RemoteError], str], ...] = (
+    (
+        r"@ +WARNING: REVOKED HOST KEY",
+        RemoteRefused,
+        "its ssh host key is marked as revoked: do not trust this server",
+    ),
+    (
+        r"@ +WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED",
+        RemoteRefused,
+        (
+            "its ssh host key has changed: someone may be intercepting the connection; ask its "
+            "administrator for the fingerprint before you remove the old key with ssh-keygen -R"
+        ),
+    ),
+    (
+        r"Host key verification failed",
+        RemoteRefused,
+        "its ssh host key is not known; connect once with ssh, and compare the fingerprint",
+    ),
+    (r"(?:\S+: )?Permission denied \(", AuthenticationFailed, "it accepted none of the ssh keys"),
+    (
+        r"ssh: connect to host .* timed out$|Connection timed out during|Timeout, server",
+        RemoteTimeout,
+        SILENT,
+    ),
     (
         (
-            r"Could not resolve|[Cc]ould(?:n't| not) connect|Failed to connect|Connection refused"
-            r"|No route to host|Network is unreachable|unable to look up"
+            r"ssh: |kex_exchange|Connection (?:closed|reset|to)|client_loop|banner exchange"
+            r"|Disconnected|Received disconnect"
         ),
         RemoteUnavailable,
         "",
     ),
-    (
-        (
-            r"RPC failed|hung up|disconnect|early EOF|Empty reply|reset by peer|closed connection"
-            r"|transfer closed|Recv failure|Send failure|HTTP/2 stream|Connection closed"
-        ),
-        RemoteUnavailable,
-        "the connection was cut",
-    ),
 )
 
 
-def failure(ended: Ended, talk: Conversation) -> Exception:
-    """The exception that a failed child stands for."""
-    messages = ended.messages
-    if match := re.search(r"attempting to allocate (\d+)", messages):
-        return too_large_object(int(match[1]), talk)
+def failure(ended: Ended, talk: Conversation, log: str, *, commit: bool) -> Exception:
+    """The exception that a failed child means.
+
+    ``log`` is ssh's own; ``commit`` says that a commit was asked for by its id, which is the one
+    case in which a refusal of the remote may mean that it has none.
+    """
+    if (memory := _memory(ended.faults, talk)) is not None:
+        return memory
     if ended.status is not None and ended.status >= HTTPStatus.MULTIPLE_CHOICES:
         return _by_status(ended.status, ended, talk)
-    if re.search(r"couldn't find remote ref|not our ref|unadvertised object", messages):
+    if _formed(ended.faults, r"couldn't find remote ref|not our ref|unadvertised object"):
         return RefMissing()
-    if (known := by_message(messages, talk)) is not None:
+    if (refusal := _formed(ended.faults, r"^remote error: %s")) is not None:
+        return RefMissing() if commit else refused(refusal.message.partition(": ")[2], talk)
+    if (known := by_ssh_log(log, talk) or _by_faults(ended, talk)) is not None:
         return known
-    return Unexplained(said(messages) or f"git ended with {ended.code}")
+    said = ended.faults[0].message if ended.faults else ended.messages
+    return Unexplained(talk.cleaned(said) or f"git ended with {ended.code}")
 
 
-def by_message(messages: str, talk: Conversation) -> RemoteError | None:
-    """The error that messages of git or ssh tell, if they tell one."""
-    for pattern, kind, detail in _BY_MESSAGE:
-        if re.search(pattern, messages):
-            return kind(url=talk.url.shown, detail=detail or said(messages))
+def _by_faults(ended: Ended, talk: Conversation) -> RemoteError | None:
+    for fault in ended.faults:
+        if (error := _by_curl(fault, talk)) is not None:
+            return error
+    if talk.url.scheme is Scheme.SSH and _formed(ended.faults, r"^Could not read from remote"):
+        return refused(ended.messages, talk)
+    for form, kind, detail in _BY_FORM:
+        if _formed(ended.faults, form):
+            return kind(url=talk.url.shown, detail=detail)
+    return None
+
+
+def refused(words: str, talk: Conversation) -> RemoteRefused:
+    """The error for a remote that ends the conversation with words of its own."""
+    return RemoteRefused(
+        url=talk.url.shown, detail=talk.quoted(words) or "it refused without a word"
+    )
+
+
+def by_ssh_log(log: str, talk: Conversation) -> RemoteError | None:
+    """The error that ssh's own log tells, if it tells one."""
+    for pattern, kind, detail in _BY_SSH:
+        if match := re.search(f"^(?:{pattern}).*$", log, re.MULTILINE):
+            return kind(url=talk.url.shown, detail=detail or talk.cleaned(match[0]))
     return None
 
 
 def too_large_object(size: int, talk: Conversation) -> TowlineError:
-    """The error for an object that unpacks to more than git may allocate."""
-    allowed = max(MEMORY_BYTES, talk.limits.asset_bytes)
+    """The error for an object that unpacks to more than the limits allow."""
     return LimitExceeded(
-        limit="asset_bytes", allowed=allowed, found=size, subject="an object of the pack"
+        limit="memory_bytes",
+        allowed=talk.limits.object_bytes,
+        found=size,
+        subject="what the remote sends",
     )
+
+
+def out_of_memory(talk: Conversation) -> LimitExceeded:
+    """The error for a fetch that takes more memory than the limits allow."""
+    most = talk.limits.memory_bytes
+    return LimitExceeded(
+        limit="memory_bytes", allowed=most, found=most + 1, subject="to fetch from this remote"
+    )
+
+
+def _memory(faults: tuple[Fault, ...], talk: Conversation) -> TowlineError | None:
+    if (fault := _formed(faults, "attempting to allocate")) is not None:
+        match = re.search(r"attempting to allocate (\d+)", fault.message)
+        return too_large_object(int(match[1]), talk) if match else out_of_memory(talk)
+    if _formed(faults, r"[Oo]ut of memory|unable to create thread|mmap failed"):
+        return out_of_memory(talk)
+    return None
+
+
+def _formed(faults: tuple[Fault, ...], pattern: str) -> Fault | None:
+    return next((fault for fault in faults if re.search(pattern, fault.form)), None)
+
+
+def _by_curl(fault: Fault, talk: Conversation) -> RemoteError | None:
+    """The error for what curl could not do; its reason follows what git says of the address."""
+    if fault.form.startswith("unable to access"):
+        reason = fault.message.partition("': ")[2]
+    elif fault.form.startswith("RPC failed"):
+        number, _, reason = fault.message.removeprefix("RPC failed; curl ").partition(" ")
+        if number == _CURL_TIMED_OUT:
+            return RemoteTimeout(url=talk.url.shown, detail=SILENT)
+    else:
+        return None
+    if match := re.match(
+        r"Received HTTP code (\d+) from proxy|CONNECT tunnel failed, response (\d+)", reason
+    ):
+        return proxy_error(int(match[1] or match[2]), talk.url.shown)
+    for pattern, kind, detail in _BY_CURL:
+        if re.match(pattern, reason):
+            return kind(url=talk.url.shown, detail=detail or talk.cleaned(reason))
+    return RemoteUnavailable(url=talk.url.shown, detail=CUT)
 
 
 def _by_status(status: int, ended: Ended, talk: Conversation) -> Exception:
     if status < HTTPStatus.BAD_REQUEST and ended.location is not None:
         return Redirected(ended.location)
-    return http_error(status, talk.url.shown)
+    return http_error(status, talk)
 
 
-def http_error(status: int, url: str) -> RemoteError:
+def http_error(status: int, talk: Conversation) -> RemoteError:
     """The error for an HTTP status."""
+    url = talk.url.shown
     match status:
-        case HTTPStatus.UNAUTHORIZED | HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-            detail = "it wants credentials, or did not take those it got"
+        case HTTPStatus.UNAUTHORIZED:
+            given = talk.credential is not None
+            detail = "it did not accept the credentials" if given else "it wants credentials"
             return AuthenticationFailed(url=url, detail=detail)
+        case HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            return proxy_error(status, url)
         case HTTPStatus.FORBIDDEN:
             return PermissionDenied(url=url, detail="it does not let you read this repository")
         case HTTPStatus.TOO_MANY_REQUESTS:
@@ -140,6 +243,15 @@ def http_error(status: int, url: str) -> RemoteError:
             return RemoteRefused(url=url, detail=detail)
         case _:
             return _by_class(status, url)
+
+
+def proxy_error(status: int, url: str) -> RemoteError:
+    """The error for a proxy on the way that answers instead of the remote."""
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        detail = "the proxy wants credentials (HTTP 407): put them into the proxy's address"
+    else:
+        detail = f"the proxy answered HTTP {status}"
+    return RemoteUnavailable(url=url, detail=detail)
 
 
 def _by_class(status: int, url: str) -> RemoteError:
@@ -152,10 +264,3 @@ def not_smart(talk: Conversation) -> RemoteRefused:
     """The error for a server that answers, though not as Git does; dumb HTTP counts as such."""
     detail = "there is no Git repository that speaks smart HTTP; check the address"
     return RemoteRefused(url=talk.url.shown, detail=detail)
-
-
-def said(messages: str) -> str:
-    """Git's own reason, cleaned: its first fatal line, else its last."""
-    lines = [line for line in re.split(r"[\r\n]+", messages) if line.strip()]
-    fatal = [line for line in lines if line.startswith(("fatal:", "error:"))]
-    return cleaned((fatal or lines[-1:] or [""])[0])

@@ -8,21 +8,24 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
+from shlex import quote
 
-from towline.errors import UnsupportedRemote
+from towline.errors import LimitExceeded, UnsupportedRemote
 from towline.model import Revision
 
 from .arrivals import arrived
 from .cache import MANY_PACKS, Cache
 from .conversation import Conversation, PackTooLarge
-from .git_child import Bounds, Ended, run_git
+from .git_child import Ended, run_git
 from .git_environment import closed_environment, ssh_options
 from .git_failures import SHA256, RefMissing, Unexplained, failure, not_smart
 from .git_read import GitReader
 from .refs import WantedRef
+from .ssh_log import ssh_log
 from .url import Scheme
 
 _NO_LIMIT = 2**60
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class GitFetcher:
@@ -95,20 +98,20 @@ class GitFetcher:
         ]
         before = self._cache.packs()
         old = self._cache.tip(target)
-        self._run(command, talk)
-        arrived = {pack: size for pack, size in self._cache.packs().items() if pack not in before}
-        talk.traffic.bytes_down += sum(arrived.values())
-        if sum(arrived.values()) > talk.limits.pack_bytes:
-            self._cache.drop(arrived, target, old)
+        self._run(command, talk, commit=_COMMIT.fullmatch(name) is not None)
+        new = {pack: size for pack, size in self._cache.packs().items() if pack not in before}
+        talk.traffic.bytes_down += sum(new.values())
+        if sum(new.values()) > talk.limits.pack_bytes:
+            self._cache.drop(new, target, old)
             raise PackTooLarge
-        if len(before) + len(arrived) > MANY_PACKS:
+        if len(before) + len(new) > MANY_PACKS:
             self._gather_packs(talk)
         return self._landed(tip, target)
 
     def _gather_packs(self, talk: Conversation) -> None:
         """Make few packs of many, losing nothing: a base may be on no branch any more."""
         roomy = replace(talk, limits=replace(talk.limits, pack_bytes=_NO_LIMIT))
-        with suppress(Unexplained):  # an old git cannot, and need not
+        with suppress(Unexplained, LimitExceeded):  # an old git cannot, and need not
             self._run(["repack", "-d", "-q", "--geometric=2"], roomy)
 
     def _landed(self, tip: str, target: str) -> Revision:
@@ -120,30 +123,26 @@ class GitFetcher:
         self._cache.set_tip(tip, found)
         return found
 
-    def _run(self, command: Sequence[str], talk: Conversation) -> Ended:
-        bounds = Bounds(
-            shown_url=talk.url.shown,
-            limits=talk.limits,
-            watch=talk.watch,
-            network=talk.url.scheme is not Scheme.FILE,
-            http=talk.url.is_http,
-            arrived=self._cache.unfinished_bytes,
-        )
-        with self._cache.entered() as folder:
-            ended = run_git([self._executable, *command], self._variables(talk), bounds, folder)
+    def _run(self, command: Sequence[str], talk: Conversation, *, commit: bool = False) -> Ended:
+        with self._cache.entered() as folder, ssh_log(self._cache) as log:
+            variables = self._variables(talk, log.path)
+            arrived = self._cache.unfinished_bytes
+            ended = run_git([self._executable, *command], variables, folder, talk, arrived)
+            own_words = log.read()
         talk.traffic.requests += ended.requests
         if ended.code != 0 and self._cache.unfinished_bytes() >= talk.limits.pack_bytes:
             raise PackTooLarge  # the kernel stopped index-pack there
         if ended.status == HTTPStatus.OK and not ended.smart:
             raise not_smart(talk)
         if ended.code != 0:
-            raise failure(ended, talk)
+            raise failure(ended, talk, own_words, commit=commit)
         return ended
 
-    def _variables(self, talk: Conversation) -> dict[str, str]:
+    def _variables(self, talk: Conversation, log: str) -> dict[str, str]:
         settings = list(_settings(talk))
         variables = {
             **self._environment,
+            "GIT_ALLOC_LIMIT": str(talk.limits.object_bytes),
             "GIT_DIR": ".",
             "GIT_ALLOW_PROTOCOL": talk.url.scheme.value,
             "GIT_CONFIG_COUNT": str(len(settings)),
@@ -152,13 +151,13 @@ class GitFetcher:
             variables[f"GIT_CONFIG_KEY_{number}"] = key
             variables[f"GIT_CONFIG_VALUE_{number}"] = value
         if talk.url.scheme is Scheme.SSH:
-            variables["GIT_SSH_COMMAND"] = self._ssh(talk)
+            variables["GIT_SSH_COMMAND"] = self._ssh(talk, log)
         return variables
 
-    def _ssh(self, talk: Conversation) -> str:
+    def _ssh(self, talk: Conversation, log: str) -> str:
         command = self._caller.get("GIT_SSH_COMMAND") or "ssh"
         options = [*ssh_options(talk.limits), *_pinned(talk)]
-        return " ".join([command, *(f"-o {option}" for option in options)])
+        return " ".join([command, "-E", quote(log), *(f"-o {option}" for option in options)])
 
 
 def _pinned(talk: Conversation) -> Iterator[str]:
@@ -181,6 +180,12 @@ def _settings(talk: Conversation) -> Iterator[tuple[str, str]]:
     yield "transfer.fsckObjects", "false"  # trees are checked by our own parser
     yield "transfer.bundleURI", "false"
     yield "submodule.recurse", "false"
+    # Little memory: one delta at a time; large files are not held; packs are mapped in pieces.
+    yield "pack.threads", "1"
+    yield "core.bigFileThreshold", "16m"
+    yield "core.deltaBaseCacheLimit", "16m"
+    yield "core.packedGitWindowSize", "16m"
+    yield "core.packedGitLimit", "64m"
     yield "http.followRedirects", "false"
     yield "http.lowSpeedLimit", "1"
     yield "http.lowSpeedTime", str(talk.limits.idle_seconds)

@@ -6,7 +6,6 @@ import http.client
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -15,8 +14,9 @@ from urllib.parse import urlsplit
 
 from towline.errors import Cancelled, RedirectRefused, RemoteTimeout, RemoteUnavailable
 
-from .conversation import HEARD_BYTES, Conversation, Redirected, cleaned
-from .git_failures import http_error
+from .conversation import Conversation, Redirected
+from .git_failures import CUT, SILENT, http_error
+from .incoming import Incoming
 from .url import RemoteUrl
 
 T = TypeVar("T")
@@ -36,14 +36,13 @@ class HttpTalk:
         self._connection: http.client.HTTPConnection | None = None
         self._response: http.client.HTTPResponse | None = None
         self._socket: socket.socket | None = None
-        self.heard = b""
-        """The last that the remote said."""
+        self.incoming = Incoming(talk)
+        self.cause: Exception | None = None
+        """Why this side ended the conversation, if it did: all that follows is of no account."""
         self._over = threading.Event()
-        self._cause: Exception | None = None
         self._thread = threading.Thread(target=self._guard, daemon=True)
 
     def __enter__(self) -> Self:
-        self._started = time.monotonic()
         self._thread.start()
         return self
 
@@ -74,7 +73,7 @@ class HttpTalk:
         if 300 <= response.status < 400 and location:
             raise Redirected(location)
         if response.status != http.client.OK:
-            raise http_error(response.status, self.talk.url.shown)
+            raise http_error(response.status, self.talk)
         return response
 
     def read(self, size: int | None = None) -> bytes:
@@ -82,8 +81,7 @@ class HttpTalk:
         response = self._response
         assert response is not None, "there is an answer to read"
         data = self._bounded(lambda: response.read(size))
-        self.talk.traffic.bytes_down += len(data)
-        self.heard = (self.heard + data)[-HEARD_BYTES:]
+        self.incoming.add(data)
         return data
 
     def _ask(
@@ -139,34 +137,31 @@ class HttpTalk:
 
     def _bounded(self, action: Callable[[], T]) -> T:
         """Carry out an action, and tell every way to fail as what it is."""
-        self.talk.watch.check()
+        self.talk.check()
         shown = self.talk.url.shown
         try:
-            return action()
+            result = action()
         except TimeoutError:
-            detail = "it stayed silent for longer than the limits allow"
-            raise self._cause or RemoteTimeout(url=shown, detail=detail) from None
+            raise self.cause or RemoteTimeout(url=shown, detail=SILENT) from None
         except ssl.SSLError as error:
-            detail = cleaned(f"no trusted connection: {error.reason}")
-            raise self._cause or RemoteUnavailable(url=shown, detail=detail) from None
+            detail = self.talk.cleaned(f"no trusted connection: {error.reason}")
+            raise self.cause or RemoteUnavailable(url=shown, detail=detail) from None
         except http.client.HTTPException:
-            detail = "the connection was cut"
-            raise self._cause or RemoteUnavailable(url=shown, detail=detail) from None
+            raise self.cause or RemoteUnavailable(url=shown, detail=CUT) from None
         except (OSError, ValueError) as error:
-            detail = cleaned(getattr(error, "strerror", None) or "the connection was cut")
-            raise self._cause or RemoteUnavailable(url=shown, detail=detail) from None
+            detail = self.talk.cleaned(getattr(error, "strerror", None) or CUT)
+            raise self.cause or RemoteUnavailable(url=shown, detail=detail) from None
+        if self.cause is not None:  # a socket that was shut reads as a proper end
+            raise self.cause
+        return result
 
     def _guard(self) -> None:
-        total = self.talk.limits.total_seconds
         while not self._over.wait(_POLL_SECONDS):
             try:
-                self.talk.watch.check()
-            except Cancelled as cancelled:
-                self._cause = cancelled
-            if total is not None and time.monotonic() - self._started > total:
-                detail = f"did not end within {total} s"
-                self._cause = RemoteTimeout(url=self.talk.url.shown, detail=detail)
-            if self._cause is not None and self._socket is not None:
+                self.talk.check()
+            except (Cancelled, RemoteTimeout) as cause:
+                self.cause = cause
+            if self.cause is not None and self._socket is not None:
                 with suppress(OSError):
                     self._socket.shutdown(socket.SHUT_RDWR)
                 return

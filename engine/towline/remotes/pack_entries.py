@@ -10,7 +10,6 @@ import zlib
 from dataclasses import dataclass
 
 from .conversation import Conversation
-from .git_environment import MEMORY_BYTES
 from .git_failures import Unexplained, too_large_object
 
 KINDS = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
@@ -64,6 +63,8 @@ def entry_at(data: mmap.mmap, offset: int) -> PackEntry:
         return PackEntry(kind=kind, size=size, base_id=base, data_at=at + 20)
     if kind == OFS_DELTA:
         distance, at = _distance(data, at)
+        if not 0 < distance <= offset:
+            raise ValueError("a delta starts from nothing before it")
         return PackEntry(kind=kind, size=size, base_offset=offset - distance, data_at=at)
     return PackEntry(kind=kind, size=size, data_at=at)
 
@@ -102,28 +103,28 @@ def check_pack(file: int, talk: Conversation) -> None:
     """Look at every entry of a pack that just arrived in an open file, in little memory.
 
     Raises:
-        LimitExceeded: an object unpacks to more than git would be allowed to allocate.
+        LimitExceeded: an object unpacks to more than the limits allow.
         Unexplained: it is no well-formed pack.
     """
-    most = max(MEMORY_BYTES, talk.limits.asset_bytes)
+    most = talk.limits.object_bytes
     try:
         with _mapped(file) as data:
             at = 12
             for number in range(int.from_bytes(data[8:12], "big")):
                 if number % 256 == 0:
-                    talk.watch.check()
+                    talk.check()
                 entry = entry_at(data, at)
                 size = entry.size
                 if entry.is_delta and size <= most:
                     size = max(size, delta_result(data, entry))
                 if size > most:
                     raise too_large_object(size, talk)
-                at = _end(data, entry)
+                at = _end(data, entry, talk)
     except (zlib.error, IndexError, ValueError) as error:
         raise Unexplained("it sent a malformed pack") from error
 
 
-def _end(data: mmap.mmap, entry: PackEntry) -> int:
+def _end(data: mmap.mmap, entry: PackEntry, talk: Conversation) -> int:
     """Where an entry ends: inflates piece by piece, and keeps nothing."""
     inflater, at, made = zlib.decompressobj(), entry.data_at, 0
     while not inflater.eof:
@@ -133,6 +134,7 @@ def _end(data: mmap.mmap, entry: PackEntry) -> int:
             at += len(piece)
         if not piece:
             raise ValueError("the pack ends within an entry")
+        talk.check()
         made += len(inflater.decompress(piece, _PIECE))
         if made > entry.size:
             raise ValueError("an entry is larger than it says")

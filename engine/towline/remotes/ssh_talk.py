@@ -11,10 +11,13 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
-from towline.errors import RemoteTimeout
+from towline.errors import Cancelled, RemoteTimeout
 
-from .conversation import HEARD_BYTES, Conversation
+from .conversation import Conversation
 from .git_environment import closed_environment, ssh_options
+from .incoming import Incoming
+from .rlimits import restrict
+from .ssh_log import SshLog
 
 _POLL_SECONDS = 0.1
 
@@ -22,14 +25,15 @@ _POLL_SECONDS = 0.1
 class SshTalk:
     """An ssh child that runs git-upload-pack at the remote."""
 
-    def __init__(self, talk: Conversation, environment: Mapping[str, str]) -> None:
+    def __init__(self, talk: Conversation, environment: Mapping[str, str], log: SshLog) -> None:
         self._talk = talk
-        self._started = time.monotonic()
-        self.heard = b""
-        """The last that the remote said."""
+        self._log = log
+        self.incoming = Incoming(talk)
+        self.cause: Exception | None = None
+        """Why this side ended the conversation, if it did."""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
         self._child = subprocess.Popen(
-            _command(talk, environment),
+            _command(talk, environment, log),
             env={**closed_environment(environment), "GIT_PROTOCOL": "version=2"},
             cwd="/",
             stdin=subprocess.PIPE,
@@ -37,6 +41,7 @@ class SshTalk:
             stderr=self._errors,
             start_new_session=True,
         )
+        restrict(self._child.pid, talk.limits)
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._stdin, self._stdout = self._child.stdin, self._child.stdout.fileno()
@@ -50,13 +55,16 @@ class SshTalk:
         """
         got = bytearray()
         while len(got) < size:
-            self._wait()
+            try:
+                self._wait()
+            except (Cancelled, RemoteTimeout) as cause:
+                self.cause = cause
+                raise
             data = os.read(self._stdout, size - len(got))
             if not data:
                 break
             got += data
-        self._talk.traffic.bytes_down += len(got)
-        self.heard = (self.heard + got)[-HEARD_BYTES:]
+        self.incoming.add(bytes(got))
         return bytes(got)
 
     def write(self, data: bytes) -> int:
@@ -70,10 +78,14 @@ class SshTalk:
         """Whether there is something to read now."""
         return bool(select.select([self._stdout], [], [], 0)[0])
 
-    def messages(self) -> str:
-        """What ssh and the remote's git said."""
+    def log(self) -> str:
+        """What ssh itself said."""
         with suppress(subprocess.TimeoutExpired):
             self._child.wait(1)
+        return self._log.read()
+
+    def messages(self) -> str:
+        """What the remote said on its standard error."""
         self._errors.seek(0)
         return self._errors.read(65536).decode("utf-8", "replace")
 
@@ -90,18 +102,13 @@ class SshTalk:
     def _wait(self) -> None:
         limits, since = self._talk.limits, time.monotonic()
         while not select.select([self._stdout], [], [], _POLL_SECONDS)[0]:
-            self._talk.watch.check()
-            now = time.monotonic()
-            if now - since > limits.idle_seconds:
-                raise self._timeout(f"silent for {limits.idle_seconds} s")
-            if limits.total_seconds is not None and now - self._started > limits.total_seconds:
-                raise self._timeout(f"did not end within {limits.total_seconds} s")
-
-    def _timeout(self, detail: str) -> RemoteTimeout:
-        return RemoteTimeout(url=self._talk.url.shown, detail=detail)
+            self._talk.check()
+            if time.monotonic() - since > limits.idle_seconds:
+                detail = f"silent for {limits.idle_seconds} s"
+                raise RemoteTimeout(url=self._talk.url.shown, detail=detail)
 
 
-def _command(talk: Conversation, environment: Mapping[str, str]) -> list[str]:
+def _command(talk: Conversation, environment: Mapping[str, str], log: SshLog) -> list[str]:
     url = talk.url
     program = shlex.split(environment.get("GIT_SSH_COMMAND") or "ssh")
     options = [*ssh_options(talk.limits), "SendEnv=GIT_PROTOCOL"]
@@ -110,4 +117,4 @@ def _command(talk: Conversation, environment: Mapping[str, str]) -> list[str]:
     place = f"{url.user}@{url.host}" if url.user else url.host
     # As git has it: ssh://host/~user/repo is below that user's home.
     path = url.path[1:] if url.path.startswith("/~") else url.path
-    return [*program, *flags, *port, place, f"git-upload-pack {shlex.quote(path)}"]
+    return [*program, "-E", log.path, *flags, *port, place, f"git-upload-pack {shlex.quote(path)}"]

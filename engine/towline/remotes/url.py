@@ -138,6 +138,11 @@ class RemoteUrl:
         """Whether it is spoken to over HTTP, encrypted or not."""
         return self.scheme in (Scheme.HTTP, Scheme.HTTPS)
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is another machine's, as far as its scheme tells."""
+        return self.scheme is not Scheme.FILE
+
     def __str__(self) -> str:
         return self.address
 

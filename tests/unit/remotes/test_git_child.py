@@ -6,21 +6,29 @@ from pathlib import Path
 import pytest
 
 from towline.limits import Limits
-from towline.ports import Watch
-from towline.remotes.git_child import Bounds, run_git
+from towline.ports import Traffic, Watch
+from towline.remotes.conversation import Conversation
+from towline.remotes.git_child import Fault, run_git
+from towline.remotes.url import RemoteUrl
+
+TALK = Conversation(
+    url=RemoteUrl.parse("https://h/a"),
+    credential=None,
+    limits=Limits(),
+    watch=Watch(),
+    traffic=Traffic(),
+)
 
 
-def test_the_trace_is_read_and_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_traces_are_read_and_have_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    bounds = Bounds(
-        shown_url="https://h/a",
-        limits=Limits(),
-        watch=Watch(),
-        network=False,
-        http=True,
-        arrived=lambda: 0,
+    event = '{"event":"error","fmt":"no %s","msg":"no x"}'
+    script = (
+        f'echo "=> Send header: GET /a" >>"$GIT_TRACE_CURL"; ls "{tmp_path}";'
+        f"echo '{event}' >>\"$GIT_TRACE2_EVENT\"; echo '{event}' >&2"
     )
-    script = f'echo "=> Send header: GET /a" >>"$GIT_TRACE_CURL"; ls "{tmp_path}"'
-    ended = run_git(["/bin/sh", "-c", script], {"PATH": "/bin:/usr/bin"}, bounds)
+    command = ["/bin/sh", "-c", script]
+    ended = run_git(command, {"PATH": "/bin:/usr/bin"}, "/", TALK, lambda: 0)
     assert (ended.code, ended.requests) == (0, 1)
+    assert ended.faults == (Fault(form="no %s", message="no x"),)
     assert ended.output == b"", "what has a name outlives a process that is killed"
