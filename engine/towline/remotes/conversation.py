@@ -21,8 +21,9 @@ from .url import RemoteUrl, Scheme
 
 MAX_DETAIL = 300
 MAX_REDIRECTS = 3
-HEARD_BYTES = 512
+HEARD_BYTES = 4096
 """How much of a remote's last words is kept."""
+_WITHHELD = "what the remote says is not shown, because it repeats the credentials"
 
 
 def cleaned(text: str) -> str:
@@ -60,14 +61,14 @@ class Conversation:
 
     def cleaned(self, text: str) -> str:
         """Text that may be the remote's, fit to be shown: one line, short, no credential in it."""
-        if repeats(text, self.credential):
-            return "(its words are withheld: they repeat the credentials)"
-        return cleaned(text)
+        return _WITHHELD if repeats(text, self.credential) else cleaned(text)
 
     def quoted(self, text: str) -> str:
         """What the remote said, marked as its own words; empty where it said nothing."""
-        words = self.cleaned(text).replace('"', "'")
-        return f'the remote says "{words}"' if words else ""
+        words = self.cleaned(text)
+        if not words or words is _WITHHELD:
+            return words
+        return 'the remote says "' + words.replace('"', "'") + '"'
 
 
 Resolver: TypeAlias = "Callable[[RemoteUrl], tuple[str, ...]]"

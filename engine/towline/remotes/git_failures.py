@@ -136,8 +136,8 @@ def failure(ended: Ended, talk: Conversation, log: str, *, commit: bool) -> Exce
         return RefMissing() if commit else refused(refusal.message.partition(": ")[2], talk)
     if (known := by_ssh_log(log, talk) or _by_faults(ended, talk)) is not None:
         return known
-    said = ended.faults[0].message if ended.faults else ended.messages
-    return Unexplained(talk.cleaned(said) or f"git ended with {ended.code}")
+    said = ended.faults[0].message if ended.faults else f"git ended with {ended.code}"
+    return Unexplained(_with_words(talk.cleaned(said), ended, talk))
 
 
 def _by_faults(ended: Ended, talk: Conversation) -> RemoteError | None:
@@ -148,8 +148,14 @@ def _by_faults(ended: Ended, talk: Conversation) -> RemoteError | None:
         return refused(ended.messages, talk)
     for form, kind, detail in _BY_FORM:
         if _formed(ended.faults, form):
-            return kind(url=talk.url.shown, detail=detail)
+            return kind(url=talk.url.shown, detail=_with_words(detail, ended, talk))
     return None
+
+
+def _with_words(detail: str, ended: Ended, talk: Conversation) -> str:
+    """A reason, and what the remote says beside it."""
+    lines = re.findall(r"^remote: *(.*)", ended.messages, re.MULTILINE)
+    return "; ".join(filter(None, (detail, talk.quoted(" ".join(lines)))))
 
 
 def refused(words: str, talk: Conversation) -> RemoteRefused:
@@ -171,8 +177,8 @@ def too_large_object(size: int, talk: Conversation) -> TowlineError:
     """The error for an object that unpacks to more than the limits allow."""
     return LimitExceeded(
         limit="memory_bytes",
-        allowed=talk.limits.object_bytes,
-        found=size,
+        allowed=talk.limits.memory_bytes,
+        found=4 * size,  # an object may take a quarter
         subject="what the remote sends",
     )
 

@@ -171,6 +171,7 @@ def _settings(talk: Conversation) -> Iterator[tuple[str, str]]:
     yield "protocol.version", "2"
     yield "core.hooksPath", "/dev/null"
     yield "core.fsmonitor", "false"
+    yield "advice.fetchShowForcedUpdates", "false"
     yield "core.askPass", ""
     yield "credential.helper", ""
     yield "gc.auto", "0"

@@ -65,7 +65,7 @@ class HttpTalk:
             RemoteError: any other status, no connection, or silence.
             Redirected: it is a redirect.
         """
-        if RemoteUrl.parse(url).origin != self.talk.url.origin:
+        if RemoteUrl.parse(url.partition("?")[0]).origin != self.talk.url.origin:
             raise RedirectRefused(url=self.talk.url.shown, detail="it sends elsewhere for content")
         response = self._bounded(lambda: self._ask(url, headers, body))
         self._response = response

@@ -87,6 +87,7 @@ class RemoteUrl:
         path = match["path"] or "/"
         if "@" in path:  # most likely of a password that was not encoded, which must not be shown
             raise _invalid("holds a misplaced @: write %2F for a / in a password, %40 for an @")
+        _refuse_secrets(path)
         if unquote(path).lstrip("/").startswith("-"):
             raise _invalid("its path looks like an option")
         user, credential = _userinfo(scheme, match["userinfo"])
@@ -115,6 +116,7 @@ class RemoteUrl:
                 raise _invalid("a part of it looks like an option")
         if host.lower() in set(Scheme) or _MISPLACED_SECRET.match(path):
             raise _invalid("is malformed")
+        _refuse_secrets(path)
         if user and not _LOGIN.fullmatch(user):
             raise _invalid("its user is malformed")
         host = _host_and_port(host)[0]
@@ -158,6 +160,10 @@ _SCP = re.compile(
 )
 # user:password@host:path is no address, and must not be shown as one.
 _MISPLACED_SECRET = re.compile(r"[^/]*@")
+# As hosts name what opens a repository: private_token=…, access-token=…, password=…, key=….
+_SECRET_FIELD = re.compile(
+    r"(?:token|secret|passw(?:or)?d|credentials?|auth|signature|key)\s*=", re.IGNORECASE
+)
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]*::")
 _LOGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@-]*")
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
@@ -181,6 +187,15 @@ def _refuse_hostile(text: str) -> None:
         raise _invalid("is not Unicode text")
     if _HELPER.match(text):
         raise _invalid("transport helpers (such as ext::) are not allowed")
+
+
+def _refuse_secrets(path: str) -> None:
+    """Refuse where tokens are put, apart from the user: they would be stored and shown."""
+    if "?" in path or "#" in path or _SECRET_FIELD.search(unquote(path)):
+        raise _invalid(
+            "holds parameters, which may be a secret; give the address without them, "
+            "and the token as a credential"
+        )
 
 
 def _scheme(text: str) -> Scheme:

@@ -50,7 +50,22 @@ class StaysSilent:
     on: str = ""
 
 
-Trouble: TypeAlias = Answers | CutsOff | StaysSilent
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streams:
+    """Answers with status 200 and a body that never ends: ``head``, then numbered packets.
+
+    ``packet`` is a packet's text with one ``%d`` in it. With a ``pause``, in seconds, it sends
+    single bytes instead, one after each.
+    """
+
+    content_type: str
+    packet: bytes
+    head: bytes = b""
+    pause: float = 0
+    on: str = ""
+
+
+Trouble: TypeAlias = Answers | CutsOff | StaysSilent | Streams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +88,11 @@ class Tally:
         """Count from zero."""
         self.requests.clear()
         self.bytes_sent = 0
+
+
+def packet(data: bytes) -> bytes:
+    """A packet of Git's protocol."""
+    return b"%04x%s" % (len(data) + 4, data)
 
 
 class GitServer:
@@ -98,6 +118,7 @@ class GitServer:
         self.tls = tls
         self.tally = Tally()
         self.lock = threading.Lock()
+        self.over = threading.Event()
         self._server = _Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
@@ -109,6 +130,7 @@ class GitServer:
 
     def close(self) -> None:
         """Stop, and cut every connection that is open."""
+        self.over.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -198,6 +220,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._left = trouble.after if isinstance(trouble, CutsOff) else None
         if isinstance(trouble, StaysSilent):
             self._wait_for_end()
+        elif isinstance(trouble, Streams):
+            with suppress(OSError):
+                self._stream(trouble)
+            self.close_connection = True
         elif isinstance(trouble, Answers):
             self._answer(trouble.status, trouble.headers, trouble.body)
         elif owner.credential is not None and authorization != owner.credential.basic:
@@ -211,6 +237,19 @@ class _Handler(BaseHTTPRequestHandler):
             while self.connection.recv(4096):
                 pass
         self.close_connection = True
+
+    def _stream(self, trouble: Streams) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", trouble.content_type)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(trouble.head)
+        number = 0
+        while not self.server.owner.over.wait(trouble.pause):
+            packets = [packet(trouble.packet % (number + each)) for each in range(1000)]
+            number += 1000
+            self.wfile.write(b"x" if trouble.pause else b"".join(packets))
+            self.wfile.flush()
 
     def _asked(self, body: bytes) -> bytes:
         if self.headers.get("Content-Encoding") == "gzip":

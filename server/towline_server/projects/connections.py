@@ -7,6 +7,7 @@ origin that it was given for; no answer of any API holds it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Set as AbstractSet
 from uuid import UUID, uuid4
 
@@ -231,7 +232,8 @@ def _webhook_purpose(connection_id: UUID) -> str:
 
 def _url(row: rows.Connection) -> RemoteUrl:
     # The operator's choice of schemes may have changed since: it is judged where it is used.
-    return RemoteUrl.parse(row.url)
+    # Parameters, which addresses once could have, may be a secret: they are not shown again.
+    return RemoteUrl.parse(re.split("[?#]", row.url)[0])
 
 
 def _connection(row: rows.Connection) -> Connection:

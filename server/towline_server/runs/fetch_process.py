@@ -69,7 +69,8 @@ class FetchProcess:
             "environment": self._variables(),
             "bounds": {
                 "RLIMIT_AS": self.memory_bytes,
-                "RLIMIT_CPU": _seconds(limits),
+                "RLIMIT_DATA": limits.memory_bytes,
+                "RLIMIT_CPU": limits.total_seconds + 30,
                 # Of git's files the limit itself holds; this is for everybody else's.
                 "RLIMIT_FSIZE": 2 * limits.pack_bytes + 64 * MIB,
                 "RLIMIT_CORE": 0,
@@ -78,8 +79,8 @@ class FetchProcess:
 
 
 def _seconds(limits: Limits) -> int:
-    """How long a child may live: a talk may be tried again, shallow or with a new cache."""
-    return 3 * (limits.total_seconds or 3600) + 30
+    """How long a child may live: it may have to wait for another that writes the cache."""
+    return 3 * limits.total_seconds + 30
 
 
 @dataclass

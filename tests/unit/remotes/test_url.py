@@ -107,6 +107,24 @@ def test_credentials_are_split_off(text: str, credential: Credential | None) -> 
     assert "geheim" not in repr(url)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://h/a.git?private_token=geheim",
+        "https://h/a.git?geheim",
+        "https://h/a.git#access_token=geheim",
+        "https://h/a.git;private-token=geheim",
+        "https://h/token%3Dgeheim/a.git",
+        "ssh://git@h/a?key=geheim",
+        "git@h:a?password=geheim",
+    ],
+)
+def test_parameters_are_refused_and_not_shown(text: str) -> None:
+    with pytest.raises(InvalidValue, match="parameters") as caught:
+        RemoteUrl.parse(text)
+    assert "geheim" not in f"{caught.value} {caught.value!r}"
+
+
 def test_the_login_of_ssh_stays() -> None:
     assert str(RemoteUrl.parse("ssh://git:geheim@h/a")) == "ssh://git@h/a"
     assert RemoteUrl.parse("git@h:a").user == "git"

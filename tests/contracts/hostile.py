@@ -1,0 +1,53 @@
+"""Sites whose server lies, and a fetch in a process whose memory can be measured."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.contracts.backends import ENVIRONMENT
+from towline.remotes.backends import Backend
+from towline.testing.git_server import Answers, packet
+
+RESULT = "application/x-git-upload-pack-result"
+
+_PROGRAM = """
+import json, resource, sys
+from pathlib import Path
+from towline import GitRemote, Limits, Watch
+from towline.errors import TowlineError
+url, cache, backend, path, limits = sys.argv[1:]
+environment = {"PATH": path}
+remote = GitRemote(url, ref="main", cache=Path(cache), backend=backend, environment=environment)
+with remote:
+    try:
+        told = remote.fetch(None, Limits(**json.loads(limits)), Watch())
+    except TowlineError as error:
+        told = error.code
+own, child = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([told, (own.ru_maxrss + child.ru_maxrss) // 1024]))
+"""
+
+
+def measured_fetch(url: str, cache: Path, backend: Backend, **limits: int) -> tuple[str, int]:
+    """A revision or an error's code, and the most memory in MiB: of the process and one child."""
+    command = [sys.executable, "-c", _PROGRAM, url, str(cache), backend, ENVIRONMENT["PATH"]]
+    ended = subprocess.run(
+        [*command, json.dumps(limits)], capture_output=True, text=True, check=True
+    )
+    told, peak = json.loads(ended.stdout)
+    return told, peak
+
+
+def sends_pack(pack: bytes) -> Answers:
+    """Answers the fetch of protocol 2 with a pack, whatever it is."""
+    pieces = (pack[at : at + 60_000] for at in range(0, len(pack), 60_000))
+    bands = b"".join(packet(b"\x01" + piece) for piece in pieces) or packet(b"\x01")
+    return sends(packet(b"packfile\n") + bands + b"0000")
+
+
+def sends(body: bytes, on: str = "command=fetch") -> Answers:
+    """Answers a request of protocol 2 with a body."""
+    return Answers(status=200, headers={"Content-Type": RESULT}, body=body, on=on)
