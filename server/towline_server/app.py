@@ -12,17 +12,17 @@ from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from towline.errors import TowlineError
 
 from .dialects import DIALECTS
+from .errors import NotFound
 from .problems import failure_of
 from .runs.runtime import Runtime, open_runtime
 from .services import Services, open_services
 from .settings import Settings
-from .web import health, monitoring
-from .web.describing import without_foreign_answers
+from .web import describing, health, monitoring
 from .web.dialect import Dialect
 from .web.envelopes import Envelopes
 from .web.limits import RequestLimits
@@ -40,13 +40,13 @@ def create_app(
     services: Services | None = None,
     dialects: Sequence[Dialect] = DIALECTS,
     background: Sequence[Background] = (),
-) -> FastAPI:
+) -> Application:
     """The control plane as an ASGI application.
 
     Nothing is opened before it starts; ``services`` that are given stay the caller's to close, and
     what executes their runs the caller's to start.
     """
-    app = _Application(
+    app = Application(
         title="towline",
         summary="Bring projects up to date with their Git repositories, asset by asset.",
         version=_version(),
@@ -55,6 +55,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=describing.operation_id,
         lifespan=_lifespan(settings, services, background),
     )
     envelopes = Envelopes(
@@ -72,6 +73,7 @@ def create_app(
     # Set when the server stops: streams that would go on end then.
     app.state.stopping = Event()
     app.state.gauges = [dialect.gauges for dialect in dialects if dialect.gauges is not None]
+    app.get("/openapi/{dialect}.json", include_in_schema=False)(_openapi_of)
     app.include_router(health.router)
     app.include_router(monitoring.router)
     for dialect in dialects:
@@ -79,16 +81,36 @@ def create_app(
     return app
 
 
-class _Application(FastAPI):
-    """Tells nothing of answers that are FastAPI's own: a dialect's envelope takes their place."""
+class Application(FastAPI):
+    """The application, and the OpenAPI documents that describe it."""
+
+    def exact_openapi(self) -> dict[str, Any]:
+        """The document with every bound that schemas can express, without examples."""
+        document = super().openapi()
+        self.openapi_schema = None
+        describing.complete(document)
+        return document
 
     def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document."""
-        is_new = self.openapi_schema is None
-        document = super().openapi()
-        if is_new:
-            without_foreign_answers(document)
-        return document
+        """The document as generators of clients take it, with examples."""
+        if self.openapi_schema is None:
+            document = describing.for_generators(self.exact_openapi())
+            describing.with_examples(document)
+            self.openapi_schema = document
+        return self.openapi_schema
+
+    def openapi_of(self, dialect: str) -> dict[str, Any]:
+        """The document of one dialect; raises NotFound."""
+        document = self.openapi()
+        for tag in document["tags"]:
+            if tag["name"].lower() == dialect:
+                return describing.part_of(document, tag["name"])
+        raise NotFound(what="dialect")
+
+
+def _openapi_of(request: Request, dialect: str) -> JSONResponse:
+    """Serve the document of one dialect."""
+    return JSONResponse(request.app.openapi_of(dialect))
 
 
 def _lifespan(

@@ -9,10 +9,20 @@ import click
 
 
 @click.command()
-def openapi() -> None:
+@click.option("--dialect", help="Print the document of this one alone, as codat.", metavar="NAME")
+@click.option("--server", help="The address that clients are generated for.", metavar="URL")
+def openapi(dialect: str | None, server: str | None) -> None:
     """Print the OpenAPI document; it needs neither settings nor a database."""
     from towline_server.app import create_app
+    from towline_server.errors import NotFound
     from towline_server.settings import Settings
 
-    document = create_app(Settings.defaults()).openapi()
+    app = create_app(Settings.defaults())
+    try:
+        document = app.openapi() if dialect is None else app.openapi_of(dialect.lower())
+    except NotFound:
+        names = ", ".join(tag["name"].lower() for tag in app.openapi()["tags"])
+        raise click.BadParameter(f"takes one of {names}", param_hint="--dialect") from None
+    if server is not None:
+        document["servers"] = [{"url": server}]
     sys.stdout.write(json.dumps(document, indent=2, sort_keys=True) + "\n")

@@ -12,7 +12,9 @@ from towline_server.db import is_current
 from towline_server.errors import Unavailable
 from towline_server.services import services_of
 
-router = APIRouter(tags=["operations"])
+from .refusals import refusals
+
+router = APIRouter(tags=["operations"], responses=refusals(400))
 
 
 class Health(BaseModel):
@@ -27,7 +29,7 @@ async def healthz() -> Health:
     return Health()
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses=refusals(503))
 def readyz(request: Request) -> Health:
     """Answer 200 if requests can be served now, else 503."""
     try:

@@ -26,5 +26,9 @@ _MEDIA = {"application/problem+json": {"schema": Problem.model_json_schema()}}
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The refusals of a route, for its part of the OpenAPI document."""
-    always = {400, 401, 403, 404, 413, 422, 429, *statuses}
-    return {status: {"description": "refused", "content": _MEDIA} for status in sorted(always)}
+    return refusals(400, 401, 403, 404, 413, 422, 429, *statuses)
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Those of exactly these statuses."""
+    return {status: {"description": "refused", "content": _MEDIA} for status in {*statuses}}

@@ -225,6 +225,15 @@ def test_the_document_is_printed_without_settings(plain_environment, monkeypatch
     result = CliRunner().invoke(openapi, [])
     assert result.exit_code == 0, result.exception
     assert json.loads(result.stdout)["info"]["title"] == "towline"
+    address = "https://towline.example"
+    result = CliRunner().invoke(openapi, ["--dialect", "codat", "--server", address])
+    document = json.loads(result.stdout)
+    assert (document["info"]["title"], document["servers"]) == (
+        "towline: Codat",
+        [{"url": address}],
+    )
+    result = CliRunner().invoke(openapi, ["--dialect", "cobol"])
+    assert (result.exit_code, "one of native, codat, connections" in result.stderr) == (2, True)
 
 
 def test_the_commands_join_by_their_entry_points():
