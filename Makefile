@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help venv demo serve-demo test test-services fuzz-api lint bench oracle clean
+.PHONY: help venv demo serve-demo test test-services fuzz-api examples lint bench oracle clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make test           every test that needs only Python, git and make"
 	@echo "make test-services  the tests that need a system server such as sshd"
 	@echo "make fuzz-api       made-up requests to the control plane, held against its document"
+	@echo "make examples       record the examples of the OpenAPI document"
 	@echo "make lint           ruff, mypy and the import floors"
 	@echo "make bench          benchmarks, side by side with peers"
 	@echo "make oracle         the long comparison with git's own merge"
@@ -45,6 +46,9 @@ test-services: $(READY)
 
 fuzz-api: $(READY)
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/server/test_schemathesis.py -q -n $(WORKERS)
+
+examples: $(READY)
+	RECORD_EXAMPLES=1 $(BIN)/python -m pytest tests/server/test_examples.py -q
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 
 from tests.control_plane import cheap_passwords
@@ -20,6 +22,7 @@ from tests.server.runs.test_external import planned
 from towline.planfile import dump_plan
 from towline.pull import pull
 from towline.remotes.git import GitRemote
+from towline.testing.git_server import GitServer
 from towline_server.app import create_app
 from towline_server.db import make_engine, upgrade
 from towline_server.demo import content, tenancy
@@ -45,6 +48,31 @@ NATIVE = "/api/towline/v1"
 KEY = next(iter(tenancy.KEYS.values()))
 BRANCH = "main"
 HOOK_SECRET = "a secret of a test's webhooks"
+PUSHED = {"X-Gitlab-Token": HOOK_SECRET, "X-Gitlab-Event": "Push Hook"}
+
+PLACES = {
+    ("", "project_id"): "project",
+    ("", "connection_id"): "connection",
+    ("/api/towline/v1/connections/", "connection_id"): "unbound connection",
+    ("/hooks/", "connection_id"): "hooked connection",
+    ("", "plan_id"): "plan",
+    ("/conflicts/", "plan_id"): "plan with a conflict",
+    ("", "run_id"): "run",
+    ("/syncs/", "run_id"): "run of a sync",
+    ("", "asset_id"): "asset",
+    ("/conflicts/", "asset_id"): "asset in conflict",
+    ("", "path"): "path",
+    ("", "webhook_id"): "webhook",
+    ("", "delivery_id"): "delivery",
+    ("", "companyId"): "project",
+    ("", "connectionId"): "connection",
+    ("", "datasetId"): "run of a kind",
+    ("", "taskId"): "task",
+    ("/api/v1/syncs/", "sync_id"): "sync",
+    ("/v2/integrations/", "sync_id"): "run of a kind",
+}
+"""What there is by a parameter of a path that has this part in it; the last one counts."""
+NAMES = {"org": tenancy.TENANT, "space": "shop", "project": "rules", "dataType": "rule"}
 
 
 @dataclass(frozen=True)
@@ -57,6 +85,13 @@ class Stock:
     completion: Mapping[str, Any]
     """What completes the run that is claimed: its plan, and the contents that it needs."""
 
+    def known(self, path: str, name: str) -> Any:
+        """What is there for a parameter of a path; None: nothing."""
+        if name in NAMES and (name != "project" or "org" in path):
+            return NAMES[name]
+        fitting = [what for (part, known), what in PLACES.items() if known == name and part in path]
+        return self.ids[fitting[-1]] if fitting else {"number": 1}.get(name)
+
     @contextmanager
     def copied(self, database: Path) -> Iterator[Services]:
         """The services over a copy of its database; what was fetched is everybody's."""
@@ -64,6 +99,18 @@ class Stock:
         copied = self.settings.model_copy(update={"database_url": f"sqlite:///{database}"})
         with _opened(copied) as services:
             yield services
+
+
+@contextmanager
+def stocked(folder: Path) -> Iterator[Stock]:
+    """A control plane with everything, in a folder; its repositories are served meanwhile."""
+    repositories = folder / "repositories"
+    repositories.mkdir()
+    with pytest.MonkeyPatch.context() as environment, GitServer(repositories) as git:
+        for name in os.environ:
+            if name.startswith("TOWLINE_"):
+                environment.delenv(name)
+        yield stock_up(settings_in(folder / "data"), git.url, repositories)
 
 
 def stock_up(settings: Settings, git_url: str, repositories: Path) -> Stock:

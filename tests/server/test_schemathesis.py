@@ -33,8 +33,7 @@ from schemathesis.specs.openapi.checks import (
 from starlette.types import Receive, Scope, Send
 
 from tests.server import made_up
-from tests.server.stocked import BRANCH, HOOK_SECRET, KEY, Stock, settings_in, stock_up
-from towline.testing.git_server import GitServer
+from tests.server.stocked import BRANCH, KEY, PUSHED, Stock, stocked
 from towline_server.app import Application, create_app
 from towline_server.demo import tenancy
 from towline_server.dialects.syncs.domain import DOES_NOT_FIT
@@ -99,29 +98,6 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", SHELL, config=_config()
 
 # --- what there is to be found -----------------------------------------------------------------
 
-PLACES = {
-    ("", "project_id"): "project",
-    ("", "connection_id"): "connection",
-    ("/api/towline/v1/connections/", "connection_id"): "unbound connection",
-    ("/hooks/", "connection_id"): "hooked connection",
-    ("", "plan_id"): "plan",
-    ("/conflicts/", "plan_id"): "plan with a conflict",
-    ("", "run_id"): "run",
-    ("/syncs/", "run_id"): "run of a sync",
-    ("", "asset_id"): "asset",
-    ("/conflicts/", "asset_id"): "asset in conflict",
-    ("", "path"): "path",
-    ("", "webhook_id"): "webhook",
-    ("", "delivery_id"): "delivery",
-    ("", "companyId"): "project",
-    ("", "datasetId"): "run of a kind",
-    ("", "taskId"): "task",
-    ("/api/v1/syncs/", "sync_id"): "sync",
-    ("/v2/integrations/", "sync_id"): "run of a kind",
-}
-"""What there is by a parameter of a path that has this part in it; the last one counts."""
-NAMES = {"org": tenancy.TENANT, "space": "shop", "project": "rules", "dataType": "rule"}
-PUSHED = {"X-Gitlab-Token": HOOK_SECRET, "X-Gitlab-Event": "Push Hook"}
 BODIES = {
     "run_id": "claimed run",
     "token": "token",
@@ -171,12 +147,7 @@ class There:
                 case.body = body
 
     def _known(self, path: str, name: str, value: Any) -> Any:
-        if name == "project" and "org" not in path:
-            return value
-        for (part, parameter), what in PLACES.items():
-            if parameter == name and part in path:
-                value = self.stock.ids[what]
-        return {**NAMES, "number": 1}.get(name, value)
+        return value if (known := self.stock.known(path, name)) is None else known
 
     def _with_known(self, path: str, body: Any) -> Any:
         if path.startswith("/hooks/"):
@@ -281,14 +252,8 @@ def _breaks_a_format(case: Case[Any]) -> bool:
 @pytest.fixture(scope="session")
 def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stock]:
     """A control plane with everything; its repositories are served."""
-    folder = tmp_path_factory.mktemp("stock")
-    repositories = folder / "repositories"
-    repositories.mkdir()
-    with pytest.MonkeyPatch.context() as environment, GitServer(repositories) as git:
-        for name in os.environ:
-            if name.startswith("TOWLINE_"):
-                environment.delenv(name)
-        yield stock_up(settings_in(folder / "data"), git.url, repositories)
+    with stocked(tmp_path_factory.mktemp("stock")) as made:
+        yield made
 
 
 @pytest.fixture
