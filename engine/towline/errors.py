@@ -455,10 +455,15 @@ class EmptyRepository(RefNotFound):
         return f"{self.url} has no {self.ref!r}, and no other branch or tag"
 
 
+@dataclass(eq=False, kw_only=True)
 class RemoteUnavailable(RemoteError):
-    """The remote cannot be reached, or the connection was cut."""
+    """The remote cannot be reached, or the connection was cut.
+
+    ``retry_after`` is the number of seconds after which it wants to be asked again, if it said so.
+    """
 
     code = "remote_unavailable"
+    retry_after: int | None = None
 
 
 class RemoteTimeout(RemoteUnavailable):
@@ -485,10 +490,15 @@ class PermissionDenied(RemoteRefused):
     code = "permission_denied"
 
 
+@dataclass(eq=False, kw_only=True)
 class RateLimited(RemoteRefused):
-    """The remote asks to come back later (HTTP 429)."""
+    """The remote asks to come back later (HTTP 429).
+
+    ``retry_after`` is the number of seconds it asks for, if it said so.
+    """
 
     code = "rate_limited"
+    retry_after: int | None = None
 
 
 class RedirectRefused(RemoteRefused):

@@ -163,7 +163,11 @@ class Settings(BaseSettings):
     fetches_at_once: int = Field(default=4, ge=1, le=64)
     """How many repositories a server fetches side by side."""
     max_auto_resume_attempts: int = Field(default=3, ge=0)
-    """How often a run that was lost is begun again by itself."""
+    """How often a run is tried again by itself, after it was lost or failed for a while."""
+    retry_seconds: float = Field(default=10, gt=0)
+    """How long the first retry of a failed run waits; each next one four times as long."""
+    claim_seconds: int = Field(default=3600, ge=1)
+    """How long a run waits to be claimed by an external executor before it ends."""
     shutdown_seconds: int = Field(default=30, ge=0)
     """How long requests may take to end when the server stops."""
 

@@ -36,6 +36,7 @@ _WORKING_TICKS = 20
 _REQUEST = re.compile(rb"=> Send header: (?:GET|POST) ")
 _STATUS = re.compile(rb"<= Recv header: HTTP/[0-9.]+ (\d{3})")
 _SMART = re.compile(rb"<= Recv header: content-type: application/x-git-upload-pack", re.IGNORECASE)
+_RETRY_AFTER = re.compile(rb"<= Recv header: retry-after: ([^\r\n]+)", re.IGNORECASE)
 _LOCATION = re.compile(rb"<= Recv header: location: (\S+)", re.IGNORECASE)
 _PACKET = re.compile(rb"\bpacket: +\S+< ")
 TRACES = ("GIT_TRACE_CURL", "GIT_TRACE_PACKET", "GIT_TRACE2_EVENT")
@@ -63,6 +64,8 @@ class Ended:
     """The last HTTP status."""
     location: str | None = None
     """Where the last redirect pointed."""
+    retry_after: str | None = None
+    """The last Retry-After header."""
     smart: bool = False
     """Whether a Git server answered. Git itself takes any page for the refs of a dumb one."""
 
@@ -137,6 +140,7 @@ class _Following:
     requests: int = 0
     status: int | None = None
     location: str | None = None
+    retry_after: str | None = None
     smart: bool = False
     refs: int = 0
     refs_bytes: int = 0
@@ -185,6 +189,8 @@ class _Following:
             self.status = int(match[1])
         elif match := _LOCATION.search(line):
             self.location = match[1].decode("utf-8", "replace")
+        elif match := _RETRY_AFTER.search(line):
+            self.retry_after = match[1].decode("utf-8", "replace")
         elif _SMART.search(line):
             self.smart = True
 
@@ -253,6 +259,7 @@ class _Following:
             requests=self.requests,
             status=self.status,
             location=self.location,
+            retry_after=self.retry_after,
             smart=self.smart,
         )
 

@@ -8,6 +8,8 @@ of the remote is only ever quoted.
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from towline.errors import (
@@ -227,11 +229,11 @@ def _by_curl(fault: Fault, talk: Conversation) -> RemoteError | None:
 def _by_status(status: int, ended: Ended, talk: Conversation) -> Exception:
     if status < HTTPStatus.BAD_REQUEST and ended.location is not None:
         return Redirected(ended.location)
-    return http_error(status, talk)
+    return http_error(status, talk, ended.retry_after)
 
 
-def http_error(status: int, talk: Conversation) -> RemoteError:
-    """The error for an HTTP status."""
+def http_error(status: int, talk: Conversation, retry_after: str | None = None) -> RemoteError:
+    """Return the error for an HTTP status; ``retry_after`` is that header, as it came."""
     url = talk.url.shown
     match status:
         case HTTPStatus.UNAUTHORIZED:
@@ -243,12 +245,13 @@ def http_error(status: int, talk: Conversation) -> RemoteError:
         case HTTPStatus.FORBIDDEN:
             return PermissionDenied(url=url, detail="it does not let you read this repository")
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return RateLimited(url=url, detail="it asks to come back later")
+            seconds = _seconds(retry_after)
+            return RateLimited(url=url, detail="it asks to come back later", retry_after=seconds)
         case HTTPStatus.NOT_FOUND | HTTPStatus.GONE:
             detail = "there is no such repository, or it hides from these credentials"
             return RemoteRefused(url=url, detail=detail)
         case _:
-            return _by_class(status, url)
+            return _by_class(status, url, _seconds(retry_after))
 
 
 def proxy_error(status: int, url: str) -> RemoteError:
@@ -260,9 +263,22 @@ def proxy_error(status: int, url: str) -> RemoteError:
     return RemoteUnavailable(url=url, detail=detail)
 
 
-def _by_class(status: int, url: str) -> RemoteError:
+def _seconds(retry_after: str | None) -> int | None:
+    """The seconds that a Retry-After header asks for, given as a number or as a date."""
+    text = (retry_after or "").strip()
+    if text.isascii() and text.isdigit():
+        return int(text[:9])
+    try:
+        wanted = parsedate_to_datetime(text) - datetime.now(UTC)
+    except (ValueError, TypeError):
+        return None
+    return max(0, int(wanted.total_seconds()))
+
+
+def _by_class(status: int, url: str, retry_after: int | None) -> RemoteError:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return RemoteUnavailable(url=url, detail=f"the server failed with HTTP {status}")
+        detail = f"the server failed with HTTP {status}"
+        return RemoteUnavailable(url=url, detail=detail, retry_after=retry_after)
     return RemoteRefused(url=url, detail=f"the server answered HTTP {status}")
 
 

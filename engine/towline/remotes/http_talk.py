@@ -73,7 +73,8 @@ class HttpTalk:
         if 300 <= response.status < 400 and location:
             raise Redirected(location)
         if response.status != http.client.OK:
-            raise http_error(response.status, self.talk)
+            retry_after = response.headers.get("Retry-After")
+            raise http_error(response.status, self.talk, retry_after)
         return response
 
     def read(self, size: int | None = None) -> bytes:

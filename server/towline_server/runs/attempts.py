@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
@@ -123,13 +123,37 @@ def _new_run(
     )
 
 
-def resumed(session: Session, row: tables.Run, at: datetime, *, counted: bool) -> tables.Run:
-    """The attempt that takes the place of a run whose executor was lost: the same once more.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """How often, and after how long, a run is tried again by itself."""
+
+    most: int = 3
+    first_seconds: float = 10
+    """The first delay; each is four times the one before."""
+    longest_seconds: float = 3600
+    """The longest delay, whatever the remote asks for."""
+
+    def delay(self, made: int, asked: float | None) -> timedelta:
+        """Return how long the next attempt waits, where the remote asked for so many seconds."""
+        seconds = max(self.first_seconds * 4**made, asked or 0)
+        return timedelta(seconds=min(seconds, self.longest_seconds))
+
+
+def resumed(
+    session: Session,
+    row: tables.Run,
+    at: datetime,
+    *,
+    counted: bool,
+    not_before: datetime | None = None,
+) -> tables.Run:
+    """The attempt that takes the place of a run by itself: the same once more.
 
     It pulls the revision that the run had, so that its batch stays one. ``counted``: whether it
     counts against what may be resumed.
     """
     following = _following(row, at)
+    following.not_before = not_before
     following.triggered_by = TriggeredBy.AUTO_RESUME
     following.trigger_ref = str(row.id)
     following.batch_id, following.parent_id = row.batch_id, row.parent_id

@@ -170,7 +170,9 @@ class Attempts:
     previous_id: UUID | None
     next_id: UUID | None
     auto_resumes: int
-    """How many of the attempts up to this one were made because an executor was lost."""
+    """How many of the attempts up to this one were made by themselves."""
+    not_before: datetime | None
+    """When this attempt may begin, if it was put off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

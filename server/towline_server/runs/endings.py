@@ -19,6 +19,7 @@ from towline_server.db.session import once_committed
 
 from . import tables
 from .announcing import announce_end
+from .attempts import Retries, resumed
 from .domain import RunError
 from .errors import ExecutorFailed, LeaseLost
 from .gathering import gather
@@ -40,6 +41,8 @@ class Ending:
     error: RunError | None = None
     report: dict[str, Any] | None = None
     pull: int | None = None
+    retry_after: float | None = None
+    """After how many seconds the remote wants to be asked again."""
 
 
 def succeeded(report: Report, *, pull: int | None = None) -> Ending:
@@ -74,6 +77,7 @@ def failed(error: BaseException, *, report: dict[str, Any] | None = None) -> End
         reason_code=meaning.reason,
         error=run_error(error),
         report=report,
+        retry_after=getattr(error, "retry_after", None),
     )
 
 
@@ -89,8 +93,12 @@ def run_error(error: BaseException) -> RunError:
     return RunError(code=error.code, message=error.message, fault=fault, data=error.data())
 
 
-def end_held(session: Session, lease: Lease, ending: Ending, now: datetime) -> None:
+def end_held(
+    session: Session, lease: Lease, ending: Ending, now: datetime, retries: Retries = Retries()
+) -> None:
     """End the run that this lease holds. The last write of its executor.
+
+    What may pass by itself is tried again later, by an attempt that is linked to the run.
 
     Raises:
         LeaseLost: the run is not held by this lease; the caller's transaction must not commit.
@@ -105,6 +113,11 @@ def end_held(session: Session, lease: Lease, ending: Ending, now: datetime) -> N
     if row.cancel_requested_at is not None:
         # Whatever stopped it, it was asked to stop, and is not tried again.
         ending = failed(Cancelled())
+    passes = ending.result_class is ResultClass.RETRYABLE_FAILURE
+    if passes and row.next_attempt_id is None and row.auto_resumes < retries.most:
+        # First: a parent that looks at its children when this ends must see that one follows.
+        not_before = now + retries.delay(row.auto_resumes, ending.retry_after)
+        resumed(session, row, now, counted=True, not_before=not_before)
     write_end(session, row, ending, now)
 
 

@@ -100,6 +100,18 @@ class HeartbeatMissed(MovedError):
 
 
 @dataclass(eq=False)
+class RunUnclaimed(HeartbeatMissed):
+    """No external executor claimed a run for as long as the settings allow."""
+
+    code = "run_unclaimed"
+
+    @property
+    def message(self) -> str:
+        """What happened, and what to look at."""
+        return "no external executor claimed the run; check that one is running"
+
+
+@dataclass(eq=False)
 class WorkerShutdown(MovedError):
     """A run's executor was shut down before the commit point."""
 

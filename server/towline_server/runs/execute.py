@@ -39,7 +39,7 @@ from towline_server.projects.service import Projects
 from towline_server.projects.store import Run as OnBehalf
 from towline_server.projects.store import SqlStore
 
-from .attempts import resumed
+from .attempts import Retries, resumed
 from .domain import Run, RunMode
 from .endings import Ending, end_held, failed, refused, succeeded
 from .errors import LeaseLost, WorkerShutdown
@@ -76,6 +76,7 @@ class Tools:
     repositories: Repositories
     fetches: SharedFetches
     signals: Signals
+    retries: Retries = Retries()
     now: DatabaseNow = database_now
     boundary: Boundary = pass_boundary
 
@@ -155,7 +156,7 @@ class Execution:
                 now = self._tools.now(session)
                 if before is not None:
                     before(session, now)
-                end_held(session, self._lease, ending, now)
+                end_held(session, self._lease, ending, now, self._tools.retries)
         except (LeaseLost, Cancelled, NotFound):
             return
         except SQLAlchemyError:
@@ -225,7 +226,9 @@ class Execution:
             limits=self._tools.repositories.limits,
             revision=run.target_revision,
         )
-        revision = self._tools.fetches.fetch(wanted, self._watch(), since=run.created_at)
+        # Not served by a fetch that failed while this attempt was put off.
+        since = max(run.created_at, run.attempts.not_before or run.created_at)
+        revision = self._tools.fetches.fetch(wanted, self._watch(), since=since)
         with repository.cached() as remote:
             self._tools.leases.aim(self._lease, revision, _commit_time(remote, revision))
 

@@ -37,6 +37,7 @@ from towline_server.projects.store import Run as OnBehalf
 from towline_server.projects.store import SqlStore
 
 from . import tables
+from .attempts import Retries
 from .domain import BackendName, Run, RunError, RunMode
 from .endings import Ending, end_held, failed, refused, succeeded
 from .errors import LeaseLost
@@ -130,8 +131,10 @@ class ExternalWork:
         repositories: Repositories,
         signals: Signals,
         *,
+        retries: Retries = Retries(),
         now: DatabaseNow = database_now,
     ) -> None:
+        self._retries = retries
         self._database = database
         self._leases = leases
         self._repositories = repositories
@@ -292,7 +295,7 @@ class ExternalWork:
 
         def also(session: Session, applied: Applied) -> None:
             ending = succeeded(report, pull=applied.number)
-            end_held(session, lease, ending, self._now(session))
+            end_held(session, lease, ending, self._now(session), self._retries)
 
         with self._database.writing() as session:
             fence = claim_project(session, lease.project_id)
@@ -312,7 +315,7 @@ class ExternalWork:
 
     def _end(self, lease: Lease, ending: Ending) -> None:
         with self._database.writing() as session:
-            end_held(session, lease, ending, self._now(session))
+            end_held(session, lease, ending, self._now(session), self._retries)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from secrets import token_hex
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, case, exists, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, exists, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
@@ -285,7 +285,11 @@ def _waiting(what: Any, those: Collection[ColumnElement[bool]]) -> Select[Any]:
         other.project_id == run.project_id, other.state.in_(ACTIVE), other.gathers.is_(False)
     )
     waiting = select(what).join(Project, Project.id == run.project_id)
-    waiting = waiting.where(*those, run.state == RunState.QUEUED, run.gathers.is_(False), ~busy)
+    # A delay need not be exact: this clock will do, and costs no statement.
+    put_off = and_(run.not_before.is_not(None), run.not_before > datetime.now(UTC))
+    waiting = waiting.where(
+        *those, run.state == RunState.QUEUED, run.gathers.is_(False), ~busy, ~put_off
+    )
     return waiting.order_by(run.created_at, run.position, run.id).limit(1)
 
 

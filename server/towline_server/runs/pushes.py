@@ -1,15 +1,17 @@
 """Pushes that a repository's host tells of: each starts a run of the projects that follow the ref.
 
-A call that comes again starts nothing: its runs carry a key made of what the host signed.
+A call that comes again starts nothing, unless what it started failed. Its runs carry a key made of
+what the host signed; since two pushes may look alike (there, back, and there again), a key counts
+where the same delivery had it, or where the last push did.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from towline_server.auth.sealing import Sealer
 from towline_server.db.session import Database
@@ -24,6 +26,7 @@ from . import tables
 from .domain import Origin, Run, TriggeredBy
 from .errors import HookReplayed
 from .service import Runs
+from .states import RunState
 
 _LONGEST_NAME = 255
 
@@ -67,11 +70,15 @@ class Pushes:
         followers = self._followers(call.connection_id, refs)
         delivery = _name(next(filter(None, map(call.only, form.delivery)), ""))
         key = form.replay_key(delivery, call.body)
-        missing = [each for each in followers if each not in self._started(followers, key)]
-        if followers and not missing:
+        keys = {each: self._fresh_key(each, key, delivery) for each in followers}
+        if followers and not any(keys.values()):
             raise HookReplayed
-        origin = Origin(by=TriggeredBy.WEBHOOK, ref=delivery or None, key=key)
-        return tuple(self._runs.request(each, origin=origin) for each in missing)
+        origin = Origin(by=TriggeredBy.WEBHOOK, ref=delivery or None)
+        return tuple(
+            self._runs.request(each, origin=replace(origin, key=fresh))
+            for each, fresh in keys.items()
+            if fresh is not None
+        )
 
     def _verified(self, call: Call) -> HookForm:
         provider, secret = self._known(call.connection_id)
@@ -100,12 +107,32 @@ class Pushes:
             if any(ref.is_meant_by(project.bound.ref) for ref in refs)
         ]
 
-    def _started(self, projects: Sequence[UUID], key: str) -> frozenset[UUID]:
-        same = select(tables.Run.project_id).where(
-            tables.Run.project_id.in_(projects), tables.Run.request_key == key
+    def _fresh_key(self, project_id: UUID, key: str, delivery: str) -> str | None:
+        """The key of the run that a call starts in a project; None if it was served already."""
+        run = tables.Run
+        pushes = select(run).where(
+            run.project_id == project_id,
+            run.triggered_by == TriggeredBy.WEBHOOK,
+            run.request_key.is_not(None),
         )
+        alike = or_(run.request_key == key, run.request_key.startswith(f"{key}#"))
         with self._database.reading() as session:
-            return frozenset(session.scalars(same))
+            newest = session.scalars(pushes.order_by(run.created_at.desc()).limit(1)).first()
+            same = session.scalars(pushes.where(alike)).all()
+            again = [
+                each
+                for each in same
+                if each is newest or (delivery and each.trigger_ref == delivery)
+            ]
+            roots = [each.attempt_root_id for each in again]
+            served = select(run.id).where(
+                run.attempt_root_id.in_(roots),
+                run.next_attempt_id.is_(None),
+                run.state.not_in((RunState.FAILED, RunState.CANCELLED)),
+            )
+            if session.scalars(served.limit(1)).first() is not None:
+                return None
+        return f"{key}#{len(same) + 1}" if same else key
 
 
 def _name(text: str) -> str:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from towline.errors import Cancelled
@@ -19,14 +19,14 @@ from towline_server.db.session import Database
 from towline_server.loops import Quarantine
 
 from . import tables
-from .attempts import resumed
+from .attempts import Retries, resumed
 from .backends import Backends
 from .domain import BackendName
 from .endings import failed, write_end
-from .errors import HeartbeatMissed, LeaseLost
-from .rows import hold_projects
+from .errors import HeartbeatMissed, LeaseLost, RunUnclaimed
+from .rows import find_row, hold_projects
 from .signals import Signals
-from .states import ACTIVE
+from .states import ACTIVE, RunState
 
 _LOG = logging.getLogger("towline.runs")
 
@@ -40,13 +40,15 @@ class Reaper:
         backends: Backends,
         signals: Signals,
         *,
-        max_auto_resumes: int = 3,
+        retries: Retries = Retries(),
+        claim_seconds: float = 3600,
         now: DatabaseNow = database_now,
     ) -> None:
         self._database = database
         self._backends = backends
         self._signals = signals
-        self._max_auto_resumes = max_auto_resumes
+        self._retries = retries
+        self._claim_seconds = claim_seconds
         self._now = now
         self._quarantine = Quarantine[UUID]("reaper")
 
@@ -55,6 +57,32 @@ class Reaper:
         for run_id in self._lapsed():
             with self._quarantine.guarding(run_id):
                 self._reap(run_id)
+        for run_id in self._unclaimed():
+            with self._quarantine.guarding(run_id):
+                self._give_up(run_id)
+
+    def _unclaimed(self) -> Sequence[UUID]:
+        """Runs for external executors that none of them took for long."""
+        run = tables.Run
+        with self._database.reading() as session:
+            long_ago = self._now(session) - timedelta(seconds=self._claim_seconds)
+            return session.scalars(
+                select(run.id).where(
+                    run.state == RunState.QUEUED,
+                    run.backend == BackendName.EXTERNAL,
+                    run.gathers.is_(False),
+                    func.coalesce(run.not_before, run.created_at) < long_ago,
+                    run.id.not_in(self._quarantine.held),
+                )
+            ).all()
+
+    def _give_up(self, run_id: UUID) -> None:
+        with self._database.writing() as session:
+            row = find_row(session, run_id, lock=True)
+            if row.state != RunState.QUEUED:
+                return
+            write_end(session, row, failed(RunUnclaimed()), self._now(session))
+        self._signals.changed()
 
     def _lapsed(self) -> Sequence[UUID]:
         with self._database.reading() as session:
@@ -95,7 +123,7 @@ class Reaper:
         native = row.backend == BackendName.NATIVE
         error = HeartbeatMissed() if native else LeaseLost(run_id=str(row.id))
         following = None
-        if row.auto_resumes < self._max_auto_resumes:
+        if row.auto_resumes < self._retries.most:
             # First: a parent that looks at its children now must see that one follows.
             following = resumed(session, row, now, counted=True).id
         write_end(session, row, failed(error), now)

@@ -81,6 +81,7 @@ def run_of(row: tables.Run) -> Run:
             previous_id=row.previous_attempt_id,
             next_id=row.next_attempt_id,
             auto_resumes=row.auto_resumes,
+            not_before=row.not_before,
         ),
         executor=_executor(row),
         cancellation=_cancellation(row),

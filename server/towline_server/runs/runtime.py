@@ -19,6 +19,7 @@ from towline_server.webhooks.claims import Claims
 from towline_server.webhooks.delivering import Courier
 from towline_server.webhooks.sending import Sender
 
+from .attempts import Retries
 from .backends import Backends
 from .execute import Boundary, Tools, pass_boundary
 from .external import ExternalBackend, ExternalWork
@@ -96,6 +97,7 @@ def open_runtime(
     """The runs of a server; nothing is executed before `Runtime.start`."""
     leases = Leases(database, seconds=settings.lease_seconds)
     signals = ProcessSignals()
+    retries = Retries(most=settings.max_auto_resume_attempts, first_seconds=settings.retry_seconds)
     tools = Tools(
         database=database,
         leases=leases,
@@ -112,6 +114,7 @@ def open_runtime(
             at_once=settings.fetches_at_once,
         ),
         signals=signals,
+        retries=retries,
         boundary=boundary,
     )
     heart = Heart(leases, beat_seconds=settings.heartbeat_seconds)
@@ -125,13 +128,14 @@ def open_runtime(
         database,
         backends,
         tools.signals,
-        max_auto_resumes=settings.max_auto_resume_attempts,
+        retries=retries,
+        claim_seconds=settings.claim_seconds,
     )
     courier = _courier(settings, database, sealer)
     return Runtime(
         runs=runs,
         schedules=schedules,
-        external=ExternalWork(database, leases, tools.repositories, tools.signals),
+        external=ExternalWork(database, leases, tools.repositories, tools.signals, retries=retries),
         plans=Plans(database, tools.repositories, tools.fetches),
         fetches=tools.fetches,
         heart=heart,

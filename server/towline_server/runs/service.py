@@ -254,6 +254,18 @@ class Runs:
             run_id = last.id
         return last if last is not None else self.get(run_id)
 
+    def settle(self, run_id: UUID, seconds: float) -> Run:
+        """Wait for the answer to a request: as `wait`, but a retry that is put off is given up.
+
+        Its caller learns of the failure now; nothing is pulled behind their back later.
+        """
+        last = self.get(run_id)
+        for last in self.follow(run_id, seconds):
+            if last.attempts.not_before is not None and last.attempts.previous_id is not None:
+                self.cancel(last.id, reason="the request was answered")
+                return self.get(last.attempts.previous_id)
+        return last
+
     def follow(self, run_id: UUID, seconds: float) -> Iterator[Run]:
         """A run each time that it changed, until it has ended or the time is up.
 
@@ -330,7 +342,11 @@ class Runs:
             if not RunState(row.state).is_terminal:
                 raise RunNotEnded(run_id=str(run_id))
             if row.next_attempt_id is not None:
-                return run_of(find_row(session, row.next_attempt_id))
+                following = find_row(session, row.next_attempt_id, lock=True)
+                following.not_before = None
+                again = run_of(following)
+                self._backends.get(again.executor.backend).submit([])
+                return again
             before = run_of(row)
             request = replace(before.request, mode=mode or before.request.mode)
             now = self._now(session)

@@ -45,6 +45,8 @@ ACTIVE = (RunState.FETCHING, RunState.COMPARING, RunState.VALIDATING, RunState.A
 
 TERMINAL = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 
+UNENDED = (RunState.QUEUED, *ACTIVE)
+
 _ENDS = (RunState.FAILED, RunState.CANCELLED)
 
 # A phase may be entered again from a later one: a plan that went stale is made anew, and an

@@ -77,6 +77,9 @@ class Run(Base):
     """By the database's clock."""
     heartbeat_at: Mapped[datetime | None]
 
+    not_before: Mapped[datetime | None]
+    """When an attempt that was put off may begin."""
+
     cancel_requested_at: Mapped[datetime | None]
     cancel_requested_by: Mapped[str | None] = mapped_column(ExactText())
     cancel_reason: Mapped[str | None] = mapped_column(ExactText())

@@ -11,10 +11,10 @@ from anyio.lowlevel import RunVar
 
 from towline_server.errors import ProjectBusy, RunUnderWay
 from towline_server.problems import Failure, status_of_code
-from towline_server.runs.domain import Run, RunMode
+from towline_server.runs.domain import BackendName, Run, RunMode
 from towline_server.runs.listing import RunFilter
 from towline_server.runs.service import Runs
-from towline_server.runs.states import TERMINAL, RunState
+from towline_server.runs.states import UNENDED, RunState
 from towline_server.services import Services
 
 T = TypeVar("T")
@@ -23,17 +23,20 @@ _AT_ONCE = 256
 """Requests that wait at once; the rest wait for their turn to wait."""
 _LIMITER: RunVar[CapacityLimiter] = RunVar("towline_waiting")
 
-_UNENDED = tuple(state for state in RunState if state not in TERMINAL)
-
 
 def check_idle(runs: Runs, project_id: UUID) -> None:
     """Refuse a project that another run is pulling, or about to; a dry run changes nothing.
 
+    A run that waits for an external executor, or for its next attempt, holds nobody up.
+
     Raises:
         ProjectBusy: there is one.
     """
-    wanted = RunFilter(project_id=project_id, states=_UNENDED)
+    wanted = RunFilter(project_id=project_id, states=UNENDED)
     for run in runs.page(wanted, limit=100).runs:
+        put_off = run.executor.backend is not BackendName.NATIVE or run.attempts.not_before
+        if run.state is RunState.QUEUED and put_off:
+            continue
         if run.request.mode is not RunMode.DRY_RUN:
             raise ProjectBusy(run_id=str(run.id))
 
@@ -45,8 +48,8 @@ async def ended(services: Services, run: Run, *, seconds: float | None = None) -
         RunUnderWay: it has not within so many seconds, by default the settings' ``wait_seconds``.
     """
     bound = services.settings.wait_seconds if seconds is None else seconds
-    last = await aside(lambda: services.runs.wait(run.id, bound))
-    if not last.is_terminal or last.will_be_retried:
+    last = await aside(lambda: services.runs.settle(run.id, bound))
+    if not last.is_terminal:
         raise RunUnderWay(run_id=str(last.id))
     return last
 

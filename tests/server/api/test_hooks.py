@@ -180,6 +180,36 @@ def test_what_is_not_signed_makes_no_call_another(stage: Stage, name: str):
 
 
 @every_host
+def test_there_and_back_and_there_again_are_three_pushes(stage: Stage, host: Host):
+    hooked, there, back = Hooked(stage, host), called(host), called(host) + b" "
+    calls = [(there, "d1"), (back, "d2"), (there, "d3")]
+    for body, delivery in calls:
+        answer = hooked.send(body, host.headers(body, delivery=delivery))
+        assert (answer.status_code, len(answer.json()["runs"])) == (202, 1)
+    for body, delivery in calls[::2]:
+        answer = hooked.send(body, host.headers(body, delivery=delivery))
+        assert code_of(answer) == (409, "webhook_replayed")
+    assert len(hooked.runs()) == 3
+
+
+@every_host
+def test_a_call_that_comes_again_starts_what_failed(stage: Stage, host: Host):
+    hooked, body = Hooked(stage, host), called(host)
+    runs = stage.services.runs
+    [first] = hooked.send(body, host.headers(body)).json()["runs"]
+    for _ in range(2):
+        runs.cancel(UUID(first))
+        [second] = hooked.send(body, host.headers(body)).json()["runs"]
+        assert second != first
+        assert code_of(hooked.send(body, host.headers(body))) == (409, "webhook_replayed")
+        first = second
+    # Where the host's first call failed, and the attempt after it waits, nothing is missing.
+    runs.cancel(UUID(first))
+    runs.retry(UUID(first))
+    assert code_of(hooked.send(body, host.headers(body))) == (409, "webhook_replayed")
+
+
+@every_host
 def test_a_wrong_signature_is_refused(stage: Stage, host: Host):
     hooked, body = Hooked(stage, host), called(host)
     good = host.headers(body)

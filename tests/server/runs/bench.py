@@ -139,3 +139,5 @@ class Bench:
             for row in session.query(tables.Run):
                 row.created_at -= timedelta(seconds=seconds)
                 row.updated_at -= timedelta(seconds=seconds)
+                if row.not_before is not None:
+                    row.not_before -= timedelta(seconds=seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -12,6 +13,7 @@ import pytest
 from tests.server.runs.bench import Bench, Gate
 from tests.server.runs.test_fetching import Talk
 from tests.server.runs.world import World
+from towline.testing.git_server import Answers
 from towline_server.projects.domain import Project
 from towline_server.runs.domain import BackendName
 from towline_server.runs.endings import end_held, failed
@@ -409,3 +411,90 @@ def test_a_run_can_be_followed(bench: Bench, project: Project):
     assert seen[0] is RunState.QUEUED
     assert seen[-1] is RunState.SUCCEEDED
     assert set(seen) <= {RunState.QUEUED, *ACTIVE, RunState.SUCCEEDED}
+
+
+# --- what fails for a while -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "waits"),
+    [
+        (Answers(status=503), ReasonCode.REMOTE_UNREACHABLE, 10),
+        (Answers(status=429, headers={"Retry-After": "120"}), ReasonCode.RATE_LIMITED, 120),
+        (
+            Answers(status=503, headers={"Retry-After": "9" * 20}),
+            ReasonCode.REMOTE_UNREACHABLE,
+            3600,
+        ),
+        (Answers(status=429, headers={"Retry-After": "soon"}), ReasonCode.RATE_LIMITED, 10),
+    ],
+)
+def test_what_may_pass_is_tried_again_later(
+    answer: Answers, reason: ReasonCode, waits: int, bench: Bench, world: World, project: Project
+):
+    world.server.trouble = answer
+    run = bench.runs.request(project.id)
+    bench.worker().execute(run.id)
+    world.server.trouble = None
+    failed = bench.runs.get(run.id)
+    assert (failed.reason_code, failed.will_be_retried) == (reason, True)
+    assert failed.attempts.next_id is not None
+    following = bench.runs.get(failed.attempts.next_id)
+    assert (following.attempts.number, following.attempts.auto_resumes) == (2, 1)
+    assert failed.completed_at is not None
+    assert following.attempts.not_before == failed.completed_at + timedelta(seconds=waits)
+    worker = bench.worker()
+    assert worker.take_next() is None
+    bench.age(waits)
+    lease = worker.take_next()
+    assert lease is not None
+    assert lease.run_id == following.id
+    worker.execute_leased(lease)
+    assert bench.runs.get(following.id).outcome is Outcome.CHANGED
+
+
+def test_what_does_not_pass_ends_after_its_last_attempt(
+    bench: Bench, world: World, project: Project
+):
+    world.server.trouble = Answers(status=503)
+    run, delays = bench.runs.request(project.id), []
+    while True:
+        bench.worker().execute(run.id)
+        run = bench.runs.get(run.id)
+        if run.attempts.next_id is None:
+            break
+        ended, run = run.completed_at, bench.runs.get(run.attempts.next_id)
+        assert ended is not None
+        assert run.attempts.not_before is not None
+        delays.append((run.attempts.not_before - ended).total_seconds())
+    world.server.trouble = None
+    assert (run.attempts.number, delays) == (4, [10, 40, 160])
+    assert not run.will_be_retried
+
+
+def test_whoever_asks_for_a_retry_does_not_wait_for_it(
+    bench: Bench, world: World, project: Project
+):
+    world.server.trouble = Answers(status=503)
+    run = bench.runs.request(project.id)
+    bench.worker().execute(run.id)
+    world.server.trouble = None
+    again = bench.runs.retry(run.id)
+    lease = bench.worker().take_next()
+    assert lease is not None
+    assert lease.run_id == again.id
+
+
+def test_nothing_is_pulled_behind_a_failure_that_was_answered(
+    bench: Bench, world: World, project: Project
+):
+    world.server.trouble = Answers(status=503)
+    run = bench.runs.request(project.id)
+    bench.worker().execute(run.id)
+    world.server.trouble = None
+    told = bench.runs.settle(run.id, 3600)
+    assert (told.id, told.reason_code) == (run.id, ReasonCode.REMOTE_UNREACHABLE)
+    assert [each.state for each in bench.runs.attempts(run.id)] == [
+        RunState.FAILED,
+        RunState.CANCELLED,
+    ]

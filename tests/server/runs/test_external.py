@@ -13,11 +13,13 @@ from towline.merge import Context
 from towline.model import Digest
 from towline.ports import Watch
 from towline.remotes.git import GitRemote
+from towline_server.errors import ProjectBusy
 from towline_server.projects.domain import Project
 from towline_server.runs.domain import BackendName, RunRequest
 from towline_server.runs.errors import BackendNotConfigured, LeaseLost
 from towline_server.runs.external import FAILURE_REASONS, Claim, Work
 from towline_server.runs.states import Outcome, ReasonCode, ResultClass, RunState
+from towline_server.web.waiting import check_idle
 
 
 @pytest.fixture
@@ -189,3 +191,30 @@ def test_other_backends_are_refused(name: str, bench: Bench, project: Project):
     with pytest.raises(BackendNotConfigured) as refused:
         bench.backends.get(name)
     assert "external or native" in refused.value.message
+
+
+def test_a_run_that_nobody_claims_ends(bench: Bench, project: Project):
+    run = bench.runs.request(project.id, backend=BackendName.EXTERNAL)
+    native = bench.runs.request(project.id)
+    bench.age(3599)
+    bench.reaper.sweep()
+    assert bench.runs.get(run.id).state is RunState.QUEUED
+    bench.age(2)
+    bench.reaper.sweep()
+    ended = bench.runs.get(run.id)
+    assert (ended.state, ended.reason_code) == (RunState.FAILED, ReasonCode.HEARTBEAT_TIMEOUT)
+    assert ended.error is not None
+    assert ended.error.code == "run_unclaimed"
+    assert ended.attempts.next_id is None
+    assert bench.runs.get(native.id).state is RunState.QUEUED
+
+
+def test_a_run_that_waits_to_be_claimed_makes_no_project_busy(
+    bench: Bench, world: World, project: Project
+):
+    bench.runs.request(project.id, backend=BackendName.EXTERNAL)
+    check_idle(bench.runs, project.id)
+    claim = bench.external.claim("elsewhere", tenant_id=world.tenant_id)
+    assert claim is not None
+    with pytest.raises(ProjectBusy):
+        check_idle(bench.runs, project.id)

@@ -21,7 +21,9 @@ from towline_server.projects.domain import Connection, Project
 from towline_server.projects.locking import hold
 from towline_server.projects.service import Projects
 from towline_server.runs.domain import Origin, Run, RunMode, TriggeredBy
+from towline_server.runs.listing import RunFilter
 from towline_server.runs.schedules import place
+from towline_server.runs.states import UNENDED
 from towline_server.runs.tables import Run as RunRow
 from towline_server.services import Services
 from towline_server.web import reach
@@ -144,7 +146,10 @@ class Syncs:
         return self._saved(sync_id)
 
     def delete(self, sync_id: UUID) -> None:
-        """Delete a sync and its schedule; its runs stay. Raises as `get`."""
+        """Delete a sync and its schedule, and cancel its runs that have not ended.
+
+        Raises as `get`.
+        """
         sync = self.get(sync_id, Role.WRITER)
         with self._services.database.writing() as session:
             _hold(session, sync.project_id)
@@ -152,6 +157,10 @@ class Syncs:
             place(session, sync_id, None, database_now(session))
             if row is not None:
                 session.delete(row)
+        runs = self._services.runs
+        left = RunFilter(sync_id=sync_id, states=UNENDED, top_level=True)
+        for run in runs.page(left, limit=1000).runs:
+            runs.cancel(run.id, reason="its sync was deleted")
 
     # --- run ----------------------------------------------------------------------------------
 

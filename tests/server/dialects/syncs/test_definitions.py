@@ -408,6 +408,14 @@ def test_a_deleted_sync_is_gone_and_its_runs_stay(office: Office):
     assert office.names() == []
 
 
+def test_deleting_a_sync_cancels_its_runs(office: Office):
+    made = office.create(executionBackend="external")
+    waiting = office.trigger(made)
+    office.send("DELETE", f"/{made['id']}")
+    ended = office.run(waiting)
+    assert (ended["status"], ended["cancelReason"]) == ("cancelled", "its sync was deleted")
+
+
 def test_changes_at_once_both_stand(office: Office, monkeypatch: pytest.MonkeyPatch):
     made = office.create()
     checked = Syncs._checked
