@@ -168,8 +168,8 @@ class Settings(BaseSettings):
     """How long the first retry of a failed run waits; each next one four times as long."""
     claim_seconds: int = Field(default=3600, ge=1)
     """How long a run waits to be claimed by an external executor before it ends."""
-    shutdown_seconds: int = Field(default=30, ge=0)
-    """How long requests may take to end when the server stops."""
+    shutdown_seconds: int = Field(default=20, ge=0)
+    """How long requests may take to end when the server stops; handing runs back comes after."""
 
     # --- logs and metrics ---
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")

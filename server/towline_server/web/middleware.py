@@ -11,8 +11,8 @@ import re
 import time
 from asyncio import CancelledError
 from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from urllib.parse import unquote_to_bytes
@@ -23,6 +23,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from towline.errors import InvalidValue
+from towline.limits import MIB
 from towline_server import logs
 from towline_server.auth.clock import Clock, monotonic
 from towline_server.errors import BodyTooLarge, TooManyRequests, Unavailable
@@ -140,6 +141,11 @@ class DecodablePath:
         await self._app(scope, receive, send)
 
 
+_LARGE = MIB
+_LARGE_AT_ONCE = 32
+"""Bodies of more than `_LARGE` bytes that are taken side by side: any caller may send one."""
+
+
 class BodyLimit:
     """Reads a request's body up to a bound before anything else looks at it.
 
@@ -155,12 +161,14 @@ class BodyLimit:
         self._app = app
         self._allowed = allowed
         self._streams = streams
+        self._large = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request.
 
         Raises:
             BodyTooLarge: it announces or sends more than is allowed.
+            Unavailable: it is large, and so are too many others.
         """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
@@ -169,37 +177,42 @@ class BodyLimit:
         announced = Headers(scope=scope).get("content-length", "0")
         if announced.isascii() and announced.isdigit() and int(announced[:20]) > allowed:
             raise BodyTooLarge(allowed=allowed)
-        if self._streams(scope):
-            with suppress(ClientDisconnect):
-                await self._app(scope, _bounded(receive, allowed), send)
-            return
-        parts: list[bytes] = []
-        size, more = 0, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
+        with self._bounded(receive, allowed) as bounded:
+            if self._streams(scope):
+                with suppress(ClientDisconnect):
+                    await self._app(scope, bounded, send)
                 return
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            more = message.get("more_body", False)
+            parts, more = [], True
+            while more:
+                message = await bounded()
+                if message["type"] == "http.disconnect":
+                    return
+                parts.append(message.get("body", b""))
+                more = message.get("more_body", False)
+            await self._app(scope, _replay(b"".join(parts), receive), send)
+
+    @contextmanager
+    def _bounded(self, receive: Receive, allowed: int) -> Iterator[Receive]:
+        """The same messages, up to so many bytes in all, while the request is under way."""
+        size, large = 0, False
+
+        async def bounded() -> Message:
+            nonlocal size, large
+            message = await receive()
+            size += len(message.get("body", b""))
             if size > allowed:
                 raise BodyTooLarge(allowed=allowed)
-        await self._app(scope, _replay(b"".join(parts), receive), send)
+            if size > _LARGE and not large:
+                if self._large >= _LARGE_AT_ONCE:
+                    raise Unavailable(problem="too many large bodies arrive now; try again later")
+                self._large += 1
+                large = True
+            return message
 
-
-def _bounded(receive: Receive, allowed: int) -> Receive:
-    """The same messages, up to so many bytes; raises BodyTooLarge."""
-    size = 0
-
-    async def counted() -> Message:
-        nonlocal size
-        message = await receive()
-        size += len(message.get("body", b""))
-        if size > allowed:
-            raise BodyTooLarge(allowed=allowed)
-        return message
-
-    return counted
+        try:
+            yield bounded
+        finally:
+            self._large -= large
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

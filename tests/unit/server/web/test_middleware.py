@@ -8,7 +8,8 @@ import logging
 import pytest
 
 from tests.control_plane import Clock
-from towline_server.errors import BodyTooLarge, TooManyRequests
+from towline.limits import MIB
+from towline_server.errors import BodyTooLarge, TooManyRequests, Unavailable
 from towline_server.web.envelopes import Envelopes
 from towline_server.web.middleware import BodyLimit, Failures, RateLimit, RequestLog, TokenBuckets
 
@@ -93,6 +94,39 @@ def test_a_body_that_is_not_all_sent_reaches_nobody():
         raise AssertionError
 
     asyncio.run(BodyLimit(unreached, allowed=lambda _: 6)(_scope(), gone, silent))
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_large_bodies_are_bounded_in_number(streams):
+    limit = BodyLimit(_echo, allowed=lambda _: 2 * MIB, streams=lambda _: streams)
+    large = b"x" * (MIB + 1)
+
+    async def drive():
+        here = asyncio.Event()
+
+        async def one(body):
+            parts = [{"type": "http.request", "body": body, "more_body": True}]
+
+            async def receive():
+                if not parts:
+                    await here.wait()
+                    return {"type": "http.request", "body": b"", "more_body": False}
+                return parts.pop()
+
+            async def send(message):
+                pass
+
+            await limit(_scope(), receive, send)
+
+        tasks = [asyncio.create_task(one(large)) for _ in range(32)]
+        refused, small = (asyncio.create_task(one(body)) for body in (large, b"x"))
+        await asyncio.wait([refused])
+        here.set()
+        await asyncio.gather(*tasks, small)
+        await one(large)
+        return refused.exception()
+
+    assert isinstance(asyncio.run(drive()), Unavailable)
 
 
 # --- rate limit -------------------------------------------------------------------------------
