@@ -42,13 +42,6 @@ class AssetRecord:
         return self.seen.path if self.seen is not None else None
 
     @property
-    def return_path(self) -> AssetPath | None:
-        """The path at which it returns, under its id, where it is absent from the store."""
-        if self.ours is not None:
-            return None
-        return self.aligned_path or (self.base.path if self.base is not None else None)
-
-    @property
     def local_only(self) -> bool:
         """Whether the repository has no part in it."""
         return self.base is None and self.seen is None
@@ -105,7 +98,9 @@ class Ours(Protocol):
 
 
 def absent_at(ours: Ours, path: AssetPath) -> AssetRecord | None:
-    """Return the asset that is absent, and returns when something is written at this path."""
-    aligned = ours.aligned_at(path)
-    found = ours.lagging() if aligned is None else (aligned,)
-    return next((record for record in found if record.return_path == path), None)
+    """Return the asset that is absent, and returns when something is written at this path.
+
+    One that the recorded revision does not have either is gone for good.
+    """
+    record = ours.aligned_at(path)
+    return record if record is not None and record.ours is None else None

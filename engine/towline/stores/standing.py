@@ -168,9 +168,9 @@ class Standing:
         """The record of a known asset, wherever it stands now."""
         row = self._where(row)
         if row.place is None:
-            path = row.record(None).return_path
-            there = self.at(path) if path is not None else None
-            return there if there is not None and there.id == row.id else row.record(None)
+            absent = row.record(None)
+            there = self.at(absent.aligned_path) if absent.aligned_path is not None else None
+            return there if there is not None and there.id == row.id else absent
         ours = self._file(row)
         if ours is None:
             self._look_for(row.id)
@@ -251,11 +251,10 @@ class Standing:
 
     def _returned_to(self, path: AssetPath) -> Tracked | None:
         """The absent asset that returns where a file stands at this path again."""
-        aligned = self._state.aligned_at(path)
-        for row in self._state.lagging() if aligned is None else (aligned,):
-            if row.place is None and row.record(None).return_path == path:
-                return replace(row, kind=self._kind(path))
-        return None
+        row = self._state.aligned_at(path)
+        if row is None or row.place is not None:
+            return None
+        return replace(row, kind=self._kind(path))
 
     def _renamed_to(self, path: AssetPath, digest: Digest) -> Tracked | None:
         """The asset that was renamed to the path of a new file with this digest."""
