@@ -50,6 +50,8 @@ def _tell(report: Report, wording: Wording, *, refused: bool, everything: bool) 
         print_report(report, everything=everything)
     for message in report.error_msgs[len(report.conflicts) :]:
         note(message)
+    for about in report.notes:
+        note(f"{about.path}: {about.text}")
     _say_behind(report.behind)
     if report.conflicts:
         note("hint: towline diff shows what differs; towline pull --use-theirs PATH or")

@@ -17,6 +17,8 @@ class RemoteAsset:
     size: int = 0
     """Bytes."""
     embedded_id: str | None = None
+    problem: str | None = None
+    """Why its content has no id that can be read, where its kind has a pointer to one."""
 
     @property
     def path(self) -> AssetPath:

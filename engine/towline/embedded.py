@@ -26,6 +26,18 @@ def embedded_id(content: bytes, pointer: str) -> str | None:
     return text if 0 < len(text) <= 255 and text.isprintable() else None
 
 
+def content_problem(content: bytes) -> str | None:
+    """Return why no id can be read from the content, whatever the pointer; None where one can."""
+    if not content.strip():
+        return "it is empty"
+    try:
+        json.loads(content)
+    except (ValueError, RecursionError):
+        marked = any(line.startswith(b"<<<<<<< ") for line in content.splitlines())
+        return "it has conflict markers" if marked else "it is not JSON, or is cut off"
+    return None
+
+
 def _step(value: object, token: str) -> object:
     if isinstance(value, dict):
         return value.get(token)

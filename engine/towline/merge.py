@@ -27,7 +27,7 @@ from .errors import (
 from .kinds import Kinds
 from .model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason
 from .names import NamePolicy, path_problem
-from .plan import BehindReason, Disposition, Edit, IgnoredReason, Item, Plan, StoreState
+from .plan import BehindReason, Disposition, Edit, IgnoredReason, Item, Note, Plan, StoreState
 from .records import AssetRecord, Ours
 from .resolutions import Naming, OnConflict, Policy, Resolutions, Side
 from .settle import Case, Settlement
@@ -196,6 +196,7 @@ def _plan(
         after=_state_after(changes, context, ordered, records),
         items=tuple(sorted(items, key=lambda item: (item.path, item.asset_id or ""))),
         conflicts=tuple(conflicts),
+        notes=_notes(ordered),
         edits=_edits(ordered, records, forgotten),
         on_conflict=policy.on_conflict,
         refused=refused,
@@ -307,6 +308,16 @@ def _behind(case: Case, record: AssetRecord | None) -> BehindReason | None:
     if case.unit.blocked is not None:
         return BehindReason(case.unit.blocked.reason.value)
     return BehindReason.CONFLICT if case.undecided else BehindReason.LEFT_OUT
+
+
+def _notes(cases: list[Case]) -> tuple[Note, ...]:
+    """What is wrong with contents that the repository changed, by path."""
+    notes = [
+        Note(asset_id=case.unit.id, path=remote.path, text=remote.problem)
+        for case in cases
+        if (remote := case.unit.remote) is not None and remote.problem is not None
+    ]
+    return tuple(sorted(notes, key=lambda note: note.path))
 
 
 def _merged_contents(cases: list[Case]) -> tuple[tuple[Digest, bytes], ...]:

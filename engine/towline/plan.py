@@ -97,6 +97,15 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What a person should know of an asset that is pulled all the same."""
+
+    asset_id: AssetId
+    path: AssetPath
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
     """One asset's record before and after; None where the project knows no such asset.
 
@@ -178,6 +187,7 @@ class Plan:
     after: StoreState
     items: tuple[Item, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
+    notes: tuple[Note, ...] = ()
     edits: tuple[Edit, ...] = ()
     on_conflict: OnConflict = OnConflict.REFUSE
     refused: bool = False

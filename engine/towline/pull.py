@@ -12,7 +12,7 @@ from typing import TypeAlias
 from .apply import apply
 from .changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
 from .decide import ContentMerge
-from .embedded import embedded_id
+from .embedded import content_problem, embedded_id
 from .errors import ContentMissing, LimitExceeded, StalePlan, UnknownAssets
 from .kinds import Kinds
 from .limits import Limits
@@ -223,10 +223,7 @@ def _with_embedded_ids(changes: Changes, kinds: Kinds, source: _Read, limits: Li
         raise LimitExceeded(limit="project_bytes", allowed=limits.project_bytes, found=size)
     source.load([asset.state.digest for asset in assets.values()])
     found = {
-        path: replace(
-            asset,
-            embedded_id=embedded_id(source.known[asset.state.digest], pointers[path]),
-        )
+        path: _with_embedded_id(asset, source.known[asset.state.digest], pointers[path])
         for path, asset in assets.items()
     }
     items = tuple(
@@ -234,6 +231,14 @@ def _with_embedded_ids(changes: Changes, kinds: Kinds, source: _Read, limits: Li
         for item in changes.items
     )
     return replace(changes, items=items)
+
+
+def _with_embedded_id(asset: RemoteAsset, content: bytes, pointer: str) -> RemoteAsset:
+    found = embedded_id(content, pointer)
+    problem = content_problem(content) if found is None else None
+    if problem is not None:
+        problem = f"no id can be read at {pointer or 'its root'}: {problem}"
+    return replace(asset, embedded_id=found, problem=problem)
 
 
 def _by_digest(

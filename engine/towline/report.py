@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from .conflicts import Conflict, ConflictKind, Party
 from .model import AssetPath, AssetState, Revision
-from .plan import LISTED, BehindReason, Disposition, IgnoredReason, Item, Plan
+from .plan import LISTED, BehindReason, Disposition, IgnoredReason, Item, Note, Plan
 
 
 class Status(StrEnum):
@@ -26,7 +26,8 @@ class Report:
     ``base`` is the revision before, ``revision`` the one that was pulled. With the policy
     ``skip``, ``conflicts`` holds what was skipped, and those assets stand in ``ignored`` too.
     ``behind`` holds every asset that is not as the revision has it, whichever pull left it so:
-    skipped in conflict, left out by a selection, or no asset there any more.
+    skipped in conflict, left out by a selection, or no asset there any more. ``notes`` are about
+    new contents from which no embedded id can be read.
     """
 
     status: Status
@@ -40,6 +41,7 @@ class Report:
     behind: tuple[Item, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     error_msgs: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     history_rewritten: bool | None = False
     pull: int | None = field(default=None, compare=False)
     """The number under which the store's log keeps it; None if nothing was applied."""
@@ -60,6 +62,7 @@ def report_of(plan: Plan) -> Report:
             revision=plan.revision,
             conflicts=plan.conflicts,
             error_msgs=messages,
+            notes=plan.notes,
             history_rewritten=plan.history_rewritten,
         )
     listed = {name: plan.listed(name) for name in LISTED}
@@ -69,6 +72,7 @@ def report_of(plan: Plan) -> Report:
         revision=plan.revision,
         conflicts=plan.conflicts,
         error_msgs=messages,
+        notes=plan.notes,
         history_rewritten=plan.history_rewritten,
         overwritten=listed[Disposition.OVERWRITTEN],
         updated=listed[Disposition.UPDATED],
@@ -100,6 +104,10 @@ def report_json(report: Report) -> dict[str, object]:
         "behind": [item_json(item) for item in report.behind],
         "conflicts": [conflict_json(conflict) for conflict in report.conflicts],
         "error_msgs": list(report.error_msgs),
+        "notes": [
+            {"asset_id": note.asset_id, "path": note.path, "text": note.text}
+            for note in report.notes
+        ],
         "history_rewritten": report.history_rewritten,
     }
 

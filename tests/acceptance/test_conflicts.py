@@ -96,7 +96,7 @@ def test_only_some_are_pulled(torn: Command):
     report = torn.json("pull", "--only", "rules/*")
     assert paths(report["created"]) == ["rules/new.json"]
     assert paths(report["updated"]) == []
-    assert states(torn)["pipelines/returns.json"] == "modified-there"
+    assert states(torn)["pipelines/returns.json"] == "behind"
     report = torn.json("pull", "--only", "pipelines/returns.json")
     assert paths(report["updated"]) == ["pipelines/returns.json"]
     assert torn.json("pull", code=3)["status"] == "conflicts"

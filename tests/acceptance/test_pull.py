@@ -26,6 +26,7 @@ REPORT = {
     "behind",
     "conflicts",
     "error_msgs",
+    "notes",
     "history_rewritten",
 }
 ITEM = {
@@ -310,7 +311,7 @@ def test_status_tells_every_state_without_the_network(torn: Command, server: Git
         "rules/new.json": "added-there",
     }
     assert set(found) == {"base", "revision", "assets"}
-    assert set(found["assets"][0]) == {"asset_id", "path", "name", "kind", "state"}
+    assert set(found["assets"][0]) == {"asset_id", "path", "name", "kind", "state", "behind"}
     assert found["base"] != found["revision"]
     printed = torn("status").out
     for state in ("conflict", "local-only", "modified-there", "deleted-here", "added-there"):

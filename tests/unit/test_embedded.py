@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.embedded import embedded_id
+from towline.embedded import content_problem, embedded_id
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,17 @@ def test_an_id_is_at_most_255_characters(length: int, *, found: bool):
 
 def test_a_number_too_long_to_print_is_no_id():
     assert embedded_id(b'{"id": ' + b"9" * 5_000 + b"}", "/id") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b'{"other": 1}', None),
+        (b" \n", "it is empty"),
+        (b'{"id": "a', "it is not JSON, or is cut off"),
+        (b"\xff", "it is not JSON, or is cut off"),
+        (b'{\n<<<<<<< ours\n"id": 1\n=======\n', "it has conflict markers"),
+    ],
+)
+def test_content_that_no_pointer_can_read(content: bytes, problem: str | None):
+    assert content_problem(content) == problem

@@ -7,13 +7,17 @@ import pytest
 from towline import (
     AssetId,
     AssetPath,
+    Kind,
+    Kinds,
     MemoryRemote,
     MemoryStore,
     OnConflict,
     Policy,
     Resolutions,
     Selection,
+    plan_pull,
     pull,
+    report_of,
 )
 from towline.errors import EmptyRemote
 from towline.remotes.tree_files import FileContent, Symlink
@@ -129,3 +133,16 @@ def test_what_is_no_asset_is_told_whatever_is_selected(store: MemoryStore, remot
     ]
     assert pull(store, remote).listed == ()
     assert dict(store.snapshot()) == {"a": (b"2", False), "b": (b"1", False)}
+
+
+def test_contents_from_which_no_id_can_be_read_are_noted(remote: MemoryRemote):
+    kinds = Kinds((Kind(name="rule", globs=("rules/**",), id_pointer="/id"),))
+    store = MemoryStore("project", kinds=kinds)
+    remote.commit({"rules/a": b'{"id": 1}', "rules/b": b"", "rules/c": b'{"name": 1}', "d": b""})
+    planned, report = report_of(plan_pull(store, remote)), pull(store, remote)
+    assert [(note.path, note.text) for note in report.notes] == [
+        ("rules/b", "no id can be read at /id: it is empty")
+    ]
+    assert planned.notes == report.notes
+    assert report.notes[0].asset_id in {item.asset_id for item in report.created}
+    assert pull(store, remote).notes == ()

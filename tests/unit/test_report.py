@@ -83,6 +83,7 @@ def test_the_json_form_has_every_field():
         "behind",
         "conflicts",
         "error_msgs",
+        "notes",
         "history_rewritten",
     ]
     (overwritten,) = told["overwritten"]

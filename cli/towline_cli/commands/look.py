@@ -85,7 +85,7 @@ _EDITED = frozenset(["conflict", "modified-here", "deleted-here"])
 def _chosen(found: ProjectStatus, name: str | None, project: Project) -> list[AssetStatus]:
     """The assets to show; ids go before paths here, and those before paths elsewhere."""
     if name is None:
-        return [asset for asset in found.assets if asset.state in _EDITED]
+        return [asset for asset in found.assets if asset.state in _EDITED or _is_edited(asset)]
     name = asset_name(name, project.prefix)
     ranked = [(_rank(asset, name), asset) for asset in found.assets]
     best = min((rank for rank, _ in ranked), default=_UNNAMED)
@@ -94,6 +94,11 @@ def _chosen(found: ProjectStatus, name: str | None, project: Project) -> list[As
 
         raise UnknownAssets(asset_ids=(name,))
     return [asset for rank, asset in ranked if rank == best]
+
+
+def _is_edited(asset: AssetStatus) -> bool:
+    """Whether an asset that is behind was edited here."""
+    return asset.state == "behind" and asset.states.ours != asset.states.base
 
 
 _UNNAMED = 4

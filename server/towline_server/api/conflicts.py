@@ -11,6 +11,7 @@ from towline.conflicts import Conflict
 from towline.errors import UnknownAssets
 from towline.explain import Explanation, explanation_json
 from towline.model import Revision
+from towline.plan import BehindReason
 from towline.status import AssetStatus, ProjectStatus, State
 from towline_server.auth.roles import Role
 from towline_server.errors import NotFound
@@ -35,6 +36,8 @@ class StatusEntry(Model):
     name: str
     kind: str
     state: State
+    behind: BehindReason | None
+    """Why it is not as the pulled revision has it, where it is not."""
 
     @classmethod
     def of(cls, asset: AssetStatus) -> Self:
@@ -45,6 +48,7 @@ class StatusEntry(Model):
             name=asset.path.name,
             kind=asset.kind,
             state=asset.state,
+            behind=asset.behind,
         )
 
 

@@ -61,6 +61,14 @@ class ConflictModel(Model):
         return cls.model_validate(conflict_json(conflict))
 
 
+class NoteModel(Model):
+    """What a person should know of an asset that is pulled all the same."""
+
+    asset_id: str
+    path: str
+    text: str
+
+
 class ReportModel(Model):
     """What a pull did, or would do; an asset stands in at most one of the five lists."""
 
@@ -77,6 +85,8 @@ class ReportModel(Model):
     """Every asset that is not as the revision has it, whichever pull left it so."""
     conflicts: list[ConflictModel]
     error_msgs: list[str]
+    notes: list[NoteModel] = Field(default_factory=list)
+    """New contents from which no embedded id can be read."""
     history_rewritten: bool | None
 
     @classmethod
