@@ -1,14 +1,95 @@
-"""Tab completion of asset paths. It never fails: with nothing to offer it offers nothing."""
+"""Tab completion of what a project holds; where that cannot be read, it offers nothing."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import (
+    CompletionItem,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+    add_completion_class,
+)
+
+if TYPE_CHECKING:
+    from .project import Project
+
+
+class _WholeWords(ShellComplete):
+    """For shells that replace the whole word where bash replaces what is after its ``=``."""
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[str]]:
+        items = super().get_completions(args, incomplete)
+        option, equals, _ = incomplete.partition("=")
+        if equals and option.startswith("--"):
+            for item in items:
+                item.value = f"{option}={item.value}"
+        return items
+
+
+class _Zsh(_WholeWords, ZshComplete):
+    pass
+
+
+class _Fish(_WholeWords, FishComplete):
+    pass
+
+
+def register() -> None:
+    """Have click complete for zsh and fish with whole words."""
+    add_completion_class(_Zsh)
+    add_completion_class(_Fish)
 
 
 def asset_paths(context: click.Context, incomplete: str) -> list[str]:
-    """The paths of this project's assets that begin with what was typed."""
+    """The paths of this project's assets."""
+    return _completed(context, incomplete, lambda project: sorted(_paths(project)))
+
+
+def selectable(context: click.Context, incomplete: str) -> list[str]:
+    """The project's kinds, and the paths of its assets."""
+
+    def names(project: Project) -> list[str]:
+        kinds = [kind.name for kind in project.store.kinds.kinds]
+        return kinds + sorted(set(_paths(project)).difference(kinds))
+
+    return _completed(context, incomplete, names)
+
+
+def conflicting(context: click.Context, incomplete: str) -> list[str]:
+    """The paths of the assets in conflict with what was fetched last."""
+
+    def names(project: Project) -> list[str]:
+        from towline.ports import Watch
+
+        assets = project.status(Watch()).assets
+        return [asset.path for asset in assets if asset.state == "conflict"]
+
+    return _completed(context, incomplete, names)
+
+
+def pull_numbers(context: click.Context, incomplete: str) -> list[str]:
+    """The numbers of the log, newest first; for ``undo`` of what is not undone."""
+    undo = context.info_name == "undo"
+
+    def names(project: Project) -> list[str]:
+        entries = project.store.log()
+        return [str(entry.number) for entry in entries if not (undo and entry.undone)]
+
+    return _completed(context, incomplete, names)
+
+
+def _paths(project: Project) -> Iterable[str]:
+    return (record.ours.path for record in project.store.records() if record.ours)
+
+
+def _completed(
+    context: click.Context, incomplete: str, names: Callable[[Project], list[str]]
+) -> list[str]:
     from .project import open_project
 
     # The group's callback, which goes there, does not run while a line is completed.
@@ -17,7 +98,8 @@ def asset_paths(context: click.Context, incomplete: str) -> list[str]:
         if folder is not None:
             os.chdir(folder)
         with open_project() as project:
-            paths = [record.ours.path for record in project.store.records() if record.ours]
+            # Shells take a line for each.
+            found = (name for name in names(project) if "\n" not in name)
+            return [name for name in found if name.startswith(incomplete)]
     except Exception:  # noqa: BLE001 - a message would land in the middle of the typed line
         return []
-    return sorted(path for path in paths if path.startswith(incomplete))

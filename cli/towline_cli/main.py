@@ -57,6 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     _write_any_name()
     try:
+        if "_TOWLINE_COMPLETE" in os.environ:
+            from .completing import register
+
+            register()
         code = towline.main(given, prog_name="towline", standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:

@@ -38,11 +38,16 @@ limit_options = (
 )
 
 
-def names_an_asset(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """Completes the paths of assets."""
-    from .completing import asset_paths
+def completes(what: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """A parameter's completion by this function of `completing`, loaded when it is used."""
 
-    return asset_paths(context, incomplete)
+    def complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+        from . import completing
+
+        found: list[str] = getattr(completing, what)(context, incomplete)
+        return found
+
+    return complete
 
 
 _CHOICES = (
@@ -50,14 +55,14 @@ _CHOICES = (
         "--use-theirs",
         multiple=True,
         metavar="ID|PATH",
-        shell_complete=names_an_asset,
+        shell_complete=completes("conflicting"),
         help="Take the repository's version of this asset, discarding edits here. Repeatable.",
     ),
     click.option(
         "--use-ours",
         multiple=True,
         metavar="ID|PATH",
-        shell_complete=names_an_asset,
+        shell_complete=completes("conflicting"),
         help="Keep this folder's version of this asset. Repeatable.",
     ),
     click.option(
@@ -70,7 +75,7 @@ _CHOICES = (
         "--only",
         multiple=True,
         metavar="KIND|PATH|GLOB|ID",
-        shell_complete=names_an_asset,
+        shell_complete=completes("selectable"),
         help="Pull only these assets (a folder: those below it); the others stay as they are, for "
         "a later pull. Repeatable.",
     ),

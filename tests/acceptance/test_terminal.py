@@ -7,7 +7,6 @@ import pty
 import re
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -139,26 +138,3 @@ def test_log_is_one_line_a_pull(project: Command, repository: GitRepository):
     assert all(len(line) <= WIDTH for line in lines)
     assert "undo of 2" in lines[2]
     assert "4 assets" in lines[1]
-
-
-def test_completion_offers_commands_options_and_assets(project: Command, tmp_path: Path):
-    def completed(*words: str) -> list[str]:
-        ran = project(
-            code=0,
-            _TOWLINE_COMPLETE="bash_complete",
-            COMP_WORDS="\n".join(words),
-            COMP_CWORD=str(len(words) - 1),
-        )
-        return [line.partition(",")[2] for line in ran.out.splitlines() if line]
-
-    assert "pull" in completed("towline", "pu")
-    assert "--use-theirs" in completed("towline", "pull", "--use")
-    assert completed("towline", "pull", "--use-theirs", "rules/l") == [
-        "rules/late.json",
-        "rules/lost.json",
-    ]
-    assert completed("towline", "diff", "read") == ["readme.txt"]
-    assert completed("towline", "-C", "rules", "diff", "read") == ["readme.txt"]
-    assert completed("towline", "-C", "..", "diff", "read") == []
-    for shell in ("zsh", "fish"):
-        assert "_TOWLINE_COMPLETE" in project("completion", shell).out

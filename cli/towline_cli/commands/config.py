@@ -17,6 +17,8 @@ from towline_cli.reporting import counted
 from .associate import NOT_STORED, parse_scope, split_url
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from towline.kinds import Kinds
 
 
@@ -28,9 +30,30 @@ class _Setting:
     change: Callable[[Project, str], None]
 
 
+def _complete_name(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in _settings() if name.startswith(incomplete)]
+
+
+def _complete_value(
+    context: click.Context, _: click.Parameter, incomplete: str
+) -> list[CompletionItem[str]]:
+    from click.shell_completion import CompletionItem
+
+    match context.params.get("name"):
+        case "kinds":
+            return [CompletionItem(incomplete, type="file")]
+        case "on_conflict":
+            choices = ["refuse", "skip", "theirs", "ours"]
+        case "names":
+            choices = ["portable"]
+        case _:
+            choices = []
+    return [CompletionItem(choice) for choice in choices if choice.startswith(incomplete)]
+
+
 @click.command()
-@click.argument("name", required=False)
-@click.argument("value", required=False)
+@click.argument("name", required=False, shell_complete=_complete_name)
+@click.argument("value", required=False, shell_complete=_complete_value)
 @click.option("--unset", is_flag=True, help="Return the setting to its default.")
 @click.option("--check", is_flag=True, help="Only check a kinds file: config kinds --check FILE.")
 @json_option

@@ -5,8 +5,16 @@ from __future__ import annotations
 import click
 
 
+def _complete_name(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    root = context.find_root()
+    assert isinstance(root.command, click.Group)
+    if context.params.get("names"):
+        return []
+    return [name for name in root.command.list_commands(root) if name.startswith(incomplete)]
+
+
 @click.command()
-@click.argument("names", metavar="[COMMAND]...", nargs=-1)
+@click.argument("names", metavar="[COMMAND]...", nargs=-1, shell_complete=_complete_name)
 @click.pass_context
 def help(context: click.Context, names: tuple[str, ...]) -> None:  # noqa: A001 - its name
     """Show the help of a command."""

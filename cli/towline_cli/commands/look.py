@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from towline_cli.options import asset_name, json_option, names_an_asset
+from towline_cli.options import asset_name, completes, json_option
 from towline_cli.output import note, print_json, say
 from towline_cli.progress import watching
 from towline_cli.project import Project, open_project
@@ -59,7 +59,9 @@ def _tell_status(found: ProjectStatus, project: Project, *, everything: bool) ->
 
 
 @click.command()
-@click.argument("name", metavar="[ID|PATH]", required=False, shell_complete=names_an_asset)
+@click.argument(
+    "name", metavar="[ID|PATH]", required=False, shell_complete=completes("asset_paths")
+)
 @json_option
 def diff(name: str | None, as_json: bool) -> None:
     """Show conflicts and local edits, field by field for JSON.
@@ -157,7 +159,13 @@ def _difference_json(asset: AssetStatus, found: Explanation) -> dict[str, object
 
 
 @click.command()
-@click.argument("number", metavar="[PULL]", type=click.IntRange(min=1), required=False)
+@click.argument(
+    "number",
+    metavar="[NUMBER]",
+    type=click.IntRange(min=1),
+    required=False,
+    shell_complete=completes("pull_numbers"),
+)
 @json_option
 def log(number: int | None, as_json: bool) -> None:
     """Show the pulls that were made here.

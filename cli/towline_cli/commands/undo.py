@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from towline_cli.options import confirm, json_option, yes_option
+from towline_cli.options import completes, confirm, json_option, yes_option
 from towline_cli.output import is_interactive, note
 from towline_cli.progress import watching
 from towline_cli.project import open_project
@@ -12,7 +12,13 @@ from towline_cli.reporting import Wording, answer
 
 
 @click.command()
-@click.argument("number", metavar="[PULL]", type=click.IntRange(min=1), required=False)
+@click.argument(
+    "number",
+    metavar="[NUMBER]",
+    type=click.IntRange(min=1),
+    required=False,
+    shell_complete=completes("pull_numbers"),
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and stop there.")
 @json_option
 @yes_option
