@@ -116,6 +116,8 @@ def _unexpected(error: BaseException) -> Failure:
 def _hint(error: TowlineError) -> str:
     if isinstance(error, LimitExceeded):
         return _LIMIT_HINTS.get(error.limit, f"raise it: --limit {error.limit}=VALUE")
+    if isinstance(error, AuthenticationFailed) and not error.url.startswith("http"):
+        return _SSH_KEYS
     return _HINTS.get(error.code, "")
 
 
@@ -127,6 +129,7 @@ _CREDENTIALS = (
     "set TOWLINE_TOKEN, or TOWLINE_USERNAME and TOWLINE_PASSWORD, or add the host to ~/.netrc "
     "or to git's credential helper"
 )
+_SSH_KEYS = "add your key to the ssh agent (ssh-add), and its public half to your account there"
 _REF = "towline config ref NAME, or --ref for clone and init"
 _HINTS = {
     "not_associated": "towline clone URL, or in a folder that has assets already: towline init URL",

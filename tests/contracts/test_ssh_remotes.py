@@ -153,6 +153,17 @@ def test_a_host_that_is_not_known(site: SshSite, backend: Backend) -> None:
 
 
 @backends
+@pytest.mark.parametrize(("mark", "word"), [("", "changed"), ("@revoked ", "revoked")])
+def test_a_host_key_that_is_not_to_be_trusted(
+    site: SshSite, backend: Backend, mark: str, word: str
+) -> None:
+    key = (site.folder / ("host.pub" if mark else "stranger.pub")).read_text()
+    (site.folder / word).write_text(f"{mark}[127.0.0.1]:{site.port} {key}")
+    with site.remote(backend, hosts=word) as remote, pytest.raises(RemoteRefused, match=word):
+        remote.fetch(None, LIMITS, WATCH)
+
+
+@backends
 def test_nobody_listens(site: SshSite, backend: Backend) -> None:
     url = f"ssh://nobody@127.0.0.1:{_free_port()}/x"
     with site.remote(backend, url=url) as remote, pytest.raises(RemoteUnavailable):

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from towline.errors import InvalidValue
-
 if TYPE_CHECKING:
     from .url import RemoteUrl
 
@@ -69,19 +67,13 @@ def from_mapping(variables: Mapping[str, str]) -> Credentials:
 
 
 def from_netrc(path: Path) -> Credentials:
-    """The entry of the host in a netrc file; a file that is not there has none.
-
-    The source raises InvalidValue when the file cannot be read.
-    """
+    """The entry of the host in a netrc file; one that is not there, or malformed, has none."""
 
     def find(url: RemoteUrl) -> Credential | None:
         try:
             entry = netrc.netrc(path).authenticators(url.host)
-        except FileNotFoundError:
+        except (netrc.NetrcParseError, OSError, UnicodeDecodeError):
             return None
-        except (netrc.NetrcParseError, OSError, UnicodeDecodeError) as error:
-            reason = type(error).__name__  # its text could quote the file
-            raise InvalidValue(field="netrc", problem=f"{path} is unreadable: {reason}") from None
         if entry is None:
             return None
         login, _, password = entry

@@ -82,8 +82,8 @@ _BY_CURL: tuple[tuple[str, type[RemoteError], str], ...] = (
         RemoteUnavailable,
         "",
     ),
-    (r"SSL|TLS|gnutls|error:\w+:SSL|server certificate|[Cc]ertificate", RemoteUnavailable, ""),
 )
+_BY_CURL_TLS = r"SSL|TLS|gnutls|error:\w+:SSL|server certificate|[Cc]ertificate"
 _CURL_TIMED_OUT = "28"
 # The lines of ssh's own log. In it ssh escapes whatever the other side sent.
 _BY_SSH: tuple[tuple[str, type[RemoteError], str], ...] = (
@@ -223,7 +223,16 @@ def _by_curl(fault: Fault, talk: Conversation) -> RemoteError | None:
     for pattern, kind, detail in _BY_CURL:
         if re.match(pattern, reason):
             return kind(url=talk.url.shown, detail=detail or talk.cleaned(reason))
+    if re.match(_BY_CURL_TLS, reason):
+        return untrusted(reason, talk)
     return RemoteUnavailable(url=talk.url.shown, detail=CUT)
+
+
+def untrusted(reason: str, talk: Conversation) -> RemoteUnavailable:
+    """The error for a server whose certificate is not trusted, or with which TLS fails."""
+    words = talk.cleaned(reason)
+    detail = f"no trusted connection ({words}); if its CA is private, set SSL_CERT_FILE to its file"
+    return RemoteUnavailable(url=talk.url.shown, detail=detail)
 
 
 def _by_status(status: int, ended: Ended, talk: Conversation) -> Exception:

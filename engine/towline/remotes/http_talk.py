@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from towline.errors import Cancelled, RedirectRefused, RemoteTimeout, RemoteUnavailable
 
 from .conversation import Conversation, Redirected
-from .git_failures import CUT, SILENT, http_error
+from .git_failures import CUT, SILENT, http_error, untrusted
 from .incoming import Incoming
 from .url import RemoteUrl
 
@@ -145,8 +145,7 @@ class HttpTalk:
         except TimeoutError:
             raise self.cause or RemoteTimeout(url=shown, detail=SILENT) from None
         except ssl.SSLError as error:
-            detail = self.talk.cleaned(f"no trusted connection: {error.reason}")
-            raise self.cause or RemoteUnavailable(url=shown, detail=detail) from None
+            raise self.cause or untrusted(str(error.reason), self.talk) from None
         except http.client.HTTPException:
             raise self.cause or RemoteUnavailable(url=shown, detail=CUT) from None
         except (OSError, ValueError) as error:

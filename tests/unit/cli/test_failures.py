@@ -69,6 +69,11 @@ def test_an_errors_data_stands_beside_code_and_message():
     assert "--max-assets" in failure.hint
 
 
+def test_a_refused_ssh_key_does_not_advise_a_token():
+    for url, advice in (("ssh://git@h/a", "ssh-add"), ("git@h:a", "ssh-add"), (URL, "TOKEN")):
+        assert advice in failure_of(errors.AuthenticationFailed(url=url)).hint
+
+
 def test_another_limit_is_named_in_the_hint():
     failure = failure_of(errors.LimitExceeded(limit="asset_bytes", allowed=5, found=6))
     assert "--limit asset_bytes=VALUE" in failure.hint
