@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeAlias, assert_never
 
@@ -77,7 +77,8 @@ class Explanation:
     """How an asset differs between its three sides.
 
     ``paths`` and ``executable`` are given where they differ among the sides that have the asset.
-    ``lines`` is for text, and for JSON whose fields are equal though the bytes are not.
+    ``lines`` is for text, and for JSON whose fields are equal though the bytes are not. Where line
+    ends are all that differs, ``note`` says so.
     """
 
     format: Format
@@ -112,6 +113,37 @@ def explain(states: ThreeWay[AssetState | None], read: Read) -> Explanation:
 
 
 def _told_apart(sides: ThreeWay[bytes | None], common: dict[str, Any]) -> Explanation:
+    explanation = _by_format(sides, common)
+    note = _line_ends(sides)
+    if not note or explanation.format not in (Format.JSON, Format.TEXT):
+        return explanation
+    if not explanation.fields and not explanation.lines:
+        return replace(explanation, note=note)
+    return replace(explanation, note="; ".join(filter(None, [note, explanation.note])))
+
+
+def _line_ends(sides: ThreeWay[bytes | None]) -> str:
+    """Which sides differ from the first in their line ends alone."""
+    (first, reference), *others = _present(sides).items()
+    return "; ".join(
+        f"only the line ends of {name} differ from {first}: {_ends(reference)} became {_ends(side)}"
+        for name, side in others
+        if _only_line_ends_differ(reference, side)
+    )
+
+
+def _only_line_ends_differ(before: bytes, after: bytes) -> bool:
+    return before != after and before.replace(b"\r\n", b"\n") == after.replace(b"\r\n", b"\n")
+
+
+def _ends(content: bytes) -> str:
+    pairs = content.count(b"\r\n")
+    if pairs == 0:
+        return "LF"
+    return "CRLF" if pairs == content.count(b"\n") else "mixed"
+
+
+def _by_format(sides: ThreeWay[bytes | None], common: dict[str, Any]) -> Explanation:
     format_ = _format_of(_present(sides).values())
     match format_:
         case Format.JSON:
@@ -334,7 +366,7 @@ def _lines(sides: ThreeWay[bytes | None]) -> tuple[LineDifference, ...]:
             ),
         )
         for name, content in others
-        if content != reference
+        if content != reference and not _only_line_ends_differ(reference, content)
     )
 
 

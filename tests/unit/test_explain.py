@@ -176,6 +176,25 @@ def test_text_is_compared_line_by_line_as_git_does():
     assert theirs.lines[3:] == (" a", " b\x0cc", "+d", "+\\ No newline at end of file")
 
 
+@pytest.mark.parametrize("text", [b'{\n"a": 1\n}\n', b"one\ntwo\n"])
+def test_line_ends_are_said_to_be_all_that_differs(text: bytes):
+    windows = text.replace(b"\n", b"\r\n")
+    found = told_apart(text, windows, text)
+    assert found.note == "only the line ends of ours differ from base: LF became CRLF"
+    assert (found.lines, found.fields) == ((), ())
+    mixed = told_apart(None, windows, windows.replace(b"\r", b"", 1))
+    assert mixed.note == "only the line ends of theirs differ from ours: CRLF became mixed"
+
+
+def test_line_ends_that_differ_do_not_hide_another_edit():
+    found = told_apart(b"one\n", b"one\r\n", b"two\n")
+    assert found.note.startswith("only the line ends of ours")
+    assert [(each.after, each.lines[-1]) for each in found.lines] == [("theirs", "+two")]
+    both = told_apart(b"one\n", b"two\r\n", b"one\n")
+    assert both.note == ""
+    assert both.lines[0].lines[-1] == "+two\r"
+
+
 @pytest.mark.parametrize("ours", [b"\0\1", b"\xff\xfe"])
 def test_what_is_no_text_shows_digests_and_sizes(ours: bytes):
     found = told_apart(b"text", ours, b"text")
@@ -202,7 +221,7 @@ def test_content_that_is_not_here_is_said_to_be_missing():
     one, two = (AssetState(path=AssetPath("a"), digest=Digest(n * 40)) for n in "12")
     found = explain(ThreeWay(one, two, one), {Digest("1" * 40): b"x"}.get)
     assert found.format is Format.DIGESTS_ONLY
-    assert "2" * 40 in found.note
+    assert found.note == f"the content of {'2' * 12} is not here"
     assert found.contents.ours is not None
     assert found.contents.ours.size is None
 
