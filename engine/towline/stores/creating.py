@@ -13,13 +13,20 @@ from towline.kinds import Kinds
 from towline.names import NamePolicy
 
 from .disk import Disk
-from .own_folder import EXECUTABLE, STATE_FILE, Trusts, check_own_folder
+from .own_folder import (
+    EXECUTABLE,
+    IGNORE,
+    STATE_FILE,
+    Trusts,
+    check_own_folder,
+    shows_executable,
+)
+from .placing import permissions
 from .state import State, create_state
 from .walking import OWN_FOLDER
 
 _NEW = f"{STATE_FILE}.new"
 _LOCK = f"{OWN_FOLDER}/lock"
-_IGNORE = f"{OWN_FOLDER}/.gitignore"
 _PROBE = f"{OWN_FOLDER}/Probe-\u00e9"
 
 
@@ -52,7 +59,6 @@ def create_project(
             disk.unlink(_NEW + ending)
             disk.unlink(STATE_FILE + ending)
         disk.unlink(_NEW)
-        _ignore_in_git(disk)
         create_state(
             str(root / _NEW),
             project=project or secrets.token_hex(12),
@@ -79,31 +85,23 @@ def upgrade_project(disk: Disk, state: State, shown: str) -> None:
     if lock is None:
         raise StoreBusy(project=shown)
     try:
-        _ignore_in_git(disk)
         state.upgrade(filemode=probe_executable(disk))
     finally:
         os.close(lock)
 
 
-def _ignore_in_git(disk: Disk) -> None:
-    """Keep the folder out of a Git work tree around it: it names one machine's state."""
-    if disk.look(_IGNORE) is None:
-        disk.write(_IGNORE, b"*\n", 0o666)
-
-
 def probe_executable(disk: Disk) -> bool:
     """Whether the file system keeps a file's executable bit, by trying.
 
-    The file stays, so that a copy of the folder can be told from it; see `shows_executable`.
+    The files stay, so that a copy that lost the bits can be told; see `shows_executable`.
     """
-    disk.unlink(EXECUTABLE)
-    disk.write(EXECUTABLE, b"", 0o666)
-    plain = disk.look(EXECUTABLE)
-    # vfat refuses what it cannot keep, others ignore it.
-    with suppress(PermissionError):
-        disk.chmod(EXECUTABLE, 0o755)
-    marked = disk.look(EXECUTABLE)
-    return [seen and seen.executable for seen in (plain, marked)] == [False, True]
+    for path, content, executable in ((IGNORE, b"*\n", False), (EXECUTABLE, b"", True)):
+        seen = disk.look(path) or disk.write(path, content, 0o666)
+        # vfat refuses what it cannot keep, others ignore it.
+        with suppress(PermissionError):
+            disk.chmod(path, permissions(seen.mode, executable=executable))
+    found = {path: disk.look(path) for path in (IGNORE, EXECUTABLE)}
+    return shows_executable({path: seen for path, seen in found.items() if seen is not None})
 
 
 def probe_names(disk: Disk) -> NamePolicy:

@@ -13,8 +13,10 @@ from .seen import Seen, Type
 from .walking import OWN_FOLDER
 
 STATE_FILE = f"{OWN_FOLDER}/state.db"
+IGNORE = f"{OWN_FOLDER}/.gitignore"
+"""Keeps the folder out of a Git work tree around it; never executable, where that can be."""
 EXECUTABLE = f"{OWN_FOLDER}/executable"
-"""An empty file that is executable, as the state file is not, where that can be."""
+"""An empty file that is executable, where that can be."""
 
 Trusts: TypeAlias = Callable[[int], bool]
 """Whether the folder of a project may belong to the user of this id."""
@@ -46,7 +48,7 @@ def shows_executable(found: Mapping[str, Seen]) -> bool:
 
     They are not after the folder was copied to, or by, something that does not keep them.
     """
-    marked, plain = found.get(EXECUTABLE), found.get(STATE_FILE)
+    marked, plain = found.get(EXECUTABLE), found.get(IGNORE)
     return marked is not None and marked.executable and not (plain and plain.executable)
 
 

@@ -125,6 +125,18 @@ def test_a_copy_without_the_bits_is_unchanged(tmp_path, disk, remote):
         assert bits(store) == {"run": False, "plain": False}, "tried again, it is the files'"
 
 
+def test_bits_that_were_set_everywhere_are_read_again_when_that_is_asked(tmp_path, remote):
+    with DirectoryStore.create(tmp_path / "p") as store:
+        pull(store, remote)
+    for file in (tmp_path / "p").rglob("*"):
+        file.chmod(0o755)
+    with DirectoryStore.open(tmp_path / "p") as store:
+        assert bits(store) == {"run": True, "plain": False}
+        store.set_keeps_executable(True)
+    with DirectoryStore.open(tmp_path / "p") as store:
+        assert bits(store) == {"run": True, "plain": True}
+
+
 def test_the_setting(tmp_path, disk, remote):
     with DirectoryStore.create(tmp_path / "p") as store:
         pull(store, remote)
