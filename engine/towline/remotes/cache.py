@@ -204,10 +204,12 @@ class Cache:
                 yield pack, size
 
     def sweep(self) -> None:
-        """Remove what a stopped fetch left behind; only while `writing`."""
+        """Remove what a stopped fetch or `remove` left behind; only while `writing`."""
         for pattern in ("tmp_*", ".tmp*", "pack-*.keep"):
             for litter in (self.path / "objects/pack").glob(pattern):
                 litter.unlink(missing_ok=True)
+        for removed in self.path.parent.glob(f".{self.path.name}-*"):
+            shutil.rmtree(removed, ignore_errors=True)
 
 
 def _locked(handle: int) -> bool:
