@@ -108,17 +108,20 @@ class Project:
         from towline.remotes.git import GitRemote
 
         from .credentials import credentials
+        from .git_settings import reached
 
         url = self.setting("url")
         if not url:
             raise NotAssociated(project=str(self.root))
+        address, environment = reached(url)
         remote = GitRemote(
-            url,
+            address,
             ref=self.setting("ref") or None,
             scope=self.setting("scope"),
             cache=self.store.cache_path,
-            credentials=credentials(given),
-            environment=os.environ,
+            # One that stood in the URL is for that address alone.
+            credentials=credentials(given if address == url else None),
+            environment=environment,
             trusts=trusts(self.root),
         )
         return self.remotes.enter_context(remote)

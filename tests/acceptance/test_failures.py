@@ -436,6 +436,16 @@ def test_credentials_come_from_git(
     assert files(towline.at(towline.folder / "team")) == BASE
 
 
+def test_an_address_is_rewritten_as_git_is_configured(
+    towline: Command, guarded: GitServer, repository: GitRepository, url: str
+):
+    repository.commit(BASE)
+    base = with_secret(guarded.url)
+    (towline.home / ".gitconfig").write_text(f'[url "{base}/"]\n\tinsteadOf = https://h.invalid/\n')
+    towline("clone", f"https://h.invalid/{url.rpartition('/')[2]}")
+    assert files(towline.at(towline.folder / "team")) == BASE
+
+
 def test_a_url_with_a_secret_is_shown_without_it_wherever_it_lands(project: Command, url: str):
     secret = with_secret(url)
     for arguments in (["status", secret], ["diff", secret], ["apply", secret], ["log", secret]):

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from towline_cli.git_settings import reached
+
+CONFIG = """\
+[url "https://mirror.example/"]
+\tinsteadOf = https://h.example/
+[url "git@h.example:"]
+\tinsteadOf = https://h.example/team/
+[http]
+\tsslCAInfo = ~/ca.pem
+[http "https://mirror.example"]
+\tproxy = http://proxy.example:3128
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("https_proxy", raising=False)
+    monkeypatch.delenv("GIT_SSL_CAINFO", raising=False)
+    monkeypatch.delenv("GIT_CONFIG_GLOBAL", raising=False)
+    return tmp_path
+
+
+def test_without_settings_nothing_changes() -> None:
+    url, environment = reached("https://h.example/a.git")
+    assert url == "https://h.example/a.git"
+    assert "https_proxy" not in environment
+
+
+@pytest.mark.parametrize(
+    ("url", "used", "proxied"),
+    [
+        ("https://h.example/a.git", "https://mirror.example/a.git", True),
+        ("https://h.example/team/a.git", "git@h.example:a.git", False),
+        ("https://other.example/a.git", "https://other.example/a.git", False),
+    ],
+)
+def test_the_users_settings_count(home: Path, url: str, used: str, proxied: bool) -> None:
+    (home / ".gitconfig").write_text(CONFIG)
+    found, environment = reached(url)
+    assert found == used
+    assert ("https_proxy" in environment) is proxied
+    if used.startswith("https"):
+        assert environment["GIT_SSL_CAINFO"] == str(home / "ca.pem")
