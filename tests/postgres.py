@@ -29,6 +29,17 @@ class PostgresServer:
     """A server that runs."""
 
     folder: Path
+    control: Sequence[Any]
+    """The command that starts and stops it."""
+
+    def start(self) -> None:
+        """Start it, once it was stopped."""
+        options = f"-k {self.folder} -c listen_addresses='' -c fsync=off -c max_connections=100"
+        _call([*self.control, "--log", self.folder / "log", "-o", options, "start"], self.folder)
+
+    def stop(self) -> None:
+        """End every connection, and stop."""
+        _call([*self.control, "--mode=fast", "stop"], self.folder)
 
     def url(self, database: str) -> str:
         """The address of one of its databases."""
@@ -56,10 +67,10 @@ def running_server() -> Iterator[PostgresServer]:
         unsafe = ["--no-sync", "--auth=trust", "--encoding=UTF8", f"--username={_USER}"]
         _call([programs / "initdb", "--pgdata", data, *unsafe, *language], folder)
         control: list[Any] = [programs / "pg_ctl", "--pgdata", data, "--wait", "--silent"]
-        options = f"-k {folder} -c listen_addresses='' -c fsync=off -c max_connections=100"
-        _call([*control, "--log", folder / "log", "-o", options, "start"], folder)
+        server = PostgresServer(folder=folder, control=control)
+        server.start()
         try:
-            yield PostgresServer(folder=folder)
+            yield server
         finally:
             _call([*control, "--mode=immediate", "stop"], folder)
     finally:

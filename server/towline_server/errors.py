@@ -8,7 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from towline.errors import CallerError, MovedError, RemoteRefused, TowlineError
+from towline.errors import CallerError, MovedError, RemoteRefused, StoreError, TowlineError
+
+
+@dataclass(eq=False, kw_only=True)
+class DiskFull(StoreError):
+    """The disk of the database, or of what was fetched, is full."""
+
+    code = "disk_full"
+
+    @property
+    def message(self) -> str:
+        """What to do."""
+        return "the server's disk is full; nothing was changed"
 
 
 @dataclass(eq=False, kw_only=True)

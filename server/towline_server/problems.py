@@ -6,6 +6,7 @@ puts the same value into its own envelope.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -20,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 from towline import errors as engine
 
 from . import errors as own
-from .db.failures import is_busy
+from .db.failures import is_away, is_busy, is_full, passes
 
 STATUS: Mapping[type[engine.TowlineError], int] = {
     # The caller must act.
@@ -46,6 +47,7 @@ STATUS: Mapping[type[engine.TowlineError], int] = {
     engine.RemoteTimeout: 504,
     # The machine.
     own.Unavailable: 503,
+    own.DiskFull: 503,
     own.RunUnderWay: 504,
     engine.TowlineError: 500,
 }
@@ -74,6 +76,8 @@ class Failure:
         return replace(self, status=status)
 
 
+_AWAY = "the database cannot be reached now; try again"
+
 Render: TypeAlias = Callable[[Request, Failure], Response]
 """Puts a failure into an envelope."""
 
@@ -97,6 +101,10 @@ def status_of_code(code: str) -> int:
 def failure_of(error: Exception) -> Failure:
     """What any exception means to the caller; what is not theirs to know is left out."""
     match error:
+        case own.DiskFull():
+            return _away(error.code, error.message)
+        case engine.StoreError() if error.__cause__ is not None and passes(error.__cause__):
+            return _away("database_unavailable", _AWAY)
         case engine.TowlineError():
             return _of_towline(error)
         case RequestValidationError():
@@ -110,7 +118,15 @@ def failure_of(error: Exception) -> Failure:
                 message="the database is busy; try again",
                 headers={"Retry-After": "1"},
             )
+        case SQLAlchemyError() | sqlite3.Error() if is_full(error):
+            return _away(own.DiskFull.code, "the server's disk is full; nothing was changed")
+        case SQLAlchemyError() | sqlite3.Error() if is_away(error):
+            return _away("database_unavailable", _AWAY)
     return _internal()
+
+
+def _away(code: str, message: str) -> Failure:
+    return Failure(status=503, code=code, message=message, headers={"Retry-After": "5"})
 
 
 def _of_towline(error: engine.TowlineError) -> Failure:

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from towline.errors import StoreBusy, StoreError
-from towline_server.db.failures import FAILURES, is_busy, shown
+from towline_server.db.failures import FAILURES, is_busy, is_full, shown
+from towline_server.errors import DiskFull
 
 
 @contextmanager
@@ -16,6 +17,7 @@ def guarded(project_id: UUID) -> Iterator[None]:
 
     Raises:
         StoreBusy: someone else held what was needed for too long.
+        DiskFull: the disk is full.
         StoreError: anything else.
     """
     try:
@@ -24,4 +26,6 @@ def guarded(project_id: UUID) -> Iterator[None]:
         project = str(project_id)
         if is_busy(error):
             raise StoreBusy(project=project) from error
+        if is_full(error):
+            raise DiskFull(project=project, problem=shown(error)) from error
         raise StoreError(project=project, problem=shown(error)) from error

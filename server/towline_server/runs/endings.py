@@ -16,6 +16,7 @@ from towline.errors import Cancelled, StoreError, TowlineError
 from towline.report import Report, Status, report_json
 from towline_server import logs, metrics
 from towline_server.db.session import once_committed
+from towline_server.errors import DiskFull
 
 from . import tables
 from .announcing import announce_end
@@ -86,10 +87,12 @@ def run_error(error: BaseException) -> RunError:
     fault = failure_of(type(error)).fault
     if not isinstance(error, TowlineError):
         error = ExecutorFailed()
-    if isinstance(error, StoreError):
+    if isinstance(error, StoreError) and not isinstance(error, DiskFull):
         # Its problem is the database's own words.
         shown = "the project's store failed; nothing was changed"
         return RunError(code=error.code, message=shown, fault=fault)
+    if isinstance(error, DiskFull):
+        return RunError(code=error.code, message=error.message, fault=fault)
     return RunError(code=error.code, message=error.message, fault=fault, data=error.data())
 
 

@@ -7,13 +7,13 @@ step writes is fenced twice: by the lease in the run's row, and by the fence in 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from towline.apply import apply
@@ -30,8 +30,9 @@ from towline.ports import Applied, Phase, Watch
 from towline.remotes.git import GitRemote
 from towline.report import report_of
 from towline_server.db.clock import DatabaseNow, database_now
+from towline_server.db.failures import FAILURES, passes, shown
 from towline_server.db.session import Database
-from towline_server.errors import NotFound
+from towline_server.errors import DiskFull, NotFound
 from towline_server.projects.domain import Project
 from towline_server.projects.guard import guarded
 from towline_server.projects.locking import claim
@@ -79,6 +80,7 @@ class Tools:
     retries: Retries = Retries()
     now: DatabaseNow = database_now
     boundary: Boundary = pass_boundary
+    sleep: Callable[[float], None] = time.sleep
 
 
 class Execution:
@@ -112,19 +114,32 @@ class Execution:
     # --- every step ---------------------------------------------------------------------------
 
     def _guarded(self, step: Callable[[], bool]) -> bool:
-        """Whatever goes wrong in a step ends the run; nothing leaves it."""
-        try:
-            with guarded(self._lease.project_id):
-                return step()
-        except LeaseLost:
-            return False
-        except Cancelled:
-            return self._stopped()
-        except Exception as error:  # noqa: BLE001 - a run ends, whatever happens
-            if not isinstance(error, TowlineError):
-                _LOG.exception("run %s failed", self.run_id)
-            self._end(failed(error))
-            return False
+        """Whatever goes wrong in a step ends the run; nothing leaves it.
+
+        While the database is away a step is done again: nobody else has the run before its lease
+        lapses, and whoever finds the database back finds that out first.
+        """
+        for pause in _pauses(self._tools.leases.seconds):
+            try:
+                with guarded(self._lease.project_id):
+                    return step()
+            except LeaseLost:
+                return False
+            except Cancelled:
+                return self._stopped()
+            except Exception as error:  # noqa: BLE001 - a run ends, whatever happens
+                away = error.__cause__ if isinstance(error, TowlineError) else None
+                if away is not None and passes(away) and pause is not None:
+                    _LOG.warning("run %s waits for the database: %s", self.run_id, shown(away))
+                    self._tools.sleep(pause)
+                    continue
+                if not isinstance(error, TowlineError):
+                    _LOG.exception("run %s failed", self.run_id)
+                elif isinstance(error, DiskFull):
+                    _LOG.error("run %s failed: the disk is full", self.run_id)
+                self._end(failed(error))
+                return False
+        return False
 
     def _stopped(self) -> bool:
         match self._token.why:
@@ -150,18 +165,24 @@ class Execution:
     def _end(
         self, ending: Ending, before: Callable[[Session, datetime], None] | None = None
     ) -> None:
-        """End the run now. If even that fails, its lease lapses, and another ends it."""
-        try:
-            with self._tools.database.writing() as session:
-                now = self._tools.now(session)
-                if before is not None:
-                    before(session, now)
-                end_held(session, self._lease, ending, now, self._tools.retries)
-        except (LeaseLost, Cancelled, NotFound):
-            return
-        except SQLAlchemyError:
-            _LOG.exception("the end of run %s could not be written", self.run_id)
-            return
+        """End the run now, or once the database is back, until another has ended it."""
+        for pause in _pauses(None):
+            try:
+                with self._tools.database.writing() as session:
+                    now = self._tools.now(session)
+                    if before is not None:
+                        before(session, now)
+                    end_held(session, self._lease, ending, now, self._tools.retries)
+                break
+            except (LeaseLost, Cancelled, NotFound):
+                return
+            except FAILURES as error:
+                if not passes(error) or pause is None or self._token.why is Stop.LOST:
+                    # Its lease lapses, and another ends it.
+                    _LOG.exception("the end of run %s could not be written", self.run_id)
+                    return
+                _LOG.warning("the end of run %s waits: %s", self.run_id, shown(error))
+                self._tools.sleep(pause)
         self._tools.boundary(self.run_id, "ended")
         self._tools.signals.changed()
 
@@ -322,6 +343,16 @@ class Execution:
         self._tools.signals.changed()
         self._tools.boundary(self.run_id, "ended")
         return False
+
+
+def _pauses(seconds: float | None) -> Iterator[float | None]:
+    """Pauses between tries, of so many seconds in all (None: for ever), and None at the end."""
+    pause, waited = 0.1, 0.0
+    while seconds is None or waited < seconds:
+        yield pause
+        waited += pause
+        pause = min(2 * pause, 5.0)
+    yield None
 
 
 def _commit_time(remote: GitRemote, revision: Revision) -> datetime | None:

@@ -6,6 +6,7 @@ What a hostile repository breaks is this process alone.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -114,6 +115,10 @@ def _fetch(request: Mapping[str, Any], stop: threading.Event, answer: Answer) ->
         return {"revision": found}
     except TowlineError as error:
         return {"error": error.code, "data": error.data()}
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return {"error": "disk_full", "data": {"project": "", "problem": str(error.strerror)}}
 
 
 if __name__ == "__main__":

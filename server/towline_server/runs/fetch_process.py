@@ -20,7 +20,8 @@ from towline.limits import MIB, Limits
 from towline.model import Revision
 from towline.ports import Phase, Watch
 from towline.remotes.git_environment import DEFAULT_PATH
-from towline_server.errors import AddressRefused
+from towline_server import disk
+from towline_server.errors import AddressRefused, DiskFull
 
 from .fetching import Wanted
 
@@ -101,8 +102,10 @@ class _Talk:
             elif "revision" in answer:
                 return Revision(answer["revision"])
             else:
-                raise self._error(answer)
-        raise self._refused("fetching it took more memory or time than this server allows")
+                raise self._full() or self._error(answer)
+        raise self._full() or self._refused(
+            "fetching it took more memory or time than this server allows"
+        )
 
     def _answers(self) -> Iterator[dict[str, Any]]:
         assert self.child.stdout is not None
@@ -124,6 +127,12 @@ class _Talk:
     @property
     def _url(self) -> str:
         return self.wanted.repository.url.shown
+
+    def _full(self) -> DiskFull | None:
+        """What failed if the cache's disk has no room left; seen here, not told by anybody."""
+        if not disk.is_full(self.wanted.repository.cache):
+            return None
+        return DiskFull(project=self._url, problem="no space left for what is fetched")
 
     def _refused(self, detail: str) -> RemoteRefused:
         return RemoteRefused(url=self._url, detail=detail)

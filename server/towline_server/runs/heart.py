@@ -112,7 +112,8 @@ class Heart:
     def _pulse(self) -> None:
         # A beat that fails is followed by others; if all fail, the leases lapse, as they should.
         if self._clock() - self._beaten >= self._beat_seconds:
-            self._beaten = self._clock()
+            at = self._clock()
             self.beat()
+            self._beaten = at
         else:
             self.look()

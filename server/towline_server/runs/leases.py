@@ -68,6 +68,7 @@ class Leases:
         self, database: Database, *, seconds: float = 60, now: DatabaseNow = database_now
     ) -> None:
         self._database = database
+        self.seconds = seconds
         self._length = timedelta(seconds=seconds)
         self._now = now
 

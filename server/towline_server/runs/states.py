@@ -232,6 +232,8 @@ FAILURES: tuple[Failure, ...] = (
     Failure(engine.StoreDamaged, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.STORE),
     Failure(engine.LinkRefused, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.STORE),
     Failure(engine.UnsafeOwner, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.STORE),
+    # Retryable: whoever frees the disk need not ask for the run again.
+    Failure(server.DiskFull, _RETRY, ReasonCode.INTERNAL_ERROR, Fault.STORE),
     Failure(engine.StoreError, _RETRY, ReasonCode.INTERNAL_ERROR, Fault.STORE),
     Failure(server.Unavailable, _RETRY, ReasonCode.INTERNAL_ERROR, Fault.EXECUTOR),
     Failure(BaseException, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.INTERNAL),

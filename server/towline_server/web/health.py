@@ -6,9 +6,10 @@ from typing import Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
-from sqlalchemy.exc import SQLAlchemyError
 
+from towline_server import disk
 from towline_server.db import is_current
+from towline_server.db.failures import FAILURES, is_full
 from towline_server.errors import Unavailable
 from towline_server.services import services_of
 
@@ -35,11 +36,14 @@ def readyz(request: Request) -> Health:
     try:
         with services_of(request).database.reading() as session:
             current = is_current(session.connection())
-    except SQLAlchemyError:
-        raise Unavailable(problem="the database cannot be reached") from None
+    except FAILURES as error:
+        full = "the database's disk is full" if is_full(error) else "the database cannot be reached"
+        raise Unavailable(problem=full) from None
     if not current:
         # Another version has migrated it meanwhile: what this one would read or write is unknown.
         raise Unavailable(problem="the database's tables are those of another version")
+    if disk.is_full(services_of(request).settings.data_dir):
+        raise Unavailable(problem="the disk of data_dir is full")
     if stalled := services_of(request).stalled:
         raise Unavailable(problem=f"standing still: {', '.join(stalled)}")
     return Health()

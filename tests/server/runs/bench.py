@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,7 +20,7 @@ from towline_server.runs import tables
 from towline_server.runs.backends import Backends
 from towline_server.runs.domain import BackendName
 from towline_server.runs.endings import end_held, failed
-from towline_server.runs.execute import Tools, pass_boundary
+from towline_server.runs.execute import Boundary, Tools, pass_boundary
 from towline_server.runs.external import ExternalBackend, ExternalWork
 from towline_server.runs.fetching import SharedFetches, Talk, fetch_here
 from towline_server.runs.heart import Heart
@@ -89,7 +90,12 @@ class Bench:
         self.reaper = Reaper(database, self.backends, self.signals)
         self.external = ExternalWork(database, self.leases, self.repositories, self.signals)
 
-    def worker(self, name: str = "one", gate: Gate | None = None) -> Worker:
+    def worker(
+        self,
+        name: str = "one",
+        gate: Boundary | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> Worker:
         tools = Tools(
             database=self.world.database,
             leases=self.leases,
@@ -97,6 +103,7 @@ class Bench:
             fetches=self.fetches,
             signals=self.signals,
             boundary=gate or pass_boundary,
+            sleep=sleep,
         )
         return Worker(tools, Heart(self.leases), name)
 

@@ -72,6 +72,7 @@ EXPECTED = {
     "TowlineError": 500,
     "Unauthenticated": 401,
     "Unavailable": 503,
+    "DiskFull": 503,
     "UndoBlocked": 409,
     "UnknownAssets": 400,
     "UnknownPull": 404,

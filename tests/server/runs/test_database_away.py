@@ -1,0 +1,179 @@
+"""Runs while the database is away, or its disk is full."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import event
+
+from tests.databases import open_database
+from tests.postgres import PostgresServer
+from tests.server.runs.bench import Bench
+from tests.server.runs.world import World
+from towline.testing.git_server import GitServer
+from towline_server import disk
+from towline_server.db.failures import FAILURES, is_full
+from towline_server.problems import failure_of
+from towline_server.runs.fetch_process import FetchProcess
+from towline_server.runs.states import Outcome, ReasonCode, ResultClass, RunState
+
+BOUNDARIES = ["fetching", "fetched", "comparing", "validating", "applying"]
+
+
+def full() -> None:
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    raise error
+
+
+class Disk:
+    """Lets every write fail from a boundary on, until the worker has waited a few times."""
+
+    def __init__(self, bench: Bench, boundary: str, waits: int = 3) -> None:
+        self.engine = bench.world.database.engine
+        self.boundary, self.waits = boundary, waits
+        self.pauses: list[float] = []
+        self.is_full = False
+        event.listen(self.engine, "before_cursor_execute", self._fail)
+
+    def __call__(self, _run_id: UUID, name: str) -> None:
+        if name == self.boundary and not self.pauses:
+            self.is_full = True
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.is_full = len(self.pauses) < self.waits
+
+    def _fail(self, _connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if self.is_full and statement.startswith(("INSERT", "UPDATE", "DELETE")):
+            full()
+
+
+@pytest.fixture
+def bench(sqlite_url: str, git_server: GitServer, tmp_path: Path) -> Iterator[Bench]:
+    database = open_database(sqlite_url)
+    yield Bench(World(database, git_server, tmp_path))
+    database.close()
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_a_run_goes_on_once_the_disk_is_free(
+    boundary: str, bench: Bench, caplog: pytest.LogCaptureFixture
+):
+    bench.world.commit(a=b"1")
+    project = bench.world.project()
+    run, full_disk = bench.runs.request(project.id), Disk(bench, boundary)
+    bench.worker(gate=full_disk, sleep=full_disk.sleep).execute(run.id)
+    ended = bench.runs.get(run.id)
+    assert (ended.outcome, ended.attempts.number, len(full_disk.pauses)) == (Outcome.CHANGED, 1, 3)
+    assert f"run {run.id} waits for the database" in caplog.text
+    assert "disk is full" in caplog.text
+    assert bench.world.contents(project) == {"a": b"1"}
+
+
+def test_a_disk_that_stays_full_is_said_and_the_project_comes_free(bench: Bench):
+    bench.world.commit(a=b"1")
+    project = bench.world.project()
+    run = bench.runs.request(project.id)
+    full_disk = Disk(bench, "comparing", waits=100)
+    bench.worker(gate=full_disk, sleep=full_disk.sleep).execute(run.id)
+    ended = bench.runs.get(run.id)
+    assert sum(full_disk.pauses) > bench.leases.seconds
+    assert (ended.state, ended.result_class) == (RunState.FAILED, ResultClass.RETRYABLE_FAILURE)
+    assert ended.error is not None
+    assert (ended.error.code, ended.will_be_retried) == ("disk_full", True)
+    another = bench.runs.request(project.id)
+    lease = bench.worker().take_next()
+    assert lease is not None
+    assert lease.run_id == another.id
+
+
+def test_a_run_whose_lease_lapsed_meanwhile_is_left_to_another(bench: Bench):
+    bench.world.commit(a=b"1")
+    project = bench.world.project()
+    run = bench.runs.request(project.id)
+    full_disk = Disk(bench, "comparing")
+
+    def sleep(seconds: float) -> None:
+        full_disk.sleep(seconds)
+        if not full_disk.is_full:
+            bench.lapse()
+            bench.reaper.sweep()
+
+    bench.worker(gate=full_disk, sleep=sleep).execute(run.id)
+    assert bench.runs.get(run.id).reason_code is ReasonCode.HEARTBEAT_TIMEOUT
+    assert bench.world.contents(project) == {}
+
+
+def test_a_cache_without_room_is_a_full_disk(world: World, monkeypatch: pytest.MonkeyPatch):
+    bench = Bench(world, FetchProcess(networks=("127.0.0.0/8",)))
+    run = bench.runs.request(world.project(ref="heads/none").id)
+    monkeypatch.setattr(disk, "is_full", lambda _folder: True)
+    bench.worker().execute(run.id)
+    ended = bench.runs.get(run.id)
+    assert ended.error is not None
+    assert (ended.error.code, ended.will_be_retried) == ("disk_full", True)
+
+
+def test_a_full_disk_is_said_to_callers():
+    with pytest.raises(sqlite3.OperationalError) as raised:
+        full()
+    assert is_full(raised.value)
+    failure = failure_of(raised.value)
+    assert (failure.status, failure.code) == (503, "disk_full")
+    assert "Retry-After" in failure.headers
+
+
+# --- PostgreSQL -------------------------------------------------------------------------------
+
+
+def restarted(postgres: PostgresServer, call: Callable[[], object]) -> None:
+    """Restart the database, with a call while it is away."""
+    postgres.stop()
+    try:
+        call()
+    finally:
+        postgres.start()
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("boundary", ["fetched", "comparing", "applying", "committing"])
+def test_a_run_survives_a_restart_of_the_database(
+    boundary: str,
+    postgres_url: str,
+    postgres_server: PostgresServer,
+    git_server: GitServer,
+    tmp_path: Path,
+):
+    database = open_database(postgres_url)
+    bench = Bench(World(database, git_server, tmp_path))
+    bench.world.commit(a=b"1")
+    project = bench.world.project()
+    run = bench.runs.request(project.id)
+    paused: list[float] = []
+
+    def look() -> None:
+        with pytest.raises(FAILURES) as raised:
+            bench.runs.get(run.id)
+        failure = failure_of(raised.value)
+        assert (failure.status, failure.code) == (503, "database_unavailable")
+        assert "Retry-After" in failure.headers
+
+    def restart(_run_id: UUID, name: str) -> None:
+        if name == boundary and not paused:
+            paused.append(0)
+            restarted(postgres_server, look)
+
+    bench.worker(gate=restart, sleep=paused.append).execute(run.id)
+    ended = bench.runs.get(run.id)
+    assert (ended.outcome, ended.attempts.number) == (Outcome.CHANGED, 1)
+    assert bench.world.contents(project) == {"a": b"1"}
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(bench.runs.get, [run.id] * 8))
+    database.close()
