@@ -139,6 +139,8 @@ def _of_towline(error: engine.TowlineError) -> Failure:
         headers = {"WWW-Authenticate": ", ".join(error.challenges or ("Bearer",))}
     if isinstance(error, own.TooManyRequests):
         headers = {"Retry-After": str(error.retry_after)}
+    if isinstance(error, own.Unavailable):
+        headers = {"Retry-After": "1"}
     data = {} if isinstance(error, own.Unauthenticated) else error.data()
     return Failure(
         status=status, code=error.code, message=error.message, data=data, headers=headers

@@ -90,10 +90,10 @@ class Plans:
         store = SqlStore(self._database, project_id)
         with self._bound(project) as (repository, remote):
             revision = self._fetch(repository, request.revision)
-            if request.revision is None:
-                self._note_fetched(project, revision)
             with store.snapshot() as ours:
                 plan = plan_for(request, ours, remote, revision, policy)
+        if request.revision is None:
+            self._note_fetched(project, revision)
         return self._shelve(project_id, plan)
 
     def get(self, project_id: UUID, plan_id: UUID) -> Shelved:

@@ -64,14 +64,17 @@ ROWS = (
     Smuggled(
         endpoint=f"POST {SYNCS}",
         body={**_SYNC, "destinationConfig": {"project": "{their_project_id}"}},
+        status=422,
     ),
     Smuggled(
         endpoint=f"POST {SYNCS}",
         body={**_SYNC, "destinationConfig": {"project": "{their_project_path}"}},
+        status=422,
     ),
     Smuggled(
         endpoint=f"PATCH {SYNCS}/{{sync_id}}",
         body={"destinationConfig": {"project": "{their_project_id}"}},
+        status=422,
     ),
 )
 

@@ -241,7 +241,9 @@ TABLE: Mapping[str, Open | Needs] = {
     "GET /companies/{companyId}/dataStatus": _reads(),
     # --- Syncs
     f"GET {SYNCS}": Needs(shows="sync_id"),
-    f"POST {SYNCS}": _writes(201, {"connectionId": "{connection_id}", "name": "n"}),
+    f"POST {SYNCS}": _writes(
+        201, {"connectionId": "{connection_id}", "name": "n"}, nobody=422, elsewhere=422
+    ),
     f"GET {SYNCS}/providers/{{provider}}/catalog": Needs(shows="dataType"),
     f"GET {SYNCS}/{{sync_id}}": _reads(),
     f"PATCH {SYNCS}/{{sync_id}}": _writes(body={}),
