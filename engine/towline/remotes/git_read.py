@@ -8,9 +8,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Self
 
+from towline.limits import MIB, Limits
+
 from .cache import Cache
 from .git_environment import closed_environment
 from .objects import ObjectMissing
+from .rlimits import restrict
+
+_BOUNDS = Limits(memory_bytes=1024 * MIB)
+"""For children that read the cache: fetching has let nothing into it that needs more."""
 
 
 class GitReader:
@@ -37,17 +43,19 @@ class GitReader:
     def leads_to(self, revision: str, base: str) -> bool:
         command = [self._executable, "merge-base", "--is-ancestor", base, revision]
         with self._entered(revision) as folder:
-            ended = subprocess.run(
+            child = subprocess.Popen(
                 command,
                 env=self._variables(),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                check=False,
             )
-        if ended.returncode in (0, 1):
-            return ended.returncode == 0
+        restrict(child.pid, _BOUNDS)
+        with child:
+            code = child.wait()
+        if code in (0, 1):
+            return code == 0
         raise ObjectMissing(revision)
 
     def close(self) -> None:
@@ -86,6 +94,7 @@ class GitReader:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
                 )
+                restrict(self._children[option].pid, _BOUNDS)
         return self._children[option]
 
     @contextmanager
