@@ -46,8 +46,8 @@ def read_kinds(path: Path) -> Kinds:
     document = _document(path)
     if problems := sorted(_problems(document), key=lambda problem: problem.line):
         first, *others = problems
-        told = [first.text, *(f"line {other.line}: {other.text}" for other in others)]
-        raise InvalidValue(field=f"{path}:{first.line}", problem="; ".join(told))
+        texts = [first.text, *(f"line {other.line}: {other.text}" for other in others)]
+        raise InvalidValue(field=f"{path}:{first.line}", problem="; ".join(texts))
     return Kinds(
         kinds=tuple(
             Kind(

@@ -94,8 +94,8 @@ def _print_entries(rows: Sequence[Sequence[Text]]) -> None:
     for first, second, *others in rows:
         padding = " " * (indent - first.cell_len)
         print_lines([Text.assemble(first, padding, second)])
-        if told := [each for each in others if each.plain]:
-            print_lines([Text.assemble(" " * indent, Text("  ").join(told))])
+        if rest := [each for each in others if each.plain]:
+            print_lines([Text.assemble(" " * indent, Text("  ").join(rest))])
 
 
 def print_lines(lines: Iterable[Text]) -> None:
