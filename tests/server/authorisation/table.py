@@ -232,7 +232,9 @@ TABLE: Mapping[str, Open | Needs] = {
     "GET /dev/remote/tasks/{taskId}": _reads(nobody=401),
     # --- Codat
     "GET /companies": Needs(shows="companyId"),
+    "GET /companies/{companyId}": _reads(),
     "GET /companies/{companyId}/connections": _reads(),
+    "GET /companies/{companyId}/connections/{connection_id}": _reads(),
     "POST /companies/{companyId}/data/all": _writes(204),
     # One of the kind is in progress.
     "POST /companies/{companyId}/data/queue/{dataType}": _writes(400),
@@ -266,6 +268,7 @@ GUARDED: Mapping[str, Needs] = {
 }
 
 _RENAMED = {
+    f"{CODAT}/{{companyId}}/connections/{{connection_id}}": ("connection_id", "connectionId"),
     f"{P}/plans/{{plan_id}}/conflicts/{{clash_id}}": ("clash_id", "asset_id"),
     f"{P}/conflicts/{{clash_id}}": ("clash_id", "asset_id"),
     f"{SYNCS}/runs/{{sync_run_id}}": ("sync_run_id", "run_id"),
