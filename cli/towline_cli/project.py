@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from towline.errors import NotAssociated, StoreBusy
 
+from .output import note
+
 if TYPE_CHECKING:
     from towline.limits import Limits
     from towline.model import Revision
@@ -37,6 +39,10 @@ def open_project() -> Iterator[Project]:
     root = find_root(here)
     inside = here.relative_to(root).as_posix()
     with DirectoryStore.open(root, trusts=trusts(root)) as store, ExitStack() as remotes:
+        for path in store.late_edits:
+            note(f"warning: a program wrote to a file that the last pull replaced: see {path}")
+        if store.unfinished is not None:
+            note(f"warning: the last pull is neither done nor undone: {store.unfinished}")
         yield Project(
             root=root, store=store, remotes=remotes, prefix="" if inside == "." else inside
         )

@@ -81,13 +81,18 @@ class Project:
 
     def folders(self) -> set[str]:
         inner = (path for path in self.root.rglob("*") if path.is_dir() and not path.is_symlink())
-        return {str(path.relative_to(self.root)) for path in inner}
+        names = {str(path.relative_to(self.root)) for path in inner}
+        return {name for name in names if not name.startswith(".towline")}
 
     def own_files(self) -> set[str]:
-        return set(os.listdir(self.root / ".towline"))
+        """What the store has beside the contents for undo."""
+        return set(os.listdir(self.root / ".towline")) - {"undo"}
+
+    def undo_contents(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in self.root.glob(".towline/undo/*")}
 
     def facts(self) -> tuple[object, ...]:
-        """Everything that the store knows, and every file and folder."""
+        """Everything that the store knows, and every file and folder; not what it watches yet."""
         connection = sqlite3.connect(self.root / ".towline/state.db")
         try:
             tables = ("meta", "assets", "used", "log", "blobs", "blob_uses")
@@ -96,7 +101,8 @@ class Project:
             connection.close()
         script = self.root / "d/script"
         executable = script.exists() and os.access(script, os.X_OK)
-        return (held, self.files(), executable, self.folders(), self.own_files())
+        own = self.own_files() - {"replaced"}
+        return (held, self.files(), executable, self.folders(), own, self.undo_contents())
 
 
 def the_plan(store: DirectoryStore) -> Plan:

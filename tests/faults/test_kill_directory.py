@@ -32,6 +32,8 @@ def stages(scratch):
     after.pull()
     undone = after.copy(scratch / "undone")
     undone.undo()
+    for stage in (before, undone):
+        stage.recover()
     return {"before": before, "after": after, "undone": undone}
 
 
@@ -57,7 +59,8 @@ def test_the_stages_are_what_they_should_be(stages):
     assert stages["after"].files() == AFTER | MINE
     assert stages["undone"].files() == BEFORE | MINE
     assert stages["before"].folders() == stages["undone"].folders()
-    assert {frozenset(stage.own_files()) for stage in stages.values()} == {frozenset(OWN_FILES)}
+    assert stages["before"].own_files() == stages["undone"].own_files() == OWN_FILES
+    assert stages["after"].own_files() == OWN_FILES | {"replaced"}
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -115,7 +118,7 @@ def interruptions(project):
             ("link", "displaced/5"),
             ("commit", "state.db"),
             ("rename", "journal.placing"),
-            ("unlink", "journal.done"),
+            ("rename", "journal.done"),
         ]
     ]
     return [at + 1 for at in marks]

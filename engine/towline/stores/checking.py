@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
 from towline.errors import ContentMissing, StalePlan
 from towline.model import AssetId, AssetPath, AssetState, Digest
@@ -144,14 +144,18 @@ def _leaves(edit: Edit) -> bool:
     return before is not None and (after is None or before.path != after.path)
 
 
-def needed_contents(plan: Plan, contents: Contents) -> Iterator[tuple[Digest, bytes]]:
+def needed_contents(
+    plan: Plan, contents: Contents, *, had: Set[Digest] = frozenset()
+) -> Iterator[tuple[Digest, bytes]]:
     """What the plan needs, each digest once: merged bytes from the plan, the rest from contents.
+
+    What the store ``had`` already is left out.
 
     Raises:
         ContentMissing: bytes could not be had, or are not what their digest says.
     """
     merged = dict(plan.merged)
-    waiting = set(plan.needed())
+    waiting = set(plan.needed()) - had
     for digest in sorted(waiting & merged.keys()):
         yield digest, _proved(digest, merged[digest])
     waiting -= merged.keys()

@@ -11,6 +11,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,11 +26,12 @@ from towline.records import AssetRecord, Occupant
 
 from .checking import check_destinations, check_edits, check_state, check_undone
 from .disk import Disk
-from .journal import STAGED
+from .journal import REPLACED, STAGED
 from .own_folder import STATE_FILE, Trusts, check_project, shows_executable, trusts_ours
 from .standing import Standing
 from .state import State
-from .transaction import Transaction
+from .transaction import Transaction, reason_of
+from .undo_contents import UndoContents
 from .walking import OWN_FOLDER
 
 LOCK = f"{OWN_FOLDER}/lock"
@@ -50,6 +52,8 @@ class DirectoryStore:
         self._state = state
         self._root = root
         self._closed = False
+        self._late_edits: list[AssetPath] = []
+        self._unfinished: str | None = None
         self._standing = Standing(
             disk,
             state,
@@ -198,6 +202,19 @@ class DirectoryStore:
         return self._state.keep
 
     @property
+    def late_edits(self) -> tuple[AssetPath, ...]:
+        """Where opening the store put what was written to files after a pull replaced them."""
+        return tuple(self._late_edits)
+
+    @property
+    def unfinished(self) -> str | None:
+        """Why an interrupted apply can neither be completed nor undone now; None: there is none.
+
+        Lookups answer as before that apply.
+        """
+        return self._unfinished
+
+    @property
     def keeps_executable(self) -> bool:
         """Whether the executable bit is read from the files; else the recorded one counts."""
         return self._standing.reads_executable
@@ -302,7 +319,7 @@ class DirectoryStore:
                 found = self._disk.read(path)
                 if found is not None and Digest.of(found[0]) == digest:
                     return found[0]
-            return self._state.blob(digest)
+            return UndoContents(self._disk, self._state).read(digest)
 
     def log(self) -> Sequence[LoggedPull]:
         with self._guarded():
@@ -317,9 +334,12 @@ class DirectoryStore:
                 return Applied(number=None)
             with self._locked():
                 self._transaction.recover()
+                self._disk.moved = {}
+                late = self._transaction.drop_replaced()
                 self._standing.refresh()
                 self._check(plan)
-                return self._transaction.apply(plan, contents, watch)
+                applied = self._transaction.apply(plan, contents, watch)
+                return replace(applied, kept=(*late, *applied.kept))
 
     def _check(self, plan: Plan) -> None:
         check_state(plan, self.project, self._state.summary())
@@ -329,12 +349,12 @@ class DirectoryStore:
         check_destinations(plan, self._standing, self.names)
 
     def _recover(self) -> None:
-        with self._guarded():
-            if self._disk.look(STAGED) is None:
+        with _translated(str(self._root)):
+            if self._disk.look(STAGED) is None and self._disk.look(REPLACED) is None:
                 return
             # Where the lock is held someone is applying right now, and nothing was interrupted.
-            with suppress(StoreBusy), self._locked():
-                self._transaction.recover()
+            with suppress(StoreBusy):
+                self._try_to_recover(drop=True)
 
     def _await_rest(self) -> None:
         """Files are missing from their places while someone applies; who died, is made up for.
@@ -343,8 +363,21 @@ class DirectoryStore:
             StoreBusy: someone is applying.
         """
         if self._disk.look(STAGED) is not None:
+            self._try_to_recover(drop=False)
+
+    def _try_to_recover(self, *, drop: bool) -> None:
+        """Recover; where the machine does not let us, look at the files where they are now."""
+        self._disk.moved = {}
+        try:
             with self._locked():
                 self._transaction.recover()
+                if drop:
+                    self._late_edits += self._transaction.drop_replaced()
+        except (OSError, sqlite3.Error) as error:
+            self._disk.moved = self._transaction.displaced_places()
+            self._unfinished = reason_of(error)
+        else:
+            self._unfinished = None
 
     def _write_down(self) -> None:
         """Put down what was learnt of the files, unless someone is applying."""
@@ -400,6 +433,4 @@ def _translated(shown: str) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         raise StoreDamaged(project=shown, problem=f"{STATE_FILE}: {error}") from error
     except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        problem = f"{error.strerror or error}{where}"
-        raise StoreError(project=shown, problem=problem) from error
+        raise StoreError(project=shown, problem=reason_of(error)) from error

@@ -25,7 +25,13 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 # What a file system without hard links answers to link().
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
+# What it answers to a rename that a folder at the new name forbids.
+_IN_THE_WAY = {errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST}
+# What it answers to an rmdir of a folder that is not empty, or must not be removed.
+_STAYS = {errno.ENOTEMPTY, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EBUSY}
 _CHUNK = 1024 * 1024
+_EMPTY = bytes(_CHUNK)
+_PROBE = ".towline-probe"
 
 
 class Disk:
@@ -35,6 +41,8 @@ class Disk:
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._unflushed: set[str] = set()
         self.counts: Counter[str] = Counter()
+        self.moved: dict[str, str] = {}
+        """Paths that are read elsewhere, while an interrupted apply cannot be recovered."""
 
     def step(self, operation: str, path: str) -> None:  # noqa: ARG002 - for those who override it
         """Called before each operation; fault injection overrides it."""
@@ -52,6 +60,7 @@ class Disk:
 
     def look(self, path: str) -> Seen | None:
         """What stands at a path; None also where one of its folders is none."""
+        path = self.moved.get(path, path)
         self.step("look", path)
         try:
             with self._parent(path) as (folder, name):
@@ -66,11 +75,15 @@ class Disk:
         self.step("list", folder)
         try:
             with self._folder(folder) as descriptor, os.scandir(descriptor) as entries:
-                return sorted(_seen_entries(entries), key=lambda entry: entry[0])
+                found = dict(_seen_entries(entries))
         except OSError as error:
             if _is_absence(error):
                 return []
             raise
+        for path in self.moved:
+            if _above(path) == folder and (seen := self.look(path)) is not None:
+                found[path.rpartition("/")[2]] = seen
+        return sorted(found.items(), key=lambda entry: entry[0])
 
     def read(self, path: str) -> tuple[bytes, Seen] | None:
         """A file's bytes, and what was seen of it before reading; None where there is no file."""
@@ -78,7 +91,8 @@ class Disk:
             if opened is None:
                 return None
             descriptor, seen = opened
-            return b"".join(_chunks(descriptor)), seen
+            with open(descriptor, "rb", buffering=0, closefd=False) as file:
+                return file.readall(), seen
 
     def digest(self, path: str) -> tuple[Digest, Seen] | None:
         """The digest of a file of any size, as `read`."""
@@ -86,47 +100,70 @@ class Disk:
             if opened is None:
                 return None
             descriptor, seen = opened
-            # The size comes first in what is hashed, and the file may be growing.
-            hashed = sha1(b"blob %d\0" % seen.size, usedforsecurity=False)
-            length = 0
-            for chunk in _chunks(descriptor):
-                hashed.update(chunk)
-                length += len(chunk)
-            if length == seen.size:
-                return Digest(hashed.hexdigest()), seen
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            return Digest.of(b"".join(_chunks(descriptor))), seen
+            while (digest := _hashed(descriptor, seen.size)) is None:
+                # It was cut off meanwhile.
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                seen = Seen.of(os.fstat(descriptor))
+            return digest, seen
 
-    def can_move_to(self, folder: str, source: str) -> bool:
-        """Whether files can be moved between two folders: not if they are mounted apart."""
-        self.step("look", folder)
-        nothing = ".towline-nothing"
+    # --- trying -------------------------------------------------------------------------------
+
+    def try_leaving(self, path: str, above: str) -> None:
+        """Raise what moving a file from its place would raise; nothing moves.
+
+        ``above`` is a folder with something in it, beside the path: a file cannot take its place,
+        which the system finds out only after it has checked that the file may be moved.
+        """
+        self.step("try", path)
         try:
-            with self._folder(source) as above, self._folder(folder) as beyond:
-                os.rename(nothing, nothing, src_dir_fd=above, dst_dir_fd=beyond)
+            with self._parent(path) as (folder, name), self._parent(above) as (beyond, new):
+                os.rename(name, new, src_dir_fd=folder, dst_dir_fd=beyond)
         except OSError as error:
-            # That there is nothing to move is found out after that it could be moved.
-            return error.errno != errno.EXDEV
-        return True
+            if error.errno not in _IN_THE_WAY and not _is_absence(error):
+                raise
+
+    def try_arriving(self, folder: str, source: str) -> None:
+        """Raise what moving a file from one folder to another would raise; no name is made."""
+        self.step("try", folder)
+        nothing = ".towline-nothing"
+        with self._folder(source) as above, self._folder(folder) as beyond:
+            # That it is missing is found out after that both are on one file system.
+            with suppress(FileNotFoundError):
+                os.rename(nothing, nothing, src_dir_fd=above, dst_dir_fd=beyond)
+            _try_creating(beyond)
+
+    def try_chmod(self, path: str) -> None:
+        """Raise what setting a file's permissions would raise; they stay as they are."""
+        self.step("try", path)
+        with self._open_file(path) as opened:
+            if opened is not None:
+                os.fchmod(opened[0], opened[1].mode)
 
     # --- writing ------------------------------------------------------------------------------
 
     def write(self, path: str, content: bytes, mode: int, *, exactly: bool = False) -> Seen:
         """Make a new file; ``mode`` is held to the process's umask unless ``exactly``."""
-        self.step("create", path)
-        with self._parent(path) as (folder, name):
-            descriptor = os.open(name, _CREATE, mode, dir_fd=folder)
-        try:
-            self._unflushed |= {path, _above(path)}
-            self.step("write", path)
-            rest = memoryview(content)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-            if exactly:
-                os.fchmod(descriptor, mode)
+        with self._create(path, mode, exactly=exactly) as descriptor:
+            _write_all(descriptor, content)
             return Seen.of(os.fstat(descriptor))
-        finally:
-            os.close(descriptor)
+
+    def copy(
+        self, source: str, target: str, mode: int | None = None, *, exactly: bool = False
+    ) -> tuple[Digest, Seen] | None:
+        """Make a new file of a file's content, of any size; what is empty in it stays unwritten.
+
+        Returns the digest of the copy, and what was seen of the source before; None where there
+        is no file, or it is cut off meanwhile. ``mode`` is the source's unless given.
+        """
+        with self._open_file(source) as opened:
+            if opened is None:
+                return None
+            descriptor, seen = opened
+            wanted = seen.mode & 0o666 | 0o600 if mode is None else mode
+            with self._create(target, wanted, exactly=exactly) as copy:
+                digest = _hashed(descriptor, seen.size, copy)
+                os.ftruncate(copy, os.lseek(copy, 0, os.SEEK_CUR))
+                return None if digest is None else (digest, seen)
 
     def rename(self, source: str, target: str) -> None:
         """Move what stands at a path; a file at the target is replaced."""
@@ -184,13 +221,13 @@ class Disk:
         self._unflushed.add(_above(path))
 
     def rmdir(self, path: str) -> bool:
-        """Remove a folder if it is empty; whether it is gone."""
+        """Remove a folder if it is empty and may be removed; whether it is gone."""
         self.step("rmdir", path)
         try:
             with self._parent(path) as (folder, name):
                 os.rmdir(name, dir_fd=folder)
         except OSError as error:
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            if error.errno in _STAYS:
                 return False
             if _is_absence(error):
                 return True
@@ -294,7 +331,22 @@ class Disk:
         yield self._root, "."
 
     @contextmanager
+    def _create(self, path: str, mode: int, *, exactly: bool) -> Iterator[int]:
+        self.step("create", path)
+        with self._parent(path) as (folder, name):
+            descriptor = os.open(name, _CREATE, mode, dir_fd=folder)
+        try:
+            self._unflushed |= {path, _above(path)}
+            self.step("write", path)
+            yield descriptor
+            if exactly:
+                os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
     def _open_file(self, path: str) -> Iterator[tuple[int, Seen] | None]:
+        path = self.moved.get(path, path)
         self.step("read", path)
         try:
             with self._parent(path) as (folder, name):
@@ -331,6 +383,46 @@ def _is_absence(error: OSError) -> bool:
 def _chunks(descriptor: int) -> Iterator[bytes]:
     while chunk := os.read(descriptor, _CHUNK):
         yield chunk
+
+
+def _hashed(descriptor: int, size: int, copy: int | None = None) -> Digest | None:
+    """The digest of a file's first ``size`` bytes, which are copied; None where it has fewer."""
+    # The size comes first in what is hashed; what is appended meanwhile is left out.
+    hashed = sha1(b"blob %d\0" % size, usedforsecurity=False)
+    left = size
+    for chunk in _chunks(descriptor) if size else ():
+        part = chunk[:left]
+        hashed.update(part)
+        if copy is not None and part == _EMPTY:
+            os.lseek(copy, len(part), os.SEEK_CUR)
+        elif copy is not None:
+            _write_all(copy, part)
+        left -= len(part)
+        if not left:
+            break
+    return None if left else Digest(hashed.hexdigest())
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _try_creating(folder: int) -> None:
+    """Make a file without a name, or with one where the file system has no such files."""
+    flags = os.O_WRONLY | os.O_CLOEXEC
+    try:
+        os.close(os.open(".", flags | getattr(os, "O_TMPFILE", 0), 0o600, dir_fd=folder))
+    except OSError as error:
+        if error.errno not in (errno.EISDIR, errno.EOPNOTSUPP, errno.EINVAL):
+            raise
+    else:
+        return
+    with suppress(FileNotFoundError):
+        os.unlink(_PROBE, dir_fd=folder)
+    os.close(os.open(_PROBE, _CREATE, 0o600, dir_fd=folder))
+    os.unlink(_PROBE, dir_fd=folder)
 
 
 def _seen_entries(entries: Iterator[os.DirEntry[str]]) -> Iterator[tuple[str, Seen]]:

@@ -6,9 +6,13 @@ phase can be done again from its start, however far it came:
 ``journal``          files are moved out of their places into the folder ``displaced``
 ``journal.placing``  new files are moved into place, and the state file is written
 ``journal.done``     what is left over is removed
+``journal.undoing``  after a failure, files return to the places they had before
 
 The folder ``staged`` is the first thing an apply makes and the last it removes: where there is
 none, there is nothing to recover.
+
+Files that an apply replaced wait in the folder ``replaced``, with the journal, until the next
+command: a program may still write to one that it opened before.
 """
 
 from __future__ import annotations
@@ -31,6 +35,9 @@ DRAFT = f"{OWN_FOLDER}/journal.new"
 COMMITTED = f"{OWN_FOLDER}/journal"
 PLACING = f"{OWN_FOLDER}/journal.placing"
 DONE = f"{OWN_FOLDER}/journal.done"
+UNDOING = f"{OWN_FOLDER}/journal.undoing"
+REPLACED = f"{OWN_FOLDER}/replaced"
+REPLACED_JOURNAL = f"{REPLACED}/journal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +68,11 @@ class Step:
         return self.displaces and self.after is not None and not self.brings
 
     @property
+    def replaces(self) -> bool:
+        """Whether the file that leaves its place is of no more use."""
+        return self.displaces and not self.carries
+
+    @property
     def staged(self) -> str:
         """Where its new content waits."""
         return f"{STAGED}/{self.number}"
@@ -69,6 +81,11 @@ class Step:
     def displaced(self) -> str:
         """Where its old content waits."""
         return f"{DISPLACED}/{self.number}"
+
+    @property
+    def replaced(self) -> str:
+        """Where its old content is until the next command."""
+        return f"{REPLACED}/{self.number}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,7 +52,7 @@ class Placing:
             elif step.carries:
                 self._carry(step, step.after.path)
             else:
-                self._set_permissions(step.after.path, executable=step.after.executable)
+                self.set_permissions(step.after.path, executable=step.after.executable)
 
     def _carry(self, step: Step, target: AssetPath) -> None:
         seen = self._disk.look(step.displaced)
@@ -62,10 +62,11 @@ class Placing:
             # It was a file when it was checked; whatever replaced it stays where it was put.
             self.put_aside(step.displaced, step.before.path)
             return
-        self._set_permissions(step.displaced, executable=step.after.executable)
+        self.set_permissions(step.displaced, executable=step.after.executable)
         self._place(step, step.displaced, target)
 
-    def _set_permissions(self, path: str, *, executable: bool) -> None:
+    def set_permissions(self, path: str, *, executable: bool) -> None:
+        """Make a file executable or not, where there is one and the file system keeps that."""
         seen = self._disk.look(path) if self._sets_executable else None
         if seen is not None and seen.type is Type.FILE and seen.executable != executable:
             self._disk.chmod(path, permissions(seen.mode, executable=executable))
@@ -75,6 +76,10 @@ class Placing:
         if seen is None:
             return
         self.placed[step.number] = seen
+        self.put(source, seen, target)
+
+    def put(self, source: str, seen: Seen, target: AssetPath) -> None:
+        """Move what is seen at ``source`` into its place."""
         self._make_folders(target)
         while True:
             standing = self._disk.look(target)

@@ -33,12 +33,12 @@ class Checked:
 
     def holds_for(self, seen: Seen) -> bool:
         """Whether a file that is seen so must still have this digest."""
+        return self.seen.ctime_ns == seen.ctime_ns and self.is_unwritten(seen)
+
+    def is_unwritten(self, seen: Seen) -> bool:
+        """Whether nobody can have written to a file that was moved since, and is seen so."""
         tick = _TICK if seen.mtime_ns % _SECOND else _COARSE_TICK
-        return (
-            self.is_content_of(seen)
-            and self.seen.ctime_ns == seen.ctime_ns
-            and seen.mtime_ns + tick < self.checked_ns
-        )
+        return self.is_content_of(seen) and seen.mtime_ns + tick < self.checked_ns
 
     def is_content_of(self, seen: Seen) -> bool:
         """Whether it is the same file, written to at the same time, though perhaps renamed.

@@ -183,8 +183,18 @@ class State:
         """Every path of which a digest is remembered."""
         return {str(path) for (path,) in self._connection.execute("SELECT path FROM files")}
 
+    def is_undo_content(self, digest: str) -> bool:
+        """Whether undoing a pull in the log needs this content."""
+        found = self._connection.execute("SELECT 1 FROM blob_uses WHERE digest = ?", (digest,))
+        return found.fetchone() is not None
+
+    def has_blob(self, digest: str) -> bool:
+        """Whether an earlier version put this content in here."""
+        found = self._connection.execute("SELECT 1 FROM blobs WHERE digest = ?", (digest,))
+        return found.fetchone() is not None
+
     def blob(self, digest: str) -> bytes | None:
-        """Bytes that are kept for undo."""
+        """Content that an earlier version put in here for undo."""
         row = self._connection.execute(
             "SELECT content FROM blobs WHERE digest = ?", (digest,)
         ).fetchone()
@@ -301,8 +311,11 @@ class State:
                 marks = ",".join("?" * len(row))
                 self._connection.execute(f"INSERT INTO assets VALUES ({marks})", row)  # noqa: S608 - marks
 
-    def record_pull(self, plan: Plan, plan_text: str, at: str | None) -> int:
-        """Put a plan into the log, and take the oldest out; returns its number."""
+    def record_pull(self, plan: Plan, plan_text: str, at: str | None) -> list[Digest]:
+        """Put a plan into the log, and take the oldest out.
+
+        Returns the digests of the contents that the log no longer refers to.
+        """
         number = self.fence() + 1
         self.set_meta({"fence": str(number), "state": json.dumps(encode(plan.after))})
         self._connection.execute("INSERT INTO log VALUES (?, ?, ?, 0)", (number, plan_text, at))
@@ -310,15 +323,17 @@ class State:
             self._connection.execute("UPDATE log SET undone = ? WHERE number = ?", (undone, each))
         oldest = number - self.keep
         self._connection.execute("DELETE FROM log WHERE number <= ?", (oldest,))
+        dropped = self._connection.execute(
+            "SELECT digest FROM blob_uses GROUP BY digest HAVING max(number) <= ?", (oldest,)
+        ).fetchall()
         self._connection.execute("DELETE FROM blob_uses WHERE number <= ?", (oldest,))
         self._connection.execute(
             "DELETE FROM blobs WHERE digest NOT IN (SELECT digest FROM blob_uses)"
         )
-        return number
+        return [Digest(digest) for (digest,) in dropped]
 
-    def keep_blob(self, number: int, digest: Digest, content: bytes) -> None:
-        """Keep bytes for undoing the pull of this number."""
-        self._connection.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (digest, content))
+    def keep_blob(self, number: int, digest: Digest) -> None:
+        """Note that undoing the pull of this number needs a content."""
         self._connection.execute("INSERT OR IGNORE INTO blob_uses VALUES (?, ?)", (digest, number))
 
 

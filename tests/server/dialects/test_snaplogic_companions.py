@@ -21,10 +21,8 @@ from tests.server.dialects.snaplogic import (
     pull,
     refused,
 )
-from towline.status import State
 from towline.testing.git_server import Answers
 from towline_server.auth.roles import Role
-from towline_server.dialects.snaplogic.tracking import _WORDS
 
 # --- repo-status ------------------------------------------------------------------------------
 
@@ -274,7 +272,3 @@ def test_the_document_describes_them(client: TestClient):
         for operation in found[path].values():
             assert operation["tags"] == ["SnapLogic"]
             assert "422" not in operation["responses"]
-
-
-def test_every_state_of_an_asset_has_a_word():
-    assert set(_WORDS) == set(State)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tracemalloc
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_it_reads_files_alone(disk, tmp_path):
         assert disk.digest(path) is None
 
 
-def test_a_file_that_grows_meanwhile_has_one_digest_of_the_two(disk, tmp_path, monkeypatch):
+def test_what_is_appended_meanwhile_is_not_in_the_digest(disk, tmp_path, monkeypatch):
     (tmp_path / "f").write_bytes(b"1")
     chunks = module._chunks
 
@@ -70,7 +71,7 @@ def test_a_file_that_grows_meanwhile_has_one_digest_of_the_two(disk, tmp_path, m
     monkeypatch.setattr(module, "_chunks", growing)
     digest, seen = disk.digest("f")
     assert seen.size == 1
-    assert digest in (Digest.of(b"12"), Digest.of(b"122"))
+    assert digest == Digest.of(b"1")
 
 
 @pytest.mark.parametrize("path", ["", ".", "..", "a/..", "../a", "/a", "a//b", "a/"])
@@ -154,13 +155,43 @@ def test_a_lock_is_held_by_one(disk, tmp_path):
     other.close()
 
 
-def test_files_move_within_one_file_system(disk, tmp_path, monkeypatch):
+def test_trying_raises_what_moving_would_and_moves_nothing(disk, tmp_path, monkeypatch):
     (tmp_path / "a").mkdir()
-    assert disk.can_move_to("a", "")
-    assert disk.can_move_to("missing", "")
+    (tmp_path / "a/f").write_bytes(b"1")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/lock").touch()
+    disk.try_leaving("a/f", "own")
+    disk.try_leaving("missing", "own")
+    disk.try_arriving("a", "own")
+    assert os.listdir(tmp_path / "a") == ["f"]
 
     def rename(*_, **__):
         raise OSError(errno.EXDEV, "Invalid cross-device link")
 
     monkeypatch.setattr(os, "rename", rename)
-    assert not disk.can_move_to("a", "")
+    for attempt in (lambda: disk.try_leaving("a/f", "own"), lambda: disk.try_arriving("a", "own")):
+        with pytest.raises(OSError, match="cross-device"):
+            attempt()
+
+
+def test_trying_leaves_no_name_where_files_without_names_cannot_be(disk, tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    monkeypatch.delattr(os, "O_TMPFILE")
+    disk.try_arriving("a", "")
+    assert os.listdir(tmp_path / "a") == []
+
+
+def test_a_copy_keeps_what_is_empty_unwritten_and_is_never_whole_in_memory(disk, tmp_path):
+    size = 1 << 30
+    with open(tmp_path / "f", "wb") as file:
+        file.truncate(size)
+        file.seek(5 << 20)
+        file.write(b"some")
+    tracemalloc.start()
+    try:
+        digest, seen = disk.copy("f", "g")
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+    assert (disk.digest("g")[0], seen.size, (tmp_path / "g").stat().st_size) == (digest, size, size)
+    assert (tmp_path / "g").stat().st_blocks * 512 < 4 << 20

@@ -35,9 +35,19 @@ def _respell(name, arguments):
     return respelled
 
 
-for _name in ("look", "read", "digest", "write", "unlink", "mkdir", "rmdir", "chmod"):
+for _name in (
+    "look",
+    "read",
+    "digest",
+    "write",
+    "unlink",
+    "mkdir",
+    "rmdir",
+    "chmod",
+    "try_arriving",
+):
     setattr(FoldingDisk, _name, _respell(_name, 1))
-for _name in ("rename", "rename_new"):
+for _name in ("rename", "rename_new", "copy", "try_leaving"):
     setattr(FoldingDisk, _name, _respell(_name, 2))
 
 

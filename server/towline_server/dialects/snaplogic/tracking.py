@@ -41,7 +41,6 @@ _WORDS: Mapping[State, GitStatus] = {
     State.MODIFIED_THERE: GitStatus.MODIFIED_REMOTELY,
     # It has no latest SHA.
     State.DELETED_THERE: GitStatus.MODIFIED_REMOTELY,
-    State.BEHIND: GitStatus.MODIFIED_REMOTELY,
     State.CONFLICT: GitStatus.CONFLICT,
     State.LOCAL_ONLY: GitStatus.UNTRACKED,
     State.ADDED_THERE: GitStatus.ADDED,
