@@ -23,7 +23,7 @@ def refuse_second(session: Session, project_id: UUID, kind: str) -> None:
     """
     run = tables.Run
     session.execute(select(Project.id).where(Project.id == project_id).with_for_update())
-    same = RunFilter(project_id=project_id, kind=kind, of_one_kind=True).conditions()
+    same = RunFilter(project_id=project_id, kind=kind, of_one_kind=True, put_off=False).conditions()
     oldest = select(run.id).where(*same, run.state.not_in(TERMINAL))
     found = session.scalars(oldest.order_by(run.created_at, run.position, run.id).limit(1)).first()
     if found is not None:

@@ -19,7 +19,7 @@ def latest_of_kinds(
 ) -> dict[str, Run]:
     """The run of each kind that was asked for last, among those in these states."""
     run = tables.Run
-    wanted = RunFilter(project_id=project_id, states=states, of_one_kind=True)
+    wanted = RunFilter(project_id=project_id, states=states, of_one_kind=True, put_off=False)
     newest = (run.created_at.desc(), run.position.desc(), run.id)
     rank = func.row_number().over(partition_by=run.kind, order_by=newest).label("rank")
     ranked = select(run.id, rank).where(*wanted.conditions()).subquery()

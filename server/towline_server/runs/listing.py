@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, or_
 
 from . import tables
 from .domain import Run, RunMode
@@ -29,6 +29,8 @@ class RunFilter:
     pulls of APIs that know one operation a kind."""
     top_level: bool = False
     """Whether to leave out the children of runs that comprise others."""
+    put_off: bool = True
+    """Whether to show attempts that wait until they may be made."""
     latest_attempts: bool = False
     """Whether to leave out attempts that another one took the place of."""
 
@@ -54,6 +56,8 @@ class RunFilter:
             found += [run.kind.is_not(None), run.mode != RunMode.DRY_RUN]
         if self.top_level:
             found.append(run.parent_id.is_(None))
+        if not self.put_off:
+            found.append(or_(run.state != RunState.QUEUED, run.not_before.is_(None)))
         if self.latest_attempts:
             found.append(run.next_attempt_id.is_(None))
         return found
