@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fixtures.projects import large
 from towline import (
     AssetId,
+    AssetIndex,
     AssetPath,
     AssetRecord,
     AssetState,
@@ -19,7 +20,6 @@ from towline import (
     Digest,
     Kinds,
     Limits,
-    OursIndex,
     Policy,
     Revision,
     merge,
@@ -107,7 +107,7 @@ def _side_by_side(case: str, share: Share, scale: Scale) -> Iterator[Measure]:
 def our_merge(share: Share) -> Callable[[], object]:
     """The merge of these changes, ready to be called; the lookup of ours is made before."""
     base, theirs = Revision("b" * 40), Revision("7" * 40)
-    ours = OursIndex(_record(n, edited=n in share.here) for n in range(share.count))
+    ours = AssetIndex(_record(n, edited=n in share.here) for n in range(share.count))
     changes = Changes(
         base=base,
         revision=theirs,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from towline.remotes.credentials import Credential
     from towline.remotes.git import GitRemote
     from towline.status import ProjectStatus
-    from towline.stores.directory import DirectoryStore
+    from towline.stores.directory.store import DirectoryStore
 
 STATE_FOLDER = ".towline"
 
@@ -33,7 +33,7 @@ def open_project() -> Iterator[Project]:
     Raises:
         NotAssociated: there is none.
     """
-    from towline.stores.directory import DirectoryStore
+    from towline.stores.directory.store import DirectoryStore
 
     here = Path.cwd()
     root = find_root(here)

@@ -13,30 +13,30 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .apply import apply
-from .changes import Change, Changes
-from .conflicts import Conflict, ConflictKind
-from .errors import TowlineError
-from .kinds import Kind, Kinds
-from .limits import Limits
-from .merge import Context, merge
-from .model import Asset, AssetId, AssetPath, AssetState, Digest, Revision, ThreeWay
-from .names import NamePolicy
-from .ours import OursIndex
-from .plan import Plan
-from .planfile import dump_plan, load_plan
-from .ports import AssetStore, Phase, Remote, Watch
-from .pull import plan_at, plan_pull, pull
-from .records import AssetRecord
-from .report import Report, Status, report_json, report_of
-from .resolutions import OnConflict, Policy, Resolutions, Selection, Side
-from .undo import plan_undo, undo
+from towline.apply import apply
+from towline.changes import Change, Changes
+from towline.conflicts import Conflict, ConflictKind
+from towline.errors import TowlineError
+from towline.kinds import Kind, Kinds
+from towline.limits import Limits
+from towline.merge.index import AssetIndex
+from towline.merge.plan import Context, merge
+from towline.model import Asset, AssetId, AssetPath, AssetState, Digest, Revision, ThreeWay
+from towline.names import NamePolicy
+from towline.plan import Plan
+from towline.planfile import dump_plan, load_plan
+from towline.ports import AssetStore, Phase, Remote, Watch
+from towline.pull import plan_at, plan_pull, pull
+from towline.records import AssetRecord
+from towline.report import Report, Status, report_json, report_of
+from towline.resolutions import OnConflict, Policy, Resolutions, Selection, Side
+from towline.undo import plan_undo, undo
 
 if TYPE_CHECKING:
-    from .remotes.git import GitRemote
-    from .remotes.memory import MemoryRemote
-    from .stores.directory import DirectoryStore
-    from .stores.memory import MemoryStore
+    from towline.remotes.git import GitRemote
+    from towline.remotes.memory import MemoryRemote
+    from towline.stores.directory.store import DirectoryStore
+    from towline.stores.memory import MemoryStore
 
 _LATE = {
     "DirectoryStore": ".stores.directory",
@@ -48,6 +48,7 @@ _LATE = {
 __all__ = [
     "Asset",
     "AssetId",
+    "AssetIndex",
     "AssetPath",
     "AssetRecord",
     "AssetState",
@@ -67,7 +68,6 @@ __all__ = [
     "MemoryStore",
     "NamePolicy",
     "OnConflict",
-    "OursIndex",
     "Phase",
     "Plan",
     "Policy",

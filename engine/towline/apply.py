@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from .conflicts import unresolved
-from .errors import ContentMissing, InvalidPlan
-from .model import Digest
-from .plan import Contents, Plan, PlanKind
-from .ports import AssetStore, Phase, Watch
-from .report import Report, report_of
+from towline.conflicts import unresolved
+from towline.errors import ContentMissing, InvalidPlan
+from towline.model import Digest
+from towline.plan import Contents, Plan, PlanKind
+from towline.ports import AssetStore, Phase, Watch
+from towline.report import Report, report_of
 
 
 def apply(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from .model import AssetPath, AssetState, NonAsset, Revision
+from towline.model import AssetPath, AssetState, NonAsset, Revision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from .errors import InvalidValue, TowlineError
+from towline.errors import InvalidValue, TowlineError
 
 T = TypeVar("T")
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .errors import UnresolvedConflicts
-from .model import AssetId, AssetPath, AssetState, ThreeWay, first_path
+from towline.errors import UnresolvedConflicts
+from towline.model import AssetId, AssetPath, AssetState, ThreeWay, first_path
 
 
 class ConflictKind(StrEnum):

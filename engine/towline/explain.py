@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeAlias, assert_never
 
-from .model import AssetPath, AssetState, Digest, ThreeWay
+from towline.model import AssetPath, AssetState, Digest, ThreeWay
 
 MAX_JSON_BYTES = 128 * 1024
 """A side. deepdiff takes 3 µs a byte where everything differs: 0.4 s a side at this size."""

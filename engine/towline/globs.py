@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from .errors import InvalidValue
+from towline.errors import InvalidValue
 
 
 def matches(glob: str, path: str) -> bool:

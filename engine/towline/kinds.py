@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from .errors import InvalidValue
-from .globs import pattern
+from towline.errors import InvalidValue
+from towline.globs import pattern
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

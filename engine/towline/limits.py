@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
-from .errors import InvalidValue
+from towline.errors import InvalidValue
 
 MIB = 1024 * 1024
 

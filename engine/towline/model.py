@@ -11,8 +11,8 @@ from enum import StrEnum
 from hashlib import sha1, sha256
 from typing import Generic, NewType, Self, TypeVar
 
-from .errors import InvalidPath, InvalidValue
-from .names import path_problem
+from towline.errors import InvalidPath, InvalidValue
+from towline.names import path_problem
 
 T = TypeVar("T")
 U = TypeVar("U")

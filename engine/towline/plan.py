@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from .conflicts import Conflict
-from .model import AssetId, AssetPath, AssetState, Digest, Revision
-from .records import AssetRecord
-from .resolutions import OnConflict
+from towline.conflicts import Conflict
+from towline.model import AssetId, AssetPath, AssetState, Digest, Revision
+from towline.records import AssetRecord
+from towline.resolutions import OnConflict
 
 
 class Disposition(StrEnum):

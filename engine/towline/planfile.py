@@ -10,9 +10,9 @@ import re
 from hashlib import sha256
 from typing import Any
 
-from .codec import decode, encode
-from .errors import InvalidPlan, InvalidValue
-from .plan import Plan
+from towline.codec import decode, encode
+from towline.errors import InvalidPlan, InvalidValue
+from towline.plan import Plan
 
 _FORMAT = 1
 

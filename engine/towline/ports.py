@@ -8,14 +8,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from .changes import Changes, RemoteEntry
-from .errors import Cancelled
-from .kinds import Kinds
-from .limits import Limits
-from .model import AssetPath, Digest, Revision
-from .names import NamePolicy
-from .plan import Contents, Plan, StoreState
-from .records import AssetRecord, Ours
+from towline.changes import Changes, RemoteEntry
+from towline.errors import Cancelled
+from towline.kinds import Kinds
+from towline.limits import Limits
+from towline.model import AssetPath, Digest, Revision
+from towline.names import NamePolicy
+from towline.plan import Contents, Plan, StoreState
+from towline.records import AssetLookup, AssetRecord
 
 
 class Phase(StrEnum):
@@ -88,11 +88,12 @@ class Applied:
     """Where local edits that were made during the apply were put aside."""
 
 
-class AssetStore(Ours, Protocol):
+class AssetStore(AssetLookup, Protocol):
     """Where a project's assets live. `towline.testing.StoreContract` says what holds for each.
 
-    All lookups may raise StoreError; those of `Ours` answer for one moment. A store that cannot
-    know the executable bit of what was never pulled has a property ``keeps_executable``, False.
+    All lookups may raise StoreError; those of `AssetLookup` answer for one moment. A store that
+    cannot know the executable bit of what was never pulled has a property ``keeps_executable``,
+    False.
     """
 
     @property

@@ -9,20 +9,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from .apply import apply
-from .changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
-from .decide import ContentMerge
-from .embedded import content_problem, embedded_id
-from .errors import ContentMissing, LimitExceeded, StalePlan, UnknownAssets
-from .kinds import Kinds
-from .limits import Limits
-from .merge import Context, merge
-from .model import AssetPath, AssetState, Digest, Revision, ThreeWay
-from .plan import Contents, Plan, StoreState
-from .ports import AssetStore, Phase, Remote, Watch
-from .report import Report, report_of
-from .resolutions import Comparison, Policy, Resolutions
-from .selection import near_names, resolved
+from towline.apply import apply
+from towline.changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
+from towline.errors import ContentMissing, LimitExceeded, StalePlan, UnknownAssets
+from towline.kinds import Kinds
+from towline.limits import Limits
+from towline.merge.decide import ContentMerge
+from towline.merge.embedded import content_problem, embedded_id
+from towline.merge.plan import Context, merge
+from towline.model import AssetPath, AssetState, Digest, Revision, ThreeWay
+from towline.plan import Contents, Plan, StoreState
+from towline.ports import AssetStore, Phase, Remote, Watch
+from towline.report import Report, report_of
+from towline.resolutions import Comparison, Policy, Resolutions
+from towline.selection import near_names, resolved
 
 MergeBytes: TypeAlias = Callable[[AssetPath, ThreeWay[bytes]], bytes | None]
 """Merges the bytes of one asset whose content changed on both sides; None: it cannot."""

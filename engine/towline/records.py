@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from .model import AssetId, AssetPath, AssetState, NonAsset
+from towline.model import AssetId, AssetPath, AssetState, NonAsset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +57,10 @@ class LocalFile:
 Occupant: TypeAlias = AssetRecord | LocalFile
 
 
-class Ours(Protocol):
+class AssetLookup(Protocol):
     """The project's own side, asked only at the assets that a merge looks at.
 
-    Answers are those of one moment. In tests it is made from a dict (`OursIndex`).
+    Answers are those of one moment. In tests it is made from a dict (`AssetIndex`).
     """
 
     def at(self, path: AssetPath) -> AssetRecord | None:
@@ -97,7 +97,7 @@ class Ours(Protocol):
         ...
 
 
-def absent_at(ours: Ours, path: AssetPath) -> AssetRecord | None:
+def absent_at(ours: AssetLookup, path: AssetPath) -> AssetRecord | None:
     """Return the asset that is absent, and returns when something is written at this path.
 
     One that the recorded revision does not have either is gone for good.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from .conflicts import Conflict, ConflictKind, Party
-from .model import AssetPath, AssetState, Revision
-from .plan import LISTED, BehindReason, Disposition, IgnoredReason, Item, Note, Plan
+from towline.conflicts import Conflict, ConflictKind, Party
+from towline.model import AssetPath, AssetState, Revision
+from towline.plan import LISTED, BehindReason, Disposition, IgnoredReason, Item, Note, Plan
 
 
 class Status(StrEnum):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .errors import ConflictingResolutions
-from .globs import matches_any
-from .limits import Limits
-from .model import AssetId
+from towline.errors import ConflictingResolutions
+from towline.globs import matches_any
+from towline.limits import Limits
+from towline.model import AssetId
 
 
 class Side(StrEnum):

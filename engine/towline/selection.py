@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from .changes import Changes, RemoteAsset
-from .errors import UnknownAssets
-from .globs import matches_any
-from .model import AssetPath
-from .names import path_problem
-from .ports import AssetStore
-from .records import AssetRecord
-from .resolutions import Selection
+from towline.changes import Changes, RemoteAsset
+from towline.errors import UnknownAssets
+from towline.globs import matches_any
+from towline.model import AssetPath
+from towline.names import path_problem
+from towline.ports import AssetStore
+from towline.records import AssetRecord
+from towline.resolutions import Selection
 
 _MOST_NAMES = 10
 """How many unknown names are compared with known ones."""

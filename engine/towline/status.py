@@ -10,21 +10,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from .decide import CONFLICT_ROWS, row_of
-from .errors import (
+from towline.errors import (
     ContentMissing,
     DuplicateEmbeddedId,
     InvalidTree,
     LimitExceeded,
     RemoteError,
 )
-from .limits import Limits
-from .model import AssetId, AssetPath, AssetState, NonAsset, Revision, ThreeWay, first_path
-from .plan import BehindReason, Disposition, IgnoredReason, Item, Plan
-from .ports import AssetStore, Remote, Watch
-from .pull import plan_at
-from .records import AssetRecord
-from .resolutions import OnConflict, Policy
+from towline.limits import Limits
+from towline.merge.decide import CONFLICT_ROWS, row_of
+from towline.model import AssetId, AssetPath, AssetState, NonAsset, Revision, ThreeWay, first_path
+from towline.plan import BehindReason, Disposition, IgnoredReason, Item, Plan
+from towline.ports import AssetStore, Remote, Watch
+from towline.pull import plan_at
+from towline.records import AssetRecord
+from towline.resolutions import OnConflict, Policy
 
 
 class State(StrEnum):

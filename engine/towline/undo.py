@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from .apply import apply
-from .errors import UndoBlocked, UnknownPull
-from .model import AssetId, AssetPath, AssetState, first_path
-from .plan import Disposition, Edit, Item, Plan, PlanKind
-from .ports import AssetStore, LoggedPull, Watch
-from .records import AssetRecord, LocalFile
-from .report import Report
+from towline.apply import apply
+from towline.errors import UndoBlocked, UnknownPull
+from towline.model import AssetId, AssetPath, AssetState, first_path
+from towline.plan import Disposition, Edit, Item, Plan, PlanKind
+from towline.ports import AssetStore, LoggedPull, Watch
+from towline.records import AssetRecord, LocalFile
+from towline.report import Report
 
 
 def undo(store: AssetStore, pull: int | None = None, *, watch: Watch = Watch()) -> Report:

@@ -112,7 +112,7 @@ def test_a_document_that_is_cut_short_is_followed_by_nothing(
 
 
 STAGES = ["signal", "towline_cli.main", "click", "click.core", "towline_cli.group"]
-LAZY = ["towline_cli.commands.look", "towline.ports", "towline.stores.directory", "sqlite3"]
+LAZY = ["towline_cli.commands.look", "towline.ports", "towline.stores.directory.store", "sqlite3"]
 HOOK = """
 import os, signal, sys
 

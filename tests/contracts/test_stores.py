@@ -9,7 +9,7 @@ import pytest
 
 from towline.model import AssetPath
 from towline.names import NamePolicy
-from towline.stores.directory import DirectoryStore
+from towline.stores.directory.store import DirectoryStore
 from towline.stores.memory import MemoryStore
 from towline.testing.store_contract import StoreContract
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from towline.plan import Plan
 from towline.ports import Watch
-from towline.stores.directory import DirectoryStore
+from towline.stores.directory.store import DirectoryStore
 from towline.testing.faults import FaultyDisk, faulty
 from towline.testing.plans import (
     KnownContents,

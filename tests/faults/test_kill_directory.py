@@ -14,8 +14,8 @@ from tests.faults.projects import (
 )
 from towline.errors import NotAssociated, StalePlan
 from towline.ports import Watch
-from towline.stores.checking import undo_needs
-from towline.stores.directory import DirectoryStore
+from towline.stores.checks import undo_needs
+from towline.stores.directory.store import DirectoryStore
 from towline.testing.faults import faulty, killed_at
 from towline.testing.plans import KnownContents
 

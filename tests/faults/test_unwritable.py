@@ -10,8 +10,8 @@ from tests.faults.projects import Project, new_project, operations
 from tests.unit.stores.later import LaterDisk
 from towline.errors import StoreError
 from towline.model import Digest
-from towline.stores import transaction
-from towline.stores.directory import DirectoryStore
+from towline.stores.directory import transaction
+from towline.stores.directory.store import DirectoryStore
 from towline.testing.faults import fail, faulty
 from towline.testing.plans import apply_edits, change, pull_files, standing
 from towline.undo import undo

@@ -18,14 +18,14 @@ from tests.laws import test_merge_laws as merges
 from tests.laws import test_store_laws as stores
 from tests.laws.budget import EXAMPLES
 from tests.laws.test_machine import PullMachine
-from towline import align, decide, settle
+from towline.merge import align, decide, settle
 from towline.model import AssetId, AssetState, Digest, ThreeWay
 from towline.plan import Disposition, Plan
 from towline.records import AssetRecord
 from towline.stores.memory import MemoryStore
 
 # The package offers functions of these names, which hide the modules.
-merge: Any = import_module("towline.merge")
+merge: Any = import_module("towline.merge.plan")
 undo: Any = import_module("towline.undo")
 
 Patch = pytest.MonkeyPatch

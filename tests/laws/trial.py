@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from towline.changes import Changes, RemoteAsset
 from towline.conflicts import Conflict
 from towline.errors import TowlineError
-from towline.merge import merge
+from towline.merge.plan import merge
 from towline.model import AssetId, AssetPath, AssetState
 from towline.plan import LISTED, Disposition, Item, Plan
 from towline.records import AssetRecord

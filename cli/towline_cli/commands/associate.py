@@ -163,7 +163,7 @@ def _associated(
     """A new project in this folder, with its settings; no project, if anything fails."""
     from towline.kinds import Kinds
     from towline.limits import Limits
-    from towline.stores.directory import DirectoryStore
+    from towline.stores.directory.store import DirectoryStore
 
     settings = limit_settings(association)
     limits = Limits().with_settings(settings)

@@ -10,12 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .backends import Backend
-    from .credentials import Credential, Credentials
-    from .git import GitRemote
-    from .memory import MemoryRemote, MemoryRepository
-    from .tree_files import FileContent, Files, Submodule, Symlink
-    from .url import Origin, RemoteUrl, Scheme
+    from towline.remotes.backends import Backend
+    from towline.remotes.credentials import Credential, Credentials
+    from towline.remotes.git import GitRemote
+    from towline.remotes.memory import MemoryRemote, MemoryRepository
+    from towline.remotes.tree_files import FileContent, Files, Submodule, Symlink
+    from towline.remotes.url import Origin, RemoteUrl, Scheme
 
 __all__ = [
     "Backend",

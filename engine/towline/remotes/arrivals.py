@@ -7,9 +7,8 @@ from contextlib import closing
 from typing import Protocol
 
 from towline.model import Revision
-
-from .git_failures import Unexplained
-from .objects import ObjectMissing, ObjectReader, peel
+from towline.remotes.git_failures import Unexplained
+from towline.remotes.objects import ObjectMissing, ObjectReader, peel
 
 
 class ClosingReader(ObjectReader, Protocol):

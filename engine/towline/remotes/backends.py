@@ -9,13 +9,12 @@ from importlib.util import find_spec
 from typing import Protocol, assert_never
 
 from towline.errors import InvalidValue
-
-from .cache import Cache
-from .conversation import Fetcher
-from .git_environment import OLDEST, find_git
-from .git_fetch import GitFetcher
-from .git_read import GitReader
-from .objects import Ancestry, ObjectReader
+from towline.remotes.cache import Cache
+from towline.remotes.fetcher import Fetcher
+from towline.remotes.git_environment import OLDEST, find_git
+from towline.remotes.git_fetch import GitFetcher
+from towline.remotes.git_read import GitReader
+from towline.remotes.objects import Ancestry, ObjectReader
 
 
 class Backend(StrEnum):
@@ -31,7 +30,7 @@ class CacheReader(ObjectReader, Ancestry, Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Halves:
+class BackendPair:
     """The two halves of a backend over one cache."""
 
     backend: Backend
@@ -42,7 +41,7 @@ class Halves:
     pygit2_reads: bool
 
     @classmethod
-    def choose(cls, backend: Backend, cache: Cache, environment: Mapping[str, str]) -> Halves:
+    def choose(cls, backend: Backend, cache: Cache, environment: Mapping[str, str]) -> BackendPair:
         """Settle what to use of what is installed; nothing is imported yet.
 
         Raises:
@@ -73,7 +72,7 @@ class Halves:
                 assert self.git is not None, "choose() has seen to it"
                 return GitFetcher(self.git, self.cache, self.environment)
             case Backend.DULWICH:
-                from .dulwich_fetch import DulwichFetcher
+                from towline.remotes.dulwich_fetch import DulwichFetcher
 
                 return DulwichFetcher(self.cache, self.environment)
             case _:
@@ -83,7 +82,7 @@ class Halves:
         """The half that reads much."""
         self.cache.guard()
         if self.pygit2_reads:
-            from .pygit2_read import Pygit2Reader
+            from towline.remotes.pygit2_read import Pygit2Reader
 
             # Git walks a long history faster than we do object by object.
             return Pygit2Reader(self.cache, self.glance())
@@ -94,7 +93,7 @@ class Halves:
         self.cache.guard()
         if self.git is not None:
             return GitReader(self.git, self.cache, self.environment)
-        from .dulwich_read import DulwichReader
+        from towline.remotes.dulwich_read import DulwichReader
 
         return DulwichReader(self.cache)
 

@@ -15,9 +15,8 @@ from towline.changes import Change, RemoteAsset, RemoteEntry
 from towline.errors import BrokenLimit, InvalidTree, LimitExceeded, limits_exceeded
 from towline.model import AssetPath
 from towline.ports import Phase, Watch
-
-from .entries import Classifier, Place
-from .trees import EMPTY, ParsedTree, TreeEntry, parse_tree, shown
+from towline.remotes.entries import Classifier, Place
+from towline.remotes.trees import EMPTY, ParsedTree, TreeEntry, parse_tree, shown
 
 _ENTRY_OVERHEAD = 28
 """Bytes of mode, separators and object id beside a name."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from .url import RemoteUrl
+    from towline.remotes.url import RemoteUrl
 
 TOKEN_USERNAME = "x-access-token"  # noqa: S105 - what hosts take for "the password is a token"
 

@@ -29,13 +29,12 @@ from dulwich.repo import Repo
 from towline.errors import RemoteRefused, RemoteUnavailable, TowlineError, UnsupportedRemote
 from towline.model import Revision
 from towline.ports import Phase
-
-from .arrivals import arrived, is_here
-from .cache import Cache
-from .conversation import Conversation, PackTooLarge, Redirected, too_many_refs
-from .dulwich_index import index_pack
-from .dulwich_read import DulwichReader
-from .git_failures import (
+from towline.remotes.arrivals import arrived, is_here
+from towline.remotes.cache import Cache
+from towline.remotes.dulwich_index import index_pack
+from towline.remotes.dulwich_read import DulwichReader
+from towline.remotes.fetcher import FetchRequest, PackTooLarge, Redirected, too_many_refs
+from towline.remotes.git_failures import (
     ADVERTISEMENT,
     CUT,
     NO_REPOSITORY,
@@ -47,12 +46,12 @@ from .git_failures import (
     out_of_memory,
     refused,
 )
-from .http_talk import HttpTalk
-from .pack_entries import check_pack
-from .refs import PEELED, WantedRef
-from .ssh_log import ssh_log
-from .ssh_talk import SshTalk
-from .url import RemoteUrl, Scheme
+from towline.remotes.http_transport import HttpTransport
+from towline.remotes.pack_entries import check_pack
+from towline.remotes.refs import PEELED, WantedRef
+from towline.remotes.ssh_log import ssh_log
+from towline.remotes.ssh_transport import SshTransport
+from towline.remotes.url import RemoteUrl, Scheme
 
 if TYPE_CHECKING:
     from dulwich.client import DetermineWantsFunc
@@ -79,7 +78,7 @@ class _Answer:
 class _HttpClient(AbstractHttpGitClient):
     """dulwich's protocol over our HTTP."""
 
-    def __init__(self, url: RemoteUrl, http: HttpTalk) -> None:
+    def __init__(self, url: RemoteUrl, http: HttpTransport) -> None:
         super().__init__(url.address)
         self._fetch_capabilities.add(CAPABILITY_NO_PROGRESS)
         self._http = http
@@ -107,7 +106,7 @@ class _HttpClient(AbstractHttpGitClient):
 class _SshClient(TraditionalGitClient):
     """dulwich's protocol over our ssh."""
 
-    def __init__(self, ssh: SshTalk) -> None:
+    def __init__(self, ssh: SshTransport) -> None:
         super().__init__()
         self._ssh = ssh
 
@@ -124,8 +123,8 @@ class _SshClient(TraditionalGitClient):
 class _Arrival:
     """Where a pack goes, and how much of it may."""
 
-    talk: Conversation
-    line: HttpTalk | SshTalk | None
+    talk: FetchRequest
+    line: HttpTransport | SshTransport | None
     write: Callable[[bytes], int]
     got: list[int]
 
@@ -148,13 +147,13 @@ class DulwichFetcher:
         self._cache = cache
         self._environment = environment
 
-    def refs(self, wanted: WantedRef, talk: Conversation) -> Mapping[str, str]:
+    def refs(self, wanted: WantedRef, talk: FetchRequest) -> Mapping[str, str]:
         found = self._ask(talk, list(wanted.names))
         if not any(name in found for name in wanted.names):
             return self._ask(talk, None)
         return {name: oid for name, oid in found.items() if name in wanted.patterns}
 
-    def head(self, talk: Conversation) -> str | None:
+    def head(self, talk: FetchRequest) -> str | None:
         with self._client(talk) as (client, _):
             listed = client.get_refs(_path(talk), ref_prefix=[b"HEAD"])
         target = listed.symrefs.get(HEADREF)
@@ -162,7 +161,7 @@ class DulwichFetcher:
             return None
         return target.decode("utf-8", "replace")
 
-    def fetch(self, wanted: WantedRef, talk: Conversation, depth: int | None) -> Revision:
+    def fetch(self, wanted: WantedRef, talk: FetchRequest, depth: int | None) -> Revision:
         chosen: dict[str, str] = {}
 
         def determine(refs: Mapping[Ref, ObjectID], depth: int | None = None) -> list[ObjectID]:
@@ -186,7 +185,7 @@ class DulwichFetcher:
     def _reader(self) -> DulwichReader:
         return DulwichReader(self._cache)
 
-    def _missing(self, wanted: WantedRef, talk: Conversation) -> TowlineError:
+    def _missing(self, wanted: WantedRef, talk: FetchRequest) -> TowlineError:
         empty = wanted.commit is None and not self._ask(talk, None)
         return wanted.missing(talk.url.shown, empty=empty)
 
@@ -194,7 +193,7 @@ class DulwichFetcher:
         self,
         wanted: WantedRef,
         determine: DetermineWantsFunc,
-        talk: Conversation,
+        talk: FetchRequest,
         depth: int | None,
     ) -> None:
         commit = wanted.commit is not None
@@ -221,7 +220,7 @@ class DulwichFetcher:
                 index_pack(pack.file, self._cache.path / "objects", talk)
             repository.update_shallow(result.new_shallow, result.new_unshallow)
 
-    def _ask(self, talk: Conversation, names: list[str] | None) -> dict[str, str]:
+    def _ask(self, talk: FetchRequest, names: list[str] | None) -> dict[str, str]:
         prefixes = None if names is None else [name.encode() for name in names]
         with self._client(talk) as (client, _):
             listed: LsRemoteResult = client.get_refs(_path(talk), ref_prefix=prefixes)
@@ -232,18 +231,18 @@ class DulwichFetcher:
 
     @contextmanager
     def _client(
-        self, talk: Conversation, *, commit: bool = False
-    ) -> Iterator[tuple[GitClient, HttpTalk | SshTalk | None]]:
+        self, talk: FetchRequest, *, commit: bool = False
+    ) -> Iterator[tuple[GitClient, HttpTransport | SshTransport | None]]:
         """A client for one conversation; whatever it raises leaves here as one of ours."""
         with ExitStack() as stack:
-            line: HttpTalk | SshTalk | None = None
+            line: HttpTransport | SshTransport | None = None
             client: GitClient
             if talk.url.is_http:
-                line = stack.enter_context(HttpTalk(talk, self._environment))
+                line = stack.enter_context(HttpTransport(talk, self._environment))
                 client = _HttpClient(talk.url, line)
             elif talk.url.scheme is Scheme.SSH:
                 log = stack.enter_context(ssh_log(self._cache))
-                line = SshTalk(talk, self._environment, log)
+                line = SshTransport(talk, self._environment, log)
                 stack.callback(line.close)
                 client = _SshClient(line)
             else:
@@ -256,18 +255,18 @@ class DulwichFetcher:
                 raise _failure(error, line, talk, commit=commit) from None
 
 
-def _path(talk: Conversation) -> bytes:
+def _path(talk: FetchRequest) -> bytes:
     return os.fsencode(talk.url.path)
 
 
-def _check_commit(commit: Revision, talk: Conversation) -> None:
+def _check_commit(commit: Revision, talk: FetchRequest) -> None:
     """Tell a commit that is not there: dulwich's local client would fail in the middle."""
     with Repo(talk.url.path) as repository:
         if ObjectID(commit.encode()) not in repository.object_store:
             raise RefMissing
 
 
-def _add_peeled(found: dict[Ref, ObjectID], names: list[str], talk: Conversation) -> None:
+def _add_peeled(found: dict[Ref, ObjectID], names: list[str], talk: FetchRequest) -> None:
     """Add what dulwich does not tell of a local repository: the commits behind tags."""
     with Repo(talk.url.path) as repository:
         for name in [Ref(text.encode()) for text in names if text.startswith("refs/tags/")]:
@@ -275,7 +274,7 @@ def _add_peeled(found: dict[Ref, ObjectID], names: list[str], talk: Conversation
                 found[Ref(name + PEELED.encode())] = repository.get_peeled(name)
 
 
-def _texts(refs: Mapping[Ref, ObjectID], talk: Conversation) -> dict[str, str]:
+def _texts(refs: Mapping[Ref, ObjectID], talk: FetchRequest) -> dict[str, str]:
     if len(refs) > talk.limits.refs:
         raise too_many_refs("refs", talk.limits.refs, len(refs))
     texts = {name.decode("utf-8", "replace"): oid.decode() for name, oid in refs.items()}
@@ -285,21 +284,21 @@ def _texts(refs: Mapping[Ref, ObjectID], talk: Conversation) -> dict[str, str]:
 
 
 def _failure(
-    error: Exception, line: HttpTalk | SshTalk | None, talk: Conversation, *, commit: bool
+    error: Exception, line: HttpTransport | SshTransport | None, talk: FetchRequest, *, commit: bool
 ) -> Exception:
     """What an exception of dulwich means; told by its class, and by what this side observed."""
     if line is not None and line.cause is not None:
         return line.cause
-    if isinstance(line, SshTalk) and (known := by_ssh_log(line.log(), talk)) is not None:
+    if isinstance(line, SshTransport) and (known := by_ssh_log(line.log(), talk)) is not None:
         return known
     if line is not None and (words := line.incoming.refusal) is not None:
         return RefMissing() if commit else refused(words, talk)
-    if isinstance(line, SshTalk) and not line.incoming.count:
+    if isinstance(line, SshTransport) and not line.incoming.count:
         return refused(line.messages(), talk)
     return _by_class(error, talk)
 
 
-def _by_class(error: Exception, talk: Conversation) -> Exception:
+def _by_class(error: Exception, talk: FetchRequest) -> Exception:
     shown = talk.url.shown
     match error:
         case MemoryError():

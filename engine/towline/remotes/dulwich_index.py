@@ -14,16 +14,16 @@ import time
 from pathlib import Path
 from typing import IO
 
-from .conversation import Conversation
-from .git_environment import closed_environment
-from .git_failures import Unexplained, out_of_memory
-from .rlimits import restrict
+from towline.remotes.fetcher import FetchRequest
+from towline.remotes.git_environment import closed_environment
+from towline.remotes.git_failures import Unexplained, out_of_memory
+from towline.remotes.rlimits import restrict
 
 OUT_OF_MEMORY, MALFORMED = 3, 4
 _POLL_SECONDS = 0.02
 
 
-def index_pack(pack: IO[bytes], objects: Path, talk: Conversation) -> None:
+def index_pack(pack: IO[bytes], objects: Path, talk: FetchRequest) -> None:
     """Bring a pack into a folder of objects, in a bounded child.
 
     Raises:

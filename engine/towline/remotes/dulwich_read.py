@@ -11,9 +11,9 @@ from dulwich.object_store import DiskObjectStore
 from dulwich.objects import ObjectID, RawObjectID
 from dulwich.pack import PackFileDisappeared
 
-from .cache import Cache
-from .objects import ObjectMissing, walk_to
-from .pack_entries import KINDS, delta_result, entry_at, mapped
+from towline.remotes.cache import Cache
+from towline.remotes.objects import ObjectMissing, walk_to
+from towline.remotes.pack_entries import KINDS, delta_result, entry_at, mapped
 
 _BROKEN = (
     ApplyDeltaError,

@@ -10,9 +10,8 @@ from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.model import AssetPath, AssetState, Digest, NonAsset, NonAssetReason
 from towline.ports import Traffic
-
-from .objects import ObjectReader
-from .trees import EntryMode, TreeEntry
+from towline.remotes.objects import ObjectReader
+from towline.remotes.trees import EntryMode, TreeEntry
 
 LFS_PREFIX = b"version https://git-lfs.github.com/spec/v1"
 LFS_MAX_BYTES = 1024

@@ -31,24 +31,23 @@ from towline.limits import Limits
 from towline.model import AssetPath, Digest, Revision
 from towline.names import path_problem
 from towline.ports import Phase, Traffic, Watch
-
-from .backends import Backend, CacheReader, Halves
-from .cache import Cache
-from .compare import tree_changes, tree_listing
-from .conversation import (
+from towline.remotes.backends import Backend, BackendPair, CacheReader
+from towline.remotes.cache import Cache
+from towline.remotes.compare import tree_changes, tree_listing
+from towline.remotes.credentials import Credentials
+from towline.remotes.entries import Classifier
+from towline.remotes.fetcher import (
     MAX_REDIRECTS,
     Addresses,
-    Conversation,
+    FetchRequest,
     PackTooLarge,
     Redirected,
     Resolver,
 )
-from .credentials import Credentials
-from .entries import Classifier
-from .git_failures import Unexplained
-from .objects import ObjectMissing, read_commit
-from .refs import WantedRef
-from .url import RemoteUrl, Scheme
+from towline.remotes.git_failures import Unexplained
+from towline.remotes.objects import ObjectMissing, read_commit
+from towline.remotes.refs import WantedRef
+from towline.remotes.url import RemoteUrl, Scheme
 
 T = TypeVar("T")
 
@@ -96,7 +95,7 @@ class GitRemote:
             self._cleanup = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
             cache = Path(folder) / "cache.git"
         self._cache = Cache(cache.absolute(), trusts)
-        self._halves = Halves.choose(Backend(backend), self._cache, dict(environment or {}))
+        self._halves = BackendPair.choose(Backend(backend), self._cache, dict(environment or {}))
         self._fetcher = self._halves.fetcher()
         self._addresses = Addresses(parsed, embedded, credentials)
         self._resolver = resolver
@@ -262,10 +261,10 @@ class GitRemote:
         """Count the total time from now, over every try and redirect."""
         self._deadline = time.monotonic() + limits.total_seconds
 
-    def _talk(self, action: Callable[[Conversation], T], limits: Limits, watch: Watch) -> T:
+    def _talk(self, action: Callable[[FetchRequest], T], limits: Limits, watch: Watch) -> T:
         """Carry out a conversation, following redirects within the origin."""
         for _ in range(MAX_REDIRECTS + 1):
-            talk = Conversation(
+            talk = FetchRequest(
                 url=self._addresses.current,
                 credential=self._addresses.credential(),
                 limits=limits,
@@ -280,7 +279,7 @@ class GitRemote:
                 self._addresses.follow(answer.target)
         raise RedirectRefused(url=self.url, detail="it redirects in circles")
 
-    def _asked(self, action: Callable[[Conversation], T], limits: Limits, watch: Watch) -> T:
+    def _asked(self, action: Callable[[FetchRequest], T], limits: Limits, watch: Watch) -> T:
         """As `_talk`, for questions: they write nothing, so nobody waits for a long fetch."""
         watch.report(Phase.FETCHING, 0)
         self._cache.ensure()

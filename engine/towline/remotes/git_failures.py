@@ -24,10 +24,9 @@ from towline.errors import (
     TowlineError,
     UnsupportedRemote,
 )
-
-from .conversation import Conversation, Redirected
-from .git_child import Ended, Fault
-from .url import Scheme
+from towline.remotes.fetcher import FetchRequest, Redirected
+from towline.remotes.git_process import Fault, GitExit
+from towline.remotes.url import Scheme
 
 ADVERTISEMENT = "application/x-git-upload-pack-advertisement"
 SHA256 = "it has sha256 objects, which towline does not read"
@@ -122,7 +121,7 @@ _BY_SSH: tuple[tuple[str, type[RemoteError], str], ...] = (
 )
 
 
-def failure(ended: Ended, talk: Conversation, log: str, *, commit: bool) -> Exception:
+def failure(ended: GitExit, talk: FetchRequest, log: str, *, commit: bool) -> Exception:
     """The exception that a failed child means.
 
     ``log`` is ssh's own; ``commit`` says that a commit was asked for by its id, which is the one
@@ -142,7 +141,7 @@ def failure(ended: Ended, talk: Conversation, log: str, *, commit: bool) -> Exce
     return Unexplained(_with_words(talk.cleaned(said), ended, talk))
 
 
-def _by_faults(ended: Ended, talk: Conversation) -> RemoteError | None:
+def _by_faults(ended: GitExit, talk: FetchRequest) -> RemoteError | None:
     for fault in ended.faults:
         if (error := _by_curl(fault, talk)) is not None:
             return error
@@ -154,20 +153,20 @@ def _by_faults(ended: Ended, talk: Conversation) -> RemoteError | None:
     return None
 
 
-def _with_words(detail: str, ended: Ended, talk: Conversation) -> str:
+def _with_words(detail: str, ended: GitExit, talk: FetchRequest) -> str:
     """A reason, and what the remote says beside it."""
     lines = re.findall(r"^remote: *(.*)", ended.messages, re.MULTILINE)
     return "; ".join(filter(None, (detail, talk.quoted(" ".join(lines)))))
 
 
-def refused(words: str, talk: Conversation) -> RemoteRefused:
+def refused(words: str, talk: FetchRequest) -> RemoteRefused:
     """The error for a remote that ends the conversation with words of its own."""
     return RemoteRefused(
         url=talk.url.shown, detail=talk.quoted(words) or "it refused without a word"
     )
 
 
-def by_ssh_log(log: str, talk: Conversation) -> RemoteError | None:
+def by_ssh_log(log: str, talk: FetchRequest) -> RemoteError | None:
     """The error that ssh's own log tells, if it tells one."""
     for pattern, kind, detail in _BY_SSH:
         if match := re.search(f"^(?:{pattern}).*$", log, re.MULTILINE):
@@ -175,7 +174,7 @@ def by_ssh_log(log: str, talk: Conversation) -> RemoteError | None:
     return None
 
 
-def too_large_object(size: int, talk: Conversation) -> TowlineError:
+def too_large_object(size: int, talk: FetchRequest) -> TowlineError:
     """The error for an object that unpacks to more than the limits allow."""
     return LimitExceeded(
         limit="memory_bytes",
@@ -185,7 +184,7 @@ def too_large_object(size: int, talk: Conversation) -> TowlineError:
     )
 
 
-def out_of_memory(talk: Conversation) -> LimitExceeded:
+def out_of_memory(talk: FetchRequest) -> LimitExceeded:
     """The error for a fetch that takes more memory than the limits allow."""
     most = talk.limits.memory_bytes
     return LimitExceeded(
@@ -193,7 +192,7 @@ def out_of_memory(talk: Conversation) -> LimitExceeded:
     )
 
 
-def _memory(faults: tuple[Fault, ...], talk: Conversation) -> TowlineError | None:
+def _memory(faults: tuple[Fault, ...], talk: FetchRequest) -> TowlineError | None:
     if (fault := _formed(faults, "attempting to allocate")) is not None:
         match = re.search(r"attempting to allocate (\d+)", fault.message)
         return too_large_object(int(match[1]), talk) if match else out_of_memory(talk)
@@ -206,7 +205,7 @@ def _formed(faults: tuple[Fault, ...], pattern: str) -> Fault | None:
     return next((fault for fault in faults if re.search(pattern, fault.form)), None)
 
 
-def _by_curl(fault: Fault, talk: Conversation) -> RemoteError | None:
+def _by_curl(fault: Fault, talk: FetchRequest) -> RemoteError | None:
     """The error for what curl could not do; its reason follows what git says of the address."""
     if fault.form.startswith("unable to access"):
         reason = fault.message.partition("': ")[2]
@@ -228,20 +227,20 @@ def _by_curl(fault: Fault, talk: Conversation) -> RemoteError | None:
     return RemoteUnavailable(url=talk.url.shown, detail=CUT)
 
 
-def untrusted(reason: str, talk: Conversation) -> RemoteUnavailable:
+def untrusted(reason: str, talk: FetchRequest) -> RemoteUnavailable:
     """The error for a server whose certificate is not trusted, or with which TLS fails."""
     words = talk.cleaned(reason)
     detail = f"no trusted connection ({words}); if its CA is private, set SSL_CERT_FILE to its file"
     return RemoteUnavailable(url=talk.url.shown, detail=detail)
 
 
-def _by_status(status: int, ended: Ended, talk: Conversation) -> Exception:
+def _by_status(status: int, ended: GitExit, talk: FetchRequest) -> Exception:
     if status < HTTPStatus.BAD_REQUEST and ended.location is not None:
         return Redirected(ended.location)
     return http_error(status, talk, ended.retry_after)
 
 
-def http_error(status: int, talk: Conversation, retry_after: str | None = None) -> RemoteError:
+def http_error(status: int, talk: FetchRequest, retry_after: str | None = None) -> RemoteError:
     """Return the error for an HTTP status; ``retry_after`` is that header, as it came."""
     url = talk.url.shown
     match status:
@@ -291,7 +290,7 @@ def _by_class(status: int, url: str, retry_after: int | None) -> RemoteError:
     return RemoteRefused(url=url, detail=f"the server answered HTTP {status}")
 
 
-def not_smart(talk: Conversation) -> RemoteRefused:
+def not_smart(talk: FetchRequest) -> RemoteRefused:
     """The error for a server that answers, though not as Git does; dumb HTTP counts as such."""
     detail = "there is no Git repository that speaks smart HTTP; check the address"
     return RemoteRefused(url=talk.url.shown, detail=detail)

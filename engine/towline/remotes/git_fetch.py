@@ -12,17 +12,16 @@ from shlex import quote
 
 from towline.errors import LimitExceeded, UnsupportedRemote
 from towline.model import Revision
-
-from .arrivals import arrived
-from .cache import MANY_PACKS, Cache
-from .conversation import Conversation, PackTooLarge
-from .git_child import Ended, run_git
-from .git_environment import closed_environment, ssh_options
-from .git_failures import SHA256, RefMissing, Unexplained, failure, not_smart
-from .git_read import GitReader
-from .refs import WantedRef
-from .ssh_log import ssh_log
-from .url import Scheme
+from towline.remotes.arrivals import arrived
+from towline.remotes.cache import MANY_PACKS, Cache
+from towline.remotes.fetcher import FetchRequest, PackTooLarge
+from towline.remotes.git_environment import closed_environment, ssh_options
+from towline.remotes.git_failures import SHA256, RefMissing, Unexplained, failure, not_smart
+from towline.remotes.git_process import GitExit, run_git
+from towline.remotes.git_read import GitReader
+from towline.remotes.refs import WantedRef
+from towline.remotes.ssh_log import ssh_log
+from towline.remotes.url import Scheme
 
 _NO_LIMIT = 2**60
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -37,7 +36,7 @@ class GitFetcher:
         self._caller = environment
         self._environment = closed_environment(environment)
 
-    def refs(self, wanted: WantedRef, talk: Conversation) -> Mapping[str, str]:
+    def refs(self, wanted: WantedRef, talk: FetchRequest) -> Mapping[str, str]:
         ended = self._run(["ls-remote", "--", talk.url.address, *wanted.patterns], talk)
         found = _listed(ended.output, talk)
         if not any(name in found for name in wanted.names):
@@ -45,12 +44,12 @@ class GitFetcher:
             return self._all_refs(talk)
         return {name: oid for name, oid in found.items() if name in wanted.patterns}
 
-    def head(self, talk: Conversation) -> str | None:
+    def head(self, talk: FetchRequest) -> str | None:
         ended = self._run(["ls-remote", "--symref", "--", talk.url.address, "HEAD"], talk)
         match = re.search(rb"^ref: (\S+)\tHEAD$", ended.output, re.MULTILINE)
         return match[1].decode("utf-8", "replace") if match else None
 
-    def fetch(self, wanted: WantedRef, talk: Conversation, depth: int | None) -> Revision:
+    def fetch(self, wanted: WantedRef, talk: FetchRequest, depth: int | None) -> Revision:
         if wanted.commit is not None:
             return self._fetch_commit(wanted, wanted.commit, talk, depth)
         if self._was_tag(wanted, talk):
@@ -67,25 +66,25 @@ class GitFetcher:
         raise wanted.missing(talk.url.shown, empty=not self._all_refs(talk))
 
     def _fetch_commit(
-        self, wanted: WantedRef, commit: Revision, talk: Conversation, depth: int | None
+        self, wanted: WantedRef, commit: Revision, talk: FetchRequest, depth: int | None
     ) -> Revision:
         try:
             return self._fetch_one(commit, talk, depth)
         except RefMissing:
             raise wanted.missing(talk.url.shown, empty=False) from None
 
-    def _all_refs(self, talk: Conversation) -> dict[str, str]:
+    def _all_refs(self, talk: FetchRequest) -> dict[str, str]:
         ended = self._run(["ls-remote", "--", talk.url.address], talk)
         return _listed(ended.output, talk)
 
-    def _was_tag(self, wanted: WantedRef, talk: Conversation) -> bool:
+    def _was_tag(self, wanted: WantedRef, talk: FetchRequest) -> bool:
         known = [self._cache.tip(self._tip(talk, name)) is not None for name in wanted.names]
         return known == [False, True]
 
-    def _tip(self, talk: Conversation, name: str) -> str:
+    def _tip(self, talk: FetchRequest, name: str) -> str:
         return self._cache.tip_name(talk.url.address, name)
 
-    def _fetch_one(self, name: str, talk: Conversation, depth: int | None) -> Revision:
+    def _fetch_one(self, name: str, talk: FetchRequest, depth: int | None) -> Revision:
         tip = self._tip(talk, name)
         # Git writes no tag object under refs/heads/; what may be one is peeled first.
         is_commit = name == "HEAD" or name.startswith("refs/heads/")
@@ -108,7 +107,7 @@ class GitFetcher:
             self._gather_packs(talk)
         return self._landed(tip, target)
 
-    def _gather_packs(self, talk: Conversation) -> None:
+    def _gather_packs(self, talk: FetchRequest) -> None:
         """Make few packs of many, losing nothing: a base may be on no branch any more."""
         roomy = replace(talk, limits=replace(talk.limits, pack_bytes=_NO_LIMIT))
         with suppress(Unexplained, LimitExceeded):  # an old git cannot, and need not
@@ -123,7 +122,7 @@ class GitFetcher:
         self._cache.set_tip(tip, found)
         return found
 
-    def _run(self, command: Sequence[str], talk: Conversation, *, commit: bool = False) -> Ended:
+    def _run(self, command: Sequence[str], talk: FetchRequest, *, commit: bool = False) -> GitExit:
         with self._cache.entered() as folder, ssh_log(self._cache) as log:
             variables = self._variables(talk, log.path)
             arrived = self._cache.unfinished_bytes
@@ -138,7 +137,7 @@ class GitFetcher:
             raise failure(ended, talk, own_words, commit=commit)
         return ended
 
-    def _variables(self, talk: Conversation, log: str) -> dict[str, str]:
+    def _variables(self, talk: FetchRequest, log: str) -> dict[str, str]:
         settings = list(_settings(talk))
         variables = {
             **self._environment,
@@ -154,20 +153,20 @@ class GitFetcher:
             variables["GIT_SSH_COMMAND"] = self._ssh(talk, log)
         return variables
 
-    def _ssh(self, talk: Conversation, log: str) -> str:
+    def _ssh(self, talk: FetchRequest, log: str) -> str:
         command = self._caller.get("GIT_SSH_COMMAND") or "ssh"
         options = [*ssh_options(talk.limits), *_pinned(talk)]
         return " ".join([command, "-E", quote(log), *(f"-o {option}" for option in options)])
 
 
-def _pinned(talk: Conversation) -> Iterator[str]:
+def _pinned(talk: FetchRequest) -> Iterator[str]:
     """Makes ssh connect to the first address; its key is known under the host's own name."""
     if talk.addresses:
         yield f"HostName={talk.addresses[0]}"
         yield f"HostKeyAlias={talk.url.host}"
 
 
-def _settings(talk: Conversation) -> Iterator[tuple[str, str]]:
+def _settings(talk: FetchRequest) -> Iterator[tuple[str, str]]:
     yield "protocol.version", "2"
     yield "core.hooksPath", "/dev/null"
     yield "core.fsmonitor", "false"
@@ -199,7 +198,7 @@ def _settings(talk: Conversation) -> Iterator[tuple[str, str]]:
         yield f"http.{origin}/.extraHeader", f"Authorization: {talk.credential.basic}"
 
 
-def _listed(output: bytes, talk: Conversation) -> dict[str, str]:
+def _listed(output: bytes, talk: FetchRequest) -> dict[str, str]:
     lines = output.decode("utf-8", "replace").splitlines()
     found = {name: oid for oid, _, name in (line.partition("\t") for line in lines)}
     if any(len(oid) != 40 for oid in found.values()):

@@ -9,11 +9,10 @@ from contextlib import ExitStack, contextmanager
 from typing import Self
 
 from towline.limits import MIB, Limits
-
-from .cache import Cache
-from .git_environment import closed_environment
-from .objects import ObjectMissing
-from .rlimits import restrict
+from towline.remotes.cache import Cache
+from towline.remotes.git_environment import closed_environment
+from towline.remotes.objects import ObjectMissing
+from towline.remotes.rlimits import restrict
 
 _BOUNDS = Limits(memory_bytes=1024 * MIB)
 """For children that read the cache: fetching has let nothing into it that needs more."""

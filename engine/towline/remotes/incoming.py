@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .conversation import HEARD_BYTES, Conversation, PackTooLarge, too_many_refs
+from towline.remotes.fetcher import HEARD_BYTES, FetchRequest, PackTooLarge, too_many_refs
 
 
 @dataclass
 class Incoming:
     """What one conversation has brought so far."""
 
-    talk: Conversation
+    talk: FetchRequest
     heard: bytes = b""
     """The last that the remote sent."""
     count: int = 0

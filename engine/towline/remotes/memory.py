@@ -22,10 +22,9 @@ from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.model import AssetPath, Digest, Revision
 from towline.ports import Phase, Traffic, Watch
-
-from .compare import tree_changes, tree_listing
-from .entries import Classifier
-from .tree_files import Files, commit_content, object_id, put_files
+from towline.remotes.compare import tree_changes, tree_listing
+from towline.remotes.entries import Classifier
+from towline.remotes.tree_files import Files, commit_content, object_id, put_files
 
 
 @dataclass

@@ -9,8 +9,8 @@ import mmap
 import zlib
 from dataclasses import dataclass
 
-from .conversation import Conversation
-from .git_failures import Unexplained, too_large_object
+from towline.remotes.fetcher import FetchRequest
+from towline.remotes.git_failures import Unexplained, too_large_object
 
 KINDS = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
 OFS_DELTA, REF_DELTA = 6, 7
@@ -99,7 +99,7 @@ def _result_size(head: bytes) -> int:
     return sizes[1]
 
 
-def check_pack(file: int, talk: Conversation) -> None:
+def check_pack(file: int, talk: FetchRequest) -> None:
     """Look at every entry of a pack that just arrived in an open file, in little memory.
 
     Raises:
@@ -124,7 +124,7 @@ def check_pack(file: int, talk: Conversation) -> None:
         raise Unexplained("it sent a malformed pack") from error
 
 
-def _end(data: mmap.mmap, entry: PackEntry, talk: Conversation) -> int:
+def _end(data: mmap.mmap, entry: PackEntry, talk: FetchRequest) -> int:
     """Where an entry ends: inflates piece by piece, and keeps nothing."""
     inflater, at, made = zlib.decompressobj(), entry.data_at, 0
     while not inflater.eof:

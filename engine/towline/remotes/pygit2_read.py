@@ -5,8 +5,8 @@ from __future__ import annotations
 import pygit2
 from pygit2.enums import ObjectType
 
-from .cache import Cache
-from .objects import Ancestry, ObjectMissing
+from towline.remotes.cache import Cache
+from towline.remotes.objects import Ancestry, ObjectMissing
 
 _KINDS = {
     ObjectType.BLOB: "blob",

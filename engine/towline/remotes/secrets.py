@@ -8,7 +8,7 @@ from functools import lru_cache
 from html import unescape
 from urllib.parse import quote, unquote
 
-from .credentials import Credential
+from towline.remotes.credentials import Credential
 
 _WINDOW = 8
 """So many characters in a row of a secret are as telling as all of it: text may be cut off."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from .cache import Cache
+from towline.remotes.cache import Cache
 
 _READ_BYTES = 64 * 1024
 

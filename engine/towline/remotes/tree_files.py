@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha1
 from typing import TypeAlias
 
-from .trees import EntryMode, TreeEntry, encode_tree
+from towline.remotes.trees import EntryMode, TreeEntry, encode_tree
 
 
 @dataclass(frozen=True, slots=True)

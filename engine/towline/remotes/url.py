@@ -14,8 +14,7 @@ from typing import Self
 from urllib.parse import unquote
 
 from towline.errors import InvalidValue
-
-from .credentials import Credential
+from towline.remotes.credentials import Credential
 
 
 class Scheme(StrEnum):

@@ -9,14 +9,13 @@ from hashlib import sha256
 
 from towline.errors import InvalidPath, StoreBusy, UnknownAssets
 from towline.kinds import Kinds
+from towline.merge.index import AssetIndex
 from towline.model import AssetId, AssetPath, AssetState, Digest, planned_id
 from towline.names import NamePolicy
-from towline.ours import OursIndex
 from towline.plan import Contents, Plan, StoreState
 from towline.ports import Applied, LoggedPull, Phase, Watch
 from towline.records import AssetRecord, LocalFile, Occupant, absent_at
-
-from .checking import (
+from towline.stores.checks import (
     check_destinations,
     check_edits,
     check_state,
@@ -48,7 +47,7 @@ class MemoryStore:
         self._names = names
         self._keep = keep
         self._state = StoreState()
-        self._index = OursIndex(names=names)
+        self._index = AssetIndex(names=names)
         self._used: set[AssetId] = set()
         self._files: dict[AssetPath, bytes] = {}
         self._log: list[LoggedPull] = []

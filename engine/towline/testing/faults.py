@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
-from towline.stores.disk import Disk
+from towline.stores.directory.disk import Disk
 
 Root: TypeAlias = str | os.PathLike[str]
 Fault: TypeAlias = Callable[[str, str], None]

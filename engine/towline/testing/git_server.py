@@ -20,8 +20,7 @@ from typing import IO, Any, ClassVar, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from towline.remotes.credentials import Credential
-
-from .git_repository import CLOSED_ENVIRONMENT
+from towline.testing.git_repository import CLOSED_ENVIRONMENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

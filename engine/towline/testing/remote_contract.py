@@ -10,10 +10,10 @@ Subclass `RemoteContract` in a test module, and give it a fixture named ``harnes
 
 from __future__ import annotations
 
-from .remote_harness import RemoteHarness, Repository
-from .remote_limits import LimitContract
-from .remote_talks import TalkContract
-from .remote_trees import TreeContract
+from towline.testing.remote_harness import RemoteHarness, Repository
+from towline.testing.remote_limits import LimitContract
+from towline.testing.remote_talks import TalkContract
+from towline.testing.remote_trees import TreeContract
 
 __all__ = ["RemoteContract", "RemoteHarness", "Repository"]
 

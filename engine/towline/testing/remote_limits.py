@@ -11,8 +11,16 @@ from towline.errors import (
 from towline.kinds import Kind, Kinds
 from towline.limits import Limits
 from towline.remotes.trees import EntryMode, TreeEntry, encode_tree
-
-from .remote_harness import ALL, LIMITS, WATCH, RemoteHarness, compare, fetch, noise, raw_tree
+from towline.testing.remote_harness import (
+    ALL,
+    LIMITS,
+    WATCH,
+    RemoteHarness,
+    compare,
+    fetch,
+    noise,
+    raw_tree,
+)
 
 
 class LimitContract:

@@ -14,8 +14,7 @@ from towline.errors import (
 )
 from towline.model import Digest, Revision
 from towline.ports import Phase, Watch
-
-from .remote_harness import (
+from towline.testing.remote_harness import (
     ALL,
     LIMITS,
     POINTER,

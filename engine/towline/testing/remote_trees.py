@@ -11,8 +11,7 @@ from towline.kinds import Kind, Kinds
 from towline.limits import Limits
 from towline.model import AssetPath, Digest, NonAsset, NonAssetReason
 from towline.remotes.tree_files import FileContent, Submodule, Symlink
-
-from .remote_harness import (
+from towline.testing.remote_harness import (
     ALL,
     LIMITS,
     POINTER,

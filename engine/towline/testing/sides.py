@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from towline.changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
 from towline.kinds import Kind, Kinds
-from towline.merge import Context
+from towline.merge.index import AssetIndex
+from towline.merge.plan import Context
 from towline.model import AssetId, AssetPath, AssetState, Revision
 from towline.names import NamePolicy
-from towline.ours import OursIndex
 from towline.plan import Plan, StoreState
 from towline.records import AssetRecord
 
@@ -37,9 +37,9 @@ class ThreeSides:
     """Ids of assets that are gone."""
     project: str = "project"
 
-    def ours(self) -> OursIndex:
+    def ours(self) -> AssetIndex:
         """The lookup that the merge asks."""
-        return OursIndex(self.records, files=self.files, names=self.names, used=self.used)
+        return AssetIndex(self.records, files=self.files, names=self.names, used=self.used)
 
     def context(self) -> Context:
         """What a store says of itself."""

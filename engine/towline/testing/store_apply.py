@@ -11,8 +11,7 @@ from towline.model import AssetPath, Digest
 from towline.names import NamePolicy
 from towline.plan import Edit
 from towline.ports import Applied, Phase, Watch
-
-from .plans import (
+from towline.testing.plans import (
     KnownContents,
     apply_edits,
     change,
@@ -25,7 +24,7 @@ from .plans import (
 )
 
 if TYPE_CHECKING:
-    from .store_contract import NewStore
+    from towline.testing.store_contract import NewStore
 
 P = AssetPath
 

@@ -12,11 +12,10 @@ from typing import Protocol
 
 from towline.names import NamePolicy
 from towline.ports import AssetStore
-
-from .store_apply import ApplyContract
-from .store_failures import FailureContract
-from .store_log import LogContract
-from .store_lookups import LookupContract
+from towline.testing.store_apply import ApplyContract
+from towline.testing.store_failures import FailureContract
+from towline.testing.store_log import LogContract
+from towline.testing.store_lookups import LookupContract
 
 
 class StoreHarness(Protocol):

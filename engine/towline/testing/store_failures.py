@@ -15,8 +15,7 @@ from towline.model import Digest
 from towline.names import NamePolicy
 from towline.plan import Contents, Edit, Plan
 from towline.ports import Phase, Watch
-
-from .plans import (
+from towline.testing.plans import (
     KnownContents,
     apply_edits,
     change,
@@ -29,7 +28,7 @@ from .plans import (
 )
 
 if TYPE_CHECKING:
-    from .store_contract import NewStore, StoreHarness
+    from towline.testing.store_contract import NewStore, StoreHarness
 
 Edits = Callable[["StoreHarness"], None]
 

@@ -12,9 +12,7 @@ from towline.errors import StalePlan, UndoBlocked
 from towline.model import AssetPath, Digest
 from towline.plan import PlanKind
 from towline.ports import LoggedPull, Watch
-from towline.undo import plan_undo, undo
-
-from .plans import (
+from towline.testing.plans import (
     KnownContents,
     apply_edits,
     change,
@@ -24,9 +22,10 @@ from .plans import (
     pull_files,
     standing,
 )
+from towline.undo import plan_undo, undo
 
 if TYPE_CHECKING:
-    from .store_contract import NewStore
+    from towline.testing.store_contract import NewStore
 
 P = AssetPath
 NOON = datetime(2024, 2, 29, 12, 0, 0, 5, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""What a store answers to the questions of `Ours`."""
+"""What a store answers to the questions of `AssetLookup`."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ from towline.names import NamePolicy
 from towline.plan import Edit, StoreState
 from towline.ports import AssetStore
 from towline.records import AssetRecord, LocalFile
-
-from .plans import apply_edits, create, delete, pull_files, standing, state_of
+from towline.testing.plans import apply_edits, create, delete, pull_files, standing, state_of
 
 if TYPE_CHECKING:
-    from .store_contract import NewStore
+    from towline.testing.store_contract import NewStore
 
 P = AssetPath
 

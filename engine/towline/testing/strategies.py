@@ -29,8 +29,7 @@ from towline.model import (
 from towline.names import NamePolicy
 from towline.records import AssetRecord
 from towline.resolutions import OnConflict, Policy, Renames, Resolutions, Selection, Side
-
-from .sides import KINDS, ThreeSides, stands_together
+from towline.testing.sides import KINDS, ThreeSides, stands_together
 
 _A = TypeVar("_A")
 

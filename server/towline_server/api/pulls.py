@@ -43,7 +43,7 @@ class PullSummary(Model):
     undoes: int | None
     """The number of the pull that it took back."""
     undone: bool
-    is_kept: bool
+    is_saved_edit: bool
     """Whether undoing it may be tried."""
 
     @classmethod

@@ -16,7 +16,7 @@ from towline.names import NamePolicy
 from towline.plan import Disposition, Item, Plan
 from towline.planfile import dump_plan
 from towline.report import report_json, report_of
-from towline.stores.checking import undo_needs, undone_by
+from towline.stores.checks import undo_needs, undone_by
 from towline_server.db.statements import batches, insert_all, insert_missing
 
 from .asset_tables import Asset, AssetEvent, Pull, UsedId

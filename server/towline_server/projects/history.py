@@ -29,7 +29,7 @@ class PastPull:
     at: datetime | None
     undoes: int | None
     undone: bool
-    is_kept: bool
+    is_saved_edit: bool
     """Whether it stands within the log's bound, so that undoing it may be tried."""
     report: dict[str, Any]
 
@@ -65,7 +65,7 @@ class History:
         )
 
 
-def _past(row: Pull, is_kept: bool) -> PastPull:  # noqa: FBT001 - a column's value
+def _past(row: Pull, is_saved_edit: bool) -> PastPull:  # noqa: FBT001 - a column's value
     return PastPull(
         number=row.number,
         kind=PlanKind(row.kind),
@@ -74,6 +74,6 @@ def _past(row: Pull, is_kept: bool) -> PastPull:  # noqa: FBT001 - a column's va
         at=row.at,
         undoes=row.undoes,
         undone=row.undone,
-        is_kept=is_kept,
+        is_saved_edit=is_saved_edit,
         report=row.report,
     )

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from towline.errors import StoreBusy
 from towline.plan import Plan, StoreState
-from towline.stores.checking import check_state
+from towline.stores.checks import check_state
 from towline_server.errors import NotFound
 
 from .heads import name_for_ids

@@ -1,4 +1,4 @@
-"""What the merge and the checks ask of a project (`towline.records.Ours`), answered from rows.
+"""The lookups of the merge and the checks (`towline.records.AssetLookup`), answered from rows.
 
 Every question is one statement that an index answers. Many questions are dearer than reading the
 whole project once, if it is small beside them; `FrugalOurs` finds out. So a first pull of a
@@ -15,10 +15,10 @@ from uuid import UUID
 from sqlalchemy import Executable, func, literal, select, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from towline.merge.index import AssetIndex
 from towline.model import AssetId, AssetPath
 from towline.names import NamePolicy
-from towline.ours import OursIndex
-from towline.records import AssetRecord, LocalFile, Occupant, Ours
+from towline.records import AssetLookup, AssetRecord, LocalFile, Occupant
 
 from . import asset_tables as tables
 from .asset_tables import Asset, UsedId
@@ -152,41 +152,41 @@ class FrugalOurs:
         self._names = names
         self._asked = 0
         self._next = 64
-        self._whole: OursIndex | None = None
+        self._whole: AssetIndex | None = None
 
     def at(self, path: AssetPath) -> AssetRecord | None:
-        """As `Ours.at`."""
+        """As `AssetLookup.at`."""
         return self._ours().at(path)
 
     def aligned_at(self, path: AssetPath) -> AssetRecord | None:
-        """As `Ours.aligned_at`."""
+        """As `AssetLookup.aligned_at`."""
         return self._ours().aligned_at(path)
 
     def with_id(self, asset_id: AssetId) -> AssetRecord | None:
-        """As `Ours.with_id`."""
+        """As `AssetLookup.with_id`."""
         return self._ours().with_id(asset_id)
 
     def with_embedded_id(self, embedded_id: str) -> Sequence[AssetRecord]:
-        """As `Ours.with_embedded_id`."""
+        """As `AssetLookup.with_embedded_id`."""
         return self._ours().with_embedded_id(embedded_id)
 
     def lagging(self) -> Sequence[AssetRecord]:
-        """As `Ours.lagging`."""
+        """As `AssetLookup.lagging`."""
         return self._ours().lagging()
 
     def occupants(self, path: AssetPath) -> Sequence[Occupant]:
-        """As `Ours.occupants`."""
+        """As `AssetLookup.occupants`."""
         return self._ours().occupants(path)
 
     def is_used(self, asset_id: AssetId) -> bool:
-        """As `Ours.is_used`."""
+        """As `AssetLookup.is_used`."""
         return self._ours().is_used(asset_id)
 
     def records(self) -> Iterator[AssetRecord]:
         """As `RowOurs.records`."""
         return self._rows.records()
 
-    def _ours(self) -> Ours:
+    def _ours(self) -> AssetLookup:
         if self._whole is not None:
             return self._whole
         self._asked += 1
@@ -196,8 +196,8 @@ class FrugalOurs:
                 self._whole = self._read()
         return self._rows if self._whole is None else self._whole
 
-    def _read(self) -> OursIndex:
-        return OursIndex(
+    def _read(self) -> AssetIndex:
+        return AssetIndex(
             self._rows.records(),
             files=self._rows.files(),
             names=self._names,

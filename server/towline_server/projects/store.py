@@ -20,7 +20,7 @@ from towline.plan import Plan, StoreState
 from towline.planfile import load_plan
 from towline.ports import Applied, LoggedPull, Phase, Watch
 from towline.records import AssetRecord, Occupant
-from towline.stores.checking import (
+from towline.stores.checks import (
     check_destinations,
     check_edits,
     check_undone,

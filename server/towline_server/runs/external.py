@@ -90,7 +90,7 @@ class Work:
     """What an executor needs to plan a run: ours as it stood at one moment, and where theirs is."""
 
     project: str
-    """Its name for ids (`towline.merge.Context.project`)."""
+    """Its name for ids (`towline.merge.plan.Context.project`)."""
     path: ProjectPath
     kinds: Kinds
     names: NamePolicy

@@ -6,10 +6,10 @@ import pytest
 
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
-from towline import OursIndex, Plan, Policy, dump_plan, merge, plan_undo, report_of
+from towline import AssetIndex, Plan, Policy, dump_plan, merge, plan_undo, report_of
 from towline.changes import Change, Changes, Coverage
 from towline.errors import Cancelled, ContentMissing, InvalidPlan, StalePlan
-from towline.merge import Context
+from towline.merge.plan import Context
 from towline.model import Digest
 from towline.ports import Watch
 from towline.remotes.git import GitRemote
@@ -55,7 +55,7 @@ def planned(work: Work) -> tuple[Plan, dict[Digest, bytes]]:
         )
         plan = merge(
             changes,
-            OursIndex(work.records, names=work.names),
+            AssetIndex(work.records, names=work.names),
             context=Context(
                 project=work.project,
                 state=work.state,

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from towline.errors import RedirectRefused
-from towline.remotes.conversation import MAX_DETAIL, Addresses, cleaned
 from towline.remotes.credentials import Credential, fixed
+from towline.remotes.fetcher import MAX_DETAIL, Addresses, cleaned
 from towline.remotes.url import RemoteUrl
 
 TAIL = "/info/refs?service=git-upload-pack"

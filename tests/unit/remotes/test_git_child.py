@@ -7,11 +7,11 @@ import pytest
 
 from towline.limits import Limits
 from towline.ports import Traffic, Watch
-from towline.remotes.conversation import Conversation
-from towline.remotes.git_child import Fault, run_git
+from towline.remotes.fetcher import FetchRequest
+from towline.remotes.git_process import Fault, run_git
 from towline.remotes.url import RemoteUrl
 
-TALK = Conversation(
+TALK = FetchRequest(
     url=RemoteUrl.parse("https://h/a"),
     credential=None,
     limits=Limits(),

@@ -12,8 +12,8 @@ from towline.limits import Limits
 from towline.ports import Traffic, Watch
 from towline.remotes.backends import Backend
 from towline.remotes.cache import Cache
-from towline.remotes.conversation import Conversation
 from towline.remotes.dulwich_read import DulwichReader
+from towline.remotes.fetcher import FetchRequest
 from towline.remotes.git import GitRemote
 from towline.remotes.git_failures import Unexplained
 from towline.remotes.git_read import GitReader
@@ -28,7 +28,7 @@ from towline.testing.git_repository import (
 )
 
 LIMITS, WATCH = Limits(), Watch()
-TALK = Conversation(
+TALK = FetchRequest(
     url=RemoteUrl.parse("/nowhere"),
     credential=None,
     limits=LIMITS,

@@ -1,6 +1,6 @@
 """A clock for tests that must not wait until a file's times can be trusted."""
 
-from towline.stores.disk import Disk
+from towline.stores.directory.disk import Disk
 
 
 class LaterDisk(Disk):

@@ -8,7 +8,7 @@ from tests.unit.stores.later import LaterDisk
 from towline.model import AssetPath
 from towline.plan import Plan
 from towline.ports import Watch
-from towline.stores.directory import DirectoryStore
+from towline.stores.directory.store import DirectoryStore
 from towline.testing.plans import (
     KnownContents,
     apply_edits,

@@ -12,8 +12,8 @@ from towline.pull import pull
 from towline.remotes.memory import MemoryRemote
 from towline.remotes.tree_files import FileContent
 from towline.status import State, status
-from towline.stores.directory import DirectoryStore
-from towline.stores.disk import Disk
+from towline.stores.directory.disk import Disk
+from towline.stores.directory.store import DirectoryStore
 from towline.undo import undo
 
 RUN: tuple[bytes, bool] = (b"#!/bin/sh\n", True)

@@ -12,10 +12,10 @@ from tests.databases import add_project, open_database
 from tests.laws.trial import REFUSE, SKIP
 from towline import Watch
 from towline.errors import TowlineError
-from towline.merge import merge
+from towline.merge.plan import merge
 from towline.model import AssetId, AssetPath, AssetState
 from towline.plan import Plan
-from towline.records import AssetRecord, LocalFile, Ours
+from towline.records import AssetLookup, AssetRecord, LocalFile
 from towline.resolutions import Policy, Resolutions
 from towline.testing.plans import KnownContents
 from towline.testing.sides import KINDS, ThreeSides, records_after
@@ -62,7 +62,7 @@ def _written(database: Database, sides: ThreeSides) -> SqlStore:
     return SqlStore(database, project_id)
 
 
-def _answers(ours: Ours) -> list[object]:
+def _answers(ours: AssetLookup) -> list[object]:
     """What it answers to every question that the alphabet allows."""
     by_path = (ours.at, ours.aligned_at, ours.occupants)
     answers: list[object] = [ask(path) for ask in by_path for path in PATHS]
@@ -99,7 +99,7 @@ def test_an_asset_that_is_seen_at_a_path_comes_before_one_that_was(file: Databas
     assert store.aligned_at(at.path) == sides.ours().aligned_at(at.path) == sees
 
 
-def _merged(sides: ThreeSides, ours: Ours, policy: Policy) -> Plan | str:
+def _merged(sides: ThreeSides, ours: AssetLookup, policy: Policy) -> Plan | str:
     try:
         return merge(
             sides.changes(),

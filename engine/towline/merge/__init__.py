@@ -1,0 +1,5 @@
+"""The merge: what the remote changed, and a lookup of ours, to a plan. Pure and deterministic."""
+
+from towline.merge.plan import Context, merge
+
+__all__ = ["Context", "merge"]

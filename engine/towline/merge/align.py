@@ -1,0 +1,307 @@
+"""Owns alignment: which states on the three sides are the same asset (DESIGN §2).
+
+Paths decide, ids follow. The sides are aligned by path, in this order:
+
+1. Where ours and theirs agree at a path, that path is settled.
+2. A rename joins a path that vanished on one side with one that is new there. It holds only while
+   nothing else claims the new path: not the base, and not the other side, unless that renamed the
+   same asset to it.
+3. Everything else is compared path by path, as git does with renames off.
+
+Each result is an `AlignedAsset`, anchored at its path in the recorded tree, or at its only path
+where that tree has none; an asset that lags behind its deletion there is anchored at its local
+path. They are made on demand, so only what a merge asks about is looked up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from towline.changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
+from towline.model import AssetId, AssetPath, AssetState, NonAsset, ThreeWay, planned_id
+from towline.records import AssetLookup, AssetRecord
+from towline.resolutions import Renames
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlignedAsset:
+    """One asset, aligned: its three states, and the records that they come from.
+
+    ``based`` is the record whose base and seen are this unit's; ``standing`` the one whose ours
+    is. They are the same, save where paths were swapped or replaced. ``blocked`` is set where the
+    repository has something at its path that is no asset (row 14); then ``theirs`` is None.
+    ``changed`` tells whether the remote touched it since the recorded revision.
+    """
+
+    id: AssetId
+    anchor: AssetPath
+    base: AssetState | None
+    ours: AssetState | None
+    theirs: AssetState | None
+    blocked: NonAsset | None
+    changed: bool
+    based: AssetRecord | None
+    standing: AssetRecord | None
+    remote: RemoteAsset | None
+
+    @property
+    def states(self) -> ThreeWay[AssetState | None]:
+        """Its three states."""
+        return ThreeWay(self.base, self.ours, self.theirs)
+
+    @property
+    def paths(self) -> frozenset[AssetPath]:
+        """Every path that it has on some side."""
+        states = (self.base, self.ours, self.theirs)
+        return frozenset([state.path for state in states if state is not None] or [self.anchor])
+
+    @property
+    def path(self) -> AssetPath:
+        """Where a person would look for it: its path here, else there, else its anchor."""
+        state = self.ours or self.theirs
+        return state.path if state is not None else self.anchor
+
+
+class Alignment:
+    """The units of one merge, by anchor. Deterministic: the order of questions does not matter."""
+
+    def __init__(
+        self,
+        changes: Changes,
+        ours: AssetLookup,
+        project: str,
+        renames: Renames,
+        *,
+        keeps_executable: bool = True,
+    ) -> None:
+        self._changes: dict[AssetPath, Change] = {item.path: item for item in changes.items}
+        self._rescoped = changes.coverage is Coverage.RESCOPED
+        self._ours = ours
+        self._project = project
+        self._renames = renames
+        self._keeps_executable = keeps_executable
+        self._units: dict[AssetPath, AlignedAsset | None] = {}
+        self._aligned: dict[AssetPath, AssetRecord | None] = {}
+        self._standing: dict[AssetPath, AssetRecord | None] = {}
+        self.lagging = tuple(ours.lagging())
+        """Every lagging asset; asked for once."""
+        # The recorded tree knows no path of theirs, and no other asset may pass for them.
+        self._left_behind: dict[AssetPath, AssetRecord] = {
+            record.ours.path: record
+            for record in self.lagging
+            if record.seen is None and record.ours is not None
+        }
+        self._claimed: dict[AssetPath, AssetPath] = self._pair_theirs()
+        """Theirs' rename candidates, vanished path to new path."""
+        self._claims = {new: old for old, new in self._claimed.items()}
+
+    def units(self, paths: Iterable[AssetPath]) -> list[AlignedAsset]:
+        """The units that these paths belong to on any side, and all that share a record with them.
+
+        Sorted by anchor.
+        """
+        found: dict[AssetPath, AlignedAsset] = {}
+        waiting = [anchor for path in paths for anchor in self._anchors(path)]
+        while waiting:
+            anchor = waiting.pop()
+            if anchor in found or (unit := self._unit(anchor)) is None:
+                continue
+            found[anchor] = unit
+            waiting.extend(self._related(unit))
+        return [found[anchor] for anchor in sorted(found)]
+
+    def standing_unit(self, path: AssetPath) -> AlignedAsset | None:
+        """The unit of the asset that stands at a path in ours."""
+        return self._unit(self._ours_anchor(path))
+
+    def paths_of(self, record: AssetRecord) -> Iterator[AssetPath]:
+        """The paths under which a record takes part in alignment."""
+        if record.ours is not None:
+            yield record.ours.path
+        if record.aligned_path is not None:
+            yield record.aligned_path
+
+    # --- the three sides at a path -----------------------------------------------------------
+
+    def _aligned_at(self, path: AssetPath) -> AssetRecord | None:
+        if path not in self._aligned:
+            self._aligned[path] = self._ours.aligned_at(path) or self._left_behind.get(path)
+        return self._aligned[path]
+
+    def _standing_at(self, path: AssetPath) -> AssetRecord | None:
+        if path not in self._standing:
+            self._standing[path] = self._with_executable(path, self._ours.at(path))
+        return self._standing[path]
+
+    def _with_executable(self, path: AssetPath, record: AssetRecord | None) -> AssetRecord | None:
+        """Theirs' executable bit for what was never pulled, where files do not keep it."""
+        if self._keeps_executable or record is None or record.ours is None or record.base:
+            return record
+        theirs = self._theirs_at(path)
+        if record.seen is not None or not isinstance(theirs, RemoteAsset):
+            return record
+        return replace(record, ours=replace(record.ours, executable=theirs.state.executable))
+
+    def _theirs_at(self, path: AssetPath) -> RemoteEntry | None:
+        if (change := self._changes.get(path)) is not None:
+            return change.after
+        record = self._aligned_at(path)
+        if record is None or record.seen is None:
+            return None
+        if isinstance(record.seen, NonAsset):
+            return record.seen
+        return RemoteAsset(state=record.seen, size=record.size, embedded_id=record.embedded_id)
+
+    def _settled(self, path: AssetPath) -> bool:
+        """Rule 1: whether ours and theirs agree at this path."""
+        theirs, record = self._theirs_at(path), self._standing_at(path)
+        return (
+            isinstance(theirs, RemoteAsset) and record is not None and record.ours == theirs.state
+        )
+
+    # --- renames (rule 2) --------------------------------------------------------------------
+
+    def _pair_theirs(self) -> dict[AssetPath, AssetPath]:
+        """Pair what vanished with what is new in theirs: by embedded id, then by equal content."""
+        if self._renames is Renames.OFF:
+            return {}
+        gone: list[tuple[AssetPath, AssetRecord]] = []
+        new: list[tuple[AssetPath, RemoteAsset]] = []
+        for change in self._changes.values():
+            record = self._aligned_at(change.path)
+            if isinstance(change.after, RemoteAsset):
+                if record is None:
+                    new.append((change.path, change.after))
+            elif change.after is None and record is not None and record.base is not None:
+                gone.append((change.path, record))
+        pairs = _unambiguous(
+            [(path, record.embedded_id) for path, record in gone],
+            [(path, asset.embedded_id) for path, asset in new],
+        )
+        taken = set(pairs.values())
+        pairs |= _unambiguous(
+            [(path, _digest(record)) for path, record in gone if path not in pairs],
+            [(path, asset.state.digest) for path, asset in new if path not in taken],
+        )
+        return pairs
+
+    def _theirs_rename(self, old: AssetPath) -> AssetPath | None:
+        """The new path of what theirs renamed away from ``old``, if that holds."""
+        new = self._claimed.get(old)
+        if new is None or self._settled(new):
+            return None
+        occupant = self._standing_at(new)
+        if occupant is None:
+            return new
+        return new if self._ours_candidate(occupant) == old else None
+
+    def _ours_rename(self, record: AssetRecord) -> AssetPath | None:
+        """The path in the recorded tree that ours renamed this asset from, if that holds."""
+        old = self._ours_candidate(record)
+        if old is None or record.ours is None or self._settled(record.ours.path):
+            return None
+        new = record.ours.path
+        if isinstance(self._theirs_at(new), RemoteAsset) and self._claimed.get(old) != new:
+            return None
+        return old
+
+    def _ours_candidate(self, record: AssetRecord) -> AssetPath | None:
+        if self._renames is Renames.OFF or record.ours is None or record.base is None:
+            return None
+        old, new = record.aligned_path, record.ours.path
+        if old is None or old == new or self._standing_at(old) or self._aligned_at(new):
+            return None
+        return old
+
+    # --- units -------------------------------------------------------------------------------
+
+    def _anchors(self, path: AssetPath) -> Iterator[AssetPath]:
+        yield path
+        yield self._ours_anchor(path)
+        old = self._claims.get(path)
+        if old is not None and self._theirs_rename(old) == path:
+            yield old
+
+    def _ours_anchor(self, path: AssetPath) -> AssetPath:
+        record = self._standing_at(path)
+        old = self._ours_rename(record) if record is not None else None
+        return path if old is None else old
+
+    def _related(self, unit: AlignedAsset) -> Iterator[AssetPath]:
+        """The anchors of units that share a record with this one."""
+        for record in (unit.based, unit.standing):
+            if record is not None:
+                for path in self.paths_of(record):
+                    yield from self._anchors(path)
+
+    def _unit(self, anchor: AssetPath) -> AlignedAsset | None:
+        if anchor not in self._units:
+            self._units[anchor] = self._make_unit(anchor)
+        return self._units[anchor]
+
+    def _make_unit(self, anchor: AssetPath) -> AlignedAsset | None:
+        based = self._aligned_at(anchor)
+        standing = self._standing_for(anchor, based)
+        theirs_path = self._theirs_path(anchor)
+        theirs = self._theirs_at(theirs_path) if theirs_path is not None else None
+        if based is None and standing is None and theirs is None:
+            return None
+        remote = theirs if isinstance(theirs, RemoteAsset) else None
+        # What left the scope was not deleted there: the repository has no part in it any more.
+        released = self._rescoped and theirs is None
+        return AlignedAsset(
+            id=self._id_for(based, standing, theirs_path or anchor),
+            anchor=anchor,
+            base=based.base if based is not None and not released else None,
+            ours=standing.ours if standing is not None else None,
+            theirs=remote.state if remote is not None else None,
+            blocked=theirs if isinstance(theirs, NonAsset) else None,
+            changed=anchor in self._changes or theirs_path in self._changes,
+            based=based,
+            standing=standing,
+            remote=remote,
+        )
+
+    def _standing_for(self, anchor: AssetPath, based: AssetRecord | None) -> AssetRecord | None:
+        """The record that stands for this anchor in ours: there, or renamed from there."""
+        if based is not None and self._ours_rename(based) == anchor:
+            return based
+        record = self._standing_at(anchor)
+        return record if record is not None and self._ours_rename(record) is None else None
+
+    def _theirs_path(self, anchor: AssetPath) -> AssetPath | None:
+        """Where this anchor's asset is in theirs; None where a rename took the path elsewhere."""
+        if (new := self._theirs_rename(anchor)) is not None:
+            return new
+        old = self._claims.get(anchor)
+        return None if old is not None and self._theirs_rename(old) == anchor else anchor
+
+    def _id_for(
+        self, based: AssetRecord | None, standing: AssetRecord | None, path: AssetPath
+    ) -> AssetId:
+        """Ours' id at the path, else that of the asset deleted here, else a planned one."""
+        if standing is not None:
+            return standing.id
+        if based is not None and based.ours is None:
+            return based.id
+        return planned_id(self._project, path, self._ours.is_used)
+
+
+def _digest(record: AssetRecord) -> str | None:
+    return record.seen.digest if isinstance(record.seen, AssetState) else None
+
+
+def _unambiguous(
+    gone: list[tuple[AssetPath, str | None]], new: list[tuple[AssetPath, str | None]]
+) -> dict[AssetPath, AssetPath]:
+    """Pairs of one gone and one new path under a mark that stands just once on each side."""
+    gone_count = Counter(mark for _, mark in gone)
+    by_mark = {mark: path for path, mark in new}
+    new_count = Counter(mark for _, mark in new)
+    return {
+        path: by_mark[mark]
+        for path, mark in gone
+        if mark is not None and gone_count[mark] == 1 and new_count[mark] == 1
+    }

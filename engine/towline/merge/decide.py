@@ -1,0 +1,209 @@
+"""Owns the case table of DESIGN §3: what becomes of one aligned asset, and by which row.
+
+b, o, t: the asset in base, ours, theirs; ``-`` is absent; ``=`` compares all three fields.
+
+=====  ===================  ============  ==========================  =================
+row    case                 left alone    in use_theirs               in use_ours
+=====  ===================  ============  ==========================  =================
+1      o=b, t≠b             updated       updated                     ignored
+2      o=b, t=-             deleted       deleted                     ignored
+3      b=-, o=-, t          created       created                     ignored
+4      o≠b, t=b             untouched     overwritten                 untouched
+5      o=-, t=b             untouched     created, same id            untouched
+6      b=-, o, t=-          untouched     NoRemoteVersion             untouched
+7      o=t≠b                converged     converged                   converged
+8      fields clash         conflict      overwritten                 ignored
+9      no field clashes     updated       overwritten                 ignored
+10     b=-, o≠t             conflict      overwritten                 ignored
+11     o≠b, t=-             conflict      deleted, discarded          ignored
+12     o=-, t≠b             conflict      created, same id            ignored
+14     not an asset         ignored       NoRemoteVersion             ignored
+=====  ===================  ============  ==========================  =================
+
+Row 13, collisions, is `towline.merge.collisions`. Row 0 is an asset that is alike on all sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias, assert_never
+
+from towline.conflicts import ConflictKind
+from towline.errors import NoRemoteVersion
+from towline.merge.align import AlignedAsset
+from towline.model import AssetPath, AssetState, Digest, NonAssetReason, ThreeWay
+from towline.plan import Disposition, IgnoredReason
+from towline.resolutions import Side
+
+ContentMerge: TypeAlias = Callable[[AssetPath, ThreeWay[Digest]], bytes | None]
+"""Merges one asset's contents on row 8; None: it cannot, and the conflict stays."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What becomes of one asset: its row, the state that it ends in, and how that is told."""
+
+    rule: int
+    disposition: Disposition
+    outcome: AssetState | None
+    reason: IgnoredReason | None = None
+    conflict: ConflictKind | None = None
+    discarded: bool = False
+    content: bytes | None = None
+    """The bytes that a content merge made."""
+
+    @property
+    def merged(self) -> bool:
+        """Whether both sides' changes went into the outcome."""
+        return self.disposition is Disposition.UPDATED and self.rule in (8, 9)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of the table: dispositions left alone, in use_theirs, in use_ours."""
+
+    alone: Disposition
+    theirs: Disposition
+    ours: Disposition
+    conflict: ConflictKind | None = None
+    declined: IgnoredReason = IgnoredReason.DECLINED
+    discards: bool = False
+    """Whether use_theirs throws local work away."""
+
+
+_D = Disposition
+_ROWS = {
+    0: _Row(_D.UNTOUCHED, _D.UNTOUCHED, _D.UNTOUCHED),
+    1: _Row(_D.UPDATED, _D.UPDATED, _D.IGNORED),
+    2: _Row(_D.DELETED, _D.DELETED, _D.IGNORED, declined=IgnoredReason.DELETION_DECLINED),
+    3: _Row(_D.CREATED, _D.CREATED, _D.IGNORED),
+    4: _Row(_D.UNTOUCHED, _D.OVERWRITTEN, _D.UNTOUCHED, discards=True),
+    5: _Row(_D.UNTOUCHED, _D.CREATED, _D.UNTOUCHED),
+    6: _Row(_D.UNTOUCHED, _D.UNTOUCHED, _D.UNTOUCHED),
+    7: _Row(_D.CONVERGED, _D.CONVERGED, _D.CONVERGED),
+    8: _Row(_D.CONFLICT, _D.OVERWRITTEN, _D.IGNORED, ConflictKind.CONTENT, discards=True),
+    9: _Row(_D.UPDATED, _D.OVERWRITTEN, _D.IGNORED, discards=True),
+    10: _Row(_D.CONFLICT, _D.OVERWRITTEN, _D.IGNORED, ConflictKind.ADD_ADD, discards=True),
+    11: _Row(
+        _D.CONFLICT,
+        _D.DELETED,
+        _D.IGNORED,
+        ConflictKind.MODIFY_DELETE,
+        declined=IgnoredReason.DELETION_DECLINED,
+        discards=True,
+    ),
+    12: _Row(_D.CONFLICT, _D.CREATED, _D.IGNORED, ConflictKind.DELETE_MODIFY),
+}
+CONFLICT_ROWS = frozenset(number for number, row in _ROWS.items() if row.conflict is not None)
+"""The rows that are conflicts where the asset is left alone."""
+
+
+def decide(
+    unit: AlignedAsset, side: Side | None, content_merge: ContentMerge | None = None
+) -> Decision:
+    """What becomes of an asset that is resolved to a side, or left alone (None).
+
+    Raises:
+        NoRemoteVersion: side is theirs, and the repository has no version (rows 6 and 14).
+    """
+    if unit.blocked is not None:
+        return _decide_blocked(unit, side)
+    rule = row_of(unit.states)
+    if side is Side.THEIRS and rule == 6:
+        raise NoRemoteVersion(asset_id=unit.id, path=unit.path)
+    if side is None and rule in (8, 9):
+        return _merge_fields(unit, rule, content_merge)
+    row = _ROWS[rule]
+    match side:
+        case None:
+            disposition, conflict = row.alone, row.conflict
+        case Side.THEIRS:
+            disposition, conflict = row.theirs, None
+        case Side.OURS:
+            disposition, conflict = row.ours, None
+        case _:
+            assert_never(side)
+    takes_theirs = disposition not in _KEEPS_OURS
+    return Decision(
+        rule=rule,
+        disposition=disposition,
+        outcome=unit.theirs if takes_theirs else unit.ours,
+        reason=row.declined if disposition is Disposition.IGNORED else None,
+        conflict=conflict,
+        discarded=side is Side.THEIRS and row.discards,
+    )
+
+
+_KEEPS_OURS = frozenset(
+    [Disposition.UNTOUCHED, Disposition.CONVERGED, Disposition.IGNORED, Disposition.CONFLICT]
+)
+
+
+def row_of(states: ThreeWay[AssetState | None]) -> int:
+    """The row of the table that three aligned states fall under."""
+    base, ours, theirs = states.base, states.ours, states.theirs
+    if ours == theirs:
+        return 0 if ours == base else 7
+    if base is None:
+        return 3 if ours is None else 6 if theirs is None else 10
+    if ours == base:
+        return 2 if theirs is None else 1
+    if theirs == base:
+        return 5 if ours is None else 4
+    if ours is None:
+        return 12
+    if theirs is None:
+        return 11
+    return 8 if any(field.clashes for field in _fields(base, ours, theirs)) else 9
+
+
+def _fields(
+    base: AssetState, ours: AssetState, theirs: AssetState
+) -> tuple[ThreeWay[AssetPath], ThreeWay[Digest], ThreeWay[bool]]:
+    return (
+        ThreeWay(base.path, ours.path, theirs.path),
+        ThreeWay(base.digest, ours.digest, theirs.digest),
+        ThreeWay(base.executable, ours.executable, theirs.executable),
+    )
+
+
+def _merge_fields(unit: AlignedAsset, rule: int, content_merge: ContentMerge | None) -> Decision:
+    """Rows 8 and 9: each field by itself; content by the function, where only content clashes."""
+    base, ours, theirs = unit.base, unit.ours, unit.theirs
+    assert base is not None, "rows 8 and 9 have all three"
+    assert ours is not None, "rows 8 and 9 have all three"
+    assert theirs is not None, "rows 8 and 9 have all three"
+    path, digest, executable = _fields(base, ours, theirs)
+    content: bytes | None = None
+    if digest.clashes and not path.clashes and content_merge is not None:
+        content = content_merge(path.settled(), digest)
+    if path.clashes or (digest.clashes and content is None):
+        kind = ConflictKind.RENAME_RENAME if path.clashes else ConflictKind.CONTENT
+        return Decision(rule=8, disposition=Disposition.CONFLICT, outcome=unit.ours, conflict=kind)
+    outcome = AssetState(
+        path=path.settled(),
+        digest=digest.settled() if content is None else Digest.of(content),
+        executable=executable.settled(),
+    )
+    disposition = Disposition.UNTOUCHED if outcome == ours else Disposition.UPDATED
+    return Decision(rule=rule, disposition=disposition, outcome=outcome, content=content)
+
+
+def _decide_blocked(unit: AlignedAsset, side: Side | None) -> Decision:
+    """Row 14: while its path exists in the repository an asset is never deleted; it stays, lagging.
+
+    Told only when it changed.
+    """
+    assert unit.blocked is not None, "asked only where something blocks"
+    if side is Side.THEIRS:
+        raise NoRemoteVersion(asset_id=unit.id, path=unit.path)
+    if not unit.changed:
+        return Decision(rule=14, disposition=Disposition.UNTOUCHED, outcome=unit.ours)
+    outside = unit.blocked.reason is NonAssetReason.OUTSIDE_KINDS
+    return Decision(
+        rule=14,
+        disposition=Disposition.IGNORED,
+        outcome=unit.ours,
+        reason=IgnoredReason.NOT_AN_ASSET if outside else IgnoredReason(unit.blocked.reason.value),
+    )

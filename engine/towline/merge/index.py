@@ -1,0 +1,179 @@
+"""Ours as plain dicts: what the merge asks of a project, answered from values."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Sequence
+
+from towline.model import AssetId, AssetPath
+from towline.names import NamePolicy
+from towline.records import AssetRecord, LocalFile, Occupant
+
+
+class AssetIndex:
+    """The `AssetLookup` protocol over records in memory.
+
+    Building it costs one pass over the records; a lookup costs the depth of its path. It can be
+    kept up to date with `put` and `forget`, which cost what they change.
+    """
+
+    def __init__(
+        self,
+        records: Iterable[AssetRecord] = (),
+        *,
+        files: Iterable[AssetPath] = (),
+        names: NamePolicy = NamePolicy.EXACT,
+        used: Iterable[AssetId] = (),
+    ) -> None:
+        self._records: dict[AssetId, AssetRecord] = {}
+        self._used: set[AssetId] = set(used)
+        self._at: dict[AssetPath, AssetRecord] = {}
+        self._aligned: dict[AssetPath, AssetRecord] = {}
+        self._embedded: dict[str, dict[AssetId, AssetRecord]] = {}
+        self._lagging: dict[AssetId, AssetRecord] = {}
+        self._standing = _OccupantIndex(names)
+        self.put(records)
+        for path in files:
+            self.put_file(path)
+
+    def at(self, path: AssetPath) -> AssetRecord | None:
+        """The asset that stands at exactly this path."""
+        return self._at.get(path)
+
+    def aligned_at(self, path: AssetPath) -> AssetRecord | None:
+        """The asset whose aligned path this is."""
+        return self._aligned.get(path)
+
+    def with_id(self, asset_id: AssetId) -> AssetRecord | None:
+        """The asset of this id, as long as it has any state."""
+        return self._records.get(asset_id)
+
+    def with_embedded_id(self, embedded_id: str) -> Sequence[AssetRecord]:
+        """The assets that embed this id at the recorded revision, by id."""
+        return _by_id(self._embedded.get(embedded_id, {}))
+
+    def lagging(self) -> Sequence[AssetRecord]:
+        """The assets whose base is behind, by id."""
+        return _by_id(self._lagging)
+
+    def occupants(self, path: AssetPath) -> Sequence[Occupant]:
+        """All that cannot stand together with a file at this path, by path."""
+        return self._standing.against(path)
+
+    def is_used(self, asset_id: AssetId) -> bool:
+        """Whether an asset has, or ever had, this id."""
+        return asset_id in self._used
+
+    def records(self) -> Iterator[AssetRecord]:
+        """Every asset, by id."""
+        return iter(_by_id(self._records))
+
+    def files(self) -> Sequence[AssetPath]:
+        """The paths of the local files that are no asset, sorted."""
+        return self._standing.files()
+
+    def put(self, records: Iterable[AssetRecord]) -> None:
+        """Take in new states of assets, known or not. They may trade places among themselves."""
+        arriving = {record.id: record for record in records}
+        for known in [self._records[asset_id] for asset_id in arriving.keys() & self._records]:
+            self._remove(known)
+        for record in arriving.values():
+            self._used.add(record.id)
+            if not (record.base is None and record.ours is None and record.seen is None):
+                self._add(record)
+
+    def forget(self, asset_ids: Iterable[AssetId]) -> None:
+        """Drop assets; their ids stay used."""
+        for asset_id in asset_ids:
+            self._used.add(asset_id)
+            if asset_id in self._records:
+                self._remove(self._records[asset_id])
+
+    def put_file(self, path: AssetPath) -> None:
+        """Take in a local file that is no asset."""
+        self._standing.add(path, LocalFile(path=path))
+
+    def forget_file(self, path: AssetPath) -> None:
+        """Drop a local file that is no asset."""
+        self._standing.remove(path)
+
+    def _add(self, record: AssetRecord) -> None:
+        self._records[record.id] = record
+        if record.ours is not None:
+            self._at[record.ours.path] = record
+            self._standing.add(record.ours.path, record)
+        if record.aligned_path is not None:
+            self._aligned[record.aligned_path] = record
+        if record.embedded_id is not None:
+            self._embedded.setdefault(record.embedded_id, {})[record.id] = record
+        if record.lagging:
+            self._lagging[record.id] = record
+
+    def _remove(self, record: AssetRecord) -> None:
+        del self._records[record.id]
+        if record.ours is not None:
+            del self._at[record.ours.path]
+            self._standing.remove(record.ours.path)
+        if record.aligned_path is not None:
+            del self._aligned[record.aligned_path]
+        if record.embedded_id is not None:
+            del self._embedded[record.embedded_id][record.id]
+        self._lagging.pop(record.id, None)
+
+
+def _by_id(records: dict[AssetId, AssetRecord]) -> list[AssetRecord]:
+    return [records[asset_id] for asset_id in sorted(records)]
+
+
+class _OccupantIndex:
+    """What stands at each path, found by the name policy's key.
+
+    The keys are sorted on the first question, so that what is below a folder is one slice;
+    a merge that never asks does not pay for it.
+    """
+
+    def __init__(self, names: NamePolicy) -> None:
+        self._names = names
+        self._at: dict[str, dict[AssetPath, Occupant]] = {}
+        self._keys: list[str] | None = None
+
+    def add(self, path: AssetPath, occupant: Occupant) -> None:
+        key = self._names.key(path)
+        if key not in self._at:
+            self._at[key] = {}
+            if self._keys is not None:
+                insort(self._keys, key)
+        self._at[key][path] = occupant
+
+    def remove(self, path: AssetPath) -> None:
+        key = self._names.key(path)
+        del self._at[key][path]
+        if not self._at[key]:
+            del self._at[key]
+            if self._keys is not None:
+                del self._keys[bisect_left(self._keys, key)]
+
+    def against(self, path: AssetPath) -> list[Occupant]:
+        key = self._names.key(path)
+        parts = key.split("/")
+        keys = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+        found = {
+            at: occupant
+            for each in (*keys, *self._below(key))
+            for at, occupant in self._at.get(each, {}).items()
+        }
+        return [found[at] for at in sorted(found)]
+
+    def files(self) -> list[AssetPath]:
+        return sorted(
+            path
+            for standing in self._at.values()
+            for path, occupant in standing.items()
+            if isinstance(occupant, LocalFile)
+        )
+
+    def _below(self, key: str) -> Sequence[str]:
+        if self._keys is None:
+            self._keys = sorted(self._at)
+        # "0" is the character after "/".
+        return self._keys[bisect_left(self._keys, key + "/") : bisect_left(self._keys, key + "0")]

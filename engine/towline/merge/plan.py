@@ -1,0 +1,403 @@
+"""The merge: what the remote changed, and a lookup of ours, to a plan. Pure and deterministic.
+
+It looks at the changed, the lagging and the named assets, at what they collide with, and asks the
+lookup there alone: it costs what changed, never what the project holds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from towline.changes import Changes, RemoteAsset
+from towline.conflicts import Conflict
+from towline.errors import (
+    BrokenLimit,
+    ConflictingResolutions,
+    DuplicateEmbeddedId,
+    EmptyRemote,
+    InvalidTree,
+    UnknownAssets,
+    UnselectedResolutions,
+    limits_exceeded,
+)
+from towline.kinds import Kinds
+from towline.merge.align import AlignedAsset, Alignment
+from towline.merge.decide import ContentMerge
+from towline.merge.settle import Case, Settlement
+from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason
+from towline.names import NamePolicy, path_problem
+from towline.plan import (
+    BehindReason,
+    Disposition,
+    Edit,
+    IgnoredReason,
+    Item,
+    Note,
+    Plan,
+    StoreState,
+)
+from towline.records import AssetLookup, AssetRecord
+from towline.resolutions import Naming, OnConflict, Policy, Resolutions, Side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a merge must know of the project besides its assets."""
+
+    project: str
+    state: StoreState
+    kinds: Kinds = Kinds()
+    names: NamePolicy = NamePolicy.EXACT
+    keeps_executable: bool = True
+    """Whether the store knows the executable bit of an asset that was never pulled."""
+    scope: str = ""
+
+
+def merge(
+    changes: Changes,
+    ours: AssetLookup,
+    *,
+    context: Context,
+    resolutions: Resolutions = Resolutions(),
+    policy: Policy = Policy(),
+    content_merge: ContentMerge | None = None,
+) -> Plan:
+    """What a pull of these changes would do to the project.
+
+    Raises:
+        UnknownAssets, ConflictingResolutions, CollidingResolutions, NoRemoteVersion,
+        UnselectedResolutions: the resolutions or the selection do not fit the project.
+        AssetLimitExceeded, LimitExceeded, EmptyRemote: the outcome is refused.
+        InvalidTree, DuplicateEmbeddedId: the repository's content is refused.
+    """
+    _check_embedded_ids(changes, ours)
+    alignment = Alignment(
+        changes,
+        ours,
+        context.project,
+        policy.renames,
+        keeps_executable=context.keeps_executable,
+    )
+    units = alignment.units(_paths_to_look_at(changes, ours, alignment, resolutions))
+    pins = _pins(units, resolutions)
+    settlement = Settlement(
+        alignment=alignment,
+        ours=ours,
+        kinds=context.kinds,
+        names=context.names,
+        policy=policy,
+        content_merge=content_merge,
+    )
+    settlement.add(units, pins)
+    _check_selection(settlement.cases.values(), ours, policy)
+    conflicts = settlement.settle()
+    forgotten = [r for r in alignment.lagging if r.seen is None and r.ours is None]
+    plan = _plan(changes, context, policy, settlement.cases, conflicts, forgotten)
+    _check_outcome(plan, context, policy)
+    return replace(plan, edits=()) if plan.refused else plan
+
+
+# --- what to look at, and what the caller said of it ------------------------------------------
+
+
+def _paths_to_look_at(
+    changes: Changes, ours: AssetLookup, alignment: Alignment, resolutions: Resolutions
+) -> Iterator[AssetPath]:
+    for change in changes.items:
+        yield change.path
+    records = list(alignment.lagging)
+    for name, _ in resolutions.named():
+        record = ours.with_id(AssetId(name)) if AssetId.allows(name) else None
+        if record is not None:
+            records.append(record)
+        elif resolutions.naming is Naming.IDS_OR_PATHS and path_problem(name) is None:
+            yield AssetPath(name)
+    for record in records:
+        yield from alignment.paths_of(record)
+
+
+def _pins(units: Iterable[AlignedAsset], resolutions: Resolutions) -> dict[AssetId, Side]:
+    """The side of each resolved asset, by the id that it has in this merge."""
+    by_name = _names(units, resolutions.naming) if resolutions.named() else {}
+    pins: dict[AssetId, Side] = {}
+    unknown: list[str] = []
+    both: list[str] = []
+    for name, side in resolutions.named():
+        asset_id = by_name.get(name)
+        if asset_id is None:
+            unknown.append(name)
+        elif pins.setdefault(asset_id, side) is not side:
+            both.append(name)
+    if unknown:
+        raise UnknownAssets(asset_ids=tuple(unknown))
+    if both:
+        raise ConflictingResolutions(asset_ids=tuple(both))
+    return pins
+
+
+def _names(units: Iterable[AlignedAsset], naming: Naming) -> dict[str, AssetId]:
+    """What each asset can be called; an id goes before ours' path, and that before theirs'."""
+    found: dict[str, AssetId] = {}
+    units = [unit for unit in units if unit.base or unit.ours or unit.theirs]
+    found.update((unit.id, unit.id) for unit in units)
+    if naming is Naming.IDS_OR_PATHS:
+        for side in ("ours", "theirs", "base"):
+            for unit in units:
+                state: AssetState | None = getattr(unit, side)
+                if state is not None:
+                    found.setdefault(state.path, unit.id)
+    return found
+
+
+def _check_selection(cases: Iterable[Case], ours: AssetLookup, policy: Policy) -> None:
+    cases = list(cases)
+    outside = sorted(case.unit.id for case in cases if case.pin and not case.selected)
+    if outside:
+        raise UnselectedResolutions(asset_ids=tuple(outside))
+    known = {case.unit.id for case in cases}
+    unknown = [
+        asset_id
+        for asset_id in sorted(policy.only.ids)
+        if asset_id not in known
+        and not (AssetId.allows(asset_id) and ours.with_id(asset_id) is not None)
+    ]
+    if unknown:
+        raise UnknownAssets(asset_ids=tuple(unknown))
+
+
+def _check_embedded_ids(changes: Changes, ours: AssetLookup) -> None:
+    """An embedded id may stand once in theirs: among the changed, and against the store's index."""
+    paths: dict[str, list[AssetPath]] = {}
+    for change in changes.items:
+        if isinstance(change.after, RemoteAsset) and change.after.embedded_id is not None:
+            paths.setdefault(change.after.embedded_id, []).append(change.path)
+    changed = {change.path for change in changes.items}
+    for embedded_id, found in sorted(paths.items()):
+        for record in ours.with_embedded_id(embedded_id):
+            if isinstance(record.seen, AssetState) and record.seen.path not in changed:
+                found.append(record.seen.path)
+        if len(found) > 1:
+            raise DuplicateEmbeddedId(embedded_id=embedded_id, paths=tuple(sorted(found)))
+
+
+# --- the plan ---------------------------------------------------------------------------------
+
+
+def _plan(
+    changes: Changes,
+    context: Context,
+    policy: Policy,
+    cases: dict[AssetPath, Case],
+    conflicts: list[Conflict],
+    forgotten: list[AssetRecord],
+) -> Plan:
+    refused = bool(conflicts) and policy.on_conflict is not OnConflict.SKIP
+    ordered = [cases[anchor] for anchor in sorted(cases)]
+    records = {case.unit.anchor: _record_after(case, context.kinds) for case in ordered}
+    left = Disposition.CONFLICT if refused else Disposition.IGNORED
+    items = [_item(case, records[case.unit.anchor], left) for case in ordered]
+    return Plan(
+        project=context.project,
+        revision=changes.revision,
+        before=context.state,
+        after=_state_after(changes, context, ordered, records),
+        items=tuple(sorted(items, key=lambda item: (item.path, item.asset_id or ""))),
+        conflicts=tuple(conflicts),
+        notes=_notes(ordered),
+        edits=_edits(ordered, records, forgotten),
+        on_conflict=policy.on_conflict,
+        refused=refused,
+        history_rewritten=changes.history_rewritten,
+        merged=_merged_contents(ordered),
+    )
+
+
+def _record_after(case: Case, kinds: Kinds) -> AssetRecord | None:
+    """What the store knows of the asset after the pull; None: nothing any more."""
+    unit = case.unit
+    base: AssetState | None = unit.theirs
+    seen: AssetState | NonAsset | None = unit.theirs
+    ours = case.decision.outcome
+    if unit.blocked is not None and unit.blocked.reason is NonAssetReason.OUTSIDE_KINDS:
+        # It left the kinds: no longer tracked, and not deleted.
+        base, seen = None, None
+    elif unit.blocked is not None:
+        base, seen = unit.base, unit.blocked if unit.base is not None else None
+    elif unit.theirs is None and unit.ours is None:
+        return None
+    elif case.undecided or not case.selected:
+        base, ours = unit.base, unit.ours
+    if base is None and seen is None and ours is None:
+        return None
+    return _described(unit, case.kind, kinds, base, ours, seen)
+
+
+def _described(
+    unit: AlignedAsset,
+    kind: str,
+    kinds: Kinds,
+    base: AssetState | None,
+    ours: AssetState | None,
+    seen: AssetState | NonAsset | None,
+) -> AssetRecord:
+    standing = ours or seen or base
+    found = kinds.of(standing.path) if standing is not None else None
+    size, embedded_id = 0, None
+    if isinstance(seen, AssetState):
+        if unit.remote is not None:
+            size, embedded_id = unit.remote.size, unit.remote.embedded_id
+    elif unit.based is not None and seen is not None:
+        size, embedded_id = unit.based.size, unit.based.embedded_id
+    return AssetRecord(
+        id=unit.id,
+        kind=found.name if found is not None else kind,
+        base=base,
+        ours=ours,
+        seen=seen,
+        size=size,
+        embedded_id=embedded_id,
+    )
+
+
+def _edits(
+    cases: list[Case],
+    records: dict[AssetPath, AssetRecord | None],
+    forgotten: list[AssetRecord],
+) -> tuple[Edit, ...]:
+    """What changes in the store, by id: an id may leave one unit and turn up in another.
+
+    ``forgotten`` are assets that lag behind their deletion, and were deleted here by now.
+    """
+    before: dict[AssetId, AssetRecord] = {record.id: record for record in forgotten}
+    after: dict[AssetId, AssetRecord] = {}
+    for case in cases:
+        for record in (case.unit.based, case.unit.standing):
+            if record is not None:
+                before[record.id] = record
+        if (made := records[case.unit.anchor]) is not None:
+            after[made.id] = made
+    return tuple(
+        Edit(before=before.get(asset_id), after=after.get(asset_id))
+        for asset_id in sorted(before.keys() | after.keys())
+        if before.get(asset_id) != after.get(asset_id)
+    )
+
+
+def _item(case: Case, record: AssetRecord | None, left_over: Disposition) -> Item:
+    unit, decision = case.unit, case.decision
+    before, after = unit.ours, decision.outcome
+    disposition, reason = decision.disposition, decision.reason
+    if case.undecided:
+        disposition, after = left_over, unit.ours
+        reason = IgnoredReason.CONFLICT if left_over is Disposition.IGNORED else None
+    known = unit.base or unit.ours or unit.theirs
+    renamed = before is not None and after is not None and before.path != after.path
+    return Item(
+        disposition=disposition,
+        asset_id=unit.id if known else None,
+        path=after.path if after is not None else unit.path,
+        kind=case.kind,
+        rule=decision.rule,
+        before=before,
+        after=after,
+        renamed_from=before.path if renamed and before is not None else None,
+        merged=decision.merged and not case.undecided,
+        discarded=decision.discarded and not case.undecided,
+        reason=reason,
+        behind=_behind(case, record),
+    )
+
+
+def _behind(case: Case, record: AssetRecord | None) -> BehindReason | None:
+    """Why the asset lags after the pull, where it does."""
+    if record is None or not record.lagging:
+        return None
+    if case.unit.blocked is not None:
+        return BehindReason(case.unit.blocked.reason.value)
+    return BehindReason.CONFLICT if case.undecided else BehindReason.LEFT_OUT
+
+
+def _notes(cases: list[Case]) -> tuple[Note, ...]:
+    """What is wrong with contents that the repository changed, by path."""
+    notes = [
+        Note(asset_id=case.unit.id, path=remote.path, text=remote.problem)
+        for case in cases
+        if (remote := case.unit.remote) is not None and remote.problem is not None
+    ]
+    return tuple(sorted(notes, key=lambda note: note.path))
+
+
+def _merged_contents(cases: list[Case]) -> tuple[tuple[Digest, bytes], ...]:
+    made = {
+        Digest.of(case.decision.content): case.decision.content
+        for case in cases
+        if case.decision.content is not None and not case.undecided
+    }
+    return tuple(sorted(made.items()))
+
+
+def _state_after(
+    changes: Changes,
+    context: Context,
+    cases: list[Case],
+    records: dict[AssetPath, AssetRecord | None],
+) -> StoreState:
+    count, size = context.state.tracked, context.state.tracked_bytes
+    for case in cases:
+        based, after = case.unit.based, records[case.unit.anchor]
+        if based is not None and isinstance(based.seen, AssetState):
+            count, size = count - 1, size - based.size
+        if after is not None and isinstance(after.seen, AssetState):
+            count, size = count + 1, size + after.size
+    return StoreState(
+        base=changes.revision,
+        fingerprint=context.kinds.fingerprint,
+        scope=context.scope,
+        tracked=count,
+        tracked_bytes=size,
+    )
+
+
+def _check_outcome(plan: Plan, context: Context, policy: Policy) -> None:
+    limits = policy.limits
+    counts = Counter(item.disposition for item in plan.items)
+    before, after = plan.before, plan.after
+    if not plan.edits:
+        return
+    figures = {
+        "assets": (after.tracked, limits.assets),
+        "project_bytes": (after.tracked_bytes, limits.project_bytes),
+        "deletes": (counts[Disposition.DELETED], limits.deletes),
+    }
+    broken = [
+        BrokenLimit(limit=limit, allowed=allowed, found=found)
+        for limit, (found, allowed) in figures.items()
+        if allowed is not None and found > allowed
+    ]
+    if broken:
+        raise limits_exceeded(broken)
+    emptied = before.tracked and not after.tracked and any(map(_vanishes, plan.edits))
+    if emptied and not policy.allow_empty:
+        raise EmptyRemote(revision=plan.revision or "", tracked=before.tracked)
+    _check_names(plan, context.names)
+
+
+def _vanishes(edit: Edit) -> bool:
+    """Whether the repository had the asset, and has nothing at all of it now."""
+    had = edit.before is not None and isinstance(edit.before.seen, AssetState)
+    return had and (edit.after is None or edit.after.seen is None)
+
+
+def _check_names(plan: Plan, names: NamePolicy) -> None:
+    """Every path that the plan would put in the store must be one that the store can hold."""
+    problems = [
+        f"{item.after.path}: {problem}"
+        for item in plan.items
+        if item.after is not None
+        and (item.before is None or item.before.path != item.after.path)
+        and (problem := names.problem(item.after.path))
+    ]
+    if problems:
+        raise InvalidTree(problems=tuple(sorted(problems)))

@@ -1,0 +1,186 @@
+"""What every store checks before it carries out a plan; nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+
+from towline.errors import ContentMissing, StalePlan
+from towline.merge.index import AssetIndex
+from towline.model import AssetId, AssetPath, AssetState, Digest
+from towline.names import NamePolicy
+from towline.plan import Contents, Edit, Plan, PlanKind, StoreState
+from towline.ports import LoggedPull
+from towline.records import AssetLookup, AssetRecord, LocalFile, Occupant
+
+Current = Callable[[AssetRecord], AssetRecord | None]
+"""How an asset that a plan started from stands now."""
+
+
+def check_state(plan: Plan, project: str, state: StoreState) -> None:
+    """Refuse a plan that was made from another project or state.
+
+    Raises:
+        StalePlan: it was.
+    """
+    if plan.project != project:
+        raise StalePlan(reason=f"the plan is for the project {plan.project!r}")
+    if plan.before != state:
+        raise StalePlan(reason="the project has been pulled into since")
+
+
+def check_undone(plan: Plan, logged: LoggedPull | None) -> None:
+    """Refuse to take back a pull that is not in the log, or was taken back already.
+
+    Raises:
+        StalePlan: it is so.
+    """
+    if plan.undoes is None:
+        return
+    if logged is None:
+        raise StalePlan(reason=f"pull {plan.undoes} is no longer in the log")
+    if logged.undone:
+        raise StalePlan(reason=f"pull {plan.undoes} has been undone since")
+
+
+def undone_by(plan: Plan, undoes: Callable[[int], int | None]) -> dict[int, bool]:
+    """What applying a plan changes of `LoggedPull.undone`, by number.
+
+    Undoing an undo puts the pull into effect that the undo took back, and so on. ``undoes`` gives
+    what the logged plan of a number undoes.
+    """
+    marks: dict[int, bool] = {}
+    number, undone = plan.undoes, True
+    while number is not None:
+        marks[number] = undone
+        number, undone = undoes(number), not undone
+    return marks
+
+
+def check_edits(plan: Plan, current: Current, ours: AssetLookup) -> None:
+    """Refuse a plan some of whose assets changed, or whose ids were given away.
+
+    Raises:
+        StalePlan: naming each of them.
+    """
+    stale = [edit for edit in plan.edits if not _holds(plan, edit, current, ours)]
+    twice = len({edit.asset_id for edit in plan.edits}) != len(plan.edits)
+    if stale or twice:
+        raise StalePlan(
+            reason="assets changed since the plan was made",
+            asset_ids=tuple(edit.asset_id for edit in stale),
+            paths=tuple(path for edit in stale for path in _shown_path(edit)),
+        )
+
+
+def _holds(plan: Plan, edit: Edit, current: Current, ours: AssetLookup) -> bool:
+    if edit.before is not None:
+        return edit.before == current(edit.before)
+    if ours.is_used(edit.asset_id):
+        # Taking back a deletion returns the asset under its old id.
+        return plan.kind is PlanKind.UNDO and ours.with_id(edit.asset_id) is None
+    return not _is_taken(edit, ours)
+
+
+def _is_taken(edit: Edit, ours: AssetLookup) -> bool:
+    """Whether a local asset came to stand there since, and has the id that was planned.
+
+    Only where the new asset has a path can that be; to ask for the id would list a whole folder.
+    """
+    assert edit.after is not None, "an edit has a side"
+    states = (edit.after.ours, edit.after.seen, edit.after.base)
+    paths = {state.path for state in states if isinstance(state, AssetState)}
+    standing = [ours.at(path) for path in sorted(paths)]
+    return any(record is not None and record.id == edit.asset_id for record in standing)
+
+
+def _shown_path(edit: Edit) -> Iterator[AssetPath]:
+    for record in (edit.before, edit.after):
+        if record is not None:
+            for state in (record.ours, record.base):
+                if state is not None:
+                    yield state.path
+                    return
+
+
+def check_destinations(plan: Plan, ours: AssetLookup, names: NamePolicy) -> None:
+    """Refuse a plan that puts an asset where something stands that the plan does not move away.
+
+    Raises:
+        StalePlan: naming the paths in the way.
+    """
+    leaving = {edit.asset_id for edit in plan.edits if _leaves(edit)}
+    outcomes = AssetIndex(
+        (edit.after for edit in plan.edits if edit.after is not None), names=names
+    )
+    blocked: set[AssetPath] = set()
+    for edit in plan.edits:
+        if path := arrival(edit):
+            # A new asset's id may be the one that is planned for a local asset in its place.
+            known = {edit.asset_id} if edit.before is not None else set()
+            blocked.update(_in_the_way(ours.occupants(path), leaving | known))
+            blocked.update(_in_the_way(outcomes.occupants(path), {edit.asset_id}))
+    if blocked:
+        raise StalePlan(
+            reason="something stands where the plan puts an asset", paths=tuple(sorted(blocked))
+        )
+
+
+def _in_the_way(occupants: Sequence[Occupant], giving_way: set[AssetId]) -> Iterator[AssetPath]:
+    for occupant in occupants:
+        if isinstance(occupant, LocalFile):
+            yield occupant.path
+        elif occupant.ours is not None and occupant.id not in giving_way:
+            yield occupant.ours.path
+
+
+def arrival(edit: Edit) -> AssetPath | None:
+    """The path at which this edit puts an asset that does not stand there, or None."""
+    before, after = edit.ours
+    if after is None or (before is not None and before.path == after.path):
+        return None
+    return after.path
+
+
+def _leaves(edit: Edit) -> bool:
+    before, after = edit.ours
+    return before is not None and (after is None or before.path != after.path)
+
+
+def needed_contents(
+    plan: Plan, contents: Contents, *, had: Set[Digest] = frozenset()
+) -> Iterator[tuple[Digest, bytes]]:
+    """What the plan needs, each digest once: merged bytes from the plan, the rest from contents.
+
+    What the store ``had`` already is left out.
+
+    Raises:
+        ContentMissing: bytes could not be had, or are not what their digest says.
+    """
+    merged = dict(plan.merged)
+    waiting = set(plan.needed()) - had
+    for digest in sorted(waiting & merged.keys()):
+        yield digest, _proved(digest, merged[digest])
+    waiting -= merged.keys()
+    if waiting:
+        for digest, content in contents.contents(sorted(waiting)):
+            if digest in waiting:
+                waiting.remove(digest)
+                yield digest, _proved(digest, content)
+    if waiting:
+        raise ContentMissing(digests=tuple(sorted(waiting)))
+
+
+def _proved(digest: Digest, content: bytes) -> bytes:
+    if Digest.of(content) != digest:
+        raise ContentMissing(digests=(digest,))
+    return content
+
+
+def undo_needs(edits: Iterable[Edit]) -> set[Digest]:
+    """The digests of what these edits take away: what taking them back will need."""
+    needs: set[Digest] = set()
+    for edit in edits:
+        before, after = edit.ours
+        if before is not None and (after is None or before.digest != after.digest):
+            needs.add(before.digest)
+    return needs

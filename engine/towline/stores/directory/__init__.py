@@ -1,0 +1,5 @@
+"""A store in a folder of ordinary files, which any editor may touch at any time."""
+
+from towline.stores.directory.store import DirectoryStore
+
+__all__ = ["DirectoryStore"]

@@ -1,0 +1,380 @@
+"""The directory store's bookkeeping: one SQLite file (DESIGN §6).
+
+It holds what the repository gave, where each asset was last known to stand, the digests of files
+by what the file system said of them, the log of pulls and the bytes that undoing them needs. All
+writers hold the store's lock; readers need none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from towline.codec import decode, encode
+from towline.errors import StoreDamaged, TowlineError
+from towline.kinds import Kinds
+from towline.model import AssetId, AssetPath, Digest
+from towline.names import NamePolicy
+from towline.plan import Edit, Plan, StoreState
+from towline.ports import LoggedPull
+from towline.stores.checks import arrival, undone_by
+from towline.stores.directory.digests import HashedFile
+from towline.stores.directory.rows import COLUMNS, AssetRow, row_of, tracked_of
+
+FORMAT = "2"
+_OLDER = "1"
+
+_SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE assets (
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL,
+    base_path TEXT, base_digest TEXT, base_executable INTEGER,
+    seen_path TEXT, seen_digest TEXT, seen_executable INTEGER, seen_reason TEXT,
+    place TEXT, aligned_path TEXT, lagging INTEGER NOT NULL,
+    size INTEGER NOT NULL, embedded_id TEXT, executable INTEGER
+) WITHOUT ROWID;
+CREATE INDEX assets_by_place ON assets (place) WHERE place IS NOT NULL;
+CREATE INDEX assets_by_alignment ON assets (aligned_path) WHERE aligned_path IS NOT NULL;
+CREATE INDEX assets_by_embedded_id ON assets (embedded_id) WHERE embedded_id IS NOT NULL;
+CREATE INDEX assets_lagging ON assets (id) WHERE lagging;
+CREATE TABLE used (id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE files (
+    path TEXT PRIMARY KEY, digest TEXT NOT NULL, checked_ns INTEGER NOT NULL,
+    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
+    inode INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX files_by_digest ON files (digest);
+CREATE TABLE log (number INTEGER PRIMARY KEY, plan TEXT NOT NULL, at TEXT, undone INTEGER NOT NULL);
+CREATE TABLE blobs (digest TEXT PRIMARY KEY, content BLOB NOT NULL);
+CREATE TABLE blob_uses (
+    digest TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (digest, number)
+) WITHOUT ROWID;
+"""
+
+
+class StateDatabase:
+    """The open state file."""
+
+    def __init__(self, path: str, project: str) -> None:
+        """Open a file that `create_state` made.
+
+        Raises:
+            StoreDamaged: it is not such a file. It is left as it is.
+        """
+        self._shown = project
+        self._connection = _connect(path, "rw")
+        try:
+            self._meta = dict(self._connection.execute("SELECT name, value FROM meta"))
+            if self._meta.get("format") not in (FORMAT, _OLDER):
+                raise self._damaged(f"its format is {self._meta.get('format')!r}, not {FORMAT!r}")
+            self.project = str(self._meta["project"])
+            self.names = NamePolicy(self._meta["names"])
+            self.keep = int(self._meta["keep"])
+            self.filemode = self._meta.get("filemode") == "true"
+            self.kinds = decode(Kinds, json.loads(self._meta["kinds"]))
+            self.summary()
+        except (KeyError, ValueError, RecursionError, TowlineError, sqlite3.DatabaseError) as error:
+            self._connection.close()
+            if isinstance(error, StoreDamaged) or _is_passing(error):
+                raise
+            raise self._damaged(str(error)) from error
+
+    @property
+    def outdated(self) -> bool:
+        """Whether an older version made it; only `upgrade` may be called then."""
+        return self._meta.get("format") != FORMAT
+
+    def upgrade(self, *, filemode: bool) -> None:
+        """Bring a file of the older format up to this one, unless someone else just did."""
+        with self.writing(flushed_by_caller=False):
+            if self._value("format") == _OLDER:
+                self._connection.execute("ALTER TABLE assets ADD COLUMN executable INTEGER")
+                self.set_meta({"format": FORMAT})
+            self.set_filemode(filemode)
+        self._meta["format"] = FORMAT
+
+    def close(self) -> None:
+        """Let go of the file. What no flush has made last is made so by SQLite."""
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.close()
+
+    def _damaged(self, problem: str) -> StoreDamaged:
+        return StoreDamaged(project=self._shown, problem=f"its state cannot be read: {problem}")
+
+    # --- what it holds ------------------------------------------------------------------------
+
+    def _value(self, name: str) -> str:
+        row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            raise self._damaged(f"{name} is missing")
+        return str(row[0])
+
+    def summary(self) -> StoreState:
+        """The recorded base and counts."""
+        return decode(StoreState, json.loads(self._value("state")))
+
+    def fence(self) -> int:
+        """How many plans were applied: whoever applies next must find what it started from."""
+        return int(self._value("fence"))
+
+    def setting(self, name: str) -> str | None:
+        """What the store's user put down under this name."""
+        row = self._connection.execute(
+            "SELECT value FROM settings WHERE name = ?", (name,)
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+    def _assets(self, where: str, *values: object) -> list[AssetRow]:
+        rows = self._connection.execute(f"SELECT {COLUMNS} FROM assets {where}", values)  # noqa: S608 - constants
+        return [tracked_of(row) for row in rows]
+
+    def asset(self, asset_id: str) -> AssetRow | None:
+        """The asset of this id."""
+        return next(iter(self._assets("WHERE id = ?", asset_id)), None)
+
+    def assets(self) -> list[AssetRow]:
+        """Every asset, by id."""
+        return self._assets("ORDER BY id")
+
+    def placed_at(self, path: str) -> AssetRow | None:
+        """The asset last known to stand at this path."""
+        return next(iter(self._assets("WHERE place = ?", path)), None)
+
+    def aligned_at(self, path: str) -> AssetRow | None:
+        """The asset whose aligned path this is."""
+        return next(iter(self._assets("WHERE aligned_path = ?", path)), None)
+
+    def with_embedded_id(self, embedded_id: str) -> list[AssetRow]:
+        """The assets that embed this id, by id."""
+        return self._assets("WHERE embedded_id = ? ORDER BY id", embedded_id)
+
+    def lagging(self) -> list[AssetRow]:
+        """The assets whose base is behind, by id."""
+        return self._assets("WHERE lagging ORDER BY id")
+
+    def is_used(self, asset_id: str) -> bool:
+        """Whether this id is, or ever was, written down here."""
+        found = self._connection.execute("SELECT 1 FROM used WHERE id = ?", (asset_id,))
+        return found.fetchone() is not None
+
+    def checked(self, path: str) -> HashedFile | None:
+        """The digest that the file at this path had when it was last looked into."""
+        row = self._connection.execute(
+            "SELECT digest, checked_ns, size, mtime_ns, ctime_ns, inode FROM files WHERE path = ?",
+            (path,),
+        ).fetchone()
+        return None if row is None else HashedFile.of_row(row)
+
+    def paths_of(self, digest: str) -> list[str]:
+        """Where files of this digest were when last looked into."""
+        rows = self._connection.execute(
+            "SELECT path FROM files WHERE digest = ? ORDER BY path", (digest,)
+        )
+        return [str(path) for (path,) in rows]
+
+    def checked_paths(self) -> set[str]:
+        """Every path of which a digest is remembered."""
+        return {str(path) for (path,) in self._connection.execute("SELECT path FROM files")}
+
+    def is_undo_content(self, digest: str) -> bool:
+        """Whether undoing a pull in the log needs this content."""
+        found = self._connection.execute("SELECT 1 FROM blob_uses WHERE digest = ?", (digest,))
+        return found.fetchone() is not None
+
+    def has_blob(self, digest: str) -> bool:
+        """Whether an earlier version put this content in here."""
+        found = self._connection.execute("SELECT 1 FROM blobs WHERE digest = ?", (digest,))
+        return found.fetchone() is not None
+
+    def blob(self, digest: str) -> bytes | None:
+        """Content that an earlier version put in here for undo."""
+        row = self._connection.execute(
+            "SELECT content FROM blobs WHERE digest = ?", (digest,)
+        ).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def log(self) -> list[LoggedPull]:
+        """The plans that are kept, newest first."""
+        rows = self._connection.execute("SELECT * FROM log ORDER BY number DESC")
+        return [self._logged(row) for row in rows]
+
+    def logged(self, number: int) -> LoggedPull | None:
+        """The plan of this number."""
+        row = self._connection.execute("SELECT * FROM log WHERE number = ?", (number,)).fetchone()
+        return None if row is None else self._logged(row)
+
+    def _undoes(self, number: int) -> int | None:
+        entry = self.logged(number)
+        return entry.plan.undoes if entry is not None else None
+
+    def _logged(self, row: Sequence[Any]) -> LoggedPull:
+        number, plan, at, undone = row
+        try:
+            decoded = decode(Plan, json.loads(plan))
+        except (TowlineError, ValueError, RecursionError) as error:
+            raise self._damaged(f"pull {number}: {error}") from error
+        moment = None if at is None else datetime.fromisoformat(at)
+        return LoggedPull(number=number, plan=decoded, at=moment, undone=bool(undone))
+
+    # --- writing, under the store's lock ------------------------------------------------------
+
+    @contextmanager
+    def writing(self, *, flushed_by_caller: bool) -> Iterator[None]:
+        """A transaction; all of it is written at the end, or nothing.
+
+        Where the caller flushes the log file after it, SQLite need not.
+        """
+        level = "OFF" if flushed_by_caller else "NORMAL"
+        self._connection.execute(f"PRAGMA synchronous = {level}")
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def checkpoint(self) -> None:
+        """Move what the log file holds into the state file; the caller flushes before and after."""
+        self._connection.execute("PRAGMA synchronous = OFF")
+        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def empty_log_file(self) -> None:
+        """Empty the log file after a checkpoint, unless someone reads."""
+        self._connection.execute("PRAGMA busy_timeout = 0")
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._connection.execute("PRAGMA busy_timeout = 5000")
+
+    def set_setting(self, name: str, value: str | None) -> None:
+        """Put down a setting, or drop it."""
+        self._connection.execute("DELETE FROM settings WHERE name = ?", (name,))
+        if value is not None:
+            self._connection.execute("INSERT INTO settings VALUES (?, ?)", (name, value))
+
+    def set_meta(self, values: Mapping[str, str]) -> None:
+        """Put down what this class keeps about the project itself."""
+        self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+
+    def set_kinds(self, kinds: Kinds) -> None:
+        """Put down what is an asset."""
+        self.set_meta({"kinds": json.dumps(encode(kinds))})
+        self.kinds = kinds
+
+    def set_names(self, names: NamePolicy) -> None:
+        """Put down which paths are held equal."""
+        self.set_meta({"names": str(names)})
+        self.names = names
+
+    def set_keep(self, keep: int) -> None:
+        """Put down how many pulls the log keeps."""
+        self.set_meta({"keep": str(keep)})
+        self.keep = keep
+
+    def set_filemode(self, filemode: bool) -> None:  # noqa: FBT001 - as the other settings
+        """Write whether the executable bit is read from the files."""
+        self.set_meta({"filemode": "true" if filemode else "false"})
+        self.filemode = filemode
+
+    def set_places(self, moved: Mapping[AssetId, tuple[AssetPath, str]]) -> None:
+        """Put down where assets were found to stand, and of which kind that makes them."""
+        self._connection.executemany(
+            "UPDATE assets SET place = ?, kind = ? WHERE id = ?",
+            [(place, kind, asset_id) for asset_id, (place, kind) in moved.items()],
+        )
+
+    def set_checked(self, files: Mapping[str, HashedFile | None]) -> None:
+        """Put down the digests of files; None: there is none at this path."""
+        for path, checked in files.items():
+            self._connection.execute("DELETE FROM files WHERE path = ?", (path,))
+            if checked is not None:
+                row = (path, *checked.row())
+                self._connection.execute("INSERT INTO files VALUES (?,?,?,?,?,?,?)", row)
+
+    def record_edits(self, edits: Iterable[Edit]) -> None:
+        """Put down the records that a plan leaves behind."""
+        edits = tuple(edits)
+        for path in filter(None, map(arrival, edits)):
+            # Whatever was last known to stand there is gone: the plan found the place free.
+            self._connection.execute("UPDATE assets SET place = NULL WHERE place = ?", (path,))
+        for edit in edits:
+            self._connection.execute("INSERT OR IGNORE INTO used VALUES (?)", (edit.asset_id,))
+            self._connection.execute("DELETE FROM assets WHERE id = ?", (edit.asset_id,))
+            if edit.after is not None:
+                row = row_of(edit.after)
+                marks = ",".join("?" * len(row))
+                self._connection.execute(f"INSERT INTO assets VALUES ({marks})", row)  # noqa: S608 - marks
+
+    def record_pull(self, plan: Plan, plan_text: str, at: str | None) -> list[Digest]:
+        """Put a plan into the log, and take the oldest out.
+
+        Returns the digests of the contents that the log no longer refers to.
+        """
+        number = self.fence() + 1
+        self.set_meta({"fence": str(number), "state": json.dumps(encode(plan.after))})
+        self._connection.execute("INSERT INTO log VALUES (?, ?, ?, 0)", (number, plan_text, at))
+        for each, undone in undone_by(plan, self._undoes).items():
+            self._connection.execute("UPDATE log SET undone = ? WHERE number = ?", (undone, each))
+        oldest = number - self.keep
+        self._connection.execute("DELETE FROM log WHERE number <= ?", (oldest,))
+        dropped = self._connection.execute(
+            "SELECT digest FROM blob_uses GROUP BY digest HAVING max(number) <= ?", (oldest,)
+        ).fetchall()
+        self._connection.execute("DELETE FROM blob_uses WHERE number <= ?", (oldest,))
+        self._connection.execute(
+            "DELETE FROM blobs WHERE digest NOT IN (SELECT digest FROM blob_uses)"
+        )
+        return [Digest(digest) for (digest,) in dropped]
+
+    def keep_blob(self, number: int, digest: Digest) -> None:
+        """Note that undoing the pull of this number needs a content."""
+        self._connection.execute("INSERT OR IGNORE INTO blob_uses VALUES (?, ?)", (digest, number))
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether an error of SQLite's speaks of the moment or the machine, not of the file."""
+    return isinstance(error, sqlite3.OperationalError) and "no such" not in str(error)
+
+
+def create_state(
+    path: str, *, project: str, kinds: Kinds, names: NamePolicy, filemode: bool, keep: int
+) -> None:
+    """Make a new state file, for the caller to flush and put in place."""
+    connection = _connect(path, "rwc")
+    try:
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.executescript(_SCHEMA)
+        meta = {
+            "format": FORMAT,
+            "project": project,
+            "names": str(names),
+            "filemode": "true" if filemode else "false",
+            "kinds": json.dumps(encode(kinds)),
+            "keep": str(keep),
+            "fence": "0",
+            "state": json.dumps(encode(StoreState())),
+        }
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        connection.execute("PRAGMA journal_mode = WAL")
+    finally:
+        connection.close()
+
+
+def _connect(path: str, mode: str) -> sqlite3.Connection:
+    from urllib.parse import quote
+
+    connection = sqlite3.connect(
+        f"file:{quote(os.fsencode(path))}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        # A store may be handed from thread to thread, as long as one uses it at a time.
+        check_same_thread=False,
+    )
+    # The store says itself when the log file is moved over, because it counts its flushes.
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    return connection

@@ -1,0 +1,100 @@
+"""An asset as a row of the state file, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason
+from towline.records import AssetRecord
+
+COLUMNS = (
+    "id, kind, base_path, base_digest, base_executable,"
+    " seen_path, seen_digest, seen_executable, seen_reason, place, size, embedded_id, executable"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetRow:
+    """An asset whose id is written down: its record but for ours, and its last known place.
+
+    ``executable`` is its bit here as last written: what counts where files do not keep it.
+    """
+
+    id: AssetId
+    kind: str
+    base: AssetState | None
+    seen: AssetState | NonAsset | None
+    place: AssetPath | None
+    size: int
+    embedded_id: str | None
+    executable: bool
+
+    def record(self, ours: AssetState | None, *, kind: str | None = None) -> AssetRecord:
+        """The record, with ours as the disk has it."""
+        return AssetRecord(
+            id=self.id,
+            kind=self.kind if kind is None else kind,
+            base=self.base,
+            ours=ours,
+            seen=self.seen,
+            size=self.size,
+            embedded_id=self.embedded_id,
+        )
+
+
+def tracked_of(row: Sequence[Any]) -> AssetRow:
+    """The asset of a row of `COLUMNS`."""
+    (asset_id, kind, *states, seen_reason, place, size, embedded_id, executable) = row
+    base = _state(*states[:3])
+    seen: AssetState | NonAsset | None = _state(*states[3:])
+    known = base or seen
+    if executable is None and isinstance(known, AssetState):
+        executable = known.executable
+    if seen_reason is not None:
+        seen = NonAsset(path=AssetPath(states[3]), reason=NonAssetReason(seen_reason))
+    return AssetRow(
+        id=AssetId(asset_id),
+        kind=kind,
+        base=base,
+        seen=seen,
+        place=None if place is None else AssetPath(place),
+        size=size,
+        embedded_id=embedded_id,
+        executable=bool(executable),
+    )
+
+
+def _state(path: str | None, digest: str | None, executable: int | None) -> AssetState | None:
+    if path is None or digest is None:
+        return None
+    return AssetState(path=AssetPath(path), digest=Digest(digest), executable=bool(executable))
+
+
+def row_of(record: AssetRecord) -> tuple[object, ...]:
+    """The whole row of a record, in the table's order."""
+    seen = record.seen
+    seen_reason = seen.reason if isinstance(seen, NonAsset) else None
+    seen_state = (
+        (seen.path, None, None) if isinstance(seen, NonAsset) else _state_columns(record.seen)
+    )
+    return (
+        record.id,
+        record.kind,
+        *_state_columns(record.base),
+        *seen_state,
+        None if seen_reason is None else str(seen_reason),
+        None if record.ours is None else record.ours.path,
+        record.aligned_path,
+        record.lagging,
+        record.size,
+        record.embedded_id,
+        None if record.ours is None else record.ours.executable,
+    )
+
+
+def _state_columns(state: object) -> tuple[object, ...]:
+    if not isinstance(state, AssetState):
+        return (None, None, None)
+    return (state.path, state.digest, state.executable)

@@ -1,0 +1,95 @@
+"""When a digest may be taken from what the file system says, and when not."""
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.stores.later import LaterDisk
+from towline.model import Digest
+from towline.stores.directory.digests import DigestCache, HashedFile
+from towline.stores.directory.files import FileStat, FileType
+
+SECOND = 10**9
+SEEN = FileStat(
+    FileType.FILE, 4, 5 * SECOND + 1, 6 * SECOND, inode=7, mode=0o644, device=8, owner=0
+)
+CHECKED = HashedFile(digest=Digest.of(b"1111"), checked_ns=9 * SECOND, seen=SEEN)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    disk = LaterDisk(tmp_path)
+    yield disk
+    disk.close()
+
+
+def test_it_holds_for_what_looks_the_same():
+    assert CHECKED.holds_for(SEEN)
+    assert CHECKED.holds_for(replace(SEEN, mode=0o755)), "permissions are no content"
+    assert CHECKED.holds_for(replace(SEEN, device=9)), "devices are numbered anew at a restart"
+    assert HashedFile.of_row(CHECKED.row()).holds_for(SEEN)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"size": 5}, {"mtime_ns": 1}, {"ctime_ns": 1}, {"inode": 1}, {"type": FileType.OTHER}],
+    ids=str,
+)
+def test_it_does_not_hold_for_what_looks_otherwise(change):
+    assert not CHECKED.holds_for(replace(SEEN, **change))
+
+
+@pytest.mark.parametrize(
+    ("mtime_ns", "after", "holds"),
+    [(SECOND + 1, 20, False), (SECOND + 1, 21, True), (SECOND, 2000, False), (SECOND, 2001, True)],
+)
+def test_it_does_not_hold_for_what_was_written_when_it_was_checked(mtime_ns, after, holds):
+    seen = replace(SEEN, mtime_ns=mtime_ns)
+    checked = replace(CHECKED, seen=seen, checked_ns=mtime_ns + after * 10**6)
+    assert checked.holds_for(seen) == holds
+
+
+def check(cache, disk, path="a"):
+    checked = cache.check(path, disk.look(path))
+    assert checked is not None
+    return checked
+
+
+def test_a_restored_time_does_not_hide_an_edit(disk, tmp_path):
+    cache = DigestCache(disk, lambda _: None)
+    place = tmp_path / "a"
+    place.write_bytes(b"1111")
+    before = place.stat()
+    assert check(cache, disk).digest == Digest.of(b"1111")
+    while place.stat().st_ctime_ns == before.st_ctime_ns:
+        place.write_bytes(b"2222")
+        os.utime(place, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert check(cache, disk).digest == Digest.of(b"2222")
+
+
+def test_a_file_is_opened_once(disk, tmp_path):
+    cache = DigestCache(disk, lambda _: None)
+    (tmp_path / "a").write_bytes(b"1")
+    for _ in range(3):
+        assert check(cache, disk).digest == Digest.of(b"1")
+    assert disk.counts["read"] == 1
+    assert list(cache.found) == ["a"]
+    cache.forget_found()
+    assert cache.last("a") is None
+
+
+def test_permissions_are_those_of_now(disk, tmp_path):
+    cache = DigestCache(disk, lambda _: None)
+    (tmp_path / "a").write_bytes(b"1")
+    assert not check(cache, disk).seen.executable
+    (tmp_path / "a").chmod(0o755)
+    assert check(cache, disk).seen.executable
+
+
+def test_a_file_that_went_meanwhile_has_none(disk, tmp_path):
+    cache = DigestCache(disk, lambda _: None)
+    (tmp_path / "a").write_bytes(b"1")
+    seen = disk.look("a")
+    (tmp_path / "a").unlink()
+    assert cache.check("a", seen) is None
