@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from tests.server.dialects.seed import SeedSchema
+from tests.server.dialects.page_schema import PageSchema
 from tests.server.serving import LONG, ROOT, ServerProcess, environment, serving
 from towline_server.commands.serve import serve
 from towline_server.demo import curl_lines
@@ -76,7 +76,7 @@ def readme_lines() -> list[str]:
 
 
 def _snaplogic(answer: Any) -> None:
-    SeedSchema("snaplogic").check("updated", answer)
+    PageSchema("snaplogic").check("updated", answer)
     found = answer["response_map"]
     assert (found["status"], answer["http_status_code"]) == ("updated", 200)
     assert [item["path"] for item in found["ignored"]] == ["rules/discount.json"]
@@ -84,22 +84,22 @@ def _snaplogic(answer: Any) -> None:
 
 
 def _nected(answer: Any) -> None:
-    SeedSchema("nected").check("started", answer)
+    PageSchema("nected").check("started", answer)
     assert (answer["code"], answer["data"]["taskState"]) == ("", "pending")
 
 
 def _codat(answer: Any) -> None:
-    SeedSchema("codat").check("operation", answer)
+    PageSchema("codat").check("operation", answer)
     assert (answer["dataType"], answer["isErrored"]) == ("pipeline", False)
 
 
 def _syncs(answer: Any) -> None:
-    SeedSchema("syncs").check("sync", answer)
+    PageSchema("syncs").check("sync", answer)
     assert (answer["slug"], answer["status"]) == ("pipelines", "active")
 
 
 def _connections(answer: Any) -> None:
-    SeedSchema("connections").check("syncs", answer)
+    PageSchema("connections").check("syncs", answer)
     assert [each["model_id"] for each in answer] == ["pipeline", "task"]
 
 

@@ -196,7 +196,7 @@ _OF_SEVERAL = {
 
 
 def _snaplogic(body: Any) -> bool:
-    """The page's envelope has words alone (seed 001: ids that are not the project's are a 400)."""
+    """The envelope holds messages alone (docs/dialects.md: ids of another project are a 400)."""
     messages = [each["message"] for each in body["response_map"]["error_list"]]
     known = (
         "nothing in the project matches",
@@ -208,12 +208,12 @@ def _snaplogic(body: Any) -> bool:
 
 
 def _nected(body: Any) -> bool:
-    """Seed 000: a branch that does not exist is a 400; the page knows no 404."""
+    """Nected: a branch that does not exist is a 400; the page knows no 404."""
     return body["code"] in ("BRANCH_NOT_FOUND", "BRANCH_REQUIRED")
 
 
 def _syncs(body: Any) -> bool:
-    """Seed 003: the page knows 422 alone."""
+    """Syncs: the page has 422 alone."""
     return {each["type"] for each in body["detail"]} <= {DOES_NOT_FIT, "conflicting_resolutions"}
 
 

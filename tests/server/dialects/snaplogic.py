@@ -6,13 +6,13 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
+from tests.server.dialects.page_schema import PageSchema
 from tests.server.dialects.scene import Scene, login
-from tests.server.dialects.seed import SeedSchema
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Binding
 from towline_server.projects.service import Projects
 
-SEED = SeedSchema("snaplogic")
+SCHEMA = PageSchema("snaplogic")
 ROOT = "/api/1/rest/public/project"
 PATH = "acme/space/project"
 READER, WRITER, ADMIN = (login(f"{role}@acme.example") for role in Role)
@@ -21,7 +21,7 @@ READER, WRITER, ADMIN = (login(f"{role}@acme.example") for role in Role)
 def refused(answer: Any, status: int) -> list[str]:
     """The messages of a refusal with this status."""
     assert answer.status_code == status, answer.text
-    SEED.check("error", answer.json())
+    SCHEMA.check("error", answer.json())
     assert answer.json()["http_status_code"] == status
     return [each["message"] for each in answer.json()["response_map"]["error_list"]]
 
@@ -35,7 +35,7 @@ def done(answer: Any) -> dict[str, list[str]]:
     assert answer.status_code == 200, answer.text
     found = answer.json()["response_map"]
     definition = "updated" if found["status"] == "updated" else "up_to_date"
-    SEED.check(definition, answer.json())
+    SCHEMA.check(definition, answer.json())
     lists = ("overwritten", "updated", "created", "deleted", "ignored")
     return {name: [each["path"] for each in found[name]] for name in lists if found.get(name)}
 

@@ -1,4 +1,4 @@
-"""The Connections dialect: what the seed's page says, held against real answers."""
+"""The Connections dialect: every answer is validated against the schema of the product's page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.server.dialects.desk import Desk, bearer
-from tests.server.dialects.seed import SeedSchema
+from tests.server.dialects.page_schema import PageSchema
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.kinds import Kind, Kinds
@@ -23,7 +23,7 @@ from towline_server.projects.service import Projects
 from towline_server.runs.domain import Origin, RunMode, RunRequest, TriggeredBy
 from towline_server.runs.service import Runs
 
-SEED = SeedSchema("connections")
+SCHEMA = PageSchema("connections")
 ONE_KIND = Kinds((Kind(name="file", globs=("**",)),))
 
 
@@ -36,7 +36,7 @@ def _sync(desk: Desk, key: str, connection_id: object = None) -> Any:
 def _list(desk: Desk, key: str, **query: int) -> list[Mapping[str, Any]]:
     url = f"/v2/integrations/connections/{desk.world.connection_id}/syncs"
     answer = desk.client.get(url, headers=bearer(key), params=query)
-    SEED.check("syncs", answer.json())
+    SCHEMA.check("syncs", answer.json())
     found: list[Mapping[str, Any]] = answer.json()
     return found
 
@@ -44,7 +44,7 @@ def _list(desk: Desk, key: str, **query: int) -> list[Mapping[str, Any]]:
 def _get(desk: Desk, key: str, sync_id: object) -> Mapping[str, Any]:
     answer = desk.client.get(f"/v2/integrations/syncs/{sync_id}", headers=bearer(key))
     assert answer.status_code == 200
-    SEED.check("sync", answer.json())
+    SCHEMA.check("sync", answer.json())
     found: Mapping[str, Any] = answer.json()
     return found
 
@@ -52,7 +52,7 @@ def _get(desk: Desk, key: str, sync_id: object) -> Mapping[str, Any]:
 def _cancel(desk: Desk, key: str, sync_id: object) -> Mapping[str, Any]:
     answer = desk.client.post(f"/v2/integrations/syncs/{sync_id}/cancel", headers=bearer(key))
     assert answer.status_code == 200
-    SEED.check("sync", answer.json())
+    SCHEMA.check("sync", answer.json())
     found: Mapping[str, Any] = answer.json()
     return found
 
@@ -64,7 +64,7 @@ def test_a_sync_a_kind_in_one_batch(desk: Desk, world: World):
     answer = _sync(desk, key)
     asked = answer.json()
     assert answer.status_code == 200
-    SEED.check("syncs", asked)
+    SCHEMA.check("syncs", asked)
     assert [each["model_id"] for each in asked] == ["rule", "task", "file"]
     assert len({each["batch_id"] for each in asked}) == 1
     assert asked[0]["batch_id"] is not None

@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 import pytest
 from fastapi.testclient import TestClient
 
+from tests.server.dialects.page_schema import PageSchema
 from tests.server.dialects.scene import Scene
-from tests.server.dialects.seed import SeedSchema
 from tests.server.runs.world import World
 from towline.testing.git_server import Answers
 from towline_server.auth.roles import Role
@@ -20,7 +20,7 @@ from towline_server.runs import tables
 from towline_server.runs.domain import RunMode, RunRequest
 from towline_server.runs.states import Fault, RunState
 
-SEED = SeedSchema("nected")
+SCHEMA = PageSchema("nected")
 PULL, PULL_V1 = "/dev/remote/pull", "/dev/v1/remote/pull"
 
 
@@ -37,7 +37,7 @@ def headers(key: str, branch: str | None = "main") -> dict[str, str]:
 def started(answer: Any) -> str:
     """The id of the task that was started."""
     assert answer.status_code == 200, answer.text
-    SEED.check("started", answer.json())
+    SCHEMA.check("started", answer.json())
     assert answer.json()["data"]["taskState"] == "pending"
     task_id: str = answer.json()["data"]["taskId"]
     return task_id
@@ -48,7 +48,7 @@ def looked_at(client: TestClient, key: str, task_id: str, state: str) -> dict[st
     answer = client.get(f"/dev/remote/tasks/{task_id}", headers={"Nected-API-Key": key})
     assert answer.status_code == 200, answer.text
     definition = state if state in ("completed", "failed") else "started"
-    SEED.check(definition, answer.json())
+    SCHEMA.check(definition, answer.json())
     found: dict[str, Any] = answer.json()
     assert (found["data"]["taskId"], found["data"]["taskState"]) == (task_id, state)
     return found
@@ -56,7 +56,7 @@ def looked_at(client: TestClient, key: str, task_id: str, state: str) -> dict[st
 
 def refused(answer: Any, status: int, code: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
-    SEED.check("error", answer.json())
+    SCHEMA.check("error", answer.json())
     assert answer.json()["data"] == {}
 
 

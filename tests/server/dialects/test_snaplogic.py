@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.server.dialects.scene import Scene, login
-from tests.server.dialects.snaplogic import ROOT, SEED, WRITER, refused
+from tests.server.dialects.snaplogic import ROOT, SCHEMA, WRITER, refused
 from tests.server.runs.world import World
 from towline.limits import Limits
 from towline.testing.git_server import Answers, StaysSilent
@@ -23,7 +23,7 @@ def pulled(client: TestClient, url: str = PULL, **body: Any) -> dict[str, Any]:
     """The map of a pull that found something to do."""
     answer = client.post(url, headers=WRITER, json=body)
     assert answer.status_code == 200, answer.text
-    SEED.check("updated", answer.json())
+    SCHEMA.check("updated", answer.json())
     found: dict[str, Any] = answer.json()["response_map"]
     return found
 
@@ -53,7 +53,7 @@ def test_a_second_pull_is_up_to_date(scene: Scene, client: TestClient):
     pulled(client)
     answer = client.post(PULL, headers=WRITER)
     assert answer.json() == {"response_map": {"status": "up-to-date"}, "http_status_code": 200}
-    SEED.check("up_to_date", answer.json())
+    SCHEMA.check("up_to_date", answer.json())
 
 
 def test_every_list_is_told(scene: Scene, client: TestClient):
@@ -88,7 +88,7 @@ def test_left_over_conflicts_are_skipped_whatever_the_projects_policy(
     assert clash in found["error_msgs"][0]
     assert scene.contents() == {"a": b"ours", "b": b"2"}
     again = client.post(PULL, headers=WRITER).json()
-    SEED.check("up_to_date", again)
+    SCHEMA.check("up_to_date", again)
     assert again["response_map"] == {"status": "up-to-date", "ignored": found["ignored"]}
     scene.commit({"a": b"3", "b": b"2"})
     assert paths(pulled(client)) == {"ignored": ["a"]}, "it differs from the one before"

@@ -13,7 +13,7 @@ from tests.server.dialects.snaplogic import (
     PATH,
     READER,
     ROOT,
-    SEED,
+    SCHEMA,
     WRITER,
     binding,
     done,
@@ -31,7 +31,7 @@ def status(client: TestClient, path: str = PATH) -> dict[str, dict[str, Any]]:
     """The entries by path."""
     answer = client.get(f"{ROOT}/repo-status/{path}", headers=READER)
     assert answer.status_code == 200, answer.text
-    SEED.check("status", answer.json())
+    SCHEMA.check("status", answer.json())
     return {each["path"]: each for each in answer.json()["response_map"]["entries"]}
 
 
@@ -122,7 +122,7 @@ def test_a_status_of_what_is_hostile(scene: Scene, client: TestClient):
 def pull_space(client: TestClient, space: str = "space", **body: Any) -> dict[str, Any]:
     answer = client.post(f"{ROOT}/git-pull/projects/acme/{space}", headers=WRITER, json=body)
     assert answer.status_code == 200, answer.text
-    SEED.check("space", answer.json())
+    SCHEMA.check("space", answer.json())
     found: dict[str, Any] = answer.json()["response_map"]
     return found
 
@@ -241,7 +241,7 @@ def test_a_project_is_untracked(scene: Scene, client: TestClient):
     refused(untrack(client, WRITER), 403)
     answer = untrack(client)
     assert answer.status_code == 200
-    SEED.check("untracked", answer.json())
+    SCHEMA.check("untracked", answer.json())
     assert (binding(scene), scene.contents()) == (None, {"a": b"1"})
     refused(untrack(client), 400)
     refused(post(client, "pull"), 400)

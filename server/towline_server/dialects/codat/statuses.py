@@ -21,7 +21,7 @@ from towline_server.runs.states import STARTS_AT, Fault, RunState
 
 
 class DatasetStatus(StrEnum):
-    """The seed's statuses, in its order."""
+    """The statuses of Codat's page "Pull operation", in its order."""
 
     INITIAL = "Initial"
     QUEUED = "Queued"

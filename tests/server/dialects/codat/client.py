@@ -8,10 +8,10 @@ from typing import Any
 import httpx2
 
 from tests.server.dialects.desk import Desk, basic
-from tests.server.dialects.seed import SeedSchema
+from tests.server.dialects.page_schema import PageSchema
 from towline_server.projects.domain import Project
 
-SEED = SeedSchema("codat")
+SCHEMA = PageSchema("codat")
 COMPLETE = {"status": "Complete", "isCompleted": True, "isErrored": False, "progress": 100}
 
 
@@ -30,7 +30,7 @@ class Codat:
             method, url, params=query, headers=basic(self.key)
         )
         if answer.status_code >= 400:
-            SEED.check("error", answer.json())
+            SCHEMA.check("error", answer.json())
             assert answer.json()["statusCode"] == answer.status_code
         return answer
 
@@ -56,5 +56,5 @@ class Codat:
     def _seen(self, schema: str, answer: httpx2.Response) -> dict[str, Any]:
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
-        SEED.check(schema, found)
+        SCHEMA.check(schema, found)
         return found

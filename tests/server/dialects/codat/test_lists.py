@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.dialects.codat.client import SEED, Codat
+from tests.server.dialects.codat.client import SCHEMA, Codat
 from tests.server.dialects.desk import Desk, basic
 from tests.server.runs.world import World
 from towline_server.auth.roles import Role
@@ -50,7 +50,7 @@ def test_links_lead_through_every_page(codat: Codat):
     assert "previous" not in page["_links"]
     following = codat.desk.client.get(page["_links"]["next"]["href"], headers=basic(codat.key))
     last = following.json()
-    SEED.check("operations", last)
+    SCHEMA.check("operations", last)
     assert (last["pageNumber"], last["pageSize"], last["totalResults"]) == (2, 4, 6)
     assert "next" not in last["_links"]
     assert sorted(_kinds(page) + _kinds(last)) == sorted(NEWEST_FIRST)
@@ -121,7 +121,7 @@ def test_companies_are_asked_for_like_operations(desk: Desk, world: World, stran
 
     def names(**query: Any) -> list[str]:
         answer = desk.client.get("/companies", headers=headers, params=query)
-        SEED.check("companies", answer.json())
+        SCHEMA.check("companies", answer.json())
         return [each["name"] for each in answer.json()["results"]]
 
     paths = [f"/{project.path}" for project in projects]
@@ -134,7 +134,7 @@ def test_companies_are_asked_for_like_operations(desk: Desk, world: World, stran
     assert names(query="created>3000-01-01") == []
     for query in ({"query": "dataConnections=x"}, {"orderBy": "status"}, {"query": "id>1"}):
         answer = desk.client.get("/companies", headers=headers, params=query)
-        SEED.check("error", answer.json())
+        SCHEMA.check("error", answer.json())
         assert answer.status_code == 400
 
 

@@ -1,4 +1,4 @@
-"""Pull operations: what the seed's page says, held against real answers."""
+"""Codat pull operations: every answer is validated against the schema of the product's page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.server.dialects.codat.client import COMPLETE, SEED, Codat
+from tests.server.dialects.codat.client import COMPLETE, SCHEMA, Codat
 from tests.server.dialects.desk import Desk, basic, bearer, client_of
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
@@ -322,7 +322,7 @@ def test_a_client_is_told_whether_trying_again_may_help(
         headers = basic(codat.key)
         client.get("/companies", headers=headers)
         told = client.get("/companies", headers=headers)
-    SEED.check("error", told.json())
+    SCHEMA.check("error", told.json())
     assert (told.status_code, told.json()["canBeRetried"]) == (429, "Yes")
     # A server that has not started yet.
     stopped = client_of(desk.services, bench, inline).get("/companies", headers=headers)
@@ -415,7 +415,7 @@ def test_companies_and_their_connections(desk: Desk, world: World, stranger: Wor
         for project in mine:
             identities.grant(made.id, project, Role.READER)
     answer = desk.client.get("/companies", headers=basic(key))
-    SEED.check("companies", answer.json())
+    SCHEMA.check("companies", answer.json())
     found = {each["id"]: each for each in answer.json()["results"]}
     assert set(found) == {str(project.id) for project in mine}
     assert answer.json()["totalResults"] == 2
@@ -445,7 +445,7 @@ def test_basic_with_the_key_is_needed(desk: Desk, world: World):
     key = desk.key(Role.ADMIN)
     for headers in ({}, bearer(key), basic("twl_wrong"), {"X-API-Key": key}):
         answer = desk.client.get(f"/companies/{project.id}/dataStatus", headers=headers)
-        SEED.check("error", answer.json())
+        SCHEMA.check("error", answer.json())
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"].startswith("Basic")
     # Clients that know Basic alone put a colon behind the key.
@@ -458,7 +458,7 @@ def test_errors_name_the_request(desk: Desk, world: World):
     headers = {**basic(desk.key()), "X-Request-Id": "r-1234567"}
     answer = desk.client.get("/companies/nothing/dataStatus", headers=headers)
     body = answer.json()
-    SEED.check("error", body)
+    SCHEMA.check("error", body)
     assert (answer.status_code, body["correlationId"]) == (404, "r-1234567")
     [issue] = body["validation"]["errors"]
     assert issue["itemId"] == "path.companyId"

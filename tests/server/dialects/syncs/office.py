@@ -1,4 +1,4 @@
-"""Where syncs are spoken of: every answer is held against the seed's schema."""
+"""Create and change syncs; every answer is validated against the schema of the product's page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from httpx2 import Response
 from sqlalchemy import update
 
 from tests.server.dialects.desk import Desk
-from tests.server.dialects.seed import SeedSchema
+from tests.server.dialects.page_schema import PageSchema
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline_server.db.clock import database_now
@@ -18,7 +18,7 @@ from towline_server.projects.domain import Project
 from towline_server.runs import tables
 from towline_server.runs.schedules import Schedules
 
-SEED = SeedSchema("syncs")
+SCHEMA = PageSchema("syncs")
 BASE = "/api/v1/syncs"
 
 Found = Mapping[str, Any]
@@ -56,7 +56,7 @@ class Office:
     ) -> Found:
         answer = self.send(method, path, **options)
         assert answer.status_code == status, answer.text
-        SEED.check(schema, answer.json())
+        SCHEMA.check(schema, answer.json())
         found: Found = answer.json()
         return found
 

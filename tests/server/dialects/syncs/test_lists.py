@@ -45,7 +45,7 @@ def test_a_list_can_be_filtered(office: Office):
     assert office.names(status=["draft", "paused"]) == ["paused", "draft"]
     assert len(office.names(provider=["git", "github"])) == 4
     assert office.names(provider="github") == []
-    assert office.names(provider="shopify") == [], "what the seed may ask for is no error"
+    assert office.names(provider="shopify") == [], "a provider of the public page is no error"
     for name in ("status", "provider"):
         [(loc, _)] = office.refused(422, "GET", params={name: "none"})
         assert loc == ["query", name, 0]

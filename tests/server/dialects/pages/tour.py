@@ -1,4 +1,4 @@
-"""A way through a whole dialect: what each operation answers, held against the seed and counted."""
+"""Call every operation of a dialect, validate each answer, and report what no answer showed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from fastapi.testclient import TestClient
 
-from tests.server.dialects.seed import SeedSchema
+from tests.server.dialects.page_schema import PageSchema
 
 Answers: TypeAlias = Mapping[str, Mapping[int, str | None]]
 """The definition that each status of an operation answers with; None: nothing at all."""
@@ -22,7 +22,7 @@ class Tour:
     """One client's way through the operations of a dialect."""
 
     client: TestClient
-    seed: SeedSchema
+    schema: PageSchema
     tag: str
     answers: Answers
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Tour:
         client: TestClient | None = None,
         **how: Any,
     ) -> Any:
-        """The answer's body, once it is what the seed says under the status that is expected."""
+        """Return the body of the answer, validated by the schema of its expected status."""
         how["headers"] = {**self.headers, **how.get("headers", {})}
         answer = (client or self.client).request(method, path, **how)
         assert answer.status_code == status, (method, path, answer.text)
@@ -59,7 +59,7 @@ class Tour:
             return None
         assert answer.headers["content-type"] == (self.errors_are if status >= 400 else JSON)
         body = answer.json()
-        self.seed.check(definition, body)
+        self.schema.check(definition, body)
         return body
 
     def lacking(self, impossible: Mapping[str, str] | None = None) -> list[str]:
@@ -73,7 +73,7 @@ class Tour:
         never = set(impossible or {})
         # What is never there has nothing in it.
         hollow = tuple(f"{each.removesuffix(': present')}." for each in never if "present" in each)
-        unseen = {f"{at}: {word}" for at, word in self.seed.unseen(*definitions)}
+        unseen = {f"{at}: {word}" for at, word in self.schema.unseen(*definitions)}
         return [
             *sorted(f"operation {each}" for each in self._operations ^ set(self.answers)),
             *sorted(f"{operation} -> {status}" for operation, status in every - self.answered),

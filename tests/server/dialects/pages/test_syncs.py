@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import insert, select
 
-from tests.server.dialects.seed import SeedSchema
-from tests.server.dialects.seeds.tour import Answers, Tour
+from tests.server.dialects.page_schema import PageSchema
+from tests.server.dialects.pages.tour import Answers, Tour
 from tests.server.dialects.syncs.office import BASE, Office
 from tests.server.runs.bench import Gate
 from tests.server.runs.world import World
@@ -69,7 +69,7 @@ EVERY = {"everySeconds": 60}
 
 @pytest.fixture
 def tour(office: Office) -> Tour:
-    made = Tour(office.desk.client, SeedSchema("syncs"), "Syncs", ANSWERS)
+    made = Tour(office.desk.client, PageSchema("syncs"), "Syncs", ANSWERS)
     office.key = office.desk.key(Role.WRITER)
     made.headers = {"X-API-Key": office.key}
     return made

@@ -8,9 +8,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.control_plane import PASSWORD
+from tests.server.dialects.page_schema import PageSchema
+from tests.server.dialects.pages.tour import Answers, Tour
 from tests.server.dialects.scene import Scene, login
-from tests.server.dialects.seed import SeedSchema
-from tests.server.dialects.seeds.tour import Answers, Tour
 from towline.remotes.tree_files import Symlink
 from towline.testing.git_server import Answers as Trouble
 from towline_server.auth.roles import Role
@@ -44,7 +44,7 @@ FILES = {name: name.encode() for name in ("gone", "kept", "link", "lost", "mine"
 
 @pytest.fixture
 def tour(scene: Scene) -> Tour:
-    made = Tour(scene.client, SeedSchema("snaplogic"), "SnapLogic", ANSWERS)
+    made = Tour(scene.client, PageSchema("snaplogic"), "SnapLogic", ANSWERS)
     made.headers = login("admin@acme.example")
     return made
 

@@ -12,8 +12,8 @@ import pytest
 from tests.control_plane import cheap_passwords
 from tests.databases import open_database
 from tests.server.dialects.desk import Desk, basic, client_of
-from tests.server.dialects.seed import SeedSchema
-from tests.server.dialects.seeds.tour import Answers, Tour
+from tests.server.dialects.page_schema import PageSchema
+from tests.server.dialects.pages.tour import Answers, Tour
 from tests.server.runs.bench import Bench, Gate
 from tests.server.runs.world import World
 from towline.resolutions import OnConflict
@@ -66,7 +66,7 @@ WHILE_RUNNING = {
 
 @pytest.fixture
 def tour(slow_desk: Desk) -> Tour:
-    made = Tour(slow_desk.client, SeedSchema("codat"), "Codat", ANSWERS)
+    made = Tour(slow_desk.client, PageSchema("codat"), "Codat", ANSWERS)
     made.headers = basic(slow_desk.key(Role.WRITER))
     return made
 

@@ -1,4 +1,4 @@
-"""The JSON Schemas written from the seeds, and how much of one the answers of a test have shown."""
+"""The JSON Schemas of the five public pages, and which parts of one the answers of a test show."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _TYPES: Mapping[type, str] = {
 
 
 @dataclass
-class SeedSchema:
-    """The schemas of one seed, by name, and what the answers held against them have shown."""
+class PageSchema:
+    """The schemas of one page, by name, and what the validated answers showed of them."""
 
     name: str
     seen: dict[str, set[Point]] = field(default_factory=dict)
 
     def check(self, definition: str, value: Any) -> None:
-        """Refuse what the seed would not say."""
+        """Validate an answer against a definition of the page."""
         _validator(self.name, definition).validate(value)
         self.seen.setdefault(definition, set()).update(self._found(definition, value))
 

@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.server.dialects.desk import Desk, bearer
-from tests.server.dialects.seed import SeedSchema
-from tests.server.dialects.seeds.tour import Answers, Tour
+from tests.server.dialects.page_schema import PageSchema
+from tests.server.dialects.pages.tour import Answers, Tour
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.kinds import Kind, Kinds
@@ -53,7 +53,7 @@ FILES = Kinds((Kind(name="file", globs=("**",)),))
 def tour(slow_desk: Desk) -> Tour:
     made = Tour(
         slow_desk.client,
-        SeedSchema("connections"),
+        PageSchema("connections"),
         "Connections",
         ANSWERS,
         errors_are="application/problem+json",

@@ -9,8 +9,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.server.dialects.desk import Desk, client_of
-from tests.server.dialects.seed import SeedSchema
-from tests.server.dialects.seeds.tour import Answers, Tour
+from tests.server.dialects.page_schema import PageSchema
+from tests.server.dialects.pages.tour import Answers, Tour
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.model import AssetPath
@@ -36,7 +36,7 @@ FILES = {"gone": b"1", "kept": b"1", "link": b"1", "mine": b"1"}
 
 @pytest.fixture
 def tour(slow_desk: Desk) -> Tour:
-    made = Tour(slow_desk.client, SeedSchema("nected"), "Nected", ANSWERS)
+    made = Tour(slow_desk.client, PageSchema("nected"), "Nected", ANSWERS)
     made.headers = {"Nected-API-Key": slow_desk.key(Role.WRITER)}
     return made
 
