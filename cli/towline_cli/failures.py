@@ -116,8 +116,10 @@ def _unexpected(error: BaseException) -> Failure:
 def _hint(error: TowlineError) -> str:
     if isinstance(error, LimitExceeded):
         return _LIMIT_HINTS.get(error.limit, f"raise it: --limit {error.limit}=VALUE")
-    if isinstance(error, AuthenticationFailed) and not error.url.startswith("http"):
-        return _SSH_KEYS
+    if isinstance(error, AuthenticationFailed):
+        if not error.url.startswith("http"):
+            return _SSH_KEYS
+        return _REFUSED if error.refused else _CREDENTIALS
     return _HINTS.get(error.code, "")
 
 
@@ -125,6 +127,10 @@ _LIMIT_HINTS = {
     "assets": "raise it: --max-assets N, or for good: towline config limit.assets N",
     "deletes": "raise it: --max-deletes N, if so many deletions are right",
 }
+_REFUSED = (
+    "correct or remove them there; the URL comes first, then TOWLINE_TOKEN and TOWLINE_PASSWORD, "
+    "~/.netrc, git's credential helper"
+)
 _CREDENTIALS = (
     "set TOWLINE_TOKEN, or TOWLINE_USERNAME and TOWLINE_PASSWORD, or add the host to ~/.netrc "
     "or to git's credential helper"
@@ -134,7 +140,6 @@ _REF = "towline config ref NAME, or --ref for clone and init"
 _HINTS = {
     "not_associated": "towline clone URL, or in a folder that has assets already: towline init URL",
     "already_associated": "towline config shows with which; towline config url URL changes it",
-    "authentication_failed": _CREDENTIALS,
     "permission_denied": _CREDENTIALS,
     "ref_not_found": _REF,
     "empty_repository": _REF,

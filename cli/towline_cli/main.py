@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import chdir
 from typing import TYPE_CHECKING
 
 import click
 
 from .exits import FAILURE, OK, USAGE
 from .group import CommandGroup
-from .output import abandon_stdout, print_json, tell
+from .output import abandon_stdout, is_interactive, print_json, tell
 
 if TYPE_CHECKING:
     from .failures import Failure
@@ -49,7 +50,7 @@ def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
 def towline(folder: str | None) -> None:
     """Bring a folder up to date with its Git repository, asset by asset."""
     if folder is not None:
-        os.chdir(folder)
+        click.get_current_context().with_resource(chdir(folder))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .completing import register
 
             register()
-        code = towline.main(given, prog_name="towline", standalone_mode=False)
+        code = _run(given)
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
@@ -78,6 +79,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return _answer(failure_of(error), given)
     return code if isinstance(code, int) else OK
+
+
+def _run(given: Sequence[str]) -> object:
+    """Run a command; where a remote requires credentials, ask at the terminal and run it again.
+
+    A command that fails has changed nothing, so that it can be repeated as a whole.
+    """
+    try:
+        return towline.main(given, prog_name="towline", standalone_mode=False)
+    except Exception as error:
+        if _wants_json(given) or not is_interactive():
+            raise
+        from .credentials import ask_about
+
+        if not ask_about(error):
+            raise
+    return towline.main(given, prog_name="towline", standalone_mode=False)
 
 
 def _answer(failure: Failure, given: Sequence[str]) -> int:

@@ -478,10 +478,15 @@ class RemoteRefused(RemoteError):
     code = "remote_refused"
 
 
+@dataclass(eq=False, kw_only=True)
 class AuthenticationFailed(RemoteRefused):
-    """The remote wants credentials, or did not take those it got."""
+    """The remote requires credentials, or refused those it got.
+
+    ``refused`` says whether it got any.
+    """
 
     code = "authentication_failed"
+    refused: bool = False
 
 
 class PermissionDenied(RemoteRefused):

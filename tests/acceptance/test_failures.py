@@ -371,7 +371,8 @@ def test_without_credentials_the_answer_is_4(
     error = towline.json("clone", url, code=4)["error"]
     assert (error["code"], error["url"]) == ("authentication_failed", url)
     ran = towline("clone", url, code=4)
-    assert "TOWLINE_TOKEN" in ran.err
+    assert ran.err.splitlines()[0] == f"towline: {url}: authentication required"
+    assert "hint: set TOWLINE_TOKEN" in ran.err
     assert left(towline.folder) == []
     assert guarded.tally.requests
 
@@ -391,6 +392,30 @@ def test_wrong_credentials_are_named_nowhere(
     assert towline("clone", url, code=4, TOWLINE_TOKEN=SECRET).out == ""
     # A wrong one is asked for once, not fifteen times.
     assert len(guarded.tally.requests) <= 6
+
+
+def test_refused_credentials_name_their_source(
+    towline: Command, guarded: GitServer, repository: GitRepository, url: str
+):
+    repository.commit(BASE)
+
+    def refused(address: str = url, **variables: str) -> str:
+        ran = towline("clone", address, code=4, **variables)
+        assert "hint: correct or remove them" in ran.err
+        return ran.err.splitlines()[0].removeprefix(f"towline: {url}: ")
+
+    (towline.home / ".git-credentials").write_text(f"{with_secret(guarded.url, user='someone')}\n")
+    (towline.home / ".gitconfig").write_text("[credential]\n\thelper = store\n")
+    assert refused() == "the credentials from git's credential helper were refused"
+    netrc = towline.home / ".netrc"
+    netrc.write_text(f"machine 127.0.0.1 login someone password {SECRET}\n")
+    netrc.chmod(0o600)
+    assert refused() == f"the credentials from {netrc} were refused"
+    assert refused(TOWLINE_USERNAME="x", TOWLINE_PASSWORD=SECRET) == (
+        "the credentials from TOWLINE_PASSWORD were refused"
+    )
+    assert refused(TOWLINE_TOKEN=SECRET) == "the credentials from TOWLINE_TOKEN were refused"
+    assert refused(with_secret(url, user="someone")) == "the credentials from the URL were refused"
 
 
 def test_credentials_in_the_url_are_used_once_and_not_stored(

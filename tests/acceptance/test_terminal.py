@@ -10,8 +10,9 @@ from contextlib import suppress
 
 import pytest
 
-from tests.acceptance.command import BASE, THEIRS, Command, edit, files
+from tests.acceptance.command import BASE, SECRET, THEIRS, USER, Command, edit, files
 from towline.testing.git_repository import GitRepository
+from towline.testing.git_server import GitServer
 
 ORDERS = "pipelines/orders.json"
 
@@ -25,27 +26,35 @@ def strip(line: str) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line)
 
 
-def at_a_terminal(project: Command, *arguments: str, answer: str = "\x04") -> tuple[int, str]:
+def at_a_terminal(
+    project: Command, *arguments: str, answer: str = "\x04", **answers: str
+) -> tuple[int, str]:
     """Run a command at a terminal, answering its question; its exit code, and what it showed.
 
     Without an answer the input ends at the question, so that a test does not wait for ever.
+    ``answers`` are to other questions, by their first word, in their order.
     """
+    waiting = [*answers.items(), (QUESTION, answer)]
     command = [sys.executable, "-m", "towline_cli", *arguments]
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(project.folder)
         os.execve(command[0], command, project.environment(TERM="xterm", COLUMNS=str(WIDTH)))
-    shown = b""
+    shown, answered = b"", 0
     # The end of a terminal is an error on Linux, and an empty read elsewhere.
     with suppress(OSError):
         while read := os.read(terminal, 65536):
             shown += read
-            if answer and QUESTION.encode() in shown:
-                os.write(terminal, answer.encode())
-                answer = ""
+            while waiting and (match := re.search(_question(waiting[0][0]), shown[answered:])):
+                answered += match.end()
+                os.write(terminal, waiting.pop(0)[1].encode())
     os.close(terminal)
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status), shown.decode()
+
+
+def _question(start: str) -> bytes:
+    return re.escape(start).encode() + rb"[^\n]*[:?] "
 
 
 DISCARDING = [
@@ -138,3 +147,24 @@ def test_log_is_one_line_a_pull(project: Command, repository: GitRepository):
     assert all(len(line) <= WIDTH for line in lines)
     assert "undo of 2" in lines[2]
     assert "4 assets" in lines[1]
+
+
+def test_missing_credentials_are_asked_for(
+    towline: Command, guarded: GitServer, repository: GitRepository, url: str
+):
+    repository.commit(BASE)
+    code, shown = at_a_terminal(
+        towline, "-C", "../work", "clone", url, Username=f"{USER}\n", Password=f"{SECRET}\n"
+    )
+    assert (code, SECRET in shown) == (0, False), shown
+    assert f"{url}: authentication required\r\nUsername for 127.0.0.1" in shown
+    clone = towline.at(towline.folder / "team")
+    assert files(clone) == BASE
+    clone.json("pull", code=4)
+    code, shown = at_a_terminal(clone, "pull", Username="\n", Token="wrong\n")
+    assert (code, shown.count("Token: ")) == (4, 1)
+    assert "the credentials from the terminal were refused" in shown
+    code, shown = at_a_terminal(clone, "pull", Username="\x03")
+    assert code == 130
+    code, shown = at_a_terminal(clone, "pull", "--json")
+    assert (code, "Username" in shown) == (4, False)

@@ -138,7 +138,23 @@ def test_a_missing_repository(site: SshSite, backend: Backend) -> None:
 
 @backends
 def test_a_key_that_is_not_taken(site: SshSite, backend: Backend) -> None:
-    with site.remote(backend, key="stranger") as remote, pytest.raises(AuthenticationFailed):
+    key = site.folder / "stranger"
+    listed = subprocess.run(["ssh-keygen", "-lf", key], capture_output=True, text=True, check=True)
+    with (
+        site.remote(backend, key="stranger") as remote,
+        pytest.raises(AuthenticationFailed) as caught,
+    ):
+        remote.fetch(None, LIMITS, WATCH)
+    fingerprint = listed.stdout.split()[1]
+    assert caught.value.detail.endswith(f"none of the ssh keys offered: {key} ({fingerprint})")
+
+
+@backends
+def test_no_key_at_all(site: SshSite, backend: Backend) -> None:
+    with (
+        site.remote(backend, key="none") as remote,
+        pytest.raises(AuthenticationFailed, match="no ssh key was offered"),
+    ):
         remote.fetch(None, LIMITS, WATCH)
 
 
@@ -166,7 +182,19 @@ def test_a_host_key_that_is_not_to_be_trusted(
 @backends
 def test_nobody_listens(site: SshSite, backend: Backend) -> None:
     url = f"ssh://nobody@127.0.0.1:{_free_port()}/x"
-    with site.remote(backend, url=url) as remote, pytest.raises(RemoteUnavailable):
+    with (
+        site.remote(backend, url=url) as remote,
+        pytest.raises(RemoteUnavailable, match="Connection refused"),
+    ):
+        remote.fetch(None, LIMITS, WATCH)
+
+
+@backends
+def test_a_host_that_does_not_resolve(site: SshSite, backend: Backend) -> None:
+    with (
+        site.remote(backend, url="ssh://nobody@no.such.invalid/x") as remote,
+        pytest.raises(RemoteUnavailable, match=r"resolve hostname no\.such\.invalid"),
+    ):
         remote.fetch(None, LIMITS, WATCH)
 
 

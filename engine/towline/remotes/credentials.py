@@ -27,6 +27,8 @@ class Credential:
     username: str = field(repr=False)
     """Hidden as well: some hosts take a token here."""
     password: str = field(repr=False)
+    source: str = field(default="", compare=False)
+    """Where it comes from, for messages: ``TOWLINE_TOKEN``, ``the URL``; empty where unknown."""
 
     @property
     def basic(self) -> str:
@@ -58,9 +60,9 @@ def from_mapping(variables: Mapping[str, str]) -> Credentials:
     def find(_url: RemoteUrl) -> Credential | None:
         username = variables.get("TOWLINE_USERNAME", "")
         if token := variables.get("TOWLINE_TOKEN"):
-            return Credential(username or TOKEN_USERNAME, token)
+            return Credential(username or TOKEN_USERNAME, token, "TOWLINE_TOKEN")
         if password := variables.get("TOWLINE_PASSWORD"):
-            return Credential(username, password)
+            return Credential(username, password, "TOWLINE_PASSWORD")
         return None
 
     return find
@@ -77,7 +79,7 @@ def from_netrc(path: Path) -> Credentials:
         if entry is None:
             return None
         login, _, password = entry
-        return Credential(login or "", password or "")
+        return Credential(login or "", password or "", str(path))
 
     return find
 
@@ -124,4 +126,4 @@ def _filled(output: bytes) -> Credential | None:
     values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     if not values.get("password"):
         return None
-    return Credential(values.get("username", ""), values["password"])
+    return Credential(values.get("username", ""), values["password"], "git's credential helper")

@@ -104,7 +104,7 @@ _BY_SSH: tuple[tuple[str, type[RemoteError], str], ...] = (
         RemoteRefused,
         "its ssh host key is not known; connect once with ssh, and compare the fingerprint",
     ),
-    (r"(?:\S+: )?Permission denied \(", AuthenticationFailed, "it accepted none of the ssh keys"),
+    (r"(?:\S+: )?Permission denied \(", AuthenticationFailed, ""),
     (
         r"ssh: connect to host .* timed out$|Connection timed out during|Timeout, server",
         RemoteTimeout,
@@ -170,8 +170,20 @@ def by_ssh_log(log: str, talk: FetchRequest) -> RemoteError | None:
     """The error that ssh's own log tells, if it tells one."""
     for pattern, kind, detail in _BY_SSH:
         if match := re.search(f"^(?:{pattern}).*$", log, re.MULTILINE):
+            if kind is AuthenticationFailed:
+                return AuthenticationFailed(
+                    url=talk.url.shown, detail=talk.cleaned(_refused_keys(log)), refused=True
+                )
             return kind(url=talk.url.shown, detail=detail or talk.cleaned(match[0]))
     return None
+
+
+def _refused_keys(log: str) -> str:
+    offered = re.findall(
+        r"^debug1: Offering public key: (.+?) [A-Z0-9-]+ (SHA256:\S+)", log, re.MULTILINE
+    )
+    keys = ", ".join(f"{name} ({fingerprint})" for name, fingerprint in dict.fromkeys(offered))
+    return f"it accepted none of the ssh keys offered: {keys}" if keys else "no ssh key was offered"
 
 
 def too_large_object(size: int, talk: FetchRequest) -> TowlineError:
@@ -245,9 +257,12 @@ def http_error(status: int, talk: FetchRequest, retry_after: str | None = None) 
     url = talk.url.shown
     match status:
         case HTTPStatus.UNAUTHORIZED:
-            given = talk.credential is not None
-            detail = "it did not accept the credentials" if given else "it wants credentials"
-            return AuthenticationFailed(url=url, detail=detail)
+            given = talk.credential
+            if given is None:
+                return AuthenticationFailed(url=url, detail="authentication required")
+            source = f" from {given.source}" if given.source else ""
+            detail = f"the credentials{source} were refused"
+            return AuthenticationFailed(url=url, detail=detail, refused=True)
         case HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             return proxy_error(status, url)
         case HTTPStatus.FORBIDDEN:

@@ -156,7 +156,7 @@ class GitFetcher:
     def _ssh(self, talk: FetchRequest, log: str) -> str:
         command = self._caller.get("GIT_SSH_COMMAND") or "ssh"
         options = [*ssh_options(talk.limits), *_pinned(talk)]
-        return " ".join([command, "-E", quote(log), *(f"-o {option}" for option in options)])
+        return " ".join([command, "-v", "-E", quote(log), *(f"-o {option}" for option in options)])
 
 
 def _pinned(talk: FetchRequest) -> Iterator[str]:

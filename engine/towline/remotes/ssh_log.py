@@ -15,14 +15,15 @@ _READ_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class SshLog:
-    """A file that ssh writes its messages to (``ssh -E``)."""
+    """A file that ssh writes its messages to (``ssh -v -E``)."""
 
     path: str
     handle: int
 
     def read(self) -> str:
-        """What ssh said so far."""
-        return os.pread(self.handle, _READ_BYTES, 0).decode("utf-8", "replace")
+        """Return the end of what ssh wrote so far."""
+        start = max(0, os.fstat(self.handle).st_size - _READ_BYTES)
+        return os.pread(self.handle, _READ_BYTES, start).decode("utf-8", "replace")
 
 
 @contextmanager

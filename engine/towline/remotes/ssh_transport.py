@@ -116,4 +116,13 @@ def _command(talk: FetchRequest, environment: Mapping[str, str], log: SshLog) ->
     place = f"{url.user}@{url.host}" if url.user else url.host
     # As git has it: ssh://host/~user/repo is below that user's home.
     path = url.path[1:] if url.path.startswith("/~") else url.path
-    return [*program, "-E", log.path, *flags, *port, place, f"git-upload-pack {shlex.quote(path)}"]
+    return [
+        *program,
+        "-v",
+        "-E",
+        log.path,
+        *flags,
+        *port,
+        place,
+        f"git-upload-pack {shlex.quote(path)}",
+    ]

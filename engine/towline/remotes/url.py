@@ -235,4 +235,4 @@ def _userinfo(scheme: Scheme, userinfo: str | None) -> tuple[str, Credential | N
         if not _LOGIN.fullmatch(name):
             raise _invalid("its user is malformed")
         return name, None
-    return "", Credential(unquote(name), unquote(password))
+    return "", Credential(unquote(name), unquote(password), "the URL")
