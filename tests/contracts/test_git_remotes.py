@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -205,6 +207,34 @@ class TestCache:
         del remote
         gc.collect()
         assert not folder.exists()
+
+    def test_a_temporary_cache_of_a_killed_process_is_removed(
+        self, repository: GitRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        program = (
+            "import os, signal; from towline import GitRemote\n"
+            "remote = GitRemote('/x'); os.kill(os.getpid(), signal.SIGKILL)"
+        )
+        environment = {**os.environ, "TMPDIR": str(tmp_path)}
+        subprocess.run([sys.executable, "-c", program], env=environment, check=False)
+        (left,) = tmp_path.glob("towline-*")
+        (left / "file").touch()
+        with opened(repository.path, Backend.AUTO) as one:
+            used = one._cache.path.parent
+            assert list(tmp_path.glob("towline-*")) == [used]
+            with opened(repository.path, Backend.AUTO):
+                assert used.exists()
+        assert not list(tmp_path.glob("towline-*"))
+
+    def test_a_temporary_cache_that_another_process_removed_is_made_again(
+        self, repository: GitRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folders = iter([tmp_path / "1", tmp_path / "2"])
+        (tmp_path / "2").mkdir()
+        monkeypatch.setattr(tempfile, "mkdtemp", lambda **_: str(next(folders)))
+        with opened(repository.path, Backend.AUTO) as remote:
+            assert remote._cache.path.parent == tmp_path / "2"
 
     @backends
     def test_a_cache_is_used_again(

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -34,6 +35,8 @@ MANY_PACKS = 50
 """Each fetch brings one; a look-up asks them all."""
 _TIP_FOLDER = "refs/heads/towline"
 _POLL_SECONDS = 0.05
+_TEMPORARY = "towline-cache-"
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Cache:
@@ -99,8 +102,7 @@ class Cache:
         Raises:
             OSError: there is none.
         """
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(self.path, flags)
+        descriptor = os.open(self.path, _FOLDER_FLAGS)
         try:
             by_descriptor = f"/proc/self/fd/{descriptor}"
             yield by_descriptor if os.path.exists(by_descriptor) else str(self.path)
@@ -210,6 +212,40 @@ class Cache:
                 litter.unlink(missing_ok=True)
         for removed in self.path.parent.glob(f".{self.path.name}-*"):
             shutil.rmtree(removed, ignore_errors=True)
+
+
+def temporary_folder() -> tuple[Path, Callable[[], None]]:
+    """Make a temporary folder, and return it with what removes it.
+
+    Its lock is held until then, so that what a killed process left is recognised and removed here.
+    """
+    for path in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*"):
+        _remove_unlocked(path)
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=_TEMPORARY))
+        # Another process may find it, and remove it, before the lock is held.
+        with suppress(FileNotFoundError):
+            handle = os.open(path, _FOLDER_FLAGS)
+            with suppress(OSError):  # a file system without locks; nothing is removed there
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if path.exists():
+                return path, partial(_remove, path, handle)
+            os.close(handle)
+
+
+def _remove(path: Path, handle: int) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    os.close(handle)
+
+
+def _remove_unlocked(path: Path) -> None:
+    with suppress(OSError):
+        handle = os.open(path, _FOLDER_FLAGS)
+        try:
+            if os.fstat(handle).st_uid == os.geteuid() and _locked(handle):
+                shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(handle)
 
 
 def _locked(handle: int) -> bool:

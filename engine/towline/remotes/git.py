@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import shutil
-import tempfile
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +30,7 @@ from towline.model import AssetPath, Digest, Revision
 from towline.names import path_problem
 from towline.ports import Phase, Traffic, Watch
 from towline.remotes.backends import Backend, BackendPair, CacheReader
-from towline.remotes.cache import Cache
+from towline.remotes.cache import Cache, temporary_folder
 from towline.remotes.compare import tree_changes, tree_listing
 from towline.remotes.credentials import Credentials
 from towline.remotes.entries import Classifier
@@ -91,9 +89,9 @@ class GitRemote:
         self._scope = _parse_scope(scope)
         self._cleanup: Callable[[], object] = lambda: None
         if cache is None:
-            folder = tempfile.mkdtemp(prefix="towline-")
-            self._cleanup = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-            cache = Path(folder) / "cache.git"
+            folder, remove = temporary_folder()
+            self._cleanup = weakref.finalize(self, remove)
+            cache = folder / "cache.git"
         self._cache = Cache(cache.absolute(), trusts)
         self._halves = BackendPair.choose(Backend(backend), self._cache, dict(environment or {}))
         self._fetcher = self._halves.fetcher()
