@@ -11,7 +11,7 @@ from towline.model import AssetId, AssetPath, AssetState, ThreeWay, first_path
 
 
 class ConflictKind(StrEnum):
-    """The kinds of conflict, by the row of DESIGN §3 that finds them."""
+    """The kinds of conflict; docs/semantics.md has the rule of each."""
 
     CONTENT = "content"
     """Row 8: the content changed on both sides, differently."""
@@ -46,7 +46,7 @@ class Conflict:
     """Assets that this pull cannot settle by itself.
 
     ``parties`` are sorted by path; all kinds but a path collision have one. ``blockers`` are the
-    paths of what never gives way (row 13): local-only assets, which are parties too, and local
+    paths of what never gives way (rule 13): local-only assets, which are parties too, and local
     files that are no asset. They must be moved before the others can be settled in theirs' favour.
     """
 

@@ -1,4 +1,4 @@
-"""Every error that towline raises, grouped by who must act (DESIGN §9).
+"""Every error that towline raises, grouped by who must act (docs/architecture.md).
 
 Each class has a stable ``code`` and carries its data as attributes; ``data()`` gives them in JSON
 form. After any of these the project is as it was. No third-party exception crosses a port.
@@ -102,7 +102,7 @@ class ConflictingResolutions(CallerError):
 
 @dataclass(eq=False, kw_only=True)
 class CollidingResolutions(CallerError):
-    """Resolutions leave two assets that cannot stand together (row 13)."""
+    """Resolutions leave two assets that cannot stand together (rule 13)."""
 
     code = "colliding_resolutions"
     asset_ids: tuple[str, ...]
@@ -118,7 +118,7 @@ class CollidingResolutions(CallerError):
 
 @dataclass(eq=False, kw_only=True)
 class NoRemoteVersion(CallerError):
-    """use_theirs names an asset of which the repository has no version (rows 6 and 14)."""
+    """use_theirs names an asset of which the repository has no version (rules 6 and 14)."""
 
     code = "no_remote_version"
     asset_id: str

@@ -1,4 +1,4 @@
-"""Every bound that untrusted input is held to; the figures are DESIGN §8's."""
+"""Every bound on untrusted input, with its default (docs/semantics.md, "Bounds")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The nouns of towline (DESIGN §1): paths, ids, digests, an asset and its states.
+"""The values of docs/concepts.md: paths, ids, digests, an asset and its states.
 
 Outside values enter through the ``parse`` class methods alone; past them a value is trusted.
 """
@@ -22,7 +22,7 @@ Revision = NewType("Revision", str)
 
 
 class AssetPath(str):
-    """A path inside a project: relative, ``/`` between names, never hostile (DESIGN §8)."""
+    """A relative path inside a project, ``/`` between names (docs/semantics.md, "Names")."""
 
     __slots__ = ()
 
@@ -98,7 +98,7 @@ _HEX = frozenset("0123456789abcdef")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetState:
-    """An asset as it stands on one side: three independent fields (DESIGN §2)."""
+    """An asset on one side: three independent fields (docs/semantics.md)."""
 
     path: AssetPath
     digest: Digest
@@ -127,7 +127,7 @@ class Asset:
 
 
 class NonAssetReason(StrEnum):
-    """Why something in the repository is not an asset (row 14)."""
+    """Why something in the repository is not an asset (rule 14)."""
 
     OUTSIDE_KINDS = "outside_kinds"
     SYMLINK = "symlink"
@@ -168,7 +168,7 @@ class ThreeWay(Generic[T]):
 
 
 def planned_id(project: str, path: str, used: Callable[[AssetId], bool]) -> AssetId:
-    """The id that a new asset at ``path`` will have, known before it is written (DESIGN §3).
+    """Return the id of a new asset at ``path``, before it is written (docs/semantics.md).
 
     The first 24 hex digits of SHA-256 over project, path and a counter that steps past used ids.
     """

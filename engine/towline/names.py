@@ -1,4 +1,4 @@
-"""Owns the rules for names: which are hostile, and which two a store holds equal (DESIGN §8).
+"""The rules for names: which are refused, and which two a store treats as equal.
 
 The hostile ones are those that git refuses with ``core.protectHFS`` and ``core.protectNTFS`` on
 (git's ``verify_path``, ``is_hfs_dotgit`` and ``is_ntfs_dotgit``), taken over for ``.towline``.

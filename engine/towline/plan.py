@@ -69,7 +69,7 @@ class BehindReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One asset of a plan, and the row of DESIGN §3 that decided it.
+    """One asset of a plan, and the rule of docs/semantics.md that decided it.
 
     ``rule`` is 0 for an asset that stands alike on all three sides, and None in an undo.
     ``before`` and ``after`` are the store's states around it; for an ignored asset ``after`` is

@@ -14,8 +14,8 @@ class AssetRecord:
     """One asset id and its states.
 
     ``base`` is the asset as last pulled (None: the repository never gave it), ``ours`` as it
-    stands in the store (None: deleted here). ``seen`` is what stands at the recorded revision: the
-    same as ``base``, save for a lagging asset, whose base stayed behind (DESIGN §3). Alignment
+    is in the store (None: deleted here). ``seen`` is the state at the recorded revision: the same
+    as ``base``, except for a lagging asset, whose base is older (docs/semantics.md). Alignment
     uses ``seen``, merging uses ``base``. ``size`` (bytes) and ``embedded_id`` describe ``seen``.
     """
 

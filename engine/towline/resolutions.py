@@ -52,7 +52,7 @@ class Resolutions:
 
 
 class OnConflict(StrEnum):
-    """What becomes of conflicts that no resolution settles (DESIGN §3)."""
+    """What a pull does with conflicts that no resolution settles (docs/semantics.md)."""
 
     REFUSE = "refuse"
     SKIP = "skip"

@@ -1,4 +1,4 @@
-"""The case table over whole trees, path by path, as plainly as it can be said (DESIGN §3).
+"""The case table of docs/semantics.md over whole trees, path by path, in its plainest form.
 
 It looks at every path of every side, knows no renames, and shares no code with the merge. What
 it cannot tell apart from the table it leaves out: ids of moved assets, and selections.

@@ -1,4 +1,4 @@
-"""The laws of DESIGN §10 about what callers choose, and about how outcomes are told."""
+"""The laws of docs/architecture.md about resolutions, and about the lists of a report."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_use_theirs_on_all_gives_theirs_and_what_is_local_only(sides: ThreeSides
 
 
 def with_version(sides: ThreeSides, plan: Plan) -> dict[AssetId, Side]:
-    """Every asset that the repository has, or had and deleted (rows 6 and 14 are neither)."""
+    """Every asset that the repository has, or had and deleted (rules 6 and 14 are neither)."""
     parties = [party for conflict in plan.conflicts for party in conflict.parties]
     without = {party.asset_id for party in parties if not has_version(sides, party)}
     return {
@@ -85,7 +85,7 @@ def has_version(sides: ThreeSides, party: Party) -> bool:
 
 
 def local_only(sides: ThreeSides, renames: Renames) -> Tree:
-    """What never gives way: ours where the repository has no part, and row 14."""
+    """What never gives way: ours where the repository has no part, and rule 14."""
     recorded = alignments(sides.records)
     tracked = {path for path, r in recorded.items() if r.base is not None}
     tracked |= set(assets_of(sides))

@@ -1,7 +1,7 @@
 """Edits, commits, pulls, resolutions and undos in any order, over two stores side by side.
 
 A store in memory and a folder live through the same: they must answer alike at every step, and
-what `DESIGN.md` §10 says of two pulls must hold after any history.
+what docs/architecture.md states of two pulls must hold after any history.
 """
 
 from __future__ import annotations

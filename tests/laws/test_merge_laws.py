@@ -1,4 +1,4 @@
-"""The laws of DESIGN §10 that speak of one merge: of what comes out when little went in."""
+"""The laws of docs/architecture.md about one merge."""
 
 from __future__ import annotations
 

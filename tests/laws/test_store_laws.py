@@ -1,4 +1,4 @@
-"""The laws of DESIGN §10 that speak of a store: dry run, second pull, undo, and failure."""
+"""The laws of docs/architecture.md about a store: dry run, second pull, undo, failure."""
 
 from __future__ import annotations
 

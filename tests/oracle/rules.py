@@ -83,7 +83,7 @@ RULES = (
         name="two fields",
         why=(
             "One side changed the content, the other the executable bit. read-tree compares whole "
-            "entries and leaves it to the file-level merge, which takes both; row 9 takes both."
+            "entries and leaves it to the file-level merge, which takes both; rule 9 takes both."
         ),
         covers=_two_fields,
     ),
@@ -93,7 +93,7 @@ RULES = (
             "A name is a file on one side and a folder on another. read-tree walks the trees side "
             "by side and leaves everything under that name to a later step, though path by path "
             "nothing clashes and the outcome can stand: one of the two was deleted. Only what "
-            "cannot stand together is row 13."
+            "cannot stand together is rule 13."
         ),
         covers=_file_meets_folder,
     ),

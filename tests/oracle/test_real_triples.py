@@ -60,7 +60,7 @@ def two_types_of_one_name(row: Row, plan: Plan, result: Tree) -> bool:
 
 
 def file_meets_folder(row: Row, plan: Plan, result: Tree) -> bool:
-    """Git names the file that it moved aside; row 13 names what is in the folder as well."""
+    """Git names the file that it moved aside; rule 13 names what is in the folder as well."""
     named = {ASIDE.sub("", path) for path in row["git_conflicts"]}
     collisions = [
         {str(path) for path in party_paths(conflict)}

@@ -1,4 +1,4 @@
-"""Owns alignment: which states on the three sides are the same asset (DESIGN §2).
+"""Alignment: which states on the three sides are the same asset (docs/semantics.md).
 
 Paths decide, ids follow. The sides are aligned by path, in this order:
 
@@ -31,7 +31,7 @@ class AlignedAsset:
 
     ``based`` is the record whose base and seen are this unit's; ``standing`` the one whose ours
     is. They are the same, save where paths were swapped or replaced. ``blocked`` is set where the
-    repository has something at its path that is no asset (row 14); then ``theirs`` is None.
+    repository has something at its path that is no asset (rule 14); then ``theirs`` is None.
     ``changed`` tells whether the remote touched it since the recorded revision.
     """
 

@@ -1,4 +1,4 @@
-"""Owns row 13: which outcomes cannot stand together, and who is party to that.
+"""Path collisions (rule 13): which outcomes exclude each other, and their parties.
 
 Two paths cannot stand together when the store's name policy holds them equal, or when one would be
 a folder of the other. Nothing here knows of sides or policies: it judges claims.

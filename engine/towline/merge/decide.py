@@ -1,4 +1,4 @@
-"""Owns the case table of DESIGN §3: what becomes of one aligned asset, and by which row.
+"""The case table of docs/semantics.md: the outcome of one aligned asset, and its rule.
 
 b, o, t: the asset in base, ours, theirs; ``-`` is absent; ``=`` compares all three fields.
 
@@ -37,7 +37,7 @@ from towline.plan import Disposition, IgnoredReason
 from towline.resolutions import Side
 
 ContentMerge: TypeAlias = Callable[[AssetPath, ThreeWay[Digest]], bytes | None]
-"""Merges one asset's contents on row 8; None: it cannot, and the conflict stays."""
+"""Merges one asset's contents on rule 8; None: it cannot, and the conflict stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ def decide(
     """What becomes of an asset that is resolved to a side, or left alone (None).
 
     Raises:
-        NoRemoteVersion: side is theirs, and the repository has no version (rows 6 and 14).
+        NoRemoteVersion: side is theirs, and the repository has no version (rules 6 and 14).
     """
     if unit.blocked is not None:
         return _decide_blocked(unit, side)
@@ -171,9 +171,9 @@ def _fields(
 def _merge_fields(unit: AlignedAsset, rule: int, content_merge: ContentMerge | None) -> Decision:
     """Rows 8 and 9: each field by itself; content by the function, where only content clashes."""
     base, ours, theirs = unit.base, unit.ours, unit.theirs
-    assert base is not None, "rows 8 and 9 have all three"
-    assert ours is not None, "rows 8 and 9 have all three"
-    assert theirs is not None, "rows 8 and 9 have all three"
+    assert base is not None, "rules 8 and 9 have all three"
+    assert ours is not None, "rules 8 and 9 have all three"
+    assert theirs is not None, "rules 8 and 9 have all three"
     path, digest, executable = _fields(base, ours, theirs)
     content: bytes | None = None
     if digest.clashes and not path.clashes and content_merge is not None:

@@ -1,4 +1,4 @@
-"""Owns what an entry of a tree is to a project: an asset, or row 14 of DESIGN §3 and why."""
+"""Decide what an entry of a tree is: an asset, or no asset and why (docs/semantics.md, rule 14)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Owns how raw Git trees are read: the one parser, strict, whatever backend brought the bytes.
 
 Git and the libraries read malformed trees differently (of two entries of one name, one takes the
-first, another the last), so none of their tree parsers is used (DESIGN §8).
+first, another the last), so none of their tree parsers is used.
 """
 
 from __future__ import annotations

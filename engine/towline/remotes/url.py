@@ -1,4 +1,4 @@
-"""Owns what a remote's address may be: the one boundary for URLs (DESIGN §8).
+"""Parse and validate the address of a remote: the one boundary for URLs.
 
 An address never becomes an option or a transport helper of git, and credentials that stand in it
 are split off at once: nothing that keeps a `RemoteUrl` can show or store them.

@@ -1,4 +1,4 @@
-"""Which states on the three sides are the same asset (DESIGN §2): paths decide, ids follow."""
+"""Which states on the three sides are the same asset (docs/semantics.md): paths decide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The case table of DESIGN §3, row by row: left alone, in use_theirs, in use_ours."""
+"""The case table of docs/semantics.md, each rule with no resolution, with theirs, with ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The directory store's bookkeeping: one SQLite file (DESIGN §6).
+"""The directory store's bookkeeping: one SQLite file (docs/architecture.md).
 
 It holds what the repository gave, where each asset was last known to stand, the digests of files
 by what the file system said of them, the log of pulls and the bytes that undoing them needs. All

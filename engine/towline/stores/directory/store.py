@@ -1,4 +1,4 @@
-"""A store in a folder of ordinary files, which any editor may touch at any time (DESIGN §6).
+"""A store in a folder of files that any program may edit at any time (docs/architecture.md).
 
 What the store knows beside them lies in ``.towline``. Looking needs no lock and writes at most
 what it learnt of the files; applying holds the lock, and opening the store finishes or removes
