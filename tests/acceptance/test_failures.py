@@ -10,7 +10,9 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -459,6 +461,35 @@ def test_credentials_come_from_git(
     (towline.home / ".gitconfig").write_text("[credential]\n\thelper = store\n")
     towline("clone", url)
     assert files(towline.at(towline.folder / "team")) == BASE
+
+
+class _Proxy(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(407)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_CONNECT = do_GET  # noqa: N815 - named by the protocol
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_requires_credentials(towline: Command, scheme: str):
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Proxy) as proxy:
+        thread = threading.Thread(target=proxy.serve_forever, args=(0.02,))
+        thread.start()
+        address = f"http://127.0.0.1:{proxy.server_port}"
+        variables = {f"{scheme}_proxy": address}
+        try:
+            ran = towline("clone", f"{scheme}://h.invalid/team.git", code=1, **variables)
+        finally:
+            proxy.shutdown()
+            thread.join()
+    assert "the proxy requires credentials (HTTP 407)" in ran.err
+    assert "https_proxy" in ran.err
+    assert "TOWLINE_TOKEN" not in ran.err
 
 
 def test_an_address_is_rewritten_as_git_is_configured(

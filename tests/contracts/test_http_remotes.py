@@ -228,6 +228,14 @@ def test_a_cut_connection(site: Site, trouble: Trouble) -> None:
         assert remote.fetch(None, LIMITS, WATCH) == site.tip
 
 
+def test_a_remote_that_lacks_an_object_says_which(site: Site) -> None:
+    missing = object_id("blob", b"never written")
+    tree = site.repository.put("tree", b"100644 a\0" + bytes.fromhex(missing))
+    site.repository.commit_tree(tree)
+    with site.remote() as remote, pytest.raises(RemoteRefused, match=missing):
+        remote.fetch(None, LIMITS, WATCH)
+
+
 @pytest.mark.parametrize("on", ["GET", "POST"])
 def test_a_silent_server(site: Site, on: str) -> None:
     site.server.trouble = StaysSilent(on=on)

@@ -211,6 +211,7 @@ class DulwichFetcher:
                 # Heads of the cache, since dulwich offers nothing else as known.
                 repository.get_graph_walker(),
                 arrival.take,
+                line.incoming.add_progress if line is not None else None,
                 depth=depth,
                 ref_prefix=[name.encode() for name in wanted.names] or [b"HEAD"],
             )
@@ -295,19 +296,21 @@ def _failure(
         return RefMissing() if commit else refused(words, talk)
     if isinstance(line, SshTransport) and not line.incoming.count:
         return refused(line.messages(), talk)
-    return _by_class(error, talk)
+    return _by_class(error, talk, b"" if line is None else line.incoming.progress)
 
 
-def _by_class(error: Exception, talk: FetchRequest) -> Exception:
+def _by_class(error: Exception, talk: FetchRequest, progress: bytes) -> Exception:
     shown = talk.url.shown
+    words = talk.quoted(progress.decode("utf-8", "replace"))
     match error:
         case MemoryError():
             return out_of_memory(talk)
         case NotGitRepository():
             return RemoteRefused(url=shown, detail=NO_REPOSITORY)
         case HangupException():
-            return RemoteUnavailable(url=shown, detail=CUT)
+            return RemoteUnavailable(url=shown, detail="; ".join(filter(None, (CUT, words))))
         case GitProtocolError() | RecursionError():
-            return RemoteRefused(url=shown, detail="it broke the protocol")
+            detail = "it broke the protocol"
+            return RemoteRefused(url=shown, detail="; ".join(filter(None, (detail, words))))
         case _:
             return Unexplained(talk.cleaned(f"{type(error).__name__}: {error}"))

@@ -280,7 +280,10 @@ def http_error(status: int, talk: FetchRequest, retry_after: str | None = None) 
 def proxy_error(status: int, url: str) -> RemoteError:
     """The error for a proxy on the way that answers instead of the remote."""
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        detail = "the proxy wants credentials (HTTP 407): put them into the proxy's address"
+        detail = (
+            "the proxy requires credentials (HTTP 407): put them into its address, in http_proxy, "
+            "https_proxy or git's http.proxy"
+        )
     else:
         detail = f"the proxy answered HTTP {status}"
     return RemoteUnavailable(url=url, detail=detail)

@@ -15,6 +15,8 @@ class Incoming:
     heard: bytes = b""
     """The last that the remote sent."""
     count: int = 0
+    progress: bytes = b""
+    """The last that the remote wrote beside the pack."""
     is_pack: bool = False
     """Whether a pack has begun; what came before is refs and answers to what is known here."""
 
@@ -33,6 +35,10 @@ class Incoming:
             raise too_many_refs("refs_bytes", limits.refs_bytes, self.count)
         if self.count > limits.refs_bytes + limits.pack_bytes:
             raise PackTooLarge
+
+    def add_progress(self, data: bytes) -> None:
+        """Store the end of what the remote writes beside the pack."""
+        self.progress = (self.progress + data)[-HEARD_BYTES:]
 
     @property
     def refusal(self) -> str | None:
