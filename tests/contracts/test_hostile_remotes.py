@@ -175,14 +175,10 @@ def test_a_long_chain_of_deltas_is_read(
         assert asset.size == len(contents[-1])  # type: ignore[union-attr]
 
 
-@backends
-def test_a_commit_of_thousands_of_missing_parents(
-    server: GitServer, repository: GitRepository, backend: Backend
-) -> None:
-    base = repository.tip("main")
-    assert base is not None
+def _commit_missing_parents(server: GitServer, repository: GitRepository, count: int) -> None:
+    """Serve a commit whose parents exist nowhere; git's table of objects takes squared time."""
     tree = b"100644 a\0" + bytes.fromhex(object_id("blob", b"1"))
-    parents = [Revision(f"{number:040x}") for number in range(1, 8_001)]
+    parents = [Revision(f"{number:040x}") for number in range(1, count + 1)]
     commit = commit_content(object_id("tree", tree), parents, 0)
     pack = pack_of_entries(
         [
@@ -191,12 +187,28 @@ def test_a_commit_of_thousands_of_missing_parents(
             entry_header(1, len(commit)) + zlib.compress(commit),
         ]
     )
-    tip = object_id("commit", commit)
+    repository.git("index-pack", "--stdin", stdin=pack)
+    repository.set_ref("main", object_id("commit", commit))
+    server.trouble = sends_pack(pack)
+
+
+def test_the_total_bounds_gits_own_work(server: GitServer, repository: GitRepository) -> None:
+    with opened(server, Backend.GIT) as remote:
+        remote.fetch(None, LIMITS, WATCH)
+        _commit_missing_parents(server, repository, 80_000)
+        with pytest.raises(RemoteTimeout, match="did not end within 2 s"):
+            remote.fetch(None, Limits(total_seconds=2), WATCH)
+
+
+@backends
+def test_a_commit_of_thousands_of_missing_parents(
+    server: GitServer, repository: GitRepository, backend: Backend
+) -> None:
+    base = repository.tip("main")
+    assert base is not None
     with opened(server, backend) as remote:
         remote.fetch(None, LIMITS, WATCH)
-        repository.git("index-pack", "--stdin", stdin=pack)
-        repository.set_ref("main", tip)
-        server.trouble = sends_pack(pack)
+        _commit_missing_parents(server, repository, 8_000)
 
         def pull() -> None:
             remote.changes(base, remote.fetch(None, LIMITS, WATCH), Kinds(), LIMITS, WATCH)
