@@ -58,7 +58,8 @@ def clone(url: str, folder: str | None, verbose: bool, as_json: bool, **associat
     `towline pull` to choose which one is wanted.
 
     Credentials come from TOWLINE_TOKEN, or TOWLINE_USERNAME and TOWLINE_PASSWORD, from netrc, or
-    from `git credential`. Those in the URL are used this once, and not stored.
+    from `git credential`, or at a terminal from you. Those in the URL are used this once, and not
+    stored.
     """
     from towline.apply import apply
 
