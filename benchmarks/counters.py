@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.projects import large
-from towline import DirectoryStore, GitRemote, Limits, Policy, Status, pull
+from towline import DirectoryStore, GitRemote, Limits, PullOptions, Status, pull
 from towline.testing.git_repository import GitRepository, run_git
 from towline.testing.git_server import GitServer
 
@@ -56,7 +56,7 @@ class Bench:
         """Pull with a newly opened store and remote; everything that was counted."""
         self.server.tally.clear()
         with DirectoryStore.open(self.folder / "project") as store, self.remote() as remote:
-            report = pull(store, remote, policy=Policy(limits=LIMITS))
+            report = pull(store, remote, options=PullOptions(limits=LIMITS))
             assert report.status is not Status.CONFLICTS, case
             traffic, counts = remote.traffic, store.disk.counts
             return {

@@ -20,7 +20,7 @@ from towline import (
     Digest,
     Kinds,
     Limits,
-    Policy,
+    PullOptions,
     Revision,
     merge,
 )
@@ -116,14 +116,14 @@ def our_merge(share: Share) -> Callable[[], object]:
             for n in share.there
         ),
     )
-    policy = Policy(limits=Limits(assets=share.count))
+    options = PullOptions(limits=Limits(assets=share.count))
     kinds = Kinds()
     state = StoreState(base=base, fingerprint=kinds.fingerprint, tracked=share.count)
 
     def call() -> object:
         # New kinds each time: they remember what they were asked, and a pull asks only once.
         context = Context(project="benchmark", state=state, kinds=Kinds())
-        return merge(changes, ours, context=context, policy=policy)
+        return merge(changes, ours, context=context, options=options)
 
     return call
 

@@ -10,8 +10,8 @@ import click
 
 if TYPE_CHECKING:
     from towline.limits import Limits
+    from towline.options import PullOptions, Selection
     from towline.ports import AssetStore
-    from towline.resolutions import Policy, Resolutions, Selection
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -115,25 +115,23 @@ choice_options = with_options(*_CHOICES)
 """What a pull decides by; they are handed on as ``**choices``."""
 
 
-def resolutions_of(choices: dict[str, Any], prefix: str) -> Resolutions:
-    """The named assets, by id or path; ``./`` and ``../`` start from the working folder."""
-    from towline.resolutions import Naming, Resolutions
+def pull_options(
+    choices: dict[str, Any],
+    store: AssetStore,
+    limits: Limits,
+    on_conflict: str | None,
+    prefix: str,
+) -> PullOptions:
+    """Return the options of a pull; ``./`` and ``../`` in names start from the working folder."""
+    from towline.options import Naming, OnConflict, PullOptions, Resolutions
 
-    return Resolutions(
-        use_theirs=frozenset(asset_name(name, prefix) for name in choices["use_theirs"]),
-        use_ours=frozenset(asset_name(name, prefix) for name in choices["use_ours"]),
-        naming=Naming.IDS_OR_PATHS,
-    )
-
-
-def policy_of(
-    choices: dict[str, Any], store: AssetStore, limits: Limits, on_conflict: str, prefix: str
-) -> Policy:
-    """How the pull decides what its resolutions leave open."""
-    from towline.resolutions import OnConflict, Policy
-
-    return Policy(
-        on_conflict=OnConflict(choices["on_conflict"] or on_conflict),
+    return PullOptions(
+        resolutions=Resolutions(
+            use_theirs=frozenset(asset_name(name, prefix) for name in choices["use_theirs"]),
+            use_ours=frozenset(asset_name(name, prefix) for name in choices["use_ours"]),
+            naming=Naming.IDS_OR_PATHS,
+        ),
+        on_conflict=OnConflict(choices["on_conflict"] or on_conflict or OnConflict.REFUSE),
         only=_selection(choices["only"], store, prefix),
         limits=limits,
         allow_empty=choices["allow_empty"],
@@ -162,7 +160,7 @@ def asset_name(name: str, prefix: str) -> str:
 def _selection(names: Sequence[str], store: AssetStore, prefix: str) -> Selection:
     """A kind's name, an asset's id, else a path, folder or glob; ``./`` makes it one of those."""
     from towline.model import AssetId
-    from towline.resolutions import Selection
+    from towline.options import Selection
 
     kinds = {kind.name for kind in store.kinds.kinds}.intersection(names)
     ids = {AssetId(name) for name in names if AssetId.allows(name)}

@@ -148,19 +148,16 @@ class Project:
         """What a pull with these choices of the command line would do."""
         from towline.pull import plan_at
 
-        from .options import limit_settings, policy_of, resolutions_of
+        from .options import limit_settings, pull_options
 
-        # Before anything is fetched: a slip of the pen should not wait for the network.
-        resolutions = resolutions_of(choices, self.prefix)
+        # Before the fetch, so that a wrong option is reported at once.
         limits = self.limits(limit_settings(choices))
-        policy = policy_of(
-            choices, self.store, limits, self.setting("on_conflict") or "refuse", self.prefix
+        options = pull_options(
+            choices, self.store, limits, self.setting("on_conflict"), self.prefix
         )
         remote = self.remote(given)
         revision = self.fetch(remote, limits, watch)
-        return plan_at(
-            self.store, remote, revision, resolutions=resolutions, policy=policy, watch=watch
-        )
+        return plan_at(self.store, remote, revision, options, watch=watch)
 
     def contents_for(self, plan: Plan, watch: Watch) -> Contents | None:
         """Where a plan that was read from a file finds contents; others know."""

@@ -1,11 +1,12 @@
 """towline brings a project's assets up to date with their Git repository.
 
-    from towline import DirectoryStore, GitRemote, Resolutions, pull
+    from towline import DirectoryStore, GitRemote, PullOptions, Resolutions, pull
 
-    report = pull(store, remote, resolutions=Resolutions(use_theirs=["65e12ed44f526dee5878a380"]))
+    theirs = Resolutions(use_theirs=["65e12ed44f526dee5878a380"])
+    report = pull(store, remote, PullOptions(resolutions=theirs))
 
-What stands in ``__all__`` here is the interface; so are `towline.errors` and `towline.testing`.
-Stores and remotes are loaded when they are first asked for; nothing here imports a Git library.
+The public interface is ``__all__``, `towline.errors` and `towline.testing`.
+Stores and remotes are imported on first use; nothing here imports a Git library.
 """
 
 from __future__ import annotations
@@ -19,17 +20,16 @@ from towline.conflicts import Conflict, ConflictKind
 from towline.errors import TowlineError
 from towline.kinds import Kind, Kinds
 from towline.limits import Limits
-from towline.merge.index import AssetIndex
-from towline.merge.plan import Context, merge
+from towline.merge import AssetIndex, Context, merge
 from towline.model import Asset, AssetId, AssetPath, AssetState, Digest, Revision, ThreeWay
 from towline.names import NamePolicy
+from towline.options import OnConflict, PullOptions, Resolutions, Selection, Side
 from towline.plan import Plan
 from towline.planfile import dump_plan, load_plan
 from towline.ports import AssetStore, Phase, Remote, Watch
 from towline.pull import plan_at, plan_pull, pull
 from towline.records import AssetRecord
 from towline.report import Report, Status, report_json, report_of
-from towline.resolutions import OnConflict, Policy, Resolutions, Selection, Side
 from towline.undo import plan_undo, undo
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ __all__ = [
     "OnConflict",
     "Phase",
     "Plan",
-    "Policy",
+    "PullOptions",
     "Remote",
     "Report",
     "Resolutions",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Any, Self
 
 from towline.errors import InvalidValue
 
@@ -13,10 +13,13 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds on a project, on the repository's content, and on the conversation with the remote.
+    """Bounds on a project, on the repository's content, and on the exchange with the remote.
 
     Counts are plain numbers, sizes bytes, times seconds. Names and paths are bounded by their
     UTF-8 length; a longer one is ignored with the reason, the rest are typed errors.
+
+    Raises:
+        InvalidValue: a limit is not a whole number above zero (from zero for ``deletes``).
     """
 
     assets: int = 1_000
@@ -40,6 +43,17 @@ class Limits:
     deletes: int | None = None
     """The most assets that one pull may delete; None: no bound."""
 
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value, least = getattr(self, each.name), 0 if each.name == "deletes" else 1
+            if value is None and each.default is None:
+                continue
+            if type(value) is not int or value < least:
+                raise InvalidValue(
+                    field=f"limit {each.name}",
+                    problem=f"{value!r} is no whole number from {least} up",
+                )
+
     @property
     def object_bytes(self) -> int:
         """The most that an object of a pack may unpack to, in bytes, whether asset or not."""
@@ -53,7 +67,7 @@ class Limits:
                 for ``deletes``).
         """
         known = {field.name for field in fields(self)}
-        changed: dict[str, int] = {}
+        changed: dict[str, Any] = {}
         for setting in settings:
             name, _, value = setting.partition("=")
             name = name.strip().replace("-", "_")
@@ -61,10 +75,6 @@ class Limits:
                 raise InvalidValue(
                     field="limit", problem=f"{setting!r}: the limits are {', '.join(sorted(known))}"
                 )
-            least = 0 if name == "deletes" else 1
-            if not value.strip().isascii() or not value.strip().isdigit() or int(value) < least:
-                raise InvalidValue(
-                    field=f"limit {name}", problem=f"{value!r} is no whole number from {least} up"
-                )
-            changed[name] = int(value)
+            digits = value.strip()
+            changed[name] = int(digits) if digits.isascii() and digits.isdigit() else value
         return replace(self, **changed)

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from towline.conflicts import Conflict
 from towline.model import AssetId, AssetPath, AssetState, Digest, Revision
+from towline.options import OnConflict
 from towline.records import AssetRecord
-from towline.resolutions import OnConflict
 
 
 class Disposition(StrEnum):

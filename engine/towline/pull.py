@@ -5,97 +5,71 @@ Phases in order: fetching, comparing, validating, applying. Nothing is written b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
 from towline.apply import apply
 from towline.changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
 from towline.errors import ContentMissing, LimitExceeded, StalePlan, UnknownAssets
 from towline.kinds import Kinds
 from towline.limits import Limits
-from towline.merge.decide import ContentMerge
+from towline.merge import Context, merge
 from towline.merge.embedded import content_problem, embedded_id
-from towline.merge.plan import Context, merge
-from towline.model import AssetPath, AssetState, Digest, Revision, ThreeWay
+from towline.model import AssetPath, AssetState, Digest, Revision
+from towline.options import Comparison, PullOptions
 from towline.plan import Contents, Plan, StoreState
 from towline.ports import AssetStore, Phase, Remote, Watch
 from towline.report import Report, report_of
-from towline.resolutions import Comparison, Policy, Resolutions
 from towline.selection import near_names, resolved
-
-MergeBytes: TypeAlias = Callable[[AssetPath, ThreeWay[bytes]], bytes | None]
-"""Merges the bytes of one asset whose content changed on both sides; None: it cannot."""
 
 
 def pull(
     store: AssetStore,
     remote: Remote,
+    options: PullOptions = PullOptions(),
     *,
-    resolutions: Resolutions = Resolutions(),
-    policy: Policy = Policy(),
-    content_merge: MergeBytes | None = None,
     watch: Watch = Watch(),
 ) -> Report:
-    """Bring the project up to date with its remote, or change nothing.
+    """Update the project to its remote, or change nothing.
 
-    With conflicts left that the policy refuses, the report's status is ``conflicts``.
+    Where conflicts are left that the options refuse, the report's status is ``conflicts``.
 
     Raises:
-        TowlineError: any group of errors.py; the project is as it was.
+        TowlineError: any of `towline.errors`; the project is unchanged.
     """
-    plan = plan_pull(
-        store,
-        remote,
-        resolutions=resolutions,
-        policy=policy,
-        content_merge=content_merge,
-        watch=watch,
-    )
+    plan = plan_pull(store, remote, options, watch=watch)
     return report_of(plan) if plan.refused else apply(plan, store, watch=watch)
 
 
 def plan_pull(
     store: AssetStore,
     remote: Remote,
+    options: PullOptions = PullOptions(),
     *,
-    resolutions: Resolutions = Resolutions(),
-    policy: Policy = Policy(),
-    content_merge: MergeBytes | None = None,
     watch: Watch = Watch(),
 ) -> Plan:
-    """What `pull` would do now. Fetches, and changes nothing in the store. Raises as `pull`."""
+    """Return what `pull` would do now. Fetches; the store stays unchanged. Raises as `pull`."""
     watch.report(Phase.FETCHING, 0)
-    revision = remote.fetch(None, policy.limits, watch)
-    return plan_at(
-        store,
-        remote,
-        revision,
-        resolutions=resolutions,
-        policy=policy,
-        content_merge=content_merge,
-        watch=watch,
-    )
+    revision = remote.fetch(None, options.limits, watch)
+    return plan_at(store, remote, revision, options, watch=watch)
 
 
 def plan_at(
     store: AssetStore,
     remote: Remote,
     revision: Revision,
+    options: PullOptions = PullOptions(),
     *,
-    resolutions: Resolutions = Resolutions(),
-    policy: Policy = Policy(),
-    content_merge: MergeBytes | None = None,
     watch: Watch = Watch(),
 ) -> Plan:
-    """What pulling a revision that is here already would do. Raises as `pull`."""
+    """Return what pulling a revision that is already fetched would do. Raises as `pull`."""
     watch.report(Phase.COMPARING, 0)
     state = store.state()
     source = _Read(remote=remote)
-    changes = _compare(store, remote, state, revision, policy, watch)
-    changes = _with_embedded_ids(changes, store.kinds, source, policy.limits)
+    changes = _compare(store, remote, state, revision, options, watch)
+    changes = _with_embedded_ids(changes, store.kinds, source, options.limits)
     watch.report(Phase.VALIDATING, 0, len(changes.items))
-    policy = replace(policy, only=resolved(policy.only, store, changes))
+    options = replace(options, only=resolved(options.only, store, changes))
     context = Context(
         project=store.project,
         state=state,
@@ -109,9 +83,8 @@ def plan_at(
             changes,
             store,
             context=context,
-            resolutions=resolutions,
-            policy=policy,
-            content_merge=_by_digest(content_merge, store, source),
+            options=options,
+            read=lambda digest: _content(digest, store, source),
         )
     except UnknownAssets as error:
         error.near = near_names(error.asset_ids, store, changes)
@@ -130,17 +103,17 @@ def _compare(
     remote: Remote,
     state: StoreState,
     revision: Revision,
-    policy: Policy,
+    options: PullOptions,
     watch: Watch,
 ) -> Changes:
-    limits, kinds = policy.limits, store.kinds
+    limits, kinds = options.limits, store.kinds
     if state.base is None:
         listing = remote.listing(revision, kinds, limits, watch)
         items = tuple(_appeared(listing))
         return Changes(base=None, revision=revision, items=items, coverage=Coverage.RECORDS)
     rescoped = state.scope != remote.scope
     trusted = not rescoped and state.fingerprint == kinds.fingerprint
-    if trusted and policy.comparison is Comparison.INCREMENTAL:
+    if trusted and options.comparison is Comparison.INCREMENTAL:
         if state.base == revision:
             return Changes(base=state.base, revision=revision, items=())
         if remote.has(state.base):
@@ -241,23 +214,7 @@ def _with_embedded_id(asset: RemoteAsset, content: bytes, pointer: str) -> Remot
     return replace(asset, embedded_id=found, problem=problem)
 
 
-def _by_digest(
-    content_merge: MergeBytes | None, store: AssetStore, source: _Read
-) -> ContentMerge | None:
-    """A content merge over digests, as the core asks for it, of one over bytes."""
-    if content_merge is None:
-        return None
-
-    def merged(path: AssetPath, digests: ThreeWay[Digest]) -> bytes | None:
-        sides = digests.map(lambda digest: _bytes_of(digest, store, source))
-        if sides.base is None or sides.ours is None or sides.theirs is None:
-            return None
-        return content_merge(path, ThreeWay(sides.base, sides.ours, sides.theirs))
-
-    return merged
-
-
-def _bytes_of(digest: Digest, store: AssetStore, source: _Read) -> bytes | None:
+def _content(digest: Digest, store: AssetStore, source: _Read) -> bytes | None:
     if (content := store.read(digest)) is not None:
         return content
     try:

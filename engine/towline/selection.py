@@ -16,9 +16,9 @@ from towline.errors import UnknownAssets
 from towline.globs import matches_any
 from towline.model import AssetPath
 from towline.names import path_problem
+from towline.options import Selection
 from towline.ports import AssetStore
 from towline.records import AssetRecord
-from towline.resolutions import Selection
 
 _MOST_NAMES = 10
 """How many unknown names are compared with known ones."""

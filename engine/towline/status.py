@@ -20,11 +20,11 @@ from towline.errors import (
 from towline.limits import Limits
 from towline.merge.decide import CONFLICT_ROWS, row_of
 from towline.model import AssetId, AssetPath, AssetState, NonAsset, Revision, ThreeWay, first_path
+from towline.options import OnConflict, PullOptions
 from towline.plan import BehindReason, Disposition, IgnoredReason, Item, Plan
 from towline.ports import AssetStore, Remote, Watch
 from towline.pull import plan_at
 from towline.records import AssetRecord
-from towline.resolutions import OnConflict, Policy
 
 
 class State(StrEnum):
@@ -127,13 +127,13 @@ def _plan(
     if not remote.has(revision):
         return None, f"what was fetched of {revision[:12]} is no longer here"
     # What would stop a pull is no reason to show less, and skipping keeps each conflict's states.
-    policy = Policy(
+    options = PullOptions(
         on_conflict=OnConflict.SKIP,
         limits=replace(limits, assets=_ANY, project_bytes=_ANY, deletes=None),
         allow_empty=True,
     )
     try:
-        return plan_at(store, remote, revision, policy=policy, watch=watch), ""
+        return plan_at(store, remote, revision, options, watch=watch), ""
     except (InvalidTree, LimitExceeded, DuplicateEmbeddedId, ContentMissing, RemoteError) as error:
         return None, error.message
 

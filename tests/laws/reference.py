@@ -14,9 +14,9 @@ from tests.laws.trial import alignments
 from towline.changes import RemoteAsset
 from towline.conflicts import ConflictKind
 from towline.model import AssetId, AssetPath, AssetState, NonAsset, planned_id
+from towline.options import OnConflict, Resolutions, Side
 from towline.plan import Disposition
 from towline.records import LocalFile
-from towline.resolutions import OnConflict, Resolutions, Side
 from towline.testing.sides import ThreeSides
 
 D = Disposition

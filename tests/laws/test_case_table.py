@@ -11,13 +11,13 @@ from tests.laws.budget import EXAMPLES, TOTAL, law
 from tests.laws.reference import Verdict, reference
 from tests.laws.trial import alignments, attempt, listed, result_of
 from towline.errors import TowlineError
+from towline.options import OnConflict, PullOptions, Renames, Resolutions
 from towline.plan import Plan
-from towline.resolutions import OnConflict, Policy, Renames, Resolutions
 from towline.testing.sides import ThreeSides, records_after
 from towline.testing.strategies import (
     ALL_FEATURES,
     Feature,
-    policies,
+    pull_options,
     resolved_sides,
     three_sides,
 )
@@ -35,9 +35,9 @@ def test_the_merge_is_the_case_table_path_by_path(
     project: tuple[ThreeSides, Resolutions], on_conflict: OnConflict
 ):
     sides, chosen = project
-    policy = Policy(on_conflict=on_conflict, allow_empty=True, renames=Renames.OFF)
+    options = PullOptions(on_conflict=on_conflict, allow_empty=True, renames=Renames.OFF)
     expected = reference(sides, chosen, on_conflict)
-    found = attempt(sides, chosen, policy)
+    found = attempt(sides, chosen, options)
     if isinstance(found, TowlineError):
         assert found.code in expected.errors, found
     else:
@@ -65,13 +65,13 @@ def _compare(sides: ThreeSides, plan: Plan, expected: Verdict) -> None:
 
 
 @law("sparse equals full")
-@given(resolved_sides(three_sides()), policies())
+@given(resolved_sides(three_sides()), pull_options())
 def test_a_comparison_that_skips_nothing_gives_the_same(
-    project: tuple[ThreeSides, Resolutions], policy: Policy
+    project: tuple[ThreeSides, Resolutions], options: PullOptions
 ):
     sides, chosen = project
-    sparse = attempt(sides, chosen, policy)
-    full = attempt(sides, chosen, policy, changes=sides.all_changes())
+    sparse = attempt(sides, chosen, options)
+    full = attempt(sides, chosen, options, changes=sides.all_changes())
     if isinstance(sparse, TowlineError) or isinstance(full, TowlineError):
         assert isinstance(sparse, TowlineError)
         assert isinstance(full, TowlineError)

@@ -26,9 +26,9 @@ from towline.changes import Change, RemoteAsset
 from towline.conflicts import ConflictKind, Party
 from towline.errors import NoRemoteVersion, TowlineError
 from towline.model import AssetId, AssetPath, AssetState, NonAsset
+from towline.options import OnConflict, PullOptions, Renames, Resolutions, Selection, Side
 from towline.plan import Disposition, IgnoredReason, Item, Plan
 from towline.records import AssetRecord
-from towline.resolutions import OnConflict, Policy, Renames, Resolutions, Selection, Side
 from towline.testing.sides import (
     THEIRS,
     ThreeSides,
@@ -37,7 +37,7 @@ from towline.testing.sides import (
     stands_together,
 )
 from towline.testing.strategies import (
-    policies,
+    pull_options,
     resolved,
     resolved_sides,
     three_sides,
@@ -53,9 +53,9 @@ def test_use_theirs_on_all_gives_theirs_and_what_is_local_only(sides: ThreeSides
     expected = assets_of(sides) | kept
     if not stands_together(sides.names, assets_of(sides)):
         return
-    policy = Policy(on_conflict=OnConflict.THEIRS, allow_empty=True, renames=renames)
-    every = with_version(sides, plan_of(sides, policy=policy, changes=sides.all_changes()))
-    plan = plan_of(sides, resolved(every), policy, sides.all_changes())
+    options = PullOptions(on_conflict=OnConflict.THEIRS, allow_empty=True, renames=renames)
+    every = with_version(sides, plan_of(sides, options=options, changes=sides.all_changes()))
+    plan = plan_of(sides, resolved(every), options, sides.all_changes())
     if stands_together(sides.names, [*expected, *sides.files]):
         assert not plan.conflicts
         assert result_of(sides, plan) == expected
@@ -110,15 +110,15 @@ def local_only(sides: ThreeSides, renames: Renames) -> Tree:
 
 
 @law("use_ours on all")
-@given(three_sides(), policies())
-def test_use_ours_on_all_writes_nothing(sides: ThreeSides, policy: Policy):
-    policy = replace(policy, only=Selection())
+@given(three_sides(), pull_options())
+def test_use_ours_on_all_writes_nothing(sides: ThreeSides, options: PullOptions):
+    options = replace(options, only=Selection())
     every = {
         item.asset_id: Side.OURS
-        for item in looked_at(sides, policy.renames)
+        for item in looked_at(sides, options.renames)
         if item.asset_id is not None
     }
-    plan = plan_of(sides, resolved(every), policy)
+    plan = plan_of(sides, resolved(every), options)
     assert not plan.conflicts
     assert plan.needed() == ()
     assert all(before == after for before, after in (edit.ours for edit in plan.edits))
@@ -139,14 +139,14 @@ def test_pinning_all_parties_to_one_side_leaves_only_what_never_gives_way(
 ):
     if side is Side.THEIRS and not stands_together(sides.names, assets_of(sides)):
         return
-    policy = replace(REFUSE, renames=renames)
-    before = plan_of(sides, policy=policy)
+    options = replace(REFUSE, renames=renames)
+    before = plan_of(sides, options=options)
     parties = [party for conflict in before.conflicts for party in conflict.parties]
     chosen = {party.asset_id: side for party in parties}
-    after = attempt(sides, resolved(chosen), policy)
+    after = attempt(sides, resolved(chosen), options)
     while isinstance(after, NoRemoteVersion):
         del chosen[AssetId(after.asset_id)]
-        after = attempt(sides, resolved(chosen), policy)
+        after = attempt(sides, resolved(chosen), options)
     assert isinstance(after, Plan), after
     without = {party.asset_id for party in parties} - set(chosen)
     for conflict in after.conflicts:
@@ -158,12 +158,12 @@ def test_pinning_all_parties_to_one_side_leaves_only_what_never_gives_way(
 
 
 @law("accounted once")
-@given(resolved_sides(three_sides()), policies())
+@given(resolved_sides(three_sides()), pull_options())
 def test_every_asset_is_accounted_for_exactly_once(
-    project: tuple[ThreeSides, Resolutions], policy: Policy
+    project: tuple[ThreeSides, Resolutions], options: PullOptions
 ):
     sides, chosen = project
-    plan = attempt(sides, chosen, policy)
+    plan = attempt(sides, chosen, options)
     if isinstance(plan, TowlineError):
         return
     ids = Counter(item.asset_id or item.path for item in plan.items)
@@ -213,12 +213,12 @@ def _three(party: Party) -> tuple[AssetState | None, ...]:
 
 
 @law("ours and report")
-@given(resolved_sides(three_sides()), policies())
+@given(resolved_sides(three_sides()), pull_options())
 def test_ours_changed_as_the_lists_say_is_the_result(
-    project: tuple[ThreeSides, Resolutions], policy: Policy
+    project: tuple[ThreeSides, Resolutions], options: PullOptions
 ):
     sides, chosen = project
-    plan = attempt(sides, chosen, policy)
+    plan = attempt(sides, chosen, options)
     if isinstance(plan, TowlineError) or plan.refused:
         return
     tree = standing(sides.records)
@@ -244,9 +244,13 @@ def test_ours_changed_as_the_lists_say_is_the_result(
 
 
 @law("no local edit is lost")
-@given(three_sides(), policies(on_conflict=[OnConflict.REFUSE, OnConflict.SKIP, OnConflict.OURS]))
-def test_no_field_of_a_local_edit_is_lost_without_a_resolution(sides: ThreeSides, policy: Policy):
-    plan = plan_of(sides, policy=policy)
+@given(
+    three_sides(), pull_options(on_conflict=[OnConflict.REFUSE, OnConflict.SKIP, OnConflict.OURS])
+)
+def test_no_field_of_a_local_edit_is_lost_without_a_resolution(
+    sides: ThreeSides, options: PullOptions
+):
+    plan = plan_of(sides, options=options)
     records = sides.records if plan.refused else records_after(sides.records, plan)
     after = {record.id: record.ours for record in records}
     for record in sides.records:
@@ -255,7 +259,7 @@ def test_no_field_of_a_local_edit_is_lost_without_a_resolution(sides: ThreeSides
             # Deleted here, it stays deleted; declined when it was new, it may be new again.
             assert after.get(record.id) is None or record.base is None
             continue
-        based = _based(sides, record, policy.renames)
+        based = _based(sides, record, options.renames)
         if based is None:
             assert after[record.id] == here, record
         elif here != based:
@@ -291,12 +295,12 @@ def _same(one: AssetState, other: AssetState | NonAsset | None) -> bool:
 
 
 @law("pull twice")
-@given(resolved_sides(three_sides()), policies(renames=[Renames.EXACT]))
+@given(resolved_sides(three_sides()), pull_options(renames=[Renames.EXACT]))
 def test_the_second_pull_tells_only_what_was_skipped(
-    project: tuple[ThreeSides, Resolutions], policy: Policy
+    project: tuple[ThreeSides, Resolutions], options: PullOptions
 ):
     sides, chosen = project
-    first = attempt(sides, chosen, policy)
+    first = attempt(sides, chosen, options)
     if isinstance(first, TowlineError) or first.refused:
         return
     again = replace(
@@ -306,7 +310,7 @@ def test_the_second_pull_tells_only_what_was_skipped(
     made = bool(first.conflicts) and chosen != Resolutions()
     if made:
         return
-    second = plan_of(again, policy=policy)
+    second = plan_of(again, options=options)
     assert {item.asset_id for item in listed(second)} == party_ids(second.conflicts)
     assert party_ids(second.conflicts) == party_ids(first.conflicts)
     assert {c.kind for c in second.conflicts} == {c.kind for c in first.conflicts}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -27,11 +28,11 @@ from towline.apply import apply
 from towline.errors import TowlineError
 from towline.model import AssetPath, Digest
 from towline.names import NamePolicy
+from towline.options import OnConflict, PullOptions, Resolutions, Side
 from towline.pull import plan_pull, pull
 from towline.records import AssetRecord
 from towline.remotes.memory import MemoryRepository
 from towline.report import Report, report_of
-from towline.resolutions import OnConflict, Policy, Resolutions, Side
 from towline.testing.sides import stands_together
 from towline.testing.strategies import PATHS, resolved
 from towline.undo import undo
@@ -148,32 +149,30 @@ class PullMachine(RuleBasedStateMachine):
 
     @rule(on_conflict=on_conflict, data=st.data())
     def pull(self, on_conflict: OnConflict, data: st.DataObject) -> None:
-        policy = Policy(on_conflict=on_conflict, allow_empty=True)
-        plan = plan_pull(self.memory.store, self.memory.remote, policy=policy)
+        options = PullOptions(on_conflict=on_conflict, allow_empty=True)
+        plan = plan_pull(self.memory.store, self.memory.remote, options=options)
         known = sorted({item.asset_id for item in plan.items if item.asset_id is not None})
         chosen = Resolutions()
         if known:
             sides = st.dictionaries(st.sampled_from(known), st.sampled_from(list(Side)), max_size=3)
             chosen = resolved(data.draw(sides))
-        self.both(lambda bench: self.pull_one(bench, chosen, policy))
+        self.both(lambda bench: self.pull_one(bench, replace(options, resolutions=chosen)))
 
     @staticmethod
-    def pull_one(bench: Workbench, chosen: Resolutions, policy: Policy) -> Report:
+    def pull_one(bench: Workbench, options: PullOptions) -> Report:
         before = bench.state_hash()
         try:
-            plan = plan_pull(bench.store, bench.remote, resolutions=chosen, policy=policy)
+            plan = plan_pull(bench.store, bench.remote, options)
         except TowlineError:
             assert bench.state_hash() == before
             raise
         assert bench.state_hash() == before
         if plan.refused:
-            assert pull(bench.store, bench.remote, resolutions=chosen, policy=policy) == report_of(
-                plan
-            )
+            assert pull(bench.store, bench.remote, options) == report_of(plan)
             assert bench.state_hash() == before
             return report_of(plan)
         report = apply(plan, bench.store)
-        again = plan_pull(bench.store, bench.remote, policy=policy)
+        again = plan_pull(bench.store, bench.remote, options=options)
         open_ids = {party.asset_id for c in report.conflicts for party in c.parties}
         assert {item.asset_id for item in report_of(again).listed} == open_ids
         assert again.edits == ()

@@ -23,8 +23,8 @@ from towline.changes import RemoteAsset
 from towline.conflicts import ConflictKind
 from towline.errors import TowlineError
 from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, planned_id
+from towline.options import PullOptions, Renames, Resolutions, Selection
 from towline.records import AssetRecord
-from towline.resolutions import Policy, Renames, Resolutions, Selection
 from towline.testing.sides import (
     KINDS,
     ThreeSides,
@@ -37,7 +37,7 @@ from towline.testing.strategies import (
     PLAIN,
     Feature,
     edited_trees,
-    policies,
+    pull_options,
     remote_asset,
     resolved_sides,
     three_sides,
@@ -51,11 +51,11 @@ COMMITTED = frozenset({Feature.REMOTE_MOVES})
 
 
 @law("ours alone is base")
-@given(three_sides(UNLAGGING - {Feature.LOCAL_FILES}), policies())
-def test_where_only_theirs_changed_the_outcome_is_theirs(drawn: ThreeSides, policy: Policy):
+@given(three_sides(UNLAGGING - {Feature.LOCAL_FILES}), pull_options())
+def test_where_only_theirs_changed_the_outcome_is_theirs(drawn: ThreeSides, options: PullOptions):
     sides = unedited(drawn)
     theirs = assets_of(sides)
-    policy = replace(policy, only=Selection())
+    options = replace(options, only=Selection())
     assume(stands_together(sides.names, standing(sides.records)))
     # Row 14: what became a link or a pointer is kept, and is no conflict.
     kept = {
@@ -64,7 +64,7 @@ def test_where_only_theirs_changed_the_outcome_is_theirs(drawn: ThreeSides, poli
         if isinstance(sides.theirs.get(path), NonAsset)
     }
     assume(stands_together(sides.names, theirs | kept))
-    plan = plan_of(sides, policy=policy)
+    plan = plan_of(sides, options=options)
     assert not plan.conflicts
     assert result_of(sides, plan) == theirs | kept
 
@@ -98,12 +98,12 @@ def _kind(path: AssetPath) -> str:
 
 
 @law("theirs alone is base")
-@given(three_sides(UNLAGGING), policies(), st.booleans())
+@given(three_sides(UNLAGGING), pull_options(), st.booleans())
 def test_where_only_ours_changed_the_outcome_is_ours(
-    drawn: ThreeSides, policy: Policy, look_at_all: bool
+    drawn: ThreeSides, options: PullOptions, look_at_all: bool
 ):
     sides = replace(drawn, theirs=drawn.base)
-    plan = plan_of(sides, policy=policy, changes=sides.all_changes() if look_at_all else None)
+    plan = plan_of(sides, options=options, changes=sides.all_changes() if look_at_all else None)
     assert not plan.conflicts
     assert quiet(plan.items)
     assert plan.needed() == ()
@@ -114,16 +114,16 @@ def test_where_only_ours_changed_the_outcome_is_ours(
 
 
 @law("both are the same")
-@given(three_sides(), policies(), st.booleans())
+@given(three_sides(), pull_options(), st.booleans())
 def test_where_both_did_the_same_that_is_the_outcome(
-    drawn: ThreeSides, policy: Policy, look_at_all: bool
+    drawn: ThreeSides, options: PullOptions, look_at_all: bool
 ):
     same = standing(drawn.records)
     theirs = {path: remote_asset(state) for path, state in same.items()}
     # The same files as a tree: what is no asset on neither side stays out of it.
     sides = replace(drawn, theirs=theirs)
-    policy = replace(policy, only=Selection())
-    plan = plan_of(sides, policy=policy, changes=sides.all_changes() if look_at_all else None)
+    options = replace(options, only=Selection())
+    plan = plan_of(sides, options=options, changes=sides.all_changes() if look_at_all else None)
     assert result_of(sides, plan) == same
     assert not plan.conflicts
     assert quiet(plan.items)
@@ -179,9 +179,9 @@ def elsewhere(sides: ThreeSides) -> ThreeSides:
 
 
 @law("locality")
-@given(two_projects(), policies())
+@given(two_projects(), pull_options())
 def test_the_answer_at_one_asset_depends_on_it_and_its_colliders_alone(
-    projects: tuple[ThreeSides, ThreeSides], policy: Policy
+    projects: tuple[ThreeSides, ThreeSides], options: PullOptions
 ):
     one, other = projects
     both = replace(
@@ -191,8 +191,8 @@ def test_the_answer_at_one_asset_depends_on_it_and_its_colliders_alone(
         theirs={**one.theirs, **other.theirs},
         files=one.files + other.files,
     )
-    together = plan_of(both, policy=policy)
-    apart = [plan_of(one, policy=policy), plan_of(other, policy=policy)]
+    together = plan_of(both, options=options)
+    apart = [plan_of(one, options=options), plan_of(other, options=options)]
     assert together.items == tuple(
         sorted((i for plan in apart for i in plan.items), key=lambda i: (i.path, i.asset_id or ""))
     )
@@ -208,12 +208,12 @@ def test_the_answer_at_one_asset_depends_on_it_and_its_colliders_alone(
 
 
 @law("no invented bytes")
-@given(resolved_sides(three_sides()), policies())
+@given(resolved_sides(three_sides()), pull_options())
 def test_nothing_is_written_that_neither_side_has(
-    project: tuple[ThreeSides, Resolutions], policy: Policy
+    project: tuple[ThreeSides, Resolutions], options: PullOptions
 ):
     sides, chosen = project
-    plan = attempt(sides, chosen, policy)
+    plan = attempt(sides, chosen, options)
     if isinstance(plan, TowlineError):
         return
     ours, theirs = standing(sides.records), assets_of(sides)
@@ -286,9 +286,9 @@ SWAPPED = {
 @given(three_trees(), st.sampled_from(Renames))
 def test_swapping_the_sides_swaps_the_answer(trees: tuple[Tree, Tree, Tree], renames: Renames):
     base, one, other = trees
-    policy = replace(REFUSE, renames=renames)
+    options = replace(REFUSE, renames=renames)
     here, there = pulled_into(base, one, other), pulled_into(base, other, one)
-    plan, swapped = plan_of(here, policy=policy), plan_of(there, policy=policy)
+    plan, swapped = plan_of(here, options=options), plan_of(there, options=options)
     assert {(c.kind, party_paths(c)) for c in plan.conflicts} == {
         (SWAPPED.get(c.kind, c.kind), party_paths(c)) for c in swapped.conflicts
     }
@@ -300,12 +300,12 @@ def test_swapping_the_sides_swaps_the_answer(trees: tuple[Tree, Tree, Tree], ren
 
 
 @law("deterministic")
-@given(three_sides(), policies(), st.randoms(use_true_random=False))
+@given(three_sides(), pull_options(), st.randoms(use_true_random=False))
 def test_the_order_of_what_is_asked_does_not_matter(
-    sides: ThreeSides, policy: Policy, random: object
+    sides: ThreeSides, options: PullOptions, random: object
 ):
     shuffled = list(sides.records)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert plan_of(replace(sides, records=tuple(shuffled)), policy=policy) == plan_of(
-        sides, policy=policy
+    assert plan_of(replace(sides, records=tuple(shuffled)), options=options) == plan_of(
+        sides, options=options
     )

@@ -14,9 +14,9 @@ from towline import plan_pull, pull, undo
 from towline.errors import TowlineError
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
+from towline.options import OnConflict, PullOptions, Renames
 from towline.remotes.memory import MemoryRemote
 from towline.remotes.tree_files import FileContent
-from towline.resolutions import OnConflict, Policy, Renames
 from towline.stores.memory import MemoryStore
 from towline.testing.sides import KINDS, stands_together
 from towline.testing.strategies import CONTENTS, PATHS
@@ -64,12 +64,12 @@ def _keeps_file(path: AssetPath) -> Step:
     return lambda store, _: store.put_file(path, b"no asset")
 
 
-def _pulls(policy: Policy) -> Step:
-    return lambda store, remote: pull(store, remote, policy=policy)
+def _pulls(options: PullOptions) -> Step:
+    return lambda store, remote: pull(store, remote, options=options)
 
 
-def _plans(policy: Policy) -> Step:
-    return lambda store, remote: plan_pull(store, remote, policy=policy)
+def _plans(options: PullOptions) -> Step:
+    return lambda store, remote: plan_pull(store, remote, options=options)
 
 
 def _undoes(number: int | None) -> Step:
@@ -86,7 +86,7 @@ def _tree(files: list[tuple[AssetPath, bytes, bool]]) -> Tree:
 
 
 policies = st.builds(
-    Policy,
+    PullOptions,
     on_conflict=st.sampled_from(OnConflict),
     renames=st.sampled_from(Renames),
     allow_empty=st.just(True),

@@ -17,13 +17,13 @@ from towline.apply import apply
 from towline.changes import RemoteEntry
 from towline.errors import Cancelled, ContentMissing, UnknownAssets
 from towline.model import AssetPath, Digest, NonAsset
+from towline.options import OnConflict, PullOptions
 from towline.ports import Watch
 from towline.pull import plan_pull, pull
 from towline.remotes.tree_files import FileContent, Symlink
 from towline.report import Status, report_json, report_of
-from towline.resolutions import OnConflict, Policy
 from towline.testing.sides import ThreeSides, standing
-from towline.testing.strategies import CONTENTS, Feature, policies, three_sides
+from towline.testing.strategies import CONTENTS, Feature, pull_options, three_sides
 from towline.undo import undo
 
 FEATURES = frozenset({Feature.NON_ASSETS, Feature.REMOTE_MOVES})
@@ -34,7 +34,7 @@ benches = st.sampled_from([BENCHES[0]] * 5 + [BENCHES[1]])
 def set_up(bench: Workbench, sides: ThreeSides) -> None:
     """Pull base, edit as ours was edited, and commit theirs."""
     commit(bench, files_of(sides.base))
-    pull(bench.store, bench.remote, policy=Policy(allow_empty=True))
+    pull(bench.store, bench.remote, options=PullOptions(allow_empty=True))
     before, after = bench.snapshot(), standing(sides.records)
     for path in before.keys() - after.keys():
         bench.delete(path)
@@ -56,36 +56,36 @@ def _file(entry: RemoteEntry) -> FileContent:
 
 
 @law("dry run")
-@given(benches, three_sides(FEATURES), policies())
+@given(benches, three_sides(FEATURES), pull_options())
 def test_a_dry_run_equals_the_run_and_undo_takes_it_back(
-    bench: Bench, sides: ThreeSides, policy: Policy
+    bench: Bench, sides: ThreeSides, options: PullOptions
 ):
     with bench() as project:
         set_up(project, sides)
         before, files = project.state_hash(), project.snapshot()
         try:
-            planned = report_of(plan_pull(project.store, project.remote, policy=policy))
+            planned = report_of(plan_pull(project.store, project.remote, options=options))
         except UnknownAssets:
             # The selection has a name that matches nothing.
             with pytest.raises(UnknownAssets):
-                pull(project.store, project.remote, policy=policy)
+                pull(project.store, project.remote, options=options)
             assert project.state_hash() == before
             return
         assert project.state_hash() == before
-        report = pull(project.store, project.remote, policy=policy)
+        report = pull(project.store, project.remote, options=options)
         assert replace(report, pull=None) == planned
         if report.status is Status.CONFLICTS:
             assert project.state_hash() == before
             return
         with suppress(UnknownAssets):  # The pull deleted all that a name matched.
-            again = pull(project.store, project.remote, policy=policy)
+            again = pull(project.store, project.remote, options=options)
             assert {item.asset_id for item in again.listed} == {
                 party.asset_id for conflict in report.conflicts for party in conflict.parties
             }
         if report.pull is not None:
             undo(project.store)
             assert project.snapshot() == files
-            offered = report_of(plan_pull(project.store, project.remote, policy=policy))
+            offered = report_of(plan_pull(project.store, project.remote, options=options))
             assert _without_ids(report_json(offered)) == _without_ids(report_json(planned))
 
 
@@ -128,7 +128,7 @@ class Impatient:
         return self.left < 0
 
 
-SKIPPING = Policy(on_conflict=OnConflict.SKIP, allow_empty=True)
+SKIPPING = PullOptions(on_conflict=OnConflict.SKIP, allow_empty=True)
 
 
 @law("failures")
@@ -138,7 +138,7 @@ def test_a_failure_leaves_the_state_hash_as_it_was(
 ):
     with bench() as project:
         set_up(project, sides)
-        plan = plan_pull(project.store, project.remote, policy=SKIPPING)
+        plan = plan_pull(project.store, project.remote, options=SKIPPING)
         before = project.state_hash()
         try:
             apply(plan, project.store, contents=Failing(project, contents))
@@ -150,10 +150,10 @@ def test_a_failure_leaves_the_state_hash_as_it_was(
             pull(
                 project.store,
                 project.remote,
-                policy=SKIPPING,
+                options=SKIPPING,
                 watch=Watch(cancel=Impatient(questions)),
             )
         except Cancelled:
             assert project.state_hash() == before
-            report = pull(project.store, project.remote, policy=SKIPPING)
+            report = pull(project.store, project.remote, options=SKIPPING)
             assert replace(report, pull=None) == report_of(plan)

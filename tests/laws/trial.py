@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from towline.changes import Changes, RemoteAsset
 from towline.conflicts import Conflict
 from towline.errors import TowlineError
 from towline.merge.plan import merge
 from towline.model import AssetId, AssetPath, AssetState
+from towline.options import OnConflict, PullOptions, Renames, Resolutions
 from towline.plan import LISTED, Disposition, Item, Plan
 from towline.records import AssetRecord
-from towline.resolutions import OnConflict, Policy, Renames, Resolutions
 from towline.testing.sides import ThreeSides, records_after, standing
 
 Tree = dict[AssetPath, AssetState]
 
-SKIP = Policy(on_conflict=OnConflict.SKIP, allow_empty=True)
-REFUSE = Policy(on_conflict=OnConflict.REFUSE, allow_empty=True)
+SKIP = PullOptions(on_conflict=OnConflict.SKIP, allow_empty=True)
+REFUSE = PullOptions(on_conflict=OnConflict.REFUSE, allow_empty=True)
 
 
 def plan_of(
     sides: ThreeSides,
     resolutions: Resolutions = Resolutions(),
-    policy: Policy = SKIP,
+    options: PullOptions = SKIP,
     changes: Changes | None = None,
 ) -> Plan:
     """What a pull of theirs would do."""
@@ -31,20 +32,19 @@ def plan_of(
         changes if changes is not None else sides.changes(),
         sides.ours(),
         context=sides.context(),
-        resolutions=resolutions,
-        policy=policy,
+        options=replace(options, resolutions=resolutions),
     )
 
 
 def attempt(
     sides: ThreeSides,
     resolutions: Resolutions = Resolutions(),
-    policy: Policy = SKIP,
+    options: PullOptions = SKIP,
     changes: Changes | None = None,
 ) -> Plan | TowlineError:
     """The plan, or the error that refuses it."""
     try:
-        return plan_of(sides, resolutions, policy, changes)
+        return plan_of(sides, resolutions, options, changes)
     except TowlineError as error:
         return error
 
@@ -93,8 +93,8 @@ def party_paths(conflict: Conflict) -> frozenset[AssetPath]:
 
 def looked_at(sides: ThreeSides, renames: Renames = Renames.EXACT) -> list[Item]:
     """Every asset that base, theirs or a lag gives reason to look at, with its planned id."""
-    policy = Policy(on_conflict=OnConflict.SKIP, allow_empty=True, renames=renames)
-    return list(plan_of(sides, policy=policy, changes=sides.all_changes()).items)
+    options = PullOptions(on_conflict=OnConflict.SKIP, allow_empty=True, renames=renames)
+    return list(plan_of(sides, options=options, changes=sides.all_changes()).items)
 
 
 def quiet(items: Iterable[Item]) -> bool:

@@ -16,16 +16,16 @@ from tests.laws.trial import party_paths, plan_of, result_of
 from tests.oracle.cases import Case, exhaustive_cases, random_cases, sides_of
 from tests.oracle.git import Judge
 from tests.oracle.rules import RULES, Answer, differences
-from towline.resolutions import OnConflict, Policy, Renames
+from towline.options import OnConflict, PullOptions, Renames
 
 EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "3000"))
 BATCH = 5_000
-POLICY = Policy(on_conflict=OnConflict.SKIP, allow_empty=True, renames=Renames.OFF)
+POLICY = PullOptions(on_conflict=OnConflict.SKIP, allow_empty=True, renames=Renames.OFF)
 
 
 def our_answer(case: Case) -> Answer:
     sides = sides_of(case)
-    plan = plan_of(sides, policy=POLICY)
+    plan = plan_of(sides, options=POLICY)
     unmerged = frozenset(path for conflict in plan.conflicts for path in party_paths(conflict))
     result = result_of(sides, plan)
     return Answer({path: s for path, s in result.items() if path not in unmerged}, unmerged)

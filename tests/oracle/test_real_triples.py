@@ -21,10 +21,10 @@ from tests.laws.trial import party_paths, plan_of, result_of
 from tests.oracle.cases import Case, Tree, sides_of
 from towline.conflicts import ConflictKind
 from towline.model import AssetPath, AssetState, Digest
+from towline.options import OnConflict, PullOptions, Renames
 from towline.plan import Plan
-from towline.resolutions import OnConflict, Policy, Renames
 
-POLICY = Policy(on_conflict=OnConflict.SKIP, allow_empty=True, renames=Renames.OFF)
+POLICY = PullOptions(on_conflict=OnConflict.SKIP, allow_empty=True, renames=Renames.OFF)
 Row = dict[str, Any]
 
 ASIDE = re.compile(r"~[0-9a-f]{40}$")
@@ -100,6 +100,6 @@ if TRIPLES := os.environ.get("TRIPLES"):
 
 def _rule(row: Row) -> str | None:
     sides = sides_of(Case(*(tree_of(row[side]) for side in ("base", "ours", "theirs"))))
-    plan = plan_of(sides, policy=POLICY)
+    plan = plan_of(sides, options=POLICY)
     result = result_of(sides, plan)
     return next((rule.__name__ for rule in RULES if rule(row, plan, result)), None)

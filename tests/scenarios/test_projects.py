@@ -11,9 +11,9 @@ import pytest
 from fixtures.projects.catalogue import PROJECTS
 from fixtures.projects.example import Edits, ExampleProject, files_after
 from fixtures.scenarios.loader import Entry, KindSpec, Scenario
-from towline import Policy, Report, Resolutions, Status, pull
+from towline import PullOptions, Report, Resolutions, Status, pull
+from towline.options import Naming
 from towline.plan import LISTED
-from towline.resolutions import Naming
 from towline_cli.kinds_file import read_kinds
 
 from .test_scenarios import PLACES
@@ -70,10 +70,12 @@ def test_it_has_an_entry_in_each_list(example: ExampleProject, played: tuple[Pro
     report = pull(
         project.store,
         repository.remote(""),
-        resolutions=Resolutions(
-            use_theirs=frozenset(example.use_theirs),
-            use_ours=frozenset(example.use_ours),
-            naming=Naming.IDS_OR_PATHS,
+        PullOptions(
+            resolutions=Resolutions(
+                use_theirs=frozenset(example.use_theirs),
+                use_ours=frozenset(example.use_ours),
+                naming=Naming.IDS_OR_PATHS,
+            )
         ),
     )
     assert all(example.lists[name] for name in LISTED)
@@ -88,8 +90,9 @@ def test_theirs_is_what_stands_when_all_is_theirs(
     pull(
         project.store,
         repository.remote(""),
-        resolutions=Resolutions(use_theirs=frozenset(edited), naming=Naming.IDS_OR_PATHS),
-        policy=Policy(),
+        PullOptions(
+            resolutions=Resolutions(use_theirs=frozenset(edited), naming=Naming.IDS_OR_PATHS)
+        ),
     )
     kinds = read_kinds(example.kinds_file)
     assets = files_after((*example.history, *example.news))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -22,8 +22,11 @@ from fixtures.scenarios.loader import (
 from towline import (
     AssetPath,
     AssetRecord,
-    Policy,
+    AssetStore,
+    PullOptions,
+    Remote,
     Report,
+    Resolutions,
     Status,
     TowlineError,
     plan_pull,
@@ -83,7 +86,7 @@ def test_scenario(
         if scenario.base is not None:
             world.commit(scenario.base)
             remote = repository.remote(world.scope)
-            pull(project.store, remote, policy=Policy(allow_empty=True))
+            pull(project.store, remote, options=PullOptions(allow_empty=True))
         for step in scenario.steps:
             _prepare(world, step)
             _play(world, step)
@@ -136,30 +139,26 @@ def _play(world: World, step: Step) -> None:
 def _carry_out(world: World, step: Step) -> Report:
     if step.undo is not None:
         return undo(world.project.store, None if step.undo == "last" else step.undo)
-    resolutions, policy = step.request.resolutions(), step.request.policy()
-    content_merge = join if step.request.content_merge else None
+    options = step.request.options()
+    if step.request.content_merge:
+        options = replace(options, content_merge=join)
     planned, report = (
-        ask(
-            world.project.store,
-            world.repository.remote(world.scope),
-            resolutions=resolutions,
-            policy=policy,
-            content_merge=content_merge,
-        )
+        ask(world.project.store, world.repository.remote(world.scope), options)
         for ask in (_dry_run, pull)
     )
     assert report == planned, "a dry run's report is the real one's"
     return report
 
 
-def _dry_run(*arguments, **options) -> Report:
-    return report_of(plan_pull(*arguments, **options))
+def _dry_run(store: AssetStore, remote: Remote, options: PullOptions) -> Report:
+    return report_of(plan_pull(store, remote, options))
 
 
 def _check_again(world: World, step: Step) -> None:
     """Pulling twice is up to date."""
     remote = world.repository.remote(world.scope)
-    report = report_of(plan_pull(world.project.store, remote, policy=step.request.policy()))
+    options = replace(step.request.options(), resolutions=Resolutions())
+    report = _dry_run(world.project.store, remote, options)
     assert (report.status, report.listed) == (Status.UP_TO_DATE, ())
 
 

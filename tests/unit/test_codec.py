@@ -13,11 +13,11 @@ from towline.codec import decode, encode
 from towline.errors import InvalidValue, TowlineError
 from towline.limits import Limits
 from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason
+from towline.options import OnConflict, PullOptions, Renames, Resolutions, Selection
 from towline.plan import Edit, Item, Plan
 from towline.records import AssetRecord
-from towline.resolutions import OnConflict, Policy, Renames, Resolutions, Selection
 from towline.testing.sides import ThreeSides
-from towline.testing.strategies import policies, resolved_sides, three_sides
+from towline.testing.strategies import pull_options, resolved_sides, three_sides
 
 A = AssetState(path=AssetPath("a"), digest=Digest("0" * 40))
 RECORD = AssetRecord(
@@ -33,10 +33,10 @@ def there_and_back(kind: type, value: object) -> object:
     return decode(kind, json.loads(json.dumps(encode(value))))
 
 
-@given(resolved_sides(three_sides()), policies())
-def test_a_plan_comes_back_as_it_was(project: tuple[ThreeSides, Resolutions], policy: Policy):
+@given(resolved_sides(three_sides()), pull_options())
+def test_a_plan_comes_back_as_it_was(project: tuple[ThreeSides, Resolutions], options: PullOptions):
     sides, chosen = project
-    plan = attempt(sides, chosen, policy)
+    plan = attempt(sides, chosen, options)
     if not isinstance(plan, TowlineError):
         plan = replace(plan, merged=((Digest.of(b"\0\xff"), b"\0\xff"),))
         assert there_and_back(Plan, plan) == plan
@@ -57,7 +57,7 @@ def test_a_plan_with_conflicts_comes_back():
     sides = ThreeSides(
         records=(record,), base={}, theirs={AssetPath("a"): RemoteAsset(state=theirs)}
     )
-    plan = attempt(sides, policy=SKIP)
+    plan = attempt(sides, options=SKIP)
     assert isinstance(plan, Plan)
     assert plan.conflicts
     assert there_and_back(Plan, plan) == plan
@@ -71,18 +71,18 @@ def test_defaults_are_left_out():
 
 def test_a_field_that_is_absent_has_its_default():
     assert decode(Limits, {"assets": 7}) == Limits(assets=7)
-    assert decode(Policy, {}) == Policy()
+    assert decode(PullOptions, {}) == PullOptions()
 
 
 def test_sets_and_enums_come_back():
-    policy = Policy(
+    options = PullOptions(
         on_conflict=OnConflict.SKIP,
         only=Selection(kinds=frozenset(["b", "a"]), globs=("x/**",)),
         renames=Renames.OFF,
     )
-    encoded = encode(policy)
+    encoded = encode(options)
     assert encoded["only"] == {"kinds": ["a", "b"], "globs": ["x/**"]}
-    assert there_and_back(Policy, policy) == policy
+    assert there_and_back(PullOptions, options) == options
 
 
 STATE = {"path": "a", "digest": "0" * 40}
@@ -102,9 +102,9 @@ STATE = {"path": "a", "digest": "0" * 40}
         (AssetState, {**STATE, "executable": "true"}, "value.executable"),
         (Limits, {"assets": True}, "value.assets"),
         (Limits, {"assets": 1.0}, "value.assets"),
-        (Policy, {"on_conflict": "perhaps"}, "value.on_conflict"),
-        (Policy, {"only": {"globs": "a"}}, "value.only.globs"),
-        (Policy, {"only": {"globs": ["a", 1]}}, "value.only.globs[1]"),
+        (PullOptions, {"on_conflict": "perhaps"}, "value.on_conflict"),
+        (PullOptions, {"only": {"globs": "a"}}, "value.only.globs"),
+        (PullOptions, {"only": {"globs": ["a", 1]}}, "value.only.globs[1]"),
         (tuple[Digest, bytes], ["0" * 40], "value"),
         (tuple[Digest, bytes], ["0" * 40, "no base64!"], "value[1]"),
         (AssetState | None, {"neither": 1}, "value"),

@@ -34,7 +34,7 @@ def test_a_plan_that_moves_the_base_alone_is_something_to_do():
 
 
 def test_plans_are_equal_wherever_their_contents_come_from():
-    plan = plan_of(project("", "", "a=1"), policy=SKIP)
+    plan = plan_of(project("", "", "a=1"), options=SKIP)
     source = project("", "", "a=1")
     assert replace(plan, source=source) == plan  # type: ignore[arg-type]
     assert "source" not in repr(plan)

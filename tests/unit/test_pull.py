@@ -12,7 +12,7 @@ from towline import (
     MemoryRemote,
     MemoryStore,
     OnConflict,
-    Policy,
+    PullOptions,
     Resolutions,
     Selection,
     plan_pull,
@@ -23,7 +23,7 @@ from towline.errors import EmptyRemote
 from towline.remotes.tree_files import FileContent, Symlink
 
 P = AssetPath
-SKIP = Policy(on_conflict=OnConflict.SKIP)
+SKIP = PullOptions(on_conflict=OnConflict.SKIP)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def moved_here_and_deleted_there(store: MemoryStore, remote: MemoryRemote) -> As
     assert standing is not None
     store.move(standing.id, P("b"))
     remote.commit({"other": b"1"})
-    assert [item.path for item in pull(store, remote, policy=SKIP).ignored] == ["b"]
+    assert [item.path for item in pull(store, remote, options=SKIP).ignored] == ["b"]
     return standing.id
 
 
@@ -53,10 +53,12 @@ def test_a_new_file_is_not_taken_for_one_that_was_moved_away(
 ):
     asset_id = moved_here_and_deleted_there(store, remote)
     store.put(P("a"), b"old")
-    again = pull(store, remote, policy=SKIP)
+    again = pull(store, remote, options=SKIP)
     assert again.deleted == ()
     assert [(item.path, item.asset_id) for item in again.ignored] == [("b", asset_id)]
-    taken = pull(store, remote, resolutions=Resolutions(use_theirs=frozenset([asset_id])))
+    taken = pull(
+        store, remote, PullOptions(resolutions=Resolutions(use_theirs=frozenset([asset_id])))
+    )
     assert [item.path for item in taken.deleted] == ["b"]
     assert dict(store.snapshot()) == {"a": (b"old", False), "other": (b"1", False)}
 
@@ -67,7 +69,7 @@ def test_a_skipped_conflict_that_was_deleted_here_too_is_forgotten(
     asset_id = moved_here_and_deleted_there(store, remote)
     store.delete(asset_id)
     store.put(P("a"), b"old")
-    assert pull(store, remote, policy=SKIP).listed == ()
+    assert pull(store, remote, options=SKIP).listed == ()
     assert store.lagging() == []
     assert store.with_id(asset_id) is None
     assert store.at(P("a")) is not None
@@ -82,7 +84,7 @@ def test_an_unselected_asset_gone_on_both_sides_is_forgotten(
     assert standing is not None
     store.delete(standing.id)
     remote.commit({"other": b"2"})
-    pull(store, remote, policy=Policy(only=Selection(globs=("other",))))
+    pull(store, remote, options=PullOptions(only=Selection(globs=("other",))))
     assert store.with_id(standing.id) is None
 
 
@@ -125,7 +127,7 @@ def test_what_is_no_asset_is_told_whatever_is_selected(store: MemoryStore, remot
     pull(store, remote)
     theirs: dict[str, FileContent] = {"a": b"2", "b": Symlink("a"), "c": Symlink("a")}
     remote.commit(theirs)
-    first = pull(store, remote, policy=Policy(only=Selection(globs=("a",))))
+    first = pull(store, remote, options=PullOptions(only=Selection(globs=("a",))))
     assert [item.path for item in first.updated] == ["a"]
     assert [(item.path, item.reason) for item in first.ignored] == [
         ("b", "symlink"),

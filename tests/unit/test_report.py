@@ -8,9 +8,9 @@ from typing import Any
 from tests.laws.trial import REFUSE, SKIP, plan_of
 from tests.unit.projects import id_of, project
 from towline.model import AssetPath
+from towline.options import Resolutions
 from towline.plan import IgnoredReason
 from towline.report import Report, Status, reason_message, report_json, report_of
-from towline.resolutions import Resolutions
 from towline.testing.sides import BASE, THEIRS
 
 EVERYTHING = project(
@@ -42,12 +42,12 @@ def test_each_asset_stands_in_one_list():
 
 
 def test_untouched_and_converged_assets_are_up_to_date():
-    report = report_of(plan_of(project("a=1 b=1", "a=2 b=2", "a=2 b=1"), policy=REFUSE))
+    report = report_of(plan_of(project("a=1 b=1", "a=2 b=2", "a=2 b=1"), options=REFUSE))
     assert (report.status, report.listed) == (Status.UP_TO_DATE, ())
 
 
 def test_a_refused_plan_lists_its_conflicts_alone():
-    report = report_of(plan_of(project("a=1 b=1", "a=2 b=1", "a=3 b=2"), policy=REFUSE))
+    report = report_of(plan_of(project("a=1 b=1", "a=2 b=1", "a=3 b=2"), options=REFUSE))
     assert (report.status, report.listed) == (Status.CONFLICTS, ())
     assert [conflict.path for conflict in report.conflicts] == ["a"]
     (message,) = report.error_msgs
@@ -57,14 +57,14 @@ def test_a_refused_plan_lists_its_conflicts_alone():
 
 
 def test_skipped_conflicts_are_listed_and_told():
-    report = report_of(plan_of(project("a=1 b=1", "a=2 b=1", "a=3 b=2"), policy=SKIP))
+    report = report_of(plan_of(project("a=1 b=1", "a=2 b=1", "a=3 b=2"), options=SKIP))
     assert report.status is Status.UPDATED
     assert [(item.path, item.reason) for item in report.ignored] == [("a", IgnoredReason.CONFLICT)]
     assert len(report.conflicts) == len(report.error_msgs) == 1
 
 
 def test_what_is_in_the_way_is_told():
-    report = report_of(plan_of(project("", "a/x=1", "a=2"), policy=REFUSE))
+    report = report_of(plan_of(project("", "a/x=1", "a=2"), options=REFUSE))
     (message,) = report.error_msgs
     assert "move a/x out of the way" in message
 
@@ -110,7 +110,7 @@ def test_the_json_form_has_every_field():
 
 
 def test_a_conflict_in_json_has_its_parties_on_three_sides():
-    told: Any = report_json(report_of(plan_of(project("a=1", "a=2", ""), policy=REFUSE)))
+    told: Any = report_json(report_of(plan_of(project("a=1", "a=2", ""), options=REFUSE)))
     (conflict,) = told["conflicts"]
     assert (conflict["kind"], conflict["path"], conflict["blockers"]) == ("modify/delete", "a", [])
     (party,) = conflict["parties"]

@@ -7,12 +7,12 @@ from towline.kinds import Kind, Kinds
 from towline.limits import Limits
 from towline.model import AssetPath, Digest, Revision
 from towline.names import NamePolicy
+from towline.options import OnConflict, PullOptions, Selection
 from towline.ports import Watch
 from towline.pull import pull
 from towline.remotes.entries import LFS_PREFIX
 from towline.remotes.memory import MemoryRemote
 from towline.remotes.tree_files import FileContent, Symlink
-from towline.resolutions import OnConflict, Policy, Selection
 from towline.status import ProjectStatus, State, status, status_json
 from towline.stores.memory import MemoryStore
 
@@ -146,8 +146,8 @@ def test_skipped_and_unselected_assets_are_told_again():
     project = Project({"a": b"1", "b": b"1"})
     project.here(a=b"mine")
     project.there(a=b"theirs", b=b"theirs", c=b"theirs")
-    policy = Policy(on_conflict=OnConflict.SKIP, only=Selection(globs=("a",)))
-    pull(project.store, project.remote, policy=policy)
+    options = PullOptions(on_conflict=OnConflict.SKIP, only=Selection(globs=("a",)))
+    pull(project.store, project.remote, options=options)
     expected = {
         "a": ("conflict", "conflict"),
         "b": ("behind", "left_out"),

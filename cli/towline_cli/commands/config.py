@@ -160,7 +160,7 @@ def _change_scope(project: Project, value: str) -> None:
 
 def _change_on_conflict(project: Project, value: str) -> None:
     from towline.errors import InvalidValue
-    from towline.resolutions import OnConflict
+    from towline.options import OnConflict
 
     if value and value not in set(OnConflict):
         choices = ", ".join(OnConflict)

@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 
 from towline.changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
 from towline.model import AssetId, AssetPath, AssetState, NonAsset, ThreeWay, planned_id
+from towline.options import Renames
 from towline.records import AssetLookup, AssetRecord
-from towline.resolutions import Renames
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,10 +33,10 @@ from towline.conflicts import ConflictKind
 from towline.errors import NoRemoteVersion
 from towline.merge.align import AlignedAsset
 from towline.model import AssetPath, AssetState, Digest, NonAssetReason, ThreeWay
+from towline.options import Side
 from towline.plan import Disposition, IgnoredReason
-from towline.resolutions import Side
 
-ContentMerge: TypeAlias = Callable[[AssetPath, ThreeWay[Digest]], bytes | None]
+DigestMerge: TypeAlias = Callable[[AssetPath, ThreeWay[Digest]], bytes | None]
 """Merges one asset's contents on rule 8; None: it cannot, and the conflict stays."""
 
 
@@ -100,7 +100,7 @@ CONFLICT_ROWS = frozenset(number for number, row in _ROWS.items() if row.conflic
 
 
 def decide(
-    unit: AlignedAsset, side: Side | None, content_merge: ContentMerge | None = None
+    unit: AlignedAsset, side: Side | None, content_merge: DigestMerge | None = None
 ) -> Decision:
     """What becomes of an asset that is resolved to a side, or left alone (None).
 
@@ -168,7 +168,7 @@ def _fields(
     )
 
 
-def _merge_fields(unit: AlignedAsset, rule: int, content_merge: ContentMerge | None) -> Decision:
+def _merge_fields(unit: AlignedAsset, rule: int, content_merge: DigestMerge | None) -> Decision:
     """Rows 8 and 9: each field by itself; content by the function, where only content clashes."""
     base, ours, theirs = unit.base, unit.ours, unit.theirs
     assert base is not None, "rules 8 and 9 have all three"

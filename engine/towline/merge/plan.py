@@ -7,7 +7,7 @@ lookup there alone: it costs what changed, never what the project holds.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from towline.changes import Changes, RemoteAsset
@@ -24,10 +24,19 @@ from towline.errors import (
 )
 from towline.kinds import Kinds
 from towline.merge.align import AlignedAsset, Alignment
-from towline.merge.decide import ContentMerge
+from towline.merge.decide import DigestMerge
 from towline.merge.settle import Case, Settlement
-from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason
+from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason, ThreeWay
 from towline.names import NamePolicy, path_problem
+from towline.options import (
+    ContentMerge,
+    Naming,
+    OnConflict,
+    PullOptions,
+    Resolutions,
+    Selection,
+    Side,
+)
 from towline.plan import (
     BehindReason,
     Disposition,
@@ -39,7 +48,6 @@ from towline.plan import (
     StoreState,
 )
 from towline.records import AssetLookup, AssetRecord
-from towline.resolutions import Naming, OnConflict, Policy, Resolutions, Side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +68,13 @@ def merge(
     ours: AssetLookup,
     *,
     context: Context,
-    resolutions: Resolutions = Resolutions(),
-    policy: Policy = Policy(),
-    content_merge: ContentMerge | None = None,
+    options: PullOptions = PullOptions(),
+    read: Callable[[Digest], bytes | None] | None = None,
 ) -> Plan:
-    """What a pull of these changes would do to the project.
+    """Return what a pull of these changes would do to the project.
+
+    ``read`` returns contents of either side, None where it has none; `PullOptions.content_merge`
+    is called only with it.
 
     Raises:
         UnknownAssets, ConflictingResolutions, CollidingResolutions, NoRemoteVersion,
@@ -77,26 +87,41 @@ def merge(
         changes,
         ours,
         context.project,
-        policy.renames,
+        options.renames,
         keeps_executable=context.keeps_executable,
     )
-    units = alignment.units(_paths_to_look_at(changes, ours, alignment, resolutions))
-    pins = _pins(units, resolutions)
+    units = alignment.units(_paths_to_look_at(changes, ours, alignment, options.resolutions))
+    pins = _pins(units, options.resolutions)
     settlement = Settlement(
         alignment=alignment,
         ours=ours,
         kinds=context.kinds,
         names=context.names,
-        policy=policy,
-        content_merge=content_merge,
+        options=options,
+        content_merge=_content_merge(options.content_merge, read),
     )
     settlement.add(units, pins)
-    _check_selection(settlement.cases.values(), ours, policy)
+    _check_selection(settlement.cases.values(), ours, options.only)
     conflicts = settlement.settle()
     forgotten = [r for r in alignment.lagging if r.seen is None and r.ours is None]
-    plan = _plan(changes, context, policy, settlement.cases, conflicts, forgotten)
-    _check_outcome(plan, context, policy)
+    plan = _plan(changes, context, options.on_conflict, settlement.cases, conflicts, forgotten)
+    _check_outcome(plan, context, options)
     return replace(plan, edits=()) if plan.refused else plan
+
+
+def _content_merge(
+    content_merge: ContentMerge | None, read: Callable[[Digest], bytes | None] | None
+) -> DigestMerge | None:
+    if content_merge is None or read is None:
+        return None
+
+    def merged(path: AssetPath, digests: ThreeWay[Digest]) -> bytes | None:
+        sides = digests.map(read)
+        if sides.base is None or sides.ours is None or sides.theirs is None:
+            return None
+        return content_merge(path, ThreeWay(sides.base, sides.ours, sides.theirs))
+
+    return merged
 
 
 # --- what to look at, and what the caller said of it ------------------------------------------
@@ -151,7 +176,7 @@ def _names(units: Iterable[AlignedAsset], naming: Naming) -> dict[str, AssetId]:
     return found
 
 
-def _check_selection(cases: Iterable[Case], ours: AssetLookup, policy: Policy) -> None:
+def _check_selection(cases: Iterable[Case], ours: AssetLookup, only: Selection) -> None:
     cases = list(cases)
     outside = sorted(case.unit.id for case in cases if case.pin and not case.selected)
     if outside:
@@ -159,7 +184,7 @@ def _check_selection(cases: Iterable[Case], ours: AssetLookup, policy: Policy) -
     known = {case.unit.id for case in cases}
     unknown = [
         asset_id
-        for asset_id in sorted(policy.only.ids)
+        for asset_id in sorted(only.ids)
         if asset_id not in known
         and not (AssetId.allows(asset_id) and ours.with_id(asset_id) is not None)
     ]
@@ -188,12 +213,12 @@ def _check_embedded_ids(changes: Changes, ours: AssetLookup) -> None:
 def _plan(
     changes: Changes,
     context: Context,
-    policy: Policy,
+    on_conflict: OnConflict,
     cases: dict[AssetPath, Case],
     conflicts: list[Conflict],
     forgotten: list[AssetRecord],
 ) -> Plan:
-    refused = bool(conflicts) and policy.on_conflict is not OnConflict.SKIP
+    refused = bool(conflicts) and on_conflict is not OnConflict.SKIP
     ordered = [cases[anchor] for anchor in sorted(cases)]
     records = {case.unit.anchor: _record_after(case, context.kinds) for case in ordered}
     left = Disposition.CONFLICT if refused else Disposition.IGNORED
@@ -207,7 +232,7 @@ def _plan(
         conflicts=tuple(conflicts),
         notes=_notes(ordered),
         edits=_edits(ordered, records, forgotten),
-        on_conflict=policy.on_conflict,
+        on_conflict=on_conflict,
         refused=refused,
         history_rewritten=changes.history_rewritten,
         merged=_merged_contents(ordered),
@@ -360,8 +385,8 @@ def _state_after(
     )
 
 
-def _check_outcome(plan: Plan, context: Context, policy: Policy) -> None:
-    limits = policy.limits
+def _check_outcome(plan: Plan, context: Context, options: PullOptions) -> None:
+    limits = options.limits
     counts = Counter(item.disposition for item in plan.items)
     before, after = plan.before, plan.after
     if not plan.edits:
@@ -379,7 +404,7 @@ def _check_outcome(plan: Plan, context: Context, policy: Policy) -> None:
     if broken:
         raise limits_exceeded(broken)
     emptied = before.tracked and not after.tracked and any(map(_vanishes, plan.edits))
-    if emptied and not policy.allow_empty:
+    if emptied and not options.allow_empty:
         raise EmptyRemote(revision=plan.revision or "", tracked=before.tracked)
     _check_names(plan, context.names)
 

@@ -17,12 +17,12 @@ from towline.errors import CollidingResolutions
 from towline.kinds import Kinds
 from towline.merge.align import AlignedAsset, Alignment
 from towline.merge.collisions import PathClaim, clashing, exclude_each_other, groups
-from towline.merge.decide import ContentMerge, Decision, decide
+from towline.merge.decide import Decision, DigestMerge, decide
 from towline.model import AssetId, AssetPath
 from towline.names import NamePolicy
+from towline.options import OnConflict, PullOptions, Side
 from towline.plan import Disposition
 from towline.records import AssetLookup, AssetRecord, LocalFile
-from towline.resolutions import OnConflict, Policy, Side
 
 
 class _Stage(IntEnum):
@@ -73,8 +73,8 @@ class Settlement:
     ours: AssetLookup
     kinds: Kinds
     names: NamePolicy
-    policy: Policy
-    content_merge: ContentMerge | None
+    options: PullOptions
+    content_merge: DigestMerge | None
     cases: dict[AssetPath, Case] = field(default_factory=dict)
     blockers: dict[AssetPath, LocalFile] = field(default_factory=dict)
     """Local files that are no asset, by the owner that stands for them in claims."""
@@ -100,7 +100,7 @@ class Settlement:
 
     def _case(self, unit: AlignedAsset, pin: Side | None) -> Case:
         kinds = frozenset(kind.name for path in unit.paths if (kind := self.kinds.of(path)))
-        selected = self.policy.only.takes(unit.id, kinds, frozenset(unit.paths))
+        selected = self.options.only.takes(unit.id, kinds, frozenset(unit.paths))
         decision = decide(unit, pin, self.content_merge if selected else None)
         case = Case(unit=unit, kind=self._kind(unit), pin=pin, selected=selected, decision=decision)
         if not selected and unit.blocked is None:
@@ -120,7 +120,7 @@ class Settlement:
             case.decision = decide(case.unit, side)
 
     def _policy_side(self) -> Side | None:
-        match self.policy.on_conflict:
+        match self.options.on_conflict:
             case OnConflict.THEIRS:
                 return Side.THEIRS
             case OnConflict.OURS:

@@ -27,8 +27,8 @@ from towline.model import (
     planned_id,
 )
 from towline.names import NamePolicy
+from towline.options import OnConflict, PullOptions, Renames, Resolutions, Selection, Side
 from towline.records import AssetRecord
-from towline.resolutions import OnConflict, Policy, Renames, Resolutions, Selection, Side
 from towline.testing.sides import KINDS, ThreeSides, stands_together
 
 _A = TypeVar("_A")
@@ -389,13 +389,13 @@ def resolved(chosen: Mapping[AssetId, Side]) -> Resolutions:
     )
 
 
-def policies(
+def pull_options(
     *, renames: Iterable[Renames] = Renames, on_conflict: Iterable[OnConflict] = OnConflict
-) -> st.SearchStrategy[Policy]:
-    """A policy for what resolutions leave over; an empty result is always allowed."""
+) -> st.SearchStrategy[PullOptions]:
+    """Options of a pull without resolutions; an empty result is always allowed."""
     return st.sampled_from(
         [
-            Policy(on_conflict=each, only=only, allow_empty=True, renames=setting)
+            PullOptions(on_conflict=each, only=only, allow_empty=True, renames=setting)
             for setting in renames
             for only in (Selection(), Selection(), *_SELECTIONS)
             for each in on_conflict

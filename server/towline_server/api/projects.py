@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from towline.kinds import Kind, Kinds
 from towline.names import NamePolicy
-from towline.resolutions import OnConflict
+from towline.options import OnConflict
 from towline_server.auth.roles import Role
 from towline_server.projects.data_types import DataType
 from towline_server.projects.domain import Binding, Project

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 from pydantic.config import JsonDict
 
 from towline.model import AssetId
-from towline.resolutions import OnConflict, Resolutions, Selection
+from towline.options import OnConflict, Resolutions, Selection
 from towline_server.auth.roles import Role
 from towline_server.runs.domain import (
     BackendName,

@@ -20,7 +20,7 @@ from towline.codec import encode
 from towline.errors import ContentMissing, InvalidValue
 from towline.model import Digest
 from towline.names import NamePolicy
-from towline.resolutions import OnConflict
+from towline.options import OnConflict
 from towline_server.auth.roles import Role
 from towline_server.runs.domain import RunMode
 from towline_server.runs.external import FAILURE_REASONS, Claim, Work

@@ -143,7 +143,7 @@ def create_project(
     as_json: bool,
 ) -> None:
     """Create a project; the org is its tenant's name."""
-    from towline.resolutions import OnConflict
+    from towline.options import OnConflict
     from towline_server.projects.domain import ProjectPath
     from towline_server.projects.service import Projects
 

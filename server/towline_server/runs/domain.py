@@ -10,7 +10,7 @@ from uuid import UUID
 
 from towline.errors import InvalidValue
 from towline.model import Revision
-from towline.resolutions import OnConflict, Resolutions, Selection
+from towline.options import OnConflict, Resolutions, Selection
 from towline_server.projects.domain import Binding
 
 from .states import Fault, Outcome, ReasonCode, ResultClass, RunState

@@ -46,7 +46,7 @@ from .endings import Ending, end_held, failed, refused, succeeded
 from .errors import LeaseLost, WorkerShutdown
 from .fetching import SharedFetches, Wanted
 from .leases import Lease, Leases, check_held
-from .planning import check_request, plan_for, policy_of
+from .planning import check_request, options_of, plan_for
 from .repositories import Repositories, Repository
 from .rows import find_row, run_of
 from .signals import Signals
@@ -294,9 +294,9 @@ class Execution:
     def _plan_at(self, run: Run, project: Project, revision: Revision) -> Plan:
         repository = self._tools.repositories.of(project)
         store = SqlStore(self._tools.database, project.id)
-        policy = policy_of(run.request, project, self._tools.repositories.limits)
+        options = options_of(run.request, project, self._tools.repositories.limits)
         with repository.cached() as remote, store.snapshot() as ours:
-            plan = plan_for(run.request, ours, remote, revision, policy, self._watch())
+            plan = plan_for(run.request, ours, remote, revision, options, self._watch())
             base = plan.before.base
             self._tools.leases.start_from(
                 self._lease, base, None if base is None else _commit_time(remote, base)

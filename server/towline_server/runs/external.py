@@ -23,12 +23,12 @@ from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.model import Digest
 from towline.names import NamePolicy
+from towline.options import OnConflict
 from towline.plan import Plan, PlanKind, StoreState
 from towline.planfile import load_plan
 from towline.ports import Applied, Watch
 from towline.records import AssetRecord
 from towline.report import report_of
-from towline.resolutions import OnConflict
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
 from towline_server.projects.domain import ProjectPath

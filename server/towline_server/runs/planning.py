@@ -1,14 +1,14 @@
-"""What a request for a pull means to the engine: one place for runs, and for plans that wait."""
+"""Checks and plans what a request for a pull asks for; used by runs, and by stored plans."""
 
 from __future__ import annotations
 
 from towline.errors import NotAssociated
 from towline.limits import Limits
 from towline.model import Revision
+from towline.options import Comparison, OnConflict, PullOptions
 from towline.plan import Plan
 from towline.ports import AssetStore, Remote, Watch
 from towline.pull import plan_at
-from towline.resolutions import Comparison, OnConflict, Policy, Resolutions
 from towline_server.projects.domain import Project
 
 from .domain import RunMode, RunRequest
@@ -33,12 +33,13 @@ def check_request(request: RunRequest, project: Project) -> None:
         raise BoundElsewhere(project=f"/{project.path}")
 
 
-def policy_of(request: RunRequest, project: Project, limits: Limits) -> Policy:
-    """How a pull decides: as the request says, else as the project does."""
+def options_of(request: RunRequest, project: Project, limits: Limits) -> PullOptions:
+    """Return the options of a request's pull; the project's policy is the default."""
     full = request.mode is RunMode.FULL_REFRESH
-    settled = OnConflict.THEIRS if request.reset else request.on_conflict
-    return Policy(
-        on_conflict=settled or project.on_conflict,
+    on_conflict = OnConflict.THEIRS if request.reset else request.on_conflict
+    return PullOptions(
+        resolutions=request.resolutions,
+        on_conflict=on_conflict or project.on_conflict,
         only=request.selection,
         limits=limits,
         allow_empty=request.allow_empty,
@@ -51,12 +52,12 @@ def plan_for(
     ours: AssetStore,
     remote: Remote,
     revision: Revision,
-    policy: Policy,
+    options: PullOptions,
     watch: Watch = Watch(),
 ) -> Plan:
     """What pulling a revision that is here would do. Raises as `towline.pull.plan_at`."""
 
-    def planned(ours: AssetStore, resolutions: Resolutions) -> Plan:
-        return plan_at(ours, remote, revision, resolutions=resolutions, policy=policy, watch=watch)
+    def planned(ours: AssetStore, options: PullOptions) -> Plan:
+        return plan_at(ours, remote, revision, options, watch=watch)
 
-    return plan_as_asked(ours, request, planned)
+    return plan_as_asked(ours, request, options, planned)

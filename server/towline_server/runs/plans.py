@@ -21,11 +21,11 @@ from towline.conflicts import Conflict
 from towline.errors import ContentMissing, RemoteError, StalePlan, UnknownAssets
 from towline.explain import Explanation, explain
 from towline.model import AssetState, Digest, Revision, ThreeWay
+from towline.options import OnConflict, PullOptions
 from towline.plan import Plan
 from towline.ports import Applied, Remote, Watch
 from towline.pull import plan_at
 from towline.report import Report, report_of
-from towline.resolutions import OnConflict, Policy
 from towline.status import ProjectStatus, status
 from towline.undo import plan_undo
 from towline_server.db.clock import DatabaseNow, database_now
@@ -40,7 +40,7 @@ from towline_server.projects.store import SqlStore
 from . import tables
 from .domain import RunRequest
 from .fetching import SharedFetches, Wanted
-from .planning import check_request, plan_for, policy_of
+from .planning import check_request, options_of, plan_for
 from .repositories import Repositories, Repository
 
 KEPT = timedelta(days=7)
@@ -86,12 +86,12 @@ class Plans:
         """
         project = self._repositories.project(project_id)
         check_request(request, project)
-        policy = policy_of(request, project, self._repositories.limits)
+        options = options_of(request, project, self._repositories.limits)
         store = SqlStore(self._database, project_id)
         with self._bound(project) as (repository, remote):
             revision = self._fetch(repository, request.revision)
             with store.snapshot() as ours:
-                plan = plan_for(request, ours, remote, revision, policy)
+                plan = plan_for(request, ours, remote, revision, options)
         if request.revision is None:
             self._note_fetched(project, revision)
         return self._shelve(project_id, plan)
@@ -179,9 +179,9 @@ class Plans:
                 return Conflicts(base=None, revision=None, conflicts=())
             self._bring(repository, remote, revision)
             # Skipping keeps each conflict as it is.
-            policy = Policy(on_conflict=OnConflict.SKIP, limits=self._repositories.limits)
+            options = PullOptions(on_conflict=OnConflict.SKIP, limits=self._repositories.limits)
             with store.snapshot() as ours:
-                plan = plan_at(ours, remote, revision, policy=policy)
+                plan = plan_at(ours, remote, revision, options)
         return Conflicts(base=plan.before.base, revision=revision, conflicts=plan.conflicts)
 
     def explained(

@@ -14,26 +14,30 @@ from towline.errors import NoRemoteVersion, UnknownAssets
 from towline.kinds import Kinds
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
+from towline.options import PullOptions, Resolutions
 from towline.plan import Contents, Disposition, Edit, Item, Plan, StoreState
 from towline.ports import Applied, AssetStore, LoggedPull, Watch
 from towline.records import AssetRecord, Occupant
-from towline.resolutions import Resolutions
 
 from .domain import RunRequest
 
-Planned: TypeAlias = Callable[[AssetStore, Resolutions], Plan]
+Planned: TypeAlias = Callable[[AssetStore, PullOptions], Plan]
 """Makes the plan of a store; raises as `towline.pull.plan_at`."""
 
 
-def plan_as_asked(ours: AssetStore, asked: RunRequest, planned: Planned) -> Plan:
-    """The plan that a run's request wants. Raises as ``planned``."""
+def plan_as_asked(
+    ours: AssetStore, request: RunRequest, options: PullOptions, planned: Planned
+) -> Plan:
+    """Return the plan of a run's request. Raises as ``planned``."""
 
-    def cleaned(resolutions: Resolutions) -> Plan:
-        if not asked.clean:
-            return planned(ours, resolutions)
-        return plan_clean(ours, lambda tracked: planned(tracked, resolutions))
+    def cleaned(options: PullOptions) -> Plan:
+        if not request.clean:
+            return planned(ours, options)
+        return plan_clean(ours, lambda tracked: planned(tracked, options))
 
-    return plan_reset(ours, cleaned) if asked.reset else cleaned(asked.resolutions)
+    if not request.reset:
+        return cleaned(options)
+    return plan_reset(ours, lambda resolutions: cleaned(replace(options, resolutions=resolutions)))
 
 
 def plan_reset(ours: AssetStore, planned: Callable[[Resolutions], Plan]) -> Plan:

@@ -23,9 +23,9 @@ _HEADERS = {
     # Answers are of one caller: no cache between shall hand them to another.
     "Cache-Control": "no-store",
     # No answer is a page, whatever bytes an asset holds.
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
+    "Content-Security-PullOptions": "default-src 'none'; frame-ancestors 'none'; sandbox",
+    "Cross-Origin-Resource-PullOptions": "same-origin",
+    "Referrer-PullOptions": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
 _OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}

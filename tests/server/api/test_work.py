@@ -15,9 +15,9 @@ from towline.codec import decode
 from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.names import NamePolicy
+from towline.options import OnConflict
 from towline.plan import StoreState
 from towline.records import AssetRecord
-from towline.resolutions import OnConflict
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import ProjectPath
 from towline_server.runs.external import FAILURE_REASONS, Work

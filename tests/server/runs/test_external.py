@@ -6,7 +6,7 @@ import pytest
 
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
-from towline import AssetIndex, Plan, Policy, dump_plan, merge, plan_undo, report_of
+from towline import AssetIndex, Plan, PullOptions, dump_plan, merge, plan_undo, report_of
 from towline.changes import Change, Changes, Coverage
 from towline.errors import Cancelled, ContentMissing, InvalidPlan, StalePlan
 from towline.merge.plan import Context
@@ -63,7 +63,7 @@ def planned(work: Work) -> tuple[Plan, dict[Digest, bytes]]:
                 names=work.names,
                 scope=work.scope,
             ),
-            policy=Policy(on_conflict=work.on_conflict),
+            options=PullOptions(on_conflict=work.on_conflict),
         )
         return plan, dict(remote.contents(plan.needed()))
 

@@ -20,7 +20,7 @@ from tests.server.runs.bench import Bench, Gate
 from tests.server.runs.circles import LONG, await_waiters, deadlocks_in, delete_behind, of_project
 from tests.server.runs.world import World
 from towline.model import Revision
-from towline.resolutions import OnConflict
+from towline.options import OnConflict
 from towline.testing.git_server import GitServer
 from towline_server.db.clock import database_now
 from towline_server.errors import NotFound

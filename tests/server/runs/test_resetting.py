@@ -7,7 +7,7 @@ import pytest
 from tests.server.runs.world import World
 from towline.errors import InvalidValue
 from towline.model import AssetPath
-from towline.resolutions import OnConflict, Resolutions
+from towline.options import OnConflict, Resolutions
 from towline.undo import undo
 from towline_server.projects.domain import Binding, Project
 from towline_server.projects.service import Projects

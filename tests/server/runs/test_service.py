@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.server.runs.world import World
-from towline.resolutions import OnConflict, Resolutions
+from towline.options import OnConflict, Resolutions
 from towline_server.runs.domain import Origin, RunMode, RunRequest
 from towline_server.runs.runtime import open_inline
 from towline_server.runs.service import Runs

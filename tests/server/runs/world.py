@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 
 from towline.kinds import Kind, Kinds
 from towline.model import AssetPath, Revision
+from towline.options import OnConflict
 from towline.remotes.credentials import Credential
 from towline.remotes.url import ALL_SCHEMES
-from towline.resolutions import OnConflict
 from towline.testing.git_repository import GitRepository
 from towline.testing.git_server import GitServer
 from towline_server.auth.sealing import Sealer

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.errors import Cancelled
-from towline.resolutions import OnConflict
+from towline.options import OnConflict
 from towline_server.projects.domain import Project
 from towline_server.runs.domain import BackendName, Run, RunMode, RunRequest
 from towline_server.runs.endings import end_unheld, failed

@@ -10,8 +10,8 @@ from tests.laws.trial import REFUSE, plan_of, result_of
 from tests.unit.projects import id_of, project, state
 from towline.conflicts import ConflictKind
 from towline.model import AssetPath
+from towline.options import Renames
 from towline.plan import Disposition
-from towline.resolutions import Renames
 from towline.testing.sides import ThreeSides, records_after
 
 OFF = replace(REFUSE, renames=Renames.OFF)
@@ -19,12 +19,12 @@ OFF = replace(REFUSE, renames=Renames.OFF)
 
 def outcome(sides: ThreeSides) -> dict[str, str]:
     """The id that stands at each path afterwards."""
-    records = records_after(sides.records, plan_of(sides, policy=REFUSE))
+    records = records_after(sides.records, plan_of(sides, options=REFUSE))
     return {str(r.ours.path): str(r.id) for r in records if r.ours is not None}
 
 
 def kinds(sides: ThreeSides) -> list[ConflictKind]:
-    return [conflict.kind for conflict in plan_of(sides, policy=REFUSE).conflicts]
+    return [conflict.kind for conflict in plan_of(sides, options=REFUSE).conflicts]
 
 
 # --- rule 1: where ours and theirs agree -------------------------------------------------------
@@ -32,7 +32,7 @@ def kinds(sides: ThreeSides) -> list[ConflictKind]:
 
 def test_where_both_agree_ids_have_no_say():
     swapped = project("a=1 b=2", "b=1 a=2", "b=1 a=2", moved={"a": "b", "b": "a"})
-    plan = plan_of(swapped, policy=REFUSE)
+    plan = plan_of(swapped, options=REFUSE)
     assert not plan.conflicts
     assert result_of(swapped, plan) == {s.path: s for s in (state("a=2"), state("b=1"))}
     assert outcome(swapped) == {"a": id_of("b"), "b": id_of("a")}
@@ -40,7 +40,7 @@ def test_where_both_agree_ids_have_no_say():
 
 def test_a_swap_of_two_names_here_is_not_undone():
     swapped = project("a=1 b=2 c=1", "b=1 a=2 c=1", "a=1 b=2 c=2", moved={"a": "b", "b": "a"})
-    plan = plan_of(swapped, policy=REFUSE)
+    plan = plan_of(swapped, options=REFUSE)
     assert not plan.conflicts
     assert result_of(swapped, plan) == {
         s.path: s for s in (state("a=2"), state("b=1"), state("c=2"))
@@ -142,7 +142,7 @@ def test_renamed_here_onto_what_is_new_there_is_no_rename():
 
 def test_renamed_here_over_another_asset_is_no_rename():
     sides = project("a=1 b=2", "b=1", "a=1 b=3", moved={"a": "b"})
-    (conflict,) = plan_of(sides, policy=REFUSE).conflicts
+    (conflict,) = plan_of(sides, options=REFUSE).conflicts
     assert (conflict.kind, conflict.path) == (ConflictKind.CONTENT, "b")
 
 
@@ -151,13 +151,13 @@ def test_renamed_here_over_another_asset_is_no_rename():
 
 def test_with_renames_off_a_rename_is_a_deletion_and_an_addition():
     sides = project("a=1", "a=1", "b=1")
-    plan = plan_of(sides, policy=OFF)
+    plan = plan_of(sides, options=OFF)
     assert {(item.path, item.rule) for item in plan.items} == {("a", 2), ("b", 3)}
 
 
 def test_with_renames_off_a_rename_here_is_one_too():
     sides = project("a=1", "b=1", "a=2", moved={"a": "b"})
-    (conflict,) = plan_of(sides, policy=OFF).conflicts
+    (conflict,) = plan_of(sides, options=OFF).conflicts
     assert (conflict.kind, conflict.path) == (ConflictKind.DELETE_MODIFY, "a")
 
 
@@ -171,6 +171,6 @@ def test_alignment_takes_the_recorded_revision_and_merging_the_old_base():
     )
     base = project("b=2#x").base
     sides = replace(skipped, records=(record,), base=base)
-    (item,) = plan_of(sides, policy=REFUSE).items
+    (item,) = plan_of(sides, options=REFUSE).items
     assert (item.rule, item.path, item.renamed_from) == (1, AssetPath("b"), "a")
     assert item.after == state("b=3")

@@ -13,8 +13,8 @@ from towline.errors import (
     NoRemoteVersion,
 )
 from towline.model import NonAsset
+from towline.options import Resolutions
 from towline.plan import Disposition, IgnoredReason, Item, Plan
-from towline.resolutions import Resolutions
 from towline.testing.sides import ThreeSides, records_after
 
 D = Disposition
@@ -87,7 +87,7 @@ def the_item(plan: Plan) -> Item:
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_left_alone(row: Row):
     sides = sides_of(row)
-    plan = plan_of(sides, policy=REFUSE)
+    plan = plan_of(sides, options=REFUSE)
     if row.number in (4, 5, 6):
         # Theirs is as it was, so nobody looks.
         assert (plan.items, plan.edits, row.alone) == ((), (), D.UNTOUCHED)
@@ -150,7 +150,7 @@ def test_after_a_choice_the_base_is_theirs(row: Row, choice: Resolutions):
 @pytest.mark.parametrize("row", [row for row in ROWS if row.kind is not None], ids=str)
 def test_a_skipped_conflict_lags(row: Row):
     sides = sides_of(row)
-    plan = plan_of(sides, policy=SKIP)
+    plan = plan_of(sides, options=SKIP)
     item = the_item(plan)
     assert (item.disposition, item.reason) == (D.IGNORED, IgnoredReason.CONFLICT)
     assert list(result_of(sides, plan).values()) == _assets(row.ours)

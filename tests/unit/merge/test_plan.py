@@ -1,4 +1,4 @@
-"""What a merge promises beside the case table: policies, names, selections, limits."""
+"""What a merge promises beside the case table: options, names, selections, limits."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from towline.limits import Limits
 from towline.merge.plan import merge
 from towline.model import AssetPath, Digest, NonAsset, NonAssetReason, ThreeWay
 from towline.names import NamePolicy
+from towline.options import Naming, OnConflict, PullOptions, Resolutions, Selection
 from towline.plan import Disposition, IgnoredReason, Item, Plan
-from towline.resolutions import Naming, OnConflict, Policy, Resolutions, Selection
 from towline.testing.sides import THEIRS, ThreeSides, records_after
 
 USE_OURS = Resolutions(use_ours=frozenset([id_of("a")]))
@@ -52,7 +52,7 @@ CLASH = project("a=1 b=1", "a=2 b=1", "a=3 b=2")
     ],
 )
 def test_what_becomes_of_what_is_left_over(on_conflict: OnConflict, a: str, b: str, refused: bool):
-    plan = plan_of(CLASH, policy=Policy(on_conflict=on_conflict))
+    plan = plan_of(CLASH, options=PullOptions(on_conflict=on_conflict))
     assert plan.refused is refused
     assert list(result_of(CLASH, plan).values()) == [state(a), state(b)]
     if refused:
@@ -119,8 +119,8 @@ def test_a_planned_id_can_be_named_before_it_is_written():
 
 def test_what_is_not_selected_stays_and_is_offered_again():
     sides = project("a=1 b=1", "a=1 b=1", "a=2 b=2 c=1")
-    only = Policy(only=Selection(globs=("b",)))
-    plan = plan_of(sides, policy=only)
+    only = PullOptions(only=Selection(globs=("b",)))
+    plan = plan_of(sides, options=only)
     assert [item.path for item in plan.items if item.disposition is D.UPDATED] == ["b"]
     later = replace(sides, records=records_after(sides.records, plan), base=sides.theirs)
     again = plan_of(later)
@@ -132,20 +132,20 @@ def test_what_is_not_selected_stays_and_is_offered_again():
 
 
 def test_a_conflict_that_is_not_selected_refuses_nothing():
-    plan = plan_of(CLASH, policy=Policy(only=Selection(globs=("b",))))
+    plan = plan_of(CLASH, options=PullOptions(only=Selection(globs=("b",))))
     assert not plan.refused
     assert plan.conflicts == ()
 
 
 def test_resolving_what_is_not_selected_is_an_error():
     with pytest.raises(UnselectedResolutions) as caught:
-        plan_of(CLASH, USE_OURS, Policy(only=Selection(globs=("b",))))
+        plan_of(CLASH, USE_OURS, PullOptions(only=Selection(globs=("b",))))
     assert caught.value.asset_ids == (id_of("a"),)
 
 
 def test_selecting_an_unknown_id_is_an_error():
     with pytest.raises(UnknownAssets):
-        plan_of(CLASH, policy=Policy(only=Selection(ids=frozenset([id_of("nobody")]))))
+        plan_of(CLASH, options=PullOptions(only=Selection(ids=frozenset([id_of("nobody")]))))
 
 
 # --- limits ------------------------------------------------------------------------------------
@@ -168,19 +168,22 @@ def test_the_limit_counts_what_is_tracked_after_the_pull(count: int, passes: boo
 
 def test_local_only_assets_do_not_count():
     sides = project("", "mine=1 own=1", "a=1")
-    assert plan_of(sides, policy=Policy(limits=Limits(assets=1))).after.tracked == 1
+    assert plan_of(sides, options=PullOptions(limits=Limits(assets=1))).after.tracked == 1
 
 
 def test_a_pull_with_nothing_to_do_passes_above_the_limit():
     sides = project("a=1 b=1", "a=1 b=1", "a=1 b=1")
-    assert plan_of(sides, policy=Policy(limits=Limits(assets=1))).items == ()
+    one = PullOptions(limits=Limits(assets=1))
+    assert plan_of(sides, options=one).items == ()
     with pytest.raises(AssetLimitExceeded):
-        plan_of(replace(sides, theirs=tree("a=2 b=1")), policy=Policy(limits=Limits(assets=1)))
+        plan_of(
+            replace(sides, theirs=tree("a=2 b=1")), options=PullOptions(limits=Limits(assets=1))
+        )
 
 
 def test_the_size_of_the_project_is_bounded():
     with pytest.raises(LimitExceeded) as caught:
-        plan_of(project("", "", "a=1 b=1"), policy=Policy(limits=Limits(project_bytes=1)))
+        plan_of(project("", "", "a=1 b=1"), options=PullOptions(limits=Limits(project_bytes=1)))
     assert caught.value.limit == "project_bytes"
 
 
@@ -188,7 +191,7 @@ def test_all_broken_limits_of_the_project_are_in_one_error():
     sides = project("a=1 b=1", "a=1 b=1", "c=2 d=3 e=4")
     limits = Limits(assets=2, project_bytes=1, deletes=1)
     with pytest.raises(AssetLimitExceeded) as caught:
-        plan_of(sides, policy=Policy(limits=limits))
+        plan_of(sides, options=PullOptions(limits=limits))
     assert [each.limit for each in caught.value.broken] == ["assets", "project_bytes", "deletes"]
     assert "3 is above the limit assets of 2; " in caught.value.message
     assert "raise the limits assets, project_bytes, deletes" in caught.value.message
@@ -197,22 +200,22 @@ def test_all_broken_limits_of_the_project_are_in_one_error():
 
 def test_deletions_can_be_bounded():
     sides = project("a=1 b=1 c=1", "a=1 b=1 c=1", "c=1")
-    assert len(plan_of(sides, policy=Policy(limits=Limits(deletes=2))).items) == 2
+    assert len(plan_of(sides, options=PullOptions(limits=Limits(deletes=2))).items) == 2
     with pytest.raises(LimitExceeded) as caught:
-        plan_of(sides, policy=Policy(limits=Limits(deletes=1)))
+        plan_of(sides, options=PullOptions(limits=Limits(deletes=1)))
     assert (caught.value.limit, caught.value.found) == ("deletes", 2)
 
 
 def test_a_remote_without_any_asset_is_refused():
     sides = project("a=1", "a=1", "")
     with pytest.raises(EmptyRemote) as caught:
-        plan_of(sides, policy=Policy())
+        plan_of(sides, options=PullOptions())
     assert (caught.value.tracked, caught.value.revision) == (1, THEIRS)
-    assert the_item(plan_of(sides, policy=Policy(allow_empty=True))).disposition is D.DELETED
+    assert the_item(plan_of(sides, options=PullOptions(allow_empty=True))).disposition is D.DELETED
 
 
 def test_an_empty_remote_is_fine_where_nothing_was_tracked():
-    assert plan_of(project("", "mine=1", ""), policy=Policy()).items == ()
+    assert plan_of(project("", "mine=1", ""), options=PullOptions()).items == ()
 
 
 # --- the rest ----------------------------------------------------------------------------------
@@ -285,13 +288,17 @@ MERGED = b"both"
 def test_a_content_merge_settles_what_clashes_in_content_alone():
     asked: list[object] = []
 
-    def content_merge(path: AssetPath, digests: ThreeWay[Digest]) -> bytes | None:
-        asked.append((path, digests))
+    def content_merge(path: AssetPath, sides: ThreeWay[bytes]) -> bytes | None:
+        asked.append((path, sides))
         return MERGED
 
     sides = project("a=1 b=1", "a=2 b=2", "a=3 b=3x")
     plan = merge(
-        sides.changes(), sides.ours(), context=sides.context(), content_merge=content_merge
+        sides.changes(),
+        sides.ours(),
+        context=sides.context(),
+        options=PullOptions(content_merge=content_merge),
+        read=str.encode,
     )
     assert not plan.refused
     assert [(item.disposition, item.merged) for item in plan.items] == [(D.UPDATED, True)] * 2
@@ -302,23 +309,30 @@ def test_a_content_merge_settles_what_clashes_in_content_alone():
     assert len(asked) == 2
 
 
-def test_what_a_content_merge_cannot_settle_stays_in_conflict():
+@pytest.mark.parametrize(("merged", "content"), [(None, b"known"), (MERGED, None)])
+def test_what_a_content_merge_cannot_settle_stays_in_conflict(
+    merged: bytes | None, content: bytes | None
+):
     plan = merge(
-        CLASH.changes(), CLASH.ours(), context=CLASH.context(), content_merge=lambda *_: None
+        CLASH.changes(),
+        CLASH.ours(),
+        context=CLASH.context(),
+        options=PullOptions(content_merge=lambda *_: merged),
+        read=lambda _: content,
     )
     assert plan.refused
 
 
 def test_a_content_merge_is_not_asked_where_a_side_was_chosen():
-    def content_merge(path: AssetPath, digests: ThreeWay[Digest]) -> bytes | None:
+    def content_merge(path: AssetPath, sides: ThreeWay[bytes]) -> bytes | None:
         raise AssertionError("not asked")
 
     plan = merge(
         CLASH.changes(),
         CLASH.ours(),
         context=CLASH.context(),
-        resolutions=USE_OURS,
-        content_merge=content_merge,
+        options=PullOptions(resolutions=USE_OURS, content_merge=content_merge),
+        read=str.encode,
     )
     assert plan.merged == ()
 

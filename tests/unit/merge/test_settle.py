@@ -11,11 +11,11 @@ from tests.unit.projects import id_of, project, state
 from towline.conflicts import ConflictKind
 from towline.errors import CollidingResolutions
 from towline.names import NamePolicy
-from towline.resolutions import OnConflict, Policy, Resolutions
+from towline.options import OnConflict, PullOptions, Resolutions
 from towline.testing.sides import ThreeSides
 
 FOLDS = NamePolicy.FOLDS_CASE
-THEIRS, OURS = Policy(on_conflict=OnConflict.THEIRS), Policy(on_conflict=OnConflict.OURS)
+THEIRS, OURS = PullOptions(on_conflict=OnConflict.THEIRS), PullOptions(on_conflict=OnConflict.OURS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ COLLISIONS = [
 
 @pytest.mark.parametrize("case", COLLISIONS, ids=str)
 def test_every_party_is_named(case: Collision):
-    plan = plan_of(case.sides, policy=REFUSE)
+    plan = plan_of(case.sides, options=REFUSE)
     paths = {party.path for conflict in plan.conflicts for party in conflict.parties}
     (conflict,) = plan.conflicts
     assert conflict.kind is ConflictKind.PATH_COLLISION
@@ -105,7 +105,7 @@ def test_every_party_is_named(case: Collision):
 
 @pytest.mark.parametrize("case", COLLISIONS, ids=str)
 def test_skipped_parties_all_stay_as_they_are(case: Collision):
-    plan = plan_of(case.sides, policy=SKIP)
+    plan = plan_of(case.sides, options=SKIP)
     assert not plan.refused
     assert result_of(case.sides, plan) == {
         record.ours.path: record.ours for record in case.sides.records if record.ours
@@ -114,14 +114,14 @@ def test_skipped_parties_all_stay_as_they_are(case: Collision):
 
 @pytest.mark.parametrize("case", COLLISIONS, ids=str)
 def test_ours_settles_what_has_two_sides(case: Collision):
-    plan = plan_of(case.sides, policy=OURS)
+    plan = plan_of(case.sides, options=OURS)
     assert plan.conflicts == ()
     assert plan.needed() == ()
 
 
 @pytest.mark.parametrize("case", [case for case in COLLISIONS if case.blockers], ids=str)
 def test_what_never_gives_way_is_refused_under_every_policy(case: Collision):
-    plan = plan_of(case.sides, policy=THEIRS)
+    plan = plan_of(case.sides, options=THEIRS)
     assert plan.refused
     (conflict,) = plan.conflicts
     assert list(conflict.blockers) == case.blockers.split()
@@ -166,8 +166,8 @@ def test_pins_that_leave_two_claimants_are_an_error():
 
 
 def test_a_policy_settles_all_its_parties_alike():
-    assert list(result_of(EDITED, plan_of(EDITED, policy=THEIRS)).values()) == [state("a/x=3")]
-    assert list(result_of(EDITED, plan_of(EDITED, policy=OURS)).values()) == [state("a=2")]
+    assert list(result_of(EDITED, plan_of(EDITED, options=THEIRS)).values()) == [state("a/x=3")]
+    assert list(result_of(EDITED, plan_of(EDITED, options=OURS)).values()) == [state("a=2")]
 
 
 # --- what is no collision ----------------------------------------------------------------------
@@ -188,11 +188,11 @@ def test_a_policy_settles_all_its_parties_alike():
     ids=str,
 )
 def test_what_makes_way_leaves_room(sides: ThreeSides):
-    assert plan_of(sides, policy=REFUSE).conflicts == ()
+    assert plan_of(sides, options=REFUSE).conflicts == ()
 
 
 def test_names_that_are_twins_already_are_left_alone():
     twins = project("A=1 a=1", "A=1 a=1", "A=2 a=2")
     # The store's policy was changed under them; nothing arrives that was not there.
-    plan = plan_of(replace(twins, names=FOLDS), policy=REFUSE)
+    plan = plan_of(replace(twins, names=FOLDS), options=REFUSE)
     assert plan.conflicts == ()

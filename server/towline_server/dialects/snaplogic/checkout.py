@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from towline.errors import RefNotFound
-from towline.resolutions import OnConflict
+from towline.options import OnConflict
 from towline_server.auth.roles import Role, authorise
 from towline_server.errors import Ambiguous, NotFound
 from towline_server.projects.domain import Binding, Connection, Project

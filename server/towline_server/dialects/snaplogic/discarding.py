@@ -11,8 +11,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from towline.model import AssetId, AssetPath
+from towline.options import Resolutions, Selection
 from towline.records import AssetRecord
-from towline.resolutions import Resolutions, Selection
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
 from towline_server.projects.store import SqlStore

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from towline.errors import InvalidValue
-from towline.resolutions import OnConflict, Resolutions
+from towline.options import OnConflict, Resolutions
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
 from towline_server.runs.domain import Run, RunRequest

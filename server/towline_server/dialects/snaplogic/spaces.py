@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from towline.errors import TowlineError
 from towline.names import path_problem
-from towline.resolutions import OnConflict
+from towline.options import OnConflict
 from towline_server.auth.roles import Role, authorise
 from towline_server.errors import NotFound
 from towline_server.problems import failure_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
-from towline.resolutions import OnConflict, Selection
+from towline.options import OnConflict, Selection
 from towline_server.projects.domain import Project
 from towline_server.runs.domain import Origin, Run, RunMode, RunRequest, Source
 from towline_server.runs.schedules import ScheduleSpec

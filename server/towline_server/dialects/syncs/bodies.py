@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from towline.resolutions import OnConflict
+from towline.options import OnConflict
 from towline_server.runs.domain import BackendName, RunMode
 from towline_server.web.documents import PLAIN, WHOLE, JsonObject, PlainText, left_out
 from towline_server.web.formats import CRON, TIME_ZONE, OfferedBackend, offering

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from towline.errors import InvalidValue
-from towline.resolutions import OnConflict
+from towline.options import OnConflict
 from towline_server.projects.domain import Connection, Project
 from towline_server.runs.backends import Backends
 from towline_server.runs.errors import BackendNotConfigured

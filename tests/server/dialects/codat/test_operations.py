@@ -14,8 +14,8 @@ from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.kinds import Kind, Kinds
 from towline.limits import Limits
+from towline.options import OnConflict
 from towline.remotes.credentials import Credential
-from towline.resolutions import OnConflict
 from towline.testing.git_server import Answers, GitServer
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Binding, Project

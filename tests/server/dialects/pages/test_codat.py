@@ -16,7 +16,7 @@ from tests.server.dialects.page_schema import PageSchema
 from tests.server.dialects.pages.tour import Answers, Tour
 from tests.server.runs.bench import Bench, Gate
 from tests.server.runs.world import World
-from towline.resolutions import OnConflict
+from towline.options import OnConflict
 from towline.testing.git_server import Answers as Trouble
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project

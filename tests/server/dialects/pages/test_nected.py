@@ -14,8 +14,8 @@ from tests.server.dialects.pages.tour import Answers, Tour
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.model import AssetPath
+from towline.options import OnConflict
 from towline.remotes.tree_files import Symlink
-from towline.resolutions import OnConflict
 from towline.testing.git_server import Answers as Trouble
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project

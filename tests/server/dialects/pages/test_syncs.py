@@ -15,7 +15,7 @@ from tests.server.dialects.syncs.office import BASE, Office
 from tests.server.runs.bench import Gate
 from tests.server.runs.world import World
 from towline.kinds import Kind, Kinds
-from towline.resolutions import OnConflict
+from towline.options import OnConflict
 from towline.testing.git_server import Answers as Trouble
 from towline_server.auth.roles import Role
 from towline_server.projects.asset_tables import Asset

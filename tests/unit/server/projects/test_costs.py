@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, event, text, update
 
 from tests.databases import open_database
-from towline import Limits, Policy, Watch, apply, plan_at, undo
+from towline import Limits, PullOptions, Watch, apply, plan_at, undo
 from towline.model import AssetPath, AssetState, Digest, Revision, planned_id
 from towline.names import NamePolicy
 from towline.plan import Plan
@@ -26,7 +26,7 @@ from towline_server.projects.tables import Project
 
 from .world import World, world
 
-POLICY = Policy(limits=Limits(assets=20_000, tree_entries=50_000))
+POLICY = PullOptions(limits=Limits(assets=20_000, tree_entries=50_000))
 
 
 @dataclass
@@ -97,7 +97,7 @@ def _change(here: World, number: int) -> Revision:
 def _plan(here: World, revision: Revision) -> Plan:
     here.remote.fetch(revision, POLICY.limits, Watch())
     with here.store.snapshot() as then:
-        return plan_at(then, here.remote, revision, policy=POLICY)
+        return plan_at(then, here.remote, revision, options=POLICY)
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from towline import Watch
 from towline.errors import TowlineError
 from towline.merge.plan import merge
 from towline.model import AssetId, AssetPath, AssetState
+from towline.options import PullOptions
 from towline.plan import Plan
 from towline.records import AssetLookup, AssetRecord, LocalFile
-from towline.resolutions import Policy, Resolutions
 from towline.testing.plans import KnownContents
 from towline.testing.sides import KINDS, ThreeSides, records_after
-from towline.testing.strategies import CONTENTS, PATHS, policies, three_sides
+from towline.testing.strategies import CONTENTS, PATHS, pull_options, three_sides
 from towline_server.db import Database
 from towline_server.db.statements import insert_all
 from towline_server.projects import asset_tables
@@ -99,28 +99,27 @@ def test_an_asset_that_is_seen_at_a_path_comes_before_one_that_was(file: Databas
     assert store.aligned_at(at.path) == sides.ours().aligned_at(at.path) == sees
 
 
-def _merged(sides: ThreeSides, ours: AssetLookup, policy: Policy) -> Plan | str:
+def _merged(sides: ThreeSides, ours: AssetLookup, options: PullOptions) -> Plan | str:
     try:
         return merge(
             sides.changes(),
             ours,
             context=sides.context(),
-            resolutions=Resolutions(),
-            policy=policy,
+            options=options,
         )
     except TowlineError as error:
         return repr(error)
 
 
 @settings(max_examples=150)
-@given(sides=three_sides(), policy=policies() | st.sampled_from([SKIP, REFUSE]))
+@given(sides=three_sides(), options=pull_options() | st.sampled_from([SKIP, REFUSE]))
 def test_a_plan_made_and_applied_over_rows_is_the_one_over_dicts(
-    file: Database, sides: ThreeSides, policy: Policy
+    file: Database, sides: ThreeSides, options: PullOptions
 ):
     store = _written(file, sides)
     with store.snapshot() as ours:
-        plan = _merged(sides, ours, policy)
-    assert plan == _merged(sides, sides.ours(), policy)
+        plan = _merged(sides, ours, options)
+    assert plan == _merged(sides, sides.ours(), options)
     if isinstance(plan, str) or plan.refused:
         return
     store.apply(plan, KnownContents(*CONTENTS.values()), Watch())

@@ -9,7 +9,7 @@ import pytest
 from towline.errors import AlreadyAssociated, InvalidValue, NotAssociated
 from towline.kinds import Kind, Kinds
 from towline.names import NamePolicy
-from towline.resolutions import OnConflict
+from towline.options import OnConflict
 from towline_server.auth.roles import Role
 from towline_server.errors import AlreadyExists, Ambiguous, NotFound
 from towline_server.projects.domain import Binding, ProjectPath, branch_of

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from tests.databases import add_project
-from towline import Limits, Plan, Policy, Report, Watch, plan_pull, pull
+from towline import Limits, Plan, PullOptions, Report, Watch, plan_pull, pull
 from towline.kinds import Kinds
 from towline.model import AssetPath
 from towline.names import NamePolicy
@@ -14,7 +14,7 @@ from towline.remotes.memory import MemoryRemote
 from towline_server.db import Database
 from towline_server.projects.store import Run, SqlStore
 
-POLICY = Policy(limits=Limits(assets=100_000, tree_entries=200_000))
+POLICY = PullOptions(limits=Limits(assets=100_000, tree_entries=200_000))
 
 
 @dataclass(slots=True)
@@ -42,13 +42,13 @@ class World:
         """Commit a tree, if one is given, and pull."""
         if files:
             self.remote.commit(files)
-        return pull(self.store, self.remote, policy=POLICY)
+        return pull(self.store, self.remote, options=POLICY)
 
     def plan(self, **files: bytes) -> Plan:
         """Commit a tree, if one is given, and plan to pull it."""
         if files:
             self.remote.commit(files)
-        return plan_pull(self.store, self.remote, policy=POLICY)
+        return plan_pull(self.store, self.remote, options=POLICY)
 
     def contents(self) -> dict[str, bytes]:
         """What stands in the project, by path."""
