@@ -153,8 +153,9 @@ def test_missing_credentials_are_asked_for(
     towline: Command, guarded: GitServer, repository: GitRepository, url: str
 ):
     repository.commit(BASE)
+    above = towline.at(towline.folder.parent)
     code, shown = at_a_terminal(
-        towline, "-C", "../work", "clone", url, Username=f"{USER}\n", Password=f"{SECRET}\n"
+        above, "-C", "work", "clone", url, Username=f"{USER}\n", Password=f"{SECRET}\n"
     )
     assert (code, SECRET in shown) == (0, False), shown
     assert f"{url}: authentication required\r\nUsername for 127.0.0.1" in shown
@@ -164,7 +165,7 @@ def test_missing_credentials_are_asked_for(
     code, shown = at_a_terminal(clone, "pull", Username="\n", Token="wrong\n")
     assert (code, shown.count("Token: ")) == (4, 1)
     assert "the credentials from the terminal were refused" in shown
-    code, shown = at_a_terminal(clone, "pull", Username="\x03")
+    code, shown = at_a_terminal(clone, "pull", Username="\x04")
     assert code == 130
     code, shown = at_a_terminal(clone, "pull", "--json")
     assert (code, "Username" in shown) == (4, False)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -227,12 +229,19 @@ class TestCache:
                 assert used.exists()
         assert not list(tmp_path.glob("towline-*"))
 
+    @pytest.mark.parametrize("opened_before", [False, True])
     def test_a_temporary_cache_that_another_process_removed_is_made_again(
-        self, repository: GitRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        repository: GitRepository,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        opened_before: bool,
     ) -> None:
         folders = iter([tmp_path / "1", tmp_path / "2"])
-        (tmp_path / "2").mkdir()
+        for number in ("1", "2") if opened_before else ("2",):
+            (tmp_path / number).mkdir()
         monkeypatch.setattr(tempfile, "mkdtemp", lambda **_: str(next(folders)))
+        monkeypatch.setattr(fcntl, "flock", lambda *_: shutil.rmtree(tmp_path / "1", True))
         with opened(repository.path, Backend.AUTO) as remote:
             assert remote._cache.path.parent == tmp_path / "2"
 
