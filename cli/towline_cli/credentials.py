@@ -12,7 +12,8 @@ import click
 from .output import tell
 
 if TYPE_CHECKING:
-    from towline.remotes.credentials import Credential, Credentials
+    from towline.remotes.credential_sources import Credentials
+    from towline.remotes.credentials import Credential
     from towline.remotes.url import Origin
 
 
@@ -46,7 +47,7 @@ def ask_about(error: Exception) -> bool:
 
 def credentials(given: Credential | None) -> Credentials:
     """What was answered, else from the URL, the environment, netrc, git's credential helpers."""
-    from towline.remotes.credentials import (
+    from towline.remotes.credential_sources import (
         first_of,
         fixed,
         from_git_credential,

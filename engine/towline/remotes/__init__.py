@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from towline.remotes.backends import Backend
-    from towline.remotes.credentials import Credential, Credentials
+    from towline.remotes.credential_sources import Credentials
+    from towline.remotes.credentials import Credential
     from towline.remotes.git import GitRemote
     from towline.remotes.memory import MemoryRemote, MemoryRepository
     from towline.remotes.tree_files import FileContent, Files, Submodule, Symlink
@@ -36,7 +37,7 @@ __all__ = [
 _HOMES = {
     "Backend": "backends",
     "Credential": "credentials",
-    "Credentials": "credentials",
+    "Credentials": "credential_sources",
     "FileContent": "tree_files",
     "Files": "tree_files",
     "GitRemote": "git",

@@ -1,4 +1,4 @@
-"""The backends, and which of them talks and which reads: chosen late, imported later."""
+"""Selects the backend that fetches and the one that reads; each is imported at first use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
-from typing import Protocol, assert_never
 
 from towline.errors import InvalidValue
 from towline.remotes.cache import Cache
@@ -14,82 +13,63 @@ from towline.remotes.fetcher import Fetcher
 from towline.remotes.git_environment import OLDEST, find_git
 from towline.remotes.git_fetch import GitFetcher
 from towline.remotes.git_read import GitReader
-from towline.remotes.objects import Ancestry, ObjectReader
+from towline.remotes.objects import CacheReader
 
 
 class Backend(StrEnum):
-    """What speaks Git: ``auto`` fetches with git and reads with pygit2 where they are there."""
+    """An implementation of Git; ``auto`` fetches with git and reads with pygit2 if installed."""
 
     AUTO = "auto"
     GIT = "git"
     DULWICH = "dulwich"
 
 
-class CacheReader(ObjectReader, Ancestry, Protocol):
-    """An `ObjectReader` over a cache, which knows its history, too."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendPair:
-    """The two halves of a backend over one cache."""
+    """The fetcher and the readers of a backend, over one cache."""
 
-    backend: Backend
-    """The one that talks; never ``auto``."""
     git: str | None
+    """The executable; without it dulwich fetches."""
     cache: Cache
     environment: Mapping[str, str]
     pygit2_reads: bool
 
     @classmethod
     def choose(cls, backend: Backend, cache: Cache, environment: Mapping[str, str]) -> BackendPair:
-        """Settle what to use of what is installed; nothing is imported yet.
+        """Choose among the installed backends, without importing them.
 
         Raises:
-            InvalidValue: the backend that was asked for is not installed.
+            InvalidValue: the requested backend is not installed.
         """
-        git = find_git(environment) if backend in (Backend.AUTO, Backend.GIT) else None
-        pygit2_reads = False
-        if backend is Backend.AUTO:
-            backend = Backend.GIT if git is not None else Backend.DULWICH
-            pygit2_reads = git is not None and find_spec("pygit2") is not None
+        git = None if backend is Backend.DULWICH else find_git(environment)
         if backend is Backend.GIT and git is None:
             version = ".".join(map(str, OLDEST))
             raise _missing(f"there is no git executable of at least {version} on the PATH")
-        if backend is Backend.DULWICH and find_spec("dulwich") is None:
+        if git is None and find_spec("dulwich") is None:
             raise _missing("dulwich is not installed")
-        return cls(
-            backend=backend,
-            git=git,
-            cache=cache,
-            environment=environment,
-            pygit2_reads=pygit2_reads,
-        )
+        automatic = git is not None and backend is Backend.AUTO
+        pygit2_reads = automatic and find_spec("pygit2") is not None
+        return cls(git=git, cache=cache, environment=environment, pygit2_reads=pygit2_reads)
 
     def fetcher(self) -> Fetcher:
-        """The half that talks."""
-        match self.backend:
-            case Backend.GIT | Backend.AUTO:
-                assert self.git is not None, "choose() has seen to it"
-                return GitFetcher(self.git, self.cache, self.environment)
-            case Backend.DULWICH:
-                from towline.remotes.dulwich_fetch import DulwichFetcher
+        """Return the fetcher."""
+        if self.git is not None:
+            return GitFetcher(self.git, self.cache, self.environment)
+        from towline.remotes.dulwich_fetch import DulwichFetcher
 
-                return DulwichFetcher(self.cache, self.environment)
-            case _:
-                assert_never(self.backend)
+        return DulwichFetcher(self.cache, self.environment)
 
     def reader(self) -> CacheReader:
-        """The half that reads much."""
+        """Return a reader for many objects."""
         self.cache.guard()
         if self.pygit2_reads:
             from towline.remotes.pygit2_read import Pygit2Reader
 
-            # Git walks a long history faster than we do object by object.
-            return Pygit2Reader(self.cache, self.glance())
-        return self.glance()
+            return Pygit2Reader(self.cache, self.light_reader())
+        return self.light_reader()
 
-    def glance(self) -> CacheReader:
-        """A reader for a look or two, that imports nothing heavy where git is there."""
+    def light_reader(self) -> CacheReader:
+        """Return a reader for a few objects; it imports nothing heavy where git is installed."""
         self.cache.guard()
         if self.git is not None:
             return GitReader(self.git, self.cache, self.environment)

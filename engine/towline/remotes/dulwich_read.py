@@ -1,4 +1,4 @@
-"""Reads objects through dulwich; sizes come from the packs themselves, before unpacking."""
+"""Reads objects with dulwich; sizes come from the headers of packs, before unpacking."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dulwich.pack import PackFileDisappeared
 
 from towline.remotes.cache import Cache
 from towline.remotes.objects import ObjectMissing, walk_to
-from towline.remotes.pack_entries import KINDS, delta_result, entry_at, mapped
+from towline.remotes.packs import KINDS, delta_result, entry_at, map_pack
 
 _BROKEN = (
     ApplyDeltaError,
@@ -31,7 +31,7 @@ _BROKEN = (
 
 
 class DulwichReader:
-    """An `ObjectReader` over dulwich's object store; its parsers are not used."""
+    """A `CacheReader` over dulwich's object store; its parsers are not used."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
@@ -59,8 +59,8 @@ class DulwichReader:
         except _BROKEN:
             raise ObjectMissing(oid) from None
 
-    def leads_to(self, revision: str, base: str) -> bool:
-        return walk_to(self, revision, base, cut=self._cache.shallow)
+    def is_ancestor(self, base: str, revision: str) -> bool:
+        return walk_to(self, revision, base, shallow=self._cache.shallow)
 
     def close(self) -> None:
         for data in self._maps.values():
@@ -69,7 +69,7 @@ class DulwichReader:
         self._store.close()
 
     def _packed_header(self, oid: str) -> tuple[str, int, str | None] | None:
-        """The type, the size, and the object whose type it is, where the entry names one."""
+        """Return type and size, and the base whose type it is, for a delta that names one."""
         raw = RawObjectID(bytes.fromhex(oid))
         for attempt in range(2):
             for pack in self._store.packs:
@@ -78,13 +78,14 @@ class DulwichReader:
                 except KeyError:
                     continue
                 return self._entry_header(self._mapped(os.fspath(pack.data.path)), offset)
-            if attempt == 0 and ObjectID(oid.encode()) not in self._store:  # looks for new packs
+            if attempt == 0 and ObjectID(oid.encode()) not in self._store:  # searches new packs
                 raise KeyError(oid)
         return None
 
     def _mapped(self, pack: str) -> mmap.mmap:
         if pack not in self._maps:
-            self._maps[pack] = mapped(pack)
+            with open(pack, "rb") as file:
+                self._maps[pack] = map_pack(file.fileno())
         return self._maps[pack]
 
     def _entry_header(self, data: mmap.mmap, offset: int) -> tuple[str, int, str | None]:

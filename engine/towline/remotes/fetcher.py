@@ -1,4 +1,4 @@
-"""What every backend needs to talk to a remote: address, credential, limits, watch, counters."""
+"""What every backend fetches with: the request, its bounds, and the address after redirects."""
 
 from __future__ import annotations
 
@@ -13,44 +13,45 @@ from towline.errors import InvalidValue, LimitExceeded, RedirectRefused, RemoteT
 from towline.limits import Limits
 from towline.model import Revision
 from towline.ports import Traffic, Watch
-from towline.remotes.credentials import Credential, Credentials
+from towline.remotes.credential_sources import Credentials
+from towline.remotes.credentials import Credential, repeats
 from towline.remotes.refs import WantedRef
-from towline.remotes.secrets import repeats
 from towline.remotes.url import RemoteUrl, Scheme
 
 MAX_DETAIL = 300
 MAX_REDIRECTS = 3
-HEARD_BYTES = 4096
-"""How much of a remote's last words is kept."""
+_TAIL_BYTES = 4096
 _WITHHELD = "what the remote says is not shown, because it repeats the credentials"
 
 
 def cleaned(text: str) -> str:
-    """Remote text fit to be shown: one line, printable, short."""
+    """Return remote text as one short, printable line."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= MAX_DETAIL else line[: MAX_DETAIL - 1] + "…"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchRequest:
-    """One talk with a remote, bounded and watched."""
+    """One attempt to list refs or to fetch: where, and within which bounds."""
 
     url: RemoteUrl
     credential: Credential | None
-    """For ``url.origin``, and to be sent nowhere else."""
+    """For ``url.origin`` alone."""
     limits: Limits
     watch: Watch
     traffic: Traffic
     addresses: tuple[str, ...] = ()
-    """The IP addresses that its host is reached at, and no others; empty: as it resolves."""
+    """The only IP addresses to connect to; empty: as the host name resolves."""
     deadline: float = math.inf
-    """When all of it must have ended, on the monotonic clock."""
+    """The end of the total time, on the monotonic clock."""
+    depth: int | None = None
+    """How many commits of history to fetch; None: all."""
 
     def check(self) -> None:
-        """Stop here if the caller asked to, or if the time is over.
+        """Raise if the caller cancelled, or if the total time is over.
 
         Raises:
-            Cancelled: the caller asked to stop.
+            Cancelled: the caller cancelled.
             RemoteTimeout: the total time is over.
         """
         self.watch.check()
@@ -59,59 +60,112 @@ class FetchRequest:
             raise RemoteTimeout(url=self.url.shown, detail=detail)
 
     def cleaned(self, text: str) -> str:
-        """Text that may be the remote's, fit to be shown: one line, short, no credential in it."""
+        """Return text that may be the remote's as one short line without the credential."""
         return _WITHHELD if repeats(text, self.credential) else cleaned(text)
 
     def quoted(self, text: str) -> str:
-        """What the remote said, marked as its own words; empty where it said nothing."""
-        words = self.cleaned(text)
-        if not words or words is _WITHHELD:
-            return words
-        return 'the remote says "' + words.replace('"', "'") + '"'
+        """Return a message of the remote, marked as its own; empty if it is empty."""
+        message = self.cleaned(text)
+        if not message or message is _WITHHELD:
+            return message
+        return 'the remote says "' + message.replace('"', "'") + '"'
 
 
 Resolver: TypeAlias = "Callable[[RemoteUrl], tuple[str, ...]]"
-"""Tells at which IP addresses a host may be reached, or raises a RemoteError; () leaves it open."""
+"""Returns the IP addresses to connect to, or raises a RemoteError; () leaves it to the system."""
 
 
 class PackTooLarge(Exception):
-    """The pack is above the limit; a shallow one may not be."""
+    """The pack exceeds the limit; a shallow one may not."""
 
 
 class Redirected(Exception):
-    """The remote answered with a redirect, which was not followed."""
+    """The remote responded with a redirect, which was not followed."""
 
     def __init__(self, target: str) -> None:
         super().__init__()
         self.target = target
 
 
-class Fetcher(Protocol):
-    """The half of a backend that talks; it writes into the cache.
+class RefMissing(Exception):
+    """The remote has no ref or commit of this name."""
 
-    Any method may raise the remote errors, `Redirected`, and Cancelled.
+
+class Unexplained(Exception):
+    """The fetch failed for no reason that the remote reports; the cache may be damaged."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class Fetcher(Protocol):
+    """Lists the refs of a remote, and fetches into the cache.
+
+    Any method may raise the remote errors, `Redirected`, `Unexplained`, and Cancelled.
     """
 
-    def refs(self, wanted: WantedRef, talk: FetchRequest) -> Mapping[str, str]:
-        """The remote's refs of these names and the peeled tags, by full name; or all its refs."""
+    def refs(self, wanted: WantedRef, request: FetchRequest) -> Mapping[str, str]:
+        """Return the refs of these names and their peeled tags, else all refs of the remote."""
         ...
 
-    def head(self, talk: FetchRequest) -> str | None:
-        """The branch that the remote's HEAD names, in full; None where it has none."""
+    def head(self, request: FetchRequest) -> str | None:
+        """Return the full name of the branch that HEAD points to, if any."""
         ...
 
-    def fetch(self, wanted: WantedRef, talk: FetchRequest, depth: int | None) -> Revision:
-        """Bring what the ref names into the cache, with its history or ``depth`` of it.
+    def fetch(self, wanted: WantedRef, request: FetchRequest) -> Revision:
+        """Fetch a ref into the cache, and return its commit.
 
         Raises:
-            PackTooLarge: what arrived is above the limit; nothing of it was kept.
+            RefNotFound: the remote does not have it.
+            PackTooLarge: the pack exceeds the limit; nothing of it is in the cache.
         """
         ...
 
 
 @dataclass
-class Addresses:
-    """Where the remote really is: follows redirects within the origin, and refuses all others."""
+class Incoming:
+    """Counts and bounds the bytes that a remote sends, before the pack and in all."""
+
+    request: FetchRequest
+    tail: bytes = b""
+    """The last bytes."""
+    count: int = 0
+    progress: bytes = b""
+    """The end of the remote's progress messages, sent beside the pack."""
+    is_pack: bool = False
+    """Whether the pack has begun, after the refs and the negotiation."""
+
+    def add(self, data: bytes) -> None:
+        """Count bytes.
+
+        Raises:
+            LimitExceeded: the refs exceed the limit.
+            PackTooLarge: the whole response exceeds the limits.
+        """
+        self.count += len(data)
+        self.request.traffic.bytes_down += len(data)
+        self.tail = (self.tail + data)[-_TAIL_BYTES:]
+        limits = self.request.limits
+        if not self.is_pack and self.count > limits.refs_bytes:
+            raise too_many_refs("refs_bytes", limits.refs_bytes, self.count)
+        if self.count > limits.refs_bytes + limits.pack_bytes:
+            raise PackTooLarge
+
+    def add_progress(self, data: bytes) -> None:
+        """Store the end of the progress messages."""
+        self.progress = (self.progress + data)[-_TAIL_BYTES:]
+
+    @property
+    def refusal(self) -> str | None:
+        """The message of an ERR packet, if one came last: dulwich ignores it in protocol 2."""
+        _, found, message = self.tail.partition(b"ERR ")
+        return message.decode("utf-8", "replace") if found else None
+
+
+@dataclass
+class RemoteAddress:
+    """The remote's address: follows redirects within the origin, and refuses all others."""
 
     url: RemoteUrl
     embedded: Credential | None
@@ -122,7 +176,7 @@ class Addresses:
         self.current = self.url
 
     def credential(self) -> Credential | None:
-        """The credential for the current address; one from the URL stays with its origin."""
+        """Return the credential for the current address; the URL's own is for its origin alone."""
         if not self.current.is_http:
             return None
         found = self.sources(self.current) if self.sources is not None else None
@@ -131,10 +185,10 @@ class Addresses:
         return self.embedded if self.current.origin == self.url.origin else None
 
     def follow(self, target: str) -> None:
-        """Go where a redirect points.
+        """Change to the target of a redirect.
 
         Raises:
-            RedirectRefused: to another host or port, or off encryption.
+            RedirectRefused: it is another host or port, or not encrypted any more.
         """
         match = _LOCATION.match(target)
         moved = self._moved(match[1] if match else target)
@@ -153,12 +207,8 @@ class Addresses:
         except InvalidValue:
             return None
         old, new = self.current.origin, moved.origin
-        upgraded = (old.scheme, old.port, new.scheme, new.port) == (
-            Scheme.HTTP,
-            80,
-            Scheme.HTTPS,
-            443,
-        )
+        to_https = (old.port, new.scheme, new.port) == (80, Scheme.HTTPS, 443)
+        upgraded = old.scheme is Scheme.HTTP and to_https
         return moved if old == new or (old.host == new.host and upgraded) else None
 
     def _refusal(self, target: str) -> str:
@@ -172,5 +222,5 @@ _LOCATION = re.compile(r"(.*?)/info/refs(?:\?.*)?$", re.DOTALL)
 
 
 def too_many_refs(limit: str, allowed: int, found: int) -> LimitExceeded:
-    """The error for a remote that sends more before a pack than it may."""
-    return LimitExceeded(limit=limit, allowed=allowed, found=found, subject="what the remote lists")
+    """Return the error for a ref advertisement that exceeds a limit."""
+    return LimitExceeded(limit=limit, allowed=allowed, found=found, subject="the remote's refs")

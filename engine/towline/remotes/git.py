@@ -1,4 +1,8 @@
-"""`GitRemote`: a Git repository anywhere as a remote, over whichever backend is there."""
+"""`GitRemote`: a Git repository as a remote, over any transport and backend.
+
+`GitRemote._retry` is the only loop that repeats requests: for redirects, packs that are too large
+and damaged caches. `GitRemote._read` fetches again what is missing from the cache.
+"""
 
 from __future__ import annotations
 
@@ -29,21 +33,21 @@ from towline.limits import Limits
 from towline.model import AssetPath, Digest, Revision
 from towline.names import path_problem
 from towline.ports import Phase, Traffic, Watch
-from towline.remotes.backends import Backend, BackendPair, CacheReader
+from towline.remotes.backends import Backend, BackendPair
 from towline.remotes.cache import Cache, temporary_folder
 from towline.remotes.compare import tree_changes, tree_listing
-from towline.remotes.credentials import Credentials
+from towline.remotes.credential_sources import Credentials
 from towline.remotes.entries import Classifier
 from towline.remotes.fetcher import (
     MAX_REDIRECTS,
-    Addresses,
     FetchRequest,
     PackTooLarge,
     Redirected,
+    RemoteAddress,
     Resolver,
+    Unexplained,
 )
-from towline.remotes.git_failures import Unexplained
-from towline.remotes.objects import ObjectMissing, read_commit
+from towline.remotes.objects import CacheReader, ObjectMissing, read_commit
 from towline.remotes.refs import WantedRef
 from towline.remotes.url import RemoteUrl, Scheme
 
@@ -53,20 +57,20 @@ T = TypeVar("T")
 class GitRemote:
     """A `Remote` over a Git repository: https, ssh, http, file, or a local path.
 
-    ``ref`` is a branch or tag (a short name means the branch first), a full ref, a full commit id,
-    or None for the remote's HEAD. ``scope`` is the subfolder that is the project. ``cache`` is
-    where a bare repository is kept, made at need; without it there is a temporary one until
-    `close`. ``credentials`` is asked for HTTP; one that stands in the URL is used, but never shown
-    nor stored. ``environment`` is what git and ssh may know of the caller's: PATH, HOME, the ssh
-    agent, proxies, CA files. ``resolver`` says where a host may be reached, asked before each talk;
-    git (of 2.37 or later) and ssh connect there alone, the other backends do not heed it.
-    ``trusts`` tells of a user id whether the cache may belong to that user: the running user, root
-    and the owner of the folder around it, unless given.
+    ``ref`` is a branch or tag (of a short name the branch first), a full ref, a full commit id, or
+    None for the remote's HEAD. ``scope`` is the subfolder that is the project. ``cache`` is the
+    path of a bare repository, created if it does not exist; without it a temporary one is used
+    until `close`. ``credentials`` is called for HTTP; a credential in the URL is used, but never
+    shown or stored. ``environment`` holds the variables that git and ssh may use: PATH, HOME, the
+    ssh agent, proxies, CA files. ``resolver`` returns the IP addresses of a host before each
+    request; git (2.37 or later) connects to these alone, dulwich ignores it. ``trusts`` returns
+    whether the cache may belong to a user id; by default the running user, root and the owner of
+    the folder around it.
 
-    Not for several threads at once; several processes may share a cache.
+    Not thread-safe; several processes may share a cache.
 
     Raises:
-        InvalidValue: url, ref, scope or backend is not usable.
+        InvalidValue: url, ref, scope or backend is not valid.
     """
 
     def __init__(  # noqa: PLR0913 - each by name, each with a default
@@ -93,24 +97,24 @@ class GitRemote:
             self._cleanup = weakref.finalize(self, remove)
             cache = folder / "cache.git"
         self._cache = Cache(cache.absolute(), trusts)
-        self._halves = BackendPair.choose(Backend(backend), self._cache, dict(environment or {}))
-        self._fetcher = self._halves.fetcher()
-        self._addresses = Addresses(parsed, embedded, credentials)
+        self._backends = BackendPair.choose(Backend(backend), self._cache, dict(environment or {}))
+        self._fetcher = self._backends.fetcher()
+        self._address = RemoteAddress(parsed, embedded, credentials)
         self._resolver = resolver
         self._traffic = Traffic()
-        self._kept: dict[str, bytes] = {}
+        self._blobs: dict[str, bytes] = {}
         self._open: CacheReader | None = None
-        self._let_go: Callable[[], object] = lambda: None
+        self._finalize: Callable[[], object] = lambda: None
         self._last: tuple[Revision, Limits] | None = None
         self._deadline = math.inf
         self._known: set[Revision] = set()
-        """What was seen to be here; if it is not, it vanished."""
+        """Commits that were in the cache; one that is missing now is damage."""
 
     # --- the port: identity -------------------------------------------------------------------
 
     @property
     def url(self) -> str:
-        return self._addresses.url.shown
+        return self._address.url.shown
 
     @property
     def scope(self) -> str:
@@ -118,27 +122,27 @@ class GitRemote:
 
     @property
     def ref(self) -> str:
-        """The ref as it was asked for; ``HEAD`` if none was."""
+        """The configured ref; ``HEAD`` without one."""
         return self._wanted.text
 
     @property
     def traffic(self) -> Traffic:
         return self._traffic
 
-    # --- the port: conversations --------------------------------------------------------------
+    # --- the port: refs and fetching ----------------------------------------------------------
 
     def resolve(self, limits: Limits, watch: Watch) -> Revision:
         if self._wanted.commit is not None:
             return self._wanted.commit
-        found = self._asked(lambda talk: self._fetcher.refs(self._wanted, talk), limits, watch)
+        found = self._list(lambda request: self._fetcher.refs(self._wanted, request), limits, watch)
         try:
             return self._wanted.choose(self.url, found)[1]
         except RefNotFound as error:
             raise self._naming_default(error, limits, watch) from None
 
     def default_branch(self, limits: Limits, watch: Watch) -> str | None:
-        """The branch that the remote's HEAD names (``main``), or None where it tells none."""
-        name = self._asked(self._fetcher.head, limits, watch)
+        """Return the short name of the branch that the remote's HEAD points to, if any."""
+        name = self._list(self._fetcher.head, limits, watch)
         return name.removeprefix("refs/heads/") if name is not None else None
 
     def fetch(self, revision: Revision | None, limits: Limits, watch: Watch) -> Revision:
@@ -149,7 +153,7 @@ class GitRemote:
         watch.report(Phase.FETCHING, 0)
         try:
             with self._cache.writing(watch):
-                self._start(limits)
+                self._deadline = time.monotonic() + limits.total_seconds
                 found = self._fetch(wanted, limits, watch)
         except RefNotFound as error:
             raise self._naming_default(error, limits, watch) from None
@@ -168,7 +172,7 @@ class GitRemote:
         self._known.add(revision)
 
     def close(self) -> None:
-        """Let go of the cache; a temporary one is removed."""
+        """Close the cache; remove a temporary one."""
         self._close_reader()
         self._cleanup()
 
@@ -178,10 +182,10 @@ class GitRemote:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    # --- the port: what is here ---------------------------------------------------------------
+    # --- the port: the cache ------------------------------------------------------------------
 
     def has(self, revision: Revision) -> bool:
-        reader = self._open or self._halves.glance()
+        reader = self._open or self._backends.light_reader()
         try:
             found = reader.header(read_commit(reader, revision).tree)[0] == "tree"
         except (ObjectMissing, InvalidTree):
@@ -207,7 +211,7 @@ class GitRemote:
                 history_rewritten=self._rewritten(reader, base, revision),
             )
 
-        return self._mending(compare, (revision, base), limits, watch)
+        return self._read(compare, (revision, base), limits, watch)
 
     def listing(
         self, revision: Revision, kinds: Kinds, limits: Limits, watch: Watch
@@ -216,19 +220,19 @@ class GitRemote:
             tree = read_commit(reader, revision).tree
             return tree_listing(tree, self._scope, self._classifier(reader, kinds, limits), watch)
 
-        return self._mending(read, (revision,), limits, watch)
+        return self._read(read, (revision,), limits, watch)
 
     def rewritten(self, base: Revision, revision: Revision) -> bool | None:
         def ask(reader: CacheReader) -> bool | None:
             return self._rewritten(reader, base, revision)
 
-        return self._mending(ask, (revision,), Limits(), Watch())
+        return self._read(ask, (revision,), Limits(), Watch())
 
     def commit_time(self, revision: Revision) -> datetime | None:
-        """When a commit that is here was made, by its committer; None where it does not say.
+        """Return the committer's time of a commit in the cache; None where it is malformed.
 
         Raises:
-            ContentMissing: it is not here.
+            ContentMissing: it is not in the cache.
         """
         try:
             return read_commit(self._reader(), revision).time
@@ -240,8 +244,8 @@ class GitRemote:
             yield digest, self._content(digest)
 
     def _content(self, digest: Digest) -> bytes:
-        if digest in self._kept:
-            return self._kept[digest]
+        if digest in self._blobs:
+            return self._blobs[digest]
 
         def read(reader: CacheReader) -> bytes:
             kind, content = reader.read(digest)
@@ -251,81 +255,82 @@ class GitRemote:
 
         self._traffic.blobs_read += 1
         limits = self._last[1] if self._last is not None else Limits()
-        return self._mending(read, (), limits, Watch())
+        return self._read(read, (), limits, Watch())
 
-    # --- talking ------------------------------------------------------------------------------
+    # --- requests -----------------------------------------------------------------------------
 
-    def _start(self, limits: Limits) -> None:
-        """Count the total time from now, over every try and redirect."""
+    def _list(self, action: Callable[[FetchRequest], T], limits: Limits, watch: Watch) -> T:
+        """Run a request that lists refs; it takes no lock, so that no fetch delays it."""
+        watch.report(Phase.FETCHING, 0)
+        self._cache.ensure()
         self._deadline = time.monotonic() + limits.total_seconds
+        return self._retry(action, limits, watch, fetching=False)
 
-    def _talk(self, action: Callable[[FetchRequest], T], limits: Limits, watch: Watch) -> T:
-        """Carry out a conversation, following redirects within the origin."""
-        for _ in range(MAX_REDIRECTS + 1):
-            talk = FetchRequest(
-                url=self._addresses.current,
-                credential=self._addresses.credential(),
+    def _fetch(self, wanted: WantedRef, limits: Limits, watch: Watch) -> Revision:
+        """Fetch a ref; the cache is locked."""
+
+        def fetch(request: FetchRequest) -> Revision:
+            try:
+                return self._fetcher.fetch(wanted, request)
+            except RefNotFound:
+                if wanted.commit is None:
+                    raise
+            # A server may refuse to send a commit by id: it may be in the branch.
+            branch = self._wanted if self._wanted.commit is None else WantedRef.parse(None)
+            self._fetcher.fetch(branch, request)
+            if not self.has(wanted.commit):
+                raise wanted.missing(self.url, empty=False)
+            return wanted.commit
+
+        return self._retry(fetch, limits, watch, fetching=True)
+
+    def _retry(
+        self, action: Callable[[FetchRequest], T], limits: Limits, watch: Watch, *, fetching: bool
+    ) -> T:
+        """Run a request until it succeeds: the only loop that repeats one.
+
+        Each cause is limited: redirects within the origin to `MAX_REDIRECTS`; a pack that is too
+        large is fetched once more without history, a cache that may be damaged once more from
+        nothing. All attempts share the deadline.
+        """
+        redirects, depth, discarded = 0, None, False
+        while True:
+            if fetching:
+                self._cache.sweep()
+            current = self._address.current
+            request = FetchRequest(
+                url=current,
+                credential=self._address.credential(),
                 limits=limits,
                 watch=watch,
                 traffic=self._traffic,
+                addresses=() if self._resolver is None else self._resolver(current),
                 deadline=self._deadline,
-                addresses=() if self._resolver is None else self._resolver(self._addresses.current),
+                depth=depth,
             )
             try:
-                return action(talk)
-            except Redirected as answer:
-                self._addresses.follow(answer.target)
-        raise RedirectRefused(url=self.url, detail="it redirects in circles")
-
-    def _asked(self, action: Callable[[FetchRequest], T], limits: Limits, watch: Watch) -> T:
-        """As `_talk`, for questions: they write nothing, so nobody waits for a long fetch."""
-        watch.report(Phase.FETCHING, 0)
-        self._cache.ensure()
-        self._start(limits)
-        try:
-            return self._talk(action, limits, watch)
-        except Unexplained as problem:
-            raise RemoteRefused(url=self.url, detail=problem.detail) from None
-
-    def _fetch(self, wanted: WantedRef, limits: Limits, watch: Watch) -> Revision:
-        """Fetch; without history where that is too large, with a new cache where it is damaged."""
-        depth, rebuilt = None, False
-        while True:
-            self._cache.sweep()
-            try:
-                return self._fetch_any(wanted, limits, watch, depth)
+                return action(request)
+            except Redirected as redirect:
+                if redirects == MAX_REDIRECTS:
+                    detail = "it redirects too many times"
+                    raise RedirectRefused(url=self.url, detail=detail) from None
+                redirects += 1
+                self._address.follow(redirect.target)
             except PackTooLarge:
                 if depth is not None:
                     self._cache.sweep()
                     raise _pack_too_large(limits) from None
                 depth = 1
-            except Unexplained as problem:
-                if rebuilt or not self._cache.used:
-                    raise RemoteRefused(url=self.url, detail=problem.detail) from None
+            except Unexplained as failure:
+                if discarded or not fetching or not self._cache.used:
+                    raise RemoteRefused(url=self.url, detail=failure.detail) from None
                 self._discard()
-                rebuilt = True
-
-    def _fetch_any(
-        self, wanted: WantedRef, limits: Limits, watch: Watch, depth: int | None
-    ) -> Revision:
-        def ask(what: WantedRef) -> Revision:
-            return self._talk(lambda talk: self._fetcher.fetch(what, talk, depth), limits, watch)
-
-        try:
-            return ask(wanted)
-        except RefNotFound:
-            if wanted.commit is None:
-                raise
-        # Not every server gives out commits by id: it may come with the branch.
-        ask(self._wanted if self._wanted.commit is None else WantedRef.parse(None))
-        if not self.has(wanted.commit):
-            raise wanted.missing(self.url, empty=False)
-        return wanted.commit
+                discarded = True
 
     # --- reading ------------------------------------------------------------------------------
 
     def _classifier(self, reader: CacheReader, kinds: Kinds, limits: Limits) -> Classifier:
-        return Classifier(reader, kinds, limits, self._traffic, self._kept)
+        return Classifier(reader, kinds, limits, self._traffic, self._blobs)
 
     def _rewritten(self, reader: CacheReader, base: Revision, revision: Revision) -> bool | None:
         if base == revision:
@@ -335,32 +340,32 @@ class GitRemote:
             reader.header(base)
         except ObjectMissing:
             if base in self._known:
-                raise  # it was here: that is damage, not an answer
+                raise  # it was in the cache: that is damage
         else:
-            if reader.leads_to(revision, base):
+            if reader.is_ancestor(base, revision):
                 return False
         return None if self._cache.shallow else True
 
-    def _mending(
+    def _read(
         self,
         action: Callable[[CacheReader], T],
         revisions: Sequence[Revision],
         limits: Limits,
         watch: Watch,
     ) -> T:
-        """Read from the cache; if it lacks what was here, make it anew.
+        """Read from the cache; reopen it, then fetch again, if it lacks what was in it.
 
         Raises:
-            ContentMissing: what was asked for never was here, or the remote lacks it now.
+            ContentMissing: it never was in the cache, or the remote does not have it any more.
         """
         try:
             return action(self._reader())
         except ObjectMissing:
-            self._close_reader()  # another process may have mended it meanwhile
+            self._close_reader()  # another process may have rebuilt the cache
         try:
             return action(self._reader())
         except ObjectMissing as missing:
-            if self._last is None or self._was_never_here(missing.oid, revisions):
+            if self._last is None or self._was_never_fetched(missing.oid, revisions):
                 raise ContentMissing(digests=(missing.oid,)) from None
         self._rebuild((self._last[0], *revisions), limits, watch)
         try:
@@ -368,18 +373,18 @@ class GitRemote:
         except ObjectMissing as missing:
             raise ContentMissing(digests=(missing.oid,)) from None
 
-    def _was_never_here(self, oid: str, revisions: Sequence[Revision]) -> bool:
-        """Whether a commit that is missing is no sign of damage."""
-        asked = oid in revisions and oid not in self._known
-        return asked and self._last is not None and self.has(self._last[0])
+    def _was_never_fetched(self, oid: str, revisions: Sequence[Revision]) -> bool:
+        """Return whether a missing commit is no damage: it never was in the cache."""
+        requested = oid in revisions and oid not in self._known
+        return requested and self._last is not None and self.has(self._last[0])
 
     def _rebuild(self, revisions: Sequence[Revision], limits: Limits, watch: Watch) -> None:
         with self._cache.writing(watch):
-            self._start(limits)
+            self._deadline = time.monotonic() + limits.total_seconds
             self._discard()
             for revision in revisions:
                 if not self.has(revision):
-                    # A base may be gone at the remote for good: whoever needs it is told.
+                    # A base may be gone from the remote; reading it raises ContentMissing.
                     with contextlib.suppress(RefNotFound):
                         self._fetch(WantedRef.parse(revision), limits, watch)
 
@@ -390,12 +395,12 @@ class GitRemote:
 
     def _reader(self) -> CacheReader:
         if self._open is None:
-            self._open = self._halves.reader()
-            self._let_go = weakref.finalize(self, self._open.close)
+            self._open = self._backends.reader()
+            self._finalize = weakref.finalize(self, self._open.close)
         return self._open
 
     def _close_reader(self) -> None:
-        self._let_go()
+        self._finalize()
         self._open = None
 
 
@@ -407,7 +412,7 @@ def _pack_too_large(limits: Limits) -> LimitExceeded:
 
 
 def _absolute(url: RemoteUrl) -> RemoteUrl:
-    """A local path that means the same wherever git runs."""
+    """Make a local path absolute, for a git that runs elsewhere."""
     if url.address.startswith("file://"):
         return url
     path = str(Path(url.path).absolute())

@@ -1,23 +1,26 @@
-"""Finds the git executable, and closes the world around it: no configuration, no prompts."""
+"""How child processes run: which git, without configuration and prompts, within limits."""
 
 from __future__ import annotations
 
 import re
+import resource
 import shutil
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 
 from towline.limits import Limits
 
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin"
 OLDEST = (2, 31)
-"""The first that takes settings by variables, which the closed environment stands on."""
-
+"""The first version that reads settings from variables, as the closed environment requires."""
 _ALLOC_BYTES = 512 * 1024 * 1024
-"""The most that git may allocate at once to read the cache; fetching has limits of its own."""
+"""The most that git may allocate at once to read the cache; a fetch has its own limit."""
+_OTHER_FILES = 1024 * 1024
+"""The size of a pack's index beside a pack at its limit."""
 
-# What of the caller's environment git and ssh may see; all else is closed to them.
+# The variables of the caller's environment that git and ssh get; no others.
 _PASSED = (
     "HOME",
     "SSH_AUTH_SOCK",
@@ -37,26 +40,26 @@ _PASSED = (
 
 
 def find_git(environment: Mapping[str, str]) -> str | None:
-    """The git executable on the PATH, if it is there and new enough."""
+    """Return the git executable on the PATH, if it is new enough."""
     found = shutil.which("git", path=environment.get("PATH", DEFAULT_PATH))
     return found if found is not None and git_version(found) >= OLDEST else None
 
 
 @lru_cache(maxsize=8)
 def git_version(executable: str) -> tuple[int, ...]:
-    """The first two numbers of a git executable's version; () where it tells none."""
+    """Return the first two numbers of a git executable's version; () where it prints none."""
     try:
-        said = subprocess.run([executable, "version"], capture_output=True, check=True).stdout
+        output = subprocess.run([executable, "version"], capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return ()
-    match = re.search(rb"(\d+)\.(\d+)", said)
+    match = re.search(rb"(\d+)\.(\d+)", output)
     return (int(match[1]), int(match[2])) if match else ()
 
 
 def closed_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment in which no configuration but ours counts, and nothing prompts."""
+    """Return an environment without the configuration of the user and the system, or prompts."""
     passed = {name: environment[name] for name in _PASSED if name in environment}
-    if "SSL_CERT_FILE" in passed:  # git's curl does not look at it
+    if "SSL_CERT_FILE" in passed:  # git's curl ignores it
         passed.setdefault("GIT_SSL_CAINFO", passed["SSL_CERT_FILE"])
     return {
         **passed,
@@ -77,7 +80,7 @@ def closed_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def ssh_options(limits: Limits) -> tuple[str, ...]:
-    """What ssh is told with ``-o``: ask nobody, and give up in time."""
+    """Return ssh's ``-o`` options: no prompts, and time limits."""
     return (
         "BatchMode=yes",
         f"ConnectTimeout={limits.connect_seconds}",
@@ -86,3 +89,24 @@ def ssh_options(limits: Limits) -> tuple[str, ...]:
         "ForwardAgent=no",
         "PermitLocalCommand=no",
     )
+
+
+def restrict(pid: int, limits: Limits) -> None:
+    """Limit a child process and its children in memory, processor time and file size.
+
+    Does nothing where the system cannot (macOS). Memory counts without mapped files, up to five
+    eighths of ``memory_bytes``: the children of a fetch share it with this process.
+    """
+    if not hasattr(resource, "prlimit"):
+        return
+    memory = max(limits.memory_bytes * 5 // 8, 3 * limits.asset_bytes)
+    for what, bound in (
+        (resource.RLIMIT_DATA, memory),
+        (resource.RLIMIT_CPU, limits.total_seconds),
+        (resource.RLIMIT_FSIZE, limits.pack_bytes + _OTHER_FILES),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        with suppress(OSError):  # the child has ended
+            _, hard = resource.prlimit(pid, what)
+            most = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
+            resource.prlimit(pid, what, (most, most))

@@ -1,13 +1,13 @@
-"""Owns what a failed git child means: each failure as the typed error of `towline.errors`.
+"""Maps a failed fetch to the typed errors of `towline.errors`.
 
-Failures are told apart by what this side observed: HTTP statuses from curl's trace, git's own
-errors from its event trace (by their form, which no remote can choose), and ssh's own log. Text
-of the remote is only ever quoted.
+The mapping uses what this side observes: HTTP statuses from curl's trace, the formats of error
+events from git's trace, which no remote can choose, and ssh's log. A remote's text is only quoted.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -24,31 +24,19 @@ from towline.errors import (
     TowlineError,
     UnsupportedRemote,
 )
-from towline.remotes.fetcher import FetchRequest, Redirected
-from towline.remotes.git_process import Fault, GitExit
+from towline.remotes.fetcher import FetchRequest, Redirected, RefMissing, Unexplained
+from towline.remotes.git_process import ErrorEvent, GitExit
 from towline.remotes.url import Scheme
 
 ADVERTISEMENT = "application/x-git-upload-pack-advertisement"
-SHA256 = "it has sha256 objects, which towline does not read"
-SILENT = "it stayed silent for longer than the limits allow"
+SHA256 = "it has sha256 objects, which towline does not support"
+SILENT = "it did not respond within the time limit"
 NO_REPOSITORY = "there is no Git repository; check the address"
 CUT = "the connection was cut"
 
 
-class RefMissing(Exception):
-    """The remote has no ref or commit of this name."""
-
-
-class Unexplained(Exception):
-    """Git failed for no reason that a remote gives; the cache may be damaged."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
-
-
-# The form of an error of git's own, and what it means. What git filled in is not looked at.
-_BY_FORM: tuple[tuple[str, type[RemoteError], str], ...] = (
+# The formats of git's errors. The values that git fills in are not matched.
+_BY_FORMAT: tuple[tuple[str, type[RemoteError], str], ...] = (
     (
         r"mismatched algorithms|unsupported object[- ]format|unknown object format",
         UnsupportedRemote,
@@ -69,7 +57,7 @@ _BY_FORM: tuple[tuple[str, type[RemoteError], str], ...] = (
         CUT,
     ),
 )
-# How curl begins to tell why; the rest may name what a certificate says.
+# How curl's reasons begin; the rest may be the text of a certificate.
 _BY_CURL: tuple[tuple[str, type[RemoteError], str], ...] = (
     (
         r"Operation too slow|Connection timed out|Operation timed out|SSL connection timeout",
@@ -84,7 +72,7 @@ _BY_CURL: tuple[tuple[str, type[RemoteError], str], ...] = (
 )
 _BY_CURL_TLS = r"SSL|TLS|gnutls|error:\w+:SSL|server certificate|[Cc]ertificate"
 _CURL_TIMED_OUT = "28"
-# The lines of ssh's own log. In it ssh escapes whatever the other side sent.
+# Lines of ssh's log, in which ssh escapes what the other side sends.
 _BY_SSH: tuple[tuple[str, type[RemoteError], str], ...] = (
     (
         r"@ +WARNING: REVOKED HOST KEY",
@@ -121,60 +109,60 @@ _BY_SSH: tuple[tuple[str, type[RemoteError], str], ...] = (
 )
 
 
-def failure(ended: GitExit, talk: FetchRequest, log: str, *, commit: bool) -> Exception:
-    """The exception that a failed child means.
+def failure(ended: GitExit, request: FetchRequest, log: str, *, commit: bool) -> Exception:
+    """Return the exception for a failed git process.
 
-    ``log`` is ssh's own; ``commit`` says that a commit was asked for by its id, which is the one
-    case in which a refusal of the remote may mean that it has none.
+    ``log`` is ssh's. With ``commit`` a commit was requested by its id, the one case in which a
+    refusal may mean that the remote does not have it.
     """
-    if (memory := _memory(ended.faults, talk)) is not None:
+    if (memory := _memory(ended.errors, request)) is not None:
         return memory
     if ended.status is not None and ended.status >= HTTPStatus.MULTIPLE_CHOICES:
-        return _by_status(ended.status, ended, talk)
-    if _formed(ended.faults, r"couldn't find remote ref|not our ref|unadvertised object"):
+        return _by_status(ended.status, ended, request)
+    if _matching(ended.errors, r"couldn't find remote ref|not our ref|unadvertised object"):
         return RefMissing()
-    if (refusal := _formed(ended.faults, r"^remote error: %s")) is not None:
-        return RefMissing() if commit else refused(refusal.message.partition(": ")[2], talk)
-    if (known := by_ssh_log(log, talk) or _by_faults(ended, talk)) is not None:
+    if (refusal := _matching(ended.errors, r"^remote error: %s")) is not None:
+        return RefMissing() if commit else refused(refusal.message.partition(": ")[2], request)
+    if (known := by_ssh_log(log, request) or _by_errors(ended, request)) is not None:
         return known
-    said = ended.faults[0].message if ended.faults else f"git ended with {ended.code}"
-    return Unexplained(_with_words(talk.cleaned(said), ended, talk))
+    detail = ended.errors[0].message if ended.errors else f"git exited with {ended.code}"
+    return Unexplained(_with_messages(request.cleaned(detail), ended, request))
 
 
-def _by_faults(ended: GitExit, talk: FetchRequest) -> RemoteError | None:
-    for fault in ended.faults:
-        if (error := _by_curl(fault, talk)) is not None:
+def _by_errors(ended: GitExit, request: FetchRequest) -> RemoteError | None:
+    for event in ended.errors:
+        if (error := _by_curl(event, request)) is not None:
             return error
-    if talk.url.scheme is Scheme.SSH and _formed(ended.faults, r"^Could not read from remote"):
-        return refused(ended.messages, talk)
-    for form, kind, detail in _BY_FORM:
-        if _formed(ended.faults, form):
-            return kind(url=talk.url.shown, detail=_with_words(detail, ended, talk))
+    if request.url.scheme is Scheme.SSH and _matching(ended.errors, r"^Could not read from remote"):
+        return refused(ended.messages, request)
+    for pattern, kind, detail in _BY_FORMAT:
+        if _matching(ended.errors, pattern):
+            return kind(url=request.url.shown, detail=_with_messages(detail, ended, request))
     return None
 
 
-def _with_words(detail: str, ended: GitExit, talk: FetchRequest) -> str:
-    """A reason, and what the remote says beside it."""
+def _with_messages(detail: str, ended: GitExit, request: FetchRequest) -> str:
+    """Return a reason with the messages of the remote."""
     lines = re.findall(r"^remote: *(.*)", ended.messages, re.MULTILINE)
-    return "; ".join(filter(None, (detail, talk.quoted(" ".join(lines)))))
+    return "; ".join(filter(None, (detail, request.quoted(" ".join(lines)))))
 
 
-def refused(words: str, talk: FetchRequest) -> RemoteRefused:
-    """The error for a remote that ends the conversation with words of its own."""
+def refused(message: str, request: FetchRequest) -> RemoteRefused:
+    """Return the error for a remote that refuses with a message."""
     return RemoteRefused(
-        url=talk.url.shown, detail=talk.quoted(words) or "it refused without a word"
+        url=request.url.shown, detail=request.quoted(message) or "it refused without a message"
     )
 
 
-def by_ssh_log(log: str, talk: FetchRequest) -> RemoteError | None:
-    """The error that ssh's own log tells, if it tells one."""
+def by_ssh_log(log: str, request: FetchRequest) -> RemoteError | None:
+    """Return the error that ssh's log shows, if any."""
     for pattern, kind, detail in _BY_SSH:
         if match := re.search(f"^(?:{pattern}).*$", log, re.MULTILINE):
             if kind is AuthenticationFailed:
                 return AuthenticationFailed(
-                    url=talk.url.shown, detail=talk.cleaned(_refused_keys(log)), refused=True
+                    url=request.url.shown, detail=request.cleaned(_refused_keys(log)), refused=True
                 )
-            return kind(url=talk.url.shown, detail=detail or talk.cleaned(match[0]))
+            return kind(url=request.url.shown, detail=detail or request.cleaned(match[0]))
     return None
 
 
@@ -186,78 +174,78 @@ def _refused_keys(log: str) -> str:
     return f"it accepted none of the ssh keys offered: {keys}" if keys else "no ssh key was offered"
 
 
-def too_large_object(size: int, talk: FetchRequest) -> TowlineError:
-    """The error for an object that unpacks to more than the limits allow."""
+def too_large_object(size: int, request: FetchRequest) -> TowlineError:
+    """Return the error for an object that unpacks to more than the limits allow."""
     return LimitExceeded(
         limit="memory_bytes",
-        allowed=talk.limits.memory_bytes,
-        found=4 * size,  # an object may take a quarter
-        subject="what the remote sends",
+        allowed=request.limits.memory_bytes,
+        found=4 * size,  # an object may use a quarter
+        subject="an object of the remote",
     )
 
 
-def out_of_memory(talk: FetchRequest) -> LimitExceeded:
-    """The error for a fetch that takes more memory than the limits allow."""
-    most = talk.limits.memory_bytes
+def out_of_memory(request: FetchRequest) -> LimitExceeded:
+    """Return the error for a fetch that needs more memory than the limits allow."""
+    most = request.limits.memory_bytes
     return LimitExceeded(
         limit="memory_bytes", allowed=most, found=most + 1, subject="to fetch from this remote"
     )
 
 
-def _memory(faults: tuple[Fault, ...], talk: FetchRequest) -> TowlineError | None:
-    if (fault := _formed(faults, "attempting to allocate")) is not None:
-        match = re.search(r"attempting to allocate (\d+)", fault.message)
-        return too_large_object(int(match[1]), talk) if match else out_of_memory(talk)
-    if _formed(faults, r"[Oo]ut of memory|unable to create thread|mmap failed"):
-        return out_of_memory(talk)
+def _memory(errors: Iterable[ErrorEvent], request: FetchRequest) -> TowlineError | None:
+    if (event := _matching(errors, "attempting to allocate")) is not None:
+        match = re.search(r"attempting to allocate (\d+)", event.message)
+        return too_large_object(int(match[1]), request) if match else out_of_memory(request)
+    if _matching(errors, r"[Oo]ut of memory|unable to create thread|mmap failed"):
+        return out_of_memory(request)
     return None
 
 
-def _formed(faults: tuple[Fault, ...], pattern: str) -> Fault | None:
-    return next((fault for fault in faults if re.search(pattern, fault.form)), None)
+def _matching(errors: Iterable[ErrorEvent], pattern: str) -> ErrorEvent | None:
+    return next((event for event in errors if re.search(pattern, event.format)), None)
 
 
-def _by_curl(fault: Fault, talk: FetchRequest) -> RemoteError | None:
-    """The error for what curl could not do; its reason follows what git says of the address."""
-    if fault.form.startswith("unable to access"):
-        reason = fault.message.partition("': ")[2]
-    elif fault.form.startswith("RPC failed"):
-        number, _, reason = fault.message.removeprefix("RPC failed; curl ").partition(" ")
+def _by_curl(event: ErrorEvent, request: FetchRequest) -> RemoteError | None:
+    """Return the error for curl's reason, which follows the URL in git's message."""
+    if event.format.startswith("unable to access"):
+        reason = event.message.partition("': ")[2]
+    elif event.format.startswith("RPC failed"):
+        number, _, reason = event.message.removeprefix("RPC failed; curl ").partition(" ")
         if number == _CURL_TIMED_OUT:
-            return RemoteTimeout(url=talk.url.shown, detail=SILENT)
+            return RemoteTimeout(url=request.url.shown, detail=SILENT)
     else:
         return None
     if match := re.match(
         r"Received HTTP code (\d+) from proxy|CONNECT tunnel failed, response (\d+)", reason
     ):
-        return proxy_error(int(match[1] or match[2]), talk.url.shown)
+        return proxy_error(int(match[1] or match[2]), request.url.shown)
     for pattern, kind, detail in _BY_CURL:
         if re.match(pattern, reason):
-            return kind(url=talk.url.shown, detail=detail or talk.cleaned(reason))
+            return kind(url=request.url.shown, detail=detail or request.cleaned(reason))
     if re.match(_BY_CURL_TLS, reason):
-        return untrusted(reason, talk)
-    return RemoteUnavailable(url=talk.url.shown, detail=CUT)
+        return untrusted(reason, request)
+    return RemoteUnavailable(url=request.url.shown, detail=CUT)
 
 
-def untrusted(reason: str, talk: FetchRequest) -> RemoteUnavailable:
-    """The error for a server whose certificate is not trusted, or with which TLS fails."""
-    words = talk.cleaned(reason)
-    detail = f"no trusted connection ({words}); if its CA is private, set SSL_CERT_FILE to its file"
-    return RemoteUnavailable(url=talk.url.shown, detail=detail)
+def untrusted(reason: str, request: FetchRequest) -> RemoteUnavailable:
+    """Return the error for a certificate that is not trusted, or a failure of TLS."""
+    text = request.cleaned(reason)
+    detail = f"no trusted connection ({text}); if its CA is private, set SSL_CERT_FILE to its file"
+    return RemoteUnavailable(url=request.url.shown, detail=detail)
 
 
-def _by_status(status: int, ended: GitExit, talk: FetchRequest) -> Exception:
+def _by_status(status: int, ended: GitExit, request: FetchRequest) -> Exception:
     if status < HTTPStatus.BAD_REQUEST and ended.location is not None:
         return Redirected(ended.location)
-    return http_error(status, talk, ended.retry_after)
+    return http_error(status, request, ended.retry_after)
 
 
-def http_error(status: int, talk: FetchRequest, retry_after: str | None = None) -> RemoteError:
-    """Return the error for an HTTP status; ``retry_after`` is that header, as it came."""
-    url = talk.url.shown
+def http_error(status: int, request: FetchRequest, retry_after: str | None = None) -> RemoteError:
+    """Return the error for an HTTP status; ``retry_after`` is that header."""
+    url = request.url.shown
     match status:
         case HTTPStatus.UNAUTHORIZED:
-            given = talk.credential
+            given = request.credential
             if given is None:
                 return AuthenticationFailed(url=url, detail="authentication required")
             source = f" from {given.source}" if given.source else ""
@@ -278,7 +266,7 @@ def http_error(status: int, talk: FetchRequest, retry_after: str | None = None) 
 
 
 def proxy_error(status: int, url: str) -> RemoteError:
-    """The error for a proxy on the way that answers instead of the remote."""
+    """Return the error for a proxy that responds instead of the remote."""
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         detail = (
             "the proxy requires credentials (HTTP 407): put them into its address, in http_proxy, "
@@ -290,15 +278,15 @@ def proxy_error(status: int, url: str) -> RemoteError:
 
 
 def _seconds(retry_after: str | None) -> int | None:
-    """The seconds that a Retry-After header asks for, given as a number or as a date."""
+    """Return the seconds of a Retry-After header, which is a number or a date."""
     text = (retry_after or "").strip()
     if text.isascii() and text.isdigit():
         return int(text[:9])
     try:
-        wanted = parsedate_to_datetime(text) - datetime.now(UTC)
+        delay = parsedate_to_datetime(text) - datetime.now(UTC)
     except (ValueError, TypeError):
         return None
-    return max(0, int(wanted.total_seconds()))
+    return max(0, int(delay.total_seconds()))
 
 
 def _by_class(status: int, url: str, retry_after: int | None) -> RemoteError:
@@ -308,7 +296,7 @@ def _by_class(status: int, url: str, retry_after: int | None) -> RemoteError:
     return RemoteRefused(url=url, detail=f"the server answered HTTP {status}")
 
 
-def not_smart(talk: FetchRequest) -> RemoteRefused:
-    """The error for a server that answers, though not as Git does; dumb HTTP counts as such."""
+def not_smart(request: FetchRequest) -> RemoteRefused:
+    """Return the error for a server without smart HTTP."""
     detail = "there is no Git repository that speaks smart HTTP; check the address"
-    return RemoteRefused(url=talk.url.shown, detail=detail)
+    return RemoteRefused(url=request.url.shown, detail=detail)

@@ -1,25 +1,23 @@
-"""Reads objects through ``git cat-file``: where pygit2 is not there, and for a look or two."""
+"""Reads objects with ``git cat-file``: without pygit2, and for a few objects."""
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from typing import Self
 
 from towline.limits import MIB, Limits
 from towline.remotes.cache import Cache
-from towline.remotes.git_environment import closed_environment
+from towline.remotes.git_environment import closed_environment, restrict
 from towline.remotes.objects import ObjectMissing
-from towline.remotes.rlimits import restrict
 
 _BOUNDS = Limits(memory_bytes=1024 * MIB)
-"""For children that read the cache: fetching has let nothing into it that needs more."""
+"""For children that read the cache; a fetch admits nothing that needs more."""
 
 
 class GitReader:
-    """An `ObjectReader` over two children of git, started when first asked."""
+    """A `CacheReader` over child processes of git, started at first use."""
 
     def __init__(self, executable: str, cache: Cache, environment: Mapping[str, str]) -> None:
         self._executable = executable
@@ -28,10 +26,10 @@ class GitReader:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def header(self, oid: str) -> tuple[str, int]:
-        return self._ask("--batch-check", oid)
+        return self._header("--batch-check", oid)
 
     def read(self, oid: str) -> tuple[str, bytes]:
-        kind, size = self._ask("--batch", oid)
+        kind, size = self._header("--batch", oid)
         stdout = self._child("--batch", oid).stdout
         assert stdout is not None
         content = stdout.read(size + 1)
@@ -39,26 +37,16 @@ class GitReader:
             raise self._broken("--batch", oid)
         return kind, content[:-1]
 
-    def leads_to(self, revision: str, base: str) -> bool:
-        command = [self._executable, "merge-base", "--is-ancestor", base, revision]
-        with self._entered(revision) as folder:
-            child = subprocess.Popen(
-                command,
-                env=self._variables(),
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-        restrict(child.pid, _BOUNDS)
-        with child:
-            code = child.wait()
+    def is_ancestor(self, base: str, revision: str) -> bool:
+        with self._spawn(revision, "merge-base", "--is-ancestor", base, revision) as child:
+            child.communicate()
+            code = child.returncode
         if code in (0, 1):
             return code == 0
         raise ObjectMissing(revision)
 
     def close(self) -> None:
-        """End the children."""
+        """End the child processes."""
         for option in list(self._children):
             self._drop(option)
 
@@ -68,48 +56,44 @@ class GitReader:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _ask(self, option: str, oid: str) -> tuple[str, int]:
+    def _header(self, option: str, oid: str) -> tuple[str, int]:
         child = self._child(option, oid)
         assert child.stdin is not None
         assert child.stdout is not None
         try:
             child.stdin.write(oid.encode() + b"\n")
             child.stdin.flush()
-            answer = child.stdout.readline().split()
+            line = child.stdout.readline().split()
         except OSError:
-            answer = []
-        if len(answer) != 3:
-            raise ObjectMissing(oid) if answer else self._broken(option, oid)
-        return answer[1].decode(), int(answer[2])
+            line = []
+        if len(line) != 3:
+            raise ObjectMissing(oid) if line else self._broken(option, oid)
+        return line[1].decode(), int(line[2])
 
     def _child(self, option: str, oid: str) -> subprocess.Popen[bytes]:
         if option not in self._children:
-            with self._entered(oid) as folder:
-                self._children[option] = subprocess.Popen(
-                    [self._executable, "cat-file", option],
-                    env=self._variables(),
-                    cwd=folder,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                )
-                restrict(self._children[option].pid, _BOUNDS)
+            self._children[option] = self._spawn(oid, "cat-file", option)
         return self._children[option]
 
-    @contextmanager
-    def _entered(self, oid: str) -> Iterator[str]:
-        with ExitStack() as opened:
+    def _spawn(self, oid: str, *arguments: str) -> subprocess.Popen[bytes]:
+        with ExitStack() as stack:
             try:
-                folder = opened.enter_context(self._cache.entered())
+                folder = stack.enter_context(self._cache.entered())
             except OSError:
                 raise ObjectMissing(oid) from None  # there is no cache
-            yield folder
-
-    def _variables(self) -> dict[str, str]:
-        return {**closed_environment(self._environment), "GIT_DIR": "."}
+            child = subprocess.Popen(
+                [self._executable, *arguments],
+                env={**closed_environment(self._environment), "GIT_DIR": "."},
+                cwd=folder,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        restrict(child.pid, _BOUNDS)
+        return child
 
     def _broken(self, option: str, oid: str) -> ObjectMissing:
-        # Git ends at the first damaged object; the next question starts it anew.
+        # git exits at a damaged object; the next read starts it again.
         self._drop(option)
         return ObjectMissing(oid)
 
@@ -117,6 +101,6 @@ class GitReader:
         child = self._children.pop(option)
         with child:
             if child.stdin is not None:
-                with contextlib.suppress(OSError):
+                with suppress(OSError):
                     child.stdin.close()
             child.terminate()

@@ -1,21 +1,26 @@
-"""Git objects as the comparison needs them: a reader over any backend, and commits as values."""
+"""Git's object database: the reader protocol that every backend implements, and commits."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
 from towline.errors import InvalidTree
 from towline.model import Revision
+from towline.remotes.fetcher import Unexplained
 
 MAX_COMMIT_BYTES = 4 * 1024 * 1024
 """Git bounds no commit; an honest one is far below this, a delta bomb far above."""
+MAX_TAG_DEPTH = 10
+"""Git allows any number of tags of tags; this many are followed."""
 
 
 class ObjectMissing(Exception):
-    """An object is not in the cache, or is there but damaged; the cache can be rebuilt."""
+    """An object is missing from the cache or damaged there; the cache can be rebuilt."""
 
     def __init__(self, oid: str) -> None:
         super().__init__(oid)
@@ -26,91 +31,107 @@ class ObjectReader(Protocol):
     """Reads objects of a repository by id. Either method may raise `ObjectMissing`."""
 
     def header(self, oid: str) -> tuple[str, int]:
-        """The type (``blob``, ``tree``, ``commit``, ``tag``) and size; unpacks no content."""
+        """Return type (``blob``, ``tree``, ``commit``, ``tag``) and size, without unpacking."""
         ...
 
     def read(self, oid: str) -> tuple[str, bytes]:
-        """The type and the content."""
+        """Return the type and the content."""
         ...
 
 
-class Ancestry(Protocol):
-    """Knows the history that is here; must be closed."""
+class CacheReader(ObjectReader, Protocol):
+    """Reads the objects and the history of a cache; must be closed."""
 
-    def leads_to(self, revision: str, base: str) -> bool:
-        """Whether a commit's history holds another, both being here.
+    def is_ancestor(self, base: str, revision: str) -> bool:
+        """Return whether ``base`` is in the history of ``revision``; both are in the cache.
 
         Raises:
-            ObjectMissing: they are not, or the history is damaged.
+            ObjectMissing: a commit is missing, or the history is damaged.
         """
         ...
 
     def close(self) -> None:
-        """Let go of files and children."""
+        """Close files and end child processes."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
-    """What towline wants of a commit."""
+    """The fields of a commit that towline uses."""
 
     tree: str
     parents: tuple[Revision, ...]
     time: datetime | None
-    """When it was committed; None where the object does not say so legibly."""
+    """The committer's time; None where it is not well-formed."""
 
 
 def read_commit(reader: ObjectReader, oid: str) -> Commit:
-    """Read a commit, peeling annotated tags on the way.
+    """Return a commit, or the commit that an annotated tag points to.
 
     Raises:
-        ObjectMissing: it is not here.
+        ObjectMissing: it is not in the repository.
         InvalidTree: it is no commit, or a malformed one.
     """
-    for _ in range(10):  # tags of tags: git allows any depth, nobody needs more
-        kind, size = reader.header(oid)
-        if kind not in ("commit", "tag") or size > MAX_COMMIT_BYTES:
-            break
-        content = reader.read(oid)[1]
-        if kind == "commit":
-            return _parse_commit(oid, content)
-        oid = _header_fields(content).get("object", [""])[0]
-    raise InvalidTree(problems=(f"{oid} is not a commit",))
+    commit = peel(reader, oid)
+    return _parse_commit(commit, reader.read(commit)[1])
 
 
 def peel(reader: ObjectReader, oid: str) -> Revision:
-    """The commit that an id names, directly or through annotated tags. Raises as `read_commit`."""
-    for _ in range(10):
-        kind, size = reader.header(oid)
-        if kind == "commit":
-            return Revision(oid)
-        if kind != "tag" or size > MAX_COMMIT_BYTES:
+    """Return the id of a commit, given itself or annotated tags. Raises as `read_commit`."""
+    at = oid
+    for _ in range(MAX_TAG_DEPTH):
+        kind, size = reader.header(at)
+        if kind not in ("commit", "tag") or size > MAX_COMMIT_BYTES:
             break
-        oid = _header_fields(reader.read(oid)[1]).get("object", [""])[0]
+        if kind == "commit":
+            return Revision(at)
+        at = _header_fields(reader.read(at)[1]).get("object", [""])[0]
     raise InvalidTree(problems=(f"{oid} is not a commit",))
 
 
-def walk_to(reader: ObjectReader, revision: str, base: str, *, cut: bool) -> bool:
-    """Whether a commit's history holds another.
+def has_object(open_reader: Callable[[], CacheReader], oid: str) -> bool:
+    """Return whether an object is in the cache that ``open_reader`` opens."""
+    with closing(open_reader()) as reader:
+        try:
+            reader.header(oid)
+        except ObjectMissing:
+            return False
+        return True
 
-    ``cut`` says that history may end where it is cut off.
+
+def fetched_commit(open_reader: Callable[[], CacheReader], oid: str) -> Revision:
+    """Return the commit that a fetched object is or points to.
 
     Raises:
-        ObjectMissing: history is not whole, and not cut either.
+        Unexplained: the remote advertised the object, but did not send it.
+        InvalidTree: it is no commit.
+    """
+    with closing(open_reader()) as reader:
+        try:
+            return peel(reader, oid)
+        except ObjectMissing:
+            raise Unexplained("the remote did not send an object that it advertised") from None
+
+
+def walk_to(reader: ObjectReader, revision: str, base: str, *, shallow: bool) -> bool:
+    """Return whether ``base`` is in the history of ``revision``, which ``shallow`` may cut off.
+
+    Raises:
+        ObjectMissing: a commit is missing, and the history is not shallow.
     """
     seen = {revision}
-    todo = deque(seen)
-    while todo:
-        commit = todo.popleft()
+    queue = deque(seen)
+    while queue:
+        commit = queue.popleft()
         if commit == base:
             return True
         try:
             parents = read_commit(reader, commit).parents
         except ObjectMissing:
-            if not cut:
+            if not shallow:
                 raise
             continue
-        todo.extend(parent for parent in parents if parent not in seen)
+        queue.extend(parent for parent in parents if parent not in seen)
         seen.update(parents)
     return False
 

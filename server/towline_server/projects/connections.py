@@ -16,7 +16,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from towline.errors import InvalidValue
-from towline.remotes.credentials import Credential, Credentials
+from towline.remotes.credential_sources import Credentials
+from towline.remotes.credentials import Credential
 from towline.remotes.url import Origin, RemoteUrl, Scheme
 from towline_server.auth.sealing import Sealer
 from towline_server.errors import AlreadyExists, ConnectionInUse, NotFound

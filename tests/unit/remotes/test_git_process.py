@@ -8,10 +8,10 @@ import pytest
 from towline.limits import Limits
 from towline.ports import Traffic, Watch
 from towline.remotes.fetcher import FetchRequest
-from towline.remotes.git_process import Fault, run_git
+from towline.remotes.git_process import ErrorEvent, run_git
 from towline.remotes.url import RemoteUrl
 
-TALK = FetchRequest(
+REQUEST = FetchRequest(
     url=RemoteUrl.parse("https://h/a"),
     credential=None,
     limits=Limits(),
@@ -28,7 +28,7 @@ def test_traces_are_read_and_have_no_name(tmp_path: Path, monkeypatch: pytest.Mo
         f"echo '{event}' >>\"$GIT_TRACE2_EVENT\"; echo '{event}' >&2"
     )
     command = ["/bin/sh", "-c", script]
-    ended = run_git(command, {"PATH": "/bin:/usr/bin"}, "/", TALK, lambda: 0)
+    ended = run_git(command, {"PATH": "/bin:/usr/bin"}, "/", REQUEST, lambda: 0)
     assert (ended.code, ended.requests) == (0, 1)
-    assert ended.faults == (Fault(form="no %s", message="no x"),)
+    assert list(ended.errors) == [ErrorEvent(format="no %s", message="no x")]
     assert ended.output == b"", "what has a name outlives a process that is killed"

@@ -3,16 +3,17 @@ from __future__ import annotations
 import pytest
 
 from towline.errors import RedirectRefused
-from towline.remotes.credentials import Credential, fixed
-from towline.remotes.fetcher import MAX_DETAIL, Addresses, cleaned
+from towline.remotes.credential_sources import fixed
+from towline.remotes.credentials import Credential
+from towline.remotes.fetcher import MAX_DETAIL, RemoteAddress, cleaned
 from towline.remotes.url import RemoteUrl
 
 TAIL = "/info/refs?service=git-upload-pack"
 SECRET = Credential("u", "p")
 
 
-def addresses(text: str = "https://h.example/old.git") -> Addresses:
-    return Addresses(RemoteUrl.parse(text), SECRET, None)
+def addresses(text: str = "https://h.example/old.git") -> RemoteAddress:
+    return RemoteAddress(RemoteUrl.parse(text), SECRET, None)
 
 
 def test_remote_text_is_made_fit_to_be_shown() -> None:

@@ -13,11 +13,10 @@ from towline.ports import Traffic, Watch
 from towline.remotes.backends import Backend
 from towline.remotes.cache import Cache
 from towline.remotes.dulwich_read import DulwichReader
-from towline.remotes.fetcher import FetchRequest
+from towline.remotes.fetcher import FetchRequest, Unexplained
 from towline.remotes.git import GitRemote
-from towline.remotes.git_failures import Unexplained
 from towline.remotes.git_read import GitReader
-from towline.remotes.pack_entries import check_pack
+from towline.remotes.packs import check_pack
 from towline.remotes.pygit2_read import Pygit2Reader
 from towline.remotes.url import RemoteUrl
 from towline.testing.git_repository import (
@@ -28,7 +27,7 @@ from towline.testing.git_repository import (
 )
 
 LIMITS, WATCH = Limits(), Watch()
-TALK = FetchRequest(
+REQUEST = FetchRequest(
     url=RemoteUrl.parse("/nowhere"),
     credential=None,
     limits=LIMITS,
@@ -41,7 +40,7 @@ def check(pack: bytes, folder: Path) -> None:
     path = folder / "pack"
     path.write_bytes(pack)
     with path.open("rb") as file:
-        check_pack(file.fileno(), TALK)
+        check_pack(file.fileno(), REQUEST)
 
 
 def test_readers_agree_on_deltas(tmp_path: Path) -> None:

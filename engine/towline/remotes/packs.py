@@ -1,0 +1,204 @@
+"""Packs for dulwich: sizes are checked before anything is unpacked, and a child process indexes.
+
+Libraries unpack first, and a delta of a few hundred bytes can unpack to gigabytes. As a program
+this module reads a pack from standard input, and adds it to the objects folder that is its
+argument; it exits with zero, `OUT_OF_MEMORY` or `MALFORMED`.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from towline.remotes.fetcher import FetchRequest, Unexplained
+from towline.remotes.git_environment import closed_environment, restrict
+from towline.remotes.git_failures import out_of_memory, too_large_object
+
+KINDS = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
+OFS_DELTA, REF_DELTA = 6, 7
+_HEAD_BYTES = 32
+"""More than the two sizes at the start of a delta."""
+_FEED = 4096
+_PIECE = 1024 * 1024
+OUT_OF_MEMORY, MALFORMED = 3, 4
+_POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackEntry:
+    """The header of an entry."""
+
+    kind: int
+    size: int
+    """Of the content, or of the delta."""
+    base_offset: int | None = None
+    base_id: str | None = None
+    data_at: int
+
+    @property
+    def is_delta(self) -> bool:
+        """Whether it is a delta on a base object."""
+        return self.kind in (OFS_DELTA, REF_DELTA)
+
+
+def map_pack(file: int) -> mmap.mmap:
+    """Map an open pack into memory."""
+    return mmap.mmap(file, 0, access=mmap.ACCESS_READ)
+
+
+def entry_at(data: mmap.mmap, offset: int) -> PackEntry:
+    """Return the header of the entry at an offset."""
+    at = offset
+    byte = data[at]
+    kind, size, shift = (byte >> 4) & 7, byte & 15, 4
+    while byte & 128:
+        at += 1
+        byte = data[at]
+        size |= (byte & 127) << shift
+        shift += 7
+    at += 1
+    if kind == REF_DELTA:
+        base = data[at : at + 20].hex()
+        return PackEntry(kind=kind, size=size, base_id=base, data_at=at + 20)
+    if kind == OFS_DELTA:
+        distance, at = _distance(data, at)
+        if not 0 < distance <= offset:
+            raise ValueError("a delta without a base before it")
+        return PackEntry(kind=kind, size=size, base_offset=offset - distance, data_at=at)
+    return PackEntry(kind=kind, size=size, data_at=at)
+
+
+def _distance(data: mmap.mmap, at: int) -> tuple[int, int]:
+    byte = data[at]
+    value = byte & 127
+    while byte & 128:
+        at += 1
+        byte = data[at]
+        value = ((value + 1) << 7) | (byte & 127)
+    return value, at + 1
+
+
+def delta_result(data: mmap.mmap, entry: PackEntry) -> int:
+    """Return the size of a delta's result; unpacks its first bytes alone."""
+    inflater = zlib.decompressobj()
+    head = inflater.decompress(data[entry.data_at : entry.data_at + 256], _HEAD_BYTES)
+    return _result_size(head)
+
+
+def _result_size(head: bytes) -> int:
+    sizes, value, shift = [], 0, 0
+    for byte in head:
+        value |= (byte & 127) << shift
+        shift += 7
+        if not byte & 128:
+            sizes.append(value)
+            value, shift = 0, 0
+    if len(sizes) < 2:
+        raise ValueError("a delta without sizes")
+    return sizes[1]
+
+
+def check_pack(file: int, request: FetchRequest) -> None:
+    """Check the size of every entry of a pack in an open file, in little memory.
+
+    Raises:
+        LimitExceeded: an object unpacks to more than the limits allow.
+        Unexplained: it is no well-formed pack.
+    """
+    most = request.limits.object_bytes
+    try:
+        with map_pack(file) as data:
+            at = 12
+            for number in range(int.from_bytes(data[8:12], "big")):
+                if number % 256 == 0:
+                    request.check()
+                entry = entry_at(data, at)
+                size = entry.size
+                if entry.is_delta and size <= most:
+                    size = max(size, delta_result(data, entry))
+                if size > most:
+                    raise too_large_object(size, request)
+                at = _end(data, entry, request)
+    except (zlib.error, IndexError, ValueError) as error:
+        raise Unexplained("the remote sent a malformed pack") from error
+
+
+def _end(data: mmap.mmap, entry: PackEntry, request: FetchRequest) -> int:
+    """Return the end of an entry, inflating it piece by piece."""
+    inflater, at, made = zlib.decompressobj(), entry.data_at, 0
+    while not inflater.eof:
+        piece = inflater.unconsumed_tail
+        if not piece:
+            piece = data[at : at + _FEED]
+            at += len(piece)
+        if not piece:
+            raise ValueError("the pack ends within an entry")
+        request.check()
+        made += len(inflater.decompress(piece, _PIECE))
+        if made > entry.size:
+            raise ValueError("an entry is larger than it says")
+    return at - len(inflater.unused_data)
+
+
+def index_pack(pack: IO[bytes], objects: Path, request: FetchRequest) -> None:
+    """Add a pack to an objects folder, in a child process within the limits.
+
+    Raises:
+        Unexplained: it is malformed, or a delta's base is missing.
+        LimitExceeded: indexing takes more memory than the limits allow.
+        RemoteTimeout: it took longer than the limits allow.
+        Cancelled: the caller cancelled.
+    """
+    pack.seek(0)
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-m", __name__, os.fspath(objects)],
+        env=closed_environment({}),
+        cwd="/",
+        stdin=pack,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        restrict(child.pid, request.limits)
+        while child.poll() is None:
+            request.check()
+            time.sleep(_POLL_SECONDS)
+    finally:
+        child.kill()
+        child.wait()
+    if child.returncode == OUT_OF_MEMORY:
+        raise out_of_memory(request)
+    if child.returncode != 0:
+        raise Unexplained("the remote sent a malformed pack")
+
+
+def main(objects: str) -> int:
+    """Index the pack on standard input; return the exit code."""
+    from dulwich.object_store import DiskObjectStore
+
+    try:
+        file, commit, abort = DiskObjectStore(objects).add_pack()
+        try:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+            commit()
+        except BaseException:
+            abort()
+            raise
+    except MemoryError:
+        return OUT_OF_MEMORY
+    except Exception:  # noqa: BLE001 - whatever a library raises for a hostile pack
+        return MALFORMED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
