@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     webhook_networks: Listed = ()
     """Networks beyond the public ones that outbound webhooks may go to, as ``10.0.0.0/8``."""
     webhook_days: int = Field(default=30, ge=7)
-    """How long what was sent to a webhook, or could not be, is kept."""
+    """How long what was sent to a webhook, or could not be, is stored."""
     limits: dict[str, int] = Field(default_factory=dict)
     """Overrides of `towline.limits.Limits`, by name."""
 
@@ -149,7 +149,7 @@ class Settings(BaseSettings):
     password_cache_seconds: int = Field(default=60, ge=0, le=600)
     """How long a password that was verified is good without doing it again."""
     idempotency_hours: int = Field(default=24, ge=1)
-    """How long the answer to an Idempotency-Key is kept."""
+    """How long the answer to an Idempotency-Key is stored."""
     wait_seconds: int = Field(default=100, ge=1)
     """How long a synchronous dialect waits for its run before it answers 504."""
 

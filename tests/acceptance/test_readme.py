@@ -28,9 +28,3 @@ def test_the_embedding_example_pulls(tmp_path: Path, monkeypatch: pytest.MonkeyP
         exec(compile(example, "README.md", "exec"), names)  # the README is ours
     assert (tmp_path / "shop" / "pipelines" / "orders.json").read_bytes() == b"{}"
     assert (tmp_path / "shop" / "tasks" / "nightly.json").read_bytes() == b"[]"
-
-
-def test_every_file_that_the_readme_names_is_there():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#]+)\)", text):
-        assert (ROOT / target).exists(), target

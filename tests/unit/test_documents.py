@@ -1,0 +1,75 @@
+"""The documents agree with the repository: links, files and floors that they name exist."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+SOURCES = ("engine", "cli", "server", "tests", "fixtures", "benchmarks")
+PAGES = sorted(
+    page
+    for page in [
+        *ROOT.glob("*.md"),
+        *(each for top in (*SOURCES, "docs") for each in (ROOT / top).rglob("*.md")),
+    ]
+)
+FLOORS = {"towline": "floors", "towline_server": "control-plane-floors"}
+
+
+def prose(page: Path) -> str:
+    return FENCED.sub("", page.read_text(encoding="utf-8"))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_of_a_page_leads_somewhere(page: Path):
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        linked = page.parent / name if name else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_that_a_page_names_exists(page: Path):
+    named = re.findall(rf"`((?:{'|'.join((*SOURCES, 'docs'))})/[\w./-]*)`", prose(page))
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_every_document_that_the_code_cites_exists():
+    cited = {
+        (name, str(module.relative_to(ROOT)))
+        for top in SOURCES
+        for module in (ROOT / top).rglob("*.py")
+        for name in re.findall(r"docs/[\w/-]+\.md", module.read_text(encoding="utf-8"))
+    }
+    assert [each for each in sorted(cited) if not (ROOT / each[0]).exists()] == []
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_the_floors_of_contributing_are_those_of_the_linter(package: str):
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    [contract] = [
+        each
+        for each in settings["tool"]["importlinter"]["contracts"]
+        if each["id"] == FLOORS[package]
+    ]
+    linted = [set(re.findall(r"\w+", layer)) for layer in reversed(contract["layers"])]
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text.partition(f"modules of `{package}`")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| (\d+) \| ([^|]*) \|", table, re.MULTILINE)
+    assert {int(floor): set(re.findall(r"`(\w+)`", names)) for floor, names in rows} == dict(
+        enumerate(linted)
+    )
