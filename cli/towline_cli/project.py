@@ -39,10 +39,10 @@ def open_project() -> Iterator[Project]:
     root = find_root(here)
     inside = here.relative_to(root).as_posix()
     with DirectoryStore.open(root, trusts=trusts(root)) as store, ExitStack() as remotes:
-        for path in store.late_edits:
+        for path in store.recovered_edits:
             note(f"warning: a program wrote to a file that the last pull replaced: see {path}")
-        if store.unfinished is not None:
-            note(f"warning: the last pull is neither done nor undone: {store.unfinished}")
+        if store.recovery_error is not None:
+            note(f"warning: the last pull is neither done nor undone: {store.recovery_error}")
         yield Project(
             root=root, store=store, remotes=remotes, prefix="" if inside == "." else inside
         )

@@ -166,7 +166,7 @@ def test_what_is_written_late_to_a_replaced_file_is_put_beside_it(tmp_path, monk
             apply_edits(store, change(store, "a", b"2"), contents=[b"2"])
             opened.write(b"late")
     with DirectoryStore.open(root, disk=LaterDisk) as store:
-        assert store.late_edits == (copy,)
+        assert store.recovered_edits == (copy,)
         assert (root / copy).read_bytes() == b"late"
         assert store.read(Digest.of(b"once")) == b"once", "undo still has what was pulled"
         with open(root / "a", "r+b") as opened:

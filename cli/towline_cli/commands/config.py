@@ -197,7 +197,7 @@ def _change_kinds(project: Project, value: str) -> None:
 def _change_names(project: Project, value: str) -> None:
     from towline.errors import InvalidValue
     from towline.names import NamePolicy
-    from towline.stores.directory.create import probe_names
+    from towline.stores.directory.state_folder import probe_names
 
     if value not in ("", NamePolicy.PORTABLE):
         raise InvalidValue(field="names", problem=f"takes {NamePolicy.PORTABLE}, or is unset")

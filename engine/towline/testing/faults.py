@@ -17,7 +17,7 @@ Fault: TypeAlias = Callable[[str, str], None]
 """What happens just before an operation, given its name and path."""
 OpenDisk: TypeAlias = Callable[[Root], Disk]
 
-LOOKING = frozenset({"look", "list", "read"})
+READING = frozenset({"stat", "list", "read"})
 _DIED = 86
 
 
@@ -37,7 +37,7 @@ class FaultyDisk(Disk):
     def step(self, operation: str, path: str) -> None:
         """Count the operation, and let the fault happen if it is its turn."""
         super().step(operation, path)
-        if operation in LOOKING:
+        if operation in READING:
             return
         self.done.append((operation, path))
         if self._fault is not None and len(self.done) in self._at:

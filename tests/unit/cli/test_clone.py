@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from towline.names import NamePolicy
-from towline.stores.directory import create
+from towline.stores.directory import state_folder
 from towline.testing.git_repository import GitRepository
 from towline_cli.main import main
 
@@ -15,7 +15,7 @@ from towline_cli.main import main
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where ``team`` is to be cloned from ``team.git``, which holds case twins."""
-    monkeypatch.setattr(create, "probe_names", lambda _: NamePolicy.FOLDS_CASE)
+    monkeypatch.setattr(state_folder, "probe_names", lambda _: NamePolicy.FOLDS_CASE)
     monkeypatch.chdir(tmp_path)
     GitRepository(tmp_path / "team.git").commit({"README": b"1\n", "readme": b"2\n", "a": b"3\n"})
     return tmp_path / "team"

@@ -70,7 +70,7 @@ def test_a_pull_costs_what_changed(root):
     copies = CHANGED - 2
     assert counts["create"] == CHANGED - 2 + copies + 1, "each content, new and old; the journal"
     assert counts["flush"] <= 5
-    assert counts["look"] <= 16 * CHANGED
+    assert counts["stat"] <= 16 * CHANGED
     assert sum(counts.values()) <= 26 * CHANGED
 
 
@@ -85,7 +85,7 @@ def test_a_pull_with_nothing_to_do_looks_at_nothing(root):
     counted(root, do_nothing)
     counts = counted(root, do_nothing)
     # Its own folder and what is in it, whether an apply was interrupted, what the last replaced.
-    assert counts == {"look": 3, "list": 1}
+    assert counts == {"stat": 3, "list": 1}
 
 
 def test_a_status_lists_once_and_opens_nothing(root):
@@ -103,9 +103,9 @@ def test_a_status_lists_once_and_opens_nothing(root):
 def test_an_edited_asset_is_opened_once(root):
     (root / "d7/f7").write_bytes(b"edited")
 
-    def look(store):
+    def look_up(store):
         standing(store, "d7/f7")
         store.at(AssetPath("d7/f7"))
 
-    assert counted(root, look)["read"] == 1
-    assert counted(root, look)["read"] == 0, "it is remembered"
+    assert counted(root, look_up)["read"] == 1
+    assert counted(root, look_up)["read"] == 0, "it is remembered"

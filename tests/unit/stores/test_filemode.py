@@ -25,12 +25,12 @@ class SharedDisk(Disk):
 
     shown = 0o777
 
-    def look(self, path):
-        seen = super().look(path)
-        return None if seen is None else replace(seen, mode=self.shown)
+    def stat(self, path):
+        stat = super().stat(path)
+        return None if stat is None else replace(stat, mode=self.shown)
 
-    def listing(self, folder):
-        return [(name, replace(seen, mode=self.shown)) for name, seen in super().listing(folder)]
+    def scandir(self, folder):
+        return [(name, replace(stat, mode=self.shown)) for name, stat in super().scandir(folder)]
 
     def digest(self, path):
         found = super().digest(path)

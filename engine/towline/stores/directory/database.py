@@ -1,8 +1,8 @@
-"""The directory store's bookkeeping: one SQLite file (docs/architecture.md).
+"""The directory store's state: one SQLite file (docs/architecture.md).
 
-It holds what the repository gave, where each asset was last known to stand, the digests of files
-by what the file system said of them, the log of pulls and the bytes that undoing them needs. All
-writers hold the store's lock; readers need none.
+It contains the record and last known path of each asset, the digests of files by their stat, the
+log of pulls, and which contents undoing them needs. All writers hold the store's lock; readers need
+none.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from towline.plan import Edit, Plan, StoreState
 from towline.ports import LoggedPull
 from towline.stores.checks import arrival, undone_by
 from towline.stores.directory.digests import HashedFile
-from towline.stores.directory.rows import COLUMNS, AssetRow, row_of, tracked_of
+from towline.stores.directory.rows import COLUMNS, AssetRow, asset_row_of, row_of
 
 FORMAT = "2"
 _OLDER = "1"
@@ -62,10 +62,10 @@ class StateDatabase:
     """The open state file."""
 
     def __init__(self, path: str, project: str) -> None:
-        """Open a file that `create_state` made.
+        """Open a file from `create_state`.
 
         Raises:
-            StoreDamaged: it is not such a file. It is left as it is.
+            StoreDamaged: it cannot be read; it is not changed.
         """
         self._shown = project
         self._connection = _connect(path, "rw")
@@ -81,17 +81,17 @@ class StateDatabase:
             self.summary()
         except (KeyError, ValueError, RecursionError, TowlineError, sqlite3.DatabaseError) as error:
             self._connection.close()
-            if isinstance(error, StoreDamaged) or _is_passing(error):
+            if isinstance(error, StoreDamaged) or _is_transient(error):
                 raise
             raise self._damaged(str(error)) from error
 
     @property
     def outdated(self) -> bool:
-        """Whether an older version made it; only `upgrade` may be called then."""
+        """Whether an older version made the file; then only `upgrade` may be called."""
         return self._meta.get("format") != FORMAT
 
     def upgrade(self, *, filemode: bool) -> None:
-        """Bring a file of the older format up to this one, unless someone else just did."""
+        """Convert the file to the current format, unless another process did."""
         with self.writing(flushed_by_caller=False):
             if self._value("format") == _OLDER:
                 self._connection.execute("ALTER TABLE assets ADD COLUMN executable INTEGER")
@@ -100,14 +100,14 @@ class StateDatabase:
         self._meta["format"] = FORMAT
 
     def close(self) -> None:
-        """Let go of the file. What no flush has made last is made so by SQLite."""
+        """Close the file; SQLite flushes what is not flushed yet."""
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.close()
 
     def _damaged(self, problem: str) -> StoreDamaged:
         return StoreDamaged(project=self._shown, problem=f"its state cannot be read: {problem}")
 
-    # --- what it holds ------------------------------------------------------------------------
+    # --- reading ------------------------------------------------------------------------------
 
     def _value(self, name: str) -> str:
         row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
@@ -116,15 +116,15 @@ class StateDatabase:
         return str(row[0])
 
     def summary(self) -> StoreState:
-        """The recorded base and counts."""
+        """Return the recorded base and counts."""
         return decode(StoreState, json.loads(self._value("state")))
 
     def fence(self) -> int:
-        """How many plans were applied: whoever applies next must find what it started from."""
+        """Return the number of applied plans: a fencing token for the lock."""
         return int(self._value("fence"))
 
     def setting(self, name: str) -> str | None:
-        """What the store's user put down under this name."""
+        """Return a setting of the application."""
         row = self._connection.execute(
             "SELECT value FROM settings WHERE name = ?", (name,)
         ).fetchone()
@@ -132,39 +132,39 @@ class StateDatabase:
 
     def _assets(self, where: str, *values: object) -> list[AssetRow]:
         rows = self._connection.execute(f"SELECT {COLUMNS} FROM assets {where}", values)  # noqa: S608 - constants
-        return [tracked_of(row) for row in rows]
+        return [asset_row_of(row) for row in rows]
 
     def asset(self, asset_id: str) -> AssetRow | None:
-        """The asset of this id."""
+        """Return the asset with this id."""
         return next(iter(self._assets("WHERE id = ?", asset_id)), None)
 
     def assets(self) -> list[AssetRow]:
-        """Every asset, by id."""
+        """Return every asset, by id."""
         return self._assets("ORDER BY id")
 
     def placed_at(self, path: str) -> AssetRow | None:
-        """The asset last known to stand at this path."""
+        """Return the asset whose last known path this is."""
         return next(iter(self._assets("WHERE place = ?", path)), None)
 
     def aligned_at(self, path: str) -> AssetRow | None:
-        """The asset whose aligned path this is."""
+        """Return the asset whose aligned path this is."""
         return next(iter(self._assets("WHERE aligned_path = ?", path)), None)
 
     def with_embedded_id(self, embedded_id: str) -> list[AssetRow]:
-        """The assets that embed this id, by id."""
+        """Return the assets that embed this id, by id."""
         return self._assets("WHERE embedded_id = ? ORDER BY id", embedded_id)
 
     def lagging(self) -> list[AssetRow]:
-        """The assets whose base is behind, by id."""
+        """Return the assets whose base is behind, by id."""
         return self._assets("WHERE lagging ORDER BY id")
 
     def is_used(self, asset_id: str) -> bool:
-        """Whether this id is, or ever was, written down here."""
+        """Whether an asset has, or ever had, this id."""
         found = self._connection.execute("SELECT 1 FROM used WHERE id = ?", (asset_id,))
         return found.fetchone() is not None
 
-    def checked(self, path: str) -> HashedFile | None:
-        """The digest that the file at this path had when it was last looked into."""
+    def hashed(self, path: str) -> HashedFile | None:
+        """Return the last known digest of the file at this path."""
         row = self._connection.execute(
             "SELECT digest, checked_ns, size, mtime_ns, ctime_ns, inode FROM files WHERE path = ?",
             (path,),
@@ -172,14 +172,14 @@ class StateDatabase:
         return None if row is None else HashedFile.of_row(row)
 
     def paths_of(self, digest: str) -> list[str]:
-        """Where files of this digest were when last looked into."""
+        """Return the paths whose last known digest this is."""
         rows = self._connection.execute(
             "SELECT path FROM files WHERE digest = ? ORDER BY path", (digest,)
         )
         return [str(path) for (path,) in rows]
 
-    def checked_paths(self) -> set[str]:
-        """Every path of which a digest is remembered."""
+    def hashed_paths(self) -> set[str]:
+        """Return every path with a known digest."""
         return {str(path) for (path,) in self._connection.execute("SELECT path FROM files")}
 
     def is_undo_content(self, digest: str) -> bool:
@@ -188,24 +188,24 @@ class StateDatabase:
         return found.fetchone() is not None
 
     def has_blob(self, digest: str) -> bool:
-        """Whether an earlier version put this content in here."""
+        """Whether an earlier version stored this content in the state file."""
         found = self._connection.execute("SELECT 1 FROM blobs WHERE digest = ?", (digest,))
         return found.fetchone() is not None
 
     def blob(self, digest: str) -> bytes | None:
-        """Content that an earlier version put in here for undo."""
+        """Return a content that an earlier version stored in the state file."""
         row = self._connection.execute(
             "SELECT content FROM blobs WHERE digest = ?", (digest,)
         ).fetchone()
         return None if row is None else bytes(row[0])
 
     def log(self) -> list[LoggedPull]:
-        """The plans that are kept, newest first."""
+        """Return the retained plans, newest first."""
         rows = self._connection.execute("SELECT * FROM log ORDER BY number DESC")
         return [self._logged(row) for row in rows]
 
     def logged(self, number: int) -> LoggedPull | None:
-        """The plan of this number."""
+        """Return the plan with this number."""
         row = self._connection.execute("SELECT * FROM log WHERE number = ?", (number,)).fetchone()
         return None if row is None else self._logged(row)
 
@@ -226,9 +226,9 @@ class StateDatabase:
 
     @contextmanager
     def writing(self, *, flushed_by_caller: bool) -> Iterator[None]:
-        """A transaction; all of it is written at the end, or nothing.
+        """Begin a transaction, which is committed at the end, or rolled back on an error.
 
-        Where the caller flushes the log file after it, SQLite need not.
+        SQLite does not flush it if the caller flushes the log file afterwards.
         """
         level = "OFF" if flushed_by_caller else "NORMAL"
         self._connection.execute(f"PRAGMA synchronous = {level}")
@@ -241,55 +241,55 @@ class StateDatabase:
                 self._connection.execute("ROLLBACK")
 
     def checkpoint(self) -> None:
-        """Move what the log file holds into the state file; the caller flushes before and after."""
+        """Copy the log file to the state file; the caller flushes before and after."""
         self._connection.execute("PRAGMA synchronous = OFF")
         self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
-    def empty_log_file(self) -> None:
-        """Empty the log file after a checkpoint, unless someone reads."""
+    def truncate_wal(self) -> None:
+        """Truncate the log file after a checkpoint, unless it is being read."""
         self._connection.execute("PRAGMA busy_timeout = 0")
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._connection.execute("PRAGMA busy_timeout = 5000")
 
     def set_setting(self, name: str, value: str | None) -> None:
-        """Put down a setting, or drop it."""
+        """Store a setting of the application; None removes it."""
         self._connection.execute("DELETE FROM settings WHERE name = ?", (name,))
         if value is not None:
             self._connection.execute("INSERT INTO settings VALUES (?, ?)", (name, value))
 
     def set_meta(self, values: Mapping[str, str]) -> None:
-        """Put down what this class keeps about the project itself."""
+        """Store values of the project itself."""
         self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
 
     def set_kinds(self, kinds: Kinds) -> None:
-        """Put down what is an asset."""
+        """Store which files are assets."""
         self.set_meta({"kinds": json.dumps(encode(kinds))})
         self.kinds = kinds
 
     def set_names(self, names: NamePolicy) -> None:
-        """Put down which paths are held equal."""
+        """Store which paths are equal."""
         self.set_meta({"names": str(names)})
         self.names = names
 
     def set_keep(self, keep: int) -> None:
-        """Put down how many pulls the log keeps."""
+        """Store how many pulls the log retains."""
         self.set_meta({"keep": str(keep)})
         self.keep = keep
 
     def set_filemode(self, filemode: bool) -> None:  # noqa: FBT001 - as the other settings
-        """Write whether the executable bit is read from the files."""
+        """Store whether the executable bit is read from the files."""
         self.set_meta({"filemode": "true" if filemode else "false"})
         self.filemode = filemode
 
     def set_places(self, moved: Mapping[AssetId, tuple[AssetPath, str]]) -> None:
-        """Put down where assets were found to stand, and of which kind that makes them."""
+        """Store the new paths and kinds of renamed assets."""
         self._connection.executemany(
             "UPDATE assets SET place = ?, kind = ? WHERE id = ?",
             [(place, kind, asset_id) for asset_id, (place, kind) in moved.items()],
         )
 
-    def set_checked(self, files: Mapping[str, HashedFile | None]) -> None:
-        """Put down the digests of files; None: there is none at this path."""
+    def set_hashed(self, files: Mapping[str, HashedFile | None]) -> None:
+        """Store the digests of files, by path; None removes one."""
         for path, checked in files.items():
             self._connection.execute("DELETE FROM files WHERE path = ?", (path,))
             if checked is not None:
@@ -297,10 +297,10 @@ class StateDatabase:
                 self._connection.execute("INSERT INTO files VALUES (?,?,?,?,?,?,?)", row)
 
     def record_edits(self, edits: Iterable[Edit]) -> None:
-        """Put down the records that a plan leaves behind."""
+        """Store the records that a plan results in."""
         edits = tuple(edits)
         for path in filter(None, map(arrival, edits)):
-            # Whatever was last known to stand there is gone: the plan found the place free.
+            # The plan was checked to find the path free, so an asset that was there is gone.
             self._connection.execute("UPDATE assets SET place = NULL WHERE place = ?", (path,))
         for edit in edits:
             self._connection.execute("INSERT OR IGNORE INTO used VALUES (?)", (edit.asset_id,))
@@ -311,9 +311,9 @@ class StateDatabase:
                 self._connection.execute(f"INSERT INTO assets VALUES ({marks})", row)  # noqa: S608 - marks
 
     def record_pull(self, plan: Plan, plan_text: str, at: str | None) -> list[Digest]:
-        """Put a plan into the log, and take the oldest out.
+        """Add a plan to the log, and remove the oldest.
 
-        Returns the digests of the contents that the log no longer refers to.
+        Returns the digests of contents that the log no longer refers to.
         """
         number = self.fence() + 1
         self.set_meta({"fence": str(number), "state": json.dumps(encode(plan.after))})
@@ -331,20 +331,20 @@ class StateDatabase:
         )
         return [Digest(digest) for (digest,) in dropped]
 
-    def keep_blob(self, number: int, digest: Digest) -> None:
-        """Note that undoing the pull of this number needs a content."""
+    def add_undo_content(self, number: int, digest: Digest) -> None:
+        """Record that undoing a pull needs a content."""
         self._connection.execute("INSERT OR IGNORE INTO blob_uses VALUES (?, ?)", (digest, number))
 
 
-def _is_passing(error: Exception) -> bool:
-    """Whether an error of SQLite's speaks of the moment or the machine, not of the file."""
+def _is_transient(error: Exception) -> bool:
+    """Whether SQLite failed for a reason other than the file's content."""
     return isinstance(error, sqlite3.OperationalError) and "no such" not in str(error)
 
 
 def create_state(
     path: str, *, project: str, kinds: Kinds, names: NamePolicy, filemode: bool, keep: int
 ) -> None:
-    """Make a new state file, for the caller to flush and put in place."""
+    """Make a new state file, for the caller to flush and rename."""
     connection = _connect(path, "rwc")
     try:
         connection.execute("PRAGMA synchronous = OFF")
@@ -372,9 +372,9 @@ def _connect(path: str, mode: str) -> sqlite3.Connection:
         f"file:{quote(os.fsencode(path))}?mode={mode}",
         uri=True,
         isolation_level=None,
-        # A store may be handed from thread to thread, as long as one uses it at a time.
+        # A store may be passed between threads, as long as one uses it at a time.
         check_same_thread=False,
     )
-    # The store says itself when the log file is moved over, because it counts its flushes.
+    # The store checkpoints explicitly, to control the number of flushes.
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     return connection

@@ -1,8 +1,8 @@
-"""The directory store's one seam to the file system.
+"""The directory store's access to the file system.
 
-Every operation goes through here, so that tests can count them and fail any of them. Paths are
-names joined by ``/`` below the project's folder, which is held open; no operation follows a
-symbolic link, at any depth.
+Every operation goes through `Disk`, so that tests can count operations and make any of them fail.
+Paths are relative to the project's folder, which is held open; no operation follows a symbolic
+link, at any depth.
 """
 
 from __future__ import annotations
@@ -19,121 +19,132 @@ from towline.model import Digest
 from towline.stores.directory.files import FileStat, FileType
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Opening a pipe that someone put there must not wait for its other end.
+# Opening a pipe must not wait for its other end.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-# What a file system without hard links answers to link().
+# link() on a file system without hard links.
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
-# What it answers to a rename that a folder at the new name forbids.
-_IN_THE_WAY = {errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST}
-# What it answers to an rmdir of a folder that is not empty, or must not be removed.
-_STAYS = {errno.ENOTEMPTY, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EBUSY}
+# rename() of a file to the name of a folder.
+_TARGET_EXISTS = {errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST}
+# rmdir() of a folder that is not empty, or may not be removed.
+_NOT_REMOVED = {errno.ENOTEMPTY, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EBUSY}
 _CHUNK = 1024 * 1024
 _EMPTY = bytes(_CHUNK)
 _PROBE = ".towline-probe"
 
 
 class Disk:
-    """A project's folder. ``counts`` tells how often each operation was done."""
+    """A project's folder. ``counts`` has the number of calls by operation."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._unflushed: set[str] = set()
         self.counts: Counter[str] = Counter()
-        self.moved: dict[str, str] = {}
-        """Paths that are read elsewhere, while an interrupted apply cannot be recovered."""
+        self.redirects: dict[str, str] = {}
+        """Paths to read instead of others, while an interrupted apply cannot be recovered."""
 
     def step(self, operation: str, path: str) -> None:  # noqa: ARG002 - for those who override it
-        """Called before each operation; fault injection overrides it."""
+        """Count an operation that is about to start; fault injection overrides this."""
         self.counts[operation] += 1
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Close the folder's descriptor."""
         os.close(self._root)
 
     def now_ns(self) -> int:
-        """The time, in the file system's unit."""
+        """Return the time in nanoseconds, as in `FileStat`."""
         return time.time_ns()
 
-    # --- looking ------------------------------------------------------------------------------
+    # --- reading ------------------------------------------------------------------------------
 
-    def look(self, path: str) -> FileStat | None:
-        """What stands at a path; None also where one of its folders is none."""
-        path = self.moved.get(path, path)
-        self.step("look", path)
+    def stat(self, path: str) -> FileStat | None:
+        """Return the stat of a path; None if it, or one of its folders, does not exist."""
+        path = self.redirects.get(path, path)
+        self.step("stat", path)
         try:
             with self._parent(path) as (folder, name):
                 return FileStat.of(os.stat(name, dir_fd=folder, follow_symlinks=False))
         except OSError as error:
-            if _is_absence(error):
+            if _is_missing_error(error):
                 return None
             raise
 
-    def listing(self, folder: str) -> list[tuple[str, FileStat]]:
-        """The names in a folder and what stands there, sorted; nothing where it is no folder."""
+    def scandir(self, folder: str) -> list[tuple[str, FileStat]]:
+        """Return the names in a folder with their stats, sorted; empty if it is not a folder."""
         self.step("list", folder)
         try:
             with self._folder(folder) as descriptor, os.scandir(descriptor) as entries:
-                found = dict(_seen_entries(entries))
+                found = dict(_stat_entries(entries))
         except OSError as error:
-            if _is_absence(error):
+            if _is_missing_error(error):
                 return []
             raise
-        for path in self.moved:
-            if _above(path) == folder and (seen := self.look(path)) is not None:
-                found[path.rpartition("/")[2]] = seen
+        for path in self.redirects:
+            if _parent_path(path) == folder and (stat := self.stat(path)) is not None:
+                found[path.rpartition("/")[2]] = stat
         return sorted(found.items(), key=lambda entry: entry[0])
 
-    def read(self, path: str) -> tuple[bytes, FileStat] | None:
-        """A file's bytes, and what was seen of it before reading; None where there is no file."""
+    def read(self, path: str, most: int | None = None) -> tuple[bytes, FileStat] | None:
+        """Return a file's bytes, and its stat from before reading.
+
+        None if there is no file, or it has more than ``most`` bytes.
+        """
         with self._open_file(path) as opened:
             if opened is None:
                 return None
-            descriptor, seen = opened
-            with open(descriptor, "rb", buffering=0, closefd=False) as file:
-                return file.readall(), seen
+            descriptor, stat = opened
+            with open(descriptor, "rb", closefd=False) as file:
+                if most is None:
+                    return file.read(), stat
+                content = file.read(most + 1) if stat.size <= most else None
+                return (content, stat) if content is not None and len(content) <= most else None
+
+    def read_content(self, path: str, digest: Digest, most: int) -> bytes | None:
+        """Return a file's bytes as `read`, if they have this digest."""
+        found = self.read(path, most)
+        return found[0] if found is not None and Digest.of(found[0]) == digest else None
 
     def digest(self, path: str) -> tuple[Digest, FileStat] | None:
-        """The digest of a file of any size, as `read`."""
+        """Return the digest of a file of any size, and its stat, as `read`."""
         with self._open_file(path) as opened:
             if opened is None:
                 return None
-            descriptor, seen = opened
-            while (digest := _hashed(descriptor, seen.size)) is None:
-                # It was cut off meanwhile.
+            descriptor, stat = opened
+            while (digest := _hash(descriptor, stat.size)) is None:
+                # It was truncated meanwhile.
                 os.lseek(descriptor, 0, os.SEEK_SET)
-                seen = FileStat.of(os.fstat(descriptor))
-            return digest, seen
+                stat = FileStat.of(os.fstat(descriptor))
+            return digest, stat
 
-    # --- trying -------------------------------------------------------------------------------
+    # --- probing ------------------------------------------------------------------------------
 
-    def try_leaving(self, path: str, above: str) -> None:
-        """Raise what moving a file from its place would raise; nothing moves.
+    def probe_rename_from(self, path: str, above: str) -> None:
+        """Raise what renaming a file would raise; nothing is renamed.
 
-        ``above`` is a folder with something in it, beside the path: a file cannot take its place,
-        which the system finds out only after it has checked that the file may be moved.
+        ``above`` is a folder that is not empty: a file cannot replace it, which the system checks
+        only after it has checked that the file may be renamed.
         """
-        self.step("try", path)
+        self.step("probe", path)
         try:
             with self._parent(path) as (folder, name), self._parent(above) as (beyond, new):
                 os.rename(name, new, src_dir_fd=folder, dst_dir_fd=beyond)
         except OSError as error:
-            if error.errno not in _IN_THE_WAY and not _is_absence(error):
+            if error.errno not in _TARGET_EXISTS and not _is_missing_error(error):
                 raise
 
-    def try_arriving(self, folder: str, source: str) -> None:
-        """Raise what moving a file from one folder to another would raise; no name is made."""
-        self.step("try", folder)
+    def probe_rename_into(self, folder: str, source: str) -> None:
+        """Raise what renaming a file from one folder to another would raise."""
+        self.step("probe", folder)
         nothing = ".towline-nothing"
         with self._folder(source) as above, self._folder(folder) as beyond:
-            # That it is missing is found out after that both are on one file system.
+            # ENOENT comes after the check that both folders are on one file system.
             with suppress(FileNotFoundError):
                 os.rename(nothing, nothing, src_dir_fd=above, dst_dir_fd=beyond)
             _try_creating(beyond)
 
-    def try_chmod(self, path: str) -> None:
-        """Raise what setting a file's permissions would raise; they stay as they are."""
-        self.step("try", path)
+    def probe_chmod(self, path: str) -> None:
+        """Raise what setting a file's permissions would raise; they are not changed."""
+        self.step("probe", path)
         with self._open_file(path) as opened:
             if opened is not None:
                 os.fchmod(opened[0], opened[1].mode)
@@ -141,7 +152,7 @@ class Disk:
     # --- writing ------------------------------------------------------------------------------
 
     def write(self, path: str, content: bytes, mode: int, *, exactly: bool = False) -> FileStat:
-        """Make a new file; ``mode`` is held to the process's umask unless ``exactly``."""
+        """Write a new file; the umask applies to ``mode`` unless ``exactly``."""
         with self._create(path, mode, exactly=exactly) as descriptor:
             _write_all(descriptor, content)
             return FileStat.of(os.fstat(descriptor))
@@ -149,33 +160,33 @@ class Disk:
     def copy(
         self, source: str, target: str, mode: int | None = None, *, exactly: bool = False
     ) -> tuple[Digest, FileStat] | None:
-        """Make a new file of a file's content, of any size; what is empty in it stays unwritten.
+        """Copy a file of any size to a new file; holes are preserved.
 
-        Returns the digest of the copy, and what was seen of the source before; None where there
-        is no file, or it is cut off meanwhile. ``mode`` is the source's unless given.
+        Returns the digest of the copy, and the stat of the source from before; None if there is
+        no file, or it is truncated meanwhile. ``mode`` is the source's unless given.
         """
         with self._open_file(source) as opened:
             if opened is None:
                 return None
-            descriptor, seen = opened
-            wanted = seen.mode & 0o666 | 0o600 if mode is None else mode
+            descriptor, stat = opened
+            wanted = stat.mode & 0o666 | 0o600 if mode is None else mode
             with self._create(target, wanted, exactly=exactly) as copy:
-                digest = _hashed(descriptor, seen.size, copy)
+                digest = _hash(descriptor, stat.size, copy)
                 os.ftruncate(copy, os.lseek(copy, 0, os.SEEK_CUR))
-                return None if digest is None else (digest, seen)
+                return None if digest is None else (digest, stat)
 
     def rename(self, source: str, target: str) -> None:
-        """Move what stands at a path; a file at the target is replaced."""
+        """Rename a file or folder; a file at the target is replaced."""
         self.step("rename", source)
         with self._parent(source) as (above, name), self._parent(target) as (beyond, new):
             os.rename(name, new, src_dir_fd=above, dst_dir_fd=beyond)
-        self._unflushed |= {_above(source), _above(target)}
+        self._unflushed |= {_parent_path(source), _parent_path(target)}
 
-    def rename_new(self, source: str, target: str) -> None:
-        """Move what stands at a path to one where nothing stands.
+    def rename_noreplace(self, source: str, target: str) -> None:
+        """Rename a file to a path where nothing exists.
 
         Raises:
-            FileExistsError: something does. Nothing is ever replaced.
+            FileExistsError: the target exists.
         """
         self.step("link", source)
         try:
@@ -184,59 +195,59 @@ class Disk:
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            if self.look(target) is not None:
+            if self.stat(target) is not None:
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
             self.rename(source, target)
         else:
-            self._unflushed |= {_above(target)}
+            self._unflushed |= {_parent_path(target)}
             self.unlink(source)
 
     def unlink(self, path: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file, if it exists."""
         self.step("unlink", path)
         try:
             with self._parent(path) as (folder, name):
                 os.unlink(name, dir_fd=folder)
         except OSError as error:
-            if not _is_absence(error):
+            if not _is_missing_error(error):
                 raise
         self._unflushed.discard(path)
-        self._unflushed.add(_above(path))
+        self._unflushed.add(_parent_path(path))
 
     def mkdir(self, path: str) -> None:
-        """Make a folder, if there is none.
+        """Make a folder, if it does not exist.
 
         Raises:
-            FileExistsError: something else is there.
+            FileExistsError: the path is not a folder.
         """
         self.step("mkdir", path)
         try:
             with self._parent(path) as (folder, name):
                 os.mkdir(name, dir_fd=folder)
         except FileExistsError:
-            seen = self.look(path)
-            if seen is None or seen.type is not FileType.FOLDER:
+            stat = self.stat(path)
+            if stat is None or stat.type is not FileType.FOLDER:
                 raise
-        self._unflushed.add(_above(path))
+        self._unflushed.add(_parent_path(path))
 
     def rmdir(self, path: str) -> bool:
-        """Remove a folder if it is empty and may be removed; whether it is gone."""
+        """Remove a folder if it is empty and may be removed; return whether it is gone."""
         self.step("rmdir", path)
         try:
             with self._parent(path) as (folder, name):
                 os.rmdir(name, dir_fd=folder)
         except OSError as error:
-            if error.errno in _STAYS:
+            if error.errno in _NOT_REMOVED:
                 return False
-            if _is_absence(error):
+            if _is_missing_error(error):
                 return True
             raise
         self._unflushed.discard(path)
-        self._unflushed.add(_above(path))
+        self._unflushed.add(_parent_path(path))
         return True
 
     def chmod(self, path: str, mode: int) -> None:
-        """Set a file's permissions; nothing where there is no file."""
+        """Set a file's permissions, if it exists."""
         self.step("chmod", path)
         with self._open_file(path) as opened:
             if opened is not None:
@@ -246,37 +257,37 @@ class Disk:
     # --- durability and exclusion -------------------------------------------------------------
 
     def flush(self) -> None:
-        """Make all that was written last, whatever becomes of the machine.
+        """Make everything that was written durable.
 
-        One flush of the whole file system where there is such a thing, else one of each file and
-        folder that was written here.
+        One flush of the whole file system where the system has that, else one of each file and
+        folder that was written.
         """
         self.step("flush", "")
         self.sync_all(self._unflushed)
         self._unflushed.clear()
 
     def flush_one(self, path: str) -> None:
-        """Make one file or folder last."""
+        """Make one file or folder durable."""
         self.step("flush", path)
         self.sync(path)
 
     def sync_all(self, paths: Iterable[str]) -> None:
-        """What `flush` asks of the machine; tests that kill processes alone may leave it out."""
+        """Flush the file system; tests that only kill processes override this."""
         if not _syncfs(self._root):
             for path in sorted(paths):
                 self.sync(path)
 
-    def note_written(self, path: str) -> None:
-        """Have the next `flush` cover a file that was not written through here."""
+    def mark_unflushed(self, path: str) -> None:
+        """Include a file that was written by other means in the next `flush`."""
         self._unflushed.add(path)
 
     def sync(self, path: str) -> None:
-        """What `flush_one` asks of the machine, and nothing where nothing stands."""
+        """Flush one path, if it exists."""
         try:
             with self._parent(path) if path else self._itself() as (folder, name):
                 descriptor = os.open(name, _READ, dir_fd=folder)
         except OSError as error:
-            if _is_absence(error):
+            if _is_missing_error(error):
                 return
             raise
         try:
@@ -285,7 +296,7 @@ class Disk:
             os.close(descriptor)
 
     def lock(self, path: str) -> int | None:
-        """Take an exclusive lock, held until the descriptor is closed; None: another has it."""
+        """Take an exclusive lock until the descriptor is closed; None if it is held."""
         import fcntl
 
         self.step("lock", path)
@@ -335,7 +346,7 @@ class Disk:
         with self._parent(path) as (folder, name):
             descriptor = os.open(name, _CREATE, mode, dir_fd=folder)
         try:
-            self._unflushed |= {path, _above(path)}
+            self._unflushed |= {path, _parent_path(path)}
             self.step("write", path)
             yield descriptor
             if exactly:
@@ -345,20 +356,20 @@ class Disk:
 
     @contextmanager
     def _open_file(self, path: str) -> Iterator[tuple[int, FileStat] | None]:
-        path = self.moved.get(path, path)
+        path = self.redirects.get(path, path)
         self.step("read", path)
         try:
             with self._parent(path) as (folder, name):
                 descriptor = os.open(name, _READ, dir_fd=folder)
         except OSError as error:
             # A socket cannot be opened at all.
-            if not _is_absence(error) and error.errno != errno.ENXIO:
+            if not _is_missing_error(error) and error.errno != errno.ENXIO:
                 raise
             yield None
             return
         try:
-            seen = FileStat.of(os.fstat(descriptor))
-            yield (descriptor, seen) if seen.type is FileType.FILE else None
+            stat = FileStat.of(os.fstat(descriptor))
+            yield (descriptor, stat) if stat.type is FileType.FILE else None
         finally:
             os.close(descriptor)
 
@@ -366,16 +377,16 @@ class Disk:
 def _names(path: str) -> list[str]:
     names = path.split("/")
     if "\0" in path or not {"", ".", ".."}.isdisjoint(names):
-        raise OSError(errno.EINVAL, "is no path below the project", path)
+        raise OSError(errno.EINVAL, "is not a path below the project", path)
     return names
 
 
-def _above(path: str) -> str:
+def _parent_path(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def _is_absence(error: OSError) -> bool:
-    """Whether nothing stands there, a symbolic link on the way counting for nothing."""
+def _is_missing_error(error: OSError) -> bool:
+    """Whether the path does not exist; one through a symbolic link counts as missing."""
     return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
@@ -384,9 +395,9 @@ def _chunks(descriptor: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _hashed(descriptor: int, size: int, copy: int | None = None) -> Digest | None:
-    """The digest of a file's first ``size`` bytes, which are copied; None where it has fewer."""
-    # The size comes first in what is hashed; what is appended meanwhile is left out.
+def _hash(descriptor: int, size: int, copy: int | None = None) -> Digest | None:
+    """Hash, and copy, a file's first ``size`` bytes; None if it has fewer."""
+    # The hash begins with the size, so bytes that are appended meanwhile are left out.
     hashed = sha1(b"blob %d\0" % size, usedforsecurity=False)
     left = size
     for chunk in _chunks(descriptor) if size else ():
@@ -409,7 +420,7 @@ def _write_all(descriptor: int, content: bytes) -> None:
 
 
 def _try_creating(folder: int) -> None:
-    """Make a file without a name, or with one where the file system has no such files."""
+    """Create a file without a name, or with one where the file system has no O_TMPFILE."""
     flags = os.O_WRONLY | os.O_CLOEXEC
     try:
         os.close(os.open(".", flags | getattr(os, "O_TMPFILE", 0), 0o600, dir_fd=folder))
@@ -424,15 +435,15 @@ def _try_creating(folder: int) -> None:
     os.unlink(_PROBE, dir_fd=folder)
 
 
-def _seen_entries(entries: Iterator[os.DirEntry[str]]) -> Iterator[tuple[str, FileStat]]:
+def _stat_entries(entries: Iterator[os.DirEntry[str]]) -> Iterator[tuple[str, FileStat]]:
     for entry in entries:
-        # It may be gone since the folder was read.
+        # It may have been removed since the folder was read.
         with suppress(FileNotFoundError):
             yield entry.name, FileStat.of(entry.stat(follow_symlinks=False))
 
 
 def _syncfs(descriptor: int) -> bool:
-    """Flush the file system of a descriptor; False where that cannot be asked for."""
+    """Flush the file system of a descriptor; False where the system has no such call."""
     import ctypes
 
     call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)

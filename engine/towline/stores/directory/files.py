@@ -1,4 +1,4 @@
-"""What the file system says of a path."""
+"""The stat of a path, and its permissions."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import stat
 from dataclasses import dataclass
 from enum import Enum
 
-# SQLite counts no further.
+# SQLite's largest integer.
 _MOST = 2**63 - 1
 
 
 class FileType(Enum):
-    """What stands at a path, as far as a store cares."""
+    """The types of a path that a store distinguishes."""
 
     FILE = "file"
     FOLDER = "folder"
@@ -22,7 +22,7 @@ class FileType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FileStat:
-    """What the file system said of a path: its type, and what changes when its content does."""
+    """The stat of a path: its type, and what changes with its content."""
 
     type: FileType
     size: int
@@ -35,7 +35,7 @@ class FileStat:
 
     @classmethod
     def of(cls, found: os.stat_result) -> FileStat:
-        """The same, of a stat result."""
+        """Convert a stat result."""
         kind = FileType.OTHER
         if stat.S_ISREG(found.st_mode):
             kind = FileType.FILE
@@ -54,9 +54,17 @@ class FileStat:
 
     @property
     def executable(self) -> bool:
-        """Whether its owner may execute it, as Git asks."""
+        """Whether its owner may execute it, as in Git."""
         return bool(self.mode & 0o100)
 
     def is_same_file(self, other: FileStat) -> bool:
-        """Whether both are one file, by whatever name."""
+        """Whether both are one file, perhaps by two names."""
         return (self.inode, self.device) == (other.inode, other.device)
+
+
+def permissions(mode: int, *, executable: bool | None) -> int:
+    """Return permissions, executable by all who may read or by none; None leaves them."""
+    mode &= 0o777
+    if executable is None:
+        return mode
+    return mode | 0o100 | (mode & 0o444) >> 2 if executable else mode & ~0o111

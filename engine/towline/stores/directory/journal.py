@@ -1,17 +1,17 @@
 """The journal of an apply: what recovery needs to finish it, and how far it has come.
 
-Putting the journal in place is the commit point. From then on its name tells the phase; each
-phase can be done again from its start, however far it came:
+Renaming the journal to ``journal`` is the commit point. After it the journal's name is the phase;
+each phase can be repeated from its start, however far it came:
 
-``journal``          files are moved out of their places into the folder ``displaced``
+``journal``          old files are moved into the folder ``displaced``
 ``journal.placing``  new files are moved into place, and the state file is written
-``journal.done``     what is left over is removed
-``journal.undoing``  after a failure, files return to the places they had before
+``journal.done``     leftovers are removed
+``journal.undoing``  after a failure, files are moved back to where they were
 
-The folder ``staged`` is the first thing an apply makes and the last it removes: where there is
-none, there is nothing to recover.
+The folder ``staged`` is the first thing an apply makes and the last it removes: without it there
+is nothing to recover.
 
-Files that an apply replaced wait in the folder ``replaced``, with the journal, until the next
+Files that an apply replaced stay in the folder ``replaced``, with the journal, until the next
 command: a program may still write to one that it opened before.
 """
 
@@ -26,16 +26,16 @@ from towline.errors import StoreDamaged, TowlineError
 from towline.model import AssetState
 from towline.plan import Edit, Plan
 from towline.stores.directory.disk import Disk
-from towline.stores.directory.walk import OWN_FOLDER
+from towline.stores.directory.state_folder import STATE_FOLDER
 
-STAGED = f"{OWN_FOLDER}/staged"
-DISPLACED = f"{OWN_FOLDER}/displaced"
-DRAFT = f"{OWN_FOLDER}/journal.new"
-COMMITTED = f"{OWN_FOLDER}/journal"
-PLACING = f"{OWN_FOLDER}/journal.placing"
-DONE = f"{OWN_FOLDER}/journal.done"
-UNDOING = f"{OWN_FOLDER}/journal.undoing"
-REPLACED = f"{OWN_FOLDER}/replaced"
+STAGED = f"{STATE_FOLDER}/staged"
+BACKUPS = f"{STATE_FOLDER}/displaced"
+DRAFT = f"{STATE_FOLDER}/journal.new"
+COMMITTED = f"{STATE_FOLDER}/journal"
+PLACING = f"{STATE_FOLDER}/journal.placing"
+DONE = f"{STATE_FOLDER}/journal.done"
+UNDOING = f"{STATE_FOLDER}/journal.undoing"
+REPLACED = f"{STATE_FOLDER}/replaced"
 REPLACED_JOURNAL = f"{REPLACED}/journal"
 
 
@@ -48,48 +48,48 @@ class Step:
     after: AssetState | None
 
     @property
-    def brings(self) -> bool:
-        """Whether its content is new, and staged."""
+    def writes_content(self) -> bool:
+        """Whether new content is staged for it."""
         return self.after is not None and (
             self.before is None or self.before.digest != self.after.digest
         )
 
     @property
-    def displaces(self) -> bool:
-        """Whether the file that stands now leaves its place."""
+    def moves_old_file(self) -> bool:
+        """Whether the current file is moved away."""
         return self.before is not None and (
-            self.after is None or self.brings or self.before.path != self.after.path
+            self.after is None or self.writes_content or self.before.path != self.after.path
         )
 
     @property
-    def carries(self) -> bool:
-        """Whether the file that leaves its place is what arrives at the new one."""
-        return self.displaces and self.after is not None and not self.brings
+    def is_rename(self) -> bool:
+        """Whether the file that is moved away becomes the one at the new path."""
+        return self.moves_old_file and self.after is not None and not self.writes_content
 
     @property
-    def replaces(self) -> bool:
-        """Whether the file that leaves its place is of no more use."""
-        return self.displaces and not self.carries
+    def removes_old_file(self) -> bool:
+        """Whether the file that is moved away is no longer needed."""
+        return self.moves_old_file and not self.is_rename
 
     @property
     def staged(self) -> str:
-        """Where its new content waits."""
+        """The path of the new content before it is placed."""
         return f"{STAGED}/{self.number}"
 
     @property
-    def displaced(self) -> str:
-        """Where its old content waits."""
-        return f"{DISPLACED}/{self.number}"
+    def backup(self) -> str:
+        """The path of the old file while the plan is applied."""
+        return f"{BACKUPS}/{self.number}"
 
     @property
     def replaced(self) -> str:
-        """Where its old content is until the next command."""
+        """The path of the old file until the next command."""
         return f"{REPLACED}/{self.number}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journal:
-    """A plan that is being applied. ``fence`` is the state file's when it began."""
+    """A plan that is being applied. ``fence`` is the state file's at the start."""
 
     fence: int
     plan: Plan
@@ -98,12 +98,12 @@ class Journal:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """What the plan changes in the folder, each under its number."""
+        """The changes to the folder, each with its number."""
         return tuple(_steps(self.plan.edits))
 
 
 def new_journal(plan: Plan, fence: int, at: str | None) -> Journal:
-    """The journal of applying this plan to the state with this fence."""
+    """Return the journal of applying a plan to the state with this fence."""
     text = json.dumps(encode(plan), ensure_ascii=True)
     return Journal(fence=fence, plan=plan, plan_text=text, at=at)
 
@@ -116,16 +116,16 @@ def _steps(edits: tuple[Edit, ...]) -> Iterator[Step]:
 
 
 def journal_bytes(journal: Journal) -> bytes:
-    """The journal as its file holds it."""
+    """Encode a journal for its file."""
     values = {"fence": journal.fence, "at": journal.at, "plan": journal.plan_text}
     return json.dumps(values).encode()
 
 
 def read_journal(disk: Disk, path: str, project: str) -> Journal:
-    """The journal that a file holds.
+    """Read a journal from its file.
 
     Raises:
-        StoreDamaged: it is none. It was flushed before it got its name, so it was altered since.
+        StoreDamaged: it cannot be decoded. It was flushed before it was renamed, so it was altered.
     """
     found = disk.read(path)
     try:
@@ -133,5 +133,5 @@ def read_journal(disk: Disk, path: str, project: str) -> Journal:
         fence, at, text = values["fence"], values["at"], values["plan"]
         return Journal(fence=fence, plan=decode(Plan, json.loads(text)), plan_text=text, at=at)
     except (ValueError, KeyError, TypeError, RecursionError, TowlineError) as error:
-        problem = f"its journal cannot be read: {error}"
+        problem = f"the journal cannot be read: {error}"
         raise StoreDamaged(project=project, problem=problem) from error

@@ -1,4 +1,4 @@
-"""An asset as a row of the state file, and back."""
+"""The rows of assets in the state file, and their conversion to records."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetRow:
-    """An asset whose id is written down: its record but for ours, and its last known place.
+    """A tracked asset: its record without ours, and its last known path (``place``).
 
-    ``executable`` is its bit here as last written: what counts where files do not keep it.
+    ``executable`` is the bit as last written, for file systems that do not store it.
     """
 
     id: AssetId
@@ -32,7 +32,7 @@ class AssetRow:
     executable: bool
 
     def record(self, ours: AssetState | None, *, kind: str | None = None) -> AssetRecord:
-        """The record, with ours as the disk has it."""
+        """Return the record, with ours as it is on disk."""
         return AssetRecord(
             id=self.id,
             kind=self.kind if kind is None else kind,
@@ -44,8 +44,8 @@ class AssetRow:
         )
 
 
-def tracked_of(row: Sequence[Any]) -> AssetRow:
-    """The asset of a row of `COLUMNS`."""
+def asset_row_of(row: Sequence[Any]) -> AssetRow:
+    """Decode a row of `COLUMNS`."""
     (asset_id, kind, *states, seen_reason, place, size, embedded_id, executable) = row
     base = _state(*states[:3])
     seen: AssetState | NonAsset | None = _state(*states[3:])
@@ -73,7 +73,7 @@ def _state(path: str | None, digest: str | None, executable: int | None) -> Asse
 
 
 def row_of(record: AssetRecord) -> tuple[object, ...]:
-    """The whole row of a record, in the table's order."""
+    """Encode a record as a row, in the table's order."""
     seen = record.seen
     seen_reason = seen.reason if isinstance(seen, NonAsset) else None
     seen_state = (

@@ -1,8 +1,7 @@
 """A store in a folder of files that any program may edit at any time (docs/architecture.md).
 
-What the store knows beside them lies in ``.towline``. Looking needs no lock and writes at most
-what it learnt of the files; applying holds the lock, and opening the store finishes or removes
-what an interrupted apply left.
+Its state is in ``.towline``. Lookups need no lock and write at most the cache of digests; applying
+holds the lock, and opening the store recovers an interrupted apply.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -27,27 +26,32 @@ from towline.stores.checks import check_destinations, check_edits, check_state, 
 from towline.stores.directory.database import StateDatabase
 from towline.stores.directory.disk import Disk
 from towline.stores.directory.journal import REPLACED, STAGED
-from towline.stores.directory.own_folder import (
+from towline.stores.directory.state_folder import (
     STATE_FILE,
+    STATE_FOLDER,
     Trusts,
     check_project,
-    shows_executable,
-    trusts_ours,
+    create_project,
+    locked,
+    preserves_executable,
+    probe_executable,
+    trusts_current_user,
+    upgrade_project,
 )
 from towline.stores.directory.transaction import Transaction, reason_of
 from towline.stores.directory.undo_contents import UndoContents
-from towline.stores.directory.walk import OWN_FOLDER
 from towline.stores.directory.working_copy import WorkingCopy
 
-LOCK = f"{OWN_FOLDER}/lock"
+READ_BYTES = 64 * 1024 * 1024
+"""The most bytes of a content that `DirectoryStore.read` returns."""
 Root = str | os.PathLike[str]
 
 
 class DirectoryStore:
-    """The project in a folder. Made by `create` or `open`; close it, or use it in a ``with``.
+    """A project in a folder, from `create` or `open`; close it, or use it in a ``with``.
 
-    One thread at a time may use it; any number of others, and other processes, may open the same
-    folder. All may raise StoreError.
+    One thread at a time may use it; any number of stores, in this and other processes, may be open
+    on the same folder. Every method may raise StoreError.
     """
 
     def __init__(
@@ -57,16 +61,16 @@ class DirectoryStore:
         self._state = state
         self._root = root
         self._closed = False
-        self._late_edits: list[AssetPath] = []
-        self._unfinished: str | None = None
-        self._standing = WorkingCopy(
+        self._recovered_edits: list[AssetPath] = []
+        self._recovery_error: str | None = None
+        self._working_copy = WorkingCopy(
             disk,
             state,
             reads_executable=reads_executable,
-            await_rest=self._await_rest,
-            write_down=self._write_down,
+            recover_missing=self._recover_missing,
+            save_cache=self._save_cache,
         )
-        self._transaction = Transaction(disk, state, self._standing, str(root))
+        self._transaction = Transaction(disk, state, self._working_copy, str(root))
 
     @classmethod
     def create(
@@ -78,20 +82,18 @@ class DirectoryStore:
         names: NamePolicy | None = None,
         keep: int = 50,
         disk: Callable[[Root], Disk] = Disk,
-        trusts: Trusts = trusts_ours,
+        trusts: Trusts = trusts_current_user,
     ) -> Self:
-        """Make the folder a project, and open it. Files that it holds are local-only assets.
+        """Make a folder a project, and open it. Files in it are local-only assets.
 
-        The folder is made if need be, its parents are not.
-        ``project`` is a random name unless given, ``names`` what the file system holds equal;
-        ``keep`` is how many pulls can be undone.
+        The folder is created if it does not exist, its parents are not. By default ``project`` is
+        a random name, and ``names`` that of the file system; ``keep`` is how many pulls can be
+        undone.
 
         Raises:
-            AlreadyAssociated: it is one already.
+            AlreadyAssociated: the folder is a project already.
         """
-        from towline.stores.directory.create import create_project
-
-        with _translated(str(root)):
+        with _store_errors(str(root)):
             Path(root).mkdir(exist_ok=True)
             opened = disk(root)
             try:
@@ -107,59 +109,44 @@ class DirectoryStore:
         root: Root,
         *,
         disk: Callable[[Root], Disk] = Disk,
-        trusts: Trusts = trusts_ours,
+        trusts: Trusts = trusts_current_user,
     ) -> Self:
-        """Open a project's folder, and finish or remove what an interrupted apply left.
+        """Open a project's folder, and recover an interrupted apply.
 
-        ``trusts`` tells of a user id whether ``.towline`` and its files may belong to that user:
-        the running user and root, unless given.
+        ``trusts`` decides which user ids may own ``.towline`` and the files in it; by default the
+        current user and root.
 
         Raises:
-            NotAssociated: the folder is no project.
-            LinkRefused: ``.towline`` or something in it is a link.
+            NotAssociated: the folder is not a project.
+            LinkRefused: ``.towline``, or something in it, is a link.
             UnsafeOwner: one of them belongs to a user who is not trusted.
-            StoreDamaged: its state cannot be read; it is left as it is.
+            StoreDamaged: its state cannot be read; it is not changed.
         """
         shown = str(root)
-        with _translated(shown):
+        with _store_errors(shown), ExitStack() as on_error:
             opened = disk(root)
-            try:
+            on_error.callback(opened.close)
+            found = check_project(opened, shown, trusts)
+            state = StateDatabase(str(Path(root).absolute() / STATE_FILE), shown)
+            on_error.callback(state.close)
+            if state.outdated:
+                upgrade_project(opened, state, shown)
                 found = check_project(opened, shown, trusts)
-                state = StateDatabase(str(Path(root).absolute() / STATE_FILE), shown)
-            except BaseException:
-                opened.close()
-                raise
-            try:
-                if state.outdated:
-                    from towline.stores.directory.create import upgrade_project
-
-                    upgrade_project(opened, state, shown)
-                    found = check_project(opened, shown, trusts)
-            except BaseException:
-                state.close()
-                opened.close()
-                raise
-        reads_executable = state.filemode and shows_executable(found)
-        store = cls(opened, state, Path(root), reads_executable=reads_executable)
-        try:
+            reads_executable = state.filemode and preserves_executable(found)
+            store = cls(opened, state, Path(root), reads_executable=reads_executable)
             store._recover()
-        except BaseException:
-            store._let_go()
-            raise
+            on_error.pop_all()
         return store
 
     def close(self) -> None:
-        """Write down what was learnt of the files, and let go of the folder; once is enough."""
+        """Save the cache of digests, and close the folder; later calls do nothing."""
         if self._closed:
             return
         self._closed = True
-        with _translated(str(self._root)):
-            self._write_down()
-            self._let_go()
-
-    def _let_go(self) -> None:
-        self._state.close()
-        self._disk.close()
+        with _store_errors(str(self._root)):
+            self._save_cache()
+            self._state.close()
+            self._disk.close()
 
     def __enter__(self) -> Self:
         return self
@@ -181,12 +168,12 @@ class DirectoryStore:
 
     @property
     def cache_path(self) -> Path:
-        """Where a remote may keep its objects; the store itself never looks there."""
-        return self._root / OWN_FOLDER / "cache.git"
+        """The folder for a remote's object cache; the store does not use it."""
+        return self._root / STATE_FOLDER / "cache.git"
 
     @property
     def disk(self) -> Disk:
-        """The seam to the file system, with its counters."""
+        """The store's access to the file system, with its counters."""
         return self._disk
 
     @property
@@ -203,75 +190,73 @@ class DirectoryStore:
 
     @property
     def keep(self) -> int:
-        """How many pulls the log keeps."""
+        """How many pulls the log retains."""
         return self._state.keep
 
     @property
-    def late_edits(self) -> tuple[AssetPath, ...]:
-        """Where opening the store put what was written to files after a pull replaced them."""
-        return tuple(self._late_edits)
+    def recovered_edits(self) -> tuple[AssetPath, ...]:
+        """Paths of edits made to files after a pull replaced them, saved when opening the store."""
+        return tuple(self._recovered_edits)
 
     @property
-    def unfinished(self) -> str | None:
-        """Why an interrupted apply can neither be completed nor undone now; None: there is none.
+    def recovery_error(self) -> str | None:
+        """Why an interrupted apply can be neither completed nor undone; None if there is none.
 
-        Lookups answer as before that apply.
+        Lookups return the state from before that apply.
         """
-        return self._unfinished
+        return self._recovery_error
 
     @property
     def keeps_executable(self) -> bool:
-        """Whether the executable bit is read from the files; else the recorded one counts."""
-        return self._standing.reads_executable
+        """Whether the executable bit is read from the files, not from the records."""
+        return self._working_copy.reads_executable
 
     def set_keeps_executable(self, keeps: bool | None) -> None:  # noqa: FBT001 - as the others
-        """Set whether the executable bit is read; None: if the file system keeps it, by trying.
+        """Set whether files have the executable bit; None: if the file system stores it.
 
         Raises:
-            InvalidValue: it is to be read, and the file system does not keep it.
-            StoreBusy: someone is applying.
+            InvalidValue: the file system does not store it.
+            StoreBusy: another process is applying.
         """
-        from towline.stores.directory.create import probe_executable
-
         with self._writing():
             found = keeps is not False and probe_executable(self._disk)
             if keeps and not found:
-                problem = "the file system does not keep the executable bit"
+                problem = "the file system does not store the executable bit"
                 raise InvalidValue(field="keeps_executable", problem=problem)
             self._state.set_filemode(found)
-            self._standing.reads_executable = found
+            self._working_copy.reads_executable = found
 
     def set_kinds(self, kinds: Kinds) -> None:
-        """Say anew what is an asset; the next pull compares in full.
+        """Set which files are assets; the next pull compares in full.
 
         Raises:
-            StoreBusy: someone is applying.
+            StoreBusy: another process is applying.
         """
         with self._writing():
             self._state.set_kinds(kinds)
-        self._standing.refresh()
+        self._working_copy.refresh()
 
     def set_names(self, names: NamePolicy) -> None:
-        """Say anew which paths are held equal. Raises as `set_kinds`."""
+        """Set which paths are equal. Raises as `set_kinds`."""
         with self._writing():
             self._state.set_names(names)
 
     def set_keep(self, keep: int) -> None:
-        """Say anew how many pulls the log keeps, from the next one on. Raises as `set_kinds`."""
+        """Set how many pulls the log retains, from the next pull on. Raises as `set_kinds`."""
         with self._writing():
             self._state.set_keep(keep)
 
     def get_setting(self, name: str) -> str | None:
-        """What was put down under this name, for the store's user alone."""
-        with self._guarded():
+        """Return a setting of the application, which the store does not interpret."""
+        with self._open_checked():
             return self._state.setting(name)
 
     def set_setting(self, name: str, value: str | None) -> None:
-        """Put down a value, or drop it. Raises as `set_kinds`."""
+        """Store a setting; None removes it. Raises as `set_kinds`."""
         self.set_settings({name: value})
 
     def set_settings(self, values: Mapping[str, str | None]) -> None:
-        """Put down several values at once, if they are new. Raises as `set_kinds`."""
+        """Store several settings at once, unless they are equal. Raises as `set_kinds`."""
         if all(self.get_setting(name) == value for name, value in values.items()):
             return
         with self._writing():
@@ -281,154 +266,142 @@ class DirectoryStore:
     # --- lookups ------------------------------------------------------------------------------
 
     def state(self) -> StoreState:
-        with self._guarded():
-            self._standing.refresh()
+        with self._open_checked():
+            self._working_copy.refresh()
             return self._state.summary()
 
     def at(self, path: AssetPath) -> AssetRecord | None:
-        with self._guarded():
-            return self._standing.at(path)
+        with self._open_checked():
+            return self._working_copy.at(path)
 
     def aligned_at(self, path: AssetPath) -> AssetRecord | None:
-        with self._guarded():
-            return self._standing.aligned_at(path)
+        with self._open_checked():
+            return self._working_copy.aligned_at(path)
 
     def with_id(self, asset_id: AssetId) -> AssetRecord | None:
-        with self._guarded():
-            return self._standing.with_id(asset_id)
+        with self._open_checked():
+            return self._working_copy.with_id(asset_id)
 
     def with_embedded_id(self, embedded_id: str) -> Sequence[AssetRecord]:
-        with self._guarded():
-            return self._standing.with_embedded_id(embedded_id)
+        with self._open_checked():
+            return self._working_copy.with_embedded_id(embedded_id)
 
     def lagging(self) -> Sequence[AssetRecord]:
-        with self._guarded():
-            return self._standing.lagging()
+        with self._open_checked():
+            return self._working_copy.lagging()
 
     def occupants(self, path: AssetPath) -> Sequence[Occupant]:
-        with self._guarded():
-            return self._standing.occupants(path)
+        with self._open_checked():
+            return self._working_copy.occupants(path)
 
     def is_used(self, asset_id: AssetId) -> bool:
-        with self._guarded():
-            return self._standing.is_used(asset_id)
+        with self._open_checked():
+            return self._working_copy.is_used(asset_id)
 
     def records(self) -> Iterator[AssetRecord]:
-        with self._guarded():
-            return self._standing.records()
+        with self._open_checked():
+            return self._working_copy.records()
 
     def read(self, digest: Digest) -> bytes | None:
-        """See the port. Of ours it finds what was looked at, here or before."""
-        with self._guarded():
-            for path in self._standing.paths_of(digest):
-                found = self._disk.read(path)
-                if found is not None and Digest.of(found[0]) == digest:
-                    return found[0]
-            return UndoContents(self._disk, self._state).read(digest)
+        """Return bytes of a file that was hashed, or of the undo contents; up to `READ_BYTES`."""
+        with self._open_checked():
+            for path in self._working_copy.paths_of(digest):
+                if (content := self._disk.read_content(path, digest, READ_BYTES)) is not None:
+                    return content
+            return UndoContents(self._disk, self._state).read(digest, READ_BYTES)
 
     def log(self) -> Sequence[LoggedPull]:
-        with self._guarded():
+        with self._open_checked():
             return self._state.log()
 
     # --- writing ------------------------------------------------------------------------------
 
     def apply(self, plan: Plan, contents: Contents, watch: Watch) -> Applied:
-        with self._guarded():
+        with self._open_checked():
             check_state(plan, self.project, self.state())
             if plan.is_noop:
                 return Applied(number=None)
-            with self._locked():
+            with locked(self._disk, str(self._root)):
                 self._transaction.recover()
-                self._disk.moved = {}
-                late = self._transaction.drop_replaced()
-                self._standing.refresh()
+                self._disk.redirects = {}
+                recovered = self._transaction.remove_replaced()
+                self._working_copy.refresh()
                 self._check(plan)
                 applied = self._transaction.apply(plan, contents, watch)
-                return replace(applied, kept=(*late, *applied.kept))
+                return replace(applied, kept=(*recovered, *applied.kept))
 
     def _check(self, plan: Plan) -> None:
         check_state(plan, self.project, self._state.summary())
         undone = None if plan.undoes is None else self._state.logged(plan.undoes)
         check_undone(plan, undone)
-        check_edits(plan, self._standing.current, self._standing)
-        check_destinations(plan, self._standing, self.names)
+        check_edits(plan, self._working_copy.current, self._working_copy)
+        check_destinations(plan, self._working_copy, self.names)
 
     def _recover(self) -> None:
-        with _translated(str(self._root)):
-            if self._disk.look(STAGED) is None and self._disk.look(REPLACED) is None:
-                return
-            # Where the lock is held someone is applying right now, and nothing was interrupted.
-            with suppress(StoreBusy):
-                self._try_to_recover(drop=True)
+        if self._disk.stat(STAGED) is None and self._disk.stat(REPLACED) is None:
+            return
+        # While another process holds the lock, nothing is interrupted.
+        with suppress(StoreBusy):
+            self._try_to_recover(remove_replaced=True)
 
-    def _await_rest(self) -> None:
-        """Files are missing from their places while someone applies; who died, is made up for.
+    def _recover_missing(self) -> None:
+        """Recover an interrupted apply, which is why files may be missing.
 
         Raises:
-            StoreBusy: someone is applying.
+            StoreBusy: another process is applying.
         """
-        if self._disk.look(STAGED) is not None:
-            self._try_to_recover(drop=False)
+        if self._disk.stat(STAGED) is not None:
+            self._try_to_recover(remove_replaced=False)
 
-    def _try_to_recover(self, *, drop: bool) -> None:
-        """Recover; where the machine does not let us, look at the files where they are now."""
-        self._disk.moved = {}
+    def _try_to_recover(self, *, remove_replaced: bool) -> None:
+        """Recover; if that fails, read the files from where the apply left them."""
+        self._disk.redirects = {}
         try:
-            with self._locked():
+            with locked(self._disk, str(self._root)):
                 self._transaction.recover()
-                if drop:
-                    self._late_edits += self._transaction.drop_replaced()
+                if remove_replaced:
+                    self._recovered_edits += self._transaction.remove_replaced()
         except (OSError, sqlite3.Error) as error:
-            self._disk.moved = self._transaction.displaced_places()
-            self._unfinished = reason_of(error)
+            self._disk.redirects = self._transaction.backup_locations()
+            self._recovery_error = reason_of(error)
         else:
-            self._unfinished = None
+            self._recovery_error = None
 
-    def _write_down(self) -> None:
-        """Put down what was learnt of the files, unless someone is applying."""
-        standing = self._standing
-        if not standing.moved and not standing.digests.found:
+    def _save_cache(self) -> None:
+        """Write new digests and renames to the state file, unless another process applies."""
+        working_copy = self._working_copy
+        if not working_copy.moved and not working_copy.digests.pending:
             return
-        # It is all found again where it cannot be written.
-        with suppress(StoreBusy, OSError, sqlite3.Error), self._locked():
-            if self._disk.look(STAGED) is None:
-                standing.keep_up()
+        # They are found again next time.
+        with suppress(StoreBusy, OSError, sqlite3.Error), locked(self._disk, str(self._root)):
+            if self._disk.stat(STAGED) is None:
+                working_copy.check_fence()
                 with self._state.writing(flushed_by_caller=False):
-                    self._state.set_places(standing.moved)
-                    self._state.set_checked(standing.digests.found)
-                standing.written_down()
+                    self._state.set_places(working_copy.moved)
+                    self._state.set_hashed(working_copy.digests.pending)
+                working_copy.clear_pending()
 
     @contextmanager
-    def _guarded(self) -> Iterator[None]:
+    def _open_checked(self) -> Iterator[None]:
         if self._closed:
-            # Its descriptor may be another folder's by now.
-            raise StoreError(project=str(self._root), problem="it is closed; open it again")
-        with _translated(str(self._root)):
+            # The descriptor may be reused for another file.
+            raise StoreError(project=str(self._root), problem="the store is closed")
+        with _store_errors(str(self._root)):
             yield
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
         with (
-            self._guarded(),
-            self._locked(),
+            self._open_checked(),
+            locked(self._disk, str(self._root)),
             self._state.writing(flushed_by_caller=False),
         ):
             yield
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        descriptor = self._disk.lock(LOCK)
-        if descriptor is None:
-            raise StoreBusy(project=str(self._root))
-        try:
-            yield
-        finally:
-            os.close(descriptor)
-
 
 @contextmanager
-def _translated(shown: str) -> Iterator[None]:
-    """No exception of the machine's crosses the port."""
+def _store_errors(shown: str) -> Iterator[None]:
+    """Raise StoreError instead of errors of the system and of SQLite."""
     try:
         yield
     except TowlineError:

@@ -1,4 +1,4 @@
-"""Ours in a folder of ordinary files that anyone may edit: the lookups of the directory store."""
+"""The lookups of the directory store: the files of a folder, joined with the state file."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from towline.stores.directory.database import StateDatabase
 from towline.stores.directory.digests import DigestCache, HashedFile
 from towline.stores.directory.disk import Disk
 from towline.stores.directory.files import FileStat, FileType
+from towline.stores.directory.placement import is_saved_edit
 from towline.stores.directory.rows import AssetRow
-from towline.stores.directory.saved_edits import is_saved_edit
-from towline.stores.directory.walk import Survey, survey, walk
+from towline.stores.directory.scan import FolderScan, scan_folder, walk
 
 _PLANNED = re.compile("[0-9a-f]{24}")
 
 
 class WorkingCopy:
-    """What stands in the folder now, joined with what the state file knows.
+    """The current files of the folder, as assets.
 
-    A lookup asks the file system for what it is asked for alone. Only an asset that is missing,
-    or a new file with the content of a missing one, makes it list the whole folder, once until
-    `refresh`, to see whether the asset was renamed.
+    A lookup reads only the paths that it is asked for. Only a missing asset, or a new file with the
+    content of a missing one, makes it scan the whole folder, once until `refresh`, to find renames.
     """
 
     def __init__(
@@ -34,58 +33,58 @@ class WorkingCopy:
         state: StateDatabase,
         *,
         reads_executable: bool,
-        await_rest: Callable[[], None],
-        write_down: Callable[[], None],
+        recover_missing: Callable[[], None],
+        save_cache: Callable[[], None],
     ) -> None:
         self._disk = disk
         self._state = state
-        self._await_rest = await_rest
-        self._write_down = write_down
+        self._recover_missing = recover_missing
+        self._save_cache = save_cache
         self.reads_executable = reads_executable
-        """Whether the executable bit is the file's; else the recorded one counts."""
+        """Whether the executable bit is read from the files, not from the records."""
         self._fence = state.fence()
-        self.digests = DigestCache(disk, state.checked, on_change=await_rest)
+        self.digests = DigestCache(disk, state.hashed, on_change=recover_missing)
         self._moved: dict[AssetId, AssetPath] = {}
         self._moved_to: dict[AssetPath, AssetId] = {}
-        self._survey: Survey | None = None
+        self._scan: FolderScan | None = None
         self._planned: dict[AssetId, AssetPath] = {}
 
     def refresh(self) -> None:
-        """Begin a new moment: what was listed before counts no more."""
-        self.keep_up()
-        self._survey = None
+        """Discard the last scan."""
+        self.check_fence()
+        self._scan = None
         self._planned = {}
 
-    def keep_up(self) -> None:
-        """Forget what was learnt of the files if someone has applied since."""
+    def check_fence(self) -> None:
+        """Discard pending digests and renames if another process has applied since."""
         fence = self._state.fence()
         if fence != self._fence:
-            self.written_down()
+            self.clear_pending()
             self._fence = fence
 
     @property
     def moved(self) -> Mapping[AssetId, tuple[AssetPath, str]]:
-        """Renames that were found and are not written down: the new path and its kind."""
+        """The renames that are not in the state file yet: the new path and its kind."""
         return {asset_id: (path, self._kind(path)) for asset_id, path in self._moved.items()}
 
-    def written_down(self) -> None:
-        """Call when the state file holds all that was found."""
+    def clear_pending(self) -> None:
+        """Forget the pending digests and renames."""
         self._moved, self._moved_to = {}, {}
-        self.digests.forget_found()
+        self.digests.clear_pending()
 
     # --- the protocol -------------------------------------------------------------------------
 
     def at(self, path: AssetPath) -> AssetRecord | None:
         """See `AssetLookup.at`."""
-        seen = self._disk.look(path)
+        stat = self._disk.stat(path)
         row = self._placed_at(path)
-        if seen is None or seen.type is not FileType.FILE:
+        if stat is None or stat.type is not FileType.FILE:
             if row is not None:
-                self._await_rest()
+                self._recover_missing()
             return None
         if row is None and not (self.is_asset(path) and self._is_spelled(path)):
             return None
-        checked = self.digests.check(path, seen)
+        checked = self.digests.hashed(path, stat)
         if checked is None:
             return None
         row = row or self._renamed_to(path, checked.digest) or self._returned_to(path)
@@ -108,7 +107,7 @@ class WorkingCopy:
         if self.is_used(asset_id) or not _PLANNED.fullmatch(asset_id):
             return None
         if asset_id not in self._planned:
-            for path in self._surveyed().untracked:
+            for path in self._scanned().untracked:
                 self._planned[self._planned_id(path)] = path
         path_then = self._planned.get(asset_id)
         found = self.at(path_then) if path_then is not None else None
@@ -129,57 +128,57 @@ class WorkingCopy:
     def occupants(self, path: AssetPath) -> Sequence[Occupant]:
         """See `AssetLookup.occupants`."""
         found: dict[str, Occupant] = {}
-        for standing, seen in self._in_the_way(path):
-            if seen.type is FileType.FOLDER:
+        for standing, stat in self._in_the_way(path):
+            if stat.type is FileType.FOLDER:
                 below = walk(self._disk, standing, lambda _: True)
                 found |= {file: self._occupant(file, of) for file, of in below}
             else:
-                found[standing] = self._occupant(standing, seen)
+                found[standing] = self._occupant(standing, stat)
         return [found[standing] for standing in sorted(found)]
 
     def records(self) -> Iterator[AssetRecord]:
         """Every asset, by id. Lists the folder."""
         self.refresh()
-        surveyed = self._surveyed()
-        records = [self._surveyed_record(row, surveyed.files) for row in self._tracked()]
+        scan = self._scanned()
+        records = [self._scanned_record(row, scan.files) for row in self._tracked()]
         placed = {record.ours.path for record in records if record.ours is not None}
-        for path, seen in surveyed.untracked.items():
-            if path not in placed and (checked := self.digests.check(path, seen)) is not None:
+        for path, stat in scan.untracked.items():
+            if path not in placed and (checked := self.digests.hashed(path, stat)) is not None:
                 records.append(self._local(path, checked))
-        self._forget_gone(surveyed)
+        self._forget_gone(scan)
         stateful = (r for r in records if not (r.local_only and r.ours is None))
         return iter(sorted(stateful, key=lambda record: record.id))
 
     # --- one asset ----------------------------------------------------------------------------
 
     def current(self, record: AssetRecord) -> AssetRecord | None:
-        """How an asset that had this record stands now."""
+        """Return the current record of an asset that had this record."""
         row = self._state.asset(record.id)
         if row is not None:
             return self.record(row)
         found = self.at(record.ours.path) if record.ours is not None else None
         if found is None or found.ours is None or record.ours is None or self.reads_executable:
             return found
-        # The file does not say, and nothing is recorded: it may be what the plan takes it for.
+        # The bit is neither in the file nor recorded, so the plan's is as good as any.
         return replace(found, ours=replace(found.ours, executable=record.ours.executable))
 
     def record(self, row: AssetRow) -> AssetRecord:
-        """The record of a known asset, wherever it stands now."""
-        row = self._where(row)
+        """Return the current record of a tracked asset, which may have been renamed."""
+        row = self._with_place(row)
         if row.place is None:
             absent = row.record(None)
             there = self.at(absent.aligned_path) if absent.aligned_path is not None else None
             return there if there is not None and there.id == row.id else absent
         ours = self._file(row)
         if ours is None:
-            self._look_for(row.id)
-            row = self._where(self._state.asset(row.id) or row)
+            self._find_renamed(row.id)
+            row = self._with_place(self._state.asset(row.id) or row)
             ours = self._file(row)
         return row.record(ours)
 
     def paths_of(self, digest: Digest) -> list[str]:
-        """Where assets of this digest were when last looked at."""
-        found = [path for path, of in self.digests.found.items() if of and of.digest == digest]
+        """Return the paths of assets whose last known digest this is."""
+        found = [path for path, of in self.digests.pending.items() if of and of.digest == digest]
         stored = [path for path in self._state.paths_of(digest) if path not in found]
         return [
             path
@@ -190,23 +189,23 @@ class WorkingCopy:
     def _file(self, row: AssetRow) -> AssetState | None:
         if row.place is None:
             return None
-        seen = self._disk.look(row.place)
-        if seen is None or seen.type is not FileType.FILE:
-            self._await_rest()
+        stat = self._disk.stat(row.place)
+        if stat is None or stat.type is not FileType.FILE:
+            self._recover_missing()
             return None
-        return self._ours(row.place, seen, row)
+        return self._ours(row.place, stat, row)
 
-    def _ours(self, path: AssetPath, seen: FileStat, row: AssetRow) -> AssetState | None:
-        checked = self.digests.check(path, seen)
+    def _ours(self, path: AssetPath, stat: FileStat, row: AssetRow) -> AssetState | None:
+        checked = self.digests.hashed(path, stat)
         return None if checked is None else self._state_of(path, checked, row)
 
     def _state_of(self, path: AssetPath, checked: HashedFile, row: AssetRow | None) -> AssetState:
-        executable = checked.seen.executable
+        executable = checked.stat.executable
         if not self.reads_executable:
             executable = row is not None and row.executable
         return AssetState(path=path, digest=checked.digest, executable=executable)
 
-    def _surveyed_record(self, row: AssetRow, files: Mapping[AssetPath, FileStat]) -> AssetRecord:
+    def _scanned_record(self, row: AssetRow, files: Mapping[AssetPath, FileStat]) -> AssetRecord:
         if row.place is None or row.place not in files:
             return self.record(row)
         return row.record(self._ours(row.place, files[row.place], row))
@@ -222,11 +221,11 @@ class WorkingCopy:
 
     def _kind(self, path: AssetPath) -> str:
         kind = self._state.kinds.of(path)
-        assert kind is not None, "asked of assets alone"
+        assert kind is not None, "only assets have kinds"
         return kind.name
 
     def is_asset(self, path: str) -> bool:
-        """Whether a file at this path, known or not, is an asset."""
+        """Whether a file at this path would be an asset."""
         if self._state.kinds.of(path) is None or path_problem(path) is not None:
             return False
         return not is_saved_edit(path)
@@ -234,53 +233,53 @@ class WorkingCopy:
     # --- renames ------------------------------------------------------------------------------
 
     def _tracked(self) -> list[AssetRow]:
-        return [self._where(row) for row in self._state.assets()]
+        return [self._with_place(row) for row in self._state.assets()]
 
-    def _where(self, row: AssetRow) -> AssetRow:
-        """The same, at the place where it was found since the state file was written."""
+    def _with_place(self, row: AssetRow) -> AssetRow:
+        """Return the row with the path of a pending rename."""
         place = self._moved.get(row.id)
         return row if place is None else replace(row, place=place, kind=self._kind(place))
 
     def _placed_at(self, path: AssetPath) -> AssetRow | None:
         moved = self._moved_to.get(path)
         if moved is not None and (row := self._state.asset(moved)) is not None:
-            return self._where(row)
+            return self._with_place(row)
         row = self._state.placed_at(path)
         return None if row is None or row.id in self._moved else row
 
     def _returned_to(self, path: AssetPath) -> AssetRow | None:
-        """The absent asset that returns where a file stands at this path again."""
+        """Return the absent asset that a new file at this path restores."""
         row = self._state.aligned_at(path)
         if row is None or row.place is not None:
             return None
         return replace(row, kind=self._kind(path))
 
     def _renamed_to(self, path: AssetPath, digest: Digest) -> AssetRow | None:
-        """The asset that was renamed to the path of a new file with this digest."""
+        """Return the asset that was renamed to this path, of a new file with this digest."""
         if not any(self._is_missing(AssetPath(place)) for place in self._state.paths_of(digest)):
             return None
-        known = self._survey is not None and path in self._survey.untracked
+        known = self._scan is not None and path in self._scan.untracked
         if not known:
-            self._survey = None
-            self._surveyed()
+            self._scan = None
+            self._scanned()
         return self._placed_at(path)
 
     def _is_missing(self, place: AssetPath) -> bool:
         if self._placed_at(place) is None:
             return False
-        seen = self._disk.look(place)
-        return seen is None or seen.type is not FileType.FILE
+        stat = self._disk.stat(place)
+        return stat is None or stat.type is not FileType.FILE
 
-    def _look_for(self, asset_id: AssetId) -> None:
-        """Find a missing asset, unless it was missing already when the folder was listed."""
-        if self._survey is None or asset_id not in self._survey.missing:
-            self._survey = None
-            self._surveyed()
+    def _find_renamed(self, asset_id: AssetId) -> None:
+        """Scan for a missing asset, unless the last scan did not find it either."""
+        if self._scan is None or asset_id not in self._scan.missing:
+            self._scan = None
+            self._scanned()
 
-    def _surveyed(self) -> Survey:
-        if self._survey is None:
-            self._await_rest()
-            self._survey = survey(
+    def _scanned(self) -> FolderScan:
+        if self._scan is None:
+            self._recover_missing()
+            self._scan = scan_folder(
                 self._disk,
                 self.digests,
                 self._tracked(),
@@ -288,11 +287,11 @@ class WorkingCopy:
                 is_asset=self.is_asset,
                 enters=self._may_hold_assets,
             )
-            self._moved |= self._survey.moved
+            self._moved |= self._scan.moved
             self._moved_to = {path: asset_id for asset_id, path in self._moved.items()}
-            if self._survey.moved:
-                self._write_down()
-        return self._survey
+            if self._scan.moved:
+                self._save_cache()
+        return self._scan
 
     def _may_hold_assets(self, folder: str) -> bool:
         name = folder.rpartition("/")[2]
@@ -300,53 +299,53 @@ class WorkingCopy:
             return False
         return name_problem(name) is None
 
-    def _forget_gone(self, surveyed: Survey) -> None:
-        """Drop the digests of files that are no more; those of missing assets find renames."""
+    def _forget_gone(self, scan: FolderScan) -> None:
+        """Forget the digests of deleted files, except of assets: those are needed for renames."""
         places = {row.place for row in self._tracked()}
-        for path in self._state.checked_paths() - places - surveyed.files.keys():
+        for path in self._state.hashed_paths() - places - scan.files.keys():
             self.digests.put(path, None)
 
     # --- names --------------------------------------------------------------------------------
 
-    def _occupant(self, path: str, seen: FileStat) -> Occupant:
-        may_be_asset = seen.type is FileType.FILE and _is_text(path)
+    def _occupant(self, path: str, stat: FileStat) -> Occupant:
+        may_be_asset = stat.type is FileType.FILE and _is_text(path)
         record = self.at(AssetPath(path)) if may_be_asset else None
         return record or LocalFile(path=_shown(path))
 
     def _in_the_way(self, path: AssetPath) -> Iterator[tuple[str, FileStat]]:
-        """What stands at the path or at one of its folders, but the folders themselves."""
+        """Yield what exists at the path or at one of its folders, except folders."""
         folders = [""]
         names = path.split("/")
         for depth, name in enumerate(names, 1):
             alike = [entry for folder in folders for entry in self._alike(folder, name)]
             folders = []
-            for standing, seen in alike:
-                if seen.type is FileType.FOLDER and depth < len(names):
+            for standing, stat in alike:
+                if stat.type is FileType.FOLDER and depth < len(names):
                     folders.append(standing)
                 else:
-                    yield standing, seen
+                    yield standing, stat
 
     def _alike(self, folder: str, name: str) -> Iterator[tuple[str, FileStat]]:
-        """What stands in a folder under a name that the policy holds equal to this one."""
+        """Yield the entries of a folder whose names are equal by the policy."""
         if self._state.names is NamePolicy.EXACT:
             path = f"{folder}/{name}" if folder else name
-            if (seen := self._disk.look(path)) is not None:
-                yield path, seen
+            if (stat := self._disk.stat(path)) is not None:
+                yield path, stat
             return
         key = self._state.names.key(name)
-        for other, seen in self._disk.listing(folder):
+        for other, stat in self._disk.scandir(folder):
             if self._state.names.key(other) == key:
-                yield f"{folder}/{other}" if folder else other, seen
+                yield f"{folder}/{other}" if folder else other, stat
 
     def _is_spelled(self, path: AssetPath) -> bool:
-        """Whether names are as asked: a file system that folds answers to others too."""
+        """Whether the file's name is spelled like this on disk, which a folding system ignores."""
         if self._state.names is NamePolicy.EXACT:
             return True
         return any(standing == path for standing, _ in self._in_the_way(path))
 
 
 def _is_text(path: str) -> bool:
-    """Whether a name in the file system was UTF-8."""
+    """Whether a file's name is UTF-8."""
     try:
         path.encode()
     except UnicodeEncodeError:

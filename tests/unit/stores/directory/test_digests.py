@@ -14,7 +14,7 @@ SECOND = 10**9
 SEEN = FileStat(
     FileType.FILE, 4, 5 * SECOND + 1, 6 * SECOND, inode=7, mode=0o644, device=8, owner=0
 )
-CHECKED = HashedFile(digest=Digest.of(b"1111"), checked_ns=9 * SECOND, seen=SEEN)
+CHECKED = HashedFile(digest=Digest.of(b"1111"), checked_ns=9 * SECOND, stat=SEEN)
 
 
 @pytest.fixture
@@ -25,10 +25,10 @@ def disk(tmp_path):
 
 
 def test_it_holds_for_what_looks_the_same():
-    assert CHECKED.holds_for(SEEN)
-    assert CHECKED.holds_for(replace(SEEN, mode=0o755)), "permissions are no content"
-    assert CHECKED.holds_for(replace(SEEN, device=9)), "devices are numbered anew at a restart"
-    assert HashedFile.of_row(CHECKED.row()).holds_for(SEEN)
+    assert CHECKED.is_current_for(SEEN)
+    assert CHECKED.is_current_for(replace(SEEN, mode=0o755)), "permissions are no content"
+    assert CHECKED.is_current_for(replace(SEEN, device=9)), "devices are numbered anew at a restart"
+    assert HashedFile.of_row(CHECKED.row()).is_current_for(SEEN)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_it_holds_for_what_looks_the_same():
     ids=str,
 )
 def test_it_does_not_hold_for_what_looks_otherwise(change):
-    assert not CHECKED.holds_for(replace(SEEN, **change))
+    assert not CHECKED.is_current_for(replace(SEEN, **change))
 
 
 @pytest.mark.parametrize(
@@ -45,13 +45,13 @@ def test_it_does_not_hold_for_what_looks_otherwise(change):
     [(SECOND + 1, 20, False), (SECOND + 1, 21, True), (SECOND, 2000, False), (SECOND, 2001, True)],
 )
 def test_it_does_not_hold_for_what_was_written_when_it_was_checked(mtime_ns, after, holds):
-    seen = replace(SEEN, mtime_ns=mtime_ns)
-    checked = replace(CHECKED, seen=seen, checked_ns=mtime_ns + after * 10**6)
-    assert checked.holds_for(seen) == holds
+    stat = replace(SEEN, mtime_ns=mtime_ns)
+    checked = replace(CHECKED, stat=stat, checked_ns=mtime_ns + after * 10**6)
+    assert checked.is_current_for(stat) == holds
 
 
 def check(cache, disk, path="a"):
-    checked = cache.check(path, disk.look(path))
+    checked = cache.hashed(path, disk.stat(path))
     assert checked is not None
     return checked
 
@@ -74,22 +74,22 @@ def test_a_file_is_opened_once(disk, tmp_path):
     for _ in range(3):
         assert check(cache, disk).digest == Digest.of(b"1")
     assert disk.counts["read"] == 1
-    assert list(cache.found) == ["a"]
-    cache.forget_found()
+    assert list(cache.pending) == ["a"]
+    cache.clear_pending()
     assert cache.last("a") is None
 
 
 def test_permissions_are_those_of_now(disk, tmp_path):
     cache = DigestCache(disk, lambda _: None)
     (tmp_path / "a").write_bytes(b"1")
-    assert not check(cache, disk).seen.executable
+    assert not check(cache, disk).stat.executable
     (tmp_path / "a").chmod(0o755)
-    assert check(cache, disk).seen.executable
+    assert check(cache, disk).stat.executable
 
 
 def test_a_file_that_went_meanwhile_has_none(disk, tmp_path):
     cache = DigestCache(disk, lambda _: None)
     (tmp_path / "a").write_bytes(b"1")
-    seen = disk.look("a")
+    stat = disk.stat("a")
     (tmp_path / "a").unlink()
-    assert cache.check("a", seen) is None
+    assert cache.hashed("a", stat) is None

@@ -34,17 +34,17 @@ def test_it_sees_what_stands(disk, tmp_path):
     (tmp_path / "f").chmod(0o700)
     (tmp_path / "d").mkdir()
     (tmp_path / "l").symlink_to("f")
-    seen = disk.look("f")
-    assert (seen.type, seen.size, seen.executable) == (FileType.FILE, 2, True)
-    assert disk.look("d").type is FileType.FOLDER
-    assert disk.look("l").type is FileType.OTHER
-    assert disk.look("n") is disk.look("f/x") is disk.look("l/x") is disk.look("x" * 300) is None
-    assert [(name, of.type) for name, of in disk.listing("")] == [
+    stat = disk.stat("f")
+    assert (stat.type, stat.size, stat.executable) == (FileType.FILE, 2, True)
+    assert disk.stat("d").type is FileType.FOLDER
+    assert disk.stat("l").type is FileType.OTHER
+    assert disk.stat("n") is disk.stat("f/x") is disk.stat("l/x") is disk.stat("x" * 300) is None
+    assert [(name, of.type) for name, of in disk.scandir("")] == [
         ("d", FileType.FOLDER),
         ("f", FileType.FILE),
         ("l", FileType.OTHER),
     ]
-    assert disk.listing("l") == disk.listing("f") == disk.listing("n") == []
+    assert disk.scandir("l") == disk.scandir("f") == disk.scandir("n") == []
 
 
 def test_it_reads_files_alone(disk, tmp_path):
@@ -69,15 +69,15 @@ def test_what_is_appended_meanwhile_is_not_in_the_digest(disk, tmp_path, monkeyp
         return chunks(descriptor)
 
     monkeypatch.setattr(module, "_chunks", growing)
-    digest, seen = disk.digest("f")
-    assert seen.size == 1
+    digest, stat = disk.digest("f")
+    assert stat.size == 1
     assert digest == Digest.of(b"1")
 
 
 @pytest.mark.parametrize("path", ["", ".", "..", "a/..", "../a", "/a", "a//b", "a/"])
 def test_paths_stay_below_its_folder(disk, path):
-    for action in (disk.look, disk.read, disk.unlink, disk.mkdir, disk.rmdir):
-        with pytest.raises(OSError, match="no path"):
+    for action in (disk.stat, disk.read, disk.unlink, disk.mkdir, disk.rmdir):
+        with pytest.raises(OSError, match="not a path"):
             action(path)
 
 
@@ -89,7 +89,7 @@ def test_it_never_writes_through_a_link(disk, tmp_path):
     for action in (
         lambda: disk.write("l/x", b"", 0o666),
         lambda: disk.rename("f", "l/x"),
-        lambda: disk.rename_new("f", "l/x"),
+        lambda: disk.rename_noreplace("f", "l/x"),
         lambda: disk.mkdir("l/x"),
         lambda: disk.mkdir("l"),
         lambda: disk.lock("l/x"),
@@ -107,8 +107,8 @@ def test_a_rename_that_must_be_new_replaces_nothing(disk, tmp_path, request, lin
     (tmp_path / "a").write_bytes(b"1")
     (tmp_path / "b").write_bytes(b"2")
     with pytest.raises(FileExistsError):
-        disk.rename_new("a", "b")
-    disk.rename_new("a", "c")
+        disk.rename_noreplace("a", "b")
+    disk.rename_noreplace("a", "c")
     assert {place.name: place.read_bytes() for place in tmp_path.iterdir()} == {
         "b": b"2",
         "c": b"1",
@@ -120,7 +120,7 @@ def test_folders_are_renamed_too(disk, tmp_path, request, links):
     if not links:
         request.getfixturevalue("no_links")
     (tmp_path / "a/x").mkdir(parents=True)
-    disk.rename_new("a", "b")
+    disk.rename_noreplace("a", "b")
     assert (tmp_path / "b/x").is_dir()
 
 
@@ -136,7 +136,7 @@ def test_where_the_file_system_has_no_flush_of_its_own_each_file_is_flushed(
     disk.unlink("gone")
     disk.rename("d/a", "b")
     disk.chmod("b", 0o600)
-    disk.note_written("b")
+    disk.mark_unflushed("b")
     disk.flush()
     assert synced == [str(tmp_path), str(tmp_path / "b"), str(tmp_path / "d")]
     disk.flush()
@@ -160,16 +160,19 @@ def test_trying_raises_what_moving_would_and_moves_nothing(disk, tmp_path, monke
     (tmp_path / "a/f").write_bytes(b"1")
     (tmp_path / "own").mkdir()
     (tmp_path / "own/lock").touch()
-    disk.try_leaving("a/f", "own")
-    disk.try_leaving("missing", "own")
-    disk.try_arriving("a", "own")
+    disk.probe_rename_from("a/f", "own")
+    disk.probe_rename_from("missing", "own")
+    disk.probe_rename_into("a", "own")
     assert os.listdir(tmp_path / "a") == ["f"]
 
     def rename(*_, **__):
         raise OSError(errno.EXDEV, "Invalid cross-device link")
 
     monkeypatch.setattr(os, "rename", rename)
-    for attempt in (lambda: disk.try_leaving("a/f", "own"), lambda: disk.try_arriving("a", "own")):
+    for attempt in (
+        lambda: disk.probe_rename_from("a/f", "own"),
+        lambda: disk.probe_rename_into("a", "own"),
+    ):
         with pytest.raises(OSError, match="cross-device"):
             attempt()
 
@@ -177,7 +180,7 @@ def test_trying_raises_what_moving_would_and_moves_nothing(disk, tmp_path, monke
 def test_trying_leaves_no_name_where_files_without_names_cannot_be(disk, tmp_path, monkeypatch):
     (tmp_path / "a").mkdir()
     monkeypatch.delattr(os, "O_TMPFILE")
-    disk.try_arriving("a", "")
+    disk.probe_rename_into("a", "")
     assert os.listdir(tmp_path / "a") == []
 
 
@@ -189,9 +192,9 @@ def test_a_copy_keeps_what_is_empty_unwritten_and_is_never_whole_in_memory(disk,
         file.write(b"some")
     tracemalloc.start()
     try:
-        digest, seen = disk.copy("f", "g")
+        digest, stat = disk.copy("f", "g")
         assert tracemalloc.get_traced_memory()[1] < 8 << 20
     finally:
         tracemalloc.stop()
-    assert (disk.digest("g")[0], seen.size, (tmp_path / "g").stat().st_size) == (digest, size, size)
+    assert (disk.digest("g")[0], stat.size, (tmp_path / "g").stat().st_size) == (digest, size, size)
     assert (tmp_path / "g").stat().st_blocks * 512 < 4 << 20

@@ -19,7 +19,7 @@ class FoldingDisk(Disk):
     def spelled(self, path):
         found = ""
         for name in path.split("/"):
-            inside = super().listing(found)
+            inside = super().scandir(found)
             alike = [other for other, _ in inside if other.casefold() == name.casefold()]
             found = f"{found}/{alike[0] if alike else name}".removeprefix("/")
         return found
@@ -36,7 +36,7 @@ def _respell(name, arguments):
 
 
 for _name in (
-    "look",
+    "stat",
     "read",
     "digest",
     "write",
@@ -44,10 +44,10 @@ for _name in (
     "mkdir",
     "rmdir",
     "chmod",
-    "try_arriving",
+    "probe_rename_into",
 ):
     setattr(FoldingDisk, _name, _respell(_name, 1))
-for _name in ("rename", "rename_new", "copy", "try_leaving"):
+for _name in ("rename", "rename_noreplace", "copy", "probe_rename_from"):
     setattr(FoldingDisk, _name, _respell(_name, 2))
 
 

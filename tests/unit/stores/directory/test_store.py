@@ -26,6 +26,7 @@ from towline.names import NamePolicy
 from towline.plan import Plan
 from towline.ports import Watch
 from towline.records import LocalFile
+from towline.stores.directory import store as module
 from towline.stores.directory.disk import Disk
 from towline.stores.directory.store import DirectoryStore
 from towline.testing.plans import (
@@ -489,3 +490,15 @@ def test_a_folder_that_cannot_be_written_can_be_looked_at(store, monkeypatch):
 
 def _refuse(*_):
     raise PermissionError(13, "Permission denied")
+
+
+def test_a_content_beyond_the_bound_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "READ_BYTES", 3)
+    with DirectoryStore.create(tmp_path / "p", project="p") as store:
+        pull_files(store, a=b"old", b=b"1")
+        apply_edits(store, change(store, "a", b"long"), contents=[b"long"])
+        assert store.read(Digest.of(b"long")) is None
+        assert store.read(Digest.of(b"old")) == b"old", "of the undo contents"
+        (store.root / "b").write_bytes(b"edited")
+        assert standing(store, "b").ours == state_of("b", b"edited")
+        assert store.read(Digest.of(b"edited")) is None

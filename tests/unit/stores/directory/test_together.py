@@ -39,23 +39,23 @@ class Interrupting(Disk):
 
 
 def test_nobody_takes_files_for_missing_while_someone_applies(tmp_path):
-    def look():
+    def look_up():
         with DirectoryStore.open(tmp_path / "p") as other:
             assert other.state().base == base
             for lookup in (lambda: other.aligned_at(AssetPath("a")), lambda: list(other.records())):
                 with pytest.raises(StoreBusy):
                     lookup()
-            told.append(True)
+            checked.append(True)
 
-    told: list[bool] = []
+    checked: list[bool] = []
     with DirectoryStore.create(tmp_path / "p", project="p", disk=Interrupting) as store:
         pull_files(store, a=b"1")
         base = store.state().base
         plan = plan_of(store, change(store, "a", b"2"))
         assert isinstance(store.disk, Interrupting)
-        store.disk.meanwhile = look
+        store.disk.meanwhile = look_up
         store.apply(plan, KnownContents(b"2"), Watch())
-    assert told
+    assert checked
 
 
 def test_what_was_learnt_before_someone_applied_is_not_written_down(tmp_path):
