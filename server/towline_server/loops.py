@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from towline_server import metrics
+from towline_server.db.failures import passes, shown
 
 _LOG = logging.getLogger("towline_server.loops")
 _STALL_SECONDS = 60.0
@@ -65,9 +66,12 @@ class Ticker:
             try:
                 task()
                 self._done[number] = self._clock()
-            except Exception:  # noqa: BLE001 - it has to go on for as long as the server does
+            except Exception as error:  # noqa: BLE001 - it has to go on for as long as the server does
                 metrics.loop_failed(self.name)
-                _LOG.exception("a task of %s failed; it is tried again", self.name)
+                if passes(error):
+                    _LOG.warning("%s waits for the database: %s", self.name, shown(error))
+                else:
+                    _LOG.exception("a task of %s failed; it is tried again", self.name)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

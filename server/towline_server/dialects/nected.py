@@ -264,11 +264,7 @@ def task(
         raise NotFound(what=_TASK)
     reach.project(services, caller, run.project_id, Role.READER, _TASK)
     # Attempts that took its place by themselves are the same task.
-    last = services.runs.wait(run.id, 0)
-    if last.state is RunState.QUEUED and last.attempts.not_before and last.attempts.previous_id:
-        # One that is put off has not begun: until then the failure is what there is to tell.
-        last = services.runs.get(last.attempts.previous_id)
-    return _told(last, task_id=taskId)
+    return _told(services.runs.wait(run.id, 0), task_id=taskId)
 
 
 # --- words ------------------------------------------------------------------------------------

@@ -164,10 +164,14 @@ def test_more_assets_than_the_limit(scene: Scene, client: TestClient, key: str):
     assert found["data"]["report"] is None
 
 
-def test_a_remote_that_fails(scene: Scene, client: TestClient, key: str):
+def test_a_task_fails_with_its_last_attempt(scene: Scene, client: TestClient, key: str):
     scene.commit({"a": b"1"})
     scene.world.server.trouble = Answers(status=503)
-    assert failure(client, key)["code"] == "REMOTE_UNAVAILABLE"
+    task_id = started(client.post(PULL, headers=headers(key)))
+    for _ in range(3):
+        looked_at(client, key, task_id, "pending")
+        scene.bench.worker().execute(scene.inline.wait(UUID(task_id), 0).id)
+    assert looked_at(client, key, task_id, "failed")["code"] == "REMOTE_UNAVAILABLE"
 
 
 def test_a_branch_that_the_remote_lacks_fails_the_task(scene: Scene, client: TestClient, key: str):

@@ -303,9 +303,10 @@ def test_unknown_routes_have_the_envelope(client: TestClient):
 
 
 def test_the_document_describes_it(client: TestClient):
-    operation = client.get("/openapi.json").json()["paths"][
-        "/api/1/rest/public/project/pull/{org}/{space}/{project}"
-    ]["post"]
+    document = client.get("/openapi.json").json()
+    operation = document["paths"]["/api/1/rest/public/project/pull/{org}/{space}/{project}"]["post"]
     assert operation["tags"] == ["SnapLogic"]
     assert set(operation["responses"]) >= {"200", "400", "401", "403", "404", "409", "502", "504"}
-    assert "use_theirs" in str(operation["requestBody"])
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    body = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    assert set(body["properties"]) == {"use_theirs", "use_ours"}

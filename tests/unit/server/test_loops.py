@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
 from towline_server.loops import Quarantine, Ticker
 
 
@@ -27,6 +30,15 @@ def test_a_task_that_fails_keeps_no_other_from_being_done_and_stalls_in_the_end(
     clock.now = 62
     ticker.once()
     assert (len(done), ticker.is_stalled) == (3, True)
+
+
+def test_a_database_that_is_away_is_a_warning_without_a_traceback(caplog: pytest.LogCaptureFixture):
+    def fail() -> None:
+        raise PoolTimeout("no connection")
+
+    Ticker("loop", 1, fail).once()
+    (record,) = caplog.records
+    assert (record.levelname, record.exc_info) == ("WARNING", None)
 
 
 def test_an_item_that_fails_is_left_alone_for_a_time_that_doubles():

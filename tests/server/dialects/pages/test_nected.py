@@ -85,7 +85,12 @@ def test_the_whole_dialect(tour: Tour, slow_desk: Desk, world: World, bench: Ben
     ended("many", "ASSET_LIMIT_EXCEEDED")
     world.repository.commit({"a": b"9"})
     world.server.trouble = Trouble(status=503)
-    ended("main", "REMOTE_UNAVAILABLE")
+    task_id = _pull(tour)
+    bench.work()
+    for _ in range(3):
+        look(task_id, "pending")
+        bench.worker().execute(bench.runs.wait(UUID(task_id), 0).id)
+    look(task_id, "failed", "REMOTE_UNAVAILABLE")
     world.server.trouble = None
     look(_lost_too_often(_pull(tour), bench), "failed", "INTERNAL")
 

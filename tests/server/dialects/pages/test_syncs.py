@@ -28,7 +28,7 @@ ERRORS = dict.fromkeys((401, 404, 422), "refusal")
 CHANGES = {**ERRORS, 403: "refusal"}
 ANSWERS: Answers = {
     f"GET {BASE}": {200: "syncs", 401: "refusal", 422: "refusal"},
-    f"POST {BASE}": {201: "sync", **CHANGES, 409: "refusal"},
+    f"POST {BASE}": {201: "sync", **dict.fromkeys((401, 403, 409, 422), "refusal")},
     f"GET {BASE}/{{sync_id}}": {200: "sync", **ERRORS},
     f"PATCH {BASE}/{{sync_id}}": {200: "sync", **CHANGES, 409: "refusal"},
     f"DELETE {BASE}/{{sync_id}}": {204: None, **CHANGES},
@@ -285,7 +285,7 @@ def _refusals(shop: Shop) -> None:
     tour.ask("GET", BASE, 422, params={"limit": 0})
     tour.ask("POST", BASE, 401, json=body, headers=wrong)
     tour.ask("POST", BASE, 403, json=body, headers=reader)
-    tour.ask("POST", BASE, 404, json={**body, "connectionId": str(uuid4())})
+    tour.ask("POST", BASE, 422, json={**body, "connectionId": str(uuid4())})
     named = {"project": str(office.project.id)}
     unknown = {**body, "entities": ["rule", "none"], "destinationConfig": named}
     tour.ask("POST", BASE, 422, json=unknown)

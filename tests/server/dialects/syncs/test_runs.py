@@ -17,6 +17,7 @@ from towline_server.runs import tables
 from towline_server.runs.leases import Lease
 from towline_server.runs.states import TERMINAL, ReasonCode, ResultClass, RunState
 
+_TIMES = ("created", "started", "completed")
 _ENDED = ("status", "resultClass", "resultReasonCode")
 
 
@@ -45,7 +46,9 @@ def test_a_triggered_run_pulls(office: Office):
     assert [item["path"] for item in done["summary"]["created"]] == ["rules/a", "tasks/b"]
     assert done["backendStatus"] == {"state": "succeeded", "progress": 100}
     assert (done["executorId"], done["backendRunRef"]) == ("one", run["id"])
-    assert done["createdAt"] <= done["startedAt"] <= done["completedAt"] == done["updatedAt"]
+    times = [datetime.fromisoformat(done[f"{name}At"]) for name in _TIMES]
+    assert times == sorted(times)
+    assert done["completedAt"] == done["updatedAt"]
     assert done["backendHeartbeatAt"] == done["lastHeartbeatAt"] is not None
     assert office.world.contents(office.project) == {"rules/a": b"1", "tasks/b": b"1"}
     assert _end(office.done(sync)) == ("succeeded", "no_change", None)
