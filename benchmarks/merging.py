@@ -132,7 +132,7 @@ def _record(number: int, *, edited: bool) -> AssetRecord:
     base = _state(number, 0)
     ours = _state(number, 2) if edited else base
     return AssetRecord(
-        id=AssetId(f"{number:024x}"), kind="file", base=base, ours=ours, seen=base, size=1
+        id=AssetId(f"{number:024x}"), kind="file", base=base, ours=ours, recorded=base, size=1
     )
 
 

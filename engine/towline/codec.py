@@ -1,7 +1,8 @@
-"""Values to JSON and back, strictly, by their annotations: plans and records in files and rows.
+"""Encode values as JSON and decode them, strictly, by their annotations: plans, records, requests.
 
-Takes dataclasses, ``X | None`` and other unions told apart by their fields, tuples, pairs, StrEnum,
-str and its subclasses, int, bool, bytes (base64). A field's absence means its default.
+Supports dataclasses, ``X | None`` and other unions of dataclasses with different fields, tuples,
+pairs, StrEnum, str and its subclasses, int, bool, bytes (base64). An absent field has its default.
+A field whose metadata has ``formerly`` is also decoded from that name.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ T = TypeVar("T")
 
 
 def encode(value: Any) -> Any:
-    """The JSON form of a value; fields that hold their default are left out."""
+    """Return the JSON form of a value, without the fields that have their default."""
     if is_dataclass(value) and not isinstance(value, type):
         return {
             f.name: encode(getattr(value, f.name))
@@ -39,10 +40,10 @@ def encode(value: Any) -> Any:
 
 
 def decode(kind: type[T], data: Any, where: str = "value") -> T:
-    """The value that `encode` made this of.
+    """Return the value that `encode` encoded as this.
 
     Raises:
-        InvalidValue: it has another form; ``field`` says where.
+        InvalidValue: it has another form; ``field`` names the place, starting with ``where``.
     """
     return cast(T, _decode(kind, data, where))
 
@@ -112,7 +113,8 @@ def _decode_sequence(origin: Any, kinds: tuple[Any, ...], data: Any, where: str)
 
 
 def _decode_dataclass(kind: Any, data: Any, where: str) -> Any:
-    values = _checked(dict, data, where)
+    former = {f.metadata["formerly"]: f.name for f in _stored(kind) if "formerly" in f.metadata}
+    values = {former.get(name, name): item for name, item in _checked(dict, data, where).items()}
     shape = _shape(kind)
     if unknown := sorted(set(values) - set(shape)):
         raise InvalidValue(field=where, problem=f"has unknown fields {', '.join(unknown)}")
@@ -130,7 +132,7 @@ def _decode_dataclass(kind: Any, data: Any, where: str) -> Any:
 
 @lru_cache(maxsize=64)
 def _shape(kind: Any) -> dict[str, Any]:
-    """The type of each field; a generic's parameters are replaced by what it is made with."""
+    """Return the type of each field, a generic's parameters replaced by its arguments."""
     origin = get_origin(kind) or kind
     hints = get_type_hints(origin)
     bound = dict(zip(getattr(origin, "__parameters__", ()), get_args(kind), strict=False))

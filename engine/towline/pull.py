@@ -150,7 +150,7 @@ def _against_records(
             if isinstance(after, RemoteAsset):
                 yield Change(path=path, before=None, after=after)
             continue
-        seen = record.seen
+        seen = record.recorded
         stands = after.state if isinstance(after, RemoteAsset) else after
         if anew or stands != seen:
             before = RemoteAsset(state=seen) if isinstance(seen, AssetState) else seen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from towline.model import AssetId, AssetPath, AssetState, NonAsset
@@ -23,14 +23,14 @@ class AssetRecord:
     kind: str
     base: AssetState | None
     ours: AssetState | None
-    seen: AssetState | NonAsset | None
+    recorded: AssetState | NonAsset | None = field(metadata={"formerly": "seen"})
     size: int = 0
     embedded_id: str | None = None
 
     @property
     def lagging(self) -> bool:
         """Whether its base is behind the project's recorded revision."""
-        return self.seen != self.base
+        return self.recorded != self.base
 
     @property
     def aligned_path(self) -> AssetPath | None:
@@ -39,12 +39,12 @@ class AssetRecord:
         None where that tree does not have it: a local-only asset, or one that lags behind its
         deletion there. The latter is aligned where it stands.
         """
-        return self.seen.path if self.seen is not None else None
+        return self.recorded.path if self.recorded is not None else None
 
     @property
     def local_only(self) -> bool:
         """Whether the repository has no part in it."""
-        return self.base is None and self.seen is None
+        return self.base is None and self.recorded is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,7 +119,7 @@ def _match(globs: Iterable[str], paths: Iterable[AssetPath]) -> bool:
 
 
 def _paths(record: AssetRecord) -> Iterator[AssetPath]:
-    for state in (record.base, record.ours, record.seen):
+    for state in (record.base, record.ours, record.recorded):
         if state is not None:
             yield state.path
 

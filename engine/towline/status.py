@@ -176,7 +176,7 @@ def _assets(store: AssetStore, plan: Plan | None) -> Iterator[AssetStatus]:
 
 def _theirs(record: AssetRecord | None) -> AssetState | None:
     """The asset at the revision; ``seen`` is that, for a lagging one too."""
-    seen = record.seen if record is not None else None
+    seen = record.recorded if record is not None else None
     return seen if isinstance(seen, AssetState) else None
 
 
@@ -209,11 +209,11 @@ def behind_reason(record: AssetRecord) -> BehindReason | None:
 
     None where it is not, or where what stands here is what that revision has.
     """
-    if not record.lagging or record.ours == record.seen:
+    if not record.lagging or record.ours == record.recorded:
         return None
-    if isinstance(record.seen, NonAsset):
-        return BehindReason(record.seen.reason.value)
-    row = row_of(ThreeWay(record.base, record.ours, record.seen))
+    if isinstance(record.recorded, NonAsset):
+        return BehindReason(record.recorded.reason.value)
+    row = row_of(ThreeWay(record.base, record.ours, record.recorded))
     return BehindReason.CONFLICT if row in CONFLICT_ROWS else BehindReason.LEFT_OUT
 
 
@@ -225,7 +225,7 @@ def _behind(record: AssetRecord, item: Item | None) -> BehindReason | None:
     if item.behind is not None:
         return item.behind
     # The next pull brings it up to date: as left out before, or since it is an asset again.
-    brought = _decided(item) is not None and not isinstance(record.seen, NonAsset)
+    brought = _decided(item) is not None and not isinstance(record.recorded, NonAsset)
     return BehindReason.LEFT_OUT if brought else None
 
 

@@ -115,7 +115,7 @@ def _with_ours(
     if record is None or (known is None and ours is None):
         return None
     if known is None:
-        record = replace(record, base=None, seen=None, size=0, embedded_id=None)
+        record = replace(record, base=None, recorded=None, size=0, embedded_id=None)
     if ours is None and record.local_only:
         return None
     return replace(record, ours=ours)

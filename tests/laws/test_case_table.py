@@ -92,5 +92,5 @@ def _known(sides: ThreeSides, plan: Plan) -> tuple[dict[Any, Any], dict[Any, Any
     """
     records = sides.records if plan.refused else records_after(sides.records, plan)
     standing = {record.id: record.ours for record in records if record.ours is not None}
-    tracked = {path: (record.base, record.seen) for path, record in alignments(records).items()}
+    tracked = {path: (record.base, record.recorded) for path, record in alignments(records).items()}
     return standing, tracked

@@ -201,7 +201,7 @@ def _paths(item: Item) -> Iterable[AssetPath]:
 
 
 def _edited(*records: AssetRecord | None) -> Iterable[AssetPath]:
-    states = [s for r in records if r is not None for s in (r.base, r.ours, r.seen)]
+    states = [s for r in records if r is not None for s in (r.base, r.ours, r.recorded)]
     return {state.path for state in states if state is not None}
 
 
@@ -283,7 +283,7 @@ def _based(sides: ThreeSides, record: AssetRecord, renames: Renames) -> AssetSta
     if isinstance(other, RemoteAsset) and other.state != record.ours:
         # Then it holds only if theirs moved it here too.
         moved &= record.aligned_path not in sides.theirs
-        moved &= other.embedded_id == record.embedded_id or _same(other.state, record.seen)
+        moved &= other.embedded_id == record.embedded_id or _same(other.state, record.recorded)
     return record.base if moved else None
 
 

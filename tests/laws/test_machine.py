@@ -106,7 +106,7 @@ class PullMachine(RuleBasedStateMachine):
             getattr(state, "digest", None)
             for record in self.records()
             if record.ours is None or record.ours.path != path
-            for state in (record.base, record.ours, record.seen)
+            for state in (record.base, record.ours, record.recorded)
         ]
         return content not in self.gone and Digest.of(content) not in others
 

@@ -80,7 +80,7 @@ def unedited(sides: ThreeSides) -> ThreeSides:
                     kind=_kind(path),
                     base=entry.state,
                     ours=entry.state,
-                    seen=entry.state,
+                    recorded=entry.state,
                     size=entry.size,
                     embedded_id=entry.embedded_id,
                 )
@@ -167,7 +167,7 @@ def elsewhere(sides: ThreeSides) -> ThreeSides:
                 id=AssetId("e" * 8 + record.id[8:]),
                 base=record.base and state(record.base),
                 ours=record.ours and state(record.ours),
-                seen=seen(record.seen),
+                recorded=seen(record.recorded),
                 embedded_id=record.embedded_id and f"z-{record.embedded_id}",
             )
             for record in sides.records
@@ -253,7 +253,7 @@ def pulled_into(base: Tree, ours: Tree, theirs: Tree) -> ThreeSides:
                 kind=_kind(path),
                 base=based,
                 ours=ours.get(path),
-                seen=based,
+                recorded=based,
             )
         )
     return ThreeSides(

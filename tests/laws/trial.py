@@ -54,7 +54,7 @@ def alignments(records: Iterable[AssetRecord]) -> dict[AssetPath, AssetRecord]:
     records = list(records)
     found = {r.aligned_path: r for r in records if r.aligned_path is not None}
     for record in records:
-        if record.seen is None and record.base is not None and record.ours is not None:
+        if record.recorded is None and record.base is not None and record.ours is not None:
             found.setdefault(record.ours.path, record)
     return found
 

@@ -94,7 +94,7 @@ def sides_of(case: Case) -> ThreeSides:
                 kind=kind,
                 base=case.base.get(path),
                 ours=case.ours.get(path),
-                seen=case.base.get(path),
+                recorded=case.base.get(path),
             )
             for path in sorted(case.base.keys() | case.ours.keys())
         ),

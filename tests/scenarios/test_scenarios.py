@@ -106,7 +106,7 @@ def _prepare(world: World, step: Step) -> None:
 
 def _where(record: AssetRecord) -> AssetPath:
     """Where the repository has a lagging asset, or had it."""
-    state = record.seen or record.base
+    state = record.recorded or record.base
     assert state is not None, "a lagging asset has been in the repository"
     return state.path
 

@@ -79,7 +79,7 @@ def project(
                 kind=kind.name,
                 base=based,
                 ours=standing,
-                seen=based,
+                recorded=based,
                 size=1 if based is not None else 0,
                 embedded_id=entry.embedded_id if isinstance(entry, RemoteAsset) else None,
             )

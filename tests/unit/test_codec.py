@@ -25,7 +25,7 @@ RECORD = AssetRecord(
     kind="file",
     base=None,
     ours=A,
-    seen=NonAsset(path=AssetPath("a"), reason=NonAssetReason.SYMLINK),
+    recorded=NonAsset(path=AssetPath("a"), reason=NonAssetReason.SYMLINK),
 )
 
 
@@ -51,7 +51,7 @@ def test_a_record_comes_back_as_it_was(sides: ThreeSides):
 def test_a_plan_with_conflicts_comes_back():
     """Their states are generic, which was once not understood: the log could not be read."""
     theirs = replace(A, digest=Digest("1" * 40))
-    record = replace(RECORD, seen=None)
+    record = replace(RECORD, recorded=None)
     from towline.changes import RemoteAsset
 
     sides = ThreeSides(
@@ -72,6 +72,11 @@ def test_defaults_are_left_out():
 def test_a_field_that_is_absent_has_its_default():
     assert decode(Limits, {"assets": 7}) == Limits(assets=7)
     assert decode(PullOptions, {}) == PullOptions()
+
+
+def test_a_renamed_field_is_read_by_its_former_name():
+    stored = encode(RECORD)
+    assert decode(AssetRecord, {"seen": stored.pop("recorded"), **stored}) == RECORD
 
 
 def test_sets_and_enums_come_back():

@@ -91,7 +91,7 @@ class Alignment:
         self._left_behind: dict[AssetPath, AssetRecord] = {
             record.ours.path: record
             for record in self.lagging
-            if record.seen is None and record.ours is not None
+            if record.recorded is None and record.ours is not None
         }
         self._claimed: dict[AssetPath, AssetPath] = self._pair_theirs()
         """Theirs' rename candidates, vanished path to new path."""
@@ -140,7 +140,7 @@ class Alignment:
         if self._keeps_executable or record is None or record.ours is None or record.base:
             return record
         theirs = self._theirs_at(path)
-        if record.seen is not None or not isinstance(theirs, RemoteAsset):
+        if record.recorded is not None or not isinstance(theirs, RemoteAsset):
             return record
         return replace(record, ours=replace(record.ours, executable=theirs.state.executable))
 
@@ -148,11 +148,11 @@ class Alignment:
         if (change := self._changes.get(path)) is not None:
             return change.after
         record = self._aligned_at(path)
-        if record is None or record.seen is None:
+        if record is None or record.recorded is None:
             return None
-        if isinstance(record.seen, NonAsset):
-            return record.seen
-        return RemoteAsset(state=record.seen, size=record.size, embedded_id=record.embedded_id)
+        if isinstance(record.recorded, NonAsset):
+            return record.recorded
+        return RemoteAsset(state=record.recorded, size=record.size, embedded_id=record.embedded_id)
 
     def _settled(self, path: AssetPath) -> bool:
         """Rule 1: whether ours and theirs agree at this path."""
@@ -290,7 +290,7 @@ class Alignment:
 
 
 def _digest(record: AssetRecord) -> str | None:
-    return record.seen.digest if isinstance(record.seen, AssetState) else None
+    return record.recorded.digest if isinstance(record.recorded, AssetState) else None
 
 
 def _unambiguous(

@@ -79,7 +79,7 @@ class AssetIndex:
             self._remove(known)
         for record in arriving.values():
             self._used.add(record.id)
-            if not (record.base is None and record.ours is None and record.seen is None):
+            if not (record.base is None and record.ours is None and record.recorded is None):
                 self._add(record)
 
     def forget(self, asset_ids: Iterable[AssetId]) -> None:

@@ -103,7 +103,7 @@ def merge(
     settlement.add(units, pins)
     _check_selection(settlement.cases.values(), ours, options.only)
     conflicts = settlement.settle()
-    forgotten = [r for r in alignment.lagging if r.seen is None and r.ours is None]
+    forgotten = [r for r in alignment.lagging if r.recorded is None and r.ours is None]
     plan = _plan(changes, context, options.on_conflict, settlement.cases, conflicts, forgotten)
     _check_outcome(plan, context, options)
     return replace(plan, edits=()) if plan.refused else plan
@@ -201,8 +201,8 @@ def _check_embedded_ids(changes: Changes, ours: AssetLookup) -> None:
     changed = {change.path for change in changes.items}
     for embedded_id, found in sorted(paths.items()):
         for record in ours.with_embedded_id(embedded_id):
-            if isinstance(record.seen, AssetState) and record.seen.path not in changed:
-                found.append(record.seen.path)
+            if isinstance(record.recorded, AssetState) and record.recorded.path not in changed:
+                found.append(record.recorded.path)
         if len(found) > 1:
             raise DuplicateEmbeddedId(embedded_id=embedded_id, paths=tuple(sorted(found)))
 
@@ -280,7 +280,7 @@ def _described(
         kind=found.name if found is not None else kind,
         base=base,
         ours=ours,
-        seen=seen,
+        recorded=seen,
         size=size,
         embedded_id=embedded_id,
     )
@@ -372,9 +372,9 @@ def _state_after(
     count, size = context.state.tracked, context.state.tracked_bytes
     for case in cases:
         based, after = case.unit.based, records[case.unit.anchor]
-        if based is not None and isinstance(based.seen, AssetState):
+        if based is not None and isinstance(based.recorded, AssetState):
             count, size = count - 1, size - based.size
-        if after is not None and isinstance(after.seen, AssetState):
+        if after is not None and isinstance(after.recorded, AssetState):
             count, size = count + 1, size + after.size
     return StoreState(
         base=changes.revision,
@@ -411,8 +411,8 @@ def _check_outcome(plan: Plan, context: Context, options: PullOptions) -> None:
 
 def _vanishes(edit: Edit) -> bool:
     """Whether the repository had the asset, and has nothing at all of it now."""
-    had = edit.before is not None and isinstance(edit.before.seen, AssetState)
-    return had and (edit.after is None or edit.after.seen is None)
+    had = edit.before is not None and isinstance(edit.before.recorded, AssetState)
+    return had and (edit.after is None or edit.after.recorded is None)
 
 
 def _check_names(plan: Plan, names: NamePolicy) -> None:

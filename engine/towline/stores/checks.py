@@ -87,7 +87,7 @@ def _is_taken(edit: Edit, ours: AssetLookup) -> bool:
     Only where the new asset has a path can that be; to ask for the id would list a whole folder.
     """
     assert edit.after is not None, "an edit has a side"
-    states = (edit.after.ours, edit.after.seen, edit.after.base)
+    states = (edit.after.ours, edit.after.recorded, edit.after.base)
     paths = {state.path for state in states if isinstance(state, AssetState)}
     standing = [ours.at(path) for path in sorted(paths)]
     return any(record is not None and record.id == edit.asset_id for record in standing)

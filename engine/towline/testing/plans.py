@@ -38,7 +38,7 @@ def state_of(path: str, content: bytes, *, executable: bool = False) -> AssetSta
 
 def pulled(asset_id: AssetId, state: AssetState, size: int = 0) -> AssetRecord:
     """An asset that stands alike on all three sides."""
-    return AssetRecord(id=asset_id, kind="file", base=state, ours=state, seen=state, size=size)
+    return AssetRecord(id=asset_id, kind="file", base=state, ours=state, recorded=state, size=size)
 
 
 def standing(store: AssetStore, path: str) -> AssetRecord:

@@ -74,7 +74,7 @@ class ThreeSides:
 
 def state_of(records: Iterable[AssetRecord], revision: Revision | None) -> StoreState:
     """The summary that a store keeps of these records."""
-    tracked = [record for record in records if isinstance(record.seen, AssetState)]
+    tracked = [record for record in records if isinstance(record.recorded, AssetState)]
     return StoreState(
         base=revision,
         fingerprint=KINDS.fingerprint,

@@ -229,7 +229,7 @@ class ApplyContract:
         harness.put("a", b"ours")
         before = standing(harness.store, "a")
         theirs = state_of("b", b"theirs")
-        after = replace(before, base=theirs, seen=theirs, size=6, embedded_id="e", kind="other")
+        after = replace(before, base=theirs, recorded=theirs, size=6, embedded_id="e", kind="other")
         contents = KnownContents()
         plan = plan_of(harness.store, Edit(before=before, after=after))
         assert harness.store.apply(plan, contents, Watch()).number == 2
@@ -242,7 +242,7 @@ class ApplyContract:
         harness = new_store()
         harness.put("a", b"1")
         before = standing(harness.store, "a")
-        after = replace(before, base=before.ours, seen=before.ours, size=1)
+        after = replace(before, base=before.ours, recorded=before.ours, size=1)
         apply_edits(harness.store, Edit(before=before, after=after))
         assert harness.store.at(P("a")) == after
         assert harness.store.is_used(before.id)

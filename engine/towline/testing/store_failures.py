@@ -83,7 +83,7 @@ class FailureContract:
             "content": change(store, "a", b"3"),
             "path": change(store, "a", to="c"),
             "deletion": delete(store, "a"),
-            "bookkeeping": Edit(before=before, after=replace(before, base=theirs, seen=theirs)),
+            "bookkeeping": Edit(before=before, after=replace(before, base=theirs, recorded=theirs)),
         }
         plan = plan_of(store, change(store, "b", b"4"), planned[plan_for])
         edit(harness)

@@ -62,7 +62,7 @@ class LookupContract:
             kind="file",
             base=None,
             ours=state_of("a/b c", b"1", executable=True),
-            seen=None,
+            recorded=None,
         )
         store = harness.store
         assert store.at(P("a/b c")) == expected
@@ -210,9 +210,9 @@ class LookupContract:
         a, b, c = (standing(store, name) for name in "abc")
         link = NonAsset(path=P("b"), reason=NonAssetReason.SYMLINK)
         behind = [
-            replace(a, seen=state_of("moved", b"9"), size=7, embedded_id="e"),
-            replace(b, seen=link),
-            replace(c, seen=None),
+            replace(a, recorded=state_of("moved", b"9"), size=7, embedded_id="e"),
+            replace(b, recorded=link),
+            replace(c, recorded=None),
         ]
         pairs = zip((a, b, c), behind, strict=True)
         apply_edits(store, *(Edit(before=before, after=after) for before, after in pairs))
@@ -247,7 +247,7 @@ class LookupContract:
         harness = new_store()
         pull_files(harness.store, a=b"1")
         a = standing(harness.store, "a")
-        released = replace(a, base=None, seen=None, size=0)
+        released = replace(a, base=None, recorded=None, size=0)
         apply_edits(harness.store, Edit(before=a, after=released))
         assert harness.store.at(P("a")) == released
         harness.move("a", "b")
@@ -268,9 +268,11 @@ class LookupContract:
         newer = state_of("a", b"2")
         known = {
             "not yet": gone,
-            "pulled": replace(gone, base=newer, seen=newer),
-            "skipped": replace(gone, seen=newer),
-            "no asset": replace(gone, seen=NonAsset(path=P("a"), reason=NonAssetReason.SYMLINK)),
+            "pulled": replace(gone, base=newer, recorded=newer),
+            "skipped": replace(gone, recorded=newer),
+            "no asset": replace(
+                gone, recorded=NonAsset(path=P("a"), reason=NonAssetReason.SYMLINK)
+            ),
         }[noted]
         if known != gone:
             apply_edits(harness.store, Edit(before=gone, after=known))
@@ -307,7 +309,7 @@ class LookupContract:
         harness.delete("a")
         gone = harness.store.aligned_at(P("a"))
         assert gone is not None
-        known = replace(gone, base=state_of("a", b"3"), seen=state_of("a", b"3"))
+        known = replace(gone, base=state_of("a", b"3"), recorded=state_of("a", b"3"))
         apply_edits(harness.store, Edit(before=gone, after=known))
         harness.move("b", "a")
         assert standing(harness.store, "a").id == b.id

@@ -339,7 +339,7 @@ class _Local:
                 kind=kind.name,
                 base=base,
                 ours=standing,
-                seen=seen.state if isinstance(seen, RemoteAsset) else seen,
+                recorded=seen.state if isinstance(seen, RemoteAsset) else seen,
                 size=0 if remote is None else remote.size,
                 embedded_id=None if remote is None else remote.embedded_id,
             )

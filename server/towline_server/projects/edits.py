@@ -136,7 +136,7 @@ class LocalEdits:
         kind = self._kind_at(state.path)
         self._check_free(state.path, None)
         asset_id = self._planned(state.path)
-        return AssetRecord(id=asset_id, kind=kind, base=None, ours=state, seen=None)
+        return AssetRecord(id=asset_id, kind=kind, base=None, ours=state, recorded=None)
 
     def _planned(self, path: AssetPath) -> AssetId:
         return planned_id(self._head.project, path, self._ours.is_used)

@@ -46,7 +46,7 @@ def record_of(row: AnyRow) -> AssetRecord:
         kind=row.kind,
         ours=_state(row.path, row.digest, executable=row.executable),
         base=_state(row.base_path, row.base_digest, executable=row.base_executable),
-        seen=_seen(row),
+        recorded=_seen(row),
         size=row.size,
         embedded_id=row.embedded_id,
     )
@@ -66,7 +66,7 @@ def _seen(row: AnyRow) -> AssetState | NonAsset | None:
 
 def row_of(project_id: UUID, record: AssetRecord, names: NamePolicy) -> dict[str, Any]:
     """The values of the row that holds a record."""
-    ours, seen = record.ours, record.seen
+    ours, seen = record.ours, record.recorded
     return {
         "project_id": project_id,
         "id": record.id,

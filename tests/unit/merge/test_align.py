@@ -167,7 +167,11 @@ def test_with_renames_off_a_rename_here_is_one_too():
 def test_alignment_takes_the_recorded_revision_and_merging_the_old_base():
     skipped = project("a=1", "a=2", "b=3#x")
     record = replace(
-        skipped.records[0], seen=state("b=2"), embedded_id="x", base=state("a=1"), ours=state("a=1")
+        skipped.records[0],
+        recorded=state("b=2"),
+        embedded_id="x",
+        base=state("a=1"),
+        ours=state("a=1"),
     )
     base = project("b=2#x").base
     sides = replace(skipped, records=(record,), base=base)

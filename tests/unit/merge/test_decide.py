@@ -157,7 +157,7 @@ def test_a_skipped_conflict_lags(row: Row):
     (record,) = records_after(sides.records, plan)
     assert record.lagging
     assert [record.base] == (_assets(row.base) or [None])
-    assert [record.seen] == (_assets(row.theirs) or [None])
+    assert [record.recorded] == (_assets(row.theirs) or [None])
 
 
 def _assets(text: str) -> list[object]:

@@ -25,7 +25,7 @@ def record(
         kind="file",
         base=base,
         ours=base if isinstance(ours, str) else ours,
-        seen=base if isinstance(seen, str) else seen,
+        recorded=base if isinstance(seen, str) else seen,
         embedded_id=embedded,
     )
 

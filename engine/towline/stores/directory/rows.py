@@ -25,7 +25,7 @@ class AssetRow:
     id: AssetId
     kind: str
     base: AssetState | None
-    seen: AssetState | NonAsset | None
+    recorded: AssetState | NonAsset | None
     place: AssetPath | None
     size: int
     embedded_id: str | None
@@ -38,7 +38,7 @@ class AssetRow:
             kind=self.kind if kind is None else kind,
             base=self.base,
             ours=ours,
-            seen=self.seen,
+            recorded=self.recorded,
             size=self.size,
             embedded_id=self.embedded_id,
         )
@@ -48,17 +48,17 @@ def asset_row_of(row: Sequence[Any]) -> AssetRow:
     """Decode a row of `COLUMNS`."""
     (asset_id, kind, *states, seen_reason, place, size, embedded_id, executable) = row
     base = _state(*states[:3])
-    seen: AssetState | NonAsset | None = _state(*states[3:])
-    known = base or seen
+    recorded: AssetState | NonAsset | None = _state(*states[3:])
+    known = base or recorded
     if executable is None and isinstance(known, AssetState):
         executable = known.executable
     if seen_reason is not None:
-        seen = NonAsset(path=AssetPath(states[3]), reason=NonAssetReason(seen_reason))
+        recorded = NonAsset(path=AssetPath(states[3]), reason=NonAssetReason(seen_reason))
     return AssetRow(
         id=AssetId(asset_id),
         kind=kind,
         base=base,
-        seen=seen,
+        recorded=recorded,
         place=None if place is None else AssetPath(place),
         size=size,
         embedded_id=embedded_id,
@@ -74,10 +74,12 @@ def _state(path: str | None, digest: str | None, executable: int | None) -> Asse
 
 def row_of(record: AssetRecord) -> tuple[object, ...]:
     """Encode a record as a row, in the table's order."""
-    seen = record.seen
-    seen_reason = seen.reason if isinstance(seen, NonAsset) else None
+    recorded = record.recorded
+    seen_reason = recorded.reason if isinstance(recorded, NonAsset) else None
     seen_state = (
-        (seen.path, None, None) if isinstance(seen, NonAsset) else _state_columns(record.seen)
+        (recorded.path, None, None)
+        if isinstance(recorded, NonAsset)
+        else _state_columns(record.recorded)
     )
     return (
         record.id,

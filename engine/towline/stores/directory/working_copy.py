@@ -102,7 +102,7 @@ class WorkingCopy:
         row = self._state.asset(asset_id)
         if row is not None:
             record = self.record(row)
-            gone = record.base is None and record.seen is None and record.ours is None
+            gone = record.base is None and record.recorded is None and record.ours is None
             return None if gone else record
         if self.is_used(asset_id) or not _PLANNED.fullmatch(asset_id):
             return None
@@ -214,7 +214,7 @@ class WorkingCopy:
         asset_id = self._planned_id(path)
         self._planned[asset_id] = path
         ours = self._state_of(path, checked, None)
-        return AssetRecord(id=asset_id, kind=self._kind(path), base=None, ours=ours, seen=None)
+        return AssetRecord(id=asset_id, kind=self._kind(path), base=None, ours=ours, recorded=None)
 
     def _planned_id(self, path: AssetPath) -> AssetId:
         return planned_id(self._state.project, path, self.is_used)

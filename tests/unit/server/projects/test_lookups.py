@@ -92,8 +92,8 @@ def test_rows_answer_as_dicts_do(file: Database, sides: ThreeSides, first: int):
 
 def test_an_asset_that_is_seen_at_a_path_comes_before_one_that_was(file: Database):
     at = AssetState(path=PATHS[0], digest=next(iter(CONTENTS)))
-    was = AssetRecord(id=AssetId("0" * 24), kind="file", base=at, ours=None, seen=None)
-    sees = AssetRecord(id=AssetId("1" * 24), kind="file", base=None, ours=None, seen=at)
+    was = AssetRecord(id=AssetId("0" * 24), kind="file", base=at, ours=None, recorded=None)
+    sees = AssetRecord(id=AssetId("1" * 24), kind="file", base=None, ours=None, recorded=at)
     sides = ThreeSides(records=(was, sees), base={}, theirs={})
     store = _written(file, sides)
     assert store.aligned_at(at.path) == sides.ours().aligned_at(at.path) == sees
