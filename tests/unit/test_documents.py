@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from towline.limits import MIB, Limits
 
 ROOT = Path(__file__).parents[2]
 FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
@@ -18,6 +21,7 @@ PAGES = sorted(
         *(each for top in (*SOURCES, "docs") for each in (ROOT / top).rglob("*.md")),
     ]
 )
+LIMITS = dataclasses.asdict(Limits())
 FLOORS = {"towline": "floors", "towline_server": "control-plane-floors"}
 
 
@@ -73,3 +77,14 @@ def test_the_floors_of_contributing_are_those_of_the_linter(package: str):
     assert {int(floor): set(re.findall(r"`(\w+)`", names)) for floor, names in rows} == dict(
         enumerate(linted)
     )
+
+
+def test_the_limits_of_semantics_are_the_defaults():
+    text = (ROOT / "docs" / "semantics.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\w+)( MiB)? \|", text, re.MULTILINE)
+    shown = {
+        name: None if number == "none" else int(number) * (MIB if mebibytes else 1)
+        for name, number, mebibytes in rows
+        if name in LIMITS
+    }
+    assert shown == LIMITS
