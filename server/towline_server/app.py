@@ -22,13 +22,18 @@ from .problems import failure_of
 from .runs.runtime import Runtime, open_runtime
 from .services import Services, open_services
 from .settings import Settings
-from .web import describing, health, monitoring
-from .web.dialect import Dialect
-from .web.envelopes import Envelopes
-from .web.limits import RequestLimits
-from .web.methods import HeadAsGet, with_methods
-from .web.middleware import BodyLimit, DecodablePath, Failures, RateLimit, RequestLog
-from .web.outermost import Counted, SecurityHeaders
+from .web import openapi, operations
+from .web.dialect import Dialect, Envelopes
+from .web.limits import BodyLimit, RateLimit, RequestLimits
+from .web.middleware import (
+    Counted,
+    DecodablePath,
+    Failures,
+    HeadAsGet,
+    RequestLog,
+    SecurityHeaders,
+    with_methods,
+)
 
 Background = Callable[[Services], AbstractAsyncContextManager[object]]
 """Something that runs beside the requests: entered at start, left, in reverse order, at the end."""
@@ -55,7 +60,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=describing.operation_id,
+        generate_unique_id_function=openapi.operation_id,
         lifespan=_lifespan(settings, services, background),
     )
     envelopes = Envelopes(
@@ -74,8 +79,7 @@ def create_app(
     app.state.stopping = Event()
     app.state.gauges = [dialect.gauges for dialect in dialects if dialect.gauges is not None]
     app.get("/openapi/{dialect}.json", include_in_schema=False)(_openapi_of)
-    app.include_router(health.router)
-    app.include_router(monitoring.router)
+    app.include_router(operations.router)
     for dialect in dialects:
         app.include_router(dialect.router, tags=[dialect.tag])
     return app
@@ -88,14 +92,14 @@ class Application(FastAPI):
         """The document with every bound that schemas can express, without examples."""
         document = super().openapi()
         self.openapi_schema = None
-        describing.complete(document)
+        openapi.complete(document)
         return document
 
     def openapi(self) -> dict[str, Any]:
         """The document as generators of clients take it, with examples."""
         if self.openapi_schema is None:
-            document = describing.for_generators(self.exact_openapi())
-            describing.with_examples(document)
+            document = openapi.for_generators(self.exact_openapi())
+            openapi.with_examples(document)
             self.openapi_schema = document
         return self.openapi_schema
 
@@ -104,7 +108,7 @@ class Application(FastAPI):
         document = self.openapi()
         for tag in document["tags"]:
             if tag["name"].lower() == dialect:
-                return describing.part_of(document, tag["name"])
+                return openapi.part_of(document, tag["name"])
         raise NotFound(what="dialect")
 
 

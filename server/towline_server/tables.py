@@ -10,7 +10,7 @@ from .projects import asset_tables as _assets
 from .projects import connection_tables as _connections
 from .projects import tables as _projects
 from .runs import tables as _runs
-from .web import tables as _web
+from .web import idempotency as _web
 from .webhooks import tables as _webhooks
 
 __all__ = ["Base"]

@@ -1,4 +1,4 @@
-"""Strategies for the string formats that the OpenAPI document names (`towline_server.web.formats`).
+"""Strategies for the string formats that the OpenAPI document names (`towline_server.web.schemas`).
 
 Most values name what `tests.server.stocked` has, so that requests get past what is not there.
 A value is made of a seed, at once: schemathesis asks for many before it gives a length up.
@@ -15,7 +15,7 @@ import schemathesis
 from hypothesis import strategies as st
 
 from towline_server.demo import tenancy
-from towline_server.web import formats
+from towline_server.web import schemas
 
 Make = Callable[[Random], str]
 
@@ -90,21 +90,21 @@ def _term(fields: Mapping[str, str], random: Random, deepest: int) -> str:
 
 FORMATS: Mapping[str, Make] = MappingProxyType(
     {
-        formats.ASSET_ID: _word,
-        formats.ASSET_PATH: _joined(_one_of("rules", "tables", "elsewhere"), _word),
-        formats.CRON: _one_of("0 4 * * *", "*/5 * * * *", "0 0 29 2 *", "0 0 * * * 30"),
-        formats.FOLDER: _one_of("", _word, _joined("/rules", _word, "")),
+        schemas.ASSET_ID: _word,
+        schemas.ASSET_PATH: _joined(_one_of("rules", "tables", "elsewhere"), _word),
+        schemas.CRON: _one_of("0 4 * * *", "*/5 * * * *", "0 0 29 2 *", "0 0 * * * 30"),
+        schemas.FOLDER: _one_of("", _word, _joined("/rules", _word, "")),
         # It comes in a header, whose bytes are UTF-8.
-        formats.GIT_BRANCH: _one_of("main", "live", "nothing", "größe".encode().decode("latin-1")),
-        formats.GIT_REF: _one_of("heads/main", "main", "HEAD", "refs/heads/main", "0" * 40),
-        formats.GIT_URL: _one_of(
+        schemas.GIT_BRANCH: _one_of("main", "live", "nothing", "größe".encode().decode("latin-1")),
+        schemas.GIT_REF: _one_of("heads/main", "main", "HEAD", "refs/heads/main", "0" * 40),
+        schemas.GIT_URL: _one_of(
             "http://127.0.0.1/nothing.git", "http://someone:secret@127.0.0.1:8080/nothing.git"
         ),
-        formats.GLOB: _one_of("**", "rules/**", "*.json", "[a-c]?", "/top/*", _word),
-        formats.PLAN: _one_of("a plan"),
-        formats.PROJECT_PATH: _joined(_one_of(tenancy.TENANT, f"/{tenancy.TENANT}"), _word, _word),
-        formats.TAG_OR_ANY: _one_of("*", _tag),
-        formats.TIME_ZONE: _one_of("", "UTC", "Europe/Berlin", "America/New_York"),
+        schemas.GLOB: _one_of("**", "rules/**", "*.json", "[a-c]?", "/top/*", _word),
+        schemas.PLAN: _one_of("a plan"),
+        schemas.PROJECT_PATH: _joined(_one_of(tenancy.TENANT, f"/{tenancy.TENANT}"), _word, _word),
+        schemas.TAG_OR_ANY: _one_of("*", _tag),
+        schemas.TIME_ZONE: _one_of("", "UTC", "Europe/Berlin", "America/New_York"),
         "company-query": _one_of("", lambda random: _query(COMPANY, random)),
         "operation-query": _one_of("", lambda random: _query(OPERATION, random)),
     }

@@ -18,7 +18,7 @@ from tests.server.recording import FOLDER, Recording
 from tests.server.stocked import stocked
 from towline_server.app import Application, create_app
 from towline_server.settings import Settings
-from towline_server.web.describing import operations_of
+from towline_server.web.openapi import operations_of
 
 
 @pytest.fixture(scope="module")

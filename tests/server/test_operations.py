@@ -35,7 +35,7 @@ from towline_server.services import Services, open_services
 from towline_server.settings import Settings, load_settings
 from towline_server.tables import Base
 from towline_server.web.dialect import Gauges
-from towline_server.web.monitoring import Measured, run_gauges
+from towline_server.web.operations import Measured, run_gauges
 from towline_server.webhooks.deliveries import Deliveries
 from towline_server.webhooks.service import Wanted, signing_secrets
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from towline_server.problems import Failure, problem
 from towline_server.web.dialect import Dialect
-from towline_server.web.queries import known_query
+from towline_server.web.schemas import known_query
 
 from . import (
     assets,

@@ -14,7 +14,7 @@ from towline_server.projects.domain import Connection, Project
 from towline_server.projects.store import SqlStore
 from towline_server.runs.domain import Run
 from towline_server.services import Services, services_of
-from towline_server.web import reach
+from towline_server.web import access
 from towline_server.web.authentication import Form, authenticated
 from towline_server.web.idempotency import idempotent
 from towline_server.webhooks.domain import Endpoint
@@ -28,7 +28,7 @@ Caller = Annotated[Principal, Depends(authenticated(*FORMS))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
+class RequestContext:
     """One caller with the services: gives what they may have, and refuses the rest."""
 
     services: Services
@@ -36,7 +36,7 @@ class Asking:
 
     def project(self, project_id: UUID, needed: Role) -> Project:
         """A project on which the caller has a role. Raises NotFound, Forbidden."""
-        return reach.project(self.services, self.caller, project_id, needed)
+        return access.project(self.services, self.caller, project_id, needed)
 
     def store(self, project_id: UUID, needed: Role) -> SqlStore:
         """The store of such a project. Raises NotFound, Forbidden."""
@@ -57,7 +57,7 @@ class Asking:
     def run(self, run_id: UUID, needed: Role) -> Run:
         """A run of a project on which the caller has a role. Raises as `project`."""
         run = self.services.runs.get(run_id)
-        reach.project(self.services, self.caller, run.project_id, needed, "run")
+        access.project(self.services, self.caller, run.project_id, needed, "run")
         return run
 
     def administer_tenant(self) -> None:
@@ -67,8 +67,8 @@ class Asking:
             raise Forbidden(problem=f"this needs the role {Role.ADMIN} on the whole tenant")
 
 
-def _asking(request: Request, caller: Caller) -> Asking:
-    return Asking(services=services_of(request), caller=caller)
+def _asking(request: Request, caller: Caller) -> RequestContext:
+    return RequestContext(services=services_of(request), caller=caller)
 
 
-Asked = Annotated[Asking, Depends(_asking)]
+Context = Annotated[RequestContext, Depends(_asking)]

@@ -21,11 +21,9 @@ from towline_server.errors import NotFound
 from towline_server.projects.listing import AssetFilter, AssetList, StandingAsset
 from towline_server.projects.preconditions import Expected, ExpectedNothing
 from towline_server.projects.store import SqlStore
-from towline_server.web.bodies import raw_body
-from towline_server.web.formats import ASSET_PATH, TAG_OR_ANY, of_format
-from towline_server.web.refusals import problems
+from towline_server.web.schemas import ASSET_PATH, TAG_OR_ANY, of_format, problems, raw_body
 
-from .access import Asked, Asking, NativeRoute
+from .access import Context, NativeRoute, RequestContext
 from .models import Body, Model, Page, Paging, Text, page_of, paging
 
 router = APIRouter(prefix="/projects/{project_id}", route_class=NativeRoute)
@@ -110,15 +108,15 @@ class MoveBody(Body):
 
 @router.get("/assets", responses=problems())
 def list_assets(
-    asked: Asked,
+    context: Context,
     project_id: UUID,
     part: Annotated[Paging, Depends(paging)],
     kind: Annotated[Text | None, Query()] = None,
     prefix: Annotated[Text | None, Query(description="what paths start with")] = None,
 ) -> Page[AssetModel]:
     """The assets that stand in a project, by path."""
-    project = asked.project(project_id, Role.READER)
-    with asked.services.database.reading() as session:
+    project = context.project(project_id, Role.READER)
+    with context.services.database.reading() as session:
         found = AssetList(session, project.id).page(
             AssetFilter(kind=kind, prefix=prefix), limit=part.limit, offset=part.offset
         )
@@ -126,10 +124,10 @@ def list_assets(
 
 
 @router.get("/assets/{asset_id}", responses=problems())
-def get_asset(asked: Asked, project_id: UUID, asset_id: Text, response: Response) -> AssetModel:
+def get_asset(context: Context, project_id: UUID, asset_id: Text, response: Response) -> AssetModel:
     """An asset."""
-    project = asked.project(project_id, Role.READER)
-    return _shown(_with_id(asked, project.id, asset_id), response)
+    project = context.project(project_id, Role.READER)
+    return _shown(_with_id(context, project.id, asset_id), response)
 
 
 _BYTES: dict[str, Any] = {"type": "string", "format": "binary"}
@@ -145,20 +143,20 @@ _CONTENT: dict[int | str, dict[str, Any]] = {
 
 @router.get("/assets/{asset_id}/content", response_class=Response, responses=_CONTENT)
 def read_asset(
-    asked: Asked, project_id: UUID, asset_id: Text, if_none_match: IfNoneMatch = None
+    context: Context, project_id: UUID, asset_id: Text, if_none_match: IfNoneMatch = None
 ) -> Response:
     """The bytes of an asset."""
-    store = asked.store(project_id, Role.READER)
-    return _content(store, _with_id(asked, project_id, asset_id), if_none_match)
+    store = context.store(project_id, Role.READER)
+    return _content(store, _with_id(context, project_id, asset_id), if_none_match)
 
 
 @router.get("/content/{path:path}", response_class=Response, responses=_CONTENT)
 def read_path(
-    asked: Asked, project_id: UUID, path: str, if_none_match: IfNoneMatch = None
+    context: Context, project_id: UUID, path: str, if_none_match: IfNoneMatch = None
 ) -> Response:
     """The bytes of the asset at a path."""
-    store = asked.store(project_id, Role.READER)
-    return _content(store, _at(asked, project_id, _readable(path)), if_none_match)
+    store = context.store(project_id, Role.READER)
+    return _content(store, _at(context, project_id, _readable(path)), if_none_match)
 
 
 _PUT = {
@@ -184,7 +182,7 @@ def _expected_of_put(if_match: IfMatch = None, if_nothing: IfNothing = None) -> 
     openapi_extra=_PUT,
 )
 def put_asset(
-    asked: Asked,
+    context: Context,
     project_id: UUID,
     path: str,
     content: Annotated[bytes, Depends(raw_body)],
@@ -193,22 +191,24 @@ def put_asset(
     executable: Annotated[bool | None, Query(description="left out: as it is")] = None,
 ) -> AssetModel:
     """Write the asset at a path, or a new one."""
-    store = asked.store(project_id, Role.WRITER)
-    _check_size(asked, content)
-    at = _writable(asked, path)
+    store = context.store(project_id, Role.WRITER)
+    _check_size(context, content)
+    at = _writable(context, path)
     is_new = store.at(at) is None
     asset_id = store.put(at, content, executable=executable, expected=expected)
     if is_new:
         response.status_code = 201
         response.headers["Location"] = f"/api/towline/v1/projects/{project_id}/assets/{asset_id}"
-    return _shown(_with_id(asked, project_id, asset_id), response)
+    return _shown(_with_id(context, project_id, asset_id), response)
 
 
 @router.delete("/assets/{asset_id}", status_code=204, responses=problems(409, 412))
-def delete_asset(asked: Asked, project_id: UUID, asset_id: Text, if_match: IfMatch = None) -> None:
+def delete_asset(
+    context: Context, project_id: UUID, asset_id: Text, if_match: IfMatch = None
+) -> None:
     """Delete an asset here; the repository keeps it."""
-    store = asked.store(project_id, Role.WRITER)
-    standing = _with_id(asked, project_id, asset_id)
+    store = context.store(project_id, Role.WRITER)
+    standing = _with_id(context, project_id, asset_id)
     try:
         store.delete(standing.record.id, expected=_expected(if_match))
     except UnknownAssets:
@@ -217,7 +217,7 @@ def delete_asset(asked: Asked, project_id: UUID, asset_id: Text, if_match: IfMat
 
 @router.post("/assets/{asset_id}/move", responses=problems(409, 412))
 def move_asset(
-    asked: Asked,
+    context: Context,
     project_id: UUID,
     asset_id: Text,
     body: MoveBody,
@@ -225,13 +225,13 @@ def move_asset(
     if_match: IfMatch = None,
 ) -> AssetModel:
     """Rename an asset. It keeps its id if it was ever pulled, else it has its new path's."""
-    store = asked.store(project_id, Role.WRITER)
-    standing, path = _with_id(asked, project_id, asset_id), _writable(asked, body.path)
+    store = context.store(project_id, Role.WRITER)
+    standing, path = _with_id(context, project_id, asset_id), _writable(context, body.path)
     try:
         moved = store.move(standing.record.id, path, expected=_expected(if_match))
     except UnknownAssets:
         raise NotFound(what="asset") from None
-    return _shown(_with_id(asked, project_id, moved), response)
+    return _shown(_with_id(context, project_id, moved), response)
 
 
 def _expected(if_match: str | None) -> Expected | None:
@@ -244,16 +244,16 @@ def _expected(if_match: str | None) -> Expected | None:
     return Expected(frozenset(Digest(each[1]) for each in found if each))
 
 
-def _check_size(asked: Asking, content: bytes) -> None:
+def _check_size(context: RequestContext, content: bytes) -> None:
     """No larger than an asset that a pull takes."""
-    allowed = asked.services.settings.engine_limits.asset_bytes
+    allowed = context.services.settings.engine_limits.asset_bytes
     if len(content) > allowed:
         raise LimitExceeded(limit="asset_bytes", allowed=allowed, found=len(content))
 
 
-def _writable(asked: Asking, raw: str) -> AssetPath:
+def _writable(context: RequestContext, raw: str) -> AssetPath:
     """A path that a pull would take, too."""
-    path, limits = AssetPath.parse(raw), asked.services.settings.engine_limits
+    path, limits = AssetPath.parse(raw), context.services.settings.engine_limits
     longest = max(len(name.encode()) for name in path.split("/"))
     if len(path.encode()) > limits.path_bytes or longest > limits.name_bytes:
         raise InvalidPath(path=path[:80], problem="is too long")
@@ -267,13 +267,13 @@ def _readable(path: str) -> AssetPath:
         raise NotFound(what="asset") from None
 
 
-def _with_id(asked: Asking, project_id: UUID, asset_id: str) -> StandingAsset:
-    with asked.services.database.reading() as session:
+def _with_id(context: RequestContext, project_id: UUID, asset_id: str) -> StandingAsset:
+    with context.services.database.reading() as session:
         return _found(AssetList(session, project_id).with_id(AssetId(asset_id)))
 
 
-def _at(asked: Asking, project_id: UUID, path: AssetPath) -> StandingAsset:
-    with asked.services.database.reading() as session:
+def _at(context: RequestContext, project_id: UUID, path: AssetPath) -> StandingAsset:
+    with context.services.database.reading() as session:
         return _found(AssetList(session, project_id).at(path))
 
 

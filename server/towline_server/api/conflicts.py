@@ -16,10 +16,10 @@ from towline.status import AssetStatus, ProjectStatus, State
 from towline_server.auth.roles import Role
 from towline_server.errors import NotFound
 from towline_server.runs.plans import Conflicts, conflict_of
-from towline_server.web.refusals import problems
+from towline_server.web.schemas import problems
 from towline_server.web.waiting import aside
 
-from .access import Asked, Asking, NativeRoute
+from .access import Context, NativeRoute, RequestContext
 from .models import Model, Text
 from .reports import ConflictModel
 
@@ -125,15 +125,15 @@ class ConflictView(Model):
 
 @router.get("/status", responses=problems(502, 504))
 async def get_status(
-    asked: Asked,
+    context: Context,
     project_id: UUID,
     fetch: Fetch = False,  # noqa: FBT002 - a query
 ) -> StatusModel:
     """Where every asset stands, against what was fetched last."""
 
     def look() -> ProjectStatus:
-        project = asked.project(project_id, Role.READER)
-        return asked.services.plans.status(project.id, fresh=fetch)
+        project = context.project(project_id, Role.READER)
+        return context.services.plans.status(project.id, fresh=fetch)
 
     found = await aside(look)
     return StatusModel(
@@ -146,15 +146,15 @@ async def get_status(
 
 @router.get("/conflicts", responses=problems(502, 504))
 async def list_conflicts(
-    asked: Asked,
+    context: Context,
     project_id: UUID,
     fetch: Fetch = False,  # noqa: FBT002 - a query
 ) -> ConflictsModel:
     """What pulling the revision that was fetched last would leave in conflict."""
 
     def look() -> Conflicts:
-        project = asked.project(project_id, Role.READER)
-        return asked.services.plans.conflicts(project.id, fresh=fetch)
+        project = context.project(project_id, Role.READER)
+        return context.services.plans.conflicts(project.id, fresh=fetch)
 
     found = await aside(look)
     return ConflictsModel(
@@ -168,13 +168,13 @@ async def list_conflicts(
 @router.get(
     "/conflicts/{asset_id}", response_model_exclude_unset=True, responses=problems(502, 504)
 )
-async def explain_conflict(asked: Asked, project_id: UUID, asset_id: Text) -> ConflictView:
+async def explain_conflict(context: Context, project_id: UUID, asset_id: Text) -> ConflictView:
     """The conflict that an asset is party to, field by field."""
 
     def look() -> ConflictView:
-        project = asked.project(project_id, Role.READER)
-        found = asked.services.plans.conflicts(project.id)
-        return _view(asked, project_id, asset_id, found.revision, found.conflicts)
+        project = context.project(project_id, Role.READER)
+        found = context.services.plans.conflicts(project.id)
+        return _view(context, project_id, asset_id, found.revision, found.conflicts)
 
     return await aside(look)
 
@@ -185,20 +185,20 @@ async def explain_conflict(asked: Asked, project_id: UUID, asset_id: Text) -> Co
     responses=problems(502, 504),
 )
 async def explain_planned_conflict(
-    asked: Asked, project_id: UUID, plan_id: UUID, asset_id: Text
+    context: Context, project_id: UUID, plan_id: UUID, asset_id: Text
 ) -> ConflictView:
     """The conflict of a plan that an asset is party to, field by field."""
 
     def look() -> ConflictView:
-        project = asked.project(project_id, Role.READER)
-        plan = asked.services.plans.get(project.id, plan_id).plan
-        return _view(asked, project_id, asset_id, plan.revision, plan.conflicts)
+        project = context.project(project_id, Role.READER)
+        plan = context.services.plans.get(project.id, plan_id).plan
+        return _view(context, project_id, asset_id, plan.revision, plan.conflicts)
 
     return await aside(look)
 
 
 def _view(
-    asked: Asking,
+    context: RequestContext,
     project_id: UUID,
     asset_id: str,
     revision: Revision | None,
@@ -208,7 +208,7 @@ def _view(
         conflict = conflict_of(conflicts, asset_id)
     except UnknownAssets:
         raise NotFound(what="conflict") from None
-    told = asked.services.plans.explained(project_id, revision, conflict)
+    told = context.services.plans.explained(project_id, revision, conflict)
     return ConflictView(
         conflict=ConflictModel.of(conflict),
         explanations=[ExplanationModel.of(each, explanation) for each, explanation in told],

@@ -14,11 +14,9 @@ from towline.remotes.credentials import TOKEN_USERNAME, Credential
 from towline_server.auth.roles import Role
 from towline_server.projects.connections import origin_text
 from towline_server.projects.domain import Connection, Provider
-from towline_server.web.documents import PlainText
-from towline_server.web.formats import GIT_URL, of_format
-from towline_server.web.refusals import problems
+from towline_server.web.schemas import GIT_URL, PlainText, of_format, problems
 
-from .access import Asked, Asking, NativeRoute
+from .access import Context, NativeRoute, RequestContext
 from .models import (
     HIDDEN,
     Body,
@@ -105,25 +103,27 @@ class ConnectionModel(Model):
 
 @router.get("", responses=problems())
 def list_connections(
-    asked: Asked, part: Annotated[Paging, Depends(paging)]
+    context: Context, part: Annotated[Paging, Depends(paging)]
 ) -> Page[ConnectionModel]:
     """The tenant's connections, oldest first; none for who has no role on the whole tenant."""
     found: tuple[Connection, ...] = ()
-    if asked.caller.tenant_role is not None:
-        with asked.services.database.reading() as session:
-            found = asked.services.connections(session).of_tenant(asked.caller.tenant_id)
+    if context.caller.tenant_role is not None:
+        with context.services.database.reading() as session:
+            found = context.services.connections(session).of_tenant(context.caller.tenant_id)
     shown = found[part.offset : part.offset + part.limit]
     return page_of(ConnectionModel, [ConnectionModel.of(each) for each in shown], len(found), part)
 
 
 @router.post("", status_code=201, responses=problems(409))
-def create_connection(asked: Asked, body: ConnectionBody, response: Response) -> ConnectionModel:
+def create_connection(
+    context: Context, body: ConnectionBody, response: Response
+) -> ConnectionModel:
     """Make a connection; a credential in the URL is taken off it and stored."""
-    asked.administer_tenant()
-    with asked.services.database.writing() as session:
-        connections = asked.services.connections(session)
+    context.administer_tenant()
+    with context.services.database.writing() as session:
+        connections = context.services.connections(session)
         made = connections.create(
-            tenant_id=asked.caller.tenant_id,
+            tenant_id=context.caller.tenant_id,
             url=body.url,
             name=body.name or "",
             provider=body.provider,
@@ -137,31 +137,33 @@ def create_connection(asked: Asked, body: ConnectionBody, response: Response) ->
 
 
 @router.get("/{connection_id}", responses=problems())
-def get_connection(asked: Asked, connection_id: UUID) -> ConnectionModel:
+def get_connection(context: Context, connection_id: UUID) -> ConnectionModel:
     """A connection."""
-    return ConnectionModel.of(asked.connection(connection_id, Role.READER))
+    return ConnectionModel.of(context.connection(connection_id, Role.READER))
 
 
 @router.patch("/{connection_id}", responses=problems())
-def change_connection(asked: Asked, connection_id: UUID, body: ConnectionChange) -> ConnectionModel:
+def change_connection(
+    context: Context, connection_id: UUID, body: ConnectionChange
+) -> ConnectionModel:
     """Change a connection. At another scheme, host or port its secrets are forgotten."""
-    connection = asked.connection(connection_id, Role.ADMIN)
-    with asked.services.database.writing() as session:
-        return ConnectionModel.of(_changed(asked, session, connection, body))
+    connection = context.connection(connection_id, Role.ADMIN)
+    with context.services.database.writing() as session:
+        return ConnectionModel.of(_changed(context, session, connection, body))
 
 
 @router.delete("/{connection_id}", status_code=204, responses=problems(409))
-def delete_connection(asked: Asked, connection_id: UUID) -> None:
+def delete_connection(context: Context, connection_id: UUID) -> None:
     """Delete a connection that no project is bound to."""
-    connection = asked.connection(connection_id, Role.ADMIN)
-    with asked.services.database.writing() as session:
-        asked.services.connections(session).delete(connection.id)
+    connection = context.connection(connection_id, Role.ADMIN)
+    with context.services.database.writing() as session:
+        context.services.connections(session).delete(connection.id)
 
 
 def _changed(
-    asked: Asking, session: Session, connection: Connection, body: ConnectionChange
+    context: RequestContext, session: Session, connection: Connection, body: ConnectionChange
 ) -> Connection:
-    connections, given = asked.services.connections(session), body.model_fields_set
+    connections, given = context.services.connections(session), body.model_fields_set
     if body.url is not None:
         # First: what else is given belongs to the new address.
         connection = connections.change_url(connection.id, body.url)

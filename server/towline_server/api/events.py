@@ -20,9 +20,9 @@ from starlette.concurrency import run_in_threadpool
 from towline_server.auth.roles import Role
 from towline_server.runs.domain import Run
 from towline_server.runs.service import Runs
-from towline_server.web.refusals import problems
+from towline_server.web.schemas import problems
 
-from .access import Asked, NativeRoute
+from .access import Context, NativeRoute
 from .runs import RunModel, RunSummary
 
 router = APIRouter(route_class=NativeRoute)
@@ -57,10 +57,10 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/runs/{run_id}/events", response_class=StreamingResponse, responses=_STREAM)
-def follow_run(request: Request, asked: Asked, run_id: UUID) -> StreamingResponse:
+def follow_run(request: Request, context: Context, run_id: UUID) -> StreamingResponse:
     """Follow a run to its end."""
-    run = asked.run(run_id, Role.READER)
-    events = _events(asked.services.runs, run.id, request.app.state.stopping)
+    run = context.run(run_id, Role.READER)
+    events = _events(context.services.runs, run.id, request.app.state.stopping)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 

@@ -12,7 +12,7 @@ from towline_server.projects.hook_bodies import HookBody
 from towline_server.runs.domain import Run
 from towline_server.runs.pushes import Call, Pushes
 from towline_server.services import services_of
-from towline_server.web.refusals import problems
+from towline_server.web.schemas import problems
 
 from .models import Model
 

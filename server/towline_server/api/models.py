@@ -7,7 +7,7 @@ from typing import Annotated, Generic, TypeVar
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, Secret, StringConstraints
 
-from towline_server.web.documents import PlainText
+from towline_server.web.schemas import PlainText
 
 T = TypeVar("T")
 

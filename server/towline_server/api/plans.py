@@ -13,10 +13,10 @@ from towline.report import Report, report_of
 from towline_server.auth.roles import Role
 from towline_server.projects.shelf import PlanShelf, Shelved
 from towline_server.runs.domain import RunMode
-from towline_server.web.refusals import problems
+from towline_server.web.schemas import problems
 from towline_server.web.waiting import aside
 
-from .access import Asked, NativeRoute
+from .access import Context, NativeRoute
 from .models import Flag, Model, Page, Paging, page_of, paging
 from .reports import AppliedModel, ReportModel
 from .runs import PullBody
@@ -68,11 +68,11 @@ class PlanModel(WaitingPlan):
 
 @router.get("", responses=problems())
 def list_plans(
-    asked: Asked, project_id: UUID, part: Annotated[Paging, Depends(paging)]
+    context: Context, project_id: UUID, part: Annotated[Paging, Depends(paging)]
 ) -> Page[WaitingPlan]:
     """The plans that wait, newest first."""
-    project = asked.project(project_id, Role.READER)
-    with asked.services.database.reading() as session:
+    project = context.project(project_id, Role.READER)
+    with context.services.database.reading() as session:
         found = PlanShelf(session, project.id).waiting()
     shown = found[part.offset : part.offset + part.limit]
     items = [WaitingPlan(id=plan_id, created_at=at) for plan_id, at in shown]
@@ -81,14 +81,14 @@ def list_plans(
 
 @router.post("", status_code=201, responses=problems(409, 502, 504))
 async def make_plan(
-    asked: Asked, project_id: UUID, body: PlanBody, response: Response
+    context: Context, project_id: UUID, body: PlanBody, response: Response
 ) -> PlanModel:
     """Fetch, and plan a pull; nothing of the project changes."""
 
     def make() -> Shelved:
-        project = asked.project(project_id, Role.WRITER)
+        project = context.project(project_id, Role.WRITER)
         mode = RunMode.FULL_REFRESH if body.full_refresh else RunMode.INCREMENTAL
-        return asked.services.plans.make(project.id, body.request(mode))
+        return context.services.plans.make(project.id, body.request(mode))
 
     made = await aside(make)
     response.headers["Location"] = f"/api/towline/v1/projects/{project_id}/plans/{made.id}"
@@ -96,25 +96,25 @@ async def make_plan(
 
 
 @router.get("/{plan_id}", responses=problems())
-def get_plan(asked: Asked, project_id: UUID, plan_id: UUID) -> PlanModel:
+def get_plan(context: Context, project_id: UUID, plan_id: UUID) -> PlanModel:
     """A plan that waits."""
-    project = asked.project(project_id, Role.READER)
-    return PlanModel.of(asked.services.plans.get(project.id, plan_id))
+    project = context.project(project_id, Role.READER)
+    return PlanModel.of(context.services.plans.get(project.id, plan_id))
 
 
 @router.delete("/{plan_id}", status_code=204, responses=problems())
-def discard_plan(asked: Asked, project_id: UUID, plan_id: UUID) -> None:
+def discard_plan(context: Context, project_id: UUID, plan_id: UUID) -> None:
     """Drop a plan."""
-    project = asked.project(project_id, Role.WRITER)
-    asked.services.plans.discard(project.id, plan_id)
+    project = context.project(project_id, Role.WRITER)
+    context.services.plans.discard(project.id, plan_id)
 
 
 @router.post("/{plan_id}/apply", responses=problems(409, 502, 504))
-async def apply_plan(asked: Asked, project_id: UUID, plan_id: UUID) -> AppliedModel:
+async def apply_plan(context: Context, project_id: UUID, plan_id: UUID) -> AppliedModel:
     """Carry out a plan, all of it or nothing; it pulls the revision that it names."""
 
     def carry_out() -> Report:
-        project = asked.project(project_id, Role.WRITER)
-        return asked.services.plans.apply(project.id, plan_id)
+        project = context.project(project_id, Role.WRITER)
+        return context.services.plans.apply(project.id, plan_id)
 
     return AppliedModel.of(await aside(carry_out))

@@ -17,10 +17,9 @@ from towline_server.auth.roles import Role
 from towline_server.projects.data_types import DataType
 from towline_server.projects.domain import Binding, Project
 from towline_server.projects.service import Projects
-from towline_server.web.formats import FOLDER, GIT_REF, GLOB, PROJECT_PATH, of_format
-from towline_server.web.refusals import problems
+from towline_server.web.schemas import FOLDER, GIT_REF, GLOB, PROJECT_PATH, of_format, problems
 
-from .access import Asked, Asking, NativeRoute
+from .access import Context, NativeRoute, RequestContext
 from .globs import check_globs
 from .models import Body, Flag, Model, Name, Page, Paging, Text, page_of, paging
 
@@ -131,13 +130,13 @@ class ProjectModel(Model):
 
 @router.get("", responses=problems())
 def list_projects(
-    asked: Asked,
+    context: Context,
     part: Annotated[Paging, Depends(paging)],
     path: Annotated[Text | None, Query(description="only the one at this path")] = None,
 ) -> Page[ProjectModel]:
     """The projects that the caller has any role on, by path."""
-    caller = asked.caller
-    with asked.services.database.reading() as session:
+    caller = context.caller
+    with context.services.database.reading() as session:
         projects = Projects(session)
         if path is None:
             found = projects.visible_to(caller, limit=part.limit, offset=part.offset)
@@ -150,13 +149,13 @@ def list_projects(
 
 
 @router.post("", status_code=201, responses=problems(409))
-def create_project(asked: Asked, body: ProjectBody, response: Response) -> ProjectModel:
+def create_project(context: Context, body: ProjectBody, response: Response) -> ProjectModel:
     """Make a project; whoever administers the tenant may."""
-    asked.administer_tenant()
-    with asked.services.database.writing() as session:
+    context.administer_tenant()
+    with context.services.database.writing() as session:
         projects = Projects(session)
         made = projects.create(
-            tenant_id=asked.caller.tenant_id,
+            tenant_id=context.caller.tenant_id,
             path=body.path,
             kinds=None if body.kinds is None else _kinds(body.kinds, hidden=body.hidden),
             names=body.names,
@@ -169,34 +168,34 @@ def create_project(asked: Asked, body: ProjectBody, response: Response) -> Proje
 
 
 @router.get("/{project_id}", responses=problems())
-def get_project(asked: Asked, project_id: UUID) -> ProjectModel:
+def get_project(context: Context, project_id: UUID) -> ProjectModel:
     """A project."""
-    return ProjectModel.of(asked.project(project_id, Role.READER))
+    return ProjectModel.of(context.project(project_id, Role.READER))
 
 
 @router.patch("/{project_id}", responses=problems(409))
-def change_project(asked: Asked, project_id: UUID, body: ProjectChange) -> ProjectModel:
+def change_project(context: Context, project_id: UUID, body: ProjectChange) -> ProjectModel:
     """Change a project; a run of it that is under way starts over, or ends stale."""
-    project = asked.project(project_id, Role.ADMIN)
-    _check_binding(asked, project, body)
-    with asked.services.database.writing() as session:
+    project = context.project(project_id, Role.ADMIN)
+    _check_binding(context, project, body)
+    with context.services.database.writing() as session:
         changed = _changed(session, project, body)
     return ProjectModel.of(changed)
 
 
 @router.delete("/{project_id}", status_code=204, responses=problems())
-def delete_project(asked: Asked, project_id: UUID) -> None:
+def delete_project(context: Context, project_id: UUID) -> None:
     """Delete a project with everything that it has."""
-    project = asked.project(project_id, Role.ADMIN)
-    with asked.services.database.writing() as session:
+    project = context.project(project_id, Role.ADMIN)
+    with context.services.database.writing() as session:
         Projects(session).delete(project.id)
 
 
-def _check_binding(asked: Asking, project: Project, body: ProjectChange) -> None:
+def _check_binding(context: RequestContext, project: Project, body: ProjectChange) -> None:
     """Whoever binds a project to another connection uses its credential: they must see it."""
     wanted, bound = body.binding, project.binding
     if wanted is not None and (bound is None or bound.connection_id != wanted.connection_id):
-        asked.connection(wanted.connection_id, Role.READER)
+        context.connection(wanted.connection_id, Role.READER)
 
 
 def _changed(session: Session, project: Project, body: ProjectChange) -> Project:

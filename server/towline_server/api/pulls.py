@@ -12,10 +12,9 @@ from pydantic import Field
 from towline.plan import PlanKind
 from towline_server.auth.roles import Role
 from towline_server.projects.history import History, PastPull
-from towline_server.web.documents import WHOLE
-from towline_server.web.refusals import problems
+from towline_server.web.schemas import WHOLE, problems
 
-from .access import Asked, NativeRoute
+from .access import Context, NativeRoute
 from .models import Body, Flag, Model, Page, Paging, page_of, paging
 from .reports import AppliedModel, ReportModel
 
@@ -69,30 +68,30 @@ def _values(pull: PastPull) -> dict[str, Any]:
 
 @router.get("/pulls", responses=problems())
 def list_pulls(
-    asked: Asked, project_id: UUID, part: Annotated[Paging, Depends(paging)]
+    context: Context, project_id: UUID, part: Annotated[Paging, Depends(paging)]
 ) -> Page[PullSummary]:
     """The project's log, newest first."""
-    project = asked.project(project_id, Role.READER)
-    with asked.services.database.reading() as session:
+    project = context.project(project_id, Role.READER)
+    with context.services.database.reading() as session:
         found, total = History(session, project.id).page(limit=part.limit, offset=part.offset)
     return page_of(PullSummary, [PullSummary.of(each) for each in found], total, part)
 
 
 @router.get("/pulls/{number}", responses=problems())
 def get_pull(
-    asked: Asked, project_id: UUID, number: Annotated[int, Path(ge=1, le=_MOST)]
+    context: Context, project_id: UUID, number: Annotated[int, Path(ge=1, le=_MOST)]
 ) -> PullModel:
     """One pull, and what it did."""
-    project = asked.project(project_id, Role.READER)
-    with asked.services.database.reading() as session:
+    project = context.project(project_id, Role.READER)
+    with context.services.database.reading() as session:
         return PullModel.of(History(session, project.id).get(number))
 
 
 @router.post("/undo", responses=problems(409))
-def undo(asked: Asked, project_id: UUID, body: UndoBody | None = None) -> AppliedModel:
+def undo(context: Context, project_id: UUID, body: UndoBody | None = None) -> AppliedModel:
     """Take back a pull. It tramples no later edit, and is a pull of the log itself."""
-    project = asked.project(project_id, Role.WRITER)
-    wanted, plans = body or UndoBody(), asked.services.plans
+    project = context.project(project_id, Role.WRITER)
+    wanted, plans = body or UndoBody(), context.services.plans
     if wanted.dry_run:
         return AppliedModel.of(plans.undo_report(project.id, wanted.pull))
     return AppliedModel.of(plans.undo(project.id, wanted.pull))

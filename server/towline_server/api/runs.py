@@ -23,10 +23,9 @@ from towline_server.runs.domain import (
 )
 from towline_server.runs.listing import RunFilter
 from towline_server.runs.states import Fault, Outcome, ReasonCode, ResultClass, RunState
-from towline_server.web.formats import ASSET_ID, GLOB, OfferedBackend, of_format
-from towline_server.web.refusals import problems
+from towline_server.web.schemas import ASSET_ID, GLOB, OfferedBackend, of_format, problems
 
-from .access import Asked, Asking, NativeRoute
+from .access import Context, NativeRoute, RequestContext
 from .globs import MOST_GLOBS, check_globs
 from .models import Body, Flag, Model, Page, Paging, Text, page_of, paging
 from .reports import ReportModel
@@ -203,13 +202,13 @@ def _values(run: Run) -> dict[str, Any]:
 
 
 @router.post("/projects/{project_id}/runs", status_code=202, responses=problems(409))
-def request_run(asked: Asked, project_id: UUID, body: RunBody, response: Response) -> RunModel:
+def request_run(context: Context, project_id: UUID, body: RunBody, response: Response) -> RunModel:
     """Ask for a run; it waits until no other one works on the project."""
-    project = asked.project(project_id, Role.WRITER)
-    run = asked.services.runs.request(
+    project = context.project(project_id, Role.WRITER)
+    run = context.services.runs.request(
         project.id,
         body.request(body.mode),
-        origin=Origin(by=TriggeredBy.MANUAL, requested_by=asked.caller.id),
+        origin=Origin(by=TriggeredBy.MANUAL, requested_by=context.caller.id),
         backend=body.backend,
     )
     return _accepted(run, response)
@@ -220,60 +219,60 @@ States = Annotated[list[RunState] | None, Query()]
 
 @router.get("/projects/{project_id}/runs", responses=problems())
 def list_project_runs(
-    asked: Asked,
+    context: Context,
     project_id: UUID,
     part: Annotated[Paging, Depends(paging)],
     state: States = None,
 ) -> Page[RunSummary]:
     """The runs of a project, newest first."""
-    project = asked.project(project_id, Role.READER)
-    return _page(asked, RunFilter(project_id=project.id, states=_states(state)), part)
+    project = context.project(project_id, Role.READER)
+    return _page(context, RunFilter(project_id=project.id, states=_states(state)), part)
 
 
 @router.get("/runs", responses=problems())
 def list_runs(
-    asked: Asked, part: Annotated[Paging, Depends(paging)], state: States = None
+    context: Context, part: Annotated[Paging, Depends(paging)], state: States = None
 ) -> Page[RunSummary]:
     """The runs of every project that the caller has any role on, newest first."""
-    caller = asked.caller
+    caller = context.caller
     wanted = RunFilter(
         tenant_id=caller.tenant_id,
         project_ids=tuple(caller.project_roles) if caller.tenant_role is None else None,
         states=_states(state),
     )
-    return _page(asked, wanted, part)
+    return _page(context, wanted, part)
 
 
 @router.get("/runs/{run_id}", responses=problems())
-def get_run(asked: Asked, run_id: UUID) -> RunModel:
+def get_run(context: Context, run_id: UUID) -> RunModel:
     """A run."""
-    return RunModel.of(asked.run(run_id, Role.READER))
+    return RunModel.of(context.run(run_id, Role.READER))
 
 
 @router.get("/runs/{run_id}/attempts", responses=problems())
-def list_attempts(asked: Asked, run_id: UUID) -> list[RunSummary]:
+def list_attempts(context: Context, run_id: UUID) -> list[RunSummary]:
     """Every attempt at what a run tries, the first one first."""
-    run = asked.run(run_id, Role.READER)
-    return [RunSummary.of(each) for each in asked.services.runs.attempts(run.id)]
+    run = context.run(run_id, Role.READER)
+    return [RunSummary.of(each) for each in context.services.runs.attempts(run.id)]
 
 
 @router.post("/runs/{run_id}/cancel", responses=problems())
-def cancel_run(asked: Asked, run_id: UUID, body: CancelBody | None = None) -> RunModel:
+def cancel_run(context: Context, run_id: UUID, body: CancelBody | None = None) -> RunModel:
     """Ask a run to stop before its commit point; one that has ended stays as it is."""
-    run = asked.run(run_id, Role.WRITER)
+    run = context.run(run_id, Role.WRITER)
     reason = None if body is None else body.reason
-    by = str(asked.caller.id)
-    return RunModel.of(asked.services.runs.cancel(run.id, by=by, reason=reason))
+    by = str(context.caller.id)
+    return RunModel.of(context.services.runs.cancel(run.id, by=by, reason=reason))
 
 
 @router.post("/runs/{run_id}/retry", status_code=202, responses=problems(409))
 def retry_run(
-    asked: Asked, run_id: UUID, response: Response, body: RetryBody | None = None
+    context: Context, run_id: UUID, response: Response, body: RetryBody | None = None
 ) -> RunModel:
     """A new attempt at what a run that has ended tried."""
-    run = asked.run(run_id, Role.WRITER)
+    run = context.run(run_id, Role.WRITER)
     mode = None if body is None else body.mode
-    again = asked.services.runs.retry(run.id, mode=mode, requested_by=asked.caller.id)
+    again = context.services.runs.retry(run.id, mode=mode, requested_by=context.caller.id)
     return _accepted(again, response)
 
 
@@ -286,6 +285,6 @@ def _states(given: list[RunState] | None) -> tuple[RunState, ...] | None:
     return None if given is None else tuple(given)
 
 
-def _page(asked: Asking, wanted: RunFilter, part: Paging) -> Page[RunSummary]:
-    found = asked.services.runs.page(wanted, limit=part.limit, offset=part.offset)
+def _page(context: RequestContext, wanted: RunFilter, part: Paging) -> Page[RunSummary]:
+    found = context.services.runs.page(wanted, limit=part.limit, offset=part.offset)
     return page_of(RunSummary, [RunSummary.of(run) for run in found.runs], found.total, part)

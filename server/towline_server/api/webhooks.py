@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from towline_server.auth.roles import Role
 from towline_server.db.clock import database_now
-from towline_server.web.refusals import problems
+from towline_server.web.schemas import problems
 from towline_server.webhooks.claims import count_due
 from towline_server.webhooks.deliveries import Deliveries
 from towline_server.webhooks.domain import (
@@ -31,7 +31,7 @@ from towline_server.webhooks.domain import (
 )
 from towline_server.webhooks.service import Wanted
 
-from .access import Asked, Asking, NativeRoute
+from .access import Context, NativeRoute, RequestContext
 from .models import Body, Flag, Model, Page, Paging, Text, page_of, paging
 
 router = APIRouter(prefix="/webhooks", route_class=NativeRoute)
@@ -137,21 +137,21 @@ def gauges(session: Session) -> Iterable[Metric]:
 
 
 @router.get("", responses=problems())
-def list_webhooks(asked: Asked, part: Annotated[Paging, Depends(paging)]) -> Page[WebhookModel]:
+def list_webhooks(context: Context, part: Annotated[Paging, Depends(paging)]) -> Page[WebhookModel]:
     """The tenant's webhooks, oldest first."""
-    asked.administer_tenant()
-    with asked.services.database.reading() as session:
-        found, total = asked.services.webhooks(session).page(
-            asked.caller.tenant_id, limit=part.limit, offset=part.offset
+    context.administer_tenant()
+    with context.services.database.reading() as session:
+        found, total = context.services.webhooks(session).page(
+            context.caller.tenant_id, limit=part.limit, offset=part.offset
         )
     return page_of(WebhookModel, [WebhookModel.of(each) for each in found], total, part)
 
 
 @router.post("", status_code=201, responses=problems(409))
-def create_webhook(asked: Asked, body: WebhookBody, response: Response) -> WebhookWithSecret:
+def create_webhook(context: Context, body: WebhookBody, response: Response) -> WebhookWithSecret:
     """Make a webhook; its secret is shown in this answer alone."""
-    asked.administer_tenant()
-    _check_project(asked, body.project_id)
+    context.administer_tenant()
+    _check_project(context, body.project_id)
     wanted = Wanted(
         url=body.url,
         event_types=_types(body.event_types),
@@ -159,70 +159,70 @@ def create_webhook(asked: Asked, body: WebhookBody, response: Response) -> Webho
         description=body.description,
         enabled=body.enabled,
     )
-    with asked.services.database.writing() as session:
-        made, secret = asked.services.webhooks(session).create(asked.caller.tenant_id, wanted)
+    with context.services.database.writing() as session:
+        made, secret = context.services.webhooks(session).create(context.caller.tenant_id, wanted)
     response.headers["Location"] = f"/api/towline/v1/webhooks/{made.id}"
     return WebhookWithSecret.of_new(made, secret)
 
 
 @router.get("/{webhook_id}", responses=problems())
-def get_webhook(asked: Asked, webhook_id: UUID) -> WebhookModel:
+def get_webhook(context: Context, webhook_id: UUID) -> WebhookModel:
     """A webhook."""
-    return WebhookModel.of(asked.webhook(webhook_id))
+    return WebhookModel.of(context.webhook(webhook_id))
 
 
 @router.patch("/{webhook_id}", responses=problems())
-def change_webhook(asked: Asked, webhook_id: UUID, body: WebhookChange) -> WebhookModel:
+def change_webhook(context: Context, webhook_id: UUID, body: WebhookChange) -> WebhookModel:
     """Change a webhook. Enabled again, it is sent what waits for it.
 
     A null ``event_types`` or ``project_id`` means all; another null is as if left out.
     """
-    webhook = asked.webhook(webhook_id)
+    webhook = context.webhook(webhook_id)
     if body.project_id != webhook.project_id:
-        _check_project(asked, body.project_id)
-    with asked.services.database.writing() as session:
-        changed = asked.services.webhooks(session).change(webhook.id, _changed(webhook, body))
+        _check_project(context, body.project_id)
+    with context.services.database.writing() as session:
+        changed = context.services.webhooks(session).change(webhook.id, _changed(webhook, body))
     return WebhookModel.of(changed)
 
 
 @router.delete("/{webhook_id}", status_code=204, responses=problems())
-def delete_webhook(asked: Asked, webhook_id: UUID) -> None:
+def delete_webhook(context: Context, webhook_id: UUID) -> None:
     """Delete a webhook with all that waits for it."""
-    webhook = asked.webhook(webhook_id)
-    with asked.services.database.writing() as session:
-        asked.services.webhooks(session).delete(webhook.id)
+    webhook = context.webhook(webhook_id)
+    with context.services.database.writing() as session:
+        context.services.webhooks(session).delete(webhook.id)
 
 
 @router.post("/{webhook_id}/rotate", responses=problems())
-def rotate_secret(asked: Asked, webhook_id: UUID) -> WebhookWithSecret:
+def rotate_secret(context: Context, webhook_id: UUID) -> WebhookWithSecret:
     """Give a webhook a new secret, shown in this answer alone.
 
     For 24 hours its messages are signed with the old one too.
     """
-    webhook = asked.webhook(webhook_id)
-    with asked.services.database.writing() as session:
-        changed, secret = asked.services.webhooks(session).rotate(webhook.id)
+    webhook = context.webhook(webhook_id)
+    with context.services.database.writing() as session:
+        changed, secret = context.services.webhooks(session).rotate(webhook.id)
     return WebhookWithSecret.of_new(changed, secret)
 
 
 @router.post("/{webhook_id}/ping", status_code=202, responses=problems(409))
-def ping_webhook(asked: Asked, webhook_id: UUID) -> DeliveryModel:
+def ping_webhook(context: Context, webhook_id: UUID) -> DeliveryModel:
     """Send a webhook a ``ping``, once; its delivery tells whether it arrived."""
-    webhook = asked.webhook(webhook_id)
-    with asked.services.database.writing() as session:
+    webhook = context.webhook(webhook_id)
+    with context.services.database.writing() as session:
         return DeliveryModel.of(Deliveries(session, webhook.id).ping())
 
 
 @router.get("/{webhook_id}/deliveries", responses=problems())
 def list_deliveries(
-    asked: Asked,
+    context: Context,
     webhook_id: UUID,
     part: Annotated[Paging, Depends(paging)],
     state: Annotated[list[DeliveryState] | None, Query()] = None,
 ) -> Page[DeliveryModel]:
     """What was and will be sent to a webhook, newest first."""
-    webhook = asked.webhook(webhook_id)
-    with asked.services.database.reading() as session:
+    webhook = context.webhook(webhook_id)
+    with context.services.database.reading() as session:
         found, total = Deliveries(session, webhook.id).page(
             state, limit=part.limit, offset=part.offset
         )
@@ -232,16 +232,16 @@ def list_deliveries(
 @router.post(
     "/{webhook_id}/deliveries/{delivery_id}/retry", status_code=202, responses=problems(409)
 )
-def retry_delivery(asked: Asked, webhook_id: UUID, delivery_id: UUID) -> DeliveryModel:
+def retry_delivery(context: Context, webhook_id: UUID, delivery_id: UUID) -> DeliveryModel:
     """Send a message at once, whatever became of it, under the ``webhook-id`` that it has."""
-    webhook = asked.webhook(webhook_id)
-    with asked.services.database.writing() as session:
+    webhook = context.webhook(webhook_id)
+    with context.services.database.writing() as session:
         return DeliveryModel.of(Deliveries(session, webhook.id).retry(delivery_id))
 
 
-def _check_project(asked: Asking, project_id: UUID | None) -> None:
+def _check_project(context: RequestContext, project_id: UUID | None) -> None:
     if project_id is not None:
-        asked.project(project_id, Role.ADMIN)
+        context.project(project_id, Role.ADMIN)
 
 
 def _types(given: list[RunEvent] | None) -> tuple[EventType, ...] | None:

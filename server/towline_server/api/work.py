@@ -25,11 +25,9 @@ from towline_server.auth.roles import Role
 from towline_server.runs.domain import RunMode
 from towline_server.runs.external import FAILURE_REASONS, Claim, Work
 from towline_server.runs.states import ReasonCode, RunState
-from towline_server.web.documents import WHOLE, PlainText
-from towline_server.web.formats import PLAN, of_format, offering
-from towline_server.web.refusals import problems
+from towline_server.web.schemas import PLAN, WHOLE, PlainText, of_format, offering, problems
 
-from .access import Asked, Asking, NativeRoute
+from .access import Context, NativeRoute, RequestContext
 from .models import Body, Model, Name, Text
 from .runs import RunModel, RunSummary
 
@@ -188,45 +186,45 @@ class PulseModel(Model):
     response_model=ClaimModel,
     responses={**problems(), 204: {"description": "nothing waits"}},
 )
-def claim_work(asked: Asked, body: ClaimBody) -> Any:
+def claim_work(context: Context, body: ClaimBody) -> Any:
     """Take the oldest run that waits for an external executor."""
-    projects = _claimable(asked, body)
+    projects = _claimable(context, body)
     if projects is not None and not projects:
         return Response(status_code=204)
-    claim = asked.services.external.claim(
+    claim = context.services.external.claim(
         # Nobody goes on with what another identity's executor of the same name holds.
-        f"{asked.caller.id}/{body.executor_id}",
-        tenant_id=asked.caller.tenant_id,
+        f"{context.caller.id}/{body.executor_id}",
+        tenant_id=context.caller.tenant_id,
         project_ids=projects,
     )
     return Response(status_code=204) if claim is None else ClaimModel.of(claim)
 
 
 @router.post("/heartbeat", responses=problems(409))
-def heartbeat(asked: Asked, body: HeartbeatBody) -> PulseModel:
+def heartbeat(context: Context, body: HeartbeatBody) -> PulseModel:
     """Renew a lease, and tell how far the run is."""
-    run = asked.run(body.run_id, Role.WRITER)
+    run = context.run(body.run_id, Role.WRITER)
     phase = None if body.phase is None else RunState(body.phase)
-    pulse = asked.services.external.heartbeat(
+    pulse = context.services.external.heartbeat(
         run.id, body.token, phase=phase, done=body.done, total=body.total
     )
     return PulseModel(lease_until=pulse.lease_until, cancel=pulse.cancel)
 
 
 @router.post("/renew", responses=problems(409))
-def renew_work(asked: Asked, body: HeldBody) -> WorkModel:
+def renew_work(context: Context, body: HeldBody) -> WorkModel:
     """What planning needs as it stands now: for when a plan went stale."""
-    run = asked.run(body.run_id, Role.WRITER)
-    return WorkModel.of(asked.services.external.work(run.id, body.token))
+    run = context.run(body.run_id, Role.WRITER)
+    return WorkModel.of(context.services.external.work(run.id, body.token))
 
 
 @router.post("/complete", responses=problems(409, 413))
-def complete_work(asked: Asked, body: CompleteBody) -> RunModel:
+def complete_work(context: Context, body: CompleteBody) -> RunModel:
     """End a run: with its plan, which is applied here, or with why there is none.
 
     A plan that went stale (409 ``stale_plan``) may be made anew, see ``renew``.
     """
-    run, external = asked.run(body.run_id, Role.WRITER), asked.services.external
+    run, external = context.run(body.run_id, Role.WRITER), context.services.external
     if body.failure is not None:
         reason = _checked(body.failure.reason)
         return RunModel.of(external.fail(run.id, body.token, reason, body.failure.message))
@@ -240,11 +238,11 @@ def complete_work(asked: Asked, body: CompleteBody) -> RunModel:
     return RunModel.of(ended)
 
 
-def _claimable(asked: Asking, body: ClaimBody) -> list[UUID] | None:
+def _claimable(context: RequestContext, body: ClaimBody) -> list[UUID] | None:
     """The projects whose runs the caller may execute; None: every one of the tenant."""
     if body.project_ids is not None:
-        return [asked.project(each, Role.WRITER).id for each in body.project_ids]
-    caller = asked.caller
+        return [context.project(each, Role.WRITER).id for each in body.project_ids]
+    caller = context.caller
     if caller.tenant_role is not None and caller.tenant_role.covers(Role.WRITER):
         return None
     return [each for each, role in caller.project_roles.items() if role.covers(Role.WRITER)]

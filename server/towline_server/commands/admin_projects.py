@@ -215,13 +215,13 @@ def secrets() -> None:
 @with_settings
 def reseal(settings_file: Path | None, as_json: bool) -> None:
     """Seal every stored secret with the first of secret_keys; then the others can go."""
-    from towline_server.web.answers import reseal_answers
+    from towline_server.web.idempotency import reseal_responses
 
     with writing(settings_file) as (services, session):
         changed = (
             services.connections(session).reseal()
             + services.webhooks(session).reseal()
-            + reseal_answers(session, services.sealer)
+            + reseal_responses(session, services.sealer)
         )
     show({"resealed": changed}, as_json=as_json)
 

@@ -20,11 +20,11 @@ from towline_server.runs.listing import RunFilter
 from towline_server.runs.service import Runs
 from towline_server.runs.states import RunState
 from towline_server.services import Services, services_of
-from towline_server.web import reach
+from towline_server.web import access
 from towline_server.web.authentication import Form, authenticated
 from towline_server.web.dialect import Dialect
 from towline_server.web.idempotency import idempotent
-from towline_server.web.refusals import problems
+from towline_server.web.schemas import problems
 
 _PREFIX = "/v2/integrations"
 _FORMS = (Form.BEARER_JWT, Form.BEARER_KEY)
@@ -87,8 +87,8 @@ def request_sync(services: Opened, caller: Caller, connection_id: str) -> list[S
     Of several projects behind it each has syncs of its own: ``pagination_state.project_id`` tells
     which.
     """
-    wanted = reach.id_of(connection_id, "connection")
-    _, projects = reach.connection(services, caller, wanted)
+    wanted = access.parse_id(connection_id, "connection")
+    _, projects = access.connection(services, caller, wanted)
     for project in projects:
         authorise(caller, project, Role.WRITER)
     origin, batch_id = Origin(requested_by=caller.id), uuid4()
@@ -114,8 +114,8 @@ def list_syncs(
     offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
 ) -> list[Sync]:
     """List the syncs of a connection, the newest first."""
-    wanted = reach.id_of(connection_id, "connection")
-    _, projects = reach.connection(services, caller, wanted)
+    wanted = access.parse_id(connection_id, "connection")
+    _, projects = access.connection(services, caller, wanted)
     shown = RunFilter(
         connection_id=wanted,
         project_ids=tuple(project.id for project in projects),
@@ -129,20 +129,29 @@ def list_syncs(
 @router.get("/syncs/{sync_id}")
 def get_sync(services: Opened, caller: Caller, sync_id: str) -> Sync:
     """Look at a sync."""
-    run = reach.run_of_one_kind(services, caller, reach.id_of(sync_id, _SYNC), Role.READER, _SYNC)
+    run = access.run_of_one_kind(
+        services, caller, access.parse_id(sync_id, _SYNC), Role.READER, _SYNC
+    )
     return _of_attempt(services.runs, run)
 
 
 @router.post("/syncs/{sync_id}/cancel")
 def cancel_sync(services: Opened, caller: Caller, sync_id: str) -> Sync:
     """Cancel a sync; one that has ended, or was cancelled, stays as it is."""
-    run = reach.run_of_one_kind(services, caller, reach.id_of(sync_id, _SYNC), Role.WRITER, _SYNC)
+    run = access.run_of_one_kind(
+        services, caller, access.parse_id(sync_id, _SYNC), Role.WRITER, _SYNC
+    )
     last = services.runs.attempts(run.id)[-1]
     cancelled = services.runs.cancel(last.id, by=str(caller.id))
     return _of_attempt(services.runs, cancelled)
 
 
 # --- runs as syncs ----------------------------------------------------------------------------
+
+
+def _find(services: Services, caller: Principal, sync_id: str, needed: Role) -> Run:
+    run_id = access.parse_id(sync_id, _SYNC)
+    return access.run_of_one_kind(services, caller, run_id, needed, _SYNC)
 
 
 def _of_attempt(runs: Runs, run: Run) -> Sync:

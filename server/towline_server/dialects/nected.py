@@ -25,12 +25,11 @@ from towline_server.projects.service import Projects
 from towline_server.runs.domain import Origin, Run, RunMode
 from towline_server.runs.states import Fault, RunState
 from towline_server.services import Services, services_of
-from towline_server.web import reach
+from towline_server.web import access
 from towline_server.web.authentication import Form, authenticated
-from towline_server.web.bodies import raw_body
 from towline_server.web.dialect import Dialect
-from towline_server.web.formats import GIT_BRANCH
 from towline_server.web.idempotency import idempotent
+from towline_server.web.schemas import GIT_BRANCH, raw_body
 
 _PREFIX = "/dev"
 _BRANCH = "Nected-Branch"
@@ -259,10 +258,10 @@ def task(
 ) -> Response:
     """How a task stands; when it has ended, with its report."""
     services = services_of(request)
-    run = services.runs.find(reach.id_of(taskId, _TASK))
+    run = services.runs.find(access.parse_id(taskId, _TASK))
     if run is None or run.request.kind is not None or run.request.mode is RunMode.DRY_RUN:
         raise NotFound(what=_TASK)
-    reach.project(services, caller, run.project_id, Role.READER, _TASK)
+    access.project(services, caller, run.project_id, Role.READER, _TASK)
     # Attempts that took its place by themselves are the same task.
     return _told(services.runs.wait(run.id, 0), task_id=taskId)
 

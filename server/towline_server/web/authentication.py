@@ -25,7 +25,7 @@ from towline_server.auth.roles import Principal
 from towline_server.errors import Forbidden, Unauthenticated
 from towline_server.services import services_of
 
-from .middleware import address_of
+from .limits import address_of
 
 COOKIE = "vai_token"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -1,42 +1,237 @@
-"""``Idempotency-Key`` on POST: the same request again gets the first answer again.
+"""``Idempotency-Key`` on POST: the same request with the same key returns the first response.
 
-A router takes part by its ``route_class``. Only answers below 400 are kept: a refusal changed
-nothing, so that trying again is right. An answer is kept after what it tells of was committed; a
-server that dies between the two leaves a claim that lapses, and the request may then run again.
+A router opts in by its ``route_class``. Only responses below 400 are stored: a refused request
+changed nothing, so a retry is right. A response is stored after the change that it reports is
+committed; if the server dies between the two, the key's lock expires and the request may run
+again. Stored responses are sealed, as one may be the only place that shows a new secret.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Coroutine
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from sqlalchemy import ColumnElement, CursorResult, ForeignKey, Index, and_, delete, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Mapped, Session, mapped_column
 from starlette.concurrency import run_in_threadpool
 
 from towline.errors import InvalidValue
-from towline_server.errors import Forbidden, TooManyRequests, Unauthenticated
+from towline_server.auth.roles import Principal
+from towline_server.auth.sealing import Sealer
+from towline_server.db import Database
+from towline_server.db.base import Base, ExactText
+from towline_server.errors import (
+    Forbidden,
+    IdempotencyKeyReused,
+    IdempotentRequestRunning,
+    TooManyRequests,
+    Unauthenticated,
+)
 from towline_server.services import services_of
 
-from .answers import Answer, Answers, Asked
 from .authentication import Form, authenticate
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 LONGEST_KEY = 255
+LOCK_TIMEOUT = timedelta(minutes=10)
+"""A lock older than this, without a response, is of a request that died."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
+class IdempotentResponse(Base):
+    """The first response to a POST with an Idempotency-Key; a lock until there is one."""
+
+    __tablename__ = "idempotent_answers"
+    __table_args__ = (Index("ix_idempotent_answers_claimed_at", "claimed_at"),)
+
+    identity_id: Mapped[UUID] = mapped_column(
+        ForeignKey("identities.id", ondelete="CASCADE"), primary_key=True
+    )
+    """The caller: a response may hold what another caller must not see."""
+    route: Mapped[str] = mapped_column(ExactText(), primary_key=True)
+    key: Mapped[str] = mapped_column(ExactText(), primary_key=True)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"))
+    request_sha256: Mapped[str]
+    claimed_at: Mapped[datetime]
+    status: Mapped[int | None]
+    content_type: Mapped[str | None]
+    location: Mapped[str | None]
+    body: Mapped[bytes | None]
+    """Sealed (`towline_server.auth.sealing`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredResponse:
+    """A response as it was sent."""
+
+    status: int
+    content_type: str | None
+    location: str | None
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyedRequest:
+    """A request that must run once."""
+
+    caller: Principal
+    route: str
+    """Method, path and query."""
+    key: str
+    digest: str
+    """SHA-256 of the content type and the body."""
+
+    @property
+    def row(self) -> ColumnElement[bool]:
+        """The condition that selects its row."""
+        return and_(
+            IdempotentResponse.identity_id == self.caller.id,
+            IdempotentResponse.route == self.route,
+            IdempotentResponse.key == self.key,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyLock:
+    """The right to run a request."""
+
+    request: KeyedRequest
+    acquired_at: datetime
+
+    @property
+    def row(self) -> ColumnElement[bool]:
+        """The condition that selects its row while it holds the lock."""
+        return self.request.row & (IdempotentResponse.claimed_at == self.acquired_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseStore:
+    """The locks and responses of a database."""
+
+    database: Database
+    sealer: Sealer
+    retention: timedelta = timedelta(hours=24)
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+
+    def acquire(self, request: KeyedRequest) -> KeyLock | StoredResponse:
+        """Return the right to run the request, or the response that it got before.
+
+        Raises:
+            IdempotencyKeyReused: the key was sent with another request.
+            CredentialUnreadable: the key that the response was sealed with is missing.
+            IdempotentRequestRunning: the first request has no response yet.
+        """
+        lock = KeyLock(request=request, acquired_at=self.now())
+        with self.database.writing() as session:
+            expired = IdempotentResponse.claimed_at < lock.acquired_at - self.retention
+            session.execute(delete(IdempotentResponse).where(expired))
+            if self._insert(session, lock):
+                return lock
+            row = session.scalar(select(IdempotentResponse).where(request.row))
+            if row is None:
+                raise IdempotentRequestRunning
+            if row.request_sha256 != request.digest:
+                raise IdempotencyKeyReused
+            if row.status is not None:
+                return self._response(row, row.status)
+            return self._take_over(session, lock, row.claimed_at)
+
+    def save(self, lock: KeyLock, response: StoredResponse) -> None:
+        """Store the response."""
+        request = lock.request
+        # One character per byte: the sealer takes text.
+        body = response.body.decode("latin-1")
+        values = {
+            "status": response.status,
+            "content_type": response.content_type,
+            "location": response.location,
+            "body": self.sealer.seal(body, _purpose(request.caller.id, request.route)),
+        }
+        with self.database.writing() as session:
+            session.execute(update(IdempotentResponse).where(lock.row).values(values))
+
+    def release(self, lock: KeyLock) -> None:
+        """Delete the lock: the request changed nothing, and may be retried."""
+        with self.database.writing() as session:
+            session.execute(delete(IdempotentResponse).where(lock.row))
+
+    def _response(self, row: IdempotentResponse, status: int) -> StoredResponse:
+        body = b""
+        if row.body is not None:
+            purpose = _purpose(row.identity_id, row.route)
+            body = self.sealer.open(row.body, purpose).encode("latin-1")
+        return StoredResponse(
+            status=status, content_type=row.content_type, location=row.location, body=body
+        )
+
+    @staticmethod
+    def _insert(session: Session, lock: KeyLock) -> bool:
+        row = IdempotentResponse(
+            identity_id=lock.request.caller.id,
+            tenant_id=lock.request.caller.tenant_id,
+            route=lock.request.route,
+            key=lock.request.key,
+            request_sha256=lock.request.digest,
+            claimed_at=lock.acquired_at,
+        )
+        try:
+            with session.begin_nested():
+                session.add(row)
+        except IntegrityError:
+            return False
+        return True
+
+    @staticmethod
+    def _take_over(session: Session, lock: KeyLock, held_since: datetime) -> KeyLock:
+        if lock.acquired_at - held_since < LOCK_TIMEOUT:
+            raise IdempotentRequestRunning
+        statement = (
+            update(IdempotentResponse)
+            .where(lock.request.row, IdempotentResponse.claimed_at == held_since)
+            .values(claimed_at=lock.acquired_at)
+            .execution_options(synchronize_session=False)
+        )
+        taken: CursorResult[Any] = session.execute(statement)  # type: ignore[assignment] # an UPDATE's
+        if taken.rowcount != 1:
+            raise IdempotentRequestRunning
+        return lock
+
+
+def reseal_responses(session: Session, sealer: Sealer) -> int:
+    """Reseal every stored response with the first key, and return how many were not.
+
+    Raises:
+        CredentialUnreadable: the key of one is missing; nothing was changed.
+    """
+    changed = 0
+    for row in session.scalars(select(IdempotentResponse)):
+        if row.body is not None and not sealer.is_current(row.body):
+            row.body = sealer.renewed(row.body, _purpose(row.identity_id, row.route))
+            changed += 1
+    session.flush()
+    return changed
+
+
+def _purpose(identity_id: UUID, route: str) -> str:
+    return f"answer {identity_id} {route}"
+
+
 def idempotent(*forms: Form) -> type[APIRoute]:
-    """A route class that honours the header for callers who come with one of these credentials."""
+    """Return a route class that honours the header for callers with one of these credentials."""
     taken = frozenset(forms)
 
     class IdempotentRoute(APIRoute):
-        """Carries a POST out once for each key of a caller."""
+        """Runs a POST once for each key of a caller."""
 
         def __init__(
             self,
@@ -52,7 +247,7 @@ def idempotent(*forms: Form) -> type[APIRoute]:
             super().__init__(path, endpoint, methods=methods, openapi_extra=openapi_extra, **rest)
 
         def get_route_handler(self) -> Handler:
-            """The handler, or the kept answer in its place."""
+            """Return the handler, wrapped to replay stored responses."""
             handler = super().get_route_handler()
 
             async def once(request: Request) -> Response:
@@ -61,7 +256,7 @@ def idempotent(*forms: Form) -> type[APIRoute]:
                         return await handler(request)
                     return await _once(request, handler, taken)
                 except RequestValidationError:
-                    # FastAPI refuses what is no JSON before it asks who is calling.
+                    # FastAPI rejects malformed JSON before it resolves the caller.
                     await run_in_threadpool(authenticate, request, taken)
                     raise
 
@@ -85,56 +280,56 @@ _PARAMETER = {
 
 
 def _with_header(extra: dict[str, Any]) -> dict[str, Any]:
-    """What a route adds to the document, once it tells of the header; a router may be included."""
+    """Document the header, once: a router may be included in another."""
     known = extra.get("parameters", [])
     return {**extra, "parameters": known if _PARAMETER in known else [*known, _PARAMETER]}
 
 
 async def _once(request: Request, handler: Handler, forms: frozenset[Form]) -> Response:
     try:
-        asked = await _asked(request, forms)
+        keyed = await _keyed(request, forms)
     except (Unauthenticated, Forbidden, TooManyRequests):
         # The route itself refuses, in its own order.
         return await handler(request)
     services = services_of(request)
-    answers = Answers(
+    store = ResponseStore(
         database=services.database,
         sealer=services.sealer,
-        keep_for=timedelta(hours=services.settings.idempotency_hours),
+        retention=timedelta(hours=services.settings.idempotency_hours),
     )
-    claim = await run_in_threadpool(answers.claim, asked)
-    if isinstance(claim, Answer):
-        return _again(claim)
+    lock = await run_in_threadpool(store.acquire, keyed)
+    if isinstance(lock, StoredResponse):
+        return _replay(lock)
     try:
         response = await handler(request)
     except Exception:
-        await run_in_threadpool(answers.release, claim)
+        await run_in_threadpool(store.release, lock)
         raise
-    answer = _kept(response)
-    if answer is None:
-        await run_in_threadpool(answers.release, claim)
+    stored = _storable(response)
+    if stored is None:
+        await run_in_threadpool(store.release, lock)
     else:
-        await run_in_threadpool(answers.keep, claim, answer)
+        await run_in_threadpool(store.save, lock, stored)
     return response
 
 
-async def _asked(request: Request, forms: frozenset[Form]) -> Asked:
+async def _keyed(request: Request, forms: frozenset[Form]) -> KeyedRequest:
     key = request.headers[HEADER]
     if not 0 < len(key) <= LONGEST_KEY or not key.isascii() or not key.isprintable():
         raise InvalidValue(field=HEADER, problem=f"needs 1 to {LONGEST_KEY} printable characters")
     caller = await run_in_threadpool(authenticate, request, forms)
-    kind = request.headers.get("content-type", "").encode()
-    digest = hashlib.sha256(kind + b"\0" + await request.body()).hexdigest()
+    content_type = request.headers.get("content-type", "").encode()
+    digest = hashlib.sha256(content_type + b"\0" + await request.body()).hexdigest()
     route = f"{request.method} {request.url.path}?{request.url.query}"
-    return Asked(caller=caller, route=route, key=key, digest=digest)
+    return KeyedRequest(caller=caller, route=route, key=key, digest=digest)
 
 
-def _kept(response: Response) -> Answer | None:
-    """What is kept of an answer; None for a refusal, and for a stream."""
+def _storable(response: Response) -> StoredResponse | None:
+    """Return what to store of a response; None for an error and for a stream."""
     body = getattr(response, "body", None)
     if response.status_code >= 400 or not isinstance(body, bytes):
         return None
-    return Answer(
+    return StoredResponse(
         status=response.status_code,
         content_type=response.headers.get("content-type"),
         location=response.headers.get("location"),
@@ -142,10 +337,10 @@ def _kept(response: Response) -> Answer | None:
     )
 
 
-def _again(answer: Answer) -> Response:
+def _replay(stored: StoredResponse) -> Response:
     headers = {REPLAYED: "true"}
-    if answer.content_type is not None:
-        headers["content-type"] = answer.content_type
-    if answer.location is not None:
-        headers["location"] = answer.location
-    return Response(content=answer.body, status_code=answer.status, headers=headers)
+    if stored.content_type is not None:
+        headers["content-type"] = stored.content_type
+    if stored.location is not None:
+        headers["location"] = stored.location
+    return Response(content=stored.body, status_code=stored.status, headers=headers)

@@ -1,38 +1,35 @@
-"""What surrounds every request: its id, its line in the log, failures, how often, how much.
+"""ASGI middleware: the log, metrics, failures, security headers, HEAD and the Allow header.
 
-All of it is plain ASGI; the order here is from the outermost in.
+`towline_server.app` adds these, and those of `limits`, in order.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 import time
 from asyncio import CancelledError
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from threading import Lock
+from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import unquote_to_bytes
 from uuid import uuid4
 
+from anyio import CancelScope
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from towline.errors import InvalidValue
-from towline.limits import MIB
-from towline_server import logs
-from towline_server.auth.clock import Clock, monotonic
-from towline_server.errors import BodyTooLarge, TooManyRequests, Unavailable
-from towline_server.problems import failure_of
+from towline_server import logs, metrics
+from towline_server.auth.clock import Clock
+from towline_server.errors import Unavailable
+from towline_server.problems import Failure, failure_of
 
-from .envelopes import Envelopes
+from .dialect import Envelopes, under
+from .limits import UNLIMITED
 
 REQUEST_ID = "X-Request-Id"
-UNLIMITED = frozenset({"/healthz", "/metrics", "/readyz"})
 _log = logging.getLogger("towline_server.requests")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
@@ -141,154 +138,118 @@ class DecodablePath:
         await self._app(scope, receive, send)
 
 
-_LARGE = MIB
-_LARGE_AT_ONCE = 32
-"""Bodies of more than `_LARGE` bytes that are taken side by side: any caller may send one."""
+OPERATIONS = "operations"
+"""The dialect of whatever path no dialect answers."""
+
+_HEADERS = {
+    # Answers are of one caller: no cache between shall hand them to another.
+    "Cache-Control": "no-store",
+    # No answer is a page, whatever bytes an asset holds.
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 
 
-class BodyLimit:
-    """Reads a request's body up to a bound before anything else looks at it.
+class SecurityHeaders:
+    """Gives each answer the headers above, but for those that its route has set itself."""
 
-    What ``streams`` is bounded as its route reads it.
-    """
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        allowed: Callable[[Scope], int],
-        streams: Callable[[Scope], bool] = lambda _: False,
-    ) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._allowed = allowed
-        self._streams = streams
-        self._large = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request.
-
-        Raises:
-            BodyTooLarge: it announces or sends more than is allowed.
-            Unavailable: it is large, and so are too many others.
-        """
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        allowed = self._allowed(scope)
-        announced = Headers(scope=scope).get("content-length", "0")
-        if announced.isascii() and announced.isdigit() and int(announced[:20]) > allowed:
-            raise BodyTooLarge(allowed=allowed)
-        with self._bounded(receive, allowed) as bounded:
-            if self._streams(scope):
-                with suppress(ClientDisconnect):
-                    await self._app(scope, bounded, send)
-                return
-            parts, more = [], True
-            while more:
-                message = await bounded()
-                if message["type"] == "http.disconnect":
-                    return
-                parts.append(message.get("body", b""))
-                more = message.get("more_body", False)
-            await self._app(scope, _replay(b"".join(parts), receive), send)
+        wanted = {**_HEADERS, **(_OVER_TLS if scope["scheme"] == "https" else {})}
 
-    @contextmanager
-    def _bounded(self, receive: Receive, allowed: int) -> Iterator[Receive]:
-        """The same messages, up to so many bytes in all, while the request is under way."""
-        size, large = 0, False
+        async def secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in wanted.items():
+                    headers.setdefault(name, value)
+            await send(message)
 
-        async def bounded() -> Message:
-            nonlocal size, large
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > allowed:
-                raise BodyTooLarge(allowed=allowed)
-            if size > _LARGE and not large:
-                if self._large >= _LARGE_AT_ONCE:
-                    raise Unavailable(problem="too many large bodies arrive now; try again later")
-                self._large += 1
-                large = True
-            return message
-
-        try:
-            yield bounded
-        finally:
-            self._large -= large
+        await self._app(scope, receive, secured)
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """The body once, then whatever else comes: the caller's leaving."""
-    sent = False
+class Counted:
+    """Counts each request under the dialect of its path (`towline_server.metrics`)."""
 
-    async def again() -> Message:
-        nonlocal sent
-        if sent:
-            return await receive()
-        sent = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again
-
-
-@dataclass(slots=True)
-class TokenBuckets:
-    """A bucket for each name: ``burst`` at once, ``per_second`` sustained; 0 means no limit."""
-
-    per_second: float
-    burst: int
-    clock: Clock = monotonic
-    most: int = 10_000
-    _buckets: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict, init=False)
-    _lock: Lock = field(default_factory=Lock, init=False)
-
-    def take(self, name: str) -> None:
-        """Take one.
-
-        Raises:
-            TooManyRequests: the bucket is empty.
-        """
-        if self.per_second == 0:
-            return
-        now = self.clock()
-        with self._lock:
-            left, since = self._buckets.pop(name, (float(self.burst), now))
-            left = min(float(self.burst), left + (now - since) * self.per_second)
-            self._buckets[name] = (left - 1 if left >= 1 else left, now)
-            while len(self._buckets) > self.most:
-                self._buckets.popitem(last=False)
-        if left < 1:
-            raise TooManyRequests(retry_after=max(1, round((1 - left) / self.per_second)))
-
-
-class RateLimit:
-    """Bounds how often one credential, and one address, may ask."""
-
-    def __init__(self, app: ASGIApp, credentials: TokenBuckets, addresses: TokenBuckets) -> None:
+    def __init__(
+        self, app: ASGIApp, dialects: Mapping[str, str], clock: Clock = time.perf_counter
+    ) -> None:
         self._app = app
-        self._credentials = credentials
-        self._addresses = addresses
+        self._dialects = dialects
+        self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request.
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500
+        began = self._clock()
 
-        Raises:
-            TooManyRequests: a bucket is empty.
-        """
-        if scope["type"] == "http" and scope["path"] not in UNLIMITED:
-            self._addresses.take(address_of(scope))
-            if (name := _credential_digest(Headers(scope=scope))) is not None:
-                self._credentials.take(name)
-        await self._app(scope, receive, send)
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            dialect = under(self._dialects, scope["path"], OPERATIONS)
+            metrics.request_answered(dialect, scope["method"], status, self._clock() - began)
 
 
-def address_of(scope: Scope) -> str:
-    """The caller's address."""
-    client = scope.get("client")
-    return client[0] if client else ""
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
-def _credential_digest(headers: Headers) -> str | None:
-    """A name for the credential that the request carries; it need not be a good one."""
-    for header in ("authorization", "x-api-key", "nected-api-key", "cookie"):
-        if value := headers.get(header):
-            return hashlib.sha256(f"{header}\0{value}".encode()).hexdigest()
-    return None
+def with_methods(request: Request, failure: Failure) -> Failure:
+    """A refused method's failure, telling every method that the path takes."""
+    if failure.status != 405:
+        return failure
+    routes, head = request.app.router.routes, request.app.state.head
+    taken = {method for method in _METHODS if _takes(routes, request, method)}
+    if "GET" in taken and under(head, request.scope["path"], default=False):
+        taken.add("HEAD")
+    return replace(failure, headers={**failure.headers, "Allow": ", ".join(sorted(taken))})
+
+
+def _takes(routes: list[BaseRoute], request: Request, method: str) -> bool:
+    scope = {**request.scope, "method": method}
+    return any(route.matches(scope)[0] is Match.FULL for route in routes)
+
+
+class HeadAsGet:
+    """Answers HEAD as GET, without the body; a stream ends with its headers."""
+
+    def __init__(self, app: ASGIApp, head: dict[str, bool]) -> None:
+        self._app = app
+        self._head = head
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        heads = scope["type"] == "http" and scope["method"] == "HEAD"
+        if not heads or not under(self._head, scope["path"], default=False):
+            await self._app(scope, receive, send)
+            return
+        answered = False
+
+        async def without_body(message: Message) -> None:
+            nonlocal answered
+            if message["type"] != "http.response.body":
+                await send(message)
+            elif not answered:
+                answered = True
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                if message.get("more_body", False):
+                    rest.cancel()
+
+        with CancelScope() as rest:
+            await self._app({**scope, "method": "GET"}, receive, without_body)

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from tests.server.api.stage import V1, Stage, code_of
 from tests.server.runs.world import World
 from towline_server.auth.roles import Role
-from towline_server.web.tables import IdempotentAnswer
+from towline_server.web.idempotency import IdempotentResponse
 
 URL = f"{V1}/webhooks"
 HOOK = "https://hooks.example/towline"
@@ -67,10 +67,10 @@ def test_an_idempotent_request_shows_its_secret_again_and_keeps_it_sealed(stage:
     assert second.headers["idempotency-replayed"] == "true"
     assert ask(stage, "GET").json()["total"] == 1
     with stage.services.database.reading() as session:
-        [kept] = session.scalars(select(IdempotentAnswer.body))
-    assert kept is not None
-    assert b"whsec_" not in kept
-    assert first.json()["id"].encode() not in kept
+        [stored] = session.scalars(select(IdempotentResponse.body))
+    assert stored is not None
+    assert b"whsec_" not in stored
+    assert first.json()["id"].encode() not in stored
 
 
 def test_webhooks_are_listed_in_parts_oldest_first(stage: Stage):

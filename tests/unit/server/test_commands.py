@@ -21,7 +21,7 @@ from towline_server.errors import AlreadyExists, InvalidSettings, NotFound
 from towline_server.projects.service import Projects
 from towline_server.services import open_services
 from towline_server.settings import load_settings
-from towline_server.web.answers import Answer, Answers, Asked, Claim
+from towline_server.web.idempotency import KeyedRequest, KeyLock, ResponseStore, StoredResponse
 from towline_server.webhooks.service import Wanted
 
 
@@ -170,16 +170,18 @@ def test_secrets_are_resealed_with_a_new_key(run, settings_file, services):
     tenant = run("tenant", "create", "demo")
     run("connection", "create", "--tenant", "demo", "--url", "https://a:b@git.demo.example/x")
     key = run("key", "create", "--tenant", "demo", "--name", "k", "--role", "admin")
-    answers = Answers(database=services.database, sealer=services.sealer)
+    responses = ResponseStore(database=services.database, sealer=services.sealer)
     with services.database.writing() as session:
         wanted = Wanted(url="https://hooks.example/")
         services.webhooks(session).create(UUID(tenant["id"]), wanted)
         caller = services.identities(session).by_key(key["key"])
-    asked = Asked(caller=caller, route="POST /", key="once", digest="d")
-    answer = Answer(status=201, content_type="text/plain", location=None, body=b"\x00\xff")
-    claim = answers.claim(asked)
-    assert isinstance(claim, Claim)
-    answers.keep(claim, answer)
+    request = KeyedRequest(caller=caller, route="POST /", key="once", digest="d")
+    response = StoredResponse(
+        status=201, content_type="text/plain", location=None, body=b"\x00\xff"
+    )
+    lock = responses.acquire(request)
+    assert isinstance(lock, KeyLock)
+    responses.save(lock, response)
     assert run("secrets", "reseal") == {"resealed": 0}
     old, new = settings_file.read_text(), f'["{"n" * 40}"'
     settings_file.write_text(old.replace('["k', f'{new}, "k'))
@@ -187,7 +189,7 @@ def test_secrets_are_resealed_with_a_new_key(run, settings_file, services):
     settings_file.write_text(re.sub(r'\["k+"', new, old))
     assert run("secrets", "reseal") == {"resealed": 0}
     later = open_services(load_settings(settings_file))
-    assert Answers(database=later.database, sealer=later.sealer).claim(asked) == answer
+    assert ResponseStore(database=later.database, sealer=later.sealer).acquire(request) == response
     later.close()
 
 

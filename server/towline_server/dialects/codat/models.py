@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from towline_server.web.documents import left_out
+from towline_server.web.schemas import left_out
 
 from .statuses import DatasetStatus
 

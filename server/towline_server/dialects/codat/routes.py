@@ -23,7 +23,7 @@ from towline_server.runs.latest import latest_of_kinds
 from towline_server.runs.listing import RunFilter
 from towline_server.runs.states import RunState
 from towline_server.services import Services, services_of
-from towline_server.web import reach
+from towline_server.web import access
 from towline_server.web.authentication import Form, authenticated
 from towline_server.web.idempotency import idempotent
 
@@ -100,7 +100,7 @@ def get_company(
     services: Opened, caller: Caller, company_id: CompanyId, request: Request
 ) -> Company:
     """Look at one project."""
-    project = reach.project(services, caller, company_id, Role.READER, _COMPANY)
+    project = access.project(services, caller, company_id, Role.READER, _COMPANY)
     with services.database.reading() as session:
         return _company(request, project, _known(services, caller, session))
 
@@ -114,7 +114,7 @@ def list_connections(
     request: Request,
 ) -> Paged[DataConnection]:
     """List the connections of a project: one, or none while it is not associated."""
-    project = reach.project(services, caller, company_id, Role.READER, _COMPANY)
+    project = access.project(services, caller, company_id, Role.READER, _COMPANY)
     with services.database.reading() as session:
         found = _connections(request, project, _known(services, caller, session))
     return part.paged(found[part.offset : part.offset + part.page_size], len(found))
@@ -129,7 +129,7 @@ def get_connection(
     request: Request,
 ) -> DataConnection:
     """Look at the connection of a project."""
-    project = reach.project(services, caller, company_id, Role.READER, _COMPANY)
+    project = access.project(services, caller, company_id, Role.READER, _COMPANY)
     with services.database.reading() as session:
         for found in _connections(request, project, _known(services, caller, session)):
             if found.id == connection_id:
@@ -186,7 +186,7 @@ Operations = Annotated[Wanted, Depends(wanted("operation", _OPERATION_FIELDS))]
 @router.post("/{companyId}/data/all", status_code=204, response_class=Response)
 def pull_all(services: Opened, caller: Caller, company_id: CompanyId) -> None:
     """Pull every kind of asset: one operation each, all of one revision."""
-    project = reach.project(services, caller, company_id, Role.WRITER, _COMPANY)
+    project = access.project(services, caller, company_id, Role.WRITER, _COMPANY)
     kinds = [kind.name for kind in project.kinds.kinds]
     services.runs.request_kinds(project.id, kinds, origin=Origin(requested_by=caller.id))
 
@@ -200,7 +200,7 @@ def pull_one(
     connection_id: Annotated[UUID | None, Query(alias="connectionId")] = None,
 ) -> PullOperation:
     """Pull one kind of asset, unless an operation of it is in progress."""
-    project = reach.project(services, caller, company_id, Role.WRITER, _COMPANY)
+    project = access.project(services, caller, company_id, Role.WRITER, _COMPANY)
     kind = DataTypes.of(project.kinds).kind_of(data_type)
     bound = None if project.binding is None else project.binding.connection_id
     if connection_id not in (None, bound):
@@ -216,7 +216,7 @@ def list_operations(
     services: Opened, caller: Caller, company_id: CompanyId, part: Operations
 ) -> Paged[PullOperation]:
     """List the operations of a company, the newest first."""
-    project = reach.project(services, caller, company_id, Role.READER, _COMPANY)
+    project = access.project(services, caller, company_id, Role.READER, _COMPANY)
     types = DataTypes.of(project.kinds)
     fields = operation_fields(types)
     page = services.runs.page(
@@ -237,8 +237,8 @@ def get_operation(
     dataset_id: Annotated[UUID, Path(alias="datasetId")],
 ) -> PullOperation:
     """Look at one operation."""
-    project = reach.project(services, caller, company_id, Role.READER, _COMPANY)
-    found = reach.run_of_one_kind(services, caller, dataset_id, Role.READER, _OPERATION)
+    project = access.project(services, caller, company_id, Role.READER, _COMPANY)
+    found = access.run_of_one_kind(services, caller, dataset_id, Role.READER, _OPERATION)
     if found.project_id != company_id:
         raise NotFound(what=_OPERATION)
     return operation_of(found, DataTypes.of(project.kinds))
@@ -249,7 +249,7 @@ def get_data_status(
     services: Opened, caller: Caller, company_id: CompanyId
 ) -> dict[str, DataStatus]:
     """Tell how current each kind of asset is."""
-    project = reach.project(services, caller, company_id, Role.READER, _COMPANY)
+    project = access.project(services, caller, company_id, Role.READER, _COMPANY)
     with services.database.reading() as session:
         latest = latest_of_kinds(session, project.id)
         pulled = latest_of_kinds(session, project.id, (RunState.SUCCEEDED,))

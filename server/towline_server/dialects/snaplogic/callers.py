@@ -14,7 +14,7 @@ from towline_server.projects.service import Projects
 from towline_server.runs.domain import Origin
 from towline_server.services import Services, services_of
 from towline_server.web.authentication import Form, authenticated
-from towline_server.web.bodies import raw_body
+from towline_server.web.schemas import raw_body
 
 FORMS = (Form.BASIC_PASSWORD, Form.BEARER_TOKEN_JWT, Form.BEARER_JWT)
 

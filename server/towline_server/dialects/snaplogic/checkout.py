@@ -17,10 +17,8 @@ from towline_server.auth.roles import Role, authorise
 from towline_server.errors import Ambiguous, NotFound
 from towline_server.projects.domain import Binding, Connection, Project
 from towline_server.runs.domain import Checkout, Run, RunRequest
-from towline_server.web.bodies import described, parse
-from towline_server.web.documents import PlainText
-from towline_server.web.formats import GIT_REF, of_format
 from towline_server.web.idempotency import idempotent
+from towline_server.web.schemas import GIT_REF, PlainText, described, of_format, parse
 from towline_server.web.waiting import ended
 
 from .answers import ERRORS, PullAnswer, answer

@@ -17,10 +17,8 @@ from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
 from towline_server.projects.store import SqlStore
 from towline_server.runs.domain import Run, RunRequest
-from towline_server.web.bodies import described, parse
-from towline_server.web.documents import PlainText
-from towline_server.web.formats import ASSET_PATH, of_format
 from towline_server.web.idempotency import idempotent
+from towline_server.web.schemas import ASSET_PATH, PlainText, described, of_format, parse
 from towline_server.web.waiting import ended
 
 from .answers import ERRORS, PullAnswer, answer, refusal

@@ -15,10 +15,8 @@ from towline.options import OnConflict, Resolutions
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
 from towline_server.runs.domain import Run, RunRequest
-from towline_server.web.bodies import described, parse
-from towline_server.web.documents import PlainText
-from towline_server.web.formats import ASSET_ID, of_format
 from towline_server.web.idempotency import idempotent
+from towline_server.web.schemas import ASSET_ID, PlainText, described, of_format, parse
 from towline_server.web.waiting import check_idle, ended
 
 from .answers import ERRORS, PullAnswer, answer

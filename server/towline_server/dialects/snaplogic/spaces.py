@@ -19,8 +19,8 @@ from towline_server.problems import failure_of
 from towline_server.projects.domain import Project
 from towline_server.projects.service import Projects
 from towline_server.runs.domain import Run, RunRequest
-from towline_server.web.bodies import parse
 from towline_server.web.idempotency import idempotent
+from towline_server.web.schemas import parse
 from towline_server.web.waiting import ended
 
 from .answers import ERRORS, ErrorAnswer, PullAnswer, SpaceAnswer, envelope, refused

@@ -10,8 +10,17 @@ from pydantic.json_schema import SkipJsonSchema
 
 from towline.options import OnConflict
 from towline_server.runs.domain import BackendName, RunMode
-from towline_server.web.documents import PLAIN, WHOLE, JsonObject, PlainText, left_out
-from towline_server.web.formats import CRON, TIME_ZONE, OfferedBackend, offering
+from towline_server.web.schemas import (
+    CRON,
+    PLAIN,
+    TIME_ZONE,
+    WHOLE,
+    JsonObject,
+    OfferedBackend,
+    PlainText,
+    left_out,
+    offering,
+)
 
 from .domain import Definition, ExecutionMode, LoadMode, Status, TableChoice, TriggerMode
 from .wire import Wire

@@ -18,11 +18,11 @@ from towline_server.projects.domain import Provider
 from towline_server.runs.domain import Run, RunMode
 from towline_server.runs.listing import RunFilter
 from towline_server.services import Services, services_of
-from towline_server.web import reach
+from towline_server.web import access
 from towline_server.web.authentication import Form, authenticated
 from towline_server.web.dialect import Dialect
-from towline_server.web.documents import PlainText
 from towline_server.web.idempotency import HEADER, idempotent
+from towline_server.web.schemas import PlainText
 
 from .answers import Catalog, Refusal, RunList, RunOut, SyncList, SyncOut
 from .bodies import CancelBody, SyncChanges, SyncCreate, TriggerBody
@@ -167,7 +167,7 @@ def _run(services: Services, caller: Principal, run_id: UUID, needed: Role) -> R
     found = services.runs.find(run_id)
     if found is None or found.origin.sync_id is None:
         raise NotFound(what="run")
-    reach.project(services, caller, found.project_id, needed, "run")
+    access.project(services, caller, found.project_id, needed, "run")
     return found
 
 

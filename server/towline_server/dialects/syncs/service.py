@@ -26,7 +26,7 @@ from towline_server.runs.schedules import place
 from towline_server.runs.states import UNENDED
 from towline_server.runs.tables import Run as RunRow
 from towline_server.services import Services
-from towline_server.web import reach
+from towline_server.web import access
 
 from . import rows, tables
 from .asking import ask, schedule_of
@@ -102,7 +102,7 @@ class Syncs:
         if sync is None or sync.tenant_id != self._caller.tenant_id:
             raise NotFound(what="sync")
         if sync.project_id is not None:
-            reach.project(self._services, self._caller, sync.project_id, needed, "sync")
+            access.project(self._services, self._caller, sync.project_id, needed, "sync")
         elif sync.created_by != self._caller.id:
             authorise_tenant(self._caller, sync, needed, "sync")
         return sync
@@ -119,7 +119,7 @@ class Syncs:
             AlreadyExists: the slug is taken.
         """
         try:
-            reach.connection(self._services, self._caller, connection_id)
+            access.connection(self._services, self._caller, connection_id)
         except NotFound as error:
             problem = Problem(("body", "connectionId"), error.message, DOES_NOT_FIT)
             raise RefusedSync(problems=(problem,)) from None
@@ -221,7 +221,7 @@ class Syncs:
 
         Where none is named, one that was ``settled`` before stays, whatever else is bound since.
         """
-        connection, seen = reach.connection(self._services, self._caller, connection_id)
+        connection, seen = access.connection(self._services, self._caller, connection_id)
         roles = [self._caller.tenant_role, *(self._caller.role_on(each.id) for each in seen)]
         if not any(role is not None and role.covers(Role.WRITER) for role in roles):
             raise Forbidden(problem=f"this needs the role {Role.WRITER} on a project behind it")
@@ -252,7 +252,7 @@ class Syncs:
         try:
             if found is None:
                 raise NotFound(what="project")
-            return reach.project(self._services, self._caller, found.id, Role.WRITER)
+            return access.project(self._services, self._caller, found.id, Role.WRITER)
         except NotFound as error:
             problem = Problem(PROJECT, error.message, DOES_NOT_FIT)
             raise RefusedSync(problems=(problem,)) from None

@@ -23,7 +23,7 @@ def _basic(text: str) -> dict[str, str]:
 
 
 def _route(router: APIRouter, form: str, *forms: Form) -> None:
-    @router.post(f"/who/{form}")
+    @router.post(f"/who/{form}", name=f"who_{form}")
     def who(caller: Annotated[Principal, Depends(authenticated(*forms))]) -> str:
         return str(caller.id)
 

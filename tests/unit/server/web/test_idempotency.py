@@ -1,4 +1,4 @@
-"""The same request again gets the first answer again."""
+"""The same request with the same key gets the first response."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -13,11 +13,17 @@ from towline_server.app import create_app
 from towline_server.auth.roles import Principal, Role
 from towline_server.errors import IdempotencyKeyReused, IdempotentRequestRunning
 from towline_server.projects.service import utc_now
-from towline_server.web.answers import LAPSE, Answer, Answers, Asked, Claim
 from towline_server.web.authentication import Form, authenticated
 from towline_server.web.dialect import Dialect
-from towline_server.web.idempotency import idempotent
-from towline_server.web.tables import IdempotentAnswer
+from towline_server.web.idempotency import (
+    LOCK_TIMEOUT,
+    IdempotentResponse,
+    KeyedRequest,
+    KeyLock,
+    ResponseStore,
+    StoredResponse,
+    idempotent,
+)
 
 
 class Endpoint:
@@ -108,7 +114,7 @@ def test_keys_are_a_callers_and_a_routes_own(client, demo, other, endpoint):
     assert endpoint.calls == 5
 
 
-def test_a_stranger_gets_no_kept_answer(client, demo, endpoint):
+def test_a_stranger_gets_no_stored_response(client, demo, endpoint):
     _post(client, demo)
     headers = {"X-API-Key": "twl_wrong", "Idempotency-Key": "k1"}
     answer = client.post("/do/it", json=7, headers=headers)
@@ -116,7 +122,7 @@ def test_a_stranger_gets_no_kept_answer(client, demo, endpoint):
     assert "calls" not in answer.text
 
 
-def test_a_failure_is_not_kept(client, demo, endpoint):
+def test_a_failure_is_not_stored(client, demo, endpoint):
     endpoint.fails = 1
     assert _post(client, demo).status_code == 500
     assert _post(client, demo).status_code == 201
@@ -131,13 +137,13 @@ def test_a_key_must_be_fit(client, demo, endpoint, key):
     assert endpoint.calls == 0
 
 
-def test_streams_and_reads_are_not_kept(client, demo, endpoint):
+def test_streams_and_reads_are_not_stored(client, demo, endpoint):
     headers = {"X-API-Key": demo.keys[Role.WRITER], "Idempotency-Key": "k1"}
     assert [client.post("/stream", headers=headers).text for _ in range(2)] == ["ab", "ab"]
     assert [client.get("/do", headers=headers).json()["calls"] for _ in range(2)] == [3, 4]
 
 
-# --- the claims -------------------------------------------------------------------------------
+# --- the locks -------------------------------------------------------------------------------
 
 
 class Now:
@@ -154,70 +160,70 @@ def now() -> Now:
 
 
 @pytest.fixture
-def answers(services, now) -> Answers:
-    return Answers(
-        database=services.database, sealer=services.sealer, keep_for=timedelta(hours=1), now=now
+def responses(services, now) -> ResponseStore:
+    return ResponseStore(
+        database=services.database, sealer=services.sealer, retention=timedelta(hours=1), now=now
     )
 
 
 @pytest.fixture
-def asked(services, demo) -> Asked:
+def keyed(services, demo) -> KeyedRequest:
     with services.database.reading() as session:
         caller = services.identities(session).by_key(demo.keys[Role.WRITER])
-    return Asked(caller=caller, route="POST /x?", key="k", digest="d")
+    return KeyedRequest(caller=caller, route="POST /x?", key="k", digest="d")
 
 
-ANSWER = Answer(status=201, content_type="text/plain", location=None, body=b"done")
+RESPONSE = StoredResponse(status=201, content_type="text/plain", location=None, body=b"done")
 
 
-def test_a_claim_is_held_until_it_is_answered(answers, asked):
-    claim = answers.claim(asked)
-    assert isinstance(claim, Claim)
+def test_a_lock_is_held_until_a_response_is_stored(responses, keyed):
+    lock = responses.acquire(keyed)
+    assert isinstance(lock, KeyLock)
     with pytest.raises(IdempotentRequestRunning):
-        answers.claim(asked)
-    answers.keep(claim, ANSWER)
-    assert answers.claim(asked) == ANSWER
-    other = Asked(caller=asked.caller, route=asked.route, key=asked.key, digest="other")
+        responses.acquire(keyed)
+    responses.save(lock, RESPONSE)
+    assert responses.acquire(keyed) == RESPONSE
+    other = KeyedRequest(caller=keyed.caller, route=keyed.route, key=keyed.key, digest="other")
     with pytest.raises(IdempotencyKeyReused):
-        answers.claim(other)
+        responses.acquire(other)
 
 
-def test_a_claim_is_its_callers_own(answers, asked, services, demo):
+def test_a_lock_belongs_to_one_caller(responses, keyed, services, demo):
     with services.database.reading() as session:
         caller = services.identities(session).by_key(demo.keys[Role.ADMIN])
-    theirs = Asked(caller=caller, route=asked.route, key=asked.key, digest=asked.digest)
-    mine = answers.claim(asked)
-    assert isinstance(answers.claim(theirs), Claim)
-    answers.keep(mine, ANSWER)
+    theirs = KeyedRequest(caller=caller, route=keyed.route, key=keyed.key, digest=keyed.digest)
+    mine = responses.acquire(keyed)
+    assert isinstance(responses.acquire(theirs), KeyLock)
+    responses.save(mine, RESPONSE)
     with pytest.raises(IdempotentRequestRunning):
-        answers.claim(theirs)
-    assert answers.claim(asked) == ANSWER
+        responses.acquire(theirs)
+    assert responses.acquire(keyed) == RESPONSE
 
 
-def test_a_released_claim_is_free(answers, asked):
-    answers.release(answers.claim(asked))
-    assert isinstance(answers.claim(asked), Claim)
+def test_a_released_lock_can_be_acquired(responses, keyed):
+    responses.release(responses.acquire(keyed))
+    assert isinstance(responses.acquire(keyed), KeyLock)
 
 
-def test_the_claim_of_a_dead_server_lapses_and_it_keeps_nothing_any_more(answers, asked, now):
-    dead = answers.claim(asked)
-    now.now += LAPSE - timedelta(seconds=1)
+def test_the_lock_of_a_dead_server_expires_and_it_stores_nothing_afterwards(responses, keyed, now):
+    dead = responses.acquire(keyed)
+    now.now += LOCK_TIMEOUT - timedelta(seconds=1)
     with pytest.raises(IdempotentRequestRunning):
-        answers.claim(asked)
+        responses.acquire(keyed)
     now.now += timedelta(seconds=1)
-    heir = answers.claim(asked)
-    assert isinstance(heir, Claim)
-    answers.keep(dead, ANSWER)
-    answers.release(dead)
+    successor = responses.acquire(keyed)
+    assert isinstance(successor, KeyLock)
+    responses.save(dead, RESPONSE)
+    responses.release(dead)
     with pytest.raises(IdempotentRequestRunning):
-        answers.claim(asked)
-    answers.keep(heir, ANSWER)
-    assert answers.claim(asked) == ANSWER
+        responses.acquire(keyed)
+    responses.save(successor, RESPONSE)
+    assert responses.acquire(keyed) == RESPONSE
 
 
-def test_answers_are_forgotten_after_a_while(answers, asked, now, services):
-    answers.keep(answers.claim(asked), ANSWER)
+def test_responses_are_deleted_after_their_retention(responses, keyed, now, services):
+    responses.save(responses.acquire(keyed), RESPONSE)
     now.now += timedelta(hours=1, seconds=1)
-    assert isinstance(answers.claim(asked), Claim)
+    assert isinstance(responses.acquire(keyed), KeyLock)
     with services.database.reading() as session:
-        assert len(session.scalars(select(IdempotentAnswer)).all()) == 1
+        assert len(session.scalars(select(IdempotentResponse)).all()) == 1

@@ -10,8 +10,9 @@ import pytest
 from tests.control_plane import Clock
 from towline.limits import MIB
 from towline_server.errors import BodyTooLarge, TooManyRequests, Unavailable
-from towline_server.web.envelopes import Envelopes
-from towline_server.web.middleware import BodyLimit, Failures, RateLimit, RequestLog, TokenBuckets
+from towline_server.web.dialect import Envelopes
+from towline_server.web.limits import BodyLimit, RateLimit, TokenBuckets
+from towline_server.web.middleware import Failures, RequestLog
 
 
 def _scope(path="/x", method="POST", headers=(), client=("192.0.2.1", 1)):

@@ -12,7 +12,7 @@ from towline_server.runs.domain import Run, RunMode
 from towline_server.services import Services
 
 
-def id_of(text: str, what: str) -> UUID:
+def parse_id(text: str, what: str) -> UUID:
     """The id that a text is.
 
     Raises:

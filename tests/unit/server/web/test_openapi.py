@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from towline_server.app import Application, create_app
 from towline_server.dialects import DIALECTS
 from towline_server.settings import Settings
-from towline_server.web.describing import operations_of
+from towline_server.web.openapi import operations_of
 
 TAGS = [dialect.tag for dialect in DIALECTS]
 

@@ -1,4 +1,4 @@
-"""``/metrics``: what this process counted, and what stands in the database now."""
+"""``/healthz``, ``/readyz`` and ``/metrics``: for supervisors, load balancers and Prometheus."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from secrets import compare_digest
+from typing import Literal
 
 from fastapi import APIRouter, Request
 from prometheus_client import Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from pydantic import BaseModel
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from towline_server.db import Database
+from towline_server import disk
+from towline_server.db import Database, is_current
 from towline_server.db.clock import database_now
-from towline_server.errors import Unauthenticated
+from towline_server.db.failures import FAILURES, is_full
+from towline_server.errors import Unauthenticated, Unavailable
 from towline_server.metrics import REGISTRY
 from towline_server.runs.states import ACTIVE, RunState
 from towline_server.runs.tables import Run
@@ -27,9 +31,43 @@ from towline_server.services import Services, services_of
 from towline_server.settings import is_loopback
 
 from .dialect import Gauges
-from .middleware import address_of
+from .limits import address_of
+from .schemas import refusals
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], responses=refusals(400))
+
+
+class Health(BaseModel):
+    """The answer of both."""
+
+    status: Literal["ok"] = "ok"
+
+
+@router.get("/healthz")
+async def healthz() -> Health:
+    """Answer as long as the process can."""
+    return Health()
+
+
+@router.get("/readyz", responses=refusals(503))
+def readyz(request: Request) -> Health:
+    """Answer 200 if requests can be served now, else 503."""
+    try:
+        with services_of(request).database.reading() as session:
+            current = is_current(session.connection())
+    except FAILURES as error:
+        full = "the database's disk is full" if is_full(error) else "the database cannot be reached"
+        raise Unavailable(problem=full) from None
+    if not current:
+        # Another version has migrated it meanwhile: what this one would read or write is unknown.
+        raise Unavailable(problem="the database's tables are those of another version")
+    if disk.is_full(services_of(request).settings.data_dir):
+        raise Unavailable(problem="the disk of data_dir is full")
+    if stalled := services_of(request).stalled:
+        raise Unavailable(problem=f"standing still: {', '.join(stalled)}")
+    return Health()
+
+
 _LOG = logging.getLogger("towline_server.monitoring")
 _UNENDED = (RunState.QUEUED, *ACTIVE)
 

@@ -1,0 +1,245 @@
+"""Types of requests and responses: what they validate, and what the OpenAPI document says of them.
+
+The formats are towline's own, for grammars that a regular expression does not express; each
+docstring names its owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+from fastapi import Request
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from typing_extensions import TypeAliasType
+
+from towline_server.runs.domain import BackendName
+
+ASSET_ID = "asset-id"
+"""`towline.model.AssetId`"""
+ASSET_PATH = "asset-path"
+"""`towline.names.path_problem`"""
+CRON = "cron"
+"""`towline_server.runs.schedules.Rhythm`, which leaves it to croniter."""
+FOLDER = "folder"
+"""The same, or nothing, with slashes around it or without."""
+GIT_BRANCH = "git-branch"
+"""The short name of a branch: `towline_server.projects.service.Projects.by_branch`."""
+GIT_REF = "git-ref"
+"""`towline.remotes.refs.WantedRef`"""
+GIT_URL = "git-url"
+"""`towline.remotes.url.RemoteUrl`"""
+GLOB = "glob"
+"""`towline.globs`"""
+PLAN = "towline-plan"
+"""`towline.planfile`"""
+PROJECT_PATH = "project-path"
+"""`towline_server.projects.domain.ProjectPath`"""
+TAG_OR_ANY = "digest-tag-or-any"
+"""A digest as HTTP has it, 40 lower-case hex digits between double quotes; or ``*``."""
+TIME_ZONE = "time-zone"
+"""A name of the IANA's, or nothing: `towline_server.runs.schedules.Rhythm`"""
+
+
+def of_format(name: str, **bounds: int) -> WithJsonSchema:
+    """Says of a string that it is of this format, in place of what its type would say.
+
+    A format whose grammar bounds the length is told without bounds.
+    """
+    return WithJsonSchema({"type": "string", "format": name, **bounds})
+
+
+def offering(*words: str) -> WithJsonSchema:
+    """Says which words of an enumeration are taken; the others are refused by name, for now."""
+    return WithJsonSchema({"type": "string", "enum": [str(word) for word in words]})
+
+
+OfferedBackend: TypeAlias = Annotated[
+    BackendName, offering(BackendName.NATIVE, BackendName.EXTERNAL)
+]
+"""What can execute runs (`towline_server.runs.runtime`)."""
+
+
+_DEEPEST = 32
+_TOO_LARGE = 2**63
+PLAIN = r"^[^\x00]*$"
+"""The pattern of text that every database can hold."""
+
+
+def _plain_text(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not hold U+0000")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("must be Unicode")
+    return text
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    if depth > _DEEPEST:
+        raise ValueError(f"must not be nested deeper than {_DEEPEST}")
+    match value:
+        case str():
+            _plain_text(value)
+        case bool():
+            pass
+        # However it is spelled: to JSON 1e30 is a whole number, too.
+        case int() | float() if not -_TOO_LARGE < value < _TOO_LARGE:
+            raise ValueError("must hold numbers of 64 bits")
+        case list():
+            for each in value:
+                _plain(each, depth + 1)
+        case dict():
+            for name, each in value.items():
+                _plain_text(name)
+                _plain(each, depth + 1)
+        case _:
+            pass  # null, and numbers
+    return value
+
+
+def left_out() -> Any:
+    """The default of a field that may be left out, and is never null in the document."""
+    # What a factory makes does not stand in the document.
+    return Field(default_factory=lambda: None)
+
+
+def _no_word(value: object) -> object:
+    """JSON has numbers: what is a word, or true, is none; 1.0 is 1."""
+    if isinstance(value, (str, bool)):
+        raise ValueError("must be a number")
+    return value
+
+
+WHOLE = BeforeValidator(_no_word)
+"""Makes an ``int`` a whole number of a JSON document; it stands behind the bounds."""
+PlainText: TypeAlias = Annotated[
+    str, AfterValidator(_plain_text), Field(json_schema_extra={"pattern": PLAIN})
+]
+"""Text that every database can hold."""
+
+
+class _PlainNames:
+    """Tells of an object's names in the OpenAPI document."""
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(core_schema), "propertyNames": {"pattern": PLAIN}}
+
+
+# All but the depth, which a schema cannot tell.
+PlainJson = TypeAliasType(
+    "PlainJson",
+    "bool | Annotated[float, Field(gt=-_TOO_LARGE, lt=_TOO_LARGE)] | PlainText"
+    " | list[PlainJson] | Annotated[dict[str, PlainJson], _PlainNames()] | None",
+)
+
+
+class _OfPlainJson:
+    """Tells of an object in the OpenAPI document; `_plain` finds what is wrong with one."""
+
+    def __get_pydantic_json_schema__(
+        self, _core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return handler(TypeAdapter(Annotated[dict[str, PlainJson], _PlainNames()]).core_schema)
+
+
+JsonObject: TypeAlias = Annotated[dict[str, Any], AfterValidator(_plain), _OfPlainJson()]
+"""A JSON object whose keys mean nothing here, or not all of them."""
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+async def raw_body(request: Request) -> bytes:
+    """A dependency: the request's body as it came."""
+    return await request.body()
+
+
+def parse(model: type[Model], body: bytes) -> Model:
+    """What a JSON body says; a missing one is ``{}``.
+
+    Raises:
+        RequestValidationError: it is no JSON, or not of this form.
+    """
+    try:
+        return model.model_validate_json(body.strip() or b"{}")
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        issues = [{**issue, "loc": ("body", *issue["loc"])} for issue in found]
+        raise RequestValidationError(issues) from None
+
+
+def described(model: type[BaseModel], *, required: bool) -> dict[str, Any]:
+    """The body's part of the OpenAPI document, for a route's ``openapi_extra``."""
+    schema = model.model_json_schema()
+    return {
+        "requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}
+    }
+
+
+def known_query(request: Request) -> None:
+    """A dependency: every parameter of the query is one of the operation's.
+
+    Raises:
+        RequestValidationError: one is not.
+    """
+    route: APIRoute = request.scope["route"]
+    taken = set(_parameters(route.dependant))
+    unknown = [name for name in request.query_params if name not in taken]
+    if unknown:
+        words = f"it takes {', '.join(sorted(taken))}" if taken else "it takes none"
+        msg = f"is no parameter of this operation; {words}"
+        raise RequestValidationError(
+            [{"loc": ("query", name), "msg": msg, "type": "extra_forbidden"} for name in unknown]
+        )
+
+
+def _parameters(dependant: Dependant) -> Iterator[str]:
+    """The query parameters of an operation and of all that it depends on."""
+    for parameter in dependant.query_params:
+        yield parameter.alias
+    for each in dependant.dependencies:
+        yield from _parameters(each)
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details; the error's own attributes stand beside these."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    """The library's stable error code."""
+    request_id: str
+
+
+_MEDIA = {"application/problem+json": {"schema": Problem.model_json_schema()}}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The refusals of a route, for its part of the OpenAPI document."""
+    return refusals(400, 401, 403, 404, 413, 422, 429, *statuses)
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Those of exactly these statuses."""
+    return {status: {"description": "refused", "content": _MEDIA} for status in {*statuses}}
