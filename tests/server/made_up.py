@@ -92,7 +92,7 @@ FORMATS: Mapping[str, Make] = MappingProxyType(
     {
         schemas.ASSET_ID: _word,
         schemas.ASSET_PATH: _joined(_one_of("rules", "tables", "elsewhere"), _word),
-        schemas.CRON: _one_of("0 4 * * *", "*/5 * * * *", "0 0 29 2 *", "0 0 * * * 30"),
+        schemas.CRON: _one_of("0 4 * * *", "*/5 * * * *", "0 0 29 2 *", "0 0 * * 1"),
         schemas.FOLDER: _one_of("", _word, _joined("/rules", _word, "")),
         # It comes in a header, whose bytes are UTF-8.
         schemas.GIT_BRANCH: _one_of("main", "live", "nothing", "größe".encode().decode("latin-1")),

@@ -1,12 +1,14 @@
-"""Who asks, and what of theirs it is about: every route of the native API begins here."""
+"""The context of a request of the native API: its caller, and what they may access."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Request
+from sqlalchemy.orm import Session
 
 from towline_server.auth.roles import Principal, Role, authorise_tenant
 from towline_server.errors import Forbidden
@@ -29,10 +31,18 @@ Caller = Annotated[Principal, Depends(authenticated(*FORMS))]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestContext:
-    """One caller with the services: gives what they may have, and refuses the rest."""
+    """The caller and the services; returns what the caller may access, and refuses the rest."""
 
     services: Services
     caller: Principal
+
+    def reading(self) -> AbstractContextManager[Session]:
+        """Open a session that only reads."""
+        return self.services.database.reading()
+
+    def writing(self) -> AbstractContextManager[Session]:
+        """Open a session in one transaction."""
+        return self.services.database.writing()
 
     def project(self, project_id: UUID, needed: Role) -> Project:
         """A project on which the caller has a role. Raises NotFound, Forbidden."""
@@ -44,13 +54,13 @@ class RequestContext:
 
     def connection(self, connection_id: UUID, needed: Role) -> Connection:
         """A connection, for a caller with a role on the whole tenant. Raises as `project`."""
-        with self.services.database.reading() as session:
+        with self.reading() as session:
             found = self.services.connections(session).get(connection_id)
         return authorise_tenant(self.caller, found, needed, "connection")
 
     def webhook(self, webhook_id: UUID) -> Endpoint:
         """A webhook, for who administers the tenant. Raises NotFound, Forbidden."""
-        with self.services.database.reading() as session:
+        with self.reading() as session:
             found = self.services.webhooks(session).get(webhook_id)
         return authorise_tenant(self.caller, found, Role.ADMIN, "webhook")
 
@@ -67,8 +77,8 @@ class RequestContext:
             raise Forbidden(problem=f"this needs the role {Role.ADMIN} on the whole tenant")
 
 
-def _asking(request: Request, caller: Caller) -> RequestContext:
+def _context(request: Request, caller: Caller) -> RequestContext:
     return RequestContext(services=services_of(request), caller=caller)
 
 
-Context = Annotated[RequestContext, Depends(_asking)]
+Context = Annotated[RequestContext, Depends(_context)]

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import WithJsonSchema
 
 from towline.errors import InvalidPath, InvalidValue, LimitExceeded, UnknownAssets
-from towline.model import AssetId, AssetPath, AssetState, Digest
+from towline.model import AssetId, AssetPath, Digest
 from towline.status import behind_reason
 from towline_server.auth.roles import Role
 from towline_server.errors import NotFound
@@ -24,7 +24,7 @@ from towline_server.projects.store import SqlStore
 from towline_server.web.schemas import ASSET_PATH, TAG_OR_ANY, of_format, problems, raw_body
 
 from .access import Context, NativeRoute, RequestContext
-from .models import Body, Model, Page, Paging, Text, page_of, paging
+from .models import Body, Model, Page, Text, Window
 
 router = APIRouter(prefix="/projects/{project_id}", route_class=NativeRoute)
 
@@ -53,13 +53,6 @@ class StateModel(Model):
     digest: str
     executable: bool
 
-    @classmethod
-    def of(cls, state: AssetState | None) -> Self | None:
-        """A state on the wire."""
-        if state is None:
-            return None
-        return cls(path=state.path, digest=state.digest, executable=state.executable)
-
 
 class AssetModel(Model):
     """An asset that stands in the project."""
@@ -83,7 +76,7 @@ class AssetModel(Model):
 
     @classmethod
     def of(cls, asset: StandingAsset) -> Self:
-        """An asset on the wire."""
+        """Return the model of an asset."""
         record, state = asset.record, asset.state
         return cls(
             id=record.id,
@@ -93,7 +86,7 @@ class AssetModel(Model):
             digest=state.digest,
             executable=state.executable,
             size=asset.size,
-            base=StateModel.of(record.base),
+            base=None if record.base is None else StateModel.of(record.base),
             modified=record.base != record.ours,
             lagging=record.lagging,
             behind=behind_reason(record),
@@ -110,17 +103,17 @@ class MoveBody(Body):
 def list_assets(
     context: Context,
     project_id: UUID,
-    part: Annotated[Paging, Depends(paging)],
+    window: Window,
     kind: Annotated[Text | None, Query()] = None,
     prefix: Annotated[Text | None, Query(description="what paths start with")] = None,
 ) -> Page[AssetModel]:
     """The assets that stand in a project, by path."""
     project = context.project(project_id, Role.READER)
-    with context.services.database.reading() as session:
+    with context.reading() as session:
         found = AssetList(session, project.id).page(
-            AssetFilter(kind=kind, prefix=prefix), limit=part.limit, offset=part.offset
+            AssetFilter(kind=kind, prefix=prefix), limit=window.limit, offset=window.offset
         )
-    return page_of(AssetModel, [AssetModel.of(each) for each in found.assets], found.total, part)
+    return window.page(AssetModel, found.assets, found.total)
 
 
 @router.get("/assets/{asset_id}", responses=problems())
@@ -268,12 +261,12 @@ def _readable(path: str) -> AssetPath:
 
 
 def _with_id(context: RequestContext, project_id: UUID, asset_id: str) -> StandingAsset:
-    with context.services.database.reading() as session:
+    with context.reading() as session:
         return _found(AssetList(session, project_id).with_id(AssetId(asset_id)))
 
 
 def _at(context: RequestContext, project_id: UUID, path: AssetPath) -> StandingAsset:
-    with context.services.database.reading() as session:
+    with context.reading() as session:
         return _found(AssetList(session, project_id).at(path))
 
 

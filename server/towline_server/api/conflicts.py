@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 
 from towline.conflicts import Conflict
 from towline.errors import UnknownAssets
-from towline.explain import Explanation, explanation_json
+from towline.explain import explanation_json
 from towline.model import Revision
 from towline.plan import BehindReason
 from towline.status import AssetStatus, ProjectStatus, State
@@ -110,11 +110,6 @@ class ExplanationModel(Model):
     executable: dict[str, bool] | None
     note: str
 
-    @classmethod
-    def of(cls, asset_id: str, explanation: Explanation) -> Self:
-        """An explanation on the wire."""
-        return cls.model_validate({"asset_id": asset_id, **explanation_json(explanation)})
-
 
 class ConflictView(Model):
     """A conflict, and the close view of each of its parties."""
@@ -208,8 +203,11 @@ def _view(
         conflict = conflict_of(conflicts, asset_id)
     except UnknownAssets:
         raise NotFound(what="conflict") from None
-    told = context.services.plans.explained(project_id, revision, conflict)
+    explained = context.services.plans.explained(project_id, revision, conflict)
     return ConflictView(
         conflict=ConflictModel.of(conflict),
-        explanations=[ExplanationModel.of(each, explanation) for each, explanation in told],
+        explanations=[
+            ExplanationModel.of({"asset_id": asset, **explanation_json(explanation)})
+            for asset, explanation in explained
+        ],
     )

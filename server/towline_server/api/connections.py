@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from pydantic import Field, Secret
 from sqlalchemy.orm import Session
 
@@ -24,10 +24,8 @@ from .models import (
     Model,
     Name,
     Page,
-    Paging,
     Text,
-    page_of,
-    paging,
+    Window,
 )
 
 router = APIRouter(prefix="/connections", route_class=NativeRoute)
@@ -85,33 +83,28 @@ class ConnectionModel(Model):
 
     @classmethod
     def of(cls, connection: Connection) -> Self:
-        """A connection on the wire."""
+        """Return the model of a connection."""
+        same = "id name provider has_credential has_webhook_secret created_at updated_at"
         origin = connection.credential_origin
-        return cls(
-            id=connection.id,
-            name=connection.name,
-            provider=connection.provider,
-            url=connection.url.shown,
-            has_credential=connection.has_credential,
-            credential_origin=None if origin is None else origin_text(origin),
-            has_webhook_secret=connection.has_webhook_secret,
-            webhook_path=f"/hooks/{connection.id}",
-            created_at=connection.created_at,
-            updated_at=connection.updated_at,
+        return cls.model_validate(
+            {
+                **{name: getattr(connection, name) for name in same.split()},
+                "url": connection.url.shown,
+                "credential_origin": None if origin is None else origin_text(origin),
+                "webhook_path": f"/hooks/{connection.id}",
+            }
         )
 
 
 @router.get("", responses=problems())
-def list_connections(
-    context: Context, part: Annotated[Paging, Depends(paging)]
-) -> Page[ConnectionModel]:
+def list_connections(context: Context, window: Window) -> Page[ConnectionModel]:
     """The tenant's connections, oldest first; none for who has no role on the whole tenant."""
     found: tuple[Connection, ...] = ()
     if context.caller.tenant_role is not None:
-        with context.services.database.reading() as session:
+        with context.reading() as session:
             found = context.services.connections(session).of_tenant(context.caller.tenant_id)
-    shown = found[part.offset : part.offset + part.limit]
-    return page_of(ConnectionModel, [ConnectionModel.of(each) for each in shown], len(found), part)
+    shown = found[window.offset : window.offset + window.limit]
+    return window.page(ConnectionModel, shown, len(found))
 
 
 @router.post("", status_code=201, responses=problems(409))
@@ -120,7 +113,7 @@ def create_connection(
 ) -> ConnectionModel:
     """Make a connection; a credential in the URL is taken off it and stored."""
     context.administer_tenant()
-    with context.services.database.writing() as session:
+    with context.writing() as session:
         connections = context.services.connections(session)
         made = connections.create(
             tenant_id=context.caller.tenant_id,
@@ -148,7 +141,7 @@ def change_connection(
 ) -> ConnectionModel:
     """Change a connection. At another scheme, host or port its secrets are forgotten."""
     connection = context.connection(connection_id, Role.ADMIN)
-    with context.services.database.writing() as session:
+    with context.writing() as session:
         return ConnectionModel.of(_changed(context, session, connection, body))
 
 
@@ -156,7 +149,7 @@ def change_connection(
 def delete_connection(context: Context, connection_id: UUID) -> None:
     """Delete a connection that no project is bound to."""
     connection = context.connection(connection_id, Role.ADMIN)
-    with context.services.database.writing() as session:
+    with context.writing() as session:
         context.services.connections(session).delete(connection.id)
 
 

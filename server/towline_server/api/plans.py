@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Self
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 
 from towline.plan import PlanKind
 from towline.report import Report, report_of
@@ -17,7 +17,7 @@ from towline_server.web.schemas import problems
 from towline_server.web.waiting import aside
 
 from .access import Context, NativeRoute
-from .models import Flag, Model, Page, Paging, page_of, paging
+from .models import Flag, Model, Page, Window
 from .reports import AppliedModel, ReportModel
 from .runs import PullBody
 
@@ -52,7 +52,7 @@ class PlanModel(WaitingPlan):
 
     @classmethod
     def of(cls, shelved: Shelved) -> Self:
-        """A plan on the wire."""
+        """Return the model of a plan."""
         plan = shelved.plan
         return cls(
             id=shelved.id,
@@ -67,16 +67,14 @@ class PlanModel(WaitingPlan):
 
 
 @router.get("", responses=problems())
-def list_plans(
-    context: Context, project_id: UUID, part: Annotated[Paging, Depends(paging)]
-) -> Page[WaitingPlan]:
+def list_plans(context: Context, project_id: UUID, window: Window) -> Page[WaitingPlan]:
     """The plans that wait, newest first."""
     project = context.project(project_id, Role.READER)
-    with context.services.database.reading() as session:
+    with context.reading() as session:
         found = PlanShelf(session, project.id).waiting()
-    shown = found[part.offset : part.offset + part.limit]
-    items = [WaitingPlan(id=plan_id, created_at=at) for plan_id, at in shown]
-    return page_of(WaitingPlan, items, len(found), part)
+    shown = found[window.offset : window.offset + window.limit]
+    waiting = ({"id": plan_id, "created_at": at} for plan_id, at in shown)
+    return window.page(WaitingPlan, waiting, len(found))
 
 
 @router.post("", status_code=201, responses=problems(409, 502, 504))

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import Field, StringConstraints
 from sqlalchemy.orm import Session
 
@@ -20,8 +20,7 @@ from towline_server.projects.service import Projects
 from towline_server.web.schemas import FOLDER, GIT_REF, GLOB, PROJECT_PATH, of_format, problems
 
 from .access import Context, NativeRoute, RequestContext
-from .globs import check_globs
-from .models import Body, Flag, Model, Name, Page, Paging, Text, page_of, paging
+from .models import Body, Flag, Model, Name, Page, Text, Window, check_globs
 
 router = APIRouter(prefix="/projects", route_class=NativeRoute)
 
@@ -103,56 +102,43 @@ class ProjectModel(Model):
 
     @classmethod
     def of(cls, project: Project) -> Self:
-        """A project on the wire."""
-        bound = project.binding
-        return cls(
-            id=project.id,
-            path=project.path,
-            name=project.path.name,
-            binding=None
-            if bound is None
-            else BindingModel(connection_id=bound.connection_id, ref=bound.ref, scope=bound.scope),
-            kinds=[
-                KindModel(
-                    name=kind.name,
-                    globs=list(kind.globs),
-                    id_pointer=kind.id_pointer,
-                    data_type=kind.data_type,
-                )
-                for kind in project.kinds.kinds
-            ],
-            hidden=project.kinds.hidden,
-            names=project.names,
-            on_conflict=project.on_conflict,
-            created_at=project.created_at,
+        """Return the model of a project."""
+        same = ("id", "path", "binding", "names", "on_conflict", "created_at")
+        return cls.model_validate(
+            {
+                **{name: getattr(project, name) for name in same},
+                "name": project.path.name,
+                "kinds": project.kinds.kinds,
+                "hidden": project.kinds.hidden,
+            }
         )
 
 
 @router.get("", responses=problems())
 def list_projects(
     context: Context,
-    part: Annotated[Paging, Depends(paging)],
+    window: Window,
     path: Annotated[Text | None, Query(description="only the one at this path")] = None,
 ) -> Page[ProjectModel]:
     """The projects that the caller has any role on, by path."""
     caller = context.caller
-    with context.services.database.reading() as session:
+    with context.reading() as session:
         projects = Projects(session)
         if path is None:
-            found = projects.visible_to(caller, limit=part.limit, offset=part.offset)
+            found = projects.visible_to(caller, limit=window.limit, offset=window.offset)
             total = projects.count_visible_to(caller)
         else:
             one = projects.by_path(caller.tenant_id, path)
             seen = one is not None and caller.role_on(one.id) is not None
             found, total = ((one,) if one is not None and seen else ()), int(seen)
-    return page_of(ProjectModel, [ProjectModel.of(each) for each in found], total, part)
+    return window.page(ProjectModel, found, total)
 
 
 @router.post("", status_code=201, responses=problems(409))
 def create_project(context: Context, body: ProjectBody, response: Response) -> ProjectModel:
     """Make a project; whoever administers the tenant may."""
     context.administer_tenant()
-    with context.services.database.writing() as session:
+    with context.writing() as session:
         projects = Projects(session)
         made = projects.create(
             tenant_id=context.caller.tenant_id,
@@ -178,7 +164,7 @@ def change_project(context: Context, project_id: UUID, body: ProjectChange) -> P
     """Change a project; a run of it that is under way starts over, or ends stale."""
     project = context.project(project_id, Role.ADMIN)
     _check_binding(context, project, body)
-    with context.services.database.writing() as session:
+    with context.writing() as session:
         changed = _changed(session, project, body)
     return ProjectModel.of(changed)
 
@@ -187,7 +173,7 @@ def change_project(context: Context, project_id: UUID, body: ProjectChange) -> P
 def delete_project(context: Context, project_id: UUID) -> None:
     """Delete a project with everything that it has."""
     project = context.project(project_id, Role.ADMIN)
-    with context.services.database.writing() as session:
+    with context.writing() as session:
         Projects(session).delete(project.id)
 
 

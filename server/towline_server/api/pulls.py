@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Path
 from pydantic import Field
 
 from towline.plan import PlanKind
 from towline_server.auth.roles import Role
-from towline_server.projects.history import History, PastPull
+from towline_server.projects.history import History
 from towline_server.web.schemas import WHOLE, problems
 
 from .access import Context, NativeRoute
-from .models import Body, Flag, Model, Page, Paging, page_of, paging
+from .models import Body, Flag, Model, Page, Window
 from .reports import AppliedModel, ReportModel
 
 router = APIRouter(prefix="/projects/{project_id}", route_class=NativeRoute)
@@ -45,36 +45,20 @@ class PullSummary(Model):
     is_saved_edit: bool
     """Whether undoing it may be tried."""
 
-    @classmethod
-    def of(cls, pull: PastPull) -> Self:
-        """A pull on the wire."""
-        return cls(**_values(pull))
-
 
 class PullModel(PullSummary):
     """One applied plan, and its report."""
 
     report: ReportModel
 
-    @classmethod
-    def of(cls, pull: PastPull) -> Self:
-        """A pull on the wire."""
-        return cls(**_values(pull), report=ReportModel.model_validate(pull.report))
-
-
-def _values(pull: PastPull) -> dict[str, Any]:
-    return {name: getattr(pull, name) for name in PullSummary.model_fields}
-
 
 @router.get("/pulls", responses=problems())
-def list_pulls(
-    context: Context, project_id: UUID, part: Annotated[Paging, Depends(paging)]
-) -> Page[PullSummary]:
+def list_pulls(context: Context, project_id: UUID, window: Window) -> Page[PullSummary]:
     """The project's log, newest first."""
     project = context.project(project_id, Role.READER)
-    with context.services.database.reading() as session:
-        found, total = History(session, project.id).page(limit=part.limit, offset=part.offset)
-    return page_of(PullSummary, [PullSummary.of(each) for each in found], total, part)
+    with context.reading() as session:
+        found, total = History(session, project.id).page(limit=window.limit, offset=window.offset)
+    return window.page(PullSummary, found, total)
 
 
 @router.get("/pulls/{number}", responses=problems())
@@ -83,7 +67,7 @@ def get_pull(
 ) -> PullModel:
     """One pull, and what it did."""
     project = context.project(project_id, Role.READER)
-    with context.services.database.reading() as session:
+    with context.reading() as session:
         return PullModel.of(History(session, project.id).get(number))
 
 

@@ -57,7 +57,7 @@ class ConflictModel(Model):
 
     @classmethod
     def of(cls, conflict: Conflict) -> Self:
-        """A conflict on the wire."""
+        """Return the model of a conflict."""
         return cls.model_validate(conflict_json(conflict))
 
 
@@ -91,7 +91,7 @@ class ReportModel(Model):
 
     @classmethod
     def of(cls, report: Report) -> Self:
-        """A report on the wire."""
+        """Return the model of a report."""
         return cls.model_validate(report_json(report))
 
 
@@ -103,5 +103,5 @@ class AppliedModel(ReportModel):
 
     @classmethod
     def of(cls, report: Report) -> Self:
-        """A report on the wire."""
+        """Return the model of a report."""
         return cls.model_validate({**report_json(report), "pull": report.pull})

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import ConfigDict, Field, StringConstraints
 from pydantic.config import JsonDict
 
@@ -26,8 +26,7 @@ from towline_server.runs.states import Fault, Outcome, ReasonCode, ResultClass, 
 from towline_server.web.schemas import ASSET_ID, GLOB, OfferedBackend, of_format, problems
 
 from .access import Context, NativeRoute, RequestContext
-from .globs import MOST_GLOBS, check_globs
-from .models import Body, Flag, Model, Page, Paging, Text, page_of, paging
+from .models import MOST_GLOBS, Body, Flag, Model, Page, Text, Window, check_globs
 from .reports import ReportModel
 
 router = APIRouter(route_class=NativeRoute)
@@ -158,47 +157,34 @@ class RunSummary(Model):
 
     @classmethod
     def of(cls, run: Run) -> Self:
-        """A run on the wire."""
-        return cls(**_values(run))
+        """Return the model of a run."""
+        same = (
+            "id project_id batch_id parent_id is_initial state progress is_cancelling pull report "
+            "will_be_retried created_at started_at completed_at updated_at base_revision "
+            "target_revision outcome result_class reason_code error"
+        )
+        attempts = run.attempts
+        return cls.model_validate(
+            {
+                **{name: getattr(run, name) for name in same.split()},
+                "mode": run.request.mode,
+                "kind": run.request.kind,
+                "backend": run.executor.backend,
+                "triggered_by": run.origin.by,
+                "trigger_ref": run.origin.ref,
+                "requested_by": run.origin.requested_by,
+                "attempt": attempts.number,
+                "attempt_root_id": attempts.root_id,
+                "previous_attempt_id": attempts.previous_id,
+                "next_attempt_id": attempts.next_id,
+            }
+        )
 
 
 class RunModel(RunSummary):
     """A run as it stands."""
 
     report: ReportModel | None
-
-    @classmethod
-    def of(cls, run: Run) -> Self:
-        """A run on the wire."""
-        report = None if run.report is None else ReportModel.model_validate(run.report)
-        return cls(**_values(run), report=report)
-
-
-def _values(run: Run) -> dict[str, Any]:
-    error, attempts = run.error, run.attempts
-    same = (
-        "id project_id batch_id parent_id is_initial state progress is_cancelling will_be_retried "
-        "created_at started_at completed_at updated_at base_revision target_revision outcome "
-        "result_class reason_code pull"
-    )
-    return {
-        **{name: getattr(run, name) for name in same.split()},
-        "mode": run.request.mode,
-        "kind": run.request.kind,
-        "backend": run.executor.backend,
-        "triggered_by": run.origin.by,
-        "trigger_ref": run.origin.ref,
-        "requested_by": run.origin.requested_by,
-        "attempt": attempts.number,
-        "attempt_root_id": attempts.root_id,
-        "previous_attempt_id": attempts.previous_id,
-        "next_attempt_id": attempts.next_id,
-        "error": None
-        if error is None
-        else RunErrorModel(
-            code=error.code, message=error.message, fault=error.fault, data=error.data
-        ),
-    }
 
 
 @router.post("/projects/{project_id}/runs", status_code=202, responses=problems(409))
@@ -221,18 +207,16 @@ States = Annotated[list[RunState] | None, Query()]
 def list_project_runs(
     context: Context,
     project_id: UUID,
-    part: Annotated[Paging, Depends(paging)],
+    window: Window,
     state: States = None,
 ) -> Page[RunSummary]:
     """The runs of a project, newest first."""
     project = context.project(project_id, Role.READER)
-    return _page(context, RunFilter(project_id=project.id, states=_states(state)), part)
+    return _page(context, RunFilter(project_id=project.id, states=_states(state)), window)
 
 
 @router.get("/runs", responses=problems())
-def list_runs(
-    context: Context, part: Annotated[Paging, Depends(paging)], state: States = None
-) -> Page[RunSummary]:
+def list_runs(context: Context, window: Window, state: States = None) -> Page[RunSummary]:
     """The runs of every project that the caller has any role on, newest first."""
     caller = context.caller
     wanted = RunFilter(
@@ -240,7 +224,7 @@ def list_runs(
         project_ids=tuple(caller.project_roles) if caller.tenant_role is None else None,
         states=_states(state),
     )
-    return _page(context, wanted, part)
+    return _page(context, wanted, window)
 
 
 @router.get("/runs/{run_id}", responses=problems())
@@ -285,6 +269,6 @@ def _states(given: list[RunState] | None) -> tuple[RunState, ...] | None:
     return None if given is None else tuple(given)
 
 
-def _page(context: RequestContext, wanted: RunFilter, part: Paging) -> Page[RunSummary]:
-    found = context.services.runs.page(wanted, limit=part.limit, offset=part.offset)
-    return page_of(RunSummary, [RunSummary.of(run) for run in found.runs], found.total, part)
+def _page(context: RequestContext, wanted: RunFilter, window: Window) -> Page[RunSummary]:
+    found = context.services.runs.page(wanted, limit=window.limit, offset=window.offset)
+    return window.page(RunSummary, found.runs, found.total)

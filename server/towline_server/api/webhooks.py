@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self, TypeAlias
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 from sqlalchemy.orm import Session
 
 from towline_server.auth.roles import Role
@@ -22,7 +22,6 @@ from towline_server.webhooks.deliveries import Deliveries
 from towline_server.webhooks.domain import (
     LONGEST_URL,
     URL_PATTERN,
-    Delivery,
     DeliveryState,
     DisabledReason,
     Endpoint,
@@ -32,7 +31,7 @@ from towline_server.webhooks.domain import (
 from towline_server.webhooks.service import Wanted
 
 from .access import Context, NativeRoute, RequestContext
-from .models import Body, Flag, Model, Page, Paging, Text, page_of, paging
+from .models import Body, Flag, Model, Page, Text, Window
 
 router = APIRouter(prefix="/webhooks", route_class=NativeRoute)
 
@@ -81,11 +80,6 @@ class WebhookModel(Model):
     created_at: datetime
     updated_at: datetime
 
-    @classmethod
-    def of(cls, endpoint: Endpoint) -> Self:
-        """A webhook on the wire."""
-        return cls(**_values(endpoint))
-
 
 class WebhookWithSecret(WebhookModel):
     """A webhook, and the new secret that signs its messages."""
@@ -95,8 +89,8 @@ class WebhookWithSecret(WebhookModel):
 
     @classmethod
     def of_new(cls, endpoint: Endpoint, secret: str) -> Self:
-        """A webhook on the wire, this once with its secret."""
-        return cls(**_values(endpoint), secret=secret)
+        """Return the model of a webhook, this once with its secret."""
+        return cls(**dict(WebhookModel.of(endpoint)), secret=secret)
 
 
 class DeliveryModel(Model):
@@ -106,7 +100,7 @@ class DeliveryModel(Model):
     message_id: str
     """The ``webhook-id``, the same at each attempt."""
     event_type: EventType
-    payload: dict[str, Any]
+    payload: Annotated[dict[str, Any], BeforeValidator(json.loads)]
     state: DeliveryState
     attempts: int
     last_attempt_at: datetime | None
@@ -115,16 +109,6 @@ class DeliveryModel(Model):
     next_attempt_at: datetime | None
     created_at: datetime
     ended_at: datetime | None
-
-    @classmethod
-    def of(cls, delivery: Delivery) -> Self:
-        """A delivery on the wire."""
-        same = {name: getattr(delivery, name) for name in cls.model_fields if name != "payload"}
-        return cls(**same, payload=json.loads(delivery.payload))
-
-
-def _values(endpoint: Endpoint) -> dict[str, Any]:
-    return {name: getattr(endpoint, name) for name in WebhookModel.model_fields}
 
 
 def gauges(session: Session) -> Iterable[Metric]:
@@ -137,14 +121,14 @@ def gauges(session: Session) -> Iterable[Metric]:
 
 
 @router.get("", responses=problems())
-def list_webhooks(context: Context, part: Annotated[Paging, Depends(paging)]) -> Page[WebhookModel]:
+def list_webhooks(context: Context, window: Window) -> Page[WebhookModel]:
     """The tenant's webhooks, oldest first."""
     context.administer_tenant()
-    with context.services.database.reading() as session:
+    with context.reading() as session:
         found, total = context.services.webhooks(session).page(
-            context.caller.tenant_id, limit=part.limit, offset=part.offset
+            context.caller.tenant_id, limit=window.limit, offset=window.offset
         )
-    return page_of(WebhookModel, [WebhookModel.of(each) for each in found], total, part)
+    return window.page(WebhookModel, found, total)
 
 
 @router.post("", status_code=201, responses=problems(409))
@@ -159,7 +143,7 @@ def create_webhook(context: Context, body: WebhookBody, response: Response) -> W
         description=body.description,
         enabled=body.enabled,
     )
-    with context.services.database.writing() as session:
+    with context.writing() as session:
         made, secret = context.services.webhooks(session).create(context.caller.tenant_id, wanted)
     response.headers["Location"] = f"/api/towline/v1/webhooks/{made.id}"
     return WebhookWithSecret.of_new(made, secret)
@@ -180,7 +164,7 @@ def change_webhook(context: Context, webhook_id: UUID, body: WebhookChange) -> W
     webhook = context.webhook(webhook_id)
     if body.project_id != webhook.project_id:
         _check_project(context, body.project_id)
-    with context.services.database.writing() as session:
+    with context.writing() as session:
         changed = context.services.webhooks(session).change(webhook.id, _changed(webhook, body))
     return WebhookModel.of(changed)
 
@@ -189,7 +173,7 @@ def change_webhook(context: Context, webhook_id: UUID, body: WebhookChange) -> W
 def delete_webhook(context: Context, webhook_id: UUID) -> None:
     """Delete a webhook with all that waits for it."""
     webhook = context.webhook(webhook_id)
-    with context.services.database.writing() as session:
+    with context.writing() as session:
         context.services.webhooks(session).delete(webhook.id)
 
 
@@ -200,7 +184,7 @@ def rotate_secret(context: Context, webhook_id: UUID) -> WebhookWithSecret:
     For 24 hours its messages are signed with the old one too.
     """
     webhook = context.webhook(webhook_id)
-    with context.services.database.writing() as session:
+    with context.writing() as session:
         changed, secret = context.services.webhooks(session).rotate(webhook.id)
     return WebhookWithSecret.of_new(changed, secret)
 
@@ -209,7 +193,7 @@ def rotate_secret(context: Context, webhook_id: UUID) -> WebhookWithSecret:
 def ping_webhook(context: Context, webhook_id: UUID) -> DeliveryModel:
     """Send a webhook a ``ping``, once; its delivery tells whether it arrived."""
     webhook = context.webhook(webhook_id)
-    with context.services.database.writing() as session:
+    with context.writing() as session:
         return DeliveryModel.of(Deliveries(session, webhook.id).ping())
 
 
@@ -217,16 +201,16 @@ def ping_webhook(context: Context, webhook_id: UUID) -> DeliveryModel:
 def list_deliveries(
     context: Context,
     webhook_id: UUID,
-    part: Annotated[Paging, Depends(paging)],
+    window: Window,
     state: Annotated[list[DeliveryState] | None, Query()] = None,
 ) -> Page[DeliveryModel]:
     """What was and will be sent to a webhook, newest first."""
     webhook = context.webhook(webhook_id)
-    with context.services.database.reading() as session:
+    with context.reading() as session:
         found, total = Deliveries(session, webhook.id).page(
-            state, limit=part.limit, offset=part.offset
+            state, limit=window.limit, offset=window.offset
         )
-    return page_of(DeliveryModel, [DeliveryModel.of(each) for each in found], total, part)
+    return window.page(DeliveryModel, found, total)
 
 
 @router.post(
@@ -235,7 +219,7 @@ def list_deliveries(
 def retry_delivery(context: Context, webhook_id: UUID, delivery_id: UUID) -> DeliveryModel:
     """Send a message at once, whatever became of it, under the ``webhook-id`` that it has."""
     webhook = context.webhook(webhook_id)
-    with context.services.database.writing() as session:
+    with context.writing() as session:
         return DeliveryModel.of(Deliveries(session, webhook.id).retry(delivery_id))
 
 

@@ -130,7 +130,7 @@ class WorkModel(Model):
 
     @classmethod
     def of(cls, work: Work) -> Self:
-        """The work on the wire."""
+        """Return the model of the work."""
         return cls(
             project=work.project,
             path=work.path,
@@ -157,7 +157,7 @@ class ClaimModel(Model):
 
     @classmethod
     def of(cls, claim: Claim) -> Self:
-        """A claim on the wire."""
+        """Return the model of a claim."""
         request = claim.run.request
         return cls(
             run=RunSummary.of(claim.run),

@@ -39,6 +39,7 @@ _WORDS: Mapping[State, GitStatus] = {
     State.UNCHANGED: GitStatus.TRACKED,
     State.MODIFIED_HERE: GitStatus.MODIFIED_LOCALLY,
     State.MODIFIED_THERE: GitStatus.MODIFIED_REMOTELY,
+    State.BEHIND: GitStatus.MODIFIED_REMOTELY,
     # It has no latest SHA.
     State.DELETED_THERE: GitStatus.MODIFIED_REMOTELY,
     State.CONFLICT: GitStatus.CONFLICT,
