@@ -28,7 +28,7 @@ from towline.remotes.credential_sources import fixed
 from towline.remotes.credentials import Credential
 from towline.remotes.git import GitRemote
 from towline.remotes.git_failures import ADVERTISEMENT
-from towline.remotes.tree_files import commit_content, object_id
+from towline.remotes.trees import commit_content, object_id
 from towline.testing.git_repository import GitRepository, entry_header, pack_of_entries
 from towline.testing.git_server import GitServer, Streams, packet
 

@@ -31,7 +31,7 @@ from towline.remotes.backends import Backend
 from towline.remotes.credential_sources import Credentials, fixed
 from towline.remotes.credentials import Credential
 from towline.remotes.git import GitRemote
-from towline.remotes.tree_files import object_id
+from towline.remotes.trees import object_id
 from towline.testing.git_repository import GitRepository, entry_header, pack_of_entries
 from towline.testing.git_server import Answers, CutsOff, GitServer, StaysSilent, Trouble
 

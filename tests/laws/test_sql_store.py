@@ -16,7 +16,7 @@ from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
 from towline.options import OnConflict, PullOptions, Renames
 from towline.remotes.memory import MemoryRemote
-from towline.remotes.tree_files import FileContent
+from towline.remotes.trees import FileContent
 from towline.stores.memory import MemoryStore
 from towline.testing.sides import KINDS, stands_together
 from towline.testing.strategies import CONTENTS, PATHS

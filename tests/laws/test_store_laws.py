@@ -20,7 +20,7 @@ from towline.model import AssetPath, Digest, NonAsset
 from towline.options import OnConflict, PullOptions
 from towline.ports import Watch
 from towline.pull import plan_pull, pull
-from towline.remotes.tree_files import FileContent, Symlink
+from towline.remotes.trees import FileContent, Symlink
 from towline.report import Status, report_json, report_of
 from towline.testing.sides import ThreeSides, standing
 from towline.testing.strategies import CONTENTS, Feature, pull_options, three_sides

@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias
 from towline.model import AssetId, AssetPath
 from towline.ports import AssetStore
 from towline.remotes.memory import MemoryRemote, MemoryRepository
-from towline.remotes.tree_files import FileContent
+from towline.remotes.trees import FileContent
 from towline.stores.directory.store import DirectoryStore
 from towline.stores.memory import MemoryStore
 from towline.testing.sides import KINDS

@@ -17,7 +17,7 @@ from tests.control_plane import PASSWORD
 from tests.server.runs.world import World
 from towline.model import AssetPath
 from towline.options import OnConflict
-from towline.remotes.tree_files import Symlink
+from towline.remotes.trees import Symlink
 from towline.testing.git_server import GitServer
 from towline_server.app import create_app
 from towline_server.auth.roles import Role

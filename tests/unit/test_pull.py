@@ -20,7 +20,7 @@ from towline import (
     report_of,
 )
 from towline.errors import EmptyRemote
-from towline.remotes.tree_files import FileContent, Symlink
+from towline.remotes.trees import FileContent, Symlink
 
 P = AssetPath
 SKIP = PullOptions(on_conflict=OnConflict.SKIP)

@@ -12,7 +12,7 @@ from towline.ports import Watch
 from towline.pull import pull
 from towline.remotes.entries import LFS_PREFIX
 from towline.remotes.memory import MemoryRemote
-from towline.remotes.tree_files import FileContent, Symlink
+from towline.remotes.trees import FileContent, Symlink
 from towline.status import ProjectStatus, State, status, status_json
 from towline.stores.memory import MemoryStore
 

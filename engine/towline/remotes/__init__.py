@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from towline.remotes.credentials import Credential
     from towline.remotes.git import GitRemote
     from towline.remotes.memory import MemoryRemote, MemoryRepository
-    from towline.remotes.tree_files import FileContent, Files, Submodule, Symlink
+    from towline.remotes.trees import FileContent, Files, Submodule, Symlink
     from towline.remotes.url import Origin, RemoteUrl, Scheme
 
 __all__ = [
@@ -38,16 +38,16 @@ _HOMES = {
     "Backend": "backends",
     "Credential": "credentials",
     "Credentials": "credential_sources",
-    "FileContent": "tree_files",
-    "Files": "tree_files",
+    "FileContent": "trees",
+    "Files": "trees",
     "GitRemote": "git",
     "MemoryRemote": "memory",
     "MemoryRepository": "memory",
     "Origin": "url",
     "RemoteUrl": "url",
     "Scheme": "url",
-    "Submodule": "tree_files",
-    "Symlink": "tree_files",
+    "Submodule": "trees",
+    "Symlink": "trees",
 }
 
 

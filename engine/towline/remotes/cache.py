@@ -1,8 +1,8 @@
-"""The cache: a bare repository that holds what was fetched, made, shared and thrown away at need.
+"""The cache: a bare repository of fetched objects, which can be discarded and fetched again.
 
-Fetched commits stay under ``refs/heads/``, since that is all that dulwich offers to a remote as
-known. Nothing is ever collected: a base may be on no branch any more. Several processes may use
-one cache; those that write to it take turns.
+Fetched commits have refs below ``refs/heads/``, the only ones that dulwich sends as haves. Nothing
+is garbage-collected: a base may be on no branch any more. Several processes may share a cache; a
+lock serialises the writers.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CONFIG = """\
 \tauto = 0
 """
 MANY_PACKS = 50
-"""Each fetch brings one; a look-up asks them all."""
+"""Each fetch adds one; reading an object may search all."""
 _TIP_FOLDER = "refs/heads/towline"
 _POLL_SECONDS = 0.05
 _TEMPORARY = "towline-cache-"
@@ -40,36 +40,36 @@ _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Cache:
-    """A bare repository at a path; it need not exist yet.
+    """A bare repository at a path that need not exist.
 
-    ``trusts`` tells of a user id whether parts of it may belong to that user: the running user,
-    root and the owner of the folder around it, unless given.
+    ``trusts`` returns whether parts of it may belong to a user id; by default the running user,
+    root and the owner of the folder around it.
     """
 
     def __init__(self, path: Path, trusts: Callable[[int], bool] | None = None) -> None:
         self.path = path
-        self._trusts = trusts or self._is_ours
+        self._trusts = trusts or self._trusts_by_default
 
     def ensure(self) -> None:
-        """Make the repository if it is not there, or not whole."""
+        """Create the repository if it is missing or incomplete."""
         self.guard()
-        there = (self.path / "config").is_file() and (self.path / "objects").is_dir()
-        if there and (self.used or not any((self.path / _TIP_FOLDER).glob("*"))):
+        exists = (self.path / "config").is_file() and (self.path / "objects").is_dir()
+        if exists and (self.has_objects or not any((self.path / _TIP_FOLDER).glob("*"))):
             return
-        shutil.rmtree(self.path / "refs", ignore_errors=True)  # they name what is gone
+        shutil.rmtree(self.path / "refs", ignore_errors=True)  # they point to missing objects
         for folder in ("objects/pack", "objects/info", "refs/heads", "refs/tags"):
             (self.path / folder).mkdir(parents=True, exist_ok=True)
         _replace(self.path / "HEAD", "ref: refs/heads/none\n")
         _replace(self.path / "config", _CONFIG)
 
     def guard(self) -> None:
-        """Take back whatever would make git read settings or objects that are not ours.
+        """Remove everything that makes git read other configuration or other objects.
 
-        A cache may lie in a folder that came from somewhere else.
+        The folder of the cache may be untrusted.
 
         Raises:
-            LinkRefused: there is a link in it, or in its place.
-            UnsafeOwner: a part of it belongs to a user who is not trusted.
+            LinkRefused: it is or contains a link.
+            UnsafeOwner: a part of it belongs to a user that is not trusted.
         """
         self._check(self.path)
         with suppress(FileNotFoundError, NotADirectoryError):
@@ -83,7 +83,7 @@ class Cache:
             _replace(config, _CONFIG)
 
     def _check(self, path: Path, folder: int | None = None) -> None:
-        with suppress(FileNotFoundError):  # git may remove it meanwhile
+        with suppress(FileNotFoundError):  # git may remove it at any time
             found = os.stat(path, dir_fd=folder, follow_symlinks=False)
             if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
                 problem = f"{path.name} is a link or a special file"
@@ -92,15 +92,15 @@ class Cache:
                 problem = path.name
                 raise UnsafeOwner(project=str(self.path), problem=problem, owner=found.st_uid)
 
-    def _is_ours(self, owner: int) -> bool:
+    def _trusts_by_default(self, owner: int) -> bool:
         return owner in (0, os.geteuid()) or owner == self.path.parent.stat().st_uid
 
     @contextmanager
-    def entered(self) -> Iterator[str]:
-        """The cache as a working folder for a child: this one, whatever gets its path.
+    def working_directory(self) -> Iterator[str]:
+        """Yield a path for a child's working directory, valid even if the cache is moved.
 
         Raises:
-            OSError: there is none.
+            OSError: there is no cache.
         """
         descriptor = os.open(self.path, _FOLDER_FLAGS)
         try:
@@ -110,25 +110,25 @@ class Cache:
             os.close(descriptor)
 
     def discard(self) -> None:
-        """Throw everything away, damaged or not, and begin anew."""
+        """Remove the cache, and create an empty one."""
         self.remove()
         self.ensure()
 
     def remove(self) -> None:
-        """Take the cache away; whoever has it open keeps what it has open."""
+        """Remove the cache; processes that have its files open can still read them."""
         if self.path.exists():
-            grave = Path(tempfile.mkdtemp(prefix=f".{self.path.name}-", dir=self.path.parent))
+            trash = Path(tempfile.mkdtemp(prefix=f".{self.path.name}-", dir=self.path.parent))
             try:
-                self.path.rename(grave / "cache")
+                self.path.rename(trash / "cache")
             finally:
-                shutil.rmtree(grave, ignore_errors=True)
+                shutil.rmtree(trash, ignore_errors=True)
 
     @contextmanager
-    def writing(self, watch: Watch) -> Iterator[None]:
-        """Be the only writer; waits for others, for as long as the watch lets it.
+    def lock(self, watch: Watch) -> Iterator[None]:
+        """Hold the lock of writers; waits for another process.
 
         Raises:
-            Cancelled: the caller asked to stop while waiting.
+            Cancelled: the caller cancelled while waiting.
             LinkRefused, UnsafeOwner: see `guard`.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -146,12 +146,12 @@ class Cache:
             os.close(handle)
 
     def tip_name(self, address: str, name: str) -> str:
-        """The ref of the cache for a ref of a remote."""
+        """Return the ref of the cache for a ref of a remote."""
         key = sha256(f"{address}\0{name}".encode()).hexdigest()[:24]
         return f"{_TIP_FOLDER}/{key}"
 
     def tip(self, ref: str) -> Revision | None:
-        """What a ref of the cache holds."""
+        """Return the commit of a ref of the cache, if any."""
         try:
             text = (self.path / ref).read_text().strip()
         except (OSError, UnicodeDecodeError):
@@ -159,31 +159,31 @@ class Cache:
         return Revision(text) if len(text) == 40 else None
 
     def set_tip(self, ref: str, revision: Revision) -> None:
-        """Point a ref of the cache at a commit that is in it."""
+        """Point a ref of the cache to a commit in it."""
         if self.tip(ref) != revision:
             (self.path / ref).parent.mkdir(parents=True, exist_ok=True)
             _replace(self.path / ref, revision + "\n")
 
     @property
     def shallow(self) -> bool:
-        """Whether history is cut off somewhere."""
+        """Whether the history is shallow."""
         try:
             return (self.path / "shallow").stat().st_size > 0
         except OSError:
             return False
 
     @property
-    def used(self) -> bool:
-        """Whether there is anything in it, so that it can be damaged."""
+    def has_objects(self) -> bool:
+        """Whether it has objects, which can be damaged."""
         packs, loose = self.path / "objects/pack", self.path / "objects"
         return any(packs.glob("*.pack")) or any(loose.glob("??/*"))
 
     def packs(self) -> dict[Path, int]:
-        """The packs and their sizes."""
+        """Return the packs with their sizes."""
         return dict(self._sizes("*.pack"))
 
     def drop(self, packs: Iterable[Path], ref: str, old: Revision | None) -> None:
-        """Take back what a fetch brought; only while `writing`."""
+        """Remove the packs of a fetch, and reset its ref; the caller holds the `lock`."""
         for pack in packs:
             for file in pack.parent.glob(f"{pack.stem}.*"):
                 file.unlink(missing_ok=True)
@@ -193,23 +193,20 @@ class Cache:
             self.set_tip(ref, old)
 
     def unfinished_bytes(self) -> int:
-        """The size of the largest pack that was not finished."""
+        """Return the size of the largest unfinished pack."""
         return max((size for _, size in self._sizes("tmp_pack_*")), default=0)
 
     def _sizes(self, pattern: str) -> Iterator[tuple[Path, int]]:
-        """The packs of a name and their sizes; git may rename or remove one while we look."""
+        """Yield files and their sizes; git may rename or remove one at any time."""
         for pack in (self.path / "objects/pack").glob(pattern):
-            size = None
             with suppress(FileNotFoundError):
-                size = pack.stat().st_size
-            if size is not None:
-                yield pack, size
+                yield pack, pack.stat().st_size
 
     def sweep(self) -> None:
-        """Remove what a stopped fetch or `remove` left behind; only while `writing`."""
+        """Remove temporary files of stopped processes; the caller holds the `lock`."""
         for pattern in ("tmp_*", ".tmp*", "pack-*.keep"):
-            for litter in (self.path / "objects/pack").glob(pattern):
-                litter.unlink(missing_ok=True)
+            for temporary in (self.path / "objects/pack").glob(pattern):
+                temporary.unlink(missing_ok=True)
         for removed in self.path.parent.glob(f".{self.path.name}-*"):
             shutil.rmtree(removed, ignore_errors=True)
 

@@ -1,13 +1,12 @@
-"""Compares two trees, skipping equal subtrees unread; a listing is a comparison with nothing.
+"""Compares two trees, skipping equal subtrees; a listing is a comparison with the empty tree.
 
-Reads at most the trees of touched folders and of their parents, once on either side, and no
-content but what tells an LFS pointer from an asset. Limits count each side by itself, and all
-that are broken are raised together.
+Reads the trees of changed folders and their parents, once on each side, and the small blobs that
+may be LFS pointers. Limits apply to each side; all that are exceeded are in one error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
@@ -15,7 +14,7 @@ from towline.changes import Change, RemoteAsset, RemoteEntry
 from towline.errors import BrokenLimit, InvalidTree, LimitExceeded, limits_exceeded
 from towline.model import AssetPath
 from towline.ports import Phase, Watch
-from towline.remotes.entries import Classifier, Place
+from towline.remotes.entries import Classifier, EntryPath
 from towline.remotes.trees import EMPTY, ParsedTree, TreeEntry, parse_tree, shown
 
 _ENTRY_OVERHEAD = 28
@@ -30,13 +29,13 @@ class _Side(IntEnum):
 def tree_changes(
     before: str | None, after: str | None, scope: str, classifier: Classifier, watch: Watch
 ) -> tuple[Change, ...]:
-    """What changed below the scope between two root trees (None: empty), sorted by path.
+    """Return the changes in the scope between two root trees (None: empty), sorted by path.
 
     Raises:
         InvalidTree: with every problem of all the trees visited.
-        LimitExceeded: entries, depth, or an asset's size; every one that is broken. A listing
-            adds the bounds on the project that are broken, too.
-        ObjectMissing: the cache does not hold what the trees name.
+        LimitExceeded: every exceeded limit on entries, depth and assets' sizes; of a listing
+            also those on the whole project.
+        ObjectMissing: the cache lacks an object of the trees.
     """
     walk = _Walk(classifier, watch, scope)
     try:
@@ -53,7 +52,7 @@ def tree_changes(
 def tree_listing(
     tree: str, scope: str, classifier: Classifier, watch: Watch
 ) -> dict[AssetPath, RemoteEntry]:
-    """Every entry below the scope, by path and in that order. Raises as `tree_changes`."""
+    """Return every entry in the scope, sorted by path. Raises as `tree_changes`."""
     found = tree_changes(None, tree, scope, classifier, watch)
     return {change.path: change.after for change in found if change.after is not None}
 
@@ -68,19 +67,19 @@ class _Walk:
     files: list[int] = field(default_factory=lambda: [0, 0])
     folders: list[int] = field(default_factory=lambda: [0, 0])
     broken: dict[str, BrokenLimit] = field(default_factory=dict)
-    """The broken limits but for those on the whole project, by name."""
+    """The exceeded limits by name, without those on the whole project."""
     too_large: list[int] = field(default_factory=list)
-    """The sizes of assets that are above the limit."""
+    """The sizes of assets that exceed the limit."""
 
     def note(self, error: LimitExceeded) -> None:
-        """Remember a broken limit, with the most that was found of it."""
+        """Record an exceeded limit, with the largest value found."""
         for each in error.broken:
             known = self.broken.get(each.limit, replace(each, count=0))
             most = max(known, each, key=lambda one: one.found)
             self.broken[each.limit] = replace(most, count=known.count + each.count)
 
     def broken_totals(self, *, whole: bool) -> Iterator[BrokenLimit]:
-        """The broken limits on all assets together, where the whole project was listed."""
+        """Yield the exceeded limits on the whole project, if it was listed."""
         if not whole or "tree_entries" in self.broken:
             return
         assets = [change.after for change in self.changes if isinstance(change.after, RemoteAsset)]
@@ -91,7 +90,7 @@ class _Walk:
                 yield BrokenLimit(limit=limit, allowed=allowed, found=found)
 
     def scoped(self, before: str | None, after: str | None) -> tuple[str | None, str | None]:
-        """The scope's own trees on both sides, told apart as soon as they are equal."""
+        """Return the trees of the scope on both sides; stops where they are equal."""
         folder = ""
         for name in filter(None, self.scope.split("/")):
             if before == after:
@@ -108,41 +107,41 @@ class _Walk:
         return None
 
     def compare(self, before: str | None, after: str | None) -> None:
-        """Collect the changes between two trees; a stack, since the depth is a setting."""
-        todo = [(before, after, Place(path=""))]
+        """Collect the changes between two trees, with a stack: the depth is configurable."""
+        todo = [(before, after, EntryPath(path=""))]
         while todo:
-            old, new, place = todo.pop()
+            old, new, at = todo.pop()
             if old != new:
-                todo.extend(self._folder(old, new, place))
+                todo.extend(self._folder(old, new, at))
 
     def _folder(
-        self, before: str | None, after: str | None, place: Place
-    ) -> Iterator[tuple[str | None, str | None, Place]]:
-        folder = "/".join(filter(None, (self.scope, place.path)))
+        self, before: str | None, after: str | None, at: EntryPath
+    ) -> Iterator[tuple[str | None, str | None, EntryPath]]:
+        folder = "/".join(filter(None, (self.scope, at.path)))
         old = self._read(before, folder, _Side.BEFORE)
         new = self._read(after, folder, _Side.AFTER)
         self._count(_Side.BEFORE, old, folder)
         self._count(_Side.AFTER, new, folder)
         self.watch.report(Phase.COMPARING, sum(self.files) + sum(self.folders))
         for text, one, other in _differing(old, new):
-            name = (other or one).name  # type: ignore[union-attr] # one side is there
-            below = place.below(text, name, self.classifier.limits)
-            if below.depth > self.classifier.limits.depth:
-                self.note(self._exceeded("depth", below.depth, below.path))
+            name = (other or one).name  # type: ignore[union-attr] # one side exists
+            child = at.child(text, name, self.classifier.limits)
+            if child.depth > self.classifier.limits.depth:
+                self.note(self._exceeded("depth", child.depth, child.path))
                 continue
             trees = tuple(e.oid if e is not None and e.is_tree else None for e in (one, other))
             if any(trees):
-                yield trees[0], trees[1], below
-            self._file(_not_tree(one), _not_tree(other), below)
+                yield trees[0], trees[1], child
+            self._file(_not_tree(one), _not_tree(other), child)
 
-    def _file(self, before: TreeEntry | None, after: TreeEntry | None, place: Place) -> None:
+    def _file(self, before: TreeEntry | None, after: TreeEntry | None, at: EntryPath) -> None:
         if before is None and after is None:
             return
         try:
             change = Change(
-                path=AssetPath(place.path),
-                before=self.classifier.before(before, place) if before is not None else None,
-                after=self.classifier.after(after, place) if after is not None else None,
+                path=AssetPath(at.path),
+                before=self.classifier.before(before, at) if before is not None else None,
+                after=self.classifier.after(after, at) if after is not None else None,
             )
         except InvalidTree as error:
             self.problems.extend(error.problems)
@@ -157,10 +156,10 @@ class _Walk:
             return EMPTY
         kind, size = self.classifier.reader.header(oid)
         if kind != "tree":
-            self.problems.append(f"{folder!r} is a folder made of a {kind} object")
+            self.problems.append(f"{folder!r} is a folder, but its object is a {kind}")
             return EMPTY
         limits = self.classifier.limits
-        # A tree is bounded before it is unpacked: no honest one within the limits is larger.
+        # Checked before unpacking: no valid tree within the limits is larger.
         visited = self.files[side] + self.folders[side]
         if (least := visited + size // (_ENTRY_OVERHEAD + limits.name_bytes)) > (
             2 * limits.tree_entries
@@ -173,7 +172,7 @@ class _Walk:
         return tree
 
     def _count(self, side: _Side, tree: ParsedTree, folder: str) -> None:
-        """Count a folder's entries: files by themselves, and folders by themselves."""
+        """Count the files and the folders of a folder, each against the limit."""
         folders = sum(entry.is_tree for entry in tree.entries)
         self.folders[side] += folders
         self.files[side] += len(tree.entries) - folders
@@ -193,7 +192,7 @@ def _not_tree(entry: TreeEntry | None) -> TreeEntry | None:
 def _differing(
     before: ParsedTree, after: ParsedTree
 ) -> Iterator[tuple[str, TreeEntry | None, TreeEntry | None]]:
-    """The names whose entries differ: shown, and on either side."""
+    """Yield the entries that differ: the name as shown, and the entry on each side."""
     old = {entry.name: entry for entry in before.entries}
     new = {entry.name: entry for entry in after.entries}
     differing = [name for name in old.keys() | new.keys() if old.get(name) != new.get(name)]
@@ -202,23 +201,18 @@ def _differing(
         yield texts[name], old.get(name), new.get(name)
 
 
-def _shown_names(wanted: Iterable[bytes], all_names: Iterable[bytes]) -> dict[bytes, str]:
-    """How names are shown: one that is not UTF-8 never looks like another of its folder."""
-    texts: dict[bytes, str] = {}
-    broken = []
-    for name in wanted:
-        text = shown(name)
-        texts[name] = text
-        if "\ufffd" in text and text.encode() != name:
-            broken.append(name)
-    if broken:
-        everyone = sorted(all_names)
-        taken = {shown(name) for name in everyone if shown(name).encode() == name}
-        for name in everyone:
-            if shown(name).encode() != name:
-                text = shown(name)
-                while text in taken:
-                    text += "\ufffd"
-                taken.add(text)
-                texts[name] = text
+def _shown_names(wanted: Sequence[bytes], all_names: Iterable[bytes]) -> dict[bytes, str]:
+    """Return names as shown: one that is not UTF-8 differs from all others in its folder."""
+    if all(shown(name).encode() == name for name in wanted):
+        return {name: shown(name) for name in wanted}
+    names = sorted(all_names)
+    texts = {name: shown(name) for name in names if shown(name).encode() == name}
+    taken = set(texts.values())
+    for name in names:
+        if name not in texts:
+            text = shown(name)
+            while text in taken:
+                text += "\ufffd"
+            taken.add(text)
+            texts[name] = text
     return texts

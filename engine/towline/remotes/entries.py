@@ -15,22 +15,22 @@ from towline.remotes.trees import EntryMode, TreeEntry
 
 LFS_PREFIX = b"version https://git-lfs.github.com/spec/v1"
 LFS_MAX_BYTES = 1024
-"""Git LFS's own bound on a pointer file."""
+"""Git LFS's limit for a pointer file."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where an entry stands: its shown path in the scope, and whether that is its true name."""
+class EntryPath:
+    """The path of an entry in the scope, and whether it is exact."""
 
     path: str
     utf8: bool = True
     short: bool = True
-    """Whether no name of its path is above the limit."""
+    """Whether every name is within the limit."""
     depth: int = 0
 
-    def below(self, text: str, name: bytes, limits: Limits) -> Place:
-        """The place of an entry in this folder; ``text`` is its shown name."""
-        return Place(
+    def child(self, text: str, name: bytes, limits: Limits) -> EntryPath:
+        """Return the path of an entry of this folder; ``text`` is its name as shown."""
+        return EntryPath(
             path=f"{self.path}/{text}" if self.path else text,
             utf8=self.utf8 and text.encode("utf-8", "replace") == name,
             short=self.short and len(name) <= limits.name_bytes,
@@ -40,47 +40,46 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """Turns entries into what the merge knows, reading as little as it can.
+    """Turns entries into assets and non-assets.
 
-    ``kept`` takes the few bytes that were read to tell a pointer from an asset, so that nobody
-    reads them again.
+    ``blobs`` caches the small blobs that are read to recognise pointers.
     """
 
     reader: ObjectReader
     kinds: Kinds
     limits: Limits
     traffic: Traffic
-    kept: dict[str, bytes]
+    blobs: dict[str, bytes]
 
-    def by_name(self, entry: TreeEntry, place: Place) -> NonAssetReason | None:
-        """Why it cannot be an asset, as far as its name and mode tell."""
-        if not place.utf8:
+    def by_name(self, entry: TreeEntry, at: EntryPath) -> NonAssetReason | None:
+        """Return why it is no asset, judged by name and mode alone."""
+        if not at.utf8:
             return NonAssetReason.NAME_NOT_UTF8
-        if not place.short or len(place.path.encode()) > self.limits.path_bytes:
+        if not at.short or len(at.path.encode()) > self.limits.path_bytes:
             return NonAssetReason.NAME_TOO_LONG
         if entry.mode is EntryMode.SYMLINK:
             return NonAssetReason.SYMLINK
         if entry.mode is EntryMode.SUBMODULE:
             return NonAssetReason.SUBMODULE
-        if self.kinds.of(place.path) is None:
+        if self.kinds.of(at.path) is None:
             return NonAssetReason.OUTSIDE_KINDS
         return None
 
-    def before(self, entry: TreeEntry, place: Place) -> RemoteEntry:
-        """The entry as it was: by mode and kind alone, for its content is never read."""
-        path = AssetPath(place.path)
-        if reason := self.by_name(entry, place):
+    def before(self, entry: TreeEntry, at: EntryPath) -> RemoteEntry:
+        """Return an entry before the change; its content is not read."""
+        path = AssetPath(at.path)
+        if reason := self.by_name(entry, at):
             return NonAsset(path=path, reason=reason)
         return _asset(entry, path, self._size(entry, path))
 
-    def after(self, entry: TreeEntry, place: Place) -> RemoteEntry:
-        """The entry as it is now.
+    def after(self, entry: TreeEntry, at: EntryPath) -> RemoteEntry:
+        """Return an entry after the change.
 
         Raises:
-            LimitExceeded: an asset is too large; told by its header, before anything is unpacked.
+            LimitExceeded: the asset is too large, by its header, before it is unpacked.
         """
-        path = AssetPath(place.path)
-        if reason := self.by_name(entry, place):
+        path = AssetPath(at.path)
+        if reason := self.by_name(entry, at):
             return NonAsset(path=path, reason=reason)
         size = self._size(entry, path)
         if size > self.limits.asset_bytes:
@@ -94,16 +93,16 @@ class Classifier:
     def _size(self, entry: TreeEntry, path: str) -> int:
         kind, size = self.reader.header(entry.oid)
         if kind != "blob":
-            raise InvalidTree(problems=(f"{path!r} is a file made of a {kind} object",))
+            raise InvalidTree(problems=(f"{path!r} is a file, but its object is a {kind}",))
         return size
 
     def _is_lfs_pointer(self, oid: str, size: int) -> bool:
         if not len(LFS_PREFIX) <= size <= LFS_MAX_BYTES:
             return False
-        if oid not in self.kept:
+        if oid not in self.blobs:
             self.traffic.blobs_read += 1
-            self.kept[oid] = self.reader.read(oid)[1]
-        return self.kept[oid].startswith(LFS_PREFIX)
+            self.blobs[oid] = self.reader.read(oid)[1]
+        return self.blobs[oid].startswith(LFS_PREFIX)
 
 
 def _asset(entry: TreeEntry, path: AssetPath, size: int) -> RemoteAsset:

@@ -138,7 +138,7 @@ class GitRemote:
         try:
             return self._wanted.choose(self.url, found)[1]
         except RefNotFound as error:
-            raise self._naming_default(error, limits, watch) from None
+            raise self._with_default(error, limits, watch) from None
 
     def default_branch(self, limits: Limits, watch: Watch) -> str | None:
         """Return the short name of the branch that the remote's HEAD points to, if any."""
@@ -148,28 +148,25 @@ class GitRemote:
     def fetch(self, revision: Revision | None, limits: Limits, watch: Watch) -> Revision:
         wanted = self._wanted if revision is None else WantedRef.parse(revision)
         if wanted.commit is not None and self.has(wanted.commit):
-            self._remember(wanted.commit, limits)
+            self._last = (wanted.commit, limits)
             return wanted.commit
         watch.report(Phase.FETCHING, 0)
         try:
-            with self._cache.writing(watch):
+            with self._cache.lock(watch):
                 self._deadline = time.monotonic() + limits.total_seconds
                 found = self._fetch(wanted, limits, watch)
         except RefNotFound as error:
-            raise self._naming_default(error, limits, watch) from None
-        self._remember(found, limits)
+            raise self._with_default(error, limits, watch) from None
+        self._last = (found, limits)
+        self._known.add(found)
         return found
 
-    def _naming_default(self, error: RefNotFound, limits: Limits, watch: Watch) -> RefNotFound:
+    def _with_default(self, error: RefNotFound, limits: Limits, watch: Watch) -> RefNotFound:
         if isinstance(error, EmptyRepository) or WantedRef.parse(error.ref).commit is not None:
             return error
         with contextlib.suppress(RemoteError):
             return replace(error, default=self.default_branch(limits, watch))
         return error
-
-    def _remember(self, revision: Revision, limits: Limits) -> None:
-        self._last = (revision, limits)
-        self._known.add(revision)
 
     def close(self) -> None:
         """Close the cache; remove a temporary one."""
@@ -204,12 +201,8 @@ class GitRemote:
             before, after = (read_commit(reader, commit).tree for commit in (base, revision))
             classifier = self._classifier(reader, kinds, limits)
             items = tree_changes(before, after, self._scope, classifier, watch)
-            return Changes(
-                base=base,
-                revision=revision,
-                items=items,
-                history_rewritten=self._rewritten(reader, base, revision),
-            )
+            rewritten = self._rewritten(reader, base, revision)
+            return Changes(base=base, revision=revision, items=items, history_rewritten=rewritten)
 
         return self._read(compare, (revision, base), limits, watch)
 
@@ -322,7 +315,7 @@ class GitRemote:
                     raise _pack_too_large(limits) from None
                 depth = 1
             except Unexplained as failure:
-                if discarded or not fetching or not self._cache.used:
+                if discarded or not fetching or not self._cache.has_objects:
                     raise RemoteRefused(url=self.url, detail=failure.detail) from None
                 self._discard()
                 discarded = True
@@ -358,28 +351,23 @@ class GitRemote:
         Raises:
             ContentMissing: it never was in the cache, or the remote does not have it any more.
         """
-        try:
+        with contextlib.suppress(ObjectMissing):
             return action(self._reader())
-        except ObjectMissing:
-            self._close_reader()  # another process may have rebuilt the cache
+        self._close_reader()  # another process may have rebuilt the cache
         try:
             return action(self._reader())
         except ObjectMissing as missing:
-            if self._last is None or self._was_never_fetched(missing.oid, revisions):
+            unknown = missing.oid in revisions and missing.oid not in self._known
+            if self._last is None or (unknown and self.has(self._last[0])):
                 raise ContentMissing(digests=(missing.oid,)) from None
-        self._rebuild((self._last[0], *revisions), limits, watch)
+        self._refetch((self._last[0], *revisions), limits, watch)
         try:
             return action(self._reader())
         except ObjectMissing as missing:
             raise ContentMissing(digests=(missing.oid,)) from None
 
-    def _was_never_fetched(self, oid: str, revisions: Sequence[Revision]) -> bool:
-        """Return whether a missing commit is no damage: it never was in the cache."""
-        requested = oid in revisions and oid not in self._known
-        return requested and self._last is not None and self.has(self._last[0])
-
-    def _rebuild(self, revisions: Sequence[Revision], limits: Limits, watch: Watch) -> None:
-        with self._cache.writing(watch):
+    def _refetch(self, revisions: Sequence[Revision], limits: Limits, watch: Watch) -> None:
+        with self._cache.lock(watch):
             self._deadline = time.monotonic() + limits.total_seconds
             self._discard()
             for revision in revisions:

@@ -118,7 +118,7 @@ class GitFetcher:
     def _run(
         self, command: Sequence[str], request: FetchRequest, *, commit: bool = False
     ) -> GitExit:
-        with self._cache.entered() as folder, ssh_log(self._cache) as log:
+        with self._cache.working_directory() as folder, ssh_log(self._cache) as log:
             variables = self._variables(request, log.path)
             pack_bytes = self._cache.unfinished_bytes
             ended = run_git([self._executable, *command], variables, folder, request, pack_bytes)

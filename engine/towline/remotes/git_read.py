@@ -78,7 +78,7 @@ class GitReader:
     def _spawn(self, oid: str, *arguments: str) -> subprocess.Popen[bytes]:
         with ExitStack() as stack:
             try:
-                folder = stack.enter_context(self._cache.entered())
+                folder = stack.enter_context(self._cache.working_directory())
             except OSError:
                 raise ObjectMissing(oid) from None  # there is no cache
             child = subprocess.Popen(

@@ -1,7 +1,7 @@
-"""A remote in memory: a real fake, made of Git objects and compared as every remote is.
+"""A remote in memory, made of Git objects, with the same comparison as every remote.
 
-It keeps apart what the repository holds and what has been fetched, so it costs and fails as a
-remote would.
+The repository and the fetched commits are separate, so that it fetches, counts and fails like a
+real remote.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from towline.model import AssetPath, Digest, Revision
 from towline.ports import Phase, Traffic, Watch
 from towline.remotes.compare import tree_changes, tree_listing
 from towline.remotes.entries import Classifier
-from towline.remotes.tree_files import Files, commit_content, object_id, put_files
+from towline.remotes.trees import Files, commit_content, object_id, put_files
 
 
 @dataclass
 class MemoryRepository:
-    """A Git repository in memory: objects, and branches that name commits. Deterministic."""
+    """A Git repository in memory: objects, and branches. Deterministic."""
 
     objects: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     refs: dict[str, Revision] = field(default_factory=dict)
     commits: dict[Revision, tuple[str, tuple[Revision, ...]]] = field(default_factory=dict)
     """The root tree and the parents of each commit."""
     added: dict[Revision, int] = field(default_factory=dict)
-    """The bytes of the objects that came with each commit."""
+    """The size of the objects that each commit added."""
     _pending: int = 0
 
     def put(self, kind: str, content: bytes) -> str:
-        """Store any object, a malformed tree too; its id."""
+        """Store any object, even a malformed tree; return its id."""
         oid = object_id(kind, content)
         if oid not in self.objects:
             self.objects[oid] = (kind, content)
@@ -56,7 +56,7 @@ class MemoryRepository:
     def commit_tree(
         self, tree: str, *, ref: str = "main", parents: Sequence[Revision] | None = None
     ) -> Revision:
-        """Commit a root tree that is stored already (see `put`)."""
+        """Commit a root tree that `put` stored."""
         if parents is None:
             parents = (self.refs[ref],) if ref in self.refs else ()
         revision = Revision(self.put("commit", commit_content(tree, parents)))
@@ -74,14 +74,14 @@ class MemoryRepository:
             self.refs[ref] = revision
 
     def ancestry(self, revision: Revision) -> set[Revision]:
-        """The commit and all its ancestors."""
+        """Return the commit and all its ancestors."""
         found: set[Revision] = set()
-        todo = [revision]
-        while todo:
-            commit = todo.pop()
+        stack = [revision]
+        while stack:
+            commit = stack.pop()
             if commit not in found:
                 found.add(commit)
-                todo.extend(self.commits[commit][1])
+                stack.extend(self.commits[commit][1])
         return found
 
 
@@ -95,9 +95,9 @@ class MemoryRemote:
     url: str = "memory:"
     traffic: Traffic = field(default_factory=Traffic)
     failure: TowlineError | None = None
-    """Raised by every conversation while it is set."""
-    _here: set[Revision] = field(default_factory=set)
-    _kept: dict[str, bytes] = field(default_factory=dict)
+    """Raised by every request while it is set."""
+    _fetched: set[Revision] = field(default_factory=set)
+    _blobs: dict[str, bytes] = field(default_factory=dict)
 
     def commit(self, files: Files, *, parents: Sequence[Revision] | None = None) -> Revision:
         """Commit files on the remote's ref; see `MemoryRepository.commit`."""
@@ -108,22 +108,22 @@ class MemoryRemote:
         self.repository.set_ref(ref, revision)
 
     def forget(self) -> None:
-        """Empty the cache, as on another machine; what was fetched is gone."""
-        self._here.clear()
-        self._kept.clear()
+        """Discard all fetched commits, as on another machine."""
+        self._fetched.clear()
+        self._blobs.clear()
 
-    def resolve(self, limits: Limits, watch: Watch) -> Revision:  # noqa: ARG002 - the port's
-        return self._converse(watch)
+    def resolve(self, limits: Limits, watch: Watch) -> Revision:  # noqa: ARG002 - of the port
+        return self._resolve(watch)
 
     def fetch(self, revision: Revision | None, limits: Limits, watch: Watch) -> Revision:
         if revision is None:
-            revision = self._converse(watch)
-        if revision not in self._here:
+            revision = self._resolve(watch)
+        if revision not in self._fetched:
             self._download(revision, limits, watch)
         return revision
 
     def has(self, revision: Revision) -> bool:
-        return revision in self._here
+        return revision in self._fetched
 
     def changes(
         self, base: Revision, revision: Revision, kinds: Kinds, limits: Limits, watch: Watch
@@ -155,26 +155,29 @@ class MemoryRemote:
         if missing:
             raise ContentMissing(digests=missing)
         for digest in wanted:
-            if digest not in self._kept:
+            if digest not in self._blobs:
                 self.traffic.blobs_read += 1
             yield digest, self.read(digest)[1]
 
     def header(self, oid: str) -> tuple[str, int]:
-        """An object's type and size: this remote reads its own repository."""
+        """Return the type and size of an object of the repository."""
         kind, content = self.read(oid)
         return kind, len(content)
 
     def read(self, oid: str) -> tuple[str, bytes]:
-        """An object's type and content."""
+        """Return the type and content of an object of the repository."""
         if oid not in self.repository.objects:
-            raise InvalidTree(problems=(f"the repository lacks the object {oid}",))
+            raise InvalidTree(problems=(f"the object {oid} is missing",))
         return self.repository.objects[oid]
 
-    def _converse(self, watch: Watch) -> Revision:
+    def _request(self, watch: Watch) -> None:
         watch.report(Phase.FETCHING, 0)
         self.traffic.requests += 1
         if self.failure is not None:
             raise self.failure
+
+    def _resolve(self, watch: Watch) -> Revision:
+        self._request(watch)
         if not self.repository.refs:
             raise EmptyRepository(url=self.url, ref=self.ref)
         if self.ref not in self.repository.refs:
@@ -182,24 +185,21 @@ class MemoryRemote:
         return self.repository.refs[self.ref]
 
     def _download(self, revision: Revision, limits: Limits, watch: Watch) -> None:
-        watch.report(Phase.FETCHING, 0)
-        self.traffic.requests += 1
-        if self.failure is not None:
-            raise self.failure
+        self._request(watch)
         if revision not in self.repository.commits:
             raise RefNotFound(url=self.url, ref=revision)
-        new = self.repository.ancestry(revision) - self._here
+        new = self.repository.ancestry(revision) - self._fetched
         size = sum(self.repository.added[commit] for commit in new)
         if size > limits.pack_bytes:
             raise LimitExceeded(limit="pack_bytes", allowed=limits.pack_bytes, found=size)
         self.traffic.bytes_down += size
-        self._here |= new
+        self._fetched |= new
         watch.report(Phase.FETCHING, size, size)
 
     def _tree(self, revision: Revision) -> str:
-        if revision not in self._here:
+        if revision not in self._fetched:
             raise ContentMissing(digests=(revision,))
         return self.repository.commits[revision][0]
 
     def _classifier(self, kinds: Kinds, limits: Limits) -> Classifier:
-        return Classifier(self, kinds, limits, self.traffic, self._kept)
+        return Classifier(self, kinds, limits, self.traffic, self._blobs)

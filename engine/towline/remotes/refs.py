@@ -1,4 +1,4 @@
-"""Owns what a configured ref means: a branch first, then a tag; full names and commit ids."""
+"""Parses configured refs: short names (a branch before a tag), full names and commit ids."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from towline.errors import EmptyRepository, InvalidValue, RefNotFound
 from towline.model import Revision
 
 PEELED = "^{}"
-"""What a remote appends to the name of an annotated tag for the commit behind it."""
+"""The suffix of a peeled tag: the commit that an annotated tag points to."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-# What git check-ref-format refuses, and what would be an option.
+# What git check-ref-format refuses, and options.
 _MALFORMED = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|/\.|[/.]$|\.lock(?:/|$)|^@$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedRef:
-    """A ref as the caller put it, and the full names that it can stand for, best first."""
+    """A configured ref, and the full names that it may mean, in order of precedence."""
 
     text: str
     names: tuple[str, ...] = ()
     commit: Revision | None = None
-    """Where it is a commit id; then there are no names."""
+    """Set for a commit id, which has no names."""
 
     @classmethod
     def parse(cls, text: str | None) -> Self:
-        """Take a ref from outside; None is the remote's HEAD.
+        """Parse a ref; None is the remote's HEAD.
 
         Raises:
             InvalidValue: no branch or tag can have this name.
@@ -48,16 +48,16 @@ class WantedRef:
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        """The names to ask a remote for, so that its answer can be chosen from."""
+        """The names to request of a remote, with peeled tags."""
         peeled = (name + PEELED for name in self.names if not name.startswith("refs/heads/"))
         return (*self.names, *peeled)
 
     def choose(self, url: str, found: Mapping[str, str]) -> tuple[str, Revision]:
-        """The full name that is meant, and its commit, among what the remote has.
+        """Return the first name that the remote has, and its commit.
 
         Raises:
-            RefNotFound: the remote has none of the names, but others.
-            EmptyRepository: the remote has nothing, or its HEAD has no commit.
+            RefNotFound: the remote has other refs only.
+            EmptyRepository: the remote has no refs, or its HEAD no commit.
         """
         for name in self.names:
             if name in found:
@@ -65,6 +65,6 @@ class WantedRef:
         raise self.missing(url, empty=not found)
 
     def missing(self, url: str, *, empty: bool) -> RefNotFound:
-        """The error for a remote that has none of the names."""
+        """Return the error for a remote that has none of the names."""
         kind = EmptyRepository if empty or self.text == "HEAD" else RefNotFound
         return kind(url=url, ref=self.text)

@@ -1,14 +1,16 @@
-"""Owns how raw Git trees are read: the one parser, strict, whatever backend brought the bytes.
+"""Git trees: the strict parser for all backends, and trees of files for tests and the demo.
 
-Git and the libraries read malformed trees differently (of two entries of one name, one takes the
-first, another the last), so none of their tree parsers is used.
+Git and the libraries parse malformed trees differently (of two entries of one name, one reads the
+first, another the last), so none of their parsers is used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha1
+from typing import TypeAlias
 
 from towline.names import name_problem
 
@@ -23,13 +25,13 @@ class EntryMode(StrEnum):
     TREE = "40000"
 
 
-# Git once wrote group-writable files, and still reads them as plain ones.
+# git once wrote group-writable files, and still reads them as plain ones.
 _MODES = {mode.value.encode(): mode for mode in EntryMode} | {b"100664": EntryMode.FILE}
 
 
 @dataclass(frozen=True, slots=True)
 class TreeEntry:
-    """One entry of a tree. ``name`` is as Git stores it: bytes, in no certain encoding."""
+    """An entry of a tree. ``name`` is in bytes of any encoding."""
 
     name: bytes
     mode: EntryMode
@@ -37,18 +39,18 @@ class TreeEntry:
 
     @property
     def is_tree(self) -> bool:
-        """Whether it is a folder."""
+        """Whether it is a subtree."""
         return self.mode is EntryMode.TREE
 
     @property
     def order(self) -> bytes:
-        """The key by which Git sorts entries: a folder counts as if its name ended in ``/``."""
+        """The sort key of git: a folder sorts as if its name ended in ``/``."""
         return self.name + b"/" if self.is_tree else self.name
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedTree:
-    """What a raw tree holds, and everything that is wrong with it."""
+    """The entries of a tree, and all its problems."""
 
     entries: tuple[TreeEntry, ...]
     problems: tuple[str, ...]
@@ -59,12 +61,12 @@ EMPTY = ParsedTree((), ())
 
 
 def shown(name: bytes) -> str:
-    """A name fit to be shown: U+FFFD stands where it is not UTF-8."""
+    """Return a name as text, with U+FFFD where it is not UTF-8."""
     return name.decode("utf-8", "replace")
 
 
 def parse_tree(raw: bytes) -> ParsedTree:
-    """Read a raw tree, strictly: known modes, Git's order, no name twice, no hostile name."""
+    """Parse a raw tree strictly: known modes, git's order, no duplicate or hostile names."""
     entries: list[TreeEntry] = []
     problems: list[str] = []
     names: set[bytes] = set()
@@ -85,13 +87,13 @@ def parse_tree(raw: bytes) -> ParsedTree:
 def _problem(entry: TreeEntry, names: set[bytes], previous: bytes) -> str | None:
     text = shown(entry.name)
     if entry.name in names:
-        return f"{text!r} stands twice in its folder"
+        return f"{text!r} is twice in its folder"
     if problem := name_problem(text):
         return f"{text!r} {problem}"
     if entry.order < previous:
         return f"{text!r} is out of order"
     if not entry.oid.strip("0"):
-        return f"{text!r} names no object"
+        return f"{text!r} has a null object id"
     return None
 
 
@@ -106,15 +108,97 @@ def _items(raw: bytes) -> Iterator[TreeEntry | str]:
         name = raw[space + 1 : nul]
         mode = _MODES.get(raw[at:space])
         if mode is None:
-            yield f"{shown(name)!r} has a mode that Git does not know"
+            yield f"{shown(name)!r} has an unknown mode"
         else:
             yield TreeEntry(name, mode, raw[nul + 1 : nul + 21].hex())
         at = nul + 21
 
 
 def encode_tree(entries: Iterable[TreeEntry]) -> bytes:
-    """The raw tree of these entries, in Git's order."""
+    """Return the raw tree of entries, in git's order."""
     return b"".join(
         b"%s %s\0%s" % (entry.mode.value.encode(), entry.name, bytes.fromhex(entry.oid))
         for entry in sorted(entries, key=lambda entry: entry.order)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Symlink:
+    """A symbolic link in a commit."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submodule:
+    """A submodule in a commit: the id of a commit of another repository."""
+
+    commit: str = "1" * 40
+
+
+FileContent: TypeAlias = bytes | tuple[bytes, bool] | Symlink | Submodule
+"""Bytes; bytes and whether the file is executable; or a symlink or submodule."""
+
+Files: TypeAlias = Mapping[str, FileContent] | Mapping[bytes, FileContent]
+"""The files of a commit by path; a path in bytes need not be UTF-8."""
+
+Put: TypeAlias = Callable[[str, bytes], str]
+"""Stores an object of a type, and returns its id."""
+
+
+def object_id(kind: str, content: bytes) -> str:
+    """Return the id of a Git object."""
+    header = f"{kind} {len(content)}\0".encode()
+    return sha1(header + content, usedforsecurity=False).hexdigest()
+
+
+def commit_content(tree: str, parents: Sequence[str], time: int = 1_700_000_000) -> bytes:
+    """Return a commit object; it depends on tree, parents and time alone."""
+    who = f"towline <towline@localhost.invalid> {time} +0000"
+    lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
+    return "\n".join([*lines, f"author {who}", f"committer {who}", "", "a commit", ""]).encode()
+
+
+def mode_and_bytes(content: FileContent) -> tuple[EntryMode, bytes]:
+    """Return the mode of a file and the content of its blob (a submodule has none)."""
+    match content:
+        case bytes():
+            return EntryMode.FILE, content
+        case (data, executable):
+            return (EntryMode.EXECUTABLE if executable else EntryMode.FILE), data
+        case Symlink(target):
+            return EntryMode.SYMLINK, target.encode()
+        case Submodule():
+            return EntryMode.SUBMODULE, b""
+
+
+def put_files(files: Files, put: Put) -> str:
+    """Store the blobs and trees of files, and return the id of the root tree.
+
+    Raises:
+        ValueError: a path is both a file and a folder.
+    """
+    folders: dict[bytes, list[TreeEntry]] = {b"": []}
+    for path, content in files.items():
+        raw = path.encode() if isinstance(path, str) else path
+        folder, _, name = raw.rpartition(b"/")
+        _add_folder(folders, folder)
+        mode, data = mode_and_bytes(content)
+        oid = content.commit if isinstance(content, Submodule) else put("blob", data)
+        folders[folder].append(TreeEntry(name, mode, oid))
+    for folder in sorted(folders, key=lambda path: path.count(b"/") + bool(path), reverse=True):
+        entries = folders[folder]
+        if len({entry.name for entry in entries}) != len(entries):
+            raise ValueError(f"a path below {folder!r} is both a file and a folder")
+        oid = put("tree", encode_tree(entries))
+        if not folder:
+            return oid
+        parent, _, name = folder.rpartition(b"/")
+        folders[parent].append(TreeEntry(name, EntryMode.TREE, oid))
+    raise AssertionError("the root is the last folder")
+
+
+def _add_folder(folders: dict[bytes, list[TreeEntry]], folder: bytes) -> None:
+    while folder not in folders:
+        folders[folder] = []
+        folder = folder.rpartition(b"/")[0]

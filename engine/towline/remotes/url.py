@@ -18,7 +18,7 @@ from towline.remotes.credentials import Credential
 
 
 class Scheme(StrEnum):
-    """The transports that towline speaks; ``file`` is a local path, too."""
+    """The supported transports; ``file`` includes local paths."""
 
     HTTPS = "https"
     SSH = "ssh"
@@ -33,7 +33,7 @@ DEFAULT_PORTS = {Scheme.HTTPS: 443, Scheme.HTTP: 80, Scheme.SSH: 22}
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a credential is bound to: it is never sent to another."""
+    """The origin of a URL; a credential is sent to one origin alone."""
 
     scheme: Scheme
     host: str
@@ -42,19 +42,19 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteUrl:
-    """An address without credentials; as text it is what git is given and what people see."""
+    """An address without credentials, for git and for messages."""
 
     address: str
     scheme: Scheme
     host: str = ""
     port: int | None = None
     user: str = ""
-    """The login of ssh; no secret."""
+    """The login name of ssh; not secret."""
     path: str
 
     @classmethod
     def parse(cls, text: str, allowed: AbstractSet[Scheme] = ALL_SCHEMES) -> Self:
-        """Take an address from outside; credentials in it are dropped (see `split`).
+        """Parse an address; a credential in it is dropped (see `split`).
 
         Raises:
             InvalidValue: it is an option, a transport that is not allowed, or malformed.
@@ -65,7 +65,7 @@ class RemoteUrl:
     def split(
         cls, text: str, allowed: AbstractSet[Scheme] = ALL_SCHEMES
     ) -> tuple[Self, Credential | None]:
-        """Take an address from outside, and the credential that stands in it. Raises as `parse`."""
+        """Parse an address and the credential in it. Raises as `parse`."""
         _refuse_hostile(text)
         if match := _URL.fullmatch(text):
             url, credential = cls._from_url(match)
@@ -84,7 +84,7 @@ class RemoteUrl:
             return cls._from_file(match), None
         host, port = _host_and_port(match["place"])
         path = match["path"] or "/"
-        if "@" in path:  # most likely of a password that was not encoded, which must not be shown
+        if "@" in path:  # probably of a password that is not encoded
             raise _invalid("holds a misplaced @: write %2F for a / in a password, %40 for an @")
         _refuse_secrets(path)
         if unquote(path).lstrip("/").startswith("-"):
@@ -125,23 +125,23 @@ class RemoteUrl:
 
     @property
     def shown(self) -> str:
-        """The address for people; it never holds a credential."""
+        """The address for messages, without a credential."""
         return self.address
 
     @property
     def origin(self) -> Origin:
-        """Scheme, host and port, spelled one way."""
+        """Scheme, host and port, normalised."""
         port = self.port if self.port is not None else DEFAULT_PORTS.get(self.scheme)
         return Origin(self.scheme, self.host.lower(), port)
 
     @property
     def is_http(self) -> bool:
-        """Whether it is spoken to over HTTP, encrypted or not."""
+        """Whether the transport is HTTP, encrypted or not."""
         return self.scheme in (Scheme.HTTP, Scheme.HTTPS)
 
     @property
     def is_remote(self) -> bool:
-        """Whether it is another machine's, as far as its scheme tells."""
+        """Whether the transport may reach another machine."""
         return self.scheme is not Scheme.FILE
 
     def __str__(self) -> str:
@@ -153,13 +153,13 @@ _URL = re.compile(
     r"(?:(?P<userinfo>[^/?#]*)@)?(?P<place>[^/?#@]*)(?P<path>.*)",
     re.DOTALL,
 )
-# As git has it: a colon before the first slash, and no URL.
+# As in git: a colon before the first slash, and no URL.
 _SCP = re.compile(
     r"(?:(?P<user>[^/:@]+)@)?(?P<host>\[[^\]/]+\]|[^/:@\[\]]+):(?P<path>.+)", re.DOTALL
 )
-# user:password@host:path is no address, and must not be shown as one.
+# user:password@host:path is no address, and must not be shown.
 _MISPLACED_SECRET = re.compile(r"[^/]*@")
-# As hosts name what opens a repository: private_token=…, access-token=…, password=…, key=….
+# Parameters in which hosts accept tokens: private_token=…, access-token=…, password=…, key=….
 _SECRET_FIELD = re.compile(
     r"(?:token|secret|passw(?:or)?d|credentials?|auth|signature|key)\s*=", re.IGNORECASE
 )
@@ -170,7 +170,7 @@ _IPV6 = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 
 
 def _invalid(problem: str) -> InvalidValue:
-    # The text itself is never repeated: it may hold a password.
+    # Without the text itself: it may contain a password.
     return InvalidValue(field="url", problem=problem)
 
 
@@ -179,7 +179,7 @@ def _refuse_hostile(text: str) -> None:
         raise _invalid("is empty")
     if text.startswith("-"):
         raise _invalid("looks like an option")
-    for form in (text, unquote(text)):  # git decodes: an encoded line break reaches its helpers
+    for form in (text, unquote(text)):  # git decodes an encoded line break
         if any(ord(character) < 32 or ord(character) == 127 for character in form):
             raise _invalid("holds a control character")
     if any("\ud800" <= character <= "\udfff" for character in text):
@@ -189,7 +189,7 @@ def _refuse_hostile(text: str) -> None:
 
 
 def _refuse_secrets(path: str) -> None:
-    """Refuse where tokens are put, apart from the user: they would be stored and shown."""
+    """Refuse parameters: a token in one would be stored and shown."""
     if "?" in path or "#" in path or _SECRET_FIELD.search(unquote(path)):
         raise _invalid(
             "holds parameters, which may be a secret; give the address without them, "
@@ -227,7 +227,7 @@ def _host_and_port(place: str) -> tuple[str, int | None]:
 
 
 def _userinfo(scheme: Scheme, userinfo: str | None) -> tuple[str, Credential | None]:
-    """The login of ssh, or the credential for HTTP."""
+    """Return the login of ssh, or the credential for HTTP."""
     if not userinfo:
         return "", None
     name, _, password = userinfo.partition(":")

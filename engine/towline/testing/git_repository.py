@@ -1,7 +1,7 @@
-"""Makes real Git repositories fast, hostile ones too: for tests, the demo and benchmarks.
+"""Creates real Git repositories, even hostile ones, for tests, the demo and benchmarks.
 
-Objects are written as one pack a commit, so trees may hold anything, and ids are those that
-`towline.remotes.MemoryRepository` gives to the same files. No user configuration is read.
+Objects are written as one pack a commit, so trees may hold anything, and ids are those of
+`towline.remotes.MemoryRepository` for the same files. No user configuration is read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from towline.model import Revision
-from towline.remotes.tree_files import Files, commit_content, object_id, put_files
+from towline.remotes.trees import Files, commit_content, object_id, put_files
 
 _TYPES: Final = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
 
@@ -31,14 +31,14 @@ CLOSED_ENVIRONMENT: Final = {
     "GIT_COMMITTER_EMAIL": "towline@localhost.invalid",
     "GIT_COMMITTER_DATE": "1700000000 +0000",
 }
-"""What git runs with here: nothing of the machine's configuration, a neutral identity."""
+"""git's environment: no configuration of the machine, a neutral author."""
 
 
 def run_git(path: Path, *arguments: str, stdin: bytes = b"") -> bytes:
-    """What a git command prints, run in a repository.
+    """Run a git command in a repository, and return its output.
 
     Raises:
-        subprocess.CalledProcessError: it failed; its ``stderr`` says why.
+        subprocess.CalledProcessError: it failed; ``stderr`` has the reason.
     """
     command = ["git", "-C", str(path), *arguments]
     ended = subprocess.run(
@@ -48,7 +48,7 @@ def run_git(path: Path, *arguments: str, stdin: bytes = b"") -> bytes:
 
 
 class GitRepository:
-    """A bare repository at a path, made if it is not there; its HEAD names ``main``."""
+    """A bare repository at a path, created if missing; its HEAD points to ``main``."""
 
     def __init__(self, path: Path, *, object_format: str = "sha1") -> None:
         self.path = path
@@ -60,7 +60,7 @@ class GitRepository:
             run_git(path, "init", "--quiet", "--bare", "--initial-branch=main", form)
 
     def put(self, kind: str, content: bytes) -> str:
-        """Have an object of any content; it is written with the next commit, tag or `flush`."""
+        """Store an object of any content, with the next commit, tag or `flush`; return its id."""
         oid = object_id(kind, content)
         if oid not in self._known:
             self._known[oid] = kind
@@ -86,7 +86,7 @@ class GitRepository:
         parents: Sequence[Revision] | None = None,
         time: int = 1_700_000_000,
     ) -> Revision:
-        """Commit a root tree that was put before, whatever it holds."""
+        """Commit a root tree that `put` stored, even a malformed one."""
         if parents is None:
             tip = self.tip(ref)
             parents = (tip,) if tip is not None else ()
@@ -95,7 +95,7 @@ class GitRepository:
         return revision
 
     def tip(self, ref: str) -> Revision | None:
-        """What a branch (or a full ref) names."""
+        """Return the commit of a branch (or of a full ref)."""
         path = self._ref_path(ref)
         return Revision(path.read_text().strip()) if path.exists() else None
 
@@ -110,7 +110,7 @@ class GitRepository:
         path.write_text(oid + "\n")
 
     def tag(self, name: str, oid: str) -> str:
-        """Make an annotated tag; its own id."""
+        """Create an annotated tag, and return its id."""
         who = "towline <towline@localhost.invalid> 1700000000 +0000"
         kind = self._known.get(oid, "commit")
         text = f"object {oid}\ntype {kind}\ntag {name}\ntagger {who}\n\na tag\n"
@@ -119,18 +119,18 @@ class GitRepository:
         return tag
 
     def set_head(self, branch: str) -> None:
-        """Make HEAD name a branch, whether it is there or not."""
+        """Point HEAD to a branch, which need not exist."""
         (self.path / "HEAD").write_text(f"ref: refs/heads/{branch}\n")
 
     def flush(self) -> None:
-        """Write the objects that were put."""
+        """Write the objects that `put` stored."""
         if self._pending:
             pack = pack_of(list(self._pending.values()))
             run_git(self.path, "index-pack", "--stdin", stdin=pack)
             self._pending.clear()
 
     def git(self, *arguments: str, stdin: bytes = b"") -> bytes:
-        """What a git command prints, run in this repository."""
+        """Run a git command in this repository, and return its output."""
         return run_git(self.path, *arguments, stdin=stdin)
 
     def _ref_path(self, ref: str) -> Path:
@@ -138,12 +138,12 @@ class GitRepository:
 
 
 def pack_of(objects: Sequence[tuple[str, bytes]]) -> bytes:
-    """A pack of whole objects."""
+    """Return a pack of undeltified objects."""
     return pack_of_entries([_entry(_TYPES[kind], content) for kind, content in objects])
 
 
 def pack_of_entries(entries: Sequence[bytes]) -> bytes:
-    """A pack of encoded entries, whatever they are."""
+    """Return a pack of encoded entries, even malformed ones."""
     body = b"PACK" + (2).to_bytes(4, "big") + len(entries).to_bytes(4, "big") + b"".join(entries)
     return body + sha1(body, usedforsecurity=False).digest()
 
@@ -153,7 +153,7 @@ def _entry(kind: int, content: bytes) -> bytes:
 
 
 def entry_header(kind: int, size: int) -> bytes:
-    """The type and size that stand before an entry of a pack."""
+    """Return the header of a pack entry: type and size."""
     first, size = (kind << 4) | (size & 15), size >> 4
     encoded = bytearray()
     while size:
@@ -164,7 +164,7 @@ def entry_header(kind: int, size: int) -> bytes:
 
 
 def sha256_repository(path: Path) -> GitRepository:
-    """A repository of sha256 objects with one commit on ``main``, which towline refuses."""
+    """Create a repository of sha256 objects with one commit on ``main``."""
     repository = GitRepository(path, object_format="sha256")
     tree = repository.git("mktree").decode().strip()
     commit = repository.git("commit-tree", tree, "-m", "a commit").decode().strip()

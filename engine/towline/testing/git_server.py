@@ -1,4 +1,4 @@
-"""A real smart HTTP server for Git on the loopback, which counts, and misbehaves on request.
+"""A smart HTTP server for Git on the loopback, which counts requests and injects faults.
 
 It is ``git http-backend`` behind the standard library's server.
 """
@@ -25,18 +25,18 @@ from towline.testing.git_repository import CLOSED_ENVIRONMENT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """Answers with a status instead of Git's own answer."""
+    """Responds with a status instead of git's response."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     on: str = ""
-    """Only where this stands in ``METHOD /path?query``, or in the request's body."""
+    """Only if ``METHOD /path?query`` or the request's body contains this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutsOff:
-    """Closes the connection after some bytes of the answer."""
+    """Closes the connection after some bytes of the response."""
 
     after: int
     on: str = ""
@@ -44,14 +44,14 @@ class CutsOff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaysSilent:
-    """Takes the request and never answers."""
+    """Reads the request and never responds."""
 
     on: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Streams:
-    """Answers with status 200 and a body that never ends: ``head``, then numbered packets.
+    """Responds with status 200 and an endless body: ``head``, then numbered packets.
 
     ``packet`` is a packet's text with one ``%d`` in it. With a ``pause``, in seconds, it sends
     single bytes instead, one after each.
@@ -69,7 +69,7 @@ Trouble: TypeAlias = Answers | CutsOff | StaysSilent | Streams
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A request that the server took."""
+    """A request that the server received."""
 
     method: str
     target: str
@@ -78,27 +78,27 @@ class Request:
 
 @dataclass
 class Tally:
-    """What the server has seen."""
+    """The requests received, and the bytes sent."""
 
     requests: list[Request] = field(default_factory=list)
     bytes_sent: int = 0
 
     def clear(self) -> None:
-        """Count from zero."""
+        """Reset the counts."""
         self.requests.clear()
         self.bytes_sent = 0
 
 
 def packet(data: bytes) -> bytes:
-    """A packet of Git's protocol."""
+    """Return a pkt-line."""
     return b"%04x%s" % (len(data) + 4, data)
 
 
 class GitServer:
     """Serves the repositories below a folder; a context manager.
 
-    ``trouble`` may be set and taken back at any time, ``credential`` makes it want that one.
-    ``protocol`` 0 makes it an old server. With ``tls``, a server's context, it speaks https.
+    ``trouble`` may be changed at any time; ``credential`` is required if given. With ``protocol`` 0
+    it is an old server, with ``tls``, a server's context, one for https.
     """
 
     def __init__(
@@ -123,12 +123,12 @@ class GitServer:
 
     @property
     def url(self) -> str:
-        """The address of the root: a repository's is below it."""
+        """The URL of the root folder."""
         scheme = "http" if self.tls is None else "https"
         return f"{scheme}://127.0.0.1:{self._server.server_port}"
 
     def close(self) -> None:
-        """Stop, and cut every connection that is open."""
+        """Stop, and close every open connection."""
         self.over.set()
         self._server.shutdown()
         self._thread.join()
@@ -153,7 +153,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Take a connection; TLS is agreed on in its own thread, at the first byte."""
+        """Accept a connection; its thread does the TLS handshake, at the first byte."""
         connection, address = super().get_request()
         if self.owner.tls is not None:
             connection = self.owner.tls.wrap_socket(
@@ -162,7 +162,7 @@ class _Server(ThreadingHTTPServer):
         return connection, address
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: clients are cut off on purpose here."""
+        """Log nothing: connections are closed on purpose."""
 
     def cut_all(self) -> None:
         with self.owner.lock:
@@ -198,7 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
             super().finish()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        """Say nothing."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
         self._serve(b"")
@@ -282,7 +282,7 @@ class _Handler(BaseHTTPRequestHandler):
         ) as child:
             assert child.stdin is not None
             assert child.stdout is not None
-            # The backend reads the whole request before it answers.
+            # The backend reads the whole request before it responds.
             with suppress(BrokenPipeError):
                 child.stdin.write(body)
                 child.stdin.close()

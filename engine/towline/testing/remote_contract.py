@@ -1,4 +1,4 @@
-"""The contract suite of the `Remote` port: what holds for every remote, counters included.
+"""The contract suite of the `Remote` port, including its counters.
 
 Subclass `RemoteContract` in a test module, and give it a fixture named ``harness``:
 
@@ -10,13 +10,13 @@ Subclass `RemoteContract` in a test module, and give it a fixture named ``harnes
 
 from __future__ import annotations
 
+from towline.testing.remote_fetching import FetchContract
 from towline.testing.remote_harness import RemoteHarness, Repository
 from towline.testing.remote_limits import LimitContract
-from towline.testing.remote_talks import TalkContract
 from towline.testing.remote_trees import TreeContract
 
 __all__ = ["RemoteContract", "RemoteHarness", "Repository"]
 
 
-class RemoteContract(TalkContract, TreeContract, LimitContract):
-    """What every remote promises."""
+class RemoteContract(FetchContract, TreeContract, LimitContract):
+    """The contract of every remote."""

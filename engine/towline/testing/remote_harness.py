@@ -1,4 +1,4 @@
-"""What the contract suite of remotes stands on: a repository, remotes over it, and short words."""
+"""The harness of the remotes' contract suite: a repository, remotes over it, and helpers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.model import AssetPath, NonAsset, Revision
 from towline.ports import Phase, Remote, Watch
-from towline.remotes.tree_files import Files
+from towline.remotes.trees import Files
 
 ALL = Kinds(hidden=True)
 LIMITS = Limits()
@@ -21,13 +21,13 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 1234
 
 
 class Repository(Protocol):
-    """What a test does to the repository behind a remote.
+    """The repository behind a remote.
 
     `towline.remotes.MemoryRepository` and `towline.testing.git_repository.GitRepository` do.
     """
 
     def put(self, kind: str, content: bytes) -> str:
-        """Have an object of a type; its id."""
+        """Store an object of a type; return its id."""
         ...
 
     def commit(
@@ -39,7 +39,7 @@ class Repository(Protocol):
     def commit_tree(
         self, tree: str, *, ref: str = "main", parents: Sequence[Revision] | None = None
     ) -> Revision:
-        """Commit a root tree that was put."""
+        """Commit a root tree that `put` stored."""
         ...
 
     def set_ref(self, ref: str, oid: Revision | None) -> None:
@@ -51,53 +51,53 @@ class Repository(Protocol):
 class RemoteHarness:
     """An empty repository, and how to open remotes over it.
 
-    ``opener`` takes ref and scope and gives a remote whose cache is empty. ``lose`` makes what a
-    remote has fetched vanish behind its back; None where nothing can.
+    ``opener`` opens a remote with a ref, a scope, and an empty cache. ``lose`` removes the objects
+    that a remote has fetched; None where that is impossible.
     """
 
     repository: Repository
     opener: Callable[[str, str], Remote]
     lose: Callable[[Remote], None] | None = None
     requests: Callable[[], int] | None = None
-    """How many HTTP requests the server has seen; None where it is not spoken to over HTTP."""
+    """Returns the number of HTTP requests that the server received; None without HTTP."""
 
     def open(self, ref: str = "main", scope: str = "") -> Remote:
-        """A remote with an empty cache."""
+        """Open a remote with an empty cache."""
         return self.opener(ref, scope)
 
 
 @dataclass
 class Recorder:
-    """A progress callback that remembers."""
+    """A progress callback that records its calls."""
 
-    seen: list[tuple[Phase, int, int | None]] = field(default_factory=list)
+    events: list[tuple[Phase, int, int | None]] = field(default_factory=list)
 
     def __call__(self, phase: Phase, done: int, total: int | None) -> None:
-        self.seen.append((phase, done, total))
+        self.events.append((phase, done, total))
 
 
 def fetch(remote: Remote, revision: Revision | None = None) -> Revision:
-    """What fetching gives."""
+    """Fetch with the default limits."""
     return remote.fetch(revision, LIMITS, WATCH)
 
 
 def resolve(remote: Remote) -> Revision:
-    """What resolving gives."""
+    """Resolve with the default limits."""
     return remote.resolve(LIMITS, WATCH)
 
 
 def compare(remote: Remote, base: Revision, revision: Revision, kinds: Kinds = ALL) -> Changes:
-    """What changed between two revisions."""
+    """Return the changes between two revisions."""
     return remote.changes(base, revision, kinds, LIMITS, WATCH)
 
 
 def summary(changes: Changes) -> dict[str, tuple[str, str]]:
-    """Each change as two words: a size (x: executable), a reason, or a dash."""
+    """Return each change as two words: a size (x: executable), a reason, or a dash."""
     return {item.path: (side(item.before), side(item.after)) for item in changes.items}
 
 
 def side(entry: RemoteEntry | None) -> str:
-    """One side of a change as a word."""
+    """Return one side of a change as a word."""
     match entry:
         case None:
             return "-"
@@ -108,18 +108,18 @@ def side(entry: RemoteEntry | None) -> str:
 
 
 def asset_at(remote: Remote, revision: Revision, path: str) -> RemoteAsset:
-    """The asset at a path."""
+    """Return the asset at a path."""
     entry = remote.listing(revision, ALL, LIMITS, WATCH)[AssetPath(path)]
     assert isinstance(entry, RemoteAsset)
     return entry
 
 
 def noise(count: int, size: int, seed: int = 0) -> dict[str, bytes]:
-    """Files that do not compress."""
-    chance = Random(seed)  # noqa: S311 - bytes that do not compress, no secret
+    """Return files that do not compress."""
+    chance = Random(seed)  # noqa: S311 - no secret
     return {f"{number % 10}/{number}": chance.randbytes(size) for number in range(count)}
 
 
 def raw_tree(*entries: tuple[bytes, bytes, str]) -> bytes:
-    """A raw tree of entries as they come, whatever they are."""
+    """Return a raw tree of entries in this order, even malformed ones."""
     return b"".join(b"%s %s\0%s" % (mode, name, bytes.fromhex(oid)) for mode, name, oid in entries)

@@ -1,13 +1,10 @@
-"""What a remote promises of hostile trees and of limits."""
+"""The contract of hostile trees and of limits."""
 
 from __future__ import annotations
 
 import pytest
 
-from towline.errors import (
-    InvalidTree,
-    LimitExceeded,
-)
+from towline.errors import InvalidTree, LimitExceeded
 from towline.kinds import Kind, Kinds
 from towline.limits import Limits
 from towline.remotes.trees import EntryMode, TreeEntry, encode_tree
@@ -24,11 +21,11 @@ from towline.testing.remote_harness import (
 
 
 class LimitContract:
-    """What a remote promises of hostile trees and of limits."""
+    """The contract of hostile trees and of limits."""
 
     # --- hostile trees --------------------------------------------------------------------------
 
-    def test_hostile_names_are_all_told(self, harness: RemoteHarness) -> None:
+    def test_all_hostile_names_are_reported(self, harness: RemoteHarness) -> None:
         put = harness.repository.put
         blob = put("blob", b"1")
         inner = put("tree", raw_tree((b"100644", b"..", blob), (b"100644", b"x\\y", blob)))
@@ -48,11 +45,11 @@ class LimitContract:
         with pytest.raises(InvalidTree) as caught:
             remote.listing(revision, ALL, LIMITS, WATCH)
         assert len(caught.value.problems) == 5
-        told = "\n".join(caught.value.problems)
+        text = "\n".join(caught.value.problems)
         for name in (".GIT", ".towline", "a\x07", "..", "x\\y"):
-            assert repr(name) in told
-        assert "'inner'" in told, "the folder of the inner ones"
-        assert "fine" not in told
+            assert repr(name) in text
+        assert "'inner'" in text, "the folder of the inner ones"
+        assert "fine" not in text
 
     def test_duplicates_are_refused(self, harness: RemoteHarness) -> None:
         put = harness.repository.put
@@ -78,7 +75,7 @@ class LimitContract:
         with pytest.raises(LimitExceeded) as caught:
             remote.listing(revision, ALL, Limits(tree_entries=29), WATCH)
         assert (caught.value.limit, caught.value.allowed) == ("tree_entries", 29)
-        # Folders do not count as files, and have the same bound of their own.
+        # Folders are counted apart, against the same limit.
         assert len(remote.listing(revision, ALL, Limits(tree_entries=30), WATCH)) == 30
 
     def test_too_many_folders(self, harness: RemoteHarness) -> None:
@@ -128,7 +125,7 @@ class LimitContract:
         with pytest.raises(LimitExceeded, match="tree_entries"):
             remote.listing(revision, ALL, Limits(tree_entries=1000), WATCH)
 
-    def test_a_large_asset_is_told_before_it_is_read(self, harness: RemoteHarness) -> None:
+    def test_a_large_asset_is_refused_before_it_is_read(self, harness: RemoteHarness) -> None:
         base = harness.repository.commit({"d/small": b"1"})
         revision = harness.repository.commit({"d/small": b"1", "d/large": b"2" * 1001})
         remote = harness.open()
@@ -144,7 +141,7 @@ class LimitContract:
             assert caught.value.subject == "d/large"
         assert remote.traffic.blobs_read == 0
 
-    def test_what_is_no_asset_may_be_large(self, harness: RemoteHarness) -> None:
+    def test_a_non_asset_may_be_large(self, harness: RemoteHarness) -> None:
         revision = harness.repository.commit({"a.json": b"1", "film.mp4": b"2" * 5000})
         remote = harness.open()
         fetch(remote)
@@ -157,4 +154,4 @@ class LimitContract:
         with pytest.raises(LimitExceeded) as caught:
             remote.fetch(None, Limits(pack_bytes=20_000), WATCH)
         assert caught.value.limit == "pack_bytes"
-        assert fetch(remote), "and nothing of it stays in the way"
+        assert fetch(remote), "and a later fetch succeeds"

@@ -1,16 +1,14 @@
-"""What a remote promises of entries, changes, scope, contents and history."""
+"""The contract of entries, changes, scope, contents and history."""
 
 from __future__ import annotations
 
 import pytest
 
-from towline.errors import (
-    ContentMissing,
-)
+from towline.errors import ContentMissing
 from towline.kinds import Kind, Kinds
 from towline.limits import Limits
 from towline.model import AssetPath, Digest, NonAsset, NonAssetReason
-from towline.remotes.tree_files import FileContent, Submodule, Symlink
+from towline.remotes.trees import FileContent, Submodule, Symlink
 from towline.testing.remote_harness import (
     ALL,
     LIMITS,
@@ -25,11 +23,11 @@ from towline.testing.remote_harness import (
 
 
 class TreeContract:
-    """What a remote promises of entries, changes, scope, contents and history."""
+    """The contract of entries, changes, scope, contents and history."""
 
-    # --- what entries are -----------------------------------------------------------------------
+    # --- entries --------------------------------------------------------------------------------
 
-    def test_listing_tells_assets_from_others(self, harness: RemoteHarness) -> None:
+    def test_listing_of_assets_and_non_assets(self, harness: RemoteHarness) -> None:
         long = "n" * 256
         files: dict[bytes, FileContent] = {
             b"a.json": b"{}",
@@ -49,11 +47,11 @@ class TreeContract:
         fetch(remote)
         kinds = Kinds((Kind(name="file", globs=("*.json", "bin/*")),))
         found = remote.listing(revision, kinds, LIMITS, WATCH)
-        told = {
+        listed = {
             str(path): entry.reason if isinstance(entry, NonAsset) else entry.size
             for path, entry in found.items()
         }
-        assert told == {
+        assert listed == {
             "a.json": 2,
             "bin/run": 10,
             "link": NonAssetReason.SYMLINK,
@@ -106,7 +104,7 @@ class TreeContract:
             "same": b"1",
             "file": b"1",
             "folder/x": b"1",
-            "kept/x": b"1",
+            "other/x": b"1",
             "pointed": b"1" * 100,
         }
         new: dict[str, FileContent] = {
@@ -119,7 +117,7 @@ class TreeContract:
             "same": b"1",
             "file/y": b"4444",
             "folder": b"1",
-            "kept/x": b"1",
+            "other/x": b"1",
             "pointed": POINTER,
         }
         base = harness.repository.commit(old)
@@ -155,7 +153,7 @@ class TreeContract:
             (c.path, c.after, c.before) for c in back.items
         ]
 
-    def test_the_kinds_of_the_caller_count(self, harness: RemoteHarness) -> None:
+    def test_the_kinds_of_the_caller_apply(self, harness: RemoteHarness) -> None:
         base = harness.repository.commit({"a.txt": b"1"})
         revision = harness.repository.commit({"a.txt": b"2"})
         remote = harness.open()
@@ -166,7 +164,7 @@ class TreeContract:
 
     # --- scope ----------------------------------------------------------------------------------
 
-    def test_a_scope_is_a_project_of_its_own(self, harness: RemoteHarness) -> None:
+    def test_paths_are_relative_to_the_scope(self, harness: RemoteHarness) -> None:
         base = harness.repository.commit({"top": b"1", "in/side/a": b"1", "in/side/d/b": b"1"})
         revision = harness.repository.commit({"top": b"2", "in/side/a": b"2", "in/side/d/b": b"1"})
         remote = harness.open(scope="in/side")
@@ -175,7 +173,7 @@ class TreeContract:
         assert list(remote.listing(base, ALL, LIMITS, WATCH)) == ["a", "d/b"]
         assert summary(compare(remote, base, revision)) == {"a": ("1", "1")}
 
-    def test_a_scope_that_is_not_there_is_empty(self, harness: RemoteHarness) -> None:
+    def test_a_missing_scope_is_empty(self, harness: RemoteHarness) -> None:
         base = harness.repository.commit({"in": b"a file", "a": b"1"})
         revision = harness.repository.commit({"in/a": b"1", "a": b"1"})
         remote = harness.open(scope="in")
@@ -192,7 +190,7 @@ class TreeContract:
         assert compare(remote, base, revision).items == ()
         assert remote.traffic.trees_read == 2, "the two root trees"
 
-    def test_a_deep_scope_is_left_where_it_is_equal(self, harness: RemoteHarness) -> None:
+    def test_a_deep_scope_is_read_until_it_is_equal(self, harness: RemoteHarness) -> None:
         base = harness.repository.commit({"in/the/deep/a": b"1", "out/a": b"1"})
         revision = harness.repository.commit({"in/the/deep/a": b"1", "out/a": b"2"})
         remote = harness.open(scope="in/the/deep")
@@ -202,7 +200,7 @@ class TreeContract:
 
     # --- contents -------------------------------------------------------------------------------
 
-    def test_contents_come_each_once(self, harness: RemoteHarness) -> None:
+    def test_each_content_is_returned_once(self, harness: RemoteHarness) -> None:
         contents = [b"", b"1", bytes(range(256)), b"\r\n" * 3]
         harness.repository.commit({str(n): content for n, content in enumerate(contents)})
         remote = harness.open()
@@ -212,7 +210,7 @@ class TreeContract:
         assert len(found) == len(contents)
         assert dict(found) == dict(zip(digests, contents, strict=True))
 
-    def test_contents_that_are_nowhere(self, harness: RemoteHarness) -> None:
+    def test_missing_contents(self, harness: RemoteHarness) -> None:
         harness.repository.commit({"a": b"1"})
         remote = harness.open()
         fetch(remote)
@@ -229,7 +227,7 @@ class TreeContract:
         assert remote.rewritten(commits[0], commits[3]) is False
         assert remote.rewritten(commits[3], commits[3]) is False
 
-    def test_a_merge_keeps_both_histories(self, harness: RemoteHarness) -> None:
+    def test_a_merge_has_both_histories(self, harness: RemoteHarness) -> None:
         root = harness.repository.commit({"a": b"1"})
         left = harness.repository.commit({"a": b"2"})
         right = harness.repository.commit({"b": b"3"}, parents=[root], ref="side")
@@ -252,11 +250,11 @@ class TreeContract:
         assert summary(found) == {"a": ("1", "4")}
         assert found.history_rewritten is True
 
-    def test_a_base_that_is_gone_was_rewritten(self, harness: RemoteHarness) -> None:
+    def test_a_base_that_is_gone_is_rewritten(self, harness: RemoteHarness) -> None:
         root = harness.repository.commit({"a": b"1"})
         base = harness.repository.commit({"a": b"2"})
         revision = harness.repository.commit({"a": b"3"}, parents=[root])
         remote = harness.open()
         fetch(remote)
-        assert not remote.has(base), "another cache: it is on no branch any more"
+        assert not remote.has(base), "it is on no branch any more"
         assert remote.rewritten(base, revision) is True

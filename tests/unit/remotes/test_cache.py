@@ -26,12 +26,12 @@ def test_writers_take_turns(tmp_path: Path) -> None:
     cache, stop = Cache(tmp_path / "cache.git"), Event()
     stop.set()
     with (
-        cache.writing(Watch()),
+        cache.lock(Watch()),
         pytest.raises(Cancelled),
-        Cache(cache.path).writing(Watch(cancel=stop)),
+        Cache(cache.path).lock(Watch(cancel=stop)),
     ):
         pytest.fail("two writers at once")
-    with Cache(cache.path).writing(Watch(cancel=stop)):
+    with Cache(cache.path).lock(Watch(cancel=stop)):
         pass  # free again, so nobody waits
 
 
@@ -66,7 +66,7 @@ def test_what_a_killed_process_was_removing_is_swept(
         patched.setattr(shutil, "rmtree", lambda *_, **__: None)
         cache.remove()
     assert len(list(tmp_path.iterdir())) == 1
-    with cache.writing(Watch()):
+    with cache.lock(Watch()):
         cache.sweep()
     assert {entry.name for entry in tmp_path.iterdir()} == {"cache.git", "cache.git.lock"}
 
@@ -76,7 +76,7 @@ def test_tips_of_what_is_gone_are_forgotten(tmp_path: Path) -> None:
     cache.ensure()
     ref = cache.tip_name("https://h/a", "refs/heads/main")
     cache.set_tip(ref, REVISION)
-    assert not cache.used
+    assert not cache.has_objects
     cache.ensure()
     assert cache.tip(ref) is None
 
@@ -113,7 +113,7 @@ def test_a_link_in_it_or_in_its_place_is_not_followed(tmp_path: Path, name: str)
     for use in (cache.guard, cache.ensure):
         with pytest.raises(LinkRefused, match=name.rpartition("/")[2] or "cache.git"):
             use()
-    with pytest.raises(LinkRefused), cache.writing(Watch()):
+    with pytest.raises(LinkRefused), cache.lock(Watch()):
         pytest.fail("it was entered")
     after = {file: file.read_bytes() for file in elsewhere.rglob("*") if file.is_file()}
     assert after.items() <= before.items()
@@ -122,7 +122,7 @@ def test_a_link_in_it_or_in_its_place_is_not_followed(tmp_path: Path, name: str)
 def test_a_link_in_place_of_its_lock_is_not_followed(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache.git")
     (tmp_path / "cache.git.lock").symlink_to(tmp_path / "made")
-    with pytest.raises(LinkRefused, match="lock"), cache.writing(Watch()):
+    with pytest.raises(LinkRefused, match="lock"), cache.lock(Watch()):
         pytest.fail("it was locked")
     assert not (tmp_path / "made").exists()
 
@@ -130,11 +130,11 @@ def test_a_link_in_place_of_its_lock_is_not_followed(tmp_path: Path) -> None:
 def test_what_takes_its_path_is_not_entered(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache.git")
     cache.ensure()
-    with cache.entered() as folder:
+    with cache.working_directory() as folder:
         cache.path.rename(tmp_path / "moved")
         cache.path.symlink_to(tmp_path)
         assert sorted(os.listdir(folder)) == sorted(os.listdir(tmp_path / "moved"))
-    with pytest.raises(NotADirectoryError), cache.entered():
+    with pytest.raises(NotADirectoryError), cache.working_directory():
         pytest.fail("it was followed")
 
 

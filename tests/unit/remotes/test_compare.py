@@ -15,7 +15,7 @@ from towline.limits import Limits
 from towline.model import Revision
 from towline.ports import Watch
 from towline.remotes.memory import MemoryRemote
-from towline.remotes.tree_files import FileContent, Submodule, Symlink
+from towline.remotes.trees import FileContent, Submodule, Symlink
 from towline.testing.git_repository import GitRepository
 
 LIMITS, WATCH, ALL = Limits(), Watch(), Kinds(hidden=True)
@@ -118,9 +118,9 @@ class TestHostile:
     @pytest.mark.parametrize(
         ("mode", "kind", "told"),
         [
-            (b"40000", "blob", "'a' is a folder made of a blob"),
-            (b"100644", "tree", "'a' is a file made of a tree"),
-            (b"100755", "commit", "'a' is a file made of a commit"),
+            (b"40000", "blob", "'a' is a folder, but its object is a blob"),
+            (b"100644", "tree", "'a' is a file, but its object is a tree"),
+            (b"100755", "commit", "'a' is a file, but its object is a commit"),
         ],
     )
     def test_objects_of_another_type(self, mode: bytes, kind: str, told: str) -> None:

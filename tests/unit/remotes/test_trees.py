@@ -132,4 +132,4 @@ def test_every_problem_is_told() -> None:
 
 
 def test_an_object_of_zeros() -> None:
-    assert parse_tree(b"100644 a\0" + bytes(20)).problems == ("'a' names no object",)
+    assert parse_tree(b"100644 a\0" + bytes(20)).problems == ("'a' has a null object id",)

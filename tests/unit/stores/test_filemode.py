@@ -10,7 +10,7 @@ import pytest
 from towline.errors import InvalidValue
 from towline.pull import pull
 from towline.remotes.memory import MemoryRemote
-from towline.remotes.tree_files import FileContent
+from towline.remotes.trees import FileContent
 from towline.status import State, status
 from towline.stores.directory.disk import Disk
 from towline.stores.directory.store import DirectoryStore

@@ -15,7 +15,7 @@ from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.model import AssetPath
 from towline.options import OnConflict
-from towline.remotes.tree_files import Symlink
+from towline.remotes.trees import Symlink
 from towline.testing.git_server import Answers as Trouble
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project

@@ -11,7 +11,7 @@ from tests.control_plane import PASSWORD
 from tests.server.dialects.page_schema import PageSchema
 from tests.server.dialects.pages.tour import Answers, Tour
 from tests.server.dialects.scene import Scene, login
-from towline.remotes.tree_files import Symlink
+from towline.remotes.trees import Symlink
 from towline.testing.git_server import Answers as Trouble
 from towline_server.auth.roles import Role
 

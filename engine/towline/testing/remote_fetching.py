@@ -1,4 +1,4 @@
-"""What a remote promises of refs, fetching, costs, progress and its cache."""
+"""The contract of refs, fetching, costs, progress and the cache."""
 
 from __future__ import annotations
 
@@ -6,12 +6,7 @@ from threading import Event
 
 import pytest
 
-from towline.errors import (
-    Cancelled,
-    ContentMissing,
-    EmptyRepository,
-    RefNotFound,
-)
+from towline.errors import Cancelled, ContentMissing, EmptyRepository, RefNotFound
 from towline.model import Digest, Revision
 from towline.ports import Phase, Watch
 from towline.testing.remote_harness import (
@@ -29,19 +24,19 @@ from towline.testing.remote_harness import (
 )
 
 
-class TalkContract:
-    """What a remote promises of refs, fetching, costs, progress and its cache."""
+class FetchContract:
+    """The contract of refs, fetching, costs, progress and the cache."""
 
     # --- refs and fetching ----------------------------------------------------------------------
 
-    def test_resolve_tells_the_tip_and_fetches_nothing(self, harness: RemoteHarness) -> None:
+    def test_resolve_returns_the_tip_without_fetching(self, harness: RemoteHarness) -> None:
         harness.repository.commit({"a": b"1"})
         tip = harness.repository.commit({"a": b"2"})
         remote = harness.open()
         assert remote.resolve(LIMITS, WATCH) == tip
         assert not remote.has(tip)
 
-    def test_fetch_brings_the_tip(self, harness: RemoteHarness) -> None:
+    def test_fetch_of_the_tip(self, harness: RemoteHarness) -> None:
         base = harness.repository.commit({"a": b"1"})
         tip = harness.repository.commit({"a": b"2"})
         remote = harness.open()
@@ -50,7 +45,7 @@ class TalkContract:
         assert remote.has(tip)
         assert remote.has(base), "with its history"
 
-    def test_fetch_brings_the_revision_that_is_named(self, harness: RemoteHarness) -> None:
+    def test_fetch_of_a_revision(self, harness: RemoteHarness) -> None:
         base = harness.repository.commit({"a": b"1"})
         harness.repository.commit({"a": b"2"})
         remote = harness.open()
@@ -65,7 +60,7 @@ class TalkContract:
         assert fetch(remote) == second
         assert remote.has(first)
 
-    def test_branches_are_told_apart(self, harness: RemoteHarness) -> None:
+    def test_a_branch_whose_name_is_a_prefix(self, harness: RemoteHarness) -> None:
         one = harness.repository.commit({"a": b"1"}, ref="main")
         two = harness.repository.commit({"a": b"2"}, ref="main2")
         assert fetch(harness.open("main")) == one
@@ -74,9 +69,9 @@ class TalkContract:
     def test_a_missing_branch(self, harness: RemoteHarness) -> None:
         harness.repository.commit({"a": b"1"}, ref="other")
         remote = harness.open("main")
-        for ask in (resolve, fetch):
+        for request in (resolve, fetch):
             with pytest.raises(RefNotFound) as caught:
-                ask(remote)
+                request(remote)
             assert not isinstance(caught.value, EmptyRepository)
             assert caught.value.ref == "main"
 
@@ -95,7 +90,7 @@ class TalkContract:
         harness.repository.set_ref("main", None)
         with pytest.raises(RefNotFound):
             fetch(remote)
-        assert remote.has(tip), "an error takes nothing away"
+        assert remote.has(tip), "an error removes nothing"
 
     def test_an_unknown_revision(self, harness: RemoteHarness) -> None:
         harness.repository.commit({"a": b"1"})
@@ -115,15 +110,15 @@ class TalkContract:
 
     # --- costs ----------------------------------------------------------------------------------
 
-    def test_fetching_what_is_here_costs_nothing(self, harness: RemoteHarness) -> None:
+    def test_fetching_a_commit_of_the_cache_sends_nothing(self, harness: RemoteHarness) -> None:
         tip = harness.repository.commit({"a": b"1"})
         remote = harness.open()
         fetch(remote)
         requests, down = remote.traffic.requests, remote.traffic.bytes_down
-        seen = harness.requests() if harness.requests is not None else 0
+        served = harness.requests() if harness.requests is not None else 0
         assert fetch(remote, tip) == tip
         assert (remote.traffic.requests, remote.traffic.bytes_down) == (requests, down)
-        assert harness.requests is None or harness.requests() == seen
+        assert harness.requests is None or harness.requests() == served
 
     def test_requests(self, harness: RemoteHarness) -> None:
         if harness.requests is None:
@@ -131,9 +126,9 @@ class TalkContract:
         harness.repository.commit(noise(20, 100))
         remote = harness.open()
         counts = []
-        for act in (fetch, fetch, resolve):
+        for request in (fetch, fetch, resolve):
             before = harness.requests()
-            act(remote)
+            request(remote)
             counts.append(harness.requests() - before)
         first, again, resolving = counts
         assert first <= 3
@@ -144,7 +139,7 @@ class TalkContract:
         fetch(remote)
         assert harness.requests() - before <= 3
 
-    def test_a_second_fetch_brings_what_is_new(self, harness: RemoteHarness) -> None:
+    def test_a_second_fetch_is_incremental(self, harness: RemoteHarness) -> None:
         files = noise(50, 1000)
         harness.repository.commit(files)
         remote = harness.open()
@@ -155,7 +150,7 @@ class TalkContract:
         fetch(remote)
         assert 0 < remote.traffic.bytes_down - first < first / 10
 
-    def test_a_rewritten_branch_brings_what_is_new(self, harness: RemoteHarness) -> None:
+    def test_a_fetch_of_a_rewritten_branch_is_incremental(self, harness: RemoteHarness) -> None:
         files = noise(50, 1000)
         root = harness.repository.commit(files)
         harness.repository.commit({**files, "0/0": b"1"})
@@ -216,7 +211,7 @@ class TalkContract:
         remote, recorder = harness.open(), Recorder()
         remote.fetch(None, LIMITS, Watch(progress=recorder))
         remote.listing(revision, ALL, LIMITS, Watch(progress=recorder))
-        phases = [phase for phase, _, _ in recorder.seen]
+        phases = [phase for phase, _, _ in recorder.events]
         assert set(phases) == {Phase.FETCHING, Phase.COMPARING}
         assert phases == sorted(phases, key=list(Phase).index)
 
@@ -236,7 +231,7 @@ class TalkContract:
 
     # --- the cache ------------------------------------------------------------------------------
 
-    def test_what_vanished_is_fetched_again(self, harness: RemoteHarness) -> None:
+    def test_missing_objects_are_fetched_again(self, harness: RemoteHarness) -> None:
         if harness.lose is None:
             return
         base = harness.repository.commit({"a": b"1"})
