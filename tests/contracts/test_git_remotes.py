@@ -237,6 +237,8 @@ class TestCache:
         monkeypatch: pytest.MonkeyPatch,
         opened_before: bool,
     ) -> None:
+        # With flock replaced, every cache in the temporary directory would be removed.
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
         folders = iter([tmp_path / "1", tmp_path / "2"])
         for number in ("1", "2") if opened_before else ("2",):
             (tmp_path / number).mkdir()
