@@ -64,7 +64,7 @@ def row(b: AssetState | None, o: AssetState | None, t: AssetState | None) -> int
 
 
 def merged(b: AssetState, o: AssetState, t: AssetState) -> AssetState:
-    """Row 9: each field from the side that changed it."""
+    """Rule 9: each field from the side that changed it."""
     return AssetState(
         path=o.path,
         digest=t.digest if o.digest == b.digest else o.digest,

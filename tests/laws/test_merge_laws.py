@@ -57,7 +57,7 @@ def test_where_only_theirs_changed_the_outcome_is_theirs(drawn: ThreeSides, opti
     theirs = assets_of(sides)
     options = replace(options, only=Selection())
     assume(stands_together(sides.names, standing(sides.records)))
-    # Row 14: what became a link or a pointer is kept, and is no conflict.
+    # Rule 14: what became a link or a pointer is kept, and is no conflict.
     kept = {
         path: state
         for path, state in standing(sides.records).items()

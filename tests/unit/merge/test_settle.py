@@ -1,4 +1,4 @@
-"""Row 13: outcomes that cannot stand together."""
+"""Rule 13: outcomes that cannot stand together."""
 
 from __future__ import annotations
 
