@@ -14,17 +14,17 @@ class ConflictKind(StrEnum):
     """The kinds of conflict; docs/semantics.md has the rule of each."""
 
     CONTENT = "content"
-    """Row 8: the content changed on both sides, differently."""
+    """Rule 8: the content changed on both sides, differently."""
     RENAME_RENAME = "rename/rename"
-    """Row 8: renamed on both sides, differently (the content may clash too)."""
+    """Rule 8: renamed on both sides, differently (the content may clash too)."""
     ADD_ADD = "add/add"
-    """Row 10."""
+    """Rule 10."""
     MODIFY_DELETE = "modify/delete"
-    """Row 11: changed here, deleted there."""
+    """Rule 11: changed here, deleted there."""
     DELETE_MODIFY = "delete/modify"
-    """Row 12: deleted here, changed there."""
+    """Rule 12: deleted here, changed there."""
     PATH_COLLISION = "path collision"
-    """Row 13: outcomes that cannot stand together."""
+    """Rule 13: outcomes that cannot exist together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Party:
 
     @property
     def path(self) -> AssetPath:
-        """Where a person would look for it: its path here, else there, else in base."""
+        """Its path in ours, else in theirs, else in base."""
         return first_path(self.states.ours, self.states.theirs, self.states.base)
 
 

@@ -1,7 +1,7 @@
 """The close view of one asset on its three sides: which fields differ, and which of them clash.
 
-For people who choose a side; no merge is decided by it. JSON is told apart field by field, other
-text line by line, everything else by digest and size. In lists, elements are paired by index, so
+For people who choose a side; no merge is decided by it. JSON is compared field by field, other text
+line by line, everything else by digest and size. In lists, elements are paired by index, so
 that a pointer means the same element on every side.
 """
 
@@ -24,17 +24,17 @@ Read: TypeAlias = Callable[[Digest], bytes | None]
 
 
 class Format(StrEnum):
-    """How far the contents could be told apart."""
+    """How the contents were compared."""
 
     JSON = "json"
     TEXT = "text"
     BINARY = "binary"
     DIGESTS_ONLY = "digests_only"
-    """Not at all: too large, or not to be had here; ``note`` says which."""
+    """Not at all: too large, or missing here; ``note`` has the reason."""
 
 
 class Absent(StrEnum):
-    """Stands for a field that a side does not have; JSON's null is a value."""
+    """Marks a field that a side does not have; JSON's null is a value."""
 
     ABSENT = "absent"
 
@@ -91,9 +91,9 @@ class Explanation:
 
 
 def explain(states: ThreeWay[AssetState | None], read: Read) -> Explanation:
-    """Tell an asset's sides apart, as closely as their size and form allow.
+    """Compare an asset's sides, as closely as their size and form allow.
 
-    ``read`` gives the bytes of a digest, or None where they are not to be had.
+    ``read`` returns the bytes of a digest, or None where they are missing.
     """
     found = {digest: read(digest) for digest in _digests(states)}
     contents = states.map(lambda state: _content(state, found))
@@ -109,10 +109,10 @@ def explain(states: ThreeWay[AssetState | None], read: Read) -> Explanation:
         return Explanation(format=Format.DIGESTS_ONLY, note=note, **common)
     present = {digest: content for digest, content in found.items() if content is not None}
     sides = states.map(lambda state: present[state.digest] if state else None)
-    return _told_apart(sides, common)
+    return _explained(sides, common)
 
 
-def _told_apart(sides: ThreeWay[bytes | None], common: dict[str, Any]) -> Explanation:
+def _explained(sides: ThreeWay[bytes | None], common: dict[str, Any]) -> Explanation:
     explanation = _by_format(sides, common)
     note = _line_ends(sides)
     if not note or explanation.format not in (Format.JSON, Format.TEXT):
@@ -147,7 +147,7 @@ def _by_format(sides: ThreeWay[bytes | None], common: dict[str, Any]) -> Explana
     format_ = _format_of(_present(sides).values())
     match format_:
         case Format.JSON:
-            return _json_told_apart(sides, common)
+            return _by_fields(sides, common)
         case Format.TEXT:
             note = _why_not_json(sides)
             return Explanation(format=format_, lines=_lines(sides), note=note, **common)
@@ -160,7 +160,7 @@ def _by_format(sides: ThreeWay[bytes | None], common: dict[str, Any]) -> Explana
             assert_never(format_)
 
 
-def _json_told_apart(sides: ThreeWay[bytes | None], common: dict[str, Any]) -> Explanation:
+def _by_fields(sides: ThreeWay[bytes | None], common: dict[str, Any]) -> Explanation:
     try:
         fields = _fields(sides)
     except RecursionError:
@@ -279,7 +279,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         # Reading would keep one of the two and hide the other.
-        raise ValueError("a key stands twice")
+        raise ValueError("a key is there twice")
     return found
 
 

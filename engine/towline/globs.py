@@ -3,7 +3,7 @@
 In a glob ``*`` and ``?`` stay within a name, ``**`` spans folders, ``[...]`` is a set. A glob
 without a slash matches the name in any folder. Matching is case-sensitive.
 
-A glob may be a stranger's. What stands between two stars is put at the first place where it fits,
+A glob may come from outside. What is between two stars matches at the first place where it fits,
 for good: what comes later can only have more room then. Each such piece is an atomic group, so the
 matcher never tries the places of two stars in combination.
 """
@@ -58,7 +58,7 @@ _IN_NAME = "[^/]*?"
 
 @dataclass(slots=True)
 class _Block:
-    """What stands between two gaps that span folders: pieces with a star between each two."""
+    """What is between two gaps that span folders: pieces with a star between each two."""
 
     gap: str
     """The gap before it; empty at the beginning of a path."""

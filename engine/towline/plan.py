@@ -59,7 +59,7 @@ class BehindReason(StrEnum):
     CONFLICT = "conflict"
     """Left in conflict by the policy ``skip``."""
     LEFT_OUT = "left_out"
-    """Left out by a selection; the next pull that selects it brings it up to date."""
+    """Left out by a selection; the next pull that selects it updates it."""
     SYMLINK = "symlink"
     SUBMODULE = "submodule"
     LFS_POINTER = "lfs_pointer"
@@ -71,7 +71,7 @@ class BehindReason(StrEnum):
 class Item:
     """One asset of a plan, and the rule of docs/semantics.md that decided it.
 
-    ``rule`` is 0 for an asset that stands alike on all three sides, and None in an undo.
+    ``rule`` is 0 for an asset that is the same on all three sides, and None in an undo.
     ``before`` and ``after`` are the store's states around it; for an ignored asset ``after`` is
     what stays. ``asset_id`` is None for a non-asset that the store knows nothing of. ``behind`` is
     set where the asset lags after the pull.
@@ -98,7 +98,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """What a person should know of an asset that is pulled all the same."""
+    """A warning about an asset that is pulled."""
 
     asset_id: AssetId
     path: AssetPath
@@ -110,7 +110,7 @@ class Edit:
     """One asset's record before and after; None where the project knows no such asset.
 
     Where ``before.ours`` and ``after.ours`` differ the store's content changes; the rest is
-    bookkeeping. An id whose ``after`` is None stays used for ever.
+    bookkeeping. An id whose ``after`` is None is never used again.
     """
 
     before: AssetRecord | None
@@ -125,7 +125,7 @@ class Edit:
 
     @property
     def ours(self) -> tuple[AssetState | None, AssetState | None]:
-        """What stands in the store before and after."""
+        """The states in the store before and after."""
         return (
             self.before.ours if self.before is not None else None,
             self.after.ours if self.after is not None else None,
@@ -143,7 +143,7 @@ class Contents(Protocol):
         """The bytes of each digest, in any order, each once.
 
         Raises:
-            ContentMissing: one of them is not to be had.
+            ContentMissing: one of them is missing.
         """
         ...
 
@@ -176,7 +176,7 @@ class Plan:
     """What a pull would do.
 
     Bound to what it was made from: ``before`` (the store's state) and the ``before`` of each
-    edit. Items are sorted by path, then id; every asset looked at stands in them exactly once.
+    edit. Items are sorted by path, then id; every asset looked at is in them exactly once.
     ``merged`` holds the bytes that a content merge made, which no remote can give.
     """
 

@@ -91,7 +91,7 @@ def plan_at(
         raise
     watch.report(Phase.VALIDATING, len(changes.items), len(changes.items))
     if store.state() != state:
-        raise StalePlan(reason="the project has been pulled into meanwhile")
+        raise StalePlan(reason="another pull has changed the project")
     return replace(plan, source=source)
 
 
@@ -122,7 +122,7 @@ def _compare(
     return Changes(
         base=state.base,
         revision=revision,
-        items=tuple(_against_records(listing, store, anew=not trusted)),
+        items=tuple(_against_records(listing, store, every=not trusted)),
         coverage=Coverage.RESCOPED if rescoped else Coverage.RECORDS,
         history_rewritten=state.base != revision and remote.rewritten(state.base, revision),
     )
@@ -134,12 +134,12 @@ def _appeared(listing: Mapping[AssetPath, RemoteEntry]) -> Iterator[Change]:
 
 
 def _against_records(
-    listing: Mapping[AssetPath, RemoteEntry], store: AssetStore, *, anew: bool
+    listing: Mapping[AssetPath, RemoteEntry], store: AssetStore, *, every: bool
 ) -> Iterator[Change]:
-    """Theirs against what the store remembers, without the base tree.
+    """Compare theirs with the store's records, without the base tree.
 
-    ``anew``: kinds or scope changed, so every asset is looked at again, changed or not. What is no
-    asset and was none is left out: nothing tells whether it changed.
+    ``every``: kinds or scope changed, so every asset is compared, changed or not. What is no asset
+    and was none is left out: whether it changed is unknown.
     """
     known = {
         record.aligned_path: record for record in store.records() if record.aligned_path is not None
@@ -150,19 +150,19 @@ def _against_records(
             if isinstance(after, RemoteAsset):
                 yield Change(path=path, before=None, after=after)
             continue
-        seen = record.recorded
-        stands = after.state if isinstance(after, RemoteAsset) else after
-        if anew or stands != seen:
-            before = RemoteAsset(state=seen) if isinstance(seen, AssetState) else seen
+        recorded = record.recorded
+        current = after.state if isinstance(after, RemoteAsset) else after
+        if every or current != recorded:
+            before = RemoteAsset(state=recorded) if isinstance(recorded, AssetState) else recorded
             yield Change(path=path, before=before, after=after)
 
 
-# --- contents that a merge must see -----------------------------------------------------------
+# --- contents that a merge needs --------------------------------------------------------------
 
 
 @dataclass(slots=True, kw_only=True)
 class _Read:
-    """The remote's contents, remembering what was read, so that no blob is read twice."""
+    """The remote's contents, with a cache, so that no blob is read twice."""
 
     remote: Contents
     known: dict[Digest, bytes] = field(default_factory=dict)
@@ -182,7 +182,7 @@ class _Read:
 
 
 def _with_embedded_ids(changes: Changes, kinds: Kinds, source: _Read, limits: Limits) -> Changes:
-    """The same changes, with the ids that stand inside the assets whose kind points to one."""
+    """The same changes, with the embedded ids of the assets whose kind has a pointer to one."""
     pointers: dict[AssetPath, str] = {}
     assets: dict[AssetPath, RemoteAsset] = {}
     for item in changes.items:

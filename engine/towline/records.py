@@ -1,4 +1,4 @@
-"""What a store knows of each asset, and the lookup through which the merge asks for it."""
+"""What a store records of each asset, and the lookup through which the merge reads it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class AssetRecord:
         """The path that it has in the tree of the recorded revision, for alignment.
 
         None where that tree does not have it: a local-only asset, or one that lags behind its
-        deletion there. The latter is aligned where it stands.
+        deletion there. The latter is aligned at its path in ours.
         """
         return self.recorded.path if self.recorded is not None else None
 
@@ -49,7 +49,7 @@ class AssetRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalFile:
-    """Something in the store that is no asset, yet stands in the way of one."""
+    """Something in the store that is no asset, but is in the way of one."""
 
     path: AssetPath
 
@@ -58,13 +58,13 @@ Occupant: TypeAlias = AssetRecord | LocalFile
 
 
 class AssetLookup(Protocol):
-    """The project's own side, asked only at the assets that a merge looks at.
+    """The project's side, looked up only for the assets that a merge needs.
 
     Answers are those of one moment. In tests it is made from a dict (`AssetIndex`).
     """
 
     def at(self, path: AssetPath) -> AssetRecord | None:
-        """The asset that stands at exactly this path now (``ours.path``), local-only or not."""
+        """The asset at exactly this path now (``ours.path``), local-only or not."""
         ...
 
     def aligned_at(self, path: AssetPath) -> AssetRecord | None:
@@ -84,7 +84,7 @@ class AssetLookup(Protocol):
         ...
 
     def occupants(self, path: AssetPath) -> Sequence[Occupant]:
-        """All that stands now and cannot stand together with a file at this path.
+        """Everything that cannot exist together with a file at this path.
 
         What is at a path that the store's name policy holds equal, at one of its folders' paths,
         or anywhere below it (then paths compare by `NamePolicy.key`). An asset at the path itself

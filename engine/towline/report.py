@@ -21,10 +21,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a pull did. An asset stands in at most one list; each is sorted by path.
+    """What a pull did. An asset is in at most one list; each is sorted by path.
 
     ``base`` is the revision before, ``revision`` the one that was pulled. With the policy
-    ``skip``, ``conflicts`` holds what was skipped, and those assets stand in ``ignored`` too.
+    ``skip``, ``conflicts`` holds what was skipped, and those assets are in ``ignored`` too.
     ``behind`` holds every asset that is not as the revision has it, whichever pull left it so:
     skipped in conflict, left out by a selection, or no asset there any more. ``notes`` are about
     new contents from which no embedded id can be read.

@@ -1,7 +1,7 @@
-"""Owns what the names of a selection mean in a project: a path, a folder, or a glob, in this order.
+"""Resolves the names of a selection in a project: a path, a folder, or a glob, in this order.
 
-The changes and the store's lookups answer for paths and folders; only a name that they do not
-know costs a walk of the project.
+Paths and folders are looked up in the changes and the store; only an unknown name costs a walk of
+the project.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class _Known:
         if plain in ("", "."):
             return ("**",) if name else ()
         exact = _exactly(plain)
-        if _match(exact, self.changed) or self._stands(plain):
+        if _match(exact, self.changed) or self._exists(plain):
             return exact
         if _match((name,), self.changed):
             return (name,)
@@ -99,8 +99,8 @@ class _Known:
         recorded = (path for record in self.store.records() for path in _paths(record))
         return self.changed.union(recorded)
 
-    def _stands(self, name: str) -> bool:
-        """Whether an asset is recorded at this path, or stands below it."""
+    def _exists(self, name: str) -> bool:
+        """Whether an asset is recorded at this path, or is below it."""
         if path_problem(name) is not None:
             return False
         path = AssetPath(name)

@@ -18,7 +18,7 @@ from towline.errors import (
     RemoteError,
 )
 from towline.limits import Limits
-from towline.merge.decide import CONFLICT_ROWS, row_of
+from towline.merge.decide import CONFLICT_RULES, rule_of
 from towline.model import AssetId, AssetPath, AssetState, NonAsset, Revision, ThreeWay, first_path
 from towline.options import OnConflict, PullOptions
 from towline.plan import BehindReason, Disposition, IgnoredReason, Item, Plan
@@ -175,9 +175,9 @@ def _assets(store: AssetStore, plan: Plan | None) -> Iterator[AssetStatus]:
 
 
 def _theirs(record: AssetRecord | None) -> AssetState | None:
-    """The asset at the revision; ``seen`` is that, for a lagging one too."""
-    seen = record.recorded if record is not None else None
-    return seen if isinstance(seen, AssetState) else None
+    """The asset at the revision; ``recorded`` is that, for a lagging one too."""
+    recorded = record.recorded if record is not None else None
+    return recorded if isinstance(recorded, AssetState) else None
 
 
 def _stands_anew(record: AssetRecord, store: AssetStore) -> bool:
@@ -213,8 +213,8 @@ def behind_reason(record: AssetRecord) -> BehindReason | None:
         return None
     if isinstance(record.recorded, NonAsset):
         return BehindReason(record.recorded.reason.value)
-    row = row_of(ThreeWay(record.base, record.ours, record.recorded))
-    return BehindReason.CONFLICT if row in CONFLICT_ROWS else BehindReason.LEFT_OUT
+    rule = rule_of(ThreeWay(record.base, record.ours, record.recorded))
+    return BehindReason.CONFLICT if rule in CONFLICT_RULES else BehindReason.LEFT_OUT
 
 
 def _behind(record: AssetRecord, item: Item | None) -> BehindReason | None:

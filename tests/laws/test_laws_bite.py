@@ -36,7 +36,7 @@ def row(number: int, **changed: Disposition) -> Mutant:
     """A case table with another disposition in one row."""
 
     def mutate(patch: Patch) -> None:
-        patch.setitem(decide._ROWS, number, replace(decide._ROWS[number], **changed))  # type: ignore[arg-type]
+        patch.setitem(decide._RULES, number, replace(decide._RULES[number], **changed))  # type: ignore[arg-type]
 
     return mutate
 
@@ -46,8 +46,8 @@ def looks_at_no_occupants(patch: Patch) -> None:
 
 
 def never_agrees(patch: Patch) -> None:
-    right = decide.row_of
-    patch.setattr(decide, "row_of", lambda s: 10 if right(s) == 7 and not s.base else right(s))
+    right = decide.rule_of
+    patch.setattr(decide, "rule_of", lambda s: 10 if right(s) == 7 and not s.base else right(s))
 
 
 def everything_collides(patch: Patch) -> None:
@@ -96,7 +96,7 @@ def base_stays_behind(patch: Patch) -> None:
 
     def record_after(case: settle.Case, kinds: Any) -> Any:
         record = right(case, kinds)
-        return record and replace(record, base=case.unit.base)
+        return record and replace(record, base=case.asset.base)
 
     patch.setattr(merge, "_record_after", record_after)
 

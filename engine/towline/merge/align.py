@@ -2,7 +2,7 @@
 
 Paths decide, ids follow. The sides are aligned by path, in this order:
 
-1. Where ours and theirs agree at a path, that path is settled.
+1. Where ours and theirs agree at a path, that path is done.
 2. A rename joins a path that vanished on one side with one that is new there. It holds only while
    nothing else claims the new path: not the base, and not the other side, unless that renamed the
    same asset to it.
@@ -29,10 +29,10 @@ from towline.records import AssetLookup, AssetRecord
 class AlignedAsset:
     """One asset, aligned: its three states, and the records that they come from.
 
-    ``based`` is the record whose base and seen are this unit's; ``standing`` the one whose ours
-    is. They are the same, save where paths were swapped or replaced. ``blocked`` is set where the
-    repository has something at its path that is no asset (rule 14); then ``theirs`` is None.
-    ``changed`` tells whether the remote touched it since the recorded revision.
+    ``base_record`` is the record whose base and recorded state are this asset's; ``ours_record``
+    the one whose ours is. They are the same, unless paths were swapped or replaced. ``non_asset``
+    is what the repository has at its path where that is no asset (rule 14); then ``theirs`` is
+    None. ``changed``: whether the remote changed it since the recorded revision.
     """
 
     id: AssetId
@@ -40,10 +40,10 @@ class AlignedAsset:
     base: AssetState | None
     ours: AssetState | None
     theirs: AssetState | None
-    blocked: NonAsset | None
+    non_asset: NonAsset | None
     changed: bool
-    based: AssetRecord | None
-    standing: AssetRecord | None
+    base_record: AssetRecord | None
+    ours_record: AssetRecord | None
     remote: RemoteAsset | None
 
     @property
@@ -59,13 +59,13 @@ class AlignedAsset:
 
     @property
     def path(self) -> AssetPath:
-        """Where a person would look for it: its path here, else there, else its anchor."""
+        """Its path in ours, else in theirs, else its anchor."""
         state = self.ours or self.theirs
         return state.path if state is not None else self.anchor
 
 
 class Alignment:
-    """The units of one merge, by anchor. Deterministic: the order of questions does not matter."""
+    """The aligned assets of one merge, by anchor. The order of lookups does not matter."""
 
     def __init__(
         self,
@@ -82,13 +82,13 @@ class Alignment:
         self._project = project
         self._renames = renames
         self._keeps_executable = keeps_executable
-        self._units: dict[AssetPath, AlignedAsset | None] = {}
+        self._assets: dict[AssetPath, AlignedAsset | None] = {}
         self._aligned: dict[AssetPath, AssetRecord | None] = {}
-        self._standing: dict[AssetPath, AssetRecord | None] = {}
+        self._ours_by_path: dict[AssetPath, AssetRecord | None] = {}
         self.lagging = tuple(ours.lagging())
-        """Every lagging asset; asked for once."""
-        # The recorded tree knows no path of theirs, and no other asset may pass for them.
-        self._left_behind: dict[AssetPath, AssetRecord] = {
+        """Every lagging asset, looked up once."""
+        # The recorded tree has no path for these, and no other asset may take their place.
+        self._lagging_deletions: dict[AssetPath, AssetRecord] = {
             record.ours.path: record
             for record in self.lagging
             if record.recorded is None and record.ours is not None
@@ -97,8 +97,8 @@ class Alignment:
         """Theirs' rename candidates, vanished path to new path."""
         self._claims = {new: old for old, new in self._claimed.items()}
 
-    def units(self, paths: Iterable[AssetPath]) -> list[AlignedAsset]:
-        """The units that these paths belong to on any side, and all that share a record with them.
+    def assets(self, paths: Iterable[AssetPath]) -> list[AlignedAsset]:
+        """The assets that these paths belong to on any side, and all that share a record with them.
 
         Sorted by anchor.
         """
@@ -106,15 +106,15 @@ class Alignment:
         waiting = [anchor for path in paths for anchor in self._anchors(path)]
         while waiting:
             anchor = waiting.pop()
-            if anchor in found or (unit := self._unit(anchor)) is None:
+            if anchor in found or (asset := self._asset(anchor)) is None:
                 continue
-            found[anchor] = unit
-            waiting.extend(self._related(unit))
+            found[anchor] = asset
+            waiting.extend(self._related(asset))
         return [found[anchor] for anchor in sorted(found)]
 
-    def standing_unit(self, path: AssetPath) -> AlignedAsset | None:
-        """The unit of the asset that stands at a path in ours."""
-        return self._unit(self._ours_anchor(path))
+    def asset_at(self, path: AssetPath) -> AlignedAsset | None:
+        """The asset that is at a path in ours."""
+        return self._asset(self._ours_anchor(path))
 
     def paths_of(self, record: AssetRecord) -> Iterator[AssetPath]:
         """The paths under which a record takes part in alignment."""
@@ -127,16 +127,16 @@ class Alignment:
 
     def _aligned_at(self, path: AssetPath) -> AssetRecord | None:
         if path not in self._aligned:
-            self._aligned[path] = self._ours.aligned_at(path) or self._left_behind.get(path)
+            self._aligned[path] = self._ours.aligned_at(path) or self._lagging_deletions.get(path)
         return self._aligned[path]
 
-    def _standing_at(self, path: AssetPath) -> AssetRecord | None:
-        if path not in self._standing:
-            self._standing[path] = self._with_executable(path, self._ours.at(path))
-        return self._standing[path]
+    def _ours_at(self, path: AssetPath) -> AssetRecord | None:
+        if path not in self._ours_by_path:
+            self._ours_by_path[path] = self._with_executable(path, self._ours.at(path))
+        return self._ours_by_path[path]
 
     def _with_executable(self, path: AssetPath, record: AssetRecord | None) -> AssetRecord | None:
-        """Theirs' executable bit for what was never pulled, where files do not keep it."""
+        """Theirs' executable bit for what was never pulled, where files have none."""
         if self._keeps_executable or record is None or record.ours is None or record.base:
             return record
         theirs = self._theirs_at(path)
@@ -154,9 +154,9 @@ class Alignment:
             return record.recorded
         return RemoteAsset(state=record.recorded, size=record.size, embedded_id=record.embedded_id)
 
-    def _settled(self, path: AssetPath) -> bool:
+    def _agree_at(self, path: AssetPath) -> bool:
         """Rule 1: whether ours and theirs agree at this path."""
-        theirs, record = self._theirs_at(path), self._standing_at(path)
+        theirs, record = self._theirs_at(path), self._ours_at(path)
         return (
             isinstance(theirs, RemoteAsset) and record is not None and record.ours == theirs.state
         )
@@ -190,9 +190,9 @@ class Alignment:
     def _theirs_rename(self, old: AssetPath) -> AssetPath | None:
         """The new path of what theirs renamed away from ``old``, if that holds."""
         new = self._claimed.get(old)
-        if new is None or self._settled(new):
+        if new is None or self._agree_at(new):
             return None
-        occupant = self._standing_at(new)
+        occupant = self._ours_at(new)
         if occupant is None:
             return new
         return new if self._ours_candidate(occupant) == old else None
@@ -200,7 +200,7 @@ class Alignment:
     def _ours_rename(self, record: AssetRecord) -> AssetPath | None:
         """The path in the recorded tree that ours renamed this asset from, if that holds."""
         old = self._ours_candidate(record)
-        if old is None or record.ours is None or self._settled(record.ours.path):
+        if old is None or record.ours is None or self._agree_at(record.ours.path):
             return None
         new = record.ours.path
         if isinstance(self._theirs_at(new), RemoteAsset) and self._claimed.get(old) != new:
@@ -211,11 +211,11 @@ class Alignment:
         if self._renames is Renames.OFF or record.ours is None or record.base is None:
             return None
         old, new = record.aligned_path, record.ours.path
-        if old is None or old == new or self._standing_at(old) or self._aligned_at(new):
+        if old is None or old == new or self._ours_at(old) or self._aligned_at(new):
             return None
         return old
 
-    # --- units -------------------------------------------------------------------------------
+    # --- assets -------------------------------------------------------------------------------
 
     def _anchors(self, path: AssetPath) -> Iterator[AssetPath]:
         yield path
@@ -225,50 +225,50 @@ class Alignment:
             yield old
 
     def _ours_anchor(self, path: AssetPath) -> AssetPath:
-        record = self._standing_at(path)
+        record = self._ours_at(path)
         old = self._ours_rename(record) if record is not None else None
         return path if old is None else old
 
-    def _related(self, unit: AlignedAsset) -> Iterator[AssetPath]:
-        """The anchors of units that share a record with this one."""
-        for record in (unit.based, unit.standing):
+    def _related(self, asset: AlignedAsset) -> Iterator[AssetPath]:
+        """The anchors of assets that share a record with this one."""
+        for record in (asset.base_record, asset.ours_record):
             if record is not None:
                 for path in self.paths_of(record):
                     yield from self._anchors(path)
 
-    def _unit(self, anchor: AssetPath) -> AlignedAsset | None:
-        if anchor not in self._units:
-            self._units[anchor] = self._make_unit(anchor)
-        return self._units[anchor]
+    def _asset(self, anchor: AssetPath) -> AlignedAsset | None:
+        if anchor not in self._assets:
+            self._assets[anchor] = self._make_asset(anchor)
+        return self._assets[anchor]
 
-    def _make_unit(self, anchor: AssetPath) -> AlignedAsset | None:
-        based = self._aligned_at(anchor)
-        standing = self._standing_for(anchor, based)
+    def _make_asset(self, anchor: AssetPath) -> AlignedAsset | None:
+        base = self._aligned_at(anchor)
+        ours = self._ours_record(anchor, base)
         theirs_path = self._theirs_path(anchor)
         theirs = self._theirs_at(theirs_path) if theirs_path is not None else None
-        if based is None and standing is None and theirs is None:
+        if base is None and ours is None and theirs is None:
             return None
         remote = theirs if isinstance(theirs, RemoteAsset) else None
-        # What left the scope was not deleted there: the repository has no part in it any more.
+        # What left the scope was not deleted there: the repository no longer has any part in it.
         released = self._rescoped and theirs is None
         return AlignedAsset(
-            id=self._id_for(based, standing, theirs_path or anchor),
+            id=self._id_for(base, ours, theirs_path or anchor),
             anchor=anchor,
-            base=based.base if based is not None and not released else None,
-            ours=standing.ours if standing is not None else None,
+            base=base.base if base is not None and not released else None,
+            ours=ours.ours if ours is not None else None,
             theirs=remote.state if remote is not None else None,
-            blocked=theirs if isinstance(theirs, NonAsset) else None,
+            non_asset=theirs if isinstance(theirs, NonAsset) else None,
             changed=anchor in self._changes or theirs_path in self._changes,
-            based=based,
-            standing=standing,
+            base_record=base,
+            ours_record=ours,
             remote=remote,
         )
 
-    def _standing_for(self, anchor: AssetPath, based: AssetRecord | None) -> AssetRecord | None:
-        """The record that stands for this anchor in ours: there, or renamed from there."""
-        if based is not None and self._ours_rename(based) == anchor:
-            return based
-        record = self._standing_at(anchor)
+    def _ours_record(self, anchor: AssetPath, base: AssetRecord | None) -> AssetRecord | None:
+        """The record of this anchor in ours: at that path, or renamed from it."""
+        if base is not None and self._ours_rename(base) == anchor:
+            return base
+        record = self._ours_at(anchor)
         return record if record is not None and self._ours_rename(record) is None else None
 
     def _theirs_path(self, anchor: AssetPath) -> AssetPath | None:
@@ -279,13 +279,13 @@ class Alignment:
         return None if old is not None and self._theirs_rename(old) == anchor else anchor
 
     def _id_for(
-        self, based: AssetRecord | None, standing: AssetRecord | None, path: AssetPath
+        self, base: AssetRecord | None, ours: AssetRecord | None, path: AssetPath
     ) -> AssetId:
         """Ours' id at the path, else that of the asset deleted here, else a planned one."""
-        if standing is not None:
-            return standing.id
-        if based is not None and based.ours is None:
-            return based.id
+        if ours is not None:
+            return ours.id
+        if base is not None and base.ours is None:
+            return base.id
         return planned_id(self._project, path, self._ours.is_used)
 
 
@@ -296,7 +296,7 @@ def _digest(record: AssetRecord) -> str | None:
 def _unambiguous(
     gone: list[tuple[AssetPath, str | None]], new: list[tuple[AssetPath, str | None]]
 ) -> dict[AssetPath, AssetPath]:
-    """Pairs of one gone and one new path under a mark that stands just once on each side."""
+    """Pairs of one gone and one new path under a mark that occurs once on each side."""
     gone_count = Counter(mark for _, mark in gone)
     by_mark = {mark: path for path, mark in new}
     new_count = Counter(mark for _, mark in new)

@@ -1,7 +1,7 @@
 """Path collisions (rule 13): which outcomes exclude each other, and their parties.
 
-Two paths cannot stand together when the store's name policy holds them equal, or when one would be
-a folder of the other. Nothing here knows of sides or policies: it judges claims.
+Two paths cannot exist together when the store's name policy holds them equal, or when one would be
+a folder of the other. Nothing here knows of sides or policies: it compares claims.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from towline.names import NamePolicy
 
 @dataclass(frozen=True, slots=True)
 class PathClaim:
-    """A path that somebody would stand at. ``owner`` is whose claim it is.
+    """A path that an asset would have; ``owner`` is the anchor of that asset.
 
-    ``fresh`` is false for one that stands there already: two of those live together today, however
-    alike their names are, and are left alone.
+    ``fresh`` is false for one that is there already: two of those exist side by side, however alike
+    their names are, and do not clash.
     """
 
     owner: AssetPath
@@ -54,7 +54,7 @@ def _folders(key: str) -> Iterator[str]:
 
 
 def exclude_each_other(one: AssetPath, other: AssetPath, names: NamePolicy) -> bool:
-    """Whether two paths cannot stand together."""
+    """Whether two paths cannot exist together."""
     first, second = names.key(one), names.key(other)
     return first == second or first.startswith(f"{second}/") or second.startswith(f"{first}/")
 

@@ -20,7 +20,7 @@ row    case                 left alone    in use_theirs               in use_our
 14     not an asset         ignored       NoRemoteVersion             ignored
 =====  ===================  ============  ==========================  =================
 
-Row 13, collisions, is `towline.merge.collisions`. Row 0 is an asset that is alike on all sides.
+Rule 13, collisions, is `towline.merge.collisions`. Rule 0 is an asset that is alike on all sides.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ DigestMerge: TypeAlias = Callable[[AssetPath, ThreeWay[Digest]], bytes | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What becomes of one asset: its row, the state that it ends in, and how that is told."""
+    """What becomes of one asset: the rule, the state after it, and what the report shows."""
 
     rule: int
     disposition: Disposition
@@ -60,8 +60,8 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    """A row of the table: dispositions left alone, in use_theirs, in use_ours."""
+class _Rule:
+    """A rule of the table: dispositions left alone, in use_theirs, in use_ours."""
 
     alone: Disposition
     theirs: Disposition
@@ -69,23 +69,23 @@ class _Row:
     conflict: ConflictKind | None = None
     declined: IgnoredReason = IgnoredReason.DECLINED
     discards: bool = False
-    """Whether use_theirs throws local work away."""
+    """Whether use_theirs discards local edits."""
 
 
 _D = Disposition
-_ROWS = {
-    0: _Row(_D.UNTOUCHED, _D.UNTOUCHED, _D.UNTOUCHED),
-    1: _Row(_D.UPDATED, _D.UPDATED, _D.IGNORED),
-    2: _Row(_D.DELETED, _D.DELETED, _D.IGNORED, declined=IgnoredReason.DELETION_DECLINED),
-    3: _Row(_D.CREATED, _D.CREATED, _D.IGNORED),
-    4: _Row(_D.UNTOUCHED, _D.OVERWRITTEN, _D.UNTOUCHED, discards=True),
-    5: _Row(_D.UNTOUCHED, _D.CREATED, _D.UNTOUCHED),
-    6: _Row(_D.UNTOUCHED, _D.UNTOUCHED, _D.UNTOUCHED),
-    7: _Row(_D.CONVERGED, _D.CONVERGED, _D.CONVERGED),
-    8: _Row(_D.CONFLICT, _D.OVERWRITTEN, _D.IGNORED, ConflictKind.CONTENT, discards=True),
-    9: _Row(_D.UPDATED, _D.OVERWRITTEN, _D.IGNORED, discards=True),
-    10: _Row(_D.CONFLICT, _D.OVERWRITTEN, _D.IGNORED, ConflictKind.ADD_ADD, discards=True),
-    11: _Row(
+_RULES = {
+    0: _Rule(_D.UNTOUCHED, _D.UNTOUCHED, _D.UNTOUCHED),
+    1: _Rule(_D.UPDATED, _D.UPDATED, _D.IGNORED),
+    2: _Rule(_D.DELETED, _D.DELETED, _D.IGNORED, declined=IgnoredReason.DELETION_DECLINED),
+    3: _Rule(_D.CREATED, _D.CREATED, _D.IGNORED),
+    4: _Rule(_D.UNTOUCHED, _D.OVERWRITTEN, _D.UNTOUCHED, discards=True),
+    5: _Rule(_D.UNTOUCHED, _D.CREATED, _D.UNTOUCHED),
+    6: _Rule(_D.UNTOUCHED, _D.UNTOUCHED, _D.UNTOUCHED),
+    7: _Rule(_D.CONVERGED, _D.CONVERGED, _D.CONVERGED),
+    8: _Rule(_D.CONFLICT, _D.OVERWRITTEN, _D.IGNORED, ConflictKind.CONTENT, discards=True),
+    9: _Rule(_D.UPDATED, _D.OVERWRITTEN, _D.IGNORED, discards=True),
+    10: _Rule(_D.CONFLICT, _D.OVERWRITTEN, _D.IGNORED, ConflictKind.ADD_ADD, discards=True),
+    11: _Rule(
         _D.CONFLICT,
         _D.DELETED,
         _D.IGNORED,
@@ -93,54 +93,54 @@ _ROWS = {
         declined=IgnoredReason.DELETION_DECLINED,
         discards=True,
     ),
-    12: _Row(_D.CONFLICT, _D.CREATED, _D.IGNORED, ConflictKind.DELETE_MODIFY),
+    12: _Rule(_D.CONFLICT, _D.CREATED, _D.IGNORED, ConflictKind.DELETE_MODIFY),
 }
-CONFLICT_ROWS = frozenset(number for number, row in _ROWS.items() if row.conflict is not None)
-"""The rows that are conflicts where the asset is left alone."""
+CONFLICT_RULES = frozenset(number for number, each in _RULES.items() if each.conflict is not None)
+"""The rules that are conflicts where the asset is left alone."""
 
 
 def decide(
-    unit: AlignedAsset, side: Side | None, content_merge: DigestMerge | None = None
+    asset: AlignedAsset, side: Side | None, content_merge: DigestMerge | None = None
 ) -> Decision:
-    """What becomes of an asset that is resolved to a side, or left alone (None).
+    """Decide an asset that is resolved to a side, or left alone (None).
 
     Raises:
         NoRemoteVersion: side is theirs, and the repository has no version (rules 6 and 14).
     """
-    if unit.blocked is not None:
-        return _decide_blocked(unit, side)
-    rule = row_of(unit.states)
+    if asset.non_asset is not None:
+        return _decide_non_asset(asset, side)
+    rule = rule_of(asset.states)
     if side is Side.THEIRS and rule == 6:
-        raise NoRemoteVersion(asset_id=unit.id, path=unit.path)
+        raise NoRemoteVersion(asset_id=asset.id, path=asset.path)
     if side is None and rule in (8, 9):
-        return _merge_fields(unit, rule, content_merge)
-    row = _ROWS[rule]
+        return _merge_fields(asset, rule, content_merge)
+    case = _RULES[rule]
     match side:
         case None:
-            disposition, conflict = row.alone, row.conflict
+            disposition, conflict = case.alone, case.conflict
         case Side.THEIRS:
-            disposition, conflict = row.theirs, None
+            disposition, conflict = case.theirs, None
         case Side.OURS:
-            disposition, conflict = row.ours, None
+            disposition, conflict = case.ours, None
         case _:
             assert_never(side)
-    takes_theirs = disposition not in _KEEPS_OURS
+    takes_theirs = disposition not in _LEAVES_OURS
     return Decision(
         rule=rule,
         disposition=disposition,
-        outcome=unit.theirs if takes_theirs else unit.ours,
-        reason=row.declined if disposition is Disposition.IGNORED else None,
+        outcome=asset.theirs if takes_theirs else asset.ours,
+        reason=case.declined if disposition is Disposition.IGNORED else None,
         conflict=conflict,
-        discarded=side is Side.THEIRS and row.discards,
+        discarded=side is Side.THEIRS and case.discards,
     )
 
 
-_KEEPS_OURS = frozenset(
+_LEAVES_OURS = frozenset(
     [Disposition.UNTOUCHED, Disposition.CONVERGED, Disposition.IGNORED, Disposition.CONFLICT]
 )
 
 
-def row_of(states: ThreeWay[AssetState | None]) -> int:
+def rule_of(states: ThreeWay[AssetState | None]) -> int:
     """The row of the table that three aligned states fall under."""
     base, ours, theirs = states.base, states.ours, states.theirs
     if ours == theirs:
@@ -168,9 +168,9 @@ def _fields(
     )
 
 
-def _merge_fields(unit: AlignedAsset, rule: int, content_merge: DigestMerge | None) -> Decision:
-    """Rows 8 and 9: each field by itself; content by the function, where only content clashes."""
-    base, ours, theirs = unit.base, unit.ours, unit.theirs
+def _merge_fields(asset: AlignedAsset, rule: int, content_merge: DigestMerge | None) -> Decision:
+    """Rules 8 and 9: each field by itself; content by the function, where only content clashes."""
+    base, ours, theirs = asset.base, asset.ours, asset.theirs
     assert base is not None, "rules 8 and 9 have all three"
     assert ours is not None, "rules 8 and 9 have all three"
     assert theirs is not None, "rules 8 and 9 have all three"
@@ -180,7 +180,7 @@ def _merge_fields(unit: AlignedAsset, rule: int, content_merge: DigestMerge | No
         content = content_merge(path.settled(), digest)
     if path.clashes or (digest.clashes and content is None):
         kind = ConflictKind.RENAME_RENAME if path.clashes else ConflictKind.CONTENT
-        return Decision(rule=8, disposition=Disposition.CONFLICT, outcome=unit.ours, conflict=kind)
+        return Decision(rule=8, disposition=Disposition.CONFLICT, outcome=asset.ours, conflict=kind)
     outcome = AssetState(
         path=path.settled(),
         digest=digest.settled() if content is None else Digest.of(content),
@@ -190,20 +190,21 @@ def _merge_fields(unit: AlignedAsset, rule: int, content_merge: DigestMerge | No
     return Decision(rule=rule, disposition=disposition, outcome=outcome, content=content)
 
 
-def _decide_blocked(unit: AlignedAsset, side: Side | None) -> Decision:
-    """Row 14: while its path exists in the repository an asset is never deleted; it stays, lagging.
+def _decide_non_asset(asset: AlignedAsset, side: Side | None) -> Decision:
+    """Rule 14: while its path exists in the repository an asset is never deleted, but lags.
 
-    Told only when it changed.
+    Reported only when it changed.
     """
-    assert unit.blocked is not None, "asked only where something blocks"
+    assert asset.non_asset is not None, "called only where the repository has a non-asset"
     if side is Side.THEIRS:
-        raise NoRemoteVersion(asset_id=unit.id, path=unit.path)
-    if not unit.changed:
-        return Decision(rule=14, disposition=Disposition.UNTOUCHED, outcome=unit.ours)
-    outside = unit.blocked.reason is NonAssetReason.OUTSIDE_KINDS
+        raise NoRemoteVersion(asset_id=asset.id, path=asset.path)
+    if not asset.changed:
+        return Decision(rule=14, disposition=Disposition.UNTOUCHED, outcome=asset.ours)
+    why = asset.non_asset.reason
+    outside = why is NonAssetReason.OUTSIDE_KINDS
     return Decision(
         rule=14,
         disposition=Disposition.IGNORED,
-        outcome=unit.ours,
-        reason=IgnoredReason.NOT_AN_ASSET if outside else IgnoredReason(unit.blocked.reason.value),
+        outcome=asset.ours,
+        reason=IgnoredReason.NOT_AN_ASSET if outside else IgnoredReason(why.value),
     )

@@ -1,4 +1,4 @@
-"""Ids that stand inside an asset: a JSON pointer (RFC 6901) that its kind names leads to them."""
+"""Ids inside an asset, at the JSON pointer (RFC 6901) of its kind."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The merge: what the remote changed, and a lookup of ours, to a plan. Pure and deterministic.
 
-It looks at the changed, the lagging and the named assets, at what they collide with, and asks the
-lookup there alone: it costs what changed, never what the project holds.
+It looks up the changed, the lagging and the named assets, and what they collide with, alone: it
+costs what changed, never what the project holds.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ def merge(
         options.renames,
         keeps_executable=context.keeps_executable,
     )
-    units = alignment.units(_paths_to_look_at(changes, ours, alignment, options.resolutions))
-    pins = _pins(units, options.resolutions)
+    assets = alignment.assets(_paths_to_look_at(changes, ours, alignment, options.resolutions))
+    pins = _pins(assets, options.resolutions)
     settlement = Settlement(
         alignment=alignment,
         ours=ours,
@@ -100,7 +100,7 @@ def merge(
         options=options,
         content_merge=_content_merge(options.content_merge, read),
     )
-    settlement.add(units, pins)
+    settlement.add(assets, pins)
     _check_selection(settlement.cases.values(), ours, options.only)
     conflicts = settlement.settle()
     forgotten = [r for r in alignment.lagging if r.recorded is None and r.ours is None]
@@ -124,7 +124,7 @@ def _content_merge(
     return merged
 
 
-# --- what to look at, and what the caller said of it ------------------------------------------
+# --- what to look at, and what the caller chose for it ------------------------------------------
 
 
 def _paths_to_look_at(
@@ -143,9 +143,9 @@ def _paths_to_look_at(
         yield from alignment.paths_of(record)
 
 
-def _pins(units: Iterable[AlignedAsset], resolutions: Resolutions) -> dict[AssetId, Side]:
+def _pins(assets: Iterable[AlignedAsset], resolutions: Resolutions) -> dict[AssetId, Side]:
     """The side of each resolved asset, by the id that it has in this merge."""
-    by_name = _names(units, resolutions.naming) if resolutions.named() else {}
+    by_name = _names(assets, resolutions.naming) if resolutions.named() else {}
     pins: dict[AssetId, Side] = {}
     unknown: list[str] = []
     both: list[str] = []
@@ -162,26 +162,26 @@ def _pins(units: Iterable[AlignedAsset], resolutions: Resolutions) -> dict[Asset
     return pins
 
 
-def _names(units: Iterable[AlignedAsset], naming: Naming) -> dict[str, AssetId]:
+def _names(assets: Iterable[AlignedAsset], naming: Naming) -> dict[str, AssetId]:
     """What each asset can be called; an id goes before ours' path, and that before theirs'."""
     found: dict[str, AssetId] = {}
-    units = [unit for unit in units if unit.base or unit.ours or unit.theirs]
-    found.update((unit.id, unit.id) for unit in units)
+    assets = [asset for asset in assets if asset.base or asset.ours or asset.theirs]
+    found.update((asset.id, asset.id) for asset in assets)
     if naming is Naming.IDS_OR_PATHS:
         for side in ("ours", "theirs", "base"):
-            for unit in units:
-                state: AssetState | None = getattr(unit, side)
+            for asset in assets:
+                state: AssetState | None = getattr(asset, side)
                 if state is not None:
-                    found.setdefault(state.path, unit.id)
+                    found.setdefault(state.path, asset.id)
     return found
 
 
 def _check_selection(cases: Iterable[Case], ours: AssetLookup, only: Selection) -> None:
     cases = list(cases)
-    outside = sorted(case.unit.id for case in cases if case.pin and not case.selected)
+    outside = sorted(case.asset.id for case in cases if case.pin and not case.selected)
     if outside:
         raise UnselectedResolutions(asset_ids=tuple(outside))
-    known = {case.unit.id for case in cases}
+    known = {case.asset.id for case in cases}
     unknown = [
         asset_id
         for asset_id in sorted(only.ids)
@@ -193,7 +193,7 @@ def _check_selection(cases: Iterable[Case], ours: AssetLookup, only: Selection) 
 
 
 def _check_embedded_ids(changes: Changes, ours: AssetLookup) -> None:
-    """An embedded id may stand once in theirs: among the changed, and against the store's index."""
+    """An embedded id may occur once in theirs: among the changed, and against the store's index."""
     paths: dict[str, list[AssetPath]] = {}
     for change in changes.items:
         if isinstance(change.after, RemoteAsset) and change.after.embedded_id is not None:
@@ -220,9 +220,9 @@ def _plan(
 ) -> Plan:
     refused = bool(conflicts) and on_conflict is not OnConflict.SKIP
     ordered = [cases[anchor] for anchor in sorted(cases)]
-    records = {case.unit.anchor: _record_after(case, context.kinds) for case in ordered}
+    records = {case.asset.anchor: _record_after(case, context.kinds) for case in ordered}
     left = Disposition.CONFLICT if refused else Disposition.IGNORED
-    items = [_item(case, records[case.unit.anchor], left) for case in ordered]
+    items = [_item(case, records[case.asset.anchor], left) for case in ordered]
     return Plan(
         project=context.project,
         revision=changes.revision,
@@ -240,47 +240,47 @@ def _plan(
 
 
 def _record_after(case: Case, kinds: Kinds) -> AssetRecord | None:
-    """What the store knows of the asset after the pull; None: nothing any more."""
-    unit = case.unit
-    base: AssetState | None = unit.theirs
-    seen: AssetState | NonAsset | None = unit.theirs
+    """Return the record after the pull; None where the store drops it."""
+    asset = case.asset
+    base: AssetState | None = asset.theirs
+    recorded: AssetState | NonAsset | None = asset.theirs
     ours = case.decision.outcome
-    if unit.blocked is not None and unit.blocked.reason is NonAssetReason.OUTSIDE_KINDS:
+    if asset.non_asset is not None and asset.non_asset.reason is NonAssetReason.OUTSIDE_KINDS:
         # It left the kinds: no longer tracked, and not deleted.
-        base, seen = None, None
-    elif unit.blocked is not None:
-        base, seen = unit.base, unit.blocked if unit.base is not None else None
-    elif unit.theirs is None and unit.ours is None:
+        base, recorded = None, None
+    elif asset.non_asset is not None:
+        base, recorded = asset.base, asset.non_asset if asset.base is not None else None
+    elif asset.theirs is None and asset.ours is None:
         return None
     elif case.undecided or not case.selected:
-        base, ours = unit.base, unit.ours
-    if base is None and seen is None and ours is None:
+        base, ours = asset.base, asset.ours
+    if base is None and recorded is None and ours is None:
         return None
-    return _described(unit, case.kind, kinds, base, ours, seen)
+    return _described(asset, case.kind, kinds, base, ours, recorded)
 
 
 def _described(
-    unit: AlignedAsset,
+    asset: AlignedAsset,
     kind: str,
     kinds: Kinds,
     base: AssetState | None,
     ours: AssetState | None,
-    seen: AssetState | NonAsset | None,
+    recorded: AssetState | NonAsset | None,
 ) -> AssetRecord:
-    standing = ours or seen or base
-    found = kinds.of(standing.path) if standing is not None else None
+    known = ours or recorded or base
+    found = kinds.of(known.path) if known is not None else None
     size, embedded_id = 0, None
-    if isinstance(seen, AssetState):
-        if unit.remote is not None:
-            size, embedded_id = unit.remote.size, unit.remote.embedded_id
-    elif unit.based is not None and seen is not None:
-        size, embedded_id = unit.based.size, unit.based.embedded_id
+    if isinstance(recorded, AssetState):
+        if asset.remote is not None:
+            size, embedded_id = asset.remote.size, asset.remote.embedded_id
+    elif asset.base_record is not None and recorded is not None:
+        size, embedded_id = asset.base_record.size, asset.base_record.embedded_id
     return AssetRecord(
-        id=unit.id,
+        id=asset.id,
         kind=found.name if found is not None else kind,
         base=base,
         ours=ours,
-        recorded=seen,
+        recorded=recorded,
         size=size,
         embedded_id=embedded_id,
     )
@@ -291,17 +291,17 @@ def _edits(
     records: dict[AssetPath, AssetRecord | None],
     forgotten: list[AssetRecord],
 ) -> tuple[Edit, ...]:
-    """What changes in the store, by id: an id may leave one unit and turn up in another.
+    """What changes in the store, by id: an id may move from one asset to another.
 
     ``forgotten`` are assets that lag behind their deletion, and were deleted here by now.
     """
     before: dict[AssetId, AssetRecord] = {record.id: record for record in forgotten}
     after: dict[AssetId, AssetRecord] = {}
     for case in cases:
-        for record in (case.unit.based, case.unit.standing):
+        for record in (case.asset.base_record, case.asset.ours_record):
             if record is not None:
                 before[record.id] = record
-        if (made := records[case.unit.anchor]) is not None:
+        if (made := records[case.asset.anchor]) is not None:
             after[made.id] = made
     return tuple(
         Edit(before=before.get(asset_id), after=after.get(asset_id))
@@ -310,19 +310,19 @@ def _edits(
     )
 
 
-def _item(case: Case, record: AssetRecord | None, left_over: Disposition) -> Item:
-    unit, decision = case.unit, case.decision
-    before, after = unit.ours, decision.outcome
+def _item(case: Case, record: AssetRecord | None, open_as: Disposition) -> Item:
+    asset, decision = case.asset, case.decision
+    before, after = asset.ours, decision.outcome
     disposition, reason = decision.disposition, decision.reason
     if case.undecided:
-        disposition, after = left_over, unit.ours
-        reason = IgnoredReason.CONFLICT if left_over is Disposition.IGNORED else None
-    known = unit.base or unit.ours or unit.theirs
+        disposition, after = open_as, asset.ours
+        reason = IgnoredReason.CONFLICT if open_as is Disposition.IGNORED else None
+    known = asset.base or asset.ours or asset.theirs
     renamed = before is not None and after is not None and before.path != after.path
     return Item(
         disposition=disposition,
-        asset_id=unit.id if known else None,
-        path=after.path if after is not None else unit.path,
+        asset_id=asset.id if known else None,
+        path=after.path if after is not None else asset.path,
         kind=case.kind,
         rule=decision.rule,
         before=before,
@@ -339,17 +339,17 @@ def _behind(case: Case, record: AssetRecord | None) -> BehindReason | None:
     """Why the asset lags after the pull, where it does."""
     if record is None or not record.lagging:
         return None
-    if case.unit.blocked is not None:
-        return BehindReason(case.unit.blocked.reason.value)
+    if case.asset.non_asset is not None:
+        return BehindReason(case.asset.non_asset.reason.value)
     return BehindReason.CONFLICT if case.undecided else BehindReason.LEFT_OUT
 
 
 def _notes(cases: list[Case]) -> tuple[Note, ...]:
     """What is wrong with contents that the repository changed, by path."""
     notes = [
-        Note(asset_id=case.unit.id, path=remote.path, text=remote.problem)
+        Note(asset_id=case.asset.id, path=remote.path, text=remote.problem)
         for case in cases
-        if (remote := case.unit.remote) is not None and remote.problem is not None
+        if (remote := case.asset.remote) is not None and remote.problem is not None
     ]
     return tuple(sorted(notes, key=lambda note: note.path))
 
@@ -371,7 +371,7 @@ def _state_after(
 ) -> StoreState:
     count, size = context.state.tracked, context.state.tracked_bytes
     for case in cases:
-        based, after = case.unit.based, records[case.unit.anchor]
+        based, after = case.asset.base_record, records[case.asset.anchor]
         if based is not None and isinstance(based.recorded, AssetState):
             count, size = count - 1, size - based.size
         if after is not None and isinstance(after.recorded, AssetState):
@@ -403,13 +403,13 @@ def _check_outcome(plan: Plan, context: Context, options: PullOptions) -> None:
     ]
     if broken:
         raise limits_exceeded(broken)
-    emptied = before.tracked and not after.tracked and any(map(_vanishes, plan.edits))
+    emptied = before.tracked and not after.tracked and any(map(_is_lost, plan.edits))
     if emptied and not options.allow_empty:
         raise EmptyRemote(revision=plan.revision or "", tracked=before.tracked)
     _check_names(plan, context.names)
 
 
-def _vanishes(edit: Edit) -> bool:
+def _is_lost(edit: Edit) -> bool:
     """Whether the repository had the asset, and has nothing at all of it now."""
     had = edit.before is not None and isinstance(edit.before.recorded, AssetState)
     return had and (edit.after is None or edit.after.recorded is None)

@@ -1,4 +1,4 @@
-"""Decides every asset of a merge, then judges collisions on the outcomes until nothing moves.
+"""Decides every asset of a merge, then checks outcomes for collisions until nothing changes.
 
 Each asset goes through at most three stages: as the table says; as the policy says, where that
 names a side; undecided. It advances only while its outcome clashes with another's, and an asset
@@ -35,7 +35,7 @@ class _Stage(IntEnum):
 class Case:
     """One asset on its way to a decision."""
 
-    unit: AlignedAsset
+    asset: AlignedAsset
     kind: str
     pin: Side | None
     selected: bool
@@ -53,21 +53,23 @@ class Case:
 
         A local-only asset never moves, and neither does one whose path holds no asset there.
         """
-        known_there = self.unit.base is not None or self.unit.theirs is not None
-        return known_there and self.unit.blocked is None
+        known_there = self.asset.base is not None or self.asset.theirs is not None
+        return known_there and self.asset.non_asset is None
 
     def claims(self) -> Iterable[PathClaim]:
-        """The paths that it would stand at."""
-        states = (self.unit.ours, self.unit.theirs) if self.undecided else (self.decision.outcome,)
-        ours = self.unit.ours
+        """Return the paths that it would have."""
+        states = (
+            (self.asset.ours, self.asset.theirs) if self.undecided else (self.decision.outcome,)
+        )
+        ours = self.asset.ours
         for path in {state.path: None for state in states if state is not None}:
             fresh = ours is None or path != ours.path
-            yield PathClaim(owner=self.unit.anchor, path=path, fresh=fresh)
+            yield PathClaim(owner=self.asset.anchor, path=path, fresh=fresh)
 
 
 @dataclass(slots=True, kw_only=True)
 class Settlement:
-    """All cases of a merge by anchor, and the conflicts that are left over."""
+    """All cases of a merge by anchor, and the conflicts that stay open."""
 
     alignment: Alignment
     ours: AssetLookup
@@ -77,19 +79,19 @@ class Settlement:
     content_merge: DigestMerge | None
     cases: dict[AssetPath, Case] = field(default_factory=dict)
     blockers: dict[AssetPath, LocalFile] = field(default_factory=dict)
-    """Local files that are no asset, by the owner that stands for them in claims."""
+    """Local files that are no asset, by the owner of their claims."""
 
-    def add(self, units: Iterable[AlignedAsset], pins: Mapping[AssetId, Side]) -> None:
+    def add(self, assets: Iterable[AlignedAsset], pins: Mapping[AssetId, Side]) -> None:
         """Decide these assets as the table says, with the pins of some."""
-        for unit in units:
-            if unit.anchor not in self.cases:
-                self.cases[unit.anchor] = self._case(unit, pins.get(unit.id))
+        for asset in assets:
+            if asset.anchor not in self.cases:
+                self.cases[asset.anchor] = self._case(asset, pins.get(asset.id))
 
     def settle(self) -> list[Conflict]:
-        """Judge collisions until nothing moves; the conflicts left over, sorted by path.
+        """Resolve collisions until nothing changes; the open conflicts, sorted by path.
 
         Raises:
-            CollidingResolutions: two resolutions leave two assets that cannot stand together.
+            CollidingResolutions: two resolutions leave two assets that cannot exist together.
         """
         pairs = self._clashes()
         while self._advance(pairs):
@@ -98,14 +100,16 @@ class Settlement:
 
     # --- single assets -----------------------------------------------------------------------
 
-    def _case(self, unit: AlignedAsset, pin: Side | None) -> Case:
-        kinds = frozenset(kind.name for path in unit.paths if (kind := self.kinds.of(path)))
-        selected = self.options.only.takes(unit.id, kinds, frozenset(unit.paths))
-        decision = decide(unit, pin, self.content_merge if selected else None)
-        case = Case(unit=unit, kind=self._kind(unit), pin=pin, selected=selected, decision=decision)
-        if not selected and unit.blocked is None:
-            # Row 14 is told whatever is selected: it touches nothing, and no later pull would tell.
-            case.decision = _unselected(unit, decision)
+    def _case(self, asset: AlignedAsset, pin: Side | None) -> Case:
+        kinds = frozenset(kind.name for path in asset.paths if (kind := self.kinds.of(path)))
+        selected = self.options.only.takes(asset.id, kinds, frozenset(asset.paths))
+        decision = decide(asset, pin, self.content_merge if selected else None)
+        case = Case(
+            asset=asset, kind=self._kind(asset), pin=pin, selected=selected, decision=decision
+        )
+        if not selected and asset.non_asset is None:
+            # Rule 14 applies whatever is selected: no later pull would report it.
+            case.decision = _unselected(asset, decision)
         elif decision.conflict is not None:
             self._take_policy(case)
         return case
@@ -117,7 +121,7 @@ class Settlement:
             return
         case.stage = _Stage.BY_POLICY
         if case.pin is None and case.selected and case.gives_way:
-            case.decision = decide(case.unit, side)
+            case.decision = decide(case.asset, side)
 
     def _policy_side(self) -> Side | None:
         match self.options.on_conflict:
@@ -128,18 +132,18 @@ class Settlement:
             case OnConflict.REFUSE | OnConflict.SKIP:
                 return None
 
-    def _kind(self, unit: AlignedAsset) -> str:
-        for state in (unit.ours, unit.theirs, unit.base):
+    def _kind(self, asset: AlignedAsset) -> str:
+        for state in (asset.ours, asset.theirs, asset.base):
             if state is not None and (kind := self.kinds.of(state.path)):
                 return kind.name
-        record = unit.standing or unit.based
+        record = asset.ours_record or asset.base_record
         return record.kind if record is not None else ""
 
     # --- collisions --------------------------------------------------------------------------
 
     def _clashes(self) -> list[tuple[PathClaim, PathClaim]]:
-        """Every clash of the outcomes as they are now, standing assets in the way included."""
-        self._bring_in_occupants()
+        """Every clash of the outcomes as they are now, assets that are in the way included."""
+        self._add_occupants()
         claims = [claim for case in self.cases.values() for claim in case.claims()]
         claims += [
             PathClaim(owner=owner, path=file.path, fresh=False)
@@ -147,7 +151,7 @@ class Settlement:
         ]
         return list(clashing(claims, self.names))
 
-    def _bring_in_occupants(self) -> None:
+    def _add_occupants(self) -> None:
         asked: set[AssetPath] = set()
         while fresh := [
             claim.path
@@ -158,16 +162,16 @@ class Settlement:
             for path in fresh:
                 asked.add(path)
                 for occupant in self.ours.occupants(path):
-                    self._bring_in(occupant)
+                    self._add_occupant(occupant)
 
-    def _bring_in(self, occupant: AssetRecord | LocalFile) -> None:
+    def _add_occupant(self, occupant: AssetRecord | LocalFile) -> None:
         if isinstance(occupant, LocalFile):
-            # No asset's path is absolute, so this owner is nobody else's anchor.
+            # No asset's path is absolute, so this owner is no other anchor.
             self.blockers[AssetPath(f"/{occupant.path}")] = occupant
         elif occupant.ours is not None:
-            unit = self.alignment.standing_unit(occupant.ours.path)
-            if unit is not None and unit.anchor not in self.cases:
-                self.add(self.alignment.units([occupant.ours.path]), {})
+            asset = self.alignment.asset_at(occupant.ours.path)
+            if asset is not None and asset.anchor not in self.cases:
+                self.add(self.alignment.assets([occupant.ours.path]), {})
 
     def _advance(self, pairs: list[tuple[PathClaim, PathClaim]]) -> bool:
         """Move the least advanced party of every clash one stage on; whether any moved."""
@@ -190,7 +194,7 @@ class Settlement:
         return self.cases[owner].stage if owner in self.cases else _Stage.UNDECIDED
 
     def _check_pins(self, pairs: list[tuple[PathClaim, PathClaim]]) -> None:
-        """Two resolutions that leave two claimants are the caller's error."""
+        """Refuse two resolutions that leave two claimants."""
         for pair in pairs:
             cases = [self.cases.get(claim.owner) for claim in pair]
             one, other = cases
@@ -201,24 +205,24 @@ class Settlement:
                 continue
             if exclude_each_other(first.path, second.path, self.names):
                 raise CollidingResolutions(
-                    asset_ids=(one.unit.id, other.unit.id), paths=(first.path, second.path)
+                    asset_ids=(one.asset.id, other.asset.id), paths=(first.path, second.path)
                 )
 
-    # --- what is left over -------------------------------------------------------------------
+    # --- open conflicts ----------------------------------------------------------------------
 
     def _conflicts(self, pairs: list[tuple[PathClaim, PathClaim]]) -> list[Conflict]:
         found = [self._collision(group) for group in groups(_owners(pairs))]
         colliding = {claim.owner for pair in pairs for claim in pair}
         for anchor, case in self.cases.items():
             if anchor not in colliding and case.undecided:
-                assert case.decision.conflict is not None, "undecided alone only by its own row"
+                assert case.decision.conflict is not None, "undecided alone only by its own rule"
                 found.append(Conflict(kind=case.decision.conflict, parties=(_party(case),)))
         return sorted(found, key=lambda conflict: (conflict.path, conflict.parties[0].asset_id))
 
     def _collision(self, owners: tuple[AssetPath, ...]) -> Conflict:
         cases = [self.cases[owner] for owner in owners if owner in self.cases]
         blockers = [self.blockers[owner].path for owner in owners if owner in self.blockers]
-        blockers += [case.unit.path for case in cases if not case.gives_way]
+        blockers += [case.asset.path for case in cases if not case.gives_way]
         parties = sorted(map(_party, cases), key=lambda party: (party.path, party.asset_id))
         for case in cases:
             case.decision = _colliding(case)
@@ -234,18 +238,18 @@ def _owners(pairs: list[tuple[PathClaim, PathClaim]]) -> list[tuple[AssetPath, A
 
 
 def _party(case: Case) -> Party:
-    return Party(asset_id=case.unit.id, kind=case.kind, states=case.unit.states)
+    return Party(asset_id=case.asset.id, kind=case.kind, states=case.asset.states)
 
 
-def _unselected(unit: AlignedAsset, decision: Decision) -> Decision:
-    """It stands at ours, lagging, whatever its row."""
-    return Decision(rule=decision.rule, disposition=Disposition.UNTOUCHED, outcome=unit.ours)
+def _unselected(asset: AlignedAsset, decision: Decision) -> Decision:
+    """Leave the asset as it is in ours, lagging, whatever its rule."""
+    return Decision(rule=decision.rule, disposition=Disposition.UNTOUCHED, outcome=asset.ours)
 
 
 def _colliding(case: Case) -> Decision:
     return Decision(
         rule=13,
         disposition=Disposition.CONFLICT,
-        outcome=case.unit.ours,
+        outcome=case.asset.ours,
         conflict=ConflictKind.PATH_COLLISION,
     )
