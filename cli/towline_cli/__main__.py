@@ -30,17 +30,17 @@ def run() -> int:
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
     except KeyboardInterrupt:
         # Before the handler is there, or a second time, while the first is answered.
-        _say("interrupted")
+        _print("interrupted")
         return INTERRUPTED
 
 
 def _stop(_: int, __: FrameType | None) -> None:
     """End the process at once: an exception could be swallowed by whichever module loads."""
-    _say("interrupted; nothing was changed")
+    _print("interrupted; nothing was changed")
     os._exit(INTERRUPTED)
 
 
-def _say(message: str) -> None:
+def _print(message: str) -> None:
     error = f'{{"error": {{"code": "interrupted", "message": "{message}"}}}}'
     stream, line = (1, error) if "--json" in sys.argv else (2, f"towline: {message}")
     try:

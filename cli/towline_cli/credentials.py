@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .output import tell
+from .output import print_error
 
 if TYPE_CHECKING:
     from towline.remotes.credential_sources import Credentials
@@ -35,7 +35,7 @@ def ask_about(error: Exception) -> bool:
     url = RemoteUrl.parse(error.url)
     if not url.is_http:
         return False
-    tell(error.message)
+    print_error(error.message)
     question = f"Username for {url.host} (none for a token)"
     username = click.prompt(question, "", show_default=False, err=True)
     question = "Password or token" if username else "Token"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .command_error import CommandError
+from .errors import CommandError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -22,19 +22,19 @@ ENTRY_POINTS = "towline.commands"
 # Section -> command -> its module in `commands`, and its summary (a test holds it to the command).
 SECTIONS = {
     "Start": {
-        "clone": ("associate", "Make a folder from a repository."),
-        "init": ("associate", "Associate this folder, and what is in it, with a repository."),
+        "clone": ("clone", "Make a folder from a repository."),
+        "init": ("clone", "Associate this folder, and what is in it, with a repository."),
     },
-    "Look": {
-        "status": ("look", "Show where every asset stands; asks no network."),
-        "diff": ("look", "Show conflicts and local edits, field by field for JSON."),
-        "log": ("look", "Show the pulls that were made here."),
+    "Inspect": {
+        "status": ("status", "Show the state of every asset, without the network."),
+        "diff": ("status", "Show conflicts and local edits, field by field for JSON."),
+        "log": ("log", "Show the pulls of this project."),
     },
-    "Bring up to date": {
+    "Update": {
         "plan": ("pull", "Show what a pull would do."),
-        "pull": ("pull", "Take over what changed in the repository."),
-        "apply": ("pull", "Carry out a plan that was written to a file."),
-        "undo": ("undo", "Take a pull back."),
+        "pull": ("pull", "Apply the changes of the repository to this folder."),
+        "apply": ("pull", "Apply a plan from a file."),
+        "undo": ("undo", "Revert a pull."),
     },
     "Set up": {
         "config": ("config", "Show or change this project's settings."),
@@ -43,7 +43,12 @@ SECTIONS = {
     },
 }
 BUILTIN = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
-FROM_SERVER = ("serve", "admin", "openapi")
+FROM_SERVER = {
+    "serve": "Start the control plane.",
+    "admin": "Manage tenants, people, keys, connections and projects in its database.",
+    "openapi": "Print its OpenAPI document.",
+}
+"""The commands of the control plane, and their summaries."""
 
 
 class CommandGroup(click.Group):
@@ -69,7 +74,7 @@ class CommandGroup(click.Group):
         if cmd_name in FROM_SERVER:
             raise CommandError(
                 "not_installed",
-                f"{cmd_name} belongs to the control plane, which is not installed",
+                f"{cmd_name} needs the control plane, which is not installed",
                 "pip install 'towline[server]'",
             )
         return None
@@ -100,9 +105,14 @@ class CommandGroup(click.Group):
         for title, commands in SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl([(name, summary) for name, (_, summary) in commands.items()])
-        if added := [(point.name, f"from {_origin(point)}") for point in _added()]:
+        added = [point.name for point in _added()]
+        if server := [(name, text) for name, text in FROM_SERVER.items() if name in added]:
+            with formatter.section("Run a server"):
+                formatter.write_dl(server)
+        points = (point for point in _added() if point.name not in FROM_SERVER)
+        if others := [(point.name, f"from {_origin(point)}") for point in points]:
             with formatter.section("Added by other packages"):
-                formatter.write_dl(added)
+                formatter.write_dl(others)
 
 
 def _added() -> Iterator[EntryPoint]:

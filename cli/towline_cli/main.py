@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .exits import FAILURE, OK, USAGE
+from .errors import FAILURE, OK, USAGE
 from .group import CommandGroup
-from .output import abandon_stdout, is_interactive, print_json, tell
+from .output import abandon_stdout, is_interactive, print_error, print_json
 
 if TYPE_CHECKING:
-    from .failures import Failure
+    from .error_messages import ErrorMessage
 
 
 def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _write_any_name()
     try:
         if "_TOWLINE_COMPLETE" in os.environ:
-            from .completing import register
+            from .shell_completion import register
 
             register()
         code = _run(given)
@@ -75,9 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("TOWLINE_TRACEBACK"):
             raise
         # What failures are made of comes with the library, and help needs none of it.
-        from .failures import failure_of
+        from .error_messages import describe_error
 
-        return _answer(failure_of(error), given)
+        return _print_failure(describe_error(error), given)
     return code if isinstance(code, int) else OK
 
 
@@ -98,12 +98,12 @@ def _run(given: Sequence[str]) -> object:
     return towline.main(given, prog_name="towline", standalone_mode=False)
 
 
-def _answer(failure: Failure, given: Sequence[str]) -> int:
+def _print_failure(failure: ErrorMessage, given: Sequence[str]) -> int:
     try:
         if _wants_json(given):
             print_json({"error": failure.json})
         else:
-            tell(failure.message, hint=failure.hint, usage=failure.usage)
+            print_error(failure.message, hint=failure.hint, usage=failure.usage)
         sys.stdout.flush()
     except OSError:
         abandon_stdout()

@@ -39,12 +39,12 @@ limit_options = (
 
 
 def completes(what: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    """A parameter's completion by this function of `completing`, loaded when it is used."""
+    """A parameter's completion by this function of `shell_completion`, loaded when it is used."""
 
     def complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-        from . import completing
+        from . import shell_completion
 
-        found: list[str] = getattr(completing, what)(context, incomplete)
+        found: list[str] = getattr(shell_completion, what)(context, incomplete)
         return found
 
     return complete
@@ -171,7 +171,7 @@ def _selection(names: Sequence[str], store: AssetStore, prefix: str) -> Selectio
 
 def confirm(question: str) -> None:
     """Ask a person; anything but yes ends the command, with nothing changed."""
-    from .command_error import CommandError
+    from .errors import CommandError
 
     sys.stdout.flush()
     if not click.confirm(question, err=True):

@@ -1,4 +1,4 @@
-"""What reaches the terminal: text without control characters, or one JSON document."""
+"""Output to the terminal: text without control characters, or one JSON document."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import click
 
 # Reorder what surrounds them, and so make one name look like another.
 _REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-# A password may hold anything, a slash too: rather a path shortened than a secret shown.
+# A password may contain anything, even slashes: rather shorten a path than show a secret.
 _CREDENTIALS = re.compile(r"(?<=://)\S*@")
 
 
-def shown(text: str) -> str:
-    """Text from elsewhere, fit for a terminal: one line, no control or reordering characters."""
+def printable(text: str) -> str:
+    """Return text on one line, with control and reordering characters replaced."""
     if text.isprintable():
         return text
     return "".join(_visible(character) for character in text)
@@ -34,14 +34,14 @@ def _visible(character: str) -> str:
 
 
 def without_credentials(text: str) -> str:
-    """Text in which the URLs show no user name and no password."""
+    """Remove user names and passwords from URLs in a text."""
     return _CREDENTIALS.sub("", text)
 
 
 def print_json(document: object) -> None:
-    """One JSON document on stdout, in ASCII, so that no terminal and no locale can spoil it.
+    """Print one JSON document on stdout, in ASCII, which no locale can break.
 
-    Nothing comes after it, not even if Ctrl-C cuts it short.
+    Nothing is printed after it, even after Ctrl-C.
     """
     text = json.dumps(document, indent=2) + "\n"
     try:
@@ -53,29 +53,29 @@ def print_json(document: object) -> None:
 
 
 def abandon_stdout() -> None:
-    """Write no more to it; the interpreter, too, would flush it once more at exit, and complain."""
+    """Redirect stdout to the null device, so that the flush at exit does not fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def say(text: str = "") -> None:
-    """A line for people, on stdout."""
-    click.echo(shown(text))
+def echo(text: str = "") -> None:
+    """Print a line on stdout."""
+    click.echo(printable(text))
 
 
-def note(text: str) -> None:
-    """A remark for people, on stderr, where it is in no reader's way."""
-    click.echo(shown(text), err=True)
+def echo_err(text: str) -> None:
+    """Print a line on stderr."""
+    click.echo(printable(text), err=True)
 
 
-def tell(message: str, *, hint: str = "", usage: str = "") -> None:
-    """Say on stderr what went wrong, and what to do next."""
+def print_error(message: str, *, hint: str = "", usage: str = "") -> None:
+    """Print an error on stderr, with its hint."""
     if usage:
-        note(usage)
-    note(f"towline: {without_credentials(message)}")
+        echo_err(usage)
+    echo_err(f"towline: {without_credentials(message)}")
     if hint:
-        note(f"hint: {hint}")
+        echo_err(f"hint: {hint}")
 
 
 def is_interactive() -> bool:
-    """Whether a person can be asked: both ends are a terminal."""
+    """Whether stdin and stderr are a terminal."""
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()

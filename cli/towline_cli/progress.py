@@ -1,4 +1,4 @@
-"""Following and stopping long work: progress for a person who waits, Ctrl-C without damage."""
+"""Progress of long operations on a terminal, and their cancellation by signals."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from towline.ports import Phase, Watch
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-_PATIENCE = 0.5
-"""Seconds of work before progress is worth showing."""
-_WORDS = {
+_DELAY = 0.5
+"""Seconds before progress is shown."""
+_DESCRIPTIONS = {
     Phase.FETCHING: "Fetching",
     Phase.COMPARING: "Comparing",
     Phase.VALIDATING: "Checking",
@@ -29,10 +29,10 @@ _WORDS = {
 
 @contextmanager
 def watching() -> Iterator[Watch]:
-    """A watch over long work, that shows it on a terminal, and that Ctrl-C or SIGTERM stops.
+    """Yield a watch that shows progress on a terminal, and is cancelled by SIGINT or SIGTERM.
 
     Raises:
-        Cancelled: it was stopped before anything was changed.
+        Cancelled: a signal came before anything was changed.
     """
     from datetime import UTC, datetime
 
@@ -46,8 +46,8 @@ def watching() -> Iterator[Watch]:
                 now=datetime.now(UTC),
             )
     except RemoteError:
-        # The signal reaches Git too, whose end then looks like the remote's failure. A store's
-        # failure stands as it is: it may say that the pull is committed.
+        # The signal terminates git, too, which looks like an error of the remote. An error of the
+        # store is raised as it is: its message may say that the pull is committed.
         if stop.is_set():
             raise Cancelled from None
         raise
@@ -59,12 +59,15 @@ def watching() -> Iterator[Watch]:
 def _signals(stop: Event) -> Iterator[None]:
     def stop_cleanly(_: int, __: FrameType | None) -> None:
         if stop.is_set():
-            # Asked twice: what is in the way of a clean stop may take too long.
+            # The second signal: the clean stop takes too long.
             raise KeyboardInterrupt
         stop.set()
 
+    # A shell ignores SIGINT in its background jobs.
     before = {
-        number: signal.signal(number, stop_cleanly) for number in (signal.SIGINT, signal.SIGTERM)
+        number: signal.signal(number, stop_cleanly)
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(number) is not signal.SIG_IGN
     }
     try:
         yield
@@ -74,7 +77,7 @@ def _signals(stop: Event) -> Iterator[None]:
 
 
 class _Display:
-    """One line on stderr, once the work has taken a while."""
+    """A progress bar on stderr, after a delay."""
 
     def __init__(self) -> None:
         self._since = monotonic()
@@ -82,15 +85,17 @@ class _Display:
         self._task: TaskID | None = None
 
     def show(self, phase: Phase, done: int, total: int | None) -> None:
-        """The library's progress callback."""
-        if self._progress is None and monotonic() - self._since < _PATIENCE:
+        """Show progress; the library's callback."""
+        if self._progress is None and monotonic() - self._since < _DELAY:
             return
         progress = self._progress or self._start()
         assert self._task is not None, "made by _start"
-        progress.update(self._task, description=_WORDS[phase], completed=done, total=total or None)
+        progress.update(
+            self._task, description=_DESCRIPTIONS[phase], completed=done, total=total or None
+        )
 
     def close(self) -> None:
-        """Leave no trace on the terminal."""
+        """Remove the bar from the terminal."""
         if self._progress is not None:
             self._progress.stop()
 

@@ -1,4 +1,4 @@
-"""The project that a command works on: found from the working folder up, joined to its remote."""
+"""The project of a command: the nearest one from the working folder up, with its remote."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from towline.errors import NotAssociated, StoreBusy
 
-from .output import note
+from .output import echo_err
 
 if TYPE_CHECKING:
     from towline.limits import Limits
@@ -28,7 +28,7 @@ STATE_FOLDER = ".towline"
 
 @contextmanager
 def open_project() -> Iterator[Project]:
-    """The project around the working folder.
+    """Open the project that contains the working folder.
 
     Raises:
         NotAssociated: there is none.
@@ -40,16 +40,16 @@ def open_project() -> Iterator[Project]:
     inside = here.relative_to(root).as_posix()
     with DirectoryStore.open(root, trusts=trusts(root)) as store, ExitStack() as remotes:
         for path in store.recovered_edits:
-            note(f"warning: a program wrote to a file that the last pull replaced: see {path}")
+            echo_err(f"warning: a file was edited while it was replaced; the edit is in {path}")
         if store.recovery_error is not None:
-            note(f"warning: the last pull is neither done nor undone: {store.recovery_error}")
+            echo_err(f"warning: cannot recover the interrupted pull: {store.recovery_error}")
         yield Project(
             root=root, store=store, remotes=remotes, prefix="" if inside == "." else inside
         )
 
 
 def find_root(start: Path) -> Path:
-    """The folder that holds ``.towline``: this one, or the nearest above it.
+    """Return the nearest folder with a ``.towline``, from this one up.
 
     Raises:
         NotAssociated: none does.
@@ -61,9 +61,9 @@ def find_root(start: Path) -> Path:
 
 
 def trusts(root: Path) -> Callable[[int], bool]:
-    """Whose project folder is used: the user's own, root's, and those the user accepted.
+    """Return which users may own the project: the current one, root, and those the user trusts.
 
-    Under sudo that is also the user who called it, as for git. ``TOWLINE_ANY_OWNER`` accepts every
+    Under sudo also the calling user, as in git. ``TOWLINE_ANY_OWNER`` accepts every
     folder for one command, git's ``safe.directory`` this one for good.
     """
 
@@ -72,7 +72,7 @@ def trusts(root: Path) -> Callable[[int], bool]:
         caller = os.environ.get("SUDO_UID", "") if us == 0 else ""
         if owner in (0, us) or str(owner) == caller or os.environ.get("TOWLINE_ANY_OWNER"):
             return True
-        from .safe_directory import is_safe_directory
+        from .git_config import is_safe_directory
 
         return is_safe_directory(root)
 
@@ -89,22 +89,22 @@ class Project:
     root: Path
     store: DirectoryStore
     remotes: ExitStack
-    """Closes the remotes that were opened."""
+    """Closes the opened remotes."""
     prefix: str = ""
 
     def setting(self, name: str) -> str:
-        """A stored setting, or an empty text."""
+        """Return a stored setting, or an empty string."""
         return self.store.get_setting(name) or ""
 
     def limits(self, settings: Sequence[str] = ()) -> Limits:
-        """The project's limits, with those of the command line on top."""
+        """Return the project's limits, overridden by those of the command line."""
         from towline.limits import Limits
 
         return Limits().with_settings([*self.setting("limits").split(), *settings])
 
     @property
     def fetched(self) -> Revision | None:
-        """The revision that was fetched last."""
+        """The last fetched revision."""
         from towline.model import Revision
 
         return Revision(self.setting("fetched")) if self.setting("fetched") else None
@@ -114,12 +114,12 @@ class Project:
         from towline.remotes.git import GitRemote
 
         from .credentials import credentials
-        from .git_settings import reached
+        from .git_config import resolve_url
 
         url = self.setting("url")
         if not url:
             raise NotAssociated(project=str(self.root))
-        address, environment = reached(url)
+        address, environment = resolve_url(url)
         remote = GitRemote(
             address,
             ref=self.setting("ref") or None,
@@ -133,13 +133,13 @@ class Project:
         return self.remotes.enter_context(remote)
 
     def fetch(self, remote: GitRemote, limits: Limits, watch: Watch) -> Revision:
-        """Fetch what the ref names now, and remember it for `status`."""
+        """Fetch the ref's current revision, and store it for `status`."""
         from towline.ports import Phase
 
         watch.report(Phase.FETCHING, 0)
         revision = remote.fetch(None, limits, watch)
         if revision != self.fetched:
-            # While someone else pulls, that one writes down what it fetched.
+            # Another process is pulling, and stores what it fetches.
             with suppress(StoreBusy):
                 self.store.set_setting("fetched", revision)
         return revision
@@ -168,7 +168,7 @@ class Project:
         return remote
 
     def status(self, watch: Watch) -> ProjectStatus:
-        """Where every asset stands; asks no network."""
+        """Return the state of every asset, without the network."""
         from towline.status import status
 
         remote = self.remote() if self.fetched is not None else None

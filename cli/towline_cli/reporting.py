@@ -1,4 +1,4 @@
-"""How a report is told: as JSON, or in a line and a table, with what to do about conflicts."""
+"""The output of a report: JSON, or a summary and a table, with hints about conflicts."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .exits import CONFLICTS, OK
-from .output import note, print_json, say
+from .errors import CONFLICTS, OK
+from .output import echo, echo_err, print_json
 
 if TYPE_CHECKING:
     from towline.plan import Item
@@ -19,7 +19,7 @@ LISTS = ("overwritten", "updated", "created", "deleted", "ignored")
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """How the first line begins: what was done, that there was nothing to do, or was refused."""
+    """The beginnings of the first line: changes, no changes, and a refusal."""
 
     done: str
     nothing: str = ""
@@ -27,42 +27,42 @@ class Wording:
     is_undo: bool = False
 
 
-def answer(report: Report, wording: Wording, *, as_json: bool, everything: bool = True) -> int:
-    """Print a report, of long lists a screenful unless everything is wanted; its exit code."""
+def show_report(report: Report, wording: Wording, *, as_json: bool, everything: bool = True) -> int:
+    """Print a report, cut to a screenful unless ``everything``; return its exit code."""
     from towline.report import Status, report_json
 
     refused = report.status is Status.CONFLICTS
     if as_json:
         print_json(report_json(report))
     else:
-        _tell(report, wording, refused=refused, everything=everything)
+        _print_report(report, wording, refused=refused, everything=everything)
     return CONFLICTS if refused else OK
 
 
-def _tell(report: Report, wording: Wording, *, refused: bool, everything: bool) -> None:
-    say(_headline(report, wording, refused=refused))
+def _print_report(report: Report, wording: Wording, *, refused: bool, everything: bool) -> None:
+    echo(_headline(report, wording, refused=refused))
     if report.history_rewritten:
-        say("The branch's history does not hold the revision pulled before: it was rewritten, or")
-        say("the ref or URL was changed.")
+        echo("The last pulled revision is not in the branch's history: it was rewritten, or the")
+        echo("ref or the URL changed.")
     if report.listed or report.conflicts:
         from .tables import print_report
 
         print_report(report, everything=everything)
     for message in report.error_msgs[len(report.conflicts) :]:
-        note(message)
+        echo_err(message)
     for about in report.notes:
-        note(f"{about.path}: {about.text}")
-    _say_behind(report.behind)
+        echo_err(f"{about.path}: {about.text}")
+    _print_behind(report.behind)
     if report.conflicts:
-        note("hint: towline diff shows what differs; towline pull --use-theirs PATH or")
-        note("      --use-ours PATH chooses a side, --on-conflict skip leaves them for later")
+        echo_err("hint: towline diff shows the conflicts; towline pull --use-theirs PATH or")
+        echo_err("      --use-ours PATH chooses a side, --on-conflict skip leaves them for later")
         if any(conflict.kind == "path collision" for conflict in report.conflicts):
-            note("      a path collision takes a choice for each asset, so that one keeps the path")
+            echo_err("      a path collision needs a choice for each asset")
 
 
 def _headline(report: Report, wording: Wording, *, refused: bool) -> str:
     if refused:
-        return f"{wording.refused}: {counted(len(report.conflicts), 'conflict')} left."
+        return f"{wording.refused}: {pluralize(len(report.conflicts), 'conflict')} left."
     counts = [f"{len(getattr(report, name))} {name}" for name in LISTS if getattr(report, name)]
     if wording.is_undo:
         now = f"at {short(report.revision)}" if report.revision else "as before the first pull"
@@ -72,14 +72,14 @@ def _headline(report: Report, wording: Wording, *, refused: bool) -> str:
     return f"{wording.done} {_moved(report)}: {', '.join(counts)}."
 
 
-def _say_behind(items: Sequence[Item]) -> None:
-    """Print how many changes a selection left out, and how many assets are behind otherwise."""
+def _print_behind(items: Sequence[Item]) -> None:
+    """Print how many changes ``--only`` left out, and how many assets are behind otherwise."""
     from towline.plan import BehindReason
     from towline.report import reason_message
 
     left_out = sum(item.behind is BehindReason.LEFT_OUT for item in items)
     if left_out:
-        say(f"{counted(left_out, 'change')} left out; a pull without --only takes them.")
+        echo(f"{pluralize(left_out, 'change')} left out; a pull without --only applies them.")
     counts = Counter(
         reason_message(item.behind, item.path)
         for item in items
@@ -87,7 +87,7 @@ def _say_behind(items: Sequence[Item]) -> None:
     )
     if counts:
         why = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
-        say(f"{counted(counts.total(), 'asset')} behind the repository: {why}.")
+        echo(f"{pluralize(counts.total(), 'asset')} behind the repository: {why}.")
 
 
 def _moved(report: Report) -> str:
@@ -96,10 +96,10 @@ def _moved(report: Report) -> str:
 
 
 def short(digest: str | None) -> str:
-    """The first 12 digits of a revision or a content's digest."""
+    """Abbreviate a revision or digest to 12 digits."""
     return digest[:12] if digest else "nothing"
 
 
-def counted(count: int, noun: str) -> str:
-    """A count with its noun."""
+def pluralize(count: int, noun: str) -> str:
+    """Return a count with its noun."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,4 +1,4 @@
-"""What people read: reports, status, logs and differences, as rich tables on stdout.
+"""Tables of reports, status, logs and differences on stdout.
 
 Every text from outside goes through `cell`: no control characters, no markup, nothing cut off.
 A table that is wider than the terminal becomes entries of two lines, with every path and id whole
@@ -20,8 +20,8 @@ from rich.text import Text
 from towline.explain import ABSENT
 from towline.report import reason_message
 
-from .output import shown
-from .reporting import LISTS, counted, short
+from .output import printable
+from .reporting import LISTS, pluralize, short
 
 if TYPE_CHECKING:
     from towline.conflicts import Conflict, Party
@@ -56,7 +56,7 @@ _SCREENFUL = 20
 
 def cell(text: object, style: str = "") -> Text:
     """Text from outside as it is: markup in it is no markup."""
-    return Text(shown(str(text)), style=style, overflow="fold")
+    return Text(printable(str(text)), style=style, overflow="fold")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Text]]) -> None:
@@ -114,7 +114,7 @@ def _console() -> Console:
 
 
 def print_report(report: Report, *, everything: bool = True) -> None:
-    """The five lists, and the conflicts; of the lists a screenful, unless everything is wanted."""
+    """Print the five lists, cut to a screenful unless ``everything``, and the conflicts."""
     items = [(name, item) for name in LISTS for item in getattr(report, name)]
     left = 0
     if not everything:
@@ -141,7 +141,7 @@ def print_report(report: Report, *, everything: bool = True) -> None:
 
 
 def print_conflicts(conflicts: Sequence[Conflict]) -> None:
-    """Each party of each conflict, with what stands on both sides."""
+    """Print each party of each conflict, with both sides."""
     rows = [
         [
             cell(conflict.kind, _STYLES["conflict"]),
@@ -171,9 +171,9 @@ def _remark(item: Item) -> str:
     if item.renamed_from is not None:
         remarks.append(f"renamed from {item.renamed_from}")
     if item.merged:
-        remarks.append("merged with the edits here")
+        remarks.append("merged with local edits")
     if item.discarded:
-        remarks.append("edits here discarded")
+        remarks.append("local edits discarded")
     if item.reason is not None:
         remarks.append(reason_message(item.reason, item.path))
     return ", ".join(remarks)
@@ -183,7 +183,7 @@ def _remark(item: Item) -> str:
 
 
 def print_status(assets: Sequence[AssetStatus]) -> None:
-    """Where each of these assets stands."""
+    """Print the state of each asset."""
     rows = [
         [
             cell(asset.state, _STYLES.get(asset.state, "")),
@@ -204,7 +204,7 @@ def print_log(entries: Sequence[tuple[LoggedPull, dict[str, int]]]) -> None:
     if not _fits(columns, rows, _console().width):
         columns = ["number", "at", "what", "to", ""]
         rows = [
-            [number, at[:16], what, to, cell(counted(sum(counts.values()), "asset"))]
+            [number, at[:16], what, to, cell(pluralize(sum(counts.values()), "asset"))]
             for (number, at, what, _, to, _), (_, counts) in zip(rows, entries, strict=True)
         ]
     print_table(columns, rows)
@@ -259,12 +259,12 @@ def _facts(explanation: Explanation) -> Iterable[Text]:
     if explanation.executable is not None:
         modes = explanation.executable.map(lambda on: "yes" if on else "no")
         yield cell(f"  executable: base {modes.base}, ours {modes.ours}, theirs {modes.theirs}")
-    told_apart = bool(explanation.fields or explanation.lines)
+    differs = bool(explanation.fields or explanation.lines)
     for side in ("base", "ours", "theirs"):
         content = getattr(explanation.contents, side)
         if content is None:
             yield cell(f"  {side}: absent")
-        elif not told_apart:
+        elif not differs:
             size = "" if content.size is None else f", {content.size} bytes"
             yield cell(f"  {side}: {short(content.digest)}{size}")
     if explanation.note:

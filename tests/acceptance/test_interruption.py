@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -112,7 +113,7 @@ def test_a_document_that_is_cut_short_is_followed_by_nothing(
 
 
 STAGES = ["signal", "towline_cli.main", "click", "click.core", "towline_cli.group"]
-LAZY = ["towline_cli.commands.look", "towline.ports", "towline.stores.directory.store", "sqlite3"]
+LAZY = ["towline_cli.commands.log", "towline.ports", "towline.stores.directory.store", "sqlite3"]
 HOOK = """
 import os, signal, sys
 
@@ -130,14 +131,14 @@ EARLY = HOOK.replace(", signal,", ",").replace(
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]], ids=["text", "json"])
-@pytest.mark.parametrize("module", [*STAGES, *LAZY, "towline_cli.failures"])
+@pytest.mark.parametrize("module", [*STAGES, *LAZY, "towline_cli.error_messages"])
 def test_ctrl_c_while_a_module_loads_is_one_line(
     project: Command, tmp_path: Path, module: str, options: list[str]
 ):
     hook = EARLY if module == "signal" else HOOK
     (tmp_path / "sitecustomize.py").write_text(hook)
     # The module of failures loads when something has failed.
-    arguments = ["log", "9"] if module == "towline_cli.failures" else ["log"]
+    arguments = ["log", "9"] if module == "towline_cli.error_messages" else ["log"]
     ran = project(
         *arguments, *options, code=130, PYTHONPATH=str(tmp_path), INTERRUPTED_IMPORT=module
     )
@@ -170,3 +171,39 @@ def test_without_git_the_stop_is_as_clean(
         bare("config", "url", address(listener))
         interrupted(bare, listener, signal.SIGINT, "pull")
     assert files(project) == BASE
+
+
+READ_ONLY = """
+import errno, os
+from towline.stores.directory.disk import Disk
+
+def rename(self, source, target):
+    if not source.endswith("journal.new"):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), source)
+    rename_draft(self, source, target)
+
+rename_draft, Disk.rename = Disk.rename, rename
+"""
+"""For a file system that becomes read-only after the commit point of a pull."""
+
+
+def test_a_pull_that_cannot_be_recovered_is_a_warning(project: Command, tmp_path: Path):
+    (tmp_path / "sitecustomize.py").write_text(READ_ONLY)
+    failed = project("pull", code=1, PYTHONPATH=str(tmp_path))
+    assert "cannot be undone now" in failed.err
+    ran = project("log", PYTHONPATH=str(tmp_path))
+    assert ran.err.startswith("warning: cannot recover the interrupted pull: Read-only file system")
+    assert "pull  " in ran.out
+    assert project("log").err == ""
+
+
+def test_an_edit_of_a_replaced_file_is_a_warning(project: Command):
+    with (project.folder / "pipelines/orders.json").open("r+b") as opened:
+        project("pull")
+        opened.write(b"late")
+    assert re.fullmatch(
+        r"warning: a file was edited while it was replaced; "
+        r"the edit is in pipelines/orders\.json\.local-[0-9a-f]{8}\n",
+        project("status").err,
+    )
+    assert project("status").err == ""

@@ -226,13 +226,13 @@ def test_an_undo_is_undone_by_its_number(project: Command):
     project("pull")
     pulled = states(project)
     printed = project("undo").out
-    assert re.search(r"Took back pull 2: .*1 created.*; now at [0-9a-f]{12}\.\n", printed)
-    assert project("undo", "3").out.startswith("Took back undo 3: ")
+    assert re.search(r"Reverted pull 2: .*1 created.*; now at [0-9a-f]{12}\.\n", printed)
+    assert project("undo", "3").out.startswith("Reverted undo 3: ")
     assert files(project) == THEIRS
     assert states(project) == pulled
     assert [pull["undone"] for pull in project.json("log")["pulls"]] == [False, True, False, False]
     assert "undo of 2 (undone)" in project("log").out
-    assert "Undo 3 took back 2: " in project("log", "3").out
+    assert "Undo 3 reverted 2: " in project("log", "3").out
     project("undo")
     assert files(project) == BASE
 
@@ -259,7 +259,7 @@ def test_undo_of_the_first_pull_of_a_folder_that_had_assets(
     towline("init", url)
     towline("pull")
     assert towline("undo").out == (
-        "Took back pull 1: no asset changed; now as before the first pull.\n"
+        "Reverted pull 1: no asset changed; now as before the first pull.\n"
     )
     assert files(towline) == BASE
 

@@ -17,7 +17,7 @@ from towline.testing.git_server import GitServer
 ORDERS = "pipelines/orders.json"
 
 
-QUESTION = "Go on?"
+QUESTION = "Continue?"
 WIDTH = 80
 
 
@@ -81,27 +81,27 @@ def test_discarding_is_asked_for(torn: Command, arguments: list[str]):
 def test_yes_asks_nothing(torn: Command, arguments: list[str]):
     code, shown = at_a_terminal(torn, *arguments, "--yes")
     assert code == 0
-    assert "Go on?" not in shown
+    assert "Continue?" not in shown
     assert files(torn) == THEIRS
 
 
 def test_a_stored_plan_that_discards_is_asked_for(torn: Command):
     torn("plan", "--use-theirs", ORDERS, "--plan-out", "../plan.json")
     code, shown = at_a_terminal(torn, "apply", "../plan.json", answer="n\n")
-    assert (code, "Go on?" in shown) == (1, True)
+    assert (code, "Continue?" in shown) == (1, True)
     assert at_a_terminal(torn, "apply", "../plan.json", answer="y\n")[0] == 0
 
 
 def test_a_pull_that_discards_nothing_asks_nothing(project: Command):
     code, shown = at_a_terminal(project, "pull")
     assert code == 0
-    assert "Go on?" not in shown
+    assert "Continue?" not in shown
 
 
 def test_undo_is_asked_for(project: Command):
     project("pull")
     code, shown = at_a_terminal(project, "undo", answer="n\n")
-    assert (code, "takes back pull 2" in shown) == (1, True)
+    assert (code, "reverts pull 2" in shown) == (1, True)
     assert files(project) == THEIRS
     assert at_a_terminal(project, "undo", answer="y\n")[0] == 0
     assert files(project) == BASE

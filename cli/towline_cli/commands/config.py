@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towline_cli.options import json_option
-from towline_cli.output import note, print_json, say
+from towline_cli.output import echo, echo_err, print_json
 from towline_cli.project import Project, open_project
-from towline_cli.reporting import counted
+from towline_cli.reporting import pluralize
 
-from .associate import NOT_STORED, parse_scope, split_url
+from .clone import NOT_STORED, parse_scope, split_url
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -92,8 +92,8 @@ def config(name: str | None, value: str | None, unset: bool, check: bool, as_jso
     if as_json:
         print_json(shown)
     elif value is None and not unset:
-        for each, told in shown.items():
-            say(_text(told) if name is not None else f"{each} = {_text(told)}")
+        for each, explained in shown.items():
+            echo(_text(explained) if name is not None else f"{each} = {_text(explained)}")
 
 
 def _check_kinds(file: Path, *, as_json: bool) -> None:
@@ -104,10 +104,10 @@ def _check_kinds(file: Path, *, as_json: bool) -> None:
         print_json(kinds_json(found))
         return
     hidden = "taken" if found.hidden else "left out"
-    say(f"{file} is valid: {counted(len(found.kinds), 'kind')}, dot files {hidden}.")
+    echo(f"{file} is valid: {pluralize(len(found.kinds), 'kind')}, dot files {hidden}.")
     for kind in found.kinds:
         pointer = f", id at {kind.id_pointer}" if kind.id_pointer is not None else ""
-        say(f"{kind.name}: {', '.join(kind.globs)}{pointer}")
+        echo(f"{kind.name}: {', '.join(kind.globs)}{pointer}")
 
 
 def _text(value: Any) -> str:
@@ -144,7 +144,7 @@ def _change_url(project: Project, value: str) -> None:
     # What was fetched last is of another place.
     project.store.set_settings({"url": address, "fetched": None})
     if credential is not None:
-        note(NOT_STORED)
+        echo_err(NOT_STORED)
 
 
 def _change_ref(project: Project, value: str) -> None:

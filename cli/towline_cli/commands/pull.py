@@ -1,4 +1,4 @@
-"""``plan``, ``pull`` and ``apply``: one path, stopped before applying or not."""
+"""``plan``, ``pull`` and ``apply``: make a plan, and apply it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towline_cli.options import choice_options, confirm, json_option, yes_option
-from towline_cli.output import is_interactive, note
+from towline_cli.output import echo_err, is_interactive
 from towline_cli.progress import watching
 from towline_cli.project import Project, open_project
-from towline_cli.reporting import Wording, answer
+from towline_cli.reporting import Wording, show_report
 
 if TYPE_CHECKING:
     from towline.plan import Item, Plan
@@ -33,7 +33,7 @@ def plan(as_json: bool, **choices: Any) -> int:
     """
     with open_project() as project:
         made = _plan(project, choices)
-        return answer(_planned_report(made), _PLANNED, as_json=as_json)
+        return show_report(_planned_report(made), _PLANNED, as_json=as_json)
 
 
 @click.command()
@@ -42,7 +42,7 @@ def plan(as_json: bool, **choices: Any) -> int:
 @json_option
 @yes_option
 def pull(dry_run: bool, as_json: bool, yes: bool, **choices: Any) -> int:
-    """Take over what changed in the repository.
+    """Apply the changes of the repository to this folder.
 
     All of it or nothing: with conflicts left, nothing changes, and the exit code is 3. Choose a
     side with --use-theirs or --use-ours, each for one asset (by id, or by the path it has here,
@@ -53,8 +53,8 @@ def pull(dry_run: bool, as_json: bool, yes: bool, **choices: Any) -> int:
         made = _plan(project, choices)
         if dry_run or made.refused:
             wording = _PLANNED if dry_run else _PULLED
-            return answer(_planned_report(made), wording, as_json=as_json)
-        return _carry_out(made, project, _PULLED, as_json=as_json, yes=yes)
+            return show_report(_planned_report(made), wording, as_json=as_json)
+        return _apply(made, project, _PULLED, as_json=as_json, yes=yes)
 
 
 @click.command()
@@ -64,7 +64,7 @@ def pull(dry_run: bool, as_json: bool, yes: bool, **choices: Any) -> int:
 @json_option
 @yes_option
 def apply(file: str, as_json: bool, yes: bool) -> int:
-    """Carry out a plan that was written to a file.
+    """Apply a plan from a file.
 
     The file is one of --plan-out; - is standard input. It pulls the revision that it names,
     whatever the branch holds now. If the project has changed since where the plan touches it,
@@ -74,7 +74,7 @@ def apply(file: str, as_json: bool, yes: bool) -> int:
 
     made = load_plan(_text_of(file))
     with open_project() as project:
-        return _carry_out(made, project, _APPLIED, as_json=as_json, yes=yes)
+        return _apply(made, project, _APPLIED, as_json=as_json, yes=yes)
 
 
 def _plan(project: Project, choices: dict[str, Any]) -> Plan:
@@ -93,19 +93,19 @@ def _planned_report(made: Plan) -> Any:
     return report_of(made)
 
 
-def _carry_out(made: Plan, project: Project, wording: Wording, *, as_json: bool, yes: bool) -> int:
+def _apply(made: Plan, project: Project, wording: Wording, *, as_json: bool, yes: bool) -> int:
     from towline.apply import apply as apply_plan
 
     if not (yes or as_json) and is_interactive():
-        _ask_about(discarding(made))
+        _confirm_discarding(discarded_edits(made))
     with watching() as watch:
         contents = project.contents_for(made, watch)
         report = apply_plan(made, project.store, contents=contents, watch=watch)
-    return answer(report, wording, as_json=as_json)
+    return show_report(report, wording, as_json=as_json)
 
 
-def discarding(made: Plan) -> list[Item]:
-    """The assets whose local edits the plan throws away."""
+def discarded_edits(made: Plan) -> list[Item]:
+    """Return the assets whose local edits the plan discards."""
     from towline.plan import Disposition
 
     return [
@@ -113,13 +113,13 @@ def discarding(made: Plan) -> list[Item]:
     ]
 
 
-def _ask_about(items: list[Item]) -> None:
+def _confirm_discarding(items: list[Item]) -> None:
     if not items:
         return
-    note("Edits made here will be discarded:")
+    echo_err("Local edits will be discarded:")
     for item in items:
-        note(f"  {item.path}")
-    confirm("Go on?")
+        echo_err(f"  {item.path}")
+    confirm("Continue?")
 
 
 def _text_of(file: str) -> str:

@@ -1,14 +1,14 @@
-"""``undo``: a pull taken back, as a plan like any other."""
+"""``undo``: revert a pull, by a plan."""
 
 from __future__ import annotations
 
 import click
 
 from towline_cli.options import completes, confirm, json_option, yes_option
-from towline_cli.output import is_interactive, note
+from towline_cli.output import echo_err, is_interactive
 from towline_cli.progress import watching
 from towline_cli.project import open_project
-from towline_cli.reporting import Wording, answer
+from towline_cli.reporting import Wording, show_report
 
 
 @click.command()
@@ -23,7 +23,7 @@ from towline_cli.reporting import Wording, answer
 @json_option
 @yes_option
 def undo(number: int | None, dry_run: bool, as_json: bool, yes: bool) -> int:
-    """Take a pull back.
+    """Revert a pull.
 
     The last one, or the one of this number in `towline log`. Undoing the last pull returns to
     before it, and the next pull offers the same again. Undoing an older one changes contents
@@ -41,13 +41,13 @@ def undo(number: int | None, dry_run: bool, as_json: bool, yes: bool) -> int:
             if entry.number == made.undoes
         )
         if dry_run:
-            wording = Wording(f"Would take back {what}", is_undo=True)
-            return answer(report_of(made), wording, as_json=as_json)
+            wording = Wording(f"Would revert {what}", is_undo=True)
+            return show_report(report_of(made), wording, as_json=as_json)
         if not (yes or as_json) and is_interactive():
-            note(f"This takes back {what}.")
+            echo_err(f"This reverts {what}:")
             for item in made.items:
-                note(f"  {item.disposition}  {item.path}")
-            confirm("Go on?")
+                echo_err(f"  {item.disposition}  {item.path}")
+            confirm("Continue?")
         with watching() as watch:
             report = apply(made, project.store, watch=watch)
-    return answer(report, Wording(f"Took back {what}", is_undo=True), as_json=as_json)
+    return show_report(report, Wording(f"Reverted {what}", is_undo=True), as_json=as_json)

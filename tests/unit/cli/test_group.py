@@ -80,6 +80,17 @@ def test_help_lists_added_commands_without_loading_them(
     assert "added" not in sys.modules
 
 
+def test_help_lists_the_servers_commands_apart(
+    install: Install, capsys: pytest.CaptureFixture[str]
+):
+    install(serve="added:wave", wave="added:wave")
+    assert main(["--help"]) == 0
+    _, _, added = capsys.readouterr().out.partition("Run a server:\n")
+    server, _, others = added.partition("Added by other packages:\n")
+    assert server.split() == ["serve", *FROM_SERVER["serve"].split()]
+    assert others.split()[:3] == ["wave", "from", "towline-added"]
+
+
 def test_builtin_commands_cannot_be_taken(install: Install, capsys: pytest.CaptureFixture[str]):
     install(log="added:wave", completion="added:wave")
     assert main(["log", "--help"]) == 0

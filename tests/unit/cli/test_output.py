@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from towline_cli.output import print_json, shown, tell, without_credentials
+from towline_cli.output import print_error, print_json, printable, without_credentials
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from towline_cli.output import print_json, shown, tell, without_credentials
     ],
 )
 def test_names_of_any_script_stay_as_they_are(text: str):
-    assert shown(text) == text
+    assert printable(text) == text
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_names_of_any_script_stay_as_they_are(text: str):
     ],
 )
 def test_what_a_terminal_would_act_on_becomes_visible(text: str, fit: str):
-    assert shown(text) == fit
+    assert printable(text) == fit
 
 
 def test_json_is_ascii_and_exact(capsys: pytest.CaptureFixture[str]):
@@ -51,5 +51,5 @@ def test_urls_show_no_credentials(capsys: pytest.CaptureFixture[str]):
     assert without_credentials("ssh://git@host/x") == "ssh://host/x"
     assert without_credentials("(http://user:s3/cr@et@host/x)") == "(http://host/x)"
     assert without_credentials("mail me@host") == "mail me@host"
-    tell("unexpected https://s3cret@host\n", hint="look")
+    print_error("unexpected https://s3cret@host\n", hint="look")
     assert capsys.readouterr().err == "towline: unexpected https://host\u240a\nhint: look\n"

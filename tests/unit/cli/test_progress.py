@@ -28,6 +28,16 @@ def test_a_signal_stops_the_work_at_its_next_step(number: signal.Signals):
     assert signal.getsignal(number) is before
 
 
+def test_a_signal_that_is_ignored_stays_ignored():
+    """As in a shell's background job."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        work(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_what_fails_because_of_the_signal_is_an_interruption():
     with pytest.raises(Cancelled):
         work(signal.SIGINT, then=RemoteUnavailable(url="https://host/x", detail="git died"))

@@ -9,7 +9,7 @@ from towline.plan import Disposition, IgnoredReason, Item
 from towline.report import Report, Status
 from towline.status import AssetStatus, State
 from towline_cli import tables
-from towline_cli.reporting import Wording, answer
+from towline_cli.reporting import Wording, show_report
 
 HOSTILE = AssetPath("[red]x[/red] :smile:\x9b31m\u202e")
 TOLD = "[red]x[/red] :smile:\ufffd31m\ufffd"
@@ -111,15 +111,15 @@ def test_every_list_and_remark_is_told(capsys: pytest.CaptureFixture[str]):
         error_msgs=("an edit made meanwhile was kept as a.local-12345678",),
         history_rewritten=True,
     )
-    assert answer(full, WORDING, as_json=False) == 0
+    assert show_report(full, WORDING, as_json=False) == 0
     told = capsys.readouterr()
     assert told.out.startswith(
         "Pulled aaaaaaaaaaaa..bbbbbbbbbbbb: 1 overwritten, 1 updated, 1 ignored.\n"
     )
     for words in (
         "rewritten",
-        "edits here discarded",
-        "renamed from old name, merged with the edits here",
+        "local edits discarded",
+        "renamed from old name, merged with local edits",
         "a symbolic link",
     ):
         assert words in told.out
@@ -128,7 +128,7 @@ def test_every_list_and_remark_is_told(capsys: pytest.CaptureFixture[str]):
 
 def test_nothing_to_do_needs_no_table(capsys: pytest.CaptureFixture[str]):
     quiet = report(status=Status.UP_TO_DATE)
-    assert answer(quiet, WORDING, as_json=False) == 0
+    assert show_report(quiet, WORDING, as_json=False) == 0
     assert capsys.readouterr().out == "Up to date at bbbbbbbbbbbb.\n"
 
 
@@ -140,7 +140,7 @@ def test_refused_conflicts_change_nothing_and_say_what_to_do(capsys: pytest.Capt
     )
     conflict = Conflict(kind=ConflictKind.ADD_ADD, parties=(party,))
     refused = report(status=Status.CONFLICTS, conflicts=(conflict,), error_msgs=("told",))
-    assert answer(refused, WORDING, as_json=False) == 3
+    assert show_report(refused, WORDING, as_json=False) == 3
     told = capsys.readouterr()
     assert told.out.startswith("Nothing was changed: 1 conflict left.\n")
     assert "--use-theirs" in told.err

@@ -1,22 +1,20 @@
-"""``status``, ``diff`` and ``log``: what there is to see without the network."""
+"""``status`` and ``diff``: local and fetched changes, without the network."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
 
 from towline_cli.options import asset_name, completes, json_option
-from towline_cli.output import note, print_json, say
+from towline_cli.output import echo, echo_err, print_json
 from towline_cli.progress import watching
 from towline_cli.project import Project, open_project
-from towline_cli.reporting import LISTS, Wording, answer, short
+from towline_cli.reporting import short
 
 if TYPE_CHECKING:
     from towline.explain import Explanation, Read
     from towline.model import Digest
-    from towline.ports import LoggedPull
     from towline.status import AssetStatus, ProjectStatus
 
 
@@ -24,11 +22,11 @@ if TYPE_CHECKING:
 @click.option("-a", "--all", "everything", is_flag=True, help="Show unchanged assets too.")
 @json_option
 def status(everything: bool, as_json: bool) -> None:
-    """Show where every asset stands; asks no network.
+    """Show the state of every asset, without the network.
 
     States: unchanged, modified-here, modified-there, conflict, local-only, added-there,
     deleted-here, deleted-there, behind (not as the last pulled revision has it). There is the
-    revision that was fetched last: `towline plan` fetches anew.
+    last fetched revision: `towline plan` fetches again.
     """
     with open_project() as project, watching() as watch:
         found = project.status(watch)
@@ -37,25 +35,25 @@ def status(everything: bool, as_json: bool) -> None:
 
             print_json(status_json(found))
         else:
-            _tell_status(found, project, everything=everything)
+            _print_status(found, project, everything=everything)
 
 
-def _tell_status(found: ProjectStatus, project: Project, *, everything: bool) -> None:
+def _print_status(found: ProjectStatus, project: Project, *, everything: bool) -> None:
     where = f"{project.setting('ref') or 'the default branch'} of {project.setting('url')}"
-    say(f"Project of {where}")
+    echo(f"Project of {where}")
     pulled, fetched = (short(each) if each else "never" for each in (found.base, found.revision))
-    say(f"last pulled {pulled}, last fetched {fetched}")
+    echo(f"last pulled {pulled}, last fetched {fetched}")
     changed = [asset for asset in found.assets if everything or asset.state != "unchanged"]
     if changed:
         from towline_cli import tables
 
         tables.print_status(changed)
     if hidden := len(found.assets) - len(changed):
-        say(f"{hidden} unchanged")
+        echo(f"{hidden} unchanged")
     if found.problem:
-        note(f"Only local changes are shown: {found.problem}")
+        echo_err(f"Only local changes are shown: {found.problem}")
     if any(asset.state == "conflict" for asset in found.assets):
-        note("hint: towline diff shows what differs; pull --use-theirs or --use-ours chooses")
+        echo_err("hint: towline diff shows the conflicts, towline pull --use-theirs PATH chooses")
 
 
 @click.command()
@@ -67,18 +65,18 @@ def diff(name: str | None, as_json: bool) -> None:
     """Show conflicts and local edits, field by field for JSON.
 
     Without a name, of every asset in conflict or edited here; with one (write -- before a name
-    that starts with a dash) of that asset, whatever its state. Asks no network.
+    that starts with a dash) of that asset, whatever its state. Does not use the network.
     """
     from towline.explain import explain
 
     with open_project() as project, watching() as watch:
         assets = _chosen(project.status(watch), name, project)
         read = _reader(project)
-        told = [(asset, explain(asset.states, read)) for asset in assets]
+        explained = [(asset, explain(asset.states, read)) for asset in assets]
     if as_json:
-        print_json({"assets": [_difference_json(asset, found) for asset, found in told]})
+        print_json({"assets": [_difference_json(asset, found) for asset, found in explained]})
     else:
-        _tell_differences(told)
+        _print_differences(explained)
 
 
 _EDITED = frozenset(["conflict", "modified-here", "deleted-here"])
@@ -131,13 +129,13 @@ def _reader(project: Project) -> Read:
     return read
 
 
-def _tell_differences(told: list[tuple[AssetStatus, Explanation]]) -> None:
-    if not told:
-        say("No conflicts and no local edits.")
+def _print_differences(explained: list[tuple[AssetStatus, Explanation]]) -> None:
+    if not explained:
+        echo("No conflicts and no local edits.")
         return
     from towline_cli import tables
 
-    for asset, found in told:
+    for asset, found in explained:
         tables.print_difference(asset, found)
 
 
@@ -155,69 +153,4 @@ def _difference_json(asset: AssetStatus, found: Explanation) -> dict[str, object
         "ours": state_json(asset.states.ours),
         "theirs": state_json(asset.states.theirs),
         **explanation_json(found),
-    }
-
-
-@click.command()
-@click.argument(
-    "number",
-    metavar="[NUMBER]",
-    type=click.IntRange(min=1),
-    required=False,
-    shell_complete=completes("pull_numbers"),
-)
-@json_option
-def log(number: int | None, as_json: bool) -> None:
-    """Show the pulls that were made here.
-
-    Newest first; with a number, the report of that one.
-    """
-    with open_project() as project:
-        entries = project.store.log()
-    if number is not None:
-        _tell_pull(entries, number, as_json=as_json)
-    elif as_json:
-        print_json({"pulls": [_pull_json(entry) for entry in entries]})
-    elif entries:
-        from towline_cli import tables
-
-        tables.print_log([(entry, _counts(entry)) for entry in entries])
-    else:
-        say("No pull was made here yet.")
-
-
-def _tell_pull(entries: Iterable[LoggedPull], number: int, *, as_json: bool) -> None:
-    from dataclasses import replace
-
-    from towline.errors import UnknownPull
-    from towline.report import report_of
-
-    for entry in entries:
-        if entry.number == number:
-            report = replace(report_of(entry.plan), pull=number)
-            wording = Wording(done=f"Pull {number} went", nothing=f"Pull {number} changed nothing")
-            if (undoes := entry.plan.undoes) is not None:
-                wording = Wording(done=f"Undo {number} took back {undoes}", is_undo=True)
-            answer(report, wording, as_json=as_json)
-            return
-    raise UnknownPull(pull=number)
-
-
-def _counts(entry: LoggedPull) -> dict[str, int]:
-    from towline.report import report_of
-
-    report = report_of(entry.plan)
-    return {name: len(getattr(report, name)) for name in LISTS}
-
-
-def _pull_json(entry: LoggedPull) -> dict[str, object]:
-    return {
-        "number": entry.number,
-        "at": entry.at.isoformat() if entry.at is not None else None,
-        "kind": str(entry.plan.kind),
-        "undoes": entry.plan.undoes,
-        "undone": entry.undone,
-        "base": entry.plan.before.base,
-        "revision": entry.plan.after.base,
-        "counts": _counts(entry),
     }

@@ -1,4 +1,4 @@
-"""``clone`` and ``init``: a folder becomes a project of a repository."""
+"""``clone`` and ``init``: make a folder a project of a repository."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from towline_cli.command_error import CommandError
-from towline_cli.exits import CONFLICTS, OK
+from towline_cli.errors import CONFLICTS, OK, CommandError
 from towline_cli.options import json_option, limit_options, limit_settings, with_options
-from towline_cli.output import note, print_json, say
+from towline_cli.output import echo, echo_err, print_json
 from towline_cli.progress import watching
 from towline_cli.project import STATE_FOLDER, Project, trusts
-from towline_cli.reporting import Wording, answer
+from towline_cli.reporting import Wording, show_report
 
 if TYPE_CHECKING:
     from towline.ports import Watch
@@ -54,7 +53,7 @@ def clone(url: str, folder: str | None, verbose: bool, as_json: bool, **associat
     DIR must not exist, or be empty; without it the folder is named after the repository. Limits
     are kept for later pulls. If it fails, nothing is left behind.
 
-    Assets whose names cannot stand together in this file system are left out, with exit code 3, for
+    Assets whose names collide in this file system are left out, with exit code 3, for
     `towline pull` to choose which one is wanted.
 
     Credentials come from TOWLINE_TOKEN, or TOWLINE_USERNAME and TOWLINE_PASSWORD, from netrc, or
@@ -67,19 +66,19 @@ def clone(url: str, folder: str | None, verbose: bool, as_json: bool, **associat
     root = Path(folder if folder is not None else folder_name(address))
     wording = Wording(done=f"Cloned into {root} at", nothing=f"Cloned into {root}: no asset")
     with (
-        _vanishing(root),
+        _removed_on_error(root),
         watching() as watch,
-        _associated(root, address, association, credential, watch) as project,
+        _new_project(root, address, association, credential, watch) as project,
     ):
-        made = project.plan(_WHAT_CAN_BE, watch, credential)
+        made = project.plan(_SKIP_CONFLICTS, watch, credential)
         report = apply(made, project.store, watch=watch)
     # From here on the folder is whole, even if nobody reads what is said about it.
     if not as_json:
         if credential is not None:
-            note(NOT_STORED)
+            echo_err(NOT_STORED)
         if (scope := association["scope"]) and not report.created:
-            note(f"hint: there is no asset below {scope}; `towline config scope` takes another")
-    answer(report, wording, as_json=as_json, everything=verbose)
+            echo_err(f"hint: there is no asset below {scope}; `towline config scope` takes another")
+    show_report(report, wording, as_json=as_json, everything=verbose)
     return CONFLICTS if report.conflicts else OK
 
 
@@ -89,14 +88,14 @@ def clone(url: str, folder: str | None, verbose: bool, as_json: bool, **associat
 def init(url: str, as_json: bool, **association: Any) -> None:
     """Associate this folder, and what is in it, with a repository.
 
-    Files stay as they are. The first `towline pull` finds equal files settled, and files that
+    No file is changed. The first `towline pull` accepts equal files, and reports files that
     differ in conflict, for you to choose a side. Credentials are found as in `towline clone`.
     """
     address, credential = split_url(url)
     root = Path.cwd()
     with (
         watching() as watch,
-        _associated(root, address, association, credential, watch) as project,
+        _new_project(root, address, association, credential, watch) as project,
     ):
         revision = project.fetch(project.remote(credential), project.limits(), watch)
         about = {
@@ -110,12 +109,12 @@ def init(url: str, as_json: bool, **association: Any) -> None:
         print_json(about)
     else:
         if credential is not None:
-            note(NOT_STORED)
-        say(f"Associated with {about['url']} ({about['ref'] or 'its default branch'}).")
-        note("hint: towline plan shows what a pull would do, towline status where assets stand")
+            echo_err(NOT_STORED)
+        echo(f"Associated with {about['url']} ({about['ref'] or 'its default branch'}).")
+        echo_err("hint: towline plan shows what a pull would do, towline status where assets stand")
 
 
-_WHAT_CAN_BE: dict[str, Any] = {
+_SKIP_CONFLICTS: dict[str, Any] = {
     "use_theirs": (),
     "use_ours": (),
     "on_conflict": "skip",
@@ -154,7 +153,7 @@ def folder_name(address: str) -> str:
 
 
 @contextmanager
-def _associated(
+def _new_project(
     root: Path,
     address: str,
     association: dict[str, Any],
@@ -188,7 +187,7 @@ def _associated(
 
 
 @contextmanager
-def _vanishing(folder: Path) -> Iterator[None]:
+def _removed_on_error(folder: Path) -> Iterator[None]:
     """A new or empty folder, which is as it was before if anything fails."""
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         raise CommandError(

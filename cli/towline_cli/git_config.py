@@ -1,6 +1,6 @@
-"""What the user's git configuration says about reaching a host; a repository's own has no say.
+"""The user's git configuration: URL rewrites, proxy and certificates, and trusted folders.
 
-Of it all, ``url.<base>.insteadOf``, ``http.sslCAInfo`` and ``http.proxy`` count.
+A repository's own configuration is not read: it may be the one in question.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 _REWRITE = re.compile(r"url\.(.*)\.insteadof", re.DOTALL)
 _VARIABLES = {
@@ -17,8 +18,8 @@ _VARIABLES = {
 }
 
 
-def reached(url: str) -> tuple[str, dict[str, str]]:
-    """The address to use for an address, and the environment to reach it in."""
+def resolve_url(url: str) -> tuple[str, dict[str, str]]:
+    """Return the URL after ``url.<base>.insteadOf``, and the environment for requests to it."""
     settings = [entry.partition("\n") for entry in _git("--get-regexp", r"^(url|http)\.")]
     rewrites = [
         (prefix, match[1])
@@ -36,6 +37,19 @@ def reached(url: str) -> tuple[str, dict[str, str]]:
                 for value in _git(*kind, "--get-urlmatch", key, url)[:1]:
                     environment |= dict.fromkeys(names, value)
     return url, environment
+
+
+def is_safe_directory(root: Path) -> bool:
+    """Whether git's ``safe.directory`` lists this folder, which another user owns, or all."""
+    folder, safe = os.path.realpath(root), False
+    for value in _git("--type=path", "--get-all", "safe.directory"):
+        if not value:
+            safe = False  # as in git, an empty value resets the list
+        elif value == "*" or (value.endswith("/*") and folder.startswith(value[:-1])):
+            safe = True
+        else:
+            safe |= os.path.realpath(value) == folder
+    return safe
 
 
 def _git(*arguments: str) -> list[str]:

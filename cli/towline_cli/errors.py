@@ -1,4 +1,4 @@
-"""The command's own error, beside those of the library."""
+"""The exit codes of the command, and its error beside those of the library."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from typing import Any
 
 import click
 
-from .exits import FAILURE
+OK = 0
+FAILURE = 1
+USAGE = 2
+CONFLICTS = 3
+AUTHENTICATION = 4
+INTERRUPTED = 130
 
 
 @dataclass(eq=False)
 class CommandError(click.ClickException):
-    """The command itself cannot go on, though nothing in the library failed."""
+    """The command cannot continue, though nothing in the library failed."""
 
     code: str
     problem: str

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from towline_cli.git_settings import reached
+from towline_cli.git_config import resolve_url
 
 CONFIG = """\
 [url "https://mirror.example/"]
@@ -28,7 +28,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_without_settings_nothing_changes() -> None:
-    url, environment = reached("https://h.example/a.git")
+    url, environment = resolve_url("https://h.example/a.git")
     assert url == "https://h.example/a.git"
     assert "https_proxy" not in environment
 
@@ -43,7 +43,7 @@ def test_without_settings_nothing_changes() -> None:
 )
 def test_the_users_settings_count(home: Path, url: str, used: str, proxied: bool) -> None:
     (home / ".gitconfig").write_text(CONFIG)
-    found, environment = reached(url)
+    found, environment = resolve_url(url)
     assert found == used
     assert ("https_proxy" in environment) is proxied
     if used.startswith("https"):

@@ -1,4 +1,4 @@
-"""What each failure means at the command line: its exit code, its words and what to do next."""
+"""The exit code, message and hint of each error."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from towline.errors import (
     UnresolvedConflicts,
 )
 
-from .command_error import CommandError
-from .exits import AUTHENTICATION, CONFLICTS, FAILURE, INTERRUPTED, USAGE
+from .errors import AUTHENTICATION, CONFLICTS, FAILURE, INTERRUPTED, USAGE, CommandError
 from .output import without_credentials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """How a command ended that did not do what it was asked."""
+class ErrorMessage:
+    """The exit code and message of a failed command."""
 
     code: int
     json: dict[str, Any]
@@ -34,42 +33,44 @@ class Failure:
 
     @property
     def message(self) -> str:
-        """One sentence for a person."""
+        """Return the message as text."""
         return str(self.json["message"])
 
 
-def failure_of(error: BaseException) -> Failure:
-    """What to say and to return after this error."""
+def describe_error(error: BaseException) -> ErrorMessage:
+    """Return the exit code and message of an error."""
     match error:
         case CommandError():
             about = _json(error.code, error.problem, error.attributes)
-            return Failure(code=error.exit_with, json=about, hint=error.advice)
+            return ErrorMessage(code=error.exit_with, json=about, hint=error.advice)
         case click.UsageError():
             usage = error.ctx.get_usage() if error.ctx is not None else ""
             hint = f"{error.ctx.command_path} --help" if error.ctx is not None else ""
-            return Failure(code=USAGE, json=_json("usage", _line(error)), usage=usage, hint=hint)
+            return ErrorMessage(
+                code=USAGE, json=_json("usage", _line(error)), usage=usage, hint=hint
+            )
         case click.ClickException():
-            return Failure(code=FAILURE, json=_json("failure", _line(error)))
+            return ErrorMessage(code=FAILURE, json=_json("failure", _line(error)))
         case Cancelled():
             return _interrupted("interrupted; nothing was changed")
         case KeyboardInterrupt() | click.Abort():
-            # It may have come when all was done but to report it.
+            # The interrupt may have come after the pull, before its report.
             return _interrupted("interrupted; towline log shows whether a pull was made")
         case TowlineError():
             about = _json(error.code, error.message, error.data())
-            return Failure(code=_exit_code(error), json=about, hint=_hint(error))
+            return ErrorMessage(code=_exit_code(error), json=about, hint=_hint(error))
         case OSError():
-            return Failure(code=FAILURE, json=_json("os_error", _os_message(error)))
+            return ErrorMessage(code=FAILURE, json=_json("os_error", _os_message(error)))
         case _:
             return _unexpected(error)
 
 
-def _interrupted(message: str) -> Failure:
-    return Failure(code=INTERRUPTED, json=_json("interrupted", message))
+def _interrupted(message: str) -> ErrorMessage:
+    return ErrorMessage(code=INTERRUPTED, json=_json("interrupted", message))
 
 
 def _line(error: click.ClickException) -> str:
-    """Click lists choices on lines of their own."""
+    """Return click's message on one line."""
     return " ".join(error.format_message().split())
 
 
@@ -90,7 +91,7 @@ def _json(code: str, message: str, data: dict[str, Any] | None = None) -> dict[s
 
 
 def _scrubbed(value: Any) -> Any:
-    """Data of an error may repeat what the command line said."""
+    """Remove credentials from data, which may contain URLs of the command line."""
     if isinstance(value, dict):
         return {name: _scrubbed(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -103,10 +104,10 @@ def _os_message(error: OSError) -> str:
     return f"{about}{error.strerror or type(error).__name__}"
 
 
-def _unexpected(error: BaseException) -> Failure:
-    # Its text may hold anything, secrets too; the traceback is one variable away.
-    message = f"an error of towline's own ({type(error).__name__}); please report it"
-    return Failure(
+def _unexpected(error: BaseException) -> ErrorMessage:
+    # Its text may contain secrets.
+    message = f"internal error ({type(error).__name__}); please report it"
+    return ErrorMessage(
         code=FAILURE,
         json=_json("internal_error", message),
         hint="TOWLINE_TRACEBACK=1 shows where it comes from",

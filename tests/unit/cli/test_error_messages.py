@@ -7,8 +7,8 @@ import pytest
 
 from towline import errors
 from towline.errors import TowlineError
-from towline_cli.command_error import CommandError
-from towline_cli.failures import failure_of
+from towline_cli.error_messages import describe_error
+from towline_cli.errors import CommandError
 
 URL = "https://host/x"
 
@@ -38,7 +38,7 @@ URL = "https://host/x"
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else str(value),
 )
 def test_each_failure_has_its_exit_code_and_a_message(error: BaseException, code: int):
-    failure = failure_of(error)
+    failure = describe_error(error)
     assert failure.code == code
     assert failure.json["code"]
     assert failure.message
@@ -47,15 +47,15 @@ def test_each_failure_has_its_exit_code_and_a_message(error: BaseException, code
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), click.Abort()])
 def test_ctrl_c_claims_nothing_that_it_cannot_know(error: BaseException):
-    assert "nothing was changed" in failure_of(errors.Cancelled()).message
-    assert "nothing was changed" not in failure_of(error).message
-    assert "towline log" in failure_of(error).message
-    assert failure_of(error).hint == ""
+    assert "nothing was changed" in describe_error(errors.Cancelled()).message
+    assert "nothing was changed" not in describe_error(error).message
+    assert "towline log" in describe_error(error).message
+    assert describe_error(error).hint == ""
 
 
 def test_an_errors_data_stands_beside_code_and_message():
     error = errors.AssetLimitExceeded(limit="assets", allowed=1000, found=1001)
-    failure = failure_of(error)
+    failure = describe_error(error)
     assert failure.json == {
         "code": "asset_limit_exceeded",
         "message": error.message,
@@ -71,23 +71,23 @@ def test_an_errors_data_stands_beside_code_and_message():
 
 def test_a_refused_ssh_key_does_not_advise_a_token():
     for url, advice in (("ssh://git@h/a", "ssh-add"), ("git@h:a", "ssh-add"), (URL, "TOKEN")):
-        assert advice in failure_of(errors.AuthenticationFailed(url=url)).hint
+        assert advice in describe_error(errors.AuthenticationFailed(url=url)).hint
 
 
 def test_another_limit_is_named_in_the_hint():
-    failure = failure_of(errors.LimitExceeded(limit="asset_bytes", allowed=5, found=6))
+    failure = describe_error(errors.LimitExceeded(limit="asset_bytes", allowed=5, found=6))
     assert "--limit asset_bytes=VALUE" in failure.hint
 
 
 def test_an_error_of_our_own_shows_no_text_that_could_hold_a_secret():
-    failure = failure_of(RuntimeError("password=hunter2"))
+    failure = describe_error(RuntimeError("password=hunter2"))
     assert "hunter2" not in str(failure)
     assert "RuntimeError" in failure.message
     assert failure.json["code"] == "internal_error"
 
 
 def test_a_file_that_cannot_be_used_is_named():
-    failure = failure_of(FileNotFoundError(2, "No such file or directory", "plan.json"))
+    failure = describe_error(FileNotFoundError(2, "No such file or directory", "plan.json"))
     assert failure.message == "plan.json: No such file or directory"
 
 
