@@ -32,8 +32,8 @@ Patch = pytest.MonkeyPatch
 Mutant = Callable[[Patch], None]
 
 
-def row(number: int, **changed: Disposition) -> Mutant:
-    """A case table with another disposition in one row."""
+def rule(number: int, **changed: Disposition) -> Mutant:
+    """A case table with another disposition for one rule."""
 
     def mutate(patch: Patch) -> None:
         patch.setitem(decide._RULES, number, replace(decide._RULES[number], **changed))  # type: ignore[arg-type]
@@ -42,7 +42,7 @@ def row(number: int, **changed: Disposition) -> Mutant:
 
 
 def looks_at_no_occupants(patch: Patch) -> None:
-    patch.setattr(settle.Settlement, "_bring_in_occupants", lambda self: None)
+    patch.setattr(settle.Settlement, "_add_occupants", lambda self: None)
 
 
 def never_agrees(patch: Patch) -> None:
@@ -143,7 +143,7 @@ D = Disposition
 BITES: dict[str, tuple[Any, Mutant]] = {
     "the case table": (
         table.test_the_merge_is_the_case_table_path_by_path,
-        row(5, theirs=D.UPDATED),
+        rule(5, theirs=D.UPDATED),
     ),
     "sparse equals full": (
         table.test_a_comparison_that_skips_nothing_gives_the_same,
@@ -151,11 +151,11 @@ BITES: dict[str, tuple[Any, Mutant]] = {
     ),
     "ours alone is base": (
         merges.test_where_only_theirs_changed_the_outcome_is_theirs,
-        row(2, alone=D.UNTOUCHED),
+        rule(2, alone=D.UNTOUCHED),
     ),
     "theirs alone is base": (
         merges.test_where_only_ours_changed_the_outcome_is_ours,
-        row(4, alone=D.OVERWRITTEN),
+        rule(4, alone=D.OVERWRITTEN),
     ),
     "both are the same": (merges.test_where_both_did_the_same_that_is_the_outcome, never_agrees),
     "locality": (
@@ -166,9 +166,9 @@ BITES: dict[str, tuple[Any, Mutant]] = {
     "swap symmetry": (merges.test_swapping_the_sides_swaps_the_answer, prefers_ours),
     "use_theirs on all": (
         choices.test_use_theirs_on_all_gives_theirs_and_what_is_local_only,
-        row(10, theirs=D.IGNORED),
+        rule(10, theirs=D.IGNORED),
     ),
-    "use_ours on all": (choices.test_use_ours_on_all_writes_nothing, row(2, ours=D.DELETED)),
+    "use_ours on all": (choices.test_use_ours_on_all_writes_nothing, rule(2, ours=D.DELETED)),
     "pins settle conflicts": (
         choices.test_pinning_all_parties_to_one_side_leaves_only_what_never_gives_way,
         undecided_ones_claim_ours_alone,
