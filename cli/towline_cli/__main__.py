@@ -46,7 +46,7 @@ def _print(message: str) -> None:
     try:
         os.write(stream, f"{line}\n".encode())
     except OSError:
-        # Nobody reads it; the exit code tells the same.
+        # The stream is closed; the exit code has the same meaning.
         return
 
 

@@ -125,7 +125,7 @@ class Project:
             ref=self.setting("ref") or None,
             scope=self.setting("scope"),
             cache=self.store.cache_path,
-            # One that stood in the URL is for that address alone.
+            # A credential from the URL is for that address only.
             credentials=credentials(given if address == url else None),
             environment=environment,
             trusts=trusts(self.root),

@@ -51,7 +51,7 @@ def clone(url: str, folder: str | None, verbose: bool, as_json: bool, **associat
     """Make a folder from a repository.
 
     DIR must not exist, or be empty; without it the folder is named after the repository. Limits
-    are kept for later pulls. If it fails, nothing is left behind.
+    are stored for later pulls. If it fails, nothing is left behind.
 
     Assets whose names collide in this file system are left out, with exit code 3, for
     `towline pull` to choose which one is wanted.
@@ -72,7 +72,7 @@ def clone(url: str, folder: str | None, verbose: bool, as_json: bool, **associat
     ):
         made = project.plan(_SKIP_CONFLICTS, watch, credential)
         report = apply(made, project.store, watch=watch)
-    # From here on the folder is whole, even if nobody reads what is said about it.
+    # The folder is complete from here on, even if its output cannot be written.
     if not as_json:
         if credential is not None:
             echo_err(NOT_STORED)
@@ -111,7 +111,7 @@ def init(url: str, as_json: bool, **association: Any) -> None:
         if credential is not None:
             echo_err(NOT_STORED)
         echo(f"Associated with {about['url']} ({about['ref'] or 'its default branch'}).")
-        echo_err("hint: towline plan shows what a pull would do, towline status where assets stand")
+        echo_err("hint: towline plan shows what a pull would do, towline status every asset")
 
 
 _SKIP_CONFLICTS: dict[str, Any] = {
@@ -126,7 +126,7 @@ _SKIP_CONFLICTS: dict[str, Any] = {
 
 
 def split_url(text: str) -> tuple[str, Credential | None]:
-    """An address that holds wherever it is used from, and the credential that stood in it."""
+    """Return an address with an absolute path, and the credential in the URL."""
     from towline.remotes.url import RemoteUrl, Scheme
 
     url, credential = RemoteUrl.split(text)

@@ -224,8 +224,8 @@ def _change_keep(project: Project, value: str) -> None:
 
 def _limit(name: str) -> _Setting:
     def change(project: Project, value: str) -> None:
-        kept = [each for each in project.setting("limits").split() if not _names(each, name)]
-        settings = [*kept, f"{name}={value}"] if value else kept
+        others = [each for each in project.setting("limits").split() if not _names(each, name)]
+        settings = [*others, f"{name}={value}"] if value else others
         project.limits([f"{name}={value}"] if value else [])
         project.store.set_setting("limits", " ".join(settings))
 

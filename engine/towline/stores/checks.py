@@ -1,4 +1,4 @@
-"""What every store checks before it carries out a plan; nothing here writes."""
+"""The checks of every store before it applies a plan; they do not write."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from towline.ports import LoggedPull
 from towline.records import AssetLookup, AssetRecord, LocalFile, Occupant
 
 Current = Callable[[AssetRecord], AssetRecord | None]
-"""How an asset that a plan started from stands now."""
+"""Returns the current record of an asset that a plan was made from."""
 
 
 def check_state(plan: Plan, project: str, state: StoreState) -> None:
@@ -82,15 +82,15 @@ def _holds(plan: Plan, edit: Edit, current: Current, ours: AssetLookup) -> bool:
 
 
 def _is_taken(edit: Edit, ours: AssetLookup) -> bool:
-    """Whether a local asset came to stand there since, and has the id that was planned.
+    """Whether a local asset that was added there since has the planned id.
 
     Only where the new asset has a path can that be; to ask for the id would list a whole folder.
     """
     assert edit.after is not None, "an edit has a side"
     states = (edit.after.ours, edit.after.recorded, edit.after.base)
     paths = {state.path for state in states if isinstance(state, AssetState)}
-    standing = [ours.at(path) for path in sorted(paths)]
-    return any(record is not None and record.id == edit.asset_id for record in standing)
+    records = [ours.at(path) for path in sorted(paths)]
+    return any(record is not None and record.id == edit.asset_id for record in records)
 
 
 def _shown_path(edit: Edit) -> Iterator[AssetPath]:
@@ -103,7 +103,7 @@ def _shown_path(edit: Edit) -> Iterator[AssetPath]:
 
 
 def check_destinations(plan: Plan, ours: AssetLookup, names: NamePolicy) -> None:
-    """Refuse a plan that puts an asset where something stands that the plan does not move away.
+    """Refuse a plan that puts an asset at a path that is not free, and is not freed by it.
 
     Raises:
         StalePlan: naming the paths in the way.
@@ -121,7 +121,7 @@ def check_destinations(plan: Plan, ours: AssetLookup, names: NamePolicy) -> None
             blocked.update(_in_the_way(outcomes.occupants(path), {edit.asset_id}))
     if blocked:
         raise StalePlan(
-            reason="something stands where the plan puts an asset", paths=tuple(sorted(blocked))
+            reason="a path that the plan needs is not free", paths=tuple(sorted(blocked))
         )
 
 
@@ -134,7 +134,7 @@ def _in_the_way(occupants: Sequence[Occupant], giving_way: set[AssetId]) -> Iter
 
 
 def arrival(edit: Edit) -> AssetPath | None:
-    """The path at which this edit puts an asset that does not stand there, or None."""
+    """Return the path to which this edit adds or moves an asset, or None."""
     before, after = edit.ours
     if after is None or (before is not None and before.path == after.path):
         return None

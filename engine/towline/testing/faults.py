@@ -1,7 +1,7 @@
-"""Fault injection for the directory store: death, failure or an edit at any of its operations.
+"""Fault injection for the directory store: a kill, an error or an edit at any of its operations.
 
-A `FaultyDisk` takes the place of the store's seam to the file system. What only looks counts as
-no operation here: nothing that could be lost lies between two of them.
+A `FaultyDisk` replaces the store's access to the file system. Operations that only read are not
+counted: nothing can be lost between two of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from towline.stores.directory.disk import Disk
 
 Root: TypeAlias = str | os.PathLike[str]
 Fault: TypeAlias = Callable[[str, str], None]
-"""What happens just before an operation, given its name and path."""
+"""Called just before an operation, with its name and path."""
 OpenDisk: TypeAlias = Callable[[Root], Disk]
 
 READING = frozenset({"stat", "list", "read"})
@@ -22,10 +22,10 @@ _DIED = 86
 
 
 class FaultyDisk(Disk):
-    """A disk on which something happens at some of its operations, counted from 1.
+    """A disk with faults at some of its operations, counted from 1.
 
-    ``done`` tells the operations so far. Nothing is really flushed: a killed process loses
-    nothing that it wrote.
+    ``done`` lists the operations so far. Nothing is flushed: a killed process loses nothing that it
+    wrote.
     """
 
     def __init__(self, root: Root, fault: Fault | None = None, at: Sequence[int] = ()) -> None:
@@ -35,7 +35,7 @@ class FaultyDisk(Disk):
         self.done: list[tuple[str, str]] = []
 
     def step(self, operation: str, path: str) -> None:
-        """Count the operation, and let the fault happen if it is its turn."""
+        """Count the operation, and call the fault if it is due."""
         super().step(operation, path)
         if operation in READING:
             return
@@ -51,12 +51,12 @@ class FaultyDisk(Disk):
 
 
 def faulty(fault: Fault | None = None, *at: int) -> OpenDisk:
-    """What a store is opened with, for the fault to happen at its operations of these numbers."""
+    """Return the ``disk`` of a store with a fault at these operations."""
     return lambda root: FaultyDisk(root, fault, at)
 
 
 def fail(problem: int) -> Fault:
-    """A fault of the machine: an operation fails with this errno."""
+    """Return a fault that makes an operation fail with this errno."""
 
     def failing(_: str, path: str) -> None:
         raise OSError(problem, os.strerror(problem), path)
@@ -65,13 +65,12 @@ def fail(problem: int) -> Fault:
 
 
 def killed_at(number: int, action: Callable[[OpenDisk], None]) -> bool:
-    """Run an action in a process that dies just before its operation of this number.
+    """Run an action in a process that is killed just before its operation with this number.
 
-    False where it came to its end first. The action opens its stores itself, with what it is
-    given, and nothing that is open here.
+    Returns False if the action ended first. The action opens its own stores, with the given disk.
 
     Raises:
-        AssertionError: it failed by itself.
+        AssertionError: the action failed by itself.
     """
     child = os.fork()
     if child == 0:
@@ -80,7 +79,7 @@ def killed_at(number: int, action: Callable[[OpenDisk], None]) -> bool:
             action(faulty(lambda *_: os._exit(_DIED), number))
             status = 0
         finally:
-            # Whatever the parent has open is the parent's to close.
+            # Skip the clean-up of what the parent has open.
             os._exit(status)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert code in (0, _DIED), f"the action failed by itself at operation {number}"

@@ -128,13 +128,13 @@ class WorkingCopy:
     def occupants(self, path: AssetPath) -> Sequence[Occupant]:
         """See `AssetLookup.occupants`."""
         found: dict[str, Occupant] = {}
-        for standing, stat in self._in_the_way(path):
+        for existing, stat in self._in_the_way(path):
             if stat.type is FileType.FOLDER:
-                below = walk(self._disk, standing, lambda _: True)
+                below = walk(self._disk, existing, lambda _: True)
                 found |= {file: self._occupant(file, of) for file, of in below}
             else:
-                found[standing] = self._occupant(standing, stat)
-        return [found[standing] for standing in sorted(found)]
+                found[existing] = self._occupant(existing, stat)
+        return [found[existing] for existing in sorted(found)]
 
     def records(self) -> Iterator[AssetRecord]:
         """Every asset, by id. Lists the folder."""
@@ -319,11 +319,11 @@ class WorkingCopy:
         for depth, name in enumerate(names, 1):
             alike = [entry for folder in folders for entry in self._alike(folder, name)]
             folders = []
-            for standing, stat in alike:
+            for existing, stat in alike:
                 if stat.type is FileType.FOLDER and depth < len(names):
-                    folders.append(standing)
+                    folders.append(existing)
                 else:
-                    yield standing, stat
+                    yield existing, stat
 
     def _alike(self, folder: str, name: str) -> Iterator[tuple[str, FileStat]]:
         """Yield the entries of a folder whose names are equal by the policy."""
@@ -341,7 +341,7 @@ class WorkingCopy:
         """Whether the file's name is spelled like this on disk, which a folding system ignores."""
         if self._state.names is NamePolicy.EXACT:
             return True
-        return any(standing == path for standing, _ in self._in_the_way(path))
+        return any(existing == path for existing, _ in self._in_the_way(path))
 
 
 def _is_text(path: str) -> bool:
