@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Generic, Literal, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -11,11 +12,47 @@ from pydantic.alias_generators import to_camel
 
 from towline_server.web.schemas import left_out
 
-from .statuses import DatasetStatus
-
 T = TypeVar("T")
 
 Retry: TypeAlias = Literal["Yes", "No", "Unknown"]
+
+
+class DatasetStatus(StrEnum):
+    """The statuses of Codat's page "Pull operation", in its order."""
+
+    INITIAL = "Initial"
+    QUEUED = "Queued"
+    FETCHING = "Fetching"
+    MAP_QUEUED = "MapQueued"
+    MAPPING = "Mapping"
+    COMPLETE = "Complete"
+    FETCH_ERROR = "FetchError"
+    MAP_ERROR = "MapError"
+    INTERNAL_ERROR = "InternalError"
+    PROCESSING_QUEUED = "ProcessingQueued"
+    PROCESSING = "Processing"
+    PROCESSING_ERROR = "ProcessingError"
+    VALIDATION_QUEUED = "ValidationQueued"
+    VALIDATING = "Validating"
+    VALIDATION_ERROR = "ValidationError"
+    AUTH_ERROR = "AuthError"
+    CANCELLED = "Cancelled"
+    NOT_SUPPORTED = "NotSupported"
+    RATE_LIMIT_ERROR = "RateLimitError"
+    PERMISSIONS_ERROR = "PermissionsError"
+    PREREQUISITE_NOT_MET = "PrerequisiteNotMet"
+
+    @property
+    def is_error(self) -> bool:
+        """Whether an operation of this status is in an error state."""
+        return self in ERRORS
+
+
+ERRORS = tuple(
+    status
+    for status in DatasetStatus
+    if status.endswith("Error") or status is DatasetStatus.PREREQUISITE_NOT_MET
+)
 
 
 class Model(BaseModel):

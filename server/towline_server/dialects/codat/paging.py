@@ -23,7 +23,7 @@ _Size = Annotated[int, Query(alias="pageSize", ge=1, le=LARGEST)]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PageRequest:
     """The part of a list that a request asks for."""
 
     path: str
@@ -67,12 +67,12 @@ class Wanted:
         return Link(href=f"{self.path}?{urlencode(query, quote_via=quote)}")
 
 
-def sized(request: Request, page: _Page = 1, page_size: _Size = 100) -> Wanted:
+def sized(request: Request, page: _Page = 1, page_size: _Size = 100) -> PageRequest:
     """A dependency: the part of a list that can be neither asked nor sorted."""
-    return Wanted(quote(request.url.path), page, page_size, "", "")
+    return PageRequest(quote(request.url.path), page, page_size, "", "")
 
 
-def wanted(what: str, fields: Fields) -> Callable[..., Wanted]:
+def wanted(what: str, fields: Fields) -> Callable[..., PageRequest]:
     """Makes a dependency: the part of a list of ``what`` that a request asks for."""
     # The language has groups within groups, so that no pattern can tell it.
     asks = Query(max_length=LONGEST, json_schema_extra={"format": f"{what}-query"})
@@ -85,8 +85,8 @@ def wanted(what: str, fields: Fields) -> Callable[..., Wanted]:
         page_size: _Size = 100,
         query: str = "",
         order_by: str = "",
-    ) -> Wanted:
-        return Wanted(quote(request.url.path), page, page_size, query, order_by)
+    ) -> PageRequest:
+        return PageRequest(quote(request.url.path), page, page_size, query, order_by)
 
     # FastAPI reads these; written at the parameters they would be looked for in the module.
     part.__annotations__ |= {"query": Annotated[str, asks], "order_by": Annotated[str, sorts]}

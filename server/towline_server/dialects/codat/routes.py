@@ -27,11 +27,18 @@ from towline_server.web import access
 from towline_server.web.authentication import Form, authenticated
 from towline_server.web.idempotency import idempotent
 
-from .models import Company, DataConnection, DataStatus, ErrorMessage, Paged, PullOperation
-from .operations import operation_fields, operation_of, uuid_text
-from .paging import Wanted, sized, wanted
+from .models import (
+    Company,
+    DataConnection,
+    DatasetStatus,
+    DataStatus,
+    ErrorMessage,
+    Paged,
+    PullOperation,
+)
+from .operations import operation_fields, operation_of, status_of, uuid_text
+from .paging import PageRequest, sized, wanted
 from .query import Field, Fields, Type
-from .statuses import DatasetStatus, status_of
 
 PREFIX = "/companies"
 _FORMS = (Form.BASIC_KEY,)
@@ -75,7 +82,7 @@ _COMPANY_FIELDS = Fields(
     },
     not_queryable=frozenset({"dataConnections"}),
 )
-Companies = Annotated[Wanted, Depends(wanted("company", _COMPANY_FIELDS))]
+Companies = Annotated[PageRequest, Depends(wanted("company", _COMPANY_FIELDS))]
 
 
 @router.get("", response_model_exclude_unset=True)
@@ -110,7 +117,7 @@ def list_connections(
     services: Opened,
     caller: Caller,
     company_id: CompanyId,
-    part: Annotated[Wanted, Depends(sized)],
+    part: Annotated[PageRequest, Depends(sized)],
     request: Request,
 ) -> Paged[DataConnection]:
     """List the connections of a project: one, or none while it is not associated."""
@@ -180,7 +187,7 @@ def _url_of(request: Request, company_id: UUID) -> str:
 # --- pull operations --------------------------------------------------------------------------
 
 _OPERATION_FIELDS = operation_fields(DataTypes({}))
-Operations = Annotated[Wanted, Depends(wanted("operation", _OPERATION_FIELDS))]
+Operations = Annotated[PageRequest, Depends(wanted("operation", _OPERATION_FIELDS))]
 
 
 @router.post("/{companyId}/data/all", status_code=204, response_class=Response)

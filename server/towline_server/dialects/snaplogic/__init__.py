@@ -4,14 +4,14 @@ from fastapi import APIRouter
 
 from towline_server.web.dialect import Dialect
 
-from . import checkout, discarding, pulling, spaces, tracking
-from .answers import render
-from .callers import FORMS
+from . import pulls, status
+from .access import FORMS
+from .responses import render
 
 PREFIX = "/api/1/rest/public"
 
 _router = APIRouter(prefix=PREFIX)
-for _part in (pulling, checkout, spaces, discarding, tracking):
+for _part in (pulls, status):
     _router.include_router(_part.router)
 
 DIALECT = Dialect(

@@ -28,7 +28,7 @@ from .answers import Catalog, Refusal, RunList, RunOut, SyncList, SyncOut
 from .bodies import CancelBody, SyncChanges, SyncCreate, TriggerBody
 from .catalog import KnownProvider, catalog
 from .domain import RefusedSync, Status
-from .measuring import sync_gauges
+from .rows import sync_gauges
 from .service import SyncFilter, Syncs
 
 PREFIX = "/api/v1/syncs"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID, uuid5
 
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
 from sqlalchemy import ColumnElement, Row, Select, and_, case, func, select
 from sqlalchemy.orm import Session, aliased
 
 from towline.codec import decode, encode
 from towline.kinds import Kinds
+from towline_server.db.clock import database_now
 from towline_server.db.statements import batches
 from towline_server.projects.connection_tables import Connection
 from towline_server.projects.domain import Provider
@@ -208,4 +211,15 @@ def _table(row: tables.Sync, kind: str, said: tables.SyncTable | None) -> TableB
         choice=filled,
         created_at=times.created_at,
         updated_at=times.updated_at if said is not None else row.created_at,
+    )
+
+
+def sync_gauges(session: Session) -> Iterable[Metric]:
+    """The syncs whose last success is longer ago than their freshness allows."""
+    wanted = select_syncs().where(tables.Sync.freshness_sla_seconds.is_not(None))
+    syncs = syncs_of(session, session.execute(wanted).all(), database_now(session))
+    yield GaugeMetricFamily(
+        "towline_syncs_late",
+        "Syncs whose last success is longer ago than they allow.",
+        value=sum(sync.is_late for sync in syncs),
     )

@@ -28,9 +28,9 @@ from tests.server.runs.world import World
 from towline.errors import InvalidValue
 from towline.testing.git_server import GitServer
 from towline_server.db import Database
+from towline_server.dialects.codat.models import DatasetStatus
 from towline_server.dialects.codat.operations import operation_fields, operation_of
 from towline_server.dialects.codat.query import LONGEST, parse_order, parse_query
-from towline_server.dialects.codat.statuses import DatasetStatus
 from towline_server.projects.data_types import DataTypes
 from towline_server.runs.listing import RunFilter
 

@@ -10,7 +10,7 @@ from httpx2 import Response
 from tests.server.dialects.syncs.office import Found, Office
 from tests.server.runs.circles import deadlocks_in, delete_behind, of_project
 from towline_server.auth.roles import Role
-from towline_server.dialects.syncs.measuring import sync_gauges
+from towline_server.dialects.syncs.rows import sync_gauges
 
 pytestmark = pytest.mark.services
 

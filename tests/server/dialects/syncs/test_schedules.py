@@ -13,7 +13,7 @@ from sqlalchemy import update
 from tests.server.dialects.syncs.office import Found, Office
 from towline.kinds import Kind, Kinds
 from towline_server.auth.roles import Role
-from towline_server.dialects.syncs.measuring import sync_gauges
+from towline_server.dialects.syncs.rows import sync_gauges
 from towline_server.projects.domain import Binding
 from towline_server.projects.service import Projects
 from towline_server.runs import tables

@@ -17,8 +17,8 @@ from towline_server.projects.domain import Project
 from towline_server.projects.service import Projects
 from towline_server.web.waiting import aside, check_idle
 
-from .answers import ERRORS, refusal
-from .callers import Asking, Path
+from .access import Context, Path
+from .responses import ERRORS, refusal
 
 router = APIRouter()
 
@@ -106,17 +106,17 @@ class UntrackAnswer(BaseModel):
     response_model=StatusAnswer,
     responses=ERRORS,
 )
-async def repo_status(asked: Asking, path: Path) -> Response:
+async def repo_status(context: Context, path: Path) -> Response:
     """Fetch, and tell where every asset stands; nothing is changed."""
 
     def look() -> Response:
-        project = asked.project(path, Role.READER)
-        found = asked.services.plans.status(project.id, fresh=True)
+        project = context.project(path, Role.READER)
+        found = context.services.plans.status(project.id, fresh=True)
         if found.problem:
-            return refusal(asked.request, 502, [found.problem])
+            return refusal(context.request, 502, [found.problem])
         entries = [_entry(project, each) for each in found.assets]
-        told = StatusAnswer(response_map=Entries(entries=entries))
-        return JSONResponse(told.model_dump(mode="json"))
+        response = StatusAnswer(response_map=Entries(entries=entries))
+        return JSONResponse(response.model_dump(mode="json"))
 
     return await aside(look)
 
@@ -151,11 +151,11 @@ def _sha(state: AssetState | None) -> str | None:
     response_model=UntrackAnswer,
     responses=ERRORS,
 )
-def untrack(asked: Asking, path: Path) -> UntrackAnswer:
+def untrack(context: Context, path: Path) -> UntrackAnswer:
     """Take the project's association with its repository away; its assets stay."""
-    project = asked.project(path, Role.ADMIN)
+    project = context.project(path, Role.ADMIN)
     _ = project.bound
-    check_idle(asked.services.runs, project.id)
-    with asked.services.database.writing() as session:
+    check_idle(context.services.runs, project.id)
+    with context.services.database.writing() as session:
         Projects(session).dissociate(project.id)
     return UntrackAnswer()

@@ -20,7 +20,7 @@ FORMS = (Form.BASIC_PASSWORD, Form.BEARER_TOKEN_JWT, Form.BEARER_JWT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class RequestContext:
     """A request of somebody who may ask for Git operations."""
 
     request: Request
@@ -44,17 +44,17 @@ class Asked:
             return authorise(self.caller, found, needed)
 
 
-def _asked(
+def _context(
     request: Request,
     caller: Annotated[Principal, Depends(authenticated(*FORMS))],
     body: Annotated[bytes, Depends(raw_body)],
-) -> Asked:
+) -> RequestContext:
     if caller.kind is PrincipalKind.SERVICE_ACCOUNT:
         raise Forbidden(problem="service accounts cannot be used for Git operations")
-    return Asked(request=request, services=services_of(request), caller=caller, body=body)
+    return RequestContext(request=request, services=services_of(request), caller=caller, body=body)
 
 
-Asking = Annotated[Asked, Depends(_asked)]
+Context = Annotated[RequestContext, Depends(_context)]
 
 
 def path_of(org: str, space: str, project: str) -> str:
