@@ -16,11 +16,15 @@ class TowlineError(Exception):
     """The root of all errors that towline raises on purpose."""
 
     code: ClassVar[str] = "error"
+    template: ClassVar[str] = ""
+    """The message, with the error's fields in braces; a tuple is shown as a list."""
 
     @property
     def message(self) -> str:
         """One sentence for a person: what is wrong, and what to do."""
-        return self.code
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        shown = {k: _listed(v) if isinstance(v, tuple) else v for k, v in values.items()}
+        return self.template.format_map(shown) or self.code
 
     def __str__(self) -> str:
         return self.message
@@ -54,7 +58,7 @@ def _listed(values: Sequence[str], most: int = 10) -> str:
 
 
 class CallerError(TowlineError):
-    """The request cannot be carried out as it was put."""
+    """The request is not valid for this project."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -62,12 +66,9 @@ class InvalidValue(CallerError):
     """A value from outside is not of the form that its field takes."""
 
     code = "invalid_value"
+    template = "{field}: {problem}"
     field: str
     problem: str
-
-    @property
-    def message(self) -> str:
-        return f"{self.field}: {self.problem}"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -90,30 +91,24 @@ class UnknownAssets(CallerError):
 
 @dataclass(eq=False, kw_only=True)
 class ConflictingResolutions(CallerError):
-    """The same asset stands in both use_theirs and use_ours."""
+    """The same asset is in both use_theirs and use_ours."""
 
     code = "conflicting_resolutions"
+    template = "{asset_ids} named in both use_theirs and use_ours; name one side"
     asset_ids: tuple[str, ...]
-
-    @property
-    def message(self) -> str:
-        return f"{_listed(self.asset_ids)} named in both use_theirs and use_ours; name one side"
 
 
 @dataclass(eq=False, kw_only=True)
 class CollidingResolutions(CallerError):
-    """Resolutions leave two assets that cannot stand together (rule 13)."""
+    """Resolutions leave two assets that cannot exist together (rule 13)."""
 
     code = "colliding_resolutions"
+    template = (
+        "the chosen sides cannot both be at {paths} "
+        "(assets {asset_ids}); leave one of them the path"
+    )
     asset_ids: tuple[str, ...]
     paths: tuple[str, ...]
-
-    @property
-    def message(self) -> str:
-        return (
-            f"the chosen sides cannot stand together at {_listed(self.paths)} "
-            f"(assets {_listed(self.asset_ids)}); leave one of them the path"
-        )
 
 
 @dataclass(eq=False, kw_only=True)
@@ -121,15 +116,11 @@ class NoRemoteVersion(CallerError):
     """use_theirs names an asset of which the repository has no version (rules 6 and 14)."""
 
     code = "no_remote_version"
+    template = (
+        "the repository has no version of {path!r} (asset {asset_id}); take it out of use_theirs"
+    )
     asset_id: str
     path: str
-
-    @property
-    def message(self) -> str:
-        return (
-            f"the repository has no version of {self.path!r} (asset {self.asset_id}); "
-            "take it out of use_theirs"
-        )
 
 
 @dataclass(eq=False, kw_only=True)
@@ -137,11 +128,8 @@ class UnselectedResolutions(CallerError):
     """Resolutions name assets that the selection of this pull leaves out."""
 
     code = "unselected_resolutions"
+    template = "{asset_ids} resolved but not selected; widen the selection"
     asset_ids: tuple[str, ...]
-
-    @property
-    def message(self) -> str:
-        return f"{_listed(self.asset_ids)} resolved but not selected; widen the selection"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -246,11 +234,8 @@ class NotAssociated(CallerError):
     """The project is not associated with a repository."""
 
     code = "not_associated"
+    template = "{project!r} is not associated with a Git repository; associate it first"
     project: str
-
-    @property
-    def message(self) -> str:
-        return f"{self.project!r} is not associated with a Git repository; associate it first"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -258,11 +243,8 @@ class AlreadyAssociated(CallerError):
     """The project is associated with a repository already."""
 
     code = "already_associated"
+    template = "{project!r} is associated with a Git repository already"
     project: str
-
-    @property
-    def message(self) -> str:
-        return f"{self.project!r} is associated with a Git repository already"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -270,11 +252,8 @@ class InvalidPlan(CallerError):
     """A stored plan cannot be read, or was altered since it was made."""
 
     code = "invalid_plan"
+    template = "not a usable plan: {problem}; make a new one"
     problem: str
-
-    @property
-    def message(self) -> str:
-        return f"not a usable plan: {self.problem}; make a new one"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -345,11 +324,8 @@ class StoreBusy(MovedError):
     """Someone else is pulling into the project now."""
 
     code = "store_busy"
+    template = "another pull holds {project!r}; try again when it has ended"
     project: str
-
-    @property
-    def message(self) -> str:
-        return f"another pull holds {self.project!r}; try again when it has ended"
 
 
 @dataclass(eq=False)
@@ -357,10 +333,7 @@ class Cancelled(MovedError):
     """The caller asked to stop before the commit point; nothing was changed."""
 
     code = "cancelled"
-
-    @property
-    def message(self) -> str:
-        return "cancelled before anything was changed"
+    template = "cancelled before anything was changed"
 
 
 # --- the content is at fault ------------------------------------------------------------------
@@ -371,12 +344,9 @@ class InvalidPath(TowlineError):
     """A name that Git itself refuses, or that no store may hold."""
 
     code = "invalid_path"
+    template = "{path!r}: {problem}"
     path: str
     problem: str
-
-    @property
-    def message(self) -> str:
-        return f"{self.path!r}: {self.problem}"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -395,18 +365,12 @@ class InvalidTree(TowlineError):
 
 @dataclass(eq=False, kw_only=True)
 class DuplicateEmbeddedId(TowlineError):
-    """One embedded id stands in two assets."""
+    """One embedded id is in two assets."""
 
     code = "duplicate_embedded_id"
+    template = "the id {embedded_id!r} is in {paths}; give one of them another id in the repository"
     embedded_id: str
     paths: tuple[str, ...]
-
-    @property
-    def message(self) -> str:
-        return (
-            f"the id {self.embedded_id!r} stands in {_listed(self.paths)}; "
-            "give one of them an id of its own in the repository"
-        )
 
 
 # --- the remote is at fault -------------------------------------------------------------------
@@ -526,12 +490,9 @@ class StoreError(TowlineError):
     """The store cannot be read or written."""
 
     code = "store_error"
+    template = "the store of {project!r} failed: {problem}"
     project: str
     problem: str
-
-    @property
-    def message(self) -> str:
-        return f"the store of {self.project!r} failed: {self.problem}"
 
 
 class StoreDamaged(StoreError):
@@ -541,13 +502,10 @@ class StoreDamaged(StoreError):
 
 
 class LinkRefused(StoreError):
-    """A link, a pipe or a device stands where a store or a cache has files; none is followed."""
+    """A link, a pipe or a device is where a store or a cache has files; none is followed."""
 
     code = "link_refused"
-
-    @property
-    def message(self) -> str:
-        return f"{self.project}: {self.problem}; links are not followed here: remove it"
+    template = "{project}: {problem}; links are not followed here: remove it"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -555,14 +513,11 @@ class UnsafeOwner(StoreError):
     """A store or a cache, or a file of it, belongs to a user who is not trusted."""
 
     code = "unsafe_owner"
+    template = (
+        "{project}: {problem} belongs to user {owner}, who chooses by it which "
+        "remote is asked, with your credentials, and what is written here"
+    )
     owner: int
-
-    @property
-    def message(self) -> str:
-        return (
-            f"{self.project}: {self.problem} belongs to user {self.owner}, who chooses by it which "
-            "remote is asked, with your credentials, and what is written here"
-        )
 
 
 @dataclass(eq=False, kw_only=True)

@@ -9,7 +9,7 @@ from towline.changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
 from towline.kinds import Kind, Kinds
 from towline.merge.index import AssetIndex
 from towline.merge.plan import Context
-from towline.model import AssetId, AssetPath, AssetState, Revision
+from towline.model import AssetId, AssetPath, AssetState, Revision, planned_id
 from towline.names import NamePolicy
 from towline.plan import Plan, StoreState
 from towline.records import AssetRecord
@@ -49,6 +49,16 @@ class ThreeSides:
             kinds=KINDS,
             names=self.names,
         )
+
+    def ids(self) -> list[AssetId]:
+        """Return the id of every asset, planned ones of new assets included."""
+        here = {record.ours.path for record in self.records if record.ours is not None}
+        is_used = self.ours().is_used
+        return [record.id for record in self.records] + [
+            planned_id(self.project, path, is_used)
+            for path, entry in self.theirs.items()
+            if isinstance(entry, RemoteAsset) and path not in here and path not in self.base
+        ]
 
     def changes(self) -> Changes:
         """What differs between base and theirs, as a remote would tell it."""

@@ -362,23 +362,12 @@ def resolved_sides(
     Not every choice is a legal one: use_theirs where theirs has no version is a typed error.
     """
     project = draw(sides)
-    known = known_ids(project)
+    known = project.ids()
     chosen = draw(_CHOICES) if known else []
     return project, resolved({known[number % len(known)]: side for number, side in chosen})
 
 
 _CHOICES = st.lists(st.tuples(st.integers(0, 7), st.sampled_from(list(Side))), max_size=3)
-
-
-def known_ids(sides: ThreeSides) -> list[AssetId]:
-    """The id of every asset, planned ones of new assets included."""
-    here = {record.ours.path for record in sides.records if record.ours is not None}
-    is_used = sides.ours().is_used
-    return [record.id for record in sides.records] + [
-        planned_id(sides.project, path, is_used)
-        for path, entry in sides.theirs.items()
-        if isinstance(entry, RemoteAsset) and path not in here and path not in sides.base
-    ]
 
 
 def resolved(chosen: Mapping[AssetId, Side]) -> Resolutions:
