@@ -164,7 +164,8 @@ def _selection(names: Sequence[str], store: AssetStore, prefix: str) -> Selectio
 
     kinds = {kind.name for kind in store.kinds.kinds}.intersection(names)
     ids = {AssetId(name) for name in names if AssetId.allows(name)}
-    ids = {each for each in ids if store.with_id(each) is not None}
+    with store.snapshot() as snapshot:
+        ids = {each for each in ids if snapshot.with_id(each) is not None}
     others = [asset_name(name, prefix) for name in names if name not in kinds | ids]
     return Selection(kinds=frozenset(kinds), globs=tuple(others), ids=frozenset(ids))
 

@@ -157,7 +157,8 @@ class Project:
         )
         remote = self.remote(given)
         revision = self.fetch(remote, limits, watch)
-        return plan_at(self.store, remote, revision, options, watch=watch)
+        with self.store.snapshot() as snapshot:
+            return plan_at(snapshot, remote, revision, options, watch=watch)
 
     def contents_for(self, plan: Plan, watch: Watch) -> Contents | None:
         """Where a plan that was read from a file finds contents; others know."""

@@ -84,7 +84,8 @@ def pull_numbers(context: click.Context, incomplete: str) -> list[str]:
 
 
 def _paths(project: Project) -> Iterable[str]:
-    return (record.ours.path for record in project.store.records() if record.ours)
+    with project.store.snapshot() as snapshot:
+        return [record.ours.path for record in snapshot.records() if record.ours]
 
 
 def _completed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -88,12 +89,53 @@ class Applied:
     """Where local edits that were made during the apply were put aside."""
 
 
-class AssetStore(AssetLookup, Protocol):
-    """Where a project's assets live. `towline.testing.StoreContract` says what holds for each.
+class Snapshot(AssetLookup, Protocol):
+    """A project at one moment: every answer is of the moment at which the snapshot was opened.
 
-    All lookups may raise StoreError; those of `AssetLookup` answer for one moment. A store that
-    cannot know the executable bit of what was never pulled has a property ``keeps_executable``,
-    False.
+    All may raise StoreError. A store that cannot know the executable bit of an asset that was
+    never pulled gives its snapshots a property ``keeps_executable``, False.
+    """
+
+    @property
+    def project(self) -> str:
+        """As `AssetStore.project`."""
+        ...
+
+    @property
+    def kinds(self) -> Kinds:
+        """As `AssetStore.kinds`."""
+        ...
+
+    @property
+    def names(self) -> NamePolicy:
+        """As `AssetStore.names`."""
+        ...
+
+    def state(self) -> StoreState:
+        """The recorded base and counts."""
+        ...
+
+    def records(self) -> Iterator[AssetRecord]:
+        """Every asset with its current state, local-only ones too, in the order of their ids.
+
+        This walks the whole project: for a status or a full comparison, never for a plain pull.
+        """
+        ...
+
+    def read(self, digest: Digest) -> bytes | None:
+        """As `AssetStore.read`."""
+        ...
+
+    def log(self) -> Sequence[LoggedPull]:
+        """As `AssetStore.log`."""
+        ...
+
+
+class AssetStore(Protocol):
+    """Where a project's assets live. `towline.testing.StoreContract` holds what each promises.
+
+    `towline.stores.base.BaseStore` implements all of it over a transaction. All may raise
+    StoreError.
     """
 
     @property
@@ -111,23 +153,24 @@ class AssetStore(AssetLookup, Protocol):
         """Which paths the store holds equal."""
         ...
 
-    def state(self) -> StoreState:
-        """The recorded base and counts."""
-        ...
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """Open the project at one moment, for lookups; it is valid inside the ``with`` block.
 
-    def records(self) -> Iterator[AssetRecord]:
-        """Every asset with its current state, local-only ones too, in the order of their ids.
-
-        This walks the whole project: for a status or a full comparison, never for a plain pull.
+        A store of a database reads in one transaction. A store that cannot, such as a folder of
+        files, raises StalePlan when the block ends, if a plan was applied meanwhile.
         """
         ...
 
     def read(self, digest: Digest) -> bytes | None:
-        """Bytes that the store holds: of ours as it stands, or kept for undo; else None."""
+        """Bytes that the store has: of an asset as it is now, or retained for undo; else None."""
+        ...
+
+    def log(self) -> Sequence[LoggedPull]:
+        """The retained log of applied plans, newest first."""
         ...
 
     def apply(self, plan: Plan, contents: Contents, watch: Watch) -> Applied:
-        """Carry out a plan and move the base, in one transaction, or do neither.
+        """Apply a plan and move the base, in one transaction, or do neither.
 
         Contents are asked for `Plan.needed` alone, and checked against their digests. Nothing is
         written for a plan whose `Plan.is_noop` holds. The plan joins the log, and with it the
@@ -141,10 +184,6 @@ class AssetStore(AssetLookup, Protocol):
             Cancelled: the token was set before the commit point.
             StoreError: the machine failed; the project is as it was.
         """
-        ...
-
-    def log(self) -> Sequence[LoggedPull]:
-        """The applied plans that are kept, newest first."""
         ...
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from towline.apply import apply
 from towline.changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
-from towline.errors import ContentMissing, LimitExceeded, StalePlan, UnknownAssets
+from towline.errors import ContentMissing, LimitExceeded, UnknownAssets
 from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.merge import Context, merge
@@ -18,7 +18,7 @@ from towline.merge.embedded import content_problem, embedded_id
 from towline.model import AssetPath, AssetState, Digest, Revision
 from towline.options import Comparison, PullOptions
 from towline.plan import Contents, Plan, StoreState
-from towline.ports import AssetStore, Phase, Remote, Watch
+from towline.ports import AssetStore, Phase, Remote, Snapshot, Watch
 from towline.report import Report, report_of
 from towline.selection import near_names, resolved
 
@@ -51,11 +51,12 @@ def plan_pull(
     """Return what `pull` would do now. Fetches; the store stays unchanged. Raises as `pull`."""
     watch.report(Phase.FETCHING, 0)
     revision = remote.fetch(None, options.limits, watch)
-    return plan_at(store, remote, revision, options, watch=watch)
+    with store.snapshot() as snapshot:
+        return plan_at(snapshot, remote, revision, options, watch=watch)
 
 
 def plan_at(
-    store: AssetStore,
+    snapshot: Snapshot,
     remote: Remote,
     revision: Revision,
     options: PullOptions = PullOptions(),
@@ -64,34 +65,32 @@ def plan_at(
 ) -> Plan:
     """Return what pulling a revision that is already fetched would do. Raises as `pull`."""
     watch.report(Phase.COMPARING, 0)
-    state = store.state()
+    state = snapshot.state()
     source = _Read(remote=remote)
-    changes = _compare(store, remote, state, revision, options, watch)
-    changes = _with_embedded_ids(changes, store.kinds, source, options.limits)
+    changes = _compare(snapshot, remote, state, revision, options, watch)
+    changes = _with_embedded_ids(changes, snapshot.kinds, source, options.limits)
     watch.report(Phase.VALIDATING, 0, len(changes.items))
-    options = replace(options, only=resolved(options.only, store, changes))
+    options = replace(options, only=resolved(options.only, snapshot, changes))
     context = Context(
-        project=store.project,
+        project=snapshot.project,
         state=state,
-        kinds=store.kinds,
-        names=store.names,
-        keeps_executable=getattr(store, "keeps_executable", True),
+        kinds=snapshot.kinds,
+        names=snapshot.names,
+        keeps_executable=getattr(snapshot, "keeps_executable", True),
         scope=remote.scope,
     )
     try:
         plan = merge(
             changes,
-            store,
+            snapshot,
             context=context,
             options=options,
-            read=lambda digest: _content(digest, store, source),
+            read=lambda digest: _content(digest, snapshot, source),
         )
     except UnknownAssets as error:
-        error.near = near_names(error.asset_ids, store, changes)
+        error.near = near_names(error.asset_ids, snapshot, changes)
         raise
     watch.report(Phase.VALIDATING, len(changes.items), len(changes.items))
-    if store.state() != state:
-        raise StalePlan(reason="another pull has changed the project")
     return replace(plan, source=source)
 
 
@@ -99,14 +98,14 @@ def plan_at(
 
 
 def _compare(
-    store: AssetStore,
+    snapshot: Snapshot,
     remote: Remote,
     state: StoreState,
     revision: Revision,
     options: PullOptions,
     watch: Watch,
 ) -> Changes:
-    limits, kinds = options.limits, store.kinds
+    limits, kinds = options.limits, snapshot.kinds
     if state.base is None:
         listing = remote.listing(revision, kinds, limits, watch)
         items = tuple(_appeared(listing))
@@ -122,7 +121,7 @@ def _compare(
     return Changes(
         base=state.base,
         revision=revision,
-        items=tuple(_against_records(listing, store, every=not trusted)),
+        items=tuple(_against_records(listing, snapshot, every=not trusted)),
         coverage=Coverage.RESCOPED if rescoped else Coverage.RECORDS,
         history_rewritten=state.base != revision and remote.rewritten(state.base, revision),
     )
@@ -134,7 +133,7 @@ def _appeared(listing: Mapping[AssetPath, RemoteEntry]) -> Iterator[Change]:
 
 
 def _against_records(
-    listing: Mapping[AssetPath, RemoteEntry], store: AssetStore, *, every: bool
+    listing: Mapping[AssetPath, RemoteEntry], snapshot: Snapshot, *, every: bool
 ) -> Iterator[Change]:
     """Compare theirs with the store's records, without the base tree.
 
@@ -142,7 +141,9 @@ def _against_records(
     and was none is left out: whether it changed is unknown.
     """
     known = {
-        record.aligned_path: record for record in store.records() if record.aligned_path is not None
+        record.aligned_path: record
+        for record in snapshot.records()
+        if record.aligned_path is not None
     }
     for path in sorted(known.keys() | listing.keys()):
         after, record = listing.get(path), known.get(path)
@@ -214,8 +215,8 @@ def _with_embedded_id(asset: RemoteAsset, content: bytes, pointer: str) -> Remot
     return replace(asset, embedded_id=found, problem=problem)
 
 
-def _content(digest: Digest, store: AssetStore, source: _Read) -> bytes | None:
-    if (content := store.read(digest)) is not None:
+def _content(digest: Digest, snapshot: Snapshot, source: _Read) -> bytes | None:
+    if (content := snapshot.read(digest)) is not None:
         return content
     try:
         source.load([digest])

@@ -17,14 +17,14 @@ from towline.globs import matches_any
 from towline.model import AssetPath
 from towline.names import path_problem
 from towline.options import Selection
-from towline.ports import AssetStore
+from towline.ports import Snapshot
 from towline.records import AssetRecord
 
 _MOST_NAMES = 10
 """How many unknown names are compared with known ones."""
 
 
-def resolved(selection: Selection, store: AssetStore, changes: Changes) -> Selection:
+def resolved(selection: Selection, snapshot: Snapshot, changes: Changes) -> Selection:
     """Return the selection with each of its globs as one that takes what the name means here.
 
     A path takes that asset, a folder what is below it (``.``: everything); any other name is a
@@ -35,8 +35,8 @@ def resolved(selection: Selection, store: AssetStore, changes: Changes) -> Selec
     """
     if selection.is_all:
         return selection
-    known = _Known(store, changes)
-    unknown = sorted(selection.kinds - {kind.name for kind in store.kinds.kinds})
+    known = _Known(snapshot, changes)
+    unknown = sorted(selection.kinds - {kind.name for kind in snapshot.kinds.kinds})
     globs: list[str] = []
     for name in selection.globs:
         found = known.globs_of(name)
@@ -44,16 +44,16 @@ def resolved(selection: Selection, store: AssetStore, changes: Changes) -> Selec
         if not found:
             unknown.append(name)
     if unknown:
-        raise UnknownAssets(asset_ids=tuple(unknown), near=near_names(unknown, store, changes))
+        raise UnknownAssets(asset_ids=tuple(unknown), near=near_names(unknown, snapshot, changes))
     return replace(selection, globs=tuple(globs))
 
 
-def near_names(unknown: Sequence[str], store: AssetStore, changes: Changes) -> tuple[str, ...]:
+def near_names(unknown: Sequence[str], snapshot: Snapshot, changes: Changes) -> tuple[str, ...]:
     """Return kinds and paths of the project that resemble the unknown names, closest first."""
     import difflib
 
-    known = {kind.name: kind.name for kind in store.kinds.kinds}
-    for path in _Known(store, changes).everywhere:
+    known = {kind.name: kind.name for kind in snapshot.kinds.kinds}
+    for path in _Known(snapshot, changes).everywhere:
         for folder in path.folders:
             known.setdefault(folder, folder)
         known.setdefault(path.name, path)
@@ -69,7 +69,7 @@ def near_names(unknown: Sequence[str], store: AssetStore, changes: Changes) -> t
 class _Known:
     """The paths of the project's assets on any side."""
 
-    store: AssetStore
+    snapshot: Snapshot
     changes: Changes
 
     def globs_of(self, name: str) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ class _Known:
     @cached_property
     def everywhere(self) -> frozenset[AssetPath]:
         """Every asset; walks the project."""
-        recorded = (path for record in self.store.records() for path in _paths(record))
+        recorded = (path for record in self.snapshot.records() for path in _paths(record))
         return self.changed.union(recorded)
 
     def _exists(self, name: str) -> bool:
@@ -104,13 +104,13 @@ class _Known:
         if path_problem(name) is not None:
             return False
         path = AssetPath(name)
-        if self.store.at(path) is not None or self.store.aligned_at(path) is not None:
+        if self.snapshot.at(path) is not None or self.snapshot.aligned_at(path) is not None:
             return True
         return any(
             isinstance(occupant, AssetRecord)
             and occupant.ours is not None
             and occupant.ours.path.startswith(f"{path}/")
-            for occupant in self.store.occupants(path)
+            for occupant in self.snapshot.occupants(path)
         )
 
 

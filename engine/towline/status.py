@@ -22,7 +22,7 @@ from towline.merge.decide import CONFLICT_RULES, rule_of
 from towline.model import AssetId, AssetPath, AssetState, NonAsset, Revision, ThreeWay, first_path
 from towline.options import OnConflict, PullOptions
 from towline.plan import BehindReason, Disposition, IgnoredReason, Item, Plan
-from towline.ports import AssetStore, Remote, Watch
+from towline.ports import AssetStore, Remote, Snapshot, Watch
 from towline.pull import plan_at
 from towline.records import AssetRecord
 
@@ -89,9 +89,10 @@ def status(
 
     ``remote`` is asked only for what it has here. This walks the whole project.
     """
-    base = store.state().base
-    plan, problem = _plan(store, remote, revision, limits, watch)
-    assets = sorted(_assets(store, plan), key=lambda asset: (asset.path, asset.asset_id))
+    with store.snapshot() as snapshot:
+        base = snapshot.state().base
+        plan, problem = _plan(snapshot, remote, revision, limits, watch)
+        assets = sorted(_assets(snapshot, plan), key=lambda asset: (asset.path, asset.asset_id))
     return ProjectStatus(base=base, revision=revision, assets=tuple(assets), problem=problem)
 
 
@@ -115,7 +116,7 @@ def status_json(status: ProjectStatus) -> dict[str, object]:
 
 
 def _plan(
-    store: AssetStore,
+    snapshot: Snapshot,
     remote: Remote | None,
     revision: Revision | None,
     limits: Limits,
@@ -133,7 +134,7 @@ def _plan(
         allow_empty=True,
     )
     try:
-        return plan_at(store, remote, revision, options, watch=watch), ""
+        return plan_at(snapshot, remote, revision, options, watch=watch), ""
     except (InvalidTree, LimitExceeded, DuplicateEmbeddedId, ContentMissing, RemoteError) as error:
         return None, error.message
 
@@ -141,18 +142,18 @@ def _plan(
 _ANY = 2**62
 
 
-def _assets(store: AssetStore, plan: Plan | None) -> Iterator[AssetStatus]:
-    records = {record.id: record for record in store.records()}
+def _assets(snapshot: Snapshot, plan: Plan | None) -> Iterator[AssetStatus]:
+    records = {record.id: record for record in snapshot.records()}
     items = {item.asset_id: item for item in plan.items} if plan is not None else {}
     after = {edit.asset_id: edit.after for edit in plan.edits} if plan is not None else {}
     for record in records.values():
         item = items.get(record.id)
-        if item is None and _stands_anew(record, store):
+        if item is None and _stands_anew(record, snapshot):
             continue
         if record.ours is None and after.get(record.id, record) is None:
             continue  # Gone on both sides.
         behind = _behind(record, item)
-        state = _state(record, item, store)
+        state = _state(record, item, snapshot)
         if behind is not None:
             state = State.CONFLICT if behind is BehindReason.CONFLICT else State.BEHIND
         if state is not None:
@@ -180,14 +181,14 @@ def _theirs(record: AssetRecord | None) -> AssetState | None:
     return recorded if isinstance(recorded, AssetState) else None
 
 
-def _stands_anew(record: AssetRecord, store: AssetStore) -> bool:
+def _stands_anew(record: AssetRecord, snapshot: Snapshot) -> bool:
     """Whether it was deleted here, and another asset made at its path: that one is shown."""
     if record.ours is not None or record.aligned_path is None:
         return False
-    return store.at(record.aligned_path) is not None
+    return snapshot.at(record.aligned_path) is not None
 
 
-def _state(record: AssetRecord, item: Item | None, store: AssetStore) -> State | None:
+def _state(record: AssetRecord, item: Item | None, snapshot: Snapshot) -> State | None:
     decided = _decided(item) if item is not None else None
     if decided is not None:
         return decided
@@ -196,11 +197,11 @@ def _state(record: AssetRecord, item: Item | None, store: AssetStore) -> State |
     if record.ours is None:
         return State.DELETED_HERE
     base = record.base
-    if base is None and (replaced := store.aligned_at(record.ours.path)) is not None:
+    if base is None and (replaced := snapshot.aligned_at(record.ours.path)) is not None:
         base = replaced.base
     if base is None:
         # What was released because the kinds changed is no asset any more.
-        return State.LOCAL_ONLY if store.kinds.of(record.ours.path) else None
+        return State.LOCAL_ONLY if snapshot.kinds.of(record.ours.path) else None
     return State.UNCHANGED if record.ours == base else State.MODIFIED_HERE
 
 

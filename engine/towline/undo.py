@@ -14,7 +14,7 @@ from towline.apply import apply
 from towline.errors import UndoBlocked, UnknownPull
 from towline.model import AssetId, AssetPath, AssetState, first_path
 from towline.plan import Disposition, Edit, Item, Plan, PlanKind
-from towline.ports import AssetStore, LoggedPull, Watch
+from towline.ports import AssetStore, LoggedPull, Snapshot, Watch
 from towline.records import AssetRecord, LocalFile
 from towline.report import Report
 
@@ -34,15 +34,20 @@ def plan_undo(store: AssetStore, pull: int | None = None) -> Plan:
         UnknownPull: the log has none such, or it is undone already.
         UndoBlocked: what it changed has changed since, or another file is in the way.
     """
-    entry, is_last = _find(store, pull)
-    plan, state = entry.plan, store.state()
+    with store.snapshot() as snapshot:
+        return _plan(snapshot, pull)
+
+
+def _plan(snapshot: Snapshot, pull: int | None) -> Plan:
+    entry, is_last = _find(snapshot, pull)
+    plan, state = entry.plan, snapshot.state()
     whole = is_last and state == plan.after
-    turned = list(_turned(store, entry, whole=whole))
+    turned = list(_turned(snapshot, entry, whole=whole))
     edits = [edit for edit in turned if edit.before != edit.after]
-    _check_way(store, entry.number, edits)
+    _check_way(snapshot, entry.number, edits)
     return Plan(
         kind=PlanKind.UNDO,
-        project=store.project,
+        project=snapshot.project,
         revision=plan.before.base if whole else state.base,
         before=state,
         after=plan.before if whole else state,
@@ -52,9 +57,9 @@ def plan_undo(store: AssetStore, pull: int | None = None) -> Plan:
     )
 
 
-def _find(store: AssetStore, pull: int | None) -> tuple[LoggedPull, bool]:
+def _find(snapshot: Snapshot, pull: int | None) -> tuple[LoggedPull, bool]:
     """The log's entry, and whether it is the last in effect: for an undo, of undos too."""
-    entries = [entry for entry in store.log() if not entry.undone]
+    entries = [entry for entry in snapshot.log() if not entry.undone]
     pulls = [entry for entry in entries if entry.plan.kind is PlanKind.PULL]
     for entry in pulls if pull is None else entries:
         if pull is None or entry.number == pull:
@@ -62,12 +67,12 @@ def _find(store: AssetStore, pull: int | None) -> tuple[LoggedPull, bool]:
     raise UnknownPull(pull=pull)
 
 
-def _turned(store: AssetStore, entry: LoggedPull, *, whole: bool) -> Iterator[Edit]:
+def _turned(snapshot: Snapshot, entry: LoggedPull, *, whole: bool) -> Iterator[Edit]:
     """Each edit of the pull, turned round, from what the store holds now."""
     changed_since: dict[AssetId, tuple[AssetPath, AssetState | None]] = {}
     for edit in entry.plan.edits:
         before, after = edit.ours
-        now = store.with_id(edit.asset_id)
+        now = snapshot.with_id(edit.asset_id)
         standing = now.ours if now is not None else None
         changed = before != after
         if changed and standing != after:
@@ -78,17 +83,17 @@ def _turned(store: AssetStore, entry: LoggedPull, *, whole: bool) -> Iterator[Ed
         elif changed:
             yield Edit(before=now, after=_with_ours(now or edit.before, before, known=now))
     if changed_since:
-        raise _blocked(store, entry, changed_since)
+        raise _blocked(snapshot, entry, changed_since)
 
 
 def _blocked(
-    store: AssetStore,
+    snapshot: Snapshot,
     entry: LoggedPull,
     changed_since: dict[AssetId, tuple[AssetPath, AssetState | None]],
 ) -> UndoBlocked:
     """The error that names the later pulls, or else the edits, that changed these assets."""
     pulls: dict[AssetId, int] = {}
-    for later in store.log():
+    for later in snapshot.log():
         if later.undone or later.number <= entry.number:
             continue
         for edit in later.plan.edits:
@@ -121,7 +126,7 @@ def _with_ours(
     return replace(record, ours=ours)
 
 
-def _check_way(store: AssetStore, number: int, edits: list[Edit]) -> None:
+def _check_way(snapshot: Snapshot, number: int, edits: list[Edit]) -> None:
     """Refuse an undo that puts an asset where something is that it does not move away itself."""
     moving: set[AssetId] = {edit.asset_id for edit in edits}
     in_the_way: set[AssetPath] = set()
@@ -129,7 +134,7 @@ def _check_way(store: AssetStore, number: int, edits: list[Edit]) -> None:
         before, after = edit.ours
         if after is None or (before is not None and before.path == after.path):
             continue
-        for occupant in store.occupants(after.path):
+        for occupant in snapshot.occupants(after.path):
             if isinstance(occupant, LocalFile):
                 in_the_way.add(occupant.path)
             elif occupant.id not in moving and occupant.ours is not None:

@@ -10,6 +10,7 @@ import pytest
 from tests.databases import add_project, everything
 from towline.model import AssetPath
 from towline.names import NamePolicy
+from towline.testing.plans import now
 from towline.testing.store_contract import StoreContract
 from towline_server.db import Database
 from towline_server.projects.store import SqlStore
@@ -40,14 +41,14 @@ class SqlHarness:
         self.store.put_file(AssetPath(path))
 
     def contents(self):
-        standing = [record.ours for record in self.store.records() if record.ours is not None]
+        standing = [record.ours for record in now(self.store).records() if record.ours is not None]
         return {str(at.path): (self.store.read(at.digest), at.executable) for at in standing}
 
     def state_hash(self):
         return hashlib.sha256(repr(everything(self._database)).encode()).hexdigest()
 
     def _id(self, path):
-        record = self.store.at(AssetPath(path))
+        record = now(self.store).at(AssetPath(path))
         assert record is not None
         return record.id
 

@@ -11,6 +11,7 @@ from towline.model import AssetPath
 from towline.names import NamePolicy
 from towline.stores.directory.store import DirectoryStore
 from towline.stores.memory import MemoryStore
+from towline.testing.plans import now
 from towline.testing.store_contract import StoreContract
 
 
@@ -37,13 +38,13 @@ class MemoryHarness:
         self.store.put_file(AssetPath(path))
 
     def contents(self):
-        return dict(self.store.snapshot())
+        return dict(self.store.contents())
 
     def state_hash(self):
         return self.store.state_hash()
 
     def _id(self, path):
-        record = self.store.at(AssetPath(path))
+        record = now(self.store).at(AssetPath(path))
         assert record is not None
         return record.id
 

@@ -20,7 +20,7 @@ from towline.errors import Cancelled, StalePlan, StoreError, UndoBlocked
 from towline.model import AssetPath
 from towline.ports import Watch
 from towline.testing.faults import fail, faulty
-from towline.testing.plans import KnownContents
+from towline.testing.plans import KnownContents, now
 
 ACTIONS = {"pull": Project.pull, "undo": Project.undo}
 
@@ -135,7 +135,7 @@ def test_an_edit_made_meanwhile_is_never_lost(before, after, tmp_path, action, e
         assert project.own_files() == {".gitignore", "executable", "lock", "state.db"}
         kept = [AssetPath(path) for path in files if ".local-" in path]
         with project.open() as store:
-            assert not [path for path in kept if store.at(path)], "a copy is no asset"
+            assert not [path for path in kept if now(store).at(path)], "a copy is no asset"
 
 
 @pytest.mark.parametrize("folder", ["d", "e", "e/f", "g", "folder"])

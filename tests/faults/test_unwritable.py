@@ -13,7 +13,7 @@ from towline.model import Digest
 from towline.stores.directory import transaction
 from towline.stores.directory.store import DirectoryStore
 from towline.testing.faults import fail, faulty
-from towline.testing.plans import apply_edits, change, pull_files, standing
+from towline.testing.plans import apply_edits, change, now, pull_files, standing
 from towline.undo import undo
 
 NOBODY = 65534
@@ -66,7 +66,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_anything_moves(owned, f
         with pytest.raises(StoreError, match=r"Permission denied.*nothing was changed"):
             owned.pull()
         with owned.open() as store:
-            assert len(list(store.records())) == len(files)
+            assert len(list(now(store).records())) == len(files)
             assert len(store.log()) == 1
 
     def pulled():
@@ -98,7 +98,7 @@ def test_where_the_machine_stays_broken_the_project_can_be_read(before, tmp_path
         except StoreError as error:
             told = error.problem
         with project.open(faulty(fail(errno.EROFS), *range(1, 1_000))) as store:
-            ours = {record.ours.digest for record in store.records() if record.ours}
+            ours = {record.ours.digest for record in now(store).records() if record.ours}
             as_before = len(store.log()) == 1
         project.recover()
         assert project.facts() in ((new,) if not told else (old, new)), number

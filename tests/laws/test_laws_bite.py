@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
@@ -18,6 +19,7 @@ from tests.laws import test_merge_laws as merges
 from tests.laws import test_store_laws as stores
 from tests.laws.budget import EXAMPLES
 from tests.laws.test_machine import PullMachine
+from towline.codec import encode
 from towline.merge import align, decide, settle
 from towline.model import AssetId, AssetState, Digest, ThreeWay
 from towline.plan import Disposition, Plan
@@ -117,11 +119,9 @@ def the_base_moves_first(patch: Patch) -> None:
     right = MemoryStore.apply
 
     def apply(self: MemoryStore, plan: Plan, *rest: Any) -> Any:
-        state, self._state = self._state, plan.after
-        plan = replace(plan, before=plan.after)
-        applied = right(self, plan, *rest)
-        assert state is not None
-        return applied
+        with self.transaction(write=True) as data:
+            data.set("state", json.dumps(encode(plan.after)))
+        return right(self, replace(plan, before=plan.after), *rest)
 
     patch.setattr(MemoryStore, "apply", apply)
 
@@ -130,10 +130,10 @@ def moves_lose_the_mode(patch: Patch) -> None:
     right = MemoryStore.move
 
     def move(self: MemoryStore, asset_id: AssetId, path: Any) -> AssetId:
-        record = self.with_id(asset_id)
-        assert record is not None
-        assert record.ours is not None
-        self._index.put([replace(record, ours=replace(record.ours, executable=False))])
+        with self.transaction(write=True) as data:
+            record = data.records[asset_id]
+            assert record.ours is not None
+            data.put(replace(record, ours=replace(record.ours, executable=False)))
         return right(self, asset_id, path)
 
     patch.setattr(MemoryStore, "move", move)

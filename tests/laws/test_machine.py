@@ -33,6 +33,7 @@ from towline.pull import plan_pull, pull
 from towline.records import AssetRecord
 from towline.remotes.memory import MemoryRepository
 from towline.report import Report, report_of
+from towline.testing.plans import now
 from towline.testing.sides import stands_together
 from towline.testing.strategies import PATHS, resolved
 from towline.undo import undo
@@ -111,7 +112,7 @@ class PullMachine(RuleBasedStateMachine):
         return content not in self.gone and Digest.of(content) not in others
 
     def records(self) -> list[AssetRecord]:
-        return list(self.memory.store.records())
+        return list(now(self.memory.store).records())
 
     # --- what the team does -----------------------------------------------------------------
 
@@ -204,8 +205,8 @@ class PullMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_records_are_the_same(self) -> None:
-        assert self.records() == list(self.directory.store.records())
-        assert self.memory.store.state() == self.directory.store.state()
+        assert self.records() == list(now(self.directory.store).records())
+        assert now(self.memory.store).state() == now(self.directory.store).state()
 
 
 TestPullMachine = PullMachine.TestCase

@@ -18,6 +18,7 @@ from towline.options import OnConflict, PullOptions, Renames
 from towline.remotes.memory import MemoryRemote
 from towline.remotes.trees import FileContent
 from towline.stores.memory import MemoryStore
+from towline.testing.plans import now
 from towline.testing.sides import KINDS, stands_together
 from towline.testing.strategies import CONTENTS, PATHS
 from towline_server.db import Database
@@ -44,7 +45,7 @@ def file(sqlite_template, tmp_path_factory) -> Iterator[Database]:
 
 
 def _id_at(store: Store, path: AssetPath) -> AssetId:
-    record = store.at(path)
+    record = now(store).at(path)
     return AssetId("0" * 24) if record is None else record.id
 
 
@@ -116,13 +117,13 @@ def _answer(step: Step, store: Store, remote: MemoryRemote) -> object:
 def _held(store: Store) -> list[object]:
     """Everything that can be asked of it."""
     contents = [store.read(Digest.of(content)) for content in CONTENTS.values()]
-    ids = [record.id for record in store.records()]
+    ids = [record.id for record in now(store).records()]
     return [
-        store.state(),
-        list(store.records()),
-        list(store.lagging()),
-        [store.occupants(path) for path in PATHS],
-        [store.is_used(each) for each in ids],
+        now(store).state(),
+        list(now(store).records()),
+        list(now(store).lagging()),
+        [now(store).occupants(path) for path in PATHS],
+        [now(store).is_used(each) for each in ids],
         list(store.log()),
         contents,
     ]

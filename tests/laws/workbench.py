@@ -15,6 +15,7 @@ from towline.remotes.memory import MemoryRemote, MemoryRepository
 from towline.remotes.trees import FileContent
 from towline.stores.directory.store import DirectoryStore
 from towline.stores.memory import MemoryStore
+from towline.testing.plans import now
 from towline.testing.sides import KINDS
 
 Snapshot = Mapping[AssetPath, tuple[bytes, bool]]
@@ -52,12 +53,12 @@ class MemoryBench:
         self.store.move(self._id_at(path), to)
 
     def _id_at(self, path: AssetPath) -> AssetId:
-        record = self.store.at(path)
+        record = now(self.store).at(path)
         assert record is not None
         return record.id
 
     def snapshot(self) -> Snapshot:
-        return self.store.snapshot()
+        return self.store.contents()
 
     def state_hash(self) -> str:
         return self.store.state_hash()
@@ -105,8 +106,8 @@ class DirectoryBench:
 
     def state_hash(self) -> str:
         held = (
-            self.store.state(),
-            list(self.store.records()),
+            now(self.store).state(),
+            list(now(self.store).records()),
             [(entry.number, entry.plan, entry.undone) for entry in self.store.log()],
             list(self.snapshot().items()),
         )

@@ -34,6 +34,7 @@ from towline import (
     report_of,
     undo,
 )
+from towline.testing.plans import now
 
 from .answers import check_error, check_report, check_trees, join
 from .worlds import (
@@ -130,7 +131,7 @@ def _play(world: World, step: Step) -> None:
         elif step.undo is None and not report.conflicts:
             _check_again(world, step)
     assert project.standing() == _expected(step, standing)
-    lagging = list(project.store.lagging())
+    lagging = list(now(project.store).lagging())
     assert sorted(str(_where(record)) for record in lagging) == sorted(step.lagging)
     if report is not None and report.status is not Status.CONFLICTS and step.undo is None:
         assert {item.asset_id for item in report.behind} == {record.id for record in lagging}

@@ -12,6 +12,7 @@ from towline import AssetId, AssetPath, AssetStore, DirectoryStore, Kinds, Memor
 from towline.remotes.git import GitRemote
 from towline.remotes.memory import MemoryRemote, MemoryRepository
 from towline.testing.git_repository import GitRepository
+from towline.testing.plans import now
 
 Delta: TypeAlias = Mapping[str, Entry | None]
 Standing: TypeAlias = Mapping[str, tuple[bytes, bool]]
@@ -70,7 +71,7 @@ class MemoryProject:
         self.store = MemoryStore(project, kinds=kinds_of(scenario.kinds), names=scenario.names)
 
     def edit(self, delta: Delta) -> None:
-        standing = set(self.store.snapshot())
+        standing = set(self.store.contents())
         moving = {path: entry for path, entry in delta.items() if entry and entry.moved_from}
         ids = {path: self._lift(path, str(entry.moved_from)) for path, entry in moving.items()}
         for path, entry in delta.items():
@@ -84,13 +85,13 @@ class MemoryProject:
 
     def _lift(self, path: str, source: str) -> AssetId:
         """Move an asset out of the way of a swap; its new path's spelling decides its kind."""
-        record = self.store.at(AssetPath(source))
+        record = now(self.store).at(AssetPath(source))
         assert record is not None
         folder, slash, name = path.rpartition("/")
         return self.store.move(record.id, AssetPath(f"{folder}{slash}moving {name}"))
 
     def _delete(self, path: AssetPath) -> None:
-        if (record := self.store.at(path)) is not None:
+        if (record := now(self.store).at(path)) is not None:
             self.store.delete(record.id)
         else:
             self.store.delete_file(path)
@@ -106,7 +107,7 @@ class MemoryProject:
         self.store.set_kinds(kinds)
 
     def standing(self) -> Standing:
-        return {str(path): held for path, held in self.store.snapshot().items()}
+        return {str(path): held for path, held in self.store.contents().items()}
 
     def fingerprint(self) -> str:
         return self.store.state_hash()
@@ -138,7 +139,7 @@ class DirectoryProject:
             (self._root / f".moving{number}").rename(self._root / path)
         if moving:
             # A person who renames and edits looks in between; so the rename is written down.
-            list(self.store.records())
+            list(now(self.store).records())
         for path, entry in delta.items():
             if entry is not None and (entry.moved_from is None or entry.content is not None):
                 self._write(path, entry)
@@ -175,8 +176,8 @@ class DirectoryProject:
 
     def fingerprint(self) -> str:
         held = (
-            self.store.state(),
-            list(self.store.records()),
+            now(self.store).state(),
+            list(now(self.store).records()),
             self.store.log(),
             sorted(self.standing().items()),
         )

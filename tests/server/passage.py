@@ -15,6 +15,7 @@ from tests.server.runs.world import World
 from tests.server.serving import LONG, admin_key
 from towline.pull import pull
 from towline.remotes.git import GitRemote
+from towline.testing.plans import now
 from towline_server.projects.asset_tables import Pull
 from towline_server.projects.domain import Project
 from towline_server.runs import tables
@@ -54,7 +55,7 @@ class Passage:
     def standing(self) -> Standing:
         """How the project stands in the database."""
         store = self.world.store(self.project)
-        return self.world.contents(self.project), store.state().base, len(store.log())
+        return self.world.contents(self.project), now(store).state().base, len(store.log())
 
     def ask(self, client: httpx2.Client) -> str:
         """Ask for the pull; returns its run."""

@@ -19,6 +19,7 @@ from towline.model import AssetPath
 from towline.options import OnConflict
 from towline.remotes.trees import Symlink
 from towline.testing.git_server import GitServer
+from towline.testing.plans import now
 from towline_server.app import create_app
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
@@ -83,14 +84,14 @@ class Party:
         store = self.world.store(self.project)
         store.put(AssetPath(f"{folder}clash"), b"ours")
         store.put(AssetPath(f"{folder}script"), b"1", executable=True)
-        moved = store.at(AssetPath(f"{folder}moved"))
+        moved = now(store).at(AssetPath(f"{folder}moved"))
         assert moved is not None
         store.move(moved.id, AssetPath(f"{folder}renamed"))
         store.put(AssetPath(f"{folder}local"), b"ours")
 
     def contents(self) -> dict[str, tuple[bytes | None, bool]]:
         store = self.world.store(self.project)
-        stands = [record.ours for record in store.records() if record.ours is not None]
+        stands = [record.ours for record in now(store).records() if record.ours is not None]
         return {str(each.path): (store.read(each.digest), each.executable) for each in stands}
 
     def reports(self, known: set[str]) -> list[Any]:

@@ -21,6 +21,7 @@ from towline import (
 )
 from towline.errors import EmptyRemote
 from towline.remotes.trees import FileContent, Symlink
+from towline.testing.plans import now
 
 P = AssetPath
 SKIP = PullOptions(on_conflict=OnConflict.SKIP)
@@ -40,7 +41,7 @@ def moved_here_and_deleted_there(store: MemoryStore, remote: MemoryRemote) -> As
     """A pull that leaves the asset from ``a``, now at ``b``, in conflict; its id."""
     remote.commit({"a": b"old", "other": b"1"})
     pull(store, remote)
-    standing = store.at(P("a"))
+    standing = now(store).at(P("a"))
     assert standing is not None
     store.move(standing.id, P("b"))
     remote.commit({"other": b"1"})
@@ -60,7 +61,7 @@ def test_a_new_file_is_not_taken_for_one_that_was_moved_away(
         store, remote, PullOptions(resolutions=Resolutions(use_theirs=frozenset([asset_id])))
     )
     assert [item.path for item in taken.deleted] == ["b"]
-    assert dict(store.snapshot()) == {"a": (b"old", False), "other": (b"1", False)}
+    assert dict(store.contents()) == {"a": (b"old", False), "other": (b"1", False)}
 
 
 def test_a_skipped_conflict_that_was_deleted_here_too_is_forgotten(
@@ -70,9 +71,9 @@ def test_a_skipped_conflict_that_was_deleted_here_too_is_forgotten(
     store.delete(asset_id)
     store.put(P("a"), b"old")
     assert pull(store, remote, options=SKIP).listed == ()
-    assert store.lagging() == []
-    assert store.with_id(asset_id) is None
-    assert store.at(P("a")) is not None
+    assert now(store).lagging() == []
+    assert now(store).with_id(asset_id) is None
+    assert now(store).at(P("a")) is not None
 
 
 def test_an_unselected_asset_gone_on_both_sides_is_forgotten(
@@ -80,12 +81,12 @@ def test_an_unselected_asset_gone_on_both_sides_is_forgotten(
 ):
     remote.commit({"a": b"old", "other": b"1"})
     pull(store, remote)
-    standing = store.at(P("a"))
+    standing = now(store).at(P("a"))
     assert standing is not None
     store.delete(standing.id)
     remote.commit({"other": b"2"})
     pull(store, remote, options=PullOptions(only=Selection(globs=("other",))))
-    assert store.with_id(standing.id) is None
+    assert now(store).with_id(standing.id) is None
 
 
 def test_a_repository_without_an_asset_is_refused_where_something_would_go(
@@ -107,13 +108,13 @@ def test_a_repository_whose_assets_all_became_links_takes_nothing_away(
     pull(store, remote)
     remote.commit({"a": Symlink("b")})
     assert [item.reason for item in pull(store, remote).ignored] == ["symlink"]
-    assert store.at(P("a")) is not None
+    assert now(store).at(P("a")) is not None
 
 
 def test_what_became_a_link_there_never_gives_way(store: MemoryStore, remote: MemoryRemote):
     remote.commit({"a": b"1", "other": b"1"})
     pull(store, remote)
-    standing = store.at(P("a"))
+    standing = now(store).at(P("a"))
     assert standing is not None
     store.move(standing.id, P("d"))
     theirs: dict[str, FileContent] = {"a": Symlink("x"), "d/e": b"2", "other": b"1"}
@@ -134,7 +135,7 @@ def test_what_is_no_asset_is_told_whatever_is_selected(store: MemoryStore, remot
         ("c", "symlink"),
     ]
     assert pull(store, remote).listed == ()
-    assert dict(store.snapshot()) == {"a": (b"2", False), "b": (b"1", False)}
+    assert dict(store.contents()) == {"a": (b"2", False), "b": (b"1", False)}
 
 
 def test_contents_from_which_no_id_can_be_read_are_noted(remote: MemoryRemote):

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 
 import pytest
 
-from towline import MemoryRemote, MemoryStore, plan_pull, pull
+from towline import MemoryRemote, MemoryStore, apply, plan_pull, pull
 from towline.changes import RemoteEntry
 from towline.errors import StalePlan
 from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.model import AssetPath, Revision
+from towline.plan import Disposition
 from towline.ports import Watch
 from towline.remotes.memory import MemoryRepository
+from towline.testing.plans import now
 
 
 def test_a_pull_by_someone_else_meanwhile_makes_no_conflicts():
@@ -29,6 +31,8 @@ def test_a_pull_by_someone_else_meanwhile_makes_no_conflicts():
             return found
 
     repository.commit({"a": b"1"})
+    plan = plan_pull(store, Slow(repository))
+    assert [item.disposition for item in plan.items] == [Disposition.CREATED]
     with pytest.raises(StalePlan):
-        plan_pull(store, Slow(repository))
-    assert store.at(AssetPath("a")) is not None
+        apply(plan, store)
+    assert now(store).at(AssetPath("a")) is not None

@@ -15,6 +15,7 @@ from towline.remotes.memory import MemoryRemote
 from towline.remotes.trees import FileContent, Symlink
 from towline.status import ProjectStatus, State, status, status_json
 from towline.stores.memory import MemoryStore
+from towline.testing.plans import now
 
 FILES: dict[str, FileContent] = {name: b"base of " + name.encode() for name in "abcdefg"}
 
@@ -40,7 +41,7 @@ class Project:
         for name, content in files.items():
             if content is not None:
                 self.store.put(AssetPath(name), content)
-            elif (record := self.store.at(AssetPath(name))) is not None:
+            elif (record := now(self.store).at(AssetPath(name))) is not None:
                 self.store.delete(record.id)
 
     def status(self) -> ProjectStatus:
@@ -117,7 +118,7 @@ def test_what_both_sides_did_to_one_asset(
 
 def test_changes_that_do_not_clash_are_there_to_be_pulled():
     project = Project({"a": b"1"})
-    record = project.store.at(AssetPath("a"))
+    record = now(project.store).at(AssetPath("a"))
     assert record is not None
     project.store.move(record.id, AssetPath("moved"))
     assert project.states() == {"moved": "modified-here"}
@@ -183,7 +184,7 @@ def test_added_assets_have_the_id_that_a_pull_gives_them():
     project.there(new=b"theirs")
     planned = {asset.path: asset.asset_id for asset in project.status().assets}
     pull(project.store, project.remote)
-    record = project.store.at(AssetPath("new"))
+    record = now(project.store).at(AssetPath("new"))
     assert record is not None
     assert planned[AssetPath("new")] == record.id
 
@@ -254,7 +255,7 @@ def test_before_the_first_pull_all_of_theirs_is_added():
 
 def test_the_json_form_is_the_interface():
     project = Project({"dir/a": b"1"})
-    record = project.store.at(AssetPath("dir/a"))
+    record = now(project.store).at(AssetPath("dir/a"))
     assert record is not None
     assert status_json(project.status()) == {
         "base": project.revision,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from towline import AssetPath, MemoryRemote, MemoryStore, pull, undo
+from towline.testing.plans import now
 
 
 def test_the_last_pull_that_stands_is_not_the_last_of_all():
@@ -12,10 +13,10 @@ def test_the_last_pull_that_stands_is_not_the_last_of_all():
         revisions.append(remote.commit(contents))
         pull(store, remote)
     undo(store, 2)
-    assert store.state().base == revisions[2]
+    assert now(store).state().base == revisions[2]
     undo(store)
-    assert store.state().base == revisions[1]
+    assert now(store).state().base == revisions[1]
     undo(store)
     # Pull 1 is the last that stands, but the base is that of pull 2, whose contents went before.
-    assert store.state().base == revisions[1]
-    assert store.at(AssetPath("a")) is None
+    assert now(store).state().base == revisions[1]
+    assert now(store).at(AssetPath("a")) is None

@@ -9,7 +9,7 @@ from towline.merge.index import AssetIndex
 from towline.model import AssetId, AssetPath, AssetState, Digest
 from towline.names import NamePolicy
 from towline.plan import Contents, Edit, Plan, PlanKind, StoreState
-from towline.ports import LoggedPull
+from towline.ports import LoggedPull, Phase, Watch
 from towline.records import AssetLookup, AssetRecord, LocalFile, Occupant
 
 Current = Callable[[AssetRecord], AssetRecord | None]
@@ -168,6 +168,22 @@ def needed_contents(
                 yield digest, _proved(digest, content)
     if waiting:
         raise ContentMissing(digests=tuple(sorted(waiting)))
+
+
+def fetch_contents(plan: Plan, contents: Contents, watch: Watch) -> dict[Digest, bytes]:
+    """Return what the plan needs, and report progress.
+
+    Raises:
+        ContentMissing: as `needed_contents`.
+        Cancelled: the token is set.
+    """
+    total = len(plan.needed())
+    watch.report(Phase.APPLYING, 0, total)
+    fetched: dict[Digest, bytes] = {}
+    for digest, content in needed_contents(plan, contents):
+        fetched[digest] = content
+        watch.report(Phase.APPLYING, len(fetched), total)
+    return fetched
 
 
 def _proved(digest: Digest, content: bytes) -> bytes:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 from towline.errors import ContentMissing
 from towline.model import AssetId, AssetPath, AssetState, Digest, Revision, planned_id
 from towline.plan import Edit, Plan, StoreState
-from towline.ports import Applied, AssetStore, Watch
+from towline.ports import Applied, AssetStore, Snapshot, Watch
 from towline.records import AssetRecord
 
 
@@ -31,6 +32,26 @@ class KnownContents:
             yield digest, self._known[digest]
 
 
+class _EachMoment:
+    """The lookups of a store, each in a snapshot of its own."""
+
+    def __init__(self, store: AssetStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        def look(*asked: Any) -> Any:
+            with self._store.snapshot() as snapshot:
+                found = getattr(snapshot, name)(*asked)
+                return iter(list(found)) if name == "records" else found
+
+        return look
+
+
+def now(store: AssetStore) -> Snapshot:
+    """Return lookups of which each answers for the moment at which it is called."""
+    return cast(Snapshot, _EachMoment(store))
+
+
 def state_of(path: str, content: bytes, *, executable: bool = False) -> AssetState:
     """An asset's state with this content."""
     return AssetState(path=AssetPath(path), digest=Digest.of(content), executable=executable)
@@ -43,14 +64,14 @@ def pulled(asset_id: AssetId, state: AssetState, size: int = 0) -> AssetRecord:
 
 def standing(store: AssetStore, path: str) -> AssetRecord:
     """The asset at a path, which must be there."""
-    record = store.at(AssetPath(path))
+    record = now(store).at(AssetPath(path))
     assert record is not None, f"nothing stands at {path!r}"
     return record
 
 
 def create(store: AssetStore, path: str, content: bytes, *, executable: bool = False) -> Edit:
     """The edit that brings a new asset."""
-    asset_id = planned_id(store.project, path, store.is_used)
+    asset_id = planned_id(store.project, path, now(store).is_used)
     state = state_of(path, content, executable=executable)
     return Edit(before=None, after=pulled(asset_id, state, len(content)))
 
@@ -85,7 +106,7 @@ def plan_of(store: AssetStore, *edits: Edit, revision: str = "1" * 40) -> Plan:
     return Plan(
         project=store.project,
         revision=Revision(revision),
-        before=store.state(),
+        before=now(store).state(),
         after=StoreState(base=Revision(revision), tracked=len(edits)),
         edits=edits,
     )

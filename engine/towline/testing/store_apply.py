@@ -17,6 +17,7 @@ from towline.testing.plans import (
     change,
     create,
     delete,
+    now,
     plan_of,
     pull_files,
     standing,
@@ -62,7 +63,7 @@ class ApplyContract:
         contents = KnownContents(b"1", b"2", b"")
         assert harness.store.apply(plan, contents, Watch()) == Applied(number=1)
         assert sorted(contents.asked) == list(plan.needed()), "each once, and nothing else"
-        assert harness.store.state() == plan.after
+        assert now(harness.store).state() == plan.after
         assert harness.contents() == {
             "a": (b"1", False),
             "b/c/d": (b"2", True),
@@ -93,7 +94,7 @@ class ApplyContract:
         harness.store.apply(plan, contents, Watch())
         assert harness.contents() == {"a": (b"3", True), "b": (b"2", False)}
         after = plan.edits[0].after
-        assert harness.store.at(P("a")) == after
+        assert now(harness.store).at(P("a")) == after
 
     @pytest.mark.parametrize("executable", [False, True])
     def test_changes_the_permission_alone(self, new_store: NewStore, *, executable: bool) -> None:
@@ -111,7 +112,7 @@ class ApplyContract:
         harness.store.apply(plan, contents, Watch())
         assert contents.asked == []
         assert harness.contents() == {"c/d": (b"1", True)}
-        assert harness.store.with_id(plan.edits[0].asset_id) == plan.edits[0].after
+        assert now(harness.store).with_id(plan.edits[0].asset_id) == plan.edits[0].after
 
     def test_moves_and_rewrites(self, new_store: NewStore) -> None:
         harness = new_store()
@@ -125,8 +126,8 @@ class ApplyContract:
         edit = delete(harness.store, "a/b/c")
         apply_edits(harness.store, edit)
         assert harness.contents() == _plain(a__d=b"2")
-        assert harness.store.with_id(edit.asset_id) is None
-        assert harness.store.is_used(edit.asset_id)
+        assert now(harness.store).with_id(edit.asset_id) is None
+        assert now(harness.store).is_used(edit.asset_id)
 
     def test_may_delete_and_yet_remember(self, new_store: NewStore) -> None:
         harness = new_store()
@@ -134,7 +135,7 @@ class ApplyContract:
         before = standing(harness.store, "a")
         apply_edits(harness.store, Edit(before=before, after=replace(before, ours=None)))
         assert harness.contents() == {}
-        assert harness.store.with_id(before.id) == replace(before, ours=None)
+        assert now(harness.store).with_id(before.id) == replace(before, ours=None)
 
     def test_swaps(self, new_store: NewStore) -> None:
         harness = new_store()
@@ -180,8 +181,8 @@ class ApplyContract:
         harness.delete("b")
         edit = change(harness.store, "a", to="b")
         apply_edits(harness.store, edit)
-        assert harness.store.at(P("b")) == edit.after
-        record = harness.store.with_id(gone)
+        assert now(harness.store).at(P("b")) == edit.after
+        record = now(harness.store).with_id(gone)
         assert record is not None
         assert (record.ours, record.base) == (None, state_of("b", b"2"))
 
@@ -236,7 +237,7 @@ class ApplyContract:
         assert contents.asked == []
         assert harness.contents() == _plain(a=b"ours")
         harness.reopen()
-        assert harness.store.at(P("a")) == after
+        assert now(harness.store).at(P("a")) == after
 
     def test_a_local_asset_is_taken_in_under_its_planned_id(self, new_store: NewStore) -> None:
         harness = new_store()
@@ -244,8 +245,8 @@ class ApplyContract:
         before = standing(harness.store, "a")
         after = replace(before, base=before.ours, recorded=before.ours, size=1)
         apply_edits(harness.store, Edit(before=before, after=after))
-        assert harness.store.at(P("a")) == after
-        assert harness.store.is_used(before.id)
+        assert now(harness.store).at(P("a")) == after
+        assert now(harness.store).is_used(before.id)
         harness.move("a", "b")
         assert standing(harness.store, "b").id == before.id
 
@@ -271,7 +272,7 @@ class ApplyContract:
         harness = new_store()
         pull_files(harness.store, a=b"1")
         before = harness.state_hash()
-        state = harness.store.state()
+        state = now(harness.store).state()
         plan = replace(plan_of(harness.store), after=state)
         assert harness.store.apply(plan, KnownContents(), Watch()) == Applied(number=None)
         assert harness.state_hash() == before
@@ -281,7 +282,7 @@ class ApplyContract:
         pull_files(harness.store, a=b"1")
         plan = plan_of(harness.store, revision="2" * 40)
         assert harness.store.apply(plan, KnownContents(), Watch()) == Applied(number=2)
-        assert harness.store.state() == plan.after
+        assert now(harness.store).state() == plan.after
         assert harness.contents() == _plain(a=b"1")
 
     def test_progress_counts_up_to_its_total(self, new_store: NewStore) -> None:
@@ -299,9 +300,9 @@ class ApplyContract:
         apply_edits(harness.store, delete(harness.store, "b"), contents=[])
         harness.put("c", b"3")
         store = harness.store
-        before = (list(store.records()), store.state(), list(store.log()))
+        before = (list(now(store).records()), now(store).state(), list(store.log()))
         state_hash = harness.state_hash()
         harness.reopen()
         store = harness.store
-        assert (list(store.records()), store.state(), list(store.log())) == before
+        assert (list(now(store).records()), now(store).state(), list(store.log())) == before
         assert harness.state_hash() == state_hash

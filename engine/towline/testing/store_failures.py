@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import Event
@@ -21,6 +22,7 @@ from towline.testing.plans import (
     change,
     create,
     delete,
+    now,
     plan_of,
     pull_files,
     standing,
@@ -36,10 +38,10 @@ Edits = Callable[["StoreHarness"], None]
 @contextmanager
 def _unchanged(harness: StoreHarness) -> Iterator[None]:
     # A store may write down the local renames that it finds when it looks.
-    before = (list(harness.store.records()), harness.contents(), harness.state_hash())
+    before = (list(now(harness.store).records()), harness.contents(), harness.state_hash())
     yield
     harness.reopen()
-    assert (list(harness.store.records()), harness.contents(), harness.state_hash()) == before
+    assert (list(now(harness.store).records()), harness.contents(), harness.state_hash()) == before
 
 
 def _assert_stale(harness: StoreHarness, plan: Plan, *contents: bytes) -> None:
@@ -154,7 +156,7 @@ class FailureContract:
                 harness.put_file("x/y")
             case _:
                 pull_files(store, x__y=b"3")
-                plans = [replace(plan, before=store.state()) for plan in plans]
+                plans = [replace(plan, before=now(store).state()) for plan in plans]
         for plan in plans:
             _assert_stale(harness, plan, b"2")
 
@@ -215,6 +217,21 @@ class FailureContract:
             store.apply(plan, KnownContents(b"1", on_ask=fail), Watch())
         harness.store.apply(plan, KnownContents(b"1"), Watch())
         assert harness.contents() == {"a": (b"1", False)}
+
+    def test_an_edit_made_while_contents_are_fetched_is_not_lost(self, new_store: NewStore) -> None:
+        def edit() -> None:
+            with ThreadPoolExecutor(1) as other:
+                other.submit(harness.put, "a", b"edited").result()
+
+        harness = new_store()
+        pull_files(harness.store, a=b"1")
+        plan = plan_of(harness.store, change(harness.store, "a", b"2"))
+        try:
+            applied = harness.store.apply(plan, KnownContents(b"2", on_ask=edit), Watch())
+        except StalePlan:
+            assert harness.contents() == {"a": (b"edited", False)}
+        else:
+            assert applied.kept, "a store that cannot refuse any more saves the edit beside"
 
     def test_one_applies_at_a_time(self, new_store: NewStore) -> None:
         harness = new_store()

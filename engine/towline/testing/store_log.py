@@ -18,6 +18,7 @@ from towline.testing.plans import (
     change,
     create,
     delete,
+    now,
     plan_of,
     pull_files,
     standing,
@@ -53,7 +54,7 @@ class LogContract:
         harness = new_store()
         pull_files(harness.store, a=b"1", b__c=b"2", d=b"3")
         store = harness.store
-        before = (harness.contents(), store.state(), list(store.records()))
+        before = (harness.contents(), now(store).state(), list(now(store).records()))
         apply_edits(
             store,
             change(store, "a", b"4", executable=True),
@@ -64,7 +65,11 @@ class LogContract:
         )
         harness.reopen()
         undo(harness.store)
-        assert (harness.contents(), harness.store.state(), list(harness.store.records())) == before
+        assert (
+            harness.contents(),
+            now(harness.store).state(),
+            list(now(harness.store).records()),
+        ) == before
         log = harness.store.log()
         assert [entry.undone for entry in log] == [False, True, False]
         assert log[0].plan.kind is PlanKind.UNDO
@@ -75,7 +80,7 @@ class LogContract:
         record = standing(harness.store, "a")
         apply_edits(harness.store, delete(harness.store, "a"))
         undo(harness.store)
-        assert harness.store.at(P("a")) == record
+        assert now(harness.store).at(P("a")) == record
 
     def test_undo_of_an_undo_repeats_the_pull(self, new_store: NewStore) -> None:
         harness = new_store()
@@ -84,9 +89,9 @@ class LogContract:
         made = create(store, "c", b"4")
         edits = (change(store, "a", b"3"), delete(store, "b"), made)
         apply_edits(store, *edits, contents=[b"3", b"4"])
-        pulled = (harness.contents(), store.state(), list(store.records()))
+        pulled = (harness.contents(), now(store).state(), list(now(store).records()))
         undo(store)
-        before = (harness.contents(), store.state(), list(store.records()))
+        before = (harness.contents(), now(store).state(), list(now(store).records()))
         for undone, expected in [
             # Newest first: the entries of undo 3, of its undo, and so on.
             ([False, True, False, False], pulled),
@@ -96,7 +101,7 @@ class LogContract:
             harness.reopen()
             undo(harness.store, harness.store.log()[0].number)
             store = harness.store
-            assert (harness.contents(), store.state(), list(store.records())) == expected
+            assert (harness.contents(), now(store).state(), list(now(store).records())) == expected
             assert [entry.undone for entry in store.log()] == undone
         # The pull is in effect again, and an undo without a number takes it back.
         assert undo(harness.store).base == pulled[1].base

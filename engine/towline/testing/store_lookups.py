@@ -19,7 +19,7 @@ from towline.names import NamePolicy
 from towline.plan import Edit, StoreState
 from towline.ports import AssetStore
 from towline.records import AssetRecord, LocalFile
-from towline.testing.plans import apply_edits, create, delete, pull_files, standing, state_of
+from towline.testing.plans import apply_edits, create, delete, now, pull_files, standing, state_of
 
 if TYPE_CHECKING:
     from towline.testing.store_contract import NewStore
@@ -30,7 +30,7 @@ P = AssetPath
 def _paths(store: AssetStore, path: str) -> list[str]:
     return [
         str(found.path if isinstance(found, LocalFile) else found.ours and found.ours.path)
-        for found in store.occupants(P(path))
+        for found in now(store).occupants(P(path))
     ]
 
 
@@ -39,15 +39,15 @@ class LookupContract:
 
     def test_a_new_store_is_empty(self, new_store: NewStore) -> None:
         store = new_store().store
-        assert store.state() == StoreState()
-        assert list(store.records()) == []
-        assert list(store.lagging()) == []
+        assert now(store).state() == StoreState()
+        assert list(now(store).records()) == []
+        assert list(now(store).lagging()) == []
         assert list(store.log()) == []
-        assert store.at(P("a")) is None
-        assert store.aligned_at(P("a")) is None
-        assert list(store.occupants(P("a/b"))) == []
-        assert store.with_id(AssetId("0" * 24)) is None
-        assert list(store.with_embedded_id("x")) == []
+        assert now(store).at(P("a")) is None
+        assert now(store).aligned_at(P("a")) is None
+        assert list(now(store).occupants(P("a/b"))) == []
+        assert now(store).with_id(AssetId("0" * 24)) is None
+        assert list(now(store).with_embedded_id("x")) == []
         assert store.read(Digest.of(b"x")) is None
 
     def test_its_names_are_those_that_it_was_made_with(self, new_store: NewStore) -> None:
@@ -65,11 +65,11 @@ class LookupContract:
             recorded=None,
         )
         store = harness.store
-        assert store.at(P("a/b c")) == expected
-        assert list(store.records()) == [expected]
-        assert store.with_id(expected.id) == expected
-        assert store.aligned_at(P("a/b c")) is None
-        assert not store.is_used(expected.id)
+        assert now(store).at(P("a/b c")) == expected
+        assert list(now(store).records()) == [expected]
+        assert now(store).with_id(expected.id) == expected
+        assert now(store).aligned_at(P("a/b c")) is None
+        assert not now(store).is_used(expected.id)
         assert store.read(Digest.of(b"1")) == b"1"
 
     def test_planned_ids_step_past_those_that_were_used(self, new_store: NewStore) -> None:
@@ -79,7 +79,7 @@ class LookupContract:
         apply_edits(harness.store, delete(harness.store, "a"))
         harness.put("a", b"1")
         second = standing(harness.store, "a").id
-        assert harness.store.is_used(first)
+        assert now(harness.store).is_used(first)
         assert second == planned_id("project", "a", lambda used: used == first)
 
     def test_a_pulled_asset_is_found_by_path_and_id(self, new_store: NewStore) -> None:
@@ -87,19 +87,19 @@ class LookupContract:
         edit = create(store, "a/b", b"12", executable=True)
         apply_edits(store, edit, contents=[b"12"])
         assert edit.after is not None
-        assert store.at(P("a/b")) == edit.after
-        assert store.aligned_at(P("a/b")) == edit.after
-        assert store.with_id(edit.after.id) == edit.after
-        assert list(store.records()) == [edit.after]
-        assert store.is_used(edit.after.id)
-        assert store.at(P("a")) is None
+        assert now(store).at(P("a/b")) == edit.after
+        assert now(store).aligned_at(P("a/b")) == edit.after
+        assert now(store).with_id(edit.after.id) == edit.after
+        assert list(now(store).records()) == [edit.after]
+        assert now(store).is_used(edit.after.id)
+        assert now(store).at(P("a")) is None
 
     def test_records_come_by_id(self, new_store: NewStore) -> None:
         harness = new_store()
         pull_files(harness.store, **dict.fromkeys("abcdef", b"1"))
         for name in "ghijkl":
             harness.put(name, b"1")
-        ids = [record.id for record in harness.store.records()]
+        ids = [record.id for record in now(harness.store).records()]
         assert ids == sorted(ids)
         assert len(ids) == 12
 
@@ -112,9 +112,9 @@ class LookupContract:
         before = standing(harness.store, "a")
         harness.put("a", b"2", executable=executable)
         after = replace(before, ours=state_of("a", b"2", executable=executable))
-        assert harness.store.at(P("a")) == after
-        assert harness.store.aligned_at(P("a")) == after
-        assert harness.store.with_id(before.id) == after
+        assert now(harness.store).at(P("a")) == after
+        assert now(harness.store).aligned_at(P("a")) == after
+        assert now(harness.store).with_id(before.id) == after
 
     def test_a_changed_permission_is_a_local_edit(self, new_store: NewStore) -> None:
         harness = new_store()
@@ -127,11 +127,11 @@ class LookupContract:
         pull_files(harness.store, a=b"1", b=b"2")
         gone = replace(standing(harness.store, "a"), ours=None)
         harness.delete("a")
-        assert harness.store.at(P("a")) is None
-        assert list(harness.store.occupants(P("a"))) == []
-        assert harness.store.aligned_at(P("a")) == gone
-        assert harness.store.with_id(gone.id) == gone
-        assert gone in list(harness.store.records())
+        assert now(harness.store).at(P("a")) is None
+        assert list(now(harness.store).occupants(P("a"))) == []
+        assert now(harness.store).aligned_at(P("a")) == gone
+        assert now(harness.store).with_id(gone.id) == gone
+        assert gone in list(now(harness.store).records())
 
     def test_a_local_rename_keeps_the_id(self, new_store: NewStore) -> None:
         harness = new_store()
@@ -139,24 +139,24 @@ class LookupContract:
         before = standing(harness.store, "a")
         harness.move("a", "c/d")
         moved = replace(before, ours=state_of("c/d", b"1"))
-        assert harness.store.at(P("c/d")) == moved
-        assert harness.store.at(P("a")) is None
-        assert harness.store.aligned_at(P("a")) == moved
-        assert list(harness.store.occupants(P("c"))) == [moved]
+        assert now(harness.store).at(P("c/d")) == moved
+        assert now(harness.store).at(P("a")) is None
+        assert now(harness.store).aligned_at(P("a")) == moved
+        assert list(now(harness.store).occupants(P("c"))) == [moved]
         harness.put("a", b"3")
         assert standing(harness.store, "a").local_only
         harness.reopen()
-        assert harness.store.with_id(before.id) == moved
+        assert now(harness.store).with_id(before.id) == moved
 
     def test_a_local_rename_is_found_from_the_old_path(self, new_store: NewStore) -> None:
         harness = new_store()
         pull_files(harness.store, a=b"1", b=b"2")
         harness.move("a", "c")
-        found = harness.store.aligned_at(P("a"))
+        found = now(harness.store).aligned_at(P("a"))
         assert found is not None
         assert found.ours == state_of("c", b"1")
         harness.move("c", "d")
-        found = harness.store.with_id(found.id)
+        found = now(harness.store).with_id(found.id)
         assert found is not None
         assert found.ours == state_of("d", b"1")
 
@@ -165,9 +165,9 @@ class LookupContract:
         harness.put("a", b"1")
         record = standing(harness.store, "a")
         harness.delete("a")
-        assert harness.store.at(P("a")) is None
-        assert harness.store.with_id(record.id) is None
-        assert list(harness.store.records()) == []
+        assert now(harness.store).at(P("a")) is None
+        assert now(harness.store).with_id(record.id) is None
+        assert list(now(harness.store).records()) == []
 
     def test_occupants_are_at_the_path_above_it_and_below_it(self, new_store: NewStore) -> None:
         harness = new_store()
@@ -182,8 +182,8 @@ class LookupContract:
         assert _paths(store, "a/b/e/x") == ["a/b/e"]
         assert _paths(store, "a/c") == []
         assert _paths(store, "D") == []
-        assert store.at(P("a/b/f/g")) is None
-        assert store.occupants(P("a/b/f/g/h")) == [LocalFile(path=P("a/b/f/g"))]
+        assert now(store).at(P("a/b/f/g")) is None
+        assert now(store).occupants(P("a/b/f/g/h")) == [LocalFile(path=P("a/b/f/g"))]
 
     @pytest.mark.parametrize(
         ("names", "same", "other"),
@@ -201,7 +201,7 @@ class LookupContract:
         harness.put("cafe\u0301", b"2")
         for path in same:
             assert len(_paths(harness.store, path)) == 1, path
-            assert harness.store.at(P(path)) is None, path
+            assert now(harness.store).at(P(path)) is None, path
         assert _paths(harness.store, other) == []
 
     def test_lagging_assets_keep_both_states(self, new_store: NewStore) -> None:
@@ -216,12 +216,12 @@ class LookupContract:
         ]
         pairs = zip((a, b, c), behind, strict=True)
         apply_edits(store, *(Edit(before=before, after=after) for before, after in pairs))
-        assert list(store.lagging()) == sorted(behind, key=lambda record: record.id)
-        assert store.aligned_at(P("moved")) == behind[0]
-        assert store.aligned_at(P("a")) is None
-        assert store.aligned_at(P("b")) == behind[1]
-        assert store.aligned_at(P("c")) is None
-        assert [store.at(P(name)) for name in "abc"] == behind
+        assert list(now(store).lagging()) == sorted(behind, key=lambda record: record.id)
+        assert now(store).aligned_at(P("moved")) == behind[0]
+        assert now(store).aligned_at(P("a")) is None
+        assert now(store).aligned_at(P("b")) == behind[1]
+        assert now(store).aligned_at(P("c")) is None
+        assert [now(store).at(P(name)) for name in "abc"] == behind
 
     def test_an_asset_that_never_stood_here_may_lag(self, new_store: NewStore) -> None:
         store = new_store().store
@@ -229,9 +229,9 @@ class LookupContract:
         assert edit.after is not None
         lagging = replace(edit.after, base=None, ours=None)
         apply_edits(store, Edit(before=None, after=lagging))
-        assert list(store.lagging()) == [lagging]
-        assert store.aligned_at(P("a")) == lagging
-        assert store.at(P("a")) is None
+        assert list(now(store).lagging()) == [lagging]
+        assert now(store).aligned_at(P("a")) == lagging
+        assert now(store).at(P("a")) is None
 
     def test_embedded_ids_are_found_by_what_was_seen(self, new_store: NewStore) -> None:
         store = new_store().store
@@ -239,9 +239,9 @@ class LookupContract:
         a, b = standing(store, "a"), standing(store, "b")
         named = [replace(record, embedded_id="x") for record in (a, b)]
         apply_edits(store, Edit(before=a, after=named[0]), Edit(before=b, after=named[1]))
-        assert list(store.with_embedded_id("x")) == sorted(named, key=lambda record: record.id)
+        assert list(now(store).with_embedded_id("x")) == sorted(named, key=lambda record: record.id)
         apply_edits(store, Edit(before=named[0], after=a))
-        assert list(store.with_embedded_id("x")) == [named[1]]
+        assert list(now(store).with_embedded_id("x")) == [named[1]]
 
     def test_a_local_asset_whose_id_was_remembered_keeps_it(self, new_store: NewStore) -> None:
         harness = new_store()
@@ -249,21 +249,21 @@ class LookupContract:
         a = standing(harness.store, "a")
         released = replace(a, base=None, recorded=None, size=0)
         apply_edits(harness.store, Edit(before=a, after=released))
-        assert harness.store.at(P("a")) == released
+        assert now(harness.store).at(P("a")) == released
         harness.move("a", "b")
         moved = replace(released, ours=state_of("b", b"1"))
-        assert harness.store.at(P("b")) == moved
+        assert now(harness.store).at(P("b")) == moved
         harness.delete("b")
-        assert harness.store.with_id(a.id) is None
-        assert harness.store.is_used(a.id)
-        assert list(harness.store.records()) == []
+        assert now(harness.store).with_id(a.id) is None
+        assert now(harness.store).is_used(a.id)
+        assert list(now(harness.store).records()) == []
 
     @pytest.mark.parametrize("noted", ["not yet", "pulled", "skipped", "no asset"])
     def test_a_deleted_asset_returns_with_its_path(self, new_store: NewStore, noted: str) -> None:
         harness = new_store()
         pull_files(harness.store, a=b"1", b=b"1")
         harness.delete("a")
-        gone = harness.store.aligned_at(P("a"))
+        gone = now(harness.store).aligned_at(P("a"))
         assert gone is not None
         newer = state_of("a", b"2")
         known = {
@@ -276,18 +276,18 @@ class LookupContract:
         }[noted]
         if known != gone:
             apply_edits(harness.store, Edit(before=gone, after=known))
-        assert harness.store.with_id(gone.id) == known
+        assert now(harness.store).with_id(gone.id) == known
         harness.put("a", b"3")
         returned = replace(known, ours=state_of("a", b"3"))
         for _ in range(2):
-            assert harness.store.at(P("a")) == returned
-            assert harness.store.with_id(gone.id) == returned
-            assert harness.store.aligned_at(P("a")) == returned
-            assert returned in list(harness.store.records())
-            assert len(list(harness.store.records())) == 2
+            assert now(harness.store).at(P("a")) == returned
+            assert now(harness.store).with_id(gone.id) == returned
+            assert now(harness.store).aligned_at(P("a")) == returned
+            assert returned in list(now(harness.store).records())
+            assert len(list(now(harness.store).records())) == 2
             harness.reopen()
         harness.delete("a")
-        assert harness.store.with_id(gone.id) == known
+        assert now(harness.store).with_id(gone.id) == known
 
     def test_an_asset_that_was_left_out_has_its_id_when_it_is_written_here(
         self, new_store: NewStore
@@ -307,10 +307,10 @@ class LookupContract:
         pull_files(harness.store, a=b"1", b=b"2")
         b = standing(harness.store, "b")
         harness.delete("a")
-        gone = harness.store.aligned_at(P("a"))
+        gone = now(harness.store).aligned_at(P("a"))
         assert gone is not None
         known = replace(gone, base=state_of("a", b"3"), recorded=state_of("a", b"3"))
         apply_edits(harness.store, Edit(before=gone, after=known))
         harness.move("b", "a")
         assert standing(harness.store, "a").id == b.id
-        assert harness.store.with_id(gone.id) == known
+        assert now(harness.store).with_id(gone.id) == known

@@ -187,7 +187,8 @@ def put_asset(
     store = context.store(project_id, Role.WRITER)
     _check_size(context, content)
     at = _writable(context, path)
-    is_new = store.at(at) is None
+    with store.snapshot() as ours:
+        is_new = ours.at(at) is None
     asset_id = store.put(at, content, executable=executable, expected=expected)
     if is_new:
         response.status_code = 201

@@ -22,7 +22,7 @@ from . import asset_tables
 from .asset_tables import Asset
 from .contents import Contents
 from .heads import Head
-from .lookups import RowOurs
+from .lookups import SqlSnapshot
 from .preconditions import Expected
 from .rows import row_of
 
@@ -34,7 +34,7 @@ class LocalEdits:
         self._session = session
         self._project_id = project_id
         self._head = head
-        self._ours = RowOurs(session, project_id, head.names)
+        self._ours = SqlSnapshot(session, project_id, head, caches=False)
         self._contents = Contents(session, project_id)
 
     def put(

@@ -5,37 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from towline.errors import InvalidPlan, StoreDamaged
 from towline.kinds import Kinds
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
 from towline.plan import Contents as ContentSource
-from towline.plan import Plan, StoreState
-from towline.planfile import load_plan
-from towline.ports import Applied, LoggedPull, Phase, Watch
-from towline.records import AssetRecord, Occupant
+from towline.plan import Plan
+from towline.ports import Applied, LoggedPull, Watch
 from towline.stores.checks import (
     check_destinations,
     check_edits,
     check_undone,
-    needed_contents,
+    fetch_contents,
 )
 from towline_server.db.session import Database
 
-from .asset_tables import Pull
 from .commit import Writing, made_ready, write
-from .contents import Contents
 from .edits import LocalEdits
 from .guard import guarded
 from .heads import Head, read_head
 from .locking import Standing, advance, check_fence, lock_for_edit, standing
-from .lookups import FrugalOurs, RowOurs
+from .lookups import SqlSnapshot
 from .preconditions import Expected
 from .turns import turn
 
@@ -59,14 +52,14 @@ class Run:
 class SqlStore:
     """A project in a database, as `towline.ports.AssetStore`, and its users' edits.
 
-    Made for one request or one run: what is an asset here is read once. Each lookup sees the
-    moment of its call; `snapshot` gives a store whose lookups see one moment.
+    Made for one request or one run: what is an asset here is read once.
     """
 
     def __init__(self, database: Database, project_id: UUID, *, run: Run = Run()) -> None:
         self._database = database
         self._project_id = project_id
         self._run = run
+        self._known_head: Head | None = None
 
     @property
     def project(self) -> str:
@@ -80,91 +73,34 @@ class SqlStore:
     def names(self) -> NamePolicy:
         return self._head.names
 
-    @cached_property
+    @property
     def _head(self) -> Head:
-        with self._reading() as session:
-            return read_head(session, self._project_id)
+        if self._known_head is not None:
+            return self._known_head
+        with self._database.reading() as session:
+            return self._read_head(session)
+
+    def _read_head(self, session: Session) -> Head:
+        if self._known_head is None:
+            with guarded(self._project_id):
+                self._known_head = read_head(session, self._project_id)
+        return self._known_head
 
     # --- lookups ------------------------------------------------------------------------------
 
     @contextmanager
-    def snapshot(self) -> Iterator[SqlStore]:
-        """The same store, whose lookups all see this moment; what it writes is not among it."""
+    def snapshot(self) -> Iterator[SqlSnapshot]:
+        """See the port: a read transaction."""
         with self._database.reading() as session:
-            yield _Snapshot(self._database, self._project_id, run=self._run, session=session)
-
-    def state(self) -> StoreState:
-        with self._reading() as session:
-            return standing(session, self._project_id).state
-
-    def at(self, path: AssetPath) -> AssetRecord | None:
-        with self._asking() as ours:
-            return ours.at(path)
-
-    def aligned_at(self, path: AssetPath) -> AssetRecord | None:
-        with self._asking() as ours:
-            return ours.aligned_at(path)
-
-    def with_id(self, asset_id: AssetId) -> AssetRecord | None:
-        with self._asking() as ours:
-            return ours.with_id(asset_id)
-
-    def with_embedded_id(self, embedded_id: str) -> Sequence[AssetRecord]:
-        with self._asking() as ours:
-            return ours.with_embedded_id(embedded_id)
-
-    def lagging(self) -> Sequence[AssetRecord]:
-        with self._asking() as ours:
-            return ours.lagging()
-
-    def occupants(self, path: AssetPath) -> Sequence[Occupant]:
-        with self._asking() as ours:
-            return ours.occupants(path)
-
-    def is_used(self, asset_id: AssetId) -> bool:
-        with self._asking() as ours:
-            return ours.is_used(asset_id)
-
-    def records(self) -> Iterator[AssetRecord]:
-        with self._asking() as ours:
-            yield from ours.records()
+            yield SqlSnapshot(session, self._project_id, self._read_head(session))
 
     def read(self, digest: Digest) -> bytes | None:
-        with self._reading() as session:
-            return Contents(session, self._project_id).read(digest)
+        with self.snapshot() as snapshot:
+            return snapshot.read(digest)
 
     def log(self) -> Sequence[LoggedPull]:
-        with self._reading() as session:
-            return self._logged(session)
-
-    @contextmanager
-    def _reading(self) -> Iterator[Session]:
-        with guarded(self._project_id), self._database.reading() as session:
-            yield session
-
-    @contextmanager
-    def _asking(self) -> Iterator[RowOurs | FrugalOurs]:
-        names = self.names  # Before: a second connection while one is held may never come.
-        with self._reading() as session:
-            yield RowOurs(session, self._project_id, names)
-
-    def _logged(self, session: Session, number: int | None = None) -> list[LoggedPull]:
-        found = select(Pull.number, Pull.plan, Pull.at, Pull.undone).where(
-            Pull.project_id == self._project_id, Pull.plan.is_not(None)
-        )
-        if number is not None:
-            found = found.where(Pull.number == number)
-        rows = session.execute(found.order_by(Pull.number.desc()))
-        return [
-            LoggedPull(number=row.number, plan=self._plan(row.plan), at=row.at, undone=row.undone)
-            for row in rows
-        ]
-
-    def _plan(self, document: str) -> Plan:
-        try:
-            return load_plan(document)
-        except InvalidPlan as error:
-            raise StoreDamaged(project=self.project, problem=error.message) from error
+        with self.snapshot() as snapshot:
+            return snapshot.log()
 
     # --- local edits --------------------------------------------------------------------------
 
@@ -224,11 +160,11 @@ class SqlStore:
 
     def _apply(self, plan: Plan, contents: ContentSource, watch: Watch) -> Applied:
         names = self.names
-        with self._reading() as session:
+        with guarded(self._project_id), self._database.reading() as session:
             checked = self._checked(session, plan)
         if plan.is_noop:
             return self._confirm(plan, checked, watch)
-        brought = _brought(plan, contents, watch)
+        brought = fetch_contents(plan, contents, watch)
         writing = made_ready(self._project_id, names, plan, brought, watch.now)
         with guarded(self._project_id), self._database.writing() as session:
             applied = self._write(session, writing, checked)
@@ -245,12 +181,11 @@ class SqlStore:
         return now
 
     def _check(self, session: Session, plan: Plan) -> None:
+        snapshot = SqlSnapshot(session, self._project_id, self._head)
         if plan.undoes is not None:
-            logged = self._logged(session, plan.undoes)
-            check_undone(plan, logged[0] if logged else None)
-        ours = FrugalOurs(RowOurs(session, self._project_id, self.names), self.names)
-        check_edits(plan, lambda record: ours.with_id(record.id), ours)
-        check_destinations(plan, ours, self.names)
+            check_undone(plan, next(iter(snapshot.log(plan.undoes)), None))
+        check_edits(plan, lambda record: snapshot.with_id(record.id), snapshot)
+        check_destinations(plan, snapshot, self.names)
 
     def _write(self, session: Session, writing: Writing, checked: Standing) -> Applied:
         moved = advance(session, self._project_id, writing.plan, checked.fence)
@@ -274,42 +209,3 @@ class SqlStore:
         if self._run.also is not None:
             self._run.also(session, applied)
         watch.check()
-
-
-class _Snapshot(SqlStore):
-    """A store whose lookups share one session."""
-
-    def __init__(self, database: Database, project_id: UUID, *, run: Run, session: Session) -> None:
-        super().__init__(database, project_id, run=run)
-        self._session = session
-
-    def state(self) -> StoreState:
-        return self._state
-
-    @cached_property
-    def _state(self) -> StoreState:
-        return super().state()
-
-    @cached_property
-    def _frugal(self) -> FrugalOurs:
-        return FrugalOurs(RowOurs(self._session, self._project_id, self.names), self.names)
-
-    @contextmanager
-    def _reading(self) -> Iterator[Session]:
-        with guarded(self._project_id):
-            yield self._session
-
-    @contextmanager
-    def _asking(self) -> Iterator[RowOurs | FrugalOurs]:
-        with guarded(self._project_id):
-            yield self._frugal
-
-
-def _brought(plan: Plan, contents: ContentSource, watch: Watch) -> dict[Digest, bytes]:
-    total = len(plan.needed())
-    watch.report(Phase.APPLYING, 0, total)
-    brought: dict[Digest, bytes] = {}
-    for digest, content in needed_contents(plan, contents):
-        brought[digest] = content
-        watch.report(Phase.APPLYING, len(brought), total)
-    return brought

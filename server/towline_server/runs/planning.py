@@ -7,7 +7,7 @@ from towline.limits import Limits
 from towline.model import Revision
 from towline.options import Comparison, OnConflict, PullOptions
 from towline.plan import Plan
-from towline.ports import AssetStore, Remote, Watch
+from towline.ports import Remote, Snapshot, Watch
 from towline.pull import plan_at
 from towline_server.projects.domain import Project
 
@@ -49,7 +49,7 @@ def options_of(request: RunRequest, project: Project, limits: Limits) -> PullOpt
 
 def plan_for(
     request: RunRequest,
-    ours: AssetStore,
+    ours: Snapshot,
     remote: Remote,
     revision: Revision,
     options: PullOptions,
@@ -57,7 +57,7 @@ def plan_for(
 ) -> Plan:
     """What pulling a revision that is here would do. Raises as `towline.pull.plan_at`."""
 
-    def planned(ours: AssetStore, options: PullOptions) -> Plan:
+    def planned(ours: Snapshot, options: PullOptions) -> Plan:
         return plan_at(ours, remote, revision, options, watch=watch)
 
     return plan_as_asked(ours, request, options, planned)

@@ -141,12 +141,12 @@ class Plans:
             TowlineError: as `towline.apply.apply`.
         """
         store = SqlStore(self._database, project_id)
-        plan = self._undoing(store, pull)
+        plan = plan_undo(store, pull)
         return apply(plan, store, watch=Watch(now=self._time()))
 
     def undo_report(self, project_id: UUID, pull: int | None) -> Report:
         """What `undo` would report; nothing changes. Raises as `towline.undo.plan_undo`."""
-        return report_of(self._undoing(SqlStore(self._database, project_id), pull))
+        return report_of(plan_undo(SqlStore(self._database, project_id), pull))
 
     # --- how it stands ------------------------------------------------------------------------
 
@@ -160,14 +160,12 @@ class Plans:
         project = self._repositories.project(project_id)
         store = SqlStore(self._database, project_id)
         if project.binding is None and not fresh:
-            with store.snapshot() as ours:
-                return status(ours, None, None)
+            return status(store, None, None)
         with self._bound(project) as (repository, remote):
             revision = self._revision(project, repository, fresh=fresh)
             with suppress(RemoteError):  # what is not compared with is told as a problem
                 self._bring(repository, remote, revision)
-            with store.snapshot() as ours:
-                return status(ours, remote, revision, limits=self._repositories.limits)
+            return status(store, remote, revision, limits=self._repositories.limits)
 
     def conflicts(self, project_id: UUID, *, fresh: bool = False) -> Conflicts:
         """What a pull of that revision would leave in conflict. Raises as `make`."""
@@ -243,10 +241,6 @@ class Plans:
         if bound_at is not None and bound_at > shelved.created_at:
             raise StalePlan(reason="the project was bound anew")
 
-    def _undoing(self, store: SqlStore, pull: int | None) -> Plan:
-        with store.snapshot() as ours:
-            return plan_undo(ours, pull)
-
     def _revision(
         self, project: Project, repository: Repository, *, fresh: bool
     ) -> Revision | None:
@@ -258,7 +252,10 @@ class Plans:
         with self._database.reading() as session:
             bound = session.get(Binding, project.id)
             found = None if bound is None else _fetched_last(session, bound)
-        return found or SqlStore(self._database, project.id).state().base
+        if found is not None:
+            return found
+        with SqlStore(self._database, project.id).snapshot() as ours:
+            return ours.state().base
 
     def _note_fetched(self, project: Project, revision: Revision) -> None:
         """Remember what was fetched, unless the project is bound to something else by now."""

@@ -7,26 +7,24 @@ in its report, and can be undone with it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from dataclasses import replace
+from typing import Any, TypeAlias, cast
 
 from towline.errors import NoRemoteVersion, UnknownAssets
-from towline.kinds import Kinds
-from towline.model import AssetId, AssetPath, Digest
-from towline.names import NamePolicy
+from towline.model import AssetId, AssetPath
 from towline.options import PullOptions, Resolutions
-from towline.plan import Contents, Disposition, Edit, Item, Plan, StoreState
-from towline.ports import Applied, AssetStore, LoggedPull, Watch
+from towline.plan import Disposition, Edit, Item, Plan
+from towline.ports import Snapshot
 from towline.records import AssetRecord, Occupant
 
 from .domain import RunRequest
 
-Planned: TypeAlias = Callable[[AssetStore, PullOptions], Plan]
-"""Makes the plan of a store; raises as `towline.pull.plan_at`."""
+Planned: TypeAlias = Callable[[Snapshot, PullOptions], Plan]
+"""Makes the plan of a project at one moment; raises as `towline.pull.plan_at`."""
 
 
 def plan_as_asked(
-    ours: AssetStore, request: RunRequest, options: PullOptions, planned: Planned
+    ours: Snapshot, request: RunRequest, options: PullOptions, planned: Planned
 ) -> Plan:
     """Return the plan of a run's request. Raises as ``planned``."""
 
@@ -40,7 +38,7 @@ def plan_as_asked(
     return plan_reset(ours, lambda resolutions: cleaned(replace(options, resolutions=resolutions)))
 
 
-def plan_reset(ours: AssetStore, planned: Callable[[Resolutions], Plan]) -> Plan:
+def plan_reset(ours: Snapshot, planned: Callable[[Resolutions], Plan]) -> Plan:
     """The plan in which every asset that was changed here becomes theirs.
 
     ``planned`` makes it, and raises what `towline.pull.plan_at` does.
@@ -58,7 +56,7 @@ def plan_reset(ours: AssetStore, planned: Callable[[Resolutions], Plan]) -> Plan
             named = named.difference(ids)
 
 
-def _changed_here(ours: AssetStore) -> Iterator[AssetId]:
+def _changed_here(ours: Snapshot) -> Iterator[AssetId]:
     for record in ours.records():
         if record.local_only or record.ours == record.base:
             continue
@@ -68,16 +66,16 @@ def _changed_here(ours: AssetStore) -> Iterator[AssetId]:
             yield there.id
 
 
-def plan_clean(ours: AssetStore, planned: Callable[[AssetStore], Plan]) -> Plan:
+def plan_clean(ours: Snapshot, planned: Callable[[Snapshot], Plan]) -> Plan:
     """The plan in which nothing stays that the repository does not track.
 
-    ``planned`` makes it of a store without such assets. One in the way of theirs gives way.
+    ``planned`` makes it of a project without such assets. One in the way of theirs gives way.
     """
-    plan = planned(_Tracked(ours))
+    plan = planned(cast(Snapshot, _Tracked(ours)))
     return plan if plan.refused else _with_untracked_deleted(plan, ours)
 
 
-def _with_untracked_deleted(plan: Plan, ours: AssetStore) -> Plan:
+def _with_untracked_deleted(plan: Plan, ours: Snapshot) -> Plan:
     gone = {record.id: record for record in ours.records() if record.local_only}
     # A new asset has the id that is planned for its path, as the one that stood there had.
     edits = [replace(edit, before=gone.get(edit.asset_id, edit.before)) for edit in plan.edits]
@@ -113,60 +111,27 @@ def _deleted(record: AssetRecord) -> Item:
     )
 
 
-@dataclass(frozen=True, slots=True)
 class _Tracked:
-    """A store as it would be without its local-only assets."""
+    """A project as it would be without its local-only assets."""
 
-    whole: AssetStore
+    def __init__(self, whole: Snapshot) -> None:
+        self._whole = whole
 
-    @property
-    def project(self) -> str:
-        return self.whole.project
-
-    @property
-    def kinds(self) -> Kinds:
-        return self.whole.kinds
-
-    @property
-    def names(self) -> NamePolicy:
-        return self.whole.names
-
-    def state(self) -> StoreState:
-        return self.whole.state()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._whole, name)
 
     def at(self, path: AssetPath) -> AssetRecord | None:
-        return _tracked(self.whole.at(path))
-
-    def aligned_at(self, path: AssetPath) -> AssetRecord | None:
-        return self.whole.aligned_at(path)
+        return _tracked(self._whole.at(path))
 
     def with_id(self, asset_id: AssetId) -> AssetRecord | None:
-        return _tracked(self.whole.with_id(asset_id))
-
-    def with_embedded_id(self, embedded_id: str) -> Sequence[AssetRecord]:
-        return self.whole.with_embedded_id(embedded_id)
-
-    def lagging(self) -> Sequence[AssetRecord]:
-        return self.whole.lagging()
+        return _tracked(self._whole.with_id(asset_id))
 
     def occupants(self, path: AssetPath) -> Sequence[Occupant]:
-        found = self.whole.occupants(path)
+        found = self._whole.occupants(path)
         return [each for each in found if not isinstance(each, AssetRecord) or _tracked(each)]
 
-    def is_used(self, asset_id: AssetId) -> bool:
-        return self.whole.is_used(asset_id)
-
     def records(self) -> Iterator[AssetRecord]:
-        return (record for record in self.whole.records() if not record.local_only)
-
-    def read(self, digest: Digest) -> bytes | None:
-        return self.whole.read(digest)
-
-    def apply(self, plan: Plan, contents: Contents, watch: Watch) -> Applied:
-        return self.whole.apply(plan, contents, watch)
-
-    def log(self) -> Sequence[LoggedPull]:
-        return self.whole.log()
+        return (record for record in self._whole.records() if not record.local_only)
 
 
 def _tracked(record: AssetRecord | None) -> AssetRecord | None:

@@ -11,6 +11,7 @@ from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.kinds import Kind, Kinds
 from towline.model import AssetPath
+from towline.testing.plans import now
 from towline_server.auth.roles import Principal, PrincipalKind, Role
 from towline_server.db.clock import database_now
 from towline_server.dialects.syncs.domain import Definition
@@ -195,6 +196,6 @@ class Holding:
         return Syncs(self.services, admin)
 
     def _asset_id(self, path: str) -> str:
-        found = self.world.store(self.project).at(AssetPath(path))
+        found = now(self.world.store(self.project)).at(AssetPath(path))
         assert found is not None
         return found.id

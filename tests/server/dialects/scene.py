@@ -12,6 +12,7 @@ from tests.control_plane import PASSWORD
 from tests.server.dialects.desk import Desk, basic, client_of
 from tests.server.runs.bench import Bench
 from towline.model import AssetPath, Revision
+from towline.testing.plans import now
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
 from towline_server.runs.domain import Run
@@ -89,7 +90,7 @@ class Scene(Desk):
 
     def id_of(self, path: str) -> Any:
         """The id of an asset."""
-        found = self.world.store(self.project).at(AssetPath(path))
+        found = now(self.world.store(self.project)).at(AssetPath(path))
         assert found is not None
         return found.id
 

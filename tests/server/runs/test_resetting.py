@@ -8,6 +8,7 @@ from tests.server.runs.world import World
 from towline.errors import InvalidValue
 from towline.model import AssetPath
 from towline.options import OnConflict, Resolutions
+from towline.testing.plans import now
 from towline.undo import undo
 from towline_server.projects.domain import Binding, Project
 from towline_server.projects.service import Projects
@@ -37,7 +38,7 @@ def run(runs: Runs, project: Project, request: RunRequest) -> Run:
 
 def move(world: World, project: Project, old: str, new: str) -> None:
     store = world.store(project)
-    found = store.at(AssetPath(old))
+    found = now(store).at(AssetPath(old))
     assert found is not None
     store.move(found.id, AssetPath(new))
 

@@ -13,6 +13,7 @@ from towline.remotes.credentials import Credential
 from towline.remotes.url import ALL_SCHEMES
 from towline.testing.git_repository import GitRepository
 from towline.testing.git_server import GitServer
+from towline.testing.plans import now
 from towline_server.auth.sealing import Sealer
 from towline_server.db import Database
 from towline_server.db.clock import database_now
@@ -108,7 +109,7 @@ class World:
         """What stands in a project, by path."""
         store = self.store(project)
         found = {}
-        for record in store.records():
+        for record in now(store).records():
             if record.ours is not None:
                 content = store.read(record.ours.digest)
                 assert content is not None

@@ -15,6 +15,7 @@ from towline.testing.plans import (
     change,
     create,
     delete,
+    now,
     plan_of,
     standing,
 )
@@ -51,13 +52,13 @@ def touch_few(store):
     edits.append(delete(store, assets[-2]))
     edits.append(change(store, assets[-1], executable=True))
     edits.append(create(store, f"new/{number}", content))
-    list(store.lagging())
+    list(now(store).lagging())
     store.apply(plan_of(store, *edits), KnownContents(content), Watch())
 
 
 def do_nothing(store):
-    state = store.state()
-    list(store.lagging())
+    state = now(store).state()
+    list(now(store).lagging())
     plan = Plan(project="p", revision=None, before=state, after=state)
     store.apply(plan, KnownContents(), Watch())
 
@@ -90,7 +91,7 @@ def test_a_pull_with_nothing_to_do_looks_at_nothing(root):
 
 def test_a_status_lists_once_and_opens_nothing(root):
     def look_at_all(store):
-        assert sum(1 for _ in store.records()) >= 1_000
+        assert sum(1 for _ in now(store).records()) >= 1_000
 
     counted(root, look_at_all)
     counts = counted(root, look_at_all)
@@ -105,7 +106,7 @@ def test_an_edited_asset_is_opened_once(root):
 
     def look_up(store):
         standing(store, "d7/f7")
-        store.at(AssetPath("d7/f7"))
+        now(store).at(AssetPath("d7/f7"))
 
     assert counted(root, look_up)["read"] == 1
     assert counted(root, look_up)["read"] == 0, "it is remembered"

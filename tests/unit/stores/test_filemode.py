@@ -14,6 +14,7 @@ from towline.remotes.trees import FileContent
 from towline.status import State, status
 from towline.stores.directory.disk import Disk
 from towline.stores.directory.store import DirectoryStore
+from towline.testing.plans import now
 from towline.undo import undo
 
 RUN: tuple[bytes, bool] = (b"#!/bin/sh\n", True)
@@ -70,7 +71,7 @@ def store(tmp_path, disk, remote):
 
 
 def bits(store):
-    return {r.ours.path: r.ours.executable for r in store.records() if r.ours is not None}
+    return {r.ours.path: r.ours.executable for r in now(store).records() if r.ours is not None}
 
 
 def states(store):

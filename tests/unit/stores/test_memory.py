@@ -8,6 +8,7 @@ from towline.names import NamePolicy
 from towline.plan import Edit, Plan, StoreState
 from towline.ports import Watch
 from towline.stores.memory import MemoryStore
+from towline.testing.plans import now
 
 P = AssetPath
 
@@ -19,7 +20,7 @@ class NoContents:
 
 def forget(store: MemoryStore, asset_id: AssetId) -> None:
     """Take an asset out of the store through a plan, so that its id stays used."""
-    state, record = store.state(), store.with_id(asset_id)
+    state, record = now(store).state(), now(store).with_id(asset_id)
     edits = (Edit(before=record, after=None),)
     plan = Plan(project=store.project, revision=None, before=state, after=state, edits=edits)
     store.apply(plan, NoContents(), Watch())
@@ -30,7 +31,7 @@ def test_put_makes_an_asset_with_the_planned_id_and_then_writes_it():
     asset_id = store.put(P("a/b"), b"1")
     assert asset_id == planned_id("p", "a/b", lambda _: False)
     assert store.put(P("a/b"), b"2", executable=True) == asset_id
-    assert store.snapshot() == {"a/b": (b"2", True)}
+    assert store.contents() == {"a/b": (b"2", True)}
     assert store.read(Digest.of(b"2")) == b"2"
     assert store.read(Digest.of(b"1")) is None, "nothing holds it any more"
 
@@ -39,9 +40,9 @@ def test_an_asset_that_was_never_pulled_follows_its_path_and_leaves_no_trace():
     store = MemoryStore("p")
     moved = store.move(store.put(P("a"), b"1"), P("b"))
     assert moved == planned_id("p", "b", lambda _: False)
-    assert not store.is_used(moved)
+    assert not now(store).is_used(moved)
     store.delete(moved)
-    assert store.snapshot() == {}
+    assert store.contents() == {}
     assert store.put(P("b"), b"1") == moved
 
 
@@ -49,7 +50,7 @@ def test_a_used_id_is_never_given_again():
     store = MemoryStore("p")
     first = store.put(P("a"), b"1")
     forget(store, first)
-    assert store.is_used(first)
+    assert now(store).is_used(first)
     assert store.put(P("a"), b"1") != first
 
 
@@ -72,7 +73,7 @@ def test_nothing_is_put_where_something_stands(path):
 def test_a_rename_may_change_case_alone():
     store = MemoryStore("p", names=NamePolicy.FOLDS_CASE)
     store.move(store.put(P("a"), b"1"), P("A"))
-    assert list(store.snapshot()) == ["A"]
+    assert list(store.contents()) == ["A"]
 
 
 def test_what_no_asset_can_be_is_refused():
@@ -90,10 +91,10 @@ def test_what_no_asset_can_be_is_refused():
 def test_files_that_are_no_assets_come_and_go():
     store = MemoryStore("p")
     store.put_file(P(".env"), b"x")
-    assert store.snapshot() == {".env": (b"x", False)}
-    assert list(store.records()) == []
+    assert store.contents() == {".env": (b"x", False)}
+    assert list(now(store).records()) == []
     store.delete_file(P(".env"))
-    assert store.snapshot() == {}
+    assert store.contents() == {}
 
 
 def test_the_state_hash_tells_any_difference():
@@ -108,4 +109,4 @@ def test_the_state_hash_tells_any_difference():
     forget(store, asset_id)
     hashes.append(store.state_hash())
     assert len(set(hashes)) == len(hashes)
-    assert store.state() == StoreState()
+    assert now(store).state() == StoreState()

@@ -222,6 +222,20 @@ class StateDatabase:
         moment = None if at is None else datetime.fromisoformat(at)
         return LoggedPull(number=number, plan=decoded, at=moment, undone=bool(undone))
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """A read transaction: all that is read is of one moment, up to the first write."""
+        if not self._connection.in_transaction:
+            self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._end_reading()
+
+    def _end_reading(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("COMMIT")
+
     # --- writing, under the store's lock ------------------------------------------------------
 
     @contextmanager
@@ -230,6 +244,7 @@ class StateDatabase:
 
         SQLite does not flush it if the caller flushes the log file afterwards.
         """
+        self._end_reading()
         level = "OFF" if flushed_by_caller else "NORMAL"
         self._connection.execute(f"PRAGMA synchronous = {level}")
         self._connection.execute("BEGIN IMMEDIATE")

@@ -15,13 +15,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from towline.errors import InvalidValue, StoreBusy, StoreDamaged, StoreError, TowlineError
+from towline.errors import (
+    InvalidValue,
+    StalePlan,
+    StoreBusy,
+    StoreDamaged,
+    StoreError,
+    TowlineError,
+)
 from towline.kinds import Kinds
-from towline.model import AssetId, AssetPath, Digest
+from towline.model import AssetPath, Digest
 from towline.names import NamePolicy
-from towline.plan import Contents, Plan, StoreState
+from towline.plan import Contents, Plan
 from towline.ports import Applied, LoggedPull, Watch
-from towline.records import AssetRecord, Occupant
 from towline.stores.checks import check_destinations, check_edits, check_state, check_undone
 from towline.stores.directory.database import StateDatabase
 from towline.stores.directory.disk import Disk
@@ -39,11 +45,8 @@ from towline.stores.directory.state_folder import (
     upgrade_project,
 )
 from towline.stores.directory.transaction import Transaction, reason_of
-from towline.stores.directory.undo_contents import UndoContents
 from towline.stores.directory.working_copy import WorkingCopy
 
-READ_BYTES = 64 * 1024 * 1024
-"""The most bytes of a content that `DirectoryStore.read` returns."""
 Root = str | os.PathLike[str]
 
 
@@ -66,6 +69,7 @@ class DirectoryStore:
         self._working_copy = WorkingCopy(
             disk,
             state,
+            guarded=self._open_checked,
             reads_executable=reads_executable,
             recover_missing=self._recover_missing,
             save_cache=self._save_cache,
@@ -265,50 +269,27 @@ class DirectoryStore:
 
     # --- lookups ------------------------------------------------------------------------------
 
-    def state(self) -> StoreState:
+    @contextmanager
+    def snapshot(self) -> Iterator[WorkingCopy]:
+        """See the port. Records are those of one moment, files are read as they are.
+
+        Raises:
+            StalePlan: when the block ends, if a plan was applied meanwhile.
+        """
         with self._open_checked():
             self._working_copy.refresh()
-            return self._state.summary()
-
-    def at(self, path: AssetPath) -> AssetRecord | None:
+        with self._state.reading():
+            with self._open_checked():
+                fence = self._state.fence()
+            yield self._working_copy
         with self._open_checked():
-            return self._working_copy.at(path)
-
-    def aligned_at(self, path: AssetPath) -> AssetRecord | None:
-        with self._open_checked():
-            return self._working_copy.aligned_at(path)
-
-    def with_id(self, asset_id: AssetId) -> AssetRecord | None:
-        with self._open_checked():
-            return self._working_copy.with_id(asset_id)
-
-    def with_embedded_id(self, embedded_id: str) -> Sequence[AssetRecord]:
-        with self._open_checked():
-            return self._working_copy.with_embedded_id(embedded_id)
-
-    def lagging(self) -> Sequence[AssetRecord]:
-        with self._open_checked():
-            return self._working_copy.lagging()
-
-    def occupants(self, path: AssetPath) -> Sequence[Occupant]:
-        with self._open_checked():
-            return self._working_copy.occupants(path)
-
-    def is_used(self, asset_id: AssetId) -> bool:
-        with self._open_checked():
-            return self._working_copy.is_used(asset_id)
-
-    def records(self) -> Iterator[AssetRecord]:
-        with self._open_checked():
-            return self._working_copy.records()
+            if self._state.fence() != fence:
+                raise StalePlan(reason="another pull has changed the project")
 
     def read(self, digest: Digest) -> bytes | None:
         """Return bytes of a file that was hashed, or of the undo contents; up to `READ_BYTES`."""
         with self._open_checked():
-            for path in self._working_copy.paths_of(digest):
-                if (content := self._disk.read_content(path, digest, READ_BYTES)) is not None:
-                    return content
-            return UndoContents(self._disk, self._state).read(digest, READ_BYTES)
+            return self._working_copy.read(digest)
 
     def log(self) -> Sequence[LoggedPull]:
         with self._open_checked():
@@ -318,7 +299,7 @@ class DirectoryStore:
 
     def apply(self, plan: Plan, contents: Contents, watch: Watch) -> Applied:
         with self._open_checked():
-            check_state(plan, self.project, self.state())
+            check_state(plan, self.project, self._state.summary())
             if plan.is_noop:
                 return Applied(number=None)
             with locked(self._disk, str(self._root)):

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import wraps
+from typing import Any, TypeVar, cast
 
+from towline.kinds import Kinds
 from towline.model import AssetId, AssetPath, AssetState, Digest, planned_id
 from towline.names import NamePolicy, name_problem, path_problem
+from towline.plan import StoreState
+from towline.ports import LoggedPull
 from towline.records import AssetRecord, LocalFile, Occupant
 from towline.stores.directory.database import StateDatabase
 from towline.stores.directory.digests import DigestCache, HashedFile
@@ -16,8 +22,26 @@ from towline.stores.directory.files import FileStat, FileType
 from towline.stores.directory.placement import is_saved_edit
 from towline.stores.directory.rows import AssetRow
 from towline.stores.directory.scan import FolderScan, scan_folder, walk
+from towline.stores.directory.undo_contents import UndoContents
 
 _PLANNED = re.compile("[0-9a-f]{24}")
+
+
+READ_BYTES = 64 * 1024 * 1024
+"""The most bytes of a content that `DirectoryStore.read` returns."""
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _lookup(method: Method) -> Method:
+    """Raise errors of the machine as those of the port, as all of the store's methods do."""
+
+    @wraps(method)
+    def guarded(self: WorkingCopy, *asked: Any) -> Any:
+        with self._guarded():
+            return method(self, *asked)
+
+    return cast(Method, guarded)
 
 
 class WorkingCopy:
@@ -32,12 +56,14 @@ class WorkingCopy:
         disk: Disk,
         state: StateDatabase,
         *,
+        guarded: Callable[[], AbstractContextManager[None]],
         reads_executable: bool,
         recover_missing: Callable[[], None],
         save_cache: Callable[[], None],
     ) -> None:
         self._disk = disk
         self._state = state
+        self._guarded = guarded
         self._recover_missing = recover_missing
         self._save_cache = save_cache
         self.reads_executable = reads_executable
@@ -72,8 +98,49 @@ class WorkingCopy:
         self._moved, self._moved_to = {}, {}
         self.digests.clear_pending()
 
+    # --- what it is ---------------------------------------------------------------------------
+
+    @property
+    def project(self) -> str:
+        """See `AssetStore.project`."""
+        return self._state.project
+
+    @property
+    def kinds(self) -> Kinds:
+        """See `AssetStore.kinds`."""
+        return self._state.kinds
+
+    @property
+    def names(self) -> NamePolicy:
+        """See `AssetStore.names`."""
+        return self._state.names
+
+    @property
+    def keeps_executable(self) -> bool:
+        """See `Snapshot`."""
+        return self.reads_executable
+
+    @_lookup
+    def state(self) -> StoreState:
+        """See `Snapshot.state`."""
+        return self._state.summary()
+
+    @_lookup
+    def log(self) -> Sequence[LoggedPull]:
+        """See `AssetStore.log`."""
+        return self._state.log()
+
+    @_lookup
+    def read(self, digest: Digest) -> bytes | None:
+        """See `DirectoryStore.read`."""
+        for path in self._paths_of(digest):
+            if (content := self._disk.read_content(path, digest, READ_BYTES)) is not None:
+                return content
+        return UndoContents(self._disk, self._state).read(digest, READ_BYTES)
+
     # --- the protocol -------------------------------------------------------------------------
 
+    @_lookup
     def at(self, path: AssetPath) -> AssetRecord | None:
         """See `AssetLookup.at`."""
         stat = self._disk.stat(path)
@@ -92,11 +159,13 @@ class WorkingCopy:
             return self._local(path, checked)
         return row.record(self._state_of(path, checked, row))
 
+    @_lookup
     def aligned_at(self, path: AssetPath) -> AssetRecord | None:
         """See `AssetLookup.aligned_at`."""
         row = self._state.aligned_at(path)
         return None if row is None else self.record(row)
 
+    @_lookup
     def with_id(self, asset_id: AssetId) -> AssetRecord | None:
         """See `AssetLookup.with_id`. An id that is not written down takes one listing to find."""
         row = self._state.asset(asset_id)
@@ -113,18 +182,22 @@ class WorkingCopy:
         found = self.at(path_then) if path_then is not None else None
         return found if found is not None and found.id == asset_id else None
 
+    @_lookup
     def with_embedded_id(self, embedded_id: str) -> Sequence[AssetRecord]:
         """See `AssetLookup.with_embedded_id`."""
         return [self.record(row) for row in self._state.with_embedded_id(embedded_id)]
 
+    @_lookup
     def lagging(self) -> Sequence[AssetRecord]:
         """See `AssetLookup.lagging`."""
         return [self.record(row) for row in self._state.lagging()]
 
+    @_lookup
     def is_used(self, asset_id: AssetId) -> bool:
         """See `AssetLookup.is_used`."""
         return self._state.is_used(asset_id)
 
+    @_lookup
     def occupants(self, path: AssetPath) -> Sequence[Occupant]:
         """See `AssetLookup.occupants`."""
         found: dict[str, Occupant] = {}
@@ -136,6 +209,7 @@ class WorkingCopy:
                 found[existing] = self._occupant(existing, stat)
         return [found[existing] for existing in sorted(found)]
 
+    @_lookup
     def records(self) -> Iterator[AssetRecord]:
         """Every asset, by id. Lists the folder."""
         self.refresh()
@@ -176,7 +250,7 @@ class WorkingCopy:
             ours = self._file(row)
         return row.record(ours)
 
-    def paths_of(self, digest: Digest) -> list[str]:
+    def _paths_of(self, digest: Digest) -> list[str]:
         """Return the paths of assets whose last known digest this is."""
         found = [path for path, of in self.digests.pending.items() if of and of.digest == digest]
         stored = [path for path in self._state.paths_of(digest) if path not in found]

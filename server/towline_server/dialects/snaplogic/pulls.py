@@ -18,6 +18,7 @@ from towline.errors import InvalidValue, RefNotFound, TowlineError
 from towline.model import AssetId, AssetPath
 from towline.names import path_problem
 from towline.options import OnConflict, Resolutions, Selection
+from towline.ports import Snapshot
 from towline.records import AssetRecord
 from towline_server.auth.roles import Role, authorise
 from towline_server.errors import Ambiguous, NotFound
@@ -253,12 +254,14 @@ def _discard(context: RequestContext, path: str) -> Run | Sequence[str]:
     body = parse(DiscardBody, context.body)
     _ = project.bound
     store = SqlStore(context.services.database, project.id)
-    found = dict(_found(store, project, body.asset_path_list))
+    with store.snapshot() as ours:
+        found = dict(_found(ours, project, body.asset_path_list))
+        base = ours.state().base
     if wrong := [f"{path}: {why}" for path, why in found.items() if isinstance(why, str)]:
         return wrong
     ids = frozenset(each.id for each in found.values() if isinstance(each, AssetRecord))
     wanted = RunRequest(
-        revision=store.state().base,
+        revision=base,
         resolutions=Resolutions(use_theirs=ids),
         only=Selection(ids=frozenset(AssetId(each) for each in ids)),
     )
@@ -266,18 +269,17 @@ def _discard(context: RequestContext, path: str) -> Run | Sequence[str]:
 
 
 def _found(
-    store: SqlStore, project: Project, paths: Sequence[str]
+    ours: Snapshot, project: Project, paths: Sequence[str]
 ) -> Iterator[tuple[str, AssetRecord | str]]:
-    with store.snapshot() as ours:
-        for path in paths:
-            within = AssetPath(path.removeprefix("/").removeprefix(f"{project.path}/"))
-            record = ours.at(within) or ours.aligned_at(within)
-            if record is None:
-                yield path, "there is no such asset"
-            elif record.local_only:
-                yield path, "the asset is not tracked by Git"
-            else:
-                yield path, record
+    for path in paths:
+        within = AssetPath(path.removeprefix("/").removeprefix(f"{project.path}/"))
+        record = ours.at(within) or ours.aligned_at(within)
+        if record is None:
+            yield path, "there is no such asset"
+        elif record.local_only:
+            yield path, "the asset is not tracked by Git"
+        else:
+            yield path, record
 
 
 @router.post(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.server.dialects.syncs.office import Office
+from towline.testing.plans import now
 from towline_server.projects.domain import Provider
 
 # --- list -------------------------------------------------------------------------------------
@@ -73,7 +74,7 @@ def test_a_catalog_counts_assets(office: Office):
     sizes = {each["entityKey"]: each["sizeClass"] for each in found["resources"]}
     assert sizes == {"file": "xs", "rule": "s", "task": "xs"}
     store = office.world.store(office.project)
-    store.delete(next(record.id for record in store.records() if record.ours is not None))
+    store.delete(next(record.id for record in now(store).records() if record.ours is not None))
     found = office.ask("catalog", "GET", "/providers/git/catalog")
     assert {each["sizeClass"] for each in found["resources"]} == {"xs"}
 

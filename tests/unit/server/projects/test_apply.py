@@ -13,7 +13,7 @@ from sqlalchemy import event, select, text, update
 from sqlalchemy.orm import Session
 
 from tests.databases import everything, open_database
-from towline import Watch, apply, plan_pull, undo
+from towline import Watch, apply, undo
 from towline.errors import (
     Cancelled,
     ContentMissing,
@@ -25,6 +25,7 @@ from towline.errors import (
 from towline.model import AssetPath, Digest
 from towline.plan import Contents
 from towline.ports import Applied
+from towline.testing.plans import now
 from towline_server.db import Database
 from towline_server.errors import NotFound
 from towline_server.projects.asset_tables import AssetEvent, Blob, Pull
@@ -217,7 +218,7 @@ def test_a_project_that_is_gone_is_not_found(here: World):
 
     with pytest.raises(NotFound):
         here.store.apply(plan, Meanwhile(plan.source, remove), WATCH)
-    for ask in (here.store.state, lambda: here.store.names, lambda: _claimed(here)):
+    for ask in (now(here.store).state, lambda: here.store.names, lambda: _claimed(here)):
         with pytest.raises(NotFound):
             ask()
     with pytest.raises(NotFound):
@@ -298,8 +299,8 @@ def test_what_the_database_raises_does_not_leave_the_store(here: World):
     plan = here.plan(a=b"1")
     with _without_kinds(here.database):
         for fails in (
-            lambda: here.store.at(A),
-            lambda: list(here.store.records()),
+            lambda: now(here.store).at(A),
+            lambda: list(now(here.store).records()),
             lambda: here.store.put(A, b"mine"),
             lambda: apply(plan, here.store),
         ):
@@ -310,7 +311,7 @@ def test_what_the_database_raises_does_not_leave_the_store(here: World):
 
 def test_text_that_is_no_unicode_does_not_leave_the_store(here: World):
     with pytest.raises(StoreError, match="not Unicode"):
-        here.store.at(AssetPath("\ud800"))
+        now(here.store).at(AssetPath("\ud800"))
     with pytest.raises(StoreError, match="not Unicode"):
         here.store.put(AssetPath("\ud800"), b"")
 
@@ -390,12 +391,4 @@ def test_a_snapshot_sees_one_moment(here: World):
         here.pull(a=b"1", b=b"2")
         assert list(then.records()) == before
         assert (then.at(B), then.state().tracked, len(then.log())) == (None, 1, 1)
-    assert here.store.at(B) is not None
-
-
-def test_a_plan_from_a_snapshot_is_applied_to_the_store(here: World):
-    here.pull(a=b"1")
-    with here.store.snapshot() as then:
-        here.remote.commit({"a": b"2"})
-        apply(plan_pull(then, here.remote), then)
-    assert here.contents() == {"a": b"2"}
+    assert now(here.store).at(B) is not None

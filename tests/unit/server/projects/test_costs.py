@@ -16,7 +16,7 @@ from towline.model import AssetPath, AssetState, Digest, Revision, planned_id
 from towline.names import NamePolicy
 from towline.plan import Plan
 from towline.records import AssetRecord
-from towline.testing.plans import pulled
+from towline.testing.plans import now, pulled
 from towline_server.db import Database
 from towline_server.db.statements import insert_all
 from towline_server.projects.asset_tables import Asset, UsedId
@@ -109,7 +109,7 @@ def sent_for(tmp_path_factory: pytest.TempPathFactory, sqlite_template):
         path.write_bytes(sqlite_template.read_bytes())
         database = open_database(f"sqlite:///{path}")
         here = _large(database, number)
-        state = here.store.state()
+        state = now(here.store).state()
         assert state.base is not None
         with counting(database) as nothing:
             assert apply(_plan(here, state.base), here.store).pull is None
@@ -158,8 +158,8 @@ def _asked(database: Database) -> list[tuple[str, Any]]:
     revision = _change(here, 500)
     with counting(database) as statements:
         here.store.put(AssetPath("d3/f3"), b"mine")
-        here.store.lagging()
-        here.store.with_embedded_id("x")
+        now(here.store).lagging()
+        now(here.store).with_embedded_id("x")
         apply(_plan(here, revision), here.store)
         undo(here.store)
     return [each for each in statements.sent if _touches_assets(each[0])]

@@ -9,6 +9,7 @@ from towline.errors import InvalidPath, UnknownAssets
 from towline.kinds import Kind, Kinds
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
+from towline.testing.plans import now
 from towline_server.db import Database
 from towline_server.projects.preconditions import AssetChanged, Expected, ExpectedNothing
 
@@ -24,7 +25,7 @@ def here(database: Database) -> World:
 
 def test_a_new_asset_has_an_id_of_its_own_and_its_bytes(here: World):
     asset_id = here.store.put(A, ONE, executable=True)
-    record = here.store.at(A)
+    record = now(here.store).at(A)
     assert record is not None
     assert record.ours is not None
     assert (record.id, record.kind, record.ours.executable) == (asset_id, "file", True)
@@ -34,13 +35,13 @@ def test_a_new_asset_has_an_id_of_its_own_and_its_bytes(here: World):
 def test_writing_again_keeps_id_and_mode_and_lets_old_bytes_go(here: World):
     asset_id = here.store.put(A, ONE, executable=True)
     assert here.store.put(A, TWO) == asset_id
-    record = here.store.at(A)
+    record = now(here.store).at(A)
     assert record is not None
     assert record.ours is not None
     assert record.ours.executable
     assert (here.contents(), here.store.read(Digest.of(ONE))) == ({"a": TWO}, None)
     here.store.put(A, TWO, executable=False)
-    record = here.store.at(A)
+    record = now(here.store).at(A)
     assert record is not None
     assert record.ours is not None
     assert not record.ours.executable
@@ -55,7 +56,7 @@ def test_bytes_stay_while_another_asset_has_them(here: World):
 
 def test_a_pulled_asset_keeps_its_id_when_it_moves(here: World):
     here.pull(a=ONE)
-    record = here.store.at(A)
+    record = now(here.store).at(A)
     assert record is not None
     assert here.store.move(record.id, B) == record.id
     assert here.contents() == {"b": ONE}
@@ -65,7 +66,7 @@ def test_a_pulled_asset_keeps_its_id_when_it_moves(here: World):
 def test_an_id_that_was_never_pulled_follows_the_path(here: World):
     first = here.store.put(A, ONE)
     second = here.store.move(first, B)
-    assert (here.store.with_id(first), here.contents()) == (None, {"b": ONE})
+    assert (now(here.store).with_id(first), here.contents()) == (None, {"b": ONE})
     assert here.store.put(A, TWO) == first
     here.store.delete(second)
     assert here.store.put(B, ONE) == second
@@ -87,13 +88,13 @@ def test_what_is_no_asset_stands_in_the_way_with_its_bytes(here: World):
 
 def test_a_pulled_asset_that_is_deleted_stays_known(here: World):
     here.pull(a=ONE)
-    record = here.store.at(A)
+    record = now(here.store).at(A)
     assert record is not None
     here.store.delete(record.id)
-    known = here.store.with_id(record.id)
+    known = now(here.store).with_id(record.id)
     assert known is not None
     assert (known.ours, known.base) == (None, record.base)
-    assert here.store.at(A) is None
+    assert now(here.store).at(A) is None
 
 
 @pytest.mark.parametrize(
@@ -124,14 +125,14 @@ def test_names_that_only_look_alike_are_none_of_each_others_business(here: World
     for path in ("d/x", "d0", "d.x", "e/d/x", "D/x", "d_x", "d%"):
         here.store.put(AssetPath(path), ONE)
     assert len(here.contents()) == 7
-    assert [each.ours.path for each in here.store.occupants(AssetPath("d"))] == ["d/x"]  # type: ignore[union-attr] # assets that stand
+    assert [each.ours.path for each in now(here.store).occupants(AssetPath("d"))] == ["d/x"]  # type: ignore[union-attr] # assets that stand
 
 
 def test_the_kind_follows_the_path(database: Database):
     kinds = Kinds((Kind(name="rule", globs=("*.rule",)), Kind(name="file", globs=("**",))))
     here = world(database, kinds=kinds)
     asset_id = here.store.put(A, ONE)
-    record = here.store.with_id(here.store.move(asset_id, AssetPath("a.rule")))
+    record = now(here.store).with_id(here.store.move(asset_id, AssetPath("a.rule")))
     assert record is not None
     assert record.kind == "rule"
 
@@ -181,6 +182,6 @@ def test_another_project_sees_nothing_of_it(database: Database):
     here, there = world(database), world(database)
     asset_id = here.store.put(A, ONE)
     there.store.put(A, ONE)
-    assert there.store.with_id(asset_id) is None
+    assert now(there.store).with_id(asset_id) is None
     here.store.delete(asset_id)
     assert (here.store.read(Digest.of(ONE)), there.store.read(Digest.of(ONE))) == (None, ONE)

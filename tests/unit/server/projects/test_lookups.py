@@ -17,7 +17,7 @@ from towline.model import AssetId, AssetPath, AssetState
 from towline.options import PullOptions
 from towline.plan import Plan
 from towline.records import AssetLookup, AssetRecord, LocalFile
-from towline.testing.plans import KnownContents
+from towline.testing.plans import KnownContents, now
 from towline.testing.sides import KINDS, ThreeSides, records_after
 from towline.testing.strategies import CONTENTS, PATHS, pull_options, three_sides
 from towline_server.db import Database
@@ -25,7 +25,6 @@ from towline_server.db.statements import insert_all
 from towline_server.projects import asset_tables
 from towline_server.projects.asset_tables import Asset, UsedId
 from towline_server.projects.contents import Contents
-from towline_server.projects.lookups import FrugalOurs, RowOurs
 from towline_server.projects.rows import row_of
 from towline_server.projects.store import SqlStore
 from towline_server.projects.tables import Project
@@ -70,19 +69,14 @@ def _answers(ours: AssetLookup) -> list[object]:
     return [*answers, list(ours.lagging())]
 
 
-def _frugal(rows: RowOurs, sides: ThreeSides, first: int) -> FrugalOurs:
-    frugal = FrugalOurs(rows, sides.names)
-    frugal._next = first
-    return frugal
-
-
 @settings(max_examples=200)
 @given(sides=three_sides(), first=st.sampled_from([1, 4]))
 def test_rows_answer_as_dicts_do(file: Database, sides: ThreeSides, first: int):
     store, expected = _written(file, sides), sides.ours()
-    with file.reading() as session:
-        rows = RowOurs(session, store._project_id, sides.names)
-        for ours in (rows, _frugal(rows, sides, first), store):
+    with store.snapshot() as rows, store.snapshot() as whole:
+        rows._caches = False
+        whole._next_count = first
+        for ours in (rows, whole):
             assert _answers(ours) == _answers(expected)
             ids = [record.id for record in sides.records]
             assert [ours.with_id(each) for each in ids] == [expected.with_id(each) for each in ids]
@@ -96,7 +90,7 @@ def test_an_asset_that_is_seen_at_a_path_comes_before_one_that_was(file: Databas
     sees = AssetRecord(id=AssetId("1" * 24), kind="file", base=None, ours=None, recorded=at)
     sides = ThreeSides(records=(was, sees), base={}, theirs={})
     store = _written(file, sides)
-    assert store.aligned_at(at.path) == sides.ours().aligned_at(at.path) == sees
+    assert now(store).aligned_at(at.path) == sides.ours().aligned_at(at.path) == sees
 
 
 def _merged(sides: ThreeSides, ours: AssetLookup, options: PullOptions) -> Plan | str:
@@ -124,11 +118,11 @@ def test_a_plan_made_and_applied_over_rows_is_the_one_over_dicts(
         return
     store.apply(plan, KnownContents(*CONTENTS.values()), Watch())
     records = list(records_after(sides.records, plan))
-    assert list(store.records()) == records
-    assert store.state() == plan.after
+    assert list(now(store).records()) == records
+    assert now(store).state() == plan.after
     here: list[AssetState] = [record.ours for record in records if record.ours is not None]
     assert [store.read(state.digest) for state in here] == [CONTENTS[s.digest] for s in here]
-    blocked = [each for path in sides.files for each in store.occupants(path)]
+    blocked = [each for path in sides.files for each in now(store).occupants(path)]
     assert [each for each in blocked if isinstance(each, LocalFile)] == [
         LocalFile(path=AssetPath(path)) for path in sides.files
     ]

@@ -11,6 +11,7 @@ from towline.kinds import Kinds
 from towline.model import AssetPath
 from towline.names import NamePolicy
 from towline.remotes.memory import MemoryRemote
+from towline.testing.plans import now
 from towline_server.db import Database
 from towline_server.projects.store import Run, SqlStore
 
@@ -53,7 +54,7 @@ class World:
     def contents(self) -> dict[str, bytes]:
         """What stands in the project, by path."""
         store = self.store
-        standing = [record.ours for record in store.records() if record.ours is not None]
+        standing = [record.ours for record in now(store).records() if record.ours is not None]
         found = {str(state.path): store.read(state.digest) for state in standing}
         return {path: content for path, content in found.items() if content is not None}
 

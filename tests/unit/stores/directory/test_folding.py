@@ -8,7 +8,7 @@ from towline.model import AssetPath
 from towline.names import NamePolicy
 from towline.stores.directory.disk import Disk
 from towline.stores.directory.store import DirectoryStore
-from towline.testing.plans import apply_edits, change, create, pull_files, standing, state_of
+from towline.testing.plans import apply_edits, change, create, now, pull_files, standing, state_of
 
 P = AssetPath
 
@@ -69,11 +69,11 @@ def test_an_asset_stands_at_its_own_spelling_alone(store):
     (store.root / "Local").write_bytes(b"1")
     pull_files(store, Pulled=b"2")
     assert standing(store, "Local").local_only
-    assert store.at(P("local")) is None
-    assert [r.ours and r.ours.path for r in store.records()] == sorted(
+    assert now(store).at(P("local")) is None
+    assert [r.ours and r.ours.path for r in now(store).records()] == sorted(
         ["Local", "Pulled"], key=lambda path: standing(store, path).id
     )
-    assert len(store.occupants(P("pulled/x"))) == 1
+    assert len(now(store).occupants(P("pulled/x"))) == 1
 
 
 def test_a_rename_of_case_alone_is_applied(store):
@@ -86,7 +86,7 @@ def test_a_rename_of_case_alone_is_applied(store):
 def test_a_local_rename_of_case_alone_is_no_second_asset(store):
     pull_files(store, a=b"1")
     (store.root / "a").rename(store.root / "A")
-    (record,) = store.records()
+    (record,) = now(store).records()
     assert record.ours == state_of("a", b"1")
 
 
@@ -94,5 +94,5 @@ def test_folders_are_shared_whatever_their_spelling(store):
     pull_files(store, Dir__a=b"1")
     apply_edits(store, create(store, "dir/b", b"2"), contents=[b"2"])
     assert sorted(os.listdir(store.root / "Dir")) == ["a", "b"]
-    assert {r.ours.path for r in store.records() if r.ours} == {"Dir/a", "dir/b"}
+    assert {r.ours.path for r in now(store).records() if r.ours} == {"Dir/a", "dir/b"}
     assert standing(store, "dir/b").ours == state_of("dir/b", b"2")

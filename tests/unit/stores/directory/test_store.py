@@ -26,7 +26,7 @@ from towline.names import NamePolicy
 from towline.plan import Plan
 from towline.ports import Watch
 from towline.records import LocalFile
-from towline.stores.directory import store as module
+from towline.stores.directory import working_copy
 from towline.stores.directory.disk import Disk
 from towline.stores.directory.store import DirectoryStore
 from towline.testing.plans import (
@@ -35,6 +35,7 @@ from towline.testing.plans import (
     change,
     create,
     delete,
+    now,
     plan_of,
     pull_files,
     standing,
@@ -66,8 +67,8 @@ def put(store: DirectoryStore, path: str, content: bytes) -> Path:
 @pytest.mark.parametrize(
     "use",
     [
-        lambda store: store.state(),
-        lambda store: store.at(P("a")),
+        lambda store: now(store).state(),
+        lambda store: now(store).at(P("a")),
         lambda store: store.read(Digest.of(b"1")),
         lambda store: store.set_keep(3),
         lambda store: apply_edits(store, create(store, "a", b"1"), contents=[b"1"]),
@@ -111,7 +112,7 @@ def test_what_the_folder_holds_is_local(tmp_path):
     put_before.write_bytes(b"1")
     (tmp_path / "p/.env").write_bytes(b"secret")
     with DirectoryStore.create(tmp_path / "p") as store:
-        assert [(r.ours and r.ours.path, r.base) for r in store.records()] == [("a/b", None)]
+        assert [(r.ours and r.ours.path, r.base) for r in now(store).records()] == [("a/b", None)]
 
 
 def test_kinds_settings_and_lengths_are_kept(store):
@@ -174,7 +175,7 @@ def test_a_damaged_page_is_found_when_it_is_read(store):
     pages[4096:] = b"\xff" * (len(pages) - 4096)
     state.write_bytes(pages)
     with pytest.raises(StoreDamaged):
-        list(DirectoryStore.open(store.root).records())
+        list(now(DirectoryStore.open(store.root)).records())
 
 
 @pytest.mark.parametrize(
@@ -227,19 +228,19 @@ def test_only_files_of_the_kinds_are_assets(store):
     store.set_kinds(kinds)
     for path in ("a.json", "flows/b", "c.txt", ".hidden.json", ".towline/x.json", ".git/y.json"):
         put(store, path, b"1")
-    found = {r.ours.path: r.kind for r in store.records() if r.ours}
+    found = {r.ours.path: r.kind for r in now(store).records() if r.ours}
     assert found == {"a.json": "rule", "flows/b": "flow"}
-    assert store.at(P("c.txt")) is None
-    assert store.occupants(P("c.txt/d")) == [LocalFile(path=P("c.txt"))]
+    assert now(store).at(P("c.txt")) is None
+    assert now(store).occupants(P("c.txt/d")) == [LocalFile(path=P("c.txt"))]
 
 
 def test_no_kinds_make_its_own_files_or_gits_assets(store):
     store.set_kinds(Kinds((Kind(name="all", globs=("**",)),), hidden=True))
     for path in (".towline/x", ".git/y", "sub/.git/z", "sub/.towline/z", ".env"):
         put(store, path, b"1")
-    assert [r.ours.path for r in store.records() if r.ours] == [".env"]
+    assert [r.ours.path for r in now(store).records() if r.ours] == [".env"]
     for path in (".towline/x", ".git/y", "sub/.git/z"):
-        assert store.at(P(path)) is None
+        assert now(store).at(P(path)) is None
 
 
 def test_what_is_no_ordinary_file_is_in_the_way_and_no_asset(store):
@@ -248,11 +249,11 @@ def test_what_is_no_ordinary_file_is_in_the_way_and_no_asset(store):
     (store.root / "folder").symlink_to("a")
     os.mkfifo(store.root / "pipe")
     for name in ("link", "folder", "pipe"):
-        assert store.at(P(name)) is None
-        assert store.occupants(P(name)) == [LocalFile(path=P(name))]
-    assert store.at(P("folder/b")) is None
-    assert store.occupants(P("folder/b")) == [LocalFile(path=P("folder"))]
-    assert len(list(store.records())) == 1
+        assert now(store).at(P(name)) is None
+        assert now(store).occupants(P(name)) == [LocalFile(path=P(name))]
+    assert now(store).at(P("folder/b")) is None
+    assert now(store).occupants(P("folder/b")) == [LocalFile(path=P("folder"))]
+    assert len(list(now(store).records())) == 1
 
 
 def test_names_that_are_not_utf8_are_in_the_way_and_shown_safely(store):
@@ -260,8 +261,8 @@ def test_names_that_are_not_utf8_are_in_the_way_and_shown_safely(store):
     os.mkdir(folder)
     with open(folder + b"/\xff\xfe", "wb"):
         pass
-    assert list(store.records()) == []
-    (found,) = store.occupants(P("d"))
+    assert list(now(store).records()) == []
+    (found,) = now(store).occupants(P("d"))
     assert found == LocalFile(path=P("d/\ufffd\ufffd"))
 
 
@@ -269,7 +270,7 @@ def test_a_folder_that_became_a_link_is_not_followed(store, tmp_path):
     pull_files(store, a__b=b"1")
     (store.root / "a").rename(tmp_path / "outside")
     (store.root / "a").symlink_to(tmp_path / "outside")
-    record = store.aligned_at(P("a/b"))
+    record = now(store).aligned_at(P("a/b"))
     assert record is not None
     assert record.ours is None
     with pytest.raises(StalePlan):
@@ -281,7 +282,7 @@ def test_empty_folders_never_block_and_emptied_ones_go(store):
     pull_files(store, a__b__c=b"1", a__keep=b"2")
     (store.root / "x/y/z").mkdir(parents=True)
     (store.root / "a/empty").mkdir()
-    assert store.occupants(P("x")) == []
+    assert now(store).occupants(P("x")) == []
     apply_edits(store, change(store, "a/b/c", to="x"))
     assert (store.root / "x").read_bytes() == b"1"
     assert sorted(os.listdir(store.root / "a")) == ["empty", "keep"]
@@ -294,14 +295,14 @@ def test_a_rename_is_found_only_where_it_is_unambiguous(store):
     (store.root / "c").rename(store.root / "c2")
     put(store, "c3", b"other")
     (store.root / "d").rename(store.root / "d2")
-    ours = {r.base.path: r.ours and r.ours.path for r in store.records() if r.base}
+    ours = {r.base.path: r.ours and r.ours.path for r in now(store).records() if r.base}
     assert ours == {"a": None, "b": None, "c": None, "d": "d2", "e": "e"}
 
 
 def test_a_rename_out_of_the_kinds_is_a_deletion(store):
     pull_files(store, a=b"1")
     (store.root / "a").rename(store.root / ".a")
-    record = store.aligned_at(P("a"))
+    record = now(store).aligned_at(P("a"))
     assert record is not None
     assert record.ours is None
 
@@ -321,27 +322,27 @@ def test_a_missing_file_is_looked_for_once(store):
     pull_files(store, **{name: name.encode() for name in "abcdef"})
     for name in "abc":
         (store.root / name).unlink()
-    store.state()
     before = store.disk.counts["list"]
-    for name in "abc":
-        record = store.aligned_at(P(name))
-        assert record is not None
-        assert record.ours is None
+    with store.snapshot() as snapshot:
+        for name in "abc":
+            record = snapshot.aligned_at(P(name))
+            assert record is not None
+            assert record.ours is None
     assert store.disk.counts["list"] == before + 1
 
 
 def test_an_unknown_id_is_looked_for_once_and_odd_ones_never(store):
     for name in ("a", "b"):
         put(store, name, b"1")
-    store.state()
     opened = store.disk.counts["list"]
-    assert store.with_id(AssetId("b")) is None
-    assert store.disk.counts["list"] == opened
-    wanted = planned_id("p", "b", lambda _: False)
-    found = store.with_id(wanted)
-    assert found is not None
-    assert found.ours == state_of("b", b"1")
-    assert store.with_id(AssetId("0" * 24)) is None
+    with store.snapshot() as snapshot:
+        assert snapshot.with_id(AssetId("b")) is None
+        assert store.disk.counts["list"] == opened
+        wanted = planned_id("p", "b", lambda _: False)
+        found = snapshot.with_id(wanted)
+        assert found is not None
+        assert found.ours == state_of("b", b"1")
+        assert snapshot.with_id(AssetId("0" * 24)) is None
     assert store.disk.counts["list"] == opened + 1
 
 
@@ -380,9 +381,9 @@ def test_an_edit_made_during_the_apply_is_kept_and_told(tmp_path):
         assert applied.kept == (copy,)
         assert (store.root / copy).read_bytes() == b"edited"
         assert (store.root / "a/b").read_bytes() == b"2"
-        assert store.at(P(copy)) is None
-        assert len(list(store.records())) == 1
-        assert store.occupants(P(copy)) == [LocalFile(path=P(copy))]
+        assert now(store).at(P(copy)) is None
+        assert len(list(now(store).records())) == 1
+        assert now(store).occupants(P(copy)) == [LocalFile(path=P(copy))]
 
 
 def test_someone_else_who_applies_keeps_it_busy(store):
@@ -396,7 +397,7 @@ def test_someone_else_who_applies_keeps_it_busy(store):
             with pytest.raises(StoreBusy):
                 store.set_setting("a", "b")
             assert standing(store, "a").ours == state_of("a", b"1"), "looking needs no lock"
-            state = store.state()
+            state = now(store).state()
             noop = Plan(project="p", revision=None, before=state, after=state)
             assert store.apply(noop, KnownContents(), Watch()).number is None
         finally:
@@ -465,13 +466,13 @@ def test_looking_alone_writes_nothing(store):
     pull_files(store, a=b"1", b=b"2")
     store.close()
     with DirectoryStore.open(store.root, disk=LaterDisk) as looking:
-        list(looking.records())
+        list(now(looking).records())
     own = store.root / ".towline"
     before = {path: path.stat().st_mtime_ns for path in own.iterdir()}
     with DirectoryStore.open(store.root, disk=LaterDisk) as looking:
-        state = looking.state()
+        state = now(looking).state()
         standing(looking, "a")
-        list(looking.lagging())
+        list(now(looking).lagging())
         noop = Plan(project="p", revision=None, before=state, after=state)
         looking.apply(noop, KnownContents(), Watch())
         assert looking.disk.counts["lock"] == 0
@@ -493,7 +494,7 @@ def _refuse(*_):
 
 
 def test_a_content_beyond_the_bound_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "READ_BYTES", 3)
+    monkeypatch.setattr(working_copy, "READ_BYTES", 3)
     with DirectoryStore.create(tmp_path / "p", project="p") as store:
         pull_files(store, a=b"old", b=b"1")
         apply_edits(store, change(store, "a", b"long"), contents=[b"long"])

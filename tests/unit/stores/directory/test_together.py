@@ -20,6 +20,7 @@ from towline.testing.plans import (
     apply_edits,
     change,
     create,
+    now,
     plan_of,
     pull_files,
     standing,
@@ -41,8 +42,11 @@ class Interrupting(Disk):
 def test_nobody_takes_files_for_missing_while_someone_applies(tmp_path):
     def look_up():
         with DirectoryStore.open(tmp_path / "p") as other:
-            assert other.state().base == base
-            for lookup in (lambda: other.aligned_at(AssetPath("a")), lambda: list(other.records())):
+            assert now(other).state().base == base
+            for lookup in (
+                lambda: now(other).aligned_at(AssetPath("a")),
+                lambda: list(now(other).records()),
+            ):
                 with pytest.raises(StoreBusy):
                     lookup()
             checked.append(True)
@@ -50,7 +54,7 @@ def test_nobody_takes_files_for_missing_while_someone_applies(tmp_path):
     checked: list[bool] = []
     with DirectoryStore.create(tmp_path / "p", project="p", disk=Interrupting) as store:
         pull_files(store, a=b"1")
-        base = store.state().base
+        base = now(store).state().base
         plan = plan_of(store, change(store, "a", b"2"))
         assert isinstance(store.disk, Interrupting)
         store.disk.meanwhile = look_up
