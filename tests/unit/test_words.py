@@ -22,8 +22,8 @@ PAGES = sorted(
 
 # Still in the code: a word leaves this list with its last use, and none is added.
 PENDING = {
-    *("aim", "anew", "arrived", "beat", "board", "brought", "carries", "carry", "courier"),
-    *("flight", "frugal", "gather", "gathers", "heart", "kept", "let go", "nobody", "pulse"),
+    *("aim", "anew", "beat", "board", "brought", "carry", "courier"),
+    *("flight", "frugal", "gather", "gathers", "heart", "kept", "nobody", "pulse"),
     *("said", "shelf", "shelved", "stand", "standing", "stands", "stood", "talk", "tell"),
     *("tells", "told", "workshop"),
 }
