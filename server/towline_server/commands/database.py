@@ -1,4 +1,4 @@
-"""What administrative commands stand on: the database of the settings, and names in it."""
+"""The database of the settings, and lookups by name, for administrative commands."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What every route stands on: who is asking, how often, how much, and how a failure is told."""
+"""The HTTP layer of all dialects: authentication, limits, idempotency, middleware, OpenAPI."""

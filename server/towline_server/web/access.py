@@ -1,4 +1,4 @@
-"""What a caller can reach by an id; anything else is not there, whoever has it."""
+"""Lookups by id that return only what the caller may access; the rest is not found."""
 
 from __future__ import annotations
 

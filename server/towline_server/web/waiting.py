@@ -1,4 +1,4 @@
-"""Runs that a request waits for, and what their end means over HTTP."""
+"""Requests that wait for a run, and the HTTP failure of a run that failed."""
 
 from __future__ import annotations
 
