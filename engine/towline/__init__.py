@@ -23,7 +23,17 @@ from towline.limits import Limits
 from towline.merge import AssetIndex, Context, merge
 from towline.model import Asset, AssetId, AssetPath, AssetState, Digest, Revision, ThreeWay
 from towline.names import NamePolicy
-from towline.options import OnConflict, PullOptions, Resolutions, Selection, Side
+from towline.options import (
+    Comparison,
+    ContentMerge,
+    Naming,
+    OnConflict,
+    PullOptions,
+    Renames,
+    Resolutions,
+    Selection,
+    Side,
+)
 from towline.plan import Plan
 from towline.planfile import dump_plan, load_plan
 from towline.ports import AssetStore, Phase, Remote, Watch
@@ -55,8 +65,10 @@ __all__ = [
     "AssetStore",
     "Change",
     "Changes",
+    "Comparison",
     "Conflict",
     "ConflictKind",
+    "ContentMerge",
     "Context",
     "Digest",
     "DirectoryStore",
@@ -67,11 +79,13 @@ __all__ = [
     "MemoryRemote",
     "MemoryStore",
     "NamePolicy",
+    "Naming",
     "OnConflict",
     "Phase",
     "Plan",
     "PullOptions",
     "Remote",
+    "Renames",
     "Report",
     "Resolutions",
     "Revision",

@@ -154,7 +154,7 @@ def _by_format(sides: ThreeWay[bytes | None], common: dict[str, Any]) -> Explana
         case Format.BINARY:
             return Explanation(format=format_, **common)
         case Format.DIGESTS_ONLY:
-            note = f"too large to be told apart: over {MAX_TEXT_BYTES} bytes"
+            note = f"too large to be compared: over {MAX_TEXT_BYTES} bytes"
             return Explanation(format=format_, note=note, **common)
         case _:
             assert_never(format_)
@@ -164,7 +164,7 @@ def _by_fields(sides: ThreeWay[bytes | None], common: dict[str, Any]) -> Explana
     try:
         fields = _fields(sides)
     except RecursionError:
-        note = "nested too deep to be told apart field by field"
+        note = "nested too deep to be compared field by field"
         return Explanation(format=Format.TEXT, lines=_lines(sides), note=note, **common)
     if fields:
         return Explanation(format=Format.JSON, fields=fields, **common)
@@ -175,7 +175,7 @@ def _by_fields(sides: ThreeWay[bytes | None], common: dict[str, Any]) -> Explana
 def _why_not_json(sides: ThreeWay[bytes | None]) -> str:
     largest = max(map(len, _present(sides).values()))
     if largest > MAX_JSON_BYTES and any(_starts_json(side) for side in _present(sides).values()):
-        return f"too large to be told apart field by field: over {MAX_JSON_BYTES} bytes"
+        return f"too large to be compared field by field: over {MAX_JSON_BYTES} bytes"
     return ""
 
 
