@@ -214,29 +214,42 @@ class _Lines:
 
 
 def _yaml(text: str) -> _Document:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    import yaml
 
     try:
-        value = YAML().load(text)
-    except MarkedYAMLError as error:
+        value, root = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise _Unreadable(
             error.problem or "is no YAML", mark.line + 1 if mark is not None else None
         ) from None
-    except YAMLError:
+    except (yaml.YAMLError, ValueError):
         raise _Unreadable("is no YAML") from None
+    _refuse_doubled_keys(root)
 
     def line(number: int | None, key: str) -> int:
-        if not isinstance(value, Mapping):
-            return 1
-        entry = value if number is None else value["kinds"][number]
-        if not isinstance(entry, Mapping):
-            return int(value["kinds"].lc.item(number)[0]) + 1
-        marks: Any = entry
-        return int(marks.lc.key(key)[0] if key in entry else marks.lc.line) + 1
+        entry: Any = root
+        if number is not None:
+            entry = next(item for name, item in entry.value if name.value == "kinds").value[number]
+        members = entry.value if isinstance(entry, yaml.MappingNode) else []
+        found = next((name for name, _ in members if name.value == key), entry)
+        return int(found.start_mark.line) + 1 if found is not None else 1
 
     return _Document(value, line)
+
+
+def _refuse_doubled_keys(node: Any) -> None:
+    """Refuse a mapping that has a key twice: PyYAML takes the last."""
+    if node is None or isinstance(node.value, str):
+        return
+    pairs = node.value if node.id == "mapping" else [(None, item) for item in node.value]
+    names: set[str] = set()
+    for key, item in pairs:
+        if key is not None and key.value in names:
+            problem = f"has the key {key.value!r} twice"
+            raise _Unreadable(problem, key.start_mark.line + 1)
+        names.add(key.value if key is not None else "")
+        _refuse_doubled_keys(item)
 
 
 _READERS: dict[str, Callable[[str], _Document]] = {".json": _json, ".yaml": _yaml, ".yml": _yaml}

@@ -11,7 +11,7 @@ from tests.acceptance.command import Command
 from towline.testing.git_repository import GitRepository
 from towline.testing.git_server import GitServer
 
-HEAVY = ["deepdiff", "dulwich", "pydantic", "pygit2", "rich", "ruamel", "urllib3"]
+HEAVY = ["deepdiff", "dulwich", "pydantic", "pygit2", "rich", "tomlkit", "urllib3", "yaml"]
 PROGRAM = """
 import sys
 from towline_cli.main import main

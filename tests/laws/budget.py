@@ -30,9 +30,26 @@ EXAMPLES = {
     "machine": 400,
 }
 
+"""What is said of a merge of trees."""
+
+CONTENT_EXAMPLES = {
+    "content: ours alone is base": 3_000,
+    "content: theirs alone is base": 2_000,
+    "content: both are the same": 2_000,
+    "content: swap symmetry": 3_000,
+    "content: no invented value": 2_500,
+    "content: no lost edit": 3_000,
+    "content: key order": 1_500,
+    "content: twice": 1_500,
+    "content: bytes": 1_500,
+}
+"""What is said of a merge inside one asset; as many examples again."""
+
 
 def law(name: str) -> settings:
     """The settings of a law's property."""
     profile = settings.default
     assert profile is not None
-    return settings(max_examples=max(1, EXAMPLES[name] * profile.max_examples // 100))
+    return settings(
+        max_examples=max(1, (EXAMPLES | CONTENT_EXAMPLES)[name] * profile.max_examples // 100)
+    )

@@ -1,0 +1,52 @@
+"""The formats that are merged by structure: how each is parsed, and edited in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from towline.content.json_edit import edit_json
+from towline.content.structure import Merge
+from towline.content.values import Value, parse_json
+
+
+class Document(Protocol):
+    """A parsed file."""
+
+    @property
+    def value(self) -> Value:
+        """What it says, as `merge_values` compares it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One format.
+
+    ``parse`` raises `NotParsed` for what is not of it. ``edit`` returns the bytes of ours with a
+    decided merge carried out, or None where that is beyond it. ``lines_first``: merged lines keep
+    comments, so they are preferred where they say the same.
+    """
+
+    parse: Callable[[bytes], Any]
+    edit: Callable[[Any, Any, Merge], bytes | None]
+    lines_first: bool
+
+
+_JSON = Format(parse=parse_json, edit=edit_json, lines_first=False)
+
+
+def formats_of(path: str, content: bytes) -> Iterator[Format]:
+    """Yield the formats that a file may be of: JSON by how it begins, the others by its name."""
+    if content[:200].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+        yield _JSON
+    if path.endswith((".yaml", ".yml")):
+        from towline.content.yaml_edit import edit_yaml
+        from towline.content.yaml_values import parse_yaml
+
+        yield Format(parse=parse_yaml, edit=edit_yaml, lines_first=True)
+    if path.endswith(".toml"):
+        from towline.content.toml import edit_toml, parse_toml
+
+        yield Format(parse=parse_toml, edit=edit_toml, lines_first=True)

@@ -1,0 +1,163 @@
+"""Merges what both sides made of one asset's content: by structure, else by lines, else not.
+
+A file that is parsed on all three sides is merged by its structure, and what conflicts there is a
+conflict: lines would only merge it by chance. Everything else is merged line by line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from towline.content.formats import Document, Format, formats_of
+from towline.content.lines import Clash, merge_line_regions, merge_lines
+from towline.content.structure import (
+    FieldConflict,
+    FieldMerge,
+    Keep,
+    Merge,
+    Pointer,
+    merge_values,
+    value_of,
+)
+from towline.content.values import NotParsed, Value
+from towline.content_rules import ContentMode, ContentRules
+from towline.model import ThreeWay
+from towline.options import Side
+
+
+class MergedBy(StrEnum):
+    """What merged a content."""
+
+    STRUCTURE = "structure"
+    LINES = "lines"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentOutcome:
+    """What a merge of contents came to.
+
+    ``content`` is the merged bytes; None where they conflict. ``fields`` and ``regions`` say where,
+    if the merge got as far as that; ``taken`` what of theirs is in the merged bytes.
+    """
+
+    content: bytes | None
+    by: MergedBy | None = None
+    fields: tuple[FieldConflict, ...] = ()
+    regions: tuple[Clash, ...] = ()
+    taken: tuple[FieldMerge, ...] = ()
+
+
+_CONFLICT = ContentOutcome(content=None)
+Choices: TypeAlias = Mapping[Pointer, Side]
+
+
+def merge_content(
+    path: str,
+    sides: ThreeWay[bytes],
+    rules: ContentRules = ContentRules(),
+    choices: Choices | None = None,
+) -> ContentOutcome:
+    """Merge the content of the asset at a path.
+
+    ``choices`` settles single fields by their pointer.
+    """
+    if rules.mode is ContentMode.NEVER:
+        return _CONFLICT
+    if rules.mode is not ContentMode.LINES:
+        for format_ in formats_of(path, sides.ours):
+            with suppress(NotParsed):
+                return _merge_structure(format_, sides, rules, choices)
+    if rules.mode is ContentMode.STRUCTURE:
+        return _CONFLICT
+    return _merge_lines(path, sides)
+
+
+def are_equal(path: str, one: bytes, other: bytes) -> bool:
+    """Whether two contents differ in spelling alone."""
+    if one == other:
+        return True
+    for format_ in formats_of(path, one):
+        with suppress(NotParsed):
+            return bool(format_.parse(one).value == format_.parse(other).value)
+    return False
+
+
+def _merge_structure(
+    format_: Format, sides: ThreeWay[bytes], rules: ContentRules, choices: Choices | None
+) -> ContentOutcome:
+    documents = sides.map(format_.parse)
+    values = documents.map(lambda document: document.value)
+    merged = merge_values(values, rules, choices)
+    content = None
+    if not merged.conflicts:
+        content = _written(format_, sides, documents, merged.merge)
+    return ContentOutcome(
+        content=content,
+        by=MergedBy.STRUCTURE,
+        fields=merged.conflicts,
+        taken=merged.taken,
+    )
+
+
+def _written(
+    format_: Format, sides: ThreeWay[bytes], documents: ThreeWay[Document], merge: Merge
+) -> bytes | None:
+    """Return bytes that say exactly what was decided; None where there is no way to write them."""
+    if isinstance(merge, Keep):
+        return sides.ours
+    wanted = value_of(merge, documents.ours.value, documents.theirs.value)
+    if format_.lines_first:
+        content = merge_lines(sides)
+        if content is not None and _says(format_, content, wanted):
+            return content
+    content = format_.edit(documents.ours, documents.theirs, merge)
+    return content if content is not None and _says(format_, content, wanted) else None
+
+
+def _says(format_: Format, content: bytes, wanted: Value) -> bool:
+    try:
+        return bool(format_.parse(content).value == wanted)
+    except NotParsed:
+        return False
+
+
+def _merge_lines(path: str, sides: ThreeWay[bytes]) -> ContentOutcome:
+    merged = merge_line_regions(sides)
+    if merged is None:
+        return _CONFLICT
+    content, clashes = merged
+    if clashes:
+        return ContentOutcome(content=None, by=MergedBy.LINES, regions=clashes)
+    if not _is_sound(path, sides, content):
+        return _CONFLICT
+    return ContentOutcome(content=content, by=MergedBy.LINES)
+
+
+def _is_sound(path: str, sides: ThreeWay[bytes], content: bytes) -> bool:
+    """Whether merged lines are parsed, if the sides were, and have each key that was added."""
+    for format_ in formats_of(path, sides.ours):
+        with suppress(NotParsed):
+            values = sides.map(format_.parse).map(lambda document: document.value)
+            try:
+                found = set(_keys(format_.parse(content).value))
+            except NotParsed:
+                return False
+            known = set(_keys(values.base))
+            added = {*_keys(values.ours), *_keys(values.theirs)} - known
+            return added <= found
+    return True
+
+
+def _keys(value: Value, pointer: Pointer = ()) -> Iterator[Pointer]:
+    """Yield where each member of each object is; an element of a list counts as any other."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield (*pointer, key)
+            yield from _keys(item, (*pointer, key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _keys(item, (*pointer, "*"))

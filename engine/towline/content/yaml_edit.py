@@ -1,0 +1,181 @@
+"""Carries out a decided merge on the text of a YAML document.
+
+Theirs' values, members and items are put in place as whole lines, or within one; every other byte
+stays as it is in ours. The caller parses the result again: YAML has more forms than are known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from towline.content.json_text import TextEdit, apply_edits
+from towline.content.structure import Inside, Keep, Merge, Slot, Take
+from towline.content.yaml_values import YamlDocument, members
+
+
+def edit_yaml(ours: YamlDocument, theirs: YamlDocument, merge: Merge) -> bytes | None:
+    """Return the bytes of ours with a decided merge carried out; None where that is beyond it."""
+    if ours.shares_nodes or theirs.shares_nodes or len(ours.nodes) != 1 or len(theirs.nodes) != 1:
+        return None
+    writer = _Writer(ours.text, theirs.text)
+    try:
+        edits = list(writer.edits(merge, ours.nodes[0], theirs.nodes[0]))
+    except _CannotWrite:
+        return None
+    return ours.encode(apply_edits(ours.text, edits, 0, len(ours.text)))
+
+
+class _CannotWrite(Exception):
+    """The decision takes more than putting values, members and items in place."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """The lines of one member of a block mapping, or one item of a block sequence.
+
+    ``shares_line``: it begins behind the dash of an item that it is the first part of.
+    """
+
+    start: int
+    end: int
+    indent: str
+    shares_line: bool
+
+
+class _Writer:
+    def __init__(self, ours: str, theirs: str) -> None:
+        self._ours, self._theirs = ours, theirs
+        self._newline = "\r\n" if "\r\n" in ours else "\n"
+
+    def edits(self, merge: Merge, mine: Any, other: Any) -> Iterator[TextEdit]:
+        match merge:
+            case Keep():
+                return
+            case Take():
+                yield self._value(mine, other)
+            case Inside(slots):
+                if mine.flow_style or other.flow_style:
+                    yield self._value(mine, other)
+                else:
+                    yield from self._inside(slots, mine, other)
+
+    def _value(self, mine: Any, other: Any) -> TextEdit:
+        """Put theirs' value in the place of ours: what stands on one line, in the line."""
+        taken = self._theirs[other.start_mark.index : other.end_mark.index]
+        replaced = self._ours[mine.start_mark.index : mine.end_mark.index]
+        if "\n" in taken or "\n" in replaced or not taken or not replaced:
+            raise _CannotWrite
+        return TextEdit(mine.start_mark.index, mine.end_mark.index, taken)
+
+    def _inside(self, slots: Sequence[Slot], mine: Any, other: Any) -> Iterator[TextEdit]:
+        ours, theirs = _parts(mine), _parts(other)
+        order = [slot.ours for slot in slots if slot.ours is not None]
+        if order != [key for key in ours if key in set(order)]:
+            raise _CannotWrite  # Parts changed places.
+        blocks = _blocks(self._ours, mine)
+        for key in ours.keys() - set(order):
+            if blocks[key].shares_line or not order:
+                raise _CannotWrite
+            yield TextEdit(blocks[key].start, blocks[key].end, "")
+        before: str | int | None = None
+        for slot in slots:
+            if slot.ours is None:
+                assert slot.theirs is not None, "it is from one of the sides"
+                yield self._insertion(slot.theirs, other, before, blocks)
+            else:
+                before = slot.ours
+                if slot.theirs is not None:
+                    yield from self._part(slot, ours, theirs, blocks, other)
+
+    def _part(
+        self,
+        slot: Slot,
+        ours: Mapping[str | int, Any],
+        theirs: Mapping[str | int, Any],
+        blocks: Mapping[str | int, _Block],
+        other: Any,
+    ) -> Iterator[TextEdit]:
+        assert slot.ours is not None, "both sides have it"
+        assert slot.theirs is not None, "both sides have it"
+        try:
+            # All of it or nothing, as what follows replaces it whole.
+            yield from list(self.edits(slot.merge, ours[slot.ours], theirs[slot.theirs]))
+        except _CannotWrite:
+            if not isinstance(slot.merge, Take):
+                raise
+            block = blocks[slot.ours]
+            yield TextEdit(block.start, block.end, self._block_of(slot.theirs, other, block))
+
+    def _insertion(
+        self,
+        key: str | int,
+        other: Any,
+        before: str | int | None,
+        blocks: Mapping[str | int, _Block],
+    ) -> TextEdit:
+        beside = next(iter(blocks.values())) if before is None else blocks[before]
+        if before is None and beside.shares_line:
+            raise _CannotWrite
+        at = beside.start if before is None else beside.end
+        text = self._block_of(key, other, replace(beside, shares_line=False))
+        if at == len(self._ours) and not self._ours.endswith("\n"):
+            return TextEdit(at, at, self._newline + text.removesuffix(self._newline))
+        return TextEdit(at, at, text)
+
+    def _block_of(self, key: str | int, other: Any, place: _Block) -> str:
+        """Return the lines of a part of theirs, indented as ours is at a place."""
+        block = _blocks(self._theirs, other)[key]
+        lines = self._theirs[block.start : block.end].removesuffix("\n").split("\n")
+        first = lines[0] if block.shares_line else lines[0].removeprefix(block.indent)
+        rest = [line.removeprefix(block.indent) for line in lines[1:]]
+        shown = ["" if place.shares_line else place.indent, first]
+        text = "".join(shown) + "".join(
+            "\n" + (place.indent + line if line.strip() else "") for line in rest
+        )
+        return "".join(line.rstrip("\r") + self._newline for line in text.split("\n"))
+
+
+def _parts(node: Any) -> dict[str | int, Any]:
+    if node.id == "mapping":
+        return {name: value for name, _, value in members(node)}
+    return dict(enumerate(node.value))
+
+
+def _blocks(text: str, node: Any) -> dict[str | int, _Block]:
+    """Return the lines of each part; comments and blank lines behind one go with the one before."""
+    if node.id == "mapping":
+        starts: list[tuple[str | int, int]] = [
+            (name, key.start_mark.index) for name, key, _ in members(node)
+        ]
+    else:
+        starts = [(at, item.start_mark.index) for at, item in enumerate(node.value)]
+    if not starts:
+        raise _CannotWrite
+    lines = [text.rfind("\n", 0, index) + 1 for _, index in starts]
+    if len(set(lines)) < len(lines):
+        raise _CannotWrite
+    leads = [text[line:index] for line, (_, index) in zip(lines, starts, strict=True)]
+    end = text.find("\n", max(_last_index(node), lines[-1]))
+    ends = [*lines[1:], len(text) if end < 0 else end + 1]
+    blocks: dict[str | int, _Block] = {}
+    for number, (key, index) in enumerate(starts):
+        dashed = "-" in leads[number]
+        shares = node.id == "mapping" and dashed
+        if leads[number].strip(" ") not in ("", "-") or (shares and number):
+            raise _CannotWrite
+        indent = leads[number].partition("-")[0] if node.id == "sequence" else " " * len(leads[0])
+        start = index if shares else lines[number]
+        blocks[key] = _Block(start, ends[number], indent, shares)
+    return blocks
+
+
+def _last_index(node: Any) -> int:
+    """Return the place of the last character of a node; a block's own end lies behind comments."""
+    while node.id != "scalar" and node.value and not node.flow_style:
+        last = node.value[-1]
+        node = last[1] if node.id == "mapping" else last
+    index = int(node.end_mark.index)
+    is_block = node.id == "scalar" and node.style in ("|", ">")
+    return max(index - 1, 0) if is_block else index

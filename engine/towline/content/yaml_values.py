@@ -1,0 +1,132 @@
+"""YAML as a merge compares it: nodes with their places in the text, and values of strict types.
+
+YAML 1.1 and 1.2 read the same plain text differently (``no``, ``1e3``, ``0777``, dates). What both
+read alike has its JSON value; any other plain text is compared as it is spelled, and differs from
+the same text in quotes. So no merge depends on which version the reader of the file follows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from towline.content.values import MAX_BYTES, MAX_DEPTH, NotParsed, Unmergeable, Value, parse_number
+
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
+_FRACTION = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+")
+_WORDS: dict[str, Value] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_CORE = "tag:yaml.org,2002:"
+
+
+@dataclass(frozen=True, slots=True)
+class YamlDocument:
+    """Parsed documents: the text without a byte order mark, its nodes, and one value for all.
+
+    The value of several documents is a list. ``nodes`` are PyYAML's. ``shares_nodes``: an alias
+    names one of them, so that places in the text are not each node's own.
+    """
+
+    text: str
+    nodes: tuple[Any, ...]
+    value: Value
+    has_bom: bool
+    shares_nodes: bool
+
+    def encode(self, text: str) -> bytes:
+        """Return the bytes of an edited text of this document."""
+        return (b"\xef\xbb\xbf" if self.has_bom else b"") + text.encode()
+
+
+def parse_yaml(content: bytes) -> YamlDocument:
+    """Parse a file of YAML documents. Raises `NotParsed`."""
+    import yaml
+
+    if len(content) > MAX_BYTES:
+        raise NotParsed
+    try:
+        text = content.decode()
+        has_bom = text.startswith("\ufeff")
+        text = text.removeprefix("\ufeff")
+        nodes = tuple(node for node in yaml.compose_all(text, _loader()))
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError):
+        raise NotParsed from None
+    reader = _Reader()
+    values = [reader.value(node, 0) for node in nodes]
+    return YamlDocument(
+        text=text,
+        nodes=nodes,
+        value=values[0] if len(values) == 1 else values,
+        has_bom=has_bom,
+        shares_nodes=reader.shares_nodes,
+    )
+
+
+def _loader() -> Any:
+    import yaml
+
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self._met: set[int] = set()
+        self.shares_nodes = False
+
+    def value(self, node: Any, depth: int) -> Value:
+        if depth > MAX_DEPTH:
+            raise NotParsed
+        if id(node) in self._met:
+            self.shares_nodes = True
+        self._met.add(id(node))
+        match node.id:
+            case "scalar":
+                return _scalar(node)
+            case "sequence":
+                items = [self.value(item, depth + 1) for item in node.value]
+                return items if node.tag == _CORE + "seq" else Unmergeable((node.tag, items))
+            case _:
+                return self._mapping(node, depth)
+
+    def _mapping(self, node: Any, depth: int) -> Value:
+        pairs = [
+            (self.value(key, depth + 1), self.value(item, depth + 1)) for key, item in node.value
+        ]
+        found = {name: item for (name, _, _), (_, item) in zip(members(node), pairs, strict=True)}
+        has_plain_keys = all(key.id == "scalar" for key, _ in node.value)
+        if node.tag != _CORE + "map" or not has_plain_keys or len(found) < len(pairs):
+            return Unmergeable((node.tag, pairs))
+        return found
+
+
+def key_text(node: Any) -> str:
+    """Return the name of a mapping's key; one that is no plain word or text says its type, too."""
+    if node.id != "scalar":
+        return repr(node)
+    value = _scalar(node)
+    return value if isinstance(value, str) else f"({node.value})"
+
+
+def _scalar(node: Any) -> Value:
+    text: str = node.value
+    if not node.tag.startswith(_CORE):
+        return ("tagged", node.tag, text)
+    if node.style:  # quoted, or a block
+        return text if node.tag == _CORE + "str" else ("tagged", node.tag, text)
+    if text in _WORDS:
+        return _WORDS[text]
+    if _WHOLE.fullmatch(text) or _FRACTION.fullmatch(text):
+        return parse_number(text)
+    # The tag is what YAML 1.1 makes of it.
+    return text if node.tag == _CORE + "str" else ("plain", text)
+
+
+def members(node: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the name, the key and the value of each member of a mapping."""
+    for key, value in node.value:
+        yield key_text(key), key, value

@@ -1,0 +1,239 @@
+"""JSON is merged by structure, in ours' own bytes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from towline.content import ContentOutcome, are_equal, merge_content
+from towline.content.structure import Reason, format_pointer
+from towline.content_rules import ContentRules, FieldRule
+from towline.model import ThreeWay
+from towline.options import Side
+
+NO_RULES = ContentRules()
+
+
+def merge(
+    base: str,
+    ours: str,
+    theirs: str,
+    rules: ContentRules = NO_RULES,
+    choices: dict[tuple[str, ...], Side] | None = None,
+) -> ContentOutcome:
+    sides = ThreeWay(base.encode(), ours.encode(), theirs.encode())
+    return merge_content("a.txt", sides, rules, choices)
+
+
+def merged(base: str, ours: str, theirs: str, rules: ContentRules = NO_RULES) -> str:
+    outcome = merge(base, ours, theirs, rules)
+    assert outcome.content is not None, outcome
+    return outcome.content.decode()
+
+
+def conflicts(
+    base: str, ours: str, theirs: str, rules: ContentRules = NO_RULES
+) -> dict[str, Reason]:
+    outcome = merge(base, ours, theirs, rules)
+    assert outcome.content is None
+    return {format_pointer(each.pointer): each.reason for each in outcome.fields}
+
+
+# --- objects ----------------------------------------------------------------------------------
+
+
+def test_fields_that_each_side_changed_are_both_taken():
+    assert merged('{"a":1,"b":2}', '{"a":1,"b":3}', '{"a":2,"b":2}') == '{"a":2,"b":3}'
+
+
+def test_one_field_that_both_changed_is_a_conflict():
+    found = conflicts('{"a":{"x":1},"b":2}', '{"a":{"x":2},"b":2}', '{"a":{"x":3},"b":3}')
+    assert found == {"/a/x": Reason.BOTH_CHANGED}
+
+
+def test_a_key_deleted_on_one_side_and_edited_on_the_other_is_a_conflict():
+    assert conflicts('{"a":1}', "{}", '{"a":2}') == {"/a": Reason.DELETED_HERE}
+    assert conflicts('{"a":1}', '{"a":2}', "{}") == {"/a": Reason.DELETED_THERE}
+
+
+def test_a_deletion_of_what_the_other_side_left_alone_is_taken():
+    assert merged('{"a": 1, "b": 2, "c": 3}', '{"a": 1, "b": 2, "c": 4}', '{"c": 3}') == '{"c": 4}'
+
+
+def test_a_key_added_on_both_sides_is_kept_if_equal_and_a_conflict_if_not():
+    assert merged('{"z":0}', '{"z":1, "a":[1]}', '{"z":0,"a": [1]}') == '{"z":1, "a":[1]}'
+    assert conflicts('{"z":0}', '{"z":0,"a":1}', '{"z":0,"a":{}}') == {"/a": Reason.BOTH_ADDED}
+
+
+def test_types_are_strict():
+    for one, other in [("1", "1.0"), ("1", "true"), ("1", '"1"'), ("0", "null"), ("0", "false")]:
+        assert not are_equal("a", f"[{one}]".encode(), f"[{other}]".encode())
+        assert conflicts('{"a":"x"}', f'{{"a":{one}}}', f'{{"a":{other}}}')
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('{"a":1,"b":2}', '{ "b": 2,\r\n"a": 1 }\n'),
+        ('["\\u00e9"]', '["é"]'),
+        ("[1.0]", "[1.00]"),
+        ("[1e3]", "[1000.0]"),
+        ("[1.5E400]", "[15e399]"),
+        ('{"a":1}', '\ufeff{"a":1}'),
+    ],
+)
+def test_what_differs_in_spelling_alone_never_conflicts(one: str, other: str):
+    assert are_equal("a", one.encode(), other.encode())
+    assert merged('{"old":0}', one, other) == one
+
+
+# --- ours' bytes ------------------------------------------------------------------------------
+
+
+def test_everything_but_what_theirs_changed_stays_as_it_is_spelled_here():
+    base = '{"n": 1.10, "e": "\\u00e9", "big": 18446744073709551616, "x": {"y": 1}, "k": 1}'
+    ours = (
+        '\ufeff{\r\n\t"n" : 1.10,\r\n\t"e":"\\u00e9",\r\n\t"big": 18446744073709551616,'
+        '\r\n\t"x": {"y":1 },\r\n\t"k": 2\r\n}'
+    )
+    theirs = json.dumps(json.loads(base) | {"x": {"y": 5}})
+    assert merged(base, ours, theirs) == ours.replace('"y":1 ', '"y":5 ')
+
+
+def test_what_is_added_is_laid_out_as_ours_is():
+    base = '{"a": {"x": 1}, "l": []}'
+    ours = '{\n    "a": {\n        "x": 2\n    },\n    "l": []\n}\n'
+    theirs = json.dumps({"a": {"x": 1, "n": {"k": []}}, "l": [7]}, indent=2).replace("[]", "[1]")
+    assert merged(base, ours, theirs) == (
+        '{\n    "a": {\n        "x": 2,\n        "n": {\n            "k": [1]\n        }\n    },\n'
+        '    "l": [\n        7\n    ]\n}\n'
+    )
+
+
+def test_a_new_key_comes_behind_the_one_that_it_follows_there():
+    assert merged('{"a":1,"b":1}', '{"a":1,"b":2}', '{"a":1,"n":1,"b":1}') == '{"a":1,"n":1,"b":2}'
+    assert merged('{"a":1,"b":1}', '{"a":1,"b":2}', '{"n":1,"a":1,"b":1}') == '{"n":1,"a":1,"b":2}'
+
+
+# --- lists ------------------------------------------------------------------------------------
+
+NODES = '{"n":[{"id":"a","v":1},{"id":"b","v":1},{"id":"c","v":1}]}'
+
+
+def test_elements_with_an_identity_are_edited_added_and_deleted_independently():
+    ours = '{"n":[{"id":"a","v":2},{"id":"b","v":1},{"id":"c","v":1},{"id":"o","v":1}]}'
+    theirs = '{"n":[{"id":"a","v":1},{"id":"t","v":1},{"id":"c","v":3}]}'
+    assert json.loads(merged(NODES, ours, theirs))["n"] == [
+        {"id": "a", "v": 2},
+        {"id": "t", "v": 1},
+        {"id": "c", "v": 3},
+        {"id": "o", "v": 1},
+    ]
+
+
+def test_an_element_moved_on_one_side_and_edited_on_the_other_is_both():
+    moved = '{"n":[{"id":"c","v":1},{"id":"a","v":1},{"id":"b","v":1}]}'
+    edited = NODES.replace('"b","v":1', '"b","v":9')
+    for ours, theirs in [(moved, edited), (edited, moved)]:
+        found = json.loads(merged(NODES, ours, theirs))["n"]
+        assert [(item["id"], item["v"]) for item in found] == [("c", 1), ("a", 1), ("b", 9)]
+
+
+def test_two_orders_of_the_same_elements_conflict_unless_the_list_is_unordered():
+    ours = '{"n":[{"id":"b","v":1},{"id":"a","v":1},{"id":"c","v":1}]}'
+    theirs = '{"n":[{"id":"a","v":1},{"id":"c","v":1},{"id":"b","v":2}]}'
+    assert conflicts(NODES, ours, theirs)["/n"] is Reason.REORDERED
+    unordered = ContentRules(unordered=("/n",))
+    assert merged(NODES, ours, theirs, unordered) == ours.replace('"b","v":1', '"b","v":2')
+
+
+def test_what_both_add_at_one_place_is_all_taken_theirs_first():
+    assert merged('{"l":["x","y"]}', '{"l":["x","o","y"]}', '{"l":["x","t","y"]}') == (
+        '{"l":["x","t","o","y"]}'
+    )
+    assert merged('{"l":[]}', '{"l":["o"]}', '{"l":["t"]}') == '{"l":["t","o"]}'
+
+
+def test_a_doubled_identity_is_not_merged_inside():
+    doubled = NODES.replace('"id":"b"', '"id":"a"')
+    edited = NODES.replace('"c","v":1', '"c","v":9')
+    assert conflicts(NODES, doubled, edited) == {"/n": Reason.BOTH_CHANGED}
+    assert merged(NODES, NODES, doubled) == doubled
+
+
+def test_the_kind_names_the_identity():
+    base = '[{"id":1,"step":"a","v":1},{"id":1,"step":"b","v":1}]'
+    ours = base.replace('"a","v":1', '"a","v":2')
+    theirs = '[{"id":1,"step":"n","v":1},' + base[1:]
+    rules = ContentRules(identity=(("", "step"),))
+    assert merged(base, ours, theirs, rules) == theirs.replace('"a","v":1', '"a","v":2')
+
+
+def test_lists_of_one_length_are_merged_by_position_and_others_as_lines_are():
+    assert merged("[1,2,3]", "[1,2,4]", "[0,2,3]") == "[0,2,4]"
+    assert conflicts("[1,2,3]", "[1,2,4]", "[1,2,5]") == {"/2": Reason.BOTH_CHANGED}
+    assert merged("[1,2,3,4]", "[1,2,3,4,5]", "[0,1,2,3,4]") == "[0,1,2,3,4,5]"
+    assert conflicts("[1,2]", "[1,2,5]", "[1,2,6]") == {"": Reason.BOTH_CHANGED}
+
+
+def test_doubled_keys_and_nan_are_compared_as_a_whole():
+    assert merged('{"a":{"x":1,"x":2},"b":1}', '{"a":{"x":1,"x":2},"b":2}', '{"a":NaN,"b":1}') == (
+        '{"a":NaN,"b":2}'
+    )
+    assert conflicts('{"a":1}', '{"a":{"x":1,"x":2}}', '{"a":{"x":1,"x":3}}')
+
+
+# --- what a kind says of its fields -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [(FieldRule.THEIRS, "2.10"), (FieldRule.OURS, "2.9"), (FieldRule.LARGER, "2.9")],
+)
+def test_a_volatile_field_is_settled_by_its_rule(rule: FieldRule, expected: str):
+    rules = ContentRules(fields=(("/*/v", rule),))
+    found = merged('{"a":{"v":2.0}}', '{"a":{"v":2.9}}', '{"a":{"v":2.10}}', rules)
+    assert found == f'{{"a":{{"v":{expected}}}}}'
+
+
+def test_larger_takes_the_later_text_and_the_larger_of_huge_numbers():
+    rules = ContentRules(fields=(("/v", FieldRule.LARGER),))
+    for base, smaller, larger in [
+        ('"2024-01-01"', '"2024-02-01"', '"2024-03-01"'),
+        ("1", "2" * 5_000, "3" * 5_000),
+        ("1", "9", "10"),
+    ]:
+        was, ours, theirs = (f'{{"v":{value}}}' for value in (base, smaller, larger))
+        assert merged(was, ours, theirs, rules) == theirs
+        assert merged(was, theirs, ours, rules) == theirs
+
+
+def test_a_guarded_field_that_theirs_changed_is_a_conflict():
+    rules = ContentRules(fields=(("/account", FieldRule.GUARDED),))
+    base, ours, theirs = '{"account":"a","x":1}', '{"account":"a","x":2}', '{"account":"b","x":1}'
+    assert conflicts(base, ours, theirs, rules) == {"/account": Reason.GUARDED}
+    assert merged(base, theirs, ours, rules) == '{"account":"b","x":2}'
+
+
+def test_a_conflict_is_settled_by_a_side_for_its_field():
+    sides = ('{"a":1,"b":1}', '{"a":2,"b":1}', '{"a":3,"b":4}')
+    for side, expected in [(Side.THEIRS, '{"a":3,"b":4}'), (Side.OURS, '{"a":2,"b":4}')]:
+        outcome = merge(*sides, choices={("a",): side})
+        assert outcome.content == expected.encode()
+
+
+# --- bounds -----------------------------------------------------------------------------------
+
+
+def test_what_is_too_deep_or_too_large_is_merged_by_lines():
+    deep = "[" * 2_000 + "]" * 2_000
+    assert merge(deep, deep + "\n", deep).content == f"{deep}\n".encode()
+    assert merge("[]", deep, "[1]").by == "lines"
+
+
+def test_many_reordered_elements_take_no_quadratic_time():
+    numbers = [str(number) for number in range(100_000)]
+    base = "[" + ",".join(numbers) + "]"
+    theirs = "[" + ",".join(reversed(numbers)) + ",1]"
+    assert merged(base, base + " ", theirs) == theirs + " "
