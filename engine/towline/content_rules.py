@@ -18,6 +18,13 @@ class ContentMode(StrEnum):
     NEVER = "never"
 
 
+class MergedBy(StrEnum):
+    """What merged a content."""
+
+    STRUCTURE = "structure"
+    LINES = "lines"
+
+
 class FieldRule(StrEnum):
     """What becomes of a field that both sides changed; or, if guarded, that theirs changed."""
 

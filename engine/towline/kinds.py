@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from towline.content_rules import ContentRules
 from towline.errors import InvalidValue
 from towline.globs import pattern
 
@@ -16,12 +17,14 @@ class Kind:
 
     ``id_pointer`` is a JSON pointer (RFC 6901) to an id that stands inside the asset, if any.
     ``data_type`` is another name of the kind, for clients of the control plane that need one.
+    ``content`` says how their contents are merged.
     """
 
     name: str
     globs: tuple[str, ...]
     id_pointer: str | None = None
     data_type: str | None = None
+    content: ContentRules = ContentRules()
 
 
 @dataclass(frozen=True, slots=True)

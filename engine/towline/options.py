@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias, TypeVar
 
+from towline.content_rules import ContentMode
 from towline.errors import ConflictingResolutions, InvalidValue, TowlineError
 from towline.globs import matches_any
 from towline.limits import Limits
@@ -152,8 +153,9 @@ class Comparison(StrEnum):
 class PullOptions:
     """How a pull decides.
 
-    ``content_merge`` is called for an asset whose content changed on both sides. Two options are
-    equal whatever theirs is, and it is not stored.
+    ``content_merge`` says how an asset whose content changed on both sides is merged, unless its
+    kind does; or it is a function that is called for such an asset. Two options are equal whatever
+    theirs is, and it is not stored.
 
     Raises:
         InvalidValue: a field has a value of another type, or a text that is no policy.
@@ -167,7 +169,7 @@ class PullOptions:
     """Whether a pull may delete the last asset of the project."""
     renames: Renames = Renames.EXACT
     comparison: Comparison = Comparison.INCREMENTAL
-    content_merge: ContentMerge | None = field(default=None, compare=False)
+    content_merge: ContentMode | ContentMerge = field(default=ContentMode.NEVER, compare=False)
 
     def __post_init__(self) -> None:
         _set(self, "on_conflict", _word("on_conflict", OnConflict, self.on_conflict))
@@ -182,5 +184,6 @@ class PullOptions:
         for name, kind in kinds.items():
             if type(getattr(self, name)) is not kind:
                 raise InvalidValue(field=name, problem=f"takes {kind.__name__}")
-        if self.content_merge is not None and not callable(self.content_merge):
-            raise InvalidValue(field="content_merge", problem="takes a function")
+        if not callable(self.content_merge):
+            mode = _word("content_merge", ContentMode, self.content_merge)
+            _set(self, "content_merge", mode)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from towline.conflicts import Conflict
+from towline.content_rules import MergedBy
 from towline.model import AssetId, AssetPath, AssetState, Digest, Revision
 from towline.options import OnConflict
 from towline.records import AssetRecord
@@ -86,6 +87,8 @@ class Item:
     after: AssetState | None
     renamed_from: AssetPath | None = None
     merged: bool = False
+    merged_by: MergedBy | None = None
+    """What merged the content, where both sides had changed it."""
     discarded: bool = False
     reason: IgnoredReason | None = None
     behind: BehindReason | None = None

@@ -124,6 +124,7 @@ def item_json(item: Item) -> dict[str, object]:
         "after": state_json(item.after),
         "renamed_from": item.renamed_from,
         "merged": item.merged,
+        "merged_by": None if item.merged_by is None else str(item.merged_by),
         "discarded": item.discarded,
         "reason": None if item.reason is None else str(item.reason),
         "behind": None if item.behind is None else str(item.behind),

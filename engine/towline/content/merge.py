@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TypeAlias
 
 from towline.content.formats import Document, Format, formats_of
@@ -24,16 +23,9 @@ from towline.content.structure import (
     value_of,
 )
 from towline.content.values import NotParsed, Value
-from towline.content_rules import ContentMode, ContentRules
+from towline.content_rules import ContentMode, ContentRules, MergedBy
 from towline.model import ThreeWay
 from towline.options import Side
-
-
-class MergedBy(StrEnum):
-    """What merged a content."""
-
-    STRUCTURE = "structure"
-    LINES = "lines"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

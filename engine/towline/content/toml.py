@@ -8,7 +8,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
 from typing import Any
 
 from towline.content.structure import Inside, Merge, Slot, Take
@@ -54,10 +53,8 @@ def _strict(value: object, depth: int) -> Value:
             return value
         case int():
             return ("whole", str(value))
-        case datetime() | date() | time():
-            return (type(value).__name__, value.isoformat())
-        case _:
-            raise NotParsed
+        case _:  # a date, a time, or both
+            return (type(value).__name__, str(value))
 
 
 def edit_toml(ours: TomlDocument, theirs: TomlDocument, merge: Merge) -> bytes | None:

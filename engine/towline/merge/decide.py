@@ -30,14 +30,24 @@ from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from towline.conflicts import ConflictKind
+from towline.content_rules import MergedBy
 from towline.errors import NoRemoteVersion
 from towline.merge.align import AlignedAsset
 from towline.model import AssetPath, AssetState, Digest, NonAssetReason, ThreeWay
 from towline.options import Side
 from towline.plan import Disposition, IgnoredReason
 
-DigestMerge: TypeAlias = Callable[[AssetPath, ThreeWay[Digest]], bytes | None]
-"""Merges one asset's contents on rule 8; None: it cannot, and the conflict stays."""
+
+@dataclass(frozen=True, slots=True)
+class MergedContent:
+    """The bytes that a content merge made; ``by`` is None for a function of the caller's."""
+
+    content: bytes
+    by: MergedBy | None = None
+
+
+DigestMerge: TypeAlias = Callable[[AssetPath, ThreeWay[Digest | None]], MergedContent | None]
+"""Merges one asset's contents on rules 8 and 10; None: it cannot, and the conflict stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +60,7 @@ class Decision:
     reason: IgnoredReason | None = None
     conflict: ConflictKind | None = None
     discarded: bool = False
-    content: bytes | None = None
-    """The bytes that a content merge made."""
+    content: MergedContent | None = None
 
     @property
     def merged(self) -> bool:
@@ -114,6 +123,8 @@ def decide(
         raise NoRemoteVersion(asset_id=asset.id, path=asset.path)
     if side is None and rule in (8, 9):
         return _merge_fields(asset, rule, content_merge)
+    if side is None and rule == 10 and _are_equal(asset, content_merge):
+        return Decision(rule=rule, disposition=Disposition.UNTOUCHED, outcome=asset.ours)
     case = _RULES[rule]
     match side:
         case None:
@@ -175,19 +186,29 @@ def _merge_fields(asset: AlignedAsset, rule: int, content_merge: DigestMerge | N
     assert ours is not None, "rules 8 and 9 have all three"
     assert theirs is not None, "rules 8 and 9 have all three"
     path, digest, executable = _fields(base, ours, theirs)
-    content: bytes | None = None
+    content: MergedContent | None = None
     if digest.clashes and not path.clashes and content_merge is not None:
-        content = content_merge(path.settled(), digest)
+        content = content_merge(path.settled(), ThreeWay(digest.base, digest.ours, digest.theirs))
     if path.clashes or (digest.clashes and content is None):
         kind = ConflictKind.RENAME_RENAME if path.clashes else ConflictKind.CONTENT
         return Decision(rule=8, disposition=Disposition.CONFLICT, outcome=asset.ours, conflict=kind)
     outcome = AssetState(
         path=path.settled(),
-        digest=digest.settled() if content is None else Digest.of(content),
+        digest=digest.settled() if content is None else Digest.of(content.content),
         executable=executable.settled(),
     )
     disposition = Disposition.UNTOUCHED if outcome == ours else Disposition.UPDATED
     return Decision(rule=rule, disposition=disposition, outcome=outcome, content=content)
+
+
+def _are_equal(asset: AlignedAsset, content_merge: DigestMerge | None) -> bool:
+    """Whether both sides added one content, spelled differently: ours' stays."""
+    ours, theirs = asset.ours, asset.theirs
+    if content_merge is None or ours is None or theirs is None:
+        return False
+    if (ours.path, ours.executable) != (theirs.path, theirs.executable):
+        return False
+    return content_merge(ours.path, ThreeWay(None, ours.digest, theirs.digest)) is not None
 
 
 def _decide_non_asset(asset: AlignedAsset, side: Side | None) -> Decision:

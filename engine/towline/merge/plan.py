@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from towline.changes import Changes, RemoteAsset
 from towline.conflicts import Conflict
+from towline.content_rules import ContentMode, ContentRules, MergedBy
 from towline.errors import (
     BrokenLimit,
     ConflictingResolutions,
@@ -24,7 +26,7 @@ from towline.errors import (
 )
 from towline.kinds import Kinds
 from towline.merge.align import AlignedAsset, Alignment
-from towline.merge.decide import DigestMerge
+from towline.merge.decide import DigestMerge, MergedContent
 from towline.merge.settle import Case, Settlement
 from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason, ThreeWay
 from towline.names import NamePolicy, path_problem
@@ -49,6 +51,9 @@ from towline.plan import (
 )
 from towline.records import AssetLookup, AssetRecord
 
+ReadContent: TypeAlias = Callable[[Digest], bytes | None]
+"""Returns the bytes of a digest; None where they are not to be had, or too large to be merged."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
@@ -69,7 +74,7 @@ def merge(
     *,
     context: Context,
     options: PullOptions = PullOptions(),
-    read: Callable[[Digest], bytes | None] | None = None,
+    read: ReadContent | None = None,
 ) -> Plan:
     """Return what a pull of these changes would do to the project.
 
@@ -98,7 +103,7 @@ def merge(
         kinds=context.kinds,
         names=context.names,
         options=options,
-        content_merge=_content_merge(options.content_merge, read),
+        content_merge=_content_merge(options.content_merge, context.kinds, read),
     )
     settlement.add(assets, pins)
     _check_selection(settlement.cases.values(), ours, options.only)
@@ -110,18 +115,37 @@ def merge(
 
 
 def _content_merge(
-    content_merge: ContentMerge | None, read: Callable[[Digest], bytes | None] | None
+    option: ContentMode | ContentMerge, kinds: Kinds, read: ReadContent | None
 ) -> DigestMerge | None:
-    if content_merge is None or read is None:
+    """Return a content merge over digests, as `decide` asks for it."""
+    if option is ContentMode.NEVER or read is None:
         return None
 
-    def merged(path: AssetPath, digests: ThreeWay[Digest]) -> bytes | None:
-        sides = digests.map(read)
-        if sides.base is None or sides.ours is None or sides.theirs is None:
+    from towline.content import are_equal, merge_content
+
+    def merged(path: AssetPath, digests: ThreeWay[Digest | None]) -> MergedContent | None:
+        base, ours, theirs = (
+            None if digest is None else read(digest)
+            for digest in (digests.base, digests.ours, digests.theirs)
+        )
+        if ours is None or theirs is None or (base is None and digests.base is not None):
             return None
-        return content_merge(path, ThreeWay(sides.base, sides.ours, sides.theirs))
+        if not isinstance(option, ContentMode):
+            content = None if base is None else option(path, ThreeWay(base, ours, theirs))
+            return None if content is None else MergedContent(content)
+        if base is None:
+            return MergedContent(ours) if are_equal(path, ours, theirs) else None
+        outcome = merge_content(path, ThreeWay(base, ours, theirs), _rules(kinds, path, option))
+        return None if outcome.content is None else MergedContent(outcome.content, outcome.by)
 
     return merged
+
+
+def _rules(kinds: Kinds, path: AssetPath, mode: ContentMode) -> ContentRules:
+    """Return the rules of an asset's kind; the option's mode holds where the kind has none."""
+    kind = kinds.of(path)
+    rules = ContentRules() if kind is None else kind.content
+    return replace(rules, mode=mode) if rules.mode is ContentMode.AUTO else rules
 
 
 # --- what to look at, and what the caller chose for it ------------------------------------------
@@ -329,6 +353,7 @@ def _item(case: Case, record: AssetRecord | None, open_as: Disposition) -> Item:
         after=after,
         renamed_from=before.path if renamed and before is not None else None,
         merged=decision.merged and not case.undecided,
+        merged_by=_merged_by(case),
         discarded=decision.discarded and not case.undecided,
         reason=reason,
         behind=_behind(case, record),
@@ -354,11 +379,17 @@ def _notes(cases: list[Case]) -> tuple[Note, ...]:
     return tuple(sorted(notes, key=lambda note: note.path))
 
 
+def _merged_by(case: Case) -> MergedBy | None:
+    content = case.decision.content
+    is_merged = case.decision.merged and not case.undecided
+    return content.by if content is not None and is_merged else None
+
+
 def _merged_contents(cases: list[Case]) -> tuple[tuple[Digest, bytes], ...]:
     made = {
-        Digest.of(case.decision.content): case.decision.content
+        Digest.of(content.content): content.content
         for case in cases
-        if case.decision.content is not None and not case.undecided
+        if (content := case.decision.content) is not None and not case.undecided
     }
     return tuple(sorted(made.items()))
 

@@ -26,6 +26,8 @@ class ItemModel(Model):
     after: StateModel | None
     renamed_from: str | None
     merged: bool
+    merged_by: str | None = None
+    """What merged the content, where both sides had changed it: ``structure`` or ``lines``."""
     discarded: bool
     reason: str | None
     """Why it was ignored."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from towline.content import ContentOutcome, MergedBy, merge_content
-from towline.content_rules import ContentMode, ContentRules
+from towline.content import ContentOutcome, merge_content
+from towline.content_rules import ContentMode, ContentRules, MergedBy
 from towline.model import ThreeWay
 
 YAML = "title: x\nstatus: test\nlevel: low # for now\n"
