@@ -72,6 +72,13 @@ _CHOICES = (
         "default), pull the rest (skip), or take one side.",
     ),
     click.option(
+        "--content-merge",
+        type=click.Choice(["never", "auto", "structure", "lines"]),
+        help="How to merge an asset that both sides edited: not at all (never, the default), by "
+        "its JSON, YAML or TOML structure (structure), line by line as git does (lines), or by "
+        "structure where it is parsed and by lines elsewhere (auto).",
+    ),
+    click.option(
         "--only",
         multiple=True,
         metavar="KIND|PATH|GLOB|ID",
@@ -119,10 +126,14 @@ def pull_options(
     choices: dict[str, Any],
     store: AssetStore,
     limits: Limits,
-    on_conflict: str | None,
+    setting: Callable[[str], str],
     prefix: str,
 ) -> PullOptions:
-    """Return the options of a pull; ``./`` and ``../`` in names start from the working folder."""
+    """Return the options of a pull; ``./`` and ``../`` in names start from the working folder.
+
+    ``setting`` returns a setting of the project, which holds where the command line is silent.
+    """
+    from towline.content_rules import ContentMode
     from towline.options import Naming, OnConflict, PullOptions, Resolutions
 
     return PullOptions(
@@ -131,7 +142,12 @@ def pull_options(
             use_ours=frozenset(asset_name(name, prefix) for name in choices["use_ours"]),
             naming=Naming.IDS_OR_PATHS,
         ),
-        on_conflict=OnConflict(choices["on_conflict"] or on_conflict or OnConflict.REFUSE),
+        on_conflict=OnConflict(
+            choices["on_conflict"] or setting("on_conflict") or OnConflict.REFUSE
+        ),
+        content_merge=ContentMode(
+            choices["content_merge"] or setting("content_merge") or ContentMode.NEVER
+        ),
         only=_selection(choices["only"], store, prefix),
         limits=limits,
         allow_empty=choices["allow_empty"],

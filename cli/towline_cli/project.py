@@ -152,9 +152,7 @@ class Project:
 
         # Before the fetch, so that a wrong option is reported at once.
         limits = self.limits(limit_settings(choices))
-        options = pull_options(
-            choices, self.store, limits, self.setting("on_conflict"), self.prefix
-        )
+        options = pull_options(choices, self.store, limits, self.setting, self.prefix)
         remote = self.remote(given)
         revision = self.fetch(remote, limits, watch)
         with self.store.snapshot() as snapshot:

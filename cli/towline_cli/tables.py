@@ -171,7 +171,8 @@ def _remark(item: Item) -> str:
     if item.renamed_from is not None:
         remarks.append(f"renamed from {item.renamed_from}")
     if item.merged:
-        remarks.append("merged with local edits")
+        by = f", by {item.merged_by}" if item.merged_by is not None else ""
+        remarks.append(f"merged with local edits{by}")
     if item.discarded:
         remarks.append("local edits discarded")
     if item.reason is not None:

@@ -118,6 +118,7 @@ _SKIP_CONFLICTS: dict[str, Any] = {
     "use_theirs": (),
     "use_ours": (),
     "on_conflict": "skip",
+    "content_merge": None,
     "only": (),
     "limits": (),
     "max_assets": None,

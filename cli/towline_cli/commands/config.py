@@ -34,6 +34,12 @@ def _complete_name(_: click.Context, __: click.Parameter, incomplete: str) -> li
     return [name for name in _settings() if name.startswith(incomplete)]
 
 
+_CHOICES = {
+    "on_conflict": ["refuse", "skip", "theirs", "ours"],
+    "content_merge": ["never", "auto", "structure", "lines"],
+}
+
+
 def _complete_value(
     context: click.Context, _: click.Parameter, incomplete: str
 ) -> list[CompletionItem[str]]:
@@ -42,8 +48,8 @@ def _complete_value(
     match context.params.get("name"):
         case "kinds":
             return [CompletionItem(incomplete, type="file")]
-        case "on_conflict":
-            choices = ["refuse", "skip", "theirs", "ours"]
+        case "on_conflict" | "content_merge" as name:
+            choices = _CHOICES[name]
         case "names":
             choices = ["portable"]
         case _:
@@ -67,6 +73,7 @@ def config(name: str | None, value: str | None, unset: bool, check: bool, as_jso
     ref          a branch, tag or commit; unset: the default branch
     scope        the folder of the repository that is the project
     on_conflict  what a pull does without --on-conflict: refuse, skip, theirs, ours
+    content_merge  how an asset that both sides edited is merged: never, auto, structure, lines
     limit.NAME   a limit, such as limit.assets
     kinds        a file that says what is an asset (docs/kinds.md); --check only checks it
     names        portable: refuse what other systems cannot hold; unset: what this one holds equal
@@ -158,14 +165,18 @@ def _change_scope(project: Project, value: str) -> None:
     project.store.set_setting("scope", parse_scope(value))
 
 
-def _change_on_conflict(project: Project, value: str) -> None:
-    from towline.errors import InvalidValue
-    from towline.options import OnConflict
+def _choice(name: str) -> _Setting:
+    """Return a setting that is one of `_CHOICES`; the first is its default."""
 
-    if value and value not in set(OnConflict):
-        choices = ", ".join(OnConflict)
-        raise InvalidValue(field="on_conflict", problem=f"{value!r} is none of {choices}")
-    project.store.set_setting("on_conflict", value)
+    def change(project: Project, value: str) -> None:
+        from towline.errors import InvalidValue
+
+        if value and value not in _CHOICES[name]:
+            choices = ", ".join(_CHOICES[name])
+            raise InvalidValue(field=name, problem=f"{value!r} is none of {choices}")
+        project.store.set_setting(name, value)
+
+    return _Setting(show=lambda project: project.setting(name) or _CHOICES[name][0], change=change)
 
 
 def _show_kinds(project: Project) -> Any:
@@ -240,10 +251,8 @@ _SETTINGS = {
     "url": _Setting(show=_stored("url"), change=_change_url),
     "ref": _Setting(show=_stored("ref"), change=_change_ref),
     "scope": _Setting(show=lambda project: project.setting("scope"), change=_change_scope),
-    "on_conflict": _Setting(
-        show=lambda project: project.setting("on_conflict") or "refuse",
-        change=_change_on_conflict,
-    ),
+    "on_conflict": _choice("on_conflict"),
+    "content_merge": _choice("content_merge"),
     "kinds": _Setting(show=_show_kinds, change=_change_kinds),
     "names": _Setting(show=lambda project: str(project.store.names), change=_change_names),
     "filemode": _Setting(

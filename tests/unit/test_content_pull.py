@@ -1,0 +1,112 @@
+"""Pulls that merge contents, over a store and a remote in memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from towline import (
+    AssetPath,
+    Kind,
+    Kinds,
+    MemoryRemote,
+    MemoryStore,
+    OnConflict,
+    PullOptions,
+    plan_pull,
+    pull,
+    undo,
+)
+from towline.content_rules import ContentMode, ContentRules, FieldRule
+from towline.errors import InvalidValue
+from towline.report import report_of
+
+AUTO = PullOptions(content_merge=ContentMode.AUTO)
+BASE = b'{"name": "x", "version": 1, "steps": [{"id": "a", "v": 1}]}'
+OURS = b'{"name": "x", "version": 2, "steps": [{"id": "a", "v": 2}]}'
+THEIRS = b'{"name": "y", "version": 1, "steps": [{"id": "a", "v": 1}, {"id": "b", "v": 1}]}'
+BOTH = b'{"name": "y", "version": 2, "steps": [{"id": "a", "v": 2}, {"id": "b", "v": 1}]}'
+
+
+def edited(
+    base: bytes | None,
+    ours: bytes,
+    theirs: bytes,
+    *,
+    rules: ContentRules | None = None,
+    name: str = "a.json",
+) -> tuple[MemoryStore, MemoryRemote]:
+    """Return a project whose one asset both sides changed since the last pull."""
+    kind = Kind(name="file", globs=("**",), content=rules or ContentRules())
+    store, remote = MemoryStore("project", kinds=Kinds((kind,))), MemoryRemote()
+    path = AssetPath(name)
+    remote.commit({"other": b"1"} if base is None else {"other": b"1", path: base})
+    pull(store, remote)
+    store.put(path, ours)
+    remote.commit({"other": b"1", path: theirs})
+    return store, remote
+
+
+def content(store: MemoryStore, path: str = "a.json") -> bytes:
+    return store.snapshot()[AssetPath(path)][0]
+
+
+def test_contents_are_merged_where_the_pull_says_so():
+    store, remote = edited(BASE, OURS, THEIRS)
+    assert pull(store, remote).status == "conflicts"
+    planned = plan_pull(store, remote, AUTO)
+    report = pull(store, remote, AUTO)
+    assert content(store) == BOTH
+    (item,) = report.updated
+    assert (item.rule, item.merged, item.merged_by) == (8, True, "structure")
+    assert report_of(planned).updated == report.updated
+    assert pull(store, remote, AUTO).status == "up-to-date"
+    undo(store)
+    assert content(store) == OURS
+
+
+def test_lines_are_merged_where_nothing_is_parsed():
+    store, remote = edited(b"1\n2\n3\n", b"0\n2\n3\n", b"1\n2\n4\n", name="a.txt")
+    (item,) = pull(store, remote, AUTO).updated
+    assert item.merged_by == "lines"
+    assert content(store, "a.txt") == b"0\n2\n4\n"
+
+
+def test_fields_that_clash_stay_a_conflict():
+    store, remote = edited(BASE, OURS, THEIRS.replace(b'"version": 1', b'"version": 3'))
+    assert pull(store, remote, AUTO).status == "conflicts"
+    assert content(store) == OURS
+
+
+def test_a_kind_says_more():
+    theirs = THEIRS.replace(b'"version": 1', b'"version": 3')
+    larger = ContentRules(fields=(("/version", FieldRule.LARGER),))
+    store, remote = edited(BASE, OURS, theirs, rules=larger)
+    pull(store, remote, AUTO)
+    assert content(store) == BOTH.replace(b'"version": 2', b'"version": 3')
+    never = ContentRules(mode=ContentMode.NEVER)
+    store, remote = edited(BASE, OURS, THEIRS, rules=never)
+    assert pull(store, remote, AUTO).status == "conflicts"
+
+
+def test_one_content_that_both_added_in_two_spellings_keeps_ours():
+    store, remote = edited(None, b'{"a": 1, "b": 2}', b'{"b":2,"a":1}\n')
+    assert pull(store, remote).status == "conflicts"
+    assert pull(store, remote, AUTO).status == "up-to-date"
+    assert content(store) == b'{"a": 1, "b": 2}'
+
+
+def test_a_plan_carries_what_it_merged():
+    store, remote = edited(BASE, OURS, THEIRS)
+    plan = plan_pull(store, remote, AUTO)
+    assert [merged for _, merged in plan.merged] == [BOTH]
+
+
+def test_an_unknown_way_to_merge_is_refused():
+    with pytest.raises(InvalidValue, match="content_merge"):
+        PullOptions(content_merge="patience")  # type: ignore[arg-type] # a caller's mistake
+
+
+def test_what_a_merge_leaves_is_for_the_policy():
+    store, remote = edited(BASE, OURS, THEIRS.replace(b'"version": 1', b'"version": 3'))
+    options = PullOptions(content_merge=ContentMode.AUTO, on_conflict=OnConflict.THEIRS)
+    assert [item.merged_by for item in pull(store, remote, options).overwritten] == [None]
