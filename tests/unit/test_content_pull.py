@@ -47,7 +47,7 @@ def edited(
 
 
 def content(store: MemoryStore, path: str = "a.json") -> bytes:
-    return store.snapshot()[AssetPath(path)][0]
+    return store.contents()[AssetPath(path)][0]
 
 
 def test_contents_are_merged_where_the_pull_says_so():
