@@ -80,7 +80,7 @@ class Ticker:
             self._woken.wait(self._seconds)
 
 
-class Quarantine(Generic[Key]):
+class Backoff(Generic[Key]):
     """Items of a loop that failed: each is left alone for a time that doubles."""
 
     def __init__(
@@ -98,13 +98,13 @@ class Quarantine(Generic[Key]):
         """Until when, and for how long."""
 
     @property
-    def held(self) -> Collection[Key]:
+    def waiting(self) -> Collection[Key]:
         """The items that are left alone now."""
         now = self._clock()
         return [key for key, (until, _) in self._held.items() if until > now]
 
     @contextmanager
-    def guarding(self, key: Key) -> Iterator[None]:
+    def attempting(self, key: Key) -> Iterator[None]:
         """Log and count what the block raises, and leave its item alone for a while."""
         try:
             yield

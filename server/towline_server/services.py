@@ -41,7 +41,7 @@ class Execution(Protocol):
 
 
 @runtime_checkable
-class Workshop(Protocol):
+class PlanningExecution(Protocol):
     """What requests ask for beyond that where plans are made, and runs are executed elsewhere."""
 
     @property
@@ -95,12 +95,12 @@ class Services:
     @property
     def external(self) -> ExternalWork:
         """What external executors do with runs. Raises Unavailable where there is none."""
-        return self._workshop().external
+        return self._planning().external
 
     @property
     def plans(self) -> Plans:
         """Plans that wait, and what else needs no run. Raises Unavailable where there are none."""
-        return self._workshop().plans
+        return self._planning().plans
 
     def executing(self, execution: Execution) -> Services:
         """The same services, with runs."""
@@ -127,10 +127,10 @@ class Services:
             raise Unavailable(problem="this process has no runs")
         return self.execution
 
-    def _workshop(self) -> Workshop:
+    def _planning(self) -> PlanningExecution:
         execution = self._execution()
-        if not isinstance(execution, Workshop):
-            raise Unavailable(problem="this process has no workshop")
+        if not isinstance(execution, PlanningExecution):
+            raise Unavailable(problem="this process makes no plans")
         return execution
 
 

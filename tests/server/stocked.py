@@ -31,9 +31,9 @@ from towline_server.runs.backends import Backends
 from towline_server.runs.execute import Tools, pass_boundary
 from towline_server.runs.external import ExternalBackend, ExternalWork
 from towline_server.runs.fetching import SharedFetches, fetch_here
-from towline_server.runs.heart import Heart
-from towline_server.runs.inline import InlineBackend
+from towline_server.runs.heartbeat import Heartbeat
 from towline_server.runs.leases import Leases
+from towline_server.runs.native import InlineBackend
 from towline_server.runs.plans import Plans
 from towline_server.runs.repositories import Repositories
 from towline_server.runs.runtime import time_of
@@ -174,7 +174,7 @@ def _workshop(services: Services) -> Workshop:
         signals=ProcessSignals(),
         boundary=pass_boundary,
     )
-    inline = InlineBackend(Worker(tools, Heart(tools.leases), "inline"))
+    inline = InlineBackend(Worker(tools, Heartbeat(tools.leases), "inline"))
     runs = Runs(database, Backends([inline, ExternalBackend()]), signals=tools.signals)
     return Workshop(
         runs=runs,

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from tests.control_plane import cheap_passwords
 from tests.server.dialects.desk import bearer
 from tests.server.runs.processes import runs_elsewhere
-from tests.server.runs.test_fetching import START, Talk, wanted
+from tests.server.runs.test_fetching import START, Fetcher, wanted
 from tests.server.runs.test_fetching import Clock as FetchClock
 from tests.server.runs.world import SEALER, World
 from towline.ports import Watch
@@ -152,9 +152,9 @@ def test_ends_and_fetches_are_counted(world: World):
 
 
 def test_shared_fetches_are_counted(tmp_path: Path):
-    talk, clock = Talk(), FetchClock()
-    talk.may_end.set()
-    fetches = SharedFetches(talk, now=clock)
+    fetcher, clock = Fetcher(), FetchClock()
+    fetcher.may_end.set()
+    fetches = SharedFetches(fetcher, now=clock)
     names = ("towline_fetches_total", "towline_fetches_shared_total")
     before = [_counted(name) for name in names]
     for _ in range(3):

@@ -37,7 +37,7 @@ from towline_server.tables import Base
 from towline_server.web.dialect import Gauges
 from towline_server.web.operations import Measured, run_gauges
 from towline_server.webhooks.deliveries import Deliveries
-from towline_server.webhooks.service import Wanted, signing_secrets
+from towline_server.webhooks.service import EndpointSettings, signing_secrets
 
 SECRET = Credential("x", "a token of the remote")
 HOOK = "https://hooks.demo.example/"
@@ -81,7 +81,7 @@ def _fill(services: Services) -> None:
             tenant_id=tenant.id, email="a@demo.example", password=PASSWORD, tenant_role=Role.ADMIN
         )
         assert services.connections(session).credentials(connection.id) is not None
-        webhook, _ = services.webhooks(session).create(tenant.id, Wanted(url=HOOK))
+        webhook, _ = services.webhooks(session).create(tenant.id, EndpointSettings(url=HOOK))
         Deliveries(session, webhook.id).ping()
     store = SqlStore(services.database, project.id)
     for path in ("rules/é.json", "tasks/nightly.json"):

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Response
 from towline.plan import PlanKind
 from towline.report import Report, report_of
 from towline_server.auth.roles import Role
-from towline_server.projects.shelf import PlanShelf, Shelved
+from towline_server.projects.stored_plans import StoredPlans, PlanEntry
 from towline_server.runs.domain import RunMode
 from towline_server.web.schemas import problems
 from towline_server.web.waiting import aside
@@ -51,12 +51,12 @@ class PlanModel(WaitingPlan):
     report: ReportModel
 
     @classmethod
-    def of(cls, shelved: Shelved) -> Self:
+    def of(cls, entry: PlanEntry) -> Self:
         """Return the model of a plan."""
-        plan = shelved.plan
+        plan = entry.plan
         return cls(
-            id=shelved.id,
-            created_at=shelved.created_at,
+            id=entry.id,
+            created_at=entry.created_at,
             kind=plan.kind,
             base=plan.before.base,
             revision=plan.revision,
@@ -71,7 +71,7 @@ def list_plans(context: Context, project_id: UUID, window: Window) -> Page[Waiti
     """The plans that wait, newest first."""
     project = context.project(project_id, Role.READER)
     with context.reading() as session:
-        found = PlanShelf(session, project.id).waiting()
+        found = StoredPlans(session, project.id).waiting()
     shown = found[window.offset : window.offset + window.limit]
     waiting = ({"id": plan_id, "created_at": at} for plan_id, at in shown)
     return window.page(WaitingPlan, waiting, len(found))
@@ -83,7 +83,7 @@ async def make_plan(
 ) -> PlanModel:
     """Fetch, and plan a pull; nothing of the project changes."""
 
-    def make() -> Shelved:
+    def make() -> PlanEntry:
         project = context.project(project_id, Role.WRITER)
         mode = RunMode.FULL_REFRESH if body.full_refresh else RunMode.INCREMENTAL
         return context.services.plans.make(project.id, body.request(mode))

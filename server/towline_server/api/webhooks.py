@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from towline_server.auth.roles import Role
 from towline_server.db.clock import database_now
 from towline_server.web.schemas import problems
-from towline_server.webhooks.claims import count_due
+from towline_server.webhooks.queue import count_due
 from towline_server.webhooks.deliveries import Deliveries
 from towline_server.webhooks.domain import (
     LONGEST_URL,
@@ -28,7 +28,7 @@ from towline_server.webhooks.domain import (
     EventType,
     Result,
 )
-from towline_server.webhooks.service import Wanted
+from towline_server.webhooks.service import EndpointSettings
 
 from .access import Context, NativeRoute, RequestContext
 from .models import Body, Flag, Model, Page, Text, Window
@@ -136,7 +136,7 @@ def create_webhook(context: Context, body: WebhookBody, response: Response) -> W
     """Make a webhook; its secret is shown in this answer alone."""
     context.administer_tenant()
     _check_project(context, body.project_id)
-    wanted = Wanted(
+    wanted = EndpointSettings(
         url=body.url,
         event_types=_types(body.event_types),
         project_id=body.project_id,
@@ -232,9 +232,9 @@ def _types(given: list[RunEvent] | None) -> tuple[EventType, ...] | None:
     return None if given is None else tuple(given)
 
 
-def _changed(webhook: Endpoint, body: WebhookChange) -> Wanted:
+def _changed(webhook: Endpoint, body: WebhookChange) -> EndpointSettings:
     given = body.model_fields_set
-    return Wanted(
+    return EndpointSettings(
         url=webhook.url if body.url is None else body.url,
         event_types=_types(body.event_types) if "event_types" in given else webhook.event_types,
         project_id=body.project_id if "project_id" in given else webhook.project_id,

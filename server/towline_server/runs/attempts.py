@@ -22,7 +22,7 @@ from .states import RunState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Batch:
     """Where new runs belong."""
 
     batch_id: UUID | None
@@ -38,7 +38,7 @@ def new_runs(
     requests: Sequence[RunRequest],
     origin: Origin,
     backend: BackendName,
-    place: Place,
+    batch: Batch,
     at: datetime,
 ) -> list[tables.Run]:
     """The rows of runs that were just asked for together, the one that comprises them first.
@@ -51,7 +51,7 @@ def new_runs(
     hold(session, project_id)
     project = session.get_one(Project, project_id)
     binding = session.get(Binding, project_id)
-    whole = [] if place.parent is None else [place.parent]
+    whole = [] if batch.parent is None else [batch.parent]
     rows = [
         _new_run(
             tenant_id=project.tenant_id,
@@ -65,10 +65,10 @@ def new_runs(
         for request in [*whole, *requests]
     ]
     for position, row in enumerate(rows):
-        row.position, row.batch_id = position, place.batch_id
+        row.position, row.batch_id = position, batch.batch_id
         row.connection_id = None if binding is None else binding.connection_id
-    if place.parent is not None:
-        rows[0].gathers = True
+    if batch.parent is not None:
+        rows[0].is_parent = True
         for child in rows[1:]:
             child.parent_id = rows[0].id
     return rows
@@ -100,7 +100,7 @@ def _new_run(
         tenant_id=tenant_id,
         project_id=project_id,
         position=0,
-        gathers=False,
+        is_parent=False,
         kind=request.kind,
         mode=request.mode,
         request=encode(request),
@@ -192,7 +192,7 @@ def _following(row: tables.Run, at: datetime) -> tables.Run:
         tenant_id=row.tenant_id,
         project_id=row.project_id,
         position=0,
-        gathers=row.gathers,
+        is_parent=row.is_parent,
         kind=row.kind,
         mode=row.mode,
         request=row.request,

@@ -196,8 +196,8 @@ class Run:
     parent_id: UUID | None
     position: int
     """Its place in its batch."""
-    gathers: bool
-    """Whether it does nothing itself, but stands for its children (`Runs.children`)."""
+    is_parent: bool
+    """Whether it only sums up its children (`Runs.children`)."""
     request: RunRequest
     origin: Origin
     connection_id: UUID | None

@@ -19,12 +19,11 @@ from towline_server.db.session import once_committed
 from towline_server.errors import DiskFull
 
 from . import tables
-from .announcing import announce_end
 from .attempts import Retries, resumed
 from .domain import RunError
 from .errors import ExecutorFailed, LeaseLost
-from .gathering import gather
 from .leases import Lease, check_held
+from .parents import announce_end, update_parent
 from .rows import find_row
 from .states import RESULTS, Outcome, ReasonCode, ResultClass, RunState, failure_of, may_follow
 
@@ -151,7 +150,7 @@ def write_end(session: Session, row: tables.Run, ending: Ending, now: datetime) 
     session.flush()
     announce_end(session, row, now)
     once_committed(session, partial(_tell, row.id, row.project_id, ending, row.started_at, now))
-    gather(session, row.parent_id, now)
+    update_parent(session, row.parent_id, now)
 
 
 def _tell(

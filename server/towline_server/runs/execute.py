@@ -44,14 +44,14 @@ from .attempts import Retries, resumed
 from .domain import Run, RunMode
 from .endings import Ending, end_held, failed, refused, succeeded
 from .errors import LeaseLost, WorkerShutdown
-from .fetching import SharedFetches, Wanted
+from .fetching import FetchTarget, SharedFetches
+from .heartbeat import RunToken, Stop
 from .leases import Lease, Leases, check_held
 from .planning import check_request, options_of, plan_for
 from .repositories import Repositories, Repository
 from .rows import find_row, run_of
 from .signals import Signals
 from .states import STARTS_AT, RunState, progress_in
-from .tokens import RunToken, Stop
 
 _LOG = logging.getLogger("towline.runs")
 
@@ -240,9 +240,9 @@ class Execution:
             target = run.target_revision
             if target is not None and remote.has(target):
                 if run.target_committed_at is None:
-                    self._tools.leases.aim(self._lease, target, _commit_time(remote, target))
+                    self._tools.leases.set_target(self._lease, target, _commit_time(remote, target))
                 return
-        wanted = Wanted(
+        wanted = FetchTarget(
             repository=repository,
             limits=self._tools.repositories.limits,
             revision=run.target_revision,
@@ -251,7 +251,7 @@ class Execution:
         since = max(run.created_at, run.attempts.not_before or run.created_at)
         revision = self._tools.fetches.fetch(wanted, self._watch(), since=since)
         with repository.cached() as remote:
-            self._tools.leases.aim(self._lease, revision, _commit_time(remote, revision))
+            self._tools.leases.set_target(self._lease, revision, _commit_time(remote, revision))
 
     # --- comparing and validating -------------------------------------------------------------
 

@@ -181,7 +181,7 @@ class ExternalWork:
             LeaseLost: the token does not hold the run (any more).
         """
         lease, _ = self._lease(run_id, token)
-        found = self._leases.beat([lease])
+        found = self._leases.renew([lease])
         if run_id not in found.held:
             raise LeaseLost(run_id=str(run_id))
         cancel = run_id in found.cancelled
@@ -213,7 +213,7 @@ class ExternalWork:
         if made.kind is not PlanKind.PULL or made.project != store.project:
             raise InvalidPlan(problem="it is no pull of this run's project")
         if made.revision is not None:
-            self._leases.aim(lease, made.revision, None)
+            self._leases.set_target(lease, made.revision, None)
         self._leases.start_from(lease, made.before.base, None)
         self._complete(lease, run, made, contents)
         self._signals.changed()

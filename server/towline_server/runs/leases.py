@@ -26,7 +26,7 @@ from towline_server.projects.tables import Project
 
 from . import tables
 from .errors import LeaseLost
-from .gathering import gather
+from .parents import update_parent
 from .rows import find_row, hold_projects
 from .states import ACTIVE, STARTS_AT, TERMINAL, RunState, may_follow
 
@@ -54,8 +54,8 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beat:
-    """What a heartbeat found: who still holds his run, and which of those shall stop."""
+class Renewal:
+    """What a renewal found: the runs still held, and those of them to stop."""
 
     held: frozenset[UUID]
     cancelled: frozenset[UUID]
@@ -115,7 +115,7 @@ class Leases:
     def _take(self, session: Session, run_id: UUID, executor_id: str) -> Lease | Refusal:
         row = find_row(session, run_id, lock=True)
         state = RunState(row.state)
-        if state.is_terminal or row.gathers:
+        if state.is_terminal or row.is_parent:
             return Refusal.ENDED
         if state is RunState.QUEUED:
             if _is_busy(session, row.project_id):
@@ -137,7 +137,7 @@ class Leases:
         row.started_at = row.started_at or now
         row.lease_until = now + self._length
         session.flush()
-        gather(session, row.parent_id, now)
+        update_parent(session, row.parent_id, now)
         return lease
 
     def move(self, lease: Lease, state: RunState, progress: int) -> None:
@@ -163,9 +163,9 @@ class Leases:
             parent_id = session.scalar(
                 select(tables.Run.parent_id).where(tables.Run.id == lease.run_id)
             )
-            gather(session, parent_id, now)
+            update_parent(session, parent_id, now)
 
-    def aim(self, lease: Lease, revision: Revision, committed_at: datetime | None) -> None:
+    def set_target(self, lease: Lease, revision: Revision, committed_at: datetime | None) -> None:
         """Note the revision that the run pulls; the rest of its batch pulls the same.
 
         Raises:
@@ -189,8 +189,8 @@ class Leases:
                 .execution_options(synchronize_session=False)
             )
             # What comprises the others last, as whoever ends one of them has it.
-            session.execute(rest.where(~tables.Run.gathers))
-            session.execute(rest.where(tables.Run.gathers))
+            session.execute(rest.where(~tables.Run.is_parent))
+            session.execute(rest.where(tables.Run.is_parent))
 
     def start_from(
         self, lease: Lease, revision: Revision | None, committed_at: datetime | None
@@ -201,10 +201,10 @@ class Leases:
             values = {"base_revision": revision, "base_committed_at": committed_at}
             _one(session, mine.values(**values).returning(tables.Run.id), lease)
 
-    def beat(self, leases: Collection[Lease]) -> Beat:
-        """Tell that the executor of these runs is alive, and ask what became of them."""
+    def renew(self, leases: Collection[Lease]) -> Renewal:
+        """Renew the leases of these runs; the answer shows which are lost or cancelled."""
         if not leases:
-            return Beat(held=frozenset(), cancelled=frozenset())
+            return Renewal(held=frozenset(), cancelled=frozenset())
         with self._database.writing() as session:
             now = self._now(session)
             alive = (
@@ -218,13 +218,13 @@ class Leases:
                 .execution_options(synchronize_session=False)
             )
             found = session.execute(alive).all()
-        return Beat(
+        return Renewal(
             held=frozenset(row.id for row in found),
             cancelled=frozenset(row.id for row in found if row.cancel_requested_at is not None),
         )
 
     def cancelled(self, leases: Collection[Lease]) -> frozenset[UUID]:
-        """Those of these runs that shall stop: a read, to be asked more often than `beat`."""
+        """Those of these runs that shall stop: a read, to be asked more often than `renew`."""
         if not leases:
             return frozenset()
         with self._database.reading() as session:
@@ -283,13 +283,13 @@ def _waiting(what: Any, those: Collection[ColumnElement[bool]]) -> Select[Any]:
     """The oldest run that waits and whose project is free, among those that fit."""
     run, other = tables.Run, aliased(tables.Run)
     busy = exists().where(
-        other.project_id == run.project_id, other.state.in_(ACTIVE), other.gathers.is_(False)
+        other.project_id == run.project_id, other.state.in_(ACTIVE), other.is_parent.is_(False)
     )
     waiting = select(what).join(Project, Project.id == run.project_id)
     # A delay need not be exact: this clock will do, and costs no statement.
     put_off = and_(run.not_before.is_not(None), run.not_before > datetime.now(UTC))
     waiting = waiting.where(
-        *those, run.state == RunState.QUEUED, run.gathers.is_(False), ~busy, ~put_off
+        *those, run.state == RunState.QUEUED, run.is_parent.is_(False), ~busy, ~put_off
     )
     return waiting.order_by(run.created_at, run.position, run.id).limit(1)
 
@@ -298,6 +298,6 @@ def _is_busy(session: Session, project_id: UUID) -> bool:
     active = select(tables.Run.id).where(
         tables.Run.project_id == project_id,
         tables.Run.state.in_(ACTIVE),
-        tables.Run.gathers.is_(False),
+        tables.Run.is_parent.is_(False),
     )
     return session.scalar(active.limit(1)) is not None

@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import Session
+
+from towline_server.projects.tables import Project
 
 from . import tables
 from .domain import Run, RunMode
-from .states import RunState
+from .errors import KindInProgress
+from .rows import run_of
+from .states import TERMINAL, RunState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,3 +80,32 @@ class Page:
     def has_next(self) -> bool:
         """Whether more follow."""
         return self.offset + len(self.runs) < self.total
+
+
+def latest_of_kinds(
+    session: Session, project_id: UUID, states: tuple[RunState, ...] | None = None
+) -> dict[str, Run]:
+    """The run of each kind that was asked for last, among those in these states."""
+    run = tables.Run
+    wanted = RunFilter(project_id=project_id, states=states, of_one_kind=True, put_off=False)
+    newest = (run.created_at.desc(), run.position.desc(), run.id)
+    rank = func.row_number().over(partition_by=run.kind, order_by=newest).label("rank")
+    ranked = select(run.id, rank).where(*wanted.conditions()).subquery()
+    query = select(run).join(ranked, run.id == ranked.c.id).where(ranked.c.rank == 1)
+    found = (run_of(row) for row in session.scalars(query))
+    return {each.request.kind: each for each in found if each.request.kind is not None}
+
+
+def refuse_second(session: Session, project_id: UUID, kind: str) -> None:
+    """Make sure that no run of one kind is in progress; nobody asks for one until we commit.
+
+    Raises:
+        KindInProgress: there is one.
+    """
+    run = tables.Run
+    session.execute(select(Project.id).where(Project.id == project_id).with_for_update())
+    same = RunFilter(project_id=project_id, kind=kind, of_one_kind=True, put_off=False).conditions()
+    oldest = select(run.id).where(*same, run.state.not_in(TERMINAL))
+    found = session.scalars(oldest.order_by(run.created_at, run.position, run.id).limit(1)).first()
+    if found is not None:
+        raise KindInProgress(kind=kind, run_id=str(found))

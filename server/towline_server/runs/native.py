@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 from uuid import UUID
 
-from towline_server.loops import Quarantine, Ticker
+from towline_server.loops import Backoff, Ticker
 
 from .domain import BackendName
 from .leases import Lease
@@ -34,7 +34,7 @@ class NativeBackend:
         self._at_once = at_once
         self._slots = threading.Semaphore(at_once)
         self._own: deque[UUID] | None = None
-        self._quarantine = Quarantine[UUID]("dispatcher")
+        self._backoff = Backoff[UUID]("dispatcher")
         self._ticker = Ticker("towline-dispatcher", poll_seconds, self.dispatch)
 
     def start(self) -> None:
@@ -43,7 +43,7 @@ class NativeBackend:
 
     def stop(self, seconds: float) -> None:
         """Hand back what is executed, and stop. What takes longer than ``seconds`` is left."""
-        self._worker.heart.close()
+        self._worker.heartbeat.close()
         self._ticker.stop()
         deadline = time.monotonic() + seconds
         for _ in range(self._at_once):
@@ -62,7 +62,7 @@ class NativeBackend:
 
     def stop_run(self, run_id: UUID) -> None:
         """Tell a run that executes here that it was cancelled."""
-        self._worker.heart.stop_run(run_id)
+        self._worker.heartbeat.stop_run(run_id)
 
     def dispatch(self) -> None:
         """Start runs for as long as one waits and a slot is free."""
@@ -87,11 +87,11 @@ class NativeBackend:
             if isinstance(lease := self._worker.take(self._own.popleft()), Lease):
                 return lease
         run = Run.backend == self.name
-        while not self._worker.heart.is_closed:
-            others = run, Run.id.not_in(self._quarantine.held)
+        while not self._worker.heartbeat.is_closed:
+            others = run, Run.id.not_in(self._backoff.waiting)
             if (found := self._worker.next_waiting(*others)) is None:
                 return None
-            with self._quarantine.guarding(found):
+            with self._backoff.attempting(found):
                 return self._worker.take_next(*others)
         return None
 
@@ -104,3 +104,23 @@ class NativeBackend:
             self._slots.release()
             # The project's next run can start.
             self._ticker.wake()
+
+
+class InlineBackend:
+    """Executes each run before `submit` returns; several threads take turns."""
+
+    name = BackendName.NATIVE
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._turn = threading.Lock()
+
+    def submit(self, run_ids: Sequence[UUID]) -> None:
+        """Execute these, one after another."""
+        for run_id in run_ids:
+            with self._turn:
+                self._worker.execute(run_id)
+
+    def stop_run(self, run_id: UUID) -> None:
+        """Tell a run in another thread that it was cancelled."""
+        self._worker.heartbeat.stop_run(run_id)

@@ -33,13 +33,13 @@ from towline_server.db.session import Database
 from towline_server.projects.connection_tables import Binding
 from towline_server.projects.domain import Project
 from towline_server.projects.locking import hold
-from towline_server.projects.shelf import PlanShelf, Shelved
 from towline_server.projects.store import Run as OnBehalf
 from towline_server.projects.store import SqlStore
+from towline_server.projects.stored_plans import PlanEntry, StoredPlans
 
 from . import tables
 from .domain import RunRequest
-from .fetching import SharedFetches, Wanted
+from .fetching import FetchTarget, SharedFetches
 from .planning import check_request, options_of, plan_for
 from .repositories import Repositories, Repository
 
@@ -77,7 +77,7 @@ class Plans:
 
     # --- plans --------------------------------------------------------------------------------
 
-    def make(self, project_id: UUID, request: RunRequest) -> Shelved:
+    def make(self, project_id: UUID, request: RunRequest) -> PlanEntry:
         """Fetch, plan, and keep the plan to be applied; nothing else changes.
 
         Raises:
@@ -94,19 +94,19 @@ class Plans:
                 plan = plan_for(request, ours, remote, revision, options)
         if request.revision is None:
             self._note_fetched(project, revision)
-        return self._shelve(project_id, plan)
+        return self._store(project_id, plan)
 
-    def get(self, project_id: UUID, plan_id: UUID) -> Shelved:
+    def get(self, project_id: UUID, plan_id: UUID) -> PlanEntry:
         """A plan that waits. Raises NotFound, InvalidPlan."""
         with self._database.reading() as session:
-            return PlanShelf(session, project_id).find(plan_id)
+            return StoredPlans(session, project_id).find(plan_id)
 
     def discard(self, project_id: UUID, plan_id: UUID) -> None:
         """Drop a plan. Raises NotFound."""
         with self._database.writing() as session:
-            shelf = PlanShelf(session, project_id)
-            shelf.find(plan_id)
-            shelf.remove(plan_id)
+            stored = StoredPlans(session, project_id)
+            stored.find(plan_id)
+            stored.remove(plan_id)
 
     def apply(self, project_id: UUID, plan_id: UUID) -> Report:
         """Carry out a plan that waits; it waits no longer.
@@ -117,14 +117,14 @@ class Plans:
             TowlineError: as `towline.apply.apply`.
         """
         project = self._repositories.project(project_id)
-        shelved = self.get(project_id, plan_id)
-        self._check_fresh(project, shelved)
+        entry = self.get(project_id, plan_id)
+        self._check_fresh(project, entry)
 
         def also(session: Session, _applied: Applied) -> None:
-            PlanShelf(session, project_id).remove(plan_id)
+            StoredPlans(session, project_id).remove(plan_id)
 
         store = SqlStore(self._database, project_id, run=OnBehalf(also=also))
-        watch, plan = Watch(now=self._time()), shelved.plan
+        watch, plan = Watch(now=self._time()), entry.plan
         with self._bound(project) as (repository, remote):
             try:
                 return apply(plan, store, contents=remote, watch=watch)
@@ -212,7 +212,9 @@ class Plans:
             return self._now(session)
 
     def _fetch(self, repository: Repository, revision: Revision | None = None) -> Revision:
-        wanted = Wanted(repository=repository, limits=self._repositories.limits, revision=revision)
+        wanted = FetchTarget(
+            repository=repository, limits=self._repositories.limits, revision=revision
+        )
         return self._fetches.fetch(wanted, Watch(), since=self._time())
 
     def _bring(self, repository: Repository, remote: Remote, revision: Revision | None) -> None:
@@ -220,25 +222,25 @@ class Plans:
         if revision is not None and not remote.has(revision):
             self._fetch(repository, revision)
 
-    def _shelve(self, project_id: UUID, plan: Plan) -> Shelved:
+    def _store(self, project_id: UUID, plan: Plan) -> PlanEntry:
         with self._database.writing() as session:
             hold(session, project_id)
             now = self._now(session)
-            shelf = PlanShelf(session, project_id)
-            shelf.remove_older(now - KEPT)
-            plan_id = shelf.put(plan, now)
-        return Shelved(id=plan_id, created_at=now, plan=replace(plan, source=None))
+            stored = StoredPlans(session, project_id)
+            stored.remove_older(now - KEPT)
+            plan_id = stored.put(plan, now)
+        return PlanEntry(id=plan_id, created_at=now, plan=replace(plan, source=None))
 
-    def _check_fresh(self, project: Project, shelved: Shelved) -> None:
+    def _check_fresh(self, project: Project, entry: PlanEntry) -> None:
         """The store compares its own state alone; what the project is called may have changed."""
-        after = shelved.plan.after
+        after = entry.plan.after
         if after.fingerprint != project.kinds.fingerprint:
             raise StalePlan(reason="the project's kinds were changed")
         with self._database.reading() as session:
             bound_at = session.scalar(
                 select(Binding.bound_at).where(Binding.project_id == project.id)
             )
-        if bound_at is not None and bound_at > shelved.created_at:
+        if bound_at is not None and bound_at > entry.created_at:
             raise StalePlan(reason="the project was bound anew")
 
     def _revision(

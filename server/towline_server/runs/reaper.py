@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from towline.errors import Cancelled
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
-from towline_server.loops import Quarantine
+from towline_server.loops import Backoff
 
 from . import tables
 from .attempts import Retries, resumed
@@ -50,15 +50,15 @@ class Reaper:
         self._retries = retries
         self._claim_seconds = claim_seconds
         self._now = now
-        self._quarantine = Quarantine[UUID]("reaper")
+        self._backoff = Backoff[UUID]("reaper")
 
     def sweep(self) -> None:
         """Everything that is to be done now."""
         for run_id in self._lapsed():
-            with self._quarantine.guarding(run_id):
+            with self._backoff.attempting(run_id):
                 self._reap(run_id)
         for run_id in self._unclaimed():
-            with self._quarantine.guarding(run_id):
+            with self._backoff.attempting(run_id):
                 self._give_up(run_id)
 
     def _unclaimed(self) -> Sequence[UUID]:
@@ -70,9 +70,9 @@ class Reaper:
                 select(run.id).where(
                     run.state == RunState.QUEUED,
                     run.backend == BackendName.EXTERNAL,
-                    run.gathers.is_(False),
+                    run.is_parent.is_(False),
                     func.coalesce(run.not_before, run.created_at) < long_ago,
-                    run.id.not_in(self._quarantine.held),
+                    run.id.not_in(self._backoff.waiting),
                 )
             ).all()
 
@@ -91,7 +91,7 @@ class Reaper:
                 .where(
                     tables.Run.state.in_(ACTIVE),
                     tables.Run.lease_until < self._now(session),
-                    tables.Run.id.not_in(self._quarantine.held),
+                    tables.Run.id.not_in(self._backoff.waiting),
                 )
                 .order_by(tables.Run.lease_until)
             ).all()

@@ -68,7 +68,7 @@ def run_of(row: tables.Run) -> Run:
         batch_id=row.batch_id,
         parent_id=row.parent_id,
         position=row.position,
-        gathers=row.gathers,
+        is_parent=row.is_parent,
         request=decode(RunRequest, row.request, "request"),
         origin=_origin(row),
         connection_id=row.connection_id,

@@ -15,28 +15,25 @@ from towline_server.db.clock import database_now
 from towline_server.db.session import Database
 from towline_server.loops import Ticker
 from towline_server.settings import Settings
-from towline_server.webhooks.claims import Claims
-from towline_server.webhooks.delivering import Courier
+from towline_server.webhooks.queue import DeliveryQueue
 from towline_server.webhooks.sending import Sender
+from towline_server.webhooks.worker import DeliveryWorker
 
 from .attempts import Retries
 from .backends import Backends
 from .execute import Boundary, Tools, pass_boundary
 from .external import ExternalBackend, ExternalWork
-from .fetch_process import FetchProcess
-from .fetching import SharedFetches, Talk, fetch_here
-from .heart import Heart
-from .identity import Identity
-from .inline import InlineBackend
+from .fetching import Fetcher, FetchProcess, SharedFetches, fetch_here
+from .heartbeat import Heartbeat
 from .leases import Leases
-from .native import NativeBackend
+from .native import InlineBackend, NativeBackend
 from .plans import Plans
 from .reaper import Reaper
 from .repositories import Repositories
 from .schedules import Schedules
 from .service import Runs
 from .signals import ProcessSignals
-from .worker import Worker
+from .worker import ExecutorLock, Worker
 
 _TICK_SECONDS = 1.0
 """How often lapsed leases and due schedules are looked for."""
@@ -52,25 +49,25 @@ class Runtime:
     external: ExternalWork
     plans: Plans
     fetches: SharedFetches
-    heart: Heart
+    heartbeat: Heartbeat
     reaper: Reaper
     native: NativeBackend
-    courier: Courier
+    delivery_worker: DeliveryWorker
     tickers: tuple[Ticker, ...]
-    identity: Identity
+    executor_lock: ExecutorLock
     signals: ProcessSignals
     shutdown_seconds: float
 
     def start(self) -> None:
         """Take up what was left behind, and begin to execute."""
-        self.heart.start()
+        self.heartbeat.start()
         self.native.start()
         for ticker in self.tickers:
             ticker.start()
 
     def stalled(self) -> list[str]:
         """Return the names of the loops that stand still."""
-        loops = (self.heart.ticker, self.native.ticker, *self.tickers)
+        loops = (self.heartbeat.ticker, self.native.ticker, *self.tickers)
         return [ticker.name for ticker in loops if ticker.is_stalled]
 
     def stop(self) -> None:
@@ -78,12 +75,12 @@ class Runtime:
         for ticker in self.tickers:
             ticker.stop()
         # It begins no more; what is being sent ends while runs are handed back.
-        self.courier.stop(0)
+        self.delivery_worker.stop(0)
         self.native.stop(self.shutdown_seconds)
-        self.courier.stop(self.shutdown_seconds)
+        self.delivery_worker.stop(self.shutdown_seconds)
         self.signals.close()
-        self.heart.stop()
-        self.identity.close()
+        self.heartbeat.stop()
+        self.executor_lock.close()
 
 
 def open_runtime(
@@ -92,7 +89,7 @@ def open_runtime(
     sealer: Sealer,
     *,
     boundary: Boundary = pass_boundary,
-    talk: Talk | None = None,
+    fetcher: Fetcher | None = None,
 ) -> Runtime:
     """The runs of a server; nothing is executed before `Runtime.start`."""
     leases = Leases(database, seconds=settings.lease_seconds)
@@ -109,7 +106,7 @@ def open_runtime(
             limits=settings.engine_limits,
         ),
         fetches=SharedFetches(
-            talk or _fetch_process(settings),
+            fetcher or _fetch_process(settings),
             now=time_of(database),
             at_once=settings.fetches_at_once,
         ),
@@ -117,9 +114,9 @@ def open_runtime(
         retries=retries,
         boundary=boundary,
     )
-    heart = Heart(leases, beat_seconds=settings.heartbeat_seconds)
-    identity = Identity(settings.data_dir)
-    worker = Worker(tools, heart, identity.id)
+    heartbeat = Heartbeat(leases, renew_seconds=settings.heartbeat_seconds)
+    executor_lock = ExecutorLock(settings.data_dir)
+    worker = Worker(tools, heartbeat, executor_lock.id)
     native = NativeBackend(worker, at_once=settings.runs_at_once)
     backends = Backends([native, ExternalBackend()])
     runs = Runs(database, backends, signals=tools.signals)
@@ -131,24 +128,29 @@ def open_runtime(
         retries=retries,
         claim_seconds=settings.claim_seconds,
     )
-    courier = _courier(settings, database, sealer)
+    delivery_worker = _delivery_worker(settings, database, sealer)
     return Runtime(
         runs=runs,
         schedules=schedules,
         external=ExternalWork(database, leases, tools.repositories, tools.signals, retries=retries),
         plans=Plans(database, tools.repositories, tools.fetches),
         fetches=tools.fetches,
-        heart=heart,
+        heartbeat=heartbeat,
         reaper=reaper,
         native=native,
-        courier=courier,
+        delivery_worker=delivery_worker,
         tickers=(
-            Ticker("towline-webhooks", _TICK_SECONDS, courier.deliver_due),
-            Ticker("towline-pruner", _PRUNE_SECONDS, tools.repositories.prune, courier.forget_old),
+            Ticker("towline-webhooks", _TICK_SECONDS, delivery_worker.deliver_due),
+            Ticker(
+                "towline-pruner",
+                _PRUNE_SECONDS,
+                tools.repositories.prune,
+                delivery_worker.forget_old,
+            ),
             Ticker("towline-schedules", _TICK_SECONDS, schedules.fire),
             Ticker("towline-reaper", _TICK_SECONDS, reaper.sweep),
         ),
-        identity=identity,
+        executor_lock=executor_lock,
         signals=signals,
         shutdown_seconds=settings.shutdown_seconds,
     )
@@ -162,11 +164,11 @@ def _fetch_process(settings: Settings) -> FetchProcess:
     return FetchProcess(networks=networks, environment=authorities)
 
 
-def _courier(settings: Settings, database: Database, sealer: Sealer) -> Courier:
-    return Courier(
+def _delivery_worker(settings: Settings, database: Database, sealer: Sealer) -> DeliveryWorker:
+    return DeliveryWorker(
         database,
         sealer,
-        Claims(database),
+        DeliveryQueue(database),
         Sender(policy=AddressPolicy.parse(settings.webhook_networks)),
         schemes=settings.webhook_schemes,
         keep=timedelta(days=settings.webhook_days),
@@ -188,7 +190,7 @@ def open_inline(
     sealer: Sealer,
     cache_dir: Path,
     *,
-    talk: Talk = fetch_here,
+    fetcher: Fetcher = fetch_here,
     limits: Limits = Limits(total_seconds=60),
     boundary: Boundary = pass_boundary,
 ) -> Runs:
@@ -198,9 +200,9 @@ def open_inline(
         database=database,
         leases=leases,
         repositories=Repositories(database, sealer, cache_dir, schemes=ALL_SCHEMES, limits=limits),
-        fetches=SharedFetches(talk, now=time_of(database)),
+        fetches=SharedFetches(fetcher, now=time_of(database)),
         signals=ProcessSignals(),
         boundary=boundary,
     )
-    worker = Worker(tools, Heart(leases), "inline")
+    worker = Worker(tools, Heartbeat(leases), "inline")
     return Runs(database, Backends([InlineBackend(worker)]), signals=tools.signals)

@@ -24,7 +24,7 @@ from towline.errors import InvalidValue
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
 from towline_server.errors import NotFound
-from towline_server.loops import Quarantine
+from towline_server.loops import Backoff
 from towline_server.projects.locking import hold
 from towline_server.projects.service import Projects
 
@@ -137,7 +137,7 @@ class Schedules:
         self._database = database
         self._runs = runs
         self._now = now
-        self._quarantine = Quarantine[UUID]("schedules")
+        self._backoff = Backoff[UUID]("schedules")
 
     def put(self, spec: ScheduleSpec, schedule_id: UUID | None = None) -> Schedule:
         """Make a schedule, or set one anew; its next firing is counted from now.
@@ -180,7 +180,7 @@ class Schedules:
     def fire(self) -> None:
         """Ask for every run that is due."""
         for schedule_id in self._due():
-            with self._quarantine.guarding(schedule_id):
+            with self._backoff.attempting(schedule_id):
                 if (firing := self._take(schedule_id)) is not None:
                     for at in firing.times:
                         self._ask(firing, at)
@@ -189,7 +189,7 @@ class Schedules:
         with self._database.reading() as session:
             due = select(tables.Schedule.id).where(
                 tables.Schedule.due_at <= self._now(session),
-                tables.Schedule.id.not_in(self._quarantine.held),
+                tables.Schedule.id.not_in(self._backoff.waiting),
             )
             return session.scalars(due.order_by(tables.Schedule.due_at)).all()
 

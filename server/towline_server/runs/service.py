@@ -22,14 +22,13 @@ from towline_server.db.session import Database
 from towline_server.errors import NotFound
 
 from . import tables
-from .attempts import Place, asked_before, new_runs, retried
+from .attempts import Batch, asked_before, new_runs, retried
 from .backends import Backends
 from .domain import BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
 from .endings import end_unheld, failed
 from .errors import RunNotEnded
-from .gathering import latest_children
-from .in_progress import refuse_second
-from .listing import Page, RunFilter
+from .listing import Page, RunFilter, refuse_second
+from .parents import latest_children
 from .rows import find_row, run_of
 from .signals import Monotonic, ProcessSignals, Signals, monotonic
 from .states import RunState
@@ -95,7 +94,7 @@ class Runs:
         Of one request alone there is no batch. Raises as `request`.
         """
         batch_id = uuid4() if len(requests) > 1 else None
-        return self._ask(project_id, requests, origin, backend, Place(batch_id=batch_id))
+        return self._ask(project_id, requests, origin, backend, Batch(batch_id=batch_id))
 
     def request_kinds(
         self,
@@ -112,8 +111,8 @@ class Runs:
         Raises as `request`.
         """
         requests = [replace(request or RunRequest(), kind=kind) for kind in kinds]
-        place = Place(batch_id=batch_id or uuid4())
-        return self._ask(project_id, requests, origin, backend, place)
+        batch = Batch(batch_id=batch_id or uuid4())
+        return self._ask(project_id, requests, origin, backend, batch)
 
     def request_only_one(
         self,
@@ -129,8 +128,8 @@ class Runs:
             KindInProgress: there is one.
             NotFound, BackendNotConfigured: as `request`.
         """
-        place = Place(batch_id=None, alone=True)
-        return self._ask(project_id, [RunRequest(kind=kind)], origin, backend, place)[0]
+        batch = Batch(batch_id=None, alone=True)
+        return self._ask(project_id, [RunRequest(kind=kind)], origin, backend, batch)[0]
 
     def request_fan_out(
         self,
@@ -151,8 +150,8 @@ class Runs:
             raise InvalidValue(field="kinds", problem="names none")
         whole = request or RunRequest()
         requests = [replace(whole, kind=kind) for kind in kinds]
-        place = Place(batch_id=uuid4(), parent=whole)
-        return self._ask(project_id, requests, origin, backend, place)[0]
+        batch = Batch(batch_id=uuid4(), parent=whole)
+        return self._ask(project_id, requests, origin, backend, batch)[0]
 
     def _ask(
         self,
@@ -160,17 +159,17 @@ class Runs:
         requests: Sequence[RunRequest],
         origin: Origin,
         backend: BackendName,
-        place: Place,
+        batch: Batch,
     ) -> tuple[Run, ...]:
         executing = self._backends.get(backend)
         try:
             with self._database.writing() as session:
                 runs = asked_before(session, project_id, origin.key)
                 if not runs:
-                    if place.alone and requests[0].kind is not None:
+                    if batch.alone and requests[0].kind is not None:
                         refuse_second(session, project_id, requests[0].kind)
                     rows = new_runs(
-                        session, project_id, requests, origin, backend, place, self._now(session)
+                        session, project_id, requests, origin, backend, batch, self._now(session)
                     )
                     session.add_all(rows)
                     session.flush()
@@ -181,7 +180,7 @@ class Runs:
                 runs = asked_before(session, project_id, origin.key)
             if not runs:
                 raise
-        waiting = [run.id for run in runs if run.state is RunState.QUEUED and not run.gathers]
+        waiting = [run.id for run in runs if run.state is RunState.QUEUED and not run.is_parent]
         executing.submit(waiting)
         return runs
 
@@ -304,7 +303,9 @@ class Runs:
         """
         with self._database.writing() as session:
             row = find_row(session, run_id, lock=True)
-            parts = [child.id for child in latest_children(session, row.id)] if row.gathers else []
+            parts = (
+                [child.id for child in latest_children(session, row.id)] if row.is_parent else []
+            )
             if not parts:
                 self._cancel(session, row, by, reason)
             elif row.cancel_requested_at is None and not RunState(row.state).is_terminal:
@@ -352,10 +353,10 @@ class Runs:
             now = self._now(session)
             following = retried(session, row, now, request=request, requested_by=requested_by)
             runs = [run_of(following)]
-            if row.gathers:
+            if row.is_parent:
                 runs += self._children_again(session, row, following, request)
         executing = self._backends.get(before.executor.backend)
-        waiting = [run.id for run in runs if not run.gathers]
+        waiting = [run.id for run in runs if not run.is_parent]
         executing.submit(waiting)
         return runs[0]
 
@@ -364,12 +365,12 @@ class Runs:
     ) -> list[Run]:
         kinds = [child.kind for child in latest_children(session, row.id)]
         origin = Origin(by=TriggeredBy.RETRY, ref=str(row.id), sync_id=row.sync_id)
-        place = Place(batch_id=uuid4())
+        batch = Batch(batch_id=uuid4())
         requests = [replace(request, kind=kind) for kind in kinds]
         backend = BackendName(row.backend)
         now = following.created_at
-        rows = new_runs(session, row.project_id, requests, origin, backend, place, now)
-        following.batch_id = place.batch_id
+        rows = new_runs(session, row.project_id, requests, origin, backend, batch, now)
+        following.batch_id = batch.batch_id
         for position, child in enumerate(rows, start=1):
             child.parent_id, child.position = following.id, position
         session.add_all(rows)

@@ -75,7 +75,7 @@ TRANSITIONS: Mapping[RunState, tuple[RunState, ...]] = MappingProxyType(
         RunState.CANCELLED: (),
     }
 )
-"""What may follow each state. A run that comprises others (`Run.gathers`) takes the same way."""
+"""What may follow each state. A run that comprises others (`Run.is_parent`) takes the same way."""
 
 STARTS_AT: Mapping[RunState, int] = MappingProxyType(
     {

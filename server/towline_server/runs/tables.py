@@ -45,7 +45,7 @@ class Run(Base):
     batch_id: Mapped[UUID | None]
     parent_id: Mapped[UUID | None]
     position: Mapped[int] = mapped_column(default=0)
-    gathers: Mapped[bool] = mapped_column(default=False)
+    is_parent: Mapped[bool] = mapped_column("gathers", default=False)
     kind: Mapped[str | None] = mapped_column(ExactText())
     mode: Mapped[str]
     request: Mapped[dict[str, Any]]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from uuid import UUID
+from pathlib import Path
+from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement
 
@@ -13,7 +16,7 @@ from towline_server import logs
 from towline_server.errors import NotFound
 
 from .execute import Execution, Tools, execute
-from .heart import Heart
+from .heartbeat import Heartbeat
 from .leases import Lease, Refusal
 
 _LOG = logging.getLogger("towline.runs")
@@ -26,9 +29,9 @@ class Worker:
     it was killed it goes on with.
     """
 
-    def __init__(self, tools: Tools, heart: Heart, executor_id: str) -> None:
+    def __init__(self, tools: Tools, heartbeat: Heartbeat, executor_id: str) -> None:
         self._tools = tools
-        self.heart = heart
+        self.heartbeat = heartbeat
         self.executor_id = executor_id
 
     def interrupted(self) -> Sequence[UUID]:
@@ -37,7 +40,7 @@ class Worker:
 
     def take(self, run_id: UUID) -> Lease | Refusal:
         """Take a run, or say why it cannot be had."""
-        if self.heart.is_closed:
+        if self.heartbeat.is_closed:
             return Refusal.CLOSING
         self._tools.boundary(run_id, "queued")
         try:
@@ -70,7 +73,7 @@ class Worker:
     def _holding(self, lease: Lease) -> Iterator[Execution]:
         self._tools.signals.changed()
         about = {"run_id": str(lease.run_id), "project_id": str(lease.project_id)}
-        with logs.about(**about), self.heart.holding(lease) as token:
+        with logs.about(**about), self.heartbeat.holding(lease) as token:
             _LOG.info("run begun")
             yield Execution(self._tools, lease, token)
 
@@ -86,3 +89,34 @@ class Worker:
         """Execute a run that was taken."""
         with self._holding(lease) as execution:
             execute(execution)
+
+
+class ExecutorLock:
+    """An executor's id, kept in a file that is locked while the process lives.
+
+    A second process over the same folder has an id of its own, for its life alone: what it leaves
+    behind when it is killed is for the reaper.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = folder / "executor.id"
+        self._handle: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            self.id = _new()
+            return
+        self.id = os.read(self._handle, 100).decode("ascii", "replace").strip() or _new()
+        os.pwrite(self._handle, self.id.encode(), 0)
+
+    def close(self) -> None:
+        """Let another process be this one."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def _new() -> str:
+    return f"executor-{uuid4().hex}"

@@ -123,7 +123,7 @@ class Measured:
 def run_gauges(session: Session) -> Iterable[Metric]:
     """The runs that have not ended, of all servers of this database."""
     counted = select(Run.state, func.count(), func.min(Run.created_at)).where(
-        Run.state.in_(_UNENDED), ~Run.gathers
+        Run.state.in_(_UNENDED), ~Run.is_parent
     )
     found = {row[0]: row for row in session.execute(counted.group_by(Run.state))}
     active = GaugeMetricFamily(

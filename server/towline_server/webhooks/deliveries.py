@@ -11,12 +11,10 @@ from sqlalchemy.orm import Session
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.errors import NotFound
 
-from .domain import Delivery, DeliveryState, EventType
-from .errors import WebhookDisabled
+from .domain import Delivery, DeliveryState, EventType, WebhookDisabled
 from .outbox import new_delivery, new_message_id, payload_of
-from .retrying import DELAYS
-from .rows import delivery_of
-from .tables import WebhookDelivery, WebhookEndpoint
+from .queue import DELAYS
+from .tables import WebhookDelivery, WebhookEndpoint, delivery_of
 
 _ONCE = len(DELAYS) - 1
 """The step of what is attempted a single time."""

@@ -8,19 +8,52 @@ read.
 
 from __future__ import annotations
 
+import hmac
+import secrets
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import httpcore2
 
 from towline_server.addresses import AddressPolicy, Lookup, look_up
 
 from .domain import Result
+
+_PREFIX = "whsec_"
+_SECRET_BYTES = 32
+
+
+def new_secret() -> str:
+    """A new signing secret, as its receiver is shown it."""
+    return _PREFIX + b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+
+
+def signature(secret: str, message_id: str, timestamp: int, payload: bytes) -> str:
+    """The signature of one secret, with its version; ``timestamp`` is in seconds."""
+    key = b64decode(secret.removeprefix(_PREFIX))
+    signed = hmac.digest(key, f"{message_id}.{timestamp}.".encode() + payload, "sha256")
+    return f"v1,{b64encode(signed).decode()}"
+
+
+def headers(
+    keys: Sequence[str], message_id: str, at: datetime, payload: bytes
+) -> Mapping[str, str]:
+    """The headers of an attempt at a moment; who knows any of the secrets can verify it."""
+    timestamp = int(at.timestamp())
+    signatures = [signature(key, message_id, timestamp, payload) for key in keys]
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": " ".join(signatures),
+    }
+
 
 SECONDS = 20.0
 """How long an attempt may take; Standard Webhooks recommends 15 to 30 ("Request timeouts")."""

@@ -21,11 +21,9 @@ from towline_server.errors import NotFound
 from towline_server.projects.locking import hold
 from towline_server.projects.tables import Tenant
 
-from .domain import DisabledReason, Endpoint, EventType, check_url
-from .errors import TooManyWebhooks
-from .rows import endpoint_of
-from .signing import new_secret
-from .tables import WebhookEndpoint, WebhookSecret
+from .domain import DisabledReason, Endpoint, EventType, TooManyWebhooks, check_url
+from .sending import new_secret
+from .tables import WebhookEndpoint, WebhookSecret, endpoint_of
 
 MOST = 50
 """Endpoints of a tenant: each is a row in the transaction that ends a run."""
@@ -36,7 +34,7 @@ _MOST_SECRETS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class EndpointSettings:
     """What an endpoint shall be."""
 
     url: str
@@ -78,7 +76,7 @@ class Webhooks:
         found = self._session.scalars(ordered.limit(limit).offset(offset))
         return tuple(endpoint_of(row) for row in found), self._count(tenant_id)
 
-    def create(self, tenant_id: UUID, wanted: Wanted) -> tuple[Endpoint, str]:
+    def create(self, tenant_id: UUID, wanted: EndpointSettings) -> tuple[Endpoint, str]:
         """A new endpoint, and its secret.
 
         Raises:
@@ -102,7 +100,7 @@ class Webhooks:
         self._session.flush()
         return endpoint_of(row), self._add_secret(row.id, now)
 
-    def change(self, endpoint_id: UUID, wanted: Wanted) -> Endpoint:
+    def change(self, endpoint_id: UUID, wanted: EndpointSettings) -> Endpoint:
         """Set an endpoint anew; its secret stays. What waited for a disabled one goes on.
 
         Raises:
@@ -169,7 +167,7 @@ class Webhooks:
         query = select(func.count()).select_from(WebhookEndpoint)
         return self._session.scalar(query.where(WebhookEndpoint.tenant_id == tenant_id)) or 0
 
-    def _hold_project(self, wanted: Wanted) -> None:
+    def _hold_project(self, wanted: EndpointSettings) -> None:
         # Before its webhooks: deleting a project takes both, in this order.
         if wanted.project_id is not None:
             hold(self._session, wanted.project_id)
@@ -180,7 +178,7 @@ class Webhooks:
             raise NotFound(what="webhook")
         return row
 
-    def _write(self, row: WebhookEndpoint, wanted: Wanted, now: datetime) -> None:
+    def _write(self, row: WebhookEndpoint, wanted: EndpointSettings, now: datetime) -> None:
         types = wanted.event_types
         row.url, row.description, row.project_id = wanted.url, wanted.description, wanted.project_id
         row.event_types = None if types is None else sorted({str(each) for each in types})

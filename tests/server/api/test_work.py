@@ -22,7 +22,7 @@ from towline_server.auth.roles import Role
 from towline_server.projects.domain import ProjectPath
 from towline_server.runs.external import FAILURE_REASONS, Work
 from towline_server.runs.runtime import open_runtime
-from towline_server.services import Services, Workshop
+from towline_server.services import PlanningExecution, Services
 from towline_server.settings import Settings
 
 
@@ -217,6 +217,6 @@ def test_contents_may_be_larger_than_other_bodies(stage: Stage):
 def test_a_servers_runtime_is_a_workshop(settings: Settings, services: Services):
     runtime = open_runtime(settings, services.database, services.sealer)
     try:
-        assert isinstance(runtime, Workshop)
+        assert isinstance(runtime, PlanningExecution)
     finally:
-        runtime.identity.close()
+        runtime.executor_lock.close()

@@ -18,11 +18,11 @@ from towline_server.dialects.syncs.domain import Definition
 from towline_server.dialects.syncs.service import Syncs
 from towline_server.projects.domain import Binding, Project
 from towline_server.projects.service import Projects
-from towline_server.projects.shelf import PlanShelf
+from towline_server.projects.stored_plans import StoredPlans
 from towline_server.runs.domain import RunMode, RunRequest
 from towline_server.services import Services
 from towline_server.webhooks.deliveries import Deliveries
-from towline_server.webhooks.service import Wanted
+from towline_server.webhooks.service import EndpointSettings
 
 from .rows import Rows, rows_below
 
@@ -111,7 +111,7 @@ class Holding:
     def plan(self) -> UUID:
         """The plan, once more."""
         with self.services.database.writing() as session:
-            shelf = PlanShelf(session, self.project.id)
+            shelf = StoredPlans(session, self.project.id)
             return shelf.put(self._planned.plan, database_now(session))
 
     def sync(self) -> UUID:
@@ -126,7 +126,9 @@ class Holding:
 
     def webhook(self) -> UUID:
         """Another webhook, to which nothing is sent."""
-        wanted = Wanted(url=f"https://hooks.example/{self.mark}", project_id=self.project.id)
+        wanted = EndpointSettings(
+            url=f"https://hooks.example/{self.mark}", project_id=self.project.id
+        )
         with self.services.database.writing() as session:
             made, _ = self.services.webhooks(session).create(self.world.tenant_id, wanted)
         return made.id

@@ -22,8 +22,8 @@ from towline_server.runs.domain import BackendName
 from towline_server.runs.endings import end_held, failed
 from towline_server.runs.execute import Boundary, Tools, pass_boundary
 from towline_server.runs.external import ExternalBackend, ExternalWork
-from towline_server.runs.fetching import SharedFetches, Talk, fetch_here
-from towline_server.runs.heart import Heart
+from towline_server.runs.fetching import Fetcher, SharedFetches, fetch_here
+from towline_server.runs.heartbeat import Heartbeat
 from towline_server.runs.leases import Lease, Leases
 from towline_server.runs.reaper import Reaper
 from towline_server.runs.repositories import Repositories
@@ -38,15 +38,15 @@ class Shelf:
     """A native backend that keeps what it is handed."""
 
     name = BackendName.NATIVE
-    heart: Heart | None = None
+    heartbeat: Heartbeat | None = None
     handed: list[UUID] = field(default_factory=list)
 
     def submit(self, run_ids: Sequence[UUID]) -> None:
         self.handed += run_ids
 
     def stop_run(self, run_id: UUID) -> None:
-        if self.heart is not None:
-            self.heart.stop_run(run_id)
+        if self.heartbeat is not None:
+            self.heartbeat.stop_run(run_id)
 
 
 class Gate:
@@ -74,13 +74,13 @@ class Bench:
     """The service, the reaper, and as many workers as a test wants."""
 
     world: World
-    talk: Talk = fetch_here
+    fetcher: Fetcher = fetch_here
 
     def __post_init__(self) -> None:
         database = self.world.database
         self.leases = Leases(database)
         self.signals = ProcessSignals()
-        self.fetches = SharedFetches(self.talk, now=time_of(database))
+        self.fetches = SharedFetches(self.fetcher, now=time_of(database))
         self.repositories = Repositories(
             database, self.world.sealer, self.world.cache_dir, schemes=ALL_SCHEMES
         )
@@ -105,7 +105,7 @@ class Bench:
             boundary=gate or pass_boundary,
             sleep=sleep,
         )
-        return Worker(tools, Heart(self.leases), name)
+        return Worker(tools, Heartbeat(self.leases), name)
 
     @contextmanager
     def standing(self, run_id: UUID, at: str, worker: str = "one") -> Iterator[Worker]:

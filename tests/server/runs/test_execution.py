@@ -11,19 +11,19 @@ from uuid import UUID
 import pytest
 
 from tests.server.runs.bench import Bench, Gate
-from tests.server.runs.test_fetching import Talk
+from tests.server.runs.test_fetching import Fetcher
 from tests.server.runs.world import World
 from towline.testing.git_server import Answers
 from towline_server.projects.domain import Project
 from towline_server.runs.domain import BackendName
 from towline_server.runs.endings import end_held, failed
 from towline_server.runs.errors import LeaseLost, RunNotEnded
+from towline_server.runs.heartbeat import Stop
 from towline_server.runs.leases import Lease, Refusal
 from towline_server.runs.listing import RunFilter
 from towline_server.runs.native import NativeBackend
 from towline_server.runs.states import ACTIVE, Outcome, ReasonCode, ResultClass, RunState
 from towline_server.runs.tables import Run
-from towline_server.runs.tokens import Stop
 
 BEFORE_THE_COMMIT = ["fetching", "fetched", "comparing", "validating", "applying"]
 
@@ -87,7 +87,7 @@ def test_progress_never_falls(bench: Bench, project: Project):
     for boundary in BEFORE_THE_COMMIT:
         with bench.standing(run.id, boundary) as worker:
             seen.append(bench.runs.get(run.id).progress)
-            worker.heart.close()
+            worker.heartbeat.close()
         following = bench.runs.get(run.id).attempts.next_id
         assert following is not None
         run = bench.runs.get(following)
@@ -145,18 +145,18 @@ def test_a_run_that_commits_is_not_cancelled(bench: Bench, world: World, project
 
 
 def test_cancelling_stops_the_fetch(world: World, project: Project):
-    talk = Talk()
-    bench = Bench(world, talk)
+    fetcher = Fetcher()
+    bench = Bench(world, fetcher)
     run = bench.runs.request(project.id)
     worker = bench.worker()
-    bench.shelf.heart = worker.heart
+    bench.shelf.heartbeat = worker.heartbeat
     thread = threading.Thread(target=worker.execute, args=(run.id,))
     thread.start()
-    talk.begun.acquire()
+    fetcher.begun.acquire()
     bench.runs.cancel(run.id)
     thread.join()
     assert bench.runs.get(run.id).state is RunState.CANCELLED
-    assert talk.tokens[0].is_set()
+    assert fetcher.tokens[0].is_set()
 
 
 def test_a_look_at_the_database_finds_what_was_cancelled_elsewhere(bench: Bench, project: Project):
@@ -164,9 +164,9 @@ def test_a_look_at_the_database_finds_what_was_cancelled_elsewhere(bench: Bench,
     worker = bench.worker()
     with worker.opened(run.id):
         bench.runs.cancel(run.id)
-        token = worker.heart._held[run.id][1]
+        token = worker.heartbeat._held[run.id][1]
         assert token.why is None
-        worker.heart.look()
+        worker.heartbeat.look()
         assert token.why is Stop.CANCELLED
 
 
@@ -183,7 +183,7 @@ def test_a_cancelled_run_whose_executor_died_ends_cancelled(bench: Bench, projec
 def test_a_cancelled_run_is_not_handed_back(bench: Bench, project: Project):
     run = bench.runs.request(project.id)
     with bench.standing(run.id, "applying") as worker:
-        worker.heart.close()
+        worker.heartbeat.close()
         bench.runs.cancel(run.id)
     ended = bench.runs.get(run.id)
     assert (ended.state, ended.attempts.next_id) == (RunState.CANCELLED, None)
@@ -224,16 +224,16 @@ def test_a_heartbeat_tells_whoever_lost_his_run(bench: Bench, project: Project):
     run = bench.runs.request(project.id)
     worker = bench.worker()
     with worker.opened(run.id):
-        token = worker.heart._held[run.id][1]
-        worker.heart.beat()
+        token = worker.heartbeat._held[run.id][1]
+        worker.heartbeat.renew()
         assert token.why is None
         bench.lapse()
-        worker.heart.beat()
+        worker.heartbeat.renew()
         bench.reaper.sweep()
         assert bench.runs.get(run.id).state is RunState.FETCHING
         bench.lapse()
         bench.reaper.sweep()
-        worker.heart.beat()
+        worker.heartbeat.renew()
         assert token.why is Stop.LOST
 
 
@@ -243,12 +243,12 @@ def test_an_executor_that_comes_back_goes_on(bench: Bench, world: World, project
     after = bench.leases.take(run.id, "one")
     assert isinstance(before, Lease)
     assert isinstance(after, Lease)
-    assert bench.leases.beat([before]).held == frozenset()
+    assert bench.leases.renew([before]).held == frozenset()
     with pytest.raises(LeaseLost):
         bench.leases.move(before, RunState.COMPARING, 50)
     with pytest.raises(LeaseLost), world.database.writing() as session:
         end_held(session, before, failed(RuntimeError()), run.created_at)
-    assert bench.leases.beat([after]).held == {run.id}
+    assert bench.leases.renew([after]).held == {run.id}
     assert bench.worker("one").execute(run.id) is None
     assert world.contents(project) == {"a": b"1", "b": b"1"}
 
@@ -346,7 +346,7 @@ def test_several_servers_take_each_run_once(bench: Bench, world: World, project:
 def test_a_run_that_is_handed_back_keeps_its_revision(bench: Bench, world: World, project: Project):
     run = bench.runs.request(project.id)
     with bench.standing(run.id, "applying") as worker:
-        worker.heart.close()
+        worker.heartbeat.close()
     lost = bench.runs.get(run.id)
     assert (lost.state, lost.reason_code) == (RunState.FAILED, ReasonCode.WORKER_SHUTDOWN)
     assert worker.execute(run.id) is Refusal.CLOSING

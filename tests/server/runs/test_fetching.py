@@ -28,8 +28,7 @@ from towline.testing.git_repository import GitRepository
 from towline.testing.git_server import Answers, GitServer, StaysSilent
 from towline_server.addresses import AddressPolicy
 from towline_server.errors import AddressRefused
-from towline_server.runs.fetch_process import FetchProcess
-from towline_server.runs.fetching import SharedFetches, Wanted
+from towline_server.runs.fetching import FetchProcess, FetchTarget, SharedFetches
 from towline_server.runs.repositories import Repository
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -47,7 +46,7 @@ class Clock:
         return self.now
 
 
-class Talk:
+class Fetcher:
     """Fetches that end when they are told to."""
 
     def __init__(self) -> None:
@@ -57,7 +56,7 @@ class Talk:
         self.calls = 0
         self.tokens: list[CancelToken] = []
 
-    def __call__(self, wanted: Wanted, watch: Watch) -> Revision:
+    def __call__(self, wanted: FetchTarget, watch: Watch) -> Revision:
         self.calls += 1
         assert watch.cancel is not None
         self.tokens.append(watch.cancel)
@@ -70,25 +69,27 @@ class Talk:
         return answer
 
 
-def wanted(tmp_path: Path, ref: str = "main", url: str = "https://example.org/r.git") -> Wanted:
+def wanted(
+    tmp_path: Path, ref: str = "main", url: str = "https://example.org/r.git"
+) -> FetchTarget:
     repository = Repository(url=RemoteUrl.parse(url), ref=ref, scope="", cache=tmp_path / "c.git")
-    return Wanted(repository=repository, limits=Limits(total_seconds=60))
+    return FetchTarget(repository=repository, limits=Limits(total_seconds=60))
 
 
 def test_whoever_asked_before_it_began_shares_a_fetch(tmp_path: Path):
-    talk, clock = Talk(), Clock()
-    fetches = SharedFetches(talk, now=clock)
-    talk.may_end.set()
+    fetcher, clock = Fetcher(), Clock()
+    fetches = SharedFetches(fetcher, now=clock)
+    fetcher.may_end.set()
     for _ in range(3):
         assert fetches.fetch(wanted(tmp_path), Watch(), since=START) == A
-    assert (talk.calls, fetches.count) == (1, 1)
+    assert (fetcher.calls, fetches.count) == (1, 1)
 
 
 def test_whoever_asked_later_has_a_fetch_of_his_own(tmp_path: Path):
-    talk, clock = Talk(), Clock()
-    talk.answers[2] = B
-    fetches = SharedFetches(talk, now=clock)
-    talk.may_end.set()
+    fetcher, clock = Fetcher(), Clock()
+    fetcher.answers[2] = B
+    fetches = SharedFetches(fetcher, now=clock)
+    fetcher.may_end.set()
     fetches.fetch(wanted(tmp_path), Watch(), since=START)
     clock.now += timedelta(seconds=2)
     later = START + timedelta(seconds=1)
@@ -97,19 +98,19 @@ def test_whoever_asked_later_has_a_fetch_of_his_own(tmp_path: Path):
 
 
 def test_a_failure_is_shared_by_those_who_asked_before(tmp_path: Path):
-    talk, clock = Talk(), Clock()
-    talk.answers[1] = RemoteUnavailable(url="u")
-    fetches = SharedFetches(talk, now=clock)
-    talk.may_end.set()
+    fetcher, clock = Fetcher(), Clock()
+    fetcher.answers[1] = RemoteUnavailable(url="u")
+    fetches = SharedFetches(fetcher, now=clock)
+    fetcher.may_end.set()
     for _ in range(2):
         with pytest.raises(RemoteUnavailable):
             fetches.fetch(wanted(tmp_path), Watch(), since=START)
-    assert talk.calls == 1
+    assert fetcher.calls == 1
 
 
 def test_a_fetch_stops_when_the_last_one_leaves(tmp_path: Path):
-    talk = Talk()
-    fetches = SharedFetches(talk, now=Clock())
+    fetcher = Fetcher()
+    fetches = SharedFetches(fetcher, now=Clock())
     tokens = [threading.Event(), threading.Event()]
     ended: list[type[BaseException]] = []
 
@@ -122,19 +123,19 @@ def test_a_fetch_stops_when_the_last_one_leaves(tmp_path: Path):
     threads = [threading.Thread(target=wait, args=(token,)) for token in tokens]
     for thread in threads:
         thread.start()
-    talk.begun.acquire()
-    flight = next(iter(fetches._flights.values()))
+    fetcher.begun.acquire()
+    flight = next(iter(fetches._shared.values()))
     while flight.waiting < 2:
         pass
     tokens[0].set()
     threads[0].join()
-    assert not talk.tokens[0].is_set()
+    assert not fetcher.tokens[0].is_set()
     tokens[1].set()
     threads[1].join()
-    assert talk.tokens[0].is_set()
+    assert fetcher.tokens[0].is_set()
     assert ended == [Cancelled, Cancelled]
     # Who asks next is not given the answer of a fetch that was stopped.
-    talk.may_end.set()
+    fetcher.may_end.set()
     assert fetches.fetch(wanted(tmp_path), Watch(), since=START) == A
 
 
@@ -146,7 +147,7 @@ def remote(git_server: GitServer) -> GitRepository:
     return GitRepository(git_server.root / "r.git")
 
 
-def of(server: GitServer, tmp_path: Path, **changes) -> Wanted:
+def of(server: GitServer, tmp_path: Path, **changes) -> FetchTarget:
     credential = changes.pop("credential", None)
     limits = changes.pop("limits", Limits(total_seconds=60))
     repository = Repository(
@@ -156,7 +157,7 @@ def of(server: GitServer, tmp_path: Path, **changes) -> Wanted:
         cache=tmp_path / "c.git",
         credential=credential,
     )
-    return Wanted(repository=repository, limits=limits, **changes)
+    return FetchTarget(repository=repository, limits=limits, **changes)
 
 
 def test_the_process_fetches(git_server: GitServer, remote: GitRepository, tmp_path: Path):

@@ -17,8 +17,7 @@ from towline.testing.git_server import GitServer
 from towline_server.projects.tables import Project
 from towline_server.runs.domain import RunMode, RunRequest
 from towline_server.runs.errors import KindInProgress
-from towline_server.runs.in_progress import refuse_second
-from towline_server.runs.listing import RunFilter
+from towline_server.runs.listing import RunFilter, refuse_second
 
 
 def test_of_many_who_ask_at_once_one_gets_a_run(world: World):

@@ -28,13 +28,13 @@ from towline_server.projects.domain import Binding, Project
 from towline_server.projects.service import Projects
 from towline_server.runs import tables
 from towline_server.runs.domain import RunRequest
-from towline_server.runs.gathering import gather
 from towline_server.runs.leases import Lease
+from towline_server.runs.parents import update_parent
 from towline_server.runs.plans import Plans
 from towline_server.runs.rows import find_row
 from towline_server.runs.schedules import Rhythm, Schedules, ScheduleSpec
 from towline_server.runs.states import RunState
-from towline_server.webhooks.service import Wanted, Webhooks
+from towline_server.webhooks.service import EndpointSettings, Webhooks
 
 pytestmark = pytest.mark.services
 
@@ -137,9 +137,9 @@ def test_a_part_of_a_run_is_cancelled_while_another_one_says_what_it_pulls(
     with ThreadPoolExecutor() as pool:
         with database.writing() as session:
             find_row(session, second.id, lock=True)
-            aiming = pool.submit(bench.leases.aim, lease, Revision("1" * 40), None)
+            aiming = pool.submit(bench.leases.set_target, lease, Revision("1" * 40), None)
             await_waiters(database, 1)
-            gather(session, run.id, database_now(session))
+            update_parent(session, run.id, database_now(session))
         aiming.result(LONG)
     assert deadlocks == []
     assert {each.target_revision for each in bench.runs.children(run.id)} == {"1" * 40}
@@ -163,7 +163,7 @@ def make_a_schedule(bench: Bench, project: Project) -> None:
 
 def make_a_webhook(bench: Bench, project: Project) -> None:
     world = bench.world
-    wanted = Wanted(url="https://hooks.example/", project_id=project.id)
+    wanted = EndpointSettings(url="https://hooks.example/", project_id=project.id)
     with world.database.writing() as session:
         Webhooks(session, world.sealer).create(world.tenant_id, wanted)
 

@@ -11,7 +11,7 @@ from tests.server.runs.world import World
 from towline.ports import Watch
 from towline_server.projects.connection_tables import Binding
 from towline_server.projects.connections import Connections
-from towline_server.runs.fetching import Wanted
+from towline_server.runs.fetching import FetchTarget
 from towline_server.runs.repositories import Repository
 from towline_server.runs.runtime import time_of
 
@@ -20,7 +20,7 @@ def fetched(bench: Bench, world: World, connection_id=None) -> Repository:
     """The repository of a new project, after a fetch."""
     project = world.project(connection_id=connection_id)
     repository = bench.repositories.of(project)
-    wanted = Wanted(repository=repository, limits=bench.repositories.limits)
+    wanted = FetchTarget(repository=repository, limits=bench.repositories.limits)
     bench.fetches.fetch(wanted, Watch(), since=time_of(world.database)())
     assert repository.cache.is_dir()
     return repository

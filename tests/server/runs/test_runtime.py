@@ -16,9 +16,9 @@ from towline.remotes.url import Scheme
 from towline.testing.git_server import GitServer
 from towline_server.db import Database
 from towline_server.runs.domain import BackendName, Run
-from towline_server.runs.identity import Identity
 from towline_server.runs.runtime import Runtime, open_runtime
 from towline_server.runs.states import Outcome, ReasonCode, RunState
+from towline_server.runs.worker import ExecutorLock
 from towline_server.settings import Settings
 
 
@@ -93,11 +93,11 @@ def test_a_repository_is_believed_if_its_authority_is_in_the_settings(
 
 
 def test_an_executor_is_itself_again_but_never_twice(tmp_path: Path):
-    first = Identity(tmp_path)
-    second = Identity(tmp_path)
+    first = ExecutorLock(tmp_path)
+    second = ExecutorLock(tmp_path)
     assert second.id != first.id
     second.close()
     first.close()
-    again = Identity(tmp_path)
+    again = ExecutorLock(tmp_path)
     assert again.id == first.id
     again.close()

@@ -141,7 +141,7 @@ def test_a_firing_may_be_a_batch_or_comprise_others(plan: Plan):
     assert {run.request.kind for run in plan.at(hours=1)} == {"rule", "task"}
     plan.finish()
     plan.schedules.put(spec(plan.project, requests=kinds, fan_out=True))
-    assert sum(run.gathers for run in plan.at(hours=2)) == 1
+    assert sum(run.is_parent for run in plan.at(hours=2)) == 1
 
 
 @pytest.mark.parametrize(

@@ -23,4 +23,4 @@ def post(database: Database) -> Iterator[Post]:
     """A tenant with a project; nothing is attempted unless a test says so."""
     made = Post(database)
     yield made
-    assert made.courier.stop(60)
+    assert made.delivery_worker.stop(60)

@@ -17,13 +17,13 @@ from towline_server.addresses import AddressPolicy
 from towline_server.auth.sealing import Sealer
 from towline_server.db import Database
 from towline_server.projects.tables import Project
-from towline_server.webhooks.claims import Claims
 from towline_server.webhooks.deliveries import Deliveries
-from towline_server.webhooks.delivering import Bounds, Courier
 from towline_server.webhooks.domain import Delivery, Endpoint, Event, EventType
 from towline_server.webhooks.outbox import announce
+from towline_server.webhooks.queue import DeliveryQueue
 from towline_server.webhooks.sending import Sender
-from towline_server.webhooks.service import Wanted, Webhooks
+from towline_server.webhooks.service import EndpointSettings, Webhooks
+from towline_server.webhooks.worker import Bounds, DeliveryWorker
 
 BOTH = frozenset({Scheme.HTTP, Scheme.HTTPS})
 LOOPBACK = AddressPolicy.parse(["127.0.0.0/8"])
@@ -61,14 +61,14 @@ class Post:
         with self.database.reading() as session:
             query = select(Project.tenant_id).where(Project.id == self.project_id)
             self.tenant_id: UUID = session.scalars(query).one()
-        self.courier = self.another()
+        self.delivery_worker = self.another()
 
-    def another(self, **claims: Any) -> Courier:
-        """The courier of another server."""
-        return Courier(
+    def another(self, **queue: Any) -> DeliveryWorker:
+        """The delivery_worker of another server."""
+        return DeliveryWorker(
             self.database,
             self.sealer,
-            Claims(self.database, now=self.clock, draw=lambda: self.luck, **claims),
+            DeliveryQueue(self.database, now=self.clock, draw=lambda: self.luck, **queue),
             self.sender,
             schemes=BOTH,
             bounds=self.bounds,
@@ -80,7 +80,9 @@ class Post:
     def endpoint(self, url: str, **wanted: Any) -> tuple[Endpoint, str]:
         """A new endpoint, and its secret."""
         with self.database.writing() as session:
-            return self.webhooks(session).create(self.tenant_id, Wanted(url=url, **wanted))
+            return self.webhooks(session).create(
+                self.tenant_id, EndpointSettings(url=url, **wanted)
+            )
 
     def standing(self, endpoint: Endpoint) -> Endpoint:
         """An endpoint as it stands now."""
@@ -91,7 +93,7 @@ class Post:
 
     def change(self, endpoint: Endpoint, **wanted: Any) -> Endpoint:
         with self.database.writing() as session:
-            return self.webhooks(session).change(endpoint.id, Wanted(**wanted))
+            return self.webhooks(session).change(endpoint.id, EndpointSettings(**wanted))
 
     def rotate(self, endpoint: Endpoint) -> str:
         with self.database.writing() as session:
@@ -130,5 +132,5 @@ class Post:
 
     def deliver(self) -> None:
         """Attempt what is due, until nothing is."""
-        self.courier.deliver_due()
-        assert self.courier.wait_idle(LONG)
+        self.delivery_worker.deliver_due()
+        assert self.delivery_worker.wait_idle(LONG)

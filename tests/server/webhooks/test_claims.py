@@ -14,14 +14,14 @@ from sqlalchemy.exc import OperationalError
 from tests.server.webhooks.post import LONG, Post
 from tests.server.webhooks.receiver import Receiver, Reply
 from towline_server.db import Database
-from towline_server.webhooks.claims import Claimed, Claims
-from towline_server.webhooks.delivering import Bounds, Courier
 from towline_server.webhooks.domain import (
     DeliveryState,
     Result,
 )
+from towline_server.webhooks.queue import Attempt, DeliveryQueue
 from towline_server.webhooks.sending import Answer
 from towline_server.webhooks.tables import WebhookDelivery, WebhookSecret
+from towline_server.webhooks.worker import Bounds, DeliveryWorker
 
 REFUSE = Reply(500)
 
@@ -33,13 +33,13 @@ def test_a_slow_endpoint_holds_up_no_other(post: Post, receiver: Receiver):
     fast, _ = post.endpoint(receiver.url("/fast"))
     for _ in range(30):
         post.announce()
-    post.courier.deliver_due()
+    post.delivery_worker.deliver_due()
     # All that the slow one may have are under way, and stay so.
     receiver.wait_for(Bounds().endpoint, "/slow")
     receiver.wait_for(30, "/fast")
     assert len([each for each in receiver.came if each.path == "/slow"]) == Bounds().endpoint
     done.set()
-    assert post.courier.wait_idle(LONG)
+    assert post.delivery_worker.wait_idle(LONG)
     for endpoint in (slow, fast):
         assert {each.state for each in post.deliveries(endpoint)} == {DeliveryState.DELIVERED}
     assert len(receiver.came) == 60
@@ -56,12 +56,12 @@ def test_a_tenant_cannot_take_every_thread(post: Post, receiver: Receiver):
         post.announce()
     post.clock.move(seconds=1)
     other.announce()
-    post.courier.deliver_due()
+    post.delivery_worker.deliver_due()
     receiver.wait_for(1, "/other")
     receiver.wait_for(Bounds().tenant + 1)
     assert len(receiver.came) == Bounds().tenant + 1
     done.set()
-    assert post.courier.wait_idle(LONG)
+    assert post.delivery_worker.wait_idle(LONG)
     assert len(receiver.came) == 26
 
 
@@ -71,12 +71,12 @@ def test_who_stops_begins_nothing_more(post: Post, receiver: Receiver):
     endpoint, _ = post.endpoint(receiver.url())
     for _ in range(Bounds().endpoint + 1):
         post.announce()
-    post.courier.deliver_due()
+    post.delivery_worker.deliver_due()
     receiver.wait_for(Bounds().endpoint)
-    assert not post.courier.stop(0)
+    assert not post.delivery_worker.stop(0)
     done.set()
-    assert post.courier.stop(LONG)
-    post.courier.deliver_due()
+    assert post.delivery_worker.stop(LONG)
+    post.delivery_worker.deliver_due()
     states = [each.state for each in post.deliveries(endpoint)]
     assert states.count(DeliveryState.WAITING) == 1
     assert len(receiver.came) == Bounds().endpoint
@@ -87,14 +87,14 @@ def test_a_database_that_fails_for_a_moment_costs_no_thread(
 ):
     endpoints = [post.endpoint(receiver.url(f"/{name}"))[0] for name in "abc"]
     post.announce()
-    real, failing = post.courier._claims.take, {each.id for each in endpoints[1:]}
+    real, failing = post.delivery_worker._queue.take, {each.id for each in endpoints[1:]}
 
-    def take(endpoint_id: UUID, limit: int) -> list[Claimed]:
+    def take(endpoint_id: UUID, limit: int) -> list[Attempt]:
         if endpoint_id in failing:
             raise OperationalError("UPDATE", {}, RuntimeError("busy"))
         return real(endpoint_id, limit)
 
-    monkeypatch.setattr(post.courier._claims, "take", take)
+    monkeypatch.setattr(post.delivery_worker._queue, "take", take)
     post.deliver()
     assert [each.path for each in receiver.came] == ["/a"]
     failing.clear()
@@ -105,8 +105,8 @@ def test_a_database_that_fails_for_a_moment_costs_no_thread(
 # --- leases -------------------------------------------------------------------------------------
 
 
-def _claims(post: Post) -> Claims:
-    return Claims(post.database, now=post.clock, seconds=90)
+def _queue(post: Post) -> DeliveryQueue:
+    return DeliveryQueue(post.database, now=post.clock, seconds=90)
 
 
 def test_who_dies_before_writing_it_down_leaves_it_to_be_sent_again(
@@ -119,7 +119,7 @@ def test_who_dies_before_writing_it_down_leaves_it_to_be_sent_again(
     def die(*_: object) -> None:
         raise SystemExit
 
-    monkeypatch.setattr(dying._claims, "record", die)
+    monkeypatch.setattr(dying._queue, "record", die)
     with monkeypatch.context() as quiet:
         quiet.setattr(threading, "excepthook", lambda _: None)
         dying.deliver_due()
@@ -142,26 +142,26 @@ def test_who_dies_before_writing_it_down_leaves_it_to_be_sent_again(
 def test_who_comes_too_late_writes_nothing(post: Post, receiver: Receiver):
     endpoint, _ = post.endpoint(receiver.url())
     post.announce()
-    [late] = _claims(post).take(endpoint.id, 1)
+    [late] = _queue(post).take(endpoint.id, 1)
     post.clock.move(seconds=91)
-    [now] = _claims(post).take(endpoint.id, 1)
+    [now] = _queue(post).take(endpoint.id, 1)
     gone = Answer(result=Result.REFUSED, status=410)
-    assert _claims(post).record(late, gone) is None
+    assert _queue(post).record(late, gone) is None
     assert post.standing(endpoint).enabled
-    recorded = _claims(post).record(now, Answer(result=Result.DELIVERED, status=200))
+    recorded = _queue(post).record(now, Answer(result=Result.DELIVERED, status=200))
     assert recorded is not None
     assert recorded.state is DeliveryState.DELIVERED
-    assert _claims(post).record(now, gone) is None
+    assert _queue(post).record(now, gone) is None
 
 
 def test_what_is_deleted_meanwhile_is_no_trouble(post: Post, receiver: Receiver):
     endpoint, _ = post.endpoint(receiver.url())
     post.announce()
-    [claimed] = _claims(post).take(endpoint.id, 1)
+    [attempt] = _queue(post).take(endpoint.id, 1)
     with post.database.writing() as session:
         post.webhooks(session).delete(endpoint.id)
-    assert _claims(post).record(claimed, Answer(result=Result.DELIVERED, status=200)) is None
-    assert _claims(post).take(endpoint.id, 1) == []
+    assert _queue(post).record(attempt, Answer(result=Result.DELIVERED, status=200)) is None
+    assert _queue(post).take(endpoint.id, 1) == []
     assert post.deliveries(endpoint) == []
 
 
@@ -172,10 +172,10 @@ def test_of_many_servers_one_sends_a_message(post: Post, receiver: Receiver):
     couriers = [post.another() for _ in range(4)]
     starting = threading.Barrier(len(couriers))
 
-    def deliver(courier: Courier) -> None:
+    def deliver(delivery_worker: DeliveryWorker) -> None:
         starting.wait()
-        courier.deliver_due()
-        assert courier.wait_idle(LONG)
+        delivery_worker.deliver_due()
+        assert delivery_worker.wait_idle(LONG)
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(deliver, couriers))
@@ -199,10 +199,10 @@ def test_two_servers_that_take_at_once_share_and_wait_for_nobody(postgres_url: s
             WebhookDelivery.next_attempt_at, WebhookDelivery.id
         )
         held = session.scalars(first.limit(1).with_for_update()).one()
-        taken = _claims(post).take(endpoint.id, 3)
+        taken = _queue(post).take(endpoint.id, 3)
         assert held not in {each.delivery_id for each in taken}
         assert len(taken) == 2
-    assert [each.delivery_id for each in _claims(post).take(endpoint.id, 3)] == [held]
+    assert [each.delivery_id for each in _queue(post).take(endpoint.id, 3)] == [held]
     database.close()
 
 
@@ -247,7 +247,7 @@ def _await_waiter(database: Database) -> None:
 def test_what_ended_long_ago_is_forgotten_and_nothing_else(
     post: Post, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("towline_server.webhooks.claims._FORGOTTEN", 2)
+    monkeypatch.setattr("towline_server.webhooks.queue._FORGOTTEN", 2)
     sent, _ = post.endpoint(receiver.url())
     waiting, _ = post.endpoint(receiver.url("/waiting"))
     disabled, _ = post.endpoint(receiver.url("/disabled"))
@@ -260,10 +260,10 @@ def test_what_ended_long_ago_is_forgotten_and_nothing_else(
     post.announce()
     post.retry(post.deliveries(sent)[-1])
     post.deliver()
-    post.courier.forget_old()
+    post.delivery_worker.forget_old()
     assert [len(post.deliveries(each)) for each in (sent, waiting, disabled)] == [6, 6, 5]
     post.clock.move(days=1, seconds=1)
-    post.courier.forget_old()
+    post.delivery_worker.forget_old()
     # One was sent again since, one is new; what is still tried is kept; what waits in vain is not.
     assert [len(post.deliveries(each)) for each in (sent, waiting, disabled)] == [2, 6, 0]
 

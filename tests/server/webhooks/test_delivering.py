@@ -17,9 +17,9 @@ from towline_server.webhooks.domain import (
     DisabledReason,
     EventType,
     Result,
+    WebhookDisabled,
 )
-from towline_server.webhooks.errors import WebhookDisabled
-from towline_server.webhooks.retrying import DELAYS
+from towline_server.webhooks.queue import DELAYS
 
 REFUSE = Reply(500)
 

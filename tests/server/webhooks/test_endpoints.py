@@ -13,15 +13,15 @@ from towline.errors import InvalidValue
 from towline_server.addresses import AddressPolicy
 from towline_server.auth.sealing import Sealer
 from towline_server.db import Database
-from towline_server.webhooks.claims import Claims
 from towline_server.webhooks.deliveries import Deliveries
-from towline_server.webhooks.delivering import Courier
 from towline_server.webhooks.domain import (
     DeliveryState,
     Result,
 )
+from towline_server.webhooks.queue import DeliveryQueue
 from towline_server.webhooks.sending import Sender
 from towline_server.webhooks.tables import WebhookSecret
+from towline_server.webhooks.worker import DeliveryWorker
 
 
 def test_a_url_that_is_no_webhooks_is_refused(post: Post):
@@ -122,7 +122,7 @@ def test_secrets_are_resealed(post: Post, receiver: Receiver):
         assert post.webhooks(session).reseal() == 1
         assert post.webhooks(session).reseal() == 0
     post.sealer = Sealer([new])
-    post.courier = post.another()
+    post.delivery_worker = post.another()
     post.ping(endpoint)
     post.deliver()
     assert receiver.came[0].is_signed_with(secret)
@@ -148,7 +148,7 @@ def test_a_secret_opens_in_its_own_row_alone(post: Post, receiver: Receiver):
 def test_what_may_not_be_connected_to_is_told_and_not_connected_to(post: Post, receiver: Receiver):
     endpoint, _ = post.endpoint(receiver.url())
     post.sender = Sender(policy=AddressPolicy())
-    post.courier = post.another()
+    post.delivery_worker = post.another()
     post.announce()
     post.deliver()
     assert receiver.came == []
@@ -159,8 +159,8 @@ def test_what_may_not_be_connected_to_is_told_and_not_connected_to(post: Post, r
 
 def test_a_scheme_that_is_not_allowed_any_more_is_not_used(post: Post, receiver: Receiver):
     endpoint, _ = post.endpoint(receiver.url())
-    claims = Claims(post.database, now=post.clock)
-    post.courier = Courier(post.database, post.sealer, claims, post.sender)
+    queue = DeliveryQueue(post.database, now=post.clock)
+    post.delivery_worker = DeliveryWorker(post.database, post.sealer, queue, post.sender)
     post.announce()
     post.deliver()
     assert receiver.came == []

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from towline_server.webhooks.retrying import DELAYS, delay_after, rest_of
+from towline_server.webhooks.queue import DELAYS, delay_after, rest_of
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RECOMMENDED = [

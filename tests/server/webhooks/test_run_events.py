@@ -17,7 +17,7 @@ from towline_server.projects.domain import Project
 from towline_server.runs.domain import BackendName, Run, RunMode, RunRequest
 from towline_server.runs.endings import end_unheld, failed
 from towline_server.runs.states import ReasonCode, RunState
-from towline_server.webhooks.service import Wanted, Webhooks
+from towline_server.webhooks.service import EndpointSettings, Webhooks
 from towline_server.webhooks.tables import WebhookDelivery
 
 
@@ -26,7 +26,7 @@ def bench(world: World) -> Bench:
     """Executors, and an endpoint that is told of everything."""
     with world.database.writing() as session:
         webhooks = Webhooks(session, world.sealer)
-        webhooks.create(world.tenant_id, Wanted(url="https://hooks.example/"))
+        webhooks.create(world.tenant_id, EndpointSettings(url="https://hooks.example/"))
     return Bench(world)
 
 

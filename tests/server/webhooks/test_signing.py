@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from towline_server.webhooks.signing import headers, new_secret, signature
+from towline_server.webhooks.sending import headers, new_secret, signature
 
 # From the tests of the scheme's libraries.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

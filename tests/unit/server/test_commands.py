@@ -22,7 +22,7 @@ from towline_server.projects.service import Projects
 from towline_server.services import open_services
 from towline_server.settings import load_settings
 from towline_server.web.idempotency import KeyedRequest, KeyLock, ResponseStore, StoredResponse
-from towline_server.webhooks.service import Wanted
+from towline_server.webhooks.service import EndpointSettings
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_secrets_are_resealed_with_a_new_key(run, settings_file, services):
     key = run("key", "create", "--tenant", "demo", "--name", "k", "--role", "admin")
     responses = ResponseStore(database=services.database, sealer=services.sealer)
     with services.database.writing() as session:
-        wanted = Wanted(url="https://hooks.example/")
+        wanted = EndpointSettings(url="https://hooks.example/")
         services.webhooks(session).create(UUID(tenant["id"]), wanted)
         caller = services.identities(session).by_key(key["key"])
     request = KeyedRequest(caller=caller, route="POST /", key="once", digest="d")

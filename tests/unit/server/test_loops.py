@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from towline_server.loops import Quarantine, Ticker
+from towline_server.loops import Backoff, Ticker
 
 
 class Clock:
@@ -43,25 +43,25 @@ def test_a_database_that_is_away_is_a_warning_without_a_traceback(caplog: pytest
 
 def test_an_item_that_fails_is_left_alone_for_a_time_that_doubles():
     clock = Clock()
-    quarantine = Quarantine[str]("loop", first_seconds=5, longest_seconds=8, clock=clock)
+    backoff = Backoff[str]("loop", first_seconds=5, longest_seconds=8, clock=clock)
 
     def fail(now: float) -> None:
         clock.now = now
-        with quarantine.guarding("bad"):
+        with backoff.attempting("bad"):
             raise RuntimeError
 
     fail(0)
-    with quarantine.guarding("good"):
+    with backoff.attempting("good"):
         pass
-    assert quarantine.held == ["bad"]
+    assert backoff.waiting == ["bad"]
     clock.now = 5
-    assert quarantine.held == []
+    assert backoff.waiting == []
     fail(5)
     clock.now = 12.9
-    assert quarantine.held == ["bad"]
+    assert backoff.waiting == ["bad"]
     clock.now = 13
-    with quarantine.guarding("bad"):
+    with backoff.attempting("bad"):
         pass
     fail(14)
     clock.now = 19
-    assert quarantine.held == []
+    assert backoff.waiting == []

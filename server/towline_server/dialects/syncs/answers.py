@@ -196,7 +196,7 @@ class RunOut(Wire):
     def of(cls, run: Run, max_auto_resumes: int) -> RunOut:
         """A run as this API tells of it."""
         assert run.origin.sync_id is not None, "it is a sync's"
-        mode = ExecutionMode.FAN_OUT_ENTITY if run.gathers else ExecutionMode.SEQUENTIAL
+        mode = ExecutionMode.FAN_OUT_ENTITY if run.is_parent else ExecutionMode.SEQUENTIAL
         asked = run.cancellation
         return cls(
             id=run.id,

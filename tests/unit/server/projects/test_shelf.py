@@ -9,7 +9,7 @@ import pytest
 from towline import apply
 from towline_server.db import Database
 from towline_server.errors import NotFound
-from towline_server.projects.shelf import PlanShelf
+from towline_server.projects.stored_plans import StoredPlans
 
 from .world import world
 
@@ -20,9 +20,9 @@ def test_a_stored_plan_comes_back_and_can_be_applied(database: Database):
     here = world(database)
     plan = here.plan(a=b"1")
     with database.writing() as session:
-        plan_id = PlanShelf(session, here.project_id).put(plan, NOW)
+        plan_id = StoredPlans(session, here.project_id).put(plan, NOW)
     with database.reading() as session:
-        stored = PlanShelf(session, here.project_id).get(plan_id)
+        stored = StoredPlans(session, here.project_id).get(plan_id)
     assert stored == plan
     apply(stored, here.store, contents=here.remote)
     assert here.contents() == {"a": b"1"}
@@ -31,19 +31,19 @@ def test_a_stored_plan_comes_back_and_can_be_applied(database: Database):
 def test_a_stored_plan_is_its_projects_alone(database: Database):
     here, there = world(database), world(database)
     with database.writing() as session:
-        plan_id = PlanShelf(session, here.project_id).put(here.plan(a=b"1"), NOW)
-        PlanShelf(session, there.project_id).remove(plan_id)
-        PlanShelf(session, there.project_id).remove_older(NOW + timedelta(days=1))
+        plan_id = StoredPlans(session, here.project_id).put(here.plan(a=b"1"), NOW)
+        StoredPlans(session, there.project_id).remove(plan_id)
+        StoredPlans(session, there.project_id).remove_older(NOW + timedelta(days=1))
         with pytest.raises(NotFound):
-            PlanShelf(session, there.project_id).get(plan_id)
-        PlanShelf(session, here.project_id).get(plan_id)
+            StoredPlans(session, there.project_id).get(plan_id)
+        StoredPlans(session, here.project_id).get(plan_id)
 
 
 def test_stored_plans_are_removed_by_id_and_by_age(database: Database):
     here = world(database)
     plan = here.plan(a=b"1")
     with database.writing() as session:
-        shelf = PlanShelf(session, here.project_id)
+        shelf = StoredPlans(session, here.project_id)
         old, new, third = shelf.put(plan, NOW), shelf.put(plan, NOW), shelf.put(plan, NOW)
         shelf.remove(third)
         with pytest.raises(NotFound):

@@ -1,9 +1,9 @@
-"""Runs that stand for others: a parent's state follows from its children's."""
+"""The end of a run: its parent's state, which follows from its children's, and its event."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,15 +12,16 @@ from sqlalchemy.orm import Session
 
 from towline.plan import LISTED
 from towline.report import Status
+from towline_server.webhooks.domain import Event, EventType
+from towline_server.webhooks.outbox import announce
 
 from . import tables
-from .announcing import announce_end
 from .rows import find_row
 from .states import ACTIVE, RESULTS, Outcome, ReasonCode, ResultClass, RunState
 
 
-def gather(session: Session, parent_id: UUID | None, now: datetime) -> None:
-    """Bring a parent up to date with its children; in the transaction that changed one of them."""
+def update_parent(session: Session, parent_id: UUID | None, now: datetime) -> None:
+    """Derive a parent's state from its children; in the transaction that changed one of them."""
     if parent_id is None:
         return
     # The lock makes two children that end at once take turns: the second sees both.
@@ -109,3 +110,62 @@ def _merged(reports: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
             merged["status"] = str(status)
             break
     return merged
+
+
+_TYPES = {
+    RunState.SUCCEEDED: EventType.RUN_SUCCEEDED,
+    RunState.FAILED: EventType.RUN_FAILED,
+    RunState.CANCELLED: EventType.RUN_CANCELLED,
+}
+
+
+def announce_end(session: Session, row: tables.Run, now: datetime) -> None:
+    """Announce the end that a run's row holds; the caller writes it once."""
+    announce(
+        session,
+        Event(
+            type=_TYPES[RunState(row.state)],
+            tenant_id=row.tenant_id,
+            project_id=row.project_id,
+            at=now,
+            data=_data(row),
+        ),
+    )
+
+
+def _data(row: tables.Run) -> dict[str, Any]:
+    """The run under the names that the native API has for it; no contents, no paths."""
+    as_they_are = (
+        "mode kind triggered_by trigger_ref state outcome result_class reason_code "
+        "base_revision target_revision pull attempt"
+    )
+    ids = "batch_id parent_id requested_by attempt_root_id previous_attempt_id next_attempt_id"
+    times = "created_at started_at completed_at"
+    retried = row.result_class == ResultClass.RETRYABLE_FAILURE and row.next_attempt_id is not None
+    error = None
+    if row.error_code is not None:
+        error = {"code": row.error_code, "message": row.error_message}
+    return {
+        "run_id": str(row.id),
+        **{name: getattr(row, name) for name in as_they_are.split()},
+        **{name: _id(getattr(row, name)) for name in ids.split()},
+        **{name: _time(getattr(row, name)) for name in times.split()},
+        "will_be_retried": retried,
+        "error": error,
+        "counts": _counts(row.report),
+    }
+
+
+def _counts(report: Mapping[str, Any] | None) -> dict[str, int] | None:
+    """How long the lists of a report are."""
+    if report is None:
+        return None
+    return {str(name): len(report[name]) for name in (*LISTED, "conflicts")}
+
+
+def _id(value: UUID | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _time(value: datetime | None) -> str | None:
+    return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""Owns who attempts a delivery: taking what is due, and writing what came of it, once.
+"""The queue of deliveries: take what is due under a lease, and record each attempt once.
 
 A lease is a token in the delivery's row, as a run's is. Who dies between sending and writing leaves
 it to lapse: the message is then sent again, under the same ``webhook-id``. Times are the
@@ -7,10 +7,13 @@ database's. An endpoint's row is locked before its deliveries' rows, as deleting
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from secrets import token_hex
+from typing import TypeAlias
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, func, or_, select
@@ -20,10 +23,49 @@ from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
 
 from .domain import DeliveryState, DisabledReason, EventType, Result
-from .retrying import Chance, chance, delay_after, rest_of
 from .sending import Answer
 from .service import disable
 from .tables import WebhookDelivery, WebhookEndpoint
+
+DELAYS = tuple(
+    timedelta(seconds=seconds)
+    for seconds in (0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
+)
+"""Before each attempt, from the one before it."""
+LONGEST_REST = timedelta(days=1)
+"""The longest Retry-After that is heeded."""
+_SPREAD = 0.1
+
+Chance: TypeAlias = Callable[[], float]
+"""A number from 0 to 1."""
+
+chance: Chance = random.SystemRandom().random
+
+
+def delay_after(failures: int, draw: Chance = chance) -> timedelta | None:
+    """How long to wait after so many failed attempts; None: there is no further one."""
+    if failures >= len(DELAYS):
+        return None
+    return DELAYS[failures] * (1 + _SPREAD * draw())
+
+
+def rest_of(retry_after: str | None, now: datetime) -> timedelta | None:
+    """What a Retry-After asks for (RFC 9110, 10.2.3), bounded; None: nothing that can be read."""
+    if retry_after is None:
+        return None
+    text = retry_after.strip()
+    if text.isascii() and text.isdigit():
+        # More digits than any bound needs.
+        seconds = int(text[:9])
+        return min(timedelta(seconds=seconds), LONGEST_REST)
+    try:
+        until = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):  # a day or a year beyond all calendars
+        return None
+    if until.tzinfo is None:
+        return None
+    return max(timedelta(), min(until - now, LONGEST_REST))
+
 
 _GONE = 410
 _RESTING = frozenset({429, 503})
@@ -41,7 +83,7 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
+class Attempt:
     """One attempt, and the right to it."""
 
     delivery_id: UUID
@@ -64,7 +106,7 @@ class Recorded:
     """Why the endpoint was disabled by it; None: it was not."""
 
 
-class Claims:
+class DeliveryQueue:
     """The deliveries of a database that are to be attempted; each call is a transaction."""
 
     def __init__(
@@ -104,7 +146,7 @@ class Claims:
                 for row in session.execute(query.order_by(found.c.first, found.c.id))
             ]
 
-    def take(self, endpoint_id: UUID, limit: int) -> list[Claimed]:
+    def take(self, endpoint_id: UUID, limit: int) -> list[Attempt]:
         """Take what is due to an endpoint, the longest due first; what others hold is left."""
         with self._database.writing() as session:
             endpoint = session.get(WebhookEndpoint, endpoint_id)
@@ -121,9 +163,9 @@ class Claims:
             )
             return [self._lease(row, endpoint, now) for row in session.scalars(longest).all()]
 
-    def _lease(self, row: WebhookDelivery, endpoint: WebhookEndpoint, now: datetime) -> Claimed:
+    def _lease(self, row: WebhookDelivery, endpoint: WebhookEndpoint, now: datetime) -> Attempt:
         row.lease_token, row.lease_until = token_hex(16), now + self._length
-        return Claimed(
+        return Attempt(
             delivery_id=row.id,
             endpoint_id=endpoint.id,
             tenant_id=endpoint.tenant_id,
@@ -134,18 +176,18 @@ class Claims:
             payload=row.payload.encode(),
         )
 
-    def record(self, claimed: Claimed, answer: Answer) -> Recorded | None:
+    def record(self, attempt: Attempt, answer: Answer) -> Recorded | None:
         """Write what came of an attempt; None: it is not this one's any more."""
         with self._database.writing() as session:
             endpoint = session.get(
-                WebhookEndpoint, claimed.endpoint_id, with_for_update={"key_share": True}
+                WebhookEndpoint, attempt.endpoint_id, with_for_update={"key_share": True}
             )
-            row = session.get(WebhookDelivery, claimed.delivery_id, with_for_update=True)
-            if endpoint is None or row is None or row.lease_token != claimed.token:
+            row = session.get(WebhookDelivery, attempt.delivery_id, with_for_update=True)
+            if endpoint is None or row is None or row.lease_token != attempt.token:
                 return None
             row.lease_token = row.lease_until = None
             row.attempts += 1
-            row.last_attempt_at = claimed.at
+            row.last_attempt_at = attempt.at
             row.last_result, row.last_status = answer.result, answer.status
             return self._settle(row, endpoint, answer, self._now(session))
 

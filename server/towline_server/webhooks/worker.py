@@ -20,13 +20,12 @@ from towline_server import logs, metrics
 from towline_server.auth.sealing import Sealer
 from towline_server.db.session import Database
 from towline_server.errors import CredentialUnreadable
-from towline_server.loops import Quarantine
+from towline_server.loops import Backoff
 
-from .claims import Claimed, Claims, Ready, Recorded
 from .domain import Result, has_scheme
-from .sending import Answer, Sender
+from .queue import Attempt, DeliveryQueue, Ready, Recorded
+from .sending import Answer, Sender, headers
 from .service import signing_secrets
-from .signing import headers
 
 _LOG = logging.getLogger("towline.webhooks")
 
@@ -40,14 +39,14 @@ class Bounds:
     endpoint: int = 4
 
 
-class Courier:
+class DeliveryWorker:
     """Delivers the messages of a database, beside those of other servers."""
 
     def __init__(
         self,
         database: Database,
         sealer: Sealer,
-        claims: Claims,
+        queue: DeliveryQueue,
         sender: Sender,
         *,
         schemes: AbstractSet[Scheme] = frozenset({Scheme.HTTPS}),
@@ -56,22 +55,22 @@ class Courier:
     ) -> None:
         self._database = database
         self._sealer = sealer
-        self._claims = claims
+        self._queue = queue
         self._sender = sender
         self._schemes = schemes
         self._keep = keep
         self._bounds = bounds
-        self._busy: dict[str, Claimed] = {}
+        self._busy: dict[str, Attempt] = {}
         """What is being sent, by its token."""
         self._changed = threading.Condition()
         self._stopping = False
-        self._quarantine = Quarantine[UUID]("webhooks")
+        self._backoff = Backoff[UUID]("webhooks")
 
     def deliver_due(self) -> None:
         """Begin to send what is due, as much as may be sent at once."""
         with self._changed:
-            for claimed in self._take(self._bounds.in_all):
-                self._begin(claimed)
+            for attempt in self._take(self._bounds.in_all):
+                self._begin(attempt)
 
     def stop(self, seconds: float) -> bool:
         """Begin no more, and wait for what is being sent; False if it takes longer."""
@@ -86,24 +85,24 @@ class Courier:
 
     def forget_old(self) -> None:
         """Delete what was sent, or could not be, long ago."""
-        self._claims.forget(self._keep)
+        self._queue.forget(self._keep)
 
-    def _begin(self, claimed: Claimed) -> None:
+    def _begin(self, attempt: Attempt) -> None:
         # Who leaves the process need not wait for it: its lease lapses.
         thread = threading.Thread(
-            target=self._work, args=(claimed,), name="towline-webhook", daemon=True
+            target=self._work, args=(attempt,), name="towline-webhook", daemon=True
         )
         try:
             thread.start()
         except RuntimeError:
             _LOG.exception("there is no thread for a delivery; it is tried again")
-            self._busy.pop(claimed.token)
+            self._busy.pop(attempt.token)
 
     # --- taking -------------------------------------------------------------------------------
 
-    def _take(self, limit: int) -> list[Claimed]:
+    def _take(self, limit: int) -> list[Attempt]:
         """Take what may be sent now; the caller holds the lock."""
-        taken: list[Claimed] = []
+        taken: list[Attempt] = []
         if self._stopping or len(self._busy) >= self._bounds.in_all:
             return taken
         for ready in self._ready():
@@ -114,27 +113,27 @@ class Courier:
                 self._bounds.tenant - sum(each.tenant_id == ready.tenant_id for each in busy),
                 self._bounds.endpoint - sum(each.endpoint_id == ready.endpoint_id for each in busy),
             )
-            if room > 0 and ready.endpoint_id not in self._quarantine.held:
+            if room > 0 and ready.endpoint_id not in self._backoff.waiting:
                 # What was taken for others is sent all the same.
-                with self._quarantine.guarding(ready.endpoint_id):
+                with self._backoff.attempting(ready.endpoint_id):
                     taken += self._claim(ready.endpoint_id, room)
         return taken
 
     def _ready(self) -> Sequence[Ready]:
         try:
-            return self._claims.ready()
+            return self._queue.ready()
         except SQLAlchemyError:
             _LOG.exception("a look for what is to be delivered failed; it is tried again")
             return ()
 
-    def _claim(self, endpoint_id: UUID, room: int) -> list[Claimed]:
-        found = self._claims.take(endpoint_id, room)
+    def _claim(self, endpoint_id: UUID, room: int) -> list[Attempt]:
+        found = self._queue.take(endpoint_id, room)
         self._busy.update({each.token: each for each in found})
         return found
 
-    def _work(self, claimed: Claimed) -> None:
+    def _work(self, attempt: Attempt) -> None:
         """Send one message after another, until nothing is due."""
-        following: Claimed | None = claimed
+        following: Attempt | None = attempt
         while following is not None:
             try:
                 self._deliver(following)
@@ -142,7 +141,7 @@ class Courier:
                 _LOG.exception("a delivery failed; it is tried again")
             following = self._next(following)
 
-    def _next(self, done: Claimed) -> Claimed | None:
+    def _next(self, done: Attempt) -> Attempt | None:
         with self._changed:
             self._busy.pop(done.token)
             found = self._take(1)
@@ -151,29 +150,29 @@ class Courier:
 
     # --- sending ------------------------------------------------------------------------------
 
-    def _deliver(self, claimed: Claimed) -> None:
+    def _deliver(self, attempt: Attempt) -> None:
         about = {
-            "webhook_id": str(claimed.endpoint_id),
-            "delivery_id": str(claimed.delivery_id),
-            "message_id": claimed.message_id,
+            "webhook_id": str(attempt.endpoint_id),
+            "delivery_id": str(attempt.delivery_id),
+            "message_id": attempt.message_id,
         }
         with logs.about(**about):
-            answer = self._attempt(claimed)
+            answer = self._attempt(attempt)
             metrics.webhook_attempted(answer.result)
-            recorded = self._claims.record(claimed, answer)
+            recorded = self._queue.record(attempt, answer)
             _tell(answer, recorded)
 
-    def _attempt(self, claimed: Claimed) -> Answer:
+    def _attempt(self, attempt: Attempt) -> Answer:
         # The operator's choice may have changed since the URL was taken.
-        if not has_scheme(claimed.url, self._schemes):
+        if not has_scheme(attempt.url, self._schemes):
             return Answer(result=Result.SCHEME_REFUSED)
         try:
             with self._database.reading() as session:
-                keys = signing_secrets(session, self._sealer, claimed.endpoint_id, claimed.at)
+                keys = signing_secrets(session, self._sealer, attempt.endpoint_id, attempt.at)
         except CredentialUnreadable:
             return Answer(result=Result.SECRET_UNREADABLE)
-        signed = headers(keys, claimed.message_id, claimed.at, claimed.payload)
-        return self._sender.send(claimed.url, signed, claimed.payload)
+        signed = headers(keys, attempt.message_id, attempt.at, attempt.payload)
+        return self._sender.send(attempt.url, signed, attempt.payload)
 
 
 def _tell(answer: Answer, recorded: Recorded | None) -> None:

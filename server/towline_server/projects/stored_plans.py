@@ -17,7 +17,7 @@ from .asset_tables import StoredPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shelved:
+class PlanEntry:
     """A plan that waits, and since when."""
 
     id: UUID
@@ -25,7 +25,7 @@ class Shelved:
     plan: Plan
 
 
-class PlanShelf:
+class StoredPlans:
     """The stored plans of one project, through a session that the caller commits."""
 
     def __init__(self, session: Session, project_id: UUID) -> None:
@@ -50,13 +50,13 @@ class PlanShelf:
         """
         return self.find(plan_id).plan
 
-    def find(self, plan_id: UUID) -> Shelved:
+    def find(self, plan_id: UUID) -> PlanEntry:
         """The same, with since when it waits. Raises as `get`."""
         mine = (StoredPlan.project_id == self._project_id, StoredPlan.id == plan_id)
         row = self._session.scalar(select(StoredPlan).where(*mine))
         if row is None:
             raise NotFound(what="plan")
-        return Shelved(id=row.id, created_at=row.created_at, plan=load_plan(row.document))
+        return PlanEntry(id=row.id, created_at=row.created_at, plan=load_plan(row.document))
 
     def waiting(self) -> tuple[tuple[UUID, datetime], ...]:
         """The plans that wait here, newest first: their ids, and since when."""

@@ -6,45 +6,79 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from uuid import UUID
 
 from towline_server.loops import Ticker
 
 from .leases import Lease, Leases
-from .tokens import RunToken, Stop
 
 
-class Heart:
+class Stop(StrEnum):
+    """Why a run shall stop before its commit point."""
+
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    """It is somebody else's, or has ended: whatever is done now counts for nothing."""
+    SHUTDOWN = "shutdown"
+
+
+class RunToken:
+    """A cancel token (`towline.ports.CancelToken`) that knows its reason; the first one counts."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._why: Stop | None = None
+
+    @property
+    def why(self) -> Stop | None:
+        """Why it was set; None if it was not."""
+        return self._why
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        return self._event.is_set()
+
+    def set(self, why: Stop) -> None:
+        """Ask to stop."""
+        with self._lock:
+            if self._why is None:
+                self._why = why
+                self._event.set()
+
+
+class Heartbeat:
     """The leases that this process holds: one thread beats for all of them.
 
     Every ``look_seconds`` it asks whether one of them was cancelled elsewhere, every
-    ``beat_seconds`` it renews them.
+    ``renew_seconds`` it renews them.
     """
 
     def __init__(
         self,
         leases: Leases,
         *,
-        beat_seconds: float = 10,
+        renew_seconds: float = 10,
         look_seconds: float = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._leases = leases
-        self._beat_seconds = beat_seconds
+        self._renew_seconds = renew_seconds
         self._clock = clock
         self._lock = threading.Lock()
         self._held: dict[UUID, tuple[Lease, RunToken]] = {}
         self._idle = threading.Condition(self._lock)
         self._closed = False
-        self._beaten = clock()
-        self.ticker = Ticker("towline-heartbeat", look_seconds, self._pulse)
+        self._renewed_at = clock()
+        self.ticker = Ticker("towline-heartbeat", look_seconds, self._tick)
 
     def start(self) -> None:
         """Begin to beat."""
         self.ticker.start()
 
     def stop(self) -> None:
-        """Beat no more."""
+        """Stop to renew."""
         self.ticker.stop()
 
     @contextmanager
@@ -87,10 +121,10 @@ class Heart:
         with self._lock:
             return self._idle.wait_for(lambda: not self._held, timeout=seconds)
 
-    def beat(self) -> None:
+    def renew(self) -> None:
         """Renew every lease; whoever lost his run is told so."""
         held = self._snapshot()
-        found = self._leases.beat([lease for lease, _ in held])
+        found = self._leases.renew([lease for lease, _ in held])
         for lease, token in held:
             if lease.run_id not in found.held:
                 token.set(Stop.LOST)
@@ -109,11 +143,11 @@ class Heart:
         with self._lock:
             return list(self._held.values())
 
-    def _pulse(self) -> None:
+    def _tick(self) -> None:
         # A beat that fails is followed by others; if all fail, the leases lapse, as they should.
-        if self._clock() - self._beaten >= self._beat_seconds:
+        if self._clock() - self._renewed_at >= self._renew_seconds:
             at = self._clock()
-            self.beat()
-            self._beaten = at
+            self.renew()
+            self._renewed_at = at
         else:
             self.look()
