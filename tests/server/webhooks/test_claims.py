@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from tests.server.webhooks.post import LONG, Post
 from tests.server.webhooks.receiver import Receiver, Reply
 from towline_server.db import Database
+from towline_server.loops import Backoff
 from towline_server.webhooks.domain import (
     DeliveryState,
     Result,
@@ -95,6 +96,7 @@ def test_a_database_that_fails_for_a_moment_costs_no_thread(
         return real(endpoint_id, limit)
 
     monkeypatch.setattr(post.delivery_worker._queue, "take", take)
+    post.delivery_worker._backoff = Backoff("webhooks", first_seconds=0)
     post.deliver()
     assert [each.path for each in receiver.came] == ["/a"]
     failing.clear()
