@@ -11,7 +11,7 @@ from fastapi import APIRouter, Response
 from towline.plan import PlanKind
 from towline.report import Report, report_of
 from towline_server.auth.roles import Role
-from towline_server.projects.stored_plans import StoredPlans, PlanEntry
+from towline_server.projects.stored_plans import PlanEntry, StoredPlans
 from towline_server.runs.domain import RunMode
 from towline_server.web.schemas import problems
 from towline_server.web.waiting import aside

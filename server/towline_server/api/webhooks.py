@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session
 from towline_server.auth.roles import Role
 from towline_server.db.clock import database_now
 from towline_server.web.schemas import problems
-from towline_server.webhooks.queue import count_due
 from towline_server.webhooks.deliveries import Deliveries
 from towline_server.webhooks.domain import (
     LONGEST_URL,
@@ -28,6 +27,7 @@ from towline_server.webhooks.domain import (
     EventType,
     Result,
 )
+from towline_server.webhooks.queue import count_due
 from towline_server.webhooks.service import EndpointSettings
 
 from .access import Context, NativeRoute, RequestContext
