@@ -9,14 +9,16 @@ FUZZ_EXAMPLES ?= 200
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
-.PHONY: help venv demo serve-demo test test-services fuzz-api examples lint bench oracle clean
+.PHONY: help venv demo serve-demo test test-all test-services fuzz-api examples lint bench oracle clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo           a real pull, from start to report"
 	@echo "make serve-demo     the control plane, with projects to try it on"
-	@echo "make test           every test that needs only Python, git and make"
+	@echo "make test           the tests that a change needs: Python, git and make are enough"
+	@echo "make test-all       those, the slow ones, and more examples of every law"
 	@echo "make test-services  the tests that need a system server such as sshd"
 	@echo "make fuzz-api       made-up requests to the control plane, held against its document"
 	@echo "make examples       record the examples of the OpenAPI document"
@@ -39,10 +41,13 @@ serve-demo: $(READY)
 	$(BIN)/towline serve --demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -q -m "not services" -n $(WORKERS) --maxprocesses 8 --dist worksteal
+	$(PYTEST) -m "not services and not slow" --hypothesis-profile dev
+
+test-all: $(READY)
+	$(PYTEST) -m "not services"
 
 test-services: $(READY)
-	$(BIN)/python -m pytest -q -m services -n $(WORKERS) --maxprocesses 8 --dist worksteal
+	$(PYTEST) -m services
 
 fuzz-api: $(READY)
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/server/test_schemathesis.py -q -n $(WORKERS)

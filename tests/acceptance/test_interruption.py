@@ -16,6 +16,8 @@ import pytest
 from tests.acceptance.command import BASE, Command, edit, files
 from towline.testing.git_repository import GitRepository
 
+pytestmark = pytest.mark.slow
+
 STOPS = [signal.SIGINT, signal.SIGTERM]
 
 

@@ -22,6 +22,8 @@ from towline.ports import Watch
 from towline.testing.faults import fail, faulty
 from towline.testing.plans import KnownContents, now
 
+pytestmark = pytest.mark.slow
+
 ACTIONS = {"pull": Project.pull, "undo": Project.undo}
 
 

@@ -19,6 +19,8 @@ from towline.stores.directory.store import DirectoryStore
 from towline.testing.faults import faulty, killed_at
 from towline.testing.plans import KnownContents
 
+pytestmark = pytest.mark.slow
+
 OWN_FILES = {".gitignore", "executable", "lock", "state.db"}
 ACTIONS = {"pull": Project.pull, "undo": Project.undo}
 MINE = {LOCAL: b"mine"}

@@ -16,6 +16,8 @@ from towline.testing.faults import fail, faulty
 from towline.testing.plans import apply_edits, change, now, pull_files, standing
 from towline.undo import undo
 
+pytestmark = pytest.mark.slow
+
 NOBODY = 65534
 
 

@@ -46,6 +46,8 @@ from towline_server.services import assemble
 from towline_server.settings import Settings
 from towline_server.tables import Base
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def court(settings: Settings, git_server: GitServer, tmp_path: Path) -> Iterator[Court]:

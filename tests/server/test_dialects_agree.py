@@ -27,6 +27,8 @@ from towline_server.runs.runtime import open_inline
 from towline_server.services import Execution, Services
 from towline_server.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 FOLDERS = {"rule": "rules/", "task": "tasks/", "file": ""}
 """Where the assets of each kind stand."""
 LISTS = ("overwritten", "updated", "created", "deleted", "ignored", "conflicts", "error_msgs")

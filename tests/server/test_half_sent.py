@@ -12,6 +12,8 @@ import pytest
 
 from tests.server.serving import LONG, client_of, serving
 
+pytestmark = pytest.mark.slow
+
 HEADERS = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
 BODY = b"PUT /content HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345"
 _LIMIT = 1024

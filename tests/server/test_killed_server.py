@@ -14,6 +14,8 @@ from tests.server.runs.world import World
 from tests.server.serving import ServerProcess, client_of, serving, settings_file
 from towline.testing.git_server import StaysSilent
 
+pytestmark = pytest.mark.slow
+
 STANDS = "tests.server.stoppable_server"
 BOUNDARIES = [
     "queued",

@@ -39,6 +39,8 @@ from towline_server.demo import tenancy
 from towline_server.dialects.syncs.domain import DOES_NOT_FIT
 from towline_server.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 """0: a few, and always the same."""
 FEW = 3

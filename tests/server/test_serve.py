@@ -6,6 +6,8 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
+import pytest
+
 from tests.control_plane import PASSWORD, cheap_passwords
 from tests.server.dialects.desk import bearer
 from tests.server.runs.processes import LONG, runs_elsewhere
@@ -15,6 +17,8 @@ from towline.testing.git_server import StaysSilent
 from towline_server.auth.identities import Identities
 from towline_server.auth.roles import Role
 from towline_server.runs.states import ReasonCode, RunState
+
+pytestmark = pytest.mark.slow
 
 EMAIL = "someone@demo.example"
 

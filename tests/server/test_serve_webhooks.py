@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.control_plane import cheap_passwords
 from tests.server.dialects.desk import bearer
 from tests.server.runs.world import World
@@ -12,6 +14,8 @@ from tests.server.serving import client_of, serving
 from tests.server.webhooks.receiver import Reply, receiving
 from towline_server.auth.identities import Identities
 from towline_server.auth.roles import Role
+
+pytestmark = pytest.mark.slow
 
 V1 = "/api/towline/v1"
 

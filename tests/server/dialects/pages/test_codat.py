@@ -24,6 +24,8 @@ from towline_server.runs.leases import Lease
 from towline_server.runs.signals import ProcessSignals
 from towline_server.services import assemble
 
+pytestmark = pytest.mark.slow
+
 BASE = "/companies"
 COMPANY = f"{BASE}/{{companyId}}"
 UNKNOWN = {401: "error", 404: "error"}

@@ -16,6 +16,8 @@ from towline.kinds import Kind, Kinds
 from towline_server.auth.roles import Role
 from towline_server.runs.domain import Origin, TriggeredBy
 
+pytestmark = pytest.mark.slow
+
 BASE = "/v2/integrations"
 SYNC = f"{BASE}/syncs"
 ANSWERS: Answers = {

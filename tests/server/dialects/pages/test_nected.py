@@ -21,6 +21,8 @@ from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
 from towline_server.runs.leases import Lease
 
+pytestmark = pytest.mark.slow
+
 PULL, PULL_V1, TASK = "/dev/remote/pull", "/dev/v1/remote/pull", "/dev/remote/tasks"
 REFUSED = {400: "error", 401: "error", 500: "error"}
 ANSWERS: Answers = {

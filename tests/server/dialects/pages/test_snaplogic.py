@@ -15,6 +15,8 @@ from towline.remotes.trees import Symlink
 from towline.testing.git_server import Answers as Trouble
 from towline_server.auth.roles import Role
 
+pytestmark = pytest.mark.slow
+
 ROOT = "/api/1/rest/public/project"
 PATH, PLACE = "acme/space/project", "{org}/{space}/{project}"
 ERRORS = dict.fromkeys((400, 401, 403, 404, 429), "error")

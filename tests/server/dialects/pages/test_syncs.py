@@ -24,6 +24,8 @@ from towline_server.projects.service import Projects
 from towline_server.runs.external import FAILURE_REASONS
 from towline_server.runs.leases import Lease
 
+pytestmark = pytest.mark.slow
+
 ERRORS = dict.fromkeys((401, 404, 422), "refusal")
 CHANGES = {**ERRORS, 403: "refusal"}
 ANSWERS: Answers = {
