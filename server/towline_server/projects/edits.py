@@ -99,7 +99,7 @@ class LocalEdits:
         """Write something that is no asset.
 
         Raises:
-            InvalidPath: something else stands in its way.
+            InvalidPath: something else is in the way.
         """
         before = self._file_at(path)
         if before is None:
@@ -152,7 +152,7 @@ class LocalEdits:
     def _check_free(self, path: AssetPath, mover: AssetId | None) -> None:
         for occupant in self._ours.occupants(path):
             if isinstance(occupant, LocalFile) or occupant.id != mover:
-                raise InvalidPath(path=path, problem="something else stands in its way")
+                raise InvalidPath(path=path, problem="something else is in the way")
 
     def _standing(
         self, asset_id: AssetId, expected: Expected | None
