@@ -39,6 +39,7 @@ ITEM = {
     "after",
     "renamed_from",
     "merged",
+    "merged_by",
     "discarded",
     "reason",
     "behind",

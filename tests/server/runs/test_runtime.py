@@ -84,7 +84,7 @@ def test_a_repository_is_believed_if_its_authority_is_in_the_settings(
             runtime = opened(world, database_url, **changes)
             runtime.start()
             try:
-                return runtime.runs.wait(runtime.runs.request(project.id).id, LONG)
+                return runtime.runs.settle(runtime.runs.request(project.id).id, LONG)
             finally:
                 runtime.stop()
 

@@ -43,7 +43,7 @@ def fill(world: World) -> UUID:
         ended = state in (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
         values = {
             # Of what is active there may be one alone.
-            "gathers": state.is_active,
+            "is_parent": state.is_active,
             "state": state,
             "progress": _progress(state, works, number),
             "created_at": START + timedelta(minutes=number % 5, microseconds=number),

@@ -59,7 +59,9 @@ def world(database: Database, git_server: GitServer, tmp_path: Path) -> World:
 def test_the_database_agrees_with_plain_python(world: World):
     project_id = fill(world)
     operations = list(_found(world, project_id))
-    assert {each["status"] for each in operations} == {str(status) for status in DatasetStatus}
+    # Initial is in the answer that starts an operation alone.
+    stored = set(DatasetStatus) - {DatasetStatus.INITIAL}
+    assert {each["status"] for each in operations} == {str(status) for status in stored}
 
     @given(queries(operations))
     def agrees(query):
