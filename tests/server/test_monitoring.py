@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -207,3 +208,15 @@ def test_a_loop_that_stands_still_makes_the_server_unready(settings: Settings, w
     with TestClient(create_app(settings, services=stalled)) as client:
         answer = client.get("/readyz")
     assert (answer.status_code, "towline-reaper" in answer.text) == (503, True)
+
+
+def test_a_full_disk_makes_the_server_unready(
+    settings: Settings, world: World, monkeypatch: pytest.MonkeyPatch
+):
+    services = assemble(settings, world.database, cheap_passwords())
+    usage = shutil.disk_usage("/")
+    with TestClient(create_app(settings, services=services)) as client:
+        assert client.get("/readyz").status_code == 200
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000))
+        answer = client.get("/readyz")
+    assert (answer.status_code, "the disk of data_dir is full" in answer.text) == (503, True)
