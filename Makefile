@@ -17,8 +17,8 @@ PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist works
 help:
 	@echo "make demo           a real pull, from start to report"
 	@echo "make serve-demo     the control plane, with projects to try it on"
-	@echo "make test           the tests that a change needs: Python, git and make are enough"
-	@echo "make test-all       those, the slow ones, and more examples of every law"
+	@echo "make test           the library, the command, and the units of the control plane"
+	@echo "make test-all       the control plane as a whole, the slow tests, more examples of laws"
 	@echo "make test-services  the tests that need a system server such as sshd"
 	@echo "make fuzz-api       made-up requests to the control plane, held against its document"
 	@echo "make examples       record the examples of the OpenAPI document"
@@ -41,7 +41,7 @@ serve-demo: $(READY)
 	$(BIN)/towline serve --demo
 
 test: $(READY)
-	$(PYTEST) -m "not services and not slow" --hypothesis-profile dev
+	$(PYTEST) -m "not services and not slow" --hypothesis-profile dev --ignore tests/server
 
 test-all: $(READY)
 	$(PYTEST) -m "not services"
