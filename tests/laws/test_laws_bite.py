@@ -26,6 +26,9 @@ from towline.plan import Disposition, Plan
 from towline.records import AssetRecord
 from towline.stores.memory import MemoryStore
 
+# A few examples, as `make test` draws them, may miss a mutant.
+pytestmark = pytest.mark.slow
+
 # The package offers functions of these names, which hide the modules.
 merge: Any = import_module("towline.merge.plan")
 undo: Any = import_module("towline.undo")
