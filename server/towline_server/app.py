@@ -35,21 +35,18 @@ from .web.middleware import (
     with_methods,
 )
 
-Background = Callable[[Services], AbstractAsyncContextManager[object]]
-"""Something that runs beside the requests: entered at start, left, in reverse order, at the end."""
-
 
 def create_app(
     settings: Settings,
     *,
     services: Services | None = None,
     dialects: Sequence[Dialect] = DIALECTS,
-    background: Sequence[Background] = (),
+    runtime: Runtime | None = None,
 ) -> Application:
-    """The control plane as an ASGI application.
+    """Return the control plane as an ASGI application; it opens nothing before it starts.
 
-    Nothing is opened before it starts; ``services`` that are given stay the caller's to close, and
-    what executes their runs the caller's to start.
+    Without ``services``, the application opens its own and closes them. A ``runtime`` starts and
+    stops with the application.
     """
     app = Application(
         title="towline",
@@ -61,7 +58,7 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=openapi.operation_id,
-        lifespan=_lifespan(settings, services, background),
+        lifespan=_lifespan(settings, services, runtime),
     )
     envelopes = Envelopes(
         by_prefix={prefix: dialect.render for dialect in dialects for prefix in dialect.prefixes}
@@ -118,44 +115,26 @@ def _openapi_of(request: Request, dialect: str) -> JSONResponse:
 
 
 def _lifespan(
-    settings: Settings, given: Services | None, background: Sequence[Background]
+    settings: Settings, given: Services | None, runtime: Runtime | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        services, running = given, runtime
         async with AsyncExitStack() as stack:
-            services = given
             if services is None:
                 services = await run_in_threadpool(open_services, settings)
                 stack.callback(services.close)
-                runtime = open_runtime(settings, services.database, services.sealer)
-                services = services.executing(runtime)
-                await stack.enter_async_context(_started(runtime))
+                running = open_runtime(settings, services.database, services.sealer)
+                services = services.with_runtime(running)
+            if running is not None:
+                await run_in_threadpool(running.start)
+                stack.push_async_callback(run_in_threadpool, running.stop)
             await run_in_threadpool(services.passwords.prepare)
-            for run in background:
-                await stack.enter_async_context(run(services))
             app.state.services = services
             yield
             app.state.services = None
 
     return lifespan
-
-
-@asynccontextmanager
-async def _started(runtime: Runtime) -> AsyncIterator[None]:
-    await run_in_threadpool(runtime.start)
-    try:
-        yield
-    finally:
-        await run_in_threadpool(runtime.stop)
-
-
-def execution(runtime: Runtime) -> Background:
-    """What executes runs, beside the requests."""
-
-    def started(_services: Services) -> AbstractAsyncContextManager[None]:
-        return _started(runtime)
-
-    return started
 
 
 def _handle_failures(app: FastAPI, envelopes: Envelopes) -> None:

@@ -1,10 +1,9 @@
-"""What the control plane works with while it runs: opened once, handed to every request."""
+"""The services of the control plane: opened once, shared by every request."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
 
 from sqlalchemy.orm import Session
 from starlette.requests import HTTPConnection
@@ -20,48 +19,11 @@ from .errors import Unavailable
 from .projects.connections import Connections
 from .runs.external import ExternalWork
 from .runs.plans import Plans
+from .runs.runtime import Runtime
 from .runs.schedules import Schedules
 from .runs.service import Runs
 from .settings import Settings
 from .webhooks.service import Webhooks
-
-
-class Execution(Protocol):
-    """What requests ask for runs; `towline_server.runs.runtime.Runtime` is one."""
-
-    @property
-    def runs(self) -> Runs:
-        """The runs."""
-        ...
-
-    @property
-    def schedules(self) -> Schedules:
-        """When runs are asked for by themselves."""
-        ...
-
-
-@runtime_checkable
-class PlanningExecution(Protocol):
-    """What requests ask for beyond that where plans are made, and runs are executed elsewhere."""
-
-    @property
-    def external(self) -> ExternalWork:
-        """What external executors do with runs."""
-        ...
-
-    @property
-    def plans(self) -> Plans:
-        """Plans that wait, undo, and how projects stand."""
-        ...
-
-
-@runtime_checkable
-class Loops(Protocol):
-    """What readiness asks of whoever works in the background."""
-
-    def stalled(self) -> list[str]:
-        """Return the names of the loops that stand still."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,65 +35,53 @@ class Services:
     sealer: Sealer
     passwords: Passwords
     authenticator: Authenticator
-    execution: Execution | None = None
+    runtime: Runtime | None = None
     """None in a process that serves no requests, such as an administrator's command."""
 
     @property
     def runs(self) -> Runs:
-        """The runs. Raises Unavailable where there are none."""
-        return self._execution().runs
+        """The runs. Raises Unavailable without a runtime."""
+        return self._running().runs
 
     @property
     def schedules(self) -> Schedules:
-        """The schedules. Raises Unavailable where there are none."""
-        return self._execution().schedules
-
-    @property
-    def stalled(self) -> Sequence[str]:
-        """The names of the loops of this process that stand still."""
-        execution: object = self.execution
-        return execution.stalled() if isinstance(execution, Loops) else ()
+        """The schedules of runs. Raises Unavailable without a runtime."""
+        return self._running().schedules
 
     @property
     def external(self) -> ExternalWork:
-        """What external executors do with runs. Raises Unavailable where there is none."""
-        return self._planning().external
+        """What external executors do with runs. Raises Unavailable without a runtime."""
+        return self._running().external
 
     @property
     def plans(self) -> Plans:
-        """Plans that wait, and what else needs no run. Raises Unavailable where there are none."""
-        return self._planning().plans
+        """Stored plans, undo, and the status of projects. Raises Unavailable without a runtime."""
+        return self._running().plans
 
-    def executing(self, execution: Execution) -> Services:
-        """The same services, with runs."""
-        return replace(self, execution=execution)
+    def with_runtime(self, runtime: Runtime) -> Services:
+        """Return the same services with runs."""
+        return replace(self, runtime=runtime)
 
     def connections(self, session: Session) -> Connections:
-        """The connections, with the operator's key and schemes."""
+        """Return the connections, under the operator's key and schemes."""
         return Connections(session, self.sealer, self.settings.remote_schemes)
 
     def webhooks(self, session: Session) -> Webhooks:
-        """Where events go, with the operator's key and schemes."""
+        """Return the webhooks, under the operator's key and schemes."""
         return Webhooks(session, self.sealer, self.settings.webhook_schemes)
 
     def identities(self, session: Session) -> Identities:
-        """The identities, with the way their passwords are kept."""
+        """Return the identities, with the hashing of their passwords."""
         return Identities(session, self.passwords)
 
     def close(self) -> None:
         """Close what was opened."""
         self.database.close()
 
-    def _execution(self) -> Execution:
-        if self.execution is None:
+    def _running(self) -> Runtime:
+        if self.runtime is None:
             raise Unavailable(problem="this process has no runs")
-        return self.execution
-
-    def _planning(self) -> PlanningExecution:
-        execution = self._execution()
-        if not isinstance(execution, PlanningExecution):
-            raise Unavailable(problem="this process makes no plans")
-        return execution
+        return self.runtime
 
 
 def open_services(settings: Settings) -> Services:
@@ -150,7 +100,7 @@ def open_services(settings: Settings) -> Services:
 
 
 def assemble(settings: Settings, database: Database, passwords: Passwords) -> Services:
-    """The services over a database that is open and up to date."""
+    """Return the services over a database that is open and up to date."""
     return Services(
         settings=settings,
         database=database,
@@ -166,10 +116,10 @@ def assemble(settings: Settings, database: Database, passwords: Passwords) -> Se
 
 
 def services_of(connection: HTTPConnection) -> Services:
-    """The services of the application that a request came to.
+    """Return the services of the application that received a request.
 
     Raises:
-        Unavailable: it is starting or stopping.
+        Unavailable: the application is starting or stopping.
     """
     found: Services | None = getattr(connection.app.state, "services", None)
     if found is None:
@@ -178,7 +128,7 @@ def services_of(connection: HTTPConnection) -> Services:
 
 
 def token_verifier(settings: Settings) -> TokenVerifier | None:
-    """What verifies tokens under these settings, if anything does."""
+    """Return the verifier of tokens under these settings; None if they accept no tokens."""
     keys = _token_keys(settings)
     if keys is None:
         return None

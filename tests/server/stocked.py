@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from fastapi.testclient import TestClient
@@ -36,7 +36,7 @@ from towline_server.runs.leases import Leases
 from towline_server.runs.native import InlineBackend
 from towline_server.runs.plans import Plans
 from towline_server.runs.repositories import Repositories
-from towline_server.runs.runtime import time_of
+from towline_server.runs.runtime import Runtime, time_of
 from towline_server.runs.schedules import Schedules
 from towline_server.runs.service import Runs
 from towline_server.runs.signals import ProcessSignals
@@ -152,12 +152,12 @@ def settings_in(folder: Path) -> Settings:
 def _opened(settings: Settings) -> Iterator[Services]:
     services = assemble(settings, open_database(settings.database), cheap_passwords())
     try:
-        yield services.executing(_workshop(services))
+        yield services.with_runtime(_workshop(services))
     finally:
         services.close()
 
 
-def _workshop(services: Services) -> Workshop:
+def _workshop(services: Services) -> Runtime:
     """Runs that have ended when they were asked for, but for those of an external executor."""
     database, settings = services.database, services.settings
     tools = Tools(
@@ -176,12 +176,13 @@ def _workshop(services: Services) -> Workshop:
     )
     inline = InlineBackend(Worker(tools, Heartbeat(tools.leases), "inline"))
     runs = Runs(database, Backends([inline, ExternalBackend()]), signals=tools.signals)
-    return Workshop(
+    workshop = Workshop(
         runs=runs,
         schedules=Schedules(database, runs),
         external=ExternalWork(database, tools.leases, tools.repositories, tools.signals),
         plans=Plans(database, tools.repositories, tools.fetches),
     )
+    return cast(Runtime, workshop)
 
 
 @dataclass(frozen=True)

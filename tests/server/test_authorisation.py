@@ -60,7 +60,7 @@ def court(settings: Settings, git_server: GitServer, tmp_path: Path) -> Iterator
         for name in ("own", "other")
     )
     bench = Bench(own)
-    services = services.executing(Workshop.of(bench))
+    services = services.with_runtime(Workshop.of(bench))
     holdings = [Holding(services, bench, world) for world in (own, own, other)]
     with TestClient(create_app(hasty, services=services), raise_server_exceptions=False) as client:
         yield Court(services, client, *holdings)

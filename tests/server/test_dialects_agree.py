@@ -23,8 +23,8 @@ from towline.testing.plans import now
 from towline_server.app import create_app
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
-from towline_server.runs.runtime import open_inline
-from towline_server.services import Execution, Services
+from towline_server.runs.runtime import Runtime, open_inline
+from towline_server.services import Services
 from towline_server.settings import Settings
 
 pytestmark = pytest.mark.slow
@@ -193,8 +193,8 @@ def world(services: Services, git_server: GitServer, tmp_path: Path) -> World:
 def client(settings: Settings, services: Services, world: World) -> Iterator[TestClient]:
     """The control plane; a run has ended when it was asked for."""
     runs = open_inline(world.database, world.sealer, world.cache_dir)
-    execution = cast(Execution, SimpleNamespace(runs=runs, schedules=None))
-    app = create_app(settings, services=services.executing(execution))
+    runtime = cast(Runtime, SimpleNamespace(runs=runs, schedules=None))
+    app = create_app(settings, services=services.with_runtime(runtime))
     with TestClient(app) as opened:
         yield opened
 

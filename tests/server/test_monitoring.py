@@ -204,7 +204,7 @@ class Stalled:
 
 def test_a_loop_that_stands_still_makes_the_server_unready(settings: Settings, world: World):
     services = assemble(settings, world.database, cheap_passwords())
-    stalled = replace(services, execution=Stalled())  # type: ignore[arg-type] # of it all readiness asks this
+    stalled = replace(services, runtime=Stalled())  # type: ignore[arg-type] # of it all readiness asks this
     with TestClient(create_app(settings, services=stalled)) as client:
         answer = client.get("/readyz")
     assert (answer.status_code, "towline-reaper" in answer.text) == (503, True)

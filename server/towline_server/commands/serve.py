@@ -69,7 +69,7 @@ def _serve(
     on_listening: Callable[[str], None] | None = None,
 ) -> None:
     from towline_server import logs
-    from towline_server.app import create_app, execution
+    from towline_server.app import create_app
     from towline_server.reloading import reload
     from towline_server.runs.runtime import open_runtime
     from towline_server.services import open_services
@@ -79,8 +79,8 @@ def _serve(
     services = open_services(settings)
     try:
         runtime = open_runtime(settings, services.database, services.sealer)
-        services = services.executing(runtime)
-        app = create_app(settings, services=services, background=[execution(runtime)])
+        services = services.with_runtime(runtime)
+        app = create_app(settings, services=services, runtime=runtime)
         run(
             app,
             settings,

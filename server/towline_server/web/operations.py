@@ -63,8 +63,9 @@ def readyz(request: Request) -> Health:
         raise Unavailable(problem="the database's tables are those of another version")
     if disk.is_full(services_of(request).settings.data_dir):
         raise Unavailable(problem="the disk of data_dir is full")
-    if stalled := services_of(request).stalled:
-        raise Unavailable(problem=f"standing still: {', '.join(stalled)}")
+    runtime = services_of(request).runtime
+    if runtime is not None and (stalled := runtime.stalled()):
+        raise Unavailable(problem=f"background loops are stalled: {', '.join(stalled)}")
     return Health()
 
 

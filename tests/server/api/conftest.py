@@ -34,7 +34,7 @@ def other(services: Services, git_server: GitServer, tmp_path: Path) -> World:
 def stage(settings: Settings, services: Services, world: World) -> Iterator[Stage]:
     """The application and its callers."""
     bench = Bench(world)
-    working = services.executing(Workshop.of(bench))
+    working = services.with_runtime(Workshop.of(bench))
     app = create_app(settings, services=working, dialects=[DIALECT])
     with TestClient(app) as client:
         yield Stage(bench=bench, services=working, client=client)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 from fastapi.testclient import TestClient
@@ -15,6 +15,7 @@ from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
 from towline_server.runs.external import ExternalWork
 from towline_server.runs.plans import Plans
+from towline_server.runs.runtime import Runtime
 from towline_server.runs.schedules import Schedules
 from towline_server.runs.service import Runs
 from towline_server.services import Services
@@ -32,10 +33,13 @@ class Workshop:
     plans: Plans
 
     @classmethod
-    def of(cls, bench: Bench) -> Workshop:
+    def of(cls, bench: Bench) -> Runtime:
         schedules = Schedules(bench.world.database, bench.runs)
         plans = Plans(bench.world.database, bench.repositories, bench.fetches)
-        return cls(bench.runs, schedules, bench.external, plans)
+        return cast(Runtime, cls(bench.runs, schedules, bench.external, plans))
+
+    def stalled(self) -> list[str]:
+        return []
 
 
 @dataclass

@@ -29,7 +29,7 @@ def test_the_whole_way(
     database = open_database(postgres_url)
     services = assemble(settings, database, cheap_passwords())
     bench = Bench(World(database, git_server, tmp_path, sealer=services.sealer))
-    services = services.executing(Workshop.of(bench))
+    services = services.with_runtime(Workshop.of(bench))
     app = create_app(settings, services=services, dialects=[DIALECT])
     with TestClient(app) as client:
         _walk(Stage(bench=bench, services=services, client=client))

@@ -21,9 +21,6 @@ from towline.records import AssetRecord
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import ProjectPath
 from towline_server.runs.external import FAILURE_REASONS, Work
-from towline_server.runs.runtime import open_runtime
-from towline_server.services import PlanningExecution, Services
-from towline_server.settings import Settings
 
 
 def work_of(told: dict[str, Any]) -> Work:
@@ -212,11 +209,3 @@ def test_contents_may_be_larger_than_other_bodies(stage: Stage):
     ended = stage.ask("POST", f"{V1}/work/complete", json=completion(claim(stage)))
     assert ended.status_code == 200, ended.text
     assert stage.world.contents(stage.project) == {"a": content}
-
-
-def test_a_servers_runtime_is_a_workshop(settings: Settings, services: Services):
-    runtime = open_runtime(settings, services.database, services.sealer)
-    try:
-        assert isinstance(runtime, PlanningExecution)
-    finally:
-        runtime.executor_lock.close()

@@ -23,7 +23,7 @@ from towline_server.services import Services
 def client_of(services: Services, bench: Bench, runs: Runs, **settings: Any) -> TestClient:
     """A client of the control plane over these runs, and with these settings set otherwise."""
     schedules = Schedules(services.database, runs)
-    services = services.executing(replace(Workshop.of(bench), runs=runs, schedules=schedules))
+    services = services.with_runtime(replace(Workshop.of(bench), runs=runs, schedules=schedules))
     if settings:
         services = replace(services, settings=services.settings.model_copy(update=settings))
     app = create_app(services.settings, services=services)

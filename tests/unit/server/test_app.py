@@ -2,7 +2,8 @@
 
 import json
 import logging
-from typing import Annotated
+from types import SimpleNamespace
+from typing import Annotated, Any
 from uuid import uuid4
 
 import pytest
@@ -265,25 +266,14 @@ def test_a_server_opens_its_own_services(settings):
         assert client.get("/readyz").status_code == 200
 
 
-def test_what_runs_beside_is_left_in_reverse_order(settings, services):
-    from contextlib import asynccontextmanager
-
-    told = []
-
-    def beside(name):
-        @asynccontextmanager
-        async def run(given):
-            assert given is services
-            told.append(f"{name} on")
-            yield
-            told.append(f"{name} off")
-
-        return run
-
-    app = create_app(settings, services=services, background=[beside("a"), beside("b")])
-    with TestClient(app):
-        assert told == ["a on", "b on"]
-    assert told[2:] == ["b off", "a off"]
+def test_a_runtime_starts_and_stops_with_the_application(settings, services):
+    calls = []
+    runtime: Any = SimpleNamespace(
+        start=lambda: calls.append("start"), stop=lambda: calls.append("stop")
+    )
+    with TestClient(create_app(settings, services=services, runtime=runtime)):
+        assert calls == ["start"]
+    assert calls == ["start", "stop"]
 
 
 def test_the_document_has_a_tag_for_each_dialect_and_needs_nothing_opened(services):
