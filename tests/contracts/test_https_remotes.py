@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.authority import Authority
+from tests.certificates import CertificateAuthority
 from tests.contracts.backends import ENVIRONMENT
 from towline.errors import RemoteUnavailable
 from towline.limits import Limits
@@ -19,19 +19,19 @@ from towline.testing.git_server import GitServer
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path / "authority")
+def authority(tmp_path: Path) -> CertificateAuthority:
+    return CertificateAuthority(tmp_path / "authority")
 
 
 @pytest.fixture
-def server(tmp_path: Path, authority: Authority) -> Iterator[GitServer]:
+def server(tmp_path: Path, authority: CertificateAuthority) -> Iterator[GitServer]:
     with GitServer(tmp_path / "served", tls=authority.context()) as server:
         yield server
 
 
 @pytest.mark.parametrize("backend", [Backend.GIT, Backend.DULWICH])
 def test_a_server_is_believed_if_its_authority_is(
-    backend: Backend, server: GitServer, authority: Authority, tmp_path: Path
+    backend: Backend, server: GitServer, authority: CertificateAuthority, tmp_path: Path
 ):
     tip = GitRepository(server.root / "project.git").commit({"a": b"1"})
 

@@ -7,7 +7,7 @@ import tracemalloc
 import pytest
 
 from tests.faults.projects import Project, new_project, operations
-from tests.unit.stores.later import LaterDisk
+from tests.unit.stores.later_disk import LaterDisk
 from towline.errors import StoreError
 from towline.model import Digest
 from towline.stores.directory import transaction

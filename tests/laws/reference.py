@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from tests.laws.trial import alignments
+from tests.laws.merging import alignments
 from towline.changes import RemoteAsset
 from towline.conflicts import ConflictKind
 from towline.model import AssetId, AssetPath, AssetState, NonAsset, planned_id

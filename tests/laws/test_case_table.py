@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.laws.budget import EXAMPLES, TOTAL, law
+from tests.laws.merging import alignments, attempt, listed, result_of
 from tests.laws.reference import Verdict, reference
-from tests.laws.trial import alignments, attempt, listed, result_of
 from towline.errors import TowlineError
 from towline.options import OnConflict, PullOptions, Renames, Resolutions
 from towline.plan import Plan

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.laws.budget import law
-from tests.laws.trial import (
+from tests.laws.merging import (
     REFUSE,
     Tree,
     alignments,

@@ -22,8 +22,8 @@ from hypothesis.stateful import (
     rule,
 )
 
+from tests.edited import DirectoryProject, EditedProject, MemoryProject
 from tests.laws.budget import law
-from tests.laws.workbench import DirectoryBench, MemoryBench, Workbench
 from towline.apply import apply
 from towline.errors import TowlineError
 from towline.model import AssetPath, Digest
@@ -31,10 +31,12 @@ from towline.names import NamePolicy
 from towline.options import OnConflict, PullOptions, Resolutions, Side
 from towline.pull import plan_pull, pull
 from towline.records import AssetRecord
-from towline.remotes.memory import MemoryRepository
+from towline.remotes.memory import MemoryRemote, MemoryRepository
 from towline.report import Report, report_of
+from towline.stores.directory.store import DirectoryStore
+from towline.stores.memory import MemoryStore
 from towline.testing.plans import now
-from towline.testing.sides import stands_together
+from towline.testing.sides import KINDS, stands_together
 from towline.testing.strategies import PATHS, resolved
 from towline.undo import undo
 
@@ -50,8 +52,10 @@ class PullMachine(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(mkdtemp(prefix="towline-"))
         repository = MemoryRepository()
-        self.memory = MemoryBench(repository)
-        self.directory = DirectoryBench(repository, self.folder / "project")
+        memory = MemoryStore("project", kinds=KINDS)
+        self.memory = MemoryProject(memory, MemoryRemote(repository=repository))
+        directory = DirectoryStore.create(self.folder, project="project", kinds=KINDS)
+        self.directory = DirectoryProject(directory, MemoryRemote(repository=repository))
         self.tree: dict[AssetPath, tuple[bytes, bool]] = {}
         self.gone: set[bytes] = set()
         """Contents that the user deleted: new files with them would be renames in a folder."""
@@ -61,37 +65,37 @@ class PullMachine(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
     @property
-    def benches(self) -> tuple[Workbench, ...]:
+    def projects(self) -> tuple[EditedProject, ...]:
         return self.memory, self.directory
 
     @property
     def files(self) -> list[AssetPath]:
-        return list(self.memory.snapshot())
+        return list(self.memory.files())
 
     # --- what a user does -------------------------------------------------------------------
 
     @rule(path=paths, content=contents, executable=st.booleans())
     def edit(self, path: AssetPath, content: bytes, executable: bool) -> None:
         if content not in self.gone and (path in self.files or self.is_free(path)):
-            for bench in self.benches:
-                bench.put(path, content, executable=executable)
+            for project in self.projects:
+                project.put(path, content, executable=executable)
 
     @rule(data=st.data())
     @precondition(lambda self: self.files)
     def delete(self, data: st.DataObject) -> None:
         path = data.draw(st.sampled_from(self.files))
         if self.is_unique(path):
-            self.gone.add(self.memory.snapshot()[path][0])
-            for bench in self.benches:
-                bench.delete(path)
+            self.gone.add(self.memory.files()[path][0])
+            for project in self.projects:
+                project.delete(path)
 
     @rule(data=st.data(), to=paths)
     @precondition(lambda self: self.files)
     def move(self, data: st.DataObject, to: AssetPath) -> None:
         path = data.draw(st.sampled_from(self.files))
         if path != to and self.is_free(to) and self.is_unique(path):
-            for bench in self.benches:
-                bench.move(path, to)
+            for project in self.projects:
+                project.move(path, to)
 
     def is_free(self, path: AssetPath) -> bool:
         """Whether a new file fits there, that no store takes for one deleted before."""
@@ -101,8 +105,8 @@ class PullMachine(RuleBasedStateMachine):
 
     def is_unique(self, path: AssetPath) -> bool:
         """Whether its content stands, or stood, nowhere else: then a folder sees a move of it."""
-        snapshot = self.memory.snapshot()
-        content = snapshot[path][0]
+        files = self.memory.files()
+        content = files[path][0]
         others = [
             getattr(state, "digest", None)
             for record in self.records()
@@ -157,23 +161,23 @@ class PullMachine(RuleBasedStateMachine):
         if known:
             sides = st.dictionaries(st.sampled_from(known), st.sampled_from(list(Side)), max_size=3)
             chosen = resolved(data.draw(sides))
-        self.both(lambda bench: self.pull_one(bench, replace(options, resolutions=chosen)))
+        self.both(lambda project: self.pull_one(project, replace(options, resolutions=chosen)))
 
     @staticmethod
-    def pull_one(bench: Workbench, options: PullOptions) -> Report:
-        before = bench.state_hash()
+    def pull_one(project: EditedProject, options: PullOptions) -> Report:
+        before = project.state_hash()
         try:
-            plan = plan_pull(bench.store, bench.remote, options)
+            plan = plan_pull(project.store, project.remote, options)
         except TowlineError:
-            assert bench.state_hash() == before
+            assert project.state_hash() == before
             raise
-        assert bench.state_hash() == before
+        assert project.state_hash() == before
         if plan.refused:
-            assert pull(bench.store, bench.remote, options) == report_of(plan)
-            assert bench.state_hash() == before
+            assert pull(project.store, project.remote, options) == report_of(plan)
+            assert project.state_hash() == before
             return report_of(plan)
-        report = apply(plan, bench.store)
-        again = plan_pull(bench.store, bench.remote, options=options)
+        report = apply(plan, project.store)
+        again = plan_pull(project.store, project.remote, options=options)
         open_ids = {party.asset_id for c in report.conflicts for party in c.parties}
         assert {item.asset_id for item in report_of(again).listed} == open_ids
         assert again.edits == ()
@@ -181,18 +185,18 @@ class PullMachine(RuleBasedStateMachine):
 
     @rule()
     def undo(self) -> None:
-        self.both(lambda bench: undo(bench.store))
+        self.both(lambda project: undo(project.store))
 
     @rule(number=st.integers(1, 4))
     def undo_an_older_one(self, number: int) -> None:
-        self.both(lambda bench: undo(bench.store, number))
+        self.both(lambda project: undo(project.store, number))
 
-    def both(self, act: Callable[[Workbench], Report]) -> None:
+    def both(self, act: Callable[[EditedProject], Report]) -> None:
         """The same on both; they answer alike, or refuse alike."""
         answers: list[object] = []
-        for bench in self.benches:
+        for project in self.projects:
             try:
-                answers.append(act(bench))
+                answers.append(act(project))
             except TowlineError as error:
                 answers.append((error.code, error.data()))
         assert answers[0] == answers[1]
@@ -201,7 +205,7 @@ class PullMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_files_are_the_same(self) -> None:
-        assert self.memory.snapshot() == self.directory.snapshot()
+        assert self.memory.files() == self.directory.files()
 
     @invariant()
     def the_records_are_the_same(self) -> None:

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.laws.budget import law
-from tests.laws.trial import (
+from tests.laws.merging import (
     REFUSE,
     Tree,
     assets_of,

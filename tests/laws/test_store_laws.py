@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.edited import DirectoryProject, EditedProject, MemoryProject
 from tests.laws.budget import law
-from tests.laws.workbench import BENCHES, Bench, Workbench, commit
 from towline.apply import apply
 from towline.changes import RemoteEntry
 from towline.errors import Cancelled, ContentMissing, UnknownAssets
@@ -22,31 +24,47 @@ from towline.ports import Watch
 from towline.pull import plan_pull, pull
 from towline.remotes.trees import FileContent, Symlink
 from towline.report import Status, report_json, report_of
-from towline.testing.sides import ThreeSides, standing
+from towline.stores.directory.store import DirectoryStore
+from towline.stores.memory import MemoryStore
+from towline.testing.sides import KINDS, ThreeSides, standing
 from towline.testing.strategies import CONTENTS, Feature, pull_options, three_sides
 from towline.undo import undo
 
 FEATURES = frozenset({Feature.NON_ASSETS, Feature.REMOTE_MOVES})
-# A folder costs what memory does not: it is drawn less often, and stands in the machine too.
-benches = st.sampled_from([BENCHES[0]] * 5 + [BENCHES[1]])
+Open: TypeAlias = Callable[[], AbstractContextManager[EditedProject]]
 
 
-def set_up(bench: Workbench, sides: ThreeSides) -> None:
+@contextmanager
+def in_memory() -> Iterator[EditedProject]:
+    yield MemoryProject(MemoryStore("project", kinds=KINDS))
+
+
+@contextmanager
+def in_folder() -> Iterator[EditedProject]:
+    with TemporaryDirectory() as folder, DirectoryStore.create(Path(folder), kinds=KINDS) as store:
+        yield DirectoryProject(store)
+
+
+# A folder costs what memory does not: it is drawn less often, and the machine has one too.
+openers = st.sampled_from([in_memory] * 5 + [in_folder])
+
+
+def set_up(project: EditedProject, sides: ThreeSides) -> None:
     """Pull base, edit as ours was edited, and commit theirs."""
-    commit(bench, files_of(sides.base))
-    pull(bench.store, bench.remote, options=PullOptions(allow_empty=True))
-    before, after = bench.snapshot(), standing(sides.records)
+    project.remote.commit(files_of(sides.base))
+    pull(project.store, project.remote, options=PullOptions(allow_empty=True))
+    before, after = project.files(), standing(sides.records)
     for path in before.keys() - after.keys():
-        bench.delete(path)
+        project.delete(path)
     for path, state in sorted(after.items()):
         content = (CONTENTS[state.digest], state.executable)
         if before.get(path) != content:
-            bench.put(path, content[0], executable=content[1])
-    commit(bench, files_of(sides.theirs))
+            project.put(path, content[0], executable=content[1])
+    project.remote.commit(files_of(sides.theirs))
 
 
-def files_of(tree: Mapping[AssetPath, RemoteEntry]) -> dict[AssetPath, FileContent]:
-    return {path: _file(entry) for path, entry in tree.items()}
+def files_of(tree: Mapping[AssetPath, RemoteEntry]) -> dict[str, FileContent]:
+    return {str(path): _file(entry) for path, entry in tree.items()}
 
 
 def _file(entry: RemoteEntry) -> FileContent:
@@ -56,13 +74,13 @@ def _file(entry: RemoteEntry) -> FileContent:
 
 
 @law("dry run")
-@given(benches, three_sides(FEATURES), pull_options())
+@given(openers, three_sides(FEATURES), pull_options())
 def test_a_dry_run_equals_the_run_and_undo_takes_it_back(
-    bench: Bench, sides: ThreeSides, options: PullOptions
+    open_project: Open, sides: ThreeSides, options: PullOptions
 ):
-    with bench() as project:
+    with open_project() as project:
         set_up(project, sides)
-        before, files = project.state_hash(), project.snapshot()
+        before, files = project.state_hash(), project.files()
         try:
             planned = report_of(plan_pull(project.store, project.remote, options=options))
         except UnknownAssets:
@@ -84,7 +102,7 @@ def test_a_dry_run_equals_the_run_and_undo_takes_it_back(
             }
         if report.pull is not None:
             undo(project.store)
-            assert project.snapshot() == files
+            assert project.files() == files
             offered = report_of(plan_pull(project.store, project.remote, options=options))
             assert _without_ids(report_json(offered)) == _without_ids(report_json(planned))
 
@@ -106,7 +124,7 @@ def _without_ids(value: Any) -> Any:
 class Failing:
     """Contents that are had up to the k-th, and then no more."""
 
-    source: Workbench
+    source: EditedProject
     left: int
 
     def contents(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
@@ -132,11 +150,11 @@ SKIPPING = PullOptions(on_conflict=OnConflict.SKIP, allow_empty=True)
 
 
 @law("failures")
-@given(benches, three_sides(FEATURES), st.integers(0, 3), st.integers(0, 6))
+@given(openers, three_sides(FEATURES), st.integers(0, 3), st.integers(0, 6))
 def test_a_failure_leaves_the_state_hash_as_it_was(
-    bench: Bench, sides: ThreeSides, contents: int, questions: int
+    open_project: Open, sides: ThreeSides, contents: int, questions: int
 ):
-    with bench() as project:
+    with open_project() as project:
         set_up(project, sides)
         plan = plan_pull(project.store, project.remote, options=SKIPPING)
         before = project.state_hash()

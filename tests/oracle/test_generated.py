@@ -12,7 +12,7 @@ from itertools import islice
 
 import pytest
 
-from tests.laws.trial import party_paths, plan_of, result_of
+from tests.laws.merging import party_paths, plan_of, result_of
 from tests.oracle.cases import Case, exhaustive_cases, random_cases, sides_of
 from tests.oracle.git import Judge
 from tests.oracle.rules import RULES, Answer, differences

@@ -17,7 +17,7 @@ from hashlib import sha1
 from pathlib import Path
 from typing import Any
 
-from tests.laws.trial import party_paths, plan_of, result_of
+from tests.laws.merging import party_paths, plan_of, result_of
 from tests.oracle.cases import Case, Tree, sides_of
 from towline.conflicts import ConflictKind
 from towline.model import AssetPath, AssetState, Digest

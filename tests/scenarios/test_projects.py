@@ -11,13 +11,13 @@ import pytest
 from fixtures.projects.catalogue import PROJECTS
 from fixtures.projects.example import Edits, ExampleProject, files_after
 from fixtures.scenarios.loader import Entry, KindSpec, Scenario
+from tests.edited import EditedProject
 from towline import PullOptions, Report, Resolutions, Status, pull
 from towline.options import Naming
 from towline.plan import LISTED
 from towline_cli.kinds_file import read_kinds
 
-from .test_scenarios import PLACES
-from .worlds import Project, Repository
+from .repositories import PLACES, Repository, edit
 
 
 @pytest.fixture(params=list(PLACES.values()), ids=list(PLACES))
@@ -33,9 +33,9 @@ def example(request):
 @pytest.fixture
 def played(
     example: ExampleProject,
-    places: tuple[Callable[[Scenario, str, Path], Project], Callable[[Path], Repository]],
+    places: tuple[Callable[[Scenario, str, Path], EditedProject], Callable[[Path], Repository]],
     tmp_path: Path,
-) -> Iterator[tuple[Project, Repository]]:
+) -> Iterator[tuple[EditedProject, Repository]]:
     """The project as it was cloned and edited here, and the repository as it is since."""
     with (
         closing(places[0](_scenario(example), "example", tmp_path)) as project,
@@ -45,19 +45,19 @@ def played(
         yield project, repository
 
 
-def _happen(example: ExampleProject, project: Project, repository: Repository) -> None:
+def _happen(example: ExampleProject, project: EditedProject, repository: Repository) -> None:
     for count in range(1, len(example.history) + 1):
         repository.commit(_tree(example.history[:count]), rewrite=False)
     assert pull(project.store, repository.remote("")).status is Status.UPDATED
-    project.edit({new: _moved(old) for old, new in example.moves.items()})
-    project.edit(_entries(example.edits))
+    edit(project, {new: _moved(old) for old, new in example.moves.items()})
+    edit(project, _entries(example.edits))
     commits = (*example.history, *example.news)
     for count in range(len(example.history) + 1, len(commits) + 1):
         repository.commit(_tree(commits[:count]), rewrite=False)
 
 
 def test_it_conflicts_without_resolutions(
-    example: ExampleProject, played: tuple[Project, Repository]
+    example: ExampleProject, played: tuple[EditedProject, Repository]
 ):
     project, repository = played
     report = pull(project.store, repository.remote(""))
@@ -65,7 +65,9 @@ def test_it_conflicts_without_resolutions(
     assert tuple(conflict.path for conflict in report.conflicts) == example.conflicts
 
 
-def test_it_has_an_entry_in_each_list(example: ExampleProject, played: tuple[Project, Repository]):
+def test_it_has_an_entry_in_each_list(
+    example: ExampleProject, played: tuple[EditedProject, Repository]
+):
     project, repository = played
     report = pull(
         project.store,
@@ -82,8 +84,8 @@ def test_it_has_an_entry_in_each_list(example: ExampleProject, played: tuple[Pro
     assert _paths(report) == example.lists
 
 
-def test_theirs_is_what_stands_when_all_is_theirs(
-    example: ExampleProject, played: tuple[Project, Repository]
+def test_all_theirs_is_their_tree(
+    example: ExampleProject, played: tuple[EditedProject, Repository]
 ):
     project, repository = played
     edited = {*example.use_theirs, *example.use_ours, *example.moves.values()}
@@ -99,7 +101,7 @@ def test_theirs_is_what_stands_when_all_is_theirs(
     expected = {path: text.encode() for path, text in assets.items() if kinds.of(path)}
     mine = {path: text.encode() for path, text in example.edits.items() if text is not None}
     expected = {**{path: mine[path] for path in mine if path not in edited}, **expected}
-    assert {path: held[0] for path, held in project.standing().items()} == expected
+    assert {path: content for path, (content, _) in project.files().items()} == expected
 
 
 def _scenario(example: ExampleProject) -> Scenario:

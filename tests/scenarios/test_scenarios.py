@@ -19,6 +19,7 @@ from fixtures.scenarios.loader import (
     scenarios,
     tree_after,
 )
+from tests.edited import EditedProject, Files
 from towline import (
     AssetPath,
     AssetRecord,
@@ -36,19 +37,9 @@ from towline import (
 )
 from towline.testing.plans import now
 
-from .answers import check_error, check_report, check_trees, join
-from .worlds import (
-    Delta,
-    DirectoryProject,
-    InMemory,
-    MemoryProject,
-    OnDisk,
-    Project,
-    Repository,
-    Standing,
-)
+from .expectations import check_error, check_files, check_report, join
+from .repositories import PLACES, Delta, Repository, edit
 
-PLACES = {"memory": (MemoryProject, InMemory), "directory": (DirectoryProject, OnDisk)}
 PLAYED = [
     pytest.param(named, *PLACES[store], id=f"{store}-{named.name}")
     for store in PLACES
@@ -58,10 +49,10 @@ PLAYED = [
 
 
 @dataclass
-class World:
+class Played:
     """A project, its repository, and what the repository holds now."""
 
-    project: Project
+    project: EditedProject
     repository: Repository
     scope: str
     theirs: dict[str, Entry] = field(default_factory=dict)
@@ -74,7 +65,7 @@ class World:
 @pytest.mark.parametrize(("named", "project_of", "repository_of"), PLAYED)
 def test_scenario(
     named: Named,
-    project_of: Callable[[Scenario, str, Path], Project],
+    project_of: Callable[[Scenario, str, Path], EditedProject],
     repository_of: Callable[[Path], Repository],
     tmp_path: Path,
 ):
@@ -83,26 +74,26 @@ def test_scenario(
         closing(project_of(scenario, PROJECT, tmp_path)) as project,
         closing(repository_of(tmp_path)) as repository,
     ):
-        world = World(project, repository, scenario.scope or "")
+        played = Played(project, repository, scenario.scope or "")
         if scenario.base is not None:
-            world.commit(scenario.base)
-            remote = repository.remote(world.scope)
+            played.commit(scenario.base)
+            remote = repository.remote(played.scope)
             pull(project.store, remote, options=PullOptions(allow_empty=True))
         for step in scenario.steps:
-            _prepare(world, step)
-            _play(world, step)
+            _prepare(played, step)
+            _play(played, step)
 
 
-def _prepare(world: World, step: Step) -> None:
+def _prepare(played: Played, step: Step) -> None:
     if step.kinds is not None:
-        world.project.rekind(kinds_of(step.kinds))
+        played.project.set_kinds(kinds_of(step.kinds))
     if step.scope is not None:
-        world.scope = step.scope
-    world.project.edit(step.ours)
+        played.scope = step.scope
+    edit(played.project, step.ours)
     if step.theirs is not None:
-        world.commit(step.theirs, rewrite=step.rewrite)
+        played.commit(step.theirs, rewrite=step.rewrite)
     if step.forget:
-        world.repository.forget()
+        played.repository.forget()
 
 
 def _where(record: AssetRecord) -> AssetPath:
@@ -112,39 +103,39 @@ def _where(record: AssetRecord) -> AssetPath:
     return state.path
 
 
-def _play(world: World, step: Step) -> None:
-    project = world.project
-    standing, fingerprint = project.standing(), project.fingerprint()
+def _play(played: Played, step: Step) -> None:
+    project = played.project
+    files, state_hash = project.files(), project.state_hash()
     report = None
     if step.error is not None:
         with pytest.raises(TowlineError) as caught:
-            _carry_out(world, step)
+            _perform(played, step)
         check_error(step.error, caught.value)
-        assert project.fingerprint() == fingerprint
+        assert project.state_hash() == state_hash
     else:
         assert step.report is not None, "a step expects a report or an error"
-        report = _carry_out(world, step)
+        report = _perform(played, step)
         check_report(step.report, report)
-        check_trees(standing, report, project.standing())
+        check_files(files, report, project.files())
         if report.status is Status.CONFLICTS:
-            assert project.fingerprint() == fingerprint
+            assert project.state_hash() == state_hash
         elif step.undo is None and not report.conflicts:
-            _check_again(world, step)
-    assert project.standing() == _expected(step, standing)
+            _check_again(played, step)
+    assert project.files() == _expected(step, files)
     lagging = list(now(project.store).lagging())
     assert sorted(str(_where(record)) for record in lagging) == sorted(step.lagging)
     if report is not None and report.status is not Status.CONFLICTS and step.undo is None:
         assert {item.asset_id for item in report.behind} == {record.id for record in lagging}
 
 
-def _carry_out(world: World, step: Step) -> Report:
+def _perform(played: Played, step: Step) -> Report:
     if step.undo is not None:
-        return undo(world.project.store, None if step.undo == "last" else step.undo)
+        return undo(played.project.store, None if step.undo == "last" else step.undo)
     options = step.request.options()
     if step.request.content_merge:
         options = replace(options, content_merge=join)
     planned, report = (
-        ask(world.project.store, world.repository.remote(world.scope), options)
+        ask(played.project.store, played.repository.remote(played.scope), options)
         for ask in (_dry_run, pull)
     )
     assert report == planned, "a dry run's report is the real one's"
@@ -155,19 +146,19 @@ def _dry_run(store: AssetStore, remote: Remote, options: PullOptions) -> Report:
     return report_of(plan_pull(store, remote, options))
 
 
-def _check_again(world: World, step: Step) -> None:
+def _check_again(played: Played, step: Step) -> None:
     """Pulling twice is up to date."""
-    remote = world.repository.remote(world.scope)
+    remote = played.repository.remote(played.scope)
     options = replace(step.request.options(), resolutions=Resolutions())
-    report = _dry_run(world.project.store, remote, options)
+    report = _dry_run(played.project.store, remote, options)
     assert (report.status, report.listed) == (Status.UP_TO_DATE, ())
 
 
-def _expected(step: Step, standing: Standing) -> Standing:
-    """What stands afterwards; what stood before, where the step does not say."""
+def _expected(step: Step, files: Files) -> Files:
+    """Return the files afterwards; those before, where the step does not list them."""
     if step.stands is None:
-        return standing
+        return files
     return {
-        path: ((entry.content or "").encode(), entry.executable)
+        AssetPath(path): ((entry.content or "").encode(), entry.executable)
         for path, entry in step.stands.items()
     }

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.clients.installed import ROOT, node_packages, python_packages, run
-from tests.clients.listening import listening
+from tests.clients.listener import listening
+from tests.clients.packages import ROOT, node_packages, python_packages, run
 from tests.server.stocked import KEY, stocked
 from towline_server.app import Application, create_app
 from towline_server.demo import tenancy

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from tests.laws.trial import SKIP, attempt
+from tests.laws.merging import SKIP, attempt
 from towline.codec import decode, encode
 from towline.errors import InvalidValue, TowlineError
 from towline.limits import Limits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.laws.trial import SKIP, plan_of
+from tests.laws.merging import SKIP, plan_of
 from tests.unit.projects import id_of, project, state
 from towline.plan import Edit
 

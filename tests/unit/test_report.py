@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.laws.trial import REFUSE, SKIP, plan_of
+from tests.laws.merging import REFUSE, SKIP, plan_of
 from tests.unit.projects import id_of, project
 from towline.model import AssetPath
 from towline.options import Resolutions

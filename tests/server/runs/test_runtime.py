@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from tests.authority import Authority
+from tests.certificates import CertificateAuthority
 from tests.server.runs.processes import LONG
 from tests.server.runs.world import World
 from towline.remotes.url import Scheme
@@ -74,7 +74,7 @@ def test_a_run_waits_for_one_that_somebody_else_executes(runtime: Runtime, world
 def test_a_repository_is_believed_if_its_authority_is_in_the_settings(
     database: Database, database_url: str, tmp_path: Path
 ):
-    authority = Authority(tmp_path / "authority")
+    authority = CertificateAuthority(tmp_path / "authority")
     with GitServer(tmp_path / "served", tls=authority.context()) as server:
         world = World(database, server, tmp_path)
         world.commit(a=b"1")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.laws.trial import REFUSE, plan_of, result_of
+from tests.laws.merging import REFUSE, plan_of, result_of
 from tests.unit.projects import id_of, project, state
 from towline.conflicts import ConflictKind
 from towline.model import AssetPath

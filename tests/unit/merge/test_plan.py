@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.laws.trial import plan_of, result_of
+from tests.laws.merging import plan_of, result_of
 from tests.unit.projects import id_of, project, state, tree
 from towline.changes import Changes, Coverage
 from towline.errors import (

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.unit.stores.later import LaterDisk
+from tests.unit.stores.later_disk import LaterDisk
 from towline.model import AssetPath
 from towline.plan import Plan
 from towline.ports import Watch

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.clients.installed import ROOT, python_packages, run
-from tests.clients.listening import listening
+from tests.clients.listener import listening
+from tests.clients.packages import ROOT, python_packages, run
 from tests.control_plane import cheap_passwords
 from tests.databases import open_database
 from tests.server.dialects.codat.client import Codat

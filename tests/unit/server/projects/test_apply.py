@@ -33,15 +33,15 @@ from towline_server.projects.locking import claim, lock_for_edit
 from towline_server.projects.store import Run, SqlStore
 from towline_server.projects.tables import Project, Tenant
 
-from .world import WATCH, A, B, World, world
+from .pulled import WATCH, A, B, PulledProject, make_project
 
 
 @pytest.fixture
-def here(database: Database) -> World:
-    return world(database)
+def here(database: Database) -> PulledProject:
+    return make_project(database)
 
 
-def _claimed(here: World) -> int:
+def _claimed(here: PulledProject) -> int:
     with here.database.writing() as session:
         return claim(session, here.project_id)
 
@@ -51,7 +51,7 @@ def _names_tenant(session: Session, applied: Applied) -> None:
     session.execute(update(Tenant).values(name=f"after pull {applied.number}"))
 
 
-def _tenants(here: World) -> list[str]:
+def _tenants(here: PulledProject) -> list[str]:
     with here.database.reading() as session:
         return list(session.scalars(select(Tenant.name)))
 
@@ -73,7 +73,7 @@ class Meanwhile:
 # --- races -------------------------------------------------------------------------------------
 
 
-def test_a_plan_that_was_overtaken_while_it_fetched_changes_nothing(here: World):
+def test_a_plan_that_was_overtaken_while_it_fetched_changes_nothing(here: PulledProject):
     plan = here.plan(a=b"1", b=b"2")
     done: list[dict[str, object]] = []
 
@@ -87,7 +87,7 @@ def test_a_plan_that_was_overtaken_while_it_fetched_changes_nothing(here: World)
 
 
 def test_of_two_that_apply_at_once_exactly_one_wins(database_url: str, database: Database):
-    here = world(database)
+    here = make_project(database)
     patient = open_database(database_url).engine
     plan = here.plan(a=b"1", b=b"2")
     together = Barrier(2, timeout=60)
@@ -107,7 +107,7 @@ def test_of_two_that_apply_at_once_exactly_one_wins(database_url: str, database:
     assert here.contents() == {"a": b"1", "b": b"2"}
 
 
-def test_an_edit_of_what_the_plan_touches_makes_it_stale(here: World):
+def test_an_edit_of_what_the_plan_touches_makes_it_stale(here: PulledProject):
     here.pull(a=b"1", b=b"1")
     plan = here.plan(a=b"2", b=b"1")
     source = Meanwhile(plan.source, lambda: here.store.put(A, b"mine"))
@@ -117,7 +117,7 @@ def test_an_edit_of_what_the_plan_touches_makes_it_stale(here: World):
     assert here.contents() == {"a": b"mine", "b": b"1"}
 
 
-def test_an_edit_in_the_way_of_what_the_plan_brings_makes_it_stale(here: World):
+def test_an_edit_in_the_way_of_what_the_plan_brings_makes_it_stale(here: PulledProject):
     plan = here.plan(a=b"2")
     source = Meanwhile(plan.source, lambda: here.store.put(AssetPath("a/below"), b"mine"))
     with pytest.raises(StalePlan):
@@ -125,14 +125,14 @@ def test_an_edit_in_the_way_of_what_the_plan_brings_makes_it_stale(here: World):
     assert here.contents() == {"a/below": b"mine"}
 
 
-def test_an_edit_of_something_else_stands_beside_the_plan(here: World):
+def test_an_edit_of_something_else_stands_beside_the_plan(here: PulledProject):
     here.pull(a=b"1", b=b"1")
     plan = here.plan(a=b"2", b=b"1")
     here.store.apply(plan, Meanwhile(plan.source, lambda: here.store.put(B, b"mine")), WATCH)
     assert here.contents() == {"a": b"2", "b": b"mine"}
 
 
-def test_a_lock_that_someone_holds_is_reported_as_busy(here: World):
+def test_a_lock_that_someone_holds_is_reported_as_busy(here: PulledProject):
     plan = here.plan(a=b"1")
     with here.database.writing() as session:
         lock_for_edit(session, here.project_id)
@@ -146,7 +146,7 @@ def test_a_lock_that_someone_holds_is_reported_as_busy(here: World):
 # --- the fence ---------------------------------------------------------------------------------
 
 
-def test_who_holds_the_fence_applies_once(here: World):
+def test_who_holds_the_fence_applies_once(here: PulledProject):
     store = here.run(Run(fence=_claimed(here)))
     first = here.plan(a=b"1")
     apply(first, store)
@@ -157,7 +157,7 @@ def test_who_holds_the_fence_applies_once(here: World):
     assert everything(here.database) == before
 
 
-def test_who_lost_the_fence_changes_nothing_however_late_it_wakes(here: World):
+def test_who_lost_the_fence_changes_nothing_however_late_it_wakes(here: PulledProject):
     old = here.run(Run(fence=_claimed(here), also=_names_tenant))
     plan = here.plan(a=b"1")
     new = here.run(Run(fence=_claimed(here)))
@@ -172,7 +172,7 @@ def test_who_lost_the_fence_changes_nothing_however_late_it_wakes(here: World):
     assert everything(here.database) == before
 
 
-def test_a_fence_that_is_lost_while_fetching_is_noticed(here: World):
+def test_a_fence_that_is_lost_while_fetching_is_noticed(here: PulledProject):
     plan = here.plan(a=b"1")
     store = here.run(Run(fence=_claimed(here), also=_names_tenant))
     with pytest.raises(StoreBusy):
@@ -180,7 +180,7 @@ def test_a_fence_that_is_lost_while_fetching_is_noticed(here: World):
     assert here.contents() == {}
 
 
-def test_nothing_to_do_is_fenced_too(here: World):
+def test_nothing_to_do_is_fenced_too(here: PulledProject):
     here.pull(a=b"1")
     store = here.run(Run(fence=_claimed(here), also=_names_tenant))
     plan = here.plan()
@@ -192,7 +192,7 @@ def test_nothing_to_do_is_fenced_too(here: World):
     assert everything(here.database) == before
 
 
-def test_nothing_to_do_is_fenced_up_to_its_transaction(here: World, database_url: str):
+def test_nothing_to_do_is_fenced_up_to_its_transaction(here: PulledProject, database_url: str):
     here.pull(a=b"1")
     store, plan = here.run(Run(fence=_claimed(here), also=_names_tenant)), here.plan()
     another = open_database(database_url)
@@ -200,7 +200,7 @@ def test_nothing_to_do_is_fenced_up_to_its_transaction(here: World, database_url
 
     def overtake(*_: object) -> None:
         """When the check's connection goes back to its pool."""
-        _claimed(World(another, here.project_id))
+        _claimed(PulledProject(another, here.project_id))
 
     event.listen(here.database.engine, "checkin", overtake, once=True)
     with pytest.raises(StoreBusy):
@@ -209,7 +209,7 @@ def test_nothing_to_do_is_fenced_up_to_its_transaction(here: World, database_url
     assert "after pull None" not in _tenants(here)
 
 
-def test_a_project_that_is_gone_is_not_found(here: World):
+def test_a_project_that_is_gone_is_not_found(here: PulledProject):
     plan = here.plan(a=b"1")
 
     def remove() -> None:
@@ -228,7 +228,7 @@ def test_a_project_that_is_gone_is_not_found(here: World):
 # --- the transaction ---------------------------------------------------------------------------
 
 
-def test_the_caller_writes_in_the_same_transaction(here: World):
+def test_the_caller_writes_in_the_same_transaction(here: PulledProject):
     report = apply(here.plan(a=b"1"), here.run(Run(also=_names_tenant)))
     assert (report.pull, _tenants(here)) == (1, ["after pull 1"])
     apply(here.plan(), here.run(Run(also=_names_tenant)))
@@ -246,7 +246,7 @@ def _fails_in_sql(session: Session, _: Applied) -> None:
 @pytest.mark.parametrize(
     ("also", "error"), [(_fails, ZeroDivisionError), (_fails_in_sql, StoreError)]
 )
-def test_when_the_caller_fails_nothing_is_written(here: World, also, error):
+def test_when_the_caller_fails_nothing_is_written(here: PulledProject, also, error):
     here.pull(a=b"1", b=b"2")
     plan = here.plan(a=b"3", c=b"4")
     before = everything(here.database)
@@ -256,7 +256,7 @@ def test_when_the_caller_fails_nothing_is_written(here: World, also, error):
     apply(plan, here.store)
 
 
-def test_cancelling_is_honoured_up_to_the_commit(here: World):
+def test_cancelling_is_honoured_up_to_the_commit(here: PulledProject):
     plan = here.plan(a=b"1")
     stop = Event()
     store = here.run(Run(also=lambda _, __: stop.set()))
@@ -275,7 +275,7 @@ class Lies:
             yield digest, b"something else"
 
 
-def test_wrong_contents_are_refused_before_anything_is_locked(here: World):
+def test_wrong_contents_are_refused_before_anything_is_locked(here: PulledProject):
     plan = here.plan(a=b"1")
     before = everything(here.database)
     with pytest.raises(ContentMissing):
@@ -295,7 +295,7 @@ def _without_kinds(database: Database) -> Iterator[None]:
             session.execute(text("ALTER TABLE assets RENAME COLUMN sort TO kind"))
 
 
-def test_what_the_database_raises_does_not_leave_the_store(here: World):
+def test_what_the_database_raises_does_not_leave_the_store(here: PulledProject):
     plan = here.plan(a=b"1")
     with _without_kinds(here.database):
         for fails in (
@@ -309,7 +309,7 @@ def test_what_the_database_raises_does_not_leave_the_store(here: World):
             assert "mine" not in f"{caught.value} {caught.value.__cause__}"
 
 
-def test_text_that_is_no_unicode_does_not_leave_the_store(here: World):
+def test_text_that_is_no_unicode_does_not_leave_the_store(here: PulledProject):
     with pytest.raises(StoreError, match="not Unicode"):
         now(here.store).at(AssetPath("\ud800"))
     with pytest.raises(StoreError, match="not Unicode"):
@@ -320,7 +320,7 @@ def test_text_that_is_no_unicode_does_not_leave_the_store(here: World):
 
 
 def test_the_log_keeps_plans_and_bytes_up_to_its_bound(database: Database):
-    here = world(database, keep=2)
+    here = make_project(database, keep=2)
     for content in (b"1", b"2", b"3", b"4"):
         here.pull(a=content)
     assert [logged.number for logged in here.store.log()] == [4, 3]
@@ -338,7 +338,7 @@ def test_the_log_keeps_plans_and_bytes_up_to_its_bound(database: Database):
 
 
 def test_a_log_that_keeps_nothing_holds_nothing_but_ours(database: Database):
-    here = world(database, keep=0)
+    here = make_project(database, keep=0)
     here.pull(a=b"1")
     here.pull(a=b"2")
     with database.reading() as session:
@@ -346,7 +346,7 @@ def test_a_log_that_keeps_nothing_holds_nothing_but_ours(database: Database):
     assert here.store.log() == []
 
 
-def test_every_change_is_an_event(here: World):
+def test_every_change_is_an_event(here: PulledProject):
     here.pull(a=b"1", b=b"2")
     here.pull(a=b"3")
     undo(here.store)
@@ -365,7 +365,7 @@ def test_every_change_is_an_event(here: World):
     ]
 
 
-def test_a_log_that_cannot_be_read_is_said_to_be_damaged(here: World):
+def test_a_log_that_cannot_be_read_is_said_to_be_damaged(here: PulledProject):
     here.pull(a=b"1")
     with here.database.writing() as session:
         session.execute(update(Pull).values(plan="{}"))
@@ -373,7 +373,7 @@ def test_a_log_that_cannot_be_read_is_said_to_be_damaged(here: World):
         here.store.log()
 
 
-def test_a_project_goes_with_all_that_it_has(here: World):
+def test_a_project_goes_with_all_that_it_has(here: PulledProject):
     here.pull(a=b"1")
     here.pull(a=b"2")
     here.store.put(B, b"mine")
@@ -383,7 +383,7 @@ def test_a_project_goes_with_all_that_it_has(here: World):
     assert left == {"tenants"}
 
 
-def test_a_snapshot_sees_one_moment(here: World):
+def test_a_snapshot_sees_one_moment(here: PulledProject):
     here.pull(a=b"1")
     with here.store.snapshot() as then:
         before = list(then.records())

@@ -24,7 +24,7 @@ from towline_server.projects.contents import Contents
 from towline_server.projects.rows import row_of
 from towline_server.projects.tables import Project
 
-from .world import World, world
+from .pulled import PulledProject, make_project
 
 POLICY = PullOptions(limits=Limits(assets=20_000, tree_entries=50_000))
 
@@ -53,9 +53,9 @@ def _files(number: int) -> dict[str, bytes]:
     return {f"d{each % 50}/f{each}": b"%d" % each for each in range(number)}
 
 
-def _large(database: Database, number: int) -> World:
+def _large(database: Database, number: int) -> PulledProject:
     """A project that was pulled, written as rows: pulling it would take longer than the test."""
-    here = world(database)
+    here = make_project(database)
     files = _files(number)
     revision = here.remote.commit(files)
     here.remote.fetch(revision, POLICY.limits, Watch())
@@ -77,14 +77,14 @@ def _large(database: Database, number: int) -> World:
     return here
 
 
-def _record(here: World, path: AssetPath, content: bytes) -> AssetRecord:
+def _record(here: PulledProject, path: AssetPath, content: bytes) -> AssetRecord:
     """An asset that stands alike on all three sides."""
     asset_id = planned_id(str(here.project_id), path, lambda _: False)
     state = AssetState(path=path, digest=Digest.of(content))
     return pulled(asset_id, state, len(content))
 
 
-def _change(here: World, number: int) -> Revision:
+def _change(here: PulledProject, number: int) -> Revision:
     """One asset of each sort of change."""
     files = _files(number)
     files["d0/f0"] = b"edited"
@@ -94,7 +94,7 @@ def _change(here: World, number: int) -> Revision:
     return here.remote.commit(files)
 
 
-def _plan(here: World, revision: Revision) -> Plan:
+def _plan(here: PulledProject, revision: Revision) -> Plan:
     here.remote.fetch(revision, POLICY.limits, Watch())
     with here.store.snapshot() as then:
         return plan_at(then, here.remote, revision, options=POLICY)

@@ -13,17 +13,17 @@ from towline.testing.plans import now
 from towline_server.db import Database
 from towline_server.projects.preconditions import AssetChanged, Expected, ExpectedNothing
 
-from .world import A, B, World, world
+from .pulled import A, B, PulledProject, make_project
 
 ONE, TWO = b"one", b"two"
 
 
 @pytest.fixture
-def here(database: Database) -> World:
-    return world(database)
+def here(database: Database) -> PulledProject:
+    return make_project(database)
 
 
-def test_a_new_asset_has_an_id_of_its_own_and_its_bytes(here: World):
+def test_a_new_asset_has_an_id_of_its_own_and_its_bytes(here: PulledProject):
     asset_id = here.store.put(A, ONE, executable=True)
     record = now(here.store).at(A)
     assert record is not None
@@ -32,7 +32,7 @@ def test_a_new_asset_has_an_id_of_its_own_and_its_bytes(here: World):
     assert (record.local_only, here.contents()) == (True, {"a": ONE})
 
 
-def test_writing_again_keeps_id_and_mode_and_lets_old_bytes_go(here: World):
+def test_writing_again_keeps_id_and_mode_and_lets_old_bytes_go(here: PulledProject):
     asset_id = here.store.put(A, ONE, executable=True)
     assert here.store.put(A, TWO) == asset_id
     record = now(here.store).at(A)
@@ -47,14 +47,14 @@ def test_writing_again_keeps_id_and_mode_and_lets_old_bytes_go(here: World):
     assert not record.ours.executable
 
 
-def test_bytes_stay_while_another_asset_has_them(here: World):
+def test_bytes_stay_while_another_asset_has_them(here: PulledProject):
     here.store.put(A, ONE)
     here.store.put(B, ONE)
     here.store.put(A, TWO)
     assert here.contents() == {"a": TWO, "b": ONE}
 
 
-def test_a_pulled_asset_keeps_its_id_when_it_moves(here: World):
+def test_a_pulled_asset_keeps_its_id_when_it_moves(here: PulledProject):
     here.pull(a=ONE)
     record = now(here.store).at(A)
     assert record is not None
@@ -63,7 +63,7 @@ def test_a_pulled_asset_keeps_its_id_when_it_moves(here: World):
     assert here.store.put(A, TWO) != record.id
 
 
-def test_an_id_that_was_never_pulled_follows_the_path(here: World):
+def test_an_id_that_was_never_pulled_follows_the_path(here: PulledProject):
     first = here.store.put(A, ONE)
     second = here.store.move(first, B)
     assert (now(here.store).with_id(first), here.contents()) == (None, {"b": ONE})
@@ -72,7 +72,7 @@ def test_an_id_that_was_never_pulled_follows_the_path(here: World):
     assert here.store.put(B, ONE) == second
 
 
-def test_what_is_no_asset_stands_in_the_way_with_its_bytes(here: World):
+def test_what_is_no_asset_stands_in_the_way_with_its_bytes(here: PulledProject):
     here.store.put_file(AssetPath("x/y"), ONE)
     here.store.put_file(AssetPath("x/y"), TWO)
     assert (here.store.read(Digest.of(ONE)), here.store.read(Digest.of(TWO))) == (None, TWO)
@@ -86,7 +86,7 @@ def test_what_is_no_asset_stands_in_the_way_with_its_bytes(here: World):
         here.store.put_file(AssetPath("x/y"), ONE)
 
 
-def test_a_pulled_asset_that_is_deleted_stays_known(here: World):
+def test_a_pulled_asset_that_is_deleted_stays_known(here: PulledProject):
     here.pull(a=ONE)
     record = now(here.store).at(A)
     assert record is not None
@@ -109,7 +109,7 @@ def test_a_pulled_asset_that_is_deleted_stays_known(here: World):
     ],
 )
 def test_a_path_that_is_taken_or_no_assets_is_refused(database: Database, names, path):
-    here = world(database, names=names)
+    here = make_project(database, names=names)
     here.store.put(A, ONE)
     other = here.store.put(AssetPath("d/x"), TWO)
     before = everything(database)
@@ -121,7 +121,7 @@ def test_a_path_that_is_taken_or_no_assets_is_refused(database: Database, names,
     assert everything(database) == before
 
 
-def test_names_that_only_look_alike_are_none_of_each_others_business(here: World):
+def test_names_that_only_look_alike_are_none_of_each_others_business(here: PulledProject):
     for path in ("d/x", "d0", "d.x", "e/d/x", "D/x", "d_x", "d%"):
         here.store.put(AssetPath(path), ONE)
     assert len(here.contents()) == 7
@@ -130,14 +130,14 @@ def test_names_that_only_look_alike_are_none_of_each_others_business(here: World
 
 def test_the_kind_follows_the_path(database: Database):
     kinds = Kinds((Kind(name="rule", globs=("*.rule",)), Kind(name="file", globs=("**",))))
-    here = world(database, kinds=kinds)
+    here = make_project(database, kinds=kinds)
     asset_id = here.store.put(A, ONE)
     record = now(here.store).with_id(here.store.move(asset_id, AssetPath("a.rule")))
     assert record is not None
     assert record.kind == "rule"
 
 
-def test_edits_that_expect_something_else_are_refused(here: World):
+def test_edits_that_expect_something_else_are_refused(here: PulledProject):
     asset_id = here.store.put(A, ONE, expected=ExpectedNothing())
     one, two = Expected(frozenset({Digest.of(ONE)})), Expected(frozenset({Digest.of(TWO)}))
     before = everything(here.database)
@@ -155,7 +155,7 @@ def test_edits_that_expect_something_else_are_refused(here: World):
     here.store.delete(here.store.move(asset_id, B, expected=two), expected=two)
 
 
-def test_what_does_not_stand_here_cannot_be_moved_or_deleted(here: World):
+def test_what_does_not_stand_here_cannot_be_moved_or_deleted(here: PulledProject):
     asset_id = here.store.put(A, ONE)
     here.store.delete(asset_id)
     for gone in (asset_id, AssetId("0" * 24)):
@@ -165,7 +165,7 @@ def test_what_does_not_stand_here_cannot_be_moved_or_deleted(here: World):
             here.store.delete(gone)
 
 
-def test_edits_of_one_block_stand_or_fall_together(here: World):
+def test_edits_of_one_block_stand_or_fall_together(here: PulledProject):
     def fail() -> None:
         with here.store.editing() as edits:
             edits.put(A, ONE)
@@ -179,7 +179,7 @@ def test_edits_of_one_block_stand_or_fall_together(here: World):
 
 
 def test_another_project_sees_nothing_of_it(database: Database):
-    here, there = world(database), world(database)
+    here, there = make_project(database), make_project(database)
     asset_id = here.store.put(A, ONE)
     there.store.put(A, ONE)
     assert now(there.store).with_id(asset_id) is None

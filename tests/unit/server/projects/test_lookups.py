@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.databases import add_project, open_database
-from tests.laws.trial import REFUSE, SKIP
+from tests.laws.merging import REFUSE, SKIP
 from towline import Watch
 from towline.errors import TowlineError
 from towline.merge.plan import merge

@@ -11,13 +11,13 @@ from towline_server.db import Database
 from towline_server.errors import NotFound
 from towline_server.projects.stored_plans import StoredPlans
 
-from .world import world
+from .pulled import make_project
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_a_stored_plan_comes_back_and_can_be_applied(database: Database):
-    here = world(database)
+    here = make_project(database)
     plan = here.plan(a=b"1")
     with database.writing() as session:
         plan_id = StoredPlans(session, here.project_id).put(plan, NOW)
@@ -29,7 +29,7 @@ def test_a_stored_plan_comes_back_and_can_be_applied(database: Database):
 
 
 def test_a_stored_plan_is_its_projects_alone(database: Database):
-    here, there = world(database), world(database)
+    here, there = make_project(database), make_project(database)
     with database.writing() as session:
         plan_id = StoredPlans(session, here.project_id).put(here.plan(a=b"1"), NOW)
         StoredPlans(session, there.project_id).remove(plan_id)
@@ -40,7 +40,7 @@ def test_a_stored_plan_is_its_projects_alone(database: Database):
 
 
 def test_stored_plans_are_removed_by_id_and_by_age(database: Database):
-    here = world(database)
+    here = make_project(database)
     plan = here.plan(a=b"1")
     with database.writing() as session:
         shelf = StoredPlans(session, here.project_id)

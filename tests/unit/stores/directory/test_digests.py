@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.stores.later import LaterDisk
+from tests.unit.stores.later_disk import LaterDisk
 from towline.model import Digest
 from towline.stores.directory.digests import DigestCache, HashedFile
 from towline.stores.directory.files import FileStat, FileType

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.stores.later import LaterDisk
+from tests.unit.stores.later_disk import LaterDisk
 from towline.errors import (
     AlreadyAssociated,
     InvalidPath,

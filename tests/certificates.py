@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
-class Authority:
+class CertificateAuthority:
     """Signs one server's certificate; made in a folder of its own."""
 
     def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:

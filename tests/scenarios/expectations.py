@@ -1,4 +1,4 @@
-"""Compares what a pull answered with what a scenario expects, and with what it did."""
+"""Compares the report of a pull with what a scenario expects, and with its effect."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from fixtures.scenarios.loader import ExpectedConflict, ExpectedReport, State, real_id
+from tests.edited import Files
 from towline import AssetPath, AssetState, Conflict, Digest, Report, Status, ThreeWay, TowlineError
-from towline.conflicts import Party
 from towline.plan import LISTED, Item
-
-from .worlds import Standing
 
 
 def join(_path: AssetPath, sides: ThreeWay[bytes]) -> bytes | None:
@@ -21,15 +19,15 @@ def join(_path: AssetPath, sides: ThreeWay[bytes]) -> bytes | None:
 def check_report(expected: ExpectedReport, report: Report) -> None:
     """Every list, every conflict and the status are as written down, nothing more or less."""
     lists = {
-        str(name): {item.path: _told(item) for item in getattr(report, name)} for name in LISTED
+        str(name): {item.path: _item(item) for item in getattr(report, name)} for name in LISTED
     }
-    wanted = {str(name): _wanted_list(expected, str(name), report) for name in LISTED}
+    wanted = {str(name): _expected_list(expected, str(name), report) for name in LISTED}
     assert lists == wanted
     for name in LISTED:
         paths = [item.path for item in getattr(report, name)]
         assert paths == sorted(set(paths)), "a list is sorted by path, and names each once"
-    assert [_told_conflict(c) for c in report.conflicts] == [
-        _wanted_conflict(c) for c in expected.conflicts
+    assert [_conflict(c) for c in report.conflicts] == [
+        _expected_conflict(c) for c in expected.conflicts
     ]
     assert len(report.error_msgs) == len(report.conflicts)
     for message, conflict in zip(report.error_msgs, report.conflicts, strict=True):
@@ -38,7 +36,7 @@ def check_report(expected: ExpectedReport, report: Report) -> None:
     assert report.status == Status(expected.status)
 
 
-def _told(item: Item) -> dict[str, Any]:
+def _item(item: Item) -> dict[str, Any]:
     return {
         "id": item.asset_id,
         "kind": item.kind,
@@ -50,7 +48,7 @@ def _told(item: Item) -> dict[str, Any]:
     }
 
 
-def _wanted_list(expected: ExpectedReport, name: str, report: Report) -> dict[str, Any]:
+def _expected_list(expected: ExpectedReport, name: str, report: Report) -> dict[str, Any]:
     kinds = {item.path: item.kind for item in report.listed}
     return {
         path: {
@@ -67,19 +65,18 @@ def _wanted_list(expected: ExpectedReport, name: str, report: Report) -> dict[st
     }
 
 
-def _told_conflict(conflict: Conflict) -> dict[str, Any]:
+def _conflict(conflict: Conflict) -> dict[str, Any]:
     return {
         "kind": str(conflict.kind),
-        "parties": {party.path: _told_party(party) for party in conflict.parties},
+        "parties": {
+            party.path: (party.states.base, party.states.ours, party.states.theirs)
+            for party in conflict.parties
+        },
         "blockers": conflict.blockers,
     }
 
 
-def _told_party(party: Party) -> tuple[AssetState | None, ...]:
-    return (party.states.base, party.states.ours, party.states.theirs)
-
-
-def _wanted_conflict(conflict: ExpectedConflict) -> dict[str, Any]:
+def _expected_conflict(conflict: ExpectedConflict) -> dict[str, Any]:
     return {
         "kind": conflict.kind,
         "parties": {
@@ -100,9 +97,9 @@ def _state(path: str, state: State) -> AssetState:
 
 def check_error(expected: Mapping[str, Any], error: TowlineError) -> None:
     """The code is as written down, and so is every attribute that the scenario names."""
-    told = {"code": error.code, **error.data()}
+    found = {"code": error.code, **error.data()}
     wanted = {name: _with_real_ids(value) for name, value in expected.items()}
-    assert {name: told.get(name) for name in wanted} == wanted
+    assert {name: found.get(name) for name in wanted} == wanted
 
 
 def _with_real_ids(value: Any) -> Any:
@@ -111,18 +108,17 @@ def _with_real_ids(value: Any) -> Any:
     return real_id(value) if isinstance(value, str) else value
 
 
-def check_trees(before: Standing, report: Report, after: Standing) -> None:
-    """Before, with what the report lists, is after: nothing else changed, and it said so."""
-    standing = {path: _seen(path, held) for path, held in before.items()}
+def check_files(before: Files, report: Report, after: Files) -> None:
+    """Before, with what the report lists, is after: nothing else changed."""
+    files = {path: _state_of(path, *file) for path, file in before.items()}
     for item in report.listed:
         if item.before is not None:
-            assert standing.pop(item.before.path) == item.before
+            assert files.pop(item.before.path) == item.before
     for item in report.listed:
         if item.after is not None:
-            standing[item.after.path] = item.after
-    assert standing == {path: _seen(path, held) for path, held in after.items()}
+            files[item.after.path] = item.after
+    assert files == {path: _state_of(path, *file) for path, file in after.items()}
 
 
-def _seen(path: str, held: tuple[bytes, bool]) -> AssetState:
-    content, executable = held
-    return AssetState(path=AssetPath(path), digest=Digest.of(content), executable=executable)
+def _state_of(path: AssetPath, content: bytes, executable: bool) -> AssetState:
+    return AssetState(path=path, digest=Digest.of(content), executable=executable)

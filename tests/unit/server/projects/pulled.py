@@ -19,7 +19,7 @@ POLICY = PullOptions(limits=Limits(assets=100_000, tree_entries=200_000))
 
 
 @dataclass(slots=True)
-class World:
+class PulledProject:
     """One project, its remote, and ways to pull."""
 
     database: Database
@@ -35,9 +35,9 @@ class World:
         """A store on behalf of a run."""
         return SqlStore(self.database, self.project_id, run=run)
 
-    def elsewhere(self) -> World:
+    def elsewhere(self) -> PulledProject:
         """The same, as another process has it."""
-        return World(Database(self.database.engine), self.project_id, self.remote)
+        return PulledProject(Database(self.database.engine), self.project_id, self.remote)
 
     def pull(self, **files: bytes) -> Report:
         """Commit a tree, if one is given, and pull."""
@@ -52,22 +52,22 @@ class World:
         return plan_pull(self.store, self.remote, options=POLICY)
 
     def contents(self) -> dict[str, bytes]:
-        """What stands in the project, by path."""
+        """The content of each asset, by path."""
         store = self.store
-        standing = [record.ours for record in now(store).records() if record.ours is not None]
-        found = {str(state.path): store.read(state.digest) for state in standing}
+        states = [record.ours for record in now(store).records() if record.ours is not None]
+        found = {str(state.path): store.read(state.digest) for state in states}
         return {path: content for path, content in found.items() if content is not None}
 
 
-def world(
+def make_project(
     database: Database,
     *,
     kinds: Kinds | None = None,
     names: NamePolicy = NamePolicy.EXACT,
     keep: int = 50,
-) -> World:
+) -> PulledProject:
     """A new project and an empty remote."""
-    return World(database, add_project(database, kinds=kinds, names=names, keep=keep))
+    return PulledProject(database, add_project(database, kinds=kinds, names=names, keep=keep))
 
 
 A, B, C = AssetPath("a"), AssetPath("b"), AssetPath("c")
