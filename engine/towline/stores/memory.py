@@ -14,7 +14,8 @@ from towline.kinds import Kinds
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
 from towline.records import AssetRecord
-from towline.stores.base import BaseSnapshot, BaseStore, record_columns
+from towline.stores.base import BaseStore
+from towline.stores.transaction import StoreTransaction, record_columns
 
 
 class MemoryStore(BaseStore):
@@ -66,7 +67,7 @@ class MemoryStore(BaseStore):
             InvalidPath: something else is in the way.
         """
         with self.transaction(write=True) as data:
-            if path not in data.local_files and BaseSnapshot(self, data).occupants(path):
+            if path not in data.local_files and self.lookups(data).occupants(path):
                 raise InvalidPath(path=path, problem="something else is in the way")
             data.write(data.local_files, path, content)
 
@@ -91,7 +92,7 @@ class MemoryStore(BaseStore):
         return sha256(repr(stored).encode("utf-8", "backslashreplace")).hexdigest()
 
 
-class _Data:
+class _Data(StoreTransaction):
     """The tables, and the indexes of the records; a `StoreTransaction`."""
 
     def __init__(self, names: NamePolicy) -> None:

@@ -1,0 +1,185 @@
+"""What a `BaseStore` reads and writes in one transaction, and the lookups over it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from towline.codec import decode, encode
+from towline.kinds import Kinds
+from towline.model import AssetId, AssetPath, Digest
+from towline.names import NamePolicy
+from towline.plan import Plan, StoreState
+from towline.ports import LoggedPull
+from towline.records import AssetRecord, LocalFile, Occupant
+
+
+class StoreTransaction(Protocol):
+    """Reads and writes of one project in one transaction, which sees its own writes.
+
+    ``get`` and ``set`` store texts by name: the recorded state, used ids, and the log.
+    """
+
+    def find(self, column: str, low: str, high: str | None) -> Iterable[AssetRecord]:
+        """Return the records whose column is ``low <= value < high``; None: no upper bound.
+
+        Columns are those of `record_columns`; texts compare by their code points (as UTF-8
+        bytes do). A column that is None is never found.
+        """
+        ...
+
+    def files(self, low: str, high: str) -> Iterable[AssetPath]:  # noqa: ARG002 - for overriding
+        """Return the files that are no assets, by path key as `find`; by default there are none."""
+        return ()
+
+    def put(self, record: AssetRecord) -> None:
+        """Write a record, new or not."""
+        ...
+
+    def remove(self, asset_id: AssetId) -> None:
+        """Delete a record, if there is one."""
+        ...
+
+    def get(self, name: str) -> str | None:
+        """Return the text of this name."""
+        ...
+
+    def set(self, name: str, text: str | None) -> None:
+        """Write the text of this name; None deletes it."""
+        ...
+
+    def blob(self, digest: Digest) -> bytes | None:
+        """Return the bytes of this digest."""
+        ...
+
+    def put_blob(self, digest: Digest, content: bytes) -> None:
+        """Write bytes; they may be there already."""
+        ...
+
+    def remove_blob(self, digest: Digest) -> None:
+        """Delete bytes, if they are there."""
+        ...
+
+
+def record_json(record: AssetRecord) -> str:
+    """Return a record as JSON text."""
+    return json.dumps(encode(record), ensure_ascii=False, sort_keys=True)
+
+
+def record_of(text: str) -> AssetRecord:
+    """Return the record that `record_json` made this text of. Raises InvalidValue."""
+    return decode(AssetRecord, json.loads(text), "record")
+
+
+def record_columns(record: AssetRecord, names: NamePolicy) -> dict[str, str | None]:
+    """Return the columns by which `StoreTransaction.find` finds a record; each needs an index.
+
+    ``id``, ``path`` and ``digest`` (as it is here), ``path_key`` (the path as the name policy
+    compares it), ``aligned_path``, ``embedded_id``, and ``lagging`` (``"1"`` or None).
+    """
+    ours = record.ours
+    return {
+        "id": record.id,
+        "path": None if ours is None else ours.path,
+        "digest": None if ours is None else ours.digest,
+        "path_key": None if ours is None else names.key(ours.path),
+        "aligned_path": record.aligned_path,
+        "embedded_id": record.embedded_id,
+        "lagging": "1" if record.lagging else None,
+    }
+
+
+class BaseSnapshot:
+    """The lookups over one transaction; `towline.ports.Snapshot`."""
+
+    def __init__(
+        self,
+        transaction: StoreTransaction,
+        *,
+        project: str,
+        kinds: Kinds,
+        names: NamePolicy,
+        keep: int,
+    ) -> None:
+        self.project = project
+        self.kinds = kinds
+        self.names = names
+        self._keep = keep
+        self._transaction = transaction
+
+    def state(self) -> StoreState:
+        text = self._transaction.get("state")
+        return StoreState() if text is None else decode(StoreState, json.loads(text))
+
+    def at(self, path: AssetPath) -> AssetRecord | None:
+        return next(iter(self._equal("path", path)), None)
+
+    def aligned_at(self, path: AssetPath) -> AssetRecord | None:
+        return next(iter(self._equal("aligned_path", path)), None)
+
+    def with_id(self, asset_id: AssetId) -> AssetRecord | None:
+        return next(iter(self._equal("id", asset_id)), None)
+
+    def with_embedded_id(self, embedded_id: str) -> Sequence[AssetRecord]:
+        return _by_id(self._equal("embedded_id", embedded_id))
+
+    def lagging(self) -> Sequence[AssetRecord]:
+        return _by_id(self._equal("lagging", "1"))
+
+    def occupants(self, path: AssetPath) -> Sequence[Occupant]:
+        key = self.names.key(path)
+        parts = key.split("/")
+        ranges = [only("/".join(parts[:depth])) for depth in range(1, len(parts) + 1)]
+        found: dict[AssetPath, Occupant] = {}
+        # "0" is the character after "/".
+        for low, high in (*ranges, (f"{key}/", f"{key}0")):
+            for record in self._transaction.find("path_key", low, high):
+                assert record.ours is not None, "it has a path"
+                found[record.ours.path] = record
+            found |= {file: LocalFile(path=file) for file in self._transaction.files(low, high)}
+        return [found[at] for at in sorted(found)]
+
+    def is_used(self, asset_id: AssetId) -> bool:
+        return self._transaction.get(f"used/{asset_id}") is not None
+
+    def records(self) -> Iterator[AssetRecord]:
+        return iter(_by_id(self._transaction.find("id", "", None)))
+
+    def read(self, digest: Digest) -> bytes | None:
+        return self._transaction.blob(digest)
+
+    def log(self) -> Sequence[LoggedPull]:
+        newest = self.pulls()
+        found = map(self.logged, range(newest, max(newest - self._keep, 0), -1))
+        return [entry for entry in found if entry is not None]
+
+    def pulls(self) -> int:
+        """Return how many plans were applied."""
+        return int(self._transaction.get("pulls") or 0)
+
+    def logged(self, number: int) -> LoggedPull | None:
+        """Return the log entry of this number, if it is retained."""
+        text = self._transaction.get(f"log/{number}")
+        if text is None:
+            return None
+        entry = json.loads(text)
+        return LoggedPull(
+            number=number,
+            plan=decode(Plan, entry["plan"]),
+            at=None if entry["at"] is None else datetime.fromisoformat(entry["at"]),
+            undone=self._transaction.get(f"undone/{number}") is not None,
+        )
+
+    def _equal(self, column: str, value: str) -> Iterable[AssetRecord]:
+        return self._transaction.find(column, *only(value))
+
+
+def _by_id(records: Iterable[AssetRecord]) -> list[AssetRecord]:
+    return sorted(records, key=lambda record: record.id)
+
+
+def only(value: str) -> tuple[str, str]:
+    """Return the range of one value, for `StoreTransaction.find`: no value contains a NUL."""
+    return value, f"{value}\0"
