@@ -1,85 +1,71 @@
 """Every error that towline raises, grouped by who must act (docs/architecture.md).
 
-Each class has a stable ``code`` and carries its data as attributes; ``data()`` gives them in JSON
-form. After any of these the project is as it was. No third-party exception crosses a port.
+Each class has a stable ``code``, and its data as attributes; ``data()`` returns them in JSON form.
+After any of these the project is as it was. No third-party exception crosses a port.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, ClassVar
+import json
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from typing import Any, ClassVar, cast, dataclass_transform
 
 
+@dataclass_transform(eq_default=False, kw_only_default=True)
 @dataclass(eq=False, kw_only=True)
 class TowlineError(Exception):
-    """The root of all errors that towline raises on purpose."""
+    """The root of all errors that towline raises on purpose; each class is made a dataclass."""
 
     code: ClassVar[str] = "error"
     template: ClassVar[str] = ""
     """The message, with the error's fields in braces; a tuple is shown as a list."""
 
+    def __init_subclass__(cls, *, code: str | None = None) -> None:
+        if code is not None:
+            cls.code = code
+        dataclass(eq=False, kw_only=True)(cls)
+
     @property
     def message(self) -> str:
         """One sentence for a person: what is wrong, and what to do."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        shown = {k: _listed(v) if isinstance(v, tuple) else v for k, v in values.items()}
+        shown = {k: _listed(v) if isinstance(v, tuple) else v for k, v in vars(self).items()}
         return self.template.format_map(shown) or self.code
 
     def __str__(self) -> str:
         return self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), {f.name: getattr(self, f.name) for f in fields(self)})
+        return partial(type(self), **{f.name: getattr(self, f.name) for f in fields(self)}), ()
 
     def data(self) -> dict[str, Any]:
         """The error's attributes as JSON values."""
-        return {f.name: _json(getattr(self, f.name)) for f in fields(self)}
+        return cast(dict[str, Any], json.loads(json.dumps(asdict(self), default=str)))
 
 
-def _rebuild(kind: type[TowlineError], data: dict[str, Any]) -> TowlineError:
-    return kind(**data)
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_json(item) for item in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _json(getattr(value, f.name)) for f in fields(value)}
-    return value if value is None or isinstance(value, (bool, int)) else str(value)
-
-
-def _listed(values: Sequence[str], most: int = 10) -> str:
+def _listed(values: tuple[str, ...], most: int = 10) -> str:
     shown = ", ".join(repr(str(value)) for value in values[:most])
     return shown if len(values) <= most else f"{shown} and {len(values) - most} more"
-
-
-# --- the caller must act ----------------------------------------------------------------------
 
 
 class CallerError(TowlineError):
     """The request is not valid for this project."""
 
 
-@dataclass(eq=False, kw_only=True)
-class InvalidValue(CallerError):
+class InvalidValue(CallerError, code="invalid_value"):
     """A value from outside is not of the form that its field takes."""
 
-    code = "invalid_value"
     template = "{field}: {problem}"
     field: str
     problem: str
 
 
-@dataclass(eq=False, kw_only=True)
-class UnknownAssets(CallerError):
-    """Resolutions or a selection have names that match nothing in the project.
+class UnknownAssets(CallerError, code="unknown_assets"):
+    """Names of resolutions or a selection match nothing in the project.
 
-    ``asset_ids`` holds the names as they were given: ids, paths, globs or kinds. ``near`` holds
-    names of the project that resemble them.
+    ``asset_ids`` holds them as given: ids, paths, globs or kinds. ``near`` holds similar names.
     """
 
-    code = "unknown_assets"
     asset_ids: tuple[str, ...]
     near: tuple[str, ...] = ()
 
@@ -89,20 +75,16 @@ class UnknownAssets(CallerError):
         return f"nothing in the project matches {_listed(self.asset_ids)}{near}"
 
 
-@dataclass(eq=False, kw_only=True)
-class ConflictingResolutions(CallerError):
+class ConflictingResolutions(CallerError, code="conflicting_resolutions"):
     """The same asset is in both use_theirs and use_ours."""
 
-    code = "conflicting_resolutions"
     template = "{asset_ids} named in both use_theirs and use_ours; name one side"
     asset_ids: tuple[str, ...]
 
 
-@dataclass(eq=False, kw_only=True)
-class CollidingResolutions(CallerError):
+class CollidingResolutions(CallerError, code="colliding_resolutions"):
     """Resolutions leave two assets that cannot exist together (rule 13)."""
 
-    code = "colliding_resolutions"
     template = (
         "the chosen sides cannot both be at {paths} "
         "(assets {asset_ids}); leave one of them the path"
@@ -111,11 +93,9 @@ class CollidingResolutions(CallerError):
     paths: tuple[str, ...]
 
 
-@dataclass(eq=False, kw_only=True)
-class NoRemoteVersion(CallerError):
+class NoRemoteVersion(CallerError, code="no_remote_version"):
     """use_theirs names an asset of which the repository has no version (rules 6 and 14)."""
 
-    code = "no_remote_version"
     template = (
         "the repository has no version of {path!r} (asset {asset_id}); take it out of use_theirs"
     )
@@ -123,39 +103,29 @@ class NoRemoteVersion(CallerError):
     path: str
 
 
-@dataclass(eq=False, kw_only=True)
-class UnselectedResolutions(CallerError):
+class UnselectedResolutions(CallerError, code="unselected_resolutions"):
     """Resolutions name assets that the selection of this pull leaves out."""
 
-    code = "unselected_resolutions"
     template = "{asset_ids} resolved but not selected; widen the selection"
     asset_ids: tuple[str, ...]
 
 
-@dataclass(eq=False, kw_only=True)
-class UnresolvedConflicts(CallerError):
+class UnresolvedConflicts(CallerError, code="unresolved_conflicts"):
     """A plan with open conflicts was applied."""
 
-    code = "unresolved_conflicts"
     asset_ids: tuple[str, ...]
     paths: tuple[str, ...] = ()
 
     @property
     def message(self) -> str:
-        count = len(self.asset_ids)
-        assets = "1 asset" if count == 1 else f"{count} assets"
-        return (
-            f"the plan leaves {assets} in conflict: {_listed(self.paths or self.asset_ids)}; "
-            "choose use_theirs or use_ours for each and plan again"
-        )
+        assets = "1 asset" if len(self.asset_ids) == 1 else f"{len(self.asset_ids)} assets"
+        conflict = f"{assets} in conflict: {_listed(self.paths or self.asset_ids)}"
+        return f"the plan leaves {conflict}; choose use_theirs or use_ours for each and plan again"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(eq=False, kw_only=True)
 class BrokenLimit:
-    """A limit of `Limits`, and the most that was found of what it bounds.
-
-    ``subject`` is where, if anywhere; ``count`` is how many break the limit.
-    """
+    """A broken limit, and the most that was found; ``subject`` is where, ``count`` how often."""
 
     limit: str
     allowed: int
@@ -163,125 +133,89 @@ class BrokenLimit:
     subject: str = ""
     count: int = 1
 
-    def __str__(self) -> str:
+    @property
+    def problem(self) -> str:
+        """What was found, and the limit that it is above."""
         more = f" and {self.count - 1} more" if self.count > 1 else ""
         about = f" ({self.subject}{more})" if self.subject else ""
         return f"{self.found} is above the limit {self.limit} of {self.allowed}{about}"
 
 
-@dataclass(eq=False, kw_only=True)
-class LimitExceeded(CallerError):
+class LimitExceeded(BrokenLimit, CallerError, code="limit_exceeded"):
     """Counts or sizes are above limits of `Limits` that the caller may raise.
 
-    The fields of `BrokenLimit` are those of the first; ``others`` are the other limits that are
-    broken, as far as they can be judged together.
+    The error is the first broken limit; ``others`` are those that can be judged together with it.
     """
 
-    code = "limit_exceeded"
-    limit: str
-    allowed: int
-    found: int
-    subject: str = ""
-    count: int = 1
     others: tuple[BrokenLimit, ...] = ()
 
     @property
     def broken(self) -> tuple[BrokenLimit, ...]:
         """Every broken limit."""
-        first = {f.name: getattr(self, f.name) for f in fields(BrokenLimit)}
-        return (BrokenLimit(**first), *self.others)
+        first = BrokenLimit(**{f.name: getattr(self, f.name) for f in fields(BrokenLimit)})
+        return (first, *self.others)
 
     @property
     def message(self) -> str:
-        raised = f"limits {', '.join(each.limit for each in self.broken)}"
-        raised = raised if self.others else f"limit {self.limit}"
-        broken = "; ".join(map(str, self.broken))
-        return f"{broken}; nothing was changed: raise the {raised} or bring less"
+        plural, names = "s" if self.others else "", ", ".join(each.limit for each in self.broken)
+        broken = "; ".join(each.problem for each in self.broken)
+        return f"{broken}; nothing was changed: raise the limit{plural} {names} or bring less"
 
 
-def limits_exceeded(broken: Sequence[BrokenLimit]) -> LimitExceeded:
-    """Return the one error of all these broken limits; the bound on assets goes first."""
-    first, *others = sorted(broken, key=lambda each: each.limit != "assets")
-    kind = AssetLimitExceeded if first.limit == "assets" else LimitExceeded
-    values = {f.name: getattr(first, f.name) for f in fields(BrokenLimit)}
-    return kind(**values, others=tuple(others))
-
-
-class AssetLimitExceeded(LimitExceeded):
+class AssetLimitExceeded(LimitExceeded, code="asset_limit_exceeded"):
     """After the pull the project would track more assets than the limit allows."""
 
-    code = "asset_limit_exceeded"
 
-
-@dataclass(eq=False, kw_only=True)
-class EmptyRemote(CallerError):
+class EmptyRemote(CallerError, code="empty_remote"):
     """The remote scope resolves to no asset at all while the base had some."""
 
-    code = "empty_remote"
+    template = (
+        "at {revision:.12} the repository holds no asset, "
+        "while {tracked} are tracked; check ref, scope and kinds, or allow it"
+    )
     revision: str
     tracked: int
 
-    @property
-    def message(self) -> str:
-        return (
-            f"at {self.revision[:12]} the repository holds no asset, "
-            f"while {self.tracked} are tracked; check ref, scope and kinds, or allow it"
-        )
 
-
-@dataclass(eq=False, kw_only=True)
-class NotAssociated(CallerError):
+class NotAssociated(CallerError, code="not_associated"):
     """The project is not associated with a repository."""
 
-    code = "not_associated"
     template = "{project!r} is not associated with a Git repository; associate it first"
     project: str
 
 
-@dataclass(eq=False, kw_only=True)
-class AlreadyAssociated(CallerError):
+class AlreadyAssociated(CallerError, code="already_associated"):
     """The project is associated with a repository already."""
 
-    code = "already_associated"
     template = "{project!r} is associated with a Git repository already"
     project: str
 
 
-@dataclass(eq=False, kw_only=True)
-class InvalidPlan(CallerError):
+class InvalidPlan(CallerError, code="invalid_plan"):
     """A stored plan cannot be read, or was altered since it was made."""
 
-    code = "invalid_plan"
     template = "not a usable plan: {problem}; make a new one"
     problem: str
 
 
-@dataclass(eq=False, kw_only=True)
-class UnknownPull(CallerError):
+class UnknownPull(CallerError, code="unknown_pull"):
     """The pull log has no such pull, or no longer holds what undoing it needs."""
 
-    code = "unknown_pull"
     pull: int | None
 
     @property
     def message(self) -> str:
-        if self.pull is None:
-            return "there is no pull to undo"
-        return f"the log holds no pull {self.pull} that can be undone"
-
-
-# --- the world moved --------------------------------------------------------------------------
+        named = f"the log holds no pull {self.pull} that can be undone"
+        return "there is no pull to undo" if self.pull is None else named
 
 
 class MovedError(TowlineError):
-    """The project changed under the operation; doing it again from the start may succeed."""
+    """The project changed under the operation; a retry from the start may succeed."""
 
 
-@dataclass(eq=False, kw_only=True)
-class StalePlan(MovedError):
+class StalePlan(MovedError, code="stale_plan"):
     """The project is no longer what the plan was made from."""
 
-    code = "stale_plan"
     reason: str
     asset_ids: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
@@ -292,15 +226,9 @@ class StalePlan(MovedError):
         return f"{self.reason}{about}; nothing was changed: make a new plan"
 
 
-@dataclass(eq=False, kw_only=True)
-class UndoBlocked(MovedError):
-    """Undoing would overwrite what changed after the pull.
+class UndoBlocked(MovedError, code="undo_blocked"):
+    """``paths`` changed after the pull: by ``pulls``, by files ``in_the_way``, or by edits."""
 
-    ``pulls`` are the later pulls and undos that changed ``paths``; without any, they were edited.
-    ``in_the_way``: ``paths`` hold other files now.
-    """
-
-    code = "undo_blocked"
     pull: int
     paths: tuple[str, ...]
     pulls: tuple[int, ...] = ()
@@ -309,8 +237,8 @@ class UndoBlocked(MovedError):
     @property
     def message(self) -> str:
         paths = _listed(self.paths)
-        if self.pulls:
-            numbers = ", ".join(map(str, self.pulls))
+        numbers = ", ".join(map(str, self.pulls))
+        if numbers:
             cause = f"changed since, at {paths}, by {numbers} of the log; undo the later ones first"
         elif self.in_the_way:
             cause = f"{paths} in the way; move it away first"
@@ -319,41 +247,30 @@ class UndoBlocked(MovedError):
         return f"pull {self.pull} cannot be undone: {cause}"
 
 
-@dataclass(eq=False, kw_only=True)
-class StoreBusy(MovedError):
+class StoreBusy(MovedError, code="store_busy"):
     """Someone else is pulling into the project now."""
 
-    code = "store_busy"
     template = "another pull holds {project!r}; try again when it has ended"
     project: str
 
 
-@dataclass(eq=False)
-class Cancelled(MovedError):
+class Cancelled(MovedError, code="cancelled"):
     """The caller asked to stop before the commit point; nothing was changed."""
 
-    code = "cancelled"
     template = "cancelled before anything was changed"
 
 
-# --- the content is at fault ------------------------------------------------------------------
-
-
-@dataclass(eq=False, kw_only=True)
-class InvalidPath(TowlineError):
+class InvalidPath(TowlineError, code="invalid_path"):
     """A name that Git itself refuses, or that no store may hold."""
 
-    code = "invalid_path"
     template = "{path!r}: {problem}"
     path: str
     problem: str
 
 
-@dataclass(eq=False, kw_only=True)
-class InvalidTree(TowlineError):
+class InvalidTree(TowlineError, code="invalid_tree"):
     """The repository's tree cannot be taken over; every problem is listed."""
 
-    code = "invalid_tree"
     problems: tuple[str, ...]
 
     @property
@@ -363,24 +280,17 @@ class InvalidTree(TowlineError):
         return f"the repository's tree is refused: {shown}{more}; mend it there"
 
 
-@dataclass(eq=False, kw_only=True)
-class DuplicateEmbeddedId(TowlineError):
+class DuplicateEmbeddedId(TowlineError, code="duplicate_embedded_id"):
     """One embedded id is in two assets."""
 
-    code = "duplicate_embedded_id"
     template = "the id {embedded_id!r} is in {paths}; give one of them another id in the repository"
     embedded_id: str
     paths: tuple[str, ...]
 
 
-# --- the remote is at fault -------------------------------------------------------------------
-
-
-@dataclass(eq=False, kw_only=True)
-class RemoteError(TowlineError):
+class RemoteError(TowlineError, code="remote_error"):
     """The remote could not give what was asked. ``url`` is shown without credentials."""
 
-    code = "remote_error"
     url: str
     detail: str = ""
 
@@ -389,130 +299,87 @@ class RemoteError(TowlineError):
         return f"{self.url}: {self.detail or self.code}"
 
 
-@dataclass(eq=False, kw_only=True)
-class RefNotFound(RemoteError):
-    """The remote has no such branch, tag or commit.
+class RefNotFound(RemoteError, code="ref_not_found"):
+    """The remote has no such branch, tag or commit; ``default`` is its default branch, if known."""
 
-    ``default`` is the remote's default branch, where that was asked for and is there.
-    """
-
-    code = "ref_not_found"
     ref: str
     default: str | None = None
 
     @property
     def message(self) -> str:
-        if self.default is not None:
-            return f"{self.url} has no {self.ref!r}; its default branch is {self.default!r}"
-        return f"{self.url} has no {self.ref!r}; check the branch, tag or commit"
+        default = self.default and f"its default branch is {self.default!r}"
+        return f"{self.url} has no {self.ref!r}; {default or 'check the branch, tag or commit'}"
 
 
-class EmptyRepository(RefNotFound):
+class EmptyRepository(RefNotFound, code="empty_repository"):
     """The repository has no commit yet, or its HEAD names a branch that has none."""
-
-    code = "empty_repository"
 
     @property
     def message(self) -> str:
-        if self.ref == "HEAD":
-            return f"the default branch of {self.url} has no commit; name another, or push one"
-        return f"{self.url} has no {self.ref!r}, and no other branch or tag"
+        if self.ref != "HEAD":
+            return f"{self.url} has no {self.ref!r}, and no other branch or tag"
+        return f"the default branch of {self.url} has no commit; name another, or push one"
 
 
-@dataclass(eq=False, kw_only=True)
-class RemoteUnavailable(RemoteError):
-    """The remote cannot be reached, or the connection was cut.
+class RemoteUnavailable(RemoteError, code="remote_unavailable"):
+    """The remote cannot be reached, or was cut off; ``retry_after`` (seconds) if it says so."""
 
-    ``retry_after`` is the number of seconds after which it wants to be asked again, if it said so.
-    """
-
-    code = "remote_unavailable"
     retry_after: int | None = None
 
 
-class RemoteTimeout(RemoteUnavailable):
+class RemoteTimeout(RemoteUnavailable, code="remote_timeout"):
     """The remote stayed silent, or took longer than the limits allow."""
 
-    code = "remote_timeout"
 
-
-class RemoteRefused(RemoteError):
+class RemoteRefused(RemoteError, code="remote_refused"):
     """The remote answered, and refused."""
 
-    code = "remote_refused"
 
+class AuthenticationFailed(RemoteRefused, code="authentication_failed"):
+    """The remote requires credentials, or refused those it got, as ``refused`` says."""
 
-@dataclass(eq=False, kw_only=True)
-class AuthenticationFailed(RemoteRefused):
-    """The remote requires credentials, or refused those it got.
-
-    ``refused`` says whether it got any.
-    """
-
-    code = "authentication_failed"
     refused: bool = False
 
 
-class PermissionDenied(RemoteRefused):
+class PermissionDenied(RemoteRefused, code="permission_denied"):
     """The credentials are good, but may not read this repository."""
 
-    code = "permission_denied"
 
+class RateLimited(RemoteRefused, code="rate_limited"):
+    """The remote asks for a retry later (HTTP 429); ``retry_after`` as in `RemoteUnavailable`."""
 
-@dataclass(eq=False, kw_only=True)
-class RateLimited(RemoteRefused):
-    """The remote asks to come back later (HTTP 429).
-
-    ``retry_after`` is the number of seconds it asks for, if it said so.
-    """
-
-    code = "rate_limited"
     retry_after: int | None = None
 
 
-class RedirectRefused(RemoteRefused):
+class RedirectRefused(RemoteRefused, code="redirect_refused"):
     """The remote redirects elsewhere; credentials do not travel, so it is not followed."""
 
-    code = "redirect_refused"
 
-
-class UnsupportedRemote(RemoteRefused):
+class UnsupportedRemote(RemoteRefused, code="unsupported_remote"):
     """The repository uses a format that towline does not read (such as sha256 objects)."""
 
-    code = "unsupported_remote"
 
-
-# --- the machine is at fault ------------------------------------------------------------------
-
-
-@dataclass(eq=False, kw_only=True)
-class StoreError(TowlineError):
+class StoreError(TowlineError, code="store_error"):
     """The store cannot be read or written."""
 
-    code = "store_error"
     template = "the store of {project!r} failed: {problem}"
     project: str
     problem: str
 
 
-class StoreDamaged(StoreError):
+class StoreDamaged(StoreError, code="store_damaged"):
     """The store's state is there but cannot be trusted; it was left as it is."""
 
-    code = "store_damaged"
 
-
-class LinkRefused(StoreError):
+class LinkRefused(StoreError, code="link_refused"):
     """A link, a pipe or a device is where a store or a cache has files; none is followed."""
 
-    code = "link_refused"
     template = "{project}: {problem}; links are not followed here: remove it"
 
 
-@dataclass(eq=False, kw_only=True)
-class UnsafeOwner(StoreError):
+class UnsafeOwner(StoreError, code="unsafe_owner"):
     """A store or a cache, or a file of it, belongs to a user who is not trusted."""
 
-    code = "unsafe_owner"
     template = (
         "{project}: {problem} belongs to user {owner}, who chooses by it which "
         "remote is asked, with your credentials, and what is written here"
@@ -520,14 +387,12 @@ class UnsafeOwner(StoreError):
     owner: int
 
 
-@dataclass(eq=False, kw_only=True)
-class ContentMissing(TowlineError):
-    """The bytes of a digest are nowhere to be had."""
+class ContentMissing(TowlineError, code="content_missing"):
+    """The bytes of a digest are neither in the store nor at the remote."""
 
-    code = "content_missing"
     digests: tuple[str, ...]
 
     @property
     def message(self) -> str:
-        digests = _listed([digest[:12] for digest in self.digests])
-        return f"no content for {digests}; fetch the repository again"
+        shown = _listed(tuple(digest[:12] for digest in self.digests))
+        return f"no content for {shown}; fetch the repository again"

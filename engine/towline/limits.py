@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
-from towline.errors import InvalidValue
+from towline.errors import AssetLimitExceeded, BrokenLimit, InvalidValue, LimitExceeded
 
 MIB = 1024 * 1024
 
@@ -78,3 +78,10 @@ class Limits:
             digits = value.strip()
             changed[name] = int(digits) if digits.isascii() and digits.isdigit() else value
         return replace(self, **changed)
+
+
+def limits_exceeded(broken: Sequence[BrokenLimit]) -> LimitExceeded:
+    """Return the one error of all these broken limits; the bound on assets goes first."""
+    first, *others = sorted(broken, key=lambda each: each.limit != "assets")
+    kind = AssetLimitExceeded if first.limit == "assets" else LimitExceeded
+    return kind(**asdict(first), others=tuple(others))

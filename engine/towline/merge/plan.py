@@ -22,9 +22,9 @@ from towline.errors import (
     InvalidTree,
     UnknownAssets,
     UnselectedResolutions,
-    limits_exceeded,
 )
 from towline.kinds import Kinds
+from towline.limits import limits_exceeded
 from towline.merge.align import AlignedAsset, Alignment
 from towline.merge.decide import DigestMerge, MergedContent
 from towline.merge.settle import Case, Settlement

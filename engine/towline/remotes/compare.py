@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from towline.changes import Change, RemoteAsset, RemoteEntry
-from towline.errors import BrokenLimit, InvalidTree, LimitExceeded, limits_exceeded
+from towline.errors import BrokenLimit, InvalidTree, LimitExceeded
+from towline.limits import limits_exceeded
 from towline.model import AssetPath
 from towline.ports import Phase, Watch
 from towline.remotes.entries import Classifier, EntryPath
