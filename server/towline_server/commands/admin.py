@@ -1,12 +1,13 @@
-"""``towline admin``: the group that its parts join."""
+"""``towline admin``: its groups, ``backup`` and ``transfer``."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from . import admin_identities as identities
-from . import admin_projects as projects
-from .backup import backup, transfer
+from . import admin_identities, admin_projects
+from .session import AdminSession, Record, admin_command
 
 
 @click.group()
@@ -14,17 +15,59 @@ def admin() -> None:
     """Set up tenants, people, keys, connections and projects, right in the database."""
 
 
-for _group in (
-    identities.tenant,
-    identities.user,
-    identities.service_account,
-    identities.key,
-    identities.identity,
-    identities.role,
-    projects.connection,
-    projects.project,
-    projects.secrets,
-    backup,
-    transfer,
-):
+for _group in (*admin_identities.GROUPS, *admin_projects.GROUPS):
     admin.add_command(_group)
+
+
+@admin_command(admin, "backup")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def backup(database: AdminSession, folder: Path) -> Record:
+    """Copy the embedded database, and the key of its secrets, into a new FOLDER.
+
+    The server may run. To restore, make FOLDER the data_dir of a server that is stopped.
+    """
+    import shutil
+
+    from sqlalchemy import make_url
+
+    from towline.errors import InvalidValue
+    from towline_server.db.backup import copy_sqlite
+    from towline_server.errors import AlreadyExists, NotFound
+
+    settings = database.settings
+    if not settings.is_embedded:
+        problem = "is PostgreSQL: back it up with pg_dump"
+        raise InvalidValue(field="database_url", problem=problem)
+    source = Path(make_url(settings.database).database or "")
+    if not source.is_file():
+        raise NotFound(what="database")
+    try:
+        folder.mkdir(mode=0o700, parents=True)
+    except FileExistsError:
+        raise AlreadyExists(what="folder") from None
+    copy_sqlite(source, folder / "towline.db")
+    with_key = not settings.secret_keys and settings.secret_key_file.exists()
+    if with_key:
+        shutil.copy(settings.secret_key_file, folder / settings.secret_key_file.name)
+    return {"folder": str(folder), "with_key": with_key}
+
+
+@admin_command(admin, "transfer")
+@click.option("--to", "url", required=True, help="The database_url of the other database.")
+def transfer(database: AdminSession, url: str) -> Record:
+    """Copy everything into another, empty database, such as a PostgreSQL.
+
+    Every server has to be stopped. The new servers need the same secret key.
+    """
+    from towline_server.db import make_engine, upgrade
+    from towline_server.db.transfer import transfer as transfer_rows
+    from towline_server.tables import Base
+
+    source = database.services.database.engine
+    target = make_engine(url)
+    try:
+        upgrade(target)
+        copied = transfer_rows(source, target, Base.metadata)
+    finally:
+        target.dispose()
+    return {"rows": copied}

@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import click
 
-from .database import project_at, secret, tenant_named, writing
-from .output import Record, record_of, show, with_settings
+from .session import AdminSession, Record, admin_command, record_of, secret
 
 if TYPE_CHECKING:
-    from towline_server.auth.identities import Identities, Identity
     from towline_server.auth.roles import Role
 
 ROLES = click.Choice(["reader", "writer", "admin"])
 tenant_option = click.option("--tenant", required=True, help="The tenant's name.")
 role_option = click.option("--role", type=ROLES, help="A role on every project of the tenant.")
+project_option = click.option("--project", help="/org/space/project; without it, the whole tenant.")
 password_option = click.option(
     "--password-stdin", is_flag=True, help="Read the password from stdin instead of asking."
 )
+identity_argument = click.argument("identity_id", type=click.UUID)
+
+tenant = click.Group("tenant", help="Tenants: the org of paths, the workspace and client of keys.")
+user = click.Group(
+    "user", help="Users: people who log in with an email and a password, or come with a token."
+)
+service_account = click.Group(
+    "service-account",
+    help="Service accounts: programs that come with a token, or with an email and a password.",
+)
+key = click.Group("key", help="API keys.")
+identity = click.Group("identity", help="Users, service accounts and keys alike, by their id.")
+role = click.Group(
+    "role", help="Roles: reader, writer, admin, on one project or on the whole tenant."
+)
+GROUPS = (tenant, user, service_account, key, identity, role)
 
 
 def _role(name: str | None) -> Role | None:
@@ -30,246 +45,160 @@ def _role(name: str | None) -> Role | None:
     return None if name is None else Role(name)
 
 
-def _shown(identity: Identity, **more: object) -> Record:
-    return record_of(identity, **more)
-
-
-# --- tenants ----------------------------------------------------------------------------------
-
-
-@click.group()
-def tenant() -> None:
-    """Tenants: the org of paths, the workspace and client of keys."""
-
-
-@tenant.command("create")
+@admin_command(tenant, "create")
 @click.argument("name")
-@with_settings
-def create_tenant(name: str, settings_file: Path | None, as_json: bool) -> None:
+def create_tenant(database: AdminSession, name: str) -> Record:
     """Create a tenant."""
     from towline_server.projects.tenants import Tenants
 
-    with writing(settings_file) as (_, session):
-        made = record_of(Tenants(session).create(name))
-    show(made, as_json=as_json)
+    return record_of(Tenants(database.session).create(name))
 
 
-@tenant.command("list")
-@with_settings
-def list_tenants(settings_file: Path | None, as_json: bool) -> None:
+@admin_command(tenant, "list")
+def list_tenants(database: AdminSession) -> Sequence[Record]:
     """List all tenants."""
     from towline_server.projects.tenants import Tenants
 
-    with writing(settings_file) as (_, session):
-        found = [record_of(one) for one in Tenants(session).all()]
-    show(found, as_json=as_json)
+    return [record_of(one) for one in Tenants(database.session).all()]
 
 
-# --- identities -------------------------------------------------------------------------------
-
-
-@click.group()
-def user() -> None:
-    """Users: people who log in with an email and a password, or come with a token."""
-
-
-@user.command("create")
+@admin_command(user, "create")
 @tenant_option
 @click.option("--email", required=True)
 @click.option("--name", default="", help="For people; the email by default.")
 @click.option("--subject", help="What their tokens say in sub; their id by default.")
 @role_option
 @password_option
-@with_settings
 def create_user(
+    database: AdminSession,
     tenant: str,
     email: str,
     name: str,
     subject: str | None,
     role: str | None,
     password_stdin: bool,
-    settings_file: Path | None,
-    as_json: bool,
-) -> None:
+) -> Record:
     """Create a user."""
     password = secret("Password", from_stdin=password_stdin)
-    with writing(settings_file) as (services, session):
-        made = services.identities(session).create_user(
-            tenant_id=tenant_named(session, tenant).id,
-            email=email,
-            password=password,
-            name=name,
-            tenant_role=_role(role),
-            subject=subject,
-        )
-    show(_shown(made), as_json=as_json)
+    created = database.identities.create_user(
+        tenant_id=database.tenant_id(tenant),
+        email=email,
+        password=password,
+        name=name,
+        tenant_role=_role(role),
+        subject=subject,
+    )
+    return record_of(created)
 
 
-@click.group("service-account")
-def service_account() -> None:
-    """Service accounts: programs that come with a token, or with an email and a password."""
-
-
-@service_account.command("create")
+@admin_command(service_account, "create")
 @tenant_option
 @click.option("--name", required=True)
 @click.option("--email", help="To log in with; then it needs a password, too.")
 @click.option("--subject", help="What its tokens say in sub; its id by default.")
 @role_option
 @password_option
-@with_settings
 def create_service_account(
+    database: AdminSession,
     tenant: str,
     name: str,
     email: str | None,
     subject: str | None,
     role: str | None,
     password_stdin: bool,
-    settings_file: Path | None,
-    as_json: bool,
-) -> None:
+) -> Record:
     """Create a service account."""
     login = None
     if email is not None:
         login = (email, secret("Password", from_stdin=password_stdin))
-    with writing(settings_file) as (services, session):
-        made = services.identities(session).create_service_account(
-            tenant_id=tenant_named(session, tenant).id,
-            name=name,
-            login=login,
-            tenant_role=_role(role),
-            subject=subject,
-        )
-    show(_shown(made), as_json=as_json)
+    created = database.identities.create_service_account(
+        tenant_id=database.tenant_id(tenant),
+        name=name,
+        login=login,
+        tenant_role=_role(role),
+        subject=subject,
+    )
+    return record_of(created)
 
 
-@click.group()
-def key() -> None:
-    """API keys."""
-
-
-@key.command("create")
+@admin_command(key, "create")
 @tenant_option
 @click.option("--name", required=True, help="What it is for.")
 @click.option("--days", type=click.IntRange(min=1), help="When it expires; never by default.")
 @role_option
-@with_settings
 def create_key(
-    tenant: str,
-    name: str,
-    days: int | None,
-    role: str | None,
-    settings_file: Path | None,
-    as_json: bool,
-) -> None:
+    database: AdminSession, tenant: str, name: str, days: int | None, role: str | None
+) -> Record:
     """Create an API key, and show it this once."""
-    with writing(settings_file) as (services, session):
-        made, shown_once = services.identities(session).create_key(
-            tenant_id=tenant_named(session, tenant).id,
-            name=name,
-            tenant_role=_role(role),
-            expires_at=None if days is None else datetime.now(UTC) + timedelta(days=days),
-        )
-    show(_shown(made, key=shown_once), as_json=as_json)
+    created, shown_once = database.identities.create_key(
+        tenant_id=database.tenant_id(tenant),
+        name=name,
+        tenant_role=_role(role),
+        expires_at=None if days is None else datetime.now(UTC) + timedelta(days=days),
+    )
+    return record_of(created, key=shown_once)
 
 
-@click.group()
-def identity() -> None:
-    """Users, service accounts and keys alike, by their id."""
-
-
-@identity.command("list")
+@admin_command(identity, "list")
 @tenant_option
-@with_settings
-def list_identities(tenant: str, settings_file: Path | None, as_json: bool) -> None:
+def list_identities(database: AdminSession, tenant: str) -> Sequence[Record]:
     """List a tenant's identities with their roles."""
-    with writing(settings_file) as (services, session):
-        identities = services.identities(session)
-        found = [
-            _shown(one, project_roles=_roles_of(identities, one))
-            for one in identities.of_tenant(tenant_named(session, tenant).id)
-        ]
-    show(found, as_json=as_json)
+    identities = database.identities
+    return [
+        record_of(
+            one,
+            project_roles={str(at): str(role) for at, role in identities.roles(one.id).items()},
+        )
+        for one in identities.of_tenant(database.tenant_id(tenant))
+    ]
 
 
-def _roles_of(identities: Identities, one: Identity) -> dict[str, str]:
-    return {str(project): str(role) for project, role in identities.roles(one.id).items()}
-
-
-@identity.command("disable")
-@click.argument("identity_id", type=click.UUID)
-@with_settings
-def disable(identity_id: UUID, settings_file: Path | None, as_json: bool) -> None:
+@admin_command(identity, "disable")
+@identity_argument
+def disable(database: AdminSession, identity_id: UUID) -> Record:
     """Refuse an identity from now on."""
-    with writing(settings_file) as (services, session):
-        changed = services.identities(session).disable(identity_id)
-    show(_shown(changed), as_json=as_json)
+    return record_of(database.identities.disable(identity_id))
 
 
-@identity.command("enable")
-@click.argument("identity_id", type=click.UUID)
-@with_settings
-def enable(identity_id: UUID, settings_file: Path | None, as_json: bool) -> None:
+@admin_command(identity, "enable")
+@identity_argument
+def enable(database: AdminSession, identity_id: UUID) -> Record:
     """Take an identity's refusal back."""
-    with writing(settings_file) as (services, session):
-        changed = services.identities(session).enable(identity_id)
-    show(_shown(changed), as_json=as_json)
+    return record_of(database.identities.enable(identity_id))
 
 
-@identity.command("password")
-@click.argument("identity_id", type=click.UUID)
+@admin_command(identity, "password")
+@identity_argument
 @password_option
-@with_settings
-def set_password(
-    identity_id: UUID, password_stdin: bool, settings_file: Path | None, as_json: bool
-) -> None:
+def set_password(database: AdminSession, identity_id: UUID, password_stdin: bool) -> Record:
     """Give a user or a service account another password."""
     password = secret("Password", from_stdin=password_stdin)
-    with writing(settings_file) as (services, session):
-        services.identities(session).set_password(identity_id, password)
-    show({"id": str(identity_id), "password": "changed"}, as_json=as_json)
+    database.identities.set_password(identity_id, password)
+    return {"id": str(identity_id), "password": "changed"}
 
 
-# --- roles ------------------------------------------------------------------------------------
-
-
-@click.group()
-def role() -> None:
-    """Roles: reader, writer, admin, on one project or on the whole tenant."""
-
-
-@role.command("grant")
-@click.argument("identity_id", type=click.UUID)
+@admin_command(role, "grant")
+@identity_argument
 @click.argument("role", type=ROLES)
-@click.option("--project", help="/org/space/project; without it, the whole tenant.")
-@with_settings
-def grant(
-    identity_id: UUID, role: str, project: str | None, settings_file: Path | None, as_json: bool
-) -> None:
+@project_option
+def grant(database: AdminSession, identity_id: UUID, role: str, project: str | None) -> Record:
     """Give an identity a role, instead of the one it had there."""
     from towline_server.auth.roles import Role
 
-    with writing(settings_file) as (services, session):
-        identities = services.identities(session)
-        if project is None:
-            identities.set_tenant_role(identity_id, Role(role))
-        else:
-            identities.grant(identity_id, project_at(session, project), Role(role))
-    show({"id": str(identity_id), "role": role, "project": project}, as_json=as_json)
+    if project is None:
+        database.identities.set_tenant_role(identity_id, Role(role))
+    else:
+        database.identities.grant(identity_id, database.project_at(project), Role(role))
+    return {"id": str(identity_id), "role": role, "project": project}
 
 
-@role.command("revoke")
-@click.argument("identity_id", type=click.UUID)
-@click.option("--project", help="/org/space/project; without it, the whole tenant.")
-@with_settings
-def revoke(
-    identity_id: UUID, project: str | None, settings_file: Path | None, as_json: bool
-) -> None:
+@admin_command(role, "revoke")
+@identity_argument
+@project_option
+def revoke(database: AdminSession, identity_id: UUID, project: str | None) -> Record:
     """Take an identity's role away."""
-    with writing(settings_file) as (services, session):
-        identities = services.identities(session)
-        if project is None:
-            identities.set_tenant_role(identity_id, None)
-        else:
-            identities.revoke(identity_id, project_at(session, project).id)
-    show({"id": str(identity_id), "role": None, "project": project}, as_json=as_json)
+    if project is None:
+        database.identities.set_tenant_role(identity_id, None)
+    else:
+        database.identities.revoke(identity_id, database.project_at(project).id)
+    return {"id": str(identity_id), "role": None, "project": project}

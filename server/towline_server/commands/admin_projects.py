@@ -2,130 +2,108 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import click
 
-from .database import project_at, secret, tenant_named, writing
-from .output import Record, record_of, show, with_settings
+from .session import AdminSession, Record, admin_command, record_of, secret
 
 if TYPE_CHECKING:
     from towline.kinds import Kinds
+    from towline.remotes.credentials import Credential
     from towline_server.projects.domain import Connection, Project
 
 PROVIDERS = click.Choice(["git", "github", "gitlab", "bitbucket", "gitea", "azure_devops"])
 POLICIES = click.Choice(["refuse", "skip", "theirs", "ours"])
+tenant_option = click.option("--tenant", required=True, help="The tenant's name.")
+password_option = click.option(
+    "--password-stdin", is_flag=True, help="Read it from stdin instead of asking."
+)
+connection_argument = click.argument("connection_id", type=click.UUID)
+path_argument = click.argument("path", metavar="/ORG/SPACE/PROJECT")
+
+connection = click.Group(
+    "connection",
+    help="Connections: repositories that projects are bound to, and their credentials.",
+)
+project = click.Group("project", help="Projects.")
+secrets = click.Group("secrets", help="The keys that stored secrets are sealed with.")
+GROUPS = (connection, project, secrets)
 
 
-@click.group()
-def connection() -> None:
-    """Connections: repositories that projects are bound to, and their credentials."""
-
-
-@connection.command("create")
-@click.option("--tenant", required=True, help="The tenant's name.")
+@admin_command(connection, "create")
+@tenant_option
 @click.option("--url", required=True, help="The repository; a password in it is taken off.")
 @click.option("--name", default="", help="For people; the URL by default.")
 @click.option("--provider", type=PROVIDERS, default="git", show_default=True)
 @click.option("--username", help="For HTTP; then the password or token is asked for.")
-@click.option("--password-stdin", is_flag=True, help="Read it from stdin instead of asking.")
-@with_settings
+@password_option
 def create_connection(
+    database: AdminSession,
     tenant: str,
     url: str,
     name: str,
     provider: str,
     username: str | None,
     password_stdin: bool,
-    settings_file: Path | None,
-    as_json: bool,
-) -> None:
+) -> Record:
     """Create a connection."""
-    from towline.remotes.credentials import TOKEN_USERNAME, Credential
     from towline_server.projects.domain import Provider
 
     credential = None
     if username is not None or password_stdin:
-        password = secret("Password or token", from_stdin=password_stdin)
-        credential = Credential(username or TOKEN_USERNAME, password)
-    with writing(settings_file) as (services, session):
-        made = services.connections(session).create(
-            tenant_id=tenant_named(session, tenant).id,
-            url=url,
-            name=name,
-            provider=Provider(provider),
-            credential=credential,
-        )
-    show(_connection(made), as_json=as_json)
+        credential = _credential(username, from_stdin=password_stdin)
+    created = database.connections.create(
+        tenant_id=database.tenant_id(tenant),
+        url=url,
+        name=name,
+        provider=Provider(provider),
+        credential=credential,
+    )
+    return _connection(created)
 
 
-@connection.command("list")
-@click.option("--tenant", required=True, help="The tenant's name.")
-@with_settings
-def list_connections(tenant: str, settings_file: Path | None, as_json: bool) -> None:
+@admin_command(connection, "list")
+@tenant_option
+def list_connections(database: AdminSession, tenant: str) -> Sequence[Record]:
     """List a tenant's connections; their credentials are never shown."""
-    with writing(settings_file) as (services, session):
-        tenant_id = tenant_named(session, tenant).id
-        found = services.connections(session).of_tenant(tenant_id)
-    show([_connection(one) for one in found], as_json=as_json)
+    found = database.connections.of_tenant(database.tenant_id(tenant))
+    return [_connection(one) for one in found]
 
 
-@connection.command("url")
-@click.argument("connection_id", type=click.UUID)
+@admin_command(connection, "url")
+@connection_argument
 @click.argument("url")
-@with_settings
-def change_url(connection_id: UUID, url: str, settings_file: Path | None, as_json: bool) -> None:
+def change_url(database: AdminSession, connection_id: UUID, url: str) -> Record:
     """Point a connection elsewhere; for another host its credential is forgotten."""
-    with writing(settings_file) as (services, session):
-        changed = services.connections(session).change_url(connection_id, url)
-    show(_connection(changed), as_json=as_json)
+    return _connection(database.connections.change_url(connection_id, url))
 
 
-@connection.command("credential")
-@click.argument("connection_id", type=click.UUID)
+@admin_command(connection, "credential")
+@connection_argument
 @click.option("--username", help="x-access-token by default, as hosts take it for a token.")
-@click.option("--password-stdin", is_flag=True, help="Read it from stdin instead of asking.")
-@with_settings
+@password_option
 def set_credential(
-    connection_id: UUID,
-    username: str | None,
-    password_stdin: bool,
-    settings_file: Path | None,
-    as_json: bool,
-) -> None:
+    database: AdminSession, connection_id: UUID, username: str | None, password_stdin: bool
+) -> Record:
     """Store the credential for a connection's scheme, host and port."""
-    from towline.remotes.credentials import TOKEN_USERNAME, Credential
-
-    password = secret("Password or token", from_stdin=password_stdin)
-    credential = Credential(username or TOKEN_USERNAME, password)
-    with writing(settings_file) as (services, session):
-        changed = services.connections(session).set_credential(connection_id, credential)
-    show(_connection(changed), as_json=as_json)
+    credential = _credential(username, from_stdin=password_stdin)
+    return _connection(database.connections.set_credential(connection_id, credential))
 
 
-@connection.command("webhook-secret")
-@click.argument("connection_id", type=click.UUID)
+@admin_command(connection, "webhook-secret")
+@connection_argument
 @click.option("--secret-stdin", is_flag=True, help="Read it from stdin instead of asking.")
-@with_settings
-def set_webhook_secret(
-    connection_id: UUID, secret_stdin: bool, settings_file: Path | None, as_json: bool
-) -> None:
+def set_webhook_secret(database: AdminSession, connection_id: UUID, secret_stdin: bool) -> Record:
     """Store what signs the webhooks that a connection's host sends."""
     given = secret("Webhook secret", from_stdin=secret_stdin)
-    with writing(settings_file) as (services, session):
-        changed = services.connections(session).set_webhook_secret(connection_id, given)
-    show(_connection(changed), as_json=as_json)
+    return _connection(database.connections.set_webhook_secret(connection_id, given))
 
 
-@click.group()
-def project() -> None:
-    """Projects."""
-
-
-@project.command("create")
-@click.argument("path", metavar="/ORG/SPACE/PROJECT")
+@admin_command(project, "create")
+@path_argument
 @click.option(
     "--kind",
     "kinds",
@@ -134,96 +112,67 @@ def project() -> None:
     help="What is an asset, the first that fits; every file by default. Repeatable.",
 )
 @click.option("--on-conflict", type=POLICIES, default="refuse", show_default=True)
-@with_settings
 def create_project(
-    path: str,
-    kinds: tuple[str, ...],
-    on_conflict: str,
-    settings_file: Path | None,
-    as_json: bool,
-) -> None:
+    database: AdminSession, path: str, kinds: tuple[str, ...], on_conflict: str
+) -> Record:
     """Create a project; the org is its tenant's name."""
     from towline.options import OnConflict
     from towline_server.projects.domain import ProjectPath
-    from towline_server.projects.service import Projects
 
-    with writing(settings_file) as (_, session):
-        parsed = ProjectPath.parse(path)
-        made = Projects(session).create(
-            tenant_id=tenant_named(session, parsed.org).id,
-            path=parsed,
-            kinds=_kinds(kinds),
-            on_conflict=OnConflict(on_conflict),
-        )
-    show(_project(made), as_json=as_json)
+    parsed = ProjectPath.parse(path)
+    created = database.projects.create(
+        tenant_id=database.tenant_id(parsed.org),
+        path=parsed,
+        kinds=_kinds(kinds),
+        on_conflict=OnConflict(on_conflict),
+    )
+    return _project(created)
 
 
-@project.command("associate")
-@click.argument("path", metavar="/ORG/SPACE/PROJECT")
+@admin_command(project, "associate")
+@path_argument
 @click.option("--connection", "connection_id", type=click.UUID, required=True)
 @click.option("--ref", default="heads/main", show_default=True, help="A branch or a tag.")
 @click.option("--scope", default="", help="The folder that is the project; all by default.")
-@with_settings
 def associate(
-    path: str,
-    connection_id: UUID,
-    ref: str,
-    scope: str,
-    settings_file: Path | None,
-    as_json: bool,
-) -> None:
+    database: AdminSession, path: str, connection_id: UUID, ref: str, scope: str
+) -> Record:
     """Bind a project to a connection's repository."""
     from towline_server.projects.domain import Binding
-    from towline_server.projects.service import Projects
 
     binding = Binding(connection_id=connection_id, ref=ref, scope=scope)
-    with writing(settings_file) as (_, session):
-        bound = Projects(session).associate(project_at(session, path).id, binding)
-    show(_project(bound), as_json=as_json)
+    return _project(database.projects.associate(database.project_at(path).id, binding))
 
 
-@project.command("dissociate")
-@click.argument("path", metavar="/ORG/SPACE/PROJECT")
-@with_settings
-def dissociate(path: str, settings_file: Path | None, as_json: bool) -> None:
+@admin_command(project, "dissociate")
+@path_argument
+def dissociate(database: AdminSession, path: str) -> Record:
     """Take a project's binding away; its assets stay."""
-    from towline_server.projects.service import Projects
-
-    with writing(settings_file) as (_, session):
-        freed = Projects(session).dissociate(project_at(session, path).id)
-    show(_project(freed), as_json=as_json)
+    return _project(database.projects.dissociate(database.project_at(path).id))
 
 
-@project.command("list")
-@click.option("--tenant", required=True, help="The tenant's name.")
-@with_settings
-def list_projects(tenant: str, settings_file: Path | None, as_json: bool) -> None:
+@admin_command(project, "list")
+@tenant_option
+def list_projects(database: AdminSession, tenant: str) -> Sequence[Record]:
     """List a tenant's projects."""
-    from towline_server.projects.service import Projects
-
-    with writing(settings_file) as (_, session):
-        found = Projects(session).of_tenant(tenant_named(session, tenant).id)
-    show([_project(one) for one in found], as_json=as_json)
+    return [_project(one) for one in database.projects.of_tenant(database.tenant_id(tenant))]
 
 
-@click.group()
-def secrets() -> None:
-    """The keys that stored secrets are sealed with."""
-
-
-@secrets.command("reseal")
-@with_settings
-def reseal(settings_file: Path | None, as_json: bool) -> None:
+@admin_command(secrets, "reseal")
+def reseal(database: AdminSession) -> Record:
     """Seal every stored secret with the first of secret_keys; then the others can go."""
     from towline_server.web.idempotency import reseal_responses
 
-    with writing(settings_file) as (services, session):
-        changed = (
-            services.connections(session).reseal()
-            + services.webhooks(session).reseal()
-            + reseal_responses(session, services.sealer)
-        )
-    show({"resealed": changed}, as_json=as_json)
+    webhooks = database.services.webhooks(database.session)
+    responses = reseal_responses(database.session, database.services.sealer)
+    return {"resealed": database.connections.reseal() + webhooks.reseal() + responses}
+
+
+def _credential(username: str | None, *, from_stdin: bool) -> Credential:
+    from towline.remotes.credentials import TOKEN_USERNAME, Credential
+
+    password = secret("Password or token", from_stdin=from_stdin)
+    return Credential(username or TOKEN_USERNAME, password)
 
 
 def _kinds(given: tuple[str, ...]) -> Kinds | None:
@@ -247,7 +196,6 @@ def _connection(one: Connection) -> Record:
 
 
 def _project(one: Project) -> Record:
-    bound = one.binding
-    binding = None if bound is None else record_of(bound)
+    binding = None if one.binding is None else record_of(one.binding)
     kinds = [{"name": kind.name, "globs": list(kind.globs)} for kind in one.kinds.kinds]
     return record_of(one, path=f"/{one.path}", binding=binding, kinds=kinds)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .output import settings_from, settings_option
+from towline_server.settings import load_settings
+
+from .session import settings_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +40,7 @@ def serve(
     """Start the control plane.
 
     SIGTERM or Ctrl-C ends it when its requests have ended; its runs are handed back. SIGHUP reads
-    the settings anew.
+    the settings again.
     """
     from towline_server.serving import leaving_quietly
 
@@ -48,7 +50,9 @@ def serve(
         if demo:
             _serve_demo(settings_file, host=host, port=port)
         else:
-            load = partial(settings_from, settings_file, host=host, port=port, data_dir=data_dir)
+            given = {"host": host, "port": port, "data_dir": data_dir}
+            set_here = {name: value for name, value in given.items() if value is not None}
+            load = partial(load_settings, settings_file, **set_here)
             _serve(load(), load)
 
 
