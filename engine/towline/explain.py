@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, TypeAlias, assert_never
+from typing import Any, TypeAlias
 
 from towline.model import AssetPath, AssetState, Digest, ThreeWay
 
@@ -95,35 +95,62 @@ def explain(states: ThreeWay[AssetState | None], read: Read) -> Explanation:
 
     ``read`` returns the bytes of a digest, or None where they are missing.
     """
-    found = {digest: read(digest) for digest in _digests(states)}
-    contents = states.map(lambda state: _content(state, found))
-    common: dict[str, Any] = {
-        "contents": contents,
-        "paths": _differing(states.map(lambda state: state.path if state else None)),
-        "executable": _differing(states.map(lambda state: state.executable if state else None)),
-    }
+    present = _present(states).values()
+    found = {digest: read(digest) for digest in dict.fromkeys(state.digest for state in present)}
+    explanation = Explanation(
+        format=_format_of(found.values()),
+        contents=states.map(lambda state: _content(state, found)),
+        paths=_differing(states.map(lambda state: state.path if state else None)),
+        executable=_differing(states.map(lambda state: state.executable if state else None)),
+    )
     if len(found) < 2:
-        return Explanation(format=_format_of(found.values()), **common)
-    if missing := [digest for digest, content in found.items() if content is None]:
-        note = f"the content of {', '.join(digest[:12] for digest in missing)} is not here"
-        return Explanation(format=Format.DIGESTS_ONLY, note=note, **common)
-    present = {digest: content for digest, content in found.items() if content is not None}
-    sides = states.map(lambda state: present[state.digest] if state else None)
-    return _explained(sides, common)
-
-
-def _explained(sides: ThreeWay[bytes | None], common: dict[str, Any]) -> Explanation:
-    explanation = _by_format(sides, common)
-    note = _line_ends(sides)
-    if not note or explanation.format not in (Format.JSON, Format.TEXT):
         return explanation
-    if not explanation.fields and not explanation.lines:
-        return replace(explanation, note=note)
-    return replace(explanation, note="; ".join(filter(None, [note, explanation.note])))
+    if missing := [digest[:12] for digest, content in found.items() if content is None]:
+        note = f"the content of {', '.join(missing)} is not here"
+        return replace(explanation, format=Format.DIGESTS_ONLY, note=note)
+    return _compare(explanation, states.map(lambda state: found[state.digest] if state else None))
+
+
+def _content(state: AssetState | None, found: dict[Digest, bytes | None]) -> Content | None:
+    if state is None:
+        return None
+    content = found[state.digest]
+    return Content(digest=state.digest, size=None if content is None else len(content))
+
+
+def _differing(values: ThreeWay[Any]) -> ThreeWay[Any] | None:
+    return values if len(set(_present(values).values())) > 1 else None
+
+
+def _present(sides: ThreeWay[Any], absent: object = None) -> dict[str, Any]:
+    named = {"base": sides.base, "ours": sides.ours, "theirs": sides.theirs}
+    return {name: side for name, side in named.items() if side is not absent}
+
+
+def _compare(explanation: Explanation, sides: ThreeWay[bytes | None]) -> Explanation:
+    format_, note = explanation.format, ""
+    fields: tuple[FieldDifference, ...] = ()
+    if format_ is Format.BINARY:
+        return explanation
+    if format_ is Format.DIGESTS_ONLY:
+        return replace(explanation, note=f"too large to be compared: over {MAX_TEXT_BYTES} bytes")
+    if format_ is Format.TEXT:
+        note = _why_not_json(sides)
+    else:
+        try:
+            fields = _fields(sides)
+            note = "" if fields else "the same values, written differently"
+        except RecursionError:
+            format_, note = Format.TEXT, "nested too deep to be compared field by field"
+    lines = () if fields else _lines(sides)
+    ends = _line_ends(sides)
+    # Where line ends are all that differs, no other reason counts.
+    note = ends if ends and not fields and not lines else "; ".join(filter(None, [ends, note]))
+    return replace(explanation, format=format_, fields=fields, lines=lines, note=note)
 
 
 def _line_ends(sides: ThreeWay[bytes | None]) -> str:
-    """Which sides differ from the first in their line ends alone."""
+    """Return which sides differ from the first in their line ends alone."""
     (first, reference), *others = _present(sides).items()
     return "; ".join(
         f"only the line ends of {name} differ from {first}: {_ends(reference)} became {_ends(side)}"
@@ -143,62 +170,11 @@ def _ends(content: bytes) -> str:
     return "CRLF" if pairs == content.count(b"\n") else "mixed"
 
 
-def _by_format(sides: ThreeWay[bytes | None], common: dict[str, Any]) -> Explanation:
-    format_ = _format_of(_present(sides).values())
-    match format_:
-        case Format.JSON:
-            return _by_fields(sides, common)
-        case Format.TEXT:
-            note = _why_not_json(sides)
-            return Explanation(format=format_, lines=_lines(sides), note=note, **common)
-        case Format.BINARY:
-            return Explanation(format=format_, **common)
-        case Format.DIGESTS_ONLY:
-            note = f"too large to be compared: over {MAX_TEXT_BYTES} bytes"
-            return Explanation(format=format_, note=note, **common)
-        case _:
-            assert_never(format_)
-
-
-def _by_fields(sides: ThreeWay[bytes | None], common: dict[str, Any]) -> Explanation:
-    try:
-        fields = _fields(sides)
-    except RecursionError:
-        note = "nested too deep to be compared field by field"
-        return Explanation(format=Format.TEXT, lines=_lines(sides), note=note, **common)
-    if fields:
-        return Explanation(format=Format.JSON, fields=fields, **common)
-    note = "the same values, written differently"
-    return Explanation(format=Format.JSON, lines=_lines(sides), note=note, **common)
-
-
 def _why_not_json(sides: ThreeWay[bytes | None]) -> str:
-    largest = max(map(len, _present(sides).values()))
-    if largest > MAX_JSON_BYTES and any(_starts_json(side) for side in _present(sides).values()):
+    contents = _present(sides).values()
+    if max(map(len, contents)) > MAX_JSON_BYTES and any(map(_starts_json, contents)):
         return f"too large to be compared field by field: over {MAX_JSON_BYTES} bytes"
     return ""
-
-
-def _digests(states: ThreeWay[AssetState | None]) -> list[Digest]:
-    sides = (states.base, states.ours, states.theirs)
-    return list(dict.fromkeys(state.digest for state in sides if state is not None))
-
-
-def _content(state: AssetState | None, found: dict[Digest, bytes | None]) -> Content | None:
-    if state is None:
-        return None
-    content = found[state.digest]
-    return Content(digest=state.digest, size=None if content is None else len(content))
-
-
-def _differing(values: ThreeWay[Any]) -> ThreeWay[Any] | None:
-    given = {value for value in (values.base, values.ours, values.theirs) if value is not None}
-    return values if len(given) > 1 else None
-
-
-def _present(sides: ThreeWay[Any], absent: object = None) -> dict[str, Any]:
-    named = {"base": sides.base, "ours": sides.ours, "theirs": sides.theirs}
-    return {name: side for name, side in named.items() if side is not absent}
 
 
 def explanation_json(explanation: Explanation) -> dict[str, object]:
@@ -243,42 +219,36 @@ def _format_of(contents: Iterable[bytes | None]) -> Format:
 
 
 def _is_text(content: bytes) -> bool:
-    if b"\0" in content:
-        return False
     try:
-        content.decode()
+        return "\0" not in content.decode()
     except UnicodeDecodeError:
         return False
-    return True
 
 
 def _is_json(content: bytes) -> bool:
     """Whether it is a JSON object or list that loses nothing when it is read."""
-    if not _starts_json(content):
-        return False
     try:
-        _parsed(content)
+        return _starts_json(content) and _parse(content) is not None
     except (ValueError, RecursionError):
         return False
-    return True
 
 
 def _starts_json(content: bytes) -> bool:
     return content.lstrip()[:1] in (b"{", b"[")
 
 
-def _parsed(content: bytes) -> Any:
-    return json.loads(content, object_pairs_hook=_without_duplicates, parse_constant=_refused)
+def _parse(content: bytes) -> Any:
+    return json.loads(content, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
 
 
-def _refused(constant: str) -> Any:
+def _refuse_constant(constant: str) -> Any:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        # Reading would keep one of the two and hide the other.
+        # Parsing would drop one of the two without a word.
         raise ValueError("a key is there twice")
     return found
 
@@ -287,8 +257,8 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _fields(sides: ThreeWay[bytes | None]) -> tuple[FieldDifference, ...]:
-    values = sides.map(lambda content: ABSENT if content is None else _parsed(content))
-    reference, *others = [_parsed(content) for content in _present(sides).values()]
+    values = sides.map(lambda content: ABSENT if content is None else _parse(content))
+    reference, *others = _present(values, ABSENT).values()
     places = {place for other in others for place in _differing_places(reference, other)}
     outermost = [place for place in places if not _prefixes(place) & places]
     outermost.sort(key=lambda place: [_order(key) for key in place])
@@ -357,11 +327,7 @@ def _lines(sides: ThreeWay[bytes | None]) -> tuple[LineDifference, ...]:
             after=name,
             lines=tuple(
                 difflib.unified_diff(
-                    _text_lines(reference),
-                    _text_lines(content),
-                    first,
-                    name,
-                    lineterm="",
+                    _text_lines(reference), _text_lines(content), first, name, lineterm=""
                 )
             ),
         )
