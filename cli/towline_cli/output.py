@@ -10,6 +10,9 @@ import unicodedata
 
 import click
 
+LISTS = ("overwritten", "updated", "created", "deleted", "ignored")
+"""The lists of a report, in the order in which they are shown."""
+
 # Reorder what surrounds them, and so make one name look like another.
 _REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 # A password may contain anything, even slashes: rather shorten a path than show a secret.
@@ -79,3 +82,13 @@ def print_error(message: str, *, hint: str = "", usage: str = "") -> None:
 def is_interactive() -> bool:
     """Whether stdin and stderr are a terminal."""
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def short(digest: str | None) -> str:
+    """Abbreviate a revision or digest to 12 digits."""
+    return digest[:12] if digest else "nothing"
+
+
+def pluralize(count: int, noun: str) -> str:
+    """Return a count with its noun."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from towline.errors import NotAssociated, StoreBusy
 
@@ -143,20 +143,6 @@ class Project:
             with suppress(StoreBusy):
                 self.store.set_setting("fetched", revision)
         return revision
-
-    def plan(self, choices: dict[str, Any], watch: Watch, given: Credential | None = None) -> Plan:
-        """What a pull with these choices of the command line would do."""
-        from towline.pull import plan_at
-
-        from .options import limit_settings, pull_options
-
-        # Before the fetch, so that a wrong option is reported at once.
-        limits = self.limits(limit_settings(choices))
-        options = pull_options(choices, self.store, limits, self.setting, self.prefix)
-        remote = self.remote(given)
-        revision = self.fetch(remote, limits, watch)
-        with self.store.snapshot() as snapshot:
-            return plan_at(snapshot, remote, revision, options, watch=watch)
 
     def contents_for(self, plan: Plan, watch: Watch) -> Contents | None:
         """Where a plan that was read from a file finds contents; others know."""

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import CONFLICTS, OK
-from .output import echo, echo_err, print_json
+from .output import LISTS, echo, echo_err, pluralize, print_json, short
 
 if TYPE_CHECKING:
     from towline.plan import Item
     from towline.report import Report
-
-LISTS = ("overwritten", "updated", "created", "deleted", "ignored")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +91,3 @@ def _print_behind(items: Sequence[Item]) -> None:
 def _moved(report: Report) -> str:
     before, after = short(report.base), short(report.revision)
     return after if report.base in (None, report.revision) else f"{before}..{after}"
-
-
-def short(digest: str | None) -> str:
-    """Abbreviate a revision or digest to 12 digits."""
-    return digest[:12] if digest else "nothing"
-
-
-def pluralize(count: int, noun: str) -> str:
-    """Return a count with its noun."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -20,8 +20,7 @@ from rich.text import Text
 from towline.explain import ABSENT
 from towline.report import reason_message
 
-from .output import printable
-from .reporting import LISTS, pluralize, short
+from .output import LISTS, pluralize, printable, short
 
 if TYPE_CHECKING:
     from towline.conflicts import Conflict, Party

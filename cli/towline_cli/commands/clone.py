@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from towline_cli.commands.pull import plan_pull
 from towline_cli.errors import CONFLICTS, OK, CommandError
 from towline_cli.options import json_option, limit_options, limit_settings, with_options
 from towline_cli.output import echo, echo_err, print_json
@@ -70,7 +71,7 @@ def clone(url: str, folder: str | None, verbose: bool, as_json: bool, **associat
         watching() as watch,
         _new_project(root, address, association, credential, watch) as project,
     ):
-        made = project.plan(_SKIP_CONFLICTS, watch, credential)
+        made = plan_pull(project, _SKIP_CONFLICTS, watch, credential)
         report = apply(made, project.store, watch=watch)
     # The folder is complete from here on, even if its output cannot be written.
     if not as_json:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towline_cli.options import json_option
-from towline_cli.output import echo, echo_err, print_json
+from towline_cli.output import echo, echo_err, pluralize, print_json
 from towline_cli.project import Project, open_project
-from towline_cli.reporting import pluralize
 
 from .clone import NOT_STORED, parse_scope, split_url
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from towline_cli.options import completes, json_option
-from towline_cli.output import echo, print_json
+from towline_cli.output import LISTS, echo, print_json
 from towline_cli.project import open_project
-from towline_cli.reporting import LISTS, Wording, show_report
+from towline_cli.reporting import Wording, show_report
 
 if TYPE_CHECKING:
     from towline.ports import LoggedPull

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from towline_cli.options import choice_options, confirm, json_option, yes_option
+from towline_cli.options import (
+    choice_options,
+    confirm,
+    json_option,
+    limit_settings,
+    pull_options,
+    yes_option,
+)
 from towline_cli.output import echo_err, is_interactive
 from towline_cli.progress import watching
 from towline_cli.project import Project, open_project
@@ -16,6 +23,8 @@ from towline_cli.reporting import Wording, show_report
 
 if TYPE_CHECKING:
     from towline.plan import Item, Plan
+    from towline.ports import Watch
+    from towline.remotes.credentials import Credential
 
 _PLANNED = Wording(done="Would pull", nothing="Up to date", refused="Would change nothing")
 _PULLED = Wording(done="Pulled", nothing="Up to date")
@@ -81,10 +90,25 @@ def _plan(project: Project, choices: dict[str, Any]) -> Plan:
     from towline.planfile import dump_plan
 
     with watching() as watch:
-        made = project.plan(choices, watch)
+        made = plan_pull(project, choices, watch)
     if choices["plan_out"] is not None:
         Path(choices["plan_out"]).write_text(dump_plan(made), encoding="utf-8")
     return made
+
+
+def plan_pull(
+    project: Project, choices: dict[str, Any], watch: Watch, given: Credential | None = None
+) -> Plan:
+    """Return what a pull with these choices of the command line would do."""
+    from towline.pull import plan_at
+
+    # Before the fetch, so that a wrong option is reported at once.
+    limits = project.limits(limit_settings(choices))
+    options = pull_options(choices, project.store, limits, project.setting, project.prefix)
+    remote = project.remote(given)
+    revision = project.fetch(remote, limits, watch)
+    with project.store.snapshot() as snapshot:
+        return plan_at(snapshot, remote, revision, options, watch=watch)
 
 
 def _planned_report(made: Plan) -> Any:

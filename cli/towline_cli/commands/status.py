@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from towline_cli.options import asset_name, completes, json_option
-from towline_cli.output import echo, echo_err, print_json
+from towline_cli.output import echo, echo_err, print_json, short
 from towline_cli.progress import watching
 from towline_cli.project import Project, open_project
-from towline_cli.reporting import short
 
 if TYPE_CHECKING:
     from towline.explain import Explanation, Read

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,9 +22,7 @@ from towline.testing.plans import (
     standing,
     state_of,
 )
-
-if TYPE_CHECKING:
-    from towline.testing.store_contract import NewStore
+from towline.testing.store_harness import NewStore
 
 P = AssetPath
 

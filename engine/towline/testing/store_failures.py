@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import Event
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -28,9 +27,7 @@ from towline.testing.plans import (
     standing,
     state_of,
 )
-
-if TYPE_CHECKING:
-    from towline.testing.store_contract import NewStore, StoreHarness
+from towline.testing.store_harness import NewStore, StoreHarness
 
 Edits = Callable[["StoreHarness"], None]
 

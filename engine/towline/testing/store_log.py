@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,10 +22,8 @@ from towline.testing.plans import (
     pull_files,
     standing,
 )
+from towline.testing.store_harness import NewStore
 from towline.undo import plan_undo, undo
-
-if TYPE_CHECKING:
-    from towline.testing.store_contract import NewStore
 
 P = AssetPath
 NOON = datetime(2024, 2, 29, 12, 0, 0, 5, tzinfo=UTC)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,9 +19,7 @@ from towline.plan import Edit, StoreState
 from towline.ports import AssetStore
 from towline.records import AssetRecord, LocalFile
 from towline.testing.plans import apply_edits, create, delete, now, pull_files, standing, state_of
-
-if TYPE_CHECKING:
-    from towline.testing.store_contract import NewStore
+from towline.testing.store_harness import NewStore
 
 P = AssetPath
 
