@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -45,33 +45,33 @@ class RequestContext:
         return self.services.database.writing()
 
     def project(self, project_id: UUID, needed: Role) -> Project:
-        """A project on which the caller has a role. Raises NotFound, Forbidden."""
+        """Return a project on which the caller has a role. Raises NotFound, Forbidden."""
         return access.project(self.services, self.caller, project_id, needed)
 
-    def store(self, project_id: UUID, needed: Role) -> SqlStore:
-        """The store of such a project. Raises NotFound, Forbidden."""
-        return SqlStore(self.services.database, self.project(project_id, needed).id)
+    def store(self, project: Project) -> SqlStore:
+        """Return the store of a project."""
+        return SqlStore(self.services.database, project.id)
 
     def connection(self, connection_id: UUID, needed: Role) -> Connection:
-        """A connection, for a caller with a role on the whole tenant. Raises as `project`."""
+        """Return a connection, for a caller with a role on the tenant. Raises as `project`."""
         with self.reading() as session:
             found = self.services.connections(session).get(connection_id)
         return authorise_tenant(self.caller, found, needed, "connection")
 
     def webhook(self, webhook_id: UUID) -> Endpoint:
-        """A webhook, for who administers the tenant. Raises NotFound, Forbidden."""
+        """Return a webhook, for a caller who administers the tenant. Raises as `project`."""
         with self.reading() as session:
             found = self.services.webhooks(session).get(webhook_id)
         return authorise_tenant(self.caller, found, Role.ADMIN, "webhook")
 
     def run(self, run_id: UUID, needed: Role) -> Run:
-        """A run of a project on which the caller has a role. Raises as `project`."""
+        """Return a run of a project on which the caller has a role. Raises as `project`."""
         run = self.services.runs.get(run_id)
         access.project(self.services, self.caller, run.project_id, needed, "run")
         return run
 
     def administer_tenant(self) -> None:
-        """Raises Forbidden, unless the caller administers their tenant."""
+        """Raise Forbidden, unless the caller administers their tenant."""
         role = self.caller.tenant_role
         if role is None or not role.covers(Role.ADMIN):
             raise Forbidden(problem=f"this needs the role {Role.ADMIN} on the whole tenant")
@@ -82,3 +82,39 @@ def _context(request: Request, caller: Caller) -> RequestContext:
 
 
 Context = Annotated[RequestContext, Depends(_context)]
+
+
+def _project(needed: Role) -> Any:
+    def project(context: Context, project_id: UUID) -> Project:
+        return context.project(project_id, needed)
+
+    return Depends(project)
+
+
+def _connection(needed: Role) -> Any:
+    def connection(context: Context, connection_id: UUID) -> Connection:
+        return context.connection(connection_id, needed)
+
+    return Depends(connection)
+
+
+def _run(needed: Role) -> Any:
+    def run(context: Context, run_id: UUID) -> Run:
+        return context.run(run_id, needed)
+
+    return Depends(run)
+
+
+def _webhook(context: Context, webhook_id: UUID) -> Endpoint:
+    return context.webhook(webhook_id)
+
+
+# What the path names, once the caller is authorised for it.
+ProjectForReader = Annotated[Project, _project(Role.READER)]
+ProjectForWriter = Annotated[Project, _project(Role.WRITER)]
+ProjectForAdmin = Annotated[Project, _project(Role.ADMIN)]
+ConnectionForReader = Annotated[Connection, _connection(Role.READER)]
+ConnectionForAdmin = Annotated[Connection, _connection(Role.ADMIN)]
+RunForReader = Annotated[Run, _run(Role.READER)]
+RunForWriter = Annotated[Run, _run(Role.WRITER)]
+WebhookForAdmin = Annotated[Endpoint, Depends(_webhook)]

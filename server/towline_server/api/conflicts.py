@@ -1,27 +1,23 @@
-"""How a project stands: the state of every asset, and its conflicts with a close view of each."""
+"""The status of every asset of a project, and its conflicts, each field by field."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from towline.conflicts import Conflict
 from towline.errors import UnknownAssets
 from towline.explain import explanation_json
-from towline.model import Revision
-from towline.plan import BehindReason
-from towline.status import AssetStatus, ProjectStatus, State
-from towline_server.auth.roles import Role
+from towline.plan import BehindReason, Plan
+from towline.status import State
 from towline_server.errors import NotFound
-from towline_server.runs.plans import Conflicts, conflict_of
+from towline_server.runs.plans import Conflicts, Plans, conflict_of
 from towline_server.web.schemas import problems
 from towline_server.web.waiting import aside
 
-from .access import Context, NativeRoute, RequestContext
-from .models import Model, Text
-from .reports import ConflictModel
+from .access import Context, NativeRoute, ProjectForReader
+from .models import ConflictModel, Model, Text, at
 
 router = APIRouter(prefix="/projects/{project_id}", route_class=NativeRoute)
 
@@ -29,27 +25,15 @@ Fetch = Annotated[bool, Query(description="fetch now; else what was fetched last
 
 
 class StatusEntry(Model):
-    """Where one asset stands."""
+    """The status of one asset."""
 
     asset_id: str
     path: str
-    name: str
+    name: Annotated[str, at("path.name")]
     kind: str
     state: State
     behind: BehindReason | None
     """Why it is not as the pulled revision has it, where it is not."""
-
-    @classmethod
-    def of(cls, asset: AssetStatus) -> Self:
-        """An asset's status on the wire."""
-        return cls(
-            asset_id=asset.asset_id,
-            path=asset.path,
-            name=asset.path.name,
-            kind=asset.kind,
-            state=asset.state,
-            behind=asset.behind,
-        )
 
 
 class StatusModel(Model):
@@ -59,7 +43,7 @@ class StatusModel(Model):
     revision: str | None
     """What it is compared with."""
     problem: str
-    """Why it could not be compared; then the states tell of local changes alone."""
+    """Why it could not be compared; then the states show local changes alone."""
     assets: list[StatusEntry]
 
 
@@ -121,57 +105,35 @@ class ConflictView(Model):
 @router.get("/status", responses=problems(502, 504))
 async def get_status(
     context: Context,
-    project_id: UUID,
+    project: ProjectForReader,
     fetch: Fetch = False,  # noqa: FBT002 - a query
 ) -> StatusModel:
-    """Where every asset stands, against what was fetched last."""
-
-    def look() -> ProjectStatus:
-        project = context.project(project_id, Role.READER)
-        return context.services.plans.status(project.id, fresh=fetch)
-
-    found = await aside(look)
-    return StatusModel(
-        base=found.base,
-        revision=found.revision,
-        problem=found.problem,
-        assets=[StatusEntry.of(asset) for asset in found.assets],
-    )
+    """The status of every asset, against what was fetched last."""
+    plans = context.services.plans
+    return StatusModel.of(await aside(lambda: plans.status(project.id, fresh=fetch)))
 
 
 @router.get("/conflicts", responses=problems(502, 504))
 async def list_conflicts(
     context: Context,
-    project_id: UUID,
+    project: ProjectForReader,
     fetch: Fetch = False,  # noqa: FBT002 - a query
 ) -> ConflictsModel:
     """What pulling the revision that was fetched last would leave in conflict."""
-
-    def look() -> Conflicts:
-        project = context.project(project_id, Role.READER)
-        return context.services.plans.conflicts(project.id, fresh=fetch)
-
-    found = await aside(look)
-    return ConflictsModel(
-        base=found.base,
-        revision=found.revision,
-        conflicts=[ConflictModel.of(each) for each in found.conflicts],
-    )
+    plans = context.services.plans
+    return ConflictsModel.of(await aside(lambda: plans.conflicts(project.id, fresh=fetch)))
 
 
 # A field whose value is null must not look like one that is not there.
 @router.get(
     "/conflicts/{asset_id}", response_model_exclude_unset=True, responses=problems(502, 504)
 )
-async def explain_conflict(context: Context, project_id: UUID, asset_id: Text) -> ConflictView:
+async def explain_conflict(
+    context: Context, project: ProjectForReader, asset_id: Text
+) -> ConflictView:
     """The conflict that an asset is party to, field by field."""
-
-    def look() -> ConflictView:
-        project = context.project(project_id, Role.READER)
-        found = context.services.plans.conflicts(project.id)
-        return _view(context, project_id, asset_id, found.revision, found.conflicts)
-
-    return await aside(look)
+    plans = context.services.plans
+    return await aside(lambda: _view(plans, project.id, asset_id, plans.conflicts(project.id)))
 
 
 @router.get(
@@ -180,30 +142,21 @@ async def explain_conflict(context: Context, project_id: UUID, asset_id: Text) -
     responses=problems(502, 504),
 )
 async def explain_planned_conflict(
-    context: Context, project_id: UUID, plan_id: UUID, asset_id: Text
+    context: Context, project: ProjectForReader, plan_id: UUID, asset_id: Text
 ) -> ConflictView:
     """The conflict of a plan that an asset is party to, field by field."""
-
-    def look() -> ConflictView:
-        project = context.project(project_id, Role.READER)
-        plan = context.services.plans.get(project.id, plan_id).plan
-        return _view(context, project_id, asset_id, plan.revision, plan.conflicts)
-
-    return await aside(look)
+    plans = context.services.plans
+    return await aside(
+        lambda: _view(plans, project.id, asset_id, plans.get(project.id, plan_id).plan)
+    )
 
 
-def _view(
-    context: RequestContext,
-    project_id: UUID,
-    asset_id: str,
-    revision: Revision | None,
-    conflicts: tuple[Conflict, ...],
-) -> ConflictView:
+def _view(plans: Plans, project_id: UUID, asset_id: str, found: Conflicts | Plan) -> ConflictView:
     try:
-        conflict = conflict_of(conflicts, asset_id)
+        conflict = conflict_of(found.conflicts, asset_id)
     except UnknownAssets:
         raise NotFound(what="conflict") from None
-    explained = context.services.plans.explained(project_id, revision, conflict)
+    explained = plans.explained(project_id, found.revision, conflict)
     return ConflictView(
         conflict=ConflictModel.of(conflict),
         explanations=[

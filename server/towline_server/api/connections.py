@@ -1,37 +1,34 @@
-"""``/connections``: repositories that projects may be bound to. Their secrets go in, never out."""
+"""``/connections``: repositories that projects may be bound to. No secret is ever shown."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import Field, Secret
+from pydantic import BeforeValidator, Field, Secret
 from sqlalchemy.orm import Session
 
 from towline.remotes.credentials import TOKEN_USERNAME, Credential
-from towline_server.auth.roles import Role
+from towline.remotes.url import Origin
 from towline_server.projects.connections import origin_text
 from towline_server.projects.domain import Connection, Provider
 from towline_server.web.schemas import GIT_URL, PlainText, of_format, problems
 
-from .access import Context, NativeRoute, RequestContext
-from .models import (
-    HIDDEN,
-    Body,
-    Hidden,
-    Model,
-    Name,
-    Page,
-    Text,
-    Window,
+from .access import (
+    ConnectionForAdmin,
+    ConnectionForReader,
+    Context,
+    NativeRoute,
+    RequestContext,
 )
+from .models import HIDDEN, Body, Hidden, Model, Name, Page, Text, Window, at
 
 router = APIRouter(prefix="/connections", route_class=NativeRoute)
 
 LEAST_WEBHOOK_SECRET = 16
-"""Characters: whoever guesses it starts runs."""
+"""Characters: a guessed one starts runs."""
 
 Url = Annotated[Text, of_format(GIT_URL, maxLength=1024)]
 WebhookSecret = Annotated[
@@ -57,7 +54,7 @@ class ConnectionBody(Body):
 
 
 class ConnectionChange(Body):
-    """What of a connection shall change: what is left out stays, a null secret is forgotten."""
+    """A change of a connection: what is left out stays, a null secret is forgotten."""
 
     url: Url | None = None
     name: Name | None = None
@@ -65,46 +62,35 @@ class ConnectionChange(Body):
     webhook_secret: WebhookSecret | None = None
 
 
+def _origin_text(origin: Origin | None) -> str | None:
+    return None if origin is None else origin_text(origin)
+
+
 class ConnectionModel(Model):
-    """A connection. Its secrets are told of, not told."""
+    """A connection, without its secrets."""
 
     id: UUID
     name: str
     provider: Provider
-    url: str
+    url: Annotated[str, at("url.shown")]
     has_credential: bool
-    credential_origin: str | None
+    credential_origin: Annotated[str | None, BeforeValidator(_origin_text)]
     """Scheme, host and port that the credential is bound to."""
     has_webhook_secret: bool
-    webhook_path: str
+    webhook_path: Annotated[str, BeforeValidator("/hooks/{}".format), at("id")]
     """Where the host's push webhooks go."""
     created_at: datetime
     updated_at: datetime
 
-    @classmethod
-    def of(cls, connection: Connection) -> Self:
-        """Return the model of a connection."""
-        same = "id name provider has_credential has_webhook_secret created_at updated_at"
-        origin = connection.credential_origin
-        return cls.model_validate(
-            {
-                **{name: getattr(connection, name) for name in same.split()},
-                "url": connection.url.shown,
-                "credential_origin": None if origin is None else origin_text(origin),
-                "webhook_path": f"/hooks/{connection.id}",
-            }
-        )
-
 
 @router.get("", responses=problems())
 def list_connections(context: Context, window: Window) -> Page[ConnectionModel]:
-    """The tenant's connections, oldest first; none for who has no role on the whole tenant."""
+    """The tenant's connections, oldest first; none for a caller without a role on the tenant."""
     found: tuple[Connection, ...] = ()
     if context.caller.tenant_role is not None:
         with context.reading() as session:
             found = context.services.connections(session).of_tenant(context.caller.tenant_id)
-    shown = found[window.offset : window.offset + window.limit]
-    return window.page(ConnectionModel, shown, len(found))
+    return window.slice(ConnectionModel, found)
 
 
 @router.post("", status_code=201, responses=problems(409))
@@ -130,25 +116,23 @@ def create_connection(
 
 
 @router.get("/{connection_id}", responses=problems())
-def get_connection(context: Context, connection_id: UUID) -> ConnectionModel:
+def get_connection(connection: ConnectionForReader) -> ConnectionModel:
     """A connection."""
-    return ConnectionModel.of(context.connection(connection_id, Role.READER))
+    return ConnectionModel.of(connection)
 
 
 @router.patch("/{connection_id}", responses=problems())
 def change_connection(
-    context: Context, connection_id: UUID, body: ConnectionChange
+    context: Context, connection: ConnectionForAdmin, body: ConnectionChange
 ) -> ConnectionModel:
     """Change a connection. At another scheme, host or port its secrets are forgotten."""
-    connection = context.connection(connection_id, Role.ADMIN)
     with context.writing() as session:
         return ConnectionModel.of(_changed(context, session, connection, body))
 
 
 @router.delete("/{connection_id}", status_code=204, responses=problems(409))
-def delete_connection(context: Context, connection_id: UUID) -> None:
+def delete_connection(context: Context, connection: ConnectionForAdmin) -> None:
     """Delete a connection that no project is bound to."""
-    connection = context.connection(connection_id, Role.ADMIN)
     with context.writing() as session:
         context.services.connections(session).delete(connection.id)
 

@@ -1,8 +1,8 @@
-"""``/runs/{id}/events``: a run as it goes on, as server-sent events, to its end.
+"""``/runs/{id}/events``: the progress of a run as server-sent events, to its end.
 
-Nobody who follows a run holds a thread or a session: a stream looks at the run when this process
-hears of a change, else twice a second for what another process executes. A server that stops ends
-its streams at once; whoever reconnects follows the run on the next one.
+A stream holds neither a thread nor a session: it reads the run when this process is notified of a
+change, else twice a second for what another process executes. A server that stops ends its streams
+at once; a client that reconnects follows the run on the next one.
 """
 
 from __future__ import annotations
@@ -17,18 +17,17 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from towline_server.auth.roles import Role
 from towline_server.runs.domain import Run
 from towline_server.runs.service import Runs
 from towline_server.web.schemas import problems
 
-from .access import Context, NativeRoute
+from .access import Context, NativeRoute, RunForReader
 from .runs import RunModel, RunSummary
 
 router = APIRouter(route_class=NativeRoute)
 
 STREAM_SECONDS = 600.0
-"""A stream ends then. Who reconnects, as browsers do, is authorised anew."""
+"""A stream ends then. A client that reconnects, as browsers do, is authorised again."""
 _LOOK_SECONDS = 0.5
 _TICK_SECONDS = 0.1
 _QUIET_LOOKS = 30
@@ -43,13 +42,13 @@ _EVENT = {
     },
     "required": ["event", "id", "data"],
 }
-"""OpenAPI before 3.2 has a stream's schema tell of each event."""
+"""In OpenAPI before 3.2 a stream's schema describes each event."""
 _STREAM: dict[int | str, dict[str, Any]] = {
     **problems(),
     200: {
         "description": (
-            "`progress` events, each with the run as it stands; then one `ended` event with its"
-            " report. An attempt that takes a lost one's place goes on in the same stream."
+            "`progress` events, each with the run as it is; then one `ended` event with its"
+            " report. An attempt that replaces a lost one follows in the same stream."
         ),
         "content": {"text/event-stream": {"schema": _EVENT}},
     },
@@ -57,9 +56,8 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/runs/{run_id}/events", response_class=StreamingResponse, responses=_STREAM)
-def follow_run(request: Request, context: Context, run_id: UUID) -> StreamingResponse:
+def follow_run(request: Request, context: Context, run: RunForReader) -> StreamingResponse:
     """Follow a run to its end."""
-    run = context.run(run_id, Role.READER)
     events = _events(context.services.runs, run.id, request.app.state.stopping)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
@@ -67,14 +65,14 @@ def follow_run(request: Request, context: Context, run_id: UUID) -> StreamingRes
 
 async def _events(runs: Runs, run_id: UUID, stopping: Event) -> AsyncIterator[str]:
     ends_at = asyncio.get_running_loop().time() + STREAM_SECONDS
-    told, quiet = None, 0
+    sent, quiet = None, 0
     while asyncio.get_running_loop().time() < ends_at and not stopping.is_set():
         version = runs.version()
-        # It follows the attempts that take the place of a lost one.
+        # Follows the attempts that replace a lost one.
         run = await run_in_threadpool(runs.wait, run_id, 0)
         quiet += 1
-        if (run.id, run.updated_at) != told:
-            told, quiet = (run.id, run.updated_at), 0
+        if (run.id, run.updated_at) != sent:
+            sent, quiet = (run.id, run.updated_at), 0
             yield _event(run)
         elif quiet >= _QUIET_LOOKS:
             quiet = 0

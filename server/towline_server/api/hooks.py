@@ -1,4 +1,4 @@
-"""``/hooks/{connection_id}``: where the hosts of repositories tell of pushes."""
+"""``/hooks/{connection_id}``: where the hosts of repositories report pushes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 
 from towline_server.projects.hooks import HookBody
-from towline_server.runs.domain import Run
 from towline_server.runs.pushes import Call, Pushes
 from towline_server.services import services_of
 from towline_server.web.schemas import problems
@@ -57,5 +56,4 @@ def take_webhook(
     for name, value in request.headers.items():
         headers.setdefault(name.lower(), []).append(value)
     call = Call(connection_id=connection_id, headers=headers, body=body)
-    started: tuple[Run, ...] = pushes.take(call)
-    return HookModel(runs=[run.id for run in started])
+    return HookModel(runs=[run.id for run in pushes.take(call)])

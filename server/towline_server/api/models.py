@@ -1,15 +1,25 @@
-"""Models that the resources of the native API share."""
+"""Models that the resources of the native API share: pages, assets, reports."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Self, TypeVar
 
 from fastapi import Depends, Query
-from pydantic import BaseModel, ConfigDict, Field, Secret, StringConstraints
+from pydantic import (
+    AliasPath,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Secret,
+    StringConstraints,
+    model_validator,
+)
 
+from towline.conflicts import Conflict
 from towline.errors import InvalidValue
+from towline.report import Report, conflict_json, report_json
 from towline_server.web.schemas import PlainText
 
 T = TypeVar("T")
@@ -36,6 +46,11 @@ class Model(BaseModel):
     def of(cls, value: Any) -> Self:
         """Return the model of a domain value, or of a mapping."""
         return cls.model_validate(value)
+
+
+def at(path: str) -> Any:
+    """Return a field whose value is at a path of attributes, such as ``plan.base``."""
+    return Field(validation_alias=AliasPath(*path.split(".")))
 
 
 class Body(BaseModel):
@@ -67,6 +82,10 @@ class _Window:
             items=items, total=total, limit=self.limit, offset=self.offset, has_next=has_next
         )
 
+    def slice(self, model: type[M], values: Sequence[Any]) -> Page[M]:
+        """Return the page of a list of which ``values`` are all."""
+        return self.page(model, values[self.offset : self.offset + self.limit], len(values))
+
 
 Window = Annotated[_Window, Depends()]
 """The part of a list that a query names."""
@@ -81,3 +100,103 @@ def check_globs(globs: Collection[str], field: str) -> None:
     if len(globs) > MOST_GLOBS or sum(map(len, globs)) > MOST_GLOB_CHARACTERS:
         most = f"{MOST_GLOBS} globs of {MOST_GLOB_CHARACTERS} characters in all"
         raise InvalidValue(field=field, problem=f"may have at most {most}")
+
+
+class StateModel(Model):
+    """An asset on one side."""
+
+    path: str
+    digest: str
+    executable: bool
+
+
+class ItemModel(Model):
+    """What became of one asset."""
+
+    asset_id: str | None
+    path: str
+    name: str
+    kind: str
+    rule: int | None
+    """The number of the case that decided it; null in an undo."""
+    before: StateModel | None
+    after: StateModel | None
+    renamed_from: str | None
+    merged: bool
+    merged_by: str | None = None
+    """What merged the content, where both sides had changed it: ``structure`` or ``lines``."""
+    discarded: bool
+    reason: str | None
+    """Why it was ignored."""
+    behind: str | None = None
+    """Why it is not as the revision has it: ``conflict``, ``left_out`` (by a selection), or what
+    the repository has there instead (``lfs_pointer``, ``symlink`` …)."""
+
+
+class PartyModel(Model):
+    """One asset of a conflict, on its three sides."""
+
+    asset_id: str
+    path: str
+    name: str
+    kind: str
+    base: StateModel | None
+    ours: StateModel | None
+    theirs: StateModel | None
+
+
+class ConflictModel(Model):
+    """Assets that a pull cannot settle by itself."""
+
+    kind: str
+    path: str
+    parties: list[PartyModel]
+    blockers: list[str]
+    """What never gives way, and must be moved first."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_conflict(cls, value: Any) -> Any:
+        return conflict_json(value) if isinstance(value, Conflict) else value
+
+
+class NoteModel(Model):
+    """What a person should know of an asset that is pulled all the same."""
+
+    asset_id: str
+    path: str
+    text: str
+
+
+class ReportModel(Model):
+    """What a pull did, or would do; an asset is in at most one of the five lists."""
+
+    status: str
+    """``up-to-date``, ``updated`` or ``conflicts``."""
+    base: str | None
+    revision: str | None
+    overwritten: list[ItemModel]
+    updated: list[ItemModel]
+    created: list[ItemModel]
+    deleted: list[ItemModel]
+    ignored: list[ItemModel]
+    behind: list[ItemModel] = Field(default_factory=list)
+    """Every asset that is not as the revision has it, whichever pull left it so."""
+    conflicts: list[ConflictModel]
+    error_msgs: list[str]
+    notes: list[NoteModel] = Field(default_factory=list)
+    """New contents from which no embedded id can be read."""
+    history_rewritten: bool | None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_report(cls, value: Any) -> Any:
+        is_report = isinstance(value, Report)
+        return {**report_json(value), "pull": value.pull} if is_report else value
+
+
+class AppliedModel(ReportModel):
+    """What an applied plan did."""
+
+    pull: int | None
+    """Its number in the project's log; null: nothing was written."""

@@ -1,118 +1,90 @@
-"""``/projects/{id}/plans``: made, looked at, applied later or dropped."""
+"""``/projects/{id}/plans``: make, show, apply or delete stored plans."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Self
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
+from pydantic import BeforeValidator
 
 from towline.plan import PlanKind
-from towline.report import Report, report_of
-from towline_server.auth.roles import Role
-from towline_server.projects.stored_plans import PlanEntry, StoredPlans
+from towline.report import report_of
+from towline_server.projects.stored_plans import StoredPlans
 from towline_server.runs.domain import RunMode
 from towline_server.web.schemas import problems
 from towline_server.web.waiting import aside
 
-from .access import Context, NativeRoute
-from .models import Flag, Model, Page, Window
-from .reports import AppliedModel, ReportModel
+from .access import Context, NativeRoute, ProjectForReader, ProjectForWriter
+from .models import AppliedModel, Flag, Model, Page, ReportModel, Window, at
 from .runs import PullBody
 
 router = APIRouter(prefix="/projects/{project_id}/plans", route_class=NativeRoute)
 
 
 class PlanBody(PullBody):
-    """A plan that is asked for."""
+    """A plan to be made."""
 
     full_refresh: Flag = False
-    """Compares every asset anew, trusting no recorded tree."""
+    """Compares every asset again, trusting no recorded tree."""
 
 
 class WaitingPlan(Model):
-    """A plan that waits."""
+    """A stored plan."""
 
     id: UUID
     created_at: datetime
 
 
 class PlanModel(WaitingPlan):
-    """A plan that waits, and what applying it would do."""
+    """A stored plan, and what applying it would do."""
 
-    kind: PlanKind
-    base: str | None
-    revision: str | None
-    is_noop: bool
+    kind: Annotated[PlanKind, at("plan.kind")]
+    base: Annotated[str | None, at("plan.before.base")]
+    revision: Annotated[str | None, at("plan.revision")]
+    is_noop: Annotated[bool, at("plan.is_noop")]
     """Whether applying it would leave everything as it is, the base too."""
-    refused: bool
+    refused: Annotated[bool, at("plan.refused")]
     """Whether conflicts are open that nothing settles; then it cannot be applied."""
-    report: ReportModel
-
-    @classmethod
-    def of(cls, entry: PlanEntry) -> Self:
-        """Return the model of a plan."""
-        plan = entry.plan
-        return cls(
-            id=entry.id,
-            created_at=entry.created_at,
-            kind=plan.kind,
-            base=plan.before.base,
-            revision=plan.revision,
-            is_noop=plan.is_noop,
-            refused=plan.refused,
-            report=ReportModel.of(report_of(plan)),
-        )
+    report: Annotated[ReportModel, BeforeValidator(report_of), at("plan")]
 
 
 @router.get("", responses=problems())
-def list_plans(context: Context, project_id: UUID, window: Window) -> Page[WaitingPlan]:
-    """The plans that wait, newest first."""
-    project = context.project(project_id, Role.READER)
+def list_plans(context: Context, project: ProjectForReader, window: Window) -> Page[WaitingPlan]:
+    """The stored plans, newest first."""
     with context.reading() as session:
         found = StoredPlans(session, project.id).waiting()
-    shown = found[window.offset : window.offset + window.limit]
-    waiting = ({"id": plan_id, "created_at": at} for plan_id, at in shown)
-    return window.page(WaitingPlan, waiting, len(found))
+    return window.slice(
+        WaitingPlan, [{"id": plan_id, "created_at": created} for plan_id, created in found]
+    )
 
 
 @router.post("", status_code=201, responses=problems(409, 502, 504))
 async def make_plan(
-    context: Context, project_id: UUID, body: PlanBody, response: Response
+    context: Context, project: ProjectForWriter, body: PlanBody, response: Response
 ) -> PlanModel:
     """Fetch, and plan a pull; nothing of the project changes."""
-
-    def make() -> PlanEntry:
-        project = context.project(project_id, Role.WRITER)
-        mode = RunMode.FULL_REFRESH if body.full_refresh else RunMode.INCREMENTAL
-        return context.services.plans.make(project.id, body.request(mode))
-
-    made = await aside(make)
-    response.headers["Location"] = f"/api/towline/v1/projects/{project_id}/plans/{made.id}"
+    mode = RunMode.FULL_REFRESH if body.full_refresh else RunMode.INCREMENTAL
+    wanted = body.request(mode)
+    made = await aside(lambda: context.services.plans.make(project.id, wanted))
+    response.headers["Location"] = f"/api/towline/v1/projects/{project.id}/plans/{made.id}"
     return PlanModel.of(made)
 
 
 @router.get("/{plan_id}", responses=problems())
-def get_plan(context: Context, project_id: UUID, plan_id: UUID) -> PlanModel:
-    """A plan that waits."""
-    project = context.project(project_id, Role.READER)
+def get_plan(context: Context, project: ProjectForReader, plan_id: UUID) -> PlanModel:
+    """A stored plan."""
     return PlanModel.of(context.services.plans.get(project.id, plan_id))
 
 
 @router.delete("/{plan_id}", status_code=204, responses=problems())
-def discard_plan(context: Context, project_id: UUID, plan_id: UUID) -> None:
-    """Drop a plan."""
-    project = context.project(project_id, Role.WRITER)
+def discard_plan(context: Context, project: ProjectForWriter, plan_id: UUID) -> None:
+    """Delete a plan."""
     context.services.plans.discard(project.id, plan_id)
 
 
 @router.post("/{plan_id}/apply", responses=problems(409, 502, 504))
-async def apply_plan(context: Context, project_id: UUID, plan_id: UUID) -> AppliedModel:
-    """Carry out a plan, all of it or nothing; it pulls the revision that it names."""
-
-    def carry_out() -> Report:
-        project = context.project(project_id, Role.WRITER)
-        return context.services.plans.apply(project.id, plan_id)
-
-    return AppliedModel.of(await aside(carry_out))
+async def apply_plan(context: Context, project: ProjectForWriter, plan_id: UUID) -> AppliedModel:
+    """Apply a plan, all of it or nothing; it pulls the revision that it names."""
+    return AppliedModel.of(await aside(lambda: context.services.plans.apply(project.id, plan_id)))

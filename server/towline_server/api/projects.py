@@ -1,9 +1,9 @@
-"""``/projects``: listed, made, changed, deleted."""
+"""``/projects``: list, make, change and delete projects."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
@@ -19,8 +19,8 @@ from towline_server.projects.domain import Binding, Project
 from towline_server.projects.service import Projects
 from towline_server.web.schemas import FOLDER, GIT_REF, GLOB, PROJECT_PATH, of_format, problems
 
-from .access import Context, NativeRoute, RequestContext
-from .models import Body, Flag, Model, Name, Page, Text, Window, check_globs
+from .access import Context, NativeRoute, ProjectForAdmin, ProjectForReader
+from .models import Body, Flag, Model, Name, Page, Text, Window, at, check_globs
 
 router = APIRouter(prefix="/projects", route_class=NativeRoute)
 
@@ -62,7 +62,7 @@ class ProjectBody(Body):
 
 
 class ProjectChange(Body):
-    """What of a project shall change: what is left out stays; a null binding takes it away."""
+    """A change of a project: what is left out stays; a null binding removes it."""
 
     kinds: Annotated[list[KindBody], Field(min_length=1, max_length=100)] | None = None
     hidden: Flag | None = None
@@ -92,26 +92,13 @@ class ProjectModel(Model):
 
     id: UUID
     path: str
-    name: str
+    name: Annotated[str, at("path.name")]
     binding: BindingModel | None
-    kinds: list[KindModel]
-    hidden: bool
+    kinds: Annotated[list[KindModel], at("kinds.kinds")]
+    hidden: Annotated[bool, at("kinds.hidden")]
     names: NamePolicy
     on_conflict: OnConflict
     created_at: datetime
-
-    @classmethod
-    def of(cls, project: Project) -> Self:
-        """Return the model of a project."""
-        same = ("id", "path", "binding", "names", "on_conflict", "created_at")
-        return cls.model_validate(
-            {
-                **{name: getattr(project, name) for name in same},
-                "name": project.path.name,
-                "kinds": project.kinds.kinds,
-                "hidden": project.kinds.hidden,
-            }
-        )
 
 
 @router.get("", responses=problems())
@@ -136,7 +123,7 @@ def list_projects(
 
 @router.post("", status_code=201, responses=problems(409))
 def create_project(context: Context, body: ProjectBody, response: Response) -> ProjectModel:
-    """Make a project; whoever administers the tenant may."""
+    """Make a project; the caller must administer the tenant."""
     context.administer_tenant()
     with context.writing() as session:
         projects = Projects(session)
@@ -154,41 +141,38 @@ def create_project(context: Context, body: ProjectBody, response: Response) -> P
 
 
 @router.get("/{project_id}", responses=problems())
-def get_project(context: Context, project_id: UUID) -> ProjectModel:
+def get_project(project: ProjectForReader) -> ProjectModel:
     """A project."""
-    return ProjectModel.of(context.project(project_id, Role.READER))
+    return ProjectModel.of(project)
 
 
 @router.patch("/{project_id}", responses=problems(409))
-def change_project(context: Context, project_id: UUID, body: ProjectChange) -> ProjectModel:
+def change_project(context: Context, project: ProjectForAdmin, body: ProjectChange) -> ProjectModel:
     """Change a project; a run of it that is under way starts over, or ends stale."""
-    project = context.project(project_id, Role.ADMIN)
-    _check_binding(context, project, body)
+    wanted, bound = body.binding, project.binding
+    if wanted is not None and (bound is None or bound.connection_id != wanted.connection_id):
+        # Its credential will be used for the project: the caller must have access to it.
+        context.connection(wanted.connection_id, Role.READER)
     with context.writing() as session:
         changed = _changed(session, project, body)
     return ProjectModel.of(changed)
 
 
 @router.delete("/{project_id}", status_code=204, responses=problems())
-def delete_project(context: Context, project_id: UUID) -> None:
+def delete_project(context: Context, project: ProjectForAdmin) -> None:
     """Delete a project with everything that it has."""
-    project = context.project(project_id, Role.ADMIN)
     with context.writing() as session:
         Projects(session).delete(project.id)
-
-
-def _check_binding(context: RequestContext, project: Project, body: ProjectChange) -> None:
-    """Whoever binds a project to another connection uses its credential: they must see it."""
-    wanted, bound = body.binding, project.binding
-    if wanted is not None and (bound is None or bound.connection_id != wanted.connection_id):
-        context.connection(wanted.connection_id, Role.READER)
 
 
 def _changed(session: Session, project: Project, body: ProjectChange) -> Project:
     projects, given = Projects(session), body.model_fields_set
     values: dict[str, Any] = {}
-    if body.kinds is not None or body.hidden is not None:
-        values["kinds"] = _changed_kinds(project.kinds, body)
+    hidden = project.kinds.hidden if body.hidden is None else body.hidden
+    if body.kinds is not None:
+        values["kinds"] = _kinds(body.kinds, hidden=hidden)
+    elif body.hidden is not None:
+        values["kinds"] = Kinds(project.kinds.kinds, hidden=hidden)
     if body.on_conflict is not None:
         values["on_conflict"] = body.on_conflict
     if values:
@@ -198,13 +182,6 @@ def _changed(session: Session, project: Project, body: ProjectChange) -> Project
     elif "binding" in given:
         project = projects.dissociate(project.id)
     return project
-
-
-def _changed_kinds(before: Kinds, body: ProjectChange) -> Kinds:
-    hidden = before.hidden if body.hidden is None else body.hidden
-    if body.kinds is None:
-        return Kinds(before.kinds, hidden=hidden)
-    return _kinds(body.kinds, hidden=hidden)
 
 
 def _kinds(bodies: list[KindBody], *, hidden: bool) -> Kinds:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Path
 from pydantic import Field
 
 from towline.plan import PlanKind
-from towline_server.auth.roles import Role
 from towline_server.projects.history import History
 from towline_server.web.schemas import WHOLE, problems
 
-from .access import Context, NativeRoute
-from .models import Body, Flag, Model, Page, Window
-from .reports import AppliedModel, ReportModel
+from .access import Context, NativeRoute, ProjectForReader, ProjectForWriter
+from .models import AppliedModel, Body, Flag, Model, Page, ReportModel, Window
 
 router = APIRouter(prefix="/projects/{project_id}", route_class=NativeRoute)
 
@@ -25,7 +22,7 @@ _MOST = 2**53
 
 
 class UndoBody(Body):
-    """Which pull to take back: the last that stands, unless one is named."""
+    """Which pull to take back: the last one not taken back, unless one is named."""
 
     pull: Annotated[int, Field(ge=1, le=_MOST), WHOLE] | None = None
     dry_run: Flag = False
@@ -53,9 +50,8 @@ class PullModel(PullSummary):
 
 
 @router.get("/pulls", responses=problems())
-def list_pulls(context: Context, project_id: UUID, window: Window) -> Page[PullSummary]:
+def list_pulls(context: Context, project: ProjectForReader, window: Window) -> Page[PullSummary]:
     """The project's log, newest first."""
-    project = context.project(project_id, Role.READER)
     with context.reading() as session:
         found, total = History(session, project.id).page(limit=window.limit, offset=window.offset)
     return window.page(PullSummary, found, total)
@@ -63,18 +59,16 @@ def list_pulls(context: Context, project_id: UUID, window: Window) -> Page[PullS
 
 @router.get("/pulls/{number}", responses=problems())
 def get_pull(
-    context: Context, project_id: UUID, number: Annotated[int, Path(ge=1, le=_MOST)]
+    context: Context, project: ProjectForReader, number: Annotated[int, Path(ge=1, le=_MOST)]
 ) -> PullModel:
     """One pull, and what it did."""
-    project = context.project(project_id, Role.READER)
     with context.reading() as session:
         return PullModel.of(History(session, project.id).get(number))
 
 
 @router.post("/undo", responses=problems(409))
-def undo(context: Context, project_id: UUID, body: UndoBody | None = None) -> AppliedModel:
-    """Take back a pull. It tramples no later edit, and is a pull of the log itself."""
-    project = context.project(project_id, Role.WRITER)
+def undo(context: Context, project: ProjectForWriter, body: UndoBody | None = None) -> AppliedModel:
+    """Take back a pull. It overwrites no later edit, and is a pull of the log itself."""
     wanted, plans = body or UndoBody(), context.services.plans
     if wanted.dry_run:
         return AppliedModel.of(plans.undo_report(project.id, wanted.pull))

@@ -1,9 +1,9 @@
-"""``/runs``: asked for, looked at, followed, cancelled, tried again."""
+"""``/runs``: request, list, cancel and retry runs."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
@@ -12,7 +12,6 @@ from pydantic.config import JsonDict
 
 from towline.model import AssetId
 from towline.options import OnConflict, Resolutions, Selection
-from towline_server.auth.roles import Role
 from towline_server.runs.domain import (
     BackendName,
     Origin,
@@ -25,9 +24,27 @@ from towline_server.runs.listing import RunFilter
 from towline_server.runs.states import Fault, Outcome, ReasonCode, ResultClass, RunState
 from towline_server.web.schemas import ASSET_ID, GLOB, OfferedBackend, of_format, problems
 
-from .access import Context, NativeRoute, RequestContext
-from .models import MOST_GLOBS, Body, Flag, Model, Page, Text, Window, check_globs
-from .reports import ReportModel
+from .access import (
+    Context,
+    NativeRoute,
+    ProjectForReader,
+    ProjectForWriter,
+    RequestContext,
+    RunForReader,
+    RunForWriter,
+)
+from .models import (
+    MOST_GLOBS,
+    Body,
+    Flag,
+    Model,
+    Page,
+    ReportModel,
+    Text,
+    Window,
+    at,
+    check_globs,
+)
 
 router = APIRouter(route_class=NativeRoute)
 
@@ -59,7 +76,7 @@ _KIND_OR_ONLY: JsonDict = {
 
 
 class PullBody(Body):
-    """What a pull shall do."""
+    """What a pull is to do."""
 
     model_config = ConfigDict(json_schema_extra=_KIND_OR_ONLY)
 
@@ -73,7 +90,7 @@ class PullBody(Body):
     allow_empty: Flag = False
 
     def request(self, mode: RunMode) -> RunRequest:
-        """The same as the domain has it. Raises InvalidValue, ConflictingResolutions."""
+        """Return the request of a run. Raises InvalidValue, ConflictingResolutions."""
         only = self.only or SelectionBody()
         check_globs(only.globs, "only.globs")
         return RunRequest(
@@ -93,20 +110,20 @@ class PullBody(Body):
 
 
 class RunBody(PullBody):
-    """A run that is asked for."""
+    """A run to be made."""
 
     mode: RunMode = RunMode.INCREMENTAL
     backend: OfferedBackend = BackendName.NATIVE
 
 
 class CancelBody(Body):
-    """Why a run shall stop."""
+    """Why a run is cancelled."""
 
     reason: Text | None = None
 
 
 class RetryBody(Body):
-    """How a run is tried again."""
+    """How a run is retried."""
 
     mode: RunMode | None = None
 
@@ -121,26 +138,26 @@ class RunErrorModel(Model):
 
 
 class RunSummary(Model):
-    """A run as it stands, without its report."""
+    """A run as it is now, without its report."""
 
     id: UUID
     project_id: UUID
     batch_id: UUID | None
     parent_id: UUID | None
-    mode: RunMode
-    kind: str | None
-    backend: BackendName
-    triggered_by: TriggeredBy
-    trigger_ref: str | None
-    requested_by: UUID | None
+    mode: Annotated[RunMode, at("request.mode")]
+    kind: Annotated[str | None, at("request.kind")]
+    backend: Annotated[BackendName, at("executor.backend")]
+    triggered_by: Annotated[TriggeredBy, at("origin.by")]
+    trigger_ref: Annotated[str | None, at("origin.ref")]
+    requested_by: Annotated[UUID | None, at("origin.requested_by")]
     is_initial: bool
     state: RunState
     progress: int
     is_cancelling: bool
-    attempt: int
-    attempt_root_id: UUID
-    previous_attempt_id: UUID | None
-    next_attempt_id: UUID | None
+    attempt: Annotated[int, at("attempts.number")]
+    attempt_root_id: Annotated[UUID, at("attempts.root_id")]
+    previous_attempt_id: Annotated[UUID | None, at("attempts.previous_id")]
+    next_attempt_id: Annotated[UUID | None, at("attempts.next_id")]
     will_be_retried: bool
     created_at: datetime
     started_at: datetime | None
@@ -153,44 +170,20 @@ class RunSummary(Model):
     reason_code: ReasonCode | None
     error: RunErrorModel | None
     pull: int | None
-    """The number of the project's log that it wrote."""
-
-    @classmethod
-    def of(cls, run: Run) -> Self:
-        """Return the model of a run."""
-        same = (
-            "id project_id batch_id parent_id is_initial state progress is_cancelling pull report "
-            "will_be_retried created_at started_at completed_at updated_at base_revision "
-            "target_revision outcome result_class reason_code error"
-        )
-        attempts = run.attempts
-        return cls.model_validate(
-            {
-                **{name: getattr(run, name) for name in same.split()},
-                "mode": run.request.mode,
-                "kind": run.request.kind,
-                "backend": run.executor.backend,
-                "triggered_by": run.origin.by,
-                "trigger_ref": run.origin.ref,
-                "requested_by": run.origin.requested_by,
-                "attempt": attempts.number,
-                "attempt_root_id": attempts.root_id,
-                "previous_attempt_id": attempts.previous_id,
-                "next_attempt_id": attempts.next_id,
-            }
-        )
+    """The number of the pull in the project's log; null: it wrote none."""
 
 
 class RunModel(RunSummary):
-    """A run as it stands."""
+    """A run as it is now."""
 
     report: ReportModel | None
 
 
 @router.post("/projects/{project_id}/runs", status_code=202, responses=problems(409))
-def request_run(context: Context, project_id: UUID, body: RunBody, response: Response) -> RunModel:
-    """Ask for a run; it waits until no other one works on the project."""
-    project = context.project(project_id, Role.WRITER)
+def request_run(
+    context: Context, project: ProjectForWriter, body: RunBody, response: Response
+) -> RunModel:
+    """Request a run; it waits until no other one works on the project."""
     run = context.services.runs.request(
         project.id,
         body.request(body.mode),
@@ -205,13 +198,9 @@ States = Annotated[list[RunState] | None, Query()]
 
 @router.get("/projects/{project_id}/runs", responses=problems())
 def list_project_runs(
-    context: Context,
-    project_id: UUID,
-    window: Window,
-    state: States = None,
+    context: Context, project: ProjectForReader, window: Window, state: States = None
 ) -> Page[RunSummary]:
     """The runs of a project, newest first."""
-    project = context.project(project_id, Role.READER)
     return _page(context, RunFilter(project_id=project.id, states=_states(state)), window)
 
 
@@ -228,22 +217,20 @@ def list_runs(context: Context, window: Window, state: States = None) -> Page[Ru
 
 
 @router.get("/runs/{run_id}", responses=problems())
-def get_run(context: Context, run_id: UUID) -> RunModel:
+def get_run(run: RunForReader) -> RunModel:
     """A run."""
-    return RunModel.of(context.run(run_id, Role.READER))
+    return RunModel.of(run)
 
 
 @router.get("/runs/{run_id}/attempts", responses=problems())
-def list_attempts(context: Context, run_id: UUID) -> list[RunSummary]:
+def list_attempts(context: Context, run: RunForReader) -> list[RunSummary]:
     """Every attempt at what a run tries, the first one first."""
-    run = context.run(run_id, Role.READER)
     return [RunSummary.of(each) for each in context.services.runs.attempts(run.id)]
 
 
 @router.post("/runs/{run_id}/cancel", responses=problems())
-def cancel_run(context: Context, run_id: UUID, body: CancelBody | None = None) -> RunModel:
+def cancel_run(context: Context, run: RunForWriter, body: CancelBody | None = None) -> RunModel:
     """Ask a run to stop before its commit point; one that has ended stays as it is."""
-    run = context.run(run_id, Role.WRITER)
     reason = None if body is None else body.reason
     by = str(context.caller.id)
     return RunModel.of(context.services.runs.cancel(run.id, by=by, reason=reason))
@@ -251,10 +238,9 @@ def cancel_run(context: Context, run_id: UUID, body: CancelBody | None = None) -
 
 @router.post("/runs/{run_id}/retry", status_code=202, responses=problems(409))
 def retry_run(
-    context: Context, run_id: UUID, response: Response, body: RetryBody | None = None
+    context: Context, run: RunForWriter, response: Response, body: RetryBody | None = None
 ) -> RunModel:
     """A new attempt at what a run that has ended tried."""
-    run = context.run(run_id, Role.WRITER)
     mode = None if body is None else body.mode
     again = context.services.runs.retry(run.id, mode=mode, requested_by=context.caller.id)
     return _accepted(again, response)

@@ -1,4 +1,4 @@
-"""``/webhooks``: where the tenant wants to be told of what happened, and what became of that."""
+"""``/webhooks``: the addresses that receive a tenant's events, and the deliveries to them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from towline_server.webhooks.domain import (
 from towline_server.webhooks.queue import count_due
 from towline_server.webhooks.service import EndpointSettings
 
-from .access import Context, NativeRoute, RequestContext
+from .access import Context, NativeRoute, RequestContext, WebhookForAdmin
 from .models import Body, Flag, Model, Page, Text, Window
 
 router = APIRouter(prefix="/webhooks", route_class=NativeRoute)
@@ -57,7 +57,7 @@ class WebhookBody(Body):
 
 
 class WebhookChange(Body):
-    """What of a webhook shall change: what is left out stays."""
+    """A change of a webhook: what is left out stays."""
 
     url: Url | None = None
     event_types: RunEvents | None = None
@@ -94,7 +94,7 @@ class WebhookWithSecret(WebhookModel):
 
 
 class DeliveryModel(Model):
-    """A message on its way to a webhook."""
+    """The delivery of a message to a webhook."""
 
     id: UUID
     message_id: str
@@ -150,18 +150,17 @@ def create_webhook(context: Context, body: WebhookBody, response: Response) -> W
 
 
 @router.get("/{webhook_id}", responses=problems())
-def get_webhook(context: Context, webhook_id: UUID) -> WebhookModel:
+def get_webhook(webhook: WebhookForAdmin) -> WebhookModel:
     """A webhook."""
-    return WebhookModel.of(context.webhook(webhook_id))
+    return WebhookModel.of(webhook)
 
 
 @router.patch("/{webhook_id}", responses=problems())
-def change_webhook(context: Context, webhook_id: UUID, body: WebhookChange) -> WebhookModel:
+def change_webhook(context: Context, webhook: WebhookForAdmin, body: WebhookChange) -> WebhookModel:
     """Change a webhook. Enabled again, it is sent what waits for it.
 
     A null ``event_types`` or ``project_id`` means all; another null is as if left out.
     """
-    webhook = context.webhook(webhook_id)
     if body.project_id != webhook.project_id:
         _check_project(context, body.project_id)
     with context.writing() as session:
@@ -170,29 +169,26 @@ def change_webhook(context: Context, webhook_id: UUID, body: WebhookChange) -> W
 
 
 @router.delete("/{webhook_id}", status_code=204, responses=problems())
-def delete_webhook(context: Context, webhook_id: UUID) -> None:
+def delete_webhook(context: Context, webhook: WebhookForAdmin) -> None:
     """Delete a webhook with all that waits for it."""
-    webhook = context.webhook(webhook_id)
     with context.writing() as session:
         context.services.webhooks(session).delete(webhook.id)
 
 
 @router.post("/{webhook_id}/rotate", responses=problems())
-def rotate_secret(context: Context, webhook_id: UUID) -> WebhookWithSecret:
+def rotate_secret(context: Context, webhook: WebhookForAdmin) -> WebhookWithSecret:
     """Give a webhook a new secret, shown in this answer alone.
 
     For 24 hours its messages are signed with the old one too.
     """
-    webhook = context.webhook(webhook_id)
     with context.writing() as session:
         changed, secret = context.services.webhooks(session).rotate(webhook.id)
     return WebhookWithSecret.of_new(changed, secret)
 
 
 @router.post("/{webhook_id}/ping", status_code=202, responses=problems(409))
-def ping_webhook(context: Context, webhook_id: UUID) -> DeliveryModel:
-    """Send a webhook a ``ping``, once; its delivery tells whether it arrived."""
-    webhook = context.webhook(webhook_id)
+def ping_webhook(context: Context, webhook: WebhookForAdmin) -> DeliveryModel:
+    """Send a webhook a ``ping``, once; its delivery shows whether it was received."""
     with context.writing() as session:
         return DeliveryModel.of(Deliveries(session, webhook.id).ping())
 
@@ -200,12 +196,11 @@ def ping_webhook(context: Context, webhook_id: UUID) -> DeliveryModel:
 @router.get("/{webhook_id}/deliveries", responses=problems())
 def list_deliveries(
     context: Context,
-    webhook_id: UUID,
+    webhook: WebhookForAdmin,
     window: Window,
     state: Annotated[list[DeliveryState] | None, Query()] = None,
 ) -> Page[DeliveryModel]:
     """What was and will be sent to a webhook, newest first."""
-    webhook = context.webhook(webhook_id)
     with context.reading() as session:
         found, total = Deliveries(session, webhook.id).page(
             state, limit=window.limit, offset=window.offset
@@ -216,9 +211,8 @@ def list_deliveries(
 @router.post(
     "/{webhook_id}/deliveries/{delivery_id}/retry", status_code=202, responses=problems(409)
 )
-def retry_delivery(context: Context, webhook_id: UUID, delivery_id: UUID) -> DeliveryModel:
+def retry_delivery(context: Context, webhook: WebhookForAdmin, delivery_id: UUID) -> DeliveryModel:
     """Send a message at once, whatever became of it, under the ``webhook-id`` that it has."""
-    webhook = context.webhook(webhook_id)
     with context.writing() as session:
         return DeliveryModel.of(Deliveries(session, webhook.id).retry(delivery_id))
 

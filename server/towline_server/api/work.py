@@ -1,4 +1,4 @@
-"""``/work``: runs that somebody else executes. Claim one, keep it alive, complete it.
+"""``/work``: runs of external executors. Claim one, renew its lease, complete it.
 
 The lease token that a claim gives is the right to the run; beside it the caller needs the role on
 the run's project. The executor reads the repository with credentials of its own, plans with the
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.config import JsonDict
 
 from towline.codec import encode
@@ -23,12 +23,12 @@ from towline.names import NamePolicy
 from towline.options import OnConflict
 from towline_server.auth.roles import Role
 from towline_server.runs.domain import RunMode
-from towline_server.runs.external import FAILURE_REASONS, Claim, Work
+from towline_server.runs.external import FAILURE_REASONS
 from towline_server.runs.states import ReasonCode, RunState
 from towline_server.web.schemas import PLAN, WHOLE, PlainText, of_format, offering, problems
 
 from .access import Context, NativeRoute, RequestContext
-from .models import Body, Model, Name, Text
+from .models import Body, Model, Name, Text, at
 from .runs import RunModel, RunSummary
 
 router = APIRouter(prefix="/work", route_class=NativeRoute)
@@ -102,13 +102,18 @@ class CompleteBody(HeldBody):
         return self
 
 
+Encoded = Annotated[dict[str, Any], BeforeValidator(encode)]
+"""A value as ``towline.codec`` encodes it."""
+Sorted = Annotated[list[str], BeforeValidator(sorted)]
+
+
 class PullModel(Model):
-    """What the run shall do."""
+    """What the run is to do."""
 
     mode: RunMode
-    only: dict[str, Any]
-    use_theirs: list[str]
-    use_ours: list[str]
+    only: Annotated[Encoded, at("selection")]
+    use_theirs: Annotated[Sorted, at("resolutions.use_theirs")]
+    use_ours: Annotated[Sorted, at("resolutions.use_ours")]
     allow_empty: bool
 
 
@@ -118,32 +123,15 @@ class WorkModel(Model):
     project: str
     """Its name for ids."""
     path: str
-    kinds: dict[str, Any]
+    kinds: Encoded
     names: NamePolicy
-    state: dict[str, Any]
-    records: list[dict[str, Any]]
+    state: Encoded
+    records: list[Encoded]
     url: str
     ref: str
     scope: str
     on_conflict: OnConflict
-    limits: dict[str, Any]
-
-    @classmethod
-    def of(cls, work: Work) -> Self:
-        """Return the model of the work."""
-        return cls(
-            project=work.project,
-            path=work.path,
-            kinds=encode(work.kinds),
-            names=work.names,
-            state=encode(work.state),
-            records=[encode(record) for record in work.records],
-            url=work.url,
-            ref=work.ref,
-            scope=work.scope,
-            on_conflict=work.on_conflict,
-            limits=encode(work.limits),
-        )
+    limits: Encoded
 
 
 class ClaimModel(Model):
@@ -152,26 +140,8 @@ class ClaimModel(Model):
     run: RunSummary
     token: str
     lease_until: datetime
-    pull: PullModel
+    pull: Annotated[PullModel, at("run.request")]
     work: WorkModel
-
-    @classmethod
-    def of(cls, claim: Claim) -> Self:
-        """Return the model of a claim."""
-        request = claim.run.request
-        return cls(
-            run=RunSummary.of(claim.run),
-            token=claim.token,
-            lease_until=claim.lease_until,
-            pull=PullModel(
-                mode=request.mode,
-                only=encode(request.selection),
-                use_theirs=sorted(request.resolutions.use_theirs),
-                use_ours=sorted(request.resolutions.use_ours),
-                allow_empty=request.allow_empty,
-            ),
-            work=WorkModel.of(claim.work),
-        )
 
 
 class PulseModel(Model):
@@ -192,7 +162,7 @@ def claim_work(context: Context, body: ClaimBody) -> Any:
     if projects is not None and not projects:
         return Response(status_code=204)
     claim = context.services.external.claim(
-        # Nobody goes on with what another identity's executor of the same name holds.
+        # Another identity's executor of the same name must not take over the lease.
         f"{context.caller.id}/{body.executor_id}",
         tenant_id=context.caller.tenant_id,
         project_ids=projects,
@@ -202,18 +172,18 @@ def claim_work(context: Context, body: ClaimBody) -> Any:
 
 @router.post("/heartbeat", responses=problems(409))
 def heartbeat(context: Context, body: HeartbeatBody) -> PulseModel:
-    """Renew a lease, and tell how far the run is."""
+    """Renew a lease, and report the progress of the run."""
     run = context.run(body.run_id, Role.WRITER)
     phase = None if body.phase is None else RunState(body.phase)
     pulse = context.services.external.heartbeat(
         run.id, body.token, phase=phase, done=body.done, total=body.total
     )
-    return PulseModel(lease_until=pulse.lease_until, cancel=pulse.cancel)
+    return PulseModel.of(pulse)
 
 
 @router.post("/renew", responses=problems(409))
 def renew_work(context: Context, body: HeldBody) -> WorkModel:
-    """What planning needs as it stands now: for when a plan went stale."""
+    """What planning needs as it is now: for when a plan went stale."""
     run = context.run(body.run_id, Role.WRITER)
     return WorkModel.of(context.services.external.work(run.id, body.token))
 
@@ -222,15 +192,21 @@ def renew_work(context: Context, body: HeldBody) -> WorkModel:
 def complete_work(context: Context, body: CompleteBody) -> RunModel:
     """End a run: with its plan, which is applied here, or with why there is none.
 
-    A plan that went stale (409 ``stale_plan``) may be made anew, see ``renew``.
+    A plan that went stale (409 ``stale_plan``) may be made again, see ``renew``.
     """
     run, external = context.run(body.run_id, Role.WRITER), context.services.external
     if body.failure is not None:
-        reason = _checked(body.failure.reason)
+        reason = body.failure.reason
+        if reason not in FAILURE_REASONS:
+            known = ", ".join(FAILURE_REASONS)
+            raise InvalidValue(field="failure.reason", problem=f"must be one of {known}")
         return RunModel.of(external.fail(run.id, body.token, reason, body.failure.message))
     assert body.plan is not None, "the body was validated"
+    contents = {
+        Digest.parse(each): b64decode(text, validate=True) for each, text in body.contents.items()
+    }
     try:
-        ended = external.complete(run.id, body.token, body.plan, _contents(body.contents))
+        ended = external.complete(run.id, body.token, body.plan, contents)
     except ContentMissing as error:
         # Elsewhere that is the machine's fault; here the caller's.
         problem = f"lacks, or does not fit, {', '.join(error.digests[:10])}"
@@ -246,14 +222,3 @@ def _claimable(context: RequestContext, body: ClaimBody) -> list[UUID] | None:
     if caller.tenant_role is not None and caller.tenant_role.covers(Role.WRITER):
         return None
     return [each for each, role in caller.project_roles.items() if role.covers(Role.WRITER)]
-
-
-def _checked(reason: ReasonCode) -> ReasonCode:
-    if reason not in FAILURE_REASONS:
-        known = ", ".join(FAILURE_REASONS)
-        raise InvalidValue(field="failure.reason", problem=f"must be one of {known}")
-    return reason
-
-
-def _contents(given: dict[str, str]) -> dict[Digest, bytes]:
-    return {Digest.parse(each): b64decode(text, validate=True) for each, text in given.items()}
