@@ -35,7 +35,7 @@ def run() -> int:
 
 
 def _stop(_: int, __: FrameType | None) -> None:
-    """End the process at once: an exception could be swallowed by whichever module loads."""
+    """End the process at once: an exception could be swallowed by the module that loads."""
     _print("interrupted; nothing was changed")
     os._exit(INTERRUPTED)
 

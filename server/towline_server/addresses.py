@@ -1,6 +1,6 @@
-"""Owns which hosts a server talks to on its users' behalf.
+"""Which hosts a server connects to on its users' behalf.
 
-A user names the repository, and the server stands inside its operator's network: what is not public
+A user names the repository, and the server is inside its operator's network: what is not public
 is refused, unless the operator allows it. A host's name is resolved here, once, and git connects
 to these addresses alone, so that a name cannot mean another address a moment later. Redirects
 stay within scheme, host and port, and are judged again.
@@ -27,7 +27,7 @@ Network: TypeAlias = IPv4Network | IPv6Network
 Lookup: TypeAlias = Callable[[str, int], Sequence[str]]
 """The addresses of a host; raises OSError."""
 
-# Addresses that carry another one, which is where the packets go.
+# Addresses that contain another one, which is where the packets go.
 _NAT64 = ip_network("64:ff9b::/96")
 _COMPATIBLE = ip_network("::/96")
 _UNICAST = ip_network("2000::/3")
@@ -35,12 +35,12 @@ _UNICAST = ip_network("2000::/3")
 _UNUSED = (ip_network("3fff::/20"), ip_network("192.88.99.0/24"))
 """Documentation (RFC 9637) and the 6to4 relays of old (RFC 7526), which it calls global, too."""
 
-# As it was before `AddressPolicy.guard_sockets`, which only tells that there is no such host.
+# As it was before `AddressPolicy.guard_sockets`, which only reports that there is no such host.
 _getaddrinfo = socket.getaddrinfo
 
 
 def look_up(host: str, port: int) -> Sequence[str]:
-    """The addresses that the system's resolver knows for a host."""
+    """Return the addresses that the system's resolver knows for a host."""
     found = _getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(entry[4][0]) for entry in found]
 
@@ -77,7 +77,7 @@ class AddressPolicy:
         return address.is_global and in_use and not address.is_multicast and not address.is_reserved
 
     def resolve(self, url: RemoteUrl, lookup: Lookup = look_up) -> tuple[str, ...]:
-        """Where a remote may be reached; () for what is no host.
+        """Return the addresses at which a remote may be reached; () for what is no host.
 
         Raises:
             RemoteUnavailable: there is no such host.
@@ -91,7 +91,7 @@ class AddressPolicy:
             raise RemoteUnavailable(url=url.shown, detail="there is no such host") from None
         permitted = tuple(dict.fromkeys(each for each in found if self.permits(each)))
         if not permitted:
-            # The address itself is not told: it would map the operator's network.
+            # The address itself is not shown: it would map the operator's network.
             detail = "its host is at an address that this server does not connect to"
             raise AddressRefused(url=url.shown, detail=detail)
         return permitted
@@ -110,7 +110,7 @@ class AddressPolicy:
 
 
 def _inner(address: Address) -> Address | None:
-    """The address that another one carries."""
+    """Return the address that another one contains."""
     if isinstance(address, IPv4Address):
         return None
     if address.ipv4_mapped is not None:

@@ -38,10 +38,10 @@ def about(**names: str) -> Iterator[None]:
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line of JSON; fields given as ``extra`` stand beside the message."""
+    """A record as one line of JSON; fields given as ``extra`` are beside the message."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
+        """Return the line, without its end."""
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -56,7 +56,7 @@ class JsonLines(logging.Formatter):
 
 
 def masked(text: str) -> str:
-    """The text without what looks like a credential: keys, tokens, users of URLs."""
+    """Return a text without what looks like a credential: keys, tokens, users of URLs."""
     return _SECRETS.sub("***", text)
 
 

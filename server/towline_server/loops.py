@@ -67,7 +67,7 @@ class Ticker:
                 task()
                 self._done[number] = self._clock()
             except Exception as error:  # noqa: BLE001 - it has to go on for as long as the server does
-                metrics.loop_failed(self.name)
+                metrics.LOOP_FAILURES.labels(self.name).inc()
                 if passes(error):
                     _LOG.warning("%s waits for the database: %s", self.name, shown(error))
                 else:
@@ -114,7 +114,7 @@ class Backoff(Generic[Key]):
             if len(self._held) >= 10_000:  # forget the oldest: they are tried once more
                 self._held.pop(next(iter(self._held)))
             self._held[key] = self._clock() + seconds, seconds
-            metrics.loop_failed(self._loop)
+            metrics.LOOP_FAILURES.labels(self._loop).inc()
             _LOG.exception("%s failed at %s; next try in %d s", self._loop, key, seconds)
         else:
             self._held.pop(key, None)

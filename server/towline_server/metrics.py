@@ -1,7 +1,7 @@
 """What this process counts for Prometheus.
 
-The counters are the process's, as its log is: who scrapes it adds up the servers. No label names a
-tenant, a project or a caller, so their number is bounded, and whoever reads them learns no names.
+Each process has its own counters: a sum over the servers is for Prometheus. No label names a
+tenant, a project or a caller, so that their number is bounded, and they show no names.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _REQUEST_SECONDS = Histogram(
     buckets=(0.005, 0.02, 0.1, 0.5, 2, 10, 30, 120),
     registry=REGISTRY,
 )
-_CONNECTIONS = Counter(
+CONNECTIONS_CLOSED = Counter(
     "towline_connections_closed",
     "Connections closed before their request was whole, or refused, by reason.",
     ["reason"],
@@ -45,19 +45,19 @@ _RUN_SECONDS = Histogram(
     buckets=(0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 600),
     registry=REGISTRY,
 )
-_FETCHES = Counter("towline_fetches", "Fetches begun.", registry=REGISTRY)
-_SHARED = Counter(
+FETCHES = Counter("towline_fetches", "Fetches begun.", registry=REGISTRY)
+FETCHES_SHARED = Counter(
     "towline_fetches_shared",
     "Runs served by a fetch that had begun for another one.",
     registry=REGISTRY,
 )
-_WEBHOOKS = Counter(
+WEBHOOK_ATTEMPTS = Counter(
     "towline_webhook_attempts",
     "Attempts to deliver a message to a webhook, by result.",
     ["result"],
     registry=REGISTRY,
 )
-_LOOPS = Counter(
+LOOP_FAILURES = Counter(
     "towline_loop_failures",
     "Failures of the server's own loops, each of one item or of a whole pass, by loop.",
     ["loop"],
@@ -74,33 +74,8 @@ def request_answered(dialect: str, method: str, status: int, seconds: float) -> 
     _REQUEST_SECONDS.labels(dialect).observe(seconds)
 
 
-def connection_closed(reason: str) -> None:
-    """Count a connection that the server closed: for want of a request, or of room."""
-    _CONNECTIONS.labels(reason).inc()
-
-
 def run_ended(state: str, reason: str | None, took: timedelta | None) -> None:
     """Count a run's end; ``took`` is None for one that never began."""
     _RUNS.labels(state, reason or "").inc()
     if took is not None:
         _RUN_SECONDS.labels(state).observe(took.total_seconds())
-
-
-def fetch_begun() -> None:
-    """Count a fetch."""
-    _FETCHES.inc()
-
-
-def fetch_shared() -> None:
-    """Count a run that another one's fetch serves."""
-    _SHARED.inc()
-
-
-def loop_failed(loop: str) -> None:
-    """Count a failure in one of the server's loops."""
-    _LOOPS.labels(loop).inc()
-
-
-def webhook_attempted(result: str) -> None:
-    """Count an attempt to deliver a message."""
-    _WEBHOOKS.labels(result).inc()

@@ -1,4 +1,4 @@
-"""Settings read anew while the server runs: those that can change do, the others are named.
+"""Settings read again while the server runs: those that can change do, the others are logged.
 
 Requests under way end under the settings that they began with.
 """
@@ -20,7 +20,7 @@ _LOG = logging.getLogger("towline_server.settings")
 
 
 def reload(app: FastAPI, load: Callable[[], Settings]) -> None:
-    """Take up what ``load`` finds, as far as a running server can; refused, it changes nothing.
+    """Apply the settings that a running server can change; refused ones change nothing.
 
     Called from a thread: it may read files.
     """
@@ -40,16 +40,12 @@ def reload(app: FastAPI, load: Callable[[], Settings]) -> None:
     app.state.services = replace(services, settings=settings, authenticator=authenticator)
     app.state.limits.change(settings)
     logging.getLogger().setLevel(settings.log_level.upper())
-    _tell(changed)
-
-
-def changed_fields(before: Settings, after: Settings) -> frozenset[str]:
-    """The names of the settings that differ."""
-    names = type(before).model_fields
-    return frozenset(name for name in names if getattr(before, name) != getattr(after, name))
-
-
-def _tell(changed: frozenset[str]) -> None:
     _LOG.info("settings reloaded", extra={"changed": sorted(changed & RELOADABLE)})
     if waiting := sorted(changed - RELOADABLE):
         _LOG.warning("these settings wait for a restart", extra={"changed": waiting})
+
+
+def changed_fields(before: Settings, after: Settings) -> frozenset[str]:
+    """Return the names of the settings that differ."""
+    names = type(before).model_fields
+    return frozenset(name for name in names if getattr(before, name) != getattr(after, name))

@@ -1,4 +1,4 @@
-"""What an operator sets: environment variables ``TOWLINE_*`` over a TOML file over the defaults.
+"""The settings: environment variables ``TOWLINE_*`` over a TOML file over the defaults.
 
 Every field ``name`` is ``TOWLINE_NAME`` and the key ``name`` of the file that ``TOWLINE_SETTINGS``
 names. Settings that contradict each other are refused at start, all at once.
@@ -207,7 +207,7 @@ class Settings(BaseSettings):
         if any(len(key.get_secret_value()) < LEAST_SECRET for key in self.secret_keys):
             yield f"secret_keys: each needs at least {LEAST_SECRET} characters"
         if self.lease_seconds < 3 * self.heartbeat_seconds:
-            # One beat may be missed, and the next one come late.
+            # One heartbeat may be missed, and the next one may be late.
             yield "lease_seconds: below three times heartbeat_seconds, a lease could lapse alive"
 
         if not self.webhook_schemes <= {Scheme.HTTPS, Scheme.HTTP}:
@@ -272,15 +272,15 @@ class Settings(BaseSettings):
 
     @property
     def idle_seconds(self) -> float:
-        """After how long a transaction that stands still is ended, with the locks that it holds.
+        """After how long an idle transaction is ended, with the locks that it holds.
 
-        Whoever stopped in it held a lease: a third of that has passed well before it lapses.
+        The process that stopped in it has a lease, of which a third passes well before it lapses.
         """
         return self.lease_seconds / 3
 
     @property
     def cache_dir(self) -> Path:
-        """Where fetched repositories are kept."""
+        """Where fetched repositories are stored."""
         return self.data_dir / "cache"
 
     @property

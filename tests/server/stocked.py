@@ -121,8 +121,8 @@ def stock_up(settings: Settings, git_url: str, repositories: Path) -> Stock:
     upgrade(engine)
     engine.dispose()
     with _opened(settings) as services:
-        rules = tenancy.make_tenancy(services, git_url)
-        store = SqlStore(services.database, rules.id)
+        tenancy.make_tenancy(services, git_url)
+        store = SqlStore(services.database, tenancy.RULES_PROJECT)
         with GitRemote(f"{git_url}/rules.git", ref=BRANCH) as remote:
             pull(store, remote)
         content.edit_rules(store)

@@ -117,12 +117,12 @@ def test_every_line_of_the_readme_runs_as_printed(demo: Demo):
 
 
 def test_the_readme_prints_what_the_demo_prints(demo: Demo):
-    lines = list(curl_lines(PRINTED))
-    assert readme_lines() == [each.line for each in lines]
-    for each in lines:
-        assert f"# {each.about}\n{each.line}\n" in readme()
-    for each in curl_lines(demo.url):
-        assert each.line in demo.said
+    lines = curl_lines(PRINTED)
+    assert readme_lines() == list(lines.values())
+    for about, line in lines.items():
+        assert f"# {about}\n{line}\n" in readme()
+    for line in curl_lines(demo.url).values():
+        assert line in demo.said
 
 
 def test_the_readme_s_command_is_a_target():

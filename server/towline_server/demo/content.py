@@ -1,4 +1,4 @@
-"""What the demo's repositories hold, what came to them since, and what was edited meanwhile."""
+"""The content of the demo's repositories: the first commits, the local edits, a later commit."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ _PIPELINES = {
 
 
 def make_repositories(root: Path) -> None:
-    """Two bare repositories: ``rules.git`` and ``pipelines.git``."""
+    """Make two bare repositories: ``rules.git`` and ``pipelines.git``."""
     GitRepository(root / "rules.git").commit(_RULES)
     GitRepository(root / "pipelines.git").commit(_PIPELINES, ref=PIPELINES_BRANCH)
 
 
 def edit_rules(store: SqlStore) -> None:
-    """Edits of rules as users make them: one that will clash, and one that will not."""
+    """Edit two rules as users do: one edit will conflict, the other will not."""
     store.put(AssetPath(_DISCOUNT), _rule("order.total >= 1000", "order.discount = 7"))
     store.put(
         AssetPath("rules/express.json"), _rule("parcel.weight <= 8", "parcel.service = 'express'")
@@ -67,5 +67,5 @@ def edit_rules(store: SqlStore) -> None:
 
 
 def publish_news(root: Path) -> None:
-    """A commit on rules since the first pull: an update, a new rule, one less, and the clash."""
+    """Commit to rules after the first pull: an update, a new rule, one less, and the conflict."""
     GitRepository(root / "rules.git").commit(_NEWS, time=1_700_086_400)

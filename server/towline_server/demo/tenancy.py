@@ -14,9 +14,8 @@ from uuid import UUID
 import jwt
 from sqlalchemy.orm import Session
 
-from towline.kinds import Kinds
 from towline_server.auth.roles import Role
-from towline_server.projects.domain import Binding, Project
+from towline_server.projects.domain import Binding
 from towline_server.projects.service import Projects
 from towline_server.projects.tenants import Tenants
 from towline_server.services import Services
@@ -45,27 +44,27 @@ TOKENS: Mapping[str, str] = MappingProxyType(
 """The settings that tokens are verified under."""
 
 
-def make_tenancy(services: Services, git_url: str) -> Project:
-    """The tenant, its users and its two projects; returns the project of rules."""
+def make_tenancy(services: Services, git_url: str) -> None:
+    """Make the tenant, its users and its two projects."""
     with services.database.writing() as session:
         tenant_id = Tenants(session).create(TENANT).id
         _make_callers(services, session, tenant_id)
-        _make_project(
-            services,
-            session,
-            tenant_id,
-            f"{git_url}/pipelines.git",
-            project=(PIPELINES_PROJECT, "pipelines", KINDS_OF_PIPELINES),
-            bound=(PIPELINES_CONNECTION, f"heads/{PIPELINES_BRANCH}"),
-        )
-        return _make_project(
-            services,
-            session,
-            tenant_id,
-            f"{git_url}/rules.git",
-            project=(RULES_PROJECT, "rules", KINDS_OF_RULES),
-            bound=(RULES_CONNECTION, "heads/main"),
-        )
+        pipelines = Binding(connection_id=PIPELINES_CONNECTION, ref=f"heads/{PIPELINES_BRANCH}")
+        rules = Binding(connection_id=RULES_CONNECTION, ref="heads/main")
+        projects = Projects(session)
+        for name, project_id, kinds, binding in (
+            ("pipelines", PIPELINES_PROJECT, KINDS_OF_PIPELINES, pipelines),
+            ("rules", RULES_PROJECT, KINDS_OF_RULES, rules),
+        ):
+            services.connections(session).create(
+                tenant_id=tenant_id,
+                url=f"{git_url}/{name}.git",
+                name=name,
+                connection_id=binding.connection_id,
+            )
+            path = f"/{TENANT}/shop/{name}"
+            projects.create(tenant_id=tenant_id, path=path, kinds=kinds, project_id=project_id)
+            projects.associate(project_id, binding)
 
 
 def token(now: datetime | None = None) -> str:
@@ -93,23 +92,3 @@ def _make_callers(services: Services, session: Session, tenant_id: UUID) -> None
     )
     for name, key in KEYS.items():
         identities.create_key(tenant_id=tenant_id, name=name, tenant_role=Role.ADMIN, key=key)
-
-
-def _make_project(
-    services: Services,
-    session: Session,
-    tenant_id: UUID,
-    url: str,
-    *,
-    project: tuple[UUID, str, Kinds],
-    bound: tuple[UUID, str],
-) -> Project:
-    (project_id, name, kinds), (connection_id, ref) = project, bound
-    services.connections(session).create(
-        tenant_id=tenant_id, url=url, name=name, connection_id=connection_id
-    )
-    projects = Projects(session)
-    projects.create(
-        tenant_id=tenant_id, path=f"/{TENANT}/shop/{name}", kinds=kinds, project_id=project_id
-    )
-    return projects.associate(project_id, Binding(connection_id=connection_id, ref=ref))

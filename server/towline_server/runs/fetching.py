@@ -108,13 +108,13 @@ class SharedFetches:
                 shared = _SharedFetch(began=self._now())
                 self._remember(wanted, shared)
                 self.count += 1
-                metrics.fetch_begun()
+                metrics.FETCHES.inc()
                 thread = threading.Thread(
                     target=self._run, args=(wanted, shared), name="towline-fetch", daemon=True
                 )
                 thread.start()
             else:
-                metrics.fetch_shared()
+                metrics.FETCHES_SHARED.inc()
             shared.waiting += 1
             return shared
 

@@ -107,7 +107,7 @@ class BoundedProtocol(H11Protocol):
 
     def evict(self) -> None:
         """Make room for another connection."""
-        metrics.connection_closed("evicted")
+        metrics.CONNECTIONS_CLOSED.labels("evicted").inc()
         self.transport.abort()
 
     def _watch(self) -> None:
@@ -133,7 +133,7 @@ class BoundedProtocol(H11Protocol):
 
     def _close(self, status: bytes, reason: str) -> None:
         """Close the connection, with an answer of this status unless it is empty."""
-        metrics.connection_closed(reason)
+        metrics.CONNECTIONS_CLOSED.labels(reason).inc()
         if status:
             ends = b"Content-Length: 0\r\nConnection: close\r\nRetry-After: 1\r\n\r\n"
             self.transport.write(b"HTTP/1.1 " + status + b"\r\n" + ends)

@@ -158,7 +158,7 @@ class DeliveryWorker:
         }
         with logs.about(**about):
             answer = self._attempt(attempt)
-            metrics.webhook_attempted(answer.result)
+            metrics.WEBHOOK_ATTEMPTS.labels(answer.result).inc()
             recorded = self._queue.record(attempt, answer)
             _tell(answer, recorded)
 
