@@ -37,9 +37,6 @@ class SqlHarness:
     def delete(self, path):
         self.store.delete(self._id(path))
 
-    def put_file(self, path):
-        self.store.put_file(AssetPath(path))
-
     def contents(self):
         standing = [record.ours for record in now(self.store).records() if record.ours is not None]
         return {str(at.path): (self.store.read(at.digest), at.executable) for at in standing}

@@ -61,10 +61,6 @@ def _deletes(path: AssetPath) -> Step:
     return lambda store, _: store.delete(_id_at(store, path))
 
 
-def _keeps_file(path: AssetPath) -> Step:
-    return lambda store, _: store.put_file(path, b"no asset")
-
-
 def _pulls(options: PullOptions) -> Step:
     return lambda store, remote: pull(store, remote, options=options)
 
@@ -97,7 +93,6 @@ edits = (
     st.builds(_puts, paths, contents, st.booleans())
     | st.builds(_moves, paths, paths)
     | st.builds(_deletes, paths)
-    | st.builds(_keeps_file, paths)
 )
 pulls = st.builds(_pulls, policies) | st.builds(_plans, policies)
 undos = st.builds(_undoes, st.none() | st.integers(1, 4))

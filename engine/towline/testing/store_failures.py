@@ -150,6 +150,8 @@ class FailureContract:
             case "asset":
                 harness.put("x/y", b"local")
             case "file":
+                if not hasattr(harness, "put_file"):
+                    pytest.skip("the store has no files that are no assets")
                 harness.put_file("x/y")
             case _:
                 pull_files(store, x__y=b"3")

@@ -42,7 +42,7 @@ class StoreHarness(Protocol):
         ...
 
     def put_file(self, path: str) -> None:
-        """Write a file that is no asset, and is in the way of one."""
+        """Write a file that is no asset, and is in the way of one; where a store has such files."""
         ...
 
     def contents(self) -> Mapping[str, tuple[bytes, bool]]:

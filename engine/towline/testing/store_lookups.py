@@ -170,7 +170,11 @@ class LookupContract:
         harness = new_store()
         pull_files(harness.store, a__b__c=b"1", ab=b"2", d=b"3")
         harness.put("a/b/e", b"4")
-        harness.put_file("a/b/f/g")
+        has_files = hasattr(harness, "put_file")
+        if has_files:
+            harness.put_file("a/b/f/g")
+        else:
+            harness.put("a/b/f/g", b"5")
         store = harness.store
         assert _paths(store, "a/b/c") == ["a/b/c"]
         assert _paths(store, "a") == ["a/b/c", "a/b/e", "a/b/f/g"]
@@ -179,8 +183,9 @@ class LookupContract:
         assert _paths(store, "a/b/e/x") == ["a/b/e"]
         assert _paths(store, "a/c") == []
         assert _paths(store, "D") == []
-        assert now(store).at(P("a/b/f/g")) is None
-        assert now(store).occupants(P("a/b/f/g/h")) == [LocalFile(path=P("a/b/f/g"))]
+        if has_files:
+            assert now(store).at(P("a/b/f/g")) is None
+            assert now(store).occupants(P("a/b/f/g/h")) == [LocalFile(path=P("a/b/f/g"))]
 
     @pytest.mark.parametrize(
         ("names", "same", "other"),

@@ -101,22 +101,6 @@ class Asset(Base):
     embedded_id: Mapped[str | None] = mapped_column(ExactText())
 
 
-class LocalFile(Base):
-    """Something that a user keeps in the project and that is no asset, yet stands in the way."""
-
-    __tablename__ = "local_files"
-    __table_args__ = (
-        ForeignKeyConstraint(["project_id", "digest"], ["blobs.project_id", "blobs.digest"]),
-        Index(None, "project_id", "path_key"),
-        Index(None, "project_id", "digest"),
-    )
-
-    project_id: Mapped[UUID] = _project()
-    path: Mapped[AssetPath] = mapped_column(ExactText(AssetPath), primary_key=True)
-    path_key: Mapped[str] = mapped_column(ExactText())
-    digest: Mapped[Digest] = _digest()
-
-
 class UsedId(Base):
     """An id that this project has, or had, given to an asset; no other gets it again."""
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from towline.model import Digest
 from towline_server.db.statements import batches, insert_missing
 
-from .asset_tables import Asset, Blob, KeptBlob, LocalFile
+from .asset_tables import Asset, Blob, KeptBlob
 
 
 class Contents:
@@ -64,7 +64,7 @@ class Contents:
         """Drop those of these bytes that nothing names any more."""
         named = (
             exists().where(table.project_id == Blob.project_id, table.digest == Blob.digest)
-            for table in (Asset, KeptBlob, LocalFile)
+            for table in (Asset, KeptBlob)
         )
         loose = [~each for each in named]
         for some in batches(sorted(set(digests))):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from towline.errors import InvalidPath, UnknownAssets
@@ -18,7 +18,6 @@ from towline.model import AssetId, AssetPath, AssetState, Digest, planned_id
 from towline.records import AssetRecord, LocalFile, absent_at
 from towline_server.db.statements import insert_all
 
-from . import asset_tables
 from .asset_tables import Asset
 from .contents import Contents
 from .heads import Head
@@ -94,43 +93,6 @@ class LocalEdits:
         """
         record, _ = self._standing(asset_id, expected)
         self._replace(record, replace(record, ours=None))
-
-    def put_file(self, path: AssetPath, content: bytes) -> None:
-        """Write something that is no asset.
-
-        Raises:
-            InvalidPath: something else is in the way.
-        """
-        before = self._file_at(path)
-        if before is None:
-            self._check_free(path, None)
-        digest = Digest.of(content)
-        self._contents.hold({digest: content})
-        self._drop_file(path)
-        row = {
-            "project_id": self._project_id,
-            "path": path,
-            "path_key": self._head.names.key(path),
-            "digest": digest,
-        }
-        insert_all(self._session, asset_tables.LocalFile, [row])
-        self._contents.sweep([] if before is None else [before])
-
-    def delete_file(self, path: AssetPath) -> None:
-        """Delete something that is no asset. What is not there is deleted already."""
-        before = self._file_at(path)
-        self._drop_file(path)
-        self._contents.sweep([] if before is None else [before])
-
-    def _file_at(self, path: AssetPath) -> Digest | None:
-        files = asset_tables.LocalFile
-        here = (files.project_id == self._project_id, files.path == path)
-        return self._session.scalar(select(files.digest).where(*here))
-
-    def _drop_file(self, path: AssetPath) -> None:
-        files = asset_tables.LocalFile
-        here = (files.project_id == self._project_id, files.path == path)
-        self._session.execute(delete(files).where(*here))
 
     def _new(self, state: AssetState) -> AssetRecord:
         kind = self._kind_at(state.path)

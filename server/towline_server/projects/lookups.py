@@ -21,9 +21,8 @@ from towline.model import AssetId, AssetPath, Digest
 from towline.plan import Plan, StoreState
 from towline.planfile import load_plan
 from towline.ports import LoggedPull
-from towline.records import AssetRecord, LocalFile, Occupant
+from towline.records import AssetRecord, Occupant
 
-from . import asset_tables as tables
 from .asset_tables import Asset, Pull, UsedId
 from .contents import Contents
 from .guard import guarded
@@ -85,12 +84,8 @@ class SqlSnapshot:
         if (index := self._index()) is not None:
             return index.occupants(path)
         key = self.names.key(path)
-        found: list[Occupant] = []
-        found += self._all(_against(self._assets(), Asset.path_key, key))
-        if self._has_files:
-            files = _against(self._files(), tables.LocalFile.path_key, key)
-            found += [LocalFile(path=row.path) for row in self._rows(files)]
-        return sorted(found, key=_path_of)
+        found = self._all(_against(self._assets(), Asset.path_key, key))
+        return sorted(found, key=lambda record: record.ours.path if record.ours else "")
 
     def is_used(self, asset_id: AssetId) -> bool:
         if (index := self._index()) is not None:
@@ -151,28 +146,19 @@ class SqlSnapshot:
     def _read_whole(self) -> AssetIndex:
         return AssetIndex(
             self.records(),
-            files=[row.path for row in self._rows(self._files())],
             names=self.names,
             used=[row.asset_id for row in self._rows(self._used())],
         )
 
     def _has_at_most(self, number: int) -> bool:
-        """Whether the project has no more assets, used ids or files than this."""
-        for every in (self._assets(), self._used(), self._files()):
+        """Whether the project has no more assets or used ids than this."""
+        for every in (self._assets(), self._used()):
             counted = every.with_only_columns(literal(1)).limit(number + 1).subquery()
             if self._rows(select(func.count()).select_from(counted)).scalar_one() > number:
                 return False
         return True
 
     # --- statements ---------------------------------------------------------------------------
-
-    @cached_property
-    def _has_files(self) -> bool:
-        return self._rows(self._files().limit(1)).first() is not None
-
-    def _files(self) -> Columns:
-        files = tables.LocalFile
-        return select(files.path).where(files.project_id == self._project_id)
 
     def _assets(self) -> Columns:
         return select_assets().where(Asset.project_id == self._project_id)
@@ -200,10 +186,3 @@ def _against(every: Columns, at: InstrumentedAttribute[Any], key: str) -> Execut
     below = every.where(at >= f"{key}/", at < f"{key}0")
     # Two statements in one: an OR of both would be answered by a walk over the whole project.
     return union_all(every.where(at.in_(here_and_above)), below)
-
-
-def _path_of(occupant: Occupant) -> AssetPath:
-    if isinstance(occupant, LocalFile):
-        return occupant.path
-    assert occupant.ours is not None, "it stands in the way"
-    return occupant.ours.path

@@ -139,16 +139,6 @@ class SqlStore:
         with self.editing() as edits:
             edits.delete(asset_id, expected=expected)
 
-    def put_file(self, path: AssetPath, content: bytes = b"") -> None:
-        """Write something that is no asset. Raises as `LocalEdits.put_file`."""
-        with self.editing() as edits:
-            edits.put_file(path, content)
-
-    def delete_file(self, path: AssetPath) -> None:
-        """Delete something that is no asset."""
-        with self.editing() as edits:
-            edits.delete_file(path)
-
     # --- the transaction ----------------------------------------------------------------------
 
     def apply(self, plan: Plan, contents: ContentSource, watch: Watch) -> Applied:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from towline.model import Revision
 from towline_server.db.base import Base, ExactText
 
-_ACTIVE = text("state IN ('fetching', 'comparing', 'validating', 'applying') AND NOT gathers")
+_ACTIVE = text("state IN ('fetching', 'comparing', 'validating', 'applying') AND NOT is_parent")
 
 
 class Run(Base):
@@ -45,7 +45,7 @@ class Run(Base):
     batch_id: Mapped[UUID | None]
     parent_id: Mapped[UUID | None]
     position: Mapped[int] = mapped_column(default=0)
-    is_parent: Mapped[bool] = mapped_column("gathers", default=False)
+    is_parent: Mapped[bool] = mapped_column(default=False)
     kind: Mapped[str | None] = mapped_column(ExactText())
     mode: Mapped[str]
     request: Mapped[dict[str, Any]]

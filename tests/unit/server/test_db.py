@@ -7,13 +7,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, inspect, select, text
+from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 
 from towline.errors import InvalidValue
 from towline_server.db import Database, make_engine, upgrade
 from towline_server.db.failures import is_busy
-from towline_server.db.migrate import check, downgrade
 from towline_server.db.queueing import WriteQueue
 from towline_server.db.session import once_committed
 from towline_server.projects.tables import Project, Tenant
@@ -38,18 +37,6 @@ def database(engine):
 
 def _tenant(name: str = "one", at: datetime = NOW) -> Tenant:
     return Tenant(id=uuid4(), name=name, created_at=at)
-
-
-def test_the_tables_are_what_the_migrations_make(engine: Engine):
-    upgrade(engine)
-    check(engine)
-
-
-def test_migrations_can_be_taken_back_and_run_twice(engine: Engine):
-    upgrade(engine)
-    upgrade(engine)
-    downgrade(engine, "base")
-    assert inspect(engine).get_table_names() == ["alembic_version"]
 
 
 def test_connections_are_set_up(database: Database):

@@ -72,20 +72,6 @@ def test_an_id_that_was_never_pulled_follows_the_path(here: PulledProject):
     assert here.store.put(B, ONE) == second
 
 
-def test_what_is_no_asset_stands_in_the_way_with_its_bytes(here: PulledProject):
-    here.store.put_file(AssetPath("x/y"), ONE)
-    here.store.put_file(AssetPath("x/y"), TWO)
-    assert (here.store.read(Digest.of(ONE)), here.store.read(Digest.of(TWO))) == (None, TWO)
-    for path in ("x", "x/y", "x/y/z"):
-        with pytest.raises(InvalidPath):
-            here.store.put(AssetPath(path), ONE)
-    here.store.delete_file(AssetPath("x/y"))
-    assert here.store.read(Digest.of(TWO)) is None
-    here.store.put(AssetPath("x"), ONE)
-    with pytest.raises(InvalidPath):
-        here.store.put_file(AssetPath("x/y"), ONE)
-
-
 def test_a_pulled_asset_that_is_deleted_stays_known(here: PulledProject):
     here.pull(a=ONE)
     record = now(here.store).at(A)

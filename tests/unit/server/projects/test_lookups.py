@@ -13,21 +13,30 @@ from tests.laws.merging import REFUSE, SKIP
 from towline import Watch
 from towline.errors import TowlineError
 from towline.merge.plan import merge
-from towline.model import AssetId, AssetPath, AssetState
+from towline.model import AssetId, AssetState
 from towline.options import PullOptions
 from towline.plan import Plan
-from towline.records import AssetLookup, AssetRecord, LocalFile
+from towline.records import AssetLookup, AssetRecord
 from towline.testing.plans import KnownContents, now
 from towline.testing.sides import KINDS, ThreeSides, records_after
-from towline.testing.strategies import CONTENTS, PATHS, pull_options, three_sides
+from towline.testing.strategies import (
+    ALL_FEATURES,
+    CONTENTS,
+    PATHS,
+    Feature,
+    pull_options,
+    three_sides,
+)
 from towline_server.db import Database
 from towline_server.db.statements import insert_all
-from towline_server.projects import asset_tables
 from towline_server.projects.asset_tables import Asset, UsedId
 from towline_server.projects.contents import Contents
 from towline_server.projects.rows import row_of
 from towline_server.projects.store import SqlStore
 from towline_server.projects.tables import Project
+
+SIDES = three_sides(ALL_FEATURES - {Feature.LOCAL_FILES})
+"""A database has no plain files."""
 
 
 @pytest.fixture(scope="module")
@@ -44,17 +53,11 @@ def _written(database: Database, sides: ThreeSides) -> SqlStore:
     project_id = add_project(database, project=sides.project, kinds=KINDS, names=sides.names)
     mine, state = {"project_id": project_id}, sides.context().state
     used = {record.id for record in sides.records} | set(sides.used)
-    content = next(iter(CONTENTS))
     with database.writing() as session:
         Contents(session, project_id).hold(CONTENTS)
         rows = [row_of(project_id, record, sides.names) for record in sides.records]
         insert_all(session, Asset, rows)
         insert_all(session, UsedId, [{**mine, "asset_id": asset_id} for asset_id in used])
-        files = [
-            {**mine, "path": path, "path_key": sides.names.key(path), "digest": content}
-            for path in sides.files
-        ]
-        insert_all(session, asset_tables.LocalFile, files)
         project = session.get_one(Project, project_id)
         for name in ("base", "fingerprint", "scope", "tracked", "tracked_bytes"):
             setattr(project, name, getattr(state, name))
@@ -70,7 +73,7 @@ def _answers(ours: AssetLookup) -> list[object]:
 
 
 @settings(max_examples=200)
-@given(sides=three_sides(), first=st.sampled_from([1, 4]))
+@given(sides=SIDES, first=st.sampled_from([1, 4]))
 def test_rows_answer_as_dicts_do(file: Database, sides: ThreeSides, first: int):
     store, expected = _written(file, sides), sides.ours()
     with store.snapshot() as rows, store.snapshot() as whole:
@@ -106,7 +109,7 @@ def _merged(sides: ThreeSides, ours: AssetLookup, options: PullOptions) -> Plan 
 
 
 @settings(max_examples=150)
-@given(sides=three_sides(), options=pull_options() | st.sampled_from([SKIP, REFUSE]))
+@given(sides=SIDES, options=pull_options() | st.sampled_from([SKIP, REFUSE]))
 def test_a_plan_made_and_applied_over_rows_is_the_one_over_dicts(
     file: Database, sides: ThreeSides, options: PullOptions
 ):
@@ -122,7 +125,3 @@ def test_a_plan_made_and_applied_over_rows_is_the_one_over_dicts(
     assert now(store).state() == plan.after
     here: list[AssetState] = [record.ours for record in records if record.ours is not None]
     assert [store.read(state.digest) for state in here] == [CONTENTS[s.digest] for s in here]
-    blocked = [each for path in sides.files for each in now(store).occupants(path)]
-    assert [each for each in blocked if isinstance(each, LocalFile)] == [
-        LocalFile(path=AssetPath(path)) for path in sides.files
-    ]
