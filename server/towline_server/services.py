@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from sqlalchemy.orm import Session
 from starlette.requests import HTTPConnection
 
-from .auth import jwks
 from .auth.authenticator import Authenticator, LoginLimits
 from .auth.identities import Identities
 from .auth.passwords import FailureLimit, Passwords
 from .auth.sealing import Sealer, load_or_make_key
-from .auth.tokens import KeySource, SharedSecret, TokenVerifier
+from .auth.tokens import KeySet, SharedSecret, TokenVerifier, from_file, from_url
 from .db import Database, make_engine, upgrade
 from .errors import Unavailable
 from .projects.connections import Connections
@@ -140,13 +139,13 @@ def token_verifier(settings: Settings) -> TokenVerifier | None:
     )
 
 
-def _token_keys(settings: Settings) -> KeySource | None:
+def _token_keys(settings: Settings) -> SharedSecret | KeySet | None:
     if secret := settings.jwt_hs256_secret.get_secret_value():
         return SharedSecret(secret.encode())
     if settings.jwt_jwks_file is not None:
-        return jwks.KeySet(jwks.from_file(settings.jwt_jwks_file))
+        return KeySet(from_file(settings.jwt_jwks_file))
     if settings.jwt_jwks_url:
-        return jwks.KeySet(jwks.from_url(settings.jwt_jwks_url))
+        return KeySet(from_url(settings.jwt_jwks_url))
     return None
 
 

@@ -1,4 +1,4 @@
-"""Who is calling: one answer for each way to prove it, whatever header it came in."""
+"""Authentication: the principal of a password, an API key or a token."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .tokens import TokenVerifier
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginLimits:
-    """How many wrong passwords are borne, before right ones are not looked at either."""
+    """How many wrong passwords are accepted, before right ones are refused as well."""
 
     account_from_address: FailureLimit
     account: FailureLimit
-    """From everywhere: higher, so that no stranger easily locks somebody out."""
+    """From everywhere: higher, so that a stranger does not easily lock the user out."""
     address: FailureLimit
     """For all accounts: one address that tries many."""
 
@@ -93,8 +93,8 @@ class Authenticator:
         """The user or service account that a token names.
 
         Raises:
-            Unauthenticated: the token is not good, or names nobody here.
-            Unavailable: the keys to verify it cannot be had now.
+            Unauthenticated: the token is not valid, or its subject is unknown.
+            Unavailable: the keys that verify it cannot be fetched now.
         """
         if self.tokens is None:
             raise _refused()

@@ -1,7 +1,9 @@
-"""Identities: made, changed, and found by what they prove themselves with."""
+"""Identities: made, changed, and found by their credentials."""
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,10 +16,13 @@ from sqlalchemy.orm import Session
 from towline.errors import InvalidValue
 from towline_server.errors import AlreadyExists, NotFound
 
-from . import keys, tables
+from . import tables
 from .passwords import Passwords
-from .roles import OwnedProject, Principal, PrincipalKind, Role
+from .roles import Owned, Principal, PrincipalKind, Role
 
+KEY_PREFIX = "twl_"
+KEY_HINT_LENGTH = 8
+"""The start of a key, for people to recognise theirs: 24 of its 256 bits."""
 LEAST_PASSWORD = 12
 LONGEST_PASSWORD = 1024
 LONGEST_EMAIL = 320
@@ -25,7 +30,7 @@ LONGEST_EMAIL = 320
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Somebody of a tenant, as an administrator sees them."""
+    """A user, service account or API key of a tenant, as an administrator sees it."""
 
     id: UUID
     tenant_id: UUID
@@ -33,7 +38,7 @@ class Identity:
     name: str
     email: str | None
     subject: str
-    """What their tokens say."""
+    """The ``sub`` of its tokens."""
     tenant_role: Role | None
     key_hint: str | None
     expires_at: datetime | None
@@ -62,14 +67,14 @@ class Identities:
         self._passwords = passwords
         self._now = now
 
-    # --- prove --------------------------------------------------------------------------------
+    # --- authenticate -----------------------------------------------------------------------------
 
     def by_key(self, key: str) -> Principal | None:
-        """Whose API key this is, if it is still good."""
-        return self._principal(tables.Identity.key_sha256 == keys.hashed(key))
+        """Return the principal of an API key; None if there is none, or it is no longer valid."""
+        return self._principal(tables.Identity.key_sha256 == _hashed(key))
 
     def by_subject(self, subject: str) -> Principal | None:
-        """Whom a token's ``sub`` means: a subject that was set, else an id."""
+        """Return the principal of a token's ``sub``: a subject that was set, else an id."""
         found = self._principal(tables.Identity.subject == subject)
         if found is not None or (identity_id := _uuid(subject)) is None:
             return found
@@ -81,7 +86,7 @@ class Identities:
         )
 
     def by_email(self, email: str) -> Account | None:
-        """Who logs in with this address, and how to verify it."""
+        """Return the account that logs in with this address, or None."""
         row = self._row(tables.Identity.email == normal(email))
         if row is None or row.password_hash is None:
             return None
@@ -99,10 +104,10 @@ class Identities:
         tenant_role: Role | None = None,
         subject: str | None = None,
     ) -> Identity:
-        """A new user. Raises InvalidValue, AlreadyExists."""
-        return self._create(
-            PrincipalKind.USER, tenant_id, name or email, tenant_role, subject, (email, password)
-        )
+        """Create a user. Raises InvalidValue, AlreadyExists."""
+        row = self._new(PrincipalKind.USER, tenant_id, name or email, tenant_role, subject)
+        self._set_login(row, email, password)
+        return self._inserted(row)
 
     def create_service_account(
         self,
@@ -113,15 +118,16 @@ class Identities:
         tenant_role: Role | None = None,
         subject: str | None = None,
     ) -> Identity:
-        """A new service account, with an email and a password if it may log in with them.
+        """Create a service account, with an email and a password if it may log in with them.
 
         Raises:
             InvalidValue: email or password is not usable.
             AlreadyExists: the email or the subject is taken.
         """
-        return self._create(
-            PrincipalKind.SERVICE_ACCOUNT, tenant_id, name, tenant_role, subject, login
-        )
+        row = self._new(PrincipalKind.SERVICE_ACCOUNT, tenant_id, name, tenant_role, subject)
+        if login is not None:
+            self._set_login(row, *login)
+        return self._inserted(row)
 
     def create_key(
         self,
@@ -132,17 +138,18 @@ class Identities:
         expires_at: datetime | None = None,
         key: str | None = None,
     ) -> tuple[Identity, str]:
-        """A new API key; this is the only time that it can be seen.
+        """Create an API key, and return it: it cannot be read again.
 
-        One that is given, as a demo's, is only as secret as whoever gives it keeps it.
+        A key that is given, as a demo's, is only as secret as its source.
         """
-        key = key or keys.mint()
+        key = key or KEY_PREFIX + secrets.token_urlsafe(32)
         row = self._new(PrincipalKind.API_KEY, tenant_id, name, tenant_role)
-        row.key_sha256, row.key_hint, row.expires_at = keys.hashed(key), keys.hint(key), expires_at
+        row.key_sha256, row.key_hint = _hashed(key), key[:KEY_HINT_LENGTH]
+        row.expires_at = expires_at
         return self._inserted(row), key
 
     def set_password(self, identity_id: UUID, password: str) -> None:
-        """Give an identity that has an email another password. Raises NotFound, InvalidValue."""
+        """Set the password of an identity that has an email. Raises NotFound, InvalidValue."""
         row = self._known(identity_id)
         if row.email is None:
             raise InvalidValue(field="identity", problem="has no email to log in with")
@@ -150,32 +157,32 @@ class Identities:
         self._session.flush()
 
     def set_tenant_role(self, identity_id: UUID, role: Role | None) -> Identity:
-        """Give it a role on the whole tenant, or take it away. Raises NotFound."""
+        """Set or remove its role on the whole tenant. Raises NotFound."""
         row = self._known(identity_id)
         row.tenant_role = None if role is None else str(role)
         self._session.flush()
         return _identity(row)
 
     def disable(self, identity_id: UUID) -> Identity:
-        """Refuse whatever it proves itself with, from now on. Raises NotFound."""
+        """Refuse its credentials from now on. Raises NotFound."""
         row = self._known(identity_id)
         row.disabled_at = row.disabled_at or self._now()
         self._session.flush()
         return _identity(row)
 
     def enable(self, identity_id: UUID) -> Identity:
-        """Take it back. Raises NotFound."""
+        """Accept its credentials again. Raises NotFound."""
         row = self._known(identity_id)
         row.disabled_at = None
         self._session.flush()
         return _identity(row)
 
     def delete(self, identity_id: UUID) -> None:
-        """Delete it with its roles. What is not there is deleted already."""
+        """Delete an identity, if it exists, with its roles."""
         self._session.execute(delete(tables.Identity).where(tables.Identity.id == identity_id))
 
-    def grant(self, identity_id: UUID, project: OwnedProject, role: Role) -> None:
-        """Give it a role on one project of its tenant, instead of the one it had there.
+    def grant(self, identity_id: UUID, project: Owned, role: Role) -> None:
+        """Set its role on one project of its tenant.
 
         Raises:
             NotFound: there is no such identity in the project's tenant.
@@ -187,7 +194,7 @@ class Identities:
         self._session.flush()
 
     def revoke(self, identity_id: UUID, project_id: UUID) -> None:
-        """Take its role on one project away."""
+        """Remove its role on one project."""
         grant = tables.Grant
         self._session.execute(
             delete(grant).where(grant.identity_id == identity_id, grant.project_id == project_id)
@@ -241,24 +248,13 @@ class Identities:
             raise NotFound(what="identity")
         return row
 
-    def _create(
+    def _new(
         self,
         kind: PrincipalKind,
         tenant_id: UUID,
         name: str,
         tenant_role: Role | None,
-        subject: str | None,
-        login: tuple[str, str] | None,
-    ) -> Identity:
-        row = self._new(kind, tenant_id, name, tenant_role)
-        row.subject = subject or None
-        if login is not None:
-            row.email = _checked_email(login[0])
-            row.password_hash = self._passwords.hash(_checked_password(login[1]))
-        return self._inserted(row)
-
-    def _new(
-        self, kind: PrincipalKind, tenant_id: UUID, name: str, tenant_role: Role | None
+        subject: str | None = None,
     ) -> tables.Identity:
         return tables.Identity(
             id=uuid4(),
@@ -266,8 +262,13 @@ class Identities:
             kind=str(kind),
             name=name,
             tenant_role=None if tenant_role is None else str(tenant_role),
+            subject=subject or None,
             created_at=self._now(),
         )
+
+    def _set_login(self, row: tables.Identity, email: str, password: str) -> None:
+        row.email = _checked_email(email)
+        row.password_hash = self._passwords.hash(_checked_password(password))
 
     def _inserted(self, row: tables.Identity) -> Identity:
         try:
@@ -278,8 +279,13 @@ class Identities:
         return _identity(row)
 
 
+def _hashed(key: str) -> str:
+    """Return what is stored of a key: it has 256 random bits, so a fast hash is good enough."""
+    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+
+
 def normal(email: str) -> str:
-    """An email as it is compared: upper and lower case are one."""
+    """Return an email as it is compared: without regard to case."""
     return email.strip().lower()
 
 

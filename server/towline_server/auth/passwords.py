@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import BoundedSemaphore, Lock
 
@@ -18,8 +20,6 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from towline_server.errors import TooManyRequests
-
-from .clock import Clock, monotonic
 
 MOST_REMEMBERED = 10_000
 SIDE_BY_SIDE = 4
@@ -37,7 +37,7 @@ class FailureLimit:
 
     allowed: int
     window_seconds: float
-    clock: Clock = monotonic
+    clock: Callable[[], float] = time.monotonic
     _failures: OrderedDict[str, _Failures] = field(default_factory=OrderedDict, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
 
@@ -72,7 +72,7 @@ class Passwords:
     """Hashes and verifies passwords."""
 
     cache_seconds: float = 60.0
-    clock: Clock = monotonic
+    clock: Callable[[], float] = time.monotonic
     hasher: PasswordHasher = field(default_factory=PasswordHasher)
     _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), init=False, repr=False)
     _known: OrderedDict[bytes, float] = field(default_factory=OrderedDict, init=False, repr=False)
@@ -80,14 +80,14 @@ class Passwords:
     _turns: BoundedSemaphore = field(
         default_factory=lambda: BoundedSemaphore(SIDE_BY_SIDE), init=False
     )
-    _nobody: str = field(default="", init=False, repr=False)
+    _unknown: str = field(default="", init=False, repr=False)
 
     def prepare(self) -> None:
-        """Make what unknown accounts are verified against, so that the first takes no longer."""
-        self._nobody = self._nobody or self.hash(secrets.token_urlsafe(16))
+        """Make the hash that unknown accounts are verified against, before one is needed."""
+        self._unknown = self._unknown or self.hash(secrets.token_urlsafe(16))
 
     def hash(self, password: str) -> str:
-        """What the database keeps of a password."""
+        """Return the hash of a password that the database stores."""
         with self._turns:
             return self.hasher.hash(password)
 
@@ -104,7 +104,7 @@ class Passwords:
         if self.is_remembered(stored, password):
             return True
         self.prepare()
-        good = self._matches(stored or self._nobody, password) and stored is not None
+        good = self._matches(stored or self._unknown, password) and stored is not None
         if good and stored is not None:
             self._remember(self._digest(stored, password))
         return good

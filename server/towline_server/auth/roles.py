@@ -1,4 +1,4 @@
-"""Owns who may do what: three roles, one above the other, and who sees a thing at all."""
+"""Roles: three, each including the ones before, and what a caller may see at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from towline_server.errors import Forbidden, NotFound
 
 
 class Role(StrEnum):
-    """What somebody may do with a project, each including the ones before."""
+    """What a caller may do with a project, each including the ones before."""
 
     READER = "reader"
     """See the project, its assets and its runs."""
@@ -41,7 +41,7 @@ class PrincipalKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who is calling: an identity that was verified, and its roles as of now."""
+    """The caller: an identity that was verified, and its roles as of now."""
 
     id: UUID
     tenant_id: UUID
@@ -57,39 +57,29 @@ class Principal:
         return max((role for role in roles if role), key=lambda role: role.rank, default=None)
 
 
-class OwnedProject(Protocol):
-    """What authorisation needs to know of a project."""
+class Owned(Protocol):
+    """What belongs to a tenant: a project, or a thing of the tenant as a whole."""
 
     @property
     def id(self) -> UUID:
-        """The project's id."""
+        """Its id."""
         ...
 
     @property
     def tenant_id(self) -> UUID:
-        """Whose it is."""
+        """The id of the tenant."""
         ...
 
 
-class Owned(Protocol):
-    """Something that belongs to a tenant."""
-
-    @property
-    def tenant_id(self) -> UUID:
-        """Whose it is."""
-        ...
-
-
-P = TypeVar("P", bound=OwnedProject)
 O = TypeVar("O", bound=Owned)  # noqa: E741 - the plainest name for what is owned
 
 
-def authorise(principal: Principal, project: P | None, needed: Role) -> P:
-    """The project, if the caller may do this with it.
+def authorise(principal: Principal, project: O | None, needed: Role) -> O:
+    """Return a project, if the caller has the needed role on it.
 
     Raises:
-        NotFound: there is none, it is another tenant's, or the caller has no role on it; which of
-            the three it is, nobody can tell.
+        NotFound: there is none, it is another tenant's, or the caller has no role on it; the
+            error is the same in all three cases.
         Forbidden: the caller sees it, but the role is too low.
     """
     if project is None or project.tenant_id != principal.tenant_id:
@@ -103,7 +93,7 @@ def authorise(principal: Principal, project: P | None, needed: Role) -> P:
 
 
 def authorise_tenant(principal: Principal, thing: O | None, needed: Role, what: str) -> O:
-    """The same for a thing of the tenant, such as a connection: a tenant-wide role is needed.
+    """Return a thing of the tenant, such as a connection, if the caller has the tenant-wide role.
 
     Raises:
         NotFound: there is none, it is another tenant's, or the caller has no tenant-wide role.

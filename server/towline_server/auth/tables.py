@@ -12,7 +12,7 @@ from towline_server.db.base import Base, ExactText
 
 
 class Identity(Base):
-    """Somebody of a tenant who can call: a user, a service account or an API key."""
+    """A caller of a tenant: a user, a service account or an API key."""
 
     __tablename__ = "identities"
     __table_args__ = (
@@ -37,7 +37,7 @@ class Identity(Base):
     """The ``sub`` of its tokens; the id where there is none."""
     key_sha256: Mapped[str | None] = mapped_column(unique=True)
     key_hint: Mapped[str | None]
-    """The first characters of an API key, for people to tell theirs apart."""
+    """The first characters of an API key, for people to recognise theirs."""
     expires_at: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
     created_at: Mapped[datetime]

@@ -1,37 +1,60 @@
-"""Owns which bearer tokens are good: JWTs of one issuer for one audience, signed in one way.
+"""Bearer tokens: JWTs of one issuer for one audience, signed in one way.
 
-The way is the operator's choice and never the token's: either HS256 with a shared secret, or RS256
-with the public keys of a JWKS. All of exp, iat, aud, iss and sub are required.
+The operator chooses how, never the token: either HS256 with a shared secret, or RS256 with the
+public keys of a JWKS (RFC 7517): a file, or an address that is asked again for a new key. All of
+exp, iat, aud, iss and sub are required.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from threading import Lock
+from typing import Any, TypeAlias
 
+import httpx2
 import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from towline_server.errors import Unauthenticated
-
-from .clock import Clock, epoch
+from towline_server.errors import Unauthenticated, Unavailable
 
 REQUIRED = ("exp", "iat", "aud", "iss", "sub")
 LONGEST = 8192
 """Characters of a token that are looked at: headers are bounded anyway, parsing is not free."""
+LEAST_BITS = 2048
+FRESH_SECONDS = 300.0
+"""How long keys are used before they are fetched again: a withdrawn key lives no longer."""
+LEAST_PAUSE_SECONDS = 30.0
+"""Between two fetches: made-up key ids must not turn this server against the issuer's."""
+MOST_BYTES = 256 * 1024
+
+Fetch: TypeAlias = Callable[[], bytes]
 
 
-class KeySource(Protocol):
-    """Where the key of a token comes from; it decides the algorithm too."""
+def from_file(path: Path) -> Fetch:
+    """Return a function that reads the keys from a file."""
+    return path.read_bytes
 
-    @property
-    def algorithm(self) -> str:
-        """The one algorithm that these keys are for."""
-        ...
 
-    def key(self, key_id: str | None) -> Any:
-        """The key of this id, or None."""
-        ...
+def from_url(url: str) -> Fetch:
+    """Return a function that requests the keys from an address; redirects are not followed."""
+
+    def fetch() -> bytes:
+        with httpx2.stream("GET", url, timeout=5.0, follow_redirects=False) as answer:
+            if answer.status_code != 200:
+                raise ValueError(f"status {answer.status_code}")
+            body = b""
+            for part in answer.iter_bytes():
+                body += part
+                if len(body) > MOST_BYTES:
+                    raise ValueError("too large")
+            return body
+
+    return fetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +65,63 @@ class SharedSecret:
     algorithm: str = field(default="HS256", init=False)
 
     def key(self, key_id: str | None) -> bytes:
-        """The secret, whatever the token calls it."""
+        """Return the secret; a shared secret has no id."""
         del key_id
         return self.secret
 
 
+@dataclass(slots=True)
+class KeySet:
+    """RS256: the RSA keys of a JWKS, cached for `FRESH_SECONDS`."""
+
+    fetch: Fetch
+    clock: Callable[[], float] = time.monotonic
+    algorithm: str = field(default="RS256", init=False)
+    _keys: Mapping[str | None, RSAPublicKey] = field(default_factory=dict, init=False)
+    _fetched: float | None = field(default=None, init=False)
+    _tried: float | None = field(default=None, init=False)
+    _lock: Lock = field(default_factory=Lock, init=False)
+
+    def key(self, key_id: str | None) -> RSAPublicKey | None:
+        """Return the key of this id; without an id, the only key there is.
+
+        Raises:
+            Unavailable: there are no usable keys, and none can be fetched now.
+        """
+        with self._lock:
+            if self._is_old() or (key_id is not None and key_id not in self._keys):
+                self._refresh()
+            if key_id is None:
+                return next(iter(self._keys.values())) if len(self._keys) == 1 else None
+            return self._keys.get(key_id)
+
+    def _is_old(self) -> bool:
+        return self._fetched is None or self.clock() - self._fetched >= FRESH_SECONDS
+
+    def _refresh(self) -> None:
+        now = self.clock()
+        if self._tried is None or now - self._tried >= LEAST_PAUSE_SECONDS:
+            self._tried = now
+            # Where this fails, the keys at hand go on until they are old, and no longer.
+            with suppress(OSError, ValueError, httpx2.HTTPError):
+                self._keys, self._fetched = parse(self.fetch()), now
+        if self._is_old():
+            raise Unavailable(problem="the keys that verify tokens cannot be fetched now")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenVerifier:
-    """Takes a token apart and tells whose it is."""
+    """Verifies tokens."""
 
-    keys: KeySource
+    keys: SharedSecret | KeySet
+    """They decide the algorithm."""
     issuer: str
     audience: str
     leeway_seconds: int = 10
-    clock: Clock = epoch
+    clock: Callable[[], float] = time.time
 
     def subject(self, token: str) -> str:
-        """The ``sub`` of a good token.
+        """Return the ``sub`` of a valid token.
 
         Raises:
             Unauthenticated: it is not signed as it must be, lacks a claim, or its time has passed.
@@ -67,7 +130,7 @@ class TokenVerifier:
         self._check_times(claims)
         subject = claims["sub"]
         if not isinstance(subject, str) or not subject:
-            raise _refused("the token names nobody")
+            raise _refused("the token has no subject")
         return subject
 
     def _claims(self, token: str) -> Mapping[str, Any]:
@@ -93,7 +156,7 @@ class TokenVerifier:
                 },
             )
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
-            # What exactly is wrong would help nobody but a forger.
+            # What exactly is wrong would only help a forger.
             raise _refused("the token is not valid") from None
         return claims
 
@@ -119,3 +182,34 @@ def _text(value: object) -> str | None:
 
 def _refused(problem: str) -> Unauthenticated:
     return Unauthenticated(problem=problem)
+
+
+def parse(document: bytes) -> Mapping[str | None, RSAPublicKey]:
+    """Return the RSA signature keys of a JWKS by their id; all others are left out.
+
+    Raises:
+        ValueError: it is no JWKS.
+    """
+    value = json.loads(document)
+    listed = value.get("keys") if isinstance(value, dict) else None
+    if not isinstance(listed, list):
+        raise ValueError("no keys")
+    found = {}
+    for entry in listed:
+        if isinstance(entry, dict) and (key := _public_key(entry)) is not None:
+            key_id = entry.get("kid")
+            found[key_id if isinstance(key_id, str) else None] = key
+    return found
+
+
+def _public_key(entry: Mapping[str, object]) -> RSAPublicKey | None:
+    if entry.get("kty") != "RSA" or entry.get("use", "sig") != "sig":
+        return None
+    if entry.get("alg", "RS256") != "RS256":
+        return None
+    try:
+        key = jwt.PyJWK.from_dict(dict(entry), algorithm="RS256").key
+    except (jwt.PyJWTError, ValueError, TypeError):
+        return None
+    # A private key in a JWKS is someone's mistake; it is no reason to trust what it signs.
+    return key if isinstance(key, RSAPublicKey) and key.key_size >= LEAST_BITS else None

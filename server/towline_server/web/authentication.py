@@ -20,7 +20,7 @@ from fastapi.security.base import SecurityBase
 
 from towline.errors import TowlineError
 from towline_server.auth.authenticator import Authenticator
-from towline_server.auth.keys import PREFIX
+from towline_server.auth.identities import KEY_PREFIX
 from towline_server.auth.roles import Principal
 from towline_server.errors import Forbidden, Unauthenticated
 from towline_server.services import services_of
@@ -158,9 +158,9 @@ def _from_authorization(
     word, space, rest = value.partition(" ")
     if space and word.lower() == "token" and Form.BEARER_TOKEN_JWT in forms:
         return verifier.by_token(rest.strip())
-    if value.startswith(PREFIX) and Form.BEARER_KEY in forms:
+    if value.startswith(KEY_PREFIX) and Form.BEARER_KEY in forms:
         return verifier.by_key(value)
-    if Form.BEARER_JWT in forms and not value.startswith(PREFIX):
+    if Form.BEARER_JWT in forms and not value.startswith(KEY_PREFIX):
         return verifier.by_token(value)
     raise Unauthenticated
 
@@ -173,7 +173,7 @@ def _from_basic(
     except (binascii.Error, UnicodeDecodeError):
         raise Unauthenticated from None
     name, _, password = text.partition(":")
-    if name.startswith(PREFIX) and not password and Form.BASIC_KEY in forms:
+    if name.startswith(KEY_PREFIX) and not password and Form.BASIC_KEY in forms:
         return verifier.by_key(name)
     if Form.BASIC_PASSWORD in forms and password:
         return verifier.by_password(name, password, address)
@@ -181,7 +181,7 @@ def _from_basic(
 
 
 def _from_bearer(value: str, verifier: Authenticator) -> Principal:
-    return verifier.by_key(value) if value.startswith(PREFIX) else verifier.by_token(value)
+    return verifier.by_key(value) if value.startswith(KEY_PREFIX) else verifier.by_token(value)
 
 
 def _only(request: Request, header: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,7 +15,6 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from towline.limits import MIB
-from towline_server.auth.clock import Clock, monotonic
 from towline_server.errors import BodyTooLarge, TooManyRequests, Unavailable
 from towline_server.settings import Settings
 
@@ -115,7 +115,7 @@ class TokenBuckets:
 
     per_second: float
     burst: int
-    clock: Clock = monotonic
+    clock: Callable[[], float] = time.monotonic
     most: int = 10_000
     _buckets: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)

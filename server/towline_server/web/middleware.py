@@ -9,7 +9,7 @@ import logging
 import re
 import time
 from asyncio import CancelledError
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from urllib.parse import unquote_to_bytes
 from uuid import uuid4
@@ -22,7 +22,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from towline.errors import InvalidValue
 from towline_server import logs, metrics
-from towline_server.auth.clock import Clock
 from towline_server.errors import Unavailable
 from towline_server.problems import Failure, failure_of
 
@@ -37,7 +36,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 class RequestLog:
     """Gives each request an id (the caller's, if it is fit to be one) and a line in the log."""
 
-    def __init__(self, app: ASGIApp, clock: Clock = time.perf_counter) -> None:
+    def __init__(self, app: ASGIApp, clock: Callable[[], float] = time.perf_counter) -> None:
         self._app = app
         self._clock = clock
 
@@ -180,7 +179,10 @@ class Counted:
     """Counts each request under the dialect of its path (`towline_server.metrics`)."""
 
     def __init__(
-        self, app: ASGIApp, dialects: Mapping[str, str], clock: Clock = time.perf_counter
+        self,
+        app: ASGIApp,
+        dialects: Mapping[str, str],
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._app = app
         self._dialects = dialects

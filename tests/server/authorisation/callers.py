@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import jwt
 
 from tests.control_plane import AUDIENCE, ISSUER, JWT_SECRET, PASSWORD
-from towline_server.auth.keys import PREFIX
+from towline_server.auth.identities import KEY_PREFIX
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
 from towline_server.services import Services
@@ -169,12 +169,12 @@ def bad_proofs(services: Services, tenant_id: UUID) -> dict[str, dict[str, str]]
     return {
         "jwt": _bad_tokens(good, disabled, deleted),
         "key": {
-            "unknown": f"{PREFIX}{uuid4().hex}",
+            "unknown": f"{KEY_PREFIX}{uuid4().hex}",
             "expired key": expired_key,
             "disabled": disabled.key,
             "deleted": deleted.key,
-            "malformed": PREFIX,
-            "in another case": PREFIX + good.key.removeprefix(PREFIX).swapcase(),
+            "malformed": KEY_PREFIX,
+            "in another case": KEY_PREFIX + good.key.removeprefix(KEY_PREFIX).swapcase(),
         },
         "password": {
             "unknown": f"{uuid4().hex}@callers.example:{PASSWORD}",

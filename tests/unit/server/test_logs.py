@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from towline_server.auth.keys import PREFIX
+from towline_server.auth.identities import KEY_PREFIX
 from towline_server.logs import JsonLines, about, masked
 
 
@@ -40,7 +40,7 @@ def test_a_line_is_json_with_its_run_and_project(log):
 
 
 # Not one made at random: a test must have the same name in every process.
-KEY = PREFIX + "Zm9yIHRlc3RzLCBhcyBsb25nIGFzIGEgcmVhbCBvbmUu"
+KEY = KEY_PREFIX + "Zm9yIHRlc3RzLCBhcyBsb25nIGFzIGEgcmVhbCBvbmUu"
 SECRETS = [
     (f"key {KEY} given", KEY),
     ("Authorization: Bearer abc.def-ghi", "abc.def-ghi"),
