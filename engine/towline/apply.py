@@ -32,8 +32,8 @@ def apply(
     watch.report(Phase.APPLYING, 0)
     applied = store.apply(plan, _sources(plan, store, contents), watch)
     report = report_of(plan)
-    kept = tuple(f"an edit made meanwhile was kept as {path}" for path in applied.kept)
-    return replace(report, error_msgs=report.error_msgs + kept, pull=applied.number)
+    saved = tuple(f"an edit made meanwhile was saved as {path}" for path in applied.saved)
+    return replace(report, error_msgs=report.error_msgs + saved, pull=applied.number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -162,7 +162,7 @@ class ThreeWay(Generic[T]):
         """Whether all three sides differ, so that neither side's change covers the other's."""
         return self.ours != self.theirs and self.base not in (self.ours, self.theirs)
 
-    def settled(self) -> T:
+    def resolved(self) -> T:
         """The side that changed, or what both agree on; ours where they clash."""
         return self.theirs if self.ours == self.base else self.ours
 

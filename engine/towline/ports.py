@@ -85,8 +85,8 @@ class Applied:
 
     number: int | None
     """The plan's number in the log; None when there was nothing to write."""
-    kept: tuple[AssetPath, ...] = ()
-    """Where local edits that were made during the apply were put aside."""
+    saved: tuple[AssetPath, ...] = ()
+    """The files in which local edits made during the apply are saved."""
 
 
 class Snapshot(AssetLookup, Protocol):

@@ -169,8 +169,8 @@ def reason_message(reason: IgnoredReason | BehindReason, path: AssetPath) -> str
 
 
 _REASONS: dict[IgnoredReason | BehindReason, str] = {
-    IgnoredReason.DECLINED: "our version was kept",
-    IgnoredReason.DELETION_DECLINED: "kept although deleted in the repository",
+    IgnoredReason.DECLINED: "our version stays",
+    IgnoredReason.DELETION_DECLINED: "stays although deleted in the repository",
     IgnoredReason.CONFLICT: "left in conflict",
     BehindReason.LEFT_OUT: "left out of a pull",
     IgnoredReason.NOT_AN_ASSET: "not an asset: outside the kinds",

@@ -13,7 +13,7 @@ from towline.model import Digest
 from towline.stores.directory import transaction
 from towline.stores.directory.store import DirectoryStore
 from towline.testing.faults import fail, faulty
-from towline.testing.plans import apply_edits, change, now, pull_files, standing
+from towline.testing.plans import apply_edits, change, now, pull_files, record_at
 from towline.undo import undo
 
 pytestmark = pytest.mark.slow
@@ -154,7 +154,7 @@ def test_a_large_file_is_replaced_and_comes_back_in_little_memory(tmp_path):
         assert (store.root / "a").stat().st_size == size
         assert peak < 16 << 20
     with DirectoryStore.open(tmp_path / "p", disk=LaterDisk) as store:
-        found = standing(store, "a").ours
+        found = record_at(store, "a").ours
         assert found is not None
         assert found.digest != Digest.of(b"2")
 
@@ -175,7 +175,7 @@ def test_what_is_written_late_to_a_replaced_file_is_put_beside_it(tmp_path, monk
             apply_edits(store, change(store, "a", b"last"), contents=[b"last"])
             opened.write(b"3")
         applied = apply_edits(store, change(store, "a", b"4"), contents=[b"4"])
-        assert applied.kept == (f"a.local-{Digest.of(b'3')[:8]}",)
+        assert applied.saved == (f"a.local-{Digest.of(b'3')[:8]}",)
         monkeypatch.setattr(transaction, "REPLACED_BYTES", 3)
         apply_edits(store, change(store, "a", b"5"), contents=[b"5"])
         assert sorted(os.listdir(root / ".towline/replaced")) == ["0", "journal"]

@@ -13,7 +13,7 @@ from towline.model import AssetId, AssetPath, AssetState
 from towline.options import OnConflict, PullOptions, Renames, Resolutions
 from towline.plan import LISTED, Disposition, Item, Plan
 from towline.records import AssetRecord
-from towline.testing.sides import ThreeSides, records_after, standing
+from towline.testing.sides import ThreeSides, local_tree, records_after
 
 Tree = dict[AssetPath, AssetState]
 
@@ -61,7 +61,7 @@ def alignments(records: Iterable[AssetRecord]) -> dict[AssetPath, AssetRecord]:
 
 def result_of(sides: ThreeSides, plan: Plan) -> Tree:
     """Ours as it stands once the plan is applied; a refused one changes nothing."""
-    return standing(sides.records if plan.refused else records_after(sides.records, plan))
+    return local_tree(sides.records if plan.refused else records_after(sides.records, plan))
 
 
 def assets_of(sides: ThreeSides) -> Tree:

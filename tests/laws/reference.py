@@ -222,18 +222,18 @@ def _verdict(
 def cells_of(sides: ThreeSides) -> dict[AssetPath, Cell]:
     """Every path that any side has."""
     based = alignments(sides.records)
-    standing = {r.ours.path: r for r in sides.records if r.ours is not None}
+    local_tree = {r.ours.path: r for r in sides.records if r.ours is not None}
     cells = {}
-    for path in sorted({*based, *standing, *sides.base, *sides.theirs}):
+    for path in sorted({*based, *local_tree, *sides.base, *sides.theirs}):
         entry = sides.theirs.get(path)
-        known = standing.get(path) or based.get(path)
+        known = local_tree.get(path) or based.get(path)
         new = isinstance(entry, RemoteAsset)
         planned = planned_id(sides.project, path, sides.ours().is_used) if new else None
         cells[path] = Cell(
             path=path,
             id=known.id if known is not None else planned,
             b=based[path].base if path in based else None,
-            o=standing[path].ours if path in standing else None,
+            o=local_tree[path].ours if path in local_tree else None,
             t=entry.state if isinstance(entry, RemoteAsset) else None,
             blocked=isinstance(entry, NonAsset),
             changed=entry != sides.base.get(path),

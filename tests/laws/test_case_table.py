@@ -91,6 +91,6 @@ def _known(sides: ThreeSides, plan: Plan) -> tuple[dict[Any, Any], dict[Any, Any
     of one that was moved with renames off, whoever looks parts them: that much may differ.
     """
     records = sides.records if plan.refused else records_after(sides.records, plan)
-    standing = {record.id: record.ours for record in records if record.ours is not None}
+    local_tree = {record.id: record.ours for record in records if record.ours is not None}
     tracked = {path: (record.base, record.recorded) for path, record in alignments(records).items()}
-    return standing, tracked
+    return local_tree, tracked

@@ -32,9 +32,9 @@ from towline.records import AssetRecord
 from towline.testing.sides import (
     THEIRS,
     ThreeSides,
+    can_coexist,
+    local_tree,
     records_after,
-    standing,
-    stands_together,
 )
 from towline.testing.strategies import (
     pull_options,
@@ -51,12 +51,12 @@ from towline.testing.strategies import (
 def test_use_theirs_on_all_gives_theirs_and_what_is_local_only(sides: ThreeSides, renames: Renames):
     kept = local_only(sides, renames)
     expected = assets_of(sides) | kept
-    if not stands_together(sides.names, assets_of(sides)):
+    if not can_coexist(sides.names, assets_of(sides)):
         return
     options = PullOptions(on_conflict=OnConflict.THEIRS, allow_empty=True, renames=renames)
     every = with_version(sides, plan_of(sides, options=options, changes=sides.all_changes()))
     plan = plan_of(sides, resolved(every), options, sides.all_changes())
-    if stands_together(sides.names, [*expected, *sides.files]):
+    if can_coexist(sides.names, [*expected, *sides.files]):
         assert not plan.conflicts
         assert result_of(sides, plan) == expected
     else:
@@ -89,7 +89,7 @@ def local_only(sides: ThreeSides, renames: Renames) -> Tree:
     recorded = alignments(sides.records)
     tracked = {path for path, r in recorded.items() if r.base is not None}
     tracked |= set(assets_of(sides))
-    ours = standing(sides.records)
+    ours = local_tree(sides.records)
     kept: Tree = {}
     for record in sides.records:
         if record.ours is None:
@@ -137,7 +137,7 @@ def test_use_ours_on_all_writes_nothing(sides: ThreeSides, options: PullOptions)
 def test_pinning_all_parties_to_one_side_leaves_only_what_never_gives_way(
     sides: ThreeSides, side: Side, renames: Renames
 ):
-    if side is Side.THEIRS and not stands_together(sides.names, assets_of(sides)):
+    if side is Side.THEIRS and not can_coexist(sides.names, assets_of(sides)):
         return
     options = replace(REFUSE, renames=renames)
     before = plan_of(sides, options=options)
@@ -221,7 +221,7 @@ def test_ours_changed_as_the_lists_say_is_the_result(
     plan = attempt(sides, chosen, options)
     if isinstance(plan, TowlineError) or plan.refused:
         return
-    tree = standing(sides.records)
+    tree = local_tree(sides.records)
     changed = [item for item in listed(plan) if item.disposition is not Disposition.IGNORED]
     for item in changed:
         if item.before is not None:
@@ -233,7 +233,7 @@ def test_ours_changed_as_the_lists_say_is_the_result(
             assert item.after.path not in tree
             tree[item.after.path] = item.after
     assert tree == result_of(sides, plan)
-    assert stands_together(sides.names, [*tree, *sides.files])
+    assert can_coexist(sides.names, [*tree, *sides.files])
     for item in listed(plan):
         if item.disposition is Disposition.IGNORED:
             assert item.before == item.after
@@ -277,7 +277,7 @@ def _based(sides: ThreeSides, record: AssetRecord, renames: Renames) -> AssetSta
     there = alignments(sides.records).get(path)
     if there is not None:
         return there.base
-    vacant = record.aligned_path not in standing(sides.records)
+    vacant = record.aligned_path not in local_tree(sides.records)
     other = sides.theirs.get(path)
     moved = renames is Renames.EXACT and vacant
     if isinstance(other, RemoteAsset) and other.state != record.ours:

@@ -20,7 +20,7 @@ from tests.laws import test_store_laws as stores
 from tests.laws.budget import EXAMPLES
 from tests.laws.test_machine import PullMachine
 from towline.codec import encode
-from towline.merge import align, decide, settle
+from towline.merge import align, decide, resolve
 from towline.model import AssetId, AssetState, Digest, ThreeWay
 from towline.plan import Disposition, Plan
 from towline.records import AssetRecord
@@ -47,7 +47,7 @@ def rule(number: int, **changed: Disposition) -> Mutant:
 
 
 def looks_at_no_occupants(patch: Patch) -> None:
-    patch.setattr(settle.Settlement, "_add_occupants", lambda self: None)
+    patch.setattr(resolve.Resolver, "_add_occupants", lambda self: None)
 
 
 def never_agrees(patch: Patch) -> None:
@@ -56,39 +56,39 @@ def never_agrees(patch: Patch) -> None:
 
 
 def everything_collides(patch: Patch) -> None:
-    patch.setattr(settle, "clashing", lambda claims, names: combinations(claims[:2], 2))
+    patch.setattr(resolve, "clashing", lambda claims, names: combinations(claims[:2], 2))
 
 
 def invents_bytes(patch: Patch) -> None:
-    right = ThreeWay.settled
+    right = ThreeWay.resolved
 
-    def settled(self: ThreeWay[Any]) -> Any:
+    def resolved(self: ThreeWay[Any]) -> Any:
         found = right(self)
         return Digest.of(b"invented") if isinstance(found, Digest) else found
 
-    patch.setattr(ThreeWay, "settled", settled)
+    patch.setattr(ThreeWay, "resolved", resolved)
 
 
 def prefers_ours(patch: Patch) -> None:
-    patch.setattr(ThreeWay, "settled", lambda self: self.ours)
+    patch.setattr(ThreeWay, "resolved", lambda self: self.ours)
 
 
 def prefers_theirs(patch: Patch) -> None:
     patch.setattr(ThreeWay, "clashes", False)
-    patch.setattr(ThreeWay, "settled", lambda s: s.ours if s.theirs == s.base else s.theirs)
+    patch.setattr(ThreeWay, "resolved", lambda s: s.ours if s.theirs == s.base else s.theirs)
 
 
 def undecided_ones_claim_ours_alone(patch: Patch) -> None:
-    right = settle.Case.claims
+    right = resolve.Case.claims
 
-    def claims(self: settle.Case) -> list[Any]:
+    def claims(self: resolve.Case) -> list[Any]:
         return [claim for claim in right(self) if not (self.undecided and claim.fresh)]
 
-    patch.setattr(settle.Case, "claims", claims)
+    patch.setattr(resolve.Case, "claims", claims)
 
 
 def collisions_are_pairs(patch: Patch) -> None:
-    patch.setattr(settle, "groups", lambda pairs: sorted(set(pairs)))
+    patch.setattr(resolve, "groups", lambda pairs: sorted(set(pairs)))
 
 
 def drops_an_edit(patch: Patch) -> None:
@@ -99,7 +99,7 @@ def drops_an_edit(patch: Patch) -> None:
 def base_stays_behind(patch: Patch) -> None:
     right = merge._record_after
 
-    def record_after(case: settle.Case, kinds: Any) -> Any:
+    def record_after(case: resolve.Case, kinds: Any) -> Any:
         record = right(case, kinds)
         return record and replace(record, base=case.asset.base)
 

@@ -36,7 +36,7 @@ from towline.report import Report, report_of
 from towline.stores.directory.store import DirectoryStore
 from towline.stores.memory import MemoryStore
 from towline.testing.plans import now
-from towline.testing.sides import KINDS, stands_together
+from towline.testing.sides import KINDS, can_coexist
 from towline.testing.strategies import PATHS, resolved
 from towline.undo import undo
 
@@ -101,7 +101,7 @@ class PullMachine(RuleBasedStateMachine):
         """Whether a new file fits there, that no store takes for one deleted before."""
         deleted = {r.base.path for r in self.records() if r.ours is None and r.base is not None}
         deleted |= {r.aligned_path for r in self.records() if r.ours is None and r.aligned_path}
-        return path not in deleted and stands_together(NamePolicy.EXACT, [*self.files, path])
+        return path not in deleted and can_coexist(NamePolicy.EXACT, [*self.files, path])
 
     def is_unique(self, path: AssetPath) -> bool:
         """Whether its content stands, or stood, nowhere else: then a folder sees a move of it."""
@@ -128,7 +128,7 @@ class PullMachine(RuleBasedStateMachine):
     @rule(path=paths, content=contents, executable=st.booleans())
     def commit_file(self, path: AssetPath, content: bytes, executable: bool) -> None:
         others = [other for other in self.tree if other != path]
-        if stands_together(NamePolicy.EXACT, [*others, path]):
+        if can_coexist(NamePolicy.EXACT, [*others, path]):
             self.tree[path] = (content, executable)
             self.push()
 
@@ -143,7 +143,7 @@ class PullMachine(RuleBasedStateMachine):
     def commit_move(self, data: st.DataObject, to: AssetPath) -> None:
         path = data.draw(st.sampled_from(sorted(self.tree)))
         others = [other for other in self.tree if other != path]
-        if to not in self.tree and stands_together(NamePolicy.EXACT, [*others, to]):
+        if to not in self.tree and can_coexist(NamePolicy.EXACT, [*others, to]):
             self.tree[to] = self.tree.pop(path)
             self.push()
 

@@ -28,9 +28,9 @@ from towline.records import AssetRecord
 from towline.testing.sides import (
     KINDS,
     ThreeSides,
+    can_coexist,
+    local_tree,
     records_after,
-    standing,
-    stands_together,
 )
 from towline.testing.strategies import (
     ALL_FEATURES,
@@ -56,14 +56,14 @@ def test_where_only_theirs_changed_the_outcome_is_theirs(drawn: ThreeSides, opti
     sides = unedited(drawn)
     theirs = assets_of(sides)
     options = replace(options, only=Selection())
-    assume(stands_together(sides.names, standing(sides.records)))
+    assume(can_coexist(sides.names, local_tree(sides.records)))
     # Rule 14: what became a link or a pointer is kept, and is no conflict.
     kept = {
         path: state
-        for path, state in standing(sides.records).items()
+        for path, state in local_tree(sides.records).items()
         if isinstance(sides.theirs.get(path), NonAsset)
     }
-    assume(stands_together(sides.names, theirs | kept))
+    assume(can_coexist(sides.names, theirs | kept))
     plan = plan_of(sides, options=options)
     assert not plan.conflicts
     assert result_of(sides, plan) == theirs | kept
@@ -107,7 +107,7 @@ def test_where_only_ours_changed_the_outcome_is_ours(
     assert not plan.conflicts
     assert quiet(plan.items)
     assert plan.needed() == ()
-    assert result_of(sides, plan) == standing(sides.records)
+    assert result_of(sides, plan) == local_tree(sides.records)
 
 
 # --- merge(b, x, x) = x ------------------------------------------------------------------------
@@ -118,7 +118,7 @@ def test_where_only_ours_changed_the_outcome_is_ours(
 def test_where_both_did_the_same_that_is_the_outcome(
     drawn: ThreeSides, options: PullOptions, look_at_all: bool
 ):
-    same = standing(drawn.records)
+    same = local_tree(drawn.records)
     theirs = {path: remote_asset(state) for path, state in same.items()}
     # The same files as a tree: what is no asset on neither side stays out of it.
     sides = replace(drawn, theirs=theirs)
@@ -216,7 +216,7 @@ def test_nothing_is_written_that_neither_side_has(
     plan = attempt(sides, chosen, options)
     if isinstance(plan, TowlineError):
         return
-    ours, theirs = standing(sides.records), assets_of(sides)
+    ours, theirs = local_tree(sides.records), assets_of(sides)
     known = {*ours.values(), *theirs.values()}
     after = result_of(sides, plan)
     assert {state.digest for state in after.values()} <= {state.digest for state in known}

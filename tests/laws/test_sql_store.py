@@ -19,7 +19,7 @@ from towline.remotes.memory import MemoryRemote
 from towline.remotes.trees import FileContent
 from towline.stores.memory import MemoryStore
 from towline.testing.plans import now
-from towline.testing.sides import KINDS, stands_together
+from towline.testing.sides import KINDS, can_coexist
 from towline.testing.strategies import CONTENTS, PATHS
 from towline_server.db import Database
 from towline_server.projects.store import SqlStore
@@ -77,7 +77,7 @@ def _tree(files: list[tuple[AssetPath, bytes, bool]]) -> Tree:
     """As many of the files as a tree of Git's can hold."""
     tree: Tree = {}
     for path, content, executable in files:
-        if stands_together(NamePolicy.EXACT, [*tree.keys() - {path}, path]):
+        if can_coexist(NamePolicy.EXACT, [*tree.keys() - {path}, path]):
             tree[path] = (content, executable)
     return tree
 

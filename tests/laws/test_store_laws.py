@@ -26,7 +26,7 @@ from towline.remotes.trees import FileContent, Symlink
 from towline.report import Status, report_json, report_of
 from towline.stores.directory.store import DirectoryStore
 from towline.stores.memory import MemoryStore
-from towline.testing.sides import KINDS, ThreeSides, standing
+from towline.testing.sides import KINDS, ThreeSides, local_tree
 from towline.testing.strategies import CONTENTS, Feature, pull_options, three_sides
 from towline.undo import undo
 
@@ -53,7 +53,7 @@ def set_up(project: EditedProject, sides: ThreeSides) -> None:
     """Pull base, edit as ours was edited, and commit theirs."""
     project.remote.commit(files_of(sides.base))
     pull(project.store, project.remote, options=PullOptions(allow_empty=True))
-    before, after = project.files(), standing(sides.records)
+    before, after = project.files(), local_tree(sides.records)
     for path in before.keys() - after.keys():
         project.delete(path)
     for path, state in sorted(after.items()):

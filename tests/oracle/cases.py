@@ -11,7 +11,7 @@ from towline.changes import RemoteAsset
 from towline.model import AssetPath, AssetState, Digest, planned_id
 from towline.names import NamePolicy
 from towline.records import AssetRecord
-from towline.testing.sides import KINDS, ThreeSides, stands_together
+from towline.testing.sides import KINDS, ThreeSides, can_coexist
 
 Tree = dict[AssetPath, AssetState]
 
@@ -80,7 +80,7 @@ def _edited(random: Random, base: Tree) -> Tree:
 
 
 def _put(tree: Tree, state: AssetState) -> None:
-    if stands_together(NamePolicy.EXACT, [*tree, state.path]):
+    if can_coexist(NamePolicy.EXACT, [*tree, state.path]):
         tree[state.path] = state
 
 

@@ -64,7 +64,7 @@ def test_an_asset_knows_its_state():
 )
 def test_a_field_on_three_sides(sides: tuple[int, int, int], clashes: bool, settled: int):
     value = ThreeWay(*sides)
-    assert (value.clashes, value.settled()) == (clashes, settled)
+    assert (value.clashes, value.resolved()) == (clashes, settled)
     assert value.map(str) == ThreeWay(*map(str, sides))
 
 

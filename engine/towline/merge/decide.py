@@ -188,14 +188,14 @@ def _merge_fields(asset: AlignedAsset, rule: int, content_merge: DigestMerge | N
     path, digest, executable = _fields(base, ours, theirs)
     content: MergedContent | None = None
     if digest.clashes and not path.clashes and content_merge is not None:
-        content = content_merge(path.settled(), ThreeWay(digest.base, digest.ours, digest.theirs))
+        content = content_merge(path.resolved(), ThreeWay(digest.base, digest.ours, digest.theirs))
     if path.clashes or (digest.clashes and content is None):
         kind = ConflictKind.RENAME_RENAME if path.clashes else ConflictKind.CONTENT
         return Decision(rule=8, disposition=Disposition.CONFLICT, outcome=asset.ours, conflict=kind)
     outcome = AssetState(
-        path=path.settled(),
-        digest=digest.settled() if content is None else Digest.of(content.content),
-        executable=executable.settled(),
+        path=path.resolved(),
+        digest=digest.resolved() if content is None else Digest.of(content.content),
+        executable=executable.resolved(),
     )
     disposition = Disposition.UNTOUCHED if outcome == ours else Disposition.UPDATED
     return Decision(rule=rule, disposition=disposition, outcome=outcome, content=content)

@@ -27,7 +27,7 @@ from towline.kinds import Kinds
 from towline.limits import limits_exceeded
 from towline.merge.align import AlignedAsset, Alignment
 from towline.merge.decide import DigestMerge, MergedContent
-from towline.merge.settle import Case, Settlement
+from towline.merge.resolve import Case, Resolver
 from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason, ThreeWay
 from towline.names import NamePolicy, path_problem
 from towline.options import (
@@ -96,8 +96,8 @@ def merge(
         keeps_executable=context.keeps_executable,
     )
     assets = alignment.assets(_paths_to_look_at(changes, ours, alignment, options.resolutions))
-    pins = _pins(assets, options.resolutions)
-    settlement = Settlement(
+    chosen = _chosen_sides(assets, options.resolutions)
+    resolver = Resolver(
         alignment=alignment,
         ours=ours,
         kinds=context.kinds,
@@ -105,11 +105,11 @@ def merge(
         options=options,
         content_merge=_content_merge(options.content_merge, context.kinds, read),
     )
-    settlement.add(assets, pins)
-    _check_selection(settlement.cases.values(), ours, options.only)
-    conflicts = settlement.settle()
+    resolver.add(assets, chosen)
+    _check_selection(resolver.cases.values(), ours, options.only)
+    conflicts = resolver.resolve()
     forgotten = [r for r in alignment.lagging if r.recorded is None and r.ours is None]
-    plan = _plan(changes, context, options.on_conflict, settlement.cases, conflicts, forgotten)
+    plan = _plan(changes, context, options.on_conflict, resolver.cases, conflicts, forgotten)
     _check_outcome(plan, context, options)
     return replace(plan, edits=()) if plan.refused else plan
 
@@ -167,23 +167,23 @@ def _paths_to_look_at(
         yield from alignment.paths_of(record)
 
 
-def _pins(assets: Iterable[AlignedAsset], resolutions: Resolutions) -> dict[AssetId, Side]:
+def _chosen_sides(assets: Iterable[AlignedAsset], resolutions: Resolutions) -> dict[AssetId, Side]:
     """The side of each resolved asset, by the id that it has in this merge."""
     by_name = _names(assets, resolutions.naming) if resolutions.named() else {}
-    pins: dict[AssetId, Side] = {}
+    chosen: dict[AssetId, Side] = {}
     unknown: list[str] = []
     both: list[str] = []
     for name, side in resolutions.named():
         asset_id = by_name.get(name)
         if asset_id is None:
             unknown.append(name)
-        elif pins.setdefault(asset_id, side) is not side:
+        elif chosen.setdefault(asset_id, side) is not side:
             both.append(name)
     if unknown:
         raise UnknownAssets(asset_ids=tuple(unknown))
     if both:
         raise ConflictingResolutions(asset_ids=tuple(both))
-    return pins
+    return chosen
 
 
 def _names(assets: Iterable[AlignedAsset], naming: Naming) -> dict[str, AssetId]:
@@ -202,7 +202,7 @@ def _names(assets: Iterable[AlignedAsset], naming: Naming) -> dict[str, AssetId]
 
 def _check_selection(cases: Iterable[Case], ours: AssetLookup, only: Selection) -> None:
     cases = list(cases)
-    outside = sorted(case.asset.id for case in cases if case.pin and not case.selected)
+    outside = sorted(case.asset.id for case in cases if case.chosen and not case.selected)
     if outside:
         raise UnselectedResolutions(asset_ids=tuple(outside))
     known = {case.asset.id for case in cases}

@@ -62,7 +62,7 @@ def pulled(asset_id: AssetId, state: AssetState, size: int = 0) -> AssetRecord:
     return AssetRecord(id=asset_id, kind="file", base=state, ours=state, recorded=state, size=size)
 
 
-def standing(store: AssetStore, path: str) -> AssetRecord:
+def record_at(store: AssetStore, path: str) -> AssetRecord:
     """The asset at a path, which must be there."""
     record = now(store).at(AssetPath(path))
     assert record is not None, f"nothing stands at {path!r}"
@@ -85,7 +85,7 @@ def change(
     executable: bool | None = None,
 ) -> Edit:
     """The edit that gives the asset at a path other content, another path or permission."""
-    before = standing(store, path)
+    before = record_at(store, path)
     assert before.ours is not None, "it stands"
     state = replace(
         before.ours,
@@ -98,7 +98,7 @@ def change(
 
 def delete(store: AssetStore, path: str) -> Edit:
     """The edit that deletes the asset at a path and forgets it."""
-    return Edit(before=standing(store, path), after=None)
+    return Edit(before=record_at(store, path), after=None)
 
 
 def plan_of(store: AssetStore, *edits: Edit, revision: str = "1" * 40) -> Plan:

@@ -93,7 +93,7 @@ def state_of(records: Iterable[AssetRecord], revision: Revision | None) -> Store
     )
 
 
-def standing(records: Iterable[AssetRecord]) -> dict[AssetPath, AssetState]:
+def local_tree(records: Iterable[AssetRecord]) -> dict[AssetPath, AssetState]:
     """Ours as a tree: what stands in the store, by path."""
     return {record.ours.path: record.ours for record in records if record.ours is not None}
 
@@ -109,7 +109,7 @@ def records_after(records: Iterable[AssetRecord], plan: Plan) -> tuple[AssetReco
     return tuple(after[asset_id] for asset_id in sorted(after))
 
 
-def stands_together(names: NamePolicy, paths: Iterable[str]) -> bool:
+def can_coexist(names: NamePolicy, paths: Iterable[str]) -> bool:
     """Whether a store of this name policy can hold files at all of these paths."""
     keys: set[str] = set()
     for path in paths:

@@ -19,7 +19,7 @@ from towline.testing.plans import (
     now,
     plan_of,
     pull_files,
-    standing,
+    record_at,
     state_of,
 )
 from towline.testing.store_harness import NewStore
@@ -73,7 +73,7 @@ class ApplyContract:
         harness = new_store()
         apply_edits(harness.store, create(harness.store, name, b"1"), contents=[b"1"])
         harness.reopen()
-        assert standing(harness.store, name).ours == state_of(name, b"1")
+        assert record_at(harness.store, name).ours == state_of(name, b"1")
         assert list(harness.contents()) == [name]
 
     @pytest.mark.parametrize("content", [b"", b"\0\xff\r\n", b"x" * 3_000_000])
@@ -129,7 +129,7 @@ class ApplyContract:
     def test_may_delete_and_yet_remember(self, new_store: NewStore) -> None:
         harness = new_store()
         pull_files(harness.store, a=b"1")
-        before = standing(harness.store, "a")
+        before = record_at(harness.store, "a")
         apply_edits(harness.store, Edit(before=before, after=replace(before, ours=None)))
         assert harness.contents() == {}
         assert now(harness.store).with_id(before.id) == replace(before, ours=None)
@@ -137,14 +137,14 @@ class ApplyContract:
     def test_swaps(self, new_store: NewStore) -> None:
         harness = new_store()
         pull_files(harness.store, a=b"1", b=b"2")
-        ids = [standing(harness.store, name).id for name in "ab"]
+        ids = [record_at(harness.store, name).id for name in "ab"]
         apply_edits(
             harness.store,
             change(harness.store, "a", to="b"),
             change(harness.store, "b", to="a"),
         )
         assert harness.contents() == _plain(a=b"2", b=b"1")
-        assert [standing(harness.store, name).id for name in "ba"] == ids
+        assert [record_at(harness.store, name).id for name in "ba"] == ids
 
     def test_rotates_and_rewrites(self, new_store: NewStore) -> None:
         harness = new_store()
@@ -174,7 +174,7 @@ class ApplyContract:
     def test_moves_to_where_another_was_deleted_here(self, new_store: NewStore) -> None:
         harness = new_store()
         pull_files(harness.store, a=b"1", b=b"2")
-        gone = standing(harness.store, "b").id
+        gone = record_at(harness.store, "b").id
         harness.delete("b")
         edit = change(harness.store, "a", to="b")
         apply_edits(harness.store, edit)
@@ -225,7 +225,7 @@ class ApplyContract:
         harness = new_store()
         pull_files(harness.store, a=b"1")
         harness.put("a", b"ours")
-        before = standing(harness.store, "a")
+        before = record_at(harness.store, "a")
         theirs = state_of("b", b"theirs")
         after = replace(before, base=theirs, recorded=theirs, size=6, embedded_id="e", kind="other")
         contents = KnownContents()
@@ -239,13 +239,13 @@ class ApplyContract:
     def test_a_local_asset_is_taken_in_under_its_planned_id(self, new_store: NewStore) -> None:
         harness = new_store()
         harness.put("a", b"1")
-        before = standing(harness.store, "a")
+        before = record_at(harness.store, "a")
         after = replace(before, base=before.ours, recorded=before.ours, size=1)
         apply_edits(harness.store, Edit(before=before, after=after))
         assert now(harness.store).at(P("a")) == after
         assert now(harness.store).is_used(before.id)
         harness.move("a", "b")
-        assert standing(harness.store, "b").id == before.id
+        assert record_at(harness.store, "b").id == before.id
 
     def test_what_the_plan_does_not_name_stays(self, new_store: NewStore) -> None:
         harness = new_store()

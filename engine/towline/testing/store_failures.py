@@ -24,7 +24,7 @@ from towline.testing.plans import (
     now,
     plan_of,
     pull_files,
-    standing,
+    record_at,
     state_of,
 )
 from towline.testing.store_harness import NewStore, StoreHarness
@@ -76,7 +76,7 @@ class FailureContract:
         harness = new_store()
         pull_files(harness.store, a=b"1", b=b"2")
         store = harness.store
-        before = standing(store, "a")
+        before = record_at(store, "a")
         theirs = state_of("a", b"3")
         planned = {
             "content": change(store, "a", b"3"),
@@ -114,7 +114,7 @@ class FailureContract:
         pull_files(harness.store, a=b"1", b=b"2")
         again = create(harness.store, "c", b"3")
         assert again.after is not None
-        taken = replace(again.after, id=standing(harness.store, "a").id)
+        taken = replace(again.after, id=record_at(harness.store, "a").id)
         _assert_stale(harness, plan_of(harness.store, replace(again, after=taken)), b"3")
         apply_edits(harness.store, delete(harness.store, "a"))
         _assert_stale(harness, plan_of(harness.store, replace(again, after=taken)), b"3")
@@ -230,7 +230,7 @@ class FailureContract:
         except StalePlan:
             assert harness.contents() == {"a": (b"edited", False)}
         else:
-            assert applied.kept, "a store that cannot refuse any more saves the edit beside"
+            assert applied.saved, "a store that cannot refuse any more saves the edit beside"
 
     def test_one_applies_at_a_time(self, new_store: NewStore) -> None:
         harness = new_store()

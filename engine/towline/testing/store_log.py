@@ -20,7 +20,7 @@ from towline.testing.plans import (
     now,
     plan_of,
     pull_files,
-    standing,
+    record_at,
 )
 from towline.testing.store_harness import NewStore
 from towline.undo import plan_undo, undo
@@ -74,7 +74,7 @@ class LogContract:
     def test_undo_of_a_deletion_returns_the_old_id(self, new_store: NewStore) -> None:
         harness = new_store()
         pull_files(harness.store, a=b"1")
-        record = standing(harness.store, "a")
+        record = record_at(harness.store, "a")
         apply_edits(harness.store, delete(harness.store, "a"))
         undo(harness.store)
         assert now(harness.store).at(P("a")) == record

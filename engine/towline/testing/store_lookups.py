@@ -18,7 +18,7 @@ from towline.names import NamePolicy
 from towline.plan import Edit, StoreState
 from towline.ports import AssetStore
 from towline.records import AssetRecord, LocalFile
-from towline.testing.plans import apply_edits, create, delete, now, pull_files, standing, state_of
+from towline.testing.plans import apply_edits, create, delete, now, pull_files, record_at, state_of
 from towline.testing.store_harness import NewStore
 
 P = AssetPath
@@ -72,10 +72,10 @@ class LookupContract:
     def test_planned_ids_step_past_those_that_were_used(self, new_store: NewStore) -> None:
         harness = new_store()
         pull_files(harness.store, a=b"1")
-        first = standing(harness.store, "a").id
+        first = record_at(harness.store, "a").id
         apply_edits(harness.store, delete(harness.store, "a"))
         harness.put("a", b"1")
-        second = standing(harness.store, "a").id
+        second = record_at(harness.store, "a").id
         assert now(harness.store).is_used(first)
         assert second == planned_id("project", "a", lambda used: used == first)
 
@@ -106,7 +106,7 @@ class LookupContract:
     ) -> None:
         harness = new_store()
         pull_files(harness.store, a=b"1")
-        before = standing(harness.store, "a")
+        before = record_at(harness.store, "a")
         harness.put("a", b"2", executable=executable)
         after = replace(before, ours=state_of("a", b"2", executable=executable))
         assert now(harness.store).at(P("a")) == after
@@ -117,12 +117,12 @@ class LookupContract:
         harness = new_store()
         pull_files(harness.store, a=b"1")
         harness.put("a", b"1", executable=True)
-        assert standing(harness.store, "a").ours == state_of("a", b"1", executable=True)
+        assert record_at(harness.store, "a").ours == state_of("a", b"1", executable=True)
 
     def test_a_local_deletion_leaves_the_base(self, new_store: NewStore) -> None:
         harness = new_store()
         pull_files(harness.store, a=b"1", b=b"2")
-        gone = replace(standing(harness.store, "a"), ours=None)
+        gone = replace(record_at(harness.store, "a"), ours=None)
         harness.delete("a")
         assert now(harness.store).at(P("a")) is None
         assert list(now(harness.store).occupants(P("a"))) == []
@@ -133,7 +133,7 @@ class LookupContract:
     def test_a_local_rename_keeps_the_id(self, new_store: NewStore) -> None:
         harness = new_store()
         pull_files(harness.store, a=b"1", b=b"2")
-        before = standing(harness.store, "a")
+        before = record_at(harness.store, "a")
         harness.move("a", "c/d")
         moved = replace(before, ours=state_of("c/d", b"1"))
         assert now(harness.store).at(P("c/d")) == moved
@@ -141,7 +141,7 @@ class LookupContract:
         assert now(harness.store).aligned_at(P("a")) == moved
         assert list(now(harness.store).occupants(P("c"))) == [moved]
         harness.put("a", b"3")
-        assert standing(harness.store, "a").local_only
+        assert record_at(harness.store, "a").local_only
         harness.reopen()
         assert now(harness.store).with_id(before.id) == moved
 
@@ -160,7 +160,7 @@ class LookupContract:
     def test_a_local_asset_that_went_leaves_nothing(self, new_store: NewStore) -> None:
         harness = new_store()
         harness.put("a", b"1")
-        record = standing(harness.store, "a")
+        record = record_at(harness.store, "a")
         harness.delete("a")
         assert now(harness.store).at(P("a")) is None
         assert now(harness.store).with_id(record.id) is None
@@ -209,7 +209,7 @@ class LookupContract:
     def test_lagging_assets_keep_both_states(self, new_store: NewStore) -> None:
         store = new_store().store
         pull_files(store, a=b"1", b=b"2", c=b"3")
-        a, b, c = (standing(store, name) for name in "abc")
+        a, b, c = (record_at(store, name) for name in "abc")
         link = NonAsset(path=P("b"), reason=NonAssetReason.SYMLINK)
         behind = [
             replace(a, recorded=state_of("moved", b"9"), size=7, embedded_id="e"),
@@ -238,7 +238,7 @@ class LookupContract:
     def test_embedded_ids_are_found_by_what_was_seen(self, new_store: NewStore) -> None:
         store = new_store().store
         pull_files(store, a=b"1", b=b"2")
-        a, b = standing(store, "a"), standing(store, "b")
+        a, b = record_at(store, "a"), record_at(store, "b")
         named = [replace(record, embedded_id="x") for record in (a, b)]
         apply_edits(store, Edit(before=a, after=named[0]), Edit(before=b, after=named[1]))
         assert list(now(store).with_embedded_id("x")) == sorted(named, key=lambda record: record.id)
@@ -248,7 +248,7 @@ class LookupContract:
     def test_a_local_asset_whose_id_was_remembered_keeps_it(self, new_store: NewStore) -> None:
         harness = new_store()
         pull_files(harness.store, a=b"1")
-        a = standing(harness.store, "a")
+        a = record_at(harness.store, "a")
         released = replace(a, base=None, recorded=None, size=0)
         apply_edits(harness.store, Edit(before=a, after=released))
         assert now(harness.store).at(P("a")) == released
@@ -300,19 +300,19 @@ class LookupContract:
         left_out = replace(edit.after, base=None, ours=None)
         apply_edits(harness.store, Edit(before=None, after=left_out))
         harness.put("a", b"2")
-        assert standing(harness.store, "a") == replace(left_out, ours=state_of("a", b"2"))
+        assert record_at(harness.store, "a") == replace(left_out, ours=state_of("a", b"2"))
 
     def test_a_deleted_asset_does_not_return_where_another_one_stands(
         self, new_store: NewStore
     ) -> None:
         harness = new_store()
         pull_files(harness.store, a=b"1", b=b"2")
-        b = standing(harness.store, "b")
+        b = record_at(harness.store, "b")
         harness.delete("a")
         gone = now(harness.store).aligned_at(P("a"))
         assert gone is not None
         known = replace(gone, base=state_of("a", b"3"), recorded=state_of("a", b"3"))
         apply_edits(harness.store, Edit(before=gone, after=known))
         harness.move("b", "a")
-        assert standing(harness.store, "a").id == b.id
+        assert record_at(harness.store, "a").id == b.id
         assert now(harness.store).with_id(gone.id) == known

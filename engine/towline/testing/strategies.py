@@ -29,7 +29,7 @@ from towline.model import (
 from towline.names import NamePolicy
 from towline.options import OnConflict, PullOptions, Renames, Resolutions, Selection, Side
 from towline.records import AssetRecord
-from towline.testing.sides import KINDS, ThreeSides, stands_together
+from towline.testing.sides import KINDS, ThreeSides, can_coexist
 
 _A = TypeVar("_A")
 
@@ -252,7 +252,7 @@ def _path_of(history: _History) -> AssetPath:
 def _in_one_tree(histories: Iterable[_History]) -> list[_History]:
     kept: list[_History] = []
     for history in histories:
-        if stands_together(NamePolicy.EXACT, [*map(_path_of, kept), history.entry.path]):
+        if can_coexist(NamePolicy.EXACT, [*map(_path_of, kept), history.entry.path]):
             kept.append(history)
     return sorted(kept, key=_path_of)
 
@@ -261,7 +261,7 @@ def _tree(found: Iterable[RemoteEntry | None]) -> dict[AssetPath, RemoteEntry]:
     """A tree that git can hold; an entry for which there is no room is left out."""
     tree: dict[AssetPath, RemoteEntry] = {}
     for entry in found:
-        if entry is not None and stands_together(NamePolicy.EXACT, [*tree, entry.path]):
+        if entry is not None and can_coexist(NamePolicy.EXACT, [*tree, entry.path]):
             tree[entry.path] = entry
     return dict(sorted(tree.items()))
 
@@ -293,7 +293,7 @@ class _Local:
 
     def has_room(self, path: AssetPath) -> bool:
         here = [record.ours.path for record in self.records if record.ours is not None]
-        return stands_together(self.names, [*here, path])
+        return can_coexist(self.names, [*here, path])
 
     def live(self, history: _History) -> None:
         """Take in what became here of an entry of the recorded revision."""

@@ -17,7 +17,7 @@ from towline.testing.plans import (
     delete,
     now,
     plan_of,
-    standing,
+    record_at,
 )
 
 CHANGED = 8
@@ -105,7 +105,7 @@ def test_an_edited_asset_is_opened_once(root):
     (root / "d7/f7").write_bytes(b"edited")
 
     def look_up(store):
-        standing(store, "d7/f7")
+        record_at(store, "d7/f7")
         now(store).at(AssetPath("d7/f7"))
 
     assert counted(root, look_up)["read"] == 1

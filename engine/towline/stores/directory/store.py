@@ -309,7 +309,7 @@ class DirectoryStore:
                 self._working_copy.refresh()
                 self._check(plan)
                 applied = self._transaction.apply(plan, contents, watch)
-                return replace(applied, kept=(*recovered, *applied.kept))
+                return replace(applied, saved=(*recovered, *applied.saved))
 
     def _check(self, plan: Plan) -> None:
         check_state(plan, self.project, self._state.summary())

@@ -101,7 +101,7 @@ class Transaction:
                     " the next command undoes or completes it"
                 )
             raise StoreError(project=self._shown, problem=problem) from error
-        return Applied(number=journal.fence + 1, kept=tuple(saved))
+        return Applied(number=journal.fence + 1, saved=tuple(saved))
 
     def recover(self) -> None:
         """Complete an interrupted apply that was committed, or revert it; else discard it."""

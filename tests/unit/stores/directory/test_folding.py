@@ -8,7 +8,7 @@ from towline.model import AssetPath
 from towline.names import NamePolicy
 from towline.stores.directory.disk import Disk
 from towline.stores.directory.store import DirectoryStore
-from towline.testing.plans import apply_edits, change, create, now, pull_files, standing, state_of
+from towline.testing.plans import apply_edits, change, create, now, pull_files, record_at, state_of
 
 P = AssetPath
 
@@ -68,10 +68,10 @@ def test_it_is_found_out_when_the_project_is_made(store):
 def test_an_asset_stands_at_its_own_spelling_alone(store):
     (store.root / "Local").write_bytes(b"1")
     pull_files(store, Pulled=b"2")
-    assert standing(store, "Local").local_only
+    assert record_at(store, "Local").local_only
     assert now(store).at(P("local")) is None
     assert [r.ours and r.ours.path for r in now(store).records()] == sorted(
-        ["Local", "Pulled"], key=lambda path: standing(store, path).id
+        ["Local", "Pulled"], key=lambda path: record_at(store, path).id
     )
     assert len(now(store).occupants(P("pulled/x"))) == 1
 
@@ -80,7 +80,7 @@ def test_a_rename_of_case_alone_is_applied(store):
     pull_files(store, a=b"1")
     apply_edits(store, change(store, "a", to="A"))
     assert names(store) == ["A"]
-    assert standing(store, "A").ours == state_of("A", b"1")
+    assert record_at(store, "A").ours == state_of("A", b"1")
 
 
 def test_a_local_rename_of_case_alone_is_no_second_asset(store):
@@ -95,4 +95,4 @@ def test_folders_are_shared_whatever_their_spelling(store):
     apply_edits(store, create(store, "dir/b", b"2"), contents=[b"2"])
     assert sorted(os.listdir(store.root / "Dir")) == ["a", "b"]
     assert {r.ours.path for r in now(store).records() if r.ours} == {"Dir/a", "dir/b"}
-    assert standing(store, "dir/b").ours == state_of("dir/b", b"2")
+    assert record_at(store, "dir/b").ours == state_of("dir/b", b"2")

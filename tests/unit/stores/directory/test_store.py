@@ -38,7 +38,7 @@ from towline.testing.plans import (
     now,
     plan_of,
     pull_files,
-    standing,
+    record_at,
     state_of,
 )
 
@@ -312,9 +312,9 @@ def test_a_rename_makes_it_of_the_kind_of_its_new_path(store):
     pull_files(store, a=b"1")
     put(store, "r/x", b"")
     (store.root / "a").rename(store.root / "r/a")
-    assert standing(store, "r/a").kind == "rule"
+    assert record_at(store, "r/a").kind == "rule"
     store = again(store)
-    assert standing(store, "r/a").kind == "rule"
+    assert record_at(store, "r/a").kind == "rule"
     store.close()
 
 
@@ -378,7 +378,7 @@ def test_an_edit_made_during_the_apply_is_kept_and_told(tmp_path):
         pull_files(store, a__b=b"1")
         applied = apply_edits(store, change(store, "a/b", b"2"), contents=[b"2"])
         copy = f"a/b.local-{Digest.of(b'edited')[:8]}"
-        assert applied.kept == (copy,)
+        assert applied.saved == (copy,)
         assert (store.root / copy).read_bytes() == b"edited"
         assert (store.root / "a/b").read_bytes() == b"2"
         assert now(store).at(P(copy)) is None
@@ -396,7 +396,7 @@ def test_someone_else_who_applies_keeps_it_busy(store):
                 store.apply(plan, KnownContents(b"2"), Watch())
             with pytest.raises(StoreBusy):
                 store.set_setting("a", "b")
-            assert standing(store, "a").ours == state_of("a", b"1"), "looking needs no lock"
+            assert record_at(store, "a").ours == state_of("a", b"1"), "looking needs no lock"
             state = now(store).state()
             noop = Plan(project="p", revision=None, before=state, after=state)
             assert store.apply(noop, KnownContents(), Watch()).number is None
@@ -410,13 +410,13 @@ def test_a_rename_that_is_found_while_someone_applies_is_written_down_later(stor
     pull_files(store, a=b"1")
     held = store.disk.lock(".towline/lock")
     (store.root / "a").rename(store.root / "b")
-    assert not standing(store, "b").local_only
-    assert not standing(store, "b").local_only
+    assert not record_at(store, "b").local_only
+    assert not record_at(store, "b").local_only
     os.close(held)
     (store.root / "a").write_bytes(b"2")
     store = again(store)
-    assert standing(store, "a").local_only
-    assert not standing(store, "b").local_only
+    assert record_at(store, "a").local_only
+    assert not record_at(store, "b").local_only
     store.close()
 
 
@@ -471,7 +471,7 @@ def test_looking_alone_writes_nothing(store):
     before = {path: path.stat().st_mtime_ns for path in own.iterdir()}
     with DirectoryStore.open(store.root, disk=LaterDisk) as looking:
         state = now(looking).state()
-        standing(looking, "a")
+        record_at(looking, "a")
         list(now(looking).lagging())
         noop = Plan(project="p", revision=None, before=state, after=state)
         looking.apply(noop, KnownContents(), Watch())
@@ -483,7 +483,7 @@ def test_a_folder_that_cannot_be_written_can_be_looked_at(store, monkeypatch):
     pull_files(store, a=b"1")
     put(store, "a", b"2")
     monkeypatch.setattr(Disk, "lock", _refuse)
-    assert standing(store, "a").ours == state_of("a", b"2")
+    assert record_at(store, "a").ours == state_of("a", b"2")
     with pytest.raises(StoreError):
         apply_edits(store, delete(store, "a"))
     store.close()
@@ -501,5 +501,5 @@ def test_a_content_beyond_the_bound_is_not_read(tmp_path, monkeypatch):
         assert store.read(Digest.of(b"long")) is None
         assert store.read(Digest.of(b"old")) == b"old", "of the undo contents"
         (store.root / "b").write_bytes(b"edited")
-        assert standing(store, "b").ours == state_of("b", b"edited")
+        assert record_at(store, "b").ours == state_of("b", b"edited")
         assert store.read(Digest.of(b"edited")) is None

@@ -23,7 +23,7 @@ from towline.testing.plans import (
     now,
     plan_of,
     pull_files,
-    standing,
+    record_at,
 )
 
 
@@ -68,15 +68,15 @@ def test_what_was_learnt_before_someone_applied_is_not_written_down(tmp_path):
         other = DirectoryStore.open(store.root)
         held = store.disk.lock(".towline/lock")
         (store.root / "a").rename(store.root / "b")
-        assert not standing(other, "b").local_only
+        assert not record_at(other, "b").local_only
         assert held is not None
         os.close(held)
         (store.root / "b").rename(store.root / "a")
         apply_edits(store, create(store, "c", b"3"), contents=[b"3"])
         (store.root / "b").write_bytes(b"1")
         other.close()
-        assert not standing(store, "a").local_only
-        assert standing(store, "b").local_only
+        assert not record_at(store, "a").local_only
+        assert record_at(store, "b").local_only
 
 
 def test_a_pull_beside_another_sees_the_project_before_it_or_is_told_so(tmp_path):

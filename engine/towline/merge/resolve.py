@@ -37,7 +37,7 @@ class Case:
 
     asset: AlignedAsset
     kind: str
-    pin: Side | None
+    chosen: Side | None
     selected: bool
     decision: Decision
     stage: _Stage = _Stage.BY_TABLE
@@ -68,7 +68,7 @@ class Case:
 
 
 @dataclass(slots=True, kw_only=True)
-class Settlement:
+class Resolver:
     """All cases of a merge by anchor, and the conflicts that stay open."""
 
     alignment: Alignment
@@ -81,13 +81,13 @@ class Settlement:
     blockers: dict[AssetPath, LocalFile] = field(default_factory=dict)
     """Local files that are no asset, by the owner of their claims."""
 
-    def add(self, assets: Iterable[AlignedAsset], pins: Mapping[AssetId, Side]) -> None:
-        """Decide these assets as the table says, with the pins of some."""
+    def add(self, assets: Iterable[AlignedAsset], chosen: Mapping[AssetId, Side]) -> None:
+        """Decide these assets as the table says, some by the side that is chosen for them."""
         for asset in assets:
             if asset.anchor not in self.cases:
-                self.cases[asset.anchor] = self._case(asset, pins.get(asset.id))
+                self.cases[asset.anchor] = self._case(asset, chosen.get(asset.id))
 
-    def settle(self) -> list[Conflict]:
+    def resolve(self) -> list[Conflict]:
         """Resolve collisions until nothing changes; the open conflicts, sorted by path.
 
         Raises:
@@ -100,12 +100,12 @@ class Settlement:
 
     # --- single assets -----------------------------------------------------------------------
 
-    def _case(self, asset: AlignedAsset, pin: Side | None) -> Case:
+    def _case(self, asset: AlignedAsset, chosen: Side | None) -> Case:
         kinds = frozenset(kind.name for path in asset.paths if (kind := self.kinds.of(path)))
         selected = self.options.only.takes(asset.id, kinds, frozenset(asset.paths))
-        decision = decide(asset, pin, self.content_merge if selected else None)
+        decision = decide(asset, chosen, self.content_merge if selected else None)
         case = Case(
-            asset=asset, kind=self._kind(asset), pin=pin, selected=selected, decision=decision
+            asset=asset, kind=self._kind(asset), chosen=chosen, selected=selected, decision=decision
         )
         if not selected and asset.non_asset is None:
             # Rule 14 applies whatever is selected: no later pull would report it.
@@ -120,7 +120,7 @@ class Settlement:
             case.stage = _Stage.UNDECIDED
             return
         case.stage = _Stage.BY_POLICY
-        if case.pin is None and case.selected and case.gives_way:
+        if case.chosen is None and case.selected and case.gives_way:
             case.decision = decide(case.asset, side)
 
     def _policy_side(self) -> Side | None:
@@ -175,7 +175,7 @@ class Settlement:
 
     def _advance(self, pairs: list[tuple[PathClaim, PathClaim]]) -> bool:
         """Move the least advanced party of every clash one stage on; whether any moved."""
-        self._check_pins(pairs)
+        self._check_chosen(pairs)
         moving: set[AssetPath] = set()
         for pair in pairs:
             stages = {claim.owner: self._stage(claim.owner) for claim in pair}
@@ -193,12 +193,12 @@ class Settlement:
     def _stage(self, owner: AssetPath) -> _Stage:
         return self.cases[owner].stage if owner in self.cases else _Stage.UNDECIDED
 
-    def _check_pins(self, pairs: list[tuple[PathClaim, PathClaim]]) -> None:
+    def _check_chosen(self, pairs: list[tuple[PathClaim, PathClaim]]) -> None:
         """Refuse two resolutions that leave two claimants."""
         for pair in pairs:
             cases = [self.cases.get(claim.owner) for claim in pair]
             one, other = cases
-            if one is None or other is None or one.pin is None or other.pin is None:
+            if one is None or other is None or one.chosen is None or other.chosen is None:
                 continue
             first, second = one.decision.outcome, other.decision.outcome
             if first is None or second is None:
