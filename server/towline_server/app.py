@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from towline.errors import TowlineError
 
@@ -26,7 +27,6 @@ from .web import openapi, operations
 from .web.dialect import Dialect, Envelopes
 from .web.limits import BodyLimit, RateLimit, RequestLimits
 from .web.middleware import (
-    Counted,
     DecodablePath,
     Failures,
     HeadAsGet,
@@ -66,7 +66,7 @@ def create_app(
     _handle_failures(app, envelopes)
     work: frozenset[str] = frozenset().union(*(dialect.work for dialect in dialects))
     streamed = [dialect.streamed for dialect in dialects if dialect.streamed is not None]
-    limits = RequestLimits.of(settings, work, streamed)
+    limits = RequestLimits(settings, work, streamed)
     tags = {prefix: dialect.tag for dialect in dialects for prefix in dialect.prefixes}
     app.state.head = {prefix: True for dialect in dialects for prefix in dialect.head}
     app.state.head |= dict.fromkeys(("/healthz", "/readyz", "/metrics", "/openapi.json"), True)
@@ -84,6 +84,14 @@ def create_app(
 
 class Application(FastAPI):
     """The application, and the OpenAPI documents that describe it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request through the middleware, and the lifespan without it."""
+        if scope["type"] == "http":
+            await super().__call__(scope, receive, send)
+        else:
+            scope["app"] = self
+            await self.router(scope, receive, send)
 
     def exact_openapi(self) -> dict[str, Any]:
         """The document with every bound that schemas can express, without examples."""
@@ -163,9 +171,8 @@ def _surround(
     app.add_middleware(RateLimit, credentials=limits.credentials, addresses=limits.addresses)
     app.add_middleware(Failures, envelopes=envelopes)
     app.add_middleware(HeadAsGet, head=app.state.head)
-    app.add_middleware(RequestLog)
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(Counted, dialects=tags)
+    app.add_middleware(RequestLog, dialects=tags)
 
 
 def _version() -> str:

@@ -1,6 +1,6 @@
-"""The HTTP server around the application, and the signals that it hears.
+"""The HTTP server around the application, and its signals.
 
-SIGTERM and SIGINT end it: requests under way may end, then runs are handed back, and it leaves with
+SIGTERM and SIGINT end it: requests under way may end, then runs are handed back, and it exits with
 0, or 130 after SIGINT. A second one does not wait for requests. SIGHUP reloads.
 """
 
@@ -18,7 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from .settings import Settings
-from .web.protocol import BoundedConfig, Bounds
+from .web.protocol import BoundedConfig
 
 _LOG = logging.getLogger("towline_server.serving")
 
@@ -31,14 +31,14 @@ def run(
     on_listening: Callable[[str], None] | None = None,
     on_stopping: Callable[[], None] | None = None,
 ) -> None:
-    """Serve until a signal says to stop.
+    """Serve until a signal stops it.
 
     ``on_hangup`` is called in a thread, ``on_listening`` with the server's address, and
     ``on_stopping`` before the server waits for the requests under way.
     """
     config = BoundedConfig(
         app,
-        Bounds.of(settings),
+        settings,
         host=settings.host,
         port=settings.port,
         # Logging is set up already, and requests are logged by the application.
@@ -55,10 +55,7 @@ def run(
 
 @contextmanager
 def leaving_quietly() -> Iterator[None]:
-    """Turn SIGTERM and SIGINT into an exit that runs what is to be run at the end.
-
-    The status is 0, or 130 after SIGINT, without a word: it is how a server ends.
-    """
+    """Turn SIGTERM and SIGINT into a `SystemExit`, silent, of status 0, or 130 after SIGINT."""
 
     def leave(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(0 if number == signal.SIGTERM else 130)
@@ -72,7 +69,7 @@ def leaving_quietly() -> Iterator[None]:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which also tells where it listens and hears SIGHUP."""
+    """uvicorn's server, which also reports its address and handles SIGHUP."""
 
     def __init__(
         self,
@@ -87,7 +84,7 @@ class _Server(uvicorn.Server):
         self._on_stopping = on_stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and tell so."""
+        """Start, and report the address."""
         await super().startup(sockets)
         if not self.started:
             return
@@ -100,7 +97,7 @@ class _Server(uvicorn.Server):
             self._on_listening(url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say so to those who would not end by themselves, then wait for the requests."""
+        """End the streams, then wait for the requests."""
         if self._on_stopping is not None:
             self._on_stopping()
         await super().shutdown(sockets)

@@ -71,16 +71,6 @@ class IdempotentResponse(Base):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredResponse:
-    """A response as it was sent."""
-
-    status: int
-    content_type: str | None
-    location: str | None
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyedRequest:
     """A request that must run once."""
 
@@ -123,7 +113,7 @@ class ResponseStore:
     retention: timedelta = timedelta(hours=24)
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
-    def acquire(self, request: KeyedRequest) -> KeyLock | StoredResponse:
+    def acquire(self, request: KeyedRequest) -> KeyLock | Response:
         """Return the right to run the request, or the response that it got before.
 
         Raises:
@@ -143,19 +133,18 @@ class ResponseStore:
             if row.request_sha256 != request.digest:
                 raise IdempotencyKeyReused
             if row.status is not None:
-                return self._response(row, row.status)
+                return self._replay(row, row.status)
             return self._take_over(session, lock, row.claimed_at)
 
-    def save(self, lock: KeyLock, response: StoredResponse) -> None:
+    def save(self, lock: KeyLock, response: Response) -> None:
         """Store the response."""
-        request = lock.request
         # One character per byte: the sealer takes text.
-        body = response.body.decode("latin-1")
+        body = bytes(response.body).decode("latin-1")
         values = {
-            "status": response.status,
-            "content_type": response.content_type,
-            "location": response.location,
-            "body": self.sealer.seal(body, _purpose(request.caller.id, request.route)),
+            "status": response.status_code,
+            "content_type": response.headers.get("content-type"),
+            "location": response.headers.get("location"),
+            "body": self.sealer.seal(body, _purpose(lock.request.caller.id, lock.request.route)),
         }
         with self.database.writing() as session:
             session.execute(update(IdempotentResponse).where(lock.row).values(values))
@@ -165,14 +154,12 @@ class ResponseStore:
         with self.database.writing() as session:
             session.execute(delete(IdempotentResponse).where(lock.row))
 
-    def _response(self, row: IdempotentResponse, status: int) -> StoredResponse:
-        body = b""
-        if row.body is not None:
-            purpose = _purpose(row.identity_id, row.route)
-            body = self.sealer.open(row.body, purpose).encode("latin-1")
-        return StoredResponse(
-            status=status, content_type=row.content_type, location=row.location, body=body
-        )
+    def _replay(self, row: IdempotentResponse, status: int) -> Response:
+        assert row.body is not None, "it is stored with the status"
+        body = self.sealer.open(row.body, _purpose(row.identity_id, row.route)).encode("latin-1")
+        headers = {REPLAYED: "true", "content-type": row.content_type, "location": row.location}
+        present = {name: value for name, value in headers.items() if value is not None}
+        return Response(content=body, status_code=status, headers=present)
 
     @staticmethod
     def _insert(session: Session, lock: KeyLock) -> bool:
@@ -298,18 +285,18 @@ async def _once(request: Request, handler: Handler, forms: frozenset[Form]) -> R
         retention=timedelta(hours=services.settings.idempotency_hours),
     )
     lock = await run_in_threadpool(store.acquire, keyed)
-    if isinstance(lock, StoredResponse):
-        return _replay(lock)
+    if isinstance(lock, Response):
+        return lock
     try:
         response = await handler(request)
     except Exception:
         await run_in_threadpool(store.release, lock)
         raise
-    stored = _storable(response)
-    if stored is None:
-        await run_in_threadpool(store.release, lock)
+    # A refusal is not stored, and a stream cannot be: it has no body yet.
+    if response.status_code < 400 and hasattr(response, "body"):
+        await run_in_threadpool(store.save, lock, response)
     else:
-        await run_in_threadpool(store.save, lock, stored)
+        await run_in_threadpool(store.release, lock)
     return response
 
 
@@ -322,25 +309,3 @@ async def _keyed(request: Request, forms: frozenset[Form]) -> KeyedRequest:
     digest = hashlib.sha256(content_type + b"\0" + await request.body()).hexdigest()
     route = f"{request.method} {request.url.path}?{request.url.query}"
     return KeyedRequest(caller=caller, route=route, key=key, digest=digest)
-
-
-def _storable(response: Response) -> StoredResponse | None:
-    """Return what to store of a response; None for an error and for a stream."""
-    body = getattr(response, "body", None)
-    if response.status_code >= 400 or not isinstance(body, bytes):
-        return None
-    return StoredResponse(
-        status=response.status_code,
-        content_type=response.headers.get("content-type"),
-        location=response.headers.get("location"),
-        body=body,
-    )
-
-
-def _replay(stored: StoredResponse) -> Response:
-    headers = {REPLAYED: "true"}
-    if stored.content_type is not None:
-        headers["content-type"] = stored.content_type
-    if stored.location is not None:
-        headers["location"] = stored.location
-    return Response(content=stored.body, status_code=stored.status, headers=headers)

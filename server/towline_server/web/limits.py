@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Lock
@@ -23,13 +23,13 @@ from .dialect import under
 UNLIMITED = frozenset({"/healthz", "/metrics", "/readyz"})
 _LARGE = MIB
 _LARGE_AT_ONCE = 32
-"""Bodies of more than `_LARGE` bytes that are taken side by side: any caller may send one."""
+"""How many bodies of more than `_LARGE` bytes are received at once."""
 
 
 class BodyLimit:
-    """Reads a request's body up to a bound before anything else looks at it.
+    """Reads a request's body up to a bound, before the application does.
 
-    What ``streams`` is bounded as its route reads it.
+    Where ``streams`` is true, the body is bounded as its route reads it.
     """
 
     def __init__(
@@ -50,9 +50,6 @@ class BodyLimit:
             BodyTooLarge: it announces or sends more than is allowed.
             Unavailable: it is large, and so are too many others.
         """
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         allowed = self._allowed(scope)
         announced = Headers(scope=scope).get("content-length", "0")
         if announced.isascii() and announced.isdigit() and int(announced[:20]) > allowed:
@@ -73,7 +70,7 @@ class BodyLimit:
 
     @contextmanager
     def _bounded(self, receive: Receive, allowed: int) -> Iterator[Receive]:
-        """The same messages, up to so many bytes in all, while the request is under way."""
+        """Yield a receiver of the same messages that refuses more bytes than allowed."""
         size, large = 0, False
 
         async def bounded() -> Message:
@@ -84,7 +81,7 @@ class BodyLimit:
                 raise BodyTooLarge(allowed=allowed)
             if size > _LARGE and not large:
                 if self._large >= _LARGE_AT_ONCE:
-                    raise Unavailable(problem="too many large bodies arrive now; try again later")
+                    raise Unavailable(problem="too many large bodies at once; try again later")
                 self._large += 1
                 large = True
             return message
@@ -96,7 +93,7 @@ class BodyLimit:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """The body once, then whatever else comes: the caller's leaving."""
+    """Return a receiver of the body, then of what else comes: a disconnect."""
     sent = False
 
     async def again() -> Message:
@@ -140,7 +137,7 @@ class TokenBuckets:
 
 
 class RateLimit:
-    """Bounds how often one credential, and one address, may ask."""
+    """Bounds how often one credential, and one address, may send a request."""
 
     def __init__(self, app: ASGIApp, credentials: TokenBuckets, addresses: TokenBuckets) -> None:
         self._app = app
@@ -153,7 +150,7 @@ class RateLimit:
         Raises:
             TooManyRequests: a bucket is empty.
         """
-        if scope["type"] == "http" and scope["path"] not in UNLIMITED:
+        if scope["path"] not in UNLIMITED:
             self._addresses.take(address_of(scope))
             if (name := _credential_digest(Headers(scope=scope))) is not None:
                 self._credentials.take(name)
@@ -167,57 +164,45 @@ def address_of(scope: Scope) -> str:
 
 
 def _credential_digest(headers: Headers) -> str | None:
-    """A name for the credential that the request carries; it need not be a good one."""
+    """Return a name for the credential of a request, valid or not."""
     for header in ("authorization", "x-api-key", "nected-api-key", "cookie"):
         if value := headers.get(header):
             return hashlib.sha256(f"{header}\0{value}".encode()).hexdigest()
     return None
 
 
-@dataclass(slots=True, kw_only=True)
 class RequestLimits:
-    """The limits that the middleware asks, each time anew."""
+    """The limits of requests under settings that may change.
 
-    credentials: TokenBuckets
-    addresses: TokenBuckets
-    settings: Settings
-    work: frozenset[str] = frozenset()
-    """The paths where external executors hand in what they made."""
-    streamed: Mapping[str, bool] = field(default_factory=dict)
-    """The prefixes below which routes read bodies as they come."""
+    ``work`` are the paths where external executors hand in their plans, ``streamed`` the prefixes
+    below which routes read bodies as they come.
+    """
 
-    @classmethod
-    def of(
-        cls,
-        settings: Settings,
-        work: frozenset[str] = frozenset(),
-        streamed: Collection[str] = (),
-    ) -> RequestLimits:
-        """The limits that these settings say, with full buckets."""
-        return cls(
-            credentials=TokenBuckets(settings.rate_per_second, settings.rate_burst),
-            addresses=TokenBuckets(settings.address_rate_per_second, settings.address_rate_burst),
-            settings=settings,
-            work=work,
-            streamed=dict.fromkeys(streamed, True),
-        )
+    def __init__(
+        self, settings: Settings, work: Collection[str] = (), streamed: Collection[str] = ()
+    ) -> None:
+        self.credentials = TokenBuckets(settings.rate_per_second, settings.rate_burst)
+        self.addresses = TokenBuckets(settings.address_rate_per_second, settings.address_rate_burst)
+        self._settings = settings
+        self._work = work
+        self._streamed = dict.fromkeys(streamed, True)
 
     def streams(self, scope: Scope) -> bool:
-        """Whether the route reads the body as it comes."""
-        return under(self.streamed, scope["path"], default=False)
+        """Return whether the route reads the body as it comes."""
+        return under(self._streamed, scope["path"], default=False)
 
     def body(self, scope: Scope) -> int:
-        """The bytes that a request's body may have."""
-        if scope["path"] in self.work:
-            return self.settings.work_body_bytes
+        """Return how many bytes a request's body may have."""
+        if scope["path"] in self._work:
+            return self._settings.work_body_bytes
         if self.streams(scope):
-            return self.settings.hook_body_bytes
+            return self._settings.hook_body_bytes
         put = scope["method"] == "PUT"
-        return self.settings.asset_body_bytes if put else self.settings.body_bytes
+        return self._settings.asset_body_bytes if put else self._settings.body_bytes
 
     def change(self, settings: Settings) -> None:
-        """Hold to other settings from now on; what a bucket has lost stays lost."""
-        self.settings = settings
+        """Apply other settings from now on; buckets are not refilled."""
+        self._settings = settings
         self.credentials.per_second = settings.rate_per_second
         self.credentials.burst = settings.rate_burst
         self.addresses.per_second = settings.address_rate_per_second

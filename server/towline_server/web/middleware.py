@@ -1,6 +1,7 @@
 """ASGI middleware: the log, metrics, failures, security headers, HEAD and the Allow header.
 
-`towline_server.app` adds these, and those of `limits`, in order.
+`towline_server.app` adds these, and those of `limits`, in order. They get requests alone: the
+application passes the lifespan on itself.
 """
 
 from __future__ import annotations
@@ -29,24 +30,31 @@ from .dialect import Envelopes, under
 from .limits import UNLIMITED
 
 REQUEST_ID = "X-Request-Id"
+OPERATIONS = "operations"
+"""Counts the paths of no dialect."""
 _log = logging.getLogger("towline_server.requests")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 class RequestLog:
-    """Gives each request an id (the caller's, if it is fit to be one) and a line in the log."""
+    """Gives each request an id (the caller's, if it is valid), a line in the log, and a metric."""
 
-    def __init__(self, app: ASGIApp, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        dialects: Mapping[str, str],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._app = app
+        self._dialects = dialects
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request_id = self._id(Headers(scope=scope).get(REQUEST_ID, ""))
+        given = Headers(scope=scope).get(REQUEST_ID, "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid4())
         scope.setdefault("state", {})["request_id"] = request_id
+        method, path = scope["method"], scope["path"]
         status = 500
         began = self._clock()
 
@@ -61,23 +69,23 @@ class RequestLog:
             try:
                 await self._app(scope, receive, with_id)
             finally:
+                seconds = self._clock() - began
+                metrics.request_answered(
+                    under(self._dialects, path, OPERATIONS), method, status, seconds
+                )
                 # Neither query nor headers nor body: any of them may hold a secret.
                 about = {
-                    "method": scope["method"],
-                    "path": scope["path"],
+                    "method": method,
+                    "path": path,
                     "status": status,
-                    "milliseconds": round((self._clock() - began) * 1000, 1),
+                    "milliseconds": round(seconds * 1000, 1),
                 }
-                level = logging.DEBUG if scope["path"] in UNLIMITED else logging.INFO
+                level = logging.DEBUG if path in UNLIMITED else logging.INFO
                 _log.log(level, "request", extra=about)
-
-    @staticmethod
-    def _id(given: str) -> str:
-        return given if _REQUEST_ID.fullmatch(given) else str(uuid4())
 
 
 class Failures:
-    """Answers whatever no handler has answered, in the envelope of the path."""
+    """Renders what no handler has caught, in the envelope of the path."""
 
     def __init__(self, app: ASGIApp, envelopes: Envelopes) -> None:
         self._app = app
@@ -85,9 +93,6 @@ class Failures:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         started = False
 
         async def noting(message: Message) -> None:
@@ -128,22 +133,18 @@ class DecodablePath:
         Raises:
             InvalidValue: the path or the query is not UTF-8.
         """
-        if scope["type"] == "http":
-            for field, raw in (("path", scope.get("raw_path")), ("query", scope["query_string"])):
-                try:
-                    unquote_to_bytes(raw or b"").decode()
-                except UnicodeDecodeError:
-                    raise InvalidValue(field=field, problem="is not UTF-8 when decoded") from None
+        for field, raw in (("path", scope.get("raw_path")), ("query", scope["query_string"])):
+            try:
+                unquote_to_bytes(raw or b"").decode()
+            except UnicodeDecodeError:
+                raise InvalidValue(field=field, problem="is not UTF-8 when decoded") from None
         await self._app(scope, receive, send)
 
 
-OPERATIONS = "operations"
-"""The dialect of whatever path no dialect answers."""
-
 _HEADERS = {
-    # Answers are of one caller: no cache between shall hand them to another.
+    # Responses are for one caller: no cache between may return them to another.
     "Cache-Control": "no-store",
-    # No answer is a page, whatever bytes an asset holds.
+    # No response is a page, even if an asset's bytes are.
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -153,16 +154,13 @@ _OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 
 
 class SecurityHeaders:
-    """Gives each answer the headers above, but for those that its route has set itself."""
+    """Adds the headers above to each response, except those that its route has set."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         wanted = {**_HEADERS, **(_OVER_TLS if scope["scheme"] == "https" else {})}
 
         async def secured(message: Message) -> None:
@@ -175,45 +173,11 @@ class SecurityHeaders:
         await self._app(scope, receive, secured)
 
 
-class Counted:
-    """Counts each request under the dialect of its path (`towline_server.metrics`)."""
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        dialects: Mapping[str, str],
-        clock: Callable[[], float] = time.perf_counter,
-    ) -> None:
-        self._app = app
-        self._dialects = dialects
-        self._clock = clock
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        status = 500
-        began = self._clock()
-
-        async def noting(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, noting)
-        finally:
-            dialect = under(self._dialects, scope["path"], OPERATIONS)
-            metrics.request_answered(dialect, scope["method"], status, self._clock() - began)
-
-
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
 def with_methods(request: Request, failure: Failure) -> Failure:
-    """A refused method's failure, telling every method that the path takes."""
+    """Return a failure, if of a refused method with every method that the path has."""
     if failure.status != 405:
         return failure
     routes, head = request.app.router.routes, request.app.state.head
@@ -229,7 +193,7 @@ def _takes(routes: list[BaseRoute], request: Request, method: str) -> bool:
 
 
 class HeadAsGet:
-    """Answers HEAD as GET, without the body; a stream ends with its headers."""
+    """Handles HEAD as GET, without the body; a stream ends with its headers."""
 
     def __init__(self, app: ASGIApp, head: dict[str, bool]) -> None:
         self._app = app
@@ -237,8 +201,7 @@ class HeadAsGet:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        heads = scope["type"] == "http" and scope["method"] == "HEAD"
-        if not heads or not under(self._head, scope["path"], default=False):
+        if scope["method"] != "HEAD" or not under(self._head, scope["path"], default=False):
             await self._app(scope, receive, send)
             return
         answered = False

@@ -105,20 +105,17 @@ class Measured:
     gauges: Sequence[Gauges]
 
     def collect(self) -> Iterator[Metric]:
-        """Everything that is exposed."""
+        """Yield every metric."""
         yield from REGISTRY.collect()
-        found = self._measure()
-        up = 0 if found is None else 1
-        yield GaugeMetricFamily("towline_database_up", "Whether the database answers.", value=up)
-        yield from found or ()
-
-    def _measure(self) -> list[Metric] | None:
+        up, found = 1, list[Metric]()
         try:
             with self.database.reading() as session:
-                return [metric for gauges in self.gauges for metric in gauges(session)]
+                found = [metric for gauges in self.gauges for metric in gauges(session)]
         except SQLAlchemyError:
+            up = 0
             _LOG.exception("the database could not be measured")
-            return None
+        yield GaugeMetricFamily("towline_database_up", "Whether the database answers.", value=up)
+        yield from found
 
 
 def run_gauges(session: Session) -> Iterable[Metric]:

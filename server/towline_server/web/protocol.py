@@ -1,4 +1,4 @@
-"""HTTP/1.1 connections with bounds: how long a request may take to arrive, and how many there are.
+"""Bounded HTTP/1.1 connections: how long a request may take to arrive, how many may be open.
 
 uvicorn waits for ever for the rest of a request that has begun, and accepts connections until no
 descriptor is left.
@@ -7,11 +7,10 @@ descriptor is left.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Any, Self
+from typing import Any
 
 import h11
 import uvicorn
@@ -28,36 +27,17 @@ _RESERVED = 3 * _BACKLOG
 """Descriptors for all but connections, those included which are accepted or closed this moment."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """What connections may take; times in seconds."""
+class BoundedConfig(uvicorn.Config):
+    """uvicorn's configuration of a server whose connections are bounded."""
 
-    header_seconds: float
-    body_seconds: float
-    in_all: int
-    of_address: int
-    proxies: tuple[str, ...] = ()
-    """Addresses and networks that speak for many: they are bound by ``in_all`` alone."""
-
-    @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """The bounds that settings say, within the descriptors that this process may open."""
-        return cls(
-            header_seconds=settings.header_seconds,
-            body_seconds=settings.body_seconds,
+    def __init__(self, app: ASGIApp, settings: Settings, **options: Any) -> None:
+        super().__init__(app, http=BoundedProtocol, ws="none", backlog=_BACKLOG, **options)
+        self.settings = settings
+        self.open = OpenConnections(
             in_all=max(1, min(settings.connections_at_once, _raised_descriptors() - _RESERVED)),
             of_address=settings.address_connections_at_once,
             proxies=settings.trusted_proxies,
         )
-
-
-class BoundedConfig(uvicorn.Config):
-    """uvicorn's configuration of a server whose connections are bounded."""
-
-    def __init__(self, app: ASGIApp, bounds: Bounds, **options: Any) -> None:
-        super().__init__(app, http=BoundedProtocol, ws="none", backlog=_BACKLOG, **options)
-        self.bounds = bounds
-        self.open = OpenConnections(bounds)
 
 
 class BoundedProtocol(H11Protocol):
@@ -118,9 +98,9 @@ class BoundedProtocol(H11Protocol):
             return
         self._unset_timer()
         self._awaited = awaited
-        bounds = self.config.bounds
+        settings = self.config.settings
         if awaited is not None:
-            seconds = bounds.header_seconds if awaited is h11.IDLE else bounds.body_seconds
+            seconds = settings.header_seconds if awaited is h11.IDLE else settings.body_seconds
             self._timer = self.loop.call_later(seconds, self._give_up)
 
     def _give_up(self) -> None:
@@ -149,21 +129,24 @@ class OpenConnections:
     """The connections that are open, oldest first, in all and by address.
 
     Where there are too many, the oldest one whose client has yet to send something makes room.
+    ``proxies`` are addresses and networks that send for many: only ``in_all`` bounds them.
     """
 
-    def __init__(self, bounds: Bounds) -> None:
-        self._bounds = bounds
-        self._proxies = [ip_network(each) for each in bounds.proxies if _is_network(each)]
+    def __init__(self, *, in_all: int, of_address: int, proxies: Sequence[str] = ()) -> None:
+        self._in_all = in_all
+        self._of_address = of_address
+        self._any_proxy = "*" in proxies
+        self._proxies = [ip_network(each) for each in proxies if _is_network(each)]
         self._all: dict[BoundedProtocol, str] = {}
         self._of: dict[str, dict[BoundedProtocol, None]] = {}
 
     def add(self, connection: BoundedProtocol) -> bool:
-        """Take a connection; False: there are too many, all of which are at work."""
+        """Take a connection; False: there are too many, and all are busy."""
         name = self._name(connection.client[0] if connection.client else "")
         beside = self._of.get(name, {})
-        if name and len(beside) >= self._bounds.of_address and not self._evict(beside):
+        if name and len(beside) >= self._of_address and not self._evict(beside):
             return False
-        if len(self._all) >= self._bounds.in_all and not self._evict(self._all):
+        if len(self._all) >= self._in_all and not self._evict(self._all):
             return False
         self._all[connection] = name
         self._of.setdefault(name, {})[connection] = None
@@ -186,8 +169,8 @@ class OpenConnections:
         return True
 
     def _name(self, client: str) -> str:
-        """What an address counts as: itself, in IPv6 its /64; empty: it is not bound by itself."""
-        if not client or "*" in self._bounds.proxies:
+        """Return what an address counts as: itself, in IPv6 its /64; empty: unbounded."""
+        if not client or self._any_proxy:
             return ""
         address = ip_address(client.partition("%")[0])
         if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
@@ -208,7 +191,7 @@ def _is_network(text: str) -> bool:
 
 
 def _raised_descriptors() -> int:
-    """How many descriptors this process may open, once that is as many as it may ask for."""
+    """Raise the limit of open descriptors as far as allowed, and return it."""
     try:
         import resource
     except ImportError:  # no such limit on Windows

@@ -222,7 +222,7 @@ def test_a_failure_after_the_answer_began_is_passed_on():
     [("demo-request.1", True), ("short", False), ("x" * 65, False), ("with space", False)],
 )
 def test_a_request_id_is_kept_if_it_is_fit_and_else_made(given, kept):
-    start = _call(RequestLog(_echo), _scope(headers=[("X-Request-Id", given)]))[0]
+    start = _call(RequestLog(_echo, {}), _scope(headers=[("X-Request-Id", given)]))[0]
     ids = [value.decode() for name, value in start["headers"] if name == b"x-request-id"]
     assert len(ids) == 1
     assert (ids[0] == given) is kept
@@ -232,7 +232,7 @@ def test_the_log_tells_path_and_status_and_no_query_or_header(caplog):
     scope = _scope("/path", headers=[("Authorization", "Bearer hush-hush")])
     scope["query_string"] = b"token=hush-hush"
     with caplog.at_level(logging.DEBUG):
-        _call(RequestLog(_echo, clock=Clock()), scope, b"hush-hush")
+        _call(RequestLog(_echo, {}, clock=Clock()), scope, b"hush-hush")
     record = next(r for r in caplog.records if r.name == "towline_server.requests")
     told = vars(record)
     assert (told["method"], told["path"], told["status"]) == ("POST", "/path", 200)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from towline_server.web.protocol import BoundedProtocol, Bounds, OpenConnections
+from towline_server.web.protocol import BoundedProtocol, OpenConnections
 
 
 @dataclass(eq=False)
@@ -27,8 +27,7 @@ def added(found: OpenConnections, *connections: Connection) -> list[bool]:
 
 
 def bounded(in_all: int = 100, of_address: int = 2, **more: tuple[str, ...]) -> OpenConnections:
-    bounds = Bounds(header_seconds=1, body_seconds=1, in_all=in_all, of_address=of_address, **more)
-    return OpenConnections(bounds)
+    return OpenConnections(in_all=in_all, of_address=of_address, **more)
 
 
 def test_the_oldest_that_waits_makes_room_within_its_address():
