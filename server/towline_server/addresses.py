@@ -88,12 +88,12 @@ class AddressPolicy:
         try:
             found = lookup(url.host, url.origin.port or 0)
         except (OSError, UnicodeError):
-            raise RemoteUnavailable(url=url.shown, detail="there is no such host") from None
+            raise RemoteUnavailable(url=url.address, detail="there is no such host") from None
         permitted = tuple(dict.fromkeys(each for each in found if self.permits(each)))
         if not permitted:
             # The address itself is not shown: it would map the operator's network.
             detail = "its host is at an address that this server does not connect to"
-            raise AddressRefused(url=url.shown, detail=detail)
+            raise AddressRefused(url=url.address, detail=detail)
         return permitted
 
     def guard_sockets(self) -> None:

@@ -10,10 +10,9 @@ from importlib.util import find_spec
 from towline.errors import InvalidValue
 from towline.remotes.cache import Cache
 from towline.remotes.fetcher import Fetcher
-from towline.remotes.git_environment import OLDEST, find_git
 from towline.remotes.git_fetch import GitFetcher
-from towline.remotes.git_read import GitReader
-from towline.remotes.objects import CacheReader
+from towline.remotes.git_process import OLDEST, find_git
+from towline.remotes.objects import CacheReader, GitReader, Pygit2Reader
 
 
 class Backend(StrEnum):
@@ -59,21 +58,13 @@ class BackendPair:
 
         return DulwichFetcher(self.cache, self.environment)
 
-    def reader(self) -> CacheReader:
-        """Return a reader for many objects."""
-        self.cache.guard()
-        if self.pygit2_reads:
-            from towline.remotes.pygit2_read import Pygit2Reader
-
-            return Pygit2Reader(self.cache, self.light_reader())
-        return self.light_reader()
-
-    def light_reader(self) -> CacheReader:
-        """Return a reader for a few objects; it imports nothing heavy where git is installed."""
+    def reader(self, *, light: bool = False) -> CacheReader:
+        """Return a reader; a light one imports nothing heavy where git is installed."""
         self.cache.guard()
         if self.git is not None:
-            return GitReader(self.git, self.cache, self.environment)
-        from towline.remotes.dulwich_read import DulwichReader
+            kind = Pygit2Reader if self.pygit2_reads and not light else GitReader
+            return kind(self.git, self.cache, self.environment)
+        from towline.remotes.packs import DulwichReader
 
         return DulwichReader(self.cache)
 

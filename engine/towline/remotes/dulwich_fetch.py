@@ -6,11 +6,11 @@ Its HTTP, ssh and time-outs are not used: towline's transports limit, count and 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from tempfile import NamedTemporaryFile
-from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 from dulwich.client import (
     AbstractHttpGitClient,
@@ -26,38 +26,32 @@ from dulwich.protocol import CAPABILITY_NO_PROGRESS, Protocol
 from dulwich.refs import HEADREF, Ref
 from dulwich.repo import Repo
 
-from towline.errors import RemoteRefused, RemoteUnavailable, TowlineError, UnsupportedRemote
+from towline.errors import RemoteRefused, RemoteUnavailable, TowlineError
 from towline.model import Revision
 from towline.ports import Phase
 from towline.remotes.cache import Cache
-from towline.remotes.dulwich_read import DulwichReader
 from towline.remotes.fetcher import (
     FetchRequest,
     PackTooLarge,
     Redirected,
     RefMissing,
     Unexplained,
-    too_many_refs,
 )
 from towline.remotes.git_failures import (
     ADVERTISEMENT,
     CUT,
     NO_REPOSITORY,
-    SHA256,
+    NOT_SMART,
     by_ssh_log,
-    not_smart,
     out_of_memory,
     refused,
 )
-from towline.remotes.http_transport import HttpTransport
-from towline.remotes.objects import fetched_commit, has_object
-from towline.remotes.packs import check_pack, index_pack
+from towline.remotes.git_process import ssh_log
+from towline.remotes.objects import fetched_commit
+from towline.remotes.packs import DulwichReader, check_pack, index_pack
 from towline.remotes.refs import PEELED, WantedRef
-from towline.remotes.ssh_transport import SshTransport, ssh_log
+from towline.remotes.transports import HttpTransport, SshTransport
 from towline.remotes.url import RemoteUrl, Scheme
-
-if TYPE_CHECKING:
-    from dulwich.client import DetermineWantsFunc
 
 _FETCH = b"0012command=fetch"
 _DELIMITER = b"0001"
@@ -103,7 +97,7 @@ class _HttpClient(AbstractHttpGitClient):
             headers["Content-Length"] = str(len(data))
         form = self._http.send(url, headers, data).headers.get("Content-Type", "")
         if data is None and form != ADVERTISEMENT:
-            raise not_smart(self._http.request)
+            raise self._http.request.error(RemoteRefused, NOT_SMART)
         return _Response(form), self._http.read
 
 
@@ -151,11 +145,14 @@ class DulwichFetcher:
         self._cache = cache
         self._environment = environment
 
-    def refs(self, wanted: WantedRef, request: FetchRequest) -> Mapping[str, str]:
-        found = self._ls_remote(request, list(wanted.names))
-        if not any(name in found for name in wanted.names):
-            return self._ls_remote(request, None)
-        return {name: oid for name, oid in found.items() if name in wanted.patterns}
+    def refs(self, names: Sequence[str], request: FetchRequest) -> Mapping[str, str]:
+        prefixes = [name.encode() for name in names] or None
+        with self._client(request) as (client, _):
+            listed: LsRemoteResult = client.get_refs(_path(request), ref_prefix=prefixes)
+        found = {name: oid for name, oid in listed.refs.items() if oid is not None}
+        if request.url.scheme is Scheme.FILE:
+            _add_peeled(found, names, request)
+        return _decoded(found, request)
 
     def head(self, request: FetchRequest) -> str | None:
         with self._client(request) as (client, _):
@@ -166,43 +163,25 @@ class DulwichFetcher:
         return target.decode("utf-8", "replace")
 
     def fetch(self, wanted: WantedRef, request: FetchRequest) -> Revision:
-        chosen: dict[str, str] = {}
-
-        def determine(refs: Mapping[Ref, ObjectID], depth: int | None = None) -> list[ObjectID]:
-            found = _decoded(refs, request)
-            name = wanted.commit or next((n for n in wanted.names if n in found), None)
-            if name is None:
-                raise RefMissing
-            oid = wanted.commit or found[name]
-            chosen[name] = oid
-            return (
-                [] if depth is None and has_object(self._reader, oid) else [ObjectID(oid.encode())]
-            )
-
-        try:
-            self._fetch_pack(wanted, determine, request)
-        except RefMissing:
-            empty = wanted.commit is None and not self._ls_remote(request, None)
-            raise wanted.missing(request.url.shown, empty=empty) from None
-        ((name, oid),) = chosen.items()
-        revision = fetched_commit(self._reader, oid)
-        self._cache.set_tip(self._cache.tip_name(request.url.address, name), revision)
-        return revision
-
-    def _reader(self) -> DulwichReader:
-        return DulwichReader(self._cache)
-
-    def _fetch_pack(
-        self, wanted: WantedRef, determine: DetermineWantsFunc, request: FetchRequest
-    ) -> None:
-        commit = wanted.commit is not None
+        name, oid = "", wanted.commit or ""
         with (
-            self._client(request, commit=commit) as (client, transport),
+            self._client(request, commit=wanted.commit is not None) as (client, transport),
             Repo(str(self._cache.path)) as repository,
             NamedTemporaryFile(prefix="tmp_pack_", dir=self._cache.path / "objects/pack") as pack,
         ):
             if request.url.scheme is Scheme.FILE and wanted.commit is not None:
                 _check_commit(wanted.commit, request)
+
+            def determine(refs: Mapping[Ref, ObjectID], depth: int | None = None) -> list[ObjectID]:
+                nonlocal name, oid
+                found = _decoded(refs, request)
+                name = wanted.commit or next((n for n in wanted.names if n in found), "")
+                if not name:
+                    raise RefMissing
+                oid = wanted.commit or found[name]
+                known = depth is None and ObjectID(oid.encode()) in repository.object_store
+                return [] if known else [ObjectID(oid.encode())]
+
             writer = _PackWriter(request, transport, pack.file)
             result: FetchPackResult = client.fetch_pack(
                 _path(request),
@@ -219,15 +198,9 @@ class DulwichFetcher:
                 check_pack(pack.fileno(), request)
                 index_pack(pack.file, self._cache.path / "objects", request)
             repository.update_shallow(result.new_shallow, result.new_unshallow)
-
-    def _ls_remote(self, request: FetchRequest, names: list[str] | None) -> dict[str, str]:
-        prefixes = None if names is None else [name.encode() for name in names]
-        with self._client(request) as (client, _):
-            listed: LsRemoteResult = client.get_refs(_path(request), ref_prefix=prefixes)
-        found = {name: oid for name, oid in listed.refs.items() if oid is not None}
-        if request.url.scheme is Scheme.FILE:
-            _add_peeled(found, names or [], request)
-        return _decoded(found, request)
+        revision = fetched_commit(DulwichReader(self._cache), oid)
+        self._cache.set_tip(self._cache.tip_name(request.url.address, name), revision)
+        return revision
 
     @contextmanager
     def _client(
@@ -241,7 +214,7 @@ class DulwichFetcher:
                 transport = stack.enter_context(HttpTransport(request, self._environment))
                 client = _HttpClient(request.url, transport)
             elif request.url.scheme is Scheme.SSH:
-                log = stack.enter_context(ssh_log(self._cache))
+                log = stack.enter_context(ssh_log(self._cache.path / "objects/pack"))
                 transport = SshTransport(request, self._environment, log)
                 stack.callback(transport.close)
                 client = _SshClient(transport)
@@ -266,7 +239,7 @@ def _check_commit(commit: Revision, request: FetchRequest) -> None:
             raise RefMissing
 
 
-def _add_peeled(found: dict[Ref, ObjectID], names: list[str], request: FetchRequest) -> None:
+def _add_peeled(found: dict[Ref, ObjectID], names: Sequence[str], request: FetchRequest) -> None:
     """Add the peeled tags, which dulwich does not list for a local repository."""
     with Repo(request.url.path) as repository:
         for name in [Ref(text.encode()) for text in names if text.startswith("refs/tags/")]:
@@ -275,28 +248,16 @@ def _add_peeled(found: dict[Ref, ObjectID], names: list[str], request: FetchRequ
 
 
 def _decoded(refs: Mapping[Ref, ObjectID], request: FetchRequest) -> dict[str, str]:
-    if len(refs) > request.limits.refs:
-        raise too_many_refs("refs", request.limits.refs, len(refs))
-    texts = {name.decode("utf-8", "replace"): oid.decode() for name, oid in refs.items()}
-    if any(len(oid) != 40 for oid in texts.values()):
-        raise UnsupportedRemote(url=request.url.shown, detail=SHA256)
-    return texts
+    return request.refs((n.decode("utf-8", "replace"), oid.decode()) for n, oid in refs.items())
 
 
 def _failure(
-    error: Exception,
-    transport: _Transport | None,
-    request: FetchRequest,
-    *,
-    commit: bool,
+    error: Exception, transport: _Transport | None, request: FetchRequest, *, commit: bool
 ) -> Exception:
     """Return the error for an exception of dulwich, by its class and the transport."""
     if transport is not None and transport.cause is not None:
         return transport.cause
-    if (
-        isinstance(transport, SshTransport)
-        and (known := by_ssh_log(transport.log(), request)) is not None
-    ):
+    if isinstance(transport, SshTransport) and (known := by_ssh_log(transport.log(), request)):
         return known
     if transport is not None and (message := transport.incoming.refusal) is not None:
         return RefMissing() if commit else refused(message, request)
@@ -306,17 +267,16 @@ def _failure(
 
 
 def _by_class(error: Exception, request: FetchRequest, progress: bytes) -> Exception:
-    shown = request.url.shown
     quoted = request.quoted(progress.decode("utf-8", "replace"))
     match error:
         case MemoryError():
             return out_of_memory(request)
         case NotGitRepository():
-            return RemoteRefused(url=shown, detail=NO_REPOSITORY)
+            return request.error(RemoteRefused, NO_REPOSITORY)
         case HangupException():
-            return RemoteUnavailable(url=shown, detail="; ".join(filter(None, (CUT, quoted))))
+            return request.error(RemoteUnavailable, "; ".join(filter(None, (CUT, quoted))))
         case GitProtocolError() | RecursionError():
             detail = "; ".join(filter(None, ("it violates the protocol", quoted)))
-            return RemoteRefused(url=shown, detail=detail)
+            return request.error(RemoteRefused, detail)
         case _:
             return Unexplained(request.cleaned(f"{type(error).__name__}: {error}"))

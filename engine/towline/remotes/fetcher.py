@@ -5,11 +5,18 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
-from towline.errors import InvalidValue, LimitExceeded, RedirectRefused, RemoteTimeout
+from towline.errors import (
+    InvalidValue,
+    LimitExceeded,
+    RedirectRefused,
+    RemoteError,
+    RemoteTimeout,
+    UnsupportedRemote,
+)
 from towline.limits import Limits
 from towline.model import Revision
 from towline.ports import Traffic, Watch
@@ -18,8 +25,11 @@ from towline.remotes.credentials import Credential, repeats
 from towline.remotes.refs import WantedRef
 from towline.remotes.url import RemoteUrl, Scheme
 
+E = TypeVar("E", bound=RemoteError)
 MAX_DETAIL = 300
 MAX_REDIRECTS = 3
+SHA256 = "it has sha256 objects, which towline does not support"
+ADVERTISED = "the remote's refs"
 _TAIL_BYTES = 4096
 _WITHHELD = "what the remote says is not shown, because it repeats the credentials"
 
@@ -57,7 +67,30 @@ class FetchRequest:
         self.watch.check()
         if time.monotonic() > self.deadline:
             detail = f"did not end within {self.limits.total_seconds} s"
-            raise RemoteTimeout(url=self.url.shown, detail=detail)
+            raise self.error(RemoteTimeout, detail)
+
+    def error(self, kind: type[E], detail: str = "") -> E:
+        """Return an error of this remote."""
+        return kind(url=self.url.address, detail=detail)
+
+    def exceeded(self, limit: str, found: int, subject: str) -> LimitExceeded:
+        """Return the error for a limit that the remote exceeds."""
+        allowed = getattr(self.limits, limit)
+        return LimitExceeded(limit=limit, allowed=allowed, found=found, subject=subject)
+
+    def refs(self, found: Iterable[tuple[str, str]]) -> dict[str, str]:
+        """Return the ids of refs by name.
+
+        Raises:
+            LimitExceeded: there are more than the limits allow.
+            UnsupportedRemote: the ids are of sha256.
+        """
+        refs = dict(found)
+        if len(refs) > self.limits.refs:
+            raise self.exceeded("refs", len(refs), ADVERTISED)
+        if any(len(oid) != 40 for oid in refs.values()):
+            raise self.error(UnsupportedRemote, SHA256)
+        return refs
 
     def cleaned(self, text: str) -> str:
         """Return text that may be the remote's as one short line without the credential."""
@@ -105,8 +138,8 @@ class Fetcher(Protocol):
     Any method may raise the remote errors, `Redirected`, `Unexplained`, and Cancelled.
     """
 
-    def refs(self, wanted: WantedRef, request: FetchRequest) -> Mapping[str, str]:
-        """Return the refs of these names and their peeled tags, else all refs of the remote."""
+    def refs(self, names: Sequence[str], request: FetchRequest) -> Mapping[str, str]:
+        """Return the refs of these names and their peeled tags, and maybe others; of none, all."""
         ...
 
     def head(self, request: FetchRequest) -> str | None:
@@ -117,7 +150,7 @@ class Fetcher(Protocol):
         """Fetch a ref into the cache, and return its commit.
 
         Raises:
-            RefNotFound: the remote does not have it.
+            RefMissing: the remote does not have it.
             PackTooLarge: the pack exceeds the limit; nothing of it is in the cache.
         """
         ...
@@ -148,7 +181,7 @@ class Incoming:
         self.tail = (self.tail + data)[-_TAIL_BYTES:]
         limits = self.request.limits
         if not self.is_pack and self.count > limits.refs_bytes:
-            raise too_many_refs("refs_bytes", limits.refs_bytes, self.count)
+            raise self.request.exceeded("refs_bytes", self.count, ADVERTISED)
         if self.count > limits.refs_bytes + limits.pack_bytes:
             raise PackTooLarge
 
@@ -193,7 +226,7 @@ class RemoteAddress:
         match = _LOCATION.match(target)
         moved = self._moved(match[1] if match else target)
         if moved is None:
-            raise RedirectRefused(url=self.url.shown, detail=self._refusal(target))
+            raise RedirectRefused(url=self.url.address, detail=self._refusal(target))
         self.current = moved
 
     def _moved(self, target: str) -> RemoteUrl | None:
@@ -219,8 +252,3 @@ class RemoteAddress:
 
 
 _LOCATION = re.compile(r"(.*?)/info/refs(?:\?.*)?$", re.DOTALL)
-
-
-def too_many_refs(limit: str, allowed: int, found: int) -> LimitExceeded:
-    """Return the error for a ref advertisement that exceeds a limit."""
-    return LimitExceeded(limit=limit, allowed=allowed, found=found, subject="the remote's refs")

@@ -22,7 +22,6 @@ from towline.errors import (
     EmptyRepository,
     InvalidTree,
     InvalidValue,
-    LimitExceeded,
     RedirectRefused,
     RefNotFound,
     RemoteError,
@@ -35,14 +34,14 @@ from towline.names import path_problem
 from towline.ports import Phase, Traffic, Watch
 from towline.remotes.backends import Backend, BackendPair
 from towline.remotes.cache import Cache, temporary_folder
-from towline.remotes.compare import tree_changes, tree_listing
+from towline.remotes.compare import Classifier, tree_changes, tree_listing
 from towline.remotes.credential_sources import Credentials
-from towline.remotes.entries import Classifier
 from towline.remotes.fetcher import (
     MAX_REDIRECTS,
     FetchRequest,
     PackTooLarge,
     Redirected,
+    RefMissing,
     RemoteAddress,
     Resolver,
     Unexplained,
@@ -114,7 +113,7 @@ class GitRemote:
 
     @property
     def url(self) -> str:
-        return self._address.url.shown
+        return self._address.url.address
 
     @property
     def scope(self) -> str:
@@ -134,11 +133,21 @@ class GitRemote:
     def resolve(self, limits: Limits, watch: Watch) -> Revision:
         if self._wanted.commit is not None:
             return self._wanted.commit
-        found = self._list(lambda request: self._fetcher.refs(self._wanted, request), limits, watch)
         try:
-            return self._wanted.choose(self.url, found)[1]
+            return self._list(self._choose, limits, watch)
         except RefNotFound as error:
             raise self._with_default(error, limits, watch) from None
+
+    def _choose(self, request: FetchRequest) -> Revision:
+        chosen = self._wanted.choose(self._fetcher.refs(self._wanted.names, request))
+        if chosen is None:
+            raise self._missing(self._wanted, request)
+        return chosen[1]
+
+    def _missing(self, wanted: WantedRef, request: FetchRequest) -> RefNotFound:
+        # Whether the repository is empty matters for the error alone.
+        empty = wanted.commit is None and not self._fetcher.refs((), request)
+        return wanted.missing(self.url, empty=empty)
 
     def default_branch(self, limits: Limits, watch: Watch) -> str | None:
         """Return the short name of the branch that the remote's HEAD points to, if any."""
@@ -182,7 +191,7 @@ class GitRemote:
     # --- the port: the cache ------------------------------------------------------------------
 
     def has(self, revision: Revision) -> bool:
-        reader = self._open or self._backends.light_reader()
+        reader = self._open or self._backends.reader(light=True)
         try:
             found = reader.header(read_commit(reader, revision).tree)[0] == "tree"
         except (ObjectMissing, InvalidTree):
@@ -264,18 +273,24 @@ class GitRemote:
 
         def fetch(request: FetchRequest) -> Revision:
             try:
-                return self._fetcher.fetch(wanted, request)
+                return self._fetch_ref(wanted, request)
             except RefNotFound:
                 if wanted.commit is None:
                     raise
             # A server may refuse to send a commit by id: it may be in the branch.
             branch = self._wanted if self._wanted.commit is None else WantedRef.parse(None)
-            self._fetcher.fetch(branch, request)
+            self._fetch_ref(branch, request)
             if not self.has(wanted.commit):
                 raise wanted.missing(self.url, empty=False)
             return wanted.commit
 
         return self._retry(fetch, limits, watch, fetching=True)
+
+    def _fetch_ref(self, wanted: WantedRef, request: FetchRequest) -> Revision:
+        try:
+            return self._fetcher.fetch(wanted, request)
+        except RefMissing:
+            raise self._missing(wanted, request) from None
 
     def _retry(
         self, action: Callable[[FetchRequest], T], limits: Limits, watch: Watch, *, fetching: bool
@@ -305,14 +320,14 @@ class GitRemote:
                 return action(request)
             except Redirected as redirect:
                 if redirects == MAX_REDIRECTS:
-                    detail = "it redirects too many times"
-                    raise RedirectRefused(url=self.url, detail=detail) from None
+                    raise request.error(RedirectRefused, "it redirects too many times") from None
                 redirects += 1
                 self._address.follow(redirect.target)
             except PackTooLarge:
                 if depth is not None:
                     self._cache.sweep()
-                    raise _pack_too_large(limits) from None
+                    least = limits.pack_bytes + 1
+                    raise request.exceeded("pack_bytes", least, "without history") from None
                 depth = 1
             except Unexplained as failure:
                 if discarded or not fetching or not self._cache.has_objects:
@@ -390,13 +405,6 @@ class GitRemote:
     def _close_reader(self) -> None:
         self._finalize()
         self._open = None
-
-
-def _pack_too_large(limits: Limits) -> LimitExceeded:
-    most = limits.pack_bytes
-    return LimitExceeded(
-        limit="pack_bytes", allowed=most, found=most + 1, subject="without history"
-    )
 
 
 def _absolute(url: RemoteUrl) -> RemoteUrl:

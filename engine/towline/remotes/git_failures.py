@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from typing import TypeAlias
 
 from towline.errors import (
     AuthenticationFailed,
@@ -21,91 +22,61 @@ from towline.errors import (
     RemoteRefused,
     RemoteTimeout,
     RemoteUnavailable,
-    TowlineError,
     UnsupportedRemote,
 )
-from towline.remotes.fetcher import FetchRequest, Redirected, RefMissing, Unexplained
+from towline.remotes.fetcher import SHA256, FetchRequest, Redirected, RefMissing, Unexplained
 from towline.remotes.git_process import ErrorEvent, GitExit
 from towline.remotes.url import Scheme
 
 ADVERTISEMENT = "application/x-git-upload-pack-advertisement"
-SHA256 = "it has sha256 objects, which towline does not support"
 SILENT = "it did not respond within the time limit"
 NO_REPOSITORY = "there is no Git repository; check the address"
+NOT_SMART = "there is no Git repository that speaks smart HTTP; check the address"
 CUT = "the connection was cut"
+_FOREIGN = "the repository belongs to another user"
+_REVOKED = "its ssh host key is marked as revoked: do not trust this server"
+_CHANGED = (
+    "its ssh host key has changed: someone may be intercepting the connection; ask its "
+    "administrator for the fingerprint before you remove the old key with ssh-keygen -R"
+)
+_UNKNOWN = "its ssh host key is not known; connect once with ssh, and compare the fingerprint"
+_PROXY_LOGIN = (
+    "the proxy requires credentials (HTTP 407): put them into its address, in http_proxy, "
+    "https_proxy or git's http.proxy"
+)
+_HIDDEN = "there is no such repository, or it hides from these credentials"
 
-
+# In each table: a pattern, the error, and its detail; an empty one quotes the text that matches.
+_Rules: TypeAlias = tuple[tuple[str, type[RemoteError], str], ...]
 # The formats of git's errors. The values that git fills in are not matched.
-_BY_FORMAT: tuple[tuple[str, type[RemoteError], str], ...] = (
-    (
-        r"mismatched algorithms|unsupported object[- ]format|unknown object format",
-        UnsupportedRemote,
-        SHA256,
-    ),
-    (r"detected dubious ownership", RemoteRefused, "the repository belongs to another user"),
-    (
-        (
-            r"does not appear to be a git repository|repository '%s' not found"
-            r"|not valid: is this a git repository|does not exist"
-        ),
-        RemoteRefused,
-        NO_REPOSITORY,
-    ),
-    (
-        r"hung up|disconnect|early EOF|read error|[Cc]ould not read from remote|RPC failed",
-        RemoteUnavailable,
-        CUT,
-    ),
+_BY_FORMAT: _Rules = (
+    (r"mismatched algorithms|un(supported|known) object[- ]format", UnsupportedRemote, SHA256),
+    (r"detected dubious ownership", RemoteRefused, _FOREIGN),
+    (r"not appear to be a git repo|repository '%s' not found", RemoteRefused, NO_REPOSITORY),
+    (r"not valid: is this a git repository|does not exist", RemoteRefused, NO_REPOSITORY),
+    (r"hung up|disconnect|early EOF|read error|RPC failed", RemoteUnavailable, CUT),
+    (r"[Cc]ould not read from remote", RemoteUnavailable, CUT),
 )
 # How curl's reasons begin; the rest may be the text of a certificate.
-_BY_CURL: tuple[tuple[str, type[RemoteError], str], ...] = (
-    (
-        r"Operation too slow|Connection timed out|Operation timed out|SSL connection timeout",
-        RemoteTimeout,
-        SILENT,
-    ),
-    (
-        r"Could not resolve|Couldn't resolve|Failed to connect|Couldn't connect",
-        RemoteUnavailable,
-        "",
-    ),
+_BY_CURL: _Rules = (
+    (r"Operation (too slow|timed out)|(SSL c|C)onnection time(d )?out", RemoteTimeout, SILENT),
+    (r"(Could not|Couldn't) resolve|(Failed to|Couldn't) connect", RemoteUnavailable, ""),
 )
 _BY_CURL_TLS = r"SSL|TLS|gnutls|error:\w+:SSL|server certificate|[Cc]ertificate"
 _CURL_TIMED_OUT = "28"
+_SSH_ENDED = (
+    r"ssh: |kex_exchange|Connection (?:closed|reset|to)|client_loop|banner exchange"
+    r"|Disconnected|Received disconnect"
+)
 # Lines of ssh's log, in which ssh escapes what the other side sends.
-_BY_SSH: tuple[tuple[str, type[RemoteError], str], ...] = (
-    (
-        r"@ +WARNING: REVOKED HOST KEY",
-        RemoteRefused,
-        "its ssh host key is marked as revoked: do not trust this server",
-    ),
-    (
-        r"@ +WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED",
-        RemoteRefused,
-        (
-            "its ssh host key has changed: someone may be intercepting the connection; ask its "
-            "administrator for the fingerprint before you remove the old key with ssh-keygen -R"
-        ),
-    ),
-    (
-        r"Host key verification failed",
-        RemoteRefused,
-        "its ssh host key is not known; connect once with ssh, and compare the fingerprint",
-    ),
+_BY_SSH: _Rules = (
+    (r"@ +WARNING: REVOKED HOST KEY", RemoteRefused, _REVOKED),
+    (r"@ +WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED", RemoteRefused, _CHANGED),
+    (r"Host key verification failed", RemoteRefused, _UNKNOWN),
     (r"(?:\S+: )?Permission denied \(", AuthenticationFailed, ""),
-    (
-        r"ssh: connect to host .* timed out$|Connection timed out during|Timeout, server",
-        RemoteTimeout,
-        SILENT,
-    ),
-    (
-        (
-            r"ssh: |kex_exchange|Connection (?:closed|reset|to)|client_loop|banner exchange"
-            r"|Disconnected|Received disconnect"
-        ),
-        RemoteUnavailable,
-        "",
-    ),
+    (r"ssh: connect to host .* timed out$", RemoteTimeout, SILENT),
+    (r"Connection timed out during|Timeout, server", RemoteTimeout, SILENT),
+    (_SSH_ENDED, RemoteUnavailable, ""),
 )
 
 
@@ -118,7 +89,9 @@ def failure(ended: GitExit, request: FetchRequest, log: str, *, commit: bool) ->
     if (memory := _memory(ended.errors, request)) is not None:
         return memory
     if ended.status is not None and ended.status >= HTTPStatus.MULTIPLE_CHOICES:
-        return _by_status(ended.status, ended, request)
+        if ended.status < HTTPStatus.BAD_REQUEST and ended.location is not None:
+            return Redirected(ended.location)
+        return http_error(ended.status, request, ended.retry_after)
     if _matching(ended.errors, r"couldn't find remote ref|not our ref|unadvertised object"):
         return RefMissing()
     if (refusal := _matching(ended.errors, r"^remote error: %s")) is not None:
@@ -137,7 +110,7 @@ def _by_errors(ended: GitExit, request: FetchRequest) -> RemoteError | None:
         return refused(ended.messages, request)
     for pattern, kind, detail in _BY_FORMAT:
         if _matching(ended.errors, pattern):
-            return kind(url=request.url.shown, detail=_with_messages(detail, ended, request))
+            return request.error(kind, _with_messages(detail, ended, request))
     return None
 
 
@@ -149,9 +122,7 @@ def _with_messages(detail: str, ended: GitExit, request: FetchRequest) -> str:
 
 def refused(message: str, request: FetchRequest) -> RemoteRefused:
     """Return the error for a remote that refuses with a message."""
-    return RemoteRefused(
-        url=request.url.shown, detail=request.quoted(message) or "it refused without a message"
-    )
+    return request.error(RemoteRefused, request.quoted(message) or "it refused without a message")
 
 
 def by_ssh_log(log: str, request: FetchRequest) -> RemoteError | None:
@@ -159,11 +130,13 @@ def by_ssh_log(log: str, request: FetchRequest) -> RemoteError | None:
     for pattern, kind, detail in _BY_SSH:
         if match := re.search(f"^(?:{pattern}).*$", log, re.MULTILINE):
             if kind is AuthenticationFailed:
-                return AuthenticationFailed(
-                    url=request.url.shown, detail=request.cleaned(_refused_keys(log)), refused=True
-                )
-            return kind(url=request.url.shown, detail=detail or request.cleaned(match[0]))
+                return _unauthenticated(request, request.cleaned(_refused_keys(log)))
+            return request.error(kind, detail or request.cleaned(match[0]))
     return None
+
+
+def _unauthenticated(request: FetchRequest, detail: str) -> AuthenticationFailed:
+    return AuthenticationFailed(url=request.url.address, detail=detail, refused=True)
 
 
 def _refused_keys(log: str) -> str:
@@ -174,25 +147,19 @@ def _refused_keys(log: str) -> str:
     return f"it accepted none of the ssh keys offered: {keys}" if keys else "no ssh key was offered"
 
 
-def too_large_object(size: int, request: FetchRequest) -> TowlineError:
+def too_large_object(size: int, request: FetchRequest) -> LimitExceeded:
     """Return the error for an object that unpacks to more than the limits allow."""
-    return LimitExceeded(
-        limit="memory_bytes",
-        allowed=request.limits.memory_bytes,
-        found=4 * size,  # an object may use a quarter
-        subject="an object of the remote",
-    )
+    # An object may use a quarter.
+    return request.exceeded("memory_bytes", 4 * size, "an object of the remote")
 
 
 def out_of_memory(request: FetchRequest) -> LimitExceeded:
     """Return the error for a fetch that needs more memory than the limits allow."""
-    most = request.limits.memory_bytes
-    return LimitExceeded(
-        limit="memory_bytes", allowed=most, found=most + 1, subject="to fetch from this remote"
-    )
+    least = request.limits.memory_bytes + 1
+    return request.exceeded("memory_bytes", least, "to fetch from this remote")
 
 
-def _memory(errors: Iterable[ErrorEvent], request: FetchRequest) -> TowlineError | None:
+def _memory(errors: Iterable[ErrorEvent], request: FetchRequest) -> LimitExceeded | None:
     if (event := _matching(errors, "attempting to allocate")) is not None:
         match = re.search(r"attempting to allocate (\d+)", event.message)
         return too_large_object(int(match[1]), request) if match else out_of_memory(request)
@@ -212,69 +179,59 @@ def _by_curl(event: ErrorEvent, request: FetchRequest) -> RemoteError | None:
     elif event.format.startswith("RPC failed"):
         number, _, reason = event.message.removeprefix("RPC failed; curl ").partition(" ")
         if number == _CURL_TIMED_OUT:
-            return RemoteTimeout(url=request.url.shown, detail=SILENT)
+            return request.error(RemoteTimeout, SILENT)
     else:
         return None
     if match := re.match(
         r"Received HTTP code (\d+) from proxy|CONNECT tunnel failed, response (\d+)", reason
     ):
-        return proxy_error(int(match[1] or match[2]), request.url.shown)
+        return _proxy_error(int(match[1] or match[2]), request)
     for pattern, kind, detail in _BY_CURL:
         if re.match(pattern, reason):
-            return kind(url=request.url.shown, detail=detail or request.cleaned(reason))
+            return request.error(kind, detail or request.cleaned(reason))
     if re.match(_BY_CURL_TLS, reason):
         return untrusted(reason, request)
-    return RemoteUnavailable(url=request.url.shown, detail=CUT)
+    return request.error(RemoteUnavailable, CUT)
 
 
 def untrusted(reason: str, request: FetchRequest) -> RemoteUnavailable:
     """Return the error for a certificate that is not trusted, or a failure of TLS."""
     text = request.cleaned(reason)
     detail = f"no trusted connection ({text}); if its CA is private, set SSL_CERT_FILE to its file"
-    return RemoteUnavailable(url=request.url.shown, detail=detail)
-
-
-def _by_status(status: int, ended: GitExit, request: FetchRequest) -> Exception:
-    if status < HTTPStatus.BAD_REQUEST and ended.location is not None:
-        return Redirected(ended.location)
-    return http_error(status, request, ended.retry_after)
+    return request.error(RemoteUnavailable, detail)
 
 
 def http_error(status: int, request: FetchRequest, retry_after: str | None = None) -> RemoteError:
     """Return the error for an HTTP status; ``retry_after`` is that header."""
-    url = request.url.shown
+    url, seconds = request.url.address, _seconds(retry_after)
     match status:
         case HTTPStatus.UNAUTHORIZED:
             given = request.credential
             if given is None:
-                return AuthenticationFailed(url=url, detail="authentication required")
+                return request.error(AuthenticationFailed, "authentication required")
             source = f" from {given.source}" if given.source else ""
-            detail = f"the credentials{source} were refused"
-            return AuthenticationFailed(url=url, detail=detail, refused=True)
+            return _unauthenticated(request, f"the credentials{source} were refused")
         case HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-            return proxy_error(status, url)
+            return _proxy_error(status, request)
         case HTTPStatus.FORBIDDEN:
-            return PermissionDenied(url=url, detail="it does not let you read this repository")
+            return request.error(PermissionDenied, "it does not let you read this repository")
         case HTTPStatus.TOO_MANY_REQUESTS:
-            seconds = _seconds(retry_after)
-            return RateLimited(url=url, detail="it asks to come back later", retry_after=seconds)
+            detail = "it asks to come back later"
+            return RateLimited(url=url, detail=detail, retry_after=seconds)
         case HTTPStatus.NOT_FOUND | HTTPStatus.GONE:
-            detail = "there is no such repository, or it hides from these credentials"
-            return RemoteRefused(url=url, detail=detail)
+            return request.error(RemoteRefused, _HIDDEN)
+        case _ if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            detail = f"the server failed with HTTP {status}"
+            return RemoteUnavailable(url=url, detail=detail, retry_after=seconds)
         case _:
-            return _by_class(status, url, _seconds(retry_after))
+            return request.error(RemoteRefused, f"the server answered HTTP {status}")
 
 
-def proxy_error(status: int, url: str) -> RemoteError:
+def _proxy_error(status: int, request: FetchRequest) -> RemoteUnavailable:
     """Return the error for a proxy that responds instead of the remote."""
-    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        detail = (
-            "the proxy requires credentials (HTTP 407): put them into its address, in http_proxy, "
-            "https_proxy or git's http.proxy"
-        )
-    else:
-        detail = f"the proxy answered HTTP {status}"
-    return RemoteUnavailable(url=url, detail=detail)
+    required = status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+    detail = _PROXY_LOGIN if required else f"the proxy answered HTTP {status}"
+    return request.error(RemoteUnavailable, detail)
 
 
 def _seconds(retry_after: str | None) -> int | None:
@@ -287,16 +244,3 @@ def _seconds(retry_after: str | None) -> int | None:
     except (ValueError, TypeError):
         return None
     return max(0, int(delay.total_seconds()))
-
-
-def _by_class(status: int, url: str, retry_after: int | None) -> RemoteError:
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        detail = f"the server failed with HTTP {status}"
-        return RemoteUnavailable(url=url, detail=detail, retry_after=retry_after)
-    return RemoteRefused(url=url, detail=f"the server answered HTTP {status}")
-
-
-def not_smart(request: FetchRequest) -> RemoteRefused:
-    """Return the error for a server without smart HTTP."""
-    detail = "there is no Git repository that speaks smart HTTP; check the address"
-    return RemoteRefused(url=request.url.shown, detail=detail)

@@ -6,25 +6,44 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from http import HTTPStatus
 from shlex import quote
 
-from towline.errors import LimitExceeded, UnsupportedRemote
+from towline.errors import LimitExceeded, RemoteRefused
 from towline.model import Revision
 from towline.remotes.cache import MANY_PACKS, Cache
 from towline.remotes.fetcher import FetchRequest, PackTooLarge, RefMissing, Unexplained
-from towline.remotes.git_environment import closed_environment, ssh_options
-from towline.remotes.git_failures import SHA256, failure, not_smart
-from towline.remotes.git_process import GitExit, run_git
-from towline.remotes.git_read import GitReader
-from towline.remotes.objects import fetched_commit
-from towline.remotes.refs import WantedRef
-from towline.remotes.ssh_transport import ssh_log
+from towline.remotes.git_failures import NOT_SMART, failure
+from towline.remotes.git_process import GitExit, closed_environment, run_git, ssh_log, ssh_options
+from towline.remotes.objects import GitReader, fetched_commit
+from towline.remotes.refs import PEELED, WantedRef
 from towline.remotes.url import Scheme
 
 _NO_LIMIT = 2**60
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_SETTINGS = {
+    "protocol.version": "2",
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    "advice.fetchShowForcedUpdates": "false",
+    "core.askPass": "",
+    "credential.helper": "",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    # One pack file, so that the limit on file sizes applies to the whole fetch.
+    "fetch.unpackLimit": "1",
+    "transfer.fsckObjects": "false",  # `towline.remotes.trees` checks them
+    "transfer.bundleURI": "false",
+    "submodule.recurse": "false",
+    # Little memory: one delta at a time, no large files in memory, packs mapped in pieces.
+    "pack.threads": "1",
+    "core.bigFileThreshold": "16m",
+    "core.deltaBaseCacheLimit": "16m",
+    "core.packedGitWindowSize": "16m",
+    "core.packedGitLimit": "64m",
+    "http.followRedirects": "false",
+    "http.lowSpeedLimit": "1",
+}
 
 
 class GitFetcher:
@@ -36,13 +55,12 @@ class GitFetcher:
         self._caller = environment
         self._environment = closed_environment(environment)
 
-    def refs(self, wanted: WantedRef, request: FetchRequest) -> Mapping[str, str]:
-        ended = self._run(["ls-remote", "--", request.url.address, *wanted.patterns], request)
-        found = _parse_refs(ended.output, request)
-        if not any(name in found for name in wanted.names):
-            # Whether the repository is empty matters for the error alone.
-            return self._all_refs(request)
-        return {name: oid for name, oid in found.items() if name in wanted.patterns}
+    def refs(self, names: Sequence[str], request: FetchRequest) -> Mapping[str, str]:
+        patterns = [*names, *(name + PEELED for name in names)]
+        ended = self._run(["ls-remote", "--", request.url.address, *patterns], request)
+        lines = ended.output.decode("utf-8", "replace").splitlines()
+        fields = (line.partition("\t") for line in lines)
+        return request.refs((name, oid) for oid, _, name in fields)
 
     def head(self, request: FetchRequest) -> str | None:
         ended = self._run(["ls-remote", "--symref", "--", request.url.address, "HEAD"], request)
@@ -50,33 +68,23 @@ class GitFetcher:
         return match[1].decode("utf-8", "replace") if match else None
 
     def fetch(self, wanted: WantedRef, request: FetchRequest) -> Revision:
-        if self._was_tag(wanted, request):
+        names = (wanted.commit,) if wanted.commit is not None else wanted.names
+        tips = [self._cache.tip_name(request.url.address, name) for name in names]
+        if [self._cache.tip(tip) is not None for tip in tips] == [False, True]:
             # It was a tag at the last fetch: ls-remote costs less than a failed fetch of a branch.
-            name, revision = wanted.choose(request.url.shown, self.refs(wanted, request))
-            if self._cache.tip(self._tip(request, name)) == revision:
-                return revision
-            return self._fetch_one(name, request)
-        for name in (wanted.commit,) if wanted.commit is not None else wanted.names:
-            try:
+            chosen = wanted.choose(self.refs(names, request))
+            if chosen is None:
+                raise RefMissing
+            if chosen == (names[1], self._cache.tip(tips[1])):
+                return chosen[1]
+            names = (chosen[0],)
+        for name in names:
+            with suppress(RefMissing):
                 return self._fetch_one(name, request)
-            except RefMissing:
-                continue
-        empty = wanted.commit is None and not self._all_refs(request)
-        raise wanted.missing(request.url.shown, empty=empty)
-
-    def _all_refs(self, request: FetchRequest) -> dict[str, str]:
-        ended = self._run(["ls-remote", "--", request.url.address], request)
-        return _parse_refs(ended.output, request)
-
-    def _was_tag(self, wanted: WantedRef, request: FetchRequest) -> bool:
-        known = [self._cache.tip(self._tip(request, name)) is not None for name in wanted.names]
-        return known == [False, True]
-
-    def _tip(self, request: FetchRequest, name: str) -> str:
-        return self._cache.tip_name(request.url.address, name)
+        raise RefMissing
 
     def _fetch_one(self, name: str, request: FetchRequest) -> Revision:
-        tip = self._tip(request, name)
+        tip = self._cache.tip_name(request.url.address, name)
         # git writes no tag object below refs/heads/; what may be one is peeled first.
         is_commit = name == "HEAD" or name.startswith("refs/heads/")
         target = tip if is_commit else tip.replace("refs/heads/", "refs/", 1)
@@ -109,30 +117,26 @@ class GitFetcher:
         if found is None:
             raise Unexplained("git fetched no ref")
         if target != tip:
-            found = fetched_commit(
-                partial(GitReader, self._executable, self._cache, self._caller), found
-            )
+            reader = GitReader(self._executable, self._cache, self._caller)
+            found = fetched_commit(reader, found)
         self._cache.set_tip(tip, found)
         return found
 
     def _run(
         self, command: Sequence[str], request: FetchRequest, *, commit: bool = False
     ) -> GitExit:
-        with self._cache.working_directory() as folder, ssh_log(self._cache) as log:
+        packs = self._cache.path / "objects/pack"
+        with self._cache.working_directory() as folder, ssh_log(packs) as log:
             variables = self._variables(request, log.path)
             pack_bytes = self._cache.unfinished_bytes
             ended = run_git([self._executable, *command], variables, folder, request, pack_bytes)
             ssh_messages = log.read()
         request.traffic.requests += ended.requests
-        fetching = command[0] == "fetch"
-        if (
-            ended.code != 0
-            and fetching
-            and self._cache.unfinished_bytes() >= request.limits.pack_bytes
-        ):
+        fetching, most = command[0] == "fetch", request.limits.pack_bytes
+        if ended.code != 0 and fetching and self._cache.unfinished_bytes() >= most:
             raise PackTooLarge  # the kernel stopped index-pack there
         if ended.status == HTTPStatus.OK and not ended.smart:
-            raise not_smart(request)
+            raise request.error(RemoteRefused, NOT_SMART)
         if ended.code != 0:
             raise failure(ended, request, ssh_messages, commit=commit)
         return ended
@@ -155,39 +159,14 @@ class GitFetcher:
 
     def _ssh(self, request: FetchRequest, log: str) -> str:
         command = self._caller.get("GIT_SSH_COMMAND") or "ssh"
-        options = [*ssh_options(request.limits), *_pinned(request)]
+        options = ssh_options(request.limits)
+        if request.addresses:  # the first, with the host key of the name
+            options += (f"HostName={request.addresses[0]}", f"HostKeyAlias={request.url.host}")
         return " ".join([command, "-v", "-E", quote(log), *(f"-o {option}" for option in options)])
 
 
-def _pinned(request: FetchRequest) -> Iterator[str]:
-    """Yield options that connect ssh to the first address, with the host key of its name."""
-    if request.addresses:
-        yield f"HostName={request.addresses[0]}"
-        yield f"HostKeyAlias={request.url.host}"
-
-
 def _settings(request: FetchRequest) -> Iterator[tuple[str, str]]:
-    yield "protocol.version", "2"
-    yield "core.hooksPath", "/dev/null"
-    yield "core.fsmonitor", "false"
-    yield "advice.fetchShowForcedUpdates", "false"
-    yield "core.askPass", ""
-    yield "credential.helper", ""
-    yield "gc.auto", "0"
-    yield "maintenance.auto", "false"
-    # One pack file, so that the limit on file sizes applies to the whole fetch.
-    yield "fetch.unpackLimit", "1"
-    yield "transfer.fsckObjects", "false"  # `towline.remotes.trees` checks them
-    yield "transfer.bundleURI", "false"
-    yield "submodule.recurse", "false"
-    # Little memory: one delta at a time, no large files in memory, packs mapped in pieces.
-    yield "pack.threads", "1"
-    yield "core.bigFileThreshold", "16m"
-    yield "core.deltaBaseCacheLimit", "16m"
-    yield "core.packedGitWindowSize", "16m"
-    yield "core.packedGitLimit", "64m"
-    yield "http.followRedirects", "false"
-    yield "http.lowSpeedLimit", "1"
+    yield from _SETTINGS.items()
     yield "http.lowSpeedTime", str(request.limits.idle_seconds)
     if request.addresses and request.url.is_http and ":" not in request.url.host:
         shown = ",".join(f"[{each}]" if ":" in each else each for each in request.addresses)
@@ -196,11 +175,3 @@ def _settings(request: FetchRequest) -> Iterator[tuple[str, str]]:
         # For the origin alone; in a variable, since every user can read a command line.
         origin = request.url.address[: -len(request.url.path)]
         yield f"http.{origin}/.extraHeader", f"Authorization: {request.credential.basic}"
-
-
-def _parse_refs(output: bytearray, request: FetchRequest) -> dict[str, str]:
-    lines = output.decode("utf-8", "replace").splitlines()
-    found = {name: oid for oid, _, name in (line.partition("\t") for line in lines)}
-    if any(len(oid) != 40 for oid in found.values()):
-        raise UnsupportedRemote(url=request.url.shown, detail=SHA256)
-    return found

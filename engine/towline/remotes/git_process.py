@@ -1,4 +1,4 @@
-"""Runs the git executable: no shell, within limits, with progress, stopped when cancelled.
+"""Child processes: which git, without configuration and prompts, within limits, cancellable.
 
 Progress and errors come from git's traces, never from its messages, which include the remote's
 text. Each trace is a pipe, so that none is left on disk.
@@ -10,19 +10,49 @@ import contextlib
 import json
 import os
 import re
+import resource
 import selectors
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from towline.errors import RemoteTimeout
+from towline.limits import Limits
 from towline.ports import Phase
-from towline.remotes.fetcher import FetchRequest, too_many_refs
-from towline.remotes.git_environment import restrict
+from towline.remotes.fetcher import ADVERTISED, FetchRequest
+
+DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin"
+OLDEST = (2, 31)
+"""The first version that reads settings from variables, as the closed environment requires."""
+_ALLOC_BYTES = 512 * 1024 * 1024
+"""The most that git may allocate at once to read the cache; a fetch has its own limit."""
+_OTHER_FILES = 1024 * 1024
+"""The size of a pack's index beside a pack at its limit."""
+
+# The variables of the caller's environment that git and ssh get; no others.
+_PASSED = (
+    "HOME",
+    "SSH_AUTH_SOCK",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "TMPDIR",
+    "http_proxy",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+)
 
 _POLL_SECONDS = 0.1
 _KILL_SECONDS = 2.0
@@ -39,6 +69,104 @@ _RETRY_AFTER = re.compile(rb"<= Recv header: retry-after: ([^\r\n]+)", re.IGNORE
 _LOCATION = re.compile(rb"<= Recv header: location: (\S+)", re.IGNORECASE)
 _PACKET = re.compile(rb"\bpacket: +\S+< ")
 TRACES = ("GIT_TRACE_CURL", "GIT_TRACE_PACKET", "GIT_TRACE2_EVENT")
+
+
+def find_git(environment: Mapping[str, str]) -> str | None:
+    """Return the git executable on the PATH, if it is new enough."""
+    found = shutil.which("git", path=environment.get("PATH", DEFAULT_PATH))
+    return found if found is not None and git_version(found) >= OLDEST else None
+
+
+@lru_cache(maxsize=8)
+def git_version(executable: str) -> tuple[int, ...]:
+    """Return the first two numbers of a git executable's version; () where it prints none."""
+    try:
+        output = subprocess.run([executable, "version"], capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return ()
+    match = re.search(rb"(\d+)\.(\d+)", output)
+    return (int(match[1]), int(match[2])) if match else ()
+
+
+def closed_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without the configuration of the user and the system, or prompts."""
+    passed = {name: environment[name] for name in _PASSED if name in environment}
+    if "SSL_CERT_FILE" in passed:  # git's curl ignores it
+        passed.setdefault("GIT_SSL_CAINFO", passed["SSL_CERT_FILE"])
+    return {
+        **passed,
+        "PATH": environment.get("PATH", DEFAULT_PATH),
+        "LC_ALL": "C",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_SYSTEM": "/dev/null",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "",
+        "SSH_ASKPASS": "",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_ALLOC_LIMIT": str(_ALLOC_BYTES),
+    }
+
+
+def ssh_options(limits: Limits) -> tuple[str, ...]:
+    """Return ssh's ``-o`` options: no prompts, and time limits."""
+    return (
+        "BatchMode=yes",
+        f"ConnectTimeout={limits.connect_seconds}",
+        f"ServerAliveInterval={max(1, limits.idle_seconds // 2)}",
+        "ServerAliveCountMax=2",
+        "ForwardAgent=no",
+        "PermitLocalCommand=no",
+    )
+
+
+def restrict(pid: int, limits: Limits) -> None:
+    """Limit a child process and its children in memory, processor time and file size.
+
+    Does nothing where the system cannot (macOS). Memory counts without mapped files, up to five
+    eighths of ``memory_bytes``: the children of a fetch share it with this process.
+    """
+    if not hasattr(resource, "prlimit"):
+        return
+    memory = max(limits.memory_bytes * 5 // 8, 3 * limits.asset_bytes)
+    for what, bound in (
+        (resource.RLIMIT_DATA, memory),
+        (resource.RLIMIT_CPU, limits.total_seconds),
+        (resource.RLIMIT_FSIZE, limits.pack_bytes + _OTHER_FILES),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        with contextlib.suppress(OSError):  # the child has ended
+            _, hard = resource.prlimit(pid, what)
+            most = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
+            resource.prlimit(pid, what, (most, most))
+
+
+@dataclass(frozen=True, slots=True)
+class SshLog:
+    """A file for the messages of ssh (``ssh -v -E``); standard error has the remote's, too."""
+
+    path: str
+    handle: int
+
+    def read(self) -> str:
+        """Return the end of what ssh wrote so far."""
+        start = max(0, os.fstat(self.handle).st_size - _STDERR_BYTES)
+        return os.pread(self.handle, _STDERR_BYTES, start).decode("utf-8", "replace")
+
+
+@contextlib.contextmanager
+def ssh_log(folder: Path) -> Iterator[SshLog]:
+    """Open a log for one ssh process in the folder of packs, which `Cache.sweep` cleans."""
+    handle, path = tempfile.mkstemp(prefix="tmp_ssh_", dir=folder)
+    try:
+        yield SshLog(path, handle)
+    finally:
+        os.close(handle)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,19 +329,16 @@ class _Monitor:
             return
         self.refs += 1
         self.refs_bytes += len(line) - match.end()
-        limits = self.request.limits
         for limit in ("refs", "refs_bytes"):
-            found, allowed = getattr(self, limit), getattr(limits, limit)
-            if found > allowed:
-                raise too_many_refs(limit, allowed, found)
+            if (found := getattr(self, limit)) > getattr(self.request.limits, limit):
+                raise self.request.exceeded(limit, found, ADVERTISED)
 
     def _on_event(self, line: bytes) -> None:
         with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
             event = json.loads(line.decode("utf-8", "replace"))
             if event["event"] == "error":
-                self.result.errors.append(
-                    ErrorEvent(format=str(event["fmt"]), message=str(event["msg"]))
-                )
+                error = ErrorEvent(format=str(event["fmt"]), message=str(event["msg"]))
+                self.result.errors.append(error)
 
     def _check_time(self) -> None:
         now, limits = time.monotonic(), self.request.limits
@@ -223,11 +348,10 @@ class _Monitor:
             return
         if is_http and not self.result.requests:
             if now - self.started > limits.connect_seconds:
-                raise self._timeout(f"no connection within {limits.connect_seconds} s")
+                detail = f"no connection within {limits.connect_seconds} s"
+                raise self.request.error(RemoteTimeout, detail)
         # curl enforces the idle limit for HTTP, and sees keep-alives that the traces do not show.
-        elif now - self.last_progress > limits.idle_seconds * (
-            3 if self.request.url.is_http else 1
-        ):
+        elif now - self.last_progress > limits.idle_seconds * (3 if is_http else 1):
             self._check_work(now)
 
     def _report(self, now: float) -> None:
@@ -240,11 +364,9 @@ class _Monitor:
         """Raise if the remote is silent and this machine is not busy, such as with deltas."""
         ticks = _ticks(self.child.pid)
         if ticks - self.ticks < _WORKING_TICKS:
-            raise self._timeout(f"silent for {self.request.limits.idle_seconds} s")
+            detail = f"silent for {self.request.limits.idle_seconds} s"
+            raise self.request.error(RemoteTimeout, detail)
         self.ticks, self.last_progress = ticks, now
-
-    def _timeout(self, detail: str) -> RemoteTimeout:
-        return RemoteTimeout(url=self.request.url.shown, detail=detail)
 
     def _stop(self) -> None:
         """Stop the child and its children, which are one process group."""

@@ -1,22 +1,34 @@
-"""Git's object database: the reader protocol that every backend implements, and commits."""
+"""Git's object database: commits, and the readers over git and pygit2 (dulwich's: `packs`)."""
 
 from __future__ import annotations
 
+import subprocess
 from collections import deque
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Mapping
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from towline.errors import InvalidTree
+from towline.limits import MIB, Limits
 from towline.model import Revision
+from towline.remotes.cache import Cache
 from towline.remotes.fetcher import Unexplained
+from towline.remotes.git_process import closed_environment, restrict
+
+if TYPE_CHECKING:
+    import pygit2
+
+KINDS = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
+"""The types of objects, as packs number them."""
 
 MAX_COMMIT_BYTES = 4 * 1024 * 1024
 """Git bounds no commit; an honest one is far below this, a delta bomb far above."""
 MAX_TAG_DEPTH = 10
 """Git allows any number of tags of tags; this many are followed."""
+_READ_LIMITS = Limits(memory_bytes=1024 * MIB)
+"""For children that read the cache; a fetch admits nothing that needs more."""
 
 
 class ObjectMissing(Exception):
@@ -89,24 +101,14 @@ def peel(reader: ObjectReader, oid: str) -> Revision:
     raise InvalidTree(problems=(f"{oid} is not a commit",))
 
 
-def has_object(open_reader: Callable[[], CacheReader], oid: str) -> bool:
-    """Return whether an object is in the cache that ``open_reader`` opens."""
-    with closing(open_reader()) as reader:
-        try:
-            reader.header(oid)
-        except ObjectMissing:
-            return False
-        return True
-
-
-def fetched_commit(open_reader: Callable[[], CacheReader], oid: str) -> Revision:
-    """Return the commit that a fetched object is or points to.
+def fetched_commit(reader: CacheReader, oid: str) -> Revision:
+    """Return the commit that a fetched object is or points to, and close the reader.
 
     Raises:
         Unexplained: the remote advertised the object, but did not send it.
         InvalidTree: it is no commit.
     """
-    with closing(open_reader()) as reader:
+    with closing(reader):
         try:
             return peel(reader, oid)
         except ObjectMissing:
@@ -162,3 +164,128 @@ def _time(signature: str) -> datetime | None:
         return datetime.fromtimestamp(int(signature.split(" ")[-2]), UTC)
     except (IndexError, ValueError, OverflowError, OSError):
         return None
+
+
+class GitReader:
+    """A `CacheReader` over ``git cat-file``: child processes that start at first use."""
+
+    def __init__(self, executable: str, cache: Cache, environment: Mapping[str, str]) -> None:
+        self._executable = executable
+        self._cache = cache
+        self._environment = environment
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def header(self, oid: str) -> tuple[str, int]:
+        return self._header("--batch-check", oid)
+
+    def read(self, oid: str) -> tuple[str, bytes]:
+        kind, size = self._header("--batch", oid)
+        stdout = self._child("--batch", oid).stdout
+        assert stdout is not None
+        content = stdout.read(size + 1)
+        if len(content) != size + 1:
+            raise self._broken("--batch", oid)
+        return kind, content[:-1]
+
+    def is_ancestor(self, base: str, revision: str) -> bool:
+        with self._spawn(revision, "merge-base", "--is-ancestor", base, revision) as child:
+            child.communicate()
+            code = child.returncode
+        if code in (0, 1):
+            return code == 0
+        raise ObjectMissing(revision)
+
+    def close(self) -> None:
+        """End the child processes."""
+        for option in list(self._children):
+            self._drop(option)
+
+    def _header(self, option: str, oid: str) -> tuple[str, int]:
+        child = self._child(option, oid)
+        assert child.stdin is not None
+        assert child.stdout is not None
+        try:
+            child.stdin.write(oid.encode() + b"\n")
+            child.stdin.flush()
+            line = child.stdout.readline().split()
+        except OSError:
+            line = []
+        if len(line) != 3:
+            raise ObjectMissing(oid) if line else self._broken(option, oid)
+        return line[1].decode(), int(line[2])
+
+    def _child(self, option: str, oid: str) -> subprocess.Popen[bytes]:
+        if option not in self._children:
+            self._children[option] = self._spawn(oid, "cat-file", option)
+        return self._children[option]
+
+    def _spawn(self, oid: str, *arguments: str) -> subprocess.Popen[bytes]:
+        with ExitStack() as stack:
+            try:
+                folder = stack.enter_context(self._cache.working_directory())
+            except OSError:
+                raise ObjectMissing(oid) from None  # there is no cache
+            child = subprocess.Popen(
+                [self._executable, *arguments],
+                env={**closed_environment(self._environment), "GIT_DIR": "."},
+                cwd=folder,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        restrict(child.pid, _READ_LIMITS)
+        return child
+
+    def _broken(self, option: str, oid: str) -> ObjectMissing:
+        # git exits at a damaged object; the next read starts it again.
+        self._drop(option)
+        return ObjectMissing(oid)
+
+    def _drop(self, option: str) -> None:
+        child = self._children.pop(option)
+        with child:
+            if child.stdin is not None:
+                with suppress(OSError):
+                    child.stdin.close()
+            child.terminate()
+
+
+class Pygit2Reader(GitReader):
+    """A reader over libgit2's object database, which is faster; git walks the history.
+
+    A libgit2 repository would read configuration, and check who owns the folder.
+    """
+
+    def __init__(self, executable: str, cache: Cache, environment: Mapping[str, str]) -> None:
+        super().__init__(executable, cache, environment)
+        import pygit2
+
+        self._damage = (KeyError, ValueError, OSError, pygit2.GitError)
+        self._oid = pygit2.Oid
+        try:
+            self._odb: pygit2.Odb | None = pygit2.Odb(str(cache.path / "objects"))
+        except self._damage:
+            self._odb = None  # a damaged cache: every object is missing
+
+    def header(self, oid: str) -> tuple[str, int]:
+        try:
+            kind, size = self._opened(oid).read_header(self._oid(hex=oid))
+            return KINDS[kind], size
+        except self._damage:
+            raise ObjectMissing(oid) from None
+
+    def read(self, oid: str) -> tuple[str, bytes]:
+        try:
+            kind, content = self._opened(oid).read(self._oid(hex=oid))
+            return KINDS[kind], content
+        except self._damage:
+            raise ObjectMissing(oid) from None
+
+    def close(self) -> None:
+        self._odb = None
+        super().close()
+
+    def _opened(self, oid: str) -> pygit2.Odb:
+        if self._odb is None:
+            raise ObjectMissing(oid)
+        return self._odb

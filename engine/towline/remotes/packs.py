@@ -1,8 +1,8 @@
-"""Packs for dulwich: sizes are checked before anything is unpacked, and a child process indexes.
+"""Packs and objects for dulwich: sizes are checked before anything is unpacked.
 
-Libraries unpack first, and a delta of a few hundred bytes can unpack to gigabytes. As a program
-this module reads a pack from standard input, and adds it to the objects folder that is its
-argument; it exits with zero, `OUT_OF_MEMORY` or `MALFORMED`.
+Libraries unpack first, and a delta of a few hundred bytes can unpack to gigabytes. A child process
+indexes a pack: as a program this module reads a pack from standard input, and adds it to the
+objects folder that is its argument; it exits with zero, `OUT_OF_MEMORY` or `MALFORMED`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from towline.remotes.fetcher import FetchRequest, Unexplained
-from towline.remotes.git_environment import closed_environment, restrict
-from towline.remotes.git_failures import out_of_memory, too_large_object
+from dulwich.errors import ApplyDeltaError, ChecksumMismatch, NotGitRepository
+from dulwich.object_store import DiskObjectStore
+from dulwich.objects import ObjectID, RawObjectID
+from dulwich.pack import PackFileDisappeared
 
-KINDS = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
+from towline.remotes.cache import Cache
+from towline.remotes.fetcher import FetchRequest, Unexplained
+from towline.remotes.git_failures import out_of_memory, too_large_object
+from towline.remotes.git_process import closed_environment, restrict
+from towline.remotes.objects import KINDS, ObjectMissing, walk_to
+
 OFS_DELTA, REF_DELTA = 6, 7
 _HEAD_BYTES = 32
 """More than the two sizes at the start of a delta."""
@@ -30,6 +36,19 @@ _FEED = 4096
 _PIECE = 1024 * 1024
 OUT_OF_MEMORY, MALFORMED = 3, 4
 _POLL_SECONDS = 0.02
+_BROKEN = (
+    ApplyDeltaError,
+    AssertionError,
+    ChecksumMismatch,
+    IndexError,
+    KeyError,
+    NotGitRepository,
+    OSError,
+    PackFileDisappeared,
+    RecursionError,
+    ValueError,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +66,6 @@ class PackEntry:
     def is_delta(self) -> bool:
         """Whether it is a delta on a base object."""
         return self.kind in (OFS_DELTA, REF_DELTA)
-
-
-def map_pack(file: int) -> mmap.mmap:
-    """Map an open pack into memory."""
-    return mmap.mmap(file, 0, access=mmap.ACCESS_READ)
 
 
 def entry_at(data: mmap.mmap, offset: int) -> PackEntry:
@@ -106,6 +120,76 @@ def _result_size(head: bytes) -> int:
     return sizes[1]
 
 
+class DulwichReader:
+    """A `CacheReader` over dulwich's object store; its parsers are not used."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._store = DiskObjectStore(str(cache.path / "objects"))
+        self._maps: dict[str, mmap.mmap] = {}
+
+    def header(self, oid: str) -> tuple[str, int]:
+        size, seen, at = None, set(), oid
+        while at not in seen:
+            seen.add(at)
+            try:
+                kind, declared, base = self._packed_header(at) or self._loose_header(at)
+            except _BROKEN:
+                break
+            size = declared if size is None else size
+            if base is None:
+                return kind, size
+            at = base
+        raise ObjectMissing(oid)
+
+    def read(self, oid: str) -> tuple[str, bytes]:
+        try:
+            number, content = self._store.get_raw(ObjectID(oid.encode()))
+            return KINDS[number], content
+        except _BROKEN:
+            raise ObjectMissing(oid) from None
+
+    def is_ancestor(self, base: str, revision: str) -> bool:
+        return walk_to(self, revision, base, shallow=self._cache.shallow)
+
+    def close(self) -> None:
+        for data in self._maps.values():
+            data.close()
+        self._maps.clear()
+        self._store.close()
+
+    def _packed_header(self, oid: str) -> tuple[str, int, str | None] | None:
+        """Return type and size, and the base whose type it is, for a delta that names one."""
+        raw = RawObjectID(bytes.fromhex(oid))
+        for attempt in range(2):
+            for pack in self._store.packs:
+                try:
+                    offset = pack.index.object_offset(raw)
+                except KeyError:
+                    continue
+                return self._entry_header(self._mapped(os.fspath(pack.data.path)), offset)
+            if attempt == 0 and ObjectID(oid.encode()) not in self._store:  # searches new packs
+                raise KeyError(oid)
+        return None
+
+    def _mapped(self, pack: str) -> mmap.mmap:
+        if pack not in self._maps:
+            with open(pack, "rb") as file:
+                self._maps[pack] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return self._maps[pack]
+
+    def _entry_header(self, data: mmap.mmap, offset: int) -> tuple[str, int, str | None]:
+        entry = entry_at(data, offset)
+        size = delta_result(data, entry) if entry.is_delta else entry.size
+        while entry.base_offset is not None:
+            entry = entry_at(data, entry.base_offset)
+        return KINDS.get(entry.kind, ""), size, entry.base_id
+
+    def _loose_header(self, oid: str) -> tuple[str, int, str | None]:
+        number, content = self._store.get_raw(ObjectID(oid.encode()))
+        return KINDS[number], len(content), None
+
+
 def check_pack(file: int, request: FetchRequest) -> None:
     """Check the size of every entry of a pack in an open file, in little memory.
 
@@ -115,7 +199,7 @@ def check_pack(file: int, request: FetchRequest) -> None:
     """
     most = request.limits.object_bytes
     try:
-        with map_pack(file) as data:
+        with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as data:
             at = 12
             for number in range(int.from_bytes(data[8:12], "big")):
                 if number % 256 == 0:
@@ -183,8 +267,6 @@ def index_pack(pack: IO[bytes], objects: Path, request: FetchRequest) -> None:
 
 def main(objects: str) -> int:
     """Index the pack on standard input; return the exit code."""
-    from dulwich.object_store import DiskObjectStore
-
     try:
         file, commit, abort = DiskObjectStore(objects).add_pack()
         try:

@@ -46,23 +46,12 @@ class WantedRef:
             return cls(text=text, names=(f"refs/{text}",))
         return cls(text=text, names=(f"refs/heads/{text}", f"refs/tags/{text}"))
 
-    @property
-    def patterns(self) -> tuple[str, ...]:
-        """The names to request of a remote, with peeled tags."""
-        peeled = (name + PEELED for name in self.names if not name.startswith("refs/heads/"))
-        return (*self.names, *peeled)
-
-    def choose(self, url: str, found: Mapping[str, str]) -> tuple[str, Revision]:
-        """Return the first name that the remote has, and its commit.
-
-        Raises:
-            RefNotFound: the remote has other refs only.
-            EmptyRepository: the remote has no refs, or its HEAD no commit.
-        """
+    def choose(self, found: Mapping[str, str]) -> tuple[str, Revision] | None:
+        """Return the first name that the remote has, if any, and its commit."""
         for name in self.names:
             if name in found:
                 return name, Revision(found.get(name + PEELED, found[name]))
-        raise self.missing(url, empty=not found)
+        return None
 
     def missing(self, url: str, *, empty: bool) -> RefNotFound:
         """Return the error for a remote that has none of the names."""

@@ -45,6 +45,7 @@ class RemoteUrl:
     """An address without credentials, for git and for messages."""
 
     address: str
+    """For git and for messages; without a credential."""
     scheme: Scheme
     host: str = ""
     port: int | None = None
@@ -122,11 +123,6 @@ class RemoteUrl:
         where = f"[{host}]" if ":" in host else host
         address = f"{user}@{where}:{path}" if user else f"{where}:{path}"
         return cls(address=address, scheme=Scheme.SSH, host=host, user=user, path=path)
-
-    @property
-    def shown(self) -> str:
-        """The address for messages, without a credential."""
-        return self.address
 
     @property
     def origin(self) -> Origin:

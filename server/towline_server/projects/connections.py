@@ -77,7 +77,7 @@ class Connections:
         row = rows.Connection(
             id=connection_id or uuid4(),
             tenant_id=tenant_id,
-            name=name or parsed.shown,
+            name=name or parsed.address,
             provider=str(provider),
             url=parsed.address,
             created_at=now,

@@ -254,7 +254,7 @@ class ExternalWork:
                 names=store.names,
                 state=store.state(),
                 records=tuple(store.records()),
-                url=repository.url.shown,
+                url=repository.url.address,
                 ref=repository.ref,
                 scope=repository.scope,
                 on_conflict=run.request.on_conflict or project.on_conflict,

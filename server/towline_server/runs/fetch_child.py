@@ -84,7 +84,7 @@ def _fetch(request: Mapping[str, Any], stop: threading.Event, answer: Answer) ->
     from towline.remotes.backends import Backend
     from towline.remotes.credentials import Credential
     from towline.remotes.git import GitRemote
-    from towline.remotes.git_environment import find_git, git_version
+    from towline.remotes.git_process import find_git, git_version
     from towline_server.addresses import AddressPolicy
 
     def progress(_phase: Phase, done: int, total: int | None) -> None:

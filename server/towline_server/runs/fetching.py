@@ -28,7 +28,7 @@ from towline.errors import Cancelled, RemoteRefused, RemoteTimeout, TowlineError
 from towline.limits import MIB, Limits
 from towline.model import Revision
 from towline.ports import Phase, Watch
-from towline.remotes.git_environment import DEFAULT_PATH
+from towline.remotes.git_process import DEFAULT_PATH
 from towline_server import disk, metrics
 from towline_server.errors import AddressRefused, DiskFull
 
@@ -264,7 +264,7 @@ class _ChildFetch:
 
     @property
     def _url(self) -> str:
-        return self.wanted.repository.url.shown
+        return self.wanted.repository.url.address
 
     def _full(self) -> DiskFull | None:
         """What failed if the cache's disk has no room left; seen here, not told by anybody."""

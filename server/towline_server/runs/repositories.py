@@ -18,7 +18,7 @@ from towline.remotes.backends import Backend
 from towline.remotes.cache import Cache
 from towline.remotes.credentials import Credential
 from towline.remotes.git import GitRemote
-from towline.remotes.git_environment import find_git
+from towline.remotes.git_process import find_git
 from towline.remotes.url import RemoteUrl, Scheme
 from towline_server.auth.sealing import Sealer
 from towline_server.db.session import Database

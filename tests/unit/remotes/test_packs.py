@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import zlib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,10 @@ from towline.limits import Limits
 from towline.ports import Traffic, Watch
 from towline.remotes.backends import Backend
 from towline.remotes.cache import Cache
-from towline.remotes.dulwich_read import DulwichReader
 from towline.remotes.fetcher import FetchRequest, Unexplained
 from towline.remotes.git import GitRemote
-from towline.remotes.git_read import GitReader
-from towline.remotes.packs import check_pack
-from towline.remotes.pygit2_read import Pygit2Reader
+from towline.remotes.objects import GitReader, Pygit2Reader
+from towline.remotes.packs import DulwichReader, check_pack
 from towline.remotes.url import RemoteUrl
 from towline.testing.git_repository import (
     GitRepository,
@@ -57,8 +56,8 @@ def test_readers_agree_on_deltas(tmp_path: Path) -> None:
     assert "chain length = 2" in deltas
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
     cache = Cache(repository.path)
-    with GitReader("git", cache, environment) as git:
-        others = (DulwichReader(cache), Pygit2Reader(cache, git))
+    with closing(GitReader("git", cache, environment)) as git:
+        others = (DulwichReader(cache), Pygit2Reader("git", cache, environment))
         for oid in oids:
             for other in others:
                 assert other.header(oid) == git.header(oid)

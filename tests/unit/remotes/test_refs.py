@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,18 +14,15 @@ ONE, TWO, THREE = "1" * 40, "2" * 40, "3" * 40
 def test_a_branch_before_a_tag_and_tags_peeled() -> None:
     wanted = WantedRef.parse("x")
     tags = {"refs/tags/x": ONE, "refs/tags/x^{}": TWO}
-    assert wanted.choose("u", tags) == ("refs/tags/x", TWO)
-    assert wanted.choose("u", {**tags, "refs/heads/x": THREE}) == ("refs/heads/x", THREE)
+    assert wanted.choose(tags) == ("refs/tags/x", TWO)
+    assert wanted.choose({**tags, "refs/heads/x": THREE}) == ("refs/heads/x", THREE)
 
 
 def test_nothing_to_choose() -> None:
-    with pytest.raises(RefNotFound) as missing:
-        WantedRef.parse("x").choose("u", {"refs/heads/y": ONE})
-    assert type(missing.value) is RefNotFound
-    with pytest.raises(EmptyRepository):
-        WantedRef.parse("x").choose("u", {})
-    with pytest.raises(EmptyRepository):
-        WantedRef.parse(None).choose("u", {"refs/heads/y": ONE})
+    assert WantedRef.parse("x").choose({"refs/heads/y": ONE}) is None
+    assert type(WantedRef.parse("x").missing("u", empty=False)) is RefNotFound
+    assert type(WantedRef.parse("x").missing("u", empty=True)) is EmptyRepository
+    assert type(WantedRef.parse(None).missing("u", empty=False)) is EmptyRepository
 
 
 @given(st.text(st.sampled_from("ab/.@{~^:?*[\\ -\x7f\n\té") | st.characters(), max_size=8))

@@ -216,7 +216,7 @@ def _meant(connections: Sequence[Connection], repo: str) -> Connection:
 def _names(connection: Connection) -> frozenset[str]:
     """What a connection may be called: its name, its URL, the path in it, with .git or without."""
     url = connection.url
-    spelled = (url.shown, url.path.strip("/"))
+    spelled = (url.address, url.path.strip("/"))
     return frozenset({connection.name, *spelled, *(each.removesuffix(".git") for each in spelled)})
 
 

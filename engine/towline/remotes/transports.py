@@ -1,13 +1,20 @@
-"""The HTTP transport for dulwich: within time limits, cancellable, without redirects."""
+"""The transports for dulwich, HTTP and ssh: within time limits, cancellable, without redirects."""
 
 from __future__ import annotations
 
 import http.client
+import os
+import select
+import shlex
 import socket
 import ssl
+import subprocess
+import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
@@ -15,10 +22,12 @@ from urllib.parse import urlsplit
 from towline.errors import Cancelled, RedirectRefused, RemoteTimeout, RemoteUnavailable
 from towline.remotes.fetcher import FetchRequest, Incoming, Redirected
 from towline.remotes.git_failures import CUT, SILENT, http_error, untrusted
-from towline.remotes.url import RemoteUrl
+from towline.remotes.git_process import SshLog, closed_environment, restrict, ssh_options
+from towline.remotes.url import RemoteUrl, Scheme
 
 T = TypeVar("T")
 _POLL_SECONDS = 0.1
+_MESSAGE_BYTES = 65536
 _UNREAD_BYTES = 65536
 
 
@@ -64,8 +73,7 @@ class HttpTransport:
             Redirected: it is a redirect.
         """
         if RemoteUrl.parse(url.partition("?")[0]).origin != self.request.url.origin:
-            shown = self.request.url.shown
-            raise RedirectRefused(url=shown, detail="it refers to another origin")
+            raise self.request.error(RedirectRefused, "it refers to another origin")
         response = self._run(lambda: self._exchange(url, headers, body))
         self._response = response
         location = response.headers.get("Location")
@@ -99,9 +107,8 @@ class HttpTransport:
 
     def _connected(self) -> http.client.HTTPConnection:
         if self._response is not None:
-            self._response.read(
-                _UNREAD_BYTES
-            )  # who stops at a flush packet leaves the end of the last chunk
+            # A reader that stops at a flush packet leaves the end of the last chunk.
+            self._response.read(_UNREAD_BYTES)
             if not self._response.isclosed():
                 self._drop()
         if self._connection is None:
@@ -110,19 +117,12 @@ class HttpTransport:
 
     def _connect(self) -> http.client.HTTPConnection:
         url, limits, environment = self.request.url, self.request.limits, self._environment
-        connection: http.client.HTTPConnection
-        if url.scheme == "https":
+        connect: Callable[..., http.client.HTTPConnection] = http.client.HTTPConnection
+        if url.scheme is Scheme.HTTPS:
             authorities = environment.get("GIT_SSL_CAINFO") or environment.get("SSL_CERT_FILE")
-            connection = http.client.HTTPSConnection(
-                url.host,
-                url.port,
-                timeout=limits.connect_seconds,
-                context=ssl.create_default_context(cafile=authorities),
-            )
-        else:
-            connection = http.client.HTTPConnection(
-                url.host, url.port, timeout=limits.connect_seconds
-            )
+            context = ssl.create_default_context(cafile=authorities)
+            connect = partial(http.client.HTTPSConnection, context=context)
+        connection = connect(url.host, url.port, timeout=limits.connect_seconds)
         connection.connect()
         connection.sock.settimeout(limits.idle_seconds)
         self._socket = connection.sock
@@ -138,18 +138,17 @@ class HttpTransport:
     def _run(self, action: Callable[[], T]) -> T:
         """Run an action on the connection; its exceptions become typed errors."""
         self.request.check()
-        shown = self.request.url.shown
         try:
             result = action()
         except TimeoutError:
-            raise self.cause or RemoteTimeout(url=shown, detail=SILENT) from None
+            raise self.cause or self.request.error(RemoteTimeout, SILENT) from None
         except ssl.SSLError as error:
             raise self.cause or untrusted(str(error.reason), self.request) from None
         except http.client.HTTPException:
-            raise self.cause or RemoteUnavailable(url=shown, detail=CUT) from None
+            raise self.cause or self.request.error(RemoteUnavailable, CUT) from None
         except (OSError, ValueError) as error:
             detail = self.request.cleaned(getattr(error, "strerror", None) or CUT)
-            raise self.cause or RemoteUnavailable(url=shown, detail=detail) from None
+            raise self.cause or self.request.error(RemoteUnavailable, detail) from None
         if self.cause is not None:  # a closed socket reads as the end of the content
             raise self.cause
         return result
@@ -164,3 +163,102 @@ class HttpTransport:
                 with suppress(OSError):
                     self._socket.shutdown(socket.SHUT_RDWR)
                 return
+
+
+class SshTransport:
+    """An ssh process that runs git-upload-pack at the remote."""
+
+    def __init__(self, request: FetchRequest, environment: Mapping[str, str], log: SshLog) -> None:
+        self._request = request
+        self._log = log
+        self.incoming = Incoming(request)
+        self.cause: Exception | None = None
+        """Why this side ended the connection, if it did."""
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
+        self._child = subprocess.Popen(
+            _command(request, environment, log),
+            env={**closed_environment(environment), "GIT_PROTOCOL": "version=2"},
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            start_new_session=True,
+        )
+        restrict(self._child.pid, request.limits)
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._stdin, self._stdout = self._child.stdin, self._child.stdout.fileno()
+
+    def read(self, size: int) -> bytes:
+        """Return this many bytes, or fewer at the end.
+
+        Raises:
+            RemoteTimeout: it is silent, or the time is over.
+            Cancelled: the caller cancelled.
+        """
+        got = bytearray()
+        while len(got) < size:
+            try:
+                self._wait()
+            except (Cancelled, RemoteTimeout) as cause:
+                self.cause = cause
+                raise
+            data = os.read(self._stdout, size - len(got))
+            if not data:
+                break
+            got += data
+        self.incoming.add(bytes(got))
+        return bytes(got)
+
+    def write(self, data: bytes) -> int:
+        """Send bytes."""
+        with suppress(BrokenPipeError):  # the next read finds the end
+            self._stdin.write(data)
+            self._stdin.flush()
+        return len(data)
+
+    def can_read(self) -> bool:
+        """Return whether a read would not block."""
+        return bool(select.select([self._stdout], [], [], 0)[0])
+
+    def log(self) -> str:
+        """Return the messages of ssh."""
+        with suppress(subprocess.TimeoutExpired):
+            self._child.wait(1)
+        return self._log.read()
+
+    def messages(self) -> str:
+        """Return the remote's standard error."""
+        self._errors.seek(0)
+        return self._errors.read(_MESSAGE_BYTES).decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """End the child process."""
+        with suppress(OSError):
+            self._stdin.close()
+        if self._child.stdout is not None:
+            self._child.stdout.close()
+        self._child.terminate()
+        self._child.wait()
+        self._errors.close()
+
+    def _wait(self) -> None:
+        limits, since = self._request.limits, time.monotonic()
+        while not select.select([self._stdout], [], [], _POLL_SECONDS)[0]:
+            self._request.check()
+            if time.monotonic() - since > limits.idle_seconds:
+                detail = f"silent for {limits.idle_seconds} s"
+                raise self._request.error(RemoteTimeout, detail)
+
+
+def _command(request: FetchRequest, environment: Mapping[str, str], log: SshLog) -> list[str]:
+    url = request.url
+    program = shlex.split(environment.get("GIT_SSH_COMMAND") or "ssh")
+    options = [*ssh_options(request.limits), "SendEnv=GIT_PROTOCOL"]
+    flags = [flag for option in options for flag in ("-o", option)]
+    port = ["-p", str(url.port)] if url.port is not None else []
+    place = f"{url.user}@{url.host}" if url.user else url.host
+    # As in git: ssh://host/~user/repo is in that user's home.
+    path = url.path[1:] if url.path.startswith("/~") else url.path
+    command = f"git-upload-pack {shlex.quote(path)}"
+    return [*program, "-v", "-E", log.path, *flags, *port, place, command]
