@@ -72,7 +72,7 @@ class ConnectionModel(Model):
     id: UUID
     name: str
     provider: Provider
-    url: Annotated[str, at("url.shown")]
+    url: Annotated[str, at("url.address")]
     has_credential: bool
     credential_origin: Annotated[str | None, BeforeValidator(_origin_text)]
     """Scheme, host and port that the credential is bound to."""
