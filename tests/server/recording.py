@@ -15,8 +15,8 @@ from typing import Any
 from fastapi.testclient import TestClient
 from starlette.requests import Request
 
-from tests.server.dialects.desk import basic
-from tests.server.stocked import KEY, PUSHED, Stock
+from tests.server.dialects.tenant_client import basic
+from tests.server.populated import KEY, PUSHED, Populated
 from towline_server.app import Application, create_app
 from towline_server.demo import tenancy
 from towline_server.dialects import DIALECTS
@@ -96,13 +96,13 @@ _DEMO = {
 class Recording:
     """One recording of everything."""
 
-    stock: Stock
+    populated: Populated
     database: Path
     app: Application = field(init=False)
     _ids: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.app = create_app(self.stock.settings)
+        self.app = create_app(self.populated.settings)
 
     def everything(self) -> dict[str, dict[str, Any]]:
         """What to write for each dialect."""
@@ -120,7 +120,7 @@ class Recording:
     def _operation(self, method: str, path: str, operation: dict[str, Any]) -> dict[str, Any]:
         made: dict[str, Any] = {"parameters": {}, "answers": {}}
         for wanted in REQUESTS.get(operation["operationId"], [{}]):
-            with self.stock.copied(self.database) as services:
+            with self.populated.copied(self.database) as services:
                 self.app.state.services = services
                 self.app.state.limits.change(services.settings)
                 self._ask(method, path, operation, wanted, made)
@@ -136,11 +136,11 @@ class Recording:
     ) -> None:
         names = re.findall(r"\{(\w+)\}", path)
         places = {name: self._known(wanted.get("path", {}).get(name)) for name in names}
-        places = {n: self.stock.known(path, n) if v is None else v for n, v in places.items()}
+        places = {n: self.populated.known(path, n) if v is None else v for n, v in places.items()}
         query, headers = wanted.get("query", {}), wanted.get("headers", {})
         body = {name: self._known(value) for name, value in wanted.get("json", {}).items()}
         if operation["operationId"] == "native_complete_work":
-            body |= self.stock.completion
+            body |= self.populated.completion
         given: dict[str, Any] = {"content": wanted.get("content")}
         if "json" in wanted:
             given = {"json": body}
@@ -160,11 +160,11 @@ class Recording:
             made["answers"][str(answer.status_code)] = self._plain(_read(answer))
 
     def _known(self, value: Any) -> Any:
-        return self.stock.ids.get(value, value) if isinstance(value, str) else value
+        return self.populated.ids.get(value, value) if isinstance(value, str) else value
 
     def _plain(self, value: Any) -> Any:
         text = json.dumps(value)
-        text = text.replace(json.dumps(self.stock.ids["token"])[1:-1], "a-lease-token")
+        text = text.replace(json.dumps(self.populated.ids["token"])[1:-1], "a-lease-token")
         text = _TIME.sub("2026-01-05T09:00:00Z", text)
         for pattern, word in _WORDS:
             text = pattern.sub(word, text)

@@ -1,7 +1,7 @@
 """The ``towline`` command, whose server's runs stand still at a boundary: to be killed there, or
 stopped and woken.
 
-``STANDS_AT`` names the boundary. Each run that comes there says ``standing`` in the log; once the
+``STANDS_AT`` names the boundary. Each run that comes there says ``state`` in the log; once the
 process is woken from a stop (SIGCONT), they go on, and no other one stands.
 """
 
@@ -30,7 +30,7 @@ def _stand() -> int:
 
     def boundary(run_id: UUID, name: str) -> None:
         if name == stands_at and not woken.is_set():
-            _LOG.info("standing", extra={"run_id": str(run_id), "boundary": name})
+            _LOG.info("state", extra={"run_id": str(run_id), "boundary": name})
             woken.wait()
 
     with pytest.MonkeyPatch.context() as patch:

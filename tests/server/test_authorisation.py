@@ -18,11 +18,10 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from tests.control_plane import cheap_passwords
-from tests.server.api.stage import Workshop
+from tests.server.api.client import RunServices
 from tests.server.authorisation import smuggled
 from tests.server.authorisation.callers import Caller, Credential, bad_proofs
-from tests.server.authorisation.court import Court, leaks, told
-from tests.server.authorisation.holding import Holding, Things
+from tests.server.authorisation.marked_project import MarkedProject, Things
 from tests.server.authorisation.rows import tables_below, tokens_of
 from tests.server.authorisation.table import (
     GUARDED,
@@ -35,6 +34,7 @@ from tests.server.authorisation.table import (
     documented,
     named_by,
 )
+from tests.server.authorisation.tenants import Tenants, leaks, told
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.testing.git_server import GitServer
@@ -50,7 +50,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def court(settings: Settings, git_server: GitServer, tmp_path: Path) -> Iterator[Court]:
+def tenants(settings: Settings, git_server: GitServer, tmp_path: Path) -> Iterator[Tenants]:
     """Nobody executes runs or waits for them, and wrong passwords are not counted."""
     hasty = settings.model_copy(update={"wait_seconds": 0, "login_failures": 100_000})
     database = Database(make_engine(hasty.database))
@@ -60,10 +60,10 @@ def court(settings: Settings, git_server: GitServer, tmp_path: Path) -> Iterator
         for name in ("own", "other")
     )
     bench = Bench(own)
-    services = services.with_runtime(Workshop.of(bench))
-    holdings = [Holding(services, bench, world) for world in (own, own, other)]
+    services = services.with_runtime(RunServices.of(bench))
+    marked = [MarkedProject(services, bench, world) for world in (own, own, other)]
     with TestClient(create_app(hasty, services=services), raise_server_exceptions=False) as client:
-        yield Court(services, client, *holdings)
+        yield Tenants(services, client, *marked)
     database.close()
 
 
@@ -91,30 +91,30 @@ def test_every_row_of_the_database_belongs_to_a_tenant():
 # --- what is theirs -----------------------------------------------------------------------------
 
 
-def test_a_role_on_the_whole_tenant(court: Court):
+def test_a_role_on_the_whole_tenant(tenants: Tenants):
     def expected(endpoint: str, caller: Caller) -> int:
         return GUARDED[endpoint].told(caller.role)
 
-    _hold(court, court.callers(), expected, court.names_of_other, _every_form)
+    _hold(tenants, tenants.callers(), expected, tenants.names_of_other, _every_form)
 
 
-def test_a_service_account(court: Court):
+def test_a_service_account(tenants: Tenants):
     """As anybody else, but for Git operations in SnapLogic's words."""
 
     def expected(endpoint: str, caller: Caller) -> int:
         return 403 if SNAPLOGIC in endpoint else GUARDED[endpoint].told(caller.role)
 
-    callers = court.callers(is_service=True)
-    _hold(court, callers, expected, court.names_of_other, _every_form)
+    callers = tenants.callers(is_service=True)
+    _hold(tenants, callers, expected, tenants.names_of_other, _every_form)
 
 
-def test_a_role_on_one_project(court: Court):
+def test_a_role_on_one_project(tenants: Tenants):
     def expected(endpoint: str, caller: Caller) -> int:
         needs = GUARDED[endpoint]
         return needs.told(None if needs.of_tenant else caller.role)
 
-    hidden = court.names_of_other | court.names_beside | court.names_behind_own_connection()
-    _hold(court, court.callers_of_project(), expected, hidden, _first_form)
+    hidden = tenants.names_of_other | tenants.names_beside | tenants.names_behind_own_connection()
+    _hold(tenants, tenants.callers_of_project(), expected, hidden, _first_form)
 
 
 Forms = Callable[[str, Caller], Iterable[Credential]]
@@ -129,7 +129,7 @@ def _first_form(endpoint: str, _caller: Caller) -> Iterable[Credential]:
 
 
 def _hold(
-    court: Court,
+    tenants: Tenants,
     callers: Iterable[Caller],
     expected: Callable[[str, Caller], int],
     hidden: frozenset[str],
@@ -138,7 +138,7 @@ def _hold(
     """Every endpoint by these callers: first what is refused, which changes nothing."""
 
     def ask(endpoint: str, caller: Caller, credential: Credential, things: Things) -> None:
-        answer = court.ask(endpoint, things, caller.by(credential))
+        answer = tenants.ask(endpoint, things, caller.by(credential))
         about = f"{endpoint} by {caller}, {credential}: {answer.text}"
         assert answer.status_code == expected(endpoint, caller), about
         assert not leaks(answer, hidden, things), about
@@ -149,25 +149,27 @@ def _hold(
         for caller in callers:
             asked = done if expected(endpoint, caller) == needs.done else refused
             asked += [(endpoint, caller, credential) for credential in forms(endpoint, caller)]
-    with court.unchanged():
+    with tenants.unchanged():
         for endpoint, caller, credential in refused:
-            ask(endpoint, caller, credential, court.own.things)
-    with court.other_unchanged():
+            ask(endpoint, caller, credential, tenants.own.things)
+    with tenants.other_unchanged():
         for endpoint, caller, credential in done:
-            ask(endpoint, caller, credential, court.fresh(GUARDED[endpoint], caller))
+            ask(endpoint, caller, credential, tenants.fresh(GUARDED[endpoint], caller))
 
 
-def test_a_list_shows_what_its_caller_sees(court: Court):
-    nobody = court.caller(None)
+def test_a_list_shows_what_its_caller_sees(tenants: Tenants):
+    nobody = tenants.caller(None)
     for endpoint, needs in GUARDED.items():
         if not needs.shows:
             continue
         role = needs.role or Role.READER
-        of_tenant, of_project = court.caller(role), court.caller(role, on=court.own)
+        of_tenant, of_project = tenants.caller(role), tenants.caller(role, on=tenants.own)
 
         def seen(caller: Caller, endpoint: str = endpoint, name: str = needs.shows) -> list[bool]:
-            text = court.ask_as(caller, endpoint, court.own.things).text
-            return [each.things[name] in text for each in (court.own, court.beside, court.other)]
+            text = tenants.ask_as(caller, endpoint, tenants.own.things).text
+            return [
+                each.things[name] in text for each in (tenants.own, tenants.beside, tenants.other)
+            ]
 
         assert seen(of_tenant) == [True, True, False], endpoint
         assert seen(of_project) == [not needs.of_tenant, False, False], endpoint
@@ -177,83 +179,83 @@ def test_a_list_shows_what_its_caller_sees(court: Court):
 # --- what is someone else's ---------------------------------------------------------------------
 
 
-def test_what_is_another_tenants_is_not_there(court: Court):
+def test_what_is_another_tenants_is_not_there(tenants: Tenants):
     """It answers as what nobody has does, to the byte."""
-    theirs, missing = court.other.things, court.other.missing(court.own.things)
-    callers = court.callers()
-    with court.unchanged():
+    theirs, missing = tenants.other.things, tenants.other.missing(tenants.own.things)
+    callers = tenants.callers()
+    with tenants.unchanged():
         for endpoint, needs in NAMING.items():
             for caller in callers:
-                nobodys = told(court.ask_as(caller, endpoint, missing), missing)
+                nobodys = told(tenants.ask_as(caller, endpoint, missing), missing)
                 for credential in dialect_of(endpoint).taken:
-                    answer = court.ask(endpoint, theirs, caller.by(credential))
+                    answer = tenants.ask(endpoint, theirs, caller.by(credential))
                     about = f"{endpoint} by {caller}, {credential}: {answer.text}"
                     assert answer.status_code == needs.told_elsewhere(caller.role), about
                     assert told(answer, theirs) == nobodys, about
-                    assert not leaks(answer, court.names_of_other, {}), about
+                    assert not leaks(answer, tenants.names_of_other, {}), about
 
 
-def test_a_role_on_one_project_says_nothing_of_another(court: Court):
+def test_a_role_on_one_project_says_nothing_of_another(tenants: Tenants):
     """Nor does no role at all, in the same tenant."""
-    theirs, missing = court.beside.things, court.beside.missing(court.own.things)
-    callers = [court.caller(None), *court.callers_of_project()]
-    with court.unchanged():
+    theirs, missing = tenants.beside.things, tenants.beside.missing(tenants.own.things)
+    callers = [tenants.caller(None), *tenants.callers_of_project()]
+    with tenants.unchanged():
         for endpoint, needs in NAMING.items():
             for caller in callers:
-                answer = court.ask_as(caller, endpoint, theirs)
-                nobodys = court.ask_as(caller, endpoint, missing)
+                answer = tenants.ask_as(caller, endpoint, theirs)
+                nobodys = tenants.ask_as(caller, endpoint, missing)
                 about = f"{endpoint} by {caller}: {answer.text}"
                 role = None if needs.of_tenant else caller.role
                 assert answer.status_code == needs.told_elsewhere(role), about
                 assert told(answer, theirs) == told(nobodys, missing), about
-                assert not leaks(answer, court.names_beside, {}), about
+                assert not leaks(answer, tenants.names_beside, {}), about
 
 
-def test_what_is_someone_elses_is_not_below_what_is_ones_own(court: Court):
+def test_what_is_someone_elses_is_not_below_what_is_ones_own(tenants: Tenants):
     """Where a request names several things, one of which is not the caller's."""
-    for stranger in _strangers(court):
+    for stranger in _strangers(tenants):
         theirs, missing = stranger.theirs, stranger.missing
-        with court.unchanged():
+        with tenants.unchanged():
             for endpoint, needs in NAMING.items():
                 names = named_by(endpoint, needs)
                 for name in names if len(names) > 1 else ():
-                    if theirs[name] == court.own.things[name]:
+                    if theirs[name] == tenants.own.things[name]:
                         continue
-                    given = {**court.own.things, name: theirs[name]}
-                    nothing = {**court.own.things, name: missing[name]}
-                    answer = court.ask_as(stranger.caller, endpoint, given)
-                    nobodys = court.ask_as(stranger.caller, endpoint, nothing)
+                    given = {**tenants.own.things, name: theirs[name]}
+                    nothing = {**tenants.own.things, name: missing[name]}
+                    answer = tenants.ask_as(stranger.caller, endpoint, given)
+                    nobodys = tenants.ask_as(stranger.caller, endpoint, nothing)
                     about = f"{endpoint} with their {name}: {answer.text}"
                     assert answer.status_code == needs.elsewhere, about
                     assert told(answer, given) == told(nobodys, nothing), about
                     assert not leaks(answer, stranger.hidden, {}), about
 
 
-def test_a_sync_of_no_project_yet_is_not_there_for_others(court: Court):
+def test_a_sync_of_no_project_yet_is_not_there_for_others(tenants: Tenants):
     """For another tenant, nor for whoever has a role on single projects alone."""
-    admins = (court.caller(Role.ADMIN), court.caller(Role.ADMIN, on=court.own))
-    for holding, admin in zip((court.other, court.own), admins, strict=True):
+    admins = (tenants.caller(Role.ADMIN), tenants.caller(Role.ADMIN, on=tenants.own))
+    for marked, admin in zip((tenants.other, tenants.own), admins, strict=True):
         draft, nothing = (
-            {**court.own.things, "sync_id": str(each)} for each in (holding.draft(), uuid4())
+            {**tenants.own.things, "sync_id": str(each)} for each in (marked.draft(), uuid4())
         )
-        with court.unchanged():
+        with tenants.unchanged():
             for endpoint, needs in NAMING.items():
                 if "sync_id" in named_by(endpoint, needs):
-                    answer = court.ask_as(admin, endpoint, draft)
+                    answer = tenants.ask_as(admin, endpoint, draft)
                     assert answer.status_code == needs.elsewhere, endpoint
-                    nobodys = court.ask_as(admin, endpoint, nothing)
+                    nobodys = tenants.ask_as(admin, endpoint, nothing)
                     assert told(answer, draft) == told(nobodys, nothing), endpoint
 
 
-def test_what_is_someone_elses_is_not_among_what_is_ones_own(court: Court):
+def test_what_is_someone_elses_is_not_among_what_is_ones_own(tenants: Tenants):
     """In bodies and queries that may name more than the table's requests do."""
-    for stranger in _strangers(court):
-        given = smuggled.with_theirs(court.own.things, stranger.theirs)
-        nothing = smuggled.with_theirs(court.own.things, stranger.missing)
-        with court.unchanged():
+    for stranger in _strangers(tenants):
+        given = smuggled.with_theirs(tenants.own.things, stranger.theirs)
+        nothing = smuggled.with_theirs(tenants.own.things, stranger.missing)
+        with tenants.unchanged():
             for row in smuggled.ROWS:
                 ask = partial(
-                    court.ask_as, stranger.caller, row.endpoint, body=row.body, query=row.query
+                    tenants.ask_as, stranger.caller, row.endpoint, body=row.body, query=row.query
                 )
                 answer, nobodys = ask(given), ask(nothing)
                 needs = GUARDED[row.endpoint]
@@ -264,33 +266,37 @@ def test_what_is_someone_elses_is_not_among_what_is_ones_own(court: Court):
                 assert not leaks(answer, stranger.hidden, given), about
 
 
-def test_nobody_executes_what_is_someone_elses(court: Court):
+def test_nobody_executes_what_is_someone_elses(tenants: Tenants):
     """Each project has a run that waits for whoever claims it."""
-    for holding in (court.own, court.beside, court.other):
-        court.services.runs.request(holding.project.id, backend=BackendName.EXTERNAL)
-    low = (court.caller(None), court.caller(Role.READER), court.caller(Role.READER, on=court.own))
-    of_project, of_tenant = court.caller(Role.WRITER, on=court.own), court.caller(Role.WRITER)
+    for marked in (tenants.own, tenants.beside, tenants.other):
+        tenants.services.runs.request(marked.project.id, backend=BackendName.EXTERNAL)
+    low = (
+        tenants.caller(None),
+        tenants.caller(Role.READER),
+        tenants.caller(Role.READER, on=tenants.own),
+    )
+    of_project, of_tenant = tenants.caller(Role.WRITER, on=tenants.own), tenants.caller(Role.WRITER)
 
     def claim(caller: Caller) -> int:
         body = {"executor_id": "one"}
-        answer = court.ask_as(caller, f"POST {V1}/work/claim", court.own.things, body=body)
+        answer = tenants.ask_as(caller, f"POST {V1}/work/claim", tenants.own.things, body=body)
         return answer.status_code
 
-    with court.unchanged():
+    with tenants.unchanged():
         assert [claim(caller) for caller in low] == [204, 204, 204]
-    with court.other_unchanged():
+    with tenants.other_unchanged():
         assert [claim(of_project), claim(of_project)] == [200, 204]
         assert [claim(of_tenant), claim(of_tenant)] == [200, 204]
 
 
-def test_tenants_share_no_branch(court: Court):
+def test_tenants_share_no_branch(tenants: Tenants):
     """Each pulls its own, though both call it the same."""
-    court.other.world.project(ref=f"heads/{court.own.branch}")
-    for holding in (court.own, court.other):
-        writer = court.caller(Role.WRITER, of=holding)
+    tenants.other.world.project(ref=f"heads/{tenants.own.branch}")
+    for marked in (tenants.own, tenants.other):
+        writer = tenants.caller(Role.WRITER, of=marked)
         for endpoint, needs in GUARDED.items():
             if "{branch}" in needs.headers.values():
-                answer = court.ask_as(writer, endpoint, court.own.things)
+                answer = tenants.ask_as(writer, endpoint, tenants.own.things)
                 assert answer.status_code == needs.done, answer.text
 
 
@@ -304,17 +310,17 @@ class Stranger:
     hidden: frozenset[str]
 
 
-def _strangers(court: Court) -> Iterator[Stranger]:
-    for holding, caller, hidden in (
-        (court.other, court.caller(Role.ADMIN), court.names_of_other),
-        (court.beside, court.caller(Role.ADMIN, on=court.own), court.names_beside),
+def _strangers(tenants: Tenants) -> Iterator[Stranger]:
+    for marked, caller, hidden in (
+        (tenants.other, tenants.caller(Role.ADMIN), tenants.names_of_other),
+        (tenants.beside, tenants.caller(Role.ADMIN, on=tenants.own), tenants.names_beside),
     ):
-        yield Stranger(caller, holding.things, holding.missing(court.own.things), hidden)
+        yield Stranger(caller, marked.things, marked.missing(tenants.own.things), hidden)
 
 
-def test_a_kept_answer_is_its_askers_alone(court: Court):
-    admin, nobody = court.caller(Role.ADMIN), court.caller(None)
-    stranger = court.caller(Role.ADMIN, of=court.other)
+def test_a_kept_answer_is_its_askers_alone(tenants: Tenants):
+    admin, nobody = tenants.caller(Role.ADMIN), tenants.caller(None)
+    stranger = tenants.caller(Role.ADMIN, of=tenants.other)
     for endpoint, needs in GUARDED.items():
         if not endpoint.startswith("POST") or needs.done >= 400:
             continue
@@ -322,7 +328,7 @@ def test_a_kept_answer_is_its_askers_alone(court: Court):
         def ask(caller: Caller, endpoint: str = endpoint) -> tuple[int, bool]:
             proof = caller.by(dialect_of(endpoint).taken[0])
             with_key = {**proof, "Idempotency-Key": "the same"}
-            answer = court.ask(endpoint, court.own.things, with_key)
+            answer = tenants.ask(endpoint, tenants.own.things, with_key)
             return answer.status_code, "Idempotency-Replayed" in answer.headers
 
         assert ask(admin) == (needs.done, False), endpoint
@@ -335,19 +341,19 @@ def test_a_kept_answer_is_its_askers_alone(court: Court):
 # --- who is not known ---------------------------------------------------------------------------
 
 
-def test_who_proves_nothing_is_told_nothing(court: Court):
+def test_who_proves_nothing_is_told_nothing(tenants: Tenants):
     """Whatever is wrong with a credential: 401, and nothing of what is there."""
-    proofs = bad_proofs(court.services, court.own.world.tenant_id)
-    own, missing = court.own.things, court.own.missing({})
-    with court.unchanged():
+    proofs = bad_proofs(tenants.services, tenants.own.world.tenant_id)
+    own, missing = tenants.own.things, tenants.own.missing({})
+    with tenants.unchanged():
         for endpoint in GUARDED:
-            without = told(_unknown(court, endpoint, own, {}), own)
-            assert without == told(_unknown(court, endpoint, missing, {}), missing), endpoint
-            no_json = _unknown(court, endpoint, own, {}, content=b"{")
+            without = told(_unknown(tenants, endpoint, own, {}), own)
+            assert without == told(_unknown(tenants, endpoint, missing, {}), missing), endpoint
+            no_json = _unknown(tenants, endpoint, own, {}, content=b"{")
             assert told(no_json, own) == without, endpoint
             for credential in dialect_of(endpoint).taken:
                 answers = {
-                    why: told(_unknown(court, endpoint, own, credential.sent(proof)), own)
+                    why: told(_unknown(tenants, endpoint, own, credential.sent(proof)), own)
                     for why, proof in proofs[credential.proof].items()
                 }
                 # Nobody learns who there is, or was.
@@ -359,36 +365,36 @@ TELLING = ("unknown", "wrong", "disabled", "deleted", "expired key")
 
 
 def _unknown(
-    court: Court, endpoint: str, things: Things, proof: Mapping[str, str], **rest: Any
+    tenants: Tenants, endpoint: str, things: Things, proof: Mapping[str, str], **rest: Any
 ) -> Response:
-    answer = court.ask(endpoint, things, proof, **rest)
+    answer = tenants.ask(endpoint, things, proof, **rest)
     assert answer.status_code == 401, f"{endpoint} with {proof}: {answer.text}"
     assert answer.headers["WWW-Authenticate"]
     return answer
 
 
-def test_a_credential_in_a_form_that_a_dialect_does_not_take(court: Court):
-    admin = court.caller(Role.ADMIN)
-    with court.unchanged():
+def test_a_credential_in_a_form_that_a_dialect_does_not_take(tenants: Tenants):
+    admin = tenants.caller(Role.ADMIN)
+    with tenants.unchanged():
         for endpoint in GUARDED:
             for credential in Credential:
                 if credential not in dialect_of(endpoint).taken:
-                    _unknown(court, endpoint, court.own.things, admin.by(credential))
+                    _unknown(tenants, endpoint, tenants.own.things, admin.by(credential))
 
 
-def test_what_is_open_tells_nothing(court: Court):
+def test_what_is_open_tells_nothing(tenants: Tenants):
     """Not even which connections there are, and which take webhooks."""
-    with court.services.database.writing() as session:
-        connections = court.services.connections(session)
-        connections.set_webhook_secret(court.own.connected, "a secret of the host's, and ours")
-    hidden = court.names_of_other | tokens_of(court.own.rows())
-    with court.unchanged():
+    with tenants.services.database.writing() as session:
+        connections = tenants.services.connections(session)
+        connections.set_webhook_secret(tenants.own.connected, "a secret of the host's, and ours")
+    hidden = tenants.names_of_other | tokens_of(tenants.own.rows())
+    with tenants.unchanged():
         for endpoint, is_open in TABLE.items():
             if not isinstance(is_open, Open):
                 continue
             answers = set()
-            for things in (court.own.things, court.other.things, court.own.missing({})):
-                answer = court.ask(endpoint, things, {})
+            for things in (tenants.own.things, tenants.other.things, tenants.own.missing({})):
+                answer = tenants.ask(endpoint, things, {})
                 assert not leaks(answer, hidden, {}), endpoint
                 answers.add(told(answer, things))
             assert [status for status, _ in answers] == [is_open.status], endpoint

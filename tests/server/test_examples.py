@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from tests.server.populated import populated_server
 from tests.server.recording import FOLDER, Recording
-from tests.server.stocked import stocked
 from towline_server.app import Application, create_app
 from towline_server.settings import Settings
 from towline_server.web.openapi import operations_of
@@ -27,8 +27,8 @@ def app() -> Application:
 
 
 def test_the_examples_are_what_the_server_answers_now(tmp_path: Path):
-    with stocked(tmp_path) as stock:
-        recorded = Recording(stock, tmp_path / "towline.sqlite").everything()
+    with populated_server(tmp_path) as populated:
+        recorded = Recording(populated, tmp_path / "towline.sqlite").everything()
     if os.environ.get("RECORD_EXAMPLES"):
         for tag, examples in recorded.items():
             text = json.dumps(examples, indent=1, sort_keys=True, ensure_ascii=False)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.clients.listener import listening
 from tests.clients.packages import ROOT, node_packages, python_packages, run
-from tests.server.stocked import KEY, stocked
+from tests.server.populated import KEY, populated_server
 from towline_server.app import Application, create_app
 from towline_server.demo import tenancy
 from towline_server.settings import Settings
@@ -46,10 +46,10 @@ def document(app: Application, tmp_path: Path) -> Path:
 @pytest.fixture
 def served(app: Application, tmp_path: Path) -> Iterator[str]:
     """What a script of calls is told."""
-    (tmp_path / "stock").mkdir()
+    (tmp_path / "populated").mkdir()
     with (
-        stocked(tmp_path / "stock") as stock,
-        stock.copied(tmp_path / "towline.sqlite") as services,
+        populated_server(tmp_path / "populated") as populated,
+        populated.copied(tmp_path / "towline.sqlite") as services,
         listening(app) as url,
     ):
         app.state.services = services

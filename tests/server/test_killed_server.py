@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.server.descendants import await_end, descendants
-from tests.server.passage import Passage
+from tests.server.pending_pull import PendingPull
 from tests.server.runs.world import World
 from tests.server.serving import ServerProcess, client_of, serving, settings_file
 from towline.testing.git_server import StaysSilent
@@ -30,8 +30,8 @@ BOUNDARIES = [
 
 
 @pytest.fixture
-def passage(world: World) -> Passage:
-    return Passage(world)
+def pending(world: World) -> PendingPull:
+    return PendingPull(world)
 
 
 @pytest.fixture
@@ -47,53 +47,55 @@ def words(world: World, database_url: str) -> list[str]:
 
 
 @contextmanager
-def fetching(passage: Passage, words: list[str]) -> Iterator[tuple[ServerProcess, str]]:
+def fetching(pending: PendingPull, words: list[str]) -> Iterator[tuple[ServerProcess, str]]:
     """A server whose run waits for the Git server's first answer."""
-    passage.world.server.trouble = StaysSilent()
+    pending.world.server.trouble = StaysSilent()
     with serving(words) as server, client_of(server) as client:
-        run_id = passage.ask(client)
-        while not passage.world.server.tally.requests:
-            assert passage.look(client, run_id)["state"] in ("queued", "fetching")
+        run_id = pending.ask(client)
+        while not pending.world.server.tally.requests:
+            assert pending.look(client, run_id)["state"] in ("queued", "fetching")
         yield server, run_id
-    passage.world.server.trouble = None
+    pending.world.server.trouble = None
 
 
-def ended(passage: Passage, words: list[str], run_id: str) -> dict[str, object]:
+def ended(pending: PendingPull, words: list[str], run_id: str) -> dict[str, object]:
     """How the run ends under the next server."""
     with serving(words) as server, client_of(server) as client:
-        run = passage.end(client, run_id)
-        assert passage.attempts(client, run_id)[-1]["id"] == run["id"]
+        run = pending.end(client, run_id)
+        assert pending.attempts(client, run_id)[-1]["id"] == run["id"]
         assert server.end() == 0
     return run
 
 
-def check_end(passage: Passage, run: dict[str, object]) -> None:
+def check_end(pending: PendingPull, run: dict[str, object]) -> None:
     """One report, of one pull, and the project as it makes it."""
     assert (run["state"], run["outcome"], run["pull"]) == ("succeeded", "changed", 2)
-    assert passage.standing() == passage.new
-    logged, told = passage.reports()
+    assert pending.state() == pending.new
+    logged, told = pending.reports()
     assert logged == told
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-def test_the_run_of_a_killed_server_ends_once(boundary: str, passage: Passage, words: list[str]):
+def test_the_run_of_a_killed_server_ends_once(
+    boundary: str, pending: PendingPull, words: list[str]
+):
     with (
         serving(words, module=STANDS, STANDS_AT=boundary) as first,
         client_of(first) as client,
     ):
-        run_id = passage.ask(client)
-        assert first.hear("standing")["run_id"] == run_id
+        run_id = pending.ask(client)
+        assert first.hear("state")["run_id"] == run_id
         first.kill()
-    assert passage.standing() == (passage.new if boundary == "ended" else passage.old)
-    check_end(passage, ended(passage, words, run_id))
+    assert pending.state() == (pending.new if boundary == "ended" else pending.old)
+    check_end(pending, ended(pending, words, run_id))
 
 
-def test_a_server_killed_while_it_fetches_leaves_no_process(passage: Passage, words: list[str]):
-    with fetching(passage, words) as (first, run_id):
+def test_a_server_killed_while_it_fetches_leaves_no_process(pending: PendingPull, words: list[str]):
+    with fetching(pending, words) as (first, run_id):
         left = descendants(first.child.pid)
         assert any("fetch_child" in command for command in left.values())
         assert any("git" in command.split()[0] for command in left.values())
         first.kill()
         await_end(left)
-    assert passage.standing() == passage.old
-    check_end(passage, ended(passage, words, run_id))
+    assert pending.state() == pending.old
+    check_end(pending, ended(pending, words, run_id))

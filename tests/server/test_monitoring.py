@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from tests.control_plane import cheap_passwords
-from tests.server.dialects.desk import bearer
+from tests.server.dialects.tenant_client import bearer
 from tests.server.runs.processes import runs_elsewhere
 from tests.server.runs.test_fetching import START, Fetcher, wanted
 from tests.server.runs.test_fetching import Clock as FetchClock

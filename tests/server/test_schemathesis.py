@@ -32,8 +32,8 @@ from schemathesis.specs.openapi.checks import (
 )
 from starlette.types import Receive, Scope, Send
 
-from tests.server import made_up
-from tests.server.stocked import BRANCH, KEY, PUSHED, Stock, stocked
+from tests.server import format_strategies
+from tests.server.populated import BRANCH, KEY, PUSHED, Populated, populated_server
 from towline_server.app import Application, create_app
 from towline_server.demo import tenancy
 from towline_server.dialects.syncs.domain import DOES_NOT_FIT
@@ -94,7 +94,7 @@ def _config() -> SchemathesisConfig:
     )
 
 
-made_up.register()
+format_strategies.register()
 schema = schemathesis.openapi.from_asgi("/openapi.json", SHELL, config=_config())
 
 
@@ -114,7 +114,7 @@ LISTS = {"asset_path_list": "path", "use_theirs": "asset in conflict", "entities
 class There:
     """What requests can find, and the control plane that has it."""
 
-    stock: Stock
+    populated: Populated
     database: Path
     opened: ExitStack = field(default_factory=ExitStack)
     is_new: bool = False
@@ -124,7 +124,7 @@ class There:
     def renew(self) -> None:
         """Put a new copy behind the application."""
         self.opened.close()
-        services = self.opened.enter_context(self.stock.copied(self.database))
+        services = self.opened.enter_context(self.populated.copied(self.database))
         SHELL.app.state.limits.change(services.settings)
         SHELL.app.state.services = services
 
@@ -149,18 +149,18 @@ class There:
                 case.body = body
 
     def _known(self, path: str, name: str, value: Any) -> Any:
-        return value if (known := self.stock.known(path, name)) is None else known
+        return value if (known := self.populated.known(path, name)) is None else known
 
     def _with_known(self, path: str, body: Any) -> Any:
         if path.startswith("/hooks/"):
             return {"ref": "refs/tags/none", "after": "1" * 40}
         if not isinstance(body, dict) or not {*BODIES, *LISTS, "plan"} & body.keys():
             return body
-        ids = self.stock.ids
+        ids = self.populated.ids
         known: dict[str, Any] = {name: ids[what] for name, what in BODIES.items()}
         known |= {name: [ids[what]] for name, what in LISTS.items()}
         found = {name: known.get(name, value) if value else value for name, value in body.items()}
-        return {**found, **self.stock.completion} if found.get("plan") else found
+        return {**found, **self.populated.completion} if found.get("plan") else found
 
 
 def _is_positive(case: Case[Any], where: ParameterLocation) -> bool:
@@ -252,16 +252,16 @@ def _breaks_a_format(case: Case[Any]) -> bool:
 
 
 @pytest.fixture(scope="session")
-def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stock]:
+def populated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Populated]:
     """A control plane with everything; its repositories are served."""
-    with stocked(tmp_path_factory.mktemp("stock")) as made:
+    with populated_server(tmp_path_factory.mktemp("populated")) as made:
         yield made
 
 
 @pytest.fixture
-def there(stock: Stock, tmp_path: Path) -> Iterator[There]:
+def there(populated: Populated, tmp_path: Path) -> Iterator[There]:
     """What requests can find."""
-    there = There(stock, tmp_path / "towline.sqlite")
+    there = There(populated, tmp_path / "towline.sqlite")
     yield there
     SHELL.app.state.services = None
     there.opened.close()

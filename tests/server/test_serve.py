@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from tests.control_plane import PASSWORD, cheap_passwords
-from tests.server.dialects.desk import bearer
+from tests.server.dialects.tenant_client import bearer
 from tests.server.runs.processes import LONG, runs_elsewhere
 from tests.server.runs.world import World
 from tests.server.serving import admin_key, client_of, serving, settings_file

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.control_plane import cheap_passwords
-from tests.server.dialects.desk import bearer
+from tests.server.dialects.tenant_client import bearer
 from tests.server.runs.world import World
 from tests.server.serving import client_of, serving
 from tests.server.webhooks.receiver import Reply, receiving

@@ -18,7 +18,7 @@ from sqlalchemy import update
 
 from tests.databases import everything
 from tests.server.api.test_hooks import HOSTS, SECRET, called
-from tests.server.passage import V1, Passage
+from tests.server.pending_pull import V1, PendingPull
 from tests.server.runs.processes import runs_elsewhere
 from tests.server.runs.world import World
 from tests.server.serving import (
@@ -85,8 +85,8 @@ def database_url(postgres_url: str) -> str:
 
 
 @pytest.fixture
-def passage(world: World) -> Passage:
-    return Passage(world)
+def pending(world: World) -> PendingPull:
+    return PendingPull(world)
 
 
 def row(world: World, run_id: str) -> tables.Run:
@@ -101,17 +101,17 @@ def moment(at: datetime | None) -> datetime:
     return at
 
 
-def begun(servers: Servers, passage: Passage, phase: str) -> tuple[ServerProcess, str]:
+def begun(servers: Servers, pending: PendingPull, phase: str) -> tuple[ServerProcess, str]:
     """The first of two servers, which executes a run that stands in a phase; and the run."""
     silent = phase == "git is silent"
-    passage.world.server.trouble = StaysSilent() if silent else None
+    pending.world.server.trouble = StaysSilent() if silent else None
     first = servers.start("one", None if silent else phase)
-    run_id = passage.ask(servers.clients["one"])
+    run_id = pending.ask(servers.clients["one"])
     if silent:
-        while not passage.world.server.tally.requests:
-            passage.look(servers.clients["one"], run_id)
+        while not pending.world.server.tally.requests:
+            pending.look(servers.clients["one"], run_id)
     else:
-        first.hear("standing")
+        first.hear("state")
     servers.start("two")
     return first, run_id
 
@@ -120,42 +120,44 @@ def begun(servers: Servers, passage: Passage, phase: str) -> tuple[ServerProcess
 
 
 @pytest.mark.parametrize("phase", ["git is silent", "comparing", "applying", "committing"])
-def test_the_other_server_takes_over_in_time(phase: str, servers: Servers, passage: Passage):
-    first, run_id = begun(servers, passage, phase)
+def test_the_other_server_takes_over_in_time(phase: str, servers: Servers, pending: PendingPull):
+    first, run_id = begun(servers, pending, phase)
     first.kill()
-    passage.world.server.trouble = None
-    assert passage.standing() == passage.old
-    last = passage.end(servers.clients["two"], run_id)
+    pending.world.server.trouble = None
+    assert pending.state() == pending.old
+    last = pending.end(servers.clients["two"], run_id)
     assert (last["state"], last["outcome"], last["attempt"]) == ("succeeded", "changed", 2)
-    lost, taken = passage.attempts(servers.clients["two"], run_id)
+    lost, taken = pending.attempts(servers.clients["two"], run_id)
     assert (lost["reason_code"], taken["id"]) == ("heartbeat_timeout", last["id"])
-    assert passage.standing() == passage.new
-    assert len(passage.reports()) == 2, "one pull, told by one run"
-    beat = moment(row(passage.world, run_id).heartbeat_at)
-    started = moment(row(passage.world, last["id"]).started_at)
+    assert pending.state() == pending.new
+    assert len(pending.reports()) == 2, "one pull, told by one run"
+    beat = moment(row(pending.world, run_id).heartbeat_at)
+    started = moment(row(pending.world, last["id"]).started_at)
     assert timedelta(seconds=LEASE) < started - beat <= IN_TIME
 
 
-def test_what_a_killed_server_had_not_begun_is_executed_in_time(servers: Servers, passage: Passage):
-    first, run_id = begun(servers, passage, "queued")
+def test_what_a_killed_server_had_not_begun_is_executed_in_time(
+    servers: Servers, pending: PendingPull
+):
+    first, run_id = begun(servers, pending, "queued")
     first.kill()
-    last = passage.end(servers.clients["two"], run_id)
+    last = pending.end(servers.clients["two"], run_id)
     assert (last["id"], last["state"], last["attempt"]) == (run_id, "succeeded", 1)
-    assert passage.standing() == passage.new
-    found = row(passage.world, run_id)
+    assert pending.state() == pending.new
+    found = row(pending.world, run_id)
     assert moment(found.started_at) - found.created_at <= IN_TIME
 
 
 def test_a_project_does_not_wait_for_what_a_killed_server_had_ended(
-    servers: Servers, passage: Passage
+    servers: Servers, pending: PendingPull
 ):
-    first, run_id = begun(servers, passage, "ended")
+    first, run_id = begun(servers, pending, "ended")
     first.kill()
-    assert passage.standing() == passage.new
-    last = passage.end(servers.clients["two"], passage.ask(servers.clients["two"]))
+    assert pending.state() == pending.new
+    last = pending.end(servers.clients["two"], pending.ask(servers.clients["two"]))
     assert (last["state"], last["outcome"]) == ("succeeded", "unchanged")
-    ended = moment(row(passage.world, run_id).completed_at)
-    started = moment(row(passage.world, last["id"]).started_at)
+    ended = moment(row(pending.world, run_id).completed_at)
+    started = moment(row(pending.world, last["id"]).started_at)
     assert started - ended <= IN_TIME
 
 
@@ -164,45 +166,45 @@ def test_a_project_does_not_wait_for_what_a_killed_server_had_ended(
 
 @pytest.mark.parametrize("phase", ["git is silent", "comparing", "applying", "committing"])
 def test_a_stopped_server_that_wakes_changes_nothing(
-    phase: str, servers: Servers, passage: Passage
+    phase: str, servers: Servers, pending: PendingPull
 ):
-    world = passage.world
-    first, run_id = begun(servers, passage, phase)
+    world = pending.world
+    first, run_id = begun(servers, pending, phase)
     first.tell(SIGSTOP)
     world.server.trouble = None
-    last = passage.end(servers.clients["two"], run_id)
+    last = pending.end(servers.clients["two"], run_id)
     assert (last["state"], last["attempt"]) == ("succeeded", 2)
     beat = moment(row(world, run_id).heartbeat_at)
     assert moment(row(world, last["id"]).started_at) - beat <= IN_TIME
-    assert passage.standing() == passage.new
-    world.edit(passage.project, "a", b"edited since")
+    assert pending.state() == pending.new
+    world.edit(pending.project, "a", b"edited since")
     before = everything(world.database)
 
     first.tell(SIGCONT)
-    assert passage.look(servers.clients["one"], last["id"])["state"] == "succeeded"
+    assert pending.look(servers.clients["one"], last["id"])["state"] == "succeeded"
     assert servers.clients["one"].get("/readyz").status_code == 200
     # It waits for whatever it still executes.
     assert first.end() == 0
     assert everything(world.database) == before
 
 
-def test_a_server_that_was_woken_serves_on(servers: Servers, passage: Passage):
-    first, run_id = begun(servers, passage, "committing")
+def test_a_server_that_was_woken_serves_on(servers: Servers, pending: PendingPull):
+    first, run_id = begun(servers, pending, "committing")
     first.tell(SIGSTOP)
-    passage.end(servers.clients["two"], run_id)
+    pending.end(servers.clients["two"], run_id)
     first.tell(SIGCONT)
     assert servers.processes["two"].end() == 0
-    passage.world.commit(a=b"3", here=b"1", rules__b=b"1", rules__new=b"2")
-    last = passage.end(servers.clients["one"], passage.ask(servers.clients["one"]))
+    pending.world.commit(a=b"3", here=b"1", rules__b=b"1", rules__new=b"2")
+    last = pending.end(servers.clients["one"], pending.ask(servers.clients["one"]))
     assert (last["state"], last["outcome"]) == ("succeeded", "changed")
 
 
 # --- both at work -------------------------------------------------------------------------------
 
 
-def everything_ended(servers: Servers, passage: Passage, wanted: int) -> list[dict[str, Any]]:
+def everything_ended(servers: Servers, pending: PendingPull, wanted: int) -> list[dict[str, Any]]:
     """All runs of the tenant, once so many have ended, and none is left."""
-    headers = {"X-API-Key": passage.key}
+    headers = {"X-API-Key": pending.key}
     deadline = time.monotonic() + LONG
     while True:
         answer = servers.clients["two"].get(f"{V1}/runs?limit=100", headers=headers)
@@ -213,8 +215,8 @@ def everything_ended(servers: Servers, passage: Passage, wanted: int) -> list[di
         assert time.monotonic() < deadline, runs
 
 
-def test_a_schedule_fires_once_on_two_servers(servers: Servers, passage: Passage):
-    world = passage.world
+def test_a_schedule_fires_once_on_two_servers(servers: Servers, pending: PendingPull):
+    world = pending.world
     schedules = Schedules(world.database, runs_elsewhere(world))
     for _ in range(20):
         spec = ScheduleSpec(project_id=world.project().id, rhythm=Rhythm(every_seconds=3600))
@@ -223,13 +225,13 @@ def test_a_schedule_fires_once_on_two_servers(servers: Servers, passage: Passage
     servers.start("two")
     with world.database.writing() as session:
         session.execute(update(tables.Schedule).values(due_at=database_now(session)))
-    runs = everything_ended(servers, passage, 20)
+    runs = everything_ended(servers, pending, 20)
     assert len(runs) == len({run["project_id"] for run in runs}) == 20
     assert {(run["triggered_by"], run["outcome"]) for run in runs} == {("scheduled", "changed")}
 
 
-def test_a_push_starts_one_run_on_two_servers(servers: Servers, passage: Passage):
-    world, host, body = passage.world, HOSTS["git"], called(HOSTS["git"])
+def test_a_push_starts_one_run_on_two_servers(servers: Servers, pending: PendingPull):
+    world, host, body = pending.world, HOSTS["git"], called(HOSTS["git"])
     with world.database.writing() as session:
         connections = Connections(session, Sealer(["k" * 40]), ALL_SCHEMES)
         connections.set_webhook_secret(world.connection_id, SECRET)
@@ -247,16 +249,18 @@ def test_a_push_starts_one_run_on_two_servers(servers: Servers, passage: Passage
             told = [run for each in answers for run in each.json().get("runs", [])]
             assert len(set(told)) == 1, [each.text for each in answers]
             assert {each.status_code for each in answers} <= {202, 409}
-    assert len(everything_ended(servers, passage, 10)) == 10
+    assert len(everything_ended(servers, pending, 10)) == 10
 
 
-def test_what_waits_for_one_repository_is_one_fetch_a_server(servers: Servers, passage: Passage):
-    world = passage.world
+def test_what_waits_for_one_repository_is_one_fetch_a_server(
+    servers: Servers, pending: PendingPull
+):
+    world = pending.world
     waiting = runs_elsewhere(world)
     asked = [str(waiting.request(world.project().id).id) for _ in range(PROJECTS)]
     servers.start("one")
     servers.start("two")
-    runs = everything_ended(servers, passage, PROJECTS)
+    runs = everything_ended(servers, pending, PROJECTS)
     assert {run["id"] for run in runs} == set(asked)
     assert {run["outcome"] for run in runs} == {"changed"}
     talks = [each for each in world.server.tally.requests if each.method == "GET"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.server.api.stage import Stage, Workshop
+from tests.server.api.client import ApiClient, RunServices
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.testing.git_server import GitServer
@@ -31,10 +31,10 @@ def other(services: Services, git_server: GitServer, tmp_path: Path) -> World:
 
 
 @pytest.fixture
-def stage(settings: Settings, services: Services, world: World) -> Iterator[Stage]:
+def api(settings: Settings, services: Services, world: World) -> Iterator[ApiClient]:
     """The application and its callers."""
     bench = Bench(world)
-    working = services.with_runtime(Workshop.of(bench))
+    working = services.with_runtime(RunServices.of(bench))
     app = create_app(settings, services=working, dialects=[DIALECT])
     with TestClient(app) as client:
-        yield Stage(bench=bench, services=working, client=client)
+        yield ApiClient(bench=bench, services=working, client=client)

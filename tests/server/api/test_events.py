@@ -7,7 +7,7 @@ import threading
 from typing import Any
 from uuid import UUID
 
-from tests.server.api.stage import V1, Stage, code_of
+from tests.server.api.client import V1, ApiClient, code_of
 from towline_server.runs.service import Runs
 
 
@@ -20,17 +20,17 @@ def parsed(text: str) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-def test_a_run_that_has_ended_is_told_at_once(stage: Stage):
-    stage.world.commit(a=b"1")
-    run = stage.pull()
-    answer = stage.ask("GET", f"{V1}/runs/{run['id']}/events")
+def test_a_run_that_has_ended_is_told_at_once(api: ApiClient):
+    api.world.commit(a=b"1")
+    run = api.pull()
+    answer = api.ask("GET", f"{V1}/runs/{run['id']}/events")
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert parsed(answer.text) == [("ended", run)]
 
 
-def test_a_stream_ends_with_the_terminal_state(stage: Stage, monkeypatch):
-    stage.world.commit(a=b"1")
-    run_id = UUID(stage.ask("POST", f"{stage.url}/runs", json={}).json()["id"])
+def test_a_stream_ends_with_the_terminal_state(api: ApiClient, monkeypatch):
+    api.world.commit(a=b"1")
+    run_id = UUID(api.ask("POST", f"{api.url}/runs", json={}).json()["id"])
     looked, answers = threading.Semaphore(0), []
     wait = Runs.wait
 
@@ -42,12 +42,12 @@ def test_a_stream_ends_with_the_terminal_state(stage: Stage, monkeypatch):
     monkeypatch.setattr(Runs, "wait", counted)
 
     def listen() -> None:
-        answers.append(stage.ask("GET", f"{V1}/runs/{run_id}/events"))
+        answers.append(api.ask("GET", f"{V1}/runs/{run_id}/events"))
 
     thread = threading.Thread(target=listen)
     thread.start()
     looked.acquire()
-    with stage.bench.standing(run_id, "comparing"):
+    with api.bench.standing(run_id, "comparing"):
         # One look may have begun before the run stood there; the one after it has not.
         looked.acquire()
         looked.acquire()
@@ -56,31 +56,31 @@ def test_a_stream_ends_with_the_terminal_state(stage: Stage, monkeypatch):
     states = [data["state"] for _, data in told]
     assert (states[0], states[-1], "comparing" in states) == ("queued", "succeeded", True)
     assert [name for name, _ in told] == ["progress"] * (len(told) - 1) + ["ended"]
-    assert told[-1][1] == stage.get(f"{V1}/runs/{run_id}")
+    assert told[-1][1] == api.get(f"{V1}/runs/{run_id}")
     progress = [data["progress"] for _, data in told]
     assert progress == sorted(progress)
 
 
-def test_a_stream_goes_over_to_the_next_attempt(stage: Stage):
-    stage.world.commit(a=b"1")
-    run = stage.bench.runs.request(stage.project.id)
-    with stage.bench.standing(run.id, "comparing"):
-        stage.bench.lapse()
-        stage.bench.reaper.sweep()
-    lost = stage.bench.runs.get(run.id)
+def test_a_stream_goes_over_to_the_next_attempt(api: ApiClient):
+    api.world.commit(a=b"1")
+    run = api.bench.runs.request(api.project.id)
+    with api.bench.standing(run.id, "comparing"):
+        api.bench.lapse()
+        api.bench.reaper.sweep()
+    lost = api.bench.runs.get(run.id)
     assert lost.attempts.next_id is not None
-    stage.bench.worker("two").execute(lost.attempts.next_id)
-    told = parsed(stage.ask("GET", f"{V1}/runs/{run.id}/events").text)
+    api.bench.worker("two").execute(lost.attempts.next_id)
+    told = parsed(api.ask("GET", f"{V1}/runs/{run.id}/events").text)
     assert [(name, data["id"]) for name, data in told] == [("ended", str(lost.attempts.next_id))]
 
 
-def test_a_cancelled_run_ends_its_stream(stage: Stage):
-    run = stage.bench.runs.request(stage.project.id)
-    stage.bench.runs.cancel(run.id)
-    [(name, data)] = parsed(stage.ask("GET", f"{V1}/runs/{run.id}/events").text)
+def test_a_cancelled_run_ends_its_stream(api: ApiClient):
+    run = api.bench.runs.request(api.project.id)
+    api.bench.runs.cancel(run.id)
+    [(name, data)] = parsed(api.ask("GET", f"{V1}/runs/{run.id}/events").text)
     assert (name, data["state"]) == ("ended", "cancelled")
 
 
-def test_a_run_that_is_not_there_has_no_stream(stage: Stage):
-    answer = stage.ask("GET", f"{V1}/runs/{stage.project.id}/events")
+def test_a_run_that_is_not_there_has_no_stream(api: ApiClient):
+    answer = api.ask("GET", f"{V1}/runs/{api.project.id}/events")
     assert code_of(answer) == (404, "not_found")

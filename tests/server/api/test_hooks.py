@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 from httpx2 import Response
 
-from tests.server.api.stage import V1, Stage, code_of
+from tests.server.api.client import V1, ApiClient, code_of
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project, Provider
 from towline_server.projects.hooks import PushedRef
@@ -118,36 +118,36 @@ def called(host: Host, ref: str = MAIN, **more: Any) -> bytes:
 class Hooked:
     """A project on a connection that takes a host's webhooks."""
 
-    def __init__(self, stage: Stage, host: Host, ref: str = "heads/main") -> None:
-        self.stage = stage
-        with stage.services.database.writing() as session:
-            connections = stage.services.connections(session)
+    def __init__(self, api: ApiClient, host: Host, ref: str = "heads/main") -> None:
+        self.api = api
+        with api.services.database.writing() as session:
+            connections = api.services.connections(session)
             url = "https://git.example/hooked.git"
             made = connections.create(
-                tenant_id=stage.world.tenant_id, url=url, provider=host.provider
+                tenant_id=api.world.tenant_id, url=url, provider=host.provider
             )
             connections.set_webhook_secret(made.id, SECRET)
         self.connection_id = made.id
         self.project = self.bind(ref)
 
     def bind(self, ref: str) -> Project:
-        return self.stage.world.project(ref=ref, connection_id=self.connection_id)
+        return self.api.world.project(ref=ref, connection_id=self.connection_id)
 
     def send(self, body: bytes, headers: dict[str, str], to: UUID | None = None) -> Response:
         url = f"/hooks/{to or self.connection_id}"
-        return self.stage.client.post(url, content=body, headers=headers)
+        return self.api.client.post(url, content=body, headers=headers)
 
     def runs(self, project: Project | None = None) -> list[dict[str, Any]]:
         url = f"{V1}/projects/{(project or self.project).id}/runs"
-        found: list[dict[str, Any]] = self.stage.get(url, key=self.stage.tenant_keys[Role.READER])[
+        found: list[dict[str, Any]] = self.api.get(url, key=self.api.tenant_keys[Role.READER])[
             "items"
         ]
         return found
 
 
 @every_host
-def test_a_signed_push_starts_a_run(stage: Stage, host: Host):
-    hooked, body = Hooked(stage, host), called(host)
+def test_a_signed_push_starts_a_run(api: ApiClient, host: Host):
+    hooked, body = Hooked(api, host), called(host)
     other = hooked.bind("heads/other")
     answer = hooked.send(body, host.headers(body))
     assert answer.status_code == 202, answer.text
@@ -159,8 +159,8 @@ def test_a_signed_push_starts_a_run(stage: Stage, host: Host):
 
 
 @every_host
-def test_a_call_that_comes_again_starts_nothing(stage: Stage, host: Host):
-    hooked, body = Hooked(stage, host), called(host)
+def test_a_call_that_comes_again_starts_nothing(api: ApiClient, host: Host):
+    hooked, body = Hooked(api, host), called(host)
     first = hooked.send(body, host.headers(body))
     assert code_of(hooked.send(body, host.headers(body))) == (409, "webhook_replayed")
     assert [run["id"] for run in hooked.runs()] == first.json()["runs"]
@@ -171,17 +171,17 @@ def test_a_call_that_comes_again_starts_nothing(stage: Stage, host: Host):
 
 
 @pytest.mark.parametrize("name", SIGNING)
-def test_what_is_not_signed_makes_no_call_another(stage: Stage, name: str):
+def test_what_is_not_signed_makes_no_call_another(api: ApiClient, name: str):
     host = HOSTS[name]
-    hooked, body = Hooked(stage, host), called(host)
+    hooked, body = Hooked(api, host), called(host)
     hooked.send(body, host.headers(body))
     renamed = hooked.send(body, host.headers(body, delivery="d2"))
     assert code_of(renamed) == (409, "webhook_replayed")
 
 
 @every_host
-def test_there_and_back_and_there_again_are_three_pushes(stage: Stage, host: Host):
-    hooked, there, back = Hooked(stage, host), called(host), called(host) + b" "
+def test_there_and_back_and_there_again_are_three_pushes(api: ApiClient, host: Host):
+    hooked, there, back = Hooked(api, host), called(host), called(host) + b" "
     calls = [(there, "d1"), (back, "d2"), (there, "d3")]
     for body, delivery in calls:
         answer = hooked.send(body, host.headers(body, delivery=delivery))
@@ -193,9 +193,9 @@ def test_there_and_back_and_there_again_are_three_pushes(stage: Stage, host: Hos
 
 
 @every_host
-def test_a_call_that_comes_again_starts_what_failed(stage: Stage, host: Host):
-    hooked, body = Hooked(stage, host), called(host)
-    runs = stage.services.runs
+def test_a_call_that_comes_again_starts_what_failed(api: ApiClient, host: Host):
+    hooked, body = Hooked(api, host), called(host)
+    runs = api.services.runs
     [first] = hooked.send(body, host.headers(body)).json()["runs"]
     for _ in range(2):
         runs.cancel(UUID(first))
@@ -210,8 +210,8 @@ def test_a_call_that_comes_again_starts_what_failed(stage: Stage, host: Host):
 
 
 @every_host
-def test_a_wrong_signature_is_refused(stage: Stage, host: Host):
-    hooked, body = Hooked(stage, host), called(host)
+def test_a_wrong_signature_is_refused(api: ApiClient, host: Host):
+    hooked, body = Hooked(api, host), called(host)
     good = host.headers(body)
     refused = [
         hooked.send(body, host.headers(body, secret="another secret")),
@@ -230,19 +230,19 @@ def test_a_wrong_signature_is_refused(stage: Stage, host: Host):
 
 
 @every_host
-def test_two_signatures_are_none(stage: Stage, host: Host):
-    hooked, body = Hooked(stage, host), called(host)
+def test_two_signatures_are_none(api: ApiClient, host: Host):
+    hooked, body = Hooked(api, host), called(host)
     good = host.headers(body)
     twice = [*good.items(), (host.signature, good[host.signature])]
     url = f"/hooks/{hooked.connection_id}"
-    answer = stage.client.post(url, content=body, headers=twice)
+    answer = api.client.post(url, content=body, headers=twice)
     assert code_of(answer) == (401, "unauthenticated")
 
 
 @every_host
-def test_another_hosts_signature_does_not_count(stage: Stage, host: Host):
+def test_another_hosts_signature_does_not_count(api: ApiClient, host: Host):
     others = [each for each in HOSTS.values() if each.signature != host.signature]
-    hooked, body = Hooked(stage, host), called(host)
+    hooked, body = Hooked(api, host), called(host)
     for other in others:
         headers = {**other.headers(body), host.event[0]: host.event[1]}
         assert code_of(hooked.send(body, headers)) == (401, "unauthenticated")
@@ -250,32 +250,32 @@ def test_another_hosts_signature_does_not_count(stage: Stage, host: Host):
 
 
 @every_host
-def test_a_name_given_twice_is_no_name(stage: Stage, host: Host):
-    hooked, body = Hooked(stage, host), called(host)
+def test_a_name_given_twice_is_no_name(api: ApiClient, host: Host):
+    hooked, body = Hooked(api, host), called(host)
     good = [*host.headers(body).items()]
     url = f"/hooks/{hooked.connection_id}"
-    twice = stage.client.post(url, content=body, headers=[*good, host.event])
+    twice = api.client.post(url, content=body, headers=[*good, host.event])
     assert (twice.status_code, twice.json()) == (202, {"runs": []})
     assert hooked.runs() == []
-    stage.client.post(url, content=body, headers=[*good, (host.delivery, "d2")])
+    api.client.post(url, content=body, headers=[*good, (host.delivery, "d2")])
     assert [run["trigger_ref"] for run in hooked.runs()] == [None]
 
 
-def test_a_name_is_kept_as_far_as_it_can_be_shown(stage: Stage):
+def test_a_name_is_kept_as_far_as_it_can_be_shown(api: ApiClient):
     host = HOSTS["github"]
-    hooked, body = Hooked(stage, host), called(host)
+    hooked, body = Hooked(api, host), called(host)
     named = {name.encode(): text.encode() for name, text in host.headers(body).items()}
     url = f"/hooks/{hooked.connection_id}"
     unfit = {**named, host.delivery.encode(): b"a\x01\x7fb" + b"d" * 300}
-    assert stage.client.post(url, content=body, headers=unfit).status_code == 202
+    assert api.client.post(url, content=body, headers=unfit).status_code == 202
     assert [run["trigger_ref"] for run in hooked.runs()] == ["ab" + "d" * 253]
 
 
-def test_nobody_learns_which_connections_there_are(stage: Stage):
+def test_nobody_learns_which_connections_there_are(api: ApiClient):
     host = HOSTS["github"]
-    hooked, body = Hooked(stage, host), called(host)
+    hooked, body = Hooked(api, host), called(host)
     wrong = host.headers(body, secret="another secret")
-    unset = stage.world.connection_id
+    unset = api.world.connection_id
     answers = [hooked.send(body, wrong, to) for to in (None, unset, uuid4())]
     # Nor does a secret that stands for none open anything.
     guesses = ("", "-")
@@ -292,16 +292,16 @@ def _told(answer: Response) -> str:
     return json.dumps({**answer.json(), "request_id": ""}) + str(sorted(answer.headers))
 
 
-def test_a_host_that_signs_nothing_takes_no_part(stage: Stage):
+def test_a_host_that_signs_nothing_takes_no_part(api: ApiClient):
     host = HOSTS["github"]
-    hooked = Hooked(stage, Host(Provider.AZURE_DEVOPS, *list(vars(host).values())[1:]))
+    hooked = Hooked(api, Host(Provider.AZURE_DEVOPS, *list(vars(host).values())[1:]))
     body = called(host)
     assert code_of(hooked.send(body, host.headers(body))) == (401, "unauthenticated")
 
 
 @every_host
-def test_a_deleted_ref_and_one_that_nobody_follows_start_nothing(stage: Stage, host: Host):
-    hooked = Hooked(stage, host)
+def test_a_deleted_ref_and_one_that_nobody_follows_start_nothing(api: ApiClient, host: Host):
+    hooked = Hooked(api, host)
     for body in (called(host, after="0" * 40), called(host, ref="refs/heads/other")):
         answer = hooked.send(body, host.headers(body))
         assert (answer.status_code, answer.json()) == (202, {"runs": []})
@@ -309,29 +309,29 @@ def test_a_deleted_ref_and_one_that_nobody_follows_start_nothing(stage: Stage, h
 
 
 @every_host
-def test_other_events_start_nothing(stage: Stage, host: Host):
-    hooked, body = Hooked(stage, host), b"{}"
+def test_other_events_start_nothing(api: ApiClient, host: Host):
+    hooked, body = Hooked(api, host), b"{}"
     answer = hooked.send(body, {**host.headers(body), host.event[0]: "ping"})
     assert (answer.status_code, answer.json()) == (202, {"runs": []})
 
 
 @every_host
-def test_what_is_signed_and_no_push_is_refused(stage: Stage, host: Host):
-    hooked = Hooked(stage, host)
+def test_what_is_signed_and_no_push_is_refused(api: ApiClient, host: Host):
+    hooked = Hooked(api, host)
     for body in (b"", b"{", b"[]", b"{}", b'{"ref": 1, "after": "1"}', b"\xff", b"[" * 100_000):
         assert code_of(hooked.send(body, host.headers(body))) == (400, "invalid_value")
 
 
 @every_host
-def test_a_push_may_be_as_large_as_hosts_send_it(stage: Stage, host: Host):
-    hooked, allowed = Hooked(stage, host), stage.services.settings.hook_body_bytes
+def test_a_push_may_be_as_large_as_hosts_send_it(api: ApiClient, host: Host):
+    hooked, allowed = Hooked(api, host), api.services.settings.hook_body_bytes
     body = _padded(called(host), allowed)
     assert hooked.send(body, host.headers(body)).status_code == 202
     assert len(hooked.runs()) == 1
     assert code_of(hooked.send(body + b" ", host.headers(body))) == (413, "body_too_large")
     chunks = iter([body, b" "])
     url = f"/hooks/{hooked.connection_id}"
-    answer = stage.client.post(url, content=chunks, headers=host.headers(body))
+    answer = api.client.post(url, content=chunks, headers=host.headers(body))
     assert code_of(answer) == (413, "body_too_large")
 
 
@@ -353,15 +353,15 @@ def _padded(body: bytes, size: int) -> bytes:
         b'{"after":"1","ref":"refs/heads/main"} x',
     ],
 )
-def test_a_body_that_is_made_to_cost_is_refused(stage: Stage, body: bytes):
+def test_a_body_that_is_made_to_cost_is_refused(api: ApiClient, body: bytes):
     host = HOSTS["github"]
-    hooked = Hooked(stage, host)
+    hooked = Hooked(api, host)
     assert code_of(hooked.send(body, host.headers(body))) == (400, "invalid_value")
 
 
-def test_what_began_half_is_finished(stage: Stage):
+def test_what_began_half_is_finished(api: ApiClient):
     host = HOSTS["github"]
-    hooked, body = Hooked(stage, host), called(host)
+    hooked, body = Hooked(api, host), called(host)
     hooked.send(body, host.headers(body))
     late = hooked.bind("heads/main")
     again = hooked.send(body, host.headers(body))

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from tests.control_plane import cheap_passwords
 from tests.databases import open_database
-from tests.server.api.stage import V1, Stage, Workshop
+from tests.server.api.client import V1, ApiClient, RunServices
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.testing.git_server import GitServer
@@ -29,63 +29,63 @@ def test_the_whole_way(
     database = open_database(postgres_url)
     services = assemble(settings, database, cheap_passwords())
     bench = Bench(World(database, git_server, tmp_path, sealer=services.sealer))
-    services = services.with_runtime(Workshop.of(bench))
+    services = services.with_runtime(RunServices.of(bench))
     app = create_app(settings, services=services, dialects=[DIALECT])
     with TestClient(app) as client:
-        _walk(Stage(bench=bench, services=services, client=client))
+        _walk(ApiClient(bench=bench, services=services, client=client))
     database.close()
 
 
-def _walk(stage: Stage) -> None:
-    stage.world.commit(a=b"1")
-    run = stage.pull()
-    stage.put("rules/é", b"mine")
-    stage.put("a", b"ours")
+def _walk(api: ApiClient) -> None:
+    api.world.commit(a=b"1")
+    run = api.pull()
+    api.put("rules/é", b"mine")
+    api.put("a", b"ours")
     for path in (
-        stage.url,
+        api.url,
         f"{V1}/projects",
-        f"{stage.url}/assets?kind=rule&prefix=rules/",
-        f"{stage.url}/runs?state=succeeded",
+        f"{api.url}/assets?kind=rule&prefix=rules/",
+        f"{api.url}/runs?state=succeeded",
         f"{V1}/runs",
         f"{V1}/runs/{run['id']}/attempts",
-        f"{stage.url}/status",
-        f"{stage.url}/pulls",
-        f"{stage.url}/pulls/1",
-        f"{stage.url}/conflicts",
+        f"{api.url}/status",
+        f"{api.url}/pulls",
+        f"{api.url}/pulls/1",
+        f"{api.url}/conflicts",
     ):
-        assert stage.get(path)
-    events = stage.ask("GET", f"{V1}/runs/{run['id']}/events")
+        assert api.get(path)
+    events = api.ask("GET", f"{V1}/runs/{run['id']}/events")
     assert events.text.startswith("event: ended")
-    stage.world.commit(a=b"2")
+    api.world.commit(a=b"2")
     body = {"on_conflict": "theirs"}
-    plan = stage.ask("POST", f"{stage.url}/plans", json=body).json()
-    assert stage.get(f"{stage.url}/plans")["total"] == 1
-    applied = stage.ask("POST", f"{stage.url}/plans/{plan['id']}/apply")
+    plan = api.ask("POST", f"{api.url}/plans", json=body).json()
+    assert api.get(f"{api.url}/plans")["total"] == 1
+    applied = api.ask("POST", f"{api.url}/plans/{plan['id']}/apply")
     assert applied.json()["pull"] == 2
-    assert stage.ask("POST", f"{stage.url}/undo").json()["pull"] == 3
-    assert stage.world.contents(stage.project) == {"a": b"ours", "rules/é": b"mine"}
-    _claim(stage)
-    _hook(stage)
+    assert api.ask("POST", f"{api.url}/undo").json()["pull"] == 3
+    assert api.world.contents(api.project) == {"a": b"ours", "rules/é": b"mine"}
+    _claim(api)
+    _hook(api)
 
 
-def _claim(stage: Stage) -> None:
-    stage.ask("POST", f"{stage.url}/runs", json={"backend": "external"})
-    claimed = stage.ask("POST", f"{V1}/work/claim", json={"executor_id": "one"}).json()
+def _claim(api: ApiClient) -> None:
+    api.ask("POST", f"{api.url}/runs", json={"backend": "external"})
+    claimed = api.ask("POST", f"{V1}/work/claim", json={"executor_id": "one"}).json()
     failure = {"reason": "internal_error", "message": "stopped"}
     body = {"run_id": claimed["run"]["id"], "token": claimed["token"], "failure": failure}
-    assert stage.ask("POST", f"{V1}/work/complete", json=body).json()["state"] == "failed"
+    assert api.ask("POST", f"{V1}/work/complete", json=body).json()["state"] == "failed"
 
 
-def _hook(stage: Stage) -> None:
+def _hook(api: ApiClient) -> None:
     secret = "a webhook secret of the tests"
-    url = f"{V1}/connections/{stage.world.connection_id}"
-    key = stage.tenant_keys[Role.ADMIN]
-    assert stage.ask("PATCH", url, key=key, json={"webhook_secret": secret}).status_code == 200
+    url = f"{V1}/connections/{api.world.connection_id}"
+    key = api.tenant_keys[Role.ADMIN]
+    assert api.ask("PATCH", url, key=key, json={"webhook_secret": secret}).status_code == 200
     body = b'{"ref": "refs/heads/main", "after": "1"}'
     signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     headers = {"X-GitHub-Event": "push", "X-Hub-Signature-256": f"sha256={signature}"}
-    hook = f"/hooks/{stage.world.connection_id}"
-    started = stage.client.post(hook, content=body, headers=headers)
+    hook = f"/hooks/{api.world.connection_id}"
+    started = api.client.post(hook, content=body, headers=headers)
     assert started.status_code == 202, started.text
     assert len(started.json()["runs"]) == 1
-    assert stage.client.post(hook, content=body, headers=headers).status_code == 409
+    assert api.client.post(hook, content=body, headers=headers).status_code == 409

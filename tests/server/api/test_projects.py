@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.server.api.stage import V1, Stage, code_of
+from tests.server.api.client import V1, ApiClient, code_of
 from tests.server.runs.world import World
 from towline_server.auth.roles import Role
 from towline_server.dialects import DIALECTS
@@ -19,48 +19,48 @@ def test_the_application_has_it():
     assert [dialect.tag for dialect in DIALECTS].count("native") == 1
 
 
-def test_a_project_is_made_changed_and_deleted(stage: Stage):
-    key, org = stage.tenant_keys[ADMIN], stage.world.tenant_id.hex
+def test_a_project_is_made_changed_and_deleted(api: ApiClient):
+    key, org = api.tenant_keys[ADMIN], api.world.tenant_id.hex
     body = {
         "path": f"{org}/space/new",
         "kinds": [
             {"name": "rule", "globs": ["rules/**"], "id_pointer": "/id", "data_type": "bills"}
         ],
-        "binding": {"connection_id": str(stage.world.connection_id)},
+        "binding": {"connection_id": str(api.world.connection_id)},
     }
-    made = stage.ask("POST", f"{V1}/projects", key=key, json=body)
+    made = api.ask("POST", f"{V1}/projects", key=key, json=body)
     assert made.status_code == 201
     url = made.headers["location"]
-    project = stage.get(url, key=key)
+    project = api.get(url, key=key)
     assert project == made.json()
     assert project["binding"]["ref"] == "heads/main"
     assert project["kinds"] == body["kinds"]
     change = {"hidden": True, "on_conflict": "skip", "binding": None}
-    changed = stage.ask("PATCH", url, key=key, json=change).json()
+    changed = api.ask("PATCH", url, key=key, json=change).json()
     assert changed == {**project, **change}
-    assert stage.get(f"{V1}/projects?path={project['path']}", key=key)["items"] == [changed]
-    assert stage.ask("DELETE", url, key=key).status_code == 204
-    assert code_of(stage.ask("GET", url, key=key)) == (404, "not_found")
+    assert api.get(f"{V1}/projects?path={project['path']}", key=key)["items"] == [changed]
+    assert api.ask("DELETE", url, key=key).status_code == 204
+    assert code_of(api.ask("GET", url, key=key)) == (404, "not_found")
 
 
-def test_what_is_left_out_of_a_change_stays(stage: Stage):
-    before = stage.get(stage.url)
-    assert stage.ask("PATCH", stage.url, json={}).json() == before
+def test_what_is_left_out_of_a_change_stays(api: ApiClient):
+    before = api.get(api.url)
+    assert api.ask("PATCH", api.url, json={}).json() == before
     kinds = [{"name": "file", "globs": ["**"], "id_pointer": None, "data_type": None}]
-    assert stage.ask("PATCH", stage.url, json={"kinds": kinds}).json() == {**before, "kinds": kinds}
+    assert api.ask("PATCH", api.url, json={"kinds": kinds}).json() == {**before, "kinds": kinds}
     bound = {**before["binding"], "ref": "heads/next"}
-    after = stage.ask("PATCH", stage.url, json={"binding": bound}).json()
+    after = api.ask("PATCH", api.url, json={"binding": bound}).json()
     assert after == {**before, "kinds": kinds, "binding": bound}
 
 
-def test_the_list_shows_what_the_caller_sees(stage: Stage):
-    hidden = stage.world.project()
-    mine = stage.get(f"{V1}/projects", key=stage.keys[Role.READER])
-    assert ([each["id"] for each in mine["items"]], mine["total"]) == ([str(stage.project.id)], 1)
-    assert stage.get(f"{V1}/projects", key=stage.keys[None])["items"] == []
+def test_the_list_shows_what_the_caller_sees(api: ApiClient):
+    hidden = api.world.project()
+    mine = api.get(f"{V1}/projects", key=api.keys[Role.READER])
+    assert ([each["id"] for each in mine["items"]], mine["total"]) == ([str(api.project.id)], 1)
+    assert api.get(f"{V1}/projects", key=api.keys[None])["items"] == []
     path = f"{V1}/projects?path={hidden.path}"
-    assert stage.get(path, key=stage.keys[Role.READER])["items"] == []
-    every = stage.get(f"{V1}/projects?limit=1", key=stage.tenant_keys[Role.READER])
+    assert api.get(path, key=api.keys[Role.READER])["items"] == []
+    every = api.get(f"{V1}/projects?limit=1", key=api.tenant_keys[Role.READER])
     assert (every["total"], every["has_next"], len(every["items"])) == (2, True, 1)
 
 
@@ -78,12 +78,12 @@ def test_the_list_shows_what_the_caller_sees(stage: Stage):
         ),
     ],
 )
-def test_a_bad_project_is_refused(stage: Stage, body: dict[str, object], refusal):
-    body["path"] = str(body["path"]).replace("{org}", stage.world.tenant_id.hex)
-    key = stage.tenant_keys[ADMIN]
-    status, code = code_of(stage.ask("POST", f"{V1}/projects", key=key, json=body))
+def test_a_bad_project_is_refused(api: ApiClient, body: dict[str, object], refusal):
+    body["path"] = str(body["path"]).replace("{org}", api.world.tenant_id.hex)
+    key = api.tenant_keys[ADMIN]
+    status, code = code_of(api.ask("POST", f"{V1}/projects", key=key, json=body))
     assert (status, refusal[1] and code) == refusal
-    assert stage.get(f"{V1}/projects", key=key)["total"] == 1
+    assert api.get(f"{V1}/projects", key=key)["total"] == 1
 
 
 @pytest.mark.parametrize(
@@ -96,37 +96,37 @@ def test_a_bad_project_is_refused(stage: Stage, body: dict[str, object], refusal
     ],
     ids=["most", "too many", "longest", "too long"],
 )
-def test_globs_are_bounded_in_all(stage: Stage, globs: list[str], status: int):
+def test_globs_are_bounded_in_all(api: ApiClient, globs: list[str], status: int):
     kinds = [
         {"name": f"kind {start}", "globs": globs[start : start + 100]}
         for start in range(0, len(globs), 100)
     ]
-    body = {"path": f"{stage.world.tenant_id.hex}/space/x", "kinds": kinds}
-    made = stage.ask("POST", f"{V1}/projects", key=stage.tenant_keys[ADMIN], json=body)
+    body = {"path": f"{api.world.tenant_id.hex}/space/x", "kinds": kinds}
+    made = api.ask("POST", f"{V1}/projects", key=api.tenant_keys[ADMIN], json=body)
     assert made.status_code == status
     pull = {"only": {"globs": globs[:501]}}
-    asked = stage.ask("POST", f"{stage.url}/runs", json=pull)
+    asked = api.ask("POST", f"{api.url}/runs", json=pull)
     assert (asked.status_code < 300) is (status < 300)
 
 
-def test_a_name_is_taken_once(stage: Stage):
-    body = {"path": stage.project.path}
-    answer = stage.ask("POST", f"{V1}/projects", key=stage.tenant_keys[ADMIN], json=body)
+def test_a_name_is_taken_once(api: ApiClient):
+    body = {"path": api.project.path}
+    answer = api.ask("POST", f"{V1}/projects", key=api.tenant_keys[ADMIN], json=body)
     assert code_of(answer) == (409, "already_exists")
 
 
-def test_a_connection_that_is_not_seen_cannot_be_used(stage: Stage, other: World):
-    hidden = stage.world.connect("https://git.example/hidden.git")
+def test_a_connection_that_is_not_seen_cannot_be_used(api: ApiClient, other: World):
+    hidden = api.world.connect("https://git.example/hidden.git")
     for connection_id in (hidden, other.connection_id, uuid4()):
         body = {"binding": {"connection_id": str(connection_id)}}
-        assert code_of(stage.ask("PATCH", stage.url, json=body)) == (404, "not_found")
+        assert code_of(api.ask("PATCH", api.url, json=body)) == (404, "not_found")
 
 
 # --- connections ------------------------------------------------------------------------------
 
 
-def test_secrets_go_in_and_never_out(stage: Stage):
-    key = stage.tenant_keys[ADMIN]
+def test_secrets_go_in_and_never_out(api: ApiClient):
+    key = api.tenant_keys[ADMIN]
     body = {
         "url": "https://git.example/a.git",
         "name": "a",
@@ -134,18 +134,18 @@ def test_secrets_go_in_and_never_out(stage: Stage):
         "credential": {"username": "hush-user", "password": "hush-token"},
         "webhook_secret": "hush-hush-hush-hush",
     }
-    made = stage.ask("POST", f"{V1}/connections", key=key, json=body)
+    made = api.ask("POST", f"{V1}/connections", key=key, json=body)
     assert made.status_code == 201
     shown = made.json()
     assert shown["credential_origin"] == "https://git.example:443"
     assert (shown["has_credential"], shown["has_webhook_secret"]) == (True, True)
     url = made.headers["location"]
-    listed = stage.ask("GET", f"{V1}/connections", key=key)
-    texts = [made.text, stage.ask("GET", url, key=key).text, listed.text]
+    listed = api.ask("GET", f"{V1}/connections", key=key)
+    texts = [made.text, api.ask("GET", url, key=key).text, listed.text]
     assert not any("hush" in text for text in texts)
     assert listed.json()["items"][-1] == shown
-    with stage.services.database.reading() as session:
-        connections = stage.services.connections(session)
+    with api.services.database.reading() as session:
+        connections = api.services.connections(session)
         assert (
             connections.webhook_secret(shown["id"] and _uuid(shown["id"])) == body["webhook_secret"]
         )
@@ -157,26 +157,26 @@ def _uuid(text):
     return UUID(text)
 
 
-def test_secrets_are_bound_and_forgotten(stage: Stage):
-    key = stage.tenant_keys[ADMIN]
+def test_secrets_are_bound_and_forgotten(api: ApiClient):
+    key = api.tenant_keys[ADMIN]
     body = {
         "url": "https://u:p@git.example/a.git",
         "webhook_secret": "a secret that is long enough",
     }
-    made = stage.ask("POST", f"{V1}/connections", key=key, json=body).json()
+    made = api.ask("POST", f"{V1}/connections", key=key, json=body).json()
     assert (made["url"], made["has_credential"]) == ("https://git.example/a.git", True)
     url = f"{V1}/connections/{made['id']}"
-    kept = stage.ask("PATCH", url, key=key, json={"url": "https://git.example/b.git", "name": "b"})
+    kept = api.ask("PATCH", url, key=key, json={"url": "https://git.example/b.git", "name": "b"})
     assert (kept.json()["has_credential"], kept.json()["name"]) == (True, "b")
-    gone = stage.ask("PATCH", url, key=key, json={"url": "https://other.example/b.git"}).json()
+    gone = api.ask("PATCH", url, key=key, json={"url": "https://other.example/b.git"}).json()
     assert (gone["has_credential"], gone["has_webhook_secret"]) == (False, False)
     given = {"credential": {"password": "token"}, "webhook_secret": "another secret, long enough"}
-    there = stage.ask("PATCH", url, key=key, json=given).json()
+    there = api.ask("PATCH", url, key=key, json=given).json()
     assert (there["has_credential"], there["has_webhook_secret"]) == (True, True)
-    forgotten = stage.ask("PATCH", url, key=key, json=dict.fromkeys(given)).json()
+    forgotten = api.ask("PATCH", url, key=key, json=dict.fromkeys(given)).json()
     assert (forgotten["has_credential"], forgotten["has_webhook_secret"]) == (False, False)
-    assert stage.ask("DELETE", url, key=key).status_code == 204
-    assert code_of(stage.ask("GET", url, key=key)) == (404, "not_found")
+    assert api.ask("DELETE", url, key=key).status_code == 204
+    assert code_of(api.ask("GET", url, key=key)) == (404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -190,14 +190,14 @@ def test_secrets_are_bound_and_forgotten(stage: Stage):
     ],
 )
 def test_a_bad_connection_is_refused(
-    stage: Stage, body: dict[str, object], refusal: tuple[int, str]
+    api: ApiClient, body: dict[str, object], refusal: tuple[int, str]
 ):
-    answer = stage.ask("POST", f"{V1}/connections", key=stage.tenant_keys[ADMIN], json=body)
+    answer = api.ask("POST", f"{V1}/connections", key=api.tenant_keys[ADMIN], json=body)
     assert code_of(answer) == refusal
     assert "hush" not in answer.text
 
 
-def test_a_connection_in_use_stays(stage: Stage):
-    url = f"{V1}/connections/{stage.world.connection_id}"
-    answer = stage.ask("DELETE", url, key=stage.tenant_keys[ADMIN])
+def test_a_connection_in_use_stays(api: ApiClient):
+    url = f"{V1}/connections/{api.world.connection_id}"
+    answer = api.ask("DELETE", url, key=api.tenant_keys[ADMIN])
     assert code_of(answer) == (409, "connection_in_use")

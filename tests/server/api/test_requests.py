@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.server.api.stage import V1, Stage, code_of
+from tests.server.api.client import V1, ApiClient, code_of
 from towline_server.app import create_app
 from towline_server.settings import Settings
 
@@ -18,43 +18,43 @@ OPERATIONS = [
 ]
 
 
-def test_no_operation_takes_a_query_that_it_does_not_know(stage: Stage):
+def test_no_operation_takes_a_query_that_it_does_not_know(api: ApiClient):
     for method, path in OPERATIONS:
         url = "/".join(str(uuid4()) if part[0] == "{" else part for part in path[1:].split("/"))
-        answer = stage.ask(method, f"/{url}?limt=1&fetch=true")
+        answer = api.ask(method, f"/{url}?limt=1&fetch=true")
         assert code_of(answer) == (422, "invalid_request"), (method, path)
         assert "limt" in {each["loc"][-1] for each in answer.json()["errors"]}, (method, path)
-        nobody = stage.client.request(method, f"/{url}?limt=1")
+        nobody = api.client.request(method, f"/{url}?limt=1")
         assert code_of(nobody)[0] == 401, (method, path)
 
 
-def test_a_known_query_is_told_beside_an_unknown_one(stage: Stage):
-    [error] = stage.ask("GET", f"{V1}/runs?kind=bills&limit=1").json()["errors"]
+def test_a_known_query_is_told_beside_an_unknown_one(api: ApiClient):
+    [error] = api.ask("GET", f"{V1}/runs?kind=bills&limit=1").json()["errors"]
     assert error["loc"] == ["query", "kind"]
     assert "limit, offset, state" in error["msg"]
 
 
-def test_head_is_answered_where_get_is(stage: Stage):
-    stage.put("a", b"123")
-    for url in (f"{V1}/projects", stage.url, f"{stage.url}/content/a", f"{stage.url}/content/b"):
-        read, head = stage.ask("GET", url), stage.ask("HEAD", url)
+def test_head_is_answered_where_get_is(api: ApiClient):
+    api.put("a", b"123")
+    for url in (f"{V1}/projects", api.url, f"{api.url}/content/a", f"{api.url}/content/b"):
+        read, head = api.ask("GET", url), api.ask("HEAD", url)
         assert (head.status_code, head.content) == (read.status_code, b""), url
         same = ("content-type", "content-length", "etag")
         assert [head.headers.get(name) for name in same] == [
             read.headers.get(name) for name in same
         ], url
-    assert stage.client.head("/healthz").status_code == 200
-    assert stage.client.head(f"{V1}/projects").status_code == 401
+    assert api.client.head("/healthz").status_code == 200
+    assert api.client.head(f"{V1}/projects").status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/api/1/rest/public/project/untrack/a/b/c", f"{V1}/work/claim"])
-def test_head_changes_nothing(stage: Stage, path: str):
-    assert stage.ask("HEAD", path).status_code in (404, 405)
+def test_head_changes_nothing(api: ApiClient, path: str):
+    assert api.ask("HEAD", path).status_code in (404, 405)
 
 
-def test_head_does_not_follow_a_run(stage: Stage):
-    run = stage.bench.runs.request(stage.project.id)
-    head = stage.ask("HEAD", f"{V1}/runs/{run.id}/events")
+def test_head_does_not_follow_a_run(api: ApiClient):
+    run = api.bench.runs.request(api.project.id)
+    head = api.ask("HEAD", f"{V1}/runs/{run.id}/events")
     assert head.headers["content-type"].startswith("text/event-stream")
     assert head.content == b""
-    assert not stage.bench.runs.get(UUID(str(run.id))).is_terminal
+    assert not api.bench.runs.get(UUID(str(run.id))).is_terminal

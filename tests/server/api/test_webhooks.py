@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select
 
-from tests.server.api.stage import V1, Stage, code_of
+from tests.server.api.client import V1, ApiClient, code_of
 from tests.server.runs.world import World
 from towline_server.auth.roles import Role
 from towline_server.web.idempotency import IdempotentResponse
@@ -17,73 +17,73 @@ URL = f"{V1}/webhooks"
 HOOK = "https://hooks.example/towline"
 
 
-def ask(stage: Stage, method: str, url: str = URL, **rest: Any) -> Any:
+def ask(api: ApiClient, method: str, url: str = URL, **rest: Any) -> Any:
     """An answer to who administers the tenant."""
-    return stage.ask(method, url, **{"key": stage.tenant_keys[Role.ADMIN], **rest})
+    return api.ask(method, url, **{"key": api.tenant_keys[Role.ADMIN], **rest})
 
 
-def make(stage: Stage, **body: Any) -> dict[str, Any]:
-    answer = ask(stage, "POST", json={"url": HOOK, **body})
+def make(api: ApiClient, **body: Any) -> dict[str, Any]:
+    answer = ask(api, "POST", json={"url": HOOK, **body})
     assert answer.status_code == 201, answer.text
     made: dict[str, Any] = answer.json()
     assert answer.headers["location"] == f"{URL}/{made['id']}"
     return made
 
 
-def test_a_webhook_is_made_read_changed_and_deleted(stage: Stage):
-    made = make(stage, description="for the team")
+def test_a_webhook_is_made_read_changed_and_deleted(api: ApiClient):
+    made = make(api, description="for the team")
     secret = made.pop("secret")
     assert secret.startswith("whsec_")
     here = f"{URL}/{made['id']}"
     assert made["event_types"] is None
     assert (made["enabled"], made["disabled_reason"]) == (True, None)
-    assert ask(stage, "GET", here).json() == made
+    assert ask(api, "GET", here).json() == made
     change = {"event_types": ["run.failed", "run.failed"], "enabled": False}
-    changed = ask(stage, "PATCH", here, json=change).json()
+    changed = ask(api, "PATCH", here, json=change).json()
     assert changed["event_types"] == ["run.failed"]
     assert (changed["enabled"], changed["disabled_reason"]) == (False, "asked")
     assert changed["disabled_at"] is not None
     assert (changed["url"], changed["description"]) == (HOOK, "for the team")
-    back = ask(stage, "PATCH", here, json={"event_types": None, "enabled": True}).json()
+    back = ask(api, "PATCH", here, json={"event_types": None, "enabled": True}).json()
     assert back == {**made, "updated_at": back["updated_at"]}
-    assert ask(stage, "DELETE", here).status_code == 204
-    assert code_of(ask(stage, "GET", here)) == (404, "not_found")
+    assert ask(api, "DELETE", here).status_code == 204
+    assert code_of(ask(api, "GET", here)) == (404, "not_found")
 
 
-def test_a_secret_is_shown_where_it_is_made_and_nowhere_else(stage: Stage):
-    made = make(stage)
+def test_a_secret_is_shown_where_it_is_made_and_nowhere_else(api: ApiClient):
+    made = make(api)
     here = f"{URL}/{made['id']}"
-    rotated = ask(stage, "POST", f"{here}/rotate")
+    rotated = ask(api, "POST", f"{here}/rotate")
     assert rotated.status_code == 200
     assert rotated.json()["secret"] != made["secret"]
-    for answer in (ask(stage, "GET"), ask(stage, "GET", here), ask(stage, "PATCH", here, json={})):
+    for answer in (ask(api, "GET"), ask(api, "GET", here), ask(api, "PATCH", here, json={})):
         assert "whsec_" not in answer.text
 
 
-def test_an_idempotent_request_shows_its_secret_again_and_keeps_it_sealed(stage: Stage):
+def test_an_idempotent_request_shows_its_secret_again_and_keeps_it_sealed(api: ApiClient):
     headers = {"Idempotency-Key": "once"}
-    first, second = (ask(stage, "POST", json={"url": HOOK}, headers=headers) for _ in range(2))
+    first, second = (ask(api, "POST", json={"url": HOOK}, headers=headers) for _ in range(2))
     assert first.json() == second.json()
     assert second.headers["idempotency-replayed"] == "true"
-    assert ask(stage, "GET").json()["total"] == 1
-    with stage.services.database.reading() as session:
+    assert ask(api, "GET").json()["total"] == 1
+    with api.services.database.reading() as session:
         [stored] = session.scalars(select(IdempotentResponse.body))
     assert stored is not None
     assert b"whsec_" not in stored
     assert first.json()["id"].encode() not in stored
 
 
-def test_webhooks_are_listed_in_parts_oldest_first(stage: Stage):
-    made = [make(stage, description=str(number))["id"] for number in range(3)]
-    page = ask(stage, "GET", f"{URL}?limit=2&offset=1").json()
+def test_webhooks_are_listed_in_parts_oldest_first(api: ApiClient):
+    made = [make(api, description=str(number))["id"] for number in range(3)]
+    page = ask(api, "GET", f"{URL}?limit=2&offset=1").json()
     assert [each["id"] for each in page["items"]] == made[1:]
     assert (page["total"], page["has_next"]) == (3, False)
 
 
-def test_a_tenant_has_a_bounded_number_of_them(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+def test_a_tenant_has_a_bounded_number_of_them(api: ApiClient, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("towline_server.webhooks.service.MOST", 1)
-    make(stage)
-    answer = ask(stage, "POST", json={"url": HOOK})
+    make(api)
+    answer = ask(api, "POST", json={"url": HOOK})
     assert code_of(answer) == (409, "too_many_webhooks")
 
 
@@ -103,28 +103,30 @@ def test_a_tenant_has_a_bounded_number_of_them(stage: Stage, monkeypatch: pytest
         ({"url": HOOK, "project_id": str(uuid4())}, 404, "not_found"),
     ],
 )
-def test_what_is_no_webhook_is_refused(stage: Stage, body: dict[str, Any], status: int, code: str):
-    answer = ask(stage, "POST", json=body)
+def test_what_is_no_webhook_is_refused(
+    api: ApiClient, body: dict[str, Any], status: int, code: str
+):
+    answer = ask(api, "POST", json=body)
     assert code_of(answer) == (status, code)
     assert "pass" not in answer.text
     if "url" in body and status != 404:
-        made = make(stage)
-        changed = ask(stage, "PATCH", f"{URL}/{made['id']}", json=body)
+        made = make(api)
+        changed = ask(api, "PATCH", f"{URL}/{made['id']}", json=body)
         assert code_of(changed) == (status, code)
 
 
-def test_a_webhook_may_hear_of_one_project_of_its_own_tenant(stage: Stage, other: World):
-    mine = make(stage, project_id=str(stage.project.id))
-    assert mine["project_id"] == str(stage.project.id)
+def test_a_webhook_may_hear_of_one_project_of_its_own_tenant(api: ApiClient, other: World):
+    mine = make(api, project_id=str(api.project.id))
+    assert mine["project_id"] == str(api.project.id)
     theirs = str(other.project().id)
     for answer in (
-        ask(stage, "POST", json={"url": HOOK, "project_id": theirs}),
-        ask(stage, "PATCH", f"{URL}/{mine['id']}", json={"project_id": theirs}),
+        ask(api, "POST", json={"url": HOOK, "project_id": theirs}),
+        ask(api, "PATCH", f"{URL}/{mine['id']}", json={"project_id": theirs}),
     ):
         assert code_of(answer) == (404, "not_found")
     here = f"{URL}/{mine['id']}"
-    assert ask(stage, "PATCH", here, json={}).json()["project_id"] == mine["project_id"]
-    assert ask(stage, "PATCH", here, json={"project_id": None}).json()["project_id"] is None
+    assert ask(api, "PATCH", here, json={}).json()["project_id"] == mine["project_id"]
+    assert ask(api, "PATCH", here, json={"project_id": None}).json()["project_id"] is None
 
 
 ROUTES = [
@@ -140,44 +142,44 @@ ROUTES = [
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_they_are_for_who_administers_the_tenant(
-    stage: Stage, other: World, method: str, path: str
+    api: ApiClient, other: World, method: str, path: str
 ):
-    made = make(stage)
-    delivery = ask(stage, "POST", f"{URL}/{made['id']}/ping").json()["id"]
+    made = make(api)
+    delivery = ask(api, "POST", f"{URL}/{made['id']}/ping").json()["id"]
     url = f"{URL}/{made['id']}{path.format(delivery=delivery)}"
     body: dict[str, Any] = {"json": {}} if method == "PATCH" else {}
-    stranger = stage.key(tenant_role=Role.ADMIN, tenant_id=other.tenant_id)
+    stranger = api.key(tenant_role=Role.ADMIN, tenant_id=other.tenant_id)
     for key, expected in (
-        (stage.tenant_keys[Role.READER], (403, "forbidden")),
-        (stage.tenant_keys[Role.WRITER], (403, "forbidden")),
+        (api.tenant_keys[Role.READER], (403, "forbidden")),
+        (api.tenant_keys[Role.WRITER], (403, "forbidden")),
         # Who administers a project is nobody to the tenant.
-        (stage.keys[Role.ADMIN], (404, "not_found")),
-        (stage.keys[None], (404, "not_found")),
+        (api.keys[Role.ADMIN], (404, "not_found")),
+        (api.keys[None], (404, "not_found")),
         (stranger, (404, "not_found")),
         ("twl_nobody", (401, "unauthenticated")),
     ):
-        assert code_of(stage.ask(method, url, key=key, **body)) == expected
-    assert ask(stage, method, url, **body).status_code < 300
+        assert code_of(api.ask(method, url, key=key, **body)) == expected
+    assert ask(api, method, url, **body).status_code < 300
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_nobody_else_lists_or_makes_them(stage: Stage, other: World, method: str):
-    make(stage)
+def test_nobody_else_lists_or_makes_them(api: ApiClient, other: World, method: str):
+    make(api)
     body: dict[str, Any] = {"json": {"url": HOOK}} if method == "POST" else {}
-    for key in (*stage.keys.values(), stage.tenant_keys[Role.WRITER]):
-        assert code_of(stage.ask(method, URL, key=key, **body)) == (403, "forbidden")
-    stranger = stage.key(tenant_role=Role.ADMIN, tenant_id=other.tenant_id)
-    assert stage.get(URL, key=stranger)["total"] == 0
+    for key in (*api.keys.values(), api.tenant_keys[Role.WRITER]):
+        assert code_of(api.ask(method, URL, key=key, **body)) == (403, "forbidden")
+    stranger = api.key(tenant_role=Role.ADMIN, tenant_id=other.tenant_id)
+    assert api.get(URL, key=stranger)["total"] == 0
 
 
-def test_what_was_and_will_be_sent_is_listed(stage: Stage):
-    made = make(stage)
+def test_what_was_and_will_be_sent_is_listed(api: ApiClient):
+    made = make(api)
     here = f"{URL}/{made['id']}"
-    stage.world.commit(rules__a=b"1")
-    run = stage.pull()
-    ping = ask(stage, "POST", f"{here}/ping")
+    api.world.commit(rules__a=b"1")
+    run = api.pull()
+    ping = ask(api, "POST", f"{here}/ping")
     assert ping.status_code == 202
-    page = ask(stage, "GET", f"{here}/deliveries").json()
+    page = ask(api, "GET", f"{here}/deliveries").json()
     assert [each["event_type"] for each in page["items"]] == ["ping", "run.succeeded"]
     assert page["items"][0] == ping.json()
     told = page["items"][1]
@@ -186,32 +188,32 @@ def test_what_was_and_will_be_sent_is_listed(stage: Stage):
     assert told["payload"]["data"]["run_id"] == run["id"]
     assert told["message_id"].startswith("msg_")
     of_state = {
-        state: ask(stage, "GET", f"{here}/deliveries?state={state}").json()["total"]
+        state: ask(api, "GET", f"{here}/deliveries?state={state}").json()["total"]
         for state in ("waiting", "delivered", "failed")
     }
     assert of_state == {"waiting": 2, "delivered": 0, "failed": 0}
-    assert ask(stage, "GET", f"{here}/deliveries?limit=1").json()["has_next"]
-    again = ask(stage, "POST", f"{here}/deliveries/{told['id']}/retry")
+    assert ask(api, "GET", f"{here}/deliveries?limit=1").json()["has_next"]
+    again = ask(api, "POST", f"{here}/deliveries/{told['id']}/retry")
     assert (again.status_code, again.json()["message_id"]) == (202, told["message_id"])
-    missing = ask(stage, "POST", f"{here}/deliveries/{uuid4()}/retry")
+    missing = ask(api, "POST", f"{here}/deliveries/{uuid4()}/retry")
     assert code_of(missing) == (404, "not_found")
 
 
-def test_a_data_s_names_are_those_of_the_run(stage: Stage):
-    made = make(stage)
-    stage.world.commit(rules__a=b"1")
-    run = stage.pull()
-    page = ask(stage, "GET", f"{URL}/{made['id']}/deliveries").json()
+def test_a_data_s_names_are_those_of_the_run(api: ApiClient):
+    made = make(api)
+    api.world.commit(rules__a=b"1")
+    run = api.pull()
+    page = ask(api, "GET", f"{URL}/{made['id']}/deliveries").json()
     data = page["items"][0]["payload"]["data"]
     shared = set(data) & set(run)
     assert set(data) - shared == {"run_id", "project_path", "counts"}
     assert {name: data[name] for name in shared} == {name: run[name] for name in shared}
 
 
-def test_nothing_is_sent_to_a_disabled_one(stage: Stage):
-    made = make(stage, enabled=False)
+def test_nothing_is_sent_to_a_disabled_one(api: ApiClient):
+    made = make(api, enabled=False)
     here = f"{URL}/{made['id']}"
-    assert code_of(ask(stage, "POST", f"{here}/ping")) == (409, "webhook_disabled")
-    stage.world.commit(rules__a=b"1")
-    stage.pull()
-    assert ask(stage, "GET", f"{here}/deliveries").json()["total"] == 0
+    assert code_of(ask(api, "POST", f"{here}/ping")) == (409, "webhook_disabled")
+    api.world.commit(rules__a=b"1")
+    api.pull()
+    assert ask(api, "GET", f"{here}/deliveries").json()["total"] == 0

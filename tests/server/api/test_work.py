@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.api.stage import V1, Stage, code_of
+from tests.server.api.client import V1, ApiClient, code_of
 from tests.server.runs.test_external import planned
 from tests.server.runs.world import World
 from towline import dump_plan
@@ -40,10 +40,10 @@ def work_of(told: dict[str, Any]) -> Work:
     )
 
 
-def claim(stage: Stage, **rest: Any) -> dict[str, Any]:
-    asked = stage.ask("POST", f"{stage.url}/runs", json={"backend": "external"})
+def claim(api: ApiClient, **rest: Any) -> dict[str, Any]:
+    asked = api.ask("POST", f"{api.url}/runs", json={"backend": "external"})
     assert asked.status_code == 202, asked.text
-    answer = stage.ask("POST", f"{V1}/work/claim", json={"executor_id": "one"}, **rest)
+    answer = api.ask("POST", f"{V1}/work/claim", json={"executor_id": "one"}, **rest)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
@@ -59,50 +59,50 @@ def completion(claimed: dict[str, Any], work: dict[str, Any] | None = None) -> d
     return held(claimed, plan=dump_plan(plan), contents=encoded)
 
 
-def test_a_run_is_claimed_kept_alive_and_completed(stage: Stage):
-    stage.world.commit(a=b"1", b=b"\x00\xff")
-    claimed = claim(stage)
+def test_a_run_is_claimed_kept_alive_and_completed(api: ApiClient):
+    api.world.commit(a=b"1", b=b"\x00\xff")
+    claimed = claim(api)
     assert claimed["run"]["state"] == "fetching"
-    beat = stage.ask(
+    beat = api.ask(
         "POST",
         f"{V1}/work/heartbeat",
         json=held(claimed, phase="comparing", done=1, total=2),
     ).json()
     assert (beat["cancel"], beat["lease_until"] >= claimed["lease_until"]) == (False, True)
-    assert stage.get(f"{V1}/runs/{claimed['run']['id']}")["progress"] == 55
-    ended = stage.ask("POST", f"{V1}/work/complete", json=completion(claimed))
+    assert api.get(f"{V1}/runs/{claimed['run']['id']}")["progress"] == 55
+    ended = api.ask("POST", f"{V1}/work/complete", json=completion(claimed))
     assert ended.status_code == 200, ended.text
     assert (ended.json()["outcome"], ended.json()["pull"]) == ("changed", 1)
-    assert stage.world.contents(stage.project) == {"a": b"1", "b": b"\x00\xff"}
-    again = stage.ask("POST", f"{V1}/work/complete", json=completion(claimed))
+    assert api.world.contents(api.project) == {"a": b"1", "b": b"\x00\xff"}
+    again = api.ask("POST", f"{V1}/work/complete", json=completion(claimed))
     assert code_of(again) == (409, "lease_lost")
 
 
-def test_where_nothing_waits_nothing_is_claimed(stage: Stage):
+def test_where_nothing_waits_nothing_is_claimed(api: ApiClient):
     url, body = f"{V1}/work/claim", {"executor_id": "one"}
-    stage.ask("POST", f"{stage.url}/runs", json={})
-    assert stage.ask("POST", url, json=body).status_code == 204
-    stage.ask("POST", f"{stage.url}/runs", json={"backend": "external"})
-    for key in (stage.keys[None], stage.keys[Role.READER], stage.tenant_keys[Role.READER]):
-        assert stage.ask("POST", url, key=key, json=body).status_code == 204
-    taken = stage.ask("POST", url, key=stage.tenant_keys[Role.WRITER], json=body)
+    api.ask("POST", f"{api.url}/runs", json={})
+    assert api.ask("POST", url, json=body).status_code == 204
+    api.ask("POST", f"{api.url}/runs", json={"backend": "external"})
+    for key in (api.keys[None], api.keys[Role.READER], api.tenant_keys[Role.READER]):
+        assert api.ask("POST", url, key=key, json=body).status_code == 204
+    taken = api.ask("POST", url, key=api.tenant_keys[Role.WRITER], json=body)
     assert taken.status_code == 200
 
 
-def test_projects_may_be_named(stage: Stage, other: World):
+def test_projects_may_be_named(api: ApiClient, other: World):
     url, theirs = f"{V1}/work/claim", other.project()
-    stage.ask("POST", f"{stage.url}/runs", json={"backend": "external"})
+    api.ask("POST", f"{api.url}/runs", json={"backend": "external"})
     named = {"executor_id": "one", "project_ids": [str(theirs.id)]}
-    assert code_of(stage.ask("POST", url, json=named)) == (404, "not_found")
-    named["project_ids"] = [str(stage.project.id)]
-    refused = stage.ask("POST", url, key=stage.keys[Role.READER], json=named)
+    assert code_of(api.ask("POST", url, json=named)) == (404, "not_found")
+    named["project_ids"] = [str(api.project.id)]
+    refused = api.ask("POST", url, key=api.keys[Role.READER], json=named)
     assert code_of(refused) == (403, "forbidden")
-    assert stage.ask("POST", url, json=named).status_code == 200
+    assert api.ask("POST", url, json=named).status_code == 200
 
 
-def test_a_wrong_token_moves_nothing(stage: Stage):
-    stage.world.commit(a=b"1")
-    claimed = claim(stage)
+def test_a_wrong_token_moves_nothing(api: ApiClient):
+    api.world.commit(a=b"1")
+    claimed = claim(api)
     good = completion(claimed)
     for path, body in [
         ("heartbeat", held(claimed)),
@@ -110,16 +110,16 @@ def test_a_wrong_token_moves_nothing(stage: Stage):
         ("complete", good),
         ("complete", held(claimed, failure={"reason": "internal_error", "message": "x"})),
     ]:
-        refused = stage.ask("POST", f"{V1}/work/{path}", json={**body, "token": "guess"})
+        refused = api.ask("POST", f"{V1}/work/{path}", json={**body, "token": "guess"})
         assert code_of(refused) == (409, "lease_lost")
-    assert stage.world.contents(stage.project) == {}
-    assert stage.ask("POST", f"{V1}/work/complete", json=good).status_code == 200
+    assert api.world.contents(api.project) == {}
+    assert api.ask("POST", f"{V1}/work/complete", json=good).status_code == 200
 
 
-def test_a_token_alone_is_not_enough(stage: Stage, other: World):
-    stage.world.commit(a=b"1")
-    claimed = claim(stage)
-    stranger = stage.key(tenant_role=Role.ADMIN, tenant_id=other.tenant_id)
+def test_a_token_alone_is_not_enough(api: ApiClient, other: World):
+    api.world.commit(a=b"1")
+    claimed = claim(api)
+    stranger = api.key(tenant_role=Role.ADMIN, tenant_id=other.tenant_id)
     for path, body in [
         ("heartbeat", held(claimed)),
         ("renew", held(claimed)),
@@ -127,85 +127,85 @@ def test_a_token_alone_is_not_enough(stage: Stage, other: World):
     ]:
         for key, refusal in [
             (stranger, (404, "not_found")),
-            (stage.keys[None], (404, "not_found")),
-            (stage.keys[Role.READER], (403, "forbidden")),
+            (api.keys[None], (404, "not_found")),
+            (api.keys[Role.READER], (403, "forbidden")),
         ]:
-            assert code_of(stage.ask("POST", f"{V1}/work/{path}", key=key, json=body)) == refusal
-    assert stage.world.contents(stage.project) == {}
+            assert code_of(api.ask("POST", f"{V1}/work/{path}", key=key, json=body)) == refusal
+    assert api.world.contents(api.project) == {}
 
 
-def test_a_stale_plan_is_made_anew(stage: Stage):
-    stage.world.commit(a=b"1")
-    stage.pull()
-    stage.world.commit(a=b"2")
-    claimed = claim(stage)
+def test_a_stale_plan_is_made_anew(api: ApiClient):
+    api.world.commit(a=b"1")
+    api.pull()
+    api.world.commit(a=b"2")
+    claimed = claim(api)
     stale = completion(claimed)
-    stage.put("a", b"2")
-    assert code_of(stage.ask("POST", f"{V1}/work/complete", json=stale)) == (409, "stale_plan")
-    work = stage.ask("POST", f"{V1}/work/renew", json=held(claimed)).json()
-    fresh = stage.ask("POST", f"{V1}/work/complete", json=completion(claimed, work))
+    api.put("a", b"2")
+    assert code_of(api.ask("POST", f"{V1}/work/complete", json=stale)) == (409, "stale_plan")
+    work = api.ask("POST", f"{V1}/work/renew", json=held(claimed)).json()
+    fresh = api.ask("POST", f"{V1}/work/complete", json=completion(claimed, work))
     assert fresh.json()["outcome"] == "unchanged"
 
 
-def test_what_does_not_fit_its_digest_is_refused(stage: Stage):
-    stage.world.commit(a=b"1")
-    body = completion(claim(stage))
+def test_what_does_not_fit_its_digest_is_refused(api: ApiClient):
+    api.world.commit(a=b"1")
+    body = completion(claim(api))
     for contents in ({}, dict.fromkeys(body["contents"], "eA==")):
-        refused = stage.ask("POST", f"{V1}/work/complete", json={**body, "contents": contents})
+        refused = api.ask("POST", f"{V1}/work/complete", json={**body, "contents": contents})
         assert code_of(refused) == (400, "invalid_value")
     for contents in (dict.fromkeys(body["contents"], "eA==!"), {"x": "eA=="}):
-        refused = stage.ask("POST", f"{V1}/work/complete", json={**body, "contents": contents})
+        refused = api.ask("POST", f"{V1}/work/complete", json={**body, "contents": contents})
         assert code_of(refused) == (422, "invalid_request")
     altered = {**body, "plan": body["plan"].replace('"a"', '"b"')}
-    refused = stage.ask("POST", f"{V1}/work/complete", json=altered)
+    refused = api.ask("POST", f"{V1}/work/complete", json=altered)
     assert code_of(refused) == (400, "invalid_plan")
-    assert stage.world.contents(stage.project) == {}
+    assert api.world.contents(api.project) == {}
 
 
 @pytest.mark.parametrize("reason", FAILURE_REASONS)
-def test_a_failure_ends_the_run(stage: Stage, reason: str):
+def test_a_failure_ends_the_run(api: ApiClient, reason: str):
     failure = {"reason": reason, "message": "so it was"}
-    run = stage.ask("POST", f"{V1}/work/complete", json=held(claim(stage), failure=failure)).json()
+    run = api.ask("POST", f"{V1}/work/complete", json=held(claim(api), failure=failure)).json()
     assert (run["state"], run["reason_code"]) == ("failed", reason)
     assert run["error"]["message"] == "so it was"
 
 
-def test_a_reason_that_is_not_theirs_is_refused(stage: Stage):
+def test_a_reason_that_is_not_theirs_is_refused(api: ApiClient):
     failure = {"reason": "user_cancelled", "message": ""}
-    answer = stage.ask("POST", f"{V1}/work/complete", json=held(claim(stage), failure=failure))
+    answer = api.ask("POST", f"{V1}/work/complete", json=held(claim(api), failure=failure))
     assert code_of(answer) == (400, "invalid_value")
 
 
-def test_a_cancelled_run_is_told(stage: Stage):
-    claimed = claim(stage)
-    stage.ask("POST", f"{V1}/runs/{claimed['run']['id']}/cancel")
-    beat = stage.ask("POST", f"{V1}/work/heartbeat", json=held(claimed)).json()
+def test_a_cancelled_run_is_told(api: ApiClient):
+    claimed = claim(api)
+    api.ask("POST", f"{V1}/runs/{claimed['run']['id']}/cancel")
+    beat = api.ask("POST", f"{V1}/work/heartbeat", json=held(claimed)).json()
     assert beat["cancel"] is True
     failure = {"reason": "internal_error", "message": "stopped"}
-    run = stage.ask("POST", f"{V1}/work/complete", json=held(claimed, failure=failure)).json()
+    run = api.ask("POST", f"{V1}/work/complete", json=held(claimed, failure=failure)).json()
     assert run["state"] == "cancelled"
 
 
-def test_a_claim_is_given_once(stage: Stage):
-    stage.ask("POST", f"{stage.url}/runs", json={"backend": "external"})
+def test_a_claim_is_given_once(api: ApiClient):
+    api.ask("POST", f"{api.url}/runs", json={"backend": "external"})
     headers = {"Idempotency-Key": "k"}
     body = {"executor_id": "one"}
-    answers = [stage.ask("POST", f"{V1}/work/claim", headers=headers, json=body) for _ in range(2)]
+    answers = [api.ask("POST", f"{V1}/work/claim", headers=headers, json=body) for _ in range(2)]
     assert answers[0].json() == answers[1].json()
 
 
-def test_any_text_may_come_for_a_token(stage: Stage):
-    claimed = claim(stage)
+def test_any_text_may_come_for_a_token(api: ApiClient):
+    claimed = claim(api)
     for token in ("x", "größe"):
         body = {"run_id": claimed["run"]["id"], "token": token}
         for path in ("heartbeat", "renew"):
-            answer = stage.ask("POST", f"{V1}/work/{path}", json=body)
+            answer = api.ask("POST", f"{V1}/work/{path}", json=body)
             assert code_of(answer) == (409, "lease_lost")
 
 
-def test_contents_may_be_larger_than_other_bodies(stage: Stage):
-    content = bytes(stage.services.settings.body_bytes)
-    stage.world.commit(a=content)
-    ended = stage.ask("POST", f"{V1}/work/complete", json=completion(claim(stage)))
+def test_contents_may_be_larger_than_other_bodies(api: ApiClient):
+    content = bytes(api.services.settings.body_bytes)
+    api.world.commit(a=content)
+    ended = api.ask("POST", f"{V1}/work/complete", json=completion(claim(api)))
     assert ended.status_code == 200, ended.text
-    assert stage.world.contents(stage.project) == {"a": content}
+    assert api.world.contents(api.project) == {"a": content}

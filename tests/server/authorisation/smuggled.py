@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .holding import Things
+from .marked_project import Things
 from .table import CODAT, SNAPLOGIC, SYNCS, V1, P, W
 
 

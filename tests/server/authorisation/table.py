@@ -261,7 +261,7 @@ TABLE: Mapping[str, Open | Needs] = {
     f"GET {CONNECTIONS}/syncs/{{kind_run_id}}": _reads(),
     f"POST {CONNECTIONS}/syncs/{{kind_run_id}}/cancel": _writes(),
 }
-"""Every endpoint; its parameters by the names of `Holding.things`."""
+"""Every endpoint; its parameters by the names of `MarkedProject.things`."""
 
 GUARDED: Mapping[str, Needs] = {
     endpoint: needs for endpoint, needs in TABLE.items() if isinstance(needs, Needs)

@@ -1,4 +1,4 @@
-"""A control plane with a Git server behind it, spoken to as its clients do."""
+"""A control plane with a Git server behind it, called as its clients do."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.server.dialects.desk import Desk, client_of
-from tests.server.dialects.scene import Scene
-from tests.server.dialects.syncs.office import Office
+from tests.server.dialects.shared_project import SharedProject
+from tests.server.dialects.syncs.client import SyncsClient
+from tests.server.dialects.tenant_client import TenantClient, client_of
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.remotes.url import Scheme
@@ -55,34 +55,34 @@ def bench(world: World) -> Bench:
 
 
 @pytest.fixture
-def desk(services: Services, world: World, bench: Bench, inline: Runs) -> Iterator[Desk]:
+def tenant(services: Services, world: World, bench: Bench, inline: Runs) -> Iterator[TenantClient]:
     """The control plane over runs that execute where they are asked for."""
     with client_of(services, bench, inline) as client:
-        yield Desk(client=client, world=world, services=services)
+        yield TenantClient(client=client, world=world, services=services)
 
 
 @pytest.fixture
-def slow_desk(services: Services, world: World, bench: Bench) -> Iterator[Desk]:
-    """The control plane over the runs of the bench."""
+def queueing_tenant(services: Services, world: World, bench: Bench) -> Iterator[TenantClient]:
+    """The same over runs that stay queued until the bench executes them."""
     with client_of(services, bench, bench.runs) as client:
-        yield Desk(client=client, world=world, services=services)
+        yield TenantClient(client=client, world=world, services=services)
 
 
 @pytest.fixture
-def scene(desk: Desk, inline: Runs, bench: Bench) -> Scene:
+def shared(tenant: TenantClient, inline: Runs, bench: Bench) -> SharedProject:
     """The same with a project and people."""
-    return Scene(desk.client, desk.world, desk.services, inline, bench)
+    return SharedProject(tenant.client, tenant.world, tenant.services, inline, bench)
 
 
 @pytest.fixture
-def client(scene: Scene) -> TestClient:
-    """The client of the scene."""
-    return scene.client
+def client(shared: SharedProject) -> TestClient:
+    """The client of the shared project."""
+    return shared.client
 
 
 @pytest.fixture
-def office(slow_desk: Desk, bench: Bench, world: World) -> Office:
+def syncs(queueing_tenant: TenantClient, bench: Bench, world: World) -> SyncsClient:
     """A writer on the only project behind a connection, whose repository has two kinds."""
     world.commit(rules__a=b"1", tasks__b=b"1")
     project = world.project()
-    return Office(slow_desk, bench, project, slow_desk.key(Role.WRITER, project))
+    return SyncsClient(queueing_tenant, bench, project, queueing_tenant.key(Role.WRITER, project))

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.server.dialects.page_schema import PageSchema
-from tests.server.dialects.scene import Scene
+from tests.server.dialects.shared_project import SharedProject
 from tests.server.runs.world import World
 from towline.testing.git_server import Answers
 from towline_server.auth.roles import Role
@@ -25,8 +25,8 @@ PULL, PULL_V1 = "/dev/remote/pull", "/dev/v1/remote/pull"
 
 
 @pytest.fixture
-def key(scene: Scene) -> str:
-    return scene.key(Role.WRITER, scene.project)
+def key(shared: SharedProject) -> str:
+    return shared.key(Role.WRITER, shared.project)
 
 
 def headers(key: str, branch: str | None = "main") -> dict[str, str]:
@@ -63,8 +63,10 @@ def refused(answer: Any, status: int, code: str) -> None:
 # --- success ----------------------------------------------------------------------------------
 
 
-def test_a_pull_is_a_task_with_a_report_at_its_end(scene: Scene, client: TestClient, key: str):
-    scene.commit({"a": b"1"})
+def test_a_pull_is_a_task_with_a_report_at_its_end(
+    shared: SharedProject, client: TestClient, key: str
+):
+    shared.commit({"a": b"1"})
     answer = client.post(PULL, headers=headers(key))
     task_id = started(answer)
     assert answer.json() == {
@@ -79,43 +81,43 @@ def test_a_pull_is_a_task_with_a_report_at_its_end(scene: Scene, client: TestCli
     report = looked_at(client, key, task_id, "completed")["data"]["report"]
     assert report["status"] == "updated"
     assert [item["path"] for item in report["created"]] == ["a"]
-    assert scene.contents() == {"a": b"1"}
+    assert shared.contents() == {"a": b"1"}
 
 
 @pytest.mark.parametrize("body", [b"", b" \n", b"{}"], ids=["none", "blank", "object"])
 @pytest.mark.parametrize("url", [PULL, PULL_V1])
 def test_a_body_may_be_empty_or_omitted(
-    scene: Scene, client: TestClient, key: str, url: str, body: bytes
+    shared: SharedProject, client: TestClient, key: str, url: str, body: bytes
 ):
-    scene.commit({"a": b"1"})
+    shared.commit({"a": b"1"})
     started(client.post(url, headers=headers(key), content=body))
 
 
-def test_the_branch_chooses_the_project(scene: Scene, client: TestClient):
-    scene.commit({"a": b"main"})
-    scene.commit({"a": b"branch"}, ref="größe/x")
-    other = scene.world.project(ref="heads/größe/x")
-    key = scene.key(Role.WRITER, other)
+def test_the_branch_chooses_the_project(shared: SharedProject, client: TestClient):
+    shared.commit({"a": b"main"})
+    shared.commit({"a": b"branch"}, ref="größe/x")
+    other = shared.world.project(ref="heads/größe/x")
+    key = shared.key(Role.WRITER, other)
     utf8 = {b"Nected-API-Key": key.encode(), b"Nected-Branch": "größe/x".encode()}
     answer = client.post(PULL, headers=utf8)
     looked_at(client, key, started(answer), "completed")
-    assert (scene.contents(), scene.contents(other)) == ({}, {"a": b"branch"})
+    assert (shared.contents(), shared.contents(other)) == ({}, {"a": b"branch"})
 
 
 def test_the_branch_may_be_left_out_in_v1_where_there_is_one(
-    scene: Scene, client: TestClient, key: str
+    shared: SharedProject, client: TestClient, key: str
 ):
-    scene.commit({"a": b"1"})
+    shared.commit({"a": b"1"})
     started(client.post(PULL_V1, headers=headers(key, None)))
-    assert scene.contents() == {"a": b"1"}
-    scene.world.project(ref="heads/other")
+    assert shared.contents() == {"a": b"1"}
+    shared.world.project(ref="heads/other")
     refused(client.post(PULL_V1, headers=headers(key, None)), 400, "BRANCH_REQUIRED")
 
 
-def test_a_task_is_polled_through_its_states(scene: Scene, key: str):
-    scene.commit({"a": b"1"})
-    bench = scene.bench
-    with scene.waiting() as client:
+def test_a_task_is_polled_through_its_states(shared: SharedProject, key: str):
+    shared.commit({"a": b"1"})
+    bench = shared.bench
+    with shared.waiting() as client:
         task_id = started(client.post(PULL, headers=headers(key)))
         looked_at(client, key, task_id, "pending")
         with bench.standing(UUID(task_id), "applying"):
@@ -123,16 +125,16 @@ def test_a_task_is_polled_through_its_states(scene: Scene, key: str):
         looked_at(client, key, task_id, "completed")
 
 
-def test_a_cancelled_task_has_failed(scene: Scene, key: str):
-    with scene.waiting() as client:
+def test_a_cancelled_task_has_failed(shared: SharedProject, key: str):
+    with shared.waiting() as client:
         task_id = started(client.post(PULL, headers=headers(key)))
-        (run,) = scene.runs_of()
-        scene.bench.runs.cancel(run.id)
+        (run,) = shared.runs_of()
+        shared.bench.runs.cancel(run.id)
         assert looked_at(client, key, task_id, "failed")["code"] == "CANCELLED"
 
 
-def test_a_repeated_key_starts_one_task(scene: Scene, client: TestClient, key: str):
-    scene.commit({"a": b"1"})
+def test_a_repeated_key_starts_one_task(shared: SharedProject, client: TestClient, key: str):
+    shared.commit({"a": b"1"})
     once = {**headers(key), "Idempotency-Key": "k"}
     assert started(client.post(PULL, headers=once)) == started(client.post(PULL, headers=once))
 
@@ -145,42 +147,46 @@ def failure(client: TestClient, key: str) -> dict[str, Any]:
     return looked_at(client, key, task_id, "failed")
 
 
-def test_conflicts_are_refused_by_the_projects_policy(scene: Scene, client: TestClient, key: str):
-    scene.commit({"a": b"1"})
+def test_conflicts_are_refused_by_the_projects_policy(
+    shared: SharedProject, client: TestClient, key: str
+):
+    shared.commit({"a": b"1"})
     started(client.post(PULL, headers=headers(key)))
-    scene.edit("a", b"ours")
-    scene.commit({"a": b"2"})
+    shared.edit("a", b"ours")
+    shared.commit({"a": b"2"})
     found = failure(client, key)
     assert found["code"] == "UNRESOLVED_CONFLICTS"
     assert found["data"]["report"]["status"] == "conflicts"
-    assert scene.contents() == {"a": b"ours"}
+    assert shared.contents() == {"a": b"ours"}
 
 
-def test_more_assets_than_the_limit(scene: Scene, client: TestClient, key: str):
-    scene.commit({f"{number:04}": b"" for number in range(1001)})
+def test_more_assets_than_the_limit(shared: SharedProject, client: TestClient, key: str):
+    shared.commit({f"{number:04}": b"" for number in range(1001)})
     found = failure(client, key)
     assert found["code"] == "ASSET_LIMIT_EXCEEDED"
     assert "1001" in found["message"]
     assert found["data"]["report"] is None
 
 
-def test_a_task_fails_with_its_last_attempt(scene: Scene, client: TestClient, key: str):
-    scene.commit({"a": b"1"})
-    scene.world.server.trouble = Answers(status=503)
+def test_a_task_fails_with_its_last_attempt(shared: SharedProject, client: TestClient, key: str):
+    shared.commit({"a": b"1"})
+    shared.world.server.trouble = Answers(status=503)
     task_id = started(client.post(PULL, headers=headers(key)))
     for _ in range(3):
         looked_at(client, key, task_id, "pending")
-        scene.bench.worker().execute(scene.inline.wait(UUID(task_id), 0).id)
+        shared.bench.worker().execute(shared.inline.wait(UUID(task_id), 0).id)
     assert looked_at(client, key, task_id, "failed")["code"] == "REMOTE_UNAVAILABLE"
 
 
-def test_a_branch_that_the_remote_lacks_fails_the_task(scene: Scene, client: TestClient, key: str):
-    scene.commit({"a": b"1"}, ref="other")
+def test_a_branch_that_the_remote_lacks_fails_the_task(
+    shared: SharedProject, client: TestClient, key: str
+):
+    shared.commit({"a": b"1"}, ref="other")
     assert failure(client, key)["code"] == "BRANCH_NOT_FOUND"
 
 
-def test_a_tree_that_is_refused(scene: Scene, client: TestClient, key: str):
-    scene.commit({".git/config": b"1"})
+def test_a_tree_that_is_refused(shared: SharedProject, client: TestClient, key: str):
+    shared.commit({".git/config": b"1"})
     assert failure(client, key)["code"] == "BAD_REQUEST"
 
 
@@ -202,12 +208,12 @@ FAULTS = {
 }
 
 
-def test_every_fault_has_a_code(scene: Scene, key: str):
-    with scene.waiting() as client:
+def test_every_fault_has_a_code(shared: SharedProject, key: str):
+    with shared.waiting() as client:
         task_id = started(client.post(PULL, headers=headers(key)))
         found = {}
         for fault in Fault:
-            with scene.services.database.writing() as session:
+            with shared.services.database.writing() as session:
                 row = session.get(tables.Run, UUID(task_id))
                 assert row is not None
                 row.state, row.fault = RunState.FAILED, fault
@@ -218,31 +224,33 @@ def test_every_fault_has_a_code(scene: Scene, key: str):
     assert found == FAULTS
 
 
-def test_a_lost_task_waits_to_be_tried_again(scene: Scene, key: str):
-    scene.commit({"a": b"1"})
-    with scene.waiting() as client:
+def test_a_lost_task_waits_to_be_tried_again(shared: SharedProject, key: str):
+    shared.commit({"a": b"1"})
+    with shared.waiting() as client:
         task_id = started(client.post(PULL, headers=headers(key)))
-        with scene.bench.standing(UUID(task_id), "comparing"):
-            scene.bench.lapse()
-            scene.bench.reaper.sweep()
+        with shared.bench.standing(UUID(task_id), "comparing"):
+            shared.bench.lapse()
+            shared.bench.reaper.sweep()
             looked_at(client, key, task_id, "pending")
-        with scene.bench.standing(scene.bench.shelf.handed[-1], "comparing"):
+        with shared.bench.standing(shared.bench.shelf.handed[-1], "comparing"):
             looked_at(client, key, task_id, "in-progress")
         looked_at(client, key, task_id, "completed")
 
 
-def test_who_asked_is_kept(scene: Scene, client: TestClient, key: str):
+def test_who_asked_is_kept(shared: SharedProject, client: TestClient, key: str):
     started(client.post(PULL, headers=headers(key)))
-    assert [run.origin.requested_by for run in scene.runs_of()] == [scene.owner_of(key)]
+    assert [run.origin.requested_by for run in shared.runs_of()] == [shared.owner_of(key)]
 
 
 # --- refusals ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("branch", [None, "", " "], ids=["none", "empty", "blank"])
-def test_the_branch_is_needed(scene: Scene, client: TestClient, key: str, branch: str | None):
+def test_the_branch_is_needed(
+    shared: SharedProject, client: TestClient, key: str, branch: str | None
+):
     refused(client.post(PULL, headers=headers(key, branch)), 400, "BRANCH_REQUIRED")
-    assert scene.runs_of() == ()
+    assert shared.runs_of() == ()
 
 
 @pytest.mark.parametrize("branch", ["a..b", "-x", "a b", "x.lock", "a~1", "/a"])
@@ -278,13 +286,13 @@ def test_a_key_is_needed(client: TestClient, method: str, url: str, key: str | N
 
 
 def test_a_project_that_is_deleted_meanwhile_has_no_branch(
-    scene: Scene, client: TestClient, key: str, monkeypatch: pytest.MonkeyPatch
+    shared: SharedProject, client: TestClient, key: str, monkeypatch: pytest.MonkeyPatch
 ):
     found = nected._project
 
     def deleted(*asked: Any) -> Project:
         project = found(*asked)
-        with scene.services.database.writing() as session:
+        with shared.services.database.writing() as session:
             Projects(session).delete(project.id)
         return project
 
@@ -293,24 +301,26 @@ def test_a_project_that_is_deleted_meanwhile_has_no_branch(
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"a": 1}', b"x"])
-def test_a_body_is_refused(scene: Scene, client: TestClient, key: str, body: bytes):
+def test_a_body_is_refused(shared: SharedProject, client: TestClient, key: str, body: bytes):
     refused(client.post(PULL, headers=headers(key), content=body), 400, "BAD_REQUEST")
-    assert scene.runs_of() == ()
+    assert shared.runs_of() == ()
 
 
-def test_a_body_beyond_the_limit_is_a_bad_request(scene: Scene, key: str):
-    with scene.over(scene.inline, body_bytes=10) as client:
+def test_a_body_beyond_the_limit_is_a_bad_request(shared: SharedProject, key: str):
+    with shared.over(shared.inline, body_bytes=10) as client:
         answer = client.post(PULL, headers=headers(key), content=b"x" * 11)
     refused(answer, 400, "BAD_REQUEST")
 
 
-def test_tasks_that_are_not_there(scene: Scene, client: TestClient, key: str, stranger: World):
-    scene.commit({"a": b"1"})
+def test_tasks_that_are_not_there(
+    shared: SharedProject, client: TestClient, key: str, stranger: World
+):
+    shared.commit({"a": b"1"})
     task_id = started(client.post(PULL, headers=headers(key)))
-    their_key = scene.key(Role.ADMIN, world=stranger)
-    beside = scene.key(Role.ADMIN, scene.world.project(ref="heads/other"))
-    dry = scene.inline.request(scene.project.id, RunRequest(mode=RunMode.DRY_RUN)).id
-    one_kind = scene.inline.request(scene.project.id, RunRequest(kind="rule")).id
+    their_key = shared.key(Role.ADMIN, world=stranger)
+    beside = shared.key(Role.ADMIN, shared.world.project(ref="heads/other"))
+    dry = shared.inline.request(shared.project.id, RunRequest(mode=RunMode.DRY_RUN)).id
+    one_kind = shared.inline.request(shared.project.id, RunRequest(kind="rule")).id
     for who, which in [
         (key, uuid4()),
         (key, "x"),
@@ -321,11 +331,11 @@ def test_tasks_that_are_not_there(scene: Scene, client: TestClient, key: str, st
     ]:
         answer = client.get(f"/dev/remote/tasks/{which}", headers={"Nected-API-Key": who})
         refused(answer, 404, "TASK_NOT_FOUND")
-    looked_at(client, scene.key(Role.READER, scene.project), task_id, "completed")
+    looked_at(client, shared.key(Role.READER, shared.project), task_id, "completed")
 
 
-def test_too_many_requests_are_a_temporary_issue(scene: Scene, key: str):
-    with scene.over(scene.inline, rate_per_second=0.001, rate_burst=1) as client:
+def test_too_many_requests_are_a_temporary_issue(shared: SharedProject, key: str):
+    with shared.over(shared.inline, rate_per_second=0.001, rate_burst=1) as client:
         client.post(PULL, headers=headers(key))
         answer = client.post(PULL, headers=headers(key))
     refused(answer, 500, "INTERNAL")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.server.dialects.scene import Scene, login
-from tests.server.dialects.snaplogic import ROOT, SCHEMA, WRITER, refused
+from tests.server.dialects.shared_project import SharedProject, login
+from tests.server.dialects.snaplogic_client import ROOT, SCHEMA, WRITER, refused
 from tests.server.runs.world import World
 from towline.limits import Limits
 from towline.testing.git_server import Answers, StaysSilent
@@ -37,30 +37,30 @@ def paths(found: dict[str, Any]) -> dict[str, list[str]]:
 # --- success ----------------------------------------------------------------------------------
 
 
-def test_a_first_pull_creates(scene: Scene, client: TestClient):
-    scene.commit({"rules/a": b"1", "b": b"1"})
+def test_a_first_pull_creates(shared: SharedProject, client: TestClient):
+    shared.commit({"rules/a": b"1", "b": b"1"})
     found = pulled(client)
     assert found["created"] == [
-        {"asset_id": scene.id_of("b"), "path": "b", "name": "b", "type": "file"},
-        {"asset_id": scene.id_of("rules/a"), "path": "rules/a", "name": "a", "type": "rule"},
+        {"asset_id": shared.id_of("b"), "path": "b", "name": "b", "type": "file"},
+        {"asset_id": shared.id_of("rules/a"), "path": "rules/a", "name": "a", "type": "rule"},
     ]
     assert paths(found) == {"created": ["b", "rules/a"]}
-    assert scene.contents() == {"b": b"1", "rules/a": b"1"}
+    assert shared.contents() == {"b": b"1", "rules/a": b"1"}
 
 
-def test_a_second_pull_is_up_to_date(scene: Scene, client: TestClient):
-    scene.commit({"a": b"1"})
+def test_a_second_pull_is_up_to_date(shared: SharedProject, client: TestClient):
+    shared.commit({"a": b"1"})
     pulled(client)
     answer = client.post(PULL, headers=WRITER)
     assert answer.json() == {"response_map": {"status": "up-to-date"}, "http_status_code": 200}
     SCHEMA.check("up_to_date", answer.json())
 
 
-def test_every_list_is_told(scene: Scene, client: TestClient):
-    scene.commit({"gone": b"1", "mine": b"1", "theirs": b"1", "up": b"1"})
+def test_every_list_is_told(shared: SharedProject, client: TestClient):
+    shared.commit({"gone": b"1", "mine": b"1", "theirs": b"1", "up": b"1"})
     pulled(client)
-    mine, theirs = scene.edit("mine", b"ours"), scene.edit("theirs", b"ours")
-    scene.commit({"mine": b"2", "theirs": b"2", "up": b"2", "new": b"new"})
+    mine, theirs = shared.edit("mine", b"ours"), shared.edit("theirs", b"ours")
+    shared.commit({"mine": b"2", "theirs": b"2", "up": b"2", "new": b"new"})
     found = pulled(client, use_ours=[mine], use_theirs=[theirs])
     assert paths(found) == {
         "overwritten": ["theirs"],
@@ -71,56 +71,56 @@ def test_every_list_is_told(scene: Scene, client: TestClient):
     }
     assert found["ignored"][0]["reason"] == "declined"
     assert found["error_msgs"] == []
-    assert scene.contents() == {"mine": b"ours", "theirs": b"2", "up": b"2", "new": b"new"}
+    assert shared.contents() == {"mine": b"ours", "theirs": b"2", "up": b"2", "new": b"new"}
 
 
 def test_left_over_conflicts_are_skipped_whatever_the_projects_policy(
-    scene: Scene, client: TestClient
+    shared: SharedProject, client: TestClient
 ):
-    scene.commit({"a": b"1", "b": b"1"})
+    shared.commit({"a": b"1", "b": b"1"})
     pulled(client)
-    clash = scene.edit("a", b"ours")
-    scene.commit({"a": b"2", "b": b"2"})
+    clash = shared.edit("a", b"ours")
+    shared.commit({"a": b"2", "b": b"2"})
     found = pulled(client)
     assert paths(found) == {"updated": ["b"], "ignored": ["a"]}
     assert found["ignored"][0]["reason"] == "conflict"
     assert len(found["error_msgs"]) == 1
     assert clash in found["error_msgs"][0]
-    assert scene.contents() == {"a": b"ours", "b": b"2"}
+    assert shared.contents() == {"a": b"ours", "b": b"2"}
     again = client.post(PULL, headers=WRITER).json()
     SCHEMA.check("up_to_date", again)
     assert again["response_map"] == {"status": "up-to-date", "ignored": found["ignored"]}
-    scene.commit({"a": b"3", "b": b"2"})
+    shared.commit({"a": b"3", "b": b"2"})
     assert paths(pulled(client)) == {"ignored": ["a"]}, "it differs from the one before"
     assert paths(pulled(client, use_ours=[clash])) == {"ignored": ["a"]}, "it is settled"
     assert client.post(PULL, headers=WRITER).json()["response_map"] == {"status": "up-to-date"}
 
 
-def test_left_over_conflicts_are_refused_on_demand(scene: Scene, client: TestClient):
-    scene.commit({"a": b"1", "b": b"1"})
+def test_left_over_conflicts_are_refused_on_demand(shared: SharedProject, client: TestClient):
+    shared.commit({"a": b"1", "b": b"1"})
     pulled(client)
-    scene.edit("a", b"ours")
-    scene.commit({"a": b"2", "b": b"2"})
+    shared.edit("a", b"ours")
+    shared.commit({"a": b"2", "b": b"2"})
     messages = refused(client.post(f"{PULL}?on_conflict=refuse", headers=WRITER), 409)
     assert "content conflict: a" in messages[0]
-    assert scene.contents() == {"a": b"ours", "b": b"1"}
+    assert shared.contents() == {"a": b"ours", "b": b"1"}
 
 
-def test_who_asked_is_kept_and_the_run_is_named(scene: Scene, client: TestClient):
-    scene.commit({"a": b"1"})
+def test_who_asked_is_kept_and_the_run_is_named(shared: SharedProject, client: TestClient):
+    shared.commit({"a": b"1"})
     answer = client.post(PULL, headers=WRITER, json={})
-    (run,) = scene.runs_of()
+    (run,) = shared.runs_of()
     assert answer.headers["Towline-Run"] == str(run.id)
     assert run.origin.requested_by is not None
 
 
-def test_a_repeated_key_pulls_once(scene: Scene, client: TestClient):
-    scene.commit({"a": b"1"})
+def test_a_repeated_key_pulls_once(shared: SharedProject, client: TestClient):
+    shared.commit({"a": b"1"})
     headers = {**WRITER, "Idempotency-Key": "k"}
     answers = [client.post(PULL, headers=headers, json={}) for _ in range(2)]
     assert answers[0].json() == answers[1].json()
     assert answers[0].json()["response_map"]["status"] == "updated"
-    assert len(scene.runs_of()) == 1
+    assert len(shared.runs_of()) == 1
 
 
 # --- credentials ------------------------------------------------------------------------------
@@ -153,10 +153,10 @@ OPERATIONS = [
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_what_is_missing_and_what_is_someone_elses_answer_alike(
-    scene: Scene, client: TestClient, stranger: World, method: str, path: str
+    shared: SharedProject, client: TestClient, stranger: World, method: str, path: str
 ):
     assert stranger.name == "other"
-    nobody = login(scene.emails[None])
+    nobody = login(shared.emails[None])
     path = path.removesuffix("/project")
     for headers, place in [
         (WRITER, "none"),
@@ -187,9 +187,9 @@ BAD_BODIES = {
 
 
 @pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
-def test_bad_bodies(scene: Scene, client: TestClient, body: bytes):
+def test_bad_bodies(shared: SharedProject, client: TestClient, body: bytes):
     refused(client.post(PULL, headers=WRITER, content=body), 400)
-    assert scene.runs_of() == ()
+    assert shared.runs_of() == ()
 
 
 def test_a_refusal_names_what_is_wrong(client: TestClient):
@@ -197,8 +197,8 @@ def test_a_refusal_names_what_is_wrong(client: TestClient):
     assert message.startswith("body.use_ours: ")
 
 
-def test_a_body_beyond_the_limit_is_a_bad_request(scene: Scene):
-    with scene.over(scene.inline, body_bytes=10) as client:
+def test_a_body_beyond_the_limit_is_a_bad_request(shared: SharedProject):
+    with shared.over(shared.inline, body_bytes=10) as client:
         refused(client.post(PULL, headers=WRITER, content=b"x" * 11), 400)
 
 
@@ -214,83 +214,83 @@ def test_an_unknown_policy(client: TestClient):
         {"use_ours": ["x"], "use_theirs": ["x"]},
     ],
 )
-def test_doubled_ids(scene: Scene, client: TestClient, body: dict[str, list[str]]):
+def test_doubled_ids(shared: SharedProject, client: TestClient, body: dict[str, list[str]]):
     (message,) = refused(client.post(PULL, headers=WRITER, json=body), 400)
     assert "x" in message
-    assert scene.runs_of() == ()
+    assert shared.runs_of() == ()
 
 
-def test_unknown_ids(scene: Scene, client: TestClient):
-    scene.commit({"a": b"1"})
+def test_unknown_ids(shared: SharedProject, client: TestClient):
+    shared.commit({"a": b"1"})
     (message,) = refused(client.post(PULL, headers=WRITER, json={"use_ours": ["0" * 24]}), 400)
     assert "0" * 24 in message
-    assert scene.contents() == {}
+    assert shared.contents() == {}
 
 
-def test_a_project_that_is_not_associated(scene: Scene, client: TestClient):
-    project = scene.world.project(name="loose", bound=False)
-    scene.grant(project, Role.WRITER)
+def test_a_project_that_is_not_associated(shared: SharedProject, client: TestClient):
+    project = shared.world.project(name="loose", bound=False)
+    shared.grant(project, Role.WRITER)
     answer = client.post(f"{ROOT}/pull/acme/space/loose", headers=WRITER, json={})
     assert "not associated" in refused(answer, 400)[0]
 
 
-def test_more_assets_than_the_limit(scene: Scene, client: TestClient):
-    scene.commit({f"{number:04}": b"" for number in range(1001)})
+def test_more_assets_than_the_limit(shared: SharedProject, client: TestClient):
+    shared.commit({f"{number:04}": b"" for number in range(1001)})
     (message,) = refused(client.post(PULL, headers=WRITER, json={}), 400)
     assert "1001" in message
     assert "1000" in message
-    assert scene.contents() == {}
+    assert shared.contents() == {}
 
 
 # --- the world --------------------------------------------------------------------------------
 
 
-def test_a_remote_that_fails(scene: Scene, client: TestClient):
-    scene.commit({"a": b"1"})
-    scene.world.server.trouble = Answers(status=503)
+def test_a_remote_that_fails(shared: SharedProject, client: TestClient):
+    shared.commit({"a": b"1"})
+    shared.world.server.trouble = Answers(status=503)
     refused(client.post(PULL, headers=WRITER, json={}), 502)
 
 
-def test_a_remote_that_says_nothing_ended_the_run(scene: Scene):
-    scene.commit({"a": b"1"})
-    scene.world.server.trouble = StaysSilent()
-    world = scene.world
+def test_a_remote_that_says_nothing_ended_the_run(shared: SharedProject):
+    shared.commit({"a": b"1"})
+    shared.world.server.trouble = StaysSilent()
+    world = shared.world
     impatient = open_inline(
         world.database, world.sealer, world.cache_dir, limits=Limits(idle_seconds=1)
     )
-    with scene.over(impatient) as client:
+    with shared.over(impatient) as client:
         refused(client.post(PULL, headers=WRITER, json={}), 502)
-    run, _given_up = sorted(scene.runs_of(), key=lambda run: run.attempts.number)
+    run, _given_up = sorted(shared.runs_of(), key=lambda run: run.attempts.number)
     assert (run.error and run.error.code) == "remote_timeout"
 
 
-def test_a_ref_that_the_remote_lacks(scene: Scene, client: TestClient):
-    scene.commit({"a": b"1"}, ref="other")
+def test_a_ref_that_the_remote_lacks(shared: SharedProject, client: TestClient):
+    shared.commit({"a": b"1"}, ref="other")
     refused(client.post(PULL, headers=WRITER, json={}), 502)
 
 
-def test_a_run_that_takes_too_long_goes_on_and_can_be_found(scene: Scene):
-    scene.commit({"a": b"1"})
-    with scene.waiting() as client:
+def test_a_run_that_takes_too_long_goes_on_and_can_be_found(shared: SharedProject):
+    shared.commit({"a": b"1"})
+    with shared.waiting() as client:
         (message,) = refused(client.post(PULL, headers=WRITER, json={}), 504)
-        (run,) = scene.runs_of()
+        (run,) = shared.runs_of()
         assert str(run.id) in message
         assert run.state is RunState.QUEUED
-        scene.bench.work()
-    assert scene.inline.get(run.id).state is RunState.SUCCEEDED
-    assert scene.contents() == {"a": b"1"}
+        shared.bench.work()
+    assert shared.inline.get(run.id).state is RunState.SUCCEEDED
+    assert shared.contents() == {"a": b"1"}
 
 
-def test_a_busy_project(scene: Scene):
-    with scene.waiting() as client:
+def test_a_busy_project(shared: SharedProject):
+    with shared.waiting() as client:
         client.post(PULL, headers=WRITER, json={})
         (message,) = refused(client.post(PULL, headers=WRITER, json={}), 409)
-    (run,) = scene.runs_of()
+    (run,) = shared.runs_of()
     assert str(run.id) in message
 
 
-def test_too_many_requests(scene: Scene):
-    with scene.over(scene.inline, rate_per_second=0.001, rate_burst=1) as client:
+def test_too_many_requests(shared: SharedProject):
+    with shared.over(shared.inline, rate_per_second=0.001, rate_burst=1) as client:
         client.post(PULL, headers=WRITER, json={})
         answer = client.post(PULL, headers=WRITER, json={})
     refused(answer, 429)

@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.server.dialects.scene import Scene
-from tests.server.dialects.snaplogic import (
+from tests.server.dialects.shared_project import SharedProject
+from tests.server.dialects.snaplogic_client import (
     ADMIN,
     PATH,
     READER,
@@ -27,54 +27,54 @@ from towline_server.auth.roles import Role
 from towline_server.projects.domain import Binding
 
 
-def test_a_branch_is_checked_out(scene: Scene, client: TestClient):
-    scene.commit({"a": b"1"})
+def test_a_branch_is_checked_out(shared: SharedProject, client: TestClient):
+    shared.commit({"a": b"1"})
     pull(client)
-    scene.commit({"a": b"2", "b": b"1"}, ref="other")
+    shared.commit({"a": b"2", "b": b"1"}, ref="other")
     found = done(post(client, "checkout", ref="heads/other"))
     assert found == {"updated": ["a"], "created": ["b"]}
-    assert scene.contents() == {"a": b"2", "b": b"1"}
-    bound = binding(scene)
-    assert bound == Binding(connection_id=scene.world.connection_id, ref="heads/other")
+    assert shared.contents() == {"a": b"2", "b": b"1"}
+    bound = binding(shared)
+    assert bound == Binding(connection_id=shared.world.connection_id, ref="heads/other")
     assert pull(client) == {}
 
 
-def test_a_tag_is_checked_out_and_main_is_the_default(scene: Scene, client: TestClient):
-    stable = scene.commit({"a": b"1"})
-    scene.world.repository.tag("v1", stable)
-    scene.commit({"a": b"2"})
+def test_a_tag_is_checked_out_and_main_is_the_default(shared: SharedProject, client: TestClient):
+    stable = shared.commit({"a": b"1"})
+    shared.world.repository.tag("v1", stable)
+    shared.commit({"a": b"2"})
     pull(client)
     assert done(post(client, "checkout", ref="tags/v1")) == {"updated": ["a"]}
-    assert scene.contents() == {"a": b"1"}
+    assert shared.contents() == {"a": b"1"}
     assert done(post(client, "checkout")) == {"updated": ["a"]}
-    assert scene.contents() == {"a": b"2"}
+    assert shared.contents() == {"a": b"2"}
 
 
-def test_local_edits_are_carried_over(scene: Scene, client: TestClient):
-    scene.commit({"a": b"1", "b": b"1"})
+def test_local_edits_are_carried_over(shared: SharedProject, client: TestClient):
+    shared.commit({"a": b"1", "b": b"1"})
     pull(client)
-    scene.edit("a", b"ours")
-    scene.edit("b", b"ours")
-    scene.edit("local", b"ours")
-    scene.commit({"a": b"1", "b": b"2"}, ref="other")
+    shared.edit("a", b"ours")
+    shared.edit("b", b"ours")
+    shared.edit("local", b"ours")
+    shared.commit({"a": b"1", "b": b"2"}, ref="other")
     assert done(post(client, "checkout", ref="heads/other")) == {"ignored": ["b"]}
-    assert scene.contents() == {"a": b"ours", "b": b"ours", "local": b"ours"}
+    assert shared.contents() == {"a": b"ours", "b": b"ours", "local": b"ours"}
 
 
-def test_a_hard_reset_gives_up_what_was_modified_here(scene: Scene, client: TestClient):
-    scene.commit({name: name.encode() for name in "abcd"})
+def test_a_hard_reset_gives_up_what_was_modified_here(shared: SharedProject, client: TestClient):
+    shared.commit({name: name.encode() for name in "abcd"})
     pull(client)
-    scene.edit("a", b"ours")
-    scene.edit("b", b"ours")
-    scene.delete("c")
-    scene.delete("d")
-    scene.edit("d", b"made anew")
-    scene.edit("local", b"ours")
-    scene.edit("both", b"ours")
-    scene.commit({"a": b"a", "b": b"2", "c": b"c", "d": b"d", "both": b"theirs"})
+    shared.edit("a", b"ours")
+    shared.edit("b", b"ours")
+    shared.delete("c")
+    shared.delete("d")
+    shared.edit("d", b"made anew")
+    shared.edit("local", b"ours")
+    shared.edit("both", b"ours")
+    shared.commit({"a": b"a", "b": b"2", "c": b"c", "d": b"d", "both": b"theirs"})
     found = done(post(client, "checkout", hard_reset=True))
     assert found == {"overwritten": ["a", "b", "both", "d"], "created": ["c"]}
-    assert scene.contents() == {
+    assert shared.contents() == {
         "a": b"a",
         "b": b"2",
         "both": b"theirs",
@@ -84,20 +84,20 @@ def test_a_hard_reset_gives_up_what_was_modified_here(scene: Scene, client: Test
     }
 
 
-def test_untracked_assets_are_discarded_on_demand(scene: Scene, client: TestClient):
-    scene.commit({"a": b"1"})
+def test_untracked_assets_are_discarded_on_demand(shared: SharedProject, client: TestClient):
+    shared.commit({"a": b"1"})
     pull(client)
-    scene.edit("a", b"ours")
+    shared.edit("a", b"ours")
     for name in ("local", "same", "clash", "folder"):
-        scene.edit(name, b"ours " + name.encode())
-    scene.commit({"a": b"1", "same": b"ours same", "clash": b"theirs", "folder/b": b"1"})
+        shared.edit(name, b"ours " + name.encode())
+    shared.commit({"a": b"1", "same": b"ours same", "clash": b"theirs", "folder/b": b"1"})
     found = done(post(client, "checkout", discard_untracked_file=True))
     assert found == {
         "overwritten": ["clash"],
         "created": ["folder/b"],
         "deleted": ["folder", "local"],
     }
-    assert scene.contents() == {
+    assert shared.contents() == {
         "a": b"ours",
         "same": b"ours same",
         "clash": b"theirs",
@@ -110,38 +110,38 @@ def test_untracked_assets_are_discarded_on_demand(scene: Scene, client: TestClie
 
 @pytest.mark.parametrize(("failing", "status"), [("ref", 400), ("remote", 502), ("conflict", 409)])
 def test_a_checkout_that_fails_changes_nothing(
-    scene: Scene, client: TestClient, failing: str, status: int
+    shared: SharedProject, client: TestClient, failing: str, status: int
 ):
-    scene.commit({"a": b"1"})
+    shared.commit({"a": b"1"})
     pull(client)
-    scene.edit("a", b"ours")
-    scene.edit("local", b"ours")
-    scene.commit({"a": b"2"}, ref="other")
-    before = binding(scene)
+    shared.edit("a", b"ours")
+    shared.edit("local", b"ours")
+    shared.commit({"a": b"2"}, ref="other")
+    before = binding(shared)
     if failing == "remote":
-        scene.world.server.trouble = Answers(status=503)
+        shared.world.server.trouble = Answers(status=503)
     ref = "heads/none" if failing == "ref" else "heads/other"
     policy = "?on_conflict=refuse" if failing == "conflict" else ""
     body = {"ref": ref, "discard_untracked_file": True}
     answer = client.post(f"{ROOT}/checkout/{PATH}{policy}", headers=WRITER, json=body)
     refused(answer, status)
-    assert (binding(scene), scene.contents()) == (before, {"a": b"ours", "local": b"ours"})
+    assert (binding(shared), shared.contents()) == (before, {"a": b"ours", "local": b"ours"})
 
 
-def connect_second(scene: Scene, name: str = "") -> UUID:
+def connect_second(shared: SharedProject, name: str = "") -> UUID:
     """A new connection to another repository."""
-    GitRepository(scene.world.server.root / "second.git").commit({"a": b"2"})
-    made = scene.world.connect(f"{scene.world.server.url}/second.git")
+    GitRepository(shared.world.server.root / "second.git").commit({"a": b"2"})
+    made = shared.world.connect(f"{shared.world.server.url}/second.git")
     if name:
-        with scene.services.database.writing() as session:
-            scene.services.connections(session).rename(made, name)
+        with shared.services.database.writing() as session:
+            shared.services.connections(session).rename(made, name)
     return made
 
 
-def spellings(scene: Scene) -> list[str]:
+def spellings(shared: SharedProject) -> list[str]:
     return [
-        f"{scene.world.server.url}/second.git",
-        f"{scene.world.server.url}/second",
+        f"{shared.world.server.url}/second.git",
+        f"{shared.world.server.url}/second",
         "second",
         "second.git",
         "nice",
@@ -149,51 +149,55 @@ def spellings(scene: Scene) -> list[str]:
 
 
 @pytest.mark.parametrize("number", range(5))
-def test_another_repository_is_checked_out(scene: Scene, client: TestClient, number: int):
-    scene.commit({"a": b"1", "b": b"1"})
+def test_another_repository_is_checked_out(shared: SharedProject, client: TestClient, number: int):
+    shared.commit({"a": b"1", "b": b"1"})
     pull(client)
-    second = connect_second(scene, name="nice")
-    scene.give_tenant_role(Role.ADMIN, Role.READER)
-    repo = spellings(scene)[number]
+    second = connect_second(shared, name="nice")
+    shared.give_tenant_role(Role.ADMIN, Role.READER)
+    repo = spellings(shared)[number]
     assert done(post(client, "checkout", ADMIN, repo=repo)) == {"updated": ["a"], "deleted": ["b"]}
-    assert scene.contents() == {"a": b"2"}
-    assert binding(scene) == Binding(connection_id=second, ref="heads/main")
+    assert shared.contents() == {"a": b"2"}
+    assert binding(shared) == Binding(connection_id=second, ref="heads/main")
 
 
-def test_who_is_called_so_goes_before_whose_repository_is(scene: Scene, client: TestClient):
-    scene.commit({"a": b"1"})
-    connect_second(scene)
-    named = scene.world.connect(f"{scene.world.server.url}/repo.git")
-    with scene.services.database.writing() as session:
-        scene.services.connections(session).rename(named, "second")
-    scene.give_tenant_role(Role.ADMIN, Role.READER)
+def test_who_is_called_so_goes_before_whose_repository_is(
+    shared: SharedProject, client: TestClient
+):
+    shared.commit({"a": b"1"})
+    connect_second(shared)
+    named = shared.world.connect(f"{shared.world.server.url}/repo.git")
+    with shared.services.database.writing() as session:
+        shared.services.connections(session).rename(named, "second")
+    shared.give_tenant_role(Role.ADMIN, Role.READER)
     assert done(post(client, "checkout", ADMIN, repo="second")) == {"created": ["a"]}
-    assert binding(scene) == Binding(connection_id=named, ref="heads/main")
+    assert binding(shared) == Binding(connection_id=named, ref="heads/main")
 
 
-def test_another_ref_of_the_same_repository_keeps_the_subfolder(scene: Scene, client: TestClient):
-    project = scene.world.project(name="scoped", scope="sub")
-    scene.grant(project, Role.WRITER)
-    scene.commit({"sub/a": b"1", "b": b"1"}, ref="other")
+def test_another_ref_of_the_same_repository_keeps_the_subfolder(
+    shared: SharedProject, client: TestClient
+):
+    project = shared.world.project(name="scoped", scope="sub")
+    shared.grant(project, Role.WRITER)
+    shared.commit({"sub/a": b"1", "b": b"1"}, ref="other")
     body = {"repo": "repo", "ref": "heads/other"}
     answer = client.post(f"{ROOT}/checkout/acme/space/scoped", headers=WRITER, json=body)
     assert done(answer) == {"created": ["a"]}
 
 
-def test_a_loose_project_is_associated(scene: Scene, client: TestClient):
-    scene.commit({"a": b"1"})
-    project = scene.world.project(name="loose", bound=False)
-    scene.grant(project, Role.ADMIN)
-    scene.give_tenant_role(Role.ADMIN, Role.READER)
+def test_a_loose_project_is_associated(shared: SharedProject, client: TestClient):
+    shared.commit({"a": b"1"})
+    project = shared.world.project(name="loose", bound=False)
+    shared.grant(project, Role.ADMIN)
+    shared.give_tenant_role(Role.ADMIN, Role.READER)
     url = f"{ROOT}/checkout/acme/space/loose"
     assert "not associated" in refused(client.post(url, headers=ADMIN, json={}), 400)[0]
     assert done(client.post(url, headers=ADMIN, json={"repo": "repo"})) == {"created": ["a"]}
-    assert scene.contents(project) == {"a": b"1"}
+    assert shared.contents(project) == {"a": b"1"}
 
 
-def test_who_may_check_out_another_repository(scene: Scene, client: TestClient):
-    scene.commit({"a": b"1"})
-    connect_second(scene)
+def test_who_may_check_out_another_repository(shared: SharedProject, client: TestClient):
+    shared.commit({"a": b"1"})
+    connect_second(shared)
     for who in (WRITER, ADMIN):
         assert done(post(client, "checkout", who, repo="repo")) in ({"created": ["a"]}, {})
     refused(post(client, "checkout", READER, repo="repo"), 403)
@@ -201,15 +205,15 @@ def test_who_may_check_out_another_repository(scene: Scene, client: TestClient):
     refused(post(client, "checkout", WRITER, repo="none"), 403)
     for repo in ("second", "none"):
         assert refused(post(client, "checkout", ADMIN, repo=repo), 404) == ["no such repository"]
-    scene.give_tenant_role(Role.ADMIN, Role.READER)
+    shared.give_tenant_role(Role.ADMIN, Role.READER)
     assert refused(post(client, "checkout", ADMIN, repo="none"), 404) == ["no such repository"]
-    connect_second(scene)
+    connect_second(shared)
     assert "more than one" in refused(post(client, "checkout", ADMIN, repo="second"), 400)[0]
 
 
 @pytest.mark.parametrize(
     "body", [{"ref": "a..b"}, {"ref": None}, {"hard_reset": "yes"}, {"repo": 1}, {"other": 1}]
 )
-def test_bad_checkouts(scene: Scene, client: TestClient, body: dict[str, Any]):
+def test_bad_checkouts(shared: SharedProject, client: TestClient, body: dict[str, Any]):
     refused(post(client, "checkout", **body), 400)
-    assert scene.runs_of() == ()
+    assert shared.runs_of() == ()

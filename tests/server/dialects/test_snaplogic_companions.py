@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.server.dialects.scene import Scene, login
-from tests.server.dialects.snaplogic import (
+from tests.server.dialects.shared_project import SharedProject, login
+from tests.server.dialects.snaplogic_client import (
     ADMIN,
     PATH,
     READER,
@@ -35,17 +35,17 @@ def status(client: TestClient, path: str = PATH) -> dict[str, dict[str, Any]]:
     return {each["path"]: each for each in answer.json()["response_map"]["entries"]}
 
 
-def test_every_status_is_told(scene: Scene, client: TestClient):
+def test_every_status_is_told(shared: SharedProject, client: TestClient):
     names = ("same", "mine", "theirs", "clash", "gone", "lost")
-    scene.commit({name: name.encode() for name in names})
+    shared.commit({name: name.encode() for name in names})
     pull(client)
     for name in ("mine", "clash"):
-        scene.edit(name, b"ours " + name.encode())
-    scene.delete("lost")
-    scene.edit("local", b"local")
-    before = scene.contents()
+        shared.edit(name, b"ours " + name.encode())
+    shared.delete("lost")
+    shared.edit("local", b"local")
+    before = shared.contents()
     theirs = {name: name.encode() for name in ("same", "mine", "lost")}
-    scene.commit({**theirs, "theirs": b"2", "clash": b"2", "rules/new": b"new"})
+    shared.commit({**theirs, "theirs": b"2", "clash": b"2", "rules/new": b"new"})
     entries = status(client)
     assert {path: each["metadata"]["git"]["status"] for path, each in entries.items()} == {
         "same": "Tracked",
@@ -57,62 +57,62 @@ def test_every_status_is_told(scene: Scene, client: TestClient):
         "rules/new": "Added",
         "lost": "Removed",
     }
-    assert scene.contents() == before
+    assert shared.contents() == before
     new = entries["rules/new"]
     assert (new["name"], new["asset_type"]) == ("new", "rule")
     assert new["metadata"]["git"]["current_sha"] is None
     assert entries["gone"]["metadata"]["git"]["latest_repo_sha"] is None
-    assert entries["same"]["asset_id"] == scene.id_of("same")
+    assert entries["same"]["asset_id"] == shared.id_of("same")
     pull(client)
-    assert scene.id_of("rules/new") == new["asset_id"]
+    assert shared.id_of("rules/new") == new["asset_id"]
 
 
-def test_shas_are_those_of_git(scene: Scene, client: TestClient):
-    scene.commit({"a": b"1"})
+def test_shas_are_those_of_git(shared: SharedProject, client: TestClient):
+    shared.commit({"a": b"1"})
     pull(client)
-    scene.commit({"a": b"2"})
-    scene.edit("a", b"ours")
+    shared.commit({"a": b"2"})
+    shared.edit("a", b"ours")
     git = status(client)["a"]["metadata"]["git"]
     shas = [
-        scene.world.repository.git("rev-parse", f"{ref}:a").decode().strip()
+        shared.world.repository.git("rev-parse", f"{ref}:a").decode().strip()
         for ref in ("main~", "main")
     ]
     assert [git["current_sha"], git["latest_repo_sha"]] == shas
 
 
 def test_an_asset_that_was_renamed_there_is_told_by_its_name_there(
-    scene: Scene, client: TestClient
+    shared: SharedProject, client: TestClient
 ):
-    scene.commit({"a": b"1", "b": b"2"})
+    shared.commit({"a": b"1", "b": b"2"})
     pull(client)
-    scene.commit({"moved": b"1"})
+    shared.commit({"moved": b"1"})
     found = {path: each["metadata"]["git"]["path"] for path, each in status(client).items()}
     assert found == {"a": "moved", "b": "b"}
 
 
-def test_paths_in_the_repository_have_its_subfolder(scene: Scene, client: TestClient):
-    project = scene.world.project(name="scoped", scope="sub/folder")
-    scene.grant(project, Role.READER)
-    scene.commit({"sub/folder/a": b"1", "b": b"1"})
+def test_paths_in_the_repository_have_its_subfolder(shared: SharedProject, client: TestClient):
+    project = shared.world.project(name="scoped", scope="sub/folder")
+    shared.grant(project, Role.READER)
+    shared.commit({"sub/folder/a": b"1", "b": b"1"})
     found = status(client, "acme/space/scoped")
     assert {path: each["metadata"]["git"]["path"] for path, each in found.items()} == {
         "a": "sub/folder/a"
     }
 
 
-def test_a_status_of_more_assets_than_can_be_pulled(scene: Scene, client: TestClient):
-    scene.commit({f"{number:04}": b"" for number in range(1001)})
+def test_a_status_of_more_assets_than_can_be_pulled(shared: SharedProject, client: TestClient):
+    shared.commit({f"{number:04}": b"" for number in range(1001)})
     assert len(status(client)) == 1001
 
 
-def test_a_status_needs_the_remote(scene: Scene, client: TestClient):
-    scene.commit({"a": b"1"})
-    scene.world.server.trouble = Answers(status=503)
+def test_a_status_needs_the_remote(shared: SharedProject, client: TestClient):
+    shared.commit({"a": b"1"})
+    shared.world.server.trouble = Answers(status=503)
     refused(client.get(f"{ROOT}/repo-status/{PATH}", headers=READER), 502)
 
 
-def test_a_status_of_what_is_hostile(scene: Scene, client: TestClient):
-    scene.commit({".git/config": b"1"})
+def test_a_status_of_what_is_hostile(shared: SharedProject, client: TestClient):
+    shared.commit({".git/config": b"1"})
     refused(client.get(f"{ROOT}/repo-status/{PATH}", headers=READER), 502)
 
 
@@ -127,19 +127,19 @@ def pull_space(client: TestClient, space: str = "space", **body: Any) -> dict[st
     return found
 
 
-def test_every_associated_project_of_a_space_is_pulled(scene: Scene, client: TestClient):
-    scene.commit({"a": b"1"})
+def test_every_associated_project_of_a_space_is_pulled(shared: SharedProject, client: TestClient):
+    shared.commit({"a": b"1"})
     pull(client)
     others = {
-        "fresh": scene.world.project(name="fresh"),
-        "lost": scene.world.project(name="lost", ref="heads/none"),
-        "loose": scene.world.project(name="loose", bound=False),
-        "elsewhere": scene.world.project(name="elsewhere", space="spaces"),
+        "fresh": shared.world.project(name="fresh"),
+        "lost": shared.world.project(name="lost", ref="heads/none"),
+        "loose": shared.world.project(name="loose", bound=False),
+        "elsewhere": shared.world.project(name="elsewhere", space="spaces"),
     }
     for project in others.values():
-        scene.grant(project, Role.WRITER)
-    scene.grant(scene.world.project(name="read"), Role.READER, to=Role.WRITER)
-    scene.world.project(name="hidden")
+        shared.grant(project, Role.WRITER)
+    shared.grant(shared.world.project(name="read"), Role.READER, to=Role.WRITER)
+    shared.world.project(name="hidden")
     found = pull_space(client)
     assert {path: each["http_status_code"] for path, each in found.items()} == {
         "/acme/space/fresh": 200,
@@ -150,20 +150,20 @@ def test_every_associated_project_of_a_space_is_pulled(scene: Scene, client: Tes
     assert found["/acme/space/project"]["response_map"] == {"status": "up-to-date"}
     created = found["/acme/space/fresh"]["response_map"]["created"]
     assert [each["path"] for each in created] == ["a"]
-    assert scene.contents(others["fresh"]) == {"a": b"1"}
-    assert scene.contents(others["elsewhere"]) == {}
+    assert shared.contents(others["fresh"]) == {"a": b"1"}
+    assert shared.contents(others["elsewhere"]) == {}
 
 
-def test_projects_that_take_too_long_or_are_busy(scene: Scene):
-    with scene.waiting() as client:
+def test_projects_that_take_too_long_or_are_busy(shared: SharedProject):
+    with shared.waiting() as client:
         assert pull_space(client)["/acme/space/project"]["http_status_code"] == 504
         assert pull_space(client)["/acme/space/project"]["http_status_code"] == 409
 
 
-def test_a_space_that_is_not_there(scene: Scene, client: TestClient):
+def test_a_space_that_is_not_there(shared: SharedProject, client: TestClient):
     for who, space in [
         (WRITER, "none"),
-        (login(scene.emails[None]), "space"),
+        (login(shared.emails[None]), "space"),
         (WRITER, "Space"),
         (WRITER, "%00"),
     ]:
@@ -174,51 +174,55 @@ def test_a_space_that_is_not_there(scene: Scene, client: TestClient):
 # --- discard_changes --------------------------------------------------------------------------
 
 
-def test_changes_are_discarded(scene: Scene, client: TestClient):
-    scene.commit({"a": b"1", "rules/b": b"1", "c": b"1"})
+def test_changes_are_discarded(shared: SharedProject, client: TestClient):
+    shared.commit({"a": b"1", "rules/b": b"1", "c": b"1"})
     pull(client)
-    lost = scene.id_of("rules/b")
-    scene.edit("a", b"ours")
-    scene.edit("c", b"ours")
-    scene.delete("rules/b")
-    scene.commit({"a": b"2", "rules/b": b"2", "c": b"2"})
+    lost = shared.id_of("rules/b")
+    shared.edit("a", b"ours")
+    shared.edit("c", b"ours")
+    shared.delete("rules/b")
+    shared.commit({"a": b"2", "rules/b": b"2", "c": b"2"})
     paths = ["a", f"/{PATH}/rules/b"]
     found = done(post(client, "discard_changes", asset_path_list=paths))
     assert found == {"overwritten": ["a"], "created": ["rules/b"]}
-    assert scene.contents() == {"a": b"1", "rules/b": b"1", "c": b"ours"}
-    assert scene.id_of("rules/b") == lost
+    assert shared.contents() == {"a": b"1", "rules/b": b"1", "c": b"ours"}
+    assert shared.id_of("rules/b") == lost
     assert pull(client) == {"updated": ["a", "rules/b"], "ignored": ["c"]}
 
 
-def test_a_skipped_conflict_becomes_what_the_repository_had(scene: Scene, client: TestClient):
-    scene.commit({"a": b"1", "b": b"1"})
+def test_a_skipped_conflict_becomes_what_the_repository_had(
+    shared: SharedProject, client: TestClient
+):
+    shared.commit({"a": b"1", "b": b"1"})
     pull(client)
-    scene.edit("a", b"ours")
-    scene.edit("b", b"ours")
-    scene.commit({"a": b"2", "b": b"2"})
+    shared.edit("a", b"ours")
+    shared.edit("b", b"ours")
+    shared.commit({"a": b"2", "b": b"2"})
     assert pull(client) == {"ignored": ["a", "b"]}
     assert done(post(client, "discard_changes", asset_path_list=["a"])) == {"overwritten": ["a"]}
-    assert scene.contents() == {"a": b"2", "b": b"ours"}
+    assert shared.contents() == {"a": b"2", "b": b"ours"}
     assert pull(client) == {"ignored": ["b"]}
 
 
-def test_what_was_not_changed_stays(scene: Scene, client: TestClient):
-    scene.commit({"a": b"1"})
+def test_what_was_not_changed_stays(shared: SharedProject, client: TestClient):
+    shared.commit({"a": b"1"})
     pull(client)
     assert done(post(client, "discard_changes", asset_path_list=["a", "a"])) == {}
 
 
-def test_what_cannot_be_discarded_is_told_and_nothing_changes(scene: Scene, client: TestClient):
-    scene.commit({"a": b"1"})
+def test_what_cannot_be_discarded_is_told_and_nothing_changes(
+    shared: SharedProject, client: TestClient
+):
+    shared.commit({"a": b"1"})
     pull(client)
-    scene.edit("a", b"ours")
-    scene.edit("local", b"ours")
+    shared.edit("a", b"ours")
+    shared.edit("local", b"ours")
     answer = post(client, "discard_changes", asset_path_list=["a", "local", "none"])
     assert refused(answer, 400) == [
         "local: the asset is not tracked by Git",
         "none: there is no such asset",
     ]
-    assert scene.contents() == {"a": b"ours", "local": b"ours"}
+    assert shared.contents() == {"a": b"ours", "local": b"ours"}
 
 
 @pytest.mark.parametrize(
@@ -235,25 +239,25 @@ def untrack(client: TestClient, who: dict[str, str] = ADMIN) -> Any:
     return client.get(f"{ROOT}/untrack/{PATH}", headers=who)
 
 
-def test_a_project_is_untracked(scene: Scene, client: TestClient):
-    scene.commit({"a": b"1"})
+def test_a_project_is_untracked(shared: SharedProject, client: TestClient):
+    shared.commit({"a": b"1"})
     pull(client)
     refused(untrack(client, WRITER), 403)
     answer = untrack(client)
     assert answer.status_code == 200
     SCHEMA.check("untracked", answer.json())
-    assert (binding(scene), scene.contents()) == (None, {"a": b"1"})
+    assert (binding(shared), shared.contents()) == (None, {"a": b"1"})
     refused(untrack(client), 400)
     refused(post(client, "pull"), 400)
     refused(client.get(f"{ROOT}/repo-status/{PATH}", headers=READER), 400)
     refused(post(client, "discard_changes", asset_path_list=["a"]), 400)
 
 
-def test_a_busy_project_is_not_untracked(scene: Scene):
-    with scene.waiting() as client:
+def test_a_busy_project_is_not_untracked(shared: SharedProject):
+    with shared.waiting() as client:
         post(client, "pull")
         refused(untrack(client), 409)
-    assert binding(scene) is not None
+    assert binding(shared) is not None
 
 
 # --- all of them ------------------------------------------------------------------------------

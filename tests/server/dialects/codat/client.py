@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx2
 
-from tests.server.dialects.desk import Desk, basic
 from tests.server.dialects.page_schema import PageSchema
+from tests.server.dialects.tenant_client import TenantClient, basic
 from towline_server.projects.domain import Project
 
 SCHEMA = PageSchema("codat")
@@ -19,14 +19,14 @@ COMPLETE = {"status": "Complete", "isCompleted": True, "isErrored": False, "prog
 class Codat:
     """One key's way to one company."""
 
-    desk: Desk
+    tenant: TenantClient
     project: Project
     key: str
 
     def ask(self, method: str, path: str, **query: Any) -> httpx2.Response:
         """The answer to a request below the company."""
         url = f"/companies/{self.project.id}{path}"
-        answer: httpx2.Response = self.desk.client.request(
+        answer: httpx2.Response = self.tenant.client.request(
             method, url, params=query, headers=basic(self.key)
         )
         if answer.status_code >= 400:

@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 
 from tests.server.dialects.codat.client import SCHEMA, Codat
-from tests.server.dialects.desk import Desk, basic
+from tests.server.dialects.tenant_client import TenantClient, basic
 from tests.server.runs.world import World
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Provider
 
 
 @pytest.fixture
-def codat(desk: Desk, world: World) -> Codat:
+def codat(tenant: TenantClient, world: World) -> Codat:
     """A company with six operations, the first three of which pulled something."""
     world.commit(rules__a=b"1")
     project = world.project()
-    made = Codat(desk, project, desk.key(Role.WRITER, project))
+    made = Codat(tenant, project, tenant.key(Role.WRITER, project))
     made.pull_all()
     for kind in ("invoices", "rule", "bills"):
         made.queue(kind)
@@ -48,14 +48,14 @@ def test_links_lead_through_every_page(codat: Codat):
     query = {"query": "progress>=0 && status!=x", "orderBy": "requested"}
     page = codat.history(page=1, pageSize=4, **query)
     assert "previous" not in page["_links"]
-    following = codat.desk.client.get(page["_links"]["next"]["href"], headers=basic(codat.key))
+    following = codat.tenant.client.get(page["_links"]["next"]["href"], headers=basic(codat.key))
     last = following.json()
     SCHEMA.check("operations", last)
     assert (last["pageNumber"], last["pageSize"], last["totalResults"]) == (2, 4, 6)
     assert "next" not in last["_links"]
     assert sorted(_kinds(page) + _kinds(last)) == sorted(NEWEST_FIRST)
     for link, wanted in (("previous", page), ("current", last)):
-        answer = codat.desk.client.get(last["_links"][link]["href"], headers=basic(codat.key))
+        answer = codat.tenant.client.get(last["_links"][link]["href"], headers=basic(codat.key))
         assert answer.json() == wanted
 
 
@@ -107,20 +107,22 @@ def test_orders(codat: Codat):
     assert _kinds(codat.history(orderBy="-dataType")) == sorted(NEWEST_FIRST, reverse=True)
 
 
-def test_a_query_sees_its_own_company_alone(codat: Codat, desk: Desk, world: World):
+def test_a_query_sees_its_own_company_alone(codat: Codat, tenant: TenantClient, world: World):
     other = world.project()
-    Codat(desk, other, desk.key(Role.WRITER)).queue("rule")
+    Codat(tenant, other, tenant.key(Role.WRITER)).queue("rule")
     page = codat.history(query=f"companyId!={codat.project.id} || progress>=0")
     assert page["totalResults"] == 6
 
 
-def test_companies_are_asked_for_like_operations(desk: Desk, world: World, stranger: World):
+def test_companies_are_asked_for_like_operations(
+    tenant: TenantClient, world: World, stranger: World
+):
     projects = sorted((world.project() for _ in range(3)), key=lambda each: each.path)
     stranger.project()
-    headers = basic(desk.key(Role.READER))
+    headers = basic(tenant.key(Role.READER))
 
     def names(**query: Any) -> list[str]:
-        answer = desk.client.get("/companies", headers=headers, params=query)
+        answer = tenant.client.get("/companies", headers=headers, params=query)
         SCHEMA.check("companies", answer.json())
         return [each["name"] for each in answer.json()["results"]]
 
@@ -133,18 +135,18 @@ def test_companies_are_asked_for_like_operations(desk: Desk, world: World, stran
     assert names(query="name~space && created>2000-01-01") == paths
     assert names(query="created>3000-01-01") == []
     for query in ({"query": "dataConnections=x"}, {"orderBy": "status"}, {"query": "id>1"}):
-        answer = desk.client.get("/companies", headers=headers, params=query)
+        answer = tenant.client.get("/companies", headers=headers, params=query)
         SCHEMA.check("error", answer.json())
         assert answer.status_code == 400
 
 
-def test_a_company_and_its_connection_tell_when_each_was_made(desk: Desk, world: World):
-    with desk.services.database.writing() as session:
-        connection = desk.services.connections(session).create(
+def test_a_company_and_its_connection_tell_when_each_was_made(tenant: TenantClient, world: World):
+    with tenant.services.database.writing() as session:
+        connection = tenant.services.connections(session).create(
             tenant_id=world.tenant_id, url=f"{world.server.url}/x.git", provider=Provider.GITHUB
         )
     project = world.project(connection_id=connection.id)
-    answer = desk.client.get("/companies", headers=basic(desk.key(Role.READER)))
+    answer = tenant.client.get("/companies", headers=basic(tenant.key(Role.READER)))
     [found] = answer.json()["results"]
     [told] = found["dataConnections"]
     assert told["platformName"] == "github"
@@ -155,7 +157,7 @@ def test_a_company_and_its_connection_tell_when_each_was_made(desk: Desk, world:
 
 def test_connections_are_a_page_too(codat: Codat):
     page = codat.connections()
-    assert [each["id"] for each in page["results"]] == [str(codat.desk.world.connection_id)]
+    assert [each["id"] for each in page["results"]] == [str(codat.tenant.world.connection_id)]
     page = codat.connections(page=2, pageSize=1)
     assert (page["results"], page["totalResults"]) == ([], 1)
     assert page["_links"]["previous"]["href"].endswith("?page=1&pageSize=1")

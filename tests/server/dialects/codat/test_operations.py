@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.server.dialects.codat.client import COMPLETE, SCHEMA, Codat
-from tests.server.dialects.desk import Desk, basic, bearer, client_of
+from tests.server.dialects.tenant_client import TenantClient, basic, bearer, client_of
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.kinds import Kind, Kinds
@@ -28,8 +28,8 @@ from towline_server.runs.signals import ProcessSignals
 from towline_server.runs.states import Fault
 
 
-def _codat(desk: Desk, project: Project, role: Role = Role.WRITER) -> Codat:
-    return Codat(desk, project, desk.key(role, project))
+def _codat(tenant: TenantClient, project: Project, role: Role = Role.WRITER) -> Codat:
+    return Codat(tenant, project, tenant.key(role, project))
 
 
 def _subset(operation: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
@@ -39,10 +39,12 @@ def _subset(operation: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]
 # --- asking for operations --------------------------------------------------------------------
 
 
-def test_all_is_one_operation_a_kind_of_one_revision(desk: Desk, world: World, inline: Runs):
+def test_all_is_one_operation_a_kind_of_one_revision(
+    tenant: TenantClient, world: World, inline: Runs
+):
     world.commit(rules__a=b"1", tasks__b=b"1", c=b"1")
     project = world.project()
-    codat = _codat(desk, project)
+    codat = _codat(tenant, project)
     codat.pull_all()
     page = codat.history()
     assert [each["dataType"] for each in page["results"]] == ["rule", "task", "file"]
@@ -53,10 +55,10 @@ def test_all_is_one_operation_a_kind_of_one_revision(desk: Desk, world: World, i
     assert len({run.batch_id for run in runs}) == 1
 
 
-def test_a_queued_operation(desk: Desk, world: World):
+def test_a_queued_operation(tenant: TenantClient, world: World):
     world.commit(rules__a=b"1", tasks__b=b"1")
     project = world.project()
-    codat = _codat(desk, project)
+    codat = _codat(tenant, project)
     asked = codat.queue("rule")
     assert "completed" not in asked
     wanted = {
@@ -77,9 +79,11 @@ def test_a_queued_operation(desk: Desk, world: World):
     assert world.contents(project) == {"rules/a": b"1"}
 
 
-def test_one_operation_of_a_kind_at_a_time(slow_desk: Desk, world: World, bench: Bench):
+def test_one_operation_of_a_kind_at_a_time(
+    queueing_tenant: TenantClient, world: World, bench: Bench
+):
     world.commit(a=b"1")
-    codat = _codat(slow_desk, world.project())
+    codat = _codat(queueing_tenant, world.project())
     first = codat.queue("rule")
     refused = codat.ask("POST", "/data/queue/rule")
     assert refused.status_code == 400
@@ -90,9 +94,9 @@ def test_one_operation_of_a_kind_at_a_time(slow_desk: Desk, world: World, bench:
     assert codat.queue("rule")["id"] != first["id"]
 
 
-def test_the_connection_may_be_named(desk: Desk, world: World, stranger: World):
+def test_the_connection_may_be_named(tenant: TenantClient, world: World, stranger: World):
     world.commit(a=b"1")
-    codat = _codat(desk, world.project())
+    codat = _codat(tenant, world.project())
     other = world.connect(f"{world.server.url}/repo.git")
     assert codat.queue("rule", connectionId=str(world.connection_id))
     errors = []
@@ -103,10 +107,10 @@ def test_the_connection_may_be_named(desk: Desk, world: World, stranger: World):
     assert codat.ask("POST", "/data/queue/task", connectionId="x").status_code == 400
 
 
-def test_an_operation_keeps_the_connection_it_had(desk: Desk, world: World):
+def test_an_operation_keeps_the_connection_it_had(tenant: TenantClient, world: World):
     world.commit(a=b"1")
     project = world.project()
-    codat = _codat(desk, project)
+    codat = _codat(tenant, project)
     asked = codat.queue("rule")
     other = world.connect(f"{world.server.url}/repo.git")
     with world.database.writing() as session:
@@ -115,12 +119,12 @@ def test_an_operation_keeps_the_connection_it_had(desk: Desk, world: World):
     assert codat.queue("rule")["connectionId"] == str(other)
 
 
-def test_one_idempotency_key_queues_once(desk: Desk, world: World):
+def test_one_idempotency_key_queues_once(tenant: TenantClient, world: World):
     world.commit(a=b"1")
-    codat = _codat(desk, world.project())
+    codat = _codat(tenant, world.project())
     headers = {**basic(codat.key), "Idempotency-Key": "k"}
     url = f"/companies/{codat.project.id}/data/queue/rule"
-    ids = {desk.client.post(url, headers=headers).json()["id"] for _ in range(2)}
+    ids = {tenant.client.post(url, headers=headers).json()["id"] for _ in range(2)}
     assert len(ids) == 1
 
 
@@ -150,10 +154,10 @@ class Looking(ProcessSignals):
 
 
 def test_statuses_follow_the_phases_and_progress_never_falls(
-    slow_desk: Desk, world: World, bench: Bench
+    queueing_tenant: TenantClient, world: World, bench: Bench
 ):
     world.commit(a=b"1")
-    codat = _codat(slow_desk, world.project())
+    codat = _codat(queueing_tenant, world.project())
     seen = [codat.queue("file")]
     seen.append(codat.operation(seen[0]["id"]))
     bench.signals = Looking(lambda: seen.append(codat.operation(seen[0]["id"])))
@@ -192,8 +196,8 @@ FAULTS = {
 }
 
 
-def test_every_fault_has_a_status(slow_desk: Desk, world: World):
-    codat = _codat(slow_desk, world.project())
+def test_every_fault_has_a_status(queueing_tenant: TenantClient, world: World):
+    codat = _codat(queueing_tenant, world.project())
     asked = codat.queue("file")
     found = {}
     for fault in Fault:
@@ -207,9 +211,9 @@ def test_every_fault_has_a_status(slow_desk: Desk, world: World):
     assert found == FAULTS
 
 
-def test_a_kind_that_the_company_lacks_is_not_supported(desk: Desk, world: World):
+def test_a_kind_that_the_company_lacks_is_not_supported(tenant: TenantClient, world: World):
     world.commit(a=b"1")
-    codat = _codat(desk, world.project())
+    codat = _codat(tenant, world.project())
     ended = codat.operation(codat.queue("invoices")["id"])
     assert (ended["status"], ended["isErrored"]) == ("NotSupported", False)
     assert "invoices" in ended["errorMessage"]
@@ -217,15 +221,17 @@ def test_a_kind_that_the_company_lacks_is_not_supported(desk: Desk, world: World
         assert codat.ask("POST", f"/data/queue/{unprintable}").status_code == 400
 
 
-def test_what_a_kind_may_be_called_may_be_queued(desk: Desk, world: World):
-    codat = _codat(desk, world.project(kinds=Kinds((Kind(name="zero\u200bwidth", globs=("*",)),))))
+def test_what_a_kind_may_be_called_may_be_queued(tenant: TenantClient, world: World):
+    codat = _codat(
+        tenant, world.project(kinds=Kinds((Kind(name="zero\u200bwidth", globs=("*",)),)))
+    )
     world.commit(a=b"1")
     ended = codat.operation(codat.queue("zero%E2%80%8Bwidth")["id"])
     assert (ended["dataType"], ended["status"]) == ("zero\u200bwidth", "Complete")
 
 
-def test_a_company_without_a_repository(desk: Desk, world: World):
-    codat = _codat(desk, world.project(bound=False))
+def test_a_company_without_a_repository(tenant: TenantClient, world: World):
+    codat = _codat(tenant, world.project(bound=False))
     codat.pull_all()
     results = codat.history()["results"]
     found = [(each["status"], each["isErrored"], each["connectionId"]) for each in results]
@@ -243,10 +249,10 @@ def test_a_company_without_a_repository(desk: Desk, world: World):
     ],
 )
 def test_what_the_remote_says(
-    desk: Desk, world: World, git_server: GitServer, trouble: Answers, status: str
+    tenant: TenantClient, world: World, git_server: GitServer, trouble: Answers, status: str
 ):
     world.commit(a=b"1")
-    codat = _codat(desk, world.project())
+    codat = _codat(tenant, world.project())
     git_server.trouble = trouble
     ended = codat.operation(codat.queue("file")["id"])
     assert (ended["status"], ended["isErrored"]) == (status, True)
@@ -254,23 +260,25 @@ def test_what_the_remote_says(
     assert "completed" in ended
 
 
-def test_a_refused_credential_is_told_without_it(desk: Desk, world: World, git_server: GitServer):
+def test_a_refused_credential_is_told_without_it(
+    tenant: TenantClient, world: World, git_server: GitServer
+):
     world.commit(a=b"1")
     git_server.credential = Credential(username="demo", password="right")
     hidden = Credential(username="demo", password="hush-hush")
     connection_id = world.connect(f"{git_server.url}/repo.git", hidden)
-    codat = _codat(desk, world.project(connection_id=connection_id))
+    codat = _codat(tenant, world.project(connection_id=connection_id))
     ended = codat.operation(codat.queue("file")["id"])
     assert ended["status"] == "AuthError"
     assert "hush" not in str(ended)
 
 
-def test_conflicts_follow_the_policy_of_the_company(desk: Desk, world: World):
+def test_conflicts_follow_the_policy_of_the_company(tenant: TenantClient, world: World):
     found = {}
     for policy in (OnConflict.REFUSE, OnConflict.SKIP):
         world.repository.commit({"a": b"1"})
         project = world.project(on_conflict=policy)
-        codat = _codat(desk, project)
+        codat = _codat(tenant, project)
         codat.queue("file")
         world.edit(project, "a", b"ours")
         world.repository.commit({"a": b"theirs"})
@@ -282,8 +290,8 @@ def test_conflicts_follow_the_policy_of_the_company(desk: Desk, world: World):
     }
 
 
-def test_a_cancelled_operation(slow_desk: Desk, world: World, bench: Bench):
-    codat = _codat(slow_desk, world.project())
+def test_a_cancelled_operation(queueing_tenant: TenantClient, world: World, bench: Bench):
+    codat = _codat(queueing_tenant, world.project())
     asked = codat.queue("file")
     bench.runs.cancel(UUID(asked["id"]), reason="not now")
     ended = codat.operation(asked["id"])
@@ -293,10 +301,10 @@ def test_a_cancelled_operation(slow_desk: Desk, world: World, bench: Bench):
 
 
 def test_an_operation_that_is_asked_to_stop_is_not_cancelled_yet(
-    slow_desk: Desk, world: World, bench: Bench
+    queueing_tenant: TenantClient, world: World, bench: Bench
 ):
     world.commit(a=b"1")
-    codat = _codat(slow_desk, world.project())
+    codat = _codat(queueing_tenant, world.project())
     asked = codat.queue("file")
     with bench.standing(UUID(asked["id"]), "comparing"):
         bench.runs.cancel(UUID(asked["id"]), reason="not now")
@@ -304,37 +312,37 @@ def test_an_operation_that_is_asked_to_stop_is_not_cancelled_yet(
     assert codat.operation(asked["id"])["statusDescription"] == "not now"
 
 
-def test_who_asked_is_kept(slow_desk: Desk, world: World, bench: Bench):
-    codat = _codat(slow_desk, world.project())
+def test_who_asked_is_kept(queueing_tenant: TenantClient, world: World, bench: Bench):
+    codat = _codat(queueing_tenant, world.project())
     codat.queue("file")
     codat.pull_all()
     asked = {run.origin.requested_by for run in bench.runs.page(RunFilter()).runs}
-    assert asked == {slow_desk.owner_of(codat.key)}
+    assert asked == {queueing_tenant.owner_of(codat.key)}
 
 
 def test_a_client_is_told_whether_trying_again_may_help(
-    desk: Desk, world: World, bench: Bench, inline: Runs
+    tenant: TenantClient, world: World, bench: Bench, inline: Runs
 ):
-    codat = _codat(desk, world.project())
+    codat = _codat(tenant, world.project())
     assert codat.ask("GET", "/data/history", page=0).json()["canBeRetried"] == "No"
     limits = {"rate_per_second": 0.001, "rate_burst": 1}
-    with client_of(desk.services, bench, inline, **limits) as client:
+    with client_of(tenant.services, bench, inline, **limits) as client:
         headers = basic(codat.key)
         client.get("/companies", headers=headers)
         told = client.get("/companies", headers=headers)
     SCHEMA.check("error", told.json())
     assert (told.status_code, told.json()["canBeRetried"]) == (429, "Yes")
     # A server that has not started yet.
-    stopped = client_of(desk.services, bench, inline).get("/companies", headers=headers)
+    stopped = client_of(tenant.services, bench, inline).get("/companies", headers=headers)
     assert (stopped.status_code, stopped.json()["canBeRetried"]) == (503, "Yes")
 
 
 # --- companies --------------------------------------------------------------------------------
 
 
-def test_the_data_status_of_every_kind(desk: Desk, world: World, git_server: GitServer):
+def test_the_data_status_of_every_kind(tenant: TenantClient, world: World, git_server: GitServer):
     world.commit(rules__a=b"1")
-    codat = _codat(desk, world.project())
+    codat = _codat(tenant, world.project())
     never = {"lastSuccessfulSync": "0001-01-01T00:00:00Z", "currentStatus": "Initial"}
     assert codat.data_status() == {
         kind: {"dataType": kind, **never} for kind in ("rule", "task", "file")
@@ -354,7 +362,7 @@ def test_the_data_status_of_every_kind(desk: Desk, world: World, git_server: Git
     assert found["task"] == {"dataType": "task", **never}
 
 
-def test_kinds_go_by_their_data_types(desk: Desk, world: World):
+def test_kinds_go_by_their_data_types(tenant: TenantClient, world: World):
     world.commit(rules__a=b"1", tasks__b=b"1", c=b"1")
     project = world.project()
     renamed = {"rule": "bills", "task": None, "tax_rate": None}
@@ -368,7 +376,7 @@ def test_kinds_go_by_their_data_types(desk: Desk, world: World):
     )
     with world.database.writing() as session:
         Projects(session).change(project.id, kinds=kinds)
-    codat = _codat(desk, project)
+    codat = _codat(tenant, project)
     codat.pull_all()
     assert {each["dataType"] for each in codat.history()["results"]} == {
         "bills",
@@ -391,10 +399,12 @@ def test_kinds_go_by_their_data_types(desk: Desk, world: World):
     }
 
 
-def test_what_pulls_no_single_kind_is_no_operation(desk: Desk, world: World, inline: Runs):
+def test_what_pulls_no_single_kind_is_no_operation(
+    tenant: TenantClient, world: World, inline: Runs
+):
     world.commit(a=b"1")
     project = world.project()
-    codat = _codat(desk, project)
+    codat = _codat(tenant, project)
     hidden = [
         inline.request(project.id),
         inline.request(project.id, RunRequest(kind="rule", mode=RunMode.DRY_RUN)),
@@ -405,70 +415,70 @@ def test_what_pulls_no_single_kind_is_no_operation(desk: Desk, world: World, inl
     assert codat.data_status()["rule"]["currentStatus"] == "Initial"
 
 
-def test_companies_and_their_connections(desk: Desk, world: World, stranger: World):
+def test_companies_and_their_connections(tenant: TenantClient, world: World, stranger: World):
     mine = [world.project(), world.project(bound=False)]
     hidden = world.project()
     theirs = stranger.project()
-    with desk.services.database.writing() as session:
-        identities = desk.services.identities(session)
+    with tenant.services.database.writing() as session:
+        identities = tenant.services.identities(session)
         made, key = identities.create_key(tenant_id=world.tenant_id, name="k")
         for project in mine:
             identities.grant(made.id, project, Role.READER)
-    answer = desk.client.get("/companies", headers=basic(key))
+    answer = tenant.client.get("/companies", headers=basic(key))
     SCHEMA.check("companies", answer.json())
     found = {each["id"]: each for each in answer.json()["results"]}
     assert set(found) == {str(project.id) for project in mine}
     assert answer.json()["totalResults"] == 2
     assert found[str(mine[0].id)]["name"] == f"/{mine[0].path}"
     for project in mine:
-        page = Codat(desk, project, key).connections()
+        page = Codat(tenant, project, key).connections()
         assert page["results"] == found[str(project.id)]["dataConnections"]
     [connection] = found[str(mine[0].id)]["dataConnections"]
     assert (connection["id"], connection["platformName"]) == (str(world.connection_id), "git")
     for project in (hidden, theirs):
-        assert Codat(desk, project, key).ask("GET", "/connections").status_code == 404
+        assert Codat(tenant, project, key).ask("GET", "/connections").status_code == 404
 
 
 # --- who may ----------------------------------------------------------------------------------
 
 
-def test_an_operation_stands_below_its_own_company_alone(desk: Desk, world: World):
+def test_an_operation_stands_below_its_own_company_alone(tenant: TenantClient, world: World):
     one, other = world.project(), world.project()
-    made = _codat(desk, one).queue("rule")
-    key = desk.key(Role.ADMIN)
-    assert Codat(desk, one, key).operation(made["id"])
-    assert Codat(desk, other, key).ask("GET", f"/data/history/{made['id']}").status_code == 404
+    made = _codat(tenant, one).queue("rule")
+    key = tenant.key(Role.ADMIN)
+    assert Codat(tenant, one, key).operation(made["id"])
+    assert Codat(tenant, other, key).ask("GET", f"/data/history/{made['id']}").status_code == 404
 
 
-def test_basic_with_the_key_is_needed(desk: Desk, world: World):
+def test_basic_with_the_key_is_needed(tenant: TenantClient, world: World):
     project = world.project()
-    key = desk.key(Role.ADMIN)
+    key = tenant.key(Role.ADMIN)
     for headers in ({}, bearer(key), basic("twl_wrong"), {"X-API-Key": key}):
-        answer = desk.client.get(f"/companies/{project.id}/dataStatus", headers=headers)
+        answer = tenant.client.get(f"/companies/{project.id}/dataStatus", headers=headers)
         SCHEMA.check("error", answer.json())
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"].startswith("Basic")
     # Clients that know Basic alone put a colon behind the key.
     for given in (key, f"{key}:"):
         url = f"/companies/{project.id}/dataStatus"
-        assert desk.client.get(url, headers=basic(given)).status_code == 200
+        assert tenant.client.get(url, headers=basic(given)).status_code == 200
 
 
-def test_errors_name_the_request(desk: Desk, world: World):
-    headers = {**basic(desk.key()), "X-Request-Id": "r-1234567"}
-    answer = desk.client.get("/companies/nothing/dataStatus", headers=headers)
+def test_errors_name_the_request(tenant: TenantClient, world: World):
+    headers = {**basic(tenant.key()), "X-Request-Id": "r-1234567"}
+    answer = tenant.client.get("/companies/nothing/dataStatus", headers=headers)
     body = answer.json()
     SCHEMA.check("error", body)
     assert (answer.status_code, body["correlationId"]) == (404, "r-1234567")
     [issue] = body["validation"]["errors"]
     assert issue["itemId"] == "path.companyId"
-    assert desk.client.get("/companies/a/b/c").json()["statusCode"] == 404
+    assert tenant.client.get("/companies/a/b/c").json()["statusCode"] == 404
 
 
-def test_the_limit_is_a_validation_error(desk: Desk, world: World):
+def test_the_limit_is_a_validation_error(tenant: TenantClient, world: World):
     assert Limits().assets == 1000
     world.repository.commit({f"a{number}": b"" for number in range(1001)})
-    codat = _codat(desk, world.project())
+    codat = _codat(tenant, world.project())
     ended = codat.operation(codat.queue("file")["id"])
     assert ended["status"] == "ValidationError"
     assert "1001" in ended["errorMessage"]

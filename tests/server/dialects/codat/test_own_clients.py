@@ -15,7 +15,7 @@ from tests.clients.packages import ROOT, python_packages, run
 from tests.control_plane import cheap_passwords
 from tests.databases import open_database
 from tests.server.dialects.codat.client import Codat
-from tests.server.dialects.desk import Desk, basic, client_of
+from tests.server.dialects.tenant_client import TenantClient, basic, client_of
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.kinds import Kind, Kinds
@@ -31,7 +31,7 @@ CHANGING = {"all", "queued"}
 @pytest.mark.services
 @pytest.mark.parametrize("version", ["3.5", "6.0"])
 def test_codats_own_client(
-    version: str, desk: Desk, world: World, bench: Bench, inline: Runs, tmp_path: Path
+    version: str, tenant: TenantClient, world: World, bench: Bench, inline: Runs, tmp_path: Path
 ):
     environment = python_packages(f"codat-platform-{version}", f"codat-platform=={version}.*")
     world.commit(bills__a=b"1", rules__b=b"1")
@@ -39,24 +39,24 @@ def test_codats_own_client(
     kinds = (Kind(name="bill", globs=("bills/**",)), Kind(name="rule", globs=("rules/**",)))
     with world.database.writing() as session:
         Projects(session).change(project.id, kinds=Kinds(kinds))
-    codat = Codat(desk, project, desk.key(Role.WRITER))
+    codat = Codat(tenant, project, tenant.key(Role.WRITER))
     first = codat.queue("bills")
     empty = open_database(f"sqlite:///{tmp_path}/empty.sqlite")
-    broken = assemble(desk.services.settings, empty, cheap_passwords())
+    broken = assemble(tenant.services.settings, empty, cheap_passwords())
     slow = {"rate_per_second": 0.0001, "rate_burst": 1}
     with ExitStack() as stack:
         served = {
-            "good": desk.client,
-            "limited": stack.enter_context(client_of(desk.services, bench, inline, **slow)),
+            "good": tenant.client,
+            "limited": stack.enter_context(client_of(tenant.services, bench, inline, **slow)),
             "broken": stack.enter_context(client_of(broken, bench, inline)),
-            "stopped": client_of(desk.services, bench, inline),
+            "stopped": client_of(tenant.services, bench, inline),
         }
         given = {
             "urls": {
                 name: stack.enter_context(listening(client.app)) for name, client in served.items()
             },
             "key": codat.key,
-            "reader": desk.key(Role.READER),
+            "reader": tenant.key(Role.READER),
             "company": str(project.id),
             "connection": str(world.connection_id),
             "operation": first["id"],

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.server.dialects.codat.rows import (
+from tests.server.dialects.codat.operations import (
     FIELDS,
     FLAGS,
     NUMBERS,

@@ -11,9 +11,9 @@ import pytest
 
 from tests.control_plane import cheap_passwords
 from tests.databases import open_database
-from tests.server.dialects.desk import Desk, basic, client_of
 from tests.server.dialects.page_schema import PageSchema
-from tests.server.dialects.pages.tour import Answers, Tour
+from tests.server.dialects.pages.product_client import Answers, ProductClient
+from tests.server.dialects.tenant_client import TenantClient, basic, client_of
 from tests.server.runs.bench import Bench, Gate
 from tests.server.runs.world import World
 from towline.options import OnConflict
@@ -67,9 +67,9 @@ WHILE_RUNNING = {
 
 
 @pytest.fixture
-def tour(slow_desk: Desk) -> Tour:
-    made = Tour(slow_desk.client, PageSchema("codat"), "Codat", ANSWERS)
-    made.headers = basic(slow_desk.key(Role.WRITER))
+def product(queueing_tenant: TenantClient) -> ProductClient:
+    made = ProductClient(queueing_tenant.client, PageSchema("codat"), "Codat", ANSWERS)
+    made.headers = basic(queueing_tenant.key(Role.WRITER))
     return made
 
 
@@ -89,7 +89,7 @@ class Looking(ProcessSignals):
 class Company:
     """One company's operations, each looked at wherever it is told."""
 
-    tour: Tour
+    product: ProductClient
     bench: Bench
     project: Project
 
@@ -98,16 +98,16 @@ class Company:
         return f"{BASE}/{self.project.id}"
 
     def queue(self, kind: str = "file") -> str:
-        made: str = self.tour.ask("POST", f"{self.url}/data/queue/{kind}")["id"]
+        made: str = self.product.ask("POST", f"{self.url}/data/queue/{kind}")["id"]
         return made
 
     def look(self, operation_id: str) -> str:
         """The status of an operation: by itself, in the history, and of its kind."""
-        found = self.tour.ask("GET", f"{self.url}/data/history/{operation_id}")
+        found = self.product.ask("GET", f"{self.url}/data/history/{operation_id}")
         query = f"id={operation_id} && status={found['status']}"
-        page = self.tour.ask("GET", f"{self.url}/data/history", params={"query": query})
+        page = self.product.ask("GET", f"{self.url}/data/history", params={"query": query})
         assert page["results"] == [found]
-        told = self.tour.ask("GET", f"{self.url}/dataStatus").get(found["dataType"])
+        told = self.product.ask("GET", f"{self.url}/dataStatus").get(found["dataType"])
         assert told is None or told["currentStatus"] == found["status"]
         status: str = found["status"]
         return status
@@ -118,21 +118,27 @@ class Company:
         assert self.look(operation_id) == status
 
 
-def test_the_whole_dialect(tour: Tour, slow_desk: Desk, world: World, bench: Bench, tmp_path: Path):
+def test_the_whole_dialect(
+    product: ProductClient,
+    queueing_tenant: TenantClient,
+    world: World,
+    bench: Bench,
+    tmp_path: Path,
+):
     world.commit(a=b"1")
-    company = Company(tour, bench, world.project())
-    assert set(tour.ask("GET", f"{company.url}/dataStatus")) == {"rule", "task", "file"}
+    company = Company(product, bench, world.project())
+    assert set(product.ask("GET", f"{company.url}/dataStatus")) == {"rule", "task", "file"}
     _running(company)
     _failing(company, world)
     _stopped(company, world)
-    _pages(tour, company.url)
-    _refusals(tour, slow_desk, company)
+    _pages(product, company.url)
+    _refusals(product, queueing_tenant, company)
     empty = open_database(f"sqlite:///{tmp_path}/empty.sqlite")
-    broken = assemble(slow_desk.services.settings, empty, cheap_passwords())
+    broken = assemble(queueing_tenant.services.settings, empty, cheap_passwords())
     with client_of(broken, bench, bench.runs) as client:
-        tour.ask("GET", BASE, 500, client=client)
+        product.ask("GET", BASE, 500, client=client)
     empty.close()
-    assert tour.lacking(IMPOSSIBLE) == []
+    assert product.lacking(IMPOSSIBLE) == []
 
 
 def _running(company: Company) -> None:
@@ -150,7 +156,7 @@ def _running(company: Company) -> None:
 def _failing(company: Company, world: World) -> None:
     """What the company, its repository and its remote can be at fault of."""
     company.ends("NotSupported", "invoices")
-    Company(company.tour, company.bench, world.project(bound=False)).ends("PrerequisiteNotMet")
+    Company(company.product, company.bench, world.project(bound=False)).ends("PrerequisiteNotMet")
     for answer, status in ((401, "Auth"), (403, "Permissions"), (429, "RateLimit"), (500, "Fetch")):
         world.commit(a=str(answer).encode())
         world.server.trouble = Trouble(status=answer)
@@ -169,7 +175,7 @@ def _stopped(company: Company, world: World) -> None:
     cancelled = company.queue()
     bench.runs.cancel(UUID(cancelled), reason="not now")
     assert company.look(cancelled) == "Cancelled"
-    restless = Company(company.tour, bench, world.project(on_conflict=OnConflict.THEIRS))
+    restless = Company(company.product, bench, world.project(on_conflict=OnConflict.THEIRS))
     asked = restless.queue()
     bench.worker(gate=_Editing(world, restless.project)).execute(UUID(asked))
     assert restless.look(asked) == "ProcessingError"
@@ -195,18 +201,18 @@ class _Editing(Gate):
             self._world.edit(self._project, "a", str(self._times).encode())
 
 
-def _pages(tour: Tour, url: str) -> None:
-    tour.ask("POST", f"{url}/data/all", 204)
+def _pages(product: ProductClient, url: str) -> None:
+    product.ask("POST", f"{url}/data/all", 204)
     for path in (BASE, f"{url}/connections", f"{url}/data/history"):
         for part in ({}, {"page": 1, "pageSize": 1}, {"page": 2, "pageSize": 1}):
-            tour.ask("GET", path, params=part)
+            product.ask("GET", path, params=part)
 
 
-def _refusals(tour: Tour, desk: Desk, company: Company) -> None:
+def _refusals(product: ProductClient, tenant: TenantClient, company: Company) -> None:
     url = company.url
-    [known] = tour.ask("GET", f"{url}/data/history", params={"pageSize": 1})["results"]
-    reader = basic(desk.key(Role.READER))
-    [connection] = tour.ask("GET", f"{url}/connections")["results"]
+    [known] = product.ask("GET", f"{url}/data/history", params={"pageSize": 1})["results"]
+    reader = basic(tenant.key(Role.READER))
+    [connection] = product.ask("GET", f"{url}/connections")["results"]
     operations = [
         ("GET", ""),
         ("GET", "/connections"),
@@ -219,19 +225,19 @@ def _refusals(tour: Tour, desk: Desk, company: Company) -> None:
     ]
     for method, path in operations:
         wrong = basic("twl_wrong")
-        tour.ask(method, url + path, 401, headers=wrong)
-        tour.ask(method, f"{BASE}/{uuid4()}{path}", 404)
-        tour.ask(method, f"{BASE}/none{path}", 404)
+        product.ask(method, url + path, 401, headers=wrong)
+        product.ask(method, f"{BASE}/{uuid4()}{path}", 404)
+        product.ask(method, f"{BASE}/none{path}", 404)
         if method == "POST":
-            tour.ask(method, url + path, 403, headers=reader)
+            product.ask(method, url + path, 403, headers=reader)
     for path in ("", f"/connections/{connection['id']}"):
-        tour.ask("GET", url + path)
-    tour.ask("GET", f"{url}/connections/{uuid4()}", 404)
+        product.ask("GET", url + path)
+    product.ask("GET", f"{url}/connections/{uuid4()}", 404)
     for path in ("/connections", "/data/history"):
-        tour.ask("GET", url + path, 400, params={"page": 0})
-    tour.ask("POST", f"{url}/data/queue/task", 400, params={"connectionId": "x"})
-    tour.ask("GET", BASE, 401, headers=basic("twl_wrong"))
-    tour.ask("GET", BASE, 400, params={"query": "name"})
+        product.ask("GET", url + path, 400, params={"page": 0})
+    product.ask("POST", f"{url}/data/queue/task", 400, params={"connectionId": "x"})
+    product.ask("GET", BASE, 401, headers=basic("twl_wrong"))
+    product.ask("GET", BASE, 400, params={"query": "name"})
     # All were just asked for: one of a kind is in progress.
-    told = tour.ask("POST", f"{url}/data/queue/file", 400)
+    told = product.ask("POST", f"{url}/data/queue/file", 400)
     assert told["canBeRetried"] == "Yes"

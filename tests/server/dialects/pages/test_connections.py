@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.server.dialects.desk import Desk, bearer
 from tests.server.dialects.page_schema import PageSchema
-from tests.server.dialects.pages.tour import Answers, Tour
+from tests.server.dialects.pages.product_client import Answers, ProductClient
+from tests.server.dialects.tenant_client import TenantClient, bearer
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.kinds import Kind, Kinds
@@ -52,30 +52,32 @@ FILES = Kinds((Kind(name="file", globs=("**",)),))
 
 
 @pytest.fixture
-def tour(slow_desk: Desk) -> Tour:
-    made = Tour(
-        slow_desk.client,
+def product(queueing_tenant: TenantClient) -> ProductClient:
+    made = ProductClient(
+        queueing_tenant.client,
         PageSchema("connections"),
         "Connections",
         ANSWERS,
         errors_are="application/problem+json",
     )
-    made.headers = bearer(slow_desk.key(Role.WRITER))
+    made.headers = bearer(queueing_tenant.key(Role.WRITER))
     return made
 
 
-def test_the_whole_dialect(tour: Tour, slow_desk: Desk, world: World, bench: Bench):
+def test_the_whole_dialect(
+    product: ProductClient, queueing_tenant: TenantClient, world: World, bench: Bench
+):
     url = f"{BASE}/connections/{world.connection_id}"
     world.commit(a=b"1")
     project = world.project(name="a", kinds=FILES)  # the first behind its connection
 
     def look(sync: Any, status: str) -> None:
         """A sync as it stands, by itself and in the list."""
-        assert tour.ask("GET", f"{SYNC}/{sync['id']}")["status"] == status
-        listed = tour.ask("GET", f"{url}/syncs", params={"limit": 100})
+        assert product.ask("GET", f"{SYNC}/{sync['id']}")["status"] == status
+        listed = product.ask("GET", f"{url}/syncs", params={"limit": 100})
         assert [each["status"] for each in listed if each["id"] == sync["id"]] == [status]
 
-    [first] = tour.ask("POST", f"{url}/sync")
+    [first] = product.ask("POST", f"{url}/sync")
     assert (first["status"], first["is_initial_sync"]) == ("scheduled", True)
     look(first, "queued")
     run_id = bench.shelf.handed[0]
@@ -106,31 +108,31 @@ def test_the_whole_dialect(tour: Tour, slow_desk: Desk, world: World, bench: Ben
     [failed] = bench.runs.request_kinds(gone.id, ["file"])
     bench.work()
     look({"id": str(failed.id)}, "failed")
-    waiting = tour.ask("POST", f"{url}/sync")[0]
-    assert tour.ask("POST", f"{SYNC}/{waiting['id']}/cancel")["status"] == "cancelled"
+    waiting = product.ask("POST", f"{url}/sync")[0]
+    assert product.ask("POST", f"{SYNC}/{waiting['id']}/cancel")["status"] == "cancelled"
     look(waiting, "cancelled")
-    assert len(tour.ask("GET", f"{url}/syncs", params={"limit": 1, "offset": 1})) == 1
+    assert len(product.ask("GET", f"{url}/syncs", params={"limit": 1, "offset": 1})) == 1
 
-    _refusals(tour, slow_desk, url, UUID(first["id"]))
-    for sync in _cancelled_at_every_phase(tour, url, bench):
+    _refusals(product, queueing_tenant, url, UUID(first["id"]))
+    for sync in _cancelled_at_every_phase(product, url, bench):
         look(sync, "cancelled")
-    assert tour.lacking(IMPOSSIBLE) == []
+    assert product.lacking(IMPOSSIBLE) == []
 
 
-def _cancelled_at_every_phase(tour: Tour, url: str, bench: Bench) -> list[Any]:
+def _cancelled_at_every_phase(product: ProductClient, url: str, bench: Bench) -> list[Any]:
     """Syncs that were cancelled while they ran: the answer shows each phase."""
     found = []
     for phase in PHASES:
         bench.work()
-        made = tour.ask("POST", f"{url}/sync")[0]
+        made = product.ask("POST", f"{url}/sync")[0]
         with bench.standing(UUID(made["id"]), phase):
-            assert tour.ask("POST", f"{SYNC}/{made['id']}/cancel")["status"] == "running"
+            assert product.ask("POST", f"{SYNC}/{made['id']}/cancel")["status"] == "running"
         found.append(made)
     return found
 
 
-def _refusals(tour: Tour, desk: Desk, url: str, sync_id: UUID) -> None:
-    reader = bearer(desk.key(Role.READER))
+def _refusals(product: ProductClient, tenant: TenantClient, url: str, sync_id: UUID) -> None:
+    reader = bearer(tenant.key(Role.READER))
     operations = [
         ("POST", f"{url}/sync"),
         ("GET", f"{url}/syncs"),
@@ -138,11 +140,11 @@ def _refusals(tour: Tour, desk: Desk, url: str, sync_id: UUID) -> None:
         ("POST", f"{SYNC}/{sync_id}/cancel"),
     ]
     for method, path in operations:
-        tour.ask(method, path, 401, headers={"Authorization": "Bearer twl_wrong"})
+        product.ask(method, path, 401, headers={"Authorization": "Bearer twl_wrong"})
         missing = path.replace(str(sync_id), str(uuid4()))
-        missing = missing.replace(str(desk.world.connection_id), str(uuid4()))
-        tour.ask(method, missing, 404)
+        missing = missing.replace(str(tenant.world.connection_id), str(uuid4()))
+        product.ask(method, missing, 404)
         if method == "POST":
-            tour.ask(method, path, 403, headers=reader)
+            product.ask(method, path, 403, headers=reader)
     for query in ({"limit": 0}, {"limit": 101}, {"limit": "x"}, {"offset": -1}):
-        tour.ask("GET", f"{url}/syncs", 422, params=query)
+        product.ask("GET", f"{url}/syncs", 422, params=query)

@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.server.dialects.desk import Desk, client_of
 from tests.server.dialects.page_schema import PageSchema
-from tests.server.dialects.pages.tour import Answers, Tour
+from tests.server.dialects.pages.product_client import Answers, ProductClient
+from tests.server.dialects.tenant_client import TenantClient, client_of
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.model import AssetPath
@@ -37,41 +37,43 @@ FILES = {"gone": b"1", "kept": b"1", "link": b"1", "mine": b"1"}
 
 
 @pytest.fixture
-def tour(slow_desk: Desk) -> Tour:
-    made = Tour(slow_desk.client, PageSchema("nected"), "Nected", ANSWERS)
-    made.headers = {"Nected-API-Key": slow_desk.key(Role.WRITER)}
+def product(queueing_tenant: TenantClient) -> ProductClient:
+    made = ProductClient(queueing_tenant.client, PageSchema("nected"), "Nected", ANSWERS)
+    made.headers = {"Nected-API-Key": queueing_tenant.key(Role.WRITER)}
     return made
 
 
-def _pull(tour: Tour, branch: str = "main", url: str = PULL) -> str:
-    asked = tour.ask("POST", url, headers={"Nected-Branch": branch})
+def _pull(product: ProductClient, branch: str = "main", url: str = PULL) -> str:
+    asked = product.ask("POST", url, headers={"Nected-Branch": branch})
     task_id: str = asked["data"]["taskId"]
     return task_id
 
 
-def test_the_whole_dialect(tour: Tour, slow_desk: Desk, world: World, bench: Bench):
+def test_the_whole_dialect(
+    product: ProductClient, queueing_tenant: TenantClient, world: World, bench: Bench
+):
     def look(task_id: str, state: str, code: str = "") -> Any:
         """A task, which must stand so."""
-        found = tour.ask("GET", f"{TASK}/{task_id}")
+        found = product.ask("GET", f"{TASK}/{task_id}")
         assert (found["data"]["taskState"], found["code"]) == (state, code)
         return found["data"].get("report")
 
     def ended(branch: str, code: str = "") -> Any:
         """The report of a pull."""
-        task_id = _pull(tour, branch)
+        task_id = _pull(product, branch)
         bench.work()
         return look(task_id, "failed" if code else "completed", code)
 
     world.commit(a=b"1")
     world.project()
-    task_id = _pull(tour, url=PULL_V1)
+    task_id = _pull(product, url=PULL_V1)
     look(task_id, "pending")
     with bench.standing(UUID(task_id), "comparing"):
         look(task_id, "in-progress")
     assert look(task_id, "completed")["status"] == "updated"
     bench.shelf.handed.clear()
     assert ended("main")["status"] == "up-to-date"
-    cancelled = _pull(tour)
+    cancelled = _pull(product)
     bench.runs.cancel(UUID(cancelled))
     look(cancelled, "failed", "CANCELLED")
 
@@ -87,19 +89,19 @@ def test_the_whole_dialect(tour: Tour, slow_desk: Desk, world: World, bench: Ben
     ended("many", "ASSET_LIMIT_EXCEEDED")
     world.repository.commit({"a": b"9"})
     world.server.trouble = Trouble(status=503)
-    task_id = _pull(tour)
+    task_id = _pull(product)
     bench.work()
     for _ in range(3):
         look(task_id, "pending")
         bench.worker().execute(bench.runs.wait(UUID(task_id), 0).id)
     look(task_id, "failed", "REMOTE_UNAVAILABLE")
     world.server.trouble = None
-    look(_lost_too_often(_pull(tour), bench), "failed", "INTERNAL")
+    look(_lost_too_often(_pull(product), bench), "failed", "INTERNAL")
 
-    _refusals(tour, slow_desk, task_id)
-    with client_of(slow_desk.services, bench, bench.runs, **SLOW) as slow:
-        _too_many(tour, slow, task_id)
-    assert tour.lacking(IMPOSSIBLE) == []
+    _refusals(product, queueing_tenant, task_id)
+    with client_of(queueing_tenant.services, bench, bench.runs, **SLOW) as slow:
+        _too_many(product, slow, task_id)
+    assert product.lacking(IMPOSSIBLE) == []
 
 
 def _every_list(world: World, ended: Any) -> None:
@@ -130,9 +132,9 @@ def _lost_too_often(task_id: str, bench: Bench) -> str:
     return task_id
 
 
-def _refusals(tour: Tour, desk: Desk, task_id: str) -> None:
+def _refusals(product: ProductClient, tenant: TenantClient, task_id: str) -> None:
     def refused(code: str, path: str, status: int = 400, method: str = "POST", **how: Any) -> None:
-        assert tour.ask(method, path, status, **how)["code"] == code
+        assert product.ask(method, path, status, **how)["code"] == code
 
     main = {"Nected-Branch": "main"}
     for url in (PULL, PULL_V1):
@@ -141,7 +143,7 @@ def _refusals(tour: Tour, desk: Desk, task_id: str) -> None:
         refused("BRANCH_NOT_FOUND", url, headers={"Nected-Branch": "other"})
         refused("BAD_REQUEST", url, headers=main, content=b"[]")
         refused("UNAUTHORIZED", url, 401, headers={**main, "Nected-API-Key": "twl_wrong"})
-        reader = {**main, "Nected-API-Key": desk.key(Role.READER)}
+        reader = {**main, "Nected-API-Key": tenant.key(Role.READER)}
         refused("UNAUTHORIZED", url, 401, headers=reader)
     wrong = {"Nected-API-Key": "twl_wrong"}
     refused("UNAUTHORIZED", f"{TASK}/{task_id}", 401, "GET", headers=wrong)
@@ -151,8 +153,8 @@ def _refusals(tour: Tour, desk: Desk, task_id: str) -> None:
 SLOW = {"rate_per_second": 0.001, "rate_burst": 1}
 
 
-def _too_many(tour: Tour, slow: TestClient, task_id: str) -> None:
+def _too_many(product: ProductClient, slow: TestClient, task_id: str) -> None:
     """Every operation once more than is allowed: "a temporary service issue"."""
-    slow.get(f"{TASK}/{task_id}", headers=dict(tour.headers))
+    slow.get(f"{TASK}/{task_id}", headers=dict(product.headers))
     for method, path in (("POST", PULL), ("POST", PULL_V1), ("GET", f"{TASK}/{task_id}")):
-        assert tour.ask(method, path, 500, client=slow)["code"] == "INTERNAL"
+        assert product.ask(method, path, 500, client=slow)["code"] == "INTERNAL"

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import insert, select
 
 from tests.server.dialects.page_schema import PageSchema
-from tests.server.dialects.pages.tour import Answers, Tour
-from tests.server.dialects.syncs.office import BASE, Office
+from tests.server.dialects.pages.product_client import Answers, ProductClient
+from tests.server.dialects.syncs.client import BASE, SyncsClient
 from tests.server.runs.bench import Gate
 from tests.server.runs.world import World
 from towline.kinds import Kind, Kinds
@@ -70,10 +70,10 @@ EVERY = {"everySeconds": 60}
 
 
 @pytest.fixture
-def tour(office: Office) -> Tour:
-    made = Tour(office.desk.client, PageSchema("syncs"), "Syncs", ANSWERS)
-    office.key = office.desk.key(Role.WRITER)
-    made.headers = {"X-API-Key": office.key}
+def product(syncs: SyncsClient) -> ProductClient:
+    made = ProductClient(syncs.tenant.client, PageSchema("syncs"), "Syncs", ANSWERS)
+    syncs.key = syncs.tenant.key(Role.WRITER)
+    made.headers = {"X-API-Key": syncs.key}
     return made
 
 
@@ -81,48 +81,48 @@ def tour(office: Office) -> Tour:
 class Shop:
     """Syncs and their runs, each looked at wherever it is told."""
 
-    tour: Tour
-    office: Office
+    product: ProductClient
+    syncs: SyncsClient
 
     def create(self, project: Project | None = None, **fields: Any) -> str:
-        named = {"project": str((project or self.office.project).id)}
-        body = self.office.body(**{"destinationConfig": named, **fields})
-        made: str = self.tour.ask("POST", BASE, 201, json=body)["id"]
+        named = {"project": str((project or self.syncs.project).id)}
+        body = self.syncs.body(**{"destinationConfig": named, **fields})
+        made: str = self.product.ask("POST", BASE, 201, json=body)["id"]
         return made
 
     def trigger(self, sync_id: str, **body: Any) -> str:
-        made: str = self.tour.ask("POST", f"{BASE}/{sync_id}/trigger", json=body)["id"]
+        made: str = self.product.ask("POST", f"{BASE}/{sync_id}/trigger", json=body)["id"]
         return made
 
     def look(self, run_id: str) -> Any:
         """A run, by itself and in the list of its sync."""
-        found = self.tour.ask("GET", f"{BASE}/runs/{run_id}")
-        page = self.tour.ask("GET", f"{BASE}/{found['syncId']}/runs", params={"limit": 100})
+        found = self.product.ask("GET", f"{BASE}/runs/{run_id}")
+        page = self.product.ask("GET", f"{BASE}/{found['syncId']}/runs", params={"limit": 100})
         assert [each for each in page["runs"] if each["id"] == run_id] == [found]
         return found
 
     def ends(self, sync_id: str, result: str, reason: str | None, **body: Any) -> str:
         """A run that ends so."""
         run_id = self.trigger(sync_id, **body)
-        self.office.work()
+        self.syncs.work()
         found = self.look(run_id)
         assert (found["resultClass"], found["resultReasonCode"]) == (result, reason)
         return run_id
 
 
-def test_the_whole_dialect(tour: Tour, office: Office):
-    shop = Shop(tour, office)
+def test_the_whole_dialect(product: ProductClient, syncs: SyncsClient):
+    shop = Shop(product, syncs)
     _definitions(shop)
     _good_ends(shop)
     _bad_ends(shop)
     _stops(shop)
-    for sync in tour.ask("GET", BASE, params={"limit": 100})["syncs"]:
-        assert tour.ask("GET", f"{BASE}/{sync['id']}") == sync
-    tour.ask("GET", BASE, params={"limit": 1})
+    for sync in product.ask("GET", BASE, params={"limit": 100})["syncs"]:
+        assert product.ask("GET", f"{BASE}/{sync['id']}") == sync
+    product.ask("GET", BASE, params={"limit": 1})
     _catalogs(shop)
     _refusals(shop)
-    engine = office.world.database.engine.dialect.name
-    assert tour.lacking(IMPOSSIBLE | OTHER_STORAGE[engine]) == []
+    engine = syncs.world.database.engine.dialect.name
+    assert product.lacking(IMPOSSIBLE | OTHER_STORAGE[engine]) == []
 
 
 def _definitions(shop: Shop) -> None:
@@ -132,36 +132,36 @@ def _definitions(shop: Shop) -> None:
         shop.create(triggerMode=trigger, schedule=EVERY)
     shop.create(executionBackend="external", executionMode="fan_out_entity", entities=["rule"])
     shop.create(tableBindings=[{"entityKey": "rule", "cursorField": "at"}])
-    world = shop.office.world
+    world = shop.syncs.world
     for provider in Provider:
         with world.database.writing() as session:
-            connection = shop.office.desk.services.connections(session).create(
+            connection = shop.syncs.tenant.services.connections(session).create(
                 tenant_id=world.tenant_id, url=f"{world.server.url}/x.git", provider=provider
             )
         shop.create(connectionId=str(connection.id), destinationConfig={})
     gone = shop.create()
-    shop.tour.ask("DELETE", f"{BASE}/{gone}", 204)
+    shop.product.ask("DELETE", f"{BASE}/{gone}", 204)
 
 
 def _good_ends(shop: Shop) -> None:
-    office, sync = shop.office, shop.create(status="active")
+    syncs, sync = shop.syncs, shop.create(status="active")
     shop.ends(sync, "success", None, runMode="dry_run")
     shop.ends(sync, "success", None)
     shop.ends(sync, "no_change", None, runMode="full_refresh")
     shop.ends(shop.create(executionMode="fan_out_entity"), "no_change", None)
     created = shop.create(status="active", triggerMode="on_create")
     scheduled = shop.create(status="active", triggerMode="scheduled", schedule=EVERY)
-    office.fire()
-    office.work()
-    assert shop.tour.ask("GET", f"{BASE}/{sync}/runs", params={"limit": 1})["hasNext"]
+    syncs.fire()
+    syncs.work()
+    assert shop.product.ask("GET", f"{BASE}/{sync}/runs", params={"limit": 1})["hasNext"]
     for made in (scheduled, created):
-        [run] = shop.tour.ask("GET", f"{BASE}/{made}/runs")["runs"]
+        [run] = shop.product.ask("GET", f"{BASE}/{made}/runs")["runs"]
         shop.look(run["id"])
-    world = office.world
-    world.edit(office.project, "rules/a", b"ours")
+    world = syncs.world
+    world.edit(syncs.project, "rules/a", b"ours")
     world.commit(rules__a=b"2", tasks__b=b"2")
     shop.ends(sync, "conflict", "unresolved_conflicts")
-    shop.tour.ask("PATCH", f"{BASE}/{sync}", json={"executionConfig": {"on_conflict": "skip"}})
+    shop.product.ask("PATCH", f"{BASE}/{sync}", json={"executionConfig": {"on_conflict": "skip"}})
     shop.ends(sync, "partial_success", None)
     world.server.trouble = Trouble(status=401)
     world.commit(rules__a=b"3", tasks__b=b"2")
@@ -169,7 +169,7 @@ def _good_ends(shop: Shop) -> None:
 
 
 def _bad_ends(shop: Shop) -> None:
-    office, world = shop.office, shop.office.world
+    syncs, world = shop.syncs, shop.syncs.world
     sync = shop.create()
     for status, reason in ((429, "rate_limited"), (503, "remote_unreachable")):
         world.server.trouble = Trouble(status=status)
@@ -183,14 +183,14 @@ def _bad_ends(shop: Shop) -> None:
     external = shop.create(executionBackend="external")
     for number, reason in enumerate(FAILURE_REASONS):
         run_id = shop.trigger(external)
-        claim = office.bench.external.claim(str(number), tenant_id=world.tenant_id)
+        claim = syncs.bench.external.claim(str(number), tenant_id=world.tenant_id)
         assert claim is not None
-        office.bench.external.fail(claim.run.id, claim.token, reason, "it failed")
+        syncs.bench.external.fail(claim.run.id, claim.token, reason, "it failed")
         assert shop.look(run_id)["resultReasonCode"] == reason
     restless = world.project(on_conflict=OnConflict.THEIRS)
     taken = shop.trigger(shop.create(restless))
-    office.bench.shelf.handed.clear()
-    office.bench.worker(gate=_Changing(world, restless)).execute(UUID(taken))
+    syncs.bench.shelf.handed.clear()
+    syncs.bench.worker(gate=_Changing(world, restless)).execute(UUID(taken))
     assert shop.look(taken)["resultReasonCode"] == "lease_lost"
 
 
@@ -208,28 +208,28 @@ class _Changing(Gate):
 
 
 def _stops(shop: Shop) -> None:
-    tour, office, sync = shop.tour, shop.office, shop.create()
+    product, syncs, sync = shop.product, shop.syncs, shop.create()
     waiting = shop.trigger(sync)
     assert shop.look(waiting)["status"] == "pending"
-    tour.ask("POST", f"{BASE}/runs/{waiting}/retry", 409)
-    tour.ask("POST", f"{BASE}/runs/{waiting}/cancel", json={"reason": "not now"})
+    product.ask("POST", f"{BASE}/runs/{waiting}/retry", 409)
+    product.ask("POST", f"{BASE}/runs/{waiting}/cancel", json={"reason": "not now"})
     assert shop.look(waiting)["status"] == "cancelled"
-    again = tour.ask("POST", f"{BASE}/runs/{waiting}/retry")
+    again = product.ask("POST", f"{BASE}/runs/{waiting}/retry")
     assert (shop.look(again["id"])["triggeredBy"], again["attemptNumber"]) == ("retry", 2)
-    office.bench.shelf.handed.clear()
-    with office.bench.standing(UUID(again["id"]), "comparing"):
+    syncs.bench.shelf.handed.clear()
+    with syncs.bench.standing(UUID(again["id"]), "comparing"):
         assert shop.look(again["id"])["status"] == "running"
-        tour.ask("POST", f"{BASE}/runs/{again['id']}/cancel", json={})
+        product.ask("POST", f"{BASE}/runs/{again['id']}/cancel", json={})
         assert shop.look(again["id"])["status"] == "cancelling"
     assert shop.look(again["id"])["resultReasonCode"] == "user_cancelled"
     lost = shop.trigger(sync)
-    assert isinstance(office.bench.leases.take(UUID(lost), "lost"), Lease)
-    office.bench.lapse()
-    office.bench.reaper.sweep()
+    assert isinstance(syncs.bench.leases.take(UUID(lost), "lost"), Lease)
+    syncs.bench.lapse()
+    syncs.bench.reaper.sweep()
     following = shop.look(lost)["nextAttemptRunId"]
     assert shop.look(lost)["resultReasonCode"] == "heartbeat_timeout"
     assert shop.look(following)["triggeredBy"] == "auto_resume"
-    office.work()
+    syncs.work()
 
 
 SIZES = {"xs": 10, "s": 100, "m": 1_000, "l": 10_000, "xl": 10_001}
@@ -237,7 +237,7 @@ SIZES = {"xs": 10, "s": 100, "m": 1_000, "l": 10_000, "xl": 10_001}
 
 def _catalogs(shop: Shop) -> None:
     """Catalogs of every host; on one of them kinds of every size."""
-    world = shop.office.world
+    world = shop.syncs.world
     kinds = Kinds(tuple(Kind(name=size, globs=(f"{size}/*",)) for size in SIZES))
     project = world.project(kinds=kinds)
     world.edit(project, "xs/0", b"1")
@@ -250,19 +250,19 @@ def _catalogs(shop: Shop) -> None:
         ]
         session.execute(insert(Asset), rows[1:])
     for provider in Provider:
-        found = shop.tour.ask("GET", f"{BASE}/providers/{provider}/catalog")
+        found = shop.product.ask("GET", f"{BASE}/providers/{provider}/catalog")
         sizes = {each["entityKey"]: each["sizeClass"] for each in found["resources"]}
         if provider is Provider.GIT:
             assert {size: sizes[size] for size in SIZES} == {size: size for size in SIZES}
 
 
 def _refusals(shop: Shop) -> None:
-    tour, office = shop.tour, shop.office
+    product, syncs = shop.product, shop.syncs
     sync = shop.create(slug="taken")
     run = shop.trigger(sync)
     archived = shop.create(status="archived")
-    reader = {"X-API-Key": office.desk.key(Role.READER)}
-    body, change = office.body(), {"name": "x"}
+    reader = {"X-API-Key": syncs.tenant.key(Role.READER)}
+    body, change = syncs.body(), {"name": "x"}
     where = f"{BASE}/{sync}"
     operations: list[tuple[str, str, Any]] = [
         ("GET", where, None),
@@ -276,23 +276,23 @@ def _refusals(shop: Shop) -> None:
     ]
     wrong = {"X-API-Key": "twl_wrong"}
     for method, url, given in operations:
-        tour.ask(method, url, 401, json=given, headers=wrong)
+        product.ask(method, url, 401, json=given, headers=wrong)
         if method != "GET":
-            tour.ask(method, url, 403, json=given, headers=reader)
+            product.ask(method, url, 403, json=given, headers=reader)
         known = run if run in url else sync
-        tour.ask(method, url.replace(known, str(uuid4())), 404, json=given)
-        tour.ask(method, url.replace(known, "none"), 422, json=given)
-    tour.ask("POST", f"{BASE}/{archived}/trigger", 422)
-    tour.ask("GET", BASE, 401, headers=wrong)
-    tour.ask("GET", BASE, 422, params={"limit": 0})
-    tour.ask("POST", BASE, 401, json=body, headers=wrong)
-    tour.ask("POST", BASE, 403, json=body, headers=reader)
-    tour.ask("POST", BASE, 422, json={**body, "connectionId": str(uuid4())})
-    named = {"project": str(office.project.id)}
+        product.ask(method, url.replace(known, str(uuid4())), 404, json=given)
+        product.ask(method, url.replace(known, "none"), 422, json=given)
+    product.ask("POST", f"{BASE}/{archived}/trigger", 422)
+    product.ask("GET", BASE, 401, headers=wrong)
+    product.ask("GET", BASE, 422, params={"limit": 0})
+    product.ask("POST", BASE, 401, json=body, headers=wrong)
+    product.ask("POST", BASE, 403, json=body, headers=reader)
+    product.ask("POST", BASE, 422, json={**body, "connectionId": str(uuid4())})
+    named = {"project": str(syncs.project.id)}
     unknown = {**body, "entities": ["rule", "none"], "destinationConfig": named}
-    tour.ask("POST", BASE, 422, json=unknown)
-    tour.ask("POST", BASE, 409, json={**body, "slug": "taken"})
-    tour.ask("PATCH", f"{BASE}/{archived}", 409, json={"slug": "taken"})
+    product.ask("POST", BASE, 422, json=unknown)
+    product.ask("POST", BASE, 409, json={**body, "slug": "taken"})
+    product.ask("PATCH", f"{BASE}/{archived}", 409, json={"slug": "taken"})
     for provider, status in (("shopify", 404), ("none", 422)):
-        tour.ask("GET", f"{BASE}/providers/{provider}/catalog", status)
-    tour.ask("GET", f"{BASE}/providers/git/catalog", 401, headers=wrong)
+        product.ask("GET", f"{BASE}/providers/{provider}/catalog", status)
+    product.ask("GET", f"{BASE}/providers/git/catalog", 401, headers=wrong)

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from tests.server.dialects.syncs.office import Office
+from tests.server.dialects.syncs.client import SyncsClient
 from towline_server.auth.roles import Role
 
 
-def test_an_unknown_caller_and_an_unknown_path_are_told_in_the_same_envelope(office: Office):
-    office.as_key("twl_wrong").refused(401, "GET")
-    office.refused(404, "GET", "/one/two/three")
-    office.refused(405, "PUT", f"/{uuid4()}")
-    [(loc, _)] = office.refused(422, "GET", "/no-id")
+def test_an_unknown_caller_and_an_unknown_path_are_told_in_the_same_envelope(syncs: SyncsClient):
+    syncs.as_key("twl_wrong").refused(401, "GET")
+    syncs.refused(404, "GET", "/one/two/three")
+    syncs.refused(405, "PUT", f"/{uuid4()}")
+    [(loc, _)] = syncs.refused(422, "GET", "/no-id")
     assert loc == ["path", "sync_id"]
 
 
-def test_a_draft_without_a_project_is_its_maker_s_and_the_tenant_s(office: Office):
-    office.world.project(ref="heads/other")
-    made = office.create()
-    assert office.names() == [made["name"]]
-    whole = office.as_key(office.desk.key(Role.READER))
+def test_a_draft_without_a_project_is_its_maker_s_and_the_tenant_s(syncs: SyncsClient):
+    syncs.world.project(ref="heads/other")
+    made = syncs.create()
+    assert syncs.names() == [made["name"]]
+    whole = syncs.as_key(syncs.tenant.key(Role.READER))
     assert whole.get(made) == made
     assert whole.names() == [made["name"]]
     whole.refused(403, "PATCH", f"/{made['id']}", json={"name": "x"})
-    whole.refused(403, "POST", json=office.body())
-    beside = office.as_key(office.desk.key(Role.ADMIN, office.project))
+    whole.refused(403, "POST", json=syncs.body())
+    beside = syncs.as_key(syncs.tenant.key(Role.ADMIN, syncs.project))
     beside.refused(404, "GET", f"/{made['id']}")
     assert beside.names() == []
-    assert office.patch(made, name="mine")["name"] == "mine"
+    assert syncs.patch(made, name="mine")["name"] == "mine"
 
 
-def test_the_same_key_creates_once(office: Office):
+def test_the_same_key_creates_once(syncs: SyncsClient):
     headers = {"Idempotency-Key": "one"}
-    first = office.ask("sync", "POST", status=201, json=office.body(), headers=headers)
-    again = office.ask("sync", "POST", status=201, json=office.body(), headers=headers)
+    first = syncs.ask("sync", "POST", status=201, json=syncs.body(), headers=headers)
+    again = syncs.ask("sync", "POST", status=201, json=syncs.body(), headers=headers)
     assert first == again
-    assert len(office.names()) == 1
-    found = office.refused(422, "POST", json=office.body(), headers={"Idempotency-Key": "x" * 300})
+    assert len(syncs.names()) == 1
+    found = syncs.refused(422, "POST", json=syncs.body(), headers={"Idempotency-Key": "x" * 300})
     assert [loc for loc, _ in found] == [["header", "Idempotency-Key"]]

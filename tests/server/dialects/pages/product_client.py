@@ -18,7 +18,7 @@ JSON = "application/json"
 
 
 @dataclass
-class Tour:
+class ProductClient:
     """One client's way through the operations of a dialect."""
 
     client: TestClient

@@ -1,4 +1,4 @@
-"""What tests of the native API stand on: the application in this process over a real Git server."""
+"""A client of the native API: the application in this process over a real Git server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ V1 = "/api/towline/v1"
 
 
 @dataclass(frozen=True)
-class Workshop:
+class RunServices:
     """The services' runs, none of which is executed unless a test says so."""
 
     runs: Runs
@@ -43,7 +43,7 @@ class Workshop:
 
 
 @dataclass
-class Stage:
+class ApiClient:
     """A tenant with a project and a caller of each role, and a client."""
 
     bench: Bench

@@ -16,25 +16,25 @@ from towline_server.auth.roles import Role
 from towline_server.services import Services
 
 from .callers import Caller, Headers, grant, new_caller
-from .holding import Holding, Things
+from .marked_project import MarkedProject, Things
 from .rows import Rows, differing, rows_below, tokens_in, tokens_of
 from .table import TABLE, Needs, dialect_of
 
 _REQUEST_ID = "the-same-for-all"
 _LEAST_WORD = 16
-"""Characters; what is shorter is no name that only one holding has."""
+"""Characters; what is shorter is no name that only one marked has."""
 
 
 @dataclass
-class Court:
+class Tenants:
     """Who asks for what is theirs, for what is beside it, and for what is another tenant's."""
 
     services: Services
     client: TestClient
-    own: Holding
-    beside: Holding
+    own: MarkedProject
+    beside: MarkedProject
     """Another project of the same tenant."""
-    other: Holding
+    other: MarkedProject
     """Another tenant's."""
 
     # --- who asks -----------------------------------------------------------------------------
@@ -51,11 +51,11 @@ class Court:
         self,
         role: Role | None,
         *,
-        of: Holding | None = None,
-        on: Holding | None = None,
+        of: MarkedProject | None = None,
+        on: MarkedProject | None = None,
         is_service: bool = False,
     ) -> Caller:
-        """Somebody new of a holding's tenant, or with a role on its project alone."""
+        """Somebody new of a marked's tenant, or with a role on its project alone."""
         tenant_id = (of or on or self.own).world.tenant_id
         project = None if on is None else on.project
         return new_caller(self.services, tenant_id, role, on=project, is_service=is_service)

@@ -9,8 +9,8 @@ from typing import Any
 from httpx2 import Response
 from sqlalchemy import update
 
-from tests.server.dialects.desk import Desk
 from tests.server.dialects.page_schema import PageSchema
+from tests.server.dialects.tenant_client import TenantClient
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline_server.db.clock import database_now
@@ -25,31 +25,31 @@ Found = Mapping[str, Any]
 
 
 @dataclass
-class Office:
-    """One caller's way to the syncs of a tenant, and the workers of its runs."""
+class SyncsClient:
+    """One caller's client of a tenant's syncs, and the worker of its runs."""
 
-    desk: Desk
+    tenant: TenantClient
     bench: Bench
     project: Project
     key: str
 
     @property
     def world(self) -> World:
-        return self.desk.world
+        return self.tenant.world
 
     @property
     def schedules(self) -> Schedules:
         return Schedules(self.world.database, self.bench.runs)
 
-    def as_key(self, key: str) -> Office:
+    def as_key(self, key: str) -> SyncsClient:
         """The same for another caller."""
-        return Office(self.desk, self.bench, self.project, key)
+        return SyncsClient(self.tenant, self.bench, self.project, key)
 
     def send(self, method: str, path: str = "", **options: Any) -> Response:
         headers = {"X-API-Key": self.key, **options.pop("headers", {})}
-        return self.desk.client.request(method, BASE + path, headers=headers, **options)
+        return self.tenant.client.request(method, BASE + path, headers=headers, **options)
 
-    # --- what is expected to be answered ------------------------------------------------------
+    # --- requests and their expected answers ------------------------------------------------------
 
     def ask(
         self, schema: str, method: str, path: str = "", status: int = 200, **options: Any

@@ -1,6 +1,6 @@
 """Strategies for the string formats that the OpenAPI document names (`towline_server.web.schemas`).
 
-Most values name what `tests.server.stocked` has, so that requests get past what is not there.
+Most values name what `tests.server.populated` has, so that requests get past what is not there.
 A value is made of a seed, at once: schemathesis asks for many before it gives a length up.
 """
 

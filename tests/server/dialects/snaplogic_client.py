@@ -1,4 +1,4 @@
-"""SnapLogic's client, as the tests are one."""
+"""Requests to the SnapLogic dialect, their answers validated against its page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from tests.server.dialects.page_schema import PageSchema
-from tests.server.dialects.scene import Scene, login
+from tests.server.dialects.shared_project import SharedProject, login
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Binding
 from towline_server.projects.service import Projects
@@ -44,8 +44,8 @@ def pull(client: TestClient) -> dict[str, list[str]]:
     return done(post(client, "pull"))
 
 
-def binding(scene: Scene) -> Binding | None:
-    with scene.services.database.reading() as session:
-        project = Projects(session).get(scene.project.id)
+def binding(shared: SharedProject) -> Binding | None:
+    with shared.services.database.reading() as session:
+        project = Projects(session).get(shared.project.id)
     assert project is not None
     return project.binding

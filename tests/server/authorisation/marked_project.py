@@ -33,7 +33,7 @@ _NAME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{24,}")
 
 
 @dataclass
-class Holding:
+class MarkedProject:
     """A project behind a connection and a branch of its own, in a space of its own."""
 
     services: Services

@@ -1,4 +1,4 @@
-"""A control plane that has one of everything, made once and copied for each who changes it."""
+"""A control plane that has one of everything, made once and copied for each test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 
 from tests.control_plane import cheap_passwords
 from tests.databases import open_database
-from tests.server.api.stage import Workshop
+from tests.server.api.client import RunServices
 from tests.server.api.test_work import work_of
 from tests.server.runs.test_external import planned
 from towline.planfile import dump_plan
@@ -76,12 +76,12 @@ NAMES = {"org": tenancy.TENANT, "space": "shop", "project": "rules", "dataType":
 
 
 @dataclass(frozen=True)
-class Stock:
+class Populated:
     """A folder with everything, and what there is to be found."""
 
     settings: Settings
     ids: Mapping[str, str]
-    """What is there, by a name of its own: see `_Stocking`."""
+    """What is there, by a name of its own: see `_Population`."""
     completion: Mapping[str, Any]
     """What completes the run that is claimed: its plan, and the contents that it needs."""
 
@@ -94,7 +94,7 @@ class Stock:
 
     @contextmanager
     def copied(self, database: Path) -> Iterator[Services]:
-        """The services over a copy of its database; what was fetched is everybody's."""
+        """The services over a copy of its database; what was fetched is shared."""
         shutil.copyfile(self.settings.data_dir / "towline.db", database)
         copied = self.settings.model_copy(update={"database_url": f"sqlite:///{database}"})
         with _opened(copied) as services:
@@ -102,7 +102,7 @@ class Stock:
 
 
 @contextmanager
-def stocked(folder: Path) -> Iterator[Stock]:
+def populated_server(folder: Path) -> Iterator[Populated]:
     """A control plane with everything, in a folder; its repositories are served meanwhile."""
     repositories = folder / "repositories"
     repositories.mkdir()
@@ -110,10 +110,10 @@ def stocked(folder: Path) -> Iterator[Stock]:
         for name in os.environ:
             if name.startswith("TOWLINE_"):
                 environment.delenv(name)
-        yield stock_up(settings_in(folder / "data"), git.url, repositories)
+        yield populate(settings_in(folder / "data"), git.url, repositories)
 
 
-def stock_up(settings: Settings, git_url: str, repositories: Path) -> Stock:
+def populate(settings: Settings, git_url: str, repositories: Path) -> Populated:
     """Put one of everything where settings say; its repositories are served at an address."""
     content.make_repositories(repositories)
     settings.data_dir.mkdir()
@@ -128,8 +128,8 @@ def stock_up(settings: Settings, git_url: str, repositories: Path) -> Stock:
         content.edit_rules(store)
         content.publish_news(repositories)
         with TestClient(create_app(services.settings, services=services)) as client:
-            stocking = _Stocking(client, git_url)
-            return Stock(settings, stocking.make_everything(), stocking.completion())
+            population = _Population(client, git_url)
+            return Populated(settings, population.make_everything(), population.completion())
 
 
 def settings_in(folder: Path) -> Settings:
@@ -152,12 +152,12 @@ def settings_in(folder: Path) -> Settings:
 def _opened(settings: Settings) -> Iterator[Services]:
     services = assemble(settings, open_database(settings.database), cheap_passwords())
     try:
-        yield services.with_runtime(_workshop(services))
+        yield services.with_runtime(_execution(services))
     finally:
         services.close()
 
 
-def _workshop(services: Services) -> Runtime:
+def _execution(services: Services) -> Runtime:
     """Runs that have ended when they were asked for, but for those of an external executor."""
     database, settings = services.database, services.settings
     tools = Tools(
@@ -176,17 +176,17 @@ def _workshop(services: Services) -> Runtime:
     )
     inline = InlineBackend(Worker(tools, Heartbeat(tools.leases), "inline"))
     runs = Runs(database, Backends([inline, ExternalBackend()]), signals=tools.signals)
-    workshop = Workshop(
+    execution = RunServices(
         runs=runs,
         schedules=Schedules(database, runs),
         external=ExternalWork(database, tools.leases, tools.repositories, tools.signals),
         plans=Plans(database, tools.repositories, tools.fetches),
     )
-    return cast(Runtime, workshop)
+    return cast(Runtime, execution)
 
 
 @dataclass(frozen=True)
-class _Stocking:
+class _Population:
     """Makes things as the API's clients do."""
 
     client: TestClient

@@ -1,4 +1,4 @@
-"""A project on its way to the next commit: asked for over HTTP, watched in the database."""
+"""A pull that is requested over HTTP, and followed in the database."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from towline_server.projects.domain import Project
 from towline_server.runs import tables
 
 V1 = "/api/towline/v1"
-Standing = tuple[dict[str, bytes], str | None, int]
+ProjectState = tuple[dict[str, bytes], str | None, int]
 """Contents by path, base, and how many pulls were applied."""
 
 
 @dataclass
-class Passage:
+class PendingPull:
     """A project that was pulled once and edited since.
 
     Its next pull changes an asset, creates one and deletes one.
@@ -35,8 +35,8 @@ class Passage:
     world: World
     project: Project = field(init=False)
     key: str = field(init=False)
-    old: Standing = field(init=False)
-    new: Standing = field(init=False)
+    old: ProjectState = field(init=False)
+    new: ProjectState = field(init=False)
 
     def __post_init__(self) -> None:
         world = self.world
@@ -47,13 +47,13 @@ class Passage:
             pull(world.store(self.project), remote)
         world.server.tally.clear()
         world.edit(self.project, "here", b"edited")
-        self.old = self.standing()
+        self.old = self.state()
         base = world.commit(a=b"2", here=b"1", rules__b=b"1", rules__new=b"2")
         contents = {"a": b"2", "here": b"edited", "rules/b": b"1", "rules/new": b"2"}
         self.new = (contents, base, 2)
 
-    def standing(self) -> Standing:
-        """How the project stands in the database."""
+    def state(self) -> ProjectState:
+        """Return the state of the project in the database."""
         store = self.world.store(self.project)
         return self.world.contents(self.project), now(store).state().base, len(store.log())
 
@@ -65,7 +65,7 @@ class Passage:
         return str(answer.json()["id"])
 
     def look(self, client: httpx2.Client, run_id: str) -> dict[str, Any]:
-        """A run as it stands."""
+        """Return a run."""
         answer = client.get(f"{V1}/runs/{run_id}", headers=self._headers)
         assert answer.status_code == 200, answer.text
         run: dict[str, Any] = answer.json()

@@ -1,4 +1,4 @@
-"""What a test of a dialect stands at: a client, a tenant, its keys."""
+"""A client of the control plane, and the API keys of one tenant."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from fastapi.testclient import TestClient
 
-from tests.server.api.stage import Workshop
+from tests.server.api.client import RunServices
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline_server.app import create_app
@@ -23,7 +23,7 @@ from towline_server.services import Services
 def client_of(services: Services, bench: Bench, runs: Runs, **settings: Any) -> TestClient:
     """A client of the control plane over these runs, and with these settings set otherwise."""
     schedules = Schedules(services.database, runs)
-    services = services.with_runtime(replace(Workshop.of(bench), runs=runs, schedules=schedules))
+    services = services.with_runtime(replace(RunServices.of(bench), runs=runs, schedules=schedules))
     if settings:
         services = replace(services, settings=services.settings.model_copy(update=settings))
     app = create_app(services.settings, services=services)
@@ -31,8 +31,8 @@ def client_of(services: Services, bench: Bench, runs: Runs, **settings: Any) -> 
 
 
 @dataclass
-class Desk:
-    """The control plane, and one tenant's way to it."""
+class TenantClient:
+    """A client, and the tenant whose keys it sends."""
 
     client: TestClient
     world: World
@@ -55,7 +55,7 @@ class Desk:
         return key
 
     def owner_of(self, key: str) -> UUID:
-        """Whose key it is."""
+        """Return the id of the account that a key belongs to."""
         with self.services.database.reading() as session:
             found = self.services.identities(session).by_key(key)
         assert found is not None

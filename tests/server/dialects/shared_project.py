@@ -1,4 +1,4 @@
-"""A desk with one project, people of every role on it, and short words for what they do."""
+"""A project of a tenant, with a user of every role, and what they do with it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from tests.control_plane import PASSWORD
-from tests.server.dialects.desk import Desk, basic, client_of
+from tests.server.dialects.tenant_client import TenantClient, basic, client_of
 from tests.server.runs.bench import Bench
 from towline.model import AssetPath, Revision
 from towline.testing.plans import now
@@ -26,7 +26,7 @@ def login(email: str, password: str = PASSWORD) -> dict[str, str]:
 
 
 @dataclass
-class Scene(Desk):
+class SharedProject(TenantClient):
     """The project ``/acme/space/project``, and a user of each role on it."""
 
     inline: Runs
@@ -53,7 +53,7 @@ class Scene(Desk):
         return client_of(self.services, self.bench, runs, **settings)
 
     def waiting(self) -> TestClient:
-        """A client of the same over runs that wait, for which nobody has the time."""
+        """A client of the same over runs that wait, and is not given the time."""
         return self.over(self.bench.runs, wait_seconds=0)
 
     # --- people -------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ class Scene(Desk):
         return found.id
 
     def contents(self, project: Project | None = None) -> dict[str, bytes]:
-        """What stands in a project, by path."""
+        """Return the contents of a project, by path."""
         return self.world.contents(project or self.project)
 
     def runs_of(self, project: Project | None = None) -> tuple[Run, ...]:
