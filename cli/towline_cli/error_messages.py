@@ -46,44 +46,33 @@ def describe_error(error: BaseException) -> ErrorMessage:
         case click.UsageError():
             usage = error.ctx.get_usage() if error.ctx is not None else ""
             hint = f"{error.ctx.command_path} --help" if error.ctx is not None else ""
-            return ErrorMessage(
-                code=USAGE, json=_json("usage", _line(error)), usage=usage, hint=hint
-            )
+            about = _json("usage", _line(error))
+            return ErrorMessage(code=USAGE, json=about, usage=usage, hint=hint)
         case click.ClickException():
             return ErrorMessage(code=FAILURE, json=_json("failure", _line(error)))
-        case Cancelled():
-            return _interrupted("interrupted; nothing was changed")
-        case KeyboardInterrupt() | click.Abort():
-            # The interrupt may have come after the pull, before its report.
-            return _interrupted("interrupted; towline log shows whether a pull was made")
+        case Cancelled() | KeyboardInterrupt() | click.Abort():
+            # An interrupt may come after the pull, before its report.
+            done = "nothing was changed" if isinstance(error, Cancelled) else _SEE_LOG
+            return ErrorMessage(code=INTERRUPTED, json=_json("interrupted", f"interrupted; {done}"))
         case TowlineError():
             about = _json(error.code, error.message, error.data())
-            return ErrorMessage(code=_exit_code(error), json=about, hint=_hint(error))
+            return ErrorMessage(
+                code=_EXIT_CODES.get(type(error), FAILURE), json=about, hint=_hint(error)
+            )
         case OSError():
-            return ErrorMessage(code=FAILURE, json=_json("os_error", _os_message(error)))
+            name = f"{error.filename}: " if error.filename else ""
+            about = _json("os_error", f"{name}{error.strerror or type(error).__name__}")
+            return ErrorMessage(code=FAILURE, json=about)
         case _:
-            return _unexpected(error)
-
-
-def _interrupted(message: str) -> ErrorMessage:
-    return ErrorMessage(code=INTERRUPTED, json=_json("interrupted", message))
+            # Its text may contain secrets.
+            message = f"internal error ({type(error).__name__}); please report it"
+            hint = "TOWLINE_TRACEBACK=1 shows where it comes from"
+            return ErrorMessage(code=FAILURE, json=_json("internal_error", message), hint=hint)
 
 
 def _line(error: click.ClickException) -> str:
     """Return click's message on one line."""
     return " ".join(error.format_message().split())
-
-
-def _exit_code(error: TowlineError) -> int:
-    match error:
-        case AuthenticationFailed() | PermissionDenied():
-            return AUTHENTICATION
-        case UnresolvedConflicts():
-            return CONFLICTS
-        case InvalidValue() | ConflictingResolutions():
-            return USAGE
-        case _:
-            return FAILURE
 
 
 def _json(code: str, message: str, data: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -99,21 +88,6 @@ def _scrubbed(value: Any) -> Any:
     return without_credentials(value) if isinstance(value, str) else value
 
 
-def _os_message(error: OSError) -> str:
-    about = f"{error.filename}: " if error.filename else ""
-    return f"{about}{error.strerror or type(error).__name__}"
-
-
-def _unexpected(error: BaseException) -> ErrorMessage:
-    # Its text may contain secrets.
-    message = f"internal error ({type(error).__name__}); please report it"
-    return ErrorMessage(
-        code=FAILURE,
-        json=_json("internal_error", message),
-        hint="TOWLINE_TRACEBACK=1 shows where it comes from",
-    )
-
-
 def _hint(error: TowlineError) -> str:
     if isinstance(error, LimitExceeded):
         return _LIMIT_HINTS.get(error.limit, f"raise it: --limit {error.limit}=VALUE")
@@ -124,6 +98,14 @@ def _hint(error: TowlineError) -> str:
     return _HINTS.get(error.code, "")
 
 
+_SEE_LOG = "towline log shows whether a pull was made"
+_EXIT_CODES: dict[type[TowlineError], int] = {
+    AuthenticationFailed: AUTHENTICATION,
+    PermissionDenied: AUTHENTICATION,
+    UnresolvedConflicts: CONFLICTS,
+    InvalidValue: USAGE,
+    ConflictingResolutions: USAGE,
+}
 _LIMIT_HINTS = {
     "assets": "raise it: --max-assets N, or for good: towline config limit.assets N",
     "deletes": "raise it: --max-deletes N, if so many deletions are right",

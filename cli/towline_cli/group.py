@@ -34,11 +34,11 @@ SECTIONS = {
         "plan": ("pull", "Show what a pull would do."),
         "pull": ("pull", "Apply the changes of the repository to this folder."),
         "apply": ("pull", "Apply a plan from a file."),
-        "undo": ("undo", "Revert a pull."),
+        "undo": ("log", "Revert a pull."),
     },
     "Set up": {
         "config": ("config", "Show or change this project's settings."),
-        "completion": ("completion", "Print the script for tab completion in a shell."),
+        "completion": ("help", "Print the script for tab completion in a shell."),
         "help": ("help", "Show the help of a command."),
     },
 }

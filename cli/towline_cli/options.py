@@ -1,9 +1,10 @@
-"""Options that several commands share, and how the words of the command line become values."""
+"""Options that several commands share, and the values that they become."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -39,7 +40,7 @@ limit_options = (
 
 
 def completes(what: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    """A parameter's completion by this function of `shell_completion`, loaded when it is used."""
+    """Return a completion by this function of `shell_completion`, loaded when it is used."""
 
     def complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
         from . import shell_completion
@@ -50,7 +51,16 @@ def completes(what: str) -> Callable[[click.Context, click.Parameter, str], list
     return complete
 
 
-_CHOICES = (
+POLICIES = ["refuse", "skip", "theirs", "ours"]
+CONTENT_MODES = ["never", "auto", "structure", "lines"]
+
+
+def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Return one decorator for several options, in the order in which help shows them."""
+    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
+
+
+choice_options = with_options(
     click.option(
         "--use-theirs",
         multiple=True,
@@ -67,13 +77,13 @@ _CHOICES = (
     ),
     click.option(
         "--on-conflict",
-        type=click.Choice(["refuse", "skip", "theirs", "ours"]),
+        type=click.Choice(POLICIES),
         help="What to do with the conflicts that are left: change nothing at all (refuse, the "
         "default), pull the rest (skip), or take one side.",
     ),
     click.option(
         "--content-merge",
-        type=click.Choice(["never", "auto", "structure", "lines"]),
+        type=click.Choice(CONTENT_MODES),
         help="How to merge an asset that both sides edited: not at all (never, the default), by "
         "its JSON, YAML or TOML structure (structure), line by line as git does (lines), or by "
         "structure where it is parsed and by lines elsewhere (auto).",
@@ -105,21 +115,7 @@ _CHOICES = (
         help="Write the plan to FILE too, for `towline apply`.",
     ),
 )
-
-
-def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """One decorator of several, in the order in which help shows them."""
-
-    def decorate(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-choice_options = with_options(*_CHOICES)
-"""What a pull decides by; they are handed on as ``**choices``."""
+"""The options that a pull decides by; a command gets them as ``**choices``."""
 
 
 def pull_options(
@@ -131,41 +127,40 @@ def pull_options(
 ) -> PullOptions:
     """Return the options of a pull; ``./`` and ``../`` in names start from the working folder.
 
-    ``setting`` returns a setting of the project, which holds where the command line is silent.
+    ``setting`` returns a setting of the project, the default of an option that is not given.
     """
     from towline.content_rules import ContentMode
     from towline.options import Naming, OnConflict, PullOptions, Resolutions
 
     return PullOptions(
         resolutions=Resolutions(
-            use_theirs=frozenset(asset_name(name, prefix) for name in choices["use_theirs"]),
-            use_ours=frozenset(asset_name(name, prefix) for name in choices["use_ours"]),
+            **{
+                side: frozenset(asset_name(name, prefix) for name in choices.get(side, ()))
+                for side in ("use_theirs", "use_ours")
+            },
             naming=Naming.IDS_OR_PATHS,
         ),
         on_conflict=OnConflict(
-            choices["on_conflict"] or setting("on_conflict") or OnConflict.REFUSE
+            choices.get("on_conflict") or setting("on_conflict") or OnConflict.REFUSE
         ),
         content_merge=ContentMode(
-            choices["content_merge"] or setting("content_merge") or ContentMode.NEVER
+            choices.get("content_merge") or setting("content_merge") or ContentMode.NEVER
         ),
-        only=_selection(choices["only"], store, prefix),
+        only=_selection(choices.get("only", ()), store, prefix),
         limits=limits,
-        allow_empty=choices["allow_empty"],
+        allow_empty=choices.get("allow_empty", False),
     )
 
 
 def limit_settings(choices: dict[str, Any]) -> list[str]:
-    """The limits of the command line as ``NAME=VALUE``; the short options go last."""
-    settings = list(choices["limits"])
-    if choices["max_assets"] is not None:
-        settings.append(f"assets={choices['max_assets']}")
-    if choices.get("max_deletes") is not None:
-        settings.append(f"deletes={choices['max_deletes']}")
-    return settings
+    """Return the limits of the command line as ``NAME=VALUE``; the short options are last."""
+    short = {name: choices.get(f"max_{name}") for name in ("assets", "deletes")}
+    given = (f"{name}={value}" for name, value in short.items() if value is not None)
+    return [*choices.get("limits", ()), *given]
 
 
 def asset_name(name: str, prefix: str) -> str:
-    """A name as the project has it; ``prefix`` is the working folder inside the project."""
+    """Return a name as the project has it; ``prefix`` is the working folder inside the project."""
     if name not in (".", "..") and not name.startswith(("./", "../")):
         return name
     import posixpath
@@ -174,7 +169,7 @@ def asset_name(name: str, prefix: str) -> str:
 
 
 def _selection(names: Sequence[str], store: AssetStore, prefix: str) -> Selection:
-    """A kind's name, an asset's id, else a path, folder or glob; ``./`` makes it one of those."""
+    """Select by a kind's name, an asset's id, else a path, folder or glob, as ``./`` makes it."""
     from towline.model import AssetId
     from towline.options import Selection
 
@@ -187,7 +182,7 @@ def _selection(names: Sequence[str], store: AssetStore, prefix: str) -> Selectio
 
 
 def confirm(question: str) -> None:
-    """Ask a person; anything but yes ends the command, with nothing changed."""
+    """Ask the user; anything but yes ends the command, with nothing changed."""
     from .errors import CommandError
 
     sys.stdout.flush()

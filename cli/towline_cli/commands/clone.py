@@ -71,7 +71,7 @@ def clone(url: str, folder: str | None, verbose: bool, as_json: bool, **associat
         watching() as watch,
         _new_project(root, address, association, credential, watch) as project,
     ):
-        made = plan_pull(project, _SKIP_CONFLICTS, watch, credential)
+        made = plan_pull(project, {"on_conflict": "skip"}, watch, credential)
         report = apply(made, project.store, watch=watch)
     # The folder is complete from here on, even if its output cannot be written.
     if not as_json:
@@ -115,18 +115,6 @@ def init(url: str, as_json: bool, **association: Any) -> None:
         echo_err("hint: towline plan shows what a pull would do, towline status every asset")
 
 
-_SKIP_CONFLICTS: dict[str, Any] = {
-    "use_theirs": (),
-    "use_ours": (),
-    "on_conflict": "skip",
-    "content_merge": None,
-    "only": (),
-    "limits": (),
-    "max_assets": None,
-    "allow_empty": False,
-}
-
-
 def split_url(text: str) -> tuple[str, Credential | None]:
     """Return an address with an absolute path, and the credential in the URL."""
     from towline.remotes.url import RemoteUrl, Scheme
@@ -138,7 +126,7 @@ def split_url(text: str) -> tuple[str, Credential | None]:
 
 
 def parse_scope(text: str) -> str:
-    """A subfolder of a repository as it is stored; empty is all of it."""
+    """Return a subfolder of a repository as it is stored; empty is all of it."""
     from towline.model import AssetPath
 
     scope = text.strip("/")
@@ -146,7 +134,7 @@ def parse_scope(text: str) -> str:
 
 
 def folder_name(address: str) -> str:
-    """The folder that git would make for this address."""
+    """Return the folder that git would make for this address."""
     path = address.rstrip("/").removesuffix("/.git").rstrip("/")
     name = path.replace(":", "/").rpartition("/")[2].removesuffix(".git")
     if name in ("", ".", "..", STATE_FOLDER):
@@ -162,7 +150,7 @@ def _new_project(
     credential: Credential | None,
     watch: Watch,
 ) -> Iterator[Project]:
-    """A new project in this folder, with its settings; no project, if anything fails."""
+    """Yield a new project in this folder, with its settings; remove it if anything fails."""
     from towline.kinds import Kinds
     from towline.limits import Limits
     from towline.stores.directory.store import DirectoryStore
@@ -190,7 +178,7 @@ def _new_project(
 
 @contextmanager
 def _removed_on_error(folder: Path) -> Iterator[None]:
-    """A new or empty folder, which is as it was before if anything fails."""
+    """Make a new or empty folder, and restore what was there if anything fails."""
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         raise CommandError(
             "folder_not_empty",

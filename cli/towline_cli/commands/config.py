@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from towline_cli.options import json_option
+from towline.errors import InvalidValue
+from towline_cli.options import CONTENT_MODES, POLICIES, json_option
 from towline_cli.output import echo, echo_err, pluralize, print_json
 from towline_cli.project import Project, open_project
 
@@ -33,10 +34,7 @@ def _complete_name(_: click.Context, __: click.Parameter, incomplete: str) -> li
     return [name for name in _settings() if name.startswith(incomplete)]
 
 
-_CHOICES = {
-    "on_conflict": ["refuse", "skip", "theirs", "ours"],
-    "content_merge": ["never", "auto", "structure", "lines"],
-}
+_CHOICES = {"on_conflict": POLICIES, "content_merge": CONTENT_MODES, "names": ["portable"]}
 
 
 def _complete_value(
@@ -44,15 +42,10 @@ def _complete_value(
 ) -> list[CompletionItem[str]]:
     from click.shell_completion import CompletionItem
 
-    match context.params.get("name"):
-        case "kinds":
-            return [CompletionItem(incomplete, type="file")]
-        case "on_conflict" | "content_merge" as name:
-            choices = _CHOICES[name]
-        case "names":
-            choices = ["portable"]
-        case _:
-            choices = []
+    name = context.params.get("name", "")
+    if name == "kinds":
+        return [CompletionItem(incomplete, type="file")]
+    choices = _CHOICES.get(name, [])
     return [CompletionItem(choice) for choice in choices if choice.startswith(incomplete)]
 
 
@@ -141,10 +134,6 @@ def _setting(name: str) -> _Setting:
     return known[name]
 
 
-def _stored(name: str) -> Callable[[Project], Any]:
-    return lambda project: project.setting(name) or None
-
-
 def _change_url(project: Project, value: str) -> None:
     address, credential = split_url(value)
     # What was fetched last is of another place.
@@ -168,8 +157,6 @@ def _choice(name: str) -> _Setting:
     """Return a setting that is one of `_CHOICES`; the first is its default."""
 
     def change(project: Project, value: str) -> None:
-        from towline.errors import InvalidValue
-
         if value and value not in _CHOICES[name]:
             choices = ", ".join(_CHOICES[name])
             raise InvalidValue(field=name, problem=f"{value!r} is none of {choices}")
@@ -178,12 +165,8 @@ def _choice(name: str) -> _Setting:
     return _Setting(show=lambda project: project.setting(name) or _CHOICES[name][0], change=change)
 
 
-def _show_kinds(project: Project) -> Any:
-    return kinds_json(project.store.kinds)
-
-
 def kinds_json(kinds: Kinds) -> dict[str, Any]:
-    """Kinds as a kinds file in JSON has them."""
+    """Return kinds as a kinds file in JSON has them."""
     return {
         "kinds": [
             {
@@ -205,7 +188,6 @@ def _change_kinds(project: Project, value: str) -> None:
 
 
 def _change_names(project: Project, value: str) -> None:
-    from towline.errors import InvalidValue
     from towline.names import NamePolicy
     from towline.stores.directory.state_folder import probe_names
 
@@ -216,8 +198,6 @@ def _change_names(project: Project, value: str) -> None:
 
 
 def _change_filemode(project: Project, value: str) -> None:
-    from towline.errors import InvalidValue
-
     known = {"": None, "true": True, "false": False}
     if value not in known:
         raise InvalidValue(field="filemode", problem="takes true or false, or is unset")
@@ -225,8 +205,6 @@ def _change_filemode(project: Project, value: str) -> None:
 
 
 def _change_keep(project: Project, value: str) -> None:
-    from towline.errors import InvalidValue
-
     if not (value.isascii() and value.isdigit() and int(value) > 0) and value:
         raise InvalidValue(field="keep", problem=f"{value!r} is no whole number from 1 up")
     project.store.set_keep(int(value or 50))
@@ -234,7 +212,8 @@ def _change_keep(project: Project, value: str) -> None:
 
 def _limit(name: str) -> _Setting:
     def change(project: Project, value: str) -> None:
-        others = [each for each in project.setting("limits").split() if not _names(each, name)]
+        stored = project.setting("limits").split()
+        others = [each for each in stored if each.partition("=")[0].replace("-", "_") != name]
         settings = [*others, f"{name}={value}"] if value else others
         project.limits([f"{name}={value}"] if value else [])
         project.store.set_setting("limits", " ".join(settings))
@@ -242,17 +221,13 @@ def _limit(name: str) -> _Setting:
     return _Setting(show=lambda project: getattr(project.limits(), name), change=change)
 
 
-def _names(setting: str, limit: str) -> bool:
-    return setting.partition("=")[0].replace("-", "_") == limit
-
-
 _SETTINGS = {
-    "url": _Setting(show=_stored("url"), change=_change_url),
-    "ref": _Setting(show=_stored("ref"), change=_change_ref),
+    "url": _Setting(show=lambda project: project.setting("url") or None, change=_change_url),
+    "ref": _Setting(show=lambda project: project.setting("ref") or None, change=_change_ref),
     "scope": _Setting(show=lambda project: project.setting("scope"), change=_change_scope),
     "on_conflict": _choice("on_conflict"),
     "content_merge": _choice("content_merge"),
-    "kinds": _Setting(show=_show_kinds, change=_change_kinds),
+    "kinds": _Setting(show=lambda project: kinds_json(project.store.kinds), change=_change_kinds),
     "names": _Setting(show=lambda project: str(project.store.names), change=_change_names),
     "filemode": _Setting(
         show=lambda project: project.store.keeps_executable, change=_change_filemode

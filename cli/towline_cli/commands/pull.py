@@ -40,9 +40,11 @@ def plan(as_json: bool, **choices: Any) -> int:
     It fetches, and changes nothing here. Assets are named by id, or by the path they have here,
     else there; ./NAME starts from the working folder. Exit code 3: conflicts would be left.
     """
+    from towline.report import report_of
+
     with open_project() as project:
         made = _plan(project, choices)
-        return show_report(_planned_report(made), _PLANNED, as_json=as_json)
+        return show_report(report_of(made), _PLANNED, as_json=as_json)
 
 
 @click.command()
@@ -58,11 +60,13 @@ def pull(dry_run: bool, as_json: bool, yes: bool, **choices: Any) -> int:
     else there; ./NAME starts from the working folder), or with --on-conflict for all that is left.
     Local work is discarded only where you say so, and `towline undo` brings it back.
     """
+    from towline.report import report_of
+
     with open_project() as project:
         made = _plan(project, choices)
         if dry_run or made.refused:
             wording = _PLANNED if dry_run else _PULLED
-            return show_report(_planned_report(made), wording, as_json=as_json)
+            return show_report(report_of(made), wording, as_json=as_json)
         return _apply(made, project, _PULLED, as_json=as_json, yes=yes)
 
 
@@ -109,12 +113,6 @@ def plan_pull(
     revision = project.fetch(remote, limits, watch)
     with project.store.snapshot() as snapshot:
         return plan_at(snapshot, remote, revision, options, watch=watch)
-
-
-def _planned_report(made: Plan) -> Any:
-    from towline.report import report_of
-
-    return report_of(made)
 
 
 def _apply(made: Plan, project: Project, wording: Wording, *, as_json: bool, yes: bool) -> int:
