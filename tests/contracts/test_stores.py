@@ -3,56 +3,36 @@
 import hashlib
 import os
 import sqlite3
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
 
-from towline.model import AssetPath
+from towline.model import AssetId, AssetPath
 from towline.names import NamePolicy
+from towline.stores.directory.disk import Disk
 from towline.stores.directory.store import DirectoryStore
 from towline.stores.memory import MemoryStore
-from towline.testing.plans import now
-from towline.testing.store_contract import StoreContract
+from towline.testing.faults import OpenDisk, faulty
+from towline.testing.store_contract import BaseStoreHarness, Interruption, StoreContract
 
 
-class MemoryHarness:
-    def __init__(self, store: MemoryStore) -> None:
-        self.store = store
-
-    def reopen(self):
-        pass
-
-    def another(self):
-        return self.store
-
-    def put(self, path, content, *, executable=False):
-        self.store.put(AssetPath(path), content, executable=executable)
-
-    def move(self, path, to):
-        self.store.move(self._id(path), AssetPath(to))
-
-    def delete(self, path):
-        self.store.delete(self._id(path))
+class MemoryHarness(BaseStoreHarness):
+    store: MemoryStore
 
     def put_file(self, path):
         self.store.put_file(AssetPath(path))
 
-    def contents(self):
-        return dict(self.store.contents())
-
     def state_hash(self):
         return self.store.state_hash()
-
-    def _id(self, path):
-        record = now(self.store).at(AssetPath(path))
-        assert record is not None
-        return record.id
 
 
 class DirectoryHarness:
     def __init__(self, store: DirectoryStore) -> None:
         self.store = store
         self.others: list[DirectoryStore] = []
+        self.disk: OpenDisk = Disk
 
     @property
     def root(self) -> Path:
@@ -60,7 +40,7 @@ class DirectoryHarness:
 
     def reopen(self):
         self.store.close()
-        self.store = DirectoryStore.open(self.root)
+        self.store = DirectoryStore.open(self.root, disk=self.disk)
 
     def another(self):
         self.others.append(DirectoryStore.open(self.root))
@@ -69,6 +49,22 @@ class DirectoryHarness:
     def close(self):
         for store in (self.store, *self.others):
             store.close()
+
+    @contextmanager
+    def interrupted_at(self, number):
+        active = True
+
+        def interrupt(*_):
+            if active:
+                raise Interruption
+
+        self.store.close()
+        self.disk = faulty()
+        try:
+            self.store = DirectoryStore.open(self.root, disk=faulty(interrupt, number))
+            yield
+        finally:
+            active = False
 
     def put(self, path, content, *, executable=False):
         place = self.root / path
@@ -120,6 +116,29 @@ class TestMemoryStore(StoreContract):
     def new_store(self):
         def make(*, project="project", names=NamePolicy.EXACT, keep=50):
             return MemoryHarness(MemoryStore(project, names=names, keep=keep))
+
+        return make
+
+
+class MintingStore(MemoryStore):
+    """A store of a product that makes ids of its own, and has no files but assets."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.minted = count(1)
+
+    def mint_id(self, path):
+        return AssetId(f"{path}-{next(self.minted)}")
+
+
+class TestMintingStore(StoreContract):
+    mints_ids = True
+    has_files = False
+
+    @pytest.fixture
+    def new_store(self):
+        def make(*, project="project", names=NamePolicy.EXACT, keep=50):
+            return BaseStoreHarness(MintingStore(project, names=names, keep=keep))
 
         return make
 

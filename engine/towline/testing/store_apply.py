@@ -22,7 +22,7 @@ from towline.testing.plans import (
     record_at,
     state_of,
 )
-from towline.testing.store_harness import NewStore
+from towline.testing.store_harness import NewStore, StoreTraits
 
 P = AssetPath
 
@@ -45,7 +45,7 @@ def _plain(**files: bytes) -> dict[str, tuple[bytes, bool]]:
     return {name.replace("__", "/"): (content, False) for name, content in files.items()}
 
 
-class ApplyContract:
+class ApplyContract(StoreTraits):
     """Applying plans."""
 
     def test_creates(self, new_store: NewStore) -> None:

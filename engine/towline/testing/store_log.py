@@ -22,14 +22,14 @@ from towline.testing.plans import (
     pull_files,
     record_at,
 )
-from towline.testing.store_harness import NewStore
+from towline.testing.store_harness import NewStore, StoreTraits
 from towline.undo import plan_undo, undo
 
 P = AssetPath
 NOON = datetime(2024, 2, 29, 12, 0, 0, 5, tzinfo=UTC)
 
 
-class LogContract:
+class LogContract(StoreTraits):
     """The log, and undo."""
 
     def test_applied_plans_are_kept_newest_first(self, new_store: NewStore) -> None:
