@@ -65,6 +65,13 @@ class RemoteHarness:
         """Open a remote with an empty cache."""
         return self.opener(ref, scope)
 
+    def fetched(self, *commits: Files, scope: str = "") -> tuple[Remote, list[Revision]]:
+        """Commit each of these; return a remote that has fetched them, and the commits."""
+        revisions = [self.repository.commit(files) for files in commits]
+        remote = self.open(scope=scope)
+        fetch(remote)
+        return remote, revisions
+
 
 @dataclass
 class Recorder:
