@@ -21,7 +21,7 @@ from towline.errors import TowlineError
 from towline.kinds import Kind, Kinds
 from towline.limits import Limits
 from towline.merge import AssetIndex, Context, merge
-from towline.model import Asset, AssetId, AssetPath, AssetState, Digest, Revision, ThreeWay
+from towline.model import AssetId, AssetPath, AssetState, Digest, Revision, ThreeWay
 from towline.names import NamePolicy
 from towline.options import (
     Comparison,
@@ -56,7 +56,6 @@ _LATE = {
 }
 
 __all__ = [
-    "Asset",
     "AssetId",
     "AssetIndex",
     "AssetPath",

@@ -1,4 +1,4 @@
-"""Applying a plan: one transaction of the store, and the report of it."""
+"""Apply a plan in one transaction of the store, and report it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from towline.report import Report, report_of
 def apply(
     plan: Plan, store: AssetStore, *, contents: Contents | None = None, watch: Watch = Watch()
 ) -> Report:
-    """Carry out a plan, all of it or nothing.
+    """Apply a plan, all of it or nothing.
 
-    ``contents`` is where bytes come from for a plan that was stored; one that was just made knows.
+    ``contents`` gives the bytes for a plan that was stored; one that was just made has its source.
 
     Raises:
         UnresolvedConflicts: conflicts are open in it.
@@ -30,7 +30,13 @@ def apply(
     if plan.project != store.project:
         raise InvalidPlan(problem="it was made for another project")
     watch.report(Phase.APPLYING, 0)
-    applied = store.apply(plan, _sources(plan, store, contents), watch)
+    sources = _Sources(
+        merged=dict(plan.merged),
+        # A pull asks the remote at once: looking in the store would cost a read for each asset.
+        store=store if plan.kind is PlanKind.UNDO else None,
+        remote=contents if contents is not None else plan.source,
+    )
+    applied = store.apply(plan, sources, watch)
     report = report_of(plan)
     saved = tuple(f"an edit made meanwhile was saved as {path}" for path in applied.saved)
     return replace(report, error_msgs=report.error_msgs + saved, pull=applied.number)
@@ -38,7 +44,7 @@ def apply(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sources:
-    """A plan's bytes: what its content merge made, then the store's own, then the remote's."""
+    """The contents of a plan: of its content merge, then the store's, then the remote's."""
 
     merged: dict[Digest, bytes]
     store: AssetStore | None
@@ -54,14 +60,8 @@ class _Sources:
                 missing.append(digest)
             else:
                 yield digest, content
-        if missing and self.remote is None:
+        if not missing:
+            return
+        if self.remote is None:
             raise ContentMissing(digests=tuple(missing))
-        if missing and self.remote is not None:
-            yield from self.remote.contents(missing)
-
-
-def _sources(plan: Plan, store: AssetStore, contents: Contents | None) -> _Sources:
-    # A pull asks the remote first of all: looking in the store would cost a read for each asset.
-    own = store if plan.kind is PlanKind.UNDO else None
-    remote = contents if contents is not None else plan.source
-    return _Sources(merged=dict(plan.merged), store=own, remote=remote)
+        yield from self.remote.contents(missing)

@@ -58,4 +58,4 @@ class Changes:
     items: tuple[Change, ...]
     coverage: Coverage = Coverage.BASE
     history_rewritten: bool | None = False
-    """Whether base is no ancestor of the revision; None where a shallow history cannot tell."""
+    """Whether base is no ancestor of the revision; None where a shallow history ends before it."""

@@ -1,4 +1,4 @@
-"""Owns what is an asset, and of which kind: configured globs over the path, first match wins."""
+"""What is an asset, and of which kind: configured globs over the path, first match wins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from towline.globs import pattern
 class Kind:
     """What a platform calls some of its assets: ``pipeline``, ``rule``, ``task``.
 
-    ``id_pointer`` is a JSON pointer (RFC 6901) to an id that stands inside the asset, if any.
+    ``id_pointer`` is a JSON pointer (RFC 6901) to an id inside the asset, if any.
     ``data_type`` is another name of the kind, for clients of the control plane that need one.
     ``content`` says how their contents are merged.
     """
@@ -47,7 +47,7 @@ class Kinds:
     def __post_init__(self) -> None:
         names = [kind.name for kind in self.kinds]
         if len(set(names)) != len(names):
-            raise InvalidValue(field="kinds", problem="a name stands twice")
+            raise InvalidValue(field="kinds", problem="a name is used twice")
         types = [kind.data_type or kind.name for kind in self.kinds]
         if len(set(types)) != len(types):
             raise InvalidValue(field="kinds", problem="two kinds have one data type")

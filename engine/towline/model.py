@@ -110,22 +110,6 @@ def first_path(*states: AssetState | None) -> AssetPath:
     return next(state.path for state in states if state is not None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asset:
-    """One file of a project."""
-
-    id: AssetId
-    path: AssetPath
-    kind: str
-    digest: Digest
-    executable: bool = False
-
-    @property
-    def state(self) -> AssetState:
-        """Its three mergeable fields."""
-        return AssetState(path=self.path, digest=self.digest, executable=self.executable)
-
-
 class NonAssetReason(StrEnum):
     """Why something in the repository is not an asset (rule 14)."""
 
@@ -147,7 +131,7 @@ class NonAsset:
 
 @dataclass(frozen=True, slots=True)
 class ThreeWay(Generic[T]):
-    """One thing on three sides: as last pulled, as it stands here, as it stands at the remote."""
+    """One thing on three sides: as last pulled, in the store, at the remote."""
 
     base: T
     ours: T

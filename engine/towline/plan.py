@@ -40,9 +40,9 @@ class IgnoredReason(StrEnum):
     """Why something that the repository has, or deleted, was not taken over."""
 
     DECLINED = "declined"
-    """A resolution kept our version."""
+    """A resolution chose our version."""
     DELETION_DECLINED = "deletion_declined"
-    """A resolution kept an asset that the repository deleted."""
+    """A resolution chose our version of an asset that the repository deleted."""
     CONFLICT = "conflict"
     """Left in conflict by the policy ``skip``; it comes back on the next pull."""
     NOT_AN_ASSET = "not_an_asset"
@@ -162,9 +162,8 @@ class PlanKind(StrEnum):
 class StoreState:
     """The store's summary of a project: what a plan starts from, and what it leaves behind.
 
-    ``tracked`` and ``tracked_bytes`` count the assets at the recorded revision, and not what is
-    there without being an asset. ``fingerprint`` and ``scope`` tell whether the same kinds and
-    subfolder were used.
+    ``tracked`` and ``tracked_bytes`` count the assets at the recorded revision, without what is
+    no asset there. ``fingerprint`` and ``scope`` are those of the kinds and the subfolder used.
     """
 
     base: Revision | None = None
@@ -213,9 +212,9 @@ class Plan:
 
     def needed(self) -> tuple[Digest, ...]:
         """The digests that the store must be given to apply this, sorted, each once."""
-        wanted = set()
+        needed = set()
         for edit in self.edits:
             before, after = edit.ours
             if after is not None and (before is None or before.digest != after.digest):
-                wanted.add(after.digest)
-        return tuple(sorted(wanted))
+                needed.add(after.digest)
+        return tuple(sorted(needed))

@@ -18,14 +18,14 @@ _FORMAT = 1
 
 
 def dump_plan(plan: Plan) -> str:
-    """The plan as an indented JSON document."""
+    """Return the plan as an indented JSON document."""
     body = encode(plan)
     document = {"towline_plan": _FORMAT, "fingerprint": _fingerprint(body), "plan": body}
     return json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def load_plan(text: str) -> Plan:
-    """The plan that `dump_plan` made this text of.
+    """Return the plan that `dump_plan` made this text of.
 
     Raises:
         InvalidPlan: it is no plan, of another version, damaged, or altered.
@@ -49,18 +49,15 @@ def load_plan(text: str) -> Plan:
 
 
 def _problem(plan: Plan) -> str | None:
-    """What no merge would have made, whoever computed the fingerprint."""
+    """Return what no merge makes of a plan, though the fingerprint fits."""
     if any(edit.before is None and edit.after is None for edit in plan.edits):
         return "an edit has no side"
     for revision in (plan.revision, plan.before.base, plan.after.base):
         if revision is not None and not _REVISION.fullmatch(revision):
             return f"{revision[:50]!r} is no revision"
-    counts = [
-        n for state in (plan.before, plan.after) for n in (state.tracked, state.tracked_bytes)
-    ]
-    if not all(0 <= count < 2**63 for count in counts):
-        return "a count is out of bounds"
-    return None
+    states = (plan.before, plan.after)
+    counts = [count for state in states for count in (state.tracked, state.tracked_bytes)]
+    return None if all(0 <= count < 2**63 for count in counts) else "a count is out of bounds"
 
 
 _REVISION = re.compile(r"[0-9a-f]{40}")

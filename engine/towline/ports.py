@@ -1,4 +1,4 @@
-"""The two ports: where assets live, and where theirs comes from. Floor 3 speaks to these alone."""
+"""The two ports: where assets live, and where theirs comes from."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Watch:
     now: datetime | None = None
 
     def report(self, phase: Phase, done: int, total: int | None = None) -> None:
-        """Tell how far it is; stop here if the caller asked to.
+        """Report progress; stop here if the caller asked to.
 
         Raises:
             Cancelled: the token is set.
@@ -81,7 +81,7 @@ class LoggedPull:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """What a store answers when a plan is in place."""
+    """What a store returns for a plan that it applied."""
 
     number: int | None
     """The plan's number in the log; None when there was nothing to write."""
@@ -89,54 +89,8 @@ class Applied:
     """The files in which local edits made during the apply are saved."""
 
 
-class Snapshot(AssetLookup, Protocol):
-    """A project at one moment: every answer is of the moment at which the snapshot was opened.
-
-    All may raise StoreError. A store that cannot know the executable bit of an asset that was
-    never pulled gives its snapshots a property ``keeps_executable``, False.
-    """
-
-    @property
-    def project(self) -> str:
-        """As `AssetStore.project`."""
-        ...
-
-    @property
-    def kinds(self) -> Kinds:
-        """As `AssetStore.kinds`."""
-        ...
-
-    @property
-    def names(self) -> NamePolicy:
-        """As `AssetStore.names`."""
-        ...
-
-    def state(self) -> StoreState:
-        """The recorded base and counts."""
-        ...
-
-    def records(self) -> Iterator[AssetRecord]:
-        """Every asset with its current state, local-only ones too, in the order of their ids.
-
-        This walks the whole project: for a status or a full comparison, never for a plain pull.
-        """
-        ...
-
-    def read(self, digest: Digest) -> bytes | None:
-        """As `AssetStore.read`."""
-        ...
-
-    def log(self) -> Sequence[LoggedPull]:
-        """As `AssetStore.log`."""
-        ...
-
-
-class AssetStore(Protocol):
-    """Where a project's assets live. `towline.testing.StoreContract` holds what each promises.
-
-    `towline.stores.base.BaseStore` implements all of it over a transaction. All may raise
-    StoreError.
-    """
+class StoreReads(Protocol):
+    """What a store, and a snapshot of it, both answer. All may raise StoreError."""
 
     @property
     def project(self) -> str:
@@ -153,20 +107,46 @@ class AssetStore(Protocol):
         """Which paths the store holds equal."""
         ...
 
-    def snapshot(self) -> AbstractContextManager[Snapshot]:
-        """Open the project at one moment, for lookups; it is valid inside the ``with`` block.
-
-        A store of a database reads in one transaction. A store that cannot, such as a folder of
-        files, raises StalePlan when the block ends, if a plan was applied meanwhile.
-        """
-        ...
-
     def read(self, digest: Digest) -> bytes | None:
         """Bytes that the store has: of an asset as it is now, or retained for undo; else None."""
         ...
 
     def log(self) -> Sequence[LoggedPull]:
         """The retained log of applied plans, newest first."""
+        ...
+
+
+class Snapshot(StoreReads, AssetLookup, Protocol):
+    """A project at one moment: every answer is of the moment at which the snapshot was opened.
+
+    A store that cannot know the executable bit of an asset that was never pulled gives its
+    snapshots a property ``keeps_executable``, False.
+    """
+
+    def state(self) -> StoreState:
+        """The recorded base and counts."""
+        ...
+
+    def records(self) -> Iterator[AssetRecord]:
+        """Every asset with its current state, local-only ones too, in the order of their ids.
+
+        This walks the whole project: for a status or a full comparison, never for a plain pull.
+        """
+        ...
+
+
+class AssetStore(StoreReads, Protocol):
+    """Where a project's assets live. `towline.testing.StoreContract` holds what each promises.
+
+    `towline.stores.base.BaseStore` implements all of it over a transaction.
+    """
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """Open the project at one moment, for lookups; it is valid inside the ``with`` block.
+
+        A store of a database reads in one transaction. A store that cannot, such as a folder of
+        files, raises StalePlan when the block ends, if a plan was applied meanwhile.
+        """
         ...
 
     def apply(self, plan: Plan, contents: Contents, watch: Watch) -> Applied:
@@ -178,9 +158,9 @@ class AssetStore(Protocol):
 
         Raises:
             StalePlan: the recorded state is not ``plan.before``, an edited asset is not as its
-                edit's ``before`` says, or something stands where an edit would put an asset.
+                edit's ``before`` says, or something else is where an edit puts an asset.
             StoreBusy: someone else is applying.
-            ContentMissing: contents could not be had, or are not what their digest says.
+            ContentMissing: contents are missing, or are not what their digest says.
             Cancelled: the token was set before the commit point.
             StoreError: the machine failed; the project is as it was.
         """
@@ -228,7 +208,7 @@ class Remote(Contents, Protocol):
         ...
 
     def fetch(self, revision: Revision | None, limits: Limits, watch: Watch) -> Revision:
-        """Have the objects of this revision here; None: of what the ref names, in the same talk.
+        """Fetch the objects of a revision, or (None) of what the ref names, in the same session.
 
         Returns the revision. Fetching what is here already costs no more than `resolve`, and
         nothing at all when a revision is given.
@@ -263,5 +243,5 @@ class Remote(Contents, Protocol):
         ...
 
     def rewritten(self, base: Revision, revision: Revision) -> bool | None:
-        """Whether base is no ancestor of revision; None where the history here cannot tell."""
+        """Whether base is no ancestor of revision; None where the history here ends before."""
         ...

@@ -13,10 +13,10 @@ from towline.model import AssetId, AssetPath, AssetState, NonAsset
 class AssetRecord:
     """One asset id and its states.
 
-    ``base`` is the asset as last pulled (None: the repository never gave it), ``ours`` as it
-    is in the store (None: deleted here). ``seen`` is the state at the recorded revision: the same
-    as ``base``, except for a lagging asset, whose base is older (docs/semantics.md). Alignment
-    uses ``seen``, merging uses ``base``. ``size`` (bytes) and ``embedded_id`` describe ``seen``.
+    ``base`` is the asset as last pulled (None: the repository never gave it), ``ours`` as it is in
+    the store (None: deleted here). ``recorded`` is the state at the recorded revision: as ``base``,
+    except for a lagging asset, whose base is older (docs/semantics.md). Alignment uses
+    ``recorded``, merging ``base``. ``size`` (bytes) and ``embedded_id`` describe ``recorded``.
     """
 
     id: AssetId

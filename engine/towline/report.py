@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from towline.conflicts import Conflict, ConflictKind, Party
@@ -25,7 +25,7 @@ class Report:
 
     ``base`` is the revision before, ``revision`` the one that was pulled. With the policy
     ``skip``, ``conflicts`` holds what was skipped, and those assets are in ``ignored`` too.
-    ``behind`` holds every asset that is not as the revision has it, whichever pull left it so:
+    ``behind`` holds every asset that is not as the revision has it, by this pull or an older one:
     skipped in conflict, left out by a selection, or no asset there any more. ``notes`` are about
     new contents from which no embedded id can be read.
     """
@@ -44,7 +44,7 @@ class Report:
     notes: tuple[Note, ...] = ()
     history_rewritten: bool | None = False
     pull: int | None = field(default=None, compare=False)
-    """The number under which the store's log keeps it; None if nothing was applied."""
+    """Its number in the store's log; None if nothing was applied."""
 
     @property
     def listed(self) -> tuple[Item, ...]:
@@ -53,33 +53,23 @@ class Report:
 
 
 def report_of(plan: Plan) -> Report:
-    """The report that applying this plan gives; with open conflicts, the report of refusing it."""
-    messages = tuple(conflict_message(conflict) for conflict in plan.conflicts)
-    if plan.refused:
-        return Report(
-            status=Status.CONFLICTS,
-            base=plan.before.base,
-            revision=plan.revision,
-            conflicts=plan.conflicts,
-            error_msgs=messages,
-            notes=plan.notes,
-            history_rewritten=plan.history_rewritten,
-        )
-    listed = {name: plan.listed(name) for name in LISTED}
+    """Return the report of applying this plan; of refusing it, where conflicts stay open."""
+    listed = {name: () if plan.refused else plan.listed(name) for name in LISTED}
+    status = Status.UPDATED if any(listed.values()) else Status.UP_TO_DATE
     return Report(
-        status=Status.UPDATED if any(listed.values()) else Status.UP_TO_DATE,
+        status=Status.CONFLICTS if plan.refused else status,
         base=plan.before.base,
         revision=plan.revision,
-        conflicts=plan.conflicts,
-        error_msgs=messages,
-        notes=plan.notes,
-        history_rewritten=plan.history_rewritten,
         overwritten=listed[Disposition.OVERWRITTEN],
         updated=listed[Disposition.UPDATED],
         created=listed[Disposition.CREATED],
         deleted=listed[Disposition.DELETED],
         ignored=listed[Disposition.IGNORED],
-        behind=tuple(item for item in plan.items if item.behind is not None),
+        behind=() if plan.refused else tuple(item for item in plan.items if item.behind),
+        conflicts=plan.conflicts,
+        error_msgs=tuple(map(conflict_message, plan.conflicts)),
+        notes=plan.notes,
+        history_rewritten=plan.history_rewritten,
     )
 
 
@@ -104,10 +94,7 @@ def report_json(report: Report) -> dict[str, object]:
         "behind": [item_json(item) for item in report.behind],
         "conflicts": [conflict_json(conflict) for conflict in report.conflicts],
         "error_msgs": list(report.error_msgs),
-        "notes": [
-            {"asset_id": note.asset_id, "path": note.path, "text": note.text}
-            for note in report.notes
-        ],
+        "notes": [asdict(note) for note in report.notes],
         "history_rewritten": report.history_rewritten,
     }
 
@@ -147,17 +134,13 @@ def _party_json(party: Party) -> dict[str, object]:
         "path": party.path,
         "name": party.path.name,
         "kind": party.kind,
-        "base": state_json(party.states.base),
-        "ours": state_json(party.states.ours),
-        "theirs": state_json(party.states.theirs),
+        **asdict(party.states.map(state_json)),
     }
 
 
 def state_json(state: AssetState | None) -> dict[str, object] | None:
     """A state in JSON form, or null."""
-    if state is None:
-        return None
-    return {"path": state.path, "digest": state.digest, "executable": state.executable}
+    return None if state is None else asdict(state)
 
 
 def reason_message(reason: IgnoredReason | BehindReason, path: AssetPath) -> str:

@@ -1,7 +1,7 @@
-"""Where every asset of a project stands, against the last revision that was fetched. No network.
+"""The status of every asset against the last fetched revision, without the network.
 
-What a pull would do is asked of the pull itself (`towline.pull.plan_at`); the assets that it does
-not look at have not changed there, so their local state is the whole answer.
+The pull itself plans what it would do (`towline.pull.plan_at`); the assets that it does not look at
+have not changed at the remote, so their local state is their status.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from towline.records import AssetRecord
 
 
 class State(StrEnum):
-    """Where one asset stands."""
+    """The state of one asset."""
 
     UNCHANGED = "unchanged"
     MODIFIED_HERE = "modified-here"
@@ -45,10 +45,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetStatus:
-    """One asset, where it stands, and its states on the three sides.
+    """One asset: its state, and what it is on the three sides.
 
     An asset that was added there has the id that a pull would give it. ``behind`` is why it is
-    behind the last pulled revision, where it is; then ``state`` is ``behind`` or ``conflict``.
+    behind the last pulled revision, if it is; then ``state`` is ``behind`` or ``conflict``.
     """
 
     asset_id: AssetId
@@ -67,8 +67,8 @@ class AssetStatus:
 class ProjectStatus:
     """Every asset of a project, sorted by path.
 
-    ``revision`` is the last one fetched. Where ``problem`` is not empty, it could not be compared
-    with, and the states tell of local changes alone.
+    ``revision`` is the last one fetched. If there is a ``problem``, it could not be compared, and
+    the states are those of local changes alone.
     """
 
     base: Revision | None
@@ -85,7 +85,7 @@ def status(
     limits: Limits = Limits(),
     watch: Watch = Watch(),
 ) -> ProjectStatus:
-    """Where every asset stands against a revision that was fetched before, without the network.
+    """Return the state of every asset against a fetched revision, without the network.
 
     ``remote`` is asked only for what it has here. This walks the whole project.
     """
@@ -122,15 +122,16 @@ def _plan(
     limits: Limits,
     watch: Watch,
 ) -> tuple[Plan | None, str]:
-    """What pulling the revision would do, or why that is not known."""
+    """Return the plan of pulling the revision, or why there is none."""
     if remote is None or revision is None:
         return None, "nothing was fetched yet"
     if not remote.has(revision):
         return None, f"what was fetched of {revision[:12]} is no longer here"
-    # What would stop a pull is no reason to show less, and skipping keeps each conflict's states.
+    # What stops a pull is no reason to show less, and a skipped conflict has its three states.
+    unbounded = 2**62
     options = PullOptions(
         on_conflict=OnConflict.SKIP,
-        limits=replace(limits, assets=_ANY, project_bytes=_ANY, deletes=None),
+        limits=replace(limits, assets=unbounded, project_bytes=unbounded, deletes=None),
         allow_empty=True,
     )
     try:
@@ -139,16 +140,13 @@ def _plan(
         return None, error.message
 
 
-_ANY = 2**62
-
-
 def _assets(snapshot: Snapshot, plan: Plan | None) -> Iterator[AssetStatus]:
     records = {record.id: record for record in snapshot.records()}
     items = {item.asset_id: item for item in plan.items} if plan is not None else {}
     after = {edit.asset_id: edit.after for edit in plan.edits} if plan is not None else {}
     for record in records.values():
         item = items.get(record.id)
-        if item is None and _stands_anew(record, snapshot):
+        if item is None and _is_replaced(record, snapshot):
             continue
         if record.ours is None and after.get(record.id, record) is None:
             continue  # Gone on both sides.
@@ -181,8 +179,8 @@ def _theirs(record: AssetRecord | None) -> AssetState | None:
     return recorded if isinstance(recorded, AssetState) else None
 
 
-def _stands_anew(record: AssetRecord, snapshot: Snapshot) -> bool:
-    """Whether it was deleted here, and another asset made at its path: that one is shown."""
+def _is_replaced(record: AssetRecord, snapshot: Snapshot) -> bool:
+    """Whether it was deleted here, and another asset at its path is shown instead."""
     if record.ours is not None or record.aligned_path is None:
         return False
     return snapshot.at(record.aligned_path) is not None
@@ -206,9 +204,9 @@ def _state(record: AssetRecord, item: Item | None, snapshot: Snapshot) -> State 
 
 
 def behind_reason(record: AssetRecord) -> BehindReason | None:
-    """Return why an asset is behind the recorded revision, as far as its record tells.
+    """Return why an asset is behind the recorded revision, by its record alone.
 
-    None where it is not, or where what stands here is what that revision has.
+    None where it is not, or where ours is what that revision has.
     """
     if not record.lagging or record.ours == record.recorded:
         return None
@@ -219,27 +217,27 @@ def behind_reason(record: AssetRecord) -> BehindReason | None:
 
 
 def _behind(record: AssetRecord, item: Item | None) -> BehindReason | None:
-    """The same, where a pull's decision about it may be known."""
+    """Return why an asset is behind, also by what a pull decides for it, if that is known."""
     reason = behind_reason(record)
     if reason is None or item is None:
         return reason
     if item.behind is not None:
         return item.behind
-    # The next pull brings it up to date: as left out before, or since it is an asset again.
-    brought = _decided(item) is not None and not isinstance(record.recorded, NonAsset)
-    return BehindReason.LEFT_OUT if brought else None
+    # The next pull updates what was left out before, or is an asset again.
+    is_updated = _decided(item) is not None and not isinstance(record.recorded, NonAsset)
+    return BehindReason.LEFT_OUT if is_updated else None
 
 
 def _decided(item: Item) -> State | None:
-    """The state that a pull's decision tells; None where the local state is the whole answer."""
-    if item.disposition is Disposition.CONFLICT or item.reason is IgnoredReason.CONFLICT:
-        return State.CONFLICT
-    match item.disposition:
-        case Disposition.UPDATED:
-            return State.MODIFIED_THERE
-        case Disposition.DELETED:
-            return State.DELETED_THERE
-        case Disposition.CREATED:
-            return State.ADDED_THERE
-        case _:
-            return None
+    """Return the state that a pull decides; None where the local state is the whole answer."""
+    return (
+        State.CONFLICT if item.reason is IgnoredReason.CONFLICT else _STATES.get(item.disposition)
+    )
+
+
+_STATES = {
+    Disposition.CONFLICT: State.CONFLICT,
+    Disposition.UPDATED: State.MODIFIED_THERE,
+    Disposition.DELETED: State.DELETED_THERE,
+    Disposition.CREATED: State.ADDED_THERE,
+}

@@ -1,8 +1,8 @@
 """Undo: a plan like any other, made from the log.
 
-Undoing the last pull returns contents, base and lagging entries, so that the next pull offers the
-same again. Undoing an older one changes contents alone. Undoing an undo repeats the pull. None of
-them overwrites a later change.
+Undoing the last pull restores contents, base and lagging entries, so that the next pull offers the
+same again. Undoing an older one changes contents alone. Undoing an undo repeats the pull. None
+overwrites a later change.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def undo(store: AssetStore, pull: int | None = None, *, watch: Watch = Watch()) 
 
 
 def plan_undo(store: AssetStore, pull: int | None = None) -> Plan:
-    """What undoing a pull would do.
+    """Return the plan of undoing a pull.
 
     Raises:
         UnknownPull: the log has none such, or it is undone already.
@@ -42,9 +42,8 @@ def _plan(snapshot: Snapshot, pull: int | None) -> Plan:
     entry, is_last = _find(snapshot, pull)
     plan, state = entry.plan, snapshot.state()
     whole = is_last and state == plan.after
-    turned = list(_turned(snapshot, entry, whole=whole))
-    edits = [edit for edit in turned if edit.before != edit.after]
-    _check_way(snapshot, entry.number, edits)
+    edits = [edit for edit in _reverse(snapshot, entry, whole=whole) if edit.before != edit.after]
+    _check_free(snapshot, entry.number, edits)
     return Plan(
         kind=PlanKind.UNDO,
         project=snapshot.project,
@@ -58,7 +57,7 @@ def _plan(snapshot: Snapshot, pull: int | None) -> Plan:
 
 
 def _find(snapshot: Snapshot, pull: int | None) -> tuple[LoggedPull, bool]:
-    """The log's entry, and whether it is the last in effect: for an undo, of undos too."""
+    """Return the log's entry, and whether it is the last in effect: for an undo, of undos too."""
     entries = [entry for entry in snapshot.log() if not entry.undone]
     pulls = [entry for entry in entries if entry.plan.kind is PlanKind.PULL]
     for entry in pulls if pull is None else entries:
@@ -67,19 +66,20 @@ def _find(snapshot: Snapshot, pull: int | None) -> tuple[LoggedPull, bool]:
     raise UnknownPull(pull=pull)
 
 
-def _turned(snapshot: Snapshot, entry: LoggedPull, *, whole: bool) -> Iterator[Edit]:
-    """Each edit of the pull, turned round, from what the store holds now."""
+def _reverse(snapshot: Snapshot, entry: LoggedPull, *, whole: bool) -> Iterator[Edit]:
+    """Reverse each edit of the pull, starting from the records as they are now."""
     changed_since: dict[AssetId, tuple[AssetPath, AssetState | None]] = {}
     for edit in entry.plan.edits:
         before, after = edit.ours
         now = snapshot.with_id(edit.asset_id)
-        standing = now.ours if now is not None else None
+        current = now.ours if now is not None else None
         changed = before != after
-        if changed and standing != after:
-            changed_since[edit.asset_id] = first_path(standing, after, before), standing
+        if changed and current != after:
+            changed_since[edit.asset_id] = first_path(current, after, before), current
         elif whole:
-            ours = before if changed else standing
-            yield Edit(before=now, after=_restored(edit.before, ours))
+            # Edits that the pull left alone stay.
+            ours = before if changed else current
+            yield Edit(before=now, after=edit.before and replace(edit.before, ours=ours))
         elif changed:
             yield Edit(before=now, after=_with_ours(now or edit.before, before, known=now))
     if changed_since:
@@ -91,15 +91,15 @@ def _blocked(
     entry: LoggedPull,
     changed_since: dict[AssetId, tuple[AssetPath, AssetState | None]],
 ) -> UndoBlocked:
-    """The error that names the later pulls, or else the edits, that changed these assets."""
+    """Return the error that names the later pulls, or else the edits, that changed these assets."""
     pulls: dict[AssetId, int] = {}
     for later in snapshot.log():
         if later.undone or later.number <= entry.number:
             continue
         for edit in later.plan.edits:
-            _, standing = changed_since.get(edit.asset_id, (None, None))
+            _, current = changed_since.get(edit.asset_id, (None, None))
             before, after = edit.ours
-            if edit.asset_id in changed_since and before != after and after == standing:
+            if edit.asset_id in changed_since and before != after and after == current:
                 pulls.setdefault(edit.asset_id, later.number)
     blamed = pulls or changed_since
     named = [path for asset_id, (path, _) in changed_since.items() if asset_id in blamed]
@@ -108,15 +108,10 @@ def _blocked(
     )
 
 
-def _restored(record: AssetRecord | None, ours: AssetState | None) -> AssetRecord | None:
-    """The record as it was before the pull; edits that the pull left alone stay."""
-    return None if record is None else replace(record, ours=ours)
-
-
 def _with_ours(
     record: AssetRecord | None, ours: AssetState | None, *, known: AssetRecord | None
 ) -> AssetRecord | None:
-    """The record of now, with other content; one that was forgotten returns as local-only."""
+    """Return the current record with other content; a forgotten one is local-only again."""
     if record is None or (known is None and ours is None):
         return None
     if known is None:
@@ -126,9 +121,9 @@ def _with_ours(
     return replace(record, ours=ours)
 
 
-def _check_way(snapshot: Snapshot, number: int, edits: list[Edit]) -> None:
-    """Refuse an undo that puts an asset where something is that it does not move away itself."""
-    moving: set[AssetId] = {edit.asset_id for edit in edits}
+def _check_free(snapshot: Snapshot, number: int, edits: list[Edit]) -> None:
+    """Refuse an undo where something else is at the new path of an asset."""
+    moved = {edit.asset_id for edit in edits}
     in_the_way: set[AssetPath] = set()
     for edit in edits:
         before, after = edit.ours
@@ -137,7 +132,7 @@ def _check_way(snapshot: Snapshot, number: int, edits: list[Edit]) -> None:
         for occupant in snapshot.occupants(after.path):
             if isinstance(occupant, LocalFile):
                 in_the_way.add(occupant.path)
-            elif occupant.id not in moving and occupant.ours is not None:
+            elif occupant.id not in moved and occupant.ours is not None:
                 in_the_way.add(occupant.ours.path)
     if in_the_way:
         raise UndoBlocked(pull=number, paths=tuple(sorted(in_the_way)), in_the_way=True)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from towline.errors import InvalidValue
-from towline.model import Asset, AssetId, AssetPath, AssetState, Digest, ThreeWay, planned_id
+from towline.model import AssetId, AssetPath, Digest, ThreeWay, planned_id
 
 
 @pytest.mark.parametrize("content", [b"", b"a", b"line\n", bytes(range(256))])
@@ -42,14 +42,6 @@ def test_a_path_knows_its_name_and_folders():
     path = AssetPath("a/b/c.json")
     assert (path.name, path.folders) == ("c.json", ("a", "a/b"))
     assert (AssetPath("c").name, AssetPath("c").folders) == ("c", ())
-
-
-def test_an_asset_knows_its_state():
-    state = AssetState(path=AssetPath("a"), digest=Digest("0" * 40), executable=True)
-    asset = Asset(
-        id=AssetId("x"), kind="file", path=state.path, digest=state.digest, executable=True
-    )
-    assert asset.state == state
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ class AssetIndex:
     """The `AssetLookup` protocol over records in memory.
 
     Building it costs one pass over the records; a lookup costs the depth of its path. It can be
-    kept up to date with `put` and `forget`, which cost what they change.
+    updated with `put` and `forget`, which cost what they change.
     """
 
     def __init__(
@@ -31,13 +31,13 @@ class AssetIndex:
         self._aligned: dict[AssetPath, AssetRecord] = {}
         self._embedded: dict[str, dict[AssetId, AssetRecord]] = {}
         self._lagging: dict[AssetId, AssetRecord] = {}
-        self._standing = _OccupantIndex(names)
+        self._occupants = _OccupantIndex(names)
         self.put(records)
         for path in files:
             self.put_file(path)
 
     def at(self, path: AssetPath) -> AssetRecord | None:
-        """The asset that stands at exactly this path."""
+        """The asset at exactly this path."""
         return self._at.get(path)
 
     def aligned_at(self, path: AssetPath) -> AssetRecord | None:
@@ -57,8 +57,8 @@ class AssetIndex:
         return _by_id(self._lagging)
 
     def occupants(self, path: AssetPath) -> Sequence[Occupant]:
-        """All that cannot stand together with a file at this path, by path."""
-        return self._standing.against(path)
+        """All that cannot exist together with a file at this path, by path."""
+        return self._occupants.against(path)
 
     def is_used(self, asset_id: AssetId) -> bool:
         """Whether an asset has, or ever had, this id."""
@@ -70,14 +70,14 @@ class AssetIndex:
 
     def files(self) -> Sequence[AssetPath]:
         """The paths of the local files that are no asset, sorted."""
-        return self._standing.files()
+        return self._occupants.files()
 
     def put(self, records: Iterable[AssetRecord]) -> None:
-        """Take in new states of assets, known or not. They may trade places among themselves."""
-        arriving = {record.id: record for record in records}
-        for known in [self._records[asset_id] for asset_id in arriving.keys() & self._records]:
+        """Store records, of known assets or new ones, which may trade places among themselves."""
+        records_by_id = {record.id: record for record in records}
+        for known in [self._records[asset_id] for asset_id in records_by_id.keys() & self._records]:
             self._remove(known)
-        for record in arriving.values():
+        for record in records_by_id.values():
             self._used.add(record.id)
             if not (record.base is None and record.ours is None and record.recorded is None):
                 self._add(record)
@@ -90,18 +90,14 @@ class AssetIndex:
                 self._remove(self._records[asset_id])
 
     def put_file(self, path: AssetPath) -> None:
-        """Take in a local file that is no asset."""
-        self._standing.add(path, LocalFile(path=path))
-
-    def forget_file(self, path: AssetPath) -> None:
-        """Drop a local file that is no asset."""
-        self._standing.remove(path)
+        """Add a local file that is no asset."""
+        self._occupants.add(path, LocalFile(path=path))
 
     def _add(self, record: AssetRecord) -> None:
         self._records[record.id] = record
         if record.ours is not None:
             self._at[record.ours.path] = record
-            self._standing.add(record.ours.path, record)
+            self._occupants.add(record.ours.path, record)
         if record.aligned_path is not None:
             self._aligned[record.aligned_path] = record
         if record.embedded_id is not None:
@@ -113,7 +109,7 @@ class AssetIndex:
         del self._records[record.id]
         if record.ours is not None:
             del self._at[record.ours.path]
-            self._standing.remove(record.ours.path)
+            self._occupants.remove(record.ours.path)
         if record.aligned_path is not None:
             del self._aligned[record.aligned_path]
         if record.embedded_id is not None:
@@ -126,7 +122,7 @@ def _by_id(records: dict[AssetId, AssetRecord]) -> list[AssetRecord]:
 
 
 class _OccupantIndex:
-    """What stands at each path, found by the name policy's key.
+    """What is at each path, found by the name policy's key.
 
     The keys are sorted on the first question, so that what is below a folder is one slice;
     a merge that never asks does not pay for it.
@@ -167,8 +163,8 @@ class _OccupantIndex:
     def files(self) -> list[AssetPath]:
         return sorted(
             path
-            for standing in self._at.values()
-            for path, occupant in standing.items()
+            for occupants in self._at.values()
+            for path, occupant in occupants.items()
             if isinstance(occupant, LocalFile)
         )
 

@@ -118,10 +118,7 @@ def test_embedded_ids_are_indexed_by_id():
     assert list(AssetIndex(twice).with_embedded_id("y")) == []
 
 
-def test_files_come_and_go():
+def test_files_are_listed_and_in_the_way():
     index = AssetIndex(files=[P("b"), P("a/x")])
     assert index.files() == ["a/x", "b"]
     assert index.occupants(P("a")) == [LocalFile(path=P("a/x"))]
-    index.forget_file(P("a/x"))
-    assert index.files() == ["b"]
-    assert not index.occupants(P("a"))
