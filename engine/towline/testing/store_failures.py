@@ -282,6 +282,22 @@ class FailureContract(StoreTraits):
         assert number > 1, "nothing was interrupted"
         assert _held(harness) == whole
 
+    def test_a_snapshot_is_of_one_moment(self, new_store: NewStore) -> None:
+        harness = new_store()
+        pull_files(harness.store, a=b"1")
+        other = harness.another()
+        plan = plan_of(other, change(other, "a", b"2"), revision="2" * 40)
+        before = (now(other).state(), list(now(other).records()))
+        try:
+            with harness.store.snapshot() as snapshot, ThreadPoolExecutor(1) as thread:
+                state = snapshot.state()
+                thread.submit(other.apply, plan, KnownContents(b"2"), Watch()).result()
+                found = (state, list(snapshot.records()))
+        except StalePlan:
+            # A store of files cannot be read at one moment, and must not pretend so.
+            return
+        assert found == before
+
     def test_one_applies_at_a_time(self, new_store: NewStore) -> None:
         harness = new_store()
         other = harness.another()

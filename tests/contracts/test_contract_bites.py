@@ -1,0 +1,88 @@
+"""The contract fails stores that break a promise: each is the memory store with one fault."""
+
+from contextlib import contextmanager
+from unittest.mock import patch
+
+import pytest
+
+from towline.errors import TowlineError
+from towline.stores.memory import MemoryStore
+from towline.stores.transaction import only
+from towline.testing.store_contract import BaseStoreHarness, StoreContract
+
+
+class WithoutTransaction(MemoryStore):
+    """What was written before a failure stays."""
+
+    @contextmanager
+    def transaction(self, *, write):
+        opened = super().transaction(write=write)
+        try:
+            yield opened.__enter__()
+        finally:
+            opened.__exit__(None, None, None)
+
+
+class ChecksOnlyBefore(MemoryStore):
+    """The transaction that writes does not check again."""
+
+    def apply(self, plan, contents, watch):
+        with self.transaction(write=False) as transaction:
+            self.check(plan, transaction)
+        with patch.object(self, "check"):
+            return super().apply(plan, contents, watch)
+
+
+class ForgetsUndoBytes(MemoryStore):
+    """Bytes go with the last asset that has them."""
+
+    def sweep(self, transaction, released):
+        for digest in released:
+            if not any(transaction.find("digest", *only(digest))):
+                transaction.remove_blob(digest)
+
+
+class ReadsEachMoment(MemoryStore):
+    """Lookups see what is written while they are open."""
+
+    @contextmanager
+    def transaction(self, *, write):
+        with super().transaction(write=write) as opened:
+            if write:
+                yield opened
+        if not write:
+            yield opened
+
+
+class AppliesTwoAtATime(MemoryStore):
+    """An apply does not exclude another one."""
+
+    @contextmanager
+    def applying(self):
+        yield
+
+
+_EDITED_MEANWHILE = "test_an_edit_made_while_contents_are_fetched_is_not_lost"
+BROKEN = [
+    (WithoutTransaction, "test_an_interrupted_apply_is_whole_or_did_not_happen", ()),
+    (
+        ChecksOnlyBefore,
+        "test_an_edit_made_while_contents_are_fetched_is_not_lost",
+        ("a", "changed"),
+    ),
+    (ChecksOnlyBefore, _EDITED_MEANWHILE, ("b", "moved")),
+    (ForgetsUndoBytes, "test_bytes_for_undo_stay_while_the_log_keeps_the_pull", ()),
+    (ReadsEachMoment, "test_a_snapshot_is_of_one_moment", ()),
+    (AppliesTwoAtATime, "test_one_applies_at_a_time", ()),
+]
+
+
+@pytest.mark.parametrize(("broken", "promise", "arguments"), BROKEN)
+def test_a_store_that_breaks_a_promise_fails(broken, promise, arguments):
+    def new_store_of(store):
+        return lambda **options: BaseStoreHarness(store("project", **options))
+
+    test = getattr(StoreContract(), promise)
+    test(new_store_of(MemoryStore), *arguments)
+    with pytest.raises((AssertionError, TowlineError, pytest.fail.Exception)):
+        test(new_store_of(broken), *arguments)
