@@ -20,8 +20,8 @@ from towline_server.projects.domain import Project, Provider
 from towline_server.projects.service import Projects
 from towline_server.services import Services
 
-from .answers import Catalog, Resource
 from .domain import Definition, LoadMode
+from .responses import Catalog, Resource
 
 KnownProvider: TypeAlias = Literal[
     # Git hosts.
@@ -42,7 +42,7 @@ class _Host:
     token_user: str = "any"  # noqa: S105 - the user's name, no secret
     """The user name that goes with an access token."""
     webhook: str | None = None
-    """The header that holds a webhook's signature, or its secret; None: it sends none here."""
+    """The header with a webhook's signature or secret; None: it sends none here."""
 
 
 _HOSTS = {
@@ -85,7 +85,7 @@ _SIZES: tuple[tuple[int, Literal["xs", "s", "m", "l"]], ...] = (
 
 
 def catalog(services: Services, caller: Principal, provider: Provider) -> Catalog:
-    """The catalog of a sort of host, as far as the caller sees projects behind one."""
+    """Return the catalog of a sort of host, as far as the caller sees projects behind one."""
     host = _HOSTS[provider]
     with services.database.reading() as session:
         projects = list(_behind(session, caller, provider))
@@ -157,7 +157,7 @@ def _defaults() -> dict[str, Any]:
 
 
 def _config_schema(services: Services, host: _Host) -> dict[str, Any]:
-    """What a connection to such a host is made of, as a JSON Schema."""
+    """Return the JSON Schema of a connection to such a host."""
     schemes = "|".join(sorted(services.settings.remote_schemes))
     credential = {
         "type": "object",
@@ -176,6 +176,6 @@ def _config_schema(services: Services, host: _Host) -> dict[str, Any]:
         "credential": credential,
     }
     if host.webhook is not None:
-        said = {"header": {"const": host.webhook}, "event": {"const": "push"}}
-        properties["webhook"] = {"type": "object", "properties": said}
+        webhook = {"header": {"const": host.webhook}, "event": {"const": "push"}}
+        properties["webhook"] = {"type": "object", "properties": webhook}
     return {"type": "object", "required": ["url"], "properties": properties}

@@ -1,9 +1,9 @@
-"""The nouns of a sync: what its owner sets, and how it stands."""
+"""The values of a sync: what its owner sets, and its state."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -22,7 +22,7 @@ class Status(StrEnum):
     PAUSED = "paused"
     ERROR = "error"
     ARCHIVED = "archived"
-    """Put away: it cannot be triggered either."""
+    """It cannot be triggered either."""
 
     @property
     def fires(self) -> bool:
@@ -41,7 +41,7 @@ class ExecutionMode(StrEnum):
 
 
 class TriggerMode(StrEnum):
-    """What starts a sync's runs, beside whoever triggers it."""
+    """What starts a sync's runs, beside a trigger."""
 
     MANUAL = "manual"
     SCHEDULED = "scheduled"
@@ -49,7 +49,7 @@ class TriggerMode(StrEnum):
 
 
 class LoadMode(StrEnum):
-    """What a table of a sync holds."""
+    """What a table of a sync contains."""
 
     MIRROR = "mirror"
     """The project's assets of a kind."""
@@ -59,7 +59,7 @@ class LoadMode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableChoice:
-    """What the owner of a sync says of the table of one kind; the rest is filled in."""
+    """The table of one kind, as far as the owner of a sync sets it."""
 
     entity_key: str
     load_mode: LoadMode = LoadMode.MIRROR
@@ -72,11 +72,10 @@ class TableChoice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableBinding:
-    """The table of one kind, as it stands."""
+class TableBinding(TableChoice):
+    """The table of one kind, with every name filled in."""
 
     id: UUID
-    choice: TableChoice
     created_at: datetime
     updated_at: datetime
 
@@ -103,19 +102,18 @@ class Definition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sync:
-    """A sync as it stands."""
+class Sync(Definition):
+    """A sync: what its owner set, and what became of it; its ``status`` is the one that was set."""
 
     id: UUID
     tenant_id: UUID
     connection_id: UUID
     project_id: UUID | None
-    """None: which project it is for is not settled, so it cannot run."""
+    """None: a draft that names no project; it cannot run."""
     provider: Provider
-    definition: Definition
     slug: str
-    status: Status
-    """As its definition says, or ``error`` after a permanent failure."""
+    shown_status: Status
+    """The one that was set, or ``error`` after a permanent failure."""
     tables: tuple[TableBinding, ...]
     """One a kind that it pulls."""
     created_at: datetime
@@ -127,30 +125,26 @@ class Sync:
     is_late: bool
     """Whether its last success is longer ago than its freshness allows."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SyncPage:
-    """Some of a list, and how long it is in all."""
-
-    syncs: tuple[Sync, ...]
-    total: int
-    offset: int
+    @property
+    def definition(self) -> Definition:
+        """What the owner set, alone."""
+        return Definition(**{each.name: getattr(self, each.name) for each in fields(Definition)})
 
     @property
-    def has_next(self) -> bool:
-        """Whether more follow."""
-        return self.offset + len(self.syncs) < self.total
+    def task_slug(self) -> str:
+        """The slug of the definition of its runs."""
+        return f"{self.slug}-pull"
 
 
 PROJECT = ("body", "destinationConfig", "project")
 """Where a request names the project of a sync."""
 DOES_NOT_FIT = "does_not_fit"
-"""The type of a problem with what stands there already, not with the form of the request."""
+"""The type of a problem with what exists already, not with the form of the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a sync, and where it stands in the request."""
+    """One thing that is wrong with a sync, and where it is in the request."""
 
     loc: tuple[str | int, ...]
     msg: str
@@ -163,6 +157,11 @@ class RefusedSync(CallerError):
 
     code = "refused_sync"
     problems: tuple[Problem, ...]
+
+    @classmethod
+    def misfit(cls, loc: tuple[str | int, ...], msg: str) -> RefusedSync:
+        """Return the refusal for one thing that does not fit."""
+        return cls(problems=(Problem(loc, msg, DOES_NOT_FIT),))
 
     @property
     def message(self) -> str:

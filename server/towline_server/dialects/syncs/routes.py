@@ -12,22 +12,23 @@ from starlette.responses import Response
 
 from towline.errors import InvalidValue
 from towline_server.auth.roles import Principal, Role
+from towline_server.dialects.models import Opened
 from towline_server.errors import NotFound
 from towline_server.problems import Failure
 from towline_server.projects.domain import Provider
 from towline_server.runs.domain import Run, RunMode
 from towline_server.runs.listing import RunFilter
-from towline_server.services import Services, services_of
+from towline_server.services import Services
 from towline_server.web import access
 from towline_server.web.authentication import Form, authenticated
 from towline_server.web.dialect import Dialect
 from towline_server.web.idempotency import HEADER, idempotent
 from towline_server.web.schemas import PlainText
 
-from .answers import Catalog, Refusal, RunList, RunOut, SyncList, SyncOut
-from .bodies import CancelBody, SyncChanges, SyncCreate, TriggerBody
 from .catalog import KnownProvider, catalog
 from .domain import RefusedSync, Status
+from .requests import CancelBody, SyncChanges, SyncCreate, TriggerBody
+from .responses import Catalog, Refusal, RunList, RunOut, SyncList, SyncOut
 from .rows import sync_gauges
 from .service import SyncFilter, Syncs
 
@@ -41,7 +42,6 @@ router = APIRouter(
 )
 
 Caller = Annotated[Principal, Depends(authenticated(*_FORMS))]
-Opened = Annotated[Services, Depends(services_of)]
 Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
 _OPTIONAL = Body(default=None)
 
@@ -58,7 +58,7 @@ Mine = Annotated[Syncs, Depends(_syncs)]
 
 @router.get("/providers/{provider}/catalog")
 def get_sync_provider_catalog(services: Opened, caller: Caller, provider: KnownProvider) -> Catalog:
-    """What can be pulled from a sort of Git host; of any other sort there is no catalog."""
+    """Return what can be pulled from a sort of Git host; other sorts have no catalog."""
     if provider not in tuple(Provider):
         raise NotFound(what="provider")
     return catalog(services, caller, Provider(provider))
@@ -66,28 +66,28 @@ def get_sync_provider_catalog(services: Opened, caller: Caller, provider: KnownP
 
 @router.get("/runs/{run_id}")
 def get_sync_run(services: Opened, caller: Caller, run_id: UUID) -> RunOut:
-    """A run, as it stands."""
-    return _told(services, _run(services, caller, run_id, Role.READER))
+    """Return a run."""
+    return _render_run(services, _run(services, caller, run_id, Role.READER))
 
 
 @router.post("/runs/{run_id}/cancel")
 def cancel_sync_run(
     services: Opened, caller: Caller, run_id: UUID, body: CancelBody | None = _OPTIONAL
 ) -> RunOut:
-    """Ask a run to stop; one that has ended, or was asked already, stays as it is."""
+    """Cancel a run; one that has ended, or is being cancelled, stays as it is."""
     run = _run(services, caller, run_id, Role.WRITER)
     reason = None if body is None else body.reason
-    return _told(services, services.runs.cancel(run.id, by=str(caller.id), reason=reason))
+    return _render_run(services, services.runs.cancel(run.id, by=str(caller.id), reason=reason))
 
 
 @router.post("/runs/{run_id}/retry")
 def retry_sync_run(
     services: Opened, caller: Caller, run_id: UUID, body: TriggerBody | None = _OPTIONAL
 ) -> RunOut:
-    """A new attempt at what a run that has ended tried; asking twice gives the same one."""
+    """Make a new attempt at a run that has ended; a second request returns the same one."""
     run = _run(services, caller, run_id, Role.WRITER)
     mode = None if body is None else body.run_mode
-    return _handed_over(services, services.runs.retry(run.id, mode=mode, requested_by=caller.id))
+    return _render_new_run(services, services.runs.retry(run.id, mode=mode, requested_by=caller.id))
 
 
 # --- syncs ------------------------------------------------------------------------------------
@@ -102,9 +102,16 @@ def list_syncs(
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     offset: Offset = 0,
 ) -> SyncList:
-    """The syncs that the caller sees, newest first."""
+    """List the syncs that the caller sees, newest first."""
     wanted = SyncFilter(q=q, statuses=status or (), providers=provider or ())
-    return SyncList.of(syncs.page(wanted, limit=limit, offset=offset), limit)
+    found, total = syncs.page(wanted, limit=limit, offset=offset)
+    return SyncList(
+        syncs=[SyncOut.of(sync) for sync in found],
+        total=total,
+        limit=limit,
+        offset=offset,
+        has_next=offset + len(found) < total,
+    )
 
 
 @router.post("", status_code=201)
@@ -117,7 +124,7 @@ def create_sync(syncs: Mine, body: SyncCreate, response: Response) -> SyncOut:
 
 @router.get("/{sync_id}")
 def get_sync(syncs: Mine, sync_id: UUID) -> SyncOut:
-    """A sync, as it stands."""
+    """Return a sync."""
     return SyncOut.of(syncs.get(sync_id))
 
 
@@ -137,9 +144,9 @@ def delete_sync(syncs: Mine, sync_id: UUID) -> None:
 def trigger_sync(
     services: Opened, syncs: Mine, sync_id: UUID, body: TriggerBody | None = _OPTIONAL
 ) -> RunOut:
-    """Ask for a run of a sync."""
+    """Request a run of a sync."""
     mode = (body.run_mode if body else None) or RunMode.INCREMENTAL
-    return _handed_over(services, syncs.trigger(sync_id, mode))
+    return _render_new_run(services, syncs.trigger(sync_id, mode))
 
 
 @router.get("/{sync_id}/runs")
@@ -150,11 +157,11 @@ def list_sync_runs(
     limit: Annotated[int, Query(ge=1, le=100)] = 25,
     offset: Offset = 0,
 ) -> RunList:
-    """The runs of a sync, newest first; what a run comprises is not listed by itself."""
+    """List the runs of a sync, newest first; the parts of a run are not listed by themselves."""
     wanted = RunFilter(sync_id=syncs.get(sync_id).id, top_level=True)
     page = services.runs.page(wanted, limit=limit, offset=offset)
     return RunList(
-        runs=[_told(services, run) for run in page.runs],
+        runs=[_render_run(services, run) for run in page.runs],
         total=page.total,
         limit=limit,
         offset=offset,
@@ -163,7 +170,7 @@ def list_sync_runs(
 
 
 def _run(services: Services, caller: Principal, run_id: UUID, needed: Role) -> Run:
-    """A run of a sync, if the caller may do this with it; other runs are not there."""
+    """Return a run of a sync, if the caller has the role; other runs are not found."""
     found = services.runs.find(run_id)
     if found is None or found.origin.sync_id is None:
         raise NotFound(what="run")
@@ -171,21 +178,21 @@ def _run(services: Services, caller: Principal, run_id: UUID, needed: Role) -> R
     return found
 
 
-def _handed_over(services: Services, run: Run) -> RunOut:
-    """A run that was just asked for, with what its backend calls it."""
-    return _told(services, services.runs.get(run.id))
+def _render_new_run(services: Services, run: Run) -> RunOut:
+    """Render a run that was just requested, with the reference of its backend."""
+    return _render_run(services, services.runs.get(run.id))
 
 
-def _told(services: Services, run: Run) -> RunOut:
-    return RunOut.of(run, services.settings.max_auto_resume_attempts)
+def _render_run(services: Services, run: Run) -> RunOut:
+    return RunOut.of_run(run, services.settings.max_auto_resume_attempts)
 
 
 # --- refusals ---------------------------------------------------------------------------------
 
 
 def render(_request: Request, failure: Failure) -> Response:
-    """A failure as this API tells of it: a list of what is wrong, and where."""
-    # What FastAPI calls malformed, and what the domain does, are one to the caller.
+    """Render a failure: a list of what is wrong, and where."""
+    # What FastAPI refuses as malformed, and what the domain refuses, have one status here.
     status = 422 if failure.status == 400 else failure.status
     return JSONResponse({"detail": _detail(failure)}, status_code=status)
 

@@ -1,15 +1,16 @@
-"""Syncs from rows, each with how its last run ended, in one statement a page."""
+"""Syncs from rows, each with the end of its last run, in one statement a page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID, uuid5
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
+from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Row, Select, and_, case, func, select
 from sqlalchemy.orm import Session, aliased
 
@@ -20,7 +21,7 @@ from towline_server.db.statements import batches
 from towline_server.projects.connection_tables import Connection
 from towline_server.projects.domain import Provider
 from towline_server.projects.tables import Project
-from towline_server.runs.domain import BackendName, RunMode
+from towline_server.runs.domain import RunMode
 from towline_server.runs.schedules import is_late
 from towline_server.runs.states import ResultClass, RunState
 from towline_server.runs.tables import Run
@@ -28,12 +29,10 @@ from towline_server.runs.tables import Run
 from . import tables
 from .domain import (
     Definition,
-    ExecutionMode,
     Status,
     Sync,
     TableBinding,
     TableChoice,
-    TriggerMode,
 )
 
 _LAST = aliased(Run)
@@ -68,14 +67,16 @@ SHOWN_STATUS: ColumnElement[str] = case(
     ),
     else_=tables.Sync.status,
 )
-"""What a sync's status is told to be. Whoever paused one, or put it away, finds it so."""
+"""The status that is shown of a sync; ``paused`` and ``archived`` are shown as they were set."""
 
 
+_COLUMNS = {each.name for each in fields(Definition)} - {"slug", "status", "table_bindings"}
+_DEFINITION = TypeAdapter(Definition)
 _Found: TypeAlias = Row[*tuple[Any, ...]]
 
 
 def select_syncs() -> Select[*tuple[Any, ...]]:
-    """Syncs with all that `syncs_of` needs; conditions may name `Connection` and what is here."""
+    """Select syncs with all that `syncs_of` needs; conditions may name `Connection` too."""
     return (
         select(
             tables.Sync,
@@ -92,7 +93,7 @@ def select_syncs() -> Select[*tuple[Any, ...]]:
 
 
 def syncs_of(session: Session, rows: Sequence[_Found], now: datetime) -> tuple[Sync, ...]:
-    """The syncs that rows of `select_syncs` hold."""
+    """Return the syncs that rows of `select_syncs` contain."""
     ids = [row[0].id for row in rows]
     chosen: dict[UUID, list[tables.SyncTable]] = {each: [] for each in ids}
     for some in batches(ids):
@@ -104,7 +105,6 @@ def syncs_of(session: Session, rows: Sequence[_Found], now: datetime) -> tuple[S
 
 def _sync(found: _Found, chosen: Sequence[tables.SyncTable], now: datetime) -> Sync:
     row, provider, kinds, status, error, succeeded = found
-    definition = definition_of(row, chosen)
     names = [] if kinds is None else [kind.name for kind in decode(Kinds, kinds, "kinds").kinds]
     return Sync(
         id=row.id,
@@ -112,9 +112,7 @@ def _sync(found: _Found, chosen: Sequence[tables.SyncTable], now: datetime) -> S
         connection_id=row.connection_id,
         project_id=row.project_id,
         provider=Provider(provider),
-        definition=definition,
-        slug=row.slug,
-        status=Status(status),
+        shown_status=Status(status),
         tables=_tables(row, names, chosen),
         created_at=row.created_at,
         created_by=row.created_by,
@@ -124,58 +122,43 @@ def _sync(found: _Found, chosen: Sequence[tables.SyncTable], now: datetime) -> S
         last_error=error,
         is_late=Status(row.status).fires
         and is_late(succeeded, row.status_since, row.freshness_sla_seconds, now),
+        **_definition(row, chosen),
     )
 
 
-def definition_of(row: tables.Sync, chosen: Sequence[tables.SyncTable]) -> Definition:
-    """What a sync's owner set."""
-    return Definition(
-        name=row.name,
-        slug=row.slug,
-        status=Status(row.status),
-        source_config=row.source_config,
-        destination_config=row.destination_config,
-        execution_config=row.execution_config,
-        entities=tuple(row.entities),
-        execution_backend=BackendName(row.execution_backend),
-        execution_mode=ExecutionMode(row.execution_mode),
-        trigger_mode=TriggerMode(row.trigger_mode),
-        schedule=row.schedule,
-        freshness_sla_seconds=row.freshness_sla_seconds,
-        table_bindings=tuple(decode(TableChoice, each.choice, "choice") for each in chosen),
-    )
+def _definition(row: tables.Sync, chosen: Sequence[tables.SyncTable]) -> dict[str, Any]:
+    """Return the fields of the definition that a row stores."""
+    stored = {name: getattr(row, name) for name in ("slug", "status", *_COLUMNS)}
+    definition = _DEFINITION.validate_python({**stored, "table_bindings": _choices(chosen)})
+    return {each.name: getattr(definition, each.name) for each in fields(definition)}
+
+
+def _choices(chosen: Sequence[tables.SyncTable]) -> tuple[TableChoice, ...]:
+    return tuple(decode(TableChoice, each.choice, "choice") for each in chosen)
 
 
 def write(row: tables.Sync, definition: Definition) -> None:
-    """Put what a sync's owner set into its row, but for its slug, its status and its tables."""
-    row.name = definition.name
-    row.source_config = dict(definition.source_config)
-    row.destination_config = dict(definition.destination_config)
-    row.execution_config = dict(definition.execution_config)
-    row.entities = list(definition.entities)
-    row.execution_backend = str(definition.execution_backend)
-    row.execution_mode = str(definition.execution_mode)
-    row.trigger_mode = str(definition.trigger_mode)
-    row.schedule = None if definition.schedule is None else dict(definition.schedule)
-    row.freshness_sla_seconds = definition.freshness_sla_seconds
+    """Write a definition to its row, but for its slug, its status and its tables."""
+    for name, value in _DEFINITION.dump_python(definition, mode="json", include=_COLUMNS).items():
+        setattr(row, name, value)
 
 
 def write_tables(
     session: Session, sync_id: UUID, choices: Sequence[TableChoice], now: datetime
 ) -> None:
-    """Keep what was said of each table; one that is said the same again stays as it was."""
+    """Write the tables that a definition names; one that is unchanged retains its times."""
     mine = select(tables.SyncTable).where(tables.SyncTable.sync_id == sync_id)
     before = {table.entity_key: table for table in session.scalars(mine)}
     for choice in choices:
         table = before.pop(choice.entity_key, None)
-        said = encode(choice)
+        encoded = encode(choice)
         if table is None:
             key = choice.entity_key
             table = tables.SyncTable(sync_id=sync_id, entity_key=key, created_at=now)
             session.add(table)
-        elif table.choice == said:
+        elif table.choice == encoded:
             continue
-        table.choice, table.updated_at = said, now
+        table.choice, table.updated_at = encoded, now
     for table in before.values():
         session.delete(table)
 
@@ -183,39 +166,37 @@ def write_tables(
 def _tables(
     row: tables.Sync, kinds: Sequence[str], chosen: Sequence[tables.SyncTable]
 ) -> tuple[TableBinding, ...]:
-    """One a kind that is pulled. Of what nobody spoke, the sync's own times are told."""
-    said = {table.entity_key: table for table in chosen}
+    """Return a table for each kind that is pulled; one that the owner did not set has defaults."""
+    by_kind = {table.entity_key: table for table in chosen}
     pulled = [kind for kind in kinds if not row.entities or kind in row.entities]
-    # Where no project is settled yet, there are the kinds that were named.
+    # Without a project there are the kinds that were named.
     return tuple(
-        _table(row, kind, said.get(kind))
-        for kind in pulled or {**dict.fromkeys(row.entities), **said}
+        _table(row, kind, by_kind.get(kind))
+        for kind in pulled or {**dict.fromkeys(row.entities), **by_kind}
     )
 
 
-def _table(row: tables.Sync, kind: str, said: tables.SyncTable | None) -> TableBinding:
+def _table(row: tables.Sync, kind: str, table: tables.SyncTable | None) -> TableBinding:
     choice = TableChoice(entity_key=kind)
-    if said is not None:
-        choice = decode(TableChoice, said.choice, "choice")
+    if table is not None:
+        [choice] = _choices([table])
     logical = choice.logical_table_name or choice.table_name or kind
-    filled = replace(
-        choice,
-        table_name=choice.table_name or logical,
-        logical_table_name=logical,
-        physical_table_name=choice.physical_table_name or f"{row.slug}__{kind}",
-        source_instance_key=choice.source_instance_key or str(row.connection_id),
-    )
-    times = row if said is None else said
+    names = {
+        "table_name": choice.table_name or logical,
+        "logical_table_name": logical,
+        "physical_table_name": choice.physical_table_name or f"{row.slug}__{kind}",
+        "source_instance_key": choice.source_instance_key or str(row.connection_id),
+    }
     return TableBinding(
         id=uuid5(row.id, kind),
-        choice=filled,
-        created_at=times.created_at,
-        updated_at=times.updated_at if said is not None else row.created_at,
+        created_at=row.created_at if table is None else table.created_at,
+        updated_at=row.created_at if table is None else table.updated_at,
+        **{each.name: getattr(choice, each.name) for each in fields(choice)} | names,
     )
 
 
 def sync_gauges(session: Session) -> Iterable[Metric]:
-    """The syncs whose last success is longer ago than their freshness allows."""
+    """Measure the syncs whose last success is longer ago than their freshness allows."""
     wanted = select_syncs().where(tables.Sync.freshness_sla_seconds.is_not(None))
     syncs = syncs_of(session, session.execute(wanted).all(), database_now(session))
     yield GaugeMetricFamily(

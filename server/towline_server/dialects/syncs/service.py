@@ -1,4 +1,4 @@
-"""Syncs: defined, found, changed, triggered, by callers who may."""
+"""Syncs: define, find, change and trigger them, as far as the caller may."""
 
 from __future__ import annotations
 
@@ -29,19 +29,16 @@ from towline_server.services import Services
 from towline_server.web import access
 
 from . import rows, tables
-from .asking import ask, schedule_of
-from .checks import problems_of
 from .domain import (
-    DOES_NOT_FIT,
     PROJECT,
     Definition,
     Problem,
     RefusedSync,
     Status,
     Sync,
-    SyncPage,
     TriggerMode,
 )
+from .execution import problems_of, request_run, schedule_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +51,7 @@ class SyncFilter:
     providers: Sequence[str] = ()
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """The same as conditions on `rows.select_syncs`."""
+        """Return the same as conditions on `rows.select_syncs`."""
         found: list[ColumnElement[bool]] = []
         if self.q:
             within = [
@@ -76,20 +73,19 @@ class Syncs:
         self._services = services
         self._caller = caller
 
-    # --- look ---------------------------------------------------------------------------------
+    # --- read ---------------------------------------------------------------------------------
 
-    def page(self, wanted: SyncFilter, *, limit: int, offset: int) -> SyncPage:
-        """Syncs that fit, newest first."""
+    def page(self, wanted: SyncFilter, *, limit: int, offset: int) -> tuple[tuple[Sync, ...], int]:
+        """Return some of the syncs that fit, newest first, and how many there are."""
         query = rows.select_syncs().where(self._visible(), *wanted.conditions())
         ordered = query.order_by(tables.Sync.created_at.desc(), tables.Sync.id)
         with self._services.database.reading() as session:
             total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
             found = session.execute(ordered.limit(limit).offset(offset)).all()
-            syncs = rows.syncs_of(session, found, database_now(session))
-        return SyncPage(syncs=syncs, total=total, offset=offset)
+            return rows.syncs_of(session, found, database_now(session)), total
 
     def get(self, sync_id: UUID, needed: Role = Role.READER) -> Sync:
-        """A sync as it stands.
+        """Return a sync.
 
         Raises:
             NotFound: there is none that the caller sees.
@@ -107,10 +103,10 @@ class Syncs:
             authorise_tenant(self._caller, sync, needed, "sync")
         return sync
 
-    # --- make and change ----------------------------------------------------------------------
+    # --- create and change ---------------------------------------------------------------------
 
     def create(self, connection_id: UUID, definition: Definition) -> Sync:
-        """A new sync; one that is to run on creation does, if it is active.
+        """Create a sync; one that is to run on creation does, if it is active.
 
         Raises:
             Forbidden: the caller's role is too low.
@@ -121,12 +117,11 @@ class Syncs:
         try:
             access.connection(self._services, self._caller, connection_id)
         except NotFound as error:
-            problem = Problem(("body", "connectionId"), error.message, DOES_NOT_FIT)
-            raise RefusedSync(problems=(problem,)) from None
+            raise RefusedSync.misfit(("body", "connectionId"), error.message) from None
         project = self._checked(connection_id, definition)
         sync_id = uuid4()
         with self._services.database.writing() as session:
-            _hold(session, None if project is None else project.id)
+            _lock_project(session, None if project is None else project.id)
             now = database_now(session)
             row = tables.Sync(
                 id=sync_id,
@@ -142,7 +137,7 @@ class Syncs:
     def change(self, sync_id: UUID, changes: Mapping[str, Any]) -> Sync:
         """Set some fields of a sync's definition. Raises as `get` and `create`."""
         while not self._changed(self.get(sync_id, Role.WRITER), changes):
-            pass  # somebody else changed it meanwhile: the same upon what stands there now
+            pass  # another request changed it meanwhile: apply the changes to its new state
         return self._saved(sync_id)
 
     def delete(self, sync_id: UUID) -> None:
@@ -152,7 +147,7 @@ class Syncs:
         """
         sync = self.get(sync_id, Role.WRITER)
         with self._services.database.writing() as session:
-            _hold(session, sync.project_id)
+            _lock_project(session, sync.project_id)
             row = session.get(tables.Sync, sync_id, with_for_update=True)
             place(session, sync_id, None, database_now(session))
             if row is not None:
@@ -165,49 +160,47 @@ class Syncs:
     # --- run ----------------------------------------------------------------------------------
 
     def trigger(self, sync_id: UUID, mode: RunMode) -> Run:
-        """Ask for a run of a sync.
+        """Request a run of a sync.
 
         Raises:
             NotFound, Forbidden: as `get`.
-            RefusedSync: it is for no project yet, it does not fit its project any more, or it was
-                put away.
+            RefusedSync: it has no project, does not fit its project any more, or is archived.
         """
         sync = self.get(sync_id, Role.WRITER)
         if sync.project_id is None:
             msg = "the sync has no project: name one in destinationConfig.project"
-            raise RefusedSync(problems=(Problem(("path", "sync_id"), msg, DOES_NOT_FIT),))
-        if sync.definition.status is Status.ARCHIVED:
-            problem = Problem(("path", "sync_id"), "the sync is archived", DOES_NOT_FIT)
-            raise RefusedSync(problems=(problem,))
-        project = self._checked(sync.connection_id, sync.definition, sync.project_id)
-        assert project is not None, "it is settled"
+            raise RefusedSync.misfit(("path", "sync_id"), msg)
+        if sync.status is Status.ARCHIVED:
+            raise RefusedSync.misfit(("path", "sync_id"), "the sync is archived")
+        project = self._checked(sync.connection_id, sync, sync.project_id)
+        assert project is not None, "the sync has one"
         origin = Origin(by=TriggeredBy.MANUAL, requested_by=self._caller.id, sync_id=sync.id)
-        return ask(self._services.runs, sync.definition, project, mode, origin)
+        return request_run(self._services.runs, sync, project, mode, origin)
 
-    # --- inside -------------------------------------------------------------------------------
+    # --- private ------------------------------------------------------------------------------
 
     def _changed(self, before: Sync, changes: Mapping[str, Any]) -> bool:
         definition = replace(before.definition, **changes)
-        if definition.status is before.status:
-            # Told that it is what it seems to be, it stays what it is.
-            definition = replace(definition, status=before.definition.status)
+        if definition.status is before.shown_status:
+            # A client that sends back the status that it was shown changes nothing.
+            definition = replace(definition, status=before.status)
         settled = None if "destination_config" in changes else before.project_id
         project = self._checked(before.connection_id, definition, settled)
         with self._services.database.writing() as session:
-            _hold(session, None if project is None else project.id)
+            _lock_project(session, None if project is None else project.id)
             row = session.get(tables.Sync, before.id, with_for_update=True)
             if row is None:
                 raise NotFound(what="sync")
             if row.updated_at != before.updated_at:
                 return False
             now = database_now(session)
-            if "status" in changes and changes["status"] is not before.status:
+            if "status" in changes and changes["status"] is not before.shown_status:
                 row.status_since = now
             self._save(session, row, definition, project, now)
         return True
 
     def _visible(self) -> ColumnElement[bool]:
-        """What `get` finds, as a condition."""
+        """Return what `get` finds, as a condition."""
         mine = tables.Sync.tenant_id == self._caller.tenant_id
         if self._caller.tenant_role is not None:
             return mine
@@ -217,9 +210,9 @@ class Syncs:
     def _checked(
         self, connection_id: UUID, definition: Definition, settled: UUID | None = None
     ) -> Project | None:
-        """The project that a definition is for, once nothing is wrong with it.
+        """Return the project that a definition is for, or raise RefusedSync.
 
-        Where none is named, one that was ``settled`` before stays, whatever else is bound since.
+        Where it names none, one that was ``settled`` before stays, whatever is bound since.
         """
         connection, seen = access.connection(self._services, self._caller, connection_id)
         roles = [self._caller.tenant_role, *(self._caller.role_on(each.id) for each in seen)]
@@ -246,7 +239,7 @@ class Syncs:
                 if found is None:
                     return None
             elif isinstance(wanted, str):
-                found = _named(projects, self._caller.tenant_id, wanted)
+                found = _by_id_or_path(projects, self._caller.tenant_id, wanted)
             else:
                 raise RefusedSync(problems=(Problem(PROJECT, "must be a path or an id"),))
         try:
@@ -254,8 +247,7 @@ class Syncs:
                 raise NotFound(what="project")
             return access.project(self._services, self._caller, found.id, Role.WRITER)
         except NotFound as error:
-            problem = Problem(PROJECT, error.message, DOES_NOT_FIT)
-            raise RefusedSync(problems=(problem,)) from None
+            raise RefusedSync.misfit(PROJECT, error.message) from None
 
     def _save(
         self,
@@ -279,15 +271,14 @@ class Syncs:
         place(session, row.id, schedule_of(row.id, definition, project), now)
 
     def _saved(self, sync_id: UUID) -> Sync:
-        """A sync that was just saved, once it has been run for that, if it is to be."""
+        """Return a sync that was just saved, after requesting the run that this starts, if any."""
         sync = self.get(sync_id)
-        definition = sync.definition
-        if definition.trigger_mode is TriggerMode.ON_CREATE and definition.status.fires:
+        if sync.trigger_mode is TriggerMode.ON_CREATE and sync.status.fires:
             self._fire_once(sync)
         return sync
 
     def _fire_once(self, sync: Sync) -> None:
-        assert sync.project_id is not None, "without a project it is a draft"
+        assert sync.project_id is not None, "a sync without a project is a draft"
         with self._services.database.reading() as session:
             fired = exists().where(
                 RunRow.sync_id == sync.id, RunRow.triggered_by == str(TriggeredBy.ON_CREATE)
@@ -301,17 +292,17 @@ class Syncs:
             sync_id=sync.id,
             key=f"on_create:{sync.id}",
         )
-        ask(self._services.runs, sync.definition, project, RunMode.INCREMENTAL, origin)
+        request_run(self._services.runs, sync, project, RunMode.INCREMENTAL, origin)
 
 
-def _hold(session: Session, project_id: UUID | None) -> None:
+def _lock_project(session: Session, project_id: UUID | None) -> None:
     """Lock a sync's project, if it has one, before syncs and schedules, as deleting it does."""
     if project_id is not None:
         hold(session, project_id)
 
 
-def _named(projects: Projects, tenant_id: UUID, wanted: str) -> Project | None:
-    """A project by its id or its path."""
+def _by_id_or_path(projects: Projects, tenant_id: UUID, wanted: str) -> Project | None:
+    """Return a project by its id or its path."""
     try:
         return projects.get(UUID(wanted))
     except ValueError:
@@ -319,7 +310,7 @@ def _named(projects: Projects, tenant_id: UUID, wanted: str) -> Project | None:
 
 
 def _free_slug(session: Session, row: tables.Sync, name: str) -> str:
-    """A slug made from a name: with a number behind it, where another sync has it."""
+    """Return a slug made from a name, with a number behind it where another sync has the slug."""
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:200].rstrip("-") or "sync"
     beside = select(tables.Sync.slug).where(
         tables.Sync.tenant_id == row.tenant_id,

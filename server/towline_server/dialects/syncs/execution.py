@@ -1,16 +1,20 @@
-"""Owns what is wrong with a sync: its definition against its project, and what can run here."""
+"""Owns what a sync executes: what is wrong with its definition, its runs, and its schedule."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from towline.errors import InvalidValue
-from towline.options import OnConflict
+from towline.options import OnConflict, Selection
 from towline_server.projects.domain import Connection, Project
 from towline_server.runs.backends import Backends
+from towline_server.runs.domain import Origin, Run, RunMode, RunRequest, Source
 from towline_server.runs.errors import BackendNotConfigured
-from towline_server.runs.schedules import Rhythm
+from towline_server.runs.schedules import Rhythm, ScheduleSpec
+from towline_server.runs.service import Runs
 
 from .domain import (
     DOES_NOT_FIT,
@@ -27,7 +31,7 @@ from .domain import (
 def problems_of(
     definition: Definition, connection: Connection, project: Project | None, backends: Backends
 ) -> Iterator[Problem]:
-    """Everything that is wrong with a definition; without a project, all but what depends on it."""
+    """Yield every problem of a definition; without a project, all but those that depend on it."""
     yield from _execution(definition, backends)
     yield from _schedule(definition)
     yield from _tables(definition)
@@ -41,13 +45,13 @@ def problems_of(
 
 
 def kinds_of(definition: Definition, project: Project) -> tuple[str, ...]:
-    """The kinds that a sync pulls, in the project's order."""
+    """Return the kinds that a sync pulls, in the project's order."""
     every = tuple(kind.name for kind in project.kinds.kinds)
     return tuple(kind for kind in every if not definition.entities or kind in definition.entities)
 
 
 def rhythm_of(schedule: Mapping[str, Any]) -> Rhythm:
-    """When a schedule falls due.
+    """Return when a schedule is due.
 
     Raises:
         InvalidValue: it is malformed.
@@ -63,6 +67,69 @@ def rhythm_of(schedule: Mapping[str, Any]) -> Rhythm:
     if seconds is not None and not whole:
         raise InvalidValue(field="schedule.everySeconds", problem="must be a whole number")
     return Rhythm(cron=cron, timezone=timezone or "UTC", every_seconds=seconds)
+
+
+def request_run(
+    runs: Runs, definition: Definition, project: Project, mode: RunMode, origin: Origin
+) -> Run:
+    """Request a run of a project as a sync defines it.
+
+    Raises:
+        NotFound, BackendNotConfigured: as `Runs.request`.
+        NotAssociated: the project is not bound (any more).
+    """
+    backend = definition.execution_backend
+    if definition.execution_mode is ExecutionMode.FAN_OUT_ENTITY:
+        kinds = kinds_of(definition, project)
+        whole = _whole(definition, project, mode)
+        return runs.request_fan_out(project.id, kinds, whole, origin=origin, backend=backend)
+    request = _request(definition, project, mode)
+    return runs.request(project.id, request, origin=origin, backend=backend)
+
+
+def schedule_of(
+    sync_id: UUID, definition: Definition, project: Project | None
+) -> ScheduleSpec | None:
+    """Return the schedule of a sync; None while it must not fire."""
+    scheduled = definition.trigger_mode is TriggerMode.SCHEDULED and definition.status.fires
+    if project is None or definition.schedule is None or not scheduled:
+        return None
+    fan_out = definition.execution_mode is ExecutionMode.FAN_OUT_ENTITY
+    requests: tuple[RunRequest, ...] = (_request(definition, project, RunMode.INCREMENTAL),)
+    if fan_out:
+        whole = _whole(definition, project, RunMode.INCREMENTAL)
+        # Without names: every kind that the project has when it fires.
+        named = kinds_of(definition, project) if definition.entities else ()
+        requests = tuple(replace(whole, kind=kind) for kind in named) or (whole,)
+    return ScheduleSpec(
+        project_id=project.id,
+        rhythm=rhythm_of(definition.schedule),
+        requests=requests,
+        fan_out=fan_out,
+        sync_id=sync_id,
+        backend=definition.execution_backend,
+    )
+
+
+def _request(definition: Definition, project: Project, mode: RunMode) -> RunRequest:
+    """Return the request for one run over all that a sync pulls."""
+    whole, entities = _whole(definition, project, mode), definition.entities
+    if len(entities) == 1:
+        return replace(whole, kind=entities[0])
+    return replace(whole, only=Selection(kinds=frozenset(entities)))
+
+
+def _whole(definition: Definition, project: Project, mode: RunMode) -> RunRequest:
+    """Return the request for a run over every kind, as a sync defines it."""
+    ref, path = (definition.source_config.get(name) for name in ("ref", "path"))
+    # What the sync was checked against: it does not pull a project that is bound again.
+    source = Source(connection_id=str(project.bound.connection_id), ref=ref, scope=path)
+    policy = definition.execution_config.get("on_conflict")
+    on_conflict = None if policy is None else OnConflict(policy)
+    return RunRequest(mode=mode, on_conflict=on_conflict, source=source)
+
+
+# --- problems -----------------------------------------------------------------------------------
 
 
 def _execution(definition: Definition, backends: Backends) -> Iterator[Problem]:

@@ -1,24 +1,27 @@
-"""What goes out: the answers of the Syncs API, made of the domain's values."""
+"""The responses of the Syncs API, read from the domain's values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 
+from towline_server.api.models import at
+from towline_server.dialects.models import CamelModel
 from towline_server.projects.domain import Provider
 from towline_server.runs.domain import BackendName, Run, RunMode, TriggeredBy
 from towline_server.runs.states import ReasonCode, ResultClass, RunState
 
-from .domain import ExecutionMode, LoadMode, Status, Sync, SyncPage, TableBinding, TriggerMode
-from .wire import Wire
+from .domain import ExecutionMode, LoadMode, Status, TriggerMode
+
+AccountId = Annotated[str, BeforeValidator(str)]
 
 
-class TableBindingOut(Wire):
+class TableBindingOut(CamelModel):
     """The table of one kind."""
 
     id: UUID
@@ -34,34 +37,16 @@ class TableBindingOut(Wire):
     created_at: datetime
     updated_at: datetime
 
-    @classmethod
-    def of(cls, table: TableBinding) -> TableBindingOut:
-        """A table as this API tells of it."""
-        choice = table.choice
-        return cls(
-            id=table.id,
-            entity_key=choice.entity_key,
-            load_mode=choice.load_mode,
-            table_name=choice.table_name or "",
-            logical_table_name=choice.logical_table_name or "",
-            physical_table_name=choice.physical_table_name or "",
-            cursor_field=choice.cursor_field,
-            primary_key_columns=list(choice.primary_key_columns),
-            source_instance_key=choice.source_instance_key or "",
-            created_at=table.created_at,
-            updated_at=table.updated_at,
-        )
 
-
-class SyncOut(Wire):
-    """A sync as it stands."""
+class SyncOut(CamelModel):
+    """A sync."""
 
     id: UUID
     connection_id: UUID
-    provider_key: Provider
+    provider_key: Provider = at("provider")
     name: str
     slug: str
-    status: Status
+    status: Status = at("shown_status")
     task_slug: str
     """The slug of the definition of its runs."""
     source_config: Mapping[str, Any]
@@ -77,45 +62,14 @@ class SyncOut(Wire):
     """Whether its last success is longer ago than ``freshnessSlaSeconds``."""
     last_success_at: datetime | None
     last_error: str | None
-    table_bindings: list[TableBindingOut]
+    table_bindings: list[TableBindingOut] = at("tables")
     created_at: datetime
-    created_by: str
+    created_by: AccountId
     updated_at: datetime
-    updated_by: str
-
-    @classmethod
-    def of(cls, sync: Sync) -> SyncOut:
-        """A sync as this API tells of it."""
-        set_to = sync.definition
-        return cls(
-            id=sync.id,
-            connection_id=sync.connection_id,
-            provider_key=sync.provider,
-            name=set_to.name,
-            slug=sync.slug,
-            status=sync.status,
-            task_slug=f"{sync.slug}-pull",
-            source_config=set_to.source_config,
-            destination_config=set_to.destination_config,
-            execution_config=set_to.execution_config,
-            entities=list(set_to.entities),
-            execution_backend=set_to.execution_backend,
-            execution_mode=set_to.execution_mode,
-            trigger_mode=set_to.trigger_mode,
-            schedule=set_to.schedule,
-            freshness_sla_seconds=set_to.freshness_sla_seconds,
-            is_late=sync.is_late,
-            last_success_at=sync.last_success_at,
-            last_error=sync.last_error,
-            table_bindings=[TableBindingOut.of(table) for table in sync.tables],
-            created_at=sync.created_at,
-            created_by=str(sync.created_by),
-            updated_at=sync.updated_at,
-            updated_by=str(sync.updated_by),
-        )
+    updated_by: AccountId
 
 
-class SyncList(Wire):
+class SyncList(CamelModel):
     """A page of syncs."""
 
     syncs: list[SyncOut]
@@ -124,20 +78,9 @@ class SyncList(Wire):
     offset: int
     has_next: bool
 
-    @classmethod
-    def of(cls, page: SyncPage, limit: int) -> SyncList:
-        """A page as this API tells of it."""
-        return cls(
-            syncs=[SyncOut.of(sync) for sync in page.syncs],
-            total=page.total,
-            limit=limit,
-            offset=page.offset,
-            has_next=page.has_next,
-        )
-
 
 class RunStatus(StrEnum):
-    """How a run stands."""
+    """The status of a run."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -148,7 +91,7 @@ class RunStatus(StrEnum):
 
     @classmethod
     def of(cls, run: Run) -> RunStatus:
-        """Of a run."""
+        """Return the status of a run."""
         if run.is_cancelling:
             return cls.CANCELLING
         if run.state is RunState.QUEUED:
@@ -156,8 +99,8 @@ class RunStatus(StrEnum):
         return cls(run.state) if run.is_terminal else cls.RUNNING
 
 
-class RunOut(Wire):
-    """A run of a sync, as it stands."""
+class RunOut(CamelModel):
+    """A run of a sync."""
 
     id: UUID
     sync_id: UUID
@@ -193,11 +136,11 @@ class RunOut(Wire):
     updated_at: datetime
 
     @classmethod
-    def of(cls, run: Run, max_auto_resumes: int) -> RunOut:
-        """A run as this API tells of it."""
-        assert run.origin.sync_id is not None, "it is a sync's"
+    def of_run(cls, run: Run, max_auto_resumes: int) -> RunOut:
+        """Return a run as this API shows it."""
+        assert run.origin.sync_id is not None, "the run is of a sync"
         mode = ExecutionMode.FAN_OUT_ENTITY if run.is_parent else ExecutionMode.SEQUENTIAL
-        asked = run.cancellation
+        cancellation = run.cancellation
         return cls(
             id=run.id,
             sync_id=run.origin.sync_id,
@@ -221,9 +164,9 @@ class RunOut(Wire):
             previous_attempt_run_id=run.attempts.previous_id,
             next_attempt_run_id=run.attempts.next_id,
             max_auto_resume_attempts=max_auto_resumes,
-            cancel_requested_at=None if asked is None else asked.at,
-            cancel_requested_by=None if asked is None else asked.by,
-            cancel_reason=None if asked is None else asked.reason,
+            cancel_requested_at=None if cancellation is None else cancellation.at,
+            cancel_requested_by=None if cancellation is None else cancellation.by,
+            cancel_reason=None if cancellation is None else cancellation.reason,
             created_at=run.created_at,
             started_at=run.started_at,
             completed_at=run.completed_at,
@@ -231,7 +174,7 @@ class RunOut(Wire):
         )
 
 
-class RunList(Wire):
+class RunList(CamelModel):
     """A page of runs."""
 
     runs: list[RunOut]
@@ -241,7 +184,7 @@ class RunList(Wire):
     has_next: bool
 
 
-class Resource(Wire):
+class Resource(CamelModel):
     """A kind of asset."""
 
     entity_key: str
@@ -258,7 +201,7 @@ class Resource(Wire):
     storage_kind: Literal["postgres", "sqlite"]
 
 
-class Catalog(Wire):
+class Catalog(CamelModel):
     """What can be pulled from a sort of Git host."""
 
     provider: Provider

@@ -1,4 +1,4 @@
-"""What comes in: the bodies of the Syncs API, and what they mean to the domain."""
+"""The request bodies of the Syncs API, and the domain's values that they are read as."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from towline.options import OnConflict
+from towline_server.dialects.models import CamelModel
 from towline_server.runs.domain import BackendName, RunMode
 from towline_server.web.schemas import (
     CRON,
@@ -23,7 +24,6 @@ from towline_server.web.schemas import (
 )
 
 from .domain import Definition, ExecutionMode, LoadMode, Status, TableChoice, TriggerMode
-from .wire import Wire
 
 _MOST = 2**31 - 1
 
@@ -36,16 +36,16 @@ OfferedMode: TypeAlias = Annotated[
 OfferedLoad: TypeAlias = Annotated[LoadMode, offering(LoadMode.MIRROR)]
 
 
-def _knows(**names: Any) -> Any:
-    """Says which of a JSON object's names mean something, and what may stand there."""
+def _with_properties(**names: Any) -> Any:
+    """Document the names of a JSON object that mean something, and their values."""
     return Field(json_schema_extra={"properties": names})
 
 
 _LINE = {"type": ["string", "null"], "pattern": PLAIN}
-SourceConfig: TypeAlias = Annotated[JsonObject, _knows(ref=_LINE, path=_LINE)]
-DestinationConfig: TypeAlias = Annotated[JsonObject, _knows(project=_LINE)]
+SourceConfig: TypeAlias = Annotated[JsonObject, _with_properties(ref=_LINE, path=_LINE)]
+DestinationConfig: TypeAlias = Annotated[JsonObject, _with_properties(project=_LINE)]
 ExecutionConfig: TypeAlias = Annotated[
-    JsonObject, _knows(on_conflict={"enum": [*map(str, OnConflict), None]})
+    JsonObject, _with_properties(on_conflict={"enum": [*map(str, OnConflict), None]})
 ]
 _NULL = {"type": "null"}
 _BY_CRON = {
@@ -65,7 +65,7 @@ _RHYTHMS = [
 Schedule: TypeAlias = Annotated[JsonObject, Field(json_schema_extra={"oneOf": _RHYTHMS})]
 
 
-class TableBindingIn(Wire):
+class TableBindingIn(CamelModel):
     """The table of one kind, as far as its owner sets it."""
 
     entity_key: Name
@@ -78,21 +78,14 @@ class TableBindingIn(Wire):
     source_instance_key: Name | None = None
 
     def choice(self) -> TableChoice:
-        """The same for the domain."""
-        columns = self.primary_key_columns
-        return TableChoice(
-            entity_key=self.entity_key,
-            load_mode=self.load_mode,
-            table_name=self.table_name,
-            logical_table_name=self.logical_table_name,
-            physical_table_name=self.physical_table_name,
-            cursor_field=self.cursor_field,
-            primary_key_columns=("asset_id",) if columns is None else tuple(columns),
-            source_instance_key=self.source_instance_key,
-        )
+        """Return the same for the domain."""
+        given = self.model_dump(exclude_none=True)
+        if self.primary_key_columns is not None:
+            given["primary_key_columns"] = tuple(self.primary_key_columns)
+        return TableChoice(**given)
 
 
-class SyncChanges(Wire):
+class SyncChanges(CamelModel):
     """What may be changed of a sync; null gives a field its default, but for the name."""
 
     name: Name = left_out()
@@ -109,19 +102,19 @@ class SyncChanges(Wire):
     freshness_sla_seconds: Seconds | None = None
     table_bindings: Annotated[list[TableBindingIn], Field(max_length=1000)] | None = None
     connection_id: SkipJsonSchema[object] = None
-    """Here to be refused."""
+    """Declared so that it is refused."""
 
     @field_validator("connection_id", mode="before")
     @classmethod
-    def _stays(cls, _value: object) -> object:
+    def _refuse(cls, _value: object) -> object:
         raise ValueError("a sync stays with its connection")
 
     def changes(self) -> dict[str, Any]:
-        """The fields of `Definition` that were given."""
+        """Return the given fields, as `Definition` has them."""
         return _fields(self)
 
 
-class SyncCreate(Wire):
+class SyncCreate(CamelModel):
     """A new sync."""
 
     connection_id: UUID
@@ -150,14 +143,14 @@ class SyncCreate(Wire):
     )
 
     def definition(self) -> Definition:
-        """The same for the domain."""
+        """Return the same for the domain."""
         given = _fields(self)
         del given["connection_id"]
         return Definition(**given)
 
 
 def _fields(body: BaseModel) -> dict[str, Any]:
-    """The fields that were given, as `Definition` has them; null is the default there."""
+    """Return the given fields, as `Definition` has them; null is the default there."""
     defaults = Definition(name="")
     given: dict[str, Any] = {}
     for name in body.model_fields_set:
@@ -172,13 +165,13 @@ def _fields(body: BaseModel) -> dict[str, Any]:
     return given
 
 
-class TriggerBody(Wire):
-    """How a run shall go."""
+class TriggerBody(CamelModel):
+    """The mode of a run."""
 
     run_mode: RunMode | None = None
 
 
-class CancelBody(Wire):
+class CancelBody(CamelModel):
     """Why a run is cancelled."""
 
     reason: Annotated[PlainText, Field(max_length=1000)] | None = None
