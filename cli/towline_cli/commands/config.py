@@ -143,7 +143,7 @@ def _change_url(project: Project, value: str) -> None:
 
 
 def _change_ref(project: Project, value: str) -> None:
-    from towline.remotes.refs import WantedRef
+    from towline.remotes.url import WantedRef
 
     ref = WantedRef.parse(value).text if value else None
     project.store.set_settings({"ref": ref, "fetched": None})

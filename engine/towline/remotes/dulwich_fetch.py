@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from tempfile import NamedTemporaryFile
+from types import SimpleNamespace
 from typing import IO, Any, TypeAlias
 
 from dulwich.client import (
@@ -49,9 +50,8 @@ from towline.remotes.git_failures import (
 from towline.remotes.git_process import ssh_log
 from towline.remotes.objects import fetched_commit
 from towline.remotes.packs import DulwichReader, check_pack, index_pack
-from towline.remotes.refs import PEELED, WantedRef
 from towline.remotes.transports import HttpTransport, SshTransport
-from towline.remotes.url import RemoteUrl, Scheme
+from towline.remotes.url import PEELED, RemoteUrl, Scheme, WantedRef
 
 _FETCH = b"0012command=fetch"
 _DELIMITER = b"0001"
@@ -60,17 +60,6 @@ _OPTIONS = b"000fno-progress000dofs-delta"
 
 _Transport: TypeAlias = HttpTransport | SshTransport
 _KNOWN_ERRORS = (TowlineError, Redirected, PackTooLarge, RefMissing, Unexplained)
-
-
-@dataclass
-class _Response:
-    """The fields of an HTTP response that dulwich reads."""
-
-    content_type: str | None
-    redirect_location: str = ""
-
-    def close(self) -> None:
-        """Leave the connection open for the next request."""
 
 
 class _HttpClient(AbstractHttpGitClient):
@@ -98,7 +87,9 @@ class _HttpClient(AbstractHttpGitClient):
         form = self._http.send(url, headers, data).headers.get("Content-Type", "")
         if data is None and form != ADVERTISEMENT:
             raise self._http.request.error(RemoteRefused, NOT_SMART)
-        return _Response(form), self._http.read
+        # What dulwich reads of a response; the connection stays open for the next request.
+        fields = {"content_type": form, "redirect_location": "", "close": lambda: None}
+        return SimpleNamespace(**fields), self._http.read
 
 
 class _SshClient(TraditionalGitClient):

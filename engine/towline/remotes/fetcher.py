@@ -22,8 +22,7 @@ from towline.model import Revision
 from towline.ports import Traffic, Watch
 from towline.remotes.credential_sources import Credentials
 from towline.remotes.credentials import Credential, repeats
-from towline.remotes.refs import WantedRef
-from towline.remotes.url import RemoteUrl, Scheme
+from towline.remotes.url import RemoteUrl, Scheme, WantedRef
 
 E = TypeVar("E", bound=RemoteError)
 MAX_DETAIL = 300

@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -47,8 +48,7 @@ from towline.remotes.fetcher import (
     Unexplained,
 )
 from towline.remotes.objects import CacheReader, ObjectMissing, read_commit
-from towline.remotes.refs import WantedRef
-from towline.remotes.url import RemoteUrl, Scheme
+from towline.remotes.url import RemoteUrl, WantedRef
 
 T = TypeVar("T")
 
@@ -86,10 +86,13 @@ class GitRemote:
         trusts: Callable[[int], bool] | None = None,
     ) -> None:
         parsed, embedded = RemoteUrl.split(url) if isinstance(url, str) else (url, None)
-        if parsed.scheme is Scheme.FILE:
-            parsed = _absolute(parsed)
+        parsed = parsed.absolute()
+        self.url = parsed.address
         self._wanted = WantedRef.parse(ref)
-        self._scope = _parse_scope(scope)
+        self.ref = self._wanted.text
+        """The configured ref; ``HEAD`` without one."""
+        self.scope = _parse_scope(scope)
+        self.traffic = Traffic()
         self._cleanup: Callable[[], object] = lambda: None
         if cache is None:
             folder, remove = temporary_folder()
@@ -100,7 +103,6 @@ class GitRemote:
         self._fetcher = self._backends.fetcher()
         self._address = RemoteAddress(parsed, embedded, credentials)
         self._resolver = resolver
-        self._traffic = Traffic()
         self._blobs: dict[str, bytes] = {}
         self._open: CacheReader | None = None
         self._finalize: Callable[[], object] = lambda: None
@@ -108,25 +110,6 @@ class GitRemote:
         self._deadline = math.inf
         self._known: set[Revision] = set()
         """Commits that were in the cache; one that is missing now is damage."""
-
-    # --- the port: identity -------------------------------------------------------------------
-
-    @property
-    def url(self) -> str:
-        return self._address.url.address
-
-    @property
-    def scope(self) -> str:
-        return self._scope
-
-    @property
-    def ref(self) -> str:
-        """The configured ref; ``HEAD`` without one."""
-        return self._wanted.text
-
-    @property
-    def traffic(self) -> Traffic:
-        return self._traffic
 
     # --- the port: refs and fetching ----------------------------------------------------------
 
@@ -209,8 +192,8 @@ class GitRemote:
         def compare(reader: CacheReader) -> Changes:
             before, after = (read_commit(reader, commit).tree for commit in (base, revision))
             classifier = self._classifier(reader, kinds, limits)
-            items = tree_changes(before, after, self._scope, classifier, watch)
-            rewritten = self._rewritten(reader, base, revision)
+            items = tree_changes(before, after, self.scope, classifier, watch)
+            rewritten = self._rewritten(base, revision, reader)
             return Changes(base=base, revision=revision, items=items, history_rewritten=rewritten)
 
         return self._read(compare, (revision, base), limits, watch)
@@ -220,15 +203,13 @@ class GitRemote:
     ) -> Mapping[AssetPath, RemoteEntry]:
         def read(reader: CacheReader) -> Mapping[AssetPath, RemoteEntry]:
             tree = read_commit(reader, revision).tree
-            return tree_listing(tree, self._scope, self._classifier(reader, kinds, limits), watch)
+            return tree_listing(tree, self.scope, self._classifier(reader, kinds, limits), watch)
 
         return self._read(read, (revision,), limits, watch)
 
     def rewritten(self, base: Revision, revision: Revision) -> bool | None:
-        def ask(reader: CacheReader) -> bool | None:
-            return self._rewritten(reader, base, revision)
-
-        return self._read(ask, (revision,), Limits(), Watch())
+        action = partial(self._rewritten, base, revision)
+        return self._read(action, (revision,), Limits(), Watch())
 
     def commit_time(self, revision: Revision) -> datetime | None:
         """Return the committer's time of a commit in the cache; None where it is malformed.
@@ -255,7 +236,7 @@ class GitRemote:
                 raise ObjectMissing(digest)
             return content
 
-        self._traffic.blobs_read += 1
+        self.traffic.blobs_read += 1
         limits = self._last[1] if self._last is not None else Limits()
         return self._read(read, (), limits, Watch())
 
@@ -311,7 +292,7 @@ class GitRemote:
                 credential=self._address.credential(),
                 limits=limits,
                 watch=watch,
-                traffic=self._traffic,
+                traffic=self.traffic,
                 addresses=() if self._resolver is None else self._resolver(current),
                 deadline=self._deadline,
                 depth=depth,
@@ -338,9 +319,9 @@ class GitRemote:
     # --- reading ------------------------------------------------------------------------------
 
     def _classifier(self, reader: CacheReader, kinds: Kinds, limits: Limits) -> Classifier:
-        return Classifier(reader, kinds, limits, self._traffic, self._blobs)
+        return Classifier(reader, kinds, limits, self.traffic, self._blobs)
 
-    def _rewritten(self, reader: CacheReader, base: Revision, revision: Revision) -> bool | None:
+    def _rewritten(self, base: Revision, revision: Revision, reader: CacheReader) -> bool | None:
         if base == revision:
             return False
         reader.header(revision)
@@ -405,14 +386,6 @@ class GitRemote:
     def _close_reader(self) -> None:
         self._finalize()
         self._open = None
-
-
-def _absolute(url: RemoteUrl) -> RemoteUrl:
-    """Make a local path absolute, for a git that runs elsewhere."""
-    if url.address.startswith("file://"):
-        return url
-    path = str(Path(url.path).absolute())
-    return replace(url, address=path, path=path)
 
 
 def _parse_scope(scope: str) -> str:

@@ -16,8 +16,7 @@ from towline.remotes.fetcher import FetchRequest, PackTooLarge, RefMissing, Unex
 from towline.remotes.git_failures import NOT_SMART, failure
 from towline.remotes.git_process import GitExit, closed_environment, run_git, ssh_log, ssh_options
 from towline.remotes.objects import GitReader, fetched_commit
-from towline.remotes.refs import PEELED, WantedRef
-from towline.remotes.url import Scheme
+from towline.remotes.url import PEELED, Scheme, WantedRef
 
 _NO_LIMIT = 2**60
 _COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -70,15 +70,11 @@ class PackEntry:
 
 def entry_at(data: mmap.mmap, offset: int) -> PackEntry:
     """Return the header of the entry at an offset."""
-    at = offset
-    byte = data[at]
-    kind, size, shift = (byte >> 4) & 7, byte & 15, 4
-    while byte & 128:
-        at += 1
-        byte = data[at]
-        size |= (byte & 127) << shift
-        shift += 7
-    at += 1
+    first, at = data[offset], offset + 1
+    kind, size = (first >> 4) & 7, first & 15
+    if first & 128:
+        more, at = _number(data, at)
+        size |= more << 4
     if kind == REF_DELTA:
         base = data[at : at + 20].hex()
         return PackEntry(kind=kind, size=size, base_id=base, data_at=at + 20)
@@ -104,20 +100,19 @@ def delta_result(data: mmap.mmap, entry: PackEntry) -> int:
     """Return the size of a delta's result; unpacks its first bytes alone."""
     inflater = zlib.decompressobj()
     head = inflater.decompress(data[entry.data_at : entry.data_at + 256], _HEAD_BYTES)
-    return _result_size(head)
+    return _number(head, _number(head, 0)[1])[0]
 
 
-def _result_size(head: bytes) -> int:
-    sizes, value, shift = [], 0, 0
-    for byte in head:
-        value |= (byte & 127) << shift
-        shift += 7
+def _number(data: bytes | mmap.mmap, at: int) -> tuple[int, int]:
+    """Return a number, least significant bits first, and its end."""
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value, shift, at = value | (byte & 127) << shift, shift + 7, at + 1
         if not byte & 128:
-            sizes.append(value)
-            value, shift = 0, 0
-    if len(sizes) < 2:
-        raise ValueError("a delta without sizes")
-    return sizes[1]
+            return value, at
+        if shift > 63:
+            raise ValueError("a number of more than 64 bits")
 
 
 class DulwichReader:

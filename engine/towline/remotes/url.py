@@ -1,4 +1,4 @@
-"""Parse and validate the address of a remote: the one boundary for URLs.
+"""Parse and validate the address of a remote, and the ref there: the one boundary for both.
 
 An address never becomes an option or a transport helper of git, and credentials that stand in it
 are split off at once: nothing that keeps a `RemoteUrl` can show or store them.
@@ -7,13 +7,16 @@ are split off at once: nothing that keeps a `RemoteUrl` can show or store them.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Self
 from urllib.parse import unquote
 
-from towline.errors import InvalidValue
+from towline.errors import EmptyRepository, InvalidValue, RefNotFound
+from towline.model import Revision
 from towline.remotes.credentials import Credential
 
 
@@ -124,6 +127,13 @@ class RemoteUrl:
         address = f"{user}@{where}:{path}" if user else f"{where}:{path}"
         return cls(address=address, scheme=Scheme.SSH, host=host, user=user, path=path)
 
+    def absolute(self) -> Self:
+        """Return the URL with an absolute path, if it is a path of this machine."""
+        if self.scheme is not Scheme.FILE or self.address.startswith("file://"):
+            return self
+        path = str(Path(self.path).absolute())
+        return replace(self, address=path, path=path)
+
     @property
     def origin(self) -> Origin:
         """Scheme, host and port, normalised."""
@@ -232,3 +242,52 @@ def _userinfo(scheme: Scheme, userinfo: str | None) -> tuple[str, Credential | N
             raise _invalid("its user is malformed")
         return name, None
     return "", Credential(unquote(name), unquote(password), "the URL")
+
+
+PEELED = "^{}"
+"""The suffix of a peeled tag: the commit that an annotated tag points to."""
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+# What git check-ref-format refuses, and options.
+_MALFORMED = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|/\.|[/.]$|\.lock(?:/|$)|^@$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedRef:
+    """A configured ref, and the full names that it may mean, in order of precedence."""
+
+    text: str
+    names: tuple[str, ...] = ()
+    commit: Revision | None = None
+    """Set for a commit id, which has no names."""
+
+    @classmethod
+    def parse(cls, text: str | None) -> Self:
+        """Parse a ref; None is the remote's HEAD.
+
+        Raises:
+            InvalidValue: no branch or tag can have this name.
+        """
+        if text is None or text == "HEAD":
+            return cls(text="HEAD", names=("HEAD",))
+        if _COMMIT.fullmatch(text.lower()):
+            return cls(text=text, commit=Revision(text.lower()))
+        if not text or _MALFORMED.search(text):
+            raise InvalidValue(field="ref", problem=f"{text[:80]!r} is no branch, tag or commit")
+        if text.startswith("refs/"):
+            return cls(text=text, names=(text,))
+        if text.startswith(("heads/", "tags/")):
+            return cls(text=text, names=(f"refs/{text}",))
+        return cls(text=text, names=(f"refs/heads/{text}", f"refs/tags/{text}"))
+
+    def choose(self, found: Mapping[str, str]) -> tuple[str, Revision] | None:
+        """Return the first name that the remote has, if any, and its commit."""
+        for name in self.names:
+            if name in found:
+                return name, Revision(found.get(name + PEELED, found[name]))
+        return None
+
+    def missing(self, url: str, *, empty: bool) -> RefNotFound:
+        """Return the error for a remote that has none of the names."""
+        kind = EmptyRepository if empty or self.text == "HEAD" else RefNotFound
+        return kind(url=url, ref=self.text)

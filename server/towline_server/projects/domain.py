@@ -12,8 +12,7 @@ from towline.errors import InvalidValue, NotAssociated
 from towline.kinds import Kinds
 from towline.names import NamePolicy, path_problem
 from towline.options import OnConflict
-from towline.remotes.refs import WantedRef
-from towline.remotes.url import Origin, RemoteUrl
+from towline.remotes.url import Origin, RemoteUrl, WantedRef
 
 LONGEST_NAME = 255
 

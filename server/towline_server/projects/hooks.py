@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from towline.errors import InvalidValue
 from towline.limits import MIB
-from towline.remotes.refs import WantedRef
+from towline.remotes.url import WantedRef
 
 from .domain import Provider
 

@@ -16,7 +16,7 @@ from towline.errors import AlreadyAssociated, InvalidValue
 from towline.kinds import Kinds
 from towline.names import NamePolicy
 from towline.options import OnConflict
-from towline.remotes.refs import WantedRef
+from towline.remotes.url import WantedRef
 from towline_server.auth.roles import Principal
 from towline_server.errors import AlreadyExists, Ambiguous, NotFound
 
