@@ -3,7 +3,7 @@
 b, o, t: the asset in base, ours, theirs; ``-`` is absent; ``=`` compares all three fields.
 
 =====  ===================  ============  ==========================  =================
-row    case                 left alone    in use_theirs               in use_ours
+rule   case                 left alone    in use_theirs               in use_ours
 =====  ===================  ============  ==========================  =================
 1      o=b, t≠b             updated       updated                     ignored
 2      o=b, t=-             deleted       deleted                     ignored
@@ -26,15 +26,16 @@ Rule 13, collisions, is `towline.merge.collisions`. Rule 0 is an asset that is a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
 from towline.conflicts import ConflictKind
-from towline.content_rules import MergedBy
+from towline.content_rules import ContentMode, ContentRules, MergedBy
 from towline.errors import NoRemoteVersion
+from towline.kinds import Kinds
 from towline.merge.align import AlignedAsset
 from towline.model import AssetPath, AssetState, Digest, NonAssetReason, ThreeWay
-from towline.options import Side
+from towline.options import ContentMerge, Side
 from towline.plan import Disposition, IgnoredReason
 
 
@@ -48,6 +49,9 @@ class MergedContent:
 
 DigestMerge: TypeAlias = Callable[[AssetPath, ThreeWay[Digest | None]], MergedContent | None]
 """Merges one asset's contents on rules 8 and 10; None: it cannot, and the conflict stays."""
+
+ReadContent: TypeAlias = Callable[[Digest], bytes | None]
+"""Returns the bytes of a digest; None where they are not to be had, or too large to be merged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +156,7 @@ _LEAVES_OURS = frozenset(
 
 
 def rule_of(states: ThreeWay[AssetState | None]) -> int:
-    """The row of the table that three aligned states fall under."""
+    """Return the rule of the table that three aligned states fall under."""
     base, ours, theirs = states.base, states.ours, states.theirs
     if ours == theirs:
         return 0 if ours == base else 7
@@ -229,3 +233,37 @@ def _decide_non_asset(asset: AlignedAsset, side: Side | None) -> Decision:
         outcome=asset.ours,
         reason=IgnoredReason.NOT_AN_ASSET if outside else IgnoredReason(why.value),
     )
+
+
+def digest_merge(
+    option: ContentMode | ContentMerge, kinds: Kinds, read: ReadContent | None
+) -> DigestMerge | None:
+    """Return the content merge over digests that `decide` takes; None where there is none."""
+    if option is ContentMode.NEVER or read is None:
+        return None
+
+    from towline.content import are_equal, merge_content
+
+    def merged(path: AssetPath, digests: ThreeWay[Digest | None]) -> MergedContent | None:
+        base, ours, theirs = (
+            None if digest is None else read(digest)
+            for digest in (digests.base, digests.ours, digests.theirs)
+        )
+        if ours is None or theirs is None or (base is None and digests.base is not None):
+            return None
+        if not isinstance(option, ContentMode):
+            content = None if base is None else option(path, ThreeWay(base, ours, theirs))
+            return None if content is None else MergedContent(content)
+        if base is None:
+            return MergedContent(ours) if are_equal(path, ours, theirs) else None
+        outcome = merge_content(path, ThreeWay(base, ours, theirs), _rules(kinds, path, option))
+        return None if outcome.content is None else MergedContent(outcome.content, outcome.by)
+
+    return merged
+
+
+def _rules(kinds: Kinds, path: AssetPath, mode: ContentMode) -> ContentRules:
+    """Return the rules of an asset's kind; the option's mode holds where the kind has none."""
+    kind = kinds.of(path)
+    rules = ContentRules() if kind is None else kind.content
+    return replace(rules, mode=mode) if rules.mode is ContentMode.AUTO else rules

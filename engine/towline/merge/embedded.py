@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import json
 
+from towline.changes import Changes, RemoteAsset
+from towline.errors import DuplicateEmbeddedId
+from towline.model import AssetPath, AssetState
+from towline.records import AssetLookup
+
 
 def embedded_id(content: bytes, pointer: str) -> str | None:
     """The text or whole number at the pointer; None where the content has none there.
@@ -44,3 +49,22 @@ def _step(value: object, token: str) -> object:
     if isinstance(value, list) and token.isascii() and token.isdigit() and int(token) < len(value):
         return value[int(token)]
     return None
+
+
+def check_embedded_ids(changes: Changes, ours: AssetLookup) -> None:
+    """Refuse an id that is in two assets of theirs, changed or not.
+
+    Raises:
+        DuplicateEmbeddedId: it is.
+    """
+    paths: dict[str, list[AssetPath]] = {}
+    for change in changes.items:
+        if isinstance(change.after, RemoteAsset) and change.after.embedded_id is not None:
+            paths.setdefault(change.after.embedded_id, []).append(change.path)
+    changed = {change.path for change in changes.items}
+    for embedded_id, found in sorted(paths.items()):
+        for record in ours.with_embedded_id(embedded_id):
+            if isinstance(record.recorded, AssetState) and record.recorded.path not in changed:
+                found.append(record.recorded.path)
+        if len(found) > 1:
+            raise DuplicateEmbeddedId(embedded_id=embedded_id, paths=tuple(sorted(found)))

@@ -7,17 +7,14 @@ costs what changed, never what the project holds.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
-from towline.changes import Changes, RemoteAsset
+from towline.changes import Changes
 from towline.conflicts import Conflict
-from towline.content_rules import ContentMode, ContentRules, MergedBy
 from towline.errors import (
     BrokenLimit,
     ConflictingResolutions,
-    DuplicateEmbeddedId,
     EmptyRemote,
     InvalidTree,
     UnknownAssets,
@@ -26,12 +23,12 @@ from towline.errors import (
 from towline.kinds import Kinds
 from towline.limits import limits_exceeded
 from towline.merge.align import AlignedAsset, Alignment
-from towline.merge.decide import DigestMerge, MergedContent
+from towline.merge.decide import ReadContent, digest_merge
+from towline.merge.embedded import check_embedded_ids
 from towline.merge.resolve import Case, Resolver
-from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason, ThreeWay
+from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason
 from towline.names import NamePolicy, path_problem
 from towline.options import (
-    ContentMerge,
     Naming,
     OnConflict,
     PullOptions,
@@ -50,9 +47,6 @@ from towline.plan import (
     StoreState,
 )
 from towline.records import AssetLookup, AssetRecord
-
-ReadContent: TypeAlias = Callable[[Digest], bytes | None]
-"""Returns the bytes of a digest; None where they are not to be had, or too large to be merged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +81,7 @@ def merge(
         AssetLimitExceeded, LimitExceeded, EmptyRemote: the outcome is refused.
         InvalidTree, DuplicateEmbeddedId: the repository's content is refused.
     """
-    _check_embedded_ids(changes, ours)
+    check_embedded_ids(changes, ours)
     alignment = Alignment(
         changes,
         ours,
@@ -103,7 +97,7 @@ def merge(
         kinds=context.kinds,
         names=context.names,
         options=options,
-        content_merge=_content_merge(options.content_merge, context.kinds, read),
+        content_merge=digest_merge(options.content_merge, context.kinds, read),
     )
     resolver.add(assets, chosen)
     _check_selection(resolver.cases.values(), ours, options.only)
@@ -112,40 +106,6 @@ def merge(
     plan = _plan(changes, context, options.on_conflict, resolver.cases, conflicts, forgotten)
     _check_outcome(plan, context, options)
     return replace(plan, edits=()) if plan.refused else plan
-
-
-def _content_merge(
-    option: ContentMode | ContentMerge, kinds: Kinds, read: ReadContent | None
-) -> DigestMerge | None:
-    """Return a content merge over digests, as `decide` asks for it."""
-    if option is ContentMode.NEVER or read is None:
-        return None
-
-    from towline.content import are_equal, merge_content
-
-    def merged(path: AssetPath, digests: ThreeWay[Digest | None]) -> MergedContent | None:
-        base, ours, theirs = (
-            None if digest is None else read(digest)
-            for digest in (digests.base, digests.ours, digests.theirs)
-        )
-        if ours is None or theirs is None or (base is None and digests.base is not None):
-            return None
-        if not isinstance(option, ContentMode):
-            content = None if base is None else option(path, ThreeWay(base, ours, theirs))
-            return None if content is None else MergedContent(content)
-        if base is None:
-            return MergedContent(ours) if are_equal(path, ours, theirs) else None
-        outcome = merge_content(path, ThreeWay(base, ours, theirs), _rules(kinds, path, option))
-        return None if outcome.content is None else MergedContent(outcome.content, outcome.by)
-
-    return merged
-
-
-def _rules(kinds: Kinds, path: AssetPath, mode: ContentMode) -> ContentRules:
-    """Return the rules of an asset's kind; the option's mode holds where the kind has none."""
-    kind = kinds.of(path)
-    rules = ContentRules() if kind is None else kind.content
-    return replace(rules, mode=mode) if rules.mode is ContentMode.AUTO else rules
 
 
 # --- what to look at, and what the caller chose for it ------------------------------------------
@@ -214,21 +174,6 @@ def _check_selection(cases: Iterable[Case], ours: AssetLookup, only: Selection) 
     ]
     if unknown:
         raise UnknownAssets(asset_ids=tuple(unknown))
-
-
-def _check_embedded_ids(changes: Changes, ours: AssetLookup) -> None:
-    """An embedded id may occur once in theirs: among the changed, and against the store's index."""
-    paths: dict[str, list[AssetPath]] = {}
-    for change in changes.items:
-        if isinstance(change.after, RemoteAsset) and change.after.embedded_id is not None:
-            paths.setdefault(change.after.embedded_id, []).append(change.path)
-    changed = {change.path for change in changes.items}
-    for embedded_id, found in sorted(paths.items()):
-        for record in ours.with_embedded_id(embedded_id):
-            if isinstance(record.recorded, AssetState) and record.recorded.path not in changed:
-                found.append(record.recorded.path)
-        if len(found) > 1:
-            raise DuplicateEmbeddedId(embedded_id=embedded_id, paths=tuple(sorted(found)))
 
 
 # --- the plan ---------------------------------------------------------------------------------
@@ -343,6 +288,7 @@ def _item(case: Case, record: AssetRecord | None, open_as: Disposition) -> Item:
         reason = IgnoredReason.CONFLICT if open_as is Disposition.IGNORED else None
     known = asset.base or asset.ours or asset.theirs
     renamed = before is not None and after is not None and before.path != after.path
+    merged = decision.merged and not case.undecided
     return Item(
         disposition=disposition,
         asset_id=asset.id if known else None,
@@ -352,8 +298,8 @@ def _item(case: Case, record: AssetRecord | None, open_as: Disposition) -> Item:
         before=before,
         after=after,
         renamed_from=before.path if renamed and before is not None else None,
-        merged=decision.merged and not case.undecided,
-        merged_by=_merged_by(case),
+        merged=merged,
+        merged_by=decision.content.by if merged and decision.content is not None else None,
         discarded=decision.discarded and not case.undecided,
         reason=reason,
         behind=_behind(case, record),
@@ -377,12 +323,6 @@ def _notes(cases: list[Case]) -> tuple[Note, ...]:
         if (remote := case.asset.remote) is not None and remote.problem is not None
     ]
     return tuple(sorted(notes, key=lambda note: note.path))
-
-
-def _merged_by(case: Case) -> MergedBy | None:
-    content = case.decision.content
-    is_merged = case.decision.merged and not case.undecided
-    return content.by if content is not None and is_merged else None
 
 
 def _merged_contents(cases: list[Case]) -> tuple[tuple[Digest, bytes], ...]:
