@@ -39,7 +39,7 @@ class TowlineError(Exception):
         return partial(type(self), **{f.name: getattr(self, f.name) for f in fields(self)}), ()
 
     def data(self) -> dict[str, Any]:
-        """The error's attributes as JSON values."""
+        """Return the error's attributes as JSON values."""
         return cast(dict[str, Any], json.loads(json.dumps(asdict(self), default=str)))
 
 

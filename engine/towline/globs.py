@@ -1,4 +1,4 @@
-"""Whether a glob covers a path; no glob is slow.
+"""Match paths against globs, none of which is slow.
 
 In a glob ``*`` and ``?`` stay within a name, ``**`` spans folders, ``[...]`` is a set. A glob
 without a slash matches the name in any folder. Matching is case-sensitive.
@@ -34,14 +34,14 @@ def matches_any(globs: Iterable[str], path: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def pattern(glob: str) -> re.Pattern[str]:
-    """The regular expression that covers what a glob covers.
+    """Return the regular expression that covers what a glob covers.
 
     Raises:
         InvalidValue: the glob has a set that makes no sense, such as ``[z-a]``.
     """
     anywhere = "/" not in glob.rstrip("/")
     blocks = _blocks(glob.strip("/"), _FOLDERS if anywhere else "")
-    text = "".join(block.found_first() for block in blocks[:-1]) + blocks[-1].found_last()
+    text = "".join(block.match_first() for block in blocks[:-1]) + blocks[-1].match_last()
     try:
         return re.compile(text, re.DOTALL)
     except re.error:
@@ -64,12 +64,12 @@ class _Block:
     """The gap before it; empty at the beginning of a path."""
     pieces: list[str] = field(default_factory=lambda: [""])
 
-    def found_first(self) -> str:
-        """The block at the first place where it fits."""
+    def match_first(self) -> str:
+        """Return the block at the first place where it fits."""
         return f"(?>{self.gap}{_stars(self.pieces)})"
 
-    def found_last(self) -> str:
-        """The block up to the end of the path, whose last piece fits nowhere else."""
+    def match_last(self) -> str:
+        """Return the block up to the end of the path, whose last piece fits nowhere else."""
         first, last = self.pieces[:-1], self.pieces[-1]
         return f"{self.gap}{_stars(first)}{_IN_NAME}{last}" if first else f"{self.gap}{last}"
 

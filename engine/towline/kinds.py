@@ -64,7 +64,7 @@ class Kinds:
         object.__setattr__(self, "_patterns", patterns)
 
     def of(self, path: str) -> Kind | None:
-        """The kind of the asset at this path, or None where no asset can be."""
+        """Return the kind of the asset at this path, or None where no asset can be."""
         if path not in self._cache:
             self._cache[path] = self._find(path)
         return self._cache[path]

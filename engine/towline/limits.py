@@ -60,7 +60,7 @@ class Limits:
         return max(self.memory_bytes // 4, self.asset_bytes)
 
     def with_settings(self, settings: Iterable[str]) -> Self:
-        """These limits with ``NAME=VALUE`` settings applied, ``-`` or ``_`` in names.
+        """Return these limits with ``NAME=VALUE`` settings applied, ``-`` or ``_`` in names.
 
         Raises:
             InvalidValue: no such limit, or the value is not a whole number above zero (from zero

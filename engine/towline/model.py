@@ -89,7 +89,7 @@ class Digest(str):
 
     @classmethod
     def of(cls, content: bytes) -> Self:
-        """The Git blob id of these bytes (``git hash-object``)."""
+        """Return the Git blob id of these bytes (``git hash-object``)."""
         return cls(sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest())
 
 
@@ -106,7 +106,7 @@ class AssetState:
 
 
 def first_path(*states: AssetState | None) -> AssetPath:
-    """The path of the first state that is there; one of them is."""
+    """Return the path of the first state that is there; one of them is."""
     return next(state.path for state in states if state is not None)
 
 
@@ -138,7 +138,7 @@ class ThreeWay(Generic[T]):
     theirs: T
 
     def map(self, function: Callable[[T], U]) -> ThreeWay[U]:
-        """The same function on each side."""
+        """Apply a function to each side."""
         return ThreeWay(function(self.base), function(self.ours), function(self.theirs))
 
     @property
@@ -147,7 +147,7 @@ class ThreeWay(Generic[T]):
         return self.ours != self.theirs and self.base not in (self.ours, self.theirs)
 
     def resolved(self) -> T:
-        """The side that changed, or what both agree on; ours where they clash."""
+        """Return the side that changed, or what both agree on; ours where they clash."""
         return self.theirs if self.ours == self.base else self.ours
 
 

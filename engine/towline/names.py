@@ -23,7 +23,7 @@ _WINDOWS_FORBIDDEN = frozenset('<>:"|?*')
 
 
 def path_problem(path: str) -> str | None:
-    """Why a path from outside is refused, or None where it is fit for use.
+    """Return why a path from outside is refused, or None where it is fit for use.
 
     Colons, question marks, quotes, spaces and any script pass: real asset names hold them.
     """
@@ -38,7 +38,7 @@ def path_problem(path: str) -> str | None:
 
 
 def name_problem(name: str) -> str | None:
-    """Why one name of a path is refused, or None."""
+    """Return why one name of a path is refused, or None."""
     if name in ("", ".", ".."):
         return "has an empty name" if not name else f"has the name {name!r}"
     if "\\" in name or "/" in name:
@@ -77,7 +77,7 @@ class NamePolicy(StrEnum):
     """Folds and normalises, and refuses what Windows cannot hold."""
 
     def key(self, path: str) -> str:
-        """A text that is the same for two paths just where the store holds them equal."""
+        """Return a text that is the same for two paths just where the store holds them equal."""
         match self:
             case NamePolicy.EXACT:
                 return path
@@ -90,7 +90,7 @@ class NamePolicy(StrEnum):
                 return unicodedata.normalize("NFC", folded)
 
     def problem(self, path: str) -> str | None:
-        """Why the store cannot hold this path, or None."""
+        """Return why the store cannot hold this path, or None."""
         if self is not NamePolicy.PORTABLE:
             return None
         for name in path.split("/"):

@@ -78,7 +78,7 @@ class Resolutions:
             raise ConflictingResolutions(asset_ids=tuple(sorted(both)))
 
     def named(self) -> tuple[tuple[str, Side], ...]:
-        """Every name with its side, in the names' order."""
+        """Return every name with its side, in the names' order."""
         sides = [(name, Side.THEIRS) for name in self.use_theirs]
         sides += [(name, Side.OURS) for name in self.use_ours]
         return tuple(sorted(sides))

@@ -135,7 +135,7 @@ class Edit:
         )
 
     def reversed(self) -> Edit:
-        """The edit that takes this one back."""
+        """Return the edit that takes this one back."""
         return Edit(before=self.after, after=self.before)
 
 
@@ -143,7 +143,7 @@ class Contents(Protocol):
     """Where bytes come from, by digest. Every `Remote` is one."""
 
     def contents(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
-        """The bytes of each digest, in any order, each once.
+        """Return the bytes of each digest, in any order, each once.
 
         Raises:
             ContentMissing: one of them is missing.
@@ -207,11 +207,11 @@ class Plan:
         return not self.edits and self.before == self.after
 
     def listed(self, disposition: Disposition) -> tuple[Item, ...]:
-        """The items of one disposition, in order."""
+        """Return the items of one disposition, in order."""
         return tuple(item for item in self.items if item.disposition is disposition)
 
     def needed(self) -> tuple[Digest, ...]:
-        """The digests that the store must be given to apply this, sorted, each once."""
+        """Return the digests that the store must be given to apply this, sorted, each once."""
         needed = set()
         for edit in self.edits:
             before, after = edit.ours

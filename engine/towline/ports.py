@@ -112,7 +112,7 @@ class StoreReads(Protocol):
         ...
 
     def log(self) -> Sequence[LoggedPull]:
-        """The retained log of applied plans, newest first."""
+        """Return the retained log of applied plans, newest first."""
         ...
 
 
@@ -124,7 +124,7 @@ class Snapshot(StoreReads, AssetLookup, Protocol):
     """
 
     def state(self) -> StoreState:
-        """The recorded base and counts."""
+        """Return the recorded base and counts."""
         ...
 
     def records(self) -> Iterator[AssetRecord]:
@@ -200,7 +200,7 @@ class Remote(Contents, Protocol):
         ...
 
     def resolve(self, limits: Limits, watch: Watch) -> Revision:
-        """The revision that the configured ref names at the remote now; fetches nothing.
+        """Return the revision that the configured ref names at the remote now; fetches nothing.
 
         Raises:
             RefNotFound, EmptyRepository, RemoteUnavailable, RemoteTimeout, RemoteRefused.
@@ -226,7 +226,7 @@ class Remote(Contents, Protocol):
     def changes(
         self, base: Revision, revision: Revision, kinds: Kinds, limits: Limits, watch: Watch
     ) -> Changes:
-        """What changed in the scope between two revisions that are here.
+        """Return what changed in the scope between two revisions that are here.
 
         Equal subtrees are skipped unread. An asset's size is known, its ``embedded_id`` not yet.
 

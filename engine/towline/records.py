@@ -64,27 +64,27 @@ class AssetLookup(Protocol):
     """
 
     def at(self, path: AssetPath) -> AssetRecord | None:
-        """The asset at exactly this path now (``ours.path``), local-only or not."""
+        """Return the asset at exactly this path now (``ours.path``), local-only or not."""
         ...
 
     def aligned_at(self, path: AssetPath) -> AssetRecord | None:
-        """The asset whose `AssetRecord.aligned_path` is this path."""
+        """Return the asset whose `AssetRecord.aligned_path` is this path."""
         ...
 
     def with_id(self, asset_id: AssetId) -> AssetRecord | None:
-        """The asset of this id, as long as it has any state."""
+        """Return the asset of this id, as long as it has any state."""
         ...
 
     def with_embedded_id(self, embedded_id: str) -> Sequence[AssetRecord]:
-        """The assets whose content at the recorded revision embeds this id."""
+        """Return the assets whose content at the recorded revision embeds this id."""
         ...
 
     def lagging(self) -> Sequence[AssetRecord]:
-        """Every asset whose base is behind the recorded revision."""
+        """Return every asset whose base is behind the recorded revision."""
         ...
 
     def occupants(self, path: AssetPath) -> Sequence[Occupant]:
-        """Everything that cannot exist together with a file at this path.
+        """Return everything that cannot exist together with a file at this path.
 
         What is at a path that the store's name policy holds equal, at one of its folders' paths,
         or anywhere below it (then paths compare by `NamePolicy.key`). An asset at the path itself

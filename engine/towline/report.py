@@ -74,7 +74,7 @@ def report_of(plan: Plan) -> Report:
 
 
 def conflict_message(conflict: Conflict) -> str:
-    """One sentence that names the conflict's kind, assets and what to do."""
+    """Return one sentence that names the conflict's kind, assets and what to do."""
     parties = ", ".join(f"{party.path!s} ({party.asset_id})" for party in conflict.parties)
     text = f"{conflict.kind} conflict: {parties}"
     if conflict.blockers:
@@ -100,7 +100,7 @@ def report_json(report: Report) -> dict[str, object]:
 
 
 def item_json(item: Item) -> dict[str, object]:
-    """One entry of a list in JSON form."""
+    """Return one entry of a list in JSON form."""
     return {
         "asset_id": item.asset_id,
         "path": item.path,
@@ -119,7 +119,7 @@ def item_json(item: Item) -> dict[str, object]:
 
 
 def conflict_json(conflict: Conflict) -> dict[str, object]:
-    """A conflict in JSON form."""
+    """Return a conflict in JSON form."""
     return {
         "kind": str(conflict.kind),
         "path": conflict.path,
@@ -139,7 +139,7 @@ def _party_json(party: Party) -> dict[str, object]:
 
 
 def state_json(state: AssetState | None) -> dict[str, object] | None:
-    """A state in JSON form, or null."""
+    """Return a state in JSON form, or null."""
     return None if state is None else asdict(state)
 
 

@@ -97,7 +97,7 @@ def status(
 
 
 def status_json(status: ProjectStatus) -> dict[str, object]:
-    """A status in JSON form (the shape is part of the interface)."""
+    """Return a status in JSON form (the shape is part of the interface)."""
     return {
         "base": status.base,
         "revision": status.revision,
@@ -174,7 +174,7 @@ def _assets(snapshot: Snapshot, plan: Plan | None) -> Iterator[AssetStatus]:
 
 
 def _theirs(record: AssetRecord | None) -> AssetState | None:
-    """The asset at the revision; ``recorded`` is that, for a lagging one too."""
+    """Return the asset at the revision; ``recorded`` is that, for a lagging one too."""
     recorded = record.recorded if record is not None else None
     return recorded if isinstance(recorded, AssetState) else None
 

@@ -113,11 +113,11 @@ class Alignment:
         return [found[anchor] for anchor in sorted(found)]
 
     def asset_at(self, path: AssetPath) -> AlignedAsset | None:
-        """The asset that is at a path in ours."""
+        """Return the asset that is at a path in ours."""
         return self._asset(self._ours_anchor(path))
 
     def paths_of(self, record: AssetRecord) -> Iterator[AssetPath]:
-        """The paths under which a record takes part in alignment."""
+        """Yield the paths under which a record takes part in alignment."""
         if record.ours is not None:
             yield record.ours.path
         if record.aligned_path is not None:
@@ -188,7 +188,7 @@ class Alignment:
         return pairs
 
     def _theirs_rename(self, old: AssetPath) -> AssetPath | None:
-        """The new path of what theirs renamed away from ``old``, if that holds."""
+        """Return the new path of what theirs renamed away from ``old``, if that holds."""
         new = self._claimed.get(old)
         if new is None or self._agree_at(new):
             return None
@@ -198,7 +198,7 @@ class Alignment:
         return new if self._ours_candidate(occupant) == old else None
 
     def _ours_rename(self, record: AssetRecord) -> AssetPath | None:
-        """The path in the recorded tree that ours renamed this asset from, if that holds."""
+        """Return the path in the recorded tree that ours renamed this asset from, if that holds."""
         old = self._ours_candidate(record)
         if old is None or record.ours is None or self._agree_at(record.ours.path):
             return None
@@ -230,7 +230,7 @@ class Alignment:
         return path if old is None else old
 
     def _related(self, asset: AlignedAsset) -> Iterator[AssetPath]:
-        """The anchors of assets that share a record with this one."""
+        """Yield the anchors of assets that share a record with this one."""
         for record in (asset.base_record, asset.ours_record):
             if record is not None:
                 for path in self.paths_of(record):
@@ -265,7 +265,7 @@ class Alignment:
         )
 
     def _ours_record(self, anchor: AssetPath, base: AssetRecord | None) -> AssetRecord | None:
-        """The record of this anchor in ours: at that path, or renamed from it."""
+        """Return the record of this anchor in ours: at that path, or renamed from it."""
         if base is not None and self._ours_rename(base) == anchor:
             return base
         record = self._ours_at(anchor)
@@ -296,7 +296,7 @@ def _digest(record: AssetRecord) -> str | None:
 def _unambiguous(
     gone: list[tuple[AssetPath, str | None]], new: list[tuple[AssetPath, str | None]]
 ) -> dict[AssetPath, AssetPath]:
-    """Pairs of one gone and one new path under a mark that occurs once on each side."""
+    """Return pairs of one gone and one new path under a mark that occurs once on each side."""
     gone_count = Counter(mark for _, mark in gone)
     by_mark = {mark: path for path, mark in new}
     new_count = Counter(mark for _, mark in new)

@@ -30,7 +30,7 @@ class PathClaim:
 def clashing(
     claims: Sequence[PathClaim], names: NamePolicy
 ) -> Iterator[tuple[PathClaim, PathClaim]]:
-    """Every pair of claims, of different owners, that cannot both be granted."""
+    """Yield every pair of claims, of different owners, that cannot both be granted."""
     by_key: dict[str, list[PathClaim]] = {}
     for claim in claims:
         by_key.setdefault(names.key(claim.path), []).append(claim)
@@ -60,7 +60,7 @@ def exclude_each_other(one: AssetPath, other: AssetPath, names: NamePolicy) -> b
 
 
 def groups(pairs: Iterable[tuple[AssetPath, AssetPath]]) -> list[tuple[AssetPath, ...]]:
-    """The owners that clash, transitively: connected groups, each and all sorted."""
+    """Return the owners that clash, transitively: connected groups, each and all sorted."""
     leader: dict[AssetPath, AssetPath] = {}
 
     def find(owner: AssetPath) -> AssetPath:

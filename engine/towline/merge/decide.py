@@ -51,7 +51,7 @@ DigestMerge: TypeAlias = Callable[[AssetPath, ThreeWay[Digest | None]], MergedCo
 """Merges one asset's contents on rules 8 and 10; None: it cannot, and the conflict stays."""
 
 ReadContent: TypeAlias = Callable[[Digest], bytes | None]
-"""Returns the bytes of a digest; None where they are not to be had, or too large to be merged."""
+"""Returns the bytes of a digest; None where they are missing, or too large to be merged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from towline.records import AssetLookup
 
 
 def embedded_id(content: bytes, pointer: str) -> str | None:
-    """The text or whole number at the pointer; None where the content has none there.
+    """Return the text or whole number at the pointer; None where the content has none there.
 
     Content that is no JSON document has no id, and neither has one whose id is empty, longer than
     255 characters (as asset ids are bounded) or not printable: no store need hold such a text.

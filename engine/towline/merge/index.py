@@ -37,27 +37,27 @@ class AssetIndex:
             self.put_file(path)
 
     def at(self, path: AssetPath) -> AssetRecord | None:
-        """The asset at exactly this path."""
+        """Return the asset at exactly this path."""
         return self._at.get(path)
 
     def aligned_at(self, path: AssetPath) -> AssetRecord | None:
-        """The asset whose aligned path this is."""
+        """Return the asset whose aligned path this is."""
         return self._aligned.get(path)
 
     def with_id(self, asset_id: AssetId) -> AssetRecord | None:
-        """The asset of this id, as long as it has any state."""
+        """Return the asset of this id, as long as it has any state."""
         return self._records.get(asset_id)
 
     def with_embedded_id(self, embedded_id: str) -> Sequence[AssetRecord]:
-        """The assets that embed this id at the recorded revision, by id."""
+        """Return the assets that embed this id at the recorded revision, by id."""
         return _by_id(self._embedded.get(embedded_id, {}))
 
     def lagging(self) -> Sequence[AssetRecord]:
-        """The assets whose base is behind, by id."""
+        """Return the assets whose base is behind, by id."""
         return _by_id(self._lagging)
 
     def occupants(self, path: AssetPath) -> Sequence[Occupant]:
-        """All that cannot exist together with a file at this path, by path."""
+        """Return all that cannot exist together with a file at this path, by path."""
         return self._occupants.against(path)
 
     def is_used(self, asset_id: AssetId) -> bool:
@@ -65,11 +65,11 @@ class AssetIndex:
         return asset_id in self._used
 
     def records(self) -> Iterator[AssetRecord]:
-        """Every asset, by id."""
+        """Return every asset, by id."""
         return iter(_by_id(self._records))
 
     def files(self) -> Sequence[AssetPath]:
-        """The paths of the local files that are no asset, sorted."""
+        """Return the paths of the local files that are no asset, sorted."""
         return self._occupants.files()
 
     def put(self, records: Iterable[AssetRecord]) -> None:

@@ -128,7 +128,7 @@ def _paths_to_look_at(
 
 
 def _chosen_sides(assets: Iterable[AlignedAsset], resolutions: Resolutions) -> dict[AssetId, Side]:
-    """The side of each resolved asset, by the id that it has in this merge."""
+    """Return the side of each resolved asset, by the id that it has in this merge."""
     by_name = _names(assets, resolutions.naming) if resolutions.named() else {}
     chosen: dict[AssetId, Side] = {}
     unknown: list[str] = []
@@ -260,7 +260,7 @@ def _edits(
     records: dict[AssetPath, AssetRecord | None],
     forgotten: list[AssetRecord],
 ) -> tuple[Edit, ...]:
-    """What changes in the store, by id: an id may move from one asset to another.
+    """Return what changes in the store, by id: an id may move from one asset to another.
 
     ``forgotten`` are assets that lag behind their deletion, and were deleted here by now.
     """
@@ -307,7 +307,7 @@ def _item(case: Case, record: AssetRecord | None, open_as: Disposition) -> Item:
 
 
 def _behind(case: Case, record: AssetRecord | None) -> BehindReason | None:
-    """Why the asset lags after the pull, where it does."""
+    """Return why the asset lags after the pull, where it does."""
     if record is None or not record.lagging:
         return None
     if case.asset.non_asset is not None:
@@ -316,7 +316,7 @@ def _behind(case: Case, record: AssetRecord | None) -> BehindReason | None:
 
 
 def _notes(cases: list[Case]) -> tuple[Note, ...]:
-    """What is wrong with contents that the repository changed, by path."""
+    """Return what is wrong with contents that the repository changed, by path."""
     notes = [
         Note(asset_id=case.asset.id, path=remote.path, text=remote.problem)
         for case in cases
@@ -387,7 +387,7 @@ def _is_lost(edit: Edit) -> bool:
 
 
 def _check_names(plan: Plan, names: NamePolicy) -> None:
-    """Every path that the plan would put in the store must be one that the store can hold."""
+    """Refuse new paths that the store cannot hold."""
     problems = [
         f"{item.after.path}: {problem}"
         for item in plan.items

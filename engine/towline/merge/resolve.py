@@ -49,7 +49,7 @@ class Case:
 
     @property
     def gives_way(self) -> bool:
-        """Whether anything but its own state can come of it.
+        """Whether its outcome can be another than its own state.
 
         A local-only asset never moves, and neither does one whose path holds no asset there.
         """

@@ -1,4 +1,4 @@
-"""Plans made by hand, and contents to apply them with: how the store contract speaks to a store."""
+"""Plans made by hand, and contents to apply them with, for the store contract."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from towline.records import AssetRecord
 
 
 class KnownContents:
-    """Contents that are known in advance. ``asked`` tells for which digests it was asked."""
+    """Contents that are known in advance. ``asked`` lists the digests that were asked for."""
 
     def __init__(self, *known: bytes, on_ask: Callable[[], None] | None = None) -> None:
         self._known = {Digest.of(content): content for content in known}
@@ -53,24 +53,24 @@ def now(store: AssetStore) -> Snapshot:
 
 
 def state_of(path: str, content: bytes, *, executable: bool = False) -> AssetState:
-    """An asset's state with this content."""
+    """Return an asset's state with this content."""
     return AssetState(path=AssetPath(path), digest=Digest.of(content), executable=executable)
 
 
 def pulled(asset_id: AssetId, state: AssetState, size: int = 0) -> AssetRecord:
-    """An asset that stands alike on all three sides."""
+    """Return the record of an asset that is alike on all three sides."""
     return AssetRecord(id=asset_id, kind="file", base=state, ours=state, recorded=state, size=size)
 
 
 def record_at(store: AssetStore, path: str) -> AssetRecord:
-    """The asset at a path, which must be there."""
+    """Return the record of the asset at a path, which must be there."""
     record = now(store).at(AssetPath(path))
-    assert record is not None, f"nothing stands at {path!r}"
+    assert record is not None, f"nothing is at {path!r}"
     return record
 
 
 def create(store: AssetStore, path: str, content: bytes, *, executable: bool = False) -> Edit:
-    """The edit that brings a new asset."""
+    """Return the edit that creates an asset."""
     asset_id = planned_id(store.project, path, now(store).is_used)
     state = state_of(path, content, executable=executable)
     return Edit(before=None, after=pulled(asset_id, state, len(content)))
@@ -84,9 +84,9 @@ def change(
     to: str | None = None,
     executable: bool | None = None,
 ) -> Edit:
-    """The edit that gives the asset at a path other content, another path or permission."""
+    """Return the edit that changes the content, path or executable bit of the asset at a path."""
     before = record_at(store, path)
-    assert before.ours is not None, "it stands"
+    assert before.ours is not None, "an asset at a path has a state"
     state = replace(
         before.ours,
         path=AssetPath(path if to is None else to),
@@ -97,12 +97,12 @@ def change(
 
 
 def delete(store: AssetStore, path: str) -> Edit:
-    """The edit that deletes the asset at a path and forgets it."""
+    """Return the edit that deletes the asset at a path and its record."""
     return Edit(before=record_at(store, path), after=None)
 
 
 def plan_of(store: AssetStore, *edits: Edit, revision: str = "1" * 40) -> Plan:
-    """A pull of a revision that makes these edits."""
+    """Return the plan of a pull that makes these edits."""
     return Plan(
         project=store.project,
         revision=Revision(revision),
@@ -118,6 +118,6 @@ def apply_edits(store: AssetStore, *edits: Edit, contents: Sequence[bytes] = ())
 
 
 def pull_files(store: AssetStore, **files: bytes) -> None:
-    """Pull new assets by name; ``__`` stands for a slash."""
+    """Pull new assets by name; ``__`` in it is a slash."""
     edits = [create(store, name.replace("__", "/"), content) for name, content in files.items()]
     apply_edits(store, *edits, contents=list(files.values()))

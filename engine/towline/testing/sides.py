@@ -24,8 +24,8 @@ KINDS = Kinds((Kind(name="rule", globs=("*x",)), Kind(name="file", globs=("**",)
 class ThreeSides:
     """A project on three sides, every asset of it.
 
-    ``base`` is the tree of the recorded revision, non-assets included; ``records`` say what the
-    store knows of each asset, ``files`` what stands in the store and is no asset.
+    ``base`` is the tree of the recorded revision, non-assets included; ``records`` are the store's,
+    ``files`` the paths of what is in the store and is no asset.
     """
 
     records: tuple[AssetRecord, ...] = ()
@@ -38,11 +38,11 @@ class ThreeSides:
     project: str = "project"
 
     def ours(self) -> AssetIndex:
-        """The lookup that the merge asks."""
+        """Return the lookup that the merge asks."""
         return AssetIndex(self.records, files=self.files, names=self.names, used=self.used)
 
     def context(self) -> Context:
-        """What a store says of itself."""
+        """Return what a store says of itself."""
         return Context(
             project=self.project,
             state=state_of(self.records, BASE),
@@ -61,12 +61,12 @@ class ThreeSides:
         ]
 
     def changes(self) -> Changes:
-        """What differs between base and theirs, as a remote would tell it."""
+        """Return what differs between base and theirs, as a remote returns it."""
         paths = sorted(self.base.keys() | self.theirs.keys())
         return self._changes(p for p in paths if self.base.get(p) != self.theirs.get(p))
 
     def all_changes(self) -> Changes:
-        """Every asset of base and theirs, changed or not: a comparison that skips none."""
+        """Return every asset of base and theirs, changed or not: a comparison that skips none."""
         unchanged = [
             path
             for path, entry in self.theirs.items()
@@ -83,7 +83,7 @@ class ThreeSides:
 
 
 def state_of(records: Iterable[AssetRecord], revision: Revision | None) -> StoreState:
-    """The summary that a store keeps of these records."""
+    """Return the summary that a store keeps of these records."""
     tracked = [record for record in records if isinstance(record.recorded, AssetState)]
     return StoreState(
         base=revision,
@@ -94,12 +94,12 @@ def state_of(records: Iterable[AssetRecord], revision: Revision | None) -> Store
 
 
 def local_tree(records: Iterable[AssetRecord]) -> dict[AssetPath, AssetState]:
-    """Ours as a tree: what stands in the store, by path."""
+    """Return ours as a tree: what is in the store, by path."""
     return {record.ours.path: record.ours for record in records if record.ours is not None}
 
 
 def records_after(records: Iterable[AssetRecord], plan: Plan) -> tuple[AssetRecord, ...]:
-    """The records once a plan is applied, by id."""
+    """Return the records once a plan is applied, by id."""
     after = {record.id: record for record in records}
     for edit in plan.edits:
         if edit.after is None:

@@ -77,7 +77,7 @@ class Step:
     deleted: bool = False
 
     def __call__(self, entry: RemoteEntry) -> RemoteEntry | None:
-        """The asset after it. A non-asset can only go, or become another."""
+        """Return the asset after it. A non-asset can only go, or become another."""
         if self.deleted:
             return None
         if self.becomes is not None:
@@ -99,7 +99,7 @@ class Step:
 
 
 def remote_asset(state: AssetState, embedded_id: str | None = None) -> RemoteAsset:
-    """An asset as a remote tells it, for a digest of `CONTENTS`."""
+    """Return an asset as a remote lists it, for a digest of `CONTENTS`."""
     return RemoteAsset(state=state, size=len(CONTENTS[state.digest]), embedded_id=embedded_id)
 
 
@@ -128,20 +128,20 @@ _POLICIES = [policy for policy in NamePolicy if policy is not NamePolicy.PORTABL
 
 @cache
 def states() -> st.SearchStrategy[AssetState]:
-    """An asset's state at a path of the alphabet."""
+    """Return an asset's state at a path of the alphabet."""
     return st.sampled_from(_STATES)
 
 
 @cache
 def local_steps(features: frozenset[Feature] = ALL_FEATURES) -> st.SearchStrategy[Step]:
-    """What ours may do to an asset."""
+    """Return what ours may do to an asset."""
     moves = _MOVES + _MOVES_AND_EDITS if Feature.LOCAL_MOVES in features else []
     return st.sampled_from(_PLAIN_STEPS + moves)
 
 
 @cache
 def remote_steps(features: frozenset[Feature] = ALL_FEATURES) -> st.SearchStrategy[Step]:
-    """What theirs may do to an asset."""
+    """Return what theirs may do to an asset."""
     moves = _MOVES + _MOVES_AND_EDITS if Feature.REMOTE_MOVES in features else []
     others = _NON_ASSETS * 2 if Feature.NON_ASSETS in features else []
     return st.sampled_from(_PLAIN_STEPS + moves + others)
@@ -207,8 +207,8 @@ def three_sides(
 ) -> ThreeSides:
     """A whole project: what the last pull left, what was done to it here, and there.
 
-    Ours can always stand in the store; theirs is a tree that git can hold, and may be one that a
-    store with a name policy of its own cannot.
+    The store can hold ours; theirs is a tree that git can hold, and perhaps no store whose name
+    policy is not git's.
     """
     if names is None:
         names = draw(name_policies(features))
@@ -216,9 +216,9 @@ def three_sides(
     histories = [_embed(history, features) for history in _in_one_tree(drawn)]
     local = _Local(names=names)
     for history in histories:
-        local.live(history)
+        local.add_history(history)
     if Feature.LAGGING in features:
-        local.lag_behind_deletions(draw(_deleted_there(features)), histories)
+        local.add_lagging_deletions(draw(_deleted_there(features)), histories)
     for state in draw(_additions(states())):
         local.add(ours=state)
     files: list[AssetPath] = []
@@ -250,15 +250,15 @@ def _path_of(history: _History) -> AssetPath:
 
 
 def _in_one_tree(histories: Iterable[_History]) -> list[_History]:
-    kept: list[_History] = []
+    tree: list[_History] = []
     for history in histories:
-        if can_coexist(NamePolicy.EXACT, [*map(_path_of, kept), history.entry.path]):
-            kept.append(history)
-    return sorted(kept, key=_path_of)
+        if can_coexist(NamePolicy.EXACT, [*map(_path_of, tree), history.entry.path]):
+            tree.append(history)
+    return sorted(tree, key=_path_of)
 
 
 def _tree(found: Iterable[RemoteEntry | None]) -> dict[AssetPath, RemoteEntry]:
-    """A tree that git can hold; an entry for which there is no room is left out."""
+    """Return a tree that git can hold; an entry for which there is no room is left out."""
     tree: dict[AssetPath, RemoteEntry] = {}
     for entry in found:
         if entry is not None and can_coexist(NamePolicy.EXACT, [*tree, entry.path]):
@@ -286,7 +286,7 @@ def _deleted_there(features: frozenset[Feature]) -> st.SearchStrategy[list[_Lagg
 
 @dataclass(slots=True)
 class _Local:
-    """The records as they are drawn up, one after the other."""
+    """The store's records, made one after the other."""
 
     names: NamePolicy
     records: list[AssetRecord] = field(default_factory=list)
@@ -295,23 +295,23 @@ class _Local:
         here = [record.ours.path for record in self.records if record.ours is not None]
         return can_coexist(self.names, [*here, path])
 
-    def live(self, history: _History) -> None:
-        """Take in what became here of an entry of the recorded revision."""
+    def add_history(self, history: _History) -> None:
+        """Add what became here of an entry of the recorded revision."""
         entry = history.entry
         if isinstance(entry, NonAsset):
             if history.lag is not None and history.lag.digest is not None:
                 base = AssetState(path=entry.path, digest=history.lag.digest)
-                self.add(ours=_state(history.here(remote_asset(base))), base=base, seen=entry)
+                self.add(ours=_state(history.here(remote_asset(base))), base=base, recorded=entry)
             return
         older = entry if history.lag is None else history.lag(entry)
-        # A lagging asset that was new there need not stand here at all.
+        # A lagging asset that was new there may be missing here.
         ours = None if older is None and history.here == _KEEP else history.here(entry)
-        self.add(ours=_state(ours), base=_state(older), seen=entry)
+        self.add(ours=_state(ours), base=_state(older), recorded=entry)
 
-    def lag_behind_deletions(
+    def add_lagging_deletions(
         self, lagging: Iterable[_Lagging], histories: Iterable[_History]
     ) -> None:
-        """Take in assets that the repository deleted, and an earlier pull skipped."""
+        """Add assets that the repository deleted, and an earlier pull skipped."""
         taken = {history.entry.path for history in histories}
         for base, here in lagging:
             if base.path not in taken:
@@ -322,15 +322,15 @@ class _Local:
         *,
         ours: AssetState | None,
         base: AssetState | None = None,
-        seen: RemoteEntry | None = None,
+        recorded: RemoteEntry | None = None,
     ) -> None:
-        """Take in a record; its ours only where there is room for it."""
-        standing = ours if ours is not None and self.has_room(ours.path) else None
-        remote = seen if isinstance(seen, RemoteAsset) else None
-        known = [state for state in (base, _state(seen), standing) if state is not None]
+        """Add a record; its ours only where there is room for it."""
+        placed = ours if ours is not None and self.has_room(ours.path) else None
+        remote = recorded if isinstance(recorded, RemoteAsset) else None
+        known = [state for state in (base, _state(recorded), placed) if state is not None]
         if not known:
             return
-        kind = KINDS.of((standing or known[0]).path)
+        kind = KINDS.of((placed or known[0]).path)
         assert kind is not None, "every path of the alphabet has a kind"
         used = {record.id for record in self.records}
         self.records.append(
@@ -338,8 +338,8 @@ class _Local:
                 id=planned_id("project", known[0].path, used.__contains__),
                 kind=kind.name,
                 base=base,
-                ours=standing,
-                recorded=seen.state if isinstance(seen, RemoteAsset) else seen,
+                ours=placed,
+                recorded=recorded.state if isinstance(recorded, RemoteAsset) else recorded,
                 size=0 if remote is None else remote.size,
                 embedded_id=None if remote is None else remote.embedded_id,
             )
@@ -371,7 +371,7 @@ _CHOICES = st.lists(st.tuples(st.integers(0, 7), st.sampled_from(list(Side))), m
 
 
 def resolved(chosen: Mapping[AssetId, Side]) -> Resolutions:
-    """The resolutions that choose these sides."""
+    """Return the resolutions that choose these sides."""
     return Resolutions(
         use_theirs=frozenset(name for name, side in chosen.items() if side is Side.THEIRS),
         use_ours=frozenset(name for name, side in chosen.items() if side is Side.OURS),
