@@ -1,4 +1,4 @@
-"""Owns what each error means over HTTP: one table for the engine's errors and the server's own.
+"""What each error means over HTTP: one table for the engine's errors and the server's own.
 
 A failure is a plain value first. The native API renders it as RFC 9457 problem details; a dialect
 puts the same value into its own envelope.
@@ -7,7 +7,7 @@ puts the same value into its own envelope.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, TypeAlias
@@ -59,7 +59,7 @@ Issue: TypeAlias = "Mapping[str, Any]"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """What a request failed of, before it is put into an envelope."""
+    """Why a request failed, before it is put into an envelope."""
 
     status: int
     code: str
@@ -69,7 +69,7 @@ class Failure:
     issues: tuple[Issue, ...] = ()
     """Where the request is malformed."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """What must be sent along in whatever envelope: WWW-Authenticate, Retry-After, Allow."""
+    """Those of every envelope: WWW-Authenticate, Retry-After, Allow."""
 
     def with_status(self, status: int) -> Failure:
         """The same under another status, for a dialect that has its own."""
@@ -83,12 +83,12 @@ Render: TypeAlias = Callable[[Request, Failure], Response]
 
 
 def status_of(error: engine.TowlineError) -> int:
-    """The HTTP status of an error."""
+    """Return the HTTP status of an error."""
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
 def status_of_code(code: str) -> int:
-    """The HTTP status of an error of which only the stable code was kept; 500: it is unknown."""
+    """Return the HTTP status of an error of which only the code was stored; 500: unknown."""
     waiting = list(engine.TowlineError.__subclasses__())
     while waiting:
         kind = waiting.pop()
@@ -99,80 +99,71 @@ def status_of_code(code: str) -> int:
 
 
 def failure_of(error: Exception) -> Failure:
-    """What any exception means to the caller; what is not theirs to know is left out."""
+    """Return what an exception means to the caller, without what they must not see."""
     match error:
         case own.DiskFull():
-            return _away(error.code, error.message)
+            return _unavailable(error.code, error.message)
         case engine.StoreError() if error.__cause__ is not None and passes(error.__cause__):
-            return _away("database_unavailable", _AWAY)
+            return _unavailable("database_unavailable", _AWAY)
         case engine.TowlineError():
             return _of_towline(error)
         case RequestValidationError():
-            return _of_validation(error.errors())
-        case HTTPException():
-            return _of_http(error)
-        case SQLAlchemyError() if is_busy(error):
-            return Failure(
-                status=503,
-                code="busy",
-                message="the database is busy; try again",
-                headers={"Retry-After": "1"},
+            issues = tuple(
+                {"loc": list(each["loc"]), "msg": str(each["msg"]), "type": str(each["type"])}
+                for each in error.errors()
             )
+            malformed = "the request is malformed"
+            return Failure(status=422, code="invalid_request", message=malformed, issues=issues)
+        case HTTPException(status_code=status):
+            # The framework's own text, or that of a deliberate refusal; never an exception's.
+            return Failure(
+                status=status,
+                code=HTTPStatus(status).name.lower(),
+                message=str(error.detail) or HTTPStatus(status).phrase,
+                headers=dict(error.headers or {}),
+            )
+        case SQLAlchemyError() if is_busy(error):
+            return _unavailable("busy", "the database is busy; try again", retry_after=1)
         case SQLAlchemyError() | sqlite3.Error() if is_full(error):
-            return _away(own.DiskFull.code, "the server's disk is full; nothing was changed")
+            return _unavailable(own.DiskFull.code, "the server's disk is full; nothing was changed")
         case SQLAlchemyError() | sqlite3.Error() if is_away(error):
-            return _away("database_unavailable", _AWAY)
-    return _internal()
+            return _unavailable("database_unavailable", _AWAY)
+    return _internal("internal_error")
 
 
-def _away(code: str, message: str) -> Failure:
-    return Failure(status=503, code=code, message=message, headers={"Retry-After": "5"})
+def _unavailable(code: str, message: str, retry_after: int = 5) -> Failure:
+    headers = {"Retry-After": str(retry_after)}
+    return Failure(status=503, code=code, message=message, headers=headers)
 
 
 def _of_towline(error: engine.TowlineError) -> Failure:
     status = status_of(error)
     if status == 500:
-        # The words may tell of the machine: they are for the log.
+        # The message may describe the machine: it is for the log.
         return _internal(error.code)
-    headers = {}
-    if isinstance(error, own.Unauthenticated):
-        headers = {"WWW-Authenticate": ", ".join(error.challenges or ("Bearer",))}
-    if isinstance(error, own.TooManyRequests):
-        headers = {"Retry-After": str(error.retry_after)}
-    if isinstance(error, own.Unavailable):
-        headers = {"Retry-After": "1"}
-    data = {} if isinstance(error, own.Unauthenticated) else error.data()
+    data, headers = error.data(), {}
+    match error:
+        case own.Unauthenticated(challenges=challenges):
+            data, headers = {}, {"WWW-Authenticate": ", ".join(challenges or ("Bearer",))}
+        case own.TooManyRequests(retry_after=seconds):
+            headers = {"Retry-After": str(seconds)}
+        case own.Unavailable():
+            headers = {"Retry-After": "1"}
+        case _:
+            pass
     return Failure(
         status=status, code=error.code, message=error.message, data=data, headers=headers
     )
 
 
-def _of_validation(found: Sequence[Any]) -> Failure:
-    issues = tuple(
-        {"loc": list(one["loc"]), "msg": str(one["msg"]), "type": str(one["type"])} for one in found
-    )
-    return Failure(
-        status=422, code="invalid_request", message="the request is malformed", issues=issues
-    )
-
-
-def _of_http(error: HTTPException) -> Failure:
-    code = HTTPStatus(error.status_code).name.lower()
-    # The framework's own words, or those of who raised it on purpose; never an exception's text.
-    message = str(error.detail) or HTTPStatus(error.status_code).phrase
-    return Failure(
-        status=error.status_code, code=code, message=message, headers=dict(error.headers or {})
-    )
-
-
-def _internal(code: str = "internal_error") -> Failure:
+def _internal(code: str) -> Failure:
     return Failure(
         status=500, code=code, message="an internal error; the log has more under the request's id"
     )
 
 
 def problem(request: Request, failure: Failure) -> Response:
-    """RFC 9457 problem details, with the error's stable ``code`` and its attributes."""
+    """Render RFC 9457 problem details, with the error's ``code`` and its attributes."""
     body: dict[str, Any] = {
         **failure.data,
         "type": f"urn:towline:error:{failure.code}",
@@ -192,5 +183,5 @@ def problem(request: Request, failure: Failure) -> Response:
 
 
 def request_id_of(request: Request) -> str:
-    """The id under which the log tells of this request."""
+    """Return the id of a request in the log."""
     return str(getattr(request.state, "request_id", ""))

@@ -27,9 +27,9 @@ def run(
     app: ASGIApp,
     settings: Settings,
     *,
-    on_hangup: Callable[[], None] | None = None,
-    on_listening: Callable[[str], None] | None = None,
-    on_stopping: Callable[[], None] | None = None,
+    on_hangup: Callable[[], None],
+    on_listening: Callable[[str], None],
+    on_stopping: Callable[[], None],
 ) -> None:
     """Serve until a signal stops it.
 
@@ -74,9 +74,9 @@ class _Server(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
-        on_hangup: Callable[[], None] | None,
-        on_listening: Callable[[str], None] | None,
-        on_stopping: Callable[[], None] | None,
+        on_hangup: Callable[[], None],
+        on_listening: Callable[[str], None],
+        on_stopping: Callable[[], None],
     ) -> None:
         super().__init__(config)
         self._on_hangup = on_hangup
@@ -88,18 +88,15 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if not self.started:
             return
-        if self._on_hangup is not None:
-            loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGHUP, loop.run_in_executor, None, self._on_hangup)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, loop.run_in_executor, None, self._on_hangup)
         url = self._url()
         _LOG.info("listening", extra={"url": url})
-        if self._on_listening is not None:
-            self._on_listening(url)
+        self._on_listening(url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then wait for the requests."""
-        if self._on_stopping is not None:
-            self._on_stopping()
+        self._on_stopping()
         await super().shutdown(sockets)
 
     def _url(self) -> str:

@@ -31,7 +31,7 @@ STREAM_SECONDS = 600.0
 _LOOK_SECONDS = 0.5
 _TICK_SECONDS = 0.1
 _QUIET_LOOKS = 30
-"""Looks without news after which a comment tells proxies that the stream lives."""
+"""Looks without news after which a comment shows proxies that the stream is alive."""
 
 _EVENT = {
     "type": "object",

@@ -181,7 +181,7 @@ class ReportModel(Model):
     deleted: list[ItemModel]
     ignored: list[ItemModel]
     behind: list[ItemModel] = Field(default_factory=list)
-    """Every asset that is not as the revision has it, whichever pull left it so."""
+    """Every asset that is not as the revision has it, from any pull."""
     conflicts: list[ConflictModel]
     error_msgs: list[str]
     notes: list[NoteModel] = Field(default_factory=list)

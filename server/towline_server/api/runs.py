@@ -193,7 +193,7 @@ def request_run(
     return _accepted(run, response)
 
 
-States = Annotated[list[RunState] | None, Query()]
+States = Annotated[tuple[RunState, ...] | None, Query()]
 
 
 @router.get("/projects/{project_id}/runs", responses=problems())
@@ -201,7 +201,7 @@ def list_project_runs(
     context: Context, project: ProjectForReader, window: Window, state: States = None
 ) -> Page[RunSummary]:
     """The runs of a project, newest first."""
-    return _page(context, RunFilter(project_id=project.id, states=_states(state)), window)
+    return _page(context, RunFilter(project_id=project.id, states=state), window)
 
 
 @router.get("/runs", responses=problems())
@@ -211,7 +211,7 @@ def list_runs(context: Context, window: Window, state: States = None) -> Page[Ru
     wanted = RunFilter(
         tenant_id=caller.tenant_id,
         project_ids=tuple(caller.project_roles) if caller.tenant_role is None else None,
-        states=_states(state),
+        states=state,
     )
     return _page(context, wanted, window)
 
@@ -249,10 +249,6 @@ def retry_run(
 def _accepted(run: Run, response: Response) -> RunModel:
     response.headers["Location"] = f"/api/towline/v1/runs/{run.id}"
     return RunModel.of(run)
-
-
-def _states(given: list[RunState] | None) -> tuple[RunState, ...] | None:
-    return None if given is None else tuple(given)
 
 
 def _page(context: RequestContext, wanted: RunFilter, window: Window) -> Page[RunSummary]:

@@ -39,7 +39,7 @@ Url = Annotated[str, StringConstraints(max_length=LONGEST_URL, pattern=URL_PATTE
 RunEvent: TypeAlias = Literal[
     EventType.RUN_SUCCEEDED, EventType.RUN_FAILED, EventType.RUN_CANCELLED
 ]
-RunEvents = Annotated[list[RunEvent], Field(min_length=1, max_length=10)]
+RunEvents = Annotated[tuple[RunEvent, ...], Field(min_length=1, max_length=10)]
 """A ping needs no choice: it goes to the webhook that it was asked of."""
 
 
@@ -136,13 +136,7 @@ def create_webhook(context: Context, body: WebhookBody, response: Response) -> W
     """Make a webhook; its secret is shown in this answer alone."""
     context.administer_tenant()
     _check_project(context, body.project_id)
-    wanted = EndpointSettings(
-        url=body.url,
-        event_types=_types(body.event_types),
-        project_id=body.project_id,
-        description=body.description,
-        enabled=body.enabled,
-    )
+    wanted = EndpointSettings(**dict(body))
     with context.writing() as session:
         made, secret = context.services.webhooks(session).create(context.caller.tenant_id, wanted)
     response.headers["Location"] = f"/api/towline/v1/webhooks/{made.id}"
@@ -222,16 +216,9 @@ def _check_project(context: RequestContext, project_id: UUID | None) -> None:
         context.project(project_id, Role.ADMIN)
 
 
-def _types(given: list[RunEvent] | None) -> tuple[EventType, ...] | None:
-    return None if given is None else tuple(given)
-
-
 def _changed(webhook: Endpoint, body: WebhookChange) -> EndpointSettings:
-    given = body.model_fields_set
-    return EndpointSettings(
-        url=webhook.url if body.url is None else body.url,
-        event_types=_types(body.event_types) if "event_types" in given else webhook.event_types,
-        project_id=body.project_id if "project_id" in given else webhook.project_id,
-        description=webhook.description if body.description is None else body.description,
-        enabled=webhook.enabled if body.enabled is None else body.enabled,
-    )
+    settings = {name: getattr(webhook, name) for name in WebhookBody.model_fields}
+    for name in body.model_fields_set:
+        if (value := getattr(body, name)) is not None or name in ("event_types", "project_id"):
+            settings[name] = value
+    return EndpointSettings(**settings)

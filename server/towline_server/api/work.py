@@ -144,8 +144,8 @@ class ClaimModel(Model):
     work: WorkModel
 
 
-class PulseModel(Model):
-    """How long the lease lasts now, and whether to stop."""
+class LeaseModel(Model):
+    """How long a renewed lease lasts, and whether to stop."""
 
     lease_until: datetime
     cancel: bool
@@ -171,14 +171,14 @@ def claim_work(context: Context, body: ClaimBody) -> Any:
 
 
 @router.post("/heartbeat", responses=problems(409))
-def heartbeat(context: Context, body: HeartbeatBody) -> PulseModel:
+def heartbeat(context: Context, body: HeartbeatBody) -> LeaseModel:
     """Renew a lease, and report the progress of the run."""
     run = context.run(body.run_id, Role.WRITER)
     phase = None if body.phase is None else RunState(body.phase)
-    pulse = context.services.external.heartbeat(
+    renewed = context.services.external.heartbeat(
         run.id, body.token, phase=phase, done=body.done, total=body.total
     )
-    return PulseModel.of(pulse)
+    return LeaseModel.of(renewed)
 
 
 @router.post("/renew", responses=problems(409))

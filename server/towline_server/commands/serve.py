@@ -70,7 +70,7 @@ def _serve_demo(settings_file: Path | None, **given: object) -> None:
 def _serve(
     settings: Settings,
     load: Callable[[], Settings],
-    on_listening: Callable[[str], None] | None = None,
+    on_listening: Callable[[str], None] = lambda _url: None,
 ) -> None:
     from towline_server import logs
     from towline_server.app import create_app

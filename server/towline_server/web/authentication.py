@@ -1,7 +1,7 @@
-"""How a request says who is calling: the forms that credentials come in, as FastAPI dependencies.
+"""The forms that credentials come in, as FastAPI dependencies.
 
-A dialect names the forms that it takes, and gets one dependency that answers with the principal,
-stands in the OpenAPI document, and refuses everything else with `Unauthenticated`.
+A dialect names the forms that it accepts, and gets one dependency that returns the principal,
+is in the OpenAPI document, and refuses everything else with `Unauthenticated`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _Scheme(SecurityBase):
         self.model = model
 
     async def __call__(self) -> None:
-        """Nothing: the dependency that names it does the work."""
+        """Do nothing: the dependency that names the scheme verifies."""
 
 
 def _api_key(where: str, name: str) -> APIKey:
@@ -82,7 +82,7 @@ _SCHEMES = {
 
 
 def authenticated(*forms: Form) -> Callable[..., Principal]:
-    """A dependency that answers with the principal of a request, from one of these forms.
+    """Return a dependency that returns the principal of a request, from one of these forms.
 
     Use it as ``caller: Annotated[Principal, Depends(authenticated(Form.X_API_KEY))]``.
     """
@@ -102,13 +102,13 @@ def authenticated(*forms: Form) -> Callable[..., Principal]:
 
 
 def authenticate(request: Request, forms: frozenset[Form]) -> Principal:
-    """The principal of a request; asked twice with the same forms, it verifies once.
+    """Return the principal of a request, which is verified once for the same forms.
 
-    It reads the database and may take a password's time: call it in a thread.
+    It reads the database and may verify a password: call it in a thread.
 
     Raises:
         Unauthenticated: no credential, one in another form, two where one belongs, or a bad one.
-        Forbidden: a cookie came with a request that another site may have caused.
+        Forbidden: a cookie in a request that another site may have caused.
         TooManyRequests: too many wrong passwords lately.
     """
     known: dict[frozenset[Form], Principal | TowlineError]
@@ -134,7 +134,7 @@ def _outcome(request: Request, forms: frozenset[Form]) -> Principal | TowlineErr
 
 
 def _verify(request: Request, forms: frozenset[Form], verifier: Authenticator) -> Principal:
-    """The first place that holds a credential decides; a bad one there is not made up elsewhere."""
+    """Verify the first credential that is present; no other makes up for a bad one."""
     if forms & (_BASIC | _BEARER) and (given := _only(request, "Authorization")) is not None:
         return _from_authorization(given, forms, verifier, address_of(request.scope))
     for form, header in _HEADERS.items():
@@ -142,7 +142,8 @@ def _verify(request: Request, forms: frozenset[Form], verifier: Authenticator) -
             return verifier.by_key(key.strip())
     if Form.COOKIE in forms and (cookie := request.cookies.get(COOKIE)):
         _refuse_other_sites(request)
-        return _from_bearer(cookie, verifier)
+        is_key = cookie.startswith(KEY_PREFIX)
+        return verifier.by_key(cookie) if is_key else verifier.by_token(cookie)
     raise Unauthenticated
 
 
@@ -180,14 +181,10 @@ def _from_basic(
     raise Unauthenticated
 
 
-def _from_bearer(value: str, verifier: Authenticator) -> Principal:
-    return verifier.by_key(value) if value.startswith(KEY_PREFIX) else verifier.by_token(value)
-
-
 def _only(request: Request, header: str) -> str | None:
     values = request.headers.getlist(header)
     if len(values) > 1:
-        # A proxy and this server could each look at another one.
+        # A proxy and this server might each use another one.
         raise Unauthenticated
     return values[0] if values else None
 

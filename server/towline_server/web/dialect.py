@@ -18,34 +18,34 @@ Value = TypeVar("Value")
 
 
 def under(by_prefix: Mapping[str, Value], path: str, default: Value) -> Value:
-    """The entry of the longest prefix that ends where a part of the path ends."""
+    """Return the entry of the longest prefix that ends where a part of the path ends."""
     fitting = [prefix for prefix in by_prefix if path == prefix or path.startswith(f"{prefix}/")]
     return by_prefix[max(fitting, key=len)] if fitting else default
 
 
 Gauges: TypeAlias = Callable[[Session], Iterable[Metric]]
-"""What stands in the database now, measured each time that somebody asks for the metrics."""
+"""Measures what is in the database now, at each request for the metrics."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """One way to speak to the control plane."""
+    """One API of the control plane."""
 
     tag: str
-    """Its name in the OpenAPI document; every route of the router carries it."""
+    """Its name in the OpenAPI document; the tag of each of the router's routes."""
     description: str
     router: APIRouter
     prefixes: tuple[str, ...]
-    """The paths below which ``render`` tells of every failure, unknown routes included."""
+    """The paths below which ``render`` renders every failure, unknown routes included."""
     render: Render = problem
     gauges: Gauges | None = None
-    """What is to be measured of what this dialect alone keeps."""
+    """Metrics of what this dialect alone stores."""
     head: tuple[str, ...] = ()
     """The paths below which HEAD is answered wherever GET is; there GET changes nothing."""
     streamed: str | None = None
     """The prefix below which routes read bodies as they come; ``hook_body_bytes`` bounds those."""
     work: frozenset[str] = frozenset()
-    """The paths where external executors hand in what they made: larger bodies are taken there."""
+    """The paths where external executors send plans: larger bodies are accepted there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Envelopes:
     default: Render = problem
 
     def render(self, request: Request, failure: Failure) -> Response:
-        """The answer that tells of this failure, with the headers that go with it."""
+        """Return the response for a failure, with the failure's headers."""
         render = under(self.by_prefix, request.url.path, self.default)
         response = render(request, failure)
         for name, value in failure.headers.items():

@@ -110,11 +110,11 @@ def operations_of(document: Json) -> dict[str, Json]:
 
 
 def _remove_foreign_answers(document: Json) -> None:
-    """Take FastAPI's own 422 out of a document: no dialect answers it."""
+    """Remove FastAPI's own 422 from a document: no dialect responds with it."""
     foreign = {"$ref": f"{_SCHEMAS}{_FASTAPIS[0]}"}
     for operation in operations_of(document).values():
-        said = operation["responses"].get("422", {}).get("content", {})
-        if said.get("application/json", {}).get("schema") == foreign:
+        content = operation["responses"].get("422", {}).get("content", {})
+        if content.get("application/json", {}).get("schema") == foreign:
             del operation["responses"]["422"]
     for name in _FASTAPIS:
         document["components"]["schemas"].pop(name, None)
@@ -126,7 +126,7 @@ def _media_of(operation: Json) -> Iterator[Json]:
 
 
 def _lift(document: Json, media: Json) -> None:
-    """Give a model's schema that stands inline its place among the components."""
+    """Move a model's inline schema to the components."""
     schema = media.get("schema", {})
     if "title" not in schema or "properties" not in schema:
         return

@@ -59,7 +59,7 @@ TIME_ZONE = "time-zone"
 def of_format(name: str, **bounds: int) -> WithJsonSchema:
     """Says of a string that it is of this format, in place of what its type would say.
 
-    A format whose grammar bounds the length is told without bounds.
+    A format whose grammar bounds the length has no bounds here.
     """
     return WithJsonSchema({"type": "string", "format": name, **bounds})
 
@@ -114,7 +114,7 @@ def _plain(value: Any, depth: int = 0) -> Any:
 
 def left_out() -> Any:
     """The default of a field that may be left out, and is never null in the document."""
-    # What a factory makes does not stand in the document.
+    # The result of a factory is not in the document.
     return Field(default_factory=lambda: None)
 
 
@@ -126,7 +126,7 @@ def _no_word(value: object) -> object:
 
 
 WHOLE = BeforeValidator(_no_word)
-"""Makes an ``int`` a whole number of a JSON document; it stands behind the bounds."""
+"""Makes an ``int`` a whole number of a JSON document; it comes after the bounds."""
 PlainText: TypeAlias = Annotated[
     str, AfterValidator(_plain_text), Field(json_schema_extra={"pattern": PLAIN})
 ]
@@ -134,7 +134,7 @@ PlainText: TypeAlias = Annotated[
 
 
 class _PlainNames:
-    """Tells of an object's names in the OpenAPI document."""
+    """Describes an object's names in the OpenAPI document."""
 
     def __get_pydantic_json_schema__(
         self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
@@ -142,7 +142,7 @@ class _PlainNames:
         return {**handler(core_schema), "propertyNames": {"pattern": PLAIN}}
 
 
-# All but the depth, which a schema cannot tell.
+# All but the depth, which a schema cannot express.
 PlainJson = TypeAliasType(
     "PlainJson",
     "bool | Annotated[float, Field(gt=-_TOO_LARGE, lt=_TOO_LARGE)] | PlainText"
@@ -151,7 +151,7 @@ PlainJson = TypeAliasType(
 
 
 class _OfPlainJson:
-    """Tells of an object in the OpenAPI document; `_plain` finds what is wrong with one."""
+    """Describes an object in the OpenAPI document; `_plain` validates one."""
 
     def __get_pydantic_json_schema__(
         self, _core_schema: CoreSchema, handler: GetJsonSchemaHandler
@@ -219,7 +219,7 @@ def _parameters(dependant: Dependant) -> Iterator[str]:
 
 
 class Problem(BaseModel):
-    """RFC 9457 problem details; the error's own attributes stand beside these."""
+    """RFC 9457 problem details; the error's own attributes are beside these."""
 
     model_config = ConfigDict(extra="allow")
 

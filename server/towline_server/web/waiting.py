@@ -25,9 +25,9 @@ _LIMITER: RunVar[CapacityLimiter] = RunVar("towline_waiting")
 
 
 def check_idle(runs: Runs, project_id: UUID) -> None:
-    """Refuse a project that another run is pulling, or about to; a dry run changes nothing.
+    """Refuse a project that another run pulls or is about to pull; a dry run does not count.
 
-    A run that waits for an external executor, or for its next attempt, holds nobody up.
+    A run that waits for an external executor, or for its next attempt, blocks no other.
 
     Raises:
         ProjectBusy: there is one.
@@ -42,10 +42,10 @@ def check_idle(runs: Runs, project_id: UUID) -> None:
 
 
 async def ended(services: Services, run: Run, *, seconds: float | None = None) -> Run:
-    """A run once it has ended. Who waits keeps no thread from those who do not.
+    """Wait until a run has ended, in a thread apart from those of other requests.
 
     Raises:
-        RunUnderWay: it has not within so many seconds, by default the settings' ``wait_seconds``.
+        RunUnderWay: it has not within ``seconds``, by default the settings' ``wait_seconds``.
     """
     bound = services.settings.wait_seconds if seconds is None else seconds
     last = await aside(lambda: services.runs.settle(run.id, bound))
@@ -55,7 +55,7 @@ async def ended(services: Services, run: Run, *, seconds: float | None = None) -
 
 
 async def aside(function: Callable[[], T]) -> T:
-    """What a function gives that may wait for a remote, or for a run, in a thread of such."""
+    """Return the result of a function that may wait for a remote or a run, in a thread apart."""
     return await to_thread.run_sync(function, limiter=_limiter())
 
 
@@ -69,7 +69,7 @@ def _limiter() -> CapacityLimiter:
 
 
 def failure_of_run(run: Run) -> Failure:
-    """What a run that did not succeed failed of, as if the request itself had."""
+    """Return the failure of a run that did not succeed, as if the request itself had failed."""
     assert run.error is not None, "it did not succeed"
     error = run.error
     return Failure(
