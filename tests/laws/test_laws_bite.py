@@ -21,7 +21,7 @@ from tests.laws.budget import EXAMPLES
 from tests.laws.test_machine import PullMachine
 from towline.codec import encode
 from towline.merge import align, decide, resolve
-from towline.model import AssetId, AssetState, Digest, ThreeWay
+from towline.model import AssetId, Digest, ThreeWay
 from towline.plan import Disposition, Plan
 from towline.records import AssetRecord
 from towline.stores.memory import MemoryStore
@@ -112,10 +112,10 @@ def ids_come_by_chance(patch: Patch) -> None:
 
 
 def undo_keeps_the_base(patch: Patch) -> None:
-    def restored(record: AssetRecord | None, ours: AssetState | None) -> AssetRecord | None:
-        return record and replace(record, ours=ours, base=ours)
+    def with_base(record: AssetRecord, **changes: Any) -> AssetRecord:
+        return replace(record, **{"base": changes.get("ours"), **changes})
 
-    patch.setattr(undo, "_restored", restored)
+    patch.setattr(undo, "replace", with_base)
 
 
 def the_base_moves_first(patch: Patch) -> None:
