@@ -6,7 +6,6 @@ command's, its object a click command. The builtin names cannot be taken.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -55,22 +54,21 @@ class CommandGroup(click.Group):
     """A click group that loads a command's module only when the command is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
-        """Every command's name, builtin ones first."""
-        return [*BUILTIN, *(point.name for point in _added())]
+        """Return the name of every command, builtin ones first."""
+        return [*BUILTIN, *_added()]
 
     def get_command(
         self,
         ctx: click.Context,  # noqa: ARG002 - click's
         cmd_name: str,
     ) -> click.Command | None:
-        """The command of this name; only now is its module loaded."""
+        """Load the module of a command, and return the command."""
         if cmd_name in BUILTIN:
             module = import_module(f".commands.{BUILTIN[cmd_name][0]}", __package__)
             command: click.Command = getattr(module, cmd_name)
             return command
-        for point in _added():
-            if point.name == cmd_name:
-                return _load(point)
+        if point := _added().get(cmd_name):
+            return _load(point)
         if cmd_name in FROM_SERVER:
             raise CommandError(
                 "not_installed",
@@ -82,7 +80,7 @@ class CommandGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click, but names like the unknown one are looked for in the table of commands."""
+        """Resolve as click does, and suggest names of the table of commands."""
         try:
             return super().resolve_command(ctx, args)
         except click.NoSuchCommand as error:
@@ -90,7 +88,7 @@ class CommandGroup(click.Group):
             raise click.NoSuchCommand(error.command_name, possibilities=names, ctx=ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """As click, which would print an empty line after Ctrl-C."""
+        """Invoke as click does, without the empty line that it prints after Ctrl-C."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -101,25 +99,24 @@ class CommandGroup(click.Group):
         ctx: click.Context,  # noqa: ARG002 - click's
         formatter: click.HelpFormatter,
     ) -> None:
-        """The help's list of commands, from the table alone."""
+        """Write the list of commands, from the table alone."""
         for title, commands in SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl([(name, summary) for name, (_, summary) in commands.items()])
-        added = [point.name for point in _added()]
-        if server := [(name, text) for name, text in FROM_SERVER.items() if name in added]:
-            with formatter.section("Run a server"):
-                formatter.write_dl(server)
-        points = (point for point in _added() if point.name not in FROM_SERVER)
-        if others := [(point.name, f"from {_origin(point)}") for point in points]:
-            with formatter.section("Added by other packages"):
-                formatter.write_dl(others)
+        added = {name: f"from {_origin(point)}" for name, point in _added().items()}
+        server = [(name, text) for name, text in FROM_SERVER.items() if added.pop(name, None)]
+        for title, rows in (("Run a server", server), ("Added by other packages", added.items())):
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(list(rows))
 
 
-def _added() -> Iterator[EntryPoint]:
+def _added() -> dict[str, EntryPoint]:
+    """Return the commands of other distributions, sorted by name."""
     from importlib.metadata import entry_points
 
     found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-    return (found[name] for name in sorted(found) if name not in BUILTIN)
+    return {name: found[name] for name in sorted(found) if name not in BUILTIN}
 
 
 def _origin(point: EntryPoint) -> str:

@@ -1,4 +1,4 @@
-"""The kinds file: TOML, or JSON or YAML by its name, of what is an asset and of which kind.
+"""Reads a kinds file (TOML, or JSON or YAML by its name): what is an asset, and of which kind.
 
 docs/kinds.md is its reference. Every problem in a file is reported at once, with its line.
 """
@@ -11,8 +11,10 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from towline.errors import InvalidValue
 from towline.globs import pattern
@@ -25,29 +27,27 @@ _EXAMPLE = 'such as globs = ["pipelines/**/*.json"]'
 
 @dataclass(frozen=True, slots=True)
 class _Document:
-    """What a file holds. ``line`` gives the line of a kind (None: the file) and of a key in it."""
+    """A file's value. ``line`` returns the line of a kind (None: the file) and of a key in it."""
 
     value: Any
     line: Callable[[int | None, str], int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Problem:
-    line: int
-    text: str
+_Problem: TypeAlias = tuple[int, str]
+"""A line and what is wrong there."""
 
 
 def read_kinds(path: Path) -> Kinds:
-    """The kinds that a file describes.
+    """Return the kinds that a file describes.
 
     Raises:
         InvalidValue: it is no kinds file; the error has the line and the fix of every problem.
     """
     document = _document(path)
-    if problems := sorted(_problems(document), key=lambda problem: problem.line):
-        first, *others = problems
-        texts = [first.text, *(f"line {other.line}: {other.text}" for other in others)]
-        raise InvalidValue(field=f"{path}:{first.line}", problem="; ".join(texts))
+    if problems := sorted(_problems(document), key=itemgetter(0)):
+        (first, problem), *others = problems
+        texts = [problem, *(f"line {line}: {text}" for line, text in others)]
+        raise InvalidValue(field=f"{path}:{first}", problem="; ".join(texts))
     return Kinds(
         kinds=tuple(
             Kind(
@@ -67,22 +67,20 @@ def read_kinds(path: Path) -> Kinds:
 def _problems(document: _Document) -> Iterator[_Problem]:
     value = document.value
     if not isinstance(value, Mapping):
-        yield _Problem(1, "the file must hold the keys kinds and, optionally, hidden")
+        yield 1, "the file must hold the keys kinds and, optionally, hidden"
         return
     yield from _unknown_keys(document, value, _KEYS, None)
     if not isinstance(value.get("hidden", False), bool):
-        yield _Problem(document.line(None, "hidden"), "hidden takes true or false")
+        yield document.line(None, "hidden"), "hidden takes true or false"
     kinds = value.get("kinds")
     if not isinstance(kinds, list) or not kinds:
-        yield _Problem(
-            document.line(None, "kinds"),
-            "kinds is missing or empty: give each kind a name and globs, first match wins",
-        )
+        problem = "kinds is missing or empty: give each kind a name and globs, first match wins"
+        yield document.line(None, "kinds"), problem
         return
     names: set[str] = set()
     for number, entry in enumerate(kinds):
         if not isinstance(entry, Mapping):
-            yield _Problem(document.line(number, ""), "a kind takes the keys name and globs")
+            yield document.line(number, ""), "a kind takes the keys name and globs"
             continue
         yield from _unknown_keys(document, entry, _KIND_KEYS, number)
         yield from _kind_problems(document, entry, number, names)
@@ -92,32 +90,24 @@ def _kind_problems(
     document: _Document, entry: Mapping[str, Any], number: int, names: set[str]
 ) -> Iterator[_Problem]:
     name, globs, pointer = entry.get("name"), entry.get("globs"), entry.get("id_pointer")
-    here = document.line
+    kind = f"the kind {name!r}" if isinstance(name, str) else "the kind"
+    here = partial(document.line, number)
     if not isinstance(name, str) or not 0 < len(name) <= 100:
-        yield _Problem(here(number, "name"), "a kind needs a name of 1 to 100 characters")
+        yield here("name"), "a kind needs a name of 1 to 100 characters"
     elif name in names:
-        yield _Problem(
-            here(number, "name"), f"the kind {name!r} is there twice: put its globs into one list"
-        )
+        yield here("name"), f"the kind {name!r} is there twice: put its globs into one list"
     else:
         names.add(name)
     if not isinstance(globs, list) or not globs:
-        yield _Problem(here(number, "globs"), f"{_called(name)} needs a list of globs, {_EXAMPLE}")
+        yield here("globs"), f"{kind} needs a list of globs, {_EXAMPLE}"
     else:
         for glob in globs:
             if problem := _glob_problem(glob):
-                yield _Problem(here(number, "globs"), f"{_called(name)}: {problem}")
+                yield here("globs"), f"{kind}: {problem}"
     if pointer is not None and (
         not isinstance(pointer, str) or (pointer and not pointer.startswith("/"))
     ):
-        yield _Problem(
-            here(number, "id_pointer"),
-            f'{_called(name)}: id_pointer takes a JSON pointer, such as "/id"',
-        )
-
-
-def _called(name: object) -> str:
-    return f"the kind {name!r}" if isinstance(name, str) else "the kind"
+        yield here("id_pointer"), f'{kind}: id_pointer takes a JSON pointer, such as "/id"'
 
 
 def _glob_problem(glob: object) -> str:
@@ -137,7 +127,7 @@ def _unknown_keys(
         if key not in known:
             near = get_close_matches(str(key), known, n=1)
             fix = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            yield _Problem(document.line(number, str(key)), f"there is no key {key!r}: {fix}")
+            yield document.line(number, str(key)), f"there is no key {key!r}: {fix}"
 
 
 # --- reading ----------------------------------------------------------------------------------

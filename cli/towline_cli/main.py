@@ -1,4 +1,4 @@
-"""The entry point: runs one command, and answers any failure with a message and an exit code."""
+"""The command line: runs one command, and prints any error with a message and an exit code."""
 
 from __future__ import annotations
 
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
     from .error_messages import ErrorMessage
 
 
-def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        click.echo(f"towline {version('towline')}")
-        context.exit()
-
-
 @click.group(
     cls=CommandGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -39,13 +31,8 @@ def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     type=click.Path(exists=True, file_okay=False),
     help="Run as if started in DIR.",
 )
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_version,
-    help="Show the version.",
+@click.version_option(
+    package_name="towline", message="towline %(version)s", help="Show the version."
 )
 def towline(folder: str | None) -> None:
     """Bring a folder up to date with its Git repository, asset by asset."""
@@ -74,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("TOWLINE_TRACEBACK"):
             raise
-        # What failures are made of comes with the library, and help needs none of it.
+        # Imports the errors of the library, which help does not need.
         from .error_messages import describe_error
 
         return _print_failure(describe_error(error), given)
@@ -111,13 +98,13 @@ def _print_failure(failure: ErrorMessage, given: Sequence[str]) -> int:
 
 
 def _wants_json(given: Sequence[str]) -> bool:
-    """Asked of the bare words, as a command line that cannot be parsed is answered too."""
+    """Look at the bare words: a command line that cannot be parsed has an error to print too."""
     words = list(given)
     return "--json" in (words[: words.index("--")] if "--" in words else words)
 
 
 def _write_any_name() -> None:
-    """Names come in any script, whatever the locale says."""
+    """Let names of any script be written in any locale."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

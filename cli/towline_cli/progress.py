@@ -15,7 +15,7 @@ from towline.errors import Cancelled, RemoteError
 from towline.ports import Phase, Watch
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress
 
 _DELAY = 0.5
 """Seconds before progress is shown."""
@@ -80,18 +80,20 @@ class _Display:
     """A progress bar on stderr, after a delay."""
 
     def __init__(self) -> None:
-        self._since = monotonic()
+        self._begun = monotonic()
         self._progress: Progress | None = None
-        self._task: TaskID | None = None
 
     def show(self, phase: Phase, done: int, total: int | None) -> None:
         """Show progress; the library's callback."""
-        if self._progress is None and monotonic() - self._since < _DELAY:
-            return
-        progress = self._progress or self._start()
-        assert self._task is not None, "made by _start"
-        progress.update(
-            self._task, description=_DESCRIPTIONS[phase], completed=done, total=total or None
+        if self._progress is None:
+            if monotonic() - self._begun < _DELAY:
+                return
+            self._progress = _start_progress()
+        self._progress.update(
+            self._progress.task_ids[0],
+            description=_DESCRIPTIONS[phase],
+            completed=done,
+            total=total or None,
         )
 
     def close(self) -> None:
@@ -99,18 +101,19 @@ class _Display:
         if self._progress is not None:
             self._progress.stop()
 
-    def _start(self) -> Progress:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed}"),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._task = self._progress.add_task("", total=None)
-        self._progress.start()
-        return self._progress
+def _start_progress() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    progress.add_task("", total=None)
+    progress.start()
+    return progress

@@ -296,15 +296,8 @@ class Settings(BaseSettings):
 
     @classmethod
     def defaults(cls) -> Settings:
-        """The defaults alone, whatever the environment and the file say."""
-
-        class Defaults(cls):  # type: ignore[misc,valid-type] # a class made of its own class
-            @classmethod
-            def settings_customise_sources(cls, *_: Any, **__: Any) -> tuple[Any, ...]:
-                return ()
-
-        defaults: Settings = Defaults()
-        return defaults
+        """Return the defaults alone, without the environment and the file."""
+        return cls.model_construct()
 
     @classmethod
     def settings_customise_sources(
@@ -312,11 +305,10 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        *_: Any,
+        **__: Any,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What is given in code, then the environment, then the file (see `load_settings`)."""
-        del dotenv_settings, file_secret_settings
+        """Return what is given in code, the environment, and the file (see `load_settings`)."""
         from_file = InitSettingsSource(settings_cls, cls._file_values())
         return init_settings, env_settings, from_file
 
@@ -326,7 +318,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(file: Path | None = None, **given: Any) -> Settings:
-    """The settings of this process: ``given`` over the environment over the file.
+    """Return the settings of this process: ``given`` over the environment over the file.
 
     Raises:
         InvalidSettings: the file cannot be read, or a setting is malformed or contradicts another.

@@ -135,3 +135,13 @@ def states(project: Command) -> dict[str, str]:
 def paths(items: list[dict[str, Any]]) -> list[str]:
     """The paths of a list of a report."""
     return [item["path"] for item in items]
+
+
+def wait_until_asleep(process: int) -> None:
+    """Return once a process waits in a system call.
+
+    Python handles a signal that comes just before the call only when the call has returned.
+    """
+    stat = Path(f"/proc/{process}/stat")
+    while stat.read_text().rpartition(") ")[2][0] != "S":
+        os.sched_yield()

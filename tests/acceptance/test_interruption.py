@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.command import BASE, Command, edit, files
+from tests.acceptance.command import BASE, Command, edit, files, wait_until_asleep
 from towline.testing.git_repository import GitRepository
 
 pytestmark = pytest.mark.slow
@@ -48,6 +48,7 @@ def interrupted(
         connection, _ = listener.accept()
         with connection:
             assert connection.recv(1)
+            wait_until_asleep(process.pid)
             process.send_signal(stop)
             out, err = process.communicate()
     assert process.returncode == 130

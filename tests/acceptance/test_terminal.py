@@ -7,11 +7,19 @@ import pty
 import re
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
-from tests.acceptance.command import BASE, SECRET, THEIRS, USER, Command, edit, files
+from tests.acceptance.command import (
+    BASE,
+    SECRET,
+    THEIRS,
+    USER,
+    Command,
+    edit,
+    files,
+    wait_until_asleep,
+)
 from towline.testing.git_repository import GitRepository
 from towline.testing.git_server import GitServer
 
@@ -48,22 +56,11 @@ def at_a_terminal(
             shown += read
             while waiting and (match := re.search(_question(waiting[0][0]), shown[answered:])):
                 answered += match.end()
-                _wait_for_input(child)
+                wait_until_asleep(child)
                 os.write(terminal, waiting.pop(0)[1].encode())
     os.close(terminal)
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status), shown.decode()
-
-
-def _wait_for_input(child: int) -> None:
-    """Return once the process waits for its answer.
-
-    A signal between the question and the system call that reads the answer would only be handled
-    by Python when an answer has come.
-    """
-    stat = Path(f"/proc/{child}/stat")
-    while stat.read_text().rpartition(") ")[2][0] != "S":
-        os.sched_yield()
 
 
 def _question(start: str) -> bytes:
