@@ -5,11 +5,18 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
+from pkgutil import iter_modules, resolve_name
+from threading import Event
+from typing import Any
 
 import pytest
 
+import towline
 from towline.limits import MIB, Limits
+from towline.remotes.memory import MemoryRemote, MemoryRepository
+from towline.stores.memory import MemoryStore
 
 ROOT = Path(__file__).parents[2]
 FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
@@ -88,3 +95,34 @@ def test_the_limits_of_semantics_are_the_defaults():
         if name in LIMITS
     }
     assert shown == LIMITS
+
+
+def documented_paths() -> set[str]:
+    text = (ROOT / "docs" / "embedding.md").read_text(encoding="utf-8")
+    return set(re.findall(r"\btowline(?:\.\w+)+", text))
+
+
+def test_every_import_path_of_embedding_exists():
+    for path in documented_paths():
+        resolve_name(path)
+
+
+def test_every_module_of_the_library_is_documented_as_public_or_internal():
+    modules = {module.name for module in iter_modules(towline.__path__, "towline.")}
+    assert modules - documented_paths() == set()
+
+
+def test_the_examples_of_embedding_run():
+    text = (ROOT / "docs" / "embedding.md").read_text(encoding="utf-8")
+    call, contract = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    repository = MemoryRepository()
+    store, remote = MemoryStore("shop"), MemoryRemote(repository)
+    repository.commit({"a": b"1"})
+    [created] = towline.pull(store, remote).created
+    repository.commit({"a": b"2"})
+    names: dict[str, Any] = {"store": store, "remote": remote, "show": None, "event": Event()}
+    names |= {"datetime": datetime, "UTC": UTC}
+    known = call.replace("65e12ed44f526dee5878a380", str(created.asset_id))
+    exec(known, names)  # the document is ours
+    assert [item.path for item in names["report"].updated] == ["a"]
+    exec(contract, {"pytest": pytest})
