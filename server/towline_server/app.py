@@ -70,7 +70,7 @@ def create_app(
     tags = {prefix: dialect.tag for dialect in dialects for prefix in dialect.prefixes}
     app.state.head = {prefix: True for dialect in dialects for prefix in dialect.head}
     app.state.head |= dict.fromkeys(("/healthz", "/readyz", "/metrics", "/openapi.json"), True)
-    _surround(app, limits, envelopes, tags)
+    _add_middleware(app, limits, envelopes, tags)
     app.state.limits = limits
     # Set when the server stops: streams that would go on end then.
     app.state.stopping = Event()
@@ -162,7 +162,7 @@ def _handle_failures(app: FastAPI, envelopes: Envelopes) -> None:
     app.add_exception_handler(TowlineError, handle_towline)
 
 
-def _surround(
+def _add_middleware(
     app: FastAPI, limits: RequestLimits, envelopes: Envelopes, tags: Mapping[str, str]
 ) -> None:
     # Added last is outermost.

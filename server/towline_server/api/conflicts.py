@@ -14,7 +14,7 @@ from towline.status import State
 from towline_server.errors import NotFound
 from towline_server.runs.plans import Conflicts, Plans, conflict_of
 from towline_server.web.schemas import problems
-from towline_server.web.waiting import aside
+from towline_server.web.waiting import wait_in_thread
 
 from .access import Context, NativeRoute, ProjectForReader
 from .models import ConflictModel, Model, Text, at
@@ -110,7 +110,7 @@ async def get_status(
 ) -> StatusModel:
     """The status of every asset, against what was fetched last."""
     plans = context.services.plans
-    return StatusModel.of(await aside(lambda: plans.status(project.id, fresh=fetch)))
+    return StatusModel.of(await wait_in_thread(lambda: plans.status(project.id, fresh=fetch)))
 
 
 @router.get("/conflicts", responses=problems(502, 504))
@@ -121,7 +121,7 @@ async def list_conflicts(
 ) -> ConflictsModel:
     """What pulling the revision that was fetched last would leave in conflict."""
     plans = context.services.plans
-    return ConflictsModel.of(await aside(lambda: plans.conflicts(project.id, fresh=fetch)))
+    return ConflictsModel.of(await wait_in_thread(lambda: plans.conflicts(project.id, fresh=fetch)))
 
 
 # A field whose value is null must not look like one that is not there.
@@ -133,7 +133,9 @@ async def explain_conflict(
 ) -> ConflictView:
     """The conflict that an asset is party to, field by field."""
     plans = context.services.plans
-    return await aside(lambda: _view(plans, project.id, asset_id, plans.conflicts(project.id)))
+    return await wait_in_thread(
+        lambda: _view(plans, project.id, asset_id, plans.conflicts(project.id))
+    )
 
 
 @router.get(
@@ -146,7 +148,7 @@ async def explain_planned_conflict(
 ) -> ConflictView:
     """The conflict of a plan that an asset is party to, field by field."""
     plans = context.services.plans
-    return await aside(
+    return await wait_in_thread(
         lambda: _view(plans, project.id, asset_id, plans.get(project.id, plan_id).plan)
     )
 

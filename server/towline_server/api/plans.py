@@ -14,7 +14,7 @@ from towline.report import report_of
 from towline_server.projects.stored_plans import StoredPlans
 from towline_server.runs.domain import RunMode
 from towline_server.web.schemas import problems
-from towline_server.web.waiting import aside
+from towline_server.web.waiting import wait_in_thread
 
 from .access import Context, NativeRoute, ProjectForReader, ProjectForWriter
 from .models import AppliedModel, Flag, Model, Page, ReportModel, Window, at
@@ -67,7 +67,7 @@ async def make_plan(
     """Fetch, and plan a pull; nothing of the project changes."""
     mode = RunMode.FULL_REFRESH if body.full_refresh else RunMode.INCREMENTAL
     wanted = body.request(mode)
-    made = await aside(lambda: context.services.plans.make(project.id, wanted))
+    made = await wait_in_thread(lambda: context.services.plans.make(project.id, wanted))
     response.headers["Location"] = f"/api/towline/v1/projects/{project.id}/plans/{made.id}"
     return PlanModel.of(made)
 
@@ -87,4 +87,6 @@ def discard_plan(context: Context, project: ProjectForWriter, plan_id: UUID) -> 
 @router.post("/{plan_id}/apply", responses=problems(409, 502, 504))
 async def apply_plan(context: Context, project: ProjectForWriter, plan_id: UUID) -> AppliedModel:
     """Apply a plan, all of it or nothing; it pulls the revision that it names."""
-    return AppliedModel.of(await aside(lambda: context.services.plans.apply(project.id, plan_id)))
+    return AppliedModel.of(
+        await wait_in_thread(lambda: context.services.plans.apply(project.id, plan_id))
+    )

@@ -25,7 +25,7 @@ from towline_server.auth.roles import Role
 from towline_server.runs.domain import RunMode
 from towline_server.runs.external import FAILURE_REASONS
 from towline_server.runs.states import ReasonCode, RunState
-from towline_server.web.schemas import PLAN, WHOLE, PlainText, of_format, offering, problems
+from towline_server.web.schemas import PLAN, WHOLE, PlainText, accepting, of_format, problems
 
 from .access import Context, NativeRoute, RequestContext
 from .models import Body, Model, Name, Text, at
@@ -62,7 +62,7 @@ class HeartbeatBody(HeldBody):
 class FailureBody(Body):
     """Why the run could not be completed."""
 
-    reason: Annotated[ReasonCode, offering(*FAILURE_REASONS)]
+    reason: Annotated[ReasonCode, accepting(*FAILURE_REASONS)]
     message: Text
 
 

@@ -18,7 +18,7 @@ from uuid import UUID
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from sqlalchemy import ColumnElement, CursorResult, ForeignKey, Index, and_, delete, select, update
+from sqlalchemy import ColumnElement, ForeignKey, Index, and_, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from starlette.concurrency import run_in_threadpool
@@ -127,14 +127,17 @@ class ResponseStore:
             session.execute(delete(IdempotentResponse).where(expired))
             if self._insert(session, lock):
                 return lock
-            row = session.scalar(select(IdempotentResponse).where(request.row))
+            row = session.scalar(select(IdempotentResponse).where(request.row).with_for_update())
             if row is None:
                 raise IdempotentRequestRunning
             if row.request_sha256 != request.digest:
                 raise IdempotencyKeyReused
             if row.status is not None:
                 return self._replay(row, row.status)
-            return self._take_over(session, lock, row.claimed_at)
+            if lock.acquired_at - row.claimed_at < LOCK_TIMEOUT:
+                raise IdempotentRequestRunning
+            row.claimed_at = lock.acquired_at
+            return lock
 
     def save(self, lock: KeyLock, response: Response) -> None:
         """Store the response."""
@@ -177,21 +180,6 @@ class ResponseStore:
         except IntegrityError:
             return False
         return True
-
-    @staticmethod
-    def _take_over(session: Session, lock: KeyLock, held_since: datetime) -> KeyLock:
-        if lock.acquired_at - held_since < LOCK_TIMEOUT:
-            raise IdempotentRequestRunning
-        statement = (
-            update(IdempotentResponse)
-            .where(lock.request.row, IdempotentResponse.claimed_at == held_since)
-            .values(claimed_at=lock.acquired_at)
-            .execution_options(synchronize_session=False)
-        )
-        taken: CursorResult[Any] = session.execute(statement)  # type: ignore[assignment] # an UPDATE's
-        if taken.rowcount != 1:
-            raise IdempotentRequestRunning
-        return lock
 
 
 def reseal_responses(session: Session, sealer: Sealer) -> int:

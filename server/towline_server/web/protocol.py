@@ -7,6 +7,7 @@ descriptor is left.
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -192,10 +193,6 @@ def _is_network(text: str) -> bool:
 
 def _raised_descriptors() -> int:
     """Raise the limit of open descriptors as far as allowed, and return it."""
-    try:
-        import resource
-    except ImportError:  # no such limit on Windows
-        return 2**31
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     # A system may refuse what it calls unlimited.
     with suppress(ValueError, OSError):

@@ -64,13 +64,13 @@ def of_format(name: str, **bounds: int) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "format": name, **bounds})
 
 
-def offering(*words: str) -> WithJsonSchema:
+def accepting(*words: str) -> WithJsonSchema:
     """Says which words of an enumeration are taken; the others are refused by name, for now."""
     return WithJsonSchema({"type": "string", "enum": [str(word) for word in words]})
 
 
 OfferedBackend: TypeAlias = Annotated[
-    BackendName, offering(BackendName.NATIVE, BackendName.EXTERNAL)
+    BackendName, accepting(BackendName.NATIVE, BackendName.EXTERNAL)
 ]
 """What can execute runs (`towline_server.runs.runtime`)."""
 
@@ -112,7 +112,7 @@ def _plain(value: Any, depth: int = 0) -> Any:
     return value
 
 
-def left_out() -> Any:
+def omittable() -> Any:
     """The default of a field that may be left out, and is never null in the document."""
     # The result of a factory is not in the document.
     return Field(default_factory=lambda: None)
@@ -185,7 +185,7 @@ def parse(model: type[Model], body: bytes) -> Model:
         raise RequestValidationError(issues) from None
 
 
-def described(model: type[BaseModel], *, required: bool) -> dict[str, Any]:
+def body_schema(model: type[BaseModel], *, required: bool) -> dict[str, Any]:
     """The body's part of the OpenAPI document, for a route's ``openapi_extra``."""
     schema = model.model_json_schema()
     return {

@@ -41,20 +41,20 @@ def check_idle(runs: Runs, project_id: UUID) -> None:
             raise ProjectBusy(run_id=str(run.id))
 
 
-async def ended(services: Services, run: Run, *, seconds: float | None = None) -> Run:
+async def wait_for_run(services: Services, run: Run, *, seconds: float | None = None) -> Run:
     """Wait until a run has ended, in a thread apart from those of other requests.
 
     Raises:
         RunUnderWay: it has not within ``seconds``, by default the settings' ``wait_seconds``.
     """
     bound = services.settings.wait_seconds if seconds is None else seconds
-    last = await aside(lambda: services.runs.settle(run.id, bound))
+    last = await wait_in_thread(lambda: services.runs.settle(run.id, bound))
     if not last.is_terminal:
         raise RunUnderWay(run_id=str(last.id))
     return last
 
 
-async def aside(function: Callable[[], T]) -> T:
+async def wait_in_thread(function: Callable[[], T]) -> T:
     """Return the result of a function that may wait for a remote or a run, in a thread apart."""
     return await to_thread.run_sync(function, limiter=_limiter())
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from towline_server.web.schemas import left_out
+from towline_server.web.schemas import omittable
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ class PullOperation(Model):
     status_description: str | None
     error_message: str | None
     requested: datetime
-    completed: datetime = left_out()
+    completed: datetime = omittable()
     progress: int
     is_completed: bool
     is_errored: bool
@@ -85,8 +85,8 @@ class DataStatus(Model):
     last_successful_sync: datetime
     """The first day of the year 1, if there was none: clients need one."""
     current_status: DatasetStatus
-    latest_sync_id: UUID = left_out()
-    latest_successful_sync_id: UUID = left_out()
+    latest_sync_id: UUID = omittable()
+    latest_successful_sync_id: UUID = omittable()
 
 
 class DataConnection(Model):
@@ -128,8 +128,8 @@ class Links(BaseModel):
 
     self: Link
     current: Link
-    next: Link = left_out()
-    previous: Link = left_out()
+    next: Link = omittable()
+    previous: Link = omittable()
 
 
 class Paged(Model, Generic[T]):

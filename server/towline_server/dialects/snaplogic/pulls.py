@@ -33,11 +33,11 @@ from towline_server.web.schemas import (
     ASSET_PATH,
     GIT_REF,
     PlainText,
-    described,
+    body_schema,
     of_format,
     parse,
 )
-from towline_server.web.waiting import check_idle, ended
+from towline_server.web.waiting import check_idle, wait_for_run
 
 from .access import FORMS, Context, Path, RequestContext
 from .responses import (
@@ -103,12 +103,12 @@ class PullBody(BaseModel):
     summary="Pull project files",
     response_model=PullAnswer,
     responses=ERRORS,
-    openapi_extra=described(PullBody, required=False),
+    openapi_extra=body_schema(PullBody, required=False),
 )
 async def pull(context: Context, path: Path, on_conflict: Policy = LeftOver.SKIP) -> Response:
     """Update the project with the latest files from its Git repository."""
     run = await run_in_threadpool(_pull, context, path, on_conflict)
-    return answer(context.request, await ended(context.services, run))
+    return answer(context.request, await wait_for_run(context.services, run))
 
 
 def _pull(context: RequestContext, path: str, left_over: LeftOver) -> Run:
@@ -155,7 +155,7 @@ class CheckoutBody(BaseModel):
     summary="Check out project files from Git",
     response_model=PullAnswer,
     responses=ERRORS,
-    openapi_extra=described(CheckoutBody, required=False),
+    openapi_extra=body_schema(CheckoutBody, required=False),
 )
 async def checkout(context: Context, path: Path, on_conflict: Policy = LeftOver.SKIP) -> Response:
     """Check out a branch or a tag for the project.
@@ -164,7 +164,7 @@ async def checkout(context: Context, path: Path, on_conflict: Policy = LeftOver.
     sees the repository's connection.
     """
     run = await run_in_threadpool(_check_out, context, path, on_conflict)
-    run = await ended(context.services, run)
+    run = await wait_for_run(context.services, run)
     # The ref is in the request, not in the project.
     return answer(context.request, run, of_caller={RefNotFound.code})
 
@@ -235,7 +235,7 @@ class DiscardBody(BaseModel):
     summary="Discard local changes to assets",
     response_model=PullAnswer,
     responses=ERRORS,
-    openapi_extra=described(DiscardBody, required=True),
+    openapi_extra=body_schema(DiscardBody, required=True),
 )
 async def discard_changes(context: Context, path: Path) -> Response:
     """Restore each of these assets, as ``git restore`` does; all of them, or none.
@@ -245,7 +245,7 @@ async def discard_changes(context: Context, path: Path) -> Response:
     run = await run_in_threadpool(_discard, context, path)
     if not isinstance(run, Run):
         return refusal(context.request, 400, run)
-    return answer(context.request, await ended(context.services, run))
+    return answer(context.request, await wait_for_run(context.services, run))
 
 
 def _discard(context: RequestContext, path: str) -> Run | Sequence[str]:
@@ -338,7 +338,7 @@ async def _outcome(
     if isinstance(run, TowlineError):
         return _failed(context.request, run)
     try:
-        return envelope(context.request, await ended(context.services, run, seconds=seconds))
+        return envelope(context.request, await wait_for_run(context.services, run, seconds=seconds))
     except TowlineError as error:
         return _failed(context.request, error)
 

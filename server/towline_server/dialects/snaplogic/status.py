@@ -15,7 +15,7 @@ from towline.status import AssetStatus, State
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
 from towline_server.projects.service import Projects
-from towline_server.web.waiting import aside, check_idle
+from towline_server.web.waiting import check_idle, wait_in_thread
 
 from .access import Context, Path
 from .responses import ERRORS, refusal
@@ -118,7 +118,7 @@ async def repo_status(context: Context, path: Path) -> Response:
         response = StatusAnswer(response_map=Entries(entries=entries))
         return JSONResponse(response.model_dump(mode="json"))
 
-    return await aside(look)
+    return await wait_in_thread(look)
 
 
 def _entry(project: Project, asset: AssetStatus) -> Entry:

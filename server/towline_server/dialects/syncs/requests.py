@@ -19,8 +19,8 @@ from towline_server.web.schemas import (
     JsonObject,
     OfferedBackend,
     PlainText,
-    left_out,
-    offering,
+    accepting,
+    omittable,
 )
 
 from .domain import Definition, ExecutionMode, LoadMode, Status, TableChoice, TriggerMode
@@ -31,9 +31,9 @@ Name: TypeAlias = Annotated[PlainText, Field(min_length=1, max_length=255)]
 Slug: TypeAlias = Annotated[str, Field(max_length=255, pattern=r"^[a-z0-9]+(?:[_-][a-z0-9]+)*$")]
 Seconds: TypeAlias = Annotated[int, Field(ge=0, le=_MOST), WHOLE]
 OfferedMode: TypeAlias = Annotated[
-    ExecutionMode, offering(ExecutionMode.SEQUENTIAL, ExecutionMode.FAN_OUT_ENTITY)
+    ExecutionMode, accepting(ExecutionMode.SEQUENTIAL, ExecutionMode.FAN_OUT_ENTITY)
 ]
-OfferedLoad: TypeAlias = Annotated[LoadMode, offering(LoadMode.MIRROR)]
+OfferedLoad: TypeAlias = Annotated[LoadMode, accepting(LoadMode.MIRROR)]
 
 
 def _with_properties(**names: Any) -> Any:
@@ -88,7 +88,7 @@ class TableBindingIn(CamelModel):
 class SyncChanges(CamelModel):
     """What may be changed of a sync; null gives a field its default, but for the name."""
 
-    name: Name = left_out()
+    name: Name = omittable()
     slug: Slug | None = None
     status: Status | None = None
     source_config: SourceConfig | None = None
