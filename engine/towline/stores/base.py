@@ -54,6 +54,7 @@ class BaseStore(ABC):
         self.names = names
         self.keep = keep
         self._apply_lock = Lock()
+        self._fence: str | None = None
 
     # --- for subclasses -----------------------------------------------------------------------
 
@@ -96,12 +97,14 @@ class BaseStore(ABC):
     def check(self, plan: Plan, transaction: StoreTransaction) -> None:
         """Refuse a plan that does not fit the project as it is in this transaction.
 
-        Called before contents are fetched, and again in the transaction that writes: a subclass
-        that fences its writers extends this.
+        Called before contents are fetched, and again in the transaction that writes.
 
         Raises:
             StalePlan: naming what changed since the plan was made.
+            StoreBusy: another store has claimed the project.
         """
+        if self._fence is not None and transaction.get("fence") != self._fence:
+            raise StoreBusy(project=self.project)
         ours = self.lookups(transaction)
         check_state(plan, self.project, ours.state())
         if not plan.is_noop:
@@ -148,6 +151,12 @@ class BaseStore(ABC):
             number -= 1
         for digest in sorted(unused):
             transaction.remove_blob(digest)
+
+    def claim(self) -> None:
+        """Make this store the project's only writer: those that claimed it before apply nothing."""
+        with self.transaction(write=True) as transaction:
+            self._fence = str(int(transaction.get("fence") or 0) + 1)
+            transaction.set("fence", self._fence)
 
     # --- the port -----------------------------------------------------------------------------
 
