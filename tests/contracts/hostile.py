@@ -23,11 +23,11 @@ environment = {"PATH": path}
 remote = GitRemote(url, ref="main", cache=Path(cache), backend=backend, environment=environment)
 with remote:
     try:
-        told = remote.fetch(None, Limits(**json.loads(limits)), Watch())
+        outcome = remote.fetch(None, Limits(**json.loads(limits)), Watch())
     except TowlineError as error:
-        told = error.code
+        outcome = error.code
 own, child = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-print(json.dumps([told, (own.ru_maxrss + child.ru_maxrss) // 1024]))
+print(json.dumps([outcome, (own.ru_maxrss + child.ru_maxrss) // 1024]))
 """
 
 
@@ -37,8 +37,8 @@ def measured_fetch(url: str, cache: Path, backend: Backend, **limits: int) -> tu
     ended = subprocess.run(
         [*command, json.dumps(limits)], capture_output=True, text=True, check=True
     )
-    told, peak = json.loads(ended.stdout)
-    return told, peak
+    outcome, peak = json.loads(ended.stdout)
+    return outcome, peak
 
 
 def sends_pack(pack: bytes) -> Answers:

@@ -46,7 +46,7 @@ def opened(path: Path, backend: Backend, ref: str | None = "main", cache: Path |
 
 
 def fetched(path: Path, backend: Backend, ref: str | None = "main") -> tuple[Revision, Revision]:
-    """What resolving and fetching tell."""
+    """The revisions that resolving and fetching return."""
     with opened(path, backend, ref) as remote:
         return remote.resolve(LIMITS, WATCH), remote.fetch(None, LIMITS, WATCH)
 
@@ -274,7 +274,7 @@ class TestCache:
                 assert len(remote.changes(base, revision, ALL, LIMITS, WATCH).items) == 1
 
     @backends
-    def test_a_cache_of_garbage_is_made_anew(
+    def test_a_cache_of_garbage_is_rebuilt(
         self, repository: GitRepository, backend: Backend, tmp_path: Path
     ) -> None:
         base = repository.commit({"a": b"1" * 100})
@@ -444,7 +444,7 @@ def test_no_hook_or_filter_of_the_remote_runs(
 
 
 @backends
-def test_a_missing_ref_tells_the_ref(repository: GitRepository, backend: Backend) -> None:
+def test_a_missing_ref_is_in_the_error(repository: GitRepository, backend: Backend) -> None:
     repository.commit({"a": b"1"})
     with opened(repository.path, backend, "no/such") as remote, pytest.raises(RefNotFound) as got:
         remote.fetch(None, LIMITS, WATCH)

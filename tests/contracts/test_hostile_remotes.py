@@ -91,8 +91,8 @@ ENDLESS = {
 def test_a_list_without_end(server: GitServer, tmp_path: Path, backend: Backend, kind: str) -> None:
     server.trouble = ENDLESS[kind]
     url = f"{server.url}/project.git"
-    told, peak = measured_fetch(url, tmp_path / "cache.git", backend)
-    assert told == "limit_exceeded"
+    outcome, peak = measured_fetch(url, tmp_path / "cache.git", backend)
+    assert outcome == "limit_exceeded"
     assert peak < BUDGET_MIB
 
 
@@ -135,8 +135,8 @@ def test_two_small_deltas_of_half_a_gigabyte(
     assert len(pack) < 1000
     server.trouble = sends_pack(pack)
     url = f"{server.url}/project.git"
-    told, peak = measured_fetch(url, tmp_path / "cache.git", backend)
-    assert told == "limit_exceeded"
+    outcome, peak = measured_fetch(url, tmp_path / "cache.git", backend)
+    assert outcome == "limit_exceeded"
     assert peak < BUDGET_MIB
 
 

@@ -70,7 +70,7 @@ class Site:
             return remote.fetch(None, limits, WATCH)
 
     def fails(self, error: type[TowlineError], limits: Limits = LIMITS) -> TowlineError:
-        """Both talks fail in the same way, and a good server is all that is needed after."""
+        """Both requests fail in the same way, and a good server is all that is needed after."""
         with self.remote() as remote:
             with pytest.raises(error) as resolving:
                 remote.resolve(limits, WATCH)
@@ -125,7 +125,7 @@ def test_something_else_answers(site: Site) -> None:
     assert "\x1b" not in str(failure)
 
 
-def test_nobody_listens(site: Site) -> None:
+def test_a_port_without_a_server(site: Site) -> None:
     with GitServer(site.server.root) as gone:
         url = gone.url
     with (
@@ -172,10 +172,10 @@ def test_credentials_in_the_url_are_taken_and_never_shown(site: Site) -> None:
 def test_wrong_credentials(site: Site, offered: Credential | None) -> None:
     site.server.credential = SECRET
     with site.remote(fixed(offered) if offered is not None else None) as remote:
-        for talk in (remote.resolve, lambda *args: remote.fetch(None, *args)):
+        for request in (remote.resolve, lambda *args: remote.fetch(None, *args)):
             site.server.tally.clear()
             with pytest.raises(AuthenticationFailed) as caught:
-                talk(LIMITS, WATCH)
+                request(LIMITS, WATCH)
             assert "geheim" not in f"{caught.value!r} {caught.value}"
             assert len(site.server.tally.requests) <= 2, "they are not tried again and again"
 
@@ -184,7 +184,7 @@ def test_wrong_credentials(site: Site, offered: Credential | None) -> None:
 
 
 @pytest.mark.parametrize("on", [DISCOVERY, "POST"])
-def test_a_redirect_elsewhere_is_refused_and_told_nothing(
+def test_a_redirect_elsewhere_is_refused_and_sent_nothing(
     site: Site, elsewhere: GitServer, on: str
 ) -> None:
     site.server.credential = SECRET

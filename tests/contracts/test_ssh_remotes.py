@@ -180,8 +180,8 @@ def test_a_host_key_that_is_not_to_be_trusted(
 
 
 @backends
-def test_nobody_listens(site: SshSite, backend: Backend) -> None:
-    url = f"ssh://nobody@127.0.0.1:{_free_port()}/x"
+def test_a_port_without_a_server(site: SshSite, backend: Backend) -> None:
+    url = f"ssh://user@127.0.0.1:{_free_port()}/x"
     with (
         site.remote(backend, url=url) as remote,
         pytest.raises(RemoteUnavailable, match="Connection refused"),
@@ -192,7 +192,7 @@ def test_nobody_listens(site: SshSite, backend: Backend) -> None:
 @backends
 def test_a_host_that_does_not_resolve(site: SshSite, backend: Backend) -> None:
     with (
-        site.remote(backend, url="ssh://nobody@no.such.invalid/x") as remote,
+        site.remote(backend, url="ssh://user@no.such.invalid/x") as remote,
         pytest.raises(RemoteUnavailable, match=r"resolve hostname no\.such\.invalid"),
     ):
         remote.fetch(None, LIMITS, WATCH)
@@ -202,7 +202,7 @@ def test_a_host_that_does_not_resolve(site: SshSite, backend: Backend) -> None:
 def test_a_silent_server(site: SshSite, backend: Backend) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        url = f"ssh://nobody@127.0.0.1:{port}/x"
+        url = f"ssh://user@127.0.0.1:{port}/x"
         with site.remote(backend, url=url) as remote, pytest.raises(RemoteTimeout):
             remote.fetch(None, Limits(connect_seconds=1, idle_seconds=1), WATCH)
 

@@ -1,7 +1,7 @@
 """Parse and validate the address of a remote, and the ref there: the one boundary for both.
 
-An address never becomes an option or a transport helper of git, and credentials that stand in it
-are split off at once: nothing that keeps a `RemoteUrl` can show or store them.
+An address never becomes an option or a transport helper of git, and credentials in it are split off
+at once: what has a `RemoteUrl` can neither show nor store them.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def test_writers_take_turns(tmp_path: Path) -> None:
     ):
         pytest.fail("two writers at once")
     with Cache(cache.path).lock(Watch(cancel=stop)):
-        pass  # free again, so nobody waits
+        pass  # free again, so no process waits
 
 
 def test_tips(tmp_path: Path) -> None:

@@ -116,20 +116,20 @@ class TestHostile:
         remote.listing(revision, ALL, LIMITS, WATCH)
 
     @pytest.mark.parametrize(
-        ("mode", "kind", "told"),
+        ("mode", "kind", "problem"),
         [
             (b"40000", "blob", "'a' is a folder, but its object is a blob"),
             (b"100644", "tree", "'a' is a file, but its object is a tree"),
             (b"100755", "commit", "'a' is a file, but its object is a commit"),
         ],
     )
-    def test_objects_of_another_type(self, mode: bytes, kind: str, told: str) -> None:
+    def test_objects_of_another_type(self, mode: bytes, kind: str, problem: str) -> None:
         remote = MemoryRemote()
         oid = remote.repository.put(kind, b"")
         tree = remote.repository.put("tree", b"%s a\0%s" % (mode, bytes.fromhex(oid)))
         with pytest.raises(InvalidTree) as caught:
             self.listing(remote, tree)
-        assert told in caught.value.problems[0]
+        assert problem in caught.value.problems[0]
 
     def test_a_root_that_is_no_tree(self) -> None:
         remote = MemoryRemote()

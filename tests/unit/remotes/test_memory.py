@@ -19,9 +19,9 @@ def test_failures_on_request() -> None:
     remote = MemoryRemote()
     revision = remote.commit({"a": b"1"})
     remote.failure = RateLimited(url=remote.url)
-    for talk in (remote.resolve, lambda *args: remote.fetch(None, *args)):
+    for request in (remote.resolve, lambda *args: remote.fetch(None, *args)):
         with pytest.raises(RateLimited):
-            talk(LIMITS, WATCH)
+            request(LIMITS, WATCH)
     remote.failure = None
     assert remote.fetch(None, LIMITS, WATCH) == revision
 

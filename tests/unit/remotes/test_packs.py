@@ -43,7 +43,7 @@ def check(pack: bytes, folder: Path) -> None:
 
 
 def test_readers_agree_on_deltas(tmp_path: Path) -> None:
-    """Sizes and types through chains of deltas, as git, libgit2 and dulwich tell them."""
+    """Sizes and types through chains of deltas, as git, libgit2 and dulwich report them."""
     repository = GitRepository(tmp_path / "r.git")
     lines = [b"line %d\n" % n for n in range(500)]
     for number in range(12):
@@ -110,7 +110,7 @@ def test_no_pack_is_too_odd(
                 continue
 
 
-def test_a_remote_of_garbage_is_told(tmp_path: Path) -> None:
+def test_a_remote_of_garbage_is_a_typed_error(tmp_path: Path) -> None:
     """One typed error from each backend for a repository whose objects are damaged."""
     from towline.errors import TowlineError
 

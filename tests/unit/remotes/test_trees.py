@@ -54,7 +54,7 @@ def test_no_bytes_are_too_odd(data: bytes) -> None:
 
 
 @given(trees, st.data())
-def test_any_other_order_is_told(entries: list[TreeEntry], data: st.DataObject) -> None:
+def test_any_other_order_is_a_problem(entries: list[TreeEntry], data: st.DataObject) -> None:
     shuffled = data.draw(st.permutations(entries))
     raw = b"".join(encode_tree([entry]) for entry in shuffled)
     assert bool(parse_tree(raw).problems) == (raw != encode_tree(entries))
@@ -126,7 +126,7 @@ def test_odd_names_pass(name: bytes) -> None:
     assert problems((FILE, name)) == []
 
 
-def test_every_problem_is_told() -> None:
+def test_every_problem_is_reported() -> None:
     found = problems((FILE, b".git"), (b"1", b"a"), (FILE, b"b"), (FILE, b"b"), (FILE, b"a"))
     assert len(found) == 4
 

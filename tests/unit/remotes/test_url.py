@@ -151,7 +151,7 @@ def test_origins() -> None:
 
 
 @given(st.text(max_size=40) | st.from_regex(r"[a-z+]{1,5}:/?/?[^\n]{0,20}", fullmatch=True))
-def test_any_text_is_an_address_or_told(text: str) -> None:
+def test_any_text_is_an_address_or_an_error(text: str) -> None:
     try:
         url = RemoteUrl.parse(text)
     except InvalidValue:
