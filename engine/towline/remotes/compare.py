@@ -80,7 +80,12 @@ class Classifier:
         path = AssetPath(at.path)
         if reason := self.by_name(entry, at):
             return NonAsset(path=path, reason=reason)
-        return _asset(entry, path, self._size(entry, path))
+        kind, size = self.reader.header(entry.oid)
+        if kind != "blob":
+            raise InvalidTree(problems=(f"{path!r} is a file, but its object is a {kind}",))
+        executable = entry.mode is EntryMode.EXECUTABLE
+        state = AssetState(path=path, digest=Digest(entry.oid), executable=executable)
+        return RemoteAsset(state=state, size=size)
 
     def after(self, entry: TreeEntry, at: EntryPath) -> RemoteEntry:
         """Return an entry after the change.
@@ -88,23 +93,19 @@ class Classifier:
         Raises:
             LimitExceeded: the asset is too large, by its header, before it is unpacked.
         """
-        path = AssetPath(at.path)
-        if reason := self.by_name(entry, at):
-            return NonAsset(path=path, reason=reason)
-        size = self._size(entry, path)
-        if size > self.limits.asset_bytes:
-            raise LimitExceeded(
-                limit="asset_bytes", allowed=self.limits.asset_bytes, found=size, subject=path
-            )
-        if self._is_lfs_pointer(entry.oid, size):
-            return NonAsset(path=path, reason=NonAssetReason.LFS_POINTER)
-        return _asset(entry, path, size)
+        found = self.before(entry, at)
+        if isinstance(found, NonAsset):
+            return found
+        if found.size > self.limits.asset_bytes:
+            raise self.exceeded("asset_bytes", found.size, at.path)
+        if self._is_lfs_pointer(entry.oid, found.size):
+            return NonAsset(path=found.path, reason=NonAssetReason.LFS_POINTER)
+        return found
 
-    def _size(self, entry: TreeEntry, path: str) -> int:
-        kind, size = self.reader.header(entry.oid)
-        if kind != "blob":
-            raise InvalidTree(problems=(f"{path!r} is a file, but its object is a {kind}",))
-        return size
+    def exceeded(self, limit: str, found: int, subject: str) -> LimitExceeded:
+        """Return the error for an exceeded limit."""
+        allowed = getattr(self.limits, limit)
+        return LimitExceeded(limit=limit, allowed=allowed, found=found, subject=subject)
 
     def _is_lfs_pointer(self, oid: str, size: int) -> bool:
         if not len(LFS_PREFIX) <= size <= LFS_MAX_BYTES:
@@ -113,12 +114,6 @@ class Classifier:
             self.traffic.blobs_read += 1
             self.blobs[oid] = self.reader.read(oid)[1]
         return self.blobs[oid].startswith(LFS_PREFIX)
-
-
-def _asset(entry: TreeEntry, path: AssetPath, size: int) -> RemoteAsset:
-    executable = entry.mode is EntryMode.EXECUTABLE
-    state = AssetState(path=path, digest=Digest(entry.oid), executable=executable)
-    return RemoteAsset(state=state, size=size)
 
 
 class _Side(IntEnum):
@@ -227,7 +222,7 @@ class _Walk:
             name = (other or one).name  # type: ignore[union-attr] # one side exists
             child = at.child(text, name, self.classifier.limits)
             if child.depth > self.classifier.limits.depth:
-                self.note(self._exceeded("depth", child.depth, child.path))
+                self.note(self.classifier.exceeded("depth", child.depth, child.path))
                 continue
             trees = tuple(e.oid if e is not None and e.is_tree else None for e in (one, other))
             if any(trees):
@@ -264,7 +259,7 @@ class _Walk:
         if (least := visited + size // (_ENTRY_OVERHEAD + limits.name_bytes)) > (
             2 * limits.tree_entries
         ):
-            raise self._exceeded("tree_entries", least, folder)
+            raise self.classifier.exceeded("tree_entries", least, folder)
         self.classifier.traffic.trees_read += 1
         tree = parse_tree(self.classifier.reader.read(oid)[1])
         about = f"in {folder!r}: " if folder else ""
@@ -278,11 +273,7 @@ class _Walk:
         self.files[side] += len(tree.entries) - folders
         most = max(self.files[side], self.folders[side])
         if most > self.classifier.limits.tree_entries:
-            raise self._exceeded("tree_entries", most, folder)
-
-    def _exceeded(self, limit: str, found: int, subject: str) -> LimitExceeded:
-        allowed = getattr(self.classifier.limits, limit)
-        return LimitExceeded(limit=limit, allowed=allowed, found=found, subject=subject)
+            raise self.classifier.exceeded("tree_entries", most, folder)
 
 
 def _not_tree(entry: TreeEntry | None) -> TreeEntry | None:

@@ -27,6 +27,7 @@ from towline.errors import RemoteTimeout
 from towline.limits import Limits
 from towline.ports import Phase
 from towline.remotes.fetcher import ADVERTISED, FetchRequest
+from towline.remotes.url import Scheme
 
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin"
 OLDEST = (2, 31)
@@ -344,7 +345,7 @@ class _Monitor:
         now, limits = time.monotonic(), self.request.limits
         is_http = self.request.url.is_http
         self._report(now)
-        if not self.request.url.is_remote:
+        if self.request.url.scheme is Scheme.FILE:
             return
         if is_http and not self.result.requests:
             if now - self.started > limits.connect_seconds:

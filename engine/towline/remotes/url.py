@@ -145,11 +145,6 @@ class RemoteUrl:
         """Whether the transport is HTTP, encrypted or not."""
         return self.scheme in (Scheme.HTTP, Scheme.HTTPS)
 
-    @property
-    def is_remote(self) -> bool:
-        """Whether the transport may reach another machine."""
-        return self.scheme is not Scheme.FILE
-
     def __str__(self) -> str:
         return self.address
 

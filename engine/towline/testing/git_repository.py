@@ -14,16 +14,14 @@ from pathlib import Path
 from typing import Final
 
 from towline.model import Revision
+from towline.remotes.git_process import closed_environment
+from towline.remotes.objects import KINDS
 from towline.remotes.trees import Files, commit_content, object_id, put_files
 
-_TYPES: Final = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
+_TYPES: Final = {kind: number for number, kind in KINDS.items()}
 
 CLOSED_ENVIRONMENT: Final = {
-    "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin",
-    "LC_ALL": "C",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_SYSTEM": "/dev/null",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
+    **closed_environment({}),
     "GIT_AUTHOR_NAME": "towline",
     "GIT_AUTHOR_EMAIL": "towline@localhost.invalid",
     "GIT_AUTHOR_DATE": "1700000000 +0000",

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, ClassVar, Self, TypeAlias
 from urllib.parse import urlsplit
@@ -273,23 +274,9 @@ class _Handler(BaseHTTPRequestHandler):
         return b"".join(chunks)
 
     def _run_backend(self, body: bytes) -> None:
-        with subprocess.Popen(
-            ["git", "http-backend"],
-            env=self._variables(len(body)),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        ) as child:
-            assert child.stdin is not None
-            assert child.stdout is not None
-            # The backend reads the whole request before it responds.
-            with suppress(BrokenPipeError):
-                child.stdin.write(body)
-                child.stdin.close()
-            try:
-                self._relay(child.stdout)
-            finally:
-                child.kill()
+        command, variables = ["git", "http-backend"], self._variables(len(body))
+        ended = subprocess.run(command, input=body, env=variables, capture_output=True, check=False)
+        self._relay(BytesIO(ended.stdout))
 
     def _variables(self, length: int) -> dict[str, str]:
         target = urlsplit(self.path)
@@ -324,7 +311,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        while data := answer.read1(65536):  # type: ignore[attr-defined] # a buffered pipe has it
+        while data := answer.read(65536):
             self._send(data)
         self._count(b"0\r\n\r\n")
         self.wfile.flush()
