@@ -59,6 +59,11 @@ class Limits:
         """The most that an object of a pack may unpack to, in bytes, whether asset or not."""
         return max(self.memory_bytes // 4, self.asset_bytes)
 
+    def exceeded(self, limit: str, found: int, subject: str = "") -> LimitExceeded:
+        """Return the error for a value above one of the limits."""
+        allowed = getattr(self, limit)
+        return LimitExceeded(limit=limit, allowed=allowed, found=found, subject=subject)
+
     def with_settings(self, settings: Iterable[str]) -> Self:
         """Return these limits with ``NAME=VALUE`` settings applied, ``-`` or ``_`` in names.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from towline.apply import apply
 from towline.changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
-from towline.errors import ContentMissing, LimitExceeded, UnknownAssets
+from towline.errors import ContentMissing, UnknownAssets
 from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.merge import Context, merge
@@ -194,7 +194,7 @@ def _with_embedded_ids(changes: Changes, kinds: Kinds, source: _Read, limits: Li
         return changes
     size = sum(asset.size for asset in assets.values())
     if size > limits.project_bytes:
-        raise LimitExceeded(limit="project_bytes", allowed=limits.project_bytes, found=size)
+        raise limits.exceeded("project_bytes", size)
     source.load([asset.state.digest for asset in assets.values()])
     found = {
         path: _with_embedded_id(asset, source.known[asset.state.digest], pointers[path])

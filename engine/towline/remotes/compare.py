@@ -97,15 +97,10 @@ class Classifier:
         if isinstance(found, NonAsset):
             return found
         if found.size > self.limits.asset_bytes:
-            raise self.exceeded("asset_bytes", found.size, at.path)
+            raise self.limits.exceeded("asset_bytes", found.size, at.path)
         if self._is_lfs_pointer(entry.oid, found.size):
             return NonAsset(path=found.path, reason=NonAssetReason.LFS_POINTER)
         return found
-
-    def exceeded(self, limit: str, found: int, subject: str) -> LimitExceeded:
-        """Return the error for an exceeded limit."""
-        allowed = getattr(self.limits, limit)
-        return LimitExceeded(limit=limit, allowed=allowed, found=found, subject=subject)
 
     def _is_lfs_pointer(self, oid: str, size: int) -> bool:
         if not len(LFS_PREFIX) <= size <= LFS_MAX_BYTES:
@@ -222,7 +217,7 @@ class _Walk:
             name = (other or one).name  # type: ignore[union-attr] # one side exists
             child = at.child(text, name, self.classifier.limits)
             if child.depth > self.classifier.limits.depth:
-                self.note(self.classifier.exceeded("depth", child.depth, child.path))
+                self.note(self.classifier.limits.exceeded("depth", child.depth, child.path))
                 continue
             trees = tuple(e.oid if e is not None and e.is_tree else None for e in (one, other))
             if any(trees):
@@ -259,7 +254,7 @@ class _Walk:
         if (least := visited + size // (_ENTRY_OVERHEAD + limits.name_bytes)) > (
             2 * limits.tree_entries
         ):
-            raise self.classifier.exceeded("tree_entries", least, folder)
+            raise self.classifier.limits.exceeded("tree_entries", least, folder)
         self.classifier.traffic.trees_read += 1
         tree = parse_tree(self.classifier.reader.read(oid)[1])
         about = f"in {folder!r}: " if folder else ""
@@ -273,7 +268,7 @@ class _Walk:
         self.files[side] += len(tree.entries) - folders
         most = max(self.files[side], self.folders[side])
         if most > self.classifier.limits.tree_entries:
-            raise self.classifier.exceeded("tree_entries", most, folder)
+            raise self.classifier.limits.exceeded("tree_entries", most, folder)
 
 
 def _not_tree(entry: TreeEntry | None) -> TreeEntry | None:

@@ -11,7 +11,6 @@ from typing import Protocol, TypeAlias, TypeVar
 
 from towline.errors import (
     InvalidValue,
-    LimitExceeded,
     RedirectRefused,
     RemoteError,
     RemoteTimeout,
@@ -72,11 +71,6 @@ class FetchRequest:
         """Return an error of this remote."""
         return kind(url=self.url.address, detail=detail)
 
-    def exceeded(self, limit: str, found: int, subject: str) -> LimitExceeded:
-        """Return the error for a limit that the remote exceeds."""
-        allowed = getattr(self.limits, limit)
-        return LimitExceeded(limit=limit, allowed=allowed, found=found, subject=subject)
-
     def refs(self, found: Iterable[tuple[str, str]]) -> dict[str, str]:
         """Return the ids of refs by name.
 
@@ -86,7 +80,7 @@ class FetchRequest:
         """
         refs = dict(found)
         if len(refs) > self.limits.refs:
-            raise self.exceeded("refs", len(refs), ADVERTISED)
+            raise self.limits.exceeded("refs", len(refs), ADVERTISED)
         if any(len(oid) != 40 for oid in refs.values()):
             raise self.error(UnsupportedRemote, SHA256)
         return refs
@@ -180,7 +174,7 @@ class Incoming:
         self.tail = (self.tail + data)[-_TAIL_BYTES:]
         limits = self.request.limits
         if not self.is_pack and self.count > limits.refs_bytes:
-            raise self.request.exceeded("refs_bytes", self.count, ADVERTISED)
+            raise limits.exceeded("refs_bytes", self.count, ADVERTISED)
         if self.count > limits.refs_bytes + limits.pack_bytes:
             raise PackTooLarge
 

@@ -308,7 +308,7 @@ class GitRemote:
                 if depth is not None:
                     self._cache.sweep()
                     least = limits.pack_bytes + 1
-                    raise request.exceeded("pack_bytes", least, "without history") from None
+                    raise request.limits.exceeded("pack_bytes", least, "without history") from None
                 depth = 1
             except Unexplained as failure:
                 if discarded or not fetching or not self._cache.has_objects:

@@ -150,13 +150,13 @@ def _refused_keys(log: str) -> str:
 def too_large_object(size: int, request: FetchRequest) -> LimitExceeded:
     """Return the error for an object that unpacks to more than the limits allow."""
     # An object may use a quarter.
-    return request.exceeded("memory_bytes", 4 * size, "an object of the remote")
+    return request.limits.exceeded("memory_bytes", 4 * size, "an object of the remote")
 
 
 def out_of_memory(request: FetchRequest) -> LimitExceeded:
     """Return the error for a fetch that needs more memory than the limits allow."""
     least = request.limits.memory_bytes + 1
-    return request.exceeded("memory_bytes", least, "to fetch from this remote")
+    return request.limits.exceeded("memory_bytes", least, "to fetch from this remote")
 
 
 def _memory(errors: Iterable[ErrorEvent], request: FetchRequest) -> LimitExceeded | None:

@@ -332,7 +332,7 @@ class _Monitor:
         self.refs_bytes += len(line) - match.end()
         for limit in ("refs", "refs_bytes"):
             if (found := getattr(self, limit)) > getattr(self.request.limits, limit):
-                raise self.request.exceeded(limit, found, ADVERTISED)
+                raise self.request.limits.exceeded(limit, found, ADVERTISED)
 
     def _on_event(self, line: bytes) -> None:
         with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):

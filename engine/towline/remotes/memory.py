@@ -14,7 +14,6 @@ from towline.errors import (
     ContentMissing,
     EmptyRepository,
     InvalidTree,
-    LimitExceeded,
     RefNotFound,
     TowlineError,
 )
@@ -190,7 +189,7 @@ class MemoryRemote:
         new = self.repository.ancestry(revision) - self._fetched
         size = sum(self.repository.added[commit] for commit in new)
         if size > limits.pack_bytes:
-            raise LimitExceeded(limit="pack_bytes", allowed=limits.pack_bytes, found=size)
+            raise limits.exceeded("pack_bytes", size)
         self.traffic.bytes_down += size
         self._fetched |= new
         watch.report(Phase.FETCHING, size, size)
