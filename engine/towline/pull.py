@@ -108,7 +108,9 @@ def _compare(
     limits, kinds = options.limits, snapshot.kinds
     if state.base is None:
         listing = remote.listing(revision, kinds, limits, watch)
-        items = tuple(_appeared(listing))
+        items = tuple(
+            Change(path=path, before=None, after=listing[path]) for path in sorted(listing)
+        )
         return Changes(base=None, revision=revision, items=items, coverage=Coverage.RECORDS)
     rescoped = state.scope != remote.scope
     trusted = not rescoped and state.fingerprint == kinds.fingerprint
@@ -125,11 +127,6 @@ def _compare(
         coverage=Coverage.RESCOPED if rescoped else Coverage.RECORDS,
         history_rewritten=state.base != revision and remote.rewritten(state.base, revision),
     )
-
-
-def _appeared(listing: Mapping[AssetPath, RemoteEntry]) -> Iterator[Change]:
-    for path in sorted(listing):
-        yield Change(path=path, before=None, after=listing[path])
 
 
 def _against_records(
@@ -174,11 +171,9 @@ class _Read:
             self.known.update(self.remote.contents(missing))
 
     def contents(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
-        missing = [digest for digest in digests if digest not in self.known]
-        for digest in digests:
-            if digest in self.known:
-                yield digest, self.known[digest]
-        if missing:
+        known = [digest for digest in digests if digest in self.known]
+        yield from ((digest, self.known[digest]) for digest in known)
+        if missing := [digest for digest in digests if digest not in self.known]:
             yield from self.remote.contents(missing)
 
 

@@ -101,21 +101,9 @@ def report_json(report: Report) -> dict[str, object]:
 
 def item_json(item: Item) -> dict[str, object]:
     """Return one entry of a list in JSON form."""
-    return {
-        "asset_id": item.asset_id,
-        "path": item.path,
-        "name": item.name,
-        "kind": item.kind,
-        "rule": item.rule,
-        "before": state_json(item.before),
-        "after": state_json(item.after),
-        "renamed_from": item.renamed_from,
-        "merged": item.merged,
-        "merged_by": None if item.merged_by is None else str(item.merged_by),
-        "discarded": item.discarded,
-        "reason": None if item.reason is None else str(item.reason),
-        "behind": None if item.behind is None else str(item.behind),
-    }
+    shown = {"asset_id": item.asset_id, "path": item.path, "name": item.name, **asdict(item)}
+    del shown["disposition"]
+    return shown
 
 
 def conflict_json(conflict: Conflict) -> dict[str, object]:

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeAlias, assert_never
+from typing import TypeAlias
 
 from towline.conflicts import ConflictKind
 from towline.content_rules import ContentMode, ContentRules, MergedBy
@@ -130,22 +130,13 @@ def decide(
     if side is None and rule == 10 and _are_equal(asset, content_merge):
         return Decision(rule=rule, disposition=Disposition.UNTOUCHED, outcome=asset.ours)
     case = _RULES[rule]
-    match side:
-        case None:
-            disposition, conflict = case.alone, case.conflict
-        case Side.THEIRS:
-            disposition, conflict = case.theirs, None
-        case Side.OURS:
-            disposition, conflict = case.ours, None
-        case _:
-            assert_never(side)
-    takes_theirs = disposition not in _LEAVES_OURS
+    disposition = {None: case.alone, Side.THEIRS: case.theirs, Side.OURS: case.ours}[side]
     return Decision(
         rule=rule,
         disposition=disposition,
-        outcome=asset.theirs if takes_theirs else asset.ours,
+        outcome=asset.ours if disposition in _LEAVES_OURS else asset.theirs,
         reason=case.declined if disposition is Disposition.IGNORED else None,
-        conflict=conflict,
+        conflict=case.conflict if side is None else None,
         discarded=side is Side.THEIRS and case.discards,
     )
 
@@ -186,9 +177,9 @@ def _fields(
 def _merge_fields(asset: AlignedAsset, rule: int, content_merge: DigestMerge | None) -> Decision:
     """Rules 8 and 9: each field by itself; content by the function, where only content clashes."""
     base, ours, theirs = asset.base, asset.ours, asset.theirs
-    assert base is not None, "rules 8 and 9 have all three"
-    assert ours is not None, "rules 8 and 9 have all three"
-    assert theirs is not None, "rules 8 and 9 have all three"
+    assert base is not None, "rules 8 and 9 have a base"
+    assert ours is not None, "rules 8 and 9 have ours"
+    assert theirs is not None, "rules 8 and 9 have theirs"
     path, digest, executable = _fields(base, ours, theirs)
     content: MergedContent | None = None
     if digest.clashes and not path.clashes and content_merge is not None:

@@ -31,6 +31,9 @@ class _Stage(IntEnum):
     UNDECIDED = 2
 
 
+_POLICY_SIDES = {OnConflict.THEIRS: Side.THEIRS, OnConflict.OURS: Side.OURS}
+
+
 @dataclass(slots=True, kw_only=True)
 class Case:
     """One asset on its way to a decision."""
@@ -109,28 +112,21 @@ class Resolver:
         )
         if not selected and asset.non_asset is None:
             # Rule 14 applies whatever is selected: no later pull would report it.
-            case.decision = _unselected(asset, decision)
+            case.decision = Decision(
+                rule=decision.rule, disposition=Disposition.UNTOUCHED, outcome=asset.ours
+            )
         elif decision.conflict is not None:
             self._take_policy(case)
         return case
 
     def _take_policy(self, case: Case) -> None:
-        side = self._policy_side()
+        side = _POLICY_SIDES.get(self.options.on_conflict)
         if side is None:
             case.stage = _Stage.UNDECIDED
             return
         case.stage = _Stage.BY_POLICY
         if case.chosen is None and case.selected and case.gives_way:
             case.decision = decide(case.asset, side)
-
-    def _policy_side(self) -> Side | None:
-        match self.options.on_conflict:
-            case OnConflict.THEIRS:
-                return Side.THEIRS
-            case OnConflict.OURS:
-                return Side.OURS
-            case OnConflict.REFUSE | OnConflict.SKIP:
-                return None
 
     def _kind(self, asset: AlignedAsset) -> str:
         for state in (asset.ours, asset.theirs, asset.base):
@@ -196,8 +192,7 @@ class Resolver:
     def _check_chosen(self, pairs: list[tuple[PathClaim, PathClaim]]) -> None:
         """Refuse two resolutions that leave two claimants."""
         for pair in pairs:
-            cases = [self.cases.get(claim.owner) for claim in pair]
-            one, other = cases
+            one, other = (self.cases.get(claim.owner) for claim in pair)
             if one is None or other is None or one.chosen is None or other.chosen is None:
                 continue
             first, second = one.decision.outcome, other.decision.outcome
@@ -211,7 +206,8 @@ class Resolver:
     # --- open conflicts ----------------------------------------------------------------------
 
     def _conflicts(self, pairs: list[tuple[PathClaim, PathClaim]]) -> list[Conflict]:
-        found = [self._collision(group) for group in groups(_owners(pairs))]
+        owners = [(one.owner, other.owner) for one, other in pairs]
+        found = [self._collision(group) for group in groups(owners)]
         colliding = {claim.owner for pair in pairs for claim in pair}
         for anchor, case in self.cases.items():
             if anchor not in colliding and case.undecided:
@@ -225,7 +221,12 @@ class Resolver:
         blockers += [case.asset.path for case in cases if not case.gives_way]
         parties = sorted(map(_party, cases), key=lambda party: (party.path, party.asset_id))
         for case in cases:
-            case.decision = _colliding(case)
+            case.decision = Decision(
+                rule=13,
+                disposition=Disposition.CONFLICT,
+                outcome=case.asset.ours,
+                conflict=ConflictKind.PATH_COLLISION,
+            )
         return Conflict(
             kind=ConflictKind.PATH_COLLISION,
             parties=tuple(parties),
@@ -233,23 +234,5 @@ class Resolver:
         )
 
 
-def _owners(pairs: list[tuple[PathClaim, PathClaim]]) -> list[tuple[AssetPath, AssetPath]]:
-    return [(one.owner, other.owner) for one, other in pairs]
-
-
 def _party(case: Case) -> Party:
     return Party(asset_id=case.asset.id, kind=case.kind, states=case.asset.states)
-
-
-def _unselected(asset: AlignedAsset, decision: Decision) -> Decision:
-    """Leave the asset as it is in ours, lagging, whatever its rule."""
-    return Decision(rule=decision.rule, disposition=Disposition.UNTOUCHED, outcome=asset.ours)
-
-
-def _colliding(case: Case) -> Decision:
-    return Decision(
-        rule=13,
-        disposition=Disposition.CONFLICT,
-        outcome=case.asset.ours,
-        conflict=ConflictKind.PATH_COLLISION,
-    )
