@@ -15,8 +15,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from towline.errors import TowlineError
-
 from .dialects import DIALECTS
 from .errors import NotFound
 from .problems import failure_of
@@ -149,17 +147,9 @@ def _handle_failures(app: FastAPI, envelopes: Envelopes) -> None:
     def handle(request: Request, error: Exception) -> Response:
         return envelopes.render(request, with_methods(request, failure_of(error)))
 
-    # What is left goes up to `Failures`, which logs it.
+    # FastAPI would render these itself; all others reach `Failures`.
     for kind in (RequestValidationError, HTTPException):
         app.add_exception_handler(kind, handle)
-
-    def handle_towline(request: Request, error: Exception) -> Response:
-        failure = failure_of(error)
-        if failure.status >= 500 and failure.status not in (502, 504):
-            raise error
-        return envelopes.render(request, failure)
-
-    app.add_exception_handler(TowlineError, handle_towline)
 
 
 def _add_middleware(

@@ -110,7 +110,8 @@ class Failures:
             await self._envelopes.render(Request(scope), failure_of(stops))(scope, receive, send)
         except Exception as error:
             failure = failure_of(error)
-            if failure.status >= 500:
+            # 502 and 504 are failures of the host of a repository, not of this server.
+            if failure.status >= 500 and failure.status not in (502, 504):
                 _log.exception("request failed", exc_info=error)
             if started:
                 raise

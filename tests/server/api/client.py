@@ -91,7 +91,7 @@ class ApiClient:
     def ask(
         self, method: str, url: str, *, key: str | None = None, headers: Any = None, **rest: Any
     ) -> Response:
-        """An answer to a request; by whoever administers the project, if no key is given."""
+        """Send a request, as the project's administrator if no key is given."""
         given = {"X-API-Key": key or self.keys[Role.ADMIN], **(headers or {})}
         return self.client.request(method, url, headers=given, **rest)
 
@@ -102,7 +102,7 @@ class ApiClient:
         return answer.json()
 
     def pull(self, **body: Any) -> dict[str, Any]:
-        """Ask for a run, execute it, and tell how it ended."""
+        """Request a run, execute it, and return how it ended."""
         asked = self.ask("POST", f"{self.url}/runs", json=body)
         assert asked.status_code == 202, asked.text
         self.bench.worker().execute(UUID(asked.json()["id"]))

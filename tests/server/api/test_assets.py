@@ -181,7 +181,7 @@ def test_an_asset_that_no_pull_would_take_is_refused(api: ApiClient, settings: S
         assert code_of(api.put("a", b"x" * 11)) == (400, "limit_exceeded")
 
 
-def test_what_stands_in_the_way_stays(api: ApiClient):
+def test_what_is_in_the_way_stays(api: ApiClient):
     api.put("a", b"1")
     assert code_of(api.put("a/b", b"2")) == (400, "invalid_path")
 

@@ -20,7 +20,7 @@ def parsed(text: str) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-def test_a_run_that_has_ended_is_told_at_once(api: ApiClient):
+def test_a_run_that_has_ended_is_sent_at_once(api: ApiClient):
     api.world.commit(a=b"1")
     run = api.pull()
     answer = api.ask("GET", f"{V1}/runs/{run['id']}/events")
@@ -48,16 +48,16 @@ def test_a_stream_ends_with_the_terminal_state(api: ApiClient, monkeypatch):
     thread.start()
     looked.acquire()
     with api.bench.standing(run_id, "comparing"):
-        # One look may have begun before the run stood there; the one after it has not.
+        # One look may have begun before the run was there; the one after it has not.
         looked.acquire()
         looked.acquire()
     thread.join()
-    told = parsed(answers[0].text)
-    states = [data["state"] for _, data in told]
+    events = parsed(answers[0].text)
+    states = [data["state"] for _, data in events]
     assert (states[0], states[-1], "comparing" in states) == ("queued", "succeeded", True)
-    assert [name for name, _ in told] == ["progress"] * (len(told) - 1) + ["ended"]
-    assert told[-1][1] == api.get(f"{V1}/runs/{run_id}")
-    progress = [data["progress"] for _, data in told]
+    assert [name for name, _ in events] == ["progress"] * (len(events) - 1) + ["ended"]
+    assert events[-1][1] == api.get(f"{V1}/runs/{run_id}")
+    progress = [data["progress"] for _, data in events]
     assert progress == sorted(progress)
 
 
@@ -70,8 +70,8 @@ def test_a_stream_goes_over_to_the_next_attempt(api: ApiClient):
     lost = api.bench.runs.get(run.id)
     assert lost.attempts.next_id is not None
     api.bench.worker("two").execute(lost.attempts.next_id)
-    told = parsed(api.ask("GET", f"{V1}/runs/{run.id}/events").text)
-    assert [(name, data["id"]) for name, data in told] == [("ended", str(lost.attempts.next_id))]
+    events = parsed(api.ask("GET", f"{V1}/runs/{run.id}/events").text)
+    assert [(name, data["id"]) for name, data in events] == [("ended", str(lost.attempts.next_id))]
 
 
 def test_a_cancelled_run_ends_its_stream(api: ApiClient):

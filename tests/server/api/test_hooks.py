@@ -261,7 +261,7 @@ def test_a_name_given_twice_is_no_name(api: ApiClient, host: Host):
     assert [run["trigger_ref"] for run in hooked.runs()] == [None]
 
 
-def test_a_name_is_kept_as_far_as_it_can_be_shown(api: ApiClient):
+def test_a_name_is_stored_as_far_as_it_can_be_shown(api: ApiClient):
     host = HOSTS["github"]
     hooked, body = Hooked(api, host), called(host)
     named = {name.encode(): text.encode() for name, text in host.headers(body).items()}
@@ -277,7 +277,7 @@ def test_nobody_learns_which_connections_there_are(api: ApiClient):
     wrong = host.headers(body, secret="another secret")
     unset = api.world.connection_id
     answers = [hooked.send(body, wrong, to) for to in (None, unset, uuid4())]
-    # Nor does a secret that stands for none open anything.
+    # Nor does an empty secret open anything.
     guesses = ("", "-")
     empty = [
         hooked.send(body, host.headers(body, secret=guess), to)
@@ -300,7 +300,7 @@ def test_a_host_that_signs_nothing_takes_no_part(api: ApiClient):
 
 
 @every_host
-def test_a_deleted_ref_and_one_that_nobody_follows_start_nothing(api: ApiClient, host: Host):
+def test_a_deleted_ref_and_one_that_no_project_follows_start_nothing(api: ApiClient, host: Host):
     hooked = Hooked(api, host)
     for body in (called(host, after="0" * 40), called(host, ref="refs/heads/other")):
         answer = hooked.send(body, host.headers(body))

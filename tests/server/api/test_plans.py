@@ -141,7 +141,7 @@ def test_the_remotes_failures_are_told(api: ApiClient):
 # --- conflicts --------------------------------------------------------------------------------
 
 
-def test_a_conflict_is_told_field_by_field(api: ApiClient):
+def test_a_conflict_is_explained_field_by_field(api: ApiClient):
     asset_id = conflict(api)
     listed = api.get(f"{api.url}/conflicts")
     assert [each["kind"] for each in listed["conflicts"]] == ["content"]
@@ -150,9 +150,9 @@ def test_a_conflict_is_told_field_by_field(api: ApiClient):
     for url in (api.url, f"{api.url}/plans/{made['id']}"):
         view = api.get(f"{url}/conflicts/{asset_id}")
         assert view["conflict"] == listed["conflicts"][0]
-        [told] = view["explanations"]
-        assert (told["asset_id"], told["format"]) == (asset_id, "json")
-        assert told["fields"] == [
+        [explained] = view["explanations"]
+        assert (explained["asset_id"], explained["format"]) == (asset_id, "json")
+        assert explained["fields"] == [
             {"pointer": "/x", "clashes": True, "base": 1, "ours": 2, "theirs": 3},
             {"pointer": "/y", "clashes": False, "base": None, "ours": None, "theirs": 0},
             {"pointer": "/z", "clashes": False, "ours": None},
@@ -171,8 +171,8 @@ def test_conflicts_and_status_are_the_same_on_every_server(api: ApiClient):
         assert api.get(url) == before
     lose_cache(api)
     api.world.server.trouble = Answers(status=503)
-    told = api.get(urls[0])
-    assert ([each["state"] for each in told["assets"]], bool(told["problem"])) == (
+    status = api.get(urls[0])
+    assert ([each["state"] for each in status["assets"]], bool(status["problem"])) == (
         ["modified-here"],
         True,
     )

@@ -166,8 +166,8 @@ def test_secrets_are_bound_and_forgotten(api: ApiClient):
     made = api.ask("POST", f"{V1}/connections", key=key, json=body).json()
     assert (made["url"], made["has_credential"]) == ("https://git.example/a.git", True)
     url = f"{V1}/connections/{made['id']}"
-    kept = api.ask("PATCH", url, key=key, json={"url": "https://git.example/b.git", "name": "b"})
-    assert (kept.json()["has_credential"], kept.json()["name"]) == (True, "b")
+    moved = api.ask("PATCH", url, key=key, json={"url": "https://git.example/b.git", "name": "b"})
+    assert (moved.json()["has_credential"], moved.json()["name"]) == (True, "b")
     gone = api.ask("PATCH", url, key=key, json={"url": "https://other.example/b.git"}).json()
     assert (gone["has_credential"], gone["has_webhook_secret"]) == (False, False)
     given = {"credential": {"password": "token"}, "webhook_secret": "another secret, long enough"}

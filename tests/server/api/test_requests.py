@@ -24,11 +24,11 @@ def test_no_operation_takes_a_query_that_it_does_not_know(api: ApiClient):
         answer = api.ask(method, f"/{url}?limt=1&fetch=true")
         assert code_of(answer) == (422, "invalid_request"), (method, path)
         assert "limt" in {each["loc"][-1] for each in answer.json()["errors"]}, (method, path)
-        nobody = api.client.request(method, f"/{url}?limt=1")
-        assert code_of(nobody)[0] == 401, (method, path)
+        anonymous = api.client.request(method, f"/{url}?limt=1")
+        assert code_of(anonymous)[0] == 401, (method, path)
 
 
-def test_a_known_query_is_told_beside_an_unknown_one(api: ApiClient):
+def test_the_known_parameters_are_listed_beside_an_unknown_one(api: ApiClient):
     [error] = api.ask("GET", f"{V1}/runs?kind=bills&limit=1").json()["errors"]
     assert error["loc"] == ["query", "kind"]
     assert "limit, offset, state" in error["msg"]

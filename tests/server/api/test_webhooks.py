@@ -152,7 +152,7 @@ def test_they_are_for_who_administers_the_tenant(
     for key, expected in (
         (api.tenant_keys[Role.READER], (403, "forbidden")),
         (api.tenant_keys[Role.WRITER], (403, "forbidden")),
-        # Who administers a project is nobody to the tenant.
+        # An administrator of a project has no role on the tenant.
         (api.keys[Role.ADMIN], (404, "not_found")),
         (api.keys[None], (404, "not_found")),
         (stranger, (404, "not_found")),
@@ -182,19 +182,23 @@ def test_what_was_and_will_be_sent_is_listed(api: ApiClient):
     page = ask(api, "GET", f"{here}/deliveries").json()
     assert [each["event_type"] for each in page["items"]] == ["ping", "run.succeeded"]
     assert page["items"][0] == ping.json()
-    told = page["items"][1]
-    assert (told["state"], told["attempts"], told["last_status"]) == ("waiting", 0, None)
-    assert told["next_attempt_at"] == told["created_at"]
-    assert told["payload"]["data"]["run_id"] == run["id"]
-    assert told["message_id"].startswith("msg_")
+    waiting_delivery = page["items"][1]
+    assert (
+        waiting_delivery["state"],
+        waiting_delivery["attempts"],
+        waiting_delivery["last_status"],
+    ) == ("waiting", 0, None)
+    assert waiting_delivery["next_attempt_at"] == waiting_delivery["created_at"]
+    assert waiting_delivery["payload"]["data"]["run_id"] == run["id"]
+    assert waiting_delivery["message_id"].startswith("msg_")
     of_state = {
         state: ask(api, "GET", f"{here}/deliveries?state={state}").json()["total"]
         for state in ("waiting", "delivered", "failed")
     }
     assert of_state == {"waiting": 2, "delivered": 0, "failed": 0}
     assert ask(api, "GET", f"{here}/deliveries?limit=1").json()["has_next"]
-    again = ask(api, "POST", f"{here}/deliveries/{told['id']}/retry")
-    assert (again.status_code, again.json()["message_id"]) == (202, told["message_id"])
+    again = ask(api, "POST", f"{here}/deliveries/{waiting_delivery['id']}/retry")
+    assert (again.status_code, again.json()["message_id"]) == (202, waiting_delivery["message_id"])
     missing = ask(api, "POST", f"{here}/deliveries/{uuid4()}/retry")
     assert code_of(missing) == (404, "not_found")
 

@@ -23,20 +23,20 @@ from towline_server.projects.domain import ProjectPath
 from towline_server.runs.external import FAILURE_REASONS, Work
 
 
-def work_of(told: dict[str, Any]) -> Work:
+def work_of(given: dict[str, Any]) -> Work:
     """What an executor makes of the JSON: the library decodes what it encoded."""
     return Work(
-        project=told["project"],
-        path=ProjectPath.parse(told["path"]),
-        kinds=decode(Kinds, told["kinds"]),
-        names=NamePolicy(told["names"]),
-        state=decode(StoreState, told["state"]),
-        records=tuple(decode(AssetRecord, each) for each in told["records"]),
-        url=told["url"],
-        ref=told["ref"],
-        scope=told["scope"],
-        on_conflict=OnConflict(told["on_conflict"]),
-        limits=decode(Limits, told["limits"]),
+        project=given["project"],
+        path=ProjectPath.parse(given["path"]),
+        kinds=decode(Kinds, given["kinds"]),
+        names=NamePolicy(given["names"]),
+        state=decode(StoreState, given["state"]),
+        records=tuple(decode(AssetRecord, each) for each in given["records"]),
+        url=given["url"],
+        ref=given["ref"],
+        scope=given["scope"],
+        on_conflict=OnConflict(given["on_conflict"]),
+        limits=decode(Limits, given["limits"]),
     )
 
 
@@ -59,16 +59,16 @@ def completion(claimed: dict[str, Any], work: dict[str, Any] | None = None) -> d
     return held(claimed, plan=dump_plan(plan), contents=encoded)
 
 
-def test_a_run_is_claimed_kept_alive_and_completed(api: ApiClient):
+def test_a_run_is_claimed_renewed_and_completed(api: ApiClient):
     api.world.commit(a=b"1", b=b"\x00\xff")
     claimed = claim(api)
     assert claimed["run"]["state"] == "fetching"
-    beat = api.ask(
+    renewed = api.ask(
         "POST",
         f"{V1}/work/heartbeat",
         json=held(claimed, phase="comparing", done=1, total=2),
     ).json()
-    assert (beat["cancel"], beat["lease_until"] >= claimed["lease_until"]) == (False, True)
+    assert (renewed["cancel"], renewed["lease_until"] >= claimed["lease_until"]) == (False, True)
     assert api.get(f"{V1}/runs/{claimed['run']['id']}")["progress"] == 55
     ended = api.ask("POST", f"{V1}/work/complete", json=completion(claimed))
     assert ended.status_code == 200, ended.text
@@ -134,7 +134,7 @@ def test_a_token_alone_is_not_enough(api: ApiClient, other: World):
     assert api.world.contents(api.project) == {}
 
 
-def test_a_stale_plan_is_made_anew(api: ApiClient):
+def test_a_stale_plan_is_made_again(api: ApiClient):
     api.world.commit(a=b"1")
     api.pull()
     api.world.commit(a=b"2")
@@ -179,8 +179,8 @@ def test_a_reason_that_is_not_theirs_is_refused(api: ApiClient):
 def test_a_cancelled_run_is_told(api: ApiClient):
     claimed = claim(api)
     api.ask("POST", f"{V1}/runs/{claimed['run']['id']}/cancel")
-    beat = api.ask("POST", f"{V1}/work/heartbeat", json=held(claimed)).json()
-    assert beat["cancel"] is True
+    renewed = api.ask("POST", f"{V1}/work/heartbeat", json=held(claimed)).json()
+    assert renewed["cancel"] is True
     failure = {"reason": "internal_error", "message": "stopped"}
     run = api.ask("POST", f"{V1}/work/complete", json=held(claimed, failure=failure)).json()
     assert run["state"] == "cancelled"

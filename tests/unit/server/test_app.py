@@ -1,4 +1,4 @@
-"""The application as a whole: failures, health, and what nobody may learn."""
+"""The application as a whole: failures, health, and what no caller may learn."""
 
 import json
 import logging
@@ -139,7 +139,7 @@ def test_problem_details(client, demo):
     }
 
 
-def test_a_malformed_request_is_told_without_its_content(client, demo):
+def test_a_malformed_request_is_refused_without_its_content(client, demo):
     answer = client.post(
         "/demo/projects/demo/space/project",
         headers=_as(demo, Role.WRITER),
@@ -302,7 +302,7 @@ def test_services_are_found_from_a_request(settings, services):
         assert client.get(f"/demo/{uuid4()}").status_code == 404
 
 
-# --- what browsers and load balancers are told --------------------------------------------------
+# --- for browsers and load balancers ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/quiet/limit", "/nowhere", "/demo/projects/x"])
@@ -317,7 +317,7 @@ def test_every_answer_holds_browsers_back(client, path):
     assert "access-control-allow-origin" not in headers
 
 
-def test_over_tls_browsers_are_told_to_stay_there(settings, services):
+def test_over_tls_browsers_must_stay_there(settings, services):
     app = create_app(settings, services=services)
     with TestClient(app, base_url="https://towline.demo.example") as client:
         assert "max-age" in client.get("/healthz").headers["strict-transport-security"]

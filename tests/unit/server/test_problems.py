@@ -90,7 +90,7 @@ def test_every_error_has_its_status(kind):
     assert status_of(error) == EXPECTED[kind.__name__]
 
 
-def test_a_kept_code_has_the_status_of_its_error():
+def test_a_stored_code_has_the_status_of_its_error():
     for kind in _all_errors():
         if "code" in kind.__dict__:
             assert status_of_code(kind.code) == EXPECTED[kind.__name__]
@@ -107,7 +107,7 @@ def test_codes_are_unique_within_a_family():
         assert all(issubclass(kind, oldest) for kind in kinds)
 
 
-def test_a_callers_error_is_told_with_its_data():
+def test_a_callers_error_is_rendered_with_its_data():
     failure = failure_of(engine.AssetLimitExceeded(limit="assets", allowed=1000, found=1001))
     assert (failure.status, failure.code) == (400, "asset_limit_exceeded")
     assert (failure.data["allowed"], failure.data["found"]) == (1000, 1001)

@@ -56,7 +56,7 @@ def _signed(claims, secret: str = JWT_SECRET, **options) -> str:
     return jwt.encode(claims, secret, algorithm="HS256", **options)
 
 
-def test_a_good_token_tells_whose_it_is(shared, public, private_key):
+def test_a_valid_token_has_a_subject(shared, public, private_key):
     assert shared.subject(_signed(GOOD)) == "someone"
     rs256 = jwt.encode(GOOD, private_key, algorithm="RS256", headers={"kid": "one"})
     assert public.subject(rs256) == "someone"
@@ -267,7 +267,7 @@ def test_what_is_no_jwks_is_refused(document):
         parse(document)
 
 
-def test_keys_are_kept_and_then_fetched_again(entry):
+def test_keys_are_cached_and_then_fetched_again(entry):
     clock, issuer = Clock(), Issuer({**entry, "kid": "one"})
     keys = KeySet(issuer, clock=clock)
     assert keys.key("one") is not None

@@ -61,7 +61,7 @@ async def _echo(scope, receive, send):
 # --- body limit -------------------------------------------------------------------------------
 
 
-def test_a_body_within_the_limit_arrives_whole():
+def test_a_body_within_the_limit_is_received_whole():
     app = BodyLimit(_echo, allowed=lambda _: 6)
     assert _call(app, _scope(), b"abc", b"", b"def")[1]["body"] == b"abcdef"
     assert _call(app, _scope())[1]["body"] == b""
@@ -84,7 +84,7 @@ def test_a_longer_body_is_refused_when_it_is_announced(announced):
         _call(BodyLimit(_echo, allowed=lambda _: 6), scope, b"")
 
 
-def test_a_body_that_is_not_all_sent_reaches_nobody():
+def test_a_body_that_is_not_all_sent_reaches_no_application():
     async def unreached(scope, receive, send):
         raise AssertionError
 
@@ -199,7 +199,7 @@ def test_no_bucket_is_named_by_a_credential():
 # --- failures and log -------------------------------------------------------------------------
 
 
-def test_a_failure_that_nobody_took_is_answered():
+def test_a_failure_that_no_handler_caught_is_rendered():
     async def broken(scope, receive, send):
         raise ValueError("secret")
 
@@ -218,23 +218,23 @@ def test_a_failure_after_the_answer_began_is_passed_on():
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("given", "accepted"),
     [("demo-request.1", True), ("short", False), ("x" * 65, False), ("with space", False)],
 )
-def test_a_request_id_is_kept_if_it_is_fit_and_else_made(given, kept):
+def test_a_request_id_is_accepted_if_it_is_valid_and_else_made(given, accepted):
     start = _call(RequestLog(_echo, {}), _scope(headers=[("X-Request-Id", given)]))[0]
     ids = [value.decode() for name, value in start["headers"] if name == b"x-request-id"]
     assert len(ids) == 1
-    assert (ids[0] == given) is kept
+    assert (ids[0] == given) is accepted
 
 
-def test_the_log_tells_path_and_status_and_no_query_or_header(caplog):
+def test_the_log_has_path_and_status_and_no_query_or_header(caplog):
     scope = _scope("/path", headers=[("Authorization", "Bearer hush-hush")])
     scope["query_string"] = b"token=hush-hush"
     with caplog.at_level(logging.DEBUG):
         _call(RequestLog(_echo, {}, clock=Clock()), scope, b"hush-hush")
     record = next(r for r in caplog.records if r.name == "towline_server.requests")
-    told = vars(record)
-    assert (told["method"], told["path"], told["status"]) == ("POST", "/path", 200)
-    assert told["milliseconds"] == 0
-    assert "hush" not in str(told)
+    logged = vars(record)
+    assert (logged["method"], logged["path"], logged["status"]) == ("POST", "/path", 200)
+    assert logged["milliseconds"] == 0
+    assert "hush" not in str(logged)
