@@ -92,14 +92,14 @@ class Application(FastAPI):
             await self.router(scope, receive, send)
 
     def exact_openapi(self) -> dict[str, Any]:
-        """The document with every bound that schemas can express, without examples."""
+        """Return the document with every bound that schemas can express, without examples."""
         document = super().openapi()
         self.openapi_schema = None
         openapi.complete(document)
         return document
 
     def openapi(self) -> dict[str, Any]:
-        """The document as generators of clients take it, with examples."""
+        """Return the document as generators of clients accept it, with examples."""
         if self.openapi_schema is None:
             document = openapi.for_generators(self.exact_openapi())
             openapi.with_examples(document)
@@ -107,7 +107,7 @@ class Application(FastAPI):
         return self.openapi_schema
 
     def openapi_of(self, dialect: str) -> dict[str, Any]:
-        """The document of one dialect; raises NotFound."""
+        """Return the document of one dialect. Raises NotFound."""
         document = self.openapi()
         for tag in document["tags"]:
             if tag["name"].lower() == dialect:

@@ -61,7 +61,7 @@ class Authenticator:
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
     def by_password(self, email: str, password: str, address: str) -> Principal:
-        """The user or service account of an email and password.
+        """Return the user or service account of an email and password.
 
         Raises:
             Unauthenticated: there is no such account, or the password is wrong.
@@ -82,7 +82,7 @@ class Authenticator:
         return account.principal
 
     def by_key(self, key: str) -> Principal:
-        """The principal of an API key. Raises Unauthenticated."""
+        """Return the principal of an API key. Raises Unauthenticated."""
         with self.database.reading() as session:
             found = self._identities(session).by_key(key)
         if found is None:
@@ -90,7 +90,7 @@ class Authenticator:
         return found
 
     def by_token(self, token: str) -> Principal:
-        """The user or service account that a token names.
+        """Return the user or service account of a token.
 
         Raises:
             Unauthenticated: the token is not valid, or its subject is unknown.

@@ -203,18 +203,18 @@ class Identities:
     # --- look ---------------------------------------------------------------------------------
 
     def get(self, identity_id: UUID) -> Identity | None:
-        """The identity of this id."""
+        """Return the identity of this id."""
         row = self._session.get(tables.Identity, identity_id)
         return None if row is None else _identity(row)
 
     def of_tenant(self, tenant_id: UUID) -> tuple[Identity, ...]:
-        """Every identity of a tenant, oldest first."""
+        """Return every identity of a tenant, oldest first."""
         row = tables.Identity
         query = select(row).where(row.tenant_id == tenant_id).order_by(row.created_at, row.id)
         return tuple(_identity(found) for found in self._session.scalars(query))
 
     def roles(self, identity_id: UUID) -> Mapping[UUID, Role]:
-        """Its roles on single projects, by the project's id."""
+        """Return its roles on single projects, by the project's id."""
         grant = tables.Grant
         query = select(grant.project_id, grant.role).where(grant.identity_id == identity_id)
         return {project_id: Role(role) for project_id, role in self._session.execute(query)}
@@ -222,7 +222,7 @@ class Identities:
     # --- rows ---------------------------------------------------------------------------------
 
     def _row(self, *conditions: ColumnElement[bool]) -> tables.Identity | None:
-        """The one identity that fits and may call now."""
+        """Return the one identity that fits and is valid now."""
         row = self._session.scalar(select(tables.Identity).where(*conditions))
         if row is None or row.disabled_at is not None:
             return None

@@ -40,7 +40,7 @@ class Sealer:
         )
 
     def open(self, sealed: bytes, purpose: str) -> str:
-        """The text again.
+        """Decrypt a text.
 
         Raises:
             CredentialUnreadable: it was altered, was for another purpose, or its key is gone.
@@ -57,16 +57,16 @@ class Sealer:
         return plain.decode()
 
     def renewed(self, sealed: bytes, purpose: str) -> bytes:
-        """The same, sealed with the first key. Raises as `open`."""
+        """Return a sealed text, sealed again with the first key. Raises as `open`."""
         return self.seal(self.open(sealed, purpose), purpose)
 
     def is_current(self, sealed: bytes) -> bool:
-        """Whether it is sealed with the first key."""
+        """Return whether it is sealed with the first key."""
         return sealed[len(_VERSION) : len(_VERSION) + _ID_BYTES] == self._current
 
 
 def load_or_make_key(path: Path) -> str:
-    """The secret key in a file that its owner alone can read; made if it is not there."""
+    """Return the secret key in a file that its owner alone can read; it is made if missing."""
     try:
         return path.read_text("ascii").strip()
     except FileNotFoundError:

@@ -13,10 +13,10 @@ from towline_server.services import Services
 
 
 def parse_id(text: str, what: str) -> UUID:
-    """The id that a text is.
+    """Parse an id.
 
     Raises:
-        NotFound: it is none, so that nothing can have it.
+        NotFound: the text is no id, so that nothing can have it.
     """
     try:
         found = UUID(text)
@@ -31,10 +31,10 @@ def parse_id(text: str, what: str) -> UUID:
 def project(
     services: Services, caller: Principal, project_id: UUID, needed: Role, what: str = "project"
 ) -> Project:
-    """A project of the caller's.
+    """Return a project on which the caller has the needed role.
 
     Raises:
-        NotFound: there is none that the caller sees.
+        NotFound: there is none that the caller may see.
         Forbidden: the caller's role is too low.
     """
     with services.database.reading() as session:
@@ -48,12 +48,12 @@ def project(
 def connection(
     services: Services, caller: Principal, connection_id: UUID
 ) -> tuple[Connection, tuple[Project, ...]]:
-    """A connection, and the projects behind it that the caller sees, by path.
+    """Return a connection, and the projects bound to it that the caller may see, by path.
 
-    Who has no role on the whole tenant sees a connection that a project of theirs is bound to.
+    A caller without a role on the tenant may see a connection that a project of theirs is bound to.
 
     Raises:
-        NotFound: there is none that the caller sees.
+        NotFound: there is none that the caller may see.
     """
     with services.database.reading() as session:
         found = services.connections(session).get(connection_id)
@@ -69,10 +69,10 @@ def connection(
 def run_of_one_kind(
     services: Services, caller: Principal, run_id: UUID, needed: Role, what: str
 ) -> Run:
-    """A pull of one kind, for APIs that know no others (`RunFilter.of_one_kind`).
+    """Return a pull of one kind, for APIs that have no others (`RunFilter.of_one_kind`).
 
     Raises:
-        NotFound: there is none that the caller sees.
+        NotFound: there is none that the caller may see.
         Forbidden: the caller's role on its project is too low.
     """
     found = services.runs.find(run_id)

@@ -158,7 +158,7 @@ class RateLimit:
 
 
 def address_of(scope: Scope) -> str:
-    """The caller's address."""
+    """Return the caller's address."""
     client = scope.get("client")
     return client[0] if client else ""
 

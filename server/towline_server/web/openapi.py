@@ -25,7 +25,7 @@ _ANY_JSON = {"$ref": f"{_SCHEMAS}PlainJson"}
 
 
 def operation_id(route: APIRoute) -> str:
-    """The dialect and the route's own name: ``codat_list_companies``."""
+    """Return the dialect and the route's own name: ``codat_list_companies``."""
     tag = str(route.tags[0]).lower() if route.tags else "other"
     return f"{tag}_{route.name}"
 
@@ -44,7 +44,7 @@ def complete(document: Json) -> None:
 
 
 def for_generators(document: Json) -> Json:
-    """The document without what generators of clients cannot take.
+    """Return the document without what generators of clients cannot process.
 
     What may be any JSON is without bounds. An object that has one set of properties or another
     has all of them, none required. Patterns of the names of properties are left out.
@@ -82,13 +82,13 @@ def with_examples(document: Json) -> None:
 
 
 def examples_of(tag: str) -> Json:
-    """What was recorded for a dialect; empty, if nothing was."""
+    """Return what was recorded for a dialect; empty, if nothing was."""
     file = files(__package__).joinpath("examples", f"{tag.lower()}.json")
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def part_of(document: Json, tag: str) -> Json:
-    """The document of one dialect alone, with only the components that it uses."""
+    """Return the document of one dialect alone, with only the components that it uses."""
     paths: Json = {}
     for path, methods in document["paths"].items():
         of_tag = {name: each for name, each in methods.items() if tag in each["tags"]}
@@ -101,7 +101,7 @@ def part_of(document: Json, tag: str) -> Json:
 
 
 def operations_of(document: Json) -> dict[str, Json]:
-    """The operations by their id."""
+    """Return the operations by their id."""
     return {
         operation["operationId"]: operation
         for methods in document["paths"].values()
@@ -228,7 +228,7 @@ def _used(paths: Json, components: Json) -> Json:
 
 
 def _nodes(value: Any) -> Iterator[Json]:
-    """Every object in a document."""
+    """Yield every object in a document."""
     if isinstance(value, dict):
         yield value
         for each in list(value.values()):

@@ -119,7 +119,7 @@ class Measured:
 
 
 def run_gauges(session: Session) -> Iterable[Metric]:
-    """The runs that have not ended, of all servers of this database."""
+    """Measure the runs that have not ended, of all servers of this database."""
     counted = select(Run.state, func.count(), func.min(Run.created_at)).where(
         Run.state.in_(_UNENDED), ~Run.is_parent
     )

@@ -57,7 +57,7 @@ TIME_ZONE = "time-zone"
 
 
 def of_format(name: str, **bounds: int) -> WithJsonSchema:
-    """Says of a string that it is of this format, in place of what its type would say.
+    """Return the schema of a string of a format, instead of the schema of its type.
 
     A format whose grammar bounds the length has no bounds here.
     """
@@ -65,7 +65,7 @@ def of_format(name: str, **bounds: int) -> WithJsonSchema:
 
 
 def accepting(*words: str) -> WithJsonSchema:
-    """Says which words of an enumeration are taken; the others are refused by name, for now."""
+    """Return the schema of an enumeration of which only these words are accepted for now."""
     return WithJsonSchema({"type": "string", "enum": [str(word) for word in words]})
 
 
@@ -113,7 +113,7 @@ def _plain(value: Any, depth: int = 0) -> Any:
 
 
 def omittable() -> Any:
-    """The default of a field that may be left out, and is never null in the document."""
+    """Return the default of a field that may be left out, and is never null in the document."""
     # The result of a factory is not in the document.
     return Field(default_factory=lambda: None)
 
@@ -167,12 +167,12 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 async def raw_body(request: Request) -> bytes:
-    """A dependency: the request's body as it came."""
+    """Return the body of a request as it came, as a dependency."""
     return await request.body()
 
 
 def parse(model: type[Model], body: bytes) -> Model:
-    """What a JSON body says; a missing one is ``{}``.
+    """Parse a JSON body; a missing one is ``{}``.
 
     Raises:
         RequestValidationError: it is no JSON, or not of this form.
@@ -186,7 +186,7 @@ def parse(model: type[Model], body: bytes) -> Model:
 
 
 def body_schema(model: type[BaseModel], *, required: bool) -> dict[str, Any]:
-    """The body's part of the OpenAPI document, for a route's ``openapi_extra``."""
+    """Return the body's part of the OpenAPI document, for a route's ``openapi_extra``."""
     schema = model.model_json_schema()
     return {
         "requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}
@@ -194,10 +194,10 @@ def body_schema(model: type[BaseModel], *, required: bool) -> dict[str, Any]:
 
 
 def known_query(request: Request) -> None:
-    """A dependency: every parameter of the query is one of the operation's.
+    """Check, as a dependency, that the operation has every parameter of the query.
 
     Raises:
-        RequestValidationError: one is not.
+        RequestValidationError: it lacks one.
     """
     route: APIRoute = request.scope["route"]
     taken = set(_parameters(route.dependant))
@@ -211,7 +211,7 @@ def known_query(request: Request) -> None:
 
 
 def _parameters(dependant: Dependant) -> Iterator[str]:
-    """The query parameters of an operation and of all that it depends on."""
+    """Yield the query parameters of an operation and of all that it depends on."""
     for parameter in dependant.query_params:
         yield parameter.alias
     for each in dependant.dependencies:
@@ -236,10 +236,10 @@ _MEDIA = {"application/problem+json": {"schema": Problem.model_json_schema()}}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The refusals of a route, for its part of the OpenAPI document."""
+    """Return the refusals of a route, for its part of the OpenAPI document."""
     return refusals(400, 401, 403, 404, 413, 422, 429, *statuses)
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Those of exactly these statuses."""
+    """Return the refusals of exactly these statuses."""
     return {status: {"description": "refused", "content": _MEDIA} for status in {*statuses}}
