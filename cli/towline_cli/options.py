@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from .output import echo_err, is_interactive
+
 if TYPE_CHECKING:
-    from towline.limits import Limits
     from towline.options import PullOptions, Selection
-    from towline.ports import AssetStore
+
+    from .project import Project
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -118,16 +120,10 @@ choice_options = with_options(
 """The options that a pull decides by; a command gets them as ``**choices``."""
 
 
-def pull_options(
-    choices: dict[str, Any],
-    store: AssetStore,
-    limits: Limits,
-    setting: Callable[[str], str],
-    prefix: str,
-) -> PullOptions:
+def pull_options(choices: dict[str, Any], project: Project) -> PullOptions:
     """Return the options of a pull; ``./`` and ``../`` in names start from the working folder.
 
-    ``setting`` returns a setting of the project, the default of an option that is not given.
+    A setting of the project is the default of an option that is not given.
     """
     from towline.content_rules import ContentMode
     from towline.options import Naming, OnConflict, PullOptions, Resolutions
@@ -135,19 +131,19 @@ def pull_options(
     return PullOptions(
         resolutions=Resolutions(
             **{
-                side: frozenset(asset_name(name, prefix) for name in choices.get(side, ()))
+                side: frozenset(asset_name(name, project.prefix) for name in choices.get(side, ()))
                 for side in ("use_theirs", "use_ours")
             },
             naming=Naming.IDS_OR_PATHS,
         ),
         on_conflict=OnConflict(
-            choices.get("on_conflict") or setting("on_conflict") or OnConflict.REFUSE
+            choices.get("on_conflict") or project.setting("on_conflict") or OnConflict.REFUSE
         ),
         content_merge=ContentMode(
-            choices.get("content_merge") or setting("content_merge") or ContentMode.NEVER
+            choices.get("content_merge") or project.setting("content_merge") or ContentMode.NEVER
         ),
-        only=_selection(choices.get("only", ()), store, prefix),
-        limits=limits,
+        only=_selection(choices.get("only", ()), project),
+        limits=project.limits(limit_settings(choices)),
         allow_empty=choices.get("allow_empty", False),
     )
 
@@ -168,23 +164,27 @@ def asset_name(name: str, prefix: str) -> str:
     return posixpath.normpath(posixpath.join(prefix, name))
 
 
-def _selection(names: Sequence[str], store: AssetStore, prefix: str) -> Selection:
+def _selection(names: Sequence[str], project: Project) -> Selection:
     """Select by a kind's name, an asset's id, else a path, folder or glob, as ``./`` makes it."""
     from towline.model import AssetId
     from towline.options import Selection
 
-    kinds = {kind.name for kind in store.kinds.kinds}.intersection(names)
+    kinds = {kind.name for kind in project.store.kinds.kinds}.intersection(names)
     ids = {AssetId(name) for name in names if AssetId.allows(name)}
-    with store.snapshot() as snapshot:
+    with project.store.snapshot() as snapshot:
         ids = {each for each in ids if snapshot.with_id(each) is not None}
-    others = [asset_name(name, prefix) for name in names if name not in kinds | ids]
+    others = [asset_name(name, project.prefix) for name in names if name not in kinds | ids]
     return Selection(kinds=frozenset(kinds), globs=tuple(others), ids=frozenset(ids))
 
 
-def confirm(question: str) -> None:
-    """Ask the user; anything but yes ends the command, with nothing changed."""
+def confirm(changes: str, lines: Iterable[str], *, unasked: bool) -> None:
+    """Show changes at a terminal and ask; anything but yes ends the command, nothing changed."""
     from .errors import CommandError
 
+    if unasked or not is_interactive():
+        return
+    for line in (changes, *lines):
+        echo_err(line)
     sys.stdout.flush()
-    if not click.confirm(question, err=True):
+    if not click.confirm("Continue?", err=True):
         raise CommandError("declined", "nothing was changed")

@@ -54,12 +54,19 @@ _SCREENFUL = 20
 
 
 def cell(text: object, style: str = "") -> Text:
-    """Text from outside as it is: markup in it is no markup."""
+    """Return text from outside as it is: markup in it is no markup."""
     return Text(printable(str(text)), style=style, overflow="fold")
 
 
+def _asset_row(state: str, *texts: object, style: str | None = None) -> list[Text]:
+    """Return the row of an asset; the last text is its id."""
+    *others, asset_id = texts
+    first = cell(state, _STYLES.get(state, "") if style is None else style)
+    return [first, *map(cell, others), cell(asset_id, "dim")]
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Text]]) -> None:
-    """A table as wide as its content, or where that is too wide, entries of two lines.
+    """Print a table as wide as its content, or where that is too wide, entries of two lines.
 
     An entry's first line holds the first two columns.
     """
@@ -98,7 +105,7 @@ def _print_entries(rows: Sequence[Sequence[Text]]) -> None:
 
 
 def print_lines(lines: Iterable[Text]) -> None:
-    """Lines, wrapped by the terminal alone."""
+    """Print lines, wrapped by the terminal alone."""
     console = _console()
     for line in lines:
         console.print(line, soft_wrap=True)
@@ -123,13 +130,7 @@ def print_report(report: Report, *, everything: bool = True) -> None:
         print_table(
             ["", "path", "kind", "", "id"],
             [
-                [
-                    cell(name, _STYLES[name]),
-                    cell(item.path),
-                    cell(item.kind),
-                    cell(_remark(item)),
-                    cell(item.asset_id or "", "dim"),
-                ]
+                _asset_row(name, item.path, item.kind, _remark(item), item.asset_id or "")
                 for name, item in items
             ],
         )
@@ -142,14 +143,15 @@ def print_report(report: Report, *, everything: bool = True) -> None:
 def print_conflicts(conflicts: Sequence[Conflict]) -> None:
     """Print each party of each conflict, with both sides."""
     rows = [
-        [
-            cell(conflict.kind, _STYLES["conflict"]),
-            cell(party.path),
-            cell(party.kind),
-            cell(f"here {_side(party, party.states.ours)}"),
-            cell(f"there {_side(party, party.states.theirs)}"),
-            cell(party.asset_id, "dim"),
-        ]
+        _asset_row(
+            conflict.kind,
+            party.path,
+            party.kind,
+            f"here {_side(party, party.states.ours)}",
+            f"there {_side(party, party.states.theirs)}",
+            party.asset_id,
+            style=_STYLES["conflict"],
+        )
         for conflict in conflicts
         for party in conflict.parties
     ]
@@ -185,20 +187,20 @@ def _remark(item: Item) -> str:
 def print_status(assets: Sequence[AssetStatus]) -> None:
     """Print the state of each asset."""
     rows = [
-        [
-            cell(asset.state, _STYLES.get(asset.state, "")),
-            cell(asset.path),
-            cell(asset.kind),
-            cell("" if asset.behind is None else reason_message(asset.behind, asset.path)),
-            cell(asset.asset_id, "dim"),
-        ]
+        _asset_row(
+            asset.state,
+            asset.path,
+            asset.kind,
+            "" if asset.behind is None else reason_message(asset.behind, asset.path),
+            asset.asset_id,
+        )
         for asset in assets
     ]
     print_table(["state", "path", "kind", "", "id"], rows)
 
 
 def print_log(entries: Sequence[tuple[LoggedPull, dict[str, int]]]) -> None:
-    """The applied plans, with how many assets each listed: each on one line, if need be less."""
+    """Print the applied plans, with how many assets each listed, each on one line."""
     columns = ["number", "at", "what", "from", "to", ""]
     rows = [_logged(entry, counts) for entry, counts in entries]
     if not _fits(columns, rows, _console().width):
@@ -230,7 +232,7 @@ def _what(entry: LoggedPull) -> str:
 
 
 def print_difference(asset: AssetStatus, explanation: Explanation) -> None:
-    """One asset on its three sides, field by field or line by line."""
+    """Print an asset on its three sides, field by field or line by line."""
     style = _STYLES.get(asset.state, "")
     print_lines([cell(f"{asset.state}  {asset.path}  ({asset.asset_id})", style or "bold")])
     print_lines(_facts(explanation))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from towline_cli.options import completes, confirm, json_option, yes_option
-from towline_cli.output import LISTS, echo, echo_err, is_interactive, print_json
+from towline_cli.output import LISTS, echo, print_json
 from towline_cli.progress import watching
 from towline_cli.project import open_project
 from towline_cli.reporting import Wording, show_report
@@ -111,11 +111,8 @@ def undo(number: int | None, dry_run: bool, as_json: bool, yes: bool) -> int:
         if dry_run:
             wording = Wording(f"Would revert {what}", is_undo=True)
             return show_report(report_of(made), wording, as_json=as_json)
-        if not (yes or as_json) and is_interactive():
-            echo_err(f"This reverts {what}:")
-            for item in made.items:
-                echo_err(f"  {item.disposition}  {item.path}")
-            confirm("Continue?")
+        lines = (f"  {item.disposition}  {item.path}" for item in made.items)
+        confirm(f"This reverts {what}:", lines, unasked=yes or as_json)
         with watching() as watch:
             report = apply(made, project.store, watch=watch)
     return show_report(report, Wording(f"Reverted {what}", is_undo=True), as_json=as_json)

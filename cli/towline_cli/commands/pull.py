@@ -12,17 +12,15 @@ from towline_cli.options import (
     choice_options,
     confirm,
     json_option,
-    limit_settings,
     pull_options,
     yes_option,
 )
-from towline_cli.output import echo_err, is_interactive
 from towline_cli.progress import watching
 from towline_cli.project import Project, open_project
 from towline_cli.reporting import Wording, show_report
 
 if TYPE_CHECKING:
-    from towline.plan import Item, Plan
+    from towline.plan import Plan
     from towline.ports import Watch
     from towline.remotes.credentials import Credential
 
@@ -107,41 +105,27 @@ def plan_pull(
     from towline.pull import plan_at
 
     # Before the fetch, so that a wrong option is reported at once.
-    limits = project.limits(limit_settings(choices))
-    options = pull_options(choices, project.store, limits, project.setting, project.prefix)
+    options = pull_options(choices, project)
     remote = project.remote(given)
-    revision = project.fetch(remote, limits, watch)
+    revision = project.fetch(remote, options.limits, watch)
     with project.store.snapshot() as snapshot:
         return plan_at(snapshot, remote, revision, options, watch=watch)
 
 
 def _apply(made: Plan, project: Project, wording: Wording, *, as_json: bool, yes: bool) -> int:
     from towline.apply import apply as apply_plan
+    from towline.plan import Disposition
 
-    if not (yes or as_json) and is_interactive():
-        _confirm_discarding(discarded_edits(made))
+    lines = [
+        f"  {item.path}"
+        for item in made.items
+        if item.discarded or item.disposition is Disposition.OVERWRITTEN
+    ]
+    confirm("Local edits will be discarded:", lines, unasked=yes or as_json or not lines)
     with watching() as watch:
         contents = project.contents_for(made, watch)
         report = apply_plan(made, project.store, contents=contents, watch=watch)
     return show_report(report, wording, as_json=as_json)
-
-
-def discarded_edits(made: Plan) -> list[Item]:
-    """Return the assets whose local edits the plan discards."""
-    from towline.plan import Disposition
-
-    return [
-        item for item in made.items if item.discarded or item.disposition is Disposition.OVERWRITTEN
-    ]
-
-
-def _confirm_discarding(items: list[Item]) -> None:
-    if not items:
-        return
-    echo_err("Local edits will be discarded:")
-    for item in items:
-        echo_err(f"  {item.path}")
-    confirm("Continue?")
 
 
 def _text_of(file: str) -> str:

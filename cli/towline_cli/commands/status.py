@@ -82,37 +82,28 @@ _EDITED = frozenset(["conflict", "modified-here", "deleted-here"])
 
 
 def _chosen(found: ProjectStatus, name: str | None, project: Project) -> list[AssetStatus]:
-    """The assets to show; ids go before paths here, and those before paths elsewhere."""
+    """Return the assets to show; a name is first an id, then a path here, there, or before."""
     if name is None:
-        return [asset for asset in found.assets if asset.state in _EDITED or _is_edited(asset)]
+        return [
+            asset
+            for asset in found.assets
+            if asset.state in _EDITED
+            or (asset.state == "behind" and asset.states.ours != asset.states.base)
+        ]
     name = asset_name(name, project.prefix)
-    ranked = [(_rank(asset, name), asset) for asset in found.assets]
-    best = min((rank for rank, _ in ranked), default=_UNNAMED)
-    if best == _UNNAMED:
-        from towline.errors import UnknownAssets
+    if chosen := [asset for asset in found.assets if asset.asset_id == name]:
+        return chosen
+    for side in ("ours", "theirs", "base"):
+        states = ((asset, getattr(asset.states, side)) for asset in found.assets)
+        if chosen := [asset for asset, state in states if state and state.path == name]:
+            return chosen
+    from towline.errors import UnknownAssets
 
-        raise UnknownAssets(asset_ids=(name,))
-    return [asset for rank, asset in ranked if rank == best]
-
-
-def _is_edited(asset: AssetStatus) -> bool:
-    """Whether an asset that is behind was edited here."""
-    return asset.state == "behind" and asset.states.ours != asset.states.base
-
-
-_UNNAMED = 4
-
-
-def _rank(asset: AssetStatus, name: str) -> int:
-    sides = (asset.states.ours, asset.states.theirs, asset.states.base)
-    if asset.asset_id == name:
-        return 0
-    paths = [state.path if state is not None else None for state in sides]
-    return paths.index(name) + 1 if name in paths else _UNNAMED  # type: ignore[arg-type] # a path is a str
+    raise UnknownAssets(asset_ids=(name,))
 
 
 def _reader(project: Project) -> Read:
-    """Bytes of the store, or of what was fetched."""
+    """Return a function that reads the bytes of the store, or of what was fetched."""
     from towline.errors import ContentMissing, RemoteError
 
     remote = project.remote()
