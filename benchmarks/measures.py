@@ -1,4 +1,4 @@
-"""What a benchmark tells: one figure of one contender, beside its peer's and its target."""
+"""The result of a benchmark: one figure of one contender, beside its peer's and its target."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def run(command: Sequence[str], cwd: Path, home: Path) -> Cost:
             stdout=subprocess.DEVNULL,
             stderr=errors,
         )
-        # Tells the child's CPU and that of the children it waited for, and of nobody else.
+        # Returns the CPU time of the child and of the children it waited for, and of no other.
         _, status, usage = os.wait4(child.pid, 0)
         wall = time.perf_counter() - started
         child.returncode = os.waitstatus_to_exitcode(status)

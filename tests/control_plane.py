@@ -1,4 +1,4 @@
-"""A control plane for tests: SQLite, two tenants, cheap passwords, clocks that stand still."""
+"""A control plane for tests: SQLite, two tenants, cheap passwords, clocks that do not run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ START = 1_800_000_000.0
 
 @dataclass
 class Clock:
-    """A clock that stands until it is moved."""
+    """A clock that shows one time until it is moved."""
 
     seconds: float = START
 

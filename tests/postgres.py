@@ -78,7 +78,7 @@ def running_server() -> Iterator[PostgresServer]:
 
 
 def _programs() -> Path:
-    """Where initdb and pg_ctl stand."""
+    """The folder of initdb and pg_ctl."""
     found = sorted(glob("/usr/lib/postgresql/*/bin"), key=lambda each: -float(each.split("/")[4]))
     if config := shutil.which("pg_config"):
         found.insert(0, subprocess.check_output([config, "--bindir"], text=True).strip())
@@ -95,19 +95,19 @@ def _owner() -> str:
 
 
 def _call(command: Sequence[Any], folder: Path) -> None:
-    """Run a program of the server's as its owner, and show what it said if it fails."""
+    """Run a program of the server's as its owner, and show its output if it fails."""
     owner = _owner() if os.geteuid() == 0 else None
     # Into a file: a server that was started would hold a pipe open, and be waited for.
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+") as output:
         done = subprocess.run(
             list(map(str, command)),
             user=owner,
             extra_groups=[] if owner is not None else None,
             cwd=folder,
             stdin=subprocess.DEVNULL,
-            stdout=said,
+            stdout=output,
             stderr=subprocess.STDOUT,
             check=False,
         )
-        said.seek(0)
-        assert done.returncode == 0, f"{command[0]} failed:\n{said.read()}"
+        output.seek(0)
+        assert done.returncode == 0, f"{command[0]} failed:\n{output.read()}"

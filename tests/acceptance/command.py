@@ -128,7 +128,7 @@ def files(project: Command) -> dict[str, bytes]:
 
 
 def states(project: Command) -> dict[str, str]:
-    """Where each asset stands."""
+    """The path of each asset."""
     return {asset["path"]: asset["state"] for asset in project.json("status")["assets"]}
 
 

@@ -44,7 +44,7 @@ def _running(repositories: Path) -> Iterator[GitServer]:
 
 @pytest.fixture
 def server(_running: GitServer) -> Iterator[GitServer]:
-    """A server that behaves, until a test tells it not to."""
+    """A server that behaves, until a test makes it fail."""
     yield _running
     _running.credential = _running.trouble = None
     _running.tally.clear()
@@ -75,7 +75,7 @@ def url(server: GitServer, repository: GitRepository) -> str:
 def cloned(
     tmp_path_factory: pytest.TempPathFactory, repositories: Path, _running: GitServer
 ) -> Path:
-    """A clone of `BASE`, to be copied: making it anew would cost every test a while."""
+    """A clone of `BASE`, to be copied: making one would cost every test a while."""
     repository = GitRepository(repositories / NAME)
     repository.commit(BASE)
     folder = tmp_path_factory.mktemp("cloned")

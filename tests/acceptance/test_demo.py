@@ -27,8 +27,8 @@ def test_the_demo_shows_every_list_and_leaves_nothing_behind(tmp_path: Path):
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    told = ended.stdout.splitlines()
-    assert all(any(line.startswith(str(name)) for line in told) for name in LISTED)
+    printed = ended.stdout.splitlines()
+    assert all(any(line.startswith(str(name)) for line in printed) for name in LISTED)
     assert list(tmp_path.iterdir()) == []
 
 

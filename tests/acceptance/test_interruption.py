@@ -145,10 +145,10 @@ def test_ctrl_c_while_a_module_loads_is_one_line(
     ran = project(
         *arguments, *options, code=130, PYTHONPATH=str(tmp_path), INTERRUPTED_IMPORT=module
     )
-    told, silent = (ran.out, ran.err) if options else (ran.err, ran.out)
+    printed, silent = (ran.out, ran.err) if options else (ran.err, ran.out)
     assert silent == ""
-    assert told.count("\n") == 1 or options
-    assert (ran.json["error"]["code"] if options else told).count("interrupted") == 1
+    assert printed.count("\n") == 1 or options
+    assert (ran.json["error"]["code"] if options else printed).count("interrupted") == 1
 
 
 def test_ctrl_c_when_all_is_done_changes_nothing(project: Command, tmp_path: Path):

@@ -1,4 +1,4 @@
-"""The main road: clone, look, pull, apply, undo, and each form in which it is told."""
+"""Clone, status, plan, pull, apply and undo, and each form of their output."""
 
 from __future__ import annotations
 

@@ -109,20 +109,20 @@ def refused_queries(url: str, key: str, company: str) -> dict[str, Any]:
 
 def main() -> None:
     given = json.load(sys.stdin)
-    urls, key, nobody = given["urls"], given["key"], str(uuid.uuid4())
+    urls, key, unknown = given["urls"], given["key"], str(uuid.uuid4())
     known = (given["company"], given["connection"])
     good = calls(urls["good"], key, *known, given["operation"])
     json.dump(
         {
             "good": good,
             "400": refused_queries(urls["good"], key, given["company"]),
-            "401": calls(urls["good"], "twl_wrong", *known, nobody),
-            "403": calls(urls["good"], given["reader"], *known, nobody),
-            "404": calls(urls["good"], key, nobody, nobody, nobody),
+            "401": calls(urls["good"], "twl_wrong", *known, unknown),
+            "403": calls(urls["good"], given["reader"], *known, unknown),
+            "404": calls(urls["good"], key, unknown, unknown, unknown),
             "404 none": calls(urls["good"], key, "none", "none", "none"),
-            "429": calls(urls["limited"], key, *known, nobody),
-            "500": calls(urls["broken"], key, *known, nobody),
-            "503": calls(urls["stopped"], key, *known, nobody),
+            "429": calls(urls["limited"], key, *known, unknown),
+            "500": calls(urls["broken"], key, *known, unknown),
+            "503": calls(urls["stopped"], key, *known, unknown),
         },
         sys.stdout,
     )

@@ -30,7 +30,7 @@ def main() -> None:
         base_url=given["url"], token=given["key"], prefix="", auth_header_name="Nected-API-Key"
     )
     company, connection = uuid.UUID(given["company"]), uuid.UUID(given["connection"])
-    said = {
+    answers = {
         "codat": called("codat", "codat_list_companies", basic),
         "connections": called("connections", "connections_list_syncs", bearer, connection),
         "native": called("native", "native_list_assets", bearer, company),
@@ -39,7 +39,7 @@ def main() -> None:
         "syncs": called("syncs", "syncs_list_syncs", bearer),
         "unknown": called("codat", "codat_get_company", basic, uuid.uuid4()),
     }
-    json.dump(said, sys.stdout)
+    json.dump(answers, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def run(
     given: str = "",
     cwd: Path = ROOT,
 ) -> str:
-    """What a command prints; it fails with all that it said."""
+    """Return what a command prints; fail with all of it."""
     done = subprocess.run(
         command,
         input=given,

@@ -85,7 +85,7 @@ def _put(tree: Tree, state: AssetState) -> None:
 
 
 def sides_of(case: Case) -> ThreeSides:
-    """The case as a project whose assets are told apart by path, as git tells them."""
+    """The case as a project whose assets are identified by path, as in git."""
     kind = KINDS.kinds[1].name
     return ThreeSides(
         records=tuple(

@@ -1,6 +1,6 @@
 """Where our answer is not git's, path by path, and by which rule.
 
-A rule tells why, and names exactly the paths at which the answers may differ. Nothing else may.
+A rule gives the reason, and names exactly the paths at which the answers may differ; no other may.
 """
 
 from __future__ import annotations

@@ -120,9 +120,9 @@ def test_a_server_whose_parts_are_missing_says_what_to_install(
 ):
     install(serve="missing_server.cli:serve")
     assert main(["serve"]) == 1
-    told = capsys.readouterr().err
-    assert "missing_server" in told
-    assert "towline[server]" in told
+    printed = capsys.readouterr().err
+    assert "missing_server" in printed
+    assert "towline[server]" in printed
 
 
 @pytest.mark.parametrize("arguments", [["nothing"], ["log", "--nothing"], ["clone"]])
@@ -130,13 +130,13 @@ def test_a_wrong_command_line_is_told_as_usage(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ):
     assert main(arguments) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.startswith("Usage: towline")
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("Usage: towline")
     assert main([*arguments, "--json"]) == 2
-    told = capsys.readouterr()
-    assert '"usage"' in told.out
-    assert told.err == ""
+    printed = capsys.readouterr()
+    assert '"usage"' in printed.out
+    assert printed.err == ""
 
 
 @pytest.mark.parametrize("arguments", [[], ["completion"]])

@@ -83,6 +83,6 @@ def test_progress_is_shown_once_work_takes_long(
         now[0] = 10.0
         for done in range(3):
             watch.report(Phase.COMPARING, done, 3)
-    told = capsys.readouterr()
-    assert "Comparing" in told.err
-    assert told.out == ""
+    printed = capsys.readouterr()
+    assert "Comparing" in printed.err
+    assert printed.out == ""

@@ -109,10 +109,10 @@ def test_a_tenant_is_set_up_by_a_script(run, services):
         assert found is not None
         assert str(found.id) == project["id"]
         stored = services.connections(session)
-        kept = stored.get(found.bound.connection_id)
-        assert kept is not None
+        found_connection = stored.get(found.bound.connection_id)
+        assert found_connection is not None
         credential = Credential("x-access-token", "hush-token")
-        assert stored.credentials(kept.id)(kept.url) == credential
+        assert stored.credentials(found_connection.id)(found_connection.url) == credential
 
 
 def test_lists_tell_everything_but_secrets(run):

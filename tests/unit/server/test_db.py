@@ -83,7 +83,7 @@ def test_a_writer_takes_the_lock_at_once_and_a_second_is_told(database: Database
 
 
 def test_writers_come_in_the_order_in_which_they_came():
-    """Where the database alone decides, whoever tries at the right moment is first."""
+    """Where the database alone decides, the first transaction wins."""
     queue = WriteQueue(60)
     came: list[int] = []
     writers = [threading.Thread(target=_write_in_turn, args=(queue, came, n)) for n in range(20)]

@@ -1,4 +1,4 @@
-"""The server's loops: what fails in one of them, and when one stands still."""
+"""The server's loops: what fails in one of them, and when one stops."""
 
 from __future__ import annotations
 

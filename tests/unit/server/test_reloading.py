@@ -1,4 +1,4 @@
-"""Settings read anew: what a server takes up, and what it leaves."""
+"""Settings read again: which of them a server applies, and which it leaves."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_what_can_change_changes_and_the_rest_stays(client: TestClient, settings
     )
     reload(client.app, lambda: found)  # type: ignore[arg-type] # it is the application
     state = client.app.state  # type: ignore[attr-defined] # and has a state
-    kept = state.services.settings
-    assert (kept.body_bytes, kept.lease_seconds) == (2000, settings.lease_seconds)
+    applied = state.services.settings
+    assert (applied.body_bytes, applied.lease_seconds) == (2000, settings.lease_seconds)
     assert logging.getLogger().level == logging.ERROR
     limits = state.limits
     assert limits.body({"method": "POST", "path": "/x"}) == 2000
