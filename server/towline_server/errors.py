@@ -125,3 +125,100 @@ class Unavailable(TowlineError, code="unavailable"):
 
     template = "{problem}"
     problem: str
+
+
+# --- runs -------------------------------------------------------------------------------------
+
+
+class UnknownKind(CallerError, code="unknown_kind"):
+    """A run is limited to a kind that its project does not have."""
+
+    template = "the project has no kind {kind!r}"
+    kind: str
+
+
+class BoundElsewhere(CallerError, code="bound_elsewhere"):
+    """The project's binding has changed since a run was requested for it."""
+
+    template = "{project} is bound to another repository, ref or folder than this run is for"
+    project: str
+
+
+class BackendNotConfigured(CallerError, code="backend_not_configured"):
+    """Runs cannot be executed by this backend here."""
+
+    backend: str
+    configured: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        """The backends that can be chosen instead."""
+        return f"{self.backend} is not configured here; use {' or '.join(self.configured)}"
+
+
+class RunNotEnded(MovedError, code="run_not_ended"):
+    """The request needs a run that has ended."""
+
+    template = "run {run_id} has not ended; wait for it, or cancel it"
+    run_id: str
+
+
+class KindInProgress(MovedError, code="kind_in_progress"):
+    """A run of this kind is in progress, and the request allows no second one."""
+
+    template = "run {run_id} of kind {kind!r} is still in progress"
+    kind: str
+    run_id: str
+
+
+class LeaseLost(MovedError, code="lease_lost"):
+    """The executor of a run no longer has its lease; nothing that it did counts."""
+
+    template = "run {run_id} was taken away from its executor"
+    run_id: str
+
+
+class HeartbeatMissed(MovedError, code="heartbeat_timeout"):
+    """A run's executor sent no heartbeat for as long as a lease lasts."""
+
+    template = "the executor stopped answering"
+
+
+class RunUnclaimed(HeartbeatMissed, code="run_unclaimed"):
+    """No external executor claimed a run for as long as the settings allow."""
+
+    template = "no external executor claimed the run; check that one is running"
+
+
+class WorkerShutdown(MovedError, code="worker_shutdown"):
+    """A run's executor was shut down before the commit point."""
+
+    template = "the executor was shut down; nothing was changed"
+
+
+class ExecutorFailed(TowlineError, code="internal_error"):
+    """An executor failed, and only the operator can act; the server's log has the reason."""
+
+    template = "internal error"
+
+
+class HookReplayed(MovedError, code="webhook_replayed"):
+    """A webhook was received that had been received before."""
+
+    template = "this webhook came before; its runs were started then"
+
+
+# --- webhooks ---------------------------------------------------------------------------------
+
+
+class WebhookDisabled(MovedError, code="webhook_disabled"):
+    """A message is to be sent to an endpoint that is disabled."""
+
+    template = "the webhook is disabled; enable it first"
+
+
+class TooManyWebhooks(MovedError, code="too_many_webhooks"):
+    """The tenant has as many endpoints as it may have."""
+
+    template = "there are {allowed} webhooks already; delete one first"
+    allowed: int

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 from uuid import UUID
 
+from towline_server.errors import BackendNotConfigured
+
 from .domain import BackendName
-from .errors import BackendNotConfigured
 
 
 class Backend(Protocol):

@@ -16,12 +16,11 @@ from towline.errors import Cancelled, StoreError, TowlineError
 from towline.report import Report, Status, report_json
 from towline_server import logs, metrics
 from towline_server.db.session import once_committed
-from towline_server.errors import DiskFull
+from towline_server.errors import DiskFull, ExecutorFailed, LeaseLost
 
 from . import tables
 from .attempts import Retries, resumed
 from .domain import RunError
-from .errors import ExecutorFailed, LeaseLost
 from .leases import Lease, check_held
 from .parents import announce_end, update_parent
 from .rows import find_row

@@ -32,7 +32,7 @@ from towline.report import report_of
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.failures import FAILURES, passes, shown
 from towline_server.db.session import Database
-from towline_server.errors import DiskFull, NotFound
+from towline_server.errors import DiskFull, LeaseLost, NotFound, WorkerShutdown
 from towline_server.projects.domain import Project
 from towline_server.projects.guard import guarded
 from towline_server.projects.locking import claim
@@ -43,7 +43,6 @@ from towline_server.projects.store import SqlStore
 from .attempts import Retries, resumed
 from .domain import Run, RunMode
 from .endings import Ending, end_held, failed, refused, succeeded
-from .errors import LeaseLost, WorkerShutdown
 from .fetching import FetchTarget, SharedFetches
 from .heartbeat import RunToken, Stop
 from .leases import Lease, Leases, check_held

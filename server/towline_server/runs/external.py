@@ -31,6 +31,7 @@ from towline.records import AssetRecord
 from towline.report import report_of
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
+from towline_server.errors import LeaseLost
 from towline_server.projects.domain import ProjectPath
 from towline_server.projects.locking import claim as claim_project
 from towline_server.projects.store import Run as OnBehalf
@@ -40,7 +41,6 @@ from . import tables
 from .attempts import Retries
 from .domain import BackendName, Run, RunError, RunMode
 from .endings import Ending, end_held, failed, refused, succeeded
-from .errors import LeaseLost
 from .leases import Lease, Leases, check_held
 from .planning import check_request
 from .repositories import Repositories

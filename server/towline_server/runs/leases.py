@@ -22,10 +22,10 @@ from towline.errors import Cancelled
 from towline.model import Revision
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
+from towline_server.errors import LeaseLost
 from towline_server.projects.tables import Project
 
 from . import tables
-from .errors import LeaseLost
 from .parents import update_parent
 from .rows import find_row, hold_projects
 from .states import ACTIVE, STARTS_AT, TERMINAL, RunState, may_follow

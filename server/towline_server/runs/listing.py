@@ -8,11 +8,11 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
+from towline_server.errors import KindInProgress
 from towline_server.projects.tables import Project
 
 from . import tables
 from .domain import Run, RunMode
-from .errors import KindInProgress
 from .rows import run_of
 from .states import TERMINAL, RunState
 

@@ -9,10 +9,10 @@ from towline.options import Comparison, OnConflict, PullOptions
 from towline.plan import Plan
 from towline.ports import Remote, Snapshot, Watch
 from towline.pull import plan_at
+from towline_server.errors import BoundElsewhere, UnknownKind
 from towline_server.projects.domain import Project
 
 from .domain import RunMode, RunRequest
-from .errors import BoundElsewhere, UnknownKind
 from .resetting import plan_as_asked
 
 

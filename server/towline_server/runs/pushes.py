@@ -15,7 +15,7 @@ from sqlalchemy import or_, select
 
 from towline_server.auth.sealing import Sealer
 from towline_server.db.session import Database
-from towline_server.errors import Unauthenticated
+from towline_server.errors import HookReplayed, Unauthenticated
 from towline_server.projects.connections import Connections
 from towline_server.projects.domain import Provider
 from towline_server.projects.hooks import FORMS, HookBody, HookForm, PushedRef
@@ -23,7 +23,6 @@ from towline_server.projects.service import Projects
 
 from . import tables
 from .domain import Origin, Run, TriggeredBy
-from .errors import HookReplayed
 from .service import Runs
 from .states import RunState
 

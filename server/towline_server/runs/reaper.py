@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from towline.errors import Cancelled
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
+from towline_server.errors import HeartbeatMissed, LeaseLost, RunUnclaimed
 from towline_server.loops import Backoff
 
 from . import tables
@@ -23,7 +24,6 @@ from .attempts import Retries, resumed
 from .backends import Backends
 from .domain import BackendName
 from .endings import failed, write_end
-from .errors import HeartbeatMissed, LeaseLost, RunUnclaimed
 from .rows import find_row, hold_projects
 from .signals import Signals
 from .states import ACTIVE, RunState

@@ -19,14 +19,13 @@ from sqlalchemy.orm import Session
 from towline.errors import Cancelled, InvalidValue
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
-from towline_server.errors import NotFound
+from towline_server.errors import NotFound, RunNotEnded
 
 from . import tables
 from .attempts import Batch, asked_before, new_runs, retried
 from .backends import Backends
 from .domain import BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
 from .endings import end_unheld, failed
-from .errors import RunNotEnded
 from .listing import Page, RunFilter, refuse_second
 from .parents import latest_children
 from .rows import find_row, run_of

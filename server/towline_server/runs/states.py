@@ -14,8 +14,6 @@ from types import MappingProxyType
 from towline import errors as engine
 from towline_server import errors as server
 
-from . import errors as runs
-
 
 class RunState(StrEnum):
     """Where a run is. The four phases are the engine's (`towline.ports.Phase`)."""
@@ -197,7 +195,7 @@ _RETRY, _FINAL = ResultClass.RETRYABLE_FAILURE, ResultClass.PERMANENT_FAILURE
 FAILURES: tuple[Failure, ...] = (
     # The caller.
     Failure(engine.NotAssociated, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.PREREQUISITE),
-    Failure(runs.UnknownKind, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.UNSUPPORTED),
+    Failure(server.UnknownKind, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.UNSUPPORTED),
     Failure(
         engine.UnresolvedConflicts,
         ResultClass.CONFLICT,
@@ -210,9 +208,9 @@ FAILURES: tuple[Failure, ...] = (
     Failure(engine.CallerError, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.REQUEST),
     # The world that moved.
     Failure(engine.Cancelled, ResultClass.CANCELLED, ReasonCode.USER_CANCELLED, Fault.CALLER),
-    Failure(runs.HeartbeatMissed, _RETRY, ReasonCode.HEARTBEAT_TIMEOUT, Fault.EXECUTOR),
-    Failure(runs.LeaseLost, _RETRY, ReasonCode.LEASE_LOST, Fault.EXECUTOR),
-    Failure(runs.WorkerShutdown, _RETRY, ReasonCode.WORKER_SHUTDOWN, Fault.EXECUTOR),
+    Failure(server.HeartbeatMissed, _RETRY, ReasonCode.HEARTBEAT_TIMEOUT, Fault.EXECUTOR),
+    Failure(server.LeaseLost, _RETRY, ReasonCode.LEASE_LOST, Fault.EXECUTOR),
+    Failure(server.WorkerShutdown, _RETRY, ReasonCode.WORKER_SHUTDOWN, Fault.EXECUTOR),
     Failure(engine.StoreBusy, _RETRY, ReasonCode.LEASE_LOST, Fault.STORE),
     Failure(engine.MovedError, _RETRY, ReasonCode.VALIDATION_FAILED, Fault.STORE),
     # The content.

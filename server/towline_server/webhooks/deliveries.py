@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from towline_server.db.clock import DatabaseNow, database_now
-from towline_server.errors import NotFound
+from towline_server.errors import NotFound, WebhookDisabled
 
-from .domain import Delivery, DeliveryState, EventType, WebhookDisabled
+from .domain import Delivery, DeliveryState, EventType
 from .outbox import new_delivery, new_message_id, payload_of
 from .queue import DELAYS
 from .tables import WebhookDelivery, WebhookEndpoint, delivery_of

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from towline.errors import InvalidValue, MovedError
+from towline.errors import InvalidValue
 from towline.remotes.url import Scheme
 
 LONGEST_URL = 1024
@@ -147,28 +147,3 @@ def check_url(text: str, schemes: AbstractSet[Scheme]) -> str:
 def has_scheme(url: str, schemes: AbstractSet[Scheme]) -> bool:
     """Whether a URL has one of these schemes."""
     return url.partition(":")[0] in schemes
-
-
-@dataclass(eq=False)
-class WebhookDisabled(MovedError):
-    """Something shall be sent to an endpoint that is disabled."""
-
-    code = "webhook_disabled"
-
-    @property
-    def message(self) -> str:
-        """What to do."""
-        return "the webhook is disabled; enable it first"
-
-
-@dataclass(eq=False, kw_only=True)
-class TooManyWebhooks(MovedError):
-    """The tenant has as many endpoints as it may."""
-
-    code = "too_many_webhooks"
-    allowed: int
-
-    @property
-    def message(self) -> str:
-        """The bound."""
-        return f"there are {self.allowed} webhooks already; delete one first"

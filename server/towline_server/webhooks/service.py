@@ -17,11 +17,11 @@ from sqlalchemy.orm import Session
 from towline.remotes.url import Scheme
 from towline_server.auth.sealing import Sealer
 from towline_server.db.clock import DatabaseNow, database_now
-from towline_server.errors import NotFound
+from towline_server.errors import NotFound, TooManyWebhooks
 from towline_server.projects.locking import hold
 from towline_server.projects.tables import Tenant
 
-from .domain import DisabledReason, Endpoint, EventType, TooManyWebhooks, check_url
+from .domain import DisabledReason, Endpoint, EventType, check_url
 from .sending import new_secret
 from .tables import WebhookEndpoint, WebhookSecret, endpoint_of
 

@@ -11,11 +11,10 @@ from typing import Any
 from sqlalchemy import Select, event, select, text
 
 from towline_server.db import Database
-from towline_server.errors import NotFound
+from towline_server.errors import LeaseLost, NotFound
 from towline_server.projects.domain import Project
 from towline_server.projects.service import Projects
 from towline_server.projects.tables import Project as ProjectRow
-from towline_server.runs.errors import LeaseLost
 
 LONG = 60
 """Seconds after which a test fails that waits in vain."""

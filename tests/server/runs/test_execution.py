@@ -14,10 +14,10 @@ from tests.server.runs.bench import Bench, Gate
 from tests.server.runs.test_fetching import Fetcher
 from tests.server.runs.world import World
 from towline.testing.git_server import Answers
+from towline_server.errors import LeaseLost, RunNotEnded
 from towline_server.projects.domain import Project
 from towline_server.runs.domain import BackendName
 from towline_server.runs.endings import end_held, failed
-from towline_server.runs.errors import LeaseLost, RunNotEnded
 from towline_server.runs.heartbeat import Stop
 from towline_server.runs.leases import Lease, Refusal
 from towline_server.runs.listing import RunFilter

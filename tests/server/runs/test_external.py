@@ -13,10 +13,9 @@ from towline.merge.plan import Context
 from towline.model import Digest
 from towline.ports import Watch
 from towline.remotes.git import GitRemote
-from towline_server.errors import ProjectBusy
+from towline_server.errors import BackendNotConfigured, LeaseLost, ProjectBusy
 from towline_server.projects.domain import Project
 from towline_server.runs.domain import BackendName, RunRequest
-from towline_server.runs.errors import BackendNotConfigured, LeaseLost
 from towline_server.runs.external import FAILURE_REASONS, Claim, Work
 from towline_server.runs.states import Outcome, ReasonCode, ResultClass, RunState
 from towline_server.web.waiting import check_idle

@@ -14,9 +14,9 @@ from tests.databases import open_database
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.testing.git_server import GitServer
+from towline_server.errors import KindInProgress
 from towline_server.projects.tables import Project
 from towline_server.runs.domain import RunMode, RunRequest
-from towline_server.runs.errors import KindInProgress
 from towline_server.runs.listing import RunFilter, refuse_second
 
 

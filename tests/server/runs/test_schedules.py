@@ -12,11 +12,10 @@ from sqlalchemy.orm import Session
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.errors import InvalidValue
-from towline_server.errors import NotFound
+from towline_server.errors import BackendNotConfigured, NotFound
 from towline_server.projects.domain import Project
 from towline_server.runs import tables
 from towline_server.runs.domain import BackendName, Run, RunRequest, TriggeredBy
-from towline_server.runs.errors import BackendNotConfigured
 from towline_server.runs.listing import RunFilter
 from towline_server.runs.schedules import CatchUp, Rhythm, Schedules, ScheduleSpec, is_late
 

@@ -12,7 +12,6 @@ from towline import errors as engine
 from towline.errors import Cancelled, TowlineError
 from towline.ports import Phase
 from towline_server import errors as server
-from towline_server.runs import errors as runs
 from towline_server.runs.endings import failed, run_error
 from towline_server.runs.states import (
     ACTIVE,
@@ -33,7 +32,7 @@ from towline_server.runs.states import (
     states_markdown,
 )
 
-_ = (server, runs)
+_ = server
 
 
 def every_error(kind: type[TowlineError] = TowlineError) -> Iterator[type[TowlineError]]:
@@ -85,7 +84,7 @@ def test_progress_grows_within_a_phase_and_ends_before_the_next(state: RunState)
 def test_every_error_means_something_more_than_an_internal_one():
     internal = {each for each in every_error() if failure_of(each).fault is Fault.INTERNAL}
     # The last is said to a caller whose run goes on: it ends none.
-    assert internal <= {TowlineError, runs.ExecutorFailed, server.RunUnderWay}
+    assert internal <= {TowlineError, server.ExecutorFailed, server.RunUnderWay}
     assert failure_of(ZeroDivisionError).reason is ReasonCode.INTERNAL_ERROR
 
 

@@ -11,14 +11,9 @@ import pytest
 
 from tests.server.webhooks.post import Post
 from tests.server.webhooks.receiver import Receiver, Reply
+from towline_server.errors import WebhookDisabled
 from towline_server.metrics import REGISTRY
-from towline_server.webhooks.domain import (
-    DeliveryState,
-    DisabledReason,
-    EventType,
-    Result,
-    WebhookDisabled,
-)
+from towline_server.webhooks.domain import DeliveryState, DisabledReason, EventType, Result
 from towline_server.webhooks.queue import DELAYS
 
 REFUSE = Reply(500)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from towline_server.errors import KindInProgress
 from towline_server.problems import Failure, request_id_of
-from towline_server.runs.errors import KindInProgress
 
 from .models import ErrorMessage, Retry, Validation, ValidationItem
 
