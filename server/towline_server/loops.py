@@ -1,11 +1,11 @@
-"""Periodic work of a server, each in a thread of its own."""
+"""Threads of a server: periodic work, workers of a queue, and what wakes those that wait."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
@@ -16,6 +16,7 @@ _LOG = logging.getLogger("towline_server.loops")
 _STALL_SECONDS = 60.0
 
 Key = TypeVar("Key", bound=Hashable)
+Item = TypeVar("Item")
 
 
 class Ticker:
@@ -118,3 +119,110 @@ class Backoff(Generic[Key]):
             _LOG.exception("%s failed at %s; next try in %d s", self._loop, key, seconds)
         else:
             self._held.pop(key, None)
+
+
+class WorkerThreads(Generic[Item]):
+    """At most so many threads that work off a queue, each until nothing is left to take.
+
+    ``take`` returns at most as many items as it is asked for; it is called by one thread at a time.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        most: int,
+        take: Callable[[int], Sequence[Item]],
+        work: Callable[[Item], None],
+    ) -> None:
+        self._name = name
+        self._most = most
+        self._take = take
+        self._work = work
+        self.busy: list[Item] = []
+        """The items that are being worked on."""
+        self._changed = threading.Condition()
+        self._stopping = False
+
+    def fill(self) -> None:
+        """Start threads for as long as there is something to take."""
+        with self._changed:
+            while items := self._next_items(self._most - len(self.busy)):
+                for item in items:
+                    self._start(item)
+
+    def stop(self, seconds: float) -> bool:
+        """Take no more, and wait for what is being done; False if it takes longer."""
+        with self._changed:
+            self._stopping = True
+        return self.wait_idle(seconds)
+
+    def wait_idle(self, seconds: float) -> bool:
+        """Wait until nothing is being done; False if it takes longer."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self.busy, timeout=seconds)
+
+    def _start(self, item: Item) -> None:
+        # The process may end without it: its lease expires.
+        thread = threading.Thread(target=self._run, args=(item,), name=self._name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            self.busy.remove(item)
+            _LOG.exception("%s: no thread could be started; it is tried again", self._name)
+
+    def _run(self, item: Item) -> None:
+        following: Item | None = item
+        while following is not None:
+            try:
+                self._work(following)
+            except Exception:  # noqa: BLE001 - its lease expires, and it is tried again
+                _LOG.exception("%s failed; it is tried again", self._name)
+            following = self._next(following)
+
+    def _next(self, done: Item) -> Item | None:
+        with self._changed:
+            self.busy.remove(done)
+            self._changed.notify_all()
+            try:
+                return next(iter(self._next_items(1)), None)
+            except Exception:  # noqa: BLE001 - the loop that fills takes it later
+                _LOG.exception("%s could not take more; it is tried again", self._name)
+                return None
+
+    def _next_items(self, room: int) -> Sequence[Item]:
+        if self._stopping or room <= 0:
+            return ()
+        items = self._take(room)
+        self.busy += items
+        return items
+
+
+class Changes:
+    """Wakes the threads of this process that wait for a row to change."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._version = 0
+        self.is_closed = False
+        """Whether the process stops, and waits for no change any more."""
+
+    def changed(self) -> None:
+        """Wake every thread that waits."""
+        with self._condition:
+            self._version += 1
+            self._condition.notify_all()
+
+    def version(self) -> int:
+        """Return a number that grows with each change; read it before the database."""
+        with self._condition:
+            return self._version
+
+    def wait(self, version: int, seconds: float) -> None:
+        """Wait for a change since a version; one in another process wakes no thread here."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._version != version, timeout=seconds)
+
+    def close(self) -> None:
+        """Wake every thread for the last time, since the process stops."""
+        self.is_closed = True
+        self.changed()

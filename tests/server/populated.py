@@ -18,6 +18,7 @@ from tests.control_plane import cheap_passwords
 from tests.databases import open_database
 from tests.server.api.client import RunServices
 from tests.server.api.test_work import work_of
+from tests.server.runs.inline import InlineBackend, fetch_here
 from tests.server.runs.test_external import planned
 from towline.planfile import dump_plan
 from towline.pull import pull
@@ -26,21 +27,17 @@ from towline.testing.git_server import GitServer
 from towline_server.app import create_app
 from towline_server.db import make_engine, upgrade
 from towline_server.demo import content, tenancy
+from towline_server.loops import Changes
 from towline_server.projects.store import SqlStore
-from towline_server.runs.backends import Backends
 from towline_server.runs.execute import Tools, pass_boundary
 from towline_server.runs.external import ExternalBackend, ExternalWork
-from towline_server.runs.fetching import SharedFetches, fetch_here
-from towline_server.runs.heartbeat import Heartbeat
+from towline_server.runs.fetching import Repositories, SharedFetches
 from towline_server.runs.leases import Leases
-from towline_server.runs.native import InlineBackend
 from towline_server.runs.plans import Plans
-from towline_server.runs.repositories import Repositories
 from towline_server.runs.runtime import Runtime, time_of
 from towline_server.runs.schedules import Schedules
 from towline_server.runs.service import Runs
-from towline_server.runs.signals import ProcessSignals
-from towline_server.runs.worker import Worker
+from towline_server.runs.worker import Backends
 from towline_server.services import Services, assemble
 from towline_server.settings import Settings, load_settings
 
@@ -171,15 +168,15 @@ def _execution(services: Services) -> Runtime:
             limits=settings.engine_limits,
         ),
         fetches=SharedFetches(fetch_here, now=time_of(database)),
-        signals=ProcessSignals(),
+        changes=Changes(),
         boundary=pass_boundary,
     )
-    inline = InlineBackend(Worker(tools, Heartbeat(tools.leases), "inline"))
-    runs = Runs(database, Backends([inline, ExternalBackend()]), signals=tools.signals)
+    inline = InlineBackend(tools)
+    runs = Runs(database, Backends([inline, ExternalBackend()]), changes=tools.changes)
     execution = RunServices(
         runs=runs,
         schedules=Schedules(database, runs),
-        external=ExternalWork(database, tools.leases, tools.repositories, tools.signals),
+        external=ExternalWork(database, tools.leases, tools.repositories, tools.changes),
         plans=Plans(database, tools.repositories, tools.fetches),
     )
     return cast(Runtime, execution)

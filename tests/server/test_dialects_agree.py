@@ -14,6 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.control_plane import PASSWORD
+from tests.server.runs.inline import open_inline
 from tests.server.runs.world import World
 from towline.model import AssetPath
 from towline.options import OnConflict
@@ -23,7 +24,7 @@ from towline.testing.plans import now
 from towline_server.app import create_app
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
-from towline_server.runs.runtime import Runtime, open_inline
+from towline_server.runs.runtime import Runtime
 from towline_server.services import Services
 from towline_server.settings import Settings
 

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from tests.control_plane import cheap_passwords
 from tests.server.dialects.tenant_client import bearer
+from tests.server.runs.inline import open_inline
 from tests.server.runs.processes import runs_elsewhere
 from tests.server.runs.test_fetching import START, Fetcher, wanted
 from tests.server.runs.test_fetching import Clock as FetchClock
@@ -27,7 +28,6 @@ from towline_server.db.session import once_committed
 from towline_server.metrics import REGISTRY
 from towline_server.runs.domain import RunRequest
 from towline_server.runs.fetching import SharedFetches
-from towline_server.runs.runtime import open_inline
 from towline_server.services import assemble
 from towline_server.settings import Settings
 

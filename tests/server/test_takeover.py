@@ -35,8 +35,8 @@ from towline_server.auth.sealing import Sealer
 from towline_server.db.clock import database_now
 from towline_server.projects.connections import Connections
 from towline_server.runs import tables
-from towline_server.runs.rows import find_row
 from towline_server.runs.schedules import Rhythm, Schedules, ScheduleSpec
+from towline_server.runs.tables import find_row
 
 pytestmark = pytest.mark.services
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -9,7 +11,6 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from .engine import LOCK_SECONDS, WRITES
-from .queueing import WriteQueue
 
 
 class Database:
@@ -58,6 +59,53 @@ class Database:
 def once_committed(session: Session, call: Callable[[], None]) -> None:
     """Call this once the session of a `Database.writing` block is committed, if it ever is."""
     session.info.setdefault(_AFTERWARDS, []).append(call)
+
+
+class WriteQueue:
+    """The writers of one process, in the order in which they came.
+
+    SQLite lets one write at a time; one that finds it locked sleeps, tries again, and may be
+    overtaken every time. Under load that wastes most of the time, and fails the unlucky ones.
+    ``seconds`` bounds how long one waits for its turn.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._waiting: deque[threading.Event] = deque()
+        self._taken = False
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for a turn; where none comes in time the block runs, and the database decides."""
+        mine = self._take()
+        try:
+            yield
+        finally:
+            if mine:
+                self._pass_on()
+
+    def _take(self) -> bool:
+        called = threading.Event()
+        with self._lock:
+            if not self._taken:
+                self._taken = True
+                return True
+            self._waiting.append(called)
+        if called.wait(self._seconds):
+            return True
+        with self._lock:
+            if called.is_set():  # at the last moment
+                return True
+            self._waiting.remove(called)
+            return False
+
+    def _pass_on(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._taken = False
 
 
 _AFTERWARDS = "towline_afterwards"

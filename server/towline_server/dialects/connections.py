@@ -16,9 +16,9 @@ from pydantic import BaseModel
 
 from towline_server.auth.roles import Principal, Role, authorise
 from towline_server.runs.domain import Origin, Run, TriggeredBy
-from towline_server.runs.listing import RunFilter
 from towline_server.runs.service import Runs
 from towline_server.runs.states import RunState
+from towline_server.runs.tables import RunFilter
 from towline_server.services import Services, services_of
 from towline_server.web import access
 from towline_server.web.authentication import Form, authenticated

@@ -1,35 +1,42 @@
-"""New runs, as rows: the first attempt of each, and those that take the place of another."""
+"""New runs as rows: the first attempt of each, and the attempts that replace another."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from towline.codec import encode
+from towline_server.db.jobs import growing_delays
+from towline_server.errors import KindInProgress
 from towline_server.projects.connection_tables import Binding
 from towline_server.projects.locking import hold
 from towline_server.projects.tables import Project
 
 from . import tables
 from .domain import BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
-from .rows import run_of
-from .states import RunState
+from .states import TERMINAL, RunState
+from .tables import RunFilter, run_of
+
+LONGEST_RETRY_SECONDS = 3600
+"""The longest delay of an attempt, also where the remote requests a longer one."""
+RETRIES = growing_delays(3, 10, LONGEST_RETRY_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Where new runs belong."""
+    """What new runs belong to."""
 
     batch_id: UUID | None
     parent: RunRequest | None = None
-    """The request as a whole, where one run comprises the rest."""
+    """The request as a whole, of a run that has the others as children."""
     alone: bool = False
-    """Whether there may be no other run of its kind in progress."""
+    """Refuse them while another run of their kind is in progress."""
 
 
 def new_runs(
@@ -41,9 +48,9 @@ def new_runs(
     batch: Batch,
     at: datetime,
 ) -> list[tables.Run]:
-    """The rows of runs that were just asked for together, the one that comprises them first.
+    """Add runs that were requested together, their parent first.
 
-    ``at`` is one moment for all: lists then show a batch by position. The caller adds them.
+    ``at`` is one moment for all: lists then show a batch by position.
 
     Raises:
         NotFound: there is no such project.
@@ -52,30 +59,39 @@ def new_runs(
     project = session.get_one(Project, project_id)
     binding = session.get(Binding, project_id)
     whole = [] if batch.parent is None else [batch.parent]
-    rows = [
-        _new_run(
+    rows: list[tables.Run] = []
+    for position, request in enumerate([*whole, *requests]):
+        run_id = uuid4()
+        row = tables.Run(
+            id=run_id,
             tenant_id=project.tenant_id,
             project_id=project_id,
-            request=request,
-            origin=origin,
-            backend=backend,
+            batch_id=batch.batch_id,
+            parent_id=rows[0].id if whole and rows else None,
+            position=position,
+            is_parent=bool(whole) and not rows,
             is_initial=project.base is None,
-            at=at,
+            triggered_by=origin.by,
+            trigger_ref=origin.ref,
+            requested_by=origin.requested_by,
+            sync_id=origin.sync_id,
+            schedule_id=origin.schedule_id,
+            request_key=origin.key,
+            connection_id=None if binding is None else binding.connection_id,
+            attempt=1,
+            attempt_root_id=run_id,
+            backend=backend,
+            **_request_values(request),
+            **_queued_values(at),
         )
-        for request in [*whole, *requests]
-    ]
-    for position, row in enumerate(rows):
-        row.position, row.batch_id = position, batch.batch_id
-        row.connection_id = None if binding is None else binding.connection_id
-    if batch.parent is not None:
-        rows[0].is_parent = True
-        for child in rows[1:]:
-            child.parent_id = rows[0].id
+        rows.append(row)
+    session.add_all(rows)
+    session.flush()
     return rows
 
 
-def asked_before(session: Session, project_id: UUID, key: str | None) -> tuple[Run, ...]:
-    """What was made of the first request with this key."""
+def find_by_key(session: Session, project_id: UUID, key: str | None) -> tuple[Run, ...]:
+    """Return the runs of the project's first request with this key."""
     if key is None:
         return ()
     same = select(tables.Run).where(
@@ -84,87 +100,54 @@ def asked_before(session: Session, project_id: UUID, key: str | None) -> tuple[R
     return tuple(run_of(row) for row in session.scalars(same.order_by(tables.Run.position)))
 
 
-def _new_run(
-    *,
-    tenant_id: UUID,
-    project_id: UUID,
-    request: RunRequest,
-    origin: Origin,
-    backend: BackendName,
-    is_initial: bool,
-    at: datetime,
-) -> tables.Run:
-    run_id = uuid4()
-    return tables.Run(
-        id=run_id,
-        tenant_id=tenant_id,
-        project_id=project_id,
-        position=0,
-        is_parent=False,
-        kind=request.kind,
-        mode=request.mode,
-        request=encode(request),
-        is_initial=is_initial,
-        triggered_by=origin.by,
-        trigger_ref=origin.ref,
-        requested_by=origin.requested_by,
-        sync_id=origin.sync_id,
-        schedule_id=origin.schedule_id,
-        request_key=origin.key,
-        target_revision=request.revision,
-        state=RunState.QUEUED,
-        progress=0,
-        attempt=1,
-        attempt_root_id=run_id,
-        auto_resumes=0,
-        backend=backend,
-        created_at=at,
-        updated_at=at,
-    )
+def refuse_second(session: Session, project_id: UUID, kind: str) -> None:
+    """Refuse a second run of one kind; the project is locked to the end of the transaction.
+
+    Raises:
+        KindInProgress: there is one.
+    """
+    run = tables.Run
+    session.execute(select(Project.id).where(Project.id == project_id).with_for_update())
+    same = RunFilter(project_id=project_id, kind=kind, of_one_kind=True, put_off=False).conditions()
+    oldest = select(run.id).where(*same, run.state.not_in(TERMINAL))
+    found = session.scalars(oldest.order_by(run.created_at, run.position, run.id).limit(1)).first()
+    if found is not None:
+        raise KindInProgress(kind=kind, run_id=str(found))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retries:
-    """How often, and after how long, a run is tried again by itself."""
-
-    most: int = 3
-    first_seconds: float = 10
-    """The first delay; each is four times the one before."""
-    longest_seconds: float = 3600
-    """The longest delay, whatever the remote asks for."""
-
-    def delay(self, made: int, asked: float | None) -> timedelta:
-        """Return how long the next attempt waits, where the remote asked for so many seconds."""
-        seconds = max(self.first_seconds * 4**made, asked or 0)
-        return timedelta(seconds=min(seconds, self.longest_seconds))
-
-
-def resumed(
+def resume(
     session: Session,
     row: tables.Run,
     at: datetime,
     *,
     counted: bool,
     not_before: datetime | None = None,
-) -> tables.Run:
-    """The attempt that takes the place of a run by itself: the same once more.
+) -> UUID:
+    """Add the attempt that replaces a run automatically, and return its id.
 
-    It pulls the revision that the run had, so that its batch stays one. ``counted``: whether it
-    counts against what may be resumed.
+    It pulls the revision that the run had, so that its batch stays one. ``counted``: it counts
+    against the number of attempts that are made automatically.
     """
-    following = _following(row, at)
-    following.not_before = not_before
-    following.triggered_by = TriggeredBy.AUTO_RESUME
-    following.trigger_ref = str(row.id)
-    following.batch_id, following.parent_id = row.batch_id, row.parent_id
-    following.position = row.position
-    following.auto_resumes = row.auto_resumes + (1 if counted else 0)
-    following.target_revision = row.target_revision
-    following.target_committed_at = row.target_committed_at
-    return _link(session, row, following)
+    return _follow(
+        session,
+        row,
+        at,
+        not_before=not_before,
+        triggered_by=TriggeredBy.AUTO_RESUME,
+        requested_by=row.requested_by,
+        batch_id=row.batch_id,
+        parent_id=row.parent_id,
+        position=row.position,
+        kind=row.kind,
+        mode=row.mode,
+        request=row.request,
+        auto_resumes=row.auto_resumes + (1 if counted else 0),
+        target_revision=row.target_revision,
+        target_committed_at=row.target_committed_at,
+    ).id
 
 
-def retried(
+def retry(
     session: Session,
     row: tables.Run,
     at: datetime,
@@ -172,50 +155,59 @@ def retried(
     request: RunRequest,
     requested_by: UUID | None,
 ) -> tables.Run:
-    """The attempt that somebody asked for, out of any batch.
+    """Add the attempt that a caller requests, outside any batch.
 
-    It looks at the remote anew, unless the request itself names the revision.
+    It resolves the ref again, unless the request itself names the revision.
     """
-    following = _following(row, at)
-    following.triggered_by = TriggeredBy.RETRY
-    following.trigger_ref = str(row.id)
-    following.requested_by = requested_by
-    following.request, following.mode = encode(request), RunMode(request.mode)
-    following.kind = request.kind
-    following.target_revision = request.revision
-    return _link(session, row, following)
-
-
-def _following(row: tables.Run, at: datetime) -> tables.Run:
-    return tables.Run(
-        id=uuid4(),
-        tenant_id=row.tenant_id,
-        project_id=row.project_id,
+    return _follow(
+        session,
+        row,
+        at,
+        triggered_by=TriggeredBy.RETRY,
+        requested_by=requested_by,
         position=0,
-        is_parent=row.is_parent,
-        kind=row.kind,
-        mode=row.mode,
-        request=row.request,
-        is_initial=row.is_initial,
-        connection_id=row.connection_id,
-        requested_by=row.requested_by,
-        sync_id=row.sync_id,
-        schedule_id=row.schedule_id,
-        state=RunState.QUEUED,
-        progress=0,
-        attempt=row.attempt + 1,
-        attempt_root_id=row.attempt_root_id,
-        previous_attempt_id=row.id,
-        auto_resumes=0,
-        backend=row.backend,
-        created_at=at,
-        updated_at=at,
+        **_request_values(request),
     )
 
 
-def _link(session: Session, row: tables.Run, following: tables.Run) -> tables.Run:
+def _follow(session: Session, row: tables.Run, at: datetime, **values: Any) -> tables.Run:
+    following = tables.Run(
+        id=uuid4(),
+        tenant_id=row.tenant_id,
+        project_id=row.project_id,
+        is_parent=row.is_parent,
+        is_initial=row.is_initial,
+        connection_id=row.connection_id,
+        trigger_ref=str(row.id),
+        sync_id=row.sync_id,
+        schedule_id=row.schedule_id,
+        attempt=row.attempt + 1,
+        attempt_root_id=row.attempt_root_id,
+        previous_attempt_id=row.id,
+        backend=row.backend,
+        **{**_queued_values(at), **values},
+    )
     session.add(following)
     row.next_attempt_id = following.id
-    row.updated_at = following.created_at
+    row.updated_at = at
     session.flush()
     return following
+
+
+def _request_values(request: RunRequest) -> dict[str, Any]:
+    return {
+        "kind": request.kind,
+        "mode": RunMode(request.mode),
+        "request": encode(request),
+        "target_revision": request.revision,
+    }
+
+
+def _queued_values(at: datetime) -> dict[str, Any]:
+    return {
+        "state": RunState.QUEUED,
+        "progress": 0,
+        "auto_resumes": 0,
+        "created_at": at,
+        "updated_at": at,
+    }

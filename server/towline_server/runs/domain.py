@@ -1,4 +1,4 @@
-"""The nouns of a run: what is asked for, and how it stands."""
+"""The values of runs: a request, a run, its attempts and its executor."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class RunMode(StrEnum):
 
     INCREMENTAL = "incremental"
     FULL_REFRESH = "full_refresh"
-    """Compares every asset anew, trusting no recorded tree; local edits conflict as ever."""
+    """Compares every asset and trusts no recorded tree; local edits conflict as always."""
     DRY_RUN = "dry_run"
 
 
 class TriggeredBy(StrEnum):
-    """What made a run be asked for."""
+    """What requested a run."""
 
     MANUAL = "manual"
     SCHEDULED = "scheduled"
@@ -47,7 +47,7 @@ class BackendName(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkout:
-    """What a project shall be bound to from the run's commit on, and not before.
+    """The binding that a project gets in the run's commit.
 
     Raises:
         InvalidValue: as `Binding`.
@@ -62,7 +62,7 @@ class Checkout:
 
     @classmethod
     def of(cls, binding: Binding) -> Self:
-        """The same binding, as a request keeps it."""
+        """Return a binding as a request stores it."""
         return cls(connection_id=str(binding.connection_id), ref=binding.ref, scope=binding.scope)
 
     @property
@@ -73,14 +73,14 @@ class Checkout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What a project must be bound to when a run begins; a ref or folder of None may be any."""
+    """What a project must be bound to when a run begins; None allows any ref or folder."""
 
     connection_id: str
     ref: str | None = None
     scope: str | None = None
 
     def is_of(self, binding: Binding) -> bool:
-        """Whether this is where a binding leads."""
+        """Whether a binding is this source."""
         return (
             str(binding.connection_id) == self.connection_id
             and (self.ref is None or binding.has_ref(self.ref))
@@ -90,13 +90,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """What a run shall do; it is kept with the run, and an attempt does the same again.
+    """What a run is to do; it is stored with the run, and each attempt does the same.
 
     ``on_conflict`` None: the project's policy. ``kind`` limits the run to one kind of asset, and
-    excludes ``only``. ``revision`` is what to pull instead of what the ref names. ``reset`` gives
-    up every local change to what the repository tracks, ``clean`` every asset that it does not.
-    ``checkout`` is what to pull from instead of what the project is bound to, and to bind it to.
-    ``source`` is what it must still be bound to; None: whatever it is bound to by then.
+    excludes ``only``. ``revision`` is pulled instead of what the ref names. ``reset`` discards
+    every local change to tracked assets, ``clean`` deletes every asset that is not tracked.
+    ``checkout`` is pulled from, and bound to, instead of the project's binding.
+    ``source`` is what the project must still be bound to; None: any binding.
 
     Raises:
         InvalidValue: both ``kind`` and ``only`` are given, or ``reset`` and single resolutions.
@@ -128,9 +128,9 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a request for runs came from.
+    """What requested runs.
 
-    ``ref`` is what the trigger itself calls it (a webhook's delivery, a schedule's due time).
+    ``ref`` is the trigger's own name for it (a webhook's delivery, a schedule's due time).
     ``key`` makes the request idempotent: a project's second request with one key is the first.
     """
 
@@ -144,7 +144,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunError:
-    """Why a run failed, fit to be shown: the library's error code, sentence and data."""
+    """Why a run failed, as it may be shown: the library's error code, message and data."""
 
     code: str
     message: str
@@ -154,7 +154,7 @@ class RunError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancellation:
-    """Who asked for a run to stop, when and why."""
+    """Who cancelled a run, when and why."""
 
     at: datetime
     by: str | None
@@ -163,21 +163,21 @@ class Cancellation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempts:
-    """A run's place among those that tried the same; ``number`` counts from 1."""
+    """A run's place among the attempts at one request; ``number`` counts from 1."""
 
     number: int
     root_id: UUID
     previous_id: UUID | None
     next_id: UUID | None
     auto_resumes: int
-    """How many of the attempts up to this one were made by themselves."""
+    """How many of the attempts up to this one were made automatically."""
     not_before: datetime | None
-    """When this attempt may begin, if it was put off."""
+    """When this attempt may begin; None: at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executor:
-    """Who executes a run, and until when it is his."""
+    """What executes a run, and until when it has the lease."""
 
     backend: BackendName
     id: str | None
@@ -186,8 +186,18 @@ class Executor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to execute one run."""
+
+    run_id: UUID
+    project_id: UUID
+    token: str
+    executor_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One execution of a pull, as it stands."""
+    """One execution of a pull."""
 
     id: UUID
     tenant_id: UUID
@@ -197,13 +207,13 @@ class Run:
     position: int
     """Its place in its batch."""
     is_parent: bool
-    """Whether it only sums up its children (`Runs.children`)."""
+    """Whether it only combines its children (`Runs.children`)."""
     request: RunRequest
     origin: Origin
     connection_id: UUID | None
-    """What its project was bound to when it was asked for."""
+    """What its project was bound to when it was requested."""
     is_initial: bool
-    """Whether the project had never been pulled when this was asked for."""
+    """Whether the project had never been pulled when this was requested."""
 
     state: RunState
     progress: int
@@ -237,7 +247,7 @@ class Run:
 
     @property
     def is_cancelling(self) -> bool:
-        """Whether it was asked to stop, and has not stopped yet."""
+        """Whether it is to stop, and has not stopped yet."""
         return self.cancellation is not None and not self.is_terminal
 
     @property
@@ -247,7 +257,7 @@ class Run:
 
     @property
     def will_be_retried(self) -> bool:
-        """Whether it failed, and another attempt takes its place by itself."""
+        """Whether it failed, and another attempt replaces it automatically."""
         return (
             self.result_class is ResultClass.RETRYABLE_FAILURE and self.attempts.next_id is not None
         )

@@ -1,7 +1,7 @@
-"""Executes a run: fetch, compare, apply; whatever backend asks for it.
+"""Executes a run: fetch, compare, apply.
 
-Every step may be done again from its start, by this process or by one that took its place. What a
-step writes is fenced twice: by the lease in the run's row, and by the fence in the project's.
+Every step may be repeated from its start, by this process or by another. What a step writes is
+fenced twice: by the lease in the run's row, and by the fence in the project's.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ from towline.remotes.git import GitRemote
 from towline.report import report_of
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.failures import FAILURES, passes, shown
+from towline_server.db.jobs import RetryPolicy
 from towline_server.db.session import Database
 from towline_server.errors import DiskFull, LeaseLost, NotFound, WorkerShutdown
+from towline_server.loops import Changes
 from towline_server.projects.domain import Project
 from towline_server.projects.guard import guarded
 from towline_server.projects.locking import claim
@@ -40,27 +42,24 @@ from towline_server.projects.service import Projects
 from towline_server.projects.store import Run as OnBehalf
 from towline_server.projects.store import SqlStore
 
-from .attempts import Retries, resumed
-from .domain import Run, RunMode
-from .endings import Ending, end_held, failed, refused, succeeded
-from .fetching import FetchTarget, SharedFetches
-from .heartbeat import RunToken, Stop
-from .leases import Lease, Leases, check_held
+from .attempts import RETRIES, resume
+from .completion import Completion, check_lease, complete, failed, refused, succeeded
+from .domain import Lease, Run, RunMode
+from .fetching import FetchTarget, Repositories, Repository, SharedFetches
+from .leases import Leases, RunToken, Stop
 from .planning import check_request, options_of, plan_for
-from .repositories import Repositories, Repository
-from .rows import find_row, run_of
-from .signals import Signals
 from .states import STARTS_AT, RunState, progress_in
+from .tables import find_row, run_of
 
 _LOG = logging.getLogger("towline.runs")
 
 _PLANS = 5
-"""How often a plan that went stale is made anew: someone edits the project all the time then."""
+"""How often a stale plan is made again: then the project is edited all the time."""
 _STEP = 5
 """The percent by which progress must grow to be written again: each time is a transaction."""
 
 Boundary: TypeAlias = Callable[[UUID, str], None]
-"""Called where a step ends; tests stop or kill an executor there."""
+"""Called at the end of a step; tests stop or kill an executor there."""
 
 
 def pass_boundary(_run_id: UUID, _name: str) -> None:
@@ -75,15 +74,15 @@ class Tools:
     leases: Leases
     repositories: Repositories
     fetches: SharedFetches
-    signals: Signals
-    retries: Retries = Retries()
+    changes: Changes
+    retries: RetryPolicy = RETRIES
     now: DatabaseNow = database_now
     boundary: Boundary = pass_boundary
     sleep: Callable[[float], None] = time.sleep
 
 
 class Execution:
-    """One run under one lease: its steps, in order. Each tells whether there is a next one."""
+    """One run under one lease. Each step returns whether the next one follows."""
 
     def __init__(self, tools: Tools, lease: Lease, token: RunToken) -> None:
         self._tools = tools
@@ -98,8 +97,13 @@ class Execution:
         """The run's id."""
         return self._lease.run_id
 
+    def run(self) -> None:
+        """Execute the run to its end."""
+        if self.fetch() and self.compare():
+            self.apply()
+
     def fetch(self) -> bool:
-        """Have the revision here that the run pulls."""
+        """Fetch the revision that the run pulls."""
         return self._guarded(self._fetch)
 
     def compare(self) -> bool:
@@ -113,10 +117,10 @@ class Execution:
     # --- every step ---------------------------------------------------------------------------
 
     def _guarded(self, step: Callable[[], bool]) -> bool:
-        """Whatever goes wrong in a step ends the run; nothing leaves it.
+        """Do a step; its failure ends the run, and is not raised.
 
-        While the database is away a step is done again: nobody else has the run before its lease
-        lapses, and whoever finds the database back finds that out first.
+        While the database is away the step is repeated, for as long as the lease may last: its
+        first write fails where another executor has the run by then.
         """
         for pause in _pauses(self._tools.leases.seconds):
             try:
@@ -151,50 +155,47 @@ class Execution:
         return False
 
     def _hand_back(self) -> None:
-        """End the run in favour of an attempt that whoever is there next executes."""
+        """End the run in favour of an attempt that the next free executor takes."""
 
         def follow(session: Session, now: datetime) -> None:
-            # First: a parent that looks at its children when this ends must see that one follows.
+            # First, so that a parent which looks at its children sees that one follows.
             row = find_row(session, self.run_id, lock=True)
             if row.cancel_requested_at is None:
-                resumed(session, row, now, counted=False)
+                resume(session, row, now, counted=False)
 
         self._end(failed(WorkerShutdown()), follow)
 
     def _end(
-        self, ending: Ending, before: Callable[[Session, datetime], None] | None = None
+        self, completion: Completion, before: Callable[[Session, datetime], None] | None = None
     ) -> None:
-        """End the run now, or once the database is back, until another has ended it."""
+        """End the run now, or once the database is back, unless another has ended it."""
         for pause in _pauses(None):
             try:
                 with self._tools.database.writing() as session:
                     now = self._tools.now(session)
                     if before is not None:
                         before(session, now)
-                    end_held(session, self._lease, ending, now, self._tools.retries)
+                    complete(session, self._lease, completion, now, self._tools.retries)
                 break
             except (LeaseLost, Cancelled, NotFound):
                 return
             except FAILURES as error:
                 if not passes(error) or pause is None or self._token.why is Stop.LOST:
-                    # Its lease lapses, and another ends it.
+                    # Its lease expires, and the reaper ends it.
                     _LOG.exception("the end of run %s could not be written", self.run_id)
                     return
                 _LOG.warning("the end of run %s waits: %s", self.run_id, shown(error))
                 self._tools.sleep(pause)
         self._tools.boundary(self.run_id, "ended")
-        self._tools.signals.changed()
+        self._tools.changes.changed()
 
     def _enter(self, state: RunState) -> None:
-        self._token_check()
-        self._tell(state, STARTS_AT[state])
-
-    def _token_check(self) -> None:
         if self._token.is_set():
             raise Cancelled
+        self._report(state, STARTS_AT[state])
 
-    def _tell(self, state: RunState, progress: int) -> None:
-        """Write how far the run is, where that is worth a transaction."""
+    def _report(self, state: RunState, progress: int) -> None:
+        """Write the run's progress, where that is worth a transaction."""
         if self._written is not None:
             before, written = self._written
             # That a phase has begun to do something is worth it, too.
@@ -203,17 +204,17 @@ class Execution:
                 return
         self._tools.leases.move(self._lease, state, progress)
         self._written = (state, progress)
-        self._tools.signals.changed()
+        self._tools.changes.changed()
 
     def _watch(self, now: datetime | None = None) -> Watch:
         def progress(phase: Phase, done: int, total: int | None) -> None:
             state = RunState(phase)
-            # The engine enters phases in order; a plan made anew enters its own again.
-            self._tell(state, progress_in(state, done, total))
+            # The engine enters phases in order; a plan that is made again enters its own again.
+            self._report(state, progress_in(state, done, total))
 
         return Watch(progress=progress, cancel=self._token, now=now)
 
-    def _look(self) -> tuple[Run, Project]:
+    def _read(self) -> tuple[Run, Project]:
         with self._tools.database.reading() as session:
             run = run_of(find_row(session, self.run_id))
         project = self._tools.repositories.project(run.project_id)
@@ -226,15 +227,15 @@ class Execution:
     def _fetch(self) -> bool:
         self._enter(RunState.FETCHING)
         self._tools.boundary(self.run_id, "fetching")
-        run, project = self._look()
+        run, project = self._read()
         check_request(run.request, project)
         repository = self._tools.repositories.of(project)
-        self._bring(run, repository)
+        self._ensure_fetched(run, repository)
         self._tools.boundary(self.run_id, "fetched")
         return True
 
-    def _bring(self, run: Run, repository: Repository) -> None:
-        """Fetch what the run aims at, unless it is here: what the batch resolved, or the ref."""
+    def _ensure_fetched(self, run: Run, repository: Repository) -> None:
+        """Fetch the revision that the batch resolved, unless it is cached, or else the ref."""
         with repository.cached() as remote:
             target = run.target_revision
             if target is not None and remote.has(target):
@@ -246,7 +247,7 @@ class Execution:
             limits=self._tools.repositories.limits,
             revision=run.target_revision,
         )
-        # Not served by a fetch that failed while this attempt was put off.
+        # A fetch that failed before this attempt may begin does not serve it.
         since = max(run.created_at, run.attempts.not_before or run.created_at)
         revision = self._tools.fetches.fetch(wanted, self._watch(), since=since)
         with repository.cached() as remote:
@@ -257,7 +258,7 @@ class Execution:
     def _compare(self) -> bool:
         self._enter(RunState.COMPARING)
         self._tools.boundary(self.run_id, "comparing")
-        run, project = self._look()
+        run, project = self._read()
         plan = self._planned(run, project)
         self._tools.boundary(self.run_id, "validating")
         if plan.refused:
@@ -269,26 +270,23 @@ class Execution:
         return True
 
     def _planned(self, run: Run, project: Project) -> Plan:
-        """The plan, made of the project as it stands under a fence that is this run's."""
+        """Plan under a fence of this run's own."""
         assert run.target_revision is not None, "the run has fetched"
-        self._fence = self._claimed()
+        with self._tools.database.writing() as session:
+            self._fence = claim(session, self._lease.project_id)
+            check_lease(session, self._lease)
         try:
             self._plan = self._plan_at(run, project, run.target_revision)
         except ContentMissing:
-            # The cache lost what it had: once more, from the remote.
-            self._bring(replace(run, created_at=self._now()), self._tools.repositories.of(project))
+            # The cache has lost it: fetch it again.
+            repository = self._tools.repositories.of(project)
+            self._ensure_fetched(replace(run, created_at=self._now()), repository)
             self._plan = self._plan_at(run, project, run.target_revision)
         return self._plan
 
     def _now(self) -> datetime:
         with self._tools.database.reading() as session:
             return self._tools.now(session)
-
-    def _claimed(self) -> int:
-        with self._tools.database.writing() as session:
-            fence = claim(session, self._lease.project_id)
-            check_held(session, self._lease)
-        return fence
 
     def _plan_at(self, run: Run, project: Project, revision: Revision) -> Plan:
         repository = self._tools.repositories.of(project)
@@ -297,7 +295,7 @@ class Execution:
         with repository.cached() as remote, store.snapshot() as ours:
             plan = plan_for(run.request, ours, remote, revision, options, self._watch())
             base = plan.before.base
-            self._tools.leases.start_from(
+            self._tools.leases.set_base(
                 self._lease, base, None if base is None else _commit_time(remote, base)
             )
         return plan
@@ -309,14 +307,14 @@ class Execution:
             try:
                 return self._apply_once()
             except (StalePlan, StoreBusy):
-                # Somebody edited the project, or it was set anew. If the run is still ours, what
-                # it shall do is planned again; whoever lost it learns so here.
+                # The project was edited or bound again. Plan again, if the lease still holds the
+                # run; the first write fails if it does not.
                 self._plan = None
                 self._enter(RunState.COMPARING)
         return self._apply_once()
 
     def _apply_once(self) -> bool:
-        run, project = self._look()
+        run, project = self._read()
         plan = self._plan
         if plan is None:
             # Another process made it, or it went stale.
@@ -331,21 +329,21 @@ class Execution:
         def also(session: Session, applied: Applied) -> None:
             if run.request.checkout is not None:
                 Projects(session).bind(run.project_id, run.request.checkout.binding)
-            ending = succeeded(report, pull=applied.number)
-            end_held(session, self._lease, ending, self._tools.now(session))
+            completion = succeeded(report, pull=applied.number)
+            complete(session, self._lease, completion, self._tools.now(session))
             self._tools.boundary(self.run_id, "committing")
 
         on_behalf = OnBehalf(fence=self._fence, also=also)
         store = SqlStore(self._tools.database, run.project_id, run=on_behalf)
         with self._tools.repositories.of(project).cached() as remote:
             apply(plan, store, contents=remote, watch=self._watch(now=self._now()))
-        self._tools.signals.changed()
+        self._tools.changes.changed()
         self._tools.boundary(self.run_id, "ended")
         return False
 
 
 def _pauses(seconds: float | None) -> Iterator[float | None]:
-    """Pauses between tries, of so many seconds in all (None: for ever), and None at the end."""
+    """Yield pauses of so many seconds in all (None: without end), and None at the end."""
     pause, waited = 0.1, 0.0
     while seconds is None or waited < seconds:
         yield pause
@@ -359,9 +357,3 @@ def _commit_time(remote: GitRemote, revision: Revision) -> datetime | None:
         return remote.commit_time(revision)
     except ContentMissing:
         return None
-
-
-def execute(execution: Execution) -> None:
-    """All steps of a run, one after another."""
-    if execution.fetch() and execution.compare():
-        execution.apply()

@@ -1,9 +1,9 @@
 """Runs that are executed elsewhere: claimed, kept alive and completed, with a lease token.
 
-Whoever claims a run gets what planning it needs (kinds, records, the recorded state, where the
-repository is), reads the repository with credentials of its own, makes the plan with the library,
-and gives it back with the contents that it needs. The plan is applied here, fenced like any other:
-it counts only if the lease still holds and the project is as the plan found it.
+An executor gets what planning needs (kinds, records, the recorded state, where the repository
+is), reads the repository with credentials of its own, makes the plan with the library, and sends
+it with its contents. The plan is applied here, fenced like any other: it counts only if the lease
+still holds and the project is as the plan found it.
 """
 
 from __future__ import annotations
@@ -30,22 +30,21 @@ from towline.ports import Applied, Watch
 from towline.records import AssetRecord
 from towline.report import report_of
 from towline_server.db.clock import DatabaseNow, database_now
+from towline_server.db.jobs import RetryPolicy
 from towline_server.db.session import Database
 from towline_server.errors import LeaseLost
+from towline_server.loops import Changes
 from towline_server.projects.domain import ProjectPath
 from towline_server.projects.locking import claim as claim_project
 from towline_server.projects.store import Run as OnBehalf
 from towline_server.projects.store import SqlStore
 
-from . import tables
-from .attempts import Retries
-from .domain import BackendName, Run, RunError, RunMode
-from .endings import Ending, end_held, failed, refused, succeeded
-from .leases import Lease, Leases, check_held
+from .attempts import RETRIES
+from .completion import Completion, check_lease, complete, failed, refused, succeeded
+from .domain import BackendName, Lease, Run, RunError, RunMode
+from .fetching import Repositories
+from .leases import Leases
 from .planning import check_request
-from .repositories import Repositories
-from .rows import find_row, run_of
-from .signals import Signals
 from .states import (
     ACTIVE,
     STARTS_AT,
@@ -56,6 +55,8 @@ from .states import (
     may_follow,
     progress_in,
 )
+from .tables import Run as RunRow
+from .tables import find_row, run_of
 
 _FAILURES: Mapping[ReasonCode, tuple[ResultClass, Fault]] = MappingProxyType(
     {
@@ -68,26 +69,26 @@ _FAILURES: Mapping[ReasonCode, tuple[ResultClass, Fault]] = MappingProxyType(
         ReasonCode.INTERNAL_ERROR: (ResultClass.PERMANENT_FAILURE, Fault.INTERNAL),
     }
 )
-"""What an executor may say of a run that it could not complete."""
+"""The reasons that an executor may give for a run that it could not complete."""
 
 FAILURE_REASONS = tuple(_FAILURES)
 
 
 class ExternalBackend:
-    """Executes nothing: runs wait until somebody claims them."""
+    """Executes nothing: runs wait until an executor claims them."""
 
     name = BackendName.EXTERNAL
 
     def submit(self, run_ids: Sequence[UUID]) -> None:
-        """Leave them to be claimed."""
+        """Do nothing: they wait to be claimed."""
 
     def stop_run(self, run_id: UUID) -> None:
-        """The next heartbeat tells."""
+        """Do nothing: the answer to the next heartbeat says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What an executor needs to plan a run: ours as it stood at one moment, and where theirs is."""
+    """What an executor needs to plan a run: ours at one moment, and where theirs is."""
 
     project: str
     """Its name for ids (`towline.merge.plan.Context.project`)."""
@@ -105,7 +106,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A run that is the claimer's, until ``lease_until`` if no heartbeat comes."""
+    """A run that an executor has claimed, until ``lease_until`` if it sends no heartbeat."""
 
     run: Run
     token: str = field(repr=False)
@@ -114,8 +115,8 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pulse:
-    """The answer to a heartbeat: how long the lease lasts now, and whether to stop."""
+class HeartbeatReply:
+    """The end of a renewed lease, and whether the run is to stop."""
 
     lease_until: datetime
     cancel: bool
@@ -129,37 +130,39 @@ class ExternalWork:
         database: Database,
         leases: Leases,
         repositories: Repositories,
-        signals: Signals,
+        changes: Changes,
         *,
-        retries: Retries = Retries(),
+        retries: RetryPolicy = RETRIES,
         now: DatabaseNow = database_now,
     ) -> None:
         self._retries = retries
         self._database = database
         self._leases = leases
         self._repositories = repositories
-        self._signals = signals
+        self._changes = changes
         self._now = now
 
     def claim(
         self, executor_id: str, *, tenant_id: UUID, project_ids: Collection[UUID] | None = None
     ) -> Claim | None:
-        """The oldest run of a tenant that waits, of these projects if they are named; or None."""
-        run = tables.Run
-        wanted = [run.tenant_id == tenant_id, run.backend == BackendName.EXTERNAL]
+        """Claim the oldest run of a tenant that waits, of these projects if they are named."""
+        wanted = [RunRow.tenant_id == tenant_id, RunRow.backend == BackendName.EXTERNAL]
         if project_ids is not None:
-            wanted.append(run.project_id.in_(project_ids))
+            wanted.append(RunRow.project_id.in_(project_ids))
         while (lease := self._leases.take_next(executor_id, *wanted)) is not None:
-            self._signals.changed()
+            self._changes.changed()
             try:
-                return self._claimed(lease)
+                run = self._run(lease.run_id)
+                until = run.executor.lease_until
+                assert until is not None, "it was just taken"
+                return Claim(run=run, token=lease.token, lease_until=until, work=self._work(run))
             except CallerError as error:
-                # It does not fit its project (any more): nobody could execute it.
+                # It does not fit its project (any more): no executor could run it.
                 self._end(lease, failed(error))
         return None
 
     def work(self, run_id: UUID, token: str) -> Work:
-        """What planning needs, as it stands now: for when a plan went stale.
+        """Return what planning needs now, for a plan that went stale.
 
         Raises:
             LeaseLost: the token does not hold the run (any more).
@@ -174,8 +177,8 @@ class ExternalWork:
         phase: RunState | None = None,
         done: int = 0,
         total: int | None = None,
-    ) -> Pulse:
-        """Renew a lease, and tell how far the run is.
+    ) -> HeartbeatReply:
+        """Renew a lease, and report the run's progress.
 
         Raises:
             LeaseLost: the token does not hold the run (any more).
@@ -190,10 +193,10 @@ class ExternalWork:
                 self._leases.move(lease, phase, progress_in(phase, done, total))
             except Cancelled:
                 cancel = True
-            self._signals.changed()
+            self._changes.changed()
         until = self._lease(run_id, token)[1].executor.lease_until
         assert until is not None, "it was just renewed"
-        return Pulse(lease_until=until, cancel=cancel)
+        return HeartbeatReply(lease_until=until, cancel=cancel)
 
     def complete(
         self, run_id: UUID, token: str, plan: str, contents: Mapping[Digest, bytes]
@@ -214,9 +217,9 @@ class ExternalWork:
             raise InvalidPlan(problem="it is no pull of this run's project")
         if made.revision is not None:
             self._leases.set_target(lease, made.revision, None)
-        self._leases.start_from(lease, made.before.base, None)
+        self._leases.set_base(lease, made.before.base, None)
         self._complete(lease, run, made, contents)
-        self._signals.changed()
+        self._changes.changed()
         return self._run(run_id)
 
     def fail(self, run_id: UUID, token: str, reason: ReasonCode, message: str) -> Run:
@@ -228,19 +231,15 @@ class ExternalWork:
         """
         result, fault = _FAILURES[reason]
         error = RunError(code=str(reason), message=message, fault=fault)
-        ending = Ending(state=RunState.FAILED, result_class=result, reason_code=reason, error=error)
+        completion = Completion(
+            state=RunState.FAILED, result_class=result, reason_code=reason, error=error
+        )
         lease, _ = self._lease(run_id, token)
-        self._end(lease, ending)
-        self._signals.changed()
+        self._end(lease, completion)
+        self._changes.changed()
         return self._run(run_id)
 
     # --- parts --------------------------------------------------------------------------------
-
-    def _claimed(self, lease: Lease) -> Claim:
-        run = self._run(lease.run_id)
-        until = run.executor.lease_until
-        assert until is not None, "it was just taken"
-        return Claim(run=run, token=lease.token, lease_until=until, work=self._work(run))
 
     def _work(self, run: Run) -> Work:
         project = self._repositories.project(run.project_id)
@@ -266,7 +265,7 @@ class ExternalWork:
             return run_of(find_row(session, run_id))
 
     def _lease(self, run_id: UUID, token: str) -> tuple[Lease, Run]:
-        """The lease that a token stands for."""
+        """Return the lease of a token, and its run."""
         with self._database.reading() as session:
             row = find_row(session, run_id)
             held = row.lease_token or ""
@@ -294,33 +293,33 @@ class ExternalWork:
         self._advance(lease, RunState.VALIDATING, RunState.APPLYING)
 
         def also(session: Session, applied: Applied) -> None:
-            ending = succeeded(report, pull=applied.number)
-            end_held(session, lease, ending, self._now(session), self._retries)
+            completion = succeeded(report, pull=applied.number)
+            complete(session, lease, completion, self._now(session), self._retries)
 
         with self._database.writing() as session:
             fence = claim_project(session, lease.project_id)
-            check_held(session, lease)
+            check_lease(session, lease)
             now = self._now(session)
         on_behalf = OnBehalf(fence=fence, also=also)
         store = SqlStore(self._database, lease.project_id, run=on_behalf)
-        apply(plan, store, contents=_Brought(contents), watch=Watch(now=now))
+        apply(plan, store, contents=_SentContents(contents), watch=Watch(now=now))
 
     def _advance(self, lease: Lease, state: RunState, goal: RunState) -> None:
-        """Go through every phase up to one; an executor need not have told of them."""
+        """Go through every phase up to one; an executor need not report each."""
         while state is not goal and ACTIVE.index(state) < ACTIVE.index(goal):
             state = ACTIVE[ACTIVE.index(state) + 1]
             self._leases.move(lease, state, STARTS_AT[state])
         if state is not goal and may_follow(state, goal):
             self._leases.move(lease, goal, STARTS_AT[goal])
 
-    def _end(self, lease: Lease, ending: Ending) -> None:
+    def _end(self, lease: Lease, completion: Completion) -> None:
         with self._database.writing() as session:
-            end_held(session, lease, ending, self._now(session), self._retries)
+            complete(session, lease, completion, self._now(session), self._retries)
 
 
 @dataclass(frozen=True, slots=True)
-class _Brought:
-    """Contents that came with the plan. The store checks them against their digests."""
+class _SentContents:
+    """Contents that were sent with the plan. The store checks them against their digests."""
 
     contents_by_digest: Mapping[Digest, bytes]
 

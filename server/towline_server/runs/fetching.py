@@ -1,42 +1,147 @@
-"""One fetch per repository and ref, shared by every run that waits for it.
+"""Where a project's repository is, and its fetches, each shared by every run that waits for it.
 
-A run wants the ref as it stood when the run was asked for, or later. So any fetch that began after
-that serves it: one under way, and one that has ended already. One that began before may have
-missed what was pushed since, and does not.
+A run wants the ref as it was when the run was requested, or later. So any fetch that began after
+that serves it, also one that has ended. One that began before may have missed a push, and does not.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import selectors
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import TypeAlias
+from uuid import UUID
 
-from towline.errors import Cancelled, RemoteRefused, RemoteTimeout, TowlineError
-from towline.limits import MIB, Limits
+from sqlalchemy import select
+
+from towline.errors import Cancelled
+from towline.limits import Limits
 from towline.model import Revision
 from towline.ports import Phase, Watch
-from towline.remotes.git_process import DEFAULT_PATH
-from towline_server import disk, metrics
-from towline_server.errors import AddressRefused, DiskFull
-
-from .heartbeat import RunToken, Stop
-from .repositories import Repository
+from towline.remotes.backends import Backend
+from towline.remotes.cache import Cache
+from towline.remotes.credentials import Credential
+from towline.remotes.git import GitRemote
+from towline.remotes.git_process import find_git
+from towline.remotes.url import RemoteUrl, Scheme
+from towline_server import metrics
+from towline_server.auth.sealing import Sealer
+from towline_server.db.session import Database
+from towline_server.errors import NotFound
+from towline_server.projects.connection_tables import Connection
+from towline_server.projects.connections import Connections
+from towline_server.projects.domain import Project
+from towline_server.projects.service import Projects
 
 _LOOK_SECONDS = 0.1
 _REMEMBERED = 512
+_UNUSED = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """A ref of a repository, its credential, and the cache of its objects on this machine."""
+
+    url: RemoteUrl
+    ref: str
+    scope: str
+    cache: Path
+    credential: Credential | None = field(default=None, repr=False)
+
+    def cached(self) -> GitRemote:
+        """Return the fetched objects as a remote that is only read.
+
+        Read by the git executable where there is one: what is hostile to a reader then meets
+        another process, with its own bounds.
+        """
+        backend = Backend.GIT if find_git({}) is not None else Backend.AUTO
+        return GitRemote(
+            self.url, ref=self.ref, scope=self.scope, cache=self.cache, backend=backend
+        )
+
+
+class Repositories:
+    """The repositories of a database's projects.
+
+    The cache is the connection's alone, even where two name one address: what one credential may
+    read, another may not.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        sealer: Sealer,
+        cache_dir: Path,
+        *,
+        schemes: AbstractSet[Scheme] = frozenset({Scheme.HTTPS}),
+        limits: Limits = Limits(total_seconds=60),
+    ) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._cache_dir = cache_dir
+        self._schemes = schemes
+        self.limits = limits
+
+    def project(self, project_id: UUID) -> Project:
+        """Return a project.
+
+        Raises:
+            NotFound: it was deleted.
+        """
+        with self._database.reading() as session:
+            project = Projects(session).get(project_id)
+        if project is None:
+            raise NotFound(what="project")
+        return project
+
+    def of(self, project: Project) -> Repository:
+        """Return the repository that a project is bound to.
+
+        Raises:
+            NotAssociated: it is bound to none.
+            InvalidValue: the operator does not allow its scheme (any more).
+            CredentialUnreadable: the credential's key is gone.
+        """
+        binding = project.bound
+        with self._database.reading() as session:
+            connections = Connections(session, self._sealer, self._schemes)
+            connection = connections.get(binding.connection_id)
+            if connection is None:
+                raise NotFound(what="connection")
+            url = RemoteUrl.parse(connection.url.address, self._schemes)
+            credential = connections.credentials(connection.id)(url) if url.is_http else None
+        return Repository(
+            url=url,
+            ref=binding.ref,
+            scope=binding.scope,
+            cache=self._cache_dir / _cache_name(connection.id, url.address),
+            credential=credential,
+        )
+
+    def prune(self, unused: timedelta = _UNUSED) -> None:
+        """Remove the caches of connections that are gone, or have another address by now.
+
+        A run may still read one that was written to within ``unused``: it is left for later.
+        """
+        with self._database.reading() as session:
+            rows = session.execute(select(Connection.id, Connection.url))
+            known = {_cache_name(connection_id, url) for connection_id, url in rows}
+        before = time.time() - unused.total_seconds()
+        for folder in self._cache_dir.glob("*.git"):
+            with suppress(FileNotFoundError):  # another server may be about the same
+                if folder.name not in known and (folder / "objects/pack").stat().st_mtime < before:
+                    Cache(folder).remove()
+
+
+def _cache_name(connection_id: UUID, address: str) -> str:
+    return sha256(f"{connection_id}\0{address}".encode()).hexdigest()[:32] + ".git"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +164,10 @@ Fetcher: TypeAlias = Callable[[FetchTarget, Watch], Revision]
 
 @dataclass(eq=False)
 class _SharedFetch:
-    """A fetch under way, or ended."""
+    """A fetch in progress, or one that has ended."""
 
     began: datetime
-    stop: RunToken = field(default_factory=RunToken)
+    stop: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     waiting: int = 0
     progress: tuple[int, int | None] = (0, None)
@@ -83,10 +188,10 @@ class SharedFetches:
         """How many fetches were begun."""
 
     def fetch(self, wanted: FetchTarget, watch: Watch, *, since: datetime) -> Revision:
-        """The revision that a ref named at some moment after ``since``, with its objects here.
+        """Return the revision of a ref at some moment after ``since``, with its objects cached.
 
         Raises:
-            Cancelled: the watch says so; the fetch goes on for whoever else waits for it.
+            Cancelled: the watch says so; the fetch goes on for the other runs that wait for it.
             TowlineError: as `towline.ports.Remote.fetch`.
         """
         shared = self._join(wanted, since)
@@ -125,11 +230,11 @@ class SharedFetches:
             self._shared.popitem(last=False)
 
     def _leave(self, shared: _SharedFetch) -> None:
-        """Who leaves last stops a fetch that nobody wants any more."""
+        """The last one that leaves stops the fetch."""
         with self._lock:
             shared.waiting -= 1
             if shared.waiting == 0 and not shared.ended.is_set():
-                shared.stop.set(Stop.CANCELLED)
+                shared.stop.set()
 
     def _run(self, wanted: FetchTarget, shared: _SharedFetch) -> None:
         def progress(_phase: Phase, done: int, total: int | None) -> None:
@@ -140,189 +245,10 @@ class SharedFetches:
             with self._turns:
                 watch.check()
                 shared.revision = self._fetcher(wanted, watch)
-        except BaseException as error:  # noqa: BLE001 - it is raised where it was asked for
+        except BaseException as error:  # noqa: BLE001 - it is raised in the threads that wait
             shared.error = error
             if isinstance(error, Cancelled):
-                # Nobody may take the answer of a fetch that was stopped for an answer.
-                shared.stop.set(Stop.CANCELLED)
+                # A fetch that was stopped answers no other run.
+                shared.stop.set()
         finally:
             shared.ended.set()
-
-
-def fetch_here(wanted: FetchTarget, watch: Watch) -> Revision:
-    """Fetch in this process. For tests; `FetchProcess` has the bounds that a server needs."""
-    from towline.remotes.git import GitRemote
-
-    repository = wanted.repository
-    with GitRemote(
-        repository.url,
-        ref=repository.ref,
-        cache=repository.cache,
-        credentials=lambda _url: repository.credential,
-    ) as remote:
-        return remote.fetch(wanted.revision, wanted.limits, watch)
-
-
-_LOOK_SECONDS = 0.1
-_STOP_SECONDS = 6.0
-"""How long a child has to stop its own children; git itself gets two seconds, twice."""
-_PASSED = ("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FetchProcess:
-    """What fetches (`fetching.Fetcher`), one child a call.
-
-    ``networks`` are those beyond the public ones that it may connect to. ``environment`` is all
-    that the child knows of this machine's: CA files, and where git is.
-    """
-
-    networks: Sequence[str] = ()
-    memory_bytes: int = 2048 * MIB
-    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-
-    def __call__(self, wanted: FetchTarget, watch: Watch) -> Revision:
-        """Fetch; raises as `towline.ports.Remote.fetch`."""
-        watch.report(Phase.FETCHING, 0)
-        with _started(self._variables()) as child:
-            fetcher = _ChildFetch(child, wanted, watch)
-            return fetcher.run(self._request(wanted))
-
-    def _variables(self) -> dict[str, str]:
-        passed = {name: self.environment[name] for name in _PASSED if name in self.environment}
-        return {**passed, "PATH": self.environment.get("PATH", DEFAULT_PATH), "LC_ALL": "C.UTF-8"}
-
-    def _request(self, wanted: FetchTarget) -> dict[str, Any]:
-        repository, limits = wanted.repository, wanted.limits
-        credential = repository.credential
-        return {
-            "url": repository.url.address,
-            "ref": repository.ref,
-            "revision": wanted.revision,
-            "cache": str(repository.cache.absolute()),
-            "credential": None
-            if credential is None
-            else [credential.username, credential.password],
-            "limits": asdict(limits),
-            "networks": [str(network) for network in self.networks],
-            "environment": self._variables(),
-            "bounds": {
-                "RLIMIT_AS": self.memory_bytes,
-                "RLIMIT_DATA": limits.memory_bytes,
-                "RLIMIT_CPU": limits.total_seconds + 30,
-                # Of git's files the limit itself holds; this is for everybody else's.
-                "RLIMIT_FSIZE": 2 * limits.pack_bytes + 64 * MIB,
-                "RLIMIT_CORE": 0,
-            },
-        }
-
-
-def _seconds(limits: Limits) -> int:
-    """How long a child may live: it may have to wait for another that writes the cache."""
-    return 3 * limits.total_seconds + 30
-
-
-@dataclass
-class _ChildFetch:
-    child: subprocess.Popen[bytes]
-    wanted: FetchTarget
-    watch: Watch
-
-    def run(self, request: Mapping[str, Any]) -> Revision:
-        assert self.child.stdin is not None
-        with suppress(BrokenPipeError):
-            # The input stays open: its end means stop.
-            self.child.stdin.write(json.dumps(request).encode() + b"\n")
-            self.child.stdin.flush()
-        for answer in self._answers():
-            if "progress" in answer:
-                self.watch.report(Phase.FETCHING, *answer["progress"])
-            elif "revision" in answer:
-                return Revision(answer["revision"])
-            else:
-                raise self._full() or self._error(answer)
-        raise self._full() or self._refused(
-            "fetching it took more memory or time than this server allows"
-        )
-
-    def _answers(self) -> Iterator[dict[str, Any]]:
-        assert self.child.stdout is not None
-        deadline = time.monotonic() + _seconds(self.wanted.limits)
-        heard = b""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.child.stdout, selectors.EVENT_READ)
-            while True:
-                if selector.select(_LOOK_SECONDS):
-                    data = os.read(self.child.stdout.fileno(), 65536)
-                    if not data:
-                        return
-                    *lines, heard = (heard + data).split(b"\n")
-                    yield from map(json.loads, lines)
-                self.watch.check()
-                if time.monotonic() > deadline:
-                    raise RemoteTimeout(url=self._url, detail="fetching it took too long")
-
-    @property
-    def _url(self) -> str:
-        return self.wanted.repository.url.address
-
-    def _full(self) -> DiskFull | None:
-        """What failed if the cache's disk has no room left; seen here, not told by anybody."""
-        if not disk.is_full(self.wanted.repository.cache):
-            return None
-        return DiskFull(project=self._url, problem="no space left for what is fetched")
-
-    def _refused(self, detail: str) -> RemoteRefused:
-        return RemoteRefused(url=self._url, detail=detail)
-
-    def _error(self, answer: Mapping[str, Any]) -> TowlineError:
-        kind = _classes().get(answer["error"])
-        if kind is None:
-            return self._refused("fetching it took more memory than this server allows")
-        data = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in answer["data"].items()
-        }
-        return kind(**data)
-
-
-def _classes() -> dict[str, Callable[..., TowlineError]]:
-    """Every class of errors, by its code."""
-    found: dict[str, Callable[..., TowlineError]] = {}
-    # Naming the server's own makes it known here, too.
-    todo: list[type[TowlineError]] = [TowlineError, AddressRefused]
-    while todo:
-        kind = todo.pop()
-        found.setdefault(kind.code, kind)
-        todo += kind.__subclasses__()
-    return found
-
-
-@contextmanager
-def _started(variables: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A child that runs in the block, and is gone after it."""
-    with subprocess.Popen(
-        [sys.executable, "-I", "-m", "towline_server.runs.fetch_child"],
-        env=dict(variables),
-        cwd="/",
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as child:
-        try:
-            yield child
-        finally:
-            _end(child)
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Let a child stop its own children first; git's are in a process group of their own."""
-    assert child.stdin is not None
-    with suppress(BrokenPipeError):
-        child.stdin.close()
-    try:
-        child.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)

@@ -1,172 +1,150 @@
-"""Owns who executes a run: taking it, keeping it, and every write that he alone may make.
+"""Owns who executes a run: taking it, every write under the lease, and the heartbeat.
 
-A lease is a token in the run's row. Each write names it, so that whoever lost the run, asleep or
-awake, writes nothing. How long it lasts is judged by the database's clock.
+A run's row is a job (`towline_server.db.jobs`): an executor that lost the lease writes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
-from secrets import token_hex
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, case, exists, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
-from towline.errors import Cancelled
 from towline.model import Revision
 from towline_server.db.clock import DatabaseNow, database_now
+from towline_server.db.jobs import JobQueue
 from towline_server.db.session import Database
-from towline_server.errors import LeaseLost
+from towline_server.loops import Ticker
 from towline_server.projects.tables import Project
 
-from . import tables
-from .parents import update_parent
-from .rows import find_row, hold_projects
+from .completion import lease_lost, update_parent
+from .domain import Lease
 from .states import ACTIVE, STARTS_AT, TERMINAL, RunState, may_follow
+from .tables import Run, find_row, held_by, hold_projects
 
 
 class Refusal(StrEnum):
-    """Why a run cannot be had."""
+    """Why a run cannot be taken."""
 
     ENDED = "ended"
     BUSY = "busy"
     """Another run works on the project."""
     HELD = "held"
-    """Somebody else executes it."""
+    """Another executor has it."""
     CLOSING = "closing"
     """This process is shutting down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """The right to execute one run."""
-
-    run_id: UUID
-    project_id: UUID
-    token: str
-    executor_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Renewal:
-    """What a renewal found: the runs still held, and those of them to stop."""
+    """The runs whose leases were renewed, and those of them to stop."""
 
     held: frozenset[UUID]
     cancelled: frozenset[UUID]
 
 
 class Leases:
-    """The leases of a database; each call is a transaction of its own."""
+    """The leases of a database's runs; each call is a transaction of its own."""
 
     def __init__(
         self, database: Database, *, seconds: float = 60, now: DatabaseNow = database_now
     ) -> None:
         self._database = database
+        self.jobs = JobQueue(Run, seconds)
         self.seconds = seconds
-        self._length = timedelta(seconds=seconds)
         self._now = now
 
-    def next_waiting(self, *those: ColumnElement[bool]) -> UUID | None:
-        """Return the oldest run that waits and whose project is free, among those that fit."""
+    def next_waiting(self, *conditions: ColumnElement[bool]) -> UUID | None:
+        """Return the oldest run that waits and whose project is free, without locking it."""
         with self._database.reading() as session:
-            return session.scalars(_waiting(tables.Run.id, those)).first()
+            return session.scalars(_waiting(Run.id, conditions)).first()
 
-    def take_next(self, executor_id: str, *those: ColumnElement[bool]) -> Lease | None:
-        """Begin the oldest run that waits and whose project is free, among those that fit."""
+    def take_next(self, executor_id: str, *conditions: ColumnElement[bool]) -> Lease | None:
+        """Begin the oldest run that waits and whose project is free, of those that match."""
         while True:
             try:
                 with self._database.writing() as session:
-                    # Whoever has one of them locked is about to begin it, or to delete it.
-                    unlocked = _waiting(tables.Run, those).with_for_update(
-                        of=(tables.Run, Project), key_share=True, skip_locked=True
-                    )
-                    row: tables.Run | None = session.scalar(unlocked)
+                    # A locked row is about to begin, or to be deleted.
+                    query = self.jobs.unlocked(_waiting(Run, conditions), Run, Project)
+                    row: Run | None = session.scalar(query)
                     return None if row is None else self._begin(session, row, executor_id)
             except IntegrityError:
                 # Another run of the project began after our look; the next look sees it.
                 continue
 
     def held_by(self, executor_id: str) -> Sequence[UUID]:
-        """Return the runs under way that this executor holds, the oldest first."""
-        run = tables.Run
-        mine = select(run.id).where(run.executor_id == executor_id, run.state.in_(ACTIVE))
+        """Return the active runs of an executor, the oldest first."""
+        mine = select(Run.id).where(Run.executor_id == executor_id, Run.state.in_(ACTIVE))
         with self._database.reading() as session:
-            return session.scalars(mine.order_by(run.created_at, run.position, run.id)).all()
+            return session.scalars(mine.order_by(Run.created_at, Run.position, Run.id)).all()
 
     def take(self, run_id: UUID, executor_id: str) -> Lease | Refusal:
-        """Begin a run; or go on with it, where this executor held it before it came back.
+        """Begin a run, or resume one that this executor held before it was restarted.
 
         Raises:
             NotFound: there is no such run (any more).
         """
         try:
             with self._database.writing() as session:
-                return self._take(session, run_id, executor_id)
+                row = find_row(session, run_id, lock=True)
+                state = RunState(row.state)
+                if state.is_terminal or row.is_parent:
+                    return Refusal.ENDED
+                if state is not RunState.QUEUED and row.executor_id != executor_id:
+                    return Refusal.HELD
+                if state is RunState.QUEUED and _is_busy(session, row.project_id):
+                    return Refusal.BUSY
+                return self._begin(session, row, executor_id)
         except IntegrityError:
-            # Somebody began another run of the project between our look and our write.
+            # Another run of the project began between our look and our write.
             return Refusal.BUSY
 
-    def _take(self, session: Session, run_id: UUID, executor_id: str) -> Lease | Refusal:
-        row = find_row(session, run_id, lock=True)
-        state = RunState(row.state)
-        if state.is_terminal or row.is_parent:
-            return Refusal.ENDED
-        if state is RunState.QUEUED:
-            if _is_busy(session, row.project_id):
-                return Refusal.BUSY
-        elif row.executor_id != executor_id:
-            return Refusal.HELD
-        return self._begin(session, row, executor_id)
-
-    def _begin(self, session: Session, row: tables.Run, executor_id: str) -> Lease:
+    def _begin(self, session: Session, row: Run, executor_id: str) -> Lease:
         if row.state == RunState.QUEUED:
             row.state = RunState.FETCHING
             row.progress = max(row.progress, STARTS_AT[RunState.FETCHING])
-        lease = Lease(
-            run_id=row.id, project_id=row.project_id, token=token_hex(16), executor_id=executor_id
-        )
         now = self._now(session)
-        row.lease_token, row.executor_id = lease.token, executor_id
+        token = self.jobs.lease(row, now)
+        row.executor_id = executor_id
         row.heartbeat_at = row.updated_at = now
         row.started_at = row.started_at or now
-        row.lease_until = now + self._length
         session.flush()
         update_parent(session, row.parent_id, now)
-        return lease
+        return Lease(
+            run_id=row.id,
+            project_id=row.project_id,
+            token=token,
+            executor_id=executor_id,
+        )
 
     def move(self, lease: Lease, state: RunState, progress: int) -> None:
-        """Enter a phase, or go on in it. Progress never falls.
+        """Enter a phase, or report progress in it. Progress never falls.
 
         Raises:
-            LeaseLost: the run is not held by this lease.
-            Cancelled: it was asked to stop.
+            LeaseLost: the lease does not hold the run.
+            Cancelled: the run is to stop.
         """
         with self._database.writing() as session:
             hold_projects(session, [lease.run_id])
             before = [each for each in ACTIVE if each is state or may_follow(each, state)]
-            moved = update(tables.Run).where(*_mine(lease), tables.Run.state.in_(before))
+            grown = case((Run.progress < progress, progress), else_=Run.progress)
             now = self._now(session)
-            values = {
-                "state": state,
-                "progress": case(
-                    (tables.Run.progress < progress, progress), else_=tables.Run.progress
-                ),
-                "updated_at": now,
-            }
-            _one(session, moved.values(**values).returning(tables.Run.parent_id), lease)
-            parent_id = session.scalar(
-                select(tables.Run.parent_id).where(tables.Run.id == lease.run_id)
-            )
+            values = {"state": state, "progress": grown, "updated_at": now}
+            _update(session, lease, values, Run.state.in_(before))
+            parent_id = session.scalar(select(Run.parent_id).where(Run.id == lease.run_id))
             update_parent(session, parent_id, now)
 
     def set_target(self, lease: Lease, revision: Revision, committed_at: datetime | None) -> None:
-        """Note the revision that the run pulls; the rest of its batch pulls the same.
+        """Record the revision that the run pulls; the rest of its batch pulls the same.
 
         Raises:
             LeaseLost, Cancelled: as `move`.
@@ -174,130 +152,201 @@ class Leases:
         values = {"target_revision": revision, "target_committed_at": committed_at}
         with self._database.writing() as session:
             hold_projects(session, [lease.run_id])
-            mine = update(tables.Run).where(*_mine(lease)).values(**values)
-            _one(session, mine.returning(tables.Run.batch_id), lease)
-            batch = select(tables.Run.batch_id).where(tables.Run.id == lease.run_id)
+            _update(session, lease, values)
+            batch = select(Run.batch_id).where(Run.id == lease.run_id)
             rest = (
-                update(tables.Run)
+                update(Run)
                 .where(
-                    tables.Run.batch_id == batch.scalar_subquery(),
-                    tables.Run.project_id == lease.project_id,
-                    tables.Run.target_revision.is_(None),
-                    tables.Run.state.not_in(TERMINAL),
+                    Run.batch_id == batch.scalar_subquery(),
+                    Run.project_id == lease.project_id,
+                    Run.target_revision.is_(None),
+                    Run.state.not_in(TERMINAL),
                 )
                 .values(**values)
                 .execution_options(synchronize_session=False)
             )
-            # What comprises the others last, as whoever ends one of them has it.
-            session.execute(rest.where(~tables.Run.is_parent))
-            session.execute(rest.where(tables.Run.is_parent))
+            # The parent last, in the order of locks.
+            session.execute(rest.where(~Run.is_parent))
+            session.execute(rest.where(Run.is_parent))
 
-    def start_from(
+    def set_base(
         self, lease: Lease, revision: Revision | None, committed_at: datetime | None
     ) -> None:
-        """Note the revision that the run starts from. Raises as `move`."""
+        """Record the revision that the run starts from. Raises as `move`."""
         with self._database.writing() as session:
-            mine = update(tables.Run).where(*_mine(lease))
             values = {"base_revision": revision, "base_committed_at": committed_at}
-            _one(session, mine.values(**values).returning(tables.Run.id), lease)
+            _update(session, lease, values)
 
     def renew(self, leases: Collection[Lease]) -> Renewal:
-        """Renew the leases of these runs; the answer shows which are lost or cancelled."""
-        if not leases:
-            return Renewal(held=frozenset(), cancelled=frozenset())
-        with self._database.writing() as session:
-            now = self._now(session)
-            alive = (
-                update(tables.Run)
-                .where(
-                    tables.Run.lease_token.in_([lease.token for lease in leases]),
-                    tables.Run.state.in_(ACTIVE),
-                )
-                .values(heartbeat_at=now, lease_until=now + self._length)
-                .returning(tables.Run.id, tables.Run.cancel_requested_at)
-                .execution_options(synchronize_session=False)
-            )
-            found = session.execute(alive).all()
+        """Renew leases, and return which are held and which of these are to stop."""
+        found: Sequence[Row[UUID, datetime | None]] = ()
+        if leases:
+            with self._database.writing() as session:
+                now = self._now(session)
+                renewed = self.jobs.renewal([lease.token for lease in leases], now)
+                renewed = renewed.where(Run.state.in_(ACTIVE)).values(heartbeat_at=now)
+                found = session.execute(renewed.returning(Run.id, Run.cancel_requested_at)).all()
         return Renewal(
             held=frozenset(row.id for row in found),
             cancelled=frozenset(row.id for row in found if row.cancel_requested_at is not None),
         )
 
     def cancelled(self, leases: Collection[Lease]) -> frozenset[UUID]:
-        """Those of these runs that shall stop: a read, to be asked more often than `renew`."""
+        """Return the runs that are to stop: a read, made more often than `renew`."""
         if not leases:
             return frozenset()
         with self._database.reading() as session:
-            asked = select(tables.Run.id).where(
-                tables.Run.id.in_([lease.run_id for lease in leases]),
-                or_(
-                    tables.Run.cancel_requested_at.is_not(None),
-                    tables.Run.state.not_in(ACTIVE),
-                ),
+            stopping = select(Run.id).where(
+                Run.id.in_([lease.run_id for lease in leases]),
+                or_(Run.cancel_requested_at.is_not(None), Run.state.not_in(ACTIVE)),
             )
-            return frozenset(session.scalars(asked))
+            return frozenset(session.scalars(stopping))
 
 
-def check_held(session: Session, lease: Lease) -> None:
-    """Hold the run's row to the end of the transaction, if it still is this lease's.
-
-    The caller holds its project already (`towline_server.runs.rows`).
-
-    Raises:
-        LeaseLost, Cancelled: as `Leases.move`.
-    """
-    found = select(tables.Run.id).where(*_mine(lease)).with_for_update()
-    if session.scalar(found) is None:
-        raise _lost(session, lease)
+def _update(
+    session: Session, lease: Lease, values: dict[str, Any], *conditions: ColumnElement[bool]
+) -> None:
+    """Update the leased run's row, or raise why the lease does not hold it."""
+    mine = update(Run).where(*held_by(lease), *conditions).values(**values).returning(Run.id)
+    if session.execute(mine, execution_options={"synchronize_session": False}).first() is None:
+        raise lease_lost(session, lease)
 
 
-def _mine(lease: Lease) -> tuple[ColumnElement[bool], ...]:
-    run = tables.Run
-    return (
-        run.id == lease.run_id,
-        run.lease_token == lease.token,
-        run.state.in_(ACTIVE),
-        run.cancel_requested_at.is_(None),
-    )
-
-
-def _one(session: Session, statement: object, lease: Lease) -> None:
-    """Carry out an UPDATE of the leased run's row, or say why it is not to be had."""
-    options = {"synchronize_session": False}
-    if session.execute(statement, execution_options=options).first() is None:  # type: ignore[call-overload] # one of two kinds of UPDATE
-        raise _lost(session, lease)
-
-
-def _lost(session: Session, lease: Lease) -> Exception:
-    asked = select(tables.Run.cancel_requested_at).where(
-        tables.Run.id == lease.run_id,
-        tables.Run.lease_token == lease.token,
-        tables.Run.state.in_(ACTIVE),
-    )
-    if session.scalar(asked) is not None:
-        return Cancelled()
-    return LeaseLost(run_id=str(lease.run_id))
-
-
-def _waiting(what: Any, those: Collection[ColumnElement[bool]]) -> Select[Any]:
-    """The oldest run that waits and whose project is free, among those that fit."""
-    run, other = tables.Run, aliased(tables.Run)
+def _waiting(what: Any, conditions: Collection[ColumnElement[bool]]) -> Select[Any]:
+    """The oldest run that waits and whose project is free, of those that match."""
+    other = aliased(Run)
     busy = exists().where(
-        other.project_id == run.project_id, other.state.in_(ACTIVE), other.is_parent.is_(False)
+        other.project_id == Run.project_id, other.state.in_(ACTIVE), other.is_parent.is_(False)
     )
-    waiting = select(what).join(Project, Project.id == run.project_id)
     # A delay need not be exact: this clock will do, and costs no statement.
-    put_off = and_(run.not_before.is_not(None), run.not_before > datetime.now(UTC))
+    put_off = and_(Run.not_before.is_not(None), Run.not_before > datetime.now(UTC))
+    waiting = select(what).join(Project, Project.id == Run.project_id)
     waiting = waiting.where(
-        *those, run.state == RunState.QUEUED, run.is_parent.is_(False), ~busy, ~put_off
+        *conditions, Run.state == RunState.QUEUED, Run.is_parent.is_(False), ~busy, ~put_off
     )
-    return waiting.order_by(run.created_at, run.position, run.id).limit(1)
+    return waiting.order_by(Run.created_at, Run.position, Run.id).limit(1)
 
 
 def _is_busy(session: Session, project_id: UUID) -> bool:
-    active = select(tables.Run.id).where(
-        tables.Run.project_id == project_id,
-        tables.Run.state.in_(ACTIVE),
-        tables.Run.is_parent.is_(False),
+    active = select(Run.id).where(
+        Run.project_id == project_id, Run.state.in_(ACTIVE), Run.is_parent.is_(False)
     )
     return session.scalar(active.limit(1)) is not None
+
+
+# --- the heartbeat ----------------------------------------------------------------------------
+
+
+class Stop(StrEnum):
+    """Why a run is to stop before its commit point."""
+
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    """Another executor has it, or it has ended: nothing that is done now counts."""
+    SHUTDOWN = "shutdown"
+
+
+class RunToken:
+    """A cancel token (`towline.ports.CancelToken`) with a reason; the first one counts."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self.why: Stop | None = None
+        """Why it was set; None if it was not."""
+
+    def is_set(self) -> bool:
+        """Return whether to stop."""
+        return self._event.is_set()
+
+    def set(self, why: Stop) -> None:
+        """Ask to stop."""
+        with self._lock:
+            if self.why is None:
+                self.why = why
+                self._event.set()
+
+
+class Heartbeat:
+    """The leases that this process holds, all renewed by one thread.
+
+    Every ``look_seconds`` it asks whether one of them was cancelled elsewhere, every
+    ``renew_seconds`` it renews them.
+    """
+
+    def __init__(
+        self,
+        leases: Leases,
+        *,
+        renew_seconds: float = 10,
+        look_seconds: float = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._leases = leases
+        self._renew_seconds = renew_seconds
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._held: dict[UUID, tuple[Lease, RunToken]] = {}
+        self.is_closed = False
+        """Whether the process shuts down, and no run may begin any more."""
+        self._renewed_at = clock()
+        self.ticker = Ticker("towline-heartbeat", look_seconds, self._tick)
+
+    @contextmanager
+    def holding(self, lease: Lease) -> Iterator[RunToken]:
+        """Renew a lease during the block; the token is set when the run is to stop."""
+        token = RunToken()
+        with self._lock:
+            if self.is_closed:
+                token.set(Stop.SHUTDOWN)
+            self._held[lease.run_id] = (lease, token)
+        try:
+            yield token
+        finally:
+            with self._lock:
+                if self._held.get(lease.run_id, (None,))[0] is lease:
+                    del self._held[lease.run_id]
+
+    def stop_run(self, run_id: UUID) -> None:
+        """Stop a run that was cancelled, if this process executes it."""
+        with self._lock:
+            if (held := self._held.get(run_id)) is not None:
+                held[1].set(Stop.CANCELLED)
+
+    def close(self) -> None:
+        """Stop every run, since the process shuts down."""
+        with self._lock:
+            self.is_closed = True
+            for _, token in self._held.values():
+                token.set(Stop.SHUTDOWN)
+
+    def renew(self) -> None:
+        """Renew every lease, and stop the runs whose lease is lost."""
+        held = self._snapshot()
+        found = self._leases.renew([lease for lease, _ in held])
+        for lease, token in held:
+            if lease.run_id not in found.held:
+                token.set(Stop.LOST)
+            elif lease.run_id in found.cancelled:
+                token.set(Stop.CANCELLED)
+
+    def look(self) -> None:
+        """Stop the runs that were cancelled elsewhere."""
+        held = self._snapshot()
+        cancelled = self._leases.cancelled([lease for lease, _ in held])
+        for lease, token in held:
+            if lease.run_id in cancelled:
+                token.set(Stop.CANCELLED)
+
+    def _snapshot(self) -> list[tuple[Lease, RunToken]]:
+        with self._lock:
+            return list(self._held.values())
+
+    def _tick(self) -> None:
+        # A heartbeat that fails is followed by others; if all fail, the leases expire.
+        if self._clock() - self._renewed_at >= self._renew_seconds:
+            at = self._clock()
+            self.renew()
+            self._renewed_at = at
+        else:
+            self.look()

@@ -1,26 +1,34 @@
-"""Checks and plans what a request for a pull asks for; used by runs, and by stored plans."""
+"""Checks and plans a request for a pull; used by runs and by stored plans.
+
+``reset`` and ``clean`` of a request are part of the plan itself: they are done with the pull or not
+at all, are in its report, and can be undone with it.
+"""
 
 from __future__ import annotations
 
-from towline.errors import NotAssociated
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from towline.errors import NoRemoteVersion, NotAssociated, UnknownAssets
 from towline.limits import Limits
-from towline.model import Revision
-from towline.options import Comparison, OnConflict, PullOptions
-from towline.plan import Plan
+from towline.model import AssetId, AssetPath, Revision
+from towline.options import Comparison, OnConflict, PullOptions, Resolutions
+from towline.plan import Disposition, Edit, Item, Plan
 from towline.ports import Remote, Snapshot, Watch
 from towline.pull import plan_at
+from towline.records import AssetRecord, Occupant
 from towline_server.errors import BoundElsewhere, UnknownKind
 from towline_server.projects.domain import Project
 
 from .domain import RunMode, RunRequest
-from .resetting import plan_as_asked
 
 
 def check_request(request: RunRequest, project: Project) -> None:
-    """Refuse what does not fit the project.
+    """Refuse a request that does not fit its project.
 
     Raises:
-        UnknownKind: it is limited to a kind that the project does not have.
+        UnknownKind: it names a kind that the project does not have.
         NotAssociated: the project is bound to nothing.
         BoundElsewhere: the project is bound to something else than the run is for.
     """
@@ -55,9 +63,98 @@ def plan_for(
     options: PullOptions,
     watch: Watch = Watch(),
 ) -> Plan:
-    """What pulling a revision that is here would do. Raises as `towline.pull.plan_at`."""
+    """Plan the pull of a revision that is cached. Raises as `towline.pull.plan_at`."""
 
-    def planned(ours: Snapshot, options: PullOptions) -> Plan:
-        return plan_at(ours, remote, revision, options, watch=watch)
+    def plan(options: PullOptions) -> Plan:
+        if not request.clean:
+            return plan_at(ours, remote, revision, options, watch=watch)
+        tracked = cast(Snapshot, _Tracked(ours))
+        plan = plan_at(tracked, remote, revision, options, watch=watch)
+        return plan if plan.refused else _with_untracked_deleted(plan, ours)
 
-    return plan_as_asked(ours, request, options, planned)
+    if not request.reset:
+        return plan(options)
+    named = frozenset(_changed_here(ours))
+    while True:
+        try:
+            return plan(replace(options, resolutions=Resolutions(use_theirs=named)))
+        except (NoRemoteVersion, UnknownAssets) as error:
+            # Only the alignment finds that an asset whose place another one took is local, or is
+            # no asset any more: there is no version to return it to.
+            ids = error.asset_ids if isinstance(error, UnknownAssets) else (error.asset_id,)
+            if not named.intersection(ids):
+                raise
+            named = named.difference(ids)
+
+
+def _changed_here(ours: Snapshot) -> Iterator[AssetId]:
+    for record in ours.records():
+        if record.local_only or record.ours == record.base:
+            continue
+        yield record.id
+        # What took its place, if anything did, is the asset by which a plan knows the path.
+        if record.aligned_path is not None and (there := ours.at(record.aligned_path)) is not None:
+            yield there.id
+
+
+def _with_untracked_deleted(plan: Plan, ours: Snapshot) -> Plan:
+    gone = {record.id: record for record in ours.records() if record.local_only}
+    # A new asset gets the id that is planned for its path: that of the one before it.
+    edits = [replace(edit, before=gone.get(edit.asset_id, edit.before)) for edit in plan.edits]
+    items = [_over(item, gone.get(item.asset_id)) if item.asset_id else item for item in plan.items]
+    edited = {edit.asset_id for edit in edits}
+    left = [record for asset_id, record in gone.items() if asset_id not in edited]
+    edits += [Edit(before=record, after=None) for record in left]
+    items += [_deleted(record) for record in left]
+    items.sort(key=lambda item: (item.path, item.asset_id or ""))
+    return replace(plan, edits=tuple(edits), items=tuple(items))
+
+
+def _over(item: Item, before: AssetRecord | None) -> Item:
+    """Return the item of a new asset that replaces a local-only one."""
+    if before is None:
+        return item
+    if before.ours == item.after:
+        return replace(item, disposition=Disposition.CONVERGED, before=before.ours)
+    return replace(item, disposition=Disposition.OVERWRITTEN, before=before.ours, discarded=True)
+
+
+def _deleted(record: AssetRecord) -> Item:
+    assert record.ours is not None, "a local-only asset has a state in the store"
+    return Item(
+        disposition=Disposition.DELETED,
+        asset_id=record.id,
+        path=record.ours.path,
+        kind=record.kind,
+        rule=None,
+        before=record.ours,
+        after=None,
+        discarded=True,
+    )
+
+
+class _Tracked:
+    """A project without its local-only assets."""
+
+    def __init__(self, whole: Snapshot) -> None:
+        self._whole = whole
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._whole, name)
+
+    def at(self, path: AssetPath) -> AssetRecord | None:
+        return _tracked(self._whole.at(path))
+
+    def with_id(self, asset_id: AssetId) -> AssetRecord | None:
+        return _tracked(self._whole.with_id(asset_id))
+
+    def occupants(self, path: AssetPath) -> Sequence[Occupant]:
+        found = self._whole.occupants(path)
+        return [each for each in found if not isinstance(each, AssetRecord) or _tracked(each)]
+
+    def records(self) -> Iterator[AssetRecord]:
+        return (record for record in self._whole.records() if not record.local_only)
+
+
+def _tracked(record: AssetRecord | None) -> AssetRecord | None:
+    return None if record is None or record.local_only else record

@@ -1,7 +1,7 @@
-"""Plans that are made now and applied later, undo, and how a project stands: without a run.
+"""Stored plans, undo, and the status of a project: without a run.
 
-Each is fenced as a run is: the store refuses a plan whose project moved on, and what it writes
-takes the project from a run that is under way, which then plans anew.
+Each is fenced as a run is: the store refuses a plan whose project has moved on, and a run that is
+active meanwhile plans again.
 """
 
 from __future__ import annotations
@@ -39,28 +39,27 @@ from towline_server.projects.stored_plans import PlanEntry, StoredPlans
 
 from . import tables
 from .domain import RunRequest
-from .fetching import FetchTarget, SharedFetches
+from .fetching import FetchTarget, Repositories, Repository, SharedFetches
 from .planning import check_request, options_of, plan_for
-from .repositories import Repositories, Repository
 
-KEPT = timedelta(days=7)
-"""How long a plan waits to be applied."""
+RETENTION = timedelta(days=7)
+"""How long a plan is stored."""
 _SKEW = timedelta(seconds=1)
 """Bindings are stamped by a server's clock, runs by the database's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflicts:
-    """What stays in conflict between a project and a revision."""
+    """The conflicts between a project and a revision."""
 
     base: Revision | None
     revision: Revision | None
-    """None: nothing was ever fetched, so that nothing can conflict."""
+    """None: nothing was ever fetched, so nothing can conflict."""
     conflicts: tuple[Conflict, ...]
 
 
 class Plans:
-    """The plans of a database's projects. It authorises nobody."""
+    """The plans of a database's projects. It does not authorise."""
 
     def __init__(
         self,
@@ -78,10 +77,10 @@ class Plans:
     # --- plans --------------------------------------------------------------------------------
 
     def make(self, project_id: UUID, request: RunRequest) -> PlanEntry:
-        """Fetch, plan, and keep the plan to be applied; nothing else changes.
+        """Fetch, plan, and store the plan; nothing else changes.
 
         Raises:
-            NotFound, NotAssociated, UnknownKind: there is nothing that could be planned.
+            NotFound, NotAssociated, UnknownKind: the request does not fit a project.
             TowlineError: as `towline.pull.plan_pull`.
         """
         project = self._repositories.project(project_id)
@@ -97,19 +96,19 @@ class Plans:
         return self._store(project_id, plan)
 
     def get(self, project_id: UUID, plan_id: UUID) -> PlanEntry:
-        """A plan that waits. Raises NotFound, InvalidPlan."""
+        """Return a stored plan. Raises NotFound, InvalidPlan."""
         with self._database.reading() as session:
             return StoredPlans(session, project_id).find(plan_id)
 
     def discard(self, project_id: UUID, plan_id: UUID) -> None:
-        """Drop a plan. Raises NotFound."""
+        """Delete a stored plan. Raises NotFound."""
         with self._database.writing() as session:
             stored = StoredPlans(session, project_id)
             stored.find(plan_id)
             stored.remove(plan_id)
 
     def apply(self, project_id: UUID, plan_id: UUID) -> Report:
-        """Carry out a plan that waits; it waits no longer.
+        """Apply a stored plan, and delete it.
 
         Raises:
             NotFound: there is no such plan (any more).
@@ -129,12 +128,12 @@ class Plans:
             try:
                 return apply(plan, store, contents=remote, watch=watch)
             except ContentMissing:
-                # This machine never fetched it, or its cache lost it.
+                # This machine never fetched it, or its cache has lost it.
                 self._fetch(repository, plan.revision)
                 return apply(plan, store, contents=remote, watch=watch)
 
     def undo(self, project_id: UUID, pull: int | None) -> Report:
-        """Take back a pull: the last one, or that of a number.
+        """Undo a pull: the last one, or that of a number.
 
         Raises:
             UnknownPull, UndoBlocked: as `towline.undo.plan_undo`.
@@ -145,13 +144,13 @@ class Plans:
         return apply(plan, store, watch=Watch(now=self._time()))
 
     def undo_report(self, project_id: UUID, pull: int | None) -> Report:
-        """What `undo` would report; nothing changes. Raises as `towline.undo.plan_undo`."""
+        """Return what `undo` would report. Raises as `towline.undo.plan_undo`."""
         return report_of(plan_undo(SqlStore(self._database, project_id), pull))
 
-    # --- how it stands ------------------------------------------------------------------------
+    # --- status ------------------------------------------------------------------------------
 
     def status(self, project_id: UUID, *, fresh: bool = False) -> ProjectStatus:
-        """Every asset against the revision that was fetched last, or with ``fresh`` one of now.
+        """Compare every asset with the revision that was fetched last, or with ``fresh`` a new one.
 
         Raises:
             NotFound: there is no such project.
@@ -163,20 +162,20 @@ class Plans:
             return status(store, None, None)
         with self._bound(project) as (repository, remote):
             revision = self._revision(project, repository, fresh=fresh)
-            with suppress(RemoteError):  # what is not compared with is told as a problem
-                self._bring(repository, remote, revision)
+            with suppress(RemoteError):  # the status then has a problem instead
+                self._ensure_fetched(repository, remote, revision)
             return status(store, remote, revision, limits=self._repositories.limits)
 
     def conflicts(self, project_id: UUID, *, fresh: bool = False) -> Conflicts:
-        """What a pull of that revision would leave in conflict. Raises as `make`."""
+        """Return the conflicts that a pull of that revision would have. Raises as `make`."""
         project = self._repositories.project(project_id)
         store = SqlStore(self._database, project_id)
         with self._bound(project) as (repository, remote):
             revision = self._revision(project, repository, fresh=fresh)
             if revision is None:
                 return Conflicts(base=None, revision=None, conflicts=())
-            self._bring(repository, remote, revision)
-            # Skipping keeps each conflict as it is.
+            self._ensure_fetched(repository, remote, revision)
+            # With this policy each conflict remains.
             options = PullOptions(on_conflict=OnConflict.SKIP, limits=self._repositories.limits)
             with store.snapshot() as ours:
                 plan = plan_at(ours, remote, revision, options)
@@ -185,17 +184,17 @@ class Plans:
     def explained(
         self, project_id: UUID, revision: Revision | None, conflict: Conflict
     ) -> tuple[tuple[str, Explanation], ...]:
-        """The close view of each party of a conflict with a revision, by asset id.
+        """Explain each party of a conflict with a revision, by asset id.
 
-        What cannot be read any more is told by its digest. Raises as `make`.
+        Of a content that cannot be read any more there is the digest. Raises as `make`.
         """
         project = self._repositories.project(project_id)
         store = SqlStore(self._database, project_id)
         with self._bound(project) as (repository, remote):
             with suppress(RemoteError):
-                self._bring(repository, remote, revision)
+                self._ensure_fetched(repository, remote, revision)
             return tuple(
-                (party.asset_id, _told_apart(party.states, store, remote))
+                (party.asset_id, _explained(party.states, store, remote))
                 for party in conflict.parties
             )
 
@@ -217,8 +216,10 @@ class Plans:
         )
         return self._fetches.fetch(wanted, Watch(), since=self._time())
 
-    def _bring(self, repository: Repository, remote: Remote, revision: Revision | None) -> None:
-        """Fetch a revision that another server fetched, or that this one's cache lost."""
+    def _ensure_fetched(
+        self, repository: Repository, remote: Remote, revision: Revision | None
+    ) -> None:
+        """Fetch a revision that this server has never fetched, or that its cache has lost."""
         if revision is not None and not remote.has(revision):
             self._fetch(repository, revision)
 
@@ -227,12 +228,12 @@ class Plans:
             hold(session, project_id)
             now = self._now(session)
             stored = StoredPlans(session, project_id)
-            stored.remove_older(now - KEPT)
+            stored.remove_older(now - RETENTION)
             plan_id = stored.put(plan, now)
         return PlanEntry(id=plan_id, created_at=now, plan=replace(plan, source=None))
 
     def _check_fresh(self, project: Project, entry: PlanEntry) -> None:
-        """The store compares its own state alone; what the project is called may have changed."""
+        """Check what the store does not compare: the project's kinds and its binding."""
         after = entry.plan.after
         if after.fingerprint != project.kinds.fingerprint:
             raise StalePlan(reason="the project's kinds were changed")
@@ -241,12 +242,12 @@ class Plans:
                 select(Binding.bound_at).where(Binding.project_id == project.id)
             )
         if bound_at is not None and bound_at > entry.created_at:
-            raise StalePlan(reason="the project was bound anew")
+            raise StalePlan(reason="the project was bound again")
 
     def _revision(
         self, project: Project, repository: Repository, *, fresh: bool
     ) -> Revision | None:
-        """The revision to compare with: of now, else what was fetched last under this binding."""
+        """Return a new revision, else the one that was fetched last under this binding."""
         if fresh:
             revision = self._fetch(repository)
             self._note_fetched(project, revision)
@@ -260,7 +261,7 @@ class Plans:
             return ours.state().base
 
     def _note_fetched(self, project: Project, revision: Revision) -> None:
-        """Remember what was fetched, unless the project is bound to something else by now."""
+        """Record what was fetched, unless the project is bound to something else by now."""
         bound = project.bound
         same = (
             Binding.project_id == project.id,
@@ -274,7 +275,7 @@ class Plans:
 
 
 def _fetched_last(session: Session, bound: Binding) -> Revision | None:
-    """What was fetched last under a binding, by a run or without one."""
+    """Return what was fetched last under a binding, by a run or without one."""
     row = session.execute(_fetched_by_runs(bound).limit(1)).first()
     if row is None or (bound.fetched_at is not None and row.at < bound.fetched_at):
         return bound.fetched_revision
@@ -282,7 +283,7 @@ def _fetched_last(session: Session, bound: Binding) -> Revision | None:
 
 
 def _fetched_by_runs(bound: Binding) -> Select[Revision | None, datetime]:
-    """The revisions that runs fetched since the project was bound so, the last one first."""
+    """Select the revisions that runs fetched since the project was bound so, newest first."""
     run = tables.Run
     at = func.coalesce(run.completed_at, run.updated_at).label("at")
     fetched = select(run.target_revision, at).where(
@@ -295,7 +296,7 @@ def _fetched_by_runs(bound: Binding) -> Select[Revision | None, datetime]:
 
 
 def conflict_of(conflicts: tuple[Conflict, ...], asset_id: str) -> Conflict:
-    """The conflict that an asset is party to.
+    """Return the conflict that an asset is party to.
 
     Raises:
         UnknownAssets: it is in none.
@@ -306,9 +307,7 @@ def conflict_of(conflicts: tuple[Conflict, ...], asset_id: str) -> Conflict:
     raise UnknownAssets(asset_ids=(asset_id,))
 
 
-def _told_apart(
-    states: ThreeWay[AssetState | None], store: SqlStore, remote: Remote
-) -> Explanation:
+def _explained(states: ThreeWay[AssetState | None], store: SqlStore, remote: Remote) -> Explanation:
     def read(digest: Digest) -> bytes | None:
         if (content := store.read(digest)) is not None:
             return content

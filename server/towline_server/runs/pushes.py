@@ -1,6 +1,6 @@
-"""Pushes that a repository's host tells of: each starts a run of the projects that follow the ref.
+"""Webhooks of a repository's host: each push starts a run of the projects that follow the ref.
 
-A call that comes again starts nothing, unless what it started failed. Its runs carry a key made of
+A webhook that is received again starts nothing, unless its runs failed. Its runs have a key made of
 what the host signed; since two pushes may look alike (there, back, and there again), a key counts
 where the same delivery had it, or where the last push did.
 """
@@ -31,7 +31,7 @@ _LONGEST_NAME = 255
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A webhook as it came; of each header every value, and nothing is believed yet."""
+    """A webhook as received, with every value of each header; nothing is verified yet."""
 
     connection_id: UUID
     headers: dict[str, list[str]] = field(repr=False)
@@ -39,13 +39,13 @@ class Call:
     body: HookBody = field(repr=False)
 
     def only(self, name: str) -> str:
-        """The one value of a header; empty where there is none, or more than one."""
+        """Return the one value of a header; empty where there is none, or more than one."""
         values = self.headers.get(name.lower(), [])
         return values[0] if len(values) == 1 else ""
 
 
 class Pushes:
-    """What pushes start. Its callers prove themselves by their signature alone."""
+    """Starts the runs of pushes. Callers authenticate by their signature alone."""
 
     def __init__(self, database: Database, sealer: Sealer, runs: Runs) -> None:
         self._database = database
@@ -53,13 +53,13 @@ class Pushes:
         self._runs = runs
 
     def take(self, call: Call) -> tuple[Run, ...]:
-        """Start the runs that a call asks for; none where it is no push, or nobody follows it.
+        """Start the runs of a webhook; none where it is no push, or no project follows the ref.
 
         Raises:
-            Unauthenticated: no such connection, none with a secret, or a wrong signature: which
-                of the three it is, nobody can tell.
+            Unauthenticated: no such connection, none with a secret, or a wrong signature; the
+                error is the same for all three.
             InvalidValue: it is signed, but no push.
-            HookReplayed: it came before.
+            HookReplayed: it was received before.
         """
         form = self._verified(call)
         if call.only(form.event) not in form.pushes:
@@ -106,7 +106,7 @@ class Pushes:
         ]
 
     def _fresh_key(self, project_id: UUID, key: str, delivery: str) -> str | None:
-        """The key of the run that a call starts in a project; None if it was served already."""
+        """Return the key of the run to start in a project; None if it was started already."""
         run = tables.Run
         pushes = select(run).where(
             run.project_id == project_id,
@@ -134,5 +134,5 @@ class Pushes:
 
 
 def _name(text: str) -> str:
-    """What a host calls its call, fit to be kept."""
+    """Return a host's name of its delivery, fit to be stored."""
     return "".join(each for each in text if each.isprintable())[:_LONGEST_NAME]

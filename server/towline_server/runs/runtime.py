@@ -1,48 +1,41 @@
-"""Puts the parts of this floor together, starts them and stops them."""
+"""Assembles what executes runs and sends webhooks, starts it and stops it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
-from towline.limits import Limits
-from towline.remotes.url import ALL_SCHEMES
 from towline_server.addresses import AddressPolicy
 from towline_server.auth.sealing import Sealer
 from towline_server.db.clock import database_now
+from towline_server.db.jobs import growing_delays
 from towline_server.db.session import Database
-from towline_server.loops import Ticker
+from towline_server.loops import Changes, Ticker
 from towline_server.settings import Settings
 from towline_server.webhooks.queue import DeliveryQueue
 from towline_server.webhooks.sending import Sender
 from towline_server.webhooks.worker import DeliveryWorker
 
-from .attempts import Retries
-from .backends import Backends
+from .attempts import LONGEST_RETRY_SECONDS
 from .execute import Boundary, Tools, pass_boundary
 from .external import ExternalBackend, ExternalWork
-from .fetching import Fetcher, FetchProcess, SharedFetches, fetch_here
-from .heartbeat import Heartbeat
-from .leases import Leases
-from .native import InlineBackend, NativeBackend
+from .fetch_process import FetchProcess
+from .fetching import Fetcher, Repositories, SharedFetches
+from .leases import Heartbeat, Leases
 from .plans import Plans
-from .reaper import Reaper
-from .repositories import Repositories
 from .schedules import Schedules
 from .service import Runs
-from .signals import ProcessSignals
-from .worker import ExecutorLock, Worker
+from .worker import Backends, ExecutorLock, NativeBackend, Reaper, Worker
 
 _TICK_SECONDS = 1.0
-"""How often lapsed leases and due schedules are looked for."""
+"""How often expired leases and due schedules are looked for."""
 _PRUNE_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """Everything about runs that a server has; made by `open_runtime`."""
+    """The services of runs in one server; `open_runtime` makes it."""
 
     runs: Runs
     schedules: Schedules
@@ -55,31 +48,29 @@ class Runtime:
     delivery_worker: DeliveryWorker
     tickers: tuple[Ticker, ...]
     executor_lock: ExecutorLock
-    signals: ProcessSignals
+    changes: Changes
     shutdown_seconds: float
 
     def start(self) -> None:
-        """Take up what was left behind, and begin to execute."""
-        self.heartbeat.start()
-        self.native.start()
-        for ticker in self.tickers:
+        """Begin to execute, first the runs that this executor held when it was killed."""
+        for ticker in (self.heartbeat.ticker, self.native.ticker, *self.tickers):
             ticker.start()
 
     def stalled(self) -> list[str]:
-        """Return the names of the loops that stand still."""
+        """Return the names of the loops that make no progress."""
         loops = (self.heartbeat.ticker, self.native.ticker, *self.tickers)
         return [ticker.name for ticker in loops if ticker.is_stalled]
 
     def stop(self) -> None:
-        """Hand back what is executed here, and stop."""
+        """Hand back the runs that are executed here, and stop."""
         for ticker in self.tickers:
             ticker.stop()
         # It begins no more; what is being sent ends while runs are handed back.
         self.delivery_worker.stop(0)
         self.native.stop(self.shutdown_seconds)
         self.delivery_worker.stop(self.shutdown_seconds)
-        self.signals.close()
-        self.heartbeat.stop()
+        self.changes.close()
+        self.heartbeat.ticker.stop()
         self.executor_lock.close()
 
 
@@ -91,10 +82,12 @@ def open_runtime(
     boundary: Boundary = pass_boundary,
     fetcher: Fetcher | None = None,
 ) -> Runtime:
-    """The runs of a server; nothing is executed before `Runtime.start`."""
+    """Assemble the services of a server; nothing is executed before `Runtime.start`."""
     leases = Leases(database, seconds=settings.lease_seconds)
-    signals = ProcessSignals()
-    retries = Retries(most=settings.max_auto_resume_attempts, first_seconds=settings.retry_seconds)
+    changes = Changes()
+    retries = growing_delays(
+        settings.max_auto_resume_attempts, settings.retry_seconds, LONGEST_RETRY_SECONDS
+    )
     tools = Tools(
         database=database,
         leases=leases,
@@ -110,7 +103,7 @@ def open_runtime(
             now=time_of(database),
             at_once=settings.fetches_at_once,
         ),
-        signals=signals,
+        changes=changes,
         retries=retries,
         boundary=boundary,
     )
@@ -119,12 +112,13 @@ def open_runtime(
     worker = Worker(tools, heartbeat, executor_lock.id)
     native = NativeBackend(worker, at_once=settings.runs_at_once)
     backends = Backends([native, ExternalBackend()])
-    runs = Runs(database, backends, signals=tools.signals)
+    runs = Runs(database, backends, changes=changes)
     schedules = Schedules(database, runs)
     reaper = Reaper(
         database,
+        leases,
         backends,
-        tools.signals,
+        changes,
         retries=retries,
         claim_seconds=settings.claim_seconds,
     )
@@ -132,7 +126,7 @@ def open_runtime(
     return Runtime(
         runs=runs,
         schedules=schedules,
-        external=ExternalWork(database, leases, tools.repositories, tools.signals, retries=retries),
+        external=ExternalWork(database, leases, tools.repositories, changes, retries=retries),
         plans=Plans(database, tools.repositories, tools.fetches),
         fetches=tools.fetches,
         heartbeat=heartbeat,
@@ -151,7 +145,7 @@ def open_runtime(
             Ticker("towline-reaper", _TICK_SECONDS, reaper.sweep),
         ),
         executor_lock=executor_lock,
-        signals=signals,
+        changes=changes,
         shutdown_seconds=settings.shutdown_seconds,
     )
 
@@ -176,33 +170,10 @@ def _delivery_worker(settings: Settings, database: Database, sealer: Sealer) -> 
 
 
 def time_of(database: Database) -> Callable[[], datetime]:
-    """The database's clock, without a session."""
+    """Return the database's clock as a function without a session."""
 
     def now() -> datetime:
         with database.reading() as session:
             return database_now(session)
 
     return now
-
-
-def open_inline(
-    database: Database,
-    sealer: Sealer,
-    cache_dir: Path,
-    *,
-    fetcher: Fetcher = fetch_here,
-    limits: Limits = Limits(total_seconds=60),
-    boundary: Boundary = pass_boundary,
-) -> Runs:
-    """Runs that `Runs.request` itself executes, from any address: for tests and tools."""
-    leases = Leases(database)
-    tools = Tools(
-        database=database,
-        leases=leases,
-        repositories=Repositories(database, sealer, cache_dir, schemes=ALL_SCHEMES, limits=limits),
-        fetches=SharedFetches(fetcher, now=time_of(database)),
-        signals=ProcessSignals(),
-        boundary=boundary,
-    )
-    worker = Worker(tools, Heartbeat(leases), "inline")
-    return Runs(database, Backends([InlineBackend(worker)]), signals=tools.signals)

@@ -1,8 +1,8 @@
-"""When runs are asked for by themselves, what of it is caught up on, and when a sync is late.
+"""Schedules: when runs are requested automatically, what is caught up on, and when a sync is late.
 
 A schedule is a cron line in a time zone, or a number of seconds. Cron lines have five fields, and
-are read by croniter (MIT). Where clocks are put forward nothing is lost; where they are put back,
-what falls due at a given hour does so once.
+are read by croniter (MIT). Where clocks are set forward nothing is lost; where they are set back,
+what is due at a given hour fires once.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _GRACE = timedelta(seconds=60)
 
 
 class CatchUp(StrEnum):
-    """What becomes of firings that were missed, because no server ran."""
+    """What to do about firings that were missed because no server ran."""
 
     SKIP = "skip"
     LATEST = "latest"
@@ -54,7 +54,7 @@ class CatchUp(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rhythm:
-    """How often a schedule falls due.
+    """How often a schedule fires.
 
     Raises:
         InvalidValue: neither or both of cron and seconds are given, or one is malformed.
@@ -77,7 +77,7 @@ class Rhythm:
             raise InvalidValue(field="schedule.cron", problem=wrong)
 
     def after(self, moment: datetime) -> datetime:
-        """Return when it falls due next after a moment; seconds are counted from that moment."""
+        """Return when it fires next after a moment; seconds are counted from that moment."""
         if self.every_seconds is not None:
             return moment + timedelta(seconds=self.every_seconds)
         assert self.cron is not None, "one of the two is given"
@@ -90,7 +90,7 @@ class Rhythm:
                 return following
 
     def due(self, first: datetime, now: datetime) -> Iterator[datetime]:
-        """Every time it fell due from ``first`` until now."""
+        """Yield every time that it was due, from ``first`` until now."""
         while first <= now:
             yield first
             first = self.after(first)
@@ -98,13 +98,13 @@ class Rhythm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleSpec:
-    """What to ask for, and when."""
+    """What to request, and when."""
 
     project_id: UUID
     rhythm: Rhythm
     requests: tuple[RunRequest, ...] = (RunRequest(),)
-    """One batch a firing; with ``fan_out`` one run comprises a run a kind: each kind that a request
-    names, or where there is one request that names none, each that the project has by then."""
+    """One batch a firing; with ``fan_out`` one parent with a child for each kind that a request
+    names, or where no request names one, for each that the project has by then."""
     fan_out: bool = False
     catch_up: CatchUp = CatchUp.LATEST
     enabled: bool = True
@@ -114,7 +114,7 @@ class ScheduleSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """A schedule as it stands."""
+    """A schedule, and when it fires."""
 
     id: UUID
     spec: ScheduleSpec
@@ -140,7 +140,7 @@ class Schedules:
         self._backoff = Backoff[UUID]("schedules")
 
     def put(self, spec: ScheduleSpec, schedule_id: UUID | None = None) -> Schedule:
-        """Make a schedule, or set one anew; its next firing is counted from now.
+        """Create or replace a schedule; its next firing is counted from now.
 
         Raises:
             BackendNotConfigured: its runs could not be executed here.
@@ -159,7 +159,7 @@ class Schedules:
             return _schedule(row)
 
     def get(self, schedule_id: UUID) -> Schedule:
-        """A schedule as it stands.
+        """Return a schedule.
 
         Raises:
             NotFound: there is none.
@@ -171,19 +171,19 @@ class Schedules:
             return _schedule(row)
 
     def delete(self, schedule_id: UUID) -> None:
-        """Delete a schedule; its runs stay. What is not there is deleted already."""
+        """Delete a schedule, if there is one; its runs remain."""
         with self._database.writing() as session:
             row = session.get(tables.Schedule, schedule_id)
             if row is not None:
                 session.delete(row)
 
     def fire(self) -> None:
-        """Ask for every run that is due."""
+        """Request every run that is due."""
         for schedule_id in self._due():
             with self._backoff.attempting(schedule_id):
                 if (firing := self._take(schedule_id)) is not None:
                     for at in firing.times:
-                        self._ask(firing, at)
+                        self._request(firing, at)
 
     def _due(self) -> Sequence[UUID]:
         with self._database.reading() as session:
@@ -194,7 +194,7 @@ class Schedules:
             return session.scalars(due.order_by(tables.Schedule.due_at)).all()
 
     def _take(self, schedule_id: UUID) -> _Firing | None:
-        """Move a schedule on, and tell what fires. Whoever comes second finds it moved."""
+        """Advance a schedule, and return what fires; a second server finds it advanced."""
         with self._database.writing() as session:
             row = session.get(tables.Schedule, schedule_id, with_for_update=True)
             now = self._now(session)
@@ -203,7 +203,7 @@ class Schedules:
             try:
                 schedule = _schedule(row)
             except InvalidValue as error:
-                # An earlier version took what this one refuses.
+                # An earlier version accepted it.
                 _LOG.warning("schedule %s ends: %s", schedule_id, error.message)
                 row.due_at = None
                 return None
@@ -211,11 +211,11 @@ class Schedules:
             row.due_at = schedule.spec.rhythm.after(fallen[-1] if fallen else now)
             times = _caught_up(schedule.spec.catch_up, fallen, now)
             if times and _waits(session, schedule_id):
-                times = []  # the one that waits pulls what these would
+                times = []  # the run that waits pulls the same
             row.fired_at = now if times else row.fired_at
             return _Firing(schedule_id=schedule_id, spec=schedule.spec, times=times)
 
-    def _ask(self, firing: _Firing, at: datetime) -> None:
+    def _request(self, firing: _Firing, at: datetime) -> None:
         spec = firing.spec
         origin = Origin(
             by=TriggeredBy.SCHEDULED,
@@ -250,9 +250,9 @@ class Schedules:
 
 
 def place(session: Session, schedule_id: UUID, spec: ScheduleSpec | None, now: datetime) -> None:
-    """Make a schedule, set it anew or, with None, delete it, in the caller's transaction.
+    """Create, replace or, with None, delete a schedule, in the caller's transaction.
 
-    One that is the same already stays due when it was. The caller has seen to the backend.
+    An equal one is still due when it was. The caller has checked the backend.
     """
     row = session.get(tables.Schedule, schedule_id)
     if spec is None:
@@ -270,14 +270,14 @@ def place(session: Session, schedule_id: UUID, spec: ScheduleSpec | None, now: d
 def is_late(
     last_success: datetime | None, since: datetime, sla_seconds: int | None, now: datetime
 ) -> bool:
-    """Whether something is older than its freshness allows; ``since``: when it began to matter."""
+    """Whether the last success, or else ``since``, is longer ago than the SLA allows."""
     if sla_seconds is None:
         return False
     return now - (last_success or since) > timedelta(seconds=sla_seconds)
 
 
 def _cron_problem(line: str) -> str | None:
-    """What is wrong with a cron line; where it falls due once it does so again and again."""
+    """Return what is wrong with a cron line; one that is due once is due again and again."""
     fields = len(line.split())
     if fields != 5:
         return f"has {fields} fields; it needs five: minute, hour, day, month and weekday"
@@ -299,7 +299,7 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def _not_ages_ago(row: tables.Schedule, now: datetime) -> datetime:
-    """Where to begin counting: a server that slept for a year does not count every second of it."""
+    """Return where to begin counting: not at every second of a year in which no server ran."""
     assert row.due_at is not None, "it is due"
     if row.every_seconds is None:
         return row.due_at
@@ -339,7 +339,7 @@ def _is_same(row: tables.Schedule, spec: ScheduleSpec) -> bool:
     try:
         return _schedule(row).spec == spec
     except InvalidValue:
-        return False  # an earlier version took it
+        return False  # an earlier version accepted it
 
 
 def _schedule(row: tables.Schedule) -> Schedule:

@@ -1,12 +1,13 @@
-"""Runs: asked for, looked at, waited for, cancelled, tried again. What the dialects speak to.
+"""Runs: request, read, wait for, cancel and retry them. What the dialects call.
 
-It authorises nobody: see `towline_server.auth.roles.authorise`. Each call is a transaction of its
+It does not authorise: see `towline_server.auth.roles.authorise`. Each call is a transaction of its
 own, and what it returns is committed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -20,17 +21,15 @@ from towline.errors import Cancelled, InvalidValue
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
 from towline_server.errors import NotFound, RunNotEnded
+from towline_server.loops import Changes
 
 from . import tables
-from .attempts import Batch, asked_before, new_runs, retried
-from .backends import Backends
+from .attempts import Batch, find_by_key, new_runs, refuse_second, retry
+from .completion import failed, latest_children, write_completion
 from .domain import BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
-from .endings import end_unheld, failed
-from .listing import Page, RunFilter, refuse_second
-from .parents import latest_children
-from .rows import find_row, run_of
-from .signals import Monotonic, ProcessSignals, Signals, monotonic
 from .states import RunState
+from .tables import Page, RunFilter, find_row, run_of
+from .worker import Backends
 
 _LOOK_SECONDS = 0.5
 """How often a wait looks at the database for runs that another process executes."""
@@ -44,20 +43,16 @@ class Runs:
         database: Database,
         backends: Backends,
         *,
-        signals: Signals | None = None,
+        changes: Changes | None = None,
         now: DatabaseNow = database_now,
-        clock: Monotonic = monotonic,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
-        self._backends = backends
-        self._signals = signals or ProcessSignals()
+        self.backends = backends
+        """The backends that can execute runs here."""
+        self._changes = changes or Changes()
         self._now = now
         self._clock = clock
-
-    @property
-    def backends(self) -> Backends:
-        """What can execute runs here; `Backends.get` refuses the rest."""
-        return self._backends
 
     # --- ask for ------------------------------------------------------------------------------
 
@@ -69,16 +64,14 @@ class Runs:
         origin: Origin = Origin(),
         backend: BackendName = BackendName.NATIVE,
     ) -> Run:
-        """Ask for a run. It waits until no other one works on the project.
+        """Request a run. It waits until no other run of the project is active.
 
         Raises:
             NotFound: there is no such project.
             BackendNotConfigured: the backend cannot be used here.
         """
-        found = self.request_batch(
-            project_id, [request or RunRequest()], origin=origin, backend=backend
-        )
-        return found[0]
+        requests = [request or RunRequest()]
+        return self.request_batch(project_id, requests, origin=origin, backend=backend)[0]
 
     def request_batch(
         self,
@@ -88,12 +81,12 @@ class Runs:
         origin: Origin = Origin(),
         backend: BackendName = BackendName.NATIVE,
     ) -> tuple[Run, ...]:
-        """Ask for several runs of a project that pull one resolved revision, one after another.
+        """Request several runs of a project that pull one resolved revision, one after another.
 
-        Of one request alone there is no batch. Raises as `request`.
+        A single request makes no batch. Raises as `request`.
         """
         batch_id = uuid4() if len(requests) > 1 else None
-        return self._ask(project_id, requests, origin, backend, Batch(batch_id=batch_id))
+        return self._request(project_id, requests, origin, backend, Batch(batch_id=batch_id))
 
     def request_kinds(
         self,
@@ -105,13 +98,13 @@ class Runs:
         backend: BackendName = BackendName.NATIVE,
         batch_id: UUID | None = None,
     ) -> tuple[Run, ...]:
-        """Ask for one run a kind, in one batch, even of one kind: a new one unless it is named.
+        """Request a run for each kind, in one batch even of one kind: a new one by default.
 
         Raises as `request`.
         """
         requests = [replace(request or RunRequest(), kind=kind) for kind in kinds]
         batch = Batch(batch_id=batch_id or uuid4())
-        return self._ask(project_id, requests, origin, backend, batch)
+        return self._request(project_id, requests, origin, backend, batch)
 
     def request_only_one(
         self,
@@ -121,14 +114,14 @@ class Runs:
         origin: Origin = Origin(),
         backend: BackendName = BackendName.NATIVE,
     ) -> Run:
-        """Ask for a run of one kind, unless one is in progress.
+        """Request a run of one kind, unless one is in progress.
 
         Raises:
             KindInProgress: there is one.
             NotFound, BackendNotConfigured: as `request`.
         """
         batch = Batch(batch_id=None, alone=True)
-        return self._ask(project_id, [RunRequest(kind=kind)], origin, backend, batch)[0]
+        return self._request(project_id, [RunRequest(kind=kind)], origin, backend, batch)[0]
 
     def request_fan_out(
         self,
@@ -139,7 +132,7 @@ class Runs:
         origin: Origin = Origin(),
         backend: BackendName = BackendName.NATIVE,
     ) -> Run:
-        """Ask for one run that comprises a child run a kind, with one fetch (see `children`).
+        """Request a parent run with a child for each kind, and one fetch (see `children`).
 
         Raises:
             InvalidValue: no kind is named.
@@ -150,9 +143,9 @@ class Runs:
         whole = request or RunRequest()
         requests = [replace(whole, kind=kind) for kind in kinds]
         batch = Batch(batch_id=uuid4(), parent=whole)
-        return self._ask(project_id, requests, origin, backend, batch)[0]
+        return self._request(project_id, requests, origin, backend, batch)[0]
 
-    def _ask(
+    def _request(
         self,
         project_id: UUID,
         requests: Sequence[RunRequest],
@@ -160,33 +153,32 @@ class Runs:
         backend: BackendName,
         batch: Batch,
     ) -> tuple[Run, ...]:
-        executing = self._backends.get(backend)
+        executing = self.backends.get(backend)
         try:
             with self._database.writing() as session:
-                runs = asked_before(session, project_id, origin.key)
+                runs = find_by_key(session, project_id, origin.key)
                 if not runs:
                     if batch.alone and requests[0].kind is not None:
                         refuse_second(session, project_id, requests[0].kind)
                     rows = new_runs(
                         session, project_id, requests, origin, backend, batch, self._now(session)
                     )
-                    session.add_all(rows)
-                    session.flush()
                     runs = tuple(run_of(row) for row in rows)
         except IntegrityError:
-            # Somebody asked with the same key between our look and our write.
+            # The same key was used between our look and our write.
             with self._database.reading() as session:
-                runs = asked_before(session, project_id, origin.key)
+                runs = find_by_key(session, project_id, origin.key)
             if not runs:
                 raise
-        waiting = [run.id for run in runs if run.state is RunState.QUEUED and not run.is_parent]
-        executing.submit(waiting)
+        executing.submit(
+            [run.id for run in runs if run.state is RunState.QUEUED and not run.is_parent]
+        )
         return runs
 
-    # --- look at ------------------------------------------------------------------------------
+    # --- read ---------------------------------------------------------------------------------
 
     def get(self, run_id: UUID) -> Run:
-        """A run as it stands.
+        """Return a run.
 
         Raises:
             NotFound: there is none.
@@ -195,7 +187,7 @@ class Runs:
             return run_of(find_row(session, run_id))
 
     def find(self, run_id: UUID) -> Run | None:
-        """A run as it stands, or None."""
+        """Return a run, or None."""
         try:
             return self.get(run_id)
         except NotFound:
@@ -210,7 +202,7 @@ class Runs:
         conditions: Sequence[ColumnElement[bool]] = (),
         order: Sequence[ColumnElement[Any]] = (),
     ) -> Page:
-        """Runs that fit, newest first; ``conditions`` and ``order`` are over `tables.Run`."""
+        """List matching runs, newest first; ``conditions`` and ``order`` are over `tables.Run`."""
         where = [*wanted.conditions(), *conditions]
         run = tables.Run
         ordered = [*order, run.created_at.desc(), run.position, run.id]
@@ -221,12 +213,12 @@ class Runs:
         return Page(runs=runs, total=total, offset=offset)
 
     def children(self, run_id: UUID) -> tuple[Run, ...]:
-        """The runs that a run comprises, the last attempt of each."""
+        """Return the children of a run, the last attempt of each."""
         with self._database.reading() as session:
             return tuple(run_of(row) for row in latest_children(session, run_id))
 
     def attempts(self, run_id: UUID) -> tuple[Run, ...]:
-        """Every attempt at what a run tries, the first one first.
+        """Return every attempt that a run is one of, the first one first.
 
         Raises:
             NotFound: there is no such run.
@@ -240,9 +232,9 @@ class Runs:
     # --- wait ---------------------------------------------------------------------------------
 
     def wait(self, run_id: UUID, seconds: float) -> Run:
-        """A run once it has ended, or as it stands when the time is up, or this process stops.
+        """Wait until a run has ended, the time is up, or this process stops, and return the run.
 
-        It follows the attempts that take the place of a lost one by themselves.
+        Where an attempt replaces it automatically, that one is waited for.
 
         Raises:
             NotFound: there is no such run.
@@ -253,9 +245,9 @@ class Runs:
         return last if last is not None else self.get(run_id)
 
     def settle(self, run_id: UUID, seconds: float) -> Run:
-        """Wait for the answer to a request: as `wait`, but a retry that is put off is given up.
+        """Wait as `wait` does, but cancel a retry that may not begin yet.
 
-        Its caller learns of the failure now; nothing is pulled behind their back later.
+        The caller gets the failure now, and nothing is pulled later.
         """
         last = self.get(run_id)
         for last in self.follow(run_id, seconds):
@@ -265,7 +257,7 @@ class Runs:
         return last
 
     def follow(self, run_id: UUID, seconds: float) -> Iterator[Run]:
-        """A run each time that it changed, until it has ended or the time is up.
+        """Yield a run each time that it changed, until it has ended or the time is up.
 
         Raises:
             NotFound: there is no such run.
@@ -273,7 +265,7 @@ class Runs:
         deadline = self._clock() + seconds
         before: Run | None = None
         while True:
-            version = self._signals.version()
+            version = self._changes.version()
             now = self.get(run_id)
             if now.will_be_retried and now.attempts.next_id is not None:
                 run_id = now.attempts.next_id
@@ -282,20 +274,20 @@ class Runs:
                 before = now
                 yield now
             left = deadline - self._clock()
-            if now.is_terminal or left <= 0 or self._signals.is_closed:
+            if now.is_terminal or left <= 0 or self._changes.is_closed:
                 return
-            self._signals.wait(version, min(left, _LOOK_SECONDS))
+            self._changes.wait(version, min(left, _LOOK_SECONDS))
 
     def version(self) -> int:
-        """Grows with each change of a run that this process makes or is told of."""
-        return self._signals.version()
+        """Return a number that grows with each change of a run that this process makes."""
+        return self._changes.version()
 
     # --- cancel and retry ---------------------------------------------------------------------
 
     def cancel(self, run_id: UUID, *, by: str | None = None, reason: str | None = None) -> Run:
-        """Ask a run to stop: at once when it waits, before its commit point when it runs.
+        """Cancel a run: at once when it waits, before its commit point when it is active.
 
-        One that has ended, or was asked already, stays as it is.
+        One that has ended, or is being cancelled, is left as it is.
 
         Raises:
             NotFound: there is no such run.
@@ -312,9 +304,9 @@ class Runs:
             backend, run = row.backend, run_of(row)
         for part in parts:
             self.cancel(part, by=by, reason=reason)
-        self._signals.changed()
+        self._changes.changed()
         if run.state.is_active and not parts:
-            self._backends.get(backend).stop_run(run_id)
+            self.backends.get(backend).stop_run(run_id)
         return self.get(run_id) if parts else run
 
     def _cancel(
@@ -325,13 +317,13 @@ class Runs:
         now = self._now(session)
         _note_cancel(row, by, reason, now)
         if RunState(row.state) is RunState.QUEUED:
-            end_unheld(session, row.id, failed(Cancelled()), now)
+            write_completion(session, row, failed(Cancelled()), now)
         session.flush()
 
     def retry(
         self, run_id: UUID, *, mode: RunMode | None = None, requested_by: UUID | None = None
     ) -> Run:
-        """A new attempt at what a run that has ended tried; asking twice gives the same attempt.
+        """Retry a run that has ended; a second call returns the same attempt.
 
         Raises:
             NotFound: there is no such run.
@@ -345,21 +337,20 @@ class Runs:
                 following = find_row(session, row.next_attempt_id, lock=True)
                 following.not_before = None
                 again = run_of(following)
-                self._backends.get(again.executor.backend).submit([])
+                self.backends.get(again.executor.backend).submit([])
                 return again
             before = run_of(row)
             request = replace(before.request, mode=mode or before.request.mode)
             now = self._now(session)
-            following = retried(session, row, now, request=request, requested_by=requested_by)
+            following = retry(session, row, now, request=request, requested_by=requested_by)
             runs = [run_of(following)]
             if row.is_parent:
-                runs += self._children_again(session, row, following, request)
-        executing = self._backends.get(before.executor.backend)
+                runs += self._retry_children(session, row, following, request)
         waiting = [run.id for run in runs if not run.is_parent]
-        executing.submit(waiting)
+        self.backends.get(before.executor.backend).submit(waiting)
         return runs[0]
 
-    def _children_again(
+    def _retry_children(
         self, session: Session, row: tables.Run, following: tables.Run, request: RunRequest
     ) -> list[Run]:
         kinds = [child.kind for child in latest_children(session, row.id)]
@@ -372,7 +363,6 @@ class Runs:
         following.batch_id = batch.batch_id
         for position, child in enumerate(rows, start=1):
             child.parent_id, child.position = following.id, position
-        session.add_all(rows)
         session.flush()
         return [run_of(child) for child in rows]
 

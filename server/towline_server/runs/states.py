@@ -1,7 +1,7 @@
-"""Owns the life of a run: its states, what may follow what, and what each failure is called.
+"""Owns the life of a run: its states, their transitions, and what each error means for a run.
 
-`TRANSITIONS` and `FAILURES` are the only places where this stands. The code asks them, and the
-documentation is printed from them (`states_markdown`, `failures_markdown`).
+Only `TRANSITIONS` and `FAILURES` define this. The documentation is printed from them
+(`states_markdown`, `failures_markdown`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from towline_server import errors as server
 
 
 class RunState(StrEnum):
-    """Where a run is. The four phases are the engine's (`towline.ports.Phase`)."""
+    """The state of a run. The four phases are the engine's (`towline.ports.Phase`)."""
 
     QUEUED = "queued"
     FETCHING = "fetching"
@@ -34,7 +34,7 @@ class RunState(StrEnum):
 
     @property
     def is_active(self) -> bool:
-        """Whether somebody executes it."""
+        """Whether an executor has it."""
         return self in ACTIVE
 
 
@@ -47,8 +47,8 @@ UNENDED = (RunState.QUEUED, *ACTIVE)
 
 _ENDS = (RunState.FAILED, RunState.CANCELLED)
 
-# A phase may be entered again from a later one: a plan that went stale is made anew, and an
-# executor that comes back starts over. Progress does not fall with it. A dry run succeeds from
+# A phase may be entered again from a later one: a stale plan is made again, and an executor that
+# was restarted begins again. Progress does not fall with it. A dry run succeeds from
 # validating, without ever applying.
 TRANSITIONS: Mapping[RunState, tuple[RunState, ...]] = MappingProxyType(
     {
@@ -73,7 +73,7 @@ TRANSITIONS: Mapping[RunState, tuple[RunState, ...]] = MappingProxyType(
         RunState.CANCELLED: (),
     }
 )
-"""What may follow each state. A run that comprises others (`Run.is_parent`) takes the same way."""
+"""What may follow each state, also of a parent (`Run.is_parent`)."""
 
 STARTS_AT: Mapping[RunState, int] = MappingProxyType(
     {
@@ -87,7 +87,7 @@ STARTS_AT: Mapping[RunState, int] = MappingProxyType(
         RunState.CANCELLED: 0,
     }
 )
-"""The progress with which a state begins, in percent; a failed run keeps what it had."""
+"""The progress with which a state begins, in percent; a failed run has what it had before."""
 
 
 def may_follow(before: RunState, after: RunState) -> bool:
@@ -96,9 +96,9 @@ def may_follow(before: RunState, after: RunState) -> bool:
 
 
 def progress_in(state: RunState, done: int, total: int | None) -> int:
-    """The progress of a run whose phase has done so much of so much; 100 is the end's alone.
+    """Return the progress of a run whose phase has done so much of ``total``, below 100.
 
-    A phase that has done something is beyond its start, even where nobody knows of how much.
+    A phase that has done something is beyond its start, even where ``total`` is unknown.
     """
     start = STARTS_AT[state]
     if state not in ACTIVE or done <= 0:
@@ -119,7 +119,7 @@ class Outcome(StrEnum):
 
 
 class ResultClass(StrEnum):
-    """How a run ended, in a word that tells whether trying again may help."""
+    """How a run ended, and whether a retry may help."""
 
     SUCCESS = "success"
     NO_CHANGE = "no_change"
@@ -156,7 +156,7 @@ class ReasonCode(StrEnum):
 
 
 class Fault(StrEnum):
-    """What was at fault, finely enough for every dialect's own words."""
+    """What was at fault, in enough detail for the words of every dialect."""
 
     REMOTE = "remote"
     CREDENTIAL = "credential"
@@ -168,7 +168,7 @@ class Fault(StrEnum):
     CONFLICT = "conflict"
     LIMIT = "limit"
     REQUEST = "request"
-    """What was asked for does not fit the project."""
+    """The request does not fit the project."""
     STORE = "store"
     PREREQUISITE = "prerequisite"
     """The project is not associated with a repository."""
@@ -176,7 +176,7 @@ class Fault(StrEnum):
     """The project has no such kind."""
     EXECUTOR = "executor"
     CALLER = "caller"
-    """Somebody cancelled it."""
+    """It was cancelled."""
     INTERNAL = "internal"
 
 
@@ -206,7 +206,7 @@ FAILURES: tuple[Failure, ...] = (
     Failure(engine.LimitExceeded, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.LIMIT),
     Failure(engine.EmptyRemote, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.CONTENT),
     Failure(engine.CallerError, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.REQUEST),
-    # The world that moved.
+    # The state that changed meanwhile.
     Failure(engine.Cancelled, ResultClass.CANCELLED, ReasonCode.USER_CANCELLED, Fault.CALLER),
     Failure(server.HeartbeatMissed, _RETRY, ReasonCode.HEARTBEAT_TIMEOUT, Fault.EXECUTOR),
     Failure(server.LeaseLost, _RETRY, ReasonCode.LEASE_LOST, Fault.EXECUTOR),
@@ -230,7 +230,7 @@ FAILURES: tuple[Failure, ...] = (
     Failure(engine.StoreDamaged, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.STORE),
     Failure(engine.LinkRefused, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.STORE),
     Failure(engine.UnsafeOwner, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.STORE),
-    # Retryable: whoever frees the disk need not ask for the run again.
+    # Retryable: once the disk has room the run need not be requested again.
     Failure(server.DiskFull, _RETRY, ReasonCode.INTERNAL_ERROR, Fault.STORE),
     Failure(engine.StoreError, _RETRY, ReasonCode.INTERNAL_ERROR, Fault.STORE),
     Failure(server.Unavailable, _RETRY, ReasonCode.INTERNAL_ERROR, Fault.EXECUTOR),
@@ -242,22 +242,22 @@ _BY_CLASS = {failure.error: failure for failure in FAILURES}
 
 
 def failure_of(error: type[BaseException]) -> Failure:
-    """What errors of this class mean for a run."""
+    """Return what errors of this class mean for a run."""
     return next(_BY_CLASS[kind] for kind in error.__mro__ if kind in _BY_CLASS)
 
 
 def states_markdown() -> str:
-    """The state machine as a Markdown table."""
+    """Return the state machine as a Markdown table."""
     lines = ["| state | may be followed by | progress |", "|---|---|---|"]
     for state, following in TRANSITIONS.items():
         after = ", ".join(following) or "nothing: it is terminal"
-        kept = state in (RunState.FAILED, RunState.CANCELLED)
-        lines.append(f"| {state} | {after} | {'as it was' if kept else STARTS_AT[state]} |")
+        progress = "as it was" if state in _ENDS else STARTS_AT[state]
+        lines.append(f"| {state} | {after} | {progress} |")
     return "\n".join(lines) + "\n"
 
 
 def failures_markdown() -> str:
-    """What each class of errors means for a run, as a Markdown table."""
+    """Return what each class of errors means for a run, as a Markdown table."""
     lines = ["| error | result class | reason code | fault |", "|---|---|---|---|"]
     for failure in FAILURES:
         name = "any other" if failure.error is BaseException else f"`{failure.error.__name__}`"

@@ -1,21 +1,45 @@
-"""Runs and schedules, as rows."""
+"""Runs and schedules as rows, the order in which they are locked, and lists of them.
+
+A project is locked before its runs, as deleting it takes both; a run before its parent, and that
+before the webhook endpoints that its end is sent to. So no two transactions wait for each other.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    UniqueConstraint,
+    func,
+    or_,
+    select,
+    text,
+)
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from towline.codec import decode
 from towline.model import Revision
 from towline_server.db.base import Base, ExactText
+from towline_server.db.jobs import Job
+from towline_server.errors import NotFound
+from towline_server.projects.tables import Project
+
+from . import domain
+from .states import ACTIVE, Fault, Outcome, ReasonCode, ResultClass, RunState
 
 _ACTIVE = text("state IN ('fetching', 'comparing', 'validating', 'applying') AND NOT is_parent")
 
 
-class Run(Base):
+class Run(Job):
     """One execution of a pull. `states` says what may become of it."""
 
     __tablename__ = "runs"
@@ -72,9 +96,6 @@ class Run(Base):
     backend: Mapped[str]
     executor_id: Mapped[str | None] = mapped_column(ExactText())
     lease_token: Mapped[str | None] = mapped_column(ExactText())
-    """What its executor shows for every write; a new one makes the old executor powerless."""
-    lease_until: Mapped[datetime | None]
-    """By the database's clock."""
     heartbeat_at: Mapped[datetime | None]
 
     not_before: Mapped[datetime | None]
@@ -132,3 +153,184 @@ class Schedule(Base):
     fired_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+
+def hold_projects(session: Session, run_ids: Collection[UUID]) -> None:
+    """Lock the projects of runs against deletion, to the end of the transaction.
+
+    Call it before a run's row is locked or written in a transaction that locks more rows.
+    """
+    if session.get_bind().dialect.name == "sqlite":
+        return  # it has one writer
+    mine = select(Run.project_id).where(Run.id.in_(run_ids))
+    ordered = select(Project.id).where(Project.id.in_(mine)).order_by(Project.id)
+    session.execute(ordered.with_for_update(read=True, key_share=True))
+
+
+def find_row(session: Session, run_id: UUID, *, lock: bool = False) -> Run:
+    """Return the current row of a run, and ``lock`` it to the end of the transaction.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if lock:
+        hold_projects(session, [run_id])
+    row = session.get(Run, run_id, with_for_update=True if lock else None, populate_existing=True)
+    if row is None:
+        raise NotFound(what="run")
+    return row
+
+
+def held_by(lease: domain.Lease) -> tuple[ColumnElement[bool], ...]:
+    """Match the run that a lease holds, unless it is to stop."""
+    return (
+        Run.id == lease.run_id,
+        Run.lease_token == lease.token,
+        Run.state.in_(ACTIVE),
+        Run.cancel_requested_at.is_(None),
+    )
+
+
+def run_of(row: Run) -> domain.Run:
+    """Return the run of a row."""
+    return domain.Run(
+        id=row.id,
+        tenant_id=row.tenant_id,
+        project_id=row.project_id,
+        batch_id=row.batch_id,
+        parent_id=row.parent_id,
+        position=row.position,
+        is_parent=row.is_parent,
+        request=decode(domain.RunRequest, row.request, "request"),
+        origin=domain.Origin(
+            by=domain.TriggeredBy(row.triggered_by),
+            ref=row.trigger_ref,
+            requested_by=row.requested_by,
+            sync_id=row.sync_id,
+            schedule_id=row.schedule_id,
+            key=row.request_key,
+        ),
+        connection_id=row.connection_id,
+        is_initial=row.is_initial,
+        state=RunState(row.state),
+        progress=row.progress,
+        attempts=domain.Attempts(
+            number=row.attempt,
+            root_id=row.attempt_root_id,
+            previous_id=row.previous_attempt_id,
+            next_id=row.next_attempt_id,
+            auto_resumes=row.auto_resumes,
+            not_before=row.not_before,
+        ),
+        executor=domain.Executor(
+            backend=domain.BackendName(row.backend),
+            id=row.executor_id,
+            heartbeat_at=row.heartbeat_at,
+            lease_until=row.lease_until,
+        ),
+        cancellation=_cancellation(row),
+        created_at=row.created_at,
+        started_at=row.started_at,
+        completed_at=row.completed_at,
+        updated_at=row.updated_at,
+        base_revision=row.base_revision,
+        base_committed_at=row.base_committed_at,
+        target_revision=row.target_revision,
+        target_committed_at=row.target_committed_at,
+        outcome=None if row.outcome is None else Outcome(row.outcome),
+        result_class=None if row.result_class is None else ResultClass(row.result_class),
+        reason_code=None if row.reason_code is None else ReasonCode(row.reason_code),
+        error=_error(row),
+        report=row.report,
+        pull=row.pull,
+    )
+
+
+def _cancellation(row: Run) -> domain.Cancellation | None:
+    if row.cancel_requested_at is None:
+        return None
+    return domain.Cancellation(
+        at=row.cancel_requested_at, by=row.cancel_requested_by, reason=row.cancel_reason
+    )
+
+
+def _error(row: Run) -> domain.RunError | None:
+    if row.error_code is None:
+        return None
+    return domain.RunError(
+        code=row.error_code,
+        message=row.error_message or "",
+        fault=Fault(row.fault or Fault.INTERNAL),
+        data=row.error_data or {},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs a list shows: those that match every field that is set."""
+
+    tenant_id: UUID | None = None
+    project_id: UUID | None = None
+    project_ids: tuple[UUID, ...] | None = None
+    sync_id: UUID | None = None
+    batch_id: UUID | None = None
+    connection_id: UUID | None = None
+    kind: str | None = None
+    states: tuple[RunState, ...] | None = None
+    of_one_kind: bool = False
+    """Leave out dry runs and runs of several kinds, for APIs that know one operation a kind."""
+    top_level: bool = False
+    """Leave out the children of parents."""
+    put_off: bool = True
+    """Show attempts that may not begin yet."""
+    latest_attempts: bool = False
+    """Leave out attempts that were followed by another."""
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return the filter as conditions on `Run`; a dialect may add its own."""
+        equal = ("tenant_id", "project_id", "sync_id", "batch_id", "connection_id", "kind")
+        found: list[ColumnElement[bool]] = [
+            getattr(Run, name) == value
+            for name in equal
+            if (value := getattr(self, name)) is not None
+        ]
+        if self.project_ids is not None:
+            found.append(Run.project_id.in_(self.project_ids))
+        if self.states is not None:
+            found.append(Run.state.in_(self.states))
+        if self.of_one_kind:
+            found += [Run.kind.is_not(None), Run.mode != domain.RunMode.DRY_RUN]
+        if self.top_level:
+            found.append(Run.parent_id.is_(None))
+        if not self.put_off:
+            found.append(or_(Run.state != RunState.QUEUED, Run.not_before.is_(None)))
+        if self.latest_attempts:
+            found.append(Run.next_attempt_id.is_(None))
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A part of a list, and the length of the whole."""
+
+    runs: tuple[domain.Run, ...]
+    total: int
+    offset: int
+
+    @property
+    def has_next(self) -> bool:
+        """Whether more follow."""
+        return self.offset + len(self.runs) < self.total
+
+
+def latest_of_kinds(
+    session: Session, project_id: UUID, states: tuple[RunState, ...] | None = None
+) -> dict[str, domain.Run]:
+    """Return the newest run of each kind, of those in these states."""
+    wanted = RunFilter(project_id=project_id, states=states, of_one_kind=True, put_off=False)
+    newest = (Run.created_at.desc(), Run.position.desc(), Run.id)
+    rank = func.row_number().over(partition_by=Run.kind, order_by=newest).label("rank")
+    ranked = select(Run.id, rank).where(*wanted.conditions()).subquery()
+    query = select(Run).join(ranked, Run.id == ranked.c.id).where(ranked.c.rank == 1)
+    found = (run_of(row) for row in session.scalars(query))
+    return {each.request.kind: each for each in found if each.request.kind is not None}

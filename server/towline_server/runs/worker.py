@@ -1,32 +1,94 @@
-"""Takes runs and executes them: what every backend in this process stands on."""
+"""Executes runs in threads of this process, and ends the runs whose executor was lost.
+
+The rows of the runs are the queue: a thread takes the oldest run whose project is free, under a
+lease. The dispatcher looks when a run is submitted here, and every ``poll_seconds`` for what other
+servers queued.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import Protocol
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, func, select
 
+from towline.errors import Cancelled
 from towline_server import logs
-from towline_server.errors import NotFound
+from towline_server.db.clock import DatabaseNow, database_now
+from towline_server.db.jobs import RetryPolicy
+from towline_server.db.session import Database
+from towline_server.errors import (
+    BackendNotConfigured,
+    HeartbeatMissed,
+    LeaseLost,
+    NotFound,
+    RunUnclaimed,
+)
+from towline_server.loops import Backoff, Changes, Ticker, WorkerThreads
 
-from .execute import Execution, Tools, execute
-from .heartbeat import Heartbeat
-from .leases import Lease, Refusal
+from .attempts import RETRIES, resume
+from .completion import failed, write_completion
+from .domain import BackendName, Lease
+from .execute import Execution, Tools
+from .leases import Heartbeat, Leases, Refusal
+from .states import ACTIVE, RunState
+from .tables import Run, find_row, hold_projects
 
 _LOG = logging.getLogger("towline.runs")
+
+
+class Backend(Protocol):
+    """Executes runs. Only the rows of the runs say which wait, and who executes which."""
+
+    @property
+    def name(self) -> BackendName:
+        """The name that the rows of its runs have."""
+        ...
+
+    def submit(self, run_ids: Sequence[UUID]) -> None:
+        """Look at runs that were just queued; a hint, as a backend finds them by itself."""
+        ...
+
+    def stop_run(self, run_id: UUID) -> None:
+        """Stop a run that was cancelled, if it executes in this process; a hint."""
+        ...
+
+
+class Backends:
+    """The backends that are configured."""
+
+    def __init__(self, backends: Iterable[Backend]) -> None:
+        self._backends = {backend.name: backend for backend in backends}
+
+    @property
+    def configured(self) -> tuple[BackendName, ...]:
+        """Their names, in alphabetical order."""
+        return tuple(sorted(self._backends))
+
+    def get(self, name: str) -> Backend:
+        """Return the backend of this name.
+
+        Raises:
+            BackendNotConfigured: it cannot be used here.
+        """
+        backend = self._backends.get(BackendName(name)) if name in set(BackendName) else None
+        if backend is None:
+            raise BackendNotConfigured(backend=name, configured=self.configured)
+        return backend
 
 
 class Worker:
     """Executes runs in this process, as one executor.
 
-    ``executor_id`` is the same when the process comes back, and nobody else's: what it held before
-    it was killed it goes on with.
+    ``executor_id`` is this process's alone, and the same after a restart: it resumes the runs that
+    it held when it was killed.
     """
 
     def __init__(self, tools: Tools, heartbeat: Heartbeat, executor_id: str) -> None:
@@ -35,88 +97,214 @@ class Worker:
         self.executor_id = executor_id
 
     def interrupted(self) -> Sequence[UUID]:
-        """The runs that this executor held when its process ended, the oldest first."""
+        """Return the runs that this executor held when its process ended, the oldest first."""
         return self._tools.leases.held_by(self.executor_id)
 
     def take(self, run_id: UUID) -> Lease | Refusal:
-        """Take a run, or say why it cannot be had."""
+        """Take a run, or return why it cannot be taken."""
         if self.heartbeat.is_closed:
             return Refusal.CLOSING
         self._tools.boundary(run_id, "queued")
         try:
             return self._tools.leases.take(run_id, self.executor_id)
         except NotFound:
-            return Refusal.ENDED  # its project was deleted, and it with it
+            return Refusal.ENDED  # it was deleted with its project
 
-    def next_waiting(self, *those: ColumnElement[bool]) -> UUID | None:
+    def next_waiting(self, *conditions: ColumnElement[bool]) -> UUID | None:
         """Look for a run as `take_next` does, without a lock: most looks find nothing."""
-        found = self._tools.leases.next_waiting(*those)
+        found = self._tools.leases.next_waiting(*conditions)
         if found is not None:
             self._tools.boundary(found, "queued")
         return found
 
-    def take_next(self, *those: ColumnElement[bool]) -> Lease | None:
-        """Take the oldest run that waits and whose project is free, among those that fit."""
-        return self._tools.leases.take_next(self.executor_id, *those)
+    def take_next(self, *conditions: ColumnElement[bool]) -> Lease | None:
+        """Take the oldest run that waits and whose project is free, of those that match."""
+        return self._tools.leases.take_next(self.executor_id, *conditions)
 
     @contextmanager
-    def opened(self, run_id: UUID) -> Iterator[Execution | Refusal]:
-        """Hold a run during the block, or tell why it cannot be had."""
-        lease = self.take(run_id)
-        if isinstance(lease, Refusal):
-            yield lease
-            return
-        with self._holding(lease) as execution:
-            yield execution
-
-    @contextmanager
-    def _holding(self, lease: Lease) -> Iterator[Execution]:
-        self._tools.signals.changed()
+    def holding(self, lease: Lease) -> Iterator[Execution]:
+        """Renew the lease of a run during the block."""
+        self._tools.changes.changed()
         about = {"run_id": str(lease.run_id), "project_id": str(lease.project_id)}
         with logs.about(**about), self.heartbeat.holding(lease) as token:
             _LOG.info("run begun")
             yield Execution(self._tools, lease, token)
 
     def execute(self, run_id: UUID) -> Refusal | None:
-        """Execute a run to its end, or tell why it cannot be had."""
-        with self.opened(run_id) as execution:
-            if isinstance(execution, Refusal):
-                return execution
-            execute(execution)
-            return None
+        """Execute a run to its end, or return why it cannot be taken."""
+        lease = self.take(run_id)
+        if isinstance(lease, Refusal):
+            return lease
+        self.execute_leased(lease)
+        return None
 
     def execute_leased(self, lease: Lease) -> None:
-        """Execute a run that was taken."""
-        with self._holding(lease) as execution:
-            execute(execution)
+        """Execute a run that was taken, to its end."""
+        with self.holding(lease) as execution:
+            execution.run()
+
+
+class NativeBackend:
+    """Executes runs in this process, ``at_once`` of them, one a project."""
+
+    name = BackendName.NATIVE
+
+    def __init__(self, worker: Worker, *, at_once: int = 8, poll_seconds: float = 1.0) -> None:
+        self._worker = worker
+        self._interrupted: list[UUID] | None = None
+        self._backoff = Backoff[UUID]("dispatcher")
+        self._threads = WorkerThreads("towline-run", at_once, self._take, worker.execute_leased)
+        self.ticker = Ticker("towline-dispatcher", poll_seconds, self._threads.fill)
+
+    def stop(self, seconds: float) -> None:
+        """Hand back the runs that are executed, and stop; wait no longer than ``seconds``."""
+        self._worker.heartbeat.close()
+        self.ticker.stop()
+        self._threads.stop(seconds)
+
+    def submit(self, run_ids: Sequence[UUID]) -> None:
+        """Wake the dispatcher."""
+        del run_ids  # it takes the oldest of all
+        self.ticker.wake()
+
+    def stop_run(self, run_id: UUID) -> None:
+        """Stop a run that was cancelled, if it executes here."""
+        self._worker.heartbeat.stop_run(run_id)
+
+    def _take(self, _room: int) -> Sequence[Lease]:
+        """Take one run, first of those that this executor held before its process ended."""
+        if self._interrupted is None:
+            self._interrupted = list(self._worker.interrupted())
+        while self._interrupted:
+            if isinstance(lease := self._worker.take(self._interrupted.pop(0)), Lease):
+                return [lease]
+        while not self._worker.heartbeat.is_closed:
+            others = Run.backend == self.name, Run.id.not_in(self._backoff.waiting)
+            if (found := self._worker.next_waiting(*others)) is None:
+                break
+            with self._backoff.attempting(found):
+                taken = self._worker.take_next(*others)
+                return [] if taken is None else [taken]
+        return []
+
+
+class Reaper:
+    """Ends the runs of a database whose executor was lost; a linked attempt follows each.
+
+    Every server does it; each run is ended once.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        leases: Leases,
+        backends: Backends,
+        changes: Changes,
+        *,
+        retries: RetryPolicy = RETRIES,
+        claim_seconds: float = 3600,
+        now: DatabaseNow = database_now,
+    ) -> None:
+        self._database = database
+        self._jobs = leases.jobs
+        self._backends = backends
+        self._changes = changes
+        self._retries = retries
+        self._claim_seconds = claim_seconds
+        self._now = now
+        self._backoff = Backoff[UUID]("reaper")
+
+    def sweep(self) -> None:
+        """End every run whose lease has expired, and those that no external executor claimed."""
+        for run_id in self._expired():
+            with self._backoff.attempting(run_id):
+                self._reap(run_id)
+        for run_id in self._unclaimed():
+            with self._backoff.attempting(run_id):
+                self._give_up(run_id)
+
+    def _unclaimed(self) -> Sequence[UUID]:
+        with self._database.reading() as session:
+            long_ago = self._now(session) - timedelta(seconds=self._claim_seconds)
+            return session.scalars(
+                select(Run.id).where(
+                    Run.state == RunState.QUEUED,
+                    Run.backend == BackendName.EXTERNAL,
+                    Run.is_parent.is_(False),
+                    func.coalesce(Run.not_before, Run.created_at) < long_ago,
+                    Run.id.not_in(self._backoff.waiting),
+                )
+            ).all()
+
+    def _give_up(self, run_id: UUID) -> None:
+        with self._database.writing() as session:
+            row = find_row(session, run_id, lock=True)
+            if row.state != RunState.QUEUED:
+                return
+            write_completion(session, row, failed(RunUnclaimed()), self._now(session))
+        self._changes.changed()
+
+    def _expired(self) -> Sequence[UUID]:
+        with self._database.reading() as session:
+            expired = select(Run.id).where(
+                Run.state.in_(ACTIVE),
+                self._jobs.has_expired(self._now(session)),
+                Run.id.not_in(self._backoff.waiting),
+            )
+            return session.scalars(expired.order_by(Run.lease_until)).all()
+
+    def _reap(self, run_id: UUID) -> None:
+        """End a run whose lease has expired, unless its executor has renewed it meanwhile."""
+        with self._database.writing() as session:
+            hold_projects(session, [run_id])
+            # A locked row is about to change: it is looked at again soon.
+            query = self._jobs.unlocked(select(Run).where(Run.id == run_id))
+            row: Run | None = session.scalar(query)
+            if row is None:
+                return
+            now = self._now(session)
+            if row.state not in ACTIVE or row.lease_until is None or row.lease_until >= now:
+                return
+            following: list[UUID] = []
+            native = row.backend == BackendName.NATIVE
+            error = HeartbeatMissed() if native else LeaseLost(run_id=str(row.id))
+            if row.cancel_requested_at is not None:
+                # Its executor can no longer report that it stopped; it never starts again.
+                write_completion(session, row, failed(Cancelled()), now)
+            else:
+                if row.auto_resumes < len(self._retries.delays):
+                    # First, so that a parent which looks at its children sees that one follows.
+                    following = [resume(session, row, now, counted=True)]
+                write_completion(session, row, failed(error), now)
+            _LOG.warning("run %s lost its executor %s", row.id, row.executor_id)
+            backend = row.backend
+        self._changes.changed()
+        # Its project is free, for the next attempt or for another run that waits.
+        self._backends.get(backend).submit(following)
 
 
 class ExecutorLock:
-    """An executor's id, kept in a file that is locked while the process lives.
+    """An executor's id, in a file that is locked while the process lives.
 
-    A second process over the same folder has an id of its own, for its life alone: what it leaves
-    behind when it is killed is for the reaper.
+    A second process over the same folder has an id of its own, for its life alone: what it held
+    when it was killed is for the reaper.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / "executor.id"
         self._handle: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.id = f"executor-{uuid4().hex}"
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.close()
-            self.id = _new()
             return
-        self.id = os.read(self._handle, 100).decode("ascii", "replace").strip() or _new()
+        self.id = os.read(self._handle, 100).decode("ascii", "replace").strip() or self.id
         os.pwrite(self._handle, self.id.encode(), 0)
 
     def close(self) -> None:
-        """Let another process be this one."""
+        """Let another process have the id."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
-
-
-def _new() -> str:
-    return f"executor-{uuid4().hex}"

@@ -1,1 +1,1 @@
-"""Outbound webhooks: who is told of what, by the Standard Webhooks scheme, until it arrived."""
+"""Outbound webhooks, by the Standard Webhooks scheme."""

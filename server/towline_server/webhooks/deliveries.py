@@ -1,22 +1,106 @@
-"""What is on its way to an endpoint: looked at, tried again; and a sign of life on demand."""
+"""Deliveries: queue an event to each endpoint that wants it, list them, retry one, send a test.
+
+An event is queued in the caller's transaction: it is sent if and only if its cause is committed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from uuid import UUID
+import json
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.errors import NotFound, WebhookDisabled
+from towline_server.projects.tables import Project
 
-from .domain import Delivery, DeliveryState, EventType
-from .outbox import new_delivery, new_message_id, payload_of
-from .queue import DELAYS
+from .domain import RETRIES, Delivery, DeliveryState, Event, EventType
 from .tables import WebhookDelivery, WebhookEndpoint, delivery_of
 
-_ONCE = len(DELAYS) - 1
+
+def announce(session: Session, event: Event) -> None:
+    """Queue an event to every endpoint that wants it."""
+    endpoints = _wanting(session, event)
+    if not endpoints:
+        return
+    project = select(Project.path).where(Project.id == event.project_id)
+    data = {
+        "project_id": str(event.project_id),
+        "project_path": session.scalar(project),
+        **event.data,
+    }
+    payload = payload_of(event.type, event.at, data)
+    message_id = new_message_id()
+    session.add_all(
+        new_delivery(
+            endpoint_id, message_id=message_id, type_=event.type, payload=payload, at=event.at
+        )
+        for endpoint_id in endpoints
+    )
+    session.flush()
+
+
+def _wanting(session: Session, event: Event) -> list[UUID]:
+    """Return the endpoints of an event; none is deleted before the transaction's end."""
+    endpoint = WebhookEndpoint
+    query = (
+        select(endpoint.id, endpoint.event_types)
+        .where(
+            endpoint.tenant_id == event.tenant_id,
+            endpoint.enabled,
+            or_(endpoint.project_id.is_(None), endpoint.project_id == event.project_id),
+        )
+        .order_by(endpoint.id)
+        .with_for_update(read=True, key_share=True)
+    )
+    return [
+        row.id
+        for row in session.execute(query)
+        if row.event_types is None or event.type in row.event_types
+    ]
+
+
+def new_message_id() -> str:
+    """Return a new ``webhook-id``, without the full stop that separates what is signed."""
+    return f"msg_{uuid4().hex}"
+
+
+def payload_of(type_: EventType, at: datetime, data: Mapping[str, Any]) -> str:
+    """Return an event as JSON, in ASCII, which every encoding reads alike."""
+    timestamp = at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    event = {"type": str(type_), "timestamp": timestamp, "data": data}
+    return json.dumps(event, separators=(",", ":"))
+
+
+def new_delivery(
+    endpoint_id: UUID,
+    *,
+    message_id: str,
+    type_: EventType,
+    payload: str,
+    at: datetime,
+    step: int = 0,
+) -> WebhookDelivery:
+    """Return the row of a message that waits for its first attempt."""
+    return WebhookDelivery(
+        id=uuid4(),
+        endpoint_id=endpoint_id,
+        message_id=message_id,
+        event_type=type_,
+        payload=payload,
+        state=DeliveryState.WAITING,
+        attempts=0,
+        step=step,
+        next_attempt_at=at,
+        created_at=at,
+    )
+
+
+_ONCE = len(RETRIES.delays) - 1
 """The step of what is attempted a single time."""
 
 
@@ -33,7 +117,7 @@ class Deliveries:
     def page(
         self, states: Collection[DeliveryState] | None = None, *, limit: int, offset: int = 0
     ) -> tuple[tuple[Delivery, ...], int]:
-        """Some of them, newest first, and how many there are; in any of these states."""
+        """Return a page of them, newest first, and how many there are; in any of these states."""
         delivery = WebhookDelivery
         where: list[ColumnElement[bool]] = [delivery.endpoint_id == self._endpoint_id]
         if states is not None:
@@ -44,13 +128,13 @@ class Deliveries:
         return tuple(delivery_of(row) for row in found), total or 0
 
     def retry(self, delivery_id: UUID) -> Delivery:
-        """Send a message at once, and from then on as if it were new, whatever became of it.
+        """Send a message at once, with all the retries of a new one, whatever its state.
 
         Raises:
             NotFound: there is none.
             WebhookDisabled: nothing is sent to the endpoint.
         """
-        self._rouse()
+        self._end_rest()
         row = self._session.get(WebhookDelivery, delivery_id, with_for_update=True)
         if row is None or row.endpoint_id != self._endpoint_id:
             raise NotFound(what="delivery")
@@ -61,13 +145,13 @@ class Deliveries:
         return delivery_of(row)
 
     def ping(self) -> Delivery:
-        """Send a sign of life, once: who asks for it looks whether it arrives.
+        """Send a test message, once.
 
         Raises:
             NotFound: there is no such endpoint (any more).
             WebhookDisabled: nothing is sent to it.
         """
-        self._rouse()
+        self._end_rest()
         now = self._now(self._session)
         payload = payload_of(EventType.PING, now, {"webhook_id": str(self._endpoint_id)})
         row = new_delivery(
@@ -82,8 +166,8 @@ class Deliveries:
         self._session.flush()
         return delivery_of(row)
 
-    def _rouse(self) -> None:
-        """See that something can be sent, even to an endpoint that asked to be left alone."""
+    def _end_rest(self) -> None:
+        """Lock the endpoint, and send to it although it requested a pause (Retry-After)."""
         endpoint = self._session.get(
             WebhookEndpoint, self._endpoint_id, with_for_update={"key_share": True}
         )

@@ -1,4 +1,4 @@
-"""The nouns of outbound webhooks: an endpoint, an event, and its delivery."""
+"""The values of outbound webhooks: an endpoint, an event, its delivery, and when it is retried."""
 
 from __future__ import annotations
 
@@ -6,15 +6,24 @@ import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from towline.errors import InvalidValue
 from towline.remotes.url import Scheme
+from towline_server.db.jobs import RetryPolicy
 
 LONGEST_URL = 1024
+
+_DELAYS = (0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
+RETRIES = RetryPolicy(
+    delays=tuple(timedelta(seconds=each) for each in _DELAYS),
+    longest_requested=timedelta(days=1),
+    spread=0.1,
+)
+"""The delay before each attempt from the one before it, as Standard Webhooks recommends."""
 
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _PORT = "6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}"
@@ -32,7 +41,7 @@ class EventType(StrEnum):
     RUN_FAILED = "run.failed"
     RUN_CANCELLED = "run.cancelled"
     PING = "ping"
-    """Somebody asked for a sign of life; it goes to the endpoint that they named."""
+    """A test message, requested for one endpoint."""
 
 
 class DisabledReason(StrEnum):
@@ -40,23 +49,23 @@ class DisabledReason(StrEnum):
 
     ASKED = "asked"
     GONE = "gone"
-    """It answered 410: it wants no more."""
+    """It answered 410."""
     FAILING = "failing"
     """A message failed at its last attempt."""
 
 
 class DeliveryState(StrEnum):
-    """What became of a message on its way to one endpoint."""
+    """The state of a message to one endpoint."""
 
     WAITING = "waiting"
     """For its first attempt, or for the next one."""
     DELIVERED = "delivered"
     FAILED = "failed"
-    """It is not tried again, unless somebody asks for it."""
+    """It is tried again on request only."""
 
 
 class Result(StrEnum):
-    """How an attempt went."""
+    """The result of an attempt."""
 
     DELIVERED = "delivered"
     """It was answered with a status from 200 to 299."""
@@ -64,7 +73,7 @@ class Result(StrEnum):
     """It was answered with another status; redirects are not followed."""
     TIMED_OUT = "timed_out"
     UNREACHABLE = "unreachable"
-    """There is no such host, it took no connection, or the connection broke."""
+    """There is no such host, it accepted no connection, or the connection broke."""
     TLS_FAILED = "tls_failed"
     """No trusted certificate for this host."""
     NOT_HTTP = "not_http"
@@ -90,15 +99,15 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a tenant wants to be told of events. It never holds the secret."""
+    """Where a tenant's events are sent. It never contains the secret."""
 
     id: UUID
     tenant_id: UUID
     project_id: UUID | None
-    """The only project that it hears of; None: every project of the tenant."""
+    """The only project whose events it gets; None: every project of the tenant."""
     url: str
     event_types: tuple[EventType, ...] | None
-    """None: all, those to come included."""
+    """None: all, also those of later versions."""
     description: str
     enabled: bool
     disabled_at: datetime | None
@@ -109,12 +118,12 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A message on its way to one endpoint."""
+    """A message to one endpoint."""
 
     id: UUID
     endpoint_id: UUID
     message_id: str
-    """The ``webhook-id``: the same at each attempt, and at each endpoint that is told."""
+    """The ``webhook-id``: the same at each attempt, and at each endpoint."""
     event_type: EventType
     payload: str
     """The JSON as it is signed and sent."""
@@ -129,10 +138,10 @@ class Delivery:
 
 
 def check_url(text: str, schemes: AbstractSet[Scheme]) -> str:
-    """The URL of an endpoint, taken from outside.
+    """Validate the URL of an endpoint, and return it.
 
     Raises:
-        InvalidValue: it is none, names a user, or has a scheme that the operator does not allow.
+        InvalidValue: it is malformed, names a user, or has a scheme that is not allowed.
     """
     # The text is never repeated: it may hold a password.
     if len(text) > LONGEST_URL or not re.fullmatch(URL_PATTERN, text):

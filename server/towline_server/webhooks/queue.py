@@ -1,77 +1,54 @@
 """The queue of deliveries: take what is due under a lease, and record each attempt once.
 
-A lease is a token in the delivery's row, as a run's is. Who dies between sending and writing leaves
-it to lapse: the message is then sent again, under the same ``webhook-id``. Times are the
-database's. An endpoint's row is locked before its deliveries' rows, as deleting it does.
+A delivery's row is a job (`towline_server.db.jobs`). A process that dies between sending and
+writing lets its lease expire: the message is sent again, under the same ``webhook-id``. Times are
+the database's. An endpoint's row is locked before those of its deliveries, as deleting it does.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from secrets import token_hex
-from typing import TypeAlias
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from towline_server.db.clock import DatabaseNow, database_now
+from towline_server.db.jobs import JobQueue, RetryPolicy, release
 from towline_server.db.session import Database
 
-from .domain import DeliveryState, DisabledReason, EventType, Result
+from .domain import RETRIES, DeliveryState, DisabledReason, EventType, Result
 from .sending import Answer
 from .service import disable
 from .tables import WebhookDelivery, WebhookEndpoint
 
-DELAYS = tuple(
-    timedelta(seconds=seconds)
-    for seconds in (0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
-)
-"""Before each attempt, from the one before it."""
-LONGEST_REST = timedelta(days=1)
-"""The longest Retry-After that is heeded."""
-_SPREAD = 0.1
-
-Chance: TypeAlias = Callable[[], float]
-"""A number from 0 to 1."""
-
-chance: Chance = random.SystemRandom().random
-
-
-def delay_after(failures: int, draw: Chance = chance) -> timedelta | None:
-    """How long to wait after so many failed attempts; None: there is no further one."""
-    if failures >= len(DELAYS):
-        return None
-    return DELAYS[failures] * (1 + _SPREAD * draw())
-
 
 def rest_of(retry_after: str | None, now: datetime) -> timedelta | None:
-    """What a Retry-After asks for (RFC 9110, 10.2.3), bounded; None: nothing that can be read."""
+    """Parse a Retry-After (RFC 9110, 10.2.3), bounded; None: it is missing or malformed."""
     if retry_after is None:
         return None
     text = retry_after.strip()
     if text.isascii() and text.isdigit():
         # More digits than any bound needs.
         seconds = int(text[:9])
-        return min(timedelta(seconds=seconds), LONGEST_REST)
+        return min(timedelta(seconds=seconds), RETRIES.longest_requested)
     try:
         until = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):  # a day or a year beyond all calendars
+    except (ValueError, OverflowError):  # no calendar has such a day or year
         return None
     if until.tzinfo is None:
         return None
-    return max(timedelta(), min(until - now, LONGEST_REST))
+    return max(timedelta(), min(until - now, RETRIES.longest_requested))
 
 
 _GONE = 410
 _RESTING = frozenset({429, 503})
 """Statuses whose Retry-After is heeded."""
 _FORGOTTEN = 500
-"""At a time."""
+"""How many are deleted in one transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +61,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One attempt, and the right to it."""
+    """One attempt at a delivery, and its lease."""
 
     delivery_id: UUID
     endpoint_id: UUID
@@ -99,15 +76,15 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What an attempt led to."""
+    """The state of a delivery after an attempt."""
 
     state: DeliveryState
     disabled: DisabledReason | None
-    """Why the endpoint was disabled by it; None: it was not."""
+    """Why the attempt disabled the endpoint; None: it did not."""
 
 
 class DeliveryQueue:
-    """The deliveries of a database that are to be attempted; each call is a transaction."""
+    """The deliveries of a database that are due; each call is a transaction."""
 
     def __init__(
         self,
@@ -115,29 +92,29 @@ class DeliveryQueue:
         *,
         seconds: float = 90,
         now: DatabaseNow = database_now,
-        draw: Chance = chance,
+        retries: RetryPolicy = RETRIES,
     ) -> None:
         self._database = database
-        self._length = timedelta(seconds=seconds)
+        self._jobs = JobQueue(WebhookDelivery, seconds)
         self._now = now
-        self._draw = draw
+        self._retries = retries
 
     def ready(self) -> Sequence[Ready]:
-        """The endpoints to which something is due, the longest due first."""
-        endpoint, delivery = WebhookEndpoint, WebhookDelivery
+        """Return the endpoints with a delivery that is due, the longest due first."""
+        endpoint, delivery, until = WebhookEndpoint, WebhookDelivery, WebhookEndpoint.resting_until
         with self._database.reading() as session:
             now = self._now(session)
-            # A look at each endpoint's first row, however many wait behind it.
+            # One row of each endpoint is read, however many wait behind it.
             first = (
                 select(delivery.next_attempt_at)
-                .where(delivery.endpoint_id == endpoint.id, *_due(now))
+                .where(delivery.endpoint_id == endpoint.id, *self._due(now))
                 .order_by(delivery.next_attempt_at)
                 .limit(1)
                 .scalar_subquery()
             )
             found = (
                 select(endpoint.id, endpoint.tenant_id, first.label("first"))
-                .where(endpoint.enabled, _rested(now))
+                .where(endpoint.enabled, or_(until.is_(None), until <= now))
                 .subquery()
             )
             query = select(found.c.id, found.c.tenant_id).where(found.c.first.is_not(None))
@@ -147,37 +124,31 @@ class DeliveryQueue:
             ]
 
     def take(self, endpoint_id: UUID, limit: int) -> list[Attempt]:
-        """Take what is due to an endpoint, the longest due first; what others hold is left."""
+        """Lease what is due to an endpoint and not held by others, the longest due first."""
         with self._database.writing() as session:
             endpoint = session.get(WebhookEndpoint, endpoint_id)
             now = self._now(session)
             if endpoint is None or not endpoint.enabled:
                 return []
             delivery = WebhookDelivery
-            longest = (
-                select(delivery)
-                .where(delivery.endpoint_id == endpoint_id, *_due(now))
-                .order_by(delivery.next_attempt_at, delivery.id)
-                .limit(limit)
-                .with_for_update(skip_locked=True)
-            )
-            return [self._lease(row, endpoint, now) for row in session.scalars(longest).all()]
-
-    def _lease(self, row: WebhookDelivery, endpoint: WebhookEndpoint, now: datetime) -> Attempt:
-        row.lease_token, row.lease_until = token_hex(16), now + self._length
-        return Attempt(
-            delivery_id=row.id,
-            endpoint_id=endpoint.id,
-            tenant_id=endpoint.tenant_id,
-            token=row.lease_token,
-            at=now,
-            url=endpoint.url,
-            message_id=row.message_id,
-            payload=row.payload.encode(),
-        )
+            due = select(delivery).where(delivery.endpoint_id == endpoint_id, *self._due(now))
+            longest = due.order_by(delivery.next_attempt_at, delivery.id).limit(limit)
+            return [
+                Attempt(
+                    delivery_id=row.id,
+                    endpoint_id=endpoint.id,
+                    tenant_id=endpoint.tenant_id,
+                    token=self._jobs.lease(row, now),
+                    at=now,
+                    url=endpoint.url,
+                    message_id=row.message_id,
+                    payload=row.payload.encode(),
+                )
+                for row in session.scalars(self._jobs.unlocked(longest)).all()
+            ]
 
     def record(self, attempt: Attempt, answer: Answer) -> Recorded | None:
-        """Write what came of an attempt; None: it is not this one's any more."""
+        """Write the answer to an attempt; None: its lease does not hold the delivery any more."""
         with self._database.writing() as session:
             endpoint = session.get(
                 WebhookEndpoint, attempt.endpoint_id, with_for_update={"key_share": True}
@@ -185,7 +156,7 @@ class DeliveryQueue:
             row = session.get(WebhookDelivery, attempt.delivery_id, with_for_update=True)
             if endpoint is None or row is None or row.lease_token != attempt.token:
                 return None
-            row.lease_token = row.lease_until = None
+            release(row)
             row.attempts += 1
             row.last_attempt_at = attempt.at
             row.last_result, row.last_status = answer.result, answer.status
@@ -199,23 +170,26 @@ class DeliveryQueue:
         if answer.status == _GONE:
             return _give_up(row, endpoint, DisabledReason.GONE, now)
         row.step += 1
-        delay = delay_after(row.step, self._draw)
+        rest = rest_of(answer.retry_after, now) if answer.status in _RESTING else None
+        delay = self._retries.delay(row.step, rest)
         if delay is None:
-            # What somebody sent to try it out proves nothing about the rest.
+            # A ping that fails proves nothing about other messages.
             pinged = row.event_type == EventType.PING
             return _give_up(row, endpoint, None if pinged else DisabledReason.FAILING, now)
         row.next_attempt_at = now + delay
-        if answer.status in _RESTING:
-            rest = rest_of(answer.retry_after, now)
-            if rest is not None:
-                endpoint.resting_until = now + rest
-                row.next_attempt_at = max(row.next_attempt_at, endpoint.resting_until)
+        if rest is not None:
+            endpoint.resting_until = now + rest
         return Recorded(state=DeliveryState.WAITING, disabled=None)
+
+    def _due(self, now: datetime) -> tuple[ColumnElement[bool], ...]:
+        delivery = WebhookDelivery
+        waiting = delivery.state == DeliveryState.WAITING
+        return waiting, delivery.next_attempt_at <= now, self._jobs.is_free(now)
 
     def forget(self, after: timedelta) -> int:
         """Delete what ended long ago, or waits for an endpoint that has long been disabled.
 
-        Some at a time, so that nobody waits for it; returns how many were deleted.
+        In short transactions, which hold up no other; return how many were deleted.
         """
         forgotten = 0
         while found := self._forget_some(after):
@@ -240,20 +214,6 @@ class DeliveryQueue:
         return 0
 
 
-def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    delivery = WebhookDelivery
-    return (
-        delivery.state == DeliveryState.WAITING,
-        delivery.next_attempt_at <= now,
-        or_(delivery.lease_until.is_(None), delivery.lease_until < now),
-    )
-
-
-def _rested(now: datetime) -> ColumnElement[bool]:
-    until = WebhookEndpoint.resting_until
-    return or_(until.is_(None), until <= now)
-
-
 def _give_up(
     row: WebhookDelivery, endpoint: WebhookEndpoint, reason: DisabledReason | None, now: datetime
 ) -> Recorded:
@@ -270,7 +230,7 @@ def _end(row: WebhookDelivery, state: DeliveryState, now: datetime) -> Recorded:
 
 
 def count_due(session: Session, now: datetime) -> int:
-    """How many messages are due, or being sent, to endpoints that are enabled."""
+    """Count the messages that are due, or being sent, to endpoints that are enabled."""
     delivery, endpoint = WebhookDelivery, WebhookEndpoint
     query = (
         select(func.count())

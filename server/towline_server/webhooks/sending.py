@@ -1,7 +1,7 @@
-"""Sends one message to one address, and is done within a time, whatever the other side does.
+"""Sends one message to one address, within a time, whatever the other side does.
 
-A tenant names the address, and the server stands inside its operator's network: the host's name is
-resolved here, judged (`towline_server.addresses`), and only a permitted address is connected to.
+A tenant names the address, and the server is in its operator's network: the host's name is
+resolved here, checked (`towline_server.addresses`), and only a permitted address is connected to.
 Redirects are not followed, no proxy is used, and of the answer nothing but status and headers is
 read.
 """
@@ -31,12 +31,12 @@ _SECRET_BYTES = 32
 
 
 def new_secret() -> str:
-    """A new signing secret, as its receiver is shown it."""
+    """Return a new signing secret, as it is shown to its receiver."""
     return _PREFIX + b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
 def signature(secret: str, message_id: str, timestamp: int, payload: bytes) -> str:
-    """The signature of one secret, with its version; ``timestamp`` is in seconds."""
+    """Return the signature of one secret, with its version; ``timestamp`` is in seconds."""
     key = b64decode(secret.removeprefix(_PREFIX))
     signed = hmac.digest(key, f"{message_id}.{timestamp}.".encode() + payload, "sha256")
     return f"v1,{b64encode(signed).decode()}"
@@ -45,7 +45,7 @@ def signature(secret: str, message_id: str, timestamp: int, payload: bytes) -> s
 def headers(
     keys: Sequence[str], message_id: str, at: datetime, payload: bytes
 ) -> Mapping[str, str]:
-    """The headers of an attempt at a moment; who knows any of the secrets can verify it."""
+    """Return the headers of an attempt at a moment; any of the secrets verifies it."""
     timestamp = int(at.timestamp())
     signatures = [signature(key, message_id, timestamp, payload) for key in keys]
     return {
@@ -61,12 +61,12 @@ SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came of an attempt."""
+    """The answer to an attempt, or why there is none."""
 
     result: Result
     status: int | None = None
     retry_after: str | None = None
-    """The header, as it came."""
+    """The header, as received."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,25 +79,27 @@ class Sender:
     lookup: Lookup = look_up
 
     def send(self, url: str, headers: Mapping[str, str], payload: bytes) -> Answer:
-        """POST a message; whatever goes wrong is an answer too."""
-        line = _Line(self)
+        """POST a message; a failure is an answer too."""
+        connection = _Connection(self)
         try:
-            with line.cut_in_time():
-                return self._post(line, url, headers, payload)
+            with connection.cut_in_time():
+                return self._post(connection, url, headers, payload)
         except _AddressRefused:
             return Answer(result=Result.ADDRESS_REFUSED)
         except httpcore2.TimeoutException:
             return Answer(result=Result.TIMED_OUT)
         except httpcore2.NetworkError as error:
-            if line.was_cut:
+            if connection.was_cut:
                 return Answer(result=Result.TIMED_OUT)
-            # It holds what it was made from; as its cause that is not kept.
+            # The error under it is among its arguments; it is not its cause.
             tls_failed = any(isinstance(each, ssl.SSLError) for each in error.args)
             return Answer(result=Result.TLS_FAILED if tls_failed else Result.UNREACHABLE)
         except httpcore2.ProtocolError:
-            return Answer(result=Result.TIMED_OUT if line.was_cut else Result.NOT_HTTP)
+            return Answer(result=Result.TIMED_OUT if connection.was_cut else Result.NOT_HTTP)
 
-    def _post(self, line: _Line, url: str, headers: Mapping[str, str], payload: bytes) -> Answer:
+    def _post(
+        self, connection: _Connection, url: str, headers: Mapping[str, str], payload: bytes
+    ) -> Answer:
         sent: list[tuple[bytes | str, bytes | str]] = [
             ("Content-Type", "application/json"),
             ("User-Agent", "towline"),
@@ -106,7 +108,7 @@ class Sender:
         ]
         timeout = dict.fromkeys(("connect", "read", "write", "pool"), self.seconds)
         with (
-            httpcore2.ConnectionPool(ssl_context=self.tls, network_backend=line) as pool,
+            httpcore2.ConnectionPool(ssl_context=self.tls, network_backend=connection) as pool,
             pool.stream(
                 "POST", url, headers=sent, content=payload, extensions={"timeout": timeout}
             ) as answer,
@@ -124,11 +126,11 @@ class _AddressRefused(Exception):
     """No address of the host may be connected to."""
 
 
-class _Line(httpcore2.NetworkBackend):
+class _Connection(httpcore2.NetworkBackend):
     """A connection to a permitted address, which is cut when the time is up.
 
-    The time-outs of a socket begin anew with each byte: who sends one now and then would hold the
-    line for ever.
+    The time-outs of a socket begin again with each byte: an endpoint that sends one now and then
+    would hold the connection for ever.
     """
 
     def __init__(self, sender: Sender) -> None:
@@ -140,7 +142,7 @@ class _Line(httpcore2.NetworkBackend):
 
     @contextmanager
     def cut_in_time(self) -> Iterator[None]:
-        """Cut the line when the time is up, unless the block has ended."""
+        """Cut the connection when the time is up, unless the block has ended."""
         timer = threading.Timer(self._sender.seconds, self._cut)
         timer.daemon = True
         timer.start()
@@ -193,7 +195,7 @@ class _Line(httpcore2.NetworkBackend):
         return permitted
 
     def _hold(self, stream: httpcore2.NetworkStream) -> None:
-        """Keep an end of the connection that is there whatever TLS makes of the other one."""
+        """Duplicate the socket, so that it can be cut whatever TLS does with the other one."""
         wire: socket.socket = stream.get_extra_info("socket")
         with self._lock:
             self._wire = wire.dup()

@@ -1,6 +1,6 @@
-"""Endpoints: made, changed, and the one place where their secrets are made and opened.
+"""Endpoints and their secrets: create, change, rotate, delete.
 
-A secret leaves here towards its tenant once, when it is made, and towards what signs with it.
+A secret is shown to its tenant once, when it is created; no other module opens it.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from .tables import WebhookEndpoint, WebhookSecret, endpoint_of
 MOST = 50
 """Endpoints of a tenant: each is a row in the transaction that ends a run."""
 OVERLAP = timedelta(hours=24)
-"""How long a secret signs along once there is a newer one."""
+"""How long a secret still signs once there is a newer one."""
 _MOST_SECRETS = 10
-"""That sign at once: each is a part of a header."""
+"""How many sign at once: each is a part of a header."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointSettings:
-    """What an endpoint shall be."""
+    """The settings of an endpoint."""
 
     url: str
     project_id: UUID | None = None
@@ -47,7 +47,7 @@ class EndpointSettings:
 class Webhooks:
     """The endpoints of a database, through a session that the caller commits.
 
-    It authorises nobody: see `towline_server.auth.roles.authorise_tenant`.
+    It does not authorise: see `towline_server.auth.roles.authorise_tenant`.
     """
 
     def __init__(
@@ -63,21 +63,21 @@ class Webhooks:
         self._now = now
 
     def get(self, endpoint_id: UUID) -> Endpoint | None:
-        """The endpoint of this id."""
+        """Return an endpoint, or None."""
         row = self._session.get(WebhookEndpoint, endpoint_id)
         return None if row is None else endpoint_of(row)
 
     def page(
         self, tenant_id: UUID, *, limit: int, offset: int = 0
     ) -> tuple[tuple[Endpoint, ...], int]:
-        """Some of a tenant's endpoints, oldest first, and how many there are."""
+        """Return a page of a tenant's endpoints, oldest first, and how many there are."""
         query = select(WebhookEndpoint).where(WebhookEndpoint.tenant_id == tenant_id)
         ordered = query.order_by(WebhookEndpoint.created_at, WebhookEndpoint.id)
         found = self._session.scalars(ordered.limit(limit).offset(offset))
         return tuple(endpoint_of(row) for row in found), self._count(tenant_id)
 
     def create(self, tenant_id: UUID, wanted: EndpointSettings) -> tuple[Endpoint, str]:
-        """A new endpoint, and its secret.
+        """Create an endpoint, and return it with its secret.
 
         Raises:
             InvalidValue: the URL is malformed or of a scheme that the operator does not allow.
@@ -86,7 +86,7 @@ class Webhooks:
         """
         url = check_url(wanted.url, self._schemes)
         self._hold_project(wanted)
-        # So that two who make the last one take turns.
+        # Two transactions that create the last one take turns.
         mine = select(Tenant.id).where(Tenant.id == tenant_id)
         self._session.execute(mine.with_for_update(key_share=True))
         if self._count(tenant_id) >= MOST:
@@ -101,7 +101,7 @@ class Webhooks:
         return endpoint_of(row), self._add_secret(row.id, now)
 
     def change(self, endpoint_id: UUID, wanted: EndpointSettings) -> Endpoint:
-        """Set an endpoint anew; its secret stays. What waited for a disabled one goes on.
+        """Replace an endpoint's settings. Enabled again, it gets the messages that waited.
 
         Raises:
             NotFound: there is none, or no such project.
@@ -117,7 +117,7 @@ class Webhooks:
         return endpoint_of(row)
 
     def rotate(self, endpoint_id: UUID) -> tuple[Endpoint, str]:
-        """Give an endpoint a new secret; those before it sign along for `OVERLAP`.
+        """Give an endpoint a new secret; the older ones still sign for `OVERLAP`.
 
         Raises:
             NotFound: there is none.
@@ -136,20 +136,20 @@ class Webhooks:
             .order_by(secret.created_at.desc(), secret.id)
             .limit(_MOST_SECRETS)
         )
-        kept = list(self._session.scalars(newest))
+        current = list(self._session.scalars(newest))
         self._session.execute(
-            delete(secret).where(secret.endpoint_id == endpoint_id, secret.id.not_in(kept))
+            delete(secret).where(secret.endpoint_id == endpoint_id, secret.id.not_in(current))
         )
         row.updated_at = now
         self._session.flush()
         return endpoint_of(row), added
 
     def delete(self, endpoint_id: UUID) -> None:
-        """Delete an endpoint with all that waits for it. What is not there is deleted already."""
+        """Delete an endpoint, if there is one, with its deliveries."""
         self._session.execute(delete(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id))
 
     def reseal(self) -> int:
-        """Seal every secret with the first key again, and tell how many were not.
+        """Seal every secret with the first key again, and return how many had another.
 
         Raises:
             CredentialUnreadable: the key of one is gone; nothing was changed.
@@ -201,7 +201,7 @@ class Webhooks:
 def signing_secrets(
     session: Session, sealer: Sealer, endpoint_id: UUID, now: datetime
 ) -> Sequence[str]:
-    """What signs for an endpoint at a moment, the newest first.
+    """Return the secrets that sign for an endpoint at a moment, the newest first.
 
     Raises:
         CredentialUnreadable: the key of one is gone.

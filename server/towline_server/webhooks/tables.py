@@ -1,4 +1,4 @@
-"""Endpoints, the secrets that sign for them, and what is on its way to them, as rows."""
+"""Endpoints, their signing secrets, and the deliveries to them, as rows."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from towline_server.db.base import Base, ExactText
+from towline_server.db.jobs import Job
 
 from .domain import Delivery, DeliveryState, DisabledReason, Endpoint, EventType, Result
 
@@ -17,7 +18,7 @@ _WAITING = text("state = 'waiting'")
 
 
 class WebhookEndpoint(Base):
-    """Where a tenant wants to be told of events."""
+    """Where a tenant's events are sent."""
 
     __tablename__ = "webhook_endpoints"
     __table_args__ = (
@@ -30,7 +31,7 @@ class WebhookEndpoint(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"))
     project_id: Mapped[UUID | None] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
-    """The only project that it hears of; NULL: every project of the tenant."""
+    """The only project whose events it gets; NULL: every project of the tenant."""
     url: Mapped[str] = mapped_column(ExactText())
     event_types: Mapped[list[Any] | None]
     """Null: all."""
@@ -39,13 +40,13 @@ class WebhookEndpoint(Base):
     disabled_at: Mapped[datetime | None]
     disabled_reason: Mapped[str | None]
     resting_until: Mapped[datetime | None]
-    """It asked (Retry-After) to be left alone until then, by the database's clock."""
+    """The end of the pause that it requested (Retry-After), by the database's clock."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
 
 class WebhookSecret(Base):
-    """What signs the messages to an endpoint. One stays; others sign along until they expire."""
+    """A secret that signs the messages to an endpoint; an old one signs until it expires."""
 
     __tablename__ = "webhook_secrets"
     __table_args__ = (Index("ix_webhook_secrets_endpoint_id", "endpoint_id"),)
@@ -60,8 +61,8 @@ class WebhookSecret(Base):
     expires_at: Mapped[datetime | None]
 
 
-class WebhookDelivery(Base):
-    """A message on its way to one endpoint."""
+class WebhookDelivery(Job):
+    """A message to one endpoint."""
 
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
@@ -90,12 +91,9 @@ class WebhookDelivery(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     """All that were made."""
     step: Mapped[int] = mapped_column(default=0)
-    """How many failed since somebody last asked for it: its place in the retry schedule."""
+    """How many failed since it was last requested: its place in the retry schedule."""
     next_attempt_at: Mapped[datetime | None]
     """By the database's clock."""
-    lease_token: Mapped[str | None]
-    """Who attempts it now; a new one makes the old one's result powerless."""
-    lease_until: Mapped[datetime | None]
     last_attempt_at: Mapped[datetime | None]
     last_result: Mapped[str | None]
     last_status: Mapped[int | None]
@@ -104,7 +102,7 @@ class WebhookDelivery(Base):
 
 
 def endpoint_of(row: WebhookEndpoint) -> Endpoint:
-    """The endpoint that a row holds."""
+    """Return the endpoint of a row."""
     types, reason = row.event_types, row.disabled_reason
     return Endpoint(
         id=row.id,
@@ -122,7 +120,7 @@ def endpoint_of(row: WebhookEndpoint) -> Endpoint:
 
 
 def delivery_of(row: WebhookDelivery) -> Delivery:
-    """The delivery that a row holds."""
+    """Return the delivery of a row."""
     return Delivery(
         id=row.id,
         endpoint_id=row.endpoint_id,

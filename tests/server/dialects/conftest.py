@@ -12,11 +12,11 @@ from tests.server.dialects.shared_project import SharedProject
 from tests.server.dialects.syncs.client import SyncsClient
 from tests.server.dialects.tenant_client import TenantClient, client_of
 from tests.server.runs.bench import Bench
+from tests.server.runs.inline import open_inline
 from tests.server.runs.world import World
 from towline.remotes.url import Scheme
 from towline.testing.git_server import GitServer
 from towline_server.auth.roles import Role
-from towline_server.runs.runtime import open_inline
 from towline_server.runs.service import Runs
 from towline_server.services import Services
 from towline_server.settings import Settings

@@ -9,11 +9,11 @@ from fastapi.testclient import TestClient
 
 from tests.server.dialects.shared_project import SharedProject, login
 from tests.server.dialects.snaplogic_client import ROOT, SCHEMA, WRITER, refused
+from tests.server.runs.inline import open_inline
 from tests.server.runs.world import World
 from towline.limits import Limits
 from towline.testing.git_server import Answers, StaysSilent
 from towline_server.auth.roles import Role
-from towline_server.runs.runtime import open_inline
 from towline_server.runs.states import RunState
 
 PULL = f"{ROOT}/pull/acme/space/project"

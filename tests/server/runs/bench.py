@@ -12,25 +12,22 @@ from uuid import UUID
 
 from sqlalchemy import update
 
+from tests.server.runs.inline import fetch_here
 from tests.server.runs.world import World
 from towline.errors import Cancelled
 from towline.remotes.url import ALL_SCHEMES
 from towline_server.db.clock import database_now
+from towline_server.loops import Changes
 from towline_server.runs import tables
-from towline_server.runs.backends import Backends
-from towline_server.runs.domain import BackendName
-from towline_server.runs.endings import end_held, failed
+from towline_server.runs.completion import complete, failed
+from towline_server.runs.domain import BackendName, Lease
 from towline_server.runs.execute import Boundary, Tools, pass_boundary
 from towline_server.runs.external import ExternalBackend, ExternalWork
-from towline_server.runs.fetching import Fetcher, SharedFetches, fetch_here
-from towline_server.runs.heartbeat import Heartbeat
-from towline_server.runs.leases import Lease, Leases
-from towline_server.runs.reaper import Reaper
-from towline_server.runs.repositories import Repositories
+from towline_server.runs.fetching import Fetcher, Repositories, SharedFetches
+from towline_server.runs.leases import Heartbeat, Leases
 from towline_server.runs.runtime import time_of
 from towline_server.runs.service import Runs
-from towline_server.runs.signals import ProcessSignals
-from towline_server.runs.worker import Worker
+from towline_server.runs.worker import Backends, Reaper, Worker
 
 
 @dataclass
@@ -79,16 +76,16 @@ class Bench:
     def __post_init__(self) -> None:
         database = self.world.database
         self.leases = Leases(database)
-        self.signals = ProcessSignals()
+        self.changes = Changes()
         self.fetches = SharedFetches(self.fetcher, now=time_of(database))
         self.repositories = Repositories(
             database, self.world.sealer, self.world.cache_dir, schemes=ALL_SCHEMES
         )
         self.shelf = Shelf()
         self.backends = Backends([self.shelf, ExternalBackend()])
-        self.runs = Runs(database, self.backends, signals=self.signals)
-        self.reaper = Reaper(database, self.backends, self.signals)
-        self.external = ExternalWork(database, self.leases, self.repositories, self.signals)
+        self.runs = Runs(database, self.backends, changes=self.changes)
+        self.reaper = Reaper(database, self.leases, self.backends, self.changes)
+        self.external = ExternalWork(database, self.leases, self.repositories, self.changes)
 
     def worker(
         self,
@@ -101,7 +98,7 @@ class Bench:
             leases=self.leases,
             repositories=self.repositories,
             fetches=self.fetches,
-            signals=self.signals,
+            changes=self.changes,
             boundary=gate or pass_boundary,
             sleep=sleep,
         )
@@ -129,7 +126,7 @@ class Bench:
     def end(self, lease: Lease) -> None:
         """End a run that was taken."""
         with self.world.database.writing() as session:
-            end_held(session, lease, failed(Cancelled()), database_now(session))
+            complete(session, lease, failed(Cancelled()), database_now(session))
 
     def lapse(self) -> None:
         """Let every lease run out."""

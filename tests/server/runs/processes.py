@@ -14,9 +14,9 @@ from typing import Any
 from uuid import UUID
 
 from tests.server.runs.world import World
-from towline_server.runs.backends import Backends
 from towline_server.runs.domain import BackendName
 from towline_server.runs.service import Runs
+from towline_server.runs.worker import Backends
 
 LONG = 120
 """Seconds after which a test fails that waits in vain."""

@@ -20,7 +20,7 @@ from towline.testing.git_server import GitServer
 from towline_server import disk
 from towline_server.db.failures import FAILURES, is_full
 from towline_server.problems import failure_of
-from towline_server.runs.fetching import FetchProcess
+from towline_server.runs.fetch_process import FetchProcess
 from towline_server.runs.states import Outcome, ReasonCode, ResultClass, RunState
 
 BOUNDARIES = ["fetching", "fetched", "comparing", "validating", "applying"]

@@ -16,14 +16,12 @@ from tests.server.runs.world import World
 from towline.testing.git_server import Answers
 from towline_server.errors import LeaseLost, RunNotEnded
 from towline_server.projects.domain import Project
-from towline_server.runs.domain import BackendName
-from towline_server.runs.endings import end_held, failed
-from towline_server.runs.heartbeat import Stop
-from towline_server.runs.leases import Lease, Refusal
-from towline_server.runs.listing import RunFilter
-from towline_server.runs.native import NativeBackend
+from towline_server.runs.completion import complete, failed
+from towline_server.runs.domain import BackendName, Lease
+from towline_server.runs.leases import Refusal, Stop
 from towline_server.runs.states import ACTIVE, Outcome, ReasonCode, ResultClass, RunState
-from towline_server.runs.tables import Run
+from towline_server.runs.tables import Run, RunFilter
+from towline_server.runs.worker import NativeBackend
 
 BEFORE_THE_COMMIT = ["fetching", "fetched", "comparing", "validating", "applying"]
 
@@ -162,7 +160,9 @@ def test_cancelling_stops_the_fetch(world: World, project: Project):
 def test_a_look_at_the_database_finds_what_was_cancelled_elsewhere(bench: Bench, project: Project):
     run = bench.runs.request(project.id)
     worker = bench.worker()
-    with worker.opened(run.id):
+    lease = worker.take(run.id)
+    assert isinstance(lease, Lease)
+    with worker.holding(lease):
         bench.runs.cancel(run.id)
         token = worker.heartbeat._held[run.id][1]
         assert token.why is None
@@ -223,7 +223,9 @@ def test_whoever_lost_his_run_changes_nothing(
 def test_a_heartbeat_tells_whoever_lost_his_run(bench: Bench, project: Project):
     run = bench.runs.request(project.id)
     worker = bench.worker()
-    with worker.opened(run.id):
+    lease = worker.take(run.id)
+    assert isinstance(lease, Lease)
+    with worker.holding(lease):
         token = worker.heartbeat._held[run.id][1]
         worker.heartbeat.renew()
         assert token.why is None
@@ -247,7 +249,7 @@ def test_an_executor_that_comes_back_goes_on(bench: Bench, world: World, project
     with pytest.raises(LeaseLost):
         bench.leases.move(before, RunState.COMPARING, 50)
     with pytest.raises(LeaseLost), world.database.writing() as session:
-        end_held(session, before, failed(RuntimeError()), run.created_at)
+        complete(session, before, failed(RuntimeError()), run.created_at)
     assert bench.leases.renew([after]).held == {run.id}
     assert bench.worker("one").execute(run.id) is None
     assert world.contents(project) == {"a": b"1", "b": b"1"}
@@ -310,7 +312,7 @@ def test_runs_wait_for_a_slot_and_for_their_project(bench: Bench, world: World, 
     runs += [bench.runs.request(world.project().id) for _ in range(2)]
     gate = Gate("comparing")
     native = NativeBackend(bench.worker(gate=gate), at_once=2, poll_seconds=3600)
-    native.start()
+    native.ticker.start()
     for _ in range(2):
         gate.await_run()
     states = [bench.runs.get(run.id).state for run in runs]

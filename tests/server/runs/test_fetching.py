@@ -28,8 +28,8 @@ from towline.testing.git_repository import GitRepository
 from towline.testing.git_server import Answers, GitServer, StaysSilent
 from towline_server.addresses import AddressPolicy
 from towline_server.errors import AddressRefused
-from towline_server.runs.fetching import FetchProcess, FetchTarget, SharedFetches
-from towline_server.runs.repositories import Repository
+from towline_server.runs.fetch_process import FetchProcess
+from towline_server.runs.fetching import FetchTarget, Repository, SharedFetches
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LOOPBACK = ["127.0.0.0/8"]

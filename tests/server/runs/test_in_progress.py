@@ -16,8 +16,9 @@ from tests.server.runs.world import World
 from towline.testing.git_server import GitServer
 from towline_server.errors import KindInProgress
 from towline_server.projects.tables import Project
+from towline_server.runs.attempts import refuse_second
 from towline_server.runs.domain import RunMode, RunRequest
-from towline_server.runs.listing import RunFilter, refuse_second
+from towline_server.runs.tables import RunFilter
 
 
 def test_of_many_who_ask_at_once_one_gets_a_run(world: World):

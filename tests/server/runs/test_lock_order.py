@@ -27,13 +27,12 @@ from towline_server.errors import NotFound
 from towline_server.projects.domain import Binding, Project
 from towline_server.projects.service import Projects
 from towline_server.runs import tables
-from towline_server.runs.domain import RunRequest
-from towline_server.runs.leases import Lease
-from towline_server.runs.parents import update_parent
+from towline_server.runs.completion import update_parent
+from towline_server.runs.domain import Lease, RunRequest
 from towline_server.runs.plans import Plans
-from towline_server.runs.rows import find_row
 from towline_server.runs.schedules import Rhythm, Schedules, ScheduleSpec
 from towline_server.runs.states import RunState
+from towline_server.runs.tables import find_row
 from towline_server.webhooks.service import EndpointSettings, Webhooks
 
 pytestmark = pytest.mark.services

@@ -11,8 +11,7 @@ from tests.server.runs.world import World
 from towline.ports import Watch
 from towline_server.projects.connection_tables import Binding
 from towline_server.projects.connections import Connections
-from towline_server.runs.fetching import FetchTarget
-from towline_server.runs.repositories import Repository
+from towline_server.runs.fetching import FetchTarget, Repository
 from towline_server.runs.runtime import time_of
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.server.runs.inline import open_inline
 from tests.server.runs.world import World
 from towline.errors import InvalidValue
 from towline.model import AssetPath
@@ -13,7 +14,6 @@ from towline.undo import undo
 from towline_server.projects.domain import Binding, Project
 from towline_server.projects.service import Projects
 from towline_server.runs.domain import Checkout, Run, RunMode, RunRequest
-from towline_server.runs.runtime import open_inline
 from towline_server.runs.service import Runs
 from towline_server.runs.states import Outcome, RunState
 

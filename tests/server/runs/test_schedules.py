@@ -16,8 +16,8 @@ from towline_server.errors import BackendNotConfigured, NotFound
 from towline_server.projects.domain import Project
 from towline_server.runs import tables
 from towline_server.runs.domain import BackendName, Run, RunRequest, TriggeredBy
-from towline_server.runs.listing import RunFilter
 from towline_server.runs.schedules import CatchUp, Rhythm, Schedules, ScheduleSpec, is_late
+from towline_server.runs.tables import RunFilter
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HOURLY = Rhythm(every_seconds=3600)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.server.runs.inline import open_inline
 from tests.server.runs.world import World
 from towline.options import OnConflict, Resolutions
 from towline_server.runs.domain import Origin, RunMode, RunRequest
-from towline_server.runs.runtime import open_inline
 from towline_server.runs.service import Runs
 from towline_server.runs.states import Fault, Outcome, ReasonCode, ResultClass, RunState
 

@@ -12,7 +12,7 @@ from towline import errors as engine
 from towline.errors import Cancelled, TowlineError
 from towline.ports import Phase
 from towline_server import errors as server
-from towline_server.runs.endings import failed, run_error
+from towline_server.runs.completion import failed, run_error
 from towline_server.runs.states import (
     ACTIVE,
     FAILURES,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,9 +17,8 @@ from towline_server.addresses import AddressPolicy
 from towline_server.auth.sealing import Sealer
 from towline_server.db import Database
 from towline_server.projects.tables import Project
-from towline_server.webhooks.deliveries import Deliveries
-from towline_server.webhooks.domain import Delivery, Endpoint, Event, EventType
-from towline_server.webhooks.outbox import announce
+from towline_server.webhooks.deliveries import Deliveries, announce
+from towline_server.webhooks.domain import RETRIES, Delivery, Endpoint, Event, EventType
 from towline_server.webhooks.queue import DeliveryQueue
 from towline_server.webhooks.sending import Sender
 from towline_server.webhooks.service import EndpointSettings, Webhooks
@@ -65,10 +64,11 @@ class Post:
 
     def another(self, **queue: Any) -> DeliveryWorker:
         """The delivery_worker of another server."""
+        retries = replace(RETRIES, draw=lambda: self.luck)
         return DeliveryWorker(
             self.database,
             self.sealer,
-            DeliveryQueue(self.database, now=self.clock, draw=lambda: self.luck, **queue),
+            DeliveryQueue(self.database, now=self.clock, retries=retries, **queue),
             self.sender,
             schemes=BOTH,
             bounds=self.bounds,

@@ -15,10 +15,7 @@ from tests.server.webhooks.post import LONG, Post
 from tests.server.webhooks.receiver import Receiver, Reply
 from towline_server.db import Database
 from towline_server.loops import Backoff
-from towline_server.webhooks.domain import (
-    DeliveryState,
-    Result,
-)
+from towline_server.webhooks.domain import DeliveryState, Result
 from towline_server.webhooks.queue import Attempt, DeliveryQueue
 from towline_server.webhooks.sending import Answer
 from towline_server.webhooks.tables import WebhookDelivery, WebhookSecret
@@ -211,7 +208,7 @@ def test_two_servers_that_take_at_once_share_and_wait_for_nobody(postgres_url: s
 @pytest.mark.services
 def test_an_endpoint_that_is_being_deleted_stops_no_run_from_ending(postgres_url: str):
     from tests.databases import open_database
-    from towline_server.webhooks.outbox import announce
+    from towline_server.webhooks.deliveries import announce
 
     database = open_database(postgres_url, lock_seconds=LONG)
     post = Post(database)

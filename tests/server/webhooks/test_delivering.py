@@ -13,8 +13,7 @@ from tests.server.webhooks.post import Post
 from tests.server.webhooks.receiver import Receiver, Reply
 from towline_server.errors import WebhookDisabled
 from towline_server.metrics import REGISTRY
-from towline_server.webhooks.domain import DeliveryState, DisabledReason, EventType, Result
-from towline_server.webhooks.queue import DELAYS
+from towline_server.webhooks.domain import RETRIES, DeliveryState, DisabledReason, EventType, Result
 
 REFUSE = Reply(500)
 
@@ -68,7 +67,7 @@ def test_everyone_is_told_who_wants_to_be_and_of_one_event_once(post: Post, rece
 
 
 def test_what_is_rolled_back_was_never_said(post: Post, receiver: Receiver):
-    from towline_server.webhooks.outbox import announce
+    from towline_server.webhooks.deliveries import announce
 
     endpoint, _ = post.endpoint(receiver.url())
 
@@ -91,7 +90,7 @@ def test_a_message_is_tried_again_in_its_time_under_one_id(post: Post, receiver:
     receiver.answer(*[REFUSE] * 9, Reply(200))
     post.announce()
     began = post.clock.now
-    for number, delay in enumerate(DELAYS, start=1):
+    for number, delay in enumerate(RETRIES.delays, start=1):
         if delay:
             post.clock.now += delay - timedelta(seconds=1)
             post.deliver()
@@ -114,7 +113,7 @@ def test_an_endpoint_is_disabled_when_a_message_has_failed_at_its_last_attempt(
     endpoint, _ = post.endpoint(receiver.url())
     receiver.answer(REFUSE)
     post.announce()
-    for delay in DELAYS:
+    for delay in RETRIES.delays:
         assert post.standing(endpoint).enabled
         post.clock.now += delay
         post.deliver()
@@ -183,10 +182,10 @@ def test_retry_after_shortens_nothing_and_counts_for_busy_statuses_alone(
     receiver.answer(Reply(503, {"Retry-After": "1"}), Reply(500, {"Retry-After": "9999"}))
     post.announce()
     post.deliver()
-    assert post.delivery(endpoint).next_attempt_at == post.clock.now + DELAYS[1]
-    post.clock.now += DELAYS[1]
+    assert post.delivery(endpoint).next_attempt_at == post.clock.now + RETRIES.delays[1]
+    post.clock.now += RETRIES.delays[1]
     post.deliver()
-    assert post.delivery(endpoint).next_attempt_at == post.clock.now + DELAYS[2]
+    assert post.delivery(endpoint).next_attempt_at == post.clock.now + RETRIES.delays[2]
 
 
 def test_somebody_who_asks_for_a_message_again_gets_the_same_one(post: Post, receiver: Receiver):
@@ -214,7 +213,7 @@ def test_a_message_that_failed_for_good_starts_anew_when_it_is_asked_for(
     endpoint, _ = post.endpoint(receiver.url())
     receiver.answer(*[REFUSE] * 11, Reply(200))
     post.announce()
-    for delay in DELAYS:
+    for delay in RETRIES.delays:
         post.clock.now += delay
         post.deliver()
     post.change(endpoint, url=endpoint.url)
@@ -223,7 +222,7 @@ def test_a_message_that_failed_for_good_starts_anew_when_it_is_asked_for(
     post.retry(post.delivery(endpoint))
     post.deliver()
     assert post.standing(endpoint).enabled
-    post.clock.now += DELAYS[1]
+    post.clock.now += RETRIES.delays[1]
     post.deliver()
     assert post.delivery(endpoint).state is DeliveryState.DELIVERED
 
@@ -261,7 +260,7 @@ def test_attempts_are_counted_and_logged_without_secrets(
     with caplog.at_level(logging.DEBUG, "towline"):
         post.announce()
         post.deliver()
-        post.clock.now += DELAYS[1]
+        post.clock.now += RETRIES.delays[1]
         post.deliver()
     assert counted("refused") == before + 2
     attempts = [each for each in caplog.records if each.message == "webhook attempted"]

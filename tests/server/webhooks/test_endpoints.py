@@ -14,10 +14,7 @@ from towline_server.addresses import AddressPolicy
 from towline_server.auth.sealing import Sealer
 from towline_server.db import Database
 from towline_server.webhooks.deliveries import Deliveries
-from towline_server.webhooks.domain import (
-    DeliveryState,
-    Result,
-)
+from towline_server.webhooks.domain import DeliveryState, Result
 from towline_server.webhooks.queue import DeliveryQueue
 from towline_server.webhooks.sending import Sender
 from towline_server.webhooks.tables import WebhookSecret

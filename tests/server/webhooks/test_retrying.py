@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from towline_server.webhooks.queue import DELAYS, delay_after, rest_of
+from towline_server.webhooks.domain import RETRIES
+from towline_server.webhooks.queue import rest_of
 
+DELAYS = RETRIES.delays
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RECOMMENDED = [
     "00:00:00", "00:00:05", "00:05:05", "00:35:05", "02:35:05",
@@ -27,14 +30,14 @@ def test_attempts_are_made_when_the_specification_recommends():
 
 
 def test_there_is_no_attempt_after_the_last():
-    assert delay_after(len(DELAYS) - 1, lambda: 0) == timedelta(hours=24)
-    assert delay_after(len(DELAYS), lambda: 0) is None
+    assert replace(RETRIES, draw=lambda: 0).delay(len(DELAYS) - 1) == timedelta(hours=24)
+    assert RETRIES.delay(len(DELAYS)) is None
 
 
 def test_jitter_draws_a_delay_out_by_a_tenth_at_most_and_never_shortens_it():
-    assert delay_after(2, lambda: 0.0) == timedelta(seconds=300)
-    assert delay_after(2, lambda: 1.0) == timedelta(seconds=330)
-    drawn = {delay_after(2) for _ in range(20)}
+    assert replace(RETRIES, draw=lambda: 0.0).delay(2) == timedelta(seconds=300)
+    assert replace(RETRIES, draw=lambda: 1.0).delay(2) == timedelta(seconds=330)
+    drawn = {RETRIES.delay(2) for _ in range(20)}
     assert len(drawn) > 1
 
 

@@ -14,9 +14,10 @@ from tests.server.runs.world import World
 from towline.errors import Cancelled
 from towline.options import OnConflict
 from towline_server.projects.domain import Project
+from towline_server.runs.completion import failed, write_completion
 from towline_server.runs.domain import BackendName, Run, RunMode, RunRequest
-from towline_server.runs.endings import end_unheld, failed
 from towline_server.runs.states import ReasonCode, RunState
+from towline_server.runs.tables import find_row
 from towline_server.webhooks.service import EndpointSettings, Webhooks
 from towline_server.webhooks.tables import WebhookDelivery
 
@@ -198,7 +199,8 @@ def test_an_end_that_is_rolled_back_is_not_announced(bench: Bench, world: World)
 
     def end_and_fail() -> None:
         with world.database.writing() as session:
-            assert end_unheld(session, run.id, failed(Cancelled()), run.created_at)
+            row = find_row(session, run.id, lock=True)
+            write_completion(session, row, failed(Cancelled()), run.created_at)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -13,8 +13,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from towline.errors import InvalidValue
 from towline_server.db import Database, make_engine, upgrade
 from towline_server.db.failures import is_busy
-from towline_server.db.queueing import WriteQueue
-from towline_server.db.session import once_committed
+from towline_server.db.session import WriteQueue, once_committed
 from towline_server.projects.tables import Project, Tenant
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)

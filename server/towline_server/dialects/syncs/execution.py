@@ -11,10 +11,10 @@ from towline.errors import InvalidValue
 from towline.options import OnConflict, Selection
 from towline_server.errors import BackendNotConfigured
 from towline_server.projects.domain import Connection, Project
-from towline_server.runs.backends import Backends
 from towline_server.runs.domain import Origin, Run, RunMode, RunRequest, Source
 from towline_server.runs.schedules import Rhythm, ScheduleSpec
 from towline_server.runs.service import Runs
+from towline_server.runs.worker import Backends
 
 from .domain import (
     DOES_NOT_FIT,

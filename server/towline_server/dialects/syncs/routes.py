@@ -17,7 +17,7 @@ from towline_server.errors import NotFound
 from towline_server.problems import Failure
 from towline_server.projects.domain import Provider
 from towline_server.runs.domain import Run, RunMode
-from towline_server.runs.listing import RunFilter
+from towline_server.runs.tables import RunFilter
 from towline_server.services import Services
 from towline_server.web import access
 from towline_server.web.authentication import Form, authenticated

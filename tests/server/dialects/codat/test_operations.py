@@ -18,14 +18,14 @@ from towline.options import OnConflict
 from towline.remotes.credentials import Credential
 from towline.testing.git_server import Answers, GitServer
 from towline_server.auth.roles import Role
+from towline_server.loops import Changes
 from towline_server.projects.domain import Binding, Project
 from towline_server.projects.service import Projects
 from towline_server.runs import tables
 from towline_server.runs.domain import RunMode, RunRequest
-from towline_server.runs.listing import RunFilter
 from towline_server.runs.service import Runs
-from towline_server.runs.signals import ProcessSignals
 from towline_server.runs.states import Fault
+from towline_server.runs.tables import RunFilter
 
 
 def _codat(tenant: TenantClient, project: Project, role: Role = Role.WRITER) -> Codat:
@@ -141,7 +141,7 @@ PHASES = [
 ]
 
 
-class Looking(ProcessSignals):
+class Looking(Changes):
     """Signals that look each time that a run changed."""
 
     def __init__(self, look: Callable[[], object]) -> None:
@@ -160,7 +160,7 @@ def test_statuses_follow_the_phases_and_progress_never_falls(
     codat = _codat(queueing_tenant, world.project())
     seen = [codat.queue("file")]
     seen.append(codat.operation(seen[0]["id"]))
-    bench.signals = Looking(lambda: seen.append(codat.operation(seen[0]["id"])))
+    bench.changes = Looking(lambda: seen.append(codat.operation(seen[0]["id"])))
     bench.worker().execute(bench.shelf.handed[0])
     seen.append(codat.operation(seen[0]["id"]))
     statuses = [each["status"] for each in seen]

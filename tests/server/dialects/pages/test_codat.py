@@ -19,9 +19,9 @@ from tests.server.runs.world import World
 from towline.options import OnConflict
 from towline.testing.git_server import Answers as Trouble
 from towline_server.auth.roles import Role
+from towline_server.loops import Changes
 from towline_server.projects.domain import Project
-from towline_server.runs.leases import Lease
-from towline_server.runs.signals import ProcessSignals
+from towline_server.runs.domain import Lease
 from towline_server.services import assemble
 
 pytestmark = pytest.mark.slow
@@ -73,7 +73,7 @@ def product(queueing_tenant: TenantClient) -> ProductClient:
     return made
 
 
-class Looking(ProcessSignals):
+class Looking(Changes):
     """Signals that look each time that a run changed."""
 
     def __init__(self, look: Callable[[], object]) -> None:
@@ -146,10 +146,10 @@ def _running(company: Company) -> None:
     asked = company.queue()
     assert company.look(asked) == "Queued"
     seen: set[str] = set()
-    before = company.bench.signals
-    company.bench.signals = Looking(lambda: seen.add(company.look(asked)))
+    before = company.bench.changes
+    company.bench.changes = Looking(lambda: seen.add(company.look(asked)))
     company.bench.work()
-    company.bench.signals = before
+    company.bench.changes = before
     assert seen == {*WHILE_RUNNING, "Complete"}
 
 

@@ -19,7 +19,7 @@ from towline.remotes.trees import Symlink
 from towline.testing.git_server import Answers as Trouble
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
-from towline_server.runs.leases import Lease
+from towline_server.runs.domain import Lease
 
 pytestmark = pytest.mark.slow
 

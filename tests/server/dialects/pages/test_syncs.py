@@ -21,8 +21,8 @@ from towline_server.auth.roles import Role
 from towline_server.projects.asset_tables import Asset
 from towline_server.projects.domain import Project, Provider
 from towline_server.projects.service import Projects
+from towline_server.runs.domain import Lease
 from towline_server.runs.external import FAILURE_REASONS
-from towline_server.runs.leases import Lease
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from towline.remotes.credentials import Credential
 from towline_server.auth.roles import Role
 from towline_server.projects.service import Projects
 from towline_server.runs import tables
-from towline_server.runs.leases import Lease
+from towline_server.runs.domain import Lease
 from towline_server.runs.states import TERMINAL, ReasonCode, ResultClass, RunState
 
 _TIMES = ("created", "started", "completed")

@@ -1,0 +1,333 @@
+"""How a run ends: what is written, once, with its parent's state and its webhook event."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from towline.conflicts import unresolved
+from towline.errors import Cancelled, StoreError, TowlineError
+from towline.plan import LISTED
+from towline.report import Report, Status, report_json
+from towline_server import logs, metrics
+from towline_server.db.jobs import RetryPolicy, release
+from towline_server.db.session import once_committed
+from towline_server.errors import DiskFull, ExecutorFailed, LeaseLost
+from towline_server.webhooks.deliveries import announce
+from towline_server.webhooks.domain import Event, EventType
+
+from . import tables
+from .attempts import RETRIES, resume
+from .domain import Lease, RunError
+from .states import (
+    ACTIVE,
+    RESULTS,
+    Outcome,
+    ReasonCode,
+    ResultClass,
+    RunState,
+    failure_of,
+    may_follow,
+)
+from .tables import find_row, held_by
+
+_LOG = logging.getLogger("towline.runs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """A terminal state, and what a run's row stores with it."""
+
+    state: RunState
+    result_class: ResultClass
+    outcome: Outcome | None = None
+    reason_code: ReasonCode | None = None
+    error: RunError | None = None
+    report: dict[str, Any] | None = None
+    pull: int | None = None
+    retry_after: float | None = None
+    """The delay in seconds that the remote requests before the next attempt."""
+
+
+def succeeded(report: Report, *, pull: int | None = None) -> Completion:
+    """Return the end of a run that did, or in a dry run would do, what its report says."""
+    if report.conflicts:
+        outcome = Outcome.PARTIAL
+    elif report.status is Status.UPDATED:
+        outcome = Outcome.CHANGED
+    else:
+        outcome = Outcome.UNCHANGED
+    return Completion(
+        state=RunState.SUCCEEDED,
+        result_class=RESULTS[outcome],
+        outcome=outcome,
+        report=report_json(report),
+        pull=pull,
+    )
+
+
+def refused(report: Report) -> Completion:
+    """Return the end of a run whose policy leaves conflicts unresolved."""
+    return failed(unresolved(report.conflicts), report=report_json(report))
+
+
+def failed(error: BaseException, *, report: dict[str, Any] | None = None) -> Completion:
+    """Return the end of a run that an error stopped; `Cancelled` cancels it."""
+    meaning = failure_of(type(error))
+    cancelled = isinstance(error, Cancelled)
+    return Completion(
+        state=RunState.CANCELLED if cancelled else RunState.FAILED,
+        result_class=meaning.result,
+        reason_code=meaning.reason,
+        error=run_error(error),
+        report=report,
+        retry_after=getattr(error, "retry_after", None),
+    )
+
+
+def run_error(error: BaseException) -> RunError:
+    """Return an error as a run stores it, without what only the operator may read."""
+    fault = failure_of(type(error)).fault
+    if not isinstance(error, TowlineError):
+        error = ExecutorFailed()
+    if not isinstance(error, StoreError):
+        return RunError(code=error.code, message=error.message, fault=fault, data=error.data())
+    # The problem of a store error is the database's own text.
+    shown = "the project's store failed; nothing was changed"
+    message = error.message if isinstance(error, DiskFull) else shown
+    return RunError(code=error.code, message=message, fault=fault)
+
+
+def check_lease(session: Session, lease: Lease) -> None:
+    """Lock the run's row to the end of the transaction, if the lease still holds it.
+
+    The caller has locked its project (`towline_server.runs.tables`).
+
+    Raises:
+        LeaseLost: the lease does not hold the run.
+        Cancelled: the run is to stop.
+    """
+    found = select(tables.Run.id).where(*held_by(lease)).with_for_update()
+    if session.scalar(found) is None:
+        raise lease_lost(session, lease)
+
+
+def lease_lost(session: Session, lease: Lease) -> Exception:
+    """Return the error of a lease that does not hold its run, or whose run is to stop."""
+    requested = select(tables.Run.cancel_requested_at).where(
+        tables.Run.id == lease.run_id,
+        tables.Run.lease_token == lease.token,
+        tables.Run.state.in_(ACTIVE),
+    )
+    if session.scalar(requested) is not None:
+        return Cancelled()
+    return LeaseLost(run_id=str(lease.run_id))
+
+
+def complete(
+    session: Session,
+    lease: Lease,
+    completion: Completion,
+    now: datetime,
+    retries: RetryPolicy = RETRIES,
+) -> None:
+    """End the run that a lease holds; its executor writes nothing after it.
+
+    A retryable failure is followed by a linked attempt.
+
+    Raises:
+        LeaseLost: the lease does not hold the run; the caller's transaction must not commit.
+        Cancelled: the run is to stop, and the completion is a success.
+        NotFound: it was deleted with its project.
+    """
+    row = find_row(session, lease.run_id, lock=True)
+    if completion.state is RunState.SUCCEEDED:
+        check_lease(session, lease)
+    if row.lease_token != lease.token or not RunState(row.state).is_active:
+        raise LeaseLost(run_id=str(lease.run_id))
+    if row.cancel_requested_at is not None:
+        # It was to stop, so it is cancelled and not retried, whatever stopped it.
+        completion = failed(Cancelled())
+    if completion.result_class is ResultClass.RETRYABLE_FAILURE and row.next_attempt_id is None:
+        requested = timedelta(seconds=completion.retry_after or 0)
+        delay = retries.delay(row.auto_resumes, requested)
+        if delay is not None:
+            # First, so that a parent which looks at its children sees that one follows.
+            resume(session, row, now, counted=True, not_before=now + delay)
+    write_completion(session, row, completion, now)
+
+
+def write_completion(
+    session: Session, row: tables.Run, completion: Completion, now: datetime
+) -> None:
+    """Write a run's end into its row, which the caller has locked."""
+    assert may_follow(RunState(row.state), completion.state), f"{row.state} to {completion.state}"
+    row.state = completion.state
+    row.result_class = completion.result_class
+    row.outcome, row.reason_code = completion.outcome, completion.reason_code
+    if completion.state is RunState.SUCCEEDED:
+        row.progress = 100
+    if completion.error is not None:
+        row.fault, row.error_code = completion.error.fault, completion.error.code
+        row.error_message, row.error_data = completion.error.message, completion.error.data
+    row.report, row.pull = completion.report, completion.pull
+    row.completed_at = row.updated_at = now
+    release(row)
+    session.flush()
+    _announce(session, row, now)
+    took = None if row.started_at is None else now - row.started_at
+    once_committed(session, partial(_log_end, row.id, row.project_id, completion, took))
+    update_parent(session, row.parent_id, now)
+
+
+def _log_end(
+    run_id: UUID, project_id: UUID, completion: Completion, took: timedelta | None
+) -> None:
+    # A parent's end is that of its children, and is not counted.
+    about = {
+        "state": completion.state,
+        "reason": completion.reason_code,
+        "outcome": completion.outcome,
+    }
+    with logs.about(run_id=str(run_id), project_id=str(project_id)):
+        _LOG.info("run ended", extra=about)
+    metrics.run_ended(completion.state, completion.reason_code, took)
+
+
+# --- parents ----------------------------------------------------------------------------------
+
+
+def update_parent(session: Session, parent_id: UUID | None, now: datetime) -> None:
+    """Derive a parent's state from its children, in the transaction that changed one of them."""
+    if parent_id is None:
+        return
+    # The lock makes two children that end at once take turns: the second sees both.
+    parent = find_row(session, parent_id, lock=True)
+    if RunState(parent.state).is_terminal:
+        return
+    children = latest_children(session, parent_id)
+    parent.updated_at = now
+    ended = [100 if RunState(child.state).is_terminal else child.progress for child in children]
+    parent.progress = max(parent.progress, min(99, sum(ended) // max(1, len(ended))))
+    started = [child.started_at for child in children if child.started_at is not None]
+    parent.started_at = min(started, default=None)
+    if all(RunState(child.state).is_terminal for child in children):
+        _complete_parent(parent, children, now)
+        _announce(session, parent, now)
+    elif parent.started_at is not None:
+        # The furthest phase of any child; it does not fall back between two of them.
+        phases = [RunState(each.state) for each in (*children, parent)]
+        reached = [ACTIVE.index(phase) for phase in phases if phase in ACTIVE]
+        parent.state = ACTIVE[max(reached, default=0)]
+    session.flush()
+
+
+def latest_children(session: Session, parent_id: UUID) -> Sequence[tables.Run]:
+    """Return the last attempt of each of a parent's children, in their order."""
+    mine = select(tables.Run).where(
+        tables.Run.parent_id == parent_id, tables.Run.next_attempt_id.is_(None)
+    )
+    ordered = mine.order_by(tables.Run.position, tables.Run.id)
+    return session.scalars(ordered.execution_options(populate_existing=True)).all()
+
+
+def _complete_parent(parent: tables.Run, children: Sequence[tables.Run], now: datetime) -> None:
+    parent.completed_at = now
+    parent.report = _merged([child.report for child in children if child.report is not None])
+    states = {RunState(child.state) for child in children}
+    if states == {RunState.SUCCEEDED}:
+        parent.state, parent.progress = RunState.SUCCEEDED, 100
+        outcomes = {child.outcome for child in children}
+        best = (Outcome.PARTIAL, Outcome.CHANGED)
+        outcome = next((each for each in best if each in outcomes), Outcome.UNCHANGED)
+        parent.outcome, parent.result_class = outcome, RESULTS[outcome]
+        return
+    worst = next(
+        child for state in (RunState.FAILED, RunState.CANCELLED) for child in children
+        if child.state == state
+    )  # fmt: skip
+    for name in ("state", "fault", "error_code", "error_message", "error_data"):
+        setattr(parent, name, getattr(worst, name))
+    parent.reason_code = worst.reason_code or ReasonCode.USER_CANCELLED
+    some = RunState.SUCCEEDED in states and worst.state == RunState.FAILED
+    parent.result_class = ResultClass.PARTIAL_SUCCESS if some else worst.result_class
+
+
+def _merged(reports: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return one report of several: each asset is of one kind, so the lists are disjoint.
+
+    The exception is a non-asset, which every child sees changed; it is listed once.
+    """
+    if not reports:
+        return None
+    merged = {**reports[0], "base": reports[0]["base"], "revision": reports[-1]["revision"]}
+    for name in (*map(str, LISTED), "conflicts", "error_msgs"):
+        entries: list[Any] = []
+        for report in reports:
+            entries += [entry for entry in report[name] if entry not in entries]
+        merged[name] = entries
+    for status in (Status.CONFLICTS, Status.UPDATED):
+        if any(report["status"] == status for report in reports):
+            merged["status"] = str(status)
+            break
+    return merged
+
+
+# --- webhook events ---------------------------------------------------------------------------
+
+_EVENTS = {
+    RunState.SUCCEEDED: EventType.RUN_SUCCEEDED,
+    RunState.FAILED: EventType.RUN_FAILED,
+    RunState.CANCELLED: EventType.RUN_CANCELLED,
+}
+# The native API's names; no contents, no paths.
+_PLAIN = (
+    *("mode", "kind", "triggered_by", "trigger_ref", "state", "outcome", "result_class"),
+    *("reason_code", "base_revision", "target_revision", "pull", "attempt"),
+)
+_IDS = (
+    *("batch_id", "parent_id", "requested_by"),
+    *("attempt_root_id", "previous_attempt_id", "next_attempt_id"),
+)
+_TIMES = ("created_at", "started_at", "completed_at")
+
+
+def _announce(session: Session, row: tables.Run, now: datetime) -> None:
+    """Queue the event of a run's end, which the caller writes once."""
+    retried = row.result_class == ResultClass.RETRYABLE_FAILURE and row.next_attempt_id is not None
+    error = None
+    if row.error_code is not None:
+        error = {"code": row.error_code, "message": row.error_message}
+    counts = None
+    if row.report is not None:
+        counts = {str(name): len(row.report[name]) for name in (*LISTED, "conflicts")}
+    ids = {name: getattr(row, name) for name in _IDS}
+    data = {
+        "run_id": str(row.id),
+        **{name: getattr(row, name) for name in _PLAIN},
+        **{name: None if value is None else str(value) for name, value in ids.items()},
+        **{name: _timestamp(getattr(row, name)) for name in _TIMES},
+        "will_be_retried": retried,
+        "error": error,
+        "counts": counts,
+    }
+    event = Event(
+        type=_EVENTS[RunState(row.state)],
+        tenant_id=row.tenant_id,
+        project_id=row.project_id,
+        at=now,
+        data=data,
+    )
+    announce(session, event)
+
+
+def _timestamp(value: datetime | None) -> str | None:
+    return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
