@@ -22,8 +22,8 @@ PAGES = sorted(
 
 # Still in the code: a word leaves this list with its last use, and none is added.
 PENDING = {
-    *("anew", "brought", "kept", "pulse", "said"),
-    *("stand", "standing", "stands", "stood", "tell", "tells", "told"),
+    *("brought", "kept", "said"),
+    *("stand", "standing", "stands", "stood", "told"),
 }
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 
 def copy_sqlite(source: Path, target: Path) -> None:
-    """Copy a database as it stands at one moment, what stands in its write-ahead log included.
+    """Copy a database at one moment, with what is in its write-ahead log.
 
     Raises:
         FileExistsError: the target is there.
         OSError, sqlite3.Error: one of them cannot be read, or written.
     """
-    # It holds password hashes: nobody else may read it, whatever the umask.
+    # It contains password hashes: no other user may read it, whatever the umask.
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     with (
         # Read-only would be refused where the log has to be made first.

@@ -10,17 +10,17 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 DatabaseNow: TypeAlias = Callable[[Session], datetime]
-"""Tells the time within a session."""
+"""Returns the time within a session."""
 
 _SQLITE = text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
 _POSTGRESQL = text("SELECT clock_timestamp()")
 
 
 def database_now(session: Session) -> datetime:
-    """What time it is by the database's clock."""
+    """Return the time by the database's clock."""
     if session.get_bind().dialect.name == "sqlite":
         found = session.scalar(_SQLITE)
         return datetime.fromisoformat(str(found)).replace(tzinfo=UTC)
     found = session.scalar(_POSTGRESQL)
-    assert isinstance(found, datetime), "PostgreSQL tells the time"
+    assert isinstance(found, datetime), "PostgreSQL returns the time"
     return found.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""Owns how a database is opened: what a connection is told before its first statement.
+"""Owns how a database is opened: what a connection runs before its first statement.
 
 sqlite3 begins transactions by itself, late and only before a write, so that two reads may see two
 moments. That is switched off here; SQLAlchemy's ``begin`` is a real BEGIN. One that is going to
@@ -6,7 +6,7 @@ write takes the lock at once (BEGIN IMMEDIATE): a reader that turns writer fails
 someone wrote meanwhile, whatever its time-out.
 
 On PostgreSQL a transaction that writes holds locks that others wait for, even while its process is
-stopped. So the database's server ends one that stands still (``idle_seconds``).
+stopped. So the database's server ends one that is idle (``idle_seconds``).
 
 Errors show no values (``hide_parameters``): they hold users' bytes, and would reach the logs.
 """
@@ -109,7 +109,7 @@ def _postgresql(url: URL, lock_seconds: float, idle_seconds: float | None) -> En
         bound = f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
 
         def begin(connection: Connection) -> None:
-            # One that reads blocks nobody, and may look at a repository between two statements.
+            # One that reads blocks no other, and may look at a repository between two statements.
             if _writes(connection):
                 connection.exec_driver_sql(bound)
 

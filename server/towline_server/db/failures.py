@@ -24,7 +24,7 @@ def is_busy(error: BaseException) -> bool:
         return True
     original = _original(error)
     state = getattr(original, "sqlstate", None)
-    # The low byte is the code, what is above tells its variants apart.
+    # The low byte is the code, what is above are its variants.
     code = getattr(original, "sqlite_errorcode", 0) & 0xFF
     return state in _POSTGRESQL_BUSY or code in _SQLITE_BUSY
 

@@ -65,14 +65,14 @@ def _scripts() -> Config:
 
 @contextmanager
 def _migrating(engine: Engine) -> Iterator[Connection]:
-    """A connection in a transaction that nobody else migrates in."""
+    """A connection in the one transaction that migrates."""
     with engine.execution_options(**WRITES).connect() as connection:
         if engine.dialect.name == "sqlite":
             with _without_foreign_keys(connection), connection.begin():
                 yield connection
         else:
             with connection.begin():
-                # Whoever comes second waits, however long the first migration takes.
+                # The second one waits, however long the first migration takes.
                 connection.execute(text("SET LOCAL lock_timeout = 0"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
                 yield connection
@@ -80,7 +80,7 @@ def _migrating(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def _without_foreign_keys(connection: Connection) -> Iterator[None]:
-    """SQLite alters a table by making it anew, and dropping the old one would empty its children.
+    """SQLite alters a table by copying it, and dropping the old one would empty its children.
 
     The pragma does nothing inside a transaction, so it goes past SQLAlchemy, which begins one.
     """

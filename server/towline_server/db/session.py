@@ -52,7 +52,7 @@ class Database:
             call()
 
     def close(self) -> None:
-        """Close every connection that nobody uses."""
+        """Close every connection that is not in use."""
         self.engine.dispose()
 
 

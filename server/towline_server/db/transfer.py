@@ -15,7 +15,7 @@ _ROWS = 500
 def transfer(source: Engine, target: Engine, tables: MetaData) -> int:
     """Copy all rows into a database whose tables are empty, or nothing; how many there were.
 
-    Nobody may write to either meanwhile.
+    Neither may be written to meanwhile.
 
     Raises:
         InvalidValue: one has tables of another version, or the target is not empty.

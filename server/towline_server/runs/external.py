@@ -1,4 +1,4 @@
-"""Runs that are executed elsewhere: claimed, kept alive and completed, with a lease token.
+"""Runs that are executed elsewhere: claimed, renewed and completed, with a lease token.
 
 An executor gets what planning needs (kinds, records, the recorded state, where the repository
 is), reads the repository with credentials of its own, makes the plan with the library, and sends
@@ -123,7 +123,7 @@ class HeartbeatReply:
 
 
 class ExternalWork:
-    """What external executors do with runs. It authorises nobody."""
+    """What external executors do with runs. It does not authorise."""
 
     def __init__(
         self,
@@ -205,10 +205,10 @@ class ExternalWork:
 
         Raises:
             InvalidPlan: it is damaged, or for another project.
-            StalePlan: the project moved; the run goes on, see `work`.
-            ContentMissing: contents lack, or are not what their digest says.
+            StalePlan: the project has changed; the run goes on, see `work`.
+            ContentMissing: contents are missing, or differ from their digest.
             LeaseLost: the token does not hold the run (any more).
-            Cancelled: it was asked to stop; see `fail`.
+            Cancelled: it is to stop; see `fail`.
         """
         lease, run = self._lease(run_id, token)
         made = load_plan(plan)
@@ -223,7 +223,7 @@ class ExternalWork:
         return self._run(run_id)
 
     def fail(self, run_id: UUID, token: str, reason: ReasonCode, message: str) -> Run:
-        """End a run that could not be completed; one that was asked to stop ends cancelled.
+        """End a run that could not be completed; one that is to stop ends cancelled.
 
         Raises:
             LeaseLost: the token does not hold the run (any more).

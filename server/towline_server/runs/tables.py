@@ -83,7 +83,7 @@ class Run(Job):
     schedule_id: Mapped[UUID | None]
     request_key: Mapped[str | None] = mapped_column(ExactText())
     connection_id: Mapped[UUID | None]
-    """What its project was bound to when it was asked for; NULL: nothing."""
+    """What its project was bound to when it was requested; NULL: nothing."""
 
     state: Mapped[str]
     progress: Mapped[int] = mapped_column(default=0)
@@ -127,7 +127,7 @@ class Run(Job):
 
 
 class Schedule(Base):
-    """When runs of a project are asked for by themselves."""
+    """When runs of a project are requested automatically."""
 
     __tablename__ = "schedules"
     __table_args__ = (
