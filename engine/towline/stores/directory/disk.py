@@ -13,24 +13,28 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from hashlib import sha1
 
 from towline.model import Digest
-from towline.stores.directory.files import FileStat, FileType
+from towline.stores.directory.files import (
+    CREATE,
+    FileStat,
+    FileType,
+    hash_file,
+    stat_entries,
+    sync_file_system,
+    try_creating,
+    write_all,
+)
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Opening a pipe must not wait for its other end.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 # link() on a file system without hard links.
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
 # rename() of a file to the name of a folder.
 _TARGET_EXISTS = {errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST}
 # rmdir() of a folder that is not empty, or may not be removed.
 _NOT_REMOVED = {errno.ENOTEMPTY, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EBUSY}
-_CHUNK = 1024 * 1024
-_EMPTY = bytes(_CHUNK)
-_PROBE = ".towline-probe"
 
 
 class Disk:
@@ -74,7 +78,7 @@ class Disk:
         self.step("list", folder)
         try:
             with self._folder(folder) as descriptor, os.scandir(descriptor) as entries:
-                found = dict(_stat_entries(entries))
+                found = dict(stat_entries(entries))
         except OSError as error:
             if _is_missing_error(error):
                 return []
@@ -110,7 +114,7 @@ class Disk:
             if opened is None:
                 return None
             descriptor, stat = opened
-            while (digest := _hash(descriptor, stat.size)) is None:
+            while (digest := hash_file(descriptor, stat.size)) is None:
                 # It was truncated meanwhile.
                 os.lseek(descriptor, 0, os.SEEK_SET)
                 stat = FileStat.of(os.fstat(descriptor))
@@ -140,7 +144,7 @@ class Disk:
             # ENOENT comes after the check that both folders are on one file system.
             with suppress(FileNotFoundError):
                 os.rename(nothing, nothing, src_dir_fd=above, dst_dir_fd=beyond)
-            _try_creating(beyond)
+            try_creating(beyond)
 
     def probe_chmod(self, path: str) -> None:
         """Raise what setting a file's permissions would raise; they are not changed."""
@@ -154,7 +158,7 @@ class Disk:
     def write(self, path: str, content: bytes, mode: int, *, exactly: bool = False) -> FileStat:
         """Write a new file; the umask applies to ``mode`` unless ``exactly``."""
         with self._create(path, mode, exactly=exactly) as descriptor:
-            _write_all(descriptor, content)
+            write_all(descriptor, content)
             return FileStat.of(os.fstat(descriptor))
 
     def copy(
@@ -171,7 +175,7 @@ class Disk:
             descriptor, stat = opened
             wanted = stat.mode & 0o666 | 0o600 if mode is None else mode
             with self._create(target, wanted, exactly=exactly) as copy:
-                digest = _hash(descriptor, stat.size, copy)
+                digest = hash_file(descriptor, stat.size, copy)
                 os.ftruncate(copy, os.lseek(copy, 0, os.SEEK_CUR))
                 return None if digest is None else (digest, stat)
 
@@ -273,7 +277,7 @@ class Disk:
 
     def sync_all(self, paths: Iterable[str]) -> None:
         """Flush the file system; tests that only kill processes override this."""
-        if not _syncfs(self._root):
+        if not sync_file_system(self._root):
             for path in sorted(paths):
                 self.sync(path)
 
@@ -344,7 +348,7 @@ class Disk:
     def _create(self, path: str, mode: int, *, exactly: bool) -> Iterator[int]:
         self.step("create", path)
         with self._parent(path) as (folder, name):
-            descriptor = os.open(name, _CREATE, mode, dir_fd=folder)
+            descriptor = os.open(name, CREATE, mode, dir_fd=folder)
         try:
             self._unflushed |= {path, _parent_path(path)}
             self.step("write", path)
@@ -388,70 +392,3 @@ def _parent_path(path: str) -> str:
 def _is_missing_error(error: OSError) -> bool:
     """Whether the path does not exist; one through a symbolic link counts as missing."""
     return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
-
-
-def _chunks(descriptor: int) -> Iterator[bytes]:
-    while chunk := os.read(descriptor, _CHUNK):
-        yield chunk
-
-
-def _hash(descriptor: int, size: int, copy: int | None = None) -> Digest | None:
-    """Hash, and copy, a file's first ``size`` bytes; None if it has fewer."""
-    # The hash begins with the size, so bytes that are appended meanwhile are left out.
-    hashed = sha1(b"blob %d\0" % size, usedforsecurity=False)
-    left = size
-    for chunk in _chunks(descriptor) if size else ():
-        part = chunk[:left]
-        hashed.update(part)
-        if copy is not None and part == _EMPTY:
-            os.lseek(copy, len(part), os.SEEK_CUR)
-        elif copy is not None:
-            _write_all(copy, part)
-        left -= len(part)
-        if not left:
-            break
-    return None if left else Digest(hashed.hexdigest())
-
-
-def _write_all(descriptor: int, content: bytes) -> None:
-    rest = memoryview(content)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-
-
-def _try_creating(folder: int) -> None:
-    """Create a file without a name, or with one where the file system has no O_TMPFILE."""
-    flags = os.O_WRONLY | os.O_CLOEXEC
-    try:
-        os.close(os.open(".", flags | getattr(os, "O_TMPFILE", 0), 0o600, dir_fd=folder))
-    except OSError as error:
-        if error.errno not in (errno.EISDIR, errno.EOPNOTSUPP, errno.EINVAL):
-            raise
-    else:
-        return
-    with suppress(FileNotFoundError):
-        os.unlink(_PROBE, dir_fd=folder)
-    os.close(os.open(_PROBE, _CREATE, 0o600, dir_fd=folder))
-    os.unlink(_PROBE, dir_fd=folder)
-
-
-def _stat_entries(entries: Iterator[os.DirEntry[str]]) -> Iterator[tuple[str, FileStat]]:
-    for entry in entries:
-        # It may have been removed since the folder was read.
-        with suppress(FileNotFoundError):
-            yield entry.name, FileStat.of(entry.stat(follow_symlinks=False))
-
-
-def _syncfs(descriptor: int) -> bool:
-    """Flush the file system of a descriptor; False where the system has no such call."""
-    import ctypes
-
-    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-    if call is None:
-        return False
-    if call(descriptor) == 0:
-        return True
-    problem = ctypes.get_errno()
-    if problem in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
-        return False
-    raise OSError(problem, os.strerror(problem))

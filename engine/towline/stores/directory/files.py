@@ -1,14 +1,24 @@
-"""The stat of a path, and its permissions."""
+"""Files by their descriptors: stat, permissions, digest, and calls that Python does not have."""
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from hashlib import sha1
+
+from towline.model import Digest
 
 # SQLite's largest integer.
 _MOST = 2**63 - 1
+CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_CHUNK = 1024 * 1024
+_EMPTY = bytes(_CHUNK)
+_PROBE = ".towline-probe"
 
 
 class FileType(Enum):
@@ -68,3 +78,83 @@ def permissions(mode: int, *, executable: bool | None) -> int:
     if executable is None:
         return mode
     return mode | 0o100 | (mode & 0o444) >> 2 if executable else mode & ~0o111
+
+
+def reason_of(error: Exception) -> str:
+    """Return the message of an error of the system or of SQLite, with the file that it names."""
+    if isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        return f"{error.strerror or error}{where}"
+    return str(error)
+
+
+# --- calls on descriptors ------------------------------------------------------------------------
+
+
+def _chunks(descriptor: int) -> Iterator[bytes]:
+    while chunk := os.read(descriptor, _CHUNK):
+        yield chunk
+
+
+def hash_file(descriptor: int, size: int, copy: int | None = None) -> Digest | None:
+    """Hash, and copy, a file's first ``size`` bytes; None if it has fewer."""
+    # The hash begins with the size, so bytes that are appended meanwhile are left out.
+    hashed = sha1(b"blob %d\0" % size, usedforsecurity=False)
+    left = size
+    for chunk in _chunks(descriptor) if size else ():
+        part = chunk[:left]
+        hashed.update(part)
+        if copy is not None and part == _EMPTY:
+            os.lseek(copy, len(part), os.SEEK_CUR)
+        elif copy is not None:
+            write_all(copy, part)
+        left -= len(part)
+        if not left:
+            break
+    return None if left else Digest(hashed.hexdigest())
+
+
+def write_all(descriptor: int, content: bytes) -> None:
+    """Write bytes, in as many calls as it takes."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def try_creating(folder: int) -> None:
+    """Create a file without a name, or with one where the file system has no O_TMPFILE."""
+    flags = os.O_WRONLY | os.O_CLOEXEC
+    try:
+        os.close(os.open(".", flags | getattr(os, "O_TMPFILE", 0), 0o600, dir_fd=folder))
+    except OSError as error:
+        if error.errno not in (errno.EISDIR, errno.EOPNOTSUPP, errno.EINVAL):
+            raise
+    else:
+        return
+    with suppress(FileNotFoundError):
+        os.unlink(_PROBE, dir_fd=folder)
+    os.close(os.open(_PROBE, CREATE, 0o600, dir_fd=folder))
+    os.unlink(_PROBE, dir_fd=folder)
+
+
+def stat_entries(entries: Iterator[os.DirEntry[str]]) -> Iterator[tuple[str, FileStat]]:
+    """Yield the names in a folder with their stats."""
+    for entry in entries:
+        # It may have been removed since the folder was read.
+        with suppress(FileNotFoundError):
+            yield entry.name, FileStat.of(entry.stat(follow_symlinks=False))
+
+
+def sync_file_system(descriptor: int) -> bool:
+    """Flush the file system of a descriptor; False where the system has no such call."""
+    import ctypes
+
+    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if call is None:
+        return False
+    if call(descriptor) == 0:
+        return True
+    problem = ctypes.get_errno()
+    if problem in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
+        return False
+    raise OSError(problem, os.strerror(problem))

@@ -135,3 +135,28 @@ def read_journal(disk: Disk, path: str, project: str) -> Journal:
     except (ValueError, KeyError, TypeError, RecursionError, TowlineError) as error:
         problem = f"the journal cannot be read: {error}"
         raise StoreDamaged(project=project, problem=problem) from error
+
+
+def read_interrupted(disk: Disk, project: str) -> tuple[str, Journal] | None:
+    """Return the phase and the journal of a committed apply that did not end, if there is one.
+
+    Raises:
+        StoreDamaged: as `read_journal`.
+    """
+    for phase in (DONE, UNDOING, PLACING, COMMITTED):
+        if disk.stat(phase) is not None:
+            return phase, read_journal(disk, phase, project)
+    return None
+
+
+def backup_locations(disk: Disk, phase: str, journal: Journal) -> dict[str, str]:
+    """Return where an apply in this phase has the files that it moved, by their old paths."""
+    locations: dict[str, str] = {}
+    for step in journal.steps:
+        if step.before is None or not step.moves_old_file:
+            continue
+        if disk.stat(step.backup) is not None:
+            locations[step.before.path] = step.backup
+        elif step.is_rename and step.after is not None and phase == PLACING:
+            locations[step.before.path] = step.after.path
+    return locations

@@ -1,4 +1,4 @@
-"""A scan of a project's whole folder, and the local renames that it finds."""
+"""What is in a project's folder: scans, the renames that they find, what is in the way."""
 
 from __future__ import annotations
 
@@ -116,3 +116,30 @@ def _renames(
     for digest, rows in gone.items():
         if len(rows) == 1 and len(new[digest]) == 1:
             yield rows[0].id, new[digest][0]
+
+
+def in_the_way(disk: Disk, names: NamePolicy, path: str) -> Iterator[tuple[str, FileStat]]:
+    """Yield what exists at a path or at one of its folders, except folders above it."""
+    folders = [""]
+    parts = path.split("/")
+    for depth, name in enumerate(parts, 1):
+        alike = [entry for folder in folders for entry in _alike(disk, names, folder, name)]
+        folders = []
+        for existing, stat in alike:
+            if stat.type is FileType.FOLDER and depth < len(parts):
+                folders.append(existing)
+            else:
+                yield existing, stat
+
+
+def _alike(disk: Disk, names: NamePolicy, folder: str, name: str) -> Iterator[tuple[str, FileStat]]:
+    """Yield the entries of a folder whose names are equal by the policy."""
+    above = f"{folder}/" if folder else ""
+    if names is NamePolicy.EXACT:
+        if (stat := disk.stat(above + name)) is not None:
+            yield above + name, stat
+        return
+    key = names.key(name)
+    for other, stat in disk.scandir(folder):
+        if names.key(other) == key:
+            yield above + other, stat

@@ -31,6 +31,7 @@ from towline.ports import Applied, LoggedPull, Watch
 from towline.stores.checks import check_destinations, check_edits, check_state, check_undone
 from towline.stores.directory.database import StateDatabase
 from towline.stores.directory.disk import Disk
+from towline.stores.directory.files import reason_of
 from towline.stores.directory.journal import REPLACED, STAGED
 from towline.stores.directory.state_folder import (
     STATE_FILE,
@@ -44,7 +45,7 @@ from towline.stores.directory.state_folder import (
     trusts_current_user,
     upgrade_project,
 )
-from towline.stores.directory.transaction import Transaction, reason_of
+from towline.stores.directory.transaction import Transaction
 from towline.stores.directory.working_copy import WorkingCopy
 
 Root = str | os.PathLike[str]

@@ -20,7 +20,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from towline.errors import StalePlan, StoreBusy, StoreError
+from towline.errors import StoreBusy, StoreError
 from towline.model import AssetPath, AssetState, Digest
 from towline.plan import Contents, Plan, PlanKind
 from towline.ports import Applied, Phase, Watch
@@ -28,7 +28,7 @@ from towline.stores.checks import needed_contents, undo_needs
 from towline.stores.directory.database import StateDatabase
 from towline.stores.directory.digests import HashedFile
 from towline.stores.directory.disk import Disk
-from towline.stores.directory.files import FileType, permissions
+from towline.stores.directory.files import FileType, permissions, reason_of
 from towline.stores.directory.journal import (
     BACKUPS,
     COMMITTED,
@@ -41,8 +41,10 @@ from towline.stores.directory.journal import (
     UNDOING,
     Journal,
     Step,
+    backup_locations,
     journal_bytes,
     new_journal,
+    read_interrupted,
     read_journal,
 )
 from towline.stores.directory.placement import Placement, check_moves, emptied_folders
@@ -77,7 +79,6 @@ class Transaction:
         """
         at = None if watch.now is None else watch.now.isoformat()
         journal = new_journal(plan, self._state.fence(), at)
-        self._copied = {}
         try:
             self._stage(journal, contents, watch)
             watch.check()
@@ -108,7 +109,7 @@ class Transaction:
         if self._disk.stat(STAGED) is None:
             return
         self._copied = {}
-        found = self._read_interrupted()
+        found = read_interrupted(self._disk, self._shown)
         if found is None:
             self._discard_staged()
             return
@@ -138,27 +139,13 @@ class Transaction:
 
     def backup_locations(self) -> dict[str, str]:
         """Return where an interrupted apply left the files that it moved, by their old paths."""
-        found = self._read_interrupted()
+        found = read_interrupted(self._disk, self._shown)
         if found is None or found[1].fence != self._state.fence():
             return {}
-        locations: dict[str, str] = {}
-        for step in found[1].steps:
-            if step.before is None or not step.moves_old_file:
-                continue
-            if self._disk.stat(step.backup) is not None:
-                locations[step.before.path] = step.backup
-            elif step.is_rename and step.after is not None and found[0] == PLACING:
-                locations[step.before.path] = step.after.path
-        return locations
+        return backup_locations(self._disk, *found)
 
     def _new_placement(self) -> Placement:
         return Placement(self._disk, sets_executable=self._working_copy.reads_executable)
-
-    def _read_interrupted(self) -> tuple[str, Journal] | None:
-        for phase in (DONE, UNDOING, PLACING, COMMITTED):
-            if self._disk.stat(phase) is not None:
-                return phase, read_journal(self._disk, phase, self._shown)
-        return None
 
     # --- before the commit point --------------------------------------------------------------
 
@@ -167,7 +154,7 @@ class Transaction:
         self._disk.mkdir(BACKUPS)
         sets_executable = self._working_copy.reads_executable
         check_moves(self._disk, journal.steps, self._shown, sets_executable=sets_executable)
-        self._stage_undo_contents(journal)
+        self._copied = self._undo_contents.stage(journal) if self._state.keep else {}
         steps: dict[Digest, list[Step]] = {}
         for step in journal.steps:
             if step.writes_content and step.after is not None:
@@ -184,32 +171,6 @@ class Transaction:
             watch.report(Phase.APPLYING, done, len(steps))
         self._disk.write(DRAFT, journal_bytes(journal), 0o666)
         self._disk.flush()
-
-    def _stage_undo_contents(self, journal: Journal) -> None:
-        """Copy the contents that undoing this plan needs, before the files are moved.
-
-        Raises:
-            StalePlan: a file was changed since it was checked.
-        """
-        needed = undo_needs(journal.plan.edits) if self._state.keep else set()
-        for step in journal.steps:
-            before = step.before
-            if before is None or not step.removes_old_file or before.digest not in needed:
-                continue
-            needed.remove(before.digest)
-            if self._undo_contents.has(before.digest):
-                continue
-            checked_ns = self._disk.now_ns()
-            stat = self._undo_contents.stage(before.digest, before.path)
-            if stat is None:
-                raise StalePlan(
-                    reason="assets changed since the plan was made",
-                    asset_ids=(journal.plan.edits[step.number].asset_id,),
-                    paths=(before.path,),
-                )
-            self._copied[before.path] = HashedFile(
-                digest=before.digest, checked_ns=checked_ns, stat=stat
-            )
 
     def _copy_all(self, digest: Digest, steps: list[Step]) -> bool:
         """Stage a content from the undo contents, for each step; False where it is missing."""
@@ -433,11 +394,3 @@ class Transaction:
             for name, _ in self._disk.scandir(folder):
                 self._disk.unlink(f"{folder}/{name}")
             self._disk.rmdir(folder)
-
-
-def reason_of(error: OSError | sqlite3.Error) -> str:
-    """Return the message of an error, with the file that it names."""
-    if isinstance(error, OSError):
-        where = f" ({error.filename})" if error.filename else ""
-        return f"{error.strerror or error}{where}"
-    return str(error)

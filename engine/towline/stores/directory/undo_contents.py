@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from towline.model import Digest
+from towline.errors import StalePlan
+from towline.model import AssetPath, Digest
+from towline.stores.checks import undo_needs
 from towline.stores.directory.database import StateDatabase
+from towline.stores.directory.digests import HashedFile
 from towline.stores.directory.disk import Disk
 from towline.stores.directory.files import FileStat
-from towline.stores.directory.journal import STAGED
+from towline.stores.directory.journal import STAGED, Journal
 from towline.stores.directory.state_folder import STATE_FOLDER
 
 _FOLDER = f"{STATE_FOLDER}/undo"
@@ -46,8 +49,34 @@ class UndoContents:
         self._disk.unlink(target)
         return False
 
-    def stage(self, digest: Digest, source: str) -> FileStat | None:
-        """Copy a file that an apply will replace; return its stat, None if its digest differs."""
+    def stage(self, journal: Journal) -> dict[AssetPath, HashedFile]:
+        """Copy what undoing a plan needs of the files that it replaces; return their digests.
+
+        Raises:
+            StalePlan: a file was changed since it was checked.
+        """
+        needed = undo_needs(journal.plan.edits)
+        copied: dict[AssetPath, HashedFile] = {}
+        for step in journal.steps:
+            before = step.before
+            if before is None or not step.removes_old_file or before.digest not in needed:
+                continue
+            needed.remove(before.digest)
+            if self.has(before.digest):
+                continue
+            checked_ns = self._disk.now_ns()
+            stat = self._copy_in(before.digest, before.path)
+            if stat is None:
+                raise StalePlan(
+                    reason="assets changed since the plan was made",
+                    asset_ids=(journal.plan.edits[step.number].asset_id,),
+                    paths=(before.path,),
+                )
+            copied[before.path] = HashedFile(digest=before.digest, checked_ns=checked_ns, stat=stat)
+        return copied
+
+    def _copy_in(self, digest: Digest, source: str) -> FileStat | None:
+        """Copy a file to the staged contents; return its stat, None if its digest differs."""
         if not self._has_folder:
             self._disk.mkdir(_FOLDER)
             self._has_folder = True
@@ -62,7 +91,7 @@ class UndoContents:
         stored = self.has(digest) or self._move_in(digest)
         if not stored and self._disk.stat(_path(digest)) is None:
             # An earlier version began this apply, and has not staged it.
-            stored = self.stage(digest, backup) is not None and self._move_in(digest)
+            stored = self._copy_in(digest, backup) is not None and self._move_in(digest)
             if not stored:
                 return
         self._state.add_undo_content(number, digest)

@@ -21,7 +21,7 @@ from towline.stores.directory.disk import Disk
 from towline.stores.directory.files import FileStat, FileType
 from towline.stores.directory.placement import is_saved_edit
 from towline.stores.directory.rows import AssetRow
-from towline.stores.directory.scan import FolderScan, scan_folder, walk
+from towline.stores.directory.scan import FolderScan, in_the_way, scan_folder, walk
 from towline.stores.directory.undo_contents import UndoContents
 
 _PLANNED = re.compile("[0-9a-f]{24}")
@@ -102,32 +102,26 @@ class WorkingCopy:
 
     @property
     def project(self) -> str:
-        """See `AssetStore.project`."""
         return self._state.project
 
     @property
     def kinds(self) -> Kinds:
-        """See `AssetStore.kinds`."""
         return self._state.kinds
 
     @property
     def names(self) -> NamePolicy:
-        """See `AssetStore.names`."""
         return self._state.names
 
     @property
     def keeps_executable(self) -> bool:
-        """See `Snapshot`."""
         return self.reads_executable
 
     @_lookup
     def state(self) -> StoreState:
-        """See `Snapshot.state`."""
         return self._state.summary()
 
     @_lookup
     def log(self) -> Sequence[LoggedPull]:
-        """See `AssetStore.log`."""
         return self._state.log()
 
     @_lookup
@@ -142,7 +136,6 @@ class WorkingCopy:
 
     @_lookup
     def at(self, path: AssetPath) -> AssetRecord | None:
-        """See `AssetLookup.at`."""
         stat = self._disk.stat(path)
         row = self._placed_at(path)
         if stat is None or stat.type is not FileType.FILE:
@@ -161,13 +154,12 @@ class WorkingCopy:
 
     @_lookup
     def aligned_at(self, path: AssetPath) -> AssetRecord | None:
-        """See `AssetLookup.aligned_at`."""
         row = self._state.aligned_at(path)
         return None if row is None else self.record(row)
 
     @_lookup
     def with_id(self, asset_id: AssetId) -> AssetRecord | None:
-        """See `AssetLookup.with_id`. An id that is not written down takes one listing to find."""
+        """See the port. An id that is not recorded takes one scan to find."""
         row = self._state.asset(asset_id)
         if row is not None:
             record = self.record(row)
@@ -184,24 +176,20 @@ class WorkingCopy:
 
     @_lookup
     def with_embedded_id(self, embedded_id: str) -> Sequence[AssetRecord]:
-        """See `AssetLookup.with_embedded_id`."""
         return [self.record(row) for row in self._state.with_embedded_id(embedded_id)]
 
     @_lookup
     def lagging(self) -> Sequence[AssetRecord]:
-        """See `AssetLookup.lagging`."""
         return [self.record(row) for row in self._state.lagging()]
 
     @_lookup
     def is_used(self, asset_id: AssetId) -> bool:
-        """See `AssetLookup.is_used`."""
         return self._state.is_used(asset_id)
 
     @_lookup
     def occupants(self, path: AssetPath) -> Sequence[Occupant]:
-        """See `AssetLookup.occupants`."""
         found: dict[str, Occupant] = {}
-        for existing, stat in self._in_the_way(path):
+        for existing, stat in in_the_way(self._disk, self._state.names, path):
             if stat.type is FileType.FOLDER:
                 below = walk(self._disk, existing, lambda _: True)
                 found |= {file: self._occupant(file, of) for file, of in below}
@@ -382,50 +370,15 @@ class WorkingCopy:
     # --- names --------------------------------------------------------------------------------
 
     def _occupant(self, path: str, stat: FileStat) -> Occupant:
-        may_be_asset = stat.type is FileType.FILE and _is_text(path)
-        record = self.at(AssetPath(path)) if may_be_asset else None
-        return record or LocalFile(path=_shown(path))
-
-    def _in_the_way(self, path: AssetPath) -> Iterator[tuple[str, FileStat]]:
-        """Yield what exists at the path or at one of its folders, except folders."""
-        folders = [""]
-        names = path.split("/")
-        for depth, name in enumerate(names, 1):
-            alike = [entry for folder in folders for entry in self._alike(folder, name)]
-            folders = []
-            for existing, stat in alike:
-                if stat.type is FileType.FOLDER and depth < len(names):
-                    folders.append(existing)
-                else:
-                    yield existing, stat
-
-    def _alike(self, folder: str, name: str) -> Iterator[tuple[str, FileStat]]:
-        """Yield the entries of a folder whose names are equal by the policy."""
-        if self._state.names is NamePolicy.EXACT:
-            path = f"{folder}/{name}" if folder else name
-            if (stat := self._disk.stat(path)) is not None:
-                yield path, stat
-            return
-        key = self._state.names.key(name)
-        for other, stat in self._disk.scandir(folder):
-            if self._state.names.key(other) == key:
-                yield f"{folder}/{other}" if folder else other, stat
+        shown = AssetPath(path.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+        # A name that is not UTF-8 is no asset's.
+        record = self.at(shown) if stat.type is FileType.FILE and shown == path else None
+        return record or LocalFile(path=shown)
 
     def _is_spelled(self, path: AssetPath) -> bool:
         """Whether the file's name is spelled like this on disk, which a folding system ignores."""
         if self._state.names is NamePolicy.EXACT:
             return True
-        return any(existing == path for existing, _ in self._in_the_way(path))
-
-
-def _is_text(path: str) -> bool:
-    """Whether a file's name is UTF-8."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _shown(path: str) -> AssetPath:
-    return AssetPath(path.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+        return any(
+            existing == path for existing, _ in in_the_way(self._disk, self._state.names, path)
+        )

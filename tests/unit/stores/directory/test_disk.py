@@ -8,6 +8,7 @@ import pytest
 
 from towline.model import Digest
 from towline.stores.directory import disk as module
+from towline.stores.directory import files
 from towline.stores.directory.disk import Disk
 from towline.stores.directory.files import FileType
 
@@ -61,14 +62,14 @@ def test_it_reads_files_alone(disk, tmp_path):
 
 def test_what_is_appended_meanwhile_is_not_in_the_digest(disk, tmp_path, monkeypatch):
     (tmp_path / "f").write_bytes(b"1")
-    chunks = module._chunks
+    chunks = files._chunks
 
     def growing(descriptor):
         with open(tmp_path / "f", "ab") as file:
             file.write(b"2")
         return chunks(descriptor)
 
-    monkeypatch.setattr(module, "_chunks", growing)
+    monkeypatch.setattr(files, "_chunks", growing)
     digest, stat = disk.digest("f")
     assert stat.size == 1
     assert digest == Digest.of(b"1")
@@ -128,7 +129,7 @@ def test_where_the_file_system_has_no_flush_of_its_own_each_file_is_flushed(
     disk, tmp_path, monkeypatch
 ):
     synced = []
-    monkeypatch.setattr(module, "_syncfs", lambda _: False)
+    monkeypatch.setattr(module, "sync_file_system", lambda _: False)
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/dev/fd/{fd}")))
     disk.mkdir("d")
     disk.write("d/a", b"1", 0o666)
