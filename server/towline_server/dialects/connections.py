@@ -1,6 +1,6 @@
-"""Connections: syncs of one kind each, asked for by the connection that their project pulls from.
+"""Connections: syncs of one kind each, requested by the connection that their project pulls from.
 
-A sync is what all attempts at it try: it has the first attempt's id, and the last one's state.
+A sync is a run with its further attempts: it has the first one's id, and the last one's state.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
 
 from towline_server.auth.roles import Principal, Role, authorise
+from towline_server.dialects.models import Opened
+from towline_server.projects.domain import Connection, Project
 from towline_server.runs.domain import Origin, Run, TriggeredBy
 from towline_server.runs.service import Runs
 from towline_server.runs.states import RunState
 from towline_server.runs.tables import RunFilter
-from towline_server.services import Services, services_of
+from towline_server.services import Services
 from towline_server.web import access
 from towline_server.web.authentication import Form, authenticated
 from towline_server.web.dialect import Dialect
@@ -28,7 +30,6 @@ from towline_server.web.schemas import problems
 
 _PREFIX = "/v2/integrations"
 _FORMS = (Form.BEARER_JWT, Form.BEARER_KEY)
-_SYNC = "sync"
 
 router = APIRouter(
     prefix=_PREFIX,
@@ -37,11 +38,10 @@ router = APIRouter(
 )
 
 Caller = Annotated[Principal, Depends(authenticated(*_FORMS))]
-Opened = Annotated[Services, Depends(services_of)]
 
 
 class SyncStatus(StrEnum):
-    """How a sync stands."""
+    """The status of a sync."""
 
     SCHEDULED = "scheduled"
     QUEUED = "queued"
@@ -60,7 +60,7 @@ class Sync(BaseModel):
     id: str
     status: SyncStatus
     attempt: int
-    """How often it was tried; 0: not yet."""
+    """The number of its tries; 0: not yet."""
     batch_id: UUID | None
     completed_at: datetime | None
     entity_id: str | None
@@ -84,16 +84,14 @@ class Sync(BaseModel):
 def request_sync(services: Opened, caller: Caller, connection_id: str) -> list[Sync]:
     """Request a sync of every kind of asset behind a connection, in one batch.
 
-    Of several projects behind it each has syncs of its own: ``pagination_state.project_id`` tells
-    which.
+    Each of several projects behind it has syncs of its own, by ``pagination_state.project_id``.
     """
-    wanted = access.parse_id(connection_id, "connection")
-    _, projects = access.connection(services, caller, wanted)
+    _, projects = _connection(services, caller, connection_id)
     for project in projects:
         authorise(caller, project, Role.WRITER)
     origin, batch_id = Origin(requested_by=caller.id), uuid4()
     return [
-        # As the product's page shows the answer; whoever looks again sees it queued.
+        # As the product's page shows the response; the next one shows it queued.
         _sync([run]).model_copy(update={"status": SyncStatus.SCHEDULED})
         for project in projects
         for run in services.runs.request_kinds(
@@ -114,10 +112,9 @@ def list_syncs(
     offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
 ) -> list[Sync]:
     """List the syncs of a connection, the newest first."""
-    wanted = access.parse_id(connection_id, "connection")
-    _, projects = access.connection(services, caller, wanted)
+    connection, projects = _connection(services, caller, connection_id)
     shown = RunFilter(
-        connection_id=wanted,
+        connection_id=connection.id,
         project_ids=tuple(project.id for project in projects),
         of_one_kind=True,
         latest_attempts=True,
@@ -128,19 +125,14 @@ def list_syncs(
 
 @router.get("/syncs/{sync_id}")
 def get_sync(services: Opened, caller: Caller, sync_id: str) -> Sync:
-    """Look at a sync."""
-    run = access.run_of_one_kind(
-        services, caller, access.parse_id(sync_id, _SYNC), Role.READER, _SYNC
-    )
-    return _of_attempt(services.runs, run)
+    """Return a sync."""
+    return _of_attempt(services.runs, _find(services, caller, sync_id, Role.READER))
 
 
 @router.post("/syncs/{sync_id}/cancel")
 def cancel_sync(services: Opened, caller: Caller, sync_id: str) -> Sync:
     """Cancel a sync; one that has ended, or was cancelled, stays as it is."""
-    run = access.run_of_one_kind(
-        services, caller, access.parse_id(sync_id, _SYNC), Role.WRITER, _SYNC
-    )
+    run = _find(services, caller, sync_id, Role.WRITER)
     last = services.runs.attempts(run.id)[-1]
     cancelled = services.runs.cancel(last.id, by=str(caller.id))
     return _of_attempt(services.runs, cancelled)
@@ -150,12 +142,18 @@ def cancel_sync(services: Opened, caller: Caller, sync_id: str) -> Sync:
 
 
 def _find(services: Services, caller: Principal, sync_id: str, needed: Role) -> Run:
-    run_id = access.parse_id(sync_id, _SYNC)
-    return access.run_of_one_kind(services, caller, run_id, needed, _SYNC)
+    run_id = access.parse_id(sync_id, "sync")
+    return access.run_of_one_kind(services, caller, run_id, needed, "sync")
+
+
+def _connection(
+    services: Services, caller: Principal, connection_id: str
+) -> tuple[Connection, tuple[Project, ...]]:
+    return access.connection(services, caller, access.parse_id(connection_id, "connection"))
 
 
 def _of_attempt(runs: Runs, run: Run) -> Sync:
-    """The sync that a run is an attempt at, as it stands now."""
+    """Return the sync that a run is an attempt at."""
     alone = run.attempts.previous_id is None and run.attempts.next_id is None
     return _sync([run] if alone else runs.attempts(run.id))
 
@@ -178,44 +176,38 @@ def _sync(attempts: Sequence[Run]) -> Sync:
         is_initial_sync=first.is_initial,
         is_one_off=first.origin.schedule_id is None,
         model_id=kind,
-        pagination_state=_position(last),
+        pagination_state={
+            "project_id": str(last.project_id),
+            "phase": str(last.state),
+            "target_revision": last.target_revision,
+        },
         started_at=first.started_at or last.started_at,
         timerange_end=last.target_committed_at,
         timerange_start=last.base_committed_at,
     )
 
 
+_STATUSES = {
+    RunState.QUEUED: SyncStatus.QUEUED,
+    RunState.SUCCEEDED: SyncStatus.COMPLETE,
+    RunState.CANCELLED: SyncStatus.CANCELLED,
+    RunState.FAILED: SyncStatus.FAILED,
+}
+
+
 def _status(run: Run) -> SyncStatus:
-    """The status of a sync whose last attempt this is."""
-    match run.state:
-        case RunState.SUCCEEDED:
-            return SyncStatus.COMPLETE
-        case RunState.CANCELLED:
-            return SyncStatus.CANCELLED
-        case RunState.FAILED:
-            return SyncStatus.FAILED
-        case RunState.QUEUED:
-            again = run.origin.by is TriggeredBy.AUTO_RESUME
-            return SyncStatus.PENDING_RETRY if again else SyncStatus.QUEUED
-        case _:
-            return SyncStatus.RUNNING
+    """Return the status of a sync from its last attempt."""
+    if run.state is RunState.QUEUED and run.origin.by is TriggeredBy.AUTO_RESUME:
+        return SyncStatus.PENDING_RETRY
+    return _STATUSES.get(run.state, SyncStatus.RUNNING)
 
 
 def _error(attempts: Sequence[Run]) -> str | None:
-    """Why the sync failed; while it waits to be tried again, why it has to be."""
+    """Return why the sync failed, or why it waits for its next attempt."""
     run = attempts[-1]
     if _status(run) is SyncStatus.PENDING_RETRY:
         run = attempts[-2]
     return run.error.message if run.error and run.state is RunState.FAILED else None
-
-
-def _position(run: Run) -> dict[str, Any]:
-    """Which project is synced, and from where that goes on, should its executor be lost."""
-    return {
-        "project_id": str(run.project_id),
-        "phase": str(run.state),
-        "target_revision": run.target_revision,
-    }
 
 
 DIALECT = Dialect(

@@ -12,19 +12,17 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header
 from pydantic import BaseModel
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from towline.errors import CallerError, InvalidValue
 from towline_server.auth.roles import Principal, Role, authorise
+from towline_server.dialects.models import Opened
 from towline_server.errors import Ambiguous, Forbidden, NotFound
 from towline_server.problems import Failure
-from towline_server.projects.domain import Project
 from towline_server.projects.service import Projects
 from towline_server.runs.domain import Origin, Run, RunMode
 from towline_server.runs.states import Fault, RunState
-from towline_server.services import Services, services_of
 from towline_server.web import access
 from towline_server.web.authentication import Form, authenticated
 from towline_server.web.dialect import Dialect
@@ -39,7 +37,7 @@ router = APIRouter(prefix=_PREFIX, route_class=idempotent(Form.NECTED_API_KEY))
 
 
 class Code(StrEnum):
-    """What went wrong, in a word; nothing if nothing did."""
+    """What went wrong, in a word; empty if nothing did."""
 
     NONE = ""
     BAD_REQUEST = "BAD_REQUEST"
@@ -56,7 +54,7 @@ class Code(StrEnum):
 
 
 class TaskState(StrEnum):
-    """How a task stands."""
+    """The state of a task."""
 
     PENDING = "pending"
     IN_PROGRESS = "in-progress"
@@ -72,13 +70,13 @@ class Task(BaseModel):
 
 
 class EndedTask(Task):
-    """A pull that has ended, and what it did; null if it came to nothing."""
+    """A pull that has ended, and its report; null if it did nothing."""
 
     report: dict[str, Any] | None
 
 
 class Nothing(BaseModel):
-    """What there is to tell of a request that failed."""
+    """The data of a request that failed: none."""
 
 
 class _Envelope(BaseModel):
@@ -91,13 +89,13 @@ class _Envelope(BaseModel):
 
 
 class TaskAnswer(_Envelope):
-    """The answer that tells of a task; ``code`` says what it failed of."""
+    """The response that shows a task; ``code`` is why it failed."""
 
     data: EndedTask | Task
 
 
 class ErrorAnswer(_Envelope):
-    """The answer of a request that failed."""
+    """The response to a request that failed."""
 
     data: Nothing = Nothing()
 
@@ -115,6 +113,11 @@ class BranchRefused(CallerError):
         return _BRANCH_PROBLEMS[self.word]
 
 
+_BRANCH_CODES: Mapping[type[Exception], Code] = {
+    InvalidValue: Code.BRANCH_INVALID,
+    Ambiguous: Code.BRANCH_REQUIRED,
+    NotFound: Code.BRANCH_NOT_FOUND,
+}
 _BRANCH_PROBLEMS = {
     Code.BRANCH_REQUIRED: f"the header {_BRANCH} must name a branch",
     Code.BRANCH_INVALID: f"the header {_BRANCH} names what no branch can be called",
@@ -140,51 +143,35 @@ def _branch_header(*, required: bool) -> dict[str, Any]:
     return {"parameters": [header]}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    services: Services
-    caller: Principal
-    branch: str | None
-    body: bytes
-
-
 def _caller(
     caller: Annotated[Principal, Depends(authenticated(Form.NECTED_API_KEY))],
 ) -> Principal:
-    """Whoever the key is for, if it may do anything in its workspace."""
+    """A dependency: the key's account, if it may do anything in its workspace."""
     if caller.tenant_role is None and not caller.project_roles:
         raise Forbidden(problem="the key is not associated with the workspace")
     return caller
 
 
-def _asked(
+Caller = Annotated[Principal, Depends(_caller)]
+
+
+def _branch(
     request: Request,
-    caller: Annotated[Principal, Depends(_caller)],
-    body: Annotated[bytes, Depends(raw_body)],
-    branch: Annotated[
-        str | None,
-        # `_branch_header` tells of it: one route needs it, the other does not.
-        Header(alias=_BRANCH, include_in_schema=False),
-    ] = None,
-) -> _Asked:
-    if len(request.headers.getlist(_BRANCH)) > 1:
-        raise BranchRefused(word=Code.BRANCH_INVALID)
-    return _Asked(
-        services=services_of(request), caller=caller, branch=_text(branch) or None, body=body
-    )
-
-
-def _text(header: str | None) -> str:
-    """A header's text: branches may be called anything, and clients send UTF-8."""
-    if header is None:
-        return ""
+    # `_branch_header` documents it: one route requires it, the other does not.
+    header: Annotated[str, Header(alias=_BRANCH, include_in_schema=False)] = "",
+) -> str | None:
+    """A dependency: the branch that the header names, in UTF-8, if any."""
     try:
-        return header.encode("latin-1").decode("utf-8").strip()
+        branch = header.encode("latin-1").decode("utf-8").strip()
     except UnicodeError:
         raise BranchRefused(word=Code.BRANCH_INVALID) from None
+    if len(request.headers.getlist(_BRANCH)) > 1:
+        raise BranchRefused(word=Code.BRANCH_INVALID)
+    return branch or None
 
 
-Asked = Annotated[_Asked, Depends(_asked)]
+Branch = Annotated[str | None, Depends(_branch)]
+Body = Annotated[bytes, Depends(raw_body)]
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorAnswer, "description": "The request, or its branch, is not usable."},
@@ -199,11 +186,11 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     responses=_REFUSALS,
     openapi_extra=_branch_header(required=True),
 )
-async def pull(asked: Asked) -> Response:
+def pull(services: Opened, caller: Caller, branch: Branch, body: Body) -> Response:
     """Start to pull the branch from its remote."""
-    if asked.branch is None:
+    if branch is None:
         raise BranchRefused(word=Code.BRANCH_REQUIRED)
-    return await run_in_threadpool(_pull, asked)
+    return pull_default(services, caller, branch, body)
 
 
 @router.post(
@@ -212,34 +199,22 @@ async def pull(asked: Asked) -> Response:
     responses=_REFUSALS,
     openapi_extra=_branch_header(required=False),
 )
-async def pull_default(asked: Asked) -> Response:
+def pull_default(services: Opened, caller: Caller, branch: Branch, body: Body) -> Response:
     """The same; a workspace of one branch need not name it."""
-    return await run_in_threadpool(_pull, asked)
-
-
-def _pull(asked: _Asked) -> Response:
-    project = _project(asked)
-    if asked.body.strip() not in (b"", b"{}"):
-        raise InvalidValue(field="body", problem="must be empty")
-    origin = Origin(requested_by=asked.caller.id)
     try:
-        return _told(asked.services.runs.request(project.id, origin=origin))
+        with services.database.reading() as session:
+            found = Projects(session).by_branch(caller.tenant_id, branch)
+        project = authorise(caller, found, Role.WRITER)
+    except (InvalidValue, Ambiguous, NotFound) as error:
+        raise BranchRefused(word=_BRANCH_CODES[type(error)]) from None
+    if body.strip() not in (b"", b"{}"):
+        raise InvalidValue(field="body", problem="must be empty")
+    try:
+        run = services.runs.request(project.id, origin=Origin(requested_by=caller.id))
     except NotFound:
-        # It was deleted since it was found: the page knows no 404.
+        # The project was deleted since it was found: the page has no 404.
         raise BranchRefused(word=Code.BRANCH_NOT_FOUND) from None
-
-
-def _project(asked: _Asked) -> Project:
-    with asked.services.database.reading() as session:
-        try:
-            found = Projects(session).by_branch(asked.caller.tenant_id, asked.branch)
-            return authorise(asked.caller, found, Role.WRITER)
-        except InvalidValue:
-            raise BranchRefused(word=Code.BRANCH_INVALID) from None
-        except Ambiguous:
-            raise BranchRefused(word=Code.BRANCH_REQUIRED) from None
-        except NotFound:
-            raise BranchRefused(word=Code.BRANCH_NOT_FOUND) from None
+    return _task_answer(run, str(run.id))
 
 
 @router.get(
@@ -252,35 +227,34 @@ def _project(asked: _Asked) -> Project:
     },
 )
 def task(
-    request: Request,
-    caller: Annotated[Principal, Depends(_caller)],
+    services: Opened,
+    caller: Caller,
     taskId: str,  # noqa: N803 - the page's name
 ) -> Response:
-    """How a task stands; when it has ended, with its report."""
-    services = services_of(request)
+    """Return a task; when it has ended, with its report."""
     run = services.runs.find(access.parse_id(taskId, _TASK))
     if run is None or run.request.kind is not None or run.request.mode is RunMode.DRY_RUN:
         raise NotFound(what=_TASK)
     access.project(services, caller, run.project_id, Role.READER, _TASK)
-    # Attempts that took its place by themselves are the same task.
-    return _told(services.runs.wait(run.id, 0), task_id=taskId)
+    # Attempts that replaced it without a request are the same task.
+    return _task_answer(services.runs.wait(run.id, 0), taskId)
 
 
-# --- words ------------------------------------------------------------------------------------
+# --- responses ---------------------------------------------------------------------------------
 
 
-def _told(run: Run, task_id: str | None = None) -> Response:
+def _task_answer(run: Run, task_id: str) -> Response:
     state = _state(run)
-    told: Task = Task(taskId=task_id or str(run.id), taskState=state)
-    if state in (TaskState.COMPLETED, TaskState.FAILED):
-        told = EndedTask(taskId=told.taskId, taskState=state, report=run.report)
+    data: Task = Task(taskId=task_id, taskState=state)
+    if run.is_terminal:
+        data = EndedTask(taskId=task_id, taskState=state, report=run.report)
     failed = state is TaskState.FAILED
-    found = TaskAnswer(
-        data=told,
+    answer = TaskAnswer(
+        data=data,
         code=_code_of_run(run) if failed else Code.NONE,
         message=run.error.message if failed and run.error is not None else "",
     )
-    return JSONResponse(found.model_dump(mode="json"))
+    return JSONResponse(answer.model_dump(mode="json"))
 
 
 def _state(run: Run) -> TaskState:
@@ -317,13 +291,13 @@ def _code_of_run(run: Run) -> Code:
 
 
 def render(_request: Request, failure: Failure) -> Response:
-    """A failure in the envelope, under one of the few statuses that there are here."""
-    status, code = _told_as(failure)
+    """Render a failure in the envelope, under one of the few statuses of the page."""
+    status, code = _status_and_code(failure)
     body = ErrorAnswer(code=code, message=failure.message)
     return JSONResponse(body.model_dump(mode="json"), status_code=status)
 
 
-def _told_as(failure: Failure) -> tuple[int, Code]:
+def _status_and_code(failure: Failure) -> tuple[int, Code]:
     if failure.code == BranchRefused.code:
         return 400, Code(failure.data["word"])
     match failure.status:

@@ -6,13 +6,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from fastapi import Request
 from fastapi.testclient import TestClient
 
 from tests.server.dialects.page_schema import PageSchema
 from tests.server.dialects.shared_project import SharedProject
 from tests.server.runs.world import World
 from towline.testing.git_server import Answers
-from towline_server.auth.roles import Role
+from towline_server.auth.roles import Role, authorise
 from towline_server.dialects import nected
 from towline_server.projects.domain import Project
 from towline_server.projects.service import Projects
@@ -261,7 +262,7 @@ def test_what_no_branch_can_be_called(client: TestClient, key: str, url: str, br
 
 def test_bytes_that_are_no_text():
     with pytest.raises(nected.BranchRefused) as refusal:
-        nected._text("\xff")
+        nected._branch(Request({"type": "http", "headers": []}), "\xff")
     assert refusal.value.word is nected.Code.BRANCH_INVALID
 
 
@@ -288,15 +289,13 @@ def test_a_key_is_needed(client: TestClient, method: str, url: str, key: str | N
 def test_a_project_that_is_deleted_meanwhile_has_no_branch(
     shared: SharedProject, client: TestClient, key: str, monkeypatch: pytest.MonkeyPatch
 ):
-    found = nected._project
-
     def deleted(*asked: Any) -> Project:
-        project = found(*asked)
+        project: Project = authorise(*asked)
         with shared.services.database.writing() as session:
             Projects(session).delete(project.id)
         return project
 
-    monkeypatch.setattr(nected, "_project", deleted)
+    monkeypatch.setattr("towline_server.dialects.nected.authorise", deleted)
     refused(client.post(PULL, headers=headers(key)), 400, "BRANCH_NOT_FOUND")
 
 

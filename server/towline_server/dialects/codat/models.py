@@ -1,4 +1,4 @@
-"""What the answers hold."""
+"""The models of responses."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import Generic, Literal, TypeAlias, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, Field
 
+from towline_server.dialects.models import CamelModel
 from towline_server.web.schemas import omittable
 
 T = TypeVar("T")
@@ -55,13 +55,7 @@ ERRORS = tuple(
 )
 
 
-class Model(BaseModel):
-    """Field names in camel case."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
-
-
-class PullOperation(Model):
+class PullOperation(CamelModel):
     """A queued, running or ended pull of one kind of asset."""
 
     id: UUID
@@ -78,7 +72,7 @@ class PullOperation(Model):
     is_errored: bool
 
 
-class DataStatus(Model):
+class DataStatus(CamelModel):
     """How current one kind of asset is."""
 
     data_type: str
@@ -89,7 +83,7 @@ class DataStatus(Model):
     latest_successful_sync_id: UUID = omittable()
 
 
-class DataConnection(Model):
+class DataConnection(CamelModel):
     """The repository that a company's data comes from."""
 
     id: UUID
@@ -106,7 +100,7 @@ class DataConnection(Model):
     created: datetime
 
 
-class Company(Model):
+class Company(CamelModel):
     """A project."""
 
     id: UUID
@@ -124,7 +118,7 @@ class Link(BaseModel):
 
 
 class Links(BaseModel):
-    """Where a page stands among others."""
+    """The addresses of a page and its neighbours."""
 
     self: Link
     current: Link
@@ -132,7 +126,7 @@ class Links(BaseModel):
     previous: Link = omittable()
 
 
-class Paged(Model, Generic[T]):
+class Paged(CamelModel, Generic[T]):
     """Some of a list."""
 
     results: list[T]
@@ -142,7 +136,7 @@ class Paged(Model, Generic[T]):
     links: Links = Field(serialization_alias="_links")
 
 
-class ValidationItem(Model):
+class ValidationItem(CamelModel):
     """One problem of a request."""
 
     item_id: str
@@ -150,14 +144,14 @@ class ValidationItem(Model):
     validator_name: str
 
 
-class Validation(Model):
+class Validation(CamelModel):
     """What is wrong with a request."""
 
     errors: list[ValidationItem]
     warnings: list[ValidationItem]
 
 
-class ErrorMessage(Model):
+class ErrorMessage(CamelModel):
     """Why a request was refused."""
 
     status_code: int

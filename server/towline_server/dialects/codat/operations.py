@@ -36,7 +36,7 @@ PHASES: Mapping[RunState, _Pair] = MappingProxyType(
         RunState.APPLYING: (DatasetStatus.PROCESSING_QUEUED, DatasetStatus.PROCESSING),
     }
 )
-"""What a phase is called while it waits, and once it does something."""
+"""The statuses of a phase: while it waits, and while it works."""
 
 ENDS: Mapping[RunState, DatasetStatus] = MappingProxyType(
     {RunState.SUCCEEDED: DatasetStatus.COMPLETE, RunState.CANCELLED: DatasetStatus.CANCELLED}
@@ -60,11 +60,11 @@ FAULTS: Mapping[Fault, DatasetStatus] = MappingProxyType(
         Fault.INTERNAL: DatasetStatus.INTERNAL_ERROR,
     }
 )
-"""What a failure is called by what was at fault."""
+"""The status of a failure, by what was at fault."""
 
 
 def status_of(run: Run) -> DatasetStatus:
-    """The status of the operation that a run is."""
+    """Return the status of a run as an operation."""
     if run.state is RunState.QUEUED:
         return DatasetStatus.QUEUED
     if run.state in PHASES:
@@ -77,10 +77,10 @@ def status_of(run: Run) -> DatasetStatus:
 
 @cache
 def status_expression() -> ColumnElement[str]:
-    """The same over the row of a run.
+    """Return the same as SQL over the row of a run.
 
-    It is text, of constants alone: a query may name it two hundred times, and putting that many
-    trees together anew would take seconds.
+    It is text, of constants alone: a query may name it two hundred times, and to build that many
+    trees again would take seconds.
     """
     text = _cases().compile(compile_kwargs={"literal_binds": True})
     return literal_column(f"({text})", ExactText())
@@ -107,7 +107,7 @@ _SKIPPED = "conflicts were skipped; the rest was pulled"
 
 
 def operation_of(run: Run, types: DataTypes) -> PullOperation:
-    """A run of one kind as an operation."""
+    """Return a run of one kind as an operation."""
     assert run.request.kind is not None, "an operation is of one kind"
     status = status_of(run)
     failed = run.error if run.state is RunState.FAILED else None
@@ -135,7 +135,7 @@ def _description(run: Run) -> str | None:
 
 
 class uuid_text(FunctionElement[str]):  # noqa: N801 - a function of SQL
-    """A UUID column as it is written: in lower case, with hyphens."""
+    """A UUID column as text: in lower case, with hyphens."""
 
     name = "uuid_text"
     type = ExactText()
@@ -155,7 +155,7 @@ def _with_hyphens(element: uuid_text, compiler: SQLCompiler, **options: Any) -> 
 
 
 def operation_fields(types: DataTypes) -> Fields:
-    """The fields of an operation that can be asked for."""
+    """Return the fields of an operation that queries may name."""
     run = tables.Run
     status = status_expression()
     strings: dict[str, Any] = {

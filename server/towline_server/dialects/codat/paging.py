@@ -1,4 +1,4 @@
-"""Pages: which part of a list is asked for, in which order, and the links between parts."""
+"""Pages: the part of a list that is requested, its order, and the links to other parts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _Size = Annotated[int, Query(alias="pageSize", ge=1, le=LARGEST)]
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """The part of a list that a request asks for."""
+    """The part of a list that is requested."""
 
     path: str
     page: int
@@ -38,15 +38,15 @@ class PageRequest:
         return (self.page - 1) * self.page_size
 
     def conditions(self, fields: Fields) -> list[ColumnElement[bool]]:
-        """What the results must fit. Raises InvalidValue."""
+        """Return the conditions on the results. Raises InvalidValue."""
         return [parse_query(self.query, fields)] if self.query.strip() else []
 
     def order(self, fields: Fields) -> list[ColumnElement[Any]]:
-        """How they are sorted, if the request says. Raises InvalidValue."""
+        """Return the requested order of the results, if any. Raises InvalidValue."""
         return [parse_order(self.order_by, fields)] if self.order_by else []
 
     def paged(self, results: Sequence[T], total: int) -> Paged[T]:
-        """The results as a page."""
+        """Return the results as a page."""
         links = {"self": Link(href=self.path), "current": self._link(self.page)}
         if self.offset + self.page_size < total:
             links["next"] = self._link(self.page + 1)
@@ -61,20 +61,20 @@ class PageRequest:
         )
 
     def _link(self, page: int) -> Link:
-        given = {"page": page, "pageSize": self.page_size}
-        said = {"query": self.query, "orderBy": self.order_by}
-        query = {**given, **{name: text for name, text in said.items() if text}}
+        query: dict[str, Any] = {"page": page, "pageSize": self.page_size}
+        optional = {"query": self.query, "orderBy": self.order_by}
+        query |= {name: text for name, text in optional.items() if text}
         return Link(href=f"{self.path}?{urlencode(query, quote_via=quote)}")
 
 
 def sized(request: Request, page: _Page = 1, page_size: _Size = 100) -> PageRequest:
-    """A dependency: the part of a list that can be neither asked nor sorted."""
+    """A dependency: the requested part of a list without queries and orders."""
     return PageRequest(quote(request.url.path), page, page_size, "", "")
 
 
 def wanted(what: str, fields: Fields) -> Callable[..., PageRequest]:
-    """Makes a dependency: the part of a list of ``what`` that a request asks for."""
-    # The language has groups within groups, so that no pattern can tell it.
+    """Return a dependency: the requested part of a list of ``what``."""
+    # The language has groups within groups, so that no pattern describes it.
     asks = Query(max_length=LONGEST, json_schema_extra={"format": f"{what}-query"})
     names = [f"{sign}{name}" for name in fields.by_name for sign in ("", "-")]
     sorts = Query(alias="orderBy", json_schema_extra={"enum": ["", *names]})
@@ -88,6 +88,6 @@ def wanted(what: str, fields: Fields) -> Callable[..., PageRequest]:
     ) -> PageRequest:
         return PageRequest(quote(request.url.path), page, page_size, query, order_by)
 
-    # FastAPI reads these; written at the parameters they would be looked for in the module.
+    # FastAPI reads these; written at the parameters they would be resolved in the module.
     part.__annotations__ |= {"query": Annotated[str, asks], "order_by": Annotated[str, sorts]}
     return part

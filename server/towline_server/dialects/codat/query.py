@@ -15,6 +15,7 @@ What is null equals nothing, and is unequal to everything.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -43,7 +44,7 @@ class Type(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field that can be asked for: its type, and its value in SQL."""
+    """A field that queries may name: its type, and its value in SQL."""
 
     type: Type
     expression: ColumnElement[Any]
@@ -55,13 +56,13 @@ class Fields:
 
     by_name: Mapping[str, Field]
     not_queryable: frozenset[str] = frozenset()
-    """Fields that stand in the answer and cannot be asked for."""
+    """Fields of the response that queries may not name."""
 
     def get(self, name: str, where: str) -> Field:
-        """The field of this name.
+        """Return the field of this name.
 
         Raises:
-            InvalidValue: there is none, or it cannot be asked for.
+            InvalidValue: there is none, or queries may not name it.
         """
         if name in self.not_queryable:
             raise InvalidValue(field=where, problem=f"the field {name} is not queryable")
@@ -70,6 +71,7 @@ class Fields:
         return self.by_name[name]
 
 
+Parse: TypeAlias = Callable[[], ColumnElement[bool]]
 Comparison: TypeAlias = Callable[[ColumnElement[Any], ColumnElement[Any]], ColumnElement[bool]]
 
 _ORDERED: Final = (Type.NUMBER, Type.TIME)
@@ -84,15 +86,15 @@ _OPERATORS: Final[Mapping[str, tuple[Comparison, tuple[Type, ...]]]] = {
     ">": (lambda left, right: left > right, _ORDERED),
     "<": (lambda left, right: left < right, _ORDERED),
 }
-_STARTS: Final = frozenset(operator[0] for operator in _OPERATORS)
-_ENDS: Final = ("&&", "||", "{", "}")
+_FIELD: Final = re.compile(r"(?:(?!&&|\|\|)[^{}=!~<>])+")
+_VALUE: Final = re.compile(r"(?![=!~<>])(?:(?!&&|\|\|)[^{}])+")
 
 
 def parse_query(text: str, fields: Fields) -> ColumnElement[bool]:
-    """The condition that a query says.
+    """Return the condition that a query expresses.
 
     Raises:
-        InvalidValue: it is malformed, too long, or asks what cannot be asked.
+        InvalidValue: it is malformed, too long, or compares what cannot be compared.
     """
     if len(text) > LONGEST:
         raise _refused(f"has {len(text)} characters; {LONGEST} are allowed")
@@ -102,10 +104,10 @@ def parse_query(text: str, fields: Fields) -> ColumnElement[bool]:
 
 
 def parse_order(text: str, fields: Fields) -> ColumnElement[Any]:
-    """The order that a field's name says, with ``-`` before it the other way; null comes lowest.
+    """Return the order by a field, descending with ``-`` before its name; null is lowest.
 
     Raises:
-        InvalidValue: there is no such field, or it cannot be asked for.
+        InvalidValue: there is no such field, or queries may not name it.
     """
     descends = text.startswith("-")
     field = fields.get(text.removeprefix("-"), "orderBy")
@@ -131,16 +133,16 @@ class _Parser:
         return found
 
     def _either(self) -> ColumnElement[bool]:
-        terms = [self._both()]
-        while self._takes("||"):
-            terms.append(self._both())
-        return or_(*terms) if len(terms) > 1 else terms[0]
+        return self._joined("||", self._both, or_)
 
     def _both(self) -> ColumnElement[bool]:
-        terms = [self._term()]
-        while self._takes("&&"):
-            terms.append(self._term())
-        return and_(*terms) if len(terms) > 1 else terms[0]
+        return self._joined("&&", self._term, and_)
+
+    def _joined(self, sign: str, term: Parse, join: Callable[..., Any]) -> ColumnElement[bool]:
+        terms = [term()]
+        while self._takes(sign):
+            terms.append(term())
+        return terms[0] if len(terms) == 1 else join(*terms)
 
     def _term(self) -> ColumnElement[bool]:
         if not self._takes("{"):
@@ -155,25 +157,15 @@ class _Parser:
         return found
 
     def _comparison(self) -> ColumnElement[bool]:
-        name = self._field_name()
+        name = self._word(_FIELD, "a field")
         field = self._fields.get(name, "query")
         operator = self._operator()
         compare, types = _OPERATORS[operator]
         if field.type not in types:
             raise _refused(f"{operator} does not go with {name}, which is {field.type}")
-        return compare(field.expression, _value(name, field.type, self._raw_value()))
-
-    def _field_name(self) -> str:
-        start = self._at
-        while self._at < len(self._text) and self._text[self._at] not in _STARTS:
-            if self._is_end():
-                break
-            self._at += 1
-        name = self._text[start : self._at].strip()
-        if not name:
-            self._at = start
-            raise self._unexpected("a field")
-        return name
+        self._skip_blanks()
+        raw = self._word(_VALUE, "a value")
+        return compare(field.expression, _value(name, field.type, raw))
 
     def _operator(self) -> str:
         for operator in _OPERATORS:
@@ -182,20 +174,12 @@ class _Parser:
                 return operator
         raise self._unexpected(f"one of {' '.join(_OPERATORS)}")
 
-    def _raw_value(self) -> str:
-        self._skip_blanks()
-        start = self._at
-        if self._text[start : start + 1] in _STARTS:
-            raise self._unexpected("a value")
-        while self._at < len(self._text) and not self._is_end():
-            self._at += 1
-        value = self._text[start : self._at].strip()
-        if not value:
-            raise self._unexpected("a value")
-        return value
-
-    def _is_end(self) -> bool:
-        return self._text.startswith(_ENDS, self._at)
+    def _word(self, pattern: re.Pattern[str], wanted: str) -> str:
+        found = pattern.match(self._text, self._at)
+        if found is None or not found[0].strip():
+            raise self._unexpected(wanted)
+        self._at = found.end()
+        return found[0].strip()
 
     def _takes(self, sign: str) -> bool:
         self._skip_blanks()

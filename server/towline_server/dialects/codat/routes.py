@@ -10,10 +10,13 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from sqlalchemy.orm import Session
+from starlette.responses import JSONResponse
 
 from towline_server.api.models import Name
 from towline_server.auth.roles import Principal, Role
-from towline_server.errors import NotFound
+from towline_server.dialects.models import Opened
+from towline_server.errors import KindInProgress, NotFound
+from towline_server.problems import Failure, request_id_of
 from towline_server.projects import tables as projects
 from towline_server.projects.data_types import DataTypes
 from towline_server.projects.domain import Connection, Project, Provider
@@ -21,9 +24,10 @@ from towline_server.projects.service import Projects
 from towline_server.runs.domain import Origin, Run
 from towline_server.runs.states import RunState
 from towline_server.runs.tables import RunFilter, latest_of_kinds
-from towline_server.services import Services, services_of
+from towline_server.services import Services
 from towline_server.web import access
 from towline_server.web.authentication import Form, authenticated
+from towline_server.web.dialect import Dialect
 from towline_server.web.idempotency import idempotent
 
 from .models import (
@@ -34,6 +38,9 @@ from .models import (
     ErrorMessage,
     Paged,
     PullOperation,
+    Retry,
+    Validation,
+    ValidationItem,
 )
 from .operations import operation_fields, operation_of, status_of, uuid_text
 from .paging import PageRequest, sized, wanted
@@ -56,7 +63,7 @@ _KEYS: Mapping[Provider, str] = MappingProxyType(
         Provider.AZURE_DEVOPS: "azdo",
     }
 )
-"""The four characters by which clients know an integration."""
+"""The four characters by which clients identify an integration."""
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorMessage} for status in (400, 401, 403, 404, 409, 413, 429, 500, 503)
@@ -65,9 +72,8 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 router = APIRouter(prefix=PREFIX, route_class=idempotent(*_FORMS), responses=_ERRORS)
 
 Caller = Annotated[Principal, Depends(authenticated(*_FORMS))]
-Opened = Annotated[Services, Depends(services_of)]
 CompanyId = Annotated[UUID, Path(alias="companyId")]
-# What a kind may be called where projects are made.
+# The names that a kind may have where projects are created.
 DataType = Annotated[Name, Path(alias="dataType")]
 
 
@@ -105,7 +111,7 @@ def list_companies(
 def get_company(
     services: Opened, caller: Caller, company_id: CompanyId, request: Request
 ) -> Company:
-    """Look at one project."""
+    """Return a project."""
     project = access.project(services, caller, company_id, Role.READER, _COMPANY)
     with services.database.reading() as session:
         return _company(request, project, _known(services, caller, session))
@@ -134,7 +140,7 @@ def get_connection(
     connection_id: Annotated[UUID, Path(alias="connectionId")],
     request: Request,
 ) -> DataConnection:
-    """Look at the connection of a project."""
+    """Return the connection of a project."""
     project = access.project(services, caller, company_id, Role.READER, _COMPANY)
     with services.database.reading() as session:
         for found in _connections(request, project, _known(services, caller, session)):
@@ -212,9 +218,9 @@ def pull_one(
     if connection_id not in (None, bound):
         raise NotFound(what=_CONNECTION)
     run = services.runs.request_only_one(project.id, kind, origin=Origin(requested_by=caller.id))
-    asked = operation_of(run, DataTypes.of(project.kinds))
-    # As the product's page shows the answer; whoever looks again sees it queued.
-    return asked.model_copy(update={"status": DatasetStatus.INITIAL})
+    operation = operation_of(run, DataTypes.of(project.kinds))
+    # As the product's page shows the response; the next one shows it queued.
+    return operation.model_copy(update={"status": DatasetStatus.INITIAL})
 
 
 @router.get("/{companyId}/data/history", response_model_exclude_unset=True)
@@ -242,7 +248,7 @@ def get_operation(
     company_id: CompanyId,
     dataset_id: Annotated[UUID, Path(alias="datasetId")],
 ) -> PullOperation:
-    """Look at one operation."""
+    """Return an operation."""
     project = access.project(services, caller, company_id, Role.READER, _COMPANY)
     found = access.run_of_one_kind(services, caller, dataset_id, Role.READER, _OPERATION)
     if found.project_id != company_id:
@@ -254,7 +260,7 @@ def get_operation(
 def get_data_status(
     services: Opened, caller: Caller, company_id: CompanyId
 ) -> dict[str, DataStatus]:
-    """Tell how current each kind of asset is."""
+    """Return how current each kind of asset is."""
     project = access.project(services, caller, company_id, Role.READER, _COMPANY)
     with services.database.reading() as session:
         latest = latest_of_kinds(session, project.id)
@@ -274,3 +280,62 @@ def _data_status(data_type: str, latest: Run | None, pulled: Run | None) -> Data
         known["last_successful_sync"] = pulled.completed_at
     status = DatasetStatus.INITIAL if latest is None else status_of(latest)
     return DataStatus(data_type=data_type, current_status=status, **known)
+
+
+# --- failures -----------------------------------------------------------------------------------
+
+_PASSING = frozenset({429, 502, 503, 504})
+
+
+def render(request: Request, failure: Failure) -> Response:
+    """Render a failure in the envelope of the product's pages."""
+    status = _status(failure)
+    message = ErrorMessage(
+        status_code=status,
+        service="towline",
+        error=failure.message,
+        correlation_id=request_id_of(request),
+        validation=_validation(failure),
+        can_be_retried=_can_be_retried(failure),
+        detailed_error_code=0,
+    )
+    return JSONResponse(message.model_dump(by_alias=True), status_code=status)
+
+
+def _status(failure: Failure) -> int:
+    if failure.code == KindInProgress.code:
+        return 400
+    if failure.status != 422:
+        return failure.status
+    # What is no UUID is the id of nothing.
+    ids = {("path", name) for name in ("companyId", "connectionId", "datasetId")}
+    return 404 if any(tuple(issue["loc"]) in ids for issue in failure.issues or ()) else 400
+
+
+def _validation(failure: Failure) -> Validation | None:
+    if not failure.issues:
+        return None
+    found = [
+        ValidationItem(
+            item_id=".".join(str(part) for part in issue["loc"]),
+            message=issue["msg"],
+            validator_name=issue["type"],
+        )
+        for issue in failure.issues
+    ]
+    return Validation(errors=found, warnings=[])
+
+
+def _can_be_retried(failure: Failure) -> Retry:
+    if failure.status in _PASSING or failure.status == 409:
+        return "Yes"
+    return "Unknown" if failure.status >= 500 else "No"
+
+
+DIALECT = Dialect(
+    tag="Codat",
+    description="Pull operations of one kind of asset each, by company.",
+    router=router,
+    prefixes=(PREFIX,),
+    render=render,
+)

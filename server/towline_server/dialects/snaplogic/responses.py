@@ -1,4 +1,4 @@
-"""The envelope, and what stands in it; failures have the same one."""
+"""The envelope of responses, failures included, and its contents."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from towline.plan import IgnoredReason
+from towline_server.api.models import at
 from towline_server.problems import Failure, request_id_of
 from towline_server.runs.domain import Run
 from towline_server.runs.states import RunState
 from towline_server.web.waiting import failure_of_run
 
 RUN_HEADER = "Towline-Run"
-"""Names the run that a request made, whatever became of it."""
+"""The header with the id of the run that a request started."""
 
 
 class Item(BaseModel):
@@ -25,7 +26,7 @@ class Item(BaseModel):
     asset_id: str | None
     path: str
     name: str
-    type: str
+    type: str = at("kind")
 
 
 class IgnoredItem(Item):
@@ -59,7 +60,7 @@ class Updated(BaseModel):
 
 
 class PullAnswer(BaseModel):
-    """The answer to a pull, and to whatever ends in one."""
+    """The response to a pull, and to every operation that ends in one."""
 
     response_map: UpToDateButIgnored | UpToDate | Updated
     http_status_code: Literal[200] = 200
@@ -72,7 +73,7 @@ class Message(BaseModel):
 
 
 class Errors(BaseModel):
-    """Everything that is wrong; under the id the server's log has more."""
+    """Everything that is wrong; the server's log has more under the id."""
 
     error_id: str
     error_list: list[Message]
@@ -86,7 +87,7 @@ class ErrorAnswer(BaseModel):
 
 
 class SpaceAnswer(BaseModel):
-    """What became of each project of a space, by its path."""
+    """The result of each project of a space, by its path."""
 
     response_map: dict[str, PullAnswer | ErrorAnswer]
     http_status_code: Literal[200] = 200
@@ -111,24 +112,23 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 def render(request: Request, failure: Failure) -> Response:
-    """A failure in the envelope."""
-    messages = [_shown(issue) for issue in failure.issues] or [failure.message]
+    """Render a failure in the envelope."""
+    messages = [
+        f"{'.'.join(str(part) for part in issue['loc'])}: {issue['msg']}"
+        for issue in failure.issues
+    ] or [failure.message]
     # A body that does not fit is a bad request here.
     status = 400 if failure.status in (413, 422) else failure.status
     return refusal(request, status, messages)
 
 
-def _shown(issue: Mapping[str, Any]) -> str:
-    return f"{'.'.join(str(part) for part in issue['loc'])}: {issue['msg']}"
-
-
 def refusal(request: Request, status: int, messages: Sequence[str]) -> Response:
-    """The answer that tells what is wrong."""
+    """Return the response that lists what is wrong."""
     return _sent(refused(request, status, messages), status)
 
 
 def refused(request: Request, status: int, messages: Sequence[str]) -> ErrorAnswer:
-    """The envelope of a failure."""
+    """Return the envelope of a failure."""
     errors = [Message(message=message) for message in messages]
     return ErrorAnswer(
         response_map=Errors(error_id=request_id_of(request), error_list=errors),
@@ -137,9 +137,9 @@ def refused(request: Request, status: int, messages: Sequence[str]) -> ErrorAnsw
 
 
 def answer(request: Request, run: Run, *, of_caller: Collection[str] = ()) -> Response:
-    """The answer to a request that waited for its run.
+    """Return the response to a request that waited for its run.
 
-    ``of_caller`` has the codes of errors that lie in what was asked for: they are 400.
+    ``of_caller`` has the codes of errors that the request itself causes: they are 400.
     """
     found = envelope(request, run, of_caller=of_caller)
     response = _sent(found, found.http_status_code)
@@ -150,12 +150,12 @@ def answer(request: Request, run: Run, *, of_caller: Collection[str] = ()) -> Re
 def envelope(
     request: Request, run: Run, *, of_caller: Collection[str] = ()
 ) -> PullAnswer | ErrorAnswer:
-    """The envelope of a run that has ended; ``of_caller`` is as in `answer`."""
+    """Return the envelope of a run that has ended; ``of_caller`` is as in `answer`."""
     if run.state is RunState.SUCCEEDED:
         assert run.report is not None, "it succeeded"
-        return PullAnswer(response_map=_map(run.report))
+        return PullAnswer(response_map=_response_map(run.report))
     failure = failure_of_run(run)
-    # 504 tells that a run goes on; this one has ended.
+    # 504 means that a run goes on; this one has ended.
     status = 502 if failure.status == 504 else failure.status
     if failure.code in of_caller:
         status = 400
@@ -167,31 +167,17 @@ _CHANGED = ("overwritten", "updated", "created", "deleted")
 _SETTLED = (IgnoredReason.DECLINED, IgnoredReason.DELETION_DECLINED)
 
 
-def _map(report: Mapping[str, Any]) -> UpToDate | Updated:
-    ignored = [IgnoredItem(**_item(each), reason=each["reason"]) for each in report["ignored"]]
+def _response_map(report: Mapping[str, Any]) -> UpToDate | Updated:
     if report["status"] == "up-to-date":
         return UpToDate()
-    settled = any(each.reason in _SETTLED for each in ignored) or any(map(report.get, _CHANGED))
-    if report["base"] == report["revision"] and not settled:
+    lists = {name: report[name] for name in (*_CHANGED, "ignored", "error_msgs")}
+    updated = Updated.model_validate(lists)
+    settled = any(each.reason in _SETTLED for each in updated.ignored)
+    changed = any(report[name] for name in _CHANGED)
+    if report["base"] == report["revision"] and not settled and not changed:
         # Clients poll until they are up to date: an old conflict is nothing new.
-        return UpToDateButIgnored(ignored=ignored)
-    return Updated(
-        overwritten=_items(report["overwritten"]),
-        updated=_items(report["updated"]),
-        created=_items(report["created"]),
-        deleted=_items(report["deleted"]),
-        ignored=ignored,
-        error_msgs=report["error_msgs"],
-    )
-
-
-def _items(listed: Sequence[Mapping[str, Any]]) -> list[Item]:
-    return [Item(**_item(each)) for each in listed]
-
-
-def _item(each: Mapping[str, Any]) -> dict[str, Any]:
-    named = {name: each[name] for name in ("asset_id", "path", "name")}
-    return {**named, "type": each["kind"]}
+        return UpToDateButIgnored(ignored=updated.ignored)
+    return updated
 
 
 def _sent(found: BaseModel, status: int) -> Response:
