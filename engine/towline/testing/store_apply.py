@@ -284,12 +284,12 @@ class ApplyContract(StoreTraits):
 
     def test_progress_counts_up_to_its_total(self, new_store: NewStore) -> None:
         store = new_store().store
-        told: list[tuple[Phase, int, int | None]] = []
+        reported: list[tuple[Phase, int, int | None]] = []
         plan = plan_of(store, create(store, "a", b"1"), create(store, "b", b"2"))
-        watch = Watch(progress=lambda *progress: told.append(progress))
+        watch = Watch(progress=lambda *progress: reported.append(progress))
         store.apply(plan, KnownContents(b"1", b"2"), watch)
-        assert {(phase, total) for phase, _, total in told} == {(Phase.APPLYING, 2)}
-        assert [done for _, done, _ in told] == [0, 1, 2]
+        assert {(phase, total) for phase, _, total in reported} == {(Phase.APPLYING, 2)}
+        assert [done for _, done, _ in reported] == [0, 1, 2]
 
     def test_everything_outlives_the_handle(self, new_store: NewStore) -> None:
         harness = new_store()
