@@ -31,7 +31,7 @@ from towline.stores.checks import (
     undo_needs,
     undone_by,
 )
-from towline.stores.edits import LocalEdits
+from towline.stores.edits import Expect, LocalEdits
 from towline.stores.transaction import BaseSnapshot, StoreTransaction, only
 
 
@@ -185,6 +185,7 @@ class BaseStore(ABC):
                 # Again: local edits may have been made while contents were fetched.
                 self.check(plan, transaction)
                 number = self.write(transaction, plan, fetched, watch.now)
+                watch.check()
         return Applied(number=number)
 
     def _write_log(self, transaction: StoreTransaction, plan: Plan, at: datetime | None) -> int:
@@ -225,17 +226,24 @@ class BaseStore(ABC):
             ours = self.lookups(transaction)
             yield LocalEdits(transaction, ours, mint_id=self.mint_id, sweep=self.sweep)
 
-    def put(self, path: AssetPath, content: bytes, *, executable: bool | None = None) -> AssetId:
+    def put(
+        self,
+        path: AssetPath,
+        content: bytes,
+        *,
+        executable: bool | None = None,
+        expect: Expect | None = None,
+    ) -> AssetId:
         """Write an asset as its user would, and return its id; see `LocalEdits.put`."""
         with self.editing() as edits:
-            return edits.put(path, content, executable=executable).id
+            return edits.put(path, content, executable=executable, expect=expect).id
 
-    def move(self, asset_id: AssetId, path: AssetPath) -> AssetId:
+    def move(self, asset_id: AssetId, path: AssetPath, *, expect: Expect | None = None) -> AssetId:
         """Rename an asset as its user would, and return its id; see `LocalEdits.move`."""
         with self.editing() as edits:
-            return edits.move(asset_id, path).id
+            return edits.move(asset_id, path, expect=expect).id
 
-    def delete(self, asset_id: AssetId) -> None:
+    def delete(self, asset_id: AssetId, *, expect: Expect | None = None) -> None:
         """Delete an asset as its user would; see `LocalEdits.delete`."""
         with self.editing() as edits:
-            edits.delete(asset_id)
+            edits.delete(asset_id, expect=expect)

@@ -19,7 +19,7 @@ from towline.status import behind_reason
 from towline_server.errors import NotFound
 from towline_server.projects.domain import Project
 from towline_server.projects.listing import AssetFilter, AssetList, StandingAsset
-from towline_server.projects.preconditions import Expected, ExpectedNothing
+from towline_server.projects.store import Expected
 from towline_server.web.schemas import ASSET_PATH, TAG_OR_ANY, of_format, problems, raw_body
 
 from .access import Context, NativeRoute, ProjectForReader, ProjectForWriter, RequestContext
@@ -150,7 +150,7 @@ def _expected_of_put(if_match: IfMatch = None, if_nothing: IfNothing = None) -> 
         return _expected(if_match)
     if if_nothing.strip() != "*" or if_match is not None:
         raise InvalidValue(field="If-None-Match", problem="takes * here, and no If-Match beside it")
-    return ExpectedNothing()
+    return Expected(nothing=True)
 
 
 @router.put(
@@ -174,7 +174,7 @@ def put_asset(
     store, asset_path = context.store(project), _writable(context, path)
     with store.snapshot() as ours:
         is_new = ours.at(asset_path) is None
-    asset_id = store.put(asset_path, content, executable=executable, expected=expected)
+    asset_id = store.put(asset_path, content, executable=executable, expect=expected)
     if is_new:
         response.status_code = 201
         response.headers["Location"] = f"/api/towline/v1/projects/{project.id}/assets/{asset_id}"
@@ -188,7 +188,7 @@ def delete_asset(
     """Delete an asset here; it stays in the repository."""
     asset = _with_id(context, project, asset_id)
     try:
-        context.store(project).delete(asset.record.id, expected=_expected(if_match))
+        context.store(project).delete(asset.record.id, expect=_expected(if_match))
     except UnknownAssets:
         raise NotFound(what="asset") from None
 
@@ -205,7 +205,7 @@ def move_asset(
     """Rename an asset. It keeps its id if it was ever pulled, else it has its new path's."""
     asset, path = _with_id(context, project, asset_id), _writable(context, body.path)
     try:
-        moved = context.store(project).move(asset.record.id, path, expected=_expected(if_match))
+        moved = context.store(project).move(asset.record.id, path, expect=_expected(if_match))
     except UnknownAssets:
         raise NotFound(what="asset") from None
     return _shown(_with_id(context, project, moved), response)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path
 from pydantic import Field
 
 from towline.plan import PlanKind
-from towline_server.projects.history import History
+from towline_server.projects.log import History
 from towline_server.web.schemas import WHOLE, problems
 
 from .access import Context, NativeRoute, ProjectForReader, ProjectForWriter

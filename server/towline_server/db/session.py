@@ -6,6 +6,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from uuid import UUID
+from weakref import WeakValueDictionary
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -29,6 +31,7 @@ class Database:
         self._turn: Callable[[], AbstractContextManager[None]] = (
             nullcontext if lock_seconds is None else WriteQueue(lock_seconds).turn
         )
+        self._locks: WeakValueDictionary[UUID, threading.Lock] = WeakValueDictionary()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -50,6 +53,10 @@ class Database:
             afterwards = session.info.pop(_AFTERWARDS, ())
         for call in afterwards:
             call()
+
+    def lock_of(self, project_id: UUID) -> threading.Lock:
+        """Return this process' lock on a project: the same one for as long as it is in use."""
+        return self._locks.setdefault(project_id, threading.Lock())
 
     def close(self) -> None:
         """Close every connection that is not in use."""

@@ -129,10 +129,10 @@ class Pull(Base):
     """As `towline.report.report_json` gives it."""
 
 
-class KeptBlob(Base):
-    """Bytes that undoing a pull needs, and that are kept for it."""
+class RetainedBlob(Base):
+    """Bytes that undoing a pull needs."""
 
-    __tablename__ = "kept_blobs"
+    __tablename__ = "retained_blobs"
     __table_args__ = (
         ForeignKeyConstraint(
             ["project_id", "pull"], ["pulls.project_id", "pulls.number"], ondelete="CASCADE"

@@ -1,4 +1,4 @@
-"""Asset records to rows and back."""
+"""The codec between asset records and rows."""
 
 from __future__ import annotations
 
@@ -9,44 +9,33 @@ from sqlalchemy import Row, Select, select
 
 from towline.model import AssetPath, AssetState, Digest, NonAsset, NonAssetReason
 from towline.names import NamePolicy
-from towline.plan import StoreState
 from towline.records import AssetRecord
 
 from .asset_tables import Asset
-from .tables import Project
 
 Columns: TypeAlias = Select[*tuple[Any, ...]]
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 
 
 def select_assets() -> Columns:
-    """The columns that `record_of` reads, of every asset."""
-    return select(
-        Asset.id,
-        Asset.kind,
-        Asset.path,
-        Asset.digest,
-        Asset.executable,
-        Asset.base_path,
-        Asset.base_digest,
-        Asset.base_executable,
-        Asset.seen_path,
-        Asset.seen_digest,
-        Asset.seen_executable,
-        Asset.seen_reason,
-        Asset.size,
-        Asset.embedded_id,
-    )
+    """Select the columns that `record_of` reads."""
+    found_by = {"project_id", "path_key", "aligned_path", "lagging"}
+    return select(*(each for each in Asset.__table__.columns if each.name not in found_by))
 
 
 def record_of(row: AnyRow) -> AssetRecord:
-    """The record that a row of `select_assets` holds."""
+    """Return the record in a row of `select_assets`."""
+    recorded: AssetState | NonAsset | None
+    if row.seen_reason is not None:
+        recorded = NonAsset(path=row.seen_path, reason=NonAssetReason(row.seen_reason))
+    else:
+        recorded = _state(row.seen_path, row.seen_digest, executable=row.seen_executable)
     return AssetRecord(
         id=row.id,
         kind=row.kind,
         ours=_state(row.path, row.digest, executable=row.executable),
         base=_state(row.base_path, row.base_digest, executable=row.base_executable),
-        recorded=_seen(row),
+        recorded=recorded,
         size=row.size,
         embedded_id=row.embedded_id,
     )
@@ -58,15 +47,10 @@ def _state(path: AssetPath | None, digest: Digest | None, *, executable: bool) -
     return AssetState(path=path, digest=digest, executable=executable)
 
 
-def _seen(row: AnyRow) -> AssetState | NonAsset | None:
-    if row.seen_reason is not None:
-        return NonAsset(path=row.seen_path, reason=NonAssetReason(row.seen_reason))
-    return _state(row.seen_path, row.seen_digest, executable=row.seen_executable)
-
-
 def row_of(project_id: UUID, record: AssetRecord, names: NamePolicy) -> dict[str, Any]:
-    """The values of the row that holds a record."""
-    ours, seen = record.ours, record.recorded
+    """Return the values of the row of a record."""
+    ours, recorded = record.ours, record.recorded
+    not_asset = recorded if isinstance(recorded, NonAsset) else None
     return {
         "project_id": project_id,
         "id": record.id,
@@ -74,9 +58,9 @@ def row_of(project_id: UUID, record: AssetRecord, names: NamePolicy) -> dict[str
         **_columns("", ours),
         "path_key": None if ours is None else names.key(ours.path),
         **_columns("base_", record.base),
-        **_columns("seen_", seen if isinstance(seen, AssetState) else None),
-        **({"seen_path": seen.path} if isinstance(seen, NonAsset) else {}),
-        "seen_reason": str(seen.reason) if isinstance(seen, NonAsset) else None,
+        **_columns("seen_", recorded if isinstance(recorded, AssetState) else None),
+        **({} if not_asset is None else {"seen_path": not_asset.path}),
+        "seen_reason": None if not_asset is None else str(not_asset.reason),
         "aligned_path": record.aligned_path,
         "lagging": record.lagging,
         "size": record.size,
@@ -90,25 +74,3 @@ def _columns(prefix: str, state: AssetState | None) -> dict[str, Any]:
         f"{prefix}digest": None if state is None else state.digest,
         f"{prefix}executable": state is not None and state.executable,
     }
-
-
-def select_state() -> Columns:
-    """The columns that `state_of` reads, of every project."""
-    return select(
-        Project.base,
-        Project.fingerprint,
-        Project.scope,
-        Project.tracked,
-        Project.tracked_bytes,
-    )
-
-
-def state_of(row: AnyRow) -> StoreState:
-    """The store's summary that a row of `select_state` holds."""
-    return StoreState(
-        base=row.base,
-        fingerprint=row.fingerprint,
-        scope=row.scope,
-        tracked=row.tracked,
-        tracked_bytes=row.tracked_bytes,
-    )

@@ -2,200 +2,245 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from threading import Lock
+from typing import Any
 from uuid import UUID
 
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from towline.codec import decode
+from towline.errors import MovedError, StoreBusy
 from towline.kinds import Kinds
-from towline.model import AssetId, AssetPath, Digest
+from towline.model import AssetPath, AssetState, Digest
 from towline.names import NamePolicy
-from towline.plan import Contents as ContentSource
-from towline.plan import Plan
-from towline.ports import Applied, LoggedPull, Watch
-from towline.stores.checks import (
-    check_destinations,
-    check_edits,
-    check_undone,
-    fetch_contents,
-)
+from towline.plan import Contents, Plan
+from towline.ports import Applied, Watch
+from towline.stores.base import BaseStore
 from towline_server.db.session import Database
 
-from .commit import Writing, made_ready, write
-from .edits import LocalEdits
-from .guard import guarded
-from .heads import Head, read_head
-from .locking import Standing, advance, check_fence, lock_for_edit, standing
-from .lookups import SqlSnapshot
-from .preconditions import Expected
-from .turns import turn
+from .locking import claim, store_errors
+from .log import drop_log, log_values, write_log
+from .rows import AnyRow
+from .tables import Project
+from .transaction import SqlSnapshot, SqlTransaction
 
-Also = Callable[[Session, Applied], None]
+BeforeCommit = Callable[[Session, Applied], None]
 """What a caller writes of its own in the transaction that applies a plan."""
 
 
+@dataclass(eq=False, kw_only=True)
+class AssetChanged(MovedError):
+    """The asset is not what the edit expected; nothing was changed."""
+
+    code = "asset_changed"
+    path: str
+    found: str | None
+    """The digest of what is there; None: nothing is."""
+
+    @property
+    def message(self) -> str:
+        """What is there instead."""
+        if self.found is None:
+            return f"nothing is at {self.path!r} (any more); read it again"
+        return f"{self.path!r} is {self.found} now; read it again"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What must be at the edited path, so that no edit overwrites what its user has not read."""
+
+    digests: frozenset[Digest] | None = None
+    """An asset with one of these; None: with any digest. Empty: then no asset fits."""
+    nothing: bool = False
+    """Nothing must be there."""
+
+    def __call__(self, path: AssetPath, found: AssetState | None) -> None:
+        """Refuse the edit if something else is there.
+
+        Raises:
+            AssetChanged: it is.
+        """
+        if found is None or self.nothing:
+            fits = self.nothing and found is None
+        else:
+            fits = self.digests is None or found.digest in self.digests
+        if not fits:
+            raise AssetChanged(path=path, found=None if found is None else found.digest)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """On whose behalf plans are applied.
+class _Checked:
+    """The project as a plan was checked against it, and the plan as the log will have it."""
 
-    ``fence`` is what `locking.claim` gave (None: nobody claimed, the plan's own state is the
-    guard); it is used up by one applied plan. ``also`` is called once in the transaction, last,
-    for a plan with nothing to write too.
-    """
-
-    fence: int | None = None
-    also: Also | None = None
+    fence: int
+    edition: int
+    log: dict[str, Any]
 
 
-class SqlStore:
+class SqlStore(BaseStore):
     """A project in a database, as `towline.ports.AssetStore`, and its users' edits.
 
-    Made for one request or one run: what is an asset here is read once.
+    Made for one request or one run: what is an asset here is read once. ``fence`` is what
+    `locking.claim` returned (None: no claim was made, the plan's own state is the guard); one
+    applied plan uses it up. ``before_commit`` is called once in the transaction, last, for a plan
+    with nothing to write too. All of it raises NotFound where there is no such project (any more).
     """
 
-    def __init__(self, database: Database, project_id: UUID, *, run: Run = Run()) -> None:
+    def __init__(
+        self,
+        database: Database,
+        project_id: UUID,
+        *,
+        fence: int | None = None,
+        before_commit: BeforeCommit | None = None,
+    ) -> None:
         self._database = database
         self._project_id = project_id
-        self._run = run
-        self._known_head: Head | None = None
+        self._fence = None
+        self._claimed = fence
+        self._before_commit = before_commit
+        self._row: AnyRow | None = None
+        self._checked: _Checked | None = None
+        # The database decides between processes, and always has the last word. A run with a fence
+        # excludes no other: a worker that hangs must not keep out the one that replaced it.
+        self._apply_lock = Lock() if fence is not None else database.lock_of(project_id)
 
-    @property
-    def project(self) -> str:
-        return self._head.project
+    @cached_property
+    def project(self) -> str:  # type: ignore[override] # the base has it set from the start
+        """The project's name for ids: its id's text, unless it is a copy of one from elsewhere."""
+        ids_from: str | None = self._settings().ids_from
+        return str(self._project_id) if ids_from is None else ids_from
 
-    @property
-    def kinds(self) -> Kinds:
-        return self._head.kinds
+    @cached_property
+    def kinds(self) -> Kinds:  # type: ignore[override] # the base has it set from the start
+        """What is an asset here."""
+        return decode(Kinds, self._settings().kinds, "kinds")
 
-    @property
-    def names(self) -> NamePolicy:
-        return self._head.names
+    @cached_property
+    def names(self) -> NamePolicy:  # type: ignore[override] # the base has it set from the start
+        """Which paths are equal here."""
+        return NamePolicy(self._settings().names)
 
-    @property
-    def _head(self) -> Head:
-        if self._known_head is not None:
-            return self._known_head
-        with self._database.reading() as session:
-            return self._read_head(session)
+    @cached_property
+    def keep(self) -> int:  # type: ignore[override] # the base has it set from the start
+        """How many pulls can be undone."""
+        keep: int = self._settings().keep
+        return keep
 
-    def _read_head(self, session: Session) -> Head:
-        if self._known_head is None:
-            with guarded(self._project_id):
-                self._known_head = read_head(session, self._project_id)
-        return self._known_head
+    def _settings(self, transaction: SqlTransaction | None = None) -> AnyRow:
+        if self._row is None:
+            if transaction is None:
+                with self.transaction(write=False) as reading:
+                    return self._settings(reading)
+            self._row = transaction.row
+        return self._row
 
-    # --- lookups ------------------------------------------------------------------------------
+    @contextmanager
+    def transaction(self, *, write: bool) -> Iterator[Any]:
+        if not write:
+            with self._database.reading() as session:
+                yield SqlTransaction(session, self._project_id, write=False)
+            return
+        with store_errors(self._project_id), self._database.writing() as session:
+            yield SqlTransaction(session, self._project_id, write=True)
 
     @contextmanager
     def snapshot(self) -> Iterator[SqlSnapshot]:
-        """See the port: a read transaction."""
-        with self._database.reading() as session:
-            yield SqlSnapshot(session, self._project_id, self._read_head(session))
+        """Open the project at one moment: in a read transaction."""
+        with self.transaction(write=False) as transaction:
+            yield self.lookups(transaction)
 
-    def read(self, digest: Digest) -> bytes | None:
-        with self.snapshot() as snapshot:
-            return snapshot.read(digest)
+    def lookups(self, transaction: Any) -> SqlSnapshot:
+        """Return the lookups over a transaction."""
+        self._settings(transaction)
+        return SqlSnapshot(
+            transaction, project=self.project, kinds=self.kinds, names=self.names, keep=self.keep
+        )
 
-    def log(self) -> Sequence[LoggedPull]:
-        with self.snapshot() as snapshot:
-            return snapshot.log()
-
-    # --- local edits --------------------------------------------------------------------------
+    def claim(self) -> None:
+        """Take the project from every store that claimed it before, for one applied plan."""
+        with store_errors(self._project_id), self._database.writing() as session:
+            self._claimed = claim(session, self._project_id)
 
     @contextmanager
-    def editing(self) -> Iterator[LocalEdits]:
-        """Local edits in one transaction: all of them, or none if the block fails."""
-        head = self._head
-        with guarded(self._project_id), self._database.writing() as session:
-            lock_for_edit(session, self._project_id)
-            yield LocalEdits(session, self._project_id, head)
+    def applying(self) -> Iterator[None]:
+        """Exclude other applies of this process that have no fence either."""
+        with super().applying():
+            self._checked = None
+            yield
 
-    def put(
-        self,
-        path: AssetPath,
-        content: bytes,
-        *,
-        executable: bool | None = None,
-        expected: Expected | None = None,
-    ) -> AssetId:
-        """Write an asset as its user would. Raises as `LocalEdits.put`."""
-        with self.editing() as edits:
-            return edits.put(path, content, executable=executable, expected=expected).id
+    def apply(self, plan: Plan, contents: Contents, watch: Watch) -> Applied:
+        """Apply a plan; what the caller writes is fenced even where the plan writes nothing."""
+        applied = super().apply(plan, contents, watch)
+        if plan.is_noop and self._before_commit is not None:
+            with self.transaction(write=True) as transaction:
+                self.check(plan, transaction)
+                self._before_commit(transaction.session, applied)
+                watch.check()
+        return applied
 
-    def move(
-        self, asset_id: AssetId, path: AssetPath, *, expected: Expected | None = None
-    ) -> AssetId:
-        """Rename an asset as its user would; returns its id, another if it was never pulled.
+    def check(self, plan: Plan, transaction: Any) -> None:
+        """Refuse a plan that does not fit; nothing is read twice if nothing was written since.
 
-        Raises as `LocalEdits.move`.
+        Raises:
+            StalePlan: as the base.
+            StoreBusy: someone else has claimed the project.
         """
-        with self.editing() as edits:
-            return edits.move(asset_id, path, expected=expected).id
+        row, checked = transaction.row, self._checked
+        edition = row.edition - 1 if transaction.write else row.edition
+        if checked is not None and (checked.fence, checked.edition) == (row.fence, edition):
+            return
+        super().check(plan, transaction)
+        if self._claimed is not None:
+            fence = self._claimed
+        else:
+            fence = row.fence if checked is None else checked.fence
+        if row.fence != fence:
+            raise StoreBusy(project=self.project)
+        if checked is None:
+            log = {} if plan.is_noop else log_values(plan)
+            self._checked = _Checked(fence=fence, edition=edition, log=log)
 
-    def delete(self, asset_id: AssetId, *, expected: Expected | None = None) -> None:
-        """Delete an asset as its user would. Raises as `LocalEdits.delete`."""
-        with self.editing() as edits:
-            edits.delete(asset_id, expected=expected)
+    def write(
+        self,
+        transaction: Any,
+        plan: Plan,
+        fetched: Mapping[Digest, bytes],
+        at: datetime | None,
+    ) -> int:
+        """Write a plan that was checked in this transaction; return its number in the log."""
+        assert self._checked is not None, "it was checked"
+        session: Session = transaction.session
+        number: int = transaction.row.pulls + 1
+        transaction.put_blobs(fetched)
+        # Old records out, then new ones in: assets may trade paths among themselves.
+        transaction.remove_all([edit.before.id for edit in plan.edits if edit.before is not None])
+        transaction.put_all(edit.after for edit in plan.edits if edit.after is not None)
+        # Of known assets too: one that was local until now has its id for good.
+        transaction.use_ids(edit.asset_id for edit in plan.edits)
+        log = self._checked.log
+        write_log(session, self._project_id, plan, log, number=number, at=at)
+        self.sweep(transaction, drop_log(session, self._project_id, number - self.keep))
+        values = {
+            "fence": Project.fence + 1,
+            "pulls": number,
+            "base": plan.after.base,
+            "fingerprint": plan.after.fingerprint,
+            "scope": plan.after.scope,
+            "tracked": plan.after.tracked,
+            "tracked_bytes": plan.after.tracked_bytes,
+        }
+        session.execute(update(Project).where(Project.id == self._project_id).values(values))
+        if self._before_commit is not None:
+            self._before_commit(session, Applied(number=number))
+        return number
 
-    # --- the transaction ----------------------------------------------------------------------
-
-    def apply(self, plan: Plan, contents: ContentSource, watch: Watch) -> Applied:
-        """As the port says. Contents are fetched before the transaction is opened."""
-        if self._run.fence is not None:
-            return self._apply(plan, contents, watch)
-        with turn(self._database, self._project_id):
-            return self._apply(plan, contents, watch)
-
-    def _apply(self, plan: Plan, contents: ContentSource, watch: Watch) -> Applied:
-        names = self.names
-        with guarded(self._project_id), self._database.reading() as session:
-            checked = self._checked(session, plan)
-        if plan.is_noop:
-            return self._confirm(plan, checked, watch)
-        brought = fetch_contents(plan, contents, watch)
-        writing = made_ready(self._project_id, names, plan, brought, watch.now)
-        with guarded(self._project_id), self._database.writing() as session:
-            applied = self._write(session, writing, checked)
-            self._close(session, applied, watch)
-        return applied
-
-    def _checked(self, session: Session, plan: Plan) -> Standing:
-        """How the project stands, if the plan can be applied to it. Raises as `apply`."""
-        now = standing(session, self._project_id)
-        fence = now.fence if self._run.fence is None else self._run.fence
-        check_fence(plan, now, fence)
-        if not plan.is_noop:
-            self._check(session, plan)
-        return now
-
-    def _check(self, session: Session, plan: Plan) -> None:
-        snapshot = SqlSnapshot(session, self._project_id, self._head)
-        if plan.undoes is not None:
-            check_undone(plan, next(iter(snapshot.log(plan.undoes)), None))
-        check_edits(plan, lambda record: snapshot.with_id(record.id), snapshot)
-        check_destinations(plan, snapshot, self.names)
-
-    def _write(self, session: Session, writing: Writing, checked: Standing) -> Applied:
-        moved = advance(session, self._project_id, writing.plan, checked.fence)
-        # One step is this plan's own: any other was an edit, made since the plan was checked.
-        if moved.edition != checked.edition + 1:
-            self._check(session, writing.plan)
-        write(session, writing, number=moved.pulls, keep=moved.keep)
-        return Applied(number=moved.pulls)
-
-    def _confirm(self, plan: Plan, checked: Standing, watch: Watch) -> Applied:
-        """Nothing to write but what the run writes: that is fenced like the rest."""
-        applied = Applied(number=None)
-        if self._run.also is not None:
-            with guarded(self._project_id), self._database.writing() as session:
-                now = standing(session, self._project_id, lock=True)
-                check_fence(plan, now, checked.fence)
-                self._close(session, applied, watch)
-        return applied
-
-    def _close(self, session: Session, applied: Applied, watch: Watch) -> None:
-        if self._run.also is not None:
-            self._run.also(session, applied)
-        watch.check()
+    def sweep(self, transaction: Any, released: Iterable[Digest]) -> None:
+        """Delete those of these bytes that neither an asset has nor undo needs."""
+        transaction.remove_unused_blobs(released)

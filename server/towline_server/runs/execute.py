@@ -36,10 +36,8 @@ from towline_server.db.session import Database
 from towline_server.errors import DiskFull, LeaseLost, NotFound, WorkerShutdown
 from towline_server.loops import Changes
 from towline_server.projects.domain import Project
-from towline_server.projects.guard import guarded
-from towline_server.projects.locking import claim
+from towline_server.projects.locking import claim, store_errors
 from towline_server.projects.service import Projects
-from towline_server.projects.store import Run as OnBehalf
 from towline_server.projects.store import SqlStore
 
 from .attempts import RETRIES, resume
@@ -124,7 +122,7 @@ class Execution:
         """
         for pause in _pauses(self._tools.leases.seconds):
             try:
-                with guarded(self._lease.project_id):
+                with store_errors(self._lease.project_id):
                     return step()
             except LeaseLost:
                 return False
@@ -326,15 +324,16 @@ class Execution:
         self._tools.boundary(self.run_id, "applying")
         report = report_of(plan)
 
-        def also(session: Session, applied: Applied) -> None:
+        def before_commit(session: Session, applied: Applied) -> None:
             if run.request.checkout is not None:
                 Projects(session).bind(run.project_id, run.request.checkout.binding)
             completion = succeeded(report, pull=applied.number)
             complete(session, self._lease, completion, self._tools.now(session))
             self._tools.boundary(self.run_id, "committing")
 
-        on_behalf = OnBehalf(fence=self._fence, also=also)
-        store = SqlStore(self._tools.database, run.project_id, run=on_behalf)
+        store = SqlStore(
+            self._tools.database, run.project_id, fence=self._fence, before_commit=before_commit
+        )
         with self._tools.repositories.of(project).cached() as remote:
             apply(plan, store, contents=remote, watch=self._watch(now=self._now()))
         self._tools.changes.changed()

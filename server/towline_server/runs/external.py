@@ -36,7 +36,6 @@ from towline_server.errors import LeaseLost
 from towline_server.loops import Changes
 from towline_server.projects.domain import ProjectPath
 from towline_server.projects.locking import claim as claim_project
-from towline_server.projects.store import Run as OnBehalf
 from towline_server.projects.store import SqlStore
 
 from .attempts import RETRIES
@@ -292,7 +291,7 @@ class ExternalWork:
             return
         self._advance(lease, RunState.VALIDATING, RunState.APPLYING)
 
-        def also(session: Session, applied: Applied) -> None:
+        def before_commit(session: Session, applied: Applied) -> None:
             completion = succeeded(report, pull=applied.number)
             complete(session, lease, completion, self._now(session), self._retries)
 
@@ -300,8 +299,7 @@ class ExternalWork:
             fence = claim_project(session, lease.project_id)
             check_lease(session, lease)
             now = self._now(session)
-        on_behalf = OnBehalf(fence=fence, also=also)
-        store = SqlStore(self._database, lease.project_id, run=on_behalf)
+        store = SqlStore(self._database, lease.project_id, fence=fence, before_commit=before_commit)
         apply(plan, store, contents=_SentContents(contents), watch=Watch(now=now))
 
     def _advance(self, lease: Lease, state: RunState, goal: RunState) -> None:

@@ -33,7 +33,6 @@ from towline_server.db.session import Database
 from towline_server.projects.connection_tables import Binding
 from towline_server.projects.domain import Project
 from towline_server.projects.locking import hold
-from towline_server.projects.store import Run as OnBehalf
 from towline_server.projects.store import SqlStore
 from towline_server.projects.stored_plans import PlanEntry, StoredPlans
 
@@ -119,10 +118,10 @@ class Plans:
         entry = self.get(project_id, plan_id)
         self._check_fresh(project, entry)
 
-        def also(session: Session, _applied: Applied) -> None:
+        def before_commit(session: Session, _applied: Applied) -> None:
             StoredPlans(session, project_id).remove(plan_id)
 
-        store = SqlStore(self._database, project_id, run=OnBehalf(also=also))
+        store = SqlStore(self._database, project_id, before_commit=before_commit)
         watch, plan = Watch(now=self._time()), entry.plan
         with self._bound(project) as (repository, remote):
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from tests.databases import add_project
@@ -13,7 +14,7 @@ from towline.names import NamePolicy
 from towline.remotes.memory import MemoryRemote
 from towline.testing.plans import now
 from towline_server.db import Database
-from towline_server.projects.store import Run, SqlStore
+from towline_server.projects.store import SqlStore
 
 POLICY = PullOptions(limits=Limits(assets=100_000, tree_entries=200_000))
 
@@ -29,11 +30,11 @@ class PulledProject:
     @property
     def store(self) -> SqlStore:
         """A store as a request would make it."""
-        return self.run()
+        return self.open()
 
-    def run(self, run: Run = Run()) -> SqlStore:
-        """A store on behalf of a run."""
-        return SqlStore(self.database, self.project_id, run=run)
+    def open(self, **options: Any) -> SqlStore:
+        """A store with a fence, or with writes of the caller's own."""
+        return SqlStore(self.database, self.project_id, **options)
 
     def elsewhere(self) -> PulledProject:
         """The same, as another process has it."""

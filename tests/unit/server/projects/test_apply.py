@@ -29,8 +29,8 @@ from towline.testing.plans import now
 from towline_server.db import Database
 from towline_server.errors import NotFound
 from towline_server.projects.asset_tables import AssetEvent, Blob, Pull
-from towline_server.projects.locking import claim, lock_for_edit
-from towline_server.projects.store import Run, SqlStore
+from towline_server.projects.locking import claim
+from towline_server.projects.store import SqlStore
 from towline_server.projects.tables import Project, Tenant
 
 from .pulled import WATCH, A, B, PulledProject, make_project
@@ -135,7 +135,7 @@ def test_an_edit_of_something_else_stands_beside_the_plan(here: PulledProject):
 def test_a_lock_that_someone_holds_is_reported_as_busy(here: PulledProject):
     plan = here.plan(a=b"1")
     with here.database.writing() as session:
-        lock_for_edit(session, here.project_id)
+        session.execute(update(Project).values(edition=Project.edition + 1))
         with pytest.raises(StoreBusy):
             apply(plan, here.store)
         with pytest.raises(StoreBusy):
@@ -147,7 +147,7 @@ def test_a_lock_that_someone_holds_is_reported_as_busy(here: PulledProject):
 
 
 def test_who_holds_the_fence_applies_once(here: PulledProject):
-    store = here.run(Run(fence=_claimed(here)))
+    store = here.open(fence=_claimed(here))
     first = here.plan(a=b"1")
     apply(first, store)
     second = here.plan(a=b"2")
@@ -158,9 +158,9 @@ def test_who_holds_the_fence_applies_once(here: PulledProject):
 
 
 def test_who_lost_the_fence_changes_nothing_however_late_it_wakes(here: PulledProject):
-    old = here.run(Run(fence=_claimed(here), also=_names_tenant))
+    old = here.open(fence=_claimed(here), before_commit=_names_tenant)
     plan = here.plan(a=b"1")
-    new = here.run(Run(fence=_claimed(here)))
+    new = here.open(fence=_claimed(here))
     before = everything(here.database)
     with pytest.raises(StoreBusy):
         apply(plan, old)
@@ -174,7 +174,7 @@ def test_who_lost_the_fence_changes_nothing_however_late_it_wakes(here: PulledPr
 
 def test_a_fence_that_is_lost_while_fetching_is_noticed(here: PulledProject):
     plan = here.plan(a=b"1")
-    store = here.run(Run(fence=_claimed(here), also=_names_tenant))
+    store = here.open(fence=_claimed(here), before_commit=_names_tenant)
     with pytest.raises(StoreBusy):
         store.apply(plan, Meanwhile(plan.source, lambda: _claimed(here)), WATCH)
     assert here.contents() == {}
@@ -182,7 +182,7 @@ def test_a_fence_that_is_lost_while_fetching_is_noticed(here: PulledProject):
 
 def test_nothing_to_do_is_fenced_too(here: PulledProject):
     here.pull(a=b"1")
-    store = here.run(Run(fence=_claimed(here), also=_names_tenant))
+    store = here.open(fence=_claimed(here), before_commit=_names_tenant)
     plan = here.plan()
     assert plan.is_noop
     _claimed(here)
@@ -194,7 +194,7 @@ def test_nothing_to_do_is_fenced_too(here: PulledProject):
 
 def test_nothing_to_do_is_fenced_up_to_its_transaction(here: PulledProject, database_url: str):
     here.pull(a=b"1")
-    store, plan = here.run(Run(fence=_claimed(here), also=_names_tenant)), here.plan()
+    store, plan = here.open(fence=_claimed(here), before_commit=_names_tenant), here.plan()
     another = open_database(database_url)
     assert store.names
 
@@ -229,9 +229,9 @@ def test_a_project_that_is_gone_is_not_found(here: PulledProject):
 
 
 def test_the_caller_writes_in_the_same_transaction(here: PulledProject):
-    report = apply(here.plan(a=b"1"), here.run(Run(also=_names_tenant)))
+    report = apply(here.plan(a=b"1"), here.open(before_commit=_names_tenant))
     assert (report.pull, _tenants(here)) == (1, ["after pull 1"])
-    apply(here.plan(), here.run(Run(also=_names_tenant)))
+    apply(here.plan(), here.open(before_commit=_names_tenant))
     assert _tenants(here) == ["after pull None"]
 
 
@@ -251,7 +251,7 @@ def test_when_the_caller_fails_nothing_is_written(here: PulledProject, also, err
     plan = here.plan(a=b"3", c=b"4")
     before = everything(here.database)
     with pytest.raises(error):
-        apply(plan, here.run(Run(also=also)))
+        apply(plan, here.open(before_commit=also))
     assert everything(here.database) == before
     apply(plan, here.store)
 
@@ -259,7 +259,7 @@ def test_when_the_caller_fails_nothing_is_written(here: PulledProject, also, err
 def test_cancelling_is_honoured_up_to_the_commit(here: PulledProject):
     plan = here.plan(a=b"1")
     stop = Event()
-    store = here.run(Run(also=lambda _, __: stop.set()))
+    store = here.open(before_commit=lambda _, __: stop.set())
     before = everything(here.database)
     with pytest.raises(Cancelled):
         apply(plan, store, watch=Watch(cancel=stop))

@@ -20,9 +20,9 @@ from towline.testing.plans import now, pulled
 from towline_server.db import Database
 from towline_server.db.statements import insert_all
 from towline_server.projects.asset_tables import Asset, UsedId
-from towline_server.projects.contents import Contents
 from towline_server.projects.rows import row_of
 from towline_server.projects.tables import Project
+from towline_server.projects.transaction import SqlTransaction
 
 from .pulled import PulledProject, make_project
 
@@ -64,7 +64,8 @@ def _large(database: Database, number: int) -> PulledProject:
     used = [{"project_id": here.project_id, "asset_id": record.id} for record in records]
     with database.writing() as session:
         held = {Digest.of(content): content for content in files.values()}
-        Contents(session, here.project_id).hold(held)
+        transaction = SqlTransaction(session, here.project_id, write=False)
+        transaction.put_blobs(held)
         insert_all(session, Asset, rows)
         insert_all(session, UsedId, used)
         pulled = {

@@ -11,7 +11,7 @@ from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
 from towline.testing.plans import now
 from towline_server.db import Database
-from towline_server.projects.preconditions import AssetChanged, Expected, ExpectedNothing
+from towline_server.projects.store import AssetChanged, Expected
 
 from .pulled import A, B, PulledProject, make_project
 
@@ -124,21 +124,21 @@ def test_the_kind_follows_the_path(database: Database):
 
 
 def test_edits_that_expect_something_else_are_refused(here: PulledProject):
-    asset_id = here.store.put(A, ONE, expected=ExpectedNothing())
+    asset_id = here.store.put(A, ONE, expect=Expected(nothing=True))
     one, two = Expected(frozenset({Digest.of(ONE)})), Expected(frozenset({Digest.of(TWO)}))
     before = everything(here.database)
     with pytest.raises(AssetChanged) as caught:
-        here.store.put(A, TWO, expected=ExpectedNothing())
+        here.store.put(A, TWO, expect=Expected(nothing=True))
     assert caught.value.found == Digest.of(ONE)
     with pytest.raises(AssetChanged):
-        here.store.put(B, TWO, expected=one)
+        here.store.put(B, TWO, expect=one)
     with pytest.raises(AssetChanged):
-        here.store.move(asset_id, B, expected=two)
+        here.store.move(asset_id, B, expect=two)
     with pytest.raises(AssetChanged):
-        here.store.delete(asset_id, expected=two)
+        here.store.delete(asset_id, expect=two)
     assert everything(here.database) == before
-    here.store.put(A, TWO, expected=one)
-    here.store.delete(here.store.move(asset_id, B, expected=two), expected=two)
+    here.store.put(A, TWO, expect=one)
+    here.store.delete(here.store.move(asset_id, B, expect=two), expect=two)
 
 
 def test_what_does_not_stand_here_cannot_be_moved_or_deleted(here: PulledProject):

@@ -30,10 +30,10 @@ from towline.testing.strategies import (
 from towline_server.db import Database
 from towline_server.db.statements import insert_all
 from towline_server.projects.asset_tables import Asset, UsedId
-from towline_server.projects.contents import Contents
 from towline_server.projects.rows import row_of
 from towline_server.projects.store import SqlStore
 from towline_server.projects.tables import Project
+from towline_server.projects.transaction import SqlTransaction
 
 SIDES = three_sides(ALL_FEATURES - {Feature.LOCAL_FILES})
 """A database has no plain files."""
@@ -54,7 +54,7 @@ def _written(database: Database, sides: ThreeSides) -> SqlStore:
     mine, state = {"project_id": project_id}, sides.context().state
     used = {record.id for record in sides.records} | set(sides.used)
     with database.writing() as session:
-        Contents(session, project_id).hold(CONTENTS)
+        SqlTransaction(session, project_id, write=False).put_blobs(CONTENTS)
         rows = [row_of(project_id, record, sides.names) for record in sides.records]
         insert_all(session, Asset, rows)
         insert_all(session, UsedId, [{**mine, "asset_id": asset_id} for asset_id in used])

@@ -335,7 +335,7 @@ _TABLES: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Index(None, "project_id", "path", unique=True),
         sa.Index(None, "project_id", "path_key"),
     ],
-    "kept_blobs": [
+    "retained_blobs": [
         _reference("project_id", "projects", primary_key=True),
         sa.Column("digest", ExactText(), primary_key=True),
         sa.Column("pull", sa.BigInteger(), primary_key=True),

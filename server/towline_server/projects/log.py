@@ -1,0 +1,162 @@
+"""The log of a project's pulls: written with each plan, and read as a list.
+
+What undo reads of it is `SqlSnapshot.log`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy.orm import Session, defer
+
+from towline.model import Digest, Revision
+from towline.plan import Disposition, Item, Plan, PlanKind
+from towline.planfile import dump_plan
+from towline.report import report_json, report_of
+from towline.stores.checks import undo_needs, undone_by
+from towline_server.db.statements import insert_all
+from towline_server.errors import NotFound
+
+from .asset_tables import AssetEvent, Pull, RetainedBlob
+
+_CHANGES = frozenset(
+    {Disposition.OVERWRITTEN, Disposition.UPDATED, Disposition.CREATED, Disposition.DELETED}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastPull:
+    """One applied plan, and the report of it."""
+
+    number: int
+    kind: PlanKind
+    base: Revision | None
+    revision: Revision | None
+    at: datetime | None
+    undoes: int | None
+    undone: bool
+    is_saved_edit: bool
+    """Whether it is within the log's bound, so that undoing it may be tried."""
+    report: dict[str, Any]
+
+
+class History:
+    """The pulls of one project, in a session."""
+
+    def __init__(self, session: Session, project_id: UUID) -> None:
+        self._session = session
+        self._project_id = project_id
+
+    def page(self, *, limit: int, offset: int = 0) -> tuple[Sequence[PastPull], int]:
+        """Return some of the pulls, newest first, and how many there are."""
+        mine = Pull.project_id == self._project_id
+        total = self._session.scalar(select(func.count()).select_from(Pull).where(mine)) or 0
+        found = self._pulls().order_by(Pull.number.desc()).limit(limit).offset(offset)
+        return [_past(*row) for row in self._session.execute(found)], total
+
+    def get(self, number: int) -> PastPull:
+        """Return one pull. Raises NotFound."""
+        row = self._session.execute(self._pulls().where(Pull.number == number)).first()
+        if row is None:
+            raise NotFound(what="pull")
+        return _past(*row)
+
+    def _pulls(self) -> Select[Pull, bool]:
+        # Not the plan itself: it is the larger part of a row, and no list shows it.
+        return (
+            select(Pull, Pull.plan.is_not(None))
+            .options(defer(Pull.plan, raiseload=True))
+            .where(Pull.project_id == self._project_id)
+        )
+
+
+def _past(row: Pull, is_saved_edit: bool) -> PastPull:  # noqa: FBT001 - a column's value
+    return PastPull(
+        number=row.number,
+        kind=PlanKind(row.kind),
+        base=row.base,
+        revision=row.revision,
+        at=row.at,
+        undoes=row.undoes,
+        undone=row.undone,
+        is_saved_edit=is_saved_edit,
+        report=row.report,
+    )
+
+
+def log_values(plan: Plan) -> dict[str, Any]:
+    """Return what the log says of a plan; this may take long, so do it before a lock is held."""
+    return {
+        "kind": str(plan.kind),
+        "base": plan.before.base,
+        "revision": plan.revision,
+        "undoes": plan.undoes,
+        "undone": False,
+        "plan": dump_plan(plan),
+        "report": report_json(report_of(plan)),
+    }
+
+
+def write_log(
+    session: Session,
+    project_id: UUID,
+    plan: Plan,
+    values: dict[str, Any],
+    *,
+    number: int,
+    at: datetime | None,
+) -> None:
+    """Write a plan's log entry, its events, and which bytes undoing it needs."""
+    mine, rows = Pull.project_id == project_id, {"project_id": project_id, "pull": number}
+
+    def undoes(each: int) -> int | None:
+        return session.scalar(select(Pull.undoes).where(mine, Pull.number == each))
+
+    for each, undone in undone_by(plan, undoes).items():
+        session.execute(update(Pull).where(mine, Pull.number == each).values(undone=undone))
+    pull = {"project_id": project_id, "number": number, "at": at, **values}
+    insert_all(session, Pull, [pull])
+    insert_all(session, AssetEvent, [{**rows, "at": at, **each} for each in _events(plan)])
+    digests = sorted(undo_needs(plan.edits))
+    insert_all(session, RetainedBlob, [{**rows, "digest": digest} for digest in digests])
+
+
+def _events(plan: Plan) -> Iterator[dict[str, Any]]:
+    changes = [item for item in plan.items if item.disposition in _CHANGES]
+    for position, item in enumerate(changes):
+        yield {"position": position, **_event(item)}
+
+
+def _event(item: Item) -> dict[str, Any]:
+    before, after = item.before, item.after
+    return {
+        "asset_id": item.asset_id,
+        "kind": item.kind,
+        "disposition": str(item.disposition),
+        "path": item.path,
+        "renamed_from": item.renamed_from,
+        "before_digest": None if before is None else before.digest,
+        "before_executable": before is not None and before.executable,
+        "after_digest": None if after is None else after.digest,
+        "after_executable": after is not None and after.executable,
+        "merged": item.merged,
+        "discarded": item.discarded,
+    }
+
+
+def drop_log(session: Session, project_id: UUID, newest: int) -> Iterable[Digest]:
+    """Drop the plans up to this number from the log; return the digests that they retained."""
+    if newest < 1:
+        return ()
+    passed = (Pull.project_id == project_id, Pull.number <= newest, Pull.plan.is_not(None))
+    session.execute(update(Pull).where(*passed).values(plan=None))
+    dropped = (RetainedBlob.project_id == project_id, RetainedBlob.pull <= newest)
+    return session.scalars(
+        delete(RetainedBlob).where(*dropped).returning(RetainedBlob.digest),
+        execution_options={"synchronize_session": False},
+    ).all()

@@ -1,0 +1,277 @@
+"""One project's rows in one session, and the lookups over them.
+
+A lookup is one statement that an index answers. After 64 lookups, 128, 256 and so on, a project of
+no more than four assets a lookup is read as a whole instead. So a first pull of a thousand assets
+does not cost thousands of statements, nor a small change a walk over a large project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Concatenate, ParamSpec, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Executable, Result, delete, exists, func, literal, select, union_all, update
+from sqlalchemy.orm import Session
+
+from towline.errors import InvalidPlan, StoreDamaged
+from towline.merge.index import AssetIndex
+from towline.model import AssetId, AssetPath, Digest
+from towline.names import NamePolicy
+from towline.plan import StoreState
+from towline.planfile import load_plan
+from towline.ports import LoggedPull
+from towline.records import AssetRecord, Occupant
+from towline.stores.transaction import BaseSnapshot
+from towline_server.db.statements import batches, insert_all, insert_missing
+from towline_server.errors import NotFound
+
+from .asset_tables import Asset, Blob, Pull, RetainedBlob, UsedId
+from .locking import store_errors
+from .rows import AnyRow, Columns, record_of, row_of, select_assets
+from .tables import Project
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_BATCH = 1000
+_SETTINGS = ("kinds", "names", "ids_from", "keep")
+_STATE = ("base", "fingerprint", "scope", "tracked", "tracked_bytes")
+_COLUMNS = ("fence", "edition", "pulls", *_SETTINGS, *_STATE)
+
+
+class SqlTransaction:
+    """The rows of one project; `towline.stores.transaction.StoreTransaction`, by sets of rows.
+
+    One that writes locks the project's row first, and raises its ``edition``.
+    """
+
+    def __init__(self, session: Session, project_id: UUID, *, write: bool) -> None:
+        self.session = session
+        self.project_id = project_id
+        self.write = write
+        if write:
+            assert self.row is not None, "it is locked"
+
+    @cached_property
+    def row(self) -> AnyRow:
+        """The project's fence, edition, number of pulls, settings and state, read once.
+
+        Raises:
+            NotFound: there is no such project (any more).
+        """
+        columns = [getattr(Project, name) for name in _COLUMNS]
+        mine = Project.id == self.project_id
+        statement: Executable = select(*columns).where(mine)
+        if self.write:
+            locked = update(Project).where(mine).values(edition=Project.edition + 1)
+            statement = locked.returning(*columns)
+        row = self.execute(statement).first()
+        if row is None:
+            raise NotFound(what="project")
+        return row
+
+    def execute(self, statement: Executable) -> Result[Any]:
+        """Execute a statement. Raises as `store_errors`."""
+        with store_errors(self.project_id):
+            return self.session.execute(statement)
+
+    # --- records ------------------------------------------------------------------------------
+
+    def find(self, column: str, low: str, high: str | None) -> Iterable[AssetRecord]:
+        """Return the records whose column has this one value, ``low``; for `BaseSnapshot`.
+
+        Most are not sorted: asked for an order, SQLite walks the whole project in that order
+        rather than use the index that finds them. The index of lagging ones is in that order.
+        """
+        assert high == f"{low}\0", "ranges are asked for in sets"
+        if column == "lagging":
+            found = self.assets().where(Asset.lagging.is_(True)).order_by(Asset.id)
+        else:
+            found = self.assets().where(getattr(Asset, column) == low)
+        return [record_of(row) for row in self.execute(found)]
+
+    def assets(self) -> Columns:
+        """Select the project's assets."""
+        return select_assets().where(Asset.project_id == self.project_id)
+
+    def used_ids(self) -> Columns:
+        """Select the ids that the project's assets have, or had."""
+        return select(UsedId.asset_id).where(UsedId.project_id == self.project_id)
+
+    def put(self, record: AssetRecord) -> None:
+        """Write a new record."""
+        self.put_all([record])
+
+    def put_all(self, records: Iterable[AssetRecord]) -> None:
+        """Write new records."""
+        names = NamePolicy(self.row.names)
+        rows = [row_of(self.project_id, record, names) for record in records]
+        insert_all(self.session, Asset, rows)
+
+    def remove(self, asset_id: AssetId) -> None:
+        """Delete a record."""
+        self.remove_all([asset_id])
+
+    def remove_all(self, asset_ids: Sequence[AssetId]) -> None:
+        """Delete records."""
+        for some in batches(asset_ids):
+            mine = (Asset.project_id == self.project_id, Asset.id.in_(some))
+            self.session.execute(delete(Asset).where(*mine))
+
+    def use_ids(self, asset_ids: Iterable[AssetId]) -> None:
+        """Record ids as used; they may be already."""
+        rows = [{"project_id": self.project_id, "asset_id": each} for each in asset_ids]
+        insert_missing(self.session, UsedId, rows)
+
+    # --- bytes --------------------------------------------------------------------------------
+
+    def blob(self, digest: Digest) -> bytes | None:
+        """Return the bytes of this digest."""
+        mine = (Blob.project_id == self.project_id, Blob.digest == digest)
+        content: bytes | None = self.execute(select(Blob.content).where(*mine)).scalar()
+        return content
+
+    def put_blob(self, digest: Digest, content: bytes) -> None:
+        """Write bytes; they may be there already."""
+        self.put_blobs({digest: content})
+
+    def put_blobs(self, contents: Mapping[Digest, bytes]) -> None:
+        """Write bytes, before the rows that name them."""
+        rows = [
+            {
+                "project_id": self.project_id,
+                "digest": digest,
+                "size": len(content),
+                "content": content,
+            }
+            for digest, content in contents.items()
+        ]
+        insert_missing(self.session, Blob, rows)
+
+    def remove_unused_blobs(self, digests: Iterable[Digest]) -> None:
+        """Delete those of these bytes that no row names: neither an asset's, nor for undo.
+
+        No count is stored, so none can drift; and the database itself refuses to lose bytes that
+        a row names.
+        """
+        unused = [
+            ~exists().where(table.project_id == Blob.project_id, table.digest == Blob.digest)
+            for table in (Asset, RetainedBlob)
+        ]
+        for some in batches(sorted(set(digests))):
+            mine = (Blob.project_id == self.project_id, Blob.digest.in_(some))
+            self.session.execute(
+                delete(Blob).where(*mine, *unused),
+                execution_options={"synchronize_session": False},
+            )
+
+
+def _counted(
+    lookup: Callable[Concatenate[SqlSnapshot, P], T],
+) -> Callable[Concatenate[SqlSnapshot, P], T]:
+    """Look up in the whole project instead, once it is read."""
+    name = lookup.__name__
+
+    def look_up(self: SqlSnapshot, /, *args: P.args, **options: P.kwargs) -> T:
+        if (index := self._index()) is None:
+            return lookup(self, *args, **options)
+        found: T = getattr(index, name)(*args, **options)
+        return found
+
+    return look_up
+
+
+class SqlSnapshot(BaseSnapshot):
+    """The lookups over one transaction; where that writes nothing, what was read is reused."""
+
+    def __init__(self, transaction: Any, **project: Any) -> None:
+        super().__init__(transaction, **project)
+        self._rows: SqlTransaction = transaction
+        self._caches = not transaction.write
+        self._lookups = 0
+        self._next_count = 64
+        self._whole: AssetIndex | None = None
+
+    at = _counted(BaseSnapshot.at)
+    aligned_at = _counted(BaseSnapshot.aligned_at)
+    with_id = _counted(BaseSnapshot.with_id)
+    with_embedded_id = _counted(BaseSnapshot.with_embedded_id)
+    lagging = _counted(BaseSnapshot.lagging)
+
+    @_counted
+    def occupants(self, path: AssetPath) -> Sequence[Occupant]:
+        """Return everything in the way of a file at this path, in one statement."""
+        key = self.names.key(path)
+        parts = key.split("/")
+        here_and_above = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+        every, at = self._rows.assets(), Asset.path_key
+        # "0" is the character after "/", and keys are sorted by their bytes.
+        below = every.where(at >= f"{key}/", at < f"{key}0")
+        # Two statements in one: an OR of both would be answered by a walk over the whole project.
+        found = self._execute(union_all(every.where(at.in_(here_and_above)), below))
+        return [record_of(row) for row in sorted(found, key=lambda row: row.path)]
+
+    @_counted
+    def is_used(self, asset_id: AssetId) -> bool:
+        """Return whether an asset has, or had, this id."""
+        used = self._rows.used_ids().where(UsedId.asset_id == asset_id)
+        return self._execute(used).first() is not None
+
+    def records(self) -> Iterator[AssetRecord]:
+        """Return every asset, by id; rows are fetched as they are taken."""
+        found = self._rows.assets().order_by(Asset.id)
+        with store_errors(self._rows.project_id):
+            rows = self._rows.session.execute(found.execution_options(yield_per=_BATCH))
+            yield from map(record_of, rows)
+
+    def state(self) -> StoreState:
+        """Return the recorded state."""
+        row = self._rows.row
+        return StoreState(**{name: getattr(row, name) for name in _STATE})
+
+    def log(self) -> Sequence[LoggedPull]:
+        """Return the retained log, newest first."""
+        return self._log()
+
+    def logged(self, number: int) -> LoggedPull | None:
+        """Return the log entry of this number, if it is retained."""
+        return next(iter(self._log(Pull.number == number)), None)
+
+    def _log(self, *conditions: Any) -> list[LoggedPull]:
+        found = select(Pull.number, Pull.plan, Pull.at, Pull.undone).where(
+            Pull.project_id == self._rows.project_id, Pull.plan.is_not(None), *conditions
+        )
+        return [self._logged(row) for row in self._execute(found.order_by(Pull.number.desc()))]
+
+    def _logged(self, row: AnyRow) -> LoggedPull:
+        try:
+            plan = load_plan(row.plan)
+        except InvalidPlan as error:
+            raise StoreDamaged(project=self.project, problem=error.message) from error
+        return LoggedPull(number=row.number, plan=plan, at=row.at, undone=row.undone)
+
+    def _execute(self, statement: Executable) -> Result[Any]:
+        return self._rows.execute(statement)
+
+    # --- the whole project --------------------------------------------------------------------
+
+    def _index(self) -> AssetIndex | None:
+        """Return the whole project, once it is small beside the number of lookups."""
+        if self._whole is None and self._caches:
+            self._lookups += 1
+            if self._lookups == self._next_count:
+                self._next_count *= 2
+                if self._has_at_most(4 * self._lookups):
+                    used = self._execute(self._rows.used_ids()).scalars()
+                    self._whole = AssetIndex(self.records(), names=self.names, used=used)
+        return self._whole
+
+    def _has_at_most(self, number: int) -> bool:
+        """Return whether the project has no more assets or used ids than this."""
+        for every in (self._rows.assets(), self._rows.used_ids()):
+            counted = every.with_only_columns(literal(1)).limit(number + 1).subquery()
+            if self._execute(select(func.count()).select_from(counted)).scalar_one() > number:
+                return False
+        return True
