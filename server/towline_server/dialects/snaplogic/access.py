@@ -1,4 +1,4 @@
-"""Who may ask, for which project, and what every route is handed."""
+"""The context of a request: its caller, its body, and the project at a path."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORMS = (Form.BASIC_PASSWORD, Form.BEARER_TOKEN_JWT, Form.BEARER_JWT)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestContext:
-    """A request of somebody who may ask for Git operations."""
+    """A request of a caller who may use Git operations."""
 
     request: Request
     services: Services
@@ -30,11 +30,11 @@ class RequestContext:
 
     @property
     def origin(self) -> Origin:
-        """What a run that it asks for keeps of it."""
+        """The origin of the runs that it requests."""
         return Origin(requested_by=self.caller.id)
 
     def project(self, path: str, needed: Role) -> Project:
-        """The project at a path, if the caller may do this with it.
+        """Return the project at a path, if the caller has the role.
 
         Raises:
             NotFound, Forbidden: as `authorise`.

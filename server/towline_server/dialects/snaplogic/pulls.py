@@ -64,7 +64,7 @@ class LeftOver(StrEnum):
 Policy = Annotated[LeftOver, Query(description="What becomes of conflicts that are left over.")]
 
 
-class NoBody(BaseModel):
+class EmptyBody(BaseModel):
     """Nothing: an empty object, or no body at all."""
 
     model_config = ConfigDict(extra="forbid")
@@ -120,10 +120,10 @@ def _pull(context: RequestContext, path: str, left_over: LeftOver) -> Run:
 
 
 def start(context: RequestContext, project: Project, wanted: RunRequest) -> Run:
-    """Ask for a run of a project on which no other one works.
+    """Request a run of a project that no other run is pulling.
 
     Raises:
-        ProjectBusy: another one does.
+        ProjectBusy: another one is.
     """
     runs = context.services.runs
     check_idle(runs, project.id)
@@ -187,22 +187,22 @@ def _binding(context: RequestContext, project: Project, body: CheckoutBody) -> B
     with context.services.database.reading() as session:
         connections = context.services.connections(session)
         if project.binding is not None:
-            standing = connections.get(project.binding.connection_id)
-            if standing is not None and body.repo in _names(standing):
+            bound = connections.get(project.binding.connection_id)
+            if bound is not None and body.repo in _names(bound):
                 return replace(project.binding, ref=body.ref)
-        # Whoever binds a project to a repository reads all of it.
+        # A caller who binds a project to a repository can read all of it.
         authorise(context.caller, project, Role.ADMIN)
         every = connections.of_tenant(context.caller.tenant_id)
         seen = [each for each in every if context.caller.tenant_role is not None]
-        return Binding(connection_id=_meant(seen, body.repo).id, ref=body.ref)
+        return Binding(connection_id=_find_connection(seen, body.repo).id, ref=body.ref)
 
 
-def _meant(connections: Sequence[Connection], repo: str) -> Connection:
-    """The connection that a text means; one that is called so goes before others.
+def _find_connection(connections: Sequence[Connection], repo: str) -> Connection:
+    """Return the connection that a text names; one with that name goes before others.
 
     Raises:
-        NotFound: it means none.
-        Ambiguous: it means several.
+        NotFound: it names none.
+        Ambiguous: it names several.
     """
     found = [each for each in connections if each.name == repo]
     found = found or [each for each in connections if repo in _names(each)]
@@ -214,7 +214,7 @@ def _meant(connections: Sequence[Connection], repo: str) -> Connection:
 
 
 def _names(connection: Connection) -> frozenset[str]:
-    """What a connection may be called: its name, its URL, the path in it, with .git or without."""
+    """Return what names a connection: its name, its URL, the path in it, with .git or without."""
     url = connection.url
     spelled = (url.address, url.path.strip("/"))
     return frozenset({connection.name, *spelled, *(each.removesuffix(".git") for each in spelled)})
@@ -249,7 +249,7 @@ async def discard_changes(context: Context, path: Path) -> Response:
 
 
 def _discard(context: RequestContext, path: str) -> Run | Sequence[str]:
-    """The run, or what is wrong with the paths."""
+    """Return the run, or what is wrong with the paths."""
     project = context.project(path, Role.WRITER)
     body = parse(DiscardBody, context.body)
     _ = project.bound
@@ -307,20 +307,20 @@ async def pull_space(
 def _start(
     context: RequestContext, space: str, left_over: LeftOver
 ) -> Mapping[str, Run | TowlineError]:
-    seen = _seen(context, space)
-    parse(NoBody, context.body)
+    seen = _visible_projects(context, space)
+    parse(EmptyBody, context.body)
     wanted = RunRequest(on_conflict=OnConflict(left_over))
     return {each.path: _started(context, each, wanted) for each in seen if each.binding is not None}
 
 
-def _seen(context: RequestContext, space: str) -> list[Project]:
+def _visible_projects(context: RequestContext, space: str) -> list[Project]:
     every: tuple[Project, ...] = ()
     if path_problem(space) is None:
         with context.services.database.reading() as session:
             every = Projects(session).of_tenant(context.caller.tenant_id, space=space)
     seen = [each for each in every if context.caller.role_on(each.id) is not None]
     if not seen:
-        # A space is there by its projects alone.
+        # A space exists by its projects alone.
         raise NotFound(what="project space")
     return seen
 

@@ -1,4 +1,4 @@
-"""How a project stands to its repository, and the end of that."""
+"""The status of a project's assets in its repository, and the end of tracking."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ router = APIRouter()
 
 
 class GitStatus(StrEnum):
-    """Where an asset stands."""
+    """The status of an asset."""
 
     TRACKED = "Tracked"
     MODIFIED_LOCALLY = "Tracked, Modified Locally"
@@ -59,7 +59,7 @@ class Git(BaseModel):
 
 
 class Metadata(BaseModel):
-    """What is known of an asset."""
+    """The metadata of an asset."""
 
     git: Git
 
@@ -81,7 +81,7 @@ class Entries(BaseModel):
 
 
 class StatusAnswer(BaseModel):
-    """The answer to a question for the status."""
+    """The response with the status of every asset."""
 
     response_map: Entries
     http_status_code: Literal[200] = 200
@@ -94,7 +94,7 @@ class Untracked(BaseModel):
 
 
 class UntrackAnswer(BaseModel):
-    """The answer to the end of tracking."""
+    """The response to the end of tracking."""
 
     response_map: Untracked = Untracked()
     http_status_code: Literal[200] = 200
@@ -107,7 +107,7 @@ class UntrackAnswer(BaseModel):
     responses=ERRORS,
 )
 async def repo_status(context: Context, path: Path) -> Response:
-    """Fetch, and tell where every asset stands; nothing is changed."""
+    """Fetch, and return the status of every asset; nothing is changed."""
 
     def look() -> Response:
         project = context.project(path, Role.READER)

@@ -124,11 +124,11 @@ class SyncCreate(CamelModel):
     source_config: SourceConfig = Field(default_factory=dict)
     destination_config: DestinationConfig = Field(
         default_factory=dict,
-        description="``project`` names the project, by path or id; other keys are kept.",
+        description="``project`` names the project, by path or id; other keys are stored.",
     )
     execution_config: ExecutionConfig = Field(
         default_factory=dict,
-        description="``on_conflict`` overrides the project's policy; other keys are kept.",
+        description="``on_conflict`` overrides the project's policy; other keys are stored.",
     )
     entities: Annotated[list[Name], Field(max_length=1000)] = Field(default_factory=list)
     execution_backend: OfferedBackend = BackendName.NATIVE

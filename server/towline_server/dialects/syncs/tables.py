@@ -13,7 +13,7 @@ from towline_server.db.base import Base, ExactText
 
 
 class Sync(Base):
-    """What one sync is set to. How its runs went stands with the runs."""
+    """The definition of one sync; its runs are rows of their own."""
 
     __tablename__ = "syncs"
     __table_args__ = (
@@ -48,7 +48,7 @@ class Sync(Base):
 
 
 class SyncTable(Base):
-    """What the owner of a sync said of the table of one kind."""
+    """The table of one kind, as the owner of a sync set it."""
 
     __tablename__ = "sync_tables"
 
