@@ -16,12 +16,14 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from towline.content_rules import ContentMode, FieldRule
 from towline.errors import InvalidValue
 from towline.globs import pattern
-from towline.kinds import Kind, Kinds
+from towline.kinds import Kinds
 
 _KEYS = ("kinds", "hidden")
-_KIND_KEYS = ("name", "globs", "id_pointer")
+_KIND_KEYS = ("name", "globs", "id_pointer", "merge", "identity", "unordered", "fields")
+_PRESET = "preset:"
 _EXAMPLE = 'such as globs = ["pipelines/**/*.json"]'
 
 
@@ -37,6 +39,19 @@ _Problem: TypeAlias = tuple[int, str]
 """A line and what is wrong there."""
 
 
+def find_kinds(name: str) -> Kinds:
+    """Return the kinds of a file, or of a preset as ``preset:NAME``.
+
+    Raises:
+        InvalidValue: there is no such preset, or it is no kinds file (`read_kinds`).
+    """
+    if not name.startswith(_PRESET):
+        return read_kinds(Path(name))
+    from towline.presets import load_preset
+
+    return load_preset(name.removeprefix(_PRESET))
+
+
 def read_kinds(path: Path) -> Kinds:
     """Return the kinds that a file describes.
 
@@ -44,21 +59,14 @@ def read_kinds(path: Path) -> Kinds:
         InvalidValue: it is no kinds file; the error has the line and the fix of every problem.
     """
     document = _document(path)
+    named = document.value.get("kinds") if isinstance(document.value, Mapping) else None
+    if isinstance(named, str) and named.startswith(_PRESET):
+        return find_kinds(named)
     if problems := sorted(_problems(document), key=itemgetter(0)):
         (first, problem), *others = problems
         texts = [problem, *(f"line {line}: {text}" for line, text in others)]
         raise InvalidValue(field=f"{path}:{first}", problem="; ".join(texts))
-    return Kinds(
-        kinds=tuple(
-            Kind(
-                name=entry["name"],
-                globs=tuple(entry["globs"]),
-                id_pointer=entry.get("id_pointer"),
-            )
-            for entry in document.value["kinds"]
-        ),
-        hidden=document.value.get("hidden", False),
-    )
+    return Kinds.from_document(document.value)
 
 
 # --- what is wrong ----------------------------------------------------------------------------
@@ -104,10 +112,41 @@ def _kind_problems(
         for glob in globs:
             if problem := _glob_problem(glob):
                 yield here("globs"), f"{kind}: {problem}"
-    if pointer is not None and (
-        not isinstance(pointer, str) or (pointer and not pointer.startswith("/"))
-    ):
+    if pointer is not None and not _is_pointer(pointer):
         yield here("id_pointer"), f'{kind}: id_pointer takes a JSON pointer, such as "/id"'
+    for key, check, takes in _CONTENT_KEYS:
+        if key in entry and not check(entry[key]):
+            yield here(key), f"{kind}: {key} takes {takes}"
+
+
+def _is_pointer(value: object) -> bool:
+    return isinstance(value, str) and (not value or value.startswith("/"))
+
+
+def _is_table(value: object, of: Callable[[object], bool]) -> bool:
+    return isinstance(value, Mapping) and all(
+        _is_pointer(place) and of(item) for place, item in value.items()
+    )
+
+
+_CONTENT_KEYS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    ("merge", lambda value: value in list(ContentMode), f"one of {', '.join(ContentMode)}"),
+    (
+        "identity",
+        lambda value: _is_table(value, lambda key: isinstance(key, str) and key != ""),
+        'lists by JSON pointer with the key of their elements, such as {"/steps" = "id"}',
+    ),
+    (
+        "unordered",
+        lambda value: isinstance(value, list) and all(_is_pointer(place) for place in value),
+        'a list of JSON pointers, such as ["/tags"]',
+    ),
+    (
+        "fields",
+        lambda value: _is_table(value, lambda rule: rule in list(FieldRule)),
+        f'JSON pointers with one of {", ".join(FieldRule)}, such as {{"/version" = "larger"}}',
+    ),
+)
 
 
 def _glob_problem(glob: object) -> str:
@@ -145,6 +184,8 @@ def _document(path: Path) -> _Document:
     read = _READERS.get(path.suffix.lower(), _toml)
     try:
         return read(path.read_bytes().decode())
+    except OSError as error:
+        raise InvalidValue(field=str(path), problem=f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise InvalidValue(field=str(path), problem="is not UTF-8") from None
     except RecursionError:

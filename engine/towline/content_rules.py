@@ -43,13 +43,14 @@ class ContentRules:
     Places are JSON pointers (RFC 6901) in which ``*`` is any one name or element.
 
     ``identity`` names, for a list, the key by which its elements are known. ``unordered`` are lists
-    whose order means nothing. ``fields`` settles fields that change with every save.
+    whose order means nothing. ``fields`` settles fields that change with every save. ``mode`` is
+    how these assets are merged; None: as the pull says.
 
     Raises:
         InvalidValue: a place is no JSON pointer, or is there twice.
     """
 
-    mode: ContentMode = ContentMode.AUTO
+    mode: ContentMode | None = None
     identity: tuple[tuple[str, str], ...] = ()
     unordered: tuple[str, ...] = ()
     fields: tuple[tuple[str, FieldRule], ...] = ()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any, Self
 
-from towline.content_rules import ContentRules
+from towline.content_rules import ContentMode, ContentRules, FieldRule
 from towline.errors import InvalidValue
 from towline.globs import pattern
 
@@ -77,8 +79,55 @@ class Kinds:
                 return kind
         return None
 
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Return the kinds of a document that has the keys of a kinds file (docs/kinds.md).
+
+        Raises:
+            InvalidValue: a kind, or what it says of contents, makes no sense.
+            KeyError, TypeError, ValueError: the document does not have their form.
+        """
+        kinds = tuple(_kind(entry) for entry in document["kinds"])
+        return cls(kinds, hidden=document.get("hidden", False))
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the document that `from_document` takes."""
+        return {"kinds": [_entry(kind) for kind in self.kinds], "hidden": self.hidden}
+
     @property
     def fingerprint(self) -> str:
         """A text that changes whenever the same tree could give other assets."""
         spec = repr((self.hidden, [(k.name, k.globs, k.id_pointer) for k in self.kinds]))
         return sha256(spec.encode()).hexdigest()[:16]
+
+
+def _kind(entry: Mapping[str, Any]) -> Kind:
+    return Kind(
+        name=entry["name"],
+        globs=tuple(entry["globs"]),
+        id_pointer=entry.get("id_pointer"),
+        content=ContentRules(
+            mode=ContentMode(entry["merge"]) if "merge" in entry else None,
+            identity=tuple(entry.get("identity", {}).items()),
+            unordered=tuple(entry.get("unordered", ())),
+            fields=tuple(
+                (place, FieldRule(rule)) for place, rule in entry.get("fields", {}).items()
+            ),
+        ),
+    )
+
+
+def _entry(kind: Kind) -> dict[str, Any]:
+    content = kind.content
+    optional = {
+        "id_pointer": kind.id_pointer,
+        "merge": None if content.mode is None else str(content.mode),
+        "identity": dict(content.identity) or None,
+        "unordered": list(content.unordered) or None,
+        "fields": {place: str(rule) for place, rule in content.fields} or None,
+    }
+    return {
+        "name": kind.name,
+        "globs": list(kind.globs),
+        **{key: value for key, value in optional.items() if value is not None},
+    }

@@ -35,8 +35,8 @@ association_options = with_options(
     click.option(
         "--kinds",
         metavar="FILE",
-        type=click.Path(exists=True, dir_okay=False),
-        help="What is an asset and of which kind, as TOML, JSON or YAML; else every file is one.",
+        help="What is an asset and of which kind: a TOML, JSON or YAML file, or preset:NAME"
+        " (`towline config presets`); else every file is one.",
     ),
     *limit_options,
     json_option,
@@ -160,9 +160,9 @@ def _new_project(
     scope = parse_scope(association["scope"] or "")
     kinds = Kinds()
     if association["kinds"] is not None:
-        from towline_cli.kinds_file import read_kinds
+        from towline_cli.kinds_file import find_kinds
 
-        kinds = read_kinds(Path(association["kinds"]))
+        kinds = find_kinds(association["kinds"])
     store = DirectoryStore.create(root, kinds=kinds, trusts=trusts(root))
     try:
         with store, ExitStack() as remotes:

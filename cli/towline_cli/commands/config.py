@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,8 +17,6 @@ from .clone import NOT_STORED, parse_scope, split_url
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
-
-    from towline.kinds import Kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +55,8 @@ def _complete_value(
 def config(name: str | None, value: str | None, unset: bool, check: bool, as_json: bool) -> None:
     """Show or change this project's settings.
 
-    Without NAME all of them, with NAME that one, with VALUE it is changed.
+    Without NAME all of them, with NAME that one, with VALUE it is changed. `towline config
+    presets` lists the presets of kinds.
 
     \b
     url          the repository
@@ -67,7 +65,8 @@ def config(name: str | None, value: str | None, unset: bool, check: bool, as_jso
     on_conflict  what a pull does without --on-conflict: refuse, skip, theirs, ours
     content_merge  how an asset that both sides edited is merged: never, auto, structure, lines
     limit.NAME   a limit, such as limit.assets
-    kinds        a file that says what is an asset (docs/kinds.md); --check only checks it
+    kinds        a file that says what is an asset (docs/kinds.md), or preset:NAME; --check only
+                 checks it
     names        portable: refuse what other systems cannot hold; unset: what this one holds equal
     filemode     whether the executable bit is read from the files, or else the recorded one
                  counts: true, false; unset: as the file system keeps it
@@ -78,7 +77,10 @@ def config(name: str | None, value: str | None, unset: bool, check: bool, as_jso
     if check:
         if name != "kinds" or value is None:
             raise click.UsageError("--check takes kinds and a FILE")
-        _check_kinds(Path(value), as_json=as_json)
+        _check_kinds(value, as_json=as_json)
+        return
+    if name == "presets" and value is None and not unset:
+        _list_presets(as_json=as_json)
         return
     with open_project() as project:
         if name is None:
@@ -95,12 +97,23 @@ def config(name: str | None, value: str | None, unset: bool, check: bool, as_jso
             echo(_text(explained) if name is not None else f"{each} = {_text(explained)}")
 
 
-def _check_kinds(file: Path, *, as_json: bool) -> None:
-    from towline_cli.kinds_file import read_kinds
+def _list_presets(*, as_json: bool) -> None:
+    from towline.presets import load_preset, preset_names
 
-    found = read_kinds(file)
+    presets = {name: load_preset(name) for name in preset_names()}
     if as_json:
-        print_json(kinds_json(found))
+        print_json({name: kinds.to_document() for name, kinds in presets.items()})
+        return
+    for name, kinds in presets.items():
+        echo(f"{name}: {', '.join(kind.name for kind in kinds.kinds)}")
+
+
+def _check_kinds(file: str, *, as_json: bool) -> None:
+    from towline_cli.kinds_file import find_kinds
+
+    found = find_kinds(file)
+    if as_json:
+        print_json(found.to_document())
         return
     hidden = "taken" if found.hidden else "left out"
     echo(f"{file} is valid: {pluralize(len(found.kinds), 'kind')}, dot files {hidden}.")
@@ -165,26 +178,11 @@ def _choice(name: str) -> _Setting:
     return _Setting(show=lambda project: project.setting(name) or _CHOICES[name][0], change=change)
 
 
-def kinds_json(kinds: Kinds) -> dict[str, Any]:
-    """Return kinds as a kinds file in JSON has them."""
-    return {
-        "kinds": [
-            {
-                "name": kind.name,
-                "globs": list(kind.globs),
-                **({"id_pointer": kind.id_pointer} if kind.id_pointer is not None else {}),
-            }
-            for kind in kinds.kinds
-        ],
-        "hidden": kinds.hidden,
-    }
-
-
 def _change_kinds(project: Project, value: str) -> None:
     from towline.kinds import Kinds
-    from towline_cli.kinds_file import read_kinds
+    from towline_cli.kinds_file import find_kinds
 
-    project.store.set_kinds(read_kinds(Path(value)) if value else Kinds())
+    project.store.set_kinds(find_kinds(value) if value else Kinds())
 
 
 def _change_names(project: Project, value: str) -> None:
@@ -227,7 +225,7 @@ _SETTINGS = {
     "scope": _Setting(show=lambda project: project.setting("scope"), change=_change_scope),
     "on_conflict": _choice("on_conflict"),
     "content_merge": _choice("content_merge"),
-    "kinds": _Setting(show=lambda project: kinds_json(project.store.kinds), change=_change_kinds),
+    "kinds": _Setting(show=lambda project: project.store.kinds.to_document(), change=_change_kinds),
     "names": _Setting(show=lambda project: str(project.store.names), change=_change_names),
     "filemode": _Setting(
         show=lambda project: project.store.keeps_executable, change=_change_filemode

@@ -230,12 +230,13 @@ def digest_merge(
     option: ContentMode | ContentMerge, kinds: Kinds, read: ReadContent | None
 ) -> DigestMerge | None:
     """Return the content merge over digests that `decide` takes; None where there is none."""
-    if option is ContentMode.NEVER or read is None:
+    if read is None:
         return None
 
-    from towline.content import are_equal, merge_content
-
     def merged(path: AssetPath, digests: ThreeWay[Digest | None]) -> MergedContent | None:
+        rules = _rules(kinds, path, option) if isinstance(option, ContentMode) else None
+        if rules is not None and rules.mode is ContentMode.NEVER:
+            return None
         base, ours, theirs = (
             None if digest is None else read(digest)
             for digest in (digests.base, digests.ours, digests.theirs)
@@ -245,9 +246,11 @@ def digest_merge(
         if not isinstance(option, ContentMode):
             content = None if base is None else option(path, ThreeWay(base, ours, theirs))
             return None if content is None else MergedContent(content)
+        from towline.content import are_equal, merge_content
+
         if base is None:
             return MergedContent(ours) if are_equal(path, ours, theirs) else None
-        outcome = merge_content(path, ThreeWay(base, ours, theirs), _rules(kinds, path, option))
+        outcome = merge_content(path, ThreeWay(base, ours, theirs), rules or ContentRules())
         return None if outcome.content is None else MergedContent(outcome.content, outcome.by)
 
     return merged
@@ -257,4 +260,4 @@ def _rules(kinds: Kinds, path: AssetPath, mode: ContentMode) -> ContentRules:
     """Return the rules of an asset's kind; the option's mode holds where the kind has none."""
     kind = kinds.of(path)
     rules = ContentRules() if kind is None else kind.content
-    return replace(rules, mode=mode) if rules.mode is ContentMode.AUTO else rules
+    return replace(rules, mode=mode) if rules.mode is None else rules

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from towline import presets
 from towline.errors import InvalidValue
 from towline.kinds import Kind, Kinds
-from towline_cli.commands.config import kinds_json
-from towline_cli.kinds_file import read_kinds
+from towline.presets import preset_names
+from towline_cli.kinds_file import find_kinds, read_kinds
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "kinds.md"
 EXAMPLES = re.findall(
@@ -41,7 +42,36 @@ def test_there_is_an_example_of_each_format():
 
 def test_json_is_the_form_in_which_kinds_are_shown(tmp_path: Path):
     kinds = Kinds(kinds=KINDS.kinds, hidden=True)
-    assert read_kinds(written(tmp_path, json.dumps(kinds_json(kinds)), "kinds.json")) == kinds
+    assert read_kinds(written(tmp_path, json.dumps(kinds.to_document()), "kinds.json")) == kinds
+
+
+CONTENT = re.search(
+    r"<!-- A test runs this block too\. -->\n```toml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL
+)
+
+
+def test_what_a_kind_says_of_contents_is_read_and_shown(tmp_path: Path):
+    assert CONTENT is not None
+    workflow, state = read_kinds(written(tmp_path, CONTENT[1])).kinds
+    assert workflow.content.identity == (("/steps", "name"), ("/steps/*/inputs", "ref"))
+    assert dict(workflow.content.fields)["/steps/*/account"] == "guarded"
+    assert (workflow.content.mode, state.content.mode) == ("structure", "never")
+    shown = json.dumps(Kinds((workflow, state)).to_document())
+    assert read_kinds(written(tmp_path, shown, "kinds.json")).kinds == (workflow, state)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_preset_is_a_kinds_file(name: str, tmp_path: Path):
+    source = Path(presets.__file__).with_name(f"{name}.toml")
+    assert find_kinds(f"preset:{name}") == read_kinds(source)
+    by_name = written(tmp_path, f'kinds = "preset:{name}"')
+    assert read_kinds(by_name) == read_kinds(source)
+    assert f"`{name}`" in DOCUMENT.read_text()
+
+
+def test_an_unknown_preset_is_refused_with_the_nearest():
+    with pytest.raises(InvalidValue, match="did you mean grafana"):
+        find_kinds("preset:grafanna")
 
 
 FIRST = '[[kinds]]\nname = "a"\nglobs = ["x"]\n\n'
@@ -58,6 +88,10 @@ FIRST = '[[kinds]]\nname = "a"\nglobs = ["x"]\n\n'
         (FIRST + '[[kinds]]\nname = ""\nglobs = ["x"]', 6, "a name of 1 to 100"),
         (FIRST + 'glob = "y"', 5, "no key 'glob': did you mean globs?"),
         (FIRST + 'what = "y"', 5, "no key 'what': there are name, globs, id_pointer"),
+        (FIRST + 'merge = "maybe"', 5, "merge takes one of auto, structure, lines, never"),
+        (FIRST + 'identity = {"steps" = "id"}', 5, "identity takes lists by JSON pointer"),
+        (FIRST + 'unordered = "/tags"', 5, "unordered takes a list of JSON pointers"),
+        (FIRST + 'fields = {"/version" = "newest"}', 5, "theirs, ours, larger, guarded"),
         ('hidden = "yes"\n' + FIRST, 1, "hidden takes true or false"),
         (FIRST + 'id_pointer = "id"', 5, "takes a JSON pointer"),
         (FIRST + FIRST, 6, "'a' is there twice"),
