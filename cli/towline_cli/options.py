@@ -54,7 +54,7 @@ def completes(what: str) -> Callable[[click.Context, click.Parameter, str], list
 
 
 POLICIES = ["refuse", "skip", "theirs", "ours"]
-CONTENT_MODES = ["never", "auto", "structure", "lines"]
+CONTENT_MODES = ["auto", "structure", "lines", "never"]
 
 
 def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -86,9 +86,9 @@ choice_options = with_options(
     click.option(
         "--content-merge",
         type=click.Choice(CONTENT_MODES),
-        help="How to merge an asset that both sides edited: not at all (never, the default), by "
-        "its JSON, YAML or TOML structure (structure), line by line as git does (lines), or by "
-        "structure where it is parsed and by lines elsewhere (auto).",
+        help="How to merge an asset that both sides edited: by its JSON, YAML or TOML structure "
+        "where it is parsed and line by line as git does elsewhere (auto, the default), by one of "
+        "these alone (structure, lines), or not at all (never).",
     ),
     click.option(
         "--only",
@@ -140,7 +140,7 @@ def pull_options(choices: dict[str, Any], project: Project) -> PullOptions:
             choices.get("on_conflict") or project.setting("on_conflict") or OnConflict.REFUSE
         ),
         content_merge=ContentMode(
-            choices.get("content_merge") or project.setting("content_merge") or ContentMode.NEVER
+            choices.get("content_merge") or project.setting("content_merge") or ContentMode.AUTO
         ),
         only=_selection(choices.get("only", ()), project),
         limits=project.limits(limit_settings(choices)),

@@ -169,7 +169,7 @@ class PullOptions:
     """Whether a pull may delete the last asset of the project."""
     renames: Renames = Renames.EXACT
     comparison: Comparison = Comparison.INCREMENTAL
-    content_merge: ContentMode | ContentMerge = field(default=ContentMode.NEVER, compare=False)
+    content_merge: ContentMode | ContentMerge = field(default=ContentMode.AUTO, compare=False)
 
     def __post_init__(self) -> None:
         _set(self, "on_conflict", _word("on_conflict", OnConflict, self.on_conflict))

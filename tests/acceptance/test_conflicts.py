@@ -90,14 +90,17 @@ def test_the_configured_policy_holds_until_the_command_line_names_one(torn: Comm
     assert torn.json("plan", "--on-conflict", "refuse", code=3)["status"] == "conflicts"
 
 
-def test_contents_are_merged_where_it_is_configured(project: Command, repository: GitRepository):
+def test_contents_are_merged_unless_the_project_says_never(
+    project: Command, repository: GitRepository
+):
     base = b'{"name": "orders", "limit": 1, "steps": []}\n'
     repository.commit({ORDERS: base})
     project("pull")
     (project.folder / ORDERS).write_bytes(base.replace(b"1", b"2"))
     repository.commit({ORDERS: base.replace(b"[]", b'["read"]')})
+    project("config", "content_merge", "never")
     assert project("pull", code=3).out
-    project("config", "content_merge", "auto")
+    project("config", "--unset", "content_merge")
     ran = project("pull")
     assert "merged with local edits, by structure" in ran.out
     assert files(project)[ORDERS] == b'{"name": "orders", "limit": 2, "steps": ["read"]}\n'

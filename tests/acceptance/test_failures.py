@@ -203,7 +203,7 @@ def test_a_kinds_file_is_checked_without_a_project(towline: Command):
     )
     assert towline.json("config", "kinds", "--check", "kinds.toml")["kinds"][0]["name"] == "rule"
     assert towline.json("config", "kinds", "--check", code=2)["error"]["code"] == "usage"
-    assert "os_error" in towline("config", "kinds", "--check", "x", "--json", code=1).out
+    assert failed(towline, "config", "kinds", "--check", "x", code=2) == "invalid_value"
 
 
 # --- the remote -------------------------------------------------------------------------------

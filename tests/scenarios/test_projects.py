@@ -88,7 +88,7 @@ def test_all_theirs_is_their_tree(
     example: ExampleProject, played: tuple[EditedProject, Repository]
 ):
     project, repository = played
-    edited = {*example.use_theirs, *example.use_ours, *example.moves.values()}
+    edited = {*example.use_theirs, *example.use_ours, *example.moves.values(), *example.merged}
     pull(
         project.store,
         repository.remote(""),

@@ -20,7 +20,7 @@ from towline.content_rules import ContentMode, ContentRules, FieldRule
 from towline.errors import InvalidValue
 from towline.report import report_of
 
-AUTO = PullOptions(content_merge=ContentMode.AUTO)
+NEVER = PullOptions(content_merge=ContentMode.NEVER)
 BASE = b'{"name": "x", "version": 1, "steps": [{"id": "a", "v": 1}]}'
 OURS = b'{"name": "x", "version": 2, "steps": [{"id": "a", "v": 2}]}'
 THEIRS = b'{"name": "y", "version": 1, "steps": [{"id": "a", "v": 1}, {"id": "b", "v": 1}]}'
@@ -50,30 +50,30 @@ def content(store: MemoryStore, path: str = "a.json") -> bytes:
     return store.contents()[AssetPath(path)][0]
 
 
-def test_contents_are_merged_where_the_pull_says_so():
+def test_contents_are_merged_unless_the_pull_says_never():
     store, remote = edited(BASE, OURS, THEIRS)
-    assert pull(store, remote).status == "conflicts"
-    planned = plan_pull(store, remote, AUTO)
-    report = pull(store, remote, AUTO)
+    assert pull(store, remote, NEVER).status == "conflicts"
+    planned = plan_pull(store, remote)
+    report = pull(store, remote)
     assert content(store) == BOTH
     (item,) = report.updated
     assert (item.rule, item.merged, item.merged_by) == (8, True, "structure")
     assert report_of(planned).updated == report.updated
-    assert pull(store, remote, AUTO).status == "up-to-date"
+    assert pull(store, remote).status == "up-to-date"
     undo(store)
     assert content(store) == OURS
 
 
 def test_lines_are_merged_where_nothing_is_parsed():
     store, remote = edited(b"1\n2\n3\n", b"0\n2\n3\n", b"1\n2\n4\n", name="a.txt")
-    (item,) = pull(store, remote, AUTO).updated
+    (item,) = pull(store, remote).updated
     assert item.merged_by == "lines"
     assert content(store, "a.txt") == b"0\n2\n4\n"
 
 
 def test_fields_that_clash_stay_a_conflict():
     store, remote = edited(BASE, OURS, THEIRS.replace(b'"version": 1', b'"version": 3'))
-    assert pull(store, remote, AUTO).status == "conflicts"
+    assert pull(store, remote).status == "conflicts"
     assert content(store) == OURS
 
 
@@ -81,23 +81,23 @@ def test_a_kind_says_more():
     theirs = THEIRS.replace(b'"version": 1', b'"version": 3')
     larger = ContentRules(fields=(("/version", FieldRule.LARGER),))
     store, remote = edited(BASE, OURS, theirs, rules=larger)
-    pull(store, remote, AUTO)
+    pull(store, remote)
     assert content(store) == BOTH.replace(b'"version": 2', b'"version": 3')
     never = ContentRules(mode=ContentMode.NEVER)
     store, remote = edited(BASE, OURS, THEIRS, rules=never)
-    assert pull(store, remote, AUTO).status == "conflicts"
+    assert pull(store, remote).status == "conflicts"
 
 
 def test_one_content_that_both_added_in_two_spellings_keeps_ours():
     store, remote = edited(None, b'{"a": 1, "b": 2}', b'{"b":2,"a":1}\n')
-    assert pull(store, remote).status == "conflicts"
-    assert pull(store, remote, AUTO).status == "up-to-date"
+    assert pull(store, remote, NEVER).status == "conflicts"
+    assert pull(store, remote).status == "up-to-date"
     assert content(store) == b'{"a": 1, "b": 2}'
 
 
 def test_a_plan_carries_what_it_merged():
     store, remote = edited(BASE, OURS, THEIRS)
-    plan = plan_pull(store, remote, AUTO)
+    plan = plan_pull(store, remote)
     assert [merged for _, merged in plan.merged] == [BOTH]
 
 
@@ -108,5 +108,5 @@ def test_an_unknown_way_to_merge_is_refused():
 
 def test_what_a_merge_leaves_is_for_the_policy():
     store, remote = edited(BASE, OURS, THEIRS.replace(b'"version": 1', b'"version": 3'))
-    options = PullOptions(content_merge=ContentMode.AUTO, on_conflict=OnConflict.THEIRS)
+    options = PullOptions(on_conflict=OnConflict.THEIRS)
     assert [item.merged_by for item in pull(store, remote, options).overwritten] == [None]

@@ -63,7 +63,7 @@ def config(name: str | None, value: str | None, unset: bool, check: bool, as_jso
     ref          a branch, tag or commit; unset: the default branch
     scope        the folder of the repository that is the project
     on_conflict  what a pull does without --on-conflict: refuse, skip, theirs, ours
-    content_merge  how an asset that both sides edited is merged: never, auto, structure, lines
+    content_merge  how an asset that both sides edited is merged: auto, structure, lines, never
     limit.NAME   a limit, such as limit.assets
     kinds        a file that says what is an asset (docs/kinds.md), or preset:NAME; --check only
                  checks it
