@@ -9,12 +9,13 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from . import backends, counters, merging, pulling, serving, startup
+from . import backends, contents, counters, merging, pulling, serving, startup
 from .measures import FULL, QUICK, Measure, Scale
 from .rendering import as_json, print_tables
 
 SECTIONS: dict[str, Callable[[Scale], Iterator[Measure]]] = {
     merging.SECTION: merging.measures,
+    contents.SECTION: contents.measures,
     startup.SECTION: startup.measures,
     counters.SECTION: counters.measures,
     backends.SECTION: backends.measures,

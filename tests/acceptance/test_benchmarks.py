@@ -25,7 +25,7 @@ def test_a_quick_run_measures_every_section_and_meets_every_counter():
     assert ended.returncode == 0, ended.stderr
     measures = json.loads(ended.stdout)["measures"]
     sections = {measure["section"] for measure in measures}
-    assert sections == {"merge", "start", "counters", "backends", "pull", "serving"}
+    assert sections == {"merge", "contents", "start", "counters", "backends", "pull", "serving"}
     judged = [measure for measure in measures if measure["target"] is not None]
     assert {measure["section"] for measure in judged} == {"counters"}
     assert [measure for measure in judged if not measure["met"]] == []

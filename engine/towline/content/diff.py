@@ -86,18 +86,22 @@ def _searchable(lines: Lines, other: Lines, span: range, changed: bytearray) -> 
     """Return the positions that take part in the search, and mark the rest as changed."""
     counts = Counter(other)
     limit = min(_rough_root(len(lines)), _COMMON_LINE_LIMIT)
-    # 0: the other side lacks it; 1: rare there; 2: common there.
-    ranks = bytearray(len(lines))
-    for position in span:
-        count = counts[lines[position]]
-        ranks[position] = 0 if not count else 1 if count < limit else 2
-    taking_part = []
-    for position in span:
-        rank = ranks[position]
-        if rank == 1 or (rank == 2 and not _is_among_unmatched(ranks, position, span)):
-            taking_part.append(position)
-        else:
-            changed[position] = 1
+    found = [counts[line] for line in lines[span.start : span.stop]]
+    taking_part = [position for position, count in zip(span, found, strict=True) if count]
+    if max(found, default=0) >= limit:
+        # 0: the other side lacks it; 1: rare there; 2: common there.
+        ranks = bytearray(span.start) + bytes(
+            0 if not count else 1 if count < limit else 2 for count in found
+        )
+        taking_part = [
+            position
+            for position in taking_part
+            if ranks[position] == 1 or not _is_among_unmatched(ranks, position, span)
+        ]
+    if len(taking_part) < len(span):
+        changed[span.start : span.stop] = b"\x01" * len(span)
+        for position in taking_part:
+            changed[position] = 0
     return taking_part
 
 
