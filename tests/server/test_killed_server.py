@@ -93,7 +93,7 @@ def test_the_run_of_a_killed_server_ends_once(
 def test_a_server_killed_while_it_fetches_leaves_no_process(pending: PendingPull, words: list[str]):
     with fetching(pending, words) as (first, run_id):
         left = descendants(first.child.pid)
-        assert any("fetch_child" in command for command in left.values())
+        assert any("fetch_process" in command for command in left.values())
         assert any("git" in command.split()[0] for command in left.values())
         first.kill()
         await_end(left)

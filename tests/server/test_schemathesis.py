@@ -187,7 +187,7 @@ _OF_SEVERAL = {
     # A schema tells neither that two lists have nothing in common, nor that of several objects no
     # two have one name; OpenAPI tells nothing of two headers at once.
     ("conflicting_resolutions", None),
-    ("invalid_value", "a name stands twice"),
+    ("invalid_value", "a name is used twice"),
     ("invalid_value", "takes * here, and no If-Match beside it"),
     # The project's kinds, and the connection's address, decide.
     ("invalid_path", "is outside the kinds of this project"),
