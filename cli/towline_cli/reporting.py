@@ -39,6 +39,8 @@ def show_report(report: Report, wording: Wording, *, as_json: bool, everything: 
 
 def _print_report(report: Report, wording: Wording, *, refused: bool, everything: bool) -> None:
     echo(_headline(report, wording, refused=refused))
+    if refused and report.listed:
+        echo(f"Once settled: {', '.join(_counts(report))}.")
     if report.history_rewritten:
         echo("The last pulled revision is not in the branch's history: it was rewritten, or the")
         echo("ref or the URL changed.")
@@ -59,15 +61,19 @@ def _print_report(report: Report, wording: Wording, *, refused: bool, everything
 
 
 def _headline(report: Report, wording: Wording, *, refused: bool) -> str:
+    counts = _counts(report)
     if refused:
         return f"{wording.refused}: {pluralize(len(report.conflicts), 'conflict')} left."
-    counts = [f"{len(getattr(report, name))} {name}" for name in LISTS if getattr(report, name)]
     if wording.is_undo:
         now = f"at {short(report.revision)}" if report.revision else "as before the first pull"
         return f"{wording.done}: {', '.join(counts) or 'no asset changed'}; now {now}."
     if not counts:
         return f"{wording.nothing} at {short(report.revision)}."
     return f"{wording.done} {_moved(report)}: {', '.join(counts)}."
+
+
+def _counts(report: Report) -> list[str]:
+    return [f"{len(getattr(report, name))} {name}" for name in LISTS if getattr(report, name)]
 
 
 def _print_behind(items: Sequence[Item]) -> None:

@@ -120,7 +120,9 @@ def _console() -> Console:
 
 
 def print_report(report: Report, *, everything: bool = True) -> None:
-    """Print the five lists, cut to a screenful unless ``everything``, and the conflicts."""
+    """Print the conflicts, then the five lists, cut to a screenful unless ``everything``."""
+    if report.conflicts:
+        print_conflicts(report.conflicts)
     items = [(name, item) for name in LISTS for item in getattr(report, name)]
     left = 0
     if not everything:
@@ -136,8 +138,6 @@ def print_report(report: Report, *, everything: bool = True) -> None:
         )
     if left:
         print_lines([cell(f"and {left} more; towline log {report.pull} lists all")])
-    if report.conflicts:
-        print_conflicts(report.conflicts)
 
 
 def print_conflicts(conflicts: Sequence[Conflict]) -> None:

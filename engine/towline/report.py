@@ -21,7 +21,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a pull did. An asset is in at most one list; each is sorted by path.
+    """What a pull did, or would do. An asset is in at most one list; each is sorted by path.
 
     ``base`` is the revision before, ``revision`` the one that was pulled. With the policy
     ``skip``, ``conflicts`` holds what was skipped, and those assets are in ``ignored`` too.
@@ -52,9 +52,15 @@ class Report:
         return self.overwritten + self.updated + self.created + self.deleted + self.ignored
 
 
-def report_of(plan: Plan) -> Report:
-    """Return the report of applying this plan; of refusing it, where conflicts stay open."""
-    listed = {name: () if plan.refused else plan.listed(name) for name in LISTED}
+def report_of(plan: Plan, *, preview: bool = False) -> Report:
+    """Return the report of applying this plan; of refusing it, where conflicts stay open.
+
+    A refusal lists its conflicts alone; with ``preview`` also what the pull does once they are
+    settled.
+    """
+    hidden = plan.refused and not preview
+    listed = {name: () if hidden else plan.listed(name) for name in LISTED}
+    behind = () if hidden else tuple(item for item in plan.items if _stays_behind(item))
     status = Status.UPDATED if any(listed.values()) else Status.UP_TO_DATE
     return Report(
         status=Status.CONFLICTS if plan.refused else status,
@@ -65,12 +71,16 @@ def report_of(plan: Plan) -> Report:
         created=listed[Disposition.CREATED],
         deleted=listed[Disposition.DELETED],
         ignored=listed[Disposition.IGNORED],
-        behind=() if plan.refused else tuple(item for item in plan.items if item.behind),
+        behind=behind,
         conflicts=plan.conflicts,
         error_msgs=tuple(map(conflict_message, plan.conflicts)),
         notes=plan.notes,
         history_rewritten=plan.history_rewritten,
     )
+
+
+def _stays_behind(item: Item) -> bool:
+    return item.behind is not None and item.disposition is not Disposition.CONFLICT
 
 
 def conflict_message(conflict: Conflict) -> str:

@@ -34,7 +34,22 @@ def test_left_alone_a_conflict_changes_nothing_and_ends_with_3(torn: Command):
     assert ran.out.startswith("Nothing was changed: 1 conflict left.\n")
     assert "--use-theirs" in ran.err
     assert torn("pull", "--on-conflict", "refuse", code=3).out == ran.out
-    assert torn("plan", code=3).out.startswith("Would change nothing: 1 conflict left.\n")
+
+
+@pytest.mark.parametrize("command", [["plan"], ["pull", "--dry-run"]])
+def test_a_plan_shows_the_conflicts_first_and_then_all_that_a_pull_would_do(
+    torn: Command, command: list[str]
+):
+    first, second, *table = torn(*command, code=3).out.splitlines()
+    assert first == "Would change nothing: 1 conflict left."
+    assert second == "Once settled: 1 updated, 1 created, 1 deleted."
+    assert [line.split()[0] for line in table] == [
+        *("conflict", "content", "path", "updated", "created", "deleted")
+    ]
+    planned, pulled = torn.json(*command, code=3), torn.json("pull", "--on-conflict", "skip")
+    for name in ("updated", "created", "deleted"):
+        assert paths(planned[name]) == paths(pulled[name]) != []
+    assert paths(planned["conflicts"]) == [ORDERS]
 
 
 def test_a_stored_plan_with_a_conflict_names_it_by_path(torn: Command):

@@ -35,14 +35,15 @@ _APPLIED = Wording(done="Applied", nothing="Nothing to do")
 def plan(as_json: bool, **choices: Any) -> int:
     """Show what a pull would do.
 
-    It fetches, and changes nothing here. Assets are named by id, or by the path they have here,
-    else there; ./NAME starts from the working folder. Exit code 3: conflicts would be left.
+    It fetches, and changes nothing here. Conflicts come first, then what a pull does once they are
+    settled. Assets are named by id, or by the path they have here, else there; ./NAME starts from
+    the working folder. Exit code 3: conflicts would be left.
     """
     from towline.report import report_of
 
     with open_project() as project:
         made = _plan(project, choices)
-        return show_report(report_of(made), _PLANNED, as_json=as_json)
+        return show_report(report_of(made, preview=True), _PLANNED, as_json=as_json)
 
 
 @click.command()
@@ -64,7 +65,7 @@ def pull(dry_run: bool, as_json: bool, yes: bool, **choices: Any) -> int:
         made = _plan(project, choices)
         if dry_run or made.refused:
             wording = _PLANNED if dry_run else _PULLED
-            return show_report(report_of(made), wording, as_json=as_json)
+            return show_report(report_of(made, preview=dry_run), wording, as_json=as_json)
         return _apply(made, project, _PULLED, as_json=as_json, yes=yes)
 
 
