@@ -66,16 +66,18 @@ choice_options = with_options(
     click.option(
         "--use-theirs",
         multiple=True,
-        metavar="ID|PATH",
+        metavar="ID|PATH|GLOB",
         shell_complete=completes("conflicting"),
-        help="Take the repository's version of this asset, discarding edits here. Repeatable.",
+        help="Take the repository's version of this asset, discarding edits here; of a folder or "
+        "a glob, that of the assets in conflict. Repeatable.",
     ),
     click.option(
         "--use-ours",
         multiple=True,
-        metavar="ID|PATH",
+        metavar="ID|PATH|GLOB",
         shell_complete=completes("conflicting"),
-        help="Keep this folder's version of this asset. Repeatable.",
+        help="Keep this folder's version of this asset; of a folder or a glob, that of the assets "
+        "in conflict. Repeatable.",
     ),
     click.option(
         "--on-conflict",

@@ -40,6 +40,12 @@ class Party:
         """Its path in ours, else in theirs, else in base."""
         return first_path(self.states.ours, self.states.theirs, self.states.base)
 
+    @property
+    def paths(self) -> frozenset[AssetPath]:
+        """Its paths on the three sides."""
+        states = (self.states.base, self.states.ours, self.states.theirs)
+        return frozenset(state.path for state in states if state is not None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:

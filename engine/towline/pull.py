@@ -10,17 +10,18 @@ from dataclasses import dataclass, field, replace
 
 from towline.apply import apply
 from towline.changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
+from towline.conflicts import Conflict
 from towline.errors import ContentMissing, UnknownAssets
 from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.merge import Context, merge
 from towline.merge.embedded import content_problem, embedded_id
 from towline.model import AssetPath, AssetState, Digest, Revision
-from towline.options import Comparison, PullOptions
+from towline.options import Comparison, OnConflict, PullOptions, Resolutions
 from towline.plan import Contents, Plan, StoreState
 from towline.ports import AssetStore, Phase, Remote, Snapshot, Watch
 from towline.report import Report, report_of
-from towline.selection import near_names, resolved
+from towline.selection import near_names, resolve_names, resolved
 
 
 def pull(
@@ -79,14 +80,23 @@ def plan_at(
         keeps_executable=getattr(snapshot, "keeps_executable", True),
         scope=remote.scope,
     )
-    try:
-        plan = merge(
+
+    def merged(options: PullOptions) -> Plan:
+        return merge(
             changes,
             snapshot,
             context=context,
             options=options,
             read=lambda digest: _content(digest, snapshot, source),
         )
+
+    def open_conflicts(resolutions: Resolutions) -> tuple[Conflict, ...]:
+        refusing = replace(options, resolutions=resolutions, on_conflict=OnConflict.REFUSE)
+        return merged(refusing).conflicts
+
+    try:
+        resolutions = resolve_names(options.resolutions, snapshot, changes, open_conflicts)
+        plan = merged(replace(options, resolutions=resolutions))
     except UnknownAssets as error:
         error.near = near_names(error.asset_ids, snapshot, changes)
         raise

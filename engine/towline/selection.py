@@ -1,4 +1,4 @@
-"""Resolves the names of a selection in a project: a path, a folder, or a glob, in this order.
+"""Resolves names of selections and resolutions: a path, a folder, or a glob, in this order.
 
 Paths and folders are looked up in the changes and the store; only an unknown name costs a walk of
 the project.
@@ -7,16 +7,17 @@ the project.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from towline.changes import Changes, RemoteAsset
+from towline.conflicts import Conflict
 from towline.errors import UnknownAssets
 from towline.globs import matches_any
-from towline.model import AssetPath
+from towline.model import AssetId, AssetPath
 from towline.names import path_problem
-from towline.options import Selection
+from towline.options import Naming, Resolutions, Selection
 from towline.ports import Snapshot
 from towline.records import AssetRecord
 
@@ -48,6 +49,54 @@ def resolved(selection: Selection, snapshot: Snapshot, changes: Changes) -> Sele
     return replace(selection, globs=tuple(globs))
 
 
+def resolve_names(
+    resolutions: Resolutions,
+    snapshot: Snapshot,
+    changes: Changes,
+    open_conflicts: Callable[[Resolutions], Iterable[Conflict]],
+) -> Resolutions:
+    """Return the resolutions with each folder and glob as the ids of the conflicts that it covers.
+
+    ``open_conflicts`` returns what stays open under resolutions that name single assets; so these
+    go before folders and globs. A name that covers no asset stays as it is, for the merge to judge.
+
+    Raises:
+        ConflictingResolutions: folders and globs of both sides cover one conflict.
+    """
+    if resolutions.naming is not Naming.IDS_OR_PATHS:
+        return resolutions
+    known = _Known(snapshot, changes)
+    globs = {
+        name: found
+        for name, _ in resolutions.named()
+        if not known.has(name) and (found := known.globs_of(name))
+    }
+    if not globs:
+        return resolutions
+    single = replace(
+        resolutions,
+        use_theirs=resolutions.use_theirs - globs.keys(),
+        use_ours=resolutions.use_ours - globs.keys(),
+    )
+    # An asset that is here alone gives way to nothing, and has no version to take.
+    parties = [
+        party
+        for conflict in open_conflicts(single)
+        for party in conflict.parties
+        if party.states.base is not None or party.states.theirs is not None
+    ]
+
+    def covered(names: frozenset[str]) -> frozenset[str]:
+        wanted = [glob for name in names for glob in globs.get(name, ())]
+        return frozenset(party.asset_id for party in parties if _match(wanted, party.paths))
+
+    return replace(
+        single,
+        use_theirs=single.use_theirs | covered(resolutions.use_theirs),
+        use_ours=single.use_ours | covered(resolutions.use_ours),
+    )
+
+
 def near_names(unknown: Sequence[str], snapshot: Snapshot, changes: Changes) -> tuple[str, ...]:
     """Return kinds and paths of the project that resemble the unknown names, closest first."""
     import difflib
@@ -71,6 +120,15 @@ class _Known:
 
     snapshot: Snapshot
     changes: Changes
+
+    def has(self, name: str) -> bool:
+        """Whether a name is the id or the path of one asset."""
+        if AssetId.allows(name) and self.snapshot.with_id(AssetId(name)) is not None:
+            return True
+        if path_problem(name) is not None:
+            return False
+        path = AssetPath(name)
+        return path in self.changed or self._recorded(path)
 
     def globs_of(self, name: str) -> tuple[str, ...]:
         """Return the globs that take what the name means; none where it matches no asset."""
@@ -104,7 +162,7 @@ class _Known:
         if path_problem(name) is not None:
             return False
         path = AssetPath(name)
-        if self.snapshot.at(path) is not None or self.snapshot.aligned_at(path) is not None:
+        if self._recorded(path):
             return True
         return any(
             isinstance(occupant, AssetRecord)
@@ -112,6 +170,9 @@ class _Known:
             and occupant.ours.path.startswith(f"{path}/")
             for occupant in self.snapshot.occupants(path)
         )
+
+    def _recorded(self, path: AssetPath) -> bool:
+        return self.snapshot.at(path) is not None or self.snapshot.aligned_at(path) is not None
 
 
 def _match(globs: Iterable[str], paths: Iterable[AssetPath]) -> bool:

@@ -80,8 +80,11 @@ def test_skip_pulls_the_rest_and_offers_the_conflict_again(torn: Command):
         (["--use-theirs", ORDERS], "overwritten", THEIRS[ORDERS]),
         (["--use-ours", ORDERS], "ignored", OURS),
         (["--use-ours=pipelines/orders.json", "--on-conflict=theirs"], "ignored", OURS),
+        (["--use-theirs", "pipelines/"], "overwritten", THEIRS[ORDERS]),
+        (["--use-ours", "**/o*.json"], "ignored", OURS),
+        (["--use-theirs", ".", "--use-ours", ORDERS], "ignored", OURS),
     ],
-    ids=["theirs", "ours", "use theirs", "use ours", "one over the rest"],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_side_is_taken(torn: Command, choice: list[str], listed: str, content: bytes):
     report = torn.json("pull", *choice)
@@ -89,6 +92,17 @@ def test_a_side_is_taken(torn: Command, choice: list[str], listed: str, content:
     assert report["conflicts"] == []
     assert files(torn) == {**THEIRS, ORDERS: content}
     assert torn.json("pull")["status"] == "up-to-date"
+
+
+def test_folders_and_globs_choose_for_conflicts_alone(torn: Command):
+    edit(torn, "readme.txt", b"mine\n")
+    edit(torn, "own.json", b"{}\n")
+    torn("pull", "--use-theirs", "*.txt", code=3)
+    both = torn.json("plan", "--use-theirs", ".", "--use-ours", "pipelines", code=2)
+    assert both["error"]["code"] == "conflicting_resolutions"
+    report = torn.json("pull", "--use-theirs", ".")
+    assert paths(report["overwritten"]) == [ORDERS]
+    assert files(torn) == {**THEIRS, "readme.txt": b"mine\n", "own.json": b"{}\n"}
 
 
 @pytest.mark.parametrize("option", ["--use-theirs", "--use-ours"])

@@ -63,6 +63,7 @@ def test_too_many_assets(project: Command, repository: GitRepository):
     [
         (["--use-theirs", ORDERS, "--use-ours", ORDERS], "conflicting_resolutions", 2),
         (["--use-theirs", "unknown"], "unknown_assets", 1),
+        (["--use-theirs", "unknown/*"], "unknown_assets", 1),
         (["--use-ours", "0" * 24], "unknown_assets", 1),
         (["--use-theirs", ORDERS.upper()], "unknown_assets", 1),
         (["--only", "rules/*", "--use-theirs", ORDERS], "unselected_resolutions", 1),

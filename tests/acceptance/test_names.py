@@ -95,8 +95,8 @@ def test_a_local_name_that_is_no_text_does_no_harm(named: Command, tmp_path: Pat
 @pytest.mark.parametrize("word", ["", ".", "..", "/", "../x", "a//b", "\udcff", "a\udcff/b"])
 def test_a_word_that_names_nothing_is_unknown(named: Command, word: str):
     # The project's own folder names everything in it.
-    options = ["--use-theirs", "--use-ours"] + ["--only"] * (word not in (".", "/"))
-    for option in options:
+    options = ["--use-theirs", "--use-ours", "--only"]
+    for option in options if word not in (".", "/") else ():
         assert named.json("pull", option, word, code=1)["error"]["code"] == "unknown_assets"
     assert named.json("diff", "--", word, code=1)["error"]["code"] == "unknown_assets"
 

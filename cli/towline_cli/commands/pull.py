@@ -56,7 +56,8 @@ def pull(dry_run: bool, as_json: bool, yes: bool, **choices: Any) -> int:
 
     All of it or nothing: with conflicts left, nothing changes, and the exit code is 3. Choose a
     side with --use-theirs or --use-ours, each for one asset (by id, or by the path it has here,
-    else there; ./NAME starts from the working folder), or with --on-conflict for all that is left.
+    else there; ./NAME starts from the working folder) or for the conflicts that a folder or a glob
+    covers, or with --on-conflict for all that is left.
     Local work is discarded only where you say so, and `towline undo` brings it back.
     """
     from towline.report import report_of
