@@ -204,7 +204,8 @@ def test_a_kinds_file_is_checked_without_a_project(towline: Command):
     )
     assert towline.json("config", "kinds", "--check", "kinds.toml")["kinds"][0]["name"] == "rule"
     assert towline.json("config", "kinds", "--check", code=2)["error"]["code"] == "usage"
-    assert failed(towline, "config", "kinds", "--check", "x", code=2) == "invalid_value"
+    missing = towline.json("config", "kinds", "--check", "x", code=2)["error"]
+    assert missing["code"] == "invalid_value"
 
 
 # --- the remote -------------------------------------------------------------------------------
