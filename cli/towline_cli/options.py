@@ -12,6 +12,7 @@ import click
 from .output import echo_err, is_interactive
 
 if TYPE_CHECKING:
+    from towline.content_rules import ContentMode
     from towline.options import PullOptions, Selection
 
     from .project import Project
@@ -127,7 +128,6 @@ def pull_options(choices: dict[str, Any], project: Project) -> PullOptions:
 
     A setting of the project is the default of an option that is not given.
     """
-    from towline.content_rules import ContentMode
     from towline.options import Naming, OnConflict, PullOptions, Resolutions
 
     return PullOptions(
@@ -141,9 +141,7 @@ def pull_options(choices: dict[str, Any], project: Project) -> PullOptions:
         on_conflict=OnConflict(
             choices.get("on_conflict") or project.setting("on_conflict") or OnConflict.REFUSE
         ),
-        content_merge=ContentMode(
-            choices.get("content_merge") or project.setting("content_merge") or ContentMode.AUTO
-        ),
+        content_merge=content_mode(project, choices.get("content_merge")),
         only=_selection(choices.get("only", ()), project),
         limits=project.limits(limit_settings(choices)),
         allow_empty=choices.get("allow_empty", False),
@@ -155,6 +153,13 @@ def limit_settings(choices: dict[str, Any]) -> list[str]:
     short = {name: choices.get(f"max_{name}") for name in ("assets", "deletes")}
     given = (f"{name}={value}" for name, value in short.items() if value is not None)
     return [*choices.get("limits", ()), *given]
+
+
+def content_mode(project: Project, choice: str | None = None) -> ContentMode:
+    """Return how contents are merged: as chosen, else as the project is configured."""
+    from towline.content_rules import ContentMode
+
+    return ContentMode(choice or project.setting("content_merge") or ContentMode.AUTO)
 
 
 def asset_name(name: str, prefix: str) -> str:

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from towline.content.structure import format_pointer
 from towline.explain import ABSENT
 from towline.report import reason_message
 
@@ -24,6 +25,7 @@ from .output import LISTS, pluralize, printable, short
 
 if TYPE_CHECKING:
     from towline.conflicts import Conflict, Party
+    from towline.content.structure import FieldMerge
     from towline.explain import Explanation, FieldDifference
     from towline.model import AssetState
     from towline.plan import Item
@@ -238,9 +240,35 @@ def print_difference(asset: AssetStatus, explanation: Explanation) -> None:
     print_lines(_facts(explanation))
     if explanation.fields:
         _print_fields([_field(field) for field in explanation.fields])
+    print_lines(
+        cell(f"  {format_pointer(each.pointer) or '(all)'}: taken from theirs{_rule(each)}")
+        for each in explanation.taken
+    )
     for difference in explanation.lines:
         print_lines(cell(f"  {line}", _line_style(line)) for line in difference.lines)
     print_lines([Text()])
+
+
+def print_difference_counts(explained: Sequence[tuple[AssetStatus, Explanation]]) -> None:
+    """Print how many fields or lines of each asset differ."""
+    rows = [
+        _asset_row(asset.state, asset.path, _difference_count(found), asset.asset_id)
+        for asset, found in explained
+    ]
+    print_table(["state", "path", "", "id"], rows)
+
+
+def _difference_count(found: Explanation) -> str:
+    if found.fields:
+        clashes = sum(field.clashes for field in found.fields)
+        text = pluralize(len(found.fields), "field")
+        return f"{text}, {clashes} in both" if clashes else text
+    # The first two lines of a unified diff name its sides.
+    lines = [line for difference in found.lines for line in difference.lines[2:]]
+    if lines:
+        added, removed = (sum(line.startswith(sign) for line in lines) for sign in "+-")
+        return f"{added} lines added, {removed} removed"
+    return found.note or str(found.format).replace("_", " ")
 
 
 def _print_fields(rows: Sequence[Sequence[Text]]) -> None:
@@ -252,6 +280,10 @@ def _print_fields(rows: Sequence[Sequence[Text]]) -> None:
         print_lines([Text("  ").join([field, clash])])
         for side, value in zip(columns[1:], values, strict=False):
             print_lines([Text.assemble(f"    {side:8}", value)])
+
+
+def _rule(taken: FieldMerge) -> str:
+    return "" if taken.rule is None else f", by the rule {taken.rule}"
 
 
 def _facts(explanation: Explanation) -> Iterable[Text]:

@@ -359,6 +359,28 @@ def test_diff_takes_an_id_a_path_or_a_path_from_the_working_folder(torn: Command
     assert torn.at(torn.folder / "pipelines").json("diff", "./orders.json")["assets"] == by_path
     assert torn.json("diff", "rules/lost.json")["assets"][0]["state"] == "unchanged"
     assert torn.json("diff", "nothing", code=1)["error"]["code"] == "unknown_assets"
+    for name in ("pipelines", "pipelines/", "pipe*/*.json"):
+        assert torn.json("diff", name)["assets"] == by_path
+    assert torn.json("diff", "rules")["assets"] == []
+    assert torn.json("diff", ".") == torn.json("diff")
+
+
+def test_diff_counts_what_differs(torn: Command):
+    torn("plan", code=3)
+    (torn.folder / "readme.txt").write_text("Mine.\n")
+    _, orders, readme = torn("diff", "--stat").out.splitlines()
+    assert ORDERS in orders
+    assert "1 field, 1 in both" in orders
+    assert "1 lines added, 1 removed" in readme
+
+
+def test_show_writes_the_bytes_of_one_side(torn: Command):
+    torn("plan", code=3)
+    assert torn("show", ORDERS).out == (torn.folder / ORDERS).read_text()
+    assert torn("show", "--theirs", ORDERS).out == THEIRS[ORDERS].decode()
+    assert torn("show", "--base", ORDERS).out == BASE[ORDERS].decode()
+    assert "absent in base" in torn("show", "--base", "rules/new.json", code=1).err
+    assert torn("show", "rules", code=1).out == ""
 
 
 def test_diff_of_an_untouched_project(project: Command):

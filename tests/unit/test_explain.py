@@ -1,12 +1,11 @@
 """The close view: fields, lines, digests, and the guards between them."""
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
+from towline.content_rules import ContentMode, ContentRules, FieldRule
 from towline.explain import (
     ABSENT,
     MAX_JSON_BYTES,
@@ -19,7 +18,7 @@ from towline.explain import (
 from towline.model import AssetPath, AssetState, Digest, ThreeWay
 
 
-def told_apart(base: Any, ours: Any, theirs: Any) -> Explanation:
+def told_apart(base: Any, ours: Any, theirs: Any, rules: ContentRules | None = None) -> Explanation:
     """Explain three contents; None is an absent side, what is no bytes is written as JSON."""
     known: dict[Digest, bytes] = {}
 
@@ -30,7 +29,7 @@ def told_apart(base: Any, ours: Any, theirs: Any) -> Explanation:
         known[Digest.of(written)] = written
         return AssetState(path=AssetPath("a.json"), digest=Digest.of(written))
 
-    return explain(ThreeWay(base, ours, theirs).map(state), known.get)
+    return explain(ThreeWay(base, ours, theirs).map(state), known.get, rules)
 
 
 def fields(explanation: Explanation) -> dict[str, tuple[Any, Any, Any, bool]]:
@@ -106,13 +105,43 @@ def test_a_value_that_python_holds_equal_to_base_clashes_as_any_other():
     assert fields(told_apart({"a": 1}, {"a": True}, {"a": 2})) == {"/a": (1, True, 2, True)}
 
 
-def test_elements_of_lists_are_paired_by_index():
-    found = told_apart(["a", "b"], ["x", "a", "b"], ["a", "c"])
+def test_elements_of_lists_without_an_identity_are_paired_by_index():
+    found = told_apart([1, 2], [0, 1, 2], [1, 3])
     assert fields(found) == {
-        "/0": ("a", "x", "a", False),
-        "/1": ("b", "a", "c", True),
-        "/2": (ABSENT, "b", ABSENT, False),
+        "/0": (1, 0, 1, False),
+        "/1": (2, 1, 3, True),
+        "/2": (ABSENT, 2, ABSENT, False),
     }
+
+
+def test_elements_of_lists_are_paired_by_the_identity_that_a_merge_uses():
+    read, write, new = {"id": "read", "on": 1}, {"id": "write"}, {"id": 7}
+    found = told_apart(
+        {"steps": [read, write], "tags": ["a", "b"]},
+        {"steps": [new, {**read, "on": 2}, write], "tags": ["a", "b", "c"]},
+        {"steps": [write, read], "tags": ["b"]},
+    )
+    names = ["[id=read]", "[id=write]"]
+    assert fields(found) == {
+        "/steps": (names, ["[id=7]", *names], names[::-1], False),
+        "/steps/[id=read]/on": (1, 2, 1, False),
+        "/steps/[id=7]": (ABSENT, new, ABSENT, False),
+        "/tags/[a]": ("a", "a", ABSENT, False),
+        "/tags/[c]": (ABSENT, "c", ABSENT, False),
+    }
+
+
+def test_what_a_merge_takes_from_theirs_is_listed_with_the_rule():
+    rules = ContentRules(mode=ContentMode.AUTO, fields=(("/version", FieldRule.LARGER),))
+    sides = ({"a": 1, "b": 1, "version": 1}, {"a": 2, "b": 1, "version": 2})
+    merged = told_apart(*sides, {"a": 1, "b": 3, "version": 5}, rules=rules)
+    assert merged.merged_by == "structure"
+    assert [(each.pointer, each.rule) for each in merged.taken] == [
+        (("b",), None),
+        (("version",), FieldRule.LARGER),
+    ]
+    clashing = told_apart(*sides, {"a": 3, "b": 3, "version": 5}, rules=rules)
+    assert (clashing.merged_by, clashing.taken) == (None, ())
 
 
 def test_pointers_into_lists_are_in_the_order_of_their_numbers():
@@ -203,7 +232,7 @@ def test_what_is_no_text_shows_digests_and_sizes(ours: bytes):
     assert (found.contents.ours.digest, found.contents.ours.size) == (Digest.of(ours), 2)
 
 
-def test_json_above_its_guard_is_shown_as_lines_without_deepdiff():
+def test_json_above_its_guard_is_shown_as_lines():
     large = b'{\n"k": "' + b"x" * MAX_JSON_BYTES + b'",\n"a": 1\n}\n'
     found = told_apart(large, large.replace(b'"a": 1', b'"a": 2'), large)
     assert found.format is Format.TEXT
@@ -247,16 +276,3 @@ def test_the_json_form_leaves_out_what_a_side_lacks():
     ]
     assert set(shown["contents"]) == {"base", "ours"}  # type: ignore[call-overload]
     json.dumps(shown)
-
-
-def test_deepdiff_is_loaded_only_to_compare_json():
-    program = """
-import sys
-from towline.explain import explain
-from towline.model import AssetPath, AssetState, Digest, ThreeWay
-known = {Digest.of(text): text for text in (b"a", b"b")}
-a, b = (AssetState(path=AssetPath("p"), digest=digest) for digest in known)
-explain(ThreeWay(a, b, a), known.get)
-assert "deepdiff" not in sys.modules
-"""
-    subprocess.run([sys.executable, "-c", program], check=True)

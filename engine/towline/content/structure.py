@@ -285,17 +285,12 @@ class _Merger:
     def _merge_lists(self, pointer: Pointer, b: Value, o: Value, t: Value) -> Merge:
         sides = (b, o, t)
         named = self._identity.find(pointer)
-        key = _identity_key(sides, named)
-        if key is not None:
-            return self._merge_keyed(
-                pointer, ThreeWay(*(_by_identity(side, key) for side in sides)), (b, o, t)
-            )
+        names = element_names(sides, named)
+        if names is not None:
+            return self._merge_keyed(pointer, ThreeWay(*names), (b, o, t))
         if named is not None or _is_doubled(sides):
             # A doubled identity: nothing tells which element is which.
             return self._whole(pointer, b, o, t)
-        if _are_unique_strings(sides):
-            keyed = ThreeWay(*({f"[{item}]": at for at, item in enumerate(s)} for s in sides))
-            return self._merge_keyed(pointer, keyed, (b, o, t))
         if len(b) == len(o) == len(t):
             slots = [
                 Slot(at, at, self.merge((*pointer, str(at)), b[at], o[at], t[at]))
@@ -450,6 +445,20 @@ def _interleaved(
 
 
 # --- lists --------------------------------------------------------------------------------------
+
+
+def element_names(
+    sides: Sequence[list[Value]], named: str | None = None
+) -> list[dict[str, int]] | None:
+    """Return the positions of each list's elements by the name that they have in pointers.
+
+    ``named`` is the identity key of a rule. None where the elements have no names.
+    """
+    if (key := _identity_key(sides, named)) is not None:
+        return [_by_identity(side, key) for side in sides]
+    if named is None and _are_unique_strings(sides):
+        return [{f"[{item}]": at for at, item in enumerate(side)} for side in sides]
+    return None
 
 
 def _identity_key(sides: Sequence[list[Value]], named: str | None) -> str | None:

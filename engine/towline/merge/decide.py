@@ -234,7 +234,7 @@ def digest_merge(
         return None
 
     def merged(path: AssetPath, digests: ThreeWay[Digest | None]) -> MergedContent | None:
-        rules = _rules(kinds, path, option) if isinstance(option, ContentMode) else None
+        rules = content_rules(kinds, path, option) if isinstance(option, ContentMode) else None
         if rules is not None and rules.mode is ContentMode.NEVER:
             return None
         base, ours, theirs = (
@@ -256,7 +256,7 @@ def digest_merge(
     return merged
 
 
-def _rules(kinds: Kinds, path: AssetPath, mode: ContentMode) -> ContentRules:
+def content_rules(kinds: Kinds, path: AssetPath, mode: ContentMode) -> ContentRules:
     """Return the rules of an asset's kind; the option's mode holds where the kind has none."""
     kind = kinds.of(path)
     rules = ContentRules() if kind is None else kind.content
