@@ -9,6 +9,7 @@ from towline.errors import TowlineError
 from towline.stores.memory import MemoryStore
 from towline.stores.transaction import only
 from towline.testing.store_contract import BaseStoreHarness, StoreContract
+from towline.testing.store_harness import assert_equal
 
 
 class WithoutTransaction(MemoryStore):
@@ -86,3 +87,8 @@ def test_a_store_that_breaks_a_promise_fails(broken, promise, arguments):
     test(new_store_of(MemoryStore), *arguments)
     with pytest.raises((AssertionError, TowlineError, pytest.fail.Exception)):
         test(new_store_of(broken), *arguments)
+
+
+def test_what_differs_is_named_by_its_path():
+    with pytest.raises(AssertionError, match=r"at write 2\n.*root\[0\]\['a'\].*1 to 2"):
+        assert_equal(({"a": 2, "b": 3},), ({"a": 1, "b": 3},), when="at write 2")

@@ -22,7 +22,7 @@ from towline.testing.plans import (
     record_at,
     state_of,
 )
-from towline.testing.store_harness import NewStore, StoreTraits
+from towline.testing.store_harness import NewStore, StoreTraits, assert_equal
 
 P = AssetPath
 
@@ -301,5 +301,6 @@ class ApplyContract(StoreTraits):
         state_hash = harness.state_hash()
         harness.reopen()
         store = harness.store
-        assert (list(now(store).records()), now(store).state(), list(store.log())) == before
+        after = (list(now(store).records()), now(store).state(), list(store.log()))
+        assert_equal(after, before)
         assert harness.state_hash() == state_hash

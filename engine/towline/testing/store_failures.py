@@ -27,7 +27,13 @@ from towline.testing.plans import (
     record_at,
     state_of,
 )
-from towline.testing.store_harness import Interruption, NewStore, StoreHarness, StoreTraits
+from towline.testing.store_harness import (
+    Interruption,
+    NewStore,
+    StoreHarness,
+    StoreTraits,
+    assert_equal,
+)
 
 Edits = Callable[[StoreHarness], None]
 
@@ -38,7 +44,8 @@ def _unchanged(harness: StoreHarness) -> Iterator[None]:
     before = (list(now(harness.store).records()), harness.contents(), harness.state_hash())
     yield
     harness.reopen()
-    assert (list(now(harness.store).records()), harness.contents(), harness.state_hash()) == before
+    after = (list(now(harness.store).records()), harness.contents(), harness.state_hash())
+    assert_equal(after, before)
 
 
 def _held(harness: StoreHarness) -> tuple[object, ...]:
@@ -278,9 +285,10 @@ class FailureContract(StoreTraits):
             if _held(harness) == whole:
                 harness, plan, before = pulled()
             else:
-                assert (_held(harness), harness.state_hash()) == before, f"at write {number}"
+                after = (_held(harness), harness.state_hash())
+                assert_equal(after, before, when=f"interrupted at write {number}")
         assert number > 1, "nothing was interrupted"
-        assert _held(harness) == whole
+        assert_equal(_held(harness), whole)
 
     def test_a_snapshot_is_of_one_moment(self, new_store: NewStore) -> None:
         harness = new_store()
@@ -296,7 +304,7 @@ class FailureContract(StoreTraits):
         except StalePlan:
             # A store of files cannot be read at one moment, and must not pretend so.
             return
-        assert found == before
+        assert_equal(found, before)
 
     def test_one_applies_at_a_time(self, new_store: NewStore) -> None:
         harness = new_store()

@@ -18,6 +18,20 @@ from towline.testing.plans import now, record_at
 _WRITES = frozenset({"put", "remove", "set", "put_blob", "remove_blob"})
 
 
+def assert_equal(found: object, expected: object, *, when: str = "") -> None:
+    """Fail where what a store holds is not what was expected, and name each place that differs.
+
+    Raises:
+        AssertionError: they differ; the message has the path of every difference.
+    """
+    if found == expected:
+        return
+    from deepdiff import DeepDiff
+
+    differences = DeepDiff(expected, found, ignore_private_variables=False).pretty()
+    raise AssertionError("\n".join(filter(None, [when, differences or f"{found} != {expected}"])))
+
+
 class Interruption(BaseException):
     """Raised just before a write of a store, as if its process were killed there."""
 

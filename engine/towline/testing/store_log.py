@@ -22,7 +22,7 @@ from towline.testing.plans import (
     pull_files,
     record_at,
 )
-from towline.testing.store_harness import NewStore, StoreTraits
+from towline.testing.store_harness import NewStore, StoreTraits, assert_equal
 from towline.undo import plan_undo, undo
 
 P = AssetPath
@@ -62,11 +62,12 @@ class LogContract(StoreTraits):
         )
         harness.reopen()
         undo(harness.store)
-        assert (
+        after = (
             harness.contents(),
             now(harness.store).state(),
             list(now(harness.store).records()),
-        ) == before
+        )
+        assert_equal(after, before)
         log = harness.store.log()
         assert [entry.undone for entry in log] == [False, True, False]
         assert log[0].plan.kind is PlanKind.UNDO
