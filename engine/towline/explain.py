@@ -124,9 +124,11 @@ def explain(
         return replace(explanation, format=Format.DIGESTS_ONLY, note=note)
     contents = states.map(lambda state: found[state.digest] if state else None)
     base, ours, theirs = contents.base, contents.ours, contents.theirs
-    if rules and states.ours and base is not None and ours is not None and theirs is not None:
-        outcome = merge_content(states.ours.path, ThreeWay(base, ours, theirs), rules)
-        if len(found) == 3 and outcome.content is not None:
+    # Three different contents: both sides changed it.
+    sides = [side for side in (base, ours, theirs) if side is not None]
+    if rules and states.ours and len(set(sides)) == 3:
+        outcome = merge_content(states.ours.path, ThreeWay(*sides), rules)
+        if outcome.content is not None:
             explanation = replace(explanation, merged_by=outcome.by, taken=outcome.taken)
     return _compare(explanation, contents)
 

@@ -56,7 +56,7 @@ class Naming(StrEnum):
     IDS_OR_PATHS = "ids_or_paths"
     """By id; else by the path it has in ours, else by the one it has in theirs.
 
-    In a pull any other name is a folder or a glob, and stands for the conflicts that it covers.
+    In a pull any other name is a folder or a glob, and means the conflicts that it covers.
     """
 
 

@@ -1,6 +1,6 @@
 """Plans as JSON text: to be stored, read by people, and applied later.
 
-The text carries a fingerprint of the plan, so that one that was damaged or altered is refused.
+The text has a fingerprint of the plan, so that one that was damaged or altered is refused.
 """
 
 from __future__ import annotations

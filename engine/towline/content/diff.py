@@ -6,7 +6,7 @@ they lie, and each is a function here:
 
 - equal lines at both ends take no part (`_common_ends`);
 - a line that the other side lacks is changed without a search, and so is one that is very common
-  there and stands among such lines (`_searchable`);
+  there and is among such lines (`_searchable`);
 - the search runs from both ends and splits where they meet (`_split`), as in Myers, "An O(ND)
   Difference Algorithm and Its Variations" (1986), section 4b; a costly one is cut short;
 - a hunk that could lie at several places lies as far down as it can, unless it can lie beside a
@@ -59,9 +59,9 @@ def diff(before: Lines, after: Lines) -> list[Hunk]:
     deleted, inserted = bytearray(len(before) + 1), bytearray(len(after) + 1)
     head, tail = _common_ends(before, after)
     spans = (range(head, len(before) - tail), range(head, len(after) - tail))
-    kept_before = _searchable(before, after, spans[0], deleted)
-    kept_after = _searchable(after, before, spans[1], inserted)
-    search = _Search(before, after, kept_before, kept_after, deleted, inserted)
+    searched_before = _searchable(before, after, spans[0], deleted)
+    searched_after = _searchable(after, before, spans[1], inserted)
+    search = _Search(before, after, searched_before, searched_after, deleted, inserted)
     search.run()
     _place_hunks(before, deleted, inserted)
     _place_hunks(after, inserted, deleted)
@@ -115,7 +115,7 @@ def _rough_root(number: int) -> int:
 
 
 def _is_among_unmatched(ranks: bytearray, position: int, span: range) -> bool:
-    """Whether a common line stands among lines that the other side lacks, on both sides of it."""
+    """Whether a common line is among lines that the other side lacks, on both sides of it."""
     first = max(span.start, position - _WINDOW)
     last = min(span.stop - 1, position + _WINDOW)
     above = _run(ranks, range(position - 1, first - 1, -1))
@@ -146,14 +146,14 @@ class _Search:
         self,
         before: Lines,
         after: Lines,
-        kept_before: list[int],
-        kept_after: list[int],
+        searched_before: list[int],
+        searched_after: list[int],
         deleted: bytearray,
         inserted: bytearray,
     ) -> None:
-        self._a = [before[position] for position in kept_before]
-        self._b = [after[position] for position in kept_after]
-        self._at_a, self._at_b = kept_before, kept_after
+        self._a = [before[position] for position in searched_before]
+        self._b = [after[position] for position in searched_after]
+        self._at_a, self._at_b = searched_before, searched_after
         self._deleted, self._inserted = deleted, inserted
         diagonals = len(self._a) + len(self._b) + 3
         self._budget = _BUDGET
@@ -191,7 +191,7 @@ class _Search:
         b1: int,
         exact: bool,  # noqa: FBT001 - private
     ) -> tuple[int, int, bool, bool]:
-        """Return a point on a shortest path through the box, and which halves to search exactly."""
+        """Return a point on a shortest path through the box, and which parts to search exactly."""
         a, b, shift = self._a, self._b, self._shift
         forward, backward = self._forward, self._backward
         lowest, highest = a0 - b1, a1 - b0
@@ -343,7 +343,7 @@ class _Groups:
         self._grow_down()
 
     def _grow_down(self) -> None:
-        # The last entry stands for the end and is never set.
+        # The last entry is the end and is never set.
         self.end = self.changed.index(0, self.end)
 
     def to_next_run(self) -> int:

@@ -25,7 +25,7 @@ class Format:
     """One format.
 
     ``parse`` raises `NotParsed` for what is not of it. ``edit`` returns the bytes of ours with a
-    decided merge carried out, or None where that is beyond it. ``lines_first``: merged lines keep
+    decided merge applied, or None where it cannot. ``lines_first``: merged lines keep
     comments, so they are preferred where they say the same.
     """
 

@@ -1,4 +1,4 @@
-"""Carries out a decided merge on the text of a JSON document.
+"""Applies a decided merge to the text of a JSON document.
 
 What theirs changed is put in place as theirs spells it, laid out as ours is; every other byte
 stays as it is in ours.
@@ -24,7 +24,7 @@ from towline.content.values import JsonDocument
 
 
 def edit_json(ours: JsonDocument, theirs: JsonDocument, merge: Merge) -> bytes:
-    """Return the bytes of ours with a decided merge carried out."""
+    """Return the bytes of ours with a decided merge applied."""
     writer = _Writer(ours.text, theirs.text)
     edits = writer.edits(merge, root(ours.text), root(theirs.text))
     return ours.encode(apply_edits(ours.text, edits, 0, len(ours.text)))
@@ -101,7 +101,7 @@ class _Writer:
         )
 
     def _spacing(self, at: int, there: int) -> tuple[str, str, str]:
-        """Return what stands around and between the parts of a container that was empty in ours."""
+        """Return the text around and between the parts of a container that was empty in ours."""
         layout = self._layout
         spread = "\n" in self._theirs[there : value_end(self._theirs, there)]
         if not (spread and layout.indent):

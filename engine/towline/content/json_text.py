@@ -1,4 +1,4 @@
-"""Where values stand in the text of a JSON document, and how a text is edited in place.
+"""Where values are in the text of a JSON document, and how a text is edited in place.
 
 The text was parsed before: everything here relies on it being JSON. Values are skipped by the
 standard library's scanner, so finding the parts of one object costs no more than parsing it.
@@ -77,7 +77,7 @@ def _skip_space(text: str, position: int) -> int:
 
 
 def apply_edits(text: str, edits: Iterable[TextEdit], start: int, end: int) -> str:
-    """Return ``text[start:end]`` with edits inside it carried out; they do not overlap."""
+    """Return ``text[start:end]`` with edits inside it applied; they do not overlap."""
     pieces: list[str] = []
     position = start
     for edit in sorted(edits, key=lambda edit: edit.start):
@@ -92,7 +92,7 @@ def apply_edits(text: str, edits: Iterable[TextEdit], start: int, end: int) -> s
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a document is laid out; ``indent`` is empty where it stands on one line."""
+    """How a document is laid out; ``indent`` is empty where it is on one line."""
 
     newline: str
     indent: str
@@ -101,7 +101,7 @@ class Layout:
 
     @classmethod
     def of(cls, text: str) -> Layout:
-        """Tell it from the text."""
+        """Return the layout of the text."""
         newline = "\r\n" if "\r\n" in text else "\n"
         indented = _INDENTED.search(text)
         colon = re.search(r'":([ \t]*)', text)

@@ -1,7 +1,7 @@
 """Three-way merge of parsed values: objects by key, lists by identity, all else as one value.
 
 The outcome is a plan over ours' value (`Keep`, `Take`, `Inside`), from which the bytes are made by
-whoever knows the format. It is decided here alone, so JSON, YAML and TOML merge alike.
+the module of the format. It is decided here alone, so JSON, YAML and TOML merge alike.
 
 b, o, t: a value in base, ours, theirs; ``-`` is absent.
 
@@ -289,7 +289,7 @@ class _Merger:
         if names is not None:
             return self._merge_keyed(pointer, ThreeWay(*names), (b, o, t))
         if named is not None or _is_doubled(sides):
-            # A doubled identity: nothing tells which element is which.
+            # A doubled identity: which element is which is unknown.
             return self._whole(pointer, b, o, t)
         if len(b) == len(o) == len(t):
             slots = [
@@ -508,7 +508,7 @@ def _name(value: Value) -> str:
 
 
 def _looks_whole(text: str) -> bool:
-    """Whether a text must be quoted to be told from a number."""
+    """Whether a text must be quoted to differ from a number."""
     return text.lstrip("-").isdigit() or text.startswith('"')
 
 

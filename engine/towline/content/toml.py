@@ -1,4 +1,4 @@
-"""TOML as a merge compares it, and a decided merge carried out on a document.
+"""TOML as a merge compares it, and a decided merge applied to a document.
 
 tomlkit keeps all that it does not change. The caller parses the result again.
 """
@@ -58,7 +58,7 @@ def _strict(value: object, depth: int) -> Value:
 
 
 def edit_toml(ours: TomlDocument, theirs: TomlDocument, merge: Merge) -> bytes | None:
-    """Return the bytes of ours with a decided merge carried out; None where that is beyond it."""
+    """Return the bytes of ours with a decided merge applied; None where it cannot be."""
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 

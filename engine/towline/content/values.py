@@ -27,7 +27,7 @@ _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 
 class Absent(Enum):
-    """Stands for a value that a side does not have; JSON's null is a value."""
+    """Marks a value that a side does not have; JSON's null is a value."""
 
     ABSENT = "absent"
 

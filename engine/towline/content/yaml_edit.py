@@ -1,4 +1,4 @@
-"""Carries out a decided merge on the text of a YAML document.
+"""Applies a decided merge to the text of a YAML document.
 
 Theirs' values, members and items are put in place as whole lines, or within one; every other byte
 stays as it is in ours. The caller parses the result again: YAML has more forms than are known here.
@@ -16,7 +16,7 @@ from towline.content.yaml_values import YamlDocument, members
 
 
 def edit_yaml(ours: YamlDocument, theirs: YamlDocument, merge: Merge) -> bytes | None:
-    """Return the bytes of ours with a decided merge carried out; None where that is beyond it."""
+    """Return the bytes of ours with a decided merge applied; None where it cannot be."""
     if ours.shares_nodes or theirs.shares_nodes or len(ours.nodes) != 1 or len(theirs.nodes) != 1:
         return None
     writer = _Writer(ours.text, theirs.text)
@@ -62,7 +62,7 @@ class _Writer:
                     yield from self._inside(slots, mine, other)
 
     def _value(self, mine: Any, other: Any) -> TextEdit:
-        """Put theirs' value in the place of ours: what stands on one line, in the line."""
+        """Put theirs' value in the place of ours: what is on one line, in the line."""
         taken = self._theirs[other.start_mark.index : other.end_mark.index]
         replaced = self._ours[mine.start_mark.index : mine.end_mark.index]
         if "\n" in taken or "\n" in replaced or not taken or not replaced:

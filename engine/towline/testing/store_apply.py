@@ -69,7 +69,7 @@ class ApplyContract(StoreTraits):
         }
 
     @pytest.mark.parametrize("name", ODD_NAMES)
-    def test_any_legal_name_is_kept_as_it_is(self, new_store: NewStore, name: str) -> None:
+    def test_any_legal_name_is_stored_as_it_is(self, new_store: NewStore, name: str) -> None:
         harness = new_store()
         apply_edits(harness.store, create(harness.store, name, b"1"), contents=[b"1"])
         harness.reopen()
@@ -77,7 +77,7 @@ class ApplyContract(StoreTraits):
         assert list(harness.contents()) == [name]
 
     @pytest.mark.parametrize("content", [b"", b"\0\xff\r\n", b"x" * 3_000_000])
-    def test_any_bytes_are_kept_as_they_are(self, new_store: NewStore, content: bytes) -> None:
+    def test_any_bytes_are_stored_as_they_are(self, new_store: NewStore, content: bytes) -> None:
         harness = new_store()
         apply_edits(harness.store, create(harness.store, "a", content), contents=[content])
         assert harness.contents()["a"] == (content, False)

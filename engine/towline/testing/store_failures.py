@@ -154,7 +154,7 @@ class FailureContract(StoreTraits):
 
     @pytest.mark.parametrize("path", ["x", "x/y", "x/y/z"])
     @pytest.mark.parametrize("kind", ["asset", "file", "pulled"])
-    def test_nothing_is_put_where_something_stands(
+    def test_nothing_is_put_where_something_is(
         self, new_store: NewStore, path: str, kind: str
     ) -> None:
         if kind == "file" and not self.has_files:
@@ -177,7 +177,7 @@ class FailureContract(StoreTraits):
         for plan in plans:
             _assert_stale(harness, plan, b"2")
 
-    def test_names_that_are_held_equal_do_not_stand_together(self, new_store: NewStore) -> None:
+    def test_names_that_are_held_equal_do_not_coexist(self, new_store: NewStore) -> None:
         harness = new_store(names=NamePolicy.FOLDS_CASE)
         pull_files(harness.store, a=b"1")
         _assert_stale(harness, plan_of(harness.store, create(harness.store, "A/b", b"2")), b"2")

@@ -32,7 +32,7 @@ NOON = datetime(2024, 2, 29, 12, 0, 0, 5, tzinfo=UTC)
 class LogContract(StoreTraits):
     """The log, and undo."""
 
-    def test_applied_plans_are_kept_newest_first(self, new_store: NewStore) -> None:
+    def test_applied_plans_are_stored_newest_first(self, new_store: NewStore) -> None:
         harness = new_store()
         store = harness.store
         first = plan_of(store, create(store, "a", b"1"))

@@ -248,7 +248,7 @@ class LookupContract(StoreTraits):
         assert now(store).aligned_at(P("c")) is None
         assert [now(store).at(P(name)) for name in "abc"] == behind
 
-    def test_an_asset_that_never_stood_here_may_lag(self, new_store: NewStore) -> None:
+    def test_an_asset_that_was_never_here_may_lag(self, new_store: NewStore) -> None:
         store = new_store().store
         edit = create(store, "a", b"1")
         assert edit.after is not None
@@ -325,7 +325,7 @@ class LookupContract(StoreTraits):
         harness.put("a", b"2")
         assert record_at(harness.store, "a") == replace(left_out, ours=state_of("a", b"2"))
 
-    def test_a_deleted_asset_does_not_return_where_another_one_stands(
+    def test_a_deleted_asset_does_not_return_where_another_one_is(
         self, new_store: NewStore
     ) -> None:
         harness = new_store()

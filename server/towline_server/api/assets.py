@@ -18,7 +18,7 @@ from towline.records import AssetRecord
 from towline.status import behind_reason
 from towline_server.errors import NotFound
 from towline_server.projects.domain import Project
-from towline_server.projects.listing import AssetFilter, AssetList, StandingAsset
+from towline_server.projects.listing import AssetFilter, AssetList, ProjectAsset
 from towline_server.projects.store import Expected
 from towline_server.web.schemas import ASSET_PATH, TAG_OR_ANY, of_format, problems, raw_body
 
@@ -230,24 +230,24 @@ def _writable(context: RequestContext, raw: str) -> AssetPath:
     return path
 
 
-def _with_id(context: RequestContext, project: Project, asset_id: str) -> StandingAsset:
+def _with_id(context: RequestContext, project: Project, asset_id: str) -> ProjectAsset:
     with context.reading() as session:
         return _found(AssetList(session, project.id).with_id(AssetId(asset_id)))
 
 
-def _found(asset: StandingAsset | None) -> StandingAsset:
+def _found(asset: ProjectAsset | None) -> ProjectAsset:
     if asset is None:
         raise NotFound(what="asset")
     return asset
 
 
-def _shown(asset: StandingAsset, response: Response) -> AssetModel:
+def _shown(asset: ProjectAsset, response: Response) -> AssetModel:
     response.headers["ETag"] = f'"{asset.state.digest}"'
     return AssetModel.of(asset)
 
 
 def _content(
-    context: RequestContext, project: Project, asset: StandingAsset, if_none_match: str | None
+    context: RequestContext, project: Project, asset: ProjectAsset, if_none_match: str | None
 ) -> Response:
     tag = f'"{asset.state.digest}"'
     # A user's content: no browser shall take it for a page of this server.

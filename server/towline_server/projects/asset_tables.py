@@ -37,7 +37,7 @@ class Blob(Base):
     """Bytes by their digest, for one project alone.
 
     Not shared between projects: who may read a project asks for bytes by digest, and must not
-    learn through it what another one holds. A copy in each costs room, and buys that nobody's
+    learn through it what another one holds. A copy in each costs room, and buys that no one's
     deletion, quota or lock meets anybody else's.
     """
 
@@ -58,7 +58,7 @@ class Asset(Base):
 
     __tablename__ = "assets"
     __table_args__ = (
-        # An asset never stands here without its bytes.
+        # An asset is never here without its bytes.
         ForeignKeyConstraint(["project_id", "digest"], ["blobs.project_id", "blobs.digest"]),
         CheckConstraint("(path IS NULL) = (digest IS NULL)", name="ours_is_whole"),
         Index(None, "project_id", "path", unique=True),

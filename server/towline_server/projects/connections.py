@@ -30,7 +30,7 @@ from .service import Now, utc_now
 class Connections:
     """The connections of a database, through a session that the caller commits.
 
-    It authorises nobody: see `towline_server.auth.roles.authorise_tenant`.
+    It does not authorise: see `towline_server.auth.roles.authorise_tenant`.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class Connections:
         return self._sealer.open(row.webhook_secret, _webhook_purpose(row.id))
 
     def reseal(self) -> int:
-        """Seal every secret with the first key again, and tell how many were not.
+        """Seal every secret with the first key again, and return how many were not.
 
         Raises:
             CredentialUnreadable: the key of one is gone; nothing was changed.

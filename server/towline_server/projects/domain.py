@@ -56,7 +56,7 @@ class ProjectPath(str):
 
 
 class Provider(StrEnum):
-    """What sort of host a repository stands on; ``git`` is any."""
+    """What sort of host a repository is on; ``git`` is any."""
 
     GIT = "git"
     GITHUB = "github"
@@ -139,7 +139,7 @@ def branch_of(ref: str) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """A project as its tenant sees it; its assets stand in its store."""
+    """A project as its tenant sees it; its assets are in its store."""
 
     id: UUID
     tenant_id: UUID

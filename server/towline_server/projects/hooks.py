@@ -2,7 +2,7 @@
 
 A signature is checked over the bytes as they came, in constant time, before anything reads them.
 The forms are those of the hosts' own documentation; a connection's provider says which one counts,
-so that nobody chooses a weaker one.
+so that no one chooses a weaker one.
 """
 
 from __future__ import annotations
@@ -172,8 +172,8 @@ class HookForm:
 
     def replay_key(self, delivery: str, body: HookBody) -> str:
         """The same for a call that is sent again, whatever a replaying stranger can alter of it."""
-        told = delivery.encode() if self.signs_delivery else b""
-        digest = hashlib.sha256(told + b"\0")
+        signed = delivery.encode() if self.signs_delivery else b""
+        digest = hashlib.sha256(signed + b"\0")
         for chunk in body.chunks():
             digest.update(chunk)
         return "hook:" + digest.hexdigest()

@@ -1,4 +1,4 @@
-"""The assets of a project as a list: what stands there, a page at a time."""
+"""The assets of a project as a list: those that have a path, a page at a time."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class AssetFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StandingAsset:
-    """An asset that stands in the project, and the size of its content in bytes."""
+class ProjectAsset:
+    """An asset that the project has, and the size of its content in bytes."""
 
     record: AssetRecord
     state: AssetState
@@ -37,12 +37,12 @@ class StandingAsset:
 class AssetPage:
     """Some of a list, and how long it is in all."""
 
-    assets: tuple[StandingAsset, ...]
+    assets: tuple[ProjectAsset, ...]
     total: int
 
 
 class AssetList:
-    """The standing assets of one project, in a session."""
+    """The assets of one project, in a session."""
 
     def __init__(self, session: Session, project_id: UUID) -> None:
         self._session = session
@@ -53,20 +53,20 @@ class AssetList:
         where = self._where(wanted)
         total = self._session.scalar(select(func.count()).select_from(Asset).where(*where)) or 0
         found = _SELECT.where(*where).order_by(Asset.path).limit(limit).offset(offset)
-        assets = tuple(_standing(row) for row in self._session.execute(found))
+        assets = tuple(_asset_of(row) for row in self._session.execute(found))
         return AssetPage(assets=assets, total=total)
 
-    def with_id(self, asset_id: str) -> StandingAsset | None:
-        """The asset of this id, if it stands."""
+    def with_id(self, asset_id: str) -> ProjectAsset | None:
+        """Return the asset of this id, if it has a path."""
         return self._one(Asset.id == AssetId(asset_id))
 
-    def at(self, path: AssetPath) -> StandingAsset | None:
+    def at(self, path: AssetPath) -> ProjectAsset | None:
         """The asset at exactly this path."""
         return self._one(Asset.path == path)
 
-    def _one(self, condition: ColumnElement[bool]) -> StandingAsset | None:
+    def _one(self, condition: ColumnElement[bool]) -> ProjectAsset | None:
         row = self._session.execute(_SELECT.where(*self._where(AssetFilter()), condition)).first()
-        return None if row is None else _standing(row)
+        return None if row is None else _asset_of(row)
 
     def _where(self, wanted: AssetFilter) -> list[ColumnElement[bool]]:
         found = [Asset.project_id == self._project_id, Asset.path.is_not(None)]
@@ -85,7 +85,7 @@ _SELECT = (
 )
 
 
-def _standing(row: AnyRow) -> StandingAsset:
+def _asset_of(row: AnyRow) -> ProjectAsset:
     record = record_of(row)
-    assert record.ours is not None, "what has no path does not stand"
-    return StandingAsset(record=record, state=record.ours, size=row.bytes)
+    assert record.ours is not None, "only rows with a path are selected"
+    return ProjectAsset(record=record, state=record.ours, size=row.bytes)

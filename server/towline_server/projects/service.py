@@ -35,7 +35,7 @@ def utc_now() -> datetime:
 class Projects:
     """The projects of a database, through a session that the caller commits.
 
-    It authorises nobody: callers put what they get through `towline_server.auth.roles.authorise`.
+    It does not authorise: callers put what they get through `towline_server.auth.roles.authorise`.
     """
 
     def __init__(self, session: Session, now: Now = utc_now) -> None:
@@ -262,7 +262,7 @@ class Projects:
         self._session.execute(fenced.execution_options(synchronize_session="fetch"))
 
     def _drop_binding(self, project_id: UUID) -> str | None:
-        """Delete the binding, and tell the branch that it answered for."""
+        """Delete the binding, and return the branch that it answered for."""
         row = self._session.get(connection_tables.Binding, project_id)
         if row is None:
             return None
@@ -271,7 +271,7 @@ class Projects:
         return row.answers_for
 
     def _pass_on(self, tenant_id: UUID, branch: str | None) -> None:
-        """Let the next project that is bound to a branch answer for it, if nobody does."""
+        """Let the next project that is bound to a branch answer for it, if none does."""
         if self._free_branch(tenant_id, branch) is None:
             return
         bound = connection_tables.Binding

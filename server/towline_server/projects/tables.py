@@ -1,4 +1,4 @@
-"""Tenants and projects, as rows. What else a project has stands in `asset_tables`."""
+"""Tenants and projects, as rows. What else a project has is in `asset_tables`."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Tenants:
         """A new tenant.
 
         Raises:
-            InvalidValue: the name could not stand in a path.
+            InvalidValue: the name cannot be in a path.
             AlreadyExists: there is a tenant of this name.
         """
         problem = name_problem(name)
