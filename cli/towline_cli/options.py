@@ -55,6 +55,7 @@ def completes(what: str) -> Callable[[click.Context, click.Parameter, str], list
 
 
 POLICIES = ["refuse", "skip", "theirs", "ours"]
+RENAMES = ["similar", "exact", "off"]
 CONTENT_MODES = ["auto", "structure", "lines", "never"]
 
 
@@ -94,6 +95,12 @@ choice_options = with_options(
         "these alone (structure, lines), or not at all (never).",
     ),
     click.option(
+        "--renames",
+        type=click.Choice(RENAMES),
+        help="How to find the repository's renames: by an embedded id, equal or similar content "
+        "(similar, the default), without similar content (exact), or not at all (off).",
+    ),
+    click.option(
         "--only",
         multiple=True,
         metavar="KIND|PATH|GLOB|ID",
@@ -128,7 +135,7 @@ def pull_options(choices: dict[str, Any], project: Project) -> PullOptions:
 
     A setting of the project is the default of an option that is not given.
     """
-    from towline.options import Naming, OnConflict, PullOptions, Resolutions
+    from towline.options import Naming, OnConflict, PullOptions, Renames, Resolutions
 
     return PullOptions(
         resolutions=Resolutions(
@@ -142,6 +149,7 @@ def pull_options(choices: dict[str, Any], project: Project) -> PullOptions:
             choices.get("on_conflict") or project.setting("on_conflict") or OnConflict.REFUSE
         ),
         content_merge=content_mode(project, choices.get("content_merge")),
+        renames=Renames(choices.get("renames") or project.setting("renames") or Renames.SIMILAR),
         only=_selection(choices.get("only", ()), project),
         limits=project.limits(limit_settings(choices)),
         allow_empty=choices.get("allow_empty", False),

@@ -99,6 +99,8 @@ class OnConflict(StrEnum):
 class Renames(StrEnum):
     """Whether the remote's renames are looked for; ours are known to the store."""
 
+    SIMILAR = "similar"
+    """As EXACT, and else contents that are at least half the same, paired without ambiguity."""
     EXACT = "exact"
     """Equal contents paired without ambiguity, or one embedded id."""
     OFF = "off"
@@ -170,7 +172,7 @@ class PullOptions:
     limits: Limits = Limits()
     allow_empty: bool = False
     """Whether a pull may delete the last asset of the project."""
-    renames: Renames = Renames.EXACT
+    renames: Renames = Renames.SIMILAR
     comparison: Comparison = Comparison.INCREMENTAL
     content_merge: ContentMode | ContentMerge = field(default=ContentMode.AUTO, compare=False)
 

@@ -96,7 +96,7 @@ def local_only(sides: ThreeSides, renames: Renames) -> Tree:
             continue
         path, old = record.ours.path, record.aligned_path
         moved = (
-            renames is Renames.EXACT
+            renames is not Renames.OFF
             and record.base is not None
             and old is not None
             and old not in ours
@@ -279,7 +279,7 @@ def _based(sides: ThreeSides, record: AssetRecord, renames: Renames) -> AssetSta
         return there.base
     vacant = record.aligned_path not in local_tree(sides.records)
     other = sides.theirs.get(path)
-    moved = renames is Renames.EXACT and vacant
+    moved = renames is not Renames.OFF and vacant
     if isinstance(other, RemoteAsset) and other.state != record.ours:
         # Then it holds only if theirs moved it here too.
         moved &= record.aligned_path not in sides.theirs

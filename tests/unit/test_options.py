@@ -30,7 +30,7 @@ def test_names_are_case_sensitive():
 def test_nothing_is_chosen_by_default():
     assert Resolutions().named() == ()
     assert PullOptions().on_conflict is OnConflict.REFUSE
-    assert PullOptions().renames is Renames.EXACT
+    assert PullOptions().renames is Renames.SIMILAR
     assert PullOptions().only.is_all
 
 
@@ -67,7 +67,7 @@ def test_a_policy_may_be_given_as_its_text():
     [
         (PullOptions, "on_conflict", "perhaps"),
         (PullOptions, "on_conflict", None),
-        (PullOptions, "renames", "similar"),
+        (PullOptions, "renames", "likely"),
         (PullOptions, "comparison", True),
         (PullOptions, "resolutions", {"use_ours": ["a"]}),
         (PullOptions, "only", "a"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towline.errors import InvalidValue
-from towline_cli.options import CONTENT_MODES, POLICIES, json_option
+from towline_cli.options import CONTENT_MODES, POLICIES, RENAMES, json_option
 from towline_cli.output import echo, echo_err, pluralize, print_json
 from towline_cli.project import Project, open_project
 
@@ -31,7 +31,12 @@ def _complete_name(_: click.Context, __: click.Parameter, incomplete: str) -> li
     return [name for name in _settings() if name.startswith(incomplete)]
 
 
-_CHOICES = {"on_conflict": POLICIES, "content_merge": CONTENT_MODES, "names": ["portable"]}
+_CHOICES = {
+    "on_conflict": POLICIES,
+    "content_merge": CONTENT_MODES,
+    "renames": RENAMES,
+    "names": ["portable"],
+}
 
 
 def _complete_value(
@@ -64,6 +69,7 @@ def config(name: str | None, value: str | None, unset: bool, check: bool, as_jso
     scope        the folder of the repository that is the project
     on_conflict  what a pull does without --on-conflict: refuse, skip, theirs, ours
     content_merge  how an asset that both sides edited is merged: auto, structure, lines, never
+    renames      how the repository's renames are found: similar, exact, off
     limit.NAME   a limit, such as limit.assets
     kinds        a file that says what is an asset (docs/kinds.md), or preset:NAME; --check only
                  checks it
@@ -225,6 +231,7 @@ _SETTINGS = {
     "scope": _Setting(show=lambda project: project.setting("scope"), change=_change_scope),
     "on_conflict": _choice("on_conflict"),
     "content_merge": _choice("content_merge"),
+    "renames": _choice("renames"),
     "kinds": _Setting(show=lambda project: project.store.kinds.to_document(), change=_change_kinds),
     "names": _Setting(show=lambda project: str(project.store.names), change=_change_names),
     "filemode": _Setting(

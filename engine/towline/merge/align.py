@@ -16,11 +16,12 @@ path. They are made on demand, so only what a merge asks about is looked up.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from towline.changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
-from towline.model import AssetId, AssetPath, AssetState, NonAsset, ThreeWay, planned_id
+from towline.merge.similar import Candidate, are_too_many, similar_pairs
+from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, ThreeWay, planned_id
 from towline.options import Renames
 from towline.records import AssetLookup, AssetRecord
 
@@ -75,6 +76,7 @@ class Alignment:
         renames: Renames,
         *,
         keeps_executable: bool = True,
+        read: Callable[[Digest], bytes | None] | None = None,
     ) -> None:
         self._changes: dict[AssetPath, Change] = {item.path: item for item in changes.items}
         self._rescoped = changes.coverage is Coverage.RESCOPED
@@ -82,6 +84,7 @@ class Alignment:
         self._project = project
         self._renames = renames
         self._keeps_executable = keeps_executable
+        self._read = read
         self._assets: dict[AssetPath, AlignedAsset | None] = {}
         self._aligned: dict[AssetPath, AssetRecord | None] = {}
         self._ours_by_path: dict[AssetPath, AssetRecord | None] = {}
@@ -93,6 +96,8 @@ class Alignment:
             for record in self.lagging
             if record.recorded is None and record.ours is not None
         }
+        self.uncompared: tuple[AssetPath, ...] = ()
+        """The new paths that were too many to be compared by similarity."""
         self._claimed: dict[AssetPath, AssetPath] = self._pair_theirs()
         """Theirs' rename candidates, vanished path to new path."""
         self._claims = {new: old for old, new in self._claimed.items()}
@@ -164,7 +169,7 @@ class Alignment:
     # --- renames (rule 2) --------------------------------------------------------------------
 
     def _pair_theirs(self) -> dict[AssetPath, AssetPath]:
-        """Pair what vanished with what is new in theirs: by embedded id, then by equal content."""
+        """Pair what vanished with what is new in theirs: by id, equal or similar content."""
         if self._renames is Renames.OFF:
             return {}
         gone: list[tuple[AssetPath, AssetRecord]] = []
@@ -185,7 +190,30 @@ class Alignment:
             [(path, _digest(record)) for path, record in gone if path not in pairs],
             [(path, asset.state.digest) for path, asset in new if path not in taken],
         )
-        return pairs
+        taken = set(pairs.values())
+        return pairs | self._pair_similar(
+            [(path, record) for path, record in gone if path not in pairs],
+            [(path, asset) for path, asset in new if path not in taken],
+        )
+
+    def _pair_similar(
+        self, gone: list[tuple[AssetPath, AssetRecord]], new: list[tuple[AssetPath, RemoteAsset]]
+    ) -> dict[AssetPath, AssetPath]:
+        if self._renames is not Renames.SIMILAR or self._read is None:
+            return {}
+        sources = [
+            Candidate(path, record.recorded.digest, record.size, record.embedded_id)
+            for path, record in gone
+            if isinstance(record.recorded, AssetState)
+        ]
+        targets = [
+            Candidate(path, asset.state.digest, asset.size, asset.embedded_id)
+            for path, asset in new
+        ]
+        if are_too_many(sources, targets):
+            self.uncompared = tuple(path for path, _ in new)
+            return {}
+        return similar_pairs(sources, targets, self._read)
 
     def _theirs_rename(self, old: AssetPath) -> AssetPath | None:
         """Return the new path of what theirs renamed away from ``old``, if that holds."""

@@ -7,7 +7,7 @@ costs what changed, never what the project holds.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from towline.changes import Changes
@@ -72,8 +72,8 @@ def merge(
 ) -> Plan:
     """Return what a pull of these changes would do to the project.
 
-    ``read`` returns contents of either side, None where it has none; `PullOptions.content_merge`
-    is called only with it.
+    ``read`` returns contents of either side, None where it has none; only with it is
+    `PullOptions.content_merge` called, and are renames found by similarity.
 
     Raises:
         UnknownAssets, ConflictingResolutions, CollidingResolutions, NoRemoteVersion,
@@ -88,6 +88,7 @@ def merge(
         context.project,
         options.renames,
         keeps_executable=context.keeps_executable,
+        read=read,
     )
     assets = alignment.assets(_paths_to_look_at(changes, ours, alignment, options.resolutions))
     chosen = _chosen_sides(assets, options.resolutions)
@@ -104,6 +105,7 @@ def merge(
     conflicts = resolver.resolve()
     forgotten = [r for r in alignment.lagging if r.recorded is None and r.ours is None]
     plan = _plan(changes, context, options.on_conflict, resolver.cases, conflicts, forgotten)
+    plan = replace(plan, notes=_notes(resolver.cases.values(), alignment.uncompared))
     _check_outcome(plan, context, options)
     return replace(plan, edits=()) if plan.refused else plan
 
@@ -199,7 +201,6 @@ def _plan(
         after=_state_after(changes, context, ordered, records),
         items=tuple(sorted(items, key=lambda item: (item.path, item.asset_id or ""))),
         conflicts=tuple(conflicts),
-        notes=_notes(ordered),
         edits=_edits(ordered, records, forgotten),
         on_conflict=on_conflict,
         refused=refused,
@@ -315,14 +316,27 @@ def _behind(case: Case, record: AssetRecord | None) -> BehindReason | None:
     return BehindReason.CONFLICT if case.undecided else BehindReason.LEFT_OUT
 
 
-def _notes(cases: list[Case]) -> tuple[Note, ...]:
-    """Return what is wrong with contents that the repository changed, by path."""
+def _notes(cases: Iterable[Case], uncompared: Sequence[AssetPath]) -> tuple[Note, ...]:
+    """Return what is wrong with contents that the repository changed, by path.
+
+    One note stands for all ``uncompared`` paths, at the first.
+    """
+    cases = list(cases)
     notes = [
         Note(asset_id=case.asset.id, path=remote.path, text=remote.problem)
         for case in cases
         if (remote := case.asset.remote) is not None and remote.problem is not None
     ]
+    notes += [
+        Note(asset_id=case.asset.id, path=path, text=_UNCOMPARED.format(len(uncompared)))
+        for case in cases
+        for path in uncompared[:1]
+        if case.asset.remote is not None and case.asset.remote.path == path
+    ]
     return tuple(sorted(notes, key=lambda note: note.path))
+
+
+_UNCOMPARED = "one of {} new assets, too many to look for renames by similar content"
 
 
 def _merged_contents(cases: list[Case]) -> tuple[tuple[Digest, bytes], ...]:
