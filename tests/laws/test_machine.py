@@ -26,7 +26,7 @@ from tests.edited import DirectoryProject, EditedProject, MemoryProject
 from tests.laws.budget import law
 from towline.apply import apply
 from towline.errors import TowlineError
-from towline.model import AssetPath, Digest
+from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
 from towline.options import OnConflict, PullOptions, Resolutions, Side
 from towline.pull import plan_pull, pull
@@ -59,6 +59,8 @@ class PullMachine(RuleBasedStateMachine):
         self.tree: dict[AssetPath, tuple[bytes, bool]] = {}
         self.gone: set[bytes] = set()
         """Contents that the user deleted: new files with them would be renames in a folder."""
+        self.deleted: dict[AssetId, AssetPath] = {}
+        """Where the user deleted assets: a new file there is the same asset again in a folder."""
 
     def teardown(self) -> None:
         self.directory.store.close()
@@ -86,6 +88,8 @@ class PullMachine(RuleBasedStateMachine):
         path = data.draw(st.sampled_from(self.files))
         if self.is_unique(path):
             self.gone.add(self.memory.files()[path][0])
+            asset_id = next(r.id for r in self.records() if r.ours and r.ours.path == path)
+            self.deleted[asset_id] = path
             for project in self.projects:
                 project.delete(path)
 
@@ -101,6 +105,9 @@ class PullMachine(RuleBasedStateMachine):
         """Whether a new file fits there, that no store takes for one deleted before."""
         deleted = {r.base.path for r in self.records() if r.ours is None and r.base is not None}
         deleted |= {r.aligned_path for r in self.records() if r.ours is None and r.aligned_path}
+        deleted |= {
+            self.deleted[r.id] for r in self.records() if r.id in self.deleted and not r.ours
+        }
         return path not in deleted and can_coexist(NamePolicy.EXACT, [*self.files, path])
 
     def is_unique(self, path: AssetPath) -> bool:
