@@ -319,7 +319,7 @@ def _behind(case: Case, record: AssetRecord | None) -> BehindReason | None:
 def _notes(cases: Iterable[Case], uncompared: Sequence[AssetPath]) -> tuple[Note, ...]:
     """Return what is wrong with contents that the repository changed, by path.
 
-    One note stands for all ``uncompared`` paths, at the first.
+    One note covers all ``uncompared`` paths, at the first.
     """
     cases = list(cases)
     notes = [
