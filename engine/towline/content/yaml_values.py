@@ -56,7 +56,8 @@ def parse_yaml(content: bytes) -> YamlDocument:
         nodes = tuple(node for node in yaml.compose_all(text, _loader()))
     except (UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError):
         raise NotParsed from None
-    reader = _Reader()
+    # An alias repeats what it names, so a few aliases of aliases would be millions of values.
+    reader = _Reader(most=len(text) + 10_000)
     values = [reader.value(node, 0) for node in nodes]
     return YamlDocument(
         text=text,
@@ -74,12 +75,14 @@ def _loader() -> Any:
 
 
 class _Reader:
-    def __init__(self) -> None:
+    def __init__(self, *, most: int) -> None:
         self._met: set[int] = set()
+        self._left = most
         self.shares_nodes = False
 
     def value(self, node: Any, depth: int) -> Value:
-        if depth > MAX_DEPTH:
+        self._left -= 1
+        if depth > MAX_DEPTH or self._left < 0:
             raise NotParsed
         if id(node) in self._met:
             self.shares_nodes = True

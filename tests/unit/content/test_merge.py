@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from towline.content import ContentOutcome, merge_content
+from towline.content.values import NotParsed
+from towline.content.yaml_values import parse_yaml
 from towline.content_rules import ContentMode, ContentRules, MergedBy
 from towline.model import ThreeWay
 
@@ -99,6 +101,13 @@ def test_yaml_that_shares_nodes_is_merged_where_lines_say_it():
     assert content("a.yml", base, base.replace("c: 1", "c: 2"), base.replace("k: 1", "k: 3")) == (
         "a: &x\n  k: 3\nm: 1\nb: *x\nc: 2\n"
     )
+
+
+def test_yaml_whose_aliases_multiply_is_not_parsed():
+    doubled = "".join(f"a{each}: &a{each} [*a{each - 1}, *a{each - 1}]\n" for each in range(1, 60))
+    for text in ("a0: &a0 x\n" + doubled, "&a [*a, *a]"):
+        with pytest.raises(NotParsed):
+            parse_yaml(text.encode())
 
 
 def test_several_yaml_documents():
