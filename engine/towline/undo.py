@@ -78,8 +78,10 @@ def _reverse(snapshot: Snapshot, entry: LoggedPull, *, whole: bool) -> Iterator[
             changed_since[edit.asset_id] = first_path(current, after, before), current
         elif whole:
             # Edits that the pull left alone stay.
-            ours = before if changed else current
-            yield Edit(before=now, after=edit.before and replace(edit.before, ours=ours))
+            restored = edit.before and replace(edit.before, ours=before if changed else current)
+            # One that was local-only, and was deleted since, is gone.
+            gone = restored is None or (restored.local_only and restored.ours is None)
+            yield Edit(before=now, after=None if gone else restored)
         elif changed:
             yield Edit(before=now, after=_with_ours(now or edit.before, before, known=now))
     if changed_since:

@@ -20,3 +20,18 @@ def test_the_last_pull_that_stands_is_not_the_last_of_all():
     # Pull 1 is the last that stands, but the base is that of pull 2, whose contents went before.
     assert now(store).state().base == revisions[1]
     assert now(store).at(AssetPath("a")) is None
+
+
+def test_what_was_here_before_the_pull_and_deleted_since_is_gone():
+    remote, store = MemoryRemote(), MemoryStore("project")
+    remote.commit({"a": b"1", "b": b"2"})
+    path = AssetPath("a")
+    store.put(path, b"1")
+    pull(store, remote)
+    with store.snapshot() as snapshot:
+        record = snapshot.at(path)
+    assert record is not None
+    store.delete(record.id)
+    undo(store)
+    with store.snapshot() as snapshot:
+        assert list(snapshot.records()) == []
