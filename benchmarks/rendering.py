@@ -19,6 +19,7 @@ _TITLES = {
     "merge": "The pure merge, best of many, in process",
     "pull": "A whole pull over loopback HTTP, whole process, best of several",
     "counters": "Cost laws of a large project",
+    "contents": "The merge inside an asset: JSON beside nbdime, lines beside git",
     "start": "Start-up, whole process, best of several",
     "serving": "The control plane: projects pulled at once over HTTP, and read meanwhile",
     "backends": "Git backends: fetch, compare and read, whole process, best of several",
