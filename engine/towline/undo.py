@@ -78,10 +78,8 @@ def _reverse(snapshot: Snapshot, entry: LoggedPull, *, whole: bool) -> Iterator[
             changed_since[edit.asset_id] = first_path(current, after, before), current
         elif whole:
             # Edits that the pull left alone stay.
-            restored = edit.before and replace(edit.before, ours=before if changed else current)
-            # One that was local-only, and was deleted since, is gone.
-            gone = restored is None or (restored.local_only and restored.ours is None)
-            yield Edit(before=now, after=None if gone else restored)
+            ours = before if changed else current
+            yield Edit(before=now, after=edit.before and _record_with(edit.before, ours))
         elif changed:
             yield Edit(before=now, after=_with_ours(now or edit.before, before, known=now))
     if changed_since:
@@ -118,9 +116,12 @@ def _with_ours(
         return None
     if known is None:
         record = replace(record, base=None, recorded=None, size=0, embedded_id=None)
-    if ours is None and record.local_only:
-        return None
-    return replace(record, ours=ours)
+    return _record_with(record, ours)
+
+
+def _record_with(record: AssetRecord, ours: AssetState | None) -> AssetRecord | None:
+    """Return a record with this state; None where it was local-only, and has none any more."""
+    return None if ours is None and record.local_only else replace(record, ours=ours)
 
 
 def _check_free(snapshot: Snapshot, number: int, edits: list[Edit]) -> None:

@@ -10,6 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
+from towline.content.lines import is_binary
+
 MAX_SCORE = 60_000
 """The score of equal contents, git's own."""
 MINIMUM_SCORE = MAX_SCORE // 2
@@ -17,7 +19,6 @@ MINIMUM_SCORE = MAX_SCORE // 2
 
 _HASH_BASE = 107_927
 _SPAN = 64
-_BINARY_PREFIX = 8_000
 _WORD = 0xFFFFFFFF
 
 
@@ -30,7 +31,7 @@ def can_be_similar(size: int, other: int) -> bool:
 def span_counts(content: bytes) -> dict[int, int]:
     """Return the bytes of a content's spans, by hash of the span."""
     counts: defaultdict[int, int] = defaultdict(int)
-    if b"\0" not in content[:_BINARY_PREFIX]:
+    if not is_binary(content):
         content = content.replace(b"\r\n", b"\n")
     for span, times in Counter(_spans(content)).items():
         counts[_hash(span)] += len(span) * times
