@@ -23,7 +23,7 @@ from towline.testing.git_server import GitServer
 from towline.testing.plans import now
 from towline_server.app import create_app
 from towline_server.auth.roles import Role
-from towline_server.projects.domain import Project
+from towline_server.projects.domain import Project, PullSettings
 from towline_server.runs.runtime import Runtime
 from towline_server.services import Services
 from towline_server.settings import Settings
@@ -201,7 +201,7 @@ def client(settings: Settings, services: Services, world: World) -> Iterator[Tes
 
 
 def _party(client: TestClient, services: Services, world: World, policy: OnConflict) -> Party:
-    project = world.project(on_conflict=policy)
+    project = world.project(settings=PullSettings(on_conflict=policy))
     email = f"{world.tenant_id.hex}@demo.example"
     with services.database.writing() as session:
         identities = services.identities(session)
@@ -244,7 +244,7 @@ class Scenario:
         return World(self.services.database, server, self.folder / name, sealer=sealer)
 
     def party(self, world: World) -> Party:
-        project = world.project(on_conflict=self.policy)
+        project = world.project(settings=PullSettings(on_conflict=self.policy))
         email = f"{world.tenant_id.hex}@demo.example"
         with self.services.database.writing() as session:
             identities = self.services.identities(session)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -10,12 +11,13 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field, StringConstraints
 from sqlalchemy.orm import Session
 
+from towline.content_rules import ContentMode
 from towline.kinds import Kind, Kinds
 from towline.names import NamePolicy
-from towline.options import OnConflict
+from towline.options import OnConflict, Renames
 from towline_server.auth.roles import Role
 from towline_server.projects.data_types import DataType
-from towline_server.projects.domain import Binding, Project
+from towline_server.projects.domain import Binding, Project, PullSettings
 from towline_server.projects.service import Projects
 from towline_server.web.schemas import FOLDER, GIT_REF, GLOB, PROJECT_PATH, of_format, problems
 
@@ -58,6 +60,10 @@ class ProjectBody(Body):
     """Whether names that start with a dot can be assets."""
     names: NamePolicy = NamePolicy.EXACT
     on_conflict: OnConflict = OnConflict.REFUSE
+    content_merge: ContentMode = ContentMode.AUTO
+    """How an asset is merged whose content both sides changed, unless its kind says how."""
+    renames: Renames = Renames.SIMILAR
+    """How the repository's renames are found."""
     binding: BindingBody | None = None
 
 
@@ -67,6 +73,8 @@ class ProjectChange(Body):
     kinds: Annotated[list[KindBody], Field(min_length=1, max_length=100)] | None = None
     hidden: Flag | None = None
     on_conflict: OnConflict | None = None
+    content_merge: ContentMode | None = None
+    renames: Renames | None = None
     binding: BindingBody | None = None
 
 
@@ -97,7 +105,9 @@ class ProjectModel(Model):
     kinds: Annotated[list[KindModel], at("kinds.kinds")]
     hidden: Annotated[bool, at("kinds.hidden")]
     names: NamePolicy
-    on_conflict: OnConflict
+    on_conflict: Annotated[OnConflict, at("settings.on_conflict")]
+    content_merge: Annotated[ContentMode, at("settings.content_merge")]
+    renames: Annotated[Renames, at("settings.renames")]
     created_at: datetime
 
 
@@ -132,7 +142,7 @@ def create_project(context: Context, body: ProjectBody, response: Response) -> P
             path=body.path,
             kinds=None if body.kinds is None else _kinds(body.kinds, hidden=body.hidden),
             names=body.names,
-            on_conflict=body.on_conflict,
+            settings=_settings(PullSettings(), body),
         )
         if body.binding is not None:
             made = projects.associate(made.id, _binding(body.binding))
@@ -173,8 +183,9 @@ def _changed(session: Session, project: Project, body: ProjectChange) -> Project
         values["kinds"] = _kinds(body.kinds, hidden=hidden)
     elif body.hidden is not None:
         values["kinds"] = Kinds(project.kinds.kinds, hidden=hidden)
-    if body.on_conflict is not None:
-        values["on_conflict"] = body.on_conflict
+    settings = _settings(project.settings, body)
+    if settings != project.settings:
+        values["settings"] = settings
     if values:
         project = projects.change(project.id, **values)
     if body.binding is not None:
@@ -196,6 +207,11 @@ def _kinds(bodies: list[KindBody], *, hidden: bool) -> Kinds:
         for each in bodies
     )
     return Kinds(kinds, hidden=hidden)
+
+
+def _settings(before: PullSettings, body: ProjectBody | ProjectChange) -> PullSettings:
+    given = {each.name: getattr(body, each.name) for each in fields(before)}
+    return replace(before, **{name: word for name, word in given.items() if word is not None})
 
 
 def _binding(body: BindingBody) -> Binding:

@@ -10,8 +10,9 @@ from fastapi import APIRouter, Query, Response
 from pydantic import ConfigDict, Field, StringConstraints
 from pydantic.config import JsonDict
 
+from towline.content_rules import ContentMode
 from towline.model import AssetId
-from towline.options import OnConflict, Resolutions, Selection
+from towline.options import OnConflict, Renames, Resolutions, Selection
 from towline_server.runs.domain import (
     BackendName,
     Origin,
@@ -86,7 +87,9 @@ class PullBody(Body):
     use_theirs: Ids = Field(default_factory=list)
     use_ours: Ids = Field(default_factory=list)
     on_conflict: OnConflict | None = None
-    """null: the project's policy."""
+    content_merge: ContentMode | None = None
+    renames: Renames | None = None
+    """null, of these three: as the project's settings have it."""
     allow_empty: Flag = False
 
     def request(self, mode: RunMode) -> RunRequest:
@@ -105,6 +108,8 @@ class PullBody(Body):
                 use_theirs=frozenset(self.use_theirs), use_ours=frozenset(self.use_ours)
             ),
             on_conflict=self.on_conflict,
+            content_merge=self.content_merge,
+            renames=self.renames,
             allow_empty=self.allow_empty,
         )
 

@@ -17,10 +17,11 @@ from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, mode
 from pydantic.config import JsonDict
 
 from towline.codec import encode
+from towline.content_rules import ContentMode
 from towline.errors import ContentMissing, InvalidValue
 from towline.model import Digest
 from towline.names import NamePolicy
-from towline.options import OnConflict
+from towline.options import OnConflict, Renames
 from towline_server.auth.roles import Role
 from towline_server.runs.domain import RunMode
 from towline_server.runs.external import FAILURE_REASONS
@@ -130,7 +131,9 @@ class WorkModel(Model):
     url: str
     ref: str
     scope: str
-    on_conflict: OnConflict
+    on_conflict: Annotated[OnConflict, at("settings.on_conflict")]
+    content_merge: Annotated[ContentMode, at("settings.content_merge")]
+    renames: Annotated[Renames, at("settings.renames")]
     limits: Encoded
 
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from towline_server.projects.domain import Connection, Project
 
 PROVIDERS = click.Choice(["git", "github", "gitlab", "bitbucket", "gitea", "azure_devops"])
-POLICIES = click.Choice(["refuse", "skip", "theirs", "ours"])
+ON_CONFLICT = click.Choice(["refuse", "skip", "theirs", "ours"])
+CONTENT_MERGE = click.Choice(["auto", "structure", "lines", "never"])
+RENAMES = click.Choice(["similar", "exact", "off"])
 tenant_option = click.option("--tenant", required=True, help="The tenant's name.")
 password_option = click.option(
     "--password-stdin", is_flag=True, help="Read it from stdin instead of asking."
@@ -111,20 +113,22 @@ def set_webhook_secret(database: AdminSession, connection_id: UUID, secret_stdin
     metavar="NAME=GLOB[,GLOB...]",
     help="What is an asset, the first that fits; every file by default. Repeatable.",
 )
-@click.option("--on-conflict", type=POLICIES, default="refuse", show_default=True)
+@click.option("--on-conflict", type=ON_CONFLICT, default="refuse", show_default=True)
+@click.option("--content-merge", type=CONTENT_MERGE, default="auto", show_default=True)
+@click.option("--renames", type=RENAMES, default="similar", show_default=True)
 def create_project(
-    database: AdminSession, path: str, kinds: tuple[str, ...], on_conflict: str
+    database: AdminSession, path: str, kinds: tuple[str, ...], **settings: str
 ) -> Record:
     """Create a project; the org is its tenant's name."""
-    from towline.options import OnConflict
-    from towline_server.projects.domain import ProjectPath
+    from towline.codec import decode
+    from towline_server.projects.domain import ProjectPath, PullSettings
 
     parsed = ProjectPath.parse(path)
     created = database.projects.create(
         tenant_id=database.tenant_id(parsed.org),
         path=parsed,
         kinds=_kinds(kinds),
-        on_conflict=OnConflict(on_conflict),
+        settings=decode(PullSettings, settings, "settings"),
     )
     return _project(created)
 
@@ -198,4 +202,6 @@ def _connection(one: Connection) -> Record:
 def _project(one: Project) -> Record:
     binding = None if one.binding is None else record_of(one.binding)
     kinds = [{"name": kind.name, "globs": list(kind.globs)} for kind in one.kinds.kinds]
-    return record_of(one, path=f"/{one.path}", binding=binding, kinds=kinds)
+    record = record_of(one, path=f"/{one.path}", binding=binding, kinds=kinds)
+    del record["settings"]
+    return {**record, **record_of(one.settings)}

@@ -8,10 +8,11 @@ from enum import StrEnum
 from typing import Self
 from uuid import UUID
 
+from towline.content_rules import ContentMode
 from towline.errors import InvalidValue, NotAssociated
 from towline.kinds import Kinds
 from towline.names import NamePolicy, path_problem
-from towline.options import OnConflict
+from towline.options import OnConflict, Renames
 from towline.remotes.url import Origin, RemoteUrl, WantedRef
 
 LONGEST_NAME = 255
@@ -138,6 +139,15 @@ def branch_of(ref: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PullSettings:
+    """How the pulls of a project decide, where a request leaves it open."""
+
+    on_conflict: OnConflict = OnConflict.REFUSE
+    content_merge: ContentMode = ContentMode.AUTO
+    renames: Renames = Renames.SIMILAR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
     """A project as its tenant sees it; its assets are in its store."""
 
@@ -147,7 +157,7 @@ class Project:
     binding: Binding | None
     kinds: Kinds = field(default_factory=Kinds)
     names: NamePolicy = NamePolicy.EXACT
-    on_conflict: OnConflict = OnConflict.REFUSE
+    settings: PullSettings = PullSettings()
     created_at: datetime
 
     @property

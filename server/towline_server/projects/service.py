@@ -15,13 +15,12 @@ from towline.codec import decode, encode
 from towline.errors import AlreadyAssociated, InvalidValue
 from towline.kinds import Kinds
 from towline.names import NamePolicy
-from towline.options import OnConflict
 from towline.remotes.url import WantedRef
 from towline_server.auth.roles import Principal
 from towline_server.errors import AlreadyExists, Ambiguous, NotFound
 
 from . import connection_tables, tables
-from .domain import Binding, Project, ProjectPath, branch_of
+from .domain import Binding, Project, ProjectPath, PullSettings, branch_of
 from .locking import hold
 
 Now = Callable[[], datetime]
@@ -122,7 +121,7 @@ class Projects:
         path: str,
         kinds: Kinds | None = None,
         names: NamePolicy = NamePolicy.EXACT,
-        on_conflict: OnConflict = OnConflict.REFUSE,
+        settings: PullSettings = PullSettings(),
         project_id: UUID | None = None,
     ) -> Project:
         """A new project, bound to nothing yet. The path's org must be the tenant's name.
@@ -142,7 +141,7 @@ class Projects:
             created_at=self._now(),
             kinds=encode(kinds or Kinds()),
             names=str(names),
-            settings={"on_conflict": str(on_conflict)},
+            settings=encode(settings),
         )
         self._insert(row, "project")
         return self._known(row.id)
@@ -152,21 +151,19 @@ class Projects:
         project_id: UUID,
         *,
         kinds: Kinds | None = None,
-        on_conflict: OnConflict | None = None,
+        settings: PullSettings | None = None,
     ) -> Project:
-        """Change what a project calls an asset, or its policy. A run under way starts over.
+        """Change what a project calls an asset, or its settings. A run under way starts over.
 
         Raises:
             NotFound: there is no such project.
         """
-        row = self._session.get(tables.Project, project_id)
-        if row is None:
-            raise NotFound(what="project")
+        self._known(project_id)
         values: dict[str, Any] = {}
         if kinds is not None:
             values["kinds"] = encode(kinds)
-        if on_conflict is not None:
-            values["settings"] = {**row.settings, "on_conflict": str(on_conflict)}
+        if settings is not None:
+            values["settings"] = encode(settings)
         self._overtake(project_id, values)
         return self._known(project_id)
 
@@ -305,7 +302,7 @@ def _project(row: tables.Project, bound: connection_tables.Binding | None) -> Pr
         binding=binding,
         kinds=decode(Kinds, row.kinds, "kinds"),
         names=NamePolicy(row.names),
-        on_conflict=OnConflict(row.settings.get("on_conflict", OnConflict.REFUSE)),
+        settings=decode(PullSettings, row.settings, "settings"),
         created_at=row.created_at,
     )
 

@@ -8,9 +8,10 @@ from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
 
+from towline.content_rules import ContentMode
 from towline.errors import InvalidValue
 from towline.model import Revision
-from towline.options import OnConflict, Resolutions, Selection
+from towline.options import OnConflict, Renames, Resolutions, Selection
 from towline_server.projects.domain import Binding
 
 from .states import Fault, Outcome, ReasonCode, ResultClass, RunState
@@ -92,10 +93,11 @@ class Source:
 class RunRequest:
     """What a run is to do; it is stored with the run, and each attempt does the same.
 
-    ``on_conflict`` None: the project's policy. ``kind`` limits the run to one kind of asset, and
-    excludes ``only``. ``revision`` is pulled instead of what the ref names. ``reset`` discards
-    every local change to tracked assets, ``clean`` deletes every asset that is not tracked.
-    ``checkout`` is pulled from, and bound to, instead of the project's binding.
+    ``on_conflict``, ``content_merge``, ``renames`` None: as the project's settings have it.
+    ``kind`` limits the run to one kind of asset, and excludes ``only``. ``revision`` is pulled
+    instead of what the ref names. ``reset`` discards every local change to tracked assets,
+    ``clean`` deletes every asset that is not tracked. ``checkout`` is pulled from, and bound to,
+    instead of the project's binding.
     ``source`` is what the project must still be bound to; None: any binding.
 
     Raises:
@@ -107,6 +109,8 @@ class RunRequest:
     only: Selection = Selection()
     resolutions: Resolutions = Resolutions()
     on_conflict: OnConflict | None = None
+    content_merge: ContentMode | None = None
+    renames: Renames | None = None
     allow_empty: bool = False
     revision: Revision | None = None
     reset: bool = False

@@ -23,7 +23,6 @@ from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.model import Digest
 from towline.names import NamePolicy
-from towline.options import OnConflict
 from towline.plan import Plan, PlanKind, StoreState
 from towline.planfile import load_plan
 from towline.ports import Applied, Watch
@@ -34,7 +33,7 @@ from towline_server.db.jobs import RetryPolicy
 from towline_server.db.session import Database
 from towline_server.errors import LeaseLost
 from towline_server.loops import Changes
-from towline_server.projects.domain import ProjectPath
+from towline_server.projects.domain import ProjectPath, PullSettings
 from towline_server.projects.locking import claim as claim_project
 from towline_server.projects.store import SqlStore
 
@@ -43,7 +42,7 @@ from .completion import Completion, check_lease, complete, failed, refused, succ
 from .domain import BackendName, Lease, Run, RunError, RunMode
 from .fetching import Repositories
 from .leases import Leases
-from .planning import check_request
+from .planning import check_request, settings_of
 from .states import (
     ACTIVE,
     STARTS_AT,
@@ -99,7 +98,7 @@ class Work:
     url: str
     ref: str
     scope: str
-    on_conflict: OnConflict
+    settings: PullSettings
     limits: Limits
 
 
@@ -255,7 +254,7 @@ class ExternalWork:
                 url=repository.url.address,
                 ref=repository.ref,
                 scope=repository.scope,
-                on_conflict=run.request.on_conflict or project.on_conflict,
+                settings=settings_of(run.request, project),
                 limits=self._repositories.limits,
             )
 

@@ -19,7 +19,7 @@ from towline.ports import Remote, Snapshot, Watch
 from towline.pull import plan_at
 from towline.records import AssetRecord, Occupant
 from towline_server.errors import BoundElsewhere, UnknownKind
-from towline_server.projects.domain import Project
+from towline_server.projects.domain import Project, PullSettings
 
 from .domain import RunMode, RunRequest
 
@@ -41,13 +41,25 @@ def check_request(request: RunRequest, project: Project) -> None:
         raise BoundElsewhere(project=f"/{project.path}")
 
 
+def settings_of(request: RunRequest, project: Project) -> PullSettings:
+    """Return how a request's pull decides: as it says, else as its project does."""
+    settings = project.settings
+    return PullSettings(
+        on_conflict=request.on_conflict or settings.on_conflict,
+        content_merge=request.content_merge or settings.content_merge,
+        renames=request.renames or settings.renames,
+    )
+
+
 def options_of(request: RunRequest, project: Project, limits: Limits) -> PullOptions:
-    """Return the options of a request's pull; the project's policy is the default."""
+    """Return the options of a request's pull."""
     full = request.mode is RunMode.FULL_REFRESH
-    on_conflict = OnConflict.THEIRS if request.reset else request.on_conflict
+    settings = settings_of(request, project)
     return PullOptions(
         resolutions=request.resolutions,
-        on_conflict=on_conflict or project.on_conflict,
+        on_conflict=OnConflict.THEIRS if request.reset else settings.on_conflict,
+        content_merge=settings.content_merge,
+        renames=settings.renames,
         only=request.selection,
         limits=limits,
         allow_empty=request.allow_empty,

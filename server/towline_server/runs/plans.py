@@ -21,7 +21,7 @@ from towline.conflicts import Conflict
 from towline.errors import ContentMissing, RemoteError, StalePlan, UnknownAssets
 from towline.explain import Explanation, explain
 from towline.model import AssetState, Digest, Revision, ThreeWay
-from towline.options import OnConflict, PullOptions
+from towline.options import OnConflict
 from towline.plan import Plan
 from towline.ports import Applied, Remote, Watch
 from towline.pull import plan_at
@@ -175,7 +175,8 @@ class Plans:
                 return Conflicts(base=None, revision=None, conflicts=())
             self._ensure_fetched(repository, remote, revision)
             # With this policy each conflict remains.
-            options = PullOptions(on_conflict=OnConflict.SKIP, limits=self._repositories.limits)
+            skipping = RunRequest(on_conflict=OnConflict.SKIP)
+            options = options_of(skipping, project, self._repositories.limits)
             with store.snapshot() as ours:
                 plan = plan_at(ours, remote, revision, options)
         return Conflicts(base=plan.before.base, revision=revision, conflicts=plan.conflicts)

@@ -35,9 +35,13 @@ def test_a_project_is_made_changed_and_deleted(api: ApiClient):
     assert project == made.json()
     assert project["binding"]["ref"] == "heads/main"
     assert project["kinds"] == body["kinds"]
-    change = {"hidden": True, "on_conflict": "skip", "binding": None}
+    settings = {"on_conflict": "skip", "content_merge": "lines", "renames": "exact"}
+    change = {"hidden": True, "binding": None, **settings}
     changed = api.ask("PATCH", url, key=key, json=change).json()
     assert changed == {**project, **change}
+    one = api.ask("PATCH", url, key=key, json={"content_merge": "never"}).json()
+    assert one == {**changed, "content_merge": "never"}
+    assert api.ask("PATCH", url, key=key, json={"content_merge": "lines"}).json() == changed
     assert api.get(f"{V1}/projects?path={project['path']}", key=key)["items"] == [changed]
     assert api.ask("DELETE", url, key=key).status_code == 204
     assert code_of(api.ask("GET", url, key=key)) == (404, "not_found")
@@ -71,6 +75,7 @@ def test_the_list_shows_what_the_caller_sees(api: ApiClient):
         ({"path": "x"}, (400, "invalid_value")),
         ({"path": "{org}/space/x\x00"}, (422, "invalid_request")),
         ({"path": "{org}/space/x", "kind": []}, (422, "invalid_request")),
+        ({"path": "{org}/space/x", "content_merge": "git"}, (422, "invalid_request")),
         ({"path": "{org}/space/x", "kinds": [{"name": "a", "globs": ["[z-a]"]}]}, (400, None)),
         (
             {"path": "{org}/space/x", "binding": {"connection_id": str(UUID(int=1))}},

@@ -42,6 +42,34 @@ def test_a_run_does_as_it_is_told(api: ApiClient):
     assert api.world.contents(api.project)["rules/a"] == b"ours"
 
 
+def test_contents_merge_as_the_run_or_else_the_project_says(api: ApiClient):
+    api.world.commit(**{"a.json": b'{"x": 1, "y": 1}'})
+    api.pull()
+    api.put("a.json", b'{"x": 2, "y": 1}')
+    api.world.commit(**{"a.json": b'{"x": 1, "y": 2}'})
+    assert api.ask("PATCH", api.url, json={"content_merge": "never"}).status_code == 200
+    assert api.pull()["result_class"] == "conflict"
+    assert len(api.get(f"{api.url}/conflicts")["conflicts"]) == 1
+    [by_structure] = api.pull(mode="dry_run", content_merge="structure")["report"]["updated"]
+    assert (by_structure["merged"], by_structure["merged_by"]) == (True, "structure")
+    assert api.ask("PATCH", api.url, json={"content_merge": "auto"}).status_code == 200
+    assert api.get(f"{api.url}/conflicts")["conflicts"] == []
+    assert api.pull(content_merge="never")["result_class"] == "conflict"
+    assert api.pull()["report"]["updated"] == [by_structure]
+    assert api.world.contents(api.project) == {"a.json": b'{"x": 2, "y": 2}'}
+
+
+def test_renames_are_found_as_the_run_or_else_the_project_says(api: ApiClient):
+    lines = [b"line %d of what it does\n" % number for number in range(20)]
+    api.world.commit(rules__a=b"".join(lines))
+    api.pull()
+    api.world.commit(rules__b=b"".join([*lines, b"one more\n"]))
+    exact = api.pull(mode="dry_run", renames="exact")["report"]
+    assert [len(exact[name]) for name in ("updated", "created", "deleted")] == [0, 1, 1]
+    [item] = api.pull()["report"]["updated"]
+    assert (item["renamed_from"], item["path"]) == ("rules/a", "rules/b")
+
+
 def test_a_failure_is_told(api: ApiClient):
     run = api.pull()
     assert (run["state"], run["result_class"]) == ("failed", "permanent_failure")
@@ -54,6 +82,7 @@ def test_a_failure_is_told(api: ApiClient):
     [
         ({"mode": "sideways"}, (422, "invalid_request")),
         ({"unknown": 1}, (422, "invalid_request")),
+        ({"content_merge": "git"}, (422, "invalid_request")),
         ({"allow_empty": 1}, (422, "invalid_request")),
         ({"allow_empty": "true"}, (422, "invalid_request")),
         ({"only": {"ids": [""]}}, (422, "invalid_request")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -15,11 +16,10 @@ from towline.codec import decode
 from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.names import NamePolicy
-from towline.options import OnConflict
 from towline.plan import StoreState
 from towline.records import AssetRecord
 from towline_server.auth.roles import Role
-from towline_server.projects.domain import ProjectPath
+from towline_server.projects.domain import ProjectPath, PullSettings
 from towline_server.runs.external import FAILURE_REASONS, Work
 
 
@@ -35,7 +35,9 @@ def work_of(given: dict[str, Any]) -> Work:
         url=given["url"],
         ref=given["ref"],
         scope=given["scope"],
-        on_conflict=OnConflict(given["on_conflict"]),
+        settings=decode(
+            PullSettings, {each.name: given[each.name] for each in fields(PullSettings)}
+        ),
         limits=decode(Limits, given["limits"]),
     )
 

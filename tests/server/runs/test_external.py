@@ -62,7 +62,11 @@ def planned(work: Work) -> tuple[Plan, dict[Digest, bytes]]:
                 names=work.names,
                 scope=work.scope,
             ),
-            options=PullOptions(on_conflict=work.on_conflict),
+            options=PullOptions(
+                on_conflict=work.settings.on_conflict,
+                content_merge=work.settings.content_merge,
+                renames=work.settings.renames,
+            ),
         )
         return plan, dict(remote.contents(plan.needed()))
 

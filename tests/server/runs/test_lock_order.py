@@ -24,7 +24,7 @@ from towline.options import OnConflict
 from towline.testing.git_server import GitServer
 from towline_server.db.clock import database_now
 from towline_server.errors import NotFound
-from towline_server.projects.domain import Binding, Project
+from towline_server.projects.domain import Binding, Project, PullSettings
 from towline_server.projects.service import Projects
 from towline_server.runs import tables
 from towline_server.runs.completion import update_parent
@@ -175,7 +175,7 @@ def bind(bench: Bench, project: Project) -> None:
 
 def change(bench: Bench, project: Project) -> None:
     with bench.world.database.writing() as session:
-        Projects(session).change(project.id, on_conflict=OnConflict.SKIP)
+        Projects(session).change(project.id, settings=PullSettings(on_conflict=OnConflict.SKIP))
 
 
 def edit(bench: Bench, project: Project) -> None:

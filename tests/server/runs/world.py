@@ -8,7 +8,6 @@ from uuid import UUID, uuid4
 
 from towline.kinds import Kind, Kinds
 from towline.model import AssetPath, Revision
-from towline.options import OnConflict
 from towline.remotes.credentials import Credential
 from towline.remotes.url import ALL_SCHEMES
 from towline.testing.git_repository import GitRepository
@@ -18,7 +17,7 @@ from towline_server.auth.sealing import Sealer
 from towline_server.db import Database
 from towline_server.db.clock import database_now
 from towline_server.projects.connections import Connections
-from towline_server.projects.domain import Binding, Project
+from towline_server.projects.domain import Binding, Project, PullSettings
 from towline_server.projects.service import Projects
 from towline_server.projects.store import SqlStore
 from towline_server.projects.tables import Tenant
@@ -74,7 +73,7 @@ class World:
         scope: str = "",
         connection_id: UUID | None = None,
         kinds: Kinds = KINDS,
-        on_conflict: OnConflict = OnConflict.REFUSE,
+        settings: PullSettings = PullSettings(),
         bound: bool = True,
     ) -> Project:
         """A new project, bound to the repository."""
@@ -82,7 +81,7 @@ class World:
             projects = Projects(session)
             path = f"{self.name}/{space}/{name or uuid4().hex}"
             made = projects.create(
-                tenant_id=self.tenant_id, path=path, kinds=kinds, on_conflict=on_conflict
+                tenant_id=self.tenant_id, path=path, kinds=kinds, settings=settings
             )
             if not bound:
                 return made

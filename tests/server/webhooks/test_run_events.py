@@ -12,7 +12,6 @@ from sqlalchemy import select
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.errors import Cancelled
-from towline.options import OnConflict
 from towline_server.projects.domain import Project
 from towline_server.runs.completion import failed, write_completion
 from towline_server.runs.domain import BackendName, Run, RunMode, RunRequest
@@ -109,7 +108,7 @@ def _text(moment: datetime | None) -> str:
 
 def test_a_failure_says_why(bench: Bench, world: World):
     world.commit(rules__a=b"1")
-    project = world.project(on_conflict=OnConflict.REFUSE)
+    project = world.project()
     world.edit(project, "rules/a", b"mine")
     run = _pull(bench, project)
     [event] = events(world)

@@ -78,6 +78,7 @@ def test_a_tenant_is_set_up_by_a_script(run, services):
     )
     project = run(
         *("project", "create", "/demo/space/project", "--on-conflict", "skip"),
+        *("--content-merge", "lines", "--renames", "exact"),
         *("--kind", "pipeline=*.slp,pipelines/**", "--kind", "file=**"),
     )
     bound = run(
@@ -93,6 +94,8 @@ def test_a_tenant_is_set_up_by_a_script(run, services):
     assert connection["credential_origin"] == "https://git.demo.example:443"
     assert "hush" not in json.dumps(connection)
     assert project["kinds"][0] == {"name": "pipeline", "globs": ["*.slp", "pipelines/**"]}
+    settings = {"on_conflict": "skip", "content_merge": "lines", "renames": "exact"}
+    assert {name: project[name] for name in settings} == settings
     assert bound["binding"] == {
         "connection_id": connection["id"],
         "ref": "heads/staging",

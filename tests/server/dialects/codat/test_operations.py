@@ -19,7 +19,7 @@ from towline.remotes.credentials import Credential
 from towline.testing.git_server import Answers, GitServer
 from towline_server.auth.roles import Role
 from towline_server.loops import Changes
-from towline_server.projects.domain import Binding, Project
+from towline_server.projects.domain import Binding, Project, PullSettings
 from towline_server.projects.service import Projects
 from towline_server.runs import tables
 from towline_server.runs.domain import RunMode, RunRequest
@@ -277,7 +277,7 @@ def test_conflicts_follow_the_policy_of_the_company(tenant: TenantClient, world:
     found = {}
     for policy in (OnConflict.REFUSE, OnConflict.SKIP):
         world.repository.commit({"a": b"1"})
-        project = world.project(on_conflict=policy)
+        project = world.project(settings=PullSettings(on_conflict=policy))
         codat = _codat(tenant, project)
         codat.queue("file")
         world.edit(project, "a", b"ours")

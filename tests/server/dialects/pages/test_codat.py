@@ -20,7 +20,7 @@ from towline.options import OnConflict
 from towline.testing.git_server import Answers as Trouble
 from towline_server.auth.roles import Role
 from towline_server.loops import Changes
-from towline_server.projects.domain import Project
+from towline_server.projects.domain import Project, PullSettings
 from towline_server.runs.domain import Lease
 from towline_server.services import assemble
 
@@ -175,7 +175,9 @@ def _stopped(company: Company, world: World) -> None:
     cancelled = company.queue()
     bench.runs.cancel(UUID(cancelled), reason="not now")
     assert company.look(cancelled) == "Cancelled"
-    restless = Company(company.product, bench, world.project(on_conflict=OnConflict.THEIRS))
+    restless = Company(
+        company.product, bench, world.project(settings=PullSettings(on_conflict=OnConflict.THEIRS))
+    )
     asked = restless.queue()
     bench.worker(gate=_Editing(world, restless.project)).execute(UUID(asked))
     assert restless.look(asked) == "ProcessingError"

@@ -18,7 +18,7 @@ from towline.options import OnConflict
 from towline.remotes.trees import Symlink
 from towline.testing.git_server import Answers as Trouble
 from towline_server.auth.roles import Role
-from towline_server.projects.domain import Project
+from towline_server.projects.domain import Project, PullSettings
 from towline_server.runs.domain import Lease
 
 pytestmark = pytest.mark.slow
@@ -108,7 +108,9 @@ def _every_list(world: World, ended: Any) -> None:
     """Pulls that show every list, under each policy that fills it."""
     projects: dict[OnConflict, Project] = {}
     for policy in (OnConflict.THEIRS, OnConflict.SKIP, OnConflict.REFUSE):
-        projects[policy] = world.project(ref=f"heads/{policy}", on_conflict=policy)
+        projects[policy] = world.project(
+            ref=f"heads/{policy}", settings=PullSettings(on_conflict=policy)
+        )
         world.repository.commit(FILES, ref=str(policy))
         ended(str(policy))
         world.store(projects[policy]).put(AssetPath("mine"), b"ours")

@@ -19,7 +19,7 @@ from towline.options import OnConflict
 from towline.testing.git_server import Answers as Trouble
 from towline_server.auth.roles import Role
 from towline_server.projects.asset_tables import Asset
-from towline_server.projects.domain import Project, Provider
+from towline_server.projects.domain import Project, Provider, PullSettings
 from towline_server.projects.service import Projects
 from towline_server.runs.domain import Lease
 from towline_server.runs.external import FAILURE_REASONS
@@ -187,7 +187,7 @@ def _bad_ends(shop: Shop) -> None:
         assert claim is not None
         syncs.bench.external.fail(claim.run.id, claim.token, reason, "it failed")
         assert shop.look(run_id)["resultReasonCode"] == reason
-    restless = world.project(on_conflict=OnConflict.THEIRS)
+    restless = world.project(settings=PullSettings(on_conflict=OnConflict.THEIRS))
     taken = shop.trigger(shop.create(restless))
     syncs.bench.shelf.handed.clear()
     syncs.bench.worker(gate=_Changing(world, restless)).execute(UUID(taken))
@@ -204,7 +204,9 @@ class _Changing(Gate):
     def __call__(self, _run_id: UUID, boundary: str) -> None:
         if boundary == self.name:
             with self._world.database.writing() as session:
-                Projects(session).change(self._project.id, on_conflict=OnConflict.SKIP)
+                Projects(session).change(
+                    self._project.id, settings=PullSettings(on_conflict=OnConflict.SKIP)
+                )
 
 
 def _stops(shop: Shop) -> None:

@@ -6,13 +6,14 @@ from uuid import uuid4
 
 import pytest
 
+from towline.content_rules import ContentMode
 from towline.errors import AlreadyAssociated, InvalidValue, NotAssociated
 from towline.kinds import Kind, Kinds
 from towline.names import NamePolicy
-from towline.options import OnConflict
+from towline.options import OnConflict, Renames
 from towline_server.auth.roles import Role
 from towline_server.errors import AlreadyExists, Ambiguous, NotFound
-from towline_server.projects.domain import Binding, ProjectPath, branch_of
+from towline_server.projects.domain import Binding, ProjectPath, PullSettings, branch_of
 from towline_server.projects.service import Projects
 from towline_server.projects.tables import Project
 from towline_server.projects.tenants import Tenants
@@ -65,15 +66,15 @@ def test_paths_are_case_sensitive(demo, projects):
 
 def test_a_project_keeps_what_it_was_made_with(demo, projects):
     kinds = Kinds((Kind(name="pipeline", globs=("*.slp",), id_pointer="/id"),), hidden=True)
-    made = _another(
-        projects, demo, kinds=kinds, names=NamePolicy.PORTABLE, on_conflict=OnConflict.SKIP
-    )
+    settings = PullSettings(on_conflict=OnConflict.SKIP, content_merge=ContentMode.LINES)
+    made = _another(projects, demo, kinds=kinds, names=NamePolicy.PORTABLE, settings=settings)
     found = projects.get(made.id)
     assert found == made
     assert (found.kinds, found.names) == (kinds, NamePolicy.PORTABLE)
-    assert found.on_conflict is OnConflict.SKIP
-    changed = projects.change(made.id, kinds=Kinds(), on_conflict=OnConflict.THEIRS)
-    assert (changed.kinds, changed.on_conflict) == (Kinds(), OnConflict.THEIRS)
+    assert found.settings == settings
+    settings = PullSettings(renames=Renames.EXACT)
+    changed = projects.change(made.id, kinds=Kinds(), settings=settings)
+    assert (changed.kinds, changed.settings) == (Kinds(), settings)
 
 
 def test_a_path_is_taken_once_and_in_its_own_org(demo, projects):
@@ -137,7 +138,7 @@ def test_what_is_planned_before_a_change_of_the_project_is_stale(demo, projects,
     fences = [fence()]
     for change in (
         lambda: projects.bind(demo.project.id, Binding(connection_id=demo.connection.id)),
-        lambda: projects.change(demo.project.id, on_conflict=OnConflict.SKIP),
+        lambda: projects.change(demo.project.id, settings=PullSettings(renames=Renames.EXACT)),
         lambda: projects.dissociate(demo.project.id),
     ):
         change()
