@@ -1,4 +1,4 @@
-"""The exit code, message and hint of each error."""
+"""The message and hint of each error."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ import click
 from towline.errors import (
     AuthenticationFailed,
     Cancelled,
-    ConflictingResolutions,
-    InvalidValue,
     LimitExceeded,
-    PermissionDenied,
     TowlineError,
-    UnresolvedConflicts,
 )
 
-from .errors import AUTHENTICATION, CONFLICTS, FAILURE, INTERRUPTED, USAGE, CommandError
+from .errors import CommandError
+from .exit_codes import FAILURE, INTERRUPTED, USAGE, of_error
 from .output import without_credentials
 
 
@@ -56,9 +53,7 @@ def describe_error(error: BaseException) -> ErrorMessage:
             return ErrorMessage(code=INTERRUPTED, json=_json("interrupted", f"interrupted; {done}"))
         case TowlineError():
             about = _json(error.code, error.message, error.data())
-            return ErrorMessage(
-                code=_EXIT_CODES.get(type(error), FAILURE), json=about, hint=_hint(error)
-            )
+            return ErrorMessage(code=of_error(error.code), json=about, hint=_hint(error))
         case OSError():
             name = f"{error.filename}: " if error.filename else ""
             about = _json("os_error", f"{name}{error.strerror or type(error).__name__}")
@@ -99,13 +94,6 @@ def _hint(error: TowlineError) -> str:
 
 
 _SEE_LOG = "towline log shows whether a pull was made"
-_EXIT_CODES: dict[type[TowlineError], int] = {
-    AuthenticationFailed: AUTHENTICATION,
-    PermissionDenied: AUTHENTICATION,
-    UnresolvedConflicts: CONFLICTS,
-    InvalidValue: USAGE,
-    ConflictingResolutions: USAGE,
-}
 _LIMIT_HINTS = {
     "assets": "raise it: --max-assets N, or for good: towline config limit.assets N",
     "deletes": "raise it: --max-deletes N, if so many deletions are right",

@@ -1,4 +1,4 @@
-"""The exit codes of the command, and its error beside those of the library."""
+"""The error of the command, beside those of the library."""
 
 from __future__ import annotations
 
@@ -7,12 +7,7 @@ from typing import Any
 
 import click
 
-OK = 0
-FAILURE = 1
-USAGE = 2
-CONFLICTS = 3
-AUTHENTICATION = 4
-INTERRUPTED = 130
+from .exit_codes import FAILURE
 
 
 @dataclass(eq=False)

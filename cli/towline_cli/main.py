@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .errors import FAILURE, OK, USAGE
+from .exit_codes import FAILURE, OK, USAGE
 from .group import CommandGroup
 from .output import abandon_stdout, is_interactive, print_error, print_json
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .errors import CONFLICTS, OK
+from .exit_codes import CONFLICTS, OK
 from .output import LISTS, echo, echo_err, pluralize, print_json, short
 
 if TYPE_CHECKING:

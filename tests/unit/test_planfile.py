@@ -1,4 +1,4 @@
-"""Plans as text, forged ones too."""
+"""Plans as text, also when somebody made them up."""
 
 from __future__ import annotations
 

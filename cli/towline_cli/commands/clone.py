@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towline_cli.commands.pull import plan_pull
-from towline_cli.errors import CONFLICTS, OK, CommandError
+from towline_cli.errors import CommandError
+from towline_cli.exit_codes import CONFLICTS, OK
 from towline_cli.options import json_option, limit_options, limit_settings, with_options
 from towline_cli.output import echo, echo_err, print_json
 from towline_cli.progress import watching

@@ -89,7 +89,7 @@ def test_left_alone(row: Row):
     sides = sides_of(row)
     plan = plan_of(sides, options=REFUSE)
     if row.number in (4, 5, 6):
-        # Theirs is as it was, so the merge does not look.
+        # Theirs is as it was, so nobody looks.
         assert (plan.items, plan.edits, row.alone) == ((), (), D.UNTOUCHED)
         return
     item = the_item(plan)

@@ -1,4 +1,4 @@
-"""Ids inside an asset."""
+"""Ids that stand inside an asset."""
 
 from __future__ import annotations
 

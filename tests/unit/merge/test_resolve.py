@@ -1,4 +1,4 @@
-"""Rule 13: outcomes that cannot coexist."""
+"""Rule 13: outcomes that cannot stand together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ THEIRS, OURS = PullOptions(on_conflict=OnConflict.THEIRS), PullOptions(on_confli
 
 @dataclass(frozen=True, slots=True)
 class Collision:
-    """A project in which some outcomes cannot coexist."""
+    """A project in which some outcomes cannot stand together."""
 
     name: str
     sides: ThreeSides
@@ -68,7 +68,7 @@ COLLISIONS = [
         "D",
     ),
     Collision(
-        "an unchanged asset",
+        "an asset that nobody touched",
         project("A=1", "A=1", "A=1 a=2", names=FOLDS),
         "A a",
     ),

@@ -123,8 +123,7 @@ def test_large_bodies_are_bounded_in_number(streams):
         refused, small = (asyncio.create_task(one(body)) for body in (large, b"x"))
         await asyncio.wait([refused])
         here.set()
-        for task in (*tasks, small):
-            await task
+        await asyncio.gather(*tasks, small)
         await one(large)
         return refused.exception()
 
