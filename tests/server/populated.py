@@ -32,8 +32,8 @@ from towline_server.projects.store import SqlStore
 from towline_server.runs.execute import Tools, pass_boundary
 from towline_server.runs.external import ExternalBackend, ExternalWork
 from towline_server.runs.fetching import Repositories, SharedFetches
-from towline_server.runs.leases import Leases
 from towline_server.runs.plans import Plans
+from towline_server.runs.queue import Leases
 from towline_server.runs.runtime import Runtime, time_of
 from towline_server.runs.schedules import Schedules
 from towline_server.runs.service import Runs

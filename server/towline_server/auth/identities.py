@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,12 +15,10 @@ from towline.errors import InvalidValue
 from towline_server.errors import AlreadyExists, NotFound
 
 from . import tables
+from .keys import KEY_HINT_LENGTH, key_hash, new_key
 from .passwords import Passwords
 from .roles import Owned, Principal, PrincipalKind, Role
 
-KEY_PREFIX = "twl_"
-KEY_HINT_LENGTH = 8
-"""The start of a key, for people to recognise theirs: 24 of its 256 bits."""
 LEAST_PASSWORD = 12
 LONGEST_PASSWORD = 1024
 LONGEST_EMAIL = 320
@@ -71,7 +67,7 @@ class Identities:
 
     def by_key(self, key: str) -> Principal | None:
         """Return the principal of an API key; None if there is none, or it is no longer valid."""
-        return self._principal(tables.Identity.key_sha256 == _hashed(key))
+        return self._principal(tables.Identity.key_sha256 == key_hash(key))
 
     def by_subject(self, subject: str) -> Principal | None:
         """Return the principal of a token's ``sub``: a subject that was set, else an id."""
@@ -142,9 +138,9 @@ class Identities:
 
         A key that is given, as a demo's, is only as secret as its source.
         """
-        key = key or KEY_PREFIX + secrets.token_urlsafe(32)
+        key = key or new_key()
         row = self._new(PrincipalKind.API_KEY, tenant_id, name, tenant_role)
-        row.key_sha256, row.key_hint = _hashed(key), key[:KEY_HINT_LENGTH]
+        row.key_sha256, row.key_hint = key_hash(key), key[:KEY_HINT_LENGTH]
         row.expires_at = expires_at
         return self._inserted(row), key
 
@@ -277,11 +273,6 @@ class Identities:
         except IntegrityError:
             raise AlreadyExists(what="identity") from None
         return _identity(row)
-
-
-def _hashed(key: str) -> str:
-    """Return what is stored of a key: it has 256 random bits, so a fast hash is good enough."""
-    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
 def normal(email: str) -> str:

@@ -44,8 +44,8 @@ from .attempts import RETRIES, resume
 from .completion import Completion, check_lease, complete, failed, refused, succeeded
 from .domain import Lease, Run, RunMode
 from .fetching import FetchTarget, Repositories, Repository, SharedFetches
-from .leases import Leases, RunToken, Stop
 from .planning import check_request, options_of, plan_for
+from .queue import Leases, RunToken, Stop
 from .states import STARTS_AT, RunState, progress_in
 from .tables import find_row, run_of
 

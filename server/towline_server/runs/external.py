@@ -41,8 +41,8 @@ from .attempts import RETRIES
 from .completion import Completion, check_lease, complete, failed, refused, succeeded
 from .domain import BackendName, Lease, Run, RunError, RunMode
 from .fetching import Repositories
-from .leases import Leases
 from .planning import check_request, settings_of
+from .queue import Leases
 from .states import (
     ACTIVE,
     STARTS_AT,

@@ -22,8 +22,8 @@ from .execute import Boundary, Tools, pass_boundary
 from .external import ExternalBackend, ExternalWork
 from .fetch_process import FetchProcess
 from .fetching import Fetcher, Repositories, SharedFetches
-from .leases import Heartbeat, Leases
 from .plans import Plans
+from .queue import Heartbeat, Leases
 from .schedules import Schedules
 from .service import Runs
 from .worker import Backends, ExecutorLock, NativeBackend, Reaper, Worker

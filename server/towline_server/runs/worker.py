@@ -37,7 +37,7 @@ from .attempts import RETRIES, resume
 from .completion import failed, write_completion
 from .domain import BackendName, Lease
 from .execute import Execution, Tools
-from .leases import Heartbeat, Leases, Refusal
+from .queue import Heartbeat, Leases, Refusal
 from .states import ACTIVE, RunState
 from .tables import Run, find_row, hold_projects
 

@@ -20,7 +20,7 @@ from fastapi.security.base import SecurityBase
 
 from towline.errors import TowlineError
 from towline_server.auth.authenticator import Authenticator
-from towline_server.auth.identities import KEY_PREFIX
+from towline_server.auth.keys import KEY_PREFIX
 from towline_server.auth.roles import Principal
 from towline_server.errors import Forbidden, Unauthenticated
 from towline_server.services import services_of

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import jwt
 
 from tests.control_plane import AUDIENCE, ISSUER, JWT_SECRET, PASSWORD
-from towline_server.auth.identities import KEY_PREFIX
+from towline_server.auth.keys import KEY_PREFIX
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
 from towline_server.services import Services

@@ -24,7 +24,7 @@ from towline_server.runs.domain import BackendName, Lease
 from towline_server.runs.execute import Boundary, Tools, pass_boundary
 from towline_server.runs.external import ExternalBackend, ExternalWork
 from towline_server.runs.fetching import Fetcher, Repositories, SharedFetches
-from towline_server.runs.leases import Heartbeat, Leases
+from towline_server.runs.queue import Heartbeat, Leases
 from towline_server.runs.runtime import time_of
 from towline_server.runs.service import Runs
 from towline_server.runs.worker import Backends, Reaper, Worker

@@ -18,7 +18,7 @@ from towline_server.errors import LeaseLost, RunNotEnded
 from towline_server.projects.domain import Project
 from towline_server.runs.completion import complete, failed
 from towline_server.runs.domain import BackendName, Lease
-from towline_server.runs.leases import Refusal, Stop
+from towline_server.runs.queue import Refusal, Stop
 from towline_server.runs.states import ACTIVE, Outcome, ReasonCode, ResultClass, RunState
 from towline_server.runs.tables import Run, RunFilter
 from towline_server.runs.worker import NativeBackend

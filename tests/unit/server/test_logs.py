@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from towline_server.auth.identities import KEY_PREFIX
+from towline_server.auth.keys import KEY_PREFIX
 from towline_server.logs import JsonLines, about, masked
 
 

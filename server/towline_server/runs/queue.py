@@ -1,4 +1,4 @@
-"""Owns who executes a run: taking it, every write under the lease, and the heartbeat.
+"""The queue of runs: taking one, every write under its lease, and the heartbeat.
 
 A run's row is a job (`towline_server.db.jobs`): an executor that lost the lease writes nothing.
 """
