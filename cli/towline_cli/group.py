@@ -31,6 +31,7 @@ SECTIONS = {
         "log": ("log", "Show the pulls of this project."),
     },
     "Update": {
+        "fetch": ("fetch", "Fetch the repository, and change nothing here."),
         "plan": ("pull", "Show what a pull would do."),
         "pull": ("pull", "Apply the changes of the repository to this folder."),
         "apply": ("pull", "Apply a plan from a file."),

@@ -89,6 +89,14 @@ def short(digest: str | None) -> str:
     return digest[:12] if digest else "nothing"
 
 
+def behind_by(commits: int) -> str:
+    """Return how far behind the repository a project is."""
+    from towline.remotes.history import MOST_COMMITS
+
+    more = " or more" if commits >= MOST_COMMITS else ""
+    return f"behind by {pluralize(commits, 'commit')}{more}"
+
+
 def pluralize(count: int, noun: str) -> str:
     """Return a count with its noun."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from towline.ports import Watch
     from towline.remotes.credentials import Credential
     from towline.remotes.git import GitRemote
+    from towline.remotes.objects import Commit
     from towline.status import ProjectStatus
     from towline.stores.directory.store import DirectoryStore
 
@@ -143,6 +144,22 @@ class Project:
             with suppress(StoreBusy):
                 self.store.set_setting("fetched", revision)
         return revision
+
+    def commits_behind(self, base: Revision | None) -> Sequence[Commit] | None:
+        """Return the fetched commits that the last pulled revision does not have, newest first.
+
+        Without the network. None where nothing was fetched or pulled, or the history is not here.
+        """
+        from towline.errors import InvalidTree
+
+        if base is None or self.fetched is None:
+            return None
+        if base == self.fetched:
+            return ()
+        try:
+            return self.remote().commits(base, self.fetched)
+        except InvalidTree:
+            return None
 
     def contents_for(self, plan: Plan, watch: Watch) -> Contents | None:
         """Where a plan that was read from a file finds contents; others know."""

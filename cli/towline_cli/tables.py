@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from towline.model import AssetState
     from towline.plan import Item
     from towline.ports import LoggedPull
+    from towline.remotes.objects import Commit
     from towline.report import Report
     from towline.status import AssetStatus
 
@@ -128,7 +129,7 @@ def print_report(report: Report, *, everything: bool = True) -> None:
     items = [(name, item) for name in LISTS for item in getattr(report, name)]
     left = 0
     if not everything:
-        room = max(_console().height - 5, 10) if sys.stdout.isatty() else _SCREENFUL
+        room = _room()
         items, left = items[:room], len(items[room:])
     if items:
         print_table(
@@ -140,6 +141,11 @@ def print_report(report: Report, *, everything: bool = True) -> None:
         )
     if left:
         print_lines([cell(f"and {left} more; towline log {report.pull} lists all")])
+
+
+def _room() -> int:
+    """Return how many rows a list may have on one screen."""
+    return max(_console().height - 5, 10) if sys.stdout.isatty() else _SCREENFUL
 
 
 def print_conflicts(conflicts: Sequence[Conflict]) -> None:
@@ -186,19 +192,35 @@ def _remark(item: Item) -> str:
 # --- status and log ---------------------------------------------------------------------------
 
 
+def print_commits(commits: Sequence[Commit]) -> None:
+    """Print the id and the subject of each commit, at most a screenful."""
+    room = _room()
+    print_lines(
+        Text.assemble("  ", cell(short(commit.id), "yellow"), " ", cell(commit.subject))
+        for commit in commits[:room]
+    )
+    if left := len(commits[room:]):
+        print_lines([cell(f"  and {left} more")])
+
+
 def print_status(assets: Sequence[AssetStatus]) -> None:
     """Print the state of each asset."""
     rows = [
-        _asset_row(
-            asset.state,
-            asset.path,
-            asset.kind,
-            "" if asset.behind is None else reason_message(asset.behind, asset.path),
-            asset.asset_id,
-        )
+        _asset_row(asset.state, asset.path, asset.kind, _state_remark(asset), asset.asset_id)
         for asset in assets
     ]
     print_table(["state", "path", "kind", "", "id"], rows)
+
+
+def _state_remark(asset: AssetStatus) -> str:
+    remarks = []
+    if asset.renamed_from is not None:
+        remarks.append(f"renamed: {asset.renamed_from} -> {asset.path}")
+    if asset.renamed_there is not None:
+        remarks.append(f"renamed there: {asset.renamed_there[0]} -> {asset.renamed_there[1]}")
+    if asset.behind is not None:
+        remarks.append(reason_message(asset.behind, asset.path))
+    return ", ".join(remarks)
 
 
 def print_log(entries: Sequence[tuple[LoggedPull, dict[str, int]]]) -> None:

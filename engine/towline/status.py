@@ -62,6 +62,18 @@ class AssetStatus:
         """Its path here, else there, else in base."""
         return first_path(self.states.ours, self.states.theirs, self.states.base)
 
+    @property
+    def renamed_from(self) -> AssetPath | None:
+        """Its path in base, where it has another one here."""
+        base, ours = self.states.base, self.states.ours
+        return base.path if base and ours and base.path != ours.path else None
+
+    @property
+    def renamed_there(self) -> tuple[AssetPath, AssetPath] | None:
+        """Its paths in base and there, where these differ."""
+        base, theirs = self.states.base, self.states.theirs
+        return (base.path, theirs.path) if base and theirs and base.path != theirs.path else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectStatus:
@@ -108,6 +120,8 @@ def status_json(status: ProjectStatus) -> dict[str, object]:
                 "name": asset.path.name,
                 "kind": asset.kind,
                 "state": str(asset.state),
+                "renamed_from": asset.renamed_from,
+                "renamed_there": asset.renamed_there and asset.renamed_there[1],
                 "behind": None if asset.behind is None else str(asset.behind),
             }
             for asset in status.assets

@@ -42,6 +42,13 @@ def test_a_pull_with_nothing_to_do_loads_nothing_heavy(project: Command, server:
     assert len(server.tally.requests) <= 2
 
 
+def test_a_fetch_of_nothing_new_loads_nothing_heavy(project: Command, server: GitServer):
+    project("pull")
+    server.tally.clear()
+    assert loaded(project, "fetch") == []
+    assert len(server.tally.requests) <= 2
+
+
 @pytest.mark.parametrize("arguments", [["config"], ["log", "--json"], ["--version"]])
 def test_looking_loads_nothing_heavy(project: Command, arguments: list[str]):
     assert loaded(project, *arguments) == []

@@ -311,8 +311,9 @@ def test_status_tells_every_state_without_the_network(torn: Command, server: Git
         "rules/lost.json": "deleted-here",
         "rules/new.json": "added-there",
     }
-    assert set(found) == {"base", "revision", "assets"}
-    assert set(found["assets"][0]) == {"asset_id", "path", "name", "kind", "state", "behind"}
+    assert set(found) == {"base", "revision", "assets", "commits_behind"}
+    asset = {"asset_id", "path", "name", "kind", "state", "behind", "renamed_from", "renamed_there"}
+    assert set(found["assets"][0]) == asset
     assert found["base"] != found["revision"]
     printed = torn("status").out
     for state in ("conflict", "local-only", "modified-there", "deleted-here", "added-there"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import gc
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,9 @@ from towline.model import AssetPath, Digest, Revision
 from towline.ports import Watch
 from towline.remotes.backends import Backend
 from towline.remotes.git import GitRemote
+from towline.remotes.history import commits_between
+from towline.remotes.memory import MemoryRemote
+from towline.remotes.objects import CacheReader
 from towline.testing.git_repository import GitRepository, sha256_repository
 
 LIMITS, WATCH, ALL = Limits(), Watch(), Kinds(hidden=True)
@@ -420,6 +424,66 @@ def test_commit_times(repository: GitRepository, backend: Backend) -> None:
         assert time.timestamp() == 1_600_000_000
         with pytest.raises(TowlineError):
             remote.commit_time(Revision("1" * 40))
+
+
+@backends
+def test_the_commits_between_two_are_those_of_git(
+    repository: GitRepository, backend: Backend
+) -> None:
+    """Histories that fork and merge, under clocks that are an hour off."""
+    chance = random.Random(5)
+    commits: list[Revision] = []
+    for number in range(60):
+        parents = chance.sample(commits[-8:], min(len(commits), chance.choice([1, 1, 2])))
+        time = 1_700_000_000 + 600 * number + chance.choice([0, 0, 0, -3600])
+        commits.append(repository.commit({"a": b"1"}, parents=parents, time=time))
+    repository.commit({"a": b"1"}, parents=commits)
+    with opened(repository.path, backend) as remote:
+        remote.fetch(None, LIMITS, WATCH)
+        for _ in range(40):
+            base, revision = chance.sample(commits, 2)
+            found = remote.commits(base, revision)
+            assert found is not None
+            between = repository.git("rev-list", f"{base}..{revision}").decode().split()
+            assert {commit.id for commit in found} == set(between), (base, revision)
+
+
+@backends
+def test_commits_cost_what_is_between_and_say_who_wrote_what(
+    repository: GitRepository, backend: Backend
+) -> None:
+    *_, base = [repository.commit({"a": b"1"}, time=1_600_000_000 + at) for at in range(50)]
+    repository.flush()
+    tree = repository.git("rev-parse", f"{base}^{{tree}}").decode().strip()
+    command = ["commit-tree", tree, "-p", base, "-F", "-"]
+    utf8, latin = "Prüfe\nalles\n\nMehr.\n".encode(), "Prüfe\n".encode("latin-1")
+    first = repository.git(*command, stdin=utf8).decode().strip()
+    command = ["-c", "i18n.commitEncoding=latin1", "commit-tree", tree, "-p", first, "-F", "-"]
+    tip = Revision(repository.git(*command, stdin=latin).decode().strip())
+    repository.set_ref("main", tip)
+    with opened(repository.path, backend) as remote:
+        remote.fetch(None, LIMITS, WATCH)
+        found = remote.commits(base, tip)
+        assert found is not None
+        assert [(commit.id, commit.author, commit.subject) for commit in found] == [
+            (tip, "towline", "Prüfe"),
+            (first, "towline", "Prüfe alles"),
+        ]
+        assert remote.commits(tip, tip) == []
+        assert remote.commits(Revision("1" * 40), tip) is None
+        reads: list[str] = []
+        reader: CacheReader = remote._reader()
+
+        class Counting(MemoryRemote):
+            def header(self, oid: str) -> tuple[str, int]:
+                return reader.header(oid)
+
+            def read(self, oid: str) -> tuple[str, bytes]:
+                reads.append(oid)
+                return reader.read(oid)
+
+        commits_between(Counting(), base, tip)
+        assert len(reads) < 12
 
 
 @backends

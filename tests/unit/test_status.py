@@ -267,6 +267,8 @@ def test_the_json_form_is_the_interface():
                 "name": "a",
                 "kind": "file",
                 "state": "unchanged",
+                "renamed_from": None,
+                "renamed_there": None,
                 "behind": None,
             }
         ],

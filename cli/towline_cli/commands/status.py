@@ -8,7 +8,7 @@ import click
 
 from towline_cli.errors import CommandError
 from towline_cli.options import asset_name, completes, content_mode, json_option
-from towline_cli.output import echo, echo_err, print_json, short
+from towline_cli.output import behind_by, echo, echo_err, print_json, short
 from towline_cli.progress import watching
 from towline_cli.project import Project, open_project
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from towline.explain import Explanation, Read
     from towline.model import Digest
+    from towline.remotes.objects import Commit
     from towline.status import AssetStatus, ProjectStatus
 
 
@@ -28,23 +29,42 @@ def status(everything: bool, as_json: bool) -> None:
 
     States: unchanged, modified-here, modified-there, conflict, local-only, added-there,
     deleted-here, deleted-there, behind (not as the last pulled revision has it). There is the
-    last fetched revision: `towline plan` fetches again.
+    last fetched revision, and behind by N commits the last pulled one: `towline fetch` fetches
+    again.
     """
     with open_project() as project, watching() as watch:
         found = project.status(watch)
+        commits = project.commits_behind(found.base)
         if as_json:
             from towline.status import status_json
 
-            print_json(status_json(found))
+            listed = None if commits is None else [_commit_json(commit) for commit in commits]
+            print_json({**status_json(found), "commits_behind": listed})
         else:
-            _print_status(found, project, everything=everything)
+            _print_status(found, project, commits or (), everything=everything)
 
 
-def _print_status(found: ProjectStatus, project: Project, *, everything: bool) -> None:
+def _commit_json(commit: Commit) -> dict[str, object]:
+    return {
+        "revision": commit.id,
+        "subject": commit.subject,
+        "author": commit.author,
+        "time": None if commit.time is None else commit.time.isoformat(),
+    }
+
+
+def _print_status(
+    found: ProjectStatus, project: Project, commits: Sequence[Commit], *, everything: bool
+) -> None:
     where = f"{project.setting('ref') or 'the default branch'} of {project.setting('url')}"
     echo(f"Project of {where}")
     pulled, fetched = (short(each) if each else "never" for each in (found.base, found.revision))
     echo(f"last pulled {pulled}, last fetched {fetched}")
+    if commits:
+        from towline_cli import tables
+
+        echo(f"{behind_by(len(commits))}:")
+        tables.print_commits(commits)
     changed = [asset for asset in found.assets if everything or asset.state != "unchanged"]
     if changed:
         from towline_cli import tables

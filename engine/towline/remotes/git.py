@@ -48,7 +48,8 @@ from towline.remotes.fetcher import (
     Resolver,
     Unexplained,
 )
-from towline.remotes.objects import CacheReader, ObjectMissing, read_commit
+from towline.remotes.history import commits_between
+from towline.remotes.objects import CacheReader, Commit, ObjectMissing, read_commit
 from towline.remotes.url import RemoteUrl, WantedRef
 
 T = TypeVar("T")
@@ -222,6 +223,19 @@ class GitRemote:
             return read_commit(self._reader(), revision).time
         except ObjectMissing as missing:
             raise ContentMissing(digests=(missing.oid,)) from None
+
+    def commits(self, base: Revision, revision: Revision) -> Sequence[Commit] | None:
+        """Return the commits of a fetched revision that base does not have, newest first.
+
+        At most `towline.remotes.history.MOST_COMMITS`. None where the history here ends before.
+
+        Raises:
+            InvalidTree: a commit is malformed.
+        """
+        try:
+            return commits_between(self._reader(), base, revision)
+        except ObjectMissing:
+            return None
 
     def contents(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
         for digest in sorted(set(digests)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections import deque
 from collections.abc import Mapping
@@ -71,10 +72,15 @@ class CacheReader(ObjectReader, Protocol):
 class Commit:
     """The fields of a commit that towline uses."""
 
+    id: Revision
     tree: str
     parents: tuple[Revision, ...]
     time: datetime | None
     """The committer's time; None where it is not well-formed."""
+    author: str
+    """The author's name."""
+    subject: str
+    """The first paragraph of its message, on one line."""
 
 
 def read_commit(reader: ObjectReader, oid: str) -> Commit:
@@ -139,15 +145,28 @@ def walk_to(reader: ObjectReader, revision: str, base: str, *, shallow: bool) ->
 
 
 def _parse_commit(oid: str, content: bytes) -> Commit:
+    head, _, message = content.partition(b"\n\n")
     values = _header_fields(content)
     trees = values.get("tree", [])
     if len(trees) != 1 or len(trees[0]) != 40:
         raise InvalidTree(problems=(f"the commit {oid} is malformed",))
+    encoding = values.get("encoding", ["utf-8"])[0]
+    author = re.search(rb"^author ([^<\n]*)", head, re.MULTILINE)
     return Commit(
+        id=Revision(oid),
         tree=trees[0],
         parents=tuple(Revision(parent) for parent in values.get("parent", [])),
         time=_time(values.get("committer", [""])[0]),
+        author=_decoded(author[1] if author else b"", encoding).strip(),
+        subject=" ".join(_decoded(message, encoding).strip().partition("\n\n")[0].split("\n")),
     )
+
+
+def _decoded(text: bytes, encoding: str) -> str:
+    try:
+        return text.decode(encoding, "replace")
+    except (LookupError, ValueError):
+        return text.decode("utf-8", "replace")
 
 
 def _header_fields(content: bytes) -> dict[str, list[str]]:
