@@ -21,7 +21,7 @@ from towline.codec import encode
 from towline.kinds import Kinds
 from towline.names import NamePolicy
 from towline_server.db import Database, make_engine, upgrade
-from towline_server.projects.tables import Project, Tenant
+from towline_server.projects.tables import ProjectRow, TenantRow
 from towline_server.tables import Base
 
 
@@ -107,8 +107,8 @@ def add_project(
 ) -> UUID:
     """A new project of a new tenant; ``project`` is its name for ids."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    tenant = Tenant(id=uuid4(), name=uuid4().hex, created_at=now)
-    row = Project(
+    tenant = TenantRow(id=uuid4(), name=uuid4().hex, created_at=now)
+    row = ProjectRow(
         id=uuid4(),
         tenant_id=tenant.id,
         path=f"{tenant.name}/space/project",

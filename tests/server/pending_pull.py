@@ -16,9 +16,9 @@ from tests.server.serving import LONG, admin_key
 from towline.pull import pull
 from towline.remotes.git import GitRemote
 from towline.testing.plans import now
-from towline_server.projects.asset_tables import Pull
+from towline_server.projects.asset_tables import PullRow
 from towline_server.projects.domain import Project
-from towline_server.runs import tables
+from towline_server.runs.tables import RunRow
 
 V1 = "/api/towline/v1"
 ProjectState = tuple[dict[str, bytes], str | None, int]
@@ -99,11 +99,11 @@ class PendingPull:
     def reports(self) -> list[Any]:
         """Every report there is: those of the pulls after the first, then those of the runs."""
         with self.world.database.reading() as session:
-            of_pulls = select(Pull.report).where(
-                Pull.project_id == self.project.id, Pull.number > 1
+            of_pulls = select(PullRow.report).where(
+                PullRow.project_id == self.project.id, PullRow.number > 1
             )
-            of_runs = select(tables.Run.report).where(
-                tables.Run.project_id == self.project.id, tables.Run.report.is_not(None)
+            of_runs = select(RunRow.report).where(
+                RunRow.project_id == self.project.id, RunRow.report.is_not(None)
             )
             return [*session.scalars(of_pulls), *session.scalars(of_runs)]
 

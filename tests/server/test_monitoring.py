@@ -131,11 +131,11 @@ def test_runs_that_wait_are_measured(client: TestClient, world: World):
 def _make_old(world: World, run_id: UUID) -> None:
     from sqlalchemy import update
 
-    from towline_server.runs.tables import Run
+    from towline_server.runs.tables import RunRow
 
     old = datetime(2020, 1, 1, tzinfo=UTC)
     with world.database.writing() as session:
-        session.execute(update(Run).where(Run.id == run_id).values(created_at=old))
+        session.execute(update(RunRow).where(RunRow.id == run_id).values(created_at=old))
 
 
 def test_ends_and_fetches_are_counted(world: World):

@@ -34,9 +34,8 @@ from towline.testing.git_server import StaysSilent
 from towline_server.auth.sealing import Sealer
 from towline_server.db.clock import database_now
 from towline_server.projects.connections import Connections
-from towline_server.runs import tables
 from towline_server.runs.schedules import Rhythm, Schedules, ScheduleSpec
-from towline_server.runs.tables import find_row
+from towline_server.runs.tables import RunRow, ScheduleRow, find_row
 
 pytestmark = pytest.mark.services
 
@@ -89,7 +88,7 @@ def pending(world: World) -> PendingPull:
     return PendingPull(world)
 
 
-def row(world: World, run_id: str) -> tables.Run:
+def row(world: World, run_id: str) -> RunRow:
     with world.database.reading() as session:
         found = find_row(session, UUID(run_id))
         session.expunge(found)
@@ -224,7 +223,7 @@ def test_a_schedule_fires_once_on_two_servers(servers: Servers, pending: Pending
     servers.start("one")
     servers.start("two")
     with world.database.writing() as session:
-        session.execute(update(tables.Schedule).values(due_at=database_now(session)))
+        session.execute(update(ScheduleRow).values(due_at=database_now(session)))
     runs = everything_ended(servers, pending, 20)
     assert len(runs) == len({run["project_id"] for run in runs}) == 20
     assert {(run["triggered_by"], run["outcome"]) for run in runs} == {("scheduled", "changed")}

@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 from towline.errors import InvalidValue
 from towline_server.errors import AlreadyExists, NotFound
 
-from . import tables
 from .keys import KEY_HINT_LENGTH, key_hash, new_key
 from .passwords import Passwords
 from .roles import Owned, Principal, PrincipalKind, Role
+from .tables import GrantRow, IdentityRow
 
 LEAST_PASSWORD = 12
 LONGEST_PASSWORD = 1024
@@ -67,23 +67,23 @@ class Identities:
 
     def by_key(self, key: str) -> Principal | None:
         """Return the principal of an API key; None if there is none, or it is no longer valid."""
-        return self._principal(tables.Identity.key_sha256 == key_hash(key))
+        return self._principal(IdentityRow.key_sha256 == key_hash(key))
 
     def by_subject(self, subject: str) -> Principal | None:
         """Return the principal of a token's ``sub``: a subject that was set, else an id."""
-        found = self._principal(tables.Identity.subject == subject)
+        found = self._principal(IdentityRow.subject == subject)
         if found is not None or (identity_id := _uuid(subject)) is None:
             return found
         # Where a subject was set, the id is none.
         return self._principal(
-            tables.Identity.id == identity_id,
-            tables.Identity.subject.is_(None),
-            tables.Identity.kind != str(PrincipalKind.API_KEY),
+            IdentityRow.id == identity_id,
+            IdentityRow.subject.is_(None),
+            IdentityRow.kind != str(PrincipalKind.API_KEY),
         )
 
     def by_email(self, email: str) -> Account | None:
         """Return the account that logs in with this address, or None."""
-        row = self._row(tables.Identity.email == normal(email))
+        row = self._row(IdentityRow.email == normal(email))
         if row is None or row.password_hash is None:
             return None
         return Account(principal=self._with_roles(row), password_hash=row.password_hash)
@@ -175,7 +175,7 @@ class Identities:
 
     def delete(self, identity_id: UUID) -> None:
         """Delete an identity, if it exists, with its roles."""
-        self._session.execute(delete(tables.Identity).where(tables.Identity.id == identity_id))
+        self._session.execute(delete(IdentityRow).where(IdentityRow.id == identity_id))
 
     def grant(self, identity_id: UUID, project: Owned, role: Role) -> None:
         """Set its role on one project of its tenant.
@@ -185,13 +185,13 @@ class Identities:
         """
         if self._known(identity_id).tenant_id != project.tenant_id:
             raise NotFound(what="identity")
-        grant = tables.Grant(identity_id=identity_id, project_id=project.id, role=str(role))
+        grant = GrantRow(identity_id=identity_id, project_id=project.id, role=str(role))
         self._session.merge(grant)
         self._session.flush()
 
     def revoke(self, identity_id: UUID, project_id: UUID) -> None:
         """Remove its role on one project."""
-        grant = tables.Grant
+        grant = GrantRow
         self._session.execute(
             delete(grant).where(grant.identity_id == identity_id, grant.project_id == project_id)
         )
@@ -200,26 +200,26 @@ class Identities:
 
     def get(self, identity_id: UUID) -> Identity | None:
         """Return the identity of this id."""
-        row = self._session.get(tables.Identity, identity_id)
+        row = self._session.get(IdentityRow, identity_id)
         return None if row is None else _identity(row)
 
     def of_tenant(self, tenant_id: UUID) -> tuple[Identity, ...]:
         """Return every identity of a tenant, oldest first."""
-        row = tables.Identity
+        row = IdentityRow
         query = select(row).where(row.tenant_id == tenant_id).order_by(row.created_at, row.id)
         return tuple(_identity(found) for found in self._session.scalars(query))
 
     def roles(self, identity_id: UUID) -> Mapping[UUID, Role]:
         """Return its roles on single projects, by the project's id."""
-        grant = tables.Grant
+        grant = GrantRow
         query = select(grant.project_id, grant.role).where(grant.identity_id == identity_id)
         return {project_id: Role(role) for project_id, role in self._session.execute(query)}
 
     # --- rows ---------------------------------------------------------------------------------
 
-    def _row(self, *conditions: ColumnElement[bool]) -> tables.Identity | None:
+    def _row(self, *conditions: ColumnElement[bool]) -> IdentityRow | None:
         """Return the one identity that fits and is valid now."""
-        row = self._session.scalar(select(tables.Identity).where(*conditions))
+        row = self._session.scalar(select(IdentityRow).where(*conditions))
         if row is None or row.disabled_at is not None:
             return None
         return row if row.expires_at is None or row.expires_at > self._now() else None
@@ -228,7 +228,7 @@ class Identities:
         row = self._row(*conditions)
         return None if row is None else self._with_roles(row)
 
-    def _with_roles(self, row: tables.Identity) -> Principal:
+    def _with_roles(self, row: IdentityRow) -> Principal:
         return Principal(
             id=row.id,
             tenant_id=row.tenant_id,
@@ -238,8 +238,8 @@ class Identities:
             project_roles=self.roles(row.id),
         )
 
-    def _known(self, identity_id: UUID) -> tables.Identity:
-        row = self._session.get(tables.Identity, identity_id)
+    def _known(self, identity_id: UUID) -> IdentityRow:
+        row = self._session.get(IdentityRow, identity_id)
         if row is None:
             raise NotFound(what="identity")
         return row
@@ -251,8 +251,8 @@ class Identities:
         name: str,
         tenant_role: Role | None,
         subject: str | None = None,
-    ) -> tables.Identity:
-        return tables.Identity(
+    ) -> IdentityRow:
+        return IdentityRow(
             id=uuid4(),
             tenant_id=tenant_id,
             kind=str(kind),
@@ -262,11 +262,11 @@ class Identities:
             created_at=self._now(),
         )
 
-    def _set_login(self, row: tables.Identity, email: str, password: str) -> None:
+    def _set_login(self, row: IdentityRow, email: str, password: str) -> None:
         row.email = _checked_email(email)
         row.password_hash = self._passwords.hash(_checked_password(password))
 
-    def _inserted(self, row: tables.Identity) -> Identity:
+    def _inserted(self, row: IdentityRow) -> Identity:
         try:
             with self._session.begin_nested():
                 self._session.add(row)
@@ -305,7 +305,7 @@ def _uuid(text: str) -> UUID | None:
         return None
 
 
-def _identity(row: tables.Identity) -> Identity:
+def _identity(row: IdentityRow) -> Identity:
     return Identity(
         id=row.id,
         tenant_id=row.tenant_id,

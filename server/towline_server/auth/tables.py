@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from towline_server.db.base import Base, ExactText
 
 
-class Identity(Base):
+class IdentityRow(Base):
     """A caller of a tenant: a user, a service account or an API key."""
 
     __tablename__ = "identities"
@@ -43,7 +43,7 @@ class Identity(Base):
     created_at: Mapped[datetime]
 
 
-class Grant(Base):
+class GrantRow(Base):
     """A role of an identity on one project."""
 
     __tablename__ = "grants"

@@ -33,7 +33,7 @@ def _path() -> Any:
     return mapped_column(ExactText(AssetPath))
 
 
-class Blob(Base):
+class BlobRow(Base):
     """Bytes by their digest, for one project alone.
 
     Not shared between projects: who may read a project asks for bytes by digest, and must not
@@ -49,7 +49,7 @@ class Blob(Base):
     content: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-class Asset(Base):
+class AssetRow(Base):
     """One asset's record (`towline.records.AssetRecord`): its three states, side by side.
 
     ``path_key``, ``aligned_path`` and ``lagging`` follow from the rest; they are there to be
@@ -101,7 +101,7 @@ class Asset(Base):
     embedded_id: Mapped[str | None] = mapped_column(ExactText())
 
 
-class UsedId(Base):
+class UsedIdRow(Base):
     """An id that this project has, or had, given to an asset; no other gets it again."""
 
     __tablename__ = "used_ids"
@@ -110,7 +110,7 @@ class UsedId(Base):
     asset_id: Mapped[AssetId] = mapped_column(ExactText(AssetId), primary_key=True)
 
 
-class Pull(Base):
+class PullRow(Base):
     """One applied plan and its report. The newest keep their plan, and can be undone."""
 
     __tablename__ = "pulls"
@@ -129,7 +129,7 @@ class Pull(Base):
     """As `towline.report.report_json` gives it."""
 
 
-class RetainedBlob(Base):
+class RetainedBlobRow(Base):
     """Bytes that undoing a pull needs."""
 
     __tablename__ = "retained_blobs"
@@ -148,7 +148,7 @@ class RetainedBlob(Base):
     pull: Mapped[int] = mapped_column(BigInteger, primary_key=True)
 
 
-class AssetEvent(Base):
+class AssetEventRow(Base):
     """One change that one pull made to one asset, in the order of the pull's report."""
 
     __tablename__ = "asset_events"
@@ -177,7 +177,7 @@ class AssetEvent(Base):
     discarded: Mapped[bool] = mapped_column(default=False)
 
 
-class StoredPlan(Base):
+class StoredPlanRow(Base):
     """A plan that was made to be looked at, and applied later or never."""
 
     __tablename__ = "plans"

@@ -12,7 +12,7 @@ from towline.model import Revision
 from towline_server.db.base import Base, ExactText
 
 
-class Connection(Base):
+class ConnectionRow(Base):
     """A repository that a tenant's projects may be bound to, with the credential to read it."""
 
     __tablename__ = "connections"
@@ -37,7 +37,7 @@ class Connection(Base):
     updated_at: Mapped[datetime]
 
 
-class Binding(Base):
+class BindingRow(Base):
     """What a project is associated with: a ref and a folder of a connection's repository."""
 
     __tablename__ = "bindings"

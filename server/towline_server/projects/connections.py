@@ -22,7 +22,7 @@ from towline.remotes.url import Origin, RemoteUrl, Scheme
 from towline_server.auth.sealing import Sealer
 from towline_server.errors import AlreadyExists, ConnectionInUse, NotFound
 
-from . import connection_tables as rows
+from .connection_tables import ConnectionRow
 from .domain import Connection, Provider
 from .service import Now, utc_now
 
@@ -47,13 +47,13 @@ class Connections:
 
     def get(self, connection_id: UUID) -> Connection | None:
         """The connection of this id."""
-        row = self._session.get(rows.Connection, connection_id)
+        row = self._session.get(ConnectionRow, connection_id)
         return None if row is None else _connection(row)
 
     def of_tenant(self, tenant_id: UUID) -> tuple[Connection, ...]:
         """Every connection of a tenant, oldest first."""
-        query = select(rows.Connection).where(rows.Connection.tenant_id == tenant_id)
-        ordered = query.order_by(rows.Connection.created_at, rows.Connection.id)
+        query = select(ConnectionRow).where(ConnectionRow.tenant_id == tenant_id)
+        ordered = query.order_by(ConnectionRow.created_at, ConnectionRow.id)
         return tuple(_connection(row) for row in self._session.scalars(ordered))
 
     def create(
@@ -74,7 +74,7 @@ class Connections:
         """
         parsed, embedded = RemoteUrl.split(url, self._schemes)
         now = self._now()
-        row = rows.Connection(
+        row = ConnectionRow(
             id=connection_id or uuid4(),
             tenant_id=tenant_id,
             name=name or parsed.address,
@@ -171,7 +171,7 @@ class Connections:
             CredentialUnreadable: the key of one is gone; nothing was changed.
         """
         changed = 0
-        for row in self._session.scalars(select(rows.Connection).order_by(rows.Connection.id)):
+        for row in self._session.scalars(select(ConnectionRow).order_by(ConnectionRow.id)):
             if row.credential is not None and not self._sealer.is_current(row.credential):
                 purpose = _purpose(row.id, row.credential_origin or "")
                 row.credential = self._sealer.renewed(row.credential, purpose)
@@ -192,22 +192,22 @@ class Connections:
         try:
             with self._session.begin_nested():
                 self._session.execute(
-                    delete(rows.Connection).where(rows.Connection.id == connection_id)
+                    delete(ConnectionRow).where(ConnectionRow.id == connection_id)
                 )
         except IntegrityError:
             raise ConnectionInUse from None
 
-    def _row(self, connection_id: UUID) -> rows.Connection:
-        row = self._session.get(rows.Connection, connection_id)
+    def _row(self, connection_id: UUID) -> ConnectionRow:
+        row = self._session.get(ConnectionRow, connection_id)
         if row is None:
             raise NotFound(what="connection")
         return row
 
-    def _flushed(self, row: rows.Connection) -> Connection:
+    def _flushed(self, row: ConnectionRow) -> Connection:
         self._session.flush()
         return _connection(row)
 
-    def _store_credential(self, row: rows.Connection, credential: Credential) -> None:
+    def _store_credential(self, row: ConnectionRow, credential: Credential) -> None:
         url = _url(row)
         if not url.is_http:
             raise InvalidValue(field="credential", problem=f"{url.scheme} takes none here")
@@ -231,13 +231,13 @@ def _webhook_purpose(connection_id: UUID) -> str:
     return f"webhook {connection_id}"
 
 
-def _url(row: rows.Connection) -> RemoteUrl:
+def _url(row: ConnectionRow) -> RemoteUrl:
     # The operator's choice of schemes may have changed since: it is judged where it is used.
     # Parameters, which addresses once could have, may be a secret: they are not shown again.
     return RemoteUrl.parse(re.split("[?#]", row.url)[0])
 
 
-def _connection(row: rows.Connection) -> Connection:
+def _connection(row: ConnectionRow) -> Connection:
     origin = row.credential_origin
     return Connection(
         id=row.id,

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from towline.model import AssetId, AssetPath, AssetState
 from towline.records import AssetRecord
 
-from .asset_tables import Asset, Blob
+from .asset_tables import AssetRow, BlobRow
 from .rows import AnyRow, record_of, select_assets
 
 
@@ -51,37 +51,39 @@ class AssetList:
     def page(self, wanted: AssetFilter, *, limit: int, offset: int = 0) -> AssetPage:
         """The assets that fit, by path."""
         where = self._where(wanted)
-        total = self._session.scalar(select(func.count()).select_from(Asset).where(*where)) or 0
-        found = _SELECT.where(*where).order_by(Asset.path).limit(limit).offset(offset)
+        total = self._session.scalar(select(func.count()).select_from(AssetRow).where(*where)) or 0
+        found = _SELECT.where(*where).order_by(AssetRow.path).limit(limit).offset(offset)
         assets = tuple(_asset_of(row) for row in self._session.execute(found))
         return AssetPage(assets=assets, total=total)
 
     def with_id(self, asset_id: str) -> ProjectAsset | None:
         """Return the asset of this id, if it has a path."""
-        return self._one(Asset.id == AssetId(asset_id))
+        return self._one(AssetRow.id == AssetId(asset_id))
 
     def at(self, path: AssetPath) -> ProjectAsset | None:
         """The asset at exactly this path."""
-        return self._one(Asset.path == path)
+        return self._one(AssetRow.path == path)
 
     def _one(self, condition: ColumnElement[bool]) -> ProjectAsset | None:
         row = self._session.execute(_SELECT.where(*self._where(AssetFilter()), condition)).first()
         return None if row is None else _asset_of(row)
 
     def _where(self, wanted: AssetFilter) -> list[ColumnElement[bool]]:
-        found = [Asset.project_id == self._project_id, Asset.path.is_not(None)]
+        found = [AssetRow.project_id == self._project_id, AssetRow.path.is_not(None)]
         if wanted.kind is not None:
-            found.append(Asset.kind == wanted.kind)
+            found.append(AssetRow.kind == wanted.kind)
         if wanted.prefix:
             # By length: LIKE would ignore case on SQLite.
-            found.append(func.substr(Asset.path, 1, len(wanted.prefix)) == wanted.prefix)
+            found.append(func.substr(AssetRow.path, 1, len(wanted.prefix)) == wanted.prefix)
         return found
 
 
 _SELECT = (
     select_assets()
-    .add_columns(Blob.size.label("bytes"))
-    .join(Blob, and_(Blob.project_id == Asset.project_id, Blob.digest == Asset.digest))
+    .add_columns(BlobRow.size.label("bytes"))
+    .join(
+        BlobRow, and_(BlobRow.project_id == AssetRow.project_id, BlobRow.digest == AssetRow.digest)
+    )
 )
 
 

@@ -19,7 +19,7 @@ from towline.errors import StoreBusy, StoreError
 from towline_server.db.failures import FAILURES, is_busy, is_full, shown
 from towline_server.errors import DiskFull, NotFound
 
-from .tables import Project
+from .tables import ProjectRow
 
 
 def hold(session: Session, project_id: UUID) -> None:
@@ -28,7 +28,7 @@ def hold(session: Session, project_id: UUID) -> None:
     Raises:
         NotFound: there is no such project (any more).
     """
-    found = select(Project.id).where(Project.id == project_id)
+    found = select(ProjectRow.id).where(ProjectRow.id == project_id)
     if session.scalar(found.with_for_update(read=True, key_share=True)) is None:
         raise NotFound(what="project")
 
@@ -39,8 +39,10 @@ def claim(session: Session, project_id: UUID) -> int:
     Raises:
         NotFound: there is no such project (any more).
     """
-    raised = update(Project).where(Project.id == project_id).values(fence=Project.fence + 1)
-    fence: int | None = session.scalar(raised.returning(Project.fence))
+    raised = (
+        update(ProjectRow).where(ProjectRow.id == project_id).values(fence=ProjectRow.fence + 1)
+    )
+    fence: int | None = session.scalar(raised.returning(ProjectRow.fence))
     if fence is None:
         raise NotFound(what="project")
     return fence

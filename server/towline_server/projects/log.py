@@ -22,7 +22,7 @@ from towline.stores.checks import undo_needs, undone_by
 from towline_server.db.statements import insert_all
 from towline_server.errors import NotFound
 
-from .asset_tables import AssetEvent, Pull, RetainedBlob
+from .asset_tables import AssetEventRow, PullRow, RetainedBlobRow
 
 _CHANGES = frozenset(
     {Disposition.OVERWRITTEN, Disposition.UPDATED, Disposition.CREATED, Disposition.DELETED}
@@ -54,28 +54,28 @@ class History:
 
     def page(self, *, limit: int, offset: int = 0) -> tuple[Sequence[PastPull], int]:
         """Return some of the pulls, newest first, and how many there are."""
-        mine = Pull.project_id == self._project_id
-        total = self._session.scalar(select(func.count()).select_from(Pull).where(mine)) or 0
-        found = self._pulls().order_by(Pull.number.desc()).limit(limit).offset(offset)
+        mine = PullRow.project_id == self._project_id
+        total = self._session.scalar(select(func.count()).select_from(PullRow).where(mine)) or 0
+        found = self._pulls().order_by(PullRow.number.desc()).limit(limit).offset(offset)
         return [_past(*row) for row in self._session.execute(found)], total
 
     def get(self, number: int) -> PastPull:
         """Return one pull. Raises NotFound."""
-        row = self._session.execute(self._pulls().where(Pull.number == number)).first()
+        row = self._session.execute(self._pulls().where(PullRow.number == number)).first()
         if row is None:
             raise NotFound(what="pull")
         return _past(*row)
 
-    def _pulls(self) -> Select[Pull, bool]:
+    def _pulls(self) -> Select[PullRow, bool]:
         # Not the plan itself: it is the larger part of a row, and no list shows it.
         return (
-            select(Pull, Pull.plan.is_not(None))
-            .options(defer(Pull.plan, raiseload=True))
-            .where(Pull.project_id == self._project_id)
+            select(PullRow, PullRow.plan.is_not(None))
+            .options(defer(PullRow.plan, raiseload=True))
+            .where(PullRow.project_id == self._project_id)
         )
 
 
-def _past(row: Pull, is_saved_edit: bool) -> PastPull:  # noqa: FBT001 - a column's value
+def _past(row: PullRow, is_saved_edit: bool) -> PastPull:  # noqa: FBT001 - a column's value
     return PastPull(
         number=row.number,
         kind=PlanKind(row.kind),
@@ -112,18 +112,18 @@ def write_log(
     at: datetime | None,
 ) -> None:
     """Write a plan's log entry, its events, and which bytes undoing it needs."""
-    mine, rows = Pull.project_id == project_id, {"project_id": project_id, "pull": number}
+    mine, rows = PullRow.project_id == project_id, {"project_id": project_id, "pull": number}
 
     def undoes(each: int) -> int | None:
-        return session.scalar(select(Pull.undoes).where(mine, Pull.number == each))
+        return session.scalar(select(PullRow.undoes).where(mine, PullRow.number == each))
 
     for each, undone in undone_by(plan, undoes).items():
-        session.execute(update(Pull).where(mine, Pull.number == each).values(undone=undone))
+        session.execute(update(PullRow).where(mine, PullRow.number == each).values(undone=undone))
     pull = {"project_id": project_id, "number": number, "at": at, **values}
-    insert_all(session, Pull, [pull])
-    insert_all(session, AssetEvent, [{**rows, "at": at, **each} for each in _events(plan)])
+    insert_all(session, PullRow, [pull])
+    insert_all(session, AssetEventRow, [{**rows, "at": at, **each} for each in _events(plan)])
     digests = sorted(undo_needs(plan.edits))
-    insert_all(session, RetainedBlob, [{**rows, "digest": digest} for digest in digests])
+    insert_all(session, RetainedBlobRow, [{**rows, "digest": digest} for digest in digests])
 
 
 def _events(plan: Plan) -> Iterator[dict[str, Any]]:
@@ -153,10 +153,10 @@ def drop_log(session: Session, project_id: UUID, newest: int) -> Iterable[Digest
     """Drop the plans up to this number from the log; return the digests that they retained."""
     if newest < 1:
         return ()
-    passed = (Pull.project_id == project_id, Pull.number <= newest, Pull.plan.is_not(None))
-    session.execute(update(Pull).where(*passed).values(plan=None))
-    dropped = (RetainedBlob.project_id == project_id, RetainedBlob.pull <= newest)
+    passed = (PullRow.project_id == project_id, PullRow.number <= newest, PullRow.plan.is_not(None))
+    session.execute(update(PullRow).where(*passed).values(plan=None))
+    dropped = (RetainedBlobRow.project_id == project_id, RetainedBlobRow.pull <= newest)
     return session.scalars(
-        delete(RetainedBlob).where(*dropped).returning(RetainedBlob.digest),
+        delete(RetainedBlobRow).where(*dropped).returning(RetainedBlobRow.digest),
         execution_options={"synchronize_session": False},
     ).all()

@@ -11,7 +11,7 @@ from towline.model import AssetPath, AssetState, Digest, NonAsset, NonAssetReaso
 from towline.names import NamePolicy
 from towline.records import AssetRecord
 
-from .asset_tables import Asset
+from .asset_tables import AssetRow
 
 Columns: TypeAlias = Select[*tuple[Any, ...]]
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
@@ -20,7 +20,7 @@ AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 def select_assets() -> Columns:
     """Select the columns that `record_of` reads."""
     found_by = {"project_id", "path_key", "aligned_path", "lagging"}
-    return select(*(each for each in Asset.__table__.columns if each.name not in found_by))
+    return select(*(each for each in AssetRow.__table__.columns if each.name not in found_by))
 
 
 def record_of(row: AnyRow) -> AssetRecord:

@@ -19,9 +19,10 @@ from towline.remotes.url import WantedRef
 from towline_server.auth.roles import Principal
 from towline_server.errors import AlreadyExists, Ambiguous, NotFound
 
-from . import connection_tables, tables
+from .connection_tables import BindingRow, ConnectionRow
 from .domain import Binding, Project, ProjectPath, PullSettings, branch_of
 from .locking import hold
+from .tables import ProjectRow, TenantRow
 
 Now = Callable[[], datetime]
 
@@ -45,7 +46,7 @@ class Projects:
 
     def get(self, project_id: UUID) -> Project | None:
         """The project of this id (Codat's ``companyId``)."""
-        return self._one(tables.Project.id == project_id)
+        return self._one(ProjectRow.id == project_id)
 
     def by_path(self, tenant_id: UUID, path: str) -> Project | None:
         """A tenant's project at this path, case-sensitive; None for what is no path, too."""
@@ -54,7 +55,7 @@ class Projects:
             parsed = ProjectPath.parse(path)
         except InvalidValue:
             return None
-        return self._one(tables.Project.tenant_id == tenant_id, tables.Project.path == parsed)
+        return self._one(ProjectRow.tenant_id == tenant_id, ProjectRow.path == parsed)
 
     def by_branch(self, tenant_id: UUID, branch: str | None) -> Project | None:
         """A tenant's project on a branch; without one, its only project that is bound.
@@ -63,7 +64,7 @@ class Projects:
             InvalidValue: no branch has such a name.
             Ambiguous: no branch was named, and several projects are bound.
         """
-        bound = connection_tables.Binding
+        bound = BindingRow
         if branch is not None:
             # A short name that starts with heads/ is still a branch here, so it is spelled out;
             # the name by itself is judged too, as it must not look like an option.
@@ -77,15 +78,15 @@ class Projects:
 
     def by_connection(self, connection_id: UUID) -> tuple[Project, ...]:
         """Every project that is bound to this connection, by path."""
-        return self._all(connection_tables.Binding.connection_id == connection_id)
+        return self._all(BindingRow.connection_id == connection_id)
 
     def of_tenant(self, tenant_id: UUID, *, space: str | None = None) -> tuple[Project, ...]:
         """Every project of a tenant, or of one space (``org/space``) of it, by path."""
-        conditions = [tables.Project.tenant_id == tenant_id]
+        conditions = [ProjectRow.tenant_id == tenant_id]
         if space is not None:
             prefix = space.strip("/") + "/"
             # By length: LIKE would ignore case on SQLite.
-            conditions.append(func.substr(tables.Project.path, 1, len(prefix)) == prefix)
+            conditions.append(func.substr(ProjectRow.path, 1, len(prefix)) == prefix)
         return self._all(*conditions)
 
     def visible_to(
@@ -99,7 +100,7 @@ class Projects:
     ) -> tuple[Project, ...]:
         """The projects that a caller has any role on, by path.
 
-        ``conditions`` and ``order`` are over `tables.Project`.
+        ``conditions`` and ``order`` are over `ProjectRow`.
         """
         where = (_visible(principal), *conditions)
         return self._all(*where, limit=limit, offset=offset, order=order)
@@ -109,7 +110,7 @@ class Projects:
     ) -> int:
         """How many projects a caller has any role on."""
         where = (_visible(principal), *conditions)
-        query = select(func.count()).select_from(tables.Project).where(*where)
+        query = select(func.count()).select_from(ProjectRow).where(*where)
         return self._session.scalar(query) or 0
 
     # --- make and change ----------------------------------------------------------------------
@@ -131,10 +132,10 @@ class Projects:
             AlreadyExists: the tenant has a project there.
         """
         parsed = ProjectPath.parse(path)
-        tenant = self._session.get(tables.Tenant, tenant_id)
+        tenant = self._session.get(TenantRow, tenant_id)
         if tenant is None or tenant.name != parsed.org:
             raise InvalidValue(field="path", problem="its first name must be the tenant's")
-        row = tables.Project(
+        row = ProjectRow(
             id=project_id or uuid4(),
             tenant_id=tenant_id,
             path=parsed,
@@ -187,12 +188,12 @@ class Projects:
         """
         hold(self._session, project_id)
         project = self._known(project_id)
-        connection = self._session.get(connection_tables.Connection, binding.connection_id)
+        connection = self._session.get(ConnectionRow, binding.connection_id)
         if connection is None or connection.tenant_id != project.tenant_id:
             raise NotFound(what="connection")
         self._overtake(project_id, {})
         left = self._drop_binding(project_id)
-        row = connection_tables.Binding(
+        row = BindingRow(
             project_id=project_id,
             tenant_id=project.tenant_id,
             connection_id=binding.connection_id,
@@ -218,7 +219,7 @@ class Projects:
 
     def delete(self, project_id: UUID) -> None:
         """Delete a project with all that it has. What is not there is deleted already."""
-        self._session.execute(delete(tables.Project).where(tables.Project.id == project_id))
+        self._session.execute(delete(ProjectRow).where(ProjectRow.id == project_id))
 
     # --- rows ---------------------------------------------------------------------------------
 
@@ -239,7 +240,7 @@ class Projects:
         offset: int = 0,
         order: Sequence[ColumnElement[Any]] = (),
     ) -> tuple[Project, ...]:
-        ordered = (*order, tables.Project.path, tables.Project.id)
+        ordered = (*order, ProjectRow.path, ProjectRow.id)
         query = _PROJECTS.where(*conditions).order_by(*ordered)
         rows = self._session.execute(query.limit(limit).offset(offset))
         return tuple(_project(row, bound) for row, bound in rows)
@@ -253,14 +254,14 @@ class Projects:
 
     def _overtake(self, project_id: UUID, values: dict[str, Any]) -> None:
         """Write to the project's row and take its fence: what was planned before is stale."""
-        row = tables.Project
+        row = ProjectRow
         statement = update(row).where(row.id == project_id)
         fenced = statement.values(**values, fence=row.fence + 1, edition=row.edition + 1)
         self._session.execute(fenced.execution_options(synchronize_session="fetch"))
 
     def _drop_binding(self, project_id: UUID) -> str | None:
         """Delete the binding, and return the branch that it answered for."""
-        row = self._session.get(connection_tables.Binding, project_id)
+        row = self._session.get(BindingRow, project_id)
         if row is None:
             return None
         self._session.delete(row)
@@ -271,7 +272,7 @@ class Projects:
         """Let the next project that is bound to a branch answer for it, if none does."""
         if self._free_branch(tenant_id, branch) is None:
             return
-        bound = connection_tables.Binding
+        bound = BindingRow
         waiting = select(bound).where(bound.tenant_id == tenant_id, bound.answers_for.is_(None))
         for row in self._session.scalars(waiting.order_by(bound.bound_at, bound.project_id)):
             if branch_of(row.ref) == branch:
@@ -281,17 +282,17 @@ class Projects:
 
     def _free_branch(self, tenant_id: UUID, branch: str | None) -> str | None:
         """The branch, where no other project of the tenant answers for it yet."""
-        bound = connection_tables.Binding
+        bound = BindingRow
         taken = exists().where(bound.tenant_id == tenant_id, bound.answers_for == branch)
         return None if branch is None or self._session.scalar(select(taken)) else branch
 
 
-_PROJECTS: Select[tables.Project, connection_tables.Binding] = select(
-    tables.Project, connection_tables.Binding
-).outerjoin(connection_tables.Binding, connection_tables.Binding.project_id == tables.Project.id)
+_PROJECTS: Select[ProjectRow, BindingRow] = select(ProjectRow, BindingRow).outerjoin(
+    BindingRow, BindingRow.project_id == ProjectRow.id
+)
 
 
-def _project(row: tables.Project, bound: connection_tables.Binding | None) -> Project:
+def _project(row: ProjectRow, bound: BindingRow | None) -> Project:
     binding = None
     if bound is not None:
         binding = Binding(connection_id=bound.connection_id, ref=bound.ref, scope=bound.scope)
@@ -308,9 +309,9 @@ def _project(row: tables.Project, bound: connection_tables.Binding | None) -> Pr
 
 
 def _visible(principal: Principal) -> ColumnElement[bool]:
-    mine = tables.Project.tenant_id == principal.tenant_id
+    mine = ProjectRow.tenant_id == principal.tenant_id
     if principal.tenant_role is not None:
         return mine
     if not principal.project_roles:
         return false()
-    return mine & tables.Project.id.in_(principal.project_roles)
+    return mine & ProjectRow.id.in_(principal.project_roles)

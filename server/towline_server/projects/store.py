@@ -27,7 +27,7 @@ from towline_server.db.session import Database
 from .locking import claim, store_errors
 from .log import drop_log, log_values, write_log
 from .rows import AnyRow
-from .tables import Project
+from .tables import ProjectRow
 from .transaction import SqlSnapshot, SqlTransaction
 
 BeforeCommit = Callable[[Session, Applied], None]
@@ -228,7 +228,7 @@ class SqlStore(BaseStore):
         write_log(session, self._project_id, plan, log, number=number, at=at)
         self.sweep(transaction, drop_log(session, self._project_id, number - self.keep))
         values = {
-            "fence": Project.fence + 1,
+            "fence": ProjectRow.fence + 1,
             "pulls": number,
             "base": plan.after.base,
             "fingerprint": plan.after.fingerprint,
@@ -236,7 +236,7 @@ class SqlStore(BaseStore):
             "tracked": plan.after.tracked,
             "tracked_bytes": plan.after.tracked_bytes,
         }
-        session.execute(update(Project).where(Project.id == self._project_id).values(values))
+        session.execute(update(ProjectRow).where(ProjectRow.id == self._project_id).values(values))
         if self._before_commit is not None:
             self._before_commit(session, Applied(number=number))
         return number

@@ -13,7 +13,7 @@ from towline.plan import Plan
 from towline.planfile import dump_plan, load_plan
 from towline_server.errors import NotFound
 
-from .asset_tables import StoredPlan
+from .asset_tables import StoredPlanRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class StoredPlans:
 
     def put(self, plan: Plan, at: datetime) -> UUID:
         """Store a plan; returns the id under which it waits."""
-        stored = StoredPlan(
+        stored = StoredPlanRow(
             id=uuid4(), project_id=self._project_id, created_at=at, document=dump_plan(plan)
         )
         self._session.add(stored)
@@ -52,25 +52,25 @@ class StoredPlans:
 
     def find(self, plan_id: UUID) -> PlanEntry:
         """The same, with since when it waits. Raises as `get`."""
-        mine = (StoredPlan.project_id == self._project_id, StoredPlan.id == plan_id)
-        row = self._session.scalar(select(StoredPlan).where(*mine))
+        mine = (StoredPlanRow.project_id == self._project_id, StoredPlanRow.id == plan_id)
+        row = self._session.scalar(select(StoredPlanRow).where(*mine))
         if row is None:
             raise NotFound(what="plan")
         return PlanEntry(id=row.id, created_at=row.created_at, plan=load_plan(row.document))
 
     def waiting(self) -> tuple[tuple[UUID, datetime], ...]:
         """The plans that wait here, newest first: their ids, and since when."""
-        mine = StoredPlan.project_id == self._project_id
-        found = select(StoredPlan.id, StoredPlan.created_at).where(mine)
-        newest = found.order_by(StoredPlan.created_at.desc(), StoredPlan.id)
+        mine = StoredPlanRow.project_id == self._project_id
+        found = select(StoredPlanRow.id, StoredPlanRow.created_at).where(mine)
+        newest = found.order_by(StoredPlanRow.created_at.desc(), StoredPlanRow.id)
         return tuple((row.id, row.created_at) for row in self._session.execute(newest))
 
     def remove(self, plan_id: UUID) -> None:
         """Drop a plan. What is not there is dropped already."""
-        mine = (StoredPlan.project_id == self._project_id, StoredPlan.id == plan_id)
-        self._session.execute(delete(StoredPlan).where(*mine))
+        mine = (StoredPlanRow.project_id == self._project_id, StoredPlanRow.id == plan_id)
+        self._session.execute(delete(StoredPlanRow).where(*mine))
 
     def remove_older(self, than: datetime) -> None:
         """Drop the plans that were stored before this moment."""
-        old = (StoredPlan.project_id == self._project_id, StoredPlan.created_at < than)
-        self._session.execute(delete(StoredPlan).where(*old))
+        old = (StoredPlanRow.project_id == self._project_id, StoredPlanRow.created_at < than)
+        self._session.execute(delete(StoredPlanRow).where(*old))

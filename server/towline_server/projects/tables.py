@@ -13,7 +13,7 @@ from towline.model import Revision
 from towline_server.db.base import Base, ExactText
 
 
-class Tenant(Base):
+class TenantRow(Base):
     """Who projects, people and connections belong to; nothing is shared between two."""
 
     __tablename__ = "tenants"
@@ -23,7 +23,7 @@ class Tenant(Base):
     created_at: Mapped[datetime]
 
 
-class Project(Base):
+class ProjectRow(Base):
     """One project: what it is, what was last pulled into it, and who may write to it next.
 
     The row is the project's lock: every write begins with an UPDATE of it.

@@ -14,9 +14,9 @@ from towline.errors import InvalidValue
 from towline.names import name_problem
 from towline_server.errors import AlreadyExists
 
-from . import tables
 from .domain import LONGEST_NAME
 from .service import Now, utc_now
+from .tables import TenantRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class Tenants:
         problem = name_problem(name)
         if problem or len(name) > LONGEST_NAME:
             raise InvalidValue(field="name", problem=problem or "is too long")
-        row = tables.Tenant(id=tenant_id or uuid4(), name=name, created_at=self._now())
+        row = TenantRow(id=tenant_id or uuid4(), name=name, created_at=self._now())
         try:
             with self._session.begin_nested():
                 self._session.add(row)
@@ -55,23 +55,23 @@ class Tenants:
 
     def get(self, tenant_id: UUID) -> Tenant | None:
         """The tenant of this id."""
-        row = self._session.get(tables.Tenant, tenant_id)
+        row = self._session.get(TenantRow, tenant_id)
         return None if row is None else _tenant(row)
 
     def named(self, name: str) -> Tenant | None:
         """The tenant of this name, case-sensitive."""
-        row = self._session.scalar(select(tables.Tenant).where(tables.Tenant.name == name))
+        row = self._session.scalar(select(TenantRow).where(TenantRow.name == name))
         return None if row is None else _tenant(row)
 
     def all(self) -> tuple[Tenant, ...]:
         """Every tenant, by name."""
-        rows = self._session.scalars(select(tables.Tenant).order_by(tables.Tenant.name))
+        rows = self._session.scalars(select(TenantRow).order_by(TenantRow.name))
         return tuple(_tenant(row) for row in rows)
 
     def delete(self, tenant_id: UUID) -> None:
         """Delete a tenant with all that it has. What is not there is deleted already."""
-        self._session.execute(delete(tables.Tenant).where(tables.Tenant.id == tenant_id))
+        self._session.execute(delete(TenantRow).where(TenantRow.id == tenant_id))
 
 
-def _tenant(row: tables.Tenant) -> Tenant:
+def _tenant(row: TenantRow) -> Tenant:
     return Tenant(id=row.id, name=row.name, created_at=row.created_at)

@@ -27,10 +27,10 @@ from towline.stores.transaction import BaseSnapshot
 from towline_server.db.statements import batches, insert_all, insert_missing
 from towline_server.errors import NotFound
 
-from .asset_tables import Asset, Blob, Pull, RetainedBlob, UsedId
+from .asset_tables import AssetRow, BlobRow, PullRow, RetainedBlobRow, UsedIdRow
 from .locking import store_errors
 from .rows import AnyRow, Columns, record_of, row_of, select_assets
-from .tables import Project
+from .tables import ProjectRow
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -61,11 +61,11 @@ class SqlTransaction:
         Raises:
             NotFound: there is no such project (any more).
         """
-        columns = [getattr(Project, name) for name in _COLUMNS]
-        mine = Project.id == self.project_id
+        columns = [getattr(ProjectRow, name) for name in _COLUMNS]
+        mine = ProjectRow.id == self.project_id
         statement: Executable = select(*columns).where(mine)
         if self.write:
-            locked = update(Project).where(mine).values(edition=Project.edition + 1)
+            locked = update(ProjectRow).where(mine).values(edition=ProjectRow.edition + 1)
             statement = locked.returning(*columns)
         row = self.execute(statement).first()
         if row is None:
@@ -87,18 +87,18 @@ class SqlTransaction:
         """
         assert high == f"{low}\0", "ranges are asked for in sets"
         if column == "lagging":
-            found = self.assets().where(Asset.lagging.is_(True)).order_by(Asset.id)
+            found = self.assets().where(AssetRow.lagging.is_(True)).order_by(AssetRow.id)
         else:
-            found = self.assets().where(getattr(Asset, column) == low)
+            found = self.assets().where(getattr(AssetRow, column) == low)
         return [record_of(row) for row in self.execute(found)]
 
     def assets(self) -> Columns:
         """Select the project's assets."""
-        return select_assets().where(Asset.project_id == self.project_id)
+        return select_assets().where(AssetRow.project_id == self.project_id)
 
     def used_ids(self) -> Columns:
         """Select the ids that the project's assets have, or had."""
-        return select(UsedId.asset_id).where(UsedId.project_id == self.project_id)
+        return select(UsedIdRow.asset_id).where(UsedIdRow.project_id == self.project_id)
 
     def put(self, record: AssetRecord) -> None:
         """Write a new record."""
@@ -108,7 +108,7 @@ class SqlTransaction:
         """Write new records."""
         names = NamePolicy(self.row.names)
         rows = [row_of(self.project_id, record, names) for record in records]
-        insert_all(self.session, Asset, rows)
+        insert_all(self.session, AssetRow, rows)
 
     def remove(self, asset_id: AssetId) -> None:
         """Delete a record."""
@@ -117,20 +117,20 @@ class SqlTransaction:
     def remove_all(self, asset_ids: Sequence[AssetId]) -> None:
         """Delete records."""
         for some in batches(asset_ids):
-            mine = (Asset.project_id == self.project_id, Asset.id.in_(some))
-            self.session.execute(delete(Asset).where(*mine))
+            mine = (AssetRow.project_id == self.project_id, AssetRow.id.in_(some))
+            self.session.execute(delete(AssetRow).where(*mine))
 
     def use_ids(self, asset_ids: Iterable[AssetId]) -> None:
         """Record ids as used; they may be already."""
         rows = [{"project_id": self.project_id, "asset_id": each} for each in asset_ids]
-        insert_missing(self.session, UsedId, rows)
+        insert_missing(self.session, UsedIdRow, rows)
 
     # --- bytes --------------------------------------------------------------------------------
 
     def blob(self, digest: Digest) -> bytes | None:
         """Return the bytes of this digest."""
-        mine = (Blob.project_id == self.project_id, Blob.digest == digest)
-        content: bytes | None = self.execute(select(Blob.content).where(*mine)).scalar()
+        mine = (BlobRow.project_id == self.project_id, BlobRow.digest == digest)
+        content: bytes | None = self.execute(select(BlobRow.content).where(*mine)).scalar()
         return content
 
     def put_blob(self, digest: Digest, content: bytes) -> None:
@@ -148,7 +148,7 @@ class SqlTransaction:
             }
             for digest, content in contents.items()
         ]
-        insert_missing(self.session, Blob, rows)
+        insert_missing(self.session, BlobRow, rows)
 
     def remove_unused_blobs(self, digests: Iterable[Digest]) -> None:
         """Delete those of these bytes that no row names: neither an asset's, nor for undo.
@@ -157,13 +157,13 @@ class SqlTransaction:
         a row names.
         """
         unused = [
-            ~exists().where(table.project_id == Blob.project_id, table.digest == Blob.digest)
-            for table in (Asset, RetainedBlob)
+            ~exists().where(table.project_id == BlobRow.project_id, table.digest == BlobRow.digest)
+            for table in (AssetRow, RetainedBlobRow)
         ]
         for some in batches(sorted(set(digests))):
-            mine = (Blob.project_id == self.project_id, Blob.digest.in_(some))
+            mine = (BlobRow.project_id == self.project_id, BlobRow.digest.in_(some))
             self.session.execute(
-                delete(Blob).where(*mine, *unused),
+                delete(BlobRow).where(*mine, *unused),
                 execution_options={"synchronize_session": False},
             )
 
@@ -206,7 +206,7 @@ class SqlSnapshot(BaseSnapshot):
         key = self.names.key(path)
         parts = key.split("/")
         here_and_above = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
-        every, at = self._rows.assets(), Asset.path_key
+        every, at = self._rows.assets(), AssetRow.path_key
         # "0" is the character after "/", and keys are sorted by their bytes.
         below = every.where(at >= f"{key}/", at < f"{key}0")
         # Two statements in one: an OR of both would be answered by a walk over the whole project.
@@ -216,12 +216,12 @@ class SqlSnapshot(BaseSnapshot):
     @_counted
     def is_used(self, asset_id: AssetId) -> bool:
         """Return whether an asset has, or had, this id."""
-        used = self._rows.used_ids().where(UsedId.asset_id == asset_id)
+        used = self._rows.used_ids().where(UsedIdRow.asset_id == asset_id)
         return self._execute(used).first() is not None
 
     def records(self) -> Iterator[AssetRecord]:
         """Return every asset, by id; rows are fetched as they are taken."""
-        found = self._rows.assets().order_by(Asset.id)
+        found = self._rows.assets().order_by(AssetRow.id)
         with store_errors(self._rows.project_id):
             rows = self._rows.session.execute(found.execution_options(yield_per=_BATCH))
             yield from map(record_of, rows)
@@ -237,13 +237,13 @@ class SqlSnapshot(BaseSnapshot):
 
     def logged(self, number: int) -> LoggedPull | None:
         """Return the log entry of this number, if it is retained."""
-        return next(iter(self._log(Pull.number == number)), None)
+        return next(iter(self._log(PullRow.number == number)), None)
 
     def _log(self, *conditions: Any) -> list[LoggedPull]:
-        found = select(Pull.number, Pull.plan, Pull.at, Pull.undone).where(
-            Pull.project_id == self._rows.project_id, Pull.plan.is_not(None), *conditions
+        found = select(PullRow.number, PullRow.plan, PullRow.at, PullRow.undone).where(
+            PullRow.project_id == self._rows.project_id, PullRow.plan.is_not(None), *conditions
         )
-        return [self._logged(row) for row in self._execute(found.order_by(Pull.number.desc()))]
+        return [self._logged(row) for row in self._execute(found.order_by(PullRow.number.desc()))]
 
     def _logged(self, row: AnyRow) -> LoggedPull:
         try:

@@ -14,14 +14,13 @@ from sqlalchemy.orm import Session
 from towline.codec import encode
 from towline_server.db.jobs import growing_delays
 from towline_server.errors import KindInProgress
-from towline_server.projects.connection_tables import Binding
+from towline_server.projects.connection_tables import BindingRow
 from towline_server.projects.locking import hold
-from towline_server.projects.tables import Project
+from towline_server.projects.tables import ProjectRow
 
-from . import tables
 from .domain import BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
 from .states import TERMINAL, RunState
-from .tables import RunFilter, run_of
+from .tables import RunFilter, RunRow, run_of
 
 LONGEST_RETRY_SECONDS = 3600
 """The longest delay of an attempt, also where the remote requests a longer one."""
@@ -47,7 +46,7 @@ def new_runs(
     backend: BackendName,
     batch: Batch,
     at: datetime,
-) -> list[tables.Run]:
+) -> list[RunRow]:
     """Add runs that were requested together, their parent first.
 
     ``at`` is one moment for all: lists then show a batch by position.
@@ -56,13 +55,13 @@ def new_runs(
         NotFound: there is no such project.
     """
     hold(session, project_id)
-    project = session.get_one(Project, project_id)
-    binding = session.get(Binding, project_id)
+    project = session.get_one(ProjectRow, project_id)
+    binding = session.get(BindingRow, project_id)
     whole = [] if batch.parent is None else [batch.parent]
-    rows: list[tables.Run] = []
+    rows: list[RunRow] = []
     for position, request in enumerate([*whole, *requests]):
         run_id = uuid4()
-        row = tables.Run(
+        row = RunRow(
             id=run_id,
             tenant_id=project.tenant_id,
             project_id=project_id,
@@ -94,10 +93,8 @@ def find_by_key(session: Session, project_id: UUID, key: str | None) -> tuple[Ru
     """Return the runs of the project's first request with this key."""
     if key is None:
         return ()
-    same = select(tables.Run).where(
-        tables.Run.project_id == project_id, tables.Run.request_key == key
-    )
-    return tuple(run_of(row) for row in session.scalars(same.order_by(tables.Run.position)))
+    same = select(RunRow).where(RunRow.project_id == project_id, RunRow.request_key == key)
+    return tuple(run_of(row) for row in session.scalars(same.order_by(RunRow.position)))
 
 
 def refuse_second(session: Session, project_id: UUID, kind: str) -> None:
@@ -106,8 +103,8 @@ def refuse_second(session: Session, project_id: UUID, kind: str) -> None:
     Raises:
         KindInProgress: there is one.
     """
-    run = tables.Run
-    session.execute(select(Project.id).where(Project.id == project_id).with_for_update())
+    run = RunRow
+    session.execute(select(ProjectRow.id).where(ProjectRow.id == project_id).with_for_update())
     same = RunFilter(project_id=project_id, kind=kind, of_one_kind=True, put_off=False).conditions()
     oldest = select(run.id).where(*same, run.state.not_in(TERMINAL))
     found = session.scalars(oldest.order_by(run.created_at, run.position, run.id).limit(1)).first()
@@ -117,7 +114,7 @@ def refuse_second(session: Session, project_id: UUID, kind: str) -> None:
 
 def resume(
     session: Session,
-    row: tables.Run,
+    row: RunRow,
     at: datetime,
     *,
     counted: bool,
@@ -149,12 +146,12 @@ def resume(
 
 def retry(
     session: Session,
-    row: tables.Run,
+    row: RunRow,
     at: datetime,
     *,
     request: RunRequest,
     requested_by: UUID | None,
-) -> tables.Run:
+) -> RunRow:
     """Add the attempt that a caller requests, outside any batch.
 
     It resolves the ref again, unless the request itself names the revision.
@@ -170,8 +167,8 @@ def retry(
     )
 
 
-def _follow(session: Session, row: tables.Run, at: datetime, **values: Any) -> tables.Run:
-    following = tables.Run(
+def _follow(session: Session, row: RunRow, at: datetime, **values: Any) -> RunRow:
+    following = RunRow(
         id=uuid4(),
         tenant_id=row.tenant_id,
         project_id=row.project_id,

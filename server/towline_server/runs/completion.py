@@ -24,7 +24,6 @@ from towline_server.errors import DiskFull, ExecutorFailed, LeaseLost
 from towline_server.webhooks.deliveries import announce
 from towline_server.webhooks.domain import Event, EventType
 
-from . import tables
 from .attempts import RETRIES, resume
 from .domain import Lease, RunError
 from .states import (
@@ -37,7 +36,7 @@ from .states import (
     failure_of,
     may_follow,
 )
-from .tables import find_row, held_by
+from .tables import RunRow, find_row, held_by
 
 _LOG = logging.getLogger("towline.runs")
 
@@ -115,17 +114,17 @@ def check_lease(session: Session, lease: Lease) -> None:
         LeaseLost: the lease does not hold the run.
         Cancelled: the run is to stop.
     """
-    found = select(tables.Run.id).where(*held_by(lease)).with_for_update()
+    found = select(RunRow.id).where(*held_by(lease)).with_for_update()
     if session.scalar(found) is None:
         raise lease_lost(session, lease)
 
 
 def lease_lost(session: Session, lease: Lease) -> Exception:
     """Return the error of a lease that does not hold its run, or whose run is to stop."""
-    requested = select(tables.Run.cancel_requested_at).where(
-        tables.Run.id == lease.run_id,
-        tables.Run.lease_token == lease.token,
-        tables.Run.state.in_(ACTIVE),
+    requested = select(RunRow.cancel_requested_at).where(
+        RunRow.id == lease.run_id,
+        RunRow.lease_token == lease.token,
+        RunRow.state.in_(ACTIVE),
     )
     if session.scalar(requested) is not None:
         return Cancelled()
@@ -165,9 +164,7 @@ def complete(
     write_completion(session, row, completion, now)
 
 
-def write_completion(
-    session: Session, row: tables.Run, completion: Completion, now: datetime
-) -> None:
+def write_completion(session: Session, row: RunRow, completion: Completion, now: datetime) -> None:
     """Write a run's end into its row, which the caller has locked."""
     assert may_follow(RunState(row.state), completion.state), f"{row.state} to {completion.state}"
     row.state = completion.state
@@ -230,16 +227,14 @@ def update_parent(session: Session, parent_id: UUID | None, now: datetime) -> No
     session.flush()
 
 
-def latest_children(session: Session, parent_id: UUID) -> Sequence[tables.Run]:
+def latest_children(session: Session, parent_id: UUID) -> Sequence[RunRow]:
     """Return the last attempt of each of a parent's children, in their order."""
-    mine = select(tables.Run).where(
-        tables.Run.parent_id == parent_id, tables.Run.next_attempt_id.is_(None)
-    )
-    ordered = mine.order_by(tables.Run.position, tables.Run.id)
+    mine = select(RunRow).where(RunRow.parent_id == parent_id, RunRow.next_attempt_id.is_(None))
+    ordered = mine.order_by(RunRow.position, RunRow.id)
     return session.scalars(ordered.execution_options(populate_existing=True)).all()
 
 
-def _complete_parent(parent: tables.Run, children: Sequence[tables.Run], now: datetime) -> None:
+def _complete_parent(parent: RunRow, children: Sequence[RunRow], now: datetime) -> None:
     parent.completed_at = now
     parent.report = _merged([child.report for child in children if child.report is not None])
     states = {RunState(child.state) for child in children}
@@ -300,7 +295,7 @@ _IDS = (
 _TIMES = ("created_at", "started_at", "completed_at")
 
 
-def _announce(session: Session, row: tables.Run, now: datetime) -> None:
+def _announce(session: Session, row: RunRow, now: datetime) -> None:
     """Queue the event of a run's end, which the caller writes once."""
     retried = row.result_class == ResultClass.RETRYABLE_FAILURE and row.next_attempt_id is not None
     error = None

@@ -53,8 +53,7 @@ from .states import (
     may_follow,
     progress_in,
 )
-from .tables import Run as RunRow
-from .tables import find_row, run_of
+from .tables import RunRow, find_row, run_of
 
 _FAILURES: Mapping[ReasonCode, tuple[ResultClass, Fault]] = MappingProxyType(
     {

@@ -35,7 +35,7 @@ from towline_server import metrics
 from towline_server.auth.sealing import Sealer
 from towline_server.db.session import Database
 from towline_server.errors import NotFound
-from towline_server.projects.connection_tables import Connection
+from towline_server.projects.connection_tables import ConnectionRow
 from towline_server.projects.connections import Connections
 from towline_server.projects.domain import Project
 from towline_server.projects.service import Projects
@@ -131,7 +131,7 @@ class Repositories:
         A run may still read one that was written to within ``unused``: it is left for later.
         """
         with self._database.reading() as session:
-            rows = session.execute(select(Connection.id, Connection.url))
+            rows = session.execute(select(ConnectionRow.id, ConnectionRow.url))
             known = {_cache_name(connection_id, url) for connection_id, url in rows}
         before = time.time() - unused.total_seconds()
         for folder in self._cache_dir.glob("*.git"):

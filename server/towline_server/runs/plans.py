@@ -30,16 +30,16 @@ from towline.status import ProjectStatus, status
 from towline.undo import plan_undo
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
-from towline_server.projects.connection_tables import Binding
+from towline_server.projects.connection_tables import BindingRow
 from towline_server.projects.domain import Project
 from towline_server.projects.locking import hold
 from towline_server.projects.store import SqlStore
 from towline_server.projects.stored_plans import PlanEntry, StoredPlans
 
-from . import tables
 from .domain import RunRequest
 from .fetching import FetchTarget, Repositories, Repository, SharedFetches
 from .planning import check_request, options_of, plan_for
+from .tables import RunRow
 
 RETENTION = timedelta(days=7)
 """How long a plan is stored."""
@@ -239,7 +239,7 @@ class Plans:
             raise StalePlan(reason="the project's kinds were changed")
         with self._database.reading() as session:
             bound_at = session.scalar(
-                select(Binding.bound_at).where(Binding.project_id == project.id)
+                select(BindingRow.bound_at).where(BindingRow.project_id == project.id)
             )
         if bound_at is not None and bound_at > entry.created_at:
             raise StalePlan(reason="the project was bound again")
@@ -253,7 +253,7 @@ class Plans:
             self._note_fetched(project, revision)
             return revision
         with self._database.reading() as session:
-            bound = session.get(Binding, project.id)
+            bound = session.get(BindingRow, project.id)
             found = None if bound is None else _fetched_last(session, bound)
         if found is not None:
             return found
@@ -264,17 +264,17 @@ class Plans:
         """Record what was fetched, unless the project is bound to something else by now."""
         bound = project.bound
         same = (
-            Binding.project_id == project.id,
-            Binding.connection_id == bound.connection_id,
-            Binding.ref == bound.ref,
-            Binding.scope == bound.scope,
+            BindingRow.project_id == project.id,
+            BindingRow.connection_id == bound.connection_id,
+            BindingRow.ref == bound.ref,
+            BindingRow.scope == bound.scope,
         )
         with self._database.writing() as session:
             values = {"fetched_revision": revision, "fetched_at": self._now(session)}
-            session.execute(update(Binding).where(*same).values(**values))
+            session.execute(update(BindingRow).where(*same).values(**values))
 
 
-def _fetched_last(session: Session, bound: Binding) -> Revision | None:
+def _fetched_last(session: Session, bound: BindingRow) -> Revision | None:
     """Return what was fetched last under a binding, by a run or without one."""
     row = session.execute(_fetched_by_runs(bound).limit(1)).first()
     if row is None or (bound.fetched_at is not None and row.at < bound.fetched_at):
@@ -282,9 +282,9 @@ def _fetched_last(session: Session, bound: Binding) -> Revision | None:
     return cast(Revision, row.target_revision)
 
 
-def _fetched_by_runs(bound: Binding) -> Select[Revision | None, datetime]:
+def _fetched_by_runs(bound: BindingRow) -> Select[Revision | None, datetime]:
     """Select the revisions that runs fetched since the project was bound so, newest first."""
-    run = tables.Run
+    run = RunRow
     at = func.coalesce(run.completed_at, run.updated_at).label("at")
     fetched = select(run.target_revision, at).where(
         run.project_id == bound.project_id,

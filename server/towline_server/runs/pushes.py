@@ -21,10 +21,10 @@ from towline_server.projects.domain import Provider
 from towline_server.projects.hooks import FORMS, HookBody, HookForm, PushedRef
 from towline_server.projects.service import Projects
 
-from . import tables
 from .domain import Origin, Run, TriggeredBy
 from .service import Runs
 from .states import RunState
+from .tables import RunRow
 
 _LONGEST_NAME = 255
 
@@ -107,7 +107,7 @@ class Pushes:
 
     def _fresh_key(self, project_id: UUID, key: str, delivery: str) -> str | None:
         """Return the key of the run to start in a project; None if it was started already."""
-        run = tables.Run
+        run = RunRow
         pushes = select(run).where(
             run.project_id == project_id,
             run.triggered_by == TriggeredBy.WEBHOOK,

@@ -24,12 +24,12 @@ from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.jobs import JobQueue
 from towline_server.db.session import Database
 from towline_server.loops import Ticker
-from towline_server.projects.tables import Project
+from towline_server.projects.tables import ProjectRow
 
 from .completion import lease_lost, update_parent
 from .domain import Lease
 from .states import ACTIVE, STARTS_AT, TERMINAL, RunState, may_follow
-from .tables import Run, find_row, held_by, hold_projects
+from .tables import RunRow, find_row, held_by, hold_projects
 
 
 class Refusal(StrEnum):
@@ -59,14 +59,14 @@ class Leases:
         self, database: Database, *, seconds: float = 60, now: DatabaseNow = database_now
     ) -> None:
         self._database = database
-        self.jobs = JobQueue(Run, seconds)
+        self.jobs = JobQueue(RunRow, seconds)
         self.seconds = seconds
         self._now = now
 
     def next_waiting(self, *conditions: ColumnElement[bool]) -> UUID | None:
         """Return the oldest run that waits and whose project is free, without locking it."""
         with self._database.reading() as session:
-            return session.scalars(_waiting(Run.id, conditions)).first()
+            return session.scalars(_waiting(RunRow.id, conditions)).first()
 
     def take_next(self, executor_id: str, *conditions: ColumnElement[bool]) -> Lease | None:
         """Begin the oldest run that waits and whose project is free, of those that match."""
@@ -74,8 +74,8 @@ class Leases:
             try:
                 with self._database.writing() as session:
                     # A locked row is about to begin, or to be deleted.
-                    query = self.jobs.unlocked(_waiting(Run, conditions), Run, Project)
-                    row: Run | None = session.scalar(query)
+                    query = self.jobs.unlocked(_waiting(RunRow, conditions), RunRow, ProjectRow)
+                    row: RunRow | None = session.scalar(query)
                     return None if row is None else self._begin(session, row, executor_id)
             except IntegrityError:
                 # Another run of the project began after our look; the next look sees it.
@@ -83,9 +83,11 @@ class Leases:
 
     def held_by(self, executor_id: str) -> Sequence[UUID]:
         """Return the active runs of an executor, the oldest first."""
-        mine = select(Run.id).where(Run.executor_id == executor_id, Run.state.in_(ACTIVE))
+        mine = select(RunRow.id).where(RunRow.executor_id == executor_id, RunRow.state.in_(ACTIVE))
         with self._database.reading() as session:
-            return session.scalars(mine.order_by(Run.created_at, Run.position, Run.id)).all()
+            return session.scalars(
+                mine.order_by(RunRow.created_at, RunRow.position, RunRow.id)
+            ).all()
 
     def take(self, run_id: UUID, executor_id: str) -> Lease | Refusal:
         """Begin a run, or resume one that this executor held before it was restarted.
@@ -108,7 +110,7 @@ class Leases:
             # Another run of the project began between our look and our write.
             return Refusal.BUSY
 
-    def _begin(self, session: Session, row: Run, executor_id: str) -> Lease:
+    def _begin(self, session: Session, row: RunRow, executor_id: str) -> Lease:
         if row.state == RunState.QUEUED:
             row.state = RunState.FETCHING
             row.progress = max(row.progress, STARTS_AT[RunState.FETCHING])
@@ -136,11 +138,11 @@ class Leases:
         with self._database.writing() as session:
             hold_projects(session, [lease.run_id])
             before = [each for each in ACTIVE if each is state or may_follow(each, state)]
-            grown = case((Run.progress < progress, progress), else_=Run.progress)
+            grown = case((RunRow.progress < progress, progress), else_=RunRow.progress)
             now = self._now(session)
             values = {"state": state, "progress": grown, "updated_at": now}
-            _update(session, lease, values, Run.state.in_(before))
-            parent_id = session.scalar(select(Run.parent_id).where(Run.id == lease.run_id))
+            _update(session, lease, values, RunRow.state.in_(before))
+            parent_id = session.scalar(select(RunRow.parent_id).where(RunRow.id == lease.run_id))
             update_parent(session, parent_id, now)
 
     def set_target(self, lease: Lease, revision: Revision, committed_at: datetime | None) -> None:
@@ -153,21 +155,21 @@ class Leases:
         with self._database.writing() as session:
             hold_projects(session, [lease.run_id])
             _update(session, lease, values)
-            batch = select(Run.batch_id).where(Run.id == lease.run_id)
+            batch = select(RunRow.batch_id).where(RunRow.id == lease.run_id)
             rest = (
-                update(Run)
+                update(RunRow)
                 .where(
-                    Run.batch_id == batch.scalar_subquery(),
-                    Run.project_id == lease.project_id,
-                    Run.target_revision.is_(None),
-                    Run.state.not_in(TERMINAL),
+                    RunRow.batch_id == batch.scalar_subquery(),
+                    RunRow.project_id == lease.project_id,
+                    RunRow.target_revision.is_(None),
+                    RunRow.state.not_in(TERMINAL),
                 )
                 .values(**values)
                 .execution_options(synchronize_session=False)
             )
             # The parent last, in the order of locks.
-            session.execute(rest.where(~Run.is_parent))
-            session.execute(rest.where(Run.is_parent))
+            session.execute(rest.where(~RunRow.is_parent))
+            session.execute(rest.where(RunRow.is_parent))
 
     def set_base(
         self, lease: Lease, revision: Revision | None, committed_at: datetime | None
@@ -184,8 +186,10 @@ class Leases:
             with self._database.writing() as session:
                 now = self._now(session)
                 renewed = self.jobs.renewal([lease.token for lease in leases], now)
-                renewed = renewed.where(Run.state.in_(ACTIVE)).values(heartbeat_at=now)
-                found = session.execute(renewed.returning(Run.id, Run.cancel_requested_at)).all()
+                renewed = renewed.where(RunRow.state.in_(ACTIVE)).values(heartbeat_at=now)
+                found = session.execute(
+                    renewed.returning(RunRow.id, RunRow.cancel_requested_at)
+                ).all()
         return Renewal(
             held=frozenset(row.id for row in found),
             cancelled=frozenset(row.id for row in found if row.cancel_requested_at is not None),
@@ -196,9 +200,9 @@ class Leases:
         if not leases:
             return frozenset()
         with self._database.reading() as session:
-            stopping = select(Run.id).where(
-                Run.id.in_([lease.run_id for lease in leases]),
-                or_(Run.cancel_requested_at.is_not(None), Run.state.not_in(ACTIVE)),
+            stopping = select(RunRow.id).where(
+                RunRow.id.in_([lease.run_id for lease in leases]),
+                or_(RunRow.cancel_requested_at.is_not(None), RunRow.state.not_in(ACTIVE)),
             )
             return frozenset(session.scalars(stopping))
 
@@ -207,29 +211,29 @@ def _update(
     session: Session, lease: Lease, values: dict[str, Any], *conditions: ColumnElement[bool]
 ) -> None:
     """Update the leased run's row, or raise why the lease does not hold it."""
-    mine = update(Run).where(*held_by(lease), *conditions).values(**values).returning(Run.id)
+    mine = update(RunRow).where(*held_by(lease), *conditions).values(**values).returning(RunRow.id)
     if session.execute(mine, execution_options={"synchronize_session": False}).first() is None:
         raise lease_lost(session, lease)
 
 
 def _waiting(what: Any, conditions: Collection[ColumnElement[bool]]) -> Select[Any]:
     """The oldest run that waits and whose project is free, of those that match."""
-    other = aliased(Run)
+    other = aliased(RunRow)
     busy = exists().where(
-        other.project_id == Run.project_id, other.state.in_(ACTIVE), other.is_parent.is_(False)
+        other.project_id == RunRow.project_id, other.state.in_(ACTIVE), other.is_parent.is_(False)
     )
     # A delay need not be exact: this clock will do, and costs no statement.
-    put_off = and_(Run.not_before.is_not(None), Run.not_before > datetime.now(UTC))
-    waiting = select(what).join(Project, Project.id == Run.project_id)
+    put_off = and_(RunRow.not_before.is_not(None), RunRow.not_before > datetime.now(UTC))
+    waiting = select(what).join(ProjectRow, ProjectRow.id == RunRow.project_id)
     waiting = waiting.where(
-        *conditions, Run.state == RunState.QUEUED, Run.is_parent.is_(False), ~busy, ~put_off
+        *conditions, RunRow.state == RunState.QUEUED, RunRow.is_parent.is_(False), ~busy, ~put_off
     )
-    return waiting.order_by(Run.created_at, Run.position, Run.id).limit(1)
+    return waiting.order_by(RunRow.created_at, RunRow.position, RunRow.id).limit(1)
 
 
 def _is_busy(session: Session, project_id: UUID) -> bool:
-    active = select(Run.id).where(
-        Run.project_id == project_id, Run.state.in_(ACTIVE), Run.is_parent.is_(False)
+    active = select(RunRow.id).where(
+        RunRow.project_id == project_id, RunRow.state.in_(ACTIVE), RunRow.is_parent.is_(False)
     )
     return session.scalar(active.limit(1)) is not None
 

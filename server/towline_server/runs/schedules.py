@@ -28,10 +28,10 @@ from towline_server.loops import Backoff
 from towline_server.projects.locking import hold
 from towline_server.projects.service import Projects
 
-from . import tables
 from .domain import BackendName, Origin, RunRequest, TriggeredBy
 from .service import Runs
 from .states import RunState
+from .tables import RunRow, ScheduleRow
 
 _LOG = logging.getLogger("towline.runs")
 _MOST_CAUGHT_UP = 24
@@ -150,9 +150,9 @@ class Schedules:
         with self._database.writing() as session:
             hold(session, spec.project_id)
             now = self._now(session)
-            row = None if schedule_id is None else session.get(tables.Schedule, schedule_id)
+            row = None if schedule_id is None else session.get(ScheduleRow, schedule_id)
             if row is None:
-                row = tables.Schedule(id=schedule_id or uuid4(), created_at=now)
+                row = ScheduleRow(id=schedule_id or uuid4(), created_at=now)
                 session.add(row)
             _write(row, spec, now)
             session.flush()
@@ -165,7 +165,7 @@ class Schedules:
             NotFound: there is none.
         """
         with self._database.reading() as session:
-            row = session.get(tables.Schedule, schedule_id)
+            row = session.get(ScheduleRow, schedule_id)
             if row is None:
                 raise NotFound(what="schedule")
             return _schedule(row)
@@ -173,7 +173,7 @@ class Schedules:
     def delete(self, schedule_id: UUID) -> None:
         """Delete a schedule, if there is one; its runs remain."""
         with self._database.writing() as session:
-            row = session.get(tables.Schedule, schedule_id)
+            row = session.get(ScheduleRow, schedule_id)
             if row is not None:
                 session.delete(row)
 
@@ -187,16 +187,16 @@ class Schedules:
 
     def _due(self) -> Sequence[UUID]:
         with self._database.reading() as session:
-            due = select(tables.Schedule.id).where(
-                tables.Schedule.due_at <= self._now(session),
-                tables.Schedule.id.not_in(self._backoff.waiting),
+            due = select(ScheduleRow.id).where(
+                ScheduleRow.due_at <= self._now(session),
+                ScheduleRow.id.not_in(self._backoff.waiting),
             )
-            return session.scalars(due.order_by(tables.Schedule.due_at)).all()
+            return session.scalars(due.order_by(ScheduleRow.due_at)).all()
 
     def _take(self, schedule_id: UUID) -> _Firing | None:
         """Advance a schedule, and return what fires; a second server finds it advanced."""
         with self._database.writing() as session:
-            row = session.get(tables.Schedule, schedule_id, with_for_update=True)
+            row = session.get(ScheduleRow, schedule_id, with_for_update=True)
             now = self._now(session)
             if row is None or row.due_at is None or row.due_at > now:
                 return None
@@ -254,13 +254,13 @@ def place(session: Session, schedule_id: UUID, spec: ScheduleSpec | None, now: d
 
     An equal one is still due when it was. The caller has checked the backend.
     """
-    row = session.get(tables.Schedule, schedule_id)
+    row = session.get(ScheduleRow, schedule_id)
     if spec is None:
         if row is not None:
             session.delete(row)
         return
     if row is None:
-        row = tables.Schedule(id=schedule_id, created_at=now)
+        row = ScheduleRow(id=schedule_id, created_at=now)
         session.add(row)
     elif _is_same(row, spec):
         return
@@ -298,7 +298,7 @@ def _zone(name: str) -> ZoneInfo:
         raise InvalidValue(field="schedule.timezone", problem=problem) from None
 
 
-def _not_ages_ago(row: tables.Schedule, now: datetime) -> datetime:
+def _not_ages_ago(row: ScheduleRow, now: datetime) -> datetime:
     """Return where to begin counting: not at every second of a year in which no server ran."""
     assert row.due_at is not None, "it is due"
     if row.every_seconds is None:
@@ -319,12 +319,12 @@ def _caught_up(policy: CatchUp, fallen: list[datetime], now: datetime) -> list[d
 
 def _waits(session: Session, schedule_id: UUID) -> bool:
     """Whether a run of this schedule still waits to begin."""
-    run = tables.Run
+    run = RunRow
     waiting = exists().where(run.schedule_id == schedule_id, run.state == RunState.QUEUED)
     return bool(session.scalar(select(waiting)))
 
 
-def _write(row: tables.Schedule, spec: ScheduleSpec, now: datetime) -> None:
+def _write(row: ScheduleRow, spec: ScheduleSpec, now: datetime) -> None:
     row.project_id, row.sync_id = spec.project_id, spec.sync_id
     row.cron, row.timezone = spec.rhythm.cron, spec.rhythm.timezone
     row.every_seconds = spec.rhythm.every_seconds
@@ -335,14 +335,14 @@ def _write(row: tables.Schedule, spec: ScheduleSpec, now: datetime) -> None:
     row.updated_at = now
 
 
-def _is_same(row: tables.Schedule, spec: ScheduleSpec) -> bool:
+def _is_same(row: ScheduleRow, spec: ScheduleSpec) -> bool:
     try:
         return _schedule(row).spec == spec
     except InvalidValue:
         return False  # an earlier version accepted it
 
 
-def _schedule(row: tables.Schedule) -> Schedule:
+def _schedule(row: ScheduleRow) -> Schedule:
     rhythm = Rhythm(cron=row.cron, timezone=row.timezone, every_seconds=row.every_seconds)
     spec = ScheduleSpec(
         project_id=row.project_id,

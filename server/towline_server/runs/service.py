@@ -23,12 +23,11 @@ from towline_server.db.session import Database
 from towline_server.errors import NotFound, RunNotEnded
 from towline_server.loops import Changes
 
-from . import tables
 from .attempts import Batch, find_by_key, new_runs, refuse_second, retry
 from .completion import failed, latest_children, write_completion
 from .domain import BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
 from .states import RunState
-from .tables import Page, RunFilter, find_row, run_of
+from .tables import RunFilter, RunPage, RunRow, find_row, run_of
 from .worker import Backends
 
 _LOOK_SECONDS = 0.5
@@ -201,16 +200,16 @@ class Runs:
         offset: int = 0,
         conditions: Sequence[ColumnElement[bool]] = (),
         order: Sequence[ColumnElement[Any]] = (),
-    ) -> Page:
-        """List matching runs, newest first; ``conditions`` and ``order`` are over `tables.Run`."""
+    ) -> RunPage:
+        """List matching runs, newest first; ``conditions`` and ``order`` are over `RunRow`."""
         where = [*wanted.conditions(), *conditions]
-        run = tables.Run
+        run = RunRow
         ordered = [*order, run.created_at.desc(), run.position, run.id]
         query = select(run).where(*where).order_by(*ordered).limit(limit).offset(offset)
         with self._database.reading() as session:
             total = session.scalar(select(func.count()).select_from(run).where(*where)) or 0
             runs = tuple(run_of(row) for row in session.scalars(query))
-        return Page(runs=runs, total=total, offset=offset)
+        return RunPage(runs=runs, total=total, offset=offset)
 
     def children(self, run_id: UUID) -> tuple[Run, ...]:
         """Return the children of a run, the last attempt of each."""
@@ -225,8 +224,8 @@ class Runs:
         """
         with self._database.reading() as session:
             root_id = find_row(session, run_id).attempt_root_id
-            same = select(tables.Run).where(tables.Run.attempt_root_id == root_id)
-            rows = session.scalars(same.order_by(tables.Run.attempt, tables.Run.id))
+            same = select(RunRow).where(RunRow.attempt_root_id == root_id)
+            rows = session.scalars(same.order_by(RunRow.attempt, RunRow.id))
             return tuple(run_of(row) for row in rows)
 
     # --- wait ---------------------------------------------------------------------------------
@@ -309,9 +308,7 @@ class Runs:
             self.backends.get(backend).stop_run(run_id)
         return self.get(run_id) if parts else run
 
-    def _cancel(
-        self, session: Session, row: tables.Run, by: str | None, reason: str | None
-    ) -> None:
+    def _cancel(self, session: Session, row: RunRow, by: str | None, reason: str | None) -> None:
         if RunState(row.state).is_terminal or row.cancel_requested_at is not None:
             return
         now = self._now(session)
@@ -351,7 +348,7 @@ class Runs:
         return runs[0]
 
     def _retry_children(
-        self, session: Session, row: tables.Run, following: tables.Run, request: RunRequest
+        self, session: Session, row: RunRow, following: RunRow, request: RunRequest
     ) -> list[Run]:
         kinds = [child.kind for child in latest_children(session, row.id)]
         origin = Origin(by=TriggeredBy.RETRY, ref=str(row.id), sync_id=row.sync_id)
@@ -367,6 +364,6 @@ class Runs:
         return [run_of(child) for child in rows]
 
 
-def _note_cancel(row: tables.Run, by: str | None, reason: str | None, now: datetime) -> None:
+def _note_cancel(row: RunRow, by: str | None, reason: str | None, now: datetime) -> None:
     row.cancel_requested_at = row.updated_at = now
     row.cancel_requested_by, row.cancel_reason = by, reason

@@ -181,7 +181,7 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class RunFailure:
     """What a class of errors means for the run that it ends."""
 
     error: type[BaseException]
@@ -192,56 +192,56 @@ class Failure:
 
 _RETRY, _FINAL = ResultClass.RETRYABLE_FAILURE, ResultClass.PERMANENT_FAILURE
 
-FAILURES: tuple[Failure, ...] = (
+FAILURES: tuple[RunFailure, ...] = (
     # The caller.
-    Failure(engine.NotAssociated, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.PREREQUISITE),
-    Failure(server.UnknownKind, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.UNSUPPORTED),
-    Failure(
+    RunFailure(engine.NotAssociated, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.PREREQUISITE),
+    RunFailure(server.UnknownKind, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.UNSUPPORTED),
+    RunFailure(
         engine.UnresolvedConflicts,
         ResultClass.CONFLICT,
         ReasonCode.UNRESOLVED_CONFLICTS,
         Fault.CONFLICT,
     ),
-    Failure(engine.AssetLimitExceeded, _FINAL, ReasonCode.ASSET_LIMIT_EXCEEDED, Fault.LIMIT),
-    Failure(engine.LimitExceeded, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.LIMIT),
-    Failure(engine.EmptyRemote, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.CONTENT),
-    Failure(engine.CallerError, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.REQUEST),
+    RunFailure(engine.AssetLimitExceeded, _FINAL, ReasonCode.ASSET_LIMIT_EXCEEDED, Fault.LIMIT),
+    RunFailure(engine.LimitExceeded, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.LIMIT),
+    RunFailure(engine.EmptyRemote, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.CONTENT),
+    RunFailure(engine.CallerError, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.REQUEST),
     # The state that changed meanwhile.
-    Failure(engine.Cancelled, ResultClass.CANCELLED, ReasonCode.USER_CANCELLED, Fault.CALLER),
-    Failure(server.HeartbeatMissed, _RETRY, ReasonCode.HEARTBEAT_TIMEOUT, Fault.EXECUTOR),
-    Failure(server.LeaseLost, _RETRY, ReasonCode.LEASE_LOST, Fault.EXECUTOR),
-    Failure(server.WorkerShutdown, _RETRY, ReasonCode.WORKER_SHUTDOWN, Fault.EXECUTOR),
-    Failure(engine.StoreBusy, _RETRY, ReasonCode.LEASE_LOST, Fault.STORE),
-    Failure(engine.MovedError, _RETRY, ReasonCode.VALIDATION_FAILED, Fault.STORE),
+    RunFailure(engine.Cancelled, ResultClass.CANCELLED, ReasonCode.USER_CANCELLED, Fault.CALLER),
+    RunFailure(server.HeartbeatMissed, _RETRY, ReasonCode.HEARTBEAT_TIMEOUT, Fault.EXECUTOR),
+    RunFailure(server.LeaseLost, _RETRY, ReasonCode.LEASE_LOST, Fault.EXECUTOR),
+    RunFailure(server.WorkerShutdown, _RETRY, ReasonCode.WORKER_SHUTDOWN, Fault.EXECUTOR),
+    RunFailure(engine.StoreBusy, _RETRY, ReasonCode.LEASE_LOST, Fault.STORE),
+    RunFailure(engine.MovedError, _RETRY, ReasonCode.VALIDATION_FAILED, Fault.STORE),
     # The content.
-    Failure(engine.InvalidPath, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.CONTENT),
-    Failure(engine.InvalidTree, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.CONTENT),
-    Failure(engine.DuplicateEmbeddedId, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.CONTENT),
-    Failure(engine.ContentMissing, _RETRY, ReasonCode.REMOTE_UNREACHABLE, Fault.REMOTE),
+    RunFailure(engine.InvalidPath, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.CONTENT),
+    RunFailure(engine.InvalidTree, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.CONTENT),
+    RunFailure(engine.DuplicateEmbeddedId, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.CONTENT),
+    RunFailure(engine.ContentMissing, _RETRY, ReasonCode.REMOTE_UNREACHABLE, Fault.REMOTE),
     # The remote.
-    Failure(engine.AuthenticationFailed, _FINAL, ReasonCode.AUTH_ERROR, Fault.CREDENTIAL),
-    Failure(server.CredentialUnreadable, _FINAL, ReasonCode.AUTH_ERROR, Fault.CREDENTIAL),
-    Failure(engine.PermissionDenied, _FINAL, ReasonCode.AUTH_ERROR, Fault.PERMISSION),
-    Failure(engine.RateLimited, _RETRY, ReasonCode.RATE_LIMITED, Fault.RATE_LIMIT),
-    Failure(engine.RefNotFound, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.REMOTE),
-    Failure(engine.RemoteUnavailable, _RETRY, ReasonCode.REMOTE_UNREACHABLE, Fault.REMOTE),
-    Failure(engine.RemoteError, _FINAL, ReasonCode.REMOTE_UNREACHABLE, Fault.REMOTE),
+    RunFailure(engine.AuthenticationFailed, _FINAL, ReasonCode.AUTH_ERROR, Fault.CREDENTIAL),
+    RunFailure(server.CredentialUnreadable, _FINAL, ReasonCode.AUTH_ERROR, Fault.CREDENTIAL),
+    RunFailure(engine.PermissionDenied, _FINAL, ReasonCode.AUTH_ERROR, Fault.PERMISSION),
+    RunFailure(engine.RateLimited, _RETRY, ReasonCode.RATE_LIMITED, Fault.RATE_LIMIT),
+    RunFailure(engine.RefNotFound, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.REMOTE),
+    RunFailure(engine.RemoteUnavailable, _RETRY, ReasonCode.REMOTE_UNREACHABLE, Fault.REMOTE),
+    RunFailure(engine.RemoteError, _FINAL, ReasonCode.REMOTE_UNREACHABLE, Fault.REMOTE),
     # The machine.
-    Failure(engine.StoreDamaged, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.STORE),
-    Failure(engine.LinkRefused, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.STORE),
-    Failure(engine.UnsafeOwner, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.STORE),
+    RunFailure(engine.StoreDamaged, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.STORE),
+    RunFailure(engine.LinkRefused, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.STORE),
+    RunFailure(engine.UnsafeOwner, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.STORE),
     # Retryable: once the disk has room the run need not be requested again.
-    Failure(server.DiskFull, _RETRY, ReasonCode.INTERNAL_ERROR, Fault.STORE),
-    Failure(engine.StoreError, _RETRY, ReasonCode.INTERNAL_ERROR, Fault.STORE),
-    Failure(server.Unavailable, _RETRY, ReasonCode.INTERNAL_ERROR, Fault.EXECUTOR),
-    Failure(BaseException, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.INTERNAL),
+    RunFailure(server.DiskFull, _RETRY, ReasonCode.INTERNAL_ERROR, Fault.STORE),
+    RunFailure(engine.StoreError, _RETRY, ReasonCode.INTERNAL_ERROR, Fault.STORE),
+    RunFailure(server.Unavailable, _RETRY, ReasonCode.INTERNAL_ERROR, Fault.EXECUTOR),
+    RunFailure(BaseException, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.INTERNAL),
 )
 """The nearest class counts: an error's own, else that of the group it belongs to."""
 
 _BY_CLASS = {failure.error: failure for failure in FAILURES}
 
 
-def failure_of(error: type[BaseException]) -> Failure:
+def failure_of(error: type[BaseException]) -> RunFailure:
     """Return what errors of this class mean for a run."""
     return next(_BY_CLASS[kind] for kind in error.__mro__ if kind in _BY_CLASS)
 

@@ -31,7 +31,7 @@ from towline.model import Revision
 from towline_server.db.base import Base, ExactText
 from towline_server.db.jobs import Job
 from towline_server.errors import NotFound
-from towline_server.projects.tables import Project
+from towline_server.projects.tables import ProjectRow
 
 from . import domain
 from .states import ACTIVE, Fault, Outcome, ReasonCode, ResultClass, RunState
@@ -39,7 +39,7 @@ from .states import ACTIVE, Fault, Outcome, ReasonCode, ResultClass, RunState
 _ACTIVE = text("state IN ('fetching', 'comparing', 'validating', 'applying') AND NOT is_parent")
 
 
-class Run(Job):
+class RunRow(Job):
     """One execution of a pull. `states` says what may become of it."""
 
     __tablename__ = "runs"
@@ -126,7 +126,7 @@ class Run(Job):
     pull: Mapped[int | None] = mapped_column(BigInteger)
 
 
-class Schedule(Base):
+class ScheduleRow(Base):
     """When runs of a project are requested automatically."""
 
     __tablename__ = "schedules"
@@ -162,12 +162,12 @@ def hold_projects(session: Session, run_ids: Collection[UUID]) -> None:
     """
     if session.get_bind().dialect.name == "sqlite":
         return  # it has one writer
-    mine = select(Run.project_id).where(Run.id.in_(run_ids))
-    ordered = select(Project.id).where(Project.id.in_(mine)).order_by(Project.id)
+    mine = select(RunRow.project_id).where(RunRow.id.in_(run_ids))
+    ordered = select(ProjectRow.id).where(ProjectRow.id.in_(mine)).order_by(ProjectRow.id)
     session.execute(ordered.with_for_update(read=True, key_share=True))
 
 
-def find_row(session: Session, run_id: UUID, *, lock: bool = False) -> Run:
+def find_row(session: Session, run_id: UUID, *, lock: bool = False) -> RunRow:
     """Return the current row of a run, and ``lock`` it to the end of the transaction.
 
     Raises:
@@ -175,7 +175,9 @@ def find_row(session: Session, run_id: UUID, *, lock: bool = False) -> Run:
     """
     if lock:
         hold_projects(session, [run_id])
-    row = session.get(Run, run_id, with_for_update=True if lock else None, populate_existing=True)
+    row = session.get(
+        RunRow, run_id, with_for_update=True if lock else None, populate_existing=True
+    )
     if row is None:
         raise NotFound(what="run")
     return row
@@ -184,14 +186,14 @@ def find_row(session: Session, run_id: UUID, *, lock: bool = False) -> Run:
 def held_by(lease: domain.Lease) -> tuple[ColumnElement[bool], ...]:
     """Match the run that a lease holds, unless it is to stop."""
     return (
-        Run.id == lease.run_id,
-        Run.lease_token == lease.token,
-        Run.state.in_(ACTIVE),
-        Run.cancel_requested_at.is_(None),
+        RunRow.id == lease.run_id,
+        RunRow.lease_token == lease.token,
+        RunRow.state.in_(ACTIVE),
+        RunRow.cancel_requested_at.is_(None),
     )
 
 
-def run_of(row: Run) -> domain.Run:
+def run_of(row: RunRow) -> domain.Run:
     """Return the run of a row."""
     return domain.Run(
         id=row.id,
@@ -246,7 +248,7 @@ def run_of(row: Run) -> domain.Run:
     )
 
 
-def _cancellation(row: Run) -> domain.Cancellation | None:
+def _cancellation(row: RunRow) -> domain.Cancellation | None:
     if row.cancel_requested_at is None:
         return None
     return domain.Cancellation(
@@ -254,7 +256,7 @@ def _cancellation(row: Run) -> domain.Cancellation | None:
     )
 
 
-def _error(row: Run) -> domain.RunError | None:
+def _error(row: RunRow) -> domain.RunError | None:
     if row.error_code is None:
         return None
     return domain.RunError(
@@ -287,30 +289,30 @@ class RunFilter:
     """Leave out attempts that were followed by another."""
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """Return the filter as conditions on `Run`; a dialect may add its own."""
+        """Return the filter as conditions on `RunRow`; a dialect may add its own."""
         equal = ("tenant_id", "project_id", "sync_id", "batch_id", "connection_id", "kind")
         found: list[ColumnElement[bool]] = [
-            getattr(Run, name) == value
+            getattr(RunRow, name) == value
             for name in equal
             if (value := getattr(self, name)) is not None
         ]
         if self.project_ids is not None:
-            found.append(Run.project_id.in_(self.project_ids))
+            found.append(RunRow.project_id.in_(self.project_ids))
         if self.states is not None:
-            found.append(Run.state.in_(self.states))
+            found.append(RunRow.state.in_(self.states))
         if self.of_one_kind:
-            found += [Run.kind.is_not(None), Run.mode != domain.RunMode.DRY_RUN]
+            found += [RunRow.kind.is_not(None), RunRow.mode != domain.RunMode.DRY_RUN]
         if self.top_level:
-            found.append(Run.parent_id.is_(None))
+            found.append(RunRow.parent_id.is_(None))
         if not self.put_off:
-            found.append(or_(Run.state != RunState.QUEUED, Run.not_before.is_(None)))
+            found.append(or_(RunRow.state != RunState.QUEUED, RunRow.not_before.is_(None)))
         if self.latest_attempts:
-            found.append(Run.next_attempt_id.is_(None))
+            found.append(RunRow.next_attempt_id.is_(None))
         return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class RunPage:
     """A part of a list, and the length of the whole."""
 
     runs: tuple[domain.Run, ...]
@@ -328,9 +330,9 @@ def latest_of_kinds(
 ) -> dict[str, domain.Run]:
     """Return the newest run of each kind, of those in these states."""
     wanted = RunFilter(project_id=project_id, states=states, of_one_kind=True, put_off=False)
-    newest = (Run.created_at.desc(), Run.position.desc(), Run.id)
-    rank = func.row_number().over(partition_by=Run.kind, order_by=newest).label("rank")
-    ranked = select(Run.id, rank).where(*wanted.conditions()).subquery()
-    query = select(Run).join(ranked, Run.id == ranked.c.id).where(ranked.c.rank == 1)
+    newest = (RunRow.created_at.desc(), RunRow.position.desc(), RunRow.id)
+    rank = func.row_number().over(partition_by=RunRow.kind, order_by=newest).label("rank")
+    ranked = select(RunRow.id, rank).where(*wanted.conditions()).subquery()
+    query = select(RunRow).join(ranked, RunRow.id == ranked.c.id).where(ranked.c.rank == 1)
     found = (run_of(row) for row in session.scalars(query))
     return {each.request.kind: each for each in found if each.request.kind is not None}

@@ -39,7 +39,7 @@ from .domain import BackendName, Lease
 from .execute import Execution, Tools
 from .queue import Heartbeat, Leases, Refusal
 from .states import ACTIVE, RunState
-from .tables import Run, find_row, hold_projects
+from .tables import RunRow, find_row, hold_projects
 
 _LOG = logging.getLogger("towline.runs")
 
@@ -179,7 +179,7 @@ class NativeBackend:
             if isinstance(lease := self._worker.take(self._interrupted.pop(0)), Lease):
                 return [lease]
         while not self._worker.heartbeat.is_closed:
-            others = Run.backend == self.name, Run.id.not_in(self._backoff.waiting)
+            others = RunRow.backend == self.name, RunRow.id.not_in(self._backoff.waiting)
             if (found := self._worker.next_waiting(*others)) is None:
                 break
             with self._backoff.attempting(found):
@@ -227,12 +227,12 @@ class Reaper:
         with self._database.reading() as session:
             long_ago = self._now(session) - timedelta(seconds=self._claim_seconds)
             return session.scalars(
-                select(Run.id).where(
-                    Run.state == RunState.QUEUED,
-                    Run.backend == BackendName.EXTERNAL,
-                    Run.is_parent.is_(False),
-                    func.coalesce(Run.not_before, Run.created_at) < long_ago,
-                    Run.id.not_in(self._backoff.waiting),
+                select(RunRow.id).where(
+                    RunRow.state == RunState.QUEUED,
+                    RunRow.backend == BackendName.EXTERNAL,
+                    RunRow.is_parent.is_(False),
+                    func.coalesce(RunRow.not_before, RunRow.created_at) < long_ago,
+                    RunRow.id.not_in(self._backoff.waiting),
                 )
             ).all()
 
@@ -246,20 +246,20 @@ class Reaper:
 
     def _expired(self) -> Sequence[UUID]:
         with self._database.reading() as session:
-            expired = select(Run.id).where(
-                Run.state.in_(ACTIVE),
+            expired = select(RunRow.id).where(
+                RunRow.state.in_(ACTIVE),
                 self._jobs.has_expired(self._now(session)),
-                Run.id.not_in(self._backoff.waiting),
+                RunRow.id.not_in(self._backoff.waiting),
             )
-            return session.scalars(expired.order_by(Run.lease_until)).all()
+            return session.scalars(expired.order_by(RunRow.lease_until)).all()
 
     def _reap(self, run_id: UUID) -> None:
         """End a run whose lease has expired, unless its executor has renewed it meanwhile."""
         with self._database.writing() as session:
             hold_projects(session, [run_id])
             # A locked row is about to change: it is looked at again soon.
-            query = self._jobs.unlocked(select(Run).where(Run.id == run_id))
-            row: Run | None = session.scalar(query)
+            query = self._jobs.unlocked(select(RunRow).where(RunRow.id == run_id))
+            row: RunRow | None = session.scalar(query)
             if row is None:
                 return
             now = self._now(session)

@@ -48,7 +48,7 @@ LOCK_TIMEOUT = timedelta(minutes=10)
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-class IdempotentResponse(Base):
+class IdempotentResponseRow(Base):
     """The first response to a POST with an Idempotency-Key; a lock until there is one."""
 
     __tablename__ = "idempotent_answers"
@@ -85,9 +85,9 @@ class KeyedRequest:
     def row(self) -> ColumnElement[bool]:
         """The condition that selects its row."""
         return and_(
-            IdempotentResponse.identity_id == self.caller.id,
-            IdempotentResponse.route == self.route,
-            IdempotentResponse.key == self.key,
+            IdempotentResponseRow.identity_id == self.caller.id,
+            IdempotentResponseRow.route == self.route,
+            IdempotentResponseRow.key == self.key,
         )
 
 
@@ -101,7 +101,7 @@ class KeyLock:
     @property
     def row(self) -> ColumnElement[bool]:
         """The condition that selects its row while it holds the lock."""
-        return self.request.row & (IdempotentResponse.claimed_at == self.acquired_at)
+        return self.request.row & (IdempotentResponseRow.claimed_at == self.acquired_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,11 +123,11 @@ class ResponseStore:
         """
         lock = KeyLock(request=request, acquired_at=self.now())
         with self.database.writing() as session:
-            expired = IdempotentResponse.claimed_at < lock.acquired_at - self.retention
-            session.execute(delete(IdempotentResponse).where(expired))
+            expired = IdempotentResponseRow.claimed_at < lock.acquired_at - self.retention
+            session.execute(delete(IdempotentResponseRow).where(expired))
             if self._insert(session, lock):
                 return lock
-            row = session.scalar(select(IdempotentResponse).where(request.row).with_for_update())
+            row = session.scalar(select(IdempotentResponseRow).where(request.row).with_for_update())
             if row is None:
                 raise IdempotentRequestRunning
             if row.request_sha256 != request.digest:
@@ -150,14 +150,14 @@ class ResponseStore:
             "body": self.sealer.seal(body, _purpose(lock.request.caller.id, lock.request.route)),
         }
         with self.database.writing() as session:
-            session.execute(update(IdempotentResponse).where(lock.row).values(values))
+            session.execute(update(IdempotentResponseRow).where(lock.row).values(values))
 
     def release(self, lock: KeyLock) -> None:
         """Delete the lock: the request changed nothing, and may be retried."""
         with self.database.writing() as session:
-            session.execute(delete(IdempotentResponse).where(lock.row))
+            session.execute(delete(IdempotentResponseRow).where(lock.row))
 
-    def _replay(self, row: IdempotentResponse, status: int) -> Response:
+    def _replay(self, row: IdempotentResponseRow, status: int) -> Response:
         assert row.body is not None, "it is stored with the status"
         body = self.sealer.open(row.body, _purpose(row.identity_id, row.route)).encode("latin-1")
         headers = {REPLAYED: "true", "content-type": row.content_type, "location": row.location}
@@ -166,7 +166,7 @@ class ResponseStore:
 
     @staticmethod
     def _insert(session: Session, lock: KeyLock) -> bool:
-        row = IdempotentResponse(
+        row = IdempotentResponseRow(
             identity_id=lock.request.caller.id,
             tenant_id=lock.request.caller.tenant_id,
             route=lock.request.route,
@@ -189,7 +189,7 @@ def reseal_responses(session: Session, sealer: Sealer) -> int:
         CredentialUnreadable: the key of one is missing; nothing was changed.
     """
     changed = 0
-    for row in session.scalars(select(IdempotentResponse)):
+    for row in session.scalars(select(IdempotentResponseRow)):
         if row.body is not None and not sealer.is_current(row.body):
             row.body = sealer.renewed(row.body, _purpose(row.identity_id, row.route))
             changed += 1

@@ -26,7 +26,7 @@ from towline_server.db.failures import FAILURES, is_full
 from towline_server.errors import Unauthenticated, Unavailable
 from towline_server.metrics import REGISTRY
 from towline_server.runs.states import ACTIVE, RunState
-from towline_server.runs.tables import Run
+from towline_server.runs.tables import RunRow
 from towline_server.services import Services, services_of
 from towline_server.settings import is_loopback
 
@@ -120,10 +120,10 @@ class Measured:
 
 def run_gauges(session: Session) -> Iterable[Metric]:
     """Measure the runs that have not ended, of all servers of this database."""
-    counted = select(Run.state, func.count(), func.min(Run.created_at)).where(
-        Run.state.in_(_UNENDED), ~Run.is_parent
+    counted = select(RunRow.state, func.count(), func.min(RunRow.created_at)).where(
+        RunRow.state.in_(_UNENDED), ~RunRow.is_parent
     )
-    found = {row[0]: row for row in session.execute(counted.group_by(Run.state))}
+    found = {row[0]: row for row in session.execute(counted.group_by(RunRow.state))}
     active = GaugeMetricFamily(
         "towline_runs_active", "Runs in a phase, by state.", labels=["state"]
     )

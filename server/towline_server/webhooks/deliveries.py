@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.errors import NotFound, WebhookDisabled
-from towline_server.projects.tables import Project
+from towline_server.projects.tables import ProjectRow
 
 from .domain import RETRIES, Delivery, DeliveryState, Event, EventType
-from .tables import WebhookDelivery, WebhookEndpoint, delivery_of
+from .tables import WebhookDeliveryRow, WebhookEndpointRow, delivery_of
 
 
 def announce(session: Session, event: Event) -> None:
@@ -27,7 +27,7 @@ def announce(session: Session, event: Event) -> None:
     endpoints = _wanting(session, event)
     if not endpoints:
         return
-    project = select(Project.path).where(Project.id == event.project_id)
+    project = select(ProjectRow.path).where(ProjectRow.id == event.project_id)
     data = {
         "project_id": str(event.project_id),
         "project_path": session.scalar(project),
@@ -46,7 +46,7 @@ def announce(session: Session, event: Event) -> None:
 
 def _wanting(session: Session, event: Event) -> list[UUID]:
     """Return the endpoints of an event; none is deleted before the transaction's end."""
-    endpoint = WebhookEndpoint
+    endpoint = WebhookEndpointRow
     query = (
         select(endpoint.id, endpoint.event_types)
         .where(
@@ -84,9 +84,9 @@ def new_delivery(
     payload: str,
     at: datetime,
     step: int = 0,
-) -> WebhookDelivery:
+) -> WebhookDeliveryRow:
     """Return the row of a message that waits for its first attempt."""
-    return WebhookDelivery(
+    return WebhookDeliveryRow(
         id=uuid4(),
         endpoint_id=endpoint_id,
         message_id=message_id,
@@ -118,7 +118,7 @@ class Deliveries:
         self, states: Collection[DeliveryState] | None = None, *, limit: int, offset: int = 0
     ) -> tuple[tuple[Delivery, ...], int]:
         """Return a page of them, newest first, and how many there are; in any of these states."""
-        delivery = WebhookDelivery
+        delivery = WebhookDeliveryRow
         where: list[ColumnElement[bool]] = [delivery.endpoint_id == self._endpoint_id]
         if states is not None:
             where.append(delivery.state.in_(states))
@@ -135,7 +135,7 @@ class Deliveries:
             WebhookDisabled: nothing is sent to the endpoint.
         """
         self._end_rest()
-        row = self._session.get(WebhookDelivery, delivery_id, with_for_update=True)
+        row = self._session.get(WebhookDeliveryRow, delivery_id, with_for_update=True)
         if row is None or row.endpoint_id != self._endpoint_id:
             raise NotFound(what="delivery")
         row.state, row.ended_at = DeliveryState.WAITING, None
@@ -169,7 +169,7 @@ class Deliveries:
     def _end_rest(self) -> None:
         """Lock the endpoint, and send to it although it requested a pause (Retry-After)."""
         endpoint = self._session.get(
-            WebhookEndpoint, self._endpoint_id, with_for_update={"key_share": True}
+            WebhookEndpointRow, self._endpoint_id, with_for_update={"key_share": True}
         )
         if endpoint is None:
             raise NotFound(what="webhook")

@@ -23,7 +23,7 @@ from towline_server.db.session import Database
 from .domain import RETRIES, DeliveryState, DisabledReason, EventType, Result
 from .sending import Answer
 from .service import disable
-from .tables import WebhookDelivery, WebhookEndpoint
+from .tables import WebhookDeliveryRow, WebhookEndpointRow
 
 
 def rest_of(retry_after: str | None, now: datetime) -> timedelta | None:
@@ -95,13 +95,17 @@ class DeliveryQueue:
         retries: RetryPolicy = RETRIES,
     ) -> None:
         self._database = database
-        self._jobs = JobQueue(WebhookDelivery, seconds)
+        self._jobs = JobQueue(WebhookDeliveryRow, seconds)
         self._now = now
         self._retries = retries
 
     def ready(self) -> Sequence[Ready]:
         """Return the endpoints with a delivery that is due, the longest due first."""
-        endpoint, delivery, until = WebhookEndpoint, WebhookDelivery, WebhookEndpoint.resting_until
+        endpoint, delivery, until = (
+            WebhookEndpointRow,
+            WebhookDeliveryRow,
+            WebhookEndpointRow.resting_until,
+        )
         with self._database.reading() as session:
             now = self._now(session)
             # One row of each endpoint is read, however many wait behind it.
@@ -126,11 +130,11 @@ class DeliveryQueue:
     def take(self, endpoint_id: UUID, limit: int) -> list[Attempt]:
         """Lease what is due to an endpoint and not held by others, the longest due first."""
         with self._database.writing() as session:
-            endpoint = session.get(WebhookEndpoint, endpoint_id)
+            endpoint = session.get(WebhookEndpointRow, endpoint_id)
             now = self._now(session)
             if endpoint is None or not endpoint.enabled:
                 return []
-            delivery = WebhookDelivery
+            delivery = WebhookDeliveryRow
             due = select(delivery).where(delivery.endpoint_id == endpoint_id, *self._due(now))
             longest = due.order_by(delivery.next_attempt_at, delivery.id).limit(limit)
             return [
@@ -151,9 +155,9 @@ class DeliveryQueue:
         """Write the answer to an attempt; None: its lease does not hold the delivery any more."""
         with self._database.writing() as session:
             endpoint = session.get(
-                WebhookEndpoint, attempt.endpoint_id, with_for_update={"key_share": True}
+                WebhookEndpointRow, attempt.endpoint_id, with_for_update={"key_share": True}
             )
-            row = session.get(WebhookDelivery, attempt.delivery_id, with_for_update=True)
+            row = session.get(WebhookDeliveryRow, attempt.delivery_id, with_for_update=True)
             if endpoint is None or row is None or row.lease_token != attempt.token:
                 return None
             release(row)
@@ -163,7 +167,7 @@ class DeliveryQueue:
             return self._settle(row, endpoint, answer, self._now(session))
 
     def _settle(
-        self, row: WebhookDelivery, endpoint: WebhookEndpoint, answer: Answer, now: datetime
+        self, row: WebhookDeliveryRow, endpoint: WebhookEndpointRow, answer: Answer, now: datetime
     ) -> Recorded:
         if answer.result is Result.DELIVERED:
             return _end(row, DeliveryState.DELIVERED, now)
@@ -182,7 +186,7 @@ class DeliveryQueue:
         return Recorded(state=DeliveryState.WAITING, disabled=None)
 
     def _due(self, now: datetime) -> tuple[ColumnElement[bool], ...]:
-        delivery = WebhookDelivery
+        delivery = WebhookDeliveryRow
         waiting = delivery.state == DeliveryState.WAITING
         return waiting, delivery.next_attempt_at <= now, self._jobs.is_free(now)
 
@@ -197,7 +201,7 @@ class DeliveryQueue:
         return forgotten
 
     def _forget_some(self, after: timedelta) -> int:
-        delivery, endpoint = WebhookDelivery, WebhookEndpoint
+        delivery, endpoint = WebhookDeliveryRow, WebhookEndpointRow
         disabled = select(endpoint.id).where(~endpoint.enabled)
         with self._database.writing() as session:
             before = self._now(session) - after
@@ -215,7 +219,10 @@ class DeliveryQueue:
 
 
 def _give_up(
-    row: WebhookDelivery, endpoint: WebhookEndpoint, reason: DisabledReason | None, now: datetime
+    row: WebhookDeliveryRow,
+    endpoint: WebhookEndpointRow,
+    reason: DisabledReason | None,
+    now: datetime,
 ) -> Recorded:
     ended = _end(row, DeliveryState.FAILED, now)
     if reason is None or not endpoint.enabled:
@@ -224,14 +231,14 @@ def _give_up(
     return Recorded(state=ended.state, disabled=reason)
 
 
-def _end(row: WebhookDelivery, state: DeliveryState, now: datetime) -> Recorded:
+def _end(row: WebhookDeliveryRow, state: DeliveryState, now: datetime) -> Recorded:
     row.state, row.ended_at, row.next_attempt_at = state, now, None
     return Recorded(state=state, disabled=None)
 
 
 def count_due(session: Session, now: datetime) -> int:
     """Count the messages that are due, or being sent, to endpoints that are enabled."""
-    delivery, endpoint = WebhookDelivery, WebhookEndpoint
+    delivery, endpoint = WebhookDeliveryRow, WebhookEndpointRow
     query = (
         select(func.count())
         .select_from(delivery)

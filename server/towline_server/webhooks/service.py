@@ -19,11 +19,11 @@ from towline_server.auth.sealing import Sealer
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.errors import NotFound, TooManyWebhooks
 from towline_server.projects.locking import hold
-from towline_server.projects.tables import Tenant
+from towline_server.projects.tables import TenantRow
 
 from .domain import DisabledReason, Endpoint, EventType, check_url
 from .sending import new_secret
-from .tables import WebhookEndpoint, WebhookSecret, endpoint_of
+from .tables import WebhookEndpointRow, WebhookSecretRow, endpoint_of
 
 MOST = 50
 """Endpoints of a tenant: each is a row in the transaction that ends a run."""
@@ -64,15 +64,15 @@ class Webhooks:
 
     def get(self, endpoint_id: UUID) -> Endpoint | None:
         """Return an endpoint, or None."""
-        row = self._session.get(WebhookEndpoint, endpoint_id)
+        row = self._session.get(WebhookEndpointRow, endpoint_id)
         return None if row is None else endpoint_of(row)
 
     def page(
         self, tenant_id: UUID, *, limit: int, offset: int = 0
     ) -> tuple[tuple[Endpoint, ...], int]:
         """Return a page of a tenant's endpoints, oldest first, and how many there are."""
-        query = select(WebhookEndpoint).where(WebhookEndpoint.tenant_id == tenant_id)
-        ordered = query.order_by(WebhookEndpoint.created_at, WebhookEndpoint.id)
+        query = select(WebhookEndpointRow).where(WebhookEndpointRow.tenant_id == tenant_id)
+        ordered = query.order_by(WebhookEndpointRow.created_at, WebhookEndpointRow.id)
         found = self._session.scalars(ordered.limit(limit).offset(offset))
         return tuple(endpoint_of(row) for row in found), self._count(tenant_id)
 
@@ -87,12 +87,12 @@ class Webhooks:
         url = check_url(wanted.url, self._schemes)
         self._hold_project(wanted)
         # Two transactions that create the last one take turns.
-        mine = select(Tenant.id).where(Tenant.id == tenant_id)
+        mine = select(TenantRow.id).where(TenantRow.id == tenant_id)
         self._session.execute(mine.with_for_update(key_share=True))
         if self._count(tenant_id) >= MOST:
             raise TooManyWebhooks(allowed=MOST)
         now = self._now(self._session)
-        row = WebhookEndpoint(
+        row = WebhookEndpointRow(
             id=uuid4(), tenant_id=tenant_id, url=url, enabled=True, created_at=now
         )
         self._write(row, wanted, now)
@@ -123,7 +123,7 @@ class Webhooks:
             NotFound: there is none.
         """
         row, now = self._row(endpoint_id), self._now(self._session)
-        secret = WebhookSecret
+        secret = WebhookSecretRow
         self._session.execute(
             update(secret)
             .where(secret.endpoint_id == endpoint_id, secret.expires_at.is_(None))
@@ -146,7 +146,9 @@ class Webhooks:
 
     def delete(self, endpoint_id: UUID) -> None:
         """Delete an endpoint, if there is one, with its deliveries."""
-        self._session.execute(delete(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id))
+        self._session.execute(
+            delete(WebhookEndpointRow).where(WebhookEndpointRow.id == endpoint_id)
+        )
 
     def reseal(self) -> int:
         """Seal every secret with the first key again, and return how many had another.
@@ -155,7 +157,7 @@ class Webhooks:
             CredentialUnreadable: the key of one is gone; nothing was changed.
         """
         changed = 0
-        for row in self._session.scalars(select(WebhookSecret).order_by(WebhookSecret.id)):
+        for row in self._session.scalars(select(WebhookSecretRow).order_by(WebhookSecretRow.id)):
             if not self._sealer.is_current(row.sealed):
                 purpose = _purpose(row.id, row.endpoint_id)
                 row.sealed = self._sealer.renewed(row.sealed, purpose)
@@ -164,21 +166,23 @@ class Webhooks:
         return changed
 
     def _count(self, tenant_id: UUID) -> int:
-        query = select(func.count()).select_from(WebhookEndpoint)
-        return self._session.scalar(query.where(WebhookEndpoint.tenant_id == tenant_id)) or 0
+        query = select(func.count()).select_from(WebhookEndpointRow)
+        return self._session.scalar(query.where(WebhookEndpointRow.tenant_id == tenant_id)) or 0
 
     def _hold_project(self, wanted: EndpointSettings) -> None:
         # Before its webhooks: deleting a project takes both, in this order.
         if wanted.project_id is not None:
             hold(self._session, wanted.project_id)
 
-    def _row(self, endpoint_id: UUID) -> WebhookEndpoint:
-        row = self._session.get(WebhookEndpoint, endpoint_id, with_for_update={"key_share": True})
+    def _row(self, endpoint_id: UUID) -> WebhookEndpointRow:
+        row = self._session.get(
+            WebhookEndpointRow, endpoint_id, with_for_update={"key_share": True}
+        )
         if row is None:
             raise NotFound(what="webhook")
         return row
 
-    def _write(self, row: WebhookEndpoint, wanted: EndpointSettings, now: datetime) -> None:
+    def _write(self, row: WebhookEndpointRow, wanted: EndpointSettings, now: datetime) -> None:
         types = wanted.event_types
         row.url, row.description, row.project_id = wanted.url, wanted.description, wanted.project_id
         row.event_types = None if types is None else sorted({str(each) for each in types})
@@ -192,7 +196,7 @@ class Webhooks:
         secret, secret_id = new_secret(), uuid4()
         sealed = self._sealer.seal(secret, _purpose(secret_id, endpoint_id))
         self._session.add(
-            WebhookSecret(id=secret_id, endpoint_id=endpoint_id, sealed=sealed, created_at=now)
+            WebhookSecretRow(id=secret_id, endpoint_id=endpoint_id, sealed=sealed, created_at=now)
         )
         self._session.flush()
         return secret
@@ -206,28 +210,30 @@ def signing_secrets(
     Raises:
         CredentialUnreadable: the key of one is gone.
     """
-    mine = select(WebhookSecret).where(WebhookSecret.endpoint_id == endpoint_id, _signs_at(now))
-    newest = mine.order_by(WebhookSecret.created_at.desc(), WebhookSecret.id)
+    mine = select(WebhookSecretRow).where(
+        WebhookSecretRow.endpoint_id == endpoint_id, _signs_at(now)
+    )
+    newest = mine.order_by(WebhookSecretRow.created_at.desc(), WebhookSecretRow.id)
     return [
         sealer.open(row.sealed, _purpose(row.id, endpoint_id)) for row in session.scalars(newest)
     ]
 
 
-def enable(row: WebhookEndpoint) -> None:
+def enable(row: WebhookEndpointRow) -> None:
     """Send to an endpoint again."""
     if not row.enabled:
         row.enabled = True
         row.disabled_at = row.disabled_reason = row.resting_until = None
 
 
-def disable(row: WebhookEndpoint, reason: DisabledReason, now: datetime) -> None:
+def disable(row: WebhookEndpointRow, reason: DisabledReason, now: datetime) -> None:
     """Send nothing more to an endpoint that is enabled."""
     row.enabled = False
     row.disabled_at, row.disabled_reason, row.updated_at = now, reason, now
 
 
 def _signs_at(now: datetime) -> ColumnElement[bool]:
-    return or_(WebhookSecret.expires_at.is_(None), WebhookSecret.expires_at > now)
+    return or_(WebhookSecretRow.expires_at.is_(None), WebhookSecretRow.expires_at > now)
 
 
 def _purpose(secret_id: UUID, endpoint_id: UUID) -> str:

@@ -17,7 +17,7 @@ from .domain import Delivery, DeliveryState, DisabledReason, Endpoint, EventType
 _WAITING = text("state = 'waiting'")
 
 
-class WebhookEndpoint(Base):
+class WebhookEndpointRow(Base):
     """Where a tenant's events are sent."""
 
     __tablename__ = "webhook_endpoints"
@@ -45,7 +45,7 @@ class WebhookEndpoint(Base):
     updated_at: Mapped[datetime]
 
 
-class WebhookSecret(Base):
+class WebhookSecretRow(Base):
     """A secret that signs the messages to an endpoint; an old one signs until it expires."""
 
     __tablename__ = "webhook_secrets"
@@ -61,7 +61,7 @@ class WebhookSecret(Base):
     expires_at: Mapped[datetime | None]
 
 
-class WebhookDelivery(Job):
+class WebhookDeliveryRow(Job):
     """A message to one endpoint."""
 
     __tablename__ = "webhook_deliveries"
@@ -101,7 +101,7 @@ class WebhookDelivery(Job):
     ended_at: Mapped[datetime | None]
 
 
-def endpoint_of(row: WebhookEndpoint) -> Endpoint:
+def endpoint_of(row: WebhookEndpointRow) -> Endpoint:
     """Return the endpoint of a row."""
     types, reason = row.event_types, row.disabled_reason
     return Endpoint(
@@ -119,7 +119,7 @@ def endpoint_of(row: WebhookEndpoint) -> Endpoint:
     )
 
 
-def delivery_of(row: WebhookDelivery) -> Delivery:
+def delivery_of(row: WebhookDeliveryRow) -> Delivery:
     """Return the delivery of a row."""
     return Delivery(
         id=row.id,

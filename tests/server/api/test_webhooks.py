@@ -11,7 +11,7 @@ from sqlalchemy import select
 from tests.server.api.client import V1, ApiClient, code_of
 from tests.server.runs.world import World
 from towline_server.auth.roles import Role
-from towline_server.web.idempotency import IdempotentResponse
+from towline_server.web.idempotency import IdempotentResponseRow
 
 URL = f"{V1}/webhooks"
 HOOK = "https://hooks.example/towline"
@@ -67,7 +67,7 @@ def test_an_idempotent_request_shows_its_secret_again_and_keeps_it_sealed(api: A
     assert second.headers["idempotency-replayed"] == "true"
     assert ask(api, "GET").json()["total"] == 1
     with api.services.database.reading() as session:
-        [stored] = session.scalars(select(IdempotentResponse.body))
+        [stored] = session.scalars(select(IdempotentResponseRow.body))
     assert stored is not None
     assert b"whsec_" not in stored
     assert first.json()["id"].encode() not in stored

@@ -17,9 +17,9 @@ from towline_server.auth.roles import Role, authorise
 from towline_server.dialects import nected
 from towline_server.projects.domain import Project
 from towline_server.projects.service import Projects
-from towline_server.runs import tables
 from towline_server.runs.domain import RunMode, RunRequest
 from towline_server.runs.states import Fault, RunState
+from towline_server.runs.tables import RunRow
 
 SCHEMA = PageSchema("nected")
 PULL, PULL_V1 = "/dev/remote/pull", "/dev/v1/remote/pull"
@@ -215,7 +215,7 @@ def test_every_fault_has_a_code(shared: SharedProject, key: str):
         found = {}
         for fault in Fault:
             with shared.services.database.writing() as session:
-                row = session.get(tables.Run, UUID(task_id))
+                row = session.get(RunRow, UUID(task_id))
                 assert row is not None
                 row.state, row.fault = RunState.FAILED, fault
                 row.error_code, row.error_message = "some_code", "why"

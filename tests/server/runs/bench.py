@@ -18,7 +18,6 @@ from towline.errors import Cancelled
 from towline.remotes.url import ALL_SCHEMES
 from towline_server.db.clock import database_now
 from towline_server.loops import Changes
-from towline_server.runs import tables
 from towline_server.runs.completion import complete, failed
 from towline_server.runs.domain import BackendName, Lease
 from towline_server.runs.execute import Boundary, Tools, pass_boundary
@@ -27,6 +26,7 @@ from towline_server.runs.fetching import Fetcher, Repositories, SharedFetches
 from towline_server.runs.queue import Heartbeat, Leases
 from towline_server.runs.runtime import time_of
 from towline_server.runs.service import Runs
+from towline_server.runs.tables import RunRow
 from towline_server.runs.worker import Backends, Reaper, Worker
 
 
@@ -132,15 +132,15 @@ class Bench:
         """Let every lease run out."""
         with self.world.database.writing() as session:
             session.execute(
-                update(tables.Run)
-                .where(tables.Run.lease_until.is_not(None))
-                .values(lease_until=tables.Run.created_at)
+                update(RunRow)
+                .where(RunRow.lease_until.is_not(None))
+                .values(lease_until=RunRow.created_at)
             )
 
     def age(self, seconds: float) -> None:
         """Make everything that happened to runs happen so much earlier."""
         with self.world.database.writing() as session:
-            for row in session.query(tables.Run):
+            for row in session.query(RunRow):
                 row.created_at -= timedelta(seconds=seconds)
                 row.updated_at -= timedelta(seconds=seconds)
                 if row.not_before is not None:

@@ -14,7 +14,7 @@ from towline_server.db import Database
 from towline_server.errors import LeaseLost, NotFound
 from towline_server.projects.domain import Project
 from towline_server.projects.service import Projects
-from towline_server.projects.tables import Project as ProjectRow
+from towline_server.projects.tables import ProjectRow
 
 LONG = 60
 """Seconds after which a test fails that waits in vain."""

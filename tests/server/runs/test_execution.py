@@ -20,7 +20,7 @@ from towline_server.runs.completion import complete, failed
 from towline_server.runs.domain import BackendName, Lease
 from towline_server.runs.queue import Refusal, Stop
 from towline_server.runs.states import ACTIVE, Outcome, ReasonCode, ResultClass, RunState
-from towline_server.runs.tables import Run, RunFilter
+from towline_server.runs.tables import RunFilter, RunRow
 from towline_server.runs.worker import NativeBackend
 
 BEFORE_THE_COMMIT = ["fetching", "fetched", "comparing", "validating", "applying"]
@@ -301,7 +301,7 @@ def test_the_oldest_run_whose_project_is_free_is_next(bench: Bench, world: World
     first, _second = (bench.runs.request(project.id) for _ in range(2))
     other = bench.runs.request(world.project().id)
     bench.runs.request(world.project().id, backend=BackendName.EXTERNAL)
-    worker, native = bench.worker(), Run.backend == BackendName.NATIVE
+    worker, native = bench.worker(), RunRow.backend == BackendName.NATIVE
     taken = [worker.take_next(native) for _ in range(3)]
     assert [lease and lease.run_id for lease in taken] == [first.id, other.id, None]
     assert worker.interrupted() == [first.id, other.id]

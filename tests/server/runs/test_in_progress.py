@@ -15,7 +15,7 @@ from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.testing.git_server import GitServer
 from towline_server.errors import KindInProgress
-from towline_server.projects.tables import Project
+from towline_server.projects.tables import ProjectRow
 from towline_server.runs.attempts import refuse_second
 from towline_server.runs.domain import RunMode, RunRequest
 from towline_server.runs.tables import RunFilter
@@ -46,7 +46,7 @@ def test_who_asks_holds_the_project_meanwhile(
 ):
     database = open_database(postgres_url)
     project = World(database, git_server, tmp_path).project()
-    now = select(Project.id).where(Project.id == project.id).with_for_update(nowait=True)
+    now = select(ProjectRow.id).where(ProjectRow.id == project.id).with_for_update(nowait=True)
     with database.writing() as session:
         refuse_second(session, project.id, "rule")
         with pytest.raises(OperationalError), database.writing() as other:

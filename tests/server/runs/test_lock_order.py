@@ -26,13 +26,12 @@ from towline_server.db.clock import database_now
 from towline_server.errors import NotFound
 from towline_server.projects.domain import Binding, Project, PullSettings
 from towline_server.projects.service import Projects
-from towline_server.runs import tables
 from towline_server.runs.completion import update_parent
 from towline_server.runs.domain import Lease, RunRequest
 from towline_server.runs.plans import Plans
 from towline_server.runs.schedules import Rhythm, Schedules, ScheduleSpec
 from towline_server.runs.states import RunState
-from towline_server.runs.tables import find_row
+from towline_server.runs.tables import RunRow, find_row
 from towline_server.webhooks.service import EndpointSettings, Webhooks
 
 pytestmark = pytest.mark.services
@@ -64,7 +63,7 @@ def held(bench: Bench, run_id: UUID) -> Lease:
 
 
 def of_run(run_id: UUID) -> Select[Any]:
-    return select(tables.Run.id).where(tables.Run.id == run_id)
+    return select(RunRow.id).where(RunRow.id == run_id)
 
 
 def test_a_project_is_deleted_while_a_run_claims_it(

@@ -9,11 +9,11 @@ from sqlalchemy import func, select, update
 
 from tests.server.runs.processes import LONG, Workers, runs_elsewhere, workers
 from tests.server.runs.world import World
-from towline_server.projects.asset_tables import Pull
+from towline_server.projects.asset_tables import PullRow
 from towline_server.projects.domain import Project
-from towline_server.runs import tables
 from towline_server.runs.service import Runs
 from towline_server.runs.states import Outcome, ReasonCode, RunState
+from towline_server.runs.tables import RunRow
 
 BOUNDARIES = [
     "fetching",
@@ -45,7 +45,7 @@ def project(world: World) -> Project:
 
 def pulls(world: World, project: Project) -> int:
     with world.database.reading() as session:
-        query = select(func.count()).select_from(Pull).where(Pull.project_id == project.id)
+        query = select(func.count()).select_from(PullRow).where(PullRow.project_id == project.id)
         return session.scalar(query) or 0
 
 
@@ -81,9 +81,9 @@ def lapse(world: World) -> None:
     """Let every lease run out."""
     with world.database.writing() as session:
         session.execute(
-            update(tables.Run)
-            .where(tables.Run.lease_until.is_not(None))
-            .values(lease_until=tables.Run.created_at)
+            update(RunRow)
+            .where(RunRow.lease_until.is_not(None))
+            .values(lease_until=RunRow.created_at)
         )
 
 

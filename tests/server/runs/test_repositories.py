@@ -9,7 +9,7 @@ from sqlalchemy import delete
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline.ports import Watch
-from towline_server.projects.connection_tables import Binding
+from towline_server.projects.connection_tables import BindingRow
 from towline_server.projects.connections import Connections
 from towline_server.runs.fetching import FetchTarget, Repository
 from towline_server.runs.runtime import time_of
@@ -32,7 +32,7 @@ def test_what_was_fetched_goes_with_its_connection(world: World):
     gone_id = world.connect(f"{world.server.url}/repo.git")
     gone = fetched(bench, world, gone_id)
     with world.database.writing() as session:
-        session.execute(delete(Binding).where(Binding.connection_id == gone_id))
+        session.execute(delete(BindingRow).where(BindingRow.connection_id == gone_id))
         Connections(session, world.sealer).delete(gone_id)
     bench.repositories.prune()
     assert gone.cache.is_dir(), "a run may read it"

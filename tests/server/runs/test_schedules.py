@@ -14,10 +14,9 @@ from tests.server.runs.world import World
 from towline.errors import InvalidValue
 from towline_server.errors import BackendNotConfigured, NotFound
 from towline_server.projects.domain import Project
-from towline_server.runs import tables
 from towline_server.runs.domain import BackendName, Run, RunRequest, TriggeredBy
 from towline_server.runs.schedules import CatchUp, Rhythm, Schedules, ScheduleSpec, is_late
-from towline_server.runs.tables import RunFilter
+from towline_server.runs.tables import RunFilter, ScheduleRow
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HOURLY = Rhythm(every_seconds=3600)
@@ -199,11 +198,11 @@ def test_a_schedule_of_an_earlier_version_that_never_falls_due_ends(plan: Plan, 
     first = plan.schedules.put(spec(plan.project))
     plan.schedules.put(spec(plan.project))
     with world.database.writing() as session:
-        row = session.get_one(tables.Schedule, first.id)
+        row = session.get_one(ScheduleRow, first.id)
         row.every_seconds, row.cron = None, "30 14 26 11 * 0 2026"
     assert len(plan.at(hours=1)) == 1
     with world.database.reading() as session:
-        assert session.get_one(tables.Schedule, first.id).due_at is None
+        assert session.get_one(ScheduleRow, first.id).due_at is None
 
 
 def test_a_schedule_that_fails_keeps_no_other_from_firing(

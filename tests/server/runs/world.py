@@ -20,7 +20,7 @@ from towline_server.projects.connections import Connections
 from towline_server.projects.domain import Binding, Project, PullSettings
 from towline_server.projects.service import Projects
 from towline_server.projects.store import SqlStore
-from towline_server.projects.tables import Tenant
+from towline_server.projects.tables import TenantRow
 
 KINDS = Kinds(
     (
@@ -49,7 +49,7 @@ class World:
         self.repository = GitRepository(self.server.root / "repo.git")
         with self.database.writing() as session:
             now = database_now(session)
-            session.add(Tenant(id=self.tenant_id, name=self.name, created_at=now))
+            session.add(TenantRow(id=self.tenant_id, name=self.name, created_at=now))
         self.connection_id = self.connect(f"{self.server.url}/repo.git")
 
     @property

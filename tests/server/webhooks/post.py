@@ -16,7 +16,7 @@ from towline.remotes.url import Scheme
 from towline_server.addresses import AddressPolicy
 from towline_server.auth.sealing import Sealer
 from towline_server.db import Database
-from towline_server.projects.tables import Project
+from towline_server.projects.tables import ProjectRow
 from towline_server.webhooks.deliveries import Deliveries, announce
 from towline_server.webhooks.domain import RETRIES, Delivery, Endpoint, Event, EventType
 from towline_server.webhooks.queue import DeliveryQueue
@@ -58,7 +58,7 @@ class Post:
     def __post_init__(self) -> None:
         self.project_id = add_project(self.database)
         with self.database.reading() as session:
-            query = select(Project.tenant_id).where(Project.id == self.project_id)
+            query = select(ProjectRow.tenant_id).where(ProjectRow.id == self.project_id)
             self.tenant_id: UUID = session.scalars(query).one()
         self.delivery_worker = self.another()
 

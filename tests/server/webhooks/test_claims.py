@@ -18,7 +18,7 @@ from towline_server.loops import Backoff
 from towline_server.webhooks.domain import DeliveryState, Result
 from towline_server.webhooks.queue import Attempt, DeliveryQueue
 from towline_server.webhooks.sending import Answer
-from towline_server.webhooks.tables import WebhookDelivery, WebhookSecret
+from towline_server.webhooks.tables import WebhookDeliveryRow, WebhookSecretRow
 from towline_server.webhooks.worker import Bounds, DeliveryWorker
 
 REFUSE = Reply(500)
@@ -194,8 +194,8 @@ def test_two_servers_that_take_at_once_share_and_wait_for_nobody(postgres_url: s
     for _ in range(3):
         post.announce()
     with database.writing() as session:
-        first = select(WebhookDelivery.id).order_by(
-            WebhookDelivery.next_attempt_at, WebhookDelivery.id
+        first = select(WebhookDeliveryRow.id).order_by(
+            WebhookDeliveryRow.next_attempt_at, WebhookDeliveryRow.id
         )
         held = session.scalars(first.limit(1).with_for_update()).one()
         taken = _queue(post).take(endpoint.id, 3)
@@ -278,5 +278,5 @@ def test_an_endpoint_goes_with_its_project_and_its_deliveries_with_it(
         Projects(session).delete(post.project_id)
     with post.database.reading() as session:
         assert post.webhooks(session).get(bound.id) is None
-        assert session.scalars(select(WebhookSecret)).all() == []
+        assert session.scalars(select(WebhookSecretRow)).all() == []
     assert post.deliveries(bound) == []

@@ -17,7 +17,7 @@ from towline_server.webhooks.deliveries import Deliveries
 from towline_server.webhooks.domain import DeliveryState, Result
 from towline_server.webhooks.queue import DeliveryQueue
 from towline_server.webhooks.sending import Sender
-from towline_server.webhooks.tables import WebhookSecret
+from towline_server.webhooks.tables import WebhookSecretRow
 from towline_server.webhooks.worker import DeliveryWorker
 
 
@@ -129,9 +129,9 @@ def test_a_secret_opens_in_its_own_row_alone(post: Post, receiver: Receiver):
     endpoint, _ = post.endpoint(receiver.url())
     other, _ = post.endpoint(receiver.url())
     with post.database.writing() as session:
-        sealed = select(WebhookSecret.sealed).where(WebhookSecret.endpoint_id == other.id)
+        sealed = select(WebhookSecretRow.sealed).where(WebhookSecretRow.endpoint_id == other.id)
         foreign = session.scalars(sealed).one()
-        mine = update(WebhookSecret).where(WebhookSecret.endpoint_id == endpoint.id)
+        mine = update(WebhookSecretRow).where(WebhookSecretRow.endpoint_id == endpoint.id)
         session.execute(mine.values(sealed=foreign))
     post.ping(endpoint)
     post.deliver()

@@ -18,7 +18,7 @@ from towline_server.runs.domain import BackendName, Run, RunMode, RunRequest
 from towline_server.runs.states import ReasonCode, RunState
 from towline_server.runs.tables import find_row
 from towline_server.webhooks.service import EndpointSettings, Webhooks
-from towline_server.webhooks.tables import WebhookDelivery
+from towline_server.webhooks.tables import WebhookDeliveryRow
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def bench(world: World) -> Bench:
 
 def events(world: World) -> list[dict[str, Any]]:
     """What was announced so far, in order."""
-    delivery = WebhookDelivery
+    delivery = WebhookDeliveryRow
     with world.database.reading() as session:
         query = select(delivery.payload).order_by(delivery.created_at, delivery.id)
         return [json.loads(payload) for payload in session.scalars(query)]

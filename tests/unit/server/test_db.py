@@ -14,7 +14,7 @@ from towline.errors import InvalidValue
 from towline_server.db import Database, make_engine, upgrade
 from towline_server.db.failures import is_busy
 from towline_server.db.session import WriteQueue, once_committed
-from towline_server.projects.tables import Project, Tenant
+from towline_server.projects.tables import ProjectRow, TenantRow
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 
@@ -34,8 +34,8 @@ def database(engine):
     return Database(engine)
 
 
-def _tenant(name: str = "one", at: datetime = NOW) -> Tenant:
-    return Tenant(id=uuid4(), name=name, created_at=at)
+def _tenant(name: str = "one", at: datetime = NOW) -> TenantRow:
+    return TenantRow(id=uuid4(), name=name, created_at=at)
 
 
 def test_connections_are_set_up(database: Database):
@@ -60,24 +60,24 @@ def test_a_block_that_fails_writes_nothing(database: Database):
     with pytest.raises(ZeroDivisionError):
         fail()
     with database.reading() as session:
-        assert session.scalars(select(Tenant)).all() == []
+        assert session.scalars(select(TenantRow)).all() == []
 
 
 def test_a_reader_sees_one_moment(database: Database):
     with database.reading() as session:
-        assert session.scalars(select(Tenant)).all() == []
+        assert session.scalars(select(TenantRow)).all() == []
         with database.writing() as other:
             other.add(_tenant())
-        assert session.scalars(select(Tenant)).all() == []
+        assert session.scalars(select(TenantRow)).all() == []
     with database.reading() as session:
-        assert len(session.scalars(select(Tenant)).all()) == 1
+        assert len(session.scalars(select(TenantRow)).all()) == 1
 
 
 def test_a_writer_takes_the_lock_at_once_and_a_second_is_told(database: Database):
     with database.writing() as session:
-        session.scalars(select(Tenant)).all()
+        session.scalars(select(TenantRow)).all()
         with pytest.raises(OperationalError) as caught, database.writing() as other:
-            other.scalars(select(Tenant)).all()
+            other.scalars(select(TenantRow)).all()
     assert is_busy(caught.value)
 
 
@@ -117,7 +117,7 @@ def test_what_is_called_once_committed_may_write(engine: Engine):
         once_committed(session, lambda: _add(database, "after"))
         session.add(_tenant("before"))
     with database.reading() as other:
-        assert {*other.scalars(select(Tenant.name))} == {"before", "after"}
+        assert {*other.scalars(select(TenantRow.name))} == {"before", "after"}
 
 
 def _add(database: Database, name: str) -> None:
@@ -126,7 +126,7 @@ def _add(database: Database, name: str) -> None:
 
 
 def test_foreign_keys_hold(database: Database):
-    project = Project(
+    project = ProjectRow(
         id=uuid4(), tenant_id=uuid4(), path="p", created_at=NOW, kinds={}, names="exact"
     )
     with pytest.raises(IntegrityError) as caught, database.writing() as session:
@@ -147,7 +147,7 @@ def test_moments_come_back_in_utc_and_naive_ones_are_refused(database: Database)
     with database.writing() as session:
         session.add(_tenant(at=NOW.astimezone(east)))
     with database.reading() as session:
-        found = session.scalars(select(Tenant.created_at)).one()
+        found = session.scalars(select(TenantRow.created_at)).one()
     assert (found, found.tzinfo) == (NOW, UTC)
     with pytest.raises(StatementError, match="time zone"), database.writing() as session:
         session.add(_tenant("two", at=NOW.replace(tzinfo=None)))

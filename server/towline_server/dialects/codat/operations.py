@@ -19,9 +19,9 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from towline_server.db.base import ExactText
 from towline_server.projects.data_types import DataTypes
-from towline_server.runs import tables
 from towline_server.runs.domain import Run
 from towline_server.runs.states import STARTS_AT, Fault, Outcome, RunState
+from towline_server.runs.tables import RunRow
 
 from .models import ERRORS, DatasetStatus, PullOperation
 from .query import Field, Fields, Type
@@ -87,7 +87,7 @@ def status_expression() -> ColumnElement[str]:
 
 
 def _cases() -> Case[str]:
-    run = tables.Run
+    run = RunRow
     whens: list[tuple[ColumnElement[bool], str]] = [
         (run.state == RunState.QUEUED, DatasetStatus.QUEUED),
     ]
@@ -156,7 +156,7 @@ def _with_hyphens(element: uuid_text, compiler: SQLCompiler, **options: Any) -> 
 
 def operation_fields(types: DataTypes) -> Fields:
     """Return the fields of an operation that queries may name."""
-    run = tables.Run
+    run = RunRow
     status = status_expression()
     strings: dict[str, Any] = {
         "id": uuid_text(run.id),
@@ -180,7 +180,7 @@ def operation_fields(types: DataTypes) -> Fields:
 
 
 def _data_type(types: DataTypes) -> ColumnElement[Any]:
-    kind = tables.Run.kind
+    kind = RunRow.kind
     renamed = [
         (kind == name, literal(data_type, ExactText()))
         for name, data_type in types.by_kind.items()
@@ -190,7 +190,7 @@ def _data_type(types: DataTypes) -> ColumnElement[Any]:
 
 
 def _described() -> Case[Any]:
-    run = tables.Run
+    run = RunRow
     return case(
         (run.state == RunState.CANCELLED, run.cancel_reason),
         (run.outcome == Outcome.PARTIAL, _SKIPPED),

@@ -17,10 +17,10 @@ from towline_server.auth.roles import Principal, Role
 from towline_server.dialects.models import Opened
 from towline_server.errors import KindInProgress, NotFound
 from towline_server.problems import Failure, request_id_of
-from towline_server.projects import tables as projects
 from towline_server.projects.data_types import DataTypes
 from towline_server.projects.domain import Connection, Project, Provider
 from towline_server.projects.service import Projects
+from towline_server.projects.tables import ProjectRow
 from towline_server.runs.domain import Origin, Run
 from towline_server.runs.states import RunState
 from towline_server.runs.tables import RunFilter, latest_of_kinds
@@ -81,9 +81,9 @@ DataType = Annotated[Name, Path(alias="dataType")]
 
 _COMPANY_FIELDS = Fields(
     {
-        "id": Field(Type.STRING, uuid_text(projects.Project.id)),
-        "name": Field(Type.STRING, "/" + projects.Project.path.expression),
-        "created": Field(Type.TIME, projects.Project.created_at.expression),
+        "id": Field(Type.STRING, uuid_text(ProjectRow.id)),
+        "name": Field(Type.STRING, "/" + ProjectRow.path.expression),
+        "created": Field(Type.TIME, ProjectRow.created_at.expression),
     },
     not_queryable=frozenset({"dataConnections"}),
 )

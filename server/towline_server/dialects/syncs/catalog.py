@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from towline.kinds import Kind
 from towline_server.auth.roles import Principal
 from towline_server.db.statements import batches
-from towline_server.projects.asset_tables import Asset
-from towline_server.projects.connection_tables import Connection
+from towline_server.projects.asset_tables import AssetRow
+from towline_server.projects.connection_tables import ConnectionRow
 from towline_server.projects.domain import Project, Provider
 from towline_server.projects.service import Projects
 from towline_server.services import Services
@@ -106,8 +106,8 @@ def catalog(services: Services, caller: Principal, provider: Provider) -> Catalo
 
 
 def _behind(session: Session, caller: Principal, provider: Provider) -> Iterator[Project]:
-    mine = select(Connection.id).where(
-        Connection.tenant_id == caller.tenant_id, Connection.provider == str(provider)
+    mine = select(ConnectionRow.id).where(
+        ConnectionRow.tenant_id == caller.tenant_id, ConnectionRow.provider == str(provider)
     )
     connections = set(session.scalars(mine))
     for project in Projects(session).visible_to(caller):
@@ -118,10 +118,10 @@ def _behind(session: Session, caller: Principal, provider: Provider) -> Iterator
 def _counts(session: Session, project_ids: list[UUID]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for some in batches(project_ids):
-        each = select(Asset.kind, func.count()).where(
-            Asset.project_id.in_(some), Asset.path.is_not(None)
+        each = select(AssetRow.kind, func.count()).where(
+            AssetRow.project_id.in_(some), AssetRow.path.is_not(None)
         )
-        for kind, number in session.execute(each.group_by(Asset.kind)):
+        for kind, number in session.execute(each.group_by(AssetRow.kind)):
             counts[kind] += number
     return counts
 

@@ -14,7 +14,7 @@ from towline_server.projects.domain import Provider
 from towline_server.runs.domain import BackendName
 
 
-class Status(StrEnum):
+class SyncStatus(StrEnum):
     """Whether a sync may start runs by itself; only ``active`` and ``error`` do."""
 
     DRAFT = "draft"
@@ -27,7 +27,7 @@ class Status(StrEnum):
     @property
     def fires(self) -> bool:
         """Whether its schedule, or its creation, starts runs."""
-        return self in (Status.ACTIVE, Status.ERROR)
+        return self in (SyncStatus.ACTIVE, SyncStatus.ERROR)
 
 
 class ExecutionMode(StrEnum):
@@ -87,7 +87,7 @@ class Definition:
     name: str
     slug: str | None = None
     """None: made from the name."""
-    status: Status = Status.DRAFT
+    status: SyncStatus = SyncStatus.DRAFT
     source_config: Mapping[str, Any] = field(default_factory=dict)
     destination_config: Mapping[str, Any] = field(default_factory=dict)
     execution_config: Mapping[str, Any] = field(default_factory=dict)
@@ -112,7 +112,7 @@ class Sync(Definition):
     """None: a draft that names no project; it cannot run."""
     provider: Provider
     slug: str
-    shown_status: Status
+    shown_status: SyncStatus
     """The one that was set, or ``error`` after a permanent failure."""
     tables: tuple[TableBinding, ...]
     """One a kind that it pulls."""

@@ -23,7 +23,7 @@ from .domain import (
     ExecutionMode,
     LoadMode,
     Problem,
-    Status,
+    SyncStatus,
     TriggerMode,
 )
 
@@ -36,7 +36,7 @@ def problems_of(
     yield from _schedule(definition)
     yield from _tables(definition)
     yield from _source_form(definition.source_config)
-    if project is None and definition.status is not Status.DRAFT:
+    if project is None and definition.status is not SyncStatus.DRAFT:
         msg = f"a sync needs a project to be {definition.status}: name one, by path or id"
         yield Problem(PROJECT, msg, DOES_NOT_FIT)
     if project is not None:

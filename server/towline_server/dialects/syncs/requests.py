@@ -23,7 +23,7 @@ from towline_server.web.schemas import (
     omittable,
 )
 
-from .domain import Definition, ExecutionMode, LoadMode, Status, TableChoice, TriggerMode
+from .domain import Definition, ExecutionMode, LoadMode, SyncStatus, TableChoice, TriggerMode
 
 _MOST = 2**31 - 1
 
@@ -90,7 +90,7 @@ class SyncChanges(CamelModel):
 
     name: Name = omittable()
     slug: Slug | None = None
-    status: Status | None = None
+    status: SyncStatus | None = None
     source_config: SourceConfig | None = None
     destination_config: DestinationConfig | None = None
     execution_config: ExecutionConfig | None = None
@@ -120,7 +120,7 @@ class SyncCreate(CamelModel):
     connection_id: UUID
     name: Name
     slug: Slug | None = None
-    status: Status = Status.DRAFT
+    status: SyncStatus = SyncStatus.DRAFT
     source_config: SourceConfig = Field(default_factory=dict)
     destination_config: DestinationConfig = Field(
         default_factory=dict,

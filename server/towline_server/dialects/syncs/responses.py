@@ -16,7 +16,7 @@ from towline_server.projects.domain import Provider
 from towline_server.runs.domain import BackendName, Run, RunMode, TriggeredBy
 from towline_server.runs.states import ReasonCode, ResultClass, RunState
 
-from .domain import ExecutionMode, LoadMode, Status, TriggerMode
+from .domain import ExecutionMode, LoadMode, SyncStatus, TriggerMode
 
 AccountId = Annotated[str, BeforeValidator(str)]
 
@@ -46,7 +46,7 @@ class SyncOut(CamelModel):
     provider_key: Provider = at("provider")
     name: str
     slug: str
-    status: Status = at("shown_status")
+    status: SyncStatus = at("shown_status")
     task_slug: str
     """The slug of the definition of its runs."""
     source_config: Mapping[str, Any]

@@ -26,7 +26,7 @@ from towline_server.web.idempotency import HEADER, idempotent
 from towline_server.web.schemas import PlainText
 
 from .catalog import KnownProvider, catalog
-from .domain import RefusedSync, Status
+from .domain import RefusedSync, SyncStatus
 from .requests import CancelBody, SyncChanges, SyncCreate, TriggerBody
 from .responses import Catalog, Refusal, RunList, RunOut, SyncList, SyncOut
 from .rows import sync_gauges
@@ -97,7 +97,7 @@ def retry_sync_run(
 def list_syncs(
     syncs: Mine,
     q: Annotated[PlainText | None, Query(description="Part of the name or the slug.")] = None,
-    status: Annotated[list[Status] | None, Query()] = None,
+    status: Annotated[list[SyncStatus] | None, Query()] = None,
     provider: Annotated[list[KnownProvider] | None, Query()] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     offset: Offset = 0,

@@ -18,54 +18,54 @@ from towline.codec import decode, encode
 from towline.kinds import Kinds
 from towline_server.db.clock import database_now
 from towline_server.db.statements import batches
-from towline_server.projects.connection_tables import Connection
+from towline_server.projects.connection_tables import ConnectionRow
 from towline_server.projects.domain import Provider
-from towline_server.projects.tables import Project
+from towline_server.projects.tables import ProjectRow
 from towline_server.runs.domain import RunMode
 from towline_server.runs.schedules import is_late
 from towline_server.runs.states import ResultClass, RunState
-from towline_server.runs.tables import Run
+from towline_server.runs.tables import RunRow
 
-from . import tables
 from .domain import (
     Definition,
-    Status,
     Sync,
+    SyncStatus,
     TableBinding,
     TableChoice,
 )
+from .tables import SyncRow, SyncTableRow
 
-_LAST = aliased(Run)
+_LAST = aliased(RunRow)
 
 # A dry run tries a sync out: it is neither a success nor a failure of it.
 _MINE = and_(
-    Run.sync_id == tables.Sync.id, Run.parent_id.is_(None), Run.mode != str(RunMode.DRY_RUN)
+    RunRow.sync_id == SyncRow.id, RunRow.parent_id.is_(None), RunRow.mode != str(RunMode.DRY_RUN)
 )
 _LAST_ID = (
-    select(Run.id)
-    .where(_MINE, Run.completed_at.is_not(None))
-    .order_by(Run.completed_at.desc(), Run.attempt.desc(), Run.id)
+    select(RunRow.id)
+    .where(_MINE, RunRow.completed_at.is_not(None))
+    .order_by(RunRow.completed_at.desc(), RunRow.attempt.desc(), RunRow.id)
     .limit(1)
-    .correlate(tables.Sync)
+    .correlate(SyncRow)
     .scalar_subquery()
 )
 _LAST_SUCCESS = (
-    select(func.max(Run.completed_at))
-    .where(_MINE, Run.state == str(RunState.SUCCEEDED))
-    .correlate(tables.Sync)
+    select(func.max(RunRow.completed_at))
+    .where(_MINE, RunRow.state == str(RunState.SUCCEEDED))
+    .correlate(SyncRow)
     .scalar_subquery()
 )
 
 SHOWN_STATUS: ColumnElement[str] = case(
     (
         and_(
-            tables.Sync.status.in_([str(Status.DRAFT), str(Status.ACTIVE)]),
+            SyncRow.status.in_([str(SyncStatus.DRAFT), str(SyncStatus.ACTIVE)]),
             _LAST.result_class == str(ResultClass.PERMANENT_FAILURE),
-            _LAST.completed_at >= tables.Sync.status_since,
+            _LAST.completed_at >= SyncRow.status_since,
         ),
-        str(Status.ERROR),
+        str(SyncStatus.ERROR),
     ),
-    else_=tables.Sync.status,
+    else_=SyncRow.status,
 )
 """The status that is shown of a sync; ``paused`` and ``archived`` are shown as they were set."""
 
@@ -76,18 +76,18 @@ _Found: TypeAlias = Row[*tuple[Any, ...]]
 
 
 def select_syncs() -> Select[*tuple[Any, ...]]:
-    """Select syncs with all that `syncs_of` needs; conditions may name `Connection` too."""
+    """Select syncs with all that `syncs_of` needs; conditions may name `ConnectionRow` too."""
     return (
         select(
-            tables.Sync,
-            Connection.provider,
-            Project.kinds,
+            SyncRow,
+            ConnectionRow.provider,
+            ProjectRow.kinds,
             SHOWN_STATUS,
             case((_LAST.state == str(RunState.FAILED), _LAST.error_message)),
             _LAST_SUCCESS,
         )
-        .join(Connection, Connection.id == tables.Sync.connection_id)
-        .outerjoin(Project, Project.id == tables.Sync.project_id)
+        .join(ConnectionRow, ConnectionRow.id == SyncRow.connection_id)
+        .outerjoin(ProjectRow, ProjectRow.id == SyncRow.project_id)
         .outerjoin(_LAST, _LAST.id == _LAST_ID)
     )
 
@@ -95,15 +95,15 @@ def select_syncs() -> Select[*tuple[Any, ...]]:
 def syncs_of(session: Session, rows: Sequence[_Found], now: datetime) -> tuple[Sync, ...]:
     """Return the syncs that rows of `select_syncs` contain."""
     ids = [row[0].id for row in rows]
-    chosen: dict[UUID, list[tables.SyncTable]] = {each: [] for each in ids}
+    chosen: dict[UUID, list[SyncTableRow]] = {each: [] for each in ids}
     for some in batches(ids):
-        wanted = select(tables.SyncTable).where(tables.SyncTable.sync_id.in_(some))
-        for table in session.scalars(wanted.order_by(tables.SyncTable.entity_key)):
+        wanted = select(SyncTableRow).where(SyncTableRow.sync_id.in_(some))
+        for table in session.scalars(wanted.order_by(SyncTableRow.entity_key)):
             chosen[table.sync_id].append(table)
     return tuple(_sync(row, chosen[row[0].id], now) for row in rows)
 
 
-def _sync(found: _Found, chosen: Sequence[tables.SyncTable], now: datetime) -> Sync:
+def _sync(found: _Found, chosen: Sequence[SyncTableRow], now: datetime) -> Sync:
     row, provider, kinds, status, error, succeeded = found
     names = [] if kinds is None else [kind.name for kind in decode(Kinds, kinds, "kinds").kinds]
     return Sync(
@@ -112,7 +112,7 @@ def _sync(found: _Found, chosen: Sequence[tables.SyncTable], now: datetime) -> S
         connection_id=row.connection_id,
         project_id=row.project_id,
         provider=Provider(provider),
-        shown_status=Status(status),
+        shown_status=SyncStatus(status),
         tables=_tables(row, names, chosen),
         created_at=row.created_at,
         created_by=row.created_by,
@@ -120,24 +120,24 @@ def _sync(found: _Found, chosen: Sequence[tables.SyncTable], now: datetime) -> S
         updated_by=row.updated_by,
         last_success_at=succeeded,
         last_error=error,
-        is_late=Status(row.status).fires
+        is_late=SyncStatus(row.status).fires
         and is_late(succeeded, row.status_since, row.freshness_sla_seconds, now),
         **_definition(row, chosen),
     )
 
 
-def _definition(row: tables.Sync, chosen: Sequence[tables.SyncTable]) -> dict[str, Any]:
+def _definition(row: SyncRow, chosen: Sequence[SyncTableRow]) -> dict[str, Any]:
     """Return the fields of the definition that a row stores."""
     stored = {name: getattr(row, name) for name in ("slug", "status", *_COLUMNS)}
     definition = _DEFINITION.validate_python({**stored, "table_bindings": _choices(chosen)})
     return {each.name: getattr(definition, each.name) for each in fields(definition)}
 
 
-def _choices(chosen: Sequence[tables.SyncTable]) -> tuple[TableChoice, ...]:
+def _choices(chosen: Sequence[SyncTableRow]) -> tuple[TableChoice, ...]:
     return tuple(decode(TableChoice, each.choice, "choice") for each in chosen)
 
 
-def write(row: tables.Sync, definition: Definition) -> None:
+def write(row: SyncRow, definition: Definition) -> None:
     """Write a definition to its row, but for its slug, its status and its tables."""
     for name, value in _DEFINITION.dump_python(definition, mode="json", include=_COLUMNS).items():
         setattr(row, name, value)
@@ -147,14 +147,14 @@ def write_tables(
     session: Session, sync_id: UUID, choices: Sequence[TableChoice], now: datetime
 ) -> None:
     """Write the tables that a definition names; one that is unchanged retains its times."""
-    mine = select(tables.SyncTable).where(tables.SyncTable.sync_id == sync_id)
+    mine = select(SyncTableRow).where(SyncTableRow.sync_id == sync_id)
     before = {table.entity_key: table for table in session.scalars(mine)}
     for choice in choices:
         table = before.pop(choice.entity_key, None)
         encoded = encode(choice)
         if table is None:
             key = choice.entity_key
-            table = tables.SyncTable(sync_id=sync_id, entity_key=key, created_at=now)
+            table = SyncTableRow(sync_id=sync_id, entity_key=key, created_at=now)
             session.add(table)
         elif table.choice == encoded:
             continue
@@ -164,7 +164,7 @@ def write_tables(
 
 
 def _tables(
-    row: tables.Sync, kinds: Sequence[str], chosen: Sequence[tables.SyncTable]
+    row: SyncRow, kinds: Sequence[str], chosen: Sequence[SyncTableRow]
 ) -> tuple[TableBinding, ...]:
     """Return a table for each kind that is pulled; one that the owner did not set has defaults."""
     by_kind = {table.entity_key: table for table in chosen}
@@ -176,7 +176,7 @@ def _tables(
     )
 
 
-def _table(row: tables.Sync, kind: str, table: tables.SyncTable | None) -> TableBinding:
+def _table(row: SyncRow, kind: str, table: SyncTableRow | None) -> TableBinding:
     choice = TableChoice(entity_key=kind)
     if table is not None:
         [choice] = _choices([table])
@@ -197,7 +197,7 @@ def _table(row: tables.Sync, kind: str, table: tables.SyncTable | None) -> Table
 
 def sync_gauges(session: Session) -> Iterable[Metric]:
     """Measure the syncs whose last success is longer ago than their freshness allows."""
-    wanted = select_syncs().where(tables.Sync.freshness_sla_seconds.is_not(None))
+    wanted = select_syncs().where(SyncRow.freshness_sla_seconds.is_not(None))
     syncs = syncs_of(session, session.execute(wanted).all(), database_now(session))
     yield GaugeMetricFamily(
         "towline_syncs_late",

@@ -16,29 +16,29 @@ from sqlalchemy.orm import Session
 from towline_server.auth.roles import Principal, Role, authorise_tenant
 from towline_server.db.clock import database_now
 from towline_server.errors import AlreadyExists, Forbidden, NotFound
-from towline_server.projects.connection_tables import Connection as ConnectionRow
+from towline_server.projects.connection_tables import ConnectionRow
 from towline_server.projects.domain import Connection, Project
 from towline_server.projects.locking import hold
 from towline_server.projects.service import Projects
 from towline_server.runs.domain import Origin, Run, RunMode, TriggeredBy
 from towline_server.runs.schedules import place
 from towline_server.runs.states import UNENDED
-from towline_server.runs.tables import Run as RunRow
-from towline_server.runs.tables import RunFilter
+from towline_server.runs.tables import RunFilter, RunRow
 from towline_server.services import Services
 from towline_server.web import access
 
-from . import rows, tables
+from . import rows
 from .domain import (
     PROJECT,
     Definition,
     Problem,
     RefusedSync,
-    Status,
     Sync,
+    SyncStatus,
     TriggerMode,
 )
 from .execution import problems_of, request_run, schedule_of
+from .tables import SyncRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +55,7 @@ class SyncFilter:
         found: list[ColumnElement[bool]] = []
         if self.q:
             within = [
-                column.icontains(self.q, autoescape=True)
-                for column in (tables.Sync.name, tables.Sync.slug)
+                column.icontains(self.q, autoescape=True) for column in (SyncRow.name, SyncRow.slug)
             ]
             found.append(or_(*within))
         if self.statuses:
@@ -78,7 +77,7 @@ class Syncs:
     def page(self, wanted: SyncFilter, *, limit: int, offset: int) -> tuple[tuple[Sync, ...], int]:
         """Return some of the syncs that fit, newest first, and how many there are."""
         query = rows.select_syncs().where(self._visible(), *wanted.conditions())
-        ordered = query.order_by(tables.Sync.created_at.desc(), tables.Sync.id)
+        ordered = query.order_by(SyncRow.created_at.desc(), SyncRow.id)
         with self._services.database.reading() as session:
             total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
             found = session.execute(ordered.limit(limit).offset(offset)).all()
@@ -92,7 +91,7 @@ class Syncs:
             Forbidden: the caller's role is too low.
         """
         with self._services.database.reading() as session:
-            query = rows.select_syncs().where(tables.Sync.id == sync_id)
+            query = rows.select_syncs().where(SyncRow.id == sync_id)
             found = rows.syncs_of(session, session.execute(query).all(), database_now(session))
         sync = found[0] if found else None
         if sync is None or sync.tenant_id != self._caller.tenant_id:
@@ -123,7 +122,7 @@ class Syncs:
         with self._services.database.writing() as session:
             _lock_project(session, None if project is None else project.id)
             now = database_now(session)
-            row = tables.Sync(
+            row = SyncRow(
                 id=sync_id,
                 tenant_id=self._caller.tenant_id,
                 connection_id=connection_id,
@@ -148,7 +147,7 @@ class Syncs:
         sync = self.get(sync_id, Role.WRITER)
         with self._services.database.writing() as session:
             _lock_project(session, sync.project_id)
-            row = session.get(tables.Sync, sync_id, with_for_update=True)
+            row = session.get(SyncRow, sync_id, with_for_update=True)
             place(session, sync_id, None, database_now(session))
             if row is not None:
                 session.delete(row)
@@ -170,7 +169,7 @@ class Syncs:
         if sync.project_id is None:
             msg = "the sync has no project: name one in destinationConfig.project"
             raise RefusedSync.misfit(("path", "sync_id"), msg)
-        if sync.status is Status.ARCHIVED:
+        if sync.status is SyncStatus.ARCHIVED:
             raise RefusedSync.misfit(("path", "sync_id"), "the sync is archived")
         project = self._checked(sync.connection_id, sync, sync.project_id)
         assert project is not None, "the sync has one"
@@ -188,7 +187,7 @@ class Syncs:
         project = self._checked(before.connection_id, definition, settled)
         with self._services.database.writing() as session:
             _lock_project(session, None if project is None else project.id)
-            row = session.get(tables.Sync, before.id, with_for_update=True)
+            row = session.get(SyncRow, before.id, with_for_update=True)
             if row is None:
                 raise NotFound(what="sync")
             if row.updated_at != before.updated_at:
@@ -201,11 +200,11 @@ class Syncs:
 
     def _visible(self) -> ColumnElement[bool]:
         """Return what `get` finds, as a condition."""
-        mine = tables.Sync.tenant_id == self._caller.tenant_id
+        mine = SyncRow.tenant_id == self._caller.tenant_id
         if self._caller.tenant_role is not None:
             return mine
-        created = and_(tables.Sync.project_id.is_(None), tables.Sync.created_by == self._caller.id)
-        return mine & or_(created, tables.Sync.project_id.in_(self._caller.project_roles))
+        created = and_(SyncRow.project_id.is_(None), SyncRow.created_by == self._caller.id)
+        return mine & or_(created, SyncRow.project_id.in_(self._caller.project_roles))
 
     def _checked(
         self, connection_id: UUID, definition: Definition, settled: UUID | None = None
@@ -252,7 +251,7 @@ class Syncs:
     def _save(
         self,
         session: Session,
-        row: tables.Sync,
+        row: SyncRow,
         definition: Definition,
         project: Project | None,
         now: datetime,
@@ -309,13 +308,13 @@ def _by_id_or_path(projects: Projects, tenant_id: UUID, wanted: str) -> Project 
         return projects.by_path(tenant_id, wanted)
 
 
-def _free_slug(session: Session, row: tables.Sync, name: str) -> str:
+def _free_slug(session: Session, row: SyncRow, name: str) -> str:
     """Return a slug made from a name, with a number behind it where another sync has the slug."""
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:200].rstrip("-") or "sync"
-    beside = select(tables.Sync.slug).where(
-        tables.Sync.tenant_id == row.tenant_id,
-        tables.Sync.id != row.id,
-        tables.Sync.slug.startswith(plain, autoescape=True),
+    beside = select(SyncRow.slug).where(
+        SyncRow.tenant_id == row.tenant_id,
+        SyncRow.id != row.id,
+        SyncRow.slug.startswith(plain, autoescape=True),
     )
     taken = set(session.scalars(beside.execution_options(autoflush=False)))
     number, slug = 1, plain

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from towline_server.db.base import Base, ExactText
 
 
-class Sync(Base):
+class SyncRow(Base):
     """The definition of one sync; its runs are rows of their own."""
 
     __tablename__ = "syncs"
@@ -47,7 +47,7 @@ class Sync(Base):
     updated_by: Mapped[UUID]
 
 
-class SyncTable(Base):
+class SyncTableRow(Base):
     """The table of one kind, as the owner of a sync set it."""
 
     __tablename__ = "sync_tables"

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
-from towline_server.runs import tables
 from towline_server.runs.states import STARTS_AT, Fault, RunState
+from towline_server.runs.tables import RunRow
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TEXTS = (None, "the remote is gone", "100% of it_is", "Größe: ünbekannt", "A=b ~ c", "O'Neil \\ x")
@@ -57,7 +57,7 @@ def fill(world: World) -> UUID:
             "outcome": "partial" if number % 2 else "changed",
         }
         with world.database.writing() as session:
-            row = session.get(tables.Run, run.id)
+            row = session.get(RunRow, run.id)
             for name, value in values.items():
                 setattr(row, name, value)
     return project.id

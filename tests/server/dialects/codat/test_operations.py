@@ -21,11 +21,10 @@ from towline_server.auth.roles import Role
 from towline_server.loops import Changes
 from towline_server.projects.domain import Binding, Project, PullSettings
 from towline_server.projects.service import Projects
-from towline_server.runs import tables
 from towline_server.runs.domain import RunMode, RunRequest
 from towline_server.runs.service import Runs
 from towline_server.runs.states import Fault
-from towline_server.runs.tables import RunFilter
+from towline_server.runs.tables import RunFilter, RunRow
 
 
 def _codat(tenant: TenantClient, project: Project, role: Role = Role.WRITER) -> Codat:
@@ -173,7 +172,7 @@ def test_statuses_follow_the_phases_and_progress_never_falls(
 
 def _write(world: World, run_id: str, **values: Any) -> None:
     with world.database.writing() as session:
-        row = session.get(tables.Run, UUID(run_id))
+        row = session.get(RunRow, UUID(run_id))
         for name, value in values.items():
             setattr(row, name, value)
 

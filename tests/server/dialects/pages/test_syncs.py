@@ -18,7 +18,7 @@ from towline.kinds import Kind, Kinds
 from towline.options import OnConflict
 from towline.testing.git_server import Answers as Trouble
 from towline_server.auth.roles import Role
-from towline_server.projects.asset_tables import Asset
+from towline_server.projects.asset_tables import AssetRow
 from towline_server.projects.domain import Project, Provider, PullSettings
 from towline_server.projects.service import Projects
 from towline_server.runs.domain import Lease
@@ -244,13 +244,13 @@ def _catalogs(shop: Shop) -> None:
     project = world.project(kinds=kinds)
     world.edit(project, "xs/0", b"1")
     with world.database.writing() as session:
-        one = dict(session.execute(select(Asset.__table__)).mappings().all()[-1])
+        one = dict(session.execute(select(AssetRow.__table__)).mappings().all()[-1])
         rows = [
             {**one, "project_id": project.id, "kind": size, "id": f"{number:024x}"}
             | dict.fromkeys(("path", "path_key"), f"{size}/{number}")
             for number, size in enumerate(size for size, many in SIZES.items() for _ in range(many))
         ]
-        session.execute(insert(Asset), rows[1:])
+        session.execute(insert(AssetRow), rows[1:])
     for provider in Provider:
         found = shop.product.ask("GET", f"{BASE}/providers/{provider}/catalog")
         sizes = {each["entityKey"]: each["sizeClass"] for each in found["resources"]}

@@ -15,8 +15,8 @@ from tests.server.runs.bench import Bench
 from tests.server.runs.world import World
 from towline_server.db.clock import database_now
 from towline_server.projects.domain import Project
-from towline_server.runs import tables
 from towline_server.runs.schedules import Schedules
+from towline_server.runs.tables import ScheduleRow
 
 SCHEMA = PageSchema("syncs")
 BASE = "/api/v1/syncs"
@@ -115,8 +115,6 @@ class SyncsClient:
         with self.world.database.writing() as session:
             now = database_now(session)
             session.execute(
-                update(tables.Schedule)
-                .where(tables.Schedule.due_at.is_not(None))
-                .values(due_at=now)
+                update(ScheduleRow).where(ScheduleRow.due_at.is_not(None)).values(due_at=now)
             )
         self.schedules.fire()

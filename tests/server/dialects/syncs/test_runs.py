@@ -13,9 +13,9 @@ from towline.kinds import Kind, Kinds
 from towline.remotes.credentials import Credential
 from towline_server.auth.roles import Role
 from towline_server.projects.service import Projects
-from towline_server.runs import tables
 from towline_server.runs.domain import Lease
 from towline_server.runs.states import TERMINAL, ReasonCode, ResultClass, RunState
+from towline_server.runs.tables import RunRow
 
 _TIMES = ("created", "started", "completed")
 _ENDED = ("status", "resultClass", "resultReasonCode")
@@ -256,7 +256,7 @@ def test_every_state_and_end_has_its_words(syncs: SyncsClient):
 
     def told(**values: str) -> Found:
         with syncs.world.database.writing() as session:
-            session.execute(update(tables.Run).values(**values))
+            session.execute(update(RunRow).values(**values))
         return syncs.run(run)
 
     for result in ResultClass:

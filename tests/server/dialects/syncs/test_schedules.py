@@ -16,7 +16,7 @@ from towline_server.auth.roles import Role
 from towline_server.dialects.syncs.rows import sync_gauges
 from towline_server.projects.domain import Binding
 from towline_server.projects.service import Projects
-from towline_server.runs import tables
+from towline_server.runs.tables import RunRow
 
 
 def _id(found: Found) -> UUID:
@@ -181,7 +181,7 @@ def test_a_sync_that_is_not_fresh_is_late(syncs: SyncsClient):
     assert syncs.get(fresh)["isLate"] is False
     with syncs.world.database.writing() as session:
         session.execute(
-            update(tables.Run).values(completed_at=syncs.project.created_at - timedelta(hours=2))
+            update(RunRow).values(completed_at=syncs.project.created_at - timedelta(hours=2))
         )
     assert syncs.get(fresh)["isLate"] is True
     assert syncs.page()["syncs"][-1]["isLate"] is True

@@ -11,9 +11,9 @@ from sqlalchemy import select
 
 from tests.control_plane import PASSWORD
 from towline.errors import InvalidValue
-from towline_server.auth import tables
 from towline_server.auth.identities import Identities
 from towline_server.auth.roles import PrincipalKind, Role
+from towline_server.auth.tables import IdentityRow
 from towline_server.errors import AlreadyExists, NotFound
 from towline_server.projects.service import utc_now
 
@@ -28,10 +28,10 @@ def test_a_key_is_stored_as_its_hash_alone(services, demo):
     with services.database.writing() as session:
         identities = services.identities(session)
         made, key = identities.create_key(tenant_id=demo.tenant_id, name="demo key")
-        row = session.scalar(select(tables.Identity).where(tables.Identity.id == made.id))
+        row = session.scalar(select(IdentityRow).where(IdentityRow.id == made.id))
         assert row is not None
         assert row.key_sha256 == hashlib.sha256(key.encode()).hexdigest()
-        stored = [getattr(row, column.key) for column in tables.Identity.__mapper__.columns]
+        stored = [getattr(row, column.key) for column in IdentityRow.__mapper__.columns]
         assert not any(key in str(value) for value in stored)
         assert len(key) >= 43
         found = identities.by_key(key)

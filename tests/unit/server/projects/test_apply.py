@@ -28,10 +28,10 @@ from towline.ports import Applied
 from towline.testing.plans import now
 from towline_server.db import Database
 from towline_server.errors import NotFound
-from towline_server.projects.asset_tables import AssetEvent, Blob, Pull
+from towline_server.projects.asset_tables import AssetEventRow, BlobRow, PullRow
 from towline_server.projects.locking import claim
 from towline_server.projects.store import SqlStore
-from towline_server.projects.tables import Project, Tenant
+from towline_server.projects.tables import ProjectRow, TenantRow
 
 from .pulled import WATCH, A, B, PulledProject, make_project
 
@@ -48,12 +48,12 @@ def _claimed(here: PulledProject) -> int:
 
 def _names_tenant(session: Session, applied: Applied) -> None:
     """A row of the caller's own: any table will do."""
-    session.execute(update(Tenant).values(name=f"after pull {applied.number}"))
+    session.execute(update(TenantRow).values(name=f"after pull {applied.number}"))
 
 
 def _tenants(here: PulledProject) -> list[str]:
     with here.database.reading() as session:
-        return list(session.scalars(select(Tenant.name)))
+        return list(session.scalars(select(TenantRow.name)))
 
 
 @dataclass
@@ -135,7 +135,7 @@ def test_an_edit_of_something_else_stands_beside_the_plan(here: PulledProject):
 def test_a_lock_that_someone_holds_is_reported_as_busy(here: PulledProject):
     plan = here.plan(a=b"1")
     with here.database.writing() as session:
-        session.execute(update(Project).values(edition=Project.edition + 1))
+        session.execute(update(ProjectRow).values(edition=ProjectRow.edition + 1))
         with pytest.raises(StoreBusy):
             apply(plan, here.store)
         with pytest.raises(StoreBusy):
@@ -214,7 +214,7 @@ def test_a_project_that_is_gone_is_not_found(here: PulledProject):
 
     def remove() -> None:
         with here.database.writing() as session:
-            session.delete(session.get(Project, here.project_id))
+            session.delete(session.get(ProjectRow, here.project_id))
 
     with pytest.raises(NotFound):
         here.store.apply(plan, Meanwhile(plan.source, remove), WATCH)
@@ -325,8 +325,8 @@ def test_the_log_keeps_plans_and_bytes_up_to_its_bound(database: Database):
         here.pull(a=content)
     assert [logged.number for logged in here.store.log()] == [4, 3]
     with database.reading() as session:
-        kept = session.execute(select(Pull.number, Pull.report, Pull.plan.is_(None))).all()
-        bytes_held = set(session.scalars(select(Blob.content)))
+        kept = session.execute(select(PullRow.number, PullRow.report, PullRow.plan.is_(None))).all()
+        bytes_held = set(session.scalars(select(BlobRow.content)))
     assert [(number, gone) for number, _, gone in sorted(kept, key=lambda row: row[0])] == [
         (1, True),
         (2, True),
@@ -342,7 +342,7 @@ def test_a_log_that_keeps_nothing_holds_nothing_but_ours(database: Database):
     here.pull(a=b"1")
     here.pull(a=b"2")
     with database.reading() as session:
-        assert list(session.scalars(select(Blob.content))) == [b"2"]
+        assert list(session.scalars(select(BlobRow.content))) == [b"2"]
     assert here.store.log() == []
 
 
@@ -350,8 +350,13 @@ def test_every_change_is_an_event(here: PulledProject):
     here.pull(a=b"1", b=b"2")
     here.pull(a=b"3")
     undo(here.store)
-    wanted = (AssetEvent.pull, AssetEvent.position, AssetEvent.disposition, AssetEvent.path)
-    digests = (AssetEvent.before_digest, AssetEvent.after_digest)
+    wanted = (
+        AssetEventRow.pull,
+        AssetEventRow.position,
+        AssetEventRow.disposition,
+        AssetEventRow.path,
+    )
+    digests = (AssetEventRow.before_digest, AssetEventRow.after_digest)
     with here.database.reading() as session:
         rows = session.execute(select(*wanted, *digests).order_by(*wanted[:2])).all()
     one, two, three = map(Digest.of, (b"1", b"2", b"3"))
@@ -368,7 +373,7 @@ def test_every_change_is_an_event(here: PulledProject):
 def test_a_log_that_cannot_be_read_is_said_to_be_damaged(here: PulledProject):
     here.pull(a=b"1")
     with here.database.writing() as session:
-        session.execute(update(Pull).values(plan="{}"))
+        session.execute(update(PullRow).values(plan="{}"))
     with pytest.raises(StoreDamaged):
         here.store.log()
 
@@ -378,7 +383,7 @@ def test_a_project_goes_with_all_that_it_has(here: PulledProject):
     here.pull(a=b"2")
     here.store.put(B, b"mine")
     with here.database.writing() as session:
-        session.delete(session.get(Project, here.project_id))
+        session.delete(session.get(ProjectRow, here.project_id))
     left = {name for name, rows in everything(here.database).items() if rows}
     assert left == {"tenants"}
 

@@ -12,7 +12,7 @@ from towline.remotes.credentials import Credential
 from towline.remotes.url import RemoteUrl, Scheme
 from towline_server.auth.sealing import Sealer
 from towline_server.errors import ConnectionInUse, CredentialUnreadable, NotFound
-from towline_server.projects import connection_tables as rows
+from towline_server.projects.connection_tables import ConnectionRow
 from towline_server.projects.connections import Connections
 from towline_server.projects.domain import Provider
 
@@ -63,8 +63,8 @@ def test_a_credential_in_the_url_is_taken_off_and_stored(connections, demo):
 
 
 def test_nothing_that_is_shown_or_stored_has_the_credential(connections, made, session):
-    row = session.get(rows.Connection, made.id)
-    stored = [getattr(row, column.key) for column in rows.Connection.__mapper__.columns]
+    row = session.get(ConnectionRow, made.id)
+    stored = [getattr(row, column.key) for column in ConnectionRow.__mapper__.columns]
     for value in (*stored, repr(made)):
         assert b"hush" not in (value if isinstance(value, bytes) else str(value).encode())
     assert made.has_credential
@@ -94,7 +94,7 @@ def test_another_origin_drops_the_credential(session, services, made, url, kept)
 def test_a_row_that_was_pointed_elsewhere_opens_no_more(session, connections, made, demo):
     """Someone who can write to the database gains no credential by it."""
     thief = connections.create(tenant_id=demo.tenant_id, url="https://evil.example/a.git")
-    table = rows.Connection
+    table = ConnectionRow
     stolen = session.get(table, made.id).credential
     session.execute(
         update(table)
@@ -136,7 +136,7 @@ def test_webhook_secrets_are_sealed_too(connections, made, session):
     assert connections.webhook_secret(made.id) is None
     assert connections.set_webhook_secret(made.id, "signs all").has_webhook_secret
     assert connections.webhook_secret(made.id) == "signs all"
-    assert b"signs" not in session.get(rows.Connection, made.id).webhook_secret
+    assert b"signs" not in session.get(ConnectionRow, made.id).webhook_secret
     connections.set_webhook_secret(made.id, None)
     assert connections.webhook_secret(made.id) is None
 

@@ -19,9 +19,9 @@ from towline.records import AssetRecord
 from towline.testing.plans import now, pulled
 from towline_server.db import Database
 from towline_server.db.statements import insert_all
-from towline_server.projects.asset_tables import Asset, UsedId
+from towline_server.projects.asset_tables import AssetRow, UsedIdRow
 from towline_server.projects.rows import row_of
-from towline_server.projects.tables import Project
+from towline_server.projects.tables import ProjectRow
 from towline_server.projects.transaction import SqlTransaction
 
 from .pulled import PulledProject, make_project
@@ -66,15 +66,15 @@ def _large(database: Database, number: int) -> PulledProject:
         held = {Digest.of(content): content for content in files.values()}
         transaction = SqlTransaction(session, here.project_id, write=False)
         transaction.put_blobs(held)
-        insert_all(session, Asset, rows)
-        insert_all(session, UsedId, used)
+        insert_all(session, AssetRow, rows)
+        insert_all(session, UsedIdRow, used)
         pulled = {
             "base": revision,
             "fingerprint": here.store.kinds.fingerprint,
             "tracked": number,
             "tracked_bytes": sum(map(len, files.values())),
         }
-        session.execute(update(Project).values(**pulled))
+        session.execute(update(ProjectRow).values(**pulled))
     return here
 
 

@@ -29,10 +29,10 @@ from towline.testing.strategies import (
 )
 from towline_server.db import Database
 from towline_server.db.statements import insert_all
-from towline_server.projects.asset_tables import Asset, UsedId
+from towline_server.projects.asset_tables import AssetRow, UsedIdRow
 from towline_server.projects.rows import row_of
 from towline_server.projects.store import SqlStore
-from towline_server.projects.tables import Project
+from towline_server.projects.tables import ProjectRow
 from towline_server.projects.transaction import SqlTransaction
 
 SIDES = three_sides(ALL_FEATURES - {Feature.LOCAL_FILES})
@@ -56,9 +56,9 @@ def _written(database: Database, sides: ThreeSides) -> SqlStore:
     with database.writing() as session:
         SqlTransaction(session, project_id, write=False).put_blobs(CONTENTS)
         rows = [row_of(project_id, record, sides.names) for record in sides.records]
-        insert_all(session, Asset, rows)
-        insert_all(session, UsedId, [{**mine, "asset_id": asset_id} for asset_id in used])
-        project = session.get_one(Project, project_id)
+        insert_all(session, AssetRow, rows)
+        insert_all(session, UsedIdRow, [{**mine, "asset_id": asset_id} for asset_id in used])
+        project = session.get_one(ProjectRow, project_id)
         for name in ("base", "fingerprint", "scope", "tracked", "tracked_bytes"):
             setattr(project, name, getattr(state, name))
     return SqlStore(database, project_id)

@@ -15,7 +15,7 @@ from towline_server.auth.roles import Role
 from towline_server.errors import AlreadyExists, Ambiguous, NotFound
 from towline_server.projects.domain import Binding, ProjectPath, PullSettings, branch_of
 from towline_server.projects.service import Projects
-from towline_server.projects.tables import Project
+from towline_server.projects.tables import ProjectRow
 from towline_server.projects.tenants import Tenants
 
 
@@ -132,7 +132,7 @@ def test_the_branch_of_a_ref():
 def test_what_is_planned_before_a_change_of_the_project_is_stale(demo, projects, session):
     def fence():
         session.expire_all()
-        row = session.get(Project, demo.project.id)
+        row = session.get(ProjectRow, demo.project.id)
         return row.fence
 
     fences = [fence()]

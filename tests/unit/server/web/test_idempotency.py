@@ -17,7 +17,7 @@ from towline_server.web.authentication import Form, authenticated
 from towline_server.web.dialect import Dialect
 from towline_server.web.idempotency import (
     LOCK_TIMEOUT,
-    IdempotentResponse,
+    IdempotentResponseRow,
     KeyedRequest,
     KeyLock,
     ResponseStore,
@@ -232,4 +232,4 @@ def test_responses_are_deleted_after_their_retention(responses, keyed, now, serv
     now.now += timedelta(hours=1, seconds=1)
     assert isinstance(responses.acquire(keyed), KeyLock)
     with services.database.reading() as session:
-        assert len(session.scalars(select(IdempotentResponse)).all()) == 1
+        assert len(session.scalars(select(IdempotentResponseRow)).all()) == 1
