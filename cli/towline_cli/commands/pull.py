@@ -36,8 +36,8 @@ def plan(as_json: bool, **choices: Any) -> int:
     """Show what a pull would do.
 
     It fetches, and changes nothing here. Conflicts come first, then what a pull does once they are
-    settled. Assets are named by id, or by the path they have here, else there; ./NAME starts from
-    the working folder. Exit code 3: conflicts would be left.
+    settled. Assets are named by id, or by their path in this folder, else in the repository;
+    ./NAME is relative to the working folder. Exit code 3: conflicts would be left.
     """
     from towline.report import report_of
 
@@ -55,9 +55,9 @@ def pull(dry_run: bool, as_json: bool, yes: bool, **choices: Any) -> int:
     """Apply the changes of the repository to this folder.
 
     All of it or nothing: with conflicts left, nothing changes, and the exit code is 3. Choose a
-    side with --use-theirs or --use-ours, each for one asset (by id, or by the path it has here,
-    else there; ./NAME starts from the working folder) or for the conflicts that a folder or a glob
-    covers, or with --on-conflict for all that is left.
+    side with --use-theirs or --use-ours, each for one asset (by id, or by its path in this folder,
+    else in the repository; ./NAME is relative to the working folder) or for the conflicts that a
+    folder or a glob covers, or with --on-conflict for all that is left.
     Local work is discarded only where you say so, and `towline undo` brings it back.
     """
     from towline.report import report_of

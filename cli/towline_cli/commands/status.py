@@ -28,9 +28,9 @@ def status(everything: bool, as_json: bool) -> None:
     """Show the state of every asset, without the network.
 
     States: unchanged, modified-here, modified-there, conflict, local-only, added-there,
-    deleted-here, deleted-there, behind (not as the last pulled revision has it). There is the
-    last fetched revision, and behind by N commits the last pulled one: `towline fetch` fetches
-    again.
+    deleted-here, deleted-there, behind (the last pull left it as it was). "here" is this folder;
+    "there" is the revision that was fetched last, and "behind by N commits" counts from the last
+    pulled one to it: `towline fetch` fetches again.
     """
     with open_project() as project, watching() as watch:
         found = project.status(watch)
