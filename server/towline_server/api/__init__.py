@@ -15,10 +15,10 @@ from . import (
     conflicts,
     connections,
     events,
-    hooks,
     plans,
     projects,
     pulls,
+    push_hooks,
     runs,
     webhooks,
     work,
@@ -49,7 +49,7 @@ def _router() -> APIRouter:
         work,
     ):
         router.include_router(module.router, prefix=PREFIX, dependencies=[Depends(known_query)])
-    router.include_router(hooks.router)
+    router.include_router(push_hooks.router)
     return router
 
 

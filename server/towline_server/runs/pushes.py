@@ -18,7 +18,7 @@ from towline_server.db.session import Database
 from towline_server.errors import HookReplayed, Unauthenticated
 from towline_server.projects.connections import Connections
 from towline_server.projects.domain import Provider
-from towline_server.projects.hooks import FORMS, HookBody, HookForm, PushedRef
+from towline_server.projects.push_hooks import FORMS, HookBody, HookForm, PushedRef
 from towline_server.projects.service import Projects
 
 from .domain import Origin, Run, TriggeredBy

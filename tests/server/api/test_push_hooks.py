@@ -16,7 +16,7 @@ from httpx2 import Response
 from tests.server.api.client import V1, ApiClient, code_of
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project, Provider
-from towline_server.projects.hooks import PushedRef
+from towline_server.projects.push_hooks import PushedRef
 
 SECRET = "a webhook secret of the tests"
 COMMIT = "1" * 40

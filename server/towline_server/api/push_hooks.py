@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 
-from towline_server.projects.hooks import HookBody
+from towline_server.projects.push_hooks import HookBody
 from towline_server.runs.pushes import Call, Pushes
 from towline_server.services import services_of
 from towline_server.web.schemas import problems

@@ -42,7 +42,7 @@ _MEMBERS = frozenset(
         "type",
     }
 )
-"""What `towline_server.projects.hooks` reads of any host's payload, at any depth."""
+"""What `towline_server.projects.push_hooks` reads of any host's payload, at any depth."""
 
 
 class HookBody:
