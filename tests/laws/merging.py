@@ -8,7 +8,7 @@ from dataclasses import replace
 from towline.changes import Changes, RemoteAsset
 from towline.conflicts import Conflict
 from towline.errors import TowlineError
-from towline.merge.plan import merge
+from towline.merge.merge import merge
 from towline.model import AssetId, AssetPath, AssetState
 from towline.options import OnConflict, PullOptions, Renames, Resolutions
 from towline.plan import LISTED, Disposition, Item, Plan

@@ -30,7 +30,7 @@ from towline.stores.memory import MemoryStore
 pytestmark = pytest.mark.slow
 
 # The package offers functions of these names, which hide the modules.
-merge: Any = import_module("towline.merge.plan")
+merge: Any = import_module("towline.merge.merge")
 undo: Any = import_module("towline.undo")
 
 Patch = pytest.MonkeyPatch

@@ -10,7 +10,7 @@ from towline.names import NamePolicy
 from towline.options import OnConflict, PullOptions, Selection
 from towline.ports import Watch
 from towline.pull import pull
-from towline.remotes.classifier import LFS_PREFIX
+from towline.remotes.asset_filter import LFS_PREFIX
 from towline.remotes.memory import MemoryRemote
 from towline.remotes.trees import FileContent, Symlink
 from towline.status import ProjectStatus, State, status, status_json

@@ -1,6 +1,6 @@
 """The merge: what the remote changed, and a lookup of ours, to a plan. Pure and deterministic."""
 
 from towline.merge.index import AssetIndex
-from towline.merge.plan import Context, merge
+from towline.merge.merge import Context, merge
 
 __all__ = ["AssetIndex", "Context", "merge"]

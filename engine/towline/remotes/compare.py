@@ -15,7 +15,7 @@ from towline.errors import BrokenLimit, InvalidTree, LimitExceeded
 from towline.limits import limits_exceeded
 from towline.model import AssetPath
 from towline.ports import Phase, Watch
-from towline.remotes.classifier import Classifier, EntryPath
+from towline.remotes.asset_filter import Classifier, EntryPath
 from towline.remotes.trees import EMPTY, ParsedTree, TreeEntry, parse_tree, shown
 
 _ENTRY_OVERHEAD = 28

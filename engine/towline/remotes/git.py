@@ -33,9 +33,9 @@ from towline.limits import Limits
 from towline.model import AssetPath, Digest, Revision
 from towline.names import path_problem
 from towline.ports import Phase, Traffic, Watch
+from towline.remotes.asset_filter import Classifier
 from towline.remotes.backends import Backend, BackendPair
 from towline.remotes.cache import Cache, temporary_folder
-from towline.remotes.classifier import Classifier
 from towline.remotes.compare import tree_changes, tree_listing
 from towline.remotes.credential_sources import Credentials
 from towline.remotes.fetcher import (

@@ -21,7 +21,7 @@ from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.model import AssetPath, Digest, Revision
 from towline.ports import Phase, Traffic, Watch
-from towline.remotes.classifier import Classifier
+from towline.remotes.asset_filter import Classifier
 from towline.remotes.compare import tree_changes, tree_listing
 from towline.remotes.trees import Files, commit_content, object_id, put_files
 

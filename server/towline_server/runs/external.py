@@ -88,7 +88,7 @@ class Work:
     """What an executor needs to plan a run: ours at one moment, and where theirs is."""
 
     project: str
-    """Its name for ids (`towline.merge.plan.Context.project`)."""
+    """Its name for ids (`towline.merge.merge.Context.project`)."""
     path: ProjectPath
     kinds: Kinds
     names: NamePolicy

@@ -9,7 +9,7 @@ from tests.server.runs.world import World
 from towline import AssetIndex, Plan, PullOptions, dump_plan, merge, plan_undo, report_of
 from towline.changes import Change, Changes, Coverage
 from towline.errors import Cancelled, ContentMissing, InvalidPlan, StalePlan
-from towline.merge.plan import Context
+from towline.merge.merge import Context
 from towline.model import Digest
 from towline.ports import Watch
 from towline.remotes.git import GitRemote

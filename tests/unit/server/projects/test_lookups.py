@@ -12,7 +12,7 @@ from tests.databases import add_project, open_database
 from tests.laws.merging import REFUSE, SKIP
 from towline import Watch
 from towline.errors import TowlineError
-from towline.merge.plan import merge
+from towline.merge.merge import merge
 from towline.model import AssetId, AssetState
 from towline.options import PullOptions
 from towline.plan import Plan

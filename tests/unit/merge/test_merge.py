@@ -20,7 +20,7 @@ from towline.errors import (
     UnselectedResolutions,
 )
 from towline.limits import Limits
-from towline.merge.plan import merge
+from towline.merge.merge import merge
 from towline.model import AssetPath, Digest, NonAsset, NonAssetReason, ThreeWay
 from towline.names import NamePolicy
 from towline.options import Naming, OnConflict, PullOptions, Resolutions, Selection
