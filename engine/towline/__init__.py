@@ -40,6 +40,7 @@ from towline.ports import AssetStore, Phase, Remote, Watch
 from towline.pull import plan_at, plan_pull, pull
 from towline.records import AssetRecord
 from towline.report import Report, Status, report_json, report_of
+from towline.resolutions import SavedResolution
 from towline.undo import plan_undo, undo
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ __all__ = [
     "Report",
     "Resolutions",
     "Revision",
+    "SavedResolution",
     "Selection",
     "Side",
     "Status",

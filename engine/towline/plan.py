@@ -90,6 +90,8 @@ class Item:
     merged_by: MergedBy | None = None
     """What merged the content, where both sides had changed it."""
     discarded: bool = False
+    resolved: bool = False
+    """Whether a saved resolution decided it."""
     reason: IgnoredReason | None = None
     behind: BehindReason | None = None
 
@@ -198,6 +200,11 @@ class Plan:
     undoes: int | None = None
     """The number of the pull that an undo takes back."""
     merged: tuple[tuple[Digest, bytes], ...] = ()
+    cleared: tuple[tuple[AssetId, Digest], ...] = ()
+    """The saved resolutions that it uses, or that have lapsed: `SavedResolution.identity` by asset.
+
+    Applying the plan clears them.
+    """
     source: Contents | None = field(default=None, compare=False, repr=False)
     """Where apply() finds contents, while plan and remote live in one process; never stored."""
 

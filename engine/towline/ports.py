@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,10 +13,11 @@ from towline.changes import Changes, RemoteEntry
 from towline.errors import Cancelled
 from towline.kinds import Kinds
 from towline.limits import Limits
-from towline.model import AssetPath, Digest, Revision
+from towline.model import AssetId, AssetPath, Digest, Revision
 from towline.names import NamePolicy
 from towline.plan import Contents, Plan, StoreState
 from towline.records import AssetLookup, AssetRecord
+from towline.resolutions import SavedResolution
 
 
 class Phase(StrEnum):
@@ -134,6 +135,17 @@ class Snapshot(StoreReads, AssetLookup, Protocol):
         """
         ...
 
+    def saved_resolutions(self) -> Sequence[SavedResolution]:
+        """Return the saved resolutions, by asset id; one for each asset at most."""
+        ...
+
+    def remembered_resolutions(self) -> Sequence[SavedResolution]:
+        """Return the saved resolutions that applied plans cleared, the newest first.
+
+        At most `towline.resolutions.MAX_REMEMBERED`, with `MAX_REMEMBERED_BYTES` of contents.
+        """
+        ...
+
 
 class AssetStore(StoreReads, Protocol):
     """Where a project's assets live. `towline.testing.StoreContract` holds what each promises.
@@ -154,7 +166,8 @@ class AssetStore(StoreReads, Protocol):
 
         Contents are asked for `Plan.needed` alone, and checked against their digests. Nothing is
         written for a plan whose `Plan.is_noop` holds. The plan joins the log, and with it the
-        bytes that undoing it needs; the oldest beyond the store's bound leave it.
+        bytes that undoing it needs; the oldest beyond the store's bound leave it. Resolutions that
+        `Plan.cleared` names are cleared, unless others were saved since, and remembered.
 
         Raises:
             StalePlan: the recorded state is not ``plan.before``, an edited asset is not as its
@@ -162,6 +175,19 @@ class AssetStore(StoreReads, Protocol):
             StoreBusy: someone else is applying.
             ContentMissing: contents are missing, or are not what their digest says.
             Cancelled: the token was set before the commit point.
+            StoreError: the machine failed; the project is as it was.
+        """
+        ...
+
+    def save_resolutions(
+        self, save: Iterable[SavedResolution] = (), clear: Iterable[AssetId] = ()
+    ) -> None:
+        """Save resolutions, each instead of the one that its asset has; clear those of others.
+
+        In one transaction. What is cleared here is not remembered; unknown ids are passed over.
+
+        Raises:
+            StoreBusy: someone else is applying, in a store that excludes them.
             StoreError: the machine failed; the project is as it was.
         """
         ...

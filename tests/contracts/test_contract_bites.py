@@ -1,6 +1,7 @@
 """The contract fails stores that break a promise: each is the memory store with one fault."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
@@ -63,6 +64,13 @@ class AppliesTwoAtATime(MemoryStore):
         yield
 
 
+class NeverClears(MemoryStore):
+    """A plan leaves the resolutions that it used."""
+
+    def write(self, transaction, plan, fetched, at):
+        return super().write(transaction, replace(plan, cleared=()), fetched, at)
+
+
 _EDITED_MEANWHILE = "test_an_edit_made_while_contents_are_fetched_is_not_lost"
 BROKEN = [
     (WithoutTransaction, "test_an_interrupted_apply_is_whole_or_did_not_happen", ()),
@@ -75,6 +83,7 @@ BROKEN = [
     (ForgetsUndoBytes, "test_bytes_for_undo_stay_while_the_log_keeps_the_pull", ()),
     (ReadsEachMoment, "test_a_snapshot_is_of_one_moment", ()),
     (AppliesTwoAtATime, "test_one_applies_at_a_time", ()),
+    (NeverClears, "test_a_plan_clears_what_it_used_and_it_is_remembered", ()),
 ]
 
 

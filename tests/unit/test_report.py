@@ -98,6 +98,7 @@ def test_the_json_form_has_every_field():
         "renamed_from",
         "merged",
         "discarded",
+        "resolved",
         "merged_by",
         "reason",
         "behind",

@@ -22,6 +22,7 @@ from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
 from towline.plan import Contents, Plan
 from towline.ports import Applied, LoggedPull, Watch
+from towline.resolutions import SavedResolution
 from towline.stores.checks import (
     check_destinations,
     check_edits,
@@ -32,6 +33,7 @@ from towline.stores.checks import (
     undone_by,
 )
 from towline.stores.edits import Expect, LocalEdits
+from towline.stores.resolutions import ResolutionTexts
 from towline.stores.transaction import BaseSnapshot, StoreTransaction, only
 
 
@@ -137,8 +139,13 @@ class BaseStore(ABC):
         number = self._write_log(transaction, plan, at)
         released |= self._drop_log(transaction, number - self.keep)
         transaction.set("state", json.dumps(encode(plan.after)))
+        self.resolutions(transaction).clear_used(plan)
         self.sweep(transaction, released)
         return number
+
+    def resolutions(self, transaction: StoreTransaction) -> ResolutionTexts:
+        """Return the saved resolutions in a transaction; `write` clears those that a plan used."""
+        return ResolutionTexts(transaction.get, transaction.set)
 
     def sweep(self, transaction: StoreTransaction, released: Iterable[Digest]) -> None:
         """Delete those of these bytes that neither an asset has nor undo needs."""
@@ -187,6 +194,12 @@ class BaseStore(ABC):
                 number = self.write(transaction, plan, fetched, watch.now)
                 watch.check()
         return Applied(number=number)
+
+    def save_resolutions(
+        self, save: Iterable[SavedResolution] = (), clear: Iterable[AssetId] = ()
+    ) -> None:
+        with self.transaction(write=True) as transaction:
+            self.resolutions(transaction).save(save, clear)
 
     def _write_log(self, transaction: StoreTransaction, plan: Plan, at: datetime | None) -> int:
         ours = self.lookups(transaction)

@@ -14,12 +14,15 @@ from towline.names import NamePolicy
 from towline.plan import Plan, StoreState
 from towline.ports import LoggedPull
 from towline.records import AssetRecord, LocalFile, Occupant
+from towline.resolutions import SavedResolution
+from towline.stores.resolutions import remembered_resolutions, saved_resolutions
 
 
 class StoreTransaction(Protocol):
     """Reads and writes of one project in one transaction, which sees its own writes.
 
-    ``get`` and ``set`` store texts by name: the recorded state, used ids, and the log.
+    ``get`` and ``set`` store texts by name: the recorded state, used ids, the log, and saved
+    resolutions.
     """
 
     def find(self, column: str, low: str, high: str | None) -> Iterable[AssetRecord]:
@@ -146,6 +149,12 @@ class BaseSnapshot:
 
     def records(self) -> Iterator[AssetRecord]:
         return iter(_by_id(self._transaction.find("id", "", None)))
+
+    def saved_resolutions(self) -> Sequence[SavedResolution]:
+        return saved_resolutions(self._transaction.get)
+
+    def remembered_resolutions(self) -> Sequence[SavedResolution]:
+        return remembered_resolutions(self._transaction.get)
 
     def read(self, digest: Digest) -> bytes | None:
         return self._transaction.blob(digest)

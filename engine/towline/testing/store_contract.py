@@ -17,9 +17,12 @@ from towline.testing.store_harness import (
 )
 from towline.testing.store_log import LogContract
 from towline.testing.store_lookups import LookupContract
+from towline.testing.store_resolutions import ResolutionContract
 
 __all__ = ["BaseStoreHarness", "Interruption", "NewStore", "StoreContract", "StoreHarness"]
 
 
-class StoreContract(LookupContract, ApplyContract, FailureContract, LogContract):
+class StoreContract(
+    LookupContract, ApplyContract, FailureContract, LogContract, ResolutionContract
+):
     """Every promise of the port. A subclass gives the fixture ``new_store``, and its traits."""

@@ -126,6 +126,8 @@ class ItemModel(Model):
     merged_by: str | None = None
     """What merged the content, where both sides had changed it: ``structure`` or ``lines``."""
     discarded: bool
+    resolved: bool = False
+    """Whether a saved resolution decided it."""
     reason: str | None
     """Why it was ignored."""
     behind: str | None = None

@@ -110,6 +110,16 @@ class UsedIdRow(Base):
     asset_id: Mapped[AssetId] = mapped_column(ExactText(AssetId), primary_key=True)
 
 
+class ResolutionRow(Base):
+    """A text of `towline.stores.resolutions`: a saved resolution, or which of them there are."""
+
+    __tablename__ = "resolution_texts"
+
+    project_id: Mapped[UUID] = _project()
+    name: Mapped[str] = mapped_column(ExactText(), primary_key=True)
+    text: Mapped[str] = mapped_column(ExactText())
+
+
 class PullRow(Base):
     """One applied plan and its report. The newest keep their plan, and can be undone."""
 

@@ -225,6 +225,7 @@ class SqlStore(BaseStore):
         # Of known assets too: one that was local until now has its id for good.
         transaction.use_ids(edit.asset_id for edit in plan.edits)
         log = self._checked.log
+        self.resolutions(transaction).clear_used(plan)
         write_log(session, self._project_id, plan, log, number=number, at=at)
         self.sweep(transaction, drop_log(session, self._project_id, number - self.keep))
         values = {

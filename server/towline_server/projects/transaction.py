@@ -27,7 +27,7 @@ from towline.stores.transaction import BaseSnapshot
 from towline_server.db.statements import batches, insert_all, insert_missing
 from towline_server.errors import NotFound
 
-from .asset_tables import AssetRow, BlobRow, PullRow, RetainedBlobRow, UsedIdRow
+from .asset_tables import AssetRow, BlobRow, PullRow, ResolutionRow, RetainedBlobRow, UsedIdRow
 from .locking import store_errors
 from .rows import AnyRow, Columns, record_of, row_of, select_assets
 from .tables import ProjectRow
@@ -124,6 +124,22 @@ class SqlTransaction:
         """Record ids as used; they may be already."""
         rows = [{"project_id": self.project_id, "asset_id": each} for each in asset_ids]
         insert_missing(self.session, UsedIdRow, rows)
+
+    # --- saved resolutions --------------------------------------------------------------------
+
+    def get(self, name: str) -> str | None:
+        """Return the text of this name."""
+        mine = ResolutionRow.project_id == self.project_id, ResolutionRow.name == name
+        text: str | None = self.execute(select(ResolutionRow.text).where(*mine)).scalar()
+        return text
+
+    def set(self, name: str, text: str | None) -> None:
+        """Write the text of this name; None deletes it."""
+        mine = ResolutionRow.project_id == self.project_id, ResolutionRow.name == name
+        self.execute(delete(ResolutionRow).where(*mine))
+        if text is not None:
+            row = {"project_id": self.project_id, "name": name, "text": text}
+            insert_all(self.session, ResolutionRow, [row])
 
     # --- bytes --------------------------------------------------------------------------------
 

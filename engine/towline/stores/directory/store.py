@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,10 +24,11 @@ from towline.errors import (
     TowlineError,
 )
 from towline.kinds import Kinds
-from towline.model import AssetPath, Digest
+from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
 from towline.plan import Contents, Plan
 from towline.ports import Applied, LoggedPull, Watch
+from towline.resolutions import SavedResolution
 from towline.stores.checks import check_destinations, check_edits, check_state, check_undone
 from towline.stores.directory.database import StateDatabase
 from towline.stores.directory.disk import Disk
@@ -47,6 +48,7 @@ from towline.stores.directory.state_folder import (
 )
 from towline.stores.directory.transaction import Transaction
 from towline.stores.directory.working_copy import WorkingCopy
+from towline.stores.resolutions import ResolutionTexts
 
 Root = str | os.PathLike[str]
 
@@ -311,6 +313,12 @@ class DirectoryStore:
                 self._check(plan)
                 applied = self._transaction.apply(plan, contents, watch)
                 return replace(applied, saved=(*recovered, *applied.saved))
+
+    def save_resolutions(
+        self, save: Iterable[SavedResolution] = (), clear: Iterable[AssetId] = ()
+    ) -> None:
+        with self._writing():
+            ResolutionTexts(self._state.setting, self._state.set_setting).save(save, clear)
 
     def _check(self, plan: Plan) -> None:
         check_state(plan, self.project, self._state.summary())

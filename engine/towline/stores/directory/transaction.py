@@ -51,6 +51,7 @@ from towline.stores.directory.placement import Placement, check_moves, emptied_f
 from towline.stores.directory.state_folder import STATE_FILE, STATE_FOLDER
 from towline.stores.directory.undo_contents import UndoContents
 from towline.stores.directory.working_copy import WorkingCopy
+from towline.stores.resolutions import ResolutionTexts
 
 STATE_WAL = f"{STATE_FILE}-wal"
 REPLACED_BYTES = 256 * 1024 * 1024
@@ -325,6 +326,7 @@ class Transaction:
                 files[step.after.path] = self._hash_placed(step, step.after, placement, known)
         state.set_hashed(files | replaced)
         state.record_edits(journal.plan.edits)
+        ResolutionTexts(state.setting, state.set_setting).clear_used(journal.plan)
         self._unreferenced = state.record_pull(journal.plan, journal.plan_text, journal.at)
         working_copy.clear_pending()
 

@@ -15,6 +15,7 @@ from towline.names import NamePolicy, name_problem, path_problem
 from towline.plan import StoreState
 from towline.ports import LoggedPull
 from towline.records import AssetRecord, LocalFile, Occupant
+from towline.resolutions import SavedResolution
 from towline.stores.directory.database import StateDatabase
 from towline.stores.directory.digests import DigestCache, HashedFile
 from towline.stores.directory.disk import Disk
@@ -23,6 +24,7 @@ from towline.stores.directory.placement import is_saved_edit
 from towline.stores.directory.rows import AssetRow
 from towline.stores.directory.scan import FolderScan, in_the_way, scan_folder, walk
 from towline.stores.directory.undo_contents import UndoContents
+from towline.stores.resolutions import remembered_resolutions, saved_resolutions
 
 _PLANNED = re.compile("[0-9a-f]{24}")
 
@@ -123,6 +125,14 @@ class WorkingCopy:
     @_lookup
     def log(self) -> Sequence[LoggedPull]:
         return self._state.log()
+
+    @_lookup
+    def saved_resolutions(self) -> Sequence[SavedResolution]:
+        return saved_resolutions(self._state.setting)
+
+    @_lookup
+    def remembered_resolutions(self) -> Sequence[SavedResolution]:
+        return remembered_resolutions(self._state.setting)
 
     @_lookup
     def read(self, digest: Digest) -> bytes | None:

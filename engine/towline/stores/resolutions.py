@@ -1,0 +1,94 @@
+"""Saved resolutions as texts by name, in any store that has such: one text for each asset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from towline.codec import decode, encode
+from towline.model import AssetId, Digest, ThreeWay
+from towline.plan import Plan
+from towline.resolutions import MAX_REMEMBERED, MAX_REMEMBERED_BYTES, SavedResolution
+
+_IDS = "resolutions"
+_REMEMBERED = "remembered resolutions"
+
+Get: TypeAlias = Callable[[str], str | None]
+Set: TypeAlias = Callable[[str, str | None], None]
+
+
+def saved_resolutions(get: Get) -> Sequence[SavedResolution]:
+    """Return the saved resolutions, by asset id."""
+    found = (get(_name(asset_id)) for asset_id in _ids(get))
+    return [
+        decode(SavedResolution, json.loads(text), "resolution")
+        for text in found
+        if text is not None
+    ]
+
+
+def remembered_resolutions(get: Get) -> Sequence[SavedResolution]:
+    """Return the resolutions that applied plans cleared, the newest first."""
+    text = get(_REMEMBERED)
+    return [] if text is None else [decode(SavedResolution, each) for each in json.loads(text)]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolutionTexts:
+    """Reads and writes them in a transaction of the store's."""
+
+    get: Get
+    set: Set
+
+    def save(self, save: Iterable[SavedResolution], clear: Iterable[AssetId]) -> None:
+        """Clear resolutions, then save others; see `AssetStore.save_resolutions`."""
+        ids = set(_ids(self.get))
+        for asset_id in ids.intersection(clear):
+            self.set(_name(asset_id), None)
+            ids.remove(asset_id)
+        for resolution in save:
+            ids.add(resolution.asset_id)
+            text = json.dumps(encode(resolution), ensure_ascii=True)
+            self.set(_name(resolution.asset_id), text)
+        self._write_ids(ids)
+
+    def clear_used(self, plan: Plan) -> None:
+        """Clear what an applied plan names, where it is still the same, and remember it."""
+        if not plan.cleared:
+            return
+        named = dict(plan.cleared)
+        gone = [
+            each
+            for each in saved_resolutions(self.get)
+            if named.get(each.asset_id) == each.identity
+        ]
+        if gone:
+            self.save((), [each.asset_id for each in gone])
+            self._remember(gone)
+
+    def _remember(self, newest: Sequence[SavedResolution]) -> None:
+        retained: dict[ThreeWay[Digest | None], SavedResolution] = {}
+        size = 0
+        for each in [*newest, *remembered_resolutions(self.get)]:
+            if each.digests in retained:
+                continue
+            size += len(each.content or b"")
+            if len(retained) == MAX_REMEMBERED or size > MAX_REMEMBERED_BYTES:
+                break
+            retained[each.digests] = each
+        self.set(_REMEMBERED, json.dumps([encode(each) for each in retained.values()]))
+
+    def _write_ids(self, ids: Iterable[AssetId]) -> None:
+        listed = sorted(ids)
+        self.set(_IDS, json.dumps(listed) if listed else None)
+
+
+def _ids(get: Get) -> list[AssetId]:
+    text = get(_IDS)
+    return [] if text is None else [AssetId(each) for each in json.loads(text)]
+
+
+def _name(asset_id: AssetId) -> str:
+    return f"resolution/{asset_id}"
