@@ -43,7 +43,7 @@ class EntryPath:
 
 
 @dataclass(frozen=True, slots=True)
-class Classifier:
+class AssetFilter:
     """Turns entries into assets and non-assets.
 
     ``blobs`` caches the small blobs that are read to recognise pointers.

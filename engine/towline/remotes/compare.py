@@ -15,7 +15,7 @@ from towline.errors import BrokenLimit, InvalidTree, LimitExceeded
 from towline.limits import limits_exceeded
 from towline.model import AssetPath
 from towline.ports import Phase, Watch
-from towline.remotes.asset_filter import Classifier, EntryPath
+from towline.remotes.asset_filter import AssetFilter, EntryPath
 from towline.remotes.trees import EMPTY, ParsedTree, TreeEntry, parse_tree, shown
 
 _ENTRY_OVERHEAD = 28
@@ -28,7 +28,7 @@ class _Side(IntEnum):
 
 
 def tree_changes(
-    before: str | None, after: str | None, scope: str, classifier: Classifier, watch: Watch
+    before: str | None, after: str | None, scope: str, asset_filter: AssetFilter, watch: Watch
 ) -> tuple[Change, ...]:
     """Return the changes in the scope between two root trees (None: empty), sorted by path.
 
@@ -38,7 +38,7 @@ def tree_changes(
             also those on the whole project.
         ObjectMissing: the cache lacks an object of the trees.
     """
-    walk = _Walk(classifier, watch, scope)
+    walk = _Walk(asset_filter, watch, scope)
     try:
         walk.compare(*walk.scoped(before, after))
     except LimitExceeded as error:
@@ -51,16 +51,16 @@ def tree_changes(
 
 
 def tree_listing(
-    tree: str, scope: str, classifier: Classifier, watch: Watch
+    tree: str, scope: str, asset_filter: AssetFilter, watch: Watch
 ) -> dict[AssetPath, RemoteEntry]:
     """Return every entry in the scope, sorted by path. Raises as `tree_changes`."""
-    found = tree_changes(None, tree, scope, classifier, watch)
+    found = tree_changes(None, tree, scope, asset_filter, watch)
     return {change.path: change.after for change in found if change.after is not None}
 
 
 @dataclass
 class _Walk:
-    classifier: Classifier
+    asset_filter: AssetFilter
     watch: Watch
     scope: str
     changes: list[Change] = field(default_factory=list)
@@ -85,7 +85,7 @@ class _Walk:
             return
         assets = [change.after for change in self.changes if isinstance(change.after, RemoteAsset)]
         sizes = [asset.size for asset in assets] + self.too_large
-        limits = self.classifier.limits
+        limits = self.asset_filter.limits
         for limit, found in (("assets", len(sizes)), ("project_bytes", sum(sizes))):
             if found > (allowed := getattr(limits, limit)):
                 yield BrokenLimit(limit=limit, allowed=allowed, found=found)
@@ -126,9 +126,9 @@ class _Walk:
         self.watch.report(Phase.COMPARING, sum(self.files) + sum(self.folders))
         for text, one, other in _differing(old, new):
             name = (other or one).name  # type: ignore[union-attr] # one side exists
-            child = at.child(text, name, self.classifier.limits)
-            if child.depth > self.classifier.limits.depth:
-                self.note(self.classifier.limits.exceeded("depth", child.depth, child.path))
+            child = at.child(text, name, self.asset_filter.limits)
+            if child.depth > self.asset_filter.limits.depth:
+                self.note(self.asset_filter.limits.exceeded("depth", child.depth, child.path))
                 continue
             trees = tuple(e.oid if e is not None and e.is_tree else None for e in (one, other))
             if any(trees):
@@ -141,8 +141,8 @@ class _Walk:
         try:
             change = Change(
                 path=AssetPath(at.path),
-                before=self.classifier.before(before, at) if before is not None else None,
-                after=self.classifier.after(after, at) if after is not None else None,
+                before=self.asset_filter.before(before, at) if before is not None else None,
+                after=self.asset_filter.after(after, at) if after is not None else None,
             )
         except InvalidTree as error:
             self.problems.extend(error.problems)
@@ -155,19 +155,19 @@ class _Walk:
     def _read(self, oid: str | None, folder: str, side: _Side) -> ParsedTree:
         if oid is None:
             return EMPTY
-        kind, size = self.classifier.reader.header(oid)
+        kind, size = self.asset_filter.reader.header(oid)
         if kind != "tree":
             self.problems.append(f"{folder!r} is a folder, but its object is a {kind}")
             return EMPTY
-        limits = self.classifier.limits
+        limits = self.asset_filter.limits
         # Checked before unpacking: no valid tree within the limits is larger.
         visited = self.files[side] + self.folders[side]
         if (least := visited + size // (_ENTRY_OVERHEAD + limits.name_bytes)) > (
             2 * limits.tree_entries
         ):
-            raise self.classifier.limits.exceeded("tree_entries", least, folder)
-        self.classifier.traffic.trees_read += 1
-        tree = parse_tree(self.classifier.reader.read(oid)[1])
+            raise self.asset_filter.limits.exceeded("tree_entries", least, folder)
+        self.asset_filter.traffic.trees_read += 1
+        tree = parse_tree(self.asset_filter.reader.read(oid)[1])
         about = f"in {folder!r}: " if folder else ""
         self.problems.extend(about + problem for problem in tree.problems)
         return tree
@@ -178,8 +178,8 @@ class _Walk:
         self.folders[side] += folders
         self.files[side] += len(tree.entries) - folders
         most = max(self.files[side], self.folders[side])
-        if most > self.classifier.limits.tree_entries:
-            raise self.classifier.limits.exceeded("tree_entries", most, folder)
+        if most > self.asset_filter.limits.tree_entries:
+            raise self.asset_filter.limits.exceeded("tree_entries", most, folder)
 
 
 def _not_tree(entry: TreeEntry | None) -> TreeEntry | None:

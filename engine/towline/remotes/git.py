@@ -33,7 +33,7 @@ from towline.limits import Limits
 from towline.model import AssetPath, Digest, Revision
 from towline.names import path_problem
 from towline.ports import Phase, Traffic, Watch
-from towline.remotes.asset_filter import Classifier
+from towline.remotes.asset_filter import AssetFilter
 from towline.remotes.backends import Backend, BackendPair
 from towline.remotes.cache import Cache, temporary_folder
 from towline.remotes.compare import tree_changes, tree_listing
@@ -193,8 +193,8 @@ class GitRemote:
     ) -> Changes:
         def compare(reader: CacheReader) -> Changes:
             before, after = (read_commit(reader, commit).tree for commit in (base, revision))
-            classifier = self._classifier(reader, kinds, limits)
-            items = tree_changes(before, after, self.scope, classifier, watch)
+            asset_filter = self._asset_filter(reader, kinds, limits)
+            items = tree_changes(before, after, self.scope, asset_filter, watch)
             rewritten = self._rewritten(base, revision, reader)
             return Changes(base=base, revision=revision, items=items, history_rewritten=rewritten)
 
@@ -205,7 +205,7 @@ class GitRemote:
     ) -> Mapping[AssetPath, RemoteEntry]:
         def read(reader: CacheReader) -> Mapping[AssetPath, RemoteEntry]:
             tree = read_commit(reader, revision).tree
-            return tree_listing(tree, self.scope, self._classifier(reader, kinds, limits), watch)
+            return tree_listing(tree, self.scope, self._asset_filter(reader, kinds, limits), watch)
 
         return self._read(read, (revision,), limits, watch)
 
@@ -333,8 +333,8 @@ class GitRemote:
 
     # --- reading ------------------------------------------------------------------------------
 
-    def _classifier(self, reader: CacheReader, kinds: Kinds, limits: Limits) -> Classifier:
-        return Classifier(reader, kinds, limits, self.traffic, self._blobs)
+    def _asset_filter(self, reader: CacheReader, kinds: Kinds, limits: Limits) -> AssetFilter:
+        return AssetFilter(reader, kinds, limits, self.traffic, self._blobs)
 
     def _rewritten(self, base: Revision, revision: Revision, reader: CacheReader) -> bool | None:
         if base == revision:

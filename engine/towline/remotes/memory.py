@@ -21,7 +21,7 @@ from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.model import AssetPath, Digest, Revision
 from towline.ports import Phase, Traffic, Watch
-from towline.remotes.asset_filter import Classifier
+from towline.remotes.asset_filter import AssetFilter
 from towline.remotes.compare import tree_changes, tree_listing
 from towline.remotes.trees import Files, commit_content, object_id, put_files
 
@@ -131,7 +131,7 @@ class MemoryRemote:
             self._tree(base),
             self._tree(revision),
             self.scope,
-            self._classifier(kinds, limits),
+            self._asset_filter(kinds, limits),
             watch,
         )
         rewritten = self.rewritten(base, revision)
@@ -140,8 +140,8 @@ class MemoryRemote:
     def listing(
         self, revision: Revision, kinds: Kinds, limits: Limits, watch: Watch
     ) -> Mapping[AssetPath, RemoteEntry]:
-        classifier = self._classifier(kinds, limits)
-        return tree_listing(self._tree(revision), self.scope, classifier, watch)
+        asset_filter = self._asset_filter(kinds, limits)
+        return tree_listing(self._tree(revision), self.scope, asset_filter, watch)
 
     def rewritten(self, base: Revision, revision: Revision) -> bool | None:
         if base == revision:
@@ -200,5 +200,5 @@ class MemoryRemote:
             raise ContentMissing(digests=(revision,))
         return self.repository.commits[revision][0]
 
-    def _classifier(self, kinds: Kinds, limits: Limits) -> Classifier:
-        return Classifier(self, kinds, limits, self.traffic, self._blobs)
+    def _asset_filter(self, kinds: Kinds, limits: Limits) -> AssetFilter:
+        return AssetFilter(self, kinds, limits, self.traffic, self._blobs)
