@@ -5,13 +5,15 @@ A region that both sides changed settles where they made the same of it, and els
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-from towline.content.diff import Region, TooCostly, diff, regions
+from towline.content.diff import Base
+from towline.content.regions import Region, regions
+from towline.content.search import TooCostly
 from towline.model import ThreeWay
 
-_LINE = re.compile(rb"[^\n]*\n|[^\n]+")
+MAX_LINES = 1_000_000
+"""Of a side; more are not compared."""
 _BINARY_PREFIX = 8_000
 """Where git looks for a NUL byte to call a file binary."""
 
@@ -30,11 +32,6 @@ def is_binary(content: bytes) -> bool:
     return b"\0" in content[:_BINARY_PREFIX]
 
 
-def split_lines(content: bytes) -> list[bytes]:
-    """Split at line feeds alone, and keep them."""
-    return _LINE.findall(content)
-
-
 def merge_lines(sides: ThreeWay[bytes]) -> bytes | None:
     """Merge two edits of a text; None where they do not merge."""
     merged = merge_line_regions(sides)
@@ -46,12 +43,13 @@ def merge_line_regions(sides: ThreeWay[bytes]) -> tuple[bytes, tuple[Clash, ...]
 
     None where a side is binary, or where too much changed to be compared.
     """
-    if any(is_binary(side) for side in (sides.base, sides.ours, sides.theirs)):
+    texts = (sides.base, sides.ours, sides.theirs)
+    if any(is_binary(text) or text.count(b"\n") > MAX_LINES for text in texts):
         return None
-    ours, theirs = split_lines(sides.ours), split_lines(sides.theirs)
-    base = split_lines(sides.base)
+    before, ours, theirs = (_split(text) for text in texts)
+    base = Base(before)
     try:
-        our_hunks, their_hunks = diff(base, ours), diff(base, theirs)
+        our_hunks, their_hunks = base.diff(ours), base.diff(theirs)
     except TooCostly:
         return None
     if not our_hunks:
@@ -67,7 +65,23 @@ def merge_line_regions(sides: ThreeWay[bytes]) -> tuple[bytes, tuple[Clash, ...]
             merged += theirs[region.theirs.start : region.theirs.stop]
             position = region.ours.stop
     merged += ours[position:]
-    return b"".join(merged), tuple(clashes)
+    return _joined(merged), tuple(clashes)
+
+
+def _split(text: bytes) -> list[bytes]:
+    """Return the lines without their line feed; the last has one if the text ends without.
+
+    So a last line that has not ended differs from one that has, as it does to git.
+    """
+    lines = text.split(b"\n")
+    last = lines.pop()
+    return [*lines, last + b"\n"] if last else lines
+
+
+def _joined(lines: list[bytes]) -> bytes:
+    if lines and lines[-1].endswith(b"\n"):
+        return b"\n".join(lines)[:-1]
+    return b"\n".join([*lines, b""])
 
 
 def _clash(region: Region) -> Clash:

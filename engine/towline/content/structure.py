@@ -36,7 +36,9 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import TypeAlias
 
-from towline.content.diff import TooCostly, diff, regions
+from towline.content.diff import Base
+from towline.content.regions import regions
+from towline.content.search import TooCostly
 from towline.content.values import ABSENT, Unmergeable, Value
 from towline.content_rules import ContentRules, FieldRule
 from towline.model import ThreeWay
@@ -369,8 +371,9 @@ class _Merger:
         slots: list[Slot] = []
         position = 0
         took = False
+        before = Base(base)
         try:
-            found = list(regions(diff(base, ours), diff(base, theirs)))
+            found = list(regions(before.diff(ours), before.diff(theirs)))
         except TooCostly:
             return self._whole(pointer, b, o, t)
         for region in found:
