@@ -19,7 +19,6 @@ from .projects.connections import Connections
 from .runs.external import ExternalWork
 from .runs.plans import Plans
 from .runs.runtime import Runtime
-from .runs.schedules import Schedules
 from .runs.service import Runs
 from .settings import Settings
 from .webhooks.service import Webhooks
@@ -41,11 +40,6 @@ class Services:
     def runs(self) -> Runs:
         """The runs. Raises Unavailable without a runtime."""
         return self._running().runs
-
-    @property
-    def schedules(self) -> Schedules:
-        """The schedules of runs. Raises Unavailable without a runtime."""
-        return self._running().schedules
 
     @property
     def external(self) -> ExternalWork:

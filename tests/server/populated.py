@@ -35,7 +35,6 @@ from towline_server.runs.fetching import Repositories, SharedFetches
 from towline_server.runs.plans import Plans
 from towline_server.runs.queue import Leases
 from towline_server.runs.runtime import Runtime, time_of
-from towline_server.runs.schedules import Schedules
 from towline_server.runs.service import Runs
 from towline_server.runs.worker import Backends
 from towline_server.services import Services, assemble
@@ -175,7 +174,6 @@ def _execution(services: Services) -> Runtime:
     runs = Runs(database, Backends([inline, ExternalBackend()]), changes=tools.changes)
     execution = RunServices(
         runs=runs,
-        schedules=Schedules(database, runs),
         external=ExternalWork(database, tools.leases, tools.repositories, tools.changes),
         plans=Plans(database, tools.repositories, tools.fetches),
     )

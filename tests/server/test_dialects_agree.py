@@ -194,7 +194,7 @@ def world(services: Services, git_server: GitServer, tmp_path: Path) -> World:
 def client(settings: Settings, services: Services, world: World) -> Iterator[TestClient]:
     """The control plane; a run has ended when it was asked for."""
     runs = open_inline(world.database, world.sealer, world.cache_dir)
-    runtime = cast(Runtime, SimpleNamespace(runs=runs, schedules=None))
+    runtime = cast(Runtime, SimpleNamespace(runs=runs))
     app = create_app(settings, services=services.with_runtime(runtime))
     with TestClient(app) as opened:
         yield opened

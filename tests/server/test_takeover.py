@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from signal import SIGCONT, SIGSTOP
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest
@@ -34,7 +34,7 @@ from towline.testing.git_server import StaysSilent
 from towline_server.auth.sealing import Sealer
 from towline_server.db.clock import database_now
 from towline_server.projects.connections import Connections
-from towline_server.runs.schedules import Rhythm, Schedules, ScheduleSpec
+from towline_server.runs.schedules import Rhythm, ScheduleSpec, place
 from towline_server.runs.tables import RunRow, ScheduleRow, find_row
 
 pytestmark = pytest.mark.services
@@ -216,10 +216,10 @@ def everything_ended(servers: Servers, pending: PendingPull, wanted: int) -> lis
 
 def test_a_schedule_fires_once_on_two_servers(servers: Servers, pending: PendingPull):
     world = pending.world
-    schedules = Schedules(world.database, runs_elsewhere(world))
     for _ in range(20):
         spec = ScheduleSpec(project_id=world.project().id, rhythm=Rhythm(every_seconds=3600))
-        schedules.put(spec)
+        with world.database.writing() as session:
+            place(session, uuid4(), spec, database_now(session))
     servers.start("one")
     servers.start("two")
     with world.database.writing() as session:

@@ -38,7 +38,6 @@ class Runtime:
     """The services of runs in one server; `open_runtime` makes it."""
 
     runs: Runs
-    schedules: Schedules
     external: ExternalWork
     plans: Plans
     fetches: SharedFetches
@@ -125,7 +124,6 @@ def open_runtime(
     delivery_worker = _delivery_worker(settings, database, sealer)
     return Runtime(
         runs=runs,
-        schedules=schedules,
         external=ExternalWork(database, leases, tools.repositories, changes, retries=retries),
         plans=Plans(database, tools.repositories, tools.fetches),
         fetches=tools.fetches,

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from uuid import UUID, uuid4
+from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from croniter import CroniterBadDateError, croniter
@@ -25,7 +25,6 @@ from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
 from towline_server.errors import NotFound
 from towline_server.loops import Backoff
-from towline_server.projects.locking import hold
 from towline_server.projects.service import Projects
 
 from .domain import BackendName, Origin, RunRequest, TriggeredBy
@@ -113,17 +112,6 @@ class ScheduleSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
-    """A schedule, and when it fires."""
-
-    id: UUID
-    spec: ScheduleSpec
-    due_at: datetime | None
-    """When it fires next; None while it is disabled, or once it has ended."""
-    fired_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Firing:
     schedule_id: UUID
     spec: ScheduleSpec
@@ -131,51 +119,15 @@ class _Firing:
 
 
 class Schedules:
-    """The schedules of a database. Every server fires them; each firing happens once."""
+    """The schedules of a database, which `place` writes. Every server fires them; each firing
+    happens once.
+    """
 
     def __init__(self, database: Database, runs: Runs, *, now: DatabaseNow = database_now) -> None:
         self._database = database
         self._runs = runs
         self._now = now
         self._backoff = Backoff[UUID]("schedules")
-
-    def put(self, spec: ScheduleSpec, schedule_id: UUID | None = None) -> Schedule:
-        """Create or replace a schedule; its next firing is counted from now.
-
-        Raises:
-            BackendNotConfigured: its runs could not be executed here.
-            NotFound: there is no such project.
-        """
-        self._runs.backends.get(spec.backend)
-        with self._database.writing() as session:
-            hold(session, spec.project_id)
-            now = self._now(session)
-            row = None if schedule_id is None else session.get(ScheduleRow, schedule_id)
-            if row is None:
-                row = ScheduleRow(id=schedule_id or uuid4(), created_at=now)
-                session.add(row)
-            _write(row, spec, now)
-            session.flush()
-            return _schedule(row)
-
-    def get(self, schedule_id: UUID) -> Schedule:
-        """Return a schedule.
-
-        Raises:
-            NotFound: there is none.
-        """
-        with self._database.reading() as session:
-            row = session.get(ScheduleRow, schedule_id)
-            if row is None:
-                raise NotFound(what="schedule")
-            return _schedule(row)
-
-    def delete(self, schedule_id: UUID) -> None:
-        """Delete a schedule, if there is one; its runs remain."""
-        with self._database.writing() as session:
-            row = session.get(ScheduleRow, schedule_id)
-            if row is not None:
-                session.delete(row)
 
     def fire(self) -> None:
         """Request every run that is due."""
@@ -201,19 +153,19 @@ class Schedules:
             if row is None or row.due_at is None or row.due_at > now:
                 return None
             try:
-                schedule = _schedule(row)
+                spec = _spec_of(row)
             except InvalidValue as error:
                 # An earlier version accepted it.
                 _LOG.warning("schedule %s ends: %s", schedule_id, error.message)
                 row.due_at = None
                 return None
-            fallen = list(schedule.spec.rhythm.due(_not_ages_ago(row, now), now))
-            row.due_at = schedule.spec.rhythm.after(fallen[-1] if fallen else now)
-            times = _caught_up(schedule.spec.catch_up, fallen, now)
+            fallen = list(spec.rhythm.due(_not_ages_ago(row, now), now))
+            row.due_at = spec.rhythm.after(fallen[-1] if fallen else now)
+            times = _caught_up(spec.catch_up, fallen, now)
             if times and _waits(session, schedule_id):
                 times = []  # the run that waits pulls the same
             row.fired_at = now if times else row.fired_at
-            return _Firing(schedule_id=schedule_id, spec=schedule.spec, times=times)
+            return _Firing(schedule_id=schedule_id, spec=spec, times=times)
 
     def _request(self, firing: _Firing, at: datetime) -> None:
         spec = firing.spec
@@ -337,14 +289,14 @@ def _write(row: ScheduleRow, spec: ScheduleSpec, now: datetime) -> None:
 
 def _is_same(row: ScheduleRow, spec: ScheduleSpec) -> bool:
     try:
-        return _schedule(row).spec == spec
+        return _spec_of(row) == spec
     except InvalidValue:
         return False  # an earlier version accepted it
 
 
-def _schedule(row: ScheduleRow) -> Schedule:
+def _spec_of(row: ScheduleRow) -> ScheduleSpec:
     rhythm = Rhythm(cron=row.cron, timezone=row.timezone, every_seconds=row.every_seconds)
-    spec = ScheduleSpec(
+    return ScheduleSpec(
         project_id=row.project_id,
         rhythm=rhythm,
         requests=tuple(decode(RunRequest, each, "requests") for each in row.requests),
@@ -354,4 +306,3 @@ def _schedule(row: ScheduleRow) -> Schedule:
         sync_id=row.sync_id,
         backend=BackendName(row.backend),
     )
-    return Schedule(id=row.id, spec=spec, due_at=row.due_at, fired_at=row.fired_at)

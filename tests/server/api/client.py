@@ -16,7 +16,6 @@ from towline_server.projects.domain import Project
 from towline_server.runs.external import ExternalWork
 from towline_server.runs.plans import Plans
 from towline_server.runs.runtime import Runtime
-from towline_server.runs.schedules import Schedules
 from towline_server.runs.service import Runs
 from towline_server.services import Services
 
@@ -28,15 +27,13 @@ class RunServices:
     """The services' runs, none of which is executed unless a test says so."""
 
     runs: Runs
-    schedules: Schedules
     external: ExternalWork
     plans: Plans
 
     @classmethod
     def of(cls, bench: Bench) -> Runtime:
-        schedules = Schedules(bench.world.database, bench.runs)
         plans = Plans(bench.world.database, bench.repositories, bench.fetches)
-        return cast(Runtime, cls(bench.runs, schedules, bench.external, plans))
+        return cast(Runtime, cls(bench.runs, bench.external, plans))
 
     def stalled(self) -> list[str]:
         return []

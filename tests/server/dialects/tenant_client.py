@@ -15,15 +15,13 @@ from tests.server.runs.world import World
 from towline_server.app import create_app
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
-from towline_server.runs.schedules import Schedules
 from towline_server.runs.service import Runs
 from towline_server.services import Services
 
 
 def client_of(services: Services, bench: Bench, runs: Runs, **settings: Any) -> TestClient:
     """A client of the control plane over these runs, and with these settings set otherwise."""
-    schedules = Schedules(services.database, runs)
-    services = services.with_runtime(replace(RunServices.of(bench), runs=runs, schedules=schedules))
+    services = services.with_runtime(replace(RunServices.of(bench), runs=runs))
     if settings:
         services = replace(services, settings=services.settings.model_copy(update=settings))
     app = create_app(services.settings, services=services)

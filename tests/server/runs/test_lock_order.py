@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import Select, select
@@ -25,11 +25,12 @@ from towline.testing.git_server import GitServer
 from towline_server.db.clock import database_now
 from towline_server.errors import NotFound
 from towline_server.projects.domain import Binding, Project, PullSettings
+from towline_server.projects.locking import hold
 from towline_server.projects.service import Projects
 from towline_server.runs.completion import update_parent
 from towline_server.runs.domain import Lease, RunRequest
 from towline_server.runs.plans import Plans
-from towline_server.runs.schedules import Rhythm, Schedules, ScheduleSpec
+from towline_server.runs.schedules import Rhythm, ScheduleSpec, place
 from towline_server.runs.states import RunState
 from towline_server.runs.tables import RunRow, find_row
 from towline_server.webhooks.service import EndpointSettings, Webhooks
@@ -156,7 +157,9 @@ def make_a_plan(bench: Bench, project: Project) -> None:
 
 def make_a_schedule(bench: Bench, project: Project) -> None:
     spec = ScheduleSpec(project_id=project.id, rhythm=Rhythm(every_seconds=60))
-    Schedules(bench.world.database, bench.runs).put(spec)
+    with bench.world.database.writing() as session:
+        hold(session, project.id)
+        place(session, uuid4(), spec, database_now(session))
 
 
 def make_a_webhook(bench: Bench, project: Project) -> None:

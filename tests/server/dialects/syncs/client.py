@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from httpx2 import Response
 from sqlalchemy import update
@@ -36,10 +38,6 @@ class SyncsClient:
     @property
     def world(self) -> World:
         return self.tenant.world
-
-    @property
-    def schedules(self) -> Schedules:
-        return Schedules(self.world.database, self.bench.runs)
 
     def as_key(self, key: str) -> SyncsClient:
         """The same for another caller."""
@@ -110,6 +108,11 @@ class SyncsClient:
         self.work()
         return self.run(run)
 
+    def due_at(self, sync: Found) -> datetime | None:
+        """When a sync's schedule fires next."""
+        with self.world.database.reading() as session:
+            return session.get_one(ScheduleRow, UUID(sync["id"])).due_at
+
     def fire(self) -> None:
         """Fire every schedule, as if its time had come."""
         with self.world.database.writing() as session:
@@ -117,4 +120,4 @@ class SyncsClient:
             session.execute(
                 update(ScheduleRow).where(ScheduleRow.due_at.is_not(None)).values(due_at=now)
             )
-        self.schedules.fire()
+        Schedules(self.world.database, self.bench.runs).fire()

@@ -88,11 +88,11 @@ def test_a_deleted_sync_never_fires(syncs: SyncsClient):
 
 def test_a_change_of_something_else_does_not_put_a_firing_off(syncs: SyncsClient):
     sync = syncs.create(status="active", triggerMode="scheduled", schedule=EVERY)
-    due = syncs.schedules.get(_id(sync)).due_at
+    due = syncs.due_at(sync)
     syncs.patch(sync, name="another")
-    assert syncs.schedules.get(_id(sync)).due_at == due
+    assert syncs.due_at(sync) == due
     syncs.patch(sync, schedule={"everySeconds": 7200})
-    after = syncs.schedules.get(_id(sync)).due_at
+    after = syncs.due_at(sync)
     assert due is not None
     assert after is not None
     assert after - due > timedelta(seconds=7000)
