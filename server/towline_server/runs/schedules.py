@@ -119,9 +119,7 @@ class _Firing:
 
 
 class Schedules:
-    """The schedules of a database, which `place` writes. Every server fires them; each firing
-    happens once.
-    """
+    """The schedules that `place` writes. Every server fires them; each firing happens once."""
 
     def __init__(self, database: Database, runs: Runs, *, now: DatabaseNow = database_now) -> None:
         self._database = database
