@@ -20,10 +20,10 @@ from towline.content_rules import ContentMode, FieldRule
 from towline.errors import InvalidValue
 from towline.globs import pattern
 from towline.kinds import Kinds
+from towline.presets import PRESET_PREFIX, load_preset
 
 _KEYS = ("kinds", "hidden")
 _KIND_KEYS = ("name", "globs", "id_pointer", "merge", "identity", "unordered", "fields")
-_PRESET = "preset:"
 _EXAMPLE = 'such as globs = ["pipelines/**/*.json"]'
 
 
@@ -45,11 +45,9 @@ def find_kinds(name: str) -> Kinds:
     Raises:
         InvalidValue: there is no such preset, or it is no kinds file (`read_kinds`).
     """
-    if not name.startswith(_PRESET):
+    if not name.startswith(PRESET_PREFIX):
         return read_kinds(Path(name))
-    from towline.presets import load_preset
-
-    return load_preset(name.removeprefix(_PRESET))
+    return load_preset(name.removeprefix(PRESET_PREFIX))
 
 
 def read_kinds(path: Path) -> Kinds:
@@ -60,7 +58,7 @@ def read_kinds(path: Path) -> Kinds:
     """
     document = _document(path)
     named = document.value.get("kinds") if isinstance(document.value, Mapping) else None
-    if isinstance(named, str) and named.startswith(_PRESET):
+    if isinstance(named, str) and named.startswith(PRESET_PREFIX):
         return find_kinds(named)
     if problems := sorted(_problems(document), key=itemgetter(0)):
         (first, problem), *others = problems

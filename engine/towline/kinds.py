@@ -98,7 +98,23 @@ class Kinds:
     def fingerprint(self) -> str:
         """A text that changes whenever the same tree could give other assets."""
         spec = repr((self.hidden, [(k.name, k.globs, k.id_pointer) for k in self.kinds]))
-        return sha256(spec.encode()).hexdigest()[:16]
+        return _hash(spec)
+
+    @property
+    def content_fingerprint(self) -> str:
+        """A text that changes whenever the same contents could merge otherwise; empty: no rules.
+
+        It is not part of `fingerprint`, a change of which has the next pull compare every asset.
+        """
+        rules = [(kind.name, kind.content) for kind in self.kinds if kind.content != _NO_RULES]
+        return _hash(repr(rules)) if rules else ""
+
+
+_NO_RULES = ContentRules()
+
+
+def _hash(spec: str) -> str:
+    return sha256(spec.encode()).hexdigest()[:16]
 
 
 def _kind(entry: Mapping[str, Any]) -> Kind:
@@ -106,6 +122,7 @@ def _kind(entry: Mapping[str, Any]) -> Kind:
         name=entry["name"],
         globs=tuple(entry["globs"]),
         id_pointer=entry.get("id_pointer"),
+        data_type=entry.get("data_type"),
         content=ContentRules(
             mode=ContentMode(entry["merge"]) if "merge" in entry else None,
             identity=tuple(entry.get("identity", {}).items()),
@@ -121,6 +138,7 @@ def _entry(kind: Kind) -> dict[str, Any]:
     content = kind.content
     optional = {
         "id_pointer": kind.id_pointer,
+        "data_type": kind.data_type,
         "merge": None if content.mode is None else str(content.mode),
         "identity": dict(content.identity) or None,
         "unordered": list(content.unordered) or None,

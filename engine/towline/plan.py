@@ -205,6 +205,8 @@ class Plan:
 
     Applying the plan clears them.
     """
+    content_rules: str = ""
+    """The kinds' ``content_fingerprint`` by which it was merged."""
     source: Contents | None = field(default=None, compare=False, repr=False)
     """Where apply() finds contents, while plan and remote live in one process; never stored."""
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from towline.content_rules import ContentMode, ContentRules, FieldRule
 from towline.errors import InvalidValue
 from towline.kinds import Kind, Kinds
 
@@ -64,6 +67,31 @@ def test_the_fingerprint_tells_whether_the_same_tree_could_give_other_assets():
         Kinds((Kind(name="rule", globs=("rules/**",)), *others)),
     ]
     assert KINDS.fingerprint not in {kinds.fingerprint for kinds in different}
+
+
+def test_the_content_fingerprint_changes_with_what_kinds_say_of_contents_alone():
+    rule, *others = KINDS.kinds
+    rules = ContentRules(fields=(("/version", FieldRule.LARGER),))
+    versioned = Kinds((replace(rule, content=rules), *others))
+    guarded = ContentRules(fields=(("/version", FieldRule.GUARDED),))
+    assert KINDS.content_fingerprint == ""
+    assert versioned.content_fingerprint not in (
+        "",
+        Kinds((replace(rule, content=guarded), *others)).content_fingerprint,
+    )
+    assert versioned.fingerprint == KINDS.fingerprint
+
+
+def test_a_document_has_all_that_a_kind_says():
+    content = ContentRules(
+        mode=ContentMode.LINES,
+        identity=(("/steps", "name"),),
+        unordered=("/tags",),
+        fields=(("/version", FieldRule.LARGER),),
+    )
+    kind = Kind(name="bill", globs=("*",), id_pointer="/id", data_type="bills", content=content)
+    kinds = Kinds((kind, *KINDS.kinds), hidden=True)
+    assert Kinds.from_document(kinds.to_document()) == kinds
 
 
 def test_a_glob_that_makes_no_sense_is_named():

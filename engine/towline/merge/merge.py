@@ -206,6 +206,7 @@ def _plan(
         refused=refused,
         history_rewritten=changes.history_rewritten,
         merged=_merged_contents(ordered),
+        content_rules=context.kinds.content_fingerprint,
     )
 
 

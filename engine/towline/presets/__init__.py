@@ -13,6 +13,9 @@ from importlib import resources
 from towline.errors import InvalidValue
 from towline.kinds import Kinds
 
+PRESET_PREFIX = "preset:"
+"""Marks the name of a preset where kinds are expected: ``preset:n8n``."""
+
 
 def preset_names() -> tuple[str, ...]:
     """Return the names of the presets, in order."""

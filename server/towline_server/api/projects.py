@@ -8,13 +8,22 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import Field, StringConstraints
+from pydantic import (
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 from sqlalchemy.orm import Session
 
-from towline.content_rules import ContentMode
-from towline.kinds import Kind, Kinds
+from towline.content_rules import ContentMode, FieldRule
+from towline.kinds import Kinds
 from towline.names import NamePolicy
 from towline.options import OnConflict, Renames
+from towline.presets import PRESET_PREFIX, load_preset, preset_names
 from towline_server.auth.roles import Role
 from towline_server.projects.data_types import DataType
 from towline_server.projects.domain import Binding, Project, PullSettings
@@ -28,18 +37,72 @@ router = APIRouter(prefix="/projects", route_class=NativeRoute)
 
 
 Glob = Annotated[Text, Field(min_length=1), of_format(GLOB, minLength=1, maxLength=1024)]
+PRESETS = [f"{PRESET_PREFIX}{name}" for name in preset_names()]
+_PLACES = Field(max_length=100)
+_DISTINCT = Field(max_length=100, json_schema_extra={"uniqueItems": True})
 Pointer = Annotated[str, StringConstraints(max_length=1024, pattern=r"^(?:/[^\x00-\x1F\x7F]*)?$")]
 """A JSON pointer (RFC 6901)."""
 
 
 class KindBody(Body):
-    """What the project calls some of its assets."""
+    """What the project calls some of its assets; docs/kinds.md describes what it says of contents.
+
+    Places inside contents are JSON pointers in which ``*`` is any one name or element.
+    """
 
     name: Name
     globs: Annotated[list[Glob], Field(min_length=1, max_length=100)]
     id_pointer: Pointer | None = None
     data_type: DataType | None = None
     """What Codat's clients call it; by default the data type that its name resembles, if any."""
+    merge: ContentMode | None = None
+    """null: as the project's ``content_merge`` says."""
+    identity: Annotated[dict[Pointer, Name], _PLACES] = Field(default_factory=dict)
+    """The key by which the elements of a list are known, by the list's place."""
+    unordered: Annotated[list[Pointer], _DISTINCT] = Field(default_factory=list)
+    """Lists whose order means nothing."""
+    fields: Annotated[dict[Pointer, FieldRule], _PLACES] = Field(default_factory=dict)
+    """What becomes of a field that both sides changed, by its place."""
+
+
+def _no_preset(value: Any) -> Any:
+    if isinstance(value, str):
+        raise ValueError(f"takes a list of kinds, or one of {', '.join(PRESETS)}")
+    return value
+
+
+class _OrPreset:
+    """Describes a list of kinds, or the name of a preset, in the OpenAPI document."""
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [handler(core_schema), {"type": "string", "enum": PRESETS}]}
+
+
+KindBodies = Annotated[
+    list[KindBody],
+    Field(min_length=1, max_length=100),
+    BeforeValidator(_no_preset),
+    _OrPreset(),
+]
+
+
+class KindsBody(Body):
+    """What is an asset of a project."""
+
+    kinds: KindBodies | None = None
+    """A list of kinds, or the name of a preset; in a new project null means: every file."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_preset(cls, body: Any) -> Any:
+        """Put the kinds of a preset in place of its name; ``hidden``, too, unless it is given."""
+        name = body.get("kinds") if isinstance(body, dict) else None
+        if name not in PRESETS:
+            return body
+        document = load_preset(name.removeprefix(PRESET_PREFIX)).to_document()
+        return {**document, **body, "kinds": document["kinds"]}
 
 
 class BindingBody(Body):
@@ -50,12 +113,11 @@ class BindingBody(Body):
     scope: Annotated[Text, of_format(FOLDER)] = ""
 
 
-class ProjectBody(Body):
+class ProjectBody(KindsBody):
     """A project to be made."""
 
     path: Annotated[Text, of_format(PROJECT_PATH)]
     """``org/space/project``; org is the tenant's name."""
-    kinds: Annotated[list[KindBody], Field(min_length=1, max_length=100)] | None = None
     hidden: Flag = False
     """Whether names that start with a dot can be assets."""
     names: NamePolicy = NamePolicy.EXACT
@@ -67,10 +129,9 @@ class ProjectBody(Body):
     binding: BindingBody | None = None
 
 
-class ProjectChange(Body):
+class ProjectChange(KindsBody):
     """A change of a project: what is left out stays; a null binding removes it."""
 
-    kinds: Annotated[list[KindBody], Field(min_length=1, max_length=100)] | None = None
     hidden: Flag | None = None
     on_conflict: OnConflict | None = None
     content_merge: ContentMode | None = None
@@ -93,6 +154,10 @@ class KindModel(Model):
     globs: list[str]
     id_pointer: str | None
     data_type: str | None
+    merge: Annotated[ContentMode | None, at("content.mode")]
+    identity: Annotated[dict[str, str], BeforeValidator(dict), at("content.identity")]
+    unordered: Annotated[list[str], at("content.unordered")]
+    fields: Annotated[dict[str, FieldRule], BeforeValidator(dict), at("content.fields")]
 
 
 class ProjectModel(Model):
@@ -197,16 +262,8 @@ def _changed(session: Session, project: Project, body: ProjectChange) -> Project
 
 def _kinds(bodies: list[KindBody], *, hidden: bool) -> Kinds:
     check_globs([glob for each in bodies for glob in each.globs], "kinds")
-    kinds = tuple(
-        Kind(
-            name=each.name,
-            globs=tuple(each.globs),
-            id_pointer=each.id_pointer,
-            data_type=each.data_type,
-        )
-        for each in bodies
-    )
-    return Kinds(kinds, hidden=hidden)
+    entries = [each.model_dump(mode="json", exclude_none=True) for each in bodies]
+    return Kinds.from_document({"kinds": entries, "hidden": hidden})
 
 
 def _settings(before: PullSettings, body: ProjectBody | ProjectChange) -> PullSettings:

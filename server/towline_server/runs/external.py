@@ -41,7 +41,7 @@ from .attempts import RETRIES
 from .completion import Completion, check_lease, complete, failed, refused, succeeded
 from .domain import BackendName, Lease, Run, RunError, RunMode
 from .fetching import Repositories
-from .planning import check_request, settings_of
+from .planning import check_kinds, check_request, settings_of
 from .queue import Leases
 from .states import (
     ACTIVE,
@@ -202,7 +202,7 @@ class ExternalWork:
 
         Raises:
             InvalidPlan: it is damaged, or for another project.
-            StalePlan: the project has changed; the run goes on, see `work`.
+            StalePlan: the project or its kinds have changed; the run goes on, see `work`.
             ContentMissing: contents are missing, or differ from their digest.
             LeaseLost: the token does not hold the run (any more).
             Cancelled: it is to stop; see `fail`.
@@ -212,6 +212,7 @@ class ExternalWork:
         store = SqlStore(self._database, run.project_id)
         if made.kind is not PlanKind.PULL or made.project != store.project:
             raise InvalidPlan(problem="it is no pull of this run's project")
+        check_kinds(made, store.kinds)
         if made.revision is not None:
             self._leases.set_target(lease, made.revision, None)
         self._leases.set_base(lease, made.before.base, None)

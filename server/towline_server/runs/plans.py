@@ -38,7 +38,7 @@ from towline_server.projects.stored_plans import PlanEntry, StoredPlans
 
 from .domain import RunRequest
 from .fetching import FetchTarget, Repositories, Repository, SharedFetches
-from .planning import check_request, options_of, plan_for
+from .planning import check_kinds, check_request, options_of, plan_for
 from .tables import RunRow
 
 RETENTION = timedelta(days=7)
@@ -234,9 +234,7 @@ class Plans:
 
     def _check_fresh(self, project: Project, entry: PlanEntry) -> None:
         """Check what the store does not compare: the project's kinds and its binding."""
-        after = entry.plan.after
-        if after.fingerprint != project.kinds.fingerprint:
-            raise StalePlan(reason="the project's kinds were changed")
+        check_kinds(entry.plan, project.kinds)
         with self._database.reading() as session:
             bound_at = session.scalar(
                 select(BindingRow.bound_at).where(BindingRow.project_id == project.id)

@@ -74,15 +74,19 @@ def test_a_plan_goes_stale(api: ApiClient):
     assert api.world.contents(api.project) == {"a": b"mine"}
 
 
-@pytest.mark.parametrize("what", ["kinds", "binding"])
+@pytest.mark.parametrize("what", ["kinds", "content rules", "binding"])
 def test_a_plan_of_another_project_of_that_name_goes_stale(api: ApiClient, what: str):
     api.world.commit(a=b"1")
     made = plan(api)
-    change: dict[str, Any] = {
-        "kinds": [{"name": "rule", "globs": ["rules/**"]}],
-        "binding": {"connection_id": str(api.world.connection_id), "ref": "heads/next"},
+    kinds = api.get(api.url)["kinds"]
+    changes: dict[str, dict[str, Any]] = {
+        "kinds": {"kinds": kinds[:1]},
+        "content rules": {"kinds": [{**each, "merge": "never"} for each in kinds]},
+        "binding": {
+            "binding": {"connection_id": str(api.world.connection_id), "ref": "heads/next"}
+        },
     }
-    assert api.ask("PATCH", api.url, json={what: change[what]}).status_code == 200
+    assert api.ask("PATCH", api.url, json=changes[what]).status_code == 200
     assert code_of(apply(api, made)) == (409, "stale_plan")
     assert api.world.contents(api.project) == {}
 

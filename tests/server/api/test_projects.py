@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from tests.server.api.client import V1, ApiClient, code_of
 from tests.server.runs.world import World
+from towline.presets import load_preset
 from towline_server.auth.roles import Role
 from towline_server.dialects import DIALECTS
 
@@ -24,7 +26,16 @@ def test_a_project_is_made_changed_and_deleted(api: ApiClient):
     body = {
         "path": f"{org}/space/new",
         "kinds": [
-            {"name": "rule", "globs": ["rules/**"], "id_pointer": "/id", "data_type": "bills"}
+            {
+                "name": "rule",
+                "globs": ["rules/**"],
+                "id_pointer": "/id",
+                "data_type": "bills",
+                "merge": "structure",
+                "identity": {"/steps": "name"},
+                "unordered": ["/tags"],
+                "fields": {"/version": "larger"},
+            }
         ],
         "binding": {"connection_id": str(api.world.connection_id)},
     }
@@ -50,11 +61,38 @@ def test_a_project_is_made_changed_and_deleted(api: ApiClient):
 def test_what_is_left_out_of_a_change_stays(api: ApiClient):
     before = api.get(api.url)
     assert api.ask("PATCH", api.url, json={}).json() == before
-    kinds = [{"name": "file", "globs": ["**"], "id_pointer": None, "data_type": None}]
-    assert api.ask("PATCH", api.url, json={"kinds": kinds}).json() == {**before, "kinds": kinds}
+    given = [{"name": "file", "globs": ["**"]}]
+    kinds = [dict.fromkeys(before["kinds"][0]) | each for each in given]
+    kinds[0] |= {"identity": {}, "unordered": [], "fields": {}}
+    assert api.ask("PATCH", api.url, json={"kinds": given}).json() == {**before, "kinds": kinds}
     bound = {**before["binding"], "ref": "heads/next"}
     after = api.ask("PATCH", api.url, json={"binding": bound}).json()
     assert after == {**before, "kinds": kinds, "binding": bound}
+
+
+@pytest.mark.parametrize("hidden", [None, False])
+def test_a_preset_is_short_for_its_kinds(api: ApiClient, hidden: bool | None):
+    body = {"kinds": "preset:fabric", **({} if hidden is None else {"hidden": hidden})}
+    changed = api.ask("PATCH", api.url, json=body).json()
+    kinds = load_preset("fabric")
+    assert changed["hidden"] is (kinds.hidden if hidden is None else hidden)
+    assert [each["name"] for each in changed["kinds"]] == [each.name for each in kinds.kinds]
+    shown = {"kinds": changed["kinds"], "hidden": changed["hidden"]}
+    assert api.ask("PATCH", api.url, json=shown).json() == changed
+
+
+@pytest.mark.parametrize(
+    ("kinds", "field"),
+    [
+        ("preset:none", ["kinds"]),
+        ([{"name": "a", "globs": ["*"], "merge": "git"}], ["kinds", 0, "merge"]),
+        ([{"name": "a", "globs": ["*"], "fields": {"/x": "mine"}}], ["kinds", 0, "fields", "/x"]),
+    ],
+)
+def test_a_kind_that_makes_no_sense_names_the_field(api: ApiClient, kinds: Any, field: list[Any]):
+    answer = api.ask("PATCH", api.url, json={"kinds": kinds})
+    assert code_of(answer) == (422, "invalid_request")
+    assert [each["loc"] for each in answer.json()["errors"]] == [["body", *field]]
 
 
 def test_the_list_shows_what_the_caller_sees(api: ApiClient):

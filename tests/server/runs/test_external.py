@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.server.runs.bench import Bench
-from tests.server.runs.world import World
+from tests.server.runs.world import KINDS, World
 from towline import AssetIndex, Plan, PullOptions, dump_plan, merge, plan_undo, report_of
 from towline.changes import Change, Changes, Coverage
+from towline.content_rules import ContentMode, ContentRules
 from towline.errors import Cancelled, ContentMissing, InvalidPlan, StalePlan
+from towline.kinds import Kinds
 from towline.merge.merge import Context
 from towline.model import Digest
 from towline.ports import Watch
 from towline.remotes.git import GitRemote
 from towline_server.errors import BackendNotConfigured, LeaseLost, ProjectBusy
 from towline_server.projects.domain import Project
+from towline_server.projects.service import Projects
 from towline_server.runs.domain import BackendName, RunRequest
 from towline_server.runs.external import FAILURE_REASONS, Claim, Work
 from towline_server.runs.states import Outcome, ReasonCode, ResultClass, RunState
@@ -129,6 +134,19 @@ def test_nothing_is_taken_from_a_stranger(bench: Bench, world: World, project: P
     with pytest.raises(ContentMissing):
         bench.external.complete(claim.run.id, claim.token, dump_plan(plan), swapped)
     assert world.contents(project) == {}
+
+
+def test_a_plan_of_other_kinds_is_stale(bench: Bench, world: World, project: Project):
+    claim = ask(bench, project)
+    plan, contents = planned(claim.work)
+    never = replace(KINDS.kinds[2], content=ContentRules(mode=ContentMode.NEVER))
+    with world.database.writing() as session:
+        Projects(session).change(project.id, kinds=Kinds((*KINDS.kinds[:2], never)))
+    with pytest.raises(StalePlan):
+        bench.external.complete(claim.run.id, claim.token, dump_plan(plan), contents)
+    plan, contents = planned(bench.external.work(claim.run.id, claim.token))
+    run = bench.external.complete(claim.run.id, claim.token, dump_plan(plan), contents)
+    assert run.state is RunState.SUCCEEDED
 
 
 def test_a_plan_that_undoes_is_no_pull(bench: Bench, world: World, project: Project):
