@@ -16,15 +16,15 @@ from towline.remotes.backends import Backend
 from towline.testing.git_repository import GitRepository
 from towline.testing.git_server import GitServer
 
-from .measures import Measure, Scale, beside
-from .processes import Cost, best, in_turns, run
+from .measures import Measure, Scale
+from .processes import Cost, best, costs_beside, in_turns, run
 
 SECTION = "backends"
 ROOT = Path(__file__).parents[1]
 
 
 @dataclass
-class Bench:
+class FetchedRepository:
     """A served repository, and a cache for each backend."""
 
     folder: Path
@@ -58,40 +58,26 @@ def measures(scale: Scale) -> Iterator[Measure]:
         with tempfile.TemporaryDirectory(prefix="towline-bench-") as name:
             folder = Path(name)
             with GitServer(folder / "server") as server:
-                yield from _cases(Bench(folder, size, f"{server.url}/large.git"), scale)
+                yield from _cases(FetchedRepository(folder, size, f"{server.url}/large.git"), scale)
 
 
-def _cases(bench: Bench, scale: Scale) -> Iterator[Measure]:
-    rounds = scale.rounds(bench.size)
+def _cases(fetched: FetchedRepository, scale: Scale) -> Iterator[Measure]:
+    rounds = scale.rounds(fetched.size)
     backends = list(Backend)
-    base = bench.commit(0)
-    firsts = {str(b): partial(bench.first, b) for b in backends}
-    yield from _told("all of it, from nothing", bench.size, in_turns(firsts, rounds))
-    nothing = {str(b): partial(bench.again, b, base) for b in backends}
-    yield from _told("nothing new", bench.size, in_turns(nothing, rounds))
+    base = fetched.commit(0)
+    firsts = {str(b): partial(fetched.first, b) for b in backends}
+    yield from _measures("all of it, from nothing", fetched, in_turns(firsts, rounds))
+    nothing = {str(b): partial(fetched.again, b, base) for b in backends}
+    yield from _measures("nothing new", fetched, in_turns(nothing, rounds))
     costs: dict[str, list[Cost]] = {str(b): [] for b in backends}
     for version in range(1, rounds + 1):
-        revision = bench.commit(version)
+        revision = fetched.commit(version)
         for backend in backends:
-            costs[str(backend)].append(bench.again(backend, base))
+            costs[str(backend)].append(fetched.again(backend, base))
         base = revision
     found = {who: best(taken) for who, taken in costs.items()}
-    yield from _told("1% changed", bench.size, found)
+    yield from _measures("1% changed", fetched, found)
 
 
-def _told(case: str, size: int, costs: dict[str, Cost]) -> Iterator[Measure]:
-    for unit in ("s", "s CPU"):
-        yield from beside(
-            Backend.AUTO,
-            [
-                Measure(
-                    section=SECTION,
-                    case=case,
-                    size=size,
-                    who=who,
-                    value=cost.wall if unit == "s" else cost.cpu,
-                    unit=unit,
-                )
-                for who, cost in costs.items()
-            ],
-        )
+def _measures(case: str, fetched: FetchedRepository, costs: dict[str, Cost]) -> Iterator[Measure]:
+    return costs_beside(Backend.AUTO, costs, section=SECTION, case=case, size=fetched.size)

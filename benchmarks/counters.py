@@ -25,7 +25,7 @@ OWN_LISTINGS = 1
 
 
 @dataclass
-class Bench:
+class CountedProject:
     """A served repository, its pulled project, and a clone by git."""
 
     folder: Path
@@ -81,37 +81,37 @@ def measures(scale: Scale) -> Iterator[Measure]:
     with tempfile.TemporaryDirectory(prefix="towline-bench-") as name:
         folder = Path(name)
         with GitServer(folder / "server") as server:
-            bench = Bench(folder, size, server)
-            bench.commit(0)
+            project = CountedProject(folder, size, server)
+            project.commit(0)
             (folder / "project").mkdir()
             DirectoryStore.create(folder / "project", project="large").close()
-            bench.pull("first")
+            project.pull("first")
             clone = folder / "clone.git"
             run_git(folder, "clone", "--quiet", "--bare", f"{server.url}/large.git", str(clone))
-            yield from _no_op(bench)
-            bench.commit(1)
-            yield from _changed(bench, _git_bytes(bench, clone))
+            yield from _no_op(project)
+            project.commit(1)
+            yield from _changed(project, _git_bytes(project, clone))
 
 
-def _git_bytes(bench: Bench, clone: Path) -> int:
-    """What git's own fetch of the same commit brings down."""
-    bench.server.tally.clear()
+def _git_bytes(project: CountedProject, clone: Path) -> int:
+    """What git's own fetch of the same commit downloads."""
+    project.server.tally.clear()
     run_git(clone, "fetch", "--quiet", "origin", "main")
-    return bench.server.tally.bytes_sent
+    return project.server.tally.bytes_sent
 
 
-def _no_op(bench: Bench) -> Iterator[Measure]:
-    counted = bench.pull("nothing new")
+def _no_op(project: CountedProject) -> Iterator[Measure]:
+    counted = project.pull("nothing new")
     bounds = {"requests": 2, "trees read": 0, "blobs read": 0, "files opened": 0}
     bounds |= {"folder listings": OWN_LISTINGS, "flushes": 0}
-    yield from _told("nothing new", bench.size, counted, bounds)
+    yield from _bounded("nothing new", project.size, counted, bounds)
 
 
-def _changed(bench: Bench, git_bytes: int) -> Iterator[Measure]:
-    counted = bench.pull("changed")
+def _changed(project: CountedProject, git_bytes: int) -> Iterator[Measure]:
+    counted = project.pull("changed")
     assert counted["listed"] == CHANGED, "it pulled what changed"
     bounds = {
-        "trees read": 2 * len(bench.touched),
+        "trees read": 2 * len(project.touched),
         "blobs read": CHANGED,
         "files opened": CHANGED,
         "folder listings": OWN_LISTINGS,
@@ -119,11 +119,11 @@ def _changed(bench: Bench, git_bytes: int) -> Iterator[Measure]:
         "requests": 3,
     }
     case = f"{CHANGED} files changed"
-    yield from _told(case, bench.size, counted, bounds)
+    yield from _bounded(case, project.size, counted, bounds)
     yield Measure(
         section=SECTION,
         case=case,
-        size=bench.size,
+        size=project.size,
         who="git",
         value=git_bytes,
         unit="bytes down",
@@ -131,7 +131,7 @@ def _changed(bench: Bench, git_bytes: int) -> Iterator[Measure]:
     yield Measure(
         section=SECTION,
         case=case,
-        size=bench.size,
+        size=project.size,
         who="towline",
         value=counted["bytes down"],
         unit="bytes down",
@@ -140,7 +140,7 @@ def _changed(bench: Bench, git_bytes: int) -> Iterator[Measure]:
     )
 
 
-def _told(
+def _bounded(
     case: str, size: int, counted: dict[str, int], bounds: dict[str, int]
 ) -> Iterator[Measure]:
     for unit, bound in bounds.items():

@@ -83,6 +83,19 @@ def beside(peer: str, measures: Iterable[Measure]) -> Iterator[Measure]:
         yield replace(measure, ratio=measure.value / other) if other else measure
 
 
+def compared(
+    peer: str, figures: Mapping[str, float], *, section: str, case: str, size: int, unit: str
+) -> Iterator[Measure]:
+    """One figure of each contender, beside its peer's."""
+    yield from beside(
+        peer,
+        [
+            Measure(section=section, case=case, size=size, who=who, value=value, unit=unit)
+            for who, value in figures.items()
+        ],
+    )
+
+
 def best_cpu(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """The least CPU seconds of each contender, taken in turns so that noise hits all alike."""
     best = dict.fromkeys(contenders, float("inf"))

@@ -6,11 +6,13 @@ import os
 import subprocess
 import sysconfig
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from towline.testing.git_repository import CLOSED_ENVIRONMENT
+
+from .measures import Measure, compared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,3 +70,14 @@ def in_turns(contenders: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[
         for who, work in contenders.items():
             costs[who].append(work())
     return {who: best(found) for who, found in costs.items()}
+
+
+def costs_beside(
+    peer: str, costs: Mapping[str, Cost], *, section: str, case: str, size: int
+) -> Iterator[Measure]:
+    """Each contender's elapsed and CPU seconds, beside its peer's."""
+    for unit, figures in (
+        ("s", {who: cost.wall for who, cost in costs.items()}),
+        ("s CPU", {who: cost.cpu for who, cost in costs.items()}),
+    ):
+        yield from compared(peer, figures, section=section, case=case, size=size, unit=unit)

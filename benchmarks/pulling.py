@@ -12,8 +12,8 @@ from fixtures.projects import large
 from towline.testing.git_repository import GitRepository, run_git
 from towline.testing.git_server import GitServer
 
-from .measures import Measure, Scale, beside
-from .processes import Cost, best, in_turns, run
+from .measures import Measure, Scale
+from .processes import Cost, best, costs_beside, in_turns, run
 
 SECTION = "pull"
 PEER = "git"
@@ -22,7 +22,7 @@ LIMIT_OPTIONS = tuple(part for limit in LIMITS for part in ("--limit", limit))
 
 
 @dataclass
-class Bench:
+class ClonedRepository:
     """A served repository, and a clone by each contender."""
 
     folder: Path
@@ -82,37 +82,27 @@ def measures(scale: Scale) -> Iterator[Measure]:
             repository = GitRepository(folder / "server" / "large.git")
             repository.commit(large.files(size))
             with GitServer(folder / "server") as server:
-                bench = Bench(folder, size, f"{server.url}/large.git")
-                yield from _cases(bench, scale)
+                clones = ClonedRepository(folder, size, f"{server.url}/large.git")
+                yield from _cases(clones, scale)
 
 
-def _cases(bench: Bench, scale: Scale) -> Iterator[Measure]:
-    rounds = scale.rounds(bench.size)
-    cloners = {who: partial(bench.clone, who) for who in ("git", "towline")}
-    yield from _told("clone", bench.size, in_turns(cloners, rounds))
-    bench.edit()
-    pullers = {who: partial(bench.pull, who) for who in ("git", "towline")}
+def _cases(clones: ClonedRepository, scale: Scale) -> Iterator[Measure]:
+    rounds = scale.rounds(clones.size)
+    cloners = {who: partial(clones.clone, who) for who in ("git", "towline")}
+    yield from _measures("clone", clones, in_turns(cloners, rounds))
+    clones.edit()
+    pullers = {who: partial(clones.pull, who) for who in ("git", "towline")}
     # The first one looks at the edited file.
     in_turns(pullers, 1)
-    yield from _told("nothing new", bench.size, in_turns(pullers, scale.repeat))
+    yield from _measures("nothing new", clones, in_turns(pullers, scale.repeat))
     costs: dict[str, list[Cost]] = {who: [] for who in pullers}
     for _ in range(rounds):
-        bench.commit()
+        clones.commit()
         for who, pull in pullers.items():
             costs[who].append(pull())
     best_of_each = {who: best(found) for who, found in costs.items()}
-    yield from _told("1% changed", bench.size, best_of_each)
+    yield from _measures("1% changed", clones, best_of_each)
 
 
-def _told(case: str, size: int, costs: dict[str, Cost]) -> Iterator[Measure]:
-    for unit, figures in (
-        ("s", {who: cost.wall for who, cost in costs.items()}),
-        ("s CPU", {who: cost.cpu for who, cost in costs.items()}),
-    ):
-        yield from beside(
-            PEER,
-            [
-                Measure(section=SECTION, case=case, size=size, who=who, value=value, unit=unit)
-                for who, value in figures.items()
-            ],
-        )
+def _measures(case: str, clones: ClonedRepository, costs: dict[str, Cost]) -> Iterator[Measure]:
+    return costs_beside(PEER, costs, section=SECTION, case=case, size=clones.size)

@@ -33,7 +33,7 @@ from towline_server.projects.tenants import Tenants
 from towline_server.services import open_services
 from towline_server.settings import load_settings
 
-from .measures import Measure, Scale, beside
+from .measures import Measure, Scale, compared
 from .processes import environment
 
 SECTION = "serving"
@@ -122,7 +122,7 @@ class Plane:
 
 @contextmanager
 def looking(plane: Plane, taken: Latencies) -> Iterator[None]:
-    """Somebody who looks at one project after another as fast as he is answered."""
+    """A client that reads one project after another as fast as it is answered."""
     enough = threading.Event()
 
     def look() -> None:
@@ -206,8 +206,12 @@ def measures(scale: Scale) -> Iterator[Measure]:
             reads += _reads(name, found, scale.served_projects)
     size = scale.served_projects
     per_pull = {who: 1000 * seconds / size for who, seconds in pulls.items()}
-    yield from _told("pulled at once", "ms a pull", per_pull, size, GIT)
-    yield from _told("pulled at once", "fetches", fetches, size, GIT)
+    yield from compared(
+        GIT, per_pull, section=SECTION, case="pulled at once", size=size, unit="ms a pull"
+    )
+    yield from compared(
+        GIT, fetches, section=SECTION, case="pulled at once", size=size, unit="fetches"
+    )
     yield from reads
 
 
@@ -277,21 +281,9 @@ def _reads(name: str, found: Served, size: int) -> Iterator[Measure]:
                 LOADED: 1000 * _percentile(found.loaded[what], percent),
             }
             case = f"{what} read, p{percent}, {name}"
-            yield from _told(case, "ms", figures, size, IDLE)
+            yield from compared(IDLE, figures, section=SECTION, case=case, size=size, unit="ms")
 
 
 def _percentile(taken: Sequence[float], percent: int) -> float:
     """The least that is at least as much as so many of them (nearest rank)."""
     return sorted(taken)[-(-len(taken) * percent // 100) - 1]
-
-
-def _told(
-    case: str, unit: str, figures: Mapping[str, float], size: int, peer: str
-) -> Iterator[Measure]:
-    yield from beside(
-        peer,
-        [
-            Measure(section=SECTION, case=case, size=size, who=who, value=value, unit=unit)
-            for who, value in figures.items()
-        ],
-    )

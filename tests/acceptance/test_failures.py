@@ -79,7 +79,7 @@ def test_too_many_assets(project: Command, repository: GitRepository):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_cannot_be_carried_out(
+def test_a_request_that_is_refused(
     project: Command, arguments: list[str], code: str, exit_code: int
 ):
     assert failed(project, "pull", *arguments, code=exit_code) == code
@@ -278,7 +278,7 @@ def test_a_failed_clone_leaves_nothing(
     assert files(towline.at(towline.folder / "empty")) == BASE
 
 
-def test_a_clone_stays_when_nobody_reads_its_report(
+def test_a_clone_stays_when_its_report_is_not_read(
     towline: Command, repository: GitRepository, url: str
 ):
     repository.commit(BASE)

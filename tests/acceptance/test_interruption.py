@@ -35,7 +35,7 @@ def address(listener: socket.socket) -> str:
 def interrupted(
     project: Command, listener: socket.socket, stop: signal.Signals, *arguments: str
 ) -> tuple[str, str]:
-    """Run a command, stop it once its request has arrived, and return what it printed."""
+    """Run a command, stop it once its request is received, and return what it printed."""
     with subprocess.Popen(
         [sys.executable, "-m", "towline_cli", *arguments],
         cwd=project.folder,

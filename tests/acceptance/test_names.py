@@ -44,7 +44,7 @@ def named(towline: Command, repository: GitRepository, url: str) -> Command:
     return project
 
 
-def test_every_name_is_told_and_taken(named: Command):
+def test_every_name_is_printed_and_accepted(named: Command):
     report = named.json("plan", code=3)
     assert sorted(paths(report["conflicts"])) == sorted([*NAMES, CLOBBERING])
     assert set(states(named)) == {*NAMES, CLOBBERING}

@@ -139,7 +139,7 @@ def test_all_five_lists(project: Command):
     assert report["ignored"][0]["reason"] == "declined"
 
 
-def test_a_plan_and_a_dry_run_tell_what_the_pull_then_does(project: Command):
+def test_a_plan_and_a_dry_run_show_what_the_pull_then_does(project: Command):
     before = files(project)
     plan = project.json("plan")
     assert project.json("pull", "--dry-run") == plan
@@ -274,7 +274,7 @@ def test_undo_tramples_no_edit(project: Command):
     assert project.json("undo", "7", code=1)["error"]["code"] == "unknown_pull"
 
 
-def test_log_tells_of_pulls_and_undos(project: Command):
+def test_log_lists_pulls_and_undos(project: Command):
     project("pull")
     project("undo")
     undo, pull, clone = project.json("log")["pulls"]
@@ -295,7 +295,7 @@ def test_log_tells_of_pulls_and_undos(project: Command):
     assert project.json("log", "9", code=1)["error"]["code"] == "unknown_pull"
 
 
-def test_status_tells_every_state_without_the_network(torn: Command, server: GitServer):
+def test_status_shows_every_state_without_the_network(torn: Command, server: GitServer):
     edit(torn, "readme.txt", b"mine\n")
     edit(torn, "own.json", b"{}\n")
     (torn.folder / "rules/lost.json").unlink()
@@ -321,7 +321,7 @@ def test_status_tells_every_state_without_the_network(torn: Command, server: Git
     assert server.tally.requests == []
 
 
-def test_status_without_the_cache_tells_local_changes(project: Command):
+def test_status_without_the_cache_shows_local_changes(project: Command):
     project("plan")
     edit(project, "readme.txt", b"mine\n")
     shutil.rmtree(project.folder / ".towline" / "cache.git")
@@ -338,7 +338,7 @@ def test_status_hides_the_unchanged_unless_asked(project: Command):
     assert "readme.txt" in project("status", "--all").out
 
 
-def test_diff_tells_conflicts_and_edits_field_by_field(torn: Command):
+def test_diff_shows_conflicts_and_edits_field_by_field(torn: Command):
     edit(torn, "readme.txt", b"A team's project.\nMine.\n")
     edit(torn, "own.json", b"{}\n")
     torn("plan", code=3)
@@ -409,7 +409,7 @@ def test_reports_for_people_go_to_stdout_whole(project: Command):
     assert project("pull").out.startswith("Up to date at ")
 
 
-def test_a_rewritten_branch_is_told(project: Command, repository: GitRepository):
+def test_a_rewritten_branch_is_reported(project: Command, repository: GitRepository):
     repository.commit(THEIRS, parents=[])
     assert project.json("plan")["history_rewritten"] is True
     assert "rewritten" in project("pull").out

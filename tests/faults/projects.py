@@ -121,7 +121,7 @@ def the_plan(store: DirectoryStore) -> Plan:
 
 
 def new_project(root: Path) -> Project:
-    """A project that stands at `BEFORE`, with a local file."""
+    """A project at `BEFORE`, with a local file."""
     root.mkdir()
     with DirectoryStore.create(root, project="project", disk=faulty()) as store:
         pull_files(store, **{path.replace("/", "__"): content for path, content in BEFORE.items()})

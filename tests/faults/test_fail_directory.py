@@ -61,7 +61,7 @@ def test_a_failing_machine_leaves_it_old_or_new(before, after, tmp_path, action)
         if failed is None:
             assert project.facts() == new, number
         else:
-            assert facts == project.facts() == old, f"told as failed at operation {number}"
+            assert facts == project.facts() == old, f"failed at operation {number}"
 
 
 def test_a_failure_before_the_commit_point_is_cleaned_up_at_once(before, tmp_path):
@@ -135,9 +135,9 @@ def test_an_edit_made_meanwhile_is_never_lost(before, after, tmp_path, action, e
         assert last
         assert set(last.values()) <= set(files.values()), f"lost at operation {number}"
         assert project.own_files() == {".gitignore", "executable", "lock", "state.db"}
-        kept = [AssetPath(path) for path in files if ".local-" in path]
+        copies = [AssetPath(path) for path in files if ".local-" in path]
         with project.open() as store:
-            assert not [path for path in kept if now(store).at(path)], "a copy is no asset"
+            assert not [path for path in copies if now(store).at(path)], "a copy is no asset"
 
 
 @pytest.mark.parametrize("folder", ["d", "e", "e/f", "g", "folder"])

@@ -18,7 +18,7 @@ from towline.undo import undo
 
 pytestmark = pytest.mark.slow
 
-NOBODY = 65534
+UNPRIVILEGED = 65534
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +34,8 @@ def in_child(action):
         try:
             if os.geteuid() == 0:
                 os.setgroups([])
-                os.setgid(NOBODY)
-                os.setuid(NOBODY)
+                os.setgid(UNPRIVILEGED)
+                os.setuid(UNPRIVILEGED)
             action()
             status = 0
         finally:
@@ -45,14 +45,14 @@ def in_child(action):
 
 @pytest.fixture
 def owned(before, tmp_path):
-    """The project as somebody's who is not root."""
+    """The project, owned by a user who is not root."""
     for folder in (tmp_path, tmp_path.parent):
         folder.chmod(0o755)
     project = before.copy(tmp_path / "p")
     if os.geteuid() == 0:
         for folder, _, names in os.walk(project.root):
             for path in (folder, *(os.path.join(folder, name) for name in names)):
-                os.chown(path, NOBODY, NOBODY)
+                os.chown(path, UNPRIVILEGED, UNPRIVILEGED)
     return project
 
 
@@ -94,17 +94,17 @@ def test_where_the_machine_stays_broken_the_project_can_be_read(before, tmp_path
     old, new = before.facts(), finished.facts()
     contents = {Digest.of(content) for content in before.files().values()}
     for number in range(commit, count + 1):
-        project, told = before.copy(tmp_path / "p"), ""
+        project, problem = before.copy(tmp_path / "p"), ""
         try:
             project.pull(faulty(fail(errno.EROFS), *range(number, 1_000)))
         except StoreError as error:
-            told = error.problem
+            problem = error.problem
         with project.open(faulty(fail(errno.EROFS), *range(1, 1_000))) as store:
             ours = {record.ours.digest for record in now(store).records() if record.ours}
             as_before = len(store.log()) == 1
         project.recover()
-        assert project.facts() in ((new,) if not told else (old, new)), number
-        if "nothing was changed" in told:
+        assert project.facts() in ((new,) if not problem else (old, new)), number
+        if "nothing was changed" in problem:
             assert project.facts() == old, number
         if as_before:
             assert contents <= ours, f"missing while broken at operation {number}"
@@ -190,12 +190,12 @@ def test_contents_that_an_earlier_version_put_into_the_state_file_are_undone(tmp
     with DirectoryStore.create(tmp_path / "p", project="p") as store:
         pull_files(store, a=b"1")
         apply_edits(store, change(store, "a", b"2"), contents=[b"2"])
-    kept = tmp_path / "p/.towline/undo" / Digest.of(b"1")
+    stored = tmp_path / "p/.towline/undo" / Digest.of(b"1")
     connection = sqlite3.connect(tmp_path / "p/.towline/state.db")
     connection.execute("INSERT INTO blobs VALUES (?, ?)", (Digest.of(b"1"), b"1"))
     connection.commit()
     connection.close()
-    kept.unlink()
+    stored.unlink()
     with DirectoryStore.open(tmp_path / "p") as store:
         undo(store)
     assert (tmp_path / "p/a").read_bytes() == b"1"

@@ -30,7 +30,7 @@ EXAMPLES = {
     "machine": 400,
 }
 
-"""What is said of a merge of trees."""
+"""How often each law of a merge of trees is tried."""
 
 CONTENT_EXAMPLES = {
     "content: ours alone is base": 3_000,
@@ -43,7 +43,7 @@ CONTENT_EXAMPLES = {
     "content: twice": 1_500,
     "content: bytes": 1_500,
 }
-"""What is said of a merge inside one asset; as many examples again."""
+"""The same for the laws of a merge inside one asset."""
 
 
 def law(name: str) -> settings:

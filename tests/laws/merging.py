@@ -50,7 +50,7 @@ def attempt(
 
 
 def alignments(records: Iterable[AssetRecord]) -> dict[AssetPath, AssetRecord]:
-    """Which asset has each path: in the recorded tree, else where one left behind it stands."""
+    """Which asset has each path: in the recorded tree, else in ours for one left behind it."""
     records = list(records)
     found = {r.aligned_path: r for r in records if r.aligned_path is not None}
     for record in records:
@@ -60,7 +60,7 @@ def alignments(records: Iterable[AssetRecord]) -> dict[AssetPath, AssetRecord]:
 
 
 def result_of(sides: ThreeSides, plan: Plan) -> Tree:
-    """Ours as it stands once the plan is applied; a refused one changes nothing."""
+    """Ours once the plan is applied; a refused one changes nothing."""
     return local_tree(sides.records if plan.refused else records_after(sides.records, plan))
 
 
@@ -72,7 +72,7 @@ def assets_of(sides: ThreeSides) -> Tree:
 
 
 def listed(plan: Plan) -> list[Item]:
-    """What stands in one of the five lists."""
+    """What is in one of the five lists."""
     return [item for item in plan.items if item.disposition in LISTED]
 
 
@@ -98,5 +98,5 @@ def looked_at(sides: ThreeSides, renames: Renames = Renames.EXACT) -> list[Item]
 
 
 def quiet(items: Iterable[Item]) -> bool:
-    """Whether nothing of these is worth telling."""
+    """Whether a report lists none of these."""
     return all(item.disposition in (Disposition.UNTOUCHED, Disposition.CONVERGED) for item in items)

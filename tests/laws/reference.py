@@ -1,7 +1,7 @@
 """The case table of docs/semantics.md over whole trees, path by path, in its plainest form.
 
 It looks at every path of every side, knows no renames, and shares no code with the merge. What
-it cannot tell apart from the table it leaves out: ids of moved assets, and selections.
+the table alone cannot decide it leaves out: ids of moved assets, and selections.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from towline.testing.sides import ThreeSides
 D = Disposition
 Claim: TypeAlias = AssetPath | LocalFile
 
-# row: (left alone, in use_theirs, in use_ours); None: a conflict, or an error in use_theirs
+# rule: (left alone, in use_theirs, in use_ours); None: a conflict, or an error in use_theirs
 TABLE: dict[int, tuple[Disposition | None, Disposition | None, Disposition]] = {
     0: (D.UNTOUCHED, D.UNTOUCHED, D.UNTOUCHED),
     1: (D.UPDATED, D.UPDATED, D.IGNORED),
@@ -46,8 +46,8 @@ KINDS_OF_CONFLICT = {
 }
 
 
-def row(b: AssetState | None, o: AssetState | None, t: AssetState | None) -> int:
-    """The row of the table."""
+def rule_of(b: AssetState | None, o: AssetState | None, t: AssetState | None) -> int:
+    """The number of the rule."""
     if o == t:
         return 0 if o == b else 7
     if o == b:
@@ -73,7 +73,7 @@ def merged(b: AssetState, o: AssetState, t: AssetState) -> AssetState:
 
 
 @dataclass(kw_only=True)
-class Cell:
+class PathSides:
     """One path on three sides."""
 
     path: AssetPath
@@ -89,8 +89,8 @@ class Cell:
     """The side that the policy chose."""
 
     @property
-    def row(self) -> int:
-        return 14 if self.blocked else row(self.b, self.o, self.t)
+    def rule(self) -> int:
+        return 14 if self.blocked else rule_of(self.b, self.o, self.t)
 
     @property
     def side(self) -> Side | None:
@@ -100,25 +100,25 @@ class Cell:
     def disposition(self) -> Disposition | None:
         if self.blocked:
             return D.IGNORED if self.changed else D.UNTOUCHED
-        alone, theirs, ours = TABLE[self.row]
+        alone, theirs, ours = TABLE[self.rule]
         found = {None: alone, Side.THEIRS: theirs, Side.OURS: ours}[self.side]
-        if self.row == 9 and self.side is None and self.outcome == self.o:
+        if self.rule == 9 and self.side is None and self.outcome == self.o:
             return D.UNTOUCHED
         return found
 
     @property
     def outcome(self) -> AssetState | None:
-        """What stands there afterwards, if nothing else is in the way."""
+        """What is there afterwards, if nothing else is in the way."""
         if self.blocked or self.side is Side.OURS:
             return self.o
         if self.side is Side.THEIRS:
             return self.t
-        if self.row == 9:
+        if self.rule == 9:
             assert self.b is not None
             assert self.o is not None
             assert self.t is not None
             return merged(self.b, self.o, self.t)
-        return self.t if self.row in (1, 2, 3, 7) else self.o
+        return self.t if self.rule in (1, 2, 3, 7) else self.o
 
     @property
     def undecided(self) -> bool:
@@ -130,106 +130,106 @@ class Cell:
 
     @property
     def claims(self) -> bool:
-        """Whether it wants to stand at its path; an undecided one does if a side has it."""
+        """Whether it claims its path; an undecided one does if a side has it."""
         return (self.o or self.t) is not None if self.undecided else self.outcome is not None
 
 
 @dataclass(kw_only=True)
-class Verdict:
-    """What must come of a merge."""
+class Expected:
+    """What a merge must answer."""
 
     errors: set[str] = field(default_factory=set)
     """Codes, of which one must be raised; empty: none may be."""
     conflicts: set[tuple[ConflictKind, frozenset[AssetPath]]] = field(default_factory=set)
     refused: bool = False
     lists: dict[AssetPath, tuple[Disposition, int]] = field(default_factory=dict)
-    """What stands in one of the five lists, with its row."""
+    """What is in one of the five lists, with its rule."""
     result: dict[AssetPath, AssetState] = field(default_factory=dict)
     bases: dict[AssetPath, AssetState | None] = field(default_factory=dict)
     """The base of each path afterwards."""
 
 
-def reference(sides: ThreeSides, resolutions: Resolutions, on_conflict: OnConflict) -> Verdict:
-    """The verdict on a whole project."""
-    cells = cells_of(sides)
+def reference(sides: ThreeSides, resolutions: Resolutions, on_conflict: OnConflict) -> Expected:
+    """What the merge of a whole project must answer."""
+    by_path = sides_by_path(sides)
     pins = dict(resolutions.named())
-    for cell in cells.values():
-        cell.pin = pins.get(str(cell.id))
+    for each in by_path.values():
+        each.pin = pins.get(str(each.id))
     errors = {
         "no_remote_version"
-        for cell in cells.values()
-        if cell.pin is Side.THEIRS and (cell.blocked or cell.row == 6)
+        for each in by_path.values()
+        if each.pin is Side.THEIRS and (each.blocked or each.rule == 6)
     }
-    if set(pins) - {str(cell.id) for cell in cells.values() if cell.b or cell.o or cell.t}:
+    if set(pins) - {str(each.id) for each in by_path.values() if each.b or each.o or each.t}:
         errors.add("unknown_assets")
     if errors:
-        return Verdict(errors=errors)
-    clashes = clashing(cells, sides)
-    pinned = {path for path, cell in cells.items() if cell.pin}
+        return Expected(errors=errors)
+    clashes = clashing(by_path, sides)
+    pinned = {path for path, each in by_path.items() if each.pin}
     if any(pinned.issuperset(pair) for pair in clashes):
-        return Verdict(errors={"colliding_resolutions"})
+        return Expected(errors={"colliding_resolutions"})
     if on_conflict in (OnConflict.THEIRS, OnConflict.OURS):
-        _choose(cells, sides, Side(str(on_conflict)))
-    conflicts = groups(cells, clashing(cells, sides))
-    return _verdict(sides, cells, conflicts, on_conflict)
+        _choose(by_path, sides, Side(str(on_conflict)))
+    conflicts = groups(by_path, clashing(by_path, sides))
+    return _expected(sides, by_path, conflicts, on_conflict)
 
 
-def _choose(cells: Mapping[AssetPath, Cell], sides: ThreeSides, side: Side) -> None:
-    """The policy's side for what is in conflict by its own row, then for what still collides."""
+def _choose(by_path: Mapping[AssetPath, PathSides], sides: ThreeSides, side: Side) -> None:
+    """The policy's side for what is in conflict by its own rule, then for what still collides."""
     while True:
-        # What is undecided by its own row comes first: settled, it may be in nobody's way.
-        left = [cell for cell in cells.values() if cell.undecided]
+        # What is undecided by its own rule comes first: settled, it may be in no one's way.
+        left = [each for each in by_path.values() if each.undecided]
         if not left:
-            in_the_way = {claim for pair in clashing(cells, sides) for claim in pair}
-            left = [cells[path] for path in cells.keys() & in_the_way]
+            in_the_way = {claim for pair in clashing(by_path, sides) for claim in pair}
+            left = [by_path[path] for path in by_path.keys() & in_the_way]
         left = [
-            cell
-            for cell in left
-            if not (cell.pin or cell.chosen or cell.blocked or cell.never_gives_way)
+            each
+            for each in left
+            if not (each.pin or each.chosen or each.blocked or each.never_gives_way)
         ]
         if not left:
             return
-        for cell in left:
-            cell.chosen = side
+        for each in left:
+            each.chosen = side
 
 
-def _verdict(
+def _expected(
     sides: ThreeSides,
-    cells: Mapping[AssetPath, Cell],
+    by_path: Mapping[AssetPath, PathSides],
     conflicts: set[tuple[ConflictKind, frozenset[AssetPath]]],
     on_conflict: OnConflict,
-) -> Verdict:
-    verdict = Verdict(conflicts=conflicts)
+) -> Expected:
+    expected = Expected(conflicts=conflicts)
     if conflicts and on_conflict is not OnConflict.SKIP:
-        verdict.refused = True
-        verdict.result = {path: cell.o for path, cell in cells.items() if cell.o is not None}
-        return verdict
+        expected.refused = True
+        expected.result = {path: each.o for path, each in by_path.items() if each.o is not None}
+        return expected
     open_paths = {path: kind for kind, group in conflicts for path in group}
-    for path, cell in cells.items():
+    for path, each in by_path.items():
         kind = open_paths.get(path)
-        after = cell.o if kind else cell.outcome
+        after = each.o if kind else each.outcome
         if after is not None:
-            verdict.result[path] = after
-        verdict.bases[path] = cell.b if kind or cell.blocked else cell.t
+            expected.result[path] = after
+        expected.bases[path] = each.b if kind or each.blocked else each.t
         if kind is not None:
-            number = 13 if kind is ConflictKind.PATH_COLLISION else cell.row
-            verdict.lists[path] = (D.IGNORED, number)
-        elif cell.disposition not in (D.UNTOUCHED, D.CONVERGED, None):
-            verdict.lists[path] = (cell.disposition, cell.row)
-    return verdict
+            number = 13 if kind is ConflictKind.PATH_COLLISION else each.rule
+            expected.lists[path] = (D.IGNORED, number)
+        elif each.disposition not in (D.UNTOUCHED, D.CONVERGED, None):
+            expected.lists[path] = (each.disposition, each.rule)
+    return expected
 
 
-def cells_of(sides: ThreeSides) -> dict[AssetPath, Cell]:
+def sides_by_path(sides: ThreeSides) -> dict[AssetPath, PathSides]:
     """Every path that any side has."""
     based = alignments(sides.records)
     local_tree = {r.ours.path: r for r in sides.records if r.ours is not None}
-    cells = {}
+    by_path = {}
     for path in sorted({*based, *local_tree, *sides.base, *sides.theirs}):
         entry = sides.theirs.get(path)
         known = local_tree.get(path) or based.get(path)
         new = isinstance(entry, RemoteAsset)
         planned = planned_id(sides.project, path, sides.ours().is_used) if new else None
-        cells[path] = Cell(
+        by_path[path] = PathSides(
             path=path,
             id=known.id if known is not None else planned,
             b=based[path].base if path in based else None,
@@ -238,12 +238,14 @@ def cells_of(sides: ThreeSides) -> dict[AssetPath, Cell]:
             blocked=isinstance(entry, NonAsset),
             changed=entry != sides.base.get(path),
         )
-    return cells
+    return by_path
 
 
-def clashing(cells: Mapping[AssetPath, Cell], sides: ThreeSides) -> list[tuple[Claim, Claim]]:
-    """Every two claims that cannot stand together, local files included."""
-    claims: list[Claim] = [path for path, cell in cells.items() if cell.claims]
+def clashing(
+    by_path: Mapping[AssetPath, PathSides], sides: ThreeSides
+) -> list[tuple[Claim, Claim]]:
+    """Every two claims that cannot coexist, local files included."""
+    claims: list[Claim] = [path for path, each in by_path.items() if each.claims]
     claims += [LocalFile(path=path) for path in sides.files]
     keys = [
         sides.names.key(claim.path if isinstance(claim, LocalFile) else claim) for claim in claims
@@ -259,7 +261,7 @@ def clashing(cells: Mapping[AssetPath, Cell], sides: ThreeSides) -> list[tuple[C
 
 
 def groups(
-    cells: Mapping[AssetPath, Cell], clashes: list[tuple[Claim, Claim]]
+    by_path: Mapping[AssetPath, PathSides], clashes: list[tuple[Claim, Claim]]
 ) -> set[tuple[ConflictKind, frozenset[AssetPath]]]:
     """The conflicts: collisions with all that hangs together, and what else is undecided."""
     found: list[set[Claim]] = []
@@ -273,7 +275,7 @@ def groups(
     ]
     collided = {path for group in parties for path in group}
     return {(ConflictKind.PATH_COLLISION, group) for group in parties} | {
-        (KINDS_OF_CONFLICT[cell.row], frozenset([path]))
-        for path, cell in cells.items()
-        if cell.undecided and path not in collided
+        (KINDS_OF_CONFLICT[each.rule], frozenset([path]))
+        for path, each in by_path.items()
+        if each.undecided and path not in collided
     }

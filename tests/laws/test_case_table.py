@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.laws.budget import EXAMPLES, TOTAL, law
 from tests.laws.merging import alignments, attempt, listed, result_of
-from tests.laws.reference import Verdict, reference
+from tests.laws.reference import Expected, reference
 from towline.errors import TowlineError
 from towline.options import OnConflict, PullOptions, Renames, Resolutions
 from towline.plan import Plan
@@ -45,7 +45,7 @@ def test_the_merge_is_the_case_table_path_by_path(
         _compare(sides, found, expected)
 
 
-def _compare(sides: ThreeSides, plan: Plan, expected: Verdict) -> None:
+def _compare(sides: ThreeSides, plan: Plan, expected: Expected) -> None:
     conflicts = {
         (conflict.kind, frozenset(party.path for party in conflict.parties))
         for conflict in plan.conflicts
@@ -85,10 +85,10 @@ def test_a_comparison_that_skips_nothing_gives_the_same(
 
 
 def _known(sides: ThreeSides, plan: Plan) -> tuple[dict[Any, Any], dict[Any, Any]]:
-    """What stands under which id, and what is tracked at which path.
+    """The state of each id, and what is tracked at each path.
 
-    Of an asset deleted here and made anew under another id, whoever looks joins the records, and
-    of one that was moved with renames off, whoever looks parts them: that much may differ.
+    A merge that looks at an asset deleted here and created again under another id joins the two
+    records; with renames off, one that looks at a moved asset separates them. That may differ.
     """
     records = sides.records if plan.refused else records_after(sides.records, plan)
     local_tree = {record.id: record.ours for record in records if record.ours is not None}

@@ -49,8 +49,8 @@ from towline.testing.strategies import (
 @law("use_theirs on all")
 @given(three_sides(), st.sampled_from(Renames))
 def test_use_theirs_on_all_gives_theirs_and_what_is_local_only(sides: ThreeSides, renames: Renames):
-    kept = local_only(sides, renames)
-    expected = assets_of(sides) | kept
+    local = local_only(sides, renames)
+    expected = assets_of(sides) | local
     if not can_coexist(sides.names, assets_of(sides)):
         return
     options = PullOptions(on_conflict=OnConflict.THEIRS, allow_empty=True, renames=renames)
@@ -90,7 +90,7 @@ def local_only(sides: ThreeSides, renames: Renames) -> Tree:
     tracked = {path for path, r in recorded.items() if r.base is not None}
     tracked |= set(assets_of(sides))
     ours = local_tree(sides.records)
-    kept: Tree = {}
+    local: Tree = {}
     for record in sides.records:
         if record.ours is None:
             continue
@@ -105,8 +105,8 @@ def local_only(sides: ThreeSides, renames: Renames) -> Tree:
         )
         blocked = isinstance(sides.theirs.get(old if moved and old else path), NonAsset)
         if blocked or not (moved or path in tracked):
-            kept[path] = record.ours
-    return kept
+            local[path] = record.ours
+    return local
 
 
 @law("use_ours on all")
@@ -177,21 +177,21 @@ def test_every_asset_is_accounted_for_exactly_once(
         if item.disposition is Disposition.CONFLICT or item.reason is IgnoredReason.CONFLICT
     }
     assert in_conflict == set(parties)
-    # An id whose asset was deleted here, and made anew under another one, may be let go.
+    # An id whose asset was deleted here, and created again under another one, may be released.
     gone = {record.id for record in sides.records if record.ours is None}
     assert {edit.asset_id for edit in plan.edits} <= set(ids) | gone
     if plan.refused:
         return
-    told = {path for item in plan.items for path in _paths(item)}
-    told |= {path for edit in plan.edits for path in _edited(edit.before, edit.after)}
-    told |= {r.aligned_path for r in sides.records if r.id in ids and r.aligned_path}
-    told |= {s.path for c in plan.conflicts for p in c.parties for s in _three(p) if s}
-    assert {change.path for change in sides.changes().items if _concerns(change)} <= told
+    covered = {path for item in plan.items for path in _paths(item)}
+    covered |= {path for edit in plan.edits for path in _edited(edit.before, edit.after)}
+    covered |= {r.aligned_path for r in sides.records if r.id in ids and r.aligned_path}
+    covered |= {s.path for c in plan.conflicts for p in c.parties for s in _three(p) if s}
+    assert {change.path for change in sides.changes().items if _concerns(change)} <= covered
     assert list(plan.items) == sorted(plan.items, key=lambda i: (i.path, i.asset_id or ""))
 
 
 def _concerns(change: Change) -> bool:
-    """A non-asset that is no longer there is nobody's concern."""
+    """A non-asset that is no longer there needs no answer."""
     return change.after is not None or isinstance(change.before, RemoteAsset)
 
 
@@ -296,7 +296,7 @@ def _same(one: AssetState, other: AssetState | NonAsset | None) -> bool:
 
 @law("pull twice")
 @given(resolved_sides(three_sides()), pull_options(renames=[Renames.EXACT]))
-def test_the_second_pull_tells_only_what_was_skipped(
+def test_the_second_pull_lists_only_what_was_skipped(
     project: tuple[ThreeSides, Resolutions], options: PullOptions
 ):
     sides, chosen = project

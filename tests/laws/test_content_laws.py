@@ -42,14 +42,14 @@ def edited(draw: st.DrawFn, value: Json) -> Json:
     if action == 0:
         return draw(VALUES)
     if isinstance(value, dict):
-        kept = {
+        fields = {
             key: item if key == "id" else draw(edited(item))
             for key, item in value.items()
             if key == "id" or draw(st.integers(0, 9))
         }
         if action == 1:
-            kept[draw(KEYS)] = draw(VALUES)
-        return dict(draw(st.permutations(list(kept.items())))) if action == 2 else kept
+            fields[draw(KEYS)] = draw(VALUES)
+        return dict(draw(st.permutations(list(fields.items())))) if action == 2 else fields
     if isinstance(value, list):
         items = [draw(edited(item)) for item in value if draw(st.integers(0, 9))]
         if action == 1:

@@ -185,7 +185,7 @@ BITES: dict[str, tuple[Any, Mutant]] = {
         choices.test_no_field_of_a_local_edit_is_lost_without_a_resolution,
         prefers_theirs,
     ),
-    "pull twice": (choices.test_the_second_pull_tells_only_what_was_skipped, base_stays_behind),
+    "pull twice": (choices.test_the_second_pull_lists_only_what_was_skipped, base_stays_behind),
     "deterministic": (
         merges.test_the_order_of_what_is_asked_does_not_matter,
         ids_come_by_chance,

@@ -111,7 +111,7 @@ class PullMachine(RuleBasedStateMachine):
         return path not in deleted and can_coexist(NamePolicy.EXACT, [*self.files, path])
 
     def is_unique(self, path: AssetPath) -> bool:
-        """Whether its content stands, or stood, nowhere else: then a folder sees a move of it."""
+        """Whether its content is, and was, nowhere else: then a folder sees a move of it."""
         files = self.memory.files()
         content = files[path][0]
         others = [

@@ -57,20 +57,20 @@ def test_where_only_theirs_changed_the_outcome_is_theirs(drawn: ThreeSides, opti
     theirs = assets_of(sides)
     options = replace(options, only=Selection())
     assume(can_coexist(sides.names, local_tree(sides.records)))
-    # Rule 14: what became a link or a pointer is kept, and is no conflict.
-    kept = {
+    # Rule 14: what became a link or a pointer stays in ours, and is no conflict.
+    blocked = {
         path: state
         for path, state in local_tree(sides.records).items()
         if isinstance(sides.theirs.get(path), NonAsset)
     }
-    assume(can_coexist(sides.names, theirs | kept))
+    assume(can_coexist(sides.names, theirs | blocked))
     plan = plan_of(sides, options=options)
     assert not plan.conflicts
-    assert result_of(sides, plan) == theirs | kept
+    assert result_of(sides, plan) == theirs | blocked
 
 
 def unedited(sides: ThreeSides) -> ThreeSides:
-    """The same project as it stood after the last pull."""
+    """The same project as it was after the last pull."""
     records = []
     for path, entry in sides.base.items():
         if isinstance(entry, RemoteAsset):
@@ -241,7 +241,7 @@ def _states(entries: Mapping[AssetPath, RemoteAsset | NonAsset]) -> Tree:
 
 
 def pulled_into(base: Tree, ours: Tree, theirs: Tree) -> ThreeSides:
-    """A project whose ours knows its moves just where contents tell them without doubt."""
+    """A project whose ours knows its moves just where contents show them without doubt."""
     origin = {new: old for old, new in _moves(base, ours).items()}
     moved = set(origin.values())
     records = []

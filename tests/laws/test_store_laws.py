@@ -108,7 +108,7 @@ def test_a_dry_run_equals_the_run_and_undo_takes_it_back(
 
 
 def _without_ids(value: Any) -> Any:
-    """Ids stay used for ever, so what is created anew has another."""
+    """Ids stay used for ever, so what is created again has another."""
     if isinstance(value, list):
         return [_without_ids(item) for item in value]
     if isinstance(value, dict):

@@ -1,6 +1,6 @@
 """Git's own answer: ``read-tree -i -m --aggressive`` over many small merges at once.
 
-Each case is a folder of one big tree, so a few git processes judge thousands. No blob is ever
+Each case is a folder of one big tree, so a few git processes merge thousands. No blob is ever
 written: trees may name objects that are not there, and nothing is checked out.
 """
 
@@ -18,15 +18,15 @@ from towline.model import AssetPath, AssetState, Digest
 
 
 @dataclass(slots=True)
-class Verdict:
-    """What git made of a case: what is settled, and which paths are not."""
+class MergedIndex:
+    """The index after a merge: what git settled, and the paths that it did not."""
 
     settled: Tree = field(default_factory=dict)
     unmerged: set[AssetPath] = field(default_factory=set)
 
 
-class Judge:
-    """A scratch repository."""
+class ReadTree:
+    """``git read-tree`` in a scratch repository."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -39,30 +39,30 @@ class Judge:
         }
         self._git("init", "--quiet", "--bare", str(folder))
 
-    def judge(self, cases: Sequence[Case]) -> list[Verdict]:
-        """Git's verdict on each case, in their order."""
+    def merge(self, cases: Sequence[Case]) -> list[MergedIndex]:
+        """What git makes of each case, in their order."""
         trees = [
             self._write_tree([getattr(case, side) for case in cases])
             for side in ("base", "ours", "theirs")
         ]
         self._reset_index()
         self._git("read-tree", "-i", "-m", "--aggressive", *trees, index="merge")
-        return self._verdicts(len(cases))
+        return self._indexes(len(cases))
 
-    def _verdicts(self, count: int) -> list[Verdict]:
-        verdicts: dict[int, Verdict] = defaultdict(Verdict)
+    def _indexes(self, count: int) -> list[MergedIndex]:
+        indexes: dict[int, MergedIndex] = defaultdict(MergedIndex)
         for entry in self._git("ls-files", "-s", "-z", index="merge").split(b"\0")[:-1]:
             about, _, name = entry.decode().partition("\t")
             mode, digest, stage = about.split()
             number, _, path = name.partition("/")
-            verdict = verdicts[int(number)]
+            found = indexes[int(number)]
             if stage == "0":
-                verdict.settled[AssetPath(path)] = AssetState(
+                found.settled[AssetPath(path)] = AssetState(
                     path=AssetPath(path), digest=Digest(digest), executable=mode == "100755"
                 )
             else:
-                verdict.unmerged.add(AssetPath(path))
-        return [verdicts[number] for number in range(count)]
+                found.unmerged.add(AssetPath(path))
+        return [indexes[number] for number in range(count)]
 
     def _write_tree(self, trees: Sequence[Tree]) -> str:
         self._reset_index()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.laws.reference import merged, row
+from tests.laws.reference import merged, rule_of
 from tests.oracle.cases import Case, Tree
 from towline.model import AssetPath, AssetState
 
@@ -52,7 +52,7 @@ def _two_fields(case: Case, path: AssetPath, ours: Answer, git: Answer) -> bool:
         b is not None
         and o is not None
         and t is not None
-        and row(b, o, t) == 9
+        and rule_of(b, o, t) == 9
         and git.at(path) == "unmerged"
         and ours.at(path) == merged(b, o, t)
     )
@@ -69,7 +69,7 @@ def _file_meets_folder(case: Case, path: AssetPath, ours: Answer, git: Answer) -
 
 def _by_the_table(case: Case, path: AssetPath) -> AssetState | str | None:
     b, o, t = case.base.get(path), case.ours.get(path), case.theirs.get(path)
-    match row(b, o, t):
+    match rule_of(b, o, t):
         case 1 | 2 | 3:
             return t
         case 0 | 4 | 5 | 6 | 7:
@@ -92,8 +92,8 @@ RULES = (
         why=(
             "A name is a file on one side and a folder on another. read-tree walks the trees side "
             "by side and leaves everything under that name to a later step, though path by path "
-            "nothing clashes and the outcome can stand: one of the two was deleted. Only what "
-            "cannot stand together is rule 13."
+            "nothing clashes and the outcome is possible: one of the two was deleted. Only what "
+            "cannot coexist is rule 13."
         ),
         covers=_file_meets_folder,
     ),

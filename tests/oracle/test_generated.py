@@ -1,6 +1,6 @@
 """Our answer with renames off is git's, on generated merges; or a named rule says why not.
 
-ORACLE_EXAMPLES sets how many random merges are judged (``make oracle`` sets 100,000).
+ORACLE_EXAMPLES sets how many random merges are compared (``make oracle`` sets 100,000).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 
 from tests.laws.merging import party_paths, plan_of, result_of
 from tests.oracle.cases import Case, exhaustive_cases, random_cases, sides_of
-from tests.oracle.git import Judge
+from tests.oracle.git import ReadTree
 from tests.oracle.rules import RULES, Answer, differences
 from towline.options import OnConflict, PullOptions, Renames
 
@@ -31,12 +31,12 @@ def our_answer(case: Case) -> Answer:
     return Answer({path: s for path, s in result.items() if path not in unmerged}, unmerged)
 
 
-def compare(cases: list[Case], judge: Judge) -> Counter[str]:
+def compare(cases: list[Case], read_tree: ReadTree) -> Counter[str]:
     """How many cases agree, and how many differ by which rule."""
     found: Counter[str] = Counter()
-    for case, verdict in zip(cases, judge.judge(cases), strict=True):
+    for case, index in zip(cases, read_tree.merge(cases), strict=True):
         ours = our_answer(case)
-        git = Answer(verdict.settled, frozenset(verdict.unmerged))
+        git = Answer(index.settled, frozenset(index.unmerged))
         rules = differences(case, ours, git)
         assert None not in rules.values(), (case, ours, git)
         found.update({str(rule) for rule in rules.values()} or {"agreed"})
@@ -44,20 +44,22 @@ def compare(cases: list[Case], judge: Judge) -> Counter[str]:
 
 
 @pytest.fixture(scope="module")
-def judge(tmp_path_factory: pytest.TempPathFactory) -> Judge:
-    return Judge(tmp_path_factory.mktemp("oracle") / "repository")
+def read_tree(tmp_path_factory: pytest.TempPathFactory) -> ReadTree:
+    return ReadTree(tmp_path_factory.mktemp("oracle") / "repository")
 
 
-def test_every_merge_of_a_file_and_a_folder_of_its_name(judge: Judge):
-    found = compare(list(exhaustive_cases()), judge)
+def test_every_merge_of_a_file_and_a_folder_of_its_name(read_tree: ReadTree):
+    found = compare(list(exhaustive_cases()), read_tree)
     assert found["agreed"]
     # A rule that explains nothing would be a hole in the comparison.
     assert {rule.name for rule in RULES} == found.keys() - {"agreed"}
 
 
 @pytest.mark.parametrize("batch", range(0, EXAMPLES, BATCH))
-def test_generated_merges(batch: int, judge: Judge, record_property: Callable[[str, object], None]):
+def test_generated_merges(
+    batch: int, read_tree: ReadTree, record_property: Callable[[str, object], None]
+):
     count = min(BATCH, EXAMPLES - batch)
-    found = compare(list(islice(random_cases(seed=batch), count)), judge)
+    found = compare(list(islice(random_cases(seed=batch), count)), read_tree)
     record_property("figures", f"{count} generated merges, seed {batch}: {dict(found)}")
     assert found["agreed"] > count / 2

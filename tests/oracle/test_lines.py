@@ -1,6 +1,6 @@
 """Merged lines are git's: on generated edits, ``git merge-file`` conflicts where we do, or agrees.
 
-ORACLE_EXAMPLES sets how many random merges are judged (``make oracle`` sets 100,000).
+ORACLE_EXAMPLES sets how many random merges are compared (``make oracle`` sets 100,000).
 """
 
 from __future__ import annotations

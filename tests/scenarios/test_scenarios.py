@@ -156,9 +156,9 @@ def _check_again(played: Played, step: Step) -> None:
 
 def _expected(step: Step, files: Files) -> Files:
     """Return the files afterwards; those before, where the step does not list them."""
-    if step.stands is None:
+    if step.files is None:
         return files
     return {
         AssetPath(path): ((entry.content or "").encode(), entry.executable)
-        for path, entry in step.stands.items()
+        for path, entry in step.files.items()
     }
