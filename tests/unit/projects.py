@@ -70,15 +70,15 @@ def project(
     for asset_id in sorted({*ids.values(), *began}):
         entry = recorded.get(began.get(asset_id, AssetPath("")))
         based = entry.state if isinstance(entry, RemoteAsset) else None
-        standing = next((here[path] for path, found in ids.items() if found == asset_id), None)
-        kind = KINDS.of((standing or based).path)  # type: ignore[union-attr]
+        present = next((here[path] for path, found in ids.items() if found == asset_id), None)
+        kind = KINDS.of((present or based).path)  # type: ignore[union-attr]
         assert kind is not None
         records.append(
             AssetRecord(
                 id=asset_id,
                 kind=kind.name,
                 base=based,
-                ours=standing,
+                ours=present,
                 recorded=based,
                 size=1 if based is not None else 0,
                 embedded_id=entry.embedded_id if isinstance(entry, RemoteAsset) else None,

@@ -95,7 +95,7 @@ def test_one_content_that_both_added_in_two_spellings_keeps_ours():
     assert content(store) == b'{"a": 1, "b": 2}'
 
 
-def test_a_plan_carries_what_it_merged():
+def test_a_plan_contains_what_it_merged():
     store, remote = edited(BASE, OURS, THEIRS)
     plan = plan_pull(store, remote)
     assert [merged for _, merged in plan.merged] == [BOTH]

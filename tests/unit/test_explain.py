@@ -1,4 +1,4 @@
-"""The close view: fields, lines, digests, and the guards between them."""
+"""How an explanation shows contents: fields, lines, digests, and the guards between them."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ from towline.explain import (
 from towline.model import AssetPath, AssetState, Digest, ThreeWay
 
 
-def told_apart(base: Any, ours: Any, theirs: Any, rules: ContentRules | None = None) -> Explanation:
+def explained(base: Any, ours: Any, theirs: Any, rules: ContentRules | None = None) -> Explanation:
     """Explain three contents; None is an absent side, what is no bytes is written as JSON."""
     known: dict[Digest, bytes] = {}
 
@@ -40,7 +40,7 @@ def fields(explanation: Explanation) -> dict[str, tuple[Any, Any, Any, bool]]:
 
 
 def test_fields_that_differ_are_named_by_pointer_with_all_three_values():
-    found = told_apart(
+    found = explained(
         {"name": "a", "steps": [{"url": "x"}, {"url": "y"}], "on": True},
         {"name": "b", "steps": [{"url": "x"}, {"url": "z"}], "on": True},
         {"name": "a", "steps": [{"url": "x"}, {"url": "w"}], "on": True},
@@ -53,29 +53,29 @@ def test_fields_that_differ_are_named_by_pointer_with_all_three_values():
 
 
 def test_both_changing_a_field_alike_is_no_clash():
-    assert fields(told_apart({"a": 1}, {"a": 2}, {"a": 2})) == {"/a": (1, 2, 2, False)}
+    assert fields(explained({"a": 1}, {"a": 2}, {"a": 2})) == {"/a": (1, 2, 2, False)}
 
 
 def test_a_field_added_differently_on_both_sides_clashes():
-    found = told_apart({"k": 0}, {"k": 0, "a": 1}, {"k": 0, "a": 2})
+    found = explained({"k": 0}, {"k": 0, "a": 1}, {"k": 0, "a": 2})
     assert fields(found) == {"/a": (ABSENT, 1, 2, True)}
 
 
 def test_an_edit_inside_what_the_other_side_removed_is_one_clash_at_the_outer_place():
-    found = told_apart({"a": {"b": 1}, "k": 0}, {"a": {"b": 2}, "k": 0}, {"k": 0})
+    found = explained({"a": {"b": 1}, "k": 0}, {"a": {"b": 2}, "k": 0}, {"k": 0})
     assert fields(found) == {"/a": ({"b": 1}, {"b": 2}, ABSENT, True)}
 
 
 @pytest.mark.parametrize(
     ("before", "after"), [(1, True), (0, False), (1, 1.0), (None, 0), ("1", 1), ([], {})]
 )
-def test_values_that_python_or_a_reader_could_confuse_are_told_apart(before: Any, after: Any):
-    found = told_apart({"a": before}, {"a": after}, {"a": before})
+def test_values_that_python_or_a_reader_could_confuse_are_distinguished(before: Any, after: Any):
+    found = explained({"a": before}, {"a": after}, {"a": before})
     assert [(field.pointer, field.clashes) for field in found.fields] == [("/a", False)]
 
 
 def test_null_is_a_value_and_no_absence():
-    found = told_apart({"a": None, "k": 0}, {"k": 0}, {"a": 1, "k": 0})
+    found = explained({"a": None, "k": 0}, {"k": 0}, {"a": 1, "k": 0})
     assert fields(found) == {"/a": (None, ABSENT, 1, True)}
 
 
@@ -94,19 +94,19 @@ def test_null_is_a_value_and_no_absence():
     ],
 )
 def test_any_key_becomes_a_pointer(key: str, pointer: str):
-    assert fields(told_apart({key: 1}, {key: 2}, {key: 1})) == {pointer: (1, 2, 1, False)}
+    assert fields(explained({key: 1}, {key: 2}, {key: 1})) == {pointer: (1, 2, 1, False)}
 
 
-def test_objects_without_a_common_key_are_told_apart_key_by_key():
-    assert list(fields(told_apart({"a": 1}, {"b": 1}, {"a": 1}))) == ["/a", "/b"]
+def test_objects_without_a_common_key_are_compared_key_by_key():
+    assert list(fields(explained({"a": 1}, {"b": 1}, {"a": 1}))) == ["/a", "/b"]
 
 
 def test_a_value_that_python_holds_equal_to_base_clashes_as_any_other():
-    assert fields(told_apart({"a": 1}, {"a": True}, {"a": 2})) == {"/a": (1, True, 2, True)}
+    assert fields(explained({"a": 1}, {"a": True}, {"a": 2})) == {"/a": (1, True, 2, True)}
 
 
 def test_elements_of_lists_without_an_identity_are_paired_by_index():
-    found = told_apart([1, 2], [0, 1, 2], [1, 3])
+    found = explained([1, 2], [0, 1, 2], [1, 3])
     assert fields(found) == {
         "/0": (1, 0, 1, False),
         "/1": (2, 1, 3, True),
@@ -116,7 +116,7 @@ def test_elements_of_lists_without_an_identity_are_paired_by_index():
 
 def test_elements_of_lists_are_paired_by_the_identity_that_a_merge_uses():
     read, write, new = {"id": "read", "on": 1}, {"id": "write"}, {"id": 7}
-    found = told_apart(
+    found = explained(
         {"steps": [read, write], "tags": ["a", "b"]},
         {"steps": [new, {**read, "on": 2}, write], "tags": ["a", "b", "c"]},
         {"steps": [write, read], "tags": ["b"]},
@@ -134,38 +134,38 @@ def test_elements_of_lists_are_paired_by_the_identity_that_a_merge_uses():
 def test_what_a_merge_takes_from_theirs_is_listed_with_the_rule():
     rules = ContentRules(mode=ContentMode.AUTO, fields=(("/version", FieldRule.LARGER),))
     sides = ({"a": 1, "b": 1, "version": 1}, {"a": 2, "b": 1, "version": 2})
-    merged = told_apart(*sides, {"a": 1, "b": 3, "version": 5}, rules=rules)
+    merged = explained(*sides, {"a": 1, "b": 3, "version": 5}, rules=rules)
     assert merged.merged_by == "structure"
     assert [(each.pointer, each.rule) for each in merged.taken] == [
         (("b",), None),
         (("version",), FieldRule.LARGER),
     ]
-    clashing = told_apart(*sides, {"a": 3, "b": 3, "version": 5}, rules=rules)
+    clashing = explained(*sides, {"a": 3, "b": 3, "version": 5}, rules=rules)
     assert (clashing.merged_by, clashing.taken) == (None, ())
 
 
 def test_pointers_into_lists_are_in_the_order_of_their_numbers():
-    found = told_apart([0] * 12, [1] * 12, [0] * 12)
+    found = explained([0] * 12, [1] * 12, [0] * 12)
     assert [field.pointer for field in found.fields] == [f"/{number}" for number in range(12)]
 
 
 def test_another_type_at_the_root_is_one_difference():
-    assert fields(told_apart({"a": 1}, [1], {"a": 1})) == {"": ({"a": 1}, [1], {"a": 1}, False)}
+    assert fields(explained({"a": 1}, [1], {"a": 1})) == {"": ({"a": 1}, [1], {"a": 1}, False)}
 
 
 def test_without_a_base_ours_and_theirs_are_compared():
-    found = told_apart(None, {"a": 1, "k": 0}, {"a": 2, "k": 0})
+    found = explained(None, {"a": 1, "k": 0}, {"a": 2, "k": 0})
     assert fields(found) == {"/a": (ABSENT, 1, 2, True)}
 
 
 def test_a_side_that_is_gone_shows_what_the_other_changed():
-    found = told_apart({"a": 1}, {"a": 2}, None)
+    found = explained({"a": 1}, {"a": 2}, None)
     assert fields(found) == {"/a": (1, 2, ABSENT, True)}
     assert found.contents.theirs is None
 
 
 def test_the_same_values_written_differently_are_shown_as_lines():
-    found = told_apart(b'{"a": 1}\n', b'{"a":1}\n', b'{"a": 1}\n')
+    found = explained(b'{"a": 1}\n', b'{"a":1}\n', b'{"a": 1}\n')
     assert (found.format, found.fields) == (Format.JSON, ())
     assert found.lines[0].lines[-2:] == ('-{"a": 1}', '+{"a":1}')
     assert found.note
@@ -184,20 +184,20 @@ def test_the_same_values_written_differently_are_shown_as_lines():
     ids=["key twice", "NaN", "broken", "text", "scalar", "too deep to read"],
 )
 def test_what_json_could_not_show_truly_is_shown_as_lines(ours: bytes):
-    found = told_apart(b'{"a": 1}\n', ours, b'{"a": 1}\n')
+    found = explained(b'{"a": 1}\n', ours, b'{"a": 1}\n')
     assert found.format is Format.TEXT
     assert any(line.startswith("+") for line in found.lines[0].lines[2:])
 
 
 def test_json_too_deep_to_compare_is_shown_as_lines():
     deep = b"[" * 900 + b"1" + b"]" * 900 + b"\n"
-    found = told_apart(deep, deep.replace(b"1", b"2"), deep)
+    found = explained(deep, deep.replace(b"1", b"2"), deep)
     assert found.format is Format.TEXT
     assert "too deep" in found.note
 
 
 def test_text_is_compared_line_by_line_as_git_does():
-    found = told_apart(b"a\nb\x0cc\n", b"a\nB\x0cc\n", b"a\nb\x0cc\nd")
+    found = explained(b"a\nb\x0cc\n", b"a\nB\x0cc\n", b"a\nb\x0cc\nd")
     assert found.format is Format.TEXT
     ours, theirs = found.lines
     assert (ours.before, ours.after, theirs.after) == ("base", "ours", "theirs")
@@ -206,27 +206,27 @@ def test_text_is_compared_line_by_line_as_git_does():
 
 
 @pytest.mark.parametrize("text", [b'{\n"a": 1\n}\n', b"one\ntwo\n"])
-def test_line_ends_are_said_to_be_all_that_differs(text: bytes):
+def test_a_difference_of_line_ends_alone_is_noted(text: bytes):
     windows = text.replace(b"\n", b"\r\n")
-    found = told_apart(text, windows, text)
+    found = explained(text, windows, text)
     assert found.note == "only the line ends of ours differ from base: LF became CRLF"
     assert (found.lines, found.fields) == ((), ())
-    mixed = told_apart(None, windows, windows.replace(b"\r", b"", 1))
+    mixed = explained(None, windows, windows.replace(b"\r", b"", 1))
     assert mixed.note == "only the line ends of theirs differ from ours: CRLF became mixed"
 
 
 def test_line_ends_that_differ_do_not_hide_another_edit():
-    found = told_apart(b"one\n", b"one\r\n", b"two\n")
+    found = explained(b"one\n", b"one\r\n", b"two\n")
     assert found.note.startswith("only the line ends of ours")
     assert [(each.after, each.lines[-1]) for each in found.lines] == [("theirs", "+two")]
-    both = told_apart(b"one\n", b"two\r\n", b"one\n")
+    both = explained(b"one\n", b"two\r\n", b"one\n")
     assert both.note == ""
     assert both.lines[0].lines[-1] == "+two\r"
 
 
 @pytest.mark.parametrize("ours", [b"\0\1", b"\xff\xfe"])
 def test_what_is_no_text_shows_digests_and_sizes(ours: bytes):
-    found = told_apart(b"text", ours, b"text")
+    found = explained(b"text", ours, b"text")
     assert (found.format, found.fields, found.lines) == (Format.BINARY, (), ())
     assert found.contents.ours is not None
     assert (found.contents.ours.digest, found.contents.ours.size) == (Digest.of(ours), 2)
@@ -234,19 +234,19 @@ def test_what_is_no_text_shows_digests_and_sizes(ours: bytes):
 
 def test_json_above_its_guard_is_shown_as_lines():
     large = b'{\n"k": "' + b"x" * MAX_JSON_BYTES + b'",\n"a": 1\n}\n'
-    found = told_apart(large, large.replace(b'"a": 1', b'"a": 2'), large)
+    found = explained(large, large.replace(b'"a": 1', b'"a": 2'), large)
     assert found.format is Format.TEXT
     assert '+"a": 2' in found.lines[0].lines
     assert "too large" in found.note
 
 
 def test_text_above_its_guard_shows_digests_alone():
-    found = told_apart(b"x" * (MAX_TEXT_BYTES + 1), b"x", b"x")
+    found = explained(b"x" * (MAX_TEXT_BYTES + 1), b"x", b"x")
     assert (found.format, found.lines) == (Format.DIGESTS_ONLY, ())
     assert "too large" in found.note
 
 
-def test_content_that_is_not_here_is_said_to_be_missing():
+def test_content_that_is_not_here_is_noted():
     one, two = (AssetState(path=AssetPath("a"), digest=Digest(n * 40)) for n in "12")
     found = explain(ThreeWay(one, two, one), {Digest("1" * 40): b"x"}.get)
     assert found.format is Format.DIGESTS_ONLY
@@ -268,7 +268,7 @@ def test_paths_and_modes_are_given_where_they_differ():
 
 
 def test_the_json_form_leaves_out_what_a_side_lacks():
-    shown = explanation_json(told_apart({"a": 1}, {"b": None}, None))
+    shown = explanation_json(explained({"a": 1}, {"b": None}, None))
     assert shown["format"] == "json"
     assert shown["fields"] == [
         {"pointer": "/a", "clashes": False, "base": 1},

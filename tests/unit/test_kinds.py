@@ -57,7 +57,7 @@ def test_kinds_that_say_nothing_or_twice_are_refused(kinds: tuple[Kind, ...]):
         Kinds(kinds)
 
 
-def test_the_fingerprint_tells_whether_the_same_tree_could_give_other_assets():
+def test_the_fingerprint_changes_where_the_same_tree_could_give_other_assets():
     first, *others = KINDS.kinds
     assert Kinds(KINDS.kinds).fingerprint == KINDS.fingerprint
     different = [

@@ -14,10 +14,10 @@ from towline.model import AssetId, AssetPath, Digest, ThreeWay, planned_id
 
 @pytest.mark.parametrize("content", [b"", b"a", b"line\n", bytes(range(256))])
 def test_a_digest_is_gits_blob_id(content: bytes):
-    told = subprocess.run(
+    hashed = subprocess.run(
         ["git", "hash-object", "--stdin"], input=content, capture_output=True, check=True
     )
-    assert Digest.of(content) == told.stdout.decode().strip()
+    assert Digest.of(content) == hashed.stdout.decode().strip()
 
 
 @pytest.mark.parametrize("raw", ["", "0" * 39, "0" * 41, "g" * 40, "A" * 40, "0" * 64])

@@ -19,7 +19,7 @@ def test_a_move_or_a_mode_needs_no_content():
     assert plan_of(project("a=1", "a=1", "b=1x")).needed() == ()
 
 
-def test_an_edit_tells_its_id_and_what_stands_around_it():
+def test_an_edit_has_its_id_and_the_states_before_and_after_it():
     (edit,) = plan_of(project("", "", "a=1")).edits
     assert (edit.asset_id, edit.ours) == (id_of("a"), (None, state("a=1")))
     assert edit.reversed() == Edit(before=edit.after, after=edit.before)

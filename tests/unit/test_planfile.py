@@ -1,4 +1,4 @@
-"""Plans as text, also when somebody made them up."""
+"""Plans as text, forged ones too."""
 
 from __future__ import annotations
 

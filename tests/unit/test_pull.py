@@ -41,12 +41,12 @@ def moved_here_and_deleted_there(store: MemoryStore, remote: MemoryRemote) -> As
     """A pull that leaves the asset from ``a``, now at ``b``, in conflict; its id."""
     remote.commit({"a": b"old", "other": b"1"})
     pull(store, remote)
-    standing = now(store).at(P("a"))
-    assert standing is not None
-    store.move(standing.id, P("b"))
+    record = now(store).at(P("a"))
+    assert record is not None
+    store.move(record.id, P("b"))
     remote.commit({"other": b"1"})
     assert [item.path for item in pull(store, remote, options=SKIP).ignored] == ["b"]
-    return standing.id
+    return record.id
 
 
 def test_a_new_file_is_not_taken_for_one_that_was_moved_away(
@@ -81,12 +81,12 @@ def test_an_unselected_asset_gone_on_both_sides_is_forgotten(
 ):
     remote.commit({"a": b"old", "other": b"1"})
     pull(store, remote)
-    standing = now(store).at(P("a"))
-    assert standing is not None
-    store.delete(standing.id)
+    record = now(store).at(P("a"))
+    assert record is not None
+    store.delete(record.id)
     remote.commit({"other": b"2"})
     pull(store, remote, options=PullOptions(only=Selection(globs=("other",))))
-    assert now(store).with_id(standing.id) is None
+    assert now(store).with_id(record.id) is None
 
 
 def test_a_repository_without_an_asset_is_refused_where_something_would_go(
@@ -114,16 +114,16 @@ def test_a_repository_whose_assets_all_became_links_takes_nothing_away(
 def test_what_became_a_link_there_never_gives_way(store: MemoryStore, remote: MemoryRemote):
     remote.commit({"a": b"1", "other": b"1"})
     pull(store, remote)
-    standing = now(store).at(P("a"))
-    assert standing is not None
-    store.move(standing.id, P("d"))
+    record = now(store).at(P("a"))
+    assert record is not None
+    store.move(record.id, P("d"))
     theirs: dict[str, FileContent] = {"a": Symlink("x"), "d/e": b"2", "other": b"1"}
     remote.commit(theirs)
     report = pull(store, remote)
     assert [conflict.blockers for conflict in report.conflicts] == [("d",)]
 
 
-def test_what_is_no_asset_is_told_whatever_is_selected(store: MemoryStore, remote: MemoryRemote):
+def test_non_assets_are_reported_whatever_is_selected(store: MemoryStore, remote: MemoryRemote):
     remote.commit({"a": b"1", "b": b"1"})
     pull(store, remote)
     theirs: dict[str, FileContent] = {"a": b"2", "b": Symlink("a"), "c": Symlink("a")}

@@ -27,7 +27,7 @@ def everything() -> Report:
     return report_of(plan_of(EVERYTHING, resolutions, REFUSE))
 
 
-def test_each_asset_stands_in_one_list():
+def test_each_asset_is_in_one_list():
     report = everything()
     lists = (report.overwritten, report.updated, report.created, report.deleted, report.ignored)
     assert [[item.path for item in each] for each in lists] == [
@@ -56,22 +56,22 @@ def test_a_refused_plan_lists_its_conflicts_alone():
     assert id_of("a") in message
 
 
-def test_skipped_conflicts_are_listed_and_told():
+def test_skipped_conflicts_are_listed_with_a_message():
     report = report_of(plan_of(project("a=1 b=1", "a=2 b=1", "a=3 b=2"), options=SKIP))
     assert report.status is Status.UPDATED
     assert [(item.path, item.reason) for item in report.ignored] == [("a", IgnoredReason.CONFLICT)]
     assert len(report.conflicts) == len(report.error_msgs) == 1
 
 
-def test_what_is_in_the_way_is_told():
+def test_the_message_names_what_is_in_the_way():
     report = report_of(plan_of(project("", "a/x=1", "a=2"), options=REFUSE))
     (message,) = report.error_msgs
     assert "move a/x out of the way" in message
 
 
 def test_the_json_form_has_every_field():
-    told: dict[str, Any] = json.loads(json.dumps(report_json(everything())))
-    assert list(told) == [
+    shown: dict[str, Any] = json.loads(json.dumps(report_json(everything())))
+    assert list(shown) == [
         "status",
         "base",
         "revision",
@@ -86,7 +86,7 @@ def test_the_json_form_has_every_field():
         "notes",
         "history_rewritten",
     ]
-    (overwritten,) = told["overwritten"]
+    (overwritten,) = shown["overwritten"]
     assert set(overwritten) == {
         "asset_id",
         "path",
@@ -105,15 +105,15 @@ def test_the_json_form_has_every_field():
     }
     assert (overwritten["rule"], overwritten["discarded"]) == (8, True)
     assert set(overwritten["before"]) == {"path", "digest", "executable"}
-    assert told["created"][0]["before"] is None
-    assert told["deleted"][0]["after"] is None
-    assert [item["reason"] for item in told["ignored"]] == ["declined", "symlink"]
-    assert told["ignored"][1]["asset_id"] is None
+    assert shown["created"][0]["before"] is None
+    assert shown["deleted"][0]["after"] is None
+    assert [item["reason"] for item in shown["ignored"]] == ["declined", "symlink"]
+    assert shown["ignored"][1]["asset_id"] is None
 
 
 def test_a_conflict_in_json_has_its_parties_on_three_sides():
-    told: Any = report_json(report_of(plan_of(project("a=1", "a=2", ""), options=REFUSE)))
-    (conflict,) = told["conflicts"]
+    shown: Any = report_json(report_of(plan_of(project("a=1", "a=2", ""), options=REFUSE)))
+    (conflict,) = shown["conflicts"]
     assert (conflict["kind"], conflict["path"], conflict["blockers"]) == ("modify/delete", "a", [])
     (party,) = conflict["parties"]
     assert (party["asset_id"], party["name"], party["theirs"]) == (id_of("a"), "a", None)

@@ -1,4 +1,4 @@
-"""Every state, told without the network, against the last revision that was fetched."""
+"""Every state, without the network, against the last revision that was fetched."""
 
 import pytest
 
@@ -45,7 +45,7 @@ class Project:
                 self.store.delete(record.id)
 
     def status(self) -> ProjectStatus:
-        # Not even asking it would go unseen.
+        # A request to the remote would fail.
         self.remote.failure = RemoteUnavailable(url="memory:")
         found = status(self.store, self.remote, self.revision)
         self.remote.failure = None
@@ -55,7 +55,7 @@ class Project:
         return {asset.path: str(asset.state) for asset in self.status().assets}
 
 
-def test_every_state_is_told():
+def test_every_state_is_listed():
     project = Project(FILES)
     project.here(b=b"mine", d=b"mine", f=None, own=b"mine")
     project.there(c=b"theirs", d=b"theirs", e=None, new=b"theirs")
@@ -126,7 +126,7 @@ def test_changes_that_do_not_clash_are_there_to_be_pulled():
     assert project.states() == {"moved": "modified-there"}
 
 
-def test_an_asset_made_anew_where_one_was_deleted_stands_there_once():
+def test_an_asset_created_again_where_one_was_deleted_is_listed_once():
     project = Project({"a": b"1"})
     project.here(a=None)
     project.here(a=b"2")
@@ -143,7 +143,7 @@ def test_parties_of_a_collision_are_in_conflict():
     assert project.states() == {"New": "conflict", "a": "unchanged", "new": "conflict"}
 
 
-def test_skipped_and_unselected_assets_are_told_again():
+def test_skipped_and_unselected_assets_are_listed_again():
     project = Project({"a": b"1", "b": b"1"})
     project.here(a=b"mine")
     project.there(a=b"theirs", b=b"theirs", c=b"theirs")
@@ -200,7 +200,7 @@ def test_what_would_stop_a_pull_does_not_stop_it():
 
 
 @pytest.mark.parametrize("lost", ["cache", "remote", "revision"])
-def test_without_what_was_fetched_the_local_states_are_told(
+def test_without_what_was_fetched_the_local_states_are_listed(
     lost: str, monkeypatch: pytest.MonkeyPatch
 ):
     project = Project(FILES)

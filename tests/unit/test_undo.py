@@ -6,7 +6,7 @@ from towline import AssetPath, MemoryRemote, MemoryStore, pull, undo
 from towline.testing.plans import now
 
 
-def test_the_last_pull_that_stands_is_not_the_last_of_all():
+def test_the_last_pull_that_is_not_undone_is_not_the_last_of_all():
     remote, store = MemoryRemote(), MemoryStore("project")
     revisions = []
     for contents in ({"a": b"1"}, {"a": b"1", "b": b"2"}, {"a": b"1", "b": b"2", "c": b"3"}):
@@ -17,7 +17,7 @@ def test_the_last_pull_that_stands_is_not_the_last_of_all():
     undo(store)
     assert now(store).state().base == revisions[1]
     undo(store)
-    # Pull 1 is the last that stands, but the base is that of pull 2, whose contents went before.
+    # Pull 1 is the last one not undone, but the base is that of pull 2, whose contents went first.
     assert now(store).state().base == revisions[1]
     assert now(store).at(AssetPath("a")) is None
 

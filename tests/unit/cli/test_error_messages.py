@@ -53,7 +53,7 @@ def test_ctrl_c_claims_nothing_that_it_cannot_know(error: BaseException):
     assert describe_error(error).hint == ""
 
 
-def test_an_errors_data_stands_beside_code_and_message():
+def test_the_json_of_an_error_has_code_message_and_data():
     error = errors.AssetLimitExceeded(limit="assets", allowed=1000, found=1001)
     failure = describe_error(error)
     assert failure.json == {

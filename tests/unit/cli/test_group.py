@@ -126,7 +126,7 @@ def test_a_server_whose_parts_are_missing_says_what_to_install(
 
 
 @pytest.mark.parametrize("arguments", [["nothing"], ["log", "--nothing"], ["clone"]])
-def test_a_wrong_command_line_is_told_as_usage(
+def test_a_wrong_command_line_is_a_usage_error(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ):
     assert main(arguments) == 2

@@ -11,8 +11,8 @@ from towline.status import AssetStatus, State
 from towline_cli import tables
 from towline_cli.reporting import Wording, show_report
 
-HOSTILE = AssetPath("[red]x[/red] :smile:\x9b31m\u202e")
-TOLD = "[red]x[/red] :smile:\ufffd31m\ufffd"
+HOSTILE_NAME = AssetPath("[red]x[/red] :smile:\x9b31m\u202e")
+PRINTED_NAME = "[red]x[/red] :smile:\ufffd31m\ufffd"
 LONG = AssetPath("folder/" * 30 + "name.json")
 WORDING = Wording(done="Pulled", nothing="Up to date")
 
@@ -44,9 +44,9 @@ def report(**lists: object) -> Report:
 
 
 def test_names_are_printed_literally_and_whole(capsys: pytest.CaptureFixture[str]):
-    tables.print_report(report(updated=(item(HOSTILE), item(LONG))))
+    tables.print_report(report(updated=(item(HOSTILE_NAME), item(LONG))))
     printed = capsys.readouterr().out
-    assert TOLD in printed
+    assert PRINTED_NAME in printed
     assert LONG in printed
     assert "\x1b" not in printed
     assert "\x9b" not in printed
@@ -57,15 +57,16 @@ def test_a_conflict_shows_its_parties_and_what_is_in_the_way(capsys: pytest.Capt
     party = Party(
         asset_id=AssetId("2" * 24),
         kind="rule",
-        states=ThreeWay(state(LONG), state(HOSTILE, b"2"), None),
+        states=ThreeWay(state(LONG), state(HOSTILE_NAME, b"2"), None),
     )
     conflict = Conflict(
         kind=ConflictKind.PATH_COLLISION, parties=(party,), blockers=(AssetPath("in [b]way[/b]"),)
     )
     tables.print_conflicts([conflict])
     printed = capsys.readouterr().out
-    for told in ("path collision", TOLD, "rule", "deleted", "2" * 24, "in the way: in [b]way[/b]"):
-        assert told in printed
+    blocker = "in the way: in [b]way[/b]"
+    for text in ("path collision", PRINTED_NAME, "rule", "deleted", "2" * 24, blocker):
+        assert text in printed
 
 
 def test_an_explanation_shows_fields_clashes_and_absence(capsys: pytest.CaptureFixture[str]):
@@ -76,7 +77,7 @@ def test_an_explanation_shows_fields_clashes_and_absence(capsys: pytest.CaptureF
     }
     known = {Digest.of(content): content for content in contents.values()}
     states: ThreeWay[AssetState | None] = ThreeWay(
-        *(state(HOSTILE, contents[side]) for side in ("base", "ours", "theirs"))
+        *(state(HOSTILE_NAME, contents[side]) for side in ("base", "ours", "theirs"))
     )
     asset = AssetStatus(
         asset_id=AssetId("3" * 24), kind="file", state=State.CONFLICT, states=states
@@ -102,7 +103,7 @@ def test_long_values_are_shortened_in_a_table(capsys: pytest.CaptureFixture[str]
     assert len(capsys.readouterr().out) < 1500
 
 
-def test_every_list_and_remark_is_told(capsys: pytest.CaptureFixture[str]):
+def test_every_list_and_remark_is_printed(capsys: pytest.CaptureFixture[str]):
     path = AssetPath("a")
     full = report(
         overwritten=(item(path, Disposition.OVERWRITTEN, discarded=True),),
@@ -112,8 +113,8 @@ def test_every_list_and_remark_is_told(capsys: pytest.CaptureFixture[str]):
         history_rewritten=True,
     )
     assert show_report(full, WORDING, as_json=False) == 0
-    told = capsys.readouterr()
-    assert told.out.startswith(
+    printed = capsys.readouterr()
+    assert printed.out.startswith(
         "Pulled aaaaaaaaaaaa..bbbbbbbbbbbb: 1 overwritten, 1 updated, 1 ignored.\n"
     )
     for words in (
@@ -122,8 +123,8 @@ def test_every_list_and_remark_is_told(capsys: pytest.CaptureFixture[str]):
         "renamed from old name, merged with local edits",
         "a symbolic link",
     ):
-        assert words in told.out
-    assert "a.local-12345678" in told.err
+        assert words in printed.out
+    assert "a.local-12345678" in printed.err
 
 
 def test_nothing_to_do_needs_no_table(capsys: pytest.CaptureFixture[str]):
@@ -139,9 +140,9 @@ def test_refused_conflicts_change_nothing_and_say_what_to_do(capsys: pytest.Capt
         states=ThreeWay(None, state(LONG), state(LONG, b"2")),
     )
     conflict = Conflict(kind=ConflictKind.ADD_ADD, parties=(party,))
-    refused = report(status=Status.CONFLICTS, conflicts=(conflict,), error_msgs=("told",))
+    refused = report(status=Status.CONFLICTS, conflicts=(conflict,), error_msgs=("a message",))
     assert show_report(refused, WORDING, as_json=False) == 3
-    told = capsys.readouterr()
-    assert told.out.startswith("Nothing was changed: 1 conflict left.\n")
-    assert "--use-theirs" in told.err
-    assert "told" not in told.err
+    printed = capsys.readouterr()
+    assert printed.out.startswith("Nothing was changed: 1 conflict left.\n")
+    assert "--use-theirs" in printed.err
+    assert "a message" not in printed.err

@@ -61,7 +61,7 @@ def test_a_deletion_of_what_the_other_side_left_alone_is_taken():
     assert merged('{"a": 1, "b": 2, "c": 3}', '{"a": 1, "b": 2, "c": 4}', '{"c": 3}') == '{"c": 4}'
 
 
-def test_a_key_added_on_both_sides_is_kept_if_equal_and_a_conflict_if_not():
+def test_a_key_added_on_both_sides_is_merged_if_equal_and_a_conflict_if_not():
     assert merged('{"z":0}', '{"z":1, "a":[1]}', '{"z":0,"a": [1]}') == '{"z":1, "a":[1]}'
     assert conflicts('{"z":0}', '{"z":0,"a":1}', '{"z":0,"a":{}}') == {"/a": Reason.BOTH_ADDED}
 

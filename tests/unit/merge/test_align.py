@@ -18,7 +18,7 @@ OFF = replace(REFUSE, renames=Renames.OFF)
 
 
 def outcome(sides: ThreeSides) -> dict[str, str]:
-    """The id that stands at each path afterwards."""
+    """The id of the asset at each path afterwards."""
     records = records_after(sides.records, plan_of(sides, options=REFUSE))
     return {str(r.ours.path): str(r.id) for r in records if r.ours is not None}
 
@@ -47,7 +47,7 @@ def test_a_swap_of_two_names_here_is_not_undone():
     }
 
 
-def test_what_was_deleted_and_made_anew_is_one_asset_there():
+def test_what_was_deleted_and_created_again_is_one_asset_there():
     remade = project("a=1", "a=2", "a=2")
     assert kinds(remade) == []
 

@@ -41,7 +41,7 @@ def test_clashes(text: str, found: int):
     assert len(list(clashing(claims(text), NamePolicy.EXACT))) == found
 
 
-def test_nobody_clashes_with_himself():
+def test_an_asset_does_not_clash_with_itself():
     one, other = claims("+a +a/x")
     assert not list(
         clashing([one, PathClaim(owner=one.owner, path=other.path, fresh=True)], NamePolicy.EXACT)

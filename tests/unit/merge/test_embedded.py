@@ -1,4 +1,4 @@
-"""Ids that stand inside an asset."""
+"""Ids inside an asset."""
 
 from __future__ import annotations
 

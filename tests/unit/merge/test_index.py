@@ -37,7 +37,7 @@ def paths(index: AssetIndex, path: str) -> list[str]:
     ]
 
 
-def test_at_is_where_it_stands_and_aligned_at_where_the_repository_has_it():
+def test_at_takes_the_path_in_ours_and_aligned_at_that_in_the_repository():
     moved = record(1, state("a"), state("b"))
     index = AssetIndex([moved])
     assert index.at(P("b")) == moved
@@ -78,10 +78,10 @@ def test_occupants_are_at_the_path_above_it_and_below_it():
 
 
 def test_occupants_follow_the_name_policy():
-    standing = [record(1, state("Ab/c")), record(2, state("caf\u00e9"))]
-    exact = AssetIndex(standing)
+    records = [record(1, state("Ab/c")), record(2, state("caf\u00e9"))]
+    exact = AssetIndex(records)
     assert paths(exact, "ab/C") == paths(exact, "cafe\u0301") == []
-    folded = AssetIndex(standing, names=NamePolicy.FOLDS_CASE_AND_NORMALISES)
+    folded = AssetIndex(records, names=NamePolicy.FOLDS_CASE_AND_NORMALISES)
     assert paths(folded, "aB/C") == paths(folded, "AB") == ["Ab/c"]
     assert paths(folded, "CAFE\u0301/x") == ["caf\u00e9"]
 

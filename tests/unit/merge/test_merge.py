@@ -70,7 +70,7 @@ def by_path(*, theirs: str = "", ours: str = "") -> Resolutions:
     )
 
 
-def test_a_path_names_what_stands_there_in_ours_before_theirs():
+def test_a_path_names_the_asset_there_in_ours_before_that_in_theirs():
     swapped = project("a=1 b=2", "b=1 a=2", "a=3 b=4", moved={"a": "b", "b": "a"})
     plan = plan_of(swapped, by_path(theirs="a"))
     assert {item.path: item.asset_id for item in plan.items} == {"a": id_of("b"), "b": id_of("a")}
@@ -90,7 +90,7 @@ def test_an_id_and_a_path_of_one_asset_on_both_sides():
 @pytest.mark.parametrize(
     "resolutions",
     [
-        Resolutions(use_theirs=frozenset(["nobody"])),
+        Resolutions(use_theirs=frozenset(["unknown"])),
         Resolutions(use_ours=frozenset(["a"])),
         Resolutions(use_ours=frozenset([id_of("a").upper()])),
         by_path(ours="A"),
@@ -103,7 +103,7 @@ def test_an_unknown_name_is_an_error(resolutions: Resolutions):
         plan_of(CLASH, resolutions)
 
 
-def test_an_asset_that_nobody_changed_can_be_named():
+def test_an_unchanged_asset_can_be_named():
     sides = project("a=1", "a=1", "a=1")
     item = the_item(plan_of(sides, USE_THEIRS))
     assert (item.rule, item.disposition) == (0, D.UNTOUCHED)
@@ -145,7 +145,7 @@ def test_resolving_what_is_not_selected_is_an_error():
 
 def test_selecting_an_unknown_id_is_an_error():
     with pytest.raises(UnknownAssets):
-        plan_of(CLASH, options=PullOptions(only=Selection(ids=frozenset([id_of("nobody")]))))
+        plan_of(CLASH, options=PullOptions(only=Selection(ids=frozenset([id_of("unknown")]))))
 
 
 # --- limits ------------------------------------------------------------------------------------
@@ -221,19 +221,19 @@ def test_an_empty_remote_is_fine_where_nothing_was_tracked():
 # --- the rest ----------------------------------------------------------------------------------
 
 
-def test_an_embedded_id_that_stands_twice_among_the_changed():
+def test_an_embedded_id_that_two_changed_assets_have():
     with pytest.raises(DuplicateEmbeddedId) as caught:
         plan_of(project("", "", "a=1#x b=2#x"))
     assert (caught.value.embedded_id, caught.value.paths) == ("x", ("a", "b"))
 
 
-def test_an_embedded_id_that_stands_in_an_unchanged_asset_too():
+def test_an_embedded_id_that_an_unchanged_asset_has_too():
     with pytest.raises(DuplicateEmbeddedId) as caught:
         plan_of(project("a=1#x", "a=1", "a=1#x b=2#x"))
     assert caught.value.paths == ("a", "b")
 
 
-def test_names_that_the_store_cannot_hold_are_all_told():
+def test_names_that_the_store_cannot_hold_are_all_listed():
     sides = project("", "", "nul=1 a:b=1 fine=1", names=NamePolicy.PORTABLE)
     with pytest.raises(InvalidTree) as caught:
         plan_of(sides)
@@ -253,7 +253,7 @@ def test_what_leaves_the_scope_is_released_and_not_deleted():
     assert plan.after.tracked == 1
 
 
-def test_what_leaves_the_kinds_is_released_and_told():
+def test_what_leaves_the_kinds_is_released_and_reported():
     sides = project("a=1 b=1", "a=1 b=1", "b=1")
     outside = NonAsset(path=AssetPath("a"), reason=NonAssetReason.OUTSIDE_KINDS)
     sides = replace(sides, theirs={**sides.theirs, AssetPath("a"): outside})
@@ -265,7 +265,7 @@ def test_what_leaves_the_kinds_is_released_and_told():
     assert released.ours == state("a=1")
 
 
-def test_a_link_in_the_repository_that_nobody_tracks_is_told_once():
+def test_an_untracked_link_in_the_repository_is_reported_once():
     sides = project("", "", "a=@")
     item = the_item(plan_of(sides))
     assert (item.asset_id, item.reason) == (None, IgnoredReason.SYMLINK)
@@ -337,6 +337,6 @@ def test_a_content_merge_is_not_asked_where_a_side_was_chosen():
     assert plan.merged == ()
 
 
-def test_a_rewritten_history_is_told():
+def test_a_rewritten_history_is_reported():
     rewritten = replace(CLASH.changes(), history_rewritten=True)
     assert plan_of(CLASH, changes=rewritten).history_rewritten is True

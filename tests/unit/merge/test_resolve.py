@@ -1,4 +1,4 @@
-"""Rule 13: outcomes that cannot stand together."""
+"""Rule 13: outcomes that cannot coexist."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ THEIRS, OURS = PullOptions(on_conflict=OnConflict.THEIRS), PullOptions(on_confli
 
 @dataclass(frozen=True, slots=True)
 class Collision:
-    """A project in which some outcomes cannot stand together."""
+    """A project in which some outcomes cannot coexist."""
 
     name: str
     sides: ThreeSides
@@ -68,7 +68,7 @@ COLLISIONS = [
         "D",
     ),
     Collision(
-        "an asset that nobody touched",
+        "an unchanged asset",
         project("A=1", "A=1", "A=1 a=2", names=FOLDS),
         "A a",
     ),

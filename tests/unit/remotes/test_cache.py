@@ -154,6 +154,6 @@ def test_a_part_that_someone_else_made_is_refused(
     monkeypatch.setattr(os, "stat", claimed)
     with pytest.raises(UnsafeOwner, match="config"):
         cache.guard()
-    # Whoever owns the folder around it could put anything there anyway.
+    # The owner of the folder around it could put anything there anyway.
     owners[tmp_path.name] = us + 1
     cache.guard()

@@ -118,7 +118,7 @@ def test_a_tenant_is_set_up_by_a_script(run, services):
         assert stored.credentials(found_connection.id)(found_connection.url) == credential
 
 
-def test_lists_tell_everything_but_secrets(run):
+def test_lists_show_everything_but_secrets(run):
     run("tenant", "create", "demo")
     key = run("key", "create", "--tenant", "demo", "--name", "ci")
     run("project", "create", "/demo/space/project")

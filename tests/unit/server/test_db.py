@@ -73,7 +73,7 @@ def test_a_reader_sees_one_moment(database: Database):
         assert len(session.scalars(select(TenantRow)).all()) == 1
 
 
-def test_a_writer_takes_the_lock_at_once_and_a_second_is_told(database: Database):
+def test_a_writer_takes_the_lock_at_once_and_a_second_is_refused(database: Database):
     with database.writing() as session:
         session.scalars(select(TenantRow)).all()
         with pytest.raises(OperationalError) as caught, database.writing() as other:
@@ -81,11 +81,11 @@ def test_a_writer_takes_the_lock_at_once_and_a_second_is_told(database: Database
     assert is_busy(caught.value)
 
 
-def test_writers_come_in_the_order_in_which_they_came():
-    """Where the database alone decides, the first transaction wins."""
+def test_writers_get_their_turns_in_the_order_of_arrival():
+    """The queue is first in, first out."""
     queue = WriteQueue(60)
-    came: list[int] = []
-    writers = [threading.Thread(target=_write_in_turn, args=(queue, came, n)) for n in range(20)]
+    written: list[int] = []
+    writers = [threading.Thread(target=_write_in_turn, args=(queue, written, n)) for n in range(20)]
     with queue.turn():
         for number, writer in enumerate(writers):
             writer.start()
@@ -93,15 +93,15 @@ def test_writers_come_in_the_order_in_which_they_came():
                 pass
     for writer in writers:
         writer.join()
-    assert came == list(range(20))
+    assert written == list(range(20))
 
 
-def _write_in_turn(queue: WriteQueue, came: list[int], number: int) -> None:
+def _write_in_turn(queue: WriteQueue, written: list[int], number: int) -> None:
     with queue.turn():
-        came.append(number)
+        written.append(number)
 
 
-def test_whoever_waits_in_vain_leaves_the_queue():
+def test_a_writer_that_waits_too_long_leaves_the_queue():
     queue = WriteQueue(0)
     with queue.turn(), queue.turn():
         pass

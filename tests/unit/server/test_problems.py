@@ -135,7 +135,7 @@ def test_a_callers_error_is_rendered_with_its_data():
         RuntimeError("secret"),
     ],
 )
-def test_what_failed_within_is_not_told(error):
+def test_the_cause_of_an_internal_error_is_not_shown(error):
     failure = failure_of(error)
     assert failure.status == 500
     assert "secret" not in repr(failure)

@@ -84,7 +84,7 @@ def test_a_contradiction_is_refused_and_names_its_field(given, field):
     assert any(problem.startswith(field) for problem in refused.value.problems)
 
 
-def test_every_problem_is_told_at_once_and_no_secret():
+def test_all_problems_are_in_one_error_without_a_secret():
     with pytest.raises(InvalidSettings) as refused:
         load_settings(secret_keys=["hush-hush"], jwt_hs256_secret="pssst", lease_seconds=2)
     assert len(refused.value.problems) == 5
@@ -92,7 +92,7 @@ def test_every_problem_is_told_at_once_and_no_secret():
     assert "pssst" not in refused.value.message
 
 
-def test_a_malformed_secret_is_not_told():
+def test_a_malformed_secret_is_not_shown():
     with pytest.raises(InvalidSettings) as refused:
         load_settings(jwt_hs256_secret=["hush-hush"])
     assert "hush" not in repr(refused.value)

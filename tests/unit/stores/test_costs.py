@@ -66,7 +66,7 @@ def do_nothing(store):
 def test_a_pull_costs_what_changed(root):
     counts = counted(root, touch_few)
     assert counts["list"] == 1, "its own folder, as it is opened"
-    # What leaves its place is read once: to be proved, and to be kept for undo.
+    # What leaves its place is read once: to be verified, and to be stored for undo.
     assert counts["read"] <= CHANGED
     copies = CHANGED - 2
     assert counts["create"] == CHANGED - 2 + copies + 1, "each content, new and old; the journal"

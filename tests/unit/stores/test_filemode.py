@@ -1,4 +1,4 @@
-"""A directory store where the executable bit is not kept, played by disks that do not keep it."""
+"""A directory store over disks that do not preserve the executable bit."""
 
 import os
 import shutil
@@ -166,13 +166,13 @@ def make_old(root):
     connection.close()
 
 
-@pytest.mark.parametrize("kept", [True, False])
-def test_a_project_of_the_first_format_is_brought_up_to_date(tmp_path, disk, remote, kept):
+@pytest.mark.parametrize("preserved", [True, False])
+def test_a_project_of_the_first_format_is_upgraded(tmp_path, disk, remote, preserved):
     with DirectoryStore.create(tmp_path / "p") as store:
         pull(store, remote)
     make_old(tmp_path / "p")
-    with DirectoryStore.open(tmp_path / "p", disk=Disk if kept else disk) as store:
-        assert store.keeps_executable is kept
+    with DirectoryStore.open(tmp_path / "p", disk=Disk if preserved else disk) as store:
+        assert store.keeps_executable is preserved
         assert bits(store) == {"run": True, "plain": False}
         remote.commit({"run": RUN[0]})
         assert pull(store, remote).updated

@@ -55,7 +55,7 @@ def test_a_used_id_is_never_given_again():
 
 
 @pytest.mark.parametrize("path", ["a", "A", "a/b/c", "A/B"])
-def test_nothing_is_put_where_something_stands(path):
+def test_nothing_is_put_where_something_is(path):
     store = MemoryStore("p", names=NamePolicy.FOLDS_CASE)
     store.put_file(P("a/b"))
     other = store.put(P("other"), b"")
@@ -97,7 +97,7 @@ def test_files_that_are_no_assets_come_and_go():
     assert store.contents() == {}
 
 
-def test_the_state_hash_tells_any_difference():
+def test_any_difference_changes_the_state_hash():
     store = MemoryStore("p")
     hashes = [store.state_hash()]
     asset_id = store.put(P("a"), b"1")

@@ -53,13 +53,13 @@ def test_each_way_finds_its_principal(authenticator, demo):
 
 def test_unknown_and_wrong_are_the_same_refusal(authenticator, demo):
     words = set()
-    for email in (demo.email, "nobody@demo.example", "", "x" * 9999):
+    for email in (demo.email, "unknown@demo.example", "", "x" * 9999):
         with pytest.raises(Unauthenticated) as refused:
             authenticator.by_password(email, "wrong", "192.0.2.1")
         words.add(refused.value.message)
     for call, value in (
         (authenticator.by_key, "twl_wrong"),
-        (authenticator.by_token, _token("nobody")),
+        (authenticator.by_token, _token("unknown")),
         (authenticator.by_token, _token(demo.ids[Role.ADMIN])),
     ):
         with pytest.raises(Unauthenticated) as refused:
@@ -90,7 +90,7 @@ def test_wrong_passwords_are_bounded_and_then_the_right_one_waits_too(authentica
 
 
 def test_an_unknown_account_is_bounded_like_any(authenticator):
-    answers = [_fails(authenticator, "nobody@demo.example") for _ in range(3)]
+    answers = [_fails(authenticator, "unknown@demo.example") for _ in range(3)]
     assert answers[-1] == "too_many_requests"
 
 

@@ -88,7 +88,7 @@ def test_a_subject_names_whom_it_was_set_for_else_an_id(demo, identities):
     assert identities.by_subject("auth|7").id == made.id
     # Where a subject was set, the id is no subject.
     assert identities.by_subject(str(made.id)) is None
-    assert identities.by_subject("nobody") is None
+    assert identities.by_subject("unknown") is None
     assert identities.by_subject(str(uuid4())) is None
 
 

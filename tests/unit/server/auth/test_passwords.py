@@ -99,7 +99,7 @@ def test_successes_do_not_count(clock):
     for _ in range(5):
         limit.begin("a")
         limit.succeeded("a")
-    limit.succeeded("nobody")
+    limit.succeeded("unknown")
     limit.begin("a")
     with pytest.raises(TooManyRequests):
         limit.begin("a")

@@ -117,7 +117,7 @@ def test_an_edit_of_what_the_plan_touches_makes_it_stale(here: PulledProject):
     assert here.contents() == {"a": b"mine", "b": b"1"}
 
 
-def test_an_edit_in_the_way_of_what_the_plan_brings_makes_it_stale(here: PulledProject):
+def test_an_edit_in_the_way_of_what_the_plan_creates_makes_it_stale(here: PulledProject):
     plan = here.plan(a=b"2")
     source = Meanwhile(plan.source, lambda: here.store.put(AssetPath("a/below"), b"mine"))
     with pytest.raises(StalePlan):
@@ -125,7 +125,7 @@ def test_an_edit_in_the_way_of_what_the_plan_brings_makes_it_stale(here: PulledP
     assert here.contents() == {"a/below": b"mine"}
 
 
-def test_an_edit_of_something_else_stands_beside_the_plan(here: PulledProject):
+def test_an_edit_of_another_asset_does_not_disturb_the_plan(here: PulledProject):
     here.pull(a=b"1", b=b"1")
     plan = here.plan(a=b"2", b=b"1")
     here.store.apply(plan, Meanwhile(plan.source, lambda: here.store.put(B, b"mine")), WATCH)
@@ -316,28 +316,28 @@ def test_text_that_is_no_unicode_does_not_leave_the_store(here: PulledProject):
         here.store.put(AssetPath("\ud800"), b"")
 
 
-# --- what is kept ------------------------------------------------------------------------------
+# --- what the log retains -----------------------------------------------------------------------
 
 
-def test_the_log_keeps_plans_and_bytes_up_to_its_bound(database: Database):
+def test_the_log_retains_plans_and_bytes_up_to_its_bound(database: Database):
     here = make_project(database, keep=2)
     for content in (b"1", b"2", b"3", b"4"):
         here.pull(a=content)
     assert [logged.number for logged in here.store.log()] == [4, 3]
     with database.reading() as session:
-        kept = session.execute(select(PullRow.number, PullRow.report, PullRow.plan.is_(None))).all()
+        rows = session.execute(select(PullRow.number, PullRow.report, PullRow.plan.is_(None))).all()
         bytes_held = set(session.scalars(select(BlobRow.content)))
-    assert [(number, gone) for number, _, gone in sorted(kept, key=lambda row: row[0])] == [
+    assert [(number, gone) for number, _, gone in sorted(rows, key=lambda row: row[0])] == [
         (1, True),
         (2, True),
         (3, False),
         (4, False),
     ]
-    assert all(report["status"] == "updated" for _, report, _ in kept)
+    assert all(report["status"] == "updated" for _, report, _ in rows)
     assert bytes_held == {b"2", b"3", b"4"}
 
 
-def test_a_log_that_keeps_nothing_holds_nothing_but_ours(database: Database):
+def test_a_log_that_retains_nothing_has_the_contents_of_ours_alone(database: Database):
     here = make_project(database, keep=0)
     here.pull(a=b"1")
     here.pull(a=b"2")
@@ -370,7 +370,7 @@ def test_every_change_is_an_event(here: PulledProject):
     ]
 
 
-def test_a_log_that_cannot_be_read_is_said_to_be_damaged(here: PulledProject):
+def test_a_log_that_cannot_be_read_is_damage(here: PulledProject):
     here.pull(a=b"1")
     with here.database.writing() as session:
         session.execute(update(PullRow).values(plan="{}"))

@@ -71,7 +71,7 @@ def test_nothing_that_is_shown_or_stored_has_the_credential(connections, made, s
 
 
 @pytest.mark.parametrize(
-    ("url", "kept"),
+    ("url", "retained"),
     [
         ("https://git.demo.example/other.git", True),
         ("https://GIT.demo.example:443/a.git", True),
@@ -80,15 +80,15 @@ def test_nothing_that_is_shown_or_stored_has_the_credential(connections, made, s
         ("http://git.demo.example/a.git", False),
     ],
 )
-def test_another_origin_drops_the_credential(session, services, made, url, kept):
+def test_another_origin_drops_the_credential(session, services, made, url, retained):
     connections = Connections(session, services.sealer, frozenset({Scheme.HTTPS, Scheme.HTTP}))
     connections.set_webhook_secret(made.id, "signs")
     changed = connections.change_url(made.id, url)
-    assert changed.has_credential is kept
-    assert changed.has_webhook_secret is kept
-    assert _sent_to(connections, changed, url) == (CREDENTIAL if kept else None)
+    assert changed.has_credential is retained
+    assert changed.has_webhook_secret is retained
+    assert _sent_to(connections, changed, url) == (CREDENTIAL if retained else None)
     # Going back does not bring it back.
-    assert connections.change_url(made.id, made.url.address).has_credential is kept
+    assert connections.change_url(made.id, made.url.address).has_credential is retained
 
 
 def test_a_row_that_was_pointed_elsewhere_opens_no_more(session, connections, made, demo):

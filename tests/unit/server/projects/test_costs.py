@@ -79,7 +79,7 @@ def _large(database: Database, number: int) -> PulledProject:
 
 
 def _record(here: PulledProject, path: AssetPath, content: bytes) -> AssetRecord:
-    """An asset that stands alike on all three sides."""
+    """An asset that is alike on all three sides."""
     asset_id = planned_id(str(here.project_id), path, lambda _: False)
     state = AssetState(path=path, digest=Digest.of(content))
     return pulled(asset_id, state, len(content))

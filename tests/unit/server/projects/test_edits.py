@@ -111,7 +111,7 @@ def test_names_that_only_look_alike_are_none_of_each_others_business(here: Pulle
     for path in ("d/x", "d0", "d.x", "e/d/x", "D/x", "d_x", "d%"):
         here.store.put(AssetPath(path), ONE)
     assert len(here.contents()) == 7
-    assert [each.ours.path for each in now(here.store).occupants(AssetPath("d"))] == ["d/x"]  # type: ignore[union-attr] # assets that stand
+    assert [each.ours.path for each in now(here.store).occupants(AssetPath("d"))] == ["d/x"]  # type: ignore[union-attr] # present assets
 
 
 def test_the_kind_follows_the_path(database: Database):
@@ -141,7 +141,7 @@ def test_edits_that_expect_something_else_are_refused(here: PulledProject):
     here.store.delete(here.store.move(asset_id, B, expect=two), expect=two)
 
 
-def test_what_does_not_stand_here_cannot_be_moved_or_deleted(here: PulledProject):
+def test_an_asset_that_is_not_here_cannot_be_moved_or_deleted(here: PulledProject):
     asset_id = here.store.put(A, ONE)
     here.store.delete(asset_id)
     for gone in (asset_id, AssetId("0" * 24)):
@@ -151,7 +151,7 @@ def test_what_does_not_stand_here_cannot_be_moved_or_deleted(here: PulledProject
             here.store.delete(gone)
 
 
-def test_edits_of_one_block_stand_or_fall_together(here: PulledProject):
+def test_edits_of_one_block_are_written_together_or_not_at_all(here: PulledProject):
     def fail() -> None:
         with here.store.editing() as edits:
             edits.put(A, ONE)

@@ -92,7 +92,7 @@ def test_what_failed_leaves_the_session_usable(demo, projects):
     assert _another(projects, demo, "three").path == "demo/space/three"
 
 
-def test_association_is_once_and_binding_anew_is_not(demo, projects):
+def test_a_project_is_associated_once_and_bound_any_number_of_times(demo, projects):
     binding = Binding(connection_id=demo.connection.id, ref="tags/v1", scope="/sub/folder/")
     with pytest.raises(AlreadyAssociated):
         projects.associate(demo.project.id, binding)
@@ -156,7 +156,7 @@ def test_a_branch_finds_the_project_bound_to_it_first(demo, other, projects):
     assert projects.by_branch(demo.tenant_id, "main") == demo.project
     assert projects.by_branch(demo.tenant_id, "Main") is None
     assert projects.by_branch(other.tenant_id, "main") == other.project
-    # Bound anew to the same branch it keeps its place; when it leaves, the next one answers.
+    # Bound again to the same branch it stays first; when it leaves, the next one answers.
     projects.bind(demo.project.id, Binding(connection_id=demo.connection.id, scope="sub"))
     assert projects.by_branch(demo.tenant_id, "main").id == demo.project.id
     staging = Binding(connection_id=demo.connection.id, ref="heads/staging")

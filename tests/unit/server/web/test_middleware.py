@@ -123,7 +123,8 @@ def test_large_bodies_are_bounded_in_number(streams):
         refused, small = (asyncio.create_task(one(body)) for body in (large, b"x"))
         await asyncio.wait([refused])
         here.set()
-        await asyncio.gather(*tasks, small)
+        for task in (*tasks, small):
+            await task
         await one(large)
         return refused.exception()
 

@@ -27,7 +27,7 @@ def disk(tmp_path):
 def test_it_holds_for_what_looks_the_same():
     assert CHECKED.is_current_for(SEEN)
     assert CHECKED.is_current_for(replace(SEEN, mode=0o755)), "permissions are no content"
-    assert CHECKED.is_current_for(replace(SEEN, device=9)), "devices are numbered anew at a restart"
+    assert CHECKED.is_current_for(replace(SEEN, device=9)), "devices are renumbered at a restart"
     assert HashedFile.of_row(CHECKED.row()).is_current_for(SEEN)
 
 

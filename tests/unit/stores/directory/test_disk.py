@@ -30,7 +30,7 @@ def no_links(monkeypatch):
     monkeypatch.setattr(os, "link", link)
 
 
-def test_it_sees_what_stands(disk, tmp_path):
+def test_it_sees_what_is_there(disk, tmp_path):
     (tmp_path / "f").write_bytes(b"12")
     (tmp_path / "f").chmod(0o700)
     (tmp_path / "d").mkdir()

@@ -65,7 +65,7 @@ def test_it_is_found_out_when_the_project_is_made(store):
     assert store.names is NamePolicy.FOLDS_CASE
 
 
-def test_an_asset_stands_at_its_own_spelling_alone(store):
+def test_an_asset_is_at_its_own_spelling_alone(store):
     (store.root / "Local").write_bytes(b"1")
     pull_files(store, Pulled=b"2")
     assert record_at(store, "Local").local_only

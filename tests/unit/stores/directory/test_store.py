@@ -115,7 +115,7 @@ def test_what_the_folder_holds_is_local(tmp_path):
         assert [(r.ours and r.ours.path, r.base) for r in now(store).records()] == [("a/b", None)]
 
 
-def test_kinds_settings_and_lengths_are_kept(store):
+def test_kinds_settings_and_lengths_are_stored(store):
     kinds = Kinds((Kind(name="all", globs=("**",)),), hidden=True)
     store.set_kinds(kinds)
     store.set_names(NamePolicy.PORTABLE)
@@ -220,7 +220,7 @@ def test_a_log_file_without_its_state_is_not_taken_for_the_new_ones(store, tmp_p
         assert other.get_setting("a") is None
 
 
-# --- what stands ------------------------------------------------------------------------------
+# --- what is there ----------------------------------------------------------------------------
 
 
 def test_only_files_of_the_kinds_are_assets(store):
@@ -349,7 +349,7 @@ def test_an_unknown_id_is_looked_for_once_and_odd_ones_never(store):
 # --- applying ---------------------------------------------------------------------------------
 
 
-def test_permissions_are_kept_and_follow_the_umask(store):
+def test_permissions_are_preserved_and_follow_the_umask(store):
     old = os.umask(0o027)
     try:
         apply_edits(
@@ -366,7 +366,7 @@ def test_permissions_are_kept_and_follow_the_umask(store):
     assert modes == {"a": 0o700, "b": 0o750}
 
 
-def test_an_edit_made_during_the_apply_is_kept_and_told(tmp_path):
+def test_an_edit_made_during_the_apply_is_saved_and_reported(tmp_path):
     class Editing(Disk):
         def step(self, operation, path):
             super().step(operation, path)

@@ -39,7 +39,7 @@ class Interrupting(Disk):
             meanwhile()
 
 
-def test_nobody_takes_files_for_missing_while_someone_applies(tmp_path):
+def test_no_reader_takes_files_for_missing_during_an_apply(tmp_path):
     def look_up():
         with DirectoryStore.open(tmp_path / "p") as other:
             assert now(other).state().base == base
@@ -79,7 +79,7 @@ def test_what_was_learnt_before_someone_applied_is_not_written_down(tmp_path):
         assert record_at(store, "b").local_only
 
 
-def test_a_pull_beside_another_sees_the_project_before_it_or_is_told_so(tmp_path):
+def test_a_pull_beside_another_sees_the_project_before_it_or_is_refused(tmp_path):
     remote = MemoryRemote()
     seen: list[str] = []
     remote.commit({"a": b"1", "b": b"1"})

@@ -43,13 +43,13 @@ def test_stored_plans_are_removed_by_id_and_by_age(database: Database):
     here = make_project(database)
     plan = here.plan(a=b"1")
     with database.writing() as session:
-        shelf = StoredPlans(session, here.project_id)
-        old, new, third = shelf.put(plan, NOW), shelf.put(plan, NOW), shelf.put(plan, NOW)
-        shelf.remove(third)
+        plans = StoredPlans(session, here.project_id)
+        old, new, third = plans.put(plan, NOW), plans.put(plan, NOW), plans.put(plan, NOW)
+        plans.remove(third)
         with pytest.raises(NotFound):
-            shelf.get(third)
-        shelf.remove_older(NOW)
-        assert (shelf.get(old), shelf.get(new)) == (plan, plan)
-        shelf.remove_older(NOW + timedelta(seconds=1))
+            plans.get(third)
+        plans.remove_older(NOW)
+        assert (plans.get(old), plans.get(new)) == (plan, plan)
+        plans.remove_older(NOW + timedelta(seconds=1))
         with pytest.raises(NotFound):
-            shelf.get(old)
+            plans.get(old)
