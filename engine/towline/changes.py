@@ -10,6 +10,17 @@ from towline.model import AssetPath, AssetState, NonAsset, Revision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IdProblem:
+    """Why an asset's content has no id, where its kind has a pointer to one.
+
+    ``of_kind``: one note is enough for all assets of the kind that have it.
+    """
+
+    text: str
+    of_kind: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteAsset:
     """An asset as the remote has it: its state, and what the merge must know of its content."""
 
@@ -17,8 +28,7 @@ class RemoteAsset:
     size: int = 0
     """Bytes."""
     embedded_id: str | None = None
-    problem: str | None = None
-    """Why its content has no id that can be read, where its kind has a pointer to one."""
+    id_problem: IdProblem | None = None
 
     @property
     def path(self) -> AssetPath:

@@ -280,14 +280,6 @@ class InvalidTree(TowlineError, code="invalid_tree"):
         return f"the repository's tree is refused: {shown}{more}; mend it there"
 
 
-class DuplicateEmbeddedId(TowlineError, code="duplicate_embedded_id"):
-    """One embedded id is in two assets."""
-
-    template = "the id {embedded_id!r} is in {paths}; give one of them another id in the repository"
-    embedded_id: str
-    paths: tuple[str, ...]
-
-
 class RemoteError(TowlineError, code="remote_error"):
     """The remote could not give what was asked. ``url`` is shown without credentials."""
 

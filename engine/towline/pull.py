@@ -15,7 +15,7 @@ from towline.errors import ContentMissing, UnknownAssets
 from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.merge import Context, merge
-from towline.merge.embedded import content_problem, embedded_id
+from towline.merge.embedded import with_embedded_id
 from towline.model import AssetPath, AssetState, Digest, Revision
 from towline.options import Comparison, OnConflict, PullOptions, Resolutions
 from towline.plan import Contents, Plan, StoreState
@@ -202,7 +202,7 @@ def _with_embedded_ids(changes: Changes, kinds: Kinds, source: _Read, limits: Li
         raise limits.exceeded("project_bytes", size)
     source.load([asset.state.digest for asset in assets.values()])
     found = {
-        path: _with_embedded_id(asset, source.known[asset.state.digest], pointers[path])
+        path: with_embedded_id(asset, source.known[asset.state.digest], pointers[path])
         for path, asset in assets.items()
     }
     items = tuple(
@@ -210,14 +210,6 @@ def _with_embedded_ids(changes: Changes, kinds: Kinds, source: _Read, limits: Li
         for item in changes.items
     )
     return replace(changes, items=items)
-
-
-def _with_embedded_id(asset: RemoteAsset, content: bytes, pointer: str) -> RemoteAsset:
-    found = embedded_id(content, pointer)
-    problem = content_problem(content) if found is None else None
-    if problem is not None:
-        problem = f"no id can be read at {pointer or 'its root'}: {problem}"
-    return replace(asset, embedded_id=found, problem=problem)
 
 
 def _content(digest: Digest, snapshot: Snapshot, source: _Read) -> bytes | None:

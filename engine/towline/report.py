@@ -27,7 +27,7 @@ class Report:
     ``skip``, ``conflicts`` holds what was skipped, and those assets are in ``ignored`` too.
     ``behind`` holds every asset that is not as the revision has it, by this pull or an older one:
     skipped in conflict, left out by a selection, or no asset there any more. ``notes`` are about
-    new contents from which no embedded id can be read.
+    embedded ids of new contents that cannot be read, are placeholders or occur twice.
     """
 
     status: Status

@@ -12,7 +12,6 @@ from enum import StrEnum
 
 from towline.errors import (
     ContentMissing,
-    DuplicateEmbeddedId,
     InvalidTree,
     LimitExceeded,
     RemoteError,
@@ -150,7 +149,7 @@ def _plan(
     )
     try:
         return plan_at(snapshot, remote, revision, options, watch=watch), ""
-    except (InvalidTree, LimitExceeded, DuplicateEmbeddedId, ContentMissing, RemoteError) as error:
+    except (InvalidTree, LimitExceeded, ContentMissing, RemoteError) as error:
         return None, error.message
 
 

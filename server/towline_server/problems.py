@@ -42,7 +42,6 @@ STATUS: Mapping[type[engine.TowlineError], int] = {
     # The repository's content, or its host: this server is a gateway to it.
     engine.InvalidPath: 400,
     engine.InvalidTree: 502,
-    engine.DuplicateEmbeddedId: 502,
     engine.RemoteError: 502,
     engine.RemoteTimeout: 504,
     # The machine.

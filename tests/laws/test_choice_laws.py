@@ -273,6 +273,8 @@ def test_no_field_of_a_local_edit_is_lost_without_a_resolution(
 def _based(sides: ThreeSides, record: AssetRecord, renames: Renames) -> AssetState | None:
     """What this was before it was edited here: by path, else what the store says was moved."""
     assert record.ours is not None
+    if renames is not Renames.OFF and _is_traded(sides, record):
+        return record.base
     path = record.ours.path
     there = alignments(sides.records).get(path)
     if there is not None:
@@ -285,6 +287,33 @@ def _based(sides: ThreeSides, record: AssetRecord, renames: Renames) -> AssetSta
         moved &= record.aligned_path not in sides.theirs
         moved &= other.embedded_id == record.embedded_id or _same(other.state, record.recorded)
     return record.base if moved else None
+
+
+def _is_traded(sides: ThreeSides, record: AssetRecord) -> bool:
+    """Whether it and others took one another's paths here, and their ids say which is which."""
+    here = {r.ours.path: r for r in sides.records if r.ours is not None}
+    there = alignments(sides.records)
+    members, waiting = [], [record]
+    while waiting:
+        each = waiting.pop()
+        if each in members:
+            continue
+        members.append(each)
+        if each.ours is None or each.base is None or each.aligned_path is None:
+            return False
+        new, other = each.ours.path, sides.theirs.get(each.aligned_path)
+        taken = sides.theirs.get(new)
+        if not (
+            isinstance(other, RemoteAsset)
+            and each.embedded_id
+            and other.embedded_id == each.embedded_id
+            and new != each.aligned_path
+            and not (isinstance(taken, RemoteAsset) and taken.state == each.ours)
+            and (new in there or taken is None)
+        ):
+            return False
+        waiting += [r for r in (here.get(each.aligned_path), there.get(new)) if r is not None]
+    return len(members) > 1
 
 
 def _same(one: AssetState, other: AssetState | NonAsset | None) -> bool:

@@ -141,11 +141,38 @@ def test_non_assets_are_reported_whatever_is_selected(store: MemoryStore, remote
 def test_contents_from_which_no_id_can_be_read_are_noted(remote: MemoryRemote):
     kinds = Kinds((Kind(name="rule", globs=("rules/**",), id_pointer="/id"),))
     store = MemoryStore("project", kinds=kinds)
-    remote.commit({"rules/a": b'{"id": 1}', "rules/b": b"", "rules/c": b'{"name": 1}', "d": b""})
+    without = {f"rules/{name}": b'{"name": 1}' for name in "cef"}
+    zero = b'{"id": "0000"}'
+    remote.commit({"rules/a": b'{"id": 1}', "rules/b": b"", "d": b"", "rules/z": zero, **without})
     planned, report = report_of(plan_pull(store, remote)), pull(store, remote)
     assert [(note.path, note.text) for note in report.notes] == [
-        ("rules/b", "no id can be read at /id: it is empty")
+        ("rules/b", "no id can be read at /id: it is empty"),
+        ("rules/c", "no id is at /id, in 3 new or changed assets of the kind rule"),
+        ("rules/z", "the id at /id is a placeholder"),
     ]
     assert planned.notes == report.notes
     assert report.notes[0].asset_id in {item.asset_id for item in report.created}
     assert pull(store, remote).notes == ()
+
+
+def test_a_swap_of_names_that_was_left_out_is_pulled_later(remote: MemoryRemote):
+    kinds = Kinds((Kind(name="rule", globs=("**",), id_pointer="/id"),))
+    store = MemoryStore("project", kinds=kinds)
+    one, two = b"id: one\n", b"id: two\n"
+    remote.commit({"a.yml": one, "b.yml": two, "c.yml": b"id: c\n"})
+    pull(store, remote)
+    ids = {path: record.id for path in "abc" if (record := now(store).at(P(f"{path}.yml")))}
+    remote.commit({"a.yml": two, "b.yml": one, "c.yml": b"id: c\nv: 1\n"})
+    first = pull(store, remote, PullOptions(only=Selection(globs=("c.yml",))))
+    assert [(item.path, item.behind) for item in first.behind] == [
+        ("a.yml", "left_out"),
+        ("b.yml", "left_out"),
+    ]
+    store.put(P("a.yml"), one + b"mine: 1\n")
+    second = pull(store, remote)
+    assert [(item.path, item.asset_id) for item in second.updated] == [
+        ("a.yml", ids["b"]),
+        ("b.yml", ids["a"]),
+    ]
+    assert dict(store.contents())[P("b.yml")] == (one + b"mine: 1\n", False)
+    assert pull(store, remote).listed == ()

@@ -5,7 +5,8 @@ Paths decide, ids follow. The sides are aligned by path, in this order:
 1. Where ours and theirs agree at a path, that path is done.
 2. A rename joins a path that vanished on one side with one that is new there. It holds only while
    nothing else claims the new path: not the base, and not the other side, unless that renamed the
-   same asset to it.
+   same asset to it. Assets that traded paths on one side are renamed too, where their embedded
+   ids say which is which and the other side left them all where they were.
 3. Everything else is compared path by path, as git does with renames off.
 
 Each result is an `AlignedAsset`, anchored at its path in the recorded tree, or at its only path
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from towline.changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
+from towline.merge.embedded import shared_ids
 from towline.merge.similar import Candidate, are_too_many, similar_pairs
 from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, ThreeWay, planned_id
 from towline.options import Renames
@@ -96,6 +98,10 @@ class Alignment:
             for record in self.lagging
             if record.recorded is None and record.ours is not None
         }
+        self.shared_ids = shared_ids(changes, ours)
+        """Embedded ids that two assets have, which so pair nothing, with their paths in theirs."""
+        self._traded: dict[AssetPath, AssetPath] = {}
+        self._trades_here: dict[AssetId, bool] = {}
         self.uncompared: tuple[AssetPath, ...] = ()
         """The new paths that were too many to be compared by similarity."""
         self._claimed: dict[AssetPath, AssetPath] = self._pair_theirs()
@@ -172,6 +178,7 @@ class Alignment:
         """Pair what vanished with what is new in theirs: by id, equal or similar content."""
         if self._renames is Renames.OFF:
             return {}
+        self._traded = self._trades()
         gone: list[tuple[AssetPath, AssetRecord]] = []
         new: list[tuple[AssetPath, RemoteAsset]] = []
         for change in self._changes.values():
@@ -181,9 +188,9 @@ class Alignment:
                     new.append((change.path, change.after))
             elif change.after is None and record is not None and record.base is not None:
                 gone.append((change.path, record))
-        pairs = _unambiguous(
-            [(path, record.embedded_id) for path, record in gone],
-            [(path, asset.embedded_id) for path, asset in new],
+        pairs = self._traded | _unambiguous(
+            [(path, self._own_id(record)) for path, record in gone if path not in self._traded],
+            [(path, self._own_id(asset)) for path, asset in new],
         )
         taken = set(pairs.values())
         pairs |= _unambiguous(
@@ -202,12 +209,12 @@ class Alignment:
         if self._renames is not Renames.SIMILAR or self._read is None:
             return {}
         sources = [
-            Candidate(path, record.recorded.digest, record.size, record.embedded_id)
+            Candidate(path, record.recorded.digest, record.size, self._own_id(record))
             for path, record in gone
             if isinstance(record.recorded, AssetState)
         ]
         targets = [
-            Candidate(path, asset.state.digest, asset.size, asset.embedded_id)
+            Candidate(path, asset.state.digest, asset.size, self._own_id(asset))
             for path, asset in new
         ]
         if are_too_many(sources, targets):
@@ -215,9 +222,50 @@ class Alignment:
             return {}
         return similar_pairs(sources, targets, self._read)
 
+    def _own_id(self, holder: AssetRecord | RemoteAsset) -> str | None:
+        """Return the embedded id, unless another asset has it too."""
+        return None if holder.embedded_id in self.shared_ids else holder.embedded_id
+
+    def _trades(self) -> dict[AssetPath, AssetPath]:
+        """Pair, by embedded ids, the paths of assets that took one another's places in theirs.
+
+        Such a pair leaves a path that vanished or that another one enters, and enters one that is
+        new or that another one leaves.
+        """
+        arrivals = {
+            own: change.path
+            for change in self._changes.values()
+            if isinstance(change.after, RemoteAsset) and (own := self._own_id(change.after))
+        }
+        pairs = {
+            path: new
+            for path in self._changes
+            if (record := self._aligned_at(path)) is not None
+            and (new := arrivals.get(self._own_id(record) or "")) not in (None, path)
+            and self._is_unmoved(record, path)
+            and not self._agree_at(new)
+        }
+        while True:
+            entered = set(pairs.values())
+            held = {
+                old: new
+                for old, new in pairs.items()
+                if (old in entered or self._theirs_at(old) is None)
+                and (new in pairs or not (self._aligned_at(new) or self._ours_at(new)))
+            }
+            if held == pairs:
+                return {old: new for old, new in held.items() if old in entered or new in held}
+            pairs = held
+
+    def _is_unmoved(self, record: AssetRecord, path: AssetPath) -> bool:
+        here = self._ours_at(path)
+        return here is not None and here.id == record.id and record.base is not None
+
     def _theirs_rename(self, old: AssetPath) -> AssetPath | None:
         """Return the new path of what theirs renamed away from ``old``, if that holds."""
         new = self._claimed.get(old)
+        if old in self._traded:
+            return new
         if new is None or self._agree_at(new):
             return None
         occupant = self._ours_at(new)
@@ -227,6 +275,8 @@ class Alignment:
 
     def _ours_rename(self, record: AssetRecord) -> AssetPath | None:
         """Return the path in the recorded tree that ours renamed this asset from, if that holds."""
+        if self._is_traded(record):
+            return record.aligned_path
         old = self._ours_candidate(record)
         if old is None or record.ours is None or self._agree_at(record.ours.path):
             return None
@@ -242,6 +292,44 @@ class Alignment:
         if old is None or old == new or self._ours_at(old) or self._aligned_at(new):
             return None
         return old
+
+    def _is_traded(self, record: AssetRecord) -> bool:
+        """Whether ours let it trade paths with others, which theirs left where they were."""
+        if record.id not in self._trades_here:
+            members: dict[AssetId, AssetRecord] = {}
+            waiting, holds = [record], self._renames is not Renames.OFF
+            while waiting and holds:
+                each = waiting.pop()
+                if each.id not in members:
+                    members[each.id] = each
+                    holds = self._is_apart(each)
+                    waiting += self._neighbours(each)
+            self._trades_here |= dict.fromkeys([record.id, *members], holds and len(members) > 1)
+        return self._trades_here[record.id]
+
+    def _neighbours(self, record: AssetRecord) -> Iterator[AssetRecord]:
+        """Yield the assets that are at its path in the recorded tree, and were at its path here."""
+        if record.aligned_path is not None and (other := self._ours_at(record.aligned_path)):
+            yield other
+        if record.ours is not None and (other := self._aligned_at(record.ours.path)):
+            yield other
+
+    def _is_apart(self, record: AssetRecord) -> bool:
+        """Whether it is elsewhere in ours, where theirs has nothing new, and is in its place there.
+
+        The latter is what its embedded id says.
+        """
+        old = record.aligned_path
+        if old is None or record.ours is None or record.base is None or record.embedded_id is None:
+            return False
+        theirs, new = self._theirs_at(old), record.ours.path
+        return (
+            old != new
+            and isinstance(theirs, RemoteAsset)
+            and theirs.embedded_id == record.embedded_id
+            and not self._agree_at(new)
+            and (self._aligned_at(new) is not None or self._theirs_at(new) is None)
+        )
 
     # --- assets -------------------------------------------------------------------------------
 

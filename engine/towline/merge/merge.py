@@ -7,7 +7,7 @@ costs what changed, never what the project holds.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from towline.changes import Changes
@@ -24,7 +24,6 @@ from towline.kinds import Kinds
 from towline.limits import limits_exceeded
 from towline.merge.align import AlignedAsset, Alignment
 from towline.merge.decide import ReadContent, digest_merge
-from towline.merge.embedded import check_embedded_ids
 from towline.merge.resolve import Case, Resolver
 from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason
 from towline.names import NamePolicy, path_problem
@@ -79,9 +78,8 @@ def merge(
         UnknownAssets, ConflictingResolutions, CollidingResolutions, NoRemoteVersion,
         UnselectedResolutions: the resolutions or the selection do not fit the project.
         AssetLimitExceeded, LimitExceeded, EmptyRemote: the outcome is refused.
-        InvalidTree, DuplicateEmbeddedId: the repository's content is refused.
+        InvalidTree: the repository's content is refused.
     """
-    check_embedded_ids(changes, ours)
     alignment = Alignment(
         changes,
         ours,
@@ -105,7 +103,7 @@ def merge(
     conflicts = resolver.resolve()
     forgotten = [r for r in alignment.lagging if r.recorded is None and r.ours is None]
     plan = _plan(changes, context, options.on_conflict, resolver.cases, conflicts, forgotten)
-    plan = replace(plan, notes=_notes(resolver.cases.values(), alignment.uncompared))
+    plan = replace(plan, notes=_notes(resolver.cases.values(), alignment))
     _check_outcome(plan, context, options)
     return replace(plan, edits=()) if plan.refused else plan
 
@@ -317,26 +315,43 @@ def _behind(case: Case, record: AssetRecord | None) -> BehindReason | None:
     return BehindReason.CONFLICT if case.undecided else BehindReason.LEFT_OUT
 
 
-def _notes(cases: Iterable[Case], uncompared: Sequence[AssetPath]) -> tuple[Note, ...]:
+def _notes(cases: Iterable[Case], alignment: Alignment) -> tuple[Note, ...]:
     """Return what is wrong with contents that the repository changed, by path.
 
-    One note covers all ``uncompared`` paths, at the first.
+    What a selection leaves out has no notes.
     """
-    cases = list(cases)
-    notes = [
-        Note(asset_id=case.asset.id, path=remote.path, text=remote.problem)
-        for case in cases
-        if (remote := case.asset.remote) is not None and remote.problem is not None
-    ]
-    notes += [
-        Note(asset_id=case.asset.id, path=path, text=_UNCOMPARED.format(len(uncompared)))
-        for case in cases
-        for path in uncompared[:1]
-        if case.asset.remote is not None and case.asset.remote.path == path
-    ]
-    return tuple(sorted(notes, key=lambda note: note.path))
+    ids: dict[AssetPath, AssetId] = {}
+    found: list[tuple[AssetPath, str]] = []
+    of_kinds: dict[tuple[str, str], list[AssetPath]] = {}
+    for case in cases:
+        if (remote := case.asset.remote) is None or not case.selected:
+            continue
+        ids[remote.path] = case.asset.id
+        if (problem := remote.id_problem) is not None:
+            if problem.of_kind:
+                of_kinds.setdefault((case.kind, problem.text), []).append(remote.path)
+            else:
+                found.append((remote.path, problem.text))
+    for (kind, text), paths in of_kinds.items():
+        more = f", in {len(paths)} new or changed assets of the kind {kind}"
+        found.append((min(paths), text + (more if len(paths) > 1 else "")))
+    for embedded_id, holders in alignment.shared_ids.items():
+        first = next((path for path in holders if path in ids), None)
+        if first is not None and len(holders) > 1:
+            others = [path for path in holders if path != first]
+            found.append((first, _SHARED.format(embedded_id, _some(others))))
+    # One note covers all that were not compared.
+    new = alignment.uncompared
+    found += [(path, _UNCOMPARED.format(len(new))) for path in new[:1] if path in ids]
+    return tuple(Note(asset_id=ids[path], path=path, text=text) for path, text in sorted(found))
 
 
+def _some(paths: list[AssetPath]) -> str:
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return ", ".join(paths[:3]) + more
+
+
+_SHARED = "its id {!r} is in {} too: renames of these assets are not found by it"
 _UNCOMPARED = "one of {} new assets, too many to look for renames by similar content"
 
 

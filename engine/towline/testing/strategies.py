@@ -225,6 +225,8 @@ def three_sides(
     if Feature.LOCAL_FILES in features:
         files = draw(_FILES)
     after = [history.there(history.entry) for history in histories]
+    if Feature.EMBEDDED_IDS in features and draw(_TRADES):
+        after = _traded(after)
     return ThreeSides(
         records=tuple(sorted(local.records, key=lambda record: record.id)),
         base=_tree(history.entry for history in histories),
@@ -243,6 +245,25 @@ def edited_trees(
     """What a repository may hold after some commits on this tree."""
     after = [draw(remote_steps(features))(entry) for entry in tree.values()]
     return _tree([*after, *draw(_additions(entries(features)))])
+
+
+_TRADES = st.booleans()
+
+
+def _traded(after: list[RemoteEntry | None]) -> list[RemoteEntry | None]:
+    """Let the assets that embed ids take one another's paths, in a circle."""
+    places = [
+        at
+        for at, entry in enumerate(after)
+        if isinstance(entry, RemoteAsset) and entry.embedded_id is not None
+    ]
+    traded = list(after)
+    for at, to in zip(places, places[1:] + places[:1], strict=True):
+        mover, there = after[at], after[to]
+        assert isinstance(mover, RemoteAsset)
+        assert isinstance(there, RemoteAsset)
+        traded[at] = replace(mover, state=replace(mover.state, path=there.path))
+    return traded
 
 
 def _path_of(history: _History) -> AssetPath:

@@ -187,7 +187,7 @@ class ReportModel(Model):
     conflicts: list[ConflictModel]
     error_msgs: list[str]
     notes: list[NoteModel] = Field(default_factory=list)
-    """New contents from which no embedded id can be read."""
+    """Embedded ids of new contents that cannot be read, are placeholders or occur twice."""
     history_rewritten: bool | None
 
     @model_validator(mode="before")

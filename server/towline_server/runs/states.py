@@ -216,7 +216,6 @@ FAILURES: tuple[RunFailure, ...] = (
     # The content.
     RunFailure(engine.InvalidPath, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.CONTENT),
     RunFailure(engine.InvalidTree, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.CONTENT),
-    RunFailure(engine.DuplicateEmbeddedId, _FINAL, ReasonCode.VALIDATION_FAILED, Fault.CONTENT),
     RunFailure(engine.ContentMissing, _RETRY, ReasonCode.REMOTE_UNREACHABLE, Fault.REMOTE),
     # The remote.
     RunFailure(engine.AuthenticationFailed, _FINAL, ReasonCode.AUTH_ERROR, Fault.CREDENTIAL),

@@ -114,6 +114,46 @@ def test_a_rename_onto_a_local_asset_is_none():
     assert kinds(sides) == [ConflictKind.ADD_ADD]
 
 
+def test_an_embedded_id_that_another_asset_has_pairs_nothing():
+    sides = project("a=1#x b=1#x", "a=1 b=1", "b=1#x c=2#x")
+    assert outcome(sides) == {"b": id_of("b"), "c": id_of("c")}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ids"),
+    [
+        ("a=2#y b=1#x c=3#z", "bac"),
+        ("a=3#z b=1#x c=2#y", "cab"),
+        ("b=1#x c=2#y d=3#z", ".abc"),
+        ("a=9#n b=1#x c=3#z", "abc"),
+        ("a=2#y b=9#n c=3#z", "abc"),
+        ("a=@ b=1#x c=2#y", "abc"),
+        ("a=2#y b=1 c=3#z", "abc"),
+        ("a=2#y b=1#x c=3#y", "abc"),
+    ],
+)
+def test_assets_that_trade_paths_there_are_found_by_their_ids(theirs: str, ids: str):
+    sides = project("a=1#x b=2#y c=3#z", "a=1 b=2 c=3", theirs)
+    assert outcome(sides) == {
+        at: id_of(old) for at, old in zip("abcd", ids, strict=False) if old != "."
+    }
+    assert kinds(sides) == []
+    plan = plan_of(sides, options=OFF)
+    assert all(item.renamed_from is None for item in plan.items)
+
+
+@pytest.mark.parametrize(
+    "ours",
+    ["a=1 n=2", "b=2", "a=1 b=1", "a=2 b=2", "a=1 b=2 d=5"],
+    ids=["moved", "gone", "agrees", "agrees too", "in the way"],
+)
+def test_paths_decide_where_ours_moved_one_of_the_traded_too(ours: str):
+    theirs = "b=1#x d=2#y" if "d" in ours else "a=2#y b=1#x"
+    sides = project("a=1#x b=2#y", ours, theirs, moved={"b": "n"} if "n" in ours else {})
+    items = plan_of(sides, options=REFUSE).items
+    assert not [item for item in items if item.renamed_from]
+
+
 # --- rule 2: renames here ----------------------------------------------------------------------
 
 
@@ -144,6 +184,20 @@ def test_renamed_here_over_another_asset_is_no_rename():
     sides = project("a=1 b=2", "b=1", "a=1 b=3", moved={"a": "b"})
     (conflict,) = plan_of(sides, options=REFUSE).conflicts
     assert (conflict.kind, conflict.path) == (ConflictKind.CONTENT, "b")
+
+
+def test_assets_that_trade_paths_here_take_their_edits_there():
+    moved = {"a": "b", "b": "a"}
+    sides = project("a=1#x b=2#y", "b=1 a=2", "a=3#x b=2#y", moved=moved)
+    assert result_of(sides, plan_of(sides)) == {s.path: s for s in (state("a=2"), state("b=3"))}
+    assert outcome(sides) == {"a": id_of("b"), "b": id_of("a")}
+
+
+@pytest.mark.parametrize("theirs", ["a=3 b=2#y", "a=3#y b=2#x", "a=3#x"])
+def test_paths_decide_where_ids_there_do_not_say_that_the_traded_are_in_place(theirs: str):
+    moved = {"a": "b", "b": "a"}
+    sides = project("a=1#x b=2#y", "b=1 a=2", theirs, moved=moved)
+    assert kinds(sides)
 
 
 # --- rule 3: path by path ----------------------------------------------------------------------

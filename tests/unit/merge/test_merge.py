@@ -12,7 +12,6 @@ from towline.changes import Changes, Coverage
 from towline.errors import (
     AssetLimitExceeded,
     ConflictingResolutions,
-    DuplicateEmbeddedId,
     EmptyRemote,
     InvalidTree,
     LimitExceeded,
@@ -221,16 +220,17 @@ def test_an_empty_remote_is_fine_where_nothing_was_tracked():
 # --- the rest ----------------------------------------------------------------------------------
 
 
-def test_an_embedded_id_that_two_changed_assets_have():
-    with pytest.raises(DuplicateEmbeddedId) as caught:
-        plan_of(project("", "", "a=1#x b=2#x"))
-    assert (caught.value.embedded_id, caught.value.paths) == ("x", ("a", "b"))
+@pytest.mark.parametrize(("base", "noted"), [("", "a"), ("a=1#x", "b")])
+def test_an_embedded_id_that_two_assets_have_is_noted_once(base: str, noted: str):
+    plan = plan_of(project(base, base.partition("#")[0], "a=1#x b=2#x"))
+    (note,) = plan.notes
+    assert (note.path, note.asset_id) == (noted, id_of(noted))
+    assert f"its id 'x' is in {'b' if noted == 'a' else 'a'} too" in note.text
 
 
-def test_an_embedded_id_that_an_unchanged_asset_has_too():
-    with pytest.raises(DuplicateEmbeddedId) as caught:
-        plan_of(project("a=1#x", "a=1", "a=1#x b=2#x"))
-    assert caught.value.paths == ("a", "b")
+def test_notes_are_about_what_is_selected():
+    options = PullOptions(only=Selection(globs=("c",)))
+    assert plan_of(project("", "", "a=1#x b=2#x c=1"), options=options).notes == ()
 
 
 def test_names_that_the_store_cannot_hold_are_all_listed():

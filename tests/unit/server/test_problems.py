@@ -40,7 +40,6 @@ EXPECTED = {
     "ContentMissing": 500,
     "CredentialUnreadable": 500,
     "DiskFull": 503,
-    "DuplicateEmbeddedId": 502,
     "EmptyRemote": 400,
     "EmptyRepository": 502,
     "ExecutorFailed": 500,
