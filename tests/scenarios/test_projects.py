@@ -13,9 +13,9 @@ from fixtures.projects.example import Edits, ExampleProject, files_after
 from fixtures.scenarios.loader import Entry, KindSpec, Scenario
 from tests.edited import EditedProject
 from towline import PullOptions, Report, Resolutions, Status, pull
+from towline.kinds_file import read_kinds
 from towline.options import Naming
 from towline.plan import LISTED
-from towline_cli.kinds_file import read_kinds
 
 from .repositories import PLACES, Repository, edit
 

@@ -161,7 +161,7 @@ def _new_project(
     scope = parse_scope(association["scope"] or "")
     kinds = Kinds()
     if association["kinds"] is not None:
-        from towline_cli.kinds_file import find_kinds
+        from towline.kinds_file import find_kinds
 
         kinds = find_kinds(association["kinds"])
     store = DirectoryStore.create(root, kinds=kinds, trusts=trusts(root))

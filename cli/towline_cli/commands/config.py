@@ -115,7 +115,7 @@ def _list_presets(*, as_json: bool) -> None:
 
 
 def _check_kinds(file: str, *, as_json: bool) -> None:
-    from towline_cli.kinds_file import find_kinds
+    from towline.kinds_file import find_kinds
 
     found = find_kinds(file)
     if as_json:
@@ -186,7 +186,7 @@ def _choice(name: str) -> _Setting:
 
 def _change_kinds(project: Project, value: str) -> None:
     from towline.kinds import Kinds
-    from towline_cli.kinds_file import find_kinds
+    from towline.kinds_file import find_kinds
 
     project.store.set_kinds(find_kinds(value) if value else Kinds())
 

@@ -113,11 +113,21 @@ def set_webhook_secret(database: AdminSession, connection_id: UUID, secret_stdin
     metavar="NAME=GLOB[,GLOB...]",
     help="What is an asset, the first that fits; every file by default. Repeatable.",
 )
+@click.option(
+    "--kinds",
+    "kinds_file",
+    metavar="FILE",
+    help="The same, as a kinds file (TOML, JSON or YAML) or preset:NAME (docs/kinds.md).",
+)
 @click.option("--on-conflict", type=ON_CONFLICT, default="refuse", show_default=True)
 @click.option("--content-merge", type=CONTENT_MERGE, default="auto", show_default=True)
 @click.option("--renames", type=RENAMES, default="similar", show_default=True)
 def create_project(
-    database: AdminSession, path: str, kinds: tuple[str, ...], **settings: str
+    database: AdminSession,
+    path: str,
+    kinds: tuple[str, ...],
+    kinds_file: str | None,
+    **settings: str,
 ) -> Record:
     """Create a project; the org is its tenant's name."""
     from towline.codec import decode
@@ -127,7 +137,7 @@ def create_project(
     created = database.projects.create(
         tenant_id=database.tenant_id(parsed.org),
         path=parsed,
-        kinds=_kinds(kinds),
+        kinds=_kinds(kinds, kinds_file),
         settings=decode(PullSettings, settings, "settings"),
     )
     return _project(created)
@@ -179,10 +189,15 @@ def _credential(username: str | None, *, from_stdin: bool) -> Credential:
     return Credential(username or TOKEN_USERNAME, password)
 
 
-def _kinds(given: tuple[str, ...]) -> Kinds | None:
+def _kinds(given: tuple[str, ...], kinds_file: str | None) -> Kinds | None:
     from towline.errors import InvalidValue
     from towline.kinds import Kind, Kinds
+    from towline.kinds_file import find_kinds
 
+    if kinds_file is not None:
+        if given:
+            raise InvalidValue(field="kind", problem="takes no --kinds beside it")
+        return find_kinds(kinds_file)
     kinds = []
     for text in given:
         name, equals, globs = text.partition("=")
@@ -201,7 +216,6 @@ def _connection(one: Connection) -> Record:
 
 def _project(one: Project) -> Record:
     binding = None if one.binding is None else record_of(one.binding)
-    kinds = [{"name": kind.name, "globs": list(kind.globs)} for kind in one.kinds.kinds]
-    record = record_of(one, path=f"/{one.path}", binding=binding, kinds=kinds)
+    record = record_of(one, path=f"/{one.path}", binding=binding, **one.kinds.to_document())
     del record["settings"]
     return {**record, **record_of(one.settings)}

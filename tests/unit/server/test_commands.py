@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from tests.control_plane import PASSWORD
 from towline.errors import AlreadyAssociated, InvalidValue, TowlineError
+from towline.presets import load_preset
 from towline.remotes.credentials import Credential
 from towline_server.auth.roles import Role
 from towline_server.commands.admin import admin
@@ -118,6 +119,15 @@ def test_a_tenant_is_set_up_by_a_script(run, services):
         assert stored.credentials(found_connection.id)(found_connection.url) == credential
 
 
+def test_a_project_gets_the_kinds_of_a_file(run, tmp_path):
+    run("tenant", "create", "demo")
+    kinds = load_preset("terraform")
+    (tmp_path / "kinds.json").write_text(json.dumps(kinds.to_document()))
+    for name, given in (("a", str(tmp_path / "kinds.json")), ("b", "preset:terraform")):
+        made = run("project", "create", f"/demo/space/{name}", "--kinds", given)
+        assert {key: made[key] for key in ("kinds", "hidden")} == kinds.to_document()
+
+
 def test_lists_show_everything_but_secrets(run):
     run("tenant", "create", "demo")
     key = run("key", "create", "--tenant", "demo", "--name", "ci")
@@ -211,6 +221,11 @@ def test_failures_are_typed_for_the_command_to_render(run):
         (AlreadyAssociated, associate),
         (InvalidValue, ("project", "create", "/demo/space")),
         (InvalidValue, ("project", "create", "/demo/space/x", "--kind", "nonsense")),
+        (InvalidValue, ("project", "create", "/demo/space/x", "--kinds", "preset:nonsense")),
+        (
+            InvalidValue,
+            ("project", "create", "/demo/space/x", "--kinds", "preset:n8n", "--kind", "a=*"),
+        ),
         (InvalidValue, ("connection", "create", "--tenant", "demo", "--url", "http://g.example/x")),
     ):
         with pytest.raises(failure):

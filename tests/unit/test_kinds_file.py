@@ -9,10 +9,10 @@ import pytest
 from towline import presets
 from towline.errors import InvalidValue
 from towline.kinds import Kind, Kinds
+from towline.kinds_file import find_kinds, read_kinds
 from towline.presets import preset_names
-from towline_cli.kinds_file import find_kinds, read_kinds
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "kinds.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "kinds.md"
 EXAMPLES = re.findall(
     r"<!-- A test runs this block\. -->\n```(\w+)\n(.*?)```", DOCUMENT.read_text(), re.DOTALL
 )
