@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from towline.content.structure import format_pointer
-from towline.explain import ABSENT
+from towline.content.values import ABSENT
 from towline.report import reason_message
 
 from .output import LISTS, pluralize, printable, short

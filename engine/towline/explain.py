@@ -1,59 +1,59 @@
 """The close view of one asset on its three sides: which fields differ, and which of them clash.
 
-For people who choose a side; no merge is decided by it. JSON is compared field by field, other text
-line by line, everything else by digest and size. In lists, elements are paired as a merge pairs
-them: by identity where they have one, else by index.
+For people who choose a side; no merge is decided by it. JSON, YAML and TOML are compared field by
+field, other text line by line, everything else by digest and size. In lists, elements are paired as
+a merge pairs them: by identity where they have one, else by index.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
 from towline.content import merge_content
-from towline.content.structure import FieldMerge, Pointer, element_names, format_pointer
-from towline.content.values import NotParsed, Value, parse_json
+from towline.content.formats import formats_of
+from towline.content.structure import (
+    FieldMerge,
+    Patterns,
+    Pointer,
+    element_names,
+    format_pointer,
+)
+from towline.content.values import ABSENT, NotParsed, TooDeep, Value, shown
 from towline.content_rules import ContentRules, MergedBy
-from towline.model import AssetPath, AssetState, Digest, ThreeWay
+from towline.model import AssetPath, AssetState, Digest, ThreeWay, first_path
 
-MAX_JSON_BYTES = 128 * 1024
+MAX_FIELD_BYTES = 128 * 1024
 """A side. More is compared as text."""
 MAX_TEXT_BYTES = 256 * 1024
 """A side. difflib takes about as long as that for 8,000 lines with scattered changes."""
 
 Read: TypeAlias = Callable[[Digest], bytes | None]
-_Sides: TypeAlias = dict[str, tuple[Any, Any]]
-"""By side, a value as a merge compares it, and as ``json.loads`` gives it."""
+_Sides: TypeAlias = dict[str, Value]
+"""By side, a value as a merge compares it."""
 
 
 class Format(StrEnum):
     """How the contents were compared."""
 
     JSON = "json"
+    YAML = "yaml"
+    TOML = "toml"
     TEXT = "text"
     BINARY = "binary"
     DIGESTS_ONLY = "digests_only"
     """Not at all: too large, or missing here; ``note`` has the reason."""
 
 
-class Absent(StrEnum):
-    """Marks a field that a side does not have; JSON's null is a value."""
-
-    ABSENT = "absent"
-
-
-ABSENT = Absent.ABSENT
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldDifference:
-    """One place inside a JSON asset where the sides differ.
+    """One place inside a JSON, YAML or TOML asset where the sides differ.
 
     ``pointer`` is a JSON pointer (RFC 6901); an element known by identity is ``[key=value]`` in it.
-    Values are as ``json.loads`` gives them, or `ABSENT`; of a list whose elements moved, their
+    Values are as ``json.loads`` gives them, or `ABSENT`; what JSON cannot hold, such as a date, is
+    its text. Of a list whose elements moved, their
     names in order.
     ``clashes``: no side's change covers the other's.
     """
@@ -85,7 +85,7 @@ class Explanation:
     """How an asset differs between its three sides.
 
     ``paths`` and ``executable`` are given where they differ among the sides that have the asset.
-    ``lines`` is for text, and for JSON whose fields are equal though the bytes are not. Where line
+    ``lines`` is for text, and for files whose fields are equal though the bytes are not. Where line
     ends are all that differs, ``note`` says so. ``merged_by`` is what merges the two sides, where
     both changed and the rules were given; ``taken`` is what it takes from theirs.
     """
@@ -111,6 +111,7 @@ def explain(
     """
     present = _present(states).values()
     found = {digest: read(digest) for digest in dict.fromkeys(state.digest for state in present)}
+    path = first_path(states.ours, states.theirs, states.base)
     explanation = Explanation(
         format=_format_of(found.values()),
         contents=states.map(lambda state: _content(state, found)),
@@ -130,7 +131,7 @@ def explain(
         outcome = merge_content(states.ours.path, ThreeWay(*sides), rules)
         if outcome.content is not None:
             explanation = replace(explanation, merged_by=outcome.by, taken=outcome.taken)
-    return _compare(explanation, contents)
+    return _compare(explanation, contents, path, rules or ContentRules())
 
 
 def _content(state: AssetState | None, found: dict[Digest, bytes | None]) -> Content | None:
@@ -149,21 +150,25 @@ def _present(sides: ThreeWay[Any], absent: object = None) -> dict[str, Any]:
     return {name: side for name, side in named.items() if side is not absent}
 
 
-def _compare(explanation: Explanation, sides: ThreeWay[bytes | None]) -> Explanation:
+def _compare(
+    explanation: Explanation,
+    sides: ThreeWay[bytes | None],
+    path: AssetPath,
+    rules: ContentRules,
+) -> Explanation:
     format_, note = explanation.format, ""
     fields: tuple[FieldDifference, ...] = ()
     if format_ is Format.BINARY:
         return explanation
     if format_ is Format.DIGESTS_ONLY:
         return replace(explanation, note=f"too large to be compared: over {MAX_TEXT_BYTES} bytes")
-    if format_ is Format.TEXT:
-        note = _why_not_json(sides)
-    else:
-        try:
-            fields = _fields(sides)
-            note = "" if fields else "the same values, written differently"
-        except (NotParsed, RecursionError):
-            format_, note = Format.TEXT, "nested too deep to be compared field by field"
+    try:
+        format_, fields = _fields(sides, path, rules)
+        note = "" if fields else "the same values, written differently"
+    except TooDeep:
+        note = "nested too deep to be compared field by field"
+    except NotParsed:
+        note = _why_no_fields(sides, path)
     lines = () if fields else _lines(sides)
     ends = _line_ends(sides)
     # Where line ends are all that differs, no other reason counts.
@@ -192,10 +197,11 @@ def _ends(content: bytes) -> str:
     return "CRLF" if pairs == content.count(b"\n") else "mixed"
 
 
-def _why_not_json(sides: ThreeWay[bytes | None]) -> str:
+def _why_no_fields(sides: ThreeWay[bytes | None], path: AssetPath) -> str:
     contents = _present(sides).values()
-    if max(map(len, contents)) > MAX_JSON_BYTES and any(map(_starts_json, contents)):
-        return f"too large to be compared field by field: over {MAX_JSON_BYTES} bytes"
+    has_fields = any(True for content in contents for _ in formats_of(path, content))
+    if has_fields and max(map(len, contents)) > MAX_FIELD_BYTES:
+        return f"too large to be compared field by field: over {MAX_FIELD_BYTES} bytes"
     return ""
 
 
@@ -230,14 +236,9 @@ def explanation_json(explanation: Explanation) -> dict[str, object]:
 
 def _format_of(contents: Iterable[bytes | None]) -> Format:
     given = [content for content in contents if content is not None]
-    largest = max(map(len, given), default=0)
-    if largest > MAX_TEXT_BYTES:
+    if max(map(len, given), default=0) > MAX_TEXT_BYTES:
         return Format.DIGESTS_ONLY
-    if not all(_is_text(content) for content in given):
-        return Format.BINARY
-    if given and largest <= MAX_JSON_BYTES and all(_is_json(content) for content in given):
-        return Format.JSON
-    return Format.TEXT
+    return Format.TEXT if all(map(_is_text, given)) else Format.BINARY
 
 
 def _is_text(content: bytes) -> bool:
@@ -247,95 +248,84 @@ def _is_text(content: bytes) -> bool:
         return False
 
 
-def _is_json(content: bytes) -> bool:
-    """Whether it is a JSON object or list that loses nothing when it is read."""
-    try:
-        return _starts_json(content) and _parse(content) is not None
-    except (ValueError, RecursionError):
-        return False
+# --- field by field ---------------------------------------------------------------------------
 
 
-def _starts_json(content: bytes) -> bool:
-    return content.lstrip()[:1] in (b"{", b"[")
+def _fields(
+    sides: ThreeWay[bytes | None], path: AssetPath, rules: ContentRules
+) -> tuple[Format, tuple[FieldDifference, ...]]:
+    """Return the outermost places that differ among the sides that are there.
+
+    Raises:
+        NotParsed: they are no objects or lists of one format, or would lose something when read.
+    """
+    contents = _present(sides)
+    if max(map(len, contents.values())) > MAX_FIELD_BYTES:
+        raise NotParsed
+    problem = NotParsed()
+    for format_ in formats_of(path, next(iter(contents.values()))):
+        try:
+            parsed = {name: format_.parse(content).value for name, content in contents.items()}
+            for value in parsed.values():
+                if not isinstance(shown(value), dict | list):
+                    raise NotParsed
+        except NotParsed as error:
+            problem = error
+            continue
+        return Format(format_.name), tuple(_Fields(rules).differences((), parsed))
+    raise problem
 
 
-def _parse(content: bytes) -> Any:
-    return json.loads(content, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+class _Fields:
+    """The places that differ; lists by the identities of these rules."""
+
+    def __init__(self, rules: ContentRules) -> None:
+        self._identity = Patterns(rules.identity)
+        self._unordered = Patterns([(place, place) for place in rules.unordered])
+
+    def differences(self, pointer: Pointer, sides: _Sides) -> Iterator[FieldDifference]:
+        values = list(sides.values())
+        if all(value == values[0] for value in values):
+            return
+        if all(isinstance(value, dict) for value in values):
+            for key in sorted({key for value in values for key in value}):
+                inner = {side: value.get(key, ABSENT) for side, value in sides.items()}
+                yield from self.differences((*pointer, key), inner)
+        elif all(isinstance(value, list) for value in values):
+            yield from self._elements(pointer, sides, values)
+        else:
+            yield _field(pointer, {side: _shown(value) for side, value in sides.items()}, sides)
+
+    def _elements(
+        self, pointer: Pointer, sides: _Sides, values: list[list[Value]]
+    ) -> Iterator[FieldDifference]:
+        names = element_names(values, self._identity.find(pointer))
+        if names is None:
+            names = [{str(at): at for at in range(len(value))} for value in values]
+        elif self._unordered.find(pointer) is None:
+            common = set.intersection(*map(set, names))
+            orders = [[name for name in found if name in common] for found in names]
+            if any(order != orders[0] for order in orders):
+                listed = dict(zip(sides, map(list, names), strict=True))
+                yield _field(pointer, listed, dict(zip(sides, orders, strict=True)))
+        for name in dict.fromkeys(name for found in names for name in found):
+            inner = {
+                side: value[found[name]] if name in found else ABSENT
+                for (side, value), found in zip(sides.items(), names, strict=True)
+            }
+            yield from self.differences((*pointer, name), inner)
 
 
-def _refuse_constant(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON")
+def _shown(value: Value) -> Any:
+    return ABSENT if value is ABSENT else shown(value)
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        # Parsing would drop one of the two without a word.
-        raise ValueError("a key is there twice")
-    return found
+def _field(pointer: Pointer, values: Mapping[str, Any], compared: _Sides) -> FieldDifference:
+    def three(sides: Mapping[str, Any]) -> ThreeWay[Any]:
+        return ThreeWay(*(sides.get(name, ABSENT) for name in ("base", "ours", "theirs")))
 
-
-# --- JSON, field by field ---------------------------------------------------------------------
-
-
-def _fields(sides: ThreeWay[bytes | None]) -> tuple[FieldDifference, ...]:
-    """Return the outermost places that differ among the sides that are there."""
-    parsed = {
-        name: (parse_json(content).value, _parse(content))
-        for name, content in _present(sides).items()
-    }
-    return tuple(_differences((), parsed))
-
-
-def _differences(pointer: Pointer, sides: _Sides) -> Iterator[FieldDifference]:
-    values = [value for value, _ in sides.values()]
-    if all(value == values[0] for value in values):
-        return
-    if all(isinstance(value, dict) for value in values):
-        for key in sorted({key for value in values for key in value}):
-            yield from _differences((*pointer, key), _children(sides, dict.fromkeys(sides, key)))
-    elif all(isinstance(value, list) for value in values):
-        yield from _element_differences(pointer, sides, values)
-    else:
-        yield _field(pointer, sides)
-
-
-def _element_differences(
-    pointer: Pointer, sides: _Sides, values: list[list[Value]]
-) -> Iterator[FieldDifference]:
-    names = element_names(values)
-    if names is None:
-        names = [{str(at): at for at in range(len(value))} for value in values]
-    else:
-        common = set.intersection(*map(set, names))
-        orders = [[name for name in found if name in common] for found in names]
-        if any(order != orders[0] for order in orders):
-            moved = zip(sides, orders, names, strict=True)
-            yield _field(pointer, {side: (order, list(found)) for side, order, found in moved})
-    for name in dict.fromkeys(name for found in names for name in found):
-        places = {side: found.get(name) for side, found in zip(sides, names, strict=True)}
-        yield from _differences((*pointer, name), _children(sides, places))
-
-
-def _children(sides: _Sides, places: Mapping[str, str | int | None]) -> _Sides:
-    return {
-        side: tuple(_child(value, places[side]) for value in values)
-        for side, values in sides.items()
-    }
-
-
-def _child(value: Any, place: str | int | None) -> Any:
-    if isinstance(value, dict):
-        return value.get(place, ABSENT)
-    return ABSENT if place is None else value[place]
-
-
-def _field(pointer: Pointer, sides: _Sides) -> FieldDifference:
-    compared, shown = (
-        ThreeWay(*(sides.get(name, (ABSENT, ABSENT))[at] for name in ("base", "ours", "theirs")))
-        for at in (0, 1)
-    )
-    return FieldDifference(pointer=format_pointer(pointer), values=shown, clashes=compared.clashes)
+    clashes = three(compared).clashes
+    return FieldDifference(pointer=format_pointer(pointer), values=three(values), clashes=clashes)
 
 
 # --- text, line by line -----------------------------------------------------------------------

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from towline.content.values import ABSENT
 from towline.content_rules import ContentMode, ContentRules, FieldRule
 from towline.explain import (
-    ABSENT,
-    MAX_JSON_BYTES,
+    MAX_FIELD_BYTES,
     MAX_TEXT_BYTES,
     Explanation,
     Format,
@@ -18,7 +18,13 @@ from towline.explain import (
 from towline.model import AssetPath, AssetState, Digest, ThreeWay
 
 
-def explained(base: Any, ours: Any, theirs: Any, rules: ContentRules | None = None) -> Explanation:
+def explained(
+    base: Any,
+    ours: Any,
+    theirs: Any,
+    rules: ContentRules | None = None,
+    path: str = "a.json",
+) -> Explanation:
     """Explain three contents; None is an absent side, what is no bytes is written as JSON."""
     known: dict[Digest, bytes] = {}
 
@@ -27,7 +33,7 @@ def explained(base: Any, ours: Any, theirs: Any, rules: ContentRules | None = No
             return None
         written = content if isinstance(content, bytes) else json.dumps(content).encode()
         known[Digest.of(written)] = written
-        return AssetState(path=AssetPath("a.json"), digest=Digest.of(written))
+        return AssetState(path=AssetPath(path), digest=Digest.of(written))
 
     return explain(ThreeWay(base, ours, theirs).map(state), known.get, rules)
 
@@ -129,6 +135,56 @@ def test_elements_of_lists_are_paired_by_the_identity_that_a_merge_uses():
         "/tags/[a]": ("a", "a", ABSENT, False),
         "/tags/[c]": (ABSENT, "c", ABSENT, False),
     }
+
+
+def test_yaml_is_compared_field_by_field():
+    found = explained(
+        b"# one\nname: a\nlevel: 1\nat: 2024-01-02\nsteps:\n  - id: x\n    url: u\n",
+        b"name: b\nlevel: 1.5\nat: 2024-01-03\nsteps:\n  - id: y\n  - id: x\n    url: v\n",
+        b"name: a\nlevel: no\nat: 2024-01-02\nsteps:\n  - id: x\n    url: u\n",
+        path="a.yml",
+    )
+    assert found.format is Format.YAML
+    assert fields(found) == {
+        "/at": ("2024-01-02", "2024-01-03", "2024-01-02", False),
+        "/name": ("a", "b", "a", False),
+        "/level": (1, 1.5, "no", True),
+        "/steps/[id=x]/url": ("u", "v", "u", False),
+        "/steps/[id=y]": (ABSENT, {"id": "y"}, ABSENT, False),
+    }
+    assert explained(b"a: 1\n", b"# why\na: 1\n", b"a: 1\n", path="a.yml").lines[0].lines
+    assert explained(b"a: 1\n", b"a: 1\na: 2\n", None, path="a.yml").format is Format.TEXT
+    assert explained(b"a: 1\n", b"b: 1\n", None, path="a.txt").format is Format.TEXT
+
+
+def test_toml_is_compared_field_by_field():
+    found = explained(
+        b'[[rule]]\nid = "x"\nsince = 2024-01-02\n',
+        b'[[rule]]\nid = "x"\nsince = 2024-01-03\nweight = 1e3\n',
+        b'[[rule]]\nid = "x"\nsince = 2024-01-02\n',
+        path="a.toml",
+    )
+    assert found.format is Format.TOML
+    assert fields(found) == {
+        "/rule/[id=x]/since": ("2024-01-02", "2024-01-03", "2024-01-02", False),
+        "/rule/[id=x]/weight": (ABSENT, 1000.0, ABSENT, False),
+    }
+
+
+def test_elements_are_named_by_the_identity_that_the_kind_gives():
+    rules = ContentRules(identity=(("/steps", "ref"),), unordered=("/steps",))
+    one, two = {"ref": "a", "id": 1}, {"ref": "b", "id": 1}
+    found = explained([], {"steps": [one, two]}, {"steps": [two, {**one, "on": 1}]}, rules)
+    assert fields(found)[""][3] is True
+    found = explained(None, {"steps": [one, two]}, {"steps": [two, {**one, "on": 1}]}, rules)
+    assert fields(found) == {"/steps/[ref=a]/on": (ABSENT, ABSENT, 1, False)}
+
+
+def test_the_text_absent_is_a_value():
+    assert fields(explained({"a": 1, "k": "absent"}, {"a": 1}, None))["/k"][:2] == (
+        "absent",
+        ABSENT,
+    )
 
 
 def test_what_a_merge_takes_from_theirs_is_listed_with_the_rule():
@@ -233,7 +289,7 @@ def test_what_is_no_text_shows_digests_and_sizes(ours: bytes):
 
 
 def test_json_above_its_guard_is_shown_as_lines():
-    large = b'{\n"k": "' + b"x" * MAX_JSON_BYTES + b'",\n"a": 1\n}\n'
+    large = b'{\n"k": "' + b"x" * MAX_FIELD_BYTES + b'",\n"a": 1\n}\n'
     found = explained(large, large.replace(b'"a": 1', b'"a": 2'), large)
     assert found.format is Format.TEXT
     assert '+"a": 2' in found.lines[0].lines

@@ -85,7 +85,7 @@ def _print_status(
 @click.option("--stat", is_flag=True, help="Show how much differs in each asset, and no contents.")
 @json_option
 def diff(names: tuple[str, ...], stat: bool, as_json: bool) -> None:
-    """Show conflicts and local edits, field by field for JSON.
+    """Show conflicts and local edits, by field for JSON, YAML and TOML.
 
     Without a name, of every asset in conflict or edited here; with a folder or a glob, of those
     below it; with an id or a path of that asset, whatever its state. Write -- before a name that

@@ -29,12 +29,13 @@ class Format:
     comments, so they are preferred where they say the same.
     """
 
+    name: str
     parse: Callable[[bytes], Any]
     edit: Callable[[Any, Any, Merge], bytes | None]
     lines_first: bool
 
 
-_JSON = Format(parse=parse_json, edit=edit_json, lines_first=False)
+_JSON = Format(name="json", parse=parse_json, edit=edit_json, lines_first=False)
 
 
 def formats_of(path: str, content: bytes) -> Iterator[Format]:
@@ -45,8 +46,8 @@ def formats_of(path: str, content: bytes) -> Iterator[Format]:
         from towline.content.yaml_edit import edit_yaml
         from towline.content.yaml_values import parse_yaml
 
-        yield Format(parse=parse_yaml, edit=edit_yaml, lines_first=True)
+        yield Format(name="yaml", parse=parse_yaml, edit=edit_yaml, lines_first=True)
     if path.endswith(".toml"):
         from towline.content.toml import edit_toml, parse_toml
 
-        yield Format(parse=parse_toml, edit=edit_toml, lines_first=True)
+        yield Format(name="toml", parse=parse_toml, edit=edit_toml, lines_first=True)

@@ -168,13 +168,14 @@ def _parse_pattern(pattern: str) -> Pointer:
     return tuple(token.replace("~1", "/").replace("~0", "~") for token in pattern.split("/")[1:])
 
 
-class _Patterns:
-    """Values by pointer pattern."""
+class Patterns:
+    """Values by pointer pattern; a pattern's ``*`` is any one name."""
 
     def __init__(self, values: Iterable[tuple[str, str]]) -> None:
         self._values = [(_parse_pattern(pattern), value) for pattern, value in values]
 
     def find(self, pointer: Pointer) -> str | None:
+        """Return the value of the first pattern that fits."""
         for pattern, value in self._values:
             if len(pattern) == len(pointer) and all(
                 wanted in ("*", token) for wanted, token in zip(pattern, pointer, strict=True)
@@ -185,9 +186,9 @@ class _Patterns:
 
 class _Merger:
     def __init__(self, rules: ContentRules, choices: Mapping[Pointer, Side]) -> None:
-        self._fields = _Patterns(rules.fields)
-        self._identity = _Patterns(rules.identity)
-        self._unordered = _Patterns([(place, "yes") for place in rules.unordered])
+        self._fields = Patterns(rules.fields)
+        self._identity = Patterns(rules.identity)
+        self._unordered = Patterns([(place, "yes") for place in rules.unordered])
         self._choices = choices
         self.conflicts: list[FieldConflict] = []
         self.taken: list[FieldMerge] = []

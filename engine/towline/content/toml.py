@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from towline.content.structure import Inside, Merge, Slot, Take
-from towline.content.values import MAX_BYTES, MAX_DEPTH, NotParsed, Value, parse_number
+from towline.content.values import MAX_BYTES, MAX_DEPTH, NotParsed, TooDeep, Value, parse_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def _fraction(literal: str) -> tuple[object, ...]:
 
 def _strict(value: object, depth: int) -> Value:
     if depth > MAX_DEPTH:
-        raise NotParsed
+        raise TooDeep
     match value:
         case dict():
             return {key: _strict(item, depth + 1) for key, item in value.items()}

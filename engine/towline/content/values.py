@@ -51,6 +51,10 @@ class NotParsed(Exception):
     """The content is not of a format, or too large or too deep to be merged as such."""
 
 
+class TooDeep(NotParsed):
+    """The content has more than `MAX_DEPTH` objects and lists inside one another."""
+
+
 @dataclass(frozen=True, slots=True)
 class JsonDocument:
     """A parsed document: ``text`` without a byte order mark, and its value."""
@@ -76,7 +80,7 @@ def parse_json(content: bytes) -> JsonDocument:
     if has_bom:
         text = text[1:]
     if _depth(text) > MAX_DEPTH:
-        raise NotParsed
+        raise TooDeep
     try:
         return JsonDocument(text=text, value=_DECODER.decode(text), has_bom=has_bom)
     except ValueError:
@@ -127,6 +131,29 @@ def _exponent(digits: str) -> int:
 def _object(pairs: list[tuple[str, Value]]) -> Value:
     found = dict(pairs)
     return found if len(found) == len(pairs) else Unmergeable(pairs)
+
+
+def shown(value: Value) -> Any:
+    """Return a value as JSON shows it; what has no JSON form is the text that was written.
+
+    Raises:
+        NotParsed: something in it is never looked at, such as an object that names a key twice.
+    """
+    match value:
+        case dict():
+            return {key: shown(item) for key, item in value.items()}
+        case list():
+            return [shown(item) for item in value]
+        case ("whole", literal):
+            return int(literal)
+        case ("fraction", sign, digits, power):
+            return float(f"{sign}{digits}e{power}")
+        case (_, *texts):
+            return " ".join(map(str, texts))
+        case Unmergeable():
+            raise NotParsed
+        case _:
+            return value
 
 
 _DECODER = json.JSONDecoder(

@@ -12,7 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from towline.content.values import MAX_BYTES, MAX_DEPTH, NotParsed, Unmergeable, Value, parse_number
+from towline.content.values import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    NotParsed,
+    TooDeep,
+    Unmergeable,
+    Value,
+    parse_number,
+)
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
 _FRACTION = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+")
@@ -82,7 +90,9 @@ class _Reader:
 
     def value(self, node: Any, depth: int) -> Value:
         self._left -= 1
-        if depth > MAX_DEPTH or self._left < 0:
+        if depth > MAX_DEPTH:
+            raise TooDeep
+        if self._left < 0:
             raise NotParsed
         if id(node) in self._met:
             self.shares_nodes = True

@@ -85,7 +85,7 @@ class ExplanationModel(Model):
 
     asset_id: str
     format: str
-    """``json``, ``text``, ``binary`` or ``digests_only``."""
+    """``json``, ``yaml``, ``toml``, ``text``, ``binary`` or ``digests_only``."""
     contents: dict[str, ContentModel]
     """By side: ``base``, ``ours``, ``theirs``; those that have the asset."""
     fields: list[FieldModel]
