@@ -79,6 +79,7 @@ def plan_at(
         names=snapshot.names,
         keeps_executable=getattr(snapshot, "keeps_executable", True),
         scope=remote.scope,
+        saved=tuple(snapshot.saved_resolutions()),
     )
 
     def merged(options: PullOptions) -> Plan:

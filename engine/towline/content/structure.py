@@ -164,15 +164,16 @@ def format_pointer(pointer: Pointer) -> str:
     return "".join("/" + token.replace("~", "~0").replace("/", "~1") for token in pointer)
 
 
-def _parse_pattern(pattern: str) -> Pointer:
-    return tuple(token.replace("~1", "/").replace("~0", "~") for token in pattern.split("/")[1:])
+def parse_pointer(text: str) -> Pointer:
+    """Return the pointer that `format_pointer` wrote, or a pattern in which ``*`` is any name."""
+    return tuple(token.replace("~1", "/").replace("~0", "~") for token in text.split("/")[1:])
 
 
 class Patterns:
     """Values by pointer pattern; a pattern's ``*`` is any one name."""
 
     def __init__(self, values: Iterable[tuple[str, str]]) -> None:
-        self._values = [(_parse_pattern(pattern), value) for pattern, value in values]
+        self._values = [(parse_pointer(pattern), value) for pattern, value in values]
 
     def find(self, pointer: Pointer) -> str | None:
         """Return the value of the first pattern that fits."""

@@ -37,6 +37,7 @@ from towline.merge.align import AlignedAsset
 from towline.model import AssetPath, AssetState, Digest, NonAssetReason, ThreeWay
 from towline.options import ContentMerge, Side
 from towline.plan import Disposition, IgnoredReason
+from towline.resolutions import SavedResolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,12 @@ class MergedContent:
     by: MergedBy | None = None
 
 
-DigestMerge: TypeAlias = Callable[[AssetPath, ThreeWay[Digest | None]], MergedContent | None]
+Fields: TypeAlias = tuple[tuple[str, Side], ...]
+"""The side of fields that clash, by their JSON pointer."""
+
+DigestMerge: TypeAlias = Callable[
+    [AssetPath, ThreeWay[Digest | None], Fields], MergedContent | None
+]
 """Merges one asset's contents on rules 8 and 10; None: it cannot, and the conflict stays."""
 
 ReadContent: TypeAlias = Callable[[Digest], bytes | None]
@@ -113,9 +119,14 @@ CONFLICT_RULES = frozenset(number for number, each in _RULES.items() if each.con
 
 
 def decide(
-    asset: AlignedAsset, side: Side | None, content_merge: DigestMerge | None = None
+    asset: AlignedAsset,
+    side: Side | None,
+    content_merge: DigestMerge | None = None,
+    saved: SavedResolution | None = None,
 ) -> Decision:
     """Decide an asset that is resolved to a side, or left alone (None).
+
+    ``saved`` is a saved resolution that holds for it; a side goes before it.
 
     Raises:
         NoRemoteVersion: side is theirs, and the repository has no version (rules 6 and 14).
@@ -123,10 +134,15 @@ def decide(
     if asset.non_asset is not None:
         return _decide_non_asset(asset, side)
     rule = rule_of(asset.states)
+    if side is None and saved is not None:
+        if saved.content is not None and rule in CONFLICT_RULES:
+            return _take_content(asset, rule, saved.content)
+        side = saved.side
+    fields = () if saved is None else saved.fields
     if side is Side.THEIRS and rule == 6:
         raise NoRemoteVersion(asset_id=asset.id, path=asset.path)
     if side is None and rule in (8, 9):
-        return _merge_fields(asset, rule, content_merge)
+        return _merge_fields(asset, rule, content_merge, fields)
     if side is None and rule == 10 and _are_equal(asset, content_merge):
         return Decision(rule=rule, disposition=Disposition.UNTOUCHED, outcome=asset.ours)
     case = _RULES[rule]
@@ -174,7 +190,33 @@ def _fields(
     )
 
 
-def _merge_fields(asset: AlignedAsset, rule: int, content_merge: DigestMerge | None) -> Decision:
+def _take_content(asset: AlignedAsset, rule: int, content: bytes) -> Decision:
+    """A conflict rule with content that a person made; a rename on both sides stays a conflict."""
+    base, ours, theirs = asset.base, asset.ours, asset.theirs
+    state = ours or theirs
+    assert state is not None, "a conflict has a side"
+    path, executable = state.path, state.executable
+    if base is not None and ours is not None and theirs is not None:
+        paths, _, bits = _fields(base, ours, theirs)
+        if paths.clashes:
+            kind = ConflictKind.RENAME_RENAME
+            return Decision(
+                rule=rule, disposition=Disposition.CONFLICT, outcome=ours, conflict=kind
+            )
+        path, executable = paths.resolved(), bits.resolved()
+    outcome = AssetState(path=path, digest=Digest.of(content), executable=executable)
+    changed = Disposition.CREATED if ours is None else Disposition.UPDATED
+    return Decision(
+        rule=rule,
+        disposition=Disposition.UNTOUCHED if outcome == ours else changed,
+        outcome=outcome,
+        content=MergedContent(content),
+    )
+
+
+def _merge_fields(
+    asset: AlignedAsset, rule: int, content_merge: DigestMerge | None, fields: Fields
+) -> Decision:
     """Rules 8 and 9: each field by itself; content by the function, where only content clashes."""
     base, ours, theirs = asset.base, asset.ours, asset.theirs
     assert base is not None, "rules 8 and 9 have a base"
@@ -183,7 +225,8 @@ def _merge_fields(asset: AlignedAsset, rule: int, content_merge: DigestMerge | N
     path, digest, executable = _fields(base, ours, theirs)
     content: MergedContent | None = None
     if digest.clashes and not path.clashes and content_merge is not None:
-        content = content_merge(path.resolved(), ThreeWay(digest.base, digest.ours, digest.theirs))
+        digests: ThreeWay[Digest | None] = ThreeWay(digest.base, digest.ours, digest.theirs)
+        content = content_merge(path.resolved(), digests, fields)
     if path.clashes or (digest.clashes and content is None):
         kind = ConflictKind.RENAME_RENAME if path.clashes else ConflictKind.CONTENT
         return Decision(rule=8, disposition=Disposition.CONFLICT, outcome=asset.ours, conflict=kind)
@@ -203,7 +246,7 @@ def _are_equal(asset: AlignedAsset, content_merge: DigestMerge | None) -> bool:
         return False
     if (ours.path, ours.executable) != (theirs.path, theirs.executable):
         return False
-    return content_merge(ours.path, ThreeWay(None, ours.digest, theirs.digest)) is not None
+    return content_merge(ours.path, ThreeWay(None, ours.digest, theirs.digest), ()) is not None
 
 
 def _decide_non_asset(asset: AlignedAsset, side: Side | None) -> Decision:
@@ -233,7 +276,9 @@ def digest_merge(
     if read is None:
         return None
 
-    def merged(path: AssetPath, digests: ThreeWay[Digest | None]) -> MergedContent | None:
+    def merged(
+        path: AssetPath, digests: ThreeWay[Digest | None], fields: Fields
+    ) -> MergedContent | None:
         rules = content_rules(kinds, path, option) if isinstance(option, ContentMode) else None
         if rules is not None and rules.mode is ContentMode.NEVER:
             return None
@@ -247,10 +292,13 @@ def digest_merge(
             content = None if base is None else option(path, ThreeWay(base, ours, theirs))
             return None if content is None else MergedContent(content)
         from towline.content import are_equal, merge_content
+        from towline.content.structure import parse_pointer
 
         if base is None:
             return MergedContent(ours) if are_equal(path, ours, theirs) else None
-        outcome = merge_content(path, ThreeWay(base, ours, theirs), rules or ContentRules())
+        sides = ThreeWay(base, ours, theirs)
+        choices = {parse_pointer(pointer): side for pointer, side in fields}
+        outcome = merge_content(path, sides, rules or ContentRules(), choices)
         return None if outcome.content is None else MergedContent(outcome.content, outcome.by)
 
     return merged

@@ -24,7 +24,7 @@ from towline.kinds import Kinds
 from towline.limits import limits_exceeded
 from towline.merge.align import AlignedAsset, Alignment
 from towline.merge.decide import ReadContent, digest_merge
-from towline.merge.resolve import Case, Resolver
+from towline.merge.resolve import Case, Resolver, Stage
 from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason
 from towline.names import NamePolicy, path_problem
 from towline.options import (
@@ -46,6 +46,7 @@ from towline.plan import (
     StoreState,
 )
 from towline.records import AssetLookup, AssetRecord
+from towline.resolutions import SavedResolution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,8 @@ class Context:
     keeps_executable: bool = True
     """Whether the store knows the executable bit of an asset that was never pulled."""
     scope: str = ""
+    saved: tuple[SavedResolution, ...] = ()
+    """The project's saved resolutions; `PullOptions.resolutions` go before them."""
 
 
 def merge(
@@ -88,7 +91,9 @@ def merge(
         keeps_executable=context.keeps_executable,
         read=read,
     )
-    assets = alignment.assets(_paths_to_look_at(changes, ours, alignment, options.resolutions))
+    paths = [*_paths_to_look_at(changes, ours, alignment, options.resolutions)]
+    paths += [path for saved in context.saved for path in _paths_of(saved, ours, alignment)]
+    assets = alignment.assets(paths)
     chosen = _chosen_sides(assets, options.resolutions)
     resolver = Resolver(
         alignment=alignment,
@@ -97,13 +102,20 @@ def merge(
         names=context.names,
         options=options,
         content_merge=digest_merge(options.content_merge, context.kinds, read),
+        saved={saved.asset_id: saved for saved in context.saved},
     )
     resolver.add(assets, chosen)
     _check_selection(resolver.cases.values(), ours, options.only)
     conflicts = resolver.resolve()
     forgotten = [r for r in alignment.lagging if r.recorded is None and r.ours is None]
     plan = _plan(changes, context, options.on_conflict, resolver.cases, conflicts, forgotten)
-    plan = replace(plan, notes=_notes(resolver.cases.values(), alignment))
+    cleared, lapsed = _ended(context.saved, resolver.cases.values())
+    notes = (*_notes(resolver.cases.values(), alignment), *lapsed)
+    plan = replace(
+        plan,
+        notes=tuple(sorted(notes, key=lambda note: note.path)),
+        cleared=tuple((saved.asset_id, saved.identity) for saved in cleared),
+    )
     _check_outcome(plan, context, options)
     return replace(plan, edits=()) if plan.refused else plan
 
@@ -124,6 +136,13 @@ def _paths_to_look_at(
         elif resolutions.naming is Naming.IDS_OR_PATHS and path_problem(name) is None:
             yield AssetPath(name)
     for record in records:
+        yield from alignment.paths_of(record)
+
+
+def _paths_of(
+    saved: SavedResolution, ours: AssetLookup, alignment: Alignment
+) -> Iterator[AssetPath]:
+    if (record := ours.with_id(saved.asset_id)) is not None:
         yield from alignment.paths_of(record)
 
 
@@ -174,6 +193,48 @@ def _check_selection(cases: Iterable[Case], ours: AssetLookup, only: Selection) 
     ]
     if unknown:
         raise UnknownAssets(asset_ids=tuple(unknown))
+
+
+# --- saved resolutions ------------------------------------------------------------------------
+
+
+def _ended(
+    saved: Iterable[SavedResolution], cases: Iterable[Case]
+) -> tuple[list[SavedResolution], list[Note]]:
+    """Return the saved resolutions that end with this merge, and a note for each that lapsed.
+
+    One ends where it decides its asset, where the caller chose a side instead, and where it does
+    not hold any more.
+    """
+    by_id = {case.asset.id: case for case in cases}
+    cleared: list[SavedResolution] = []
+    notes: list[Note] = []
+    for each in saved:
+        case = by_id.get(each.asset_id)
+        if case is not None and not case.selected:
+            continue
+        if case is None or case.saved is None or not case.undecided:
+            cleared.append(each)
+        if (reason := _why_unused(each, case)) is not None:
+            path = each.path if case is None else case.asset.path
+            text = f"the saved resolution is not used: {reason}"
+            notes.append(Note(asset_id=each.asset_id, path=path, text=text))
+    return cleared, notes
+
+
+def _why_unused(saved: SavedResolution, case: Case | None) -> str | None:
+    """Return why a saved resolution does not decide its asset, unless the caller chose a side."""
+    if case is None:
+        return "the asset is gone"
+    if case.chosen is not None or case.stage is Stage.BY_SAVED:
+        return None
+    if case.saved is not None:
+        settled = case.stage is Stage.BY_TABLE
+        return "the asset is in no conflict" if settled else "its path collides with another asset"
+    if case.asset.non_asset is not None:
+        return "theirs is no asset any more"
+    moved = saved.moved(case.asset.states)
+    return f"{' and '.join(moved)} changed since" if moved else "the contents still conflict"
 
 
 # --- the plan ---------------------------------------------------------------------------------
@@ -301,6 +362,7 @@ def _item(case: Case, record: AssetRecord | None, open_as: Disposition) -> Item:
         merged=merged,
         merged_by=decision.content.by if merged and decision.content is not None else None,
         discarded=decision.discarded and not case.undecided,
+        resolved=case.stage is Stage.BY_SAVED,
         reason=reason,
         behind=_behind(case, record),
     )

@@ -1,9 +1,10 @@
 """Decides every asset of a merge, then checks outcomes for collisions until nothing changes.
 
-Each asset goes through at most three stages: as the table says; as the policy says, where that
-names a side; undecided. It advances only while its outcome clashes with another's, and an asset
-that is undecided claims both the path it has here and the one it has there. So every party to a
-collision is named, transitively, and choosing one side for all of them cannot uncover a new one.
+Each asset goes through at most four stages: as the table says; as a saved resolution says, where
+one holds; as the policy says, where that names a side; undecided. It advances only while its
+outcome clashes with another's, those with a saved resolution first, and an asset that is undecided
+claims both the path it has here and the one it has there. So every party to a collision is named,
+transitively, and choosing one side for all of them cannot uncover a new one.
 """
 
 from __future__ import annotations
@@ -23,12 +24,16 @@ from towline.names import NamePolicy
 from towline.options import OnConflict, PullOptions, Side
 from towline.plan import Disposition
 from towline.records import AssetLookup, AssetRecord, LocalFile
+from towline.resolutions import SavedResolution
 
 
-class _Stage(IntEnum):
+class Stage(IntEnum):
+    """How far a case is on its way to a decision."""
+
     BY_TABLE = 0
-    BY_POLICY = 1
-    UNDECIDED = 2
+    BY_SAVED = 1
+    BY_POLICY = 2
+    UNDECIDED = 3
 
 
 _POLICY_SIDES = {OnConflict.THEIRS: Side.THEIRS, OnConflict.OURS: Side.OURS}
@@ -43,12 +48,14 @@ class Case:
     chosen: Side | None
     selected: bool
     decision: Decision
-    stage: _Stage = _Stage.BY_TABLE
+    saved: SavedResolution | None = None
+    """The saved resolution that holds for it."""
+    stage: Stage = Stage.BY_TABLE
 
     @property
     def undecided(self) -> bool:
         """Whether it stays in conflict."""
-        return self.stage is _Stage.UNDECIDED
+        return self.stage is Stage.UNDECIDED
 
     @property
     def gives_way(self) -> bool:
@@ -80,6 +87,7 @@ class Resolver:
     names: NamePolicy
     options: PullOptions
     content_merge: DigestMerge | None
+    saved: Mapping[AssetId, SavedResolution] = field(default_factory=dict)
     cases: dict[AssetPath, Case] = field(default_factory=dict)
     blockers: dict[AssetPath, LocalFile] = field(default_factory=dict)
     """Local files that are no asset, by the owner of their claims."""
@@ -106,25 +114,42 @@ class Resolver:
     def _case(self, asset: AlignedAsset, chosen: Side | None) -> Case:
         kinds = frozenset(kind.name for path in asset.paths if (kind := self.kinds.of(path)))
         selected = self.options.only.takes(asset.id, kinds, frozenset(asset.paths))
+        saved = self.saved.get(asset.id) if selected and chosen is None else None
         decision = decide(asset, chosen, self.content_merge if selected else None)
         case = Case(
-            asset=asset, kind=self._kind(asset), chosen=chosen, selected=selected, decision=decision
+            asset=asset,
+            kind=self._kind(asset),
+            chosen=chosen,
+            selected=selected,
+            decision=decision,
+            saved=saved if saved is not None and _holds(saved, asset) else None,
         )
         if not selected and asset.non_asset is None:
             # Rule 14 applies whatever is selected: no later pull would report it.
             case.decision = Decision(
                 rule=decision.rule, disposition=Disposition.UNTOUCHED, outcome=asset.ours
             )
-        elif decision.conflict is not None:
+        elif decision.conflict is not None and not self._take_saved(case):
             self._take_policy(case)
         return case
+
+    def _take_saved(self, case: Case) -> bool:
+        """Decide a case by its saved resolution; False where it has none that settles it."""
+        if case.saved is None or case.stage is not Stage.BY_TABLE:
+            return False
+        decision = decide(case.asset, None, self.content_merge, case.saved)
+        if decision.conflict is not None:
+            case.saved = None
+            return False
+        case.decision, case.stage = decision, Stage.BY_SAVED
+        return True
 
     def _take_policy(self, case: Case) -> None:
         side = _POLICY_SIDES.get(self.options.on_conflict)
         if side is None:
-            case.stage = _Stage.UNDECIDED
+            case.stage = Stage.UNDECIDED
             return
-        case.stage = _Stage.BY_POLICY
+        case.stage = Stage.BY_POLICY
         if case.chosen is None and case.selected and case.gives_way:
             case.decision = decide(case.asset, side)
 
@@ -172,22 +197,26 @@ class Resolver:
     def _advance(self, pairs: list[tuple[PathClaim, PathClaim]]) -> bool:
         """Move the least advanced party of every clash one stage on; whether any moved."""
         self._check_chosen(pairs)
+        owners = sorted({claim.owner for pair in pairs for claim in pair} & self.cases.keys())
+        took = [self._take_saved(self.cases[owner]) for owner in owners]
+        if any(took):
+            return True
         moving: set[AssetPath] = set()
         for pair in pairs:
             stages = {claim.owner: self._stage(claim.owner) for claim in pair}
             lowest = min(stages.values())
-            if lowest is not _Stage.UNDECIDED:
+            if lowest is not Stage.UNDECIDED:
                 moving |= {owner for owner, stage in stages.items() if stage is lowest}
         for owner in sorted(moving):
             case = self.cases[owner]
-            if case.stage is _Stage.BY_TABLE:
+            if case.stage < Stage.BY_POLICY:
                 self._take_policy(case)
             else:
-                case.stage = _Stage.UNDECIDED
+                case.stage = Stage.UNDECIDED
         return bool(moving)
 
-    def _stage(self, owner: AssetPath) -> _Stage:
-        return self.cases[owner].stage if owner in self.cases else _Stage.UNDECIDED
+    def _stage(self, owner: AssetPath) -> Stage:
+        return self.cases[owner].stage if owner in self.cases else Stage.UNDECIDED
 
     def _check_chosen(self, pairs: list[tuple[PathClaim, PathClaim]]) -> None:
         """Refuse two resolutions that leave two claimants."""
@@ -232,6 +261,13 @@ class Resolver:
             parties=tuple(parties),
             blockers=tuple(sorted(blockers)),
         )
+
+
+def _holds(saved: SavedResolution, asset: AlignedAsset) -> bool:
+    """Whether a saved resolution is of these states, and the repository has what it takes."""
+    if saved.moved(asset.states) or asset.non_asset is not None:
+        return False
+    return saved.side is not Side.THEIRS or not (asset.base is None and asset.theirs is None)
 
 
 def _party(case: Case) -> Party:
