@@ -5,7 +5,11 @@ They have the same shape and a stable ``code``; `towline_server.problems` has th
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from towline.errors import CallerError, MovedError, RemoteRefused, StoreError, TowlineError
+
+T = TypeVar("T")
 
 
 class DiskFull(StoreError, code="disk_full"):
@@ -48,6 +52,17 @@ class NotFound(CallerError, code="not_found"):
     template = "no such {what}"
     what: str
     """The kind of thing, never its name: the two cases must not differ."""
+
+
+def existing(found: T | None, what: str) -> T:
+    """Return what was looked for.
+
+    Raises:
+        NotFound: it is None.
+    """
+    if found is None:
+        raise NotFound(what=what)
+    return found
 
 
 class AlreadyExists(CallerError, code="already_exists"):

@@ -16,7 +16,7 @@ from towline.errors import InvalidPath, InvalidValue, LimitExceeded, UnknownAsse
 from towline.model import AssetId, AssetPath, Digest
 from towline.records import AssetRecord
 from towline.status import behind_reason
-from towline_server.errors import NotFound
+from towline_server.errors import NotFound, existing
 from towline_server.projects.domain import Project
 from towline_server.projects.listing import AssetFilter, AssetList, ProjectAsset
 from towline_server.projects.store import Expected
@@ -132,7 +132,7 @@ def read_path(
     except InvalidPath:
         raise NotFound(what="asset") from None
     with context.reading() as session:
-        asset = _found(AssetList(session, project.id).at(asset_path))
+        asset = existing(AssetList(session, project.id).at(asset_path), "asset")
     return _content(context, project, asset, if_none_match)
 
 
@@ -232,13 +232,7 @@ def _writable(context: RequestContext, raw: str) -> AssetPath:
 
 def _with_id(context: RequestContext, project: Project, asset_id: str) -> ProjectAsset:
     with context.reading() as session:
-        return _found(AssetList(session, project.id).with_id(AssetId(asset_id)))
-
-
-def _found(asset: ProjectAsset | None) -> ProjectAsset:
-    if asset is None:
-        raise NotFound(what="asset")
-    return asset
+        return existing(AssetList(session, project.id).with_id(AssetId(asset_id)), "asset")
 
 
 def _shown(asset: ProjectAsset, response: Response) -> AssetModel:
@@ -258,7 +252,6 @@ def _content(
     }
     if if_none_match is not None and tag in [each.strip() for each in if_none_match.split(",")]:
         return Response(status_code=304, headers=headers)
-    content = context.store(project).read(asset.state.digest)
-    if content is None:
-        raise NotFound(what="asset")  # it was edited since
+    # None: it was edited since.
+    content = existing(context.store(project).read(asset.state.digest), "asset")
     return Response(content, headers=headers, media_type="application/octet-stream")

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, delete, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from towline.errors import InvalidValue
-from towline_server.errors import AlreadyExists, NotFound
+from towline_server.db.statements import insert_new
+from towline_server.errors import NotFound, existing
 
 from .keys import KEY_HINT_LENGTH, key_hash, new_key
 from .passwords import Passwords
@@ -239,10 +239,7 @@ class Identities:
         )
 
     def _known(self, identity_id: UUID) -> IdentityRow:
-        row = self._session.get(IdentityRow, identity_id)
-        if row is None:
-            raise NotFound(what="identity")
-        return row
+        return existing(self._session.get(IdentityRow, identity_id), "identity")
 
     def _new(
         self,
@@ -267,11 +264,7 @@ class Identities:
         row.password_hash = self._passwords.hash(_checked_password(password))
 
     def _inserted(self, row: IdentityRow) -> Identity:
-        try:
-            with self._session.begin_nested():
-                self._session.add(row)
-        except IntegrityError:
-            raise AlreadyExists(what="identity") from None
+        insert_new(self._session, row, "identity")
         return _identity(row)
 
 

@@ -84,24 +84,18 @@ class AdminSession:
 
     def tenant_id(self, name: str) -> UUID:
         """Return the id of the tenant of this name. Raises NotFound."""
-        from towline_server.errors import NotFound
+        from towline_server.errors import existing
         from towline_server.projects.tenants import Tenants
 
-        found = Tenants(self.session).named(name)
-        if found is None:
-            raise NotFound(what="tenant")
-        return found.id
+        return existing(Tenants(self.session).named(name), "tenant").id
 
     def project_at(self, path: str) -> Project:
         """Return the project at ``/org/space/project``. Raises InvalidValue, NotFound."""
-        from towline_server.errors import NotFound
+        from towline_server.errors import existing
         from towline_server.projects.domain import ProjectPath
 
         parsed = ProjectPath.parse(path)
-        found = self.projects.by_path(self.tenant_id(parsed.org), parsed)
-        if found is None:
-            raise NotFound(what="project")
-        return found
+        return existing(self.projects.by_path(self.tenant_id(parsed.org), parsed), "project")
 
 
 def admin_command(

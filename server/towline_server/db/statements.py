@@ -7,7 +7,10 @@ from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import insert
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+
+from towline_server.errors import AlreadyExists
 
 from .base import Base
 
@@ -15,6 +18,19 @@ T = TypeVar("T")
 
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
+
+
+def insert_new(session: Session, row: Base, what: str) -> None:
+    """Insert a row with a name that must be unique.
+
+    Raises:
+        AlreadyExists: the name is taken.
+    """
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError:
+        raise AlreadyExists(what=what) from None
 
 
 def insert_all(session: Session, table: type[Base], rows: Rows) -> None:

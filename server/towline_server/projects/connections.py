@@ -20,7 +20,8 @@ from towline.remotes.credential_sources import Credentials
 from towline.remotes.credentials import Credential
 from towline.remotes.url import Origin, RemoteUrl, Scheme
 from towline_server.auth.sealing import Sealer
-from towline_server.errors import AlreadyExists, ConnectionInUse, NotFound
+from towline_server.db.statements import insert_new
+from towline_server.errors import ConnectionInUse, existing
 
 from .connection_tables import ConnectionRow
 from .domain import Connection, Provider
@@ -85,11 +86,7 @@ class Connections:
         )
         if (given := credential or embedded) is not None:
             self._store_credential(row, given)
-        try:
-            with self._session.begin_nested():
-                self._session.add(row)
-        except IntegrityError:
-            raise AlreadyExists(what="connection") from None
+        insert_new(self._session, row, "connection")
         return _connection(row)
 
     def rename(self, connection_id: UUID, name: str) -> Connection:
@@ -198,10 +195,7 @@ class Connections:
             raise ConnectionInUse from None
 
     def _row(self, connection_id: UUID) -> ConnectionRow:
-        row = self._session.get(ConnectionRow, connection_id)
-        if row is None:
-            raise NotFound(what="connection")
-        return row
+        return existing(self._session.get(ConnectionRow, connection_id), "connection")
 
     def _flushed(self, row: ConnectionRow) -> Connection:
         self._session.flush()

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from towline.errors import StoreBusy, StoreError
 from towline_server.db.failures import FAILURES, is_busy, is_full, shown
-from towline_server.errors import DiskFull, NotFound
+from towline_server.errors import DiskFull, existing
 
 from .tables import ProjectRow
 
@@ -29,8 +29,7 @@ def hold(session: Session, project_id: UUID) -> None:
         NotFound: there is no such project (any more).
     """
     found = select(ProjectRow.id).where(ProjectRow.id == project_id)
-    if session.scalar(found.with_for_update(read=True, key_share=True)) is None:
-        raise NotFound(what="project")
+    existing(session.scalar(found.with_for_update(read=True, key_share=True)), "project")
 
 
 def claim(session: Session, project_id: UUID) -> int:
@@ -43,9 +42,7 @@ def claim(session: Session, project_id: UUID) -> int:
         update(ProjectRow).where(ProjectRow.id == project_id).values(fence=ProjectRow.fence + 1)
     )
     fence: int | None = session.scalar(raised.returning(ProjectRow.fence))
-    if fence is None:
-        raise NotFound(what="project")
-    return fence
+    return existing(fence, "project")
 
 
 @contextmanager

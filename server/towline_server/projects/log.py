@@ -20,7 +20,7 @@ from towline.planfile import dump_plan
 from towline.report import report_json, report_of
 from towline.stores.checks import undo_needs, undone_by
 from towline_server.db.statements import insert_all
-from towline_server.errors import NotFound
+from towline_server.errors import existing
 
 from .asset_tables import AssetEventRow, PullRow, RetainedBlobRow
 
@@ -62,9 +62,7 @@ class History:
     def get(self, number: int) -> PastPull:
         """Return one pull. Raises NotFound."""
         row = self._session.execute(self._pulls().where(PullRow.number == number)).first()
-        if row is None:
-            raise NotFound(what="pull")
-        return _past(*row)
+        return _past(*existing(row, "pull"))
 
     def _pulls(self) -> Select[PullRow, bool]:
         # Not the plan itself: it is the larger part of a row, and no list shows it.

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, Select, delete, exists, false, func, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from towline.codec import decode, encode
@@ -17,7 +16,8 @@ from towline.kinds import Kinds
 from towline.names import NamePolicy
 from towline.remotes.url import WantedRef
 from towline_server.auth.roles import Principal
-from towline_server.errors import AlreadyExists, Ambiguous, NotFound
+from towline_server.db.statements import insert_new
+from towline_server.errors import Ambiguous, NotFound, existing
 
 from .connection_tables import BindingRow, ConnectionRow
 from .domain import Binding, Project, ProjectPath, PullSettings, branch_of
@@ -47,6 +47,10 @@ class Projects:
     def get(self, project_id: UUID) -> Project | None:
         """The project of this id (Codat's ``companyId``)."""
         return self._one(ProjectRow.id == project_id)
+
+    def known(self, project_id: UUID) -> Project:
+        """The project of this id. Raises NotFound."""
+        return existing(self.get(project_id), "project")
 
     def by_path(self, tenant_id: UUID, path: str) -> Project | None:
         """A tenant's project at this path, case-sensitive; None for what is no path, too."""
@@ -144,8 +148,8 @@ class Projects:
             names=str(names),
             settings=encode(settings),
         )
-        self._insert(row, "project")
-        return self._known(row.id)
+        insert_new(self._session, row, "project")
+        return self.known(row.id)
 
     def change(
         self,
@@ -159,14 +163,14 @@ class Projects:
         Raises:
             NotFound: there is no such project.
         """
-        self._known(project_id)
+        self.known(project_id)
         values: dict[str, Any] = {}
         if kinds is not None:
             values["kinds"] = encode(kinds)
         if settings is not None:
             values["settings"] = encode(settings)
         self._overtake(project_id, values)
-        return self._known(project_id)
+        return self.known(project_id)
 
     def associate(self, project_id: UUID, binding: Binding) -> Project:
         """Bind a project to a repository.
@@ -187,7 +191,7 @@ class Projects:
             NotFound: there is no such project, or its tenant has no such connection.
         """
         hold(self._session, project_id)
-        project = self._known(project_id)
+        project = self.known(project_id)
         connection = self._session.get(ConnectionRow, binding.connection_id)
         if connection is None or connection.tenant_id != project.tenant_id:
             raise NotFound(what="connection")
@@ -202,9 +206,9 @@ class Projects:
             answers_for=self._free_branch(project.tenant_id, binding.branch),
             bound_at=self._now(),
         )
-        self._insert(row, "binding")
+        insert_new(self._session, row, "binding")
         self._pass_on(project.tenant_id, left)
-        return self._known(project_id)
+        return self.known(project_id)
 
     def dissociate(self, project_id: UUID) -> Project:
         """Take a project's binding away; its assets stay.
@@ -212,10 +216,10 @@ class Projects:
         Raises:
             NotFound: there is no such project.
         """
-        project = self._known(project_id)
+        project = self.known(project_id)
         self._overtake(project_id, {})
         self._pass_on(project.tenant_id, self._drop_binding(project_id))
-        return self._known(project_id)
+        return self.known(project_id)
 
     def delete(self, project_id: UUID) -> None:
         """Delete a project with all that it has. What is not there is deleted already."""
@@ -226,12 +230,6 @@ class Projects:
     def _one(self, *conditions: ColumnElement[bool]) -> Project | None:
         found = self._all(*conditions, limit=1)
         return found[0] if found else None
-
-    def _known(self, project_id: UUID) -> Project:
-        found = self.get(project_id)
-        if found is None:
-            raise NotFound(what="project")
-        return found
 
     def _all(
         self,
@@ -244,13 +242,6 @@ class Projects:
         query = _PROJECTS.where(*conditions).order_by(*ordered)
         rows = self._session.execute(query.limit(limit).offset(offset))
         return tuple(_project(row, bound) for row, bound in rows)
-
-    def _insert(self, row: object, what: str) -> None:
-        try:
-            with self._session.begin_nested():
-                self._session.add(row)
-        except IntegrityError:
-            raise AlreadyExists(what=what) from None
 
     def _overtake(self, project_id: UUID, values: dict[str, Any]) -> None:
         """Write to the project's row and take its fence: what was planned before is stale."""

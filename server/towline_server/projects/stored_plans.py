@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from towline.plan import Plan
 from towline.planfile import dump_plan, load_plan
-from towline_server.errors import NotFound
+from towline_server.errors import existing
 
 from .asset_tables import StoredPlanRow
 
@@ -53,9 +53,7 @@ class StoredPlans:
     def find(self, plan_id: UUID) -> PlanEntry:
         """The same, with since when it waits. Raises as `get`."""
         mine = (StoredPlanRow.project_id == self._project_id, StoredPlanRow.id == plan_id)
-        row = self._session.scalar(select(StoredPlanRow).where(*mine))
-        if row is None:
-            raise NotFound(what="plan")
+        row = existing(self._session.scalar(select(StoredPlanRow).where(*mine)), "plan")
         return PlanEntry(id=row.id, created_at=row.created_at, plan=load_plan(row.document))
 
     def waiting(self) -> tuple[tuple[UUID, datetime], ...]:

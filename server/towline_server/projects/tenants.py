@@ -7,12 +7,11 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import delete, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from towline.errors import InvalidValue
 from towline.names import name_problem
-from towline_server.errors import AlreadyExists
+from towline_server.db.statements import insert_new
 
 from .domain import LONGEST_NAME
 from .service import Now, utc_now
@@ -46,11 +45,7 @@ class Tenants:
         if problem or len(name) > LONGEST_NAME:
             raise InvalidValue(field="name", problem=problem or "is too long")
         row = TenantRow(id=tenant_id or uuid4(), name=name, created_at=self._now())
-        try:
-            with self._session.begin_nested():
-                self._session.add(row)
-        except IntegrityError:
-            raise AlreadyExists(what="tenant") from None
+        insert_new(self._session, row, "tenant")
         return _tenant(row)
 
     def get(self, tenant_id: UUID) -> Tenant | None:

@@ -25,7 +25,7 @@ from towline.ports import LoggedPull
 from towline.records import AssetRecord, Occupant
 from towline.stores.transaction import BaseSnapshot
 from towline_server.db.statements import batches, insert_all, insert_missing
-from towline_server.errors import NotFound
+from towline_server.errors import existing
 
 from .asset_tables import AssetRow, BlobRow, PullRow, ResolutionRow, RetainedBlobRow, UsedIdRow
 from .locking import store_errors
@@ -67,10 +67,7 @@ class SqlTransaction:
         if self.write:
             locked = update(ProjectRow).where(mine).values(edition=ProjectRow.edition + 1)
             statement = locked.returning(*columns)
-        row = self.execute(statement).first()
-        if row is None:
-            raise NotFound(what="project")
-        return row
+        return existing(self.execute(statement).first(), "project")
 
     def execute(self, statement: Executable) -> Result[Any]:
         """Execute a statement. Raises as `store_errors`."""

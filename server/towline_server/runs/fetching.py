@@ -34,7 +34,7 @@ from towline.remotes.url import RemoteUrl, Scheme
 from towline_server import metrics
 from towline_server.auth.sealing import Sealer
 from towline_server.db.session import Database
-from towline_server.errors import NotFound
+from towline_server.errors import existing
 from towline_server.projects.connection_tables import ConnectionRow
 from towline_server.projects.connections import Connections
 from towline_server.projects.domain import Project
@@ -96,10 +96,7 @@ class Repositories:
             NotFound: it was deleted.
         """
         with self._database.reading() as session:
-            project = Projects(session).get(project_id)
-        if project is None:
-            raise NotFound(what="project")
-        return project
+            return Projects(session).known(project_id)
 
     def of(self, project: Project) -> Repository:
         """Return the repository that a project is bound to.
@@ -112,9 +109,7 @@ class Repositories:
         binding = project.bound
         with self._database.reading() as session:
             connections = Connections(session, self._sealer, self._schemes)
-            connection = connections.get(binding.connection_id)
-            if connection is None:
-                raise NotFound(what="connection")
+            connection = existing(connections.get(binding.connection_id), "connection")
             url = RemoteUrl.parse(connection.url.address, self._schemes)
             credential = connections.credentials(connection.id)(url) if url.is_http else None
         return Repository(

@@ -193,9 +193,7 @@ class Schedules:
         if named:
             return named
         with self._database.reading() as session:
-            project = Projects(session).get(spec.project_id)
-        if project is None:
-            raise NotFound(what="project")
+            project = Projects(session).known(spec.project_id)
         return [kind.name for kind in project.kinds.kinds]
 
 

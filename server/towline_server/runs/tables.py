@@ -30,7 +30,7 @@ from towline.codec import decode
 from towline.model import Revision
 from towline_server.db.base import Base, ExactText
 from towline_server.db.jobs import Job
-from towline_server.errors import NotFound
+from towline_server.errors import existing
 from towline_server.projects.tables import ProjectRow
 
 from . import domain
@@ -175,12 +175,9 @@ def find_row(session: Session, run_id: UUID, *, lock: bool = False) -> RunRow:
     """
     if lock:
         hold_projects(session, [run_id])
-    row = session.get(
-        RunRow, run_id, with_for_update=True if lock else None, populate_existing=True
-    )
-    if row is None:
-        raise NotFound(what="run")
-    return row
+    locked = True if lock else None
+    found = session.get(RunRow, run_id, with_for_update=locked, populate_existing=True)
+    return existing(found, "run")
 
 
 def held_by(lease: domain.Lease) -> tuple[ColumnElement[bool], ...]:

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from towline_server.db.clock import DatabaseNow, database_now
-from towline_server.errors import NotFound, WebhookDisabled
+from towline_server.errors import NotFound, WebhookDisabled, existing
 from towline_server.projects.tables import ProjectRow
 
 from .domain import RETRIES, Delivery, DeliveryState, Event, EventType
@@ -168,11 +168,9 @@ class Deliveries:
 
     def _end_rest(self) -> None:
         """Lock the endpoint, and send to it although it requested a pause (Retry-After)."""
-        endpoint = self._session.get(
-            WebhookEndpointRow, self._endpoint_id, with_for_update={"key_share": True}
-        )
-        if endpoint is None:
-            raise NotFound(what="webhook")
+        lock = {"key_share": True}
+        found = self._session.get(WebhookEndpointRow, self._endpoint_id, with_for_update=lock)
+        endpoint = existing(found, "webhook")
         if not endpoint.enabled:
             raise WebhookDisabled
         endpoint.resting_until = None

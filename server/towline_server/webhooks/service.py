@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from towline.remotes.url import Scheme
 from towline_server.auth.sealing import Sealer
 from towline_server.db.clock import DatabaseNow, database_now
-from towline_server.errors import NotFound, TooManyWebhooks
+from towline_server.errors import TooManyWebhooks, existing
 from towline_server.projects.locking import hold
 from towline_server.projects.tables import TenantRow
 
@@ -175,12 +175,9 @@ class Webhooks:
             hold(self._session, wanted.project_id)
 
     def _row(self, endpoint_id: UUID) -> WebhookEndpointRow:
-        row = self._session.get(
-            WebhookEndpointRow, endpoint_id, with_for_update={"key_share": True}
-        )
-        if row is None:
-            raise NotFound(what="webhook")
-        return row
+        lock = {"key_share": True}
+        found = self._session.get(WebhookEndpointRow, endpoint_id, with_for_update=lock)
+        return existing(found, "webhook")
 
     def _write(self, row: WebhookEndpointRow, wanted: EndpointSettings, now: datetime) -> None:
         types = wanted.event_types

@@ -10,12 +10,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from towline_server.auth.roles import Principal, Role, authorise_tenant
 from towline_server.db.clock import database_now
-from towline_server.errors import AlreadyExists, Forbidden, NotFound
+from towline_server.db.statements import insert_new
+from towline_server.errors import Forbidden, NotFound, existing
 from towline_server.projects.connection_tables import ConnectionRow
 from towline_server.projects.domain import Connection, Project
 from towline_server.projects.locking import hold
@@ -187,9 +187,7 @@ class Syncs:
         project = self._checked(before.connection_id, definition, settled)
         with self._services.database.writing() as session:
             _lock_project(session, None if project is None else project.id)
-            row = session.get(SyncRow, before.id, with_for_update=True)
-            if row is None:
-                raise NotFound(what="sync")
+            row = existing(session.get(SyncRow, before.id, with_for_update=True), "sync")
             if row.updated_at != before.updated_at:
                 return False
             now = database_now(session)
@@ -242,9 +240,8 @@ class Syncs:
             else:
                 raise RefusedSync(problems=(Problem(PROJECT, "must be a path or an id"),))
         try:
-            if found is None:
-                raise NotFound(what="project")
-            return access.project(self._services, self._caller, found.id, Role.WRITER)
+            project_id = existing(found, "project").id
+            return access.project(self._services, self._caller, project_id, Role.WRITER)
         except NotFound as error:
             raise RefusedSync.misfit(PROJECT, error.message) from None
 
@@ -261,11 +258,7 @@ class Syncs:
         row.slug = definition.slug or _free_slug(session, row, definition.name)
         row.updated_at, row.updated_by = now, self._caller.id
         rows.write(row, definition)
-        try:
-            with session.begin_nested():
-                session.add(row)
-        except IntegrityError:
-            raise AlreadyExists(what="sync") from None
+        insert_new(session, row, "sync")
         rows.write_tables(session, row.id, definition.table_bindings, now)
         place(session, row.id, schedule_of(row.id, definition, project), now)
 
