@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from dataclasses import asdict
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,7 +14,7 @@ from towline.explain import explanation_json
 from towline.plan import BehindReason, Plan
 from towline.status import State
 from towline_server.errors import NotFound
-from towline_server.runs.plans import Conflicts, Plans, conflict_of
+from towline_server.runs.plans import Conflicts, ExplainedParty, Plans, conflict_of
 from towline_server.web.schemas import problems
 from towline_server.web.waiting import wait_in_thread
 
@@ -56,10 +58,16 @@ class ConflictsModel(Model):
 
 
 class ContentModel(Model):
-    """An asset's content on one side."""
+    """An asset's content on one side: as text where it is UTF-8, else in Base64.
+
+    Without both it cannot be read any more, or is too large: all contents of an answer have at most
+    4 MiB together, in the order of its explanations.
+    """
 
     digest: str
     size: int | None
+    text: str | None = None
+    base64: str | None = None
 
 
 class FieldModel(Model):
@@ -161,8 +169,26 @@ def _view(plans: Plans, project_id: UUID, asset_id: str, found: Conflicts | Plan
     explained = plans.explained(project_id, found.revision, conflict)
     return ConflictView(
         conflict=ConflictModel.of(conflict),
-        explanations=[
-            ExplanationModel.of({"asset_id": asset, **explanation_json(explanation)})
-            for asset, explanation in explained
-        ],
+        explanations=[_explanation(party) for party in explained],
     )
+
+
+def _explanation(party: ExplainedParty) -> ExplanationModel:
+    shown = explanation_json(party.explanation)
+    contents = party.explanation.contents
+    sides = {"base": contents.base, "ours": contents.ours, "theirs": contents.theirs}
+    shown["contents"] = {
+        name: {**asdict(side), **_bytes(party.contents.get(side.digest))}
+        for name, side in sides.items()
+        if side is not None
+    }
+    return ExplanationModel.of({"asset_id": party.asset_id, **shown})
+
+
+def _bytes(content: bytes | None) -> dict[str, str]:
+    if content is None:
+        return {}
+    try:
+        return {"text": content.decode()}
+    except UnicodeDecodeError:
+        return {"base64": b64encode(content).decode()}

@@ -6,7 +6,7 @@ active meanwhile plans again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -17,10 +17,11 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from towline.apply import apply
-from towline.conflicts import Conflict
+from towline.conflicts import Conflict, Party
 from towline.errors import ContentMissing, RemoteError, StalePlan, UnknownAssets
 from towline.explain import Explanation, explain
-from towline.model import AssetState, Digest, Revision, ThreeWay
+from towline.merge.decide import content_rules
+from towline.model import AssetId, Digest, Revision
 from towline.options import OnConflict
 from towline.plan import Plan
 from towline.ports import Applied, Remote, Watch
@@ -43,6 +44,8 @@ from .tables import RunRow
 
 RETENTION = timedelta(days=7)
 """How long a plan is stored."""
+MOST_CONTENT_BYTES = 4 * 1024 * 1024
+"""Of all contents of one conflict together; what does not fit is left out."""
 _SKEW = timedelta(seconds=1)
 """Bindings are stamped by a server's clock, runs by the database's."""
 
@@ -55,6 +58,18 @@ class Conflicts:
     revision: Revision | None
     """None: nothing was ever fetched, so nothing can conflict."""
     conflicts: tuple[Conflict, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedParty:
+    """An asset of a conflict, compared; ``contents`` has the bytes of its sides, by digest.
+
+    Bytes are missing that cannot be read any more, or that do not fit into `MOST_CONTENT_BYTES`.
+    """
+
+    asset_id: AssetId
+    explanation: Explanation
+    contents: Mapping[Digest, bytes]
 
 
 class Plans:
@@ -183,20 +198,15 @@ class Plans:
 
     def explained(
         self, project_id: UUID, revision: Revision | None, conflict: Conflict
-    ) -> tuple[tuple[str, Explanation], ...]:
-        """Explain each party of a conflict with a revision, by asset id.
-
-        Of a content that cannot be read any more there is the digest. Raises as `make`.
-        """
+    ) -> tuple[ExplainedParty, ...]:
+        """Explain each party of a conflict with a revision. Raises as `make`."""
         project = self._repositories.project(project_id)
         store = SqlStore(self._database, project_id)
         with self._bound(project) as (repository, remote):
             with suppress(RemoteError):
                 self._ensure_fetched(repository, remote, revision)
-            return tuple(
-                (party.asset_id, _explained(party.states, store, remote))
-                for party in conflict.parties
-            )
+            reader = _Reader(store, remote)
+            return tuple(_explained(party, reader, project) for party in conflict.parties)
 
     # --- parts --------------------------------------------------------------------------------
 
@@ -305,13 +315,31 @@ def conflict_of(conflicts: tuple[Conflict, ...], asset_id: str) -> Conflict:
     raise UnknownAssets(asset_ids=(asset_id,))
 
 
-def _explained(states: ThreeWay[AssetState | None], store: SqlStore, remote: Remote) -> Explanation:
-    def read(digest: Digest) -> bytes | None:
-        if (content := store.read(digest)) is not None:
-            return content
-        try:
-            return next((found for _, found in remote.contents([digest])), None)
-        except ContentMissing:
-            return None
+class _Reader:
+    """Reads contents of a project, and saves the first `MOST_CONTENT_BYTES` of them."""
 
-    return explain(states, read)
+    def __init__(self, store: SqlStore, remote: Remote) -> None:
+        self._store = store
+        self._remote = remote
+        self._left = MOST_CONTENT_BYTES
+        self.saved: dict[Digest, bytes] = {}
+
+    def read(self, digest: Digest) -> bytes | None:
+        if digest in self.saved:
+            return self.saved[digest]
+        content = self._store.read(digest)
+        if content is None:
+            try:
+                content = next((found for _, found in self._remote.contents([digest])), None)
+            except ContentMissing:
+                return None
+        if content is not None and len(content) <= self._left:
+            self._left -= len(content)
+            self.saved[digest] = content
+        return content
+
+
+def _explained(party: Party, reader: _Reader, project: Project) -> ExplainedParty:
+    rules = content_rules(project.kinds, party.path, project.settings.content_merge)
+    explanation = explain(party.states, reader.read, rules)
+    return ExplainedParty(asset_id=party.asset_id, explanation=explanation, contents=reader.saved)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from base64 import b64decode
 from typing import Any
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.server.api.client import ApiClient, code_of
 from towline.testing.git_server import Answers
+from towline_server.runs.plans import MOST_CONTENT_BYTES
 
 
 def plan(api: ApiClient, **body: Any) -> dict[str, Any]:
@@ -161,7 +163,27 @@ def test_a_conflict_is_explained_field_by_field(api: ApiClient):
             {"pointer": "/y", "clashes": False, "base": None, "ours": None, "theirs": 0},
             {"pointer": "/z", "clashes": False, "ours": None},
         ]
+        assert {name: side["text"] for name, side in explained["contents"].items()} == {
+            "base": '{"x": 1, "y": null}',
+            "ours": '{"x": 2, "y": null, "z": null}',
+            "theirs": '{"x": 3, "y": 0}',
+        }
         assert code_of(api.ask("GET", f"{url}/conflicts/none")) == (404, "not_found")
+
+
+def test_a_conflict_has_the_contents_that_fit(api: ApiClient):
+    half = MOST_CONTENT_BYTES // 2
+    api.world.commit(a=b"\xff" * half)
+    api.pull()
+    api.put("a", b"ours")
+    api.world.commit(a=b"\xfe" * half)
+    api.pull()
+    [listed] = api.get(f"{api.url}/conflicts")["conflicts"]
+    view = api.get(f"{api.url}/conflicts/{listed['parties'][0]['asset_id']}")
+    contents = view["explanations"][0]["contents"]
+    assert b64decode(contents["base"]["base64"]) == b"\xff" * half
+    assert contents["ours"]["text"] == "ours"
+    assert contents["theirs"].keys() == {"digest", "size"}
 
 
 def test_conflicts_and_status_are_the_same_on_every_server(api: ApiClient):
