@@ -18,7 +18,7 @@ from tests.laws import test_choice_laws as choices
 from tests.laws import test_merge_laws as merges
 from tests.laws import test_store_laws as stores
 from tests.laws.budget import EXAMPLES
-from tests.laws.test_machine import PullMachine
+from tests.laws.pull_machine import PullMachine
 from towline.codec import encode
 from towline.merge import align, decide, resolve
 from towline.model import AssetId, Digest, ThreeWay

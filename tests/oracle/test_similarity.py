@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from random import Random
 
-from tests.oracle.test_lines import ENVIRONMENT, edited
+from tests.oracle.git_lines import ENVIRONMENT, edited
 from towline.content.similarity import (
     MAX_SCORE,
     MINIMUM_SCORE,

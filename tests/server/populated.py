@@ -17,9 +17,9 @@ from fastapi.testclient import TestClient
 from tests.control_plane import cheap_passwords
 from tests.databases import open_database
 from tests.server.api.client import RunServices
-from tests.server.api.test_work import work_of
+from tests.server.api.work import work_of
+from tests.server.runs.external_executor import planned
 from tests.server.runs.inline import InlineBackend, fetch_here
-from tests.server.runs.test_external import planned
 from towline.planfile import dump_plan
 from towline.pull import pull
 from towline.remotes.git import GitRemote

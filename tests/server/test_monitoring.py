@@ -17,10 +17,10 @@ from pydantic import SecretStr
 
 from tests.control_plane import cheap_passwords
 from tests.server.dialects.tenant_client import bearer
+from tests.server.runs.fetcher import START, Fetcher, wanted
+from tests.server.runs.fetcher import Clock as FetchClock
 from tests.server.runs.inline import open_inline
 from tests.server.runs.processes import runs_elsewhere
-from tests.server.runs.test_fetching import START, Fetcher, wanted
-from tests.server.runs.test_fetching import Clock as FetchClock
 from tests.server.runs.world import SEALER, World
 from towline.ports import Watch
 from towline_server.app import create_app

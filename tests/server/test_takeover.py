@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import update
 
 from tests.databases import everything
-from tests.server.api.test_push_hooks import HOSTS, SECRET, called
+from tests.server.api.push_hosts import HOSTS, SECRET, called
 from tests.server.pending_pull import V1, PendingPull
 from tests.server.runs.processes import runs_elsewhere
 from tests.server.runs.world import World

@@ -69,6 +69,17 @@ def test_every_document_that_the_code_cites_exists():
     assert [each for each in sorted(cited) if not (ROOT / each[0]).exists()] == []
 
 
+def test_no_test_module_is_imported_by_another():
+    imported = re.compile(r"^(?:from|import) tests\..*\btest_\w+", re.MULTILINE)
+    found = {
+        str(module.relative_to(ROOT)): imported.findall(module.read_text(encoding="utf-8"))
+        for module in (ROOT / "tests").rglob("*.py")
+        # It runs the laws themselves, on mutants.
+        if module.name != "test_laws_bite.py"
+    }
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
 @pytest.mark.parametrize("package", FLOORS)
 def test_the_floors_of_contributing_are_those_of_the_linter(package: str):
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

@@ -3,43 +3,17 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import fields
 from typing import Any
 
 import pytest
 
 from tests.server.api.client import V1, ApiClient, code_of
-from tests.server.runs.test_external import planned
+from tests.server.api.work import work_of
+from tests.server.runs.external_executor import planned
 from tests.server.runs.world import World
 from towline import dump_plan
-from towline.codec import decode
-from towline.kinds import Kinds
-from towline.limits import Limits
-from towline.names import NamePolicy
-from towline.plan import StoreState
-from towline.records import AssetRecord
 from towline_server.auth.roles import Role
-from towline_server.projects.domain import ProjectPath, PullSettings
-from towline_server.runs.external import FAILURE_REASONS, Work
-
-
-def work_of(given: dict[str, Any]) -> Work:
-    """What an executor makes of the JSON: the library decodes what it encoded."""
-    return Work(
-        project=given["project"],
-        path=ProjectPath.parse(given["path"]),
-        kinds=decode(Kinds, given["kinds"]),
-        names=NamePolicy(given["names"]),
-        state=decode(StoreState, given["state"]),
-        records=tuple(decode(AssetRecord, each) for each in given["records"]),
-        url=given["url"],
-        ref=given["ref"],
-        scope=given["scope"],
-        settings=decode(
-            PullSettings, {each.name: given[each.name] for each in fields(PullSettings)}
-        ),
-        limits=decode(Limits, given["limits"]),
-    )
+from towline_server.runs.external import FAILURE_REASONS
 
 
 def claim(api: ApiClient, **rest: Any) -> dict[str, Any]:

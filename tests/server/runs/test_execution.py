@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from tests.server.runs.bench import Bench, Gate
-from tests.server.runs.test_fetching import Fetcher
+from tests.server.runs.fetcher import Fetcher
 from tests.server.runs.world import World
 from towline.testing.git_server import Answers
 from towline_server.errors import LeaseLost, RunNotEnded

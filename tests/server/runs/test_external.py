@@ -7,21 +7,17 @@ from dataclasses import replace
 import pytest
 
 from tests.server.runs.bench import Bench
+from tests.server.runs.external_executor import planned
 from tests.server.runs.world import KINDS, World
-from towline import AssetIndex, Plan, PullOptions, dump_plan, merge, plan_undo, report_of
-from towline.changes import Change, Changes, Coverage
+from towline import dump_plan, plan_undo, report_of
 from towline.content_rules import ContentMode, ContentRules
 from towline.errors import Cancelled, ContentMissing, InvalidPlan, StalePlan
 from towline.kinds import Kinds
-from towline.merge.merge import Context
-from towline.model import Digest
-from towline.ports import Watch
-from towline.remotes.git import GitRemote
 from towline_server.errors import BackendNotConfigured, LeaseLost, ProjectBusy
 from towline_server.projects.domain import Project
 from towline_server.projects.service import Projects
 from towline_server.runs.domain import BackendName, RunRequest
-from towline_server.runs.external import FAILURE_REASONS, Claim, Work
+from towline_server.runs.external import FAILURE_REASONS, Claim
 from towline_server.runs.states import Outcome, ReasonCode, ResultClass, RunState
 from towline_server.web.waiting import check_idle
 
@@ -42,38 +38,6 @@ def ask(bench: Bench, project: Project) -> Claim:
     claim = bench.external.claim("elsewhere", tenant_id=bench.world.tenant_id)
     assert claim is not None
     return claim
-
-
-def planned(work: Work) -> tuple[Plan, dict[Digest, bytes]]:
-    """What an executor does with its work: no database, only the library and the repository."""
-    with GitRemote(work.url, ref=work.ref, scope=work.scope) as remote:
-        revision = remote.fetch(None, work.limits, Watch())
-        listing = remote.listing(revision, work.kinds, work.limits, Watch())
-        changes = Changes(
-            base=work.state.base,
-            revision=revision,
-            items=tuple(
-                Change(path=path, before=None, after=listing[path]) for path in sorted(listing)
-            ),
-            coverage=Coverage.RECORDS,
-        )
-        plan = merge(
-            changes,
-            AssetIndex(work.records, names=work.names),
-            context=Context(
-                project=work.project,
-                state=work.state,
-                kinds=work.kinds,
-                names=work.names,
-                scope=work.scope,
-            ),
-            options=PullOptions(
-                on_conflict=work.settings.on_conflict,
-                content_merge=work.settings.content_merge,
-                renames=work.settings.renames,
-            ),
-        )
-        return plan, dict(remote.contents(plan.needed()))
 
 
 def test_a_claimed_run_is_completed(bench: Bench, world: World, project: Project):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.server.runs.fetcher import START, A, B, Clock, Fetcher, wanted
 from towline.errors import (
     AuthenticationFailed,
     Cancelled,
@@ -18,8 +19,7 @@ from towline.errors import (
     RemoteUnavailable,
 )
 from towline.limits import MIB, Limits
-from towline.model import Revision
-from towline.ports import CancelToken, Watch
+from towline.ports import Watch
 from towline.remotes.backends import Backend
 from towline.remotes.credentials import Credential
 from towline.remotes.git import GitRemote
@@ -31,49 +31,7 @@ from towline_server.errors import AddressRefused
 from towline_server.runs.fetch_process import FetchProcess
 from towline_server.runs.fetching import FetchTarget, Repository, SharedFetches
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
 LOOPBACK = ["127.0.0.0/8"]
-A, B = Revision("a" * 40), Revision("b" * 40)
-
-
-class Clock:
-    """A time that is set."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-class Fetcher:
-    """Fetches that end when they are told to."""
-
-    def __init__(self) -> None:
-        self.begun = threading.Semaphore(0)
-        self.answers: dict[int, Revision | Exception] = {}
-        self.may_end = threading.Event()
-        self.calls = 0
-        self.tokens: list[CancelToken] = []
-
-    def __call__(self, wanted: FetchTarget, watch: Watch) -> Revision:
-        self.calls += 1
-        assert watch.cancel is not None
-        self.tokens.append(watch.cancel)
-        self.begun.release()
-        while not self.may_end.wait(0.01):
-            watch.check()
-        answer = self.answers.get(self.calls, A)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-def wanted(
-    tmp_path: Path, ref: str = "main", url: str = "https://example.org/r.git"
-) -> FetchTarget:
-    repository = Repository(url=RemoteUrl.parse(url), ref=ref, scope="", cache=tmp_path / "c.git")
-    return FetchTarget(repository=repository, limits=Limits(total_seconds=60))
 
 
 def test_whoever_asked_before_it_began_shares_a_fetch(tmp_path: Path):

@@ -7,31 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from tests.certificates import CertificateAuthority
 from tests.server.runs.processes import LONG
+from tests.server.runs.runtimes import opened
 from tests.server.runs.world import World
-from towline.remotes.url import Scheme
 from towline.testing.git_server import GitServer
 from towline_server.db import Database
 from towline_server.runs.domain import BackendName, Run
-from towline_server.runs.runtime import Runtime, open_runtime
+from towline_server.runs.runtime import Runtime
 from towline_server.runs.states import Outcome, ReasonCode, RunState
 from towline_server.runs.worker import ExecutorLock
-from towline_server.settings import Settings
-
-
-def opened(world: World, url: str, **changes) -> Runtime:
-    settings = Settings(
-        data_dir=world.folder / "data",
-        database_url=url,
-        secret_keys=(SecretStr("x" * 32),),
-        remote_schemes=frozenset({Scheme.HTTP, Scheme.HTTPS}),
-        remote_networks=("127.0.0.0/8",),
-        **changes,
-    )
-    return open_runtime(settings, world.database, world.sealer)
 
 
 @pytest.fixture

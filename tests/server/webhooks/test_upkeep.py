@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.server.runs.test_runtime import opened
+from tests.server.runs.runtimes import opened
 from tests.server.runs.world import World
 from tests.server.webhooks.post import Clock, Post
 from tests.server.webhooks.receiver import Receiver

@@ -1,0 +1,34 @@
+"""Work as an executor reads it from JSON."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from towline.codec import decode
+from towline.kinds import Kinds
+from towline.limits import Limits
+from towline.names import NamePolicy
+from towline.plan import StoreState
+from towline.records import AssetRecord
+from towline_server.projects.domain import ProjectPath, PullSettings
+from towline_server.runs.external import Work
+
+
+def work_of(given: dict[str, Any]) -> Work:
+    """What an executor makes of the JSON: the library decodes what it encoded."""
+    return Work(
+        project=given["project"],
+        path=ProjectPath.parse(given["path"]),
+        kinds=decode(Kinds, given["kinds"]),
+        names=NamePolicy(given["names"]),
+        state=decode(StoreState, given["state"]),
+        records=tuple(decode(AssetRecord, each) for each in given["records"]),
+        url=given["url"],
+        ref=given["ref"],
+        scope=given["scope"],
+        settings=decode(
+            PullSettings, {each.name: given[each.name] for each in fields(PullSettings)}
+        ),
+        limits=decode(Limits, given["limits"]),
+    )

@@ -1,0 +1,43 @@
+"""What an external executor does: it has the library and the repository, and no database."""
+
+from __future__ import annotations
+
+from towline import AssetIndex, Plan, PullOptions, merge
+from towline.changes import Change, Changes, Coverage
+from towline.merge.merge import Context
+from towline.model import Digest
+from towline.ports import Watch
+from towline.remotes.git import GitRemote
+from towline_server.runs.external import Work
+
+
+def planned(work: Work) -> tuple[Plan, dict[Digest, bytes]]:
+    """What an executor does with its work: no database, only the library and the repository."""
+    with GitRemote(work.url, ref=work.ref, scope=work.scope) as remote:
+        revision = remote.fetch(None, work.limits, Watch())
+        listing = remote.listing(revision, work.kinds, work.limits, Watch())
+        changes = Changes(
+            base=work.state.base,
+            revision=revision,
+            items=tuple(
+                Change(path=path, before=None, after=listing[path]) for path in sorted(listing)
+            ),
+            coverage=Coverage.RECORDS,
+        )
+        plan = merge(
+            changes,
+            AssetIndex(work.records, names=work.names),
+            context=Context(
+                project=work.project,
+                state=work.state,
+                kinds=work.kinds,
+                names=work.names,
+                scope=work.scope,
+            ),
+            options=PullOptions(
+                on_conflict=work.settings.on_conflict,
+                content_merge=work.settings.content_merge,
+                renames=work.settings.renames,
+            ),
+        )
+        return plan, dict(remote.contents(plan.needed()))
