@@ -110,6 +110,20 @@ class UnselectedResolutions(CallerError, code="unselected_resolutions"):
     asset_ids: tuple[str, ...]
 
 
+class InvalidResolution(CallerError, code="invalid_resolution"):
+    """A resolution does not settle the conflict of its asset; ``fields`` are those that clash."""
+
+    asset_id: str
+    path: str
+    problem: str
+    fields: tuple[str, ...] = ()
+
+    @property
+    def message(self) -> str:
+        clashing = f" (fields that clash: {_listed(self.fields)})" if self.fields else ""
+        return f"{self.path!r} cannot be resolved so: {self.problem}{clashing}"
+
+
 class UnresolvedConflicts(CallerError, code="unresolved_conflicts"):
     """A plan with open conflicts was applied."""
 

@@ -167,6 +167,8 @@ class PullOptions:
     """
 
     resolutions: Resolutions = Resolutions()
+    use_saved: bool = True
+    """Whether the project's saved resolutions are used; without them each conflict is open."""
     on_conflict: OnConflict = OnConflict.REFUSE
     only: Selection = Selection()
     limits: Limits = Limits()
@@ -182,6 +184,7 @@ class PullOptions:
         _set(self, "comparison", _word("comparison", Comparison, self.comparison))
         kinds = {
             "resolutions": Resolutions,
+            "use_saved": bool,
             "only": Selection,
             "limits": Limits,
             "allow_empty": bool,

@@ -79,7 +79,7 @@ def plan_at(
         names=snapshot.names,
         keeps_executable=getattr(snapshot, "keeps_executable", True),
         scope=remote.scope,
-        saved=tuple(snapshot.saved_resolutions()),
+        saved=tuple(snapshot.saved_resolutions()) if options.use_saved else (),
     )
 
     def merged(options: PullOptions) -> Plan:

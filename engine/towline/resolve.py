@@ -1,0 +1,247 @@
+"""Open conflicts, one asset at a time: what clashes, and the resolution that settles it.
+
+For a person or a program that chooses: nothing here is stored. Save what `OpenConflict.resolution`
+returns with `AssetStore.save_resolutions`, and the next plan uses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import Any, TypeAlias
+
+from towline.conflicts import Conflict, ConflictKind, Party
+from towline.content import ContentOutcome, merge_content
+from towline.content.structure import Reason, format_pointer, parse_pointer
+from towline.content.values import ABSENT, NotParsed, shown
+from towline.content_rules import ContentMode, ContentRules
+from towline.errors import InvalidResolution
+from towline.kinds import Kinds
+from towline.merge.decide import content_rules
+from towline.model import AssetPath, AssetState, Digest, ThreeWay
+from towline.options import Side
+from towline.plan import Plan
+from towline.resolutions import SavedResolution
+
+Read: TypeAlias = Callable[[Digest], bytes | None]
+"""Returns the bytes of a digest, or None where they are missing."""
+
+_TAKES_CONTENT = frozenset(
+    [
+        ConflictKind.CONTENT,
+        ConflictKind.ADD_ADD,
+        ConflictKind.MODIFY_DELETE,
+        ConflictKind.DELETE_MODIFY,
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldClash:
+    """A field of a JSON, YAML or TOML asset that both sides changed.
+
+    ``pointer`` is a JSON pointer (RFC 6901), in which an element known by identity is
+    ``[key=value]``. Values are as ``json.loads`` gives them, or `ABSENT`; what JSON has no form for
+    is a text.
+    """
+
+    pointer: str
+    reason: Reason
+    values: ThreeWay[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineClash:
+    """Lines that both sides changed: the text of each side, and where it starts, from line 1."""
+
+    lines: ThreeWay[bytes]
+    starts: ThreeWay[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenConflict:
+    """One asset of an open conflict, with its contents on the three sides.
+
+    A content is None where the side does not have the asset, or its bytes are missing. ``fields``
+    are the fields that clash, where the contents are merged by structure; ``lines`` are the lines,
+    where they are merged by lines. Both are empty where more than contents clash.
+    """
+
+    conflict: Conflict
+    party: Party
+    contents: ThreeWay[bytes | None]
+    fields: tuple[FieldClash, ...] = ()
+    lines: tuple[LineClash, ...] = ()
+    rules: ContentRules = ContentRules()
+
+    @property
+    def path(self) -> AssetPath:
+        """The asset's path in ours, else in theirs, else in base."""
+        return self.party.path
+
+    @property
+    def takes_content(self) -> bool:
+        """Whether a content settles it: always, but for renames on both sides and collisions."""
+        return self.conflict.kind in _TAKES_CONTENT
+
+    def merged(self, fields: Mapping[str, Side]) -> bytes:
+        """Return the content with these sides for the fields that clash, and the rest merged.
+
+        Raises:
+            InvalidResolution: a pointer clashes nowhere, or a field that clashes has no side.
+        """
+        clashing = tuple(field.pointer for field in self.fields)
+        if unknown := [pointer for pointer in fields if pointer not in clashing]:
+            raise self._refused(f"{unknown[0]!r} is no field that clashes")
+        if missing := [pointer for pointer in clashing if pointer not in fields]:
+            raise self._refused(f"{missing[0]!r} has no side")
+        sides = _three(self.contents)
+        if not fields or sides is None:
+            raise self._refused("no field clashes")
+        choices = {parse_pointer(pointer): side for pointer, side in fields.items()}
+        content = merge_content(self._merged_path(), sides, self.rules, choices).content
+        if content is None:
+            raise self._refused("the fields cannot be written in place; give the content")
+        return content
+
+    def resolution(
+        self,
+        *,
+        side: Side | None = None,
+        content: bytes | None = None,
+        fields: Mapping[str, Side] | None = None,
+    ) -> SavedResolution:
+        """Return the resolution by one of these, to be saved.
+
+        Raises:
+            InvalidResolution: it would not settle the conflict.
+            InvalidValue: not exactly one is given, or the content is too large.
+        """
+        resolution = SavedResolution(
+            asset_id=self.party.asset_id,
+            states=self.party.states,
+            side=side,
+            content=content,
+            fields=tuple(sorted((fields or {}).items())),
+        )
+        if self.party.states.base is None and self.party.states.theirs is None:
+            raise self._refused("it is here alone, and gives way to nothing; move it instead")
+        if content is not None and not self.takes_content:
+            raise self._refused("its paths clash; choose theirs or ours")
+        if fields is not None:
+            self.merged(fields)
+        return resolution
+
+    def remembered(self, before: Iterable[SavedResolution]) -> SavedResolution | None:
+        """Return the first resolution of the same three digests that settles this conflict.
+
+        ``before`` is what `Snapshot.remembered_resolutions` returns.
+        """
+        if self.conflict.kind is ConflictKind.PATH_COLLISION:
+            return None
+        party = self.party
+        for each in before:
+            own = replace(each, asset_id=party.asset_id, states=party.states)
+            if each.digests != own.digests:
+                continue
+            try:
+                fields = dict(each.fields) or None
+                return self.resolution(side=each.side, content=each.content, fields=fields)
+            except InvalidResolution:
+                continue
+        return None
+
+    def _merged_path(self) -> AssetPath:
+        return _merged_path(self.party)
+
+    def _refused(self, problem: str) -> InvalidResolution:
+        return InvalidResolution(
+            asset_id=self.party.asset_id,
+            path=self.path,
+            problem=problem,
+            fields=tuple(field.pointer for field in self.fields),
+        )
+
+
+def open_conflicts(
+    plan: Plan, read: Read, *, kinds: Kinds, content_merge: ContentMode = ContentMode.AUTO
+) -> tuple[OpenConflict, ...]:
+    """Return the assets of a plan's conflicts, in the plan's order.
+
+    ``kinds`` and ``content_merge`` are those that the plan was made with. Contents are read for the
+    conflicts of one asset; those of path collisions are not.
+    """
+    return tuple(
+        _open(conflict, party, read, content_rules(kinds, _merged_path(party), content_merge))
+        for conflict in plan.conflicts
+        for party in conflict.parties
+    )
+
+
+def _merged_path(party: Party) -> AssetPath:
+    """Return the path that the asset has after its contents are merged."""
+    base, ours, theirs = party.states.base, party.states.ours, party.states.theirs
+    if base is None or ours is None or theirs is None:
+        return party.path
+    return ThreeWay(base.path, ours.path, theirs.path).resolved()
+
+
+def _open(conflict: Conflict, party: Party, read: Read, rules: ContentRules) -> OpenConflict:
+    def content(state: AssetState | None) -> bytes | None:
+        collides = conflict.kind is ConflictKind.PATH_COLLISION
+        return None if state is None or collides else read(state.digest)
+
+    contents = party.states.map(content)
+    found = OpenConflict(conflict=conflict, party=party, contents=contents, rules=rules)
+    sides = _three(contents)
+    if sides is None or conflict.kind is not ConflictKind.CONTENT:
+        return found
+    outcome = merge_content(_merged_path(party), sides, rules)
+    return replace(
+        found, fields=tuple(_fields(outcome)), lines=tuple(_lines(outcome, sides.map(_split_lines)))
+    )
+
+
+def _three(contents: ThreeWay[bytes | None]) -> ThreeWay[bytes] | None:
+    base, ours, theirs = contents.base, contents.ours, contents.theirs
+    if base is None or ours is None or theirs is None:
+        return None
+    return ThreeWay(base, ours, theirs)
+
+
+def _fields(outcome: ContentOutcome) -> Iterator[FieldClash]:
+    for field in outcome.fields:
+        yield FieldClash(
+            pointer=format_pointer(field.pointer),
+            reason=field.reason,
+            values=field.values.map(_shown),
+        )
+
+
+def _shown(value: Any) -> Any:
+    if value is ABSENT:
+        return value
+    try:
+        return shown(value)
+    except NotParsed:
+        return "(cannot be shown)"
+
+
+def _lines(outcome: ContentOutcome, sides: ThreeWay[list[bytes]]) -> Iterator[LineClash]:
+    for region in outcome.regions:
+        texts = (
+            b"".join(lines[start:end])
+            for lines, (start, end) in (
+                (sides.base, region.base),
+                (sides.ours, region.ours),
+                (sides.theirs, region.theirs),
+            )
+        )
+        starts = (span[0] + 1 for span in (region.base, region.ours, region.theirs))
+        yield LineClash(lines=ThreeWay(*texts), starts=ThreeWay(*starts))
+
+
+def _split_lines(content: bytes) -> list[bytes]:
+    """Split as git does: at line feeds alone."""
+    return BytesIO(content).readlines()
