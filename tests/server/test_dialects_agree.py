@@ -1,4 +1,4 @@
-"""One scenario under one policy, pulled through each dialect: the same store, the same lists."""
+"""One scenario, pulled through each dialect: the same store, the same lists."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 from tests.control_plane import PASSWORD
 from tests.server.runs.inline import open_inline
 from tests.server.runs.world import World
+from towline.content_rules import ContentMode
 from towline.model import AssetPath
 from towline.options import OnConflict
 from towline.remotes.trees import Symlink
@@ -39,6 +40,7 @@ Pulled: TypeAlias = tuple[dict[str, tuple[bytes | None, bool]], dict[str, list[A
 """What stands in a store, and the lists."""
 
 BEFORE: Mapping[str, Any] = {
+    "both.json": b'{"x": 1, "y": 1}',
     "changed": b"1",
     "clash": b"1",
     "dropped": b"1",
@@ -47,6 +49,7 @@ BEFORE: Mapping[str, Any] = {
     "script": b"1",
 }
 AFTER: Mapping[str, Any] = {
+    "both.json": b'{"x": 1, "y": 2}',
     "changed": (b"2", True),
     "clash": b"2",
     "fresh": (b"2", True),
@@ -83,9 +86,10 @@ class Party:
         return self.ask(method, NATIVE + url, {"X-API-Key": self.key}, **rest)
 
     def edit(self, folder: str) -> None:
-        """What its user did: one clash; two that merge with what the repository did."""
+        """What its user did: one clash; three that merge with what the repository did."""
         store = self.world.store(self.project)
         store.put(AssetPath(f"{folder}clash"), b"ours")
+        store.put(AssetPath(f"{folder}both.json"), b'{"x": 2, "y": 1}')
         store.put(AssetPath(f"{folder}script"), b"1", executable=True)
         moved = now(store).at(AssetPath(f"{folder}moved"))
         assert moved is not None
@@ -200,18 +204,6 @@ def client(settings: Settings, services: Services, world: World) -> Iterator[Tes
         yield opened
 
 
-def _party(client: TestClient, services: Services, world: World, policy: OnConflict) -> Party:
-    project = world.project(settings=PullSettings(on_conflict=policy))
-    email = f"{world.tenant_id.hex}@demo.example"
-    with services.database.writing() as session:
-        identities = services.identities(session)
-        made, key = identities.create_key(tenant_id=world.tenant_id, name="key")
-        user = identities.create_user(tenant_id=world.tenant_id, email=email, password=PASSWORD)
-        for each in (made, user):
-            identities.grant(each.id, project, Role.WRITER)
-    return Party(client, world, project, key, email)
-
-
 @dataclass
 class Scenario:
     """A repository, and for each client a project that pulls it."""
@@ -220,7 +212,7 @@ class Scenario:
     services: Services
     world: World
     folder: Path
-    policy: OnConflict
+    settings: PullSettings
 
     def pull(self, after: Mapping[str, Any], ways: Mapping[str, Way]) -> Pulled:
         """What the second pull gives, once each of these ways gives the same as the native API."""
@@ -244,7 +236,7 @@ class Scenario:
         return World(self.services.database, server, self.folder / name, sealer=sealer)
 
     def party(self, world: World) -> Party:
-        project = world.project(settings=PullSettings(on_conflict=self.policy))
+        project = world.project(settings=self.settings)
         email = f"{world.tenant_id.hex}@demo.example"
         with self.services.database.writing() as session:
             identities = self.services.identities(session)
@@ -258,54 +250,68 @@ class Scenario:
         """The store and the lists after a pull, without what differs from project to project."""
         known: set[str] = set()
         party.reports(known)
-        told = way(party, self.policy)
+        told = way(party, self.settings.on_conflict)
         lists = _lists(party.reports(known))
         if told is not None:
             assert _told(told) == {name: _names(lists[name]) for name in _told(told)}
         return party.contents(), lists
 
 
-@pytest.fixture(params=[OnConflict.SKIP, OnConflict.REFUSE])
-def policy(request: pytest.FixtureRequest) -> OnConflict:
-    """The policy of every project."""
-    found: OnConflict = request.param
+MERGING = PullSettings(on_conflict=OnConflict.SKIP)
+REFUSING = PullSettings(on_conflict=OnConflict.REFUSE, content_merge=ContentMode.NEVER)
+
+
+@pytest.fixture(params=[MERGING, REFUSING], ids=["merging", "refusing"])
+def settings_of_projects(request: pytest.FixtureRequest) -> PullSettings:
+    """The settings of every project."""
+    found: PullSettings = request.param
     return found
 
 
 @pytest.fixture
 def scenario(
-    client: TestClient, services: Services, world: World, tmp_path: Path, policy: OnConflict
+    client: TestClient,
+    services: Services,
+    world: World,
+    tmp_path: Path,
+    settings_of_projects: PullSettings,
 ) -> Scenario:
     """Clients of one server, each with a tenant of its own."""
-    return Scenario(client, services, world, tmp_path, policy)
+    return Scenario(client, services, world, tmp_path, settings_of_projects)
 
 
 def test_the_dialects_agree(scenario: Scenario):
     store, lists = scenario.pull(AFTER, WAYS)
     paths = {name: {each["path"] for each in lists[name]} for name in LISTS[:-1]}
-    clashes = _everywhere({"clash": b""}).keys()
+    merges = scenario.settings == MERGING
+    clashes = _everywhere(dict.fromkeys(("clash",) if merges else ("clash", "both.json"))).keys()
     assert paths["conflicts"] == clashes
     assert len(lists["error_msgs"]) == len(clashes)
-    stands = {"local": (b"ours", False), "clash": (b"ours", False), "same": (b"1", False)}
-    if scenario.policy is OnConflict.REFUSE:
+    unchanged = {"local": (b"ours", False), "clash": (b"ours", False), "same": (b"1", False)}
+    if not merges:
         assert not any(paths[name] for name in LISTS[:5])
-        kept = dict.fromkeys(("changed", "dropped", "renamed"), (b"1", False))
-        assert store == _everywhere({**stands, **kept, "script": (b"1", True)})
+        old = dict.fromkeys(("changed", "dropped", "renamed"), (b"1", False))
+        edited = {"script": (b"1", True), "both.json": (b'{"x": 2, "y": 1}', False)}
+        assert store == _everywhere({**unchanged, **old, **edited})
         return
-    changed = ("changed", "renamed", "script")
+    changed = ("changed", "renamed", "script", "both.json")
     assert paths["updated"] == _everywhere(dict.fromkeys(changed, b"")).keys()
     assert {each["path"] for each in lists["updated"] if each["merged"]} == (
         _everywhere(dict.fromkeys(changed[1:], b"")).keys()
+    )
+    assert {each["path"]: each["merged_by"] for each in lists["updated"] if each["merged_by"]} == (
+        _everywhere({"both.json": "structure"})
     )
     assert paths["created"] == _everywhere({"fresh": b""}).keys()
     assert paths["deleted"] == _everywhere({"dropped": b""}).keys()
     assert paths["ignored"] == clashes
     assert paths["overwritten"] == set()
     pulled = {"changed": (b"2", True), "fresh": (b"2", True), "script": (b"2", True)}
-    assert store == _everywhere({**stands, **pulled, "renamed": (b"2", False)})
+    merged = {"renamed": (b"2", False), "both.json": (b'{"x": 2, "y": 2}', False)}
+    assert store == _everywhere({**unchanged, **pulled, **merged})
 
 
-@pytest.mark.parametrize("policy", [OnConflict.SKIP], indirect=True)
+@pytest.mark.parametrize("settings_of_projects", [MERGING], indirect=True)
 def test_the_dialects_agree_on_what_is_no_asset(scenario: Scenario):
     scenario.pull({**AFTER, "link": Symlink("changed")}, {"Connections": _connections})
 
