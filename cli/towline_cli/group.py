@@ -26,8 +26,8 @@ SECTIONS = {
     },
     "Inspect": {
         "status": ("status", "Show the state of every asset, without the network."),
-        "diff": ("status", "Show conflicts and local edits, by field for JSON, YAML and TOML."),
-        "show": ("status", "Write one side of an asset to standard output."),
+        "diff": ("diff", "Show conflicts and local edits, by field for JSON, YAML and TOML."),
+        "show": ("diff", "Write one side of an asset to standard output."),
         "log": ("log", "Show the pulls of this project."),
     },
     "Update": {

@@ -14,8 +14,9 @@ from towline.errors import NotAssociated, StoreBusy
 from .output import echo_err
 
 if TYPE_CHECKING:
+    from towline.explain import Read
     from towline.limits import Limits
-    from towline.model import Revision
+    from towline.model import Digest, Revision
     from towline.plan import Contents, Plan
     from towline.ports import Watch
     from towline.remotes.credentials import Credential
@@ -168,6 +169,22 @@ class Project:
         remote = self.remote()
         remote.fetch(plan.revision, self.limits(), watch)
         return remote
+
+    def reader(self) -> Read:
+        """Return a function that reads the bytes of the store, or of what was fetched."""
+        from towline.errors import ContentMissing, RemoteError
+
+        remote = self.remote()
+
+        def read(digest: Digest) -> bytes | None:
+            if (content := self.store.read(digest)) is not None:
+                return content
+            try:
+                return next(content for _, content in remote.contents([digest]))
+            except (ContentMissing, RemoteError):
+                return None
+
+        return read
 
     def status(self, watch: Watch) -> ProjectStatus:
         """Return the state of every asset, without the network."""

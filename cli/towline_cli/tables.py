@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -19,6 +19,7 @@ from rich.text import Text
 
 from towline.content.structure import format_pointer
 from towline.content.values import ABSENT
+from towline.explain import SIDES, renamed_lines
 from towline.report import reason_message
 
 from .output import LISTS, pluralize, printable, short
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
     from towline.conflicts import Conflict, Party
     from towline.content.structure import FieldMerge
     from towline.explain import Explanation, FieldDifference
-    from towline.model import AssetState
+    from towline.model import AssetState, ThreeWay
     from towline.plan import Item
     from towline.ports import LoggedPull
     from towline.remotes.objects import Commit
     from towline.report import Report
     from towline.status import AssetStatus
+
+    from .commands.diff import PulledAsset
 
 _STYLES = {
     "overwritten": "magenta",
@@ -255,23 +258,28 @@ def _what(entry: LoggedPull) -> str:
 # --- differences ------------------------------------------------------------------------------
 
 
-def print_difference(asset: AssetStatus, explanation: Explanation) -> None:
-    """Print an asset on its three sides, field by field or line by line."""
+def print_difference(
+    asset: AssetStatus | PulledAsset, explanation: Explanation, sides: Mapping[str, str] = SIDES
+) -> None:
+    """Print an asset on these sides, field by field or line by line."""
     style = _STYLES.get(asset.state, "")
     print_lines([cell(f"{asset.state}  {asset.path}  ({asset.asset_id})", style or "bold")])
-    print_lines(_facts(explanation))
+    print_lines(_facts(explanation, sides))
     if explanation.fields:
-        _print_fields([_field(field) for field in explanation.fields])
+        _print_fields([_field(field, sides) for field in explanation.fields], sides)
     print_lines(
         cell(f"  {format_pointer(each.pointer) or '(all)'}: taken from theirs{_rule(each)}")
         for each in explanation.taken
     )
     for difference in explanation.lines:
-        print_lines(cell(f"  {line}", _line_style(line)) for line in difference.lines)
+        lines = renamed_lines(difference, sides)
+        print_lines(cell(f"  {line}", _line_style(line)) for line in lines)
     print_lines([Text()])
 
 
-def print_difference_counts(explained: Sequence[tuple[AssetStatus, Explanation]]) -> None:
+def print_difference_counts(
+    explained: Sequence[tuple[AssetStatus | PulledAsset, Explanation]],
+) -> None:
     """Print how many fields or lines of each asset differ."""
     rows = [
         _asset_row(asset.state, asset.path, _difference_count(found), asset.asset_id)
@@ -290,17 +298,21 @@ def _difference_count(found: Explanation) -> str:
     if lines:
         added, removed = (sum(line.startswith(sign) for line in lines) for sign in "+-")
         return f"{added} lines added, {removed} removed"
+    base, ours = found.contents.base, found.contents.ours
+    only = ours if base is None else base if ours is None else None
+    if only is not None and only.size is not None and not found.note:
+        return f"{only.size} bytes"
     return found.note or str(found.format).replace("_", " ")
 
 
-def _print_fields(rows: Sequence[Sequence[Text]]) -> None:
-    columns = ["  field", "base", "ours", "theirs", ""]
+def _print_fields(rows: Sequence[Sequence[Text]], sides: Mapping[str, str]) -> None:
+    columns = ["  field", *sides.values(), ""]
     if _fits(columns, rows, _console().width):
         print_table(columns, rows)
         return
     for field, *values, clash in rows:
         print_lines([Text("  ").join([field, clash])])
-        for side, value in zip(columns[1:], values, strict=False):
+        for side, value in zip(sides.values(), values, strict=True):
             print_lines([Text.assemble(f"    {side:8}", value)])
 
 
@@ -308,29 +320,30 @@ def _rule(taken: FieldMerge) -> str:
     return "" if taken.rule is None else f", by the rule {taken.rule}"
 
 
-def _facts(explanation: Explanation) -> Iterable[Text]:
+def _facts(explanation: Explanation, sides: Mapping[str, str]) -> Iterable[Text]:
     if explanation.paths is not None:
-        paths = explanation.paths
-        yield cell(f"  path: base {paths.base}, ours {paths.ours}, theirs {paths.theirs}")
+        yield cell(f"  path: {_on_sides(explanation.paths, sides)}")
     if explanation.executable is not None:
         modes = explanation.executable.map(lambda on: "yes" if on else "no")
-        yield cell(f"  executable: base {modes.base}, ours {modes.ours}, theirs {modes.theirs}")
+        yield cell(f"  executable: {_on_sides(modes, sides)}")
     differs = bool(explanation.fields or explanation.lines)
-    for side in ("base", "ours", "theirs"):
+    for side, name in sides.items():
         content = getattr(explanation.contents, side)
         if content is None:
-            yield cell(f"  {side}: absent")
+            yield cell(f"  {name}: absent")
         elif not differs:
             size = "" if content.size is None else f", {content.size} bytes"
-            yield cell(f"  {side}: {short(content.digest)}{size}")
+            yield cell(f"  {name}: {short(content.digest)}{size}")
     if explanation.note:
         yield cell(f"  ({explanation.note})")
 
 
-def _field(field: FieldDifference) -> list[Text]:
-    values = [
-        _value(value) for value in (field.values.base, field.values.ours, field.values.theirs)
-    ]
+def _on_sides(values: ThreeWay[Any], sides: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {getattr(values, side)}" for side, name in sides.items())
+
+
+def _field(field: FieldDifference, sides: Mapping[str, str]) -> list[Text]:
+    values = [_value(getattr(field.values, side)) for side in sides]
     clash = cell("clash", _STYLES["conflict"]) if field.clashes else cell("")
     return [cell(f"  {field.pointer or '(all)'}"), *map(cell, values), clash]
 

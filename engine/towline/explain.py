@@ -34,6 +34,9 @@ Read: TypeAlias = Callable[[Digest], bytes | None]
 _Sides: TypeAlias = dict[str, Value]
 """By side, a value as a merge compares it."""
 
+SIDES: Mapping[str, str] = {"base": "base", "ours": "ours", "theirs": "theirs"}
+"""The three sides, and their names."""
+
 
 class Format(StrEnum):
     """How the contents were compared."""
@@ -145,8 +148,10 @@ def _differing(values: ThreeWay[Any]) -> ThreeWay[Any] | None:
     return values if len(set(_present(values).values())) > 1 else None
 
 
-def _present(sides: ThreeWay[Any], absent: object = None) -> dict[str, Any]:
-    named = {"base": sides.base, "ours": sides.ours, "theirs": sides.theirs}
+def _present(
+    sides: ThreeWay[Any], absent: object = None, names: Mapping[str, str] = SIDES
+) -> dict[str, Any]:
+    named = {name: getattr(sides, side) for side, name in names.items()}
     return {name: side for name, side in named.items() if side is not absent}
 
 
@@ -205,30 +210,46 @@ def _why_no_fields(sides: ThreeWay[bytes | None], path: AssetPath) -> str:
     return ""
 
 
-def explanation_json(explanation: Explanation) -> dict[str, object]:
-    """An explanation in JSON form; a side that lacks an asset or a field is left out there."""
+def explanation_json(
+    explanation: Explanation, names: Mapping[str, str] = SIDES
+) -> dict[str, object]:
+    """An explanation in JSON form; a side that lacks an asset or a field is left out there.
+
+    ``names`` are those of the sides to show.
+    """
+    paths, executable = explanation.paths, explanation.executable
     return {
         "format": str(explanation.format),
         "contents": {
             name: {"digest": content.digest, "size": content.size}
-            for name, content in _present(explanation.contents).items()
+            for name, content in _present(explanation.contents, names=names).items()
         },
         "fields": [
             {
                 "pointer": field.pointer,
                 "clashes": field.clashes,
-                **_present(field.values, ABSENT),
+                **_present(field.values, ABSENT, names),
             }
             for field in explanation.fields
         ],
         "lines": [
-            {"before": lines.before, "after": lines.after, "diff": "\n".join(lines.lines)}
+            {
+                "before": names[lines.before],
+                "after": names[lines.after],
+                "diff": "\n".join(renamed_lines(lines, names)),
+            }
             for lines in explanation.lines
         ],
-        "paths": _present(explanation.paths) if explanation.paths else None,
-        "executable": _present(explanation.executable) if explanation.executable else None,
+        "paths": _present(paths, names=names) if paths else None,
+        "executable": _present(executable, names=names) if executable else None,
         "note": explanation.note,
     }
+
+
+def renamed_lines(difference: LineDifference, names: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the lines of a unified diff with other names of its two sides."""
+    before, after = names[difference.before], names[difference.after]
+    return (f"--- {before}", f"+++ {after}", *difference.lines[2:])
 
 
 # --- which form it has ------------------------------------------------------------------------
