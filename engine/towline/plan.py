@@ -136,10 +136,6 @@ class Edit:
             self.after.ours if self.after is not None else None,
         )
 
-    def reversed(self) -> Edit:
-        """Return the edit that takes this one back."""
-        return Edit(before=self.after, after=self.before)
-
 
 class Contents(Protocol):
     """Where bytes come from, by digest. Every `Remote` is one."""

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from tests.laws.merging import SKIP, plan_of
 from tests.unit.projects import id_of, project, state
-from towline.plan import Edit
 
 
 def test_it_needs_the_contents_that_change_each_once():
@@ -22,8 +21,6 @@ def test_a_move_or_a_mode_needs_no_content():
 def test_an_edit_has_its_id_and_the_states_before_and_after_it():
     (edit,) = plan_of(project("", "", "a=1")).edits
     assert (edit.asset_id, edit.ours) == (id_of("a"), (None, state("a=1")))
-    assert edit.reversed() == Edit(before=edit.after, after=edit.before)
-    assert edit.reversed().asset_id == id_of("a")
 
 
 def test_a_plan_that_moves_the_base_alone_is_something_to_do():

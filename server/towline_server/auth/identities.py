@@ -173,10 +173,6 @@ class Identities:
         self._session.flush()
         return _identity(row)
 
-    def delete(self, identity_id: UUID) -> None:
-        """Delete an identity, if it exists, with its roles."""
-        self._session.execute(delete(IdentityRow).where(IdentityRow.id == identity_id))
-
     def grant(self, identity_id: UUID, project: Owned, role: Role) -> None:
         """Set its role on one project of its tenant.
 

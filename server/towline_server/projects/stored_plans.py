@@ -41,17 +41,13 @@ class StoredPlans:
         self._session.flush()
         return stored.id
 
-    def get(self, plan_id: UUID) -> Plan:
+    def find(self, plan_id: UUID) -> PlanEntry:
         """A plan that waits here.
 
         Raises:
             NotFound: this project has none of that id (any more).
             InvalidPlan: another version of towline stored it.
         """
-        return self.find(plan_id).plan
-
-    def find(self, plan_id: UUID) -> PlanEntry:
-        """The same, with since when it waits. Raises as `get`."""
         mine = (StoredPlanRow.project_id == self._project_id, StoredPlanRow.id == plan_id)
         row = existing(self._session.scalar(select(StoredPlanRow).where(*mine)), "plan")
         return PlanEntry(id=row.id, created_at=row.created_at, plan=load_plan(row.document))

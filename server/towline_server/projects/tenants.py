@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from towline.errors import InvalidValue
@@ -62,10 +62,6 @@ class Tenants:
         """Every tenant, by name."""
         rows = self._session.scalars(select(TenantRow).order_by(TenantRow.name))
         return tuple(_tenant(row) for row in rows)
-
-    def delete(self, tenant_id: UUID) -> None:
-        """Delete a tenant with all that it has. What is not there is deleted already."""
-        self._session.execute(delete(TenantRow).where(TenantRow.id == tenant_id))
 
 
 def _tenant(row: TenantRow) -> Tenant:

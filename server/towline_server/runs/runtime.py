@@ -40,9 +40,7 @@ class Runtime:
     runs: Runs
     external: ExternalWork
     plans: Plans
-    fetches: SharedFetches
     heartbeat: Heartbeat
-    reaper: Reaper
     native: NativeBackend
     delivery_worker: DeliveryWorker
     tickers: tuple[Ticker, ...]
@@ -126,9 +124,7 @@ def open_runtime(
         runs=runs,
         external=ExternalWork(database, leases, tools.repositories, changes, retries=retries),
         plans=Plans(database, tools.repositories, tools.fetches),
-        fetches=tools.fetches,
         heartbeat=heartbeat,
-        reaper=reaper,
         native=native,
         delivery_worker=delivery_worker,
         tickers=(

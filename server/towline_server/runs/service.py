@@ -211,11 +211,6 @@ class Runs:
             runs = tuple(run_of(row) for row in session.scalars(query))
         return RunPage(runs=runs, total=total, offset=offset)
 
-    def children(self, run_id: UUID) -> tuple[Run, ...]:
-        """Return the children of a run, the last attempt of each."""
-        with self._database.reading() as session:
-            return tuple(run_of(row) for row in latest_children(session, run_id))
-
     def attempts(self, run_id: UUID) -> tuple[Run, ...]:
         """Return every attempt that a run is one of, the first one first.
 

@@ -1,7 +1,6 @@
 """Owns the life of a run: its states, their transitions, and what each error means for a run.
 
-Only `TRANSITIONS` and `FAILURES` define this. The documentation is printed from them
-(`states_markdown`, `failures_markdown`).
+Only `TRANSITIONS` and `FAILURES` define this; a test compares the documentation with them.
 """
 
 from __future__ import annotations
@@ -243,22 +242,3 @@ _BY_CLASS = {failure.error: failure for failure in FAILURES}
 def failure_of(error: type[BaseException]) -> RunFailure:
     """Return what errors of this class mean for a run."""
     return next(_BY_CLASS[kind] for kind in error.__mro__ if kind in _BY_CLASS)
-
-
-def states_markdown() -> str:
-    """Return the state machine as a Markdown table."""
-    lines = ["| state | may be followed by | progress |", "|---|---|---|"]
-    for state, following in TRANSITIONS.items():
-        after = ", ".join(following) or "nothing: it is terminal"
-        progress = "as it was" if state in _ENDS else STARTS_AT[state]
-        lines.append(f"| {state} | {after} | {progress} |")
-    return "\n".join(lines) + "\n"
-
-
-def failures_markdown() -> str:
-    """Return what each class of errors means for a run, as a Markdown table."""
-    lines = ["| error | result class | reason code | fault |", "|---|---|---|---|"]
-    for failure in FAILURES:
-        name = "any other" if failure.error is BaseException else f"`{failure.error.__name__}`"
-        lines.append(f"| {name} | {failure.result} | {failure.reason} | {failure.fault} |")
-    return "\n".join(lines) + "\n"

@@ -272,7 +272,6 @@ class RunFilter:
     project_id: UUID | None = None
     project_ids: tuple[UUID, ...] | None = None
     sync_id: UUID | None = None
-    batch_id: UUID | None = None
     connection_id: UUID | None = None
     kind: str | None = None
     states: tuple[RunState, ...] | None = None
@@ -287,7 +286,7 @@ class RunFilter:
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return the filter as conditions on `RunRow`; a dialect may add its own."""
-        equal = ("tenant_id", "project_id", "sync_id", "batch_id", "connection_id", "kind")
+        equal = ("tenant_id", "project_id", "sync_id", "connection_id", "kind")
         found: list[ColumnElement[bool]] = [
             getattr(RunRow, name) == value
             for name in equal

@@ -130,14 +130,6 @@ class Worker:
             _LOG.info("run begun")
             yield Execution(self._tools, lease, token)
 
-    def execute(self, run_id: UUID) -> Refusal | None:
-        """Execute a run to its end, or return why it cannot be taken."""
-        lease = self.take(run_id)
-        if isinstance(lease, Refusal):
-            return lease
-        self.execute_leased(lease)
-        return None
-
     def execute_leased(self, lease: Lease) -> None:
         """Execute a run that was taken, to its end."""
         with self.holding(lease) as execution:

@@ -67,10 +67,6 @@ class DeliveryWorker:
         """Begin no more, and wait for what is being sent; False if it takes longer."""
         return self._threads.stop(seconds)
 
-    def wait_idle(self, seconds: float) -> bool:
-        """Wait until nothing is being sent; False if it takes longer."""
-        return self._threads.wait_idle(seconds)
-
     def forget_old(self) -> None:
         """Delete what ended long ago."""
         self._queue.forget(self._keep)

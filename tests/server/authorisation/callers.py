@@ -12,10 +12,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import jwt
+from sqlalchemy import delete
 
 from tests.control_plane import AUDIENCE, ISSUER, JWT_SECRET, PASSWORD
 from towline_server.auth.keys import KEY_PREFIX
 from towline_server.auth.roles import Role
+from towline_server.auth.tables import IdentityRow
 from towline_server.projects.domain import Project
 from towline_server.services import Services
 
@@ -158,8 +160,7 @@ def bad_proofs(services: Services, tenant_id: UUID) -> dict[str, dict[str, str]]
         identities = services.identities(session)
         for each in disabled.ids:
             identities.disable(each)
-        for each in deleted.ids:
-            identities.delete(each)
+        session.execute(delete(IdentityRow).where(IdentityRow.id.in_(deleted.ids)))
         _, expired_key = identities.create_key(
             tenant_id=tenant_id,
             name="expired",

@@ -12,22 +12,22 @@ from uuid import UUID
 
 from sqlalchemy import update
 
-from tests.server.runs.inline import fetch_here
+from tests.server.runs.inline import SteppedWorker, fetch_here
 from tests.server.runs.world import World
 from towline.errors import Cancelled
 from towline.remotes.url import ALL_SCHEMES
 from towline_server.db.clock import database_now
 from towline_server.loops import Changes
-from towline_server.runs.completion import complete, failed
-from towline_server.runs.domain import BackendName, Lease
+from towline_server.runs.completion import complete, failed, latest_children
+from towline_server.runs.domain import BackendName, Lease, Run
 from towline_server.runs.execute import Boundary, Tools, pass_boundary
 from towline_server.runs.external import ExternalBackend, ExternalWork
 from towline_server.runs.fetching import Fetcher, Repositories, SharedFetches
 from towline_server.runs.queue import Heartbeat, Leases
 from towline_server.runs.runtime import time_of
 from towline_server.runs.service import Runs
-from towline_server.runs.tables import RunRow
-from towline_server.runs.worker import Backends, Reaper, Worker
+from towline_server.runs.tables import RunRow, run_of
+from towline_server.runs.worker import Backends, Reaper
 
 
 @dataclass
@@ -92,7 +92,7 @@ class Bench:
         name: str = "one",
         gate: Boundary | None = None,
         sleep: Callable[[float], None] = time.sleep,
-    ) -> Worker:
+    ) -> SteppedWorker:
         tools = Tools(
             database=self.world.database,
             leases=self.leases,
@@ -102,10 +102,10 @@ class Bench:
             boundary=gate or pass_boundary,
             sleep=sleep,
         )
-        return Worker(tools, Heartbeat(self.leases), name)
+        return SteppedWorker(tools, Heartbeat(self.leases), name)
 
     @contextmanager
-    def standing(self, run_id: UUID, at: str, worker: str = "one") -> Iterator[Worker]:
+    def standing(self, run_id: UUID, at: str, worker: str = "one") -> Iterator[SteppedWorker]:
         """A run that stands at a boundary in the block, and goes on to its end after it."""
         gate = Gate(at)
         made = self.worker(worker, gate)
@@ -117,6 +117,11 @@ class Bench:
         finally:
             gate.open()
             thread.join()
+
+    def children(self, run_id: UUID) -> list[Run]:
+        """The children of a run, the last attempt of each."""
+        with self.world.database.reading() as session:
+            return [run_of(row) for row in latest_children(session, run_id)]
 
     def work(self) -> None:
         """Execute every run that waits."""

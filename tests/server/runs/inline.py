@@ -18,10 +18,22 @@ from towline_server.loops import Changes
 from towline_server.runs.domain import BackendName
 from towline_server.runs.execute import Boundary, Tools, pass_boundary
 from towline_server.runs.fetching import Fetcher, FetchTarget, Repositories, SharedFetches
-from towline_server.runs.queue import Heartbeat, Leases
+from towline_server.runs.queue import Heartbeat, Leases, Refusal
 from towline_server.runs.runtime import time_of
 from towline_server.runs.service import Runs
 from towline_server.runs.worker import Backends, Worker
+
+
+class SteppedWorker(Worker):
+    """A worker that is told which runs to execute."""
+
+    def execute(self, run_id: UUID) -> Refusal | None:
+        """Execute a run to its end, or return why it cannot be taken."""
+        lease = self.take(run_id)
+        if isinstance(lease, Refusal):
+            return lease
+        self.execute_leased(lease)
+        return None
 
 
 class InlineBackend:
@@ -30,7 +42,7 @@ class InlineBackend:
     name = BackendName.NATIVE
 
     def __init__(self, tools: Tools) -> None:
-        self._worker = Worker(tools, Heartbeat(tools.leases), "inline")
+        self._worker = SteppedWorker(tools, Heartbeat(tools.leases), "inline")
         self._turn = threading.Lock()
 
     def submit(self, run_ids: Sequence[UUID]) -> None:

@@ -191,12 +191,12 @@ def test_a_cancelled_run_is_not_handed_back(bench: Bench, project: Project):
 
 def test_cancelling_a_run_cancels_what_it_comprises(bench: Bench, project: Project):
     run = bench.runs.request_fan_out(project.id, ["rule", "task", "file"])
-    first = bench.runs.children(run.id)[0]
+    first = bench.children(run.id)[0]
     with bench.standing(first.id, "comparing"):
         assert bench.runs.get(run.id).state is RunState.COMPARING
         assert bench.runs.cancel(run.id).is_cancelling
     assert bench.runs.get(run.id).state is RunState.CANCELLED
-    assert {child.state for child in bench.runs.children(run.id)} == {RunState.CANCELLED}
+    assert {child.state for child in bench.children(run.id)} == {RunState.CANCELLED}
 
 
 # --- leases and fences ------------------------------------------------------------------------
@@ -383,15 +383,15 @@ def test_a_retry_of_a_run_that_comprises_others_is_one_too(
     bench: Bench, world: World, project: Project
 ):
     run = bench.runs.request_fan_out(project.id, ["file", "none"])
-    for child in bench.runs.children(run.id):
+    for child in bench.children(run.id):
         bench.worker().execute(child.id)
     failed = bench.runs.get(run.id)
     assert (failed.state, failed.result_class) == (RunState.FAILED, ResultClass.PARTIAL_SUCCESS)
     again = bench.runs.retry(run.id)
-    for child in bench.runs.children(again.id):
+    for child in bench.children(again.id):
         bench.worker().execute(child.id)
     assert bench.runs.get(again.id).is_terminal
-    assert len(bench.runs.children(again.id)) == 2
+    assert len(bench.children(again.id)) == 2
 
 
 def test_a_wait_ends_with_the_run_or_with_the_time(bench: Bench, project: Project):

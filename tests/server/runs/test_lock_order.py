@@ -113,7 +113,7 @@ def test_a_project_is_deleted_while_a_part_of_its_run(
     act: Part, bench: Bench, project: Project, deadlocks: list[Any]
 ):
     run = bench.runs.request_fan_out(project.id, ["rule", "task"])
-    first, second = bench.runs.children(run.id)
+    first, second = bench.children(run.id)
     lease = held(bench, first.id)
     bench.leases.move(lease, RunState.COMPARING, 50)
     bench.end(lease)
@@ -127,11 +127,11 @@ def test_a_part_of_a_run_is_cancelled_while_another_one_says_what_it_pulls(
     bench: Bench, project: Project, deadlocks: list[Any]
 ):
     run = bench.runs.request_fan_out(project.id, ["rule", "task"])
-    held(bench, bench.runs.children(run.id)[1].id)
+    held(bench, bench.children(run.id)[1].id)
     bench.lapse()
     bench.reaper.sweep()
     # The new attempt's row comes after that of the whole.
-    first, second = bench.runs.children(run.id)
+    first, second = bench.children(run.id)
     lease, database = held(bench, first.id), bench.world.database
     with ThreadPoolExecutor() as pool:
         with database.writing() as session:
@@ -141,7 +141,7 @@ def test_a_part_of_a_run_is_cancelled_while_another_one_says_what_it_pulls(
             update_parent(session, run.id, database_now(session))
         aiming.result(LONG)
     assert deadlocks == []
-    assert {each.target_revision for each in bench.runs.children(run.id)} == {"1" * 40}
+    assert {each.target_revision for each in bench.children(run.id)} == {"1" * 40}
 
 
 # --- what waited for the deletion ---------------------------------------------------------------

@@ -10,6 +10,7 @@ from towline.options import OnConflict, Resolutions
 from towline_server.runs.domain import Origin, RunMode, RunRequest
 from towline_server.runs.service import Runs
 from towline_server.runs.states import Fault, Outcome, ReasonCode, ResultClass, RunState
+from towline_server.runs.tables import RunFilter
 
 
 @pytest.fixture
@@ -119,4 +120,5 @@ def test_a_run_comprises_others(world: World, runs: Runs):
     assert (run.state, run.outcome, run.progress) == (RunState.SUCCEEDED, Outcome.CHANGED, 100)
     assert run.report is not None
     assert [item["path"] for item in run.report["created"]] == ["rules/a", "tasks/b"]
-    assert [child.request.kind for child in runs.children(run.id)] == ["rule", "task"]
+    listed = runs.page(RunFilter(project_id=project.id)).runs
+    assert [each.request.kind for each in listed] == [None, "rule", "task"]

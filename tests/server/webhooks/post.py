@@ -133,4 +133,4 @@ class Post:
     def deliver(self) -> None:
         """Attempt what is due, until nothing is."""
         self.delivery_worker.deliver_due()
-        assert self.delivery_worker.wait_idle(LONG)
+        assert self.delivery_worker._threads.wait_idle(LONG)

@@ -37,7 +37,7 @@ def test_a_slow_endpoint_holds_up_no_other(post: Post, receiver: Receiver):
     receiver.wait_for(30, "/fast")
     assert len([each for each in receiver.came if each.path == "/slow"]) == Bounds().endpoint
     done.set()
-    assert post.delivery_worker.wait_idle(LONG)
+    assert post.delivery_worker._threads.wait_idle(LONG)
     for endpoint in (slow, fast):
         assert {each.state for each in post.deliveries(endpoint)} == {DeliveryState.DELIVERED}
     assert len(receiver.came) == 60
@@ -59,7 +59,7 @@ def test_a_tenant_cannot_take_every_thread(post: Post, receiver: Receiver):
     receiver.wait_for(Bounds().tenant + 1)
     assert len(receiver.came) == Bounds().tenant + 1
     done.set()
-    assert post.delivery_worker.wait_idle(LONG)
+    assert post.delivery_worker._threads.wait_idle(LONG)
     assert len(receiver.came) == 26
 
 
@@ -174,7 +174,7 @@ def test_of_many_servers_one_sends_a_message(post: Post, receiver: Receiver):
     def deliver(delivery_worker: DeliveryWorker) -> None:
         starting.wait()
         delivery_worker.deliver_due()
-        assert delivery_worker.wait_idle(LONG)
+        assert delivery_worker._threads.wait_idle(LONG)
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(deliver, couriers))

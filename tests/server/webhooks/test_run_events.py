@@ -144,7 +144,7 @@ def test_a_batch_is_announced_run_by_run_and_as_a_whole(bench: Bench, world: Wor
     world.commit(rules__a=b"1", tasks__b=b"1")
     project = world.project()
     whole = bench.runs.request_fan_out(project.id, ["rule", "task"], RunRequest())
-    children = bench.runs.children(whole.id)
+    children = bench.children(whole.id)
     for number, child in enumerate(children, start=1):
         bench.worker().execute(child.id)
         assert len(events(world)) == number + (number == len(children))
@@ -160,7 +160,7 @@ def test_a_whole_batch_that_is_cancelled_is_announced_once(bench: Bench, world: 
     world.commit(rules__a=b"1", tasks__b=b"1")
     whole = bench.runs.request_fan_out(world.project().id, ["rule", "task"], RunRequest())
     bench.runs.cancel(whole.id)
-    runs = [bench.runs.get(whole.id), *bench.runs.children(whole.id)]
+    runs = [bench.runs.get(whole.id), *bench.children(whole.id)]
     assert told(world) == ended(*runs)
     assert {each["type"] for each in events(world)} == {"run.cancelled"}
 

@@ -128,7 +128,7 @@ def test_a_run_a_kind_with_one_fetch(syncs: SyncsClient):
     assert set(syncs.world.contents(syncs.project)) == {"rules/a", "tasks/b"}
     listed = syncs.runs(sync)
     assert [each["id"] for each in listed["runs"]] == [run["id"]], "children are not listed"
-    children = syncs.bench.runs.children(_id(run))
+    children = syncs.bench.children(_id(run))
     assert [child.request.kind for child in children] == ["rule", "task"]
     assert len({child.target_revision for child in children}) == 1
     child = syncs.run({"id": str(children[0].id)})
@@ -341,7 +341,7 @@ def test_cancelling_what_has_ended_changes_nothing(syncs: SyncsClient):
 def test_cancelling_a_run_cancels_what_it_comprises(syncs: SyncsClient):
     run = syncs.trigger(syncs.create(executionMode="fan_out_entity"))
     assert _end(_cancel(syncs, run))[0] == "cancelled"
-    children = syncs.bench.runs.children(_id(run))
+    children = syncs.bench.children(_id(run))
     assert {child.state for child in children} == {RunState.CANCELLED}
 
 

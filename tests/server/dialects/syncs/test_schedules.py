@@ -55,7 +55,7 @@ def test_a_schedule_fans_out_too(syncs: SyncsClient):
     syncs.fire()
     [run] = syncs.runs(sync)["runs"]
     assert run["executionMode"] == "fan_out_entity"
-    assert len(syncs.bench.runs.children(_id(run))) == 3
+    assert len(syncs.bench.children(_id(run))) == 3
 
 
 @pytest.mark.parametrize("status", ["draft", "paused", "archived"])
@@ -139,7 +139,7 @@ def test_a_kind_that_came_later_is_pulled_by_the_schedule_too(syncs: SyncsClient
         Projects(session).change(syncs.project.id, kinds=kinds)
     syncs.fire()
     found = [
-        [child.request.kind for child in syncs.bench.runs.children(_id(run))]
+        [child.request.kind for child in syncs.bench.children(_id(run))]
         for sync in (every, named)
         for run in syncs.runs(sync)["runs"]
     ]

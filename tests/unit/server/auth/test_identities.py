@@ -141,4 +141,3 @@ def test_unknown_ids_are_not_found(identities):
     for act in (identities.disable, identities.enable):
         with pytest.raises(NotFound):
             act(uuid4())
-    identities.delete(uuid4())

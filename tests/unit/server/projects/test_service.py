@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import delete
 
 from towline.content_rules import ContentMode
 from towline.errors import AlreadyAssociated, InvalidValue, NotAssociated
@@ -15,7 +16,7 @@ from towline_server.auth.roles import Role
 from towline_server.errors import AlreadyExists, Ambiguous, NotFound
 from towline_server.projects.domain import Binding, ProjectPath, PullSettings, branch_of
 from towline_server.projects.service import Projects
-from towline_server.projects.tables import ProjectRow
+from towline_server.projects.tables import ProjectRow, TenantRow
 from towline_server.projects.tenants import Tenants
 
 
@@ -227,7 +228,7 @@ def test_deleting_takes_everything_of_it(demo, other, projects, session):
     projects.delete(demo.project.id)
     projects.delete(demo.project.id)
     assert projects.get(demo.project.id) is None
-    Tenants(session).delete(other.tenant_id)
+    session.execute(delete(TenantRow).where(TenantRow.id == other.tenant_id))
     assert projects.get(other.project.id) is None
     assert [tenant.name for tenant in Tenants(session).all()] == ["demo"]
 

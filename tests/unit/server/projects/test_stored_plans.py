@@ -22,7 +22,7 @@ def test_a_stored_plan_comes_back_and_can_be_applied(database: Database):
     with database.writing() as session:
         plan_id = StoredPlans(session, here.project_id).put(plan, NOW)
     with database.reading() as session:
-        stored = StoredPlans(session, here.project_id).get(plan_id)
+        stored = StoredPlans(session, here.project_id).find(plan_id).plan
     assert stored == plan
     apply(stored, here.store, contents=here.remote)
     assert here.contents() == {"a": b"1"}
@@ -35,8 +35,8 @@ def test_a_stored_plan_is_its_projects_alone(database: Database):
         StoredPlans(session, there.project_id).remove(plan_id)
         StoredPlans(session, there.project_id).remove_older(NOW + timedelta(days=1))
         with pytest.raises(NotFound):
-            StoredPlans(session, there.project_id).get(plan_id)
-        StoredPlans(session, here.project_id).get(plan_id)
+            StoredPlans(session, there.project_id).find(plan_id)
+        StoredPlans(session, here.project_id).find(plan_id)
 
 
 def test_stored_plans_are_removed_by_id_and_by_age(database: Database):
@@ -47,9 +47,9 @@ def test_stored_plans_are_removed_by_id_and_by_age(database: Database):
         old, new, third = plans.put(plan, NOW), plans.put(plan, NOW), plans.put(plan, NOW)
         plans.remove(third)
         with pytest.raises(NotFound):
-            plans.get(third)
+            plans.find(third)
         plans.remove_older(NOW)
-        assert (plans.get(old), plans.get(new)) == (plan, plan)
+        assert (plans.find(old).plan, plans.find(new).plan) == (plan, plan)
         plans.remove_older(NOW + timedelta(seconds=1))
         with pytest.raises(NotFound):
-            plans.get(old)
+            plans.find(old)
