@@ -110,3 +110,22 @@ def test_an_edited_asset_is_opened_once(root):
 
     assert counted(root, look_up)["read"] == 1
     assert counted(root, look_up)["read"] == 0, "it is remembered"
+
+
+def test_a_file_of_a_pull_takes_at_most_five_opens(tmp_path, monkeypatch):
+    opened = 0
+
+    def counting(*arguments, **options):
+        nonlocal opened
+        opened += 1
+        return plain(*arguments, **options)
+
+    plain = os.open
+    monkeypatch.setattr(os, "open", counting)
+    paths = [f"d{number % 20}/s{number % 3}/f{number}" for number in range(200)]
+    with DirectoryStore.create(tmp_path / "p", project="p", disk=LaterDisk) as store:
+        apply_edits(store, *(create(store, path, b"1") for path in paths), contents=[b"1"])
+        assert opened <= 5 * len(paths)
+        opened = 0
+        apply_edits(store, *(change(store, path, b"2") for path in paths), contents=[b"2"])
+        assert opened <= 5 * len(paths)

@@ -25,14 +25,15 @@ from towline.stores.directory.files import (
     try_creating,
     write_all,
 )
+from towline.stores.directory.open_folders import OpenFolders
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Opening a pipe must not wait for its other end.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # link() on a file system without hard links.
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
 # rename() of a file to the name of a folder.
 _TARGET_EXISTS = {errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST}
+_NO_NAMES = frozenset({"", ".", ".."})
 # rmdir() of a folder that is not empty, or may not be removed.
 _NOT_REMOVED = {errno.ENOTEMPTY, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EBUSY}
 
@@ -42,6 +43,7 @@ class Disk:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._folders = OpenFolders(self._root)
         self._unflushed: set[str] = set()
         self.counts: Counter[str] = Counter()
         self.redirects: dict[str, str] = {}
@@ -52,7 +54,8 @@ class Disk:
         self.counts[operation] += 1
 
     def close(self) -> None:
-        """Close the folder's descriptor."""
+        """Close the folder's descriptor, and those of the folders below it."""
+        self._folders.close()
         os.close(self._root)
 
     def now_ns(self) -> int:
@@ -66,8 +69,8 @@ class Disk:
         path = self.redirects.get(path, path)
         self.step("stat", path)
         try:
-            with self._parent(path) as (folder, name):
-                return FileStat.of(os.stat(name, dir_fd=folder, follow_symlinks=False))
+            folder, name = self._parent(path)
+            return FileStat.of(os.stat(name, dir_fd=folder, follow_symlinks=False))
         except OSError as error:
             if _is_missing_error(error):
                 return None
@@ -77,7 +80,7 @@ class Disk:
         """Return the names in a folder with their stats, sorted; empty if it is not a folder."""
         self.step("list", folder)
         try:
-            with self._folder(folder) as descriptor, os.scandir(descriptor) as entries:
+            with os.scandir(self._open_folders(folder)[0]) as entries:
                 found = dict(stat_entries(entries))
         except OSError as error:
             if _is_missing_error(error):
@@ -130,8 +133,7 @@ class Disk:
         """
         self.step("probe", path)
         try:
-            with self._parent(path) as (folder, name), self._parent(above) as (beyond, new):
-                os.rename(name, new, src_dir_fd=folder, dst_dir_fd=beyond)
+            self._rename(path, above)
         except OSError as error:
             if error.errno not in _TARGET_EXISTS and not _is_missing_error(error):
                 raise
@@ -140,11 +142,11 @@ class Disk:
         """Raise what renaming a file from one folder to another would raise."""
         self.step("probe", folder)
         nothing = ".towline-nothing"
-        with self._folder(source) as above, self._folder(folder) as beyond:
-            # ENOENT comes after the check that both folders are on one file system.
-            with suppress(FileNotFoundError):
-                os.rename(nothing, nothing, src_dir_fd=above, dst_dir_fd=beyond)
-            try_creating(beyond)
+        above, beyond = self._open_folders(source, folder)
+        # ENOENT comes after the check that both folders are on one file system.
+        with suppress(FileNotFoundError):
+            os.rename(nothing, nothing, src_dir_fd=above, dst_dir_fd=beyond)
+        try_creating(beyond)
 
     def probe_chmod(self, path: str) -> None:
         """Raise what setting a file's permissions would raise; they are not changed."""
@@ -182,8 +184,7 @@ class Disk:
     def rename(self, source: str, target: str) -> None:
         """Rename a file or folder; a file at the target is replaced."""
         self.step("rename", source)
-        with self._parent(source) as (above, name), self._parent(target) as (beyond, new):
-            os.rename(name, new, src_dir_fd=above, dst_dir_fd=beyond)
+        self._rename(source, target)
         self._unflushed |= {_parent_path(source), _parent_path(target)}
 
     def rename_noreplace(self, source: str, target: str) -> None:
@@ -194,8 +195,8 @@ class Disk:
         """
         self.step("link", source)
         try:
-            with self._parent(source) as (above, name), self._parent(target) as (beyond, new):
-                os.link(name, new, src_dir_fd=above, dst_dir_fd=beyond, follow_symlinks=False)
+            (above, name), (beyond, new) = self._parents(source, target)
+            os.link(name, new, src_dir_fd=above, dst_dir_fd=beyond, follow_symlinks=False)
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
@@ -210,8 +211,8 @@ class Disk:
         """Remove a file, if it exists."""
         self.step("unlink", path)
         try:
-            with self._parent(path) as (folder, name):
-                os.unlink(name, dir_fd=folder)
+            folder, name = self._parent(path)
+            os.unlink(name, dir_fd=folder)
         except OSError as error:
             if not _is_missing_error(error):
                 raise
@@ -226,8 +227,8 @@ class Disk:
         """
         self.step("mkdir", path)
         try:
-            with self._parent(path) as (folder, name):
-                os.mkdir(name, dir_fd=folder)
+            folder, name = self._parent(path)
+            os.mkdir(name, dir_fd=folder)
         except FileExistsError:
             stat = self.stat(path)
             if stat is None or stat.type is not FileType.FOLDER:
@@ -238,8 +239,8 @@ class Disk:
         """Remove a folder if it is empty and may be removed; return whether it is gone."""
         self.step("rmdir", path)
         try:
-            with self._parent(path) as (folder, name):
-                os.rmdir(name, dir_fd=folder)
+            folder, name = self._parent(path)
+            os.rmdir(name, dir_fd=folder)
         except OSError as error:
             if error.errno in _NOT_REMOVED:
                 return False
@@ -288,8 +289,8 @@ class Disk:
     def sync(self, path: str) -> None:
         """Flush one path, if it exists."""
         try:
-            with self._parent(path) if path else self._itself() as (folder, name):
-                descriptor = os.open(name, _READ, dir_fd=folder)
+            folder, name = self._parent(path) if path else (self._root, ".")
+            descriptor = os.open(name, _READ, dir_fd=folder)
         except OSError as error:
             if _is_missing_error(error):
                 return
@@ -304,9 +305,9 @@ class Disk:
         import fcntl
 
         self.step("lock", path)
-        with self._parent(path) as (folder, name):
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            descriptor = os.open(name, flags, 0o666, dir_fd=folder)
+        folder, name = self._parent(path)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(name, flags, 0o666, dir_fd=folder)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -319,36 +320,28 @@ class Disk:
 
     # --- paths --------------------------------------------------------------------------------
 
-    @contextmanager
-    def _folder(self, path: str) -> Iterator[int]:
-        descriptor = os.dup(self._root)
-        try:
-            for name in _names(path) if path else ():
-                inner = os.open(name, _FOLDER, dir_fd=descriptor)
-                os.close(descriptor)
-                descriptor = inner
-            yield descriptor
-        finally:
-            os.close(descriptor)
+    def _open_folders(self, *paths: str) -> list[int]:
+        """Return descriptors of folders, which are valid until the next call."""
+        return self._folders.descriptors(*(_checked(path) if path else "" for path in paths))
 
-    @contextmanager
-    def _parent(self, path: str) -> Iterator[tuple[int, str]]:
-        *above, name = _names(path)
-        if not above:
-            yield self._root, name
-            return
-        with self._folder("/".join(above)) as descriptor:
-            yield descriptor, name
+    def _parents(self, *paths: str) -> list[tuple[int, str]]:
+        """Return the descriptor of each path's folder, valid until the next call, and its name."""
+        split = [_checked(path).rpartition("/") for path in paths]
+        folders = self._folders.descriptors(*(above for above, _, _ in split))
+        return [(folder, name) for folder, (_, _, name) in zip(folders, split, strict=True)]
 
-    @contextmanager
-    def _itself(self) -> Iterator[tuple[int, str]]:
-        yield self._root, "."
+    def _parent(self, path: str) -> tuple[int, str]:
+        return self._parents(path)[0]
+
+    def _rename(self, source: str, target: str) -> None:
+        (above, name), (beyond, new) = self._parents(source, target)
+        os.rename(name, new, src_dir_fd=above, dst_dir_fd=beyond)
 
     @contextmanager
     def _create(self, path: str, mode: int, *, exactly: bool) -> Iterator[int]:
         self.step("create", path)
-        with self._parent(path) as (folder, name):
-            descriptor = os.open(name, CREATE, mode, dir_fd=folder)
+        folder, name = self._parent(path)
+        descriptor = os.open(name, CREATE, mode, dir_fd=folder)
         try:
             self._unflushed |= {path, _parent_path(path)}
             self.step("write", path)
@@ -363,8 +356,8 @@ class Disk:
         path = self.redirects.get(path, path)
         self.step("read", path)
         try:
-            with self._parent(path) as (folder, name):
-                descriptor = os.open(name, _READ, dir_fd=folder)
+            folder, name = self._parent(path)
+            descriptor = os.open(name, _READ, dir_fd=folder)
         except OSError as error:
             # A socket cannot be opened at all.
             if not _is_missing_error(error) and error.errno != errno.ENXIO:
@@ -378,11 +371,10 @@ class Disk:
             os.close(descriptor)
 
 
-def _names(path: str) -> list[str]:
-    names = path.split("/")
-    if "\0" in path or not {"", ".", ".."}.isdisjoint(names):
+def _checked(path: str) -> str:
+    if "\0" in path or not _NO_NAMES.isdisjoint(path.split("/")):
         raise OSError(errno.EINVAL, "is not a path below the project", path)
-    return names
+    return path
 
 
 def _parent_path(path: str) -> str:

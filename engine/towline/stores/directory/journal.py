@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 from towline.codec import decode, encode
 from towline.errors import StoreDamaged, TowlineError
-from towline.model import AssetState
+from towline.model import AssetState, first_path
 from towline.plan import Edit, Plan
 from towline.stores.directory.disk import Disk
 from towline.stores.directory.state_folder import STATE_FOLDER
@@ -89,26 +89,29 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journal:
-    """A plan that is being applied. ``fence`` is the state file's at the start."""
+    """A plan that is being applied. ``fence`` is the state file's at the start.
+
+    ``steps`` are the changes to the folder, by path, so that files of one folder follow each other.
+    """
 
     fence: int
     plan: Plan
     plan_text: str
     at: str | None
-
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """The changes to the folder, each with its number."""
-        return tuple(_steps(self.plan.edits))
+    steps: tuple[Step, ...]
 
 
 def new_journal(plan: Plan, fence: int, at: str | None) -> Journal:
     """Return the journal of applying a plan to the state with this fence."""
     text = json.dumps(encode(plan), ensure_ascii=True)
-    return Journal(fence=fence, plan=plan, plan_text=text, at=at)
+    return Journal(fence=fence, plan=plan, plan_text=text, at=at, steps=_steps(plan.edits))
 
 
-def _steps(edits: tuple[Edit, ...]) -> Iterator[Step]:
+def _steps(edits: tuple[Edit, ...]) -> tuple[Step, ...]:
+    return tuple(sorted(_numbered(edits), key=lambda step: first_path(step.after, step.before)))
+
+
+def _numbered(edits: tuple[Edit, ...]) -> Iterator[Step]:
     for number, edit in enumerate(edits):
         before, after = edit.ours
         if before != after:
@@ -131,7 +134,8 @@ def read_journal(disk: Disk, path: str, project: str) -> Journal:
     try:
         values = json.loads(found[0] if found is not None else b"")
         fence, at, text = values["fence"], values["at"], values["plan"]
-        return Journal(fence=fence, plan=decode(Plan, json.loads(text)), plan_text=text, at=at)
+        plan = decode(Plan, json.loads(text))
+        return Journal(fence=fence, plan=plan, plan_text=text, at=at, steps=_steps(plan.edits))
     except (ValueError, KeyError, TypeError, RecursionError, TowlineError) as error:
         problem = f"the journal cannot be read: {error}"
         raise StoreDamaged(project=project, problem=problem) from error
