@@ -129,3 +129,27 @@ def test_a_file_of_a_pull_takes_at_most_five_opens(tmp_path, monkeypatch):
         opened = 0
         apply_edits(store, *(change(store, path, b"2") for path in paths), contents=[b"2"])
         assert opened <= 5 * len(paths)
+
+
+def test_an_apply_writes_its_records_in_sets(tmp_path, monkeypatch):
+    def statements(project, count):
+        done = []
+        with DirectoryStore.create(tmp_path / project, project="p", disk=LaterDisk) as store:
+            paths = [f"f{number}" for number in range(count)]
+            apply_edits(store, *(create(store, path, b"1") for path in paths), contents=[b"1"])
+            edits = [change(store, path, b"2") for path in paths]
+            connection = store._state._connection
+
+            class Counting:
+                def execute(self, statement, *values):
+                    done.append(statement)
+                    return connection.execute(statement, *values)
+
+                def __getattr__(self, name):
+                    return getattr(connection, name)
+
+            monkeypatch.setattr(store._state, "_connection", Counting())
+            apply_edits(store, *edits, contents=[b"2"])
+        return [each for each in done if not each.startswith("SELECT")]
+
+    assert len(statements("few", 2)) == len(statements("many", 50))

@@ -57,6 +57,8 @@ CREATE TABLE blob_uses (
 ) WITHOUT ROWID;
 """
 
+_INSERT_ASSET = "INSERT INTO assets VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+
 
 class StateDatabase:
     """The open state file."""
@@ -182,15 +184,21 @@ class StateDatabase:
         """Return every path with a known digest."""
         return {str(path) for (path,) in self._connection.execute("SELECT path FROM files")}
 
-    def is_undo_content(self, digest: str) -> bool:
-        """Whether undoing a pull in the log needs this content."""
-        found = self._connection.execute("SELECT 1 FROM blob_uses WHERE digest = ?", (digest,))
-        return found.fetchone() is not None
+    def undo_contents(self, digests: Iterable[str]) -> set[str]:
+        """Return those of these contents that undoing a pull in the log needs."""
+        return self._among("SELECT DISTINCT digest FROM blob_uses", digests)
 
-    def has_blob(self, digest: str) -> bool:
-        """Whether an earlier version stored this content in the state file."""
-        found = self._connection.execute("SELECT 1 FROM blobs WHERE digest = ?", (digest,))
-        return found.fetchone() is not None
+    def blobs(self, digests: Iterable[str]) -> set[str]:
+        """Return those of these contents that an earlier version stored in the state file."""
+        return self._among("SELECT digest FROM blobs", digests)
+
+    def _among(self, select: str, digests: Iterable[str]) -> set[str]:
+        asked = (json.dumps(list(digests)),)
+        rows = self._connection.execute(
+            f"{select} WHERE digest IN (SELECT value FROM json_each(?))",  # noqa: S608 - constants
+            asked,
+        )
+        return {str(digest) for (digest,) in rows}
 
     def blob(self, digest: str) -> bytes | None:
         """Return a content that an earlier version stored in the state file."""
@@ -305,25 +313,28 @@ class StateDatabase:
 
     def set_hashed(self, files: Mapping[str, HashedFile | None]) -> None:
         """Store the digests of files, by path; None removes one."""
-        for path, checked in files.items():
-            self._connection.execute("DELETE FROM files WHERE path = ?", (path,))
-            if checked is not None:
-                row = (path, *checked.row())
-                self._connection.execute("INSERT INTO files VALUES (?,?,?,?,?,?,?)", row)
+        self._connection.executemany(
+            "DELETE FROM files WHERE path = ?",
+            [(path,) for path, checked in files.items() if checked is None],
+        )
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO files VALUES (?,?,?,?,?,?,?)",
+            [(path, *checked.row()) for path, checked in files.items() if checked is not None],
+        )
 
     def record_edits(self, edits: Iterable[Edit]) -> None:
         """Store the records that a plan results in."""
         edits = tuple(edits)
-        for path in filter(None, map(arrival, edits)):
-            # The plan was checked to find the path free, so an asset that was there is gone.
-            self._connection.execute("UPDATE assets SET place = NULL WHERE place = ?", (path,))
-        for edit in edits:
-            self._connection.execute("INSERT OR IGNORE INTO used VALUES (?)", (edit.asset_id,))
-            self._connection.execute("DELETE FROM assets WHERE id = ?", (edit.asset_id,))
-            if edit.after is not None:
-                row = row_of(edit.after)
-                marks = ",".join("?" * len(row))
-                self._connection.execute(f"INSERT INTO assets VALUES ({marks})", row)  # noqa: S608 - marks
+        # The plan was checked to find the paths free, so an asset that was there is gone.
+        self._connection.executemany(
+            "UPDATE assets SET place = NULL WHERE place = ?",
+            [(path,) for path in map(arrival, edits) if path is not None],
+        )
+        ids = [(edit.asset_id,) for edit in edits]
+        self._connection.executemany("INSERT OR IGNORE INTO used VALUES (?)", ids)
+        self._connection.executemany("DELETE FROM assets WHERE id = ?", ids)
+        rows = [row_of(edit.after) for edit in edits if edit.after is not None]
+        self._connection.executemany(_INSERT_ASSET, rows)
 
     def record_pull(self, plan: Plan, plan_text: str, at: str | None) -> list[Digest]:
         """Add a plan to the log, and remove the oldest.
@@ -346,9 +357,10 @@ class StateDatabase:
         )
         return [Digest(digest) for (digest,) in dropped]
 
-    def add_undo_content(self, number: int, digest: Digest) -> None:
-        """Record that undoing a pull needs a content."""
-        self._connection.execute("INSERT OR IGNORE INTO blob_uses VALUES (?, ?)", (digest, number))
+    def add_undo_contents(self, number: int, digests: Iterable[Digest]) -> None:
+        """Record that undoing a pull needs these contents."""
+        rows = [(digest, number) for digest in digests]
+        self._connection.executemany("INSERT OR IGNORE INTO blob_uses VALUES (?, ?)", rows)
 
 
 def _is_transient(error: Exception) -> bool:

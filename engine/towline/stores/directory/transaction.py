@@ -284,15 +284,18 @@ class Transaction:
         Returns the digests of the replaced files, by their paths until the next command.
         """
         needed = undo_needs(journal.plan.edits) if self._state.keep else set()
+        old = [
+            (step, step.before)
+            for step in journal.steps
+            if step.before is not None and step.removes_old_file
+        ]
+        backups = {before.digest: step.backup for step, before in old if before.digest in needed}
+        self._undo_contents.add(journal.fence + 1, backups)
         hashed: dict[str, HashedFile | None] = {}
-        for step in journal.steps:
-            if step.before is None or not step.removes_old_file:
-                continue
-            if step.before.digest in needed:
-                self._undo_contents.add(journal.fence + 1, step.before.digest, step.backup)
-            hashed[step.replaced] = self._hash_backup(step, step.before)
+        for step, before in old:
+            hashed[step.replaced] = self._hash_backup(step, before)
             if hashed[step.replaced] is None:
-                placement.save_edit(step.backup, step.before.path)
+                placement.save_edit(step.backup, before.path)
         return hashed
 
     def _hash_backup(self, step: Step, before: AssetState) -> HashedFile | None:

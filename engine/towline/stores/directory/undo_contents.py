@@ -6,7 +6,7 @@ of earlier versions have them in the state file, where they are still read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from towline.errors import StalePlan
 from towline.model import AssetPath, Digest
@@ -29,11 +29,13 @@ class UndoContents:
         self._state = state
         self._has_folder = False
 
-    def has(self, digest: Digest) -> bool:
-        """Whether this content is stored for a pull in the log."""
-        return self._state.has_blob(digest) or (
-            self._state.is_undo_content(digest) and self._disk.stat(_path(digest)) is not None
-        )
+    def stored(self, digests: Iterable[Digest]) -> set[str]:
+        """Return those of these contents that are stored for a pull in the log."""
+        digests = tuple(digests)
+        files = self._state.undo_contents(digests)
+        return self._state.blobs(digests) | {
+            digest for digest in files if self._disk.stat(_path(digest)) is not None
+        }
 
     def read(self, digest: Digest, most: int) -> bytes | None:
         """Return the bytes of this content, or None: it is missing or has more than ``most``."""
@@ -56,14 +58,13 @@ class UndoContents:
             StalePlan: a file was changed since it was checked.
         """
         needed = undo_needs(journal.plan.edits)
+        needed -= self.stored(needed)
         copied: dict[AssetPath, HashedFile] = {}
         for step in journal.steps:
             before = step.before
             if before is None or not step.removes_old_file or before.digest not in needed:
                 continue
             needed.remove(before.digest)
-            if self.has(before.digest):
-                continue
             checked_ns = self._disk.now_ns()
             stat = self._copy_in(before.digest, before.path)
             if stat is None:
@@ -86,15 +87,21 @@ class UndoContents:
         self._disk.unlink(_staged(digest))
         return None
 
-    def add(self, number: int, digest: Digest, backup: str) -> None:
-        """Store a staged content for the pull of this number, in a transaction of the state."""
-        stored = self.has(digest) or self._move_in(digest)
-        if not stored and self._disk.stat(_path(digest)) is None:
-            # An earlier version began this apply, and has not staged it.
-            stored = self._copy_in(digest, backup) is not None and self._move_in(digest)
-            if not stored:
-                return
-        self._state.add_undo_content(number, digest)
+    def add(self, number: int, backups: Mapping[Digest, str]) -> None:
+        """Store staged contents for the pull of this number, in a transaction of the state.
+
+        ``backups`` has each content's file, which an earlier version did not stage.
+        """
+        stored = self.stored(backups)
+        added = [
+            digest for digest in backups if digest in stored or self._add(digest, backups[digest])
+        ]
+        self._state.add_undo_contents(number, added)
+
+    def _add(self, digest: Digest, backup: str) -> bool:
+        if self._move_in(digest) or self._disk.stat(_path(digest)) is not None:
+            return True
+        return self._copy_in(digest, backup) is not None and self._move_in(digest)
 
     def _move_in(self, digest: Digest) -> bool:
         try:
@@ -110,8 +117,10 @@ class UndoContents:
 
     def sweep(self) -> None:
         """Remove the contents that an interrupted apply left."""
-        for name, _ in self._disk.scandir(_FOLDER):
-            if not self._state.is_undo_content(name):
+        names = [name for name, _ in self._disk.scandir(_FOLDER)]
+        needed = self._state.undo_contents(names)
+        for name in names:
+            if name not in needed:
                 self._disk.unlink(f"{_FOLDER}/{name}")
 
 
