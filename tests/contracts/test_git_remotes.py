@@ -449,6 +449,42 @@ def test_the_commits_between_two_are_those_of_git(
 
 
 @backends
+def test_the_last_change_of_a_path_is_that_of_git(
+    repository: GitRepository, backend: Backend
+) -> None:
+    """Histories that fork and merge, in which files come, change and go."""
+    chance = random.Random(7)
+    commits: list[Revision] = []
+    trees: dict[Revision, dict[str, bytes]] = {}
+    paths = ["a", "d/a", "d/e/b", "d"]
+    for number in range(50):
+        parents = chance.sample(commits[-5:], min(len(commits), chance.choice([1, 1, 1, 2])))
+        files = dict(trees[parents[0]]) if parents else {"z/z": b"1"}
+        path = chance.choice(paths[:3])
+        if path in files and chance.random() < 0.3:
+            del files[path]
+        else:
+            files[path] = chance.choice([b"1", b"2"])
+        scoped = {f"sub/{name}": content for name, content in files.items()}
+        time = 1_700_000_000 + 600 * number
+        commits.append(repository.commit(scoped, parents=parents, time=time))
+        trees[commits[-1]] = files
+    repository.commit({"a": b"1"}, parents=commits)
+    with GitRemote(
+        str(repository.path), ref="main", scope="sub", backend=backend, environment=ENVIRONMENT
+    ) as remote:
+        remote.fetch(None, LIMITS, WATCH)
+        for revision in commits[-12:]:
+            for path in paths:
+                found = remote.last_change(AssetPath(path), revision)
+                command = ["log", "-1", "--format=%H", revision, "--", f":(literal)sub/{path}"]
+                expected = repository.git(*command).decode().strip()
+                assert (found.id if found is not None else "") == expected, (revision, path)
+        assert remote.last_change(AssetPath("never"), commits[-1]) is None
+        assert remote.last_change(AssetPath("a"), Revision("1" * 40)) is None
+
+
+@backends
 def test_commits_cost_what_is_between_and_say_who_wrote_what(
     repository: GitRepository, backend: Backend
 ) -> None:

@@ -48,7 +48,7 @@ from towline.remotes.fetcher import (
     Resolver,
     Unexplained,
 )
-from towline.remotes.history import commits_between
+from towline.remotes.history import commits_between, last_change
 from towline.remotes.objects import CacheReader, Commit, ObjectMissing, read_commit
 from towline.remotes.url import RemoteUrl, WantedRef
 
@@ -234,6 +234,21 @@ class GitRemote:
         """
         try:
             return commits_between(self._reader(), base, revision)
+        except ObjectMissing:
+            return None
+
+    def last_change(self, path: AssetPath, revision: Revision) -> Commit | None:
+        """Return the commit of a fetched revision that last changed an asset, by its path there.
+
+        For an asset that is not there, the one that deleted it. None where the history here ends
+        before, or where nothing was ever there.
+
+        Raises:
+            InvalidTree: a commit is malformed.
+        """
+        place = f"{self.scope}/{path}" if self.scope else path
+        try:
+            return last_change(self._reader(), revision, place)
         except ObjectMissing:
             return None
 

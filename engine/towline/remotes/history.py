@@ -1,4 +1,4 @@
-"""The commits that one revision has and another has not, in git's order.
+"""The commits that one revision has and another has not, in git's order; which changed a path.
 
 As git's ``rev-list base..revision``: newest first by the committer's time, so that the cost is that
 of the commits between, not of the history. Clocks may be wrong, so the walk goes on a little after
@@ -12,6 +12,7 @@ from datetime import datetime
 
 from towline.model import Revision
 from towline.remotes.objects import Commit, ObjectReader, read_commit
+from towline.remotes.trees import TreeEntry, parse_tree
 
 MOST_COMMITS = 10_000
 """A walk ends after as many commits that are not in the base's history."""
@@ -32,6 +33,42 @@ def commits_between(reader: ObjectReader, base: Revision, revision: Revision) ->
     walk.exclude([walk.push(base)])
     walk.push(revision)
     return walk.run()
+
+
+def last_change(reader: ObjectReader, revision: Revision, path: str) -> Commit | None:
+    """Return the last commit up to ``revision`` that changed a path, as ``git log -1`` does.
+
+    Of a merge it follows the first parent that has the same there. None where nothing was ever
+    there, or after `MOST_COMMITS`.
+
+    Raises:
+        ObjectMissing: one is not in the cache.
+        InvalidTree: one is malformed.
+    """
+    names = path.encode().split(b"/")
+    commit = read_commit(reader, revision)
+    here = _entry(reader, commit.tree, names)
+    for _ in range(MOST_COMMITS):
+        for oid in commit.parents:
+            parent = read_commit(reader, oid)
+            if parent.tree == commit.tree or _entry(reader, parent.tree, names) == here:
+                commit = parent
+                break
+        else:
+            return commit if here is not None or commit.parents else None
+    return None
+
+
+def _entry(reader: ObjectReader, tree: str, names: list[bytes]) -> TreeEntry | None:
+    found: TreeEntry | None = None
+    for name in names:
+        if found is not None and not found.is_tree:
+            return None
+        entries = parse_tree(reader.read(tree if found is None else found.oid)[1]).entries
+        found = next((entry for entry in entries if entry.name == name), None)
+        if found is None:
+            return None
+    return found
 
 
 class _Walk:
