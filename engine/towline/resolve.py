@@ -6,13 +6,14 @@ returns with `AssetStore.save_resolutions`, and the next plan uses it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any, TypeAlias
 
 from towline.conflicts import Conflict, ConflictKind, Party
 from towline.content import ContentOutcome, merge_content
+from towline.content.lines import merge_line_regions
 from towline.content.structure import Reason, format_pointer, parse_pointer
 from towline.content.values import ABSENT, NotParsed, shown
 from towline.content_rules import ContentMode, ContentRules
@@ -104,6 +105,28 @@ class OpenConflict:
         if content is None:
             raise self._refused("the fields cannot be written in place; give the content")
         return content
+
+    def merged_lines(self, texts: Sequence[bytes]) -> bytes:
+        """Return the content with a text for each of ``lines``, and the rest merged.
+
+        Raises:
+            InvalidResolution: not as many are given, or the lines around them no longer merge.
+        """
+        sides = _three(self.contents)
+        if not texts or sides is None or len(texts) != len(self.lines):
+            raise self._refused(f"{len(self.lines)} places clash, {len(texts)} texts are given")
+        # Where both sides made the same of a place, it does not clash.
+        ours, theirs = _split_lines(sides.ours), _split_lines(sides.theirs)
+        for clash, text in reversed(list(zip(self.lines, texts, strict=True))):
+            for lines, start, replaced in (
+                (ours, clash.starts.ours, clash.lines.ours),
+                (theirs, clash.starts.theirs, clash.lines.theirs),
+            ):
+                lines[start - 1 : start - 1 + len(_split_lines(replaced))] = [text]
+        merged = merge_line_regions(ThreeWay(sides.base, b"".join(ours), b"".join(theirs)))
+        if merged is None or merged[1]:
+            raise self._refused("the lines around them no longer merge; give the content")
+        return merged[0]
 
     def resolution(
         self,

@@ -141,3 +141,21 @@ def test_what_was_resolved_once_is_offered_again():
     store.put(AssetPath("a.json"), OURS + b" ")
     (found,) = found_in(store, remote)
     assert found.remembered(now(store).remembered_resolutions()) is None
+
+
+def test_a_text_for_each_place_that_clashes_is_merged_with_the_rest():
+    base = b"".join(b"%d\n" % number for number in range(20))
+    ours = base.replace(b"3\n4\n", b"3\nfour\n", 1).replace(b"15\n", b"fifteen\nmore\n")
+    theirs = (
+        base.replace(b"3\n4\n", b"3\nIV\n", 1).replace(b"15\n", b"").replace(b"9\n", b"IX\n", 1)
+    )
+    (found,) = found_in(*project(base, ours, theirs, name="a.txt"))
+    assert len(found.lines) == 2
+    picked = found.merged_lines([found.lines[0].lines.theirs, found.lines[1].lines.ours])
+    merged = theirs.replace(b"14\n", b"14\nfifteen\nmore\n")
+    assert picked == merged
+    assert found.merged_lines([b"IV\nfour\n", b"new\n"]) == merged.replace(
+        b"IV\n", b"IV\nfour\n"
+    ).replace(b"fifteen\nmore\n", b"new\n")
+    with pytest.raises(InvalidResolution, match="2 places clash, 1 texts are given"):
+        found.merged_lines([b""])
