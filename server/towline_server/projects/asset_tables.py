@@ -158,35 +158,6 @@ class RetainedBlobRow(Base):
     pull: Mapped[int] = mapped_column(BigInteger, primary_key=True)
 
 
-class AssetEventRow(Base):
-    """One change that one pull made to one asset, in the order of the pull's report."""
-
-    __tablename__ = "asset_events"
-    __table_args__ = (
-        ForeignKeyConstraint(
-            ["project_id", "pull"], ["pulls.project_id", "pulls.number"], ondelete="CASCADE"
-        ),
-        Index(None, "project_id", "asset_id"),
-    )
-
-    project_id: Mapped[UUID] = mapped_column(primary_key=True)
-    pull: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    position: Mapped[int] = mapped_column(primary_key=True)
-    at: Mapped[datetime | None]
-    asset_id: Mapped[AssetId] = mapped_column(ExactText(AssetId))
-    kind: Mapped[str]
-    disposition: Mapped[str]
-    """overwritten, updated, created or deleted."""
-    path: Mapped[AssetPath] = _path()
-    renamed_from: Mapped[AssetPath | None] = _path()
-    before_digest: Mapped[Digest | None] = _digest()
-    before_executable: Mapped[bool] = mapped_column(default=False)
-    after_digest: Mapped[Digest | None] = _digest()
-    after_executable: Mapped[bool] = mapped_column(default=False)
-    merged: Mapped[bool] = mapped_column(default=False)
-    discarded: Mapped[bool] = mapped_column(default=False)
-
-
 class StoredPlanRow(Base):
     """A plan that was made to be looked at, and applied later or never."""
 

@@ -5,7 +5,7 @@ What undo reads of it is `SqlSnapshot.log`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,18 +15,14 @@ from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session, defer
 
 from towline.model import Digest, Revision
-from towline.plan import Disposition, Item, Plan, PlanKind
+from towline.plan import Plan, PlanKind
 from towline.planfile import dump_plan
 from towline.report import report_json, report_of
 from towline.stores.checks import undo_needs, undone_by
 from towline_server.db.statements import insert_all
 from towline_server.errors import existing
 
-from .asset_tables import AssetEventRow, PullRow, RetainedBlobRow
-
-_CHANGES = frozenset(
-    {Disposition.OVERWRITTEN, Disposition.UPDATED, Disposition.CREATED, Disposition.DELETED}
-)
+from .asset_tables import PullRow, RetainedBlobRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +105,7 @@ def write_log(
     number: int,
     at: datetime | None,
 ) -> None:
-    """Write a plan's log entry, its events, and which bytes undoing it needs."""
+    """Write a plan's log entry, and which bytes undoing it needs."""
     mine, rows = PullRow.project_id == project_id, {"project_id": project_id, "pull": number}
 
     def undoes(each: int) -> int | None:
@@ -119,32 +115,8 @@ def write_log(
         session.execute(update(PullRow).where(mine, PullRow.number == each).values(undone=undone))
     pull = {"project_id": project_id, "number": number, "at": at, **values}
     insert_all(session, PullRow, [pull])
-    insert_all(session, AssetEventRow, [{**rows, "at": at, **each} for each in _events(plan)])
     digests = sorted(undo_needs(plan.edits))
     insert_all(session, RetainedBlobRow, [{**rows, "digest": digest} for digest in digests])
-
-
-def _events(plan: Plan) -> Iterator[dict[str, Any]]:
-    changes = [item for item in plan.items if item.disposition in _CHANGES]
-    for position, item in enumerate(changes):
-        yield {"position": position, **_event(item)}
-
-
-def _event(item: Item) -> dict[str, Any]:
-    before, after = item.before, item.after
-    return {
-        "asset_id": item.asset_id,
-        "kind": item.kind,
-        "disposition": str(item.disposition),
-        "path": item.path,
-        "renamed_from": item.renamed_from,
-        "before_digest": None if before is None else before.digest,
-        "before_executable": before is not None and before.executable,
-        "after_digest": None if after is None else after.digest,
-        "after_executable": after is not None and after.executable,
-        "merged": item.merged,
-        "discarded": item.discarded,
-    }
 
 
 def drop_log(session: Session, project_id: UUID, newest: int) -> Iterable[Digest]:

@@ -13,7 +13,7 @@ from sqlalchemy import event, select, text, update
 from sqlalchemy.orm import Session
 
 from tests.databases import everything, open_database
-from towline import Watch, apply, undo
+from towline import Watch, apply
 from towline.errors import (
     Cancelled,
     ContentMissing,
@@ -28,7 +28,7 @@ from towline.ports import Applied
 from towline.testing.plans import now
 from towline_server.db import Database
 from towline_server.errors import NotFound
-from towline_server.projects.asset_tables import AssetEventRow, BlobRow, PullRow
+from towline_server.projects.asset_tables import BlobRow, PullRow
 from towline_server.projects.locking import claim
 from towline_server.projects.store import SqlStore
 from towline_server.projects.tables import ProjectRow, TenantRow
@@ -344,30 +344,6 @@ def test_a_log_that_retains_nothing_has_the_contents_of_ours_alone(database: Dat
     with database.reading() as session:
         assert list(session.scalars(select(BlobRow.content))) == [b"2"]
     assert here.store.log() == []
-
-
-def test_every_change_is_an_event(here: PulledProject):
-    here.pull(a=b"1", b=b"2")
-    here.pull(a=b"3")
-    undo(here.store)
-    wanted = (
-        AssetEventRow.pull,
-        AssetEventRow.position,
-        AssetEventRow.disposition,
-        AssetEventRow.path,
-    )
-    digests = (AssetEventRow.before_digest, AssetEventRow.after_digest)
-    with here.database.reading() as session:
-        rows = session.execute(select(*wanted, *digests).order_by(*wanted[:2])).all()
-    one, two, three = map(Digest.of, (b"1", b"2", b"3"))
-    assert [tuple(row) for row in rows] == [
-        (1, 0, "created", "a", None, one),
-        (1, 1, "created", "b", None, two),
-        (2, 0, "updated", "a", one, three),
-        (2, 1, "deleted", "b", two, None),
-        (3, 0, "updated", "a", three, one),
-        (3, 1, "created", "b", None, two),
-    ]
 
 
 def test_a_log_that_cannot_be_read_is_damage(here: PulledProject):

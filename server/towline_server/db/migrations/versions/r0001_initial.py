@@ -280,27 +280,6 @@ _TABLES: dict[str, list[sa.schema.SchemaItem]] = {
         sa.CheckConstraint("enabled = (disabled_at IS NULL)", name="disabled_at"),
         sa.CheckConstraint("enabled = (disabled_reason IS NULL)", name="disabled_reason"),
     ],
-    "asset_events": [
-        sa.Column("project_id", sa.Uuid(), primary_key=True),
-        sa.Column("pull", sa.BigInteger(), primary_key=True),
-        sa.Column("position", sa.Integer(), primary_key=True),
-        sa.Column("at", UtcDateTime()),
-        sa.Column("asset_id", ExactText(), nullable=False),
-        sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("disposition", sa.String(), nullable=False),
-        sa.Column("path", ExactText(), nullable=False),
-        sa.Column("renamed_from", ExactText()),
-        sa.Column("before_digest", ExactText()),
-        sa.Column("before_executable", sa.Boolean(), nullable=False),
-        sa.Column("after_digest", ExactText()),
-        sa.Column("after_executable", sa.Boolean(), nullable=False),
-        sa.Column("merged", sa.Boolean(), nullable=False),
-        sa.Column("discarded", sa.Boolean(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["project_id", "pull"], ["pulls.project_id", "pulls.number"], ondelete="CASCADE"
-        ),
-        sa.Index(None, "project_id", "asset_id"),
-    ],
     "assets": [
         _reference("project_id", "projects", primary_key=True),
         sa.Column("id", ExactText(), primary_key=True),
