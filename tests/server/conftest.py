@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.databases import open_database
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
 from towline.testing.git_server import GitServer
 from towline_server.db import Database
 
@@ -31,6 +31,6 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def world(database: Database, git_server: GitServer, tmp_path: Path) -> World:
+def tenant(database: Database, git_server: GitServer, tmp_path: Path) -> GitTenant:
     """A tenant, a connection, a repository."""
-    return World(database, git_server, tmp_path)
+    return GitTenant(database, git_server, tmp_path)

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 from sqlalchemy import select
 
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
 from tests.server.serving import LONG, admin_key
 from towline.pull import pull
 from towline.remotes.git import GitRemote
@@ -32,30 +32,32 @@ class PendingPull:
     Its next pull changes an asset, creates one and deletes one.
     """
 
-    world: World
+    tenant: GitTenant
     project: Project = field(init=False)
     key: str = field(init=False)
     old: ProjectState = field(init=False)
     new: ProjectState = field(init=False)
 
     def __post_init__(self) -> None:
-        world = self.world
-        self.project = world.project()
-        self.key = admin_key(world)
-        world.commit(a=b"1", gone=b"1", here=b"1", rules__b=b"1")
-        with GitRemote(f"{world.server.url}/repo.git", cache=world.folder / "first.git") as remote:
-            pull(world.store(self.project), remote)
-        world.server.tally.clear()
-        world.edit(self.project, "here", b"edited")
+        tenant = self.tenant
+        self.project = tenant.project()
+        self.key = admin_key(tenant)
+        tenant.commit(a=b"1", gone=b"1", here=b"1", rules__b=b"1")
+        with GitRemote(
+            f"{tenant.server.url}/repo.git", cache=tenant.folder / "first.git"
+        ) as remote:
+            pull(tenant.store(self.project), remote)
+        tenant.server.tally.clear()
+        tenant.edit(self.project, "here", b"edited")
         self.old = self.state()
-        base = world.commit(a=b"2", here=b"1", rules__b=b"1", rules__new=b"2")
+        base = tenant.commit(a=b"2", here=b"1", rules__b=b"1", rules__new=b"2")
         contents = {"a": b"2", "here": b"edited", "rules/b": b"1", "rules/new": b"2"}
         self.new = (contents, base, 2)
 
     def state(self) -> ProjectState:
         """Return the state of the project in the database."""
-        store = self.world.store(self.project)
-        return self.world.contents(self.project), now(store).state().base, len(store.log())
+        store = self.tenant.store(self.project)
+        return self.tenant.contents(self.project), now(store).state().base, len(store.log())
 
     def ask(self, client: httpx2.Client) -> str:
         """Ask for the pull; returns its run."""
@@ -98,7 +100,7 @@ class PendingPull:
 
     def reports(self) -> list[Any]:
         """Every report there is: those of the pulls after the first, then those of the runs."""
-        with self.world.database.reading() as session:
+        with self.tenant.database.reading() as session:
             of_pulls = select(PullRow.report).where(
                 PullRow.project_id == self.project.id, PullRow.number > 1
             )

@@ -19,7 +19,7 @@ from typing import Any
 import httpx2
 
 from tests.control_plane import cheap_passwords
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
 from towline_server.auth.identities import Identities
 from towline_server.auth.roles import Role
 
@@ -132,25 +132,25 @@ def client_of(server: ServerProcess) -> Iterator[httpx2.Client]:
         yield client
 
 
-def settings_file(world: World, url: str, *, name: str = "towline", **more: object) -> Path:
-    """The settings of a server over a world's database; ``name`` tells servers apart."""
+def settings_file(tenant: GitTenant, url: str, *, name: str = "towline", **more: object) -> Path:
+    """The settings of a server over a tenant's database; ``name`` distinguishes servers."""
     values = {
         "database_url": url,
-        "data_dir": str(world.folder / f"{name}-data"),
+        "data_dir": str(tenant.folder / f"{name}-data"),
         "secret_keys": ["k" * 40],
         "remote_schemes": ["http"],
         "remote_networks": ["127.0.0.0/8"],
         **more,
     }
-    file = world.folder / f"{name}.toml"
+    file = tenant.folder / f"{name}.toml"
     # A Python literal of these kinds is TOML too, but for the quotes.
     lines = (f"{key} = {value!r}".replace("'", '"') for key, value in values.items())
     file.write_text("\n".join(lines) + "\n")
     return file
 
 
-def admin_key(world: World) -> str:
-    """An API key of an administrator of the world's tenant."""
-    with world.database.writing() as session:
+def admin_key(tenant: GitTenant) -> str:
+    """An API key of an administrator of the tenant."""
+    with tenant.database.writing() as session:
         made = Identities(session, cheap_passwords())
-        return made.create_key(tenant_id=world.tenant_id, name="k", tenant_role=Role.ADMIN)[1]
+        return made.create_key(tenant_id=tenant.tenant_id, name="k", tenant_role=Role.ADMIN)[1]

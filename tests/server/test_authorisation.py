@@ -35,8 +35,8 @@ from tests.server.authorisation.table import (
     named_by,
 )
 from tests.server.authorisation.tenants import Tenants, leaks, told
-from tests.server.runs.bench import Bench
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
+from tests.server.runs.runner import Runner
 from towline.testing.git_server import GitServer
 from towline_server.app import create_app
 from towline_server.auth.roles import Role
@@ -56,12 +56,12 @@ def tenants(settings: Settings, git_server: GitServer, tmp_path: Path) -> Iterat
     database = Database(make_engine(hasty.database))
     services = assemble(hasty, database, cheap_passwords())
     own, other = (
-        World(database, git_server, tmp_path / name, sealer=services.sealer)
+        GitTenant(database, git_server, tmp_path / name, sealer=services.sealer)
         for name in ("own", "other")
     )
-    bench = Bench(own)
-    services = services.with_runtime(RunServices.of(bench))
-    marked = [MarkedProject(services, bench, world) for world in (own, own, other)]
+    runner = Runner(own)
+    services = services.with_runtime(RunServices.of(runner))
+    marked = [MarkedProject(services, runner, tenant) for tenant in (own, own, other)]
     with TestClient(create_app(hasty, services=services), raise_server_exceptions=False) as client:
         yield Tenants(services, client, *marked)
     database.close()
@@ -291,7 +291,7 @@ def test_nobody_executes_what_is_someone_elses(tenants: Tenants):
 
 def test_tenants_share_no_branch(tenants: Tenants):
     """Each pulls its own, though both call it the same."""
-    tenants.other.world.project(ref=f"heads/{tenants.own.branch}")
+    tenants.other.tenant.project(ref=f"heads/{tenants.own.branch}")
     for marked in (tenants.own, tenants.other):
         writer = tenants.caller(Role.WRITER, of=marked)
         for endpoint, needs in GUARDED.items():
@@ -343,7 +343,7 @@ def test_a_kept_answer_is_its_askers_alone(tenants: Tenants):
 
 def test_who_proves_nothing_is_told_nothing(tenants: Tenants):
     """Whatever is wrong with a credential: 401, and nothing of what is there."""
-    proofs = bad_proofs(tenants.services, tenants.own.world.tenant_id)
+    proofs = bad_proofs(tenants.services, tenants.own.tenant.tenant_id)
     own, missing = tenants.own.things, tenants.own.missing({})
     with tenants.unchanged():
         for endpoint in GUARDED:

@@ -14,8 +14,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.control_plane import PASSWORD
+from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.inline import open_inline
-from tests.server.runs.world import World
 from towline.content_rules import ContentMode
 from towline.model import AssetPath
 from towline.options import OnConflict
@@ -72,7 +72,7 @@ class Party:
     """One tenant with its project, and its client's way to it."""
 
     client: TestClient
-    world: World
+    tenant: GitTenant
     project: Project
     key: str
     email: str
@@ -87,7 +87,7 @@ class Party:
 
     def edit(self, folder: str) -> None:
         """What its user did: one clash; three that merge with what the repository did."""
-        store = self.world.store(self.project)
+        store = self.tenant.store(self.project)
         store.put(AssetPath(f"{folder}clash"), b"ours")
         store.put(AssetPath(f"{folder}both.json"), b'{"x": 2, "y": 1}')
         store.put(AssetPath(f"{folder}script"), b"1", executable=True)
@@ -97,7 +97,7 @@ class Party:
         store.put(AssetPath(f"{folder}local"), b"ours")
 
     def contents(self) -> dict[str, tuple[bytes | None, bool]]:
-        store = self.world.store(self.project)
+        store = self.tenant.store(self.project)
         stands = [record.ours for record in now(store).records() if record.ours is not None]
         return {str(each.path): (store.read(each.digest), each.executable) for each in stands}
 
@@ -156,14 +156,14 @@ def _syncs_fan_out(party: Party, _policy: OnConflict) -> Any:
 
 def _sync(party: Party, more: Mapping[str, Any]) -> Any:
     headers = {"X-API-Key": party.key}
-    body = {"connectionId": str(party.world.connection_id), "name": "All", **more}
+    body = {"connectionId": str(party.tenant.connection_id), "name": "All", **more}
     made = party.ask("POST", "/api/v1/syncs", headers, json=body)
     run = party.ask("POST", f"/api/v1/syncs/{made['id']}/trigger", headers, json={})
     return party.ask("GET", f"/api/v1/syncs/runs/{run['id']}", headers)["summary"]
 
 
 def _connections(party: Party, _policy: OnConflict) -> None:
-    url = f"/v2/integrations/connections/{party.world.connection_id}/sync"
+    url = f"/v2/integrations/connections/{party.tenant.connection_id}/sync"
     party.ask("POST", url, {"Authorization": f"Bearer {party.key}"})
 
 
@@ -189,15 +189,15 @@ WAYS: Mapping[str, Way] = {
 
 
 @pytest.fixture
-def world(services: Services, git_server: GitServer, tmp_path: Path) -> World:
+def tenant(services: Services, git_server: GitServer, tmp_path: Path) -> GitTenant:
     """The tenant of the native API; it executes the runs of all."""
-    return World(services.database, git_server, tmp_path / "native", sealer=services.sealer)
+    return GitTenant(services.database, git_server, tmp_path / "native", sealer=services.sealer)
 
 
 @pytest.fixture
-def client(settings: Settings, services: Services, world: World) -> Iterator[TestClient]:
+def client(settings: Settings, services: Services, tenant: GitTenant) -> Iterator[TestClient]:
     """The control plane; a run has ended when it was asked for."""
-    runs = open_inline(world.database, world.sealer, world.cache_dir)
+    runs = open_inline(tenant.database, tenant.sealer, tenant.cache_dir)
     runtime = cast(Runtime, SimpleNamespace(runs=runs))
     app = create_app(settings, services=services.with_runtime(runtime))
     with TestClient(app) as opened:
@@ -210,19 +210,19 @@ class Scenario:
 
     client: TestClient
     services: Services
-    world: World
+    tenant: GitTenant
     folder: Path
     settings: PullSettings
 
     def pull(self, after: Mapping[str, Any], ways: Mapping[str, Way]) -> Pulled:
         """What the second pull gives, once each of these ways gives the same as the native API."""
-        native = self.party(self.world)
+        native = self.party(self.tenant)
         others = {name: self.party(self.new_world(name)) for name in ways}
-        self.world.repository.commit(_everywhere(BEFORE))
+        self.tenant.repository.commit(_everywhere(BEFORE))
         first = self.pulled(native, _native)
         for name, way in ways.items():
             assert self.pulled(others[name], way) == first, name
-        self.world.repository.commit(_everywhere(after))
+        self.tenant.repository.commit(_everywhere(after))
         for party in (native, *others.values()):
             for folder in FOLDERS.values():
                 party.edit(folder)
@@ -231,20 +231,22 @@ class Scenario:
             assert self.pulled(others[name], way) == second, name
         return second
 
-    def new_world(self, name: str) -> World:
-        sealer, server = self.services.sealer, self.world.server
-        return World(self.services.database, server, self.folder / name, sealer=sealer)
+    def new_world(self, name: str) -> GitTenant:
+        sealer, server = self.services.sealer, self.tenant.server
+        return GitTenant(self.services.database, server, self.folder / name, sealer=sealer)
 
-    def party(self, world: World) -> Party:
-        project = world.project(settings=self.settings)
-        email = f"{world.tenant_id.hex}@demo.example"
+    def party(self, tenant: GitTenant) -> Party:
+        project = tenant.project(settings=self.settings)
+        email = f"{tenant.tenant_id.hex}@demo.example"
         with self.services.database.writing() as session:
             identities = self.services.identities(session)
-            made, key = identities.create_key(tenant_id=world.tenant_id, name="key")
-            user = identities.create_user(tenant_id=world.tenant_id, email=email, password=PASSWORD)
+            made, key = identities.create_key(tenant_id=tenant.tenant_id, name="key")
+            user = identities.create_user(
+                tenant_id=tenant.tenant_id, email=email, password=PASSWORD
+            )
             for each in (made, user):
                 identities.grant(each.id, project, Role.WRITER)
-        return Party(self.client, world, project, key, email)
+        return Party(self.client, tenant, project, key, email)
 
     def pulled(self, party: Party, way: Way) -> Pulled:
         """The store and the lists after a pull, without what differs from project to project."""
@@ -272,12 +274,12 @@ def settings_of_projects(request: pytest.FixtureRequest) -> PullSettings:
 def scenario(
     client: TestClient,
     services: Services,
-    world: World,
+    tenant: GitTenant,
     tmp_path: Path,
     settings_of_projects: PullSettings,
 ) -> Scenario:
     """Clients of one server, each with a tenant of its own."""
-    return Scenario(client, services, world, tmp_path, settings_of_projects)
+    return Scenario(client, services, tenant, tmp_path, settings_of_projects)
 
 
 def test_the_dialects_agree(scenario: Scenario):

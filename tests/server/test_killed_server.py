@@ -10,7 +10,7 @@ import pytest
 
 from tests.server.descendants import await_end, descendants
 from tests.server.pending_pull import PendingPull
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
 from tests.server.serving import ServerProcess, client_of, serving, settings_file
 from towline.testing.git_server import StaysSilent
 
@@ -30,12 +30,12 @@ BOUNDARIES = [
 
 
 @pytest.fixture
-def pending(world: World) -> PendingPull:
-    return PendingPull(world)
+def pending(tenant: GitTenant) -> PendingPull:
+    return PendingPull(tenant)
 
 
 @pytest.fixture
-def words(world: World, database_url: str) -> list[str]:
+def words(tenant: GitTenant, database_url: str) -> list[str]:
     """The command line of the server, of each of its lives."""
     settings: dict[str, Any] = {
         "rate_per_second": 0,
@@ -43,19 +43,19 @@ def words(world: World, database_url: str) -> list[str]:
         "limits.idle_seconds": 3600,
         "limits.total_seconds": 3600,
     }
-    return ["--settings", str(settings_file(world, database_url, **settings)), "--port", "0"]
+    return ["--settings", str(settings_file(tenant, database_url, **settings)), "--port", "0"]
 
 
 @contextmanager
 def fetching(pending: PendingPull, words: list[str]) -> Iterator[tuple[ServerProcess, str]]:
     """A server whose run waits for the Git server's first answer."""
-    pending.world.server.trouble = StaysSilent()
+    pending.tenant.server.trouble = StaysSilent()
     with serving(words) as server, client_of(server) as client:
         run_id = pending.ask(client)
-        while not pending.world.server.tally.requests:
+        while not pending.tenant.server.tally.requests:
             assert pending.look(client, run_id)["state"] in ("queued", "fetching")
         yield server, run_id
-    pending.world.server.trouble = None
+    pending.tenant.server.trouble = None
 
 
 def ended(pending: PendingPull, words: list[str], run_id: str) -> dict[str, object]:

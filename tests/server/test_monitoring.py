@@ -19,9 +19,9 @@ from tests.control_plane import cheap_passwords
 from tests.server.dialects.tenant_client import bearer
 from tests.server.runs.fetcher import START, Fetcher, wanted
 from tests.server.runs.fetcher import Clock as FetchClock
+from tests.server.runs.git_tenant import SEALER, GitTenant
 from tests.server.runs.inline import open_inline
 from tests.server.runs.processes import runs_elsewhere
-from tests.server.runs.world import SEALER, World
 from towline.ports import Watch
 from towline_server.app import create_app
 from towline_server.db.session import once_committed
@@ -35,9 +35,9 @@ TOKEN = "the token of the tests"
 
 
 @pytest.fixture
-def client(settings: Settings, world: World) -> Iterator[TestClient]:
+def client(settings: Settings, tenant: GitTenant) -> Iterator[TestClient]:
     guarded = settings.model_copy(update={"metrics_token": SecretStr(TOKEN)})
-    services = assemble(guarded, world.database, cheap_passwords())
+    services = assemble(guarded, tenant.database, cheap_passwords())
     with TestClient(create_app(guarded, services=services)) as client:
         yield client
 
@@ -70,9 +70,9 @@ def test_a_token_that_is_set_is_wanted(client: TestClient, given: Mapping[str, s
 
 @pytest.mark.parametrize(("address", "status"), [("127.0.0.1", 200), ("192.0.2.7", 401)])
 def test_without_a_token_this_machine_alone_is_answered(
-    settings: Settings, world: World, address: str, status: int
+    settings: Settings, tenant: GitTenant, address: str, status: int
 ):
-    services = assemble(settings, world.database, cheap_passwords())
+    services = assemble(settings, tenant.database, cheap_passwords())
     app = create_app(settings, services=services)
     with TestClient(app, client=(address, 5)) as client:
         assert client.get("/metrics").status_code == status
@@ -115,12 +115,12 @@ def test_methods_that_callers_invent_make_no_series(client: TestClient):
 # --- runs -------------------------------------------------------------------------------------
 
 
-def test_runs_that_wait_are_measured(client: TestClient, world: World):
+def test_runs_that_wait_are_measured(client: TestClient, tenant: GitTenant):
     before = _read(client)
     assert before["towline_queue_depth", ()] == 0
     assert before["towline_queue_oldest_seconds", ()] == 0
-    run = runs_elsewhere(world).request(world.project().id)
-    _make_old(world, run.id)
+    run = runs_elsewhere(tenant).request(tenant.project().id)
+    _make_old(tenant, run.id)
     after = _read(client)
     assert after["towline_queue_depth", ()] == 1
     assert after["towline_queue_oldest_seconds", ()] > 3600
@@ -128,26 +128,26 @@ def test_runs_that_wait_are_measured(client: TestClient, world: World):
     assert after["towline_database_up", ()] == 1
 
 
-def _make_old(world: World, run_id: UUID) -> None:
+def _make_old(tenant: GitTenant, run_id: UUID) -> None:
     from sqlalchemy import update
 
     from towline_server.runs.tables import RunRow
 
     old = datetime(2020, 1, 1, tzinfo=UTC)
-    with world.database.writing() as session:
+    with tenant.database.writing() as session:
         session.execute(update(RunRow).where(RunRow.id == run_id).values(created_at=old))
 
 
-def test_ends_and_fetches_are_counted(world: World):
+def test_ends_and_fetches_are_counted(tenant: GitTenant):
     names = [
         ("towline_runs_ended_total", {"state": "succeeded", "reason": ""}),
         ("towline_run_duration_seconds_count", {"state": "succeeded"}),
         ("towline_fetches_total", {}),
     ]
     before = [_counted(name, **labels) for name, labels in names]
-    world.commit(rules__a=b"1", tasks__b=b"1")
-    runs = open_inline(world.database, SEALER, world.cache_dir)
-    runs.request_kinds(world.project().id, ["rule", "task"], RunRequest())
+    tenant.commit(rules__a=b"1", tasks__b=b"1")
+    runs = open_inline(tenant.database, SEALER, tenant.cache_dir)
+    runs.request_kinds(tenant.project().id, ["rule", "task"], RunRequest())
     after = [_counted(name, **labels) for name, labels in names]
     assert [now - then for now, then in zip(after, before, strict=True)] == [2, 2, 1]
 
@@ -163,29 +163,29 @@ def test_shared_fetches_are_counted(tmp_path: Path):
     assert [_counted(name) for name in names] == [before[0] + 1, before[1] + 2]
 
 
-def test_a_failure_is_counted_under_its_reason(world: World):
+def test_a_failure_is_counted_under_its_reason(tenant: GitTenant):
     labels = {"state": "failed", "reason": "validation_failed"}
     before = _counted("towline_runs_ended_total", **labels)
-    runs = open_inline(world.database, SEALER, world.cache_dir)
-    runs.request(world.project(bound=False).id)
+    runs = open_inline(tenant.database, SEALER, tenant.cache_dir)
+    runs.request(tenant.project(bound=False).id)
     assert _counted("towline_runs_ended_total", **labels) == before + 1
 
 
-def test_what_is_not_committed_is_not_told(world: World):
+def test_what_is_not_committed_is_not_told(tenant: GitTenant):
     told: list[str] = []
-    with suppress(RuntimeError), world.database.writing() as session:
+    with suppress(RuntimeError), tenant.database.writing() as session:
         once_committed(session, lambda: told.append("lost"))
         raise RuntimeError
-    with world.database.writing() as session:
+    with tenant.database.writing() as session:
         once_committed(session, lambda: told.append("kept"))
         assert told == []
     assert told == ["kept"]
 
 
-def test_a_database_that_is_gone_is_a_metric(settings: Settings, world: World, monkeypatch):
+def test_a_database_that_is_gone_is_a_metric(settings: Settings, tenant: GitTenant, monkeypatch):
     from towline_server.db import Database, make_engine
 
-    missing = Database(make_engine(f"sqlite:///{world.folder}/none/at-all.sqlite"))
+    missing = Database(make_engine(f"sqlite:///{tenant.folder}/none/at-all.sqlite"))
     services = assemble(settings, missing, cheap_passwords())
     app = create_app(settings, services=services)
     with TestClient(app, client=("127.0.0.1", 5)) as client:
@@ -202,8 +202,8 @@ class Stalled:
         return ["towline-reaper"]
 
 
-def test_a_loop_that_stands_still_makes_the_server_unready(settings: Settings, world: World):
-    services = assemble(settings, world.database, cheap_passwords())
+def test_a_loop_that_stands_still_makes_the_server_unready(settings: Settings, tenant: GitTenant):
+    services = assemble(settings, tenant.database, cheap_passwords())
     stalled = replace(services, runtime=Stalled())  # type: ignore[arg-type] # of it all readiness asks this
     with TestClient(create_app(settings, services=stalled)) as client:
         answer = client.get("/readyz")
@@ -211,9 +211,9 @@ def test_a_loop_that_stands_still_makes_the_server_unready(settings: Settings, w
 
 
 def test_a_full_disk_makes_the_server_unready(
-    settings: Settings, world: World, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tenant: GitTenant, monkeypatch: pytest.MonkeyPatch
 ):
-    services = assemble(settings, world.database, cheap_passwords())
+    services = assemble(settings, tenant.database, cheap_passwords())
     usage = shutil.disk_usage("/")
     with TestClient(create_app(settings, services=services)) as client:
         assert client.get("/readyz").status_code == 200

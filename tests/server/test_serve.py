@@ -10,8 +10,8 @@ import pytest
 
 from tests.control_plane import PASSWORD, cheap_passwords
 from tests.server.dialects.tenant_client import bearer
+from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.processes import LONG, runs_elsewhere
-from tests.server.runs.world import World
 from tests.server.serving import admin_key, client_of, serving, settings_file
 from towline.testing.git_server import StaysSilent
 from towline_server.auth.identities import Identities
@@ -23,13 +23,13 @@ pytestmark = pytest.mark.slow
 EMAIL = "someone@demo.example"
 
 
-def test_sigterm_hands_a_run_back_and_the_next_server_ends_it(world: World, database_url: str):
-    world.commit(a=b"1")
-    project = world.project()
-    file, key = settings_file(world, database_url), admin_key(world)
-    world.server.trouble = StaysSilent()
+def test_sigterm_hands_a_run_back_and_the_next_server_ends_it(tenant: GitTenant, database_url: str):
+    tenant.commit(a=b"1")
+    project = tenant.project()
+    file, key = settings_file(tenant, database_url), admin_key(tenant)
+    tenant.server.trouble = StaysSilent()
     words = ["--settings", str(file), "--port", "0"]
-    url = f"/v2/integrations/connections/{world.connection_id}/sync"
+    url = f"/v2/integrations/connections/{tenant.connection_id}/sync"
     with serving(words) as first:
         with client_of(first) as client:
             answer = client.post(url, headers=bearer(key)).json()
@@ -39,10 +39,10 @@ def test_sigterm_hands_a_run_back_and_the_next_server_ends_it(world: World, data
             str(project.id),
         }
         assert first.end() == 0
-    runs = runs_elsewhere(world)
+    runs = runs_elsewhere(tenant)
     left = runs.get(UUID(begun["run_id"]))
     assert (left.state, left.reason_code) == (RunState.FAILED, ReasonCode.WORKER_SHUTDOWN)
-    world.server.trouble = None
+    tenant.server.trouble = None
     with serving(words) as second:
         ended = runs.wait(left.id, LONG)
         assert second.hear("run ended")["project_id"] == str(project.id)
@@ -50,15 +50,17 @@ def test_sigterm_hands_a_run_back_and_the_next_server_ends_it(world: World, data
     assert (ended.state, ended.attempts.previous_id) == (RunState.SUCCEEDED, left.id)
 
 
-def test_a_request_that_waits_for_its_run_does_not_hold_the_server(world: World, database_url: str):
-    world.commit(a=b"1")
-    project = world.project()
-    with world.database.writing() as session:
+def test_a_request_that_waits_for_its_run_does_not_hold_the_server(
+    tenant: GitTenant, database_url: str
+):
+    tenant.commit(a=b"1")
+    project = tenant.project()
+    with tenant.database.writing() as session:
         Identities(session, cheap_passwords()).create_user(
-            tenant_id=world.tenant_id, email=EMAIL, password=PASSWORD, tenant_role=Role.ADMIN
+            tenant_id=tenant.tenant_id, email=EMAIL, password=PASSWORD, tenant_role=Role.ADMIN
         )
-    file = settings_file(world, database_url, wait_seconds=100_000, shutdown_seconds=1)
-    world.server.trouble = StaysSilent()
+    file = settings_file(tenant, database_url, wait_seconds=100_000, shutdown_seconds=1)
+    tenant.server.trouble = StaysSilent()
     path = f"/api/1/rest/public/project/pull/{project.path}"
     with (
         serving(["--settings", str(file), "--port", "0"]) as server,
@@ -69,18 +71,18 @@ def test_a_request_that_waits_for_its_run_does_not_hold_the_server(world: World,
         begun = server.hear("run begun")
         assert server.end() == 0
         assert answer.result().status_code == 503
-    left = runs_elsewhere(world).get(UUID(begun["run_id"]))
+    left = runs_elsewhere(tenant).get(UUID(begun["run_id"]))
     assert left.reason_code is ReasonCode.WORKER_SHUTDOWN
 
 
-def test_sigterm_ends_the_streams_of_events(world: World, database_url: str):
-    world.commit(a=b"1")
-    project = world.project()
+def test_sigterm_ends_the_streams_of_events(tenant: GitTenant, database_url: str):
+    tenant.commit(a=b"1")
+    project = tenant.project()
     file, headers = (
-        settings_file(world, database_url, shutdown_seconds=3000),
-        bearer(admin_key(world)),
+        settings_file(tenant, database_url, shutdown_seconds=3000),
+        bearer(admin_key(tenant)),
     )
-    world.server.trouble = StaysSilent()
+    tenant.server.trouble = StaysSilent()
     native = "/api/towline/v1"
     with (
         serving(["--settings", str(file), "--port", "0"]) as server,
@@ -94,21 +96,23 @@ def test_sigterm_ends_the_streams_of_events(world: World, database_url: str):
             assert "event: ended" not in list(lines)
 
 
-def test_sigterm_ends_a_server_on_which_nothing_runs(world: World, database_url: str):
-    file = settings_file(world, database_url)
+def test_sigterm_ends_a_server_on_which_nothing_runs(tenant: GitTenant, database_url: str):
+    file = settings_file(tenant, database_url)
     with serving(["--settings", str(file), "--port", "0"]) as server:
         server.hear("listening")
         assert server.end() == 0
 
 
-def test_sighup_takes_up_what_can_change_and_names_what_cannot(world: World, database_url: str):
-    file = settings_file(world, database_url, metrics_token="the first token")
+def test_sighup_takes_up_what_can_change_and_names_what_cannot(
+    tenant: GitTenant, database_url: str
+):
+    file = settings_file(tenant, database_url, metrics_token="the first token")
     with (
         serving(["--settings", str(file), "--port", "0"]) as server,
         client_of(server) as client,
     ):
         assert client.get("/metrics", headers=bearer("the first token")).status_code == 200
-        settings_file(world, database_url, metrics_token="the second", lease_seconds=90)
+        settings_file(tenant, database_url, metrics_token="the second", lease_seconds=90)
         server.tell(signal.SIGHUP)
         assert server.hear("settings reloaded")["changed"] == ["metrics_token"]
         assert server.hear("these settings wait for a restart")["changed"] == ["lease_seconds"]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.control_plane import cheap_passwords
 from tests.server.dialects.tenant_client import bearer
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
 from tests.server.serving import client_of, serving
 from tests.server.webhooks.receiver import Reply, receiving
 from towline_server.auth.identities import Identities
@@ -20,10 +20,10 @@ pytestmark = pytest.mark.slow
 V1 = "/api/towline/v1"
 
 
-def _settings(world: World, url: str) -> Path:
-    file = world.folder / "towline.toml"
+def _settings(tenant: GitTenant, url: str) -> Path:
+    file = tenant.folder / "towline.toml"
     file.write_text(
-        f'database_url = "{url}"\ndata_dir = "{world.folder / "data"}"\n'
+        f'database_url = "{url}"\ndata_dir = "{tenant.folder / "data"}"\n'
         f'secret_keys = ["{"k" * 40}"]\n'
         'remote_schemes = ["http"]\nremote_networks = ["127.0.0.0/8"]\n'
         'webhook_schemes = ["http"]\nwebhook_networks = ["127.0.0.0/8"]\n'
@@ -31,16 +31,16 @@ def _settings(world: World, url: str) -> Path:
     return file
 
 
-def _key(world: World) -> str:
-    with world.database.writing() as session:
+def _key(tenant: GitTenant) -> str:
+    with tenant.database.writing() as session:
         made = Identities(session, cheap_passwords())
-        return made.create_key(tenant_id=world.tenant_id, name="k", tenant_role=Role.ADMIN)[1]
+        return made.create_key(tenant_id=tenant.tenant_id, name="k", tenant_role=Role.ADMIN)[1]
 
 
-def test_a_pull_is_told_to_who_asked_even_by_the_next_server(world: World, database_url: str):
-    revision = world.commit(rules__a=b"1")
-    project, key = world.project(), _key(world)
-    words = ["--settings", str(_settings(world, database_url)), "--port", "0"]
+def test_a_pull_is_told_to_who_asked_even_by_the_next_server(tenant: GitTenant, database_url: str):
+    revision = tenant.commit(rules__a=b"1")
+    project, key = tenant.project(), _key(tenant)
+    words = ["--settings", str(_settings(tenant, database_url)), "--port", "0"]
     with receiving() as receiver:
         receiver.answer(Reply(200), Reply(503, {"Retry-After": "3600"}), Reply(200))
         with serving(words) as first, client_of(first) as client:
@@ -48,14 +48,14 @@ def test_a_pull_is_told_to_who_asked_even_by_the_next_server(world: World, datab
             made = client.post(f"{V1}/webhooks", json={"url": receiver.url()}).json()
             secret = made["secret"]
             run = client.post(f"{V1}/projects/{project.id}/runs", json={}).json()
-            [came] = receiver.wait_for(1)
-            event = came.verify(secret)
+            [received] = receiver.wait_for(1)
+            event = received.verify(secret)
             assert isinstance(event, dict)
             assert event["type"] == "run.succeeded"
             assert event["data"]["run_id"] == run["id"]
             assert event["data"]["target_revision"] == revision
             told = first.hear("webhook attempted")
-            assert told["message_id"] == came.id
+            assert told["message_id"] == received.id
             assert told["webhook_id"] == made["id"]
             assert told["result"] == "delivered"
 
@@ -73,7 +73,7 @@ def test_a_pull_is_told_to_who_asked_even_by_the_next_server(world: World, datab
             assert client.post(f"{url}/{left['id']}/retry").status_code == 202
             third = receiver.wait_for(3)[2]
             assert (third.id, third.body) == (second.id, second.body)
-            assert third.id != came.id
+            assert third.id != received.id
             assert third.verify(secret) == second.verify(secret)
             assert last.hear("webhook attempted")["status"] == 200
             assert last.end() == 0

@@ -19,8 +19,8 @@ from sqlalchemy import update
 from tests.databases import everything
 from tests.server.api.push_hosts import HOSTS, SECRET, called
 from tests.server.pending_pull import V1, PendingPull
+from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.processes import runs_elsewhere
-from tests.server.runs.world import World
 from tests.server.serving import (
     LONG,
     SERVER,
@@ -49,7 +49,7 @@ PROJECTS = 50
 class Servers:
     """Servers on one database, each with a folder of its own."""
 
-    world: World
+    tenant: GitTenant
     url: str
     stack: ExitStack
     processes: dict[str, ServerProcess] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Servers:
             "rate_per_second": 0,
             "address_rate_per_second": 0,
         }
-        words = ["--settings", str(settings_file(self.world, self.url, name=name, **settings))]
+        words = ["--settings", str(settings_file(self.tenant, self.url, name=name, **settings))]
         module, stands = (SERVER, {}) if stands_at is None else (STANDS, {"STANDS_AT": stands_at})
         server = self.stack.enter_context(serving([*words, "--port", "0"], module=module, **stands))
         self.processes[name] = server
@@ -72,24 +72,24 @@ class Servers:
 
 
 @pytest.fixture
-def servers(world: World, postgres_url: str) -> Iterator[Servers]:
+def servers(tenant: GitTenant, postgres_url: str) -> Iterator[Servers]:
     with ExitStack() as stack:
-        yield Servers(world, postgres_url, stack)
+        yield Servers(tenant, postgres_url, stack)
 
 
 @pytest.fixture
 def database_url(postgres_url: str) -> str:
-    """What `world` stands on."""
+    """The database of `tenant`."""
     return postgres_url
 
 
 @pytest.fixture
-def pending(world: World) -> PendingPull:
-    return PendingPull(world)
+def pending(tenant: GitTenant) -> PendingPull:
+    return PendingPull(tenant)
 
 
-def row(world: World, run_id: str) -> RunRow:
-    with world.database.reading() as session:
+def row(tenant: GitTenant, run_id: str) -> RunRow:
+    with tenant.database.reading() as session:
         found = find_row(session, UUID(run_id))
         session.expunge(found)
     return found
@@ -103,11 +103,11 @@ def moment(at: datetime | None) -> datetime:
 def begun(servers: Servers, pending: PendingPull, phase: str) -> tuple[ServerProcess, str]:
     """The first of two servers, which executes a run that stands in a phase; and the run."""
     silent = phase == "git is silent"
-    pending.world.server.trouble = StaysSilent() if silent else None
+    pending.tenant.server.trouble = StaysSilent() if silent else None
     first = servers.start("one", None if silent else phase)
     run_id = pending.ask(servers.clients["one"])
     if silent:
-        while not pending.world.server.tally.requests:
+        while not pending.tenant.server.tally.requests:
             pending.look(servers.clients["one"], run_id)
     else:
         first.hear("state")
@@ -122,7 +122,7 @@ def begun(servers: Servers, pending: PendingPull, phase: str) -> tuple[ServerPro
 def test_the_other_server_takes_over_in_time(phase: str, servers: Servers, pending: PendingPull):
     first, run_id = begun(servers, pending, phase)
     first.kill()
-    pending.world.server.trouble = None
+    pending.tenant.server.trouble = None
     assert pending.state() == pending.old
     last = pending.end(servers.clients["two"], run_id)
     assert (last["state"], last["outcome"], last["attempt"]) == ("succeeded", "changed", 2)
@@ -130,8 +130,8 @@ def test_the_other_server_takes_over_in_time(phase: str, servers: Servers, pendi
     assert (lost["reason_code"], taken["id"]) == ("heartbeat_timeout", last["id"])
     assert pending.state() == pending.new
     assert len(pending.reports()) == 2, "one pull, told by one run"
-    beat = moment(row(pending.world, run_id).heartbeat_at)
-    started = moment(row(pending.world, last["id"]).started_at)
+    beat = moment(row(pending.tenant, run_id).heartbeat_at)
+    started = moment(row(pending.tenant, last["id"]).started_at)
     assert timedelta(seconds=LEASE) < started - beat <= IN_TIME
 
 
@@ -143,7 +143,7 @@ def test_what_a_killed_server_had_not_begun_is_executed_in_time(
     last = pending.end(servers.clients["two"], run_id)
     assert (last["id"], last["state"], last["attempt"]) == (run_id, "succeeded", 1)
     assert pending.state() == pending.new
-    found = row(pending.world, run_id)
+    found = row(pending.tenant, run_id)
     assert moment(found.started_at) - found.created_at <= IN_TIME
 
 
@@ -155,8 +155,8 @@ def test_a_project_does_not_wait_for_what_a_killed_server_had_ended(
     assert pending.state() == pending.new
     last = pending.end(servers.clients["two"], pending.ask(servers.clients["two"]))
     assert (last["state"], last["outcome"]) == ("succeeded", "unchanged")
-    ended = moment(row(pending.world, run_id).completed_at)
-    started = moment(row(pending.world, last["id"]).started_at)
+    ended = moment(row(pending.tenant, run_id).completed_at)
+    started = moment(row(pending.tenant, last["id"]).started_at)
     assert started - ended <= IN_TIME
 
 
@@ -167,24 +167,24 @@ def test_a_project_does_not_wait_for_what_a_killed_server_had_ended(
 def test_a_stopped_server_that_wakes_changes_nothing(
     phase: str, servers: Servers, pending: PendingPull
 ):
-    world = pending.world
+    tenant = pending.tenant
     first, run_id = begun(servers, pending, phase)
     first.tell(SIGSTOP)
-    world.server.trouble = None
+    tenant.server.trouble = None
     last = pending.end(servers.clients["two"], run_id)
     assert (last["state"], last["attempt"]) == ("succeeded", 2)
-    beat = moment(row(world, run_id).heartbeat_at)
-    assert moment(row(world, last["id"]).started_at) - beat <= IN_TIME
+    beat = moment(row(tenant, run_id).heartbeat_at)
+    assert moment(row(tenant, last["id"]).started_at) - beat <= IN_TIME
     assert pending.state() == pending.new
-    world.edit(pending.project, "a", b"edited since")
-    before = everything(world.database)
+    tenant.edit(pending.project, "a", b"edited since")
+    before = everything(tenant.database)
 
     first.tell(SIGCONT)
     assert pending.look(servers.clients["one"], last["id"])["state"] == "succeeded"
     assert servers.clients["one"].get("/readyz").status_code == 200
     # It waits for whatever it still executes.
     assert first.end() == 0
-    assert everything(world.database) == before
+    assert everything(tenant.database) == before
 
 
 def test_a_server_that_was_woken_serves_on(servers: Servers, pending: PendingPull):
@@ -193,7 +193,7 @@ def test_a_server_that_was_woken_serves_on(servers: Servers, pending: PendingPul
     pending.end(servers.clients["two"], run_id)
     first.tell(SIGCONT)
     assert servers.processes["two"].end() == 0
-    pending.world.commit(a=b"3", here=b"1", rules__b=b"1", rules__new=b"2")
+    pending.tenant.commit(a=b"3", here=b"1", rules__b=b"1", rules__new=b"2")
     last = pending.end(servers.clients["one"], pending.ask(servers.clients["one"]))
     assert (last["state"], last["outcome"]) == ("succeeded", "changed")
 
@@ -215,14 +215,14 @@ def everything_ended(servers: Servers, pending: PendingPull, wanted: int) -> lis
 
 
 def test_a_schedule_fires_once_on_two_servers(servers: Servers, pending: PendingPull):
-    world = pending.world
+    tenant = pending.tenant
     for _ in range(20):
-        spec = ScheduleSpec(project_id=world.project().id, rhythm=Rhythm(every_seconds=3600))
-        with world.database.writing() as session:
+        spec = ScheduleSpec(project_id=tenant.project().id, rhythm=Rhythm(every_seconds=3600))
+        with tenant.database.writing() as session:
             place(session, uuid4(), spec, database_now(session))
     servers.start("one")
     servers.start("two")
-    with world.database.writing() as session:
+    with tenant.database.writing() as session:
         session.execute(update(ScheduleRow).values(due_at=database_now(session)))
     runs = everything_ended(servers, pending, 20)
     assert len(runs) == len({run["project_id"] for run in runs}) == 20
@@ -230,16 +230,16 @@ def test_a_schedule_fires_once_on_two_servers(servers: Servers, pending: Pending
 
 
 def test_a_push_starts_one_run_on_two_servers(servers: Servers, pending: PendingPull):
-    world, host, body = pending.world, HOSTS["git"], called(HOSTS["git"])
-    with world.database.writing() as session:
+    tenant, host, body = pending.tenant, HOSTS["git"], called(HOSTS["git"])
+    with tenant.database.writing() as session:
         connections = Connections(session, Sealer(["k" * 40]), ALL_SCHEMES)
-        connections.set_webhook_secret(world.connection_id, SECRET)
+        connections.set_webhook_secret(tenant.connection_id, SECRET)
     servers.start("one")
     servers.start("two")
 
     def call(delivery: int, name: str) -> httpx2.Response:
         headers = host.headers(body + b" " * delivery, delivery=f"d{delivery}")
-        url = f"/hooks/{world.connection_id}"
+        url = f"/hooks/{tenant.connection_id}"
         return servers.clients[name].post(url, content=body + b" " * delivery, headers=headers)
 
     with ThreadPoolExecutor(2) as pool:
@@ -254,14 +254,14 @@ def test_a_push_starts_one_run_on_two_servers(servers: Servers, pending: Pending
 def test_what_waits_for_one_repository_is_one_fetch_a_server(
     servers: Servers, pending: PendingPull
 ):
-    world = pending.world
-    waiting = runs_elsewhere(world)
-    asked = [str(waiting.request(world.project().id).id) for _ in range(PROJECTS)]
+    tenant = pending.tenant
+    waiting = runs_elsewhere(tenant)
+    asked = [str(waiting.request(tenant.project().id).id) for _ in range(PROJECTS)]
     servers.start("one")
     servers.start("two")
     runs = everything_ended(servers, pending, PROJECTS)
     assert {run["id"] for run in runs} == set(asked)
     assert {run["outcome"] for run in runs} == {"changed"}
-    talks = [each for each in world.server.tally.requests if each.method == "GET"]
-    executors = {row(world, run["id"]).executor_id for run in runs}
+    talks = [each for each in tenant.server.tally.requests if each.method == "GET"]
+    executors = {row(tenant, run["id"]).executor_id for run in runs}
     assert len(talks) == len(executors) <= 2

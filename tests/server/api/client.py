@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
-from tests.server.runs.bench import Bench
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
+from tests.server.runs.runner import Runner
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
 from towline_server.runs.external import ExternalWork
@@ -31,9 +31,9 @@ class RunServices:
     plans: Plans
 
     @classmethod
-    def of(cls, bench: Bench) -> Runtime:
-        plans = Plans(bench.world.database, bench.repositories, bench.fetches)
-        return cast(Runtime, cls(bench.runs, bench.external, plans))
+    def of(cls, runner: Runner) -> Runtime:
+        plans = Plans(runner.tenant.database, runner.repositories, runner.fetches)
+        return cast(Runtime, cls(runner.runs, runner.external, plans))
 
     def stalled(self) -> list[str]:
         return []
@@ -43,7 +43,7 @@ class RunServices:
 class ApiClient:
     """A tenant with a project and a caller of each role, and a client."""
 
-    bench: Bench
+    runner: Runner
     services: Services
     client: TestClient
     project: Project = field(init=False)
@@ -53,13 +53,13 @@ class ApiClient:
     """API keys by their role on the whole tenant."""
 
     def __post_init__(self) -> None:
-        self.project = self.world.project()
+        self.project = self.tenant.project()
         self.keys = {role: self.key(role, on=self.project) for role in (None, *Role)}
         self.tenant_keys = {role: self.key(tenant_role=role) for role in Role}
 
     @property
-    def world(self) -> World:
-        return self.bench.world
+    def tenant(self) -> GitTenant:
+        return self.runner.tenant
 
     @property
     def url(self) -> str:
@@ -77,7 +77,7 @@ class ApiClient:
         with self.services.database.writing() as session:
             identities = self.services.identities(session)
             made, key = identities.create_key(
-                tenant_id=tenant_id or self.world.tenant_id,
+                tenant_id=tenant_id or self.tenant.tenant_id,
                 name=uuid4().hex,
                 tenant_role=tenant_role,
             )
@@ -102,7 +102,7 @@ class ApiClient:
         """Request a run, execute it, and return how it ended."""
         asked = self.ask("POST", f"{self.url}/runs", json=body)
         assert asked.status_code == 202, asked.text
-        self.bench.worker().execute(UUID(asked.json()["id"]))
+        self.runner.worker().execute(UUID(asked.json()["id"]))
         ended: dict[str, Any] = self.get(f"{V1}/runs/{asked.json()['id']}")
         return ended
 

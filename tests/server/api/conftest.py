@@ -9,8 +9,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.server.api.client import ApiClient, RunServices
-from tests.server.runs.bench import Bench
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
+from tests.server.runs.runner import Runner
 from towline.testing.git_server import GitServer
 from towline_server.api import DIALECT
 from towline_server.app import create_app
@@ -19,22 +19,22 @@ from towline_server.settings import Settings
 
 
 @pytest.fixture
-def world(services: Services, git_server: GitServer, tmp_path: Path) -> World:
+def tenant(services: Services, git_server: GitServer, tmp_path: Path) -> GitTenant:
     """A tenant, a connection, a repository."""
-    return World(services.database, git_server, tmp_path, sealer=services.sealer)
+    return GitTenant(services.database, git_server, tmp_path, sealer=services.sealer)
 
 
 @pytest.fixture
-def other(services: Services, git_server: GitServer, tmp_path: Path) -> World:
+def other(services: Services, git_server: GitServer, tmp_path: Path) -> GitTenant:
     """Another tenant, of which the first must learn nothing."""
-    return World(services.database, git_server, tmp_path / "other", sealer=services.sealer)
+    return GitTenant(services.database, git_server, tmp_path / "other", sealer=services.sealer)
 
 
 @pytest.fixture
-def api(settings: Settings, services: Services, world: World) -> Iterator[ApiClient]:
+def api(settings: Settings, services: Services, tenant: GitTenant) -> Iterator[ApiClient]:
     """The application and its callers."""
-    bench = Bench(world)
-    working = services.with_runtime(RunServices.of(bench))
+    runner = Runner(tenant)
+    working = services.with_runtime(RunServices.of(runner))
     app = create_app(settings, services=working, dialects=[DIALECT])
     with TestClient(app) as client:
-        yield ApiClient(bench=bench, services=working, client=client)
+        yield ApiClient(runner=runner, services=working, client=client)

@@ -37,7 +37,7 @@ def test_an_asset_is_written_read_moved_and_deleted(api: ApiClient):
 
 
 def test_a_pulled_asset_keeps_its_id(api: ApiClient):
-    api.world.commit(a=b"1")
+    api.tenant.commit(a=b"1")
     api.pull()
     asset = api.get(f"{api.url}/assets")["items"][0]
     assert (asset["modified"], asset["base"]["path"]) == (False, "a")
@@ -46,7 +46,7 @@ def test_a_pulled_asset_keeps_its_id(api: ApiClient):
 
 
 def test_a_pulled_asset_that_was_deleted_is_not_listed(api: ApiClient):
-    api.world.commit(a=b"1", b=b"1")
+    api.tenant.commit(a=b"1", b=b"1")
     api.pull()
     gone, stays = api.get(f"{api.url}/assets")["items"]
     url = f"{api.url}/assets/{gone['id']}"
@@ -101,7 +101,7 @@ def test_hostile_paths_are_refused(api: ApiClient, path: str):
 )
 def test_addresses_are_utf8(api: ApiClient, method: str, at: str):
     assert code_of(api.ask(method, f"{api.url}/{at}")) == (400, "invalid_value")
-    assert api.world.contents(api.project) == {}
+    assert api.tenant.contents(api.project) == {}
 
 
 def test_paths_are_as_long_as_a_pull_takes(api: ApiClient):
@@ -115,7 +115,7 @@ def test_paths_are_as_long_as_a_pull_takes(api: ApiClient):
             (400, "invalid_path"),
             (422, "invalid_request"),
         )
-    assert list(api.world.contents(api.project)) == [fits]
+    assert list(api.tenant.contents(api.project)) == [fits]
 
 
 def test_nobody_overwrites_what_they_have_not_seen(api: ApiClient):
@@ -132,7 +132,7 @@ def test_nobody_overwrites_what_they_have_not_seen(api: ApiClient):
         api.ask("POST", f"{url}/move", headers=stale, json={"path": "b"}),
     ):
         assert code_of(refused) == (412, "asset_changed")
-    assert api.world.contents(api.project) == {"a": b"1"}
+    assert api.tenant.contents(api.project) == {"a": b"1"}
     moved = api.ask("POST", f"{url}/move", headers=seen, json={"path": "b"})
     assert moved.status_code == 200
     url = f"{api.url}/assets/{moved.json()['id']}"
@@ -150,7 +150,7 @@ def test_a_tag_that_is_no_digest_fits_nothing(api: ApiClient, tag: str):
         api.ask("POST", f"{url}/move", headers=headers, json={"path": "b"}),
     ):
         assert code_of(refused) == (412, "asset_changed")
-    assert api.world.contents(api.project) == {"a": b"1"}
+    assert api.tenant.contents(api.project) == {"a": b"1"}
 
 
 def test_one_of_several_tags_is_enough_and_a_star_fits_whatever_is_there(api: ApiClient):

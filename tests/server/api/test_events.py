@@ -21,7 +21,7 @@ def parsed(text: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_a_run_that_has_ended_is_sent_at_once(api: ApiClient):
-    api.world.commit(a=b"1")
+    api.tenant.commit(a=b"1")
     run = api.pull()
     answer = api.ask("GET", f"{V1}/runs/{run['id']}/events")
     assert answer.headers["content-type"].startswith("text/event-stream")
@@ -29,7 +29,7 @@ def test_a_run_that_has_ended_is_sent_at_once(api: ApiClient):
 
 
 def test_a_stream_ends_with_the_terminal_state(api: ApiClient, monkeypatch):
-    api.world.commit(a=b"1")
+    api.tenant.commit(a=b"1")
     run_id = UUID(api.ask("POST", f"{api.url}/runs", json={}).json()["id"])
     looked, answers = threading.Semaphore(0), []
     wait = Runs.wait
@@ -47,7 +47,7 @@ def test_a_stream_ends_with_the_terminal_state(api: ApiClient, monkeypatch):
     thread = threading.Thread(target=listen)
     thread.start()
     looked.acquire()
-    with api.bench.standing(run_id, "comparing"):
+    with api.runner.paused(run_id, "comparing"):
         # One look may have begun before the run was there; the one after it has not.
         looked.acquire()
         looked.acquire()
@@ -62,21 +62,21 @@ def test_a_stream_ends_with_the_terminal_state(api: ApiClient, monkeypatch):
 
 
 def test_a_stream_goes_over_to_the_next_attempt(api: ApiClient):
-    api.world.commit(a=b"1")
-    run = api.bench.runs.request(api.project.id)
-    with api.bench.standing(run.id, "comparing"):
-        api.bench.lapse()
-        api.bench.reaper.sweep()
-    lost = api.bench.runs.get(run.id)
+    api.tenant.commit(a=b"1")
+    run = api.runner.runs.request(api.project.id)
+    with api.runner.paused(run.id, "comparing"):
+        api.runner.lapse()
+        api.runner.reaper.sweep()
+    lost = api.runner.runs.get(run.id)
     assert lost.attempts.next_id is not None
-    api.bench.worker("two").execute(lost.attempts.next_id)
+    api.runner.worker("two").execute(lost.attempts.next_id)
     events = parsed(api.ask("GET", f"{V1}/runs/{run.id}/events").text)
     assert [(name, data["id"]) for name, data in events] == [("ended", str(lost.attempts.next_id))]
 
 
 def test_a_cancelled_run_ends_its_stream(api: ApiClient):
-    run = api.bench.runs.request(api.project.id)
-    api.bench.runs.cancel(run.id)
+    run = api.runner.runs.request(api.project.id)
+    api.runner.runs.cancel(run.id)
     [(name, data)] = parsed(api.ask("GET", f"{V1}/runs/{run.id}/events").text)
     assert (name, data["state"]) == ("ended", "cancelled")
 

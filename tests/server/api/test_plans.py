@@ -28,10 +28,10 @@ def apply(api: ApiClient, made: dict[str, Any]) -> Any:
 
 def conflict(api: ApiClient) -> str:
     """A project in conflict; returns the asset's id."""
-    api.world.commit(**{"a.json": b'{"x": 1, "y": null}'})
+    api.tenant.commit(**{"a.json": b'{"x": 1, "y": null}'})
     api.pull()
     api.put("a.json", b'{"x": 2, "y": null, "z": null}')
-    api.world.commit(**{"a.json": b'{"x": 3, "y": 0}'})
+    api.tenant.commit(**{"a.json": b'{"x": 3, "y": 0}'})
     run = api.pull()
     assert run["result_class"] == "conflict"
     asset_id: str = run["report"]["conflicts"][0]["parties"][0]["asset_id"]
@@ -39,17 +39,17 @@ def conflict(api: ApiClient) -> str:
 
 
 def test_a_plan_is_shown_and_applied_later(api: ApiClient):
-    revision = api.world.commit(rules__a=b"1")
+    revision = api.tenant.commit(rules__a=b"1")
     made = plan(api)
     assert (made["revision"], made["refused"], made["is_noop"]) == (revision, False, False)
-    assert api.world.contents(api.project) == {}
+    assert api.tenant.contents(api.project) == {}
     assert api.get(f"{api.url}/plans/{made['id']}") == made
     assert [each["id"] for each in api.get(f"{api.url}/plans")["items"]] == [made["id"]]
-    api.world.commit(rules__a=b"2")
+    api.tenant.commit(rules__a=b"2")
     applied = apply(api, made)
     assert applied.status_code == 200
     assert applied.json() == {**made["report"], "pull": 1}
-    assert api.world.contents(api.project) == {"rules/a": b"1"}
+    assert api.tenant.contents(api.project) == {"rules/a": b"1"}
     assert code_of(apply(api, made)) == (404, "not_found")
 
 
@@ -68,33 +68,33 @@ def test_a_plan_is_limited_and_resolved(api: ApiClient):
 
 
 def test_a_plan_goes_stale(api: ApiClient):
-    api.world.commit(a=b"1")
+    api.tenant.commit(a=b"1")
     made = plan(api)
     api.put("a", b"mine")
     refused = apply(api, made)
     assert code_of(refused) == (409, "stale_plan")
-    assert api.world.contents(api.project) == {"a": b"mine"}
+    assert api.tenant.contents(api.project) == {"a": b"mine"}
 
 
 @pytest.mark.parametrize("what", ["kinds", "content rules", "binding"])
 def test_a_plan_of_another_project_of_that_name_goes_stale(api: ApiClient, what: str):
-    api.world.commit(a=b"1")
+    api.tenant.commit(a=b"1")
     made = plan(api)
     kinds = api.get(api.url)["kinds"]
     changes: dict[str, dict[str, Any]] = {
         "kinds": {"kinds": kinds[:1]},
         "content rules": {"kinds": [{**each, "merge": "never"} for each in kinds]},
         "binding": {
-            "binding": {"connection_id": str(api.world.connection_id), "ref": "heads/next"}
+            "binding": {"connection_id": str(api.tenant.connection_id), "ref": "heads/next"}
         },
     }
     assert api.ask("PATCH", api.url, json=changes[what]).status_code == 200
     assert code_of(apply(api, made)) == (409, "stale_plan")
-    assert api.world.contents(api.project) == {}
+    assert api.tenant.contents(api.project) == {}
 
 
 def test_a_plan_is_dropped(api: ApiClient):
-    api.world.commit(a=b"1")
+    api.tenant.commit(a=b"1")
     url = f"{api.url}/plans/{plan(api)['id']}"
     assert api.ask("DELETE", url).status_code == 204
     assert code_of(api.ask("GET", url)) == (404, "not_found")
@@ -102,9 +102,9 @@ def test_a_plan_is_dropped(api: ApiClient):
 
 
 def test_a_plan_is_of_its_own_project(api: ApiClient):
-    api.world.commit(a=b"1")
+    api.tenant.commit(a=b"1")
     made = plan(api)
-    elsewhere = api.world.project()
+    elsewhere = api.tenant.project()
     key = api.key(tenant_role=max(api.tenant_keys, key=lambda role: role.rank))
     url = f"{api.url.rpartition('/')[0]}/{elsewhere.id}/plans/{made['id']}"
     assert code_of(api.ask("GET", url, key=key)) == (404, "not_found")
@@ -113,20 +113,20 @@ def test_a_plan_is_of_its_own_project(api: ApiClient):
 
 def lose_cache(api: ApiClient) -> None:
     """What was fetched is not here, as on another server than the one that fetched it."""
-    for cache in api.bench.repositories._cache_dir.glob("*.git"):
+    for cache in api.runner.repositories._cache_dir.glob("*.git"):
         shutil.rmtree(cache)
 
 
 def test_what_was_fetched_elsewhere_is_fetched_again(api: ApiClient):
-    api.world.commit(a=b"1")
+    api.tenant.commit(a=b"1")
     made = plan(api)
     lose_cache(api)
     assert apply(api, made).status_code == 200
-    assert api.world.contents(api.project) == {"a": b"1"}
+    assert api.tenant.contents(api.project) == {"a": b"1"}
 
 
 def test_a_key_makes_one_plan_and_applies_it_once(api: ApiClient):
-    api.world.commit(a=b"1")
+    api.tenant.commit(a=b"1")
     headers = {"Idempotency-Key": "k"}
     made = [api.ask("POST", f"{api.url}/plans", headers=headers, json={}) for _ in range(2)]
     assert made[0].json() == made[1].json()
@@ -138,10 +138,10 @@ def test_a_key_makes_one_plan_and_applies_it_once(api: ApiClient):
 
 
 def test_the_remotes_failures_are_told(api: ApiClient):
-    api.world.server.trouble = Answers(status=503)
+    api.tenant.server.trouble = Answers(status=503)
     answer = api.ask("POST", f"{api.url}/plans", json={})
     assert code_of(answer) == (502, "remote_unavailable")
-    assert str(api.world.folder) not in answer.text
+    assert str(api.tenant.folder) not in answer.text
 
 
 # --- conflicts --------------------------------------------------------------------------------
@@ -173,10 +173,10 @@ def test_a_conflict_is_explained_field_by_field(api: ApiClient):
 
 def test_a_conflict_has_the_contents_that_fit(api: ApiClient):
     half = MOST_CONTENT_BYTES // 2
-    api.world.commit(a=b"\xff" * half)
+    api.tenant.commit(a=b"\xff" * half)
     api.pull()
     api.put("a", b"ours")
-    api.world.commit(a=b"\xfe" * half)
+    api.tenant.commit(a=b"\xfe" * half)
     api.pull()
     [listed] = api.get(f"{api.url}/conflicts")["conflicts"]
     view = api.get(f"{api.url}/conflicts/{listed['parties'][0]['asset_id']}")
@@ -196,7 +196,7 @@ def test_conflicts_and_status_are_the_same_on_every_server(api: ApiClient):
         lose_cache(api)
         assert api.get(url) == before
     lose_cache(api)
-    api.world.server.trouble = Answers(status=503)
+    api.tenant.server.trouble = Answers(status=503)
     status = api.get(urls[0])
     assert ([each["state"] for each in status["assets"]], bool(status["problem"])) == (
         ["modified-here"],
@@ -205,10 +205,10 @@ def test_conflicts_and_status_are_the_same_on_every_server(api: ApiClient):
 
 
 def test_conflicts_are_looked_for_where_they_are_asked_for(api: ApiClient):
-    api.world.commit(a=b"1")
+    api.tenant.commit(a=b"1")
     api.pull()
     api.put("a", b"ours")
-    api.world.commit(a=b"theirs")
+    api.tenant.commit(a=b"theirs")
     url = f"{api.url}/conflicts"
     assert api.get(url)["conflicts"] == []
     fresh = api.get(f"{url}?fetch=true")
@@ -217,10 +217,10 @@ def test_conflicts_are_looked_for_where_they_are_asked_for(api: ApiClient):
 
 
 def test_conflicts_after_a_plan_are_those_of_its_revision(api: ApiClient):
-    api.world.commit(a=b"1")
+    api.tenant.commit(a=b"1")
     api.pull()
     api.put("a", b"ours")
-    api.world.commit(a=b"theirs")
+    api.tenant.commit(a=b"theirs")
     made, url = plan(api), f"{api.url}/conflicts"
     found = api.get(url)
     assert found["conflicts"] == made["report"]["conflicts"] != []
@@ -228,15 +228,15 @@ def test_conflicts_after_a_plan_are_those_of_its_revision(api: ApiClient):
     assert api.get(f"{api.url}/status")["revision"] == made["revision"]
     [party] = found["conflicts"][0]["parties"]
     assert api.get(f"{url}/{party['asset_id']}")["conflict"] == found["conflicts"][0]
-    later = api.world.commit(a=b"later")
+    later = api.tenant.commit(a=b"later")
     api.pull()
     assert api.get(url)["revision"] == later
 
 
 def test_an_applied_plan_is_what_status_compares_with(api: ApiClient):
-    api.world.commit(a=b"1")
+    api.tenant.commit(a=b"1")
     api.pull()
-    revision = api.world.commit(a=b"2")
+    revision = api.tenant.commit(a=b"2")
     assert apply(api, plan(api)).status_code == 200
     status = api.get(f"{api.url}/status")
     assert (status["base"], status["revision"]) == (revision, revision)
@@ -255,8 +255,8 @@ def test_the_status_of_every_asset(api: ApiClient):
         ("a.json", "conflict"),
         ("new", "local-only"),
     ]
-    assert (status["revision"], status["problem"]) == (api.world.repository.tip("main"), "")
-    api.world.commit(**{"a.json": b"{}", "there": b"1"})
+    assert (status["revision"], status["problem"]) == (api.tenant.repository.tip("main"), "")
+    api.tenant.commit(**{"a.json": b"{}", "there": b"1"})
     fresh = api.get(f"{api.url}/status?fetch=true")
     assert "added-there" in [each["state"] for each in fresh["assets"]]
     assert api.get(f"{api.url}/status") == fresh
@@ -279,13 +279,13 @@ def test_a_project_bound_to_nothing_has_a_status(api: ApiClient):
 
 def test_a_pull_is_taken_back(api: ApiClient):
     for content in (b"1", b"2"):
-        api.world.commit(a=content)
+        api.tenant.commit(a=content)
         api.pull()
     dry = api.ask("POST", f"{api.url}/undo", json={"dry_run": True}).json()
-    assert api.world.contents(api.project) == {"a": b"2"}
+    assert api.tenant.contents(api.project) == {"a": b"2"}
     undone = api.ask("POST", f"{api.url}/undo").json()
     assert undone == {**dry, "pull": 3}
-    assert api.world.contents(api.project) == {"a": b"1"}
+    assert api.tenant.contents(api.project) == {"a": b"1"}
     log = api.get(f"{api.url}/pulls")
     assert [(each["number"], each["kind"], each["undone"]) for each in log["items"]] == [
         (3, "undo", False),
@@ -300,20 +300,20 @@ def test_a_pull_is_taken_back(api: ApiClient):
 
 
 def test_later_edits_are_not_trampled(api: ApiClient):
-    api.world.commit(a=b"1")
+    api.tenant.commit(a=b"1")
     api.pull()
     api.put("a", b"mine")
     assert code_of(api.ask("POST", f"{api.url}/undo")) == (409, "undo_blocked")
-    assert api.world.contents(api.project) == {"a": b"mine"}
+    assert api.tenant.contents(api.project) == {"a": b"mine"}
     body = {"pull": 7}
     assert code_of(api.ask("POST", f"{api.url}/undo", json=body)) == (404, "unknown_pull")
 
 
 def test_a_key_takes_back_one_pull(api: ApiClient):
     for content in (b"1", b"2", b"3"):
-        api.world.commit(a=content)
+        api.tenant.commit(a=content)
         api.pull()
     headers = {"Idempotency-Key": str(uuid4())}
     answers = [api.ask("POST", f"{api.url}/undo", headers=headers) for _ in range(2)]
     assert answers[0].json() == answers[1].json()
-    assert api.world.contents(api.project) == {"a": b"2"}
+    assert api.tenant.contents(api.project) == {"a": b"2"}

@@ -12,8 +12,8 @@ from fastapi.testclient import TestClient
 from tests.control_plane import cheap_passwords
 from tests.databases import open_database
 from tests.server.api.client import V1, ApiClient, RunServices
-from tests.server.runs.bench import Bench
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
+from tests.server.runs.runner import Runner
 from towline.testing.git_server import GitServer
 from towline_server.api import DIALECT
 from towline_server.app import create_app
@@ -28,16 +28,16 @@ def test_the_whole_way(
 ):
     database = open_database(postgres_url)
     services = assemble(settings, database, cheap_passwords())
-    bench = Bench(World(database, git_server, tmp_path, sealer=services.sealer))
-    services = services.with_runtime(RunServices.of(bench))
+    runner = Runner(GitTenant(database, git_server, tmp_path, sealer=services.sealer))
+    services = services.with_runtime(RunServices.of(runner))
     app = create_app(settings, services=services, dialects=[DIALECT])
     with TestClient(app) as client:
-        _walk(ApiClient(bench=bench, services=services, client=client))
+        _walk(ApiClient(runner=runner, services=services, client=client))
     database.close()
 
 
 def _walk(api: ApiClient) -> None:
-    api.world.commit(a=b"1")
+    api.tenant.commit(a=b"1")
     run = api.pull()
     api.put("rules/é", b"mine")
     api.put("a", b"ours")
@@ -56,14 +56,14 @@ def _walk(api: ApiClient) -> None:
         assert api.get(path)
     events = api.ask("GET", f"{V1}/runs/{run['id']}/events")
     assert events.text.startswith("event: ended")
-    api.world.commit(a=b"2")
+    api.tenant.commit(a=b"2")
     body = {"on_conflict": "theirs"}
     plan = api.ask("POST", f"{api.url}/plans", json=body).json()
     assert api.get(f"{api.url}/plans")["total"] == 1
     applied = api.ask("POST", f"{api.url}/plans/{plan['id']}/apply")
     assert applied.json()["pull"] == 2
     assert api.ask("POST", f"{api.url}/undo").json()["pull"] == 3
-    assert api.world.contents(api.project) == {"a": b"ours", "rules/é": b"mine"}
+    assert api.tenant.contents(api.project) == {"a": b"ours", "rules/é": b"mine"}
     _claim(api)
     _hook(api)
 
@@ -78,13 +78,13 @@ def _claim(api: ApiClient) -> None:
 
 def _hook(api: ApiClient) -> None:
     secret = "a webhook secret of the tests"
-    url = f"{V1}/connections/{api.world.connection_id}"
+    url = f"{V1}/connections/{api.tenant.connection_id}"
     key = api.tenant_keys[Role.ADMIN]
     assert api.ask("PATCH", url, key=key, json={"webhook_secret": secret}).status_code == 200
     body = b'{"ref": "refs/heads/main", "after": "1"}'
     signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     headers = {"X-GitHub-Event": "push", "X-Hub-Signature-256": f"sha256={signature}"}
-    hook = f"/hooks/{api.world.connection_id}"
+    hook = f"/hooks/{api.tenant.connection_id}"
     started = api.client.post(hook, content=body, headers=headers)
     assert started.status_code == 202, started.text
     assert len(started.json()["runs"]) == 1

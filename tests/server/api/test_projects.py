@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.server.api.client import V1, ApiClient, code_of
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
 from towline.presets import load_preset
 from towline_server.auth.roles import Role
 from towline_server.dialects import DIALECTS
@@ -22,7 +22,7 @@ def test_the_application_has_it():
 
 
 def test_a_project_is_made_changed_and_deleted(api: ApiClient):
-    key, org = api.tenant_keys[ADMIN], api.world.tenant_id.hex
+    key, org = api.tenant_keys[ADMIN], api.tenant.tenant_id.hex
     body = {
         "path": f"{org}/space/new",
         "kinds": [
@@ -37,7 +37,7 @@ def test_a_project_is_made_changed_and_deleted(api: ApiClient):
                 "fields": {"/version": "larger"},
             }
         ],
-        "binding": {"connection_id": str(api.world.connection_id)},
+        "binding": {"connection_id": str(api.tenant.connection_id)},
     }
     made = api.ask("POST", f"{V1}/projects", key=key, json=body)
     assert made.status_code == 201
@@ -96,7 +96,7 @@ def test_a_kind_that_makes_no_sense_names_the_field(api: ApiClient, kinds: Any, 
 
 
 def test_the_list_shows_what_the_caller_sees(api: ApiClient):
-    hidden = api.world.project()
+    hidden = api.tenant.project()
     mine = api.get(f"{V1}/projects", key=api.keys[Role.READER])
     assert ([each["id"] for each in mine["items"]], mine["total"]) == ([str(api.project.id)], 1)
     assert api.get(f"{V1}/projects", key=api.keys[None])["items"] == []
@@ -122,7 +122,7 @@ def test_the_list_shows_what_the_caller_sees(api: ApiClient):
     ],
 )
 def test_a_bad_project_is_refused(api: ApiClient, body: dict[str, object], refusal):
-    body["path"] = str(body["path"]).replace("{org}", api.world.tenant_id.hex)
+    body["path"] = str(body["path"]).replace("{org}", api.tenant.tenant_id.hex)
     key = api.tenant_keys[ADMIN]
     status, code = code_of(api.ask("POST", f"{V1}/projects", key=key, json=body))
     assert (status, refusal[1] and code) == refusal
@@ -144,7 +144,7 @@ def test_globs_are_bounded_in_all(api: ApiClient, globs: list[str], status: int)
         {"name": f"kind {start}", "globs": globs[start : start + 100]}
         for start in range(0, len(globs), 100)
     ]
-    body = {"path": f"{api.world.tenant_id.hex}/space/x", "kinds": kinds}
+    body = {"path": f"{api.tenant.tenant_id.hex}/space/x", "kinds": kinds}
     made = api.ask("POST", f"{V1}/projects", key=api.tenant_keys[ADMIN], json=body)
     assert made.status_code == status
     pull = {"only": {"globs": globs[:501]}}
@@ -158,8 +158,8 @@ def test_a_name_is_taken_once(api: ApiClient):
     assert code_of(answer) == (409, "already_exists")
 
 
-def test_a_connection_that_is_not_seen_cannot_be_used(api: ApiClient, other: World):
-    hidden = api.world.connect("https://git.example/hidden.git")
+def test_a_connection_that_is_not_seen_cannot_be_used(api: ApiClient, other: GitTenant):
+    hidden = api.tenant.connect("https://git.example/hidden.git")
     for connection_id in (hidden, other.connection_id, uuid4()):
         body = {"binding": {"connection_id": str(connection_id)}}
         assert code_of(api.ask("PATCH", api.url, json=body)) == (404, "not_found")
@@ -241,6 +241,6 @@ def test_a_bad_connection_is_refused(
 
 
 def test_a_connection_in_use_stays(api: ApiClient):
-    url = f"{V1}/connections/{api.world.connection_id}"
+    url = f"{V1}/connections/{api.tenant.connection_id}"
     answer = api.ask("DELETE", url, key=api.tenant_keys[ADMIN])
     assert code_of(answer) == (409, "connection_in_use")

@@ -36,14 +36,14 @@ class Hooked:
             connections = api.services.connections(session)
             url = "https://git.example/hooked.git"
             made = connections.create(
-                tenant_id=api.world.tenant_id, url=url, provider=host.provider
+                tenant_id=api.tenant.tenant_id, url=url, provider=host.provider
             )
             connections.set_webhook_secret(made.id, SECRET)
         self.connection_id = made.id
         self.project = self.bind(ref)
 
     def bind(self, ref: str) -> Project:
-        return self.api.world.project(ref=ref, connection_id=self.connection_id)
+        return self.api.tenant.project(ref=ref, connection_id=self.connection_id)
 
     def send(self, body: bytes, headers: dict[str, str], to: UUID | None = None) -> Response:
         url = f"/hooks/{to or self.connection_id}"
@@ -187,7 +187,7 @@ def test_nobody_learns_which_connections_there_are(api: ApiClient):
     host = HOSTS["github"]
     hooked, body = Hooked(api, host), called(host)
     wrong = host.headers(body, secret="another secret")
-    unset = api.world.connection_id
+    unset = api.tenant.connection_id
     answers = [hooked.send(body, wrong, to) for to in (None, unset, uuid4())]
     # Nor does an empty secret open anything.
     guesses = ("", "-")

@@ -53,8 +53,8 @@ def test_head_changes_nothing(api: ApiClient, path: str):
 
 
 def test_head_does_not_follow_a_run(api: ApiClient):
-    run = api.bench.runs.request(api.project.id)
+    run = api.runner.runs.request(api.project.id)
     head = api.ask("HEAD", f"{V1}/runs/{run.id}/events")
     assert head.headers["content-type"].startswith("text/event-stream")
     assert head.content == b""
-    assert not api.bench.runs.get(UUID(str(run.id))).is_terminal
+    assert not api.runner.runs.get(UUID(str(run.id))).is_terminal

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.server.api.client import V1, ApiClient, code_of
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
 from towline_server.auth.roles import Role
 from towline_server.web.idempotency import IdempotentResponseRow
 
@@ -115,7 +115,7 @@ def test_what_is_no_webhook_is_refused(
         assert code_of(changed) == (status, code)
 
 
-def test_a_webhook_may_hear_of_one_project_of_its_own_tenant(api: ApiClient, other: World):
+def test_a_webhook_may_hear_of_one_project_of_its_own_tenant(api: ApiClient, other: GitTenant):
     mine = make(api, project_id=str(api.project.id))
     assert mine["project_id"] == str(api.project.id)
     theirs = str(other.project().id)
@@ -142,7 +142,7 @@ ROUTES = [
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_they_are_for_who_administers_the_tenant(
-    api: ApiClient, other: World, method: str, path: str
+    api: ApiClient, other: GitTenant, method: str, path: str
 ):
     made = make(api)
     delivery = ask(api, "POST", f"{URL}/{made['id']}/ping").json()["id"]
@@ -163,7 +163,7 @@ def test_they_are_for_who_administers_the_tenant(
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_nobody_else_lists_or_makes_them(api: ApiClient, other: World, method: str):
+def test_nobody_else_lists_or_makes_them(api: ApiClient, other: GitTenant, method: str):
     make(api)
     body: dict[str, Any] = {"json": {"url": HOOK}} if method == "POST" else {}
     for key in (*api.keys.values(), api.tenant_keys[Role.WRITER]):
@@ -175,7 +175,7 @@ def test_nobody_else_lists_or_makes_them(api: ApiClient, other: World, method: s
 def test_what_was_and_will_be_sent_is_listed(api: ApiClient):
     made = make(api)
     here = f"{URL}/{made['id']}"
-    api.world.commit(rules__a=b"1")
+    api.tenant.commit(rules__a=b"1")
     run = api.pull()
     ping = ask(api, "POST", f"{here}/ping")
     assert ping.status_code == 202
@@ -205,7 +205,7 @@ def test_what_was_and_will_be_sent_is_listed(api: ApiClient):
 
 def test_a_data_s_names_are_those_of_the_run(api: ApiClient):
     made = make(api)
-    api.world.commit(rules__a=b"1")
+    api.tenant.commit(rules__a=b"1")
     run = api.pull()
     page = ask(api, "GET", f"{URL}/{made['id']}/deliveries").json()
     data = page["items"][0]["payload"]["data"]
@@ -218,6 +218,6 @@ def test_nothing_is_sent_to_a_disabled_one(api: ApiClient):
     made = make(api, enabled=False)
     here = f"{URL}/{made['id']}"
     assert code_of(ask(api, "POST", f"{here}/ping")) == (409, "webhook_disabled")
-    api.world.commit(rules__a=b"1")
+    api.tenant.commit(rules__a=b"1")
     api.pull()
     assert ask(api, "GET", f"{here}/deliveries").json()["total"] == 0

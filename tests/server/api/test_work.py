@@ -10,7 +10,7 @@ import pytest
 from tests.server.api.client import V1, ApiClient, code_of
 from tests.server.api.work import work_of
 from tests.server.runs.external_executor import planned
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
 from towline import dump_plan
 from towline_server.auth.roles import Role
 from towline_server.runs.external import FAILURE_REASONS
@@ -36,7 +36,7 @@ def completion(claimed: dict[str, Any], work: dict[str, Any] | None = None) -> d
 
 
 def test_a_run_is_claimed_renewed_and_completed(api: ApiClient):
-    api.world.commit(a=b"1", b=b"\x00\xff")
+    api.tenant.commit(a=b"1", b=b"\x00\xff")
     claimed = claim(api)
     assert claimed["run"]["state"] == "fetching"
     renewed = api.ask(
@@ -49,7 +49,7 @@ def test_a_run_is_claimed_renewed_and_completed(api: ApiClient):
     ended = api.ask("POST", f"{V1}/work/complete", json=completion(claimed))
     assert ended.status_code == 200, ended.text
     assert (ended.json()["outcome"], ended.json()["pull"]) == ("changed", 1)
-    assert api.world.contents(api.project) == {"a": b"1", "b": b"\x00\xff"}
+    assert api.tenant.contents(api.project) == {"a": b"1", "b": b"\x00\xff"}
     again = api.ask("POST", f"{V1}/work/complete", json=completion(claimed))
     assert code_of(again) == (409, "lease_lost")
 
@@ -65,7 +65,7 @@ def test_where_nothing_waits_nothing_is_claimed(api: ApiClient):
     assert taken.status_code == 200
 
 
-def test_projects_may_be_named(api: ApiClient, other: World):
+def test_projects_may_be_named(api: ApiClient, other: GitTenant):
     url, theirs = f"{V1}/work/claim", other.project()
     api.ask("POST", f"{api.url}/runs", json={"backend": "external"})
     named = {"executor_id": "one", "project_ids": [str(theirs.id)]}
@@ -77,7 +77,7 @@ def test_projects_may_be_named(api: ApiClient, other: World):
 
 
 def test_a_wrong_token_moves_nothing(api: ApiClient):
-    api.world.commit(a=b"1")
+    api.tenant.commit(a=b"1")
     claimed = claim(api)
     good = completion(claimed)
     for path, body in [
@@ -88,12 +88,12 @@ def test_a_wrong_token_moves_nothing(api: ApiClient):
     ]:
         refused = api.ask("POST", f"{V1}/work/{path}", json={**body, "token": "guess"})
         assert code_of(refused) == (409, "lease_lost")
-    assert api.world.contents(api.project) == {}
+    assert api.tenant.contents(api.project) == {}
     assert api.ask("POST", f"{V1}/work/complete", json=good).status_code == 200
 
 
-def test_a_token_alone_is_not_enough(api: ApiClient, other: World):
-    api.world.commit(a=b"1")
+def test_a_token_alone_is_not_enough(api: ApiClient, other: GitTenant):
+    api.tenant.commit(a=b"1")
     claimed = claim(api)
     stranger = api.key(tenant_role=Role.ADMIN, tenant_id=other.tenant_id)
     for path, body in [
@@ -107,13 +107,13 @@ def test_a_token_alone_is_not_enough(api: ApiClient, other: World):
             (api.keys[Role.READER], (403, "forbidden")),
         ]:
             assert code_of(api.ask("POST", f"{V1}/work/{path}", key=key, json=body)) == refusal
-    assert api.world.contents(api.project) == {}
+    assert api.tenant.contents(api.project) == {}
 
 
 def test_a_stale_plan_is_made_again(api: ApiClient):
-    api.world.commit(a=b"1")
+    api.tenant.commit(a=b"1")
     api.pull()
-    api.world.commit(a=b"2")
+    api.tenant.commit(a=b"2")
     claimed = claim(api)
     stale = completion(claimed)
     api.put("a", b"2")
@@ -124,7 +124,7 @@ def test_a_stale_plan_is_made_again(api: ApiClient):
 
 
 def test_what_does_not_fit_its_digest_is_refused(api: ApiClient):
-    api.world.commit(a=b"1")
+    api.tenant.commit(a=b"1")
     body = completion(claim(api))
     for contents in ({}, dict.fromkeys(body["contents"], "eA==")):
         refused = api.ask("POST", f"{V1}/work/complete", json={**body, "contents": contents})
@@ -135,7 +135,7 @@ def test_what_does_not_fit_its_digest_is_refused(api: ApiClient):
     altered = {**body, "plan": body["plan"].replace('"a"', '"b"')}
     refused = api.ask("POST", f"{V1}/work/complete", json=altered)
     assert code_of(refused) == (400, "invalid_plan")
-    assert api.world.contents(api.project) == {}
+    assert api.tenant.contents(api.project) == {}
 
 
 @pytest.mark.parametrize("reason", FAILURE_REASONS)
@@ -181,7 +181,7 @@ def test_any_text_may_come_for_a_token(api: ApiClient):
 
 def test_contents_may_be_larger_than_other_bodies(api: ApiClient):
     content = bytes(api.services.settings.body_bytes)
-    api.world.commit(a=content)
+    api.tenant.commit(a=content)
     ended = api.ask("POST", f"{V1}/work/complete", json=completion(claim(api)))
     assert ended.status_code == 200, ended.text
-    assert api.world.contents(api.project) == {"a": content}
+    assert api.tenant.contents(api.project) == {"a": content}

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
-from tests.server.runs.bench import Bench
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
+from tests.server.runs.runner import Runner
 from towline.kinds import Kind, Kinds
 from towline.model import AssetPath
 from towline.testing.plans import now
@@ -37,8 +37,8 @@ class MarkedProject:
     """A project behind a connection and a branch of its own, in a space of its own."""
 
     services: Services
-    bench: Bench
-    world: World
+    runner: Runner
+    tenant: GitTenant
     mark: str = field(default_factory=lambda: f"m{uuid4().hex}")
     """Part of every name, and of every content."""
     things: Things = field(init=False)
@@ -98,12 +98,12 @@ class MarkedProject:
     def bare_project(self) -> Project:
         """Another project of the tenant, bound to nothing."""
         with self.services.database.writing() as session:
-            path = f"{self.world.tenant_id.hex}/s{self.mark}/{uuid4().hex}"
-            return Projects(session).create(tenant_id=self.world.tenant_id, path=path)
+            path = f"{self.tenant.tenant_id.hex}/s{self.mark}/{uuid4().hex}"
+            return Projects(session).create(tenant_id=self.tenant.tenant_id, path=path)
 
     def connection(self) -> UUID:
         """Another connection, to the one repository."""
-        made = self.world.connect(f"{self.world.server.url}/repo.git")
+        made = self.tenant.connect(f"{self.tenant.server.url}/repo.git")
         with self.services.database.writing() as session:
             self.services.connections(session).rename(made, f"{self.mark} {made}")
         return made
@@ -111,8 +111,8 @@ class MarkedProject:
     def plan(self) -> UUID:
         """The plan, once more."""
         with self.services.database.writing() as session:
-            shelf = StoredPlans(session, self.project.id)
-            return shelf.put(self._planned.plan, database_now(session))
+            plans = StoredPlans(session, self.project.id)
+            return plans.put(self._planned.plan, database_now(session))
 
     def sync(self) -> UUID:
         """Another sync."""
@@ -130,34 +130,34 @@ class MarkedProject:
             url=f"https://hooks.example/{self.mark}", project_id=self.project.id
         )
         with self.services.database.writing() as session:
-            made, _ = self.services.webhooks(session).create(self.world.tenant_id, wanted)
+            made, _ = self.services.webhooks(session).create(self.tenant.tenant_id, wanted)
         return made.id
 
     # --- made once ----------------------------------------------------------------------------
 
     def _bound(self) -> Project:
         kinds = Kinds((Kind(name=self.mark, globs=("**",)),))
-        path = f"{self.world.tenant_id.hex}/s{self.mark}/p{self.mark}"
+        path = f"{self.tenant.tenant_id.hex}/s{self.mark}/p{self.mark}"
         with self.services.database.writing() as session:
             projects = Projects(session)
-            made = projects.create(tenant_id=self.world.tenant_id, path=path, kinds=kinds)
+            made = projects.create(tenant_id=self.tenant.tenant_id, path=path, kinds=kinds)
             binding = Binding(connection_id=self.connected, ref=f"heads/{self.branch}")
             return projects.associate(made.id, binding)
 
     def _pull(self) -> None:
         """One pull in the log, and a conflict with the next."""
         self._commit("base")
-        self._execute(self.bench.runs.request(self.project.id).id)
+        self._execute(self.runner.runs.request(self.project.id).id)
         self._commit("theirs")
-        self.world.edit(self.project, "clash", f"ours of {self.mark}".encode())
-        self.world.edit(self.project, self.mark, self.mark.encode())
+        self.tenant.edit(self.project, "clash", f"ours of {self.mark}".encode())
+        self.tenant.edit(self.project, self.mark, self.mark.encode())
 
     def _commit(self, what: str) -> None:
         files = {"clash": f"{what} of {self.mark}".encode()}
-        self.world.repository.commit(files, ref=self.branch)
+        self.tenant.repository.commit(files, ref=self.branch)
 
     def _runs(self) -> dict[str, str]:
-        runs = self.bench.runs
+        runs = self.runner.runs
         whole = runs.request(self.project.id)
         kind = runs.request_kinds(self.project.id, [self.mark])[0]
         self._execute(whole.id)
@@ -172,12 +172,12 @@ class MarkedProject:
         }
 
     def _execute(self, run_id: UUID) -> None:
-        self.bench.worker().execute(run_id)
+        self.runner.worker().execute(run_id)
 
     def _sync_and_run(self) -> dict[str, str]:
         sync_id = self.sync()
         run = self._syncs.trigger(sync_id, RunMode.INCREMENTAL)
-        self.bench.runs.cancel(run.id)
+        self.runner.runs.cancel(run.id)
         return {"sync_id": str(sync_id), "sync_run_id": str(run.id)}
 
     def _webhook(self) -> dict[str, str]:
@@ -190,7 +190,7 @@ class MarkedProject:
     def _syncs(self) -> Syncs:
         admin = Principal(
             id=uuid4(),
-            tenant_id=self.world.tenant_id,
+            tenant_id=self.tenant.tenant_id,
             kind=PrincipalKind.USER,
             name=self.mark,
             tenant_role=Role.ADMIN,
@@ -198,6 +198,6 @@ class MarkedProject:
         return Syncs(self.services, admin)
 
     def _asset_id(self, path: str) -> str:
-        found = now(self.world.store(self.project)).at(AssetPath(path))
+        found = now(self.tenant.store(self.project)).at(AssetPath(path))
         assert found is not None
         return found.id

@@ -56,7 +56,7 @@ class Tenants:
         is_service: bool = False,
     ) -> Caller:
         """Somebody new of a marked's tenant, or with a role on its project alone."""
-        tenant_id = (of or on or self.own).world.tenant_id
+        tenant_id = (of or on or self.own).tenant.tenant_id
         project = None if on is None else on.project
         return new_caller(self.services, tenant_id, role, on=project, is_service=is_service)
 
@@ -143,15 +143,15 @@ class Tenants:
     def names_behind_own_connection(self) -> frozenset[str]:
         """The same of a new project, which is bound to the own project's connection."""
         before = tokens_of(self._own_rows())
-        project = self.own.world.project(ref="heads/beside", connection_id=self.own.connected)
+        project = self.own.tenant.project(ref="heads/beside", connection_id=self.own.connected)
         self.services.runs.request_kinds(project.id, [project.kinds.kinds[0].name])
         return tokens_of(rows_below(self.services.database, projects=project.id)) - before
 
     def _own_rows(self) -> Rows:
-        return rows_below(self.services.database, tenants=self.own.world.tenant_id)
+        return rows_below(self.services.database, tenants=self.own.tenant.tenant_id)
 
     def _other_rows(self) -> Rows:
-        return rows_below(self.services.database, tenants=self.other.world.tenant_id)
+        return rows_below(self.services.database, tenants=self.other.tenant.tenant_id)
 
 
 def told(answer: Response, things: Things) -> tuple[int, str]:

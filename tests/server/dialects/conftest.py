@@ -11,9 +11,9 @@ from fastapi.testclient import TestClient
 from tests.server.dialects.shared_project import SharedProject
 from tests.server.dialects.syncs.client import SyncsClient
 from tests.server.dialects.tenant_client import TenantClient, client_of
-from tests.server.runs.bench import Bench
+from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.inline import open_inline
-from tests.server.runs.world import World
+from tests.server.runs.runner import Runner
 from towline.remotes.url import Scheme
 from towline.testing.git_server import GitServer
 from towline_server.auth.roles import Role
@@ -29,49 +29,51 @@ def settings(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def world(services: Services, git_server: GitServer) -> World:
+def tenant(services: Services, git_server: GitServer) -> GitTenant:
     """A tenant, a connection, a repository."""
     folder = services.settings.data_dir
-    return World(services.database, git_server, folder, sealer=services.sealer, name="acme")
+    return GitTenant(services.database, git_server, folder, sealer=services.sealer, name="acme")
 
 
 @pytest.fixture
-def stranger(services: Services, git_server: GitServer, tmp_path: Path) -> World:
+def stranger(services: Services, git_server: GitServer, tmp_path: Path) -> GitTenant:
     """Another tenant, of which the first must learn nothing."""
     folder = tmp_path / "stranger"
-    return World(services.database, git_server, folder, sealer=services.sealer, name="other")
+    return GitTenant(services.database, git_server, folder, sealer=services.sealer, name="other")
 
 
 @pytest.fixture
-def inline(world: World) -> Runs:
+def inline(tenant: GitTenant) -> Runs:
     """Runs that have ended when they were asked for."""
-    return open_inline(world.database, world.sealer, world.cache_dir)
+    return open_inline(tenant.database, tenant.sealer, tenant.cache_dir)
 
 
 @pytest.fixture
-def bench(world: World) -> Bench:
+def runner(tenant: GitTenant) -> Runner:
     """Runs that wait until a test executes them, step by step."""
-    return Bench(world)
+    return Runner(tenant)
 
 
 @pytest.fixture
-def tenant(services: Services, world: World, bench: Bench, inline: Runs) -> Iterator[TenantClient]:
+def api(
+    services: Services, tenant: GitTenant, runner: Runner, inline: Runs
+) -> Iterator[TenantClient]:
     """The control plane over runs that execute where they are asked for."""
-    with client_of(services, bench, inline) as client:
-        yield TenantClient(client=client, world=world, services=services)
+    with client_of(services, runner, inline) as client:
+        yield TenantClient(client=client, tenant=tenant, services=services)
 
 
 @pytest.fixture
-def queueing_tenant(services: Services, world: World, bench: Bench) -> Iterator[TenantClient]:
-    """The same over runs that stay queued until the bench executes them."""
-    with client_of(services, bench, bench.runs) as client:
-        yield TenantClient(client=client, world=world, services=services)
+def queueing_api(services: Services, tenant: GitTenant, runner: Runner) -> Iterator[TenantClient]:
+    """The same over runs that stay queued until the runner executes them."""
+    with client_of(services, runner, runner.runs) as client:
+        yield TenantClient(client=client, tenant=tenant, services=services)
 
 
 @pytest.fixture
-def shared(tenant: TenantClient, inline: Runs, bench: Bench) -> SharedProject:
+def shared(api: TenantClient, inline: Runs, runner: Runner) -> SharedProject:
     """The same with a project and people."""
-    return SharedProject(tenant.client, tenant.world, tenant.services, inline, bench)
+    return SharedProject(api.client, api.tenant, api.services, inline, runner)
 
 
 @pytest.fixture
@@ -81,8 +83,8 @@ def client(shared: SharedProject) -> TestClient:
 
 
 @pytest.fixture
-def syncs(queueing_tenant: TenantClient, bench: Bench, world: World) -> SyncsClient:
+def syncs(queueing_api: TenantClient, runner: Runner, tenant: GitTenant) -> SyncsClient:
     """A writer on the only project behind a connection, whose repository has two kinds."""
-    world.commit(rules__a=b"1", tasks__b=b"1")
-    project = world.project()
-    return SyncsClient(queueing_tenant, bench, project, queueing_tenant.key(Role.WRITER, project))
+    tenant.commit(rules__a=b"1", tasks__b=b"1")
+    project = tenant.project()
+    return SyncsClient(queueing_api, runner, project, queueing_api.key(Role.WRITER, project))

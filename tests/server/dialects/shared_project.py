@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from tests.control_plane import PASSWORD
 from tests.server.dialects.tenant_client import TenantClient, basic, client_of
-from tests.server.runs.bench import Bench
+from tests.server.runs.runner import Runner
 from towline.model import AssetPath, Revision
 from towline.testing.plans import now
 from towline_server.auth.roles import Role
@@ -31,30 +31,30 @@ class SharedProject(TenantClient):
 
     inline: Runs
     """Runs that have ended when they were asked for."""
-    bench: Bench
+    runner: Runner
     """Runs that wait until a test executes them."""
     project: Project = field(init=False)
     emails: Mapping[Role | None, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.project = self.world.project(name="project")
+        self.project = self.tenant.project(name="project")
         self.emails = {role: f"{role}@acme.example" for role in (None, *Role)}
         with self.services.database.writing() as session:
             identities = self.services.identities(session)
             for role, email in self.emails.items():
                 made = identities.create_user(
-                    tenant_id=self.world.tenant_id, email=email, password=PASSWORD
+                    tenant_id=self.tenant.tenant_id, email=email, password=PASSWORD
                 )
                 if role is not None:
                     identities.grant(made.id, self.project, role)
 
     def over(self, runs: Runs, **settings: Any) -> TestClient:
         """A client of the same over other runs, or with other settings."""
-        return client_of(self.services, self.bench, runs, **settings)
+        return client_of(self.services, self.runner, runs, **settings)
 
     def waiting(self) -> TestClient:
         """A client of the same over runs that wait, and is not given the time."""
-        return self.over(self.bench.runs, wait_seconds=0)
+        return self.over(self.runner.runs, wait_seconds=0)
 
     # --- people -------------------------------------------------------------------------------
 
@@ -78,25 +78,25 @@ class SharedProject(TenantClient):
 
     def commit(self, files: Mapping[str, Any], *, ref: str = "main") -> Revision:
         """Commit a tree to the repository."""
-        return self.world.repository.commit(dict(files), ref=ref)
+        return self.tenant.repository.commit(dict(files), ref=ref)
 
     def edit(self, path: str, content: bytes) -> str:
         """A local edit; the asset's id."""
-        return self.world.store(self.project).put(AssetPath(path), content)
+        return self.tenant.store(self.project).put(AssetPath(path), content)
 
     def delete(self, path: str) -> None:
         """Delete an asset here."""
-        self.world.store(self.project).delete(self.id_of(path))
+        self.tenant.store(self.project).delete(self.id_of(path))
 
     def id_of(self, path: str) -> Any:
         """The id of an asset."""
-        found = now(self.world.store(self.project)).at(AssetPath(path))
+        found = now(self.tenant.store(self.project)).at(AssetPath(path))
         assert found is not None
         return found.id
 
     def contents(self, project: Project | None = None) -> dict[str, bytes]:
         """Return the contents of a project, by path."""
-        return self.world.contents(project or self.project)
+        return self.tenant.contents(project or self.project)
 
     def runs_of(self, project: Project | None = None) -> tuple[Run, ...]:
         """Its runs, the newest first."""

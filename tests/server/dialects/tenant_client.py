@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 from fastapi.testclient import TestClient
 
 from tests.server.api.client import RunServices
-from tests.server.runs.bench import Bench
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
+from tests.server.runs.runner import Runner
 from towline_server.app import create_app
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
@@ -19,9 +19,9 @@ from towline_server.runs.service import Runs
 from towline_server.services import Services
 
 
-def client_of(services: Services, bench: Bench, runs: Runs, **settings: Any) -> TestClient:
+def client_of(services: Services, runner: Runner, runs: Runs, **settings: Any) -> TestClient:
     """A client of the control plane over these runs, and with these settings set otherwise."""
-    services = services.with_runtime(replace(RunServices.of(bench), runs=runs))
+    services = services.with_runtime(replace(RunServices.of(runner), runs=runs))
     if settings:
         services = replace(services, settings=services.settings.model_copy(update=settings))
     app = create_app(services.settings, services=services)
@@ -33,18 +33,21 @@ class TenantClient:
     """A client, and the tenant whose keys it sends."""
 
     client: TestClient
-    world: World
+    tenant: GitTenant
     services: Services
 
     def key(
-        self, role: Role | None = None, project: Project | None = None, world: World | None = None
+        self,
+        role: Role | None = None,
+        project: Project | None = None,
+        tenant: GitTenant | None = None,
     ) -> str:
         """An API key of the tenant: with a role on the project, or on all of them."""
         tenant_role = role if project is None else None
         with self.services.database.writing() as session:
             identities = self.services.identities(session)
             made, key = identities.create_key(
-                tenant_id=(world or self.world).tenant_id,
+                tenant_id=(tenant or self.tenant).tenant_id,
                 name=uuid4().hex,
                 tenant_role=tenant_role,
             )

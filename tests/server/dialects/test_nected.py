@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from tests.server.dialects.page_schema import PageSchema
 from tests.server.dialects.shared_project import SharedProject
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
 from towline.testing.git_server import Answers
 from towline_server.auth.roles import Role, authorise
 from towline_server.dialects import nected
@@ -97,7 +97,7 @@ def test_a_body_may_be_empty_or_omitted(
 def test_the_branch_chooses_the_project(shared: SharedProject, client: TestClient):
     shared.commit({"a": b"main"})
     shared.commit({"a": b"branch"}, ref="größe/x")
-    other = shared.world.project(ref="heads/größe/x")
+    other = shared.tenant.project(ref="heads/größe/x")
     key = shared.key(Role.WRITER, other)
     utf8 = {b"Nected-API-Key": key.encode(), b"Nected-Branch": "größe/x".encode()}
     answer = client.post(PULL, headers=utf8)
@@ -111,17 +111,17 @@ def test_the_branch_may_be_left_out_in_v1_where_there_is_one(
     shared.commit({"a": b"1"})
     started(client.post(PULL_V1, headers=headers(key, None)))
     assert shared.contents() == {"a": b"1"}
-    shared.world.project(ref="heads/other")
+    shared.tenant.project(ref="heads/other")
     refused(client.post(PULL_V1, headers=headers(key, None)), 400, "BRANCH_REQUIRED")
 
 
 def test_a_task_is_polled_through_its_states(shared: SharedProject, key: str):
     shared.commit({"a": b"1"})
-    bench = shared.bench
+    runner = shared.runner
     with shared.waiting() as client:
         task_id = started(client.post(PULL, headers=headers(key)))
         looked_at(client, key, task_id, "pending")
-        with bench.standing(UUID(task_id), "applying"):
+        with runner.paused(UUID(task_id), "applying"):
             looked_at(client, key, task_id, "in-progress")
         looked_at(client, key, task_id, "completed")
 
@@ -130,7 +130,7 @@ def test_a_cancelled_task_has_failed(shared: SharedProject, key: str):
     with shared.waiting() as client:
         task_id = started(client.post(PULL, headers=headers(key)))
         (run,) = shared.runs_of()
-        shared.bench.runs.cancel(run.id)
+        shared.runner.runs.cancel(run.id)
         assert looked_at(client, key, task_id, "failed")["code"] == "CANCELLED"
 
 
@@ -171,11 +171,11 @@ def test_more_assets_than_the_limit(shared: SharedProject, client: TestClient, k
 
 def test_a_task_fails_with_its_last_attempt(shared: SharedProject, client: TestClient, key: str):
     shared.commit({"a": b"1"})
-    shared.world.server.trouble = Answers(status=503)
+    shared.tenant.server.trouble = Answers(status=503)
     task_id = started(client.post(PULL, headers=headers(key)))
     for _ in range(3):
         looked_at(client, key, task_id, "pending")
-        shared.bench.worker().execute(shared.inline.wait(UUID(task_id), 0).id)
+        shared.runner.worker().execute(shared.inline.wait(UUID(task_id), 0).id)
     assert looked_at(client, key, task_id, "failed")["code"] == "REMOTE_UNAVAILABLE"
 
 
@@ -229,11 +229,11 @@ def test_a_lost_task_waits_to_be_tried_again(shared: SharedProject, key: str):
     shared.commit({"a": b"1"})
     with shared.waiting() as client:
         task_id = started(client.post(PULL, headers=headers(key)))
-        with shared.bench.standing(UUID(task_id), "comparing"):
-            shared.bench.lapse()
-            shared.bench.reaper.sweep()
+        with shared.runner.paused(UUID(task_id), "comparing"):
+            shared.runner.lapse()
+            shared.runner.reaper.sweep()
             looked_at(client, key, task_id, "pending")
-        with shared.bench.standing(shared.bench.shelf.handed[-1], "comparing"):
+        with shared.runner.paused(shared.runner.native.submitted[-1], "comparing"):
             looked_at(client, key, task_id, "in-progress")
         looked_at(client, key, task_id, "completed")
 
@@ -312,12 +312,12 @@ def test_a_body_beyond_the_limit_is_a_bad_request(shared: SharedProject, key: st
 
 
 def test_tasks_that_are_not_there(
-    shared: SharedProject, client: TestClient, key: str, stranger: World
+    shared: SharedProject, client: TestClient, key: str, stranger: GitTenant
 ):
     shared.commit({"a": b"1"})
     task_id = started(client.post(PULL, headers=headers(key)))
-    their_key = shared.key(Role.ADMIN, world=stranger)
-    beside = shared.key(Role.ADMIN, shared.world.project(ref="heads/other"))
+    their_key = shared.key(Role.ADMIN, tenant=stranger)
+    beside = shared.key(Role.ADMIN, shared.tenant.project(ref="heads/other"))
     dry = shared.inline.request(shared.project.id, RunRequest(mode=RunMode.DRY_RUN)).id
     one_kind = shared.inline.request(shared.project.id, RunRequest(kind="rule")).id
     for who, which in [

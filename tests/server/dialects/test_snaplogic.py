@@ -9,8 +9,8 @@ from fastapi.testclient import TestClient
 
 from tests.server.dialects.shared_project import SharedProject, login
 from tests.server.dialects.snaplogic_client import ROOT, SCHEMA, WRITER, refused
+from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.inline import open_inline
-from tests.server.runs.world import World
 from towline.limits import Limits
 from towline.testing.git_server import Answers, StaysSilent
 from towline_server.auth.roles import Role
@@ -153,7 +153,7 @@ OPERATIONS = [
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_what_is_missing_and_what_is_someone_elses_answer_alike(
-    shared: SharedProject, client: TestClient, stranger: World, method: str, path: str
+    shared: SharedProject, client: TestClient, stranger: GitTenant, method: str, path: str
 ):
     assert stranger.name == "other"
     nobody = login(shared.emails[None])
@@ -228,7 +228,7 @@ def test_unknown_ids(shared: SharedProject, client: TestClient):
 
 
 def test_a_project_that_is_not_associated(shared: SharedProject, client: TestClient):
-    project = shared.world.project(name="loose", bound=False)
+    project = shared.tenant.project(name="loose", bound=False)
     shared.grant(project, Role.WRITER)
     answer = client.post(f"{ROOT}/pull/acme/space/loose", headers=WRITER, json={})
     assert "not associated" in refused(answer, 400)[0]
@@ -242,21 +242,21 @@ def test_more_assets_than_the_limit(shared: SharedProject, client: TestClient):
     assert shared.contents() == {}
 
 
-# --- the world --------------------------------------------------------------------------------
+# --- what fails outside -----------------------------------------------------------------------
 
 
 def test_a_remote_that_fails(shared: SharedProject, client: TestClient):
     shared.commit({"a": b"1"})
-    shared.world.server.trouble = Answers(status=503)
+    shared.tenant.server.trouble = Answers(status=503)
     refused(client.post(PULL, headers=WRITER, json={}), 502)
 
 
 def test_a_remote_that_says_nothing_ended_the_run(shared: SharedProject):
     shared.commit({"a": b"1"})
-    shared.world.server.trouble = StaysSilent()
-    world = shared.world
+    shared.tenant.server.trouble = StaysSilent()
+    tenant = shared.tenant
     impatient = open_inline(
-        world.database, world.sealer, world.cache_dir, limits=Limits(idle_seconds=1)
+        tenant.database, tenant.sealer, tenant.cache_dir, limits=Limits(idle_seconds=1)
     )
     with shared.over(impatient) as client:
         refused(client.post(PULL, headers=WRITER, json={}), 502)
@@ -276,7 +276,7 @@ def test_a_run_that_takes_too_long_goes_on_and_can_be_found(shared: SharedProjec
         (run,) = shared.runs_of()
         assert str(run.id) in message
         assert run.state is RunState.QUEUED
-        shared.bench.work()
+        shared.runner.work()
     assert shared.inline.get(run.id).state is RunState.SUCCEEDED
     assert shared.contents() == {"a": b"1"}
 

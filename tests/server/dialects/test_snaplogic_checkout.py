@@ -35,13 +35,13 @@ def test_a_branch_is_checked_out(shared: SharedProject, client: TestClient):
     assert found == {"updated": ["a"], "created": ["b"]}
     assert shared.contents() == {"a": b"2", "b": b"1"}
     bound = binding(shared)
-    assert bound == Binding(connection_id=shared.world.connection_id, ref="heads/other")
+    assert bound == Binding(connection_id=shared.tenant.connection_id, ref="heads/other")
     assert pull(client) == {}
 
 
 def test_a_tag_is_checked_out_and_main_is_the_default(shared: SharedProject, client: TestClient):
     stable = shared.commit({"a": b"1"})
-    shared.world.repository.tag("v1", stable)
+    shared.tenant.repository.tag("v1", stable)
     shared.commit({"a": b"2"})
     pull(client)
     assert done(post(client, "checkout", ref="tags/v1")) == {"updated": ["a"]}
@@ -119,7 +119,7 @@ def test_a_checkout_that_fails_changes_nothing(
     shared.commit({"a": b"2"}, ref="other")
     before = binding(shared)
     if failing == "remote":
-        shared.world.server.trouble = Answers(status=503)
+        shared.tenant.server.trouble = Answers(status=503)
     ref = "heads/none" if failing == "ref" else "heads/other"
     policy = "?on_conflict=refuse" if failing == "conflict" else ""
     body = {"ref": ref, "discard_untracked_file": True}
@@ -130,8 +130,8 @@ def test_a_checkout_that_fails_changes_nothing(
 
 def connect_second(shared: SharedProject, name: str = "") -> UUID:
     """A new connection to another repository."""
-    GitRepository(shared.world.server.root / "second.git").commit({"a": b"2"})
-    made = shared.world.connect(f"{shared.world.server.url}/second.git")
+    GitRepository(shared.tenant.server.root / "second.git").commit({"a": b"2"})
+    made = shared.tenant.connect(f"{shared.tenant.server.url}/second.git")
     if name:
         with shared.services.database.writing() as session:
             shared.services.connections(session).rename(made, name)
@@ -140,8 +140,8 @@ def connect_second(shared: SharedProject, name: str = "") -> UUID:
 
 def spellings(shared: SharedProject) -> list[str]:
     return [
-        f"{shared.world.server.url}/second.git",
-        f"{shared.world.server.url}/second",
+        f"{shared.tenant.server.url}/second.git",
+        f"{shared.tenant.server.url}/second",
         "second",
         "second.git",
         "nice",
@@ -165,7 +165,7 @@ def test_who_is_called_so_goes_before_whose_repository_is(
 ):
     shared.commit({"a": b"1"})
     connect_second(shared)
-    named = shared.world.connect(f"{shared.world.server.url}/repo.git")
+    named = shared.tenant.connect(f"{shared.tenant.server.url}/repo.git")
     with shared.services.database.writing() as session:
         shared.services.connections(session).rename(named, "second")
     shared.give_tenant_role(Role.ADMIN, Role.READER)
@@ -176,7 +176,7 @@ def test_who_is_called_so_goes_before_whose_repository_is(
 def test_another_ref_of_the_same_repository_keeps_the_subfolder(
     shared: SharedProject, client: TestClient
 ):
-    project = shared.world.project(name="scoped", scope="sub")
+    project = shared.tenant.project(name="scoped", scope="sub")
     shared.grant(project, Role.WRITER)
     shared.commit({"sub/a": b"1", "b": b"1"}, ref="other")
     body = {"repo": "repo", "ref": "heads/other"}
@@ -186,7 +186,7 @@ def test_another_ref_of_the_same_repository_keeps_the_subfolder(
 
 def test_a_loose_project_is_associated(shared: SharedProject, client: TestClient):
     shared.commit({"a": b"1"})
-    project = shared.world.project(name="loose", bound=False)
+    project = shared.tenant.project(name="loose", bound=False)
     shared.grant(project, Role.ADMIN)
     shared.give_tenant_role(Role.ADMIN, Role.READER)
     url = f"{ROOT}/checkout/acme/space/loose"

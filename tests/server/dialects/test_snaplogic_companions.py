@@ -74,7 +74,7 @@ def test_shas_are_those_of_git(shared: SharedProject, client: TestClient):
     shared.edit("a", b"ours")
     git = status(client)["a"]["metadata"]["git"]
     shas = [
-        shared.world.repository.git("rev-parse", f"{ref}:a").decode().strip()
+        shared.tenant.repository.git("rev-parse", f"{ref}:a").decode().strip()
         for ref in ("main~", "main")
     ]
     assert [git["current_sha"], git["latest_repo_sha"]] == shas
@@ -91,7 +91,7 @@ def test_an_asset_that_was_renamed_there_is_told_by_its_name_there(
 
 
 def test_paths_in_the_repository_have_its_subfolder(shared: SharedProject, client: TestClient):
-    project = shared.world.project(name="scoped", scope="sub/folder")
+    project = shared.tenant.project(name="scoped", scope="sub/folder")
     shared.grant(project, Role.READER)
     shared.commit({"sub/folder/a": b"1", "b": b"1"})
     found = status(client, "acme/space/scoped")
@@ -107,7 +107,7 @@ def test_a_status_of_more_assets_than_can_be_pulled(shared: SharedProject, clien
 
 def test_a_status_needs_the_remote(shared: SharedProject, client: TestClient):
     shared.commit({"a": b"1"})
-    shared.world.server.trouble = Answers(status=503)
+    shared.tenant.server.trouble = Answers(status=503)
     refused(client.get(f"{ROOT}/repo-status/{PATH}", headers=READER), 502)
 
 
@@ -131,15 +131,15 @@ def test_every_associated_project_of_a_space_is_pulled(shared: SharedProject, cl
     shared.commit({"a": b"1"})
     pull(client)
     others = {
-        "fresh": shared.world.project(name="fresh"),
-        "lost": shared.world.project(name="lost", ref="heads/none"),
-        "loose": shared.world.project(name="loose", bound=False),
-        "elsewhere": shared.world.project(name="elsewhere", space="spaces"),
+        "fresh": shared.tenant.project(name="fresh"),
+        "lost": shared.tenant.project(name="lost", ref="heads/none"),
+        "loose": shared.tenant.project(name="loose", bound=False),
+        "elsewhere": shared.tenant.project(name="elsewhere", space="spaces"),
     }
     for project in others.values():
         shared.grant(project, Role.WRITER)
-    shared.grant(shared.world.project(name="read"), Role.READER, to=Role.WRITER)
-    shared.world.project(name="hidden")
+    shared.grant(shared.tenant.project(name="read"), Role.READER, to=Role.WRITER)
+    shared.tenant.project(name="hidden")
     found = pull_space(client)
     assert {path: each["http_status_code"] for path, each in found.items()} == {
         "/acme/space/fresh": 200,

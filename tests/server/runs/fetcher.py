@@ -27,7 +27,7 @@ class Clock:
 
 
 class Fetcher:
-    """Fetches that end when they are told to."""
+    """Fetches that end when a test allows it."""
 
     def __init__(self) -> None:
         self.begun = threading.Semaphore(0)

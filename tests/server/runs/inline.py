@@ -25,7 +25,7 @@ from towline_server.runs.worker import Backends, Worker
 
 
 class SteppedWorker(Worker):
-    """A worker that is told which runs to execute."""
+    """A worker that executes the runs that a test names."""
 
     def execute(self, run_id: UUID) -> Refusal | None:
         """Execute a run to its end, or return why it cannot be taken."""

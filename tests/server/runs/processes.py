@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
 from towline_server.runs.domain import BackendName
 from towline_server.runs.service import Runs
 from towline_server.runs.worker import Backends
@@ -34,7 +34,7 @@ class WorkerProcess:
         return self.child.stdout.readline().split()
 
     def hear_stop(self) -> UUID:
-        """Wait until a run stands at the boundary."""
+        """Wait until a run is at the boundary."""
         word, _name, run_id = self.hear()
         assert word == "at"
         return UUID(run_id)
@@ -51,15 +51,15 @@ class WorkerProcess:
         self.child.wait()
 
     def freeze(self) -> None:
-        """Let it sleep; whoever is awake takes it for dead."""
+        """Stop it; to the others it is as a dead one."""
         self.child.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Wake it."""
+        """Let it go on."""
         self.child.send_signal(signal.SIGCONT)
 
     def shut_down(self) -> None:
-        """As a server is told to stop."""
+        """As a server is stopped."""
         assert self.child.stdin is not None
         self.child.stdin.close()
         assert self.hear() == ["stopped"]
@@ -70,7 +70,7 @@ class WorkerProcess:
 class Workers:
     """The workers of a test, killed at its end."""
 
-    world: World
+    tenant: GitTenant
     url: str
     started: list[WorkerProcess] = field(default_factory=list)
 
@@ -78,10 +78,10 @@ class Workers:
         self, *, folder: str = "one", stop_at: str | None = None, **settings: Any
     ) -> WorkerProcess:
         """A worker that executes; the same folder makes it the same executor."""
-        told = {
+        sent = {
             "stop_at": stop_at,
             "settings": {
-                "data_dir": str(self.world.folder / folder),
+                "data_dir": str(self.tenant.folder / folder),
                 "database_url": self.url,
                 "secret_keys": ["x" * 32],
                 "remote_schemes": ["http"],
@@ -99,16 +99,16 @@ class Workers:
         worker = WorkerProcess(child)
         self.started.append(worker)
         assert child.stdin is not None
-        child.stdin.write(json.dumps(told) + "\n")
+        child.stdin.write(json.dumps(sent) + "\n")
         child.stdin.flush()
         assert worker.hear() == ["ready"]
         return worker
 
 
 @contextmanager
-def workers(world: World, url: str) -> Iterator[Workers]:
-    """Workers over a world's database."""
-    made = Workers(world, url)
+def workers(tenant: GitTenant, url: str) -> Iterator[Workers]:
+    """Workers over a tenant's database."""
+    made = Workers(tenant, url)
     try:
         yield made
     finally:
@@ -132,6 +132,6 @@ class Elsewhere:
         pass
 
 
-def runs_elsewhere(world: World) -> Runs:
+def runs_elsewhere(tenant: GitTenant) -> Runs:
     """Runs that other processes execute."""
-    return Runs(world.database, Backends([Elsewhere()]))
+    return Runs(tenant.database, Backends([Elsewhere()]))

@@ -14,8 +14,8 @@ from sqlalchemy import event
 
 from tests.databases import open_database
 from tests.postgres import PostgresServer
-from tests.server.runs.bench import Bench
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
+from tests.server.runs.runner import Runner
 from towline.testing.git_server import GitServer
 from towline_server import disk
 from towline_server.db.failures import FAILURES, is_full
@@ -35,8 +35,8 @@ def full() -> None:
 class Disk:
     """Lets every write fail from a boundary on, until the worker has waited a few times."""
 
-    def __init__(self, bench: Bench, boundary: str, waits: int = 3) -> None:
-        self.engine = bench.world.database.engine
+    def __init__(self, runner: Runner, boundary: str, waits: int = 3) -> None:
+        self.engine = runner.tenant.database.engine
         self.boundary, self.waits = boundary, waits
         self.pauses: list[float] = []
         self.is_full = False
@@ -56,72 +56,72 @@ class Disk:
 
 
 @pytest.fixture
-def bench(sqlite_url: str, git_server: GitServer, tmp_path: Path) -> Iterator[Bench]:
+def runner(sqlite_url: str, git_server: GitServer, tmp_path: Path) -> Iterator[Runner]:
     database = open_database(sqlite_url)
-    yield Bench(World(database, git_server, tmp_path))
+    yield Runner(GitTenant(database, git_server, tmp_path))
     database.close()
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 def test_a_run_goes_on_once_the_disk_is_free(
-    boundary: str, bench: Bench, caplog: pytest.LogCaptureFixture
+    boundary: str, runner: Runner, caplog: pytest.LogCaptureFixture
 ):
-    bench.world.commit(a=b"1")
-    project = bench.world.project()
-    run, full_disk = bench.runs.request(project.id), Disk(bench, boundary)
-    bench.worker(gate=full_disk, sleep=full_disk.sleep).execute(run.id)
-    ended = bench.runs.get(run.id)
+    runner.tenant.commit(a=b"1")
+    project = runner.tenant.project()
+    run, full_disk = runner.runs.request(project.id), Disk(runner, boundary)
+    runner.worker(gate=full_disk, sleep=full_disk.sleep).execute(run.id)
+    ended = runner.runs.get(run.id)
     assert (ended.outcome, ended.attempts.number, len(full_disk.pauses)) == (Outcome.CHANGED, 1, 3)
     assert f"run {run.id} waits for the database" in caplog.text
     assert "disk is full" in caplog.text
-    assert bench.world.contents(project) == {"a": b"1"}
+    assert runner.tenant.contents(project) == {"a": b"1"}
 
 
-def test_a_disk_that_stays_full_is_said_and_the_project_comes_free(bench: Bench):
-    bench.world.commit(a=b"1")
-    project = bench.world.project()
-    run = bench.runs.request(project.id)
-    full_disk = Disk(bench, "comparing", waits=100)
-    bench.worker(gate=full_disk, sleep=full_disk.sleep).execute(run.id)
-    ended = bench.runs.get(run.id)
-    assert sum(full_disk.pauses) > bench.leases.seconds
+def test_a_disk_that_stays_full_is_reported_and_the_project_comes_free(runner: Runner):
+    runner.tenant.commit(a=b"1")
+    project = runner.tenant.project()
+    run = runner.runs.request(project.id)
+    full_disk = Disk(runner, "comparing", waits=100)
+    runner.worker(gate=full_disk, sleep=full_disk.sleep).execute(run.id)
+    ended = runner.runs.get(run.id)
+    assert sum(full_disk.pauses) > runner.leases.seconds
     assert (ended.state, ended.result_class) == (RunState.FAILED, ResultClass.RETRYABLE_FAILURE)
     assert ended.error is not None
     assert (ended.error.code, ended.will_be_retried) == ("disk_full", True)
-    another = bench.runs.request(project.id)
-    lease = bench.worker().take_next()
+    another = runner.runs.request(project.id)
+    lease = runner.worker().take_next()
     assert lease is not None
     assert lease.run_id == another.id
 
 
-def test_a_run_whose_lease_lapsed_meanwhile_is_left_to_another(bench: Bench):
-    bench.world.commit(a=b"1")
-    project = bench.world.project()
-    run = bench.runs.request(project.id)
-    full_disk = Disk(bench, "comparing")
+def test_a_run_whose_lease_lapsed_meanwhile_is_left_to_another(runner: Runner):
+    runner.tenant.commit(a=b"1")
+    project = runner.tenant.project()
+    run = runner.runs.request(project.id)
+    full_disk = Disk(runner, "comparing")
 
     def sleep(seconds: float) -> None:
         full_disk.sleep(seconds)
         if not full_disk.is_full:
-            bench.lapse()
-            bench.reaper.sweep()
+            runner.lapse()
+            runner.reaper.sweep()
 
-    bench.worker(gate=full_disk, sleep=sleep).execute(run.id)
-    assert bench.runs.get(run.id).reason_code is ReasonCode.HEARTBEAT_TIMEOUT
-    assert bench.world.contents(project) == {}
+    runner.worker(gate=full_disk, sleep=sleep).execute(run.id)
+    assert runner.runs.get(run.id).reason_code is ReasonCode.HEARTBEAT_TIMEOUT
+    assert runner.tenant.contents(project) == {}
 
 
-def test_a_cache_without_room_is_a_full_disk(world: World, monkeypatch: pytest.MonkeyPatch):
-    bench = Bench(world, FetchProcess(networks=("127.0.0.0/8",)))
-    run = bench.runs.request(world.project(ref="heads/none").id)
+def test_a_cache_without_room_is_a_full_disk(tenant: GitTenant, monkeypatch: pytest.MonkeyPatch):
+    runner = Runner(tenant, FetchProcess(networks=("127.0.0.0/8",)))
+    run = runner.runs.request(tenant.project(ref="heads/none").id)
     monkeypatch.setattr(disk, "is_full", lambda _folder: True)
-    bench.worker().execute(run.id)
-    ended = bench.runs.get(run.id)
+    runner.worker().execute(run.id)
+    ended = runner.runs.get(run.id)
     assert ended.error is not None
     assert (ended.error.code, ended.will_be_retried) == ("disk_full", True)
 
 
-def test_a_full_disk_is_said_to_callers():
+def test_a_full_disk_is_reported_to_callers():
     with pytest.raises(sqlite3.OperationalError) as raised:
         full()
     assert is_full(raised.value)
@@ -152,15 +152,15 @@ def test_a_run_survives_a_restart_of_the_database(
     tmp_path: Path,
 ):
     database = open_database(postgres_url)
-    bench = Bench(World(database, git_server, tmp_path))
-    bench.world.commit(a=b"1")
-    project = bench.world.project()
-    run = bench.runs.request(project.id)
+    runner = Runner(GitTenant(database, git_server, tmp_path))
+    runner.tenant.commit(a=b"1")
+    project = runner.tenant.project()
+    run = runner.runs.request(project.id)
     paused: list[float] = []
 
     def look() -> None:
         with pytest.raises(FAILURES) as raised:
-            bench.runs.get(run.id)
+            runner.runs.get(run.id)
         failure = failure_of(raised.value)
         assert (failure.status, failure.code) == (503, "database_unavailable")
         assert "Retry-After" in failure.headers
@@ -170,10 +170,10 @@ def test_a_run_survives_a_restart_of_the_database(
             paused.append(0)
             restarted(postgres_server, look)
 
-    bench.worker(gate=restart, sleep=paused.append).execute(run.id)
-    ended = bench.runs.get(run.id)
+    runner.worker(gate=restart, sleep=paused.append).execute(run.id)
+    ended = runner.runs.get(run.id)
     assert (ended.outcome, ended.attempts.number) == (Outcome.CHANGED, 1)
-    assert bench.world.contents(project) == {"a": b"1"}
+    assert runner.tenant.contents(project) == {"a": b"1"}
     with ThreadPoolExecutor(4) as pool:
-        assert all(pool.map(bench.runs.get, [run.id] * 8))
+        assert all(pool.map(runner.runs.get, [run.id] * 8))
     database.close()

@@ -34,7 +34,7 @@ from towline_server.runs.fetching import FetchTarget, Repository, SharedFetches
 LOOPBACK = ["127.0.0.0/8"]
 
 
-def test_whoever_asked_before_it_began_shares_a_fetch(tmp_path: Path):
+def test_a_request_made_before_a_fetch_began_shares_it(tmp_path: Path):
     fetcher, clock = Fetcher(), Clock()
     fetches = SharedFetches(fetcher, now=clock)
     fetcher.may_end.set()
@@ -43,7 +43,7 @@ def test_whoever_asked_before_it_began_shares_a_fetch(tmp_path: Path):
     assert (fetcher.calls, fetches.count) == (1, 1)
 
 
-def test_whoever_asked_later_has_a_fetch_of_his_own(tmp_path: Path):
+def test_a_later_request_has_a_fetch_of_its_own(tmp_path: Path):
     fetcher, clock = Fetcher(), Clock()
     fetcher.answers[2] = B
     fetches = SharedFetches(fetcher, now=clock)
@@ -82,8 +82,8 @@ def test_a_fetch_stops_when_the_last_one_leaves(tmp_path: Path):
     for thread in threads:
         thread.start()
     fetcher.begun.acquire()
-    flight = next(iter(fetches._shared.values()))
-    while flight.waiting < 2:
+    shared = next(iter(fetches._shared.values()))
+    while shared.waiting < 2:
         pass
     tokens[0].set()
     threads[0].join()
@@ -191,7 +191,7 @@ def test_a_cancelled_process_stops_its_git(
         FetchProcess(networks=LOOPBACK)(of(git_server, tmp_path), Watch(cancel=UntilAsked()))
 
 
-def test_git_connects_where_it_is_told_to(
+def test_git_connects_to_the_resolved_address(
     git_server: GitServer, remote: GitRepository, tmp_path: Path
 ):
     revision = remote.commit({"a": b"1"})

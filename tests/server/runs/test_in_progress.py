@@ -11,8 +11,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from tests.databases import open_database
-from tests.server.runs.bench import Bench
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
+from tests.server.runs.runner import Runner
 from towline.testing.git_server import GitServer
 from towline_server.errors import KindInProgress
 from towline_server.projects.tables import ProjectRow
@@ -21,9 +21,9 @@ from towline_server.runs.domain import RunMode, RunRequest
 from towline_server.runs.tables import RunFilter
 
 
-def test_of_many_who_ask_at_once_one_gets_a_run(world: World):
-    project = world.project()
-    runs = Bench(world).runs
+def test_of_many_who_ask_at_once_one_gets_a_run(tenant: GitTenant):
+    project = tenant.project()
+    runs = Runner(tenant).runs
     together = threading.Barrier(8)
 
     def ask(_: int) -> str | None:
@@ -35,9 +35,9 @@ def test_of_many_who_ask_at_once_one_gets_a_run(world: World):
         return None
 
     with ThreadPoolExecutor(8) as pool:
-        told = list(pool.map(ask, range(8)))
+        refused_for = list(pool.map(ask, range(8)))
     [made] = runs.page(RunFilter(project_id=project.id)).runs
-    assert sorted(told, key=str) == sorted([None, *[str(made.id)] * 7], key=str)
+    assert sorted(refused_for, key=str) == sorted([None, *[str(made.id)] * 7], key=str)
 
 
 @pytest.mark.services
@@ -45,7 +45,7 @@ def test_who_asks_holds_the_project_meanwhile(
     postgres_url: str, git_server: GitServer, tmp_path: Path
 ):
     database = open_database(postgres_url)
-    project = World(database, git_server, tmp_path).project()
+    project = GitTenant(database, git_server, tmp_path).project()
     now = select(ProjectRow.id).where(ProjectRow.id == project.id).with_for_update(nowait=True)
     with database.writing() as session:
         refuse_second(session, project.id, "rule")
@@ -54,9 +54,9 @@ def test_who_asks_holds_the_project_meanwhile(
     database.close()
 
 
-def test_what_is_of_another_kind_or_dry_is_no_hindrance(world: World):
-    project, other = world.project(), world.project()
-    runs = Bench(world).runs
+def test_what_is_of_another_kind_or_dry_is_no_hindrance(tenant: GitTenant):
+    project, other = tenant.project(), tenant.project()
+    runs = Runner(tenant).runs
     runs.request(project.id, RunRequest(kind="task"))
     runs.request(project.id, RunRequest(kind="rule", mode=RunMode.DRY_RUN))
     runs.request(project.id)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import func, select, update
 
+from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.processes import LONG, Workers, runs_elsewhere, workers
-from tests.server.runs.world import World
 from towline_server.projects.asset_tables import PullRow
 from towline_server.projects.domain import Project
 from towline_server.runs.service import Runs
@@ -27,59 +27,59 @@ BOUNDARIES = [
 
 
 @pytest.fixture
-def crew(world: World, database_url: str) -> Iterator[Workers]:
-    with workers(world, database_url) as made:
+def crew(tenant: GitTenant, database_url: str) -> Iterator[Workers]:
+    with workers(tenant, database_url) as made:
         yield made
 
 
 @pytest.fixture
-def runs(world: World) -> Runs:
-    return runs_elsewhere(world)
+def runs(tenant: GitTenant) -> Runs:
+    return runs_elsewhere(tenant)
 
 
 @pytest.fixture
-def project(world: World) -> Project:
-    world.commit(a=b"1", rules__b=b"2")
-    return world.project()
+def project(tenant: GitTenant) -> Project:
+    tenant.commit(a=b"1", rules__b=b"2")
+    return tenant.project()
 
 
-def pulls(world: World, project: Project) -> int:
-    with world.database.reading() as session:
+def pulls(tenant: GitTenant, project: Project) -> int:
+    with tenant.database.reading() as session:
         query = select(func.count()).select_from(PullRow).where(PullRow.project_id == project.id)
         return session.scalar(query) or 0
 
 
-def test_a_run_is_executed(world: World, crew: Workers, runs: Runs, project: Project):
+def test_a_run_is_executed(tenant: GitTenant, crew: Workers, runs: Runs, project: Project):
     asked = runs.request(project.id)
     crew.start()
     run = runs.wait(asked.id, LONG)
     assert (run.state, run.outcome) == (RunState.SUCCEEDED, Outcome.CHANGED)
-    assert world.contents(project) == {"a": b"1", "rules/b": b"2"}
-    assert pulls(world, project) == 1
+    assert tenant.contents(project) == {"a": b"1", "rules/b": b"2"}
+    assert pulls(tenant, project) == 1
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 def test_a_killed_run_goes_on(
-    boundary: str, world: World, crew: Workers, runs: Runs, project: Project
+    boundary: str, tenant: GitTenant, crew: Workers, runs: Runs, project: Project
 ):
     asked = runs.request(project.id)
     worker = crew.start(stop_at=boundary)
     assert worker.hear_stop() == asked.id
     worker.kill()
     committed = boundary == "ended"
-    assert world.contents(project) == ({"a": b"1", "rules/b": b"2"} if committed else {})
+    assert tenant.contents(project) == ({"a": b"1", "rules/b": b"2"} if committed else {})
     crew.start()
     run = runs.wait(asked.id, LONG)
     assert (run.id, run.state, run.attempts.number) == (asked.id, RunState.SUCCEEDED, 1)
-    assert world.contents(project) == {"a": b"1", "rules/b": b"2"}
-    assert (run.pull, pulls(world, project)) == (1, 1)
+    assert tenant.contents(project) == {"a": b"1", "rules/b": b"2"}
+    assert (run.pull, pulls(tenant, project)) == (1, 1)
     again = runs.wait(runs.request(project.id).id, LONG)
     assert again.outcome is Outcome.UNCHANGED
 
 
-def lapse(world: World) -> None:
+def lapse(tenant: GitTenant) -> None:
     """Let every lease run out."""
-    with world.database.writing() as session:
+    with tenant.database.writing() as session:
         session.execute(
             update(RunRow)
             .where(RunRow.lease_until.is_not(None))
@@ -87,12 +87,12 @@ def lapse(world: World) -> None:
         )
 
 
-def test_another_worker_takes_over(world: World, crew: Workers, runs: Runs, project: Project):
+def test_another_worker_takes_over(tenant: GitTenant, crew: Workers, runs: Runs, project: Project):
     asked = runs.request(project.id)
     first = crew.start(stop_at="applying")
     first.hear_stop()
     first.kill()
-    lapse(world)
+    lapse(tenant)
     crew.start(folder="two")
     run = runs.wait(asked.id, LONG)
     assert (run.attempts.number, run.attempts.previous_id) == (2, asked.id)
@@ -101,30 +101,30 @@ def test_another_worker_takes_over(world: World, crew: Workers, runs: Runs, proj
     assert (lost.state, lost.reason_code) == (RunState.FAILED, ReasonCode.HEARTBEAT_TIMEOUT)
     assert lost.will_be_retried
     assert [each.id for each in runs.attempts(run.id)] == [asked.id, run.id]
-    assert pulls(world, project) == 1
+    assert pulls(tenant, project) == 1
 
 
 def test_a_stalled_worker_changes_nothing_when_it_wakes(
-    world: World, crew: Workers, runs: Runs, project: Project
+    tenant: GitTenant, crew: Workers, runs: Runs, project: Project
 ):
     asked = runs.request(project.id)
     first = crew.start(stop_at="applying")
     first.hear_stop()
     first.freeze()
-    lapse(world)
+    lapse(tenant)
     crew.start(folder="two")
     run = runs.wait(asked.id, LONG)
     assert run.attempts.number == 2
-    world.edit(project, "a", b"edited since")
+    tenant.edit(project, "a", b"edited since")
     first.thaw()
     first.go()
     first.shut_down()
-    assert world.contents(project) == {"a": b"edited since", "rules/b": b"2"}
-    assert pulls(world, project) == 1
+    assert tenant.contents(project) == {"a": b"edited since", "rules/b": b"2"}
+    assert pulls(tenant, project) == 1
     assert runs.get(asked.id).reason_code is ReasonCode.HEARTBEAT_TIMEOUT
 
 
-def test_a_shutdown_hands_runs_back(world: World, crew: Workers, runs: Runs, project: Project):
+def test_a_shutdown_hands_runs_back(tenant: GitTenant, crew: Workers, runs: Runs, project: Project):
     asked = runs.request(project.id)
     first = crew.start(stop_at="comparing")
     first.hear_stop()
@@ -138,19 +138,19 @@ def test_a_shutdown_hands_runs_back(world: World, crew: Workers, runs: Runs, pro
     if run.reason_code is not None:
         assert run.reason_code is ReasonCode.WORKER_SHUTDOWN
         assert last.attempts.auto_resumes == 0
-    assert pulls(world, project) == 1
+    assert pulls(tenant, project) == 1
 
 
 def test_a_run_that_keeps_losing_its_executor_ends(
-    world: World, crew: Workers, runs: Runs, project: Project
+    tenant: GitTenant, crew: Workers, runs: Runs, project: Project
 ):
     asked = runs.request(project.id)
     for number in range(2):
         worker = crew.start(folder=str(number), stop_at="comparing", max_auto_resume_attempts=1)
         worker.hear_stop()
         worker.kill()
-        lapse(world)
+        lapse(tenant)
     crew.start(folder="last", max_auto_resume_attempts=1)
     run = runs.wait(asked.id, LONG)
     assert (run.state, run.attempts.number) == (RunState.FAILED, 2)
-    assert world.contents(project) == {}
+    assert tenant.contents(project) == {}

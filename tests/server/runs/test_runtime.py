@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import CertificateAuthority
+from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.processes import LONG
 from tests.server.runs.runtimes import opened
-from tests.server.runs.world import World
 from towline.testing.git_server import GitServer
 from towline_server.db import Database
 from towline_server.runs.domain import BackendName, Run
@@ -21,16 +21,16 @@ from towline_server.runs.worker import ExecutorLock
 
 
 @pytest.fixture
-def runtime(world: World, database_url: str) -> Iterator[Runtime]:
-    made = opened(world, database_url)
+def runtime(tenant: GitTenant, database_url: str) -> Iterator[Runtime]:
+    made = opened(tenant, database_url)
     made.start()
     yield made
     made.stop()
 
 
-def test_runs_of_one_project_follow_each_other(runtime: Runtime, world: World):
-    world.commit(a=b"1")
-    project = world.project()
+def test_runs_of_one_project_follow_each_other(runtime: Runtime, tenant: GitTenant):
+    tenant.commit(a=b"1")
+    project = tenant.project()
     asked = [runtime.runs.request(project.id) for _ in range(3)]
     runs = [runtime.runs.wait(run.id, LONG) for run in asked]
     assert sorted(str(run.outcome) for run in runs) == ["changed", "unchanged", "unchanged"]
@@ -43,14 +43,14 @@ def test_runs_of_one_project_follow_each_other(runtime: Runtime, world: World):
         assert ended <= began
 
 
-def test_a_run_waits_for_one_that_somebody_else_executes(runtime: Runtime, world: World):
-    world.commit(a=b"1")
-    project = world.project()
+def test_a_run_waits_for_one_that_an_external_executor_has(runtime: Runtime, tenant: GitTenant):
+    tenant.commit(a=b"1")
+    project = tenant.project()
     runtime.runs.request(project.id, backend=BackendName.EXTERNAL)
-    claim = runtime.external.claim("elsewhere", tenant_id=world.tenant_id)
+    claim = runtime.external.claim("elsewhere", tenant_id=tenant.tenant_id)
     assert claim is not None
     run = runtime.runs.request(project.id)
-    other = runtime.runs.wait(runtime.runs.request(world.project().id).id, LONG)
+    other = runtime.runs.wait(runtime.runs.request(tenant.project().id).id, LONG)
     assert other.outcome is Outcome.CHANGED
     assert runtime.runs.get(run.id).state is RunState.QUEUED
     runtime.external.fail(claim.run.id, claim.token, ReasonCode.INTERNAL_ERROR, "no more")
@@ -62,12 +62,12 @@ def test_a_repository_is_believed_if_its_authority_is_in_the_settings(
 ):
     authority = CertificateAuthority(tmp_path / "authority")
     with GitServer(tmp_path / "served", tls=authority.context()) as server:
-        world = World(database, server, tmp_path)
-        world.commit(a=b"1")
-        project = world.project()
+        tenant = GitTenant(database, server, tmp_path)
+        tenant.commit(a=b"1")
+        project = tenant.project()
 
         def pulled(**changes) -> Run:
-            runtime = opened(world, database_url, **changes)
+            runtime = opened(tenant, database_url, **changes)
             runtime.start()
             try:
                 return runtime.runs.settle(runtime.runs.request(project.id).id, LONG)

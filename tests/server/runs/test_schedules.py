@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.orm import Session
 
-from tests.server.runs.bench import Bench
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
+from tests.server.runs.runner import Runner
 from towline.errors import InvalidValue
 from towline_server.projects.domain import Project
 from towline_server.runs.domain import Run, RunRequest, TriggeredBy
@@ -34,21 +34,21 @@ class Clock:
 class Plan:
     """Schedules under a clock."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, tenant: GitTenant) -> None:
         self.clock = Clock()
-        self.bench = Bench(world)
-        self.project = world.project()
-        self.schedules = Schedules(world.database, self.bench.runs, now=self.clock)
+        self.runner = Runner(tenant)
+        self.project = tenant.project()
+        self.schedules = Schedules(tenant.database, self.runner.runs, now=self.clock)
 
     def place(self, spec: ScheduleSpec | None, schedule_id: UUID | None = None) -> UUID:
         """Write a schedule now, or delete it."""
         schedule_id = schedule_id or uuid4()
-        with self.bench.world.database.writing() as session:
+        with self.runner.tenant.database.writing() as session:
             place(session, schedule_id, spec, self.clock.now)
         return schedule_id
 
     def due_at(self, schedule_id: UUID) -> datetime | None:
-        with self.bench.world.database.reading() as session:
+        with self.runner.tenant.database.reading() as session:
             return session.get_one(ScheduleRow, schedule_id).due_at
 
     def at(self, **passed: float) -> list[Run]:
@@ -58,18 +58,18 @@ class Plan:
         return self.runs()
 
     def runs(self) -> list[Run]:
-        page = self.bench.runs.page(RunFilter(project_id=self.project.id), limit=100)
+        page = self.runner.runs.page(RunFilter(project_id=self.project.id), limit=100)
         return sorted(page.runs, key=lambda run: run.origin.ref or "")
 
     def finish(self) -> None:
         for run in self.runs():
             if not run.is_terminal:
-                self.bench.runs.cancel(run.id)
+                self.runner.runs.cancel(run.id)
 
 
 @pytest.fixture
-def plan(world: World) -> Plan:
-    return Plan(world)
+def plan(tenant: GitTenant) -> Plan:
+    return Plan(tenant)
 
 
 def spec(project: Project, rhythm: Rhythm = HOURLY, **changes) -> ScheduleSpec:
@@ -90,9 +90,9 @@ def test_a_schedule_fires_when_it_is_due_and_not_before(plan: Plan):
     assert plan.due_at(made) == START + timedelta(hours=3)
 
 
-def test_two_servers_fire_once(plan: Plan, world: World):
+def test_two_servers_fire_once(plan: Plan, tenant: GitTenant):
     plan.place(spec(plan.project))
-    second = Schedules(world.database, plan.bench.runs, now=plan.clock)
+    second = Schedules(tenant.database, plan.runner.runs, now=plan.clock)
     plan.clock.now = START + timedelta(hours=1)
     due = plan.schedules._due()
     plan.schedules.fire()
@@ -203,10 +203,10 @@ def test_a_cron_line_has_five_fields(line: str):
         Rhythm(cron=line)
 
 
-def test_a_schedule_of_an_earlier_version_that_never_falls_due_ends(plan: Plan, world: World):
+def test_a_schedule_of_an_earlier_version_that_never_falls_due_ends(plan: Plan, tenant: GitTenant):
     first = plan.place(spec(plan.project))
     plan.place(spec(plan.project))
-    with world.database.writing() as session:
+    with tenant.database.writing() as session:
         row = session.get_one(ScheduleRow, first)
         row.every_seconds, row.cron = None, "30 14 26 11 * 0 2026"
     assert len(plan.at(hours=1)) == 1
@@ -214,9 +214,9 @@ def test_a_schedule_of_an_earlier_version_that_never_falls_due_ends(plan: Plan, 
 
 
 def test_a_schedule_that_fails_keeps_no_other_from_firing(
-    plan: Plan, world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    plan: Plan, tenant: GitTenant, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    broken, other = plan.place(spec(plan.project)), world.project()
+    broken, other = plan.place(spec(plan.project)), tenant.project()
     plan.place(spec(other))
     take, taken = plan.schedules._take, []
 
@@ -226,7 +226,7 @@ def test_a_schedule_that_fails_keeps_no_other_from_firing(
 
     monkeypatch.setattr(plan.schedules, "_take", taking)
     plan.at(hours=1)
-    assert plan.bench.runs.page(RunFilter(project_id=other.id)).total == 1
+    assert plan.runner.runs.page(RunFilter(project_id=other.id)).total == 1
     assert f"schedules failed at {broken}" in caplog.text
     plan.at(hours=1)
     assert taken.count(broken) == 1, "it is left alone for a while"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.inline import open_inline
-from tests.server.runs.world import World
 from towline.options import OnConflict, Resolutions
 from towline_server.runs.domain import Origin, RunMode, RunRequest
 from towline_server.runs.service import Runs
@@ -14,13 +14,13 @@ from towline_server.runs.tables import RunFilter
 
 
 @pytest.fixture
-def runs(world: World) -> Runs:
-    return open_inline(world.database, world.sealer, world.cache_dir)
+def runs(tenant: GitTenant) -> Runs:
+    return open_inline(tenant.database, tenant.sealer, tenant.cache_dir)
 
 
-def test_a_run_pulls(world: World, runs: Runs):
-    revision = world.commit(a=b"1", rules__b=b"2")
-    project = world.project()
+def test_a_run_pulls(tenant: GitTenant, runs: Runs):
+    revision = tenant.commit(a=b"1", rules__b=b"2")
+    project = tenant.project()
     asked = runs.request(project.id)
     run = runs.get(asked.id)
     assert (asked.state, asked.progress, asked.tries) == (RunState.QUEUED, 0, 0)
@@ -30,12 +30,12 @@ def test_a_run_pulls(world: World, runs: Runs):
     assert (run.is_initial, run.pull, run.tries) == (True, 1, 1)
     assert run.report is not None
     assert [item["path"] for item in run.report["created"]] == ["a", "rules/b"]
-    assert world.contents(project) == {"a": b"1", "rules/b": b"2"}
+    assert tenant.contents(project) == {"a": b"1", "rules/b": b"2"}
 
 
-def test_a_second_run_changes_nothing(world: World, runs: Runs):
-    world.commit(a=b"1")
-    project = world.project()
+def test_a_second_run_changes_nothing(tenant: GitTenant, runs: Runs):
+    tenant.commit(a=b"1")
+    project = tenant.project()
     runs.request(project.id)
     run = runs.get(runs.request(project.id).id)
     assert (run.outcome, run.result_class) == (Outcome.UNCHANGED, ResultClass.NO_CHANGE)
@@ -44,42 +44,42 @@ def test_a_second_run_changes_nothing(world: World, runs: Runs):
     assert run.base_committed_at == run.target_committed_at
 
 
-def test_conflicts_are_refused_or_skipped(world: World, runs: Runs):
-    world.commit(a=b"1", b=b"1")
-    project = world.project()
+def test_conflicts_are_refused_or_skipped(tenant: GitTenant, runs: Runs):
+    tenant.commit(a=b"1", b=b"1")
+    project = tenant.project()
     runs.request(project.id)
-    world.edit(project, "a", b"ours")
-    world.commit(a=b"theirs", b=b"2")
+    tenant.edit(project, "a", b"ours")
+    tenant.commit(a=b"theirs", b=b"2")
     run = runs.get(runs.request(project.id).id)
     assert (run.state, run.result_class) == (RunState.FAILED, ResultClass.CONFLICT)
     assert run.reason_code is ReasonCode.UNRESOLVED_CONFLICTS
     assert run.report is not None
     assert run.report["status"] == "conflicts"
-    assert world.contents(project) == {"a": b"ours", "b": b"1"}
+    assert tenant.contents(project) == {"a": b"ours", "b": b"1"}
     asked = RunRequest(on_conflict=OnConflict.SKIP)
     run = runs.get(runs.request(project.id, asked).id)
     assert (run.outcome, run.result_class) == (Outcome.PARTIAL, ResultClass.PARTIAL_SUCCESS)
-    assert world.contents(project) == {"a": b"ours", "b": b"2"}
+    assert tenant.contents(project) == {"a": b"ours", "b": b"2"}
 
 
-def test_a_dry_run_writes_nothing(world: World, runs: Runs):
-    world.commit(a=b"1")
-    project = world.project()
+def test_a_dry_run_writes_nothing(tenant: GitTenant, runs: Runs):
+    tenant.commit(a=b"1")
+    project = tenant.project()
     run = runs.get(runs.request(project.id, RunRequest(mode=RunMode.DRY_RUN)).id)
     assert (run.state, run.outcome, run.pull) == (RunState.SUCCEEDED, Outcome.CHANGED, None)
-    assert world.contents(project) == {}
+    assert tenant.contents(project) == {}
 
 
-def test_failures_are_told(world: World, runs: Runs):
-    world.commit(a=b"1")
+def test_failures_have_their_reason(tenant: GitTenant, runs: Runs):
+    tenant.commit(a=b"1")
     found = {}
     for name, project, asked in [
-        ("unbound", world.project(bound=False), RunRequest()),
-        ("ref", world.project(ref="heads/none"), RunRequest()),
-        ("kind", world.project(), RunRequest(kind="none")),
+        ("unbound", tenant.project(bound=False), RunRequest()),
+        ("ref", tenant.project(ref="heads/none"), RunRequest()),
+        ("kind", tenant.project(), RunRequest(kind="none")),
         (
             "ids",
-            world.project(),
+            tenant.project(),
             RunRequest(resolutions=Resolutions(use_ours=frozenset({"x"}))),
         ),
     ]:
@@ -95,27 +95,27 @@ def test_failures_are_told(world: World, runs: Runs):
     }
 
 
-def test_a_batch_pulls_one_revision(world: World, runs: Runs):
-    world.commit(rules__a=b"1", tasks__b=b"1")
-    project = world.project()
+def test_a_batch_pulls_one_revision(tenant: GitTenant, runs: Runs):
+    tenant.commit(rules__a=b"1", tasks__b=b"1")
+    project = tenant.project()
     batch = [runs.get(run.id) for run in runs.request_kinds(project.id, ["rule", "task"])]
     assert {run.batch_id for run in batch} == {batch[0].batch_id} != {None}
-    assert [run.target_revision for run in batch] == [world.repository.tip("main")] * 2
+    assert [run.target_revision for run in batch] == [tenant.repository.tip("main")] * 2
     assert [len(run.report["created"]) for run in batch if run.report] == [1, 1]
-    assert sum("upload-pack" in each.target for each in world.server.tally.requests) == 3
+    assert sum("upload-pack" in each.target for each in tenant.server.tally.requests) == 3
 
 
-def test_one_key_asks_once(world: World, runs: Runs):
-    world.commit(a=b"1")
-    project = world.project()
+def test_one_key_asks_once(tenant: GitTenant, runs: Runs):
+    tenant.commit(a=b"1")
+    project = tenant.project()
     first = runs.request(project.id, origin=Origin(key="k"))
     assert runs.request(project.id, origin=Origin(key="k")).id == first.id
     assert runs.request(project.id, origin=Origin(key="l")).id != first.id
 
 
-def test_a_run_comprises_others(world: World, runs: Runs):
-    world.commit(rules__a=b"1", tasks__b=b"1")
-    project = world.project()
+def test_a_run_comprises_others(tenant: GitTenant, runs: Runs):
+    tenant.commit(rules__a=b"1", tasks__b=b"1")
+    project = tenant.project()
     run = runs.get(runs.request_fan_out(project.id, ["rule", "task"]).id)
     assert (run.state, run.outcome, run.progress) == (RunState.SUCCEEDED, Outcome.CHANGED, 100)
     assert run.report is not None

@@ -81,7 +81,7 @@ def test_progress_grows_within_a_phase_and_ends_before_the_next(state: RunState)
 
 def test_every_error_means_something_more_than_an_internal_one():
     internal = {each for each in every_error() if failure_of(each).fault is Fault.INTERNAL}
-    # The last is said to a caller whose run goes on: it ends none.
+    # The last is an answer to a caller whose run goes on: it ends none.
     assert internal <= {TowlineError, server.ExecutorFailed, server.RunUnderWay}
     assert failure_of(ZeroDivisionError).reason is ReasonCode.INTERNAL_ERROR
 
@@ -95,12 +95,12 @@ def test_every_reason_and_every_class_is_used():
     assert len({failure.error for failure in FAILURES}) == len(FAILURES)
 
 
-def test_what_only_an_operator_may_read_is_not_told():
+def test_a_run_does_not_show_what_only_an_operator_may_read():
     error = engine.StoreError(project="p", problem="the disk at /secret is full")
-    told = run_error(error)
-    assert "secret" not in f"{told.message} {told.data}"
-    told = run_error(RuntimeError("secret"))
-    assert (told.code, told.message, told.data) == ("internal_error", "internal error", {})
+    shown = run_error(error)
+    assert "secret" not in f"{shown.message} {shown.data}"
+    shown = run_error(RuntimeError("secret"))
+    assert (shown.code, shown.message, shown.data) == ("internal_error", "internal error", {})
 
 
 def test_a_cancelled_run_is_no_failure():

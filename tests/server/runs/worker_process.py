@@ -1,8 +1,8 @@
 """A server's worker as a real process, which can be stopped at a boundary, and killed there.
 
-It reads a JSON object from its first line: settings, and the boundary at which every run stands
-still. It says ``ready`` when it executes, and ``at NAME RUN`` when a run stands; a line with ``go``
-lets it go on. At the end of its input it shuts down.
+It reads a JSON object from its first line: settings, and the boundary at which every run is
+stopped. It writes ``ready`` when it executes, and ``at NAME RUN`` when a run is stopped; a line
+with ``go`` lets it go on. At the end of its input it shuts down.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import threading
 from uuid import UUID
 
 from tests.databases import open_database
-from tests.server.runs.world import SEALER
+from tests.server.runs.git_tenant import SEALER
 from towline_server.runs.runtime import open_runtime
 from towline_server.settings import Settings
 
 
 def main() -> None:
-    told = json.loads(sys.stdin.readline())
+    received = json.loads(sys.stdin.readline())
     go = threading.Semaphore(0)
     lock = threading.Lock()
 
@@ -29,11 +29,11 @@ def main() -> None:
             os.write(1, f"{text}\n".encode())
 
     def boundary(run_id: UUID, name: str) -> None:
-        if name == told["stop_at"]:
+        if name == received["stop_at"]:
             say(f"at {name} {run_id}")
             go.acquire()
 
-    settings = Settings(**told["settings"])
+    settings = Settings(**received["settings"])
     database = open_database(settings.database)
     runtime = open_runtime(settings, database, SEALER, boundary=boundary)
     runtime.start()

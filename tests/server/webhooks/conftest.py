@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.server.webhooks.post import Post
 from tests.server.webhooks.receiver import Receiver, receiving
+from tests.server.webhooks.tenant_webhooks import TenantWebhooks
 from towline_server.db import Database
 
 
@@ -19,8 +19,8 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def post(database: Database) -> Iterator[Post]:
-    """A tenant with a project; nothing is attempted unless a test says so."""
-    made = Post(database)
+def webhooks(database: Database) -> Iterator[TenantWebhooks]:
+    """A tenant with a project; nothing is sent unless a test calls for it."""
+    made = TenantWebhooks(database)
     yield made
     assert made.delivery_worker.stop(60)

@@ -1,4 +1,4 @@
-"""A receiver of webhooks on loopback: it notes what comes, and answers as a test says."""
+"""A receiver of webhooks on loopback: it records requests, and answers as a test asks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Received:
-    """A request that came."""
+    """A request to the receiver."""
 
     path: str
     headers: Mapping[str, str]
@@ -56,10 +56,10 @@ class Receiver:
 
     server: ThreadingHTTPServer
     scheme: str
-    came: list[Received] = field(default_factory=list)
+    requests: list[Received] = field(default_factory=list)
     replies: dict[str, list[Reply]] = field(default_factory=dict)
     """By path, in order; the last one stays."""
-    arrived: threading.Condition = field(default_factory=threading.Condition)
+    changed: threading.Condition = field(default_factory=threading.Condition)
 
     @property
     def port(self) -> int:
@@ -72,20 +72,20 @@ class Receiver:
         self.replies[path] = list(replies)
 
     def take(self, received: Received) -> Reply:
-        with self.arrived:
-            self.came.append(received)
-            self.arrived.notify_all()
+        with self.changed:
+            self.requests.append(received)
+            self.changed.notify_all()
             waiting = self.replies.get(received.path, [Reply()])
             return waiting.pop(0) if len(waiting) > 1 else waiting[0]
 
     def wait_for(self, number: int, path: str | None = None, seconds: float = 60) -> list[Received]:
-        """What came to a path, once it is so many."""
+        """The requests to a path, once there are so many."""
 
         def there() -> list[Received]:
-            return [each for each in self.came if path in (None, each.path)]
+            return [each for each in self.requests if path in (None, each.path)]
 
-        with self.arrived:
-            assert self.arrived.wait_for(lambda: len(there()) >= number, seconds), self.came
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(there()) >= number, seconds), self.requests
             return there()
 
 
@@ -113,7 +113,7 @@ def receiving(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
         daemon_threads = True
 
         def handle_error(self, *_: object) -> None:
-            """Who calls may hang up."""
+            """A client may hang up."""
 
     server = Quiet(("127.0.0.1", 0), Handler)
     if tls is not None:

@@ -17,8 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.server.webhooks.post import LOOPBACK
 from tests.server.webhooks.receiver import Receiver, Reply, receiving
+from tests.server.webhooks.tenant_webhooks import LOOPBACK
 from towline_server.addresses import AddressPolicy
 from towline_server.webhooks.domain import Result
 from towline_server.webhooks.sending import Answer, Sender
@@ -32,11 +32,11 @@ def _send(url: str, sender: Sender = SENDER, **headers: str) -> Answer:
 
 def test_a_message_arrives_as_json(receiver: Receiver):
     assert _send(receiver.url("/hook?key=a%20b")) == Answer(result=Result.DELIVERED, status=204)
-    [came] = receiver.came
-    assert (came.path, came.body) == ("/hook?key=a%20b", b'{"type":"ping"}')
-    assert came.headers["content-type"] == "application/json"
-    assert came.headers["host"] == f"127.0.0.1:{receiver.port}"
-    assert came.headers["webhook-id"] == "msg_1"
+    [received] = receiver.requests
+    assert (received.path, received.body) == ("/hook?key=a%20b", b'{"type":"ping"}')
+    assert received.headers["content-type"] == "application/json"
+    assert received.headers["host"] == f"127.0.0.1:{receiver.port}"
+    assert received.headers["webhook-id"] == "msg_1"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_success_is_a_status_from_200_to_299(receiver: Receiver, status: int, re
 def test_redirects_are_not_followed(receiver: Receiver):
     receiver.answer(Reply(307, {"Location": receiver.url("/elsewhere")}))
     assert _send(receiver.url()).result is Result.REFUSED
-    assert [each.path for each in receiver.came] == ["/hook"]
+    assert [each.path for each in receiver.requests] == ["/hook"]
 
 
 def test_no_proxy_is_used(receiver: Receiver, monkeypatch: pytest.MonkeyPatch):
@@ -73,7 +73,7 @@ def test_no_proxy_is_used(receiver: Receiver, monkeypatch: pytest.MonkeyPatch):
 def test_an_address_that_is_not_public_is_not_connected_to(receiver: Receiver, host: str):
     sender = Sender(policy=AddressPolicy())
     assert _send(receiver.url(host=host), sender) == Answer(result=Result.ADDRESS_REFUSED)
-    assert receiver.came == []
+    assert receiver.requests == []
 
 
 def test_a_name_is_judged_by_the_address_that_is_connected_to(receiver: Receiver):
@@ -87,7 +87,7 @@ def test_a_name_is_judged_by_the_address_that_is_connected_to(receiver: Receiver
     sender = replace(SENDER, lookup=lookup)
     assert _send(receiver.url(host="hooks.example"), sender).result is Result.DELIVERED
     assert asked == ["hooks.example"]
-    assert receiver.came[0].headers["host"] == f"hooks.example:{receiver.port}"
+    assert receiver.requests[0].headers["host"] == f"hooks.example:{receiver.port}"
     again = _send(receiver.url(host="hooks.example"), sender)
     assert again == Answer(result=Result.ADDRESS_REFUSED)
 
@@ -101,7 +101,7 @@ def test_a_host_that_is_not_there_is_unreachable(host: str):
     assert _send(f"http://{host}/", sender) == Answer(result=Result.UNREACHABLE)
 
 
-def test_a_port_that_nobody_listens_on_is_unreachable():
+def test_a_closed_port_is_unreachable():
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     assert _send(f"http://127.0.0.1:{port}/") == Answer(result=Result.UNREACHABLE)
@@ -116,7 +116,7 @@ def test_the_next_address_is_tried(receiver: Receiver):
 
 
 @contextmanager
-def _listening(talk: Callable[[socket.socket, threading.Event], None]) -> Iterator[str]:
+def _listening(respond: Callable[[socket.socket, threading.Event], None]) -> Iterator[str]:
     """Something that is no receiver, in the block."""
     done = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -124,7 +124,7 @@ def _listening(talk: Callable[[socket.socket, threading.Event], None]) -> Iterat
         def serve() -> None:
             line, _ = listener.accept()
             with line:
-                talk(line, done)
+                respond(line, done)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -161,33 +161,33 @@ def _drop_of_tls(line: socket.socket, done: threading.Event) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scheme", "talk"), [("http", _silent), ("http", _drop_by_drop), ("https", _drop_of_tls)]
+    ("scheme", "respond"), [("http", _silent), ("http", _drop_by_drop), ("https", _drop_of_tls)]
 )
-def test_who_is_slow_is_cut_off(
-    scheme: str, talk: Callable[[socket.socket, threading.Event], None]
+def test_a_slow_receiver_is_cut_off(
+    scheme: str, respond: Callable[[socket.socket, threading.Event], None]
 ):
-    with _listening(talk) as place:
+    with _listening(respond) as place:
         sender = replace(SENDER, seconds=0.3)
         assert _send(f"{scheme}://{place}/", sender) == Answer(result=Result.TIMED_OUT)
 
 
 @pytest.mark.parametrize(
-    ("said", "result"),
+    ("answer", "result"),
     [(b"SSH-2.0-hello\r\n\r\n", Result.NOT_HTTP), (b"", Result.NOT_HTTP)],
 )
-def test_what_is_no_http_is_told(said: bytes, result: Result):
-    def talk(line: socket.socket, _done: threading.Event) -> None:
+def test_what_is_no_http_is_reported(answer: bytes, result: Result):
+    def respond(line: socket.socket, _done: threading.Event) -> None:
         line.recv(65536)
-        line.sendall(said)
+        line.sendall(answer)
 
-    with _listening(talk) as place:
+    with _listening(respond) as place:
         assert _send(f"http://{place}/").result is result
 
 
 def test_of_the_answer_no_body_is_read():
     sent = []
 
-    def talk(line: socket.socket, done: threading.Event) -> None:
+    def respond(line: socket.socket, done: threading.Event) -> None:
         line.recv(65536)
         line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n")
         line.settimeout(60)
@@ -197,7 +197,7 @@ def test_of_the_answer_no_body_is_read():
         except OSError:
             sent.append(0)
 
-    with _listening(talk) as place:
+    with _listening(respond) as place:
         assert _send(f"http://{place}/").result is Result.DELIVERED
     # What the kernel takes unread, and no more.
     assert sum(sent) < 64 * 1024 * 1024
@@ -246,9 +246,9 @@ def safe_receiver(certificate: Path) -> Iterator[Receiver]:
         yield made
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(safe_receiver: Receiver):
+def test_an_untrusted_certificate_is_refused(safe_receiver: Receiver):
     assert _send(safe_receiver.url()) == Answer(result=Result.TLS_FAILED)
-    assert safe_receiver.came == []
+    assert safe_receiver.requests == []
 
 
 def test_a_trusted_certificate_is_for_its_host_alone(safe_receiver: Receiver, certificate: Path):

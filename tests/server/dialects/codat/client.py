@@ -19,14 +19,14 @@ COMPLETE = {"status": "Complete", "isCompleted": True, "isErrored": False, "prog
 class Codat:
     """One key's way to one company."""
 
-    tenant: TenantClient
+    api: TenantClient
     project: Project
     key: str
 
     def ask(self, method: str, path: str, **query: Any) -> httpx2.Response:
         """The answer to a request below the company."""
         url = f"/companies/{self.project.id}{path}"
-        answer: httpx2.Response = self.tenant.client.request(
+        answer: httpx2.Response = self.api.client.request(
             method, url, params=query, headers=basic(self.key)
         )
         if answer.status_code >= 400:

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from tests.server.runs.bench import Bench
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
+from tests.server.runs.runner import Runner
 from towline_server.runs.states import STARTS_AT, Fault, RunState
 from towline_server.runs.tables import RunRow
 
@@ -31,10 +31,10 @@ FIELDS = sorted(NUMBERS | TIMES | FLAGS | STRINGS)
 Operation: TypeAlias = Mapping[str, Any]
 
 
-def fill(world: World) -> UUID:
+def fill(tenant: GitTenant) -> UUID:
     """A company with an operation of every status, and of every sort of value."""
-    project = world.project()
-    runs = Bench(world).runs
+    project = tenant.project()
+    runs = Runner(tenant).runs
     shapes = list(itertools.product(RunState, (False, True)))
     shapes += [(RunState.FAILED, True)] * len(Fault)
     faults = itertools.cycle(Fault)
@@ -56,7 +56,7 @@ def fill(world: World) -> UUID:
             "cancel_requested_at": START,
             "outcome": "partial" if number % 2 else "changed",
         }
-        with world.database.writing() as session:
+        with tenant.database.writing() as session:
             row = session.get(RunRow, run.id)
             for name, value in values.items():
                 setattr(row, name, value)

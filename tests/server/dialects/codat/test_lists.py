@@ -9,17 +9,17 @@ import pytest
 
 from tests.server.dialects.codat.client import SCHEMA, Codat
 from tests.server.dialects.tenant_client import TenantClient, basic
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Provider
 
 
 @pytest.fixture
-def codat(tenant: TenantClient, world: World) -> Codat:
+def codat(api: TenantClient, tenant: GitTenant) -> Codat:
     """A company with six operations, the first three of which pulled something."""
-    world.commit(rules__a=b"1")
-    project = world.project()
-    made = Codat(tenant, project, tenant.key(Role.WRITER, project))
+    tenant.commit(rules__a=b"1")
+    project = tenant.project()
+    made = Codat(api, project, api.key(Role.WRITER, project))
     made.pull_all()
     for kind in ("invoices", "rule", "bills"):
         made.queue(kind)
@@ -48,14 +48,14 @@ def test_links_lead_through_every_page(codat: Codat):
     query = {"query": "progress>=0 && status!=x", "orderBy": "requested"}
     page = codat.history(page=1, pageSize=4, **query)
     assert "previous" not in page["_links"]
-    following = codat.tenant.client.get(page["_links"]["next"]["href"], headers=basic(codat.key))
+    following = codat.api.client.get(page["_links"]["next"]["href"], headers=basic(codat.key))
     last = following.json()
     SCHEMA.check("operations", last)
     assert (last["pageNumber"], last["pageSize"], last["totalResults"]) == (2, 4, 6)
     assert "next" not in last["_links"]
     assert sorted(_kinds(page) + _kinds(last)) == sorted(NEWEST_FIRST)
     for link, wanted in (("previous", page), ("current", last)):
-        answer = codat.tenant.client.get(last["_links"][link]["href"], headers=basic(codat.key))
+        answer = codat.api.client.get(last["_links"][link]["href"], headers=basic(codat.key))
         assert answer.json() == wanted
 
 
@@ -90,7 +90,7 @@ def test_what_is_malformed_is_refused(codat: Codat, query: dict[str, Any]):
     assert codat.ask("GET", "/data/history", **query).status_code == 400
 
 
-def test_the_seeds_own_query_finds_what_failed(codat: Codat, world: World):
+def test_the_seeds_own_query_finds_what_failed(codat: Codat, tenant: GitTenant):
     assert codat.history(query="status!=Complete&&status!=NotSupported")["results"] == []
     assert _kinds(codat.history(query="status=NotSupported")) == ["bills", "invoices"]
     assert _kinds(codat.history(query="{dataType=task || dataType~ill} && progress=100")) == [
@@ -107,22 +107,22 @@ def test_orders(codat: Codat):
     assert _kinds(codat.history(orderBy="-dataType")) == sorted(NEWEST_FIRST, reverse=True)
 
 
-def test_a_query_sees_its_own_company_alone(codat: Codat, tenant: TenantClient, world: World):
-    other = world.project()
-    Codat(tenant, other, tenant.key(Role.WRITER)).queue("rule")
+def test_a_query_sees_its_own_company_alone(codat: Codat, api: TenantClient, tenant: GitTenant):
+    other = tenant.project()
+    Codat(api, other, api.key(Role.WRITER)).queue("rule")
     page = codat.history(query=f"companyId!={codat.project.id} || progress>=0")
     assert page["totalResults"] == 6
 
 
 def test_companies_are_asked_for_like_operations(
-    tenant: TenantClient, world: World, stranger: World
+    api: TenantClient, tenant: GitTenant, stranger: GitTenant
 ):
-    projects = sorted((world.project() for _ in range(3)), key=lambda each: each.path)
+    projects = sorted((tenant.project() for _ in range(3)), key=lambda each: each.path)
     stranger.project()
-    headers = basic(tenant.key(Role.READER))
+    headers = basic(api.key(Role.READER))
 
     def names(**query: Any) -> list[str]:
-        answer = tenant.client.get("/companies", headers=headers, params=query)
+        answer = api.client.get("/companies", headers=headers, params=query)
         SCHEMA.check("companies", answer.json())
         return [each["name"] for each in answer.json()["results"]]
 
@@ -135,18 +135,18 @@ def test_companies_are_asked_for_like_operations(
     assert names(query="name~space && created>2000-01-01") == paths
     assert names(query="created>3000-01-01") == []
     for query in ({"query": "dataConnections=x"}, {"orderBy": "status"}, {"query": "id>1"}):
-        answer = tenant.client.get("/companies", headers=headers, params=query)
+        answer = api.client.get("/companies", headers=headers, params=query)
         SCHEMA.check("error", answer.json())
         assert answer.status_code == 400
 
 
-def test_a_company_and_its_connection_tell_when_each_was_made(tenant: TenantClient, world: World):
-    with tenant.services.database.writing() as session:
-        connection = tenant.services.connections(session).create(
-            tenant_id=world.tenant_id, url=f"{world.server.url}/x.git", provider=Provider.GITHUB
+def test_a_company_and_its_connection_tell_when_each_was_made(api: TenantClient, tenant: GitTenant):
+    with api.services.database.writing() as session:
+        connection = api.services.connections(session).create(
+            tenant_id=tenant.tenant_id, url=f"{tenant.server.url}/x.git", provider=Provider.GITHUB
         )
-    project = world.project(connection_id=connection.id)
-    answer = tenant.client.get("/companies", headers=basic(tenant.key(Role.READER)))
+    project = tenant.project(connection_id=connection.id)
+    answer = api.client.get("/companies", headers=basic(api.key(Role.READER)))
     [found] = answer.json()["results"]
     [told] = found["dataConnections"]
     assert told["platformName"] == "github"
@@ -157,7 +157,7 @@ def test_a_company_and_its_connection_tell_when_each_was_made(tenant: TenantClie
 
 def test_connections_are_a_page_too(codat: Codat):
     page = codat.connections()
-    assert [each["id"] for each in page["results"]] == [str(codat.tenant.world.connection_id)]
+    assert [each["id"] for each in page["results"]] == [str(codat.api.tenant.connection_id)]
     page = codat.connections(page=2, pageSize=1)
     assert (page["results"], page["totalResults"]) == ([], 1)
     assert page["_links"]["previous"]["href"].endswith("?page=1&pageSize=1")

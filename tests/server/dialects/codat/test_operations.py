@@ -10,8 +10,8 @@ import pytest
 
 from tests.server.dialects.codat.client import COMPLETE, SCHEMA, Codat
 from tests.server.dialects.tenant_client import TenantClient, basic, bearer, client_of
-from tests.server.runs.bench import Bench
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
+from tests.server.runs.runner import Runner
 from towline.kinds import Kind, Kinds
 from towline.limits import Limits
 from towline.options import OnConflict
@@ -27,8 +27,8 @@ from towline_server.runs.states import Fault
 from towline_server.runs.tables import RunFilter, RunRow
 
 
-def _codat(tenant: TenantClient, project: Project, role: Role = Role.WRITER) -> Codat:
-    return Codat(tenant, project, tenant.key(role, project))
+def _codat(api: TenantClient, project: Project, role: Role = Role.WRITER) -> Codat:
+    return Codat(api, project, api.key(role, project))
 
 
 def _subset(operation: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
@@ -39,30 +39,30 @@ def _subset(operation: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]
 
 
 def test_all_is_one_operation_a_kind_of_one_revision(
-    tenant: TenantClient, world: World, inline: Runs
+    api: TenantClient, tenant: GitTenant, inline: Runs
 ):
-    world.commit(rules__a=b"1", tasks__b=b"1", c=b"1")
-    project = world.project()
-    codat = _codat(tenant, project)
+    tenant.commit(rules__a=b"1", tasks__b=b"1", c=b"1")
+    project = tenant.project()
+    codat = _codat(api, project)
     codat.pull_all()
     page = codat.history()
     assert [each["dataType"] for each in page["results"]] == ["rule", "task", "file"]
     assert all(_subset(each, COMPLETE) == COMPLETE for each in page["results"])
-    assert world.contents(project) == {"rules/a": b"1", "tasks/b": b"1", "c": b"1"}
+    assert tenant.contents(project) == {"rules/a": b"1", "tasks/b": b"1", "c": b"1"}
     runs = [inline.get(UUID(each["id"])) for each in page["results"]]
-    assert {run.target_revision for run in runs} == {world.repository.tip("main")}
+    assert {run.target_revision for run in runs} == {tenant.repository.tip("main")}
     assert len({run.batch_id for run in runs}) == 1
 
 
-def test_a_queued_operation(tenant: TenantClient, world: World):
-    world.commit(rules__a=b"1", tasks__b=b"1")
-    project = world.project()
-    codat = _codat(tenant, project)
+def test_a_queued_operation(api: TenantClient, tenant: GitTenant):
+    tenant.commit(rules__a=b"1", tasks__b=b"1")
+    project = tenant.project()
+    codat = _codat(api, project)
     asked = codat.queue("rule")
     assert "completed" not in asked
     wanted = {
         "companyId": str(project.id),
-        "connectionId": str(world.connection_id),
+        "connectionId": str(tenant.connection_id),
         "dataType": "rule",
         "status": "Initial",
         "statusDescription": None,
@@ -75,29 +75,29 @@ def test_a_queued_operation(tenant: TenantClient, world: World):
     ended = codat.operation(asked["id"])
     assert _subset(ended, COMPLETE) == COMPLETE
     assert ended["requested"] == asked["requested"] <= ended["completed"]
-    assert world.contents(project) == {"rules/a": b"1"}
+    assert tenant.contents(project) == {"rules/a": b"1"}
 
 
 def test_one_operation_of_a_kind_at_a_time(
-    queueing_tenant: TenantClient, world: World, bench: Bench
+    queueing_api: TenantClient, tenant: GitTenant, runner: Runner
 ):
-    world.commit(a=b"1")
-    codat = _codat(queueing_tenant, world.project())
+    tenant.commit(a=b"1")
+    codat = _codat(queueing_api, tenant.project())
     first = codat.queue("rule")
     refused = codat.ask("POST", "/data/queue/rule")
     assert refused.status_code == 400
     assert first["id"] in refused.json()["error"]
     assert refused.json()["canBeRetried"] == "Yes"
     assert codat.queue("task")["id"] != first["id"]
-    bench.work()
+    runner.work()
     assert codat.queue("rule")["id"] != first["id"]
 
 
-def test_the_connection_may_be_named(tenant: TenantClient, world: World, stranger: World):
-    world.commit(a=b"1")
-    codat = _codat(tenant, world.project())
-    other = world.connect(f"{world.server.url}/repo.git")
-    assert codat.queue("rule", connectionId=str(world.connection_id))
+def test_the_connection_may_be_named(api: TenantClient, tenant: GitTenant, stranger: GitTenant):
+    tenant.commit(a=b"1")
+    codat = _codat(api, tenant.project())
+    other = tenant.connect(f"{tenant.server.url}/repo.git")
+    assert codat.queue("rule", connectionId=str(tenant.connection_id))
     errors = []
     for wrong in (other, stranger.connection_id, uuid4()):
         answer = codat.ask("POST", "/data/queue/task", connectionId=str(wrong))
@@ -106,24 +106,24 @@ def test_the_connection_may_be_named(tenant: TenantClient, world: World, strange
     assert codat.ask("POST", "/data/queue/task", connectionId="x").status_code == 400
 
 
-def test_an_operation_keeps_the_connection_it_had(tenant: TenantClient, world: World):
-    world.commit(a=b"1")
-    project = world.project()
-    codat = _codat(tenant, project)
+def test_an_operation_keeps_the_connection_it_had(api: TenantClient, tenant: GitTenant):
+    tenant.commit(a=b"1")
+    project = tenant.project()
+    codat = _codat(api, project)
     asked = codat.queue("rule")
-    other = world.connect(f"{world.server.url}/repo.git")
-    with world.database.writing() as session:
+    other = tenant.connect(f"{tenant.server.url}/repo.git")
+    with tenant.database.writing() as session:
         Projects(session).bind(project.id, Binding(connection_id=other))
-    assert codat.operation(asked["id"])["connectionId"] == str(world.connection_id)
+    assert codat.operation(asked["id"])["connectionId"] == str(tenant.connection_id)
     assert codat.queue("rule")["connectionId"] == str(other)
 
 
-def test_one_idempotency_key_queues_once(tenant: TenantClient, world: World):
-    world.commit(a=b"1")
-    codat = _codat(tenant, world.project())
+def test_one_idempotency_key_queues_once(api: TenantClient, tenant: GitTenant):
+    tenant.commit(a=b"1")
+    codat = _codat(api, tenant.project())
     headers = {**basic(codat.key), "Idempotency-Key": "k"}
     url = f"/companies/{codat.project.id}/data/queue/rule"
-    ids = {tenant.client.post(url, headers=headers).json()["id"] for _ in range(2)}
+    ids = {api.client.post(url, headers=headers).json()["id"] for _ in range(2)}
     assert len(ids) == 1
 
 
@@ -153,14 +153,14 @@ class Looking(Changes):
 
 
 def test_statuses_follow_the_phases_and_progress_never_falls(
-    queueing_tenant: TenantClient, world: World, bench: Bench
+    queueing_api: TenantClient, tenant: GitTenant, runner: Runner
 ):
-    world.commit(a=b"1")
-    codat = _codat(queueing_tenant, world.project())
+    tenant.commit(a=b"1")
+    codat = _codat(queueing_api, tenant.project())
     seen = [codat.queue("file")]
     seen.append(codat.operation(seen[0]["id"]))
-    bench.changes = Looking(lambda: seen.append(codat.operation(seen[0]["id"])))
-    bench.worker().execute(bench.shelf.handed[0])
+    runner.changes = Looking(lambda: seen.append(codat.operation(seen[0]["id"])))
+    runner.worker().execute(runner.native.submitted[0])
     seen.append(codat.operation(seen[0]["id"]))
     statuses = [each["status"] for each in seen]
     assert list(dict.fromkeys(statuses)) == ["Initial", "Queued", *PHASES, "Complete"]
@@ -170,8 +170,8 @@ def test_statuses_follow_the_phases_and_progress_never_falls(
         assert ("completed" in each) is each["isCompleted"] is (each["status"] == "Complete")
 
 
-def _write(world: World, run_id: str, **values: Any) -> None:
-    with world.database.writing() as session:
+def _write(tenant: GitTenant, run_id: str, **values: Any) -> None:
+    with tenant.database.writing() as session:
         row = session.get(RunRow, UUID(run_id))
         for name, value in values.items():
             setattr(row, name, value)
@@ -195,13 +195,13 @@ FAULTS = {
 }
 
 
-def test_every_fault_has_a_status(queueing_tenant: TenantClient, world: World):
-    codat = _codat(queueing_tenant, world.project())
+def test_every_fault_has_a_status(queueing_api: TenantClient, tenant: GitTenant):
+    codat = _codat(queueing_api, tenant.project())
     asked = codat.queue("file")
     found = {}
     for fault in Fault:
         failed = {"state": "failed", "fault": fault, "error_code": "x", "error_message": "why"}
-        _write(world, asked["id"], **failed)
+        _write(tenant, asked["id"], **failed)
         operation = codat.operation(asked["id"])
         found[fault] = operation["status"]
         assert operation["errorMessage"] == "why"
@@ -210,9 +210,9 @@ def test_every_fault_has_a_status(queueing_tenant: TenantClient, world: World):
     assert found == FAULTS
 
 
-def test_a_kind_that_the_company_lacks_is_not_supported(tenant: TenantClient, world: World):
-    world.commit(a=b"1")
-    codat = _codat(tenant, world.project())
+def test_a_kind_that_the_company_lacks_is_not_supported(api: TenantClient, tenant: GitTenant):
+    tenant.commit(a=b"1")
+    codat = _codat(api, tenant.project())
     ended = codat.operation(codat.queue("invoices")["id"])
     assert (ended["status"], ended["isErrored"]) == ("NotSupported", False)
     assert "invoices" in ended["errorMessage"]
@@ -220,17 +220,15 @@ def test_a_kind_that_the_company_lacks_is_not_supported(tenant: TenantClient, wo
         assert codat.ask("POST", f"/data/queue/{unprintable}").status_code == 400
 
 
-def test_what_a_kind_may_be_called_may_be_queued(tenant: TenantClient, world: World):
-    codat = _codat(
-        tenant, world.project(kinds=Kinds((Kind(name="zero\u200bwidth", globs=("*",)),)))
-    )
-    world.commit(a=b"1")
+def test_what_a_kind_may_be_called_may_be_queued(api: TenantClient, tenant: GitTenant):
+    codat = _codat(api, tenant.project(kinds=Kinds((Kind(name="zero\u200bwidth", globs=("*",)),))))
+    tenant.commit(a=b"1")
     ended = codat.operation(codat.queue("zero%E2%80%8Bwidth")["id"])
     assert (ended["dataType"], ended["status"]) == ("zero\u200bwidth", "Complete")
 
 
-def test_a_company_without_a_repository(tenant: TenantClient, world: World):
-    codat = _codat(tenant, world.project(bound=False))
+def test_a_company_without_a_repository(api: TenantClient, tenant: GitTenant):
+    codat = _codat(api, tenant.project(bound=False))
     codat.pull_all()
     results = codat.history()["results"]
     found = [(each["status"], each["isErrored"], each["connectionId"]) for each in results]
@@ -248,10 +246,10 @@ def test_a_company_without_a_repository(tenant: TenantClient, world: World):
     ],
 )
 def test_what_the_remote_says(
-    tenant: TenantClient, world: World, git_server: GitServer, trouble: Answers, status: str
+    api: TenantClient, tenant: GitTenant, git_server: GitServer, trouble: Answers, status: str
 ):
-    world.commit(a=b"1")
-    codat = _codat(tenant, world.project())
+    tenant.commit(a=b"1")
+    codat = _codat(api, tenant.project())
     git_server.trouble = trouble
     ended = codat.operation(codat.queue("file")["id"])
     assert (ended["status"], ended["isErrored"]) == (status, True)
@@ -260,27 +258,27 @@ def test_what_the_remote_says(
 
 
 def test_a_refused_credential_is_told_without_it(
-    tenant: TenantClient, world: World, git_server: GitServer
+    api: TenantClient, tenant: GitTenant, git_server: GitServer
 ):
-    world.commit(a=b"1")
+    tenant.commit(a=b"1")
     git_server.credential = Credential(username="demo", password="right")
     hidden = Credential(username="demo", password="hush-hush")
-    connection_id = world.connect(f"{git_server.url}/repo.git", hidden)
-    codat = _codat(tenant, world.project(connection_id=connection_id))
+    connection_id = tenant.connect(f"{git_server.url}/repo.git", hidden)
+    codat = _codat(api, tenant.project(connection_id=connection_id))
     ended = codat.operation(codat.queue("file")["id"])
     assert ended["status"] == "AuthError"
     assert "hush" not in str(ended)
 
 
-def test_conflicts_follow_the_policy_of_the_company(tenant: TenantClient, world: World):
+def test_conflicts_follow_the_policy_of_the_company(api: TenantClient, tenant: GitTenant):
     found = {}
     for policy in (OnConflict.REFUSE, OnConflict.SKIP):
-        world.repository.commit({"a": b"1"})
-        project = world.project(settings=PullSettings(on_conflict=policy))
-        codat = _codat(tenant, project)
+        tenant.repository.commit({"a": b"1"})
+        project = tenant.project(settings=PullSettings(on_conflict=policy))
+        codat = _codat(api, project)
         codat.queue("file")
-        world.edit(project, "a", b"ours")
-        world.repository.commit({"a": b"theirs"})
+        tenant.edit(project, "a", b"ours")
+        tenant.repository.commit({"a": b"theirs"})
         ended = codat.operation(codat.queue("file")["id"])
         found[policy] = (ended["status"], ended["statusDescription"])
     assert found == {
@@ -289,10 +287,10 @@ def test_conflicts_follow_the_policy_of_the_company(tenant: TenantClient, world:
     }
 
 
-def test_a_cancelled_operation(queueing_tenant: TenantClient, world: World, bench: Bench):
-    codat = _codat(queueing_tenant, world.project())
+def test_a_cancelled_operation(queueing_api: TenantClient, tenant: GitTenant, runner: Runner):
+    codat = _codat(queueing_api, tenant.project())
     asked = codat.queue("file")
-    bench.runs.cancel(UUID(asked["id"]), reason="not now")
+    runner.runs.cancel(UUID(asked["id"]), reason="not now")
     ended = codat.operation(asked["id"])
     wanted = {"status": "Cancelled", "statusDescription": "not now", "errorMessage": None}
     assert _subset(ended, wanted) == wanted
@@ -300,55 +298,55 @@ def test_a_cancelled_operation(queueing_tenant: TenantClient, world: World, benc
 
 
 def test_an_operation_that_is_asked_to_stop_is_not_cancelled_yet(
-    queueing_tenant: TenantClient, world: World, bench: Bench
+    queueing_api: TenantClient, tenant: GitTenant, runner: Runner
 ):
-    world.commit(a=b"1")
-    codat = _codat(queueing_tenant, world.project())
+    tenant.commit(a=b"1")
+    codat = _codat(queueing_api, tenant.project())
     asked = codat.queue("file")
-    with bench.standing(UUID(asked["id"]), "comparing"):
-        bench.runs.cancel(UUID(asked["id"]), reason="not now")
+    with runner.paused(UUID(asked["id"]), "comparing"):
+        runner.runs.cancel(UUID(asked["id"]), reason="not now")
         assert codat.operation(asked["id"])["statusDescription"] is None
     assert codat.operation(asked["id"])["statusDescription"] == "not now"
 
 
-def test_who_asked_is_kept(queueing_tenant: TenantClient, world: World, bench: Bench):
-    codat = _codat(queueing_tenant, world.project())
+def test_who_asked_is_kept(queueing_api: TenantClient, tenant: GitTenant, runner: Runner):
+    codat = _codat(queueing_api, tenant.project())
     codat.queue("file")
     codat.pull_all()
-    asked = {run.origin.requested_by for run in bench.runs.page(RunFilter()).runs}
-    assert asked == {queueing_tenant.owner_of(codat.key)}
+    asked = {run.origin.requested_by for run in runner.runs.page(RunFilter()).runs}
+    assert asked == {queueing_api.owner_of(codat.key)}
 
 
 def test_a_client_is_told_whether_trying_again_may_help(
-    tenant: TenantClient, world: World, bench: Bench, inline: Runs
+    api: TenantClient, tenant: GitTenant, runner: Runner, inline: Runs
 ):
-    codat = _codat(tenant, world.project())
+    codat = _codat(api, tenant.project())
     assert codat.ask("GET", "/data/history", page=0).json()["canBeRetried"] == "No"
     limits = {"rate_per_second": 0.001, "rate_burst": 1}
-    with client_of(tenant.services, bench, inline, **limits) as client:
+    with client_of(api.services, runner, inline, **limits) as client:
         headers = basic(codat.key)
         client.get("/companies", headers=headers)
         told = client.get("/companies", headers=headers)
     SCHEMA.check("error", told.json())
     assert (told.status_code, told.json()["canBeRetried"]) == (429, "Yes")
     # A server that has not started yet.
-    stopped = client_of(tenant.services, bench, inline).get("/companies", headers=headers)
+    stopped = client_of(api.services, runner, inline).get("/companies", headers=headers)
     assert (stopped.status_code, stopped.json()["canBeRetried"]) == (503, "Yes")
 
 
 # --- companies --------------------------------------------------------------------------------
 
 
-def test_the_data_status_of_every_kind(tenant: TenantClient, world: World, git_server: GitServer):
-    world.commit(rules__a=b"1")
-    codat = _codat(tenant, world.project())
+def test_the_data_status_of_every_kind(api: TenantClient, tenant: GitTenant, git_server: GitServer):
+    tenant.commit(rules__a=b"1")
+    codat = _codat(api, tenant.project())
     never = {"lastSuccessfulSync": "0001-01-01T00:00:00Z", "currentStatus": "Initial"}
     assert codat.data_status() == {
         kind: {"dataType": kind, **never} for kind in ("rule", "task", "file")
     }
     good = codat.operation(codat.queue("rule")["id"])
     git_server.trouble = Answers(status=500)
-    world.commit(rules__a=b"2")
+    tenant.commit(rules__a=b"2")
     bad = codat.queue("rule")
     found = codat.data_status()
     assert found["rule"] == {
@@ -361,9 +359,9 @@ def test_the_data_status_of_every_kind(tenant: TenantClient, world: World, git_s
     assert found["task"] == {"dataType": "task", **never}
 
 
-def test_kinds_go_by_their_data_types(tenant: TenantClient, world: World):
-    world.commit(rules__a=b"1", tasks__b=b"1", c=b"1")
-    project = world.project()
+def test_kinds_go_by_their_data_types(api: TenantClient, tenant: GitTenant):
+    tenant.commit(rules__a=b"1", tasks__b=b"1", c=b"1")
+    project = tenant.project()
     renamed = {"rule": "bills", "task": None, "tax_rate": None}
     kinds = Kinds(
         tuple(
@@ -373,9 +371,9 @@ def test_kinds_go_by_their_data_types(tenant: TenantClient, world: World):
             )
         )
     )
-    with world.database.writing() as session:
+    with tenant.database.writing() as session:
         Projects(session).change(project.id, kinds=kinds)
-    codat = _codat(tenant, project)
+    codat = _codat(api, project)
     codat.pull_all()
     assert {each["dataType"] for each in codat.history()["results"]} == {
         "bills",
@@ -399,11 +397,11 @@ def test_kinds_go_by_their_data_types(tenant: TenantClient, world: World):
 
 
 def test_what_pulls_no_single_kind_is_no_operation(
-    tenant: TenantClient, world: World, inline: Runs
+    api: TenantClient, tenant: GitTenant, inline: Runs
 ):
-    world.commit(a=b"1")
-    project = world.project()
-    codat = _codat(tenant, project)
+    tenant.commit(a=b"1")
+    project = tenant.project()
+    codat = _codat(api, project)
     hidden = [
         inline.request(project.id),
         inline.request(project.id, RunRequest(kind="rule", mode=RunMode.DRY_RUN)),
@@ -414,70 +412,70 @@ def test_what_pulls_no_single_kind_is_no_operation(
     assert codat.data_status()["rule"]["currentStatus"] == "Initial"
 
 
-def test_companies_and_their_connections(tenant: TenantClient, world: World, stranger: World):
-    mine = [world.project(), world.project(bound=False)]
-    hidden = world.project()
+def test_companies_and_their_connections(api: TenantClient, tenant: GitTenant, stranger: GitTenant):
+    mine = [tenant.project(), tenant.project(bound=False)]
+    hidden = tenant.project()
     theirs = stranger.project()
-    with tenant.services.database.writing() as session:
-        identities = tenant.services.identities(session)
-        made, key = identities.create_key(tenant_id=world.tenant_id, name="k")
+    with api.services.database.writing() as session:
+        identities = api.services.identities(session)
+        made, key = identities.create_key(tenant_id=tenant.tenant_id, name="k")
         for project in mine:
             identities.grant(made.id, project, Role.READER)
-    answer = tenant.client.get("/companies", headers=basic(key))
+    answer = api.client.get("/companies", headers=basic(key))
     SCHEMA.check("companies", answer.json())
     found = {each["id"]: each for each in answer.json()["results"]}
     assert set(found) == {str(project.id) for project in mine}
     assert answer.json()["totalResults"] == 2
     assert found[str(mine[0].id)]["name"] == f"/{mine[0].path}"
     for project in mine:
-        page = Codat(tenant, project, key).connections()
+        page = Codat(api, project, key).connections()
         assert page["results"] == found[str(project.id)]["dataConnections"]
     [connection] = found[str(mine[0].id)]["dataConnections"]
-    assert (connection["id"], connection["platformName"]) == (str(world.connection_id), "git")
+    assert (connection["id"], connection["platformName"]) == (str(tenant.connection_id), "git")
     for project in (hidden, theirs):
-        assert Codat(tenant, project, key).ask("GET", "/connections").status_code == 404
+        assert Codat(api, project, key).ask("GET", "/connections").status_code == 404
 
 
 # --- who may ----------------------------------------------------------------------------------
 
 
-def test_an_operation_stands_below_its_own_company_alone(tenant: TenantClient, world: World):
-    one, other = world.project(), world.project()
-    made = _codat(tenant, one).queue("rule")
-    key = tenant.key(Role.ADMIN)
-    assert Codat(tenant, one, key).operation(made["id"])
-    assert Codat(tenant, other, key).ask("GET", f"/data/history/{made['id']}").status_code == 404
+def test_an_operation_stands_below_its_own_company_alone(api: TenantClient, tenant: GitTenant):
+    one, other = tenant.project(), tenant.project()
+    made = _codat(api, one).queue("rule")
+    key = api.key(Role.ADMIN)
+    assert Codat(api, one, key).operation(made["id"])
+    assert Codat(api, other, key).ask("GET", f"/data/history/{made['id']}").status_code == 404
 
 
-def test_basic_with_the_key_is_needed(tenant: TenantClient, world: World):
-    project = world.project()
-    key = tenant.key(Role.ADMIN)
+def test_basic_with_the_key_is_needed(api: TenantClient, tenant: GitTenant):
+    project = tenant.project()
+    key = api.key(Role.ADMIN)
     for headers in ({}, bearer(key), basic("twl_wrong"), {"X-API-Key": key}):
-        answer = tenant.client.get(f"/companies/{project.id}/dataStatus", headers=headers)
+        answer = api.client.get(f"/companies/{project.id}/dataStatus", headers=headers)
         SCHEMA.check("error", answer.json())
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"].startswith("Basic")
     # Clients that know Basic alone put a colon behind the key.
     for given in (key, f"{key}:"):
         url = f"/companies/{project.id}/dataStatus"
-        assert tenant.client.get(url, headers=basic(given)).status_code == 200
+        assert api.client.get(url, headers=basic(given)).status_code == 200
 
 
-def test_errors_name_the_request(tenant: TenantClient, world: World):
-    headers = {**basic(tenant.key()), "X-Request-Id": "r-1234567"}
-    answer = tenant.client.get("/companies/nothing/dataStatus", headers=headers)
+def test_errors_name_the_request(api: TenantClient, tenant: GitTenant):
+    headers = {**basic(api.key()), "X-Request-Id": "r-1234567"}
+    answer = api.client.get("/companies/nothing/dataStatus", headers=headers)
     body = answer.json()
     SCHEMA.check("error", body)
     assert (answer.status_code, body["correlationId"]) == (404, "r-1234567")
     [issue] = body["validation"]["errors"]
     assert issue["itemId"] == "path.companyId"
-    assert tenant.client.get("/companies/a/b/c").json()["statusCode"] == 404
+    assert api.client.get("/companies/a/b/c").json()["statusCode"] == 404
 
 
-def test_the_limit_is_a_validation_error(tenant: TenantClient, world: World):
+def test_the_limit_is_a_validation_error(api: TenantClient, tenant: GitTenant):
     assert Limits().assets == 1000
-    world.repository.commit({f"a{number}": b"" for number in range(1001)})
-    codat = _codat(tenant, world.project())
+    tenant.repository.commit({f"a{number}": b"" for number in range(1001)})
+    codat = _codat(api, tenant.project())
     ended = codat.operation(codat.queue("file")["id"])
     assert ended["status"] == "ValidationError"
     assert "1001" in ended["errorMessage"]

@@ -16,8 +16,8 @@ from tests.control_plane import cheap_passwords
 from tests.databases import open_database
 from tests.server.dialects.codat.client import Codat
 from tests.server.dialects.tenant_client import TenantClient, basic, client_of
-from tests.server.runs.bench import Bench
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
+from tests.server.runs.runner import Runner
 from towline.kinds import Kind, Kinds
 from towline_server.auth.roles import Role
 from towline_server.projects.service import Projects
@@ -31,34 +31,39 @@ CHANGING = {"all", "queued"}
 @pytest.mark.services
 @pytest.mark.parametrize("version", ["3.5", "6.0"])
 def test_codats_own_client(
-    version: str, tenant: TenantClient, world: World, bench: Bench, inline: Runs, tmp_path: Path
+    version: str,
+    api: TenantClient,
+    tenant: GitTenant,
+    runner: Runner,
+    inline: Runs,
+    tmp_path: Path,
 ):
     environment = python_packages(f"codat-platform-{version}", f"codat-platform=={version}.*")
-    world.commit(bills__a=b"1", rules__b=b"1")
-    project = world.project()
+    tenant.commit(bills__a=b"1", rules__b=b"1")
+    project = tenant.project()
     kinds = (Kind(name="bill", globs=("bills/**",)), Kind(name="rule", globs=("rules/**",)))
-    with world.database.writing() as session:
+    with tenant.database.writing() as session:
         Projects(session).change(project.id, kinds=Kinds(kinds))
-    codat = Codat(tenant, project, tenant.key(Role.WRITER))
+    codat = Codat(api, project, api.key(Role.WRITER))
     first = codat.queue("bills")
     empty = open_database(f"sqlite:///{tmp_path}/empty.sqlite")
-    broken = assemble(tenant.services.settings, empty, cheap_passwords())
+    broken = assemble(api.services.settings, empty, cheap_passwords())
     slow = {"rate_per_second": 0.0001, "rate_burst": 1}
     with ExitStack() as stack:
         served = {
-            "good": tenant.client,
-            "limited": stack.enter_context(client_of(tenant.services, bench, inline, **slow)),
-            "broken": stack.enter_context(client_of(broken, bench, inline)),
-            "stopped": client_of(tenant.services, bench, inline),
+            "good": api.client,
+            "limited": stack.enter_context(client_of(api.services, runner, inline, **slow)),
+            "broken": stack.enter_context(client_of(broken, runner, inline)),
+            "stopped": client_of(api.services, runner, inline),
         }
         given = {
             "urls": {
                 name: stack.enter_context(listening(client.app)) for name, client in served.items()
             },
             "key": codat.key,
-            "reader": tenant.key(Role.READER),
+            "reader": api.key(Role.READER),
             "company": str(project.id),
-            "connection": str(world.connection_id),
+            "connection": str(tenant.connection_id),
             "operation": first["id"],
         }
         served["limited"].get("/companies", headers=basic(codat.key))

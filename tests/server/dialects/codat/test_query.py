@@ -23,8 +23,8 @@ from tests.server.dialects.codat.operations import (
     fill,
     queries,
 )
-from tests.server.runs.bench import Bench
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
+from tests.server.runs.runner import Runner
 from towline.errors import InvalidValue
 from towline.testing.git_server import GitServer
 from towline_server.db import Database
@@ -38,8 +38,10 @@ TYPES = DataTypes({"rule": "bills"})
 OPERATION = operation_fields(TYPES)
 
 
-def _found(world: World, project_id: UUID, query: str = "", order: str = "") -> Sequence[Operation]:
-    page = Bench(world).runs.page(
+def _found(
+    tenant: GitTenant, project_id: UUID, query: str = "", order: str = ""
+) -> Sequence[Operation]:
+    page = Runner(tenant).runs.page(
         RunFilter(project_id=project_id, of_one_kind=True),
         limit=1000,
         conditions=[parse_query(query, OPERATION)] if query else [],
@@ -51,14 +53,14 @@ def _found(world: World, project_id: UUID, query: str = "", order: str = "") -> 
 
 
 @pytest.fixture
-def world(database: Database, git_server: GitServer, tmp_path: Path) -> World:
+def tenant(database: Database, git_server: GitServer, tmp_path: Path) -> GitTenant:
     """A tenant and its companies, on each engine."""
-    return World(database, git_server, tmp_path)
+    return GitTenant(database, git_server, tmp_path)
 
 
-def test_the_database_agrees_with_plain_python(world: World):
-    project_id = fill(world)
-    operations = list(_found(world, project_id))
+def test_the_database_agrees_with_plain_python(tenant: GitTenant):
+    project_id = fill(tenant)
+    operations = list(_found(tenant, project_id))
     # Initial is in the answer that starts an operation alone.
     stored = set(DatasetStatus) - {DatasetStatus.INITIAL}
     assert {each["status"] for each in operations} == {str(status) for status in stored}
@@ -66,7 +68,7 @@ def test_the_database_agrees_with_plain_python(world: World):
     @given(queries(operations))
     def agrees(query):
         wanted = [each["id"] for each in operations if query.says(each)]
-        assert [each["id"] for each in _found(world, project_id, query.text())] == wanted
+        assert [each["id"] for each in _found(tenant, project_id, query.text())] == wanted
 
     agrees()
 
@@ -77,23 +79,23 @@ def _null_first(value: object) -> tuple[object, ...]:
     return (0,) if value is None else (1, value)
 
 
-def test_every_field_sorts_both_ways(world: World):
-    project_id = fill(world)
+def test_every_field_sorts_both_ways(tenant: GitTenant):
+    project_id = fill(tenant)
     for field in FIELDS:
-        values = [each.get(field) for each in _found(world, project_id, order=field)]
+        values = [each.get(field) for each in _found(tenant, project_id, order=field)]
         # Null is the lowest.
         assert values == sorted(values, key=_null_first), field
-        back = [each.get(field) for each in _found(world, project_id, order=f"-{field}")]
+        back = [each.get(field) for each in _found(tenant, project_id, order=f"-{field}")]
         assert back == values[::-1], field
 
 
-def test_a_long_query_is_not_too_much_for_the_database(world: World):
-    project_id = fill(world)
+def test_a_long_query_is_not_too_much_for_the_database(tenant: GitTenant):
+    project_id = fill(tenant)
     query = "||".join(["status!=x"] * 180)
     assert 1900 < len(query) <= LONGEST
-    assert len(_found(world, project_id, query)) == len(_found(world, project_id))
+    assert len(_found(tenant, project_id, query)) == len(_found(tenant, project_id))
     deep = "{" * 64 + "progress>=0" + "}" * 64
-    assert len(_found(world, project_id, deep)) == len(_found(world, project_id))
+    assert len(_found(tenant, project_id, deep)) == len(_found(tenant, project_id))
 
 
 # --- the grammar ------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ from tests.databases import open_database
 from tests.server.dialects.page_schema import PageSchema
 from tests.server.dialects.pages.product_client import Answers, ProductClient
 from tests.server.dialects.tenant_client import TenantClient, basic, client_of
-from tests.server.runs.bench import Bench, Gate
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
+from tests.server.runs.runner import Gate, Runner
 from towline.options import OnConflict
 from towline.testing.git_server import Answers as Trouble
 from towline_server.auth.roles import Role
@@ -67,9 +67,9 @@ WHILE_RUNNING = {
 
 
 @pytest.fixture
-def product(queueing_tenant: TenantClient) -> ProductClient:
-    made = ProductClient(queueing_tenant.client, PageSchema("codat"), "Codat", ANSWERS)
-    made.headers = basic(queueing_tenant.key(Role.WRITER))
+def product(queueing_api: TenantClient) -> ProductClient:
+    made = ProductClient(queueing_api.client, PageSchema("codat"), "Codat", ANSWERS)
+    made.headers = basic(queueing_api.key(Role.WRITER))
     return made
 
 
@@ -90,7 +90,7 @@ class Company:
     """One company's operations, each looked at wherever it is told."""
 
     product: ProductClient
-    bench: Bench
+    runner: Runner
     project: Project
 
     @property
@@ -114,28 +114,28 @@ class Company:
 
     def ends(self, status: str, kind: str = "file") -> None:
         operation_id = self.queue(kind)
-        self.bench.work()
+        self.runner.work()
         assert self.look(operation_id) == status
 
 
 def test_the_whole_dialect(
     product: ProductClient,
-    queueing_tenant: TenantClient,
-    world: World,
-    bench: Bench,
+    queueing_api: TenantClient,
+    tenant: GitTenant,
+    runner: Runner,
     tmp_path: Path,
 ):
-    world.commit(a=b"1")
-    company = Company(product, bench, world.project())
+    tenant.commit(a=b"1")
+    company = Company(product, runner, tenant.project())
     assert set(product.ask("GET", f"{company.url}/dataStatus")) == {"rule", "task", "file"}
     _running(company)
-    _failing(company, world)
-    _stopped(company, world)
+    _failing(company, tenant)
+    _stopped(company, tenant)
     _pages(product, company.url)
-    _refusals(product, queueing_tenant, company)
+    _refusals(product, queueing_api, company)
     empty = open_database(f"sqlite:///{tmp_path}/empty.sqlite")
-    broken = assemble(queueing_tenant.services.settings, empty, cheap_passwords())
-    with client_of(broken, bench, bench.runs) as client:
+    broken = assemble(queueing_api.services.settings, empty, cheap_passwords())
+    with client_of(broken, runner, runner.runs) as client:
         product.ask("GET", BASE, 500, client=client)
     empty.close()
     assert product.lacking(IMPOSSIBLE) == []
@@ -146,56 +146,58 @@ def _running(company: Company) -> None:
     asked = company.queue()
     assert company.look(asked) == "Queued"
     seen: set[str] = set()
-    before = company.bench.changes
-    company.bench.changes = Looking(lambda: seen.add(company.look(asked)))
-    company.bench.work()
-    company.bench.changes = before
+    before = company.runner.changes
+    company.runner.changes = Looking(lambda: seen.add(company.look(asked)))
+    company.runner.work()
+    company.runner.changes = before
     assert seen == {*WHILE_RUNNING, "Complete"}
 
 
-def _failing(company: Company, world: World) -> None:
+def _failing(company: Company, tenant: GitTenant) -> None:
     """What the company, its repository and its remote can be at fault of."""
     company.ends("NotSupported", "invoices")
-    Company(company.product, company.bench, world.project(bound=False)).ends("PrerequisiteNotMet")
+    Company(company.product, company.runner, tenant.project(bound=False)).ends("PrerequisiteNotMet")
     for answer, status in ((401, "Auth"), (403, "Permissions"), (429, "RateLimit"), (500, "Fetch")):
-        world.commit(a=str(answer).encode())
-        world.server.trouble = Trouble(status=answer)
+        tenant.commit(a=str(answer).encode())
+        tenant.server.trouble = Trouble(status=answer)
         company.ends(f"{status}Error")
-    world.server.trouble = None
-    world.repository.commit({".git/config": b"1"})
+    tenant.server.trouble = None
+    tenant.repository.commit({".git/config": b"1"})
     company.ends("MapError")
-    world.commit(a=b"theirs")
-    world.edit(company.project, "a", b"ours")
+    tenant.commit(a=b"theirs")
+    tenant.edit(company.project, "a", b"ours")
     company.ends("ValidationError")
 
 
-def _stopped(company: Company, world: World) -> None:
+def _stopped(company: Company, tenant: GitTenant) -> None:
     """Somebody cancels, edits all the time, or loses every executor."""
-    bench = company.bench
+    runner = company.runner
     cancelled = company.queue()
-    bench.runs.cancel(UUID(cancelled), reason="not now")
+    runner.runs.cancel(UUID(cancelled), reason="not now")
     assert company.look(cancelled) == "Cancelled"
     restless = Company(
-        company.product, bench, world.project(settings=PullSettings(on_conflict=OnConflict.THEIRS))
+        company.product,
+        runner,
+        tenant.project(settings=PullSettings(on_conflict=OnConflict.THEIRS)),
     )
     asked = restless.queue()
-    bench.worker(gate=_Editing(world, restless.project)).execute(UUID(asked))
+    runner.worker(gate=_Editing(tenant, restless.project)).execute(UUID(asked))
     assert restless.look(asked) == "ProcessingError"
     lost = company.queue()
     for number in range(4):
-        assert isinstance(bench.leases.take(bench.shelf.handed[-1], str(number)), Lease)
-        bench.lapse()
-        bench.reaper.sweep()
+        assert isinstance(runner.leases.take(runner.native.submitted[-1], str(number)), Lease)
+        runner.lapse()
+        runner.reaper.sweep()
     assert company.look(lost) == "InternalError"
-    bench.shelf.handed.clear()
+    runner.native.submitted.clear()
 
 
 class _Editing(Gate):
     """Somebody edits what is about to be written, each time."""
 
-    def __init__(self, world: World, project: Project) -> None:
+    def __init__(self, tenant: GitTenant, project: Project) -> None:
         super().__init__("applying")
-        self._world, self._project, self._times = world, project, 0
+        self._world, self._project, self._times = tenant, project, 0
 
     def __call__(self, _run_id: UUID, boundary: str) -> None:
         if boundary == self.name:
@@ -210,10 +212,10 @@ def _pages(product: ProductClient, url: str) -> None:
             product.ask("GET", path, params=part)
 
 
-def _refusals(product: ProductClient, tenant: TenantClient, company: Company) -> None:
+def _refusals(product: ProductClient, api: TenantClient, company: Company) -> None:
     url = company.url
     [known] = product.ask("GET", f"{url}/data/history", params={"pageSize": 1})["results"]
-    reader = basic(tenant.key(Role.READER))
+    reader = basic(api.key(Role.READER))
     [connection] = product.ask("GET", f"{url}/connections")["results"]
     operations = [
         ("GET", ""),

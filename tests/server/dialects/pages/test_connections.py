@@ -10,8 +10,8 @@ import pytest
 from tests.server.dialects.page_schema import PageSchema
 from tests.server.dialects.pages.product_client import Answers, ProductClient
 from tests.server.dialects.tenant_client import TenantClient, bearer
-from tests.server.runs.bench import Bench
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
+from tests.server.runs.runner import Runner
 from towline.kinds import Kind, Kinds
 from towline_server.auth.roles import Role
 from towline_server.runs.domain import Origin, TriggeredBy
@@ -52,24 +52,24 @@ FILES = Kinds((Kind(name="file", globs=("**",)),))
 
 
 @pytest.fixture
-def product(queueing_tenant: TenantClient) -> ProductClient:
+def product(queueing_api: TenantClient) -> ProductClient:
     made = ProductClient(
-        queueing_tenant.client,
+        queueing_api.client,
         PageSchema("connections"),
         "Connections",
         ANSWERS,
         errors_are="application/problem+json",
     )
-    made.headers = bearer(queueing_tenant.key(Role.WRITER))
+    made.headers = bearer(queueing_api.key(Role.WRITER))
     return made
 
 
 def test_the_whole_dialect(
-    product: ProductClient, queueing_tenant: TenantClient, world: World, bench: Bench
+    product: ProductClient, queueing_api: TenantClient, tenant: GitTenant, runner: Runner
 ):
-    url = f"{BASE}/connections/{world.connection_id}"
-    world.commit(a=b"1")
-    project = world.project(name="a", kinds=FILES)  # the first behind its connection
+    url = f"{BASE}/connections/{tenant.connection_id}"
+    tenant.commit(a=b"1")
+    project = tenant.project(name="a", kinds=FILES)  # the first behind its connection
 
     def look(sync: Any, status: str) -> None:
         """A sync as it stands, by itself and in the list."""
@@ -80,59 +80,59 @@ def test_the_whole_dialect(
     [first] = product.ask("POST", f"{url}/sync")
     assert (first["status"], first["is_initial_sync"]) == ("scheduled", True)
     look(first, "queued")
-    run_id = bench.shelf.handed[0]
+    run_id = runner.native.submitted[0]
     for phase in PHASES[:-1]:
-        with bench.standing(run_id, phase):
+        with runner.paused(run_id, phase):
             look(first, "running")
-            bench.lapse()
-            bench.reaper.sweep()
+            runner.lapse()
+            runner.reaper.sweep()
             look(first, "pending_retry")
-        run_id = bench.shelf.handed[-1]
-    with bench.standing(run_id, PHASES[-1]):
+        run_id = runner.native.submitted[-1]
+    with runner.paused(run_id, PHASES[-1]):
         look(first, "running")
     look(first, "complete")
 
-    bench.shelf.handed.clear()
-    [unsynced] = bench.runs.request_kinds(
+    runner.native.submitted.clear()
+    [unsynced] = runner.runs.request_kinds(
         project.id, ["file"], origin=Origin(by=TriggeredBy.SCHEDULED, schedule_id=uuid4())
     )
-    bench.runs.request(project.id)  # of every kind: no sync
-    alone = bench.runs.request_only_one(world.project(name="b", kinds=FILES).id, "file")
+    runner.runs.request(project.id)  # of every kind: no sync
+    alone = runner.runs.request_only_one(tenant.project(name="b", kinds=FILES).id, "file")
     look({"id": str(unsynced.id)}, "queued")
-    world.commit(a=b"2")
-    bench.work()
+    tenant.commit(a=b"2")
+    runner.work()
     look({"id": str(unsynced.id)}, "complete")
     look({"id": str(alone.id)}, "complete")
 
-    gone = world.project(name="c", ref="heads/none", kinds=FILES)
-    [failed] = bench.runs.request_kinds(gone.id, ["file"])
-    bench.work()
+    gone = tenant.project(name="c", ref="heads/none", kinds=FILES)
+    [failed] = runner.runs.request_kinds(gone.id, ["file"])
+    runner.work()
     look({"id": str(failed.id)}, "failed")
     waiting = product.ask("POST", f"{url}/sync")[0]
     assert product.ask("POST", f"{SYNC}/{waiting['id']}/cancel")["status"] == "cancelled"
     look(waiting, "cancelled")
     assert len(product.ask("GET", f"{url}/syncs", params={"limit": 1, "offset": 1})) == 1
 
-    _refusals(product, queueing_tenant, url, UUID(first["id"]))
-    for sync in _cancelled_at_every_phase(product, url, bench):
+    _refusals(product, queueing_api, url, UUID(first["id"]))
+    for sync in _cancelled_at_every_phase(product, url, runner):
         look(sync, "cancelled")
     assert product.lacking(IMPOSSIBLE) == []
 
 
-def _cancelled_at_every_phase(product: ProductClient, url: str, bench: Bench) -> list[Any]:
+def _cancelled_at_every_phase(product: ProductClient, url: str, runner: Runner) -> list[Any]:
     """Syncs that were cancelled while they ran: the answer shows each phase."""
     found = []
     for phase in PHASES:
-        bench.work()
+        runner.work()
         made = product.ask("POST", f"{url}/sync")[0]
-        with bench.standing(UUID(made["id"]), phase):
+        with runner.paused(UUID(made["id"]), phase):
             assert product.ask("POST", f"{SYNC}/{made['id']}/cancel")["status"] == "running"
         found.append(made)
     return found
 
 
-def _refusals(product: ProductClient, tenant: TenantClient, url: str, sync_id: UUID) -> None:
-    reader = bearer(tenant.key(Role.READER))
+def _refusals(product: ProductClient, api: TenantClient, url: str, sync_id: UUID) -> None:
+    reader = bearer(api.key(Role.READER))
     operations = [
         ("POST", f"{url}/sync"),
         ("GET", f"{url}/syncs"),
@@ -142,7 +142,7 @@ def _refusals(product: ProductClient, tenant: TenantClient, url: str, sync_id: U
     for method, path in operations:
         product.ask(method, path, 401, headers={"Authorization": "Bearer twl_wrong"})
         missing = path.replace(str(sync_id), str(uuid4()))
-        missing = missing.replace(str(tenant.world.connection_id), str(uuid4()))
+        missing = missing.replace(str(api.tenant.connection_id), str(uuid4()))
         product.ask(method, missing, 404)
         if method == "POST":
             product.ask(method, path, 403, headers=reader)

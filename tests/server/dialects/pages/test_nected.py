@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 from tests.server.dialects.page_schema import PageSchema
 from tests.server.dialects.pages.product_client import Answers, ProductClient
 from tests.server.dialects.tenant_client import TenantClient, client_of
-from tests.server.runs.bench import Bench
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
+from tests.server.runs.runner import Runner
 from towline.model import AssetPath
 from towline.options import OnConflict
 from towline.remotes.trees import Symlink
@@ -37,9 +37,9 @@ FILES = {"gone": b"1", "kept": b"1", "link": b"1", "mine": b"1"}
 
 
 @pytest.fixture
-def product(queueing_tenant: TenantClient) -> ProductClient:
-    made = ProductClient(queueing_tenant.client, PageSchema("nected"), "Nected", ANSWERS)
-    made.headers = {"Nected-API-Key": queueing_tenant.key(Role.WRITER)}
+def product(queueing_api: TenantClient) -> ProductClient:
+    made = ProductClient(queueing_api.client, PageSchema("nected"), "Nected", ANSWERS)
+    made.headers = {"Nected-API-Key": queueing_api.key(Role.WRITER)}
     return made
 
 
@@ -50,7 +50,7 @@ def _pull(product: ProductClient, branch: str = "main", url: str = PULL) -> str:
 
 
 def test_the_whole_dialect(
-    product: ProductClient, queueing_tenant: TenantClient, world: World, bench: Bench
+    product: ProductClient, queueing_api: TenantClient, tenant: GitTenant, runner: Runner
 ):
     def look(task_id: str, state: str, code: str = "") -> Any:
         """A task, which must stand so."""
@@ -61,62 +61,62 @@ def test_the_whole_dialect(
     def ended(branch: str, code: str = "") -> Any:
         """The report of a pull."""
         task_id = _pull(product, branch)
-        bench.work()
+        runner.work()
         return look(task_id, "failed" if code else "completed", code)
 
-    world.commit(a=b"1")
-    world.project()
+    tenant.commit(a=b"1")
+    tenant.project()
     task_id = _pull(product, url=PULL_V1)
     look(task_id, "pending")
-    with bench.standing(UUID(task_id), "comparing"):
+    with runner.paused(UUID(task_id), "comparing"):
         look(task_id, "in-progress")
     assert look(task_id, "completed")["status"] == "updated"
-    bench.shelf.handed.clear()
+    runner.native.submitted.clear()
     assert ended("main")["status"] == "up-to-date"
     cancelled = _pull(product)
-    bench.runs.cancel(UUID(cancelled))
+    runner.runs.cancel(UUID(cancelled))
     look(cancelled, "failed", "CANCELLED")
 
-    _every_list(world, ended)
+    _every_list(tenant, ended)
     assert ended("refuse", "UNRESOLVED_CONFLICTS")["status"] == "conflicts"
-    world.project(ref="heads/none")
+    tenant.project(ref="heads/none")
     assert ended("none", "BRANCH_NOT_FOUND") is None
-    world.project(ref="heads/hostile")
-    world.repository.commit({".git/config": b"1"}, ref="hostile")
+    tenant.project(ref="heads/hostile")
+    tenant.repository.commit({".git/config": b"1"}, ref="hostile")
     ended("hostile", "BAD_REQUEST")
-    world.project(ref="heads/many")
-    world.repository.commit({str(number): b"" for number in range(1001)}, ref="many")
+    tenant.project(ref="heads/many")
+    tenant.repository.commit({str(number): b"" for number in range(1001)}, ref="many")
     ended("many", "ASSET_LIMIT_EXCEEDED")
-    world.repository.commit({"a": b"9"})
-    world.server.trouble = Trouble(status=503)
+    tenant.repository.commit({"a": b"9"})
+    tenant.server.trouble = Trouble(status=503)
     task_id = _pull(product)
-    bench.work()
+    runner.work()
     for _ in range(3):
         look(task_id, "pending")
-        bench.worker().execute(bench.runs.wait(UUID(task_id), 0).id)
+        runner.worker().execute(runner.runs.wait(UUID(task_id), 0).id)
     look(task_id, "failed", "REMOTE_UNAVAILABLE")
-    world.server.trouble = None
-    look(_lost_too_often(_pull(product), bench), "failed", "INTERNAL")
+    tenant.server.trouble = None
+    look(_lost_too_often(_pull(product), runner), "failed", "INTERNAL")
 
-    _refusals(product, queueing_tenant, task_id)
-    with client_of(queueing_tenant.services, bench, bench.runs, **SLOW) as slow:
+    _refusals(product, queueing_api, task_id)
+    with client_of(queueing_api.services, runner, runner.runs, **SLOW) as slow:
         _too_many(product, slow, task_id)
     assert product.lacking(IMPOSSIBLE) == []
 
 
-def _every_list(world: World, ended: Any) -> None:
+def _every_list(tenant: GitTenant, ended: Any) -> None:
     """Pulls that show every list, under each policy that fills it."""
     projects: dict[OnConflict, Project] = {}
     for policy in (OnConflict.THEIRS, OnConflict.SKIP, OnConflict.REFUSE):
-        projects[policy] = world.project(
+        projects[policy] = tenant.project(
             ref=f"heads/{policy}", settings=PullSettings(on_conflict=policy)
         )
-        world.repository.commit(FILES, ref=str(policy))
+        tenant.repository.commit(FILES, ref=str(policy))
         ended(str(policy))
-        world.store(projects[policy]).put(AssetPath("mine"), b"ours")
+        tenant.store(projects[policy]).put(AssetPath("mine"), b"ours")
         links = {"link": Symlink("new"), "another": Symlink("new")}
         theirs: dict[str, Any] = {"kept": b"2", "mine": b"2", "new": b"3", **links}
-        world.repository.commit(theirs, ref=str(policy))
+        tenant.repository.commit(theirs, ref=str(policy))
     report = ended("theirs")
     lists = ("overwritten", "updated", "created", "deleted", "ignored")
     told = [[each["path"] for each in report[name]] for name in lists]
@@ -124,17 +124,17 @@ def _every_list(world: World, ended: Any) -> None:
     assert len(ended("skip")["error_msgs"]) == 1
 
 
-def _lost_too_often(task_id: str, bench: Bench) -> str:
+def _lost_too_often(task_id: str, runner: Runner) -> str:
     """A task whose executors were lost, each of them; whoever polls it asks for the first."""
     for number in range(4):
-        assert isinstance(bench.leases.take(bench.shelf.handed[-1], str(number)), Lease)
-        bench.lapse()
-        bench.reaper.sweep()
-    bench.shelf.handed.clear()
+        assert isinstance(runner.leases.take(runner.native.submitted[-1], str(number)), Lease)
+        runner.lapse()
+        runner.reaper.sweep()
+    runner.native.submitted.clear()
     return task_id
 
 
-def _refusals(product: ProductClient, tenant: TenantClient, task_id: str) -> None:
+def _refusals(product: ProductClient, api: TenantClient, task_id: str) -> None:
     def refused(code: str, path: str, status: int = 400, method: str = "POST", **how: Any) -> None:
         assert product.ask(method, path, status, **how)["code"] == code
 
@@ -145,7 +145,7 @@ def _refusals(product: ProductClient, tenant: TenantClient, task_id: str) -> Non
         refused("BRANCH_NOT_FOUND", url, headers={"Nected-Branch": "other"})
         refused("BAD_REQUEST", url, headers=main, content=b"[]")
         refused("UNAUTHORIZED", url, 401, headers={**main, "Nected-API-Key": "twl_wrong"})
-        reader = {**main, "Nected-API-Key": tenant.key(Role.READER)}
+        reader = {**main, "Nected-API-Key": api.key(Role.READER)}
         refused("UNAUTHORIZED", url, 401, headers=reader)
     wrong = {"Nected-API-Key": "twl_wrong"}
     refused("UNAUTHORIZED", f"{TASK}/{task_id}", 401, "GET", headers=wrong)

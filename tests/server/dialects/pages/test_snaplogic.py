@@ -76,7 +76,7 @@ def _robot(shared: SharedProject) -> dict[str, str]:
     account = ("robot@acme.example", PASSWORD)
     with shared.services.database.writing() as session:
         shared.services.identities(session).create_service_account(
-            tenant_id=shared.world.tenant_id, name="robot", login=account, tenant_role=Role.ADMIN
+            tenant_id=shared.tenant.tenant_id, name="robot", login=account, tenant_role=Role.ADMIN
         )
     return login(*account)
 
@@ -131,7 +131,7 @@ def _statuses(product: ProductClient, shared: SharedProject) -> None:
 def _whole_space(product: ProductClient, shared: SharedProject) -> None:
     """Every list that a space's pull has, nothing to do, and a project that fails."""
     for ref in ("heads/main", "heads/none"):
-        shared.grant(shared.world.project(ref=ref), Role.ADMIN)
+        shared.grant(shared.tenant.project(ref=ref), Role.ADMIN)
     url = f"{ROOT}/git-pull/projects/acme/space"
     shared.commit(
         {"same": b"2", "mine": b"3", "lost": b"9", "theirs": b"4", "link": Symlink("same")}
@@ -148,17 +148,17 @@ def _failures(product: ProductClient, shared: SharedProject) -> None:
     shared.commit({"mine": b"5"})
     for url in (pull, checkout):
         product.ask("POST", f"{url}?on_conflict=refuse", 409)
-    shared.world.server.trouble = Trouble(status=503)
+    shared.tenant.server.trouble = Trouble(status=503)
     product.ask("POST", pull, 502)
     product.ask("POST", checkout, 502)
     product.ask("GET", status, 502)
-    shared.world.server.trouble = None
+    shared.tenant.server.trouble = None
     bodies = {pull: {}, checkout: {}, discard: {"asset_path_list": ["mine"]}}
     with shared.waiting() as waiting:
         for url, body in bodies.items():
             product.ask("POST", url, 504, client=waiting, json=body)
             _busy(product, waiting, bodies, untrack)
-            shared.bench.work()
+            shared.runner.work()
     product.ask("GET", untrack)
     product.ask("GET", untrack, 400)
     product.ask("GET", status, 400)

@@ -12,8 +12,8 @@ from sqlalchemy import insert, select
 from tests.server.dialects.page_schema import PageSchema
 from tests.server.dialects.pages.product_client import Answers, ProductClient
 from tests.server.dialects.syncs.client import BASE, SyncsClient
-from tests.server.runs.bench import Gate
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
+from tests.server.runs.runner import Gate
 from towline.kinds import Kind, Kinds
 from towline.options import OnConflict
 from towline.testing.git_server import Answers as Trouble
@@ -71,8 +71,8 @@ EVERY = {"everySeconds": 60}
 
 @pytest.fixture
 def product(syncs: SyncsClient) -> ProductClient:
-    made = ProductClient(syncs.tenant.client, PageSchema("syncs"), "Syncs", ANSWERS)
-    syncs.key = syncs.tenant.key(Role.WRITER)
+    made = ProductClient(syncs.api.client, PageSchema("syncs"), "Syncs", ANSWERS)
+    syncs.key = syncs.api.key(Role.WRITER)
     made.headers = {"X-API-Key": syncs.key}
     return made
 
@@ -121,7 +121,7 @@ def test_the_whole_dialect(product: ProductClient, syncs: SyncsClient):
     product.ask("GET", BASE, params={"limit": 1})
     _catalogs(shop)
     _refusals(shop)
-    engine = syncs.world.database.engine.dialect.name
+    engine = syncs.tenant.database.engine.dialect.name
     assert product.lacking(IMPOSSIBLE | OTHER_STORAGE[engine]) == []
 
 
@@ -132,11 +132,11 @@ def _definitions(shop: Shop) -> None:
         shop.create(triggerMode=trigger, schedule=EVERY)
     shop.create(executionBackend="external", executionMode="fan_out_entity", entities=["rule"])
     shop.create(tableBindings=[{"entityKey": "rule", "cursorField": "at"}])
-    world = shop.syncs.world
+    tenant = shop.syncs.tenant
     for provider in Provider:
-        with world.database.writing() as session:
-            connection = shop.syncs.tenant.services.connections(session).create(
-                tenant_id=world.tenant_id, url=f"{world.server.url}/x.git", provider=provider
+        with tenant.database.writing() as session:
+            connection = shop.syncs.api.services.connections(session).create(
+                tenant_id=tenant.tenant_id, url=f"{tenant.server.url}/x.git", provider=provider
             )
         shop.create(connectionId=str(connection.id), destinationConfig={})
     gone = shop.create()
@@ -157,49 +157,49 @@ def _good_ends(shop: Shop) -> None:
     for made in (scheduled, created):
         [run] = shop.product.ask("GET", f"{BASE}/{made}/runs")["runs"]
         shop.look(run["id"])
-    world = syncs.world
-    world.edit(syncs.project, "rules/a", b"ours")
-    world.commit(rules__a=b"2", tasks__b=b"2")
+    tenant = syncs.tenant
+    tenant.edit(syncs.project, "rules/a", b"ours")
+    tenant.commit(rules__a=b"2", tasks__b=b"2")
     shop.ends(sync, "conflict", "unresolved_conflicts")
     shop.product.ask("PATCH", f"{BASE}/{sync}", json={"executionConfig": {"on_conflict": "skip"}})
     shop.ends(sync, "partial_success", None)
-    world.server.trouble = Trouble(status=401)
-    world.commit(rules__a=b"3", tasks__b=b"2")
+    tenant.server.trouble = Trouble(status=401)
+    tenant.commit(rules__a=b"3", tasks__b=b"2")
     shop.ends(sync, "permanent_failure", "auth_error")
 
 
 def _bad_ends(shop: Shop) -> None:
-    syncs, world = shop.syncs, shop.syncs.world
+    syncs, tenant = shop.syncs, shop.syncs.tenant
     sync = shop.create()
     for status, reason in ((429, "rate_limited"), (503, "remote_unreachable")):
-        world.server.trouble = Trouble(status=status)
+        tenant.server.trouble = Trouble(status=status)
         shop.ends(sync, "retryable_failure", reason)
-    world.server.trouble = None
-    many = world.project(ref="heads/many")
-    world.repository.commit({str(number): b"" for number in range(1001)}, ref="many")
+    tenant.server.trouble = None
+    many = tenant.project(ref="heads/many")
+    tenant.repository.commit({str(number): b"" for number in range(1001)}, ref="many")
     shop.ends(shop.create(many), "permanent_failure", "asset_limit_exceeded")
-    none = shop.create(world.project(ref="heads/none"))
+    none = shop.create(tenant.project(ref="heads/none"))
     shop.ends(none, "permanent_failure", "validation_failed")
     external = shop.create(executionBackend="external")
     for number, reason in enumerate(FAILURE_REASONS):
         run_id = shop.trigger(external)
-        claim = syncs.bench.external.claim(str(number), tenant_id=world.tenant_id)
+        claim = syncs.runner.external.claim(str(number), tenant_id=tenant.tenant_id)
         assert claim is not None
-        syncs.bench.external.fail(claim.run.id, claim.token, reason, "it failed")
+        syncs.runner.external.fail(claim.run.id, claim.token, reason, "it failed")
         assert shop.look(run_id)["resultReasonCode"] == reason
-    restless = world.project(settings=PullSettings(on_conflict=OnConflict.THEIRS))
+    restless = tenant.project(settings=PullSettings(on_conflict=OnConflict.THEIRS))
     taken = shop.trigger(shop.create(restless))
-    syncs.bench.shelf.handed.clear()
-    syncs.bench.worker(gate=_Changing(world, restless)).execute(UUID(taken))
+    syncs.runner.native.submitted.clear()
+    syncs.runner.worker(gate=_Changing(tenant, restless)).execute(UUID(taken))
     assert shop.look(taken)["resultReasonCode"] == "lease_lost"
 
 
 class _Changing(Gate):
     """Somebody sets the project anew whenever it is about to be written."""
 
-    def __init__(self, world: World, project: Project) -> None:
+    def __init__(self, tenant: GitTenant, project: Project) -> None:
         super().__init__("applying")
-        self._world, self._project = world, project
+        self._world, self._project = tenant, project
 
     def __call__(self, _run_id: UUID, boundary: str) -> None:
         if boundary == self.name:
@@ -218,16 +218,16 @@ def _stops(shop: Shop) -> None:
     assert shop.look(waiting)["status"] == "cancelled"
     again = product.ask("POST", f"{BASE}/runs/{waiting}/retry")
     assert (shop.look(again["id"])["triggeredBy"], again["attemptNumber"]) == ("retry", 2)
-    syncs.bench.shelf.handed.clear()
-    with syncs.bench.standing(UUID(again["id"]), "comparing"):
+    syncs.runner.native.submitted.clear()
+    with syncs.runner.paused(UUID(again["id"]), "comparing"):
         assert shop.look(again["id"])["status"] == "running"
         product.ask("POST", f"{BASE}/runs/{again['id']}/cancel", json={})
         assert shop.look(again["id"])["status"] == "cancelling"
     assert shop.look(again["id"])["resultReasonCode"] == "user_cancelled"
     lost = shop.trigger(sync)
-    assert isinstance(syncs.bench.leases.take(UUID(lost), "lost"), Lease)
-    syncs.bench.lapse()
-    syncs.bench.reaper.sweep()
+    assert isinstance(syncs.runner.leases.take(UUID(lost), "lost"), Lease)
+    syncs.runner.lapse()
+    syncs.runner.reaper.sweep()
     following = shop.look(lost)["nextAttemptRunId"]
     assert shop.look(lost)["resultReasonCode"] == "heartbeat_timeout"
     assert shop.look(following)["triggeredBy"] == "auto_resume"
@@ -239,11 +239,11 @@ SIZES = {"xs": 10, "s": 100, "m": 1_000, "l": 10_000, "xl": 10_001}
 
 def _catalogs(shop: Shop) -> None:
     """Catalogs of every host; on one of them kinds of every size."""
-    world = shop.syncs.world
+    tenant = shop.syncs.tenant
     kinds = Kinds(tuple(Kind(name=size, globs=(f"{size}/*",)) for size in SIZES))
-    project = world.project(kinds=kinds)
-    world.edit(project, "xs/0", b"1")
-    with world.database.writing() as session:
+    project = tenant.project(kinds=kinds)
+    tenant.edit(project, "xs/0", b"1")
+    with tenant.database.writing() as session:
         one = dict(session.execute(select(AssetRow.__table__)).mappings().all()[-1])
         rows = [
             {**one, "project_id": project.id, "kind": size, "id": f"{number:024x}"}
@@ -263,7 +263,7 @@ def _refusals(shop: Shop) -> None:
     sync = shop.create(slug="taken")
     run = shop.trigger(sync)
     archived = shop.create(status="archived")
-    reader = {"X-API-Key": syncs.tenant.key(Role.READER)}
+    reader = {"X-API-Key": syncs.api.key(Role.READER)}
     body, change = syncs.body(), {"name": "x"}
     where = f"{BASE}/{sync}"
     operations: list[tuple[str, str, Any]] = [

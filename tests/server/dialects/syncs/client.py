@@ -13,8 +13,8 @@ from sqlalchemy import update
 
 from tests.server.dialects.page_schema import PageSchema
 from tests.server.dialects.tenant_client import TenantClient
-from tests.server.runs.bench import Bench
-from tests.server.runs.world import World
+from tests.server.runs.git_tenant import GitTenant
+from tests.server.runs.runner import Runner
 from towline_server.db.clock import database_now
 from towline_server.projects.domain import Project
 from towline_server.runs.schedules import Schedules
@@ -30,22 +30,22 @@ Found = Mapping[str, Any]
 class SyncsClient:
     """One caller's client of a tenant's syncs, and the worker of its runs."""
 
-    tenant: TenantClient
-    bench: Bench
+    api: TenantClient
+    runner: Runner
     project: Project
     key: str
 
     @property
-    def world(self) -> World:
-        return self.tenant.world
+    def tenant(self) -> GitTenant:
+        return self.api.tenant
 
     def as_key(self, key: str) -> SyncsClient:
         """The same for another caller."""
-        return SyncsClient(self.tenant, self.bench, self.project, key)
+        return SyncsClient(self.api, self.runner, self.project, key)
 
     def send(self, method: str, path: str = "", **options: Any) -> Response:
         headers = {"X-API-Key": self.key, **options.pop("headers", {})}
-        return self.tenant.client.request(method, BASE + path, headers=headers, **options)
+        return self.api.client.request(method, BASE + path, headers=headers, **options)
 
     # --- requests and their expected answers ------------------------------------------------------
 
@@ -70,7 +70,7 @@ class SyncsClient:
         return [loc for loc, _ in self.refused(422, "POST", json=self.body(**body))]
 
     def body(self, **fields: Any) -> dict[str, Any]:
-        return {"connectionId": str(self.world.connection_id), "name": "Daily rules", **fields}
+        return {"connectionId": str(self.tenant.connection_id), "name": "Daily rules", **fields}
 
     def create(self, **fields: Any) -> Found:
         return self.ask("sync", "POST", status=201, json=self.body(**fields))
@@ -100,7 +100,7 @@ class SyncsClient:
 
     def work(self) -> None:
         """Execute every run that waits."""
-        self.bench.work()
+        self.runner.work()
 
     def done(self, sync: Found, **body: Any) -> Found:
         """A run of a sync once it has ended."""
@@ -110,14 +110,14 @@ class SyncsClient:
 
     def due_at(self, sync: Found) -> datetime | None:
         """When a sync's schedule fires next."""
-        with self.world.database.reading() as session:
+        with self.tenant.database.reading() as session:
             return session.get_one(ScheduleRow, UUID(sync["id"])).due_at
 
     def fire(self) -> None:
         """Fire every schedule, as if its time had come."""
-        with self.world.database.writing() as session:
+        with self.tenant.database.writing() as session:
             now = database_now(session)
             session.execute(
                 update(ScheduleRow).where(ScheduleRow.due_at.is_not(None)).values(due_at=now)
             )
-        Schedules(self.world.database, self.bench.runs).fire()
+        Schedules(self.tenant.database, self.runner.runs).fire()

@@ -17,15 +17,15 @@ def test_an_unknown_caller_and_an_unknown_path_are_told_in_the_same_envelope(syn
 
 
 def test_a_draft_without_a_project_is_its_maker_s_and_the_tenant_s(syncs: SyncsClient):
-    syncs.world.project(ref="heads/other")
+    syncs.tenant.project(ref="heads/other")
     made = syncs.create()
     assert syncs.names() == [made["name"]]
-    whole = syncs.as_key(syncs.tenant.key(Role.READER))
+    whole = syncs.as_key(syncs.api.key(Role.READER))
     assert whole.get(made) == made
     assert whole.names() == [made["name"]]
     whole.refused(403, "PATCH", f"/{made['id']}", json={"name": "x"})
     whole.refused(403, "POST", json=syncs.body())
-    beside = syncs.as_key(syncs.tenant.key(Role.ADMIN, syncs.project))
+    beside = syncs.as_key(syncs.api.key(Role.ADMIN, syncs.project))
     beside.refused(404, "GET", f"/{made['id']}")
     assert beside.names() == []
     assert syncs.patch(made, name="mine")["name"] == "mine"

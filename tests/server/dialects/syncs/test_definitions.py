@@ -35,7 +35,7 @@ def test_a_sync_needs_no_more_than_a_connection_and_a_name(syncs: SyncsClient):
     )
     assert (made["slug"], made["taskSlug"]) == ("daily-rules", "daily-rules-pull")
     assert (made["providerKey"], made["entities"]) == ("git", [])
-    assert made["connectionId"] == str(syncs.world.connection_id)
+    assert made["connectionId"] == str(syncs.tenant.connection_id)
     assert (made["lastError"], made["lastSuccessAt"], made["isLate"]) == (None, None, False)
     assert made["createdBy"] == made["updatedBy"]
 
@@ -114,7 +114,7 @@ def test_what_no_database_can_hold_is_refused(syncs: SyncsClient):
             assert syncs.refused_fields(**{config: value}) == [["body", config]]
     deepest = '{"a":' * 40 + "1" + "}" * 40
     for text in (r'{"a": "\ud800"}', '{"a": NaN}', '{"a": 1e30}', deepest):
-        connection = syncs.world.connection_id
+        connection = syncs.tenant.connection_id
         body = f'{{"connectionId": "{connection}", "name": "n", "sourceConfig": {text}}}'
         headers = {"Content-Type": "application/json"}
         syncs.refused(422, "POST", content=body.encode(), headers=headers)
@@ -128,7 +128,7 @@ def test_the_only_project_of_a_connection_need_not_be_named(syncs: SyncsClient):
 
 
 def test_a_sync_whose_project_does_not_show_can_only_be_a_draft(syncs: SyncsClient):
-    other = syncs.world.project(ref="heads/other")
+    other = syncs.tenant.project(ref="heads/other")
     made = syncs.create()
     assert (made["status"], made["tableBindings"]) == ("draft", [])
     where = ["body", "destinationConfig", "project"]
@@ -148,13 +148,13 @@ def test_a_sync_whose_project_does_not_show_can_only_be_a_draft(syncs: SyncsClie
 
 def test_a_project_that_is_settled_stays_whatever_else_is_bound(syncs: SyncsClient):
     made = syncs.create(status="active")
-    other = syncs.world.project(ref="heads/other")
+    other = syncs.tenant.project(ref="heads/other")
     assert syncs.patch(made, name="another")["status"] == "active"
     syncs.trigger(made)
-    syncs.key = syncs.tenant.key(Role.WRITER)
+    syncs.key = syncs.api.key(Role.WRITER)
     syncs.patch(made, destinationConfig={"project": f"/{other.path}"})
     run = syncs.trigger(made)
-    assert syncs.bench.runs.get(UUID(run["id"])).project_id == other.id
+    assert syncs.runner.runs.get(UUID(run["id"])).project_id == other.id
     syncs.refused(422, "PATCH", f"/{made['id']}", json={"destinationConfig": None})
     assert syncs.patch(made, destinationConfig=None, status="draft")["status"] == "draft"
 
@@ -168,9 +168,9 @@ def test_a_project_that_is_not_there_or_not_fit_is_refused(syncs: SyncsClient):
 
 
 def test_a_connection_ref_or_path_that_is_not_the_project_s_is_refused(syncs: SyncsClient):
-    world = syncs.world
-    elsewhere = world.connect(f"{world.server.url}/elsewhere.git")
-    syncs.key = syncs.tenant.key(Role.WRITER)
+    tenant = syncs.tenant
+    elsewhere = tenant.connect(f"{tenant.server.url}/elsewhere.git")
+    syncs.key = syncs.api.key(Role.WRITER)
     project = {"project": f"/{syncs.project.path}"}
     body = syncs.body(connectionId=str(elsewhere), destinationConfig=project)
     assert [loc for loc, _ in syncs.refused(422, "POST", json=body)] == [["body", "connectionId"]]
@@ -185,8 +185,8 @@ def test_a_project_that_was_bound_anew_is_not_pulled_by_old_syncs(syncs: SyncsCl
     made = syncs.create(sourceConfig={"ref": "main"}, destinationConfig={
         "project": str(syncs.project.id)
     })  # fmt: skip
-    binding = Binding(connection_id=syncs.world.connection_id, ref="heads/other")
-    with syncs.world.database.writing() as session:
+    binding = Binding(connection_id=syncs.tenant.connection_id, ref="heads/other")
+    with syncs.tenant.database.writing() as session:
         Projects(session).bind(syncs.project.id, binding)
     where = syncs.refused(422, "POST", f"/{made['id']}/trigger", json={})
     assert [loc for loc, _ in where] == [["body", "sourceConfig", "ref"]]
@@ -308,9 +308,9 @@ def test_a_kind_that_is_named_twice_is_pulled_once(syncs: SyncsClient):
 
 def test_who_made_a_sync_and_who_changed_it_is_told(syncs: SyncsClient):
     made = syncs.create()
-    other = syncs.tenant.key(Role.WRITER, syncs.project)
+    other = syncs.api.key(Role.WRITER, syncs.project)
     changed = syncs.as_key(other).patch(made, name="another")
-    owners = [str(syncs.tenant.owner_of(key)) for key in (syncs.key, other)]
+    owners = [str(syncs.api.owner_of(key)) for key in (syncs.key, other)]
     assert [changed["createdBy"], changed["updatedBy"]] == owners
 
 
@@ -378,7 +378,7 @@ def test_null_clears(syncs: SyncsClient):
 
 def test_what_cannot_be_changed_is_refused(syncs: SyncsClient):
     made = syncs.create()
-    for value in (str(syncs.world.connection_id), str(uuid4()), None):
+    for value in (str(syncs.tenant.connection_id), str(uuid4()), None):
         found = syncs.refused(422, "PATCH", f"/{made['id']}", json={"connectionId": value})
         assert [loc for loc, _ in found] == [["body", "connectionId"]]
     found = syncs.refused(422, "PATCH", f"/{made['id']}", json={"name": None})
@@ -428,13 +428,13 @@ def test_changes_at_once_both_stand(syncs: SyncsClient, monkeypatch: pytest.Monk
 
 
 def test_a_connection_that_a_sync_names_is_not_deleted(syncs: SyncsClient):
-    world = syncs.world
-    idle = world.connect(f"{world.server.url}/elsewhere.git")
-    syncs.key = syncs.tenant.key(Role.WRITER)
+    tenant = syncs.tenant
+    idle = tenant.connect(f"{tenant.server.url}/elsewhere.git")
+    syncs.key = syncs.api.key(Role.WRITER)
     made = syncs.create(connectionId=str(idle))
-    connections = syncs.tenant.services.connections
-    with pytest.raises(ConnectionInUse), world.database.writing() as session:
+    connections = syncs.api.services.connections
+    with pytest.raises(ConnectionInUse), tenant.database.writing() as session:
         connections(session).delete(idle)
     syncs.send("DELETE", f"/{made['id']}")
-    with world.database.writing() as session:
+    with tenant.database.writing() as session:
         connections(session).delete(idle)

@@ -68,12 +68,12 @@ def test_a_catalog_tells_what_kinds_there_are(syncs: SyncsClient):
 
 
 def test_a_catalog_counts_assets(syncs: SyncsClient):
-    syncs.world.commit(**{f"rules__{number}": b"1" for number in range(11)})
+    syncs.tenant.commit(**{f"rules__{number}": b"1" for number in range(11)})
     syncs.done(syncs.create())
     found = syncs.ask("catalog", "GET", "/providers/git/catalog")
     sizes = {each["entityKey"]: each["sizeClass"] for each in found["resources"]}
     assert sizes == {"file": "xs", "rule": "s", "task": "xs"}
-    store = syncs.world.store(syncs.project)
+    store = syncs.tenant.store(syncs.project)
     store.delete(next(record.id for record in now(store).records() if record.ours is not None))
     found = syncs.ask("catalog", "GET", "/providers/git/catalog")
     assert {each["sizeClass"] for each in found["resources"]} == {"xs"}

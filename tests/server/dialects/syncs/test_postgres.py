@@ -8,7 +8,7 @@ import pytest
 from httpx2 import Response
 
 from tests.server.dialects.syncs.client import Found, SyncsClient
-from tests.server.runs.circles import deadlocks_in, delete_behind, of_project
+from tests.server.runs.deadlocks import deadlocks_in, delete_behind, of_project
 from towline_server.auth.roles import Role
 from towline_server.dialects.syncs.rows import sync_gauges
 
@@ -50,8 +50,8 @@ def test_a_sync_lives_on_postgresql(syncs: SyncsClient):
 
 
 def test_a_sync_fails_and_heals_on_postgresql(syncs: SyncsClient):
-    project = syncs.world.project(ref="heads/none")
-    syncs.key = syncs.tenant.key(Role.WRITER)
+    project = syncs.tenant.project(ref="heads/none")
+    syncs.key = syncs.api.key(Role.WRITER)
     sync = syncs.create(
         status="active",
         triggerMode="on_create",
@@ -61,10 +61,10 @@ def test_a_sync_fails_and_heals_on_postgresql(syncs: SyncsClient):
     syncs.work()
     assert syncs.names(status="error") == [sync["name"]]
     assert syncs.get(sync)["lastError"] is not None
-    syncs.world.repository.commit({"a": b"1"}, ref="none")
+    syncs.tenant.repository.commit({"a": b"1"}, ref="none")
     syncs.done(sync)
     assert syncs.names(status="active") == [sync["name"]]
-    with syncs.world.database.reading() as session:
+    with syncs.tenant.database.reading() as session:
         [late] = sync_gauges(session)
     assert late.samples[0].value == 1
 
@@ -86,7 +86,7 @@ def created(syncs: SyncsClient, sync: Found) -> Response:
 def test_a_sync_is_saved_while_its_project_is_deleted(
     act: Callable[[SyncsClient, Found], Response], syncs: SyncsClient
 ):
-    database, project = syncs.world.database, syncs.project
+    database, project = syncs.tenant.database, syncs.project
     sync = syncs.create()
     deadlocks, answers = deadlocks_in(database), []
     delete_behind(database, project, of_project(project), lambda: answers.append(act(syncs, sync)))

@@ -50,7 +50,7 @@ def test_a_triggered_run_pulls(syncs: SyncsClient):
     assert times == sorted(times)
     assert done["completedAt"] == done["updatedAt"]
     assert done["backendHeartbeatAt"] == done["lastHeartbeatAt"] is not None
-    assert syncs.world.contents(syncs.project) == {"rules/a": b"1", "tasks/b": b"1"}
+    assert syncs.tenant.contents(syncs.project) == {"rules/a": b"1", "tasks/b": b"1"}
     assert _end(syncs.done(sync)) == ("succeeded", "no_change", None)
     assert syncs.get(sync)["lastSuccessAt"] is not None
 
@@ -64,13 +64,13 @@ def test_a_trigger_needs_no_body(syncs: SyncsClient):
 
 
 def test_a_run_is_limited_to_the_entities(syncs: SyncsClient):
-    syncs.world.commit(rules__a=b"1", tasks__b=b"1", c=b"1")
+    syncs.tenant.commit(rules__a=b"1", tasks__b=b"1", c=b"1")
     syncs.done(syncs.create(entities=["rule"]))
-    assert set(syncs.world.contents(syncs.project)) == {"rules/a"}
+    assert set(syncs.tenant.contents(syncs.project)) == {"rules/a"}
     syncs.done(syncs.create(entities=["rule", "task"]))
-    assert set(syncs.world.contents(syncs.project)) == {"rules/a", "tasks/b"}
+    assert set(syncs.tenant.contents(syncs.project)) == {"rules/a", "tasks/b"}
     syncs.done(syncs.create())
-    assert set(syncs.world.contents(syncs.project)) == {"rules/a", "tasks/b", "c"}
+    assert set(syncs.tenant.contents(syncs.project)) == {"rules/a", "tasks/b", "c"}
 
 
 def test_a_dry_run_changes_nothing(syncs: SyncsClient):
@@ -78,17 +78,17 @@ def test_a_dry_run_changes_nothing(syncs: SyncsClient):
     run = syncs.done(sync, runMode="dry_run")
     assert (run["runMode"], *_end(run)) == ("dry_run", "succeeded", "success", None)
     assert len(run["summary"]["created"]) == 2
-    assert syncs.world.contents(syncs.project) == {}
+    assert syncs.tenant.contents(syncs.project) == {}
     assert syncs.get(sync)["lastSuccessAt"] is None
 
 
 def test_a_full_refresh_compares_anew_and_discards_nothing(syncs: SyncsClient):
     sync = syncs.create()
     syncs.done(sync)
-    syncs.world.edit(syncs.project, "rules/a", b"ours")
+    syncs.tenant.edit(syncs.project, "rules/a", b"ours")
     assert _end(syncs.done(sync, runMode="full_refresh"))[0] == "succeeded"
-    assert syncs.world.contents(syncs.project)["rules/a"] == b"ours"
-    syncs.world.commit(rules__a=b"2", tasks__b=b"1")
+    assert syncs.tenant.contents(syncs.project)["rules/a"] == b"ours"
+    syncs.tenant.commit(rules__a=b"2", tasks__b=b"1")
     run = syncs.done(sync, runMode="full_refresh")
     assert (run["runMode"], *_end(run)) == (
         "full_refresh",
@@ -96,17 +96,17 @@ def test_a_full_refresh_compares_anew_and_discards_nothing(syncs: SyncsClient):
         "conflict",
         "unresolved_conflicts",
     )
-    assert syncs.world.contents(syncs.project)["rules/a"] == b"ours"
+    assert syncs.tenant.contents(syncs.project)["rules/a"] == b"ours"
     syncs.patch(sync, executionConfig={"on_conflict": "theirs"})
     assert _end(syncs.done(sync, runMode="full_refresh"))[1] == "success"
-    assert syncs.world.contents(syncs.project)["rules/a"] == b"2"
+    assert syncs.tenant.contents(syncs.project)["rules/a"] == b"2"
 
 
 def test_left_over_conflicts_follow_the_sync_else_the_project(syncs: SyncsClient):
     sync = syncs.create()
     syncs.done(sync)
-    syncs.world.edit(syncs.project, "rules/a", b"ours")
-    syncs.world.commit(rules__a=b"2", tasks__b=b"2")
+    syncs.tenant.edit(syncs.project, "rules/a", b"ours")
+    syncs.tenant.commit(rules__a=b"2", tasks__b=b"2")
     refused = syncs.done(sync)
     assert _end(refused) == ("failed", "conflict", "unresolved_conflicts")
     assert len(refused["summary"]["conflicts"]) == 1
@@ -114,21 +114,21 @@ def test_left_over_conflicts_follow_the_sync_else_the_project(syncs: SyncsClient
     assert syncs.get(sync)["lastError"] == refused["error"]
     syncs.patch(sync, executionConfig={"on_conflict": "skip"})
     assert _end(syncs.done(sync)) == ("succeeded", "partial_success", None)
-    assert syncs.world.contents(syncs.project) == {"rules/a": b"ours", "tasks/b": b"2"}
+    assert syncs.tenant.contents(syncs.project) == {"rules/a": b"ours", "tasks/b": b"2"}
     assert syncs.get(sync)["lastError"] is None
 
 
 def test_a_run_a_kind_with_one_fetch(syncs: SyncsClient):
-    syncs.world.commit(rules__a=b"1", tasks__b=b"1", c=b"1")
+    syncs.tenant.commit(rules__a=b"1", tasks__b=b"1", c=b"1")
     sync = syncs.create(executionMode="fan_out_entity", entities=["rule", "task"])
     run = syncs.trigger(sync)
     assert run["executionMode"] == "fan_out_entity"
     syncs.work()
     assert _end(syncs.run(run)) == ("succeeded", "success", None)
-    assert set(syncs.world.contents(syncs.project)) == {"rules/a", "tasks/b"}
+    assert set(syncs.tenant.contents(syncs.project)) == {"rules/a", "tasks/b"}
     listed = syncs.runs(sync)
     assert [each["id"] for each in listed["runs"]] == [run["id"]], "children are not listed"
-    children = syncs.bench.children(_id(run))
+    children = syncs.runner.children(_id(run))
     assert [child.request.kind for child in children] == ["rule", "task"]
     assert len({child.target_revision for child in children}) == 1
     child = syncs.run({"id": str(children[0].id)})
@@ -139,19 +139,19 @@ def test_one_kind_alone_is_no_success_of_the_whole(syncs: SyncsClient):
     sync = syncs.create(executionMode="fan_out_entity", entities=["rule", "task"])
     run = syncs.trigger(sync)
     rules = Kinds((Kind(name="rule", globs=("rules/**",)),))
-    with syncs.world.database.writing() as session:
+    with syncs.tenant.database.writing() as session:
         Projects(session).change(syncs.project.id, kinds=rules)
     syncs.work()
     ended = syncs.run(run)
     assert _end(ended) == ("failed", "partial_success", "validation_failed")
-    assert set(syncs.world.contents(syncs.project)) == {"rules/a"}
+    assert set(syncs.tenant.contents(syncs.project)) == {"rules/a"}
     found = syncs.get(sync)
     assert (found["lastSuccessAt"], found["lastError"]) == (None, ended["error"])
 
 
 def test_a_run_starts_when_somebody_begins_it(syncs: SyncsClient):
     run = syncs.trigger(syncs.create())
-    syncs.bench.age(60)
+    syncs.runner.age(60)
     syncs.work()
     done = syncs.run(run)
     created, started = (datetime.fromisoformat(done[name]) for name in ("createdAt", "startedAt"))
@@ -167,7 +167,7 @@ def test_an_archived_sync_is_not_triggered_and_a_paused_one_is(syncs: SyncsClien
 
 def test_another_backend_executes_what_is_for_it(syncs: SyncsClient):
     run = syncs.trigger(syncs.create(executionBackend="external"))
-    assert (run["executionBackend"], syncs.bench.shelf.handed) == ("external", [])
+    assert (run["executionBackend"], syncs.runner.native.submitted) == ("external", [])
 
 
 # --- how runs end -----------------------------------------------------------------------------
@@ -175,9 +175,9 @@ def test_another_backend_executes_what_is_for_it(syncs: SyncsClient):
 
 def _failing(syncs: SyncsClient) -> Found:
     """A sync whose runs fail for good: the branch is not there."""
-    world = syncs.world
-    project = world.project(ref="heads/none")
-    syncs.key = syncs.tenant.key(Role.WRITER)
+    tenant = syncs.tenant
+    project = tenant.project(ref="heads/none")
+    syncs.key = syncs.api.key(Role.WRITER)
     return syncs.create(destinationConfig={"project": str(project.id)}, status="active")
 
 
@@ -196,7 +196,7 @@ def test_a_permanent_failure_turns_the_status_to_error(syncs: SyncsClient):
     assert syncs.get(sync)["status"] == "error"
     # A client may send back what it was told: that sets nothing.
     assert syncs.patch(sync, status="error")["status"] == "error"
-    syncs.world.repository.commit({"a": b"1"}, ref="none")
+    syncs.tenant.repository.commit({"a": b"1"}, ref="none")
     assert _end(syncs.done(sync))[0] == "succeeded"
     healed = syncs.get(sync)
     assert (healed["status"], healed["lastError"]) == ("active", None)
@@ -210,12 +210,12 @@ def test_a_draft_that_fails_for_good_is_told_so_too(syncs: SyncsClient):
 
 def test_who_asked_and_who_cancelled_is_kept(syncs: SyncsClient):
     run = syncs.trigger(syncs.create())
-    canceller, retrier = (syncs.tenant.key(Role.WRITER, syncs.project) for _ in range(2))
+    canceller, retrier = (syncs.api.key(Role.WRITER, syncs.project) for _ in range(2))
     cancelled = _cancel(syncs.as_key(canceller), run)
     again = _retry(syncs.as_key(retrier), run)
-    assert cancelled["cancelRequestedBy"] == str(syncs.tenant.owner_of(canceller))
-    asked = [syncs.bench.runs.get(_id(each)).origin.requested_by for each in (run, again)]
-    assert asked == [syncs.tenant.owner_of(key) for key in (syncs.key, retrier)]
+    assert cancelled["cancelRequestedBy"] == str(syncs.api.owner_of(canceller))
+    asked = [syncs.runner.runs.get(_id(each)).origin.requested_by for each in (run, again)]
+    assert asked == [syncs.api.owner_of(key) for key in (syncs.key, retrier)]
 
 
 def test_a_dry_run_that_fails_says_nothing_of_the_sync(syncs: SyncsClient):
@@ -231,21 +231,21 @@ def test_a_paused_sync_stays_paused(syncs: SyncsClient):
 
 
 def test_a_remote_that_wants_another_credential(syncs: SyncsClient):
-    world = syncs.world
-    world.server.credential = Credential("demo", "right")
-    wrong = world.connect(f"{world.server.url}/repo.git", Credential("demo", "wrong"))
-    world.project(connection_id=wrong)
-    syncs.key = syncs.tenant.key(Role.WRITER)
+    tenant = syncs.tenant
+    tenant.server.credential = Credential("demo", "right")
+    wrong = tenant.connect(f"{tenant.server.url}/repo.git", Credential("demo", "wrong"))
+    tenant.project(connection_id=wrong)
+    syncs.key = syncs.api.key(Role.WRITER)
     sync = syncs.create(connectionId=str(wrong), status="active")
     assert _end(syncs.done(sync)) == ("failed", "permanent_failure", "auth_error")
     assert syncs.get(sync)["status"] == "error"
 
 
 def test_a_remote_that_is_away(syncs: SyncsClient):
-    world = syncs.world
-    away = world.connect("http://127.0.0.1:1/repo.git")
-    world.project(connection_id=away)
-    syncs.key = syncs.tenant.key(Role.WRITER)
+    tenant = syncs.tenant
+    away = tenant.connect("http://127.0.0.1:1/repo.git")
+    tenant.project(connection_id=away)
+    syncs.key = syncs.api.key(Role.WRITER)
     sync = syncs.create(connectionId=str(away), status="active")
     assert _end(syncs.done(sync)) == ("failed", "retryable_failure", "remote_unreachable")
     assert syncs.get(sync)["status"] == "active", "trying again may help"
@@ -255,7 +255,7 @@ def test_every_state_and_end_has_its_words(syncs: SyncsClient):
     run = syncs.trigger(syncs.create())
 
     def told(**values: str) -> Found:
-        with syncs.world.database.writing() as session:
+        with syncs.tenant.database.writing() as session:
             session.execute(update(RunRow).values(**values))
         return syncs.run(run)
 
@@ -287,7 +287,7 @@ def test_runs_come_in_pages_newest_first(syncs: SyncsClient):
 
 
 def test_a_run_of_no_sync_is_not_there(syncs: SyncsClient):
-    run = syncs.bench.runs.request(syncs.project.id)
+    run = syncs.runner.runs.request(syncs.project.id)
     for method, path in (("GET", ""), ("POST", "/cancel"), ("POST", "/retry")):
         found = syncs.refused(404, method, f"/runs/{run.id}{path}")
         assert found == syncs.refused(404, method, f"/runs/{uuid4()}{path}")
@@ -312,22 +312,22 @@ def test_a_run_that_waits_is_cancelled_at_once(syncs: SyncsClient):
     assert _cancel(syncs, run, reason="again") == cancelled
     syncs.work()
     assert syncs.run(run) == cancelled
-    assert syncs.world.contents(syncs.project) == {}
+    assert syncs.tenant.contents(syncs.project) == {}
 
 
 def test_a_run_under_way_stops_before_its_commit(syncs: SyncsClient):
     sync = syncs.create()
     run = syncs.trigger(sync)
-    syncs.bench.shelf.handed.clear()
-    with syncs.bench.standing(_id(run), "applying"):
+    syncs.runner.native.submitted.clear()
+    with syncs.runner.paused(_id(run), "applying"):
         assert syncs.run(run)["status"] == "running"
         cancelling = _cancel(syncs, run)
         assert (cancelling["status"], cancelling["cancelReason"]) == ("cancelling", None)
         assert _cancel(syncs, run)["status"] == "cancelling"
     assert _end(syncs.run(run)) == ("cancelled", "cancelled", "user_cancelled")
-    syncs.bench.reaper.sweep()
+    syncs.runner.reaper.sweep()
     assert syncs.runs(sync)["total"] == 1, "a cancelled run does not start again"
-    assert syncs.world.contents(syncs.project) == {}
+    assert syncs.tenant.contents(syncs.project) == {}
 
 
 def test_cancelling_what_has_ended_changes_nothing(syncs: SyncsClient):
@@ -341,7 +341,7 @@ def test_cancelling_what_has_ended_changes_nothing(syncs: SyncsClient):
 def test_cancelling_a_run_cancels_what_it_comprises(syncs: SyncsClient):
     run = syncs.trigger(syncs.create(executionMode="fan_out_entity"))
     assert _end(_cancel(syncs, run))[0] == "cancelled"
-    children = syncs.bench.children(_id(run))
+    children = syncs.runner.children(_id(run))
     assert {child.state for child in children} == {RunState.CANCELLED}
 
 
@@ -379,9 +379,9 @@ def test_a_run_that_has_not_ended_is_not_tried_again(syncs: SyncsClient):
 def test_a_lost_lease_is_resumed_by_a_linked_attempt(syncs: SyncsClient):
     sync = syncs.create()
     run = syncs.trigger(sync)
-    assert isinstance(syncs.bench.leases.take(_id(run), "dead"), Lease)
-    syncs.bench.lapse()
-    syncs.bench.reaper.sweep()
+    assert isinstance(syncs.runner.leases.take(_id(run), "dead"), Lease)
+    syncs.runner.lapse()
+    syncs.runner.reaper.sweep()
     lost = syncs.run(run)
     assert _end(lost) == ("failed", "retryable_failure", "heartbeat_timeout")
     following = syncs.run({"id": lost["nextAttemptRunId"]})

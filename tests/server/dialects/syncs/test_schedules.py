@@ -43,8 +43,8 @@ def test_an_active_sync_fires_by_its_schedule(syncs: SyncsClient, schedule: dict
     assert (run["triggeredBy"], run["syncId"]) == ("scheduled", sync["id"])
     assert run["triggerRef"] is not None
     syncs.work()
-    assert set(syncs.world.contents(syncs.project)) == {"rules/a"}
-    request = syncs.bench.runs.get(_id(run)).request
+    assert set(syncs.tenant.contents(syncs.project)) == {"rules/a"}
+    request = syncs.runner.runs.get(_id(run)).request
     assert (request.on_conflict, request.kind) == ("skip", "rule")
 
 
@@ -55,7 +55,7 @@ def test_a_schedule_fans_out_too(syncs: SyncsClient):
     syncs.fire()
     [run] = syncs.runs(sync)["runs"]
     assert run["executionMode"] == "fan_out_entity"
-    assert len(syncs.bench.children(_id(run))) == 3
+    assert len(syncs.runner.children(_id(run))) == 3
 
 
 @pytest.mark.parametrize("status", ["draft", "paused", "archived"])
@@ -63,27 +63,27 @@ def test_what_is_not_active_never_fires(syncs: SyncsClient, status: str):
     sync = syncs.create(status=status, triggerMode="scheduled", schedule=EVERY)
     syncs.create(status=status, triggerMode="on_create")
     syncs.fire()
-    assert syncs.bench.shelf.handed == []
+    assert syncs.runner.native.submitted == []
     syncs.patch(sync, status="active")
     syncs.fire()
-    assert len(syncs.bench.shelf.handed) == 1
+    assert len(syncs.runner.native.submitted) == 1
     syncs.work()
     syncs.patch(sync, status=status)
     syncs.fire()
-    assert syncs.bench.shelf.handed == []
+    assert syncs.runner.native.submitted == []
 
 
 def test_a_schedule_fires_only_where_it_is_the_trigger(syncs: SyncsClient):
     syncs.create(status="active", triggerMode="manual", schedule=EVERY)
     syncs.fire()
-    assert syncs.bench.shelf.handed == []
+    assert syncs.runner.native.submitted == []
 
 
 def test_a_deleted_sync_never_fires(syncs: SyncsClient):
     sync = syncs.create(status="active", triggerMode="scheduled", schedule=EVERY)
     syncs.send("DELETE", f"/{sync['id']}")
     syncs.fire()
-    assert syncs.bench.shelf.handed == []
+    assert syncs.runner.native.submitted == []
 
 
 def test_a_change_of_something_else_does_not_put_a_firing_off(syncs: SyncsClient):
@@ -104,7 +104,7 @@ def test_a_project_that_was_bound_anew_is_not_pulled(syncs: SyncsClient, source:
         status="active", triggerMode="scheduled", schedule=EVERY, sourceConfig=source
     )
     before = syncs.project.bound
-    another = syncs.world.connect(f"{syncs.world.server.url}/repo.git")
+    another = syncs.tenant.connect(f"{syncs.tenant.server.url}/repo.git")
     moved = {"ref": {"ref": "heads/other"}, "path": {"scope": "rules"}}
     _bind(syncs, replace(before, **moved.get(next(iter(source), ""), {"connection_id": another})))
     syncs.fire()
@@ -112,17 +112,17 @@ def test_a_project_that_was_bound_anew_is_not_pulled(syncs: SyncsClient, source:
     [run] = syncs.runs(sync)["runs"]
     assert (run["resultClass"], run["triggeredBy"]) == ("permanent_failure", "scheduled")
     assert "another repository, ref or folder" in run["error"]
-    assert syncs.world.contents(syncs.project) == {}
+    assert syncs.tenant.contents(syncs.project) == {}
     assert syncs.get(sync)["status"] == "error"
     _bind(syncs, before)
     syncs.fire()
     syncs.work()
     assert syncs.get(sync)["status"] == "active"
-    assert set(syncs.world.contents(syncs.project)) == {"rules/a", "tasks/b"}
+    assert set(syncs.tenant.contents(syncs.project)) == {"rules/a", "tasks/b"}
 
 
 def _bind(syncs: SyncsClient, binding: Binding) -> None:
-    with syncs.world.database.writing() as session:
+    with syncs.tenant.database.writing() as session:
         Projects(session).bind(syncs.project.id, binding)
 
 
@@ -135,11 +135,11 @@ def test_a_kind_that_came_later_is_pulled_by_the_schedule_too(syncs: SyncsClient
     }
     every, named = syncs.create(**active), syncs.create(**active, entities=["task"])
     kinds = Kinds((Kind(name="task", globs=("tasks/**",)), Kind(name="law", globs=("rules/**",))))
-    with syncs.world.database.writing() as session:
+    with syncs.tenant.database.writing() as session:
         Projects(session).change(syncs.project.id, kinds=kinds)
     syncs.fire()
     found = [
-        [child.request.kind for child in syncs.bench.children(_id(run))]
+        [child.request.kind for child in syncs.runner.children(_id(run))]
         for sync in (every, named)
         for run in syncs.runs(sync)["runs"]
     ]
@@ -155,8 +155,8 @@ def test_what_runs_on_creation_does_so_once(syncs: SyncsClient):
     syncs.patch(sync, status="paused")
     syncs.patch(sync, status="active")
     assert syncs.runs(sync)["total"] == 1
-    other = syncs.world.project(ref="heads/other")
-    syncs.key = syncs.tenant.key(Role.WRITER)
+    other = syncs.tenant.project(ref="heads/other")
+    syncs.key = syncs.api.key(Role.WRITER)
     syncs.patch(sync, destinationConfig={"project": str(other.id)})
     assert syncs.runs(sync)["total"] == 1
     named = {"project": str(syncs.project.id)}
@@ -179,22 +179,22 @@ def test_a_sync_that_is_not_fresh_is_late(syncs: SyncsClient):
     fresh = syncs.patch(sync, status="active", freshnessSlaSeconds=3600)
     syncs.done(fresh)
     assert syncs.get(fresh)["isLate"] is False
-    with syncs.world.database.writing() as session:
+    with syncs.tenant.database.writing() as session:
         session.execute(
             update(RunRow).values(completed_at=syncs.project.created_at - timedelta(hours=2))
         )
     assert syncs.get(fresh)["isLate"] is True
     assert syncs.page()["syncs"][-1]["isLate"] is True
     syncs.create(status="active", freshnessSlaSeconds=3600)
-    with syncs.world.database.reading() as session:
+    with syncs.tenant.database.reading() as session:
         [late] = sync_gauges(session)
     assert [(sample.name, sample.value) for sample in late.samples] == [("towline_syncs_late", 1)]
 
 
 def test_a_project_that_is_deleted_takes_its_syncs_along(syncs: SyncsClient):
     sync = syncs.create(status="active", triggerMode="scheduled", schedule=EVERY)
-    with syncs.world.database.writing() as session:
+    with syncs.tenant.database.writing() as session:
         Projects(session).delete(syncs.project.id)
     syncs.refused(404, "GET", f"/{sync['id']}")
     syncs.fire()
-    assert syncs.bench.shelf.handed == []
+    assert syncs.runner.native.submitted == []

@@ -1,4 +1,4 @@
-"""Has two transactions wait for each other on PostgreSQL, and tells whether they did."""
+"""Makes two transactions wait for each other on PostgreSQL, and finds their deadlocks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONG = 60
 
 
 def deadlocks_in(database: Database) -> list[Any]:
-    """What the database ends from now on because it waits in a circle."""
+    """The deadlocks that the database ends from now on."""
     found: list[Any] = []
 
     def note(context: Any) -> None:
@@ -57,7 +57,7 @@ def delete_behind(
 
 
 def await_waiters(database: Database, count: int) -> None:
-    """Come back once so many wait for a lock."""
+    """Return once so many wait for a lock."""
     ends_at = time.monotonic() + LONG
     waiting = 0
     while waiting < count:

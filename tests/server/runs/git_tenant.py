@@ -33,7 +33,7 @@ SEALER = Sealer(["a secret key of the tests, and of no one else"])
 
 
 @dataclass
-class World:
+class GitTenant:
     """One tenant with a connection to one repository on a Git server."""
 
     database: Database
@@ -54,7 +54,7 @@ class World:
 
     @property
     def cache_dir(self) -> Path:
-        """Where fetched objects are kept."""
+        """Where fetched objects are stored."""
         return self.folder / "cache"
 
     def connect(self, url: str, credential: Credential | None = None) -> UUID:
@@ -105,7 +105,7 @@ class World:
         self.store(project).put(AssetPath(path), content)
 
     def contents(self, project: Project) -> dict[str, bytes]:
-        """What stands in a project, by path."""
+        """The contents of a project, by path."""
         store = self.store(project)
         found = {}
         for record in now(store).records():

@@ -1,4 +1,4 @@
-"""A tenant with endpoints, and couriers whose clock and chance a test holds."""
+"""A tenant with endpoints, and delivery workers whose clock and jitter a test sets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tests.databases import add_project
-from tests.server.runs.world import SEALER
+from tests.server.runs.git_tenant import SEALER
 from towline.remotes.url import Scheme
 from towline_server.addresses import AddressPolicy
 from towline_server.auth.sealing import Sealer
@@ -32,7 +32,7 @@ LONG = 60.0
 
 @dataclass
 class Clock:
-    """The database's clock, which stands until it is moved."""
+    """The database's clock; only a test moves it."""
 
     now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
 
@@ -44,7 +44,7 @@ class Clock:
 
 
 @dataclass
-class Post:
+class TenantWebhooks:
     """The webhooks of one tenant with one project."""
 
     database: Database
@@ -63,7 +63,7 @@ class Post:
         self.delivery_worker = self.another()
 
     def another(self, **queue: Any) -> DeliveryWorker:
-        """The delivery_worker of another server."""
+        """The delivery worker of another server."""
         retries = replace(RETRIES, draw=lambda: self.luck)
         return DeliveryWorker(
             self.database,
@@ -74,30 +74,28 @@ class Post:
             bounds=self.bounds,
         )
 
-    def webhooks(self, session: Session) -> Webhooks:
+    def service(self, session: Session) -> Webhooks:
         return Webhooks(session, self.sealer, BOTH, now=self.clock)
 
     def endpoint(self, url: str, **wanted: Any) -> tuple[Endpoint, str]:
         """A new endpoint, and its secret."""
         with self.database.writing() as session:
-            return self.webhooks(session).create(
-                self.tenant_id, EndpointSettings(url=url, **wanted)
-            )
+            return self.service(session).create(self.tenant_id, EndpointSettings(url=url, **wanted))
 
-    def standing(self, endpoint: Endpoint) -> Endpoint:
-        """An endpoint as it stands now."""
+    def current(self, endpoint: Endpoint) -> Endpoint:
+        """An endpoint as it is now."""
         with self.database.reading() as session:
-            found = self.webhooks(session).get(endpoint.id)
+            found = self.service(session).get(endpoint.id)
         assert found is not None
         return found
 
     def change(self, endpoint: Endpoint, **wanted: Any) -> Endpoint:
         with self.database.writing() as session:
-            return self.webhooks(session).change(endpoint.id, EndpointSettings(**wanted))
+            return self.service(session).change(endpoint.id, EndpointSettings(**wanted))
 
     def rotate(self, endpoint: Endpoint) -> str:
         with self.database.writing() as session:
-            return self.webhooks(session).rotate(endpoint.id)[1]
+            return self.service(session).rotate(endpoint.id)[1]
 
     def announce(self, type_: EventType = EventType.RUN_FAILED, **data: Any) -> None:
         with self.database.writing() as session:

@@ -1,4 +1,4 @@
-"""Executors in this process, driven step by step: nothing runs unless a test says so."""
+"""Runs executed in this process, step by step: nothing runs unless a test calls for it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from uuid import UUID
 
 from sqlalchemy import update
 
+from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.inline import SteppedWorker, fetch_here
-from tests.server.runs.world import World
 from towline.errors import Cancelled
 from towline.remotes.url import ALL_SCHEMES
 from towline_server.db.clock import database_now
@@ -31,15 +31,15 @@ from towline_server.runs.worker import Backends, Reaper
 
 
 @dataclass
-class Shelf:
-    """A native backend that keeps what it is handed."""
+class HoldingBackend:
+    """A native backend that stores the submitted runs; none is executed by itself."""
 
     name = BackendName.NATIVE
     heartbeat: Heartbeat | None = None
-    handed: list[UUID] = field(default_factory=list)
+    submitted: list[UUID] = field(default_factory=list)
 
     def submit(self, run_ids: Sequence[UUID]) -> None:
-        self.handed += run_ids
+        self.submitted += run_ids
 
     def stop_run(self, run_id: UUID) -> None:
         if self.heartbeat is not None:
@@ -67,22 +67,22 @@ class Gate:
 
 
 @dataclass
-class Bench:
+class Runner:
     """The service, the reaper, and as many workers as a test wants."""
 
-    world: World
+    tenant: GitTenant
     fetcher: Fetcher = fetch_here
 
     def __post_init__(self) -> None:
-        database = self.world.database
+        database = self.tenant.database
         self.leases = Leases(database)
         self.changes = Changes()
         self.fetches = SharedFetches(self.fetcher, now=time_of(database))
         self.repositories = Repositories(
-            database, self.world.sealer, self.world.cache_dir, schemes=ALL_SCHEMES
+            database, self.tenant.sealer, self.tenant.cache_dir, schemes=ALL_SCHEMES
         )
-        self.shelf = Shelf()
-        self.backends = Backends([self.shelf, ExternalBackend()])
+        self.native = HoldingBackend()
+        self.backends = Backends([self.native, ExternalBackend()])
         self.runs = Runs(database, self.backends, changes=self.changes)
         self.reaper = Reaper(database, self.leases, self.backends, self.changes)
         self.external = ExternalWork(database, self.leases, self.repositories, self.changes)
@@ -94,7 +94,7 @@ class Bench:
         sleep: Callable[[float], None] = time.sleep,
     ) -> SteppedWorker:
         tools = Tools(
-            database=self.world.database,
+            database=self.tenant.database,
             leases=self.leases,
             repositories=self.repositories,
             fetches=self.fetches,
@@ -105,8 +105,8 @@ class Bench:
         return SteppedWorker(tools, Heartbeat(self.leases), name)
 
     @contextmanager
-    def standing(self, run_id: UUID, at: str, worker: str = "one") -> Iterator[SteppedWorker]:
-        """A run that stands at a boundary in the block, and goes on to its end after it."""
+    def paused(self, run_id: UUID, at: str, worker: str = "one") -> Iterator[SteppedWorker]:
+        """A run that is stopped at a boundary in the block, and goes on to its end after it."""
         gate = Gate(at)
         made = self.worker(worker, gate)
         thread = threading.Thread(target=made.execute, args=(run_id,))
@@ -120,22 +120,22 @@ class Bench:
 
     def children(self, run_id: UUID) -> list[Run]:
         """The children of a run, the last attempt of each."""
-        with self.world.database.reading() as session:
+        with self.tenant.database.reading() as session:
             return [run_of(row) for row in latest_children(session, run_id)]
 
     def work(self) -> None:
         """Execute every run that waits."""
-        while self.shelf.handed:
-            self.worker().execute(self.shelf.handed.pop(0))
+        while self.native.submitted:
+            self.worker().execute(self.native.submitted.pop(0))
 
     def end(self, lease: Lease) -> None:
         """End a run that was taken."""
-        with self.world.database.writing() as session:
+        with self.tenant.database.writing() as session:
             complete(session, lease, failed(Cancelled()), database_now(session))
 
     def lapse(self) -> None:
         """Let every lease run out."""
-        with self.world.database.writing() as session:
+        with self.tenant.database.writing() as session:
             session.execute(
                 update(RunRow)
                 .where(RunRow.lease_until.is_not(None))
@@ -144,7 +144,7 @@ class Bench:
 
     def age(self, seconds: float) -> None:
         """Make everything that happened to runs happen so much earlier."""
-        with self.world.database.writing() as session:
+        with self.tenant.database.writing() as session:
             for row in session.query(RunRow):
                 row.created_at -= timedelta(seconds=seconds)
                 row.updated_at -= timedelta(seconds=seconds)
