@@ -16,6 +16,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.laws import test_case_table as table
 from tests.laws import test_choice_laws as choices
 from tests.laws import test_merge_laws as merges
+from tests.laws import test_saved_laws as saved
 from tests.laws import test_store_laws as stores
 from tests.laws.budget import EXAMPLES
 from tests.laws.pull_machine import PullMachine
@@ -142,6 +143,14 @@ def moves_lose_the_mode(patch: Patch) -> None:
     patch.setattr(MemoryStore, "move", move)
 
 
+def uses_no_saved_side(patch: Patch) -> None:
+    patch.setattr(resolve.Resolver, "_take_saved", lambda self, case: False)
+
+
+def saved_sides_never_lapse(patch: Patch) -> None:
+    patch.setattr(resolve, "_holds", lambda saved, asset: True)
+
+
 D = Disposition
 BITES: dict[str, tuple[Any, Mutant]] = {
     "the case table": (
@@ -181,6 +190,14 @@ BITES: dict[str, tuple[Any, Mutant]] = {
         collisions_are_pairs,
     ),
     "ours and report": (choices.test_ours_changed_as_the_lists_say_is_the_result, drops_an_edit),
+    "saved sides": (
+        saved.test_a_saved_side_settles_a_conflict_as_one_of_the_call_does,
+        uses_no_saved_side,
+    ),
+    "lapsed resolutions": (
+        saved.test_a_resolution_of_other_states_changes_nothing_and_is_noted,
+        saved_sides_never_lapse,
+    ),
     "no local edit is lost": (
         choices.test_no_field_of_a_local_edit_is_lost_without_a_resolution,
         prefers_theirs,

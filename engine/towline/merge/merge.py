@@ -231,10 +231,10 @@ def _why_unused(saved: SavedResolution, case: Case | None) -> str | None:
     if case.saved is not None:
         settled = case.stage is Stage.BY_TABLE
         return "the asset is in no conflict" if settled else "its path collides with another asset"
-    if case.asset.non_asset is not None:
-        return "theirs is no asset any more"
-    moved = saved.moved(case.asset.states)
-    return f"{' and '.join(moved)} changed since" if moved else "the contents still conflict"
+    if moved := saved.moved(case.asset.states):
+        return f"{' and '.join(moved)} changed since"
+    known = case.asset.non_asset is None
+    return "the contents still conflict" if known else "theirs is no asset any more"
 
 
 # --- the plan ---------------------------------------------------------------------------------
