@@ -39,7 +39,7 @@ class PullSummary(Model):
     undoes: int | None
     """The number of the pull that it took back."""
     undone: bool
-    is_saved_edit: bool
+    is_retained: bool
     """Whether undoing it may be tried."""
 
 

@@ -36,7 +36,7 @@ class PastPull:
     at: datetime | None
     undoes: int | None
     undone: bool
-    is_saved_edit: bool
+    is_retained: bool
     """Whether it is within the log's bound, so that undoing it may be tried."""
     report: dict[str, Any]
 
@@ -69,7 +69,7 @@ class History:
         )
 
 
-def _past(row: PullRow, is_saved_edit: bool) -> PastPull:  # noqa: FBT001 - a column's value
+def _past(row: PullRow, is_retained: bool) -> PastPull:  # noqa: FBT001 - a column's value
     return PastPull(
         number=row.number,
         kind=PlanKind(row.kind),
@@ -78,7 +78,7 @@ def _past(row: PullRow, is_saved_edit: bool) -> PastPull:  # noqa: FBT001 - a co
         at=row.at,
         undoes=row.undoes,
         undone=row.undone,
-        is_saved_edit=is_saved_edit,
+        is_retained=is_retained,
         report=row.report,
     )
 
