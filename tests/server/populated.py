@@ -34,7 +34,7 @@ from towline_server.runs.external import ExternalBackend, ExternalWork
 from towline_server.runs.fetching import Repositories, SharedFetches
 from towline_server.runs.plans import Plans
 from towline_server.runs.queue import Leases
-from towline_server.runs.runtime import Runtime, time_of
+from towline_server.runs.runtime import Runtime
 from towline_server.runs.service import Runs
 from towline_server.runs.worker import Backends
 from towline_server.services import Services, assemble
@@ -166,7 +166,7 @@ def _execution(services: Services) -> Runtime:
             schemes=settings.remote_schemes,
             limits=settings.engine_limits,
         ),
-        fetches=SharedFetches(fetch_here, now=time_of(database)),
+        fetches=SharedFetches(fetch_here, now=database.now),
         changes=Changes(),
         boundary=pass_boundary,
     )

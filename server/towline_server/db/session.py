@@ -6,12 +6,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import datetime
 from uuid import UUID
 from weakref import WeakValueDictionary
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from .clock import database_now
 from .engine import LOCK_SECONDS, WRITES
 
 
@@ -53,6 +55,11 @@ class Database:
             afterwards = session.info.pop(_AFTERWARDS, ())
         for call in afterwards:
             call()
+
+    def now(self) -> datetime:
+        """Return the time by the database's clock."""
+        with self.reading() as session:
+            return database_now(session)
 
     def lock_of(self, project_id: UUID) -> threading.Lock:
         """Return this process' lock on a project: the same one for as long as it is in use."""

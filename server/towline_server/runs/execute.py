@@ -29,7 +29,7 @@ from towline.plan import Plan
 from towline.ports import Applied, Phase, Watch
 from towline.remotes.git import GitRemote
 from towline.report import report_of
-from towline_server.db.clock import DatabaseNow, database_now
+from towline_server.db.clock import database_now
 from towline_server.db.failures import FAILURES, passes, shown
 from towline_server.db.jobs import RetryPolicy
 from towline_server.db.session import Database
@@ -74,7 +74,6 @@ class Tools:
     fetches: SharedFetches
     changes: Changes
     retries: RetryPolicy = RETRIES
-    now: DatabaseNow = database_now
     boundary: Boundary = pass_boundary
     sleep: Callable[[float], None] = time.sleep
 
@@ -170,7 +169,7 @@ class Execution:
         for pause in _pauses(None):
             try:
                 with self._tools.database.writing() as session:
-                    now = self._tools.now(session)
+                    now = database_now(session)
                     if before is not None:
                         before(session, now)
                     complete(session, self._lease, completion, now, self._tools.retries)
@@ -278,13 +277,9 @@ class Execution:
         except ContentMissing:
             # The cache has lost it: fetch it again.
             repository = self._tools.repositories.of(project)
-            self._ensure_fetched(replace(run, created_at=self._now()), repository)
+            self._ensure_fetched(replace(run, created_at=self._tools.database.now()), repository)
             self._plan = self._plan_at(run, project, run.target_revision)
         return self._plan
-
-    def _now(self) -> datetime:
-        with self._tools.database.reading() as session:
-            return self._tools.now(session)
 
     def _plan_at(self, run: Run, project: Project, revision: Revision) -> Plan:
         repository = self._tools.repositories.of(project)
@@ -328,14 +323,14 @@ class Execution:
             if run.request.checkout is not None:
                 Projects(session).bind(run.project_id, run.request.checkout.binding)
             completion = succeeded(report, pull=applied.number)
-            complete(session, self._lease, completion, self._tools.now(session))
+            complete(session, self._lease, completion, database_now(session))
             self._tools.boundary(self.run_id, "committing")
 
         store = SqlStore(
             self._tools.database, run.project_id, fence=self._fence, before_commit=before_commit
         )
         with self._tools.repositories.of(project).cached() as remote:
-            apply(plan, store, contents=remote, watch=self._watch(now=self._now()))
+            apply(plan, store, contents=remote, watch=self._watch(now=self._tools.database.now()))
         self._tools.changes.changed()
         self._tools.boundary(self.run_id, "ended")
         return False

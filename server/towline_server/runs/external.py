@@ -28,7 +28,7 @@ from towline.planfile import load_plan
 from towline.ports import Applied, Watch
 from towline.records import AssetRecord
 from towline.report import report_of
-from towline_server.db.clock import DatabaseNow, database_now
+from towline_server.db.clock import database_now
 from towline_server.db.jobs import RetryPolicy
 from towline_server.db.session import Database
 from towline_server.errors import LeaseLost
@@ -130,14 +130,12 @@ class ExternalWork:
         changes: Changes,
         *,
         retries: RetryPolicy = RETRIES,
-        now: DatabaseNow = database_now,
     ) -> None:
         self._retries = retries
         self._database = database
         self._leases = leases
         self._repositories = repositories
         self._changes = changes
-        self._now = now
 
     def claim(
         self, executor_id: str, *, tenant_id: UUID, project_ids: Collection[UUID] | None = None
@@ -292,12 +290,12 @@ class ExternalWork:
 
         def before_commit(session: Session, applied: Applied) -> None:
             completion = succeeded(report, pull=applied.number)
-            complete(session, lease, completion, self._now(session), self._retries)
+            complete(session, lease, completion, database_now(session), self._retries)
 
         with self._database.writing() as session:
             fence = claim_project(session, lease.project_id)
             check_lease(session, lease)
-            now = self._now(session)
+            now = database_now(session)
         store = SqlStore(self._database, lease.project_id, fence=fence, before_commit=before_commit)
         apply(plan, store, contents=_SentContents(contents), watch=Watch(now=now))
 
@@ -311,7 +309,7 @@ class ExternalWork:
 
     def _end(self, lease: Lease, completion: Completion) -> None:
         with self._database.writing() as session:
-            complete(session, lease, completion, self._now(session), self._retries)
+            complete(session, lease, completion, database_now(session), self._retries)
 
 
 @dataclass(frozen=True, slots=True)

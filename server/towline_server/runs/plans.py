@@ -29,7 +29,7 @@ from towline.pull import plan_at
 from towline.report import Report, report_of
 from towline.status import ProjectStatus, status
 from towline.undo import plan_undo
-from towline_server.db.clock import DatabaseNow, database_now
+from towline_server.db.clock import database_now
 from towline_server.db.session import Database
 from towline_server.projects.connection_tables import BindingRow
 from towline_server.projects.domain import Project
@@ -80,13 +80,10 @@ class Plans:
         database: Database,
         repositories: Repositories,
         fetches: SharedFetches,
-        *,
-        now: DatabaseNow = database_now,
     ) -> None:
         self._database = database
         self._repositories = repositories
         self._fetches = fetches
-        self._now = now
 
     # --- plans --------------------------------------------------------------------------------
 
@@ -137,7 +134,7 @@ class Plans:
             StoredPlans(session, project_id).remove(plan_id)
 
         store = SqlStore(self._database, project_id, before_commit=before_commit)
-        watch, plan = Watch(now=self._time()), entry.plan
+        watch, plan = Watch(now=self._database.now()), entry.plan
         with self._bound(project) as (repository, remote):
             try:
                 return apply(plan, store, contents=remote, watch=watch)
@@ -155,7 +152,7 @@ class Plans:
         """
         store = SqlStore(self._database, project_id)
         plan = plan_undo(store, pull)
-        return apply(plan, store, watch=Watch(now=self._time()))
+        return apply(plan, store, watch=Watch(now=self._database.now()))
 
     def undo_report(self, project_id: UUID, pull: int | None) -> Report:
         """Return what `undo` would report. Raises as `towline.undo.plan_undo`."""
@@ -216,15 +213,11 @@ class Plans:
         with repository.cached() as remote:
             yield repository, remote
 
-    def _time(self) -> datetime:
-        with self._database.reading() as session:
-            return self._now(session)
-
     def _fetch(self, repository: Repository, revision: Revision | None = None) -> Revision:
         wanted = FetchTarget(
             repository=repository, limits=self._repositories.limits, revision=revision
         )
-        return self._fetches.fetch(wanted, Watch(), since=self._time())
+        return self._fetches.fetch(wanted, Watch(), since=self._database.now())
 
     def _ensure_fetched(
         self, repository: Repository, remote: Remote, revision: Revision | None
@@ -236,7 +229,7 @@ class Plans:
     def _store(self, project_id: UUID, plan: Plan) -> PlanEntry:
         with self._database.writing() as session:
             hold(session, project_id)
-            now = self._now(session)
+            now = database_now(session)
             stored = StoredPlans(session, project_id)
             stored.remove_older(now - RETENTION)
             plan_id = stored.put(plan, now)
@@ -278,7 +271,7 @@ class Plans:
             BindingRow.scope == bound.scope,
         )
         with self._database.writing() as session:
-            values = {"fetched_revision": revision, "fetched_at": self._now(session)}
+            values = {"fetched_revision": revision, "fetched_at": database_now(session)}
             session.execute(update(BindingRow).where(*same).values(**values))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from towline.model import Revision
-from towline_server.db.clock import DatabaseNow, database_now
+from towline_server.db.clock import database_now
 from towline_server.db.jobs import JobQueue
 from towline_server.db.session import Database
 from towline_server.loops import Ticker
@@ -55,13 +55,10 @@ class Renewal:
 class Leases:
     """The leases of a database's runs; each call is a transaction of its own."""
 
-    def __init__(
-        self, database: Database, *, seconds: float = 60, now: DatabaseNow = database_now
-    ) -> None:
+    def __init__(self, database: Database, *, seconds: float = 60) -> None:
         self._database = database
         self.jobs = JobQueue(RunRow, seconds)
         self.seconds = seconds
-        self._now = now
 
     def next_waiting(self, *conditions: ColumnElement[bool]) -> UUID | None:
         """Return the oldest run that waits and whose project is free, without locking it."""
@@ -114,7 +111,7 @@ class Leases:
         if row.state == RunState.QUEUED:
             row.state = RunState.FETCHING
             row.progress = max(row.progress, STARTS_AT[RunState.FETCHING])
-        now = self._now(session)
+        now = database_now(session)
         token = self.jobs.lease(row, now)
         row.executor_id = executor_id
         row.heartbeat_at = row.updated_at = now
@@ -139,7 +136,7 @@ class Leases:
             hold_projects(session, [lease.run_id])
             before = [each for each in ACTIVE if each is state or may_follow(each, state)]
             grown = case((RunRow.progress < progress, progress), else_=RunRow.progress)
-            now = self._now(session)
+            now = database_now(session)
             values = {"state": state, "progress": grown, "updated_at": now}
             _update(session, lease, values, RunRow.state.in_(before))
             parent_id = session.scalar(select(RunRow.parent_id).where(RunRow.id == lease.run_id))
@@ -184,7 +181,7 @@ class Leases:
         found: Sequence[Row[UUID, datetime | None]] = ()
         if leases:
             with self._database.writing() as session:
-                now = self._now(session)
+                now = database_now(session)
                 renewed = self.jobs.renewal([lease.token for lease in leases], now)
                 renewed = renewed.where(RunRow.state.in_(ACTIVE)).values(heartbeat_at=now)
                 found = session.execute(
@@ -271,10 +268,13 @@ class RunToken:
                 self._event.set()
 
 
+_LOOK_SECONDS = 1.0
+
+
 class Heartbeat:
     """The leases that this process holds, all renewed by one thread.
 
-    Every ``look_seconds`` it asks whether one of them was cancelled elsewhere, every
+    Every second it asks whether one of them was cancelled elsewhere, every
     ``renew_seconds`` it renews them.
     """
 
@@ -283,18 +283,15 @@ class Heartbeat:
         leases: Leases,
         *,
         renew_seconds: float = 10,
-        look_seconds: float = 1,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._leases = leases
         self._renew_seconds = renew_seconds
-        self._clock = clock
         self._lock = threading.Lock()
         self._held: dict[UUID, tuple[Lease, RunToken]] = {}
         self.is_closed = False
         """Whether the process shuts down, and no run may begin any more."""
-        self._renewed_at = clock()
-        self.ticker = Ticker("towline-heartbeat", look_seconds, self._tick)
+        self._renewed_at = time.monotonic()
+        self.ticker = Ticker("towline-heartbeat", _LOOK_SECONDS, self._tick)
 
     @contextmanager
     def holding(self, lease: Lease) -> Iterator[RunToken]:
@@ -348,8 +345,8 @@ class Heartbeat:
 
     def _tick(self) -> None:
         # A heartbeat that fails is followed by others; if all fail, the leases expire.
-        if self._clock() - self._renewed_at >= self._renew_seconds:
-            at = self._clock()
+        if time.monotonic() - self._renewed_at >= self._renew_seconds:
+            at = time.monotonic()
             self.renew()
             self._renewed_at = at
         else:

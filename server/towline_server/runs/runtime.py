@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from towline_server.addresses import AddressPolicy
 from towline_server.auth.sealing import Sealer
-from towline_server.db.clock import database_now
 from towline_server.db.jobs import growing_delays
 from towline_server.db.session import Database
 from towline_server.loops import Changes, Ticker
@@ -97,7 +95,7 @@ def open_runtime(
         ),
         fetches=SharedFetches(
             fetcher or _fetch_process(settings),
-            now=time_of(database),
+            now=database.now,
             at_once=settings.fetches_at_once,
         ),
         changes=changes,
@@ -161,13 +159,3 @@ def _delivery_worker(settings: Settings, database: Database, sealer: Sealer) -> 
         schemes=settings.webhook_schemes,
         keep=timedelta(days=settings.webhook_days),
     )
-
-
-def time_of(database: Database) -> Callable[[], datetime]:
-    """Return the database's clock as a function without a session."""
-
-    def now() -> datetime:
-        with database.reading() as session:
-            return database_now(session)
-
-    return now

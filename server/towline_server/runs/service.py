@@ -7,7 +7,7 @@ own, and what it returns is committed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from towline.errors import Cancelled, InvalidValue
-from towline_server.db.clock import DatabaseNow, database_now
+from towline_server.db.clock import database_now
 from towline_server.db.session import Database
 from towline_server.errors import NotFound, RunNotEnded
 from towline_server.loops import Changes
@@ -43,15 +43,11 @@ class Runs:
         backends: Backends,
         *,
         changes: Changes | None = None,
-        now: DatabaseNow = database_now,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self.backends = backends
         """The backends that can execute runs here."""
         self._changes = changes or Changes()
-        self._now = now
-        self._clock = clock
 
     # --- ask for ------------------------------------------------------------------------------
 
@@ -160,7 +156,7 @@ class Runs:
                     if batch.alone and requests[0].kind is not None:
                         refuse_second(session, project_id, requests[0].kind)
                     rows = new_runs(
-                        session, project_id, requests, origin, backend, batch, self._now(session)
+                        session, project_id, requests, origin, backend, batch, database_now(session)
                     )
                     runs = tuple(run_of(row) for row in rows)
         except IntegrityError:
@@ -256,7 +252,7 @@ class Runs:
         Raises:
             NotFound: there is no such run.
         """
-        deadline = self._clock() + seconds
+        deadline = time.monotonic() + seconds
         before: Run | None = None
         while True:
             version = self._changes.version()
@@ -267,7 +263,7 @@ class Runs:
             if before is None or (now.id, now.updated_at) != (before.id, before.updated_at):
                 before = now
                 yield now
-            left = deadline - self._clock()
+            left = deadline - time.monotonic()
             if now.is_terminal or left <= 0 or self._changes.is_closed:
                 return
             self._changes.wait(version, min(left, _LOOK_SECONDS))
@@ -294,7 +290,7 @@ class Runs:
             if not parts:
                 self._cancel(session, row, by, reason)
             elif row.cancel_requested_at is None and not RunState(row.state).is_terminal:
-                _note_cancel(row, by, reason, self._now(session))
+                _note_cancel(row, by, reason, database_now(session))
             backend, run = row.backend, run_of(row)
         for part in parts:
             self.cancel(part, by=by, reason=reason)
@@ -306,7 +302,7 @@ class Runs:
     def _cancel(self, session: Session, row: RunRow, by: str | None, reason: str | None) -> None:
         if RunState(row.state).is_terminal or row.cancel_requested_at is not None:
             return
-        now = self._now(session)
+        now = database_now(session)
         _note_cancel(row, by, reason, now)
         if RunState(row.state) is RunState.QUEUED:
             write_completion(session, row, failed(Cancelled()), now)
@@ -333,7 +329,7 @@ class Runs:
                 return again
             before = run_of(row)
             request = replace(before.request, mode=mode or before.request.mode)
-            now = self._now(session)
+            now = database_now(session)
             following = retry(session, row, now, request=request, requested_by=requested_by)
             runs = [run_of(following)]
             if row.is_parent:

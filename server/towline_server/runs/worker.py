@@ -21,7 +21,7 @@ from sqlalchemy import ColumnElement, func, select
 
 from towline.errors import Cancelled
 from towline_server import logs
-from towline_server.db.clock import DatabaseNow, database_now
+from towline_server.db.clock import database_now
 from towline_server.db.jobs import RetryPolicy
 from towline_server.db.session import Database
 from towline_server.errors import (
@@ -195,7 +195,6 @@ class Reaper:
         *,
         retries: RetryPolicy = RETRIES,
         claim_seconds: float = 3600,
-        now: DatabaseNow = database_now,
     ) -> None:
         self._database = database
         self._jobs = leases.jobs
@@ -203,7 +202,6 @@ class Reaper:
         self._changes = changes
         self._retries = retries
         self._claim_seconds = claim_seconds
-        self._now = now
         self._backoff = Backoff[UUID]("reaper")
 
     def sweep(self) -> None:
@@ -217,7 +215,7 @@ class Reaper:
 
     def _unclaimed(self) -> Sequence[UUID]:
         with self._database.reading() as session:
-            long_ago = self._now(session) - timedelta(seconds=self._claim_seconds)
+            long_ago = database_now(session) - timedelta(seconds=self._claim_seconds)
             return session.scalars(
                 select(RunRow.id).where(
                     RunRow.state == RunState.QUEUED,
@@ -233,14 +231,14 @@ class Reaper:
             row = find_row(session, run_id, lock=True)
             if row.state != RunState.QUEUED:
                 return
-            write_completion(session, row, failed(RunUnclaimed()), self._now(session))
+            write_completion(session, row, failed(RunUnclaimed()), database_now(session))
         self._changes.changed()
 
     def _expired(self) -> Sequence[UUID]:
         with self._database.reading() as session:
             expired = select(RunRow.id).where(
                 RunRow.state.in_(ACTIVE),
-                self._jobs.has_expired(self._now(session)),
+                self._jobs.has_expired(database_now(session)),
                 RunRow.id.not_in(self._backoff.waiting),
             )
             return session.scalars(expired.order_by(RunRow.lease_until)).all()
@@ -254,7 +252,7 @@ class Reaper:
             row: RunRow | None = session.scalar(query)
             if row is None:
                 return
-            now = self._now(session)
+            now = database_now(session)
             if row.state not in ACTIVE or row.lease_until is None or row.lease_until >= now:
                 return
             following: list[UUID] = []

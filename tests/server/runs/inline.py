@@ -19,7 +19,6 @@ from towline_server.runs.domain import BackendName
 from towline_server.runs.execute import Boundary, Tools, pass_boundary
 from towline_server.runs.fetching import Fetcher, FetchTarget, Repositories, SharedFetches
 from towline_server.runs.queue import Heartbeat, Leases, Refusal
-from towline_server.runs.runtime import time_of
 from towline_server.runs.service import Runs
 from towline_server.runs.worker import Backends, Worker
 
@@ -80,7 +79,7 @@ def open_inline(
         database=database,
         leases=Leases(database),
         repositories=Repositories(database, sealer, cache_dir, schemes=ALL_SCHEMES, limits=limits),
-        fetches=SharedFetches(fetcher, now=time_of(database)),
+        fetches=SharedFetches(fetcher, now=database.now),
         changes=Changes(),
         boundary=boundary,
     )

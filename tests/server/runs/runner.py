@@ -24,7 +24,6 @@ from towline_server.runs.execute import Boundary, Tools, pass_boundary
 from towline_server.runs.external import ExternalBackend, ExternalWork
 from towline_server.runs.fetching import Fetcher, Repositories, SharedFetches
 from towline_server.runs.queue import Heartbeat, Leases
-from towline_server.runs.runtime import time_of
 from towline_server.runs.service import Runs
 from towline_server.runs.tables import RunRow, run_of
 from towline_server.runs.worker import Backends, Reaper
@@ -77,7 +76,7 @@ class Runner:
         database = self.tenant.database
         self.leases = Leases(database)
         self.changes = Changes()
-        self.fetches = SharedFetches(self.fetcher, now=time_of(database))
+        self.fetches = SharedFetches(self.fetcher, now=database.now)
         self.repositories = Repositories(
             database, self.tenant.sealer, self.tenant.cache_dir, schemes=ALL_SCHEMES
         )

@@ -12,7 +12,6 @@ from towline.ports import Watch
 from towline_server.projects.connection_tables import BindingRow
 from towline_server.projects.connections import Connections
 from towline_server.runs.fetching import FetchTarget, Repository
-from towline_server.runs.runtime import time_of
 
 
 def fetched(runner: Runner, tenant: GitTenant, connection_id=None) -> Repository:
@@ -20,7 +19,7 @@ def fetched(runner: Runner, tenant: GitTenant, connection_id=None) -> Repository
     project = tenant.project(connection_id=connection_id)
     repository = runner.repositories.of(project)
     wanted = FetchTarget(repository=repository, limits=runner.repositories.limits)
-    runner.fetches.fetch(wanted, Watch(), since=time_of(tenant.database)())
+    runner.fetches.fetch(wanted, Watch(), since=tenant.database.now())
     assert repository.cache.is_dir()
     return repository
 
