@@ -3,6 +3,8 @@
 Supports dataclasses, ``X | None`` and other unions of dataclasses with different fields, tuples,
 pairs, StrEnum, str and its subclasses, int, bool, bytes (base64). An absent field has its default.
 A field whose metadata has ``formerly`` is also decoded from that name.
+
+A type's annotations are read once: each type has a function that encodes or decodes its values.
 """
 
 from __future__ import annotations
@@ -10,33 +12,77 @@ from __future__ import annotations
 import types
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from towline.errors import InvalidValue, TowlineError
 
 T = TypeVar("T")
+_Convert: TypeAlias = Callable[[Any], Any]
+
+
+class _Mismatch(Exception):
+    """A value of another form: the problem, and the place in the value, as ``.field[number]``."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.place = ""
+
+
+# --- encoding ---------------------------------------------------------------------------------
 
 
 def encode(value: Any) -> Any:
     """Return the JSON form of a value, without the fields that have their default."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {
-            f.name: encode(getattr(value, f.name))
-            for f in fields(value)
-            if f.compare and getattr(value, f.name) != f.default
-        }
-    if isinstance(value, (tuple, list)):
-        return [encode(item) for item in value]
-    if isinstance(value, (set, frozenset)):
-        return sorted(encode(item) for item in value)
-    if isinstance(value, bytes):
-        return b64encode(value).decode("ascii")
-    if isinstance(value, str):
-        return str(value)
+    return _encoder(cast(Any, type(value)))(value)
+
+
+@lru_cache(maxsize=256)
+def _encoder(kind: Any) -> _Convert:
+    if is_dataclass(kind):
+        return _dataclass_encoder(kind)
+    if issubclass(kind, (tuple, list)):
+        return lambda items: [encode(item) for item in items]
+    if issubclass(kind, (set, frozenset)):
+        return lambda items: sorted(encode(item) for item in items)
+    if issubclass(kind, bytes):
+        return lambda content: b64encode(content).decode("ascii")
+    return str if issubclass(kind, str) else _same
+
+
+def _dataclass_encoder(kind: Any) -> _Convert:
+    defaults = [(f.name, f.default) for f in fields(kind) if f.compare]
+
+    def encode_fields(value: Any) -> dict[str, Any]:
+        encoded = {}
+        for name, default in defaults:
+            item = getattr(value, name)
+            if item is not default and (default is MISSING or item != default):
+                encoded[name] = encode(item)
+        return encoded
+
+    return encode_fields
+
+
+def _same(value: Any) -> Any:
     return value
+
+
+# --- decoding ---------------------------------------------------------------------------------
 
 
 def decode(kind: type[T], data: Any, where: str = "value") -> T:
@@ -45,106 +91,168 @@ def decode(kind: type[T], data: Any, where: str = "value") -> T:
     Raises:
         InvalidValue: it has another form; ``field`` names the place, starting with ``where``.
     """
-    return cast(T, _decode(kind, data, where))
+    return cast(T, _decode(kind, data, where, parses=True))
 
 
-def _decode(kind: Any, data: Any, where: str) -> Any:
+def decode_trusted(kind: type[T], data: Any, where: str = "value") -> T:
+    """Decode what a store wrote where only it writes; raises as `decode`.
+
+    Paths, ids and digests were parsed when they came from outside, and are not parsed again.
+    """
+    return cast(T, _decode(kind, data, where, parses=False))
+
+
+def _decode(kind: Any, data: Any, where: str, *, parses: bool) -> Any:
+    try:
+        return _decoder(kind, parses)(data)
+    except _Mismatch as error:
+        raise InvalidValue(field=where + error.place, problem=error.problem) from None
+
+
+@lru_cache(maxsize=256)
+def _decoder(kind: Any, parses: bool) -> _Convert:  # noqa: FBT001 - a key of the cache
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
-        return _decode_union(get_args(kind), data, where)
+        return _union_decoder(get_args(kind), parses=parses)
     if origin in (tuple, frozenset):
-        return _decode_sequence(origin, get_args(kind), data, where)
+        return _sequence_decoder(origin, get_args(kind), parses=parses)
     if is_dataclass(origin or kind):
-        return _decode_dataclass(kind, data, where)
-    return _decode_scalar(kind, data, where)
+        return _dataclass_decoder(kind, parses=parses)
+    return _scalar_decoder(getattr(kind, "__supertype__", kind), parses=parses)
 
 
-def _decode_scalar(kind: Any, data: Any, where: str) -> Any:
-    kind = getattr(kind, "__supertype__", kind)
+def _scalar_decoder(kind: Any, *, parses: bool) -> _Convert:
     if kind is bytes:
+        return _decode_bytes
+    if kind in (int, bool, str):
+        return lambda data: _checked(kind, data)
+    make = kind
+    if parses and not issubclass(kind, StrEnum):
+        make = getattr(kind, "parse", kind)
+
+    def decode_text(data: Any) -> Any:
+        text = _checked(str, data)
         try:
-            return b64decode(_checked(str, data, where), validate=True)
-        except Base64Error:
-            raise InvalidValue(field=where, problem="is not base64") from None
-    if kind in (int, bool):
-        return _checked(kind, data, where)
-    text = _checked(str, data, where)
+            return make(text)
+        except TowlineError as error:
+            raise _Mismatch(str(error)) from None
+        except ValueError:
+            raise _Mismatch(f"{text[:40]!r} is not known here") from None
+
+    return decode_text
+
+
+def _decode_bytes(data: Any) -> bytes:
     try:
-        if issubclass(kind, StrEnum):
-            return kind(text)
-        return kind.parse(text) if hasattr(kind, "parse") else kind(text)
-    except TowlineError as error:
-        raise InvalidValue(field=where, problem=str(error)) from None
-    except ValueError:
-        raise InvalidValue(field=where, problem=f"{text[:40]!r} is not known here") from None
+        return b64decode(_checked(str, data), validate=True)
+    except Base64Error:
+        raise _Mismatch("is not base64") from None
 
 
-def _checked(kind: type, data: Any, where: str) -> Any:
+def _checked(kind: type, data: Any) -> Any:
     if type(data) is not kind:
-        found = type(data).__name__
-        raise InvalidValue(field=where, problem=f"takes {kind.__name__}, got {found}")
+        raise _Mismatch(f"takes {kind.__name__}, got {type(data).__name__}")
     return data
 
 
-def _decode_union(kinds: tuple[Any, ...], data: Any, where: str) -> Any:
-    if data is None and type(None) in kinds:
-        return None
+def _union_decoder(kinds: tuple[Any, ...], *, parses: bool) -> _Convert:
     choices = [kind for kind in kinds if kind is not type(None)]
-    if len(choices) > 1:
-        keys = set(data) if isinstance(data, dict) else set()
-        choices = [kind for kind in choices if _required(kind) <= keys <= set(_shape(kind))]
-    if not choices:
-        raise InvalidValue(field=where, problem="has none of the forms that it may have")
-    return _decode(choices[0], data, where)
+    optional = len(choices) < len(kinds)
+
+    def decode_choice(data: Any) -> Any:
+        if data is None and optional:
+            return None
+        kind = choices[0] if len(choices) == 1 else _fitting(choices, data)
+        return _decoder(kind, parses)(data)
+
+    return decode_choice
 
 
-def _decode_sequence(origin: Any, kinds: tuple[Any, ...], data: Any, where: str) -> Any:
-    items = _checked(list, data, where)
-    if origin is frozenset or kinds[-1] is Ellipsis:
-        return origin(
-            _decode(kinds[0], item, f"{where}[{number}]") for number, item in enumerate(items)
-        )
-    if len(items) != len(kinds):
-        raise InvalidValue(field=where, problem=f"takes {len(kinds)} values, got {len(items)}")
-    return tuple(
-        _decode(kind, item, f"{where}[{number}]")
-        for number, (kind, item) in enumerate(zip(kinds, items, strict=True))
-    )
+def _fitting(choices: list[Any], data: Any) -> Any:
+    """Return the first of these dataclasses that may have these fields."""
+    keys = set(data) if isinstance(data, dict) else set()
+    for kind in choices:
+        form = _form(kind)
+        if form.required <= keys <= form.types.keys():
+            return kind
+    raise _Mismatch("has none of the forms that it may have")
 
 
-def _decode_dataclass(kind: Any, data: Any, where: str) -> Any:
-    former = {f.metadata["formerly"]: f.name for f in _stored(kind) if "formerly" in f.metadata}
-    values = {former.get(name, name): item for name, item in _checked(dict, data, where).items()}
-    shape = _shape(kind)
-    if unknown := sorted(set(values) - set(shape)):
-        raise InvalidValue(field=where, problem=f"has unknown fields {', '.join(unknown)}")
-    if missing := sorted(_required(kind) - set(values)):
-        raise InvalidValue(field=where, problem=f"lacks {', '.join(missing)}")
-    try:
-        return (get_origin(kind) or kind)(
-            **{name: _decode(shape[name], item, f"{where}.{name}") for name, item in values.items()}
-        )
-    except InvalidValue:
-        raise
-    except TowlineError as error:
-        raise InvalidValue(field=where, problem=str(error)) from None
+def _sequence_decoder(origin: Any, kinds: tuple[Any, ...], *, parses: bool) -> _Convert:
+    alike = origin is frozenset or kinds[-1] is Ellipsis
+
+    def decode_items(data: Any) -> Any:
+        items = _checked(list, data)
+        if not alike and len(items) != len(kinds):
+            raise _Mismatch(f"takes {len(kinds)} values, got {len(items)}")
+        each = [kinds[0]] * len(items) if alike else kinds
+        decoded = []
+        for kind, item in zip(each, items, strict=True):
+            try:
+                decoded.append(_decoder(kind, parses)(item))
+            except _Mismatch as error:
+                error.place = f"[{len(decoded)}]{error.place}"
+                raise
+        return origin(decoded)
+
+    return decode_items
 
 
-@lru_cache(maxsize=64)
-def _shape(kind: Any) -> dict[str, Any]:
-    """Return the type of each field, a generic's parameters replaced by its arguments."""
+def _dataclass_decoder(kind: Any, *, parses: bool) -> _Convert:
+    make = get_origin(kind) or kind
+    decoders: dict[str, _Convert] = {}
+
+    def decode_fields(data: Any) -> Any:
+        form = _form(kind)
+        values = _checked(dict, data)
+        if form.former:
+            values = {form.former.get(name, name): item for name, item in values.items()}
+        if not form.required <= values.keys() <= form.types.keys():
+            raise _Mismatch(_field_problem(form, values))
+        if not decoders:
+            decoders.update((name, _decoder(of, parses)) for name, of in form.types.items())
+        decoded = {}
+        for name, item in values.items():
+            try:
+                decoded[name] = decoders[name](item)
+            except _Mismatch as error:
+                error.place = f".{name}{error.place}"
+                raise
+        try:
+            return make(**decoded)
+        except InvalidValue:
+            raise
+        except TowlineError as error:
+            raise _Mismatch(str(error)) from None
+
+    return decode_fields
+
+
+class _Form(NamedTuple):
+    """The fields of a dataclass: their types, which are required, former names and their new."""
+
+    types: dict[str, Any]
+    required: frozenset[str]
+    former: dict[str, str]
+
+
+@lru_cache(maxsize=128)
+def _form(kind: Any) -> _Form:
+    """Return the form of a dataclass, a generic's parameters replaced by its arguments."""
     origin = get_origin(kind) or kind
+    stored: list[Field[Any]] = [f for f in fields(origin) if f.compare and f.init]
     hints = get_type_hints(origin)
     bound = dict(zip(getattr(origin, "__parameters__", ()), get_args(kind), strict=False))
-    return {f.name: bound.get(hints[f.name], hints[f.name]) for f in _stored(kind)}
-
-
-@lru_cache(maxsize=64)
-def _required(kind: Any) -> frozenset[str]:
-    return frozenset(
-        f.name for f in _stored(kind) if f.default is MISSING and f.default_factory is MISSING
+    return _Form(
+        types={f.name: bound.get(hints[f.name], hints[f.name]) for f in stored},
+        required=frozenset(
+            f.name for f in stored if f.default is MISSING and f.default_factory is MISSING
+        ),
+        former={f.metadata["formerly"]: f.name for f in stored if "formerly" in f.metadata},
     )
 
 
-def _stored(kind: Any) -> list[Field[Any]]:
-    return [f for f in fields(get_origin(kind) or kind) if f.compare and f.init]
+def _field_problem(form: _Form, values: dict[str, Any]) -> str:
+    if unknown := sorted(values.keys() - form.types.keys()):
+        return f"has unknown fields {', '.join(unknown)}"
+    return f"lacks {', '.join(sorted(form.required - values.keys()))}"

@@ -6,6 +6,7 @@ The hostile ones are those that git refuses with ``core.protectHFS`` and ``core.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from enum import StrEnum
 
@@ -15,6 +16,9 @@ _NTFS_SHORT = {"git~1", "towlin~1"}
 _HFS_IGNORED = frozenset(
     [*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF]
 )
+# Names of these characters are fit for use, whatever they are: most names need no further look.
+_PLAIN = r"[\w(\[+@=,-][\w .()\[\]+@=,'-]*"
+_PLAIN_PATH = re.compile(rf"{_PLAIN}(?:/{_PLAIN})*", re.ASCII)
 _WINDOWS_DEVICES = frozenset(
     ["con", "prn", "aux", "nul", "conin$", "conout$"]
     + [f"{device}{number}" for device in ("com", "lpt") for number in "123456789¹²³"]
@@ -27,6 +31,8 @@ def path_problem(path: str) -> str | None:
 
     Colons, question marks, quotes, spaces and any script pass: real asset names hold them.
     """
+    if _PLAIN_PATH.fullmatch(path):
+        return None
     if not path:
         return "is empty"
     if path.startswith("/"):

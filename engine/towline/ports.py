@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, Self
 
 from towline.changes import Changes, RemoteEntry
 from towline.errors import Cancelled
@@ -15,7 +16,7 @@ from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.model import AssetId, AssetPath, Digest, Revision
 from towline.names import NamePolicy
-from towline.plan import Contents, Plan, StoreState
+from towline.plan import LISTED, Contents, Plan, PlanKind, StoreState
 from towline.records import AssetLookup, AssetRecord
 from towline.resolutions import SavedResolution
 
@@ -70,14 +71,74 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoggedPull:
-    """One applied plan in the store's log; ``number`` counts from 1."""
+class PlanSummary:
+    """What a log shows of each plan; a store may keep it beside the plan.
 
-    number: int
-    plan: Plan
-    at: datetime | None
-    undone: bool = False
-    """Whether a later undo took it back."""
+    ``base`` and ``revision`` are the recorded ones before and after it. ``counts`` has how many
+    assets its report lists, by `LISTED` disposition.
+    """
+
+    kind: PlanKind
+    undoes: int | None
+    base: Revision | None
+    revision: Revision | None
+    counts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        """Return the summary of a plan."""
+        listed = Counter(item.disposition for item in plan.items)
+        return cls(
+            kind=plan.kind,
+            undoes=plan.undoes,
+            base=plan.before.base,
+            revision=plan.after.base,
+            counts=tuple(listed[disposition] for disposition in LISTED),
+        )
+
+
+class LoggedPull:
+    """One applied plan in the store's log; ``number`` counts from 1.
+
+    ``undone`` is whether a later undo took it back. A store may give a function as ``plan``, with
+    the ``summary``: then the plan is decoded when it is first asked for.
+    """
+
+    __slots__ = ("_plan", "at", "number", "summary", "undone")
+
+    def __init__(
+        self,
+        *,
+        number: int,
+        plan: Plan | Callable[[], Plan],
+        at: datetime | None,
+        undone: bool = False,
+        summary: PlanSummary | None = None,
+    ) -> None:
+        self._plan = plan
+        self.number = number
+        self.at = at
+        self.undone = undone
+        self.summary = PlanSummary.of(self.plan) if summary is None else summary
+
+    @property
+    def plan(self) -> Plan:
+        """The plan as it was applied."""
+        if not isinstance(self._plan, Plan):
+            self._plan = self._plan()
+        return self._plan
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LoggedPull):
+            return NotImplemented
+        mine, theirs = ((of.number, of.at, of.undone, of.plan) for of in (self, other))
+        return mine == theirs
+
+    def __hash__(self) -> int:
+        return hash((self.number, self.at))
+
+    def __repr__(self) -> str:
+        return f"LoggedPull(number={self.number}, at={self.at!r}, undone={self.undone})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

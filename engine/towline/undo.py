@@ -59,10 +59,11 @@ def _plan(snapshot: Snapshot, pull: int | None) -> Plan:
 def _find(snapshot: Snapshot, pull: int | None) -> tuple[LoggedPull, bool]:
     """Return the log's entry, and whether it is the last in effect: for an undo, of undos too."""
     entries = [entry for entry in snapshot.log() if not entry.undone]
-    pulls = [entry for entry in entries if entry.plan.kind is PlanKind.PULL]
+    pulls = [entry for entry in entries if entry.summary.kind is PlanKind.PULL]
     for entry in pulls if pull is None else entries:
         if pull is None or entry.number == pull:
-            return entry, entry in (pulls[:1] if entry in pulls else entries[:1])
+            last = (pulls if entry.summary.kind is PlanKind.PULL else entries)[0]
+            return entry, entry is last
     raise UnknownPull(pull=pull)
 
 

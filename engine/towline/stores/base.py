@@ -207,7 +207,7 @@ class BaseStore(ABC):
 
         def undoes(each: int) -> int | None:
             entry = ours.logged(each)
-            return None if entry is None else entry.plan.undoes
+            return None if entry is None else entry.summary.undoes
 
         for each, undone in undone_by(plan, undoes).items():
             transaction.set(f"undone/{each}", "1" if undone else None)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from towline.codec import decode, encode
+from towline.codec import decode, decode_trusted, encode
 from towline.kinds import Kinds
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
@@ -73,7 +73,7 @@ def record_json(record: AssetRecord) -> str:
 
 def record_of(text: str) -> AssetRecord:
     """Return the record that `record_json` made this text of. Raises InvalidValue."""
-    return decode(AssetRecord, json.loads(text), "record")
+    return decode_trusted(AssetRecord, json.loads(text), "record")
 
 
 def record_columns(record: AssetRecord, names: NamePolicy) -> dict[str, str | None]:
@@ -176,7 +176,7 @@ class BaseSnapshot:
         entry = json.loads(text)
         return LoggedPull(
             number=number,
-            plan=decode(Plan, entry["plan"]),
+            plan=decode_trusted(Plan, entry["plan"]),
             at=None if entry["at"] is None else datetime.fromisoformat(entry["at"]),
             undone=self._transaction.get(f"undone/{number}") is not None,
         )

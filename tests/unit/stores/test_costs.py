@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.stores.later_disk import LaterDisk
 from towline.model import AssetPath
-from towline.plan import Plan
+from towline.plan import LISTED, Plan
 from towline.ports import Watch
 from towline.stores.directory.store import DirectoryStore
 from towline.testing.plans import (
@@ -19,6 +19,7 @@ from towline.testing.plans import (
     plan_of,
     record_at,
 )
+from towline.undo import undo
 
 CHANGED = 8
 
@@ -153,3 +154,21 @@ def test_an_apply_writes_its_records_in_sets(tmp_path, monkeypatch):
         return [each for each in done if not each.startswith("SELECT")]
 
     assert len(statements("few", 2)) == len(statements("many", 50))
+
+
+def test_the_log_decodes_no_plan_and_an_undo_one(tmp_path, monkeypatch):
+    decoded = []
+    with DirectoryStore.create(tmp_path / "p", project="p", disk=LaterDisk) as store:
+        for number in range(5):
+            apply_edits(store, create(store, f"f{number}", b"1"), contents=[b"1"])
+        plain = store._state._decoded
+
+        def counting(kind, *rest):
+            decoded.append(kind)
+            return plain(kind, *rest)
+
+        monkeypatch.setattr(store._state, "_decoded", counting)
+        assert [dict(zip(LISTED, entry.summary.counts, strict=True)) for entry in store.log()]
+        assert Plan not in decoded
+        undo(store)
+    assert decoded.count(Plan) == 1

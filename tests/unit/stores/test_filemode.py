@@ -160,6 +160,7 @@ def make_old(root):
         (root / ".towline" / name).unlink()
     connection = sqlite3.connect(root / ".towline/state.db")
     connection.execute("ALTER TABLE assets DROP COLUMN executable")
+    connection.execute("ALTER TABLE log DROP COLUMN summary")
     connection.execute("DELETE FROM meta WHERE name = 'filemode'")
     connection.execute("UPDATE meta SET value = '1' WHERE name = 'format'")
     connection.commit()
@@ -174,6 +175,7 @@ def test_a_project_of_the_first_format_is_upgraded(tmp_path, disk, remote, prese
     with DirectoryStore.open(tmp_path / "p", disk=Disk if preserved else disk) as store:
         assert store.keeps_executable is preserved
         assert bits(store) == {"run": True, "plain": False}
+        assert [entry.summary.counts for entry in store.log()] == [(0, 0, 2, 0, 0)]
         remote.commit({"run": RUN[0]})
         assert pull(store, remote).updated
         assert (tmp_path / "p/.towline/.gitignore").read_bytes() == b"*\n"

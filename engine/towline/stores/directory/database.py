@@ -13,21 +13,27 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from towline.codec import decode, encode
+from towline.codec import decode, decode_trusted, encode
 from towline.errors import StoreDamaged, TowlineError
 from towline.kinds import Kinds
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
 from towline.plan import Edit, Plan, StoreState
-from towline.ports import LoggedPull
+from towline.ports import LoggedPull, PlanSummary
 from towline.stores.checks import arrival, undone_by
 from towline.stores.directory.digests import HashedFile
 from towline.stores.directory.rows import COLUMNS, AssetRow, asset_row_of, row_of
 
-FORMAT = "2"
-_OLDER = "1"
+T = TypeVar("T")
+
+FORMAT = "3"
+_UPGRADES = {
+    "1": ("ALTER TABLE assets ADD COLUMN executable INTEGER",),
+    "2": ("ALTER TABLE log ADD COLUMN summary TEXT",),
+}
+"""What each older format lacks of the next one."""
 
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -50,7 +56,9 @@ CREATE TABLE files (
     inode INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX files_by_digest ON files (digest);
-CREATE TABLE log (number INTEGER PRIMARY KEY, plan TEXT NOT NULL, at TEXT, undone INTEGER NOT NULL);
+CREATE TABLE log (
+    number INTEGER PRIMARY KEY, plan TEXT NOT NULL, at TEXT, undone INTEGER NOT NULL, summary TEXT
+);
 CREATE TABLE blobs (digest TEXT PRIMARY KEY, content BLOB NOT NULL);
 CREATE TABLE blob_uses (
     digest TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (digest, number)
@@ -73,7 +81,7 @@ class StateDatabase:
         self._connection = _connect(path, "rw")
         try:
             self._meta = dict(self._connection.execute("SELECT name, value FROM meta"))
-            if self._meta.get("format") not in (FORMAT, _OLDER):
+            if self._meta.get("format") not in (FORMAT, *_UPGRADES):
                 raise self._damaged(f"its format is {self._meta.get('format')!r}, not {FORMAT!r}")
             self.project = str(self._meta["project"])
             self.names = NamePolicy(self._meta["names"])
@@ -95,10 +103,13 @@ class StateDatabase:
     def upgrade(self, *, filemode: bool) -> None:
         """Convert the file to the current format, unless another process did."""
         with self.writing(flushed_by_caller=False):
-            if self._value("format") == _OLDER:
-                self._connection.execute("ALTER TABLE assets ADD COLUMN executable INTEGER")
-                self.set_meta({"format": FORMAT})
-            self.set_filemode(filemode)
+            found = self._value("format")
+            for older in filter(lambda each: each >= found, sorted(_UPGRADES)):
+                for statement in _UPGRADES[older]:
+                    self._connection.execute(statement)
+            self.set_meta({"format": FORMAT})
+            if found == "1":
+                self.set_filemode(filemode)
         self._meta["format"] = FORMAT
 
     def close(self) -> None:
@@ -208,7 +219,7 @@ class StateDatabase:
         return None if row is None else bytes(row[0])
 
     def log(self) -> list[LoggedPull]:
-        """Return the retained plans, newest first."""
+        """Return the retained plans, newest first. None is decoded until it is asked for."""
         rows = self._connection.execute("SELECT * FROM log ORDER BY number DESC")
         return [self._logged(row) for row in rows]
 
@@ -219,16 +230,23 @@ class StateDatabase:
 
     def _undoes(self, number: int) -> int | None:
         entry = self.logged(number)
-        return entry.plan.undoes if entry is not None else None
+        return entry.summary.undoes if entry is not None else None
 
     def _logged(self, row: Sequence[Any]) -> LoggedPull:
-        number, plan, at, undone = row
+        number, plan, at, undone, summary = row
+        return LoggedPull(
+            number=number,
+            plan=lambda: self._decoded(Plan, plan, number),
+            at=None if at is None else datetime.fromisoformat(at),
+            undone=bool(undone),
+            summary=None if summary is None else self._decoded(PlanSummary, summary, number),
+        )
+
+    def _decoded(self, kind: type[T], text: str, number: int) -> T:
         try:
-            decoded = decode(Plan, json.loads(plan))
+            return decode_trusted(kind, json.loads(text))
         except (TowlineError, ValueError, RecursionError) as error:
             raise self._damaged(f"pull {number}: {error}") from error
-        moment = None if at is None else datetime.fromisoformat(at)
-        return LoggedPull(number=number, plan=decoded, at=moment, undone=bool(undone))
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -343,7 +361,10 @@ class StateDatabase:
         """
         number = self.fence() + 1
         self.set_meta({"fence": str(number), "state": json.dumps(encode(plan.after))})
-        self._connection.execute("INSERT INTO log VALUES (?, ?, ?, 0)", (number, plan_text, at))
+        summary = json.dumps(encode(PlanSummary.of(plan)))
+        self._connection.execute(
+            "INSERT INTO log VALUES (?, ?, ?, 0, ?)", (number, plan_text, at, summary)
+        )
         for each, undone in undone_by(plan, self._undoes).items():
             self._connection.execute("UPDATE log SET undone = ? WHERE number = ?", (undone, each))
         oldest = number - self.keep
