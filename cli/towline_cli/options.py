@@ -25,6 +25,9 @@ json_option = click.option(
 yes_option = click.option(
     "-y", "--yes", is_flag=True, help="Ask nothing, even where local work is discarded."
 )
+verbose_option = click.option(
+    "-v", "--verbose", is_flag=True, help="List every asset, however many there are."
+)
 limit_options = (
     click.option(
         "--limit",

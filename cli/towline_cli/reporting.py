@@ -25,7 +25,7 @@ class Wording:
     is_undo: bool = False
 
 
-def show_report(report: Report, wording: Wording, *, as_json: bool, everything: bool = True) -> int:
+def show_report(report: Report, wording: Wording, *, as_json: bool, everything: bool) -> int:
     """Print a report, cut to a screenful unless ``everything``; return its exit code."""
     from towline.report import Status, report_json
 

@@ -125,7 +125,7 @@ def _console() -> Console:
 # --- reports ----------------------------------------------------------------------------------
 
 
-def print_report(report: Report, *, everything: bool = True) -> None:
+def print_report(report: Report, *, everything: bool) -> None:
     """Print the conflicts, then the five lists, cut to a screenful unless ``everything``."""
     if report.conflicts:
         print_conflicts(report.conflicts)
@@ -143,7 +143,8 @@ def print_report(report: Report, *, everything: bool = True) -> None:
             ],
         )
     if left:
-        print_lines([cell(f"and {left} more; towline log {report.pull} lists all")])
+        lister = "--verbose" if report.pull is None else f"towline log {report.pull}"
+        print_lines([cell(f"and {left} more; {lister} lists all")])
 
 
 def _room() -> int:
@@ -244,14 +245,14 @@ def _logged(entry: LoggedPull, counts: dict[str, int]) -> list[Text]:
         cell(entry.number),
         cell(entry.at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if entry.at else ""),
         cell(_what(entry)),
-        cell(short(entry.plan.before.base) if entry.plan.before.base else "-"),
-        cell(short(entry.plan.after.base) if entry.plan.after.base else "-"),
+        cell(short(entry.summary.base) if entry.summary.base else "-"),
+        cell(short(entry.summary.revision) if entry.summary.revision else "-"),
         cell(", ".join(f"{count} {name}" for name, count in counts.items() if count)),
     ]
 
 
 def _what(entry: LoggedPull) -> str:
-    what = "pull" if entry.plan.undoes is None else f"undo of {entry.plan.undoes}"
+    what = "pull" if entry.summary.undoes is None else f"undo of {entry.summary.undoes}"
     return f"{what} (undone)" if entry.undone else what
 
 

@@ -71,6 +71,18 @@ def test_a_clone_of_many_lists_a_screenful(towline: Command, repository: GitRepo
     assert len(towline("clone", url, "again", "--verbose").out.splitlines()) == 102
 
 
+def test_a_pull_of_many_lists_a_screenful(project: Command, repository: GitRepository):
+    repository.commit({f"many/{number}.json": b"{}" for number in range(100)})
+    planned = project("plan").out.splitlines()
+    assert re.fullmatch(r"and \d+ more; --verbose lists all", planned[-1])
+    assert len(project("plan", "--verbose").out.splitlines()) > 100
+    for arguments in (["pull", "--yes"], ["undo", "--yes"]):
+        lines = project(*arguments).out.splitlines()
+        assert len(lines) == 23
+        assert re.fullmatch(r"and \d+ more; towline log \d+ lists all", lines[-1])
+    assert len(project("pull", "--yes", "--verbose").out.splitlines()) > 100
+
+
 def test_clone_takes_a_folder_a_ref_and_a_scope(
     towline: Command, repository: GitRepository, url: str
 ):

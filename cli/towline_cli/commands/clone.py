@@ -14,7 +14,13 @@ import click
 from towline_cli.commands.pull import plan_pull
 from towline_cli.errors import CommandError
 from towline_cli.exit_codes import CONFLICTS, OK
-from towline_cli.options import json_option, limit_options, limit_settings, with_options
+from towline_cli.options import (
+    json_option,
+    limit_options,
+    limit_settings,
+    verbose_option,
+    with_options,
+)
 from towline_cli.output import echo, echo_err, print_json
 from towline_cli.progress import watching
 from towline_cli.project import STATE_FOLDER, Project, trusts
@@ -47,7 +53,7 @@ association_options = with_options(
 @click.command()
 @click.argument("url")
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path())
-@click.option("-v", "--verbose", is_flag=True, help="List every asset, however many there are.")
+@verbose_option
 @association_options
 def clone(url: str, folder: str | None, verbose: bool, as_json: bool, **association: Any) -> int:
     """Make a folder from a repository.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from towline_cli.options import completes, confirm, json_option, yes_option
+from towline_cli.options import completes, confirm, json_option, verbose_option, yes_option
 from towline_cli.output import LISTS, echo, print_json
 from towline_cli.progress import watching
 from towline_cli.project import open_project
@@ -58,29 +58,26 @@ def _print_pull(entries: Iterable[LoggedPull], number: int, *, as_json: bool) ->
         if entry.number == number:
             report = replace(report_of(entry.plan), pull=number)
             wording = Wording(done=f"Pull {number}:", nothing=f"Pull {number} changed nothing")
-            if (undoes := entry.plan.undoes) is not None:
+            if (undoes := entry.summary.undoes) is not None:
                 wording = Wording(done=f"Undo {number} reverted {undoes}", is_undo=True)
-            show_report(report, wording, as_json=as_json)
+            show_report(report, wording, as_json=as_json, everything=True)
             return
     raise UnknownPull(pull=number)
 
 
 def _counts(entry: LoggedPull) -> dict[str, int]:
-    from towline.report import report_of
-
-    report = report_of(entry.plan)
-    return {name: len(getattr(report, name)) for name in LISTS}
+    return dict(zip(LISTS, entry.summary.counts, strict=True))
 
 
 def _pull_json(entry: LoggedPull) -> dict[str, object]:
     return {
         "number": entry.number,
         "at": entry.at.isoformat() if entry.at is not None else None,
-        "kind": str(entry.plan.kind),
-        "undoes": entry.plan.undoes,
+        "kind": str(entry.summary.kind),
+        "undoes": entry.summary.undoes,
         "undone": entry.undone,
-        "base": entry.plan.before.base,
-        "revision": entry.plan.after.base,
+        "base": entry.summary.base,
+        "revision": entry.summary.revision,
         "counts": _counts(entry),
     }
 
@@ -88,9 +85,10 @@ def _pull_json(entry: LoggedPull) -> dict[str, object]:
 @click.command()
 @number_argument
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and stop there.")
+@verbose_option
 @json_option
 @yes_option
-def undo(number: int | None, dry_run: bool, as_json: bool, yes: bool) -> int:
+def undo(number: int | None, dry_run: bool, verbose: bool, as_json: bool, yes: bool) -> int:
     """Revert a pull.
 
     The last one, or the one of this number in `towline log`. Undoing the last pull returns to
@@ -104,15 +102,16 @@ def undo(number: int | None, dry_run: bool, as_json: bool, yes: bool) -> int:
     with open_project() as project:
         made = plan_undo(project.store, number)
         what = next(
-            f"{entry.plan.kind} {entry.number}"
+            f"{entry.summary.kind} {entry.number}"
             for entry in project.store.log()
             if entry.number == made.undoes
         )
         if dry_run:
             wording = Wording(f"Would revert {what}", is_undo=True)
-            return show_report(report_of(made), wording, as_json=as_json)
+            return show_report(report_of(made), wording, as_json=as_json, everything=verbose)
         lines = (f"  {item.disposition}  {item.path}" for item in made.items)
         confirm(f"This reverts {what}:", lines, unasked=yes or as_json)
         with watching() as watch:
             report = apply(made, project.store, watch=watch)
-    return show_report(report, Wording(f"Reverted {what}", is_undo=True), as_json=as_json)
+    wording = Wording(f"Reverted {what}", is_undo=True)
+    return show_report(report, wording, as_json=as_json, everything=verbose)

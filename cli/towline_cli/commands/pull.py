@@ -13,6 +13,7 @@ from towline_cli.options import (
     confirm,
     json_option,
     pull_options,
+    verbose_option,
     yes_option,
 )
 from towline_cli.progress import watching
@@ -31,8 +32,9 @@ _APPLIED = Wording(done="Applied", nothing="Nothing to do")
 
 @click.command()
 @choice_options
+@verbose_option
 @json_option
-def plan(as_json: bool, **choices: Any) -> int:
+def plan(verbose: bool, as_json: bool, **choices: Any) -> int:
     """Show what a pull would do.
 
     It fetches, and changes nothing here. Conflicts come first, then what a pull does once they are
@@ -43,15 +45,17 @@ def plan(as_json: bool, **choices: Any) -> int:
 
     with open_project() as project:
         made = _plan(project, choices)
-        return show_report(report_of(made, preview=True), _PLANNED, as_json=as_json)
+        report = report_of(made, preview=True)
+        return show_report(report, _PLANNED, as_json=as_json, everything=verbose)
 
 
 @click.command()
 @choice_options
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and stop there.")
+@verbose_option
 @json_option
 @yes_option
-def pull(dry_run: bool, as_json: bool, yes: bool, **choices: Any) -> int:
+def pull(dry_run: bool, verbose: bool, as_json: bool, yes: bool, **choices: Any) -> int:
     """Apply the changes of the repository to this folder.
 
     All of it or nothing: with conflicts left, nothing changes, and the exit code is 3. Choose a
@@ -66,17 +70,19 @@ def pull(dry_run: bool, as_json: bool, yes: bool, **choices: Any) -> int:
         made = _plan(project, choices)
         if dry_run or made.refused:
             wording = _PLANNED if dry_run else _PULLED
-            return show_report(report_of(made, preview=dry_run), wording, as_json=as_json)
-        return _apply(made, project, _PULLED, as_json=as_json, yes=yes)
+            report = report_of(made, preview=dry_run)
+            return show_report(report, wording, as_json=as_json, everything=verbose)
+        return _apply(made, project, _PULLED, verbose=verbose, as_json=as_json, yes=yes)
 
 
 @click.command()
 @click.argument(
     "file", metavar="PLAN.json", type=click.Path(exists=True, dir_okay=False, allow_dash=True)
 )
+@verbose_option
 @json_option
 @yes_option
-def apply(file: str, as_json: bool, yes: bool) -> int:
+def apply(file: str, verbose: bool, as_json: bool, yes: bool) -> int:
     """Apply a plan from a file.
 
     The file is one of --plan-out; - is standard input. It pulls the revision that it names,
@@ -87,7 +93,7 @@ def apply(file: str, as_json: bool, yes: bool) -> int:
 
     made = load_plan(_text_of(file))
     with open_project() as project:
-        return _apply(made, project, _APPLIED, as_json=as_json, yes=yes)
+        return _apply(made, project, _APPLIED, verbose=verbose, as_json=as_json, yes=yes)
 
 
 def _plan(project: Project, choices: dict[str, Any]) -> Plan:
@@ -114,7 +120,9 @@ def plan_pull(
         return plan_at(snapshot, remote, revision, options, watch=watch)
 
 
-def _apply(made: Plan, project: Project, wording: Wording, *, as_json: bool, yes: bool) -> int:
+def _apply(
+    made: Plan, project: Project, wording: Wording, *, verbose: bool, as_json: bool, yes: bool
+) -> int:
     from towline.apply import apply as apply_plan
     from towline.plan import Disposition
 
@@ -127,7 +135,7 @@ def _apply(made: Plan, project: Project, wording: Wording, *, as_json: bool, yes
     with watching() as watch:
         contents = project.contents_for(made, watch)
         report = apply_plan(made, project.store, contents=contents, watch=watch)
-    return show_report(report, wording, as_json=as_json)
+    return show_report(report, wording, as_json=as_json, everything=verbose)
 
 
 def _text_of(file: str) -> str:

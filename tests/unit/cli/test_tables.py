@@ -44,7 +44,7 @@ def report(**lists: object) -> Report:
 
 
 def test_names_are_printed_literally_and_whole(capsys: pytest.CaptureFixture[str]):
-    tables.print_report(report(updated=(item(HOSTILE_NAME), item(LONG))))
+    tables.print_report(report(updated=(item(HOSTILE_NAME), item(LONG))), everything=True)
     printed = capsys.readouterr().out
     assert PRINTED_NAME in printed
     assert LONG in printed
@@ -112,7 +112,7 @@ def test_every_list_and_remark_is_printed(capsys: pytest.CaptureFixture[str]):
         error_msgs=("an edit made meanwhile was saved as a.local-12345678",),
         history_rewritten=True,
     )
-    assert show_report(full, WORDING, as_json=False) == 0
+    assert show_report(full, WORDING, as_json=False, everything=True) == 0
     printed = capsys.readouterr()
     assert printed.out.startswith(
         "Pulled aaaaaaaaaaaa..bbbbbbbbbbbb: 1 overwritten, 1 updated, 1 ignored.\n"
@@ -129,7 +129,7 @@ def test_every_list_and_remark_is_printed(capsys: pytest.CaptureFixture[str]):
 
 def test_nothing_to_do_needs_no_table(capsys: pytest.CaptureFixture[str]):
     quiet = report(status=Status.UP_TO_DATE)
-    assert show_report(quiet, WORDING, as_json=False) == 0
+    assert show_report(quiet, WORDING, as_json=False, everything=True) == 0
     assert capsys.readouterr().out == "Up to date at bbbbbbbbbbbb.\n"
 
 
@@ -141,7 +141,7 @@ def test_refused_conflicts_change_nothing_and_say_what_to_do(capsys: pytest.Capt
     )
     conflict = Conflict(kind=ConflictKind.ADD_ADD, parties=(party,))
     refused = report(status=Status.CONFLICTS, conflicts=(conflict,), error_msgs=("a message",))
-    assert show_report(refused, WORDING, as_json=False) == 3
+    assert show_report(refused, WORDING, as_json=False, everything=True) == 3
     printed = capsys.readouterr()
     assert printed.out.startswith("Nothing was changed: 1 conflict left.\n")
     assert "--use-theirs" in printed.err
