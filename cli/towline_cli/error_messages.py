@@ -117,7 +117,7 @@ _HINTS = {
     "unknown_assets": "towline status --json lists ids and paths",
     "no_remote_version": "towline status shows what is local only",
     "colliding_resolutions": "towline plan shows who claims the path",
-    "unresolved_conflicts": "towline diff shows them; towline pull --use-theirs or --use-ours",
+    "unresolved_conflicts": "towline resolve settles them one by one",
     "empty_remote": "--allow-empty, if everything was really deleted there",
     "stale_plan": "towline plan --plan-out FILE",
     "unknown_pull": "towline log",

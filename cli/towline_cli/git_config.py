@@ -1,4 +1,4 @@
-"""The user's git configuration: URL rewrites, proxy and certificates, and trusted folders.
+"""The user's git configuration: URL rewrites, proxy, certificates, trusted folders, merge tool.
 
 A repository's own configuration is not read: it may be the one in question.
 """
@@ -50,6 +50,11 @@ def is_safe_directory(root: Path) -> bool:
         else:
             safe |= os.path.realpath(value) == folder
     return safe
+
+
+def configured_merge_tool() -> str | None:
+    """Return the name of the user's merge tool, ``merge.tool``, if there is one."""
+    return next(iter(_git("--get", "merge.tool")), "") or None
 
 
 def _git(*arguments: str) -> list[str]:

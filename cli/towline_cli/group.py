@@ -34,6 +34,7 @@ SECTIONS = {
         "fetch": ("fetch", "Fetch the repository, and change nothing here."),
         "plan": ("pull", "Show what a pull would do."),
         "pull": ("pull", "Apply the changes of the repository to this folder."),
+        "resolve": ("resolve", "Settle conflicts one at a time."),
         "apply": ("pull", "Apply a plan from a file."),
         "undo": ("log", "Revert a pull."),
     },

@@ -7,8 +7,12 @@ import os
 import re
 import sys
 import unicodedata
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from towline.resolutions import SavedResolution
 
 LISTS = ("overwritten", "updated", "created", "deleted", "ignored")
 """The lists of a report, in the order in which they are shown."""
@@ -95,6 +99,15 @@ def behind_by(commits: int) -> str:
 
     more = " or more" if commits >= MOST_COMMITS else ""
     return f"behind by {pluralize(commits, 'commit')}{more}"
+
+
+def describe(resolution: SavedResolution) -> str:
+    """Return what a resolution takes, on one line."""
+    if resolution.side is not None:
+        return str(resolution.side)
+    if resolution.content is not None:
+        return f"content of {len(resolution.content)} bytes"
+    return ", ".join(f"{pointer}={side}" for pointer, side in resolution.fields)
 
 
 def pluralize(count: int, noun: str) -> str:

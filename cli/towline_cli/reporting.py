@@ -54,7 +54,7 @@ def _print_report(report: Report, wording: Wording, *, refused: bool, everything
         echo_err(f"{about.path}: {about.text}")
     _print_behind(report.behind)
     if report.conflicts:
-        echo_err("hint: towline diff shows the conflicts; towline pull --use-theirs PATH or")
+        echo_err("hint: towline resolve settles them one by one; towline pull --use-theirs PATH or")
         echo_err("      --use-ours PATH chooses a side, --on-conflict skip leaves them for later")
         if any(conflict.kind == "path collision" for conflict in report.conflicts):
             echo_err("      a path collision needs a choice for each asset")

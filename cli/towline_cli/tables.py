@@ -22,7 +22,7 @@ from towline.content.values import ABSENT
 from towline.explain import SIDES, renamed_lines
 from towline.report import reason_message
 
-from .output import LISTS, pluralize, printable, short
+from .output import LISTS, describe, pluralize, printable, short
 
 if TYPE_CHECKING:
     from towline.conflicts import Conflict, Party
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from towline.ports import LoggedPull
     from towline.remotes.objects import Commit
     from towline.report import Report
+    from towline.resolve import FieldClash, LineClash
     from towline.status import AssetStatus
 
     from .commands.diff import PulledAsset
@@ -55,6 +56,9 @@ _STYLES = {
 _WIDE = 100_000
 """Columns where no terminal sets them: a file or a pipe gets every line whole."""
 _LONGEST_VALUE = 200
+_LONGEST_CLASH = 12
+"""Lines of one side."""
+_SIDE_STYLES = {"base": "dim", "ours": "cyan", "theirs": "yellow"}
 _SCREENFUL = 20
 """Rows, where no terminal has a height."""
 
@@ -186,6 +190,8 @@ def _remark(item: Item) -> str:
     if item.merged:
         by = f", by {item.merged_by}" if item.merged_by is not None else ""
         remarks.append(f"merged with local edits{by}")
+    if item.resolved:
+        remarks.append("by a saved resolution")
     if item.discarded:
         remarks.append("local edits discarded")
     if item.reason is not None:
@@ -222,7 +228,9 @@ def _state_remark(asset: AssetStatus) -> str:
         remarks.append(f"renamed: {asset.renamed_from} -> {asset.path}")
     if asset.renamed_there is not None:
         remarks.append(f"renamed there: {asset.renamed_there[0]} -> {asset.renamed_there[1]}")
-    if asset.behind is not None:
+    if asset.resolution is not None:
+        remarks.append(f"resolved: {describe(asset.resolution)}")
+    elif asset.behind is not None:
         remarks.append(reason_message(asset.behind, asset.path))
     return ", ".join(remarks)
 
@@ -265,6 +273,12 @@ def print_difference(
     """Print an asset on these sides, field by field or line by line."""
     style = _STYLES.get(asset.state, "")
     print_lines([cell(f"{asset.state}  {asset.path}  ({asset.asset_id})", style or "bold")])
+    print_explanation(explanation, sides)
+    print_lines([Text()])
+
+
+def print_explanation(explanation: Explanation, sides: Mapping[str, str] = SIDES) -> None:
+    """Print what differs on these sides, field by field or line by line."""
     print_lines(_facts(explanation, sides))
     if explanation.fields:
         _print_fields([_field(field, sides) for field in explanation.fields], sides)
@@ -275,7 +289,38 @@ def print_difference(
     for difference in explanation.lines:
         lines = renamed_lines(difference, sides)
         print_lines(cell(f"  {line}", _line_style(line)) for line in lines)
-    print_lines([Text()])
+
+
+def print_field_clashes(fields: Sequence[FieldClash]) -> None:
+    """Print the fields that clash, with their values on the three sides."""
+    rows = [
+        [
+            cell(f"  {field.pointer or '(all)'}"),
+            *(cell(_value(getattr(field.values, side))) for side in SIDES),
+            cell("guarded" if field.reason == "guarded" else ""),
+        ]
+        for field in fields
+    ]
+    _print_fields(rows, SIDES)
+
+
+def print_line_clash(clash: LineClash) -> None:
+    """Print the lines of each side of one place, a few of many."""
+    print_lines([cell(f"  @@ line {clash.starts.ours} @@", "cyan")])
+    for side in SIDES:
+        lines = getattr(clash.lines, side).decode("utf-8", "replace").splitlines()
+        shown = [*lines[:_LONGEST_CLASH], *["…"] * (len(lines) > _LONGEST_CLASH)]
+        print_lines(
+            cell(f"  {side:8}{line}", _SIDE_STYLES[side]) for line in shown or ["(nothing)"]
+        )
+
+
+def print_resolutions(rows: Iterable[tuple[str, str, str, str]]) -> None:
+    """Print conflicts, each with its path, its resolution and its id."""
+    print_table(
+        ["conflict", "path", "resolution", "id"],
+        [_asset_row(kind, *others, style=_STYLES["conflict"]) for kind, *others in rows],
+    )
 
 
 def print_difference_counts(

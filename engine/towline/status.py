@@ -6,7 +6,7 @@ have not changed at the remote, so their local state is their status.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -24,6 +24,7 @@ from towline.plan import BehindReason, Disposition, IgnoredReason, Item, Plan
 from towline.ports import AssetStore, Remote, Snapshot, Watch
 from towline.pull import plan_at
 from towline.records import AssetRecord
+from towline.resolutions import SavedResolution
 
 
 class State(StrEnum):
@@ -48,6 +49,7 @@ class AssetStatus:
 
     An asset that was added there has the id that a pull would give it. ``behind`` is why it is
     behind the last pulled revision, if it is; then ``state`` is ``behind`` or ``conflict``.
+    ``resolution`` is the saved one that the next pull applies to a conflict.
     """
 
     asset_id: AssetId
@@ -55,6 +57,7 @@ class AssetStatus:
     state: State
     states: ThreeWay[AssetState | None]
     behind: BehindReason | None = None
+    resolution: SavedResolution | None = None
 
     @property
     def path(self) -> AssetPath:
@@ -103,7 +106,8 @@ def status(
     with store.snapshot() as snapshot:
         base = snapshot.state().base
         plan, problem = _plan(snapshot, remote, revision, limits, watch)
-        assets = sorted(_assets(snapshot, plan), key=lambda asset: (asset.path, asset.asset_id))
+        found = _with_resolutions(_assets(snapshot, plan), snapshot.saved_resolutions())
+        assets = sorted(found, key=lambda asset: (asset.path, asset.asset_id))
     return ProjectStatus(base=base, revision=revision, assets=tuple(assets), problem=problem)
 
 
@@ -119,6 +123,7 @@ def status_json(status: ProjectStatus) -> dict[str, object]:
                 "name": asset.path.name,
                 "kind": asset.kind,
                 "state": str(asset.state),
+                "resolved": asset.resolution is not None,
                 "renamed_from": asset.renamed_from,
                 "renamed_there": asset.renamed_there and asset.renamed_there[1],
                 "behind": None if asset.behind is None else str(asset.behind),
@@ -144,6 +149,7 @@ def _plan(
     unbounded = 2**62
     options = PullOptions(
         on_conflict=OnConflict.SKIP,
+        use_saved=False,
         limits=replace(limits, assets=unbounded, project_bytes=unbounded, deletes=None),
         allow_empty=True,
     )
@@ -184,6 +190,17 @@ def _assets(snapshot: Snapshot, plan: Plan | None) -> Iterator[AssetStatus]:
         if state is not None and theirs is not None:
             states = ThreeWay(None, None, theirs)
             yield AssetStatus(asset_id=asset_id, kind=item.kind, state=state, states=states)
+
+
+def _with_resolutions(
+    assets: Iterable[AssetStatus], saved: Iterable[SavedResolution]
+) -> Iterator[AssetStatus]:
+    resolutions = {each.asset_id: each for each in saved}
+    for asset in assets:
+        resolution = resolutions.get(asset.asset_id)
+        holds = resolution is not None and not resolution.moved(asset.states)
+        conflict = asset.state is State.CONFLICT
+        yield replace(asset, resolution=resolution) if holds and conflict else asset
 
 
 def _theirs(record: AssetRecord | None) -> AssetState | None:

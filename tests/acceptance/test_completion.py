@@ -45,6 +45,7 @@ def test_a_side_is_offered_for_conflicts_alone(torn: Command):
     for option in ("--use-theirs", "--use-ours"):
         assert completed(torn, "towline", "pull", option, "") == [ORDERS]
         assert completed(torn, "towline", "pull", option, "rules") == []
+    assert completed(torn, "towline", "resolve", "pi") == [ORDERS]
 
 
 def test_kinds_settings_and_pulls_are_offered(project: Command):

@@ -324,7 +324,17 @@ def test_status_shows_every_state_without_the_network(torn: Command, server: Git
         "rules/new.json": "added-there",
     }
     assert set(found) == {"base", "revision", "assets", "commits_behind"}
-    asset = {"asset_id", "path", "name", "kind", "state", "behind", "renamed_from", "renamed_there"}
+    asset = {
+        "asset_id",
+        "path",
+        "name",
+        "kind",
+        "state",
+        "behind",
+        "resolved",
+        "renamed_from",
+        "renamed_there",
+    }
     assert set(found["assets"][0]) == asset
     assert found["base"] != found["revision"]
     printed = torn("status").out

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import sys
-from contextlib import suppress
 
 import pytest
 
+from tests.acceptance import terminal
 from tests.acceptance.command import (
     BASE,
     SECRET,
@@ -18,8 +15,8 @@ from tests.acceptance.command import (
     Command,
     edit,
     files,
-    wait_until_asleep,
 )
+from tests.acceptance.terminal import WIDTH, strip
 from towline.testing.git_repository import GitRepository
 from towline.testing.git_server import GitServer
 
@@ -27,12 +24,6 @@ ORDERS = "pipelines/orders.json"
 
 
 QUESTION = "Continue?"
-WIDTH = 80
-
-
-def strip(line: str) -> str:
-    """A line without its colours."""
-    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line)
 
 
 def at_a_terminal(
@@ -40,31 +31,11 @@ def at_a_terminal(
 ) -> tuple[int, str]:
     """Run a command at a terminal, answering its question; its exit code, and what it showed.
 
-    Without an answer the input ends at the question, so that a test does not wait for ever.
     ``answers`` are to other questions, by their first word, in their order.
     """
-    waiting = [*answers.items(), (QUESTION, answer)]
-    command = [sys.executable, "-m", "towline_cli", *arguments]
-    child, terminal = pty.fork()
-    if child == 0:
-        os.chdir(project.folder)
-        os.execve(command[0], command, project.environment(TERM="xterm", COLUMNS=str(WIDTH)))
-    shown, answered = b"", 0
-    # The end of a terminal is an error on Linux, and an empty read elsewhere.
-    with suppress(OSError):
-        while read := os.read(terminal, 65536):
-            shown += read
-            while waiting and (match := re.search(_question(waiting[0][0]), shown[answered:])):
-                answered += match.end()
-                wait_until_asleep(child)
-                os.write(terminal, waiting.pop(0)[1].encode())
-    os.close(terminal)
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status), shown.decode()
-
-
-def _question(start: str) -> bytes:
-    return re.escape(start).encode() + rb"[^\n]*[:?] "
+    return terminal.at_a_terminal(
+        project, *arguments, answers=[*answers.items(), (QUESTION, answer)]
+    )
 
 
 DISCARDING = [

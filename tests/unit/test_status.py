@@ -266,6 +266,7 @@ def test_the_json_form_is_the_interface():
                 "name": "a",
                 "kind": "file",
                 "state": "unchanged",
+                "resolved": False,
                 "renamed_from": None,
                 "renamed_there": None,
                 "behind": None,

@@ -71,5 +71,8 @@ def _print_status(
         echo(f"{hidden} unchanged")
     if found.problem:
         echo_err(f"Only local changes are shown: {found.problem}")
-    if any(asset.state == "conflict" for asset in found.assets):
-        echo_err("hint: towline diff shows the conflicts, towline pull --use-theirs PATH chooses")
+    conflicts = [asset for asset in found.assets if asset.state == "conflict"]
+    if any(asset.resolution is None for asset in conflicts):
+        echo_err("hint: towline resolve settles the conflicts one by one; towline diff shows them")
+    elif conflicts:
+        echo_err("hint: towline pull applies the resolutions")

@@ -1,0 +1,336 @@
+"""``resolve``: choose how each open conflict is settled; the next pull does it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from towline_cli.errors import CommandError
+from towline_cli.exit_codes import INTERRUPTED, OK, USAGE
+from towline_cli.options import asset_name, completes, json_option
+from towline_cli.output import describe, echo, echo_err, is_interactive, pluralize, print_json
+from towline_cli.progress import watching
+from towline_cli.project import Project, open_project
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from towline.resolutions import SavedResolution
+    from towline.resolve import OpenConflict
+    from towline_cli.open_conflicts import ProjectConflicts
+
+
+@click.command()
+@click.argument(
+    "names", metavar="[ID|PATH|GLOB]...", nargs=-1, shell_complete=completes("conflicting")
+)
+@click.option("--theirs", is_flag=True, help="Take the repository's version of these assets.")
+@click.option("--ours", is_flag=True, help="Keep this folder's version of these assets.")
+@click.option(
+    "--with",
+    "with_file",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    metavar="FILE",
+    help="Take the content of FILE for this asset; - is standard input.",
+)
+@click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="POINTER=SIDE",
+    help="Take theirs or ours of this field, and merge the rest. Repeatable: a side for each field "
+    "that clashes.",
+)
+@click.option("--tool", is_flag=True, help="Merge in the tool of git's merge.tool, each in turn.")
+@click.option("--remembered", is_flag=True, help="Resolve as the same conflicts were before.")
+@click.option("--list", "listing", is_flag=True, help="List the conflicts and their resolutions.")
+@click.option("--clear", is_flag=True, help="Forget the saved resolutions of these assets, or all.")
+@json_option
+def resolve(
+    names: tuple[str, ...],
+    *,
+    theirs: bool,
+    ours: bool,
+    with_file: str | None,
+    fields: tuple[str, ...],
+    tool: bool,
+    remembered: bool,
+    listing: bool,
+    clear: bool,
+    as_json: bool,
+) -> int:
+    """Settle conflicts one at a time.
+
+    Without an option it walks through the open conflicts at the terminal; with names, through
+    theirs. A resolution is saved, and the next `towline pull` applies it. It lapses when the asset
+    changes on any side. Conflicts are those with the last fetched revision: the network is not
+    used.
+    """
+    given = {
+        "--theirs": theirs,
+        "--ours": ours,
+        "--with": with_file is not None,
+        "--field": bool(fields),
+        "--tool": tool,
+        "--remembered": remembered,
+        "--list": listing,
+        "--clear": clear,
+    }
+    chosen = [name for name, on in given.items() if on]
+    _check_usage(chosen, names, as_json=as_json)
+    with open_project() as project:
+        if clear:
+            return _clear(project, names, as_json=as_json)
+        from towline_cli.open_conflicts import load_conflicts
+
+        with watching() as watch:
+            found = load_conflicts(project, watch)
+        if listing:
+            return _list(found, found.named(names, project) if names else None, as_json=as_json)
+        session = _Session(project=project, found=found)
+        conflicts = found.named(names, project) if names else found.open
+        with session.reported(as_json=as_json):
+            if not chosen:
+                session.walk(conflicts)
+            elif with_file is not None or fields:
+                session.take_one(conflicts, with_file, fields)
+            elif tool:
+                session.take_tool(conflicts)
+            elif remembered:
+                session.take_remembered(conflicts)
+            else:
+                session.take_side(conflicts, "theirs" if theirs else "ours")
+        return INTERRUPTED if session.interrupted else OK
+
+
+def _check_usage(chosen: Sequence[str], names: Sequence[str], *, as_json: bool) -> None:
+    if len(chosen) > 1:
+        raise click.UsageError(f"{chosen[0]} and {chosen[1]} exclude each other")
+    if chosen and chosen[0] in ("--theirs", "--ours", "--with", "--field") and not names:
+        everything = "" if chosen[0] in ("--with", "--field") else ", or . for every conflict"
+        raise click.UsageError(f"{chosen[0]} takes the asset's path or id{everything}")
+    if not chosen and (as_json or not is_interactive()):
+        raise CommandError(
+            "not_interactive",
+            "without an option, conflicts are resolved at a terminal",
+            "towline resolve PATH --theirs or --ours; towline resolve --help",
+            exit_with=USAGE,
+        )
+
+
+@dataclass(kw_only=True)
+class _Session:
+    """The resolutions that this command saves."""
+
+    project: Project
+    found: ProjectConflicts
+    resolved: list[tuple[OpenConflict, SavedResolution]] = field(default_factory=list)
+    interrupted: bool = False
+
+    def save(self, conflict: OpenConflict, resolution: SavedResolution) -> None:
+        """Save one at once, so that no later failure loses it."""
+        self.project.store.save_resolutions([resolution])
+        self.resolved.append((conflict, resolution))
+
+    def walk(self, conflicts: Sequence[OpenConflict]) -> None:
+        """Ask for each."""
+        from towline_cli.walk import walk
+
+        try:
+            walk(self.project, conflicts, self.found.remembered, self.save)
+        except click.Abort:
+            echo_err("")
+            self.interrupted = True
+
+    def take_side(self, conflicts: Sequence[OpenConflict], side: str) -> None:
+        """Resolve all to one side."""
+        from towline.options import Side
+
+        chosen = [(each, each.resolution(side=Side(side))) for each in conflicts]
+        for conflict, resolution in chosen:
+            self.save(conflict, resolution)
+
+    def take_one(
+        self, conflicts: Sequence[OpenConflict], with_file: str | None, fields: Sequence[str]
+    ) -> None:
+        """Resolve one by a content, or a side for each field."""
+        from towline.options import Side
+
+        if len(conflicts) > 1:
+            raise click.UsageError(f"this takes one asset, and {len(conflicts)} are in conflict")
+        for conflict in conflicts:
+            if with_file is not None:
+                content = (
+                    sys.stdin.buffer.read() if with_file == "-" else Path(with_file).read_bytes()
+                )
+                self.save(conflict, conflict.resolution(content=content))
+                continue
+            sides: dict[str, Side] = {}
+            for text in fields:
+                pointer, _, side = text.rpartition("=")
+                if side not in ("theirs", "ours"):
+                    raise click.UsageError(f"--field {text}: it ends in =theirs or =ours")
+                sides[pointer] = Side(side)
+            self.save(conflict, conflict.resolution(fields=sides))
+
+    def take_tool(self, conflicts: Sequence[OpenConflict]) -> None:
+        """Merge each in the merge tool."""
+        from towline_cli.merging import run_merge_tool
+
+        for conflict in conflicts:
+            self.save(conflict, conflict.resolution(content=run_merge_tool(conflict)))
+
+    def take_remembered(self, conflicts: Sequence[OpenConflict]) -> None:
+        """Resolve those that are remembered."""
+        for conflict in conflicts:
+            if (resolution := conflict.remembered(self.found.remembered)) is not None:
+                self.save(conflict, resolution)
+
+    @contextmanager
+    def reported(self, *, as_json: bool) -> Iterator[None]:
+        """Report what was saved, also where a later conflict fails."""
+        try:
+            yield
+        except BaseException:
+            if not as_json:
+                self._print_resolved()
+            raise
+        now = {each.party.asset_id for each, _ in self.resolved}
+        left = [each for each in self.found.open if each.party.asset_id not in now]
+        if as_json:
+            print_json(
+                {
+                    "resolved": [_resolution_json(each) for _, each in self.resolved],
+                    "conflicts_left": len(left),
+                }
+            )
+            return
+        self._print_resolved()
+        _print_lapsed(self.found.lapsed)
+        _print_left(len(left), len(self.found.conflicts))
+
+    def _print_resolved(self) -> None:
+        for conflict, resolution in self.resolved:
+            echo(f"Resolved {conflict.path}: {describe(resolution)}")
+
+
+def _print_left(left: int, conflicts: int) -> None:
+    if not conflicts:
+        echo("No conflicts with what was fetched.")
+    elif left:
+        echo(f"{pluralize(left, 'conflict')} left.")
+    else:
+        echo("No conflict is left; towline pull applies the resolutions.")
+
+
+def _print_lapsed(lapsed: Iterable[SavedResolution]) -> None:
+    for each in lapsed:
+        echo_err(f"{each.path}: the saved resolution is not used: the asset changed since")
+
+
+def _list(found: ProjectConflicts, chosen: Sequence[OpenConflict] | None, *, as_json: bool) -> int:
+    conflicts = found.conflicts if chosen is None else chosen
+    if as_json:
+        print_json(
+            {
+                "conflicts": [_conflict_json(each, found) for each in conflicts],
+                "lapsed": [_resolution_json(each) for each in found.lapsed],
+            }
+        )
+        return OK
+    if conflicts:
+        from towline_cli import tables
+
+        saved = found.saved
+        tables.print_resolutions(
+            (
+                str(each.conflict.kind),
+                each.path,
+                describe(saved[each.party.asset_id]) if each.party.asset_id in saved else "",
+                each.party.asset_id,
+            )
+            for each in conflicts
+        )
+    _print_lapsed(found.lapsed)
+    _print_left(len(found.open), len(found.conflicts))
+    return OK
+
+
+def _conflict_json(conflict: OpenConflict, found: ProjectConflicts) -> dict[str, object]:
+    from towline.content.values import ABSENT
+
+    saved = found.saved.get(conflict.party.asset_id)
+    before = conflict.remembered(found.remembered)
+    return {
+        "asset_id": conflict.party.asset_id,
+        "path": conflict.path,
+        "kind": str(conflict.conflict.kind),
+        "fields": [
+            {
+                "pointer": each.pointer,
+                "reason": str(each.reason),
+                **{
+                    side: getattr(each.values, side)
+                    for side in ("base", "ours", "theirs")
+                    if getattr(each.values, side) is not ABSENT
+                },
+            }
+            for each in conflict.fields
+        ],
+        "lines": [
+            {
+                side: {
+                    "start": getattr(each.starts, side),
+                    "text": getattr(each.lines, side).decode("utf-8", "replace"),
+                }
+                for side in ("base", "ours", "theirs")
+            }
+            for each in conflict.lines
+        ],
+        "resolution": None if saved is None else _resolution_json(saved),
+        "remembered": None if before is None else _resolution_json(before),
+    }
+
+
+def _resolution_json(resolution: SavedResolution) -> dict[str, object]:
+    from towline.model import Digest
+
+    content = resolution.content
+    return {
+        "asset_id": resolution.asset_id,
+        "path": resolution.path,
+        "side": None if resolution.side is None else str(resolution.side),
+        "content": None if content is None else Digest.of(content),
+        "fields": {pointer: str(side) for pointer, side in resolution.fields},
+    }
+
+
+def _clear(project: Project, names: Sequence[str], *, as_json: bool) -> int:
+    from towline_cli.open_conflicts import covers
+
+    with project.store.snapshot() as snapshot:
+        saved = snapshot.saved_resolutions()
+    wanted = [asset_name(name, project.prefix) for name in names]
+
+    def is_named(each: SavedResolution, name: str) -> bool:
+        states = (each.states.base, each.states.ours, each.states.theirs)
+        return covers(name, each.asset_id, [state.path for state in states if state is not None])
+
+    for given, name in zip(names, wanted, strict=True):
+        if not any(is_named(each, name) for each in saved):
+            problem = f"{given!r} has no saved resolution"
+            raise CommandError("no_resolution", problem, "towline resolve --list")
+    gone = [each for each in saved if not names or any(is_named(each, name) for name in wanted)]
+    if gone:
+        project.store.save_resolutions(clear=[each.asset_id for each in gone])
+    if as_json:
+        print_json({"cleared": [_resolution_json(each) for each in gone]})
+    else:
+        echo(f"{pluralize(len(gone), 'resolution')} cleared.")
+    return OK

@@ -1,0 +1,169 @@
+"""The walk through open conflicts at a terminal: shows each, asks for a choice, and saves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import click
+
+from towline.errors import TowlineError
+from towline.options import Side
+
+from . import tables
+from .errors import CommandError
+from .git_config import configured_merge_tool
+from .merging import edit_merged, run_merge_tool, with_sides
+from .open_conflicts import last_change
+from .output import describe, echo, echo_err, short
+
+if TYPE_CHECKING:
+    from towline.resolutions import SavedResolution
+    from towline.resolve import OpenConflict
+
+    from .project import Project
+
+_HELP = {
+    "r": "use the remembered resolution",
+    "t": "take theirs, the repository's version",
+    "o": "keep ours, this folder's version",
+    "m": "merge: choose a side for each place that clashes",
+    "e": "edit the merged file",
+    "g": "merge in git's merge tool",
+    "s": "skip this conflict",
+    "q": "quit; choices made so far are saved",
+    "?": "show this help",
+}
+
+
+class _Step(Enum):
+    """What follows an answer that is no resolution."""
+
+    AGAIN = "again"
+    SKIP = "skip"
+    QUIT = "quit"
+
+
+def walk(
+    project: Project,
+    conflicts: Sequence[OpenConflict],
+    remembered: Sequence[SavedResolution],
+    save: Callable[[OpenConflict, SavedResolution], None],
+) -> None:
+    """Ask for each conflict in turn; ``save`` is called with each choice."""
+    tool = configured_merge_tool()
+    for number, conflict in enumerate(conflicts, 1):
+        before = conflict.remembered(remembered)
+        _show(project, conflict, before, f"({number}/{len(conflicts)})")
+        while True:
+            answer = _ask(conflict, before, tool)
+            if answer is _Step.QUIT:
+                return
+            if isinstance(answer, _Step):
+                if answer is _Step.SKIP:
+                    break
+                continue
+            save(conflict, answer)
+            break
+
+
+def _show(
+    project: Project, conflict: OpenConflict, before: SavedResolution | None, position: str
+) -> None:
+    echo()
+    echo(f"{position} {conflict.conflict.kind} conflict: {conflict.path}")
+    commit = last_change(project, conflict)
+    if commit is not None:
+        when = commit.time.astimezone().strftime("%Y-%m-%d %H:%M") if commit.time else ""
+        echo(f"  theirs: {short(commit.id)} {commit.subject}")
+        echo(f"          {commit.author}, {when}")
+    if conflict.fields:
+        tables.print_field_clashes(conflict.fields)
+    elif conflict.lines:
+        for clash in conflict.lines:
+            tables.print_line_clash(clash)
+    else:
+        from towline.explain import explain
+
+        read = project.reader()
+        tables.print_explanation(explain(conflict.party.states, read, conflict.rules))
+    for path in conflict.conflict.blockers:
+        echo(f"  in the way: {path}")
+    if before is not None:
+        echo(f"  remembered: {describe(before)}")
+
+
+def _ask(
+    conflict: OpenConflict, before: SavedResolution | None, tool: str | None
+) -> SavedResolution | _Step:
+    """Ask for a choice, and return the resolution or what follows."""
+    keys = [
+        *(["r"] if before is not None else []),
+        *["t", "o"],
+        *(["m"] if conflict.fields or conflict.lines else []),
+        *(["e"] if conflict.takes_content else []),
+        *(["g"] if conflict.takes_content and tool is not None else []),
+        *["s", "q", "?"],
+    ]
+    key = _key("Resolve it", keys, default="r" if before is not None else None)
+    if key == "?":
+        for each in keys:
+            echo(f"{each} - {_HELP[each]}")
+        return _Step.AGAIN
+    if key in ("s", "q"):
+        return _Step.SKIP if key == "s" else _Step.QUIT
+    try:
+        made = before if key == "r" else _resolution(conflict, key)
+    except (CommandError, TowlineError) as error:
+        echo_err(error.message)
+        made = None
+    return _Step.AGAIN if made is None else made
+
+
+def _resolution(conflict: OpenConflict, key: str) -> SavedResolution | None:
+    """Return what a key chooses; None where the user went back.
+
+    Raises:
+        CommandError, InvalidResolution: it does not settle the conflict.
+    """
+    if key in ("t", "o"):
+        return conflict.resolution(side=Side.THEIRS if key == "t" else Side.OURS)
+    if key == "m":
+        return _merge(conflict)
+    content = edit_merged(conflict) if key == "e" else run_merge_tool(conflict)
+    return None if content is None else conflict.resolution(content=content)
+
+
+def _merge(conflict: OpenConflict) -> SavedResolution | None:
+    """Ask for a side of each field or place; None where the user goes back."""
+    sides: list[Side] = []
+    single = len(conflict.fields or conflict.lines) == 1
+    for number in range(len(conflict.fields or conflict.lines)):
+        if conflict.fields:
+            what = conflict.fields[number].pointer
+        else:
+            what = f"line {conflict.lines[number].starts.ours}"
+            if not single:
+                tables.print_line_clash(conflict.lines[number])
+        key = _key(what, ["t", "o", "q"])
+        if key == "q":
+            return None
+        sides.append(Side.THEIRS if key == "t" else Side.OURS)
+    if conflict.fields:
+        pointers = [field.pointer for field in conflict.fields]
+        return conflict.resolution(fields=dict(zip(pointers, sides, strict=True)))
+    return conflict.resolution(content=with_sides(conflict, sides))
+
+
+def _key(question: str, keys: Sequence[str], default: str | None = None) -> str:
+    answer: str = click.prompt(
+        f"{question} [{','.join(keys)}]",
+        default=default,
+        type=click.Choice(list(keys), case_sensitive=False),
+        show_choices=False,
+        show_default=False,
+        prompt_suffix="? ",
+        err=True,
+    )
+    return answer

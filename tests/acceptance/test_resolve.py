@@ -1,0 +1,261 @@
+"""Conflicts settled one at a time, and applied by the next pull."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.acceptance.command import BASE, THEIRS, Command, edit, files, paths
+from tests.acceptance.terminal import at_a_terminal, strip
+from towline.testing.git_repository import GitRepository
+
+ORDERS, README = "pipelines/orders.json", "readme.txt"
+OURS = b'{"name": "mine", "retries": 9, "steps": ["read"]}\n'
+NUMBERS = b"".join(b"%d\n" % number for number in range(12))
+MINE = NUMBERS.replace(b"3\n", b"three\n", 1).replace(b"8\n", b"eight\n")
+YOURS = NUMBERS.replace(b"3\n", b"III\n", 1).replace(b"8\n", b"VIII\n").replace(b"11\n", b"XI\n")
+
+
+@pytest.fixture
+def clashing(project: Command, repository: GitRepository) -> Command:
+    """A conflict in a field, one in lines, and a clean change; all fetched."""
+    repository.commit({**BASE, README: NUMBERS})
+    project("pull")
+    edit(project, ORDERS, OURS)
+    edit(project, README, MINE)
+    repository.commit({**THEIRS, README: YOURS})
+    project("fetch")
+    return project
+
+
+def test_a_side_is_saved_and_the_next_pull_applies_it(clashing: Command):
+    before = files(clashing)
+    ran = clashing("resolve", ORDERS, "--theirs")
+    assert ran.out == f"Resolved {ORDERS}: theirs\n1 conflict left.\n"
+    assert files(clashing) == before
+    status = clashing("status")
+    assert "resolved: theirs" in status.out
+    assert "towline resolve settles" in status.err
+    planned = clashing.json("plan", code=3)
+    assert paths(planned["conflicts"]) == [README]
+    ran = clashing("resolve", "readme.txt", "--ours")
+    assert ran.out.endswith("No conflict is left; towline pull applies the resolutions.\n")
+    assert "towline pull applies" in clashing("status").err
+    assert "by a saved resolution" in clashing("plan").out
+    clashing("pull", "--yes")
+    assert files(clashing) == {**THEIRS, README: MINE}
+    assert clashing("resolve", "--list").out == "No conflicts with what was fetched.\n"
+
+
+@pytest.mark.parametrize("names", [["."], ["**"], ["pipelines/", README]], ids=" ".join)
+def test_folders_and_globs_resolve_what_they_cover(clashing: Command, names: list[str]):
+    resolved = clashing.json("resolve", "--theirs", *names)
+    assert paths(resolved["resolved"]) == [ORDERS, README]
+    assert resolved["conflicts_left"] == 0
+    clashing("pull", "--yes")
+    assert files(clashing) == {**THEIRS, README: YOURS}
+
+
+def test_a_side_for_each_field_merges_the_rest(clashing: Command):
+    refused = clashing.json("resolve", ORDERS, "--field", "/name=theirs", code=1)["error"]
+    assert (refused["code"], refused["fields"]) == ("invalid_resolution", ["/retries"])
+    clashing("resolve", ORDERS, "--field", "/retries=theirs")
+    clashing("resolve", README, "--ours")
+    clashing("pull")
+    assert json.loads(files(clashing)[ORDERS]) == {
+        "name": "mine",
+        "retries": 5,
+        "steps": ["read"],
+    }
+
+
+def test_any_content_resolves_one(clashing: Command):
+    (clashing.folder.parent / "merged").write_bytes(b"by hand\n")
+    clashing("resolve", README, "--with", "../merged")
+    clashing("resolve", ORDERS, "--with", "-", stdin='{"by": "hand"}\n')
+    assert clashing.json("resolve", ".", "--with", "../merged", code=2)["error"]
+    clashing("pull")
+    found = files(clashing)
+    assert (found[README], found[ORDERS]) == (b"by hand\n", b'{"by": "hand"}\n')
+
+
+def test_conflicts_are_listed_with_what_clashes(clashing: Command):
+    clashing("resolve", ORDERS, "--ours")
+    listed = clashing.json("resolve", "--list")
+    orders, readme = listed["conflicts"]
+    assert orders["fields"] == [
+        {"pointer": "/retries", "reason": "both_changed", "base": 1, "ours": 9, "theirs": 5}
+    ]
+    assert (orders["resolution"]["side"], readme["resolution"]) == ("ours", None)
+    assert [each["theirs"] for each in readme["lines"]] == [
+        {"start": 4, "text": "III\n"},
+        {"start": 9, "text": "VIII\n"},
+    ]
+    printed = clashing("resolve", "--list").out.splitlines()
+    assert printed[0].split() == ["conflict", "path", "resolution", "id"]
+    assert printed[1].split()[:3] == ["content", ORDERS, "ours"]
+    assert printed[-1] == "1 conflict left."
+
+
+def test_resolutions_are_cleared_by_name_or_all(clashing: Command):
+    clashing("resolve", ".", "--ours")
+    assert clashing("resolve", "--clear", "pipelines").out == "1 resolution cleared.\n"
+    assert clashing.json("resolve", "--clear", ORDERS, code=1)["error"]["code"] == "no_resolution"
+    assert paths(clashing.json("resolve", "--clear")["cleared"]) == [README]
+    assert len(clashing.json("pull", code=3)["conflicts"]) == 2
+
+
+def test_a_resolution_whose_asset_moved_is_reported(clashing: Command, repository: GitRepository):
+    clashing("resolve", ".", "--theirs")
+    repository.commit({**THEIRS, README: YOURS + b"more\n"})
+    refused = clashing("pull", code=3)
+    assert f"{README}: the saved resolution is not used: theirs changed since" in refused.err
+    assert "hint: towline resolve settles them one by one" in refused.err
+    assert f"{README}: the saved resolution is not used" in clashing("resolve", "--list").err
+
+
+def test_a_remembered_resolution_is_taken_again(clashing: Command):
+    clashing("resolve", ORDERS, "--field", "/retries=theirs")
+    clashing("resolve", README, "--ours")
+    clashing("pull")
+    clashing("undo", "--yes")
+    assert clashing.json("resolve", "--list")["conflicts"][0]["remembered"]["fields"] == {
+        "/retries": "theirs"
+    }
+    ran = clashing("resolve", "--remembered")
+    assert ran.out.startswith(f"Resolved {ORDERS}: /retries=theirs\nResolved {README}: ours\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "error"),
+    [
+        (["--theirs"], 2, "usage"),
+        (["--theirs", "--ours", "."], 2, "usage"),
+        (["--field", "/retries", ORDERS], 2, "usage"),
+        (["rules/new.json", "--theirs"], 1, "no_conflict"),
+        ([], 2, "not_interactive"),
+        (["--tool"], 1, "no_merge_tool"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_done_says_what_to_do(
+    clashing: Command, arguments: list[str], code: int, error: str
+):
+    assert clashing.json("resolve", *arguments, code=code)["error"]["code"] == error
+    assert "hint: " in clashing("resolve", *arguments, code=code).err
+
+
+def test_the_merge_tool_of_git_merges(clashing: Command):
+    tool = '[merge]\n\ttool = cat\n[mergetool "cat"]\n\ttrustExitCode = true\n\tcmd = '
+    command = 'cat \\"$BASE\\" \\"$LOCAL\\" \\"$REMOTE\\" > \\"$MERGED\\"'
+    config = clashing.home / ".gitconfig"
+    config.write_text(f'{tool}"{command}"\n')
+    clashing("resolve", README, "--tool")
+    clashing("resolve", ORDERS, "--theirs")
+    clashing("pull", "--yes")
+    assert files(clashing)[README] == NUMBERS + MINE + YOURS
+    config.write_text(f'{tool}"false"\n')
+    clashing("undo", "--yes")
+    assert (
+        clashing.json("resolve", README, "--tool", code=1)["error"]["code"] == "merge_tool_failed"
+    )
+
+
+# --- the walk -----------------------------------------------------------------------------------
+
+
+def test_the_walk_asks_for_each_conflict(clashing: Command):
+    code, shown = at_a_terminal(
+        clashing,
+        "resolve",
+        answers=[("Resolve it", "m\n"), ("/retries", "t\n"), ("Resolve it", "q\n")],
+    )
+    assert code == 0, shown
+    lines = [strip(line) for line in shown.replace("\r", "").split("\n")]
+    assert all(len(line) <= 80 for line in lines), lines
+    at = lines.index(f"(1/2) content conflict: {ORDERS}")
+    assert lines[at + 1].startswith("  theirs: ")
+    assert lines[at + 2].startswith("          towline, 20")
+    assert lines[at + 3].split() == ["field", "base", "ours", "theirs"]
+    assert lines[at + 4].split() == ["/retries", "1", "9", "5"]
+    at = lines.index(f"(2/2) content conflict: {README}")
+    assert lines[at + 3 : at + 7] == [
+        "  @@ line 4 @@",
+        "  base    3",
+        "  ours    three",
+        "  theirs  III",
+    ]
+    assert lines[-3:] == [f"Resolved {ORDERS}: /retries=theirs", "1 conflict left.", ""]
+
+
+def test_the_walk_merges_lines_by_a_side_for_each_place(clashing: Command):
+    answers = [("Resolve it", "m\n"), ("line 4", "t\n"), ("line 9", "o\n")]
+    code, shown = at_a_terminal(clashing, "resolve", README, answers=answers)
+    assert code == 0, shown
+    clashing("resolve", ORDERS, "--ours")
+    clashing("pull")
+    assert files(clashing)[README] == YOURS.replace(b"VIII\n", b"eight\n")
+
+
+def test_the_walk_opens_the_editor_until_no_marker_is_left(clashing: Command):
+    editor = clashing.home / "editor"
+    editor.write_text(f'#!/bin/sh\ncp "$1" {clashing.home}/seen\nprintf "$TEXT" > "$1"\n')
+    editor.chmod(0o700)
+    clashing.variables["EDITOR"] = str(editor)
+    clashing.variables["TEXT"] = "<<<<<<< ours\\n"
+    answers = [("Resolve it", "e\n"), ("Resolve it", "s\n")]
+    code, shown = at_a_terminal(clashing, "resolve", README, answers=answers)
+    assert (code, "still has conflict markers" in shown) == (0, True), shown
+    seen = (clashing.home / "seen").read_bytes()
+    assert b"<<<<<<< ours\nthree\n||||||| base\n3\n=======\nIII\n>>>>>>> theirs\n" in seen
+    assert seen.endswith(b"XI\n")
+    clashing.variables["TEXT"] = '{"edited": 1'
+    code, shown = at_a_terminal(clashing, "resolve", ORDERS, answers=answers)
+    assert "would not be valid JSON" in shown
+    clashing.variables["TEXT"] = '{"edited": 1}\\n'
+    code, shown = at_a_terminal(clashing, "resolve", ORDERS, answers=[("Resolve it", "e\n")])
+    assert code == 0, shown
+    clashing("resolve", README, "--theirs")
+    clashing("pull", "--yes")
+    assert files(clashing)[ORDERS] == b'{"edited": 1}\n'
+
+
+def test_the_walk_offers_what_is_remembered_first_and_helps(clashing: Command):
+    clashing("resolve", ".", "--ours")
+    clashing("pull")
+    clashing("undo", "--yes")
+    answers = [("Resolve it", "?\n"), ("Resolve it", "\n"), ("Resolve it", "t\n")]
+    code, shown = at_a_terminal(clashing, "resolve", answers=answers)
+    assert code == 0, shown
+    assert "remembered: ours" in shown
+    assert "r - use the remembered resolution" in shown
+    assert "[r,t,o,m,e,s,q,?]?" in shown
+    listed = clashing.json("resolve", "--list")["conflicts"]
+    assert [each["resolution"]["side"] for each in listed] == ["ours", "theirs"]
+
+
+@pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["interrupt", "end of input"])
+def test_what_was_chosen_before_an_interrupt_is_saved(clashing: Command, key: str):
+    answers = [("Resolve it", "o\n"), ("Resolve it", key)]
+    code, shown = at_a_terminal(clashing, "resolve", answers=answers)
+    assert (code, "Traceback" in shown) == (130, False)
+    assert f"Resolved {ORDERS}: ours\r\n1 conflict left." in shown
+    assert clashing.json("resolve", "--list")["conflicts"][0]["resolution"]["side"] == "ours"
+
+
+def test_deletions_and_new_assets_on_both_sides_are_shown(
+    project: Command, repository: GitRepository
+):
+    edit(project, "rules/late.json", b'{"when": "later"}\n')
+    edit(project, "rules/new.json", b'{"when": "mine"}\n')
+    project("fetch")
+    answers = [("Resolve it", "o\n"), ("Resolve it", "t\n")]
+    code, shown = at_a_terminal(project, "resolve", answers=answers)
+    assert code == 0, shown
+    assert "modify/delete conflict: rules/late.json" in shown
+    assert "theirs: absent" in shown
+    assert "add/add conflict: rules/new.json" in shown
+    project("pull", "--yes")
+    assert files(project)["rules/late.json"] == b'{"when": "later"}\n'
+    assert files(project)["rules/new.json"] == THEIRS["rules/new.json"]
