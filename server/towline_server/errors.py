@@ -111,6 +111,13 @@ class IdempotentRequestRunning(MovedError, code="idempotent_request_running"):
     template = "the first request with this Idempotency-Key is still running; try again later"
 
 
+class ConflictMoved(MovedError, code="conflict_moved"):
+    """A content of a conflict is another one than the caller saw; nothing was saved."""
+
+    template = "{path!r} has changed since; look at its conflict again"
+    path: str
+
+
 class ProjectBusy(MovedError, code="project_busy"):
     """Another run of the project has not ended yet."""
 

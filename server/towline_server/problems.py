@@ -27,6 +27,7 @@ STATUS: Mapping[type[engine.TowlineError], int] = {
     # The caller must act.
     engine.CallerError: 400,
     engine.UnresolvedConflicts: 409,
+    engine.InvalidResolution: 409,
     engine.AlreadyAssociated: 409,
     engine.UnknownPull: 404,
     own.Unauthenticated: 401,

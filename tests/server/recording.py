@@ -46,6 +46,7 @@ REQUESTS: Mapping[str, list[dict[str, Any]]] = {
     "native_put_asset": [{"content": RULE}, {"content": RULE, "path": {"path": "rules/new.json"}}],
     "native_renew_work": [{"json": {"run_id": "claimed run", "token": "token"}}],
     "native_request_run": [{"json": {"mode": "dry_run"}}],
+    "native_resolve_conflict": [{"json": {"side": "theirs"}}],
     "native_retry_run": [{"path": {"run_id": "run of a sync"}, "json": {}}],
     "native_take_webhook": [{"json": {"ref": "refs/heads/main", "after": "1" * 40}}],
     "native_undo": [{"json": {}}],

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from towline.errors import UnknownAssets
+from towline.content.values import ABSENT
 from towline.explain import explanation_json
 from towline.plan import BehindReason, Plan
+from towline.resolutions import SavedResolution
+from towline.resolve import FieldClash
 from towline.status import State
-from towline_server.errors import NotFound
-from towline_server.runs.plans import Conflicts, ExplainedParty, Plans, conflict_of
+from towline_server.errors import existing
+from towline_server.runs.conflicts import ExplainedParty
+from towline_server.runs.plans import Plans
 from towline_server.web.schemas import problems
 from towline_server.web.waiting import wait_in_thread
 
 from .access import Context, NativeRoute, ProjectForReader
 from .models import ConflictModel, Model, Text, at
+from .resolutions import ContentModel, ResolutionModel, by_side, shown_bytes, shown_resolution
 
 router = APIRouter(prefix="/projects/{project_id}", route_class=NativeRoute)
 
@@ -55,19 +59,8 @@ class ConflictsModel(Model):
     base: str | None
     revision: str | None
     conflicts: list[ConflictModel]
-
-
-class ContentModel(Model):
-    """An asset's content on one side: as text where it is UTF-8, else in Base64.
-
-    Without both it cannot be read any more, or is too large: all contents of an answer have at most
-    4 MiB together, in the order of its explanations.
-    """
-
-    digest: str
-    size: int | None
-    text: str | None = None
-    base64: str | None = None
+    resolved: list[str]
+    """The assets that have a saved resolution, which the next pull uses."""
 
 
 class FieldModel(Model):
@@ -75,6 +68,19 @@ class FieldModel(Model):
 
     pointer: str
     clashes: bool
+    base: Any = None
+    ours: Any = None
+    theirs: Any = None
+
+
+class ClashModel(Model):
+    """A field that a resolution by fields needs a side for; a side that lacks it is left out.
+
+    Without any value, the contents are too large to be in the answer.
+    """
+
+    pointer: str
+    reason: str
     base: Any = None
     ours: Any = None
     theirs: Any = None
@@ -95,8 +101,16 @@ class ExplanationModel(Model):
     format: str
     """``json``, ``yaml``, ``toml``, ``text``, ``binary`` or ``digests_only``."""
     contents: dict[str, ContentModel]
-    """By side: ``base``, ``ours``, ``theirs``; those that have the asset."""
+    """By side: ``base``, ``ours``, ``theirs``; those that have the asset.
+
+    Without text and Base64 it cannot be read any more, or is too large: all contents of an answer
+    have at most 4 MiB together, in the order of its explanations.
+    """
     fields: list[FieldModel]
+    clashes: list[ClashModel]
+    """Empty where contents do not merge by structure, or more than contents clash."""
+    takes_content: bool
+    """Whether a resolution may give the content."""
     lines: list[LinesModel]
     paths: dict[str, str] | None
     executable: dict[str, bool] | None
@@ -108,6 +122,8 @@ class ConflictView(Model):
 
     conflict: ConflictModel
     explanations: list[ExplanationModel]
+    resolution: ResolutionModel | None
+    """What is saved for the asset, unless it has lapsed; of a plan's conflict, null."""
 
 
 @router.get("/status", responses=problems(502, 504))
@@ -141,9 +157,12 @@ async def explain_conflict(
 ) -> ConflictView:
     """The conflict that an asset is party to, field by field."""
     plans = context.services.plans
-    return await wait_in_thread(
-        lambda: _view(plans, project.id, asset_id, plans.conflicts(project.id))
-    )
+
+    def view() -> ConflictView:
+        found = plans.conflicts(project.id)
+        return _view(plans, project.id, asset_id, found.plan, found.saved)
+
+    return await wait_in_thread(view)
 
 
 @router.get(
@@ -161,34 +180,46 @@ async def explain_planned_conflict(
     )
 
 
-def _view(plans: Plans, project_id: UUID, asset_id: str, found: Conflicts | Plan) -> ConflictView:
-    try:
-        conflict = conflict_of(found.conflicts, asset_id)
-    except UnknownAssets:
-        raise NotFound(what="conflict") from None
-    explained = plans.explained(project_id, found.revision, conflict)
+def _view(
+    plans: Plans,
+    project_id: UUID,
+    asset_id: str,
+    plan: Plan | None,
+    saved: Sequence[SavedResolution] = (),
+) -> ConflictView:
+    explained = plans.explained(project_id, existing(plan, "conflict"), asset_id)
+    made = next((each for each in saved if each.asset_id == asset_id), None)
     return ConflictView(
-        conflict=ConflictModel.of(conflict),
+        conflict=ConflictModel.of(explained[0].open.conflict),
         explanations=[_explanation(party) for party in explained],
+        resolution=None if made is None else shown_resolution(made),
     )
 
 
 def _explanation(party: ExplainedParty) -> ExplanationModel:
-    shown = explanation_json(party.explanation)
-    contents = party.explanation.contents
-    sides = {"base": contents.base, "ours": contents.ours, "theirs": contents.theirs}
-    shown["contents"] = {
-        name: {**asdict(side), **_bytes(party.contents.get(side.digest))}
-        for name, side in sides.items()
-        if side is not None
-    }
-    return ExplanationModel.of({"asset_id": party.asset_id, **shown})
+    return ExplanationModel.of(
+        {
+            **explanation_json(party.explanation),
+            "asset_id": party.open.party.asset_id,
+            "contents": {
+                name: {**asdict(side), **_bytes(party.contents.get(side.digest))}
+                for name, side in by_side(party.explanation.contents).items()
+                if side is not None
+            },
+            "clashes": [_clash(each, party) for each in party.open.fields],
+            "takes_content": party.open.takes_content,
+        }
+    )
 
 
 def _bytes(content: bytes | None) -> dict[str, str]:
-    if content is None:
-        return {}
-    try:
-        return {"text": content.decode()}
-    except UnicodeDecodeError:
-        return {"base64": b64encode(content).decode()}
+    return {} if content is None else shown_bytes(content)
+
+
+def _clash(clash: FieldClash, party: ExplainedParty) -> dict[str, Any]:
+    shown = {"pointer": clash.pointer, "reason": str(clash.reason)}
+    sides = by_side(party.explanation.contents).values()
+    if any(side is not None and side.digest not in party.contents for side in sides):
+        return shown
+    values = by_side(clash.values)
+    return {**shown, **{name: value for name, value in values.items() if value is not ABSENT}}

@@ -30,6 +30,13 @@ _LINE = r"^[^\x00-\x1F\x7F]*$"
 Text = Annotated[str, StringConstraints(max_length=1024, pattern=_LINE)]
 """A line of text."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_LINE)]
+Sha = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
+Base64 = Annotated[
+    str,
+    StringConstraints(pattern="^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"),
+]
+Pointer = Annotated[str, StringConstraints(max_length=1024, pattern=r"^(?:/[^\x00-\x1F\x7F]*)?$")]
+"""A JSON pointer (RFC 6901)."""
 Flag = Annotated[bool, Field(strict=True)]
 """A JSON boolean; neither 1 nor "true"."""
 HIDDEN = Field(json_schema_extra={"format": "password", "writeOnly": True})
@@ -187,7 +194,8 @@ class ReportModel(Model):
     conflicts: list[ConflictModel]
     error_msgs: list[str]
     notes: list[NoteModel] = Field(default_factory=list)
-    """Embedded ids of new contents that cannot be read, are placeholders or occur twice."""
+    """Embedded ids of new contents that cannot be read, are placeholders or occur twice; and saved
+    resolutions that are not used."""
     history_rewritten: bool | None
 
     @model_validator(mode="before")

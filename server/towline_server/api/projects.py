@@ -12,7 +12,6 @@ from pydantic import (
     BeforeValidator,
     Field,
     GetJsonSchemaHandler,
-    StringConstraints,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -31,7 +30,7 @@ from towline_server.projects.service import Projects
 from towline_server.web.schemas import FOLDER, GIT_REF, GLOB, PROJECT_PATH, of_format, problems
 
 from .access import Context, NativeRoute, ProjectForAdmin, ProjectForReader
-from .models import Body, Flag, Model, Name, Page, Text, Window, at, check_globs
+from .models import Body, Flag, Model, Name, Page, Pointer, Text, Window, at, check_globs
 
 router = APIRouter(prefix="/projects", route_class=NativeRoute)
 
@@ -40,8 +39,6 @@ Glob = Annotated[Text, Field(min_length=1), of_format(GLOB, minLength=1, maxLeng
 PRESETS = [f"{PRESET_PREFIX}{name}" for name in preset_names()]
 _PLACES = Field(max_length=100)
 _DISTINCT = Field(max_length=100, json_schema_extra={"uniqueItems": True})
-Pointer = Annotated[str, StringConstraints(max_length=1024, pattern=r"^(?:/[^\x00-\x1F\x7F]*)?$")]
-"""A JSON pointer (RFC 6901)."""
 
 
 class KindBody(Body):

@@ -29,7 +29,7 @@ from towline_server.runs.states import ReasonCode, RunState
 from towline_server.web.schemas import PLAN, WHOLE, PlainText, accepting, of_format, problems
 
 from .access import Context, NativeRoute, RequestContext
-from .models import Body, Model, Name, Text, at
+from .models import Base64, Body, Model, Name, Sha, Text, at
 from .runs import RunModel, RunSummary
 
 router = APIRouter(prefix="/work", route_class=NativeRoute)
@@ -76,11 +76,6 @@ _ONE_OF_BOTH: JsonDict = {
         {"required": ["failure"], "properties": _FAILURE},
     ]
 }
-Sha = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
-Base64 = Annotated[
-    str,
-    StringConstraints(pattern="^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"),
-]
 
 
 class CompleteBody(HeldBody):
@@ -135,6 +130,8 @@ class WorkModel(Model):
     content_merge: Annotated[ContentMode, at("settings.content_merge")]
     renames: Annotated[Renames, at("settings.renames")]
     limits: Encoded
+    resolutions: list[Encoded]
+    """Those that are saved, for the merge to use."""
 
 
 class ClaimModel(Model):

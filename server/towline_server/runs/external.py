@@ -28,6 +28,7 @@ from towline.planfile import load_plan
 from towline.ports import Applied, Watch
 from towline.records import AssetRecord
 from towline.report import report_of
+from towline.resolutions import SavedResolution
 from towline_server.db.clock import database_now
 from towline_server.db.jobs import RetryPolicy
 from towline_server.db.session import Database
@@ -98,6 +99,8 @@ class Work:
     ref: str
     scope: str
     settings: PullSettings
+    resolutions: tuple[SavedResolution, ...]
+    """Those that are saved (`towline.merge.merge.Context.saved`)."""
     limits: Limits
 
 
@@ -253,6 +256,7 @@ class ExternalWork:
                 ref=repository.ref,
                 scope=repository.scope,
                 settings=settings_of(run.request, project),
+                resolutions=tuple(store.saved_resolutions()),
                 limits=self._repositories.limits,
             )
 

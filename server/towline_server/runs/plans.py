@@ -1,4 +1,4 @@
-"""Stored plans, undo, and the status of a project: without a run.
+"""Stored plans, undo, the status of a project and its conflicts: without a run.
 
 Each is fenced as a run is: the store refuses a plan whose project has moved on, and a run that is
 active meanwhile plans again.
@@ -6,9 +6,9 @@ active meanwhile plans again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
@@ -17,26 +17,35 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from towline.apply import apply
-from towline.conflicts import Conflict, Party
-from towline.errors import ContentMissing, RemoteError, StalePlan, UnknownAssets
-from towline.explain import Explanation, explain
-from towline.merge.decide import content_rules
-from towline.model import AssetId, Digest, Revision
+from towline.errors import ContentMissing, RemoteError, StalePlan
+from towline.model import AssetId, Revision
 from towline.options import OnConflict
 from towline.plan import Plan
 from towline.ports import Applied, Remote, Watch
 from towline.pull import plan_at
 from towline.report import Report, report_of
+from towline.resolutions import SavedResolution
 from towline.status import ProjectStatus, status
 from towline.undo import plan_undo
 from towline_server.db.clock import database_now
 from towline_server.db.session import Database
+from towline_server.errors import existing
 from towline_server.projects.connection_tables import BindingRow
 from towline_server.projects.domain import Project
 from towline_server.projects.locking import hold
 from towline_server.projects.store import SqlStore
 from towline_server.projects.stored_plans import PlanEntry, StoredPlans
 
+from .conflicts import (
+    Choice,
+    Conflicts,
+    ContentReader,
+    ExplainedParty,
+    conflict_of,
+    conflicts_of,
+    explained,
+    resolution,
+)
 from .domain import RunRequest
 from .fetching import FetchTarget, Repositories, Repository, SharedFetches
 from .planning import check_kinds, check_request, options_of, plan_for
@@ -44,32 +53,8 @@ from .tables import RunRow
 
 RETENTION = timedelta(days=7)
 """How long a plan is stored."""
-MOST_CONTENT_BYTES = 4 * 1024 * 1024
-"""Of all contents of one conflict together; what does not fit is left out."""
 _SKEW = timedelta(seconds=1)
 """Bindings are stamped by a server's clock, runs by the database's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conflicts:
-    """The conflicts between a project and a revision."""
-
-    base: Revision | None
-    revision: Revision | None
-    """None: nothing was ever fetched, so nothing can conflict."""
-    conflicts: tuple[Conflict, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExplainedParty:
-    """An asset of a conflict, compared; ``contents`` has the bytes of its sides, by digest.
-
-    Bytes are missing that cannot be read any more, or that do not fit into `MOST_CONTENT_BYTES`.
-    """
-
-    asset_id: AssetId
-    explanation: Explanation
-    contents: Mapping[Digest, bytes]
 
 
 class Plans:
@@ -177,33 +162,65 @@ class Plans:
                 self._ensure_fetched(repository, remote, revision)
             return status(store, remote, revision, limits=self._repositories.limits)
 
+    # --- conflicts ----------------------------------------------------------------------------
+
     def conflicts(self, project_id: UUID, *, fresh: bool = False) -> Conflicts:
-        """Return the conflicts that a pull of that revision would have. Raises as `make`."""
+        """Return the conflicts that a pull of that revision would have. Raises as `make`.
+
+        Those that a saved resolution settles are among them.
+        """
         project = self._repositories.project(project_id)
         store = SqlStore(self._database, project_id)
         with self._bound(project) as (repository, remote):
             revision = self._revision(project, repository, fresh=fresh)
             if revision is None:
-                return Conflicts(base=None, revision=None, conflicts=())
+                return Conflicts()
             self._ensure_fetched(repository, remote, revision)
             # With this policy each conflict remains.
             skipping = RunRequest(on_conflict=OnConflict.SKIP)
             options = options_of(skipping, project, self._repositories.limits)
             with store.snapshot() as ours:
-                plan = plan_at(ours, remote, revision, options)
-        return Conflicts(base=plan.before.base, revision=revision, conflicts=plan.conflicts)
+                plan = plan_at(ours, remote, revision, replace(options, use_saved=False))
+                return conflicts_of(plan, tuple(ours.saved_resolutions()))
 
-    def explained(
-        self, project_id: UUID, revision: Revision | None, conflict: Conflict
-    ) -> tuple[ExplainedParty, ...]:
-        """Explain each party of a conflict with a revision. Raises as `make`."""
-        project = self._repositories.project(project_id)
+    def explained(self, project_id: UUID, plan: Plan, asset_id: str) -> tuple[ExplainedParty, ...]:
+        """Compare the parties of a plan's conflict that an asset is in.
+
+        Raises:
+            NotFound: it is in none.
+            TowlineError: as `make`.
+        """
+        with self._reading(project_id, plan.revision) as (reader, project):
+            return explained(plan, asset_id, reader, project)
+
+    def resolve(self, project_id: UUID, asset_id: str, choice: Choice) -> SavedResolution:
+        """Save how the conflict of one asset is settled, for the pulls to come.
+
+        Raises:
+            NotFound: it is in no conflict with what was fetched last.
+            ConflictMoved, InvalidResolution, InvalidValue: as `conflicts.resolution`.
+            TowlineError: as `make`.
+        """
+        plan = existing(self.conflicts(project_id).plan, "conflict")
+        with self._reading(project_id, plan.revision) as (reader, project):
+            made = resolution(plan, asset_id, choice, reader, project)
+        SqlStore(self._database, project_id).save_resolutions([made])
+        return made
+
+    def unresolve(self, project_id: UUID, asset_id: str) -> None:
+        """Clear the saved resolution of one asset, whether it has lapsed or not.
+
+        Raises:
+            NotFound: it has none, and is in no conflict.
+            TowlineError: as `make`.
+        """
         store = SqlStore(self._database, project_id)
-        with self._bound(project) as (repository, remote):
-            with suppress(RemoteError):
-                self._ensure_fetched(repository, remote, revision)
-            reader = _Reader(store, remote)
-            return tuple(_explained(party, reader, project) for party in conflict.parties)
+        with store.snapshot() as ours:
+            saved = [each.asset_id for each in ours.saved_resolutions()]
+        if asset_id in saved:
+            store.save_resolutions(clear=[AssetId(asset_id)])
+        else:
+            existing(conflict_of(self.conflicts(project_id).conflicts, asset_id), "conflict")
 
     # --- parts --------------------------------------------------------------------------------
 
@@ -212,6 +229,17 @@ class Plans:
         repository = self._repositories.of(project)
         with repository.cached() as remote:
             yield repository, remote
+
+    @contextmanager
+    def _reading(
+        self, project_id: UUID, revision: Revision | None
+    ) -> Iterator[tuple[ContentReader, Project]]:
+        """Open what reads the contents of a project, and of a revision as far as it is here."""
+        project = self._repositories.project(project_id)
+        with self._bound(project) as (repository, remote):
+            with suppress(RemoteError):
+                self._ensure_fetched(repository, remote, revision)
+            yield ContentReader(SqlStore(self._database, project_id), remote), project
 
     def _fetch(self, repository: Repository, revision: Revision | None = None) -> Revision:
         wanted = FetchTarget(
@@ -294,45 +322,3 @@ def _fetched_by_runs(bound: BindingRow) -> Select[Revision | None, datetime]:
         run.created_at >= bound.bound_at - _SKEW,
     )
     return fetched.order_by(run.created_at.desc(), run.position.desc(), run.id)
-
-
-def conflict_of(conflicts: tuple[Conflict, ...], asset_id: str) -> Conflict:
-    """Return the conflict that an asset is party to.
-
-    Raises:
-        UnknownAssets: it is in none.
-    """
-    for conflict in conflicts:
-        if any(party.asset_id == asset_id for party in conflict.parties):
-            return conflict
-    raise UnknownAssets(asset_ids=(asset_id,))
-
-
-class _Reader:
-    """Reads contents of a project, and saves the first `MOST_CONTENT_BYTES` of them."""
-
-    def __init__(self, store: SqlStore, remote: Remote) -> None:
-        self._store = store
-        self._remote = remote
-        self._left = MOST_CONTENT_BYTES
-        self.saved: dict[Digest, bytes] = {}
-
-    def read(self, digest: Digest) -> bytes | None:
-        if digest in self.saved:
-            return self.saved[digest]
-        content = self._store.read(digest)
-        if content is None:
-            try:
-                content = next((found for _, found in self._remote.contents([digest])), None)
-            except ContentMissing:
-                return None
-        if content is not None and len(content) <= self._left:
-            self._left -= len(content)
-            self.saved[digest] = content
-        return content
-
-
-def _explained(party: Party, reader: _Reader, project: Project) -> ExplainedParty:
-    rules = content_rules(project.kinds, party.path, project.settings.content_merge)
-    explanation = explain(party.states, reader.read, rules)
-    return ExplainedParty(asset_id=party.asset_id, explanation=explanation, contents=reader.saved)

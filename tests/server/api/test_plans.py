@@ -11,7 +11,7 @@ import pytest
 
 from tests.server.api.client import ApiClient, code_of
 from towline.testing.git_server import Answers
-from towline_server.runs.plans import MOST_CONTENT_BYTES
+from towline_server.runs.conflicts import MOST_CONTENT_BYTES
 
 
 def plan(api: ApiClient, **body: Any) -> dict[str, Any]:
@@ -244,7 +244,8 @@ def test_an_applied_plan_is_what_status_compares_with(api: ApiClient):
 
 
 def test_where_nothing_was_fetched_nothing_conflicts(api: ApiClient):
-    assert api.get(f"{api.url}/conflicts") == {"base": None, "revision": None, "conflicts": []}
+    nothing: dict[str, Any] = {"base": None, "revision": None, "conflicts": [], "resolved": []}
+    assert api.get(f"{api.url}/conflicts") == nothing
 
 
 def test_the_status_of_every_asset(api: ApiClient):

@@ -11,6 +11,7 @@ from towline.limits import Limits
 from towline.names import NamePolicy
 from towline.plan import StoreState
 from towline.records import AssetRecord
+from towline.resolutions import SavedResolution
 from towline_server.projects.domain import ProjectPath, PullSettings
 from towline_server.runs.external import Work
 
@@ -30,5 +31,6 @@ def work_of(given: dict[str, Any]) -> Work:
         settings=decode(
             PullSettings, {each.name: given[each.name] for each in fields(PullSettings)}
         ),
+        resolutions=tuple(decode(SavedResolution, each) for each in given["resolutions"]),
         limits=decode(Limits, given["limits"]),
     )

@@ -183,6 +183,8 @@ TABLE: Mapping[str, Open | Needs] = {
     f"GET {P}/status": _reads(),
     f"GET {P}/conflicts": _reads(),
     f"GET {P}/conflicts/{{clash_id}}": _reads(),
+    f"PUT {P}/conflicts/{{clash_id}}/resolution": _writes(body={"side": "ours"}),
+    f"DELETE {P}/conflicts/{{clash_id}}/resolution": _writes(204),
     f"GET {P}/pulls": _reads(),
     f"GET {P}/pulls/{{number}}": _reads(),
     # It was edited since.
@@ -271,6 +273,7 @@ _RENAMED = {
     f"{CODAT}/{{companyId}}/connections/{{connection_id}}": ("connection_id", "connectionId"),
     f"{P}/plans/{{plan_id}}/conflicts/{{clash_id}}": ("clash_id", "asset_id"),
     f"{P}/conflicts/{{clash_id}}": ("clash_id", "asset_id"),
+    f"{P}/conflicts/{{clash_id}}/resolution": ("clash_id", "asset_id"),
     f"{SYNCS}/runs/{{sync_run_id}}": ("sync_run_id", "run_id"),
     f"{SYNCS}/runs/{{sync_run_id}}/cancel": ("sync_run_id", "run_id"),
     f"{SYNCS}/runs/{{sync_run_id}}/retry": ("sync_run_id", "run_id"),

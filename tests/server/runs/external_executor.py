@@ -33,6 +33,7 @@ def planned(work: Work) -> tuple[Plan, dict[Digest, bytes]]:
                 kinds=work.kinds,
                 names=work.names,
                 scope=work.scope,
+                saved=work.resolutions,
             ),
             options=PullOptions(
                 on_conflict=work.settings.on_conflict,
