@@ -33,7 +33,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell the figures that tests recorded, and what was not given to be tested."""
+    """Print the figures that tests recorded, and what was not given to be tested."""
     for report in terminalreporter.stats.get("passed", []):
         for name, value in report.user_properties:
             if name == "figures":

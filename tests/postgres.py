@@ -91,7 +91,7 @@ def _programs() -> Path:
 def _owner() -> str:
     """Whose server it is when we are root: PostgreSQL refuses to run as root."""
     names = {user.pw_name for user in pwd.getpwall()}
-    return "postgres" if "postgres" in names else "nobody"
+    return "postgres" if "postgres" in names else pwd.getpwuid(65534).pw_name
 
 
 def _call(command: Sequence[Any], folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The processes below a process, and whether they are gone. Linux alone tells."""
+"""The processes below a process, and whether they are gone; on Linux alone."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _below(pid: int, parents: dict[int, int]) -> Iterator[int]:
 
 
 def await_end(handles: dict[int, str]) -> None:
-    """Wait until they are gone, and let go of the handles."""
+    """Wait until they are gone, and close the handles."""
     for handle, command in handles.items():
         poll = select.poll()
         poll.register(handle, select.POLLIN)

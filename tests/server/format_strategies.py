@@ -112,7 +112,7 @@ FORMATS: Mapping[str, Make] = MappingProxyType(
 
 
 def register() -> None:
-    """Tell schemathesis how to make values of each format."""
+    """Show schemathesis how to make values of each format."""
     seeds = st.integers(0, 2**32 - 1)
     for name, make in FORMATS.items():
         schemathesis.openapi.format(name, seeds.map(Random).map(make))

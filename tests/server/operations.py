@@ -19,13 +19,13 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "operations.md"
 
 def settings_table() -> str:
     """A row for each setting, in the order of their definition."""
-    said = _docstrings()
+    docstrings = _docstrings()
     rows = ["| setting | default | what it is | reloaded |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = field.get_default(call_default_factory=True)
         assert default is not PydanticUndefined
         reloaded = "yes" if name in RELOADABLE else ""
-        meaning = said[name].replace("``", "`").replace("|", "\\|")
+        meaning = docstrings[name].replace("``", "`").replace("|", "\\|")
         rows.append(f"| `{name}` | {_shown(default)} | {meaning} | {reloaded} |")
     return "\n".join(rows)
 
@@ -39,22 +39,22 @@ def _shown(default: Any) -> str:
 
 
 def _docstrings() -> dict[str, str]:
-    """What stands under each setting in its source."""
+    """The docstring of each setting."""
     module = ast.parse(inspect.getsource(settings))
     [found] = [
         node for node in module.body if isinstance(node, ast.ClassDef) and node.name == "Settings"
     ]
-    said = {}
+    docstrings = {}
     for field, text in zip(found.body, found.body[1:], strict=False):
         match field, text:
             case (
                 ast.AnnAssign(target=ast.Name(id=name)),
                 ast.Expr(value=ast.Constant(value=str(words))),
             ):
-                said[name] = re.sub(r"\s+", " ", words).strip()
+                docstrings[name] = re.sub(r"\s+", " ", words).strip()
             case _:
                 pass
-    return said
+    return docstrings
 
 
 def block(name: str) -> str:

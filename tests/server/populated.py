@@ -229,12 +229,12 @@ class _Population:
 
     def _webhook(self) -> dict[str, str]:
         """An endpoint of outbound webhooks, and a message to it."""
-        made = self._post(f"{NATIVE}/webhooks", {"url": "http://127.0.0.1/told"})
+        made = self._post(f"{NATIVE}/webhooks", {"url": "http://127.0.0.1/events"})
         delivery = self._post(f"{NATIVE}/webhooks/{made['id']}/ping")
         return {"webhook": made["id"], "delivery": delivery["id"]}
 
     def _hooked(self) -> str:
-        """A connection whose host may tell of pushes, and a project behind it."""
+        """A connection whose host may send push hooks, and a project behind it."""
         body = {
             "url": f"{self.git_url}/rules.git",
             "name": "hooked",

@@ -1,4 +1,4 @@
-"""The server as a real process: started, told by signals, heard through its log."""
+"""The server as a real process: started, sent signals, its log read."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ class ServerProcess:
     """Its log, as far as it was heard."""
 
     def __post_init__(self) -> None:
-        self._said: Queue[str | None] = Queue()
-        # A pipe that nobody reads would stop it when it is full.
+        self._output: Queue[str | None] = Queue()
+        # A pipe that is not read would stop it when it is full.
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
     def _listen(self) -> None:
         assert self.child.stderr is not None
         for text in self.child.stderr:
-            self._said.put(text)
-        self._said.put(None)
+            self._output.put(text)
+        self._output.put(None)
 
     def hear(self, message: str) -> Mapping[str, Any]:
         """Wait for a line of its log."""
@@ -63,23 +63,23 @@ class ServerProcess:
 
     def _next(self, awaited: str, deadline: float) -> str | None:
         try:
-            return self._said.get(timeout=max(0.0, deadline - time.monotonic()))
+            return self._output.get(timeout=max(0.0, deadline - time.monotonic()))
         except Empty:
             raise AssertionError(f"it does not say {awaited!r}: {self.lines}") from None
 
-    def tell(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         self.child.send_signal(number)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Tell it to stop; its exit code. It says nothing that is no line of its log."""
-        self.tell(number)
+        """Stop it; its exit code. It must print nothing that is no line of its log."""
+        self.send_signal(number)
         code = self.child.wait(LONG)
         self._listener.join(LONG)
-        said = list(iter(self._said.get_nowait, None))
-        noise = "".join(line for line in said if not line.startswith("{"))
+        rest = list(iter(self._output.get_nowait, None))
+        noise = "".join(line for line in rest if not line.startswith("{"))
         assert not noise, noise
-        self.lines += map(json.loads, said)
+        self.lines += map(json.loads, rest)
         assert not [line for line in self.lines if "exception" in line], self.lines
         return code
 
@@ -99,8 +99,8 @@ class ServerProcess:
 
 def environment(**variables: str) -> dict[str, str]:
     """This process's environment, with no setting but these."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TOWLINE_")}
-    return {**kept, **variables}
+    others = {name: value for name, value in os.environ.items() if not name.startswith("TOWLINE_")}
+    return {**others, **variables}
 
 
 @contextmanager

@@ -1,8 +1,8 @@
-"""The ``towline`` command, whose server's runs stand still at a boundary: to be killed there, or
-stopped and woken.
+"""The ``towline`` command, whose server's runs wait at a boundary: to be killed there, or stopped
+and continued.
 
-``STANDS_AT`` names the boundary. Each run that comes there says ``state`` in the log; once the
-process is woken from a stop (SIGCONT), they go on, and no other one stands.
+``WAIT_AT`` names the boundary. Each run that comes there logs ``waiting``; once the process is
+continued after a stop (SIGCONT), they go on, and no other one waits.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from towline_server.runs import runtime
 _LOG = logging.getLogger("tests.server")
 
 
-def _stand() -> int:
-    stands_at = os.environ["STANDS_AT"]
-    woken = threading.Event()
-    signal.signal(signal.SIGCONT, lambda *_: woken.set())
+def _main() -> int:
+    wait_at = os.environ["WAIT_AT"]
+    continued = threading.Event()
+    signal.signal(signal.SIGCONT, lambda *_: continued.set())
 
     def boundary(run_id: UUID, name: str) -> None:
-        if name == stands_at and not woken.is_set():
-            _LOG.info("state", extra={"run_id": str(run_id), "boundary": name})
-            woken.wait()
+        if name == wait_at and not continued.is_set():
+            _LOG.info("waiting", extra={"run_id": str(run_id), "boundary": name})
+            continued.wait()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runtime, "open_runtime", partial(runtime.open_runtime, boundary=boundary))
@@ -39,4 +39,4 @@ def _stand() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_stand())
+    sys.exit(_main())

@@ -1,6 +1,6 @@
 """Role × endpoint × tenant × credential, for every endpoint of the OpenAPI document.
 
-What each endpoint asks of its callers stands in `tests.server.authorisation.table`; one that is
+What each endpoint asks of its callers is in `tests.server.authorisation.table`; one that is
 not there fails the first test.
 """
 
@@ -34,7 +34,7 @@ from tests.server.authorisation.table import (
     documented,
     named_by,
 )
-from tests.server.authorisation.tenants import Tenants, leaks, told
+from tests.server.authorisation.tenants import Tenants, answered, leaks
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.runner import Runner
 from towline.testing.git_server import GitServer
@@ -51,7 +51,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def tenants(settings: Settings, git_server: GitServer, tmp_path: Path) -> Iterator[Tenants]:
-    """Nobody executes runs or waits for them, and wrong passwords are not counted."""
+    """No run is executed or waited for, and wrong passwords are not counted."""
     hasty = settings.model_copy(update={"wait_seconds": 0, "login_failures": 100_000})
     database = Database(make_engine(hasty.database))
     services = assemble(hasty, database, cheap_passwords())
@@ -93,7 +93,7 @@ def test_every_row_of_the_database_belongs_to_a_tenant():
 
 def test_a_role_on_the_whole_tenant(tenants: Tenants):
     def expected(endpoint: str, caller: Caller) -> int:
-        return GUARDED[endpoint].told(caller.role)
+        return GUARDED[endpoint].status(caller.role)
 
     _hold(tenants, tenants.callers(), expected, tenants.names_of_other, _every_form)
 
@@ -102,7 +102,7 @@ def test_a_service_account(tenants: Tenants):
     """As anybody else, but for Git operations in SnapLogic's words."""
 
     def expected(endpoint: str, caller: Caller) -> int:
-        return 403 if SNAPLOGIC in endpoint else GUARDED[endpoint].told(caller.role)
+        return 403 if SNAPLOGIC in endpoint else GUARDED[endpoint].status(caller.role)
 
     callers = tenants.callers(is_service=True)
     _hold(tenants, callers, expected, tenants.names_of_other, _every_form)
@@ -111,7 +111,7 @@ def test_a_service_account(tenants: Tenants):
 def test_a_role_on_one_project(tenants: Tenants):
     def expected(endpoint: str, caller: Caller) -> int:
         needs = GUARDED[endpoint]
-        return needs.told(None if needs.of_tenant else caller.role)
+        return needs.status(None if needs.of_tenant else caller.role)
 
     hidden = tenants.names_of_other | tenants.names_beside | tenants.names_behind_own_connection()
     _hold(tenants, tenants.callers_of_project(), expected, hidden, _first_form)
@@ -158,7 +158,7 @@ def _hold(
 
 
 def test_a_list_shows_what_its_caller_sees(tenants: Tenants):
-    nobody = tenants.caller(None)
+    stranger = tenants.caller(None)
     for endpoint, needs in GUARDED.items():
         if not needs.shows:
             continue
@@ -173,29 +173,29 @@ def test_a_list_shows_what_its_caller_sees(tenants: Tenants):
 
         assert seen(of_tenant) == [True, True, False], endpoint
         assert seen(of_project) == [not needs.of_tenant, False, False], endpoint
-        assert seen(nobody) == [False, False, False], endpoint
+        assert seen(stranger) == [False, False, False], endpoint
 
 
 # --- what is someone else's ---------------------------------------------------------------------
 
 
 def test_what_is_another_tenants_is_not_there(tenants: Tenants):
-    """It answers as what nobody has does, to the byte."""
+    """It answers as what does not exist, to the byte."""
     theirs, missing = tenants.other.things, tenants.other.missing(tenants.own.things)
     callers = tenants.callers()
     with tenants.unchanged():
         for endpoint, needs in NAMING.items():
             for caller in callers:
-                nobodys = told(tenants.ask_as(caller, endpoint, missing), missing)
+                of_missing = answered(tenants.ask_as(caller, endpoint, missing), missing)
                 for credential in dialect_of(endpoint).taken:
                     answer = tenants.ask(endpoint, theirs, caller.by(credential))
                     about = f"{endpoint} by {caller}, {credential}: {answer.text}"
-                    assert answer.status_code == needs.told_elsewhere(caller.role), about
-                    assert told(answer, theirs) == nobodys, about
+                    assert answer.status_code == needs.status_elsewhere(caller.role), about
+                    assert answered(answer, theirs) == of_missing, about
                     assert not leaks(answer, tenants.names_of_other, {}), about
 
 
-def test_a_role_on_one_project_says_nothing_of_another(tenants: Tenants):
+def test_a_role_on_one_project_shows_nothing_of_another(tenants: Tenants):
     """Nor does no role at all, in the same tenant."""
     theirs, missing = tenants.beside.things, tenants.beside.missing(tenants.own.things)
     callers = [tenants.caller(None), *tenants.callers_of_project()]
@@ -203,11 +203,11 @@ def test_a_role_on_one_project_says_nothing_of_another(tenants: Tenants):
         for endpoint, needs in NAMING.items():
             for caller in callers:
                 answer = tenants.ask_as(caller, endpoint, theirs)
-                nobodys = tenants.ask_as(caller, endpoint, missing)
+                of_missing = tenants.ask_as(caller, endpoint, missing)
                 about = f"{endpoint} by {caller}: {answer.text}"
                 role = None if needs.of_tenant else caller.role
-                assert answer.status_code == needs.told_elsewhere(role), about
-                assert told(answer, theirs) == told(nobodys, missing), about
+                assert answer.status_code == needs.status_elsewhere(role), about
+                assert answered(answer, theirs) == answered(of_missing, missing), about
                 assert not leaks(answer, tenants.names_beside, {}), about
 
 
@@ -224,15 +224,15 @@ def test_what_is_someone_elses_is_not_below_what_is_ones_own(tenants: Tenants):
                     given = {**tenants.own.things, name: theirs[name]}
                     nothing = {**tenants.own.things, name: missing[name]}
                     answer = tenants.ask_as(stranger.caller, endpoint, given)
-                    nobodys = tenants.ask_as(stranger.caller, endpoint, nothing)
+                    of_missing = tenants.ask_as(stranger.caller, endpoint, nothing)
                     about = f"{endpoint} with their {name}: {answer.text}"
                     assert answer.status_code == needs.elsewhere, about
-                    assert told(answer, given) == told(nobodys, nothing), about
+                    assert answered(answer, given) == answered(of_missing, nothing), about
                     assert not leaks(answer, stranger.hidden, {}), about
 
 
 def test_a_sync_of_no_project_yet_is_not_there_for_others(tenants: Tenants):
-    """For another tenant, nor for whoever has a role on single projects alone."""
+    """For another tenant, nor for a caller with roles on single projects alone."""
     admins = (tenants.caller(Role.ADMIN), tenants.caller(Role.ADMIN, on=tenants.own))
     for marked, admin in zip((tenants.other, tenants.own), admins, strict=True):
         draft, nothing = (
@@ -243,8 +243,8 @@ def test_a_sync_of_no_project_yet_is_not_there_for_others(tenants: Tenants):
                 if "sync_id" in named_by(endpoint, needs):
                     answer = tenants.ask_as(admin, endpoint, draft)
                     assert answer.status_code == needs.elsewhere, endpoint
-                    nobodys = tenants.ask_as(admin, endpoint, nothing)
-                    assert told(answer, draft) == told(nobodys, nothing), endpoint
+                    of_missing = tenants.ask_as(admin, endpoint, nothing)
+                    assert answered(answer, draft) == answered(of_missing, nothing), endpoint
 
 
 def test_what_is_someone_elses_is_not_among_what_is_ones_own(tenants: Tenants):
@@ -257,17 +257,17 @@ def test_what_is_someone_elses_is_not_among_what_is_ones_own(tenants: Tenants):
                 ask = partial(
                     tenants.ask_as, stranger.caller, row.endpoint, body=row.body, query=row.query
                 )
-                answer, nobodys = ask(given), ask(nothing)
+                answer, of_missing = ask(given), ask(nothing)
                 needs = GUARDED[row.endpoint]
                 is_short = needs.of_tenant and stranger.caller.project_id is not None
                 about = f"{row}: {answer.text}"
-                assert answer.status_code == (needs.nobody if is_short else row.status), about
-                assert told(answer, given) == told(nobodys, nothing), about
+                assert answer.status_code == (needs.no_role if is_short else row.status), about
+                assert answered(answer, given) == answered(of_missing, nothing), about
                 assert not leaks(answer, stranger.hidden, given), about
 
 
-def test_nobody_executes_what_is_someone_elses(tenants: Tenants):
-    """Each project has a run that waits for whoever claims it."""
+def test_no_caller_executes_what_is_someone_elses(tenants: Tenants):
+    """Each project has a run that waits to be claimed."""
     for marked in (tenants.own, tenants.beside, tenants.other):
         tenants.services.runs.request(marked.project.id, backend=BackendName.EXTERNAL)
     low = (
@@ -318,8 +318,8 @@ def _strangers(tenants: Tenants) -> Iterator[Stranger]:
         yield Stranger(caller, marked.things, marked.missing(tenants.own.things), hidden)
 
 
-def test_a_kept_answer_is_its_askers_alone(tenants: Tenants):
-    admin, nobody = tenants.caller(Role.ADMIN), tenants.caller(None)
+def test_a_replayed_answer_is_for_its_caller_alone(tenants: Tenants):
+    admin, stranger = tenants.caller(Role.ADMIN), tenants.caller(None)
     stranger = tenants.caller(Role.ADMIN, of=tenants.other)
     for endpoint, needs in GUARDED.items():
         if not endpoint.startswith("POST") or needs.done >= 400:
@@ -333,7 +333,7 @@ def test_a_kept_answer_is_its_askers_alone(tenants: Tenants):
 
         assert ask(admin) == (needs.done, False), endpoint
         assert ask(admin) == (needs.done, True), endpoint
-        assert ask(nobody) == (needs.nobody, False), endpoint
+        assert ask(stranger) == (needs.no_role, False), endpoint
         elsewhere = needs.elsewhere if endpoint in NAMING else needs.done
         assert ask(stranger) == (elsewhere, False), endpoint
 
@@ -341,27 +341,27 @@ def test_a_kept_answer_is_its_askers_alone(tenants: Tenants):
 # --- who is not known ---------------------------------------------------------------------------
 
 
-def test_who_proves_nothing_is_told_nothing(tenants: Tenants):
-    """Whatever is wrong with a credential: 401, and nothing of what is there."""
+def test_a_caller_without_a_proof_learns_nothing(tenants: Tenants):
+    """Whatever is wrong with a credential: 401, and no sign of what is there."""
     proofs = bad_proofs(tenants.services, tenants.own.tenant.tenant_id)
     own, missing = tenants.own.things, tenants.own.missing({})
     with tenants.unchanged():
         for endpoint in GUARDED:
-            without = told(_unknown(tenants, endpoint, own, {}), own)
-            assert without == told(_unknown(tenants, endpoint, missing, {}), missing), endpoint
+            without = answered(_unknown(tenants, endpoint, own, {}), own)
+            assert without == answered(_unknown(tenants, endpoint, missing, {}), missing), endpoint
             no_json = _unknown(tenants, endpoint, own, {}, content=b"{")
-            assert told(no_json, own) == without, endpoint
+            assert answered(no_json, own) == without, endpoint
             for credential in dialect_of(endpoint).taken:
                 answers = {
-                    why: told(_unknown(tenants, endpoint, own, credential.sent(proof)), own)
+                    why: answered(_unknown(tenants, endpoint, own, credential.sent(proof)), own)
                     for why, proof in proofs[credential.proof].items()
                 }
-                # Nobody learns who there is, or was.
-                same = {answers[why] for why in TELLING if why in answers}
+                # No answer shows which accounts there are, or were.
+                same = {answers[why] for why in ACCOUNTS if why in answers}
                 assert len(same) == 1, f"{endpoint} by {credential}: {same}"
 
 
-TELLING = ("unknown", "wrong", "disabled", "deleted", "expired key")
+ACCOUNTS = ("unknown", "wrong", "disabled", "deleted", "expired key")
 
 
 def _unknown(
@@ -382,7 +382,7 @@ def test_a_credential_in_a_form_that_a_dialect_does_not_take(tenants: Tenants):
                     _unknown(tenants, endpoint, tenants.own.things, admin.by(credential))
 
 
-def test_what_is_open_tells_nothing(tenants: Tenants):
+def test_what_is_open_shows_nothing(tenants: Tenants):
     """Not even which connections there are, and which take webhooks."""
     with tenants.services.database.writing() as session:
         connections = tenants.services.connections(session)
@@ -396,5 +396,5 @@ def test_what_is_open_tells_nothing(tenants: Tenants):
             for things in (tenants.own.things, tenants.other.things, tenants.own.missing({})):
                 answer = tenants.ask(endpoint, things, {})
                 assert not leaks(answer, hidden, {}), endpoint
-                answers.add(told(answer, things))
+                answers.add(answered(answer, things))
             assert [status for status, _ in answers] == [is_open.status], endpoint

@@ -32,12 +32,12 @@ from towline_server.settings import Settings
 pytestmark = pytest.mark.slow
 
 FOLDERS = {"rule": "rules/", "task": "tasks/", "file": ""}
-"""Where the assets of each kind stand."""
+"""Where the assets of each kind are."""
 LISTS = ("overwritten", "updated", "created", "deleted", "ignored", "conflicts", "error_msgs")
 NATIVE = "/api/towline/v1"
 
 Pulled: TypeAlias = tuple[dict[str, tuple[bytes | None, bool]], dict[str, list[Any]]]
-"""What stands in a store, and the lists."""
+"""The contents of a store, and the lists."""
 
 BEFORE: Mapping[str, Any] = {
     "both.json": b'{"x": 1, "y": 1}',
@@ -98,11 +98,11 @@ class Party:
 
     def contents(self) -> dict[str, tuple[bytes | None, bool]]:
         store = self.tenant.store(self.project)
-        stands = [record.ours for record in now(store).records() if record.ours is not None]
-        return {str(each.path): (store.read(each.digest), each.executable) for each in stands}
+        present = [record.ours for record in now(store).records() if record.ours is not None]
+        return {str(each.path): (store.read(each.digest), each.executable) for each in present}
 
     def reports(self, known: set[str]) -> list[Any]:
-        """The reports of the runs that nobody knew of before."""
+        """The reports of the runs that are new since the last call."""
         found = self.native("GET", f"/projects/{self.project.id}/runs")["items"]
         new = [run["id"] for run in found if run["id"] not in known]
         known.update(new)
@@ -117,7 +117,7 @@ def _native(party: Party, _policy: OnConflict) -> None:
 
 
 def _snaplogic(party: Party, policy: OnConflict) -> Any:
-    """It skips unless it is told otherwise; only it hands the lists back at once."""
+    """It skips unless it is asked otherwise; only it returns the lists at once."""
     query = {} if policy is OnConflict.SKIP else {"on_conflict": "refuse"}
     answer = party.client.post(
         f"/api/1/rest/public/project/pull/{party.project.path}",
@@ -217,7 +217,7 @@ class Scenario:
     def pull(self, after: Mapping[str, Any], ways: Mapping[str, Way]) -> Pulled:
         """What the second pull gives, once each of these ways gives the same as the native API."""
         native = self.party(self.tenant)
-        others = {name: self.party(self.new_world(name)) for name in ways}
+        others = {name: self.party(self.new_tenant(name)) for name in ways}
         self.tenant.repository.commit(_everywhere(BEFORE))
         first = self.pulled(native, _native)
         for name, way in ways.items():
@@ -231,7 +231,7 @@ class Scenario:
             assert self.pulled(others[name], way) == second, name
         return second
 
-    def new_world(self, name: str) -> GitTenant:
+    def new_tenant(self, name: str) -> GitTenant:
         sealer, server = self.services.sealer, self.tenant.server
         return GitTenant(self.services.database, server, self.folder / name, sealer=sealer)
 
@@ -252,10 +252,10 @@ class Scenario:
         """The store and the lists after a pull, without what differs from project to project."""
         known: set[str] = set()
         party.reports(known)
-        told = way(party, self.settings.on_conflict)
+        answer = way(party, self.settings.on_conflict)
         lists = _lists(party.reports(known))
-        if told is not None:
-            assert _told(told) == {name: _names(lists[name]) for name in _told(told)}
+        if answer is not None:
+            assert _own_lists(answer) == {name: _names(lists[name]) for name in _own_lists(answer)}
         return party.contents(), lists
 
 
@@ -318,11 +318,11 @@ def test_the_dialects_agree_on_what_is_no_asset(scenario: Scenario):
     scenario.pull({**AFTER, "link": Symlink("changed")}, {"Connections": _connections})
 
 
-def _told(told: Mapping[str, Any]) -> dict[str, Any]:
-    """What a dialect itself tells, as far as it has words for it."""
-    if "error_list" in told:
-        return {"error_msgs": sorted(_anonymous(each["message"]) for each in told["error_list"])}
-    return {name: _names(told[name]) for name in LISTS if name in told}
+def _own_lists(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The lists in a dialect's own answer, as far as it has them."""
+    if "error_list" in answer:
+        return {"error_msgs": sorted(_anonymous(each["message"]) for each in answer["error_list"])}
+    return {name: _names(answer[name]) for name in LISTS if name in answer}
 
 
 def _names(entries: list[Any]) -> list[Any]:
@@ -333,7 +333,7 @@ def _names(entries: list[Any]) -> list[Any]:
 
 
 def _lists(reports: list[Any]) -> dict[str, list[Any]]:
-    """The lists of a batch as one; what several of its runs tell stands there once."""
+    """The lists of a batch as one; what several of its runs list is there once."""
     found = {}
     for name in LISTS:
         entries = [each for report in reports if report for each in report[name]]

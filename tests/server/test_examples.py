@@ -1,6 +1,6 @@
 """The examples of the OpenAPI document: valid, and of the form that the server answers with now.
 
-``RECORD_EXAMPLES=1`` (`make examples`) writes them anew.
+``RECORD_EXAMPLES=1`` (`make examples`) writes them again.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def document(app: Application, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def served(app: Application, tmp_path: Path) -> Iterator[str]:
-    """What a script of calls is told."""
+    """The input of a script of calls."""
     (tmp_path / "populated").mkdir()
     with (
         populated_server(tmp_path / "populated") as populated,
@@ -67,14 +67,14 @@ def served(app: Application, tmp_path: Path) -> Iterator[str]:
         app.state.services = None
 
 
-def _check(said: dict[str, Any]) -> None:
-    assert "/demo/shop/rules" in {each["name"] for each in said["codat"]["results"]}
-    assert {each["object"] for each in said["connections"]} == {"sync"}
-    assert "rules/discount.json" in {each["path"] for each in said["native"]["items"]}
-    assert said["nected"]["data"]["taskId"]
-    assert len(said["snaplogic"]["response_map"]["entries"]) == said["native"]["total"] + 1
-    assert [each["name"] for each in said["syncs"]["syncs"]] == ["Rules"]
-    assert (said["unknown"]["statusCode"], said["unknown"]["canBeRetried"]) == (404, "No")
+def _check(answers: dict[str, Any]) -> None:
+    assert "/demo/shop/rules" in {each["name"] for each in answers["codat"]["results"]}
+    assert {each["object"] for each in answers["connections"]} == {"sync"}
+    assert "rules/discount.json" in {each["path"] for each in answers["native"]["items"]}
+    assert answers["nected"]["data"]["taskId"]
+    assert len(answers["snaplogic"]["response_map"]["entries"]) == answers["native"]["total"] + 1
+    assert [each["name"] for each in answers["syncs"]["syncs"]] == ["Rules"]
+    assert (answers["unknown"]["statusCode"], answers["unknown"]["canBeRetried"]) == (404, "No")
 
 
 @pytest.mark.services
@@ -86,9 +86,9 @@ def test_redocly_has_nothing_to_say(app: Application, document: Path):
     # The paths of Syncs are the product's: `/syncs/runs/{run_id}` beside `/syncs/{sync_id}/runs`.
     rules = ["--skip-rule=no-ambiguous-paths", "--format=json"]
     command = node_packages("node", *NODE) / "redocly"
-    said = run([command, "lint", *rules, *files], env=QUIET)
+    answers = run([command, "lint", *rules, *files], env=QUIET)
     # An object a file, with nothing between them.
-    reports = json.loads(f"[{said.replace('}{', '},{')}]")
+    reports = json.loads(f"[{answers.replace('}{', '},{')}]")
     assert [each["problems"] for each in reports] == [[]] * len(files)
 
 

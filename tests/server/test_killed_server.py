@@ -16,7 +16,7 @@ from towline.testing.git_server import StaysSilent
 
 pytestmark = pytest.mark.slow
 
-STANDS = "tests.server.stoppable_server"
+STOPPABLE = "tests.server.stoppable_server"
 BOUNDARIES = [
     "queued",
     "fetching",
@@ -71,8 +71,8 @@ def check_end(pending: PendingPull, run: dict[str, object]) -> None:
     """One report, of one pull, and the project as it makes it."""
     assert (run["state"], run["outcome"], run["pull"]) == ("succeeded", "changed", 2)
     assert pending.state() == pending.new
-    logged, told = pending.reports()
-    assert logged == told
+    logged, returned = pending.reports()
+    assert logged == returned
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
@@ -80,11 +80,11 @@ def test_the_run_of_a_killed_server_ends_once(
     boundary: str, pending: PendingPull, words: list[str]
 ):
     with (
-        serving(words, module=STANDS, STANDS_AT=boundary) as first,
+        serving(words, module=STOPPABLE, WAIT_AT=boundary) as first,
         client_of(first) as client,
     ):
         run_id = pending.ask(client)
-        assert first.hear("state")["run_id"] == run_id
+        assert first.hear("waiting")["run_id"] == run_id
         first.kill()
     assert pending.state() == (pending.new if boundary == "ended" else pending.old)
     check_end(pending, ended(pending, words, run_id))

@@ -20,7 +20,7 @@ PROJECTS = "/api/towline/v1/projects"
         ("/companies", "GET"),
     ],
 )
-def test_all_methods_of_a_path_are_told(path: str, allowed: str):
+def test_all_methods_of_a_path_are_listed(path: str, allowed: str):
     answer = TestClient(create_app(Settings.defaults())).options(path)
     assert answer.status_code == 405
     assert answer.headers["allow"] == allowed

@@ -171,15 +171,15 @@ def test_a_failure_is_counted_under_its_reason(tenant: GitTenant):
     assert _counted("towline_runs_ended_total", **labels) == before + 1
 
 
-def test_what_is_not_committed_is_not_told(tenant: GitTenant):
-    told: list[str] = []
+def test_what_is_not_committed_is_not_called(tenant: GitTenant):
+    called: list[str] = []
     with suppress(RuntimeError), tenant.database.writing() as session:
-        once_committed(session, lambda: told.append("lost"))
+        once_committed(session, lambda: called.append("lost"))
         raise RuntimeError
     with tenant.database.writing() as session:
-        once_committed(session, lambda: told.append("kept"))
-        assert told == []
-    assert told == ["kept"]
+        once_committed(session, lambda: called.append("committed"))
+        assert called == []
+    assert called == ["committed"]
 
 
 def test_a_database_that_is_gone_is_a_metric(settings: Settings, tenant: GitTenant, monkeypatch):
@@ -202,7 +202,7 @@ class Stalled:
         return ["towline-reaper"]
 
 
-def test_a_loop_that_stands_still_makes_the_server_unready(settings: Settings, tenant: GitTenant):
+def test_a_stalled_loop_makes_the_server_unready(settings: Settings, tenant: GitTenant):
     services = assemble(settings, tenant.database, cheap_passwords())
     stalled = replace(services, runtime=Stalled())  # type: ignore[arg-type] # of it all readiness asks this
     with TestClient(create_app(settings, services=stalled)) as client:

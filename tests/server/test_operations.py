@@ -120,18 +120,18 @@ def test_a_backup_is_one_moment_of_a_server_that_writes(plain_environment: None,
     with services.database.writing() as session:
         Tenants(session).create("uncommitted")
         session.flush()
-        ran = CliRunner().invoke(admin, ["backup", str(tmp_path / "kept")], env=environment_of)
+        ran = CliRunner().invoke(admin, ["backup", str(tmp_path / "backup")], env=environment_of)
         assert ran.exit_code == 0, ran.exception
     services.close()
 
-    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == [
+    assert sorted(path.name for path in (tmp_path / "backup").iterdir()) == [
         "secret.key",
         "towline.db",
     ]
-    for path in (tmp_path / "kept").iterdir():
+    for path in (tmp_path / "backup").iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     shutil.rmtree(tmp_path / "data")
-    shutil.copytree(tmp_path / "kept", tmp_path / "data")
+    shutil.copytree(tmp_path / "backup", tmp_path / "data")
     restored = open_services(load_settings(data_dir=tmp_path / "data"))
     assert everything(restored.database) == before
     assert _opens_secrets(restored)
@@ -143,11 +143,11 @@ def test_a_backup_overwrites_nothing_and_wants_an_embedded_database(
 ):
     monkeypatch.setenv("TOWLINE_DATA_DIR", str(tmp_path / "data"))
     with pytest.raises(NotFound):
-        _admin("backup", str(tmp_path / "kept"))
+        _admin("backup", str(tmp_path / "backup"))
     open_services(load_settings()).close()
-    (tmp_path / "kept").mkdir()
+    (tmp_path / "backup").mkdir()
     with pytest.raises(AlreadyExists):
-        _admin("backup", str(tmp_path / "kept"))
+        _admin("backup", str(tmp_path / "backup"))
     monkeypatch.setenv("TOWLINE_DATABASE_URL", "postgresql://nowhere/none")
     monkeypatch.setenv("TOWLINE_SECRET_KEYS", "k" * 40)
     with pytest.raises(InvalidValue):

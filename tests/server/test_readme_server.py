@@ -1,4 +1,4 @@
-"""The demo is what the README says: one command, and these lines as they stand there."""
+"""The demo is what README shows: one command, and these lines to the letter."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ PRINTED = "http://127.0.0.1:8080"
 class Demo:
     server: ServerProcess
     url: str
-    said: list[str]
+    printed: list[str]
     """What it printed."""
 
     def word_after(self, start: str) -> str:
         """The first word of a printed line behind what it starts with."""
-        line = next(line for line in self.said if line.strip().startswith(start))
+        line = next(line for line in self.printed if line.strip().startswith(start))
         return line.strip().removeprefix(start).split()[0]
 
     def ask(self, line: str) -> Any:
@@ -122,19 +122,19 @@ def test_the_readme_prints_what_the_demo_prints(demo: Demo):
     for about, line in lines.items():
         assert f"# {about}\n{line}\n" in readme()
     for line in curl_lines(demo.url).values():
-        assert line in demo.said
+        assert line in demo.printed
 
 
 def test_the_readme_s_command_is_a_target():
     assert "```\nmake serve-demo\n```" in readme()
-    told = subprocess.run(
+    shown = subprocess.run(
         ["make", "--no-print-directory", "--dry-run", "serve-demo"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert told.stdout.splitlines()[-1].endswith("towline serve --demo")
+    assert shown.stdout.splitlines()[-1].endswith("towline serve --demo")
 
 
 # --- the rest of what it prints -----------------------------------------------------------------

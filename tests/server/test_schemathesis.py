@@ -119,7 +119,7 @@ class There:
     opened: ExitStack = field(default_factory=ExitStack)
     is_new: bool = False
     wants_credentials: bool = False
-    """Whether the operation was seen to answer nobody without a credential."""
+    """Whether the operation was seen to refuse a caller without a credential."""
 
     def renew(self) -> None:
         """Put a new copy behind the application."""
@@ -135,7 +135,7 @@ class There:
         asked = (about, case.path_parameters, case.query, body)
         if zlib.crc32(repr(asked).encode()) % 4 == 0:
             return
-        # What is set is judged anew by schemathesis, even if it is the same.
+        # What is set is judged again by schemathesis, even if it is the same.
         if case.path_parameters and _is_positive(case, ParameterLocation.PATH):
             case.path_parameters = {
                 name: self._known(case.path, name, value)
@@ -173,10 +173,10 @@ def _is_positive(case: Case[Any], where: ParameterLocation) -> bool:
 
 def _native(body: Any) -> bool:
     about = (body.get("code"), body.get("problem"))
-    return body.get("code") in _OF_WHAT_STANDS or about in _OF_SEVERAL
+    return body.get("code") in _OF_THE_PROJECT or about in _OF_SEVERAL
 
 
-_OF_WHAT_STANDS = {
+_OF_THE_PROJECT = {
     "unknown_assets",
     "unknown_kind",
     "unselected_resolutions",
@@ -184,8 +184,8 @@ _OF_WHAT_STANDS = {
     "colliding_resolutions",
 }
 _OF_SEVERAL = {
-    # A schema tells neither that two lists have nothing in common, nor that of several objects no
-    # two have one name; OpenAPI tells nothing of two headers at once.
+    # A schema states neither that two lists have nothing in common, nor that of several objects no
+    # two have one name; OpenAPI states nothing of two headers at once.
     ("conflicting_resolutions", None),
     ("invalid_value", "a name is used twice"),
     ("invalid_value", "takes * here, and no If-Match beside it"),
@@ -221,7 +221,7 @@ def _syncs(body: Any) -> bool:
 
 FITS_ITS_FORM: Mapping[tuple[str, int], Callable[[Any], bool]] = {
     ("native", 400): _native,
-    ("native", 412): lambda _body: True,  # what stands there is not what If-Match names
+    ("native", 412): lambda _body: True,  # what is there is not what If-Match names
     ("SnapLogic", 400): _snaplogic,
     ("Nected", 400): _nected,
     ("Syncs", 422): _syncs,
@@ -242,7 +242,7 @@ def _checks_without_premise(case: Case[Any], response: Response) -> list[Any]:
 
 
 def _breaks_a_format(case: Case[Any]) -> bool:
-    """Whether a string was made to break its format: schemathesis cannot tell if it really does."""
+    """Whether a string was made to break its format: schemathesis does not know if it does."""
     data = case.meta.phase.data if case.meta is not None else None
     mutations = data.mutations if data is not None else ()
     return any("format" in mutation.keywords for mutation in mutations)

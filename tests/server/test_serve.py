@@ -1,4 +1,4 @@
-"""The server as a process: it hands its runs back when told to stop, and reloads when told to."""
+"""The server as a process: it releases its runs when it stops, and reloads on SIGHUP."""
 
 from __future__ import annotations
 
@@ -113,14 +113,14 @@ def test_sighup_takes_up_what_can_change_and_names_what_cannot(
     ):
         assert client.get("/metrics", headers=bearer("the first token")).status_code == 200
         settings_file(tenant, database_url, metrics_token="the second", lease_seconds=90)
-        server.tell(signal.SIGHUP)
+        server.send_signal(signal.SIGHUP)
         assert server.hear("settings reloaded")["changed"] == ["metrics_token"]
         assert server.hear("these settings wait for a restart")["changed"] == ["lease_seconds"]
         assert client.get("/metrics", headers=bearer("the first token")).status_code == 401
         assert client.get("/metrics", headers=bearer("the second")).status_code == 200
 
         file.write_text("log_level = 'loud'\n")
-        server.tell(signal.SIGHUP)
+        server.send_signal(signal.SIGHUP)
         refused = server.hear("the settings are refused, and stay as they are")
         assert "log_level" in refused["problem"]
         assert client.get("/metrics", headers=bearer("the second")).status_code == 200

@@ -1,4 +1,4 @@
-"""A server that tells a receiver of a pull: everything real, from the request to the signature."""
+"""A server that sends the event of a pull: everything real, from the request to the signature."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _key(tenant: GitTenant) -> str:
         return made.create_key(tenant_id=tenant.tenant_id, name="k", tenant_role=Role.ADMIN)[1]
 
 
-def test_a_pull_is_told_to_who_asked_even_by_the_next_server(tenant: GitTenant, database_url: str):
+def test_the_event_of_a_pull_is_sent_even_by_the_next_server(tenant: GitTenant, database_url: str):
     revision = tenant.commit(rules__a=b"1")
     project, key = tenant.project(), _key(tenant)
     words = ["--settings", str(_settings(tenant, database_url)), "--port", "0"]
@@ -54,10 +54,10 @@ def test_a_pull_is_told_to_who_asked_even_by_the_next_server(tenant: GitTenant, 
             assert event["type"] == "run.succeeded"
             assert event["data"]["run_id"] == run["id"]
             assert event["data"]["target_revision"] == revision
-            told = first.hear("webhook attempted")
-            assert told["message_id"] == received.id
-            assert told["webhook_id"] == made["id"]
-            assert told["result"] == "delivered"
+            attempted = first.hear("webhook attempted")
+            assert attempted["message_id"] == received.id
+            assert attempted["webhook_id"] == made["id"]
+            assert attempted["result"] == "delivered"
 
             client.post(f"{V1}/projects/{project.id}/runs", json={"mode": "dry_run"})
             second = receiver.wait_for(2)[1]
@@ -66,7 +66,7 @@ def test_a_pull_is_told_to_who_asked_even_by_the_next_server(tenant: GitTenant, 
             first.end(signal.SIGKILL)
         with serving(words) as last, client_of(last) as client:
             client.headers.update(bearer(key))
-            # Its time has not come, but somebody asks for it.
+            # Its time has not come, but a client asks for it.
             url = f"{V1}/webhooks/{made['id']}/deliveries"
             [left] = client.get(f"{url}?state=waiting").json()["items"]
             assert (left["message_id"], left["last_status"]) == (second.id, 503)

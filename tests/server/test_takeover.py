@@ -39,8 +39,8 @@ from towline_server.runs.tables import RunRow, ScheduleRow, find_row
 
 pytestmark = pytest.mark.services
 
-STANDS = "tests.server.stoppable_server"
-LEASE, BEAT = 9, 3
+STOPPABLE = "tests.server.stoppable_server"
+LEASE, HEARTBEAT = 9, 3
 IN_TIME = timedelta(seconds=LEASE + 5)
 PROJECTS = 50
 
@@ -55,17 +55,19 @@ class Servers:
     processes: dict[str, ServerProcess] = field(default_factory=dict)
     clients: dict[str, httpx2.Client] = field(default_factory=dict)
 
-    def start(self, name: str, stands_at: str | None = None) -> ServerProcess:
+    def start(self, name: str, wait_at: str | None = None) -> ServerProcess:
         """A server, and a client of it."""
         settings = {
             "lease_seconds": LEASE,
-            "heartbeat_seconds": BEAT,
+            "heartbeat_seconds": HEARTBEAT,
             "rate_per_second": 0,
             "address_rate_per_second": 0,
         }
         words = ["--settings", str(settings_file(self.tenant, self.url, name=name, **settings))]
-        module, stands = (SERVER, {}) if stands_at is None else (STANDS, {"STANDS_AT": stands_at})
-        server = self.stack.enter_context(serving([*words, "--port", "0"], module=module, **stands))
+        module, variables = (SERVER, {}) if wait_at is None else (STOPPABLE, {"WAIT_AT": wait_at})
+        server = self.stack.enter_context(
+            serving([*words, "--port", "0"], module=module, **variables)
+        )
         self.processes[name] = server
         self.clients[name] = self.stack.enter_context(client_of(server))
         return server
@@ -101,7 +103,7 @@ def moment(at: datetime | None) -> datetime:
 
 
 def begun(servers: Servers, pending: PendingPull, phase: str) -> tuple[ServerProcess, str]:
-    """The first of two servers, which executes a run that stands in a phase; and the run."""
+    """The first of two servers, which executes a run that waits in a phase; and the run."""
     silent = phase == "git is silent"
     pending.tenant.server.trouble = StaysSilent() if silent else None
     first = servers.start("one", None if silent else phase)
@@ -110,7 +112,7 @@ def begun(servers: Servers, pending: PendingPull, phase: str) -> tuple[ServerPro
         while not pending.tenant.server.tally.requests:
             pending.look(servers.clients["one"], run_id)
     else:
-        first.hear("state")
+        first.hear("waiting")
     servers.start("two")
     return first, run_id
 
@@ -129,10 +131,10 @@ def test_the_other_server_takes_over_in_time(phase: str, servers: Servers, pendi
     lost, taken = pending.attempts(servers.clients["two"], run_id)
     assert (lost["reason_code"], taken["id"]) == ("heartbeat_timeout", last["id"])
     assert pending.state() == pending.new
-    assert len(pending.reports()) == 2, "one pull, told by one run"
-    beat = moment(row(pending.tenant, run_id).heartbeat_at)
+    assert len(pending.reports()) == 2, "one pull, reported by one run"
+    last_heartbeat = moment(row(pending.tenant, run_id).heartbeat_at)
     started = moment(row(pending.tenant, last["id"]).started_at)
-    assert timedelta(seconds=LEASE) < started - beat <= IN_TIME
+    assert timedelta(seconds=LEASE) < started - last_heartbeat <= IN_TIME
 
 
 def test_what_a_killed_server_had_not_begun_is_executed_in_time(
@@ -160,38 +162,38 @@ def test_a_project_does_not_wait_for_what_a_killed_server_had_ended(
     assert started - ended <= IN_TIME
 
 
-# --- stopped, and woken -------------------------------------------------------------------------
+# --- stopped, and continued ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("phase", ["git is silent", "comparing", "applying", "committing"])
-def test_a_stopped_server_that_wakes_changes_nothing(
+def test_a_stopped_server_that_continues_changes_nothing(
     phase: str, servers: Servers, pending: PendingPull
 ):
     tenant = pending.tenant
     first, run_id = begun(servers, pending, phase)
-    first.tell(SIGSTOP)
+    first.send_signal(SIGSTOP)
     tenant.server.trouble = None
     last = pending.end(servers.clients["two"], run_id)
     assert (last["state"], last["attempt"]) == ("succeeded", 2)
-    beat = moment(row(tenant, run_id).heartbeat_at)
-    assert moment(row(tenant, last["id"]).started_at) - beat <= IN_TIME
+    last_heartbeat = moment(row(tenant, run_id).heartbeat_at)
+    assert moment(row(tenant, last["id"]).started_at) - last_heartbeat <= IN_TIME
     assert pending.state() == pending.new
     tenant.edit(pending.project, "a", b"edited since")
     before = everything(tenant.database)
 
-    first.tell(SIGCONT)
+    first.send_signal(SIGCONT)
     assert pending.look(servers.clients["one"], last["id"])["state"] == "succeeded"
     assert servers.clients["one"].get("/readyz").status_code == 200
-    # It waits for whatever it still executes.
+    # It waits for what it still executes.
     assert first.end() == 0
     assert everything(tenant.database) == before
 
 
-def test_a_server_that_was_woken_serves_on(servers: Servers, pending: PendingPull):
+def test_a_continued_server_serves_on(servers: Servers, pending: PendingPull):
     first, run_id = begun(servers, pending, "committing")
-    first.tell(SIGSTOP)
+    first.send_signal(SIGSTOP)
     pending.end(servers.clients["two"], run_id)
-    first.tell(SIGCONT)
+    first.send_signal(SIGCONT)
     assert servers.processes["two"].end() == 0
     pending.tenant.commit(a=b"3", here=b"1", rules__b=b"1", rules__new=b"2")
     last = pending.end(servers.clients["one"], pending.ask(servers.clients["one"]))
@@ -245,8 +247,8 @@ def test_a_push_starts_one_run_on_two_servers(servers: Servers, pending: Pending
     with ThreadPoolExecutor(2) as pool:
         for delivery in range(10):
             answers = list(pool.map(call, [delivery] * 2, servers.clients))
-            told = [run for each in answers for run in each.json().get("runs", [])]
-            assert len(set(told)) == 1, [each.text for each in answers]
+            runs = [run for each in answers for run in each.json().get("runs", [])]
+            assert len(set(runs)) == 1, [each.text for each in answers]
             assert {each.status_code for each in answers} <= {202, 409}
     assert len(everything_ended(servers, pending, 10)) == 10
 
@@ -262,6 +264,6 @@ def test_what_waits_for_one_repository_is_one_fetch_a_server(
     runs = everything_ended(servers, pending, PROJECTS)
     assert {run["id"] for run in runs} == set(asked)
     assert {run["outcome"] for run in runs} == {"changed"}
-    talks = [each for each in tenant.server.tally.requests if each.method == "GET"]
+    requests = [each for each in tenant.server.tally.requests if each.method == "GET"]
     executors = {row(tenant, run["id"]).executor_id for run in runs}
-    assert len(talks) == len(executors) <= 2
+    assert len(requests) == len(executors) <= 2

@@ -118,7 +118,7 @@ def test_paths_are_as_long_as_a_pull_takes(api: ApiClient):
     assert list(api.tenant.contents(api.project)) == [fits]
 
 
-def test_nobody_overwrites_what_they_have_not_seen(api: ApiClient):
+def test_a_caller_does_not_overwrite_what_it_has_not_seen(api: ApiClient):
     new, stale = {"If-None-Match": "*"}, {"If-Match": f'"{Digest.of(b"other")}"'}
     made = api.put("a", b"1", headers=new)
     assert made.status_code == 201

@@ -137,7 +137,7 @@ def test_a_key_makes_one_plan_and_applies_it_once(api: ApiClient):
     assert api.get(f"{api.url}/pulls")["total"] == 1
 
 
-def test_the_remotes_failures_are_told(api: ApiClient):
+def test_the_remotes_failures_are_returned(api: ApiClient):
     api.tenant.server.trouble = Answers(status=503)
     answer = api.ask("POST", f"{api.url}/plans", json={})
     assert code_of(answer) == (502, "remote_unavailable")

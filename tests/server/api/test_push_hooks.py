@@ -183,7 +183,7 @@ def test_a_name_is_stored_as_far_as_it_can_be_shown(api: ApiClient):
     assert [run["trigger_ref"] for run in hooked.runs()] == ["ab" + "d" * 253]
 
 
-def test_nobody_learns_which_connections_there_are(api: ApiClient):
+def test_no_answer_shows_which_connections_there_are(api: ApiClient):
     host = HOSTS["github"]
     hooked, body = Hooked(api, host), called(host)
     wrong = host.headers(body, secret="another secret")
@@ -196,11 +196,11 @@ def test_nobody_learns_which_connections_there_are(api: ApiClient):
         for guess in guesses
         for to in (unset, uuid4())
     ]
-    assert len({_told(each) for each in [*answers, *empty]}) == 1
+    assert len({_but_its_id(each) for each in [*answers, *empty]}) == 1
     assert code_of(answers[0]) == (401, "unauthenticated")
 
 
-def _told(answer: Response) -> str:
+def _but_its_id(answer: Response) -> str:
     return json.dumps({**answer.json(), "request_id": ""}) + str(sorted(answer.headers))
 
 

@@ -19,7 +19,7 @@ def test_a_run_pulls(api: ApiClient):
     assert api.tenant.contents(api.project) == {"rules/a": b"1", "tasks/b": b"2"}
 
 
-def test_a_run_does_as_it_is_told(api: ApiClient):
+def test_a_run_follows_its_request(api: ApiClient):
     api.tenant.commit(rules__a=b"1", tasks__b=b"1")
     dry = api.pull(mode="dry_run")
     assert (dry["outcome"], dry["pull"]) == ("changed", None)
@@ -70,7 +70,7 @@ def test_renames_are_found_as_the_run_or_else_the_project_says(api: ApiClient):
     assert (item["renamed_from"], item["path"]) == ("rules/a", "rules/b")
 
 
-def test_a_failure_is_told(api: ApiClient):
+def test_a_failure_is_returned(api: ApiClient):
     run = api.pull()
     assert (run["state"], run["result_class"]) == ("failed", "permanent_failure")
     assert (run["error"]["code"], run["error"]["fault"]) == ("empty_repository", "remote")

@@ -156,14 +156,14 @@ def test_they_are_for_who_administers_the_tenant(
         (api.keys[Role.ADMIN], (404, "not_found")),
         (api.keys[None], (404, "not_found")),
         (stranger, (404, "not_found")),
-        ("twl_nobody", (401, "unauthenticated")),
+        ("twl_unknown", (401, "unauthenticated")),
     ):
         assert code_of(api.ask(method, url, key=key, **body)) == expected
     assert ask(api, method, url, **body).status_code < 300
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_nobody_else_lists_or_makes_them(api: ApiClient, other: GitTenant, method: str):
+def test_no_other_tenant_lists_or_makes_them(api: ApiClient, other: GitTenant, method: str):
     make(api)
     body: dict[str, Any] = {"json": {"url": HOOK}} if method == "POST" else {}
     for key in (*api.keys.values(), api.tenant_keys[Role.WRITER]):

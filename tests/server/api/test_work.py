@@ -152,7 +152,7 @@ def test_a_reason_that_is_not_theirs_is_refused(api: ApiClient):
     assert code_of(answer) == (400, "invalid_value")
 
 
-def test_a_cancelled_run_is_told(api: ApiClient):
+def test_a_heartbeat_returns_that_its_run_is_cancelled(api: ApiClient):
     claimed = claim(api)
     api.ask("POST", f"{V1}/runs/{claimed['run']['id']}/cancel")
     renewed = api.ask("POST", f"{V1}/work/heartbeat", json=held(claimed)).json()

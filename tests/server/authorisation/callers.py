@@ -43,7 +43,7 @@ class Credential(StrEnum):
         return self.value.rpartition("_")[2]
 
     def sent(self, proof: str) -> dict[str, str]:
-        """The header that carries a proof in this form."""
+        """The header with a proof in this form."""
         match self:
             case Credential.BASIC_PASSWORD | Credential.BASIC_KEY:
                 return {"Authorization": "Basic " + b64encode(proof.encode()).decode()}
@@ -61,7 +61,7 @@ class Credential(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Somebody with a password, tokens, and an API key of the same roles."""
+    """An account with a password, tokens, and an API key of the same roles."""
 
     role: Role | None
     """On the whole tenant, or on what `project_id` names alone."""
@@ -108,7 +108,7 @@ def new_caller(
     on: Project | None = None,
     is_service: bool = False,
 ) -> Caller:
-    """Somebody new with a role on the whole tenant, or on one project alone."""
+    """A new account with a role on the whole tenant, or on one project alone."""
     caller = Caller(role=role, project_id=None if on is None else on.id, is_service=is_service)
     tenant_role = role if on is None else None
     with services.database.writing() as session:

@@ -93,7 +93,7 @@ class MarkedProject:
             self.services.database, projects=self.project.id, connections=self.connected
         )
 
-    # --- made anew, for requests that use it up -----------------------------------------------
+    # --- made again, for requests that use it up ----------------------------------------------
 
     def bare_project(self) -> Project:
         """Another project of the tenant, bound to nothing."""

@@ -68,7 +68,7 @@ def differing(before: Rows, after: Rows) -> list[str]:
 
 
 def tokens_of(rows: Rows) -> frozenset[str]:
-    """Whatever in rows is long enough to be told from chance: ids, names, digests, contents."""
+    """What in rows is too long to match by chance: ids, names, digests, contents."""
     texts = (value for table in rows.values() for row in table for value in row)
     return frozenset(token for text in texts for token in tokens_in(text))
 

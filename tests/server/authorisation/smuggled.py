@@ -1,4 +1,4 @@
-"""Requests about a caller's own things that name somebody else's among them."""
+"""Requests about a caller's own things that name another's among them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .table import CODAT, SNAPLOGIC, SYNCS, V1, P, W
 
 @dataclass(frozen=True, kw_only=True)
 class Smuggled:
-    """A request; ``{their_…}`` stands for what is not the caller's."""
+    """A request; ``{their_…}`` is replaced by what is not the caller's."""
 
     endpoint: str
     body: Any = None

@@ -82,7 +82,7 @@ def dialect_of(endpoint: str) -> Dialect:
 
 @dataclass(frozen=True, kw_only=True)
 class Open:
-    """For whoever asks, with or without a credential."""
+    """For every caller, with or without a credential."""
 
     status: int = 200
 
@@ -96,13 +96,13 @@ class Needs:
     of_tenant: bool = False
     """Whether the role must be one on the whole tenant."""
     done: int = 200
-    """For whoever may; a refusal for another reason, where that does no harm."""
+    """For a caller that may; a refusal for another reason, where that does no harm."""
     low: int = 403
-    """For whose role is too low."""
-    nobody: int = 404
-    """For who has no role at all."""
+    """For a caller whose role is too low."""
+    no_role: int = 404
+    """For a caller without any role."""
     elsewhere: int = 404
-    """For who asks for what is someone else's, or nobody's."""
+    """For what belongs to another, or does not exist."""
     is_early: bool = False
     """Whether a role that is too low is refused before anyone looks at what is asked for."""
     body: Any = None
@@ -110,23 +110,23 @@ class Needs:
     fresh: str = ""
     """What each request that succeeds uses up."""
     shows: str = ""
-    """What a list must show to whoever sees it, and to no one else."""
+    """What a list must show to a caller that may see it, and to no one else."""
 
     def __post_init__(self) -> None:
-        assert self.done not in (self.low, self.nobody), "it could not be told from a refusal"
+        assert self.done not in (self.low, self.no_role), "it would be as a refusal"
 
-    def told(self, role: Role | None) -> int:
-        """The status that who has this role gets for what is theirs."""
+    def status(self, role: Role | None) -> int:
+        """The status for a caller with this role, of what is its own."""
         if self.role is None:
             return self.done
         if role is None:
-            return self.nobody
+            return self.no_role
         return self.done if role.covers(self.role) else self.low
 
-    def told_elsewhere(self, role: Role | None) -> int:
-        """The status that who has this role gets for what is someone else's, or nobody's."""
+    def status_elsewhere(self, role: Role | None) -> int:
+        """The status for a caller with this role, of what belongs to another or does not exist."""
         if role is None:
-            return self.nobody
+            return self.no_role
         if self.is_early and self.role is not None and not role.covers(self.role):
             return self.low
         return self.elsewhere
@@ -145,7 +145,7 @@ def _administers(done: int = 200, body: Any = None, **rest: Any) -> Needs:
 
 
 _STALE = {"If-Match": f'"{"0" * 40}"'}
-"""Whoever gets as far as the asset does nothing to it."""
+"""A request that gets as far as the asset does nothing to it."""
 _HELD = {"run_id": "{run_id}", "token": "wrong"}
 _UNKNOWN = {"unknown": 1}
 """SnapLogic's bodies are looked at last."""
@@ -159,7 +159,7 @@ TABLE: Mapping[str, Open | Needs] = {
     # --- native
     f"GET {V1}/projects": Needs(shows="project_id"),
     f"POST {V1}/projects": _administers(
-        409, {"path": "{project_path}"}, of_tenant=True, nobody=403, elsewhere=400, is_early=True
+        409, {"path": "{project_path}"}, of_tenant=True, no_role=403, elsewhere=400, is_early=True
     ),
     f"GET {P}": _reads(),
     f"PATCH {P}": _administers(body={}),
@@ -197,16 +197,16 @@ TABLE: Mapping[str, Open | Needs] = {
     f"POST {V1}/runs/{{run_id}}/retry": _writes(202, {}),
     f"GET {V1}/connections": Needs(of_tenant=True, shows="connection_id"),
     f"POST {V1}/connections": _administers(
-        201, {"url": "https://git.example/n"}, of_tenant=True, nobody=403
+        201, {"url": "https://git.example/n"}, of_tenant=True, no_role=403
     ),
     f"GET {V1}/connections/{{connection_id}}": _reads(of_tenant=True),
     f"PATCH {V1}/connections/{{connection_id}}": _administers(body={}, of_tenant=True),
     f"DELETE {V1}/connections/{{connection_id}}": _administers(
         204, of_tenant=True, fresh="connection_id"
     ),
-    f"GET {V1}/webhooks": _administers(of_tenant=True, nobody=403, shows="webhook_id"),
+    f"GET {V1}/webhooks": _administers(of_tenant=True, no_role=403, shows="webhook_id"),
     f"POST {V1}/webhooks": _administers(
-        201, {"url": "https://hooks.example/n"}, of_tenant=True, nobody=403
+        201, {"url": "https://hooks.example/n"}, of_tenant=True, no_role=403
     ),
     f"GET {W}": _administers(of_tenant=True),
     f"PATCH {W}": _administers(body={}, of_tenant=True),
@@ -229,9 +229,9 @@ TABLE: Mapping[str, Open | Needs] = {
     # A run waits for the project.
     f"GET {SNAPLOGIC}/untrack/{{org}}/{{space}}/{{project}}": _administers(409),
     # --- Nected: a pull has no 404; the branch is one of the key's own workspace.
-    "POST /dev/remote/pull": _writes(headers=_BRANCH, low=401, nobody=401, elsewhere=400),
-    "POST /dev/v1/remote/pull": _writes(headers=_BRANCH, low=401, nobody=401, elsewhere=400),
-    "GET /dev/remote/tasks/{taskId}": _reads(nobody=401),
+    "POST /dev/remote/pull": _writes(headers=_BRANCH, low=401, no_role=401, elsewhere=400),
+    "POST /dev/v1/remote/pull": _writes(headers=_BRANCH, low=401, no_role=401, elsewhere=400),
+    "GET /dev/remote/tasks/{taskId}": _reads(no_role=401),
     # --- Codat
     "GET /companies": Needs(shows="companyId"),
     "GET /companies/{companyId}": _reads(),
@@ -246,7 +246,7 @@ TABLE: Mapping[str, Open | Needs] = {
     # --- Syncs
     f"GET {SYNCS}": Needs(shows="sync_id"),
     f"POST {SYNCS}": _writes(
-        201, {"connectionId": "{connection_id}", "name": "n"}, nobody=422, elsewhere=422
+        201, {"connectionId": "{connection_id}", "name": "n"}, no_role=422, elsewhere=422
     ),
     f"GET {SYNCS}/providers/{{provider}}/catalog": Needs(shows="dataType"),
     f"GET {SYNCS}/{{sync_id}}": _reads(),
@@ -291,7 +291,7 @@ def documented(endpoint: str) -> str:
 
 
 _WORDS = frozenset({"provider", "dataType", "number", "path"})
-"""What stands for nothing by itself, but says something of what is named before it."""
+"""Names of nothing by themselves: they qualify what is named before them."""
 
 
 def named_by(endpoint: str, needs: Needs) -> tuple[str, ...]:

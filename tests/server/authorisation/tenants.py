@@ -27,7 +27,7 @@ _LEAST_WORD = 16
 
 @dataclass
 class Tenants:
-    """Who asks for what is theirs, for what is beside it, and for what is another tenant's."""
+    """Callers of what is their own, of the project beside it, and of another tenant's."""
 
     services: Services
     client: TestClient
@@ -55,7 +55,7 @@ class Tenants:
         on: MarkedProject | None = None,
         is_service: bool = False,
     ) -> Caller:
-        """Somebody new of a marked's tenant, or with a role on its project alone."""
+        """A new account of a marked project's tenant, or with a role on that project alone."""
         tenant_id = (of or on or self.own).tenant.tenant_id
         project = None if on is None else on.project
         return new_caller(self.services, tenant_id, role, on=project, is_service=is_service)
@@ -113,7 +113,7 @@ class Tenants:
                 return own.things
         return {**own.things, needs.fresh: str(made)}
 
-    # --- what is told to nobody else ----------------------------------------------------------
+    # --- what no one else may learn -----------------------------------------------------------
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
@@ -132,12 +132,12 @@ class Tenants:
 
     @cached_property
     def names_of_other(self) -> frozenset[str]:
-        """Whatever of the other tenant's nobody of the own one may be told."""
+        """The other tenant's names, which no account of the own one may learn."""
         return tokens_of(self._other_rows()) - tokens_of(self._own_rows())
 
     @cached_property
     def names_beside(self) -> frozenset[str]:
-        """What stands beside the own project, for nobody who has no role there."""
+        """The names of the project beside, which no account without a role there may learn."""
         return tokens_of(self.beside.rows()) - tokens_of(self.own.rows())
 
     def names_behind_own_connection(self) -> frozenset[str]:
@@ -154,7 +154,7 @@ class Tenants:
         return rows_below(self.services.database, tenants=self.other.tenant.tenant_id)
 
 
-def told(answer: Response, things: Things) -> tuple[int, str]:
+def answered(answer: Response, things: Things) -> tuple[int, str]:
     """An answer, every byte of it, but for the words that the caller asked with."""
     text = f"{sorted(answer.headers.items())}\n{answer.text}"
     for name, value in sorted(things.items(), key=lambda each: -len(each[1])):
@@ -164,7 +164,7 @@ def told(answer: Response, things: Things) -> tuple[int, str]:
 
 
 def leaks(answer: Response, names: frozenset[str], asked: Mapping[str, str]) -> frozenset[str]:
-    """The names that an answer tells, other than those that were asked with."""
+    """The names that an answer shows, other than those that were asked with."""
     given = tokens_in(" ".join(asked.values()))
     return tokens_in(f"{answer.headers} {answer.text}") & names - given
 

@@ -112,7 +112,7 @@ def _alternatives(schema: Any) -> Sequence[Any]:
 
 
 def _within(schema: Any) -> Iterator[tuple[str, Any]]:
-    """The schema of every element of an array, or of what stands under any name of an object."""
+    """The schema of every element of an array, or of what any name of an object has."""
     for place, keyword in (("[]", "items"), (".*", "additionalProperties")):
         if isinstance(schema.get(keyword), Mapping):
             yield place, schema[keyword]

@@ -178,7 +178,7 @@ def test_every_project_behind_a_connection_is_synced(api: TenantClient, tenant: 
     assert {each["pagination_state"]["project_id"] for each in asked} == projects
 
 
-def test_failures_are_told(api: TenantClient, tenant: GitTenant, inline: Runs):
+def test_failures_are_returned(api: TenantClient, tenant: GitTenant, inline: Runs):
     tenant.commit(a=b"1")
     key = api.key(Role.WRITER, tenant.project(ref="heads/none", kinds=ONE_KIND))
     failed = _get(api, key, _sync(api, key).json()[0]["id"])
@@ -255,7 +255,7 @@ def test_a_lost_sync_is_cancelled_by_its_first_id(
         assert _cancel(queueing_api, key, asked["id"])["status"] == "cancelled"
 
 
-def test_a_sync_that_is_tried_again_tells_of_its_last_attempt(
+def test_a_sync_that_is_tried_again_shows_its_last_attempt(
     queueing_api: TenantClient, tenant: GitTenant, runner: Runner
 ):
     project = tenant.project(kinds=ONE_KIND)
@@ -288,8 +288,8 @@ def test_a_sync_that_is_tried_again_tells_of_its_last_attempt(
     runner.work()
     ended = _get(queueing_api, key, again.id)
     assert (ended["status"], ended["attempt"], ended["error"]) == ("complete", 3, None)
-    kept = ("id", "created_at", "started_at", "batch_id", "is_initial_sync", "is_one_off")
-    assert {name: ended[name] for name in kept} == {name: failed[name] for name in kept}
+    same = ("id", "created_at", "started_at", "batch_id", "is_initial_sync", "is_one_off")
+    assert {name: ended[name] for name in same} == {name: failed[name] for name in same}
     spans = [(each["timerange_start"], each["timerange_end"]) for each in (failed, ended)]
     assert [[_seconds(at) for at in span] for span in spans] == [[1000, 2000], [2000, 3000]]
 
@@ -313,7 +313,7 @@ def test_a_sync_that_never_began_is_started_when_it_is_tried_again(
     assert (ended["status"], ended["attempt"]) == ("complete", 2)
 
 
-def test_who_asked_and_who_cancelled_is_kept(
+def test_a_sync_has_its_requester_and_its_canceller(
     queueing_api: TenantClient, tenant: GitTenant, runner: Runner
 ):
     project = tenant.project(kinds=ONE_KIND)
@@ -356,7 +356,7 @@ def test_one_key_asks_once(api: TenantClient, tenant: GitTenant):
     assert answers[0] == answers[1]
 
 
-def test_a_refused_credential_is_told_without_it(
+def test_a_refused_credential_is_not_shown(
     api: TenantClient, tenant: GitTenant, git_server: GitServer
 ):
     tenant.commit(a=b"1")

@@ -45,7 +45,7 @@ def started(answer: Any) -> str:
 
 
 def looked_at(client: TestClient, key: str, task_id: str, state: str) -> dict[str, Any]:
-    """A task, which must stand so."""
+    """A task, which must be in this state."""
     answer = client.get(f"/dev/remote/tasks/{task_id}", headers={"Nected-API-Key": key})
     assert answer.status_code == 200, answer.text
     definition = state if state in ("completed", "failed") else "started"
@@ -238,7 +238,7 @@ def test_a_lost_task_waits_to_be_tried_again(shared: SharedProject, key: str):
         looked_at(client, key, task_id, "completed")
 
 
-def test_who_asked_is_kept(shared: SharedProject, client: TestClient, key: str):
+def test_a_task_has_its_requester(shared: SharedProject, client: TestClient, key: str):
     started(client.post(PULL, headers=headers(key)))
     assert [run.origin.requested_by for run in shared.runs_of()] == [shared.owner_of(key)]
 

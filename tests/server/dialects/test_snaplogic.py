@@ -56,7 +56,7 @@ def test_a_second_pull_is_up_to_date(shared: SharedProject, client: TestClient):
     SCHEMA.check("up_to_date", answer.json())
 
 
-def test_every_list_is_told(shared: SharedProject, client: TestClient):
+def test_every_list_is_returned(shared: SharedProject, client: TestClient):
     shared.commit({"gone": b"1", "mine": b"1", "theirs": b"1", "up": b"1"})
     pulled(client)
     mine, theirs = shared.edit("mine", b"ours"), shared.edit("theirs", b"ours")
@@ -106,7 +106,7 @@ def test_left_over_conflicts_are_refused_on_demand(shared: SharedProject, client
     assert shared.contents() == {"a": b"ours", "b": b"1"}
 
 
-def test_who_asked_is_kept_and_the_run_is_named(shared: SharedProject, client: TestClient):
+def test_a_run_has_its_requester_and_is_named(shared: SharedProject, client: TestClient):
     shared.commit({"a": b"1"})
     answer = client.post(PULL, headers=WRITER, json={})
     (run,) = shared.runs_of()
@@ -156,14 +156,14 @@ def test_what_is_missing_and_what_is_someone_elses_answer_alike(
     shared: SharedProject, client: TestClient, stranger: GitTenant, method: str, path: str
 ):
     assert stranger.name == "other"
-    nobody = login(shared.emails[None])
+    no_role = login(shared.emails[None])
     path = path.removesuffix("/project")
     for headers, place in [
         (WRITER, "none"),
         (WRITER, "Project"),
         (WRITER, "%00"),
-        (nobody, "project"),
-        (nobody, "none"),
+        (no_role, "project"),
+        (no_role, "none"),
     ]:
         answer = client.request(method, f"{ROOT}/{path}/{place}", headers=headers)
         assert refused(answer, 404) == ["no such project"]

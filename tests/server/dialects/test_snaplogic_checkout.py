@@ -50,7 +50,7 @@ def test_a_tag_is_checked_out_and_main_is_the_default(shared: SharedProject, cli
     assert shared.contents() == {"a": b"2"}
 
 
-def test_local_edits_are_carried_over(shared: SharedProject, client: TestClient):
+def test_local_edits_are_applied_to_the_new_branch(shared: SharedProject, client: TestClient):
     shared.commit({"a": b"1", "b": b"1"})
     pull(client)
     shared.edit("a", b"ours")
@@ -68,7 +68,7 @@ def test_a_hard_reset_gives_up_what_was_modified_here(shared: SharedProject, cli
     shared.edit("b", b"ours")
     shared.delete("c")
     shared.delete("d")
-    shared.edit("d", b"made anew")
+    shared.edit("d", b"made again")
     shared.edit("local", b"ours")
     shared.edit("both", b"ours")
     shared.commit({"a": b"a", "b": b"2", "c": b"c", "d": b"d", "both": b"theirs"})

@@ -35,7 +35,7 @@ def status(client: TestClient, path: str = PATH) -> dict[str, dict[str, Any]]:
     return {each["path"]: each for each in answer.json()["response_map"]["entries"]}
 
 
-def test_every_status_is_told(shared: SharedProject, client: TestClient):
+def test_every_status_is_returned(shared: SharedProject, client: TestClient):
     names = ("same", "mine", "theirs", "clash", "gone", "lost")
     shared.commit({name: name.encode() for name in names})
     pull(client)
@@ -80,7 +80,7 @@ def test_shas_are_those_of_git(shared: SharedProject, client: TestClient):
     assert [git["current_sha"], git["latest_repo_sha"]] == shas
 
 
-def test_an_asset_that_was_renamed_there_is_told_by_its_name_there(
+def test_an_asset_that_was_renamed_there_is_listed_by_its_name_there(
     shared: SharedProject, client: TestClient
 ):
     shared.commit({"a": b"1", "b": b"2"})
@@ -210,7 +210,7 @@ def test_what_was_not_changed_stays(shared: SharedProject, client: TestClient):
     assert done(post(client, "discard_changes", asset_path_list=["a", "a"])) == {}
 
 
-def test_what_cannot_be_discarded_is_told_and_nothing_changes(
+def test_what_cannot_be_discarded_is_named_and_nothing_changes(
     shared: SharedProject, client: TestClient
 ):
     shared.commit({"a": b"1"})

@@ -1,4 +1,4 @@
-"""Operations of every sort, and what a query says about them, told without a database."""
+"""Operations of every sort, and which of them a query finds, without a database."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def _asks(field: str, operations: list[Operation]) -> st.SearchStrategy[Query]:
     seen = sorted({str(each[field]) for each in operations if each.get(field) is not None})
     if field in STRINGS:
         operators = ["=", "!=", "~"]
-        values = st.sampled_from(seen).flatmap(_parts).filter(_can_stand)
+        values = st.sampled_from(seen).flatmap(_parts).filter(_is_operand)
     elif field in FLAGS:
         operators, values = ["=", "!="], st.sampled_from(["true", "false"])
     else:
@@ -174,5 +174,5 @@ def _parts(text: str) -> st.SearchStrategy[str]:
     return st.just(text) | parts.map(lambda ends: text[min(ends) : max(ends)])
 
 
-def _can_stand(value: str) -> bool:
+def _is_operand(value: str) -> bool:
     return bool(value) and value == value.strip() and value[0] not in "=!~<>"

@@ -140,7 +140,7 @@ def test_companies_are_asked_for_like_operations(
         assert answer.status_code == 400
 
 
-def test_a_company_and_its_connection_tell_when_each_was_made(api: TenantClient, tenant: GitTenant):
+def test_a_company_and_its_connection_have_their_dates(api: TenantClient, tenant: GitTenant):
     with api.services.database.writing() as session:
         connection = api.services.connections(session).create(
             tenant_id=tenant.tenant_id, url=f"{tenant.server.url}/x.git", provider=Provider.GITHUB
@@ -148,9 +148,9 @@ def test_a_company_and_its_connection_tell_when_each_was_made(api: TenantClient,
     project = tenant.project(connection_id=connection.id)
     answer = api.client.get("/companies", headers=basic(api.key(Role.READER)))
     [found] = answer.json()["results"]
-    [told] = found["dataConnections"]
-    assert told["platformName"] == "github"
-    made = [datetime.fromisoformat(each["created"]) for each in (found, told)]
+    [connection] = found["dataConnections"]
+    assert connection["platformName"] == "github"
+    made = [datetime.fromisoformat(each["created"]) for each in (found, connection)]
     assert made == [project.created_at, connection.created_at]
     assert made[0] > made[1]
 

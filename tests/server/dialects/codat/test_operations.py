@@ -257,7 +257,7 @@ def test_what_the_remote_says(
     assert "completed" in ended
 
 
-def test_a_refused_credential_is_told_without_it(
+def test_a_refused_credential_is_not_shown(
     api: TenantClient, tenant: GitTenant, git_server: GitServer
 ):
     tenant.commit(a=b"1")
@@ -309,7 +309,9 @@ def test_an_operation_that_is_asked_to_stop_is_not_cancelled_yet(
     assert codat.operation(asked["id"])["statusDescription"] == "not now"
 
 
-def test_who_asked_is_kept(queueing_api: TenantClient, tenant: GitTenant, runner: Runner):
+def test_an_operation_has_a_requester(
+    queueing_api: TenantClient, tenant: GitTenant, runner: Runner
+):
     codat = _codat(queueing_api, tenant.project())
     codat.queue("file")
     codat.pull_all()
@@ -317,7 +319,7 @@ def test_who_asked_is_kept(queueing_api: TenantClient, tenant: GitTenant, runner
     assert asked == {queueing_api.owner_of(codat.key)}
 
 
-def test_a_client_is_told_whether_trying_again_may_help(
+def test_an_error_says_whether_trying_again_may_help(
     api: TenantClient, tenant: GitTenant, runner: Runner, inline: Runs
 ):
     codat = _codat(api, tenant.project())
@@ -326,9 +328,9 @@ def test_a_client_is_told_whether_trying_again_may_help(
     with client_of(api.services, runner, inline, **limits) as client:
         headers = basic(codat.key)
         client.get("/companies", headers=headers)
-        told = client.get("/companies", headers=headers)
-    SCHEMA.check("error", told.json())
-    assert (told.status_code, told.json()["canBeRetried"]) == (429, "Yes")
+        limited = client.get("/companies", headers=headers)
+    SCHEMA.check("error", limited.json())
+    assert (limited.status_code, limited.json()["canBeRetried"]) == (429, "Yes")
     # A server that has not started yet.
     stopped = client_of(api.services, runner, inline).get("/companies", headers=headers)
     assert (stopped.status_code, stopped.json()["canBeRetried"]) == (503, "Yes")
@@ -439,7 +441,7 @@ def test_companies_and_their_connections(api: TenantClient, tenant: GitTenant, s
 # --- who may ----------------------------------------------------------------------------------
 
 
-def test_an_operation_stands_below_its_own_company_alone(api: TenantClient, tenant: GitTenant):
+def test_an_operation_is_below_its_own_company_alone(api: TenantClient, tenant: GitTenant):
     one, other = tenant.project(), tenant.project()
     made = _codat(api, one).queue("rule")
     key = api.key(Role.ADMIN)

@@ -67,28 +67,28 @@ def test_codats_own_client(
             "operation": first["id"],
         }
         served["limited"].get("/companies", headers=basic(codat.key))
-        said: dict[str, Any] = json.loads(
+        answers: dict[str, Any] = json.loads(
             run([sys.executable, SCRIPT], env=environment, given=json.dumps(given))
         )
     empty.close()
-    _good(said["good"], given, first)
-    for status, calls in said.items():
+    _good(answers["good"], given, first)
+    for status, calls in answers.items():
         if status != "good":
             _refused(status, calls)
 
 
-def _good(said: dict[str, Any], given: dict[str, Any], first: dict[str, Any]) -> None:
-    assert [each["id"] for each in said["companies"]["results"]] == [given["company"]]
-    assert said["company"]["redirect"].endswith(f"/companies/{given['company']}")
-    [connection] = said["connections"]["results"]
-    assert said["connection"] == connection
+def _good(answers: dict[str, Any], given: dict[str, Any], first: dict[str, Any]) -> None:
+    assert [each["id"] for each in answers["companies"]["results"]] == [given["company"]]
+    assert answers["company"]["redirect"].endswith(f"/companies/{given['company']}")
+    [connection] = answers["connections"]["results"]
+    assert answers["connection"] == connection
     assert connection["id"] == given["connection"]
-    assert said["all"] is None
-    assert said["queued"]["dataType"] == "bills"
-    assert (said["history"]["totalResults"], said["history"]["pageSize"]) == (3, 2)
-    assert said["history"]["results"][0]["id"] == said["queued"]["id"]
-    assert (said["operation"]["id"], said["operation"]["status"]) == (first["id"], "Complete")
-    assert said["status"]["bills"]["currentStatus"] == "Complete"
+    assert answers["all"] is None
+    assert answers["queued"]["dataType"] == "bills"
+    assert (answers["history"]["totalResults"], answers["history"]["pageSize"]) == (3, 2)
+    assert answers["history"]["results"][0]["id"] == answers["queued"]["id"]
+    assert (answers["operation"]["id"], answers["operation"]["status"]) == (first["id"], "Complete")
+    assert answers["status"]["bills"]["currentStatus"] == "Complete"
 
 
 def _refused(status: str, calls: dict[str, Any]) -> None:

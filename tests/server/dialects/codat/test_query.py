@@ -165,7 +165,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("query", REFUSED)
-def test_what_is_malformed_is_told(query: str):
+def test_a_malformed_query_is_refused(query: str):
     with pytest.raises(InvalidValue) as refused:
         parse_query(query, OPERATION)
     assert REFUSED[query] in refused.value.message

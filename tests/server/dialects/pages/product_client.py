@@ -65,8 +65,8 @@ class ProductClient:
     def lacking(self, impossible: Mapping[str, str] | None = None) -> list[str]:
         """The operations, statuses, and places and words in answers that were not shown yet.
 
-        ``impossible``: what no answer can show here, as ``place: word``, and why. It is told, too,
-        if one did.
+        ``impossible``: what no answer can show here, as ``place: word``, and why. It is listed if
+        one did.
         """
         every = {(each, status) for each, known in self.answers.items() for status in known}
         definitions = {one for known in self.answers.values() for one in known.values() if one}

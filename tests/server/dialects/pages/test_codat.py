@@ -48,7 +48,7 @@ ANSWERS: Answers = {
 IMPOSSIBLE = {
     "connections._links.next: present": "a company has one connection",
     "error.validation.warnings[]: present": "what is not refused is not remarked upon",
-    'data-status.*.currentStatus: "NotSupported"': "it is told of the company's own kinds alone",
+    'data-status.*.currentStatus: "NotSupported"': "the list has the company's own kinds alone",
     'operations.results[].status: "Initial"': "handed over by the time that anybody looks",
 } | {
     f"{where}.{field}: absent": "it is null where there is nothing to say"
@@ -87,7 +87,7 @@ class Looking(Changes):
 
 @dataclass
 class Company:
-    """One company's operations, each looked at wherever it is told."""
+    """One company's operations, each looked at in every answer that has it."""
 
     product: ProductClient
     runner: Runner
@@ -107,8 +107,8 @@ class Company:
         query = f"id={operation_id} && status={found['status']}"
         page = self.product.ask("GET", f"{self.url}/data/history", params={"query": query})
         assert page["results"] == [found]
-        told = self.product.ask("GET", f"{self.url}/dataStatus").get(found["dataType"])
-        assert told is None or told["currentStatus"] == found["status"]
+        of_kind = self.product.ask("GET", f"{self.url}/dataStatus").get(found["dataType"])
+        assert of_kind is None or of_kind["currentStatus"] == found["status"]
         status: str = found["status"]
         return status
 
@@ -170,7 +170,7 @@ def _failing(company: Company, tenant: GitTenant) -> None:
 
 
 def _stopped(company: Company, tenant: GitTenant) -> None:
-    """Somebody cancels, edits all the time, or loses every executor."""
+    """Cancelled, edited all the time, or without any executor left."""
     runner = company.runner
     cancelled = company.queue()
     runner.runs.cancel(UUID(cancelled), reason="not now")
@@ -193,16 +193,16 @@ def _stopped(company: Company, tenant: GitTenant) -> None:
 
 
 class _Editing(Gate):
-    """Somebody edits what is about to be written, each time."""
+    """Edits what is about to be written, each time."""
 
     def __init__(self, tenant: GitTenant, project: Project) -> None:
         super().__init__("applying")
-        self._world, self._project, self._times = tenant, project, 0
+        self._tenant, self._project, self._times = tenant, project, 0
 
     def __call__(self, _run_id: UUID, boundary: str) -> None:
         if boundary == self.name:
             self._times += 1
-            self._world.edit(self._project, "a", str(self._times).encode())
+            self._tenant.edit(self._project, "a", str(self._times).encode())
 
 
 def _pages(product: ProductClient, url: str) -> None:
@@ -243,5 +243,5 @@ def _refusals(product: ProductClient, api: TenantClient, company: Company) -> No
     product.ask("GET", BASE, 401, headers=basic("twl_wrong"))
     product.ask("GET", BASE, 400, params={"query": "name"})
     # All were just asked for: one of a kind is in progress.
-    told = product.ask("POST", f"{url}/data/queue/file", 400)
-    assert told["canBeRetried"] == "Yes"
+    of_kind = product.ask("POST", f"{url}/data/queue/file", 400)
+    assert of_kind["canBeRetried"] == "Yes"

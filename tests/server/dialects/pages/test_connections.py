@@ -72,7 +72,7 @@ def test_the_whole_dialect(
     project = tenant.project(name="a", kinds=FILES)  # the first behind its connection
 
     def look(sync: Any, status: str) -> None:
-        """A sync as it stands, by itself and in the list."""
+        """A sync has this status, by itself and in the list."""
         assert product.ask("GET", f"{SYNC}/{sync['id']}")["status"] == status
         listed = product.ask("GET", f"{url}/syncs", params={"limit": 100})
         assert [each["status"] for each in listed if each["id"] == sync["id"]] == [status]

@@ -31,9 +31,9 @@ ANSWERS: Answers = {
     f"GET {TASK}/{{taskId}}": {200: "task", 401: "error", 404: "error", 500: "error"},
 }
 IMPOSSIBLE = {
-    'started.data.taskState: "in-progress"': "the answer tells of a task that was just asked for",
+    'started.data.taskState: "in-progress"': "the answer has a task that was just asked for",
 }
-FILES = {"gone": b"1", "kept": b"1", "link": b"1", "mine": b"1"}
+FILES = {"gone": b"1", "stays": b"1", "link": b"1", "mine": b"1"}
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_the_whole_dialect(
     product: ProductClient, queueing_api: TenantClient, tenant: GitTenant, runner: Runner
 ):
     def look(task_id: str, state: str, code: str = "") -> Any:
-        """A task, which must stand so."""
+        """A task, which must be in this state."""
         found = product.ask("GET", f"{TASK}/{task_id}")
         assert (found["data"]["taskState"], found["code"]) == (state, code)
         return found["data"].get("report")
@@ -115,17 +115,17 @@ def _every_list(tenant: GitTenant, ended: Any) -> None:
         ended(str(policy))
         tenant.store(projects[policy]).put(AssetPath("mine"), b"ours")
         links = {"link": Symlink("new"), "another": Symlink("new")}
-        theirs: dict[str, Any] = {"kept": b"2", "mine": b"2", "new": b"3", **links}
+        theirs: dict[str, Any] = {"stays": b"2", "mine": b"2", "new": b"3", **links}
         tenant.repository.commit(theirs, ref=str(policy))
     report = ended("theirs")
     lists = ("overwritten", "updated", "created", "deleted", "ignored")
-    told = [[each["path"] for each in report[name]] for name in lists]
-    assert told == [["mine"], ["kept"], ["new"], ["gone"], ["another", "link"]]
+    listed = [[each["path"] for each in report[name]] for name in lists]
+    assert listed == [["mine"], ["stays"], ["new"], ["gone"], ["another", "link"]]
     assert len(ended("skip")["error_msgs"]) == 1
 
 
 def _lost_too_often(task_id: str, runner: Runner) -> str:
-    """A task whose executors were lost, each of them; whoever polls it asks for the first."""
+    """A task whose executors were lost, each of them; a client polls it by the first."""
     for number in range(4):
         assert isinstance(runner.leases.take(runner.native.submitted[-1], str(number)), Lease)
         runner.lapse()

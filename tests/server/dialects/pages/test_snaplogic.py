@@ -30,18 +30,18 @@ ANSWERS: Answers = {
     f"GET {ROOT}/untrack/{PLACE}": {200: "untracked", **ERRORS, 409: "error"},
 }
 IMPOSSIBLE = {
-    "space.response_map.*.response_map.overwritten[]: present": "a space is pulled as it stands",
+    "space.response_map.*.response_map.overwritten[]: present": "a space is pulled as it is",
 }
 OPERATIONS: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", f"{ROOT}/pull/{PATH}", {}),
     ("POST", f"{ROOT}/checkout/{PATH}", {}),
-    ("POST", f"{ROOT}/discard_changes/{PATH}", {"asset_path_list": ["kept"]}),
+    ("POST", f"{ROOT}/discard_changes/{PATH}", {"asset_path_list": ["next"]}),
     ("POST", f"{ROOT}/git-pull/projects/acme/space", {}),
     ("GET", f"{ROOT}/repo-status/{PATH}", {}),
     ("GET", f"{ROOT}/untrack/{PATH}", {}),
 ]
 LISTS = ("overwritten", "updated", "created", "deleted", "ignored", "error_msgs")
-FILES = {name: name.encode() for name in ("gone", "kept", "link", "lost", "mine", "same", "theirs")}
+FILES = {name: name.encode() for name in ("gone", "next", "link", "lost", "mine", "same", "theirs")}
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def _robot(shared: SharedProject) -> dict[str, str]:
 
 
 def _pull(product: ProductClient, operation: str = "pull", **body: Any) -> dict[str, list[str]]:
-    """How many stand in each list."""
+    """How many are in each list."""
     found = product.ask("POST", f"{ROOT}/{operation}/{PATH}", json=body)["response_map"]
     return {name: [each.get("path") for each in found[name]] for name in LISTS[:-1]}
 
@@ -94,13 +94,13 @@ def _pulls(product: ProductClient, shared: SharedProject) -> None:
     assert product.ask("POST", OPERATIONS[0][1])["response_map"] == {"status": "up-to-date"}
     theirs, ours = shared.edit("theirs", b"ours"), shared.edit("mine", b"ours")
     shared.edit("same", b"ours")
-    links = {"link": Symlink("kept"), "another": Symlink("kept")}
+    links = {"link": Symlink("next"), "another": Symlink("next")}
     both = {"mine": b"2", "same": b"2", "theirs": b"2", "lost": b"lost"}
-    shared.commit({**both, **links, "kept": b"2", "rules/new": b"3"})
+    shared.commit({**both, **links, "next": b"2", "rules/new": b"3"})
     found = _pull(product, use_theirs=[theirs], use_ours=[ours])
     assert found == {
         "overwritten": ["theirs"],
-        "updated": ["kept"],
+        "updated": ["next"],
         "created": ["rules/new"],
         "deleted": ["gone"],
         "ignored": ["another", "link", "mine", "same"],
@@ -118,13 +118,13 @@ def _statuses(product: ProductClient, shared: SharedProject) -> None:
     shared.commit({"same": b"2", "mine": b"3", "lost": b"lost", "theirs": b"2", "fresh": b"1"})
     entries = product.ask("GET", f"{ROOT}/repo-status/{PATH}")["response_map"]["entries"]
     found = {each["path"]: each["metadata"]["git"]["status"] for each in entries}
-    assert {name: found[name] for name in ("same", "mine", "local", "lost", "fresh", "kept")} == {
+    assert {name: found[name] for name in ("same", "mine", "local", "lost", "fresh", "next")} == {
         "same": "Tracked, Modified Locally",
         "mine": "Tracked, Conflict",
         "local": "Untracked",
         "lost": "Removed",
         "fresh": "Added",
-        "kept": "Tracked, Modified Remotely",
+        "next": "Tracked, Modified Remotely",
     }
 
 

@@ -78,8 +78,8 @@ def product(syncs: SyncsClient) -> ProductClient:
 
 
 @dataclass
-class Shop:
-    """Syncs and their runs, each looked at wherever it is told."""
+class SyncRuns:
+    """Syncs and their runs, each looked at in every answer that has it."""
 
     product: ProductClient
     syncs: SyncsClient
@@ -111,135 +111,135 @@ class Shop:
 
 
 def test_the_whole_dialect(product: ProductClient, syncs: SyncsClient):
-    shop = Shop(product, syncs)
-    _definitions(shop)
-    _good_ends(shop)
-    _bad_ends(shop)
-    _stops(shop)
+    runs = SyncRuns(product, syncs)
+    _definitions(runs)
+    _good_ends(runs)
+    _bad_ends(runs)
+    _stops(runs)
     for sync in product.ask("GET", BASE, params={"limit": 100})["syncs"]:
         assert product.ask("GET", f"{BASE}/{sync['id']}") == sync
     product.ask("GET", BASE, params={"limit": 1})
-    _catalogs(shop)
-    _refusals(shop)
+    _catalogs(runs)
+    _refusals(runs)
     engine = syncs.tenant.database.engine.dialect.name
     assert product.lacking(IMPOSSIBLE | OTHER_STORAGE[engine]) == []
 
 
-def _definitions(shop: Shop) -> None:
+def _definitions(runs: SyncRuns) -> None:
     for status in ("draft", "active", "paused", "archived"):
-        shop.create(status=status, freshnessSlaSeconds=0, name=status)
+        runs.create(status=status, freshnessSlaSeconds=0, name=status)
     for trigger in ("manual", "scheduled", "on_create"):
-        shop.create(triggerMode=trigger, schedule=EVERY)
-    shop.create(executionBackend="external", executionMode="fan_out_entity", entities=["rule"])
-    shop.create(tableBindings=[{"entityKey": "rule", "cursorField": "at"}])
-    tenant = shop.syncs.tenant
+        runs.create(triggerMode=trigger, schedule=EVERY)
+    runs.create(executionBackend="external", executionMode="fan_out_entity", entities=["rule"])
+    runs.create(tableBindings=[{"entityKey": "rule", "cursorField": "at"}])
+    tenant = runs.syncs.tenant
     for provider in Provider:
         with tenant.database.writing() as session:
-            connection = shop.syncs.api.services.connections(session).create(
+            connection = runs.syncs.api.services.connections(session).create(
                 tenant_id=tenant.tenant_id, url=f"{tenant.server.url}/x.git", provider=provider
             )
-        shop.create(connectionId=str(connection.id), destinationConfig={})
-    gone = shop.create()
-    shop.product.ask("DELETE", f"{BASE}/{gone}", 204)
+        runs.create(connectionId=str(connection.id), destinationConfig={})
+    gone = runs.create()
+    runs.product.ask("DELETE", f"{BASE}/{gone}", 204)
 
 
-def _good_ends(shop: Shop) -> None:
-    syncs, sync = shop.syncs, shop.create(status="active")
-    shop.ends(sync, "success", None, runMode="dry_run")
-    shop.ends(sync, "success", None)
-    shop.ends(sync, "no_change", None, runMode="full_refresh")
-    shop.ends(shop.create(executionMode="fan_out_entity"), "no_change", None)
-    created = shop.create(status="active", triggerMode="on_create")
-    scheduled = shop.create(status="active", triggerMode="scheduled", schedule=EVERY)
+def _good_ends(runs: SyncRuns) -> None:
+    syncs, sync = runs.syncs, runs.create(status="active")
+    runs.ends(sync, "success", None, runMode="dry_run")
+    runs.ends(sync, "success", None)
+    runs.ends(sync, "no_change", None, runMode="full_refresh")
+    runs.ends(runs.create(executionMode="fan_out_entity"), "no_change", None)
+    created = runs.create(status="active", triggerMode="on_create")
+    scheduled = runs.create(status="active", triggerMode="scheduled", schedule=EVERY)
     syncs.fire()
     syncs.work()
-    assert shop.product.ask("GET", f"{BASE}/{sync}/runs", params={"limit": 1})["hasNext"]
+    assert runs.product.ask("GET", f"{BASE}/{sync}/runs", params={"limit": 1})["hasNext"]
     for made in (scheduled, created):
-        [run] = shop.product.ask("GET", f"{BASE}/{made}/runs")["runs"]
-        shop.look(run["id"])
+        [run] = runs.product.ask("GET", f"{BASE}/{made}/runs")["runs"]
+        runs.look(run["id"])
     tenant = syncs.tenant
     tenant.edit(syncs.project, "rules/a", b"ours")
     tenant.commit(rules__a=b"2", tasks__b=b"2")
-    shop.ends(sync, "conflict", "unresolved_conflicts")
-    shop.product.ask("PATCH", f"{BASE}/{sync}", json={"executionConfig": {"on_conflict": "skip"}})
-    shop.ends(sync, "partial_success", None)
+    runs.ends(sync, "conflict", "unresolved_conflicts")
+    runs.product.ask("PATCH", f"{BASE}/{sync}", json={"executionConfig": {"on_conflict": "skip"}})
+    runs.ends(sync, "partial_success", None)
     tenant.server.trouble = Trouble(status=401)
     tenant.commit(rules__a=b"3", tasks__b=b"2")
-    shop.ends(sync, "permanent_failure", "auth_error")
+    runs.ends(sync, "permanent_failure", "auth_error")
 
 
-def _bad_ends(shop: Shop) -> None:
-    syncs, tenant = shop.syncs, shop.syncs.tenant
-    sync = shop.create()
+def _bad_ends(runs: SyncRuns) -> None:
+    syncs, tenant = runs.syncs, runs.syncs.tenant
+    sync = runs.create()
     for status, reason in ((429, "rate_limited"), (503, "remote_unreachable")):
         tenant.server.trouble = Trouble(status=status)
-        shop.ends(sync, "retryable_failure", reason)
+        runs.ends(sync, "retryable_failure", reason)
     tenant.server.trouble = None
     many = tenant.project(ref="heads/many")
     tenant.repository.commit({str(number): b"" for number in range(1001)}, ref="many")
-    shop.ends(shop.create(many), "permanent_failure", "asset_limit_exceeded")
-    none = shop.create(tenant.project(ref="heads/none"))
-    shop.ends(none, "permanent_failure", "validation_failed")
-    external = shop.create(executionBackend="external")
+    runs.ends(runs.create(many), "permanent_failure", "asset_limit_exceeded")
+    none = runs.create(tenant.project(ref="heads/none"))
+    runs.ends(none, "permanent_failure", "validation_failed")
+    external = runs.create(executionBackend="external")
     for number, reason in enumerate(FAILURE_REASONS):
-        run_id = shop.trigger(external)
+        run_id = runs.trigger(external)
         claim = syncs.runner.external.claim(str(number), tenant_id=tenant.tenant_id)
         assert claim is not None
         syncs.runner.external.fail(claim.run.id, claim.token, reason, "it failed")
-        assert shop.look(run_id)["resultReasonCode"] == reason
+        assert runs.look(run_id)["resultReasonCode"] == reason
     restless = tenant.project(settings=PullSettings(on_conflict=OnConflict.THEIRS))
-    taken = shop.trigger(shop.create(restless))
+    taken = runs.trigger(runs.create(restless))
     syncs.runner.native.submitted.clear()
     syncs.runner.worker(gate=_Changing(tenant, restless)).execute(UUID(taken))
-    assert shop.look(taken)["resultReasonCode"] == "lease_lost"
+    assert runs.look(taken)["resultReasonCode"] == "lease_lost"
 
 
 class _Changing(Gate):
-    """Somebody sets the project anew whenever it is about to be written."""
+    """Changes the project whenever it is about to be written."""
 
     def __init__(self, tenant: GitTenant, project: Project) -> None:
         super().__init__("applying")
-        self._world, self._project = tenant, project
+        self._tenant, self._project = tenant, project
 
     def __call__(self, _run_id: UUID, boundary: str) -> None:
         if boundary == self.name:
-            with self._world.database.writing() as session:
+            with self._tenant.database.writing() as session:
                 Projects(session).change(
                     self._project.id, settings=PullSettings(on_conflict=OnConflict.SKIP)
                 )
 
 
-def _stops(shop: Shop) -> None:
-    product, syncs, sync = shop.product, shop.syncs, shop.create()
-    waiting = shop.trigger(sync)
-    assert shop.look(waiting)["status"] == "pending"
+def _stops(runs: SyncRuns) -> None:
+    product, syncs, sync = runs.product, runs.syncs, runs.create()
+    waiting = runs.trigger(sync)
+    assert runs.look(waiting)["status"] == "pending"
     product.ask("POST", f"{BASE}/runs/{waiting}/retry", 409)
     product.ask("POST", f"{BASE}/runs/{waiting}/cancel", json={"reason": "not now"})
-    assert shop.look(waiting)["status"] == "cancelled"
+    assert runs.look(waiting)["status"] == "cancelled"
     again = product.ask("POST", f"{BASE}/runs/{waiting}/retry")
-    assert (shop.look(again["id"])["triggeredBy"], again["attemptNumber"]) == ("retry", 2)
+    assert (runs.look(again["id"])["triggeredBy"], again["attemptNumber"]) == ("retry", 2)
     syncs.runner.native.submitted.clear()
     with syncs.runner.paused(UUID(again["id"]), "comparing"):
-        assert shop.look(again["id"])["status"] == "running"
+        assert runs.look(again["id"])["status"] == "running"
         product.ask("POST", f"{BASE}/runs/{again['id']}/cancel", json={})
-        assert shop.look(again["id"])["status"] == "cancelling"
-    assert shop.look(again["id"])["resultReasonCode"] == "user_cancelled"
-    lost = shop.trigger(sync)
+        assert runs.look(again["id"])["status"] == "cancelling"
+    assert runs.look(again["id"])["resultReasonCode"] == "user_cancelled"
+    lost = runs.trigger(sync)
     assert isinstance(syncs.runner.leases.take(UUID(lost), "lost"), Lease)
     syncs.runner.lapse()
     syncs.runner.reaper.sweep()
-    following = shop.look(lost)["nextAttemptRunId"]
-    assert shop.look(lost)["resultReasonCode"] == "heartbeat_timeout"
-    assert shop.look(following)["triggeredBy"] == "auto_resume"
+    following = runs.look(lost)["nextAttemptRunId"]
+    assert runs.look(lost)["resultReasonCode"] == "heartbeat_timeout"
+    assert runs.look(following)["triggeredBy"] == "auto_resume"
     syncs.work()
 
 
 SIZES = {"xs": 10, "s": 100, "m": 1_000, "l": 10_000, "xl": 10_001}
 
 
-def _catalogs(shop: Shop) -> None:
+def _catalogs(runs: SyncRuns) -> None:
     """Catalogs of every host; on one of them kinds of every size."""
-    tenant = shop.syncs.tenant
+    tenant = runs.syncs.tenant
     kinds = Kinds(tuple(Kind(name=size, globs=(f"{size}/*",)) for size in SIZES))
     project = tenant.project(kinds=kinds)
     tenant.edit(project, "xs/0", b"1")
@@ -252,17 +252,17 @@ def _catalogs(shop: Shop) -> None:
         ]
         session.execute(insert(AssetRow), rows[1:])
     for provider in Provider:
-        found = shop.product.ask("GET", f"{BASE}/providers/{provider}/catalog")
+        found = runs.product.ask("GET", f"{BASE}/providers/{provider}/catalog")
         sizes = {each["entityKey"]: each["sizeClass"] for each in found["resources"]}
         if provider is Provider.GIT:
             assert {size: sizes[size] for size in SIZES} == {size: size for size in SIZES}
 
 
-def _refusals(shop: Shop) -> None:
-    product, syncs = shop.product, shop.syncs
-    sync = shop.create(slug="taken")
-    run = shop.trigger(sync)
-    archived = shop.create(status="archived")
+def _refusals(runs: SyncRuns) -> None:
+    product, syncs = runs.product, runs.syncs
+    sync = runs.create(slug="taken")
+    run = runs.trigger(sync)
+    archived = runs.create(status="archived")
     reader = {"X-API-Key": syncs.api.key(Role.READER)}
     body, change = syncs.body(), {"name": "x"}
     where = f"{BASE}/{sync}"

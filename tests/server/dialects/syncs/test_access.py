@@ -8,7 +8,7 @@ from tests.server.dialects.syncs.client import SyncsClient
 from towline_server.auth.roles import Role
 
 
-def test_an_unknown_caller_and_an_unknown_path_are_told_in_the_same_envelope(syncs: SyncsClient):
+def test_an_unknown_caller_and_an_unknown_path_get_the_same_envelope(syncs: SyncsClient):
     syncs.as_key("twl_wrong").refused(401, "GET")
     syncs.refused(404, "GET", "/one/two/three")
     syncs.refused(405, "PUT", f"/{uuid4()}")

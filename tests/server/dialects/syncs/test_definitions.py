@@ -81,7 +81,7 @@ NEVER_NULL = (
 )
 
 
-def test_null_may_stand_where_the_page_has_it(syncs: SyncsClient):
+def test_null_is_accepted_where_the_page_has_it(syncs: SyncsClient):
     made = syncs.create(**dict.fromkeys(NULLABLE))
     assert (made["freshnessSlaSeconds"], made["schedule"]) == (None, None)
     assert made["slug"] == "daily-rules"
@@ -89,7 +89,7 @@ def test_null_may_stand_where_the_page_has_it(syncs: SyncsClient):
         assert syncs.refused_fields(**{field: None}) == [["body", field]]
 
 
-def test_a_missing_field_is_told(syncs: SyncsClient):
+def test_a_missing_field_is_refused(syncs: SyncsClient):
     assert syncs.refused(422, "POST", json={}) == [
         (["body", "connectionId"], "Field required"),
         (["body", "name"], "Field required"),
@@ -181,7 +181,7 @@ def test_a_connection_ref_or_path_that_is_not_the_project_s_is_refused(syncs: Sy
         syncs.create(sourceConfig=right)
 
 
-def test_a_project_that_was_bound_anew_is_not_pulled_by_old_syncs(syncs: SyncsClient):
+def test_a_project_that_was_bound_again_is_not_pulled_by_old_syncs(syncs: SyncsClient):
     made = syncs.create(sourceConfig={"ref": "main"}, destinationConfig={
         "project": str(syncs.project.id)
     })  # fmt: skip
@@ -195,7 +195,7 @@ def test_a_project_that_was_bound_anew_is_not_pulled_by_old_syncs(syncs: SyncsCl
 # --- what is refused --------------------------------------------------------------------------
 
 
-def test_every_problem_is_told_at_once(syncs: SyncsClient):
+def test_all_problems_are_in_one_answer(syncs: SyncsClient):
     found = syncs.refused_fields(
         executionBackend="prefect",
         executionMode="fan_out_window",
@@ -294,7 +294,7 @@ def test_each_kind_that_is_pulled_has_a_table(syncs: SyncsClient):
     assert {table["tableNamingVersion"] for table in tables.values()} == {"legacy"}
 
 
-def test_what_is_not_said_of_a_table_is_filled_in(syncs: SyncsClient):
+def test_missing_fields_of_a_table_are_filled_in(syncs: SyncsClient):
     made = syncs.create(tableBindings=[{"entityKey": "rule", "primaryKeyColumns": ["a", "b"]}])
     rule, task = (_tables(made)[kind] for kind in ("rule", "task"))
     assert (rule["primaryKeyColumns"], task["primaryKeyColumns"]) == (["a", "b"], ["asset_id"])
@@ -306,7 +306,7 @@ def test_a_kind_that_is_named_twice_is_pulled_once(syncs: SyncsClient):
     assert syncs.create(entities=["task", "rule", "task"])["entities"] == ["task", "rule"]
 
 
-def test_who_made_a_sync_and_who_changed_it_is_told(syncs: SyncsClient):
+def test_a_sync_has_its_creator_and_its_last_editor(syncs: SyncsClient):
     made = syncs.create()
     other = syncs.api.key(Role.WRITER, syncs.project)
     changed = syncs.as_key(other).patch(made, name="another")
@@ -314,10 +314,10 @@ def test_who_made_a_sync_and_who_changed_it_is_told(syncs: SyncsClient):
     assert [changed["createdBy"], changed["updatedBy"]] == owners
 
 
-def test_a_table_that_is_said_again_keeps_its_time(syncs: SyncsClient):
-    said = {"entityKey": "task", "cursorField": "at", "primaryKeyColumns": ["a", "b"]}
-    made = syncs.create(tableBindings=[said])
-    same = syncs.patch(made, tableBindings=[{"entityKey": "rule"}, said])
+def test_a_table_that_is_named_again_keeps_its_time(syncs: SyncsClient):
+    table = {"entityKey": "task", "cursorField": "at", "primaryKeyColumns": ["a", "b"]}
+    made = syncs.create(tableBindings=[table])
+    same = syncs.patch(made, tableBindings=[{"entityKey": "rule"}, table])
     assert _tables(same)["task"] == _tables(made)["task"]
     cleared = syncs.patch(made, tableBindings=None)
     assert _tables(cleared)["task"]["cursorField"] is None
@@ -342,8 +342,8 @@ def test_tables_that_do_not_fit_are_refused(syncs: SyncsClient):
 def test_a_change_leaves_the_rest_alone(syncs: SyncsClient):
     made = syncs.create(slug="s", sourceConfig={"a": 1}, freshnessSlaSeconds=5, entities=["rule"])
     changed = syncs.patch(made, name="another")
-    kept = {name: value for name, value in changed.items() if not name.startswith("updated")}
-    assert kept == {**{name: made[name] for name in kept}, "name": "another"}
+    unchanged = {name: value for name, value in changed.items() if not name.startswith("updated")}
+    assert unchanged == {**{name: made[name] for name in unchanged}, "name": "another"}
     assert changed["updatedAt"] > made["updatedAt"]
     assert syncs.patch(made)["name"] == "another"
 
@@ -412,7 +412,7 @@ def test_deleting_a_sync_cancels_its_runs(syncs: SyncsClient):
     assert (ended["status"], ended["cancelReason"]) == ("cancelled", "its sync was deleted")
 
 
-def test_changes_at_once_both_stand(syncs: SyncsClient, monkeypatch: pytest.MonkeyPatch):
+def test_two_changes_at_once_are_both_applied(syncs: SyncsClient, monkeypatch: pytest.MonkeyPatch):
     made = syncs.create()
     checked = Syncs._checked
     others = [{"name": "theirs"}]

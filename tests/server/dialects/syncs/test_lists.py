@@ -1,4 +1,4 @@
-"""Lists of syncs come in pages, searched and filtered; catalogs tell what can be pulled."""
+"""Lists of syncs come in pages, searched and filtered; catalogs list what can be pulled."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_list_can_be_filtered(syncs: SyncsClient):
 # --- catalog ----------------------------------------------------------------------------------
 
 
-def test_a_catalog_tells_what_kinds_there_are(syncs: SyncsClient):
+def test_a_catalog_lists_the_kinds(syncs: SyncsClient):
     syncs.done(syncs.create())
     found = syncs.ask("catalog", "GET", "/providers/git/catalog")
     assert (found["provider"], found["name"], found["displayName"]) == ("git", "git", "Git")

@@ -82,7 +82,7 @@ def test_a_dry_run_changes_nothing(syncs: SyncsClient):
     assert syncs.get(sync)["lastSuccessAt"] is None
 
 
-def test_a_full_refresh_compares_anew_and_discards_nothing(syncs: SyncsClient):
+def test_a_full_refresh_compares_again_and_discards_nothing(syncs: SyncsClient):
     sync = syncs.create()
     syncs.done(sync)
     syncs.tenant.edit(syncs.project, "rules/a", b"ours")
@@ -149,7 +149,7 @@ def test_one_kind_alone_is_no_success_of_the_whole(syncs: SyncsClient):
     assert (found["lastSuccessAt"], found["lastError"]) == (None, ended["error"])
 
 
-def test_a_run_starts_when_somebody_begins_it(syncs: SyncsClient):
+def test_a_run_starts_when_an_executor_begins_it(syncs: SyncsClient):
     run = syncs.trigger(syncs.create())
     syncs.runner.age(60)
     syncs.work()
@@ -194,7 +194,7 @@ def test_a_permanent_failure_turns_the_status_to_error(syncs: SyncsClient):
     assert (active["status"], active["lastError"]) == ("active", run["error"])
     syncs.done(sync)
     assert syncs.get(sync)["status"] == "error"
-    # A client may send back what it was told: that sets nothing.
+    # A client may send back what it was shown: that sets nothing.
     assert syncs.patch(sync, status="error")["status"] == "error"
     syncs.tenant.repository.commit({"a": b"1"}, ref="none")
     assert _end(syncs.done(sync))[0] == "succeeded"
@@ -202,13 +202,13 @@ def test_a_permanent_failure_turns_the_status_to_error(syncs: SyncsClient):
     assert (healed["status"], healed["lastError"]) == ("active", None)
 
 
-def test_a_draft_that_fails_for_good_is_told_so_too(syncs: SyncsClient):
+def test_a_draft_that_fails_for_good_has_that_status_too(syncs: SyncsClient):
     sync = syncs.patch(_failing(syncs), status="draft")
     syncs.done(sync)
     assert syncs.get(sync)["status"] == "error"
 
 
-def test_who_asked_and_who_cancelled_is_kept(syncs: SyncsClient):
+def test_a_run_has_its_requester_and_its_canceller(syncs: SyncsClient):
     run = syncs.trigger(syncs.create())
     canceller, retrier = (syncs.api.key(Role.WRITER, syncs.project) for _ in range(2))
     cancelled = _cancel(syncs.as_key(canceller), run)
@@ -254,18 +254,18 @@ def test_a_remote_that_is_away(syncs: SyncsClient):
 def test_every_state_and_end_has_its_words(syncs: SyncsClient):
     run = syncs.trigger(syncs.create())
 
-    def told(**values: str) -> Found:
+    def shown(**values: str) -> Found:
         with syncs.tenant.database.writing() as session:
             session.execute(update(RunRow).values(**values))
         return syncs.run(run)
 
     for result in ResultClass:
-        assert told(result_class=str(result))["resultClass"] == result
+        assert shown(result_class=str(result))["resultClass"] == result
     for reason in ReasonCode:
-        assert told(reason_code=str(reason))["resultReasonCode"] == reason
+        assert shown(reason_code=str(reason))["resultReasonCode"] == reason
     words = {RunState.QUEUED: "pending", **{state: str(state) for state in TERMINAL}}
     for state in RunState:
-        assert told(state=str(state))["status"] == words.get(state, "running")
+        assert shown(state=str(state))["status"] == words.get(state, "running")
 
 
 # --- list and get -----------------------------------------------------------------------------
@@ -373,7 +373,7 @@ def test_a_run_that_has_not_ended_is_not_tried_again(syncs: SyncsClient):
     [(_, msg)] = syncs.refused(409, "POST", f"/runs/{run['id']}/retry")
     assert run["id"] in msg
     cancelled = _cancel(syncs, run)
-    assert _retry(syncs, cancelled)["status"] == "pending", "somebody asked for it"
+    assert _retry(syncs, cancelled)["status"] == "pending", "a user asked for it"
 
 
 def test_a_lost_lease_is_resumed_by_a_linked_attempt(syncs: SyncsClient):

@@ -99,7 +99,7 @@ def test_a_change_of_something_else_does_not_put_a_firing_off(syncs: SyncsClient
 
 
 @pytest.mark.parametrize("source", [{}, {"ref": "main"}, {"path": "/"}])
-def test_a_project_that_was_bound_anew_is_not_pulled(syncs: SyncsClient, source: dict[str, Any]):
+def test_a_project_that_was_bound_again_is_not_pulled(syncs: SyncsClient, source: dict[str, Any]):
     sync = syncs.create(
         status="active", triggerMode="scheduled", schedule=EVERY, sourceConfig=source
     )
@@ -175,7 +175,7 @@ def test_a_sync_that_is_not_fresh_is_late(syncs: SyncsClient):
     assert sync["isLate"] is True
     assert syncs.create(status="active", freshnessSlaSeconds=3600)["isLate"] is False
     assert syncs.create(status="active")["isLate"] is False
-    assert syncs.patch(sync, status="paused")["isLate"] is False, "nobody waits for it"
+    assert syncs.patch(sync, status="paused")["isLate"] is False, "no one waits for it"
     fresh = syncs.patch(sync, status="active", freshnessSlaSeconds=3600)
     syncs.done(fresh)
     assert syncs.get(fresh)["isLate"] is False
