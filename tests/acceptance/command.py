@@ -17,7 +17,7 @@ SECRET = "s3cret/t0ken+x"
 
 
 @dataclass(frozen=True)
-class Ran:
+class Completed:
     """How a command ended, and what it printed."""
 
     code: int
@@ -44,7 +44,7 @@ class Command:
         code: int = 0,
         stdin: str | None = None,
         **variables: str,
-    ) -> Ran:
+    ) -> Completed:
         """Run it, and hold it to its exit code and to keeping secrets."""
         ended = subprocess.run(
             [sys.executable, "-m", "towline_cli", *arguments],
@@ -57,7 +57,7 @@ class Command:
             encoding="utf-8",
             check=False,
         )
-        ran = Ran(ended.returncode, ended.stdout, ended.stderr)
+        ran = Completed(ended.returncode, ended.stdout, ended.stderr)
         assert ran.code == code, ran
         assert "Traceback" not in ran.err
         for spelling in spellings(SECRET):

@@ -32,11 +32,9 @@ def address(listener: socket.socket) -> str:
     return f"http://127.0.0.1:{listener.getsockname()[1]}/team.git"
 
 
-def interrupted(
-    project: Command, listener: socket.socket, stop: signal.Signals, *arguments: str
-) -> tuple[str, str]:
-    """Run a command, stop it once its request is received, and return what it printed."""
-    with subprocess.Popen(
+def running(project: Command, *arguments: str) -> subprocess.Popen[str]:
+    """A command that a test stops."""
+    return subprocess.Popen(
         [sys.executable, "-m", "towline_cli", *arguments],
         cwd=project.folder,
         env=project.environment(),
@@ -44,7 +42,14 @@ def interrupted(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    ) as process:
+    )
+
+
+def interrupted(
+    project: Command, listener: socket.socket, stop: signal.Signals, *arguments: str
+) -> tuple[str, str]:
+    """Run a command, stop it once its request is received, and return what it printed."""
+    with running(project, *arguments) as process:
         connection, _ = listener.accept()
         with connection:
             assert connection.recv(1)
@@ -95,15 +100,7 @@ def test_a_document_that_is_cut_short_is_followed_by_nothing(
 ):
     many = {f"rules/{number}.json": b"{}\n" for number in range(500)}
     repository.commit(many | BASE)
-    with subprocess.Popen(
-        [sys.executable, "-m", "towline_cli", "pull", "--json"],
-        cwd=project.folder,
-        env=project.environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with running(project, "pull", "--json") as process:
         assert process.stdout is not None
         # The report does not fit into the pipe: the rest waits for us.
         begun = process.stdout.read(1)

@@ -51,3 +51,12 @@ def sends_pack(pack: bytes) -> Answers:
 def sends(body: bytes, on: str = "command=fetch") -> Answers:
     """Answers a request of protocol 2 with a body."""
     return Answers(status=200, headers={"Content-Type": RESULT}, body=body, on=on)
+
+
+def varint(value: int) -> bytes:
+    """A length in a delta."""
+    encoded = bytearray()
+    while value > 127:
+        encoded.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*encoded, value])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.contracts.backends import ENVIRONMENT
-from tests.contracts.hostile import RESULT, measured_fetch, sends, sends_pack
+from tests.contracts.hostile import RESULT, measured_fetch, sends, sends_pack, varint
 from towline.errors import (
     ContentMissing,
     RemoteError,
@@ -108,17 +108,9 @@ def test_a_byte_at_a_time_meets_the_total(server: GitServer, backend: Backend, o
 # --- packs ------------------------------------------------------------------------------------
 
 
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 127:
-        encoded.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*encoded, value])
-
-
 def _delta(base: str, size: int, *, of: int) -> bytes:
     """A delta that copies the first 64 KiB of its base again and again."""
-    delta = _varint(of) + _varint(size) + b"\xf0\xff\xff" * (size // 65535)
+    delta = varint(of) + varint(size) + b"\xf0\xff\xff" * (size // 65535)
     return entry_header(7, len(delta)) + bytes.fromhex(base) + zlib.compress(delta)
 
 
@@ -142,7 +134,7 @@ def test_two_small_deltas_of_half_a_gigabyte(
 
 def _copy(base: bytes, extra: bytes) -> bytes:
     """A delta that copies its base (of less than 64 KiB) and adds a few bytes."""
-    delta = _varint(len(base)) + _varint(len(base) + len(extra))
+    delta = varint(len(base)) + varint(len(base) + len(extra))
     delta += b"\xb0" + len(base).to_bytes(2, "little") + bytes([len(extra)]) + extra
     return (
         entry_header(7, len(delta)) + bytes.fromhex(object_id("blob", base)) + zlib.compress(delta)

@@ -11,6 +11,7 @@ from threading import Event
 import pytest
 
 from tests.contracts.backends import ENVIRONMENT
+from tests.contracts.hostile import varint
 from towline.errors import (
     AuthenticationFailed,
     Cancelled,
@@ -301,7 +302,7 @@ def test_a_delta_bomb(tmp_path: Path, backend: Backend) -> None:
     """A few hundred bytes that ask for more than a gigabyte."""
     size = 3 * 512 * 1024 * 1024
     base = b"\0" * 65535
-    delta = _varint(len(base)) + _varint(size) + b"\xf0\xff\xff" * (size // 65535)
+    delta = varint(len(base)) + varint(size) + b"\xf0\xff\xff" * (size // 65535)
     bomb = pack_of_entries(
         [
             entry_header(3, len(base)) + zlib.compress(base),
@@ -317,14 +318,6 @@ def test_a_delta_bomb(tmp_path: Path, backend: Backend) -> None:
         with pytest.raises(LimitExceeded) as caught:
             site.fetch()
     assert caught.value.found >= size
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 127:
-        encoded.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*encoded, value])
 
 
 @LYING

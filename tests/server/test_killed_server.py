@@ -11,22 +11,13 @@ import pytest
 from tests.server.descendants import await_end, descendants
 from tests.server.pending_pull import PendingPull
 from tests.server.runs.git_tenant import GitTenant
+from tests.server.runs.runner import BOUNDARIES
 from tests.server.serving import ServerProcess, client_of, serving, settings_file
 from towline.testing.git_server import StaysSilent
 
 pytestmark = pytest.mark.slow
 
 STOPPABLE = "tests.server.stoppable_server"
-BOUNDARIES = [
-    "queued",
-    "fetching",
-    "fetched",
-    "comparing",
-    "validating",
-    "applying",
-    "committing",
-    "ended",
-]
 
 
 @pytest.fixture
@@ -75,7 +66,7 @@ def check_end(pending: PendingPull, run: dict[str, object]) -> None:
     assert logged == returned
 
 
-@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("boundary", ["queued", *BOUNDARIES])
 def test_the_run_of_a_killed_server_ends_once(
     boundary: str, pending: PendingPull, words: list[str]
 ):

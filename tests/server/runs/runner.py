@@ -28,6 +28,10 @@ from towline_server.runs.service import Runs
 from towline_server.runs.tables import RunRow, run_of
 from towline_server.runs.worker import Backends, Reaper
 
+BOUNDARIES = ("fetching", "fetched", "comparing", "validating", "applying", "committing", "ended")
+"""Where a run can be stopped, in their order."""
+BEFORE_THE_COMMIT = BOUNDARIES[:5]
+
 
 @dataclass
 class HoldingBackend:
@@ -43,6 +47,18 @@ class HoldingBackend:
     def stop_run(self, run_id: UUID) -> None:
         if self.heartbeat is not None:
             self.heartbeat.stop_run(run_id)
+
+
+class CallingChanges(Changes):
+    """Changes that call a function each time that a run changed."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        super().__init__()
+        self._call = call
+
+    def changed(self) -> None:
+        self._call()
+        super().changed()
 
 
 class Gate:

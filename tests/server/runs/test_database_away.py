@@ -15,15 +15,13 @@ from sqlalchemy import event
 from tests.databases import open_database
 from tests.postgres import PostgresServer
 from tests.server.runs.git_tenant import GitTenant
-from tests.server.runs.runner import Runner
+from tests.server.runs.runner import BEFORE_THE_COMMIT, Runner
 from towline.testing.git_server import GitServer
 from towline_server import disk
 from towline_server.db.failures import FAILURES, is_full
 from towline_server.problems import failure_of
 from towline_server.runs.fetch_process import FetchProcess
 from towline_server.runs.states import Outcome, ReasonCode, ResultClass, RunState
-
-BOUNDARIES = ["fetching", "fetched", "comparing", "validating", "applying"]
 
 
 def full() -> None:
@@ -62,7 +60,7 @@ def runner(sqlite_url: str, git_server: GitServer, tmp_path: Path) -> Iterator[R
     database.close()
 
 
-@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("boundary", BEFORE_THE_COMMIT)
 def test_a_run_goes_on_once_the_disk_is_free(
     boundary: str, runner: Runner, caplog: pytest.LogCaptureFixture
 ):

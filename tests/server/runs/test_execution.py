@@ -12,7 +12,7 @@ import pytest
 
 from tests.server.runs.fetcher import Fetcher
 from tests.server.runs.git_tenant import GitTenant
-from tests.server.runs.runner import Gate, Runner
+from tests.server.runs.runner import BEFORE_THE_COMMIT, Gate, Runner
 from towline.testing.git_server import Answers
 from towline_server.errors import LeaseLost, RunNotEnded
 from towline_server.projects.domain import Project
@@ -22,19 +22,6 @@ from towline_server.runs.queue import Refusal, Stop
 from towline_server.runs.states import ACTIVE, Outcome, ReasonCode, ResultClass, RunState
 from towline_server.runs.tables import RunFilter, RunRow
 from towline_server.runs.worker import NativeBackend
-
-BEFORE_THE_COMMIT = ["fetching", "fetched", "comparing", "validating", "applying"]
-
-
-@pytest.fixture
-def runner(tenant: GitTenant) -> Runner:
-    return Runner(tenant)
-
-
-@pytest.fixture
-def project(tenant: GitTenant) -> Project:
-    tenant.commit(a=b"1", b=b"1")
-    return tenant.project()
 
 
 def test_one_run_works_on_a_project_at_a_time(runner: Runner, tenant: GitTenant, project: Project):

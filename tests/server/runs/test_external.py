@@ -22,17 +22,6 @@ from towline_server.runs.states import Outcome, ReasonCode, ResultClass, RunStat
 from towline_server.web.waiting import check_idle
 
 
-@pytest.fixture
-def runner(tenant: GitTenant) -> Runner:
-    return Runner(tenant)
-
-
-@pytest.fixture
-def project(tenant: GitTenant) -> Project:
-    tenant.commit(a=b"1", b=b"1")
-    return tenant.project()
-
-
 def ask(runner: Runner, project: Project) -> Claim:
     runner.runs.request(project.id, backend=BackendName.EXTERNAL)
     claim = runner.external.claim("elsewhere", tenant_id=runner.tenant.tenant_id)

@@ -5,29 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.processes import LONG, Workers, runs_elsewhere, workers
+from tests.server.runs.runner import BOUNDARIES, Runner
 from towline_server.projects.asset_tables import PullRow
 from towline_server.projects.domain import Project
 from towline_server.runs.service import Runs
 from towline_server.runs.states import Outcome, ReasonCode, RunState
-from towline_server.runs.tables import RunRow
-
-BOUNDARIES = [
-    "fetching",
-    "fetched",
-    "comparing",
-    "validating",
-    "applying",
-    "committing",
-    "ended",
-]
 
 
 @pytest.fixture
-def crew(tenant: GitTenant, database_url: str) -> Iterator[Workers]:
+def processes(tenant: GitTenant, database_url: str) -> Iterator[Workers]:
     with workers(tenant, database_url) as made:
         yield made
 
@@ -37,63 +27,49 @@ def runs(tenant: GitTenant) -> Runs:
     return runs_elsewhere(tenant)
 
 
-@pytest.fixture
-def project(tenant: GitTenant) -> Project:
-    tenant.commit(a=b"1", rules__b=b"2")
-    return tenant.project()
-
-
 def pulls(tenant: GitTenant, project: Project) -> int:
     with tenant.database.reading() as session:
         query = select(func.count()).select_from(PullRow).where(PullRow.project_id == project.id)
         return session.scalar(query) or 0
 
 
-def test_a_run_is_executed(tenant: GitTenant, crew: Workers, runs: Runs, project: Project):
+def test_a_run_is_executed(tenant: GitTenant, processes: Workers, runs: Runs, project: Project):
     asked = runs.request(project.id)
-    crew.start()
+    processes.start()
     run = runs.wait(asked.id, LONG)
     assert (run.state, run.outcome) == (RunState.SUCCEEDED, Outcome.CHANGED)
-    assert tenant.contents(project) == {"a": b"1", "rules/b": b"2"}
+    assert tenant.contents(project) == {"a": b"1", "b": b"1"}
     assert pulls(tenant, project) == 1
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 def test_a_killed_run_goes_on(
-    boundary: str, tenant: GitTenant, crew: Workers, runs: Runs, project: Project
+    boundary: str, tenant: GitTenant, processes: Workers, runs: Runs, project: Project
 ):
     asked = runs.request(project.id)
-    worker = crew.start(stop_at=boundary)
+    worker = processes.start(stop_at=boundary)
     assert worker.hear_stop() == asked.id
     worker.kill()
     committed = boundary == "ended"
-    assert tenant.contents(project) == ({"a": b"1", "rules/b": b"2"} if committed else {})
-    crew.start()
+    assert tenant.contents(project) == ({"a": b"1", "b": b"1"} if committed else {})
+    processes.start()
     run = runs.wait(asked.id, LONG)
     assert (run.id, run.state, run.attempts.number) == (asked.id, RunState.SUCCEEDED, 1)
-    assert tenant.contents(project) == {"a": b"1", "rules/b": b"2"}
+    assert tenant.contents(project) == {"a": b"1", "b": b"1"}
     assert (run.pull, pulls(tenant, project)) == (1, 1)
     again = runs.wait(runs.request(project.id).id, LONG)
     assert again.outcome is Outcome.UNCHANGED
 
 
-def lapse(tenant: GitTenant) -> None:
-    """Let every lease run out."""
-    with tenant.database.writing() as session:
-        session.execute(
-            update(RunRow)
-            .where(RunRow.lease_until.is_not(None))
-            .values(lease_until=RunRow.created_at)
-        )
-
-
-def test_another_worker_takes_over(tenant: GitTenant, crew: Workers, runs: Runs, project: Project):
+def test_another_worker_takes_over(
+    tenant: GitTenant, processes: Workers, runs: Runs, project: Project
+):
     asked = runs.request(project.id)
-    first = crew.start(stop_at="applying")
+    first = processes.start(stop_at="applying")
     first.hear_stop()
     first.kill()
-    lapse(tenant)
-    crew.start(folder="two")
+    Runner(tenant).lapse()
+    processes.start(folder="two")
     run = runs.wait(asked.id, LONG)
     assert (run.attempts.number, run.attempts.previous_id) == (2, asked.id)
     assert run.state is RunState.SUCCEEDED
@@ -105,34 +81,36 @@ def test_another_worker_takes_over(tenant: GitTenant, crew: Workers, runs: Runs,
 
 
 def test_a_stalled_worker_changes_nothing_when_it_wakes(
-    tenant: GitTenant, crew: Workers, runs: Runs, project: Project
+    tenant: GitTenant, processes: Workers, runs: Runs, project: Project
 ):
     asked = runs.request(project.id)
-    first = crew.start(stop_at="applying")
+    first = processes.start(stop_at="applying")
     first.hear_stop()
     first.freeze()
-    lapse(tenant)
-    crew.start(folder="two")
+    Runner(tenant).lapse()
+    processes.start(folder="two")
     run = runs.wait(asked.id, LONG)
     assert run.attempts.number == 2
     tenant.edit(project, "a", b"edited since")
     first.thaw()
     first.go()
     first.shut_down()
-    assert tenant.contents(project) == {"a": b"edited since", "rules/b": b"2"}
+    assert tenant.contents(project) == {"a": b"edited since", "b": b"1"}
     assert pulls(tenant, project) == 1
     assert runs.get(asked.id).reason_code is ReasonCode.HEARTBEAT_TIMEOUT
 
 
-def test_a_shutdown_hands_runs_back(tenant: GitTenant, crew: Workers, runs: Runs, project: Project):
+def test_a_shutdown_releases_runs(
+    tenant: GitTenant, processes: Workers, runs: Runs, project: Project
+):
     asked = runs.request(project.id)
-    first = crew.start(stop_at="comparing")
+    first = processes.start(stop_at="comparing")
     first.hear_stop()
     assert first.child.stdin is not None
     first.go()
     first.shut_down()
     run = runs.get(asked.id)
-    crew.start(folder="two")
+    processes.start(folder="two")
     last = runs.wait(asked.id, LONG)
     assert last.state is RunState.SUCCEEDED
     if run.reason_code is not None:
@@ -142,15 +120,17 @@ def test_a_shutdown_hands_runs_back(tenant: GitTenant, crew: Workers, runs: Runs
 
 
 def test_a_run_that_keeps_losing_its_executor_ends(
-    tenant: GitTenant, crew: Workers, runs: Runs, project: Project
+    tenant: GitTenant, processes: Workers, runs: Runs, project: Project
 ):
     asked = runs.request(project.id)
     for number in range(2):
-        worker = crew.start(folder=str(number), stop_at="comparing", max_auto_resume_attempts=1)
+        worker = processes.start(
+            folder=str(number), stop_at="comparing", max_auto_resume_attempts=1
+        )
         worker.hear_stop()
         worker.kill()
-        lapse(tenant)
-    crew.start(folder="last", max_auto_resume_attempts=1)
+        Runner(tenant).lapse()
+    processes.start(folder="last", max_auto_resume_attempts=1)
     run = runs.wait(asked.id, LONG)
     assert (run.state, run.attempts.number) == (RunState.FAILED, 2)
     assert tenant.contents(project) == {}

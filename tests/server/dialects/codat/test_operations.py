@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,14 +10,13 @@ import pytest
 from tests.server.dialects.codat.client import COMPLETE, SCHEMA, Codat
 from tests.server.dialects.tenant_client import TenantClient, basic, bearer, client_of
 from tests.server.runs.git_tenant import GitTenant
-from tests.server.runs.runner import Runner
+from tests.server.runs.runner import CallingChanges, Runner
 from towline.kinds import Kind, Kinds
 from towline.limits import Limits
 from towline.options import OnConflict
 from towline.remotes.credentials import Credential
 from towline.testing.git_server import Answers, GitServer
 from towline_server.auth.roles import Role
-from towline_server.loops import Changes
 from towline_server.projects.domain import Binding, Project, PullSettings
 from towline_server.projects.service import Projects
 from towline_server.runs.domain import RunMode, RunRequest
@@ -140,18 +138,6 @@ PHASES = [
 ]
 
 
-class Looking(Changes):
-    """Signals that look each time that a run changed."""
-
-    def __init__(self, look: Callable[[], object]) -> None:
-        super().__init__()
-        self._look = look
-
-    def changed(self) -> None:
-        self._look()
-        super().changed()
-
-
 def test_statuses_follow_the_phases_and_progress_never_falls(
     queueing_api: TenantClient, tenant: GitTenant, runner: Runner
 ):
@@ -159,7 +145,7 @@ def test_statuses_follow_the_phases_and_progress_never_falls(
     codat = _codat(queueing_api, tenant.project())
     seen = [codat.queue("file")]
     seen.append(codat.operation(seen[0]["id"]))
-    runner.changes = Looking(lambda: seen.append(codat.operation(seen[0]["id"])))
+    runner.changes = CallingChanges(lambda: seen.append(codat.operation(seen[0]["id"])))
     runner.worker().execute(runner.native.submitted[0])
     seen.append(codat.operation(seen[0]["id"]))
     statuses = [each["status"] for each in seen]

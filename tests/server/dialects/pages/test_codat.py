@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -15,11 +14,10 @@ from tests.server.dialects.page_schema import PageSchema
 from tests.server.dialects.pages.product_client import Answers, ProductClient
 from tests.server.dialects.tenant_client import TenantClient, basic, client_of
 from tests.server.runs.git_tenant import GitTenant
-from tests.server.runs.runner import Gate, Runner
+from tests.server.runs.runner import CallingChanges, Gate, Runner
 from towline.options import OnConflict
 from towline.testing.git_server import Answers as Trouble
 from towline_server.auth.roles import Role
-from towline_server.loops import Changes
 from towline_server.projects.domain import Project, PullSettings
 from towline_server.runs.domain import Lease
 from towline_server.services import assemble
@@ -71,18 +69,6 @@ def product(queueing_api: TenantClient) -> ProductClient:
     made = ProductClient(queueing_api.client, PageSchema("codat"), "Codat", ANSWERS)
     made.headers = basic(queueing_api.key(Role.WRITER))
     return made
-
-
-class Looking(Changes):
-    """Signals that look each time that a run changed."""
-
-    def __init__(self, look: Callable[[], object]) -> None:
-        super().__init__()
-        self._look = look
-
-    def changed(self) -> None:
-        self._look()
-        super().changed()
 
 
 @dataclass
@@ -147,7 +133,7 @@ def _running(company: Company) -> None:
     assert company.look(asked) == "Queued"
     seen: set[str] = set()
     before = company.runner.changes
-    company.runner.changes = Looking(lambda: seen.add(company.look(asked)))
+    company.runner.changes = CallingChanges(lambda: seen.add(company.look(asked)))
     company.runner.work()
     company.runner.changes = before
     assert seen == {*WHILE_RUNNING, "Complete"}
