@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from towline.content.structure import format_pointer
+from towline.content.pointers import format_pointer
 from towline.content.values import ABSENT
 from towline.explain import SIDES, renamed_lines
 from towline.report import reason_message

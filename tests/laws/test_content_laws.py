@@ -10,9 +10,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.laws.budget import CONTENT_EXAMPLES, TOTAL, law
+from towline.content.decision import value_of
 from towline.content.formats import formats_of
-from towline.content.structure import StructureMerge, merge_values, value_of
-from towline.content.values import parse_json
+from towline.content.json_values import parse_json
+from towline.content.structure import StructureMerge, merge_values
 from towline.model import ThreeWay
 
 Json = Any

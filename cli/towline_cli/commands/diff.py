@@ -202,7 +202,7 @@ def _asset_named(assets: Sequence[_Asset], name: str) -> _Asset | None:
 
 
 def _json(asset: _Asset, found: Explanation, sides: Mapping[str, str]) -> dict[str, object]:
-    from towline.content.structure import format_pointer
+    from towline.content.pointers import format_pointer
     from towline.explain import explanation_json
     from towline.report import state_json
 

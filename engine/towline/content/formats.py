@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from towline.content.decision import Merge
 from towline.content.json_edit import edit_json
-from towline.content.structure import Merge
-from towline.content.values import Value, parse_json
+from towline.content.json_values import parse_json
+from towline.content.values import Value
 
 
 class Document(Protocol):

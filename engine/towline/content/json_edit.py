@@ -6,49 +6,49 @@ stays as it is in ours.
 
 from __future__ import annotations
 
+from towline.content.decision import Inside, Keep, Merge, Slot, Take
 from towline.content.json_text import (
     Layout,
     Part,
     Piece,
+    Places,
     TextEdit,
     apply_edits,
     indent_at,
-    parts,
     rearranged,
     relaid,
     root,
-    value_end,
 )
-from towline.content.structure import Inside, Keep, Merge, Slot, Take
-from towline.content.values import JsonDocument
+from towline.content.json_values import JsonDocument
+from towline.content.recursion import Steps, run
 
 
 def edit_json(ours: JsonDocument, theirs: JsonDocument, merge: Merge) -> bytes:
     """Return the bytes of ours with a decided merge applied."""
-    writer = _Writer(ours.text, theirs.text)
-    edits = writer.edits(merge, root(ours.text), root(theirs.text))
+    writer = _Writer(ours, theirs)
+    edits = run(writer.edits(merge, root(ours.text), root(theirs.text)))
     return ours.encode(apply_edits(ours.text, edits, 0, len(ours.text)))
 
 
 class _Writer:
-    def __init__(self, ours: str, theirs: str) -> None:
-        self._ours, self._theirs = ours, theirs
-        self._layout, self._their_layout = Layout.of(ours), Layout.of(theirs)
+    def __init__(self, ours: JsonDocument, theirs: JsonDocument) -> None:
+        self._ours, self._theirs = ours.text, theirs.text
+        self._layout, self._their_layout = Layout.of(ours.text), Layout.of(theirs.text)
+        self._places = Places(ours.text, ours.depth)
+        self._their_places = Places(theirs.text, theirs.depth)
 
-    def edits(self, merge: Merge, at: int, there: int) -> list[TextEdit]:
+    def edits(self, merge: Merge, at: int, there: int) -> Steps[list[TextEdit]]:
         """Return the edits of ours' text for the value that begins ``at``, ``there`` in theirs."""
         match merge:
             case Keep():
                 return []
             case Take():
-                end = value_end(self._ours, at)
-                taken = self._taken(there, value_end(self._theirs, there), at)
-                return [TextEdit(at, end, taken)]
+                return [TextEdit(at, self._places.end(at), self._taken(there, at))]
             case Inside(slots):
-                return self._inside(slots, at, there)
+                return (yield from self._inside(slots, at, there))
 
-    def _inside(self, slots: tuple[Slot, ...], at: int, there: int) -> list[TextEdit]:
-        mine, other = parts(self._ours, at), parts(self._theirs, there)
+    def _inside(self, slots: tuple[Slot, ...], at: int, there: int) -> Steps[list[TextEdit]]:
+        mine, other = self._places.parts(at), self._their_places.parts(there)
         by_key = self._ours[at] == "{"
         ours_at = _positions(mine, by_key=by_key)
         theirs_at = _positions(other, by_key=by_key)
@@ -57,9 +57,9 @@ class _Writer:
         for slot in slots:
             place = None if slot.ours is None else ours_at[slot.ours]
             order.append(place)
-            if place is not None and slot.theirs is not None:
+            if place is not None and slot.theirs is not None and not isinstance(slot.merge, Keep):
                 source = other[theirs_at[slot.theirs]]
-                inner[place] = self.edits(slot.merge, mine[place].value, source.value)
+                inner[place] = yield self.edits(slot.merge, mine[place].value, source.value)
         if order == list(range(len(mine))):
             return [edit for edits in inner.values() for edit in edits]
         pieces = []
@@ -72,7 +72,8 @@ class _Writer:
                 assert slot.theirs is not None, "it is from one of the sides"
                 source = other[theirs_at[slot.theirs]]
                 pieces.append(Piece(None, self._new_part(source, mine, at)))
-        return [rearranged(self._ours, at, mine, pieces, self._spacing(at, there))]
+        container = (at, self._places.end(at))
+        return [rearranged(self._ours, container, mine, pieces, self._spacing(at, there))]
 
     def _new_part(self, source: Part, mine: list[Part], at: int) -> str:
         """Return the text of a member or element of theirs, as it is laid out in ours."""
@@ -91,9 +92,9 @@ class _Writer:
         colon = self._ours[mine[0].start : mine[0].value].rpartition('"')[2] if mine else None
         return f'"{key}"{colon or ":" + self._layout.colon}{laid}'
 
-    def _taken(self, there: int, end: int, at: int) -> str:
+    def _taken(self, there: int, at: int) -> str:
         return relaid(
-            self._theirs[there:end],
+            self._theirs[there : self._their_places.end(there)],
             before=indent_at(self._theirs, there),
             source=self._their_layout,
             after=indent_at(self._ours, at),
@@ -103,7 +104,7 @@ class _Writer:
     def _spacing(self, at: int, there: int) -> tuple[str, str, str]:
         """Return the text around and between the parts of a container that was empty in ours."""
         layout = self._layout
-        spread = "\n" in self._theirs[there : value_end(self._theirs, there)]
+        spread = "\n" in self._theirs[there : self._their_places.end(there)]
         if not (spread and layout.indent):
             return "", "," + layout.comma, ""
         outer = layout.newline + indent_at(self._ours, at)

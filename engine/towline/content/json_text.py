@@ -15,6 +15,9 @@ from json.decoder import scanstring  # type: ignore[attr-defined] # not in its s
 from json.scanner import make_scanner
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_DEEP = 32
+"""Levels from which on it costs less to find all ends at once than to scan at each level."""
 _INDENT = re.compile(r"[ \t]*")
 _INDENTED = re.compile(r"\n([ \t]+)\S")
 _SKIP = make_scanner(json.JSONDecoder(parse_int=str, parse_float=str))  # type: ignore[arg-type] # its stub has it take itself
@@ -44,33 +47,53 @@ class TextEdit:
 
 def root(text: str) -> int:
     """Return where the document's value begins."""
-    return _skip_space(text, 0)
+    return skip_space(text, 0)
 
 
-def value_end(text: str, start: int) -> int:
-    """Return where the value that begins here ends."""
-    return int(_SKIP(text, start)[1])
+class Places:
+    """Where the values of a document begin and end."""
+
+    def __init__(self, text: str, depth: int) -> None:
+        self._text = text
+        self._ends = _container_ends(text) if depth > _DEEP else {}
+
+    def end(self, start: int) -> int:
+        """Return where the value that begins here ends."""
+        return self._ends.get(start) or int(_SKIP(self._text, start)[1])
+
+    def parts(self, start: int) -> list[Part]:
+        """Return the members of the object, or the elements of the list, that begins here."""
+        text = self._text
+        is_object = text[start] == "{"
+        found: list[Part] = []
+        position = skip_space(text, start + 1)
+        while text[position] not in "]}":
+            key, begin = "", position
+            if is_object:
+                key, position = scanstring(text, position + 1, True)  # noqa: FBT003 - no names
+                position = skip_space(text, skip_space(text, position) + 1)
+            end = self.end(position)
+            found.append(Part(key, begin, position, end))
+            position = skip_space(text, end)
+            if text[position] == ",":
+                position = skip_space(text, position + 1)
+        return found
 
 
-def parts(text: str, start: int) -> list[Part]:
-    """Return the members of the object, or the elements of the list, that begins here."""
-    is_object = text[start] == "{"
-    found: list[Part] = []
-    position = _skip_space(text, start + 1)
-    while text[position] not in "]}":
-        key, begin = "", position
-        if is_object:
-            key, position = scanstring(text, position + 1, True)  # noqa: FBT003 - it takes no names
-            position = _skip_space(text, _skip_space(text, position) + 1)
-        end = value_end(text, position)
-        found.append(Part(key, begin, position, end))
-        position = _skip_space(text, end)
-        if text[position] == ",":
-            position = _skip_space(text, position + 1)
-    return found
+def _container_ends(text: str) -> dict[int, int]:
+    """Return where each object and list ends, by where it begins."""
+    ends: dict[int, int] = {}
+    pending: list[int] = []
+    for match in _STRING_OR_BRACKET.finditer(text):
+        if match[0] in "[{":
+            pending.append(match.start())
+        elif match[0] in "]}":
+            ends[pending.pop()] = match.end()
+    return ends
 
 
-def _skip_space(text: str, position: int) -> int:
+def skip_space(text: str, position: int) -> int:
+    """Return where the next character is that is no white space."""
     match = _SPACE.match(text, position)
     assert match is not None, "it matches nothing, too"
     return match.end()
@@ -157,26 +180,28 @@ class Piece:
 
 def rearranged(
     text: str,
-    start: int,
+    container: tuple[int, int],
     found: Sequence[Part],
     pieces: Sequence[Piece],
     spacing: tuple[str, str, str],
 ) -> TextEdit:
     """Return the edit that gives a container these parts, each with the spacing that it had.
 
+    ``container`` is where it begins and ends.
     ``spacing`` is what comes before the first, between, and after the last part of a container
     that was empty.
     """
+    start, end = container
     if not found:
         first, between, last = spacing
         inner = first + between.join(piece.text for piece in pieces) + last
-        return TextEdit(start + 1, value_end(text, start) - 1, inner)
+        return TextEdit(start + 1, end - 1, inner)
     if not pieces:
-        return TextEdit(start + 1, value_end(text, start) - 1, "")
+        return TextEdit(start + 1, end - 1, "")
     first = text[start + 1 : found[0].start]
     leads = [text[a.end : b.start] for a, b in pairwise(found)]
     between = leads[0] if leads else "," + first if "\n" in first else spacing[1]
-    inner = first + pieces[0].text
+    texts = [first, pieces[0].text]
     for piece in pieces[1:]:
-        inner += (leads[piece.part - 1] if piece.part else between) + piece.text
-    return TextEdit(start + 1, found[-1].end, inner)
+        texts += [leads[piece.part - 1] if piece.part else between, piece.text]
+    return TextEdit(start + 1, found[-1].end, "".join(texts))

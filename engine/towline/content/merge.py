@@ -6,22 +6,17 @@ conflict: lines would only merge it by chance. Everything else is merged line by
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from towline.content.decision import Keep, Merge, value_of
+from towline.content.equality import Equality
 from towline.content.formats import Document, Format, formats_of
 from towline.content.lines import Clash, merge_line_regions, merge_lines
-from towline.content.structure import (
-    FieldConflict,
-    FieldMerge,
-    Keep,
-    Merge,
-    Pointer,
-    merge_values,
-    value_of,
-)
+from towline.content.pointers import Pointer
+from towline.content.structure import FieldConflict, FieldMerge, merge_values
 from towline.content.values import NotParsed, Value
 from towline.content_rules import ContentMode, ContentRules, MergedBy
 from towline.model import ThreeWay
@@ -74,7 +69,7 @@ def are_equal(path: str, one: bytes, other: bytes) -> bool:
         return True
     for format_ in formats_of(path, one):
         with suppress(NotParsed):
-            return bool(format_.parse(one).value == format_.parse(other).value)
+            return Equality().are_equal(format_.parse(one).value, format_.parse(other).value)
     return False
 
 
@@ -112,7 +107,7 @@ def _written(
 
 def _says(format_: Format, content: bytes, wanted: Value) -> bool:
     try:
-        return bool(format_.parse(content).value == wanted)
+        return Equality().are_equal(format_.parse(content).value, wanted)
     except NotParsed:
         return False
 
@@ -134,22 +129,36 @@ def _is_sound(path: str, sides: ThreeWay[bytes], content: bytes) -> bool:
     for format_ in formats_of(path, sides.ours):
         with suppress(NotParsed):
             values = sides.map(format_.parse).map(lambda document: document.value)
+            keys = _Keys()
+            known = keys.of(values.base)
+            added = (keys.of(values.ours) | keys.of(values.theirs)) - known
             try:
-                found = set(_keys(format_.parse(content).value))
+                return added <= keys.of(format_.parse(content).value)
             except NotParsed:
                 return False
-            known = set(_keys(values.base))
-            added = {*_keys(values.ours), *_keys(values.theirs)} - known
-            return added <= found
     return True
 
 
-def _keys(value: Value, pointer: Pointer = ()) -> Iterator[Pointer]:
-    """Yield where each member of each object is; an element of a list counts as any other."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield (*pointer, key)
-            yield from _keys(item, (*pointer, key))
-    elif isinstance(value, list):
-        for item in value:
-            yield from _keys(item, (*pointer, "*"))
+class _Keys:
+    """Numbers for the places of members of objects; all elements of a list are one place."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[int, str], int] = {}
+
+    def of(self, value: Value) -> set[int]:
+        """Return the places of all members of all objects in a value."""
+        found: set[int] = set()
+        pending: list[tuple[int, Value]] = [(0, value)]
+        while pending:
+            place, inner = pending.pop()
+            if isinstance(inner, dict):
+                members = [(self._number(place, key), item) for key, item in inner.items()]
+                found.update(number for number, _ in members)
+                pending += members
+            elif isinstance(inner, list):
+                number = self._number(place, "*")
+                pending += [(number, item) for item in inner]
+        return found
+
+    def _number(self, place: int, key: str) -> int:
+        return self._numbers.setdefault((place, key), len(self._numbers) + 1)

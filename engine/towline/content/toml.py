@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from towline.content.structure import Inside, Merge, Slot, Take
-from towline.content.values import MAX_BYTES, MAX_DEPTH, NotParsed, TooDeep, Value, parse_number
+from towline.content.decision import Inside, Merge, Slot, Take
+from towline.content.values import MAX_BYTES, STACK_DEPTH, NotParsed, TooDeep, Value, parse_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def _fraction(literal: str) -> tuple[object, ...]:
 
 
 def _strict(value: object, depth: int) -> Value:
-    if depth > MAX_DEPTH:
+    if depth > STACK_DEPTH:
         raise TooDeep
     match value:
         case dict():

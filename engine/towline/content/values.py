@@ -1,7 +1,7 @@
-"""JSON values as a merge compares them: types are strict, spelling does not count.
+"""Values as a merge compares them: types are strict, spelling does not count.
 
 Objects are dicts and lists are lists, so that Python compares whole subtrees at once. What Python
-would hold equal and JSON does not, or the other way about, has a form of its own:
+would hold equal and a document does not, or the other way about, has a form of its own:
 
 - a number is a tuple of its type (whole or not) and its exact value, so that 1, 1.0, true and "1"
   all differ while 1.0 and 1.00 do not, at any size;
@@ -11,19 +11,14 @@ would hold equal and JSON does not, or the other way about, has a form of its ow
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
 
 MAX_BYTES = 5_000_000
 """Above this a side is not parsed."""
-MAX_DEPTH = 128
-"""Objects and lists inside one another. Real documents have tens; Python's stack is the bound."""
-
-
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+STACK_DEPTH = 128
+"""How deep parsers go that use Python's stack, and those of YAML and TOML at all."""
 
 
 class Absent(Enum):
@@ -52,64 +47,20 @@ class NotParsed(Exception):
 
 
 class TooDeep(NotParsed):
-    """The content has more than `MAX_DEPTH` objects and lists inside one another."""
-
-
-@dataclass(frozen=True, slots=True)
-class JsonDocument:
-    """A parsed document: ``text`` without a byte order mark, and its value."""
-
-    text: str
-    value: Value
-    has_bom: bool
-
-    def encode(self, text: str) -> bytes:
-        """Return the bytes of an edited text of this document."""
-        return (b"\xef\xbb\xbf" if self.has_bom else b"") + text.encode()
-
-
-def parse_json(content: bytes) -> JsonDocument:
-    """Parse a document. Raises `NotParsed`."""
-    if len(content) > MAX_BYTES:
-        raise NotParsed
-    try:
-        text = content.decode()
-    except UnicodeDecodeError:
-        raise NotParsed from None
-    has_bom = text.startswith("\ufeff")
-    if has_bom:
-        text = text[1:]
-    if _depth(text) > MAX_DEPTH:
-        raise TooDeep
-    try:
-        return JsonDocument(text=text, value=_DECODER.decode(text), has_bom=has_bom)
-    except ValueError:
-        raise NotParsed from None
-
-
-def _depth(text: str) -> int:
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
-        return 0
-    deepest = depth = 0
-    for match in _STRING_OR_BRACKET.findall(text):
-        if match in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif match in "]}":
-            depth -= 1
-    return deepest
+    """The content has more objects and lists inside one another than are merged."""
 
 
 def parse_number(literal: str) -> Value:
     """Return the value of a JSON number."""
-    return _fraction(literal) if set(literal) & set(".eE") else _whole(literal)
+    return fraction(literal) if set(literal) & set(".eE") else whole_number(literal)
 
 
-def _whole(literal: str) -> tuple[str, str]:
+def whole_number(literal: str) -> tuple[str, str]:
+    """Return the value of a number without a fraction or an exponent."""
     return ("whole", literal)
 
 
-def _fraction(literal: str) -> tuple[str, str, str, int]:
+def fraction(literal: str) -> tuple[str, str, str, int]:
     """Return the exact value of a number with a fraction or an exponent: sign, digits, exponent."""
     mantissa, _, exponent = literal.lower().partition("e")
     sign = "-" if mantissa.startswith("-") else ""
@@ -128,22 +79,20 @@ def _exponent(digits: str) -> int:
     return int(digits or "0")
 
 
-def _object(pairs: list[tuple[str, Value]]) -> Value:
-    found = dict(pairs)
-    return found if len(found) == len(pairs) else Unmergeable(pairs)
-
-
-def shown(value: Value) -> Any:
+def shown(value: Value, levels: int = STACK_DEPTH) -> Any:
     """Return a value as JSON shows it; what has no JSON form is the text that was written.
 
     Raises:
+        TooDeep: it has more levels of objects and lists than this.
         NotParsed: something in it is never looked at, such as an object that names a key twice.
     """
     match value:
+        case dict() | list() if not levels:
+            raise TooDeep
         case dict():
-            return {key: shown(item) for key, item in value.items()}
+            return {key: shown(item, levels - 1) for key, item in value.items()}
         case list():
-            return [shown(item) for item in value]
+            return [shown(item, levels - 1) for item in value]
         case ("whole", literal):
             return int(literal)
         case ("fraction", sign, digits, power):
@@ -154,11 +103,3 @@ def shown(value: Value) -> Any:
             raise NotParsed
         case _:
             return value
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object,
-    parse_int=_whole,
-    parse_float=_fraction,
-    parse_constant=Unmergeable,
-)

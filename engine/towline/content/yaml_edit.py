@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from towline.content.decision import Inside, Keep, Merge, Slot, Take
 from towline.content.json_text import TextEdit, apply_edits
-from towline.content.structure import Inside, Keep, Merge, Slot, Take
 from towline.content.yaml_values import YamlDocument, members
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from towline.content.values import (
     MAX_BYTES,
-    MAX_DEPTH,
+    STACK_DEPTH,
     NotParsed,
     TooDeep,
     Unmergeable,
@@ -90,7 +90,7 @@ class _Reader:
 
     def value(self, node: Any, depth: int) -> Value:
         self._left -= 1
-        if depth > MAX_DEPTH:
+        if depth > STACK_DEPTH:
             raise TooDeep
         if self._left < 0:
             raise NotParsed

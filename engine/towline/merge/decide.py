@@ -292,7 +292,7 @@ def digest_merge(
             content = None if base is None else option(path, ThreeWay(base, ours, theirs))
             return None if content is None else MergedContent(content)
         from towline.content import are_equal, merge_content
-        from towline.content.structure import parse_pointer
+        from towline.content.pointers import parse_pointer
 
         if base is None:
             return MergedContent(ours) if are_equal(path, ours, theirs) else None

@@ -7,7 +7,10 @@ import json
 import pytest
 
 from towline.content import ContentOutcome, are_equal, merge_content
-from towline.content.structure import Reason, format_pointer
+from towline.content.json_values import parse_json
+from towline.content.pointers import format_pointer
+from towline.content.structure import Reason
+from towline.content.values import NotParsed, TooDeep, shown
 from towline.content_rules import ContentRules, FieldRule
 from towline.model import ThreeWay
 from towline.options import Side
@@ -226,10 +229,97 @@ def test_a_conflict_is_settled_by_a_side_for_its_field():
 # --- bounds -----------------------------------------------------------------------------------
 
 
+def nested(depth: int, innermost: str, opening: str = "[", closing: str = "]") -> str:
+    return opening * depth + innermost + closing * depth
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"), [("[", "]"), ('{"a": ', "}"), ('[0, {"a": ', "}]")]
+)
+def test_a_thousand_levels_are_merged_by_structure(opening: str, closing: str):
+    base, ours, theirs = (
+        nested(998 // len(closing), inner, opening, closing)
+        for inner in ('{"x": 1, "y": [1]}', '{"x": 2, "y": [1]}', '{"x":1,"y":[5]}')
+    )
+    assert merged(base, ours, theirs) == ours.replace("[1]", "[5]")
+    assert list(conflicts(base, ours, ours.replace("2", "3")).values()) == [Reason.BOTH_CHANGED]
+    assert are_equal("a", ours.encode(), f" {ours}".encode())
+
+
+def test_a_value_is_shown_up_to_the_depth_of_a_writer():
+    deep, deeper = (parse_json(nested(levels, "1").encode()).value for levels in (128, 129))
+    assert json.dumps(shown(deep)) == nested(128, "1")
+    with pytest.raises(TooDeep):
+        shown(deeper)
+
+
 def test_what_is_too_deep_or_too_large_is_merged_by_lines():
-    deep = "[" * 2_000 + "]" * 2_000
-    assert merge(deep, deep + "\n", deep).content == f"{deep}\n".encode()
-    assert merge("[]", deep, "[1]").by == "lines"
+    for large in (
+        nested(1_001, "1"),
+        nested(2_000, ""),
+        nested(200, "," * 2_000_000),
+        "[" * 10_000,
+    ):
+        assert merge(large, large + "\n", large).content == f"{large}\n".encode()
+        assert merge("[]", large, "[1]").by == "lines"
+    long = f'["{"x" * 5_000_000}"]'
+    assert merge("[]", long, "[1]").by == "lines"
+
+
+def test_brackets_in_strings_are_no_levels():
+    text = json.dumps(["[" * 2_000, '\\"[' * 2_000, "\\" * 3, {'"{': ["}"]}])
+    assert merged("[]", "[]", text) == text
+
+
+DEEP = nested(130, "1")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "",
+        "1 1",
+        "1,",
+        ",1",
+        "1, ]",
+        "{",
+        "{1:2}",
+        '{"a" 1}',
+        '{"a":}',
+        '{"a":1,}',
+        "tru",
+        '"a',
+        "[}",
+        '{"a":1]',
+    ],
+)
+def test_a_deep_document_that_is_broken_is_no_json(broken: str):
+    with pytest.raises(NotParsed):
+        parse_json(f"[{DEEP}, {broken}]".encode())
+    with pytest.raises(NotParsed):
+        parse_json((DEEP[:-1] + broken).encode())
+
+
+@pytest.mark.parametrize(
+    "sound",
+    [
+        "1",
+        "-1.50e3",
+        '"\\u00e9"',
+        "null",
+        " [ ] ",
+        " { } ",
+        '{"a" : NaN, "b": [true ,2 ]}',
+        '{"a":1,"a":2}',
+    ],
+)
+def test_a_deep_document_has_the_values_of_a_shallow_one(sound: str):
+    deep, shallow = (
+        parse_json(text.encode()).value for text in (f"[{DEEP},{sound}]", f"[{sound}]")
+    )
+    assert deep[1] == shallow[0]
+    with pytest.raises(NotParsed):
+        parse_json(f"{DEEP}{sound}".encode())
 
 
 def test_many_reordered_elements_take_no_quadratic_time():
@@ -237,3 +327,15 @@ def test_many_reordered_elements_take_no_quadratic_time():
     base = "[" + ",".join(numbers) + "]"
     theirs = "[" + ",".join(reversed(numbers)) + ",1]"
     assert merged(base, base + " ", theirs) == theirs + " "
+    named, backwards = (
+        "[" + ",".join(f'{{"id":{number}}}' for number in order) + "]"
+        for order in (numbers, reversed(numbers))
+    )
+    assert merged(named, named + " ", backwards) == backwards + " "
+
+
+def test_many_keys_take_no_quadratic_time():
+    base = {f"k{number}": 1 for number in range(100_000)}
+    ours, theirs = base | {"k1": 2}, dict(reversed((base | {"k3": 4, "new": 5}).items()))
+    found = merged(json.dumps(base), json.dumps(ours), json.dumps(theirs))
+    assert json.loads(found) == base | {"k1": 2, "k3": 4, "new": 5}

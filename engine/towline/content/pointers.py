@@ -1,0 +1,35 @@
+"""Where a value is inside a document, and the patterns by which rules name such places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+Pointer: TypeAlias = tuple[str, ...]
+"""The keys from the document down; an element known by identity is ``[key=value]``."""
+
+
+def format_pointer(pointer: Pointer) -> str:
+    """Return a pointer as RFC 6901 writes it."""
+    return "".join("/" + token.replace("~", "~0").replace("/", "~1") for token in pointer)
+
+
+def parse_pointer(text: str) -> Pointer:
+    """Return the pointer that `format_pointer` wrote, or a pattern in which ``*`` is any name."""
+    return tuple(token.replace("~1", "/").replace("~0", "~") for token in text.split("/")[1:])
+
+
+class Patterns:
+    """Values by pointer pattern; ``*`` is any one key."""
+
+    def __init__(self, values: Iterable[tuple[str, str]]) -> None:
+        self._values = [(parse_pointer(pattern), value) for pattern, value in values]
+
+    def find(self, pointer: Pointer) -> str | None:
+        """Return the value of the first pattern that a pointer fits."""
+        for pattern, value in self._values:
+            if len(pattern) == len(pointer) and all(
+                wanted in ("*", token) for wanted, token in zip(pattern, pointer, strict=True)
+            ):
+                return value
+        return None
