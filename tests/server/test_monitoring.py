@@ -26,7 +26,6 @@ from towline.ports import Watch
 from towline_server.app import create_app
 from towline_server.db.session import once_committed
 from towline_server.metrics import REGISTRY
-from towline_server.runs.domain import RunRequest
 from towline_server.runs.fetching import SharedFetches
 from towline_server.services import assemble
 from towline_server.settings import Settings
@@ -147,7 +146,7 @@ def test_ends_and_fetches_are_counted(tenant: GitTenant):
     before = [_counted(name, **labels) for name, labels in names]
     tenant.commit(rules__a=b"1", tasks__b=b"1")
     runs = open_inline(tenant.database, SEALER, tenant.cache_dir)
-    runs.request_kinds(tenant.project().id, ["rule", "task"], RunRequest())
+    runs.request_kinds(tenant.project().id, ["rule", "task"])
     after = [_counted(name, **labels) for name, labels in names]
     assert [now - then for now, then in zip(after, before, strict=True)] == [2, 2, 1]
 

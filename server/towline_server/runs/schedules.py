@@ -1,4 +1,4 @@
-"""Schedules: when runs are requested automatically, what is caught up on, and when a sync is late.
+"""Schedules: when runs are requested automatically, and when a sync is late.
 
 A schedule is a cron line in a time zone, or a number of seconds. Cron lines have five fields, and
 are read by croniter (MIT). Where clocks are set forward nothing is lost; where they are set back,
@@ -8,10 +8,9 @@ what is due at a given hour fires once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -33,22 +32,9 @@ from .states import RunState
 from .tables import RunRow, ScheduleRow
 
 _LOG = logging.getLogger("towline.runs")
-_MOST_CAUGHT_UP = 24
 _LONGEST_SECONDS = 315_360_000
 """Ten years."""
 _SOME_TIME = datetime(2024, 1, 1, tzinfo=UTC)
-_GRACE = timedelta(seconds=60)
-"""How late a firing may be without having been missed."""
-
-
-class CatchUp(StrEnum):
-    """What to do about firings that were missed because no server ran."""
-
-    SKIP = "skip"
-    LATEST = "latest"
-    """All that were missed are one firing."""
-    ALL = "all"
-    """Each is a firing of its own, the last 24 of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +74,14 @@ class Rhythm:
             if not following.astimezone(zone).fold or "*" in self.cron.split()[1]:
                 return following
 
-    def due(self, first: datetime, now: datetime) -> Iterator[datetime]:
-        """Yield every time that it was due, from ``first`` until now."""
-        while first <= now:
-            yield first
-            first = self.after(first)
+    def latest(self, due: datetime, now: datetime) -> datetime:
+        """Return the last time that it was due, from a time that has passed until now."""
+        if self.every_seconds is not None:
+            missed = int((now - due).total_seconds()) // self.every_seconds
+            return due + timedelta(seconds=self.every_seconds * missed)
+        while (following := self.after(due)) <= now:
+            due = following
+        return due
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,21 +90,12 @@ class ScheduleSpec:
 
     project_id: UUID
     rhythm: Rhythm
-    requests: tuple[RunRequest, ...] = (RunRequest(),)
-    """One batch a firing; with ``fan_out`` one parent with a child for each kind that a request
-    names, or where no request names one, for each that the project has by then."""
-    fan_out: bool = False
-    catch_up: CatchUp = CatchUp.LATEST
-    enabled: bool = True
+    request: RunRequest = field(default_factory=RunRequest)
+    kinds: tuple[str, ...] | None = None
+    """A parent with a child for each of these kinds, or where none is named, for each that the
+    project has by then. None: a single run."""
     sync_id: UUID | None = None
     backend: BackendName = BackendName.NATIVE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Firing:
-    schedule_id: UUID
-    spec: ScheduleSpec
-    times: Sequence[datetime]
 
 
 class Schedules:
@@ -132,8 +112,7 @@ class Schedules:
         for schedule_id in self._due():
             with self._backoff.attempting(schedule_id):
                 if (firing := self._take(schedule_id)) is not None:
-                    for at in firing.times:
-                        self._request(firing, at)
+                    self._request(schedule_id, *firing)
 
     def _due(self) -> Sequence[UUID]:
         with self._database.reading() as session:
@@ -143,8 +122,11 @@ class Schedules:
             )
             return session.scalars(due.order_by(ScheduleRow.due_at)).all()
 
-    def _take(self, schedule_id: UUID) -> _Firing | None:
-        """Advance a schedule, and return what fires; a second server finds it advanced."""
+    def _take(self, schedule_id: UUID) -> tuple[ScheduleSpec, datetime] | None:
+        """Advance a schedule, and return what fires; a second server finds it advanced.
+
+        All times that were missed are one firing.
+        """
         with self._database.writing() as session:
             row = session.get(ScheduleRow, schedule_id, with_for_update=True)
             now = self._now(session)
@@ -157,43 +139,35 @@ class Schedules:
                 _LOG.warning("schedule %s ends: %s", schedule_id, error.message)
                 row.due_at = None
                 return None
-            fallen = list(spec.rhythm.due(_not_ages_ago(row, now), now))
-            row.due_at = spec.rhythm.after(fallen[-1] if fallen else now)
-            times = _caught_up(spec.catch_up, fallen, now)
-            if times and _waits(session, schedule_id):
-                times = []  # the run that waits pulls the same
-            row.fired_at = now if times else row.fired_at
-            return _Firing(schedule_id=schedule_id, spec=spec, times=times)
+            at = spec.rhythm.latest(row.due_at, now)
+            row.due_at = spec.rhythm.after(at)
+            # A run that waits pulls the same.
+            return None if _waits(session, schedule_id) else (spec, at)
 
-    def _request(self, firing: _Firing, at: datetime) -> None:
-        spec = firing.spec
+    def _request(self, schedule_id: UUID, spec: ScheduleSpec, at: datetime) -> None:
         origin = Origin(
             by=TriggeredBy.SCHEDULED,
             ref=at.isoformat(),
             sync_id=spec.sync_id,
-            schedule_id=firing.schedule_id,
-            key=f"schedule:{firing.schedule_id}:{at.isoformat()}",
+            schedule_id=schedule_id,
+            key=f"schedule:{schedule_id}:{at.isoformat()}",
         )
+        runs, project_id, backend = self._runs, spec.project_id, spec.backend
         try:
-            if spec.fan_out:
-                whole = replace(spec.requests[0], kind=None)
-                self._runs.request_fan_out(
-                    spec.project_id, self._kinds(spec), whole, origin=origin, backend=spec.backend
-                )
+            if spec.kinds is None:
+                runs.request(project_id, spec.request, origin=origin, backend=backend)
             else:
-                self._runs.request_batch(
-                    spec.project_id, spec.requests, origin=origin, backend=spec.backend
+                kinds = spec.kinds or self._kinds(project_id)
+                runs.request_fan_out(
+                    project_id, kinds, spec.request, origin=origin, backend=backend
                 )
         except NotFound:
-            _LOG.info("schedule %s fired for a project that is gone", firing.schedule_id)
+            _LOG.info("schedule %s fired for a project that is gone", schedule_id)
 
-    def _kinds(self, spec: ScheduleSpec) -> list[str]:
-        """The kinds that requests name, else all that the project has now. Raises NotFound."""
-        named = [request.kind for request in spec.requests if request.kind is not None]
-        if named:
-            return named
+    def _kinds(self, project_id: UUID) -> list[str]:
+        """Return the kinds that a project has now. Raises NotFound."""
         with self._database.reading() as session:
-            project = Projects(session).known(spec.project_id)
+            project = Projects(session).known(project_id)
         return [kind.name for kind in project.kinds.kinds]
 
 
@@ -246,25 +220,6 @@ def _zone(name: str) -> ZoneInfo:
         raise InvalidValue(field="schedule.timezone", problem=problem) from None
 
 
-def _not_ages_ago(row: ScheduleRow, now: datetime) -> datetime:
-    """Return where to begin counting: not at every second of a year in which no server ran."""
-    assert row.due_at is not None, "it is due"
-    if row.every_seconds is None:
-        return row.due_at
-    missed = int((now - row.due_at).total_seconds()) // row.every_seconds
-    return row.due_at + timedelta(seconds=row.every_seconds * max(0, missed - _MOST_CAUGHT_UP))
-
-
-def _caught_up(policy: CatchUp, fallen: list[datetime], now: datetime) -> list[datetime]:
-    match policy:
-        case CatchUp.SKIP:
-            return [at for at in fallen[-1:] if now - at <= _GRACE]
-        case CatchUp.LATEST:
-            return fallen[-1:]
-        case CatchUp.ALL:
-            return fallen[-_MOST_CAUGHT_UP:]
-
-
 def _waits(session: Session, schedule_id: UUID) -> bool:
     """Whether a run of this schedule still waits to begin."""
     run = RunRow
@@ -276,10 +231,9 @@ def _write(row: ScheduleRow, spec: ScheduleSpec, now: datetime) -> None:
     row.project_id, row.sync_id = spec.project_id, spec.sync_id
     row.cron, row.timezone = spec.rhythm.cron, spec.rhythm.timezone
     row.every_seconds = spec.rhythm.every_seconds
-    row.catch_up, row.enabled = spec.catch_up, spec.enabled
-    row.requests = [encode(request) for request in spec.requests]
-    row.fan_out, row.backend = spec.fan_out, spec.backend
-    row.due_at = spec.rhythm.after(now) if spec.enabled else None
+    row.request, row.backend = encode(spec.request), spec.backend
+    row.kinds = None if spec.kinds is None else list(spec.kinds)
+    row.due_at = spec.rhythm.after(now)
     row.updated_at = now
 
 
@@ -295,10 +249,8 @@ def _spec_of(row: ScheduleRow) -> ScheduleSpec:
     return ScheduleSpec(
         project_id=row.project_id,
         rhythm=rhythm,
-        requests=tuple(decode(RunRequest, each, "requests") for each in row.requests),
-        fan_out=row.fan_out,
-        catch_up=CatchUp(row.catch_up),
-        enabled=row.enabled,
+        request=decode(RunRequest, row.request, "request"),
+        kinds=None if row.kinds is None else tuple(row.kinds),
         sync_id=row.sync_id,
         backend=BackendName(row.backend),
     )

@@ -65,58 +65,34 @@ class Runs:
             NotFound: there is no such project.
             BackendNotConfigured: the backend cannot be used here.
         """
-        requests = [request or RunRequest()]
-        return self.request_batch(project_id, requests, origin=origin, backend=backend)[0]
-
-    def request_batch(
-        self,
-        project_id: UUID,
-        requests: Sequence[RunRequest],
-        *,
-        origin: Origin = Origin(),
-        backend: BackendName = BackendName.NATIVE,
-    ) -> tuple[Run, ...]:
-        """Request several runs of a project that pull one resolved revision, one after another.
-
-        A single request makes no batch. Raises as `request`.
-        """
-        batch_id = uuid4() if len(requests) > 1 else None
-        return self._request(project_id, requests, origin, backend, Batch(batch_id=batch_id))
+        batch = Batch(batch_id=None)
+        return self._request(project_id, [request or RunRequest()], origin, backend, batch)[0]
 
     def request_kinds(
         self,
         project_id: UUID,
         kinds: Sequence[str],
-        request: RunRequest | None = None,
         *,
         origin: Origin = Origin(),
-        backend: BackendName = BackendName.NATIVE,
         batch_id: UUID | None = None,
     ) -> tuple[Run, ...]:
         """Request a run for each kind, in one batch even of one kind: a new one by default.
 
         Raises as `request`.
         """
-        requests = [replace(request or RunRequest(), kind=kind) for kind in kinds]
+        requests = [RunRequest(kind=kind) for kind in kinds]
         batch = Batch(batch_id=batch_id or uuid4())
-        return self._request(project_id, requests, origin, backend, batch)
+        return self._request(project_id, requests, origin, BackendName.NATIVE, batch)
 
-    def request_only_one(
-        self,
-        project_id: UUID,
-        kind: str,
-        *,
-        origin: Origin = Origin(),
-        backend: BackendName = BackendName.NATIVE,
-    ) -> Run:
+    def request_only_one(self, project_id: UUID, kind: str, *, origin: Origin = Origin()) -> Run:
         """Request a run of one kind, unless one is in progress.
 
         Raises:
             KindInProgress: there is one.
             NotFound, BackendNotConfigured: as `request`.
         """
-        batch = Batch(batch_id=None, alone=True)
-        return self._request(project_id, [RunRequest(kind=kind)], origin, backend, batch)[0]
+        batch, native = Batch(batch_id=None, alone=True), BackendName.NATIVE
+        return self._request(project_id, [RunRequest(kind=kind)], origin, native, batch)[0]
 
     def request_fan_out(
         self,

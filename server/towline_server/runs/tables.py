@@ -143,14 +143,12 @@ class ScheduleRow(Base):
     cron: Mapped[str | None]
     timezone: Mapped[str] = mapped_column(default="UTC")
     every_seconds: Mapped[int | None]
-    catch_up: Mapped[str]
-    enabled: Mapped[bool] = mapped_column(default=True)
-    requests: Mapped[list[Any]]
-    """The requests that each firing makes, as one batch."""
-    fan_out: Mapped[bool] = mapped_column(default=False)
+    request: Mapped[dict[str, Any]]
+    """As `towline.codec` encodes `domain.RunRequest`."""
+    kinds: Mapped[list[Any] | None]
+    """The kinds of the children of each firing's run; NULL: it has none."""
     backend: Mapped[str]
     due_at: Mapped[datetime | None]
-    fired_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 

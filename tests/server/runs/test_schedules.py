@@ -13,8 +13,8 @@ from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.runner import Runner
 from towline.errors import InvalidValue
 from towline_server.projects.domain import Project
-from towline_server.runs.domain import Run, RunRequest, TriggeredBy
-from towline_server.runs.schedules import CatchUp, Rhythm, Schedules, ScheduleSpec, is_late, place
+from towline_server.runs.domain import Run, TriggeredBy
+from towline_server.runs.schedules import Rhythm, Schedules, ScheduleSpec, is_late, place
 from towline_server.runs.tables import RunFilter, ScheduleRow
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -100,22 +100,18 @@ def test_two_servers_fire_once(plan: Plan, tenant: GitTenant):
     assert len(plan.runs()) == 1
 
 
-@pytest.mark.parametrize(
-    ("policy", "late", "prompt"),
-    [(CatchUp.SKIP, 0, 1), (CatchUp.LATEST, 1, 2), (CatchUp.ALL, 5, 6)],
-)
-def test_what_was_missed(policy: CatchUp, late: int, prompt: int, plan: Plan):
-    plan.place(spec(plan.project, catch_up=policy))
-    assert len(plan.at(hours=5, minutes=30)) == late
+def test_all_that_was_missed_is_one_firing(plan: Plan):
+    plan.place(spec(plan.project))
+    assert len(plan.at(hours=5, minutes=30)) == 1
     plan.finish()
-    assert len(plan.at(hours=6)) == prompt
+    assert len(plan.at(hours=6)) == 2
 
 
-def test_a_long_sleep_is_not_counted_second_by_second(plan: Plan):
-    rhythm = Rhythm(every_seconds=1)
-    made = plan.place(spec(plan.project, rhythm, catch_up=CatchUp.ALL))
-    assert len(plan.at(days=3650)) == 24
-    assert plan.due_at(made) == plan.clock.now + timedelta(seconds=1)
+@pytest.mark.parametrize("rhythm", [Rhythm(every_seconds=1), Rhythm(cron="0 0 1 * *")])
+def test_a_long_sleep_is_one_firing(rhythm: Rhythm, plan: Plan):
+    made = plan.place(spec(plan.project, rhythm))
+    assert len(plan.at(days=3650)) == 1
+    assert plan.due_at(made) == rhythm.after(plan.clock.now)
 
 
 def test_a_run_that_waits_is_not_joined_by_another(plan: Plan):
@@ -126,15 +122,6 @@ def test_a_run_that_waits_is_not_joined_by_another(plan: Plan):
     assert len(plan.at(hours=3)) == 2
 
 
-def test_a_disabled_schedule_never_fires(plan: Plan):
-    made = plan.place(spec(plan.project))
-    plan.place(spec(plan.project, enabled=False), made)
-    assert plan.at(hours=5) == []
-    plan.place(spec(plan.project), made)
-    assert plan.at(hours=5, minutes=59) == []
-    assert len(plan.at(hours=6)) == 1
-
-
 def test_a_deleted_schedule_is_gone(plan: Plan):
     made = plan.place(spec(plan.project))
     plan.place(None, made)
@@ -142,13 +129,11 @@ def test_a_deleted_schedule_is_gone(plan: Plan):
     assert plan.at(hours=5) == []
 
 
-def test_a_firing_may_be_a_batch_or_comprise_others(plan: Plan):
-    kinds = (RunRequest(kind="rule"), RunRequest(kind="task"))
-    plan.place(spec(plan.project, requests=kinds))
-    assert {run.request.kind for run in plan.at(hours=1)} == {"rule", "task"}
-    plan.finish()
-    plan.place(spec(plan.project, requests=kinds, fan_out=True))
-    assert sum(run.is_parent for run in plan.at(hours=2)) == 1
+def test_a_firing_may_have_a_child_for_each_kind(plan: Plan):
+    plan.place(spec(plan.project, kinds=("rule", "task")))
+    runs = plan.at(hours=1)
+    assert {run.request.kind for run in runs} == {None, "rule", "task"}
+    assert sum(run.is_parent for run in runs) == 1
 
 
 @pytest.mark.parametrize(

@@ -94,18 +94,16 @@ def schedule_of(
     scheduled = definition.trigger_mode is TriggerMode.SCHEDULED and definition.status.fires
     if project is None or definition.schedule is None or not scheduled:
         return None
-    fan_out = definition.execution_mode is ExecutionMode.FAN_OUT_ENTITY
-    requests: tuple[RunRequest, ...] = (_request(definition, project, RunMode.INCREMENTAL),)
-    if fan_out:
-        whole = _whole(definition, project, RunMode.INCREMENTAL)
+    request, kinds = _request(definition, project, RunMode.INCREMENTAL), None
+    if definition.execution_mode is ExecutionMode.FAN_OUT_ENTITY:
+        request = _whole(definition, project, RunMode.INCREMENTAL)
         # Without names: every kind that the project has when it fires.
-        named = kinds_of(definition, project) if definition.entities else ()
-        requests = tuple(replace(whole, kind=kind) for kind in named) or (whole,)
+        kinds = tuple(kinds_of(definition, project)) if definition.entities else ()
     return ScheduleSpec(
         project_id=project.id,
         rhythm=rhythm_of(definition.schedule),
-        requests=requests,
-        fan_out=fan_out,
+        request=request,
+        kinds=kinds,
         sync_id=sync_id,
         backend=definition.execution_backend,
     )
