@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
@@ -58,7 +56,6 @@ class Authenticator:
     logins: LoginLimits
     tokens: TokenVerifier | None = None
     """None: this server takes no tokens."""
-    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
     def by_password(self, email: str, password: str, address: str) -> Principal:
         """Return the user or service account of an email and password.
@@ -111,7 +108,7 @@ class Authenticator:
             return self._identities(session).by_email(email)
 
     def _identities(self, session: Session) -> Identities:
-        return Identities(session, self.passwords, self.now)
+        return Identities(session, self.passwords)
 
 
 def _refused() -> Unauthenticated:

@@ -67,9 +67,9 @@ def make_tenancy(services: Services, git_url: str) -> None:
             projects.associate(project_id, binding)
 
 
-def token(now: datetime | None = None) -> str:
+def token() -> str:
     """A JWT of the demo's user, good for a day."""
-    issued = now or datetime.now(UTC)
+    issued = datetime.now(UTC)
     claims = {
         "sub": SUBJECT,
         "iss": TOKENS["jwt_issuer"],

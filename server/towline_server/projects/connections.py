@@ -25,7 +25,7 @@ from towline_server.errors import ConnectionInUse, existing
 
 from .connection_tables import ConnectionRow
 from .domain import Connection, Provider
-from .service import Now, utc_now
+from .service import utc_now
 
 
 class Connections:
@@ -39,12 +39,10 @@ class Connections:
         session: Session,
         sealer: Sealer,
         schemes: AbstractSet[Scheme] = frozenset({Scheme.HTTPS}),
-        now: Now = utc_now,
     ) -> None:
         self._session = session
         self._sealer = sealer
         self._schemes = schemes
-        self._now = now
 
     def get(self, connection_id: UUID) -> Connection | None:
         """The connection of this id."""
@@ -74,7 +72,7 @@ class Connections:
                 credential is given for what takes none.
         """
         parsed, embedded = RemoteUrl.split(url, self._schemes)
-        now = self._now()
+        now = utc_now()
         row = ConnectionRow(
             id=connection_id or uuid4(),
             tenant_id=tenant_id,
@@ -92,7 +90,7 @@ class Connections:
     def rename(self, connection_id: UUID, name: str) -> Connection:
         """Give it another name for people. Raises NotFound."""
         row = self._row(connection_id)
-        row.name, row.updated_at = name, self._now()
+        row.name, row.updated_at = name, utc_now()
         return self._flushed(row)
 
     def change_url(self, connection_id: UUID, url: str) -> Connection:
@@ -108,7 +106,7 @@ class Connections:
         parsed, embedded = RemoteUrl.split(url, self._schemes)
         if parsed.origin != _url(row).origin:
             row.credential = row.credential_origin = row.webhook_secret = None
-        row.url, row.updated_at = parsed.address, self._now()
+        row.url, row.updated_at = parsed.address, utc_now()
         if embedded is not None:
             self._store_credential(row, embedded)
         return self._flushed(row)
@@ -122,14 +120,14 @@ class Connections:
         """
         row = self._row(connection_id)
         self._store_credential(row, credential)
-        row.updated_at = self._now()
+        row.updated_at = utc_now()
         return self._flushed(row)
 
     def forget_credential(self, connection_id: UUID) -> Connection:
         """Delete the stored credential. Raises NotFound."""
         row = self._row(connection_id)
         row.credential = row.credential_origin = None
-        row.updated_at = self._now()
+        row.updated_at = utc_now()
         return self._flushed(row)
 
     def credentials(self, connection_id: UUID) -> Credentials:
@@ -151,7 +149,7 @@ class Connections:
         """Store, or with None forget, what signs the webhooks that come in. Raises NotFound."""
         row = self._row(connection_id)
         sealed = None if secret is None else self._sealer.seal(secret, _webhook_purpose(row.id))
-        row.webhook_secret, row.updated_at = sealed, self._now()
+        row.webhook_secret, row.updated_at = sealed, utc_now()
         return self._flushed(row)
 
     def webhook_secret(self, connection_id: UUID) -> str | None:

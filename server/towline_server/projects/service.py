@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -24,8 +24,6 @@ from .domain import Binding, Project, ProjectPath, PullSettings, branch_of
 from .locking import hold
 from .tables import ProjectRow, TenantRow
 
-Now = Callable[[], datetime]
-
 
 def utc_now() -> datetime:
     """This moment."""
@@ -38,9 +36,8 @@ class Projects:
     It does not authorise: callers put what they get through `towline_server.auth.roles.authorise`.
     """
 
-    def __init__(self, session: Session, now: Now = utc_now) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._now = now
 
     # --- look ---------------------------------------------------------------------------------
 
@@ -143,7 +140,7 @@ class Projects:
             id=project_id or uuid4(),
             tenant_id=tenant_id,
             path=parsed,
-            created_at=self._now(),
+            created_at=utc_now(),
             kinds=encode(kinds or Kinds()),
             names=str(names),
             settings=encode(settings),
@@ -204,7 +201,7 @@ class Projects:
             ref=binding.ref,
             scope=binding.scope,
             answers_for=self._free_branch(project.tenant_id, binding.branch),
-            bound_at=self._now(),
+            bound_at=utc_now(),
         )
         insert_new(self._session, row, "binding")
         self._pass_on(project.tenant_id, left)

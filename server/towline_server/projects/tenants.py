@@ -14,7 +14,7 @@ from towline.names import name_problem
 from towline_server.db.statements import insert_new
 
 from .domain import LONGEST_NAME
-from .service import Now, utc_now
+from .service import utc_now
 from .tables import TenantRow
 
 
@@ -30,9 +30,8 @@ class Tenant:
 class Tenants:
     """The tenants of a database, through a session that the caller commits."""
 
-    def __init__(self, session: Session, now: Now = utc_now) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._now = now
 
     def create(self, name: str, tenant_id: UUID | None = None) -> Tenant:
         """A new tenant.
@@ -44,7 +43,7 @@ class Tenants:
         problem = name_problem(name)
         if problem or len(name) > LONGEST_NAME:
             raise InvalidValue(field="name", problem=problem or "is too long")
-        row = TenantRow(id=tenant_id or uuid4(), name=name, created_at=self._now())
+        row = TenantRow(id=tenant_id or uuid4(), name=name, created_at=utc_now())
         insert_new(self._session, row, "tenant")
         return _tenant(row)
 

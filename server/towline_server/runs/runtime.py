@@ -19,7 +19,7 @@ from .attempts import LONGEST_RETRY_SECONDS
 from .execute import Boundary, Tools, pass_boundary
 from .external import ExternalBackend, ExternalWork
 from .fetch_process import FetchProcess
-from .fetching import Fetcher, Repositories, SharedFetches
+from .fetching import Repositories, SharedFetches
 from .plans import Plans
 from .queue import Heartbeat, Leases
 from .schedules import Schedules
@@ -75,7 +75,6 @@ def open_runtime(
     sealer: Sealer,
     *,
     boundary: Boundary = pass_boundary,
-    fetcher: Fetcher | None = None,
 ) -> Runtime:
     """Assemble the services of a server; nothing is executed before `Runtime.start`."""
     leases = Leases(database, seconds=settings.lease_seconds)
@@ -94,7 +93,7 @@ def open_runtime(
             limits=settings.engine_limits,
         ),
         fetches=SharedFetches(
-            fetcher or _fetch_process(settings),
+            _fetch_process(settings),
             now=database.now,
             at_once=settings.fetches_at_once,
         ),
