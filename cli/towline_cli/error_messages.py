@@ -38,8 +38,8 @@ def describe_error(error: BaseException) -> ErrorMessage:
     """Return the exit code and message of an error."""
     match error:
         case CommandError():
-            about = _json(error.code, error.problem, error.attributes)
-            return ErrorMessage(code=error.exit_with, json=about, hint=error.advice)
+            about = _json(error.code, error.problem)
+            return ErrorMessage(code=FAILURE, json=about, hint=error.advice)
         case click.UsageError():
             usage = error.ctx.get_usage() if error.ctx is not None else ""
             hint = f"{error.ctx.command_path} --help" if error.ctx is not None else ""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import click
-
-from .exit_codes import FAILURE
 
 
 @dataclass(eq=False)
@@ -17,8 +14,6 @@ class CommandError(click.ClickException):
     code: str
     problem: str
     advice: str = ""
-    exit_with: int = FAILURE
-    attributes: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__init__(self.problem)
