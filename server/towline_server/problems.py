@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
@@ -70,10 +70,6 @@ class Failure:
     """Where the request is malformed."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Those of every envelope: WWW-Authenticate, Retry-After, Allow."""
-
-    def with_status(self, status: int) -> Failure:
-        """The same under another status, for a dialect that has its own."""
-        return replace(self, status=status)
 
 
 _AWAY = "the database cannot be reached now; try again"

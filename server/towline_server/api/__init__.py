@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
@@ -31,7 +33,7 @@ PREFIX = "/api/towline/v1"
 def _render(request: Request, failure: Failure) -> Response:
     """Problem details; an If-Match that failed is 412, as HTTP has it."""
     if failure.code == "asset_changed":
-        failure = failure.with_status(412)
+        failure = replace(failure, status=412)
     return problem(request, failure)
 
 

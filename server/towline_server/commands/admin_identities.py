@@ -9,18 +9,22 @@ from uuid import UUID
 
 import click
 
-from .session import AdminSession, Record, admin_command, record_of, secret
+from .session import (
+    AdminSession,
+    Record,
+    admin_command,
+    password_option,
+    record_of,
+    secret,
+    tenant_option,
+)
 
 if TYPE_CHECKING:
     from towline_server.auth.roles import Role
 
 ROLES = click.Choice(["reader", "writer", "admin"])
-tenant_option = click.option("--tenant", required=True, help="The tenant's name.")
 role_option = click.option("--role", type=ROLES, help="A role on every project of the tenant.")
 project_option = click.option("--project", help="/org/space/project; without it, the whole tenant.")
-password_option = click.option(
-    "--password-stdin", is_flag=True, help="Read the password from stdin instead of asking."
-)
 identity_argument = click.argument("identity_id", type=click.UUID)
 
 tenant = click.Group("tenant", help="Tenants: the org of paths, the workspace and client of keys.")

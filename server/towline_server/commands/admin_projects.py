@@ -8,7 +8,15 @@ from uuid import UUID
 
 import click
 
-from .session import AdminSession, Record, admin_command, record_of, secret
+from .session import (
+    AdminSession,
+    Record,
+    admin_command,
+    password_option,
+    record_of,
+    secret,
+    tenant_option,
+)
 
 if TYPE_CHECKING:
     from towline.kinds import Kinds
@@ -19,10 +27,6 @@ PROVIDERS = click.Choice(["git", "github", "gitlab", "bitbucket", "gitea", "azur
 ON_CONFLICT = click.Choice(["refuse", "skip", "theirs", "ours"])
 CONTENT_MERGE = click.Choice(["auto", "structure", "lines", "never"])
 RENAMES = click.Choice(["similar", "exact", "off"])
-tenant_option = click.option("--tenant", required=True, help="The tenant's name.")
-password_option = click.option(
-    "--password-stdin", is_flag=True, help="Read it from stdin instead of asking."
-)
 connection_argument = click.argument("connection_id", type=click.UUID)
 path_argument = click.argument("path", metavar="/ORG/SPACE/PROJECT")
 

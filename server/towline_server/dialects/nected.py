@@ -6,7 +6,6 @@ A task is a run of the whole project; it has the first attempt's id, and the las
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -100,11 +99,9 @@ class ErrorAnswer(_Envelope):
     data: Nothing = Nothing()
 
 
-@dataclass(eq=False, kw_only=True)
-class BranchRefused(CallerError):
+class BranchRefused(CallerError, code="branch_refused"):
     """The branch that a request names, or does not name, cannot be pulled."""
 
-    code = "branch_refused"
     word: Code
 
     @property

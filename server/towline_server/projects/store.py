@@ -34,11 +34,9 @@ BeforeCommit = Callable[[Session, Applied], None]
 """What a caller writes of its own in the transaction that applies a plan."""
 
 
-@dataclass(eq=False, kw_only=True)
-class AssetChanged(MovedError):
+class AssetChanged(MovedError, code="asset_changed"):
     """The asset is not what the edit expected; nothing was changed."""
 
-    code = "asset_changed"
     path: str
     found: str | None
     """The digest of what is there; None: nothing is."""

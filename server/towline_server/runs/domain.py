@@ -196,7 +196,6 @@ class Lease:
     run_id: UUID
     project_id: UUID
     token: str
-    executor_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -271,12 +271,7 @@ class ExternalWork:
             held = row.lease_token or ""
             if not compare_digest(held.encode(), token.encode()) or not held:
                 raise LeaseLost(run_id=str(run_id))
-            lease = Lease(
-                run_id=run_id,
-                project_id=row.project_id,
-                token=held,
-                executor_id=row.executor_id or "",
-            )
+            lease = Lease(run_id=run_id, project_id=row.project_id, token=held)
             return lease, run_of(row)
 
     def _complete(

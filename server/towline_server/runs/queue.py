@@ -118,12 +118,7 @@ class Leases:
         row.started_at = row.started_at or now
         session.flush()
         update_parent(session, row.parent_id, now)
-        return Lease(
-            run_id=row.id,
-            project_id=row.project_id,
-            token=token,
-            executor_id=executor_id,
-        )
+        return Lease(run_id=row.id, project_id=row.project_id, token=token)
 
     def move(self, lease: Lease, state: RunState, progress: int) -> None:
         """Enter a phase, or report progress in it. Progress never falls.

@@ -151,11 +151,9 @@ class Problem:
     type: str = "value_error"
 
 
-@dataclass(eq=False, kw_only=True)
-class RefusedSync(CallerError):
+class RefusedSync(CallerError, code="refused_sync"):
     """A sync cannot be saved, or triggered, as it is; every problem is listed."""
 
-    code = "refused_sync"
     problems: tuple[Problem, ...]
 
     @classmethod
@@ -167,10 +165,3 @@ class RefusedSync(CallerError):
     def message(self) -> str:
         """Every problem in one sentence."""
         return "; ".join(problem.msg for problem in self.problems)
-
-    def data(self) -> dict[str, Any]:
-        """The problems as JSON values."""
-        problems = [
-            {"loc": list(each.loc), "msg": each.msg, "type": each.type} for each in self.problems
-        ]
-        return {"problems": problems}
