@@ -21,7 +21,7 @@ from tests.laws import test_store_laws as stores
 from tests.laws.budget import EXAMPLES
 from tests.laws.pull_machine import PullMachine
 from towline.codec import encode
-from towline.merge import align, decide, resolve
+from towline.merge import align, decide, outcome, resolve
 from towline.model import AssetId, Digest, ThreeWay
 from towline.plan import Disposition, Plan
 from towline.records import AssetRecord
@@ -31,7 +31,6 @@ from towline.stores.memory import MemoryStore
 pytestmark = pytest.mark.slow
 
 # The package offers functions of these names, which hide the modules.
-merge: Any = import_module("towline.merge.merge")
 undo: Any = import_module("towline.undo")
 
 Patch = pytest.MonkeyPatch
@@ -93,18 +92,18 @@ def collisions_are_pairs(patch: Patch) -> None:
 
 
 def drops_an_edit(patch: Patch) -> None:
-    right = merge._edits
-    patch.setattr(merge, "_edits", lambda *given: right(*given)[1:])
+    right = outcome._edits
+    patch.setattr(outcome, "_edits", lambda *given: right(*given)[1:])
 
 
 def base_stays_behind(patch: Patch) -> None:
-    right = merge._record_after
+    right = outcome._record_after
 
     def record_after(case: resolve.Case, kinds: Any) -> Any:
         record = right(case, kinds)
         return record and replace(record, base=case.asset.base)
 
-    patch.setattr(merge, "_record_after", record_after)
+    patch.setattr(outcome, "_record_after", record_after)
 
 
 def ids_come_by_chance(patch: Patch) -> None:

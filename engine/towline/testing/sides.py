@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from towline.changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
 from towline.kinds import Kind, Kinds
+from towline.merge.context import Context
 from towline.merge.index import AssetIndex
-from towline.merge.merge import Context
 from towline.model import AssetId, AssetPath, AssetState, Revision, planned_id
 from towline.names import NamePolicy
 from towline.plan import Plan, StoreState

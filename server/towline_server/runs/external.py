@@ -89,7 +89,7 @@ class Work:
     """What an executor needs to plan a run: ours at one moment, and where theirs is."""
 
     project: str
-    """Its name for ids (`towline.merge.merge.Context.project`)."""
+    """Its name for ids (`towline.merge.context.Context.project`)."""
     path: ProjectPath
     kinds: Kinds
     names: NamePolicy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from towline import AssetIndex, Plan, PullOptions, merge
 from towline.changes import Change, Changes, Coverage
-from towline.merge.merge import Context
+from towline.merge.context import Context
 from towline.model import Digest
 from towline.ports import Watch
 from towline.remotes.git import GitRemote
