@@ -39,7 +39,7 @@ def describe_error(error: BaseException) -> ErrorMessage:
     match error:
         case CommandError():
             about = _json(error.code, error.problem)
-            return ErrorMessage(code=FAILURE, json=about, hint=error.advice)
+            return ErrorMessage(code=error.exit_with, json=about, hint=error.advice)
         case click.UsageError():
             usage = error.ctx.get_usage() if error.ctx is not None else ""
             hint = f"{error.ctx.command_path} --help" if error.ctx is not None else ""

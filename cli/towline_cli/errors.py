@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import click
 
+from .exit_codes import FAILURE
+
 
 @dataclass(eq=False)
 class CommandError(click.ClickException):
@@ -14,6 +16,7 @@ class CommandError(click.ClickException):
     code: str
     problem: str
     advice: str = ""
+    exit_with: int = FAILURE
 
     def __post_init__(self) -> None:
         super().__init__(self.problem)
