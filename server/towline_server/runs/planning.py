@@ -69,6 +69,8 @@ def options_of(request: RunRequest, project: Project, limits: Limits) -> PullOpt
     settings = settings_of(request, project)
     return PullOptions(
         resolutions=request.resolutions,
+        # What a reset discards is not retained by what was saved before it.
+        use_saved=not request.reset,
         on_conflict=OnConflict.THEIRS if request.reset else settings.on_conflict,
         content_merge=settings.content_merge,
         renames=settings.renames,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.inline import open_inline
 from towline.errors import InvalidValue
-from towline.model import AssetPath
-from towline.options import OnConflict, Resolutions
+from towline.model import AssetPath, Digest, ThreeWay
+from towline.options import OnConflict, Resolutions, Side
+from towline.resolutions import SavedResolution
 from towline.testing.plans import now
 from towline.undo import undo
 from towline_server.projects.domain import Binding, Project
@@ -67,6 +70,20 @@ def test_a_reset_settles_conflicts_whatever_the_policy(
     tenant.commit(a=b"1", b=b"2", new=b"theirs")
     ended = run(runs, project, RunRequest(reset=True, on_conflict=OnConflict.REFUSE))
     assert ended.outcome is Outcome.CHANGED
+    assert tenant.contents(project) == {"a": b"1", "b": b"2", "new": b"theirs"}
+
+
+def test_a_reset_uses_no_saved_resolution(tenant: GitTenant, runs: Runs, project: Project):
+    tenant.edit(project, "new", b"ours")
+    store = tenant.store(project)
+    ours = now(store).at(AssetPath("new"))
+    assert ours is not None
+    assert ours.ours is not None
+    states = ThreeWay(None, ours.ours, replace(ours.ours, digest=Digest.of(b"theirs")))
+    saved = SavedResolution(asset_id=ours.id, states=states, side=Side.OURS)
+    store.save_resolutions([saved])
+    tenant.commit(a=b"1", b=b"2", new=b"theirs")
+    run(runs, project, RunRequest(reset=True))
     assert tenant.contents(project) == {"a": b"1", "b": b"2", "new": b"theirs"}
 
 
