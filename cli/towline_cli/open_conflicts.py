@@ -37,6 +37,11 @@ class ProjectConflicts:
         """The conflicts for which no resolution is saved."""
         return tuple(each for each in self.conflicts if each.party.asset_id not in self.saved)
 
+    def left(self, resolved: Iterable[AssetId] = ()) -> int:
+        """Return how many conflicts are open once these assets are resolved too."""
+        done = set(resolved)
+        return len({each.conflict for each in self.open if each.party.asset_id not in done})
+
     def named(self, names: Sequence[str], project: Project) -> tuple[OpenConflict, ...]:
         """Return the conflicts that these names mean: ids, paths, folders, globs.
 
@@ -88,8 +93,13 @@ def load_conflicts(project: Project, watch: Watch) -> ProjectConflicts:
         plan = plan_at(snapshot, remote, revision, options, watch=watch)
         saved = tuple(snapshot.saved_resolutions())
         remembered = tuple(snapshot.remembered_resolutions())
-    found = open_conflicts(
-        plan, project.reader(), kinds=project.store.kinds, content_merge=content_mode(project)
+    found = tuple(
+        each
+        for each in open_conflicts(
+            plan, project.reader(), kinds=project.store.kinds, content_merge=content_mode(project)
+        )
+        # What is here alone is in the way of others, and has no side to choose.
+        if each.party.states.base is not None or each.party.states.theirs is not None
     )
     states = {each.party.asset_id: each.party.states for each in found}
     held = {

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from towline.remotes.objects import Commit
     from towline.resolutions import SavedResolution
 
 LISTS = ("overwritten", "updated", "created", "deleted", "ignored")
@@ -99,6 +100,16 @@ def behind_by(commits: int) -> str:
 
     more = " or more" if commits >= MOST_COMMITS else ""
     return f"behind by {pluralize(commits, 'commit')}{more}"
+
+
+def commit_json(commit: Commit) -> dict[str, object]:
+    """Return a commit in JSON form."""
+    return {
+        "revision": commit.id,
+        "subject": commit.subject,
+        "author": commit.author,
+        "time": None if commit.time is None else commit.time.isoformat(),
+    }
 
 
 def describe(resolution: SavedResolution) -> str:

@@ -190,5 +190,8 @@ class Project:
         """Return the state of every asset, without the network."""
         from towline.status import status
 
+        from .options import pull_options
+
         remote = self.remote() if self.fetched is not None else None
-        return status(self.store, remote, self.fetched, limits=self.limits(), watch=watch)
+        options = pull_options({}, self)
+        return status(self.store, remote, self.fetched, options=options, watch=watch)

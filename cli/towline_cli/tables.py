@@ -121,6 +121,13 @@ def print_lines(lines: Iterable[Text]) -> None:
         console.print(line, soft_wrap=True)
 
 
+def print_cut(lines: Iterable[str]) -> None:
+    """Print lines, each cut off at the width of the terminal."""
+    console = _console()
+    for line in lines:
+        console.print(cell(line), no_wrap=True, overflow="ellipsis")
+
+
 def _console() -> Console:
     width = None if sys.stdout.isatty() else _WIDE
     return Console(width=width, markup=False, emoji=False, highlight=False)
@@ -205,10 +212,7 @@ def _remark(item: Item) -> str:
 def print_commits(commits: Sequence[Commit]) -> None:
     """Print the id and the subject of each commit, at most a screenful."""
     room = _room()
-    print_lines(
-        Text.assemble("  ", cell(short(commit.id), "yellow"), " ", cell(commit.subject))
-        for commit in commits[:room]
-    )
+    print_cut(f"  {short(commit.id)} {commit.subject}" for commit in commits[:room])
     if left := len(commits[room:]):
         print_lines([cell(f"  and {left} more")])
 
@@ -277,7 +281,9 @@ def print_difference(
     print_lines([Text()])
 
 
-def print_explanation(explanation: Explanation, sides: Mapping[str, str] = SIDES) -> None:
+def print_explanation(
+    explanation: Explanation, sides: Mapping[str, str] = SIDES, most_lines: int | None = None
+) -> None:
     """Print what differs on these sides, field by field or line by line."""
     print_lines(_facts(explanation, sides))
     if explanation.fields:
@@ -288,7 +294,9 @@ def print_explanation(explanation: Explanation, sides: Mapping[str, str] = SIDES
     )
     for difference in explanation.lines:
         lines = renamed_lines(difference, sides)
-        print_lines(cell(f"  {line}", _line_style(line)) for line in lines)
+        print_lines(cell(f"  {line}", _line_style(line)) for line in lines[:most_lines])
+        if left := len(lines) - len(lines[:most_lines]):
+            print_lines([cell(f"  and {left} more lines; towline diff shows all")])
 
 
 def print_field_clashes(fields: Sequence[FieldClash]) -> None:

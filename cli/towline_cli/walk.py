@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from towline.content.lines import is_binary
 from towline.errors import TowlineError
 from towline.options import Side
 
@@ -16,7 +17,7 @@ from .errors import CommandError
 from .git_config import configured_merge_tool
 from .merging import edit_merged, run_merge_tool, with_sides
 from .open_conflicts import last_change
-from .output import describe, echo, echo_err, short
+from .output import describe, echo, echo_err, printable, short
 
 if TYPE_CHECKING:
     from towline.resolutions import SavedResolution
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from .project import Project
 
+_MOST_LINES = 20
+"""Of each diff in the walk."""
 _HELP = {
     "r": "use the remembered resolution",
     "t": "take theirs, the repository's version",
@@ -73,11 +76,15 @@ def _show(
 ) -> None:
     echo()
     echo(f"{position} {conflict.conflict.kind} conflict: {conflict.path}")
-    commit = last_change(project, conflict)
-    if commit is not None:
-        when = commit.time.astimezone().strftime("%Y-%m-%d %H:%M") if commit.time else ""
-        echo(f"  theirs: {short(commit.id)} {commit.subject}")
-        echo(f"          {commit.author}, {when}")
+    if (commit := last_change(project, conflict)) is not None:
+        done = "deleted" if conflict.party.states.theirs is None else "changed"
+        when = f", {commit.time.astimezone():%Y-%m-%d %H:%M}" if commit.time else ""
+        tables.print_cut(
+            [
+                f"  {done} there in {short(commit.id)} by {commit.author}{when}",
+                f"    {commit.subject}",
+            ]
+        )
     if conflict.fields:
         tables.print_field_clashes(conflict.fields)
     elif conflict.lines:
@@ -87,7 +94,9 @@ def _show(
         from towline.explain import explain
 
         read = project.reader()
-        tables.print_explanation(explain(conflict.party.states, read, conflict.rules))
+        tables.print_explanation(
+            explain(conflict.party.states, read, conflict.rules), most_lines=_MOST_LINES
+        )
     for path in conflict.conflict.blockers:
         echo(f"  in the way: {path}")
     if before is not None:
@@ -98,12 +107,13 @@ def _ask(
     conflict: OpenConflict, before: SavedResolution | None, tool: str | None
 ) -> SavedResolution | _Step:
     """Ask for a choice, and return the resolution or what follows."""
+    takes_text = conflict.takes_content and not any(map(is_binary, _contents(conflict)))
     keys = [
         *(["r"] if before is not None else []),
         *["t", "o"],
         *(["m"] if conflict.fields or conflict.lines else []),
-        *(["e"] if conflict.takes_content else []),
-        *(["g"] if conflict.takes_content and tool is not None else []),
+        *(["e"] if takes_text else []),
+        *(["g"] if takes_text and tool is not None else []),
         *["s", "q", "?"],
     ]
     key = _key("Resolve it", keys, default="r" if before is not None else None)
@@ -119,6 +129,11 @@ def _ask(
         echo_err(error.message)
         made = None
     return _Step.AGAIN if made is None else made
+
+
+def _contents(conflict: OpenConflict) -> list[bytes]:
+    sides = (conflict.contents.base, conflict.contents.ours, conflict.contents.theirs)
+    return [content for content in sides if content is not None]
 
 
 def _resolution(conflict: OpenConflict, key: str) -> SavedResolution | None:
@@ -146,8 +161,8 @@ def _merge(conflict: OpenConflict) -> SavedResolution | None:
             what = f"line {conflict.lines[number].starts.ours}"
             if not single:
                 tables.print_line_clash(conflict.lines[number])
-        key = _key(what, ["t", "o", "q"])
-        if key == "q":
+        key = _key(what, ["t", "o", "b"])
+        if key == "b":
             return None
         sides.append(Side.THEIRS if key == "t" else Side.OURS)
     if conflict.fields:
@@ -158,7 +173,7 @@ def _merge(conflict: OpenConflict) -> SavedResolution | None:
 
 def _key(question: str, keys: Sequence[str], default: str | None = None) -> str:
     answer: str = click.prompt(
-        f"{question} [{','.join(keys)}]",
+        f"{printable(question)} [{','.join(keys)}]",
         default=default,
         type=click.Choice(list(keys), case_sensitive=False),
         show_choices=False,

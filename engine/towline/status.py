@@ -16,10 +16,9 @@ from towline.errors import (
     LimitExceeded,
     RemoteError,
 )
-from towline.limits import Limits
 from towline.merge.decide import CONFLICT_RULES, rule_of
 from towline.model import AssetId, AssetPath, AssetState, NonAsset, Revision, ThreeWay, first_path
-from towline.options import OnConflict, PullOptions
+from towline.options import OnConflict, PullOptions, Resolutions, Selection
 from towline.plan import BehindReason, Disposition, IgnoredReason, Item, Plan
 from towline.ports import AssetStore, Remote, Snapshot, Watch
 from towline.pull import plan_at
@@ -96,16 +95,18 @@ def status(
     remote: Remote | None,
     revision: Revision | None,
     *,
-    limits: Limits = Limits(),
+    options: PullOptions = PullOptions(),
     watch: Watch = Watch(),
 ) -> ProjectStatus:
     """Return the state of every asset against a fetched revision, without the network.
 
-    ``remote`` is asked only for what it has here. This walks the whole project.
+    ``remote`` is asked only for what it has here. ``options`` are those of the pull: how it merges
+    contents and finds renames; what would stop it, or leave assets out, does not count. This walks
+    the whole project.
     """
     with store.snapshot() as snapshot:
         base = snapshot.state().base
-        plan, problem = _plan(snapshot, remote, revision, limits, watch)
+        plan, problem = _plan(snapshot, remote, revision, options, watch)
         found = _with_resolutions(_assets(snapshot, plan), snapshot.saved_resolutions())
         assets = sorted(found, key=lambda asset: (asset.path, asset.asset_id))
     return ProjectStatus(base=base, revision=revision, assets=tuple(assets), problem=problem)
@@ -137,7 +138,7 @@ def _plan(
     snapshot: Snapshot,
     remote: Remote | None,
     revision: Revision | None,
-    limits: Limits,
+    options: PullOptions,
     watch: Watch,
 ) -> tuple[Plan | None, str]:
     """Return the plan of pulling the revision, or why there is none."""
@@ -147,10 +148,13 @@ def _plan(
         return None, f"what was fetched of {revision[:12]} is no longer here"
     # What stops a pull is no reason to show less, and a skipped conflict has its three states.
     unbounded = 2**62
-    options = PullOptions(
+    options = replace(
+        options,
+        resolutions=Resolutions(),
         on_conflict=OnConflict.SKIP,
         use_saved=False,
-        limits=replace(limits, assets=unbounded, project_bytes=unbounded, deletes=None),
+        only=Selection(),
+        limits=replace(options.limits, assets=unbounded, project_bytes=unbounded, deletes=None),
         allow_empty=True,
     )
     try:

@@ -55,7 +55,8 @@ def test_looking_loads_nothing_heavy(project: Command, arguments: list[str]):
 
 
 def test_comparing_loads_no_deepdiff_and_no_pydantic(project: Command):
-    for arguments in (["status", "--json"], ["pull", "--json"], ["undo", "--json"]):
+    for command in ("status", "resolve --list", "pull", "undo"):
+        arguments = [*command.split(), "--json"]
         assert not {"deepdiff", "pydantic", "rich"} & set(loaded(project, *arguments))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -88,6 +89,7 @@ def test_conflicts_are_listed_with_what_clashes(clashing: Command):
         {"pointer": "/retries", "reason": "both_changed", "base": 1, "ours": 9, "theirs": 5}
     ]
     assert (orders["resolution"]["side"], readme["resolution"]) == ("ours", None)
+    assert orders["commit"]["revision"] == clashing.json("status")["revision"]
     assert [each["theirs"] for each in readme["lines"]] == [
         {"start": 4, "text": "III\n"},
         {"start": 9, "text": "VIII\n"},
@@ -175,8 +177,8 @@ def test_the_walk_asks_for_each_conflict(clashing: Command):
     lines = [strip(line) for line in shown.replace("\r", "").split("\n")]
     assert all(len(line) <= 80 for line in lines), lines
     at = lines.index(f"(1/2) content conflict: {ORDERS}")
-    assert lines[at + 1].startswith("  theirs: ")
-    assert lines[at + 2].startswith("          towline, 20")
+    assert re.fullmatch(r"  changed there in [0-9a-f]{12} by towline, 20.*", lines[at + 1])
+    assert lines[at + 2] == "    a commit"
     assert lines[at + 3].split() == ["field", "base", "ours", "theirs"]
     assert lines[at + 4].split() == ["/retries", "1", "9", "5"]
     at = lines.index(f"(2/2) content conflict: {README}")
@@ -254,8 +256,63 @@ def test_deletions_and_new_assets_on_both_sides_are_shown(
     code, shown = at_a_terminal(project, "resolve", answers=answers)
     assert code == 0, shown
     assert "modify/delete conflict: rules/late.json" in shown
-    assert "theirs: absent" in shown
+    assert "deleted there in " in shown
     assert "add/add conflict: rules/new.json" in shown
     project("pull", "--yes")
     assert files(project)["rules/late.json"] == b'{"when": "later"}\n'
     assert files(project)["rules/new.json"] == THEIRS["rules/new.json"]
+
+
+def test_control_characters_of_the_repository_do_not_reach_the_terminal(
+    towline: Command, repository: GitRepository, url: str
+):
+    def content(number: int) -> bytes:
+        return json.dumps({"\x1b[31m\x07key": number, "other": 1}).encode()
+
+    repository.commit({"a.json": content(1)})
+    towline("clone", url)
+    project = towline.at(towline.folder / "team")
+    edit(project, "a.json", content(2))
+    repository.commit({"a.json": content(3)})
+    project("fetch")
+    answers = [("Resolve it", "m\n"), ("/", "t\n")]
+    code, shown = at_a_terminal(project, "resolve", answers=answers)
+    assert code == 0, shown
+    assert "\x07" not in shown
+    assert "\x1b[31m\x07key" not in shown
+    assert "/␛[31m␇key [t,o,b]?" in shown
+
+
+def test_what_is_in_the_way_is_shown_and_has_no_side(
+    towline: Command, repository: GitRepository, url: str
+):
+    repository.commit({"a": b"1\n"})
+    towline("clone", url)
+    project = towline.at(towline.folder / "team")
+    edit(project, "new/own.json", b"mine\n")
+    repository.commit({"a": b"1\n", "new": b"theirs\n"})
+    project("fetch")
+    assert "in the way: new/own.json\n1 conflict left." in project("resolve", "--list").out
+    code, shown = at_a_terminal(project, "resolve", answers=[("Resolve it", "o\n")])
+    assert (code, "in the way: new/own.json" in shown) == (0, True), shown
+    assert paths(project.json("pull")["ignored"]) == ["new"]
+    assert project.json("pull")["status"] == "up-to-date"
+
+
+def test_contents_that_are_no_text_are_not_edited(project: Command, repository: GitRepository):
+    edit(project, "new.bin", b"\0mine")
+    repository.commit({**BASE, "new.bin": b"\0theirs"})
+    project("fetch")
+    _, shown = at_a_terminal(project, "resolve", answers=[("Resolve it", "q\n")])
+    assert "[t,o,s,q,?]?" in shown
+
+
+def test_the_settings_of_a_pull_hold_for_status_too(project: Command):
+    edit(project, ORDERS, BASE[ORDERS].replace(b"orders", b"mine"))
+    project("fetch")
+    found = {each["path"]: each["state"] for each in project.json("status")["assets"]}
+    assert found[ORDERS] == "modified-there"
+    project("config", "content_merge", "never")
+    found = {each["path"]: each["state"] for each in project.json("status")["assets"]}
+    assert found[ORDERS] == "conflict"
+    assert paths(project.json("resolve", "--list")["conflicts"]) == [ORDERS]

@@ -192,10 +192,20 @@ def test_added_assets_have_the_id_that_a_pull_gives_them():
 def test_what_would_stop_a_pull_does_not_stop_it():
     project = Project({f"f{number}": b"1" for number in range(5)})
     project.there(**{f"f{number}": None for number in range(5)})
-    found = status(project.store, project.remote, project.revision, limits=Limits(deletes=0))
+    found = status(
+        project.store,
+        project.remote,
+        project.revision,
+        options=PullOptions(limits=Limits(deletes=0)),
+    )
     assert {asset.state for asset in found.assets} == {State.DELETED_THERE}
     project.there(**{f"g{number}": b"1" for number in range(9)})
-    found = status(project.store, project.remote, project.revision, limits=Limits(assets=1))
+    found = status(
+        project.store,
+        project.remote,
+        project.revision,
+        options=PullOptions(limits=Limits(assets=1)),
+    )
     assert len(found.assets) == 14
 
 

@@ -14,7 +14,15 @@ import click
 from towline_cli.errors import CommandError
 from towline_cli.exit_codes import INTERRUPTED, OK, USAGE
 from towline_cli.options import asset_name, completes, json_option
-from towline_cli.output import describe, echo, echo_err, is_interactive, pluralize, print_json
+from towline_cli.output import (
+    commit_json,
+    describe,
+    echo,
+    echo_err,
+    is_interactive,
+    pluralize,
+    print_json,
+)
 from towline_cli.progress import watching
 from towline_cli.project import Project, open_project
 
@@ -92,7 +100,7 @@ def resolve(
         with watching() as watch:
             found = load_conflicts(project, watch)
         if listing:
-            return _list(found, found.named(names, project) if names else None, as_json=as_json)
+            return _list(project, found, names, as_json=as_json)
         session = _Session(project=project, found=found)
         conflicts = found.named(names, project) if names else found.open
         with session.reported(as_json=as_json):
@@ -201,23 +209,27 @@ class _Session:
             if not as_json:
                 self._print_resolved()
             raise
-        now = {each.party.asset_id for each, _ in self.resolved}
-        left = [each for each in self.found.open if each.party.asset_id not in now]
+        left = self.found.left(each.party.asset_id for each, _ in self.resolved)
         if as_json:
             print_json(
                 {
                     "resolved": [_resolution_json(each) for _, each in self.resolved],
-                    "conflicts_left": len(left),
+                    "conflicts_left": left,
                 }
             )
             return
         self._print_resolved()
         _print_lapsed(self.found.lapsed)
-        _print_left(len(left), len(self.found.conflicts))
+        _print_left(left, len(self.found.conflicts))
 
     def _print_resolved(self) -> None:
         for conflict, resolution in self.resolved:
             echo(f"Resolved {conflict.path}: {describe(resolution)}")
+
+
+def _print_blockers(conflicts: Iterable[OpenConflict]) -> None:
+    for path in sorted({path for each in conflicts for path in each.conflict.blockers}):
+        echo(f"in the way: {path}")
 
 
 def _print_left(left: int, conflicts: int) -> None:
@@ -234,12 +246,12 @@ def _print_lapsed(lapsed: Iterable[SavedResolution]) -> None:
         echo_err(f"{each.path}: the saved resolution is not used: the asset changed since")
 
 
-def _list(found: ProjectConflicts, chosen: Sequence[OpenConflict] | None, *, as_json: bool) -> int:
-    conflicts = found.conflicts if chosen is None else chosen
+def _list(project: Project, found: ProjectConflicts, names: Sequence[str], *, as_json: bool) -> int:
+    conflicts = found.named(names, project) if names else found.conflicts
     if as_json:
         print_json(
             {
-                "conflicts": [_conflict_json(each, found) for each in conflicts],
+                "conflicts": [_conflict_json(each, found, project) for each in conflicts],
                 "lapsed": [_resolution_json(each) for each in found.lapsed],
             }
         )
@@ -257,16 +269,21 @@ def _list(found: ProjectConflicts, chosen: Sequence[OpenConflict] | None, *, as_
             )
             for each in conflicts
         )
+        _print_blockers(conflicts)
     _print_lapsed(found.lapsed)
-    _print_left(len(found.open), len(found.conflicts))
+    _print_left(found.left(), len(found.conflicts))
     return OK
 
 
-def _conflict_json(conflict: OpenConflict, found: ProjectConflicts) -> dict[str, object]:
+def _conflict_json(
+    conflict: OpenConflict, found: ProjectConflicts, project: Project
+) -> dict[str, object]:
     from towline.content.values import ABSENT
+    from towline_cli.open_conflicts import last_change
 
     saved = found.saved.get(conflict.party.asset_id)
     before = conflict.remembered(found.remembered)
+    commit = last_change(project, conflict)
     return {
         "asset_id": conflict.party.asset_id,
         "path": conflict.path,
@@ -293,6 +310,8 @@ def _conflict_json(conflict: OpenConflict, found: ProjectConflicts) -> dict[str,
             }
             for each in conflict.lines
         ],
+        "blockers": list(conflict.conflict.blockers),
+        "commit": None if commit is None else commit_json(commit),
         "resolution": None if saved is None else _resolution_json(saved),
         "remembered": None if before is None else _resolution_json(before),
     }

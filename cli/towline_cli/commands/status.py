@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from towline_cli.options import json_option
-from towline_cli.output import behind_by, echo, echo_err, print_json, short
+from towline_cli.output import behind_by, commit_json, echo, echo_err, print_json, short
 from towline_cli.progress import watching
 from towline_cli.project import Project, open_project
 
@@ -35,19 +35,10 @@ def status(everything: bool, as_json: bool) -> None:
         if as_json:
             from towline.status import status_json
 
-            listed = None if commits is None else [_commit_json(commit) for commit in commits]
+            listed = None if commits is None else [commit_json(commit) for commit in commits]
             print_json({**status_json(found), "commits_behind": listed})
         else:
             _print_status(found, project, commits or (), everything=everything)
-
-
-def _commit_json(commit: Commit) -> dict[str, object]:
-    return {
-        "revision": commit.id,
-        "subject": commit.subject,
-        "author": commit.author,
-        "time": None if commit.time is None else commit.time.isoformat(),
-    }
 
 
 def _print_status(

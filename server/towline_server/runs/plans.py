@@ -160,7 +160,8 @@ class Plans:
             revision = self._revision(project, repository, fresh=fresh)
             with suppress(RemoteError):  # the status then has a problem instead
                 self._ensure_fetched(repository, remote, revision)
-            return status(store, remote, revision, limits=self._repositories.limits)
+            options = options_of(RunRequest(), project, self._repositories.limits)
+            return status(store, remote, revision, options=options)
 
     # --- conflicts ----------------------------------------------------------------------------
 
