@@ -57,6 +57,7 @@ def _walk(api: ApiClient) -> None:
     events = api.ask("GET", f"{V1}/runs/{run['id']}/events")
     assert events.text.startswith("event: ended")
     api.tenant.commit(a=b"2")
+    _resolve(api)
     body = {"on_conflict": "theirs"}
     plan = api.ask("POST", f"{api.url}/plans", json=body).json()
     assert api.get(f"{api.url}/plans")["total"] == 1
@@ -66,6 +67,16 @@ def _walk(api: ApiClient) -> None:
     assert api.tenant.contents(api.project) == {"a": b"ours", "rules/é": b"mine"}
     _claim(api)
     _hook(api)
+
+
+def _resolve(api: ApiClient) -> None:
+    [conflict] = api.get(f"{api.url}/conflicts?fetch=true")["conflicts"]
+    url = f"{api.url}/conflicts/{conflict['parties'][0]['asset_id']}"
+    saved = api.ask("PUT", f"{url}/resolution", json={"content": {"text": "é"}})
+    assert api.get(url)["resolution"] == saved.json()
+    assert [each["path"] for each in api.pull(mode="dry_run")["report"]["updated"]] == ["a"]
+    assert api.ask("DELETE", f"{url}/resolution").status_code == 204
+    assert api.get(url)["resolution"] is None
 
 
 def _claim(api: ApiClient) -> None:
