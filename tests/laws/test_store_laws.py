@@ -19,11 +19,12 @@ from towline.apply import apply
 from towline.changes import RemoteEntry
 from towline.errors import Cancelled, ContentMissing, UnknownAssets
 from towline.model import AssetPath, Digest, NonAsset
-from towline.options import OnConflict, PullOptions
+from towline.options import OnConflict, PullOptions, Side
 from towline.ports import Watch
 from towline.pull import plan_pull, pull
 from towline.remotes.trees import FileContent, Symlink
 from towline.report import Status, report_json, report_of
+from towline.resolutions import SavedResolution
 from towline.stores.directory.store import DirectoryStore
 from towline.stores.memory import MemoryStore
 from towline.testing.sides import KINDS, ThreeSides, local_tree
@@ -73,13 +74,33 @@ def _file(entry: RemoteEntry) -> FileContent:
     return CONTENTS[entry.state.digest], entry.state.executable
 
 
+choices = st.sampled_from([*Side, b"chosen"])
+
+
+def save_resolutions(project: EditedProject, chosen: Sequence[Side | bytes]) -> None:
+    """Save a side or a content for the parties of the first conflicts."""
+    options = PullOptions(allow_empty=True, use_saved=False)
+    plan = plan_pull(project.store, project.remote, options)
+    parties = [party for conflict in plan.conflicts for party in conflict.parties]
+    project.store.save_resolutions(
+        SavedResolution(
+            asset_id=party.asset_id,
+            states=party.states,
+            side=choice if isinstance(choice, Side) else None,
+            content=choice if isinstance(choice, bytes) else None,
+        )
+        for party, choice in zip(parties, chosen, strict=False)
+    )
+
+
 @law("dry run")
-@given(openers, three_sides(FEATURES), pull_options())
+@given(openers, three_sides(FEATURES), pull_options(), st.lists(choices, max_size=3))
 def test_a_dry_run_equals_the_run_and_undo_takes_it_back(
-    open_project: Open, sides: ThreeSides, options: PullOptions
+    open_project: Open, sides: ThreeSides, options: PullOptions, chosen: list[Side | bytes]
 ):
     with open_project() as project:
         set_up(project, sides)
+        save_resolutions(project, chosen)
         before, files = project.state_hash(), project.files()
         try:
             planned = report_of(plan_pull(project.store, project.remote, options=options))
@@ -103,6 +124,8 @@ def test_a_dry_run_equals_the_run_and_undo_takes_it_back(
         if report.pull is not None:
             undo(project.store)
             assert project.files() == files
+            if chosen:
+                return  # What was used is remembered, and used no more.
             offered = report_of(plan_pull(project.store, project.remote, options=options))
             assert _without_ids(report_json(offered)) == _without_ids(report_json(planned))
 
