@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from towline.conflicts import unresolved
-from towline.errors import ContentMissing, InvalidPlan
+from towline.errors import ContentMissing, InvalidPlan, StalePlan
+from towline.kinds import Kinds
 from towline.model import Digest
 from towline.plan import Contents, Plan, PlanKind
 from towline.ports import AssetStore, Phase, Watch
@@ -40,6 +41,19 @@ def apply(
     report = report_of(plan)
     saved = tuple(f"an edit made meanwhile was saved as {path}" for path in applied.saved)
     return replace(report, error_msgs=report.error_msgs + saved, pull=applied.number)
+
+
+def check_kinds(plan: Plan, kinds: Kinds) -> None:
+    """Refuse a pull that was planned with other kinds: their assets, or how these merge.
+
+    No store does; for plans that are stored and applied later.
+
+    Raises:
+        StalePlan: it was.
+    """
+    planned = (plan.after.fingerprint, plan.content_rules)
+    if planned != (kinds.fingerprint, kinds.content_fingerprint):
+        raise StalePlan(reason="the project's kinds were changed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -155,6 +155,17 @@ def test_a_stale_plan_changes_nothing(project: Command):
     assert files(project) == before
 
 
+def test_a_plan_of_other_kinds_is_stale(project: Command):
+    project("plan", "--plan-out", "../plan.json")
+    rules = [{"name": "file", "globs": ["**"], "merge": "never"}]
+    kinds = project.folder.parent / "kinds.json"
+    kinds.write_text(json.dumps({"kinds": rules}))
+    project("config", "kinds", "../kinds.json")
+    before = files(project)
+    assert project.json("apply", "../plan.json", code=1)["error"]["code"] == "stale_plan"
+    assert files(project) == before
+
+
 @pytest.mark.parametrize("damage", ["altered", "cut", "empty", "not text"])
 def test_a_damaged_plan_is_refused(project: Command, damage: str):
     project("plan", "--plan-out", "../plan.json")

@@ -86,13 +86,17 @@ def apply(file: str, verbose: bool, as_json: bool, yes: bool) -> int:
     """Apply a plan from a file.
 
     The file is one of --plan-out; - is standard input. It pulls the revision that it names,
-    whatever the branch holds now. If the project has changed since where the plan touches it,
-    nothing is done.
+    whatever the branch holds now. If the project has changed since where the plan touches it, or
+    its kinds have, nothing is done.
     """
+    from towline.apply import check_kinds
+    from towline.plan import PlanKind
     from towline.planfile import load_plan
 
     made = load_plan(_text_of(file))
     with open_project() as project:
+        if made.kind is PlanKind.PULL:
+            check_kinds(made, project.store.kinds)
         return _apply(made, project, _APPLIED, verbose=verbose, as_json=as_json, yes=yes)
 
 

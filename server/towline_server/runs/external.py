@@ -17,7 +17,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from towline.apply import apply
+from towline.apply import apply, check_kinds
 from towline.errors import CallerError, Cancelled, ContentMissing, InvalidPlan
 from towline.kinds import Kinds
 from towline.limits import Limits
@@ -42,7 +42,7 @@ from .attempts import RETRIES
 from .completion import Completion, check_lease, complete, failed, refused, succeeded
 from .domain import BackendName, Lease, Run, RunError, RunMode
 from .fetching import Repositories
-from .planning import check_kinds, check_request, settings_of
+from .planning import check_request, settings_of
 from .queue import Leases
 from .states import (
     ACTIVE,

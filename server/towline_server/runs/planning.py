@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from towline.errors import NoRemoteVersion, NotAssociated, StalePlan, UnknownAssets
-from towline.kinds import Kinds
+from towline.errors import NoRemoteVersion, NotAssociated, UnknownAssets
 from towline.limits import Limits
 from towline.model import AssetId, AssetPath, Revision
 from towline.options import Comparison, OnConflict, PullOptions, Resolutions
@@ -40,17 +39,6 @@ def check_request(request: RunRequest, project: Project) -> None:
         raise NotAssociated(project=f"/{project.path}")
     if request.source is not None and not request.source.is_of(project.binding):
         raise BoundElsewhere(project=f"/{project.path}")
-
-
-def check_kinds(plan: Plan, kinds: Kinds) -> None:
-    """Refuse a pull that was planned with other kinds: their assets, or how these merge.
-
-    Raises:
-        StalePlan: it was.
-    """
-    planned = (plan.after.fingerprint, plan.content_rules)
-    if planned != (kinds.fingerprint, kinds.content_fingerprint):
-        raise StalePlan(reason="the project's kinds were changed")
 
 
 def settings_of(request: RunRequest, project: Project) -> PullSettings:

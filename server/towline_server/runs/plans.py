@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
-from towline.apply import apply
+from towline.apply import apply, check_kinds
 from towline.errors import ContentMissing, RemoteError, StalePlan
 from towline.model import AssetId, Revision
 from towline.options import OnConflict
@@ -48,7 +48,7 @@ from .conflicts import (
 )
 from .domain import RunRequest
 from .fetching import FetchTarget, Repositories, Repository, SharedFetches
-from .planning import check_kinds, check_request, options_of, plan_for
+from .planning import check_request, options_of, plan_for
 from .tables import RunRow
 
 RETENTION = timedelta(days=7)
