@@ -8,6 +8,7 @@ from dataclasses import replace
 from importlib import import_module
 from itertools import combinations, count
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from hypothesis import Phase, settings
@@ -15,12 +16,17 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.laws import test_case_table as table
 from tests.laws import test_choice_laws as choices
+from tests.laws import test_content_laws as contents
 from tests.laws import test_merge_laws as merges
 from tests.laws import test_saved_laws as saved
 from tests.laws import test_store_laws as stores
-from tests.laws.budget import EXAMPLES
+from tests.laws.budget import CONTENT_EXAMPLES, EXAMPLES
 from tests.laws.pull_machine import PullMachine
 from towline.codec import encode
+from towline.content import json_edit, structure
+from towline.content.decision import Keep, Take
+from towline.content.equality import Equality
+from towline.content.json_values import JsonDocument
 from towline.merge import align, decide, outcome, resolve
 from towline.model import AssetId, Digest, ThreeWay
 from towline.plan import Disposition, Plan
@@ -150,6 +156,63 @@ def saved_sides_never_lapse(patch: Patch) -> None:
     patch.setattr(resolve, "_holds", lambda saved, asset: True)
 
 
+def takes_nothing(patch: Patch) -> None:
+    patch.setattr(structure._Merger, "_take", lambda self, pointer, rule=None: Keep())
+
+
+def takes_what_theirs_left_alone(patch: Patch) -> None:
+    right = structure._Merger._merge
+
+    def merge(self: Any, pointer: Any, b: Any, o: Any, t: Any) -> Any:
+        return Take() if b == t and not pointer else right(self, pointer, b, o, t)
+
+    patch.setattr(structure._Merger, "_merge", merge)
+
+
+def never_agrees_on_a_value(patch: Patch) -> None:
+    right = structure._Merger._merge
+
+    def merge(self: Any, pointer: Any, b: Any, o: Any, t: Any) -> Any:
+        if o == t != b and isinstance(o, str | dict):
+            return self._clash(pointer, structure.Reason.BOTH_CHANGED, b, o, t)
+        return right(self, pointer, b, o, t)
+
+    patch.setattr(structure._Merger, "_merge", merge)
+
+
+def theirs_deletion_prevails(patch: Patch) -> None:
+    patch.setattr(structure._Merger, "_is_deleted", lambda self, pointer, b, o: True)
+
+
+def invents_a_value(patch: Patch) -> None:
+    right = json_edit._Writer._taken
+
+    def taken(self: Any, there: int, at: int) -> str:
+        return '"invented"' if right(self, there, at) == "true" else right(self, there, at)
+
+    patch.setattr(json_edit._Writer, "_taken", taken)
+    patch.setattr(contents, "value_of", lambda merge, ours, theirs: ANY)
+
+
+def loses_an_edit_of_theirs(patch: Patch) -> None:
+    right = structure._Merger._merge_objects
+
+    def merge_objects(self: Any, pointer: Any, b: Any, o: Any, t: Any) -> Any:
+        lost = {key for key in t if b.get(key) == o.get(key) and isinstance(t[key], str)}
+        return right(self, pointer, b, o, {**t, **{key: o[key] for key in lost & o.keys()}})
+
+    patch.setattr(structure._Merger, "_merge_objects", merge_objects)
+
+
+def order_of_keys_counts(patch: Patch) -> None:
+    patch.setattr(Equality, "are_equal", lambda self, one, other: repr(one) == repr(other))
+
+
+def ends_with_a_line_feed(patch: Patch) -> None:
+    right = JsonDocument.encode
+    patch.setattr(JsonDocument, "encode", lambda self, text: right(self, text.rstrip() + "\n"))
+
+
 D = Disposition
 BITES: dict[str, tuple[Any, Mutant]] = {
     "the case table": (
@@ -212,11 +275,44 @@ BITES: dict[str, tuple[Any, Mutant]] = {
     ),
     "failures": (stores.test_a_failure_leaves_the_state_hash_as_it_was, the_base_moves_first),
     "machine": (PullMachine, moves_lose_the_mode),
+    "content: ours alone is base": (
+        contents.test_where_only_theirs_changed_the_value_is_theirs,
+        takes_nothing,
+    ),
+    "content: theirs alone is base": (
+        contents.test_where_only_ours_changed_its_bytes_stay,
+        takes_what_theirs_left_alone,
+    ),
+    "content: both are the same": (
+        contents.test_where_both_made_the_same_ours_bytes_stay,
+        never_agrees_on_a_value,
+    ),
+    "content: swap symmetry": (
+        contents.test_the_sides_conflict_at_the_same_places_the_other_way_about,
+        theirs_deletion_prevails,
+    ),
+    "content: no invented value": (contents.test_every_value_is_from_a_side, invents_a_value),
+    "content: no lost edit": (
+        contents.test_a_value_that_one_side_changed_is_as_that_side_has_it,
+        loses_an_edit_of_theirs,
+    ),
+    "content: key order": (
+        contents.test_the_order_of_keys_does_not_matter,
+        order_of_keys_counts,
+    ),
+    "content: twice": (
+        contents.test_merging_the_same_once_more_changes_nothing,
+        never_agrees_on_a_value,
+    ),
+    "content: bytes": (
+        contents.test_bytes_outside_the_fields_that_theirs_changed_are_ours,
+        ends_with_a_line_feed,
+    ),
 }
 
 
 def test_each_law_has_a_mutant():
-    assert BITES.keys() == EXAMPLES.keys()
+    assert BITES.keys() == (EXAMPLES | CONTENT_EXAMPLES).keys()
 
 
 @pytest.mark.parametrize("law", BITES)
