@@ -115,7 +115,8 @@ class Edit:
     """One asset's record before and after; None where the project knows no such asset.
 
     Where ``before.ours`` and ``after.ours`` differ the store's content changes; the rest is
-    bookkeeping. An id whose ``after`` is None is never used again.
+    bookkeeping. An id whose ``after`` is None is used again only for an asset that returns at
+    its path.
     """
 
     before: AssetRecord | None

@@ -42,6 +42,12 @@ class AssetRecord:
         return self.recorded.path if self.recorded is not None else None
 
     @property
+    def last_path(self) -> AssetPath | None:
+        """The path that it has here, else had in the recorded revision, else in base."""
+        states = (self.ours, self.recorded, self.base)
+        return next((state.path for state in states if state is not None), None)
+
+    @property
     def local_only(self) -> bool:
         """Whether the repository has no part in it."""
         return self.base is None and self.recorded is None
@@ -94,6 +100,14 @@ class AssetLookup(Protocol):
 
     def is_used(self, asset_id: AssetId) -> bool:
         """Whether this project has, or ever had, an asset of this id."""
+        ...
+
+    def former_id(self, path: AssetPath) -> AssetId | None:
+        """Return the id that an asset which returns at this path has again.
+
+        It is that of the asset whose record was dropped last of those that were last at this path
+        (`AssetRecord.last_path`); None where there is none, or the asset is elsewhere by now.
+        """
         ...
 
 

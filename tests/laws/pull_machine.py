@@ -95,7 +95,7 @@ class PullMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.files)
     def move(self, data: st.DataObject, to: AssetPath) -> None:
         path = data.draw(st.sampled_from(self.files))
-        if path != to and self.is_free(to) and self.is_unique(path):
+        if path != to and self.is_free(to) and self.is_unique(path) and self.is_tracked(path):
             for project in self.projects:
                 project.move(path, to)
 
@@ -107,6 +107,11 @@ class PullMachine(RuleBasedStateMachine):
             self.deleted[r.id] for r in self.records() if r.id in self.deleted and not r.ours
         }
         return path not in deleted and can_coexist(NamePolicy.EXACT, [*self.files, path])
+
+    def is_tracked(self, path: AssetPath) -> bool:
+        """Whether a folder knows where this asset goes: not of one that returned to its path."""
+        (record,) = (r for r in self.records() if r.ours is not None and r.ours.path == path)
+        return not (record.local_only and now(self.memory.store).is_used(record.id))
 
     def is_unique(self, path: AssetPath) -> bool:
         """Whether its content is, and was, nowhere else: then a folder sees a move of it."""

@@ -228,10 +228,11 @@ def sides_by_path(sides: ThreeSides) -> dict[AssetPath, PathSides]:
         entry = sides.theirs.get(path)
         known = local_tree.get(path) or based.get(path)
         new = isinstance(entry, RemoteAsset)
-        planned = planned_id(sides.project, path, sides.ours().is_used) if new else None
+        ours = sides.ours()
+        planned = ours.former_id(path) or planned_id(sides.project, path, ours.is_used)
         by_path[path] = PathSides(
             path=path,
-            id=known.id if known is not None else planned,
+            id=known.id if known is not None else planned if new else None,
             b=based[path].base if path in based else None,
             o=local_tree[path].ours if path in local_tree else None,
             t=entry.state if isinstance(entry, RemoteAsset) else None,

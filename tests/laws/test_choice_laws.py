@@ -29,6 +29,7 @@ from towline.model import AssetId, AssetPath, AssetState, NonAsset
 from towline.options import OnConflict, PullOptions, Renames, Resolutions, Selection, Side
 from towline.plan import Disposition, IgnoredReason, Item, Plan
 from towline.records import AssetRecord
+from towline.stores.checks import released_ids
 from towline.testing.sides import (
     THEIRS,
     ThreeSides,
@@ -333,7 +334,10 @@ def test_the_second_pull_lists_only_what_was_skipped(
     if isinstance(first, TowlineError) or first.refused:
         return
     again = replace(
-        sides, records=records_after(sides.records, first), base=sides.theirs, used=_used(sides)
+        sides,
+        records=records_after(sides.records, first),
+        base=sides.theirs,
+        used=_used(sides, first),
     )
     # A conflict that a resolution made comes back with that resolution alone.
     made = bool(first.conflicts) and chosen != Resolutions()
@@ -348,5 +352,6 @@ def test_the_second_pull_lists_only_what_was_skipped(
     assert result_of(again, second) == result_of(sides, first)
 
 
-def _used(sides: ThreeSides) -> tuple[AssetId, ...]:
-    return tuple(record.id for record in sides.records)
+def _used(sides: ThreeSides, plan: Plan) -> dict[AssetId, AssetPath | None]:
+    released = {asset_id: path for path, asset_id in released_ids(plan.edits).items()}
+    return {**sides.used, **dict.fromkeys(record.id for record in sides.records), **released}

@@ -175,6 +175,7 @@ def elsewhere(sides: ThreeSides) -> ThreeSides:
         base={AssetPath(f"z/{path}"): entry(old) for path, old in sides.base.items()},
         theirs={AssetPath(f"z/{path}"): entry(old) for path, old in sides.theirs.items()},
         files=tuple(AssetPath(f"z/{path}") for path in sides.files),
+        used={AssetId(f"z {each}"): AssetPath(f"z/{path}") for each, path in sides.used.items()},
     )
 
 
@@ -190,6 +191,7 @@ def test_the_answer_at_one_asset_depends_on_it_and_its_colliders_alone(
         base={**one.base, **other.base},
         theirs={**one.theirs, **other.theirs},
         files=one.files + other.files,
+        used={**one.used, **other.used},
     )
     together = plan_of(both, options=options)
     apart = [plan_of(one, options=options), plan_of(other, options=options)]

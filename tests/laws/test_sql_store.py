@@ -119,6 +119,7 @@ def _held(store: Store) -> list[object]:
         list(now(store).lagging()),
         [now(store).occupants(path) for path in PATHS],
         [now(store).is_used(each) for each in ids],
+        [now(store).former_id(path) for path in PATHS],
         list(store.log()),
         contents,
     ]

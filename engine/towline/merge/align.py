@@ -397,12 +397,13 @@ class Alignment:
     def _id_for(
         self, base: AssetRecord | None, ours: AssetRecord | None, path: AssetPath
     ) -> AssetId:
-        """Ours' id at the path, else that of the asset deleted here, else a planned one."""
+        """Ours' id at the path, else that of the asset deleted here or gone, else a planned one."""
         if ours is not None:
             return ours.id
         if base is not None and base.ours is None:
             return base.id
-        return planned_id(self._project, path, self._ours.is_used)
+        former = self._ours.former_id(path)
+        return planned_id(self._project, path, self._ours.is_used) if former is None else former
 
 
 def _digest(record: AssetRecord) -> str | None:

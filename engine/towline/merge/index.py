@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from towline.model import AssetId, AssetPath
 from towline.names import NamePolicy
@@ -16,6 +17,7 @@ class AssetIndex:
     Building it costs one pass over the records; a lookup costs the depth of its path. What is in
     the way is found by the name policy's key; the keys are sorted on the first such question, so
     that what is below a folder is one slice, and a merge that never asks does not pay for it.
+    ``used`` are the ids of assets that are gone, each with the path at which it was last.
     """
 
     def __init__(
@@ -24,11 +26,12 @@ class AssetIndex:
         *,
         files: Iterable[AssetPath] = (),
         names: NamePolicy = NamePolicy.EXACT,
-        used: Iterable[AssetId] = (),
+        used: Mapping[AssetId, AssetPath | None] = MappingProxyType({}),
     ) -> None:
         self._names = names
         self._records: dict[AssetId, AssetRecord] = {}
         self._used: set[AssetId] = set(used)
+        self._former = {path: asset_id for asset_id, path in used.items() if path is not None}
         self._at: dict[AssetPath, AssetRecord] = {}
         self._aligned: dict[AssetPath, AssetRecord] = {}
         self._embedded: dict[str, list[AssetRecord]] = {}
@@ -75,6 +78,13 @@ class AssetIndex:
     def is_used(self, asset_id: AssetId) -> bool:
         """Whether an asset has, or ever had, this id."""
         return asset_id in self._used
+
+    def former_id(self, path: AssetPath) -> AssetId | None:
+        """Return the id that an asset which returns at this path has again."""
+        asset_id = self._former.get(path)
+        record = None if asset_id is None else self._records.get(asset_id)
+        is_elsewhere = record is not None and (record.ours is None or record.ours.path != path)
+        return None if is_elsewhere else asset_id
 
     def records(self) -> Iterator[AssetRecord]:
         """Return every asset, by id."""

@@ -29,12 +29,13 @@ from towline.stores.checks import (
     check_state,
     check_undone,
     fetch_contents,
+    released_ids,
     undo_needs,
     undone_by,
 )
 from towline.stores.edits import Expect, LocalEdits
 from towline.stores.resolutions import ResolutionTexts
-from towline.stores.transaction import BaseSnapshot, StoreTransaction, only
+from towline.stores.transaction import BaseSnapshot, StoreTransaction, former_name, only
 
 
 class BaseStore(ABC):
@@ -132,9 +133,9 @@ class BaseStore(ABC):
             if edit.before is not None:
                 transaction.remove(edit.before.id)
         for edit in plan.edits:
-            transaction.set(f"used/{edit.asset_id}", "1")
             if edit.after is not None:
                 transaction.put(edit.after)
+        self.use_ids(transaction, [edit.asset_id for edit in plan.edits], released_ids(plan.edits))
         released = {edit.ours[0].digest for edit in plan.edits if edit.ours[0] is not None}
         number = self._write_log(transaction, plan, at)
         released |= self._drop_log(transaction, number - self.keep)
@@ -146,6 +147,19 @@ class BaseStore(ABC):
     def resolutions(self, transaction: StoreTransaction) -> ResolutionTexts:
         """Return the saved resolutions in a transaction; `write` clears those that a plan used."""
         return ResolutionTexts(transaction.get, transaction.set)
+
+    def use_ids(
+        self,
+        transaction: StoreTransaction,
+        used: Iterable[AssetId],
+        released: Mapping[AssetPath, AssetId],
+    ) -> None:
+        """Record ids as used, and those of dropped records by the path that each returns at."""
+        for asset_id in used:
+            transaction.set(f"used/{asset_id}", "1")
+        for path, asset_id in released.items():
+            transaction.set(f"used/{asset_id}", f"/{path}")
+            transaction.set(former_name(path), asset_id)
 
     def sweep(self, transaction: StoreTransaction, released: Iterable[Digest]) -> None:
         """Delete those of these bytes that neither an asset has nor undo needs."""
@@ -237,7 +251,9 @@ class BaseStore(ABC):
         """Make local edits in one transaction: all of them, or none if the block raises."""
         with self.transaction(write=True) as transaction:
             ours = self.lookups(transaction)
-            yield LocalEdits(transaction, ours, mint_id=self.mint_id, sweep=self.sweep)
+            yield LocalEdits(
+                transaction, ours, mint_id=self.mint_id, sweep=self.sweep, use_ids=self.use_ids
+            )
 
     def put(
         self,

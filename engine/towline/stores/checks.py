@@ -75,10 +75,14 @@ def check_edits(plan: Plan, current: Current, ours: AssetLookup) -> None:
 def _holds(plan: Plan, edit: Edit, current: Current, ours: AssetLookup) -> bool:
     if edit.before is not None:
         return edit.before == current(edit.before)
-    if ours.is_used(edit.asset_id):
-        # Taking back a deletion returns the asset under its old id.
-        return plan.kind is PlanKind.UNDO and ours.with_id(edit.asset_id) is None
-    return not _is_taken(edit, ours)
+    if not ours.is_used(edit.asset_id):
+        return not _is_taken(edit, ours)
+    if ours.with_id(edit.asset_id) is not None:
+        return False
+    # Taking back a deletion returns the asset under its old id.
+    return plan.kind is PlanKind.UNDO or any(
+        ours.former_id(path) == edit.asset_id for path in _new_paths(edit)
+    )
 
 
 def _is_taken(edit: Edit, ours: AssetLookup) -> bool:
@@ -86,11 +90,15 @@ def _is_taken(edit: Edit, ours: AssetLookup) -> bool:
 
     Only where the new asset has a path can that be; to ask for the id would list a whole folder.
     """
+    records = [ours.at(path) for path in _new_paths(edit)]
+    return any(record is not None and record.id == edit.asset_id for record in records)
+
+
+def _new_paths(edit: Edit) -> list[AssetPath]:
+    """Return the paths that a new asset has on some side."""
     assert edit.after is not None, "an edit has a side"
     states = (edit.after.ours, edit.after.recorded, edit.after.base)
-    paths = {state.path for state in states if isinstance(state, AssetState)}
-    records = [ours.at(path) for path in sorted(paths)]
-    return any(record is not None and record.id == edit.asset_id for record in records)
+    return sorted({state.path for state in states if isinstance(state, AssetState)})
 
 
 def _shown_path(edit: Edit) -> Iterator[AssetPath]:
@@ -139,6 +147,16 @@ def arrival(edit: Edit) -> AssetPath | None:
     if after is None or (before is not None and before.path == after.path):
         return None
     return after.path
+
+
+def released_ids(edits: Iterable[Edit]) -> dict[AssetPath, AssetId]:
+    """Return the ids of the records that these edits drop, by the path at which each was last.
+
+    Of two at one path the one that is here goes before one that was deleted here.
+    """
+    dropped = [edit.before for edit in edits if edit.before is not None and edit.after is None]
+    dropped.sort(key=lambda record: record.ours is not None)
+    return {path: record.id for record in dropped if (path := record.last_path) is not None}
 
 
 def _leaves(edit: Edit) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -30,11 +30,13 @@ class LocalEdits:
         *,
         mint_id: Callable[[AssetPath], AssetId | None],
         sweep: Callable[[StoreTransaction, set[Digest]], None],
+        use_ids: Callable[[StoreTransaction, Iterable[AssetId], Mapping[AssetPath, AssetId]], None],
     ) -> None:
         self._transaction = transaction
         self._ours = ours
         self._mint_id = mint_id
         self._sweep = sweep
+        self._use_ids = use_ids
 
     def put(
         self,
@@ -85,7 +87,7 @@ class LocalEdits:
         self._check_free(path, asset_id)
         after = replace(before, kind=kind, ours=replace(ours, path=path))
         if asset_id == self._planned_id(ours.path):
-            after = replace(after, id=self._planned_id(path))
+            after = replace(after, id=self._new_id(path))
         self._replace(before, after)
         return after
 
@@ -120,6 +122,8 @@ class LocalEdits:
                 raise InvalidPath(path=path, problem="something else is in the way")
 
     def _new_id(self, path: AssetPath) -> AssetId:
+        if (former := self._ours.former_id(path)) is not None:
+            return former
         minted = self._mint_id(path)
         if minted is None:
             return self._planned_id(path)
@@ -135,5 +139,13 @@ class LocalEdits:
             self._transaction.remove(before.id)
         if not (after.local_only and after.ours is None):
             self._transaction.put(after)
+        elif before is not None:
+            self._release(before)
         if before is not None and before.ours is not None:
             self._sweep(self._transaction, {before.ours.digest})
+
+    def _release(self, record: AssetRecord) -> None:
+        """Record where an asset was last; an id that was only planned is free again."""
+        path = record.last_path
+        if path is not None and record.id != self._planned_id(path):
+            self._use_ids(self._transaction, (), {path: record.id})

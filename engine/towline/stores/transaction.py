@@ -21,8 +21,8 @@ from towline.stores.resolutions import remembered_resolutions, saved_resolutions
 class StoreTransaction(Protocol):
     """Reads and writes of one project in one transaction, which sees its own writes.
 
-    ``get`` and ``set`` store texts by name: the recorded state, used ids, the log, and saved
-    resolutions.
+    ``get`` and ``set`` store texts by name: the recorded state, used ids and where they were last,
+    the log, and saved resolutions.
     """
 
     def find(self, column: str, low: str, high: str | None) -> Iterable[AssetRecord]:
@@ -64,6 +64,12 @@ class StoreTransaction(Protocol):
     def remove_blob(self, digest: Digest) -> None:
         """Delete bytes, if they are there."""
         ...
+
+
+def former_name(path: AssetPath) -> str:
+    """Return the name of the text that is the id released last at this path."""
+    # Digests, as paths may be longer than a database's keys.
+    return f"former/{Digest.of(path.encode('utf-8', 'surrogateescape'))}"
 
 
 def record_json(record: AssetRecord) -> str:
@@ -146,6 +152,18 @@ class BaseSnapshot:
 
     def is_used(self, asset_id: AssetId) -> bool:
         return self._transaction.get(f"used/{asset_id}") is not None
+
+    def former_id(self, path: AssetPath) -> AssetId | None:
+        asset_id = self.released_at(path)
+        record = None if asset_id is None else self.with_id(asset_id)
+        is_elsewhere = record is not None and (record.ours is None or record.ours.path != path)
+        return None if is_elsewhere else asset_id
+
+    def released_at(self, path: AssetPath) -> AssetId | None:
+        """Return the id that `BaseStore.use_ids` recorded last with this path."""
+        asset_id = self._transaction.get(former_name(path))
+        is_last = asset_id and self._transaction.get(f"used/{asset_id}") == f"/{path}"
+        return AssetId(asset_id) if asset_id and is_last else None
 
     def records(self) -> Iterator[AssetRecord]:
         return iter(_by_id(self._transaction.find("id", "", None)))

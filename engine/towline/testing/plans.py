@@ -71,7 +71,8 @@ def record_at(store: AssetStore, path: str) -> AssetRecord:
 
 def create(store: AssetStore, path: str, content: bytes, *, executable: bool = False) -> Edit:
     """Return the edit that creates an asset."""
-    asset_id = planned_id(store.project, path, now(store).is_used)
+    former = now(store).former_id(AssetPath(path))
+    asset_id = former or planned_id(store.project, path, now(store).is_used)
     state = state_of(path, content, executable=executable)
     return Edit(before=None, after=pulled(asset_id, state, len(content)))
 

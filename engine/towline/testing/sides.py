@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from towline.changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
 from towline.kinds import Kind, Kinds
@@ -33,8 +33,8 @@ class ThreeSides:
     theirs: Mapping[AssetPath, RemoteEntry]
     files: tuple[AssetPath, ...] = ()
     names: NamePolicy = NamePolicy.EXACT
-    used: tuple[AssetId, ...] = ()
-    """Ids of assets that are gone."""
+    used: Mapping[AssetId, AssetPath | None] = field(default_factory=dict)
+    """The ids of assets that are gone, each with the path at which it was last."""
     project: str = "project"
 
     def ours(self) -> AssetIndex:
@@ -53,9 +53,9 @@ class ThreeSides:
     def ids(self) -> list[AssetId]:
         """Return the id of every asset, planned ones of new assets included."""
         here = {record.ours.path for record in self.records if record.ours is not None}
-        is_used = self.ours().is_used
+        ours = self.ours()
         return [record.id for record in self.records] + [
-            planned_id(self.project, path, is_used)
+            ours.former_id(path) or planned_id(self.project, path, ours.is_used)
             for path, entry in self.theirs.items()
             if isinstance(entry, RemoteAsset) and path not in here and path not in self.base
         ]

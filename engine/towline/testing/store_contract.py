@@ -18,11 +18,12 @@ from towline.testing.store_harness import (
 from towline.testing.store_log import LogContract
 from towline.testing.store_lookups import LookupContract
 from towline.testing.store_resolutions import ResolutionContract
+from towline.testing.store_returns import ReturnContract
 
 __all__ = ["BaseStoreHarness", "Interruption", "NewStore", "StoreContract", "StoreHarness"]
 
 
 class StoreContract(
-    LookupContract, ApplyContract, FailureContract, LogContract, ResolutionContract
+    LookupContract, ApplyContract, FailureContract, LogContract, ResolutionContract, ReturnContract
 ):
     """Every promise of the port. A subclass gives the fixture ``new_store``, and its traits."""

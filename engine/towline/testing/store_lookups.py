@@ -18,7 +18,7 @@ from towline.names import NamePolicy
 from towline.plan import Edit, StoreState
 from towline.ports import AssetStore
 from towline.records import AssetRecord, LocalFile
-from towline.testing.plans import apply_edits, create, delete, now, pull_files, record_at, state_of
+from towline.testing.plans import apply_edits, create, now, pull_files, record_at, state_of
 from towline.testing.store_harness import NewStore, StoreTraits
 
 P = AssetPath
@@ -45,6 +45,7 @@ class LookupContract(StoreTraits):
         assert list(now(store).occupants(P("a/b"))) == []
         assert now(store).with_id(AssetId("0" * 24)) is None
         assert list(now(store).with_embedded_id("x")) == []
+        assert now(store).former_id(P("a")) is None
         assert store.read(Digest.of(b"x")) is None
 
     def test_its_names_are_those_that_it_was_made_with(self, new_store: NewStore) -> None:
@@ -69,17 +70,6 @@ class LookupContract(StoreTraits):
         assert now(store).aligned_at(P("a/b c")) is None
         assert not now(store).is_used(expected.id)
         assert store.read(Digest.of(b"1")) == b"1"
-
-    def test_a_new_asset_has_an_id_that_was_never_used(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1")
-        first = record_at(harness.store, "a").id
-        apply_edits(harness.store, delete(harness.store, "a"))
-        harness.put("a", b"1")
-        second = record_at(harness.store, "a").id
-        assert now(harness.store).is_used(first)
-        planned = planned_id("project", "a", lambda used: used == first)
-        assert second not in {first, planned} if self.mints_ids else second == planned
 
     def test_an_id_of_the_products_own_outlives_renames_and_pulls(
         self, new_store: NewStore

@@ -233,6 +233,7 @@ def three_sides(
         theirs=_tree([*after, *draw(_additions(entries(features)))]),
         files=tuple(path for path in files if local.has_room(path)),
         names=names,
+        used={AssetId(f"former {path}"): path for path in draw(_FILES)},
     )
 
 

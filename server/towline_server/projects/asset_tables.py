@@ -102,12 +102,17 @@ class AssetRow(Base):
 
 
 class UsedIdRow(Base):
-    """An id that this project has, or had, given to an asset; no other gets it again."""
+    """An id that this project has, or had, given to an asset; no other gets it again.
+
+    ``path`` is where the asset was last, once its record is dropped: it has its id again there.
+    """
 
     __tablename__ = "used_ids"
+    __table_args__ = (Index(None, "project_id", "path", unique=True),)
 
     project_id: Mapped[UUID] = _project()
     asset_id: Mapped[AssetId] = mapped_column(ExactText(AssetId), primary_key=True)
+    path: Mapped[AssetPath | None] = _path()
 
 
 class ResolutionRow(Base):

@@ -17,11 +17,12 @@ from sqlalchemy.orm import Session
 from towline.codec import decode
 from towline.errors import MovedError, StoreBusy
 from towline.kinds import Kinds
-from towline.model import AssetPath, AssetState, Digest
+from towline.model import AssetId, AssetPath, AssetState, Digest
 from towline.names import NamePolicy
 from towline.plan import Contents, Plan
 from towline.ports import Applied, Watch
 from towline.stores.base import BaseStore
+from towline.stores.checks import released_ids
 from towline_server.db.session import Database
 
 from .locking import claim, store_errors
@@ -221,7 +222,8 @@ class SqlStore(BaseStore):
         transaction.remove_all([edit.before.id for edit in plan.edits if edit.before is not None])
         transaction.put_all(edit.after for edit in plan.edits if edit.after is not None)
         # Of known assets too: one that was local until now has its id for good.
-        transaction.use_ids(edit.asset_id for edit in plan.edits)
+        used = [edit.asset_id for edit in plan.edits]
+        self.use_ids(transaction, used, released_ids(plan.edits))
         log = self._checked.log
         self.resolutions(transaction).clear_used(plan)
         write_log(session, self._project_id, plan, log, number=number, at=at)
@@ -239,6 +241,12 @@ class SqlStore(BaseStore):
         if self._before_commit is not None:
             self._before_commit(session, Applied(number=number))
         return number
+
+    def use_ids(
+        self, transaction: Any, used: Iterable[AssetId], released: Mapping[AssetPath, AssetId]
+    ) -> None:
+        """Record ids as used, and those of dropped records by the path that each returns at."""
+        transaction.use_ids([*used, *released.values()], released)
 
     def sweep(self, transaction: Any, released: Iterable[Digest]) -> None:
         """Delete those of these bytes that neither an asset has nor undo needs."""

@@ -94,8 +94,10 @@ class SqlTransaction:
         return select_assets().where(AssetRow.project_id == self.project_id)
 
     def used_ids(self) -> Columns:
-        """Select the ids that the project's assets have, or had."""
-        return select(UsedIdRow.asset_id).where(UsedIdRow.project_id == self.project_id)
+        """Select the ids that the project's assets have, or had, and where they were last."""
+        return select(UsedIdRow.asset_id, UsedIdRow.path).where(
+            UsedIdRow.project_id == self.project_id
+        )
 
     def put(self, record: AssetRecord) -> None:
         """Write a new record."""
@@ -117,10 +119,18 @@ class SqlTransaction:
             mine = (AssetRow.project_id == self.project_id, AssetRow.id.in_(some))
             self.session.execute(delete(AssetRow).where(*mine))
 
-    def use_ids(self, asset_ids: Iterable[AssetId]) -> None:
-        """Record ids as used; they may be already."""
-        rows = [{"project_id": self.project_id, "asset_id": each} for each in asset_ids]
-        insert_missing(self.session, UsedIdRow, rows)
+    def use_ids(self, asset_ids: Sequence[AssetId], released: Mapping[AssetPath, AssetId]) -> None:
+        """Record ids as used, which they may be already, and the released ones with their paths."""
+        of_project = {"project_id": self.project_id}
+        insert_missing(self.session, UsedIdRow, [{**of_project, "asset_id": i} for i in asset_ids])
+        mine = UsedIdRow.project_id == self.project_id
+        for column, values in (("asset_id", asset_ids), ("path", list(released))):
+            for some in batches(values):
+                found = getattr(UsedIdRow, column).in_(some), UsedIdRow.path.is_not(None)
+                self.session.execute(update(UsedIdRow).where(mine, *found).values(path=None))
+        rows = [{**of_project, "asset_id": i, "path": path} for path, i in released.items()]
+        if rows:
+            self.session.execute(update(UsedIdRow), rows)
 
     # --- saved resolutions --------------------------------------------------------------------
 
@@ -232,6 +242,13 @@ class SqlSnapshot(BaseSnapshot):
         used = self._rows.used_ids().where(UsedIdRow.asset_id == asset_id)
         return self._execute(used).first() is not None
 
+    former_id = _counted(BaseSnapshot.former_id)
+
+    def released_at(self, path: AssetPath) -> AssetId | None:
+        """Return the id that was released last at this path."""
+        row = self._execute(self._rows.used_ids().where(UsedIdRow.path == path)).first()
+        return None if row is None else row.asset_id
+
     def records(self) -> Iterator[AssetRecord]:
         """Return every asset, by id; rows are fetched as they are taken."""
         found = self._rows.assets().order_by(AssetRow.id)
@@ -277,7 +294,8 @@ class SqlSnapshot(BaseSnapshot):
             if self._lookups == self._next_count:
                 self._next_count *= 2
                 if self._has_at_most(4 * self._lookups):
-                    used = self._execute(self._rows.used_ids()).scalars()
+                    found = self._execute(self._rows.used_ids())
+                    used = {row.asset_id: row.path for row in found}
                     self._whole = AssetIndex(self.records(), names=self.names, used=used)
         return self._whole
 

@@ -85,13 +85,14 @@ def test_occupants_follow_the_name_policy():
 
 
 def test_a_deleted_asset_keeps_its_id_but_no_place():
-    index = AssetIndex([record(1, state("a"), None), record(2, None)], used=[AssetId("old")])
+    index = AssetIndex([record(1, state("a"), None), record(2, None)], used={AssetId("old"): P("b")})
     assert index.at(P("a")) is None
     assert not index.occupants(P("a"))
     assert index.with_id(AssetId(f"{1:024x}")) is not None
     assert index.with_id(AssetId(f"{2:024x}")) is None, "it has no state"
     assert index.is_used(AssetId(f"{2:024x}"))
     assert index.is_used(AssetId("old"))
+    assert (index.former_id(P("b")), index.former_id(P("a"))) == ("old", None)
     assert not index.is_used(AssetId("new"))
 
 

@@ -14,7 +14,7 @@ from towline.remotes.trees import FileContent
 from towline.status import State, status
 from towline.stores.directory.disk import Disk
 from towline.stores.directory.store import DirectoryStore
-from towline.testing.plans import now
+from towline.testing.plans import now, record_at
 from towline.undo import undo
 
 RUN: tuple[bytes, bool] = (b"#!/bin/sh\n", True)
@@ -154,16 +154,24 @@ def test_the_setting(tmp_path, disk, remote):
         store.set_keeps_executable(True)
 
 
-def make_old(root):
-    """Give a project the form that the first format had."""
-    for name in (".gitignore", "executable"):
-        (root / ".towline" / name).unlink()
+_SECOND = """
+DROP INDEX used_by_path;
+ALTER TABLE used DROP COLUMN path;
+ALTER TABLE log DROP COLUMN summary;
+UPDATE meta SET value = '2' WHERE name = 'format';
+"""
+_FIRST = f"""
+{_SECOND}
+ALTER TABLE assets DROP COLUMN executable;
+DELETE FROM meta WHERE name = 'filemode';
+UPDATE meta SET value = '1' WHERE name = 'format';
+"""
+
+
+def make_old(root, changes):
+    """Give a project the form that an older format had."""
     connection = sqlite3.connect(root / ".towline/state.db")
-    connection.execute("ALTER TABLE assets DROP COLUMN executable")
-    connection.execute("ALTER TABLE log DROP COLUMN summary")
-    connection.execute("DELETE FROM meta WHERE name = 'filemode'")
-    connection.execute("UPDATE meta SET value = '1' WHERE name = 'format'")
-    connection.commit()
+    connection.executescript(changes)
     connection.close()
 
 
@@ -171,7 +179,9 @@ def make_old(root):
 def test_a_project_of_the_first_format_is_upgraded(tmp_path, disk, remote, preserved):
     with DirectoryStore.create(tmp_path / "p") as store:
         pull(store, remote)
-    make_old(tmp_path / "p")
+    for name in (".gitignore", "executable"):
+        (tmp_path / "p/.towline" / name).unlink()
+    make_old(tmp_path / "p", _FIRST)
     with DirectoryStore.open(tmp_path / "p", disk=Disk if preserved else disk) as store:
         assert store.keeps_executable is preserved
         assert bits(store) == {"run": True, "plain": False}
@@ -179,3 +189,18 @@ def test_a_project_of_the_first_format_is_upgraded(tmp_path, disk, remote, prese
         remote.commit({"run": RUN[0]})
         assert pull(store, remote).updated
         assert (tmp_path / "p/.towline/.gitignore").read_bytes() == b"*\n"
+
+
+def test_a_project_of_the_second_format_is_upgraded(tmp_path, remote):
+    with DirectoryStore.create(tmp_path / "p") as store:
+        pull(store, remote)
+        store.set_keeps_executable(False)
+        first = record_at(store, "run").id
+    make_old(tmp_path / "p", _SECOND)
+    with DirectoryStore.open(tmp_path / "p") as store:
+        assert not store.keeps_executable
+        remote.commit({"plain": b"1"})
+        pull(store, remote)
+        remote.commit({"plain": b"1", "run": RUN[0]})
+        pull(store, remote)
+        assert record_at(store, "run").id == first

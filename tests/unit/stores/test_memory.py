@@ -46,12 +46,17 @@ def test_an_asset_that_was_never_pulled_follows_its_path_and_leaves_no_trace():
     assert store.put(P("b"), b"1") == moved
 
 
-def test_a_used_id_is_never_given_again():
+def test_a_used_id_is_given_again_at_its_path_alone():
     store = MemoryStore("p")
     first = store.put(P("a"), b"1")
     forget(store, first)
     assert now(store).is_used(first)
-    assert store.put(P("a"), b"1") != first
+    assert store.put(P("b"), b"1") != first
+    assert store.put(P("a"), b"1") == first
+    assert store.move(first, P("c")) == first
+    assert store.put(P("a"), b"2") != first
+    store.delete(first)
+    assert store.put(P("c"), b"1") == first
 
 
 @pytest.mark.parametrize("path", ["a", "A", "a/b/c", "A/B"])

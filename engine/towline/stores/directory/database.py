@@ -22,20 +22,26 @@ from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
 from towline.plan import Edit, Plan, StoreState
 from towline.ports import LoggedPull, PlanSummary
-from towline.stores.checks import arrival, undone_by
+from towline.stores.checks import arrival, released_ids, undone_by
 from towline.stores.directory.digests import HashedFile
 from towline.stores.directory.rows import COLUMNS, AssetRow, asset_row_of, row_of
 
 T = TypeVar("T")
 
+_USED_BY_PATH = "CREATE INDEX used_by_path ON used (path) WHERE path IS NOT NULL"
+
 FORMAT = "3"
 _UPGRADES = {
     "1": ("ALTER TABLE assets ADD COLUMN executable INTEGER",),
-    "2": ("ALTER TABLE log ADD COLUMN summary TEXT",),
+    "2": (
+        "ALTER TABLE log ADD COLUMN summary TEXT",
+        "ALTER TABLE used ADD COLUMN path TEXT",
+        _USED_BY_PATH,
+    ),
 }
 """What each older format lacks of the next one."""
 
-_SCHEMA = """
+_SCHEMA = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE assets (
@@ -49,7 +55,8 @@ CREATE INDEX assets_by_place ON assets (place) WHERE place IS NOT NULL;
 CREATE INDEX assets_by_alignment ON assets (aligned_path) WHERE aligned_path IS NOT NULL;
 CREATE INDEX assets_by_embedded_id ON assets (embedded_id) WHERE embedded_id IS NOT NULL;
 CREATE INDEX assets_lagging ON assets (id) WHERE lagging;
-CREATE TABLE used (id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE used (id TEXT PRIMARY KEY, path TEXT) WITHOUT ROWID;
+{_USED_BY_PATH};
 CREATE TABLE files (
     path TEXT PRIMARY KEY, digest TEXT NOT NULL, checked_ns INTEGER NOT NULL,
     size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
@@ -175,6 +182,18 @@ class StateDatabase:
         """Whether an asset has, or ever had, this id."""
         found = self._connection.execute("SELECT 1 FROM used WHERE id = ?", (asset_id,))
         return found.fetchone() is not None
+
+    def released_at(self, path: str) -> AssetId | None:
+        """Return the id of the last dropped record that was last at this path."""
+        row = self._connection.execute("SELECT id FROM used WHERE path = ?", (path,)).fetchone()
+        return None if row is None else AssetId(row[0])
+
+    def released_from(self, asset_id: str) -> AssetPath | None:
+        """Return the path at which the dropped record of this id was last."""
+        row = self._connection.execute(
+            "SELECT path FROM used WHERE id = ? AND path IS NOT NULL", (asset_id,)
+        ).fetchone()
+        return None if row is None else AssetPath(row[0])
 
     def hashed(self, path: str) -> HashedFile | None:
         """Return the last known digest of the file at this path."""
@@ -349,7 +368,12 @@ class StateDatabase:
             [(path,) for path in map(arrival, edits) if path is not None],
         )
         ids = [(edit.asset_id,) for edit in edits]
-        self._connection.executemany("INSERT OR IGNORE INTO used VALUES (?)", ids)
+        self._connection.executemany("INSERT OR REPLACE INTO used (id) VALUES (?)", ids)
+        released = list(released_ids(edits).items())
+        self._connection.executemany(
+            "UPDATE used SET path = NULL WHERE path = ?", [(path,) for path, _ in released]
+        )
+        self._connection.executemany("UPDATE used SET path = ? WHERE id = ?", released)
         self._connection.executemany("DELETE FROM assets WHERE id = ?", ids)
         rows = [row_of(edit.after) for edit in edits if edit.after is not None]
         self._connection.executemany(_INSERT_ASSET, rows)

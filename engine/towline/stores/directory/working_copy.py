@@ -175,12 +175,12 @@ class WorkingCopy:
             record = self.record(row)
             gone = record.base is None and record.recorded is None and record.ours is None
             return None if gone else record
-        if self.is_used(asset_id) or not _PLANNED.fullmatch(asset_id):
+        if self.is_used(asset_id):
+            path_then = self._state.released_from(asset_id)
+        elif _PLANNED.fullmatch(asset_id):
+            path_then = self._planned_path(asset_id)
+        else:
             return None
-        if asset_id not in self._planned:
-            for path in self._scanned().untracked:
-                self._planned[self._planned_id(path)] = path
-        path_then = self._planned.get(asset_id)
         found = self.at(path_then) if path_then is not None else None
         return found if found is not None and found.id == asset_id else None
 
@@ -191,6 +191,21 @@ class WorkingCopy:
     @_lookup
     def lagging(self) -> Sequence[AssetRecord]:
         return [self.record(row) for row in self._state.lagging()]
+
+    def _planned_path(self, asset_id: AssetId) -> AssetPath | None:
+        if asset_id not in self._planned:
+            for path in self._scanned().untracked:
+                self._planned[self._new_id(path)] = path
+        return self._planned.get(asset_id)
+
+    @_lookup
+    def former_id(self, path: AssetPath) -> AssetId | None:
+        """See the port. A local-only asset whose file was deleted has its record still."""
+        row = self._placed_at(path)
+        if row is not None and row.base is None and row.recorded is None:
+            stat = self._disk.stat(path)
+            return row.id if stat is None or stat.type is not FileType.FILE else None
+        return self._state.released_at(path)
 
     @_lookup
     def is_used(self, asset_id: AssetId) -> bool:
@@ -283,13 +298,14 @@ class WorkingCopy:
         return row.record(self._ours(row.place, files[row.place], row))
 
     def _local(self, path: AssetPath, checked: HashedFile) -> AssetRecord:
-        asset_id = self._planned_id(path)
+        asset_id = self._new_id(path)
         self._planned[asset_id] = path
         ours = self._state_of(path, checked, None)
         return AssetRecord(id=asset_id, kind=self._kind(path), base=None, ours=ours, recorded=None)
 
-    def _planned_id(self, path: AssetPath) -> AssetId:
-        return planned_id(self._state.project, path, self.is_used)
+    def _new_id(self, path: AssetPath) -> AssetId:
+        former = self._state.released_at(path)
+        return planned_id(self._state.project, path, self.is_used) if former is None else former
 
     def _kind(self, path: AssetPath) -> str:
         kind = self._state.kinds.of(path)

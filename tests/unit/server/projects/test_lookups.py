@@ -52,12 +52,16 @@ def _written(database: Database, sides: ThreeSides) -> SqlStore:
     """The project on three sides, as rows."""
     project_id = add_project(database, project=sides.project, kinds=KINDS, names=sides.names)
     mine, state = {"project_id": project_id}, sides.context().state
-    used = {record.id for record in sides.records} | set(sides.used)
+    used = {**dict.fromkeys(record.id for record in sides.records), **sides.used}
     with database.writing() as session:
         SqlTransaction(session, project_id, write=False).put_blobs(CONTENTS)
         rows = [row_of(project_id, record, sides.names) for record in sides.records]
         insert_all(session, AssetRow, rows)
-        insert_all(session, UsedIdRow, [{**mine, "asset_id": asset_id} for asset_id in used])
+        insert_all(
+            session,
+            UsedIdRow,
+            [{**mine, "asset_id": each, "path": path} for each, path in used.items()],
+        )
         project = session.get_one(ProjectRow, project_id)
         for name in ("base", "fingerprint", "scope", "tracked", "tracked_bytes"):
             setattr(project, name, getattr(state, name))
@@ -66,7 +70,7 @@ def _written(database: Database, sides: ThreeSides) -> SqlStore:
 
 def _answers(ours: AssetLookup) -> list[object]:
     """What it answers to every question that the alphabet allows."""
-    by_path = (ours.at, ours.aligned_at, ours.occupants)
+    by_path = (ours.at, ours.aligned_at, ours.occupants, ours.former_id)
     answers: list[object] = [ask(path) for ask in by_path for path in PATHS]
     answers += [ours.with_embedded_id(f"id-{path}") for path in PATHS]
     return [*answers, list(ours.lagging())]

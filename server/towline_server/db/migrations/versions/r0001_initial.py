@@ -260,6 +260,8 @@ _TABLES: dict[str, list[sa.schema.SchemaItem]] = {
     "used_ids": [
         _reference("project_id", "projects", primary_key=True),
         sa.Column("asset_id", ExactText(), primary_key=True),
+        sa.Column("path", ExactText()),
+        sa.Index(None, "project_id", "path", unique=True),
     ],
     "webhook_endpoints": [
         sa.Column("id", sa.Uuid(), primary_key=True),
