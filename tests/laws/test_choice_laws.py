@@ -90,21 +90,27 @@ def local_only(sides: ThreeSides, renames: Renames) -> Tree:
     recorded = alignments(sides.records)
     tracked = {path for path, r in recorded.items() if r.base is not None}
     tracked |= set(assets_of(sides))
+    aligned = {record.aligned_path for record in sides.records}
     ours = local_tree(sides.records)
     local: Tree = {}
     for record in sides.records:
         if record.ours is None:
             continue
         path, old = record.ours.path, record.aligned_path
-        moved = (
-            renames is not Renames.OFF
-            and record.base is not None
-            and old is not None
-            and old not in ours
-            and path not in recorded
-            and path not in tracked
+        moved = renames is not Renames.OFF and (
+            _is_traded(sides, record)
+            or (
+                record.base is not None
+                and old is not None
+                and old not in ours
+                and path not in recorded
+                and path not in tracked
+            )
         )
-        blocked = isinstance(sides.theirs.get(old if moved and old else path), NonAsset)
+        at = old if moved and old else path
+        # What was no asset before either, and no record has, is not asked of the repository.
+        known = at in aligned or sides.theirs.get(at) != sides.base.get(at)
+        blocked = known and isinstance(sides.theirs.get(at), NonAsset)
         if blocked or not (moved or path in tracked):
             local[path] = record.ours
     return local

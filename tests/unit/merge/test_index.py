@@ -85,7 +85,9 @@ def test_occupants_follow_the_name_policy():
 
 
 def test_a_deleted_asset_keeps_its_id_but_no_place():
-    index = AssetIndex([record(1, state("a"), None), record(2, None)], used={AssetId("old"): P("b")})
+    index = AssetIndex(
+        [record(1, state("a"), None), record(2, None)], used={AssetId("old"): P("b")}
+    )
     assert index.at(P("a")) is None
     assert not index.occupants(P("a"))
     assert index.with_id(AssetId(f"{1:024x}")) is not None
