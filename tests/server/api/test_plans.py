@@ -101,16 +101,6 @@ def test_a_plan_is_dropped(api: ApiClient):
     assert code_of(api.ask("DELETE", url)) == (404, "not_found")
 
 
-def test_a_plan_is_of_its_own_project(api: ApiClient):
-    api.tenant.commit(a=b"1")
-    made = plan(api)
-    elsewhere = api.tenant.project()
-    key = api.key(tenant_role=max(api.tenant_keys, key=lambda role: role.rank))
-    url = f"{api.url.rpartition('/')[0]}/{elsewhere.id}/plans/{made['id']}"
-    assert code_of(api.ask("GET", url, key=key)) == (404, "not_found")
-    assert code_of(api.ask("POST", f"{url}/apply", key=key)) == (404, "not_found")
-
-
 def lose_cache(api: ApiClient) -> None:
     """What was fetched is not here, as on another server than the one that fetched it."""
     for cache in api.runner.repositories._cache_dir.glob("*.git"):

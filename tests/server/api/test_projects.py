@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
 from tests.server.api.client import V1, ApiClient, code_of
-from tests.server.runs.git_tenant import GitTenant
 from towline.presets import load_preset
 from towline_server.auth.roles import Role
 from towline_server.dialects import DIALECTS
@@ -156,13 +155,6 @@ def test_a_name_is_taken_once(api: ApiClient):
     body = {"path": api.project.path}
     answer = api.ask("POST", f"{V1}/projects", key=api.tenant_keys[ADMIN], json=body)
     assert code_of(answer) == (409, "already_exists")
-
-
-def test_a_connection_that_is_not_seen_cannot_be_used(api: ApiClient, other: GitTenant):
-    hidden = api.tenant.connect("https://git.example/hidden.git")
-    for connection_id in (hidden, other.connection_id, uuid4()):
-        body = {"binding": {"connection_id": str(connection_id)}}
-        assert code_of(api.ask("PATCH", api.url, json=body)) == (404, "not_found")
 
 
 # --- connections ------------------------------------------------------------------------------

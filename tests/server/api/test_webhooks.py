@@ -129,49 +129,6 @@ def test_a_webhook_may_hear_of_one_project_of_its_own_tenant(api: ApiClient, oth
     assert ask(api, "PATCH", here, json={"project_id": None}).json()["project_id"] is None
 
 
-ROUTES = [
-    ("GET", ""),
-    ("PATCH", ""),
-    ("DELETE", ""),
-    ("POST", "/rotate"),
-    ("POST", "/ping"),
-    ("GET", "/deliveries"),
-    ("POST", "/deliveries/{delivery}/retry"),
-]
-
-
-@pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_they_are_for_who_administers_the_tenant(
-    api: ApiClient, other: GitTenant, method: str, path: str
-):
-    made = make(api)
-    delivery = ask(api, "POST", f"{URL}/{made['id']}/ping").json()["id"]
-    url = f"{URL}/{made['id']}{path.format(delivery=delivery)}"
-    body: dict[str, Any] = {"json": {}} if method == "PATCH" else {}
-    stranger = api.key(tenant_role=Role.ADMIN, tenant_id=other.tenant_id)
-    for key, expected in (
-        (api.tenant_keys[Role.READER], (403, "forbidden")),
-        (api.tenant_keys[Role.WRITER], (403, "forbidden")),
-        # An administrator of a project has no role on the tenant.
-        (api.keys[Role.ADMIN], (404, "not_found")),
-        (api.keys[None], (404, "not_found")),
-        (stranger, (404, "not_found")),
-        ("twl_unknown", (401, "unauthenticated")),
-    ):
-        assert code_of(api.ask(method, url, key=key, **body)) == expected
-    assert ask(api, method, url, **body).status_code < 300
-
-
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_no_other_tenant_lists_or_makes_them(api: ApiClient, other: GitTenant, method: str):
-    make(api)
-    body: dict[str, Any] = {"json": {"url": HOOK}} if method == "POST" else {}
-    for key in (*api.keys.values(), api.tenant_keys[Role.WRITER]):
-        assert code_of(api.ask(method, URL, key=key, **body)) == (403, "forbidden")
-    stranger = api.key(tenant_role=Role.ADMIN, tenant_id=other.tenant_id)
-    assert api.get(URL, key=stranger)["total"] == 0
-
-
 def test_what_was_and_will_be_sent_is_listed(api: ApiClient):
     made = make(api)
     here = f"{URL}/{made['id']}"

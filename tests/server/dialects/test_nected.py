@@ -276,16 +276,6 @@ def test_a_branch_that_the_workspace_lacks(client: TestClient, key: str, branch:
     refused(client.post(PULL, headers=headers(key, branch)), 400, "BRANCH_NOT_FOUND")
 
 
-@pytest.mark.parametrize("key", [None, "", "wrong", "twl_wrong"])
-@pytest.mark.parametrize(
-    ("method", "url"),
-    [("POST", PULL), ("POST", PULL_V1), ("GET", f"/dev/remote/tasks/{UUID(int=1)}")],
-)
-def test_a_key_is_needed(client: TestClient, method: str, url: str, key: str | None):
-    sent = {} if key is None else {"Nected-API-Key": key}
-    refused(client.request(method, url, headers=sent), 401, "UNAUTHORIZED")
-
-
 def test_a_project_that_is_deleted_meanwhile_has_no_branch(
     shared: SharedProject, client: TestClient, key: str, monkeypatch: pytest.MonkeyPatch
 ):
