@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import delete, event, select
+from sqlalchemy.orm import Session
 
 from tests.postgres import PostgresServer, running_server
 from towline.codec import encode
@@ -23,6 +25,19 @@ from towline.names import NamePolicy
 from towline_server.db import Database, make_engine, upgrade
 from towline_server.projects.tables import ProjectRow, TenantRow
 from towline_server.tables import Base
+
+
+@dataclass
+class DatabaseClock:
+    """The database's clock; only a test moves it."""
+
+    now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+
+    def __call__(self, _session: Session) -> datetime:
+        return self.now
+
+    def move(self, **much: float) -> None:
+        self.now += timedelta(**much)
 
 
 @pytest.fixture(scope="session")

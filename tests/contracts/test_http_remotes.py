@@ -43,7 +43,7 @@ SECRET = Credential("someone", "hunter2-geheim")
 DISCOVERY = "/info/refs?service=git-upload-pack"
 
 
-class Site:
+class ServedRepository:
     """A server with one repository, and remotes of one backend over it."""
 
     def __init__(self, folder: Path, backend: Backend) -> None:
@@ -84,10 +84,10 @@ class Site:
 
 
 @pytest.fixture(params=Backend)
-def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
-    site = Site(tmp_path, request.param)
-    with site.server:
-        yield site
+def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServedRepository]:
+    served = ServedRepository(tmp_path, request.param)
+    with served.server:
+        yield served
 
 
 @pytest.fixture
@@ -111,38 +111,38 @@ def elsewhere(tmp_path: Path) -> Iterator[GitServer]:
         (503, RemoteUnavailable),
     ],
 )
-def test_statuses(site: Site, status: int, error: type[RemoteError]) -> None:
-    site.server.trouble = Answers(status=status)
-    failure = site.fails(error)
+def test_statuses(served: ServedRepository, status: int, error: type[RemoteError]) -> None:
+    served.server.trouble = Answers(status=status)
+    failure = served.fails(error)
     assert isinstance(failure, RemoteError)
-    assert failure.url == f"{site.server.url}/project.git"
+    assert failure.url == f"{served.server.url}/project.git"
     assert failure.detail
 
 
-def test_something_else_answers(site: Site) -> None:
+def test_something_else_answers(served: ServedRepository) -> None:
     headers = {"Content-Type": "text/html"}
-    site.server.trouble = Answers(status=200, headers=headers, body=b"<h1>welcome</h1>\x1b[31m")
-    failure = site.fails(RemoteRefused)
+    served.server.trouble = Answers(status=200, headers=headers, body=b"<h1>welcome</h1>\x1b[31m")
+    failure = served.fails(RemoteRefused)
     assert "\x1b" not in str(failure)
 
 
-def test_a_port_without_a_server(site: Site) -> None:
-    with GitServer(site.server.root) as gone:
+def test_a_port_without_a_server(served: ServedRepository) -> None:
+    with GitServer(served.server.root) as gone:
         url = gone.url
     with (
-        site.remote(url=url) as remote,
+        served.remote(url=url) as remote,
         pytest.raises(RemoteUnavailable),
     ):
         remote.fetch(None, LIMITS, WATCH)
 
 
-def test_an_old_server(site: Site) -> None:
-    site.server.protocol = 0
-    base = site.repository.commit({"a": b"1"})
-    with site.remote() as remote:
+def test_an_old_server(served: ServedRepository) -> None:
+    served.server.protocol = 0
+    base = served.repository.commit({"a": b"1"})
+    with served.remote() as remote:
         assert remote.fetch(None, LIMITS, WATCH) == base
         assert remote.resolve(LIMITS, WATCH) == base
-        tip = site.repository.commit({"a": b"2"})
+        tip = served.repository.commit({"a": b"2"})
         assert remote.fetch(None, LIMITS, WATCH) == tip
         assert remote.default_branch(LIMITS, WATCH) == "main"
 
@@ -150,35 +150,35 @@ def test_an_old_server(site: Site) -> None:
 # --- credentials ------------------------------------------------------------------------------
 
 
-def test_credentials_are_taken(site: Site) -> None:
-    site.server.credential = SECRET
-    with site.remote(fixed(SECRET)) as remote:
-        assert remote.fetch(None, LIMITS, WATCH) == site.tip
-        assert remote.resolve(LIMITS, WATCH) == site.tip
-    assert len(site.server.tally.requests) <= 3 + 2, "nothing is asked in vain first"
+def test_credentials_are_taken(served: ServedRepository) -> None:
+    served.server.credential = SECRET
+    with served.remote(fixed(SECRET)) as remote:
+        assert remote.fetch(None, LIMITS, WATCH) == served.tip
+        assert remote.resolve(LIMITS, WATCH) == served.tip
+    assert len(served.server.tally.requests) <= 3 + 2, "nothing is asked in vain first"
 
 
-def test_credentials_in_the_url_are_taken_and_never_shown(site: Site) -> None:
-    site.server.credential = SECRET
-    url = site.server.url.replace("//", f"//{SECRET.username}:{SECRET.password}@")
-    with site.remote(url=url) as remote:
-        assert remote.fetch(None, LIMITS, WATCH) == site.tip
-        assert remote.url == f"{site.server.url}/project.git"
+def test_credentials_in_the_url_are_taken_and_never_shown(served: ServedRepository) -> None:
+    served.server.credential = SECRET
+    url = served.server.url.replace("//", f"//{SECRET.username}:{SECRET.password}@")
+    with served.remote(url=url) as remote:
+        assert remote.fetch(None, LIMITS, WATCH) == served.tip
+        assert remote.url == f"{served.server.url}/project.git"
         assert "geheim" not in repr(vars(remote))
-    for file in site._folder.rglob("*"):
+    for file in served._folder.rglob("*"):
         assert not file.is_file() or b"geheim" not in file.read_bytes()
 
 
 @pytest.mark.parametrize("offered", [None, Credential("someone", "wrong-geheim")])
-def test_wrong_credentials(site: Site, offered: Credential | None) -> None:
-    site.server.credential = SECRET
-    with site.remote(fixed(offered) if offered is not None else None) as remote:
+def test_wrong_credentials(served: ServedRepository, offered: Credential | None) -> None:
+    served.server.credential = SECRET
+    with served.remote(fixed(offered) if offered is not None else None) as remote:
         for request in (remote.resolve, lambda *args: remote.fetch(None, *args)):
-            site.server.tally.clear()
+            served.server.tally.clear()
             with pytest.raises(AuthenticationFailed) as caught:
                 request(LIMITS, WATCH)
             assert "geheim" not in f"{caught.value!r} {caught.value}"
-            assert len(site.server.tally.requests) <= 2, "they are not tried again and again"
+            assert len(served.server.tally.requests) <= 2, "they are not tried again and again"
 
 
 # --- redirects --------------------------------------------------------------------------------
@@ -186,32 +186,32 @@ def test_wrong_credentials(site: Site, offered: Credential | None) -> None:
 
 @pytest.mark.parametrize("on", [DISCOVERY, "POST"])
 def test_a_redirect_elsewhere_is_refused_and_sent_nothing(
-    site: Site, elsewhere: GitServer, on: str
+    served: ServedRepository, elsewhere: GitServer, on: str
 ) -> None:
-    site.server.credential = SECRET
+    served.server.credential = SECRET
     target = f"{elsewhere.url}/project.git"
     target += DISCOVERY if on == DISCOVERY else "/git-upload-pack"
-    site.server.trouble = Answers(status=302, headers={"Location": target}, on=on)
-    with site.remote(fixed(SECRET)) as remote, pytest.raises(RedirectRefused) as caught:
+    served.server.trouble = Answers(status=302, headers={"Location": target}, on=on)
+    with served.remote(fixed(SECRET)) as remote, pytest.raises(RedirectRefused) as caught:
         remote.fetch(None, LIMITS, WATCH)
     assert elsewhere.tally.requests == []
-    assert caught.value.url == f"{site.server.url}/project.git"
+    assert caught.value.url == f"{served.server.url}/project.git"
 
 
-def test_a_redirect_within_the_server_is_followed(site: Site) -> None:
-    site.server.credential = SECRET
+def test_a_redirect_within_the_server_is_followed(served: ServedRepository) -> None:
+    served.server.credential = SECRET
     target = f"/project.git{DISCOVERY}"
-    site.server.trouble = Answers(status=301, headers={"Location": target}, on="/old.git")
-    with site.remote(fixed(SECRET), path="old.git") as remote:
-        assert remote.fetch(None, LIMITS, WATCH) == site.tip
-        assert remote.resolve(LIMITS, WATCH) == site.tip
+    served.server.trouble = Answers(status=301, headers={"Location": target}, on="/old.git")
+    with served.remote(fixed(SECRET), path="old.git") as remote:
+        assert remote.fetch(None, LIMITS, WATCH) == served.tip
+        assert remote.resolve(LIMITS, WATCH) == served.tip
         assert remote.url.endswith("/old.git"), "it is shown as the caller put it"
 
 
-def test_a_redirect_in_circles_ends(site: Site) -> None:
-    target = f"{site.server.url}/project.git{DISCOVERY}"
-    site.server.trouble = Answers(status=302, headers={"Location": target}, on=DISCOVERY)
-    site.fails(RedirectRefused)
+def test_a_redirect_in_circles_ends(served: ServedRepository) -> None:
+    target = f"{served.server.url}/project.git{DISCOVERY}"
+    served.server.trouble = Answers(status=302, headers={"Location": target}, on=DISCOVERY)
+    served.fails(RedirectRefused)
 
 
 # --- cuts and silence -------------------------------------------------------------------------
@@ -220,36 +220,36 @@ def test_a_redirect_in_circles_ends(site: Site) -> None:
 @pytest.mark.parametrize(
     "trouble", [CutsOff(after=0), CutsOff(after=20), CutsOff(after=2000, on="POST")]
 )
-def test_a_cut_connection(site: Site, trouble: Trouble) -> None:
-    site.server.trouble = trouble
-    with site.remote() as remote:
+def test_a_cut_connection(served: ServedRepository, trouble: Trouble) -> None:
+    served.server.trouble = trouble
+    with served.remote() as remote:
         with pytest.raises(RemoteUnavailable):
             remote.fetch(None, LIMITS, WATCH)
-        assert not remote.has(site.tip)
-        site.server.trouble = None
-        assert remote.fetch(None, LIMITS, WATCH) == site.tip
+        assert not remote.has(served.tip)
+        served.server.trouble = None
+        assert remote.fetch(None, LIMITS, WATCH) == served.tip
 
 
-def test_a_remote_that_lacks_an_object_says_which(site: Site) -> None:
+def test_a_remote_that_lacks_an_object_says_which(served: ServedRepository) -> None:
     missing = object_id("blob", b"never written")
-    tree = site.repository.put("tree", b"100644 a\0" + bytes.fromhex(missing))
-    site.repository.commit_tree(tree)
-    with site.remote() as remote, pytest.raises(RemoteRefused, match=missing):
+    tree = served.repository.put("tree", b"100644 a\0" + bytes.fromhex(missing))
+    served.repository.commit_tree(tree)
+    with served.remote() as remote, pytest.raises(RemoteRefused, match=missing):
         remote.fetch(None, LIMITS, WATCH)
 
 
 @pytest.mark.parametrize("on", ["GET", "POST"])
-def test_a_silent_server(site: Site, on: str) -> None:
-    site.server.trouble = StaysSilent(on=on)
-    with site.remote() as remote, pytest.raises(RemoteTimeout):
+def test_a_silent_server(served: ServedRepository, on: str) -> None:
+    served.server.trouble = StaysSilent(on=on)
+    with served.remote() as remote, pytest.raises(RemoteTimeout):
         remote.fetch(None, HURRIED, WATCH)
 
 
 @pytest.mark.parametrize("backend", [Backend.AUTO, Backend.DULWICH])
 def test_time_in_all_is_bounded(tmp_path: Path, backend: Backend) -> None:
-    site = Site(tmp_path, backend)
-    with site.server, site.remote() as remote:
-        site.server.trouble = StaysSilent()
+    served = ServedRepository(tmp_path, backend)
+    with served.server, served.remote() as remote:
+        served.server.trouble = StaysSilent()
         with pytest.raises(RemoteTimeout, match="1 s"):
             remote.fetch(None, Limits(total_seconds=1, idle_seconds=600), WATCH)
 
@@ -264,17 +264,17 @@ class _StopsOnceAsked:
 @pytest.mark.parametrize("backend", [Backend.AUTO, Backend.DULWICH])
 def test_a_silent_server_is_left_at_once(tmp_path: Path, backend: Backend) -> None:
     """With limits of minutes: the suite would hang here if the token were not looked at."""
-    site = Site(tmp_path, backend)
-    with site.server, site.remote() as remote:
-        site.server.trouble = StaysSilent(on="POST")
+    served = ServedRepository(tmp_path, backend)
+    with served.server, served.remote() as remote:
+        served.server.trouble = StaysSilent(on="POST")
         looks = count()
         # Not at the first look after the request: later ones must come, though nothing happens.
-        token = _StopsOnceAsked(lambda: len(site.server.tally.requests) >= 2 and next(looks) > 4)
+        token = _StopsOnceAsked(lambda: len(served.server.tally.requests) >= 2 and next(looks) > 4)
         patient = Limits(idle_seconds=600, connect_seconds=600)
         with pytest.raises(Cancelled):
             remote.fetch(None, patient, Watch(cancel=token))
-        site.server.trouble = None
-        assert remote.fetch(None, LIMITS, Watch(cancel=Event())) == site.tip
+        served.server.trouble = None
+        assert remote.fetch(None, LIMITS, Watch(cancel=Event())) == served.tip
 
 
 # --- lies -------------------------------------------------------------------------------------
@@ -312,11 +312,11 @@ def test_a_delta_bomb(tmp_path: Path, backend: Backend) -> None:
         ]
     )
     assert len(bomb) < 1000
-    site = Site(tmp_path, backend)
-    with site.server:
-        site.server.trouble = _sends(bomb)
+    served = ServedRepository(tmp_path, backend)
+    with served.server:
+        served.server.trouble = _sends(bomb)
         with pytest.raises(LimitExceeded) as caught:
-            site.fetch()
+            served.fetch()
     assert caught.value.found >= size
 
 
@@ -326,30 +326,30 @@ def test_a_delta_bomb(tmp_path: Path, backend: Backend) -> None:
     [b"", b"PACK", b"not a pack at all", pack_of_entries([]), pack_of_entries([b"\x31junk"])],
 )
 def test_what_is_no_pack(tmp_path: Path, backend: Backend, pack: bytes) -> None:
-    site = Site(tmp_path, backend)
-    with site.server, site.remote() as remote:
-        site.server.trouble = _sends(pack)
+    served = ServedRepository(tmp_path, backend)
+    with served.server, served.remote() as remote:
+        served.server.trouble = _sends(pack)
         with pytest.raises(RemoteError):
             remote.fetch(None, LIMITS, WATCH)
-        assert not remote.has(site.tip)
-        site.server.trouble = None
-        assert remote.fetch(None, LIMITS, WATCH) == site.tip
+        assert not remote.has(served.tip)
+        served.server.trouble = None
+        assert remote.fetch(None, LIMITS, WATCH) == served.tip
 
 
 @LYING
 def test_bytes_are_close_to_gits_own(tmp_path: Path, backend: Backend) -> None:
-    site = Site(tmp_path, backend)
-    with site.server:
-        tally = site.server.tally
+    served = ServedRepository(tmp_path, backend)
+    with served.server:
+        tally = served.server.tally
         own = GitRepository(tmp_path / "own.git")
-        address = f"{site.server.url}/project.git"
+        address = f"{served.server.url}/project.git"
         own.git("fetch", "--no-tags", address, "refs/heads/main:refs/heads/x")
         gits = tally.bytes_sent
         tally.clear()
-        with site.remote() as remote:
+        with served.remote() as remote:
             remote.fetch(None, LIMITS, WATCH)
             assert tally.bytes_sent <= 1.1 * gits + 200
-            site.repository.commit({f"{n}": b"%d" % (n // 190) for n in range(200)})
+            served.repository.commit({f"{n}": b"%d" % (n // 190) for n in range(200)})
             tally.clear()
             own.git("fetch", "--no-tags", address, "refs/heads/main:refs/heads/x")
             gits = tally.bytes_sent

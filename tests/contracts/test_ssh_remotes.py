@@ -37,7 +37,7 @@ backends = pytest.mark.parametrize("backend", Backend)
 
 
 @dataclass
-class SshSite:
+class SshServer:
     """A running sshd, a repository it serves, and the client's side of the keys."""
 
     folder: Path
@@ -59,7 +59,7 @@ class SshSite:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshSite]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
     folder = tmp_path_factory.mktemp("ssh")
     repository = GitRepository(folder / "it's a project.git")
     repository.commit({"a": b"1", "b/c": b"2"})
@@ -72,7 +72,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshSite]:
     (folder / "no_hosts").write_text("")
     server = _start(folder, port)
     try:
-        yield SshSite(folder, port, repository)
+        yield SshServer(folder, port, repository)
     finally:
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=10)
@@ -112,36 +112,36 @@ def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
 
 
 @backends
-def test_fetching(site: SshSite, backend: Backend) -> None:
-    with site.remote(backend) as remote:
+def test_fetching(served: SshServer, backend: Backend) -> None:
+    with served.remote(backend) as remote:
         base = remote.fetch(None, LIMITS, WATCH)
-        assert base == remote.resolve(LIMITS, WATCH) == site.repository.tip("main")
+        assert base == remote.resolve(LIMITS, WATCH) == served.repository.tip("main")
         assert list(remote.listing(base, Kinds(), LIMITS, WATCH)) == ["a", "b/c"]
         assert remote.default_branch(LIMITS, WATCH) == "main"
-        revision = site.repository.commit({"a": b"3"})
+        revision = served.repository.commit({"a": b"3"})
         assert remote.fetch(None, LIMITS, WATCH) == revision
         assert len(remote.changes(base, revision, Kinds(), LIMITS, WATCH).items) == 2
-        site.repository.commit({"a": b"1", "b/c": b"2"})
+        served.repository.commit({"a": b"1", "b/c": b"2"})
 
 
 @backends
-def test_an_unknown_commit(site: SshSite, backend: Backend) -> None:
-    with site.remote(backend) as remote, pytest.raises(RefNotFound):
+def test_an_unknown_commit(served: SshServer, backend: Backend) -> None:
+    with served.remote(backend) as remote, pytest.raises(RefNotFound):
         remote.fetch(Revision("1" * 40), LIMITS, WATCH)
 
 
 @backends
-def test_a_missing_repository(site: SshSite, backend: Backend) -> None:
-    with site.remote(backend, path="/no/such.git") as remote, pytest.raises(RemoteRefused):
+def test_a_missing_repository(served: SshServer, backend: Backend) -> None:
+    with served.remote(backend, path="/no/such.git") as remote, pytest.raises(RemoteRefused):
         remote.fetch(None, LIMITS, WATCH)
 
 
 @backends
-def test_a_key_that_is_not_taken(site: SshSite, backend: Backend) -> None:
-    key = site.folder / "stranger"
+def test_a_key_that_is_not_taken(served: SshServer, backend: Backend) -> None:
+    key = served.folder / "stranger"
     listed = subprocess.run(["ssh-keygen", "-lf", key], capture_output=True, text=True, check=True)
     with (
-        site.remote(backend, key="stranger") as remote,
+        served.remote(backend, key="stranger") as remote,
         pytest.raises(AuthenticationFailed) as caught,
     ):
         remote.fetch(None, LIMITS, WATCH)
@@ -150,18 +150,18 @@ def test_a_key_that_is_not_taken(site: SshSite, backend: Backend) -> None:
 
 
 @backends
-def test_no_key_at_all(site: SshSite, backend: Backend) -> None:
+def test_no_key_at_all(served: SshServer, backend: Backend) -> None:
     with (
-        site.remote(backend, key="none") as remote,
+        served.remote(backend, key="none") as remote,
         pytest.raises(AuthenticationFailed, match="no ssh key was offered"),
     ):
         remote.fetch(None, LIMITS, WATCH)
 
 
 @backends
-def test_a_host_that_is_not_known(site: SshSite, backend: Backend) -> None:
+def test_a_host_that_is_not_known(served: SshServer, backend: Backend) -> None:
     with (
-        site.remote(backend, hosts="no_hosts") as remote,
+        served.remote(backend, hosts="no_hosts") as remote,
         pytest.raises(RemoteRefused, match="host key") as caught,
     ):
         remote.fetch(None, LIMITS, WATCH)
@@ -171,54 +171,54 @@ def test_a_host_that_is_not_known(site: SshSite, backend: Backend) -> None:
 @backends
 @pytest.mark.parametrize(("mark", "word"), [("", "changed"), ("@revoked ", "revoked")])
 def test_a_host_key_that_is_not_to_be_trusted(
-    site: SshSite, backend: Backend, mark: str, word: str
+    served: SshServer, backend: Backend, mark: str, word: str
 ) -> None:
-    key = (site.folder / ("host.pub" if mark else "stranger.pub")).read_text()
-    (site.folder / word).write_text(f"{mark}[127.0.0.1]:{site.port} {key}")
-    with site.remote(backend, hosts=word) as remote, pytest.raises(RemoteRefused, match=word):
+    key = (served.folder / ("host.pub" if mark else "stranger.pub")).read_text()
+    (served.folder / word).write_text(f"{mark}[127.0.0.1]:{served.port} {key}")
+    with served.remote(backend, hosts=word) as remote, pytest.raises(RemoteRefused, match=word):
         remote.fetch(None, LIMITS, WATCH)
 
 
 @backends
-def test_a_port_without_a_server(site: SshSite, backend: Backend) -> None:
+def test_a_port_without_a_server(served: SshServer, backend: Backend) -> None:
     url = f"ssh://user@127.0.0.1:{_free_port()}/x"
     with (
-        site.remote(backend, url=url) as remote,
+        served.remote(backend, url=url) as remote,
         pytest.raises(RemoteUnavailable, match="Connection refused"),
     ):
         remote.fetch(None, LIMITS, WATCH)
 
 
 @backends
-def test_a_host_that_does_not_resolve(site: SshSite, backend: Backend) -> None:
+def test_a_host_that_does_not_resolve(served: SshServer, backend: Backend) -> None:
     with (
-        site.remote(backend, url="ssh://user@no.such.invalid/x") as remote,
+        served.remote(backend, url="ssh://user@no.such.invalid/x") as remote,
         pytest.raises(RemoteUnavailable, match=r"resolve hostname no\.such\.invalid"),
     ):
         remote.fetch(None, LIMITS, WATCH)
 
 
 @backends
-def test_a_silent_server(site: SshSite, backend: Backend) -> None:
+def test_a_silent_server(served: SshServer, backend: Backend) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         url = f"ssh://user@127.0.0.1:{port}/x"
-        with site.remote(backend, url=url) as remote, pytest.raises(RemoteTimeout):
+        with served.remote(backend, url=url) as remote, pytest.raises(RemoteTimeout):
             remote.fetch(None, Limits(connect_seconds=1, idle_seconds=1), WATCH)
 
 
 @backends
-def test_the_short_form(site: SshSite, backend: Backend) -> None:
+def test_the_short_form(served: SshServer, backend: Backend) -> None:
     """``user@host:path``, with the port from ssh's own configuration."""
-    options = site.folder / "ssh_config"
+    options = served.folder / "ssh_config"
     options.write_text(
-        f"Host short\n\tHostName 127.0.0.1\n\tPort {site.port}\n\tHostKeyAlias x\n"
-        f"\tIdentityFile {site.folder}/user\n\tUserKnownHostsFile {site.folder}/hosts\n"
+        f"Host short\n\tHostName 127.0.0.1\n\tPort {served.port}\n\tHostKeyAlias x\n"
+        f"\tIdentityFile {served.folder}/user\n\tUserKnownHostsFile {served.folder}/hosts\n"
     )
-    host_key = (site.folder / "host.pub").read_text()
-    (site.folder / "hosts").write_text(f"x {host_key}")
+    host_key = (served.folder / "host.pub").read_text()
+    (served.folder / "hosts").write_text(f"x {host_key}")
     environment = {**ENVIRONMENT, "GIT_SSH_COMMAND": f"ssh -F {options}"}
-    url = f"{getpass.getuser()}@short:{site.repository.path}"
+    url = f"{getpass.getuser()}@short:{served.repository.path}"
     with GitRemote(url, ref="main", backend=backend, environment=environment) as remote:
-        assert remote.fetch(None, LIMITS, WATCH) == site.repository.tip("main")
+        assert remote.fetch(None, LIMITS, WATCH) == served.repository.tip("main")
         assert remote.url == url

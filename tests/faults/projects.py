@@ -45,16 +45,16 @@ NEW = [b"rewritten after", b"new", b"inner after"]
 LOCAL = "d/mine"
 
 
-class Project:
+class ProjectFolder:
     """A project's folder, as it lies on the disk between two processes."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def copy(self, to: Path) -> "Project":
+    def copy(self, to: Path) -> "ProjectFolder":
         shutil.rmtree(to, ignore_errors=True)
         shutil.copytree(self.root, to, symlinks=True)
-        return Project(to)
+        return ProjectFolder(to)
 
     def open(self, disk=None) -> DirectoryStore:
         return DirectoryStore.open(self.root, disk=disk or faulty())
@@ -120,16 +120,16 @@ def the_plan(store: DirectoryStore) -> Plan:
     )
 
 
-def new_project(root: Path) -> Project:
+def new_project(root: Path) -> ProjectFolder:
     """A project at `BEFORE`, with a local file."""
     root.mkdir()
     with DirectoryStore.create(root, project="project", disk=faulty()) as store:
         pull_files(store, **{path.replace("/", "__"): content for path, content in BEFORE.items()})
     (root / LOCAL).write_bytes(b"mine")
-    return Project(root)
+    return ProjectFolder(root)
 
 
-def operations(project: Project, action) -> list[tuple[str, str]]:
+def operations(project: ProjectFolder, action) -> list[tuple[str, str]]:
     """What an action does to a project, in order."""
     disks: list[FaultyDisk] = []
 

@@ -11,7 +11,7 @@ from tests.faults.projects import (
     BEFORE,
     LOCAL,
     NEW,
-    Project,
+    ProjectFolder,
     new_project,
     operations,
     the_plan,
@@ -24,7 +24,7 @@ from towline.testing.plans import KnownContents, now
 
 pytestmark = pytest.mark.slow
 
-ACTIONS = {"pull": Project.pull, "undo": Project.undo}
+ACTIONS = {"pull": ProjectFolder.pull, "undo": ProjectFolder.undo}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_a_failing_machine_leaves_it_old_or_new(before, after, tmp_path, action)
 
 
 def test_a_failure_before_the_commit_point_is_cleaned_up_at_once(before, tmp_path):
-    done = operations(before.copy(tmp_path / "counted"), Project.pull)
+    done = operations(before.copy(tmp_path / "counted"), ProjectFolder.pull)
     commit = done.index(("rename", ".towline/journal.new")) + 1
     old = before.facts()
     for number in range(1, commit + 1):
@@ -83,7 +83,7 @@ def test_it_can_be_cancelled_up_to_the_commit_point(before, tmp_path):
         def is_set(self):
             return self.asked
 
-    done = operations(before.copy(tmp_path / "counted"), Project.pull)
+    done = operations(before.copy(tmp_path / "counted"), ProjectFolder.pull)
     commit = done.index(("rename", ".towline/journal.new")) + 1
     for number in (1, commit - 2, commit, commit + 1, len(done)):
         project, cancel = before.copy(tmp_path / "p"), Cancel()
@@ -167,7 +167,7 @@ def test_a_folder_that_becomes_a_link_is_never_followed(before, tmp_path, folder
 
 
 def test_what_the_commit_needs_is_flushed_before_it_and_what_follows_after(before, tmp_path):
-    done = operations(before.copy(tmp_path / "p"), Project.pull)
+    done = operations(before.copy(tmp_path / "p"), ProjectFolder.pull)
 
     def index(operation, path):
         return done.index((operation, path))

@@ -7,7 +7,7 @@ from tests.faults.projects import (
     BEFORE,
     LOCAL,
     NEW,
-    Project,
+    ProjectFolder,
     new_project,
     operations,
     the_plan,
@@ -22,7 +22,7 @@ from towline.testing.plans import KnownContents
 pytestmark = pytest.mark.slow
 
 OWN_FILES = {".gitignore", "executable", "lock", "state.db"}
-ACTIONS = {"pull": Project.pull, "undo": Project.undo}
+ACTIONS = {"pull": ProjectFolder.pull, "undo": ProjectFolder.undo}
 MINE = {LOCAL: b"mine"}
 
 
@@ -99,7 +99,7 @@ def test_a_store_that_is_open_meanwhile_finishes_what_another_left(stages, tmp_p
     project = start.copy(tmp_path / "p")
     with project.open() as store:
         plan = the_plan(store)
-        assert killed(project, Project.pull, number)
+        assert killed(project, ProjectFolder.pull, number)
         try:
             store.apply(plan, KnownContents(*NEW), Watch())
         except StalePlan:
@@ -110,7 +110,7 @@ def test_a_store_that_is_open_meanwhile_finishes_what_another_left(stages, tmp_p
 
 def interruptions(project):
     """For each phase, the number of one operation in its midst."""
-    done = operations(project, Project.pull)
+    done = operations(project, ProjectFolder.pull)
     marks = [
         next(at for at, (name, path) in enumerate(done) if name == mark and path.endswith(end))
         for mark, end in [
@@ -131,14 +131,14 @@ def test_recovery_killed_at_every_operation_is_itself_recovered(stages, tmp_path
     old, new = start.facts(), end.facts()
     for first in interruptions(start.copy(tmp_path / "counted")):
         interrupted = start.copy(tmp_path / "interrupted")
-        assert killed(interrupted, Project.pull, first)
+        assert killed(interrupted, ProjectFolder.pull, first)
         number = 1
         while True:
             project = interrupted.copy(tmp_path / "p")
-            if not killed(project, Project.recover, number):
+            if not killed(project, ProjectFolder.recover, number):
                 break
             # The second recovery dies halfway as well.
-            killed(project, Project.recover, 1 + number // 2)
+            killed(project, ProjectFolder.recover, 1 + number // 2)
             project.recover()
             assert project.facts() in (old, new), (first, number)
             number += 1
@@ -207,8 +207,8 @@ def test_creating_a_project_is_all_or_nothing(tmp_path):
             DirectoryStore.open(root, disk=faulty()).close()
         except NotAssociated:
             create(faulty())
-        assert Project(root).own_files() == OWN_FILES, f"killed at operation {number}"
-        assert Project(root).files() == {"a": b"1"}
+        assert ProjectFolder(root).own_files() == OWN_FILES, f"killed at operation {number}"
+        assert ProjectFolder(root).files() == {"a": b"1"}
         if not died:
             break
         number += 1

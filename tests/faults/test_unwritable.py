@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from tests.faults.projects import Project, new_project, operations
+from tests.faults.projects import ProjectFolder, new_project, operations
 from tests.unit.stores.later_disk import LaterDisk
 from towline.errors import StoreError
 from towline.model import Digest
@@ -83,7 +83,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_anything_moves(owned, f
 
 
 def commit_of(project, folder):
-    done = operations(project.copy(folder / "counted"), Project.pull)
+    done = operations(project.copy(folder / "counted"), ProjectFolder.pull)
     return done.index(("rename", ".towline/journal.new")) + 1, len(done)
 
 

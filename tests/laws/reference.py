@@ -20,7 +20,7 @@ from towline.records import LocalFile
 from towline.testing.sides import ThreeSides
 
 D = Disposition
-Claim: TypeAlias = AssetPath | LocalFile
+Occupant: TypeAlias = AssetPath | LocalFile
 
 # rule: (left alone, in use_theirs, in use_ours); None: a conflict, or an error in use_theirs
 TABLE: dict[int, tuple[Disposition | None, Disposition | None, Disposition]] = {
@@ -129,7 +129,7 @@ class PathSides:
         return self.b is None and self.t is None and self.o is not None
 
     @property
-    def claims(self) -> bool:
+    def occupies(self) -> bool:
         """Whether it claims its path; an undecided one does if a side has it."""
         return (self.o or self.t) is not None if self.undecided else self.outcome is not None
 
@@ -180,7 +180,7 @@ def _choose(by_path: Mapping[AssetPath, PathSides], sides: ThreeSides, side: Sid
         # What is undecided by its own rule comes first: settled, it may be in no one's way.
         left = [each for each in by_path.values() if each.undecided]
         if not left:
-            in_the_way = {claim for pair in clashing(by_path, sides) for claim in pair}
+            in_the_way = {occupant for pair in clashing(by_path, sides) for occupant in pair}
             left = [by_path[path] for path in by_path.keys() & in_the_way]
         left = [
             each
@@ -244,17 +244,17 @@ def sides_by_path(sides: ThreeSides) -> dict[AssetPath, PathSides]:
 
 def clashing(
     by_path: Mapping[AssetPath, PathSides], sides: ThreeSides
-) -> list[tuple[Claim, Claim]]:
+) -> list[tuple[Occupant, Occupant]]:
     """Every two claims that cannot coexist, local files included."""
-    claims: list[Claim] = [path for path, each in by_path.items() if each.claims]
-    claims += [LocalFile(path=path) for path in sides.files]
+    occupants: list[Occupant] = [path for path, each in by_path.items() if each.occupies]
+    occupants += [LocalFile(path=path) for path in sides.files]
     keys = [
-        sides.names.key(claim.path if isinstance(claim, LocalFile) else claim) for claim in claims
+        sides.names.key(each.path if isinstance(each, LocalFile) else each) for each in occupants
     ]
     return [
-        (claims[i], claims[j])
-        for i in range(len(claims))
-        for j in range(i + 1, len(claims))
+        (occupants[i], occupants[j])
+        for i in range(len(occupants))
+        for j in range(i + 1, len(occupants))
         if keys[i] == keys[j]
         or keys[i].startswith(keys[j] + "/")
         or keys[j].startswith(keys[i] + "/")
@@ -262,17 +262,17 @@ def clashing(
 
 
 def groups(
-    by_path: Mapping[AssetPath, PathSides], clashes: list[tuple[Claim, Claim]]
+    by_path: Mapping[AssetPath, PathSides], clashes: list[tuple[Occupant, Occupant]]
 ) -> set[tuple[ConflictKind, frozenset[AssetPath]]]:
     """The conflicts: collisions with all that hangs together, and what else is undecided."""
-    found: list[set[Claim]] = []
+    found: list[set[Occupant]] = []
     for pair in clashes:
         joined = [group for group in found if group & set(pair)]
         found = [group for group in found if not group & set(pair)]
         found.append(set(pair).union(*joined))
     # A local file is no asset, and so no party.
     parties = [
-        frozenset(claim for claim in group if not isinstance(claim, LocalFile)) for group in found
+        frozenset(each for each in group if not isinstance(each, LocalFile)) for group in found
     ]
     collided = {path for group in parties for path in group}
     return {(ConflictKind.PATH_COLLISION, group) for group in parties} | {

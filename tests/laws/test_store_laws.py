@@ -134,7 +134,7 @@ def test_a_dry_run_equals_the_run_and_undo_takes_it_back(
 
 
 @dataclass
-class Failing:
+class FailingContents:
     """Contents that are had up to the k-th, and then no more."""
 
     source: EditedProject
@@ -149,7 +149,7 @@ class Failing:
 
 
 @dataclass
-class Impatient:
+class CancelAfter:
     """Lets so many questions pass, then asks to stop."""
 
     left: int
@@ -172,7 +172,7 @@ def test_a_failure_leaves_the_state_hash_as_it_was(
         plan = plan_pull(project.store, project.remote, options=SKIPPING)
         before = project.state_hash()
         try:
-            apply(plan, project.store, contents=Failing(project, contents))
+            apply(plan, project.store, contents=FailingContents(project, contents))
         except ContentMissing:
             assert project.state_hash() == before
         else:
@@ -182,7 +182,7 @@ def test_a_failure_leaves_the_state_hash_as_it_was(
                 project.store,
                 project.remote,
                 options=SKIPPING,
-                watch=Watch(cancel=Impatient(questions)),
+                watch=Watch(cancel=CancelAfter(questions)),
             )
         except Cancelled:
             assert project.state_hash() == before

@@ -1,6 +1,6 @@
-"""Where our answer is not git's, path by path, and by which rule.
+"""Where our answer is not git's, path by path, and why.
 
-A rule gives the reason, and names exactly the paths at which the answers may differ; no other may.
+A known difference names exactly the paths at which the answers may differ; no other may.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class KnownDifference:
     """One reason to differ."""
 
     name: str
@@ -36,13 +36,13 @@ class Rule:
 
 
 def differences(case: Case, ours: Answer, git: Answer) -> dict[AssetPath, str | None]:
-    """The rule of each path at which the answers differ; None where no rule explains it."""
+    """What explains each path at which the answers differ; None where nothing known does."""
     found: dict[AssetPath, str | None] = {}
     paths = {*ours.settled, *ours.unmerged, *git.settled, *git.unmerged}
     for path in sorted(paths):
         if ours.at(path) != git.at(path):
-            names = (rule.name for rule in RULES if rule.covers(case, path, ours, git))
-            found[path] = next(names, None)
+            known = (each for each in KNOWN_DIFFERENCES if each.covers(case, path, ours, git))
+            found[path] = next((each.name for each in known), None)
     return found
 
 
@@ -78,8 +78,8 @@ def _by_the_table(case: Case, path: AssetPath) -> AssetState | str | None:
             return "unmerged"
 
 
-RULES = (
-    Rule(
+KNOWN_DIFFERENCES = (
+    KnownDifference(
         name="two fields",
         why=(
             "One side changed the content, the other the executable bit. read-tree compares whole "
@@ -87,7 +87,7 @@ RULES = (
         ),
         covers=_two_fields,
     ),
-    Rule(
+    KnownDifference(
         name="file meets folder",
         why=(
             "A name is a file on one side and a folder on another. read-tree walks the trees side "

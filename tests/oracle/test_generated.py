@@ -15,7 +15,7 @@ import pytest
 from tests.laws.merging import party_paths, plan_of, result_of
 from tests.oracle.cases import Case, exhaustive_cases, random_cases, sides_of
 from tests.oracle.git import ReadTree
-from tests.oracle.rules import RULES, Answer, differences
+from tests.oracle.known_differences import KNOWN_DIFFERENCES, Answer, differences
 from towline.options import OnConflict, PullOptions, Renames
 
 EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "3000"))
@@ -37,9 +37,9 @@ def compare(cases: list[Case], read_tree: ReadTree) -> Counter[str]:
     for case, index in zip(cases, read_tree.merge(cases), strict=True):
         ours = our_answer(case)
         git = Answer(index.settled, frozenset(index.unmerged))
-        rules = differences(case, ours, git)
-        assert None not in rules.values(), (case, ours, git)
-        found.update({str(rule) for rule in rules.values()} or {"agreed"})
+        known = differences(case, ours, git)
+        assert None not in known.values(), (case, ours, git)
+        found.update({str(each) for each in known.values()} or {"agreed"})
     return found
 
 
@@ -52,7 +52,7 @@ def test_every_merge_of_a_file_and_a_folder_of_its_name(read_tree: ReadTree):
     found = compare(list(exhaustive_cases()), read_tree)
     assert found["agreed"]
     # A rule that explains nothing would be a hole in the comparison.
-    assert {rule.name for rule in RULES} == found.keys() - {"agreed"}
+    assert {each.name for each in KNOWN_DIFFERENCES} == found.keys() - {"agreed"}
 
 
 @pytest.mark.parametrize("batch", range(0, EXAMPLES, BATCH))

@@ -76,8 +76,8 @@ def line_ends_renormalised(row: Row, plan: Plan, result: Tree) -> bool:
     return row["src"] == "t6418-99.git" and row["git_clean"] and conflicting(plan) == {"file"}
 
 
-Rule = Callable[[Row, Plan, Tree], bool]
-RULES: tuple[Rule, ...] = (
+Reason = Callable[[Row, Plan, Tree], bool]
+REASONS: tuple[Reason, ...] = (
     agreed,
     two_types_of_one_name,
     file_meets_folder,
@@ -90,9 +90,9 @@ if TRIPLES := os.environ.get("TRIPLES"):
         found: Counter[str] = Counter()
         with gzip.open(Path(str(TRIPLES)), "rt", encoding="utf-8") as lines:
             for number, row in enumerate(map(json.loads, lines)):
-                rule = _rule(row)
-                assert rule is not None, (number, row["src"])
-                found[rule] += 1
+                reason = _rule(row)
+                assert reason is not None, (number, row["src"])
+                found[reason] += 1
         record_property("figures", f"real triples: {dict(found)} of {found.total()}")
         assert found["line_ends_renormalised"] <= 1
         assert found["agreed"] > 0.9 * found.total()
@@ -102,4 +102,4 @@ def _rule(row: Row) -> str | None:
     sides = sides_of(Case(*(tree_of(row[side]) for side in ("base", "ours", "theirs"))))
     plan = plan_of(sides, options=POLICY)
     result = result_of(sides, plan)
-    return next((rule.__name__ for rule in RULES if rule(row, plan, result)), None)
+    return next((reason.__name__ for reason in REASONS if reason(row, plan, result)), None)

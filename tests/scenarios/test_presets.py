@@ -12,7 +12,7 @@ from towline.presets import load_preset, preset_names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Edit:
+class AssetCase:
     """An asset in its three states; ``merged`` is what a pull makes of it, None a conflict."""
 
     preset: str
@@ -39,10 +39,10 @@ def edit(
     merged: list[tuple[str, str]] | None = None,
     *,
     conflicts: bool = False,
-) -> Edit:
+) -> AssetCase:
     """An edit given as replacements; without ``merged`` the result has those of both sides."""
     both = merged if merged is not None else [*ours, *theirs]
-    return Edit(
+    return AssetCase(
         preset=preset,
         path=path,
         base=base,
@@ -338,7 +338,7 @@ def test_each_preset_has_an_edit():
 
 
 @pytest.mark.parametrize("made", EDITS, ids=lambda made: f"{made.preset}-{made.path}")
-def test_the_edit_merges_or_conflicts(made: Edit):
+def test_the_edit_merges_or_conflicts(made: AssetCase):
     store = MemoryStore("project", kinds=load_preset(made.preset))
     remote = MemoryRemote()
     path = AssetPath(made.path)

@@ -68,7 +68,7 @@ def _everywhere(files: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass
-class Party:
+class ProjectClient:
     """One tenant with its project, and its client's way to it."""
 
     client: TestClient
@@ -112,66 +112,66 @@ class Party:
 # --- how each dialect's client pulls ------------------------------------------------------------
 
 
-def _native(party: Party, _policy: OnConflict) -> None:
-    party.native("POST", f"/projects/{party.project.id}/runs", json={})
+def _native(caller: ProjectClient, _policy: OnConflict) -> None:
+    caller.native("POST", f"/projects/{caller.project.id}/runs", json={})
 
 
-def _snaplogic(party: Party, policy: OnConflict) -> Any:
+def _snaplogic(caller: ProjectClient, policy: OnConflict) -> Any:
     """It skips unless it is asked otherwise; only it returns the lists at once."""
     query = {} if policy is OnConflict.SKIP else {"on_conflict": "refuse"}
-    answer = party.client.post(
-        f"/api/1/rest/public/project/pull/{party.project.path}",
+    answer = caller.client.post(
+        f"/api/1/rest/public/project/pull/{caller.project.path}",
         params=query,
-        headers=_basic(f"{party.email}:{PASSWORD}"),
+        headers=_basic(f"{caller.email}:{PASSWORD}"),
         json={},
     )
     assert answer.status_code in (200, 409), answer.text
     return answer.json()["response_map"]
 
 
-def _nected(party: Party, _policy: OnConflict) -> Any:
-    headers = {"Nected-API-Key": party.key, "Nected-Branch": "main"}
-    asked = party.ask("POST", "/dev/remote/pull", headers)
+def _nected(caller: ProjectClient, _policy: OnConflict) -> Any:
+    headers = {"Nected-API-Key": caller.key, "Nected-Branch": "main"}
+    asked = caller.ask("POST", "/dev/remote/pull", headers)
     url = f"/dev/remote/tasks/{asked['data']['taskId']}"
-    return party.ask("GET", url, headers)["data"]["report"]
+    return caller.ask("GET", url, headers)["data"]["report"]
 
 
-def _codat(party: Party, _policy: OnConflict) -> None:
-    party.ask("POST", f"/companies/{party.project.id}/data/all", _basic(party.key))
+def _codat(caller: ProjectClient, _policy: OnConflict) -> None:
+    caller.ask("POST", f"/companies/{caller.project.id}/data/all", _basic(caller.key))
 
 
-def _codat_queue(party: Party, _policy: OnConflict) -> None:
+def _codat_queue(caller: ProjectClient, _policy: OnConflict) -> None:
     for kind in FOLDERS:
-        url = f"/companies/{party.project.id}/data/queue/{kind}"
-        party.ask("POST", url, _basic(party.key))
+        url = f"/companies/{caller.project.id}/data/queue/{kind}"
+        caller.ask("POST", url, _basic(caller.key))
 
 
-def _syncs(party: Party, _policy: OnConflict) -> Any:
-    return _sync(party, {})
+def _syncs(caller: ProjectClient, _policy: OnConflict) -> Any:
+    return _sync(caller, {})
 
 
-def _syncs_fan_out(party: Party, _policy: OnConflict) -> Any:
-    return _sync(party, {"executionMode": "fan_out_entity"})
+def _syncs_fan_out(caller: ProjectClient, _policy: OnConflict) -> Any:
+    return _sync(caller, {"executionMode": "fan_out_entity"})
 
 
-def _sync(party: Party, more: Mapping[str, Any]) -> Any:
-    headers = {"X-API-Key": party.key}
-    body = {"connectionId": str(party.tenant.connection_id), "name": "All", **more}
-    made = party.ask("POST", "/api/v1/syncs", headers, json=body)
-    run = party.ask("POST", f"/api/v1/syncs/{made['id']}/trigger", headers, json={})
-    return party.ask("GET", f"/api/v1/syncs/runs/{run['id']}", headers)["summary"]
+def _sync(caller: ProjectClient, more: Mapping[str, Any]) -> Any:
+    headers = {"X-API-Key": caller.key}
+    body = {"connectionId": str(caller.tenant.connection_id), "name": "All", **more}
+    made = caller.ask("POST", "/api/v1/syncs", headers, json=body)
+    run = caller.ask("POST", f"/api/v1/syncs/{made['id']}/trigger", headers, json={})
+    return caller.ask("GET", f"/api/v1/syncs/runs/{run['id']}", headers)["summary"]
 
 
-def _connections(party: Party, _policy: OnConflict) -> None:
-    url = f"/v2/integrations/connections/{party.tenant.connection_id}/sync"
-    party.ask("POST", url, {"Authorization": f"Bearer {party.key}"})
+def _connections(caller: ProjectClient, _policy: OnConflict) -> None:
+    url = f"/v2/integrations/connections/{caller.tenant.connection_id}/sync"
+    caller.ask("POST", url, {"Authorization": f"Bearer {caller.key}"})
 
 
 def _basic(text: str) -> dict[str, str]:
     return {"Authorization": "Basic " + b64encode(text.encode()).decode()}
 
 
-Way: TypeAlias = Callable[[Party, OnConflict], Any]
+Way: TypeAlias = Callable[[ProjectClient, OnConflict], Any]
 
 WAYS: Mapping[str, Way] = {
     "SnapLogic": _snaplogic,
@@ -205,7 +205,7 @@ def client(settings: Settings, services: Services, tenant: GitTenant) -> Iterato
 
 
 @dataclass
-class Scenario:
+class Comparison:
     """A repository, and for each client a project that pulls it."""
 
     client: TestClient
@@ -216,16 +216,16 @@ class Scenario:
 
     def pull(self, after: Mapping[str, Any], ways: Mapping[str, Way]) -> Pulled:
         """What the second pull gives, once each of these ways gives the same as the native API."""
-        native = self.party(self.tenant)
-        others = {name: self.party(self.new_tenant(name)) for name in ways}
+        native = self.caller(self.tenant)
+        others = {name: self.caller(self.new_tenant(name)) for name in ways}
         self.tenant.repository.commit(_everywhere(BEFORE))
         first = self.pulled(native, _native)
         for name, way in ways.items():
             assert self.pulled(others[name], way) == first, name
         self.tenant.repository.commit(_everywhere(after))
-        for party in (native, *others.values()):
+        for caller in (native, *others.values()):
             for folder in FOLDERS.values():
-                party.edit(folder)
+                caller.edit(folder)
         second = self.pulled(native, _native)
         for name, way in ways.items():
             assert self.pulled(others[name], way) == second, name
@@ -235,7 +235,7 @@ class Scenario:
         sealer, server = self.services.sealer, self.tenant.server
         return GitTenant(self.services.database, server, self.folder / name, sealer=sealer)
 
-    def party(self, tenant: GitTenant) -> Party:
+    def caller(self, tenant: GitTenant) -> ProjectClient:
         project = tenant.project(settings=self.settings)
         email = f"{tenant.tenant_id.hex}@demo.example"
         with self.services.database.writing() as session:
@@ -246,17 +246,17 @@ class Scenario:
             )
             for each in (made, user):
                 identities.grant(each.id, project, Role.WRITER)
-        return Party(self.client, tenant, project, key, email)
+        return ProjectClient(self.client, tenant, project, key, email)
 
-    def pulled(self, party: Party, way: Way) -> Pulled:
+    def pulled(self, caller: ProjectClient, way: Way) -> Pulled:
         """The store and the lists after a pull, without what differs from project to project."""
         known: set[str] = set()
-        party.reports(known)
-        answer = way(party, self.settings.on_conflict)
-        lists = _lists(party.reports(known))
+        caller.reports(known)
+        answer = way(caller, self.settings.on_conflict)
+        lists = _lists(caller.reports(known))
         if answer is not None:
             assert _own_lists(answer) == {name: _names(lists[name]) for name in _own_lists(answer)}
-        return party.contents(), lists
+        return caller.contents(), lists
 
 
 MERGING = PullSettings(on_conflict=OnConflict.SKIP)
@@ -271,21 +271,21 @@ def settings_of_projects(request: pytest.FixtureRequest) -> PullSettings:
 
 
 @pytest.fixture
-def scenario(
+def comparison(
     client: TestClient,
     services: Services,
     tenant: GitTenant,
     tmp_path: Path,
     settings_of_projects: PullSettings,
-) -> Scenario:
+) -> Comparison:
     """Clients of one server, each with a tenant of its own."""
-    return Scenario(client, services, tenant, tmp_path, settings_of_projects)
+    return Comparison(client, services, tenant, tmp_path, settings_of_projects)
 
 
-def test_the_dialects_agree(scenario: Scenario):
-    store, lists = scenario.pull(AFTER, WAYS)
+def test_the_dialects_agree(comparison: Comparison):
+    store, lists = comparison.pull(AFTER, WAYS)
     paths = {name: {each["path"] for each in lists[name]} for name in LISTS[:-1]}
-    merges = scenario.settings == MERGING
+    merges = comparison.settings == MERGING
     clashes = _everywhere(dict.fromkeys(("clash",) if merges else ("clash", "both.json"))).keys()
     assert paths["conflicts"] == clashes
     assert len(lists["error_msgs"]) == len(clashes)
@@ -314,8 +314,8 @@ def test_the_dialects_agree(scenario: Scenario):
 
 
 @pytest.mark.parametrize("settings_of_projects", [MERGING], indirect=True)
-def test_the_dialects_agree_on_what_is_no_asset(scenario: Scenario):
-    scenario.pull({**AFTER, "link": Symlink("changed")}, {"Connections": _connections})
+def test_the_dialects_agree_on_what_is_no_asset(comparison: Comparison):
+    comparison.pull({**AFTER, "link": Symlink("changed")}, {"Connections": _connections})
 
 
 def _own_lists(answer: Mapping[str, Any]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ FEW = 3
 
 
 @dataclass
-class Shell:
+class LateApplication:
     """The application as schemathesis finds it, before there is a test to serve it."""
 
     app: Application
@@ -63,9 +63,9 @@ class Shell:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-SHELL = Shell(create_app(Settings.defaults()))
+APPLICATION = LateApplication(create_app(Settings.defaults()))
 # The document that is served leaves out bounds that generators of clients cannot take.
-SHELL.app.openapi_schema = SHELL.app.exact_openapi()
+APPLICATION.app.openapi_schema = APPLICATION.app.exact_openapi()
 
 
 def _config() -> SchemathesisConfig:
@@ -95,7 +95,7 @@ def _config() -> SchemathesisConfig:
 
 
 format_strategies.register()
-schema = schemathesis.openapi.from_asgi("/openapi.json", SHELL, config=_config())
+schema = schemathesis.openapi.from_asgi("/openapi.json", APPLICATION, config=_config())
 
 
 # --- what there is to be found -----------------------------------------------------------------
@@ -111,7 +111,7 @@ LISTS = {"asset_path_list": "path", "use_theirs": "asset in conflict", "entities
 
 
 @dataclass
-class There:
+class Findable:
     """What requests can find, and the control plane that has it."""
 
     populated: Populated
@@ -125,8 +125,8 @@ class There:
         """Put a new copy behind the application."""
         self.opened.close()
         services = self.opened.enter_context(self.populated.copied(self.database))
-        SHELL.app.state.limits.change(services.settings)
-        SHELL.app.state.services = services
+        APPLICATION.app.state.limits.change(services.settings)
+        APPLICATION.app.state.services = services
 
     def put_into(self, case: Case[Any]) -> None:
         """Ask for what is there, three times of four; what is malformed stays so."""
@@ -259,12 +259,12 @@ def populated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Populated]:
 
 
 @pytest.fixture
-def there(populated: Populated, tmp_path: Path) -> Iterator[There]:
+def findable(populated: Populated, tmp_path: Path) -> Iterator[Findable]:
     """What requests can find."""
-    there = There(populated, tmp_path / "towline.sqlite")
-    yield there
-    SHELL.app.state.services = None
-    there.opened.close()
+    findable = Findable(populated, tmp_path / "towline.sqlite")
+    yield findable
+    APPLICATION.app.state.services = None
+    findable.opened.close()
 
 
 @schema.parametrize()
@@ -276,19 +276,19 @@ def there(populated: Populated, tmp_path: Path) -> Iterator[There]:
     # One fixture for all requests of an operation is meant.
     suppress_health_check=list(HealthCheck),
 )
-def test_the_server_keeps_to_its_document(case: Case[Any], there: There):
-    if not there.is_new:
-        there.renew()
-    there.put_into(case)
+def test_the_server_keeps_to_its_document(case: Case[Any], findable: Findable):
+    if not findable.is_new:
+        findable.renew()
+    findable.put_into(case)
     # A host signs what it sends; how is not for the document to say.
     signed = case.path.startswith("/hooks/") and _is_positive(case, ParameterLocation.BODY)
     response = case.call(headers=PUSHED if signed else None)
     without = _checks_without_premise(case, response)
     is_positive = case.meta is not None and case.meta.generation.mode.is_positive
     # As in schemathesis's own command: that an operation wants a credential is asked once.
-    if is_positive and there.wants_credentials:
+    if is_positive and findable.wants_credentials:
         without.append(ignored_auth)
     case.validate_response(response, excluded_checks=without)
-    there.wants_credentials |= is_positive and response.status_code < 300
+    findable.wants_credentials |= is_positive and response.status_code < 300
     # A refusal leaves everything as it is.
-    there.is_new = response.status_code >= 400
+    findable.is_new = response.status_code >= 400

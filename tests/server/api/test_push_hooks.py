@@ -27,7 +27,7 @@ SIGNING = [name for name in HOSTS if name != "gitlab"]
 every_host = pytest.mark.parametrize("host", list(HOSTS.values()), ids=list(HOSTS))
 
 
-class Hooked:
+class HookedProject:
     """A project on a connection that takes a host's webhooks."""
 
     def __init__(self, api: ApiClient, host: Host, ref: str = "heads/main") -> None:
@@ -59,7 +59,7 @@ class Hooked:
 
 @every_host
 def test_a_signed_push_starts_a_run(api: ApiClient, host: Host):
-    hooked, body = Hooked(api, host), called(host)
+    hooked, body = HookedProject(api, host), called(host)
     other = hooked.bind("heads/other")
     answer = hooked.send(body, host.headers(body))
     assert answer.status_code == 202, answer.text
@@ -72,7 +72,7 @@ def test_a_signed_push_starts_a_run(api: ApiClient, host: Host):
 
 @every_host
 def test_a_call_that_comes_again_starts_nothing(api: ApiClient, host: Host):
-    hooked, body = Hooked(api, host), called(host)
+    hooked, body = HookedProject(api, host), called(host)
     first = hooked.send(body, host.headers(body))
     assert code_of(hooked.send(body, host.headers(body))) == (409, "webhook_replayed")
     assert [run["id"] for run in hooked.runs()] == first.json()["runs"]
@@ -85,7 +85,7 @@ def test_a_call_that_comes_again_starts_nothing(api: ApiClient, host: Host):
 @pytest.mark.parametrize("name", SIGNING)
 def test_what_is_not_signed_makes_no_call_another(api: ApiClient, name: str):
     host = HOSTS[name]
-    hooked, body = Hooked(api, host), called(host)
+    hooked, body = HookedProject(api, host), called(host)
     hooked.send(body, host.headers(body))
     renamed = hooked.send(body, host.headers(body, delivery="d2"))
     assert code_of(renamed) == (409, "webhook_replayed")
@@ -93,7 +93,7 @@ def test_what_is_not_signed_makes_no_call_another(api: ApiClient, name: str):
 
 @every_host
 def test_there_and_back_and_there_again_are_three_pushes(api: ApiClient, host: Host):
-    hooked, there, back = Hooked(api, host), called(host), called(host) + b" "
+    hooked, there, back = HookedProject(api, host), called(host), called(host) + b" "
     calls = [(there, "d1"), (back, "d2"), (there, "d3")]
     for body, delivery in calls:
         answer = hooked.send(body, host.headers(body, delivery=delivery))
@@ -106,7 +106,7 @@ def test_there_and_back_and_there_again_are_three_pushes(api: ApiClient, host: H
 
 @every_host
 def test_a_call_that_comes_again_starts_what_failed(api: ApiClient, host: Host):
-    hooked, body = Hooked(api, host), called(host)
+    hooked, body = HookedProject(api, host), called(host)
     runs = api.services.runs
     [first] = hooked.send(body, host.headers(body)).json()["runs"]
     for _ in range(2):
@@ -123,7 +123,7 @@ def test_a_call_that_comes_again_starts_what_failed(api: ApiClient, host: Host):
 
 @every_host
 def test_a_wrong_signature_is_refused(api: ApiClient, host: Host):
-    hooked, body = Hooked(api, host), called(host)
+    hooked, body = HookedProject(api, host), called(host)
     good = host.headers(body)
     refused = [
         hooked.send(body, host.headers(body, secret="another secret")),
@@ -143,7 +143,7 @@ def test_a_wrong_signature_is_refused(api: ApiClient, host: Host):
 
 @every_host
 def test_two_signatures_are_none(api: ApiClient, host: Host):
-    hooked, body = Hooked(api, host), called(host)
+    hooked, body = HookedProject(api, host), called(host)
     good = host.headers(body)
     twice = [*good.items(), (host.signature, good[host.signature])]
     url = f"/hooks/{hooked.connection_id}"
@@ -154,7 +154,7 @@ def test_two_signatures_are_none(api: ApiClient, host: Host):
 @every_host
 def test_another_hosts_signature_does_not_count(api: ApiClient, host: Host):
     others = [each for each in HOSTS.values() if each.signature != host.signature]
-    hooked, body = Hooked(api, host), called(host)
+    hooked, body = HookedProject(api, host), called(host)
     for other in others:
         headers = {**other.headers(body), host.event[0]: host.event[1]}
         assert code_of(hooked.send(body, headers)) == (401, "unauthenticated")
@@ -163,7 +163,7 @@ def test_another_hosts_signature_does_not_count(api: ApiClient, host: Host):
 
 @every_host
 def test_a_name_given_twice_is_no_name(api: ApiClient, host: Host):
-    hooked, body = Hooked(api, host), called(host)
+    hooked, body = HookedProject(api, host), called(host)
     good = [*host.headers(body).items()]
     url = f"/hooks/{hooked.connection_id}"
     twice = api.client.post(url, content=body, headers=[*good, host.event])
@@ -175,7 +175,7 @@ def test_a_name_given_twice_is_no_name(api: ApiClient, host: Host):
 
 def test_a_name_is_stored_as_far_as_it_can_be_shown(api: ApiClient):
     host = HOSTS["github"]
-    hooked, body = Hooked(api, host), called(host)
+    hooked, body = HookedProject(api, host), called(host)
     named = {name.encode(): text.encode() for name, text in host.headers(body).items()}
     url = f"/hooks/{hooked.connection_id}"
     unfit = {**named, host.delivery.encode(): b"a\x01\x7fb" + b"d" * 300}
@@ -185,7 +185,7 @@ def test_a_name_is_stored_as_far_as_it_can_be_shown(api: ApiClient):
 
 def test_no_answer_shows_which_connections_there_are(api: ApiClient):
     host = HOSTS["github"]
-    hooked, body = Hooked(api, host), called(host)
+    hooked, body = HookedProject(api, host), called(host)
     wrong = host.headers(body, secret="another secret")
     unset = api.tenant.connection_id
     answers = [hooked.send(body, wrong, to) for to in (None, unset, uuid4())]
@@ -206,14 +206,14 @@ def _but_its_id(answer: Response) -> str:
 
 def test_a_host_that_signs_nothing_takes_no_part(api: ApiClient):
     host = HOSTS["github"]
-    hooked = Hooked(api, Host(Provider.AZURE_DEVOPS, *list(vars(host).values())[1:]))
+    hooked = HookedProject(api, Host(Provider.AZURE_DEVOPS, *list(vars(host).values())[1:]))
     body = called(host)
     assert code_of(hooked.send(body, host.headers(body))) == (401, "unauthenticated")
 
 
 @every_host
 def test_a_deleted_ref_and_one_that_no_project_follows_start_nothing(api: ApiClient, host: Host):
-    hooked = Hooked(api, host)
+    hooked = HookedProject(api, host)
     for body in (called(host, after="0" * 40), called(host, ref="refs/heads/other")):
         answer = hooked.send(body, host.headers(body))
         assert (answer.status_code, answer.json()) == (202, {"runs": []})
@@ -222,21 +222,21 @@ def test_a_deleted_ref_and_one_that_no_project_follows_start_nothing(api: ApiCli
 
 @every_host
 def test_other_events_start_nothing(api: ApiClient, host: Host):
-    hooked, body = Hooked(api, host), b"{}"
+    hooked, body = HookedProject(api, host), b"{}"
     answer = hooked.send(body, {**host.headers(body), host.event[0]: "ping"})
     assert (answer.status_code, answer.json()) == (202, {"runs": []})
 
 
 @every_host
 def test_what_is_signed_and_no_push_is_refused(api: ApiClient, host: Host):
-    hooked = Hooked(api, host)
+    hooked = HookedProject(api, host)
     for body in (b"", b"{", b"[]", b"{}", b'{"ref": 1, "after": "1"}', b"\xff", b"[" * 100_000):
         assert code_of(hooked.send(body, host.headers(body))) == (400, "invalid_value")
 
 
 @every_host
 def test_a_push_may_be_as_large_as_hosts_send_it(api: ApiClient, host: Host):
-    hooked, allowed = Hooked(api, host), api.services.settings.hook_body_bytes
+    hooked, allowed = HookedProject(api, host), api.services.settings.hook_body_bytes
     body = _padded(called(host), allowed)
     assert hooked.send(body, host.headers(body)).status_code == 202
     assert len(hooked.runs()) == 1
@@ -267,13 +267,13 @@ def _padded(body: bytes, size: int) -> bytes:
 )
 def test_a_body_that_is_made_to_cost_is_refused(api: ApiClient, body: bytes):
     host = HOSTS["github"]
-    hooked = Hooked(api, host)
+    hooked = HookedProject(api, host)
     assert code_of(hooked.send(body, host.headers(body))) == (400, "invalid_value")
 
 
 def test_what_began_half_is_finished(api: ApiClient):
     host = HOSTS["github"]
-    hooked, body = Hooked(api, host), called(host)
+    hooked, body = HookedProject(api, host), called(host)
     hooked.send(body, host.headers(body))
     late = hooked.bind("heads/main")
     again = hooked.send(body, host.headers(body))

@@ -120,7 +120,7 @@ def workers(tenant: GitTenant, url: str) -> Iterator[Workers]:
             worker.child.stdout.close()
 
 
-class Elsewhere:
+class IdleBackend:
     """A backend whose executors are other processes: they find what waits."""
 
     name = BackendName.NATIVE
@@ -134,4 +134,4 @@ class Elsewhere:
 
 def runs_elsewhere(tenant: GitTenant) -> Runs:
     """Runs that other processes execute."""
-    return Runs(tenant.database, Backends([Elsewhere()]))
+    return Runs(tenant.database, Backends([IdleBackend()]))

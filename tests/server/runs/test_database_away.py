@@ -30,7 +30,7 @@ def full() -> None:
     raise error
 
 
-class Disk:
+class FullDisk:
     """Lets every write fail from a boundary on, until the worker has waited a few times."""
 
     def __init__(self, runner: Runner, boundary: str, waits: int = 3) -> None:
@@ -66,7 +66,7 @@ def test_a_run_goes_on_once_the_disk_is_free(
 ):
     runner.tenant.commit(a=b"1")
     project = runner.tenant.project()
-    run, full_disk = runner.runs.request(project.id), Disk(runner, boundary)
+    run, full_disk = runner.runs.request(project.id), FullDisk(runner, boundary)
     runner.worker(gate=full_disk, sleep=full_disk.sleep).execute(run.id)
     ended = runner.runs.get(run.id)
     assert (ended.outcome, ended.attempts.number, len(full_disk.pauses)) == (Outcome.CHANGED, 1, 3)
@@ -79,7 +79,7 @@ def test_a_disk_that_stays_full_is_reported_and_the_project_comes_free(runner: R
     runner.tenant.commit(a=b"1")
     project = runner.tenant.project()
     run = runner.runs.request(project.id)
-    full_disk = Disk(runner, "comparing", waits=100)
+    full_disk = FullDisk(runner, "comparing", waits=100)
     runner.worker(gate=full_disk, sleep=full_disk.sleep).execute(run.id)
     ended = runner.runs.get(run.id)
     assert sum(full_disk.pauses) > runner.leases.seconds
@@ -96,7 +96,7 @@ def test_a_run_whose_lease_lapsed_meanwhile_is_left_to_another(runner: Runner):
     runner.tenant.commit(a=b"1")
     project = runner.tenant.project()
     run = runner.runs.request(project.id)
-    full_disk = Disk(runner, "comparing")
+    full_disk = FullDisk(runner, "comparing")
 
     def sleep(seconds: float) -> None:
         full_disk.sleep(seconds)

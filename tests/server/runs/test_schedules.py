@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy.orm import Session
 
+from tests.databases import DatabaseClock
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.runner import Runner
 from towline.errors import InvalidValue
@@ -21,21 +21,11 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 HOURLY = Rhythm(every_seconds=3600)
 
 
-class Clock:
-    """The database's time, set by the test."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self, _session: Session) -> datetime:
-        return self.now
-
-
-class Plan:
+class TimedSchedules:
     """Schedules under a clock."""
 
     def __init__(self, tenant: GitTenant) -> None:
-        self.clock = Clock()
+        self.clock = DatabaseClock(START)
         self.runner = Runner(tenant)
         self.project = tenant.project()
         self.schedules = Schedules(tenant.database, self.runner.runs, now=self.clock)
@@ -68,70 +58,70 @@ class Plan:
 
 
 @pytest.fixture
-def plan(tenant: GitTenant) -> Plan:
-    return Plan(tenant)
+def schedules(tenant: GitTenant) -> TimedSchedules:
+    return TimedSchedules(tenant)
 
 
 def spec(project: Project, rhythm: Rhythm = HOURLY, **changes) -> ScheduleSpec:
     return ScheduleSpec(project_id=project.id, rhythm=rhythm, **changes)
 
 
-def test_a_schedule_fires_when_it_is_due_and_not_before(plan: Plan):
+def test_a_schedule_fires_when_it_is_due_and_not_before(schedules: TimedSchedules):
     sync_id = uuid4()
-    made = plan.place(spec(plan.project, sync_id=sync_id))
-    assert plan.due_at(made) == START + timedelta(hours=1)
-    assert plan.at(minutes=59) == []
-    [run] = plan.at(minutes=60)
+    made = schedules.place(spec(schedules.project, sync_id=sync_id))
+    assert schedules.due_at(made) == START + timedelta(hours=1)
+    assert schedules.at(minutes=59) == []
+    [run] = schedules.at(minutes=60)
     assert run.origin.by is TriggeredBy.SCHEDULED
     assert (run.origin.schedule_id, run.origin.sync_id) == (made, sync_id)
-    plan.finish()
-    assert len(plan.at(minutes=61)) == 1
-    assert len(plan.at(minutes=120)) == 2
-    assert plan.due_at(made) == START + timedelta(hours=3)
+    schedules.finish()
+    assert len(schedules.at(minutes=61)) == 1
+    assert len(schedules.at(minutes=120)) == 2
+    assert schedules.due_at(made) == START + timedelta(hours=3)
 
 
-def test_two_servers_fire_once(plan: Plan, tenant: GitTenant):
-    plan.place(spec(plan.project))
-    second = Schedules(tenant.database, plan.runner.runs, now=plan.clock)
-    plan.clock.now = START + timedelta(hours=1)
-    due = plan.schedules._due()
-    plan.schedules.fire()
+def test_two_servers_fire_once(schedules: TimedSchedules, tenant: GitTenant):
+    schedules.place(spec(schedules.project))
+    second = Schedules(tenant.database, schedules.runner.runs, now=schedules.clock)
+    schedules.clock.now = START + timedelta(hours=1)
+    due = schedules.schedules._due()
+    schedules.schedules.fire()
     assert [second._take(each) for each in due] == [None]
-    assert len(plan.runs()) == 1
+    assert len(schedules.runs()) == 1
 
 
-def test_all_that_was_missed_is_one_firing(plan: Plan):
-    plan.place(spec(plan.project))
-    assert len(plan.at(hours=5, minutes=30)) == 1
-    plan.finish()
-    assert len(plan.at(hours=6)) == 2
+def test_all_that_was_missed_is_one_firing(schedules: TimedSchedules):
+    schedules.place(spec(schedules.project))
+    assert len(schedules.at(hours=5, minutes=30)) == 1
+    schedules.finish()
+    assert len(schedules.at(hours=6)) == 2
 
 
 @pytest.mark.parametrize("rhythm", [Rhythm(every_seconds=1), Rhythm(cron="0 0 1 * *")])
-def test_a_long_sleep_is_one_firing(rhythm: Rhythm, plan: Plan):
-    made = plan.place(spec(plan.project, rhythm))
-    assert len(plan.at(days=3650)) == 1
-    assert plan.due_at(made) == rhythm.after(plan.clock.now)
+def test_a_long_sleep_is_one_firing(rhythm: Rhythm, schedules: TimedSchedules):
+    made = schedules.place(spec(schedules.project, rhythm))
+    assert len(schedules.at(days=3650)) == 1
+    assert schedules.due_at(made) == rhythm.after(schedules.clock.now)
 
 
-def test_a_run_that_waits_is_not_joined_by_another(plan: Plan):
-    plan.place(spec(plan.project))
-    assert len(plan.at(hours=1)) == 1
-    assert len(plan.at(hours=2)) == 1
-    plan.finish()
-    assert len(plan.at(hours=3)) == 2
+def test_a_run_that_waits_is_not_joined_by_another(schedules: TimedSchedules):
+    schedules.place(spec(schedules.project))
+    assert len(schedules.at(hours=1)) == 1
+    assert len(schedules.at(hours=2)) == 1
+    schedules.finish()
+    assert len(schedules.at(hours=3)) == 2
 
 
-def test_a_deleted_schedule_is_gone(plan: Plan):
-    made = plan.place(spec(plan.project))
-    plan.place(None, made)
-    plan.place(None, made)
-    assert plan.at(hours=5) == []
+def test_a_deleted_schedule_is_gone(schedules: TimedSchedules):
+    made = schedules.place(spec(schedules.project))
+    schedules.place(None, made)
+    schedules.place(None, made)
+    assert schedules.at(hours=5) == []
 
 
-def test_a_firing_may_have_a_child_for_each_kind(plan: Plan):
-    plan.place(spec(plan.project, kinds=("rule", "task")))
-    runs = plan.at(hours=1)
+def test_a_firing_may_have_a_child_for_each_kind(schedules: TimedSchedules):
+    schedules.place(spec(schedules.project, kinds=("rule", "task")))
+    runs = schedules.at(hours=1)
     assert {run.request.kind for run in runs} == {None, "rule", "task"}
     assert sum(run.is_parent for run in runs) == 1
 
@@ -188,32 +178,37 @@ def test_a_cron_line_has_five_fields(line: str):
         Rhythm(cron=line)
 
 
-def test_a_schedule_of_an_earlier_version_that_never_falls_due_ends(plan: Plan, tenant: GitTenant):
-    first = plan.place(spec(plan.project))
-    plan.place(spec(plan.project))
+def test_a_schedule_of_an_earlier_version_that_never_falls_due_ends(
+    schedules: TimedSchedules, tenant: GitTenant
+):
+    first = schedules.place(spec(schedules.project))
+    schedules.place(spec(schedules.project))
     with tenant.database.writing() as session:
         row = session.get_one(ScheduleRow, first)
         row.every_seconds, row.cron = None, "30 14 26 11 * 0 2026"
-    assert len(plan.at(hours=1)) == 1
-    assert plan.due_at(first) is None
+    assert len(schedules.at(hours=1)) == 1
+    assert schedules.due_at(first) is None
 
 
 def test_a_schedule_that_fails_keeps_no_other_from_firing(
-    plan: Plan, tenant: GitTenant, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    schedules: TimedSchedules,
+    tenant: GitTenant,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ):
-    broken, other = plan.place(spec(plan.project)), tenant.project()
-    plan.place(spec(other))
-    take, taken = plan.schedules._take, []
+    broken, other = schedules.place(spec(schedules.project)), tenant.project()
+    schedules.place(spec(other))
+    take, taken = schedules.schedules._take, []
 
     def taking(schedule_id: UUID) -> object:
         taken.append(schedule_id)
         return 1 // 0 if schedule_id == broken else take(schedule_id)
 
-    monkeypatch.setattr(plan.schedules, "_take", taking)
-    plan.at(hours=1)
-    assert plan.runner.runs.page(RunFilter(project_id=other.id)).total == 1
+    monkeypatch.setattr(schedules.schedules, "_take", taking)
+    schedules.at(hours=1)
+    assert schedules.runner.runs.page(RunFilter(project_id=other.id)).total == 1
     assert f"schedules failed at {broken}" in caplog.text
-    plan.at(hours=1)
+    schedules.at(hours=1)
     assert taken.count(broken) == 1, "it is left alone for a while"
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tests.databases import add_project
+from tests.databases import DatabaseClock, add_project
 from tests.server.runs.git_tenant import SEALER
 from towline.remotes.url import Scheme
 from towline_server.addresses import AddressPolicy
@@ -31,24 +30,11 @@ LONG = 60.0
 
 
 @dataclass
-class Clock:
-    """The database's clock; only a test moves it."""
-
-    now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
-
-    def __call__(self, _session: Session) -> datetime:
-        return self.now
-
-    def move(self, **much: float) -> None:
-        self.now += timedelta(**much)
-
-
-@dataclass
 class TenantWebhooks:
     """The webhooks of one tenant with one project."""
 
     database: Database
-    clock: Clock = field(default_factory=Clock)
+    clock: DatabaseClock = field(default_factory=DatabaseClock)
     sealer: Sealer = SEALER
     sender: Sender = field(default_factory=lambda: Sender(policy=LOOPBACK))
     bounds: Bounds = field(default_factory=Bounds)

@@ -74,12 +74,14 @@ def _progress(state: RunState, works: bool, number: int) -> int:
 
 
 @dataclass(frozen=True)
-class Asks:
+class Comparison:
+    """A field held against a value."""
+
     field: str
     operator: str
     value: str
 
-    def says(self, operation: Operation) -> bool:
+    def matches(self, operation: Operation) -> bool:
         return _compare(self.field, self.operator, operation.get(self.field), self.value)
 
     def text(self) -> str:
@@ -87,12 +89,14 @@ class Asks:
 
 
 @dataclass(frozen=True)
-class Joins:
+class Combination:
+    """Terms of which all must match, or any."""
+
     sign: str
     terms: tuple[Query, ...]
 
-    def says(self, operation: Operation) -> bool:
-        found = (term.says(operation) for term in self.terms)
+    def matches(self, operation: Operation) -> bool:
+        found = (term.matches(operation) for term in self.terms)
         return all(found) if self.sign == "&&" else any(found)
 
     def text(self) -> str:
@@ -100,11 +104,11 @@ class Joins:
 
     def _grouped(self, term: Query) -> str:
         # "&&" binds closer, so an "||" in it needs its group; the other way it may go without.
-        needs = isinstance(term, Joins) and self.sign == "&&"
+        needs = isinstance(term, Combination) and self.sign == "&&"
         return f"{{{term.text()}}}" if needs else term.text()
 
 
-Query: TypeAlias = Asks | Joins
+Query: TypeAlias = Comparison | Combination
 
 
 def _compare(field: str, operator: str, found: Any, wanted: str) -> bool:
@@ -146,7 +150,7 @@ def queries(operations: list[Operation]) -> st.SearchStrategy[Query]:
     return st.recursive(
         asks,
         lambda inner: st.builds(
-            Joins,
+            Combination,
             st.sampled_from(["&&", "||"]),
             st.lists(inner, min_size=2, max_size=3).map(tuple),
         ),
@@ -166,7 +170,7 @@ def _asks(field: str, operations: list[Operation]) -> st.SearchStrategy[Query]:
         values = st.sampled_from(seen)
         if field in NUMBERS:
             values |= st.integers(-5, 10**30).map(str) | st.just("12.5")
-    return st.builds(Asks, st.just(field), st.sampled_from(operators), values)
+    return st.builds(Comparison, st.just(field), st.sampled_from(operators), values)
 
 
 def _parts(text: str) -> st.SearchStrategy[str]:

@@ -67,7 +67,7 @@ def test_the_database_agrees_with_plain_python(tenant: GitTenant):
 
     @given(queries(operations))
     def agrees(query):
-        wanted = [each["id"] for each in operations if query.says(each)]
+        wanted = [each["id"] for each in operations if query.matches(each)]
         assert [each["id"] for each in _found(tenant, project_id, query.text())] == wanted
 
     agrees()

@@ -57,8 +57,8 @@ def _tenants(here: PulledProject) -> list[str]:
 
 
 @dataclass
-class Meanwhile:
-    """Contents that let something else happen before they are given."""
+class ContentsAfter:
+    """Contents that are given after something else has happened."""
 
     contents_of: Contents | None
     what: object
@@ -82,7 +82,7 @@ def test_a_plan_that_was_overtaken_while_it_fetched_changes_nothing(here: Pulled
         done.append(dict(everything(here.database)))
 
     with pytest.raises(StalePlan):
-        here.store.apply(plan, Meanwhile(plan.source, overtake), WATCH)
+        here.store.apply(plan, ContentsAfter(plan.source, overtake), WATCH)
     assert everything(here.database) == done[0]
 
 
@@ -95,7 +95,7 @@ def test_of_two_that_apply_at_once_exactly_one_wins(database_url: str, database:
     def attempt(_: int) -> object:
         try:
             store = SqlStore(Database(patient), here.project_id)
-            return store.apply(plan, Meanwhile(plan.source, together.wait), WATCH)
+            return store.apply(plan, ContentsAfter(plan.source, together.wait), WATCH)
         except StalePlan as error:
             return error
 
@@ -110,7 +110,7 @@ def test_of_two_that_apply_at_once_exactly_one_wins(database_url: str, database:
 def test_an_edit_of_what_the_plan_touches_makes_it_stale(here: PulledProject):
     here.pull(a=b"1", b=b"1")
     plan = here.plan(a=b"2", b=b"1")
-    source = Meanwhile(plan.source, lambda: here.store.put(A, b"mine"))
+    source = ContentsAfter(plan.source, lambda: here.store.put(A, b"mine"))
     with pytest.raises(StalePlan) as caught:
         here.store.apply(plan, source, WATCH)
     assert caught.value.paths == ("a",)
@@ -119,7 +119,7 @@ def test_an_edit_of_what_the_plan_touches_makes_it_stale(here: PulledProject):
 
 def test_an_edit_in_the_way_of_what_the_plan_creates_makes_it_stale(here: PulledProject):
     plan = here.plan(a=b"2")
-    source = Meanwhile(plan.source, lambda: here.store.put(AssetPath("a/below"), b"mine"))
+    source = ContentsAfter(plan.source, lambda: here.store.put(AssetPath("a/below"), b"mine"))
     with pytest.raises(StalePlan):
         here.store.apply(plan, source, WATCH)
     assert here.contents() == {"a/below": b"mine"}
@@ -128,7 +128,7 @@ def test_an_edit_in_the_way_of_what_the_plan_creates_makes_it_stale(here: Pulled
 def test_an_edit_of_another_asset_does_not_disturb_the_plan(here: PulledProject):
     here.pull(a=b"1", b=b"1")
     plan = here.plan(a=b"2", b=b"1")
-    here.store.apply(plan, Meanwhile(plan.source, lambda: here.store.put(B, b"mine")), WATCH)
+    here.store.apply(plan, ContentsAfter(plan.source, lambda: here.store.put(B, b"mine")), WATCH)
     assert here.contents() == {"a": b"2", "b": b"mine"}
 
 
@@ -176,7 +176,7 @@ def test_a_fence_that_is_lost_while_fetching_is_noticed(here: PulledProject):
     plan = here.plan(a=b"1")
     store = here.open(fence=_claimed(here), before_commit=_names_tenant)
     with pytest.raises(StoreBusy):
-        store.apply(plan, Meanwhile(plan.source, lambda: _claimed(here)), WATCH)
+        store.apply(plan, ContentsAfter(plan.source, lambda: _claimed(here)), WATCH)
     assert here.contents() == {}
 
 
@@ -217,7 +217,7 @@ def test_a_project_that_is_gone_is_not_found(here: PulledProject):
             session.delete(session.get(ProjectRow, here.project_id))
 
     with pytest.raises(NotFound):
-        here.store.apply(plan, Meanwhile(plan.source, remove), WATCH)
+        here.store.apply(plan, ContentsAfter(plan.source, remove), WATCH)
     for ask in (now(here.store).state, lambda: here.store.names, lambda: _claimed(here)):
         with pytest.raises(NotFound):
             ask()
@@ -267,7 +267,7 @@ def test_cancelling_is_honoured_up_to_the_commit(here: PulledProject):
 
 
 @dataclass
-class Lies:
+class FalseContents:
     """Contents that are not what they are asked for."""
 
     def contents(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
@@ -279,7 +279,7 @@ def test_wrong_contents_are_refused_before_anything_is_locked(here: PulledProjec
     plan = here.plan(a=b"1")
     before = everything(here.database)
     with pytest.raises(ContentMissing):
-        here.store.apply(plan, Lies(), WATCH)
+        here.store.apply(plan, FalseContents(), WATCH)
     assert everything(here.database) == before
 
 
