@@ -1,9 +1,10 @@
-"""Generated edits of lines, and what ``git merge-file`` makes of them."""
+"""Generated edits of lines, and what git makes of them: ``merge-file``, or one merge for many."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
@@ -16,7 +17,11 @@ ENVIRONMENT = {
 }
 
 
+MERGE = ("merge", "-q", "--no-commit", "--no-ff", "-s", "recursive", "-Xno-renames")
+
+
 def git_merge_file(folder: Path, sides: ThreeWay[bytes]) -> bytes | None:
+    """The merged lines; None where they conflict."""
     names = [folder / name for name in ("ours", "base", "theirs")]
     for name, content in zip(names, (sides.ours, sides.base, sides.theirs), strict=True):
         name.write_bytes(content)
@@ -29,6 +34,37 @@ def git_merge_file(folder: Path, sides: ThreeWay[bytes]) -> bytes | None:
     )
     assert 0 <= merged.returncode < 128, merged.stderr
     return merged.stdout if merged.returncode == 0 else None
+
+
+def git_merges(folder: Path, cases: Sequence[ThreeWay[bytes]]) -> list[bytes | None]:
+    """What ``git merge-file`` makes of each: the files of one merge, by the same comparison."""
+
+    def git(*arguments: str, data: bytes = b"", check: bool = True) -> bytes:
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
+        return subprocess.run(
+            command, env=ENVIRONMENT, cwd=folder, input=data, check=check, capture_output=True
+        ).stdout
+
+    git("init", "--quiet")
+    git("fast-import", "--quiet", data=b"".join(_commits(cases)))
+    git("checkout", "--quiet", "--force", "ours")
+    git(*MERGE, "-Xdiff-algorithm=myers", "theirs", check=False)
+    unmerged = {line.partition(b"\t")[2] for line in git("ls-files", "-uz").split(b"\0")}
+    return [
+        None if b"%d" % number in unmerged else (folder / str(number)).read_bytes()
+        for number in range(len(cases))
+    ]
+
+
+def _commits(cases: Sequence[ThreeWay[bytes]]) -> Iterator[bytes]:
+    for mark, side in enumerate(("base", "ours", "theirs"), start=1):
+        yield b"commit refs/heads/%s\nmark :%d\ncommitter a <a@b> 0 +0000\n" % (side.encode(), mark)
+        yield b"data 0\n" + (b"" if mark == 1 else b"from :1\n") + b"deleteall\n"
+        # Where no file differs there is nothing to merge.
+        yield b"M 100644 inline side\ndata 1\n%d\n" % min(mark, 2)
+        for number, case in enumerate(cases):
+            content = getattr(case, side)
+            yield b"M 100644 inline %d\ndata %d\n%s\n" % (number, len(content), content)
 
 
 def edited(random: Random, lines: list[bytes], alphabet: list[bytes], edits: int) -> list[bytes]:

@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from tests.oracle.git_lines import git_merge_file, random_sides
+from tests.oracle.git_lines import git_merge_file, git_merges, random_sides
 from towline.content.lines import merge_lines
 from towline.model import ThreeWay
 
@@ -25,15 +25,22 @@ def test_generated_edits(
     batch: int, tmp_path: Path, record_property: Callable[[str, object], None]
 ):
     random = Random(batch)
-    clean = 0
-    count = min(BATCH, EXAMPLES - batch)
-    for _ in range(count):
-        sides = random_sides(random)
-        git = git_merge_file(tmp_path, sides)
+    cases = [random_sides(random) for _ in range(min(BATCH, EXAMPLES - batch))]
+    found = git_merges(tmp_path, cases)
+    for sides, git in zip(cases, found, strict=True):
         assert merge_lines(sides) == git, sides
-        clean += git is not None
-    record_property("figures", f"{count} merges of lines, seed {batch}: {clean} clean")
-    assert 0 < clean < count
+    clean = len(cases) - found.count(None)
+    record_property("figures", f"{len(cases)} merges of lines, seed {batch}: {clean} clean")
+    assert 0 < clean < len(cases)
+
+
+def test_one_merge_of_many_files_is_merge_file_for_each(tmp_path: Path):
+    random = Random(5)
+    cases = [random_sides(random) for _ in range(200)]
+    (tmp_path / "merge").mkdir()
+    assert git_merges(tmp_path / "merge", cases) == [
+        git_merge_file(tmp_path, sides) for sides in cases
+    ]
 
 
 def test_a_costly_comparison_is_cut_short_as_git_does(tmp_path: Path):
