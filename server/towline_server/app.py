@@ -18,8 +18,8 @@ from starlette.types import Receive, Scope, Send
 from .dialects import DIALECTS
 from .errors import NotFound
 from .problems import failure_of
-from .runs.runtime import Runtime, open_runtime
-from .services import Services, open_services
+from .runs.runtime import Runtime
+from .services import Services
 from .settings import Settings
 from .web import openapi, operations
 from .web.dialect import Dialect, Envelopes
@@ -41,10 +41,10 @@ def create_app(
     dialects: Sequence[Dialect] = DIALECTS,
     runtime: Runtime | None = None,
 ) -> Application:
-    """Return the control plane as an ASGI application; it opens nothing before it starts.
+    """Return the control plane as an ASGI application over services that the caller closes.
 
-    Without ``services``, the application opens its own and closes them. A ``runtime`` starts and
-    stops with the application.
+    Without them it describes itself and serves nothing. A ``runtime`` starts and stops with the
+    application.
     """
     app = Application(
         title="towline",
@@ -56,7 +56,7 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=openapi.operation_id,
-        lifespan=_lifespan(settings, services, runtime),
+        lifespan=_lifespan(services, runtime),
     )
     envelopes = Envelopes(
         by_prefix={prefix: dialect.render for dialect in dialects for prefix in dialect.prefixes}
@@ -121,21 +121,16 @@ def _openapi_of(request: Request, dialect: str) -> JSONResponse:
 
 
 def _lifespan(
-    settings: Settings, given: Services | None, runtime: Runtime | None
+    services: Services | None, runtime: Runtime | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services, running = given, runtime
         async with AsyncExitStack() as stack:
-            if services is None:
-                services = await run_in_threadpool(open_services, settings)
-                stack.callback(services.close)
-                running = open_runtime(settings, services.database, services.sealer)
-                services = services.with_runtime(running)
-            if running is not None:
-                await run_in_threadpool(running.start)
-                stack.push_async_callback(run_in_threadpool, running.stop)
-            await run_in_threadpool(services.passwords.prepare)
+            if runtime is not None:
+                await run_in_threadpool(runtime.start)
+                stack.push_async_callback(run_in_threadpool, runtime.stop)
+            if services is not None:
+                await run_in_threadpool(services.passwords.prepare)
             app.state.services = services
             yield
             app.state.services = None

@@ -261,11 +261,6 @@ def test_before_it_starts_and_after_it_ends_it_is_not_ready(settings, services):
     assert client.get("/readyz").status_code == 503
 
 
-def test_a_server_opens_its_own_services(settings):
-    with TestClient(create_app(settings)) as client:
-        assert client.get("/readyz").status_code == 200
-
-
 def test_a_runtime_starts_and_stops_with_the_application(settings, services):
     calls = []
     runtime: Any = SimpleNamespace(
