@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -90,6 +91,11 @@ def test_sets_and_enums_come_back():
     assert there_and_back(PullOptions, options) == options
 
 
+def test_a_uuid_is_text():
+    assert encode((UUID(int=1),)) == [str(UUID(int=1))]
+    assert there_and_back(tuple[UUID, ...], (UUID(int=1),)) == (UUID(int=1),)
+
+
 STATE = {"path": "a", "digest": "0" * 40}
 
 
@@ -111,6 +117,7 @@ STATE = {"path": "a", "digest": "0" * 40}
         (PullOptions, {"only": {"globs": "a"}}, "value.only.globs"),
         (PullOptions, {"only": {"globs": ["a", 1]}}, "value.only.globs[1]"),
         (tuple[Digest, bytes], ["0" * 40], "value"),
+        (tuple[UUID, ...], ["0"], "value[0]"),
         (tuple[Digest, bytes], ["0" * 40, "no base64!"], "value[1]"),
         (AssetState | None, {"neither": 1}, "value"),
         (AssetState | NonAsset | None, {"path": "a"}, "value"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
 from towline.content_rules import ContentMode
@@ -47,43 +47,17 @@ class BackendName(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checkout:
-    """The binding that a project gets in the run's commit.
-
-    Raises:
-        InvalidValue: as `Binding`.
-    """
-
-    connection_id: str
-    ref: str
-    scope: str = ""
-
-    def __post_init__(self) -> None:
-        _ = self.binding
-
-    @classmethod
-    def of(cls, binding: Binding) -> Self:
-        """Return a binding as a request stores it."""
-        return cls(connection_id=str(binding.connection_id), ref=binding.ref, scope=binding.scope)
-
-    @property
-    def binding(self) -> Binding:
-        """The binding."""
-        return Binding(connection_id=UUID(self.connection_id), ref=self.ref, scope=self.scope)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """What a project must be bound to when a run begins; None allows any ref or folder."""
 
-    connection_id: str
+    connection_id: UUID
     ref: str | None = None
     scope: str | None = None
 
     def is_of(self, binding: Binding) -> bool:
         """Whether a binding is this source."""
         return (
-            str(binding.connection_id) == self.connection_id
+            binding.connection_id == self.connection_id
             and (self.ref is None or binding.has_ref(self.ref))
             and (self.scope is None or binding.has_scope(self.scope))
         )
@@ -115,7 +89,7 @@ class RunRequest:
     revision: Revision | None = None
     reset: bool = False
     clean: bool = False
-    checkout: Checkout | None = None
+    checkout: Binding | None = None
     source: Source | None = None
 
     def __post_init__(self) -> None:

@@ -216,7 +216,7 @@ class Execution:
             run = run_of(find_row(session, self.run_id))
         project = self._tools.repositories.project(run.project_id)
         if run.request.checkout is not None:
-            project = replace(project, binding=run.request.checkout.binding)
+            project = replace(project, binding=run.request.checkout)
         return run, project
 
     # --- fetching -----------------------------------------------------------------------------
@@ -321,7 +321,7 @@ class Execution:
 
         def before_commit(session: Session, applied: Applied) -> None:
             if run.request.checkout is not None:
-                Projects(session).bind(run.project_id, run.request.checkout.binding)
+                Projects(session).bind(run.project_id, run.request.checkout)
             completion = succeeded(report, pull=applied.number)
             complete(session, self._lease, completion, database_now(session))
             self._tools.boundary(self.run_id, "committing")

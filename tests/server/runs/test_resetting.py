@@ -16,7 +16,7 @@ from towline.testing.plans import now
 from towline.undo import undo
 from towline_server.projects.domain import Binding, Project
 from towline_server.projects.service import Projects
-from towline_server.runs.domain import Checkout, Run, RunMode, RunRequest
+from towline_server.runs.domain import Run, RunMode, RunRequest
 from towline_server.runs.service import Runs
 from towline_server.runs.states import Outcome, RunState
 
@@ -157,7 +157,7 @@ def test_a_checkout_binds_with_the_pull(
 ):
     tenant.repository.commit({"a": content, "b": b"2"}, ref="other")
     wanted = Binding(connection_id=tenant.connection_id, ref="heads/other")
-    ended = run(runs, project, RunRequest(checkout=Checkout.of(wanted)))
+    ended = run(runs, project, RunRequest(checkout=wanted))
     assert ended.state is RunState.SUCCEEDED
     assert (bound(tenant, project), tenant.contents(project)["a"]) == (wanted, content)
 
@@ -170,10 +170,5 @@ def test_a_checkout_that_does_not_come_to_its_end_binds_nothing(
     ref = "heads/none" if mode is RunMode.INCREMENTAL else "heads/other"
     tenant.repository.commit({"a": b"3"}, ref="other")
     wanted = Binding(connection_id=tenant.connection_id, ref=ref)
-    run(runs, project, RunRequest(mode=mode, checkout=Checkout.of(wanted)))
+    run(runs, project, RunRequest(mode=mode, checkout=wanted))
     assert bound(tenant, project) == before
-
-
-def test_a_checkout_of_what_no_ref_is_called():
-    with pytest.raises(InvalidValue):
-        Checkout(connection_id="00000000-0000-0000-0000-000000000000", ref="a..b")

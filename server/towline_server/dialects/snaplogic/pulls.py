@@ -26,7 +26,7 @@ from towline_server.problems import failure_of
 from towline_server.projects.domain import Binding, Connection, Project
 from towline_server.projects.service import Projects
 from towline_server.projects.store import SqlStore
-from towline_server.runs.domain import Checkout, Run, RunRequest
+from towline_server.runs.domain import Run, RunRequest
 from towline_server.web.idempotency import idempotent
 from towline_server.web.schemas import (
     ASSET_ID,
@@ -176,7 +176,7 @@ def _check_out(context: RequestContext, path: str, left_over: LeftOver) -> Run:
         on_conflict=OnConflict(left_over),
         reset=body.hard_reset,
         clean=body.discard_untracked_file,
-        checkout=Checkout.of(_binding(context, project, body)),
+        checkout=_binding(context, project, body),
     )
     return start(context, project, wanted)
 

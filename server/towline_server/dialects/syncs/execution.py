@@ -121,7 +121,7 @@ def _whole(definition: Definition, project: Project, mode: RunMode) -> RunReques
     """Return the request for a run over every kind, as a sync defines it."""
     ref, path = (definition.source_config.get(name) for name in ("ref", "path"))
     # What the sync was checked against: it does not pull a project that is bound again.
-    source = Source(connection_id=str(project.bound.connection_id), ref=ref, scope=path)
+    source = Source(connection_id=project.bound.connection_id, ref=ref, scope=path)
     policy = definition.execution_config.get("on_conflict")
     on_conflict = None if policy is None else OnConflict(policy)
     return RunRequest(mode=mode, on_conflict=on_conflict, source=source)
