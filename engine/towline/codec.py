@@ -1,8 +1,8 @@
 """Encode values as JSON and decode them, strictly, by their annotations: plans, records, requests.
 
 Supports dataclasses, ``X | None`` and other unions of dataclasses with different fields, tuples,
-pairs, StrEnum, str and its subclasses, UUID, int, bool, bytes (base64). An absent field has its
-default. A field whose metadata has ``formerly`` is also decoded from that name.
+pairs, StrEnum, int, bool, bytes (base64), and what is made of text, such as str and UUID. An absent
+field has its default. A field whose metadata has ``formerly`` is also decoded from that name.
 
 A type's annotations are read once: each type has a function that encodes or decodes its values.
 """
@@ -27,11 +27,12 @@ from typing import (
     get_origin,
     get_type_hints,
 )
-from uuid import UUID
 
 from towline.errors import InvalidValue, TowlineError
 
 T = TypeVar("T")
+_JSON = (dict, int, float, bool, type(None))
+"""What is JSON as it is."""
 _Convert: TypeAlias = Callable[[Any], Any]
 
 
@@ -62,7 +63,7 @@ def _encoder(kind: Any) -> _Convert:
         return lambda items: sorted(encode(item) for item in items)
     if issubclass(kind, bytes):
         return lambda content: b64encode(content).decode("ascii")
-    return str if issubclass(kind, (str, UUID)) else _same
+    return _same if kind in _JSON else str
 
 
 def _dataclass_encoder(kind: Any) -> _Convert:
