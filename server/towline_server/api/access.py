@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import Depends, Request
 from sqlalchemy.orm import Session
 
+from towline.errors import LimitExceeded
 from towline_server.auth.roles import Principal, Role, authorise_tenant
 from towline_server.errors import Forbidden
 from towline_server.projects.domain import Connection, Project
@@ -69,6 +70,12 @@ class RequestContext:
         run = self.services.runs.get(run_id)
         access.project(self.services, self.caller, run.project_id, needed, "run")
         return run
+
+    def check_size(self, content: bytes) -> None:
+        """Raise LimitExceeded, if an asset may not be so large."""
+        allowed = self.services.settings.engine_limits.asset_bytes
+        if len(content) > allowed:
+            raise LimitExceeded(limit="asset_bytes", allowed=allowed, found=len(content))
 
     def administer_tenant(self) -> None:
         """Raise Forbidden, unless the caller administers their tenant."""

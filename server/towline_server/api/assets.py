@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import BeforeValidator, WithJsonSchema
 
-from towline.errors import InvalidPath, InvalidValue, LimitExceeded, UnknownAssets
+from towline.errors import InvalidPath, InvalidValue, UnknownAssets
 from towline.model import AssetId, AssetPath, Digest
 from towline.records import AssetRecord
 from towline.status import behind_reason
@@ -168,9 +168,7 @@ def put_asset(
     executable: Annotated[bool | None, Query(description="left out: as it is")] = None,
 ) -> AssetModel:
     """Write the asset at a path, or a new one."""
-    allowed = context.services.settings.engine_limits.asset_bytes
-    if len(content) > allowed:
-        raise LimitExceeded(limit="asset_bytes", allowed=allowed, found=len(content))
+    context.check_size(content)
     store, asset_path = context.store(project), _writable(context, path)
     with store.snapshot() as ours:
         is_new = ours.at(asset_path) is None

@@ -173,6 +173,8 @@ async def resolve_conflict(
 ) -> ResolutionModel:
     """Save how the conflict of one asset is settled, instead of what was saved before."""
     plans, choice = context.services.plans, body.choice()
+    if choice.content is not None:
+        context.check_size(choice.content)
     made = await wait_in_thread(lambda: plans.resolve(project.id, asset_id, choice))
     return shown_resolution(made)
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 from tests.server.api.client import V1, ApiClient, code_of
 from tests.server.api.work import work_of
+from towline_server.api import DIALECT
+from towline_server.app import create_app
+from towline_server.settings import Settings
 
 BASE = b'{"x": 1, "y": 1}'
 OURS = b'{"x": 2, "y": 2}'
@@ -154,6 +159,18 @@ def test_what_settles_nothing_is_refused(
     status, code = code_of(resolve(api, asset_id, **body))
     assert (status, code) == (refusal[0], refusal[1] or "conflict_moved")
     assert api.get(f"{api.url}/conflicts")["resolved"] == []
+
+
+def test_a_content_is_no_larger_than_an_asset_may_be(
+    api: ApiClient, asset_id: str, settings: Settings
+):
+    small = settings.model_copy(update={"limits": {"asset_bytes": 10}})
+    services = replace(api.services, settings=small)
+    with TestClient(create_app(small, services=services, dialects=[DIALECT])) as client:
+        api.client = client
+        assert resolve(api, asset_id, content={"text": "x" * 10}).status_code == 200
+        answer = resolve(api, asset_id, content={"text": "x" * 11})
+        assert code_of(answer) == (400, "limit_exceeded")
 
 
 def test_what_the_caller_saw_may_be_named(api: ApiClient, asset_id: str):
