@@ -14,7 +14,7 @@ from towline.explain import explanation_json
 from towline.plan import BehindReason, Plan
 from towline.resolutions import SavedResolution
 from towline.resolve import FieldClash
-from towline.status import State
+from towline.status import State, status_json
 from towline_server.errors import existing
 from towline_server.runs.conflicts import ExplainedParty
 from towline_server.runs.plans import Plans
@@ -22,7 +22,7 @@ from towline_server.web.schemas import problems
 from towline_server.web.waiting import wait_in_thread
 
 from .access import Context, NativeRoute, ProjectForReader
-from .models import ConflictModel, Model, Text, at
+from .models import ConflictModel, Model, Text
 from .resolutions import ContentModel, ResolutionModel, by_side, shown_bytes, shown_resolution
 
 router = APIRouter(prefix="/projects/{project_id}", route_class=NativeRoute)
@@ -35,11 +35,17 @@ class StatusEntry(Model):
 
     asset_id: str
     path: str
-    name: Annotated[str, at("path.name")]
+    name: str
     kind: str
     state: State
     behind: BehindReason | None
     """Why it is not as the pulled revision has it, where it is not."""
+    resolved: bool
+    """Whether a saved resolution settles its conflict in the next pull."""
+    renamed_from: str | None
+    """Its path as last pulled, where it has another one here."""
+    renamed_there: str | None
+    """The path that the repository renamed it to."""
 
 
 class StatusModel(Model):
@@ -134,7 +140,8 @@ async def get_status(
 ) -> StatusModel:
     """The status of every asset, against what was fetched last."""
     plans = context.services.plans
-    return StatusModel.of(await wait_in_thread(lambda: plans.status(project.id, fresh=fetch)))
+    found = await wait_in_thread(lambda: plans.status(project.id, fresh=fetch))
+    return StatusModel.of({**status_json(found), "problem": found.problem})
 
 
 @router.get("/conflicts", responses=problems(502, 504))

@@ -65,6 +65,8 @@ def test_a_run_uses_a_saved_resolution(
     sides = view["explanations"][0]["contents"]
     assert saved.json()["digests"] == {name: side["digest"] for name, side in sides.items()}
     assert api.get(f"{api.url}/conflicts")["resolved"] == [asset_id]
+    [status] = api.get(f"{api.url}/status")["assets"]
+    assert (status["state"], status["resolved"]) == ("conflict", True)
     dry = api.pull(mode="dry_run")["report"]
     run = api.pull()
     assert run["state"] == "succeeded"
