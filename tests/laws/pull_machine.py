@@ -31,6 +31,7 @@ from towline.pull import plan_pull, pull
 from towline.records import AssetRecord
 from towline.remotes.memory import MemoryRemote, MemoryRepository
 from towline.report import Report, report_of
+from towline.resolutions import SavedResolution
 from towline.stores.directory.store import DirectoryStore
 from towline.stores.memory import MemoryStore
 from towline.testing.plans import now
@@ -173,6 +174,21 @@ class PullMachine(RuleBasedStateMachine):
             chosen = resolved(data.draw(sides))
         self.both(lambda project: self.pull_one(project, replace(options, resolutions=chosen)))
 
+    @rule(content=st.none() | contents, side=st.sampled_from(Side), data=st.data())
+    def save_a_resolution(self, content: bytes | None, side: Side, data: st.DataObject) -> None:
+        plan = plan_pull(
+            self.memory.store, self.memory.remote, PullOptions(allow_empty=True, use_saved=False)
+        )
+        parties = [party for conflict in plan.conflicts for party in conflict.parties]
+        if parties:
+            party = data.draw(st.sampled_from(parties))
+            chosen = None if content is not None else side
+            saved = SavedResolution(
+                asset_id=party.asset_id, states=party.states, side=chosen, content=content
+            )
+            for project in self.projects:
+                project.store.save_resolutions([saved])
+
     @staticmethod
     def pull_one(project: EditedProject, options: PullOptions) -> Report:
         before = project.state_hash()
@@ -221,3 +237,9 @@ class PullMachine(RuleBasedStateMachine):
     def the_records_are_the_same(self) -> None:
         assert self.records() == list(now(self.directory.store).records())
         assert now(self.memory.store).state() == now(self.directory.store).state()
+
+    @invariant()
+    def the_resolutions_are_the_same(self) -> None:
+        memory, directory = now(self.memory.store), now(self.directory.store)
+        assert memory.saved_resolutions() == directory.saved_resolutions()
+        assert memory.remembered_resolutions() == directory.remembered_resolutions()
