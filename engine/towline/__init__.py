@@ -14,7 +14,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from towline.apply import apply
+from towline.apply import apply, check_kinds
 from towline.changes import Change, Changes
 from towline.conflicts import Conflict, ConflictKind
 from towline.errors import TowlineError
@@ -97,6 +97,7 @@ __all__ = [
     "TowlineError",
     "Watch",
     "apply",
+    "check_kinds",
     "dump_plan",
     "load_plan",
     "merge",
