@@ -11,6 +11,7 @@ from towline.resolve import OpenConflict, open_conflicts
 
 from .errors import CommandError
 from .options import asset_name, content_mode, pull_options
+from .output import short
 from .project import Project
 
 if TYPE_CHECKING:
@@ -83,8 +84,11 @@ def load_conflicts(project: Project, watch: Watch) -> ProjectConflicts:
     from towline.pull import plan_at
 
     revision, remote = project.fetched, project.remote()
-    if revision is None or not remote.has(revision):
-        raise CommandError("not_fetched", "nothing was fetched", "towline fetch")
+    if revision is None:
+        raise CommandError("not_fetched", "nothing was fetched yet", "towline fetch")
+    if not remote.has(revision):
+        problem = f"what was fetched of {short(revision)} is no longer here"
+        raise CommandError("not_fetched", problem, "towline fetch")
     options = pull_options({"on_conflict": OnConflict.REFUSE, "allow_empty": True}, project)
     # What stops a pull is no reason to show less.
     limits = replace(options.limits, assets=2**62, project_bytes=2**62, deletes=None)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from towline.remotes.objects import Commit
     from towline.resolutions import SavedResolution
 
@@ -73,6 +75,12 @@ def echo(text: str = "") -> None:
 def echo_err(text: str) -> None:
     """Print a line on stderr."""
     click.echo(printable(text), err=True)
+
+
+def print_lapsed(lapsed: Iterable[SavedResolution]) -> None:
+    """Print which saved resolutions hold no more."""
+    for each in lapsed:
+        echo_err(f"{each.path}: the saved resolution is not used: the asset changed since")
 
 
 def print_error(message: str, *, hint: str = "", usage: str = "") -> None:

@@ -80,13 +80,15 @@ class AssetStatus:
 class ProjectStatus:
     """Every asset of a project, sorted by path.
 
-    ``revision`` is the last one fetched. If there is a ``problem``, it could not be compared, and
-    the states are those of local changes alone.
+    ``revision`` is the last one fetched; ``lapsed`` are the saved resolutions that hold for no
+    conflict with it. If there is a ``problem``, it could not be compared, and the states are those
+    of local changes alone.
     """
 
     base: Revision | None
     revision: Revision | None
     assets: tuple[AssetStatus, ...]
+    lapsed: tuple[SavedResolution, ...] = ()
     problem: str = ""
 
 
@@ -107,9 +109,18 @@ def status(
     with store.snapshot() as snapshot:
         base = snapshot.state().base
         plan, problem = _plan(snapshot, remote, revision, options, watch)
-        found = _with_resolutions(_assets(snapshot, plan), snapshot.saved_resolutions())
+        saved = snapshot.saved_resolutions()
+        found = _with_resolutions(_assets(snapshot, plan), saved)
         assets = sorted(found, key=lambda asset: (asset.path, asset.asset_id))
-    return ProjectStatus(base=base, revision=revision, assets=tuple(assets), problem=problem)
+    held = {asset.asset_id for asset in assets if asset.resolution is not None}
+    lapsed = [each for each in saved if plan is not None and each.asset_id not in held]
+    return ProjectStatus(
+        base=base,
+        revision=revision,
+        assets=tuple(assets),
+        lapsed=tuple(lapsed),
+        problem=problem,
+    )
 
 
 def status_json(status: ProjectStatus) -> dict[str, object]:
@@ -131,6 +142,7 @@ def status_json(status: ProjectStatus) -> dict[str, object]:
             }
             for asset in status.assets
         ],
+        "lapsed": [{"asset_id": each.asset_id, "path": each.path} for each in status.lapsed],
     }
 
 

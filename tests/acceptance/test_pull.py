@@ -303,7 +303,7 @@ def test_status_shows_every_state_without_the_network(torn: Command, server: Git
         "rules/lost.json": "deleted-here",
         "rules/new.json": "added-there",
     }
-    assert set(found) == {"base", "revision", "assets", "commits_behind"}
+    assert set(found) == {"base", "revision", "assets", "lapsed", "commits_behind"}
     asset = {
         "asset_id",
         "path",

@@ -114,7 +114,9 @@ def test_a_resolution_whose_asset_moved_is_reported(clashing: Command, repositor
     refused = clashing("pull", code=3)
     assert f"{README}: the saved resolution is not used: theirs changed since" in refused.err
     assert "hint: towline resolve settles them one by one" in refused.err
-    assert f"{README}: the saved resolution is not used" in clashing("resolve", "--list").err
+    for command in (["resolve", "--list"], ["status"]):
+        assert f"{README}: the saved resolution is not used" in clashing(*command).err
+    assert paths(clashing.json("status")["lapsed"]) == [README]
 
 
 def test_a_remembered_resolution_is_taken_again(clashing: Command):
@@ -153,8 +155,10 @@ def test_the_merge_tool_of_git_merges(clashing: Command):
     command = 'cat \\"$BASE\\" \\"$LOCAL\\" \\"$REMOTE\\" > \\"$MERGED\\"'
     config = clashing.home / ".gitconfig"
     config.write_text(f'{tool}"{command}"\n')
-    clashing("resolve", README, "--tool")
+    answers = [("Resolve it", "g\n"), ("Resolve it", "q\n")]
+    assert at_a_terminal(clashing, "resolve", ORDERS, answers=answers)[0] == 0
     clashing("resolve", ORDERS, "--theirs")
+    clashing("resolve", README, "--tool")
     clashing("pull", "--yes")
     assert files(clashing)[README] == NUMBERS + MINE + YOURS
     config.write_text(f'{tool}"false"\n')
@@ -305,6 +309,12 @@ def test_contents_that_are_no_text_are_not_edited(project: Command, repository: 
     project("fetch")
     _, shown = at_a_terminal(project, "resolve", answers=[("Resolve it", "q\n")])
     assert "[t,o,s,q,?]?" in shown
+
+
+def test_what_was_never_fetched_is_fetched_first(project: Command):
+    project("config", "ref", "main")
+    error = project.json("resolve", "--list", code=1)["error"]
+    assert (error["code"], error["message"]) == ("not_fetched", "nothing was fetched yet")
 
 
 def test_the_settings_of_a_pull_hold_for_status_too(project: Command):

@@ -22,6 +22,7 @@ from towline_cli.output import (
     is_interactive,
     pluralize,
     print_json,
+    print_lapsed,
 )
 from towline_cli.progress import watching
 from towline_cli.project import Project, open_project
@@ -219,7 +220,7 @@ class _Session:
             )
             return
         self._print_resolved()
-        _print_lapsed(self.found.lapsed)
+        print_lapsed(self.found.lapsed)
         _print_left(left, len(self.found.conflicts))
 
     def _print_resolved(self) -> None:
@@ -239,11 +240,6 @@ def _print_left(left: int, conflicts: int) -> None:
         echo(f"{pluralize(left, 'conflict')} left.")
     else:
         echo("No conflict is left; towline pull applies the resolutions.")
-
-
-def _print_lapsed(lapsed: Iterable[SavedResolution]) -> None:
-    for each in lapsed:
-        echo_err(f"{each.path}: the saved resolution is not used: the asset changed since")
 
 
 def _list(project: Project, found: ProjectConflicts, names: Sequence[str], *, as_json: bool) -> int:
@@ -270,7 +266,7 @@ def _list(project: Project, found: ProjectConflicts, names: Sequence[str], *, as
             for each in conflicts
         )
         _print_blockers(conflicts)
-    _print_lapsed(found.lapsed)
+    print_lapsed(found.lapsed)
     _print_left(found.left(), len(found.conflicts))
     return OK
 

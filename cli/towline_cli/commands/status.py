@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import click
 
 from towline_cli.options import json_option
-from towline_cli.output import behind_by, commit_json, echo, echo_err, print_json, short
+from towline_cli.output import (
+    behind_by,
+    commit_json,
+    echo,
+    echo_err,
+    print_json,
+    print_lapsed,
+    short,
+)
 from towline_cli.progress import watching
 from towline_cli.project import Project, open_project
 
@@ -62,6 +70,7 @@ def _print_status(
         echo(f"{hidden} unchanged")
     if found.problem:
         echo_err(f"Only local changes are shown: {found.problem}")
+    print_lapsed(found.lapsed)
     conflicts = [asset for asset in found.assets if asset.state == "conflict"]
     if any(asset.resolution is None for asset in conflicts):
         echo_err("hint: towline resolve settles the conflicts one by one; towline diff shows them")
