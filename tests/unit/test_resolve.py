@@ -82,6 +82,33 @@ def test_a_resolution_is_used_by_the_next_plan(choice, outcome):
 
 
 @pytest.mark.parametrize(
+    ("name", "base", "ours", "theirs", "pointer", "outcome"),
+    [
+        (
+            "a.yaml",
+            b"# flow\nv: 1\nw: 1\n",
+            b"# flow\nv: 2\nw: 1\n",
+            b"v: 3\nw: 3\n",
+            "/v",
+            b"# flow\nv: 3\nw: 3\n",
+        ),
+        (
+            "a.json",
+            b'[{"id": "a/b", "v": 1}]',
+            b'[ {"id": "a/b", "v": 2}]',
+            b'[{"id": "c", "v": 1}, {"id": "a/b", "v": 3}]',
+            "/[id=a~1b]/v",
+            b'[ {"id": "c", "v": 1}, {"id": "a/b", "v": 3}]',
+        ),
+    ],
+)
+def test_fields_are_taken_into_ours_own_bytes(name, base, ours, theirs, pointer, outcome):
+    (found,) = found_in(*project(base, ours, theirs, name))
+    assert [field.pointer for field in found.fields] == [pointer]
+    assert found.merged({pointer: Side.THEIRS}) == outcome
+
+
+@pytest.mark.parametrize(
     ("fields", "problem"),
     [
         ({"/x": Side.OURS}, r"'/y' has no side \(fields that clash: '/x', '/y'\)"),

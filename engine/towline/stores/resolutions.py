@@ -21,12 +21,18 @@ Set: TypeAlias = Callable[[str, str | None], None]
 
 def saved_resolutions(get: Get) -> Sequence[SavedResolution]:
     """Return the saved resolutions, by asset id."""
-    found = (get(_name(asset_id)) for asset_id in _ids(get))
-    return [
-        decode(SavedResolution, json.loads(text), "resolution")
-        for text in found
-        if text is not None
-    ]
+    found = (get(resolution_name(asset_id)) for asset_id in _ids(get))
+    return [resolution_of(text) for text in found if text is not None]
+
+
+def resolution_name(asset_id: AssetId) -> str:
+    """Return the name of the text that has an asset's resolution."""
+    return f"resolution/{asset_id}"
+
+
+def resolution_of(text: str) -> SavedResolution:
+    """Return the resolution of a text. Raises InvalidValue."""
+    return decode(SavedResolution, json.loads(text), "resolution")
 
 
 def remembered_resolutions(get: Get) -> Sequence[SavedResolution]:
@@ -46,24 +52,21 @@ class ResolutionTexts:
         """Clear resolutions, then save others; see `AssetStore.save_resolutions`."""
         ids = set(_ids(self.get))
         for asset_id in ids.intersection(clear):
-            self.set(_name(asset_id), None)
+            self.set(resolution_name(asset_id), None)
             ids.remove(asset_id)
         for resolution in save:
             ids.add(resolution.asset_id)
             text = json.dumps(encode(resolution), ensure_ascii=True)
-            self.set(_name(resolution.asset_id), text)
+            self.set(resolution_name(resolution.asset_id), text)
         self._write_ids(ids)
 
     def clear_used(self, plan: Plan) -> None:
         """Clear what an applied plan names, where it is still the same, and remember it."""
-        if not plan.cleared:
-            return
-        named = dict(plan.cleared)
-        gone = [
-            each
-            for each in saved_resolutions(self.get)
-            if named.get(each.asset_id) == each.identity
-        ]
+        gone: list[SavedResolution] = []
+        for asset_id, identity in plan.cleared:
+            text = self.get(resolution_name(asset_id))
+            if text is not None and (found := resolution_of(text)).identity == identity:
+                gone.append(found)
         if gone:
             self.save((), [each.asset_id for each in gone])
             self._remember(gone)
@@ -88,7 +91,3 @@ class ResolutionTexts:
 def _ids(get: Get) -> list[AssetId]:
     text = get(_IDS)
     return [] if text is None else [AssetId(each) for each in json.loads(text)]
-
-
-def _name(asset_id: AssetId) -> str:
-    return f"resolution/{asset_id}"

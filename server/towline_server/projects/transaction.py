@@ -23,6 +23,8 @@ from towline.plan import StoreState
 from towline.planfile import load_plan
 from towline.ports import LoggedPull
 from towline.records import AssetRecord, Occupant
+from towline.resolutions import SavedResolution
+from towline.stores.resolutions import resolution_name, resolution_of
 from towline.stores.transaction import BaseSnapshot
 from towline_server.db.statements import batches, insert_all, insert_missing
 from towline_server.errors import existing
@@ -255,6 +257,15 @@ class SqlSnapshot(BaseSnapshot):
         with store_errors(self._rows.project_id):
             rows = self._rows.session.execute(found.execution_options(yield_per=_BATCH))
             yield from map(record_of, rows)
+
+    def saved_resolutions(self) -> Sequence[SavedResolution]:
+        """Return the saved resolutions, by asset id, in one statement."""
+        name = ResolutionRow.name
+        # "0" is the character after "/", and names are sorted by their bytes.
+        saved = name >= resolution_name(AssetId("")), name < "resolution0"
+        mine = ResolutionRow.project_id == self._rows.project_id
+        found = select(ResolutionRow.text).where(mine, *saved).order_by(name)
+        return [resolution_of(text) for text in self._execute(found).scalars()]
 
     def state(self) -> StoreState:
         """Return the recorded state."""

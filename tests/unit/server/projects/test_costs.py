@@ -12,10 +12,20 @@ from sqlalchemy import Connection, event, text, update
 
 from tests.databases import open_database
 from towline import Limits, PullOptions, Watch, apply, plan_at, undo
-from towline.model import AssetPath, AssetState, Digest, Revision, planned_id
+from towline.model import (
+    AssetId,
+    AssetPath,
+    AssetState,
+    Digest,
+    Revision,
+    ThreeWay,
+    planned_id,
+)
 from towline.names import NamePolicy
+from towline.options import Side
 from towline.plan import Plan
 from towline.records import AssetRecord
+from towline.resolutions import SavedResolution
 from towline.testing.plans import now, pulled
 from towline_server.db import Database
 from towline_server.db.statements import insert_all
@@ -132,6 +142,21 @@ def test_statements_follow_the_change_not_the_project(sent_for):
         assert len(large[what]) == len(sent), what
     assert len(small["nothing"]) <= 8
     assert len(small["change"]) <= 60
+
+
+def test_saved_resolutions_are_read_in_one_statement(sqlite_url: str):
+    database = open_database(sqlite_url)
+    here = make_project(database)
+    state = AssetState(path=AssetPath("a"), digest=Digest.of(b"1"))
+    saved = [
+        SavedResolution(asset_id=AssetId(name), states=ThreeWay(None, state, state), side=Side.OURS)
+        for name in ("0", "9/a", "a", "\N{SNOWMAN}")
+    ]
+    here.store.save_resolutions(reversed(saved))
+    with here.store.snapshot() as then, counting(database) as statements:
+        assert then.saved_resolutions() == saved
+    assert len(statements.sent) == 1
+    database.close()
 
 
 def test_a_project_is_read_as_a_whole_once_it_is_small_beside_the_questions(sqlite_url: str):
