@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from towline.conflicts import unresolved
 from towline.errors import ContentMissing, InvalidPlan, StalePlan
-from towline.kinds import Kinds
-from towline.model import Digest
 from towline.plan import Contents, Plan, PlanKind
 from towline.ports import AssetStore, Phase, Watch
 from towline.report import Report, report_of
+
+if TYPE_CHECKING:
+    from towline.kinds import Kinds
+    from towline.model import Digest
 
 
 def apply(

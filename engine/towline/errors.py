@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields
 from functools import partial
-from typing import Any, ClassVar, cast, dataclass_transform
+from typing import Any, ClassVar, Self, cast, dataclass_transform
 
 
 @dataclass_transform(eq_default=False, kw_only_default=True)
 @dataclass(eq=False, kw_only=True)
 class TowlineError(Exception):
-    """The root of all errors that towline raises on purpose; each class is made a dataclass."""
+    """The root of all errors that towline raises on purpose.
+
+    Each class is made a dataclass, when it is first raised: few of them are in one process.
+    """
 
     code: ClassVar[str] = "error"
     template: ClassVar[str] = ""
@@ -24,7 +27,12 @@ class TowlineError(Exception):
     def __init_subclass__(cls, *, code: str | None = None) -> None:
         if code is not None:
             cls.code = code
-        dataclass(eq=False, kw_only=True)(cls)
+
+    def __new__(cls, *_: object, **__: object) -> Self:
+        for each in reversed(cls.__mro__):
+            if issubclass(each, TowlineError) and "__dataclass_fields__" not in vars(each):
+                dataclass(eq=False, kw_only=True)(each)
+        return super().__new__(cls)
 
     @property
     def message(self) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, Self
 
 from towline.conflicts import Conflict
 from towline.content_rules import MergedBy
@@ -224,3 +225,30 @@ class Plan:
             if after is not None and (before is None or before.digest != after.digest):
                 needed.add(after.digest)
         return tuple(sorted(needed))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanSummary:
+    """What a log shows of each plan; a store may keep it beside the plan.
+
+    ``base`` and ``revision`` are the recorded ones before and after it. ``counts`` has how many
+    assets its report lists, by `LISTED` disposition.
+    """
+
+    kind: PlanKind
+    undoes: int | None
+    base: Revision | None
+    revision: Revision | None
+    counts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        """Return the summary of a plan."""
+        listed = Counter(item.disposition for item in plan.items)
+        return cls(
+            kind=plan.kind,
+            undoes=plan.undoes,
+            base=plan.before.base,
+            revision=plan.after.base,
+            counts=tuple(listed[disposition] for disposition in LISTED),
+        )

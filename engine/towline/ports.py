@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol
 
-from towline.changes import Changes, RemoteEntry
 from towline.errors import Cancelled
-from towline.kinds import Kinds
-from towline.limits import Limits
-from towline.model import AssetId, AssetPath, Digest, Revision
-from towline.names import NamePolicy
-from towline.plan import LISTED, Contents, Plan, PlanKind, StoreState
+from towline.plan import Contents, Plan, PlanSummary, StoreState
 from towline.records import AssetLookup, AssetRecord
-from towline.resolutions import SavedResolution
+
+if TYPE_CHECKING:
+    from towline.changes import Changes, RemoteEntry
+    from towline.kinds import Kinds
+    from towline.limits import Limits
+    from towline.model import AssetId, AssetPath, Digest, Revision
+    from towline.names import NamePolicy
+    from towline.resolutions import SavedResolution
 
 
 class Phase(StrEnum):
@@ -70,33 +71,6 @@ class Watch:
             raise Cancelled
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanSummary:
-    """What a log shows of each plan; a store may keep it beside the plan.
-
-    ``base`` and ``revision`` are the recorded ones before and after it. ``counts`` has how many
-    assets its report lists, by `LISTED` disposition.
-    """
-
-    kind: PlanKind
-    undoes: int | None
-    base: Revision | None
-    revision: Revision | None
-    counts: tuple[int, ...]
-
-    @classmethod
-    def of(cls, plan: Plan) -> Self:
-        """Return the summary of a plan."""
-        listed = Counter(item.disposition for item in plan.items)
-        return cls(
-            kind=plan.kind,
-            undoes=plan.undoes,
-            base=plan.before.base,
-            revision=plan.after.base,
-            counts=tuple(listed[disposition] for disposition in LISTED),
-        )
-
-
 class LoggedPull:
     """One applied plan in the store's log; ``number`` counts from 1.
 
@@ -124,7 +98,7 @@ class LoggedPull:
     @property
     def plan(self) -> Plan:
         """The plan as it was applied."""
-        if not isinstance(self._plan, Plan):
+        if callable(self._plan):
             self._plan = self._plan()
         return self._plan
 

@@ -8,20 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from towline.apply import apply
 from towline.changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
 from towline.conflicts import Conflict
 from towline.errors import ContentMissing, UnknownAssets
 from towline.kinds import Kinds
 from towline.limits import Limits
-from towline.merge import Context, merge
-from towline.merge.embedded import with_embedded_id
 from towline.model import AssetPath, AssetState, Digest, Revision
 from towline.options import Comparison, OnConflict, PullOptions, Resolutions
 from towline.plan import Contents, Plan, StoreState
 from towline.ports import AssetStore, Phase, Remote, Snapshot, Watch
-from towline.report import Report, report_of
-from towline.selection import near_names, resolve_names, resolved
+from towline.report import Report
 
 
 def pull(
@@ -38,6 +34,9 @@ def pull(
     Raises:
         TowlineError: any of `towline.errors`; the project is unchanged.
     """
+    from towline.apply import apply
+    from towline.report import report_of
+
     plan = plan_pull(store, remote, options, watch=watch)
     return report_of(plan) if plan.refused else apply(plan, store, watch=watch)
 
@@ -67,6 +66,21 @@ def plan_at(
     """Return what pulling a revision that is already fetched would do. Raises as `pull`."""
     watch.report(Phase.COMPARING, 0)
     state = snapshot.state()
+    if _is_up_to_date(snapshot, remote, state, revision, options):
+        watch.report(Phase.VALIDATING, 0, 0)
+        return Plan(
+            project=snapshot.project,
+            revision=revision,
+            before=state,
+            after=state,
+            on_conflict=options.on_conflict,
+            content_rules=snapshot.kinds.content_fingerprint,
+            source=remote,
+        )
+    # Most pulls find nothing new, and do without these.
+    from towline.merge import Context, merge
+    from towline.selection import near_names, resolve_names, resolved
+
     source = _Read(remote=remote)
     changes = _compare(snapshot, remote, state, revision, options, watch)
     changes = _with_embedded_ids(changes, snapshot.kinds, source, options.limits)
@@ -105,6 +119,26 @@ def plan_at(
     return replace(plan, source=source)
 
 
+def _is_up_to_date(
+    snapshot: Snapshot, remote: Remote, state: StoreState, revision: Revision, options: PullOptions
+) -> bool:
+    """Whether a merge would look at no asset: none changed there, lags, or is named."""
+    return (
+        state.base == revision
+        and options.comparison is Comparison.INCREMENTAL
+        and _is_comparable(snapshot, remote, state)
+        and not options.resolutions.named()
+        and options.only.is_all
+        and not (options.use_saved and snapshot.saved_resolutions())
+        and not snapshot.lagging()
+    )
+
+
+def _is_comparable(snapshot: Snapshot, remote: Remote, state: StoreState) -> bool:
+    """Whether the recorded base was read with these kinds and this scope."""
+    return state.scope == remote.scope and state.fingerprint == snapshot.kinds.fingerprint
+
+
 # --- comparing --------------------------------------------------------------------------------
 
 
@@ -123,8 +157,7 @@ def _compare(
             Change(path=path, before=None, after=listing[path]) for path in sorted(listing)
         )
         return Changes(base=None, revision=revision, items=items, coverage=Coverage.RECORDS)
-    rescoped = state.scope != remote.scope
-    trusted = not rescoped and state.fingerprint == kinds.fingerprint
+    trusted = _is_comparable(snapshot, remote, state)
     if trusted and options.comparison is Comparison.INCREMENTAL:
         if state.base == revision:
             return Changes(base=state.base, revision=revision, items=())
@@ -135,7 +168,7 @@ def _compare(
         base=state.base,
         revision=revision,
         items=tuple(_against_records(listing, snapshot, every=not trusted)),
-        coverage=Coverage.RESCOPED if rescoped else Coverage.RECORDS,
+        coverage=Coverage.RESCOPED if state.scope != remote.scope else Coverage.RECORDS,
         history_rewritten=state.base != revision and remote.rewritten(state.base, revision),
     )
 
@@ -198,6 +231,8 @@ def _with_embedded_ids(changes: Changes, kinds: Kinds, source: _Read, limits: Li
             pointers[item.path], assets[item.path] = kind.id_pointer, item.after
     if not assets:
         return changes
+    from towline.merge.embedded import with_embedded_id
+
     size = sum(asset.size for asset in assets.values())
     if size > limits.project_bytes:
         raise limits.exceeded("project_bytes", size)

@@ -10,16 +10,19 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from towline.changes import Changes, RemoteAsset
-from towline.conflicts import Conflict
 from towline.errors import UnknownAssets
 from towline.globs import matches_any
 from towline.model import AssetId, AssetPath
 from towline.names import path_problem
 from towline.options import Naming, Resolutions, Selection
-from towline.ports import Snapshot
 from towline.records import AssetRecord
+
+if TYPE_CHECKING:
+    from towline.conflicts import Conflict
+    from towline.ports import Snapshot
 
 _MOST_NAMES = 10
 """How many unknown names are compared with known ones."""

@@ -11,18 +11,43 @@ from tests.acceptance.command import Command
 from towline.testing.git_repository import GitRepository
 from towline.testing.git_server import GitServer
 
-HEAVY = ["deepdiff", "dulwich", "pydantic", "pygit2", "rich", "tomlkit", "urllib3", "yaml"]
+HEAVY = [
+    "deepdiff",
+    "dulwich",
+    "pydantic",
+    "pygit2",
+    "rich",
+    "sqlalchemy",
+    "tomlkit",
+    "urllib3",
+    "yaml",
+]
+NOT_FOR_A_NOOP = {
+    "towline.merge",
+    "towline.selection",
+    "towline.remotes.compare",
+    "towline.stores.directory.scan",
+    "towline.stores.directory.transaction",
+}
+MOST_MODULES = 58
+"""Of ours, for a pull with nothing to do."""
 PROGRAM = """
 import sys
 from towline_cli.main import main
 code = main(sys.argv[1:])
-print(*sorted(set({heavy!r}) & set(sys.modules)), file=sys.stderr)
+ours = [name for name in sys.modules if name.partition(".")[0] in ("towline", "towline_cli")]
+print(*sorted([*ours, *set({heavy!r}) & set(sys.modules)]), file=sys.stderr)
 sys.exit(code)
 """
 
 
 def loaded(project: Command, *arguments: str, code: int = 0) -> list[str]:
     """The heavy modules that a command leaves loaded."""
+    return [name for name in modules(project, *arguments, code=code) if name in HEAVY]
+
+
+def modules(project: Command, *arguments: str, code: int = 0) -> list[str]:
+    """The heavy modules that a command leaves loaded, and ours."""
     ended = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(heavy=HEAVY), *arguments],
         cwd=project.folder,
@@ -47,6 +72,15 @@ def test_a_fetch_of_nothing_new_loads_nothing_heavy(project: Command, server: Gi
     server.tally.clear()
     assert loaded(project, "fetch") == []
     assert len(server.tally.requests) <= 2
+
+
+def test_a_pull_with_nothing_to_do_loads_few_modules_of_ours(project: Command):
+    project("pull")
+    # The next command removes the files that a pull replaced.
+    project("pull")
+    ours = [name for name in modules(project, "pull") if name not in HEAVY]
+    assert not NOT_FOR_A_NOOP & set(ours)
+    assert len(ours) <= MOST_MODULES
 
 
 @pytest.mark.parametrize("arguments", [["config"], ["log", "--json"], ["--version"]])

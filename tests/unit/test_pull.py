@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from towline import (
@@ -176,3 +178,28 @@ def test_a_swap_of_names_that_was_left_out_is_pulled_later(remote: MemoryRemote)
     ]
     assert dict(store.contents())[P("b.yml")] == (one + b"mine: 1\n", False)
     assert pull(store, remote).listed == ()
+
+
+@pytest.mark.parametrize("options", [PullOptions(), SKIP, PullOptions(use_saved=False)])
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_pull_of_nothing_new_is_what_the_merge_makes_of_it(
+    store: MemoryStore,
+    remote: MemoryRemote,
+    options: PullOptions,
+    edited: bool,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    remote.commit({"a": b"1", "b": b"2"})
+    pull(store, remote)
+    if edited:
+        store.put(P("a"), b"edited")
+        store.put(P("c"), b"new")
+    made = plan_pull(store, remote, options)
+    assert made.is_noop
+    monkeypatch.setattr(sys.modules["towline.pull"], "_is_up_to_date", lambda *_: False)
+    assert made == plan_pull(store, remote, options)
+
+
+def test_what_lags_is_looked_at_though_nothing_is_new(store: MemoryStore, remote: MemoryRemote):
+    moved_here_and_deleted_there(store, remote)
+    assert plan_pull(store, remote, SKIP).items

@@ -101,11 +101,11 @@ def apply(file: str, verbose: bool, as_json: bool, yes: bool) -> int:
 
 
 def _plan(project: Project, choices: dict[str, Any]) -> Plan:
-    from towline.planfile import dump_plan
-
     with watching() as watch:
         made = plan_pull(project, choices, watch)
     if choices["plan_out"] is not None:
+        from towline.planfile import dump_plan
+
         Path(choices["plan_out"]).write_text(dump_plan(made), encoding="utf-8")
     return made
 

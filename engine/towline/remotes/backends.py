@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from towline.errors import InvalidValue
-from towline.remotes.cache import Cache
-from towline.remotes.fetcher import Fetcher
 from towline.remotes.git_fetch import GitFetcher
 from towline.remotes.git_process import OLDEST, find_git
 from towline.remotes.objects import CacheReader, GitReader, Pygit2Reader
+
+if TYPE_CHECKING:
+    from towline.remotes.cache import Cache
+    from towline.remotes.fetcher import Fetcher
 
 
 class Backend(StrEnum):

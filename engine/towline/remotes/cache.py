@@ -18,10 +18,13 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from towline.errors import LinkRefused, UnsafeOwner
 from towline.model import Revision
-from towline.ports import Watch
+
+if TYPE_CHECKING:
+    from towline.ports import Watch
 
 _CONFIG = """\
 [core]

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from towline.errors import (
     InvalidValue,
@@ -16,12 +16,14 @@ from towline.errors import (
     RemoteTimeout,
     UnsupportedRemote,
 )
-from towline.limits import Limits
-from towline.model import Revision
-from towline.ports import Traffic, Watch
-from towline.remotes.credential_sources import Credentials
 from towline.remotes.credentials import Credential, repeats
 from towline.remotes.url import RemoteUrl, Scheme, WantedRef
+
+if TYPE_CHECKING:
+    from towline.limits import Limits
+    from towline.model import Revision
+    from towline.ports import Traffic, Watch
+    from towline.remotes.credential_sources import Credentials
 
 E = TypeVar("E", bound=RemoteError)
 MAX_DETAIL = 300

@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from towline.changes import Changes, RemoteEntry
 from towline.errors import (
@@ -28,16 +28,12 @@ from towline.errors import (
     RemoteError,
     RemoteRefused,
 )
-from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.model import AssetPath, Digest, Revision
 from towline.names import path_problem
 from towline.ports import Phase, Traffic, Watch
-from towline.remotes.asset_filter import AssetFilter
 from towline.remotes.backends import Backend, BackendPair
 from towline.remotes.cache import Cache, temporary_folder
-from towline.remotes.compare import tree_changes, tree_listing
-from towline.remotes.credential_sources import Credentials
 from towline.remotes.fetcher import (
     MAX_REDIRECTS,
     FetchRequest,
@@ -48,9 +44,13 @@ from towline.remotes.fetcher import (
     Resolver,
     Unexplained,
 )
-from towline.remotes.history import commits_between, last_change
 from towline.remotes.objects import CacheReader, Commit, ObjectMissing, read_commit
 from towline.remotes.url import RemoteUrl, WantedRef
+
+if TYPE_CHECKING:
+    from towline.kinds import Kinds
+    from towline.remotes.asset_filter import AssetFilter
+    from towline.remotes.credential_sources import Credentials
 
 T = TypeVar("T")
 
@@ -191,6 +191,8 @@ class GitRemote:
     def changes(
         self, base: Revision, revision: Revision, kinds: Kinds, limits: Limits, watch: Watch
     ) -> Changes:
+        from towline.remotes.compare import tree_changes
+
         def compare(reader: CacheReader) -> Changes:
             before, after = (read_commit(reader, commit).tree for commit in (base, revision))
             asset_filter = self._asset_filter(reader, kinds, limits)
@@ -203,6 +205,8 @@ class GitRemote:
     def listing(
         self, revision: Revision, kinds: Kinds, limits: Limits, watch: Watch
     ) -> Mapping[AssetPath, RemoteEntry]:
+        from towline.remotes.compare import tree_listing
+
         def read(reader: CacheReader) -> Mapping[AssetPath, RemoteEntry]:
             tree = read_commit(reader, revision).tree
             return tree_listing(tree, self.scope, self._asset_filter(reader, kinds, limits), watch)
@@ -232,6 +236,8 @@ class GitRemote:
         Raises:
             InvalidTree: a commit is malformed.
         """
+        from towline.remotes.history import commits_between
+
         try:
             return commits_between(self._reader(), base, revision)
         except ObjectMissing:
@@ -246,6 +252,8 @@ class GitRemote:
         Raises:
             InvalidTree: a commit is malformed.
         """
+        from towline.remotes.history import last_change
+
         place = f"{self.scope}/{path}" if self.scope else path
         try:
             return last_change(self._reader(), revision, place)
@@ -349,6 +357,8 @@ class GitRemote:
     # --- reading ------------------------------------------------------------------------------
 
     def _asset_filter(self, reader: CacheReader, kinds: Kinds, limits: Limits) -> AssetFilter:
+        from towline.remotes.asset_filter import AssetFilter
+
         return AssetFilter(reader, kinds, limits, self.traffic, self._blobs)
 
     def _rewritten(self, base: Revision, revision: Revision, reader: CacheReader) -> bool | None:

@@ -6,18 +6,20 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from http import HTTPStatus
 from shlex import quote
+from typing import TYPE_CHECKING
 
 from towline.errors import LimitExceeded, RemoteRefused
-from towline.model import Revision
 from towline.remotes.cache import MANY_PACKS, Cache
 from towline.remotes.fetcher import FetchRequest, PackTooLarge, RefMissing, Unexplained
-from towline.remotes.git_failures import NOT_SMART, failure
 from towline.remotes.git_process import GitExit, closed_environment, run_git, ssh_log, ssh_options
 from towline.remotes.objects import GitReader, fetched_commit
 from towline.remotes.url import PEELED, Scheme, WantedRef
 
+if TYPE_CHECKING:
+    from towline.model import Revision
+
+_HTTP_OK = 200
 _NO_LIMIT = 2**60
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SETTINGS = {
@@ -134,11 +136,14 @@ class GitFetcher:
         fetching, most = command[0] == "fetch", request.limits.pack_bytes
         if ended.code != 0 and fetching and self._cache.unfinished_bytes() >= most:
             raise PackTooLarge  # the kernel stopped index-pack there
-        if ended.status == HTTPStatus.OK and not ended.smart:
+        not_smart = ended.status == _HTTP_OK and not ended.smart
+        if ended.code == 0 and not not_smart:
+            return ended
+        from towline.remotes.git_failures import NOT_SMART, failure
+
+        if not_smart:
             raise request.error(RemoteRefused, NOT_SMART)
-        if ended.code != 0:
-            raise failure(ended, request, ssh_messages, commit=commit)
-        return ended
+        raise failure(ended, request, ssh_messages, commit=commit)
 
     def _variables(self, request: FetchRequest, log: str) -> dict[str, str]:
         settings = list(_settings(request))

@@ -22,12 +22,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from towline.errors import RemoteTimeout
-from towline.limits import Limits
 from towline.ports import Phase
 from towline.remotes.fetcher import ADVERTISED, FetchRequest
 from towline.remotes.url import Scheme
+
+if TYPE_CHECKING:
+    from towline.limits import Limits
 
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin"
 OLDEST = (2, 31)

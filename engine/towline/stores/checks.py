@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from typing import TYPE_CHECKING
 
 from towline.errors import ContentMissing, StalePlan
-from towline.merge.index import AssetIndex
 from towline.model import AssetId, AssetPath, AssetState, Digest
-from towline.names import NamePolicy
 from towline.plan import Contents, Edit, Plan, PlanKind, StoreState
 from towline.ports import LoggedPull, Phase, Watch
 from towline.records import AssetLookup, AssetRecord, LocalFile, Occupant
+
+if TYPE_CHECKING:
+    from towline.names import NamePolicy
 
 Current = Callable[[AssetRecord], AssetRecord | None]
 """Returns the current record of an asset that a plan was made from."""
@@ -116,6 +118,8 @@ def check_destinations(plan: Plan, ours: AssetLookup, names: NamePolicy) -> None
     Raises:
         StalePlan: naming the paths in the way.
     """
+    from towline.merge.index import AssetIndex
+
     leaving = {edit.asset_id for edit in plan.edits if _leaves(edit)}
     outcomes = AssetIndex(
         (edit.after for edit in plan.edits if edit.after is not None), names=names

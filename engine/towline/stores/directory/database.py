@@ -20,9 +20,8 @@ from towline.errors import StoreDamaged, TowlineError
 from towline.kinds import Kinds
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
-from towline.plan import Edit, Plan, StoreState
-from towline.ports import LoggedPull, PlanSummary
-from towline.stores.checks import arrival, released_ids, undone_by
+from towline.plan import Edit, Plan, PlanSummary, StoreState
+from towline.ports import LoggedPull
 from towline.stores.directory.digests import HashedFile
 from towline.stores.directory.rows import COLUMNS, AssetRow, asset_row_of, row_of
 
@@ -361,6 +360,8 @@ class StateDatabase:
 
     def record_edits(self, edits: Iterable[Edit]) -> None:
         """Store the records that a plan results in."""
+        from towline.stores.checks import arrival, released_ids
+
         edits = tuple(edits)
         # The plan was checked to find the paths free, so an asset that was there is gone.
         self._connection.executemany(
@@ -383,6 +384,8 @@ class StateDatabase:
 
         Returns the digests of contents that the log no longer refers to.
         """
+        from towline.stores.checks import undone_by
+
         number = self.fence() + 1
         self.set_meta({"fence": str(number), "state": json.dumps(encode(plan.after))})
         summary = json.dumps(encode(PlanSummary.of(plan)))

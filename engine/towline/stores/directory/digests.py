@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from towline.model import Digest
-from towline.stores.directory.disk import Disk
 from towline.stores.directory.files import FileStat, FileType
+
+if TYPE_CHECKING:
+    from towline.stores.directory.disk import Disk
 
 _MILLISECOND = 1_000_000
 _SECOND = 1_000 * _MILLISECOND

@@ -26,16 +26,14 @@ from towline.errors import StoreDamaged, TowlineError
 from towline.model import AssetState, first_path
 from towline.plan import Edit, Plan
 from towline.stores.directory.disk import Disk
-from towline.stores.directory.state_folder import STATE_FOLDER
+from towline.stores.directory.state_folder import REPLACED, STAGED, STATE_FOLDER
 
-STAGED = f"{STATE_FOLDER}/staged"
 BACKUPS = f"{STATE_FOLDER}/displaced"
 DRAFT = f"{STATE_FOLDER}/journal.new"
 COMMITTED = f"{STATE_FOLDER}/journal"
 PLACING = f"{STATE_FOLDER}/journal.placing"
 DONE = f"{STATE_FOLDER}/journal.done"
 UNDOING = f"{STATE_FOLDER}/journal.undoing"
-REPLACED = f"{STATE_FOLDER}/replaced"
 REPLACED_JOURNAL = f"{REPLACED}/journal"
 
 

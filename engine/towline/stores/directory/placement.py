@@ -6,7 +6,6 @@ No file is ever overwritten: what is at the target is renamed first, as a saved 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -20,7 +19,6 @@ from towline.stores.directory.files import FileStat, FileType, permissions
 from towline.stores.directory.journal import Step
 from towline.stores.directory.state_folder import STATE_FOLDER
 
-_SAVED_EDIT = re.compile(r"\.local-[0-9a-f]{8}(-[0-9]+)?(/|$)")
 _NAME_BYTES = 255
 """The longest name in common file systems."""
 _SHOWN_PROBLEMS = 5
@@ -215,11 +213,6 @@ def innermost_folder(disk: Disk, path: AssetPath) -> str:
             break
         found = folder
     return found
-
-
-def is_saved_edit(path: str) -> bool:
-    """Whether this is the path of a saved edit, or of something inside it."""
-    return ".local-" in path and _SAVED_EDIT.search(path) is not None
 
 
 def _saved_edit_name(name: str, digest: Digest, attempt: int) -> str:

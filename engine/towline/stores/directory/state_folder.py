@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from towline.errors import (
     AlreadyAssociated,
@@ -16,14 +16,19 @@ from towline.errors import (
     StoreError,
     UnsafeOwner,
 )
-from towline.kinds import Kinds
 from towline.names import NamePolicy
 from towline.stores.directory.database import StateDatabase, create_state
-from towline.stores.directory.disk import Disk
 from towline.stores.directory.files import FileStat, FileType, permissions
+
+if TYPE_CHECKING:
+    from towline.kinds import Kinds
+    from towline.stores.directory.disk import Disk
 
 STATE_FOLDER = ".towline"
 STATE_FILE = f"{STATE_FOLDER}/state.db"
+STAGED = f"{STATE_FOLDER}/staged"
+REPLACED = f"{STATE_FOLDER}/replaced"
+"""See `towline.stores.directory.journal`."""
 _NEW = f"{STATE_FILE}.new"
 _LOCK = f"{STATE_FOLDER}/lock"
 _IGNORE = f"{STATE_FOLDER}/.gitignore"

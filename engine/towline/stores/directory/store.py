@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from towline.errors import (
     InvalidValue,
@@ -24,17 +24,13 @@ from towline.errors import (
     TowlineError,
 )
 from towline.kinds import Kinds
-from towline.model import AssetId, AssetPath, Digest
-from towline.names import NamePolicy
-from towline.plan import Contents, Plan
 from towline.ports import Applied, LoggedPull, Watch
-from towline.resolutions import SavedResolution
-from towline.stores.checks import check_destinations, check_edits, check_state, check_undone
 from towline.stores.directory.database import StateDatabase
 from towline.stores.directory.disk import Disk
 from towline.stores.directory.files import reason_of
-from towline.stores.directory.journal import REPLACED, STAGED
 from towline.stores.directory.state_folder import (
+    REPLACED,
+    STAGED,
     STATE_FILE,
     STATE_FOLDER,
     Trusts,
@@ -46,9 +42,14 @@ from towline.stores.directory.state_folder import (
     trusts_current_user,
     upgrade_project,
 )
-from towline.stores.directory.transaction import Transaction
 from towline.stores.directory.working_copy import WorkingCopy
-from towline.stores.resolutions import ResolutionTexts
+
+if TYPE_CHECKING:
+    from towline.model import AssetId, AssetPath, Digest
+    from towline.names import NamePolicy
+    from towline.plan import Contents, Plan
+    from towline.resolutions import SavedResolution
+    from towline.stores.directory.transaction import Transaction
 
 Root = str | os.PathLike[str]
 
@@ -77,7 +78,7 @@ class DirectoryStore:
             recover_missing=self._recover_missing,
             save_cache=self._save_cache,
         )
-        self._transaction = Transaction(disk, state, self._working_copy, str(root))
+        self._opened_transaction: Transaction | None = None
 
     @classmethod
     def create(
@@ -302,7 +303,7 @@ class DirectoryStore:
 
     def apply(self, plan: Plan, contents: Contents, watch: Watch) -> Applied:
         with self._open_checked():
-            check_state(plan, self.project, self._state.summary())
+            self._check_state(plan)
             if plan.is_noop:
                 return Applied(number=None)
             with locked(self._disk, str(self._root)):
@@ -317,11 +318,31 @@ class DirectoryStore:
     def save_resolutions(
         self, save: Iterable[SavedResolution] = (), clear: Iterable[AssetId] = ()
     ) -> None:
+        from towline.stores.resolutions import ResolutionTexts
+
         with self._writing():
             ResolutionTexts(self._state.setting, self._state.set_setting).save(save, clear)
 
-    def _check(self, plan: Plan) -> None:
+    @property
+    def _transaction(self) -> Transaction:
+        """What applies plans; a command that only looks does not load it."""
+        if self._opened_transaction is None:
+            from towline.stores.directory.transaction import Transaction
+
+            self._opened_transaction = Transaction(
+                self._disk, self._state, self._working_copy, str(self._root)
+            )
+        return self._opened_transaction
+
+    def _check_state(self, plan: Plan) -> None:
+        from towline.stores.checks import check_state
+
         check_state(plan, self.project, self._state.summary())
+
+    def _check(self, plan: Plan) -> None:
+        from towline.stores.checks import check_destinations, check_edits, check_undone
+
+        self._check_state(plan)
         undone = None if plan.undoes is None else self._state.logged(plan.undoes)
         check_undone(plan, undone)
         check_edits(plan, self._working_copy.current, self._working_copy)

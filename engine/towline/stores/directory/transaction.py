@@ -35,9 +35,7 @@ from towline.stores.directory.journal import (
     DONE,
     DRAFT,
     PLACING,
-    REPLACED,
     REPLACED_JOURNAL,
-    STAGED,
     UNDOING,
     Journal,
     Step,
@@ -48,7 +46,7 @@ from towline.stores.directory.journal import (
     read_journal,
 )
 from towline.stores.directory.placement import Placement, check_moves, emptied_folders
-from towline.stores.directory.state_folder import STATE_FILE, STATE_FOLDER
+from towline.stores.directory.state_folder import REPLACED, STAGED, STATE_FILE, STATE_FOLDER
 from towline.stores.directory.undo_contents import UndoContents
 from towline.stores.directory.working_copy import WorkingCopy
 from towline.stores.resolutions import ResolutionTexts

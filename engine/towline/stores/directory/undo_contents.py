@@ -15,8 +15,8 @@ from towline.stores.directory.database import StateDatabase
 from towline.stores.directory.digests import HashedFile
 from towline.stores.directory.disk import Disk
 from towline.stores.directory.files import FileStat
-from towline.stores.directory.journal import STAGED, Journal
-from towline.stores.directory.state_folder import STATE_FOLDER
+from towline.stores.directory.journal import Journal
+from towline.stores.directory.state_folder import STAGED, STATE_FOLDER
 
 _FOLDER = f"{STATE_FOLDER}/undo"
 

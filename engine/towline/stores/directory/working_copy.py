@@ -7,26 +7,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from towline.kinds import Kinds
 from towline.model import AssetId, AssetPath, AssetState, Digest, planned_id
 from towline.names import NamePolicy, name_problem, path_problem
-from towline.plan import StoreState
-from towline.ports import LoggedPull
 from towline.records import AssetRecord, LocalFile, Occupant
-from towline.resolutions import SavedResolution
-from towline.stores.directory.database import StateDatabase
 from towline.stores.directory.digests import DigestCache, HashedFile
-from towline.stores.directory.disk import Disk
 from towline.stores.directory.files import FileStat, FileType
-from towline.stores.directory.placement import is_saved_edit
-from towline.stores.directory.rows import AssetRow
-from towline.stores.directory.scan import FolderScan, in_the_way, scan_folder, walk
-from towline.stores.directory.undo_contents import UndoContents
-from towline.stores.resolutions import remembered_resolutions, saved_resolutions
+
+if TYPE_CHECKING:
+    from towline.kinds import Kinds
+    from towline.plan import StoreState
+    from towline.ports import LoggedPull
+    from towline.resolutions import SavedResolution
+    from towline.stores.directory.database import StateDatabase
+    from towline.stores.directory.disk import Disk
+    from towline.stores.directory.rows import AssetRow
+    from towline.stores.directory.scan import FolderScan
 
 _PLANNED = re.compile("[0-9a-f]{24}")
+_SAVED_EDIT = re.compile(r"\.local-[0-9a-f]{8}(-[0-9]+)?(/|$)")
 
 
 READ_BYTES = 64 * 1024 * 1024
@@ -128,10 +128,14 @@ class WorkingCopy:
 
     @_lookup
     def saved_resolutions(self) -> Sequence[SavedResolution]:
+        from towline.stores.resolutions import saved_resolutions
+
         return saved_resolutions(self._state.setting)
 
     @_lookup
     def remembered_resolutions(self) -> Sequence[SavedResolution]:
+        from towline.stores.resolutions import remembered_resolutions
+
         return remembered_resolutions(self._state.setting)
 
     @_lookup
@@ -140,6 +144,8 @@ class WorkingCopy:
         for path in self._paths_of(digest):
             if (content := self._disk.read_content(path, digest, READ_BYTES)) is not None:
                 return content
+        from towline.stores.directory.undo_contents import UndoContents
+
         return UndoContents(self._disk, self._state).read(digest, READ_BYTES)
 
     # --- the protocol -------------------------------------------------------------------------
@@ -213,6 +219,8 @@ class WorkingCopy:
 
     @_lookup
     def occupants(self, path: AssetPath) -> Sequence[Occupant]:
+        from towline.stores.directory.scan import in_the_way, walk
+
         found: dict[str, Occupant] = {}
         for existing, stat in in_the_way(self._disk, self._state.names, path):
             if stat.type is FileType.FOLDER:
@@ -365,6 +373,8 @@ class WorkingCopy:
             self._scanned()
 
     def _scanned(self) -> FolderScan:
+        from towline.stores.directory.scan import scan_folder
+
         if self._scan is None:
             self._recover_missing()
             self._scan = scan_folder(
@@ -405,6 +415,13 @@ class WorkingCopy:
         """Whether the file's name is spelled like this on disk, which a folding system ignores."""
         if self._state.names is NamePolicy.EXACT:
             return True
+        from towline.stores.directory.scan import in_the_way
+
         return any(
             existing == path for existing, _ in in_the_way(self._disk, self._state.names, path)
         )
+
+
+def is_saved_edit(path: str) -> bool:
+    """Whether this is the path of a saved edit, or of something inside it."""
+    return ".local-" in path and _SAVED_EDIT.search(path) is not None
