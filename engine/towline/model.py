@@ -107,7 +107,10 @@ class AssetState:
 
 def first_path(*states: AssetState | None) -> AssetPath:
     """Return the path of the first state that is there; one of them is."""
-    return next(state.path for state in states if state is not None)
+    for state in states:
+        if state is not None:
+            return state.path
+    raise ValueError("an asset has a state")
 
 
 class NonAssetReason(StrEnum):

@@ -16,7 +16,6 @@ from towline.errors import (
     LimitExceeded,
     RemoteError,
 )
-from towline.merge.decide import CONFLICT_RULES, rule_of
 from towline.model import AssetId, AssetPath, AssetState, NonAsset, Revision, ThreeWay, first_path
 from towline.options import OnConflict, PullOptions, Resolutions, Selection
 from towline.plan import BehindReason, Disposition, IgnoredReason, Item, Plan
@@ -258,6 +257,8 @@ def behind_reason(record: AssetRecord) -> BehindReason | None:
         return None
     if isinstance(record.recorded, NonAsset):
         return BehindReason(record.recorded.reason.value)
+    from towline.merge.decide import CONFLICT_RULES, rule_of
+
     rule = rule_of(ThreeWay(record.base, record.ours, record.recorded))
     return BehindReason.CONFLICT if rule in CONFLICT_RULES else BehindReason.LEFT_OUT
 

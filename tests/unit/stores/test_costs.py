@@ -172,3 +172,25 @@ def test_the_log_decodes_no_plan_and_an_undo_one(tmp_path, monkeypatch):
         assert Plan not in decoded
         undo(store)
     assert decoded.count(Plan) == 1
+
+
+def test_a_status_reads_each_table_once(root, monkeypatch):
+    read = []
+
+    def look_at_all(store):
+        connection = store._state._connection
+
+        class Counting:
+            def execute(self, statement, *values):
+                read.append(statement)
+                return connection.execute(statement, *values)
+
+            def __getattr__(self, name):
+                return getattr(connection, name)
+
+        monkeypatch.setattr(store._state, "_connection", Counting())
+        assert sum(1 for _ in now(store).records()) >= 1_000
+
+    counted(root, look_at_all)
+    for table in ("assets", "files"):
+        assert sum(f"FROM {table}" in statement for statement in read) == 1

@@ -209,9 +209,12 @@ class StateDatabase:
         )
         return [str(path) for (path,) in rows]
 
-    def hashed_paths(self) -> set[str]:
-        """Return every path with a known digest."""
-        return {str(path) for (path,) in self._connection.execute("SELECT path FROM files")}
+    def all_hashed(self) -> dict[str, tuple[Any, ...]]:
+        """Return the row of every last known digest, by path; see `HashedFile.of_row`."""
+        rows = self._connection.execute(
+            "SELECT path, digest, checked_ns, size, mtime_ns, ctime_ns, inode FROM files"
+        )
+        return {row[0]: row[1:] for row in rows}
 
     def undo_contents(self, digests: Iterable[str]) -> set[str]:
         """Return those of these contents that undoing a pull in the log needs."""

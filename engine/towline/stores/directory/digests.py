@@ -35,12 +35,11 @@ class HashedFile:
 
     def is_current_for(self, stat: FileStat) -> bool:
         """Whether a file with this stat must still have this digest."""
-        return self.stat.ctime_ns == stat.ctime_ns and self.is_unmodified(stat)
+        return _is_current(self.row(), stat)
 
     def is_unmodified(self, stat: FileStat) -> bool:
         """Whether the file, perhaps renamed since, cannot have been written to."""
-        tick = _TICK if stat.mtime_ns % _SECOND else _COARSE_TICK
-        return self.has_content_of(stat) and stat.mtime_ns + tick < self.checked_ns
+        return self.has_content_of(stat) and _is_settled(stat.mtime_ns, self.checked_ns)
 
     def has_content_of(self, stat: FileStat) -> bool:
         """Whether it is the same file with the same modification time, perhaps renamed.
@@ -66,6 +65,24 @@ class HashedFile:
         return (self.digest, self.checked_ns, *stamps)
 
 
+def _is_current(row: Sequence[Any], stat: FileStat) -> bool:
+    """Whether a file with this stat must still have the digest of this row."""
+    _, checked_ns, size, mtime_ns, ctime_ns, inode = row
+    return (
+        stat.mtime_ns == mtime_ns
+        and stat.ctime_ns == ctime_ns
+        and stat.size == size
+        and stat.inode == inode
+        and stat.type is FileType.FILE
+        and _is_settled(mtime_ns, checked_ns)
+    )
+
+
+def _is_settled(mtime_ns: int, checked_ns: int) -> bool:
+    """Whether no write after the check can have the same modification time."""
+    return mtime_ns + (_TICK if mtime_ns % _SECOND else _COARSE_TICK) < checked_ns
+
+
 class DigestCache:
     """The digests of files: from the state file, and those hashed since it was written.
 
@@ -80,8 +97,24 @@ class DigestCache:
     ) -> None:
         self._disk = disk
         self._stored = stored
+        self._rows: Mapping[str, Sequence[Any]] = {}
         self._on_change = on_change
         self._pending: dict[str, HashedFile | None] = {}
+
+    def load(self, rows: Mapping[str, Sequence[Any]]) -> None:
+        """Use these rows of the state file, by path, until `clear_rows`."""
+        self._rows = rows
+
+    def clear_rows(self) -> None:
+        """Forget what `load` gave."""
+        self._rows = {}
+
+    def current(self, path: str, stat: FileStat) -> Digest | None:
+        """Return the digest of a file with this stat if a loaded row has it; nothing is read."""
+        row = self._rows.get(path)
+        if row is None or path in self._pending or not _is_current(row, stat):
+            return None
+        return Digest(row[0])
 
     def last(self, path: str) -> HashedFile | None:
         """Return the last known digest of a path, current or not."""
@@ -115,3 +148,4 @@ class DigestCache:
     def clear_pending(self) -> None:
         """Forget the pending digests; they are in the state file, or outdated."""
         self._pending = {}
+        self._rows = {}

@@ -30,6 +30,9 @@ class FileType(Enum):
     """A symbolic link, a pipe, a device."""
 
 
+_TYPES = {stat.S_IFREG: FileType.FILE, stat.S_IFDIR: FileType.FOLDER}
+
+
 @dataclass(frozen=True, slots=True)
 class FileStat:
     """The stat of a path: its type, and what changes with its content."""
@@ -46,18 +49,14 @@ class FileStat:
     @classmethod
     def of(cls, found: os.stat_result) -> FileStat:
         """Convert a stat result."""
-        kind = FileType.OTHER
-        if stat.S_ISREG(found.st_mode):
-            kind = FileType.FILE
-        elif stat.S_ISDIR(found.st_mode):
-            kind = FileType.FOLDER
+        mode = found.st_mode
         return cls(
-            kind,
+            _TYPES.get(stat.S_IFMT(mode), FileType.OTHER),
             found.st_size,
             found.st_mtime_ns,
             found.st_ctime_ns,
             found.st_ino & _MOST,
-            stat.S_IMODE(found.st_mode),
+            stat.S_IMODE(mode),
             found.st_dev,
             found.st_uid,
         )
@@ -140,9 +139,12 @@ def try_creating(folder: int) -> None:
 def stat_entries(entries: Iterator[os.DirEntry[str]]) -> Iterator[tuple[str, FileStat]]:
     """Yield the names in a folder with their stats."""
     for entry in entries:
-        # It may have been removed since the folder was read.
-        with suppress(FileNotFoundError):
-            yield entry.name, FileStat.of(entry.stat(follow_symlinks=False))
+        try:
+            found = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            # It was removed since the folder was read.
+            continue
+        yield entry.name, FileStat.of(found)
 
 
 def sync_file_system(descriptor: int) -> bool:

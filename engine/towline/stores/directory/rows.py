@@ -48,7 +48,8 @@ def asset_row_of(row: Sequence[Any]) -> AssetRow:
     """Decode a row of `COLUMNS`."""
     (asset_id, kind, *states, seen_reason, place, size, embedded_id, executable) = row
     base = _state(*states[:3])
-    recorded: AssetState | NonAsset | None = _state(*states[3:])
+    recorded: AssetState | NonAsset | None
+    recorded = base if states[:3] == states[3:] else _state(*states[3:])
     known = base or recorded
     if executable is None and isinstance(known, AssetState):
         executable = known.executable
@@ -59,11 +60,15 @@ def asset_row_of(row: Sequence[Any]) -> AssetRow:
         kind=kind,
         base=base,
         recorded=recorded,
-        place=None if place is None else AssetPath(place),
+        place=base.path if base is not None and base.path == place else _path(place),
         size=size,
         embedded_id=embedded_id,
         executable=bool(executable),
     )
+
+
+def _path(text: str | None) -> AssetPath | None:
+    return None if text is None else AssetPath(text)
 
 
 def _state(path: str | None, digest: str | None, executable: int | None) -> AssetState | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from towline.model import AssetId, AssetPath, Digest
@@ -34,10 +34,11 @@ def walk(disk: Disk, folder: str, enters: Callable[[str], bool]) -> Iterator[tup
 class FolderScan:
     """The result of a scan.
 
-    ``untracked`` are the files that belong to no known asset, ``missing`` the assets without a
-    file, ``moved`` the renamed assets with their new paths.
+    ``tracked`` are the rows that it was made from, ``untracked`` the files that belong to no known
+    asset, ``missing`` the assets without a file, ``moved`` the renamed assets with their new paths.
     """
 
+    tracked: Sequence[AssetRow]
     files: Mapping[AssetPath, FileStat]
     untracked: Mapping[AssetPath, FileStat]
     missing: frozenset[AssetId]
@@ -47,7 +48,7 @@ class FolderScan:
 def scan_folder(
     disk: Disk,
     digests: DigestCache,
-    tracked: Iterable[AssetRow],
+    tracked: Sequence[AssetRow],
     *,
     names: NamePolicy,
     is_asset: Callable[[AssetPath], bool],
@@ -58,9 +59,8 @@ def scan_folder(
         AssetPath(path): stat for path, stat in walk(disk, "", enters) if stat.type is FileType.FILE
     }
     placed = {row.place: row for row in tracked if row.place is not None}
-    untracked = {
-        path: files[path] for path in sorted(files) if path not in placed and is_asset(path)
-    }
+    new = sorted(path for path in files if path not in placed)
+    untracked = {path: files[path] for path in new if is_asset(path)}
     for path in _differently_spelled(disk, names, files, placed.keys()):
         untracked.pop(path, None)
     missing = [
@@ -68,6 +68,7 @@ def scan_folder(
     ]
     moved = dict(_renames(digests, missing, untracked))
     return FolderScan(
+        tracked=tracked,
         files=files,
         untracked=untracked,
         missing=frozenset(row.id for row in missing if row.id not in moved),

@@ -234,13 +234,19 @@ class WorkingCopy:
     def records(self) -> Iterator[AssetRecord]:
         """Every asset, by id. Lists the folder."""
         self.refresh()
+        hashed = self._state.all_hashed()
+        self.digests.load(hashed)
         scan = self._scanned()
-        records = [self._scanned_record(row, scan.files) for row in self._tracked()]
+        rows = self._tracked() if scan.moved else scan.tracked
+        records = [self._scanned_record(row, scan.files) for row in rows]
         placed = {record.ours.path for record in records if record.ours is not None}
         for path, stat in scan.untracked.items():
             if path not in placed and (checked := self.digests.hashed(path, stat)) is not None:
                 records.append(self._local(path, checked))
-        self._forget_gone(scan)
+        # Of assets without a file digests are needed, to find renames.
+        for gone in hashed.keys() - scan.files.keys() - {row.place for row in rows}:
+            self.digests.put(gone, None)
+        self.digests.clear_rows()
         stateful = (r for r in records if not (r.local_only and r.ours is None))
         return iter(sorted(stateful, key=lambda record: record.id))
 
@@ -303,7 +309,13 @@ class WorkingCopy:
     def _scanned_record(self, row: AssetRow, files: Mapping[AssetPath, FileStat]) -> AssetRecord:
         if row.place is None or row.place not in files:
             return self.record(row)
-        return row.record(self._ours(row.place, files[row.place], row))
+        stat = files[row.place]
+        digest = self.digests.current(row.place, stat)
+        if digest is None:
+            return row.record(self._ours(row.place, stat, row))
+        executable = stat.executable if self.reads_executable else row.executable
+        ours = AssetState(path=row.place, digest=digest, executable=executable)
+        return row.record(ours)
 
     def _local(self, path: AssetPath, checked: HashedFile) -> AssetRecord:
         asset_id = self._new_id(path)
@@ -396,12 +408,6 @@ class WorkingCopy:
         if name.startswith(".") and not self._state.kinds.hidden:
             return False
         return name_problem(name) is None
-
-    def _forget_gone(self, scan: FolderScan) -> None:
-        """Forget the digests of deleted files, except of assets: those are needed for renames."""
-        places = {row.place for row in self._tracked()}
-        for path in self._state.hashed_paths() - places - scan.files.keys():
-            self.digests.put(path, None)
 
     # --- names --------------------------------------------------------------------------------
 
