@@ -45,6 +45,7 @@ def git_merges(folder: Path, cases: Sequence[ThreeWay[bytes]]) -> list[bytes | N
             command, env=ENVIRONMENT, cwd=folder, input=data, check=check, capture_output=True
         ).stdout
 
+    folder.mkdir(parents=True, exist_ok=True)
     git("init", "--quiet")
     git("fast-import", "--quiet", data=b"".join(_commits(cases)))
     git("checkout", "--quiet", "--force", "ours")

@@ -37,7 +37,6 @@ def test_generated_edits(
 def test_one_merge_of_many_files_is_merge_file_for_each(tmp_path: Path):
     random = Random(5)
     cases = [random_sides(random) for _ in range(200)]
-    (tmp_path / "merge").mkdir()
     assert git_merges(tmp_path / "merge", cases) == [
         git_merge_file(tmp_path, sides) for sides in cases
     ]
