@@ -43,7 +43,7 @@ def edit_merged(conflict: OpenConflict) -> bytes | None:
     Raises:
         CommandError: the editor failed, or what it wrote has markers or is not of its format.
     """
-    suffix = PurePosixPath(conflict.path).suffix
+    _, suffix = _file_name(conflict)
     try:
         content = click.edit(_start(conflict), require_save=True, extension=suffix)
     except click.ClickException as error:
@@ -63,9 +63,9 @@ def run_merge_tool(conflict: OpenConflict) -> bytes:
         raise CommandError("no_merge_tool", "no merge tool is configured", hint)
     _check_takes_content(conflict)
     with tempfile.TemporaryDirectory(prefix="towline-merge-") as folder:
-        name = PurePosixPath(re.sub(r"[^\w.-]", "_", conflict.path.name))
+        stem, suffix = _file_name(conflict)
         files = {
-            side: Path(folder, f"{name.stem}_{side}{name.suffix}")
+            side: Path(folder, f"{stem}_{side}{suffix}")
             for side in ("BASE", "LOCAL", "REMOTE", "BACKUP", "MERGED")
         }
         contents = conflict.contents
@@ -84,6 +84,13 @@ def run_merge_tool(conflict: OpenConflict) -> bytes:
         if ended.returncode:
             raise CommandError("merge_tool_failed", f"{tool} did not merge {conflict.path}")
         return _checked(files["MERGED"].read_bytes(), conflict)
+
+
+def _file_name(conflict: OpenConflict) -> tuple[str, str]:
+    """Return stem and suffix for a temporary file, by which tools know what it is."""
+    name = PurePosixPath(re.sub(r"[^\w.-]", "_", conflict.path.name))
+    # What is too long to be a suffix is none; a name may have 255 bytes.
+    return name.stem[:50], name.suffix if len(name.suffix) < 20 else ""
 
 
 def with_sides(conflict: OpenConflict, sides: list[Side]) -> bytes:
