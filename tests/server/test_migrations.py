@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from alembic import command
 from sqlalchemy import inspect
 
 from towline_server.db import make_engine, upgrade
-from towline_server.db.migrate import check, downgrade
+from towline_server.db.migrate import _config, _migrating
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.services)])
@@ -17,11 +18,13 @@ def test_tables_are_those_of_the_models(kind: str, tmp_path, request: pytest.Fix
         url = request.getfixturevalue("postgres_server").create("migrated")
     engine = make_engine(url)
     upgrade(engine)
-    check(engine)
+    with _migrating(engine) as connection:
+        command.check(_config(connection))
     upgrade(engine)
     indexes = {each["name"]: each for each in inspect(engine).get_indexes("runs")}
     assert indexes["ix_runs_active"]["unique"]
     assert any("where" in option for option in indexes["ix_runs_active"]["dialect_options"])
-    downgrade(engine, "base")
+    with _migrating(engine) as connection:
+        command.downgrade(_config(connection), "base")
     assert inspect(engine).get_table_names() == ["alembic_version"]
     engine.dispose()
