@@ -148,9 +148,9 @@ def test_a_company_and_its_connection_have_their_dates(api: TenantClient, tenant
     project = tenant.project(connection_id=connection.id)
     answer = api.client.get("/companies", headers=basic(api.key(Role.READER)))
     [found] = answer.json()["results"]
-    [connection] = found["dataConnections"]
-    assert connection["platformName"] == "github"
-    made = [datetime.fromisoformat(each["created"]) for each in (found, connection)]
+    [shown] = found["dataConnections"]
+    assert shown["platformName"] == "github"
+    made = [datetime.fromisoformat(each["created"]) for each in (found, shown)]
     assert made == [project.created_at, connection.created_at]
     assert made[0] > made[1]
 
