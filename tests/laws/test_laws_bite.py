@@ -320,7 +320,7 @@ def test_the_law_fails_on_its_mutant(law: str, monkeypatch: Patch):
     test, mutate = BITES[law]
     # Only whether it fails matters here, not by how small an example.
     quickly = settings(
-        max_examples=1_000, phases=[Phase.generate], database=None, report_multiple_bugs=False
+        max_examples=3_000, phases=[Phase.generate], database=None, report_multiple_bugs=False
     )
     mutate(monkeypatch)
     if test is not PullMachine:
