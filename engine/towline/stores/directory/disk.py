@@ -331,7 +331,8 @@ class Disk:
         return [(folder, name) for folder, (_, _, name) in zip(folders, split, strict=True)]
 
     def _parent(self, path: str) -> tuple[int, str]:
-        return self._parents(path)[0]
+        above, _, name = _checked(path).rpartition("/")
+        return self._folders.descriptor(above), name
 
     def _rename(self, source: str, target: str) -> None:
         (above, name), (beyond, new) = self._parents(source, target)

@@ -34,11 +34,19 @@ class OpenFolders:
 
         The empty path is the root. Raises OSError if one is not a folder, or is behind a link.
         """
+        self._close_surplus()
+        return [self._descriptor(path) for path in paths]
+
+    def descriptor(self, path: str) -> int:
+        """Return the descriptor of one folder, as `descriptors`."""
+        self._close_surplus()
+        return self._descriptor(path)
+
+    def _close_surplus(self) -> None:
         while self._replaced:
             os.close(self._replaced.pop())
         while len(self._held) > _MOST:
             os.close(self._held.pop(next(iter(self._held))).descriptor)
-        return [self._descriptor(path) for path in paths]
 
     def close(self) -> None:
         """Close what is held."""

@@ -119,7 +119,7 @@ class Placement:
         digest = self._fingerprint(source)
         if digest is None:
             return
-        folder = innermost_folder(self._disk, origin)
+        folder = innermost_folder(self._disk, origin.folders)
         if folder:
             folder += "/"
         attempt = 0
@@ -204,10 +204,10 @@ def _innermost_first(folders: set[str]) -> Iterator[AssetPath]:
     yield from (AssetPath(each) for each in sorted(folders, key=lambda f: (-f.count("/"), f)))
 
 
-def innermost_folder(disk: Disk, path: AssetPath) -> str:
-    """Return the innermost folder of a path that exists, without following links."""
+def innermost_folder(disk: Disk, folders: Iterable[str]) -> str:
+    """Return the innermost of nested folders that exists, without following links."""
     found = ""
-    for folder in path.folders:
+    for folder in folders:
         stat = disk.stat(folder)
         if stat is None or stat.type is not FileType.FOLDER:
             break
@@ -257,7 +257,7 @@ def _name_problems(steps: tuple[Step, ...]) -> Iterator[str]:
 
 def _move_problems(disk: Disk, steps: tuple[Step, ...], *, sets_executable: bool) -> Iterator[str]:
     left: set[str] = set()
-    entered: set[str] = set()
+    entered: set[tuple[str, ...]] = set()
     for step in steps:
         before, after = step.before, step.after
         if before is not None and step.moves_old_file:
@@ -269,9 +269,10 @@ def _move_problems(disk: Disk, steps: tuple[Step, ...], *, sets_executable: bool
         if before is not None and chmods and before.executable != after.executable:
             yield from _attempt(before.path, disk.probe_chmod)
         if step.writes_content or step.moves_old_file:
-            entered.add(innermost_folder(disk, after.path))
+            entered.add(after.path.folders)
+    innermost = {innermost_folder(disk, folders) for folders in entered}
     # A folder that files can be moved out of can take files, too.
-    for folder in sorted(entered - left):
+    for folder in sorted(innermost - left):
         yield from _attempt(folder, partial(disk.probe_rename_into, source=STATE_FOLDER))
 
 

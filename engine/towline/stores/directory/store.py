@@ -73,6 +73,7 @@ class DirectoryStore:
         self._working_copy = WorkingCopy(
             disk,
             state,
+            check_open=self._check_open,
             guarded=self._open_checked,
             reads_executable=reads_executable,
             recover_missing=self._recover_missing,
@@ -392,11 +393,14 @@ class DirectoryStore:
                     self._state.set_hashed(working_copy.digests.pending)
                 working_copy.clear_pending()
 
-    @contextmanager
-    def _open_checked(self) -> Iterator[None]:
+    def _check_open(self) -> None:
         if self._closed:
             # The descriptor may be reused for another file.
             raise StoreError(project=str(self._root), problem="the store is closed")
+
+    @contextmanager
+    def _open_checked(self) -> Iterator[None]:
+        self._check_open()
         with _store_errors(str(self._root)):
             yield
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -40,8 +41,12 @@ def _lookup(method: Method) -> Method:
 
     @wraps(method)
     def guarded(self: WorkingCopy, *asked: Any) -> Any:
-        with self._guarded():
+        self._check_open()
+        try:
             return method(self, *asked)
+        except (OSError, sqlite3.Error):
+            with self._guarded():
+                raise
 
     return cast(Method, guarded)
 
@@ -58,6 +63,7 @@ class WorkingCopy:
         disk: Disk,
         state: StateDatabase,
         *,
+        check_open: Callable[[], None],
         guarded: Callable[[], AbstractContextManager[None]],
         reads_executable: bool,
         recover_missing: Callable[[], None],
@@ -65,6 +71,7 @@ class WorkingCopy:
     ) -> None:
         self._disk = disk
         self._state = state
+        self._check_open = check_open
         self._guarded = guarded
         self._recover_missing = recover_missing
         self._save_cache = save_cache
