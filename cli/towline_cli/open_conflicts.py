@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from towline.model import AssetId, AssetPath
-from towline.resolve import OpenConflict, open_conflicts
+from towline.model import AssetId, AssetPath, Revision
+from towline.resolve import OpenConflict, Read, open_conflicts
 
 from .errors import CommandError
 from .options import asset_name, content_mode, pull_options
@@ -16,18 +16,22 @@ from .project import Project
 
 if TYPE_CHECKING:
     from towline.ports import Watch
+    from towline.remotes.git import GitRemote
     from towline.remotes.objects import Commit
     from towline.resolutions import SavedResolution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectConflicts:
-    """Every conflict, settled or not, in the order of a plan's.
+    """Every conflict with a revision, settled or not, in the order of a plan's.
 
     ``saved`` are the resolutions that hold, by asset; ``lapsed`` those of conflicts that moved
     since, or ended. ``remembered`` are those of the past.
     """
 
+    revision: Revision
+    remote: GitRemote
+    read: Read
     conflicts: tuple[OpenConflict, ...]
     saved: Mapping[AssetId, SavedResolution]
     lapsed: tuple[SavedResolution, ...]
@@ -37,6 +41,18 @@ class ProjectConflicts:
     def open(self) -> tuple[OpenConflict, ...]:
         """The conflicts for which no resolution is saved."""
         return tuple(each for each in self.conflicts if each.party.asset_id not in self.saved)
+
+    def last_change(self, conflict: OpenConflict) -> Commit | None:
+        """Return the commit that last changed theirs, if its history is here."""
+        from towline.errors import InvalidTree
+
+        there = conflict.party.states.theirs or conflict.party.states.base
+        if there is None:
+            return None
+        try:
+            return self.remote.last_change(there.path, self.revision)
+        except InvalidTree:
+            return None
 
     def left(self, resolved: Iterable[AssetId] = ()) -> int:
         """Return how many conflicts are open once these assets are resolved too."""
@@ -97,11 +113,10 @@ def load_conflicts(project: Project, watch: Watch) -> ProjectConflicts:
         plan = plan_at(snapshot, remote, revision, options, watch=watch)
         saved = tuple(snapshot.saved_resolutions())
         remembered = tuple(snapshot.remembered_resolutions())
+    kinds, mode, read = project.store.kinds, content_mode(project), project.reader(remote)
     found = tuple(
         each
-        for each in open_conflicts(
-            plan, project.reader(), kinds=project.store.kinds, content_merge=content_mode(project)
-        )
+        for each in open_conflicts(plan, read, kinds=kinds, content_merge=mode)
         # What is here alone is in the way of others, and has no side to choose.
         if each.party.states.base is not None or each.party.states.theirs is not None
     )
@@ -112,22 +127,11 @@ def load_conflicts(project: Project, watch: Watch) -> ProjectConflicts:
         if each.asset_id in states and not each.moved(states[each.asset_id])
     }
     return ProjectConflicts(
+        revision=revision,
+        remote=remote,
+        read=read,
         conflicts=found,
         saved=held,
         lapsed=tuple(each for each in saved if each.asset_id not in held),
         remembered=remembered,
     )
-
-
-def last_change(project: Project, conflict: OpenConflict) -> Commit | None:
-    """Return the commit that last changed theirs, if its history is here."""
-    from towline.errors import InvalidTree
-
-    states = conflict.party.states
-    there = states.theirs or states.base
-    if there is None or project.fetched is None:
-        return None
-    try:
-        return project.remote().last_change(there.path, project.fetched)
-    except InvalidTree:
-        return None

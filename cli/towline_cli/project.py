@@ -170,11 +170,11 @@ class Project:
         remote.fetch(plan.revision, self.limits(), watch)
         return remote
 
-    def reader(self) -> Read:
+    def reader(self, remote: GitRemote | None = None) -> Read:
         """Return a function that reads the bytes of the store, or of what was fetched."""
         from towline.errors import ContentMissing, RemoteError
 
-        remote = self.remote()
+        remote = remote or self.remote()
 
         def read(digest: Digest) -> bytes | None:
             if (content := self.store.read(digest)) is not None:

@@ -16,14 +16,13 @@ from . import tables
 from .errors import CommandError
 from .git_config import configured_merge_tool
 from .merging import edit_merged, run_merge_tool, with_sides
-from .open_conflicts import last_change
 from .output import describe, echo, echo_err, printable, short
 
 if TYPE_CHECKING:
     from towline.resolutions import SavedResolution
     from towline.resolve import OpenConflict
 
-    from .project import Project
+    from .open_conflicts import ProjectConflicts
 
 _MOST_LINES = 20
 """Of each diff in the walk."""
@@ -49,16 +48,15 @@ class _Step(Enum):
 
 
 def walk(
-    project: Project,
+    found: ProjectConflicts,
     conflicts: Sequence[OpenConflict],
-    remembered: Sequence[SavedResolution],
     save: Callable[[OpenConflict, SavedResolution], None],
 ) -> None:
     """Ask for each conflict in turn; ``save`` is called with each choice."""
     tool = configured_merge_tool()
     for number, conflict in enumerate(conflicts, 1):
-        before = conflict.remembered(remembered)
-        _show(project, conflict, before, f"({number}/{len(conflicts)})")
+        before = conflict.remembered(found.remembered)
+        _show(found, conflict, before, f"({number}/{len(conflicts)})")
         while True:
             answer = _ask(conflict, before, tool)
             if answer is _Step.QUIT:
@@ -72,11 +70,11 @@ def walk(
 
 
 def _show(
-    project: Project, conflict: OpenConflict, before: SavedResolution | None, position: str
+    found: ProjectConflicts, conflict: OpenConflict, before: SavedResolution | None, position: str
 ) -> None:
     echo()
     echo(f"{position} {conflict.conflict.kind} conflict: {conflict.path}")
-    if (commit := last_change(project, conflict)) is not None:
+    if (commit := found.last_change(conflict)) is not None:
         done = "deleted" if conflict.party.states.theirs is None else "changed"
         when = f", {commit.time.astimezone():%Y-%m-%d %H:%M}" if commit.time else ""
         tables.print_cut(
@@ -93,10 +91,8 @@ def _show(
     else:
         from towline.explain import explain
 
-        read = project.reader()
-        tables.print_explanation(
-            explain(conflict.party.states, read, conflict.rules), most_lines=_MOST_LINES
-        )
+        explained = explain(conflict.party.states, found.read, conflict.rules)
+        tables.print_explanation(explained, most_lines=_MOST_LINES)
     for path in conflict.conflict.blockers:
         echo(f"  in the way: {path}")
     if before is not None:

@@ -152,7 +152,7 @@ class _Session:
         from towline_cli.walk import walk
 
         try:
-            walk(self.project, conflicts, self.found.remembered, self.save)
+            walk(self.found, conflicts, self.save)
         except click.Abort:
             echo_err("")
             self.interrupted = True
@@ -247,7 +247,7 @@ def _list(project: Project, found: ProjectConflicts, names: Sequence[str], *, as
     if as_json:
         print_json(
             {
-                "conflicts": [_conflict_json(each, found, project) for each in conflicts],
+                "conflicts": [_conflict_json(each, found) for each in conflicts],
                 "lapsed": [_resolution_json(each) for each in found.lapsed],
             }
         )
@@ -271,15 +271,12 @@ def _list(project: Project, found: ProjectConflicts, names: Sequence[str], *, as
     return OK
 
 
-def _conflict_json(
-    conflict: OpenConflict, found: ProjectConflicts, project: Project
-) -> dict[str, object]:
+def _conflict_json(conflict: OpenConflict, found: ProjectConflicts) -> dict[str, object]:
     from towline.content.values import ABSENT
-    from towline_cli.open_conflicts import last_change
 
     saved = found.saved.get(conflict.party.asset_id)
     before = conflict.remembered(found.remembered)
-    commit = last_change(project, conflict)
+    commit = found.last_change(conflict)
     return {
         "asset_id": conflict.party.asset_id,
         "path": conflict.path,
