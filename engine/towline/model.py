@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from hashlib import sha1, sha256
+from hashlib import sha1
 from typing import Generic, NewType, Self, TypeVar
 
 from towline.errors import InvalidPath, InvalidValue
@@ -152,17 +152,3 @@ class ThreeWay(Generic[T]):
     def resolved(self) -> T:
         """Return the side that changed, or what both agree on; ours where they clash."""
         return self.theirs if self.ours == self.base else self.ours
-
-
-def planned_id(project: str, path: str, used: Callable[[AssetId], bool]) -> AssetId:
-    """Return the id of a new asset at ``path``, before it is written (docs/semantics.md).
-
-    The first 24 hex digits of SHA-256 over project, path and a counter that steps past used ids.
-    """
-    counter = 0
-    while True:
-        text = f"{project}\0{path}\0{counter}"
-        candidate = AssetId(sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:24])
-        if not used(candidate):
-            return candidate
-        counter += 1

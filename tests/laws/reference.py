@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from tests.laws.merging import alignments
+from towline.asset_ids import planned_id
 from towline.changes import RemoteAsset
 from towline.conflicts import ConflictKind
-from towline.model import AssetId, AssetPath, AssetState, NonAsset, planned_id
+from towline.model import AssetId, AssetPath, AssetState, NonAsset
 from towline.options import OnConflict, Resolutions, Side
 from towline.plan import Disposition
 from towline.records import LocalFile

@@ -19,10 +19,11 @@ from tests.laws.merging import (
     quiet,
     result_of,
 )
+from towline.asset_ids import planned_id
 from towline.changes import RemoteAsset
 from towline.conflicts import ConflictKind
 from towline.errors import TowlineError
-from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, planned_id
+from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset
 from towline.options import PullOptions, Renames, Resolutions, Selection
 from towline.records import AssetRecord
 from towline.testing.sides import (

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import product
 from random import Random
 
+from towline.asset_ids import planned_id
 from towline.changes import RemoteAsset
-from towline.model import AssetPath, AssetState, Digest, planned_id
+from towline.model import AssetPath, AssetState, Digest
 from towline.names import NamePolicy
 from towline.records import AssetRecord
 from towline.testing.sides import KINDS, ThreeSides, can_coexist

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from towline.asset_ids import planned_id
 from towline.changes import RemoteAsset, RemoteEntry
-from towline.model import (
-    AssetId,
-    AssetPath,
-    AssetState,
-    Digest,
-    NonAsset,
-    NonAssetReason,
-    planned_id,
-)
+from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason
 from towline.names import NamePolicy
 from towline.records import AssetRecord
 from towline.testing.sides import KINDS, ThreeSides

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from towline.asset_ids import planned_id
 from towline.errors import InvalidValue
-from towline.model import AssetId, AssetPath, Digest, ThreeWay, planned_id
+from towline.model import AssetId, AssetPath, Digest, ThreeWay
 
 
 @pytest.mark.parametrize("content", [b"", b"a", b"line\n", bytes(range(256))])

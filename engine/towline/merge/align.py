@@ -17,11 +17,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from towline.asset_ids import planned_id
 from towline.changes import Changes, Coverage, RemoteAsset
 from towline.merge.embedded import shared_ids
 from towline.merge.renames import RenamedAssets
 from towline.merge.sides import Sides
-from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, ThreeWay, planned_id
+from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, ThreeWay
 from towline.options import Renames
 from towline.records import AssetLookup, AssetRecord
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
+from towline.asset_ids import planned_id
 from towline.errors import InvalidPath, UnknownAssets
-from towline.model import AssetId, AssetPath, AssetState, Digest, planned_id
+from towline.model import AssetId, AssetPath, AssetState, Digest
 from towline.records import AssetRecord, LocalFile, absent_at
 from towline.stores.transaction import BaseSnapshot, StoreTransaction
 

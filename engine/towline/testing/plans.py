@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+from towline.asset_ids import planned_id
 from towline.errors import ContentMissing
-from towline.model import AssetId, AssetPath, AssetState, Digest, Revision, planned_id
+from towline.model import AssetId, AssetPath, AssetState, Digest, Revision
 from towline.plan import Edit, Plan, StoreState
 from towline.ports import Applied, AssetStore, Snapshot, Watch
 from towline.records import AssetRecord

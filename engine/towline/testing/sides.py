@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from towline.asset_ids import planned_id
 from towline.changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
 from towline.kinds import Kind, Kinds
 from towline.merge.context import Context
 from towline.merge.index import AssetIndex
-from towline.model import AssetId, AssetPath, AssetState, Revision, planned_id
+from towline.model import AssetId, AssetPath, AssetState, Revision
 from towline.names import NamePolicy
 from towline.plan import Plan, StoreState
 from towline.records import AssetRecord

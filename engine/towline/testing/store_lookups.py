@@ -6,14 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from towline.model import (
-    AssetId,
-    AssetPath,
-    Digest,
-    NonAsset,
-    NonAssetReason,
-    planned_id,
-)
+from towline.asset_ids import planned_id
+from towline.model import AssetId, AssetPath, Digest, NonAsset, NonAssetReason
 from towline.names import NamePolicy
 from towline.plan import Edit, StoreState
 from towline.ports import AssetStore

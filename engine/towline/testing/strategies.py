@@ -16,16 +16,9 @@ from typing import TypeAlias, TypeVar
 
 from hypothesis import strategies as st
 
+from towline.asset_ids import planned_id
 from towline.changes import RemoteAsset, RemoteEntry
-from towline.model import (
-    AssetId,
-    AssetPath,
-    AssetState,
-    Digest,
-    NonAsset,
-    NonAssetReason,
-    planned_id,
-)
+from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason
 from towline.names import NamePolicy
 from towline.options import OnConflict, PullOptions, Renames, Resolutions, Selection, Side
 from towline.records import AssetRecord

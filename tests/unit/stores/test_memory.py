@@ -2,8 +2,9 @@
 
 import pytest
 
+from towline.asset_ids import planned_id
 from towline.errors import InvalidPath, UnknownAssets
-from towline.model import AssetId, AssetPath, Digest, planned_id
+from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
 from towline.plan import Edit, Plan, StoreState
 from towline.ports import Watch

@@ -10,7 +10,8 @@ from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from towline.model import AssetId, AssetPath, AssetState, Digest, planned_id
+from towline.asset_ids import planned_id
+from towline.model import AssetId, AssetPath, AssetState, Digest
 from towline.names import NamePolicy, name_problem, path_problem
 from towline.records import AssetRecord, LocalFile, Occupant
 from towline.stores.directory.digests import DigestCache, HashedFile

@@ -12,15 +12,8 @@ from sqlalchemy import Connection, event, text, update
 
 from tests.databases import open_database
 from towline import Limits, PullOptions, Watch, apply, plan_at, undo
-from towline.model import (
-    AssetId,
-    AssetPath,
-    AssetState,
-    Digest,
-    Revision,
-    ThreeWay,
-    planned_id,
-)
+from towline.asset_ids import planned_id
+from towline.model import AssetId, AssetPath, AssetState, Digest, Revision, ThreeWay
 from towline.names import NamePolicy
 from towline.options import Side
 from towline.plan import Plan

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.stores.later_disk import LaterDisk
+from towline.asset_ids import planned_id
 from towline.errors import (
     AlreadyAssociated,
     InvalidPath,
@@ -21,7 +22,7 @@ from towline.errors import (
     UnsafeOwner,
 )
 from towline.kinds import Kind, Kinds
-from towline.model import AssetId, AssetPath, Digest, planned_id
+from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
 from towline.plan import Plan
 from towline.ports import Watch

@@ -257,6 +257,11 @@ _TABLES: dict[str, list[sa.schema.SchemaItem]] = {
         sa.UniqueConstraint("tenant_id", "slug"),
         sa.Index(None, "tenant_id", "created_at"),
     ],
+    "resolution_texts": [
+        _reference("project_id", "projects", primary_key=True),
+        sa.Column("name", ExactText(), primary_key=True),
+        sa.Column("text", ExactText(), nullable=False),
+    ],
     "used_ids": [
         _reference("project_id", "projects", primary_key=True),
         sa.Column("asset_id", ExactText(), primary_key=True),
