@@ -18,8 +18,9 @@ from tests.oracle.git_renames import Files, git_renames
 from towline.content.similarity import (
     MAX_SCORE,
     MINIMUM_SCORE,
+    SpanIndex,
     can_be_similar,
-    similarity,
+    score,
     span_counts,
 )
 from towline.options import PullOptions
@@ -33,8 +34,9 @@ EXAMPLES = min(int(os.environ.get("ORACLE_EXAMPLES", "1000")), 10_000)
 def our_score(old: bytes, new: bytes) -> int | None:
     if not can_be_similar(len(old), len(new)):
         return None
-    score = similarity(span_counts(old), span_counts(new), max(len(old), len(new)))
-    return score * 100 // MAX_SCORE if score >= MINIMUM_SCORE else None
+    copied = SpanIndex([span_counts(new)]).copied(span_counts(old))[0]
+    found = score(copied, max(len(old), len(new)))
+    return found * 100 // MAX_SCORE if found >= MINIMUM_SCORE else None
 
 
 def test_scores_are_gits(tmp_path: Path):

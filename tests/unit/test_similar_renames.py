@@ -53,9 +53,13 @@ def test_exact_turns_similarity_off():
     assert pull(store, remote, PullOptions(renames=Renames.EXACT)).status == "conflicts"
 
 
-def test_above_the_limit_nothing_is_compared_and_a_note_says_so(monkeypatch):
+@pytest.mark.parametrize(
+    ("limit", "value"),
+    [("MAX_CANDIDATES", 1), ("MAX_WORK", len(THEIRS)), ("MAX_WORK", 2 * len(THEIRS) + 8)],
+)
+def test_above_a_limit_nothing_is_compared_and_a_note_says_so(monkeypatch, limit, value):
     store, remote = renamed({"b": THEIRS, "c": b"c"})
-    monkeypatch.setattr(similar, "MAX_CANDIDATES", 1)
+    monkeypatch.setattr(similar, limit, value)
     report = pull(store, remote)
     assert report.status == "conflicts"
     assert [(note.path, "2 new assets" in note.text) for note in report.notes] == [("b", True)]

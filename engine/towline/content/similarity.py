@@ -7,7 +7,7 @@ counted under its hash. What two contents share is the bytes that are in spans o
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from towline.content.lines import is_binary
@@ -19,7 +19,8 @@ MINIMUM_SCORE = MAX_SCORE // 2
 
 _HASH_BASE = 107_927
 _SPAN = 64
-_WORD = 0xFFFFFFFF
+_WORD = (1 << 32) - 1
+_LONG = (1 << 64) - 1
 
 
 def can_be_similar(size: int, other: int) -> bool:
@@ -38,22 +39,44 @@ def span_counts(content: bytes) -> dict[int, int]:
     return dict(counts)
 
 
-def similarity(source: Mapping[int, int], target: Mapping[int, int], size: int) -> int:
-    """Return the score of two contents' span counts, ``size`` being the larger's bytes."""
-    if not size:
-        return 0
-    copied = sum(min(count, target.get(span, 0)) for span, count in source.items())
-    return copied * MAX_SCORE // size
+class SpanIndex:
+    """Contents by the spans that they have: a search costs what is shared, not what there is."""
+
+    def __init__(self, contents: Iterable[Mapping[int, int]]) -> None:
+        self._holders: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+        self._size = 0
+        for number, counts in enumerate(contents):
+            self._size += 1
+            for span, count in counts.items():
+                self._holders[span].append((number, count))
+
+    def work(self, source: Mapping[int, int]) -> int:
+        """Return how many counts a search for a content compares."""
+        return sum(len(self._holders.get(span, ())) for span in source)
+
+    def copied(self, source: Mapping[int, int]) -> list[int]:
+        """Return how many bytes of a content are in each of those that were given."""
+        copied = [0] * self._size
+        for span, count in source.items():
+            for number, other in self._holders.get(span, ()):
+                copied[number] += count if count < other else other  # noqa: FURB136 - it is faster
+        return copied
+
+
+def score(copied: int, size: int) -> int:
+    """Return the score of two contents that share so many bytes, the larger of ``size`` bytes."""
+    return copied * MAX_SCORE // size if size else 0
 
 
 @lru_cache(maxsize=1 << 16)
 def _hash(span: bytes) -> int:
-    low = high = 0
+    # 64 bits that turn by 7 for each byte, which is added to the lower 32, modulo 2**32.
+    state = 0
     for byte in span:
-        previous = low
-        low = ((((low << 7) & _WORD) ^ (high >> 25)) + byte) & _WORD
-        high = ((high << 7) & _WORD) ^ (previous >> 25)
-    return ((low + high * 0x61) & _WORD) % _HASH_BASE
+        state = (state << 7 & _LONG | state >> 57) + byte
+        if state & _WORD < byte:
+            state -= _WORD + 1
+    return ((state & _WORD) + (state >> 32) * 0x61 & _WORD) % _HASH_BASE
 
 
 def _spans(content: bytes) -> Iterator[bytes]:

@@ -204,7 +204,7 @@ def _some(paths: list[AssetPath]) -> str:
 
 
 _SHARED = "its id {!r} is in {} too: renames of these assets are not found by it"
-_UNCOMPARED = "one of {} new assets, too many to look for renames by similar content"
+_UNCOMPARED = "one of {} new assets, too many or too large to look for renames by similar content"
 
 
 def _merged_contents(cases: list[Case]) -> tuple[tuple[Digest, bytes], ...]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 
 from towline.changes import RemoteAsset
 from towline.merge.sides import Sides
-from towline.merge.similar import Candidate, are_too_many, similar_pairs
+from towline.merge.similar import Candidate, similar_pairs
 from towline.model import AssetId, AssetPath, AssetState, Digest
 from towline.options import Renames
 from towline.records import AssetRecord
@@ -92,10 +92,10 @@ class RenamedAssets:
             Candidate(path, asset.state.digest, asset.size, self._own_id(asset))
             for path, asset in new
         ]
-        if are_too_many(sources, targets):
+        pairs = similar_pairs(sources, targets, self._read)
+        if pairs is None:
             self.uncompared = tuple(path for path, _ in new)
-            return {}
-        return similar_pairs(sources, targets, self._read)
+        return pairs or {}
 
     def _own_id(self, holder: AssetRecord | RemoteAsset) -> str | None:
         """Return the embedded id, unless another asset has it too."""
