@@ -319,7 +319,7 @@ def _strangers(tenants: Tenants) -> Iterator[Stranger]:
 
 
 def test_a_replayed_answer_is_for_its_caller_alone(tenants: Tenants):
-    admin, stranger = tenants.caller(Role.ADMIN), tenants.caller(None)
+    admin, known = tenants.caller(Role.ADMIN), tenants.caller(None)
     stranger = tenants.caller(Role.ADMIN, of=tenants.other)
     for endpoint, needs in GUARDED.items():
         if not endpoint.startswith("POST") or needs.done >= 400:
@@ -333,7 +333,7 @@ def test_a_replayed_answer_is_for_its_caller_alone(tenants: Tenants):
 
         assert ask(admin) == (needs.done, False), endpoint
         assert ask(admin) == (needs.done, True), endpoint
-        assert ask(stranger) == (needs.no_role, False), endpoint
+        assert ask(known) == (needs.no_role, False), endpoint
         elsewhere = needs.elsewhere if endpoint in NAMING else needs.done
         assert ask(stranger) == (elsewhere, False), endpoint
 
