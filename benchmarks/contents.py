@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import resource
 import subprocess
 import tempfile
 import tracemalloc
@@ -125,16 +125,15 @@ def _lines(scale: Scale) -> Iterator[Measure]:
         for _ in range(scale.repeat):
             found = best_cpu({"towline": lambda: merge_lines(sides)}, rounds=1)
             best["towline"] = min(best["towline"], found["towline"])
-            before = os.times()
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
             subprocess.run(
                 ["git", "merge-file", "-p", *names],
                 cwd=folder,
                 stdout=subprocess.DEVNULL,
                 check=True,
             )
-            after = os.times()
-            spent = after.children_user - before.children_user
-            spent += after.children_system - before.children_system
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            spent = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
             best[GIT] = min(best[GIT], spent)
     size = len(sides.ours)
     for who, seconds in best.items():
