@@ -239,8 +239,13 @@ def test_undo_names_the_later_pull_that_is_in_its_way(project: Command, reposito
     assert "undo the later ones first" in project("undo", "2", code=1).err
     edit(project, "rules/late.json", b"mine\n")
     project("undo", "3")
+    # Written again at its path it is the asset that the pull deleted, edited since.
     error = project.json("undo", "2", code=1)["error"]
-    assert (error["in_the_way"], error["paths"]) == (True, ["rules/late.json"])
+    assert (error["in_the_way"], error["paths"]) == (False, ["rules/late.json"])
+    (project.folder / "rules/late.json").unlink()
+    edit(project, "rules/late.json/note", b"mine\n")
+    error = project.json("undo", "2", code=1)["error"]
+    assert (error["in_the_way"], error["paths"]) == (True, ["rules/late.json/note"])
 
 
 def test_undo_of_the_first_pull_of_a_folder_that_had_assets(
