@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.content import lines, search
+from towline.content import hunks, lines, search
 from towline.content.lines import merge_lines
 from towline.model import ThreeWay
 
@@ -38,6 +38,14 @@ def test_a_comparison_that_takes_too_long_is_given_up(monkeypatch: pytest.Monkey
     theirs = base + b"t\n"
     assert merged(base, ours, theirs) == ours + b"t\n"
     monkeypatch.setattr(search, "_BUDGET", 50)
+    assert merged(base, ours, theirs) is None
+
+
+def test_a_hunk_that_could_be_at_too_many_places_is_given_up(monkeypatch: pytest.MonkeyPatch):
+    base, ours = b"a\n" + b"x\n" * 50 + b"b\nc\nd\n", b"a\n" + b"x\n" * 49 + b"b\nc\nd\n"
+    theirs = base.replace(b"d", b"e")
+    assert merged(base, ours, theirs) == ours.replace(b"d", b"e")
+    monkeypatch.setattr(hunks, "_SLIDES", 40)
     assert merged(base, ours, theirs) is None
 
 
