@@ -205,6 +205,7 @@ def _dataclass_decoder(kind: Any, *, parses: bool) -> _Convert:
     decoders: dict[str, _Convert] = {}
 
     def decode_fields(data: Any) -> Any:
+        nonlocal decoders
         form = _form(kind)
         values = _checked(dict, data)
         if form.former:
@@ -212,7 +213,8 @@ def _dataclass_decoder(kind: Any, *, parses: bool) -> _Convert:
         if not form.required <= values.keys() <= form.types.keys():
             raise _Mismatch(_field_problem(form, values))
         if not decoders:
-            decoders.update((name, _decoder(of, parses)) for name, of in form.types.items())
+            # At once: another thread uses them as soon as there are any.
+            decoders = {name: _decoder(of, parses) for name, of in form.types.items()}
         decoded = {}
         for name, item in values.items():
             try:

@@ -29,9 +29,8 @@ class TowlineError(Exception):
             cls.code = code
 
     def __new__(cls, *_: object, **__: object) -> Self:
-        for each in reversed(cls.__mro__):
-            if issubclass(each, TowlineError) and "__dataclass_fields__" not in vars(each):
-                dataclass(eq=False, kw_only=True)(each)
+        if cls not in _DATACLASSES:
+            _make_dataclass(cls)
         return super().__new__(cls)
 
     @property
@@ -49,6 +48,20 @@ class TowlineError(Exception):
     def data(self) -> dict[str, Any]:
         """Return the error's attributes as JSON values."""
         return cast(dict[str, Any], json.loads(json.dumps(asdict(self), default=str)))
+
+
+_DATACLASSES: set[type] = {TowlineError}
+
+
+def _make_dataclass(error: type[TowlineError]) -> None:
+    """Make a class and those above it dataclasses.
+
+    Two threads may both make one, to the same effect, and none uses one that is half made.
+    """
+    for each in reversed(error.__mro__):
+        if issubclass(each, TowlineError) and each not in _DATACLASSES:
+            dataclass(eq=False, kw_only=True)(each)
+            _DATACLASSES.add(each)
 
 
 def _listed(values: tuple[str, ...], most: int = 10) -> str:
