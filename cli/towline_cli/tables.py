@@ -228,6 +228,8 @@ def print_status(assets: Sequence[AssetStatus]) -> None:
 
 def _state_remark(asset: AssetStatus) -> str:
     remarks = []
+    if asset.is_edited_here and asset.state == "modified-there":
+        remarks.append("modified here too: a pull merges them")
     if asset.renamed_from is not None:
         remarks.append(f"renamed: {asset.renamed_from} -> {asset.path}")
     if asset.renamed_there is not None:

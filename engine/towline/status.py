@@ -63,6 +63,11 @@ class AssetStatus:
         return first_path(self.states.ours, self.states.theirs, self.states.base)
 
     @property
+    def is_edited_here(self) -> bool:
+        """Whether it was pulled, and changed here since."""
+        return self.states.base is not None and self.states.ours != self.states.base
+
+    @property
     def renamed_from(self) -> AssetPath | None:
         """Its path in base, where it has another one here."""
         base, ours = self.states.base, self.states.ours

@@ -110,3 +110,17 @@ def test_what_a_merge_leaves_is_for_the_policy():
     store, remote = edited(BASE, OURS, THEIRS.replace(b'"version": 1', b'"version": 3'))
     options = PullOptions(on_conflict=OnConflict.THEIRS)
     assert [item.merged_by for item in pull(store, remote, options).overwritten] == [None]
+
+
+def test_contents_of_two_assets_are_never_merged():
+    """Theirs put another asset, by its embedded id, at the path of one that was edited here."""
+    kind = Kind(name="file", globs=("**",), id_pointer="/id")
+    store, remote = MemoryStore("project", kinds=Kinds((kind,))), MemoryRemote()
+    here, other = b'{"id": "a", "x": 1, "y": 1}', b'{"id": "b", "x": 2, "y": 1}'
+    remote.commit({"a.json": here, "b.json": other})
+    pull(store, remote)
+    store.put(AssetPath("a.json"), here.replace(b'"y": 1', b'"y": 5'))
+    remote.commit({"a.json": other.replace(b'"x": 2', b'"x": 9'), "c": b"1"})
+    report = pull(store, remote)
+    assert report.status == "conflicts"
+    assert content(store) == here.replace(b'"y": 1', b'"y": 5')

@@ -147,9 +147,6 @@ def _pulled(project: Project, number: int) -> list[PulledAsset]:
     raise UnknownPull(pull=number)
 
 
-_EDITED = frozenset(["conflict", "modified-here", "deleted-here"])
-
-
 def _chosen(assets: Sequence[_Asset], names: Sequence[str], project: Project) -> list[_Asset]:
     """Return the assets to show, each once, in the order of their paths."""
     if not names:
@@ -163,11 +160,7 @@ def _chosen(assets: Sequence[_Asset], names: Sequence[str], project: Project) ->
 
 
 def _is_edited(asset: _Asset) -> bool:
-    return (
-        isinstance(asset, PulledAsset)
-        or asset.state in _EDITED
-        or (asset.state == "behind" and asset.states.ours != asset.states.base)
-    )
+    return isinstance(asset, PulledAsset) or asset.state == "conflict" or asset.is_edited_here
 
 
 def _named(assets: Sequence[_Asset], name: str) -> list[_Asset]:

@@ -26,17 +26,17 @@ class Format:
     """One format.
 
     ``parse`` raises `NotParsed` for what is not of it. ``edit`` returns the bytes of ours with a
-    decided merge applied, or None where it cannot. ``lines_first``: merged lines keep
-    comments, so they are preferred where they say the same.
+    decided merge applied, or None where it cannot. ``has_comments``: merged lines keep them,
+    so they are preferred where they say the same.
     """
 
     name: str
     parse: Callable[[bytes], Any]
     edit: Callable[[Any, Any, Merge], bytes | None]
-    lines_first: bool
+    has_comments: bool
 
 
-_JSON = Format(name="json", parse=parse_json, edit=edit_json, lines_first=False)
+_JSON = Format(name="json", parse=parse_json, edit=edit_json, has_comments=False)
 
 
 def formats_of(path: str, content: bytes) -> Iterator[Format]:
@@ -47,8 +47,8 @@ def formats_of(path: str, content: bytes) -> Iterator[Format]:
         from towline.content.yaml_edit import edit_yaml
         from towline.content.yaml_values import parse_yaml
 
-        yield Format(name="yaml", parse=parse_yaml, edit=edit_yaml, lines_first=True)
+        yield Format(name="yaml", parse=parse_yaml, edit=edit_yaml, has_comments=True)
     if path.endswith(".toml"):
         from towline.content.toml import edit_toml, parse_toml
 
-        yield Format(name="toml", parse=parse_toml, edit=edit_toml, lines_first=True)
+        yield Format(name="toml", parse=parse_toml, edit=edit_toml, has_comments=True)

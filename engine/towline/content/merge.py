@@ -11,12 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from towline.content.comments import loses_comments
 from towline.content.decision import Keep, Merge, value_of
 from towline.content.equality import Equality
 from towline.content.formats import Document, Format, formats_of
 from towline.content.lines import Clash, merge_line_regions, merge_lines
 from towline.content.pointers import Pointer
-from towline.content.structure import FieldConflict, FieldMerge, merge_values
+from towline.content.structure import FieldConflict, FieldMerge, guarded_changes, merge_values
 from towline.content.values import NotParsed, Value
 from towline.content_rules import ContentMode, ContentRules, MergedBy
 from towline.model import ThreeWay
@@ -60,15 +61,17 @@ def merge_content(
                 return _merge_structure(format_, sides, rules, choices)
     if rules.mode is ContentMode.STRUCTURE:
         return _CONFLICT
-    return _merge_lines(path, sides)
+    return _merge_lines(path, sides, rules)
 
 
 def are_equal(path: str, one: bytes, other: bytes) -> bool:
-    """Whether two contents differ in spelling alone."""
+    """Whether two contents differ in spelling alone: not in a comment of the other."""
     if one == other:
         return True
     for format_ in formats_of(path, one):
         with suppress(NotParsed):
+            if format_.has_comments and loses_comments(ThreeWay(b"", one, other), one):
+                return False
             return Equality().are_equal(format_.parse(one).value, format_.parse(other).value)
     return False
 
@@ -79,30 +82,36 @@ def _merge_structure(
     documents = sides.map(format_.parse)
     values = documents.map(lambda document: document.value)
     merged = merge_values(values, rules, choices)
-    content = None
-    if not merged.conflicts:
-        content = _written(format_, sides, documents, merged.merge)
+    content, conflicts = None, merged.conflicts
+    if not conflicts:
+        wanted = value_of(merged.merge, values.ours, values.theirs)
+        conflicts = guarded_changes(values.ours, wanted, rules, choices or {})
+        if not conflicts:
+            content = _written(format_, sides, documents, merged.merge, wanted)
     return ContentOutcome(
-        content=content,
-        by=MergedBy.STRUCTURE,
-        fields=merged.conflicts,
-        taken=merged.taken,
+        content=content, by=MergedBy.STRUCTURE, fields=conflicts, taken=merged.taken
     )
 
 
 def _written(
-    format_: Format, sides: ThreeWay[bytes], documents: ThreeWay[Document], merge: Merge
+    format_: Format,
+    sides: ThreeWay[bytes],
+    documents: ThreeWay[Document],
+    merge: Merge,
+    wanted: Value,
 ) -> bytes | None:
-    """Return bytes that say exactly what was decided; None where there is no way to write them."""
-    if isinstance(merge, Keep):
+    """Return bytes that say exactly what is wanted; None where there is no way to write them."""
+    keeps = isinstance(merge, Keep)
+    if keeps and not (format_.has_comments and loses_comments(sides, sides.ours)):
         return sides.ours
-    wanted = value_of(merge, documents.ours.value, documents.theirs.value)
-    if format_.lines_first:
+    if format_.has_comments:
         content = merge_lines(sides)
         if content is not None and _says(format_, content, wanted):
             return content
-    content = format_.edit(documents.ours, documents.theirs, merge)
-    return content if content is not None and _says(format_, content, wanted) else None
+    content = None if keeps else format_.edit(documents.ours, documents.theirs, merge)
+    if content is None or not _says(format_, content, wanted):
+        return None
+    return None if format_.has_comments and loses_comments(sides, content) else content
 
 
 def _says(format_: Format, content: bytes, wanted: Value) -> bool:
@@ -112,20 +121,24 @@ def _says(format_: Format, content: bytes, wanted: Value) -> bool:
         return False
 
 
-def _merge_lines(path: str, sides: ThreeWay[bytes]) -> ContentOutcome:
+def _merge_lines(path: str, sides: ThreeWay[bytes], rules: ContentRules) -> ContentOutcome:
     merged = merge_line_regions(sides)
     if merged is None:
         return _CONFLICT
     content, clashes = merged
     if clashes:
         return ContentOutcome(content=None, by=MergedBy.LINES, regions=clashes)
-    if not _is_sound(path, sides, content):
-        return _CONFLICT
-    return ContentOutcome(content=content, by=MergedBy.LINES)
+    return _checked(path, sides, content, rules)
 
 
-def _is_sound(path: str, sides: ThreeWay[bytes], content: bytes) -> bool:
-    """Whether merged lines are parsed, if the sides were, and have each key that was added."""
+def _checked(
+    path: str, sides: ThreeWay[bytes], content: bytes, rules: ContentRules
+) -> ContentOutcome:
+    """Refuse merged lines that are not parsed, if the sides are, or lack a key that was added.
+
+    And those that change a guarded field.
+    """
+    outcome = ContentOutcome(content=content, by=MergedBy.LINES)
     for format_ in formats_of(path, sides.ours):
         with suppress(NotParsed):
             values = sides.map(format_.parse).map(lambda document: document.value)
@@ -133,10 +146,14 @@ def _is_sound(path: str, sides: ThreeWay[bytes], content: bytes) -> bool:
             known = keys.of(values.base)
             added = (keys.of(values.ours) | keys.of(values.theirs)) - known
             try:
-                return added <= keys.of(format_.parse(content).value)
+                merged = format_.parse(content).value
             except NotParsed:
-                return False
-    return True
+                return _CONFLICT
+            if not added <= keys.of(merged):
+                return _CONFLICT
+            guarded = guarded_changes(values.ours, merged, rules, {})
+            return ContentOutcome(content=None, fields=guarded) if guarded else outcome
+    return outcome
 
 
 class _Keys:

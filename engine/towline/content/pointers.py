@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeAlias
 
+from towline.content.values import Value
+
 Pointer: TypeAlias = tuple[str, ...]
 """The keys from the document down; an element known by identity is ``[key=value]``."""
 
@@ -33,3 +35,27 @@ class Patterns:
             ):
                 return value
         return None
+
+    def __bool__(self) -> bool:
+        return bool(self._values)
+
+    def all(self, value: Value) -> list[tuple[Pointer, Value]]:
+        """Return every place in a document that a pattern names, with its value."""
+        found: list[tuple[Pointer, Value]] = []
+        for pattern, _ in self._values:
+            places: list[tuple[Pointer, Value]] = [((), value)]
+            for wanted in pattern:
+                places = [
+                    ((*pointer, name), part)
+                    for pointer, whole in places
+                    for name, part in _parts(whole)
+                    if wanted in ("*", name)
+                ]
+            found += places
+        return found
+
+
+def _parts(value: Value) -> Iterable[tuple[str, Value]]:
+    if isinstance(value, dict):
+        return value.items()
+    return ((str(at), item) for at, item in enumerate(value)) if isinstance(value, list) else ()

@@ -24,11 +24,13 @@ Lists are paired by the first of these that fits all three sides:
 4. a longest common subsequence; edits that touch conflict.
 
 Where elements are paired by identity, two different orders of the same elements conflict, unless
-the list is unordered. What both sides add at one place is all taken, theirs first.
+the list is unordered. What both sides add at one place is all taken, theirs first; but where both
+put different strings in the place of one string, that is in conflict.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -101,6 +103,34 @@ def merge_values(
     merged = run(merger.start(sides))
     return StructureMerge(
         merge=merged, conflicts=tuple(merger.conflicts), taken=tuple(merger.taken)
+    )
+
+
+def guarded_changes(
+    ours: Value, merged: Value, rules: ContentRules, choices: Mapping[Pointer, Side]
+) -> tuple[FieldConflict, ...]:
+    """Return the guarded fields of ours that a merge replaced, unless theirs was chosen for one.
+
+    Merges by lines, and of lists without identities, do not see which field became which.
+    """
+    fields = Patterns([each for each in rules.fields if each[1] == FieldRule.GUARDED])
+    if not fields or any(
+        side is Side.THEIRS and fields.find(pointer) for pointer, side in choices.items()
+    ):
+        return ()
+    equality = Equality()
+    before, after = fields.all(ours), fields.all(merged)
+    gone = Counter(equality.key(value) for _, value in before)
+    new = Counter(equality.key(value) for _, value in after)
+    gone, new = gone - new, new - gone
+    if not gone or not new:
+        return ()
+    return tuple(
+        FieldConflict(
+            pointer=pointer, reason=Reason.GUARDED, values=ThreeWay(ABSENT, value, ABSENT)
+        )
+        for pointer, value in before
+        if equality.key(value) in gone
     )
 
 
@@ -254,6 +284,8 @@ class _Merger:
         self, pointer: Pointer, places: ThreeWay[dict[str, int]], sides: Sequence[list[Value]]
     ) -> Steps[Merge]:
         """Merge lists whose elements are known by a text each, at these positions."""
+        if self._unordered.find(pointer) is None and _is_rewritten(places, sides[0]):
+            return self._clash(pointer, Reason.BOTH_CHANGED, *sides)
         found = list(zip(sides, (places.base, places.ours, places.theirs), strict=True))
         parts = (
             (token, *(side[at[token]] if token in at else ABSENT for side, at in found))
@@ -361,6 +393,43 @@ def _interleaved(
         merged.append(key)
         waiting += additions.pop(key, [])
     return merged + waiting
+
+
+def _is_rewritten(places: ThreeWay[dict[str, int]], base: list[Value]) -> bool:
+    """Whether both sides put different strings in the place of one that both took away.
+
+    That is one string that both edited, as a line of a notebook's source, and not two additions.
+    """
+    gone = places.base.keys() - places.ours.keys() - places.theirs.keys()
+    if not gone or not isinstance(base[0], str):
+        return False
+    common = places.base.keys() & places.ours.keys() & places.theirs.keys()
+    added = [
+        _by_anchor((token, token in common, token not in places.base) for token in side)
+        for side in (places.ours, places.theirs)
+    ]
+    lost = _by_anchor((token, token in common, token in gone) for token in places.base)
+    mine, other = added
+    return any(
+        mine.get(anchor, set()) - other.get(anchor, set())
+        and other.get(anchor, set()) - mine.get(anchor, set())
+        for anchor in lost
+    )
+
+
+def _by_anchor(tokens: Iterable[tuple[str, bool, bool]]) -> dict[str | None, set[str]]:
+    """Return those tokens that are wanted, by the anchor before them.
+
+    A token comes with whether it is an anchor, and whether it is wanted.
+    """
+    found: dict[str | None, set[str]] = {}
+    anchor: str | None = None
+    for token, is_anchor, is_wanted in tokens:
+        if is_anchor:
+            anchor = token
+        elif is_wanted:
+            found.setdefault(anchor, set()).add(token)
+    return found
 
 
 def _is_larger(t: Value, o: Value) -> bool:

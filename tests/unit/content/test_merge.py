@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from towline.content import ContentOutcome, merge_content
+from towline.content import ContentOutcome, are_equal, merge_content
 from towline.content.values import NotParsed
 from towline.content.yaml_values import parse_yaml
-from towline.content_rules import ContentMode, ContentRules, MergedBy
+from towline.content_rules import ContentMode, ContentRules, FieldRule, MergedBy
 from towline.model import ThreeWay
 
 YAML = "title: x\nstatus: test\nlevel: low # for now\n"
@@ -136,3 +138,79 @@ def test_toml_types_are_strict():
     assert content("a.toml", "a = 0\n", "a = 1\n", "a = 1.0\n") is None
     assert content("a.toml", "a = 0\n", "a = 1_000\n", "a = 1000\n") == "a = 1_000\n"
     assert content("a.toml", "a = 0\n", "a = 2024-01-01\n", 'a = "2024-01-01"\n') is None
+
+
+COMMENTED = {
+    "theirs alone": ("a: 1\nb: 2\nc: 3\n", "a: 9\nb: 2\nc: 3\n", "a: 1\nb: 2\nc: 3 # why\n"),
+    "theirs, with a value": (
+        "a: 1\nb: 2\nc: 3\nd: 4\n",
+        "a: 9\nb: 2\nc: 3\nd: 4\n",
+        "a: 1\nb: 2\nc: 7 # why\nd: 4\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COMMENTED)
+def test_a_comment_of_theirs_is_taken(name: str):
+    base, ours, theirs = COMMENTED[name]
+    assert content("a.yml", base, ours, theirs) == theirs.replace("a: 1", "a: 9")
+
+
+LOST = {
+    "theirs, beside an edit of ours": (
+        "a.yml",
+        "a: 1\nb: 2\n",
+        "a: 9\nb: 2\n",
+        "a: 1 # why\nb: 2\n",
+    ),
+    "ours, on what theirs deletes": (
+        "a.yml",
+        "a: 1\nb: 2\n",
+        "a: 1\nb: 2 # mine\n",
+        "a: 1\n",
+    ),
+    "both, where the values are equal": (
+        "a.toml",
+        "a = 1\n",
+        "a = 2 # mine\n",
+        "a = 2 # yours\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_a_comment_is_never_lost(name: str):
+    assert content(*LOST[name]) is None
+
+
+def test_one_content_in_two_spellings_has_no_comment_that_the_other_lacks():
+    assert are_equal("a.yml", b"a: 1 # mine\n", b"a:   1\n")
+    assert not are_equal("a.yml", b"a: 1\n", b"a: 1 # yours\n")
+
+
+GUARDED = ContentRules(fields=(("/l/*/cred", FieldRule.GUARDED),))
+
+
+@pytest.mark.parametrize("mode", [ContentMode.AUTO, ContentMode.LINES])
+def test_a_guarded_field_is_never_merged_silently(mode: ContentMode):
+    base = '{"l": [\n{"x": 1, "cred": 1},\n{"x": 2, "cred": 2}\n]}\n'
+    ours = base.replace("[\n", '[\n{"x": 0},\n')
+    sides = ThreeWay(base.encode(), ours.encode(), base.replace('"cred": 2', '"cred": 3').encode())
+    outcome = merge_content("a.json", sides, replace(GUARDED, mode=mode))
+    assert outcome.content is None
+    assert [field.reason for field in outcome.fields] == ["guarded"]
+
+
+def test_a_guarded_field_may_be_new():
+    base = '{"l": [{"x": 1, "cred": 1}], "v": 1}'
+    ours = base.replace('"v": 1', '"v": 2')
+    theirs = base.replace("}]", '}, {"x": 2, "cred": 9}]')
+    sides = ThreeWay(base.encode(), ours.encode(), theirs.encode())
+    assert merge_content("a.json", sides, GUARDED).content is not None
+
+
+def test_a_string_that_both_sides_edit_is_no_pair_of_additions():
+    base = '["a = 1\\n", "b = 2\\n", "print(a)"]'
+    ours, theirs = base.replace("b = 2", "b = 3"), base.replace("b = 2", "b = 4")
+    assert content("a.json", base, ours, theirs) is None
+    assert content("a.json", base, ours, ours.replace("a = 1", "a = 0")) is not None
