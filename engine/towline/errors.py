@@ -6,67 +6,10 @@ After any of these the project is as it was. No third-party exception crosses a 
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, fields
-from functools import partial
-from typing import Any, ClassVar, Self, cast, dataclass_transform
+from dataclasses import dataclass, fields
 
-
-@dataclass_transform(eq_default=False, kw_only_default=True)
-@dataclass(eq=False, kw_only=True)
-class TowlineError(Exception):
-    """The root of all errors that towline raises on purpose.
-
-    Each class is made a dataclass, when it is first raised: few of them are in one process.
-    """
-
-    code: ClassVar[str] = "error"
-    template: ClassVar[str] = ""
-    """The message, with the error's fields in braces; a tuple is shown as a list."""
-
-    def __init_subclass__(cls, *, code: str | None = None) -> None:
-        if code is not None:
-            cls.code = code
-
-    def __new__(cls, *_: object, **__: object) -> Self:
-        if cls not in _DATACLASSES:
-            _make_dataclass(cls)
-        return super().__new__(cls)
-
-    @property
-    def message(self) -> str:
-        """One sentence for a person: what is wrong, and what to do."""
-        shown = {k: _listed(v) if isinstance(v, tuple) else v for k, v in vars(self).items()}
-        return self.template.format_map(shown) or self.code
-
-    def __str__(self) -> str:
-        return self.message
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return partial(type(self), **{f.name: getattr(self, f.name) for f in fields(self)}), ()
-
-    def data(self) -> dict[str, Any]:
-        """Return the error's attributes as JSON values."""
-        return cast(dict[str, Any], json.loads(json.dumps(asdict(self), default=str)))
-
-
-_DATACLASSES: set[type] = {TowlineError}
-
-
-def _make_dataclass(error: type[TowlineError]) -> None:
-    """Make a class and those above it dataclasses.
-
-    Two threads may both make one, to the same effect, and none uses one that is half made.
-    """
-    for each in reversed(error.__mro__):
-        if issubclass(each, TowlineError) and each not in _DATACLASSES:
-            dataclass(eq=False, kw_only=True)(each)
-            _DATACLASSES.add(each)
-
-
-def _listed(values: tuple[str, ...], most: int = 10) -> str:
-    shown = ", ".join(repr(str(value)) for value in values[:most])
-    return shown if len(values) <= most else f"{shown} and {len(values) - most} more"
+from towline.error_base import TowlineError as TowlineError
+from towline.error_base import listed
 
 
 class CallerError(TowlineError):
@@ -92,8 +35,8 @@ class UnknownAssets(CallerError, code="unknown_assets"):
 
     @property
     def message(self) -> str:
-        near = f"; did you mean {_listed(self.near)}?" if self.near else ""
-        return f"nothing in the project matches {_listed(self.asset_ids)}{near}"
+        near = f"; did you mean {listed(self.near)}?" if self.near else ""
+        return f"nothing in the project matches {listed(self.asset_ids)}{near}"
 
 
 class ConflictingResolutions(CallerError, code="conflicting_resolutions"):
@@ -106,10 +49,7 @@ class ConflictingResolutions(CallerError, code="conflicting_resolutions"):
 class CollidingResolutions(CallerError, code="colliding_resolutions"):
     """Resolutions leave two assets that cannot exist together (rule 13)."""
 
-    template = (
-        "the chosen sides cannot both be at {paths} "
-        "(assets {asset_ids}); leave one of them the path"
-    )
+    template = "the chosen sides meet at {paths} (assets {asset_ids}); leave one of them the path"
     asset_ids: tuple[str, ...]
     paths: tuple[str, ...]
 
@@ -117,9 +57,7 @@ class CollidingResolutions(CallerError, code="colliding_resolutions"):
 class NoRemoteVersion(CallerError, code="no_remote_version"):
     """use_theirs names an asset of which the repository has no version (rules 6 and 14)."""
 
-    template = (
-        "the repository has no version of {path!r} (asset {asset_id}); take it out of use_theirs"
-    )
+    template = "the repository has no {path!r} (asset {asset_id}); take it out of use_theirs"
     asset_id: str
     path: str
 
@@ -141,7 +79,7 @@ class InvalidResolution(CallerError, code="invalid_resolution"):
 
     @property
     def message(self) -> str:
-        clashing = f" (fields that clash: {_listed(self.fields)})" if self.fields else ""
+        clashing = f" (fields that clash: {listed(self.fields)})" if self.fields else ""
         return f"{self.path!r} cannot be resolved so: {self.problem}{clashing}"
 
 
@@ -154,7 +92,7 @@ class UnresolvedConflicts(CallerError, code="unresolved_conflicts"):
     @property
     def message(self) -> str:
         assets = "1 asset" if len(self.asset_ids) == 1 else f"{len(self.asset_ids)} assets"
-        conflict = f"{assets} in conflict: {_listed(self.paths or self.asset_ids)}"
+        conflict = f"{assets} in conflict: {listed(self.paths or self.asset_ids)}"
         return f"the plan leaves {conflict}; choose use_theirs or use_ours for each and plan again"
 
 
@@ -257,7 +195,7 @@ class StalePlan(MovedError, code="stale_plan"):
 
     @property
     def message(self) -> str:
-        about = f": {_listed(self.paths or self.asset_ids)}" if self.paths or self.asset_ids else ""
+        about = f": {listed(self.paths or self.asset_ids)}" if self.paths or self.asset_ids else ""
         return f"{self.reason}{about}; nothing was changed: make a new plan"
 
 
@@ -271,7 +209,7 @@ class UndoBlocked(MovedError, code="undo_blocked"):
 
     @property
     def message(self) -> str:
-        paths = _listed(self.paths)
+        paths = listed(self.paths)
         numbers = ", ".join(map(str, self.pulls))
         if numbers:
             cause = f"changed since, at {paths}, by {numbers} of the log; undo the later ones first"
@@ -421,5 +359,5 @@ class ContentMissing(TowlineError, code="content_missing"):
 
     @property
     def message(self) -> str:
-        shown = _listed(tuple(digest[:12] for digest in self.digests))
+        shown = listed(tuple(digest[:12] for digest in self.digests))
         return f"no content for {shown}; fetch the repository again"

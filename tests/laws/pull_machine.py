@@ -34,9 +34,10 @@ from towline.report import Report, report_of
 from towline.resolutions import SavedResolution
 from towline.stores.directory.store import DirectoryStore
 from towline.stores.memory import MemoryStore
+from towline.testing.choices import resolved
 from towline.testing.plans import now
 from towline.testing.sides import KINDS, can_coexist
-from towline.testing.strategies import PATHS, resolved
+from towline.testing.strategies import PATHS
 from towline.undo import undo
 
 paths = st.sampled_from(PATHS[:8])

@@ -13,14 +13,9 @@ from tests.laws.reference import Expected, reference
 from towline.errors import TowlineError
 from towline.options import OnConflict, PullOptions, Renames, Resolutions
 from towline.plan import Plan
+from towline.testing.choices import pull_options, resolved_sides
 from towline.testing.sides import ThreeSides, records_after
-from towline.testing.strategies import (
-    ALL_FEATURES,
-    Feature,
-    pull_options,
-    resolved_sides,
-    three_sides,
-)
+from towline.testing.strategies import ALL_FEATURES, Feature, three_sides
 
 BY_PATH = ALL_FEATURES - {Feature.LOCAL_MOVES, Feature.REMOTE_MOVES}
 

@@ -30,6 +30,7 @@ from towline.options import OnConflict, PullOptions, Renames, Resolutions, Selec
 from towline.plan import Disposition, IgnoredReason, Item, Plan
 from towline.records import AssetRecord
 from towline.stores.checks import released_ids
+from towline.testing.choices import pull_options, resolved, resolved_sides
 from towline.testing.sides import (
     THEIRS,
     ThreeSides,
@@ -37,12 +38,7 @@ from towline.testing.sides import (
     local_tree,
     records_after,
 )
-from towline.testing.strategies import (
-    pull_options,
-    resolved,
-    resolved_sides,
-    three_sides,
-)
+from towline.testing.strategies import three_sides
 
 # --- use_theirs and use_ours on everything -----------------------------------------------------
 

@@ -26,6 +26,7 @@ from towline.errors import TowlineError
 from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset
 from towline.options import PullOptions, Renames, Resolutions, Selection
 from towline.records import AssetRecord
+from towline.testing.choices import pull_options, resolved_sides
 from towline.testing.sides import (
     KINDS,
     ThreeSides,
@@ -38,9 +39,7 @@ from towline.testing.strategies import (
     PLAIN,
     Feature,
     edited_trees,
-    pull_options,
     remote_asset,
-    resolved_sides,
     three_sides,
 )
 

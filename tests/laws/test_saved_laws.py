@@ -17,8 +17,9 @@ from towline.model import Digest
 from towline.options import PullOptions, Selection, Side
 from towline.plan import Item, Plan
 from towline.resolutions import SavedResolution
+from towline.testing.choices import pull_options, resolved
 from towline.testing.sides import ThreeSides
-from towline.testing.strategies import pull_options, resolved, three_sides
+from towline.testing.strategies import three_sides
 
 
 def plan_with(sides: ThreeSides, saved: Iterable[SavedResolution], options: PullOptions) -> Plan:

@@ -27,8 +27,9 @@ from towline.report import Status, report_of
 from towline.resolutions import SavedResolution
 from towline.stores.directory.store import DirectoryStore
 from towline.stores.memory import MemoryStore
+from towline.testing.choices import pull_options
 from towline.testing.sides import KINDS, ThreeSides, local_tree
-from towline.testing.strategies import CONTENTS, Feature, pull_options, three_sides
+from towline.testing.strategies import CONTENTS, Feature, three_sides
 from towline.undo import undo
 
 FEATURES = frozenset({Feature.NON_ASSETS, Feature.REMOTE_MOVES})

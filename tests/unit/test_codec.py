@@ -17,8 +17,9 @@ from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonA
 from towline.options import OnConflict, PullOptions, Renames, Resolutions, Selection
 from towline.plan import Edit, Item, Plan
 from towline.records import AssetRecord
+from towline.testing.choices import pull_options, resolved_sides
 from towline.testing.sides import ThreeSides
-from towline.testing.strategies import pull_options, resolved_sides, three_sides
+from towline.testing.strategies import three_sides
 
 A = AssetState(path=AssetPath("a"), digest=Digest("0" * 40))
 RECORD = AssetRecord(

@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from towline.asset_ids import planned_id
 from towline.model import AssetId, AssetPath, AssetState, Digest
 from towline.names import NamePolicy, name_problem, path_problem
 from towline.records import AssetRecord, LocalFile, Occupant
@@ -332,6 +331,8 @@ class WorkingCopy:
         return AssetRecord(id=asset_id, kind=self._kind(path), base=None, ours=ours, recorded=None)
 
     def _new_id(self, path: AssetPath) -> AssetId:
+        from towline.asset_ids import planned_id
+
         former = self._state.released_at(path)
         return planned_id(self._state.project, path, self.is_used) if former is None else former
 

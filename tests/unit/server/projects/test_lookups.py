@@ -17,16 +17,10 @@ from towline.model import AssetId, AssetState
 from towline.options import PullOptions
 from towline.plan import Plan
 from towline.records import AssetLookup, AssetRecord
+from towline.testing.choices import pull_options
 from towline.testing.plans import KnownContents, now
 from towline.testing.sides import KINDS, ThreeSides, records_after
-from towline.testing.strategies import (
-    ALL_FEATURES,
-    CONTENTS,
-    PATHS,
-    Feature,
-    pull_options,
-    three_sides,
-)
+from towline.testing.strategies import ALL_FEATURES, CONTENTS, PATHS, Feature, three_sides
 from towline_server.db import Database
 from towline_server.db.statements import insert_all
 from towline_server.projects.asset_tables import AssetRow, UsedIdRow
