@@ -10,7 +10,7 @@ from towline.model import AssetId, AssetPath, Revision
 from towline.resolve import OpenConflict, Read, open_conflicts
 
 from .errors import CommandError
-from .options import asset_name, content_mode, pull_options
+from .options import asset_name, pull_options
 from .output import short
 from .project import Project
 
@@ -113,7 +113,7 @@ def load_conflicts(project: Project, watch: Watch) -> ProjectConflicts:
         plan = plan_at(snapshot, remote, revision, options, watch=watch)
         saved = tuple(snapshot.saved_resolutions())
         remembered = tuple(snapshot.remembered_resolutions())
-    kinds, mode, read = project.store.kinds, content_mode(project), project.reader(remote)
+    kinds, mode, read = project.store.kinds, project.content_mode(), project.reader(remote)
     found = tuple(
         each
         for each in open_conflicts(plan, read, kinds=kinds, content_merge=mode)

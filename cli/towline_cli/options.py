@@ -12,7 +12,6 @@ import click
 from .output import echo_err, is_interactive
 
 if TYPE_CHECKING:
-    from towline.content_rules import ContentMode
     from towline.options import PullOptions, Selection
 
     from .project import Project
@@ -138,7 +137,7 @@ def pull_options(choices: dict[str, Any], project: Project) -> PullOptions:
 
     A setting of the project is the default of an option that is not given.
     """
-    from towline.options import Naming, OnConflict, PullOptions, Renames, Resolutions
+    from towline.options import Naming, OnConflict, PullOptions, Resolutions
 
     return PullOptions(
         resolutions=Resolutions(
@@ -151,8 +150,8 @@ def pull_options(choices: dict[str, Any], project: Project) -> PullOptions:
         on_conflict=OnConflict(
             choices.get("on_conflict") or project.setting("on_conflict") or OnConflict.REFUSE
         ),
-        content_merge=content_mode(project, choices.get("content_merge")),
-        renames=Renames(choices.get("renames") or project.setting("renames") or Renames.SIMILAR),
+        content_merge=project.content_mode(choices.get("content_merge")),
+        renames=project.renames(choices.get("renames")),
         only=_selection(choices.get("only", ()), project),
         limits=project.limits(limit_settings(choices)),
         allow_empty=choices.get("allow_empty", False),
@@ -164,13 +163,6 @@ def limit_settings(choices: dict[str, Any]) -> list[str]:
     short = {name: choices.get(f"max_{name}") for name in ("assets", "deletes")}
     given = (f"{name}={value}" for name, value in short.items() if value is not None)
     return [*choices.get("limits", ()), *given]
-
-
-def content_mode(project: Project, choice: str | None = None) -> ContentMode:
-    """Return how contents are merged: as chosen, else as the project is configured."""
-    from towline.content_rules import ContentMode
-
-    return ContentMode(choice or project.setting("content_merge") or ContentMode.AUTO)
 
 
 def asset_name(name: str, prefix: str) -> str:

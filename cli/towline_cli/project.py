@@ -14,9 +14,11 @@ from towline.errors import NotAssociated, StoreBusy
 from .output import echo_err
 
 if TYPE_CHECKING:
+    from towline.content_rules import ContentMode
     from towline.explain import Read
     from towline.limits import Limits
     from towline.model import Digest, Revision
+    from towline.options import Renames
     from towline.plan import Contents, Plan
     from towline.ports import Watch
     from towline.remotes.credentials import Credential
@@ -104,6 +106,18 @@ class Project:
 
         return Limits().with_settings([*self.setting("limits").split(), *settings])
 
+    def content_mode(self, choice: str | None = None) -> ContentMode:
+        """Return how contents are merged: as chosen, else as the project is configured."""
+        from towline.content_rules import ContentMode
+
+        return ContentMode(choice or self.setting("content_merge") or ContentMode.AUTO)
+
+    def renames(self, choice: str | None = None) -> Renames:
+        """Return which renames are found: as chosen, else as the project is configured."""
+        from towline.options import Renames
+
+        return Renames(choice or self.setting("renames") or Renames.SIMILAR)
+
     @property
     def fetched(self) -> Revision | None:
         """The last fetched revision."""
@@ -188,10 +202,11 @@ class Project:
 
     def status(self, watch: Watch) -> ProjectStatus:
         """Return the state of every asset, without the network."""
+        from towline.options import PullOptions
         from towline.status import status
 
-        from .options import pull_options
-
         remote = self.remote() if self.fetched is not None else None
-        options = pull_options({}, self)
+        options = PullOptions(
+            content_merge=self.content_mode(), renames=self.renames(), limits=self.limits()
+        )
         return status(self.store, remote, self.fetched, options=options, watch=watch)

@@ -9,7 +9,7 @@ import click
 
 from towline.explain import SIDES
 from towline_cli.errors import CommandError
-from towline_cli.options import asset_name, completes, content_mode, json_option
+from towline_cli.options import asset_name, completes, json_option
 from towline_cli.output import echo, print_json
 from towline_cli.progress import watching
 from towline_cli.project import Project, open_project
@@ -71,7 +71,7 @@ def diff(names: tuple[str, ...], stat: bool, number: int | None, as_json: bool) 
             assets = _chosen(project.status(watch).assets, names, project)
         else:
             assets = _chosen(_pulled(project, number), names, project)
-        read, kinds, mode = project.reader(), project.store.kinds, content_mode(project)
+        read, kinds, mode = project.reader(), project.store.kinds, project.content_mode()
         explained = [
             (asset, explain(asset.states, read, content_rules(kinds, asset.path, mode)))
             for asset in assets
