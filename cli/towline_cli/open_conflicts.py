@@ -106,9 +106,7 @@ def load_conflicts(project: Project, watch: Watch) -> ProjectConflicts:
         problem = f"what was fetched of {short(revision)} is no longer here"
         raise CommandError("not_fetched", problem, "towline fetch")
     options = pull_options({"on_conflict": OnConflict.REFUSE, "allow_empty": True}, project)
-    # What stops a pull is no reason to show less.
-    limits = replace(options.limits, assets=2**62, project_bytes=2**62, deletes=None)
-    options = replace(options, use_saved=False, limits=limits)
+    options = replace(options, use_saved=False, limits=options.limits.without_project_bounds())
     with project.store.snapshot() as snapshot:
         plan = plan_at(snapshot, remote, revision, options, watch=watch)
         saved = tuple(snapshot.saved_resolutions())

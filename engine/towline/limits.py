@@ -59,6 +59,14 @@ class Limits:
         """The most that an object of a pack may unpack to, in bytes, whether asset or not."""
         return max(self.memory_bytes // 4, self.asset_bytes)
 
+    def without_project_bounds(self) -> Self:
+        """Return these limits, but none of what a pull may make of the project.
+
+        For looking at a project: what would stop a pull is no reason to show less.
+        """
+        unbounded = 2**62
+        return replace(self, assets=unbounded, project_bytes=unbounded, deletes=None)
+
     def exceeded(self, limit: str, found: int, subject: str = "") -> LimitExceeded:
         """Return the error for a value above one of the limits."""
         allowed = getattr(self, limit)

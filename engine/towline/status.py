@@ -162,15 +162,14 @@ def _plan(
         return None, "nothing was fetched yet"
     if not remote.has(revision):
         return None, f"what was fetched of {revision[:12]} is no longer here"
-    # What stops a pull is no reason to show less, and a skipped conflict has its three states.
-    unbounded = 2**62
+    # A skipped conflict has its three states.
     options = replace(
         options,
         resolutions=Resolutions(),
         on_conflict=OnConflict.SKIP,
         use_saved=False,
         only=Selection(),
-        limits=replace(options.limits, assets=unbounded, project_bytes=unbounded, deletes=None),
+        limits=options.limits.without_project_bounds(),
         allow_empty=True,
     )
     try:
