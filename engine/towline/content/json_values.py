@@ -15,9 +15,11 @@ from towline.content.values import (
     MAX_BYTES,
     STACK_DEPTH,
     NotParsed,
+    TextDocument,
     TooDeep,
     Unmergeable,
     Value,
+    decode_text,
     fraction,
     whole_number,
 )
@@ -28,21 +30,15 @@ MAX_WORK = 250_000_000
 """Bytes times levels: an edit at the innermost level compares, and writes, at each above it."""
 
 
-@dataclass(frozen=True, slots=True)
-class JsonDocument:
-    """A parsed document: ``text`` without a byte order mark, and its value.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonDocument(TextDocument):
+    """A parsed document: its text, and its value.
 
     ``depth`` is how many objects and lists are inside one another.
     """
 
-    text: str
     value: Value
-    has_bom: bool
     depth: int
-
-    def encode(self, text: str) -> bytes:
-        """Return the bytes of an edited text of this document."""
-        return (b"\xef\xbb\xbf" if self.has_bom else b"") + text.encode()
 
 
 def parse_json(content: bytes) -> JsonDocument:
@@ -53,9 +49,7 @@ def parse_json(content: bytes) -> JsonDocument:
     if depth > MAX_DEPTH or depth * len(content) > MAX_WORK:
         raise TooDeep
     try:
-        text = content.decode()
-        has_bom = text.startswith("\ufeff")
-        text = text.removeprefix("\ufeff")
+        text, has_bom = decode_text(content)
         value = _DECODER.decode(text) if depth <= STACK_DEPTH else _decoded(text)
     except ValueError:
         raise NotParsed from None

@@ -70,7 +70,7 @@ def are_equal(path: str, one: bytes, other: bytes) -> bool:
         return True
     for format_ in formats_of(path, one):
         with suppress(NotParsed):
-            if format_.has_comments and loses_comments(ThreeWay(b"", one, other), one):
+            if _loses_comments(format_, ThreeWay(b"", one, other), one):
                 return False
             return Equality().are_equal(format_.parse(one).value, format_.parse(other).value)
     return False
@@ -102,7 +102,7 @@ def _written(
 ) -> bytes | None:
     """Return bytes that say exactly what is wanted; None where there is no way to write them."""
     keeps = isinstance(merge, Keep)
-    if keeps and not (format_.has_comments and loses_comments(sides, sides.ours)):
+    if keeps and not _loses_comments(format_, sides, sides.ours):
         return sides.ours
     if format_.has_comments:
         content = merge_lines(sides)
@@ -111,7 +111,11 @@ def _written(
     content = None if keeps else format_.edit(documents.ours, documents.theirs, merge)
     if content is None or not _says(format_, content, wanted):
         return None
-    return None if format_.has_comments and loses_comments(sides, content) else content
+    return None if _loses_comments(format_, sides, content) else content
+
+
+def _loses_comments(format_: Format, sides: ThreeWay[bytes], content: bytes) -> bool:
+    return format_.has_comments and loses_comments(sides, content)
 
 
 def _says(format_: Format, content: bytes, wanted: Value) -> bool:

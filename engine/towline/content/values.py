@@ -21,6 +21,28 @@ STACK_DEPTH = 128
 """How deep parsers go that use Python's stack, and those of YAML and TOML at all."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextDocument:
+    """A parsed text: ``text`` is without a byte order mark, ``has_bom`` whether it had one."""
+
+    text: str
+    has_bom: bool
+
+    def encode(self, text: str) -> bytes:
+        """Return the bytes of an edited text of this document."""
+        return (b"\xef\xbb\xbf" if self.has_bom else b"") + text.encode()
+
+
+def decode_text(content: bytes) -> tuple[str, bool]:
+    """Return a text without a byte order mark, and whether it had one.
+
+    Raises:
+        UnicodeDecodeError: the content is not UTF-8.
+    """
+    text = content.decode()
+    return text.removeprefix("\ufeff"), text.startswith("\ufeff")
+
+
 class Absent(Enum):
     """Marks a value that a side does not have; JSON's null is a value."""
 

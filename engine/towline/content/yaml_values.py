@@ -16,9 +16,11 @@ from towline.content.values import (
     MAX_BYTES,
     STACK_DEPTH,
     NotParsed,
+    TextDocument,
     TooDeep,
     Unmergeable,
     Value,
+    decode_text,
     parse_number,
 )
 
@@ -32,23 +34,17 @@ _WORDS: dict[str, Value] = {
 _CORE = "tag:yaml.org,2002:"
 
 
-@dataclass(frozen=True, slots=True)
-class YamlDocument:
-    """Parsed documents: the text without a byte order mark, its nodes, and one value for all.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class YamlDocument(TextDocument):
+    """Parsed documents: their text, its nodes, and one value for all.
 
     The value of several documents is a list. ``nodes`` are PyYAML's. ``shares_nodes``: an alias
     names one of them, so that places in the text are not each node's own.
     """
 
-    text: str
     nodes: tuple[Any, ...]
     value: Value
-    has_bom: bool
     shares_nodes: bool
-
-    def encode(self, text: str) -> bytes:
-        """Return the bytes of an edited text of this document."""
-        return (b"\xef\xbb\xbf" if self.has_bom else b"") + text.encode()
 
 
 def parse_yaml(content: bytes) -> YamlDocument:
@@ -58,9 +54,7 @@ def parse_yaml(content: bytes) -> YamlDocument:
     if len(content) > MAX_BYTES:
         raise NotParsed
     try:
-        text = content.decode()
-        has_bom = text.startswith("\ufeff")
-        text = text.removeprefix("\ufeff")
+        text, has_bom = decode_text(content)
         nodes = tuple(node for node in yaml.compose_all(text, _loader()))
     except (UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError):
         raise NotParsed from None

@@ -224,7 +224,12 @@ def _merge_fields(
     assert theirs is not None, "rules 8 and 9 have theirs"
     path, digest, executable = _fields(base, ours, theirs)
     content: MergedContent | None = None
-    if digest.clashes and not path.clashes and content_merge is not None and not _differs(asset):
+    if (
+        digest.clashes
+        and not path.clashes
+        and content_merge is not None
+        and not _is_another_asset(asset)
+    ):
         digests: ThreeWay[Digest | None] = ThreeWay(digest.base, digest.ours, digest.theirs)
         content = content_merge(path.resolved(), digests, fields)
     if path.clashes or (digest.clashes and content is None):
@@ -239,7 +244,7 @@ def _merge_fields(
     return Decision(rule=rule, disposition=disposition, outcome=outcome, content=content)
 
 
-def _differs(asset: AlignedAsset) -> bool:
+def _is_another_asset(asset: AlignedAsset) -> bool:
     """Whether the embedded ids say that theirs is another asset, which took this one's path."""
     was = asset.base_record.embedded_id if asset.base_record is not None else None
     now = asset.remote.embedded_id if asset.remote is not None else None
