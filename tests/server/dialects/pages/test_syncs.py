@@ -244,7 +244,8 @@ def _catalogs(runs: SyncRuns) -> None:
     project = tenant.project(kinds=kinds)
     tenant.edit(project, "xs/0", b"1")
     with tenant.database.writing() as session:
-        one = dict(session.execute(select(AssetRow.__table__)).mappings().all()[-1])
+        of_project = select(AssetRow.__table__).where(AssetRow.project_id == project.id)
+        one = dict(session.execute(of_project).mappings().one())
         rows = [
             {**one, "project_id": project.id, "kind": size, "id": f"{number:024x}"}
             | dict.fromkeys(("path", "path_key"), f"{size}/{number}")
