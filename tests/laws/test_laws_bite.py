@@ -27,7 +27,7 @@ from towline.content import json_edit, structure
 from towline.content.decision import Keep, Take
 from towline.content.equality import Equality
 from towline.content.json_values import JsonDocument
-from towline.merge import align, decide, outcome, resolve
+from towline.merge import align, cases, decide, outcome
 from towline.model import AssetId, Digest, ThreeWay
 from towline.plan import Disposition, Plan
 from towline.records import AssetRecord
@@ -53,7 +53,7 @@ def rule(number: int, **changed: Disposition) -> Mutant:
 
 
 def looks_at_no_occupants(patch: Patch) -> None:
-    patch.setattr(resolve.Resolver, "_add_occupants", lambda self: None)
+    patch.setattr(cases.Resolver, "_add_occupants", lambda self: None)
 
 
 def never_agrees(patch: Patch) -> None:
@@ -62,7 +62,7 @@ def never_agrees(patch: Patch) -> None:
 
 
 def everything_collides(patch: Patch) -> None:
-    patch.setattr(resolve, "clashing", lambda claims, names: combinations(claims[:2], 2))
+    patch.setattr(cases, "clashing", lambda claims, names: combinations(claims[:2], 2))
 
 
 def invents_bytes(patch: Patch) -> None:
@@ -85,16 +85,16 @@ def prefers_theirs(patch: Patch) -> None:
 
 
 def undecided_ones_claim_ours_alone(patch: Patch) -> None:
-    right = resolve.Case.claims
+    right = cases.Case.claims
 
-    def claims(self: resolve.Case) -> list[Any]:
+    def claims(self: cases.Case) -> list[Any]:
         return [claim for claim in right(self) if not (self.undecided and claim.fresh)]
 
-    patch.setattr(resolve.Case, "claims", claims)
+    patch.setattr(cases.Case, "claims", claims)
 
 
 def collisions_are_pairs(patch: Patch) -> None:
-    patch.setattr(resolve, "groups", lambda pairs: sorted(set(pairs)))
+    patch.setattr(cases, "groups", lambda pairs: sorted(set(pairs)))
 
 
 def drops_an_edit(patch: Patch) -> None:
@@ -105,7 +105,7 @@ def drops_an_edit(patch: Patch) -> None:
 def base_stays_behind(patch: Patch) -> None:
     right = outcome._record_after
 
-    def record_after(case: resolve.Case, kinds: Any) -> Any:
+    def record_after(case: cases.Case, kinds: Any) -> Any:
         record = right(case, kinds)
         return record and replace(record, base=case.asset.base)
 
@@ -149,11 +149,11 @@ def moves_lose_the_mode(patch: Patch) -> None:
 
 
 def uses_no_saved_side(patch: Patch) -> None:
-    patch.setattr(resolve.Resolver, "_take_saved", lambda self, case: False)
+    patch.setattr(cases.Resolver, "_take_saved", lambda self, case: False)
 
 
 def saved_sides_never_lapse(patch: Patch) -> None:
-    patch.setattr(resolve, "_holds", lambda saved, asset: True)
+    patch.setattr(cases, "_holds", lambda saved, asset: True)
 
 
 def takes_nothing(patch: Patch) -> None:

@@ -16,10 +16,10 @@ from towline.errors import (
     UnselectedResolutions,
 )
 from towline.merge.align import AlignedAsset, Alignment
+from towline.merge.cases import Case, Resolver, Stage
 from towline.merge.context import Context
 from towline.merge.decide import ReadContent, digest_merge
 from towline.merge.outcome import check_outcome, notes_of, plan_of
-from towline.merge.resolve import Case, Resolver, Stage
 from towline.model import AssetId, AssetPath, AssetState
 from towline.names import path_problem
 from towline.options import (

@@ -11,8 +11,8 @@ from towline.errors import BrokenLimit, EmptyRemote, InvalidTree
 from towline.kinds import Kinds
 from towline.limits import limits_exceeded
 from towline.merge.align import AlignedAsset, Alignment
+from towline.merge.cases import Case, Stage
 from towline.merge.context import Context
-from towline.merge.resolve import Case, Stage
 from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason
 from towline.names import NamePolicy
 from towline.options import OnConflict, PullOptions
