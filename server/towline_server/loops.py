@@ -30,7 +30,8 @@ class Ticker:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
-        self._seconds = seconds
+        self.seconds = seconds
+        """After how long it does them again, if nothing wakes it."""
         self._tasks = tasks
         self._clock = clock
         self._stopping = threading.Event()
@@ -58,7 +59,7 @@ class Ticker:
     @property
     def is_stalled(self) -> bool:
         """Whether one of its tasks has not succeeded for a minute longer than it should have."""
-        patience = self._seconds + max(_STALL_SECONDS, self._seconds)
+        patience = self.seconds + max(_STALL_SECONDS, self.seconds)
         return any(self._clock() - done > patience for done in self._done)
 
     def once(self) -> None:
@@ -78,7 +79,7 @@ class Ticker:
         while not self._stopping.is_set():
             self._woken.clear()
             self.once()
-            self._woken.wait(self._seconds)
+            self._woken.wait(self.seconds)
 
 
 class Backoff(Generic[Key]):

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sqlalchemy import text
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from .base import UtcDateTime
 
 DatabaseNow: TypeAlias = Callable[[Session], datetime]
 """Returns the time within a session."""
 
-_SQLITE = text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
+_SQLITE_NOW = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
+_SQLITE = text(f"SELECT {_SQLITE_NOW}")
 _POSTGRESQL = text("SELECT clock_timestamp()")
 
 
@@ -24,3 +30,22 @@ def database_now(session: Session) -> datetime:
     found = session.scalar(_POSTGRESQL)
     assert isinstance(found, datetime), "PostgreSQL returns the time"
     return found.astimezone(UTC)
+
+
+class sql_now(FunctionElement[datetime]):  # noqa: N801 - a function of SQL
+    """The same time within a statement."""
+
+    name = "sql_now"
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+@compiles(sql_now)
+def _postgresql_now(_element: sql_now, _compiler: SQLCompiler, **_options: Any) -> str:
+    # That of the transaction, which begins with the statement, can be looked up in an index.
+    return "now()"
+
+
+@compiles(sql_now, "sqlite")
+def _sqlite_now(_element: sql_now, _compiler: SQLCompiler, **_options: Any) -> str:
+    return _SQLITE_NOW

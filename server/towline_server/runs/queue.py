@@ -210,17 +210,20 @@ def _update(
 
 def _waiting(what: Any, conditions: Collection[ColumnElement[bool]]) -> Select[Any]:
     """The oldest run that waits and whose project is free, of those that match."""
+    waiting = select(what).join(ProjectRow, ProjectRow.id == RunRow.project_id)
+    waiting = waiting.where(*conditions, *may_begin())
+    return waiting.order_by(RunRow.created_at, RunRow.position, RunRow.id).limit(1)
+
+
+def may_begin() -> tuple[ColumnElement[bool], ...]:
+    """Match the runs that wait, whose project is free, and that are not put off."""
     other = aliased(RunRow)
     busy = exists().where(
         other.project_id == RunRow.project_id, other.state.in_(ACTIVE), other.is_parent.is_(False)
     )
     # A delay need not be exact: this clock will do, and costs no statement.
     put_off = and_(RunRow.not_before.is_not(None), RunRow.not_before > datetime.now(UTC))
-    waiting = select(what).join(ProjectRow, ProjectRow.id == RunRow.project_id)
-    waiting = waiting.where(
-        *conditions, RunRow.state == RunState.QUEUED, RunRow.is_parent.is_(False), ~busy, ~put_off
-    )
-    return waiting.order_by(RunRow.created_at, RunRow.position, RunRow.id).limit(1)
+    return RunRow.state == RunState.QUEUED, RunRow.is_parent.is_(False), ~busy, ~put_off
 
 
 def _is_busy(session: Session, project_id: UUID) -> bool:

@@ -16,6 +16,7 @@ from towline_server.webhooks.sending import Sender
 from towline_server.webhooks.worker import DeliveryWorker
 
 from .attempts import LONGEST_RETRY_SECONDS
+from .due import Due, DueWork
 from .execute import Boundary, Tools, pass_boundary
 from .external import ExternalBackend, ExternalWork
 from .fetch_process import FetchProcess
@@ -26,8 +27,10 @@ from .schedules import Schedules
 from .service import Runs
 from .worker import Backends, ExecutorLock, NativeBackend, Reaper, Worker
 
-_TICK_SECONDS = 1.0
-"""How often expired leases and due schedules are looked for."""
+_LOOK_SECONDS = 1.0
+"""How often is looked for what is due, of this server and of others."""
+_UNWOKEN_SECONDS = 30.0
+"""How often a loop looks that nothing has woken."""
 _PRUNE_SECONDS = 600.0
 
 
@@ -48,13 +51,17 @@ class Runtime:
 
     def start(self) -> None:
         """Begin to execute, first the runs that this executor held when it was killed."""
-        for ticker in (self.heartbeat.ticker, self.native.ticker, *self.tickers):
+        for ticker in self.loops:
             ticker.start()
+
+    @property
+    def loops(self) -> tuple[Ticker, ...]:
+        """Every loop of the server."""
+        return self.heartbeat.ticker, self.native.ticker, *self.tickers
 
     def stalled(self) -> list[str]:
         """Return the names of the loops that make no progress."""
-        loops = (self.heartbeat.ticker, self.native.ticker, *self.tickers)
-        return [ticker.name for ticker in loops if ticker.is_stalled]
+        return [ticker.name for ticker in self.loops if ticker.is_stalled]
 
     def stop(self) -> None:
         """Hand back the runs that are executed here, and stop."""
@@ -117,6 +124,12 @@ def open_runtime(
         claim_seconds=settings.claim_seconds,
     )
     delivery_worker = _delivery_worker(settings, database, sealer)
+    loops = {
+        Due.RUNS: native.ticker,
+        Due.LEASES: Ticker("towline-reaper", _UNWOKEN_SECONDS, reaper.sweep),
+        Due.SCHEDULES: Ticker("towline-schedules", _UNWOKEN_SECONDS, schedules.fire),
+        Due.DELIVERIES: Ticker("towline-webhooks", _UNWOKEN_SECONDS, delivery_worker.deliver_due),
+    }
     return Runtime(
         runs=runs,
         external=ExternalWork(database, leases, tools.repositories, changes, retries=retries),
@@ -125,15 +138,14 @@ def open_runtime(
         native=native,
         delivery_worker=delivery_worker,
         tickers=(
-            Ticker("towline-webhooks", _TICK_SECONDS, delivery_worker.deliver_due),
+            Ticker("towline-due", _LOOK_SECONDS, DueWork(database, loops).wake),
+            *(ticker for due, ticker in loops.items() if due is not Due.RUNS),
             Ticker(
                 "towline-pruner",
                 _PRUNE_SECONDS,
                 tools.repositories.prune,
                 delivery_worker.forget_old,
             ),
-            Ticker("towline-schedules", _TICK_SECONDS, schedules.fire),
-            Ticker("towline-reaper", _TICK_SECONDS, reaper.sweep),
         ),
         executor_lock=executor_lock,
         changes=changes,

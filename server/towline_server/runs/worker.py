@@ -1,8 +1,8 @@
 """Executes runs in threads of this process, and ends the runs whose executor was lost.
 
 The rows of the runs are the queue: a thread takes the oldest run whose project is free, under a
-lease. The dispatcher looks when a run is submitted here, and every ``poll_seconds`` for what other
-servers queued.
+lease. The dispatcher looks when a run is submitted here, and when it is woken for what other
+servers queued (`towline_server.runs.due`).
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class NativeBackend:
 
     name = BackendName.NATIVE
 
-    def __init__(self, worker: Worker, *, at_once: int = 8, poll_seconds: float = 1.0) -> None:
+    def __init__(self, worker: Worker, *, at_once: int = 8, poll_seconds: float = 30.0) -> None:
         self._worker = worker
         self._interrupted: list[UUID] | None = None
         self._backoff = Backoff[UUID]("dispatcher")

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, or_, select
+from sqlalchemy import ColumnElement, delete, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from towline_server.db.clock import DatabaseNow, database_now
@@ -216,6 +216,19 @@ class DeliveryQueue:
                     session.execute(delete(delivery).where(delivery.id.in_(ids)))
                     return len(ids)
         return 0
+
+
+def is_due(now: ColumnElement[datetime]) -> ColumnElement[bool]:
+    """Match where an endpoint that is enabled and takes messages has one that is due."""
+    endpoint, delivery = WebhookEndpointRow, WebhookDeliveryRow
+    waits = exists().where(
+        delivery.endpoint_id == endpoint.id,
+        delivery.state == DeliveryState.WAITING,
+        delivery.next_attempt_at <= now,
+        or_(delivery.lease_until.is_(None), delivery.lease_until < now),
+    )
+    until = endpoint.resting_until
+    return exists().where(endpoint.enabled, or_(until.is_(None), until <= now), waits)
 
 
 def _give_up(
