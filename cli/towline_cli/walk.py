@@ -12,7 +12,7 @@ from towline.content.lines import is_binary
 from towline.errors import TowlineError
 from towline.options import Side
 
-from . import tables
+from . import cells, difference_tables
 from .errors import CommandError
 from .git_config import configured_merge_tool
 from .merging import edit_merged, run_merge_tool, with_sides
@@ -77,22 +77,22 @@ def _show(
     if (commit := found.last_change(conflict)) is not None:
         done = "deleted" if conflict.party.states.theirs is None else "changed"
         when = f", {commit.time.astimezone():%Y-%m-%d %H:%M}" if commit.time else ""
-        tables.print_cut(
+        cells.print_cut(
             [
                 f"  {done} there in {short(commit.id)} by {commit.author}{when}",
                 f"    {commit.subject}",
             ]
         )
     if conflict.fields:
-        tables.print_field_clashes(conflict.fields)
+        difference_tables.print_field_clashes(conflict.fields)
     elif conflict.lines:
         for clash in conflict.lines:
-            tables.print_line_clash(clash)
+            difference_tables.print_line_clash(clash)
     else:
         from towline.explain import explain
 
         explained = explain(conflict.party.states, found.read, conflict.rules)
-        tables.print_explanation(explained, most_lines=_MOST_LINES)
+        difference_tables.print_explanation(explained, most_lines=_MOST_LINES)
     for path in conflict.conflict.blockers:
         echo(f"  in the way: {path}")
     if before is not None:
@@ -156,7 +156,7 @@ def _merge(conflict: OpenConflict) -> SavedResolution | None:
         else:
             what = f"line {conflict.lines[number].starts.ours}"
             if not single:
-                tables.print_line_clash(conflict.lines[number])
+                difference_tables.print_line_clash(conflict.lines[number])
         key = _key(what, ["t", "o", "b"])
         if key == "b":
             return None

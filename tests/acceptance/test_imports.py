@@ -83,7 +83,7 @@ def test_a_pull_with_nothing_to_do_loads_few_modules_of_ours(project: Command):
     assert len(ours) <= MOST_MODULES
 
 
-@pytest.mark.parametrize("arguments", [["config"], ["log", "--json"], ["--version"]])
+@pytest.mark.parametrize("arguments", [["config"], ["log"], ["--version"]])
 def test_looking_loads_nothing_heavy(project: Command, arguments: list[str]):
     assert loaded(project, *arguments) == []
 

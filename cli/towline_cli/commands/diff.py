@@ -85,13 +85,13 @@ def diff(names: tuple[str, ...], stat: bool, number: int | None, as_json: bool) 
         changed = "No conflicts and no local edits."
         echo(changed if number is None else f"Pull {number} changed none of these.")
         return
-    from towline_cli import tables
+    from towline_cli import difference_tables
 
     if stat:
-        tables.print_difference_counts(explained)
+        difference_tables.print_difference_counts(explained)
         return
     for asset, found in explained:
-        tables.print_difference(asset, found, sides)
+        difference_tables.print_difference(asset, found, sides)
 
 
 @click.command()

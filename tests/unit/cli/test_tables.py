@@ -1,5 +1,7 @@
 """Tables: every name whole and literal, wherever they are printed."""
 
+import sys
+
 import pytest
 
 from towline.conflicts import Conflict, ConflictKind, Party
@@ -8,7 +10,7 @@ from towline.model import AssetId, AssetPath, AssetState, Digest, Revision, Thre
 from towline.plan import Disposition, IgnoredReason, Item
 from towline.report import Report, Status
 from towline.status import AssetStatus, State
-from towline_cli import tables
+from towline_cli import difference_tables, tables
 from towline_cli.reporting import Wording, show_report
 
 HOSTILE_NAME = AssetPath("[red]x[/red] :smile:\x9b31m\u202e")
@@ -53,6 +55,30 @@ def test_names_are_printed_literally_and_whole(capsys: pytest.CaptureFixture[str
     assert len(printed.splitlines()) == 3
 
 
+def test_only_a_terminal_gets_colors(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    shown = report(created=(item(AssetPath("a"), Disposition.CREATED),))
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    tables.print_report(shown, everything=True)
+    assert "\x1b" not in capsys.readouterr().out
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    tables.print_report(shown, everything=True)
+    assert "\x1b[32mcreated\x1b[0m" in capsys.readouterr().out
+    monkeypatch.setenv("NO_COLOR", "1")
+    tables.print_report(shown, everything=True)
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_wide_names_line_up(capsys: pytest.CaptureFixture[str]):
+    shown = report(updated=(item(AssetPath("資産")), item(AssetPath("abcd"))))
+    tables.print_report(shown, everything=True)
+    assert [line.split("path")[-1] for line in capsys.readouterr().out.splitlines()[1:]] == [
+        f"updated  {path}  file    {'1' * 24}" for path in ("資産", "abcd")
+    ]
+
+
 def test_a_conflict_shows_its_parties_and_what_is_in_the_way(capsys: pytest.CaptureFixture[str]):
     party = Party(
         asset_id=AssetId("2" * 24),
@@ -82,7 +108,7 @@ def test_an_explanation_shows_fields_clashes_and_absence(capsys: pytest.CaptureF
     asset = AssetStatus(
         asset_id=AssetId("3" * 24), kind="file", state=State.CONFLICT, states=states
     )
-    tables.print_difference(asset, explain(states, known.get))
+    difference_tables.print_difference(asset, explain(states, known.get))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["/a", "1", "2", "3", "clash"] in lines
     assert ["/b", '"[red]"', '"\\u001b[31m"', "-", "clash"] in lines
@@ -99,7 +125,7 @@ def test_long_values_are_shortened_in_a_table(capsys: pytest.CaptureFixture[str]
         state=State.MODIFIED_HERE,
         states=ThreeWay(one, two, one),
     )
-    tables.print_difference(asset, explain(asset.states, known.get))
+    difference_tables.print_difference(asset, explain(asset.states, known.get))
     assert len(capsys.readouterr().out) < 1500
 
 
