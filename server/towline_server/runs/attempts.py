@@ -57,26 +57,57 @@ def new_runs(
     hold(session, project_id)
     project = session.get_one(ProjectRow, project_id)
     binding = session.get(BindingRow, project_id)
+    target = RunTarget(
+        project_id=project_id,
+        tenant_id=project.tenant_id,
+        connection_id=None if binding is None else binding.connection_id,
+        is_initial=project.base is None,
+    )
+    rows = rows_of(target, requests, origin, backend, batch, at)
+    session.add_all(rows)
+    session.flush()
+    return rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunTarget:
+    """What the rows of new runs take from their project."""
+
+    project_id: UUID
+    tenant_id: UUID
+    connection_id: UUID | None
+    is_initial: bool
+
+
+def rows_of(
+    target: RunTarget,
+    requests: Sequence[RunRequest],
+    origin: Origin,
+    backend: BackendName,
+    batch: Batch,
+    at: datetime,
+) -> list[RunRow]:
+    """Return the rows of runs that were requested together, their parent first."""
     whole = [] if batch.parent is None else [batch.parent]
     rows: list[RunRow] = []
     for position, request in enumerate([*whole, *requests]):
         run_id = uuid4()
         row = RunRow(
             id=run_id,
-            tenant_id=project.tenant_id,
-            project_id=project_id,
+            tenant_id=target.tenant_id,
+            project_id=target.project_id,
             batch_id=batch.batch_id,
             parent_id=rows[0].id if whole and rows else None,
             position=position,
             is_parent=bool(whole) and not rows,
-            is_initial=project.base is None,
+            is_initial=target.is_initial,
             triggered_by=origin.by,
             trigger_ref=origin.ref,
             requested_by=origin.requested_by,
             sync_id=origin.sync_id,
             schedule_id=origin.schedule_id,
             request_key=origin.key,
-            connection_id=None if binding is None else binding.connection_id,
+            connection_id=target.connection_id,
             attempt=1,
             attempt_root_id=run_id,
             backend=backend,
@@ -84,8 +115,6 @@ def new_runs(
             **_queued_values(at),
         )
         rows.append(row)
-    session.add_all(rows)
-    session.flush()
     return rows
 
 

@@ -21,9 +21,9 @@ from .execute import Boundary, Tools, pass_boundary
 from .external import ExternalBackend, ExternalWork
 from .fetch_process import FetchProcess
 from .fetching import Repositories, SharedFetches
+from .firing import Schedules
 from .plans import Plans
 from .queue import Heartbeat, Leases
-from .schedules import Schedules
 from .service import Runs
 from .worker import Backends, ExecutorLock, NativeBackend, Reaper, Worker
 

@@ -7,31 +7,20 @@ what is due at a given hour fires once.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from croniter import CroniterBadDateError, croniter
-from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from towline.codec import decode, encode
 from towline.errors import InvalidValue
-from towline_server.db.clock import DatabaseNow, database_now
-from towline_server.db.session import Database
-from towline_server.errors import NotFound
-from towline_server.loops import Backoff
-from towline_server.projects.service import Projects
 
-from .domain import BackendName, Origin, RunRequest, TriggeredBy
-from .service import Runs
-from .states import RunState
-from .tables import RunRow, ScheduleRow
+from .domain import BackendName, RunRequest
+from .tables import ScheduleRow
 
-_LOG = logging.getLogger("towline.runs")
 _LONGEST_SECONDS = 315_360_000
 """Ten years."""
 _SOME_TIME = datetime(2024, 1, 1, tzinfo=UTC)
@@ -98,79 +87,6 @@ class ScheduleSpec:
     backend: BackendName = BackendName.NATIVE
 
 
-class Schedules:
-    """The schedules that `place` writes. Every server fires them; each firing happens once."""
-
-    def __init__(self, database: Database, runs: Runs, *, now: DatabaseNow = database_now) -> None:
-        self._database = database
-        self._runs = runs
-        self._now = now
-        self._backoff = Backoff[UUID]("schedules")
-
-    def fire(self) -> None:
-        """Request every run that is due."""
-        for schedule_id in self._due():
-            with self._backoff.attempting(schedule_id):
-                if (firing := self._take(schedule_id)) is not None:
-                    self._request(schedule_id, *firing)
-
-    def _due(self) -> Sequence[UUID]:
-        with self._database.reading() as session:
-            due = select(ScheduleRow.id).where(
-                ScheduleRow.due_at <= self._now(session),
-                ScheduleRow.id.not_in(self._backoff.waiting),
-            )
-            return session.scalars(due.order_by(ScheduleRow.due_at)).all()
-
-    def _take(self, schedule_id: UUID) -> tuple[ScheduleSpec, datetime] | None:
-        """Advance a schedule, and return what fires; a second server finds it advanced.
-
-        All times that were missed are one firing.
-        """
-        with self._database.writing() as session:
-            row = session.get(ScheduleRow, schedule_id, with_for_update=True)
-            now = self._now(session)
-            if row is None or row.due_at is None or row.due_at > now:
-                return None
-            try:
-                spec = _spec_of(row)
-            except InvalidValue as error:
-                # An earlier version accepted it.
-                _LOG.warning("schedule %s ends: %s", schedule_id, error.message)
-                row.due_at = None
-                return None
-            at = spec.rhythm.latest(row.due_at, now)
-            row.due_at = spec.rhythm.after(at)
-            # A run that waits pulls the same.
-            return None if _waits(session, schedule_id) else (spec, at)
-
-    def _request(self, schedule_id: UUID, spec: ScheduleSpec, at: datetime) -> None:
-        origin = Origin(
-            by=TriggeredBy.SCHEDULED,
-            ref=at.isoformat(),
-            sync_id=spec.sync_id,
-            schedule_id=schedule_id,
-            key=f"schedule:{schedule_id}:{at.isoformat()}",
-        )
-        runs, project_id, backend = self._runs, spec.project_id, spec.backend
-        try:
-            if spec.kinds is None:
-                runs.request(project_id, spec.request, origin=origin, backend=backend)
-            else:
-                kinds = spec.kinds or self._kinds(project_id)
-                runs.request_fan_out(
-                    project_id, kinds, spec.request, origin=origin, backend=backend
-                )
-        except NotFound:
-            _LOG.info("schedule %s fired for a project that is gone", schedule_id)
-
-    def _kinds(self, project_id: UUID) -> list[str]:
-        """Return the kinds that a project has now. Raises NotFound."""
-        with self._database.reading() as session:
-            project = Projects(session).known(project_id)
-        return [kind.name for kind in project.kinds.kinds]
-
-
 def place(session: Session, schedule_id: UUID, spec: ScheduleSpec | None, now: datetime) -> None:
     """Create, replace or, with None, delete a schedule, in the caller's transaction.
 
@@ -187,6 +103,19 @@ def place(session: Session, schedule_id: UUID, spec: ScheduleSpec | None, now: d
     elif _is_same(row, spec):
         return
     _write(row, spec, now)
+
+
+def spec_of(row: ScheduleRow) -> ScheduleSpec:
+    """Return the schedule of a row. Raises InvalidValue: an earlier version accepted it."""
+    rhythm = Rhythm(cron=row.cron, timezone=row.timezone, every_seconds=row.every_seconds)
+    return ScheduleSpec(
+        project_id=row.project_id,
+        rhythm=rhythm,
+        request=decode(RunRequest, row.request, "request"),
+        kinds=None if row.kinds is None else tuple(row.kinds),
+        sync_id=row.sync_id,
+        backend=BackendName(row.backend),
+    )
 
 
 def is_late(
@@ -220,13 +149,6 @@ def _zone(name: str) -> ZoneInfo:
         raise InvalidValue(field="schedule.timezone", problem=problem) from None
 
 
-def _waits(session: Session, schedule_id: UUID) -> bool:
-    """Whether a run of this schedule still waits to begin."""
-    run = RunRow
-    waiting = exists().where(run.schedule_id == schedule_id, run.state == RunState.QUEUED)
-    return bool(session.scalar(select(waiting)))
-
-
 def _write(row: ScheduleRow, spec: ScheduleSpec, now: datetime) -> None:
     row.project_id, row.sync_id = spec.project_id, spec.sync_id
     row.cron, row.timezone = spec.rhythm.cron, spec.rhythm.timezone
@@ -239,18 +161,6 @@ def _write(row: ScheduleRow, spec: ScheduleSpec, now: datetime) -> None:
 
 def _is_same(row: ScheduleRow, spec: ScheduleSpec) -> bool:
     try:
-        return _spec_of(row) == spec
+        return spec_of(row) == spec
     except InvalidValue:
         return False  # an earlier version accepted it
-
-
-def _spec_of(row: ScheduleRow) -> ScheduleSpec:
-    rhythm = Rhythm(cron=row.cron, timezone=row.timezone, every_seconds=row.every_seconds)
-    return ScheduleSpec(
-        project_id=row.project_id,
-        rhythm=rhythm,
-        request=decode(RunRequest, row.request, "request"),
-        kinds=None if row.kinds is None else tuple(row.kinds),
-        sync_id=row.sync_id,
-        backend=BackendName(row.backend),
-    )

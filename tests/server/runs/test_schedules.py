@@ -11,10 +11,12 @@ import pytest
 from tests.databases import DatabaseClock
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.runner import Runner
+from tests.server.sql_log import statements
 from towline.errors import InvalidValue
 from towline_server.projects.domain import Project
 from towline_server.runs.domain import Run, TriggeredBy
-from towline_server.runs.schedules import Rhythm, Schedules, ScheduleSpec, is_late, place
+from towline_server.runs.firing import Schedules
+from towline_server.runs.schedules import Rhythm, ScheduleSpec, is_late, place, spec_of
 from towline_server.runs.tables import RunFilter, ScheduleRow
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -84,10 +86,34 @@ def test_two_servers_fire_once(schedules: TimedSchedules, tenant: GitTenant):
     schedules.place(spec(schedules.project))
     second = Schedules(tenant.database, schedules.runner.runs, now=schedules.clock)
     schedules.clock.now = START + timedelta(hours=1)
-    due = schedules.schedules._due()
+    due = second._due()
     schedules.schedules.fire()
-    assert [second._take(each) for each in due] == [None]
+    assert (len(due), second._fire(due)) == (1, 0)
     assert len(schedules.runs()) == 1
+
+
+def test_five_hundred_that_are_due_at_once_cost_a_few_statements(
+    schedules: TimedSchedules, tenant: GitTenant
+):
+    every_minute = Rhythm(cron="* * * * *", timezone="Europe/Berlin")
+
+    def sent(number: int) -> int:
+        """The statements that it takes to fire so many more."""
+        project = tenant.project()
+        for each in range(number):
+            kinds = ("rule", "task") if each % 5 == 0 else None
+            schedules.place(spec(project, every_minute, kinds=kinds))
+        schedules.clock.move(minutes=1)
+        with statements(tenant.database) as seen:
+            schedules.schedules.fire()
+        page = schedules.runner.runs.page(RunFilter(project_id=project.id, top_level=True))
+        assert page.total == number
+        return len(seen)
+
+    one = sent(1)
+    # The one of before is due again.
+    assert sent(100) <= one + 2
+    assert sent(400) <= 5 * one
 
 
 def test_all_that_was_missed_is_one_firing(schedules: TimedSchedules):
@@ -198,18 +224,21 @@ def test_a_schedule_that_fails_keeps_no_other_from_firing(
 ):
     broken, other = schedules.place(spec(schedules.project)), tenant.project()
     schedules.place(spec(other))
-    take, taken = schedules.schedules._take, []
+    seen = list[UUID]()
 
-    def taking(schedule_id: UUID) -> object:
-        taken.append(schedule_id)
-        return 1 // 0 if schedule_id == broken else take(schedule_id)
+    def reading(row: ScheduleRow) -> ScheduleSpec:
+        seen.append(row.id)
+        if row.id == broken:
+            raise ZeroDivisionError
+        return spec_of(row)
 
-    monkeypatch.setattr(schedules.schedules, "_take", taking)
+    monkeypatch.setattr("towline_server.runs.firing.spec_of", reading)
     schedules.at(hours=1)
     assert schedules.runner.runs.page(RunFilter(project_id=other.id)).total == 1
     assert f"schedules failed at {broken}" in caplog.text
+    seen.clear()
     schedules.at(hours=1)
-    assert taken.count(broken) == 1, "it is left alone for a while"
+    assert broken not in seen, "it is left alone for a while"
 
 
 def test_freshness():

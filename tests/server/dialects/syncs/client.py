@@ -17,7 +17,7 @@ from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.runner import Runner
 from towline_server.db.clock import database_now
 from towline_server.projects.domain import Project
-from towline_server.runs.schedules import Schedules
+from towline_server.runs.firing import Schedules
 from towline_server.runs.tables import ScheduleRow
 
 SCHEMA = PageSchema("syncs")
