@@ -5,13 +5,15 @@ PYTHON ?= python3
 WORKERS ?= auto
 ORACLE_EXAMPLES ?= 100000
 FUZZ_EXAMPLES ?= 200
+# Assets of the benchmarks' projects; 100000 too takes half an hour more.
+SIZES ?= 1000,10000
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
-.PHONY: help venv demo serve-demo test test-all test-services fuzz-api examples lint bench oracle clean
+.PHONY: help venv demo serve-demo test test-all test-services fuzz-api examples lint bench bench-check oracle clean
 .DEFAULT_GOAL := help
 
 help:
@@ -23,7 +25,8 @@ help:
 	@echo "make fuzz-api       made-up requests to the control plane, held against its document"
 	@echo "make examples       record the examples of the OpenAPI document"
 	@echo "make lint           ruff, mypy and the import floors"
-	@echo "make bench          benchmarks, side by side with peers"
+	@echo "make bench          benchmarks, side by side with peers; writes docs/performance.md"
+	@echo "make bench-check    the same, compared with the last; fails if a ratio grew by 15%"
 	@echo "make oracle         the long comparison with git's own merge"
 	@echo "make clean          remove .venv, caches and build results"
 
@@ -61,9 +64,9 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)
+bench bench-check: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --sizes "$(SIZES)" $(if $(filter bench,$@),--write,--check)
 
 oracle: $(READY)
 	ORACLE_EXAMPLES=$(ORACLE_EXAMPLES) $(BIN)/python -m pytest tests/oracle -q

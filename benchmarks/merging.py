@@ -1,9 +1,9 @@
-"""The pure merge: CPU for 1% changed on each side, and growth while the change is held fixed."""
+"""The pure merge beside libgit2's: 1% changed on each side, and a change that does not grow."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -27,12 +27,12 @@ from towline import (
 from towline.changes import RemoteAsset
 from towline.plan import StoreState
 
-from .measures import Measure, Scale, beside, best_cpu
+from .bench import US, Bench, Case, Work
+from .processes import in_process
 
 SECTION = "merge"
-TARGET_MS = 2.0
-MOST_GROWTH = 1.5
 FIXED = 10
+MOST_GROWTH = 1.5
 PEER = "libgit2 (pygit2)"
 
 
@@ -54,54 +54,36 @@ class Share:
         return range(1, self.count, self.count // self.changed)[: self.changed]
 
 
-def measures(scale: Scale) -> Iterator[Measure]:
+def measure(bench: Bench) -> None:
     """All of this section."""
-    smallest = scale.merge_sizes[0]
-    one_percent = Share(smallest, smallest // 100)
-    yield from beside(PEER, _side_by_side("1% changed on each side", one_percent, scale))
-    fixed = [Share(size, min(FIXED, smallest // 100)) for size in scale.merge_sizes]
-    for share in fixed[1:]:
-        case = f"{share.changed} changed on each side"
-        yield from beside(PEER, _side_by_side(case, share, scale))
-    yield from _growth(fixed, scale)
+    for size in bench.scale.sizes:
+        share = Share(size, max(1, size // 100))
+        _compare(bench, "1% changed on each side", share)
+    _grow(bench)
 
 
-def _growth(shares: list[Share], scale: Scale) -> Iterator[Measure]:
-    """The change held fixed. Each alone: a peer in between would empty the processor's caches."""
-    first = _alone(shares[0], scale)
-    for share in shares[1:]:
-        yield Measure(
-            section=SECTION,
-            case=f"growth from {shares[0].count:,} assets, the change fixed",
-            size=share.count,
-            who="towline",
-            value=_alone(share, scale) / first,
-            unit="times",
-            target=scale.target(MOST_GROWTH),
-        )
-
-
-def _alone(share: Share, scale: Scale) -> float:
-    return best_cpu({"towline": our_merge(share)}, rounds=scale.repeat * 30)["towline"]
-
-
-def _side_by_side(case: str, share: Share, scale: Scale) -> Iterator[Measure]:
-    contenders = {"towline": our_merge(share)}
+def _compare(bench: Bench, name: str, share: Share) -> None:
+    contenders: dict[str, Work] = {US: in_process(our_merge(share))}
     with tempfile.TemporaryDirectory(prefix="towline-bench-") as folder:
         with suppress(ImportError):
-            contenders[PEER] = _peer(share, folder)
-        found = best_cpu(contenders, rounds=scale.repeat * 10)
-    for who, seconds in found.items():
-        judged = who == "towline" and share.count == 1_000
-        yield Measure(
-            section=SECTION,
-            case=case,
-            size=share.count,
-            who=who,
-            value=seconds * 1000,
-            unit="ms CPU",
-            target=scale.target(TARGET_MS) if judged else None,
-        )
+            contenders[PEER] = in_process(_peer(share, folder))
+        case = Case(section=SECTION, name=name, size=share.count, baseline=PEER)
+        bench.compare(case, contenders)
+
+
+def _grow(bench: Bench) -> None:
+    """The change held fixed while the project grows a hundredfold."""
+    least, most = Share(1_000, FIXED), Share(100_000, FIXED)
+    base, grown = f"{US}, {least.count:,} assets", f"{US}, {most.count:,} assets"
+    case = Case(
+        section=SECTION,
+        name=f"{FIXED} changed on each side",
+        size=most.count,
+        baseline=base,
+        target=MOST_GROWTH,
+    )
+    works = {base: in_process(our_merge(least)), grown: in_process(our_merge(most))}
+    bench.compare(case, works)
 
 
 def our_merge(share: Share) -> Callable[[], object]:

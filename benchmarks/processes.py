@@ -1,26 +1,22 @@
-"""Whole processes, measured as a user meets them: from start to end, with all their children."""
+"""What a command takes, from start to end with all its children, and what a function takes."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sysconfig
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from towline.testing.git_repository import CLOSED_ENVIRONMENT
 
-from .measures import Measure, compared
+from .bench import Sample, Work
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """Seconds."""
-
-    wall: float
-    cpu: float
+WALL, CPU = "ms", "ms CPU"
+LONGEST = 300.0
+"""Seconds after which a process is stopped, and its contender fails."""
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -30,11 +26,12 @@ def environment(home: Path) -> dict[str, str]:
     return {**CLOSED_ENVIRONMENT, "PATH": path, "HOME": str(home), "LC_ALL": "C.UTF-8"}
 
 
-def run(command: Sequence[str], cwd: Path, home: Path) -> Cost:
-    """What a command costs.
+def run(command: Sequence[str], cwd: Path, home: Path) -> Sample:
+    """What a command takes.
 
     Raises:
         subprocess.CalledProcessError: it failed; ``stderr`` says why.
+        subprocess.TimeoutExpired: it took too long.
     """
     with (home / "stderr").open("w+b") as errors:
         started = time.perf_counter()
@@ -46,38 +43,29 @@ def run(command: Sequence[str], cwd: Path, home: Path) -> Cost:
             stdout=subprocess.DEVNULL,
             stderr=errors,
         )
+        stopper = threading.Timer(LONGEST, child.kill)
+        stopper.start()
         # Returns the CPU time of the child and of the children it waited for, and of no other.
         _, status, usage = os.wait4(child.pid, 0)
         wall = time.perf_counter() - started
+        stopper.cancel()
         child.returncode = os.waitstatus_to_exitcode(status)
+        if wall >= LONGEST:
+            raise subprocess.TimeoutExpired(list(command), LONGEST)
         if child.returncode:
             errors.seek(0)
             raise subprocess.CalledProcessError(
                 child.returncode, list(command), stderr=errors.read().decode(errors="replace")
             )
-    return Cost(wall=wall, cpu=usage.ru_utime + usage.ru_stime)
+    return {WALL: 1000 * wall, CPU: 1000 * (usage.ru_utime + usage.ru_stime)}
 
 
-def best(costs: Sequence[Cost]) -> Cost:
-    """The least of each figure."""
-    return Cost(wall=min(c.wall for c in costs), cpu=min(c.cpu for c in costs))
+def in_process(work: Callable[[], object]) -> Work:
+    """What a function takes in this process."""
 
+    def measured() -> Sample:
+        began = time.process_time()
+        work()
+        return {CPU: 1000 * (time.process_time() - began)}
 
-def in_turns(contenders: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, Cost]:
-    """The best of each contender, taken in turns."""
-    costs: dict[str, list[Cost]] = {who: [] for who in contenders}
-    for _ in range(rounds):
-        for who, work in contenders.items():
-            costs[who].append(work())
-    return {who: best(found) for who, found in costs.items()}
-
-
-def costs_beside(
-    peer: str, costs: Mapping[str, Cost], *, section: str, case: str, size: int
-) -> Iterator[Measure]:
-    """Each contender's elapsed and CPU seconds, beside its peer's."""
-    for unit, figures in (
-        ("s", {who: cost.wall for who, cost in costs.items()}),
-        ("s CPU", {who: cost.cpu for who, cost in costs.items()}),
-    ):
-        yield from compared(peer, figures, section=section, case=case, size=size, unit=unit)
+    return measured

@@ -1,78 +1,87 @@
-"""The answer: a table a section for people, or one JSON document."""
+"""The answer for people: a table a section, at the terminal and as Markdown."""
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-from collections.abc import Sequence
-from dataclasses import asdict
-from importlib.metadata import version
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
-from towline.testing.git_repository import run_git
+from .bench import US, Figure, judged
 
-from .measures import Measure
-
-_TITLES = {
-    "merge": "The pure merge, best of many, in process",
-    "pull": "A whole pull over loopback HTTP, whole process, best of several",
-    "counters": "Cost laws of a large project",
-    "contents": "The merge inside an asset: JSON beside nbdime, lines beside git",
-    "start": "Start-up, whole process, best of several",
-    "serving": "The control plane: projects pulled at once over HTTP, and read meanwhile",
-    "backends": "Git backends: fetch, compare and read, whole process, best of several",
+TITLES = {
+    "command": "The command, whole processes",
+    "library": "The library, in a process that has it imported",
+    "serving": "The control plane, asked over HTTP",
+    "merge": "The merge of three trees, in process",
+    "contents": "The merge inside an asset, in process",
+    "start": "Start-up, whole processes",
+    "backends": "Backends of the library, whole processes",
 }
 
 
-def as_json(measures: Sequence[Measure]) -> str:
-    """Everything that was measured, and on what."""
-    found = [{**asdict(measure), "met": measure.met} for measure in measures]
-    return json.dumps({"machine": machine(), "measures": found}, indent=2)
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns, and rows of as many cells."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def lines(self) -> Iterator[str]:
+        """Return aligned lines, for a terminal."""
+        rows = [self.columns, *self.rows]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for case, *cells in rows:
+            aligned = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
+            yield "  ".join([case.ljust(widths[0]), *aligned]).rstrip()
+
+    def markdown(self) -> str:
+        """Return a table of Markdown."""
+        rules = ["---", *["---:"] * (len(self.columns) - 1)]
+        lines = (" | ".join(row) for row in (self.columns, rules, *self.rows))
+        return "\n".join(f"| {line} |" for line in lines)
 
 
-def machine() -> dict[str, str]:
-    """What the figures depend on."""
-    return {
-        "cpus": str(os.cpu_count()),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "git": run_git(Path(), "version").decode().split()[2],
-        "towline": version("towline"),
-    }
+def tables(figures: Sequence[Figure], sections: Sequence[str] = tuple(TITLES)) -> Iterator[Table]:
+    """A table a section and baseline: a row a case, a column a contender, ratios in the cells."""
+    for section in sections:
+        found = [each for each in judged(figures) if each.section == section]
+        for baseline in dict.fromkeys(each.baseline for each in found):
+            yield _table(section, baseline, [e for e in found if e.baseline == baseline])
 
 
-def print_tables(measures: Sequence[Measure]) -> None:
-    """A table for each section; ratios are against the peer in the same row group."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    for section, found in groupby(measures, key=lambda measure: measure.section):
-        console.print(_TITLES[section], style="bold")
-        table = Table(box=None, pad_edge=False)
-        for column in ("case", "size", "who"):
-            table.add_column(column, justify="right" if column == "size" else "left")
-        for column in ("figure", "ratio", "target", ""):
-            table.add_column(column, justify="right")
-        for measure in found:
-            table.add_row(*_cells(measure))
-        console.print(table)
-        console.print()
+def _table(section: str, baseline: str, figures: Sequence[Figure]) -> Table:
+    others = list(dict.fromkeys(e.who for e in figures if e.who != baseline))
+    others.sort(key=lambda who: not who.startswith(US))
+    rows = []
+    for (_, case, size), group in groupby(figures, key=lambda each: each.of_case):
+        cells = {each.who: each for each in group}
+        row = [case, f"{size:,}" if size else "", _value(cells.get(baseline))]
+        row += [_ratio(cells.get(who)) for who in others]
+        targets = {each.target for each in cells.values() if each.target is not None}
+        rows.append([*row, " ".join(f"≤ {_number(target)}" for target in targets)])
+    columns = ["case", "size", baseline, *others, "target"]
+    return Table(TITLES[section], columns, rows)
 
 
-def _cells(measure: Measure) -> tuple[str, ...]:
-    return (
-        measure.case,
-        f"{measure.size:,}" if measure.size else "",
-        measure.who,
-        f"{_number(measure.value)} {measure.unit}",
-        "" if measure.ratio is None else f"{measure.ratio:.2f}",
-        "" if measure.target is None else f"≤ {_number(measure.target)}",
-        {None: "", True: "met", False: "MISSED"}[measure.met],
-    )
+def _value(figure: Figure | None) -> str:
+    return "" if figure is None else f"{_number(figure.median)} {figure.unit}"
+
+
+def _ratio(figure: Figure | None) -> str:
+    if figure is None or figure.ratio is None or figure.low is None or figure.high is None:
+        return ""
+    if not figure.who.startswith(US):
+        return _number(figure.ratio)
+    missed = " (missed)" if figure.met is False else ""
+    return f"{_number(figure.ratio)} [{_number(figure.low)}, {_number(figure.high)}]{missed}"
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1000 or value == int(value) else f"{value:.3g}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}" if value < 10 else f"{value:.3g}"
+
+
+def print_tables(figures: Sequence[Figure]) -> None:
+    """Print every table."""
+    for table in tables(figures):
+        print(table.title, *table.lines(), sep="\n", end="\n\n")

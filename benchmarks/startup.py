@@ -1,37 +1,28 @@
-"""What the command costs before it does anything, beyond the bare interpreter."""
+"""What the command takes before it does anything, beside the bare interpreter."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-from .measures import Measure, Scale
-from .processes import in_turns, run
+from .bench import US, Bench, Case
+from .processes import run
 
 SECTION = "start"
-TARGET_MS = 150.0
+BARE = "python -c pass"
 
 
-def measures(scale: Scale) -> Iterator[Measure]:
+def measure(bench: Bench) -> None:
     """All of this section."""
     with tempfile.TemporaryDirectory(prefix="towline-bench-") as folder:
         here = Path(folder)
         contenders = {
-            "python": lambda: run([sys.executable, "-c", "pass"], here, here),
-            "towline": lambda: run(["towline", "--help"], here, here),
+            BARE: lambda: run([sys.executable, "-c", "pass"], here, here),
+            US: lambda: run(["towline", "--help"], here, here),
         }
-        # The first round writes the bytecode.
-        in_turns(contenders, 1)
-        found = in_turns(contenders, scale.repeat * 3)
-    bare, helped = found["python"].cpu * 1000, found["towline"].cpu * 1000
-    yield _measure("bare interpreter", "python", bare, None)
-    yield _measure("towline --help", "towline", helped, None)
-    yield _measure("beyond the interpreter", "towline", helped - bare, scale.target(TARGET_MS))
-
-
-def _measure(case: str, who: str, value: float, target: float | None) -> Measure:
-    return Measure(
-        section=SECTION, case=case, size=0, who=who, value=value, unit="ms CPU", target=target
-    )
+        # The first one writes the bytecode.
+        contenders[US]()
+        bench.compare(
+            Case(section=SECTION, name="towline --help", size=0, baseline=BARE), contenders
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 
@@ -339,3 +340,18 @@ def test_many_keys_take_no_quadratic_time():
     ours, theirs = base | {"k1": 2}, dict(reversed((base | {"k3": 4, "new": 5}).items()))
     found = merged(json.dumps(base), json.dumps(ours), json.dumps(theirs))
     assert json.loads(found) == base | {"k1": 2, "k3": 4, "new": 5}
+
+
+def test_a_merge_takes_at_most_twelve_times_the_memory_of_its_input():
+    steps = [{"id": f"step-{n}", "settings": {"table": f"orders_{n}"}} for n in range(1_000)]
+    ours = [*steps[:-1], steps[-1] | {"settings": "here"}]
+    theirs = [steps[0] | {"settings": "there"}, *steps[1:]]
+    sides = ThreeWay(*(json.dumps(each, indent=1).encode() for each in (steps, ours, theirs)))
+    merge_content("a.json", sides)
+    tracemalloc.start()
+    try:
+        assert merge_content("a.json", sides).content is not None
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak <= 12 * sum(map(len, (sides.base, sides.ours, sides.theirs)))

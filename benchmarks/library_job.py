@@ -1,0 +1,67 @@
+"""A library in a process of its own: ``LIBRARY URL FOLDER``.
+
+For each line on stdin it pulls into the folder, or clones where there is none, and prints the
+seconds and the CPU seconds that this took.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from towline import DirectoryStore, GitRemote, Limits, PullOptions, Status, pull
+
+OPTIONS = PullOptions(
+    limits=Limits(assets=10**6, tree_entries=10**7, project_bytes=10**10, pack_bytes=10**10)
+)
+
+
+def pull_with_towline(url: str, folder: Path) -> None:
+    """Pull with a newly opened store and remote."""
+    if not folder.exists():
+        folder.mkdir()
+        DirectoryStore.create(folder, project="bench").close()
+    cache = folder / ".towline" / "cache.git"
+    with (
+        DirectoryStore.open(folder) as store,
+        GitRemote(url, cache=cache, environment=os.environ) as remote,
+    ):
+        report = pull(store, remote, OPTIONS)
+        assert report.status is not Status.CONFLICTS
+
+
+def pull_with(peer: str) -> Callable[[str, Path], None]:
+    """A peer's pull, in its own folder as the working folder."""
+    module = import_module(f"benchmarks.peers.with_{peer}")
+
+    def pull(url: str, folder: Path) -> None:
+        if not folder.exists():
+            module.clone(url, str(folder))
+        os.chdir(folder)
+        module.pull()
+
+    return pull
+
+
+def main(library: str, url: str, folder: str) -> None:
+    """Pull for each line."""
+    work = pull_with_towline if library == "towline" else pull_with(library)
+    for _ in sys.stdin:
+        wall, cpu = time.perf_counter(), _cpu()
+        work(url, Path(folder))
+        print(time.perf_counter() - wall, _cpu() - cpu, flush=True)
+
+
+def _cpu() -> float:
+    """CPU seconds of this process and of the children that it has waited for."""
+    both = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in both)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
