@@ -159,9 +159,13 @@ class Settings(BaseSettings):
     lease_seconds: int = Field(default=60, ge=2)
     """After how long without a renewal a run is taken from its executor."""
     runs_at_once: int = Field(default=8, ge=1, le=64)
-    """How many runs a server executes side by side, one a project."""
+    """How many runs a process executes side by side, one a project."""
+    tenant_runs_at_once: int = Field(default=0, ge=0)
+    """How many of them may be one tenant's; 0: half."""
+    host_runs_at_once: int = Field(default=0, ge=0)
+    """How many of them may be of repositories on one host; 0: three quarters."""
     fetches_at_once: int = Field(default=4, ge=1, le=64)
-    """How many repositories a server fetches side by side."""
+    """How many repositories a process fetches side by side."""
     max_auto_resume_attempts: int = Field(default=3, ge=0)
     """How often a run is tried again by itself, after it was lost or failed for a while."""
     retry_seconds: float = Field(default=10, gt=0)

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from towline.codec import encode
 from towline_server.db.jobs import growing_delays
 from towline_server.errors import KindInProgress
-from towline_server.projects.connection_tables import BindingRow
+from towline_server.projects.connection_tables import BindingRow, ConnectionRow
+from towline_server.projects.connections import host_of
 from towline_server.projects.locking import hold
 from towline_server.projects.tables import ProjectRow
 
@@ -56,11 +57,16 @@ def new_runs(
     """
     hold(session, project_id)
     project = session.get_one(ProjectRow, project_id)
-    binding = session.get(BindingRow, project_id)
+    connection = session.execute(
+        select(ConnectionRow.id, ConnectionRow.url)
+        .join(BindingRow, BindingRow.connection_id == ConnectionRow.id)
+        .where(BindingRow.project_id == project_id)
+    ).first()
     target = RunTarget(
         project_id=project_id,
         tenant_id=project.tenant_id,
-        connection_id=None if binding is None else binding.connection_id,
+        connection_id=None if connection is None else connection.id,
+        url=None if connection is None else connection.url,
         is_initial=project.base is None,
     )
     rows = rows_of(target, requests, origin, backend, batch, at)
@@ -76,6 +82,8 @@ class RunTarget:
     project_id: UUID
     tenant_id: UUID
     connection_id: UUID | None
+    url: str | None
+    """Of that connection."""
     is_initial: bool
 
 
@@ -88,6 +96,7 @@ def rows_of(
     at: datetime,
 ) -> list[RunRow]:
     """Return the rows of runs that were requested together, their parent first."""
+    host = None if target.url is None else host_of(target.url)
     whole = [] if batch.parent is None else [batch.parent]
     rows: list[RunRow] = []
     for position, request in enumerate([*whole, *requests]):
@@ -108,6 +117,7 @@ def rows_of(
             schedule_id=origin.schedule_id,
             request_key=origin.key,
             connection_id=target.connection_id,
+            host=host,
             attempt=1,
             attempt_root_id=run_id,
             backend=backend,
@@ -204,6 +214,7 @@ def _follow(session: Session, row: RunRow, at: datetime, **values: Any) -> RunRo
         is_parent=row.is_parent,
         is_initial=row.is_initial,
         connection_id=row.connection_id,
+        host=row.host,
         trigger_ref=str(row.id),
         sync_id=row.sync_id,
         schedule_id=row.schedule_id,

@@ -22,7 +22,7 @@ from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.failures import passes
 from towline_server.db.session import Database
 from towline_server.loops import Backoff
-from towline_server.projects.connection_tables import BindingRow
+from towline_server.projects.connection_tables import BindingRow, ConnectionRow
 from towline_server.projects.tables import ProjectRow
 
 from .attempts import Batch, RunTarget, rows_of
@@ -148,10 +148,12 @@ def _targets(
     session: Session, project_ids: set[UUID]
 ) -> tuple[Mapping[UUID, RunTarget], Mapping[UUID, Mapping[str, object]]]:
     """Lock projects against deletion; return what runs take from each, and its kinds."""
-    project, binding = ProjectRow, BindingRow
+    project, binding, connection = ProjectRow, BindingRow, ConnectionRow
     query = (
-        select(project.id, project.tenant_id, project.base, project.kinds, binding.connection_id)
+        select(project.id, project.tenant_id, project.base, project.kinds)
+        .add_columns(binding.connection_id, connection.url)
         .outerjoin(binding, binding.project_id == project.id)
+        .outerjoin(connection, connection.id == binding.connection_id)
         .where(project.id.in_(project_ids))
         .order_by(project.id)
         .with_for_update(read=True, key_share=True, of=project)
@@ -162,6 +164,7 @@ def _targets(
             project_id=row.id,
             tenant_id=row.tenant_id,
             connection_id=row.connection_id,
+            url=row.url,
             is_initial=row.base is None,
         )
         for row in found

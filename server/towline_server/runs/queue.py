@@ -15,9 +15,9 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, case, exists, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, case, or_, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from towline.model import Revision
 from towline_server.db.clock import database_now
@@ -27,9 +27,10 @@ from towline_server.loops import Ticker
 from towline_server.projects.tables import ProjectRow
 
 from .completion import lease_lost, update_parent
-from .domain import Lease
+from .domain import BackendName, Lease
+from .round_robin import Candidate, Excluded, next_in_turn
 from .states import ACTIVE, STARTS_AT, TERMINAL, RunState, may_follow
-from .tables import RunRow, find_row, held_by, hold_projects
+from .tables import RunRow, find_row, held_by, hold_projects, is_free, waits
 
 
 class Refusal(StrEnum):
@@ -60,10 +61,10 @@ class Leases:
         self.jobs = JobQueue(RunRow, seconds)
         self.seconds = seconds
 
-    def next_waiting(self, *conditions: ColumnElement[bool]) -> UUID | None:
-        """Return the oldest run that waits and whose project is free, without locking it."""
+    def next_in_turn(self, backend: BackendName, excluded: Excluded) -> Candidate | None:
+        """Return the run that is next among all tenants', without locking it."""
         with self._database.reading() as session:
-            return session.scalars(_waiting(RunRow.id, conditions)).first()
+            return next_in_turn(session, backend, excluded)
 
     def take_next(self, executor_id: str, *conditions: ColumnElement[bool]) -> Lease | None:
         """Begin the oldest run that waits and whose project is free, of those that match."""
@@ -78,13 +79,15 @@ class Leases:
                 # Another run of the project began after our look; the next look sees it.
                 continue
 
-    def held_by(self, executor_id: str) -> Sequence[UUID]:
+    def held_by(self, executor_id: str) -> Sequence[Candidate]:
         """Return the active runs of an executor, the oldest first."""
-        mine = select(RunRow.id).where(RunRow.executor_id == executor_id, RunRow.state.in_(ACTIVE))
+        run = RunRow
+        mine = select(run.id, run.tenant_id, run.host).where(
+            run.executor_id == executor_id, run.state.in_(ACTIVE)
+        )
         with self._database.reading() as session:
-            return session.scalars(
-                mine.order_by(RunRow.created_at, RunRow.position, RunRow.id)
-            ).all()
+            found = session.execute(mine.order_by(run.created_at, run.position, run.id))
+            return [Candidate(run_id=of, tenant_id=tenant, host=host) for of, tenant, host in found]
 
     def take(self, run_id: UUID, executor_id: str) -> Lease | Refusal:
         """Begin a run, or resume one that this executor held before it was restarted.
@@ -217,13 +220,9 @@ def _waiting(what: Any, conditions: Collection[ColumnElement[bool]]) -> Select[A
 
 def may_begin() -> tuple[ColumnElement[bool], ...]:
     """Match the runs that wait, whose project is free, and that are not put off."""
-    other = aliased(RunRow)
-    busy = exists().where(
-        other.project_id == RunRow.project_id, other.state.in_(ACTIVE), other.is_parent.is_(False)
-    )
     # A delay need not be exact: this clock will do, and costs no statement.
     put_off = and_(RunRow.not_before.is_not(None), RunRow.not_before > datetime.now(UTC))
-    return RunRow.state == RunState.QUEUED, RunRow.is_parent.is_(False), ~busy, ~put_off
+    return waits(RunRow), is_free(RunRow), ~put_off
 
 
 def _is_busy(session: Session, project_id: UUID) -> bool:

@@ -16,6 +16,7 @@ from towline_server.webhooks.sending import Sender
 from towline_server.webhooks.worker import DeliveryWorker
 
 from .attempts import LONGEST_RETRY_SECONDS
+from .bounds import AtOnce
 from .due import Due, DueWork
 from .execute import Boundary, Tools, pass_boundary
 from .external import ExternalBackend, ExternalWork
@@ -111,7 +112,14 @@ def open_runtime(
     heartbeat = Heartbeat(leases, renew_seconds=settings.heartbeat_seconds)
     executor_lock = ExecutorLock(settings.data_dir)
     worker = Worker(tools, heartbeat, executor_lock.id)
-    native = NativeBackend(worker, at_once=settings.runs_at_once)
+    native = NativeBackend(
+        worker,
+        at_once=AtOnce.of(
+            settings.runs_at_once,
+            tenant=settings.tenant_runs_at_once,
+            host=settings.host_runs_at_once,
+        ),
+    )
     backends = Backends([native, ExternalBackend()])
     runs = Runs(database, backends, changes=changes)
     schedules = Schedules(database, runs)

@@ -19,12 +19,15 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     UniqueConstraint,
+    exists,
     func,
+    inspect,
+    literal_column,
     or_,
     select,
     text,
 )
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from towline.codec import decode
 from towline.model import Revision
@@ -37,6 +40,8 @@ from . import domain
 from .states import ACTIVE, Fault, Outcome, ReasonCode, ResultClass, RunState
 
 _ACTIVE = text("state IN ('fetching', 'comparing', 'validating', 'applying') AND NOT is_parent")
+_QUEUED = text("state = 'queued' AND NOT is_parent")
+_BEGUN = text("started_at IS NOT NULL")
 
 
 class RunRow(Job):
@@ -53,6 +58,19 @@ class RunRow(Job):
             unique=True,
             sqlite_where=_ACTIVE,
             postgresql_where=_ACTIVE,
+        ),
+        # The queue (`round_robin`).
+        Index(
+            "ix_runs_waiting",
+            *("backend", "tenant_id", "created_at", "position", "id"),
+            sqlite_where=_QUEUED,
+            postgresql_where=_QUEUED,
+        ),
+        Index(
+            "ix_runs_began",
+            *("backend", "tenant_id", "started_at"),
+            sqlite_where=_BEGUN,
+            postgresql_where=_BEGUN,
         ),
         Index("ix_runs_project_id_created_at", "project_id", "created_at"),
         Index("ix_runs_tenant_id_created_at", "tenant_id", "created_at"),
@@ -84,6 +102,8 @@ class RunRow(Job):
     request_key: Mapped[str | None] = mapped_column(ExactText())
     connection_id: Mapped[UUID | None]
     """What its project was bound to when it was requested; NULL: nothing."""
+    host: Mapped[str | None] = mapped_column(ExactText())
+    """The host of that connection, with its port."""
 
     state: Mapped[str]
     progress: Mapped[int] = mapped_column(default=0)
@@ -176,6 +196,21 @@ def find_row(session: Session, run_id: UUID, *, lock: bool = False) -> RunRow:
     locked = True if lock else None
     found = session.get(RunRow, run_id, with_for_update=locked, populate_existing=True)
     return existing(found, "run")
+
+
+def waits(run: type[RunRow]) -> ColumnElement[bool]:
+    """Match the runs that wait, in the words of the index: an alias of `RunRow`, or itself."""
+    name = getattr(inspect(run).selectable, "name", RunRow.__tablename__)
+    return literal_column(f"({name}.state = 'queued' AND NOT {name}.is_parent)")
+
+
+def is_free(run: type[RunRow]) -> ColumnElement[bool]:
+    """Match the runs on whose project no other run works."""
+    busy = aliased(RunRow, name="busy")
+    active: ColumnElement[bool] = literal_column(
+        "(busy.state IN ('fetching', 'comparing', 'validating', 'applying') AND NOT busy.is_parent)"
+    )
+    return ~exists().where(busy.project_id == run.project_id, active)
 
 
 def held_by(lease: domain.Lease) -> tuple[ColumnElement[bool], ...]:

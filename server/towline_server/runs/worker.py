@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -34,10 +35,12 @@ from towline_server.errors import (
 from towline_server.loops import Backoff, Changes, Ticker, WorkerThreads
 
 from .attempts import RETRIES, resume
+from .bounds import AtOnce
 from .completion import failed, write_completion
 from .domain import BackendName, Lease
 from .execute import Execution, Tools
 from .queue import Heartbeat, Leases, Refusal
+from .round_robin import Candidate, Excluded
 from .states import ACTIVE, RunState
 from .tables import RunRow, find_row, hold_projects
 
@@ -96,7 +99,7 @@ class Worker:
         self.heartbeat = heartbeat
         self.executor_id = executor_id
 
-    def interrupted(self) -> Sequence[UUID]:
+    def interrupted(self) -> Sequence[Candidate]:
         """Return the runs that this executor held when its process ended, the oldest first."""
         return self._tools.leases.held_by(self.executor_id)
 
@@ -110,11 +113,11 @@ class Worker:
         except NotFound:
             return Refusal.ENDED  # it was deleted with its project
 
-    def next_waiting(self, *conditions: ColumnElement[bool]) -> UUID | None:
-        """Look for a run as `take_next` does, without a lock: most looks find nothing."""
-        found = self._tools.leases.next_waiting(*conditions)
+    def next_in_turn(self, backend: BackendName, excluded: Excluded) -> Candidate | None:
+        """Look for the run that is next, without a lock: most looks find nothing."""
+        found = self._tools.leases.next_in_turn(backend, excluded)
         if found is not None:
-            self._tools.boundary(found, "queued")
+            self._tools.boundary(found.run_id, "queued")
         return found
 
     def take_next(self, *conditions: ColumnElement[bool]) -> Lease | None:
@@ -136,16 +139,26 @@ class Worker:
             execution.run()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    """A run that this process executes, and what its bounds count it by."""
+
+    lease: Lease
+    tenant_id: UUID
+    host: str | None
+
+
 class NativeBackend:
-    """Executes runs in this process, ``at_once`` of them, one a project."""
+    """Executes runs in this process, so many ``at_once``, one a project."""
 
     name = BackendName.NATIVE
 
-    def __init__(self, worker: Worker, *, at_once: int = 8, poll_seconds: float = 30.0) -> None:
+    def __init__(self, worker: Worker, *, at_once: AtOnce, poll_seconds: float = 30.0) -> None:
         self._worker = worker
-        self._interrupted: list[UUID] | None = None
+        self._at_once = at_once
+        self._interrupted: list[Candidate] | None = None
         self._backoff = Backoff[UUID]("dispatcher")
-        self._threads = WorkerThreads("towline-run", at_once, self._take, worker.execute_leased)
+        self._threads = WorkerThreads("towline-run", at_once.total, self._take, self._execute)
         self.ticker = Ticker("towline-dispatcher", poll_seconds, self._threads.fill)
 
     def stop(self, seconds: float) -> None:
@@ -156,28 +169,42 @@ class NativeBackend:
 
     def submit(self, run_ids: Sequence[UUID]) -> None:
         """Wake the dispatcher."""
-        del run_ids  # it takes the oldest of all
+        del run_ids  # it takes the run that is next
         self.ticker.wake()
 
     def stop_run(self, run_id: UUID) -> None:
         """Stop a run that was cancelled, if it executes here."""
         self._worker.heartbeat.stop_run(run_id)
 
-    def _take(self, _room: int) -> Sequence[Lease]:
+    def _execute(self, taken: _Taken) -> None:
+        self._worker.execute_leased(taken.lease)
+
+    def _take(self, _room: int) -> Sequence[_Taken]:
         """Take one run, first of those that this executor held before its process ended."""
         if self._interrupted is None:
             self._interrupted = list(self._worker.interrupted())
         while self._interrupted:
-            if isinstance(lease := self._worker.take(self._interrupted.pop(0)), Lease):
-                return [lease]
+            found = self._interrupted.pop(0)
+            if isinstance(lease := self._worker.take(found.run_id), Lease):
+                return [_taken(lease, found)]
+        elsewhere: list[UUID] = []
         while not self._worker.heartbeat.is_closed:
-            others = RunRow.backend == self.name, RunRow.id.not_in(self._backoff.waiting)
-            if (found := self._worker.next_waiting(*others)) is None:
+            next_run = self._worker.next_in_turn(self.name, self._excluded(elsewhere))
+            if next_run is None:
                 break
-            with self._backoff.attempting(found):
-                taken = self._worker.take_next(*others)
-                return [] if taken is None else [taken]
+            with self._backoff.attempting(next_run.run_id):
+                if leased := self._worker.take_next(RunRow.id == next_run.run_id):
+                    return [_taken(leased, next_run)]
+                elsewhere.append(next_run.run_id)
         return []
+
+    def _excluded(self, elsewhere: Sequence[UUID]) -> Excluded:
+        tenants, hosts = self._at_once.full(self._threads.busy)
+        return Excluded(tenants=tenants, hosts=hosts, runs=[*self._backoff.waiting, *elsewhere])
+
+
+def _taken(lease: Lease, found: Candidate) -> _Taken:
+    return _Taken(lease=lease, tenant_id=found.tenant_id, host=found.host)
 
 
 class Reaper:

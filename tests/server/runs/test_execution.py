@@ -16,6 +16,7 @@ from tests.server.runs.runner import BEFORE_THE_COMMIT, Gate, Runner
 from towline.testing.git_server import Answers
 from towline_server.errors import LeaseLost, RunNotEnded
 from towline_server.projects.domain import Project
+from towline_server.runs.bounds import AtOnce
 from towline_server.runs.completion import complete, failed
 from towline_server.runs.domain import BackendName, Lease
 from towline_server.runs.queue import Refusal, Stop
@@ -295,7 +296,7 @@ def test_the_oldest_run_whose_project_is_free_is_next(
     worker, native = runner.worker(), RunRow.backend == BackendName.NATIVE
     taken = [worker.take_next(native) for _ in range(3)]
     assert [lease and lease.run_id for lease in taken] == [first.id, other.id, None]
-    assert worker.interrupted() == [first.id, other.id]
+    assert [each.run_id for each in worker.interrupted()] == [first.id, other.id]
 
 
 def test_runs_wait_for_a_slot_and_for_their_project(
@@ -304,7 +305,8 @@ def test_runs_wait_for_a_slot_and_for_their_project(
     runs = [runner.runs.request(project.id) for _ in range(2)]
     runs += [runner.runs.request(tenant.project().id) for _ in range(2)]
     gate = Gate("comparing")
-    native = NativeBackend(runner.worker(gate=gate), at_once=2, poll_seconds=3600)
+    at_once = AtOnce(total=2, tenant=2, host=2)
+    native = NativeBackend(runner.worker(gate=gate), at_once=at_once, poll_seconds=3600)
     native.ticker.start()
     for _ in range(2):
         gate.await_run()

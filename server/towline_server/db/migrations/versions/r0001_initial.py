@@ -34,6 +34,8 @@ def _reference(name: str, table: str, *, nullable: bool = False, **options: Any)
 
 _LAGGING = sa.column("lagging").is_(True)
 _ACTIVE = sa.text("state IN ('fetching', 'comparing', 'validating', 'applying') AND NOT is_parent")
+_QUEUED = sa.text("state = 'queued' AND NOT is_parent")
+_BEGUN = sa.text("started_at IS NOT NULL")
 _WAITING = sa.text("state = 'waiting'")
 
 _TABLES: dict[str, list[sa.schema.SchemaItem]] = {
@@ -169,6 +171,7 @@ _TABLES: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("schedule_id", sa.Uuid()),
         sa.Column("request_key", ExactText()),
         sa.Column("connection_id", sa.Uuid()),
+        sa.Column("host", ExactText()),
         sa.Column("state", sa.String(), nullable=False, index=True),
         sa.Column("progress", sa.Integer(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
@@ -210,6 +213,18 @@ _TABLES: dict[str, list[sa.schema.SchemaItem]] = {
             unique=True,
             sqlite_where=_ACTIVE,
             postgresql_where=_ACTIVE,
+        ),
+        sa.Index(
+            "ix_runs_waiting",
+            *("backend", "tenant_id", "created_at", "position", "id"),
+            sqlite_where=_QUEUED,
+            postgresql_where=_QUEUED,
+        ),
+        sa.Index(
+            "ix_runs_began",
+            *("backend", "tenant_id", "started_at"),
+            sqlite_where=_BEGUN,
+            postgresql_where=_BEGUN,
         ),
         sa.Index(None, "project_id", "created_at"),
         sa.Index(None, "sync_id", "created_at"),

@@ -1,0 +1,111 @@
+"""Which run is next: tenants take turns, and in a tenant the oldest run whose project is free.
+
+It is read from the rows of the runs alone, so that it holds for all servers of a database. The
+tenant is next of which a run began the longest ago. The tenants that have a run which waits are
+found one index probe each (a "loose index scan"), however long their queues are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, literal_column, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from .domain import BackendName
+from .tables import RunRow, is_free, waits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A run that an executor may take, and what its bounds count it by."""
+
+    run_id: UUID
+    tenant_id: UUID
+    host: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excluded:
+    """The runs that an executor does not take now."""
+
+    tenants: Collection[UUID] = ()
+    hosts: Collection[str] = ()
+    runs: Collection[UUID] = ()
+
+
+def next_in_turn(
+    session: Session, backend: BackendName, excluded: Excluded = Excluded()
+) -> Candidate | None:
+    """Return the run that is next for an executor; it is not locked."""
+    found = session.execute(in_turn(backend, excluded)).first()
+    return None if found is None else Candidate(run_id=found[0], tenant_id=found[1], host=found[2])
+
+
+def in_turn(
+    backend: BackendName, excluded: Excluded = Excluded()
+) -> Select[UUID, UUID, str | None]:
+    """Select the id, the tenant and the host of the run that is next."""
+    tenants = _waiting_tenants(backend)
+    tenant_id = tenants.c.tenant_id
+    turns = select(
+        _oldest(backend, tenant_id, excluded).label("run_id"),
+        _last_began(backend, tenant_id).label("last_began"),
+        tenant_id,
+    ).where(tenant_id.is_not(None))
+    if excluded.tenants:
+        turns = turns.where(tenant_id.not_in(excluded.tenants))
+    each = turns.subquery("turns")
+    # One is chosen before its row is looked at.
+    first = select(each.c.run_id).where(each.c.run_id.is_not(None))
+    ordered = first.order_by(each.c.last_began.nulls_first(), each.c.tenant_id)
+    chosen = ordered.limit(1).subquery("chosen")
+    run = RunRow
+    return select(run.id, run.tenant_id, run.host).join(chosen, chosen.c.run_id == run.id)
+
+
+def _waiting_tenants(backend: BackendName) -> Any:
+    first = aliased(RunRow, name="first_waiting")
+    least = _least_tenant(first, backend).scalar_subquery()
+    tenants = select(least.label("tenant_id")).cte("waiting", recursive=True)
+    after = aliased(RunRow, name="next_waiting")
+    greater = _least_tenant(after, backend).where(after.tenant_id > tenants.c.tenant_id)
+    more = select(greater.scalar_subquery()).where(tenants.c.tenant_id.is_not(None))
+    return tenants.union_all(more)
+
+
+def _least_tenant(run: Any, backend: BackendName) -> Select[Any]:
+    mine = select(run.tenant_id).where(run.backend == backend, waits(run))
+    return mine.order_by(run.tenant_id).limit(1)
+
+
+def _oldest(
+    backend: BackendName, tenant_id: ColumnElement[UUID], excluded: Excluded
+) -> ColumnElement[UUID]:
+    run = aliased(RunRow, name="oldest")
+    # A delay need not be exact: this clock will do, and costs no statement.
+    ready = or_(run.not_before.is_(None), run.not_before <= datetime.now(UTC))
+    mine = select(run.id).where(
+        run.backend == backend, run.tenant_id == tenant_id, waits(run), ready, is_free(run)
+    )
+    if excluded.hosts:
+        mine = mine.where(or_(run.host.is_(None), run.host.not_in(excluded.hosts)))
+    if excluded.runs:
+        mine = mine.where(run.id.not_in(excluded.runs))
+    return mine.order_by(run.created_at, run.position, run.id).limit(1).scalar_subquery()
+
+
+def _last_began(
+    backend: BackendName, tenant_id: ColumnElement[UUID]
+) -> ColumnElement[datetime | None]:
+    run = aliased(RunRow, name="began")
+    mine = select(run.started_at).where(
+        run.backend == backend,
+        run.tenant_id == tenant_id,
+        literal_column("began.started_at IS NOT NULL"),
+    )
+    return mine.order_by(run.started_at.desc()).limit(1).scalar_subquery()
