@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import (
+    BashComplete,
     CompletionItem,
     FishComplete,
     ShellComplete,
@@ -31,6 +32,17 @@ class _WholeWords(ShellComplete):
         return items
 
 
+class _Bash(BashComplete):
+    """For bash, which replaces what is after the last ``=`` of a word."""
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[str]]:
+        items = super().get_completions(args, incomplete)
+        before = "".join(incomplete.rpartition("=")[:2])
+        for item in items:
+            item.value = item.value.removeprefix(before)
+        return items
+
+
 class _Zsh(_WholeWords, ZshComplete):
     pass
 
@@ -40,7 +52,8 @@ class _Fish(_WholeWords, FishComplete):
 
 
 def register() -> None:
-    """Have click complete for zsh and fish with whole words."""
+    """Have click complete what has an ``=`` in it."""
+    add_completion_class(_Bash)
     add_completion_class(_Zsh)
     add_completion_class(_Fish)
 
@@ -70,6 +83,22 @@ def conflicting(context: click.Context, incomplete: str) -> list[str]:
         return [asset.path for asset in assets if asset.state == "conflict"]
 
     return _completed(context, incomplete, names)
+
+
+def clashing_fields(context: click.Context, incomplete: str) -> list[str]:
+    """Both sides of each field that clashes, of the assets that are named before, or of all."""
+
+    def choices(project: Project) -> list[str]:
+        from towline.ports import Watch
+
+        from .open_conflicts import load_conflicts
+
+        found, names = load_conflicts(project, Watch()), context.params.get("names") or ()
+        conflicts = found.named(names, project) if names else found.conflicts
+        pointers = {field.pointer: None for conflict in conflicts for field in conflict.fields}
+        return [f"{pointer}={side}" for pointer in pointers for side in ("theirs", "ours")]
+
+    return _completed(context, incomplete, choices)
 
 
 def pull_numbers(context: click.Context, incomplete: str) -> list[str]:

@@ -48,6 +48,20 @@ def test_a_side_is_offered_for_conflicts_alone(torn: Command):
     assert completed(torn, "towline", "resolve", "pi") == [ORDERS]
 
 
+def test_a_side_of_each_field_that_clashes_is_offered(torn: Command):
+    line = ["towline", "resolve", ORDERS, "--field"]
+    assert completed(torn, *line, "") == []
+    torn("plan", code=3)
+    both = ["/retries=theirs", "/retries=ours"]
+    assert completed(torn, *line, "") == both
+    assert completed(torn, "towline", "resolve", "--field", "/re") == both
+    assert completed(torn, *line, "/other") == []
+    # Bash replaces what is after the = alone.
+    assert completed(torn, *line, "/retries=") == ["theirs", "ours"]
+    assert completed(torn, *line, "/retries=t") == ["theirs"]
+    assert completed(torn, "towline", "resolve", "read") == []
+
+
 def test_kinds_settings_and_pulls_are_offered(project: Command):
     assert completed(project, "towline", "pull", "--only", "file") == ["file"]
     assert completed(project, "towline", "pull", "--only", "rules/l") == [
@@ -143,6 +157,19 @@ def inserted(project: Command, shell: str, line: str) -> str:
 @pytest.mark.parametrize("name", NAMED)
 def test_a_name_is_inserted_as_one_word(named: Command, shell: str, name: str):
     assert inserted(named, shell, f"towline diff {name[:1]}") == f"[diff][{name}]"
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("shell", SHELLS)
+def test_shells_complete_the_side_of_a_field(named: Command, repository: GitRepository, shell: str):
+    repository.commit({"a.json": b'{"x": 1}'})
+    named("pull", "--allow-empty")
+    edit(named, "a.json", b'{"x": 2}')
+    repository.commit({"a.json": b'{"x": 3}'})
+    named("plan", code=3)
+    typed = "towline resolve a.json --field "
+    for line in (f"{typed}/x=t", f"{typed}/x=th"):
+        assert inserted(named, shell, line) == "[resolve][a.json][--field][/x=theirs]"
 
 
 @pytest.mark.services
