@@ -130,6 +130,19 @@ def print_lines(lines: Iterable[Cell]) -> None:
         print_line(each)
 
 
+def print_folded(label: str, each: Cell) -> None:
+    """Print a cell after a label; what a terminal has no room for goes below its beginning."""
+    room = max(terminal_width() - text_width(label), 20)
+    lines = [each.text]
+    if each.width > room:
+        from rich.cells import chop_cells
+
+        lines = chop_cells(each.text, room)
+    for line in lines:
+        print_line(Cell(label + line, each.style))
+        label = " " * text_width(label)
+
+
 def print_cut(lines: Iterable[str]) -> None:
     """Print lines, each cut off at the width of the terminal."""
     width = terminal_width()

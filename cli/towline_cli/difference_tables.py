@@ -10,7 +10,7 @@ from towline.content.pointers import format_pointer
 from towline.content.values import ABSENT
 from towline.explain import SIDES, renamed_lines
 
-from .cells import Cell, cell, fits, joined, print_line, print_lines, print_table
+from .cells import Cell, cell, fits, joined, print_folded, print_line, print_lines, print_table
 from .output import pluralize, short
 from .tables import STYLES, asset_row
 
@@ -52,7 +52,8 @@ def print_explanation(
     )
     for difference in explanation.lines:
         lines = renamed_lines(difference, sides)
-        print_lines(cell(f"  {line}", _line_style(line)) for line in lines[:most_lines])
+        for line in lines[:most_lines]:
+            print_folded(f"  {line[:1]}", cell(line[1:], _line_style(line)))
         if left := len(lines) - len(lines[:most_lines]):
             print_lines([cell(f"  and {left} more lines; towline diff shows all")])
 
@@ -76,9 +77,8 @@ def print_line_clash(clash: LineClash) -> None:
     for side in SIDES:
         lines = getattr(clash.lines, side).decode("utf-8", "replace").splitlines()
         shown = [*lines[:_LONGEST_CLASH], *["…"] * (len(lines) > _LONGEST_CLASH)]
-        print_lines(
-            cell(f"  {side:8}{line}", _SIDE_STYLES[side]) for line in shown or ["(nothing)"]
-        )
+        for line in shown or ["(nothing)"]:
+            print_folded(f"  {side:8}", cell(line, _SIDE_STYLES[side]))
 
 
 def print_difference_counts(
@@ -101,7 +101,7 @@ def _difference_count(found: Explanation) -> str:
     lines = [line for difference in found.lines for line in difference.lines[2:]]
     if lines:
         added, removed = (sum(line.startswith(sign) for line in lines) for sign in "+-")
-        return f"{added} lines added, {removed} removed"
+        return f"{pluralize(added, 'line')} added, {removed} removed"
     base, ours = found.contents.base, found.contents.ours
     only = ours if base is None else base if ours is None else None
     if only is not None and only.size is not None and not found.note:
@@ -117,7 +117,7 @@ def _print_fields(rows: Sequence[Sequence[Cell]], sides: Mapping[str, str]) -> N
     for field, *values, clash in rows:
         print_line(*joined([field, clash]))
         for side, value in zip(sides.values(), values, strict=True):
-            print_line(Cell(f"    {side:8}"), value)
+            print_folded(f"    {side:8}", value)
 
 
 def _rule(taken: FieldMerge) -> str:

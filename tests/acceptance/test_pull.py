@@ -308,7 +308,7 @@ def test_status_shows_every_state_without_the_network(torn: Command, server: Git
         "rules/lost.json": "deleted-here",
         "rules/new.json": "added-there",
     }
-    assert set(found) == {"base", "revision", "assets", "lapsed", "commits_behind"}
+    assert set(found) == {"base", "revision", "assets", "unused", "commits_behind"}
     asset = {
         "asset_id",
         "path",
@@ -379,7 +379,7 @@ def test_diff_counts_what_differs(torn: Command):
     _, orders, readme = torn("diff", "--stat").out.splitlines()
     assert ORDERS in orders
     assert "1 field, 1 in both" in orders
-    assert "1 lines added, 1 removed" in readme
+    assert "1 line added, 1 removed" in readme
 
 
 def test_show_writes_the_bytes_of_one_side(torn: Command):
@@ -389,6 +389,7 @@ def test_show_writes_the_bytes_of_one_side(torn: Command):
     assert torn("show", "--base", ORDERS).out == BASE[ORDERS].decode()
     assert "absent in base" in torn("show", "--base", "rules/new.json", code=1).err
     assert torn("show", "rules", code=1).out == ""
+    assert "--base and --ours exclude" in torn("show", "--base", "--ours", ORDERS, code=2).err
 
 
 def test_diff_of_an_untouched_project(project: Command):

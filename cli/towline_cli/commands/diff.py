@@ -95,11 +95,11 @@ def diff(names: tuple[str, ...], stat: bool, number: int | None, as_json: bool) 
 
 
 @click.command()
-@click.option("--base", "side", flag_value="base", help="As it was last pulled.")
-@click.option("--ours", "side", flag_value="ours", default=True, help="As it is here: the default.")
-@click.option("--theirs", "side", flag_value="theirs", help="As it was last fetched.")
+@click.option("--base", is_flag=True, help="As it was last pulled.")
+@click.option("--ours", is_flag=True, help="As it is here: the default.")
+@click.option("--theirs", is_flag=True, help="As it was last fetched.")
 @click.argument("name", metavar="ID|PATH", shell_complete=completes("asset_paths"))
-def show(side: str, name: str) -> None:
+def show(name: str, **sides: bool) -> None:
     """Write one side of an asset to standard output.
 
     Its bytes as they are, without the network. `towline diff` compares the sides.
@@ -108,6 +108,10 @@ def show(side: str, name: str) -> None:
 
     from towline.errors import ContentMissing, UnknownAssets
 
+    chosen = [side for side in SIDES if sides[side]] or ["ours"]
+    if len(chosen) > 1:
+        raise click.UsageError(f"--{chosen[0]} and --{chosen[1]} exclude each other")
+    side = chosen[0]
     with open_project() as project, watching() as watch:
         name = asset_name(name, project.prefix)
         asset = _asset_named(project.status(watch).assets, name)
