@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from towline.model import ThreeWay
     from towline.resolve import LineClash, OpenConflict
 
-_MARKER = re.compile(rb"^(<{7} |>{7} |\|{7} )", re.MULTILINE)
+_MARKER = re.compile(rb"^(?:<{7}|>{7}|\|{7}) .*$", re.MULTILINE)
 _RUN_TOOL = """
 TOOL_MODE=merge
 at="$(git --exec-path)"
@@ -33,6 +33,9 @@ at="$(git --exec-path)"
 run_merge_tool "$1" "$2"
 """
 """As git mergetool runs one: it knows the tools, and the commands of the user's configuration."""
+
+_TOOL_LIST = "git mergetool --tool-help lists the tools"
+_TOOL_HINT = f"git config --global merge.tool NAME; {_TOOL_LIST}"
 
 
 def edit_merged(conflict: OpenConflict) -> bytes | None:
@@ -51,16 +54,16 @@ def edit_merged(conflict: OpenConflict) -> bytes | None:
     return None if content is None else _checked(content, conflict)
 
 
-def run_merge_tool(conflict: OpenConflict) -> bytes:
-    """Merge in the tool of git's ``merge.tool``, and return what it wrote.
+def run_merge_tool(conflict: OpenConflict, tool: str | None = None) -> bytes:
+    """Merge in a tool of git mergetool, by default ``merge.tool``, and return what it wrote.
 
     Raises:
         CommandError: none is configured, it failed, or as `edit_merged`.
     """
-    tool = configured_merge_tool()
+    tool = tool or configured_merge_tool()
     if tool is None:
-        hint = "git config --global merge.tool NAME; git mergetool --tool-help lists them"
-        raise CommandError("no_merge_tool", "no merge tool is configured", hint)
+        problem = "no merge tool is configured"
+        raise CommandError("no_merge_tool", problem, f"--tool=NAME, or {_TOOL_HINT}")
     _check_takes_content(conflict)
     with tempfile.TemporaryDirectory(prefix="towline-merge-") as folder:
         stem, suffix = _file_name(conflict)
@@ -82,7 +85,8 @@ def run_merge_tool(conflict: OpenConflict) -> bytes:
             check=False,
         )
         if ended.returncode:
-            raise CommandError("merge_tool_failed", f"{tool} did not merge {conflict.path}")
+            problem = f"{tool} did not merge {conflict.path}"
+            raise CommandError("merge_tool_failed", problem, _TOOL_LIST)
         return _checked(files["MERGED"].read_bytes(), conflict)
 
 
@@ -135,23 +139,36 @@ def _marked(clash: LineClash) -> bytes:
     )
 
 
+def doubts(content: bytes, conflict: OpenConflict) -> tuple[str, ...]:
+    """Return what makes a content look unfinished, each as the rest of a sentence."""
+    contents = conflict.contents
+    sides = [side for side in (contents.base, contents.ours, contents.theirs) if side is not None]
+    known = {marker for side in sides for marker in _MARKER.findall(side)}
+    found = []
+    if not known.issuperset(_MARKER.findall(content)):
+        found.append("has conflict markers")
+    if not content and any(sides):
+        found.append("is empty")
+    elif (name := _broken_format(content, conflict)) is not None:
+        found.append(f"is not valid {name.upper()}")
+    return tuple(found)
+
+
 def _checked(content: bytes, conflict: OpenConflict) -> bytes:
-    if _MARKER.search(content):
-        raise CommandError("markers_left", f"{conflict.path} still has conflict markers")
-    if (name := _broken_format(content, conflict)) is not None:
-        problem = f"{conflict.path} would not be valid {name.upper()}"
-        raise CommandError("invalid_content", problem, "--with FILE takes any content")
+    for doubt in doubts(content, conflict):
+        problem = f"what was written for {conflict.path} {doubt}"
+        raise CommandError("unfinished", problem, "--with FILE takes any content")
     return content
 
 
 def _broken_format(content: bytes, conflict: OpenConflict) -> str | None:
-    """Return the format of ours, where this content is not of it any more."""
-    ours = conflict.contents.ours
-    if ours is None:
+    """Return the format of ours (of theirs, where it is deleted), if this is not of it."""
+    before = conflict.contents.ours or conflict.contents.theirs
+    if before is None:
         return None
-    for format_ in formats_of(conflict.path, ours):
+    for format_ in formats_of(conflict.path, before):
         try:
-            format_.parse(ours)
+            format_.parse(before)
         except NotParsed:
             continue
         try:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from towline.model import AssetId, AssetPath, Revision
-from towline.resolve import OpenConflict, Read, open_conflicts
+from towline.model import AssetId, AssetPath
+from towline.resolve import OpenConflict, PlannedConflicts, Read, open_conflicts, plan_conflicts
 
 from .errors import CommandError
 from .options import asset_name, pull_options
-from .output import short
+from .output import commit_json, describe, short
 from .project import Project
 
 if TYPE_CHECKING:
+    from towline.conflicts import Conflict
     from towline.ports import Watch
     from towline.remotes.git import GitRemote
     from towline.remotes.objects import Commit
@@ -25,39 +26,53 @@ if TYPE_CHECKING:
 class ProjectConflicts:
     """Every conflict with a revision, settled or not, in the order of a plan's.
 
-    ``saved`` are the resolutions that hold, by asset; ``lapsed`` those of conflicts that moved
-    since, or ended. ``remembered`` are those of the past.
+    ``planned`` has what the saved resolutions make of them; ``remembered`` are the resolutions of
+    the past.
     """
 
-    revision: Revision
+    planned: PlannedConflicts
     remote: GitRemote
     read: Read
     conflicts: tuple[OpenConflict, ...]
-    saved: Mapping[AssetId, SavedResolution]
-    lapsed: tuple[SavedResolution, ...]
     remembered: tuple[SavedResolution, ...]
 
     @property
     def open(self) -> tuple[OpenConflict, ...]:
-        """The conflicts for which no resolution is saved."""
-        return tuple(each for each in self.conflicts if each.party.asset_id not in self.saved)
+        """The conflicts to ask about: those that the saved resolutions leave.
+
+        Of a collision, the assets without a saved resolution, as long as there are any.
+        """
+        choosable = {each.party.asset_id for each in self.conflicts}
+        asked: set[AssetId] = set()
+        for conflict in self.planned.open:
+            parties = _parties([conflict]) & choosable
+            asked |= parties - self.planned.saved.keys() or parties
+        return tuple(each for each in self.conflicts if each.party.asset_id in asked)
+
+    def is_left(self, conflict: OpenConflict) -> bool:
+        """Whether the saved resolutions do not settle it."""
+        return conflict.party.asset_id in _parties(self.planned.open)
+
+    def resolution(self, conflict: OpenConflict) -> str:
+        """Return how a conflict is resolved, on one line; empty where it is not."""
+        saved = self.planned.saved.get(conflict.party.asset_id)
+        if saved is None:
+            return "" if self.is_left(conflict) else "settled by the others"
+        does_not = ", does not settle it" if self.is_left(conflict) else ""
+        return f"{describe(saved)}{does_not}"
 
     def last_change(self, conflict: OpenConflict) -> Commit | None:
         """Return the commit that last changed theirs, if its history is here."""
         from towline.errors import InvalidTree
 
         there = conflict.party.states.theirs or conflict.party.states.base
-        if there is None:
+        revision = self.planned.plan.revision
+        if there is None or revision is None:
             return None
         try:
-            return self.remote.last_change(there.path, self.revision)
+            return self.remote.last_change(there.path, revision)
         except InvalidTree:
             return None
-
-    def left(self, resolved: Iterable[AssetId] = ()) -> int:
-        """Return how many conflicts are open once these assets are resolved too."""
-        done = set(resolved)
-        return len({each.conflict for each in self.open if each.party.asset_id not in done})
 
     def named(self, names: Sequence[str], project: Project) -> tuple[OpenConflict, ...]:
         """Return the conflicts that these names mean: ids, paths, folders, globs.
@@ -80,6 +95,10 @@ class ProjectConflicts:
         return tuple(each for each in self.conflicts if each.party.asset_id in chosen)
 
 
+def _parties(conflicts: Iterable[Conflict]) -> set[AssetId]:
+    return {party.asset_id for conflict in conflicts for party in conflict.parties}
+
+
 def covers(name: str, asset_id: AssetId, paths: Iterable[AssetPath]) -> bool:
     """Whether a name means this asset: its id, one of its paths, a folder, or a glob."""
     from towline.globs import matches_any
@@ -96,40 +115,90 @@ def load_conflicts(project: Project, watch: Watch) -> ProjectConflicts:
     Raises:
         CommandError: nothing was fetched, or it is no longer here.
     """
-    from towline.options import OnConflict
-    from towline.pull import plan_at
+    remote = project.remote()
+    planned = plan_with_fetched(project, remote, watch)
+    kinds, mode, read = project.store.kinds, project.content_mode(), project.reader(remote)
+    with project.store.snapshot() as snapshot:
+        remembered = tuple(snapshot.remembered_resolutions())
+    return ProjectConflicts(
+        planned=planned,
+        remote=remote,
+        read=read,
+        conflicts=tuple(
+            each
+            for each in open_conflicts(planned.plan, read, kinds=kinds, content_merge=mode)
+            # What is here alone is in the way of others, and has no side to choose.
+            if each.party.states.base is not None or each.party.states.theirs is not None
+        ),
+        remembered=remembered,
+    )
 
-    revision, remote = project.fetched, project.remote()
+
+def plan_with_fetched(project: Project, remote: GitRemote, watch: Watch) -> PlannedConflicts:
+    """Plan a pull of what was fetched last. Raises as `load_conflicts`."""
+    revision = project.fetched
     if revision is None:
         raise CommandError("not_fetched", "nothing was fetched yet", "towline fetch")
     if not remote.has(revision):
         problem = f"what was fetched of {short(revision)} is no longer here"
         raise CommandError("not_fetched", problem, "towline fetch")
-    options = pull_options({"on_conflict": OnConflict.REFUSE, "allow_empty": True}, project)
-    options = replace(options, use_saved=False, limits=options.limits.without_project_bounds())
+    options = pull_options({"allow_empty": True}, project)
+    options = replace(options, limits=options.limits.without_project_bounds())
     with project.store.snapshot() as snapshot:
-        plan = plan_at(snapshot, remote, revision, options, watch=watch)
-        saved = tuple(snapshot.saved_resolutions())
-        remembered = tuple(snapshot.remembered_resolutions())
-    kinds, mode, read = project.store.kinds, project.content_mode(), project.reader(remote)
-    found = tuple(
-        each
-        for each in open_conflicts(plan, read, kinds=kinds, content_merge=mode)
-        # What is here alone is in the way of others, and has no side to choose.
-        if each.party.states.base is not None or each.party.states.theirs is not None
-    )
-    states = {each.party.asset_id: each.party.states for each in found}
-    held = {
-        each.asset_id: each
-        for each in saved
-        if each.asset_id in states and not each.moved(states[each.asset_id])
+        return plan_conflicts(snapshot, remote, revision, options, watch=watch)
+
+
+def conflict_json(conflict: OpenConflict, found: ProjectConflicts) -> dict[str, object]:
+    """Return a conflict in JSON form, with what clashes and what is chosen."""
+    from towline.content.values import ABSENT
+
+    asset_id = conflict.party.asset_id
+    saved = found.planned.saved.get(asset_id)
+    before = conflict.remembered(found.remembered)
+    commit = found.last_change(conflict)
+    return {
+        "asset_id": asset_id,
+        "path": conflict.path,
+        "kind": str(conflict.conflict.kind),
+        "fields": [
+            {
+                "pointer": each.pointer,
+                "reason": str(each.reason),
+                **{
+                    side: getattr(each.values, side)
+                    for side in ("base", "ours", "theirs")
+                    if getattr(each.values, side) is not ABSENT
+                },
+            }
+            for each in conflict.fields
+        ],
+        "lines": [
+            {
+                side: {
+                    "start": getattr(each.starts, side),
+                    "text": getattr(each.lines, side).decode("utf-8", "replace"),
+                }
+                for side in ("base", "ours", "theirs")
+            }
+            for each in conflict.lines
+        ],
+        "blockers": list(conflict.conflict.blockers),
+        "commit": None if commit is None else commit_json(commit),
+        "settled": not found.is_left(conflict),
+        "resolution": None if saved is None else resolution_json(saved),
+        "remembered": None if before is None else resolution_json(before),
     }
-    return ProjectConflicts(
-        revision=revision,
-        remote=remote,
-        read=read,
-        conflicts=found,
-        saved=held,
-        lapsed=tuple(each for each in saved if each.asset_id not in held),
-        remembered=remembered,
-    )
+
+
+def resolution_json(resolution: SavedResolution) -> dict[str, object]:
+    """Return a saved resolution in JSON form."""
+    from towline.model import Digest
+
+    content = resolution.content
+    return {
+        "asset_id": resolution.asset_id,
+        "path": resolution.path,
+        "side": None if resolution.side is None else str(resolution.side),
+        "content": None if content is None else Digest.of(content),
+        "fields": {pointer: str(side) for pointer, side in resolution.fields},
+    }

@@ -14,6 +14,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from towline.plan import Note
     from towline.remotes.objects import Commit
     from towline.resolutions import SavedResolution
 
@@ -77,10 +78,10 @@ def echo_err(text: str) -> None:
     click.echo(printable(text), err=True)
 
 
-def print_lapsed(lapsed: Iterable[SavedResolution]) -> None:
-    """Print which saved resolutions hold no more."""
-    for each in lapsed:
-        echo_err(f"{each.path}: the saved resolution is not used: the asset changed since")
+def print_notes(notes: Iterable[Note]) -> None:
+    """Print warnings about assets on stderr."""
+    for each in notes:
+        echo_err(f"{each.path}: {each.text}")
 
 
 def print_error(message: str, *, hint: str = "", usage: str = "") -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .exit_codes import CONFLICTS, OK
-from .output import LISTS, echo, echo_err, pluralize, print_json, short
+from .output import LISTS, echo, echo_err, pluralize, print_json, print_notes, short
 
 if TYPE_CHECKING:
     from towline.plan import Item
@@ -50,8 +50,7 @@ def _print_report(report: Report, wording: Wording, *, refused: bool, everything
         print_report(report, everything=everything)
     for message in report.error_msgs[len(report.conflicts) :]:
         echo_err(message)
-    for about in report.notes:
-        echo_err(f"{about.path}: {about.text}")
+    print_notes(report.notes)
     _print_behind(report.behind)
     if report.conflicts:
         echo_err("hint: towline resolve settles them one by one; towline pull --use-theirs PATH or")

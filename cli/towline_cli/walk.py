@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -37,14 +37,23 @@ _HELP = {
     "q": "quit; choices made so far are saved",
     "?": "show this help",
 }
+_PLACE_HELP = {
+    "t": "take theirs here",
+    "o": "keep ours here",
+    "b": "go back, and choose for the whole asset",
+    **{key: _HELP[key] for key in ("s", "q", "?")},
+}
 
 
 class _Step(Enum):
-    """What follows an answer that is no resolution."""
+    """What follows an answer that is neither a resolution nor a side."""
 
     AGAIN = "again"
     SKIP = "skip"
     QUIT = "quit"
+
+
+_STEPS = {"b": _Step.AGAIN, "s": _Step.SKIP, "q": _Step.QUIT}
 
 
 def walk(
@@ -112,19 +121,16 @@ def _ask(
         *(["g"] if takes_text and tool is not None else []),
         *["s", "q", "?"],
     ]
-    key = _key("Resolve it", keys, default="r" if before is not None else None)
-    if key == "?":
-        for each in keys:
-            echo(f"{each} - {_HELP[each]}")
-        return _Step.AGAIN
-    if key in ("s", "q"):
-        return _Step.SKIP if key == "s" else _Step.QUIT
+    key = _key("Resolve it", keys, _HELP, default="r" if before is not None else None)
+    if key in _STEPS:
+        return _STEPS[key]
+    if key == "r" and before is not None:
+        return before
     try:
-        made = before if key == "r" else _resolution(conflict, key)
+        return _resolution(conflict, key)
     except (CommandError, TowlineError) as error:
         echo_err(error.message)
-        made = None
-    return _Step.AGAIN if made is None else made
+        return _Step.AGAIN
 
 
 def _contents(conflict: OpenConflict) -> list[bytes]:
@@ -132,8 +138,8 @@ def _contents(conflict: OpenConflict) -> list[bytes]:
     return [content for content in sides if content is not None]
 
 
-def _resolution(conflict: OpenConflict, key: str) -> SavedResolution | None:
-    """Return what a key chooses; None where the user went back.
+def _resolution(conflict: OpenConflict, key: str) -> SavedResolution | _Step:
+    """Return what a key chooses, or what follows where it chooses nothing.
 
     Raises:
         CommandError, InvalidResolution: it does not settle the conflict.
@@ -143,11 +149,14 @@ def _resolution(conflict: OpenConflict, key: str) -> SavedResolution | None:
     if key == "m":
         return _merge(conflict)
     content = edit_merged(conflict) if key == "e" else run_merge_tool(conflict)
-    return None if content is None else conflict.resolution(content=content)
+    if content is None:
+        echo_err("The file was not saved in the editor: nothing is chosen.")
+        return _Step.AGAIN
+    return conflict.resolution(content=content)
 
 
-def _merge(conflict: OpenConflict) -> SavedResolution | None:
-    """Ask for a side of each field or place; None where the user goes back."""
+def _merge(conflict: OpenConflict) -> SavedResolution | _Step:
+    """Ask for a side of each field or place."""
     sides: list[Side] = []
     single = len(conflict.fields or conflict.lines) == 1
     for number in range(len(conflict.fields or conflict.lines)):
@@ -157,9 +166,9 @@ def _merge(conflict: OpenConflict) -> SavedResolution | None:
             what = f"line {conflict.lines[number].starts.ours}"
             if not single:
                 difference_tables.print_line_clash(conflict.lines[number])
-        key = _key(what, ["t", "o", "b"])
-        if key == "b":
-            return None
+        key = _key(what, ["t", "o", "b", "s", "q", "?"], _PLACE_HELP)
+        if key in _STEPS:
+            return _STEPS[key]
         sides.append(Side.THEIRS if key == "t" else Side.OURS)
     if conflict.fields:
         pointers = [field.pointer for field in conflict.fields]
@@ -167,14 +176,21 @@ def _merge(conflict: OpenConflict) -> SavedResolution | None:
     return conflict.resolution(content=with_sides(conflict, sides))
 
 
-def _key(question: str, keys: Sequence[str], default: str | None = None) -> str:
-    answer: str = click.prompt(
-        f"{printable(question)} [{','.join(keys)}]",
-        default=default,
-        type=click.Choice(list(keys), case_sensitive=False),
-        show_choices=False,
-        show_default=False,
-        prompt_suffix="? ",
-        err=True,
-    )
-    return answer
+def _key(
+    question: str, keys: Sequence[str], texts: Mapping[str, str], default: str | None = None
+) -> str:
+    """Ask for one of these keys, until it is another than ``?``, which explains them."""
+    while True:
+        answer: str = click.prompt(
+            f"{printable(question)} [{','.join(keys)}]",
+            default=default,
+            type=click.Choice(list(keys), case_sensitive=False),
+            show_choices=False,
+            show_default=False,
+            prompt_suffix="? ",
+            err=True,
+        )
+        if answer != "?":
+            return answer
+        for each in keys:
+            echo(f"{each} - {texts[each]}")

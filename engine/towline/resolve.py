@@ -21,9 +21,11 @@ from towline.content_rules import ContentMode, ContentRules
 from towline.errors import InvalidResolution
 from towline.kinds import Kinds
 from towline.merge.decide import content_rules
-from towline.model import AssetPath, AssetState, Digest, ThreeWay
-from towline.options import Side
-from towline.plan import Plan
+from towline.model import AssetId, AssetPath, AssetState, Digest, Revision, ThreeWay
+from towline.options import OnConflict, PullOptions, Side
+from towline.plan import Note, Plan
+from towline.ports import Remote, Snapshot, Watch
+from towline.pull import plan_at
 from towline.resolutions import SavedResolution
 
 Read: TypeAlias = Callable[[Digest], bytes | None]
@@ -186,6 +188,61 @@ class OpenConflict:
             problem=problem,
             fields=tuple(field.pointer for field in self.fields),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedConflicts:
+    """The conflicts with a revision, and what the saved resolutions make of them.
+
+    ``plan`` is made without these: it has every conflict, settled or not. ``open`` are the
+    conflicts that they leave. ``saved`` are those made for the states that the conflicts have,
+    which may still not settle them; ``unused`` says of each that settles none why it does not.
+    """
+
+    plan: Plan
+    open: tuple[Conflict, ...]
+    saved: Mapping[AssetId, SavedResolution]
+    unused: tuple[Note, ...] = ()
+
+    @property
+    def resolved(self) -> tuple[AssetId, ...]:
+        """The assets whose conflict the next pull settles by their saved resolution, sorted."""
+        left = {party.asset_id for conflict in self.open for party in conflict.parties}
+        return tuple(sorted(self.saved.keys() - left))
+
+
+def plan_conflicts(
+    snapshot: Snapshot,
+    remote: Remote,
+    revision: Revision,
+    options: PullOptions = PullOptions(),
+    *,
+    watch: Watch = Watch(),
+) -> PlannedConflicts:
+    """Return the conflicts that pulling a fetched revision meets, by the plan of a pull.
+
+    Whatever the options say of conflicts, every one is skipped. Raises as `towline.pull.plan_at`.
+    """
+    options = replace(options, on_conflict=OnConflict.SKIP, use_saved=False)
+    plan = plan_at(snapshot, remote, revision, options, watch=watch)
+    saved = snapshot.saved_resolutions()
+    if not saved:
+        return PlannedConflicts(plan=plan, open=plan.conflicts, saved={})
+    used = plan_at(snapshot, remote, revision, replace(options, use_saved=True), watch=watch)
+    known = frozenset(plan.notes)
+    parties = (party for conflict in plan.conflicts for party in conflict.parties)
+    states = {party.asset_id: party.states for party in parties}
+    return PlannedConflicts(
+        plan=plan,
+        open=used.conflicts,
+        saved={
+            each.asset_id: each
+            for each in saved
+            if each.asset_id in states and not each.moved(states[each.asset_id])
+        },
+        # The other notes are about contents, and both plans have them.
+        unused=tuple(note for note in used.notes if note not in known),
+    )
 
 
 def open_conflicts(

@@ -1,13 +1,13 @@
 """The status of every asset against the last fetched revision, without the network.
 
-The pull itself plans what it would do (`towline.pull.plan_at`); the assets that it does not look at
-have not changed at the remote, so their local state is their status.
+The pull itself plans what it would do (`towline.resolve.plan_conflicts`); the assets that it does
+not look at have not changed at the remote, so their local state is their status.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
 from towline.errors import (
@@ -17,12 +17,12 @@ from towline.errors import (
     RemoteError,
 )
 from towline.model import AssetId, AssetPath, AssetState, NonAsset, Revision, ThreeWay, first_path
-from towline.options import OnConflict, PullOptions, Resolutions, Selection
-from towline.plan import BehindReason, Disposition, IgnoredReason, Item, Plan
+from towline.options import PullOptions, Resolutions, Selection
+from towline.plan import BehindReason, Disposition, IgnoredReason, Item, Note, Plan
 from towline.ports import AssetStore, Remote, Snapshot, Watch
-from towline.pull import plan_at
 from towline.records import AssetRecord
 from towline.resolutions import SavedResolution
+from towline.resolve import PlannedConflicts, plan_conflicts
 
 
 class State(StrEnum):
@@ -84,15 +84,15 @@ class AssetStatus:
 class ProjectStatus:
     """Every asset of a project, sorted by path.
 
-    ``revision`` is the last one fetched; ``lapsed`` are the saved resolutions that hold for no
-    conflict with it. If there is a ``problem``, it could not be compared, and the states are those
+    ``revision`` is the last one fetched; ``unused`` says which saved resolutions settle no conflict
+    with it, and why. If there is a ``problem``, it could not be compared, and the states are those
     of local changes alone.
     """
 
     base: Revision | None
     revision: Revision | None
     assets: tuple[AssetStatus, ...]
-    lapsed: tuple[SavedResolution, ...] = ()
+    unused: tuple[Note, ...] = ()
     problem: str = ""
 
 
@@ -112,17 +112,17 @@ def status(
     """
     with store.snapshot() as snapshot:
         base = snapshot.state().base
-        plan, problem = _plan(snapshot, remote, revision, options, watch)
-        saved = snapshot.saved_resolutions()
-        found = _with_resolutions(_assets(snapshot, plan), saved)
-        assets = sorted(found, key=lambda asset: (asset.path, asset.asset_id))
-    held = {asset.asset_id for asset in assets if asset.resolution is not None}
-    lapsed = [each for each in saved if plan is not None and each.asset_id not in held]
+        found, problem = _conflicts(snapshot, remote, revision, options, watch)
+        listed = _assets(snapshot, None if found is None else found.plan)
+        assets = sorted(listed, key=lambda asset: (asset.path, asset.asset_id))
+    if found is not None:
+        resolved = {asset_id: found.saved[asset_id] for asset_id in found.resolved}
+        assets = [replace(each, resolution=resolved.get(each.asset_id)) for each in assets]
     return ProjectStatus(
         base=base,
         revision=revision,
         assets=tuple(assets),
-        lapsed=tuple(lapsed),
+        unused=() if found is None else found.unused,
         problem=problem,
     )
 
@@ -146,34 +146,31 @@ def status_json(status: ProjectStatus) -> dict[str, object]:
             }
             for asset in status.assets
         ],
-        "lapsed": [{"asset_id": each.asset_id, "path": each.path} for each in status.lapsed],
+        "unused": [asdict(note) for note in status.unused],
     }
 
 
-def _plan(
+def _conflicts(
     snapshot: Snapshot,
     remote: Remote | None,
     revision: Revision | None,
     options: PullOptions,
     watch: Watch,
-) -> tuple[Plan | None, str]:
-    """Return the plan of pulling the revision, or why there is none."""
+) -> tuple[PlannedConflicts | None, str]:
+    """Return the conflicts with the revision, with a plan of it, or why there is none."""
     if remote is None or revision is None:
         return None, "nothing was fetched yet"
     if not remote.has(revision):
         return None, f"what was fetched of {revision[:12]} is no longer here"
-    # A skipped conflict has its three states.
     options = replace(
         options,
         resolutions=Resolutions(),
-        on_conflict=OnConflict.SKIP,
-        use_saved=False,
         only=Selection(),
         limits=options.limits.without_project_bounds(),
         allow_empty=True,
     )
     try:
-        return plan_at(snapshot, remote, revision, options, watch=watch), ""
+        return plan_conflicts(snapshot, remote, revision, options, watch=watch), ""
     except (InvalidTree, LimitExceeded, ContentMissing, RemoteError) as error:
         return None, error.message
 
@@ -209,17 +206,6 @@ def _assets(snapshot: Snapshot, plan: Plan | None) -> Iterator[AssetStatus]:
         if state is not None and theirs is not None:
             states = ThreeWay(None, None, theirs)
             yield AssetStatus(asset_id=asset_id, kind=item.kind, state=state, states=states)
-
-
-def _with_resolutions(
-    assets: Iterable[AssetStatus], saved: Iterable[SavedResolution]
-) -> Iterator[AssetStatus]:
-    resolutions = {each.asset_id: each for each in saved}
-    for asset in assets:
-        resolution = resolutions.get(asset.asset_id)
-        holds = resolution is not None and not resolution.moved(asset.states)
-        conflict = asset.state is State.CONFLICT
-        yield replace(asset, resolution=resolution) if holds and conflict else asset
 
 
 def _theirs(record: AssetRecord | None) -> AssetState | None:

@@ -81,6 +81,100 @@ def test_any_content_resolves_one(clashing: Command):
     assert (found[README], found[ORDERS]) == (b"by hand\n", b'{"by": "hand"}\n')
 
 
+@pytest.mark.parametrize(
+    ("content", "doubt"),
+    [
+        (b'<<<<<<< ours\n{"a": 1}\n', "has conflict markers"),
+        (b'{"a": 1', "is not valid JSON"),
+        (b"", "is empty"),
+    ],
+    ids=["markers", "cut off", "empty"],
+)
+def test_a_content_that_looks_unfinished_is_warned_of(
+    clashing: Command, content: bytes, doubt: str
+):
+    edit(clashing, "../merged", content)
+    command = ["resolve", ORDERS, "--with", "../merged"]
+    code, shown = at_a_terminal(clashing, *command, answers=[("Take it", "n\n")])
+    assert (code, "nothing was saved" in shown) == (1, True), shown
+    assert clashing.json("resolve", "--list")["conflicts"][0]["resolution"] is None
+    assert f"warning: ../merged {doubt}\n" in clashing(*command).err
+    assert clashing.json(*command)["warnings"][0] == f"../merged {doubt}"
+    assert at_a_terminal(clashing, *command, "--yes", answers=[])[0] == 0
+
+
+def test_markers_that_the_sides_have_are_no_doubt(
+    towline: Command, repository: GitRepository, url: str
+):
+    marker = b"<<<<<<< how a conflict begins\n"
+    repository.commit({"a.md": b"1\n" + marker})
+    towline("clone", url)
+    project = towline.at(towline.folder / "team")
+    edit(project, "a.md", b"2\n" + marker)
+    repository.commit({"a.md": b"3\n" + marker})
+    project("fetch")
+    edit(project, "../merged", b"4\n" + marker)
+    assert project.json("resolve", "a.md", "--with", "../merged")["warnings"] == []
+
+
+def test_a_side_that_does_not_settle_a_collision_leaves_it_open(
+    project: Command, repository: GitRepository
+):
+    edit(project, "n", b"mine\n")
+    repository.commit({**BASE, "n/x.txt": b"theirs\n"})
+    project("fetch")
+    ran = project("resolve", "n/x.txt", "--theirs")
+    assert ran.out.endswith("in the way: n\n1 conflict left.\n")
+    assert "its path collides with another asset" in ran.err
+    listed = project("resolve", "--list")
+    assert "theirs, does not settle it" in listed.out
+    assert listed.out.endswith("in the way: n\n1 conflict left.\n")
+    document = project.json("resolve", "--list")
+    assert (document["conflicts_left"], document["conflicts"][0]["settled"]) == (1, False)
+    status = project("status")
+    assert "resolved:" not in status.out
+    assert "towline resolve settles" in status.err
+    assert len(project.json("plan", code=3)["conflicts"]) == 1
+    code, shown = at_a_terminal(project, "resolve", answers=[("Resolve it", "o\n")])
+    assert (code, "No conflict is left" in shown) == (0, True), shown
+    assert "conflicts" in project.json("pull")
+
+
+def test_two_assets_of_a_collision_are_settled_by_one_of_them(
+    project: Command, repository: GitRepository
+):
+    (project.folder / "n").mkdir()
+    (project.folder / "rules/late.json").rename(project.folder / "n/late.json")
+    renamed = {**BASE, "n": BASE["rules/lost.json"]}
+    del renamed["rules/lost.json"]
+    repository.commit(renamed)
+    project("fetch")
+    assert len(project.json("resolve", "--list")["conflicts"]) == 2
+    ran = project("resolve", "rules/lost.json", "--ours")
+    assert ran.out.endswith("No conflict is left; towline pull applies the resolutions.\n")
+    assert "settled by the others" in project("resolve", "--list").out
+    assert project.json("plan")["conflicts"] == []
+
+
+def test_remembered_resolutions_can_be_turned_off(clashing: Command):
+    clashing("resolve", ".", "--ours")
+    clashing("config", "remember", "false")
+    assert clashing("config", "remember").out == "false\n"
+    clashing("pull")
+    clashing("undo", "--yes")
+    assert clashing.json("resolve", "--list")["conflicts"][0]["remembered"] is None
+    clashing("config", "remember", "true")
+    assert clashing.json("resolve", "--list")["conflicts"][0]["remembered"] is None
+    clashing("resolve", ".", "--ours")
+    clashing("pull")
+    clashing("undo", "--yes")
+    remembered = clashing.json("resolve", "--list")["conflicts"][0]["remembered"]
+    assert remembered["side"] == "ours"
+    clashing("config", "--unset", "remember")
+    assert clashing.json("config", "remember") == {"remember": True}
+    assert clashing.json("config", "remember", "maybe", code=2)["error"]["field"] == "remember"
+
+
 def test_conflicts_are_listed_with_what_clashes(clashing: Command):
     clashing("resolve", ORDERS, "--ours")
     listed = clashing.json("resolve", "--list")
@@ -115,8 +209,10 @@ def test_a_resolution_whose_asset_moved_is_reported(clashing: Command, repositor
     assert f"{README}: the saved resolution is not used: theirs changed since" in refused.err
     assert "hint: towline resolve settles them one by one" in refused.err
     for command in (["resolve", "--list"], ["status"]):
-        assert f"{README}: the saved resolution is not used" in clashing(*command).err
-    assert paths(clashing.json("status")["lapsed"]) == [README]
+        shown = clashing(*command).err
+        assert f"{README}: the saved resolution is not used: theirs changed since" in shown
+    for command in (["resolve", "--list"], ["status"]):
+        assert paths(clashing.json(*command)["unused"]) == [README]
 
 
 def test_a_remembered_resolution_is_taken_again(clashing: Command):
@@ -166,6 +262,15 @@ def test_the_merge_tool_of_git_merges(clashing: Command):
     assert (
         clashing.json("resolve", README, "--tool", code=1)["error"]["code"] == "merge_tool_failed"
     )
+    mine = '[mergetool "mine"]\n\ttrustExitCode = true\n\tcmd = cp \\"$REMOTE\\" \\"$MERGED\\"\n'
+    config.write_text(f'{tool}"false"\n{mine}')
+    clashing("resolve", "--tool=mine", README)
+    clashing("resolve", ORDERS, "--theirs")
+    clashing("pull", "--yes")
+    assert files(clashing)[README] == YOURS
+    clashing("undo", "--yes")
+    unknown = clashing("resolve", "--tool=unknown", README, code=1)
+    assert "git mergetool --tool-help" in unknown.err
 
 
 # --- the walk -----------------------------------------------------------------------------------
@@ -205,6 +310,40 @@ def test_the_walk_merges_lines_by_a_side_for_each_place(clashing: Command):
     assert files(clashing)[README] == YOURS.replace(b"VIII\n", b"eight\n")
 
 
+def test_the_walk_can_be_left_at_a_place_that_clashes(clashing: Command):
+    for answers in (
+        [("Resolve it", "m\n"), ("line 4", "?\n"), ("line 4", "q\n")],
+        [("Resolve it", "m\n"), ("line 4", "t\n"), ("line 9", "s\n")],
+        [("Resolve it", "m\n"), ("line 4", "b\n"), ("Resolve it", "q\n")],
+    ):
+        code, shown = at_a_terminal(clashing, "resolve", README, answers=answers)
+        assert (code, "Resolved" in shown) == (0, False), shown
+        assert ("take theirs here" in shown) == (answers[1][1] == "?\n")
+
+
+def test_long_values_are_folded_below_their_beginning(project: Command, repository: GitRepository):
+    edit(project, ORDERS, json.dumps({"name": "mine " * 30}).encode())
+    edit(project, README, b"mine " * 30)
+    repository.commit({**BASE, ORDERS: b'{"name": "theirs"}', README: b"theirs " * 30})
+    project("fetch")
+    answers = [("Resolve it", "s\n"), ("Resolve it", "s\n")]
+    code, shown = at_a_terminal(project, "resolve", answers=answers)
+    assert code == 0, shown
+    lines = [strip(line) for line in shown.replace("\r", "").split("\n")]
+    assert all(len(line) <= 80 for line in lines if "━" not in line), lines
+    at = next(at for at, line in enumerate(lines) if line.startswith('    ours    "mine'))
+    assert (lines[at + 1][:12].strip(), "mine" in lines[at + 1]) == ("", True)
+    at = next(at for at, line in enumerate(lines) if line.startswith("  theirs  theirs"))
+    assert (lines[at + 1][:10].strip(), "theirs" in lines[at + 1]) == ("", True)
+
+
+def test_the_walk_says_that_nothing_was_saved_in_the_editor(clashing: Command):
+    clashing.variables["EDITOR"] = "true"
+    answers = [("Resolve it", "e\n"), ("Resolve it", "s\n")]
+    _, shown = at_a_terminal(clashing, "resolve", README, answers=answers)
+    assert "was not saved in the editor: nothing is chosen" in shown
+
+
 def test_the_walk_opens_the_editor_until_no_marker_is_left(clashing: Command):
     editor = clashing.home / "editor"
     editor.write_text(f'#!/bin/sh\ncp "$1" {clashing.home}/seen\nprintf "$TEXT" > "$1"\n')
@@ -213,13 +352,13 @@ def test_the_walk_opens_the_editor_until_no_marker_is_left(clashing: Command):
     clashing.variables["TEXT"] = "<<<<<<< ours\\n"
     answers = [("Resolve it", "e\n"), ("Resolve it", "s\n")]
     code, shown = at_a_terminal(clashing, "resolve", README, answers=answers)
-    assert (code, "still has conflict markers" in shown) == (0, True), shown
+    assert (code, "has conflict markers" in shown) == (0, True), shown
     seen = (clashing.home / "seen").read_bytes()
     assert b"<<<<<<< ours\nthree\n||||||| base\n3\n=======\nIII\n>>>>>>> theirs\n" in seen
     assert seen.endswith(b"XI\n")
     clashing.variables["TEXT"] = '{"edited": 1'
     code, shown = at_a_terminal(clashing, "resolve", ORDERS, answers=answers)
-    assert "would not be valid JSON" in shown
+    assert "is not valid JSON" in shown
     clashing.variables["TEXT"] = '{"edited": 1}\\n'
     code, shown = at_a_terminal(clashing, "resolve", ORDERS, answers=[("Resolve it", "e\n")])
     assert code == 0, shown
@@ -285,7 +424,7 @@ def test_control_characters_of_the_repository_do_not_reach_the_terminal(
     assert code == 0, shown
     assert "\x07" not in shown
     assert "\x1b[31m\x07key" not in shown
-    assert "/␛[31m␇key [t,o,b]?" in shown
+    assert "/␛[31m␇key [t,o,b,s,q,?]?" in shown
 
 
 def test_what_is_in_the_way_is_shown_and_has_no_side(

@@ -282,5 +282,5 @@ def test_the_json_form_is_the_interface():
                 "behind": None,
             }
         ],
-        "lapsed": [],
+        "unused": [],
     }

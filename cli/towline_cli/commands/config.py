@@ -36,6 +36,8 @@ _CHOICES = {
     "content_merge": CONTENT_MODES,
     "renames": RENAMES,
     "names": ["portable"],
+    "remember": ["true", "false"],
+    "filemode": ["true", "false"],
 }
 
 
@@ -70,6 +72,7 @@ def config(name: str | None, value: str | None, unset: bool, check: bool, as_jso
     on_conflict  what a pull does without --on-conflict: refuse, skip, theirs, ours
     content_merge  how an asset that both sides edited is merged: auto, structure, lines, never
     renames      how the repository's renames are found: similar, exact, off
+    remember     whether a resolution is offered again for the same conflict: true, false
     limit.NAME   a limit, such as limit.assets
     kinds        a file that says what is an asset (docs/kinds.md), or preset:NAME; --check only
                  checks it
@@ -133,6 +136,8 @@ def _text(value: Any) -> str:
         import json
 
         return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, bool):
+        return str(value).lower()
     return "" if value is None else str(value)
 
 
@@ -214,6 +219,12 @@ def _change_keep(project: Project, value: str) -> None:
     project.store.set_keep(int(value or 50))
 
 
+def _change_remember(project: Project, value: str) -> None:
+    if value not in ("", "true", "false"):
+        raise InvalidValue(field="remember", problem="takes true or false, or is unset")
+    project.store.set_setting("remember", value or None)
+
+
 def _limit(name: str) -> _Setting:
     def change(project: Project, value: str) -> None:
         stored = project.setting("limits").split()
@@ -232,6 +243,9 @@ _SETTINGS = {
     "on_conflict": _choice("on_conflict"),
     "content_merge": _choice("content_merge"),
     "renames": _choice("renames"),
+    "remember": _Setting(
+        show=lambda project: project.setting("remember") != "false", change=_change_remember
+    ),
     "kinds": _Setting(show=lambda project: project.store.kinds.to_document(), change=_change_kinds),
     "names": _Setting(show=lambda project: str(project.store.names), change=_change_names),
     "filemode": _Setting(

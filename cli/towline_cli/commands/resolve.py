@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,16 +13,15 @@ import click
 
 from towline_cli.errors import CommandError
 from towline_cli.exit_codes import INTERRUPTED, OK, USAGE
-from towline_cli.options import asset_name, completes, json_option
+from towline_cli.options import asset_name, completes, json_option, yes_option
 from towline_cli.output import (
-    commit_json,
     describe,
     echo,
     echo_err,
     is_interactive,
     pluralize,
     print_json,
-    print_lapsed,
+    print_notes,
 )
 from towline_cli.progress import watching
 from towline_cli.project import Project, open_project
@@ -31,11 +30,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from towline.resolutions import SavedResolution
-    from towline.resolve import OpenConflict
+    from towline.resolve import OpenConflict, PlannedConflicts
     from towline_cli.open_conflicts import ProjectConflicts
 
 
-@click.command()
+class _Command(click.Command):
+    """Has an option whose value is optional, and attached with ``=`` as in git."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as click does, where a bare ``--tool`` takes no other word as its value."""
+        end = args.index("--") if "--" in args else len(args)
+        options = ["--tool=" if each == "--tool" else each for each in args[:end]]
+        return super().parse_args(ctx, [*options, *args[end:]])
+
+
+@click.command(cls=_Command)
 @click.argument(
     "names", metavar="[ID|PATH|GLOB]...", nargs=-1, shell_complete=completes("conflicting")
 )
@@ -53,14 +62,20 @@ if TYPE_CHECKING:
     "fields",
     multiple=True,
     metavar="POINTER=SIDE",
+    shell_complete=completes("clashing_fields"),
     help="Take theirs or ours of this field, and merge the rest. Repeatable: a side for each field "
     "that clashes.",
 )
-@click.option("--tool", is_flag=True, help="Merge in the tool of git's merge.tool, each in turn.")
+@click.option(
+    "--tool",
+    metavar="[=NAME]",
+    help="Merge in this tool of git mergetool, each in turn; without NAME in that of merge.tool.",
+)
 @click.option("--remembered", is_flag=True, help="Resolve as the same conflicts were before.")
 @click.option("--list", "listing", is_flag=True, help="List the conflicts and their resolutions.")
 @click.option("--clear", is_flag=True, help="Forget the saved resolutions of these assets, or all.")
 @json_option
+@yes_option
 def resolve(
     names: tuple[str, ...],
     *,
@@ -68,11 +83,12 @@ def resolve(
     ours: bool,
     with_file: str | None,
     fields: tuple[str, ...],
-    tool: bool,
+    tool: str | None,
     remembered: bool,
     listing: bool,
     clear: bool,
     as_json: bool,
+    yes: bool,
 ) -> int:
     """Settle conflicts one at a time.
 
@@ -86,7 +102,7 @@ def resolve(
         "--ours": ours,
         "--with": with_file is not None,
         "--field": bool(fields),
-        "--tool": tool,
+        "--tool": tool is not None,
         "--remembered": remembered,
         "--list": listing,
         "--clear": clear,
@@ -102,15 +118,15 @@ def resolve(
             found = load_conflicts(project, watch)
         if listing:
             return _list(project, found, names, as_json=as_json)
-        session = _Session(project=project, found=found)
+        session = _Session(project=project, found=found, asks=not (yes or as_json))
         conflicts = found.named(names, project) if names else found.open
         with session.reported(as_json=as_json):
             if not chosen:
                 session.walk(conflicts)
             elif with_file is not None or fields:
                 session.take_one(conflicts, with_file, fields)
-            elif tool:
-                session.take_tool(conflicts)
+            elif tool is not None:
+                session.take_tool(conflicts, tool)
             elif remembered:
                 session.take_remembered(conflicts)
             else:
@@ -139,6 +155,9 @@ class _Session:
 
     project: Project
     found: ProjectConflicts
+    asks: bool
+    """Whether it warns of a doubtful content, and asks at a terminal."""
+    warnings: list[str] = field(default_factory=list)
     resolved: list[tuple[OpenConflict, SavedResolution]] = field(default_factory=list)
     interrupted: bool = False
 
@@ -175,10 +194,7 @@ class _Session:
             raise click.UsageError(f"this takes one asset, and {len(conflicts)} are in conflict")
         for conflict in conflicts:
             if with_file is not None:
-                content = (
-                    sys.stdin.buffer.read() if with_file == "-" else Path(with_file).read_bytes()
-                )
-                self.save(conflict, conflict.resolution(content=content))
+                self._take_file(conflict, with_file)
                 continue
             sides: dict[str, Side] = {}
             for text in fields:
@@ -188,12 +204,27 @@ class _Session:
                 sides[pointer] = Side(side)
             self.save(conflict, conflict.resolution(fields=sides))
 
-    def take_tool(self, conflicts: Sequence[OpenConflict]) -> None:
-        """Merge each in the merge tool."""
+    def _take_file(self, conflict: OpenConflict, file: str) -> None:
+        """Resolve one by any content; warn of what looks unfinished, and at a terminal ask."""
+        from towline_cli.merging import doubts
+
+        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        resolution = conflict.resolution(content=content)
+        self.warnings += [f"{file} {doubt}" for doubt in doubts(content, conflict)]
+        if self.asks and self.warnings:
+            for warning in self.warnings:
+                echo_err(f"warning: {warning}")
+            if is_interactive() and not click.confirm("Take it nevertheless?", err=True):
+                raise CommandError("declined", "nothing was saved")
+        self.save(conflict, resolution)
+
+    def take_tool(self, conflicts: Sequence[OpenConflict], tool: str) -> None:
+        """Merge each in this merge tool, or that of git's configuration."""
         from towline_cli.merging import run_merge_tool
 
         for conflict in conflicts:
-            self.save(conflict, conflict.resolution(content=run_merge_tool(conflict)))
+            content = run_merge_tool(conflict, tool or None)
+            self.save(conflict, conflict.resolution(content=content))
 
     def take_remembered(self, conflicts: Sequence[OpenConflict]) -> None:
         """Resolve those that are remembered."""
@@ -210,121 +241,73 @@ class _Session:
             if not as_json:
                 self._print_resolved()
             raise
-        left = self.found.left(each.party.asset_id for each, _ in self.resolved)
+        from towline_cli.open_conflicts import plan_with_fetched, resolution_json
+
+        planned = self.found.planned
+        if self.resolved:
+            with watching() as watch:
+                planned = plan_with_fetched(self.project, self.found.remote, watch)
         if as_json:
             print_json(
                 {
-                    "resolved": [_resolution_json(each) for _, each in self.resolved],
-                    "conflicts_left": left,
+                    "resolved": [resolution_json(each) for _, each in self.resolved],
+                    "conflicts_left": len(planned.open),
+                    "unused": [asdict(note) for note in planned.unused],
+                    "warnings": self.warnings,
                 }
             )
             return
         self._print_resolved()
-        print_lapsed(self.found.lapsed)
-        _print_left(left, len(self.found.conflicts))
+        _print_left(planned)
 
     def _print_resolved(self) -> None:
         for conflict, resolution in self.resolved:
             echo(f"Resolved {conflict.path}: {describe(resolution)}")
 
 
-def _print_blockers(conflicts: Iterable[OpenConflict]) -> None:
-    for path in sorted({path for each in conflicts for path in each.conflict.blockers}):
+def _print_left(planned: PlannedConflicts) -> None:
+    print_notes(planned.unused)
+    for path in sorted({path for each in planned.open for path in each.blockers}):
         echo(f"in the way: {path}")
-
-
-def _print_left(left: int, conflicts: int) -> None:
-    if not conflicts:
-        echo("No conflicts with what was fetched.")
-    elif left:
-        echo(f"{pluralize(left, 'conflict')} left.")
-    else:
+    if planned.open:
+        echo(f"{pluralize(len(planned.open), 'conflict')} left.")
+    elif planned.plan.conflicts:
         echo("No conflict is left; towline pull applies the resolutions.")
+    else:
+        echo("No conflicts with what was fetched.")
 
 
 def _list(project: Project, found: ProjectConflicts, names: Sequence[str], *, as_json: bool) -> int:
+    from towline_cli.open_conflicts import conflict_json
+
     conflicts = found.named(names, project) if names else found.conflicts
     if as_json:
         print_json(
             {
-                "conflicts": [_conflict_json(each, found) for each in conflicts],
-                "lapsed": [_resolution_json(each) for each in found.lapsed],
+                "conflicts": [conflict_json(each, found) for each in conflicts],
+                "conflicts_left": len(found.planned.open),
+                "unused": [asdict(note) for note in found.planned.unused],
             }
         )
         return OK
     if conflicts:
         from towline_cli import tables
 
-        saved = found.saved
         tables.print_resolutions(
             (
                 str(each.conflict.kind),
                 each.path,
-                describe(saved[each.party.asset_id]) if each.party.asset_id in saved else "",
+                found.resolution(each),
                 each.party.asset_id,
             )
             for each in conflicts
         )
-        _print_blockers(conflicts)
-    print_lapsed(found.lapsed)
-    _print_left(found.left(), len(found.conflicts))
+    _print_left(found.planned)
     return OK
 
 
-def _conflict_json(conflict: OpenConflict, found: ProjectConflicts) -> dict[str, object]:
-    from towline.content.values import ABSENT
-
-    saved = found.saved.get(conflict.party.asset_id)
-    before = conflict.remembered(found.remembered)
-    commit = found.last_change(conflict)
-    return {
-        "asset_id": conflict.party.asset_id,
-        "path": conflict.path,
-        "kind": str(conflict.conflict.kind),
-        "fields": [
-            {
-                "pointer": each.pointer,
-                "reason": str(each.reason),
-                **{
-                    side: getattr(each.values, side)
-                    for side in ("base", "ours", "theirs")
-                    if getattr(each.values, side) is not ABSENT
-                },
-            }
-            for each in conflict.fields
-        ],
-        "lines": [
-            {
-                side: {
-                    "start": getattr(each.starts, side),
-                    "text": getattr(each.lines, side).decode("utf-8", "replace"),
-                }
-                for side in ("base", "ours", "theirs")
-            }
-            for each in conflict.lines
-        ],
-        "blockers": list(conflict.conflict.blockers),
-        "commit": None if commit is None else commit_json(commit),
-        "resolution": None if saved is None else _resolution_json(saved),
-        "remembered": None if before is None else _resolution_json(before),
-    }
-
-
-def _resolution_json(resolution: SavedResolution) -> dict[str, object]:
-    from towline.model import Digest
-
-    content = resolution.content
-    return {
-        "asset_id": resolution.asset_id,
-        "path": resolution.path,
-        "side": None if resolution.side is None else str(resolution.side),
-        "content": None if content is None else Digest.of(content),
-        "fields": {pointer: str(side) for pointer, side in resolution.fields},
-    }
-
-
 def _clear(project: Project, names: Sequence[str], *, as_json: bool) -> int:
-    from towline_cli.open_conflicts import covers
+    from towline_cli.open_conflicts import covers, resolution_json
 
     with project.store.snapshot() as snapshot:
         saved = snapshot.saved_resolutions()
@@ -342,7 +325,7 @@ def _clear(project: Project, names: Sequence[str], *, as_json: bool) -> int:
     if gone:
         project.store.save_resolutions(clear=[each.asset_id for each in gone])
     if as_json:
-        print_json({"cleared": [_resolution_json(each) for each in gone]})
+        print_json({"cleared": [resolution_json(each) for each in gone]})
     else:
         echo(f"{pluralize(len(gone), 'resolution')} cleared.")
     return OK

@@ -13,7 +13,7 @@ from towline_cli.output import (
     echo,
     echo_err,
     print_json,
-    print_lapsed,
+    print_notes,
     short,
 )
 from towline_cli.progress import watching
@@ -70,7 +70,7 @@ def _print_status(
         echo(f"{hidden} unchanged")
     if found.problem:
         echo_err(f"Only local changes are shown: {found.problem}")
-    print_lapsed(found.lapsed)
+    print_notes(found.unused)
     conflicts = [asset for asset in found.assets if asset.state == "conflict"]
     if any(asset.resolution is None for asset in conflicts):
         echo_err("hint: towline resolve settles the conflicts one by one; towline diff shows them")

@@ -12,6 +12,8 @@ from towline.model import AssetId, Digest, ThreeWay
 from towline.plan import Plan
 from towline.resolutions import MAX_REMEMBERED, MAX_REMEMBERED_BYTES, SavedResolution
 
+REMEMBER = "remember"
+"""The name of the text that is ``false`` where resolutions are not remembered (git's rerere)."""
 _IDS = "resolutions"
 _REMEMBERED = "remembered resolutions"
 
@@ -36,8 +38,8 @@ def resolution_of(text: str) -> SavedResolution:
 
 
 def remembered_resolutions(get: Get) -> Sequence[SavedResolution]:
-    """Return the resolutions that applied plans cleared, the newest first."""
-    text = get(_REMEMBERED)
+    """Return the resolutions that applied plans cleared, the newest first; none if it is off."""
+    text = get(_REMEMBERED) if _is_on(get) else None
     return [] if text is None else [decode(SavedResolution, each) for each in json.loads(text)]
 
 
@@ -69,7 +71,8 @@ class ResolutionTexts:
                 gone.append(found)
         if gone:
             self.save((), [each.asset_id for each in gone])
-            self._remember(gone)
+            if _is_on(self.get):
+                self._remember(gone)
 
     def _remember(self, newest: Sequence[SavedResolution]) -> None:
         retained: dict[ThreeWay[Digest | None], SavedResolution] = {}
@@ -86,6 +89,10 @@ class ResolutionTexts:
     def _write_ids(self, ids: Iterable[AssetId]) -> None:
         listed = sorted(ids)
         self.set(_IDS, json.dumps(listed) if listed else None)
+
+
+def _is_on(get: Get) -> bool:
+    return get(REMEMBER) != "false"
 
 
 def _ids(get: Get) -> list[AssetId]:

@@ -66,7 +66,7 @@ class ConflictsModel(Model):
     revision: str | None
     conflicts: list[ConflictModel]
     resolved: list[str]
-    """The assets that have a saved resolution, which the next pull uses."""
+    """The assets whose conflict the next pull settles by their saved resolution."""
 
 
 class FieldModel(Model):

@@ -13,7 +13,7 @@ from towline.options import Side
 from towline.plan import Plan
 from towline.ports import Remote
 from towline.resolutions import SavedResolution
-from towline.resolve import OpenConflict, open_conflicts
+from towline.resolve import OpenConflict, PlannedConflicts, open_conflicts
 from towline_server.errors import ConflictMoved, existing
 from towline_server.projects.domain import Project
 from towline_server.projects.store import SqlStore
@@ -26,10 +26,13 @@ MOST_CONTENT_BYTES = 4 * 1024 * 1024
 class Conflicts:
     """The conflicts between a project and a revision, saved resolutions aside."""
 
-    plan: Plan | None = None
-    """That of a pull without saved resolutions; None: nothing was ever fetched."""
-    saved: tuple[SavedResolution, ...] = ()
-    """The resolutions that are saved for them, and have not lapsed."""
+    planned: PlannedConflicts | None = None
+    """None: nothing was ever fetched."""
+
+    @property
+    def plan(self) -> Plan | None:
+        """That of a pull without saved resolutions."""
+        return None if self.planned is None else self.planned.plan
 
     @property
     def base(self) -> Revision | None:
@@ -47,20 +50,14 @@ class Conflicts:
         return () if self.plan is None else self.plan.conflicts
 
     @property
+    def saved(self) -> tuple[SavedResolution, ...]:
+        """The resolutions that are saved for them, and have not lapsed."""
+        return () if self.planned is None else tuple(self.planned.saved.values())
+
+    @property
     def resolved(self) -> tuple[AssetId, ...]:
-        """The assets that have a saved resolution, which the next pull uses."""
-        return tuple(each.asset_id for each in self.saved)
-
-
-def conflicts_of(plan: Plan, saved: tuple[SavedResolution, ...]) -> Conflicts:
-    """Return the conflicts of a plan, with those of the saved resolutions that hold for them."""
-    states = {
-        party.asset_id: party.states for conflict in plan.conflicts for party in conflict.parties
-    }
-    holding = (
-        each for each in saved if each.asset_id in states and not each.moved(states[each.asset_id])
-    )
-    return Conflicts(plan=plan, saved=tuple(holding))
+        """The assets whose saved resolution the next pull settles their conflict by."""
+        return () if self.planned is None else self.planned.resolved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,12 +19,11 @@ from sqlalchemy.orm import Session
 from towline.apply import apply, check_kinds
 from towline.errors import ContentMissing, RemoteError, StalePlan
 from towline.model import AssetId, Revision
-from towline.options import OnConflict
 from towline.plan import Plan
 from towline.ports import Applied, Remote, Watch
-from towline.pull import plan_at
 from towline.report import Report, report_of
 from towline.resolutions import SavedResolution
+from towline.resolve import plan_conflicts
 from towline.status import ProjectStatus, status
 from towline.undo import plan_undo
 from towline_server.db.clock import database_now
@@ -42,7 +41,6 @@ from .conflicts import (
     ContentReader,
     ExplainedParty,
     conflict_of,
-    conflicts_of,
     explained,
     resolution,
 )
@@ -177,12 +175,9 @@ class Plans:
             if revision is None:
                 return Conflicts()
             self._ensure_fetched(repository, remote, revision)
-            # With this policy each conflict remains.
-            skipping = RunRequest(on_conflict=OnConflict.SKIP)
-            options = options_of(skipping, project, self._repositories.limits)
+            options = options_of(RunRequest(), project, self._repositories.limits)
             with store.snapshot() as ours:
-                plan = plan_at(ours, remote, revision, replace(options, use_saved=False))
-                return conflicts_of(plan, tuple(ours.saved_resolutions()))
+                return Conflicts(planned=plan_conflicts(ours, remote, revision, options))
 
     def explained(self, project_id: UUID, plan: Plan, asset_id: str) -> tuple[ExplainedParty, ...]:
         """Compare the parties of a plan's conflict that an asset is in.

@@ -256,7 +256,7 @@ class DirectoryStore:
             self._state.set_keep(keep)
 
     def get_setting(self, name: str) -> str | None:
-        """Return a setting of the application, which the store does not interpret."""
+        """Return a setting of the application; the store reads none but ``remember``."""
         with self._open_checked():
             return self._state.setting(name)
 
