@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,8 +44,11 @@ def ask_about(error: Exception) -> bool:
     return bool(secret)
 
 
-def credentials(given: Credential | None) -> Credentials:
-    """What was answered, else from the URL, the environment, netrc, git's credential helpers."""
+def credentials(given: Credential | None, *, helpers: bool) -> Credentials:
+    """What was answered, else from the URL, the environment, netrc, git's credential helpers.
+
+    ``helpers`` is whether git has any: without one it need not be asked.
+    """
     from towline.remotes.credential_sources import (
         first_of,
         fixed,
@@ -61,6 +63,6 @@ def credentials(given: Credential | None) -> Credentials:
         from_mapping(os.environ),
         from_netrc(Path(os.environ.get("NETRC") or Path.home() / ".netrc")),
     ]
-    if git := shutil.which("git"):
-        sources.append(from_git_credential(git, os.environ))
+    if helpers:
+        sources.append(from_git_credential("git", os.environ))
     return first_of(*sources)

@@ -7,20 +7,31 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import urlsplit
 
 _REWRITE = re.compile(r"url\.(.*)\.insteadof", re.DOTALL)
+_HELPER = re.compile(r"credential\.(?:(.*)\.)?helper", re.DOTALL)
 _VARIABLES = {
     "http.sslcainfo": ("GIT_SSL_CAINFO",),
     "http.proxy": ("http_proxy", "https_proxy"),
 }
 
 
-def resolve_url(url: str) -> tuple[str, dict[str, str]]:
+Settings: TypeAlias = list[tuple[str, str, str]]
+"""Each key, a line feed, and its value."""
+
+
+def remote_settings() -> Settings:
+    """Return the settings that requests to any remote depend on."""
+    found = _git("--get-regexp", r"^(url|http|credential)\.")
+    return [entry.partition("\n") for entry in found]
+
+
+def resolve_url(url: str, settings: Settings) -> tuple[str, dict[str, str]]:
     """Return the URL after ``url.<base>.insteadOf``, and the environment for requests to it."""
-    settings = [entry.partition("\n") for entry in _git("--get-regexp", r"^(url|http)\.")]
     rewrites = [
         (prefix, match[1])
         for key, _, prefix in settings
@@ -37,6 +48,21 @@ def resolve_url(url: str) -> tuple[str, dict[str, str]]:
                 for value in _git(*kind, "--get-urlmatch", key, url)[:1]:
                     environment |= dict.fromkeys(names, value)
     return url, environment
+
+
+def has_credential_helper(settings: Settings, url: str) -> bool:
+    """Whether a credential helper may be configured for a URL: for all, or for its host."""
+    patterns = (match[1] for key, _, _ in settings if (match := _HELPER.fullmatch(key)))
+    return any(_may_match(pattern or "", url) for pattern in patterns)
+
+
+def _may_match(pattern: str, url: str) -> bool:
+    """Whether a pattern of git's credential settings names no other host than a URL."""
+    try:
+        named, host = urlsplit(pattern).hostname, urlsplit(url).hostname
+    except ValueError:
+        return True
+    return named is None or "*" in named or named == host
 
 
 def is_safe_directory(root: Path) -> bool:
@@ -58,15 +84,10 @@ def configured_merge_tool() -> str | None:
 
 
 def _git(*arguments: str) -> list[str]:
-    git = shutil.which("git")
-    if git is None:
-        return []
     environment = {**os.environ, "GIT_DIR": os.devnull}
-    found = subprocess.run(
-        [git, "config", "--null", *arguments],
-        env=environment,
-        cwd="/",
-        capture_output=True,
-        check=False,
-    )
+    command = ["git", "config", "--null", *arguments]
+    try:
+        found = subprocess.run(command, env=environment, cwd="/", capture_output=True, check=False)
+    except FileNotFoundError:
+        return []
     return os.fsdecode(found.stdout).split("\0")[:-1]

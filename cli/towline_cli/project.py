@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from towline.limits import Limits
     from towline.model import Digest, Revision
     from towline.options import Renames
-    from towline.plan import Contents, Plan
+    from towline.plan import Plan
     from towline.ports import Watch
+    from towline.records import Contents
     from towline.remotes.credentials import Credential
     from towline.remotes.git import GitRemote
     from towline.remotes.objects import Commit
@@ -130,19 +131,22 @@ class Project:
         from towline.remotes.git import GitRemote
 
         from .credentials import credentials
-        from .git_config import resolve_url
+        from .git_config import has_credential_helper, remote_settings, resolve_url
 
         url = self.setting("url")
         if not url:
             raise NotAssociated(project=str(self.root))
-        address, environment = resolve_url(url)
+        settings = remote_settings()
+        address, environment = resolve_url(url, settings)
         remote = GitRemote(
             address,
             ref=self.setting("ref") or None,
             scope=self.setting("scope"),
             cache=self.store.cache_path,
             # A credential from the URL is for that address only.
-            credentials=credentials(given if address == url else None),
+            credentials=credentials(
+                given if address == url else None, helpers=has_credential_helper(settings, address)
+            ),
             environment=environment,
             trusts=trusts(self.root),
         )
@@ -200,14 +204,13 @@ class Project:
 
         return read
 
-    def status(self, watch: Watch, *, unchanged: bool = True) -> ProjectStatus:
-        """Return the state of every asset, without the network; unchanged ones may be left out."""
+    def status(self, watch: Watch) -> ProjectStatus:
+        """Return the state of every asset, without the network."""
         from towline.options import PullOptions
-        from towline.status import Listed, status
+        from towline.status import status
 
         remote = self.remote() if self.fetched is not None else None
         options = PullOptions(
             content_merge=self.content_mode(), renames=self.renames(), limits=self.limits()
         )
-        listed = Listed.ALL if unchanged else Listed.CHANGED
-        return status(self.store, remote, self.fetched, options=options, listed=listed, watch=watch)
+        return status(self.store, remote, self.fetched, options=options, watch=watch)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from towline_cli.git_config import resolve_url
+from towline_cli.git_config import has_credential_helper, remote_settings, resolve_url
 
 CONFIG = """\
 [url "https://mirror.example/"]
@@ -21,6 +21,7 @@ CONFIG = """\
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.delenv("https_proxy", raising=False)
     monkeypatch.delenv("GIT_SSL_CAINFO", raising=False)
     monkeypatch.delenv("GIT_CONFIG_GLOBAL", raising=False)
@@ -28,7 +29,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_without_settings_nothing_changes() -> None:
-    url, environment = resolve_url("https://h.example/a.git")
+    url, environment = resolve_url("https://h.example/a.git", remote_settings())
     assert url == "https://h.example/a.git"
     assert "https_proxy" not in environment
 
@@ -43,8 +44,26 @@ def test_without_settings_nothing_changes() -> None:
 )
 def test_the_users_settings_count(home: Path, url: str, used: str, proxied: bool) -> None:
     (home / ".gitconfig").write_text(CONFIG)
-    found, environment = resolve_url(url)
+    found, environment = resolve_url(url, remote_settings())
     assert found == used
     assert ("https_proxy" in environment) is proxied
     if used.startswith("https"):
         assert environment["GIT_SSL_CAINFO"] == str(home / "ca.pem")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "asked"),
+    [
+        (None, True),
+        ("https://h.example", True),
+        ("https://me@H.example:8443/team", True),
+        ("https://*.example", True),
+        ("h.example", True),
+        ("https://", True),
+        ("https://other.example", False),
+    ],
+)
+def test_a_helper_of_another_host_is_not_asked(home: Path, pattern: str | None, asked: bool):
+    section = "credential" if pattern is None else f'credential "{pattern}"'
+    (home / ".gitconfig").write_text(f"[{section}]\n\thelper = !false\n")
+    assert has_credential_helper(remote_settings(), "https://h.example/team/a.git") is asked
