@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import stat
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,8 +35,7 @@ MANY_PACKS = 50
 """Each fetch adds one; reading an object may search all."""
 _TIP_FOLDER = "refs/heads/towline"
 _POLL_SECONDS = 0.05
-_TEMPORARY = "towline-cache-"
-_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Cache:
@@ -59,7 +55,7 @@ class Cache:
         exists = (self.path / "config").is_file() and (self.path / "objects").is_dir()
         if exists and (self.has_objects or not any((self.path / _TIP_FOLDER).glob("*"))):
             return
-        shutil.rmtree(self.path / "refs", ignore_errors=True)  # they point to missing objects
+        _remove_folder(self.path / "refs")  # they point to missing objects
         for folder in ("objects/pack", "objects/info", "refs/heads", "refs/tags"):
             (self.path / folder).mkdir(parents=True, exist_ok=True)
         _replace(self.path / "HEAD", "ref: refs/heads/none\n")
@@ -105,7 +101,7 @@ class Cache:
         Raises:
             OSError: there is no cache.
         """
-        descriptor = os.open(self.path, _FOLDER_FLAGS)
+        descriptor = os.open(self.path, FOLDER_FLAGS)
         try:
             by_descriptor = f"/proc/self/fd/{descriptor}"
             yield by_descriptor if os.path.exists(by_descriptor) else str(self.path)
@@ -120,11 +116,13 @@ class Cache:
     def remove(self) -> None:
         """Remove the cache; processes that have its files open can still read them."""
         if self.path.exists():
+            import tempfile
+
             trash = Path(tempfile.mkdtemp(prefix=f".{self.path.name}-", dir=self.path.parent))
             try:
                 self.path.rename(trash / "cache")
             finally:
-                shutil.rmtree(trash, ignore_errors=True)
+                _remove_folder(trash)
 
     @contextmanager
     def lock(self, watch: Watch) -> Iterator[None]:
@@ -140,7 +138,7 @@ class Cache:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         handle = os.open(lock, flags, 0o600)
         try:
-            while not _locked(handle):
+            while not try_lock(handle):
                 watch.check()
                 time.sleep(_POLL_SECONDS)
             self.ensure()
@@ -211,44 +209,11 @@ class Cache:
             for temporary in (self.path / "objects/pack").glob(pattern):
                 temporary.unlink(missing_ok=True)
         for removed in self.path.parent.glob(f".{self.path.name}-*"):
-            shutil.rmtree(removed, ignore_errors=True)
+            _remove_folder(removed)
 
 
-def temporary_folder() -> tuple[Path, Callable[[], None]]:
-    """Make a temporary folder, and return it with what removes it.
-
-    Its lock is held until then, so that what a killed process left is recognised and removed here.
-    """
-    for path in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*"):
-        _remove_unlocked(path)
-    while True:
-        path = Path(tempfile.mkdtemp(prefix=_TEMPORARY))
-        # Another process may find it, and remove it, before the lock is held.
-        with suppress(FileNotFoundError):
-            handle = os.open(path, _FOLDER_FLAGS)
-            with suppress(OSError):  # a file system without locks; nothing is removed there
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            if path.exists():
-                return path, partial(_remove, path, handle)
-            os.close(handle)
-
-
-def _remove(path: Path, handle: int) -> None:
-    shutil.rmtree(path, ignore_errors=True)
-    os.close(handle)
-
-
-def _remove_unlocked(path: Path) -> None:
-    with suppress(OSError):
-        handle = os.open(path, _FOLDER_FLAGS)
-        try:
-            if os.fstat(handle).st_uid == os.geteuid() and _locked(handle):
-                shutil.rmtree(path, ignore_errors=True)
-        finally:
-            os.close(handle)
-
-
-def _locked(handle: int) -> bool:
+def try_lock(handle: int) -> bool:
+    """Lock an open file or folder until it is closed; return whether it was free."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -256,7 +221,15 @@ def _locked(handle: int) -> bool:
     return True
 
 
+def _remove_folder(path: Path) -> None:
+    import shutil
+
+    shutil.rmtree(path, ignore_errors=True)
+
+
 def _replace(path: Path, text: str) -> None:
+    import tempfile
+
     handle, name = tempfile.mkstemp(prefix=".towline-", dir=path.parent)
     with os.fdopen(handle, "w") as file:
         file.write(text)

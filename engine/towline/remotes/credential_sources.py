@@ -6,7 +6,6 @@ and executables.
 
 from __future__ import annotations
 
-import netrc
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -51,6 +50,10 @@ def from_netrc(path: Path) -> Credentials:
     """Return a source of the host's entry in a netrc file; a missing or malformed file has none."""
 
     def find(url: RemoteUrl) -> Credential | None:
+        if not path.exists():
+            return None
+        import netrc
+
         try:
             entry = netrc.netrc(path).authenticators(url.host)
         except (netrc.NetrcParseError, OSError, UnicodeDecodeError):

@@ -9,7 +9,6 @@ from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from html import unescape
 from urllib.parse import quote, unquote
 
 TOKEN_USERNAME = "x-access-token"  # noqa: S105 - what hosts take for "the password is a token"
@@ -53,6 +52,8 @@ def repeats(text: str, credential: Credential | None) -> bool:
 
 def _forms(text: str) -> Iterator[str]:
     """Yield the text and its decoded forms, each without separators."""
+    from html import unescape
+
     for _ in range(_DECODINGS):
         yield _squashed(text)
         text = unescape(unquote("".join(c for c in text if c.isprintable() and not c.isspace())))

@@ -47,9 +47,9 @@ from towline.remotes.git_failures import (
     out_of_memory,
     refused,
 )
-from towline.remotes.git_process import ssh_log
 from towline.remotes.objects import fetched_commit
 from towline.remotes.packs import DulwichReader, check_pack, index_pack
+from towline.remotes.ssh import ssh_log
 from towline.remotes.transports import HttpTransport, SshTransport
 from towline.remotes.url import PEELED, RemoteUrl, Scheme, WantedRef
 

@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from towline.changes import Changes, RemoteEntry
 from towline.errors import (
     ContentMissing,
     EmptyRepository,
@@ -33,7 +32,7 @@ from towline.model import AssetPath, Digest, Revision
 from towline.names import path_problem
 from towline.ports import Phase, Traffic, Watch
 from towline.remotes.backends import Backend, BackendPair
-from towline.remotes.cache import Cache, temporary_folder
+from towline.remotes.cache import Cache
 from towline.remotes.fetcher import (
     MAX_REDIRECTS,
     FetchRequest,
@@ -48,6 +47,7 @@ from towline.remotes.objects import CacheReader, Commit, ObjectMissing, read_com
 from towline.remotes.url import RemoteUrl, WantedRef
 
 if TYPE_CHECKING:
+    from towline.changes import Changes, RemoteEntry
     from towline.kinds import Kinds
     from towline.remotes.asset_filter import AssetFilter
     from towline.remotes.credential_sources import Credentials
@@ -97,6 +97,8 @@ class GitRemote:
         self.traffic = Traffic()
         self._cleanup: Callable[[], object] = lambda: None
         if cache is None:
+            from towline.remotes.temporary import temporary_folder
+
             folder, remove = temporary_folder()
             self._cleanup = weakref.finalize(self, remove)
             cache = folder / "cache.git"
@@ -191,6 +193,7 @@ class GitRemote:
     def changes(
         self, base: Revision, revision: Revision, kinds: Kinds, limits: Limits, watch: Watch
     ) -> Changes:
+        from towline.changes import Changes
         from towline.remotes.compare import tree_changes
 
         def compare(reader: CacheReader) -> Changes:

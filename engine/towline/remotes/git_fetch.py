@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
-from shlex import quote
 from typing import TYPE_CHECKING
 
 from towline.errors import LimitExceeded, RemoteRefused
 from towline.remotes.cache import MANY_PACKS, Cache
 from towline.remotes.fetcher import FetchRequest, PackTooLarge, RefMissing, Unexplained
-from towline.remotes.git_process import GitExit, closed_environment, run_git, ssh_log, ssh_options
+from towline.remotes.git_process import GitExit, closed_environment, run_git
 from towline.remotes.objects import GitReader, fetched_commit
 from towline.remotes.url import PEELED, Scheme, WantedRef
 
@@ -126,12 +125,18 @@ class GitFetcher:
     def _run(
         self, command: Sequence[str], request: FetchRequest, *, commit: bool = False
     ) -> GitExit:
-        packs = self._cache.path / "objects/pack"
-        with self._cache.working_directory() as folder, ssh_log(packs) as log:
-            variables = self._variables(request, log.path)
+        with ExitStack() as stack:
+            folder = stack.enter_context(self._cache.working_directory())
+            variables = self._variables(request)
+            log = None
+            if request.url.scheme is Scheme.SSH:
+                from towline.remotes.ssh import git_ssh_command, ssh_log
+
+                log = stack.enter_context(ssh_log(self._cache.path / "objects/pack"))
+                variables["GIT_SSH_COMMAND"] = git_ssh_command(self._caller, request, log)
             pack_bytes = self._cache.unfinished_bytes
             ended = run_git([self._executable, *command], variables, folder, request, pack_bytes)
-            ssh_messages = log.read()
+            ssh_messages = "" if log is None else log.read()
         request.traffic.requests += ended.requests
         fetching, most = command[0] == "fetch", request.limits.pack_bytes
         if ended.code != 0 and fetching and self._cache.unfinished_bytes() >= most:
@@ -145,7 +150,7 @@ class GitFetcher:
             raise request.error(RemoteRefused, NOT_SMART)
         raise failure(ended, request, ssh_messages, commit=commit)
 
-    def _variables(self, request: FetchRequest, log: str) -> dict[str, str]:
+    def _variables(self, request: FetchRequest) -> dict[str, str]:
         settings = list(_settings(request))
         variables = {
             **self._environment,
@@ -157,16 +162,7 @@ class GitFetcher:
         for number, (key, value) in enumerate(settings):
             variables[f"GIT_CONFIG_KEY_{number}"] = key
             variables[f"GIT_CONFIG_VALUE_{number}"] = value
-        if request.url.scheme is Scheme.SSH:
-            variables["GIT_SSH_COMMAND"] = self._ssh(request, log)
         return variables
-
-    def _ssh(self, request: FetchRequest, log: str) -> str:
-        command = self._caller.get("GIT_SSH_COMMAND") or "ssh"
-        options = ssh_options(request.limits)
-        if request.addresses:  # the first, with the host key of the name
-            options += (f"HostName={request.addresses[0]}", f"HostKeyAlias={request.url.host}")
-        return " ".join([command, "-v", "-E", quote(log), *(f"-o {option}" for option in options)])
 
 
 def _settings(request: FetchRequest) -> Iterator[tuple[str, str]]:

@@ -7,18 +7,15 @@ text. Each trace is a pipe, so that none is left on disk.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import resource
 import selectors
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -60,7 +57,8 @@ _PASSED = (
 
 _POLL_SECONDS = 0.1
 _KILL_SECONDS = 2.0
-_STDERR_BYTES = 64 * 1024
+STDERR_BYTES = 64 * 1024
+"""What is stored of a child's messages: their end."""
 _MAX_ERRORS = 100
 _LINE_BYTES = 1024 * 1024
 """The longest line of a trace; git quotes up to 64 KiB of the remote's in one."""
@@ -76,19 +74,23 @@ TRACES = ("GIT_TRACE_CURL", "GIT_TRACE_PACKET", "GIT_TRACE2_EVENT")
 
 
 def find_git(environment: Mapping[str, str]) -> str | None:
-    """Return the git executable on the PATH, if it is new enough."""
-    found = shutil.which("git", path=environment.get("PATH", DEFAULT_PATH))
-    return found if found is not None and git_version(found) >= OLDEST else None
+    """Return the name of the git executable on the PATH, if it is new enough."""
+    return "git" if git_version(environment) >= OLDEST else None
+
+
+def git_version(environment: Mapping[str, str]) -> tuple[int, ...]:
+    """Return the first two numbers of the version of git on the PATH; () where there is none."""
+    return _version_on(environment.get("PATH", DEFAULT_PATH))
 
 
 @lru_cache(maxsize=8)
-def git_version(executable: str) -> tuple[int, ...]:
-    """Return the first two numbers of a git executable's version; () where it prints none."""
+def _version_on(path: str) -> tuple[int, ...]:
     try:
-        output = subprocess.run([executable, "version"], capture_output=True, check=True).stdout
+        command = ["git", "version"]
+        ended = subprocess.run(command, env={"PATH": path}, capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return ()
-    match = re.search(rb"(\d+)\.(\d+)", output)
+    match = re.search(rb"(\d+)\.(\d+)", ended.stdout)
     return (int(match[1]), int(match[2])) if match else ()
 
 
@@ -115,18 +117,6 @@ def closed_environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def ssh_options(limits: Limits) -> tuple[str, ...]:
-    """Return ssh's ``-o`` options: no prompts, and time limits."""
-    return (
-        "BatchMode=yes",
-        f"ConnectTimeout={limits.connect_seconds}",
-        f"ServerAliveInterval={max(1, limits.idle_seconds // 2)}",
-        "ServerAliveCountMax=2",
-        "ForwardAgent=no",
-        "PermitLocalCommand=no",
-    )
-
-
 def restrict(pid: int, limits: Limits) -> None:
     """Limit a child process and its children in memory, processor time and file size.
 
@@ -146,31 +136,6 @@ def restrict(pid: int, limits: Limits) -> None:
             _, hard = resource.prlimit(pid, what)
             most = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
             resource.prlimit(pid, what, (most, most))
-
-
-@dataclass(frozen=True, slots=True)
-class SshLog:
-    """A file for the messages of ssh (``ssh -v -E``); standard error has the remote's, too."""
-
-    path: str
-    handle: int
-
-    def read(self) -> str:
-        """Return the end of what ssh wrote so far."""
-        start = max(0, os.fstat(self.handle).st_size - _STDERR_BYTES)
-        return os.pread(self.handle, _STDERR_BYTES, start).decode("utf-8", "replace")
-
-
-@contextlib.contextmanager
-def ssh_log(folder: Path) -> Iterator[SshLog]:
-    """Open a log for one ssh process in the folder of packs, which `Cache.sweep` cleans."""
-    handle, path = tempfile.mkstemp(prefix="tmp_ssh_", dir=folder)
-    try:
-        yield SshLog(path, handle)
-    finally:
-        os.close(handle)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,7 +277,7 @@ class _Monitor:
     def _on_stderr(self, data: bytes) -> None:
         self.last_progress = time.monotonic()
         self.result.stderr += data
-        del self.result.stderr[:-_STDERR_BYTES]
+        del self.result.stderr[:-STDERR_BYTES]
 
     def _on_http(self, line: bytes) -> None:
         result = self.result
@@ -338,6 +303,10 @@ class _Monitor:
                 raise self.request.limits.exceeded(limit, found, ADVERTISED)
 
     def _on_event(self, line: bytes) -> None:
+        if b'"error"' not in line:
+            return
+        import json
+
         with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
             event = json.loads(line.decode("utf-8", "replace"))
             if event["event"] == "error":

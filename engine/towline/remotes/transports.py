@@ -21,7 +21,8 @@ from urllib.parse import urlsplit
 from towline.errors import Cancelled, RedirectRefused, RemoteTimeout, RemoteUnavailable
 from towline.remotes.fetcher import FetchRequest, Incoming, Redirected
 from towline.remotes.git_failures import CUT, SILENT, http_error, untrusted
-from towline.remotes.git_process import SshLog, closed_environment, restrict, ssh_options
+from towline.remotes.git_process import closed_environment, restrict
+from towline.remotes.ssh import SshLog, ssh_options
 from towline.remotes.url import RemoteUrl, Scheme
 
 T = TypeVar("T")

@@ -28,7 +28,7 @@ from towline.errors import RemoteRefused, RemoteTimeout, TowlineError
 from towline.limits import MIB, Limits
 from towline.model import Revision
 from towline.ports import Phase, Watch
-from towline.remotes.git_process import DEFAULT_PATH, find_git, git_version
+from towline.remotes.git_process import DEFAULT_PATH, git_version
 from towline_server import disk
 from towline_server.errors import AddressRefused, DiskFull
 
@@ -272,8 +272,7 @@ def _fetch(request: Mapping[str, Any], stop: threading.Event, answer: Answer) ->
 
     policy = AddressPolicy.parse(request["networks"])
     policy.guard_sockets()
-    git = find_git(request["environment"])
-    pins = git is not None and git_version(git) >= _PINNING_GIT
+    pins = git_version(request["environment"]) >= _PINNING_GIT
     given = request["credential"]
     credential = None if given is None else Credential(*given)
     revision = request["revision"]
