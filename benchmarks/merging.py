@@ -25,7 +25,7 @@ from towline import (
     merge,
 )
 from towline.changes import RemoteAsset
-from towline.plan import StoreState
+from towline.records import StoreState
 
 from .bench import US, Bench, Case, Work
 from .processes import in_process

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .errors import CommandError
-
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
@@ -73,6 +71,8 @@ class CommandGroup(click.Group):
         if point := _added().get(cmd_name):
             return _load(point)
         if cmd_name in FROM_SERVER:
+            from .errors import CommandError
+
             raise CommandError(
                 "not_installed",
                 f"{cmd_name} needs the control plane, which is not installed",
@@ -127,6 +127,8 @@ def _origin(point: EntryPoint) -> str:
 
 
 def _load(point: EntryPoint) -> click.Command:
+    from .errors import CommandError
+
     try:
         command = point.load()
     except ImportError as error:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
-import unicodedata
 from typing import TYPE_CHECKING
 
 import click
@@ -39,6 +37,8 @@ def _visible(character: str) -> str:
     if code < 32 or code == 127:
         # Unicode's pictures of the control characters.
         return chr(0x2400 + code) if code < 32 else "\u2421"
+    import unicodedata
+
     if character in _REORDERING or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
         return "\N{REPLACEMENT CHARACTER}"
     return character
@@ -54,6 +54,8 @@ def print_json(document: object) -> None:
 
     Nothing is printed after it, even after Ctrl-C.
     """
+    import json
+
     text = json.dumps(document, indent=2) + "\n"
     try:
         sys.stdout.write(text)

@@ -37,6 +37,16 @@ def show_report(report: Report, wording: Wording, *, as_json: bool, everything: 
     return CONFLICTS if refused else OK
 
 
+def show_up_to_date(revision: str | None, wording: Wording) -> int:
+    """Print that there is nothing to do; return the exit code."""
+    echo(_nothing(revision, wording))
+    return OK
+
+
+def _nothing(revision: str | None, wording: Wording) -> str:
+    return f"{wording.nothing} at {short(revision)}."
+
+
 def _print_report(report: Report, wording: Wording, *, refused: bool, everything: bool) -> None:
     echo(_headline(report, wording, refused=refused))
     if refused and report.listed:
@@ -67,7 +77,7 @@ def _headline(report: Report, wording: Wording, *, refused: bool) -> str:
         now = f"at {short(report.revision)}" if report.revision else "as before the first pull"
         return f"{wording.done}: {', '.join(counts) or 'no asset changed'}; now {now}."
     if not counts:
-        return f"{wording.nothing} at {short(report.revision)}."
+        return _nothing(report.revision, wording)
     return f"{wording.done} {_moved(report)}: {', '.join(counts)}."
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from towline.conflicts import unresolved
 from towline.errors import ContentMissing, InvalidPlan, StalePlan
-from towline.plan import Contents, Plan, PlanKind
+from towline.plan import Plan, PlanKind
 from towline.ports import AssetStore, Phase, Watch
+from towline.records import Contents
 from towline.report import Report, report_of
 
 if TYPE_CHECKING:

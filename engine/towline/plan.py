@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, Self
+from typing import Self
 
 from towline.conflicts import Conflict
 from towline.content_rules import MergedBy
 from towline.model import AssetId, AssetPath, AssetState, Digest, Revision
 from towline.options import OnConflict
-from towline.records import AssetRecord
+from towline.records import AssetRecord, Contents, StoreState
 
 
 class Disposition(StrEnum):
@@ -139,38 +138,11 @@ class Edit:
         )
 
 
-class Contents(Protocol):
-    """Where bytes come from, by digest. Every `Remote` is one."""
-
-    def contents(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
-        """Return the bytes of each digest, in any order, each once.
-
-        Raises:
-            ContentMissing: one of them is missing.
-        """
-        ...
-
-
 class PlanKind(StrEnum):
     """What a plan came from."""
 
     PULL = "pull"
     UNDO = "undo"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreState:
-    """The store's summary of a project: what a plan starts from, and what it leaves behind.
-
-    ``tracked`` and ``tracked_bytes`` count the assets at the recorded revision, without what is
-    no asset there. ``fingerprint`` and ``scope`` are those of the kinds and the subfolder used.
-    """
-
-    base: Revision | None = None
-    fingerprint: str = ""
-    scope: str = ""
-    tracked: int = 0
-    tracked_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

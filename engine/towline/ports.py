@@ -10,8 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from towline.errors import Cancelled
-from towline.plan import Contents, Plan, PlanSummary, StoreState
-from towline.records import AssetLookup, AssetRecord, ChangedRecords
+from towline.records import AssetLookup, AssetRecord, Contents, StoreState
 
 if TYPE_CHECKING:
     from towline.changes import Changes, RemoteEntry
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from towline.limits import Limits
     from towline.model import AssetId, AssetPath, Digest, Revision
     from towline.names import NamePolicy
+    from towline.plan import Plan, PlanSummary
     from towline.resolutions import SavedResolution
 
 
@@ -93,7 +93,11 @@ class LoggedPull:
         self.number = number
         self.at = at
         self.undone = undone
-        self.summary = PlanSummary.of(self.plan) if summary is None else summary
+        if summary is None:
+            from towline.plan import PlanSummary
+
+            summary = PlanSummary.of(self.plan)
+        self.summary = summary
 
     @property
     def plan(self) -> Plan:
@@ -167,14 +171,6 @@ class Snapshot(StoreReads, AssetLookup, Protocol):
         """Every asset with its current state, local-only ones too, in the order of their ids.
 
         This walks the whole project: for a status or a full comparison, never for a plain pull.
-        """
-        ...
-
-    def changed_records(self) -> ChangedRecords:
-        """Return what `records` does, but of the assets that are as last pulled only their number.
-
-        For a status: a store may know of most assets that they are unchanged without making their
-        records. `towline.records.changed_among` does it for one that does not.
         """
         ...
 

@@ -15,9 +15,11 @@ from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.model import AssetPath, AssetState, Digest, Revision
 from towline.options import Comparison, OnConflict, PullOptions, Resolutions
-from towline.plan import Contents, Plan, StoreState
+from towline.plan import Plan
 from towline.ports import AssetStore, Phase, Remote, Snapshot, Watch
+from towline.records import Contents, StoreState
 from towline.report import Report
+from towline.up_to_date import is_comparable, is_up_to_date
 
 
 def pull(
@@ -66,7 +68,7 @@ def plan_at(
     """Return what pulling a revision that is already fetched would do. Raises as `pull`."""
     watch.report(Phase.COMPARING, 0)
     state = snapshot.state()
-    if _is_up_to_date(snapshot, remote, state, revision, options):
+    if is_up_to_date(snapshot, remote, state, revision, options):
         watch.report(Phase.VALIDATING, 0, 0)
         return Plan(
             project=snapshot.project,
@@ -119,26 +121,6 @@ def plan_at(
     return replace(plan, source=source)
 
 
-def _is_up_to_date(
-    snapshot: Snapshot, remote: Remote, state: StoreState, revision: Revision, options: PullOptions
-) -> bool:
-    """Whether a merge would look at no asset: none changed there, lags, or is named."""
-    return (
-        state.base == revision
-        and options.comparison is Comparison.INCREMENTAL
-        and _is_comparable(snapshot, remote, state)
-        and not options.resolutions.named()
-        and options.only.is_all
-        and not (options.use_saved and snapshot.saved_resolutions())
-        and not snapshot.lagging()
-    )
-
-
-def _is_comparable(snapshot: Snapshot, remote: Remote, state: StoreState) -> bool:
-    """Whether the recorded base was read with these kinds and this scope."""
-    return state.scope == remote.scope and state.fingerprint == snapshot.kinds.fingerprint
-
-
 # --- comparing --------------------------------------------------------------------------------
 
 
@@ -157,7 +139,7 @@ def _compare(
             Change(path=path, before=None, after=listing[path]) for path in sorted(listing)
         )
         return Changes(base=None, revision=revision, items=items, coverage=Coverage.RECORDS)
-    trusted = _is_comparable(snapshot, remote, state)
+    trusted = is_comparable(snapshot, remote, state)
     if trusted and options.comparison is Comparison.INCREMENTAL:
         if state.base == revision:
             return Changes(base=state.base, revision=revision, items=())

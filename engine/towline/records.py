@@ -1,12 +1,12 @@
-"""What a store records of each asset, and the lookup through which the merge reads it."""
+"""What a store records of a project and its assets, and how a merge reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from towline.model import AssetId, AssetPath, AssetState, NonAsset
+from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, Revision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,29 +51,6 @@ class AssetRecord:
     def local_only(self) -> bool:
         """Whether the repository has no part in it."""
         return self.base is None and self.recorded is None
-
-    @property
-    def is_unchanged(self) -> bool:
-        """Whether it is as last pulled, and as the recorded revision has it."""
-        return self.base is not None and self.ours == self.base and not self.lagging
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangedRecords:
-    """The assets that are not `AssetRecord.is_unchanged`, by id, and how many are."""
-
-    records: tuple[AssetRecord, ...]
-    unchanged: int
-
-
-def changed_among(records: Iterable[AssetRecord]) -> ChangedRecords:
-    """Return those that are not unchanged, in the same order."""
-    found, count = [], 0
-    for record in records:
-        count += 1
-        if not record.is_unchanged:
-            found.append(record)
-    return ChangedRecords(records=tuple(found), unchanged=count - len(found))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,3 +118,30 @@ def absent_at(ours: AssetLookup, path: AssetPath) -> AssetRecord | None:
     """
     record = ours.aligned_at(path)
     return record if record is not None and record.ours is None else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreState:
+    """The store's summary of a project: what a plan starts from, and what it leaves behind.
+
+    ``tracked`` and ``tracked_bytes`` count the assets at the recorded revision, without what is
+    no asset there. ``fingerprint`` and ``scope`` are those of the kinds and the subfolder used.
+    """
+
+    base: Revision | None = None
+    fingerprint: str = ""
+    scope: str = ""
+    tracked: int = 0
+    tracked_bytes: int = 0
+
+
+class Contents(Protocol):
+    """Where bytes come from, by digest. Every `Remote` is one."""
+
+    def contents(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
+        """Return the bytes of each digest, in any order, each once.
+
+        Raises:
+            ContentMissing: one of them is missing.
+        """
+        ...

@@ -196,7 +196,7 @@ def test_a_pull_of_nothing_new_is_what_the_merge_makes_of_it(
         store.put(P("c"), b"new")
     made = plan_pull(store, remote, options)
     assert made.is_noop
-    monkeypatch.setattr(sys.modules["towline.pull"], "_is_up_to_date", lambda *_: False)
+    monkeypatch.setattr(sys.modules["towline.pull"], "is_up_to_date", lambda *_: False)
     assert made == plan_pull(store, remote, options)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,15 @@ from towline_cli.options import (
 )
 from towline_cli.progress import watching
 from towline_cli.project import Project, open_project
-from towline_cli.reporting import Wording, show_report
+from towline_cli.reporting import Wording, show_report, show_up_to_date
 
 if TYPE_CHECKING:
+    from towline.model import Revision
+    from towline.options import PullOptions
     from towline.plan import Plan
     from towline.ports import Watch
     from towline.remotes.credentials import Credential
+    from towline.remotes.git import GitRemote
 
 _PLANNED = Wording(done="Would pull", nothing="Up to date", refused="Would change nothing")
 _PULLED = Wording(done="Pulled", nothing="Up to date")
@@ -44,7 +48,7 @@ def plan(verbose: bool, as_json: bool, **choices: Any) -> int:
     from towline.report import report_of
 
     with open_project() as project:
-        made = _plan(project, choices)
+        made = _plan(_fetch(project, choices), choices)
         report = report_of(made, preview=True)
         return show_report(report, _PLANNED, as_json=as_json, everything=verbose)
 
@@ -64,10 +68,13 @@ def pull(dry_run: bool, verbose: bool, as_json: bool, yes: bool, **choices: Any)
     folder or a glob covers, or with --on-conflict for all that is left.
     Local work is discarded only where you say so, and `towline undo` brings it back.
     """
-    from towline.report import report_of
-
     with open_project() as project:
-        made = _plan(project, choices)
+        fetched = _fetch(project, choices)
+        if not as_json and choices["plan_out"] is None and fetched.is_up_to_date():
+            return show_up_to_date(fetched.revision, _PULLED)
+        from towline.report import report_of
+
+        made = _plan(fetched, choices)
         if dry_run or made.refused:
             wording = _PLANNED if dry_run else _PULLED
             report = report_of(made, preview=dry_run)
@@ -100,9 +107,49 @@ def apply(file: str, verbose: bool, as_json: bool, yes: bool) -> int:
         return _apply(made, project, _APPLIED, verbose=verbose, as_json=as_json, yes=yes)
 
 
-def _plan(project: Project, choices: dict[str, Any]) -> Plan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fetched:
+    """What the remote has, before it is compared with the project."""
+
+    project: Project
+    remote: GitRemote
+    revision: Revision
+    options: PullOptions
+
+    def is_up_to_date(self) -> bool:
+        """Whether the pull would do nothing; most do, and load nothing of a plan."""
+        from towline.up_to_date import is_up_to_date
+
+        with self.project.store.snapshot() as snapshot:
+            state = snapshot.state()
+            return is_up_to_date(snapshot, self.remote, state, self.revision, self.options)
+
+    def plan(self, watch: Watch) -> Plan:
+        """Return what the pull would do."""
+        from towline.pull import plan_at
+
+        with self.project.store.snapshot() as snapshot:
+            return plan_at(snapshot, self.remote, self.revision, self.options, watch=watch)
+
+
+def _fetch(project: Project, choices: dict[str, Any]) -> _Fetched:
     with watching() as watch:
-        made = plan_pull(project, choices, watch)
+        return _fetch_for(project, choices, watch, None)
+
+
+def _fetch_for(
+    project: Project, choices: dict[str, Any], watch: Watch, given: Credential | None
+) -> _Fetched:
+    # Before the fetch, so that a wrong option is reported at once.
+    options = pull_options(choices, project)
+    remote = project.remote(given)
+    revision = project.fetch(remote, options.limits, watch)
+    return _Fetched(project=project, remote=remote, revision=revision, options=options)
+
+
+def _plan(fetched: _Fetched, choices: dict[str, Any]) -> Plan:
+    with watching() as watch:
+        made = fetched.plan(watch)
     if choices["plan_out"] is not None:
         from towline.planfile import dump_plan
 
@@ -114,14 +161,7 @@ def plan_pull(
     project: Project, choices: dict[str, Any], watch: Watch, given: Credential | None = None
 ) -> Plan:
     """Return what a pull with these choices of the command line would do."""
-    from towline.pull import plan_at
-
-    # Before the fetch, so that a wrong option is reported at once.
-    options = pull_options(choices, project)
-    remote = project.remote(given)
-    revision = project.fetch(remote, options.limits, watch)
-    with project.store.snapshot() as snapshot:
-        return plan_at(snapshot, remote, revision, options, watch=watch)
+    return _fetch_for(project, choices, watch, given).plan(watch)
 
 
 def _apply(

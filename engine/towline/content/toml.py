@@ -11,22 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from towline.content.decision import Inside, Merge, Slot, Take
-from towline.content.values import (
-    MAX_BYTES,
-    STACK_DEPTH,
-    NotParsed,
-    TextDocument,
-    TooDeep,
-    Value,
-    decode_text,
-    parse_number,
-)
+from towline.content.values import MAX_BYTES, STACK_DEPTH, NotParsed, TooDeep, Value, parse_number
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TomlDocument(TextDocument):
+@dataclass(frozen=True, slots=True)
+class TomlDocument:
     """A parsed document: its text, and its value with strict types."""
 
+    text: str
     value: Value
 
 
@@ -35,11 +27,10 @@ def parse_toml(content: bytes) -> TomlDocument:
     if len(content) > MAX_BYTES:
         raise NotParsed
     try:
-        text, has_bom = decode_text(content)
-        value = _strict(tomllib.loads(text, parse_float=_fraction), 0)
+        text = content.decode()
+        return TomlDocument(text, _strict(tomllib.loads(text, parse_float=_fraction), 0))
     except (ValueError, RecursionError):
         raise NotParsed from None
-    return TomlDocument(text=text, has_bom=has_bom, value=value)
 
 
 def _fraction(literal: str) -> tuple[object, ...]:
@@ -76,7 +67,7 @@ def edit_toml(ours: TomlDocument, theirs: TomlDocument, merge: Merge) -> bytes |
         if tomlkit.dumps(mine) != ours.text:
             return None
         _apply(merge, mine, other)
-        return ours.encode(tomlkit.dumps(mine))
+        return tomlkit.dumps(mine).encode()
     except (TOMLKitError, ValueError, KeyError, IndexError, TypeError, AttributeError):
         # It has no one error for what it cannot edit; the answer is checked in any case.
         return None

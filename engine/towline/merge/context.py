@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from towline.kinds import Kinds
 from towline.names import NamePolicy
-from towline.plan import StoreState
+from towline.records import StoreState
 from towline.resolutions import SavedResolution
 
 

@@ -16,17 +16,8 @@ from towline.merge.context import Context
 from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason
 from towline.names import NamePolicy
 from towline.options import OnConflict, PullOptions
-from towline.plan import (
-    BehindReason,
-    Disposition,
-    Edit,
-    IgnoredReason,
-    Item,
-    Note,
-    Plan,
-    StoreState,
-)
-from towline.records import AssetRecord
+from towline.plan import BehindReason, Disposition, Edit, IgnoredReason, Item, Note, Plan
+from towline.records import AssetRecord, StoreState
 
 
 def plan_of(

@@ -20,8 +20,9 @@ from towline.errors import StoreBusy
 from towline.kinds import Kinds
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
-from towline.plan import Contents, Plan
+from towline.plan import Plan
 from towline.ports import Applied, LoggedPull, Watch
+from towline.records import Contents
 from towline.resolutions import SavedResolution
 from towline.stores.checks import (
     check_destinations,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from towline.errors import ContentMissing, StalePlan
 from towline.model import AssetId, AssetPath, AssetState, Digest
-from towline.plan import Contents, Edit, Plan, PlanKind, StoreState
+from towline.plan import Edit, Plan, PlanKind
 from towline.ports import LoggedPull, Phase, Watch
-from towline.records import AssetLookup, AssetRecord, LocalFile, Occupant
+from towline.records import AssetLookup, AssetRecord, Contents, LocalFile, Occupant, StoreState
 
 if TYPE_CHECKING:
     from towline.names import NamePolicy

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from towline.codec import decode, encode
 from towline.model import AssetId, Digest, ThreeWay
-from towline.plan import Plan
-from towline.resolutions import MAX_REMEMBERED, MAX_REMEMBERED_BYTES, SavedResolution
+
+if TYPE_CHECKING:
+    from towline.plan import Plan
+    from towline.resolutions import SavedResolution
 
 REMEMBER = "remember"
 """The name of the text that is ``false`` where resolutions are not remembered (git's rerere)."""
@@ -34,11 +36,15 @@ def resolution_name(asset_id: AssetId) -> str:
 
 def resolution_of(text: str) -> SavedResolution:
     """Return the resolution of a text. Raises InvalidValue."""
+    from towline.resolutions import SavedResolution
+
     return decode(SavedResolution, json.loads(text), "resolution")
 
 
 def remembered_resolutions(get: Get) -> Sequence[SavedResolution]:
     """Return the resolutions that applied plans cleared, the newest first; none if it is off."""
+    from towline.resolutions import SavedResolution
+
     text = get(_REMEMBERED) if _is_on(get) else None
     return [] if text is None else [decode(SavedResolution, each) for each in json.loads(text)]
 
@@ -75,6 +81,8 @@ class ResolutionTexts:
                 self._remember(gone)
 
     def _remember(self, newest: Sequence[SavedResolution]) -> None:
+        from towline.resolutions import MAX_REMEMBERED, MAX_REMEMBERED_BYTES
+
         retained: dict[ThreeWay[Digest | None], SavedResolution] = {}
         size = 0
         for each in [*newest, *remembered_resolutions(self.get)]:

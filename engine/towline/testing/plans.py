@@ -9,9 +9,9 @@ from typing import Any, cast
 from towline.asset_ids import planned_id
 from towline.errors import ContentMissing
 from towline.model import AssetId, AssetPath, AssetState, Digest, Revision
-from towline.plan import Edit, Plan, StoreState
+from towline.plan import Edit, Plan
 from towline.ports import Applied, AssetStore, Snapshot, Watch
-from towline.records import AssetRecord
+from towline.records import AssetRecord, StoreState
 
 
 class KnownContents:

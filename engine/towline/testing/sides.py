@@ -12,8 +12,8 @@ from towline.merge.context import Context
 from towline.merge.index import AssetIndex
 from towline.model import AssetId, AssetPath, AssetState, Revision
 from towline.names import NamePolicy
-from towline.plan import Plan, StoreState
-from towline.records import AssetRecord
+from towline.plan import Plan
+from towline.records import AssetRecord, StoreState
 
 BASE = Revision("b" * 40)
 THEIRS = Revision("7" * 40)

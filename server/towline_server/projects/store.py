@@ -19,8 +19,9 @@ from towline.errors import MovedError, StoreBusy
 from towline.kinds import Kinds
 from towline.model import AssetId, AssetPath, AssetState, Digest
 from towline.names import NamePolicy
-from towline.plan import Contents, Plan
+from towline.plan import Plan
 from towline.ports import Applied, Watch
+from towline.records import Contents
 from towline.stores.base import BaseStore
 from towline.stores.checks import released_ids
 from towline_server.db.session import Database

@@ -19,10 +19,9 @@ from towline.errors import InvalidPlan, StoreDamaged
 from towline.merge.index import AssetIndex
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
-from towline.plan import StoreState
 from towline.planfile import load_plan
 from towline.ports import LoggedPull
-from towline.records import AssetRecord, Occupant
+from towline.records import AssetRecord, Occupant, StoreState
 from towline.resolutions import SavedResolution
 from towline.stores.resolutions import resolution_name, resolution_of
 from towline.stores.transaction import BaseSnapshot

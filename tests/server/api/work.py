@@ -9,8 +9,7 @@ from towline.codec import decode
 from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.names import NamePolicy
-from towline.plan import StoreState
-from towline.records import AssetRecord
+from towline.records import AssetRecord, StoreState
 from towline.resolutions import SavedResolution
 from towline_server.projects.domain import ProjectPath, PullSettings
 from towline_server.runs.external import Work

@@ -6,8 +6,9 @@ from towline.asset_ids import planned_id
 from towline.errors import InvalidPath, UnknownAssets
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
-from towline.plan import Edit, Plan, StoreState
+from towline.plan import Edit, Plan
 from towline.ports import Watch
+from towline.records import StoreState
 from towline.stores.memory import MemoryStore
 from towline.testing.plans import now
 

@@ -30,8 +30,6 @@ class FileType(Enum):
     """A symbolic link, a pipe, a device."""
 
 
-EXECUTABLE = 0o100
-"""The bit of a mode that lets the owner execute the file, as in Git."""
 _TYPES = {stat.S_IFREG: FileType.FILE, stat.S_IFDIR: FileType.FOLDER}
 
 
@@ -57,7 +55,7 @@ class FileStat:
             found.st_size,
             found.st_mtime_ns,
             found.st_ctime_ns,
-            stored_inode(found),
+            found.st_ino & _MOST,
             stat.S_IMODE(mode),
             found.st_dev,
             found.st_uid,
@@ -66,16 +64,11 @@ class FileStat:
     @property
     def executable(self) -> bool:
         """Whether its owner may execute it, as in Git."""
-        return bool(self.mode & EXECUTABLE)
+        return bool(self.mode & 0o100)
 
     def is_same_file(self, other: FileStat) -> bool:
         """Whether both are one file, perhaps by two names."""
         return (self.inode, self.device) == (other.inode, other.device)
-
-
-def stored_inode(found: os.stat_result) -> int:
-    """Return the inode as the state file stores it."""
-    return found.st_ino & _MOST
 
 
 def permissions(mode: int, *, executable: bool | None) -> int:

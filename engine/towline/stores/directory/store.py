@@ -47,7 +47,8 @@ from towline.stores.directory.working_copy import WorkingCopy
 if TYPE_CHECKING:
     from towline.model import AssetId, AssetPath, Digest
     from towline.names import NamePolicy
-    from towline.plan import Contents, Plan
+    from towline.plan import Plan
+    from towline.records import Contents
     from towline.resolutions import SavedResolution
     from towline.stores.directory.transaction import Transaction
 

@@ -23,8 +23,8 @@ from towline.errors import (
     StoreError,
 )
 from towline.model import AssetPath, Digest
-from towline.plan import Contents
 from towline.ports import Applied
+from towline.records import Contents
 from towline.testing.plans import now
 from towline_server.db import Database
 from towline_server.errors import NotFound
