@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from threading import Event
 from typing import Any
 
 from fastapi import FastAPI
@@ -70,8 +69,6 @@ def create_app(
     app.state.head |= dict.fromkeys(("/healthz", "/readyz", "/metrics", "/openapi.json"), True)
     _add_middleware(app, limits, envelopes, tags)
     app.state.limits = limits
-    # Set when the server stops: streams that would go on end then.
-    app.state.stopping = Event()
     app.state.gauges = [dialect.gauges for dialect in dialects if dialect.gauges is not None]
     app.get("/openapi/{dialect}.json", include_in_schema=False)(_openapi_of)
     app.include_router(operations.router)

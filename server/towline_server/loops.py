@@ -204,14 +204,21 @@ class Changes:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._version = 0
+        self._listeners: list[Callable[[], object]] = []
         self.is_closed = False
         """Whether the process stops, and waits for no change any more."""
+
+    def listen(self, call: Callable[[], object]) -> None:
+        """Call this with every change, in the thread that made it."""
+        self._listeners.append(call)
 
     def changed(self) -> None:
         """Wake every thread that waits."""
         with self._condition:
             self._version += 1
             self._condition.notify_all()
+        for call in self._listeners:
+            call()
 
     def version(self) -> int:
         """Return a number that grows with each change; read it before the database."""

@@ -17,6 +17,7 @@ from .db import Database, make_engine, upgrade
 from .errors import Unavailable
 from .projects.connections import Connections
 from .runs.external import ExternalWork
+from .runs.followers import Followers
 from .runs.plans import Plans
 from .runs.runtime import Runtime
 from .runs.service import Runs
@@ -50,6 +51,11 @@ class Services:
     def plans(self) -> Plans:
         """Stored plans, undo, and the status of projects. Raises Unavailable without a runtime."""
         return self._running().plans
+
+    @property
+    def followers(self) -> Followers:
+        """The followers of runs. Raises Unavailable without a runtime."""
+        return self._running().followers
 
     def with_runtime(self, runtime: Runtime) -> Services:
         """Return the same services with runs."""

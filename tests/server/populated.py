@@ -32,6 +32,7 @@ from towline_server.projects.store import SqlStore
 from towline_server.runs.execute import Tools, pass_boundary
 from towline_server.runs.external import ExternalBackend, ExternalWork
 from towline_server.runs.fetching import Repositories, SharedFetches
+from towline_server.runs.followers import Followers
 from towline_server.runs.plans import Plans
 from towline_server.runs.queue import Leases
 from towline_server.runs.runtime import Runtime
@@ -176,6 +177,7 @@ def _execution(services: Services) -> Runtime:
         runs=runs,
         external=ExternalWork(database, tools.leases, tools.repositories, tools.changes),
         plans=Plans(database, tools.repositories, tools.fetches),
+        followers=Followers(database, tools.changes),
     )
     return cast(Runtime, execution)
 

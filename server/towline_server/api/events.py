@@ -1,24 +1,21 @@
 """``/runs/{id}/events``: the progress of a run as server-sent events, to its end.
 
-A stream holds neither a thread nor a session: it reads the run when this process is notified of a
-change, else twice a second for what another process executes. A server that stops ends its streams
-at once; a client that reconnects follows the run on the next one.
+A stream holds neither a thread nor a session (`towline_server.runs.followers`). A server that stops
+ends its streams at once; a client that reconnects follows the run on the next one.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from threading import Event
+from functools import lru_cache
 from typing import Any
-from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
-from starlette.concurrency import run_in_threadpool
 
 from towline_server.runs.domain import Run
-from towline_server.runs.service import Runs
+from towline_server.runs.followers import Change, Followers
 from towline_server.web.schemas import problems
 
 from .access import Context, NativeRoute, RunForReader
@@ -28,10 +25,8 @@ router = APIRouter(route_class=NativeRoute)
 
 STREAM_SECONDS = 600.0
 """A stream ends then. A client that reconnects, as browsers do, is authorised again."""
-_LOOK_SECONDS = 0.5
-_TICK_SECONDS = 0.1
-_QUIET_LOOKS = 30
-"""Looks without news after which a comment shows proxies that the stream is alive."""
+_QUIET_SECONDS = 15.0
+"""After how long without news a comment shows proxies that the stream is alive."""
 
 _EVENT = {
     "type": "object",
@@ -56,41 +51,30 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/runs/{run_id}/events", response_class=StreamingResponse, responses=_STREAM)
-def follow_run(request: Request, context: Context, run: RunForReader) -> StreamingResponse:
+def follow_run(context: Context, run: RunForReader) -> StreamingResponse:
     """Follow a run to its end."""
-    events = _events(context.services.runs, run.id, request.app.state.stopping)
+    events = _events(context.services.followers, run)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
-async def _events(runs: Runs, run_id: UUID, stopping: Event) -> AsyncIterator[str]:
+async def _events(followers: Followers, run: Run) -> AsyncIterator[str]:
     ends_at = asyncio.get_running_loop().time() + STREAM_SECONDS
-    sent, quiet = None, 0
-    while asyncio.get_running_loop().time() < ends_at and not stopping.is_set():
-        version = runs.version()
-        # Follows the attempts that replace a lost one.
-        run = await run_in_threadpool(runs.wait, run_id, 0)
-        quiet += 1
-        if (run.id, run.updated_at) != sent:
-            sent, quiet = (run.id, run.updated_at), 0
-            yield _event(run)
-        elif quiet >= _QUIET_LOOKS:
-            quiet = 0
-            yield ": still here\n\n"
-        if run.is_terminal:
-            return
-        await _news(runs, version, stopping)
+    with followers.following(run) as follower:
+        while not follower.is_over and asyncio.get_running_loop().time() < ends_at:
+            change = await follower.next(_QUIET_SECONDS)
+            if change is not None:
+                yield _event(change)
+                if change.run.is_terminal:
+                    return
+            elif not follower.is_over:
+                yield ": still here\n\n"
 
 
-async def _news(runs: Runs, version: int, stopping: Event) -> None:
-    """Wait for a change, but no longer than another process's may go unseen."""
-    waited = 0.0
-    while waited < _LOOK_SECONDS and runs.version() == version and not stopping.is_set():
-        await asyncio.sleep(_TICK_SECONDS)
-        waited += _TICK_SECONDS
-
-
-def _event(run: Run) -> str:
+@lru_cache(maxsize=64)
+def _event(change: Change) -> str:
+    """Return an event; that of a change is one text for all who follow the run."""
+    run = change.run
     if run.is_terminal:
         name, data = "ended", RunModel.of(run).model_dump_json()
     else:

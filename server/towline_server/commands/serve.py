@@ -90,7 +90,7 @@ def _serve(
             settings,
             on_hangup=partial(reload, app, load),
             on_listening=on_listening,
-            on_stopping=app.state.stopping.set,
+            on_stopping=runtime.followers.close,
         )
     finally:
         services.close()

@@ -23,6 +23,7 @@ from .external import ExternalBackend, ExternalWork
 from .fetch_process import FetchProcess
 from .fetching import Repositories, SharedFetches
 from .firing import Schedules
+from .followers import Followers
 from .plans import Plans
 from .queue import Heartbeat, Leases
 from .service import Runs
@@ -42,6 +43,7 @@ class Runtime:
     runs: Runs
     external: ExternalWork
     plans: Plans
+    followers: Followers
     heartbeat: Heartbeat
     native: NativeBackend
     delivery_worker: DeliveryWorker
@@ -142,6 +144,7 @@ def open_runtime(
         runs=runs,
         external=ExternalWork(database, leases, tools.repositories, changes, retries=retries),
         plans=Plans(database, tools.repositories, tools.fetches),
+        followers=Followers(database, changes),
         heartbeat=heartbeat,
         native=native,
         delivery_worker=delivery_worker,

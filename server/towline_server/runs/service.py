@@ -244,10 +244,6 @@ class Runs:
                 return
             self._changes.wait(version, min(left, _LOOK_SECONDS))
 
-    def version(self) -> int:
-        """Return a number that grows with each change of a run that this process makes."""
-        return self._changes.version()
-
     # --- cancel and retry ---------------------------------------------------------------------
 
     def cancel(self, run_id: UUID, *, by: str | None = None, reason: str | None = None) -> Run:

@@ -14,6 +14,7 @@ from tests.server.runs.runner import Runner
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
 from towline_server.runs.external import ExternalWork
+from towline_server.runs.followers import Followers
 from towline_server.runs.plans import Plans
 from towline_server.runs.runtime import Runtime
 from towline_server.runs.service import Runs
@@ -29,11 +30,14 @@ class RunServices:
     runs: Runs
     external: ExternalWork
     plans: Plans
+    followers: Followers
 
     @classmethod
     def of(cls, runner: Runner) -> Runtime:
-        plans = Plans(runner.tenant.database, runner.repositories, runner.fetches)
-        return cast(Runtime, cls(runner.runs, runner.external, plans))
+        database = runner.tenant.database
+        plans = Plans(database, runner.repositories, runner.fetches)
+        followers = Followers(database, runner.changes)
+        return cast(Runtime, cls(runner.runs, runner.external, plans, followers))
 
     def stalled(self) -> list[str]:
         return []

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from tests.server.api.client import V1, ApiClient, code_of
-from towline_server.runs.service import Runs
+from towline_server.runs import followers
 
 
 def parsed(text: str) -> list[tuple[str, dict[str, Any]]]:
@@ -32,14 +32,13 @@ def test_a_stream_ends_with_the_terminal_state(api: ApiClient, monkeypatch):
     api.tenant.commit(a=b"1")
     run_id = UUID(api.ask("POST", f"{api.url}/runs", json={}).json()["id"])
     looked, answers = threading.Semaphore(0), []
-    wait = Runs.wait
+    look = followers._changed_at
 
-    def counted(self: Runs, *arguments: Any) -> Any:
-        found = wait(self, *arguments)
+    def counted(*arguments: Any) -> Any:
         looked.release()
-        return found
+        return look(*arguments)
 
-    monkeypatch.setattr(Runs, "wait", counted)
+    monkeypatch.setattr(followers, "_changed_at", counted)
 
     def listen() -> None:
         answers.append(api.ask("GET", f"{V1}/runs/{run_id}/events"))
@@ -48,7 +47,9 @@ def test_a_stream_ends_with_the_terminal_state(api: ApiClient, monkeypatch):
     thread.start()
     looked.acquire()
     with api.runner.paused(run_id, "comparing"):
-        # One look may have begun before the run was there; the one after it has not.
+        # One look may have begun before the run was there; the one after it has not, and a third
+        # one begins once that was handed out.
+        looked.acquire()
         looked.acquire()
         looked.acquire()
     thread.join()
