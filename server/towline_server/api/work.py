@@ -123,6 +123,8 @@ class WorkModel(Model):
     names: NamePolicy
     state: Encoded
     records: list[Encoded]
+    used: dict[str, str | None]
+    """Each id that an asset has, or had, and where an asset that was dropped has it again."""
     url: str
     ref: str
     scope: str

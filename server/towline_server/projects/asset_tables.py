@@ -172,5 +172,7 @@ class StoredPlanRow(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     project_id: Mapped[UUID] = _project(key=False)
     created_at: Mapped[datetime]
+    settings: Mapped[dict[str, Any]]
+    """The project's settings that it was made by; not those that its request gave."""
     document: Mapped[str] = mapped_column(ExactText())
     """As `towline.planfile.dump_plan` writes it."""

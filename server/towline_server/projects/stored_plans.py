@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from uuid import UUID, uuid4
 
 from sqlalchemy import delete, select
@@ -18,11 +20,12 @@ from .asset_tables import StoredPlanRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanEntry:
-    """A plan that waits, and since when."""
+    """A plan that waits, and since when; ``settings`` are as `StoredPlanRow` has them."""
 
     id: UUID
     created_at: datetime
     plan: Plan
+    settings: Mapping[str, str]
 
 
 class StoredPlans:
@@ -32,10 +35,16 @@ class StoredPlans:
         self._session = session
         self._project_id = project_id
 
-    def put(self, plan: Plan, at: datetime) -> UUID:
+    def put(
+        self, plan: Plan, at: datetime, settings: Mapping[str, str] = MappingProxyType({})
+    ) -> UUID:
         """Store a plan; returns the id under which it waits."""
         stored = StoredPlanRow(
-            id=uuid4(), project_id=self._project_id, created_at=at, document=dump_plan(plan)
+            id=uuid4(),
+            project_id=self._project_id,
+            created_at=at,
+            settings=dict(settings),
+            document=dump_plan(plan),
         )
         self._session.add(stored)
         self._session.flush()
@@ -50,7 +59,12 @@ class StoredPlans:
         """
         mine = (StoredPlanRow.project_id == self._project_id, StoredPlanRow.id == plan_id)
         row = existing(self._session.scalar(select(StoredPlanRow).where(*mine)), "plan")
-        return PlanEntry(id=row.id, created_at=row.created_at, plan=load_plan(row.document))
+        return PlanEntry(
+            id=row.id,
+            created_at=row.created_at,
+            plan=load_plan(row.document),
+            settings=row.settings,
+        )
 
     def waiting(self) -> tuple[tuple[UUID, datetime], ...]:
         """The plans that wait here, newest first: their ids, and since when."""

@@ -243,6 +243,10 @@ class SqlSnapshot(BaseSnapshot):
         used = self._rows.used_ids().where(UsedIdRow.asset_id == asset_id)
         return self._execute(used).first() is not None
 
+    def used_ids(self) -> Mapping[AssetId, AssetPath | None]:
+        """Return every id that an asset has, or had, with where it is used again, if anywhere."""
+        return {row.asset_id: row.path for row in self._execute(self._rows.used_ids())}
+
     former_id = _counted(BaseSnapshot.former_id)
 
     def released_at(self, path: AssetPath) -> AssetId | None:
@@ -304,9 +308,7 @@ class SqlSnapshot(BaseSnapshot):
             if self._lookups == self._next_count:
                 self._next_count *= 2
                 if self._has_at_most(4 * self._lookups):
-                    found = self._execute(self._rows.used_ids())
-                    used = {row.asset_id: row.path for row in found}
-                    self._whole = AssetIndex(self.records(), names=self.names, used=used)
+                    self._whole = AssetIndex(self.records(), names=self.names, used=self.used_ids())
         return self._whole
 
     def _has_at_most(self, number: int) -> bool:

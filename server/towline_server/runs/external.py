@@ -21,7 +21,7 @@ from towline.apply import apply, check_kinds
 from towline.errors import CallerError, Cancelled, ContentMissing, InvalidPlan
 from towline.kinds import Kinds
 from towline.limits import Limits
-from towline.model import Digest
+from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
 from towline.plan import Plan, PlanKind
 from towline.planfile import load_plan
@@ -95,6 +95,8 @@ class Work:
     names: NamePolicy
     state: StoreState
     records: tuple[AssetRecord, ...]
+    used: Mapping[AssetId, AssetPath | None]
+    """The ids that assets have, or had (`towline.merge.index.AssetIndex`)."""
     url: str
     ref: str
     scope: str
@@ -252,6 +254,7 @@ class ExternalWork:
                 names=store.names,
                 state=store.state(),
                 records=tuple(store.records()),
+                used=store.used_ids(),
                 url=repository.url.address,
                 ref=repository.ref,
                 scope=repository.scope,

@@ -7,7 +7,7 @@ at all, are in its report, and can be undone with it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, cast
 
 from towline.errors import NoRemoteVersion, NotAssociated, UnknownAssets
@@ -49,6 +49,16 @@ def settings_of(request: RunRequest, project: Project) -> PullSettings:
         content_merge=request.content_merge or settings.content_merge,
         renames=request.renames or settings.renames,
     )
+
+
+def settings_left_to(project: Project, request: RunRequest) -> dict[str, str]:
+    """Return the project's settings that a request leaves open, by name."""
+    names = (each.name for each in fields(PullSettings))
+    return {
+        name: str(getattr(project.settings, name))
+        for name in names
+        if getattr(request, name) is None
+    }
 
 
 def options_of(request: RunRequest, project: Project, limits: Limits) -> PullOptions:

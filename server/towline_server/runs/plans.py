@@ -6,7 +6,7 @@ active meanwhile plans again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -46,7 +46,7 @@ from .conflicts import (
 )
 from .domain import RunRequest
 from .fetching import FetchTarget, Repositories, Repository, SharedFetches
-from .planning import check_request, options_of, plan_for
+from .planning import check_request, options_of, plan_for, settings_left_to
 from .tables import RunRow
 
 RETENTION = timedelta(days=7)
@@ -87,7 +87,7 @@ class Plans:
                 plan = plan_for(request, ours, remote, revision, options)
         if request.revision is None:
             self._note_fetched(project, revision)
-        return self._store(project_id, plan)
+        return self._store(project_id, plan, settings_left_to(project, request))
 
     def get(self, project_id: UUID, plan_id: UUID) -> PlanEntry:
         """Return a stored plan. Raises NotFound, InvalidPlan."""
@@ -106,7 +106,7 @@ class Plans:
 
         Raises:
             NotFound: there is no such plan (any more).
-            StalePlan: the project, its kinds or its binding changed since it was made.
+            StalePlan: the project, its kinds, settings or binding changed since it was made.
             TowlineError: as `towline.apply.apply`.
         """
         project = self._repositories.project(project_id)
@@ -250,18 +250,22 @@ class Plans:
         if revision is not None and not remote.has(revision):
             self._fetch(repository, revision)
 
-    def _store(self, project_id: UUID, plan: Plan) -> PlanEntry:
+    def _store(self, project_id: UUID, plan: Plan, settings: Mapping[str, str]) -> PlanEntry:
         with self._database.writing() as session:
             hold(session, project_id)
             now = database_now(session)
             stored = StoredPlans(session, project_id)
             stored.remove_older(now - RETENTION)
-            plan_id = stored.put(plan, now)
-        return PlanEntry(id=plan_id, created_at=now, plan=replace(plan, source=None))
+            plan_id = stored.put(plan, now, settings)
+        return PlanEntry(
+            id=plan_id, created_at=now, plan=replace(plan, source=None), settings=settings
+        )
 
     def _check_fresh(self, project: Project, entry: PlanEntry) -> None:
-        """Check what the store does not compare: the project's kinds and its binding."""
+        """Check what the store does not compare: the project's kinds, settings and binding."""
         check_kinds(entry.plan, project.kinds)
+        if any(getattr(project.settings, name) != was for name, was in entry.settings.items()):
+            raise StalePlan(reason="the project's settings were changed")
         with self._database.reading() as session:
             bound_at = session.scalar(
                 select(BindingRow.bound_at).where(BindingRow.project_id == project.id)

@@ -93,6 +93,18 @@ def test_a_plan_of_another_project_of_that_name_goes_stale(api: ApiClient, what:
     assert api.tenant.contents(api.project) == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("content_merge", "lines"), ("renames", "exact"), ("on_conflict", "ours")]
+)
+def test_a_plan_by_other_settings_of_the_project_goes_stale(api: ApiClient, name: str, value: str):
+    api.tenant.commit(a=b"1")
+    by_project, by_request = plan(api), plan(api, **{name: value})
+    assert api.ask("PATCH", api.url, json={name: value}).status_code == 200
+    assert code_of(apply(api, by_project)) == (409, "stale_plan")
+    assert api.tenant.contents(api.project) == {}
+    assert apply(api, by_request).status_code == 200
+
+
 def test_a_plan_is_dropped(api: ApiClient):
     api.tenant.commit(a=b"1")
     url = f"{api.url}/plans/{plan(api)['id']}"

@@ -8,6 +8,7 @@ from typing import Any
 from towline.codec import decode
 from towline.kinds import Kinds
 from towline.limits import Limits
+from towline.model import AssetId, AssetPath
 from towline.names import NamePolicy
 from towline.records import AssetRecord, StoreState
 from towline.resolutions import SavedResolution
@@ -24,6 +25,10 @@ def work_of(given: dict[str, Any]) -> Work:
         names=NamePolicy(given["names"]),
         state=decode(StoreState, given["state"]),
         records=tuple(decode(AssetRecord, each) for each in given["records"]),
+        used={
+            AssetId(asset_id): None if path is None else AssetPath(path)
+            for asset_id, path in given["used"].items()
+        },
         url=given["url"],
         ref=given["ref"],
         scope=given["scope"],

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from towline import AssetIndex, Plan, PullOptions, merge
-from towline.changes import Change, Changes, Coverage
+from towline.changes import Change, Changes, Coverage, RemoteAsset
 from towline.merge.context import Context
-from towline.model import Digest
+from towline.model import AssetState, Digest
 from towline.ports import Watch
 from towline.remotes.git import GitRemote
 from towline_server.runs.external import Work
@@ -16,17 +16,23 @@ def planned(work: Work) -> tuple[Plan, dict[Digest, bytes]]:
     with GitRemote(work.url, ref=work.ref, scope=work.scope) as remote:
         revision = remote.fetch(None, work.limits, Watch())
         listing = remote.listing(revision, work.kinds, work.limits, Watch())
+        known = {
+            state.path: RemoteAsset(state=state)
+            for record in work.records
+            if isinstance(state := record.recorded, AssetState)
+        }
         changes = Changes(
             base=work.state.base,
             revision=revision,
             items=tuple(
-                Change(path=path, before=None, after=listing[path]) for path in sorted(listing)
+                Change(path=path, before=known.get(path), after=listing.get(path))
+                for path in sorted(known.keys() | listing.keys())
             ),
             coverage=Coverage.RECORDS,
         )
         plan = merge(
             changes,
-            AssetIndex(work.records, names=work.names),
+            AssetIndex(work.records, names=work.names, used=work.used),
             context=Context(
                 project=work.project,
                 state=work.state,

@@ -89,6 +89,26 @@ def test_nothing_is_taken_from_a_stranger(runner: Runner, tenant: GitTenant, pro
     assert tenant.contents(project) == {}
 
 
+def test_an_asset_that_returns_has_its_former_id(
+    runner: Runner, tenant: GitTenant, project: Project
+):
+    def complete() -> dict[str, str]:
+        claim = ask(runner, project)
+        plan, contents = planned(claim.work)
+        runner.external.complete(claim.run.id, claim.token, dump_plan(plan), contents)
+        with tenant.store(project).snapshot() as ours:
+            return {record.ours.path: record.id for record in ours.records() if record.ours}
+
+    first = complete()
+    tenant.commit(c=b"1", b=b"2")
+    renamed = complete()
+    assert renamed == {"b": first["b"], "c": first["a"]}
+    tenant.commit(b=b"2")
+    assert complete() == {"b": first["b"]}
+    tenant.commit(c=b"another", b=b"2")
+    assert complete() == renamed
+
+
 def test_a_plan_of_other_kinds_is_stale(runner: Runner, tenant: GitTenant, project: Project):
     claim = ask(runner, project)
     plan, contents = planned(claim.work)

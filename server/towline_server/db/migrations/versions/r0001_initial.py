@@ -137,6 +137,7 @@ _TABLES: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("id", sa.Uuid(), primary_key=True),
         _reference("project_id", "projects"),
         sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("settings", Json, nullable=False),
         sa.Column("document", ExactText(), nullable=False),
         sa.Index(None, "project_id", "created_at"),
     ],
