@@ -104,9 +104,11 @@ def database(database_url: str) -> Iterator[Database]:
     database.close()
 
 
-def open_database(url: str, *, lock_seconds: float = 60) -> Database:
+def open_database(
+    url: str, *, lock_seconds: float = 60, idle_seconds: float | None = None
+) -> Database:
     """A database of one test, which need not outlive a power cut."""
-    engine = make_engine(url, lock_seconds=lock_seconds)
+    engine = make_engine(url, lock_seconds=lock_seconds, idle_seconds=idle_seconds)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", lambda each, _: each.execute("PRAGMA synchronous = OFF"))
     return Database(engine)

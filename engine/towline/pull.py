@@ -67,18 +67,10 @@ def plan_at(
 ) -> Plan:
     """Return what pulling a revision that is already fetched would do. Raises as `pull`."""
     watch.report(Phase.COMPARING, 0)
-    state = snapshot.state()
-    if is_up_to_date(snapshot, remote, state, revision, options):
+    if (unchanged := plan_unchanged(snapshot, remote, revision, options)) is not None:
         watch.report(Phase.VALIDATING, 0, 0)
-        return Plan(
-            project=snapshot.project,
-            revision=revision,
-            before=state,
-            after=state,
-            on_conflict=options.on_conflict,
-            content_rules=snapshot.kinds.content_fingerprint,
-            source=remote,
-        )
+        return unchanged
+    state = snapshot.state()
     # Most pulls find nothing new, and do without these.
     from towline.merge import Context, merge
     from towline.selection import near_names, resolve_names, resolved
@@ -119,6 +111,27 @@ def plan_at(
         raise
     watch.report(Phase.VALIDATING, len(changes.items), len(changes.items))
     return replace(plan, source=source)
+
+
+def plan_unchanged(
+    snapshot: Snapshot, remote: Remote, revision: Revision, options: PullOptions = PullOptions()
+) -> Plan | None:
+    """Return what `plan_at` returns where the pull finds nothing new; None: it has to compare.
+
+    Reads nothing of the remote: the revision need not be fetched.
+    """
+    state = snapshot.state()
+    if not is_up_to_date(snapshot, remote, state, revision, options):
+        return None
+    return Plan(
+        project=snapshot.project,
+        revision=revision,
+        before=state,
+        after=state,
+        on_conflict=options.on_conflict,
+        content_rules=snapshot.kinds.content_fingerprint,
+        source=remote,
+    )
 
 
 # --- comparing --------------------------------------------------------------------------------

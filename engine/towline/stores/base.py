@@ -98,6 +98,11 @@ class BaseStore(ABC):
         finally:
             self._apply_lock.release()
 
+    def check_first(self, plan: Plan) -> None:
+        """Refuse a plan that does not fit, before its contents are fetched. Raises as `check`."""
+        with self.transaction(write=False) as transaction:
+            self.check(plan, transaction)
+
     def check(self, plan: Plan, transaction: StoreTransaction) -> None:
         """Refuse a plan that does not fit the project as it is in this transaction.
 
@@ -197,8 +202,7 @@ class BaseStore(ABC):
 
     def apply(self, plan: Plan, contents: Contents, watch: Watch) -> Applied:
         with self.applying():
-            with self.transaction(write=False) as transaction:
-                self.check(plan, transaction)
+            self.check_first(plan)
             if plan.is_noop:
                 return Applied(number=None)
             fetched = fetch_contents(plan, contents, watch)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import text
+from sqlalchemy import ColumnElement, func, select, type_coerce
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -18,18 +18,19 @@ DatabaseNow: TypeAlias = Callable[[Session], datetime]
 """Returns the time within a session."""
 
 _SQLITE_NOW = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
-_SQLITE = text(f"SELECT {_SQLITE_NOW}")
-_POSTGRESQL = text("SELECT clock_timestamp()")
+
+
+def clock(session: Session) -> ColumnElement[datetime]:
+    """Return the time by the database's clock as an expression, to be stored or read."""
+    if session.get_bind().dialect.name == "sqlite":
+        # SQLite has milliseconds; what it stores of a moment has microseconds.
+        return type_coerce(func.strftime("%Y-%m-%d %H:%M:%f000", "now"), UtcDateTime())
+    return type_coerce(func.clock_timestamp(), UtcDateTime())
 
 
 def database_now(session: Session) -> datetime:
     """Return the time by the database's clock."""
-    if session.get_bind().dialect.name == "sqlite":
-        found = session.scalar(_SQLITE)
-        return datetime.fromisoformat(str(found)).replace(tzinfo=UTC)
-    found = session.scalar(_POSTGRESQL)
-    assert isinstance(found, datetime), "PostgreSQL returns the time"
-    return found.astimezone(UTC)
+    return session.scalars(select(clock(session))).one()
 
 
 class sql_now(FunctionElement[datetime]):  # noqa: N801 - a function of SQL

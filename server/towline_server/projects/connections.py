@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from uuid import UUID, uuid4
 
@@ -137,7 +138,14 @@ class Connections:
             NotFound: there is no such connection.
             CredentialUnreadable: it was sealed with a key that is gone, or was tampered with.
         """
+        return self._credentials(self._row(connection_id))
+
+    def with_credentials(self, connection_id: UUID) -> tuple[Connection, Callable[[], Credentials]]:
+        """A connection, and what returns its `credentials`, read together. Raises NotFound."""
         row = self._row(connection_id)
+        return _connection(row), lambda: self._credentials(row)
+
+    def _credentials(self, row: ConnectionRow) -> Credentials:
         sealed, origin = row.credential, row.credential_origin
         if sealed is None or origin is None:
             return lambda _url: None

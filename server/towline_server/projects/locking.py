@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from towline.errors import StoreBusy, StoreError
+from towline.model import Revision
 from towline_server.db.failures import FAILURES, is_busy, is_full, shown
 from towline_server.errors import DiskFull, existing
 
@@ -32,17 +34,31 @@ def hold(session: Session, project_id: UUID) -> None:
     existing(session.scalar(found.with_for_update(read=True, key_share=True)), "project")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fenced:
+    """A new fence of a project, and the revision that the project has."""
+
+    fence: int
+    base: Revision | None
+
+
 def claim(session: Session, project_id: UUID) -> int:
     """Return a new fence for one applied plan; the writer that had an older one has lost it.
 
     Raises:
         NotFound: there is no such project (any more).
     """
-    raised = (
-        update(ProjectRow).where(ProjectRow.id == project_id).values(fence=ProjectRow.fence + 1)
-    )
-    fence: int | None = session.scalar(raised.returning(ProjectRow.fence))
-    return existing(fence, "project")
+    return fence(session, project_id).fence
+
+
+def fence(session: Session, project_id: UUID) -> Fenced:
+    """Claim a project as `claim` does, and read what it has."""
+    row = ProjectRow
+    raised = update(row).where(row.id == project_id).values(fence=row.fence + 1)
+    unread = raised.execution_options(synchronize_session=False)
+    found = session.execute(unread.returning(row.fence, row.base)).first()
+    taken, base = existing(found, "project")
+    return Fenced(fence=taken, base=base)
 
 
 @contextmanager

@@ -83,13 +83,20 @@ class _Checked:
     log: dict[str, Any]
 
 
+def _checked(plan: Plan, fence: int, edition: int) -> _Checked:
+    log = {} if plan.is_noop else log_values(plan)
+    return _Checked(fence=fence, edition=edition, log=log)
+
+
 class SqlStore(BaseStore):
     """A project in a database, as `towline.ports.AssetStore`, and its users' edits.
 
     Made for one request or one run: what is an asset here is read once. ``fence`` is what
     `locking.claim` returned (None: no claim was made, the plan's own state is the guard); one
-    applied plan uses it up. ``before_commit`` is called once in the transaction, last, for a plan
-    with nothing to write too. All of it raises NotFound where there is no such project (any more).
+    applied plan uses it up. ``planned_at`` is `SqlSnapshot.moment` of what that plan was made from:
+    while the project has that edition and the fence, the plan fits. ``before_commit`` is called
+    once in the transaction, last, for a plan with nothing to write too. All of it raises NotFound
+    where there is no such project (any more).
     """
 
     def __init__(
@@ -98,14 +105,16 @@ class SqlStore(BaseStore):
         project_id: UUID,
         *,
         fence: int | None = None,
+        planned_at: AnyRow | None = None,
         before_commit: BeforeCommit | None = None,
     ) -> None:
         self._database = database
         self._project_id = project_id
         self._fence = None
         self._claimed = fence
+        self._planned_at = planned_at
         self._before_commit = before_commit
-        self._row: AnyRow | None = None
+        self._row: AnyRow | None = planned_at
         self._checked: _Checked | None = None
         # The database decides between processes, and always has the last word. A run with a fence
         # excludes no other: a worker that hangs must not keep out the one that replaced it.
@@ -185,6 +194,13 @@ class SqlStore(BaseStore):
                 watch.check()
         return applied
 
+    def check_first(self, plan: Plan) -> None:
+        """Check a plan as the base does, unless it was made from a snapshot under this claim."""
+        if self._claimed is None or self._planned_at is None:
+            super().check_first(plan)
+        else:
+            self._checked = _checked(plan, self._claimed, self._planned_at.edition)
+
     def check(self, plan: Plan, transaction: Any) -> None:
         """Refuse a plan that does not fit; nothing is read twice if nothing was written since.
 
@@ -204,8 +220,7 @@ class SqlStore(BaseStore):
         if row.fence != fence:
             raise StoreBusy(project=self.project)
         if checked is None:
-            log = {} if plan.is_noop else log_values(plan)
-            self._checked = _Checked(fence=fence, edition=edition, log=log)
+            self._checked = _checked(plan, fence, edition)
 
     def write(
         self,
@@ -222,8 +237,10 @@ class SqlStore(BaseStore):
         # Old records out, then new ones in: assets may trade paths among themselves.
         transaction.remove_all([edit.before.id for edit in plan.edits if edit.before is not None])
         transaction.put_all(edit.after for edit in plan.edits if edit.after is not None)
-        # Of known assets too: one that was local until now has its id for good.
-        used = [edit.asset_id for edit in plan.edits]
+        # A tracked asset's is used already. One that was local until now has its id for good.
+        used = [
+            edit.asset_id for edit in plan.edits if edit.before is None or edit.before.local_only
+        ]
         self.use_ids(transaction, used, released_ids(plan.edits))
         log = self._checked.log
         self.resolutions(transaction).clear_used(plan)

@@ -270,6 +270,11 @@ class SqlSnapshot(BaseSnapshot):
         found = select(ResolutionRow.text).where(mine, *saved).order_by(name)
         return [resolution_of(text) for text in self._execute(found).scalars()]
 
+    @property
+    def moment(self) -> AnyRow:
+        """The project's own row: its fence, its edition and its settings."""
+        return self._rows.row
+
     def state(self) -> StoreState:
         """Return the recorded state."""
         row = self._rows.row

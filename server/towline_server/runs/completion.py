@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -34,9 +35,9 @@ from .states import (
     ResultClass,
     RunState,
     failure_of,
-    may_follow,
+    may_reach,
 )
-from .tables import RunRow, find_row, held_by
+from .tables import RunRow, find_now, find_row, held_by
 
 _LOG = logging.getLogger("towline.runs")
 
@@ -135,24 +136,30 @@ def complete(
     session: Session,
     lease: Lease,
     completion: Completion,
-    now: datetime,
+    now: datetime | None = None,
     retries: RetryPolicy = RETRIES,
+    *,
+    found: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """End the run that a lease holds; its executor writes nothing after it.
 
-    A retryable failure is followed by a linked attempt.
+    A retryable failure is followed by a linked attempt. ``now`` is the time by the database's
+    clock, where it was read. ``found`` are other columns of the run's row, by name.
 
     Raises:
         LeaseLost: the lease does not hold the run; the caller's transaction must not commit.
         Cancelled: the run is to stop, and the completion is a success.
         NotFound: it was deleted with its project.
     """
-    row = find_row(session, lease.run_id, lock=True)
-    if completion.state is RunState.SUCCEEDED:
-        check_lease(session, lease)
+    row, read_at = find_now(session, lease.run_id)
+    now = now or read_at
     if row.lease_token != lease.token or not RunState(row.state).is_active:
         raise LeaseLost(run_id=str(lease.run_id))
+    for name, value in found.items():
+        setattr(row, name, value)
     if row.cancel_requested_at is not None:
+        if completion.state is RunState.SUCCEEDED:
+            raise Cancelled
         # It was to stop, so it is cancelled and not retried, whatever stopped it.
         completion = failed(Cancelled())
     if completion.result_class is ResultClass.RETRYABLE_FAILURE and row.next_attempt_id is None:
@@ -166,7 +173,7 @@ def complete(
 
 def write_completion(session: Session, row: RunRow, completion: Completion, now: datetime) -> None:
     """Write a run's end into its row, which the caller has locked."""
-    assert may_follow(RunState(row.state), completion.state), f"{row.state} to {completion.state}"
+    assert may_reach(RunState(row.state), completion.state), f"{row.state} to {completion.state}"
     row.state = completion.state
     row.result_class = completion.result_class
     row.outcome, row.reason_code = completion.outcome, completion.reason_code

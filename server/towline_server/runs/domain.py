@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from towline.content_rules import ContentMode
@@ -15,6 +15,9 @@ from towline.options import OnConflict, Renames, Resolutions, Selection
 from towline_server.projects.domain import Binding
 
 from .states import Fault, Outcome, ReasonCode, ResultClass, RunState
+
+if TYPE_CHECKING:
+    from .inputs import Inputs
 
 
 class RunMode(StrEnum):
@@ -169,7 +172,10 @@ class Lease:
 
     run_id: UUID
     project_id: UUID
+    parent_id: UUID | None = None
     token: str
+    inputs: Inputs | None = field(default=None, repr=False, compare=False)
+    """What was read with it; None: the executor reads by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

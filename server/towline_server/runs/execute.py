@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
@@ -26,8 +26,7 @@ from towline.errors import (
 )
 from towline.model import Revision
 from towline.plan import Plan
-from towline.ports import Applied, Phase, Watch
-from towline.remotes.git import GitRemote
+from towline.ports import Applied, Watch
 from towline.report import report_of
 from towline_server.db.clock import database_now
 from towline_server.db.failures import FAILURES, passes, shown
@@ -35,26 +34,26 @@ from towline_server.db.jobs import RetryPolicy
 from towline_server.db.session import Database
 from towline_server.errors import DiskFull, LeaseLost, NotFound, WorkerShutdown
 from towline_server.loops import Changes
-from towline_server.projects.domain import Project
-from towline_server.projects.locking import claim, store_errors
+from towline_server.projects.locking import store_errors
+from towline_server.projects.rows import AnyRow
 from towline_server.projects.service import Projects
 from towline_server.projects.store import SqlStore
 
 from .attempts import RETRIES, resume
 from .completion import Completion, check_lease, complete, failed, refused, succeeded
-from .domain import Lease, Run, RunMode
+from .domain import Lease, RunMode
 from .fetching import FetchTarget, Repositories, Repository, SharedFetches
-from .planning import check_request, options_of, plan_for
+from .inputs import Inputs, claim_inputs
+from .phases import Phases
+from .planning import check_request, options_of, plan_for, unchanged_plan
 from .queue import Leases, RunToken, Stop
-from .states import STARTS_AT, RunState, progress_in
-from .tables import find_row, run_of
+from .states import RunState
+from .tables import RunRow, find_now, find_row
 
 _LOG = logging.getLogger("towline.runs")
 
 _PLANS = 5
 """How often a stale plan is made again: then the project is edited all the time."""
-_STEP = 5
-"""The percent by which progress must grow to be written again: each time is a transaction."""
 
 Boundary: TypeAlias = Callable[[UUID, str], None]
 """Called at the end of a step; tests stop or kill an executor there."""
@@ -77,6 +76,17 @@ class Tools:
     boundary: Boundary = pass_boundary
     sleep: Callable[[float], None] = time.sleep
 
+    def read_inputs(self, session: Session, row: RunRow, at: datetime) -> Inputs:
+        """Read what executing a run needs; raises as `claim_inputs`."""
+        return claim_inputs(self.repositories, session, row, at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Planned:
+    plan: Plan
+    at: AnyRow
+    """`SqlSnapshot.moment` of what it was made from."""
+
 
 class Execution:
     """One run under one lease. Each step returns whether the next one follows."""
@@ -85,9 +95,11 @@ class Execution:
         self._tools = tools
         self._lease = lease
         self._token = token
-        self._written: tuple[RunState, int] | None = None
-        self._plan: Plan | None = None
-        self._fence: int | None = None
+        self._phase = Phases(tools.leases, lease, tools.changes)
+        token.write_progress = self._phase.write_progress
+        self._inputs: Inputs | None = lease.inputs
+        self._target: Revision | None = None
+        self._planned: _Planned | None = None
 
     @property
     def run_id(self) -> UUID:
@@ -104,7 +116,7 @@ class Execution:
         return self._guarded(self._fetch)
 
     def compare(self) -> bool:
-        """Make the plan. It ends a dry run, and one with conflicts that are refused."""
+        """Make the plan. It ends a run with nothing to apply: a dry run, one with nothing new."""
         return self._guarded(self._compare)
 
     def apply(self) -> bool:
@@ -157,6 +169,7 @@ class Execution:
         def follow(session: Session, now: datetime) -> None:
             # First, so that a parent which looks at its children sees that one follows.
             row = find_row(session, self.run_id, lock=True)
+            self._phase.write_found(row)
             if row.cancel_requested_at is None:
                 resume(session, row, now, counted=False)
 
@@ -169,10 +182,11 @@ class Execution:
         for pause in _pauses(None):
             try:
                 with self._tools.database.writing() as session:
-                    now = database_now(session)
+                    now = None
                     if before is not None:
+                        now = database_now(session)
                         before(session, now)
-                    complete(session, self._lease, completion, now, self._tools.retries)
+                    self._complete(session, completion, now)
                 break
             except (LeaseLost, Cancelled, NotFound):
                 return
@@ -186,112 +200,131 @@ class Execution:
         self._tools.boundary(self.run_id, "ended")
         self._tools.changes.changed()
 
-    def _enter(self, state: RunState) -> None:
-        if self._token.is_set():
-            raise Cancelled
-        self._report(state, STARTS_AT[state])
-
-    def _report(self, state: RunState, progress: int) -> None:
-        """Write the run's progress, where that is worth a transaction."""
-        if self._written is not None:
-            before, written = self._written
-            # That a phase has begun to do something is worth it, too.
-            enough = written + (1 if written == STARTS_AT[state] else _STEP)
-            if before is state and progress < enough:
-                return
-        self._tools.leases.move(self._lease, state, progress)
-        self._written = (state, progress)
-        self._tools.changes.changed()
+    def _complete(
+        self, session: Session, completion: Completion, now: datetime | None = None
+    ) -> None:
+        found, retries = self._phase.found, self._tools.retries
+        complete(session, self._lease, completion, now, retries, found=found)
 
     def _watch(self, now: datetime | None = None) -> Watch:
-        def progress(phase: Phase, done: int, total: int | None) -> None:
-            state = RunState(phase)
-            # The engine enters phases in order; a plan that is made again enters its own again.
-            self._report(state, progress_in(state, done, total))
+        return Watch(progress=self._phase.note, cancel=self._token, now=now)
 
-        return Watch(progress=progress, cancel=self._token, now=now)
+    def _enter(self, state: RunState) -> datetime:
+        """Enter a phase, and return when."""
+        if self._token.is_set():
+            raise Cancelled
+        return self._phase.enter(state)
 
-    def _read(self) -> tuple[Run, Project]:
-        with self._tools.database.reading() as session:
-            run = run_of(find_row(session, self.run_id))
-        project = self._tools.repositories.project(run.project_id)
-        if run.request.checkout is not None:
-            project = replace(project, binding=run.request.checkout)
-        return run, project
+    def _read(self) -> Inputs:
+        """Return what was read when the run was taken, or since the project was overtaken."""
+        if self._inputs is None:
+            with self._tools.database.writing() as session:
+                row, now = find_now(session, self.run_id)
+                self._inputs = self._tools.read_inputs(session, row, now)
+                check_lease(session, self._lease)
+        return self._inputs
 
     # --- fetching -----------------------------------------------------------------------------
 
     def _fetch(self) -> bool:
-        self._enter(RunState.FETCHING)
+        if self._token.is_set():
+            raise Cancelled
         self._tools.boundary(self.run_id, "fetching")
-        run, project = self._read()
-        check_request(run.request, project)
-        repository = self._tools.repositories.of(project)
-        self._ensure_fetched(run, repository)
+        inputs = self._read()
+        check_request(inputs.run.request, inputs.project)
+        run = inputs.run
+        # A fetch that failed before this attempt may begin does not serve it.
+        since = max(run.created_at, run.attempts.not_before or run.created_at)
+        self._ensure_fetched(inputs, run.target_revision, since, inputs.at)
         self._tools.boundary(self.run_id, "fetched")
         return True
 
-    def _ensure_fetched(self, run: Run, repository: Repository) -> None:
+    def _ensure_fetched(
+        self, inputs: Inputs, target: Revision | None, since: datetime, now: datetime
+    ) -> None:
         """Fetch the revision that the batch resolved, unless it is cached, or else the ref."""
-        with repository.cached() as remote:
-            target = run.target_revision
-            if target is not None and remote.has(target):
-                if run.target_committed_at is None:
-                    self._tools.leases.set_target(self._lease, target, _commit_time(remote, target))
-                return
-        wanted = FetchTarget(
-            repository=repository,
-            limits=self._tools.repositories.limits,
-            revision=run.target_revision,
-        )
-        # A fetch that failed before this attempt may begin does not serve it.
-        since = max(run.created_at, run.attempts.not_before or run.created_at)
-        revision = self._tools.fetches.fetch(wanted, self._watch(), since=since)
-        with repository.cached() as remote:
-            self._tools.leases.set_target(self._lease, revision, _commit_time(remote, revision))
+        repository = inputs.repository
+        if target is None or not _has(repository, target):
+            limits = self._tools.repositories.limits
+            wanted = FetchTarget(repository=repository, limits=limits, revision=target)
+            target = self._tools.fetches.fetch(wanted, self._watch(), since=since, now=now)
+        self._target = target
+        run, at = inputs.run, self._tools.repositories.commit_time(repository, target)
+        if run.batch_id is not None and run.target_committed_at is None:
+            self._tools.leases.set_target(self._lease, target, at)
+        self._phase.found |= {"target_revision": target, "target_committed_at": at}
 
     # --- comparing and validating -------------------------------------------------------------
 
     def _compare(self) -> bool:
+        if self._end_unchanged():
+            return False
         self._enter(RunState.COMPARING)
         self._tools.boundary(self.run_id, "comparing")
-        run, project = self._read()
-        plan = self._planned(run, project)
+        inputs = self._read()
+        plan = self._plan(inputs).plan
         self._tools.boundary(self.run_id, "validating")
         if plan.refused:
             self._end(refused(report_of(plan)))
             return False
-        if run.request.mode is RunMode.DRY_RUN:
+        if inputs.run.request.mode is RunMode.DRY_RUN:
             self._end(succeeded(report_of(plan)))
             return False
         return True
 
-    def _planned(self, run: Run, project: Project) -> Plan:
-        """Plan under a fence of this run's own."""
-        assert run.target_revision is not None, "the run has fetched"
-        with self._tools.database.writing() as session:
-            self._fence = claim(session, self._lease.project_id)
-            check_lease(session, self._lease)
+    def _end_unchanged(self) -> bool:
+        """End a run that finds nothing new, in one transaction; return whether it did."""
+        inputs, target = self._read(), self._target
+        request = inputs.run.request
+        if target is None or inputs.base != target or request.checkout is not None:
+            return False
+        options = options_of(request, inputs.project, self._tools.repositories.limits)
+        store = SqlStore(self._tools.database, self._lease.project_id)
+        with (
+            inputs.repository.cached() as remote,
+            store.transaction(write=True) as transaction,
+        ):
+            if transaction.row.fence != inputs.fence:
+                self._inputs = None
+                return False
+            ours = store.lookups(transaction)
+            plan = unchanged_plan(request, ours, remote, target, options)
+            if plan is None:
+                return False
+            self._find_base(inputs, target)
+            self._complete(transaction.session, succeeded(report_of(plan)))
+            self._tools.boundary(self.run_id, "committing")
+        self._tools.changes.changed()
+        self._tools.boundary(self.run_id, "ended")
+        return True
+
+    def _plan(self, inputs: Inputs) -> _Planned:
+        target = self._target
+        assert target is not None, "the run has fetched"
         try:
-            self._plan = self._plan_at(run, project, run.target_revision)
+            self._planned = self._plan_at(inputs, target)
         except ContentMissing:
             # The cache has lost it: fetch it again.
-            repository = self._tools.repositories.of(project)
-            self._ensure_fetched(replace(run, created_at=self._tools.database.now()), repository)
-            self._plan = self._plan_at(run, project, run.target_revision)
-        return self._plan
+            now = self._tools.database.now()
+            self._ensure_fetched(inputs, target, now, now)
+            self._planned = self._plan_at(inputs, target)
+        return self._planned
 
-    def _plan_at(self, run: Run, project: Project, revision: Revision) -> Plan:
-        repository = self._tools.repositories.of(project)
+    def _plan_at(self, inputs: Inputs, revision: Revision) -> _Planned:
+        request, project = inputs.run.request, inputs.project
         store = SqlStore(self._tools.database, project.id)
-        options = options_of(run.request, project, self._tools.repositories.limits)
-        with repository.cached() as remote, store.snapshot() as ours:
-            plan = plan_for(run.request, ours, remote, revision, options, self._watch())
-            base = plan.before.base
-            self._tools.leases.set_base(
-                self._lease, base, None if base is None else _commit_time(remote, base)
-            )
-        return plan
+        options = options_of(request, project, self._tools.repositories.limits)
+        with inputs.repository.cached() as remote, store.snapshot() as ours:
+            plan = plan_for(request, ours, remote, revision, options, self._watch())
+            moment = ours.moment
+        self._find_base(inputs, plan.before.base)
+        return _Planned(plan=plan, at=moment)
+
+    def _find_base(self, inputs: Inputs, base: Revision | None) -> None:
+        at = None
+        if base is not None:
+            at = self._tools.repositories.commit_time(inputs.repository, base)
+        self._phase.found |= {"base_revision": base, "base_committed_at": at}
 
     # --- applying -----------------------------------------------------------------------------
 
@@ -302,38 +335,44 @@ class Execution:
             except (StalePlan, StoreBusy):
                 # The project was edited or bound again. Plan again, if the lease still holds the
                 # run; the first write fails if it does not.
-                self._plan = None
-                self._enter(RunState.COMPARING)
+                self._planned = self._inputs = None
         return self._apply_once()
 
     def _apply_once(self) -> bool:
-        run, project = self._read()
-        plan = self._plan
-        if plan is None:
-            # Another process made it, or it went stale.
+        planned = self._planned
+        if planned is None:
+            # It went stale.
             if not self._compare():
                 return False
-            plan = self._plan
-            assert plan is not None, "it was just made"
-        self._enter(RunState.APPLYING)
+            planned = self._planned
+            assert planned is not None, "it was just made"
+        now = self._enter(RunState.APPLYING)
         self._tools.boundary(self.run_id, "applying")
-        report = report_of(plan)
+        inputs, report = self._read(), report_of(planned.plan)
 
         def before_commit(session: Session, applied: Applied) -> None:
-            if run.request.checkout is not None:
-                Projects(session).bind(run.project_id, run.request.checkout)
-            completion = succeeded(report, pull=applied.number)
-            complete(session, self._lease, completion, database_now(session))
+            if inputs.run.request.checkout is not None:
+                Projects(session).bind(inputs.project.id, inputs.run.request.checkout)
+            self._complete(session, succeeded(report, pull=applied.number))
             self._tools.boundary(self.run_id, "committing")
 
         store = SqlStore(
-            self._tools.database, run.project_id, fence=self._fence, before_commit=before_commit
+            self._tools.database,
+            inputs.project.id,
+            fence=inputs.fence,
+            planned_at=planned.at,
+            before_commit=before_commit,
         )
-        with self._tools.repositories.of(project).cached() as remote:
-            apply(plan, store, contents=remote, watch=self._watch(now=self._tools.database.now()))
+        with inputs.repository.cached() as remote:
+            apply(planned.plan, store, contents=remote, watch=self._watch(now=now))
         self._tools.changes.changed()
         self._tools.boundary(self.run_id, "ended")
         return False
+
+
+def _has(repository: Repository, revision: Revision) -> bool:
+    with repository.cached() as remote:
+        return remote.has(revision)
 
 
 def _pauses(seconds: float | None) -> Iterator[float | None]:
@@ -344,10 +383,3 @@ def _pauses(seconds: float | None) -> Iterator[float | None]:
         waited += pause
         pause = min(2 * pause, 5.0)
     yield None
-
-
-def _commit_time(remote: GitRemote, revision: Revision) -> datetime | None:
-    try:
-        return remote.commit_time(revision)
-    except ContentMissing:
-        return None

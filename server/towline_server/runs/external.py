@@ -274,7 +274,9 @@ class ExternalWork:
             held = row.lease_token or ""
             if not compare_digest(held.encode(), token.encode()) or not held:
                 raise LeaseLost(run_id=str(run_id))
-            lease = Lease(run_id=run_id, project_id=row.project_id, token=held)
+            lease = Lease(
+                run_id=run_id, project_id=row.project_id, parent_id=row.parent_id, token=held
+            )
             return lease, run_of(row)
 
     def _complete(

@@ -20,8 +20,9 @@ from typing import TypeAlias
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from towline.errors import Cancelled
+from towline.errors import Cancelled, ContentMissing
 from towline.limits import Limits
 from towline.model import Revision
 from towline.ports import Phase, Watch
@@ -34,7 +35,6 @@ from towline.remotes.url import RemoteUrl, Scheme
 from towline_server import metrics
 from towline_server.auth.sealing import Sealer
 from towline_server.db.session import Database
-from towline_server.errors import existing
 from towline_server.projects.connection_tables import ConnectionRow
 from towline_server.projects.connections import Connections
 from towline_server.projects.domain import Project
@@ -88,6 +88,7 @@ class Repositories:
         self._cache_dir = cache_dir
         self._schemes = schemes
         self.limits = limits
+        self._commit_times: dict[tuple[Path, Revision], datetime | None] = {}
 
     def project(self, project_id: UUID) -> Project:
         """Return a project.
@@ -106,12 +107,16 @@ class Repositories:
             InvalidValue: the operator does not allow its scheme (any more).
             CredentialUnreadable: the credential's key is gone.
         """
-        binding = project.bound
         with self._database.reading() as session:
-            connections = Connections(session, self._sealer, self._schemes)
-            connection = existing(connections.get(binding.connection_id), "connection")
-            url = RemoteUrl.parse(connection.url.address, self._schemes)
-            credential = connections.credentials(connection.id)(url) if url.is_http else None
+            return self.read(session, project)
+
+    def read(self, session: Session, project: Project) -> Repository:
+        """Return the repository of a project, in the caller's transaction. Raises as `of`."""
+        binding = project.bound
+        connections = Connections(session, self._sealer, self._schemes)
+        connection, credentials = connections.with_credentials(binding.connection_id)
+        url = RemoteUrl.parse(connection.url.address, self._schemes)
+        credential = credentials()(url) if url.is_http else None
         return Repository(
             url=url,
             ref=binding.ref,
@@ -119,6 +124,23 @@ class Repositories:
             cache=self._cache_dir / _cache_name(connection.id, url.address),
             credential=credential,
         )
+
+    def commit_time(self, repository: Repository, revision: Revision) -> datetime | None:
+        """Return the committer's time of a fetched commit, read once; None where it is not known.
+
+        An object's id says what it is: it has the same time for ever.
+        """
+        key = repository.cache, revision
+        if key not in self._commit_times:
+            try:
+                with repository.cached() as remote:
+                    found = remote.commit_time(revision)
+            except ContentMissing:
+                return None
+            if len(self._commit_times) >= _REMEMBERED:
+                self._commit_times.clear()
+            self._commit_times[key] = found
+        return self._commit_times.get(key)
 
     def prune(self, unused: timedelta = _UNUSED) -> None:
         """Remove the caches of connections that are gone, or have another address by now.
@@ -182,14 +204,18 @@ class SharedFetches:
         self.count = 0
         """How many fetches were begun."""
 
-    def fetch(self, wanted: FetchTarget, watch: Watch, *, since: datetime) -> Revision:
+    def fetch(
+        self, wanted: FetchTarget, watch: Watch, *, since: datetime, now: datetime | None = None
+    ) -> Revision:
         """Return the revision of a ref at some moment after ``since``, with its objects cached.
+
+        ``now`` is a moment just before, where the caller has asked the clock.
 
         Raises:
             Cancelled: the watch says so; the fetch goes on for the other runs that wait for it.
             TowlineError: as `towline.ports.Remote.fetch`.
         """
-        shared = self._join(wanted, since)
+        shared = self._join(wanted, since, now)
         try:
             while not shared.ended.wait(_LOOK_SECONDS):
                 watch.report(Phase.FETCHING, *shared.progress)
@@ -201,11 +227,11 @@ class SharedFetches:
         assert shared.revision is not None, "a fetch that did not fail has a revision"
         return shared.revision
 
-    def _join(self, wanted: FetchTarget, since: datetime) -> _SharedFetch:
+    def _join(self, wanted: FetchTarget, since: datetime, now: datetime | None) -> _SharedFetch:
         with self._lock:
             shared = self._shared.get(wanted.key)
             if shared is None or shared.began < since or shared.stop.is_set():
-                shared = _SharedFetch(began=self._now())
+                shared = _SharedFetch(began=now or self._now())
                 self._remember(wanted, shared)
                 self.count += 1
                 metrics.FETCHES.inc()

@@ -16,7 +16,7 @@ from towline.model import AssetId, AssetPath, Revision
 from towline.options import Comparison, OnConflict, PullOptions, Resolutions
 from towline.plan import Disposition, Edit, Item, Plan
 from towline.ports import Remote, Snapshot, Watch
-from towline.pull import plan_at
+from towline.pull import plan_at, plan_unchanged
 from towline.records import AssetRecord, Occupant
 from towline_server.errors import BoundElsewhere, UnknownKind
 from towline_server.projects.domain import Project, PullSettings
@@ -109,6 +109,15 @@ def plan_for(
             if not named.intersection(ids):
                 raise
             named = named.difference(ids)
+
+
+def unchanged_plan(
+    request: RunRequest, ours: Snapshot, remote: Remote, revision: Revision, options: PullOptions
+) -> Plan | None:
+    """Return what `plan_for` returns where a pull finds nothing new; None: it has to compare."""
+    if request.reset or request.clean:
+        return None
+    return plan_unchanged(ours, remote, revision, options)
 
 
 def _changed_here(ours: Snapshot) -> Iterator[AssetId]:

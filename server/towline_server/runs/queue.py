@@ -7,30 +7,34 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Select, and_, case, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from towline.errors import Cancelled
 from towline.model import Revision
-from towline_server.db.clock import database_now
+from towline_server.db.clock import clock, database_now
 from towline_server.db.jobs import JobQueue
 from towline_server.db.session import Database
+from towline_server.errors import LeaseLost
 from towline_server.loops import Ticker
 from towline_server.projects.tables import ProjectRow
 
 from .completion import lease_lost, update_parent
 from .domain import BackendName, Lease
+from .inputs import Inputs
 from .round_robin import Candidate, Excluded, next_in_turn
-from .states import ACTIVE, STARTS_AT, TERMINAL, RunState, may_follow
-from .tables import RunRow, find_row, held_by, hold_projects, is_free, waits
+from .states import ACTIVE, STARTS_AT, TERMINAL, RunState, may_reach
+from .tables import RunRow, find_now, held_by, hold_projects, is_free, waits
 
 
 class Refusal(StrEnum):
@@ -66,15 +70,23 @@ class Leases:
         with self._database.reading() as session:
             return next_in_turn(session, backend, excluded)
 
-    def take_next(self, executor_id: str, *conditions: ColumnElement[bool]) -> Lease | None:
-        """Begin the oldest run that waits and whose project is free, of those that match."""
+    def take_next(
+        self, executor_id: str, *conditions: ColumnElement[bool], read: Read | None = None
+    ) -> Lease | None:
+        """Begin the oldest run that waits and whose project is free, of those that match.
+
+        ``read`` reads the lease's inputs, in the same transaction.
+        """
         while True:
             try:
                 with self._database.writing() as session:
                     # A locked row is about to begin, or to be deleted.
                     query = self.jobs.unlocked(_waiting(RunRow, conditions), RunRow, ProjectRow)
-                    row: RunRow | None = session.scalar(query)
-                    return None if row is None else self._begin(session, row, executor_id)
+                    found = session.execute(query.add_columns(clock(session))).first()
+                    if found is None:
+                        return None
+                    row, now = found
+                    return self._begin(session, row, now, executor_id, read)
             except IntegrityError:
                 # Another run of the project began after our look; the next look sees it.
                 continue
@@ -89,15 +101,17 @@ class Leases:
             found = session.execute(mine.order_by(run.created_at, run.position, run.id))
             return [Candidate(run_id=of, tenant_id=tenant, host=host) for of, tenant, host in found]
 
-    def take(self, run_id: UUID, executor_id: str) -> Lease | Refusal:
+    def take(self, run_id: UUID, executor_id: str, *, read: Read | None = None) -> Lease | Refusal:
         """Begin a run, or resume one that this executor held before it was restarted.
+
+        ``read`` is as for `take_next`.
 
         Raises:
             NotFound: there is no such run (any more).
         """
         try:
             with self._database.writing() as session:
-                row = find_row(session, run_id, lock=True)
+                row, now = find_now(session, run_id)
                 state = RunState(row.state)
                 if state.is_terminal or row.is_parent:
                     return Refusal.ENDED
@@ -105,40 +119,55 @@ class Leases:
                     return Refusal.HELD
                 if state is RunState.QUEUED and _is_busy(session, row.project_id):
                     return Refusal.BUSY
-                return self._begin(session, row, executor_id)
+                return self._begin(session, row, now, executor_id, read)
         except IntegrityError:
             # Another run of the project began between our look and our write.
             return Refusal.BUSY
 
-    def _begin(self, session: Session, row: RunRow, executor_id: str) -> Lease:
-        if row.state == RunState.QUEUED:
-            row.state = RunState.FETCHING
-            row.progress = max(row.progress, STARTS_AT[RunState.FETCHING])
-        now = database_now(session)
+    def _begin(
+        self, session: Session, row: RunRow, now: datetime, executor_id: str, read: Read | None
+    ) -> Lease:
+        row.state = RunState.FETCHING
+        row.progress = max(row.progress, STARTS_AT[RunState.FETCHING])
         token = self.jobs.lease(row, now)
         row.executor_id = executor_id
         row.heartbeat_at = row.updated_at = now
         row.started_at = row.started_at or now
         session.flush()
+        inputs = None if read is None else read(session, row, now)
         update_parent(session, row.parent_id, now)
-        return Lease(run_id=row.id, project_id=row.project_id, token=token)
+        return Lease(
+            run_id=row.id,
+            project_id=row.project_id,
+            parent_id=row.parent_id,
+            token=token,
+            inputs=inputs,
+        )
 
-    def move(self, lease: Lease, state: RunState, progress: int) -> None:
-        """Enter a phase, or report progress in it. Progress never falls.
+    def move(
+        self,
+        lease: Lease,
+        state: RunState,
+        progress: int,
+        found: Mapping[str, Any] = MappingProxyType({}),
+    ) -> datetime:
+        """Enter a phase, or report progress in it, and return when. Progress never falls.
+
+        ``found`` are other columns of the run's row, by name.
 
         Raises:
             LeaseLost: the lease does not hold the run.
             Cancelled: the run is to stop.
         """
         with self._database.writing() as session:
-            hold_projects(session, [lease.run_id])
-            before = [each for each in ACTIVE if each is state or may_follow(each, state)]
+            if lease.parent_id is not None:
+                hold_projects(session, [lease.run_id])
+            before = [each for each in ACTIVE if each is state or may_reach(each, state)]
             grown = case((RunRow.progress < progress, progress), else_=RunRow.progress)
-            now = database_now(session)
-            values = {"state": state, "progress": grown, "updated_at": now}
-            _update(session, lease, values, RunRow.state.in_(before))
-            parent_id = session.scalar(select(RunRow.parent_id).where(RunRow.id == lease.run_id))
-            update_parent(session, parent_id, now)
+            values = {"state": state, "progress": grown, "updated_at": clock(session), **found}
+            now = _update(session, lease, values, RunRow.state.in_(before))
+            update_parent(session, lease.parent_id, now)
+            return now
 
     def set_target(self, lease: Lease, revision: Revision, committed_at: datetime | None) -> None:
         """Record the revision that the run pulls; the rest of its batch pulls the same.
@@ -204,11 +233,18 @@ class Leases:
 
 def _update(
     session: Session, lease: Lease, values: dict[str, Any], *conditions: ColumnElement[bool]
-) -> None:
-    """Update the leased run's row, or raise why the lease does not hold it."""
-    mine = update(RunRow).where(*held_by(lease), *conditions).values(**values).returning(RunRow.id)
-    if session.execute(mine, execution_options={"synchronize_session": False}).first() is None:
+) -> datetime:
+    """Update the leased run's row, or raise why the lease does not hold it; return `updated_at`."""
+    mine = update(RunRow).where(*held_by(lease), *conditions).values(**values)
+    unread = mine.execution_options(synchronize_session=False)
+    written_at: datetime | None = session.scalar(unread.returning(RunRow.updated_at))
+    if written_at is None:
         raise lease_lost(session, lease)
+    return written_at
+
+
+Read: TypeAlias = Callable[[Session, RunRow, datetime], Inputs]
+"""Reads what executing a run needs, of a run that was taken at this moment."""
 
 
 def _waiting(what: Any, conditions: Collection[ColumnElement[bool]]) -> Select[Any]:
@@ -252,6 +288,8 @@ class RunToken:
         self._lock = threading.Lock()
         self.why: Stop | None = None
         """Why it was set; None if it was not."""
+        self.write_progress: Callable[[], None] = lambda: None
+        """Writes the progress that was made since; raises as `Leases.move`."""
 
     def is_set(self) -> bool:
         """Return whether to stop."""
@@ -336,6 +374,13 @@ class Heartbeat:
             if lease.run_id in cancelled:
                 token.set(Stop.CANCELLED)
 
+    def write_progress(self) -> None:
+        """Write the progress of the phases that last."""
+        for _, token in self._snapshot():
+            # Why the lease does not hold is for `look` and `renew` to say: it may have ended.
+            with suppress(LeaseLost, Cancelled):
+                token.write_progress()
+
     def _snapshot(self) -> list[tuple[Lease, RunToken]]:
         with self._lock:
             return list(self._held.values())
@@ -348,3 +393,4 @@ class Heartbeat:
             self._renewed_at = at
         else:
             self.look()
+        self.write_progress()

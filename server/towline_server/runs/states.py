@@ -94,6 +94,17 @@ def may_follow(before: RunState, after: RunState) -> bool:
     return after in TRANSITIONS[before]
 
 
+def may_reach(before: RunState, after: RunState) -> bool:
+    """Whether a run may be written in one state after another.
+
+    Either that follows at once, or the phases between them were too short to be written.
+    """
+    onward = [*ACTIVE, RunState.SUCCEEDED]
+    if before in onward and after in onward and onward.index(before) < onward.index(after):
+        return True
+    return may_follow(before, after)
+
+
 def progress_in(state: RunState, done: int, total: int | None) -> int:
     """Return the progress of a run whose phase has done so much of ``total``, below 100.
 

@@ -32,6 +32,7 @@ from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 from towline.codec import decode
 from towline.model import Revision
 from towline_server.db.base import Base, ExactText
+from towline_server.db.clock import clock
 from towline_server.db.jobs import Job
 from towline_server.errors import existing
 from towline_server.projects.tables import ProjectRow
@@ -211,6 +212,19 @@ def is_free(run: type[RunRow]) -> ColumnElement[bool]:
         "(busy.state IN ('fetching', 'comparing', 'validating', 'applying') AND NOT busy.is_parent)"
     )
     return ~exists().where(busy.project_id == run.project_id, active)
+
+
+def find_now(session: Session, run_id: UUID) -> tuple[RunRow, datetime]:
+    """Return a run's row, locked as by `find_row`, and the time by the database's clock.
+
+    Raises:
+        NotFound: there is none.
+    """
+    hold_projects(session, [run_id])
+    locked = select(RunRow, clock(session)).where(RunRow.id == run_id).with_for_update(of=RunRow)
+    found = session.execute(locked.execution_options(populate_existing=True)).first()
+    row, now = existing(found, "run")
+    return row, now
 
 
 def held_by(lease: domain.Lease) -> tuple[ColumnElement[bool], ...]:

@@ -109,7 +109,8 @@ class Worker:
             return Refusal.CLOSING
         self._tools.boundary(run_id, "queued")
         try:
-            return self._tools.leases.take(run_id, self.executor_id)
+            read = self._tools.read_inputs
+            return self._tools.leases.take(run_id, self.executor_id, read=read)
         except NotFound:
             return Refusal.ENDED  # it was deleted with its project
 
@@ -122,7 +123,8 @@ class Worker:
 
     def take_next(self, *conditions: ColumnElement[bool]) -> Lease | None:
         """Take the oldest run that waits and whose project is free, of those that match."""
-        return self._tools.leases.take_next(self.executor_id, *conditions)
+        read = self._tools.read_inputs
+        return self._tools.leases.take_next(self.executor_id, *conditions, read=read)
 
     @contextmanager
     def holding(self, lease: Lease) -> Iterator[Execution]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, text, update
+from sqlalchemy import text, update
 
 from tests.databases import open_database
+from tests.statements import counting
 from towline import Limits, PullOptions, Watch, apply, plan_at, undo
 from towline.asset_ids import planned_id
 from towline.model import AssetId, AssetPath, AssetState, Digest, Revision, ThreeWay
@@ -30,26 +28,6 @@ from towline_server.projects.transaction import SqlTransaction
 from .pulled import PulledProject, make_project
 
 POLICY = PullOptions(limits=Limits(assets=20_000, tree_entries=50_000))
-
-
-@dataclass
-class Statements:
-    """The statements that went to a database, with their parameters."""
-
-    sent: list[tuple[str, Any]] = field(default_factory=list)
-
-    def __call__(
-        self, _: Connection, __: Any, statement: str, values: Any, ___: Any, many: bool
-    ) -> None:
-        self.sent.append((statement, values[0] if many else values))
-
-
-@contextmanager
-def counting(database: Database) -> Iterator[Statements]:
-    statements = Statements()
-    event.listen(database.engine, "before_cursor_execute", statements)
-    yield statements
-    event.remove(database.engine, "before_cursor_execute", statements)
 
 
 def _files(number: int) -> dict[str, bytes]:

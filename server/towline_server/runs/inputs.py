@@ -1,0 +1,60 @@
+"""What executing a run needs of the database, read when the run is taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from towline.errors import TowlineError
+from towline.model import Revision
+from towline_server.projects.domain import Project
+from towline_server.projects.locking import fence
+from towline_server.projects.service import Projects
+
+from .domain import Run
+from .fetching import Repositories, Repository
+from .tables import RunRow, run_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """A run, its project and its repository, at one moment: while the project has this fence."""
+
+    run: Run
+    project: Project
+    """Bound to what the run is for."""
+    fence: int
+    base: Revision | None
+    """The revision that the project has."""
+    at: datetime
+    """When they were read, by the database's clock."""
+    found: Repository | TowlineError
+
+    @property
+    def repository(self) -> Repository:
+        """The repository that the run pulls from. Raises as `Repositories.of`."""
+        if isinstance(self.found, TowlineError):
+            raise self.found
+        return self.found
+
+
+def claim_inputs(repositories: Repositories, session: Session, row: RunRow, at: datetime) -> Inputs:
+    """Read what a run needs, and take its project's fence for the plan that it will apply.
+
+    Raises:
+        NotFound: the project was deleted.
+    """
+    fenced = fence(session, row.project_id)
+    run, project = run_of(row), Projects(session).known(row.project_id)
+    if run.request.checkout is not None:
+        project = replace(project, binding=run.request.checkout)
+    found: Repository | TowlineError
+    try:
+        found = repositories.read(session, project)
+    except TowlineError as error:
+        found = error
+    return Inputs(
+        run=run, project=project, fence=fenced.fence, base=fenced.base, at=at, found=found
+    )
