@@ -12,10 +12,18 @@ import click
 
 from .exit_codes import FAILURE, OK, USAGE
 from .group import CommandGroup
-from .output import abandon_stdout, is_interactive, print_error, print_json
+from .output import abandon_stdout, echo, is_interactive, print_error, print_json
 
 if TYPE_CHECKING:
     from .error_messages import ErrorMessage
+
+
+def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked and not context.resilient_parsing:
+        from towline import __version__
+
+        echo(f"towline {__version__}")
+        context.exit()
 
 
 @click.group(
@@ -31,8 +39,13 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, file_okay=False),
     help="Run as if started in DIR.",
 )
-@click.version_option(
-    package_name="towline", message="towline %(version)s", help="Show the version."
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version.",
 )
 def towline(folder: str | None) -> None:
     """Bring a folder up to date with its Git repository, asset by asset."""

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from towline.stores.memory import MemoryStore
     from towline.undo import plan_undo, undo
 
+__version__ = "0.1.0"
+
 # Module -> the public names in it.
 _HOMES = {
     ".apply": "apply check_kinds",

@@ -14,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from towline import __version__
+
 from .dialects import DIALECTS
 from .errors import NotFound
 from .problems import failure_of
@@ -48,7 +50,7 @@ def create_app(
     app = Application(
         title="towline",
         summary="Bring projects up to date with their Git repositories, asset by asset.",
-        version=_version(),
+        version=__version__,
         openapi_tags=[{"name": d.tag, "description": d.description} for d in dialects],
         # The pages of documentation load scripts from elsewhere.
         docs_url=None,
@@ -155,9 +157,3 @@ def _add_middleware(
     app.add_middleware(HeadAsGet, head=app.state.head)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestLog, dialects=tags)
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("towline")

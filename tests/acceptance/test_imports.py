@@ -14,6 +14,7 @@ from towline.testing.git_server import GitServer
 HEAVY = [
     "deepdiff",
     "dulwich",
+    "importlib.metadata",
     "pydantic",
     "pygit2",
     "rich",
