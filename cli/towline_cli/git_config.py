@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
@@ -24,10 +25,13 @@ Settings: TypeAlias = list[tuple[str, str, str]]
 """Each key, a line feed, and its value."""
 
 
-def remote_settings() -> Settings:
-    """Return the settings that requests to any remote depend on."""
-    found = _git("--get-regexp", r"^(url|http|credential)\.")
-    return [entry.partition("\n") for entry in found]
+def start_reading() -> Callable[[], Settings]:
+    """Start to read the settings that requests to any remote depend on.
+
+    Returns a function that waits for them: they are read while the caller loads modules.
+    """
+    result = _start("--get-regexp", r"^(url|http|credential)\.")
+    return lambda: [entry.partition("\n") for entry in result()]
 
 
 def resolve_url(url: str, settings: Settings) -> tuple[str, dict[str, str]]:
@@ -84,10 +88,20 @@ def configured_merge_tool() -> str | None:
 
 
 def _git(*arguments: str) -> list[str]:
-    environment = {**os.environ, "GIT_DIR": os.devnull}
-    command = ["git", "config", "--null", *arguments]
+    return _start(*arguments)()
+
+
+def _start(*arguments: str) -> Callable[[], list[str]]:
+    """Start ``git config``; return what waits for it, and returns its entries."""
     try:
-        found = subprocess.run(command, env=environment, cwd="/", capture_output=True, check=False)
+        child = subprocess.Popen(
+            ["git", "config", "--null", *arguments],
+            env={**os.environ, "GIT_DIR": os.devnull},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
     except FileNotFoundError:
-        return []
-    return os.fsdecode(found.stdout).split("\0")[:-1]
+        return list
+    return lambda: os.fsdecode(child.communicate()[0]).split("\0")[:-1]

@@ -128,15 +128,17 @@ class Project:
 
     def remote(self, given: Credential | None = None) -> GitRemote:
         """The remote of the project; ``given`` is a credential for this call alone."""
-        from towline.remotes.git import GitRemote
-
-        from .credentials import credentials
-        from .git_config import has_credential_helper, remote_settings, resolve_url
+        from .git_config import has_credential_helper, resolve_url, start_reading
 
         url = self.setting("url")
         if not url:
             raise NotAssociated(project=str(self.root))
-        settings = remote_settings()
+        settings_of_git = start_reading()
+        from towline.remotes.git import GitRemote
+
+        from .credentials import credentials
+
+        settings = settings_of_git()
         address, environment = resolve_url(url, settings)
         remote = GitRemote(
             address,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from towline_cli.git_config import has_credential_helper, remote_settings, resolve_url
+from towline_cli.git_config import has_credential_helper, resolve_url, start_reading
 
 CONFIG = """\
 [url "https://mirror.example/"]
@@ -29,7 +29,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_without_settings_nothing_changes() -> None:
-    url, environment = resolve_url("https://h.example/a.git", remote_settings())
+    url, environment = resolve_url("https://h.example/a.git", start_reading()())
     assert url == "https://h.example/a.git"
     assert "https_proxy" not in environment
 
@@ -44,7 +44,7 @@ def test_without_settings_nothing_changes() -> None:
 )
 def test_the_users_settings_count(home: Path, url: str, used: str, proxied: bool) -> None:
     (home / ".gitconfig").write_text(CONFIG)
-    found, environment = resolve_url(url, remote_settings())
+    found, environment = resolve_url(url, start_reading()())
     assert found == used
     assert ("https_proxy" in environment) is proxied
     if used.startswith("https"):
@@ -66,4 +66,4 @@ def test_the_users_settings_count(home: Path, url: str, used: str, proxied: bool
 def test_a_helper_of_another_host_is_not_asked(home: Path, pattern: str | None, asked: bool):
     section = "credential" if pattern is None else f'credential "{pattern}"'
     (home / ".gitconfig").write_text(f"[{section}]\n\thelper = !false\n")
-    assert has_credential_helper(remote_settings(), "https://h.example/team/a.git") is asked
+    assert has_credential_helper(start_reading()(), "https://h.example/team/a.git") is asked
