@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .exit_codes import CONFLICTS, OK
 from .output import LISTS, echo, echo_err, pluralize, print_json, print_notes, short
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from towline.report import Report
 
 
-@dataclass(frozen=True, slots=True)
-class Wording:
+class Wording(NamedTuple):
     """The beginnings of the first line: changes, no changes, and a refusal."""
 
     done: str

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -107,8 +106,7 @@ def apply(file: str, verbose: bool, as_json: bool, yes: bool) -> int:
         return _apply(made, project, _APPLIED, verbose=verbose, as_json=as_json, yes=yes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Fetched:
+class _Fetched(NamedTuple):
     """What the remote has, before it is compared with the project."""
 
     project: Project

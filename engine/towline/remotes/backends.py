@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from towline.errors import InvalidValue
 from towline.remotes.git_fetch import GitFetcher
@@ -26,8 +25,7 @@ class Backend(StrEnum):
     DULWICH = "dulwich"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackendPair:
+class BackendPair(NamedTuple):
     """The fetcher and the readers of a backend, over one cache."""
 
     git: str | None

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from towline.errors import (
     InvalidValue,
@@ -30,7 +30,6 @@ MAX_DETAIL = 300
 MAX_REDIRECTS = 3
 SHA256 = "it has sha256 objects, which towline does not support"
 ADVERTISED = "the remote's refs"
-_TAIL_BYTES = 4096
 _WITHHELD = "what the remote says is not shown, because it repeats the credentials"
 
 
@@ -40,8 +39,7 @@ def cleaned(text: str) -> str:
     return line if len(line) <= MAX_DETAIL else line[: MAX_DETAIL - 1] + "…"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FetchRequest:
+class FetchRequest(NamedTuple):
     """One attempt to list refs or to fetch: where, and within which bounds."""
 
     url: RemoteUrl
@@ -149,46 +147,6 @@ class Fetcher(Protocol):
             PackTooLarge: the pack exceeds the limit; nothing of it is in the cache.
         """
         ...
-
-
-@dataclass
-class Incoming:
-    """Counts and bounds the bytes that a remote sends, before the pack and in all."""
-
-    request: FetchRequest
-    tail: bytes = b""
-    """The last bytes."""
-    count: int = 0
-    progress: bytes = b""
-    """The end of the remote's progress messages, sent beside the pack."""
-    is_pack: bool = False
-    """Whether the pack has begun, after the refs and the negotiation."""
-
-    def add(self, data: bytes) -> None:
-        """Count bytes.
-
-        Raises:
-            LimitExceeded: the refs exceed the limit.
-            PackTooLarge: the whole response exceeds the limits.
-        """
-        self.count += len(data)
-        self.request.traffic.bytes_down += len(data)
-        self.tail = (self.tail + data)[-_TAIL_BYTES:]
-        limits = self.request.limits
-        if not self.is_pack and self.count > limits.refs_bytes:
-            raise limits.exceeded("refs_bytes", self.count, ADVERTISED)
-        if self.count > limits.refs_bytes + limits.pack_bytes:
-            raise PackTooLarge
-
-    def add_progress(self, data: bytes) -> None:
-        """Store the end of the progress messages."""
-        self.progress = (self.progress + data)[-_TAIL_BYTES:]
-
-    @property
-    def refusal(self) -> str | None:
-        """The message of an ERR packet, if one came last: dulwich ignores it in protocol 2."""
-        _, found, message = self.tail.partition(b"ERR ")
-        return message.decode("utf-8", "replace") if found else None
 
 
 @dataclass

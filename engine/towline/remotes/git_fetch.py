@@ -108,7 +108,7 @@ class GitFetcher:
 
     def _repack(self, request: FetchRequest) -> None:
         """Combine packs without dropping objects: a base may be on no branch any more."""
-        unlimited = replace(request, limits=replace(request.limits, pack_bytes=_NO_LIMIT))
+        unlimited = request._replace(limits=replace(request.limits, pack_bytes=_NO_LIMIT))
         with suppress(Unexplained, LimitExceeded):  # an old git has no --geometric
             self._run(["repack", "-d", "-q", "--geometric=2"], unlimited)
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from towline.errors import RemoteTimeout
 from towline.ports import Phase
@@ -138,8 +138,7 @@ def restrict(pid: int, limits: Limits) -> None:
             resource.prlimit(pid, what, (most, most))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorEvent:
+class ErrorEvent(NamedTuple):
     """An error event of git's trace2: its format, without the values filled in, and the message."""
 
     format: str

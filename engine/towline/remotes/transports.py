@@ -14,12 +14,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 from towline.errors import Cancelled, RedirectRefused, RemoteTimeout, RemoteUnavailable
-from towline.remotes.fetcher import FetchRequest, Incoming, Redirected
+from towline.remotes.fetcher import ADVERTISED, FetchRequest, PackTooLarge, Redirected
 from towline.remotes.git_failures import CUT, SILENT, http_error, untrusted
 from towline.remotes.git_process import closed_environment, restrict
 from towline.remotes.ssh import SshLog, ssh_options
@@ -29,6 +30,47 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.1
 _MESSAGE_BYTES = 65536
 _UNREAD_BYTES = 65536
+_TAIL_BYTES = 4096
+
+
+@dataclass
+class Incoming:
+    """Counts and bounds the bytes that a remote sends, before the pack and in all."""
+
+    request: FetchRequest
+    tail: bytes = b""
+    """The last bytes."""
+    count: int = 0
+    progress: bytes = b""
+    """The end of the remote's progress messages, sent beside the pack."""
+    is_pack: bool = False
+    """Whether the pack has begun, after the refs and the negotiation."""
+
+    def add(self, data: bytes) -> None:
+        """Count bytes.
+
+        Raises:
+            LimitExceeded: the refs exceed the limit.
+            PackTooLarge: the whole response exceeds the limits.
+        """
+        self.count += len(data)
+        self.request.traffic.bytes_down += len(data)
+        self.tail = (self.tail + data)[-_TAIL_BYTES:]
+        limits = self.request.limits
+        if not self.is_pack and self.count > limits.refs_bytes:
+            raise limits.exceeded("refs_bytes", self.count, ADVERTISED)
+        if self.count > limits.refs_bytes + limits.pack_bytes:
+            raise PackTooLarge
+
+    def add_progress(self, data: bytes) -> None:
+        """Store the end of the progress messages."""
+        self.progress = (self.progress + data)[-_TAIL_BYTES:]
+
+    @property
+    def refusal(self) -> str | None:
+        """The message of an ERR packet, if one came last: dulwich ignores it in protocol 2."""
+        _, found, message = self.tail.partition(b"ERR ")
+        return message.decode("utf-8", "replace") if found else None
 
 
 class HttpTransport:

@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 from urllib.parse import unquote
 
 from towline.errors import EmptyRepository, InvalidValue, RefNotFound
@@ -34,8 +34,7 @@ ALL_SCHEMES: frozenset[Scheme] = frozenset(Scheme)
 DEFAULT_PORTS = {Scheme.HTTPS: 443, Scheme.HTTP: 80, Scheme.SSH: 22}
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """The origin of a URL; a credential is sent to one origin alone."""
 
     scheme: Scheme
@@ -247,8 +246,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _MALFORMED = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|/\.|[/.]$|\.lock(?:/|$)|^@$")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantedRef:
+class WantedRef(NamedTuple):
     """A configured ref, and the full names that it may mean, in order of precedence."""
 
     text: str

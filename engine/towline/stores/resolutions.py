@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from towline.codec import decode, encode
 from towline.model import AssetId, Digest, ThreeWay
@@ -49,8 +48,7 @@ def remembered_resolutions(get: Get) -> Sequence[SavedResolution]:
     return [] if text is None else [decode(SavedResolution, each) for each in json.loads(text)]
 
 
-@dataclass(frozen=True, slots=True)
-class ResolutionTexts:
+class ResolutionTexts(NamedTuple):
     """Reads and writes them in a transaction of the store's."""
 
     get: Get
