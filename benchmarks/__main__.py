@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 
-from . import backends, command, contents, library, merging, pages, serving, startup
+from . import backends, command, contents, fairness, library, merging, pages, serving, startup
 from .bench import FULL, QUICK, US, Bench, Case, Scale, describe, say
 from .rendering import print_tables
 from .results import Results, last_results, machine, slower
@@ -22,6 +22,7 @@ SECTIONS: dict[str, Callable[[Bench], None]] = {
     command.SECTION: command.measure,
     library.SECTION: library.measure,
     serving.SECTION: serving.measure,
+    fairness.SECTION: fairness.measure,
     startup.SECTION: startup.measure,
     backends.SECTION: backends.measure,
     merging.SECTION: merging.measure,

@@ -12,6 +12,7 @@ TITLES = {
     "command": "The command, whole processes",
     "library": "The library, in a process that has it imported",
     "serving": "The control plane, asked over HTTP",
+    "fairness": "The control plane, beside another tenant",
     "merge": "The merge of three trees, in process",
     "contents": "The merge inside an asset, in process",
     "start": "Start-up, whole processes",

@@ -10,27 +10,27 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.postgres import running_server
 from towline.testing.git_server import GitServer
 
-from .bench import US, Bench, Case, Pace, Sample, Work, say
-from .planes import Latencies, Plane, plane_over
+from .bench import US, Bench, Case, Sample, Work
+from .databases import databases
+from .planes import UNIT, Client, Latencies, Tenancy, running_plane
 from .processes import environment
-from .projects import ServedProject
+from .projects import ServedProject, check_tree
 
 SECTION = "serving"
 GIT = "git pull, one by one"
 IDLE, LOADED = "nothing runs", "under load"
-WHAT = {"none changed": 1.0, "1% changed": 1 / 0.7}
+MANY = {"none changed": 1.0, "1% changed": 1 / 0.7}
 """The most that a server's time may be of git's: at least 1.0 and 0.7 times its throughput."""
-SINGLE = 3.0
-"""The most that the time of a single pull with nothing to do may be of git's."""
+ONE = 3.0
+"""The most that the time of one pull with nothing to do may be of git's."""
 LOOKS = 30
 """How often each status is read in a round while nothing runs."""
 
@@ -45,17 +45,18 @@ class Clones:
 
     def __post_init__(self) -> None:
         for number in range(self.count):
-            self._git("clone", "--quiet", self.url, str(self._clone(number)))
+            self._git("clone", "--quiet", self.url, str(self.clone(number)))
+
+    def clone(self, number: int) -> Path:
+        """One of them."""
+        return self.folder / f"clone{number}"
 
     def pull(self, count: int) -> Sample:
         """Pull into the first of them, one after another."""
         began = time.perf_counter()
         for number in range(count):
-            self._git("-C", str(self._clone(number)), "pull", "--quiet", "--ff-only")
-        return {"ms a pull": 1000 * (time.perf_counter() - began) / count}
-
-    def _clone(self, number: int) -> Path:
-        return self.folder / f"clone{number}"
+            self._git("-C", str(self.clone(number)), "pull", "--quiet", "--ff-only")
+        return {UNIT: 1000 * (time.perf_counter() - began) / count}
 
     def _git(self, *arguments: str) -> None:
         command = ["git", *arguments]
@@ -69,44 +70,46 @@ class Crowd:
     bench: Bench
     project: ServedProject
     clones: Clones
-    planes: Mapping[str, Plane]
+    servers: Mapping[str, Client]
 
-    def single(self) -> None:
+    def one(self) -> None:
         """One pull with nothing to do, as a client waits for it."""
-        works: dict[str, Work] = {
-            f"{US}, {name}": plane.pull_one for name, plane in self.planes.items()
-        }
+        works: dict[str, Work] = {who: each.pull_one for who, each in self.servers.items()}
         works[GIT] = partial(self.clones.pull, 1)
-        case = self._case("one pull, none changed", 1, SINGLE)
         for work in works.values():
             # The first request verifies a password, which is slow on purpose.
             work()
-        self.bench.compare(case, works)
+        self.bench.compare(self._case("one pull, none changed", 1, ONE), works)
 
     def many(self, count: int) -> None:
         """As many pulls as there are projects, at once."""
         works: dict[str, Work] = {
-            f"{US}, {name}": partial(plane.pull_many, count) for name, plane in self.planes.items()
+            who: partial(each.pull_many, count) for who, each in self.servers.items()
         }
         works[GIT] = partial(self.clones.pull, count)
-        scale = self.bench.scale
-        pace = Pace(least=min(3, scale.pace.least), most=5, seconds=3 * scale.pace.seconds)
-        for what, target in WHAT.items():
+
+        def check(who: str) -> None:
+            if who == GIT:
+                check_tree(self.clones.clone(count - 1), self.project.files)
+            else:
+                self.servers[who].check(count, self.project.files)
+
+        for what, target in MANY.items():
             before = self.project.commit if what == "1% changed" else _nothing
             case = self._case(f"pulled at once, {what}", count, target)
-            self.bench.compare(case, works, pace=pace, before=before)
+            self.bench.compare(case, works, before=before, check=check)
 
     def reads(self, count: int) -> None:
         """What others read while pulls run, beside the same while nothing runs."""
-        for name, plane in self.planes.items():
+        for who, client in self.servers.items():
             idle: list[Latencies] = []
             loaded: list[Latencies] = []
             for _ in range(self.bench.scale.pace.least):
-                idle.append(plane.looks(LOOKS))
+                idle.append(client.looks(LOOKS))
                 self.project.commit()
-                loaded.append(plane.looks_while(partial(plane.pull_many, count)))
+                loaded.append(client.looks_while(partial(client.pull_many, count)))
             for what in idle[0]:
-                case = Case(section=SECTION, name=f"{what} read, {name}", size=count, baseline=IDLE)
+                case = Case(section=SECTION, name=f"{what}, {who}", size=count, baseline=IDLE)
                 samples = {IDLE: _medians(idle, what), LOADED: _medians(loaded, what)}
                 self.bench.add(case, samples)
 
@@ -126,29 +129,18 @@ def measure(bench: Bench) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="towline-bench-")))
         server = stack.enter_context(GitServer(folder / "server"))
         project = ServedProject(folder, bench.scale.served_assets, server)
-        planes = {}
-        for name, url in _databases(stack, folder, bench):
-            planes[name] = stack.enter_context(plane_over(folder / name, project.url, url, most))
+        servers = {}
+        tenancy = Tenancy(name="bench", url=project.url, projects=most)
+        for name, url in databases(stack, folder, bench):
+            [client] = stack.enter_context(running_plane(folder / name, url, [tenancy]))
             # The first pull creates everything.
-            planes[name].pull_many(most)
-        crowd = Crowd(bench, project, Clones(folder, project.url, most), planes)
-        crowd.single()
+            client.pull_many(most)
+            servers[f"{US}, {name}"] = client
+        crowd = Crowd(bench, project, Clones(folder, project.url, most), servers)
+        crowd.one()
         for count in bench.scale.crowds:
             crowd.many(count)
         crowd.reads(min(bench.scale.crowds))
-
-
-def _databases(stack: ExitStack, folder: Path, bench: Bench) -> Iterator[tuple[str, str]]:
-    """SQLite, and PostgreSQL where its programs are there; quick runs do without."""
-    yield "SQLite", f"sqlite:///{folder}/SQLite/towline.db"
-    if not bench.scale.judge:
-        return
-    try:
-        server = stack.enter_context(running_server())
-    except FileNotFoundError as error:
-        say(f"{SECTION}: without PostgreSQL: {error}")
-        return
-    yield "PostgreSQL", server.create("bench")
 
 
 def _nothing() -> None:

@@ -15,7 +15,7 @@ from .output import pluralize, short
 from .tables import STYLES, asset_row
 
 if TYPE_CHECKING:
-    from towline.content.structure import FieldMerge
+    from towline.content.fields import FieldMerge
     from towline.explain import Explanation, FieldDifference
     from towline.model import ThreeWay
     from towline.resolve import FieldClash, LineClash

@@ -206,13 +206,14 @@ class Project:
 
         return read
 
-    def status(self, watch: Watch) -> ProjectStatus:
-        """Return the state of every asset, without the network."""
+    def status(self, watch: Watch, *, unchanged: bool = True) -> ProjectStatus:
+        """Return the state of every asset, without the network; unchanged ones may be left out."""
         from towline.options import PullOptions
-        from towline.status import status
+        from towline.status import Listed, status
 
         remote = self.remote() if self.fetched is not None else None
         options = PullOptions(
             content_merge=self.content_mode(), renames=self.renames(), limits=self.limits()
         )
-        return status(self.store, remote, self.fetched, options=options, watch=watch)
+        listed = Listed.ALL if unchanged else Listed.CHANGED
+        return status(self.store, remote, self.fetched, options=options, listed=listed, watch=watch)

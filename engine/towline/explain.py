@@ -13,10 +13,10 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 from towline.content import merge_content
+from towline.content.fields import FieldMerge
 from towline.content.formats import formats_of
 from towline.content.identity import element_names
 from towline.content.pointers import Patterns, Pointer, format_pointer
-from towline.content.structure import FieldMerge
 from towline.content.values import ABSENT, NotParsed, TooDeep, Value, shown
 from towline.content_rules import ContentRules, MergedBy
 from towline.model import AssetPath, AssetState, Digest, ThreeWay, first_path

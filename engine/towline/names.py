@@ -18,7 +18,10 @@ _HFS_IGNORED = frozenset(
 )
 # Names of these characters are fit for use, whatever they are: most names need no further look.
 _PLAIN = r"[\w(\[+@=,-][\w .()\[\]+@=,'-]*"
+_PLAIN_NAME = re.compile(_PLAIN, re.ASCII)
 _PLAIN_PATH = re.compile(rf"{_PLAIN}(?:/{_PLAIN})*", re.ASCII)
+PLAIN_NAME_BYTES = _PLAIN.encode()
+"""A pattern of names, in bytes, that have no `name_problem`; others may have none, too."""
 _WINDOWS_DEVICES = frozenset(
     ["con", "prn", "aux", "nul", "conin$", "conout$"]
     + [f"{device}{number}" for device in ("com", "lpt") for number in "123456789¹²³"]
@@ -45,6 +48,8 @@ def path_problem(path: str) -> str | None:
 
 def name_problem(name: str) -> str | None:
     """Return why one name of a path is refused, or None."""
+    if _PLAIN_NAME.fullmatch(name):
+        return None
     if name in ("", ".", ".."):
         return "has an empty name" if not name else f"has the name {name!r}"
     if "\\" in name or "/" in name:

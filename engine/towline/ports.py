@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from towline.errors import Cancelled
-from towline.records import AssetLookup, AssetRecord, Contents, StoreState
+from towline.records import AssetLookup, AssetRecord, ChangedRecords, Contents, StoreState
 
 if TYPE_CHECKING:
     from towline.changes import Changes, RemoteEntry
@@ -171,6 +171,14 @@ class Snapshot(StoreReads, AssetLookup, Protocol):
         """Every asset with its current state, local-only ones too, in the order of their ids.
 
         This walks the whole project: for a status or a full comparison, never for a plain pull.
+        """
+        ...
+
+    def changed_records(self) -> ChangedRecords:
+        """Return what `records` does, but of the assets that are as last pulled only their number.
+
+        For a status: a store may know of most assets that they are unchanged without making their
+        records. `towline.records.changed_among` does it for one that does not.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -51,6 +51,29 @@ class AssetRecord:
     def local_only(self) -> bool:
         """Whether the repository has no part in it."""
         return self.base is None and self.recorded is None
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether it is as last pulled, and as the recorded revision has it."""
+        return self.base is not None and self.ours == self.base and not self.lagging
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedRecords:
+    """The assets that are not `AssetRecord.is_unchanged`, by id, and how many are."""
+
+    records: tuple[AssetRecord, ...]
+    unchanged: int
+
+
+def changed_among(records: Iterable[AssetRecord]) -> ChangedRecords:
+    """Return those that are not unchanged, in the same order."""
+    found, count = [], 0
+    for record in records:
+        count += 1
+        if not record.is_unchanged:
+            found.append(record)
+    return ChangedRecords(records=tuple(found), unchanged=count - len(found))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 
 from towline.conflicts import Conflict, ConflictKind, Party
 from towline.content import ContentOutcome, merge_content
+from towline.content.fields import Reason
 from towline.content.lines import merge_line_regions
 from towline.content.pointers import format_pointer, parse_pointer
-from towline.content.structure import Reason
 from towline.content.values import ABSENT, NotParsed, shown
 from towline.content_rules import ContentMode, ContentRules
 from towline.errors import InvalidResolution

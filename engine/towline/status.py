@@ -80,9 +80,17 @@ class AssetStatus:
         return (base.path, theirs.path) if base and theirs and base.path != theirs.path else None
 
 
+class Listed(StrEnum):
+    """Which assets a status lists."""
+
+    ALL = "all"
+    CHANGED = "changed"
+    """Those that are not `State.UNCHANGED`; of the others only their number is found."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectStatus:
-    """Every asset of a project, sorted by path.
+    """The assets of a project, sorted by path; ``left_out`` is how many unchanged ones are not.
 
     ``revision`` is the last one fetched; ``unused`` says which saved resolutions settle no conflict
     with it, and why. If there is a ``problem``, it could not be compared, and the states are those
@@ -92,6 +100,7 @@ class ProjectStatus:
     base: Revision | None
     revision: Revision | None
     assets: tuple[AssetStatus, ...]
+    left_out: int = 0
     unused: tuple[Note, ...] = ()
     problem: str = ""
 
@@ -102,6 +111,7 @@ def status(
     revision: Revision | None,
     *,
     options: PullOptions = PullOptions(),
+    listed: Listed = Listed.ALL,
     watch: Watch = Watch(),
 ) -> ProjectStatus:
     """Return the state of every asset against a fetched revision, without the network.
@@ -113,15 +123,22 @@ def status(
     with store.snapshot() as snapshot:
         base = snapshot.state().base
         found, problem = _conflicts(snapshot, remote, revision, options, watch)
-        listed = _assets(snapshot, None if found is None else found.plan)
-        assets = sorted(listed, key=lambda asset: (asset.path, asset.asset_id))
+        plan = None if found is None else found.plan
+        records, left_out = _records(snapshot, plan, listed)
+        assets = sorted(
+            _assets(snapshot, plan, records), key=lambda asset: (asset.path, asset.asset_id)
+        )
     if found is not None:
         resolved = {asset_id: found.saved[asset_id] for asset_id in found.resolved}
         assets = [replace(each, resolution=resolved.get(each.asset_id)) for each in assets]
+    if listed is Listed.CHANGED:
+        changed = [asset for asset in assets if asset.state is not State.UNCHANGED]
+        assets, left_out = changed, left_out + len(assets) - len(changed)
     return ProjectStatus(
         base=base,
         revision=revision,
         assets=tuple(assets),
+        left_out=left_out,
         unused=() if found is None else found.unused,
         problem=problem,
     )
@@ -175,8 +192,28 @@ def _conflicts(
         return None, error.message
 
 
-def _assets(snapshot: Snapshot, plan: Plan | None) -> Iterator[AssetStatus]:
-    records = {record.id: record for record in snapshot.records()}
+def _records(
+    snapshot: Snapshot, plan: Plan | None, listed: Listed
+) -> tuple[dict[AssetId, AssetRecord], int]:
+    """Return the records to look at, by id, and how many others there are, all unchanged."""
+    if listed is Listed.ALL:
+        return {record.id: record for record in snapshot.records()}, 0
+    found = snapshot.changed_records()
+    records, left_out = {record.id: record for record in found.records}, found.unchanged
+    for item in plan.items if plan is not None else ():
+        if item.asset_id is None or item.asset_id in records:
+            continue
+        # One that is as last pulled here, and was changed there.
+        record = snapshot.with_id(item.asset_id) if item.before is not None else None
+        if record is not None:
+            records[record.id] = record
+            left_out -= 1
+    return records, left_out
+
+
+def _assets(
+    snapshot: Snapshot, plan: Plan | None, records: dict[AssetId, AssetRecord]
+) -> Iterator[AssetStatus]:
     items = {item.asset_id: item for item in plan.items} if plan is not None else {}
     after = {edit.asset_id: edit.after for edit in plan.edits} if plan is not None else {}
     for record in records.values():

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from towline.errors import CallerError, MovedError, RemoteRefused, StoreError, TowlineError
+from towline.errors import (
+    CallerError,
+    MovedError,
+    RemoteRefused,
+    RemoteUnavailable,
+    StoreError,
+    TowlineError,
+)
 
 T = TypeVar("T")
 
@@ -134,6 +141,10 @@ class RunUnderWay(TowlineError, code="run_under_way"):
 
 class AddressRefused(RemoteRefused, code="address_refused"):
     """The remote's host resolves to an address that the operator does not allow."""
+
+
+class HostPaused(RemoteUnavailable, code="host_paused"):
+    """The remote's host did not answer before, and is not asked for ``retry_after`` seconds."""
 
 
 class CredentialUnreadable(TowlineError, code="credential_unreadable"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
@@ -49,6 +49,11 @@ FETCHES = Counter("towline_fetches", "Fetches begun.", registry=REGISTRY)
 FETCHES_SHARED = Counter(
     "towline_fetches_shared",
     "Runs served by a fetch that had begun for another one.",
+    registry=REGISTRY,
+)
+HOSTS_PAUSED = Gauge(
+    "towline_hosts_paused",
+    "Hosts of repositories that did not answer, and are left alone for a while.",
     registry=REGISTRY,
 )
 WEBHOOK_ATTEMPTS = Counter(

@@ -47,6 +47,7 @@ STATUS: Mapping[type[engine.TowlineError], int] = {
     engine.RemoteTimeout: 504,
     # The machine.
     own.Unavailable: 503,
+    own.HostPaused: 503,
     own.DiskFull: 503,
     own.RunUnderWay: 504,
     engine.TowlineError: 500,
@@ -141,7 +142,7 @@ def _of_towline(error: engine.TowlineError) -> Failure:
     match error:
         case own.Unauthenticated(challenges=challenges):
             data, headers = {}, {"WWW-Authenticate": ", ".join(challenges or ("Bearer",))}
-        case own.TooManyRequests(retry_after=seconds):
+        case own.TooManyRequests(retry_after=seconds) | own.HostPaused(retry_after=seconds):
             headers = {"Retry-After": str(seconds)}
         case own.Unavailable():
             headers = {"Retry-After": "1"}

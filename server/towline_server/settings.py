@@ -166,6 +166,10 @@ class Settings(BaseSettings):
     """How many of them may be of repositories on one host; 0: three quarters."""
     fetches_at_once: int = Field(default=4, ge=1, le=64)
     """How many repositories a process fetches side by side."""
+    tenant_fetches_at_once: int = Field(default=0, ge=0)
+    """How many of them may be one tenant's; 0: half."""
+    host_fetches_at_once: int = Field(default=0, ge=0)
+    """How many of them may be on one host; 0: three quarters."""
     max_auto_resume_attempts: int = Field(default=3, ge=0)
     """How often a run is tried again by itself, after it was lost or failed for a while."""
     retry_seconds: float = Field(default=10, gt=0)

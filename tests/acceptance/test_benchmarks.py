@@ -47,7 +47,7 @@ def test_a_quick_run_measures_every_section():
     assert ended.returncode == 0, ended.stderr
     found = load(ended.stdout)
     assert {figure.section for figure in found.figures} == {
-        *("command", "library", "serving", "start", "backends", "merge", "contents")
+        *("command", "library", "serving", "fairness", "start", "backends", "merge", "contents")
     }
     for figure in found.figures:
         assert figure.median > 0

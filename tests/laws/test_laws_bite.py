@@ -26,6 +26,7 @@ from towline.codec import encode
 from towline.content import json_edit, structure
 from towline.content.decision import Keep, Take
 from towline.content.equality import Equality
+from towline.content.fields import Reason
 from towline.content.json_values import JsonDocument
 from towline.merge import align, cases, decide, outcome
 from towline.model import AssetId, Digest, ThreeWay
@@ -157,7 +158,7 @@ def saved_sides_never_lapse(patch: Patch) -> None:
 
 
 def takes_nothing(patch: Patch) -> None:
-    patch.setattr(structure._Merger, "_take", lambda self, pointer, rule=None: Keep())
+    patch.setattr(structure._Merger, "_take", lambda self, *_: Keep())
 
 
 def takes_what_theirs_left_alone(patch: Patch) -> None:
@@ -174,7 +175,7 @@ def never_agrees_on_a_value(patch: Patch) -> None:
 
     def merge(self: Any, pointer: Any, b: Any, o: Any, t: Any) -> Any:
         if o == t != b and isinstance(o, str | dict):
-            return self._clash(pointer, structure.Reason.BOTH_CHANGED, b, o, t)
+            return self._clash(pointer, Reason.BOTH_CHANGED, b, o, t)
         return right(self, pointer, b, o, t)
 
     patch.setattr(structure._Merger, "_merge", merge)

@@ -18,8 +18,8 @@ import pytest
 from tests.laws.documents import document, edited_object
 from tests.oracle.git_lines import git_merges
 from towline.content import FieldConflict, merge_content
+from towline.content.fields import Reason
 from towline.content.identity import element_names
-from towline.content.structure import Reason
 from towline.model import ThreeWay
 
 EXAMPLES = min(int(os.environ.get("ORACLE_EXAMPLES", "1000")), 20_000)

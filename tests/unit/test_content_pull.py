@@ -88,10 +88,11 @@ def test_a_kind_says_more():
     assert pull(store, remote).status == "conflicts"
 
 
-def test_one_content_that_both_added_in_two_spellings_keeps_ours():
-    store, remote = edited(None, b'{"a": 1, "b": 2}', b'{"b":2,"a":1}\n')
-    assert pull(store, remote, NEVER).status == "conflicts"
-    assert pull(store, remote).status == "up-to-date"
+@pytest.mark.parametrize("mode", ContentMode)
+@pytest.mark.parametrize("base", [None, b"", b'{"a": 0}'])
+def test_one_content_in_two_spellings_keeps_ours(base: bytes | None, mode: ContentMode):
+    store, remote = edited(base, b'{"a": 1, "b": 2}', b'{"b":2,"a":1}\n')
+    assert pull(store, remote, PullOptions(content_merge=mode)).status == "up-to-date"
     assert content(store) == b'{"a": 1, "b": 2}'
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from towline import MemoryRemote, MemoryStore, PullOptions, Side, ThreeWay, plan_pull, pull, undo
-from towline.content.structure import Reason
+from towline.content.fields import Reason
 from towline.content.values import ABSENT
 from towline.errors import InvalidResolution, InvalidValue
 from towline.model import AssetPath

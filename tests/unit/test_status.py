@@ -13,7 +13,7 @@ from towline.pull import pull
 from towline.remotes.asset_filter import LFS_PREFIX
 from towline.remotes.memory import MemoryRemote
 from towline.remotes.trees import FileContent, Symlink
-from towline.status import ProjectStatus, State, status, status_json
+from towline.status import Listed, ProjectStatus, State, status, status_json
 from towline.stores.memory import MemoryStore
 from towline.testing.plans import now
 
@@ -48,7 +48,11 @@ class Project:
         # A request to the remote would fail.
         self.remote.failure = RemoteUnavailable(url="memory:")
         found = status(self.store, self.remote, self.revision)
+        brief = status(self.store, self.remote, self.revision, listed=Listed.CHANGED)
         self.remote.failure = None
+        changed = tuple(a for a in found.assets if a.state is not State.UNCHANGED)
+        assert (brief.assets, brief.left_out) == (changed, len(found.assets) - len(changed))
+        assert brief.unused == found.unused
         return found
 
     def states(self) -> dict[str, str]:

@@ -38,7 +38,7 @@ def status(everything: bool, as_json: bool) -> None:
     pulled one to it: `towline fetch` fetches again.
     """
     with open_project() as project, watching() as watch:
-        found = project.status(watch)
+        found = project.status(watch, unchanged=everything or as_json)
         commits = project.commits_behind(found.base)
         if as_json:
             from towline.status import status_json
@@ -46,12 +46,10 @@ def status(everything: bool, as_json: bool) -> None:
             listed = None if commits is None else [commit_json(commit) for commit in commits]
             print_json({**status_json(found), "commits_behind": listed})
         else:
-            _print_status(found, project, commits or (), everything=everything)
+            _print_status(found, project, commits or ())
 
 
-def _print_status(
-    found: ProjectStatus, project: Project, commits: Sequence[Commit], *, everything: bool
-) -> None:
+def _print_status(found: ProjectStatus, project: Project, commits: Sequence[Commit]) -> None:
     where = f"{project.setting('ref') or 'the default branch'} of {project.setting('url')}"
     echo(f"Project of {where}")
     pulled, fetched = (short(each) if each else "never" for each in (found.base, found.revision))
@@ -61,13 +59,12 @@ def _print_status(
 
         echo(f"{behind_by(len(commits))}:")
         tables.print_commits(commits)
-    changed = [asset for asset in found.assets if everything or asset.state != "unchanged"]
-    if changed:
+    if found.assets:
         from towline_cli import tables
 
-        tables.print_status(changed)
-    if hidden := len(found.assets) - len(changed):
-        echo(f"{hidden} unchanged")
+        tables.print_status(found.assets)
+    if found.left_out:
+        echo(f"{found.left_out} unchanged")
     if found.problem:
         echo_err(f"Only local changes are shown: {found.problem}")
     print_notes(found.unused)

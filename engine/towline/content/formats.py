@@ -20,6 +20,11 @@ class Document(Protocol):
         """What it says, as `merge_values` compares it."""
         ...
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether it is several documents, so that the value is a list of theirs."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:

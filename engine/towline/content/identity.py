@@ -52,11 +52,11 @@ def _has_key(sides: Sequence[list[Value]], key: str) -> bool:
 
 
 def _is_name(value: Value) -> bool:
-    return isinstance(value, str) or (isinstance(value, tuple) and value[0] == "whole")
+    return isinstance(value, str) or (isinstance(value, tuple) and value[0] in ("whole", "plain"))
 
 
 def _is_unique(side: list[Value], key: str) -> bool:
-    return len({item[key] for item in side}) == len(side)
+    return len(_by_identity(side, key)) == len(side)
 
 
 def _by_identity(side: list[Value], key: str) -> dict[str, int]:

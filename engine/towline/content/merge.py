@@ -1,24 +1,28 @@
 """Merges what both sides made of one asset's content: by structure, else by lines, else not.
 
 A file that is parsed on all three sides is merged by its structure, and what conflicts there is a
-conflict: lines would only merge it by chance. Everything else is merged line by line.
+conflict: lines would only merge it by chance. Everything else is merged line by line. Sides that
+say the same never conflict, whatever the rules: ours' bytes stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from towline.content.added import common_part
 from towline.content.comments import loses_comments
-from towline.content.decision import Keep, Merge, value_of
+from towline.content.decision import Keep, value_of
 from towline.content.equality import Equality
+from towline.content.fields import FieldConflict, FieldMerge, Reason
 from towline.content.formats import Document, Format, formats_of
-from towline.content.lines import Clash, merge_line_regions, merge_lines
+from towline.content.guarded import guarded_patterns, replaces_guarded
+from towline.content.lines import Clash, is_binary, merge_line_regions, merge_lines
 from towline.content.pointers import Pointer
-from towline.content.structure import FieldConflict, FieldMerge, guarded_changes, merge_values
-from towline.content.values import NotParsed, Value
+from towline.content.structure import StructureMerge, merge_values
+from towline.content.values import ABSENT, NotParsed, Value
 from towline.content_rules import ContentMode, ContentRules, MergedBy
 from towline.model import ThreeWay
 from towline.options import Side
@@ -29,7 +33,8 @@ class ContentOutcome:
     """What a merge of contents came to.
 
     ``content`` is the merged bytes; None where they conflict. ``fields`` and ``regions`` say where,
-    if the merge got as far as that; ``taken`` what of theirs is in the merged bytes.
+    if the merge got as far as that; else ``problem`` says why, in words. ``taken`` is what of
+    theirs is in the merged bytes.
     """
 
     content: bytes | None
@@ -37,10 +42,14 @@ class ContentOutcome:
     fields: tuple[FieldConflict, ...] = ()
     regions: tuple[Clash, ...] = ()
     taken: tuple[FieldMerge, ...] = ()
+    problem: str = ""
 
 
-_CONFLICT = ContentOutcome(content=None)
 Choices: TypeAlias = Mapping[Pointer, Side]
+
+
+def _conflict(problem: str) -> ContentOutcome:
+    return ContentOutcome(content=None, problem=problem)
 
 
 def merge_content(
@@ -53,65 +62,122 @@ def merge_content(
 
     ``choices`` settles single fields by their pointer.
     """
-    if rules.mode is ContentMode.NEVER:
-        return _CONFLICT
-    if rules.mode is not ContentMode.LINES:
+    if rules.mode in (None, ContentMode.AUTO, ContentMode.STRUCTURE):
         for format_ in formats_of(path, sides.ours):
             with suppress(NotParsed):
-                return _merge_structure(format_, sides, rules, choices)
+                return _merge_structure(format_, sides, rules, choices or {})
+    if are_equal(path, sides.ours, sides.theirs, sides.base):
+        return ContentOutcome(content=sides.ours, by=MergedBy.STRUCTURE)
+    if rules.mode is ContentMode.NEVER:
+        return _conflict("these contents are never merged")
     if rules.mode is ContentMode.STRUCTURE:
-        return _CONFLICT
-    return _merge_lines(path, sides, rules)
+        return _conflict("the sides are not all JSON, YAML or TOML")
+    return _merge_lines(path, sides, rules, choices or {})
 
 
-def are_equal(path: str, one: bytes, other: bytes) -> bool:
-    """Whether two contents differ in spelling alone: not in a comment of the other."""
+def merge_added(
+    path: str,
+    ours: bytes,
+    theirs: bytes,
+    rules: ContentRules = ContentRules(),
+    choices: Choices | None = None,
+) -> ContentOutcome:
+    """Merge the contents of an asset that both sides added.
+
+    They conflict unless they are equal. ``choices`` settles the fields that both have; what one
+    side alone has is taken then.
+    """
+    if are_equal(path, ours, theirs):
+        return ContentOutcome(content=ours, by=MergedBy.STRUCTURE)
+    if rules.mode in (None, ContentMode.AUTO, ContentMode.STRUCTURE):
+        for format_ in formats_of(path, ours):
+            with suppress(NotParsed):
+                return _merge_added(format_, ThreeWay(b"", ours, theirs), rules, choices or {})
+    return _conflict("both sides added it")
+
+
+def are_equal(path: str, one: bytes, other: bytes, base: bytes = b"") -> bool:
+    """Whether two contents differ in spelling alone: not in a comment that is new in the other."""
     if one == other:
         return True
     for format_ in formats_of(path, one):
         with suppress(NotParsed):
-            if _loses_comments(format_, ThreeWay(b"", one, other), one):
+            if _loses_comments(format_, ThreeWay(base, one, other), one):
                 return False
-            return Equality().are_equal(format_.parse(one).value, format_.parse(other).value)
+            values = _parsed(format_, (one, other))
+            return Equality().are_equal(values[0].value, values[1].value)
     return False
 
 
+def _parsed(format_: Format, contents: Iterable[bytes]) -> list[Document]:
+    """Parse contents. Raises NotParsed, also where one is a document and another several."""
+    documents: list[Document] = [format_.parse(content) for content in contents]
+    if len({document.is_stream for document in documents}) > 1:
+        raise NotParsed
+    return documents
+
+
+# --- by structure -----------------------------------------------------------------------------
+
+
 def _merge_structure(
-    format_: Format, sides: ThreeWay[bytes], rules: ContentRules, choices: Choices | None
+    format_: Format, sides: ThreeWay[bytes], rules: ContentRules, choices: Choices
 ) -> ContentOutcome:
-    documents = sides.map(format_.parse)
+    documents = ThreeWay(*_parsed(format_, (sides.base, sides.ours, sides.theirs)))
     values = documents.map(lambda document: document.value)
     merged = merge_values(values, rules, choices)
-    content, conflicts = None, merged.conflicts
-    if not conflicts:
-        wanted = value_of(merged.merge, values.ours, values.theirs)
-        conflicts = guarded_changes(values.ours, wanted, rules, choices or {})
-        if not conflicts:
-            content = _written(format_, sides, documents, merged.merge, wanted)
-    return ContentOutcome(
-        content=content, by=MergedBy.STRUCTURE, fields=conflicts, taken=merged.taken
+    if merged.conflicts:
+        return ContentOutcome(content=None, by=MergedBy.STRUCTURE, fields=merged.conflicts)
+    return _written(format_, sides, documents, merged)
+
+
+def _merge_added(
+    format_: Format, sides: ThreeWay[bytes], rules: ContentRules, choices: Choices
+) -> ContentOutcome:
+    ours, theirs = _parsed(format_, (sides.ours, sides.theirs))
+    base = common_part(ours.value, theirs.value, rules)
+    merged = merge_values(ThreeWay(base, ours.value, theirs.value), rules, choices)
+    fields = tuple(
+        replace(
+            each,
+            # A list that is compared as a whole was not there before.
+            reason=Reason.BOTH_ADDED if each.reason is Reason.BOTH_CHANGED else each.reason,
+            values=replace(each.values, base=ABSENT),
+        )
+        for each in merged.conflicts
     )
+    if fields or not choices:
+        return ContentOutcome(
+            content=None, fields=fields, problem="" if fields else "both sides added it"
+        )
+    return _written(format_, sides, ThreeWay(ours, ours, theirs), merged)
 
 
 def _written(
     format_: Format,
     sides: ThreeWay[bytes],
     documents: ThreeWay[Document],
-    merge: Merge,
-    wanted: Value,
-) -> bytes | None:
-    """Return bytes that say exactly what is wanted; None where there is no way to write them."""
-    keeps = isinstance(merge, Keep)
+    merged: StructureMerge,
+) -> ContentOutcome:
+    """Write bytes that say exactly what was decided; a conflict where there is no way to."""
+    wanted = value_of(merged.merge, documents.ours.value, documents.theirs.value)
+
+    def outcome(content: bytes) -> ContentOutcome:
+        return ContentOutcome(content=content, by=MergedBy.STRUCTURE, taken=merged.taken)
+
+    keeps = isinstance(merged.merge, Keep)
     if keeps and not _loses_comments(format_, sides, sides.ours):
-        return sides.ours
+        return outcome(sides.ours)
     if format_.has_comments:
         content = merge_lines(sides)
         if content is not None and _says(format_, content, wanted):
-            return content
-    content = None if keeps else format_.edit(documents.ours, documents.theirs, merge)
-    if content is None or not _says(format_, content, wanted):
-        return None
-    return None if _loses_comments(format_, sides, content) else content
+            return outcome(content)
+    content = None if keeps else format_.edit(documents.ours, documents.theirs, merged.merge)
+    if not keeps and (content is None or not _says(format_, content, wanted)):
+        return _conflict("the fields merge, but cannot be written into ours in place")
+    if content is None or _loses_comments(format_, sides, content):
+        return _conflict("the fields merge, but a comment would be lost")
+    return outcome(content)
 
 
 def _loses_comments(format_: Format, sides: ThreeWay[bytes], content: bytes) -> bool:
@@ -125,39 +191,76 @@ def _says(format_: Format, content: bytes, wanted: Value) -> bool:
         return False
 
 
-def _merge_lines(path: str, sides: ThreeWay[bytes], rules: ContentRules) -> ContentOutcome:
+# --- by lines ---------------------------------------------------------------------------------
+
+
+def _merge_lines(
+    path: str, sides: ThreeWay[bytes], rules: ContentRules, choices: Choices
+) -> ContentOutcome:
     merged = merge_line_regions(sides)
     if merged is None:
-        return _CONFLICT
+        if any(map(is_binary, (sides.base, sides.ours, sides.theirs))):
+            return _conflict("binary contents are not merged")
+        return _conflict("the sides are too long, or too different, to be merged by lines")
     content, clashes = merged
     if clashes:
         return ContentOutcome(content=None, by=MergedBy.LINES, regions=clashes)
-    return _checked(path, sides, content, rules)
+    return _checked(path, sides, content, rules, choices)
 
 
 def _checked(
-    path: str, sides: ThreeWay[bytes], content: bytes, rules: ContentRules
+    path: str, sides: ThreeWay[bytes], content: bytes, rules: ContentRules, choices: Choices
 ) -> ContentOutcome:
-    """Refuse merged lines that are not parsed, if the sides are, or lack a key that was added.
+    """Refuse merged lines that are not parsed, if ours is, or lack a key that was added.
 
     And those that change a guarded field.
     """
     outcome = ContentOutcome(content=content, by=MergedBy.LINES)
     for format_ in formats_of(path, sides.ours):
         with suppress(NotParsed):
-            values = sides.map(format_.parse).map(lambda document: document.value)
-            keys = _Keys()
-            known = keys.of(values.base)
-            added = (keys.of(values.ours) | keys.of(values.theirs)) - known
+            ours = format_.parse(sides.ours).value
+            name = format_.name.upper()
             try:
                 merged = format_.parse(content).value
             except NotParsed:
-                return _CONFLICT
-            if not added <= keys.of(merged):
-                return _CONFLICT
-            guarded = guarded_changes(values.ours, merged, rules, {})
-            return ContentOutcome(content=None, fields=guarded) if guarded else outcome
+                return _conflict(f"the lines merge, but the result is no valid {name}")
+            values = ThreeWay(_value(format_, sides.base), ours, _value(format_, sides.theirs))
+            if _loses_key(values, merged):
+                return _conflict("the lines merge, but a key that one side added would be lost")
+            return _without_guarded(values, merged, rules, choices) or outcome
     return outcome
+
+
+def _value(format_: Format, content: bytes) -> Value:
+    """Return what a side says; ABSENT where it is not of the format."""
+    try:
+        return format_.parse(content).value
+    except NotParsed:
+        return ABSENT
+
+
+def _loses_key(sides: ThreeWay[Value], merged: Value) -> bool:
+    keys = _Keys()
+    known = keys.of(sides.base)
+    added = (keys.of(sides.ours) | keys.of(sides.theirs)) - known
+    return not added <= keys.of(merged)
+
+
+def _without_guarded(
+    sides: ThreeWay[Value], merged: Value, rules: ContentRules, choices: Choices
+) -> ContentOutcome | None:
+    """Return the conflict of merged lines that replace a guarded field, unless theirs is chosen."""
+    if not guarded_patterns(rules):
+        return None
+    expected = sides.ours
+    if sides.base is not ABSENT and sides.theirs is not ABSENT:
+        decided = merge_values(sides, rules, choices)
+        if guarded := [each for each in decided.conflicts if each.reason is Reason.GUARDED]:
+            return ContentOutcome(content=None, fields=tuple(guarded))
+        expected = value_of(decided.merge, sides.ours, sides.theirs)
+    if replaces_guarded(expected, merged, rules):
+        return _conflict("the lines merge, but a guarded field would change")
+    return None
 
 
 class _Keys:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from towline.content.values import Value
@@ -30,29 +30,31 @@ class Patterns:
     def find(self, pointer: Pointer) -> str | None:
         """Return the value of the first pattern that a pointer fits."""
         for pattern, value in self._values:
-            if len(pattern) == len(pointer) and all(
-                wanted in ("*", token) for wanted, token in zip(pattern, pointer, strict=True)
-            ):
+            if _fits(pattern, pointer):
                 return value
         return None
 
     def __bool__(self) -> bool:
         return bool(self._values)
 
-    def all(self, value: Value) -> list[tuple[Pointer, Value]]:
-        """Return every place in a document that a pattern names, with its value."""
-        found: list[tuple[Pointer, Value]] = []
+    def inside(self, pointer: Pointer, value: Value) -> Iterator[Value]:
+        """Yield the values that a pattern names at a place, whose value is given, or inside it."""
         for pattern, _ in self._values:
-            places: list[tuple[Pointer, Value]] = [((), value)]
-            for wanted in pattern:
-                places = [
-                    ((*pointer, name), part)
-                    for pointer, whole in places
-                    for name, part in _parts(whole)
-                    if wanted in ("*", name)
+            head, rest = pattern[: len(pointer)], pattern[len(pointer) :]
+            if not _fits(head, pointer):
+                continue
+            parts = [value]
+            for wanted in rest:
+                parts = [
+                    part for whole in parts for name, part in _parts(whole) if wanted in ("*", name)
                 ]
-            found += places
-        return found
+            yield from parts
+
+
+def _fits(pattern: Pointer, pointer: Pointer) -> bool:
+    return len(pattern) == len(pointer) and all(
+        wanted in ("*", token) for wanted, token in zip(pattern, pointer, strict=True)
+    )
 
 
 def _parts(value: Value) -> Iterable[tuple[str, Value]]:

@@ -30,19 +30,20 @@ put different strings in the place of one string, that is in conflict.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from enum import StrEnum
 
 from towline.content.decision import Inside, Keep, Merge, Slot, Take
 from towline.content.diff import Base
 from towline.content.equality import Equality
+from towline.content.fields import FieldConflict, FieldMerge, Reason
+from towline.content.guarded import GuardedFields, Place
 from towline.content.identity import element_names, is_doubled
+from towline.content.larger import is_larger
+from towline.content.ordering import interleaved, is_rewritten
 from towline.content.pointers import Patterns, Pointer
 from towline.content.recursion import Steps, run
-from towline.content.regions import regions
+from towline.content.regions import Region, regions
 from towline.content.search import TooCostly
 from towline.content.values import ABSENT, Value
 from towline.content_rules import ContentRules, FieldRule
@@ -51,34 +52,6 @@ from towline.options import Side
 
 _NUMBERED_LEVEL = 8
 """The level below which values are numbered: comparing them then costs the same at any depth."""
-
-
-class Reason(StrEnum):
-    """Why a field is in conflict."""
-
-    BOTH_CHANGED = "both_changed"
-    BOTH_ADDED = "both_added"
-    DELETED_HERE = "deleted_here"
-    DELETED_THERE = "deleted_there"
-    REORDERED = "reordered"
-    GUARDED = "guarded"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldConflict:
-    """A place where the two sides cannot both be had."""
-
-    pointer: Pointer
-    reason: Reason
-    values: ThreeWay[Value]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldMerge:
-    """A place where something of theirs was taken."""
-
-    pointer: Pointer
-    rule: FieldRule | None = None
 
 
 _KEEP, _TAKE = Keep(), Take()
@@ -102,35 +75,7 @@ def merge_values(
     merger = _Merger(rules, choices or {})
     merged = run(merger.start(sides))
     return StructureMerge(
-        merge=merged, conflicts=tuple(merger.conflicts), taken=tuple(merger.taken)
-    )
-
-
-def guarded_changes(
-    ours: Value, merged: Value, rules: ContentRules, choices: Mapping[Pointer, Side]
-) -> tuple[FieldConflict, ...]:
-    """Return the guarded fields of ours that a merge replaced, unless theirs was chosen for one.
-
-    Merges by lines, and of lists without identities, do not see which field became which.
-    """
-    fields = Patterns([each for each in rules.fields if each[1] == FieldRule.GUARDED])
-    if not fields or any(
-        side is Side.THEIRS and fields.find(pointer) for pointer, side in choices.items()
-    ):
-        return ()
-    equality = Equality()
-    before, after = fields.all(ours), fields.all(merged)
-    gone = Counter(equality.key(value) for _, value in before)
-    new = Counter(equality.key(value) for _, value in after)
-    gone, new = gone - new, new - gone
-    if not gone or not new:
-        return ()
-    return tuple(
-        FieldConflict(
-            pointer=pointer, reason=Reason.GUARDED, values=ThreeWay(ABSENT, value, ABSENT)
-        )
-        for pointer, value in before
-        if equality.key(value) in gone
+        merge=merged, conflicts=tuple(merger.all_conflicts()), taken=tuple(merger.taken)
     )
 
 
@@ -141,13 +86,19 @@ class _Merger:
         self._unordered = Patterns([(place, "yes") for place in rules.unordered])
         self._choices = choices
         self._equality = Equality()
-        self.conflicts: list[FieldConflict] = []
+        self._guarded = GuardedFields(rules, self._equality)
+        self._conflicts: list[FieldConflict] = []
         self.taken: list[FieldMerge] = []
 
     def start(self, sides: ThreeWay[Value]) -> Steps[Merge]:
         """Merge two documents."""
         merged = self._merge((), sides.base, sides.ours, sides.theirs)
         return (yield merged) if isinstance(merged, Generator) else merged
+
+    def all_conflicts(self) -> list[FieldConflict]:
+        """Return the conflicts that no choice settles."""
+        found = [*self._conflicts, *self._guarded.conflicts()]
+        return [each for each in found if each.pointer not in self._choices]
 
     def _merge(self, pointer: Pointer, b: Value, o: Value, t: Value) -> Merge | Steps[Merge]:
         """Merge a value that both sides have."""
@@ -161,7 +112,7 @@ class _Merger:
         if rule == FieldRule.GUARDED:
             return self._clash(pointer, Reason.GUARDED, b, o, t)
         if rule is not None and not equal(o, b):
-            return self._by_rule(pointer, FieldRule(rule), o, t)
+            return self._by_rule(pointer, FieldRule(rule), b, o, t)
         if isinstance(b, dict) and isinstance(o, dict) and isinstance(t, dict):
             return self._merge_objects(pointer, b, o, t)
         if isinstance(b, list) and isinstance(o, list) and isinstance(t, list):
@@ -171,28 +122,38 @@ class _Merger:
     def _whole(self, pointer: Pointer, b: Value, o: Value, t: Value) -> Merge:
         """Merge a value inside which nothing is looked at."""
         if self._equality.are_equal(o, b):
-            return self._take(pointer)
+            return self._take(pointer, b, o, t)
         return self._clash(
             pointer, Reason.BOTH_ADDED if b is ABSENT else Reason.BOTH_CHANGED, b, o, t
         )
 
-    def _take(self, pointer: Pointer, rule: FieldRule | None = None) -> Merge:
+    def _take(
+        self, pointer: Pointer, b: Value, o: Value, t: Value, rule: FieldRule | None = None
+    ) -> Merge:
+        """Take theirs' value, unless that replaces a guarded field, for which ours was chosen."""
+        conflict = FieldConflict(pointer=pointer, reason=Reason.GUARDED, values=ThreeWay(b, o, t))
+        guarded = self._guarded.exchange(conflict, [(pointer, o)], [(pointer, t)])
+        if guarded and self._choices.get(pointer) is Side.OURS:
+            return _KEEP
         self.taken.append(FieldMerge(pointer=pointer, rule=rule))
         return _TAKE
 
-    def _by_rule(self, pointer: Pointer, rule: FieldRule, o: Value, t: Value) -> Merge:
-        larger = rule is FieldRule.LARGER and _is_larger(t, o)
-        return self._take(pointer, rule) if rule is FieldRule.THEIRS or larger else _KEEP
+    def _by_rule(self, pointer: Pointer, rule: FieldRule, b: Value, o: Value, t: Value) -> Merge:
+        if rule is FieldRule.LARGER:
+            larger = is_larger(t, o)
+            if larger is None:
+                return self._clash(pointer, Reason.BOTH_CHANGED, b, o, t)
+            return self._take(pointer, b, o, t, rule) if larger else _KEEP
+        return self._take(pointer, b, o, t, rule) if rule is FieldRule.THEIRS else _KEEP
 
     def _clash(self, pointer: Pointer, reason: Reason, b: Value, o: Value, t: Value) -> Merge:
-        side = self._choices.get(pointer)
-        if side is Side.THEIRS:
-            return self._take(pointer)
-        if side is None:
-            self.conflicts.append(
-                FieldConflict(pointer=pointer, reason=reason, values=ThreeWay(b, o, t))
-            )
-        return _KEEP
+        self._conflicts.append(
+            FieldConflict(pointer=pointer, reason=reason, values=ThreeWay(b, o, t))
+        )
+        if self._choices.get(pointer) is not Side.THEIRS:
+            return _KEEP
+        self.taken.append(FieldMerge(pointer=pointer))
+        return _TAKE
 
     def _parts(
         self, pointer: Pointer, parts: Iterable[tuple[Value, ...]]
@@ -222,12 +183,12 @@ class _Merger:
             if self._fields.find(pointer) == FieldRule.GUARDED:
                 taken = self._clash(pointer, Reason.GUARDED, b, o, t)
                 return taken if taken is _TAKE else None
-            return self._take(pointer)
+            return self._take(pointer, b, o, t)
         if self._equality.are_equal(t, b):
             return None
         rule = self._fields.find(pointer)
         if rule in (FieldRule.THEIRS, FieldRule.LARGER):
-            return self._take(pointer, FieldRule(rule))
+            return self._take(pointer, b, o, t, FieldRule(rule))
         if rule == FieldRule.OURS:
             return None
         taken = self._clash(pointer, Reason.DELETED_HERE, b, ABSENT, t)
@@ -240,7 +201,8 @@ class _Merger:
             return self._clash(pointer, Reason.GUARDED, b, o, ABSENT) is _TAKE
         unchanged = self._equality.are_equal(o, b)
         if unchanged or rule == FieldRule.THEIRS:
-            return self._take(pointer, None if unchanged else FieldRule.THEIRS) is _TAKE
+            by = None if unchanged else FieldRule.THEIRS
+            return self._take(pointer, b, o, ABSENT, by) is _TAKE
         if rule is not None:
             return False
         return self._clash(pointer, Reason.DELETED_THERE, b, o, ABSENT) is _TAKE
@@ -252,7 +214,7 @@ class _Merger:
         outcomes = yield from self._parts(pointer, parts)
         slots = [
             Slot(key if key in o else None, key if key in t else None, outcomes[key])
-            for key in _interleaved(list(o), list(t), outcomes, second_follows=False)
+            for key in interleaved(list(o), list(t), outcomes, second_follows=False)
         ]
         return _inside(slots, list(o))
 
@@ -270,8 +232,23 @@ class _Merger:
             # A doubled identity: which element is which is unknown.
             return self._whole(pointer, b, o, t)
         if len(b) == len(o) == len(t):
+            if self._is_moved(sides):
+                return self._whole(pointer, b, o, t)
             return self._merge_positions(pointer, sides)
         return self._merge_sequences(pointer, b, o, t)
+
+    def _is_moved(self, sides: Sequence[list[Value]]) -> bool:
+        """Whether one side edited inside an element where the other has one of another place."""
+        equal = self._equality.are_equal
+        edited = [
+            (o, t)
+            for b, o, t in zip(*sides, strict=True)
+            if isinstance(b, dict | list) and not (equal(o, b) or equal(t, b) or equal(o, t))
+        ]
+        if not edited:
+            return False
+        known = set(map(self._equality.key, sides[0]))
+        return any(self._equality.key(item) in known for pair in edited for item in pair)
 
     def _merge_positions(self, pointer: Pointer, sides: Sequence[list[Value]]) -> Steps[Merge]:
         """Merge lists of one length."""
@@ -284,7 +261,7 @@ class _Merger:
         self, pointer: Pointer, places: ThreeWay[dict[str, int]], sides: Sequence[list[Value]]
     ) -> Steps[Merge]:
         """Merge lists whose elements are known by a text each, at these positions."""
-        if self._unordered.find(pointer) is None and _is_rewritten(places, sides[0]):
+        if self._unordered.find(pointer) is None and is_rewritten(places, sides[0]):
             return self._clash(pointer, Reason.BOTH_CHANGED, *sides)
         found = list(zip(sides, (places.base, places.ours, places.theirs), strict=True))
         parts = (
@@ -300,7 +277,7 @@ class _Merger:
             first, second = second, first
         slots = [
             Slot(places.ours.get(token), places.theirs.get(token), outcomes[token])
-            for token in _interleaved(first, second, outcomes, second_follows=reorders)
+            for token in interleaved(first, second, outcomes, second_follows=reorders)
         ]
         return _inside(slots, range(len(places.ours)))
 
@@ -325,8 +302,8 @@ class _Merger:
             return True
         if [token for token in other if token in known] == was or self._unordered.find(pointer):
             return False
-        taken = self._clash(pointer, Reason.REORDERED, *sides)
-        return True if taken is _TAKE else None
+        taken = self._clash(pointer, Reason.REORDERED, *sides) is _TAKE
+        return taken if pointer in self._choices else None
 
     def _merge_sequences(
         self, pointer: Pointer, b: list[Value], o: list[Value], t: list[Value]
@@ -340,18 +317,35 @@ class _Merger:
             return self._whole(pointer, b, o, t)
         if any(region.clashes(ours, theirs) for region in found):
             return self._whole(pointer, b, o, t)
+        taken = [region for region in found if not region.from_ours]
+        if self._keeps_guarded(pointer, taken, ThreeWay(b, o, t)):
+            return _KEEP
         slots: list[Slot] = []
         position = 0
-        for region in found:
-            if not region.from_ours:
-                slots += [Slot(at, None, _KEEP) for at in range(position, region.ours.start)]
-                slots += [Slot(None, at, _TAKE) for at in region.theirs]
-                position = region.ours.stop
+        for region in taken:
+            slots += [Slot(at, None, _KEEP) for at in range(position, region.ours.start)]
+            slots += [Slot(None, at, _TAKE) for at in region.theirs]
+            position = region.ours.stop
         slots += [Slot(at, None, _KEEP) for at in range(position, len(o))]
         merged = _inside(slots, range(len(o)))
         if merged is not _KEEP:
             self.taken.append(FieldMerge(pointer=pointer))
         return merged
+
+    def _keeps_guarded(
+        self, pointer: Pointer, taken: Iterable[Region], lists: ThreeWay[list[Value]]
+    ) -> bool:
+        """Whether ours was chosen for a list in which theirs replaces a guarded field."""
+
+        def places(side: list[Value], spans: Iterable[range]) -> list[Place]:
+            return [((*pointer, str(at)), side[at]) for span in spans for at in span]
+
+        guarded = self._guarded.exchange(
+            FieldConflict(pointer=pointer, reason=Reason.GUARDED, values=lists),
+            places(lists.ours, (region.ours for region in taken)),
+            places(lists.theirs, (region.theirs for region in taken)),
+        )
+        return guarded and self._choices.get(pointer) is Side.OURS
 
 
 def _inside(slots: Sequence[Slot], ours: Sequence[str | int]) -> Merge:
@@ -361,91 +355,3 @@ def _inside(slots: Sequence[Slot], ours: Sequence[str | int]) -> Merge:
     ):
         return _KEEP
     return Inside(tuple(slots))
-
-
-def _interleaved(
-    first: list[str], second: list[str], taken: Iterable[str], *, second_follows: bool
-) -> list[str]:
-    """Return ``first`` with what ``second`` alone has, each behind what it follows there.
-
-    At one place ``second`` goes before what ``first`` alone has, or behind it.
-    """
-    wanted = set(taken)
-    common = set(second) & wanted
-    own = [key for key in first if key in wanted]
-    known = set(own)
-    # What second adds, by the element that it follows there; None: at the start.
-    additions: dict[str | None, list[str]] = {}
-    anchor: str | None = None
-    for key in second:
-        if key in known:
-            anchor = key
-        elif key in wanted:
-            additions.setdefault(anchor, []).append(key)
-    if not additions:
-        return own
-    merged: list[str] = []
-    waiting = additions.pop(None, [])
-    for key in own:
-        if waiting and (not second_follows or key in common):
-            merged += waiting
-            waiting = []
-        merged.append(key)
-        waiting += additions.pop(key, [])
-    return merged + waiting
-
-
-def _is_rewritten(places: ThreeWay[dict[str, int]], base: list[Value]) -> bool:
-    """Whether both sides put different strings in the place of one that both took away.
-
-    That is one string that both edited, as a line of a notebook's source, and not two additions.
-    """
-    gone = places.base.keys() - places.ours.keys() - places.theirs.keys()
-    if not gone or not isinstance(base[0], str):
-        return False
-    common = places.base.keys() & places.ours.keys() & places.theirs.keys()
-    added = [
-        _by_anchor((token, token in common, token not in places.base) for token in side)
-        for side in (places.ours, places.theirs)
-    ]
-    lost = _by_anchor((token, token in common, token in gone) for token in places.base)
-    mine, other = added
-    return any(
-        mine.get(anchor, set()) - other.get(anchor, set())
-        and other.get(anchor, set()) - mine.get(anchor, set())
-        for anchor in lost
-    )
-
-
-def _by_anchor(tokens: Iterable[tuple[str, bool, bool]]) -> dict[str | None, set[str]]:
-    """Return those tokens that are wanted, by the anchor before them.
-
-    A token comes with whether it is an anchor, and whether it is wanted.
-    """
-    found: dict[str | None, set[str]] = {}
-    anchor: str | None = None
-    for token, is_anchor, is_wanted in tokens:
-        if is_anchor:
-            anchor = token
-        elif is_wanted:
-            found.setdefault(anchor, set()).add(token)
-    return found
-
-
-def _is_larger(t: Value, o: Value) -> bool:
-    """Whether theirs is the larger number, or the text that comes later."""
-    if isinstance(t, str) and isinstance(o, str):
-        return t > o
-    if isinstance(t, tuple) and isinstance(o, tuple):
-        return _decimal(t) > _decimal(o)
-    return False
-
-
-def _decimal(number: tuple[object, ...]) -> Decimal:
-    if number[0] == "whole":
-        return Decimal(str(number[1]))
-    _, sign, digits, power = number
-    try:
-        return Decimal(f"{sign}{digits}E{power}")
-    except InvalidOperation:  # An exponent of more digits than any use has.
-        return Decimal(0)

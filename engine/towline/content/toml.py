@@ -11,14 +11,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from towline.content.decision import Inside, Merge, Slot, Take
-from towline.content.values import MAX_BYTES, STACK_DEPTH, NotParsed, TooDeep, Value, parse_number
+from towline.content.values import (
+    MAX_BYTES,
+    STACK_DEPTH,
+    NotParsed,
+    TextDocument,
+    TooDeep,
+    Value,
+    decode_text,
+    parse_number,
+)
 
 
-@dataclass(frozen=True, slots=True)
-class TomlDocument:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TomlDocument(TextDocument):
     """A parsed document: its text, and its value with strict types."""
 
-    text: str
     value: Value
 
 
@@ -27,10 +35,11 @@ def parse_toml(content: bytes) -> TomlDocument:
     if len(content) > MAX_BYTES:
         raise NotParsed
     try:
-        text = content.decode()
-        return TomlDocument(text, _strict(tomllib.loads(text, parse_float=_fraction), 0))
+        text, has_bom = decode_text(content)
+        value = _strict(tomllib.loads(text, parse_float=_fraction), 0)
     except (ValueError, RecursionError):
         raise NotParsed from None
+    return TomlDocument(text=text, has_bom=has_bom, value=value)
 
 
 def _fraction(literal: str) -> tuple[object, ...]:
@@ -67,7 +76,7 @@ def edit_toml(ours: TomlDocument, theirs: TomlDocument, merge: Merge) -> bytes |
         if tomlkit.dumps(mine) != ours.text:
             return None
         _apply(merge, mine, other)
-        return tomlkit.dumps(mine).encode()
+        return ours.encode(tomlkit.dumps(mine))
     except (TOMLKitError, ValueError, KeyError, IndexError, TypeError, AttributeError):
         # It has no one error for what it cannot edit; the answer is checked in any case.
         return None

@@ -28,6 +28,11 @@ class TextDocument:
     text: str
     has_bom: bool
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether its value is a list of documents, and not one document."""
+        return False
+
     def encode(self, text: str) -> bytes:
         """Return the bytes of an edited text of this document."""
         return (b"\xef\xbb\xbf" if self.has_bom else b"") + text.encode()

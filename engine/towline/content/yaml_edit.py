@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from towline.content.decision import Inside, Keep, Merge, Slot, Take
-from towline.content.json_text import TextEdit, apply_edits
+from towline.content.json_text import Part, Piece, TextEdit, apply_edits, rearranged
 from towline.content.yaml_values import YamlDocument, members
 
 
@@ -56,8 +56,8 @@ class _Writer:
             case Take():
                 yield self._value(mine, other)
             case Inside(slots):
-                if mine.flow_style or other.flow_style:
-                    yield self._value(mine, other)
+                if mine.flow_style:
+                    yield from self._inside_flow(slots, mine, other)
                 else:
                     yield from self._inside(slots, mine, other)
 
@@ -68,6 +68,43 @@ class _Writer:
         if "\n" in taken or "\n" in replaced or not taken or not replaced:
             raise _CannotWrite
         return TextEdit(mine.start_mark.index, mine.end_mark.index, taken)
+
+    def _inside_flow(self, slots: Sequence[Slot], mine: Any, other: Any) -> Iterator[TextEdit]:
+        """Put parts in place between the brackets of ours, each with the spacing that it has."""
+        ours, theirs = _parts(mine), _parts(other)
+        own, taken = _flow_parts(mine), _flow_parts(other)
+        places = {key: at for at, key in enumerate(own)}
+        inner: list[TextEdit] = []
+        pieces: list[Piece] = []
+        for slot in slots:
+            if slot.ours is None:
+                assert slot.theirs is not None, "it is from one of the sides"
+                pieces.append(Piece(None, self._one_line(taken[slot.theirs])))
+                continue
+            edits: list[TextEdit] = []
+            part = own[slot.ours]
+            if slot.theirs is not None:
+                try:
+                    edits += self.edits(slot.merge, ours[slot.ours], theirs[slot.theirs])
+                except _CannotWrite:
+                    if not isinstance(slot.merge, Take):
+                        raise
+                    edits = [TextEdit(part.start, part.end, self._one_line(taken[slot.theirs]))]
+            inner += edits
+            text = apply_edits(self._ours, edits, part.start, part.end)
+            pieces.append(Piece(places[slot.ours], text))
+        if [piece.part for piece in pieces] == list(range(len(own))):
+            yield from inner
+            return
+        container = (mine.start_mark.index, mine.end_mark.index)
+        yield rearranged(self._ours, container, list(own.values()), pieces, ("", ", ", ""))
+
+    def _one_line(self, part: Part) -> str:
+        """Return the text of a part of theirs. Raises _CannotWrite where it has several lines."""
+        text = self._theirs[part.start : part.end]
+        if "\n" in text:
+            raise _CannotWrite
+        return text
 
     def _inside(self, slots: Sequence[Slot], mine: Any, other: Any) -> Iterator[TextEdit]:
         ours, theirs = _parts(mine), _parts(other)
@@ -141,6 +178,19 @@ def _parts(node: Any) -> dict[str | int, Any]:
     if node.id == "mapping":
         return {name: value for name, _, value in members(node)}
     return dict(enumerate(node.value))
+
+
+def _flow_parts(node: Any) -> dict[str | int, Part]:
+    """Return where each member or item between brackets is."""
+    if node.id == "mapping":
+        found: list[tuple[str | int, Any, Any]] = list(members(node))
+    else:
+        found = [(at, item, item) for at, item in enumerate(node.value)]
+    parts: dict[str | int, Part] = {}
+    for name, first, value in found:
+        start, end = first.start_mark.index, max(first.end_mark.index, value.end_mark.index)
+        parts[name] = Part(str(name), start, value.start_mark.index, end)
+    return parts
 
 
 def _blocks(text: str, node: Any) -> dict[str | int, _Block]:

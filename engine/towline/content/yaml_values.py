@@ -32,6 +32,10 @@ _WORDS: dict[str, Value] = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 _CORE = "tag:yaml.org,2002:"
+_STRING, _INT, _FLOAT = _CORE + "str", _CORE + "int", _CORE + "float"
+_WORD_TAGS = (_CORE + "null", _CORE + "bool")
+_NUMBER_TO_OTHERS = re.compile(r"0o[0-7]+|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+"""Text to PyYAML, which follows YAML 1.1, and a number to readers of YAML 1.2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,11 @@ class YamlDocument(TextDocument):
     nodes: tuple[Any, ...]
     value: Value
     shares_nodes: bool
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it is not one document, so that its value is a list of documents."""
+        return len(self.nodes) != 1
 
 
 def parse_yaml(content: bytes) -> YamlDocument:
@@ -120,17 +129,23 @@ def key_text(node: Any) -> str:
 
 
 def _scalar(node: Any) -> Value:
-    text: str = node.value
-    if not node.tag.startswith(_CORE):
-        return ("tagged", node.tag, text)
+    text, tag = node.value, node.tag
+    if not tag.startswith(_CORE):
+        return ("tagged", tag, text)
     if node.style:  # quoted, or a block
-        return text if node.tag == _CORE + "str" else ("tagged", node.tag, text)
-    if text in _WORDS:
+        return text if tag == _STRING else ("tagged", tag, text)
+    # A tag that is written out differs from that of the plain text.
+    if text in _WORDS and tag in _WORD_TAGS:
         return _WORDS[text]
-    if _WHOLE.fullmatch(text) or _FRACTION.fullmatch(text):
+    if (_WHOLE.fullmatch(text) and tag == _INT) or (_FRACTION.fullmatch(text) and tag == _FLOAT):
         return parse_number(text)
+    if tag == _STRING:
+        is_clear = text in _WORDS or not _NUMBER_TO_OTHERS.fullmatch(text)
+        return text if is_clear else ("plain", text)
+    if text in _WORDS or _WHOLE.fullmatch(text) or _FRACTION.fullmatch(text):
+        return ("tagged", tag, text)
     # The tag is what YAML 1.1 makes of it.
-    return text if node.tag == _CORE + "str" else ("plain", text)
+    return ("plain", text)
 
 
 def members(node: Any) -> Iterator[tuple[str, Any, Any]]:

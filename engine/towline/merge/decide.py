@@ -75,7 +75,7 @@ class Decision:
     @property
     def merged(self) -> bool:
         """Whether both sides' changes went into the outcome."""
-        return self.disposition is Disposition.UPDATED and self.rule in (8, 9)
+        return self.disposition is Disposition.UPDATED and self.rule in (8, 9, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +143,8 @@ def decide(
         raise NoRemoteVersion(asset_id=asset.id, path=asset.path)
     if side is None and rule in (8, 9):
         return _merge_fields(asset, rule, content_merge, fields)
-    if side is None and rule == 10 and _are_equal(asset, content_merge):
-        return Decision(rule=rule, disposition=Disposition.UNTOUCHED, outcome=asset.ours)
+    if side is None and rule == 10 and (merged := _merge_added(asset, content_merge, fields)):
+        return merged
     case = _RULES[rule]
     disposition = {None: case.alone, Side.THEIRS: case.theirs, Side.OURS: case.ours}[side]
     return Decision(
@@ -224,14 +224,11 @@ def _merge_fields(
     assert theirs is not None, "rules 8 and 9 have theirs"
     path, digest, executable = _fields(base, ours, theirs)
     content: MergedContent | None = None
-    if (
-        digest.clashes
-        and not path.clashes
-        and content_merge is not None
-        and not _is_another_asset(asset)
-    ):
-        digests: ThreeWay[Digest | None] = ThreeWay(digest.base, digest.ours, digest.theirs)
-        content = content_merge(path.resolved(), digests, fields)
+    if digest.clashes and not path.clashes and content_merge is not None:
+        # Of another asset's content it is asked only whether it equals ours.
+        base_digest = None if _is_another_asset(asset) else digest.base
+        digests = ThreeWay(base_digest, digest.ours, digest.theirs)
+        content = content_merge(path.resolved(), digests, () if base_digest is None else fields)
     if path.clashes or (digest.clashes and content is None):
         kind = ConflictKind.RENAME_RENAME if path.clashes else ConflictKind.CONTENT
         return Decision(rule=8, disposition=Disposition.CONFLICT, outcome=asset.ours, conflict=kind)
@@ -251,14 +248,26 @@ def _is_another_asset(asset: AlignedAsset) -> bool:
     return was is not None and now is not None and was != now
 
 
-def _are_equal(asset: AlignedAsset, content_merge: DigestMerge | None) -> bool:
-    """Whether both sides added one content, spelled differently: ours' stays."""
+def _merge_added(
+    asset: AlignedAsset, content_merge: DigestMerge | None, fields: Fields
+) -> Decision | None:
+    """Rule 10: contents that are equal, or a side for each field; None where it is a conflict."""
     ours, theirs = asset.ours, asset.theirs
     if content_merge is None or ours is None or theirs is None:
-        return False
+        return None
     if (ours.path, ours.executable) != (theirs.path, theirs.executable):
-        return False
-    return content_merge(ours.path, ThreeWay(None, ours.digest, theirs.digest), ()) is not None
+        return None
+    content = content_merge(ours.path, ThreeWay(None, ours.digest, theirs.digest), fields)
+    if content is None:
+        return None
+    outcome = replace(ours, digest=Digest.of(content.content))
+    untouched = outcome == ours
+    return Decision(
+        rule=10,
+        disposition=Disposition.UNTOUCHED if untouched else Disposition.UPDATED,
+        outcome=outcome,
+        content=None if untouched else content,
+    )
 
 
 def _decide_non_asset(asset: AlignedAsset, side: Side | None) -> Decision:
@@ -291,9 +300,6 @@ def digest_merge(
     def merged(
         path: AssetPath, digests: ThreeWay[Digest | None], fields: Fields
     ) -> MergedContent | None:
-        rules = content_rules(kinds, path, option) if isinstance(option, ContentMode) else None
-        if rules is not None and rules.mode is ContentMode.NEVER:
-            return None
         base, ours, theirs = (
             None if digest is None else read(digest)
             for digest in (digests.base, digests.ours, digests.theirs)
@@ -303,14 +309,15 @@ def digest_merge(
         if not isinstance(option, ContentMode):
             content = None if base is None else option(path, ThreeWay(base, ours, theirs))
             return None if content is None else MergedContent(content)
-        from towline.content import are_equal, merge_content
+        from towline.content import merge_added, merge_content
         from towline.content.pointers import parse_pointer
 
-        if base is None:
-            return MergedContent(ours) if are_equal(path, ours, theirs) else None
-        sides = ThreeWay(base, ours, theirs)
+        rules = content_rules(kinds, path, option)
         choices = {parse_pointer(pointer): side for pointer, side in fields}
-        outcome = merge_content(path, sides, rules or ContentRules(), choices)
+        if base is None:
+            outcome = merge_added(path, ours, theirs, rules, choices)
+        else:
+            outcome = merge_content(path, ThreeWay(base, ours, theirs), rules, choices)
         return None if outcome.content is None else MergedContent(outcome.content, outcome.by)
 
     return merged

@@ -16,7 +16,7 @@ from towline.limits import limits_exceeded
 from towline.model import AssetPath
 from towline.ports import Phase, Watch
 from towline.remotes.asset_filter import AssetFilter, EntryPath
-from towline.remotes.trees import EMPTY, ParsedTree, TreeEntry, parse_tree, shown
+from towline.remotes.trees import EMPTY, ParsedTree, TreeEntry, entry_of, parse_tree, shown
 
 _ENTRY_OVERHEAD = 28
 """Bytes of mode, separators and object id beside a name."""
@@ -174,9 +174,9 @@ class _Walk:
 
     def _count(self, side: _Side, tree: ParsedTree, folder: str) -> None:
         """Count the files and the folders of a folder, each against the limit."""
-        folders = sum(entry.is_tree for entry in tree.entries)
+        folders = tree.folders
         self.folders[side] += folders
-        self.files[side] += len(tree.entries) - folders
+        self.files[side] += len(tree.raw) - folders
         most = max(self.files[side], self.folders[side])
         if most > self.asset_filter.limits.tree_entries:
             raise self.asset_filter.limits.exceeded("tree_entries", most, folder)
@@ -190,11 +190,13 @@ def _differing(
     before: ParsedTree, after: ParsedTree
 ) -> Iterator[tuple[str, TreeEntry | None, TreeEntry | None]]:
     """Yield the entries that differ: the name as shown, and the entry on each side."""
-    old = {entry.name: entry for entry in before.entries}
-    new = {entry.name: entry for entry in after.entries}
-    differing = [name for name in old.keys() | new.keys() if old.get(name) != new.get(name)]
-    texts = _shown_names(differing, old.keys() | new.keys())
-    for name in sorted(differing):
+    common = set(before.raw) & set(after.raw)
+    old, new = (
+        {raw[1]: entry_of(raw) for raw in tree.raw if raw not in common} for tree in (before, after)
+    )
+    differing = sorted(old.keys() | new.keys())
+    texts = _shown_names(differing, (raw[1] for tree in (before, after) for raw in tree.raw))
+    for name in differing:
         yield texts[name], old.get(name), new.get(name)
 
 
@@ -202,7 +204,7 @@ def _shown_names(wanted: Sequence[bytes], all_names: Iterable[bytes]) -> dict[by
     """Return names as shown: one that is not UTF-8 differs from all others in its folder."""
     if all(shown(name).encode() == name for name in wanted):
         return {name: shown(name) for name in wanted}
-    names = sorted(all_names)
+    names = sorted(set(all_names))
     texts = {name: shown(name) for name in names if shown(name).encode() == name}
     taken = set(texts.values())
     for name in names:

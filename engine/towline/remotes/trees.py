@@ -6,13 +6,15 @@ first, another the last), so none of their parsers is used.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha1
+from operator import le
 from typing import TypeAlias
 
-from towline.names import name_problem
+from towline.names import PLAIN_NAME_BYTES, name_problem
 
 
 class EntryMode(StrEnum):
@@ -27,6 +29,12 @@ class EntryMode(StrEnum):
 
 # git once wrote group-writable files, and still reads them as plain ones.
 _MODES = {mode.value.encode(): mode for mode in EntryMode} | {b"100664": EntryMode.FILE}
+_TREE = EntryMode.TREE.value.encode()
+_NULL = bytes(20)
+# An entry that needs no further look but at its place in the tree.
+_PLAIN_ENTRY = re.compile(
+    rb"(100644|100755|40000) (" + PLAIN_NAME_BYTES + rb")\0(.{20})", re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +56,39 @@ class TreeEntry:
         return self.name + b"/" if self.is_tree else self.name
 
 
+RawEntry: TypeAlias = tuple[bytes, bytes, bytes]
+"""The mode as git writes it, the name, and the object id in binary."""
+
+
 @dataclass(frozen=True, slots=True)
 class ParsedTree:
-    """The entries of a tree, and all its problems."""
+    """The entries of a tree, and all its problems.
 
-    entries: tuple[TreeEntry, ...]
-    problems: tuple[str, ...]
+    Most entries of two trees that are compared are equal, so that they are not converted.
+    """
+
+    raw: Sequence[RawEntry]
+    problems: tuple[str, ...] = ()
     """Each names the entry, relative to the tree."""
 
+    @property
+    def entries(self) -> tuple[TreeEntry, ...]:
+        """Every entry, in the tree's order."""
+        return tuple(entry_of(raw) for raw in self.raw)
 
-EMPTY = ParsedTree((), ())
+    @property
+    def folders(self) -> int:
+        """How many entries are subtrees."""
+        return sum(mode == _TREE for mode, _, _ in self.raw)
+
+
+EMPTY = ParsedTree(())
+
+
+def entry_of(raw: RawEntry) -> TreeEntry:
+    """Convert an entry."""
+    mode, name, oid = raw
+    return TreeEntry(name, _MODES[mode], oid.hex())
 
 
 def shown(name: bytes) -> str:
@@ -67,7 +98,10 @@ def shown(name: bytes) -> str:
 
 def parse_tree(raw: bytes) -> ParsedTree:
     """Parse a raw tree strictly: known modes, git's order, no duplicate or hostile names."""
-    entries: list[TreeEntry] = []
+    plain = _PLAIN_ENTRY.findall(raw)
+    if _is_whole(raw, plain):
+        return ParsedTree(plain)
+    entries: list[RawEntry] = []
     problems: list[str] = []
     names: set[bytes] = set()
     previous = b""
@@ -78,10 +112,23 @@ def parse_tree(raw: bytes) -> ParsedTree:
         if problem := _problem(item, names, previous):
             problems.append(problem)
         else:
-            entries.append(item)
+            entries.append((item.mode.value.encode(), item.name, bytes.fromhex(item.oid)))
         names.add(item.name)
         previous = item.order
-    return ParsedTree(tuple(entries), tuple(problems))
+    return ParsedTree(entries, tuple(problems))
+
+
+def _is_whole(raw: bytes, plain: list[RawEntry]) -> bool:
+    """Whether these plain entries are all of a tree, in git's order, and none is twice in it."""
+    modes, names, oids = zip(*plain, strict=True) if plain else ((), (), ())
+    if 22 * len(plain) + sum(map(len, modes)) + sum(map(len, names)) != len(raw):
+        return False
+    if _NULL in oids or len(set(names)) != len(names):
+        return False
+    orders = names
+    if _TREE in modes:
+        orders = tuple(name + b"/" if mode == _TREE else name for mode, name, _ in plain)
+    return all(map(le, orders, orders[1:]))
 
 
 def _problem(entry: TreeEntry, names: set[bytes], previous: bytes) -> str | None:

@@ -13,7 +13,14 @@ from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
 from towline.plan import Plan
 from towline.ports import LoggedPull
-from towline.records import AssetRecord, LocalFile, Occupant, StoreState
+from towline.records import (
+    AssetRecord,
+    ChangedRecords,
+    LocalFile,
+    Occupant,
+    StoreState,
+    changed_among,
+)
 from towline.resolutions import SavedResolution
 from towline.stores.resolutions import remembered_resolutions, saved_resolutions
 
@@ -167,6 +174,9 @@ class BaseSnapshot:
 
     def records(self) -> Iterator[AssetRecord]:
         return iter(_by_id(self._transaction.find("id", "", None)))
+
+    def changed_records(self) -> ChangedRecords:
+        return changed_among(self.records())
 
     def saved_resolutions(self) -> Sequence[SavedResolution]:
         return saved_resolutions(self._transaction.get)

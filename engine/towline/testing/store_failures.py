@@ -15,7 +15,7 @@ from towline.model import Digest
 from towline.names import NamePolicy
 from towline.plan import Edit, Plan
 from towline.ports import Phase, Watch
-from towline.records import Contents
+from towline.records import Contents, changed_among
 from towline.testing.plans import (
     KnownContents,
     apply_edits,
@@ -51,7 +51,9 @@ def _unchanged(harness: StoreHarness) -> Iterator[None]:
 
 def _held(harness: StoreHarness) -> tuple[object, ...]:
     ours = now(harness.store)
-    return (ours.state(), list(ours.records()), list(ours.log()), dict(harness.contents()))
+    records = list(ours.records())
+    assert ours.changed_records() == changed_among(records)
+    return (ours.state(), records, list(ours.log()), dict(harness.contents()))
 
 
 def _assert_stale(harness: StoreHarness, plan: Plan, *contents: bytes) -> None:

@@ -11,7 +11,7 @@ from towline.model import AssetId, AssetPath, Digest, NonAsset, NonAssetReason
 from towline.names import NamePolicy
 from towline.plan import Edit
 from towline.ports import AssetStore
-from towline.records import AssetRecord, LocalFile, StoreState
+from towline.records import AssetRecord, ChangedRecords, LocalFile, StoreState, changed_among
 from towline.testing.plans import apply_edits, create, now, pull_files, record_at, state_of
 from towline.testing.store_harness import NewStore, StoreTraits
 
@@ -103,6 +103,20 @@ class LookupContract(StoreTraits):
         ids = [record.id for record in now(harness.store).records()]
         assert ids == sorted(ids)
         assert len(ids) == 12
+
+    def test_changed_records_leave_out_what_is_as_pulled(self, new_store: NewStore) -> None:
+        harness = new_store()
+        pull_files(harness.store, **dict.fromkeys("abcdef", b"1"), g=b"renamed")
+        assert now(harness.store).changed_records() == ChangedRecords(records=(), unchanged=7)
+        harness.put("a", b"2")
+        harness.delete("b")
+        harness.move("g", "h")
+        harness.put("new", b"3")
+        found = now(harness.store).changed_records()
+        assert found == changed_among(now(harness.store).records())
+        paths = [record.ours.path if record.ours else None for record in found.records]
+        assert sorted(map(str, paths)) == ["None", "a", "h", "new"]
+        assert found.unchanged == 4
 
     @pytest.mark.parametrize("executable", [False, True])
     def test_a_local_edit_changes_ours_alone(

@@ -223,9 +223,9 @@ def origin_text(origin: Origin) -> str:
     return f"{origin.scheme}://{host}:{origin.port}"
 
 
-def host_of(address: str) -> str | None:
+def host_of(url: RemoteUrl) -> str | None:
     """Return the host of a repository, with its port, as ``host:443``; None: it is a path."""
-    origin = RemoteUrl.parse(address).origin
+    origin = url.origin
     return f"{origin.host}:{origin.port}" if origin.host else None
 
 

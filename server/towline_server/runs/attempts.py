@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from towline.codec import encode
+from towline.remotes.url import RemoteUrl
 from towline_server.db.jobs import growing_delays
 from towline_server.errors import KindInProgress
 from towline_server.projects.connection_tables import BindingRow, ConnectionRow
@@ -96,7 +97,7 @@ def rows_of(
     at: datetime,
 ) -> list[RunRow]:
     """Return the rows of runs that were requested together, their parent first."""
-    host = None if target.url is None else host_of(target.url)
+    host = None if target.url is None else host_of(RemoteUrl.parse(target.url))
     whole = [] if batch.parent is None else [batch.parent]
     rows: list[RunRow] = []
     for position, request in enumerate([*whole, *requests]):

@@ -22,7 +22,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from towline.errors import Cancelled, ContentMissing
+from towline.errors import Cancelled, ContentMissing, RemoteTimeout
 from towline.limits import Limits
 from towline.model import Revision
 from towline.ports import Phase, Watch
@@ -36,19 +36,25 @@ from towline_server import metrics
 from towline_server.auth.sealing import Sealer
 from towline_server.db.session import Database
 from towline_server.projects.connection_tables import ConnectionRow
-from towline_server.projects.connections import Connections
+from towline_server.projects.connections import Connections, host_of
 from towline_server.projects.domain import Project
 from towline_server.projects.service import Projects
+
+from .bounds import AtOnce
+from .turns import Breaker, FetchTurns
 
 _LOOK_SECONDS = 0.1
 _REMEMBERED = 512
 _UNUSED = timedelta(hours=1)
+_NOTHING: tuple[int, int | None] = (0, None)
+"""The progress of a fetch before the remote has sent any of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
     """A ref of a repository, its credential, and the cache of its objects on this machine."""
 
+    tenant_id: UUID
     url: RemoteUrl
     ref: str
     scope: str
@@ -118,6 +124,7 @@ class Repositories:
         url = RemoteUrl.parse(connection.url.address, self._schemes)
         credential = credentials()(url) if url.is_http else None
         return Repository(
+            tenant_id=project.tenant_id,
             url=url,
             ref=binding.ref,
             scope=binding.scope,
@@ -187,7 +194,7 @@ class _SharedFetch:
     stop: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     waiting: int = 0
-    progress: tuple[int, int | None] = (0, None)
+    progress: tuple[int, int | None] = _NOTHING
     revision: Revision | None = None
     error: BaseException | None = None
 
@@ -195,10 +202,17 @@ class _SharedFetch:
 class SharedFetches:
     """The fetches of this process. ``now`` must be of the clock that runs are stamped with."""
 
-    def __init__(self, fetcher: Fetcher, *, now: Callable[[], datetime], at_once: int = 4) -> None:
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        *,
+        now: Callable[[], datetime],
+        at_once: AtOnce | None = None,
+        breaker: Breaker | None = None,
+    ) -> None:
         self._fetcher = fetcher
         self._now = now
-        self._turns = threading.BoundedSemaphore(at_once)
+        self.turns = FetchTurns(at_once or AtOnce.of(4), breaker)
         self._lock = threading.Lock()
         self._shared: OrderedDict[object, _SharedFetch] = OrderedDict()
         self.count = 0
@@ -256,6 +270,7 @@ class SharedFetches:
             shared.waiting -= 1
             if shared.waiting == 0 and not shared.ended.is_set():
                 shared.stop.set()
+                self.turns.wake()
 
     def _run(self, wanted: FetchTarget, shared: _SharedFetch) -> None:
         def progress(_phase: Phase, done: int, total: int | None) -> None:
@@ -263,9 +278,7 @@ class SharedFetches:
 
         watch = Watch(progress=progress, cancel=shared.stop)
         try:
-            with self._turns:
-                watch.check()
-                shared.revision = self._fetcher(wanted, watch)
+            shared.revision = self._fetch_in_turn(wanted, watch, shared)
         except BaseException as error:  # noqa: BLE001 - it is raised in the threads that wait
             shared.error = error
             if isinstance(error, Cancelled):
@@ -273,3 +286,15 @@ class SharedFetches:
                 shared.stop.set()
         finally:
             shared.ended.set()
+
+    def _fetch_in_turn(self, wanted: FetchTarget, watch: Watch, shared: _SharedFetch) -> Revision:
+        repository = wanted.repository
+        host = host_of(repository.url)
+        turn = self.turns.turn(repository.tenant_id, host, str(repository.url), watch.check)
+        with turn as mine:
+            try:
+                return self._fetcher(wanted, watch)
+            except RemoteTimeout:
+                # One that sends much, but slowly, answers.
+                mine.got_nothing = shared.progress == _NOTHING
+                raise

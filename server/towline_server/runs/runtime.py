@@ -105,7 +105,11 @@ def open_runtime(
         fetches=SharedFetches(
             _fetch_process(settings),
             now=database.now,
-            at_once=settings.fetches_at_once,
+            at_once=AtOnce.of(
+                settings.fetches_at_once,
+                tenant=settings.tenant_fetches_at_once,
+                host=settings.host_fetches_at_once,
+            ),
         ),
         changes=changes,
         retries=retries,

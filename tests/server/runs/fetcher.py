@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 from towline.limits import Limits
 from towline.model import Revision
@@ -13,6 +14,7 @@ from towline.remotes.url import RemoteUrl
 from towline_server.runs.fetching import FetchTarget, Repository
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+TENANT = UUID(int=1)
 A, B = Revision("a" * 40), Revision("b" * 40)
 
 
@@ -50,7 +52,16 @@ class Fetcher:
 
 
 def wanted(
-    tmp_path: Path, ref: str = "main", url: str = "https://example.org/r.git"
+    tmp_path: Path,
+    ref: str = "main",
+    url: str = "https://example.org/r.git",
+    tenant_id: UUID = TENANT,
 ) -> FetchTarget:
-    repository = Repository(url=RemoteUrl.parse(url), ref=ref, scope="", cache=tmp_path / "c.git")
+    repository = Repository(
+        tenant_id=tenant_id,
+        url=RemoteUrl.parse(url),
+        ref=ref,
+        scope="",
+        cache=tmp_path / "c.git",
+    )
     return FetchTarget(repository=repository, limits=Limits(total_seconds=60))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.runs.fetcher import START, A, B, Clock, Fetcher, wanted
+from tests.server.runs.fetcher import START, TENANT, A, B, Clock, Fetcher, wanted
 from towline.errors import (
     AuthenticationFailed,
     Cancelled,
@@ -109,6 +109,7 @@ def of(server: GitServer, tmp_path: Path, **changes) -> FetchTarget:
     credential = changes.pop("credential", None)
     limits = changes.pop("limits", Limits(total_seconds=60))
     repository = Repository(
+        tenant_id=TENANT,
         url=RemoteUrl.parse(f"{server.url}/r.git"),
         ref=changes.pop("ref", "main"),
         scope="",

@@ -8,9 +8,9 @@ import tracemalloc
 import pytest
 
 from towline.content import ContentOutcome, are_equal, merge_content
+from towline.content.fields import Reason
 from towline.content.json_values import parse_json
 from towline.content.pointers import format_pointer
-from towline.content.structure import Reason
 from towline.content.values import NotParsed, TooDeep, shown
 from towline.content_rules import ContentRules, FieldRule
 from towline.model import ThreeWay
@@ -181,6 +181,25 @@ def test_lists_of_one_length_are_merged_by_position_and_others_as_lines_are():
     assert conflicts("[1,2]", "[1,2,5]", "[1,2,6]") == {"": Reason.BOTH_CHANGED}
 
 
+def test_an_element_without_an_identity_that_one_side_moved_is_not_merged_inside():
+    base = '[{"n":"a","z":0},{"n":"b","z":0}]'
+    moved, edited = '[{"n":"b","z":0},{"n":"a","z":0}]', base.replace('"a","z":0', '"a","z":1')
+    assert conflicts(base, moved, edited) == {"": Reason.BOTH_CHANGED}
+    assert conflicts(base, edited, moved) == {"": Reason.BOTH_CHANGED}
+
+
+def test_a_side_for_an_order_leaves_the_edits_of_the_other():
+    ours = '{"n":[{"id":"b","v":1},{"id":"a","v":1},{"id":"c","v":1}]}'
+    theirs = '{"n":[{"id":"a","v":1},{"id":"c","v":1},{"id":"b","v":2}]}'
+    for side, order in ((Side.OURS, "bac"), (Side.THEIRS, "acb")):
+        outcome = merge(NODES, ours, theirs, choices={("n",): side})
+        assert outcome.content is not None
+        found = json.loads(outcome.content)["n"]
+        assert [(each["id"], each["v"]) for each in found] == [
+            (name, 2 if name == "b" else 1) for name in order
+        ]
+
+
 def test_doubled_keys_and_nan_are_compared_as_a_whole():
     assert merged('{"a":{"x":1,"x":2},"b":1}', '{"a":{"x":1,"x":2},"b":2}', '{"a":NaN,"b":1}') == (
         '{"a":NaN,"b":2}'
@@ -211,6 +230,43 @@ def test_larger_takes_the_later_text_and_the_larger_of_huge_numbers():
         was, ours, theirs = (f'{{"v":{value}}}' for value in (base, smaller, larger))
         assert merged(was, ours, theirs, rules) == theirs
         assert merged(was, theirs, ours, rules) == theirs
+
+
+@pytest.mark.parametrize(
+    ("path", "spelled", "ours", "theirs"),
+    [
+        ("a.json", '{{"v": {}}}', "1", '"1"'),
+        ("a.json", '{{"v": {}}}', "true", "2"),
+        ("a.json", '{{"v": {}}}', "[1]", "[2]"),
+        ("a.yml", "v: {}\n", "2024-02-01", '"2024-03-01"'),
+        ("a.yml", "v: {}\n", "1e3", "1e4"),
+        ("a.toml", "v = {}\n", "2024-02-01T00:00:00Z", "2024-03-01T00:00:00"),
+        ("a.toml", "v = {}\n", "2024-02-01T12:00:00+02:00", "2024-02-01T11:00:00Z"),
+        ("a.toml", "v = {}\n", "1.5", "inf"),
+    ],
+)
+def test_what_cannot_be_compared_has_no_larger_one(path: str, spelled: str, ours: str, theirs: str):
+    rules = ContentRules(fields=(("/v", FieldRule.LARGER),))
+    sides = ThreeWay(*(spelled.format(value).encode() for value in ("0", ours, theirs)))
+    outcome = merge_content(path, sides, rules)
+    assert [(each.pointer, each.reason) for each in outcome.fields] == [(("v",), "both_changed")]
+
+
+@pytest.mark.parametrize(
+    ("path", "spelled", "smaller", "larger"),
+    [
+        ("a.yml", "v: {}\n", "2024-02-01", "2024-03-01"),
+        ("a.yml", "v: {}\n", "2024-02-01T10:00:00Z", "2024-02-01T10:00:00.5Z"),
+        ("a.toml", "v = {}\n", "2024-02-01T12:00:00+00:00", "2024-02-01T13:00:00Z"),
+        ("a.toml", "v = {}\n", "07:00:00", "17:00:00"),
+        ("a.toml", "v = {}\n", "9", "10.5"),
+    ],
+)
+def test_larger_takes_the_later_date_or_time(path: str, spelled: str, smaller: str, larger: str):
+    rules = ContentRules(fields=(("/v", FieldRule.LARGER),))
+    base, one, other = (spelled.format(value).encode() for value in ("0", smaller, larger))
+    assert merge_content(path, ThreeWay(base, one, other), rules).content == other
+    assert merge_content(path, ThreeWay(base, other, one), rules).content == other
 
 
 def test_a_guarded_field_that_theirs_changed_is_a_conflict():

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from towline.content import ContentOutcome, are_equal, merge_content
+from towline.content.json_values import parse_json
+from towline.content.merge import Choices
 from towline.content.values import NotParsed
 from towline.content.yaml_values import parse_yaml
 from towline.content_rules import ContentMode, ContentRules, FieldRule, MergedBy
 from towline.model import ThreeWay
+from towline.options import Side
 
 YAML = "title: x\nstatus: test\nlevel: low # for now\n"
 
@@ -91,11 +95,44 @@ def test_yaml_members_of_items_are_put_in_place():
     )
 
 
+@pytest.mark.parametrize(
+    ("base", "ours", "theirs", "expected"),
+    [
+        ("{a: 1, b: 1}", "{a: 2, b: 1}", "{a: 1, b: 3}", "{a: 2, b: 3}"),
+        ("{a: 1, b: 1}", "{a:   1, b: 1, o: 1}", "{a: 1, t: {x: 1}}", "{a:   1, t: {x: 1}, o: 1}"),
+        ("[a, b]", "[a,b,o]", "[a, t, b]", "[a,t,b,o]"),
+        ("{s: [{id: a, v: 1}]}", "{s: [ {id: a, v: 2} ]}", "{s: [{id: a, v: 1, w: '}'}]}", None),
+        ("{a: , b}", "{a: , b, c: 1}", "{a: 5, b}", "{a: 5, b, c: 1}"),
+        ("{a: {x: 1, y: 1}}", "{ a: {x: 2, y: 1} }", "\n  a:\n    x: 1\n    y: 3", None),
+    ],
+)
+def test_yaml_in_brackets_is_edited_in_place(
+    base: str, ours: str, theirs: str, expected: str | None
+):
+    found = content("a.yml", f"k: {base}\n", f"k: {ours}\n", f"k: {theirs}\n")
+    if expected is None:
+        expected = ours.replace("v: 2", "v: 2, w: '}'").replace("y: 1", "y: 3")
+    assert found == f"k: {expected}\n"
+
+
 def test_yaml_words_that_readers_disagree_on_are_compared_as_spelled():
-    for one, other in [("no", '"no"'), ("1e3", "1000"), ("0777", "777"), ("~x", "null")]:
+    for one, other in [
+        *(("no", '"no"'), ("1e3", "1000"), ("0777", "777"), ("~x", "null")),
+        *(("1e3", '"1e3"'), ("08", '"08"'), ("0o7", '"0o7"')),
+        *(("!!str 5", "5"), ("!!float 5", "5"), ("!!int 1.0", "1.0")),
+    ]:
         base, ours, theirs = "a: x\nb: 1\n", f"a: {one}\nb: 1\n", f"a: {other}\nb: 2\n"
         assert content("a.yml", base, ours, theirs) is None
     assert content("a.yml", "a: x\n", "a: null\n", "a: ~\n") == "a: null\n"
+
+
+def test_yaml_elements_are_known_by_any_plain_text():
+    base = "- {id: 08, v: 1}\n- {id: 2024-01-01, v: 1}\n"
+    ours, theirs = base.replace("1, v: 1", "1, v: 2"), base.replace("08, v: 1", "08, v: 3")
+    for side in (theirs, "- {id: 1e3}\n" + theirs):
+        assert content("a.yml", base, ours, side) == side.replace("1, v: 1", "1, v: 2")
+    both = base.replace("08", "'2024-01-01'")
+    assert merge("a.yml", both, both.replace("v: 1", "v: 2"), both + "- {id: 3}\n").fields
 
 
 def test_yaml_that_shares_nodes_is_merged_where_lines_say_it():
@@ -188,6 +225,35 @@ def test_one_content_in_two_spellings_has_no_comment_that_the_other_lacks():
     assert not are_equal("a.yml", b"a: 1\n", b"a: 1 # yours\n")
 
 
+SPELLINGS = {
+    "indent": ("a.json", b'{"a": [1]}', b'{\n  "a": [1]}'),
+    "key order": ("a.json", b'{"a": 1, "b": 2}', b'{"b": 2, "a": 1}'),
+    "escapes": ("a.json", b'["\\u00e9/"]', '["é\\/"]'.encode()),
+    "zeros": ("a.json", b"[1.0, 1e3]", b"[1.00, 1000.0]"),
+    "final newline": ("a.json", b'{"a": 1}', b'{"a": 1}\n'),
+    "byte order mark": ("a.json", b'{"a": 1}', b'\xef\xbb\xbf{"a": 1}'),
+    "line ends": ("a.json", b'{\n"a": 1}', b'{\r\n"a": 1}'),
+    "yaml": ("a.yml", b"a: 1 # x\nb: [x]\n", b'\xef\xbb\xbfb:\r\n- "x"\r\na: 1   # x'),
+    "toml": ("a.toml", b"a = 1_0\nb.c = 'x'\n", b'\xef\xbb\xbfa = 10\r\n[b]\r\nc = "x"'),
+}
+
+
+@pytest.mark.parametrize("mode", ContentMode)
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_sides_that_say_the_same_never_conflict(name: str, mode: ContentMode):
+    path, ours, theirs = SPELLINGS[name]
+    for base in (b"", b"{}", ours.replace(b"x", b"y").replace(b"1", b"2")):
+        outcome = merge_content(path, ThreeWay(base, ours, theirs), ContentRules(mode=mode))
+        assert outcome.content == ours
+    assert are_equal(path, ours, theirs)
+
+
+def test_a_comment_that_ours_deleted_is_no_difference():
+    sides = ThreeWay(b"a: 1 # old\n", b"a: 2\n", b"a:  2 # old\n")
+    for mode in ContentMode:
+        assert merge_content("a.yml", sides, ContentRules(mode=mode)).content == sides.ours
+
+
 GUARDED = ContentRules(fields=(("/l/*/cred", FieldRule.GUARDED),))
 
 
@@ -195,10 +261,55 @@ GUARDED = ContentRules(fields=(("/l/*/cred", FieldRule.GUARDED),))
 def test_a_guarded_field_is_never_merged_silently(mode: ContentMode):
     base = '{"l": [\n{"x": 1, "cred": 1},\n{"x": 2, "cred": 2}\n]}\n'
     ours = base.replace("[\n", '[\n{"x": 0},\n')
-    sides = ThreeWay(base.encode(), ours.encode(), base.replace('"cred": 2', '"cred": 3').encode())
-    outcome = merge_content("a.json", sides, replace(GUARDED, mode=mode))
+    theirs = base.replace('"cred": 2', '"cred": 3')
+    sides = ThreeWay(base.encode(), ours.encode(), theirs.encode())
+    rules = replace(GUARDED, mode=mode)
+    outcome = merge_content("a.json", sides, rules)
     assert outcome.content is None
-    assert [field.reason for field in outcome.fields] == ["guarded"]
+    assert [(field.pointer, field.reason) for field in outcome.fields] == [(("l",), "guarded")]
+    values = [json_value(side)["l"] for side in (base, ours, theirs)]
+    assert outcome.fields[0].values == ThreeWay(*values)
+    taken = merge_content("a.json", sides, rules, {("l",): Side.THEIRS})
+    assert taken.content == ours.replace('"cred": 2', '"cred": 3').encode()
+
+
+def json_value(text: str) -> Any:
+    return parse_json(text.encode()).value
+
+
+TWO_LISTS = """{"l": [
+{"x": 1, "cred": 1},
+{"x": 2, "cred": 2}
+],
+"v": 1,
+"m": [
+{"x": 1, "cred": 5},
+{"x": 2, "cred": 6}
+]}
+"""
+
+
+def test_theirs_for_one_guarded_field_is_not_theirs_for_the_others():
+    ours = TWO_LISTS.replace('{"x": 1', '{"y": 0},\n{"x": 1')
+    theirs = TWO_LISTS.replace('"cred": 2', '"cred": 3').replace('"cred": 6', '"cred": 7')
+    sides = ThreeWay(TWO_LISTS.encode(), ours.encode(), theirs.encode())
+    rules = ContentRules(fields=(("/*/*/cred", FieldRule.GUARDED),))
+    one: Choices = {("l",): Side.THEIRS}
+    assert [each.pointer for each in merge_content("a.json", sides, rules, one).fields] == [("m",)]
+    both = merge_content("a.json", sides, rules, {**one, ("m",): Side.OURS})
+    assert both.content == ours.replace('"cred": 2', '"cred": 3').encode()
+
+
+def test_a_guarded_field_of_an_element_that_gave_way_to_another():
+    base = '{"l": [{"id": "a", "cred": 1}, {"id": "b", "cred": 2}], "v": 1}'
+    theirs = base.replace('"a", "cred": 1', '"c", "cred": 3')
+    sides = ThreeWay(base.encode(), base.replace('"v": 1', '"v": 2').encode(), theirs.encode())
+    (field,) = merge_content("a.json", sides, GUARDED).fields
+    assert (field.pointer, field.reason) == (("l", "[id=a]"), "guarded")
+    for side, count in ((Side.THEIRS, 2), (Side.OURS, 3)):
+        outcome = merge_content("a.json", sides, GUARDED, {field.pointer: side})
+        assert outcome.content is not None
+        assert len(json_value(outcome.content.decode())["l"]) == count
 
 
 def test_a_guarded_field_may_be_new():

@@ -8,6 +8,8 @@ from tests.unit.stores.later_disk import LaterDisk
 from towline.model import AssetPath
 from towline.plan import LISTED, Plan
 from towline.ports import Watch
+from towline.stores.directory import database
+from towline.stores.directory.rows import asset_row_of
 from towline.stores.directory.store import DirectoryStore
 from towline.testing.plans import (
     KnownContents,
@@ -172,6 +174,24 @@ def test_the_log_decodes_no_plan_and_an_undo_one(tmp_path, monkeypatch):
         assert Plan not in decoded
         undo(store)
     assert decoded.count(Plan) == 1
+
+
+def test_a_status_makes_records_of_what_changed_alone(root, monkeypatch):
+    rows = []
+
+    def of_row(row):
+        rows.append(row)
+        return asset_row_of(row)
+
+    def look(store):
+        found = now(store).changed_records()
+        assert found.unchanged >= 1_000 - CHANGED
+
+    counted(root, lambda store: list(now(store).records()))
+    (root / "d8/f8").write_bytes(b"edited")
+    monkeypatch.setattr(database, "asset_row_of", of_row)
+    assert counted(root, look)["read"] == 1, "the edited file"
+    assert len(rows) <= CHANGED
 
 
 def test_a_status_reads_each_table_once(root, monkeypatch):

@@ -30,8 +30,9 @@ class SharedDisk(Disk):
         stat = super().stat(path)
         return None if stat is None else replace(stat, mode=self.shown)
 
-    def scandir(self, folder):
-        return [(name, replace(stat, mode=self.shown)) for name, stat in super().scandir(folder)]
+    def scandir(self, folder, *stats):
+        found = super().scandir(folder, *stats)
+        return [(name, replace(stat, mode=self.shown)) for name, stat in found]
 
     def digest(self, path):
         found = super().digest(path)

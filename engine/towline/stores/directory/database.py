@@ -8,7 +8,6 @@ none.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,64 +15,31 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from towline.codec import decode, decode_trusted, encode
-from towline.errors import StoreDamaged, TowlineError
+from towline.errors import StalePlan, StoreDamaged, StoreError, TowlineError
 from towline.kinds import Kinds
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
 from towline.ports import LoggedPull
 from towline.records import StoreState
-from towline.stores.directory.digests import HashedFile
+from towline.stores.directory.digests import SETTLED, HashedFile
 from towline.stores.directory.rows import COLUMNS, AssetRow, asset_row_of, row_of
+from towline.stores.directory.schema import FORMAT, UPGRADES, connect
 
 if TYPE_CHECKING:
     from towline.plan import Edit, Plan
 
 T = TypeVar("T")
 
-_USED_BY_PATH = "CREATE INDEX used_by_path ON used (path) WHERE path IS NOT NULL"
-
-FORMAT = "3"
-_UPGRADES = {
-    "1": ("ALTER TABLE assets ADD COLUMN executable INTEGER",),
-    "2": (
-        "ALTER TABLE log ADD COLUMN summary TEXT",
-        "ALTER TABLE used ADD COLUMN path TEXT",
-        _USED_BY_PATH,
-    ),
-}
-"""What each older format lacks of the next one."""
-
-_SCHEMA = f"""
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE assets (
-    id TEXT PRIMARY KEY, kind TEXT NOT NULL,
-    base_path TEXT, base_digest TEXT, base_executable INTEGER,
-    seen_path TEXT, seen_digest TEXT, seen_executable INTEGER, seen_reason TEXT,
-    place TEXT, aligned_path TEXT, lagging INTEGER NOT NULL,
-    size INTEGER NOT NULL, embedded_id TEXT, executable INTEGER
-) WITHOUT ROWID;
-CREATE INDEX assets_by_place ON assets (place) WHERE place IS NOT NULL;
-CREATE INDEX assets_by_alignment ON assets (aligned_path) WHERE aligned_path IS NOT NULL;
-CREATE INDEX assets_by_embedded_id ON assets (embedded_id) WHERE embedded_id IS NOT NULL;
-CREATE INDEX assets_lagging ON assets (id) WHERE lagging;
-CREATE TABLE used (id TEXT PRIMARY KEY, path TEXT) WITHOUT ROWID;
-{_USED_BY_PATH};
-CREATE TABLE files (
-    path TEXT PRIMARY KEY, digest TEXT NOT NULL, checked_ns INTEGER NOT NULL,
-    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
-    inode INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX files_by_digest ON files (digest);
-CREATE TABLE log (
-    number INTEGER PRIMARY KEY, plan TEXT NOT NULL, at TEXT, undone INTEGER NOT NULL, summary TEXT
-);
-CREATE TABLE blobs (digest TEXT PRIMARY KEY, content BLOB NOT NULL);
-CREATE TABLE blob_uses (
-    digest TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (digest, number)
-) WITHOUT ROWID;
-"""
-
+# An asset whose base is behind, or whose last known file is another, is not as it was pulled.
+_PULLED = f"""
+SELECT a.id,
+    CASE WHEN {SETTLED} AND NOT a.lagging AND a.base_path = a.place AND a.base_digest = f.digest
+        AND coalesce(a.executable, a.base_executable) = a.base_executable THEN a.place END,
+    f.size, f.mtime_ns, f.ctime_ns, f.inode, a.base_executable
+FROM assets a LEFT JOIN files f ON f.path = a.place
+"""  # noqa: S608 - constants
+# A plan may be as large as its project.
+_LOGGED = "SELECT number, at, undone, summary FROM log"
 _INSERT_ASSET = "INSERT INTO assets VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
 
@@ -87,10 +53,10 @@ class StateDatabase:
             StoreDamaged: it cannot be read; it is not changed.
         """
         self._shown = project
-        self._connection = _connect(path, "rw")
+        self._connection = connect(path, "rw")
         try:
             self._meta = dict(self._connection.execute("SELECT name, value FROM meta"))
-            if self._meta.get("format") not in (FORMAT, *_UPGRADES):
+            if self._meta.get("format") not in (FORMAT, *UPGRADES):
                 raise self._damaged(f"its format is {self._meta.get('format')!r}, not {FORMAT!r}")
             self.project = str(self._meta["project"])
             self.names = NamePolicy(self._meta["names"])
@@ -113,8 +79,8 @@ class StateDatabase:
         """Convert the file to the current format, unless another process did."""
         with self.writing(flushed_by_caller=False):
             found = self._value("format")
-            for older in filter(lambda each: each >= found, sorted(_UPGRADES)):
-                for statement in _UPGRADES[older]:
+            for older in filter(lambda each: each >= found, sorted(UPGRADES)):
+                for statement in UPGRADES[older]:
                     self._connection.execute(statement)
             self.set_meta({"format": FORMAT})
             if found == "1":
@@ -163,6 +129,15 @@ class StateDatabase:
     def assets(self) -> list[AssetRow]:
         """Return every asset, by id."""
         return self._assets("ORDER BY id")
+
+    def assets_of(self, asset_ids: Iterable[str]) -> list[AssetRow]:
+        """Return the assets with these ids, by id."""
+        asked = json.dumps(list(asset_ids))
+        return self._assets("WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id", asked)
+
+    def pulled(self) -> list[tuple[Any, ...]]:
+        """Return the row of each asset for `PulledFiles`."""
+        return self._connection.execute(_PULLED).fetchall()
 
     def placed_at(self, path: str) -> AssetRow | None:
         """Return the asset whose last known path this is."""
@@ -243,26 +218,39 @@ class StateDatabase:
         return None if row is None else bytes(row[0])
 
     def log(self) -> list[LoggedPull]:
-        """Return the retained plans, newest first. None is decoded until it is asked for."""
-        rows = self._connection.execute("SELECT * FROM log ORDER BY number DESC")
+        """Return the retained plans, newest first. None is read until it is asked for."""
+        rows = self._connection.execute(f"{_LOGGED} ORDER BY number DESC").fetchall()
         return [self._logged(row) for row in rows]
 
     def logged(self, number: int) -> LoggedPull | None:
         """Return the plan with this number."""
-        row = self._connection.execute("SELECT * FROM log WHERE number = ?", (number,)).fetchone()
+        row = self._connection.execute(f"{_LOGGED} WHERE number = ?", (number,)).fetchone()
         return None if row is None else self._logged(row)
+
+    def _plan(self, number: int) -> Plan:
+        from towline.plan import Plan
+
+        try:
+            found = self._connection.execute("SELECT plan FROM log WHERE number = ?", (number,))
+            row = found.fetchone()
+        except sqlite3.Error as error:
+            # It is asked for later than the log, when the store may be closed.
+            raise StoreError(project=self._shown, problem=f"pull {number}: {error}") from error
+        if row is None:
+            raise StalePlan(reason=f"pull {number} is no longer in the log")
+        return self._decoded(Plan, row[0], number)
 
     def _undoes(self, number: int) -> int | None:
         entry = self.logged(number)
         return entry.summary.undoes if entry is not None else None
 
     def _logged(self, row: Sequence[Any]) -> LoggedPull:
-        from towline.plan import Plan, PlanSummary
+        from towline.plan import PlanSummary
 
-        number, plan, at, undone, summary = row
+        number, at, undone, summary = row
         return LoggedPull(
             number=number,
-            plan=lambda: self._decoded(Plan, plan, number),
+            plan=lambda: self._plan(number),
             at=None if at is None else datetime.fromisoformat(at),
             undone=bool(undone),
             summary=None if summary is None else self._decoded(PlanSummary, summary, number),
@@ -423,42 +411,3 @@ class StateDatabase:
 def _is_transient(error: Exception) -> bool:
     """Whether SQLite failed for a reason other than the file's content."""
     return isinstance(error, sqlite3.OperationalError) and "no such" not in str(error)
-
-
-def create_state(
-    path: str, *, project: str, kinds: Kinds, names: NamePolicy, filemode: bool, keep: int
-) -> None:
-    """Make a new state file, for the caller to flush and rename."""
-    connection = _connect(path, "rwc")
-    try:
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.executescript(_SCHEMA)
-        meta = {
-            "format": FORMAT,
-            "project": project,
-            "names": str(names),
-            "filemode": "true" if filemode else "false",
-            "kinds": json.dumps(encode(kinds)),
-            "keep": str(keep),
-            "fence": "0",
-            "state": json.dumps(encode(StoreState())),
-        }
-        connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-        connection.execute("PRAGMA journal_mode = WAL")
-    finally:
-        connection.close()
-
-
-def _connect(path: str, mode: str) -> sqlite3.Connection:
-    from urllib.parse import quote
-
-    connection = sqlite3.connect(
-        f"file:{quote(os.fsencode(path))}?mode={mode}",
-        uri=True,
-        isolation_level=None,
-        # A store may be passed between threads, as long as one uses it at a time.
-        check_same_thread=False,
-    )
-    # The store checkpoints explicitly, to control the number of flushes.
-    connection.execute("PRAGMA wal_autocheckpoint = 0")
-    return connection

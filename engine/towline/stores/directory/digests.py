@@ -7,12 +7,14 @@ later write.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from towline.model import Digest
-from towline.stores.directory.files import FileStat, FileType
+from towline.stores.directory.files import EXECUTABLE, FileStat, FileType, stored_inode
 
 if TYPE_CHECKING:
     from towline.stores.directory.disk import Disk
@@ -81,6 +83,64 @@ def _is_current(row: Sequence[Any], stat: FileStat) -> bool:
 def _is_settled(mtime_ns: int, checked_ns: int) -> bool:
     """Whether no write after the check can have the same modification time."""
     return mtime_ns + (_TICK if mtime_ns % _SECOND else _COARSE_TICK) < checked_ns
+
+
+SETTLED = (
+    f"mtime_ns + CASE WHEN mtime_ns % {_SECOND} THEN {_TICK} ELSE {_COARSE_TICK} END < checked_ns"
+)
+"""The same rule in SQL, of a row of the state file."""
+
+
+class PulledFiles:
+    """The assets whose files are as they were pulled, by their stats, which a scan compares.
+
+    Each row has an asset's id, the path of its file (None where no stat can show that it is as it
+    was pulled), and the size, times, inode and executable bit that the file then has.
+    """
+
+    def __init__(self, rows: Iterable[Sequence[Any]], *, reads_executable: bool) -> None:
+        self._bits = stat.S_IFMT(0o177777) | (EXECUTABLE if reads_executable else 0)
+        self._unseen = {row[1]: row for row in rows}
+        self._changed = [row[0] for row in rows if row[1] is None]
+        self._unseen.pop(None, None)
+        self.unchanged = 0
+        """How many assets were found to be as they were pulled."""
+
+    def discard(self, path: str) -> None:
+        """Do not compare the file at this path: something newer is known of it."""
+        if (row := self._unseen.pop(path, None)) is not None:
+            self._changed.append(row[0])
+
+    def others(
+        self, folder: str, entries: Iterator[os.DirEntry[str]]
+    ) -> Iterator[tuple[str, FileStat]]:
+        """Yield what is in a folder, with its stat, but for the files that are as pulled."""
+        above, unseen, bits = f"{folder}/" if folder else "", self._unseen, self._bits
+        for entry in entries:
+            try:
+                found = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                # It was removed since the folder was read.
+                continue
+            path = above + entry.name
+            if path in unseen:
+                _, _, size, mtime_ns, ctime_ns, inode, executable = unseen[path]
+                mode = stat.S_IFREG | (EXECUTABLE if executable else 0)
+                if (
+                    found.st_mtime_ns == mtime_ns
+                    and found.st_ctime_ns == ctime_ns
+                    and found.st_size == size
+                    and stored_inode(found) == inode
+                    and (found.st_mode ^ mode) & bits == 0
+                ):
+                    del unseen[path]
+                    self.unchanged += 1
+                    continue
+            yield entry.name, FileStat.of(found)
+
+    def changed(self) -> list[str]:
+        """Return the ids of the assets that were not found as they were pulled."""
+        return [*self._changed, *(row[0] for row in self._unseen.values())]
 
 
 class DigestCache:

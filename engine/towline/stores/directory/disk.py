@@ -11,8 +11,9 @@ import errno
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TypeAlias
 
 from towline.model import Digest
 from towline.stores.directory.files import (
@@ -36,6 +37,8 @@ _TARGET_EXISTS = {errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST}
 _NO_NAMES = frozenset({"", ".", ".."})
 # rmdir() of a folder that is not empty, or may not be removed.
 _NOT_REMOVED = {errno.ENOTEMPTY, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EBUSY}
+
+Stats: TypeAlias = Callable[[Iterator[os.DirEntry[str]]], Iterable[tuple[str, FileStat]]]
 
 
 class Disk:
@@ -76,12 +79,15 @@ class Disk:
                 return None
             raise
 
-    def scandir(self, folder: str) -> list[tuple[str, FileStat]]:
-        """Return the names in a folder with their stats, sorted; empty if it is not a folder."""
+    def scandir(self, folder: str, stats: Stats = stat_entries) -> list[tuple[str, FileStat]]:
+        """Return the names in a folder with their stats, sorted; empty if it is not a folder.
+
+        ``stats`` may leave out some of them.
+        """
         self.step("list", folder)
         try:
             with os.scandir(self._open_folders(folder)[0]) as entries:
-                found = dict(stat_entries(entries))
+                found = dict(stats(entries))
         except OSError as error:
             if _is_missing_error(error):
                 return []

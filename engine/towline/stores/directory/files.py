@@ -30,6 +30,8 @@ class FileType(Enum):
     """A symbolic link, a pipe, a device."""
 
 
+EXECUTABLE = 0o100
+"""The bit of a mode that lets the owner execute the file, as in Git."""
 _TYPES = {stat.S_IFREG: FileType.FILE, stat.S_IFDIR: FileType.FOLDER}
 
 
@@ -55,7 +57,7 @@ class FileStat:
             found.st_size,
             found.st_mtime_ns,
             found.st_ctime_ns,
-            found.st_ino & _MOST,
+            stored_inode(found),
             stat.S_IMODE(mode),
             found.st_dev,
             found.st_uid,
@@ -64,11 +66,16 @@ class FileStat:
     @property
     def executable(self) -> bool:
         """Whether its owner may execute it, as in Git."""
-        return bool(self.mode & 0o100)
+        return bool(self.mode & EXECUTABLE)
 
     def is_same_file(self, other: FileStat) -> bool:
         """Whether both are one file, perhaps by two names."""
         return (self.inode, self.device) == (other.inode, other.device)
+
+
+def stored_inode(found: os.stat_result) -> int:
+    """Return the inode as the state file stores it."""
+    return found.st_ino & _MOST
 
 
 def permissions(mode: int, *, executable: bool | None) -> int:

@@ -5,22 +5,32 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
-from towline.stores.directory.digests import DigestCache
+from towline.stores.directory.digests import DigestCache, PulledFiles
 from towline.stores.directory.disk import Disk
-from towline.stores.directory.files import FileStat, FileType
+from towline.stores.directory.files import FileStat, FileType, stat_entries
 from towline.stores.directory.rows import AssetRow
 from towline.stores.directory.state_folder import STATE_FOLDER
 
 
-def walk(disk: Disk, folder: str, enters: Callable[[str], bool]) -> Iterator[tuple[str, FileStat]]:
-    """Yield everything below a folder but folders, in no order; ``enters`` selects folders."""
+def walk(
+    disk: Disk,
+    folder: str,
+    enters: Callable[[str], bool],
+    pulled: PulledFiles | None = None,
+) -> Iterator[tuple[str, FileStat]]:
+    """Yield everything below a folder but folders, in no order; ``enters`` selects folders.
+
+    Without the files that are as they were ``pulled``.
+    """
     waiting = [folder]
     while waiting:
         above = waiting.pop()
-        for name, stat in disk.scandir(above):
+        stats = stat_entries if pulled is None else partial(pulled.others, above)
+        for name, stat in disk.scandir(above, stats):
             path = f"{above}/{name}" if above else name
             if path == STATE_FOLDER:
                 continue
@@ -48,17 +58,22 @@ class FolderScan:
 def scan_folder(
     disk: Disk,
     digests: DigestCache,
-    tracked: Sequence[AssetRow],
+    tracked: Callable[[], Sequence[AssetRow]],
     *,
     names: NamePolicy,
     is_asset: Callable[[AssetPath], bool],
     enters: Callable[[str], bool],
+    pulled: PulledFiles | None = None,
 ) -> FolderScan:
-    """List the whole project once, and match missing assets with new files."""
-    files = {
-        AssetPath(path): stat for path, stat in walk(disk, "", enters) if stat.type is FileType.FILE
-    }
-    placed = {row.place: row for row in tracked if row.place is not None}
+    """List the whole project once, and match missing assets with new files.
+
+    ``tracked`` is called after that. If there are ``pulled`` files, what is as it was pulled is
+    left out of both: none of it is missing, or new.
+    """
+    found = walk(disk, "", enters, pulled)
+    files = {AssetPath(path): stat for path, stat in found if stat.type is FileType.FILE}
+    rows = tracked()
+    placed = {row.place: row for row in rows if row.place is not None}
     new = sorted(path for path in files if path not in placed)
     untracked = {path: files[path] for path in new if is_asset(path)}
     for path in _differently_spelled(disk, names, files, placed.keys()):
@@ -68,7 +83,7 @@ def scan_folder(
     ]
     moved = dict(_renames(digests, missing, untracked))
     return FolderScan(
-        tracked=tracked,
+        tracked=rows,
         files=files,
         untracked=untracked,
         missing=frozenset(row.id for row in missing if row.id not in moved),

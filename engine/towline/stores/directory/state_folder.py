@@ -17,11 +17,12 @@ from towline.errors import (
     UnsafeOwner,
 )
 from towline.names import NamePolicy
-from towline.stores.directory.database import StateDatabase, create_state
 from towline.stores.directory.files import FileStat, FileType, permissions
+from towline.stores.directory.schema import create_state
 
 if TYPE_CHECKING:
     from towline.kinds import Kinds
+    from towline.stores.directory.database import StateDatabase
     from towline.stores.directory.disk import Disk
 
 STATE_FOLDER = ".towline"

@@ -7,13 +7,13 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from towline.model import AssetId, AssetPath, AssetState, Digest
 from towline.names import NamePolicy, name_problem, path_problem
-from towline.records import AssetRecord, LocalFile, Occupant
-from towline.stores.directory.digests import DigestCache, HashedFile
+from towline.records import AssetRecord, ChangedRecords, LocalFile, Occupant, changed_among
+from towline.stores.directory.digests import DigestCache, HashedFile, PulledFiles
 from towline.stores.directory.files import FileStat, FileType
 
 if TYPE_CHECKING:
@@ -245,17 +245,36 @@ class WorkingCopy:
         self.digests.load(hashed)
         scan = self._scanned()
         rows = self._tracked() if scan.moved else scan.tracked
+        records = self._records_of(scan, rows)
+        # Of assets without a file digests are needed, to find renames.
+        for gone in hashed.keys() - scan.files.keys() - {row.place for row in rows}:
+            self.digests.put(gone, None)
+        self.digests.clear_rows()
+        return iter(records)
+
+    def _records_of(self, scan: FolderScan, rows: Sequence[AssetRow]) -> list[AssetRecord]:
+        """Return the records of these rows and of local-only files, by id."""
         records = [self._scanned_record(row, scan.files) for row in rows]
         placed = {record.ours.path for record in records if record.ours is not None}
         for path, stat in scan.untracked.items():
             if path not in placed and (checked := self.digests.hashed(path, stat)) is not None:
                 records.append(self._local(path, checked))
-        # Of assets without a file digests are needed, to find renames.
-        for gone in hashed.keys() - scan.files.keys() - {row.place for row in rows}:
-            self.digests.put(gone, None)
-        self.digests.clear_rows()
         stateful = (r for r in records if not (r.local_only and r.ours is None))
-        return iter(sorted(stateful, key=lambda record: record.id))
+        return sorted(stateful, key=lambda record: record.id)
+
+    @_lookup
+    def changed_records(self) -> ChangedRecords:
+        """See the port. Lists the folder."""
+        self.refresh()
+        if self._disk.redirects:
+            return changed_among(self.records())
+        pulled = PulledFiles(self._state.pulled(), reads_executable=self.reads_executable)
+        for path in self.digests.pending:
+            pulled.discard(path)
+        scan = self._scanned(pulled)
+        records = self._records_of(scan, [self._with_place(row) for row in scan.tracked])
+        found = changed_among(records)
+        return replace(found, unchanged=found.unchanged + pulled.unchanged)
 
     # --- one asset ----------------------------------------------------------------------------
 
@@ -349,8 +368,14 @@ class WorkingCopy:
 
     # --- renames ------------------------------------------------------------------------------
 
-    def _tracked(self) -> list[AssetRow]:
-        return [self._with_place(row) for row in self._state.assets()]
+    def _tracked(self, pulled: PulledFiles | None = None) -> list[AssetRow]:
+        """Return every asset, or those that are not as they were pulled."""
+        if pulled is None:
+            rows = self._state.assets()
+        else:
+            changed = pulled.changed()
+            rows = self._state.assets_of(changed) if changed else []
+        return [self._with_place(row) for row in rows]
 
     def _with_place(self, row: AssetRow) -> AssetRow:
         """Return the row with the path of a pending rename."""
@@ -393,7 +418,7 @@ class WorkingCopy:
             self._scan = None
             self._scanned()
 
-    def _scanned(self) -> FolderScan:
+    def _scanned(self, pulled: PulledFiles | None = None) -> FolderScan:
         from towline.stores.directory.scan import scan_folder
 
         if self._scan is None:
@@ -401,10 +426,11 @@ class WorkingCopy:
             self._scan = scan_folder(
                 self._disk,
                 self.digests,
-                self._tracked(),
+                partial(self._tracked, pulled),
                 names=self._state.names,
                 is_asset=self.is_asset,
                 enters=self._may_hold_assets,
+                pulled=pulled,
             )
             self._moved |= self._scan.moved
             self._moved_to = {path: asset_id for asset_id, path in self._moved.items()}
