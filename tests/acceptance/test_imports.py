@@ -89,6 +89,13 @@ def test_a_pull_with_nothing_to_do_loads_few_modules_of_ours(project: Command):
     assert len(ours) <= MOST_MODULES
 
 
+def test_a_pull_of_a_few_files_is_read_without_a_library(
+    project: Command, repository: GitRepository
+):
+    repository.commit({"a": b"changed\n", "new": b"1\n"})
+    assert not {"pygit2", "dulwich"} & set(loaded(project, "pull"))
+
+
 @pytest.mark.parametrize("arguments", [["config"], ["log"], ["--version"]])
 def test_looking_loads_nothing_heavy(project: Command, arguments: list[str]):
     assert loaded(project, *arguments) == []

@@ -9,17 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from typing import TypeAlias
 
 from towline.changes import Change, RemoteAsset, RemoteEntry
 from towline.errors import BrokenLimit, InvalidTree, LimitExceeded
 from towline.limits import limits_exceeded
 from towline.model import AssetPath
 from towline.ports import Phase, Watch
-from towline.remotes.asset_filter import AssetFilter, EntryPath
+from towline.remotes.asset_filter import LFS_MAX_BYTES, AssetFilter, EntryPath
+from towline.remotes.objects import PREFETCHED_BYTES
 from towline.remotes.trees import EMPTY, ParsedTree, TreeEntry, entry_of, parse_tree, shown
 
 _ENTRY_OVERHEAD = 28
 """Bytes of mode, separators and object id beside a name."""
+
+
+_FOLDERS = 128
+"""Folders that are compared at once."""
+_File: TypeAlias = tuple[TreeEntry | None, TreeEntry | None, EntryPath]
+"""The entries of a file on both sides, and its path."""
 
 
 class _Side(IntEnum):
@@ -111,12 +119,32 @@ class _Walk:
         """Collect the changes between two trees, with a stack: the depth is configurable."""
         todo = [(before, after, EntryPath(path=""))]
         while todo:
-            old, new, at = todo.pop()
-            if old != new:
-                todo.extend(self._folder(old, new, at))
+            folders = [each for each in todo[-_FOLDERS:] if each[0] != each[1]]
+            del todo[-_FOLDERS:]
+            reader = self.asset_filter.reader
+            trees = [oid for old, new, _ in folders for oid in (old, new) if oid]
+            reader.prefetch(trees, PREFETCHED_BYTES)
+            files: list[_File] = []
+            for old, new, at in folders:
+                todo.extend(self._folder(old, new, at, files))
+            reader.prefetch(self._blobs((each[0], each[2]) for each in files), 0)
+            reader.prefetch(self._blobs((each[1], each[2]) for each in files), LFS_MAX_BYTES)
+            for each in files:
+                self._file(*each)
+
+    def _blobs(self, files: Iterable[tuple[TreeEntry | None, EntryPath]]) -> list[str]:
+        """Return the objects of files that may be assets, each once."""
+        asset_filter = self.asset_filter
+        return list(
+            dict.fromkeys(
+                entry.oid
+                for entry, at in files
+                if entry is not None and asset_filter.by_name(entry, at) is None
+            )
+        )
 
     def _folder(
-        self, before: str | None, after: str | None, at: EntryPath
+        self, before: str | None, after: str | None, at: EntryPath, files: list[_File]
     ) -> Iterator[tuple[str | None, str | None, EntryPath]]:
         folder = "/".join(filter(None, (self.scope, at.path)))
         old = self._read(before, folder, _Side.BEFORE)
@@ -133,11 +161,10 @@ class _Walk:
             trees = tuple(e.oid if e is not None and e.is_tree else None for e in (one, other))
             if any(trees):
                 yield trees[0], trees[1], child
-            self._file(_not_tree(one), _not_tree(other), child)
+            if (file := (_not_tree(one), _not_tree(other), child))[:2] != (None, None):
+                files.append(file)
 
     def _file(self, before: TreeEntry | None, after: TreeEntry | None, at: EntryPath) -> None:
-        if before is None and after is None:
-            return
         try:
             change = Change(
                 path=AssetPath(at.path),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import sys
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,7 +44,13 @@ from towline.remotes.fetcher import (
     Resolver,
     Unexplained,
 )
-from towline.remotes.objects import CacheReader, Commit, ObjectMissing, read_commit
+from towline.remotes.objects import (
+    PREFETCHED_BYTES,
+    CacheReader,
+    Commit,
+    ObjectMissing,
+    read_commit,
+)
 from towline.remotes.url import RemoteUrl, WantedRef
 
 if TYPE_CHECKING:
@@ -53,6 +60,8 @@ if TYPE_CHECKING:
     from towline.remotes.credential_sources import Credentials
 
 T = TypeVar("T")
+_AT_ONCE = 256
+"""Contents that are read at once."""
 
 
 class GitRemote:
@@ -214,6 +223,7 @@ class GitRemote:
             tree = read_commit(reader, revision).tree
             return tree_listing(tree, self.scope, self._asset_filter(reader, kinds, limits), watch)
 
+        self._reader(many=True)
         return self._read(read, (revision,), limits, watch)
 
     def rewritten(self, base: Revision, revision: Revision) -> bool | None:
@@ -264,8 +274,14 @@ class GitRemote:
             return None
 
     def contents(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
-        for digest in sorted(set(digests)):
-            yield digest, self._content(digest)
+        wanted = sorted(set(digests))
+        for first in range(0, len(wanted), _AT_ONCE):
+            batch = wanted[first : first + _AT_ONCE]
+            unread = [digest for digest in batch if digest not in self._blobs]
+            if len(unread) > 1:
+                self._reader().prefetch(unread, PREFETCHED_BYTES)
+            for digest in batch:
+                yield digest, self._content(digest)
 
     def _content(self, digest: Digest) -> bytes:
         if digest in self._blobs:
@@ -420,9 +436,12 @@ class GitRemote:
         self._known.clear()
         self._cache.discard()
 
-    def _reader(self) -> CacheReader:
+    def _reader(self, *, many: bool = False) -> CacheReader:
+        """Return the open reader, or open one; ``many``: to read a whole tree."""
         if self._open is None:
-            self._open = self._backends.reader()
+            # A library takes longer to load than git takes to read what few files changed.
+            light = not many and "pygit2" not in sys.modules
+            self._open = self._backends.reader(light=light)
             self._finalize = weakref.finalize(self, self._open.close)
         return self._open
 

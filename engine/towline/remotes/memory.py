@@ -163,6 +163,9 @@ class MemoryRemote:
         kind, content = self.read(oid)
         return kind, len(content)
 
+    def prefetch(self, oids: Sequence[str], most_bytes: int) -> None:
+        """Do nothing: the objects are read in this process."""
+
     def read(self, oid: str) -> tuple[str, bytes]:
         """Return the type and content of an object of the repository."""
         if oid not in self.repository.objects:

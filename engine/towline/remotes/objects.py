@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -49,6 +49,13 @@ class ObjectReader(Protocol):
 
     def read(self, oid: str) -> tuple[str, bytes]:
         """Return the type and the content."""
+        ...
+
+    def prefetch(self, oids: Sequence[str], most_bytes: int) -> None:
+        """Read headers at once, and contents of at most so many bytes; never raises.
+
+        A reader for which a single read costs as little does nothing.
+        """
         ...
 
 
@@ -185,6 +192,12 @@ def _time(signature: str) -> datetime | None:
         return None
 
 
+PREFETCHED_BYTES = 64 * 1024
+"""Larger objects are read one by one, so that few are in memory at once."""
+_BATCH = 512
+"""Objects that are requested at once: their ids fit into a pipe, and writing them never waits."""
+
+
 class GitReader:
     """A `CacheReader` over ``git cat-file``: child processes that start at first use."""
 
@@ -193,18 +206,26 @@ class GitReader:
         self._cache = cache
         self._environment = environment
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._headers: dict[str, tuple[str, int]] = {}
+        self._contents: dict[str, tuple[str, bytes]] = {}
 
     def header(self, oid: str) -> tuple[str, int]:
-        return self._header("--batch-check", oid)
+        known = self._headers.pop(oid, None)
+        return next(self._answers("--batch-check", [oid]))[1] if known is None else known
 
     def read(self, oid: str) -> tuple[str, bytes]:
-        kind, size = self._header("--batch", oid)
-        stdout = self._child("--batch", oid).stdout
-        assert stdout is not None
-        content = stdout.read(size + 1)
-        if len(content) != size + 1:
-            raise self._broken("--batch", oid)
-        return kind, content[:-1]
+        known = self._contents.pop(oid, None)
+        return next(self._contents_of([oid]))[1] if known is None else known
+
+    def prefetch(self, oids: Sequence[str], most_bytes: int) -> None:
+        for first in range(0, len(oids), _BATCH):
+            batch = oids[first : first + _BATCH]
+            with suppress(ObjectMissing):
+                self._headers.update(self._answers("--batch-check", batch))
+            sizes = {oid: self._headers[oid][1] for oid in batch if oid in self._headers}
+            small = [oid for oid, size in sizes.items() if size <= most_bytes]
+            with suppress(ObjectMissing):
+                self._contents.update(self._contents_of(small))
 
     def is_ancestor(self, base: str, revision: str) -> bool:
         with self._spawn(revision, "merge-base", "--is-ancestor", base, revision) as child:
@@ -219,19 +240,38 @@ class GitReader:
         for option in list(self._children):
             self._drop(option)
 
-    def _header(self, option: str, oid: str) -> tuple[str, int]:
-        child = self._child(option, oid)
+    def _contents_of(self, oids: Sequence[str]) -> Iterator[tuple[str, tuple[str, bytes]]]:
+        for oid, (kind, size) in self._answers("--batch", oids):
+            stdout = self._child("--batch", oid).stdout
+            assert stdout is not None
+            content = stdout.read(size + 1)
+            if len(content) != size + 1:
+                raise self._broken("--batch", oid)
+            yield oid, (kind, content[:-1])
+
+    def _answers(self, option: str, oids: Sequence[str]) -> Iterator[tuple[str, tuple[str, int]]]:
+        """Request objects at once; yield the type and size of each. All must be taken."""
+        if not oids:
+            return
+        child = self._child(option, oids[0])
         assert child.stdin is not None
         assert child.stdout is not None
+        missing: list[str] = []
         try:
-            child.stdin.write(oid.encode() + b"\n")
+            child.stdin.write("".join(f"{oid}\n" for oid in oids).encode())
             child.stdin.flush()
-            line = child.stdout.readline().split()
         except OSError:
-            line = []
-        if len(line) != 3:
-            raise ObjectMissing(oid) if line else self._broken(option, oid)
-        return line[1].decode(), int(line[2])
+            raise self._broken(option, oids[0]) from None
+        for oid in oids:
+            line = child.stdout.readline().split()
+            if len(line) == 3:
+                yield oid, (line[1].decode(), int(line[2]))
+            elif line:
+                missing.append(oid)
+            else:
+                raise self._broken(option, oid)
+        if missing:
+            raise ObjectMissing(missing[0])
 
     def _child(self, option: str, oid: str) -> subprocess.Popen[bytes]:
         if option not in self._children:
@@ -299,6 +339,9 @@ class Pygit2Reader(GitReader):
             return KINDS[kind], content
         except self._damage:
             raise ObjectMissing(oid) from None
+
+    def prefetch(self, oids: Sequence[str], most_bytes: int) -> None:
+        """Do nothing: the objects are read in this process."""
 
     def close(self) -> None:
         self._odb = None

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -136,6 +137,9 @@ class DulwichReader:
                 return kind, size
             at = base
         raise ObjectMissing(oid)
+
+    def prefetch(self, oids: Sequence[str], most_bytes: int) -> None:
+        """Do nothing: the objects are read in this process."""
 
     def read(self, oid: str) -> tuple[str, bytes]:
         try:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import zlib
 from contextlib import closing
 from pathlib import Path
@@ -10,12 +11,13 @@ from hypothesis import strategies as st
 
 from towline.errors import LimitExceeded
 from towline.limits import Limits
+from towline.model import Digest
 from towline.ports import Traffic, Watch
 from towline.remotes.backends import Backend
 from towline.remotes.cache import Cache
 from towline.remotes.fetcher import FetchRequest, Unexplained
 from towline.remotes.git import GitRemote
-from towline.remotes.objects import GitReader, Pygit2Reader
+from towline.remotes.objects import GitReader, ObjectMissing, Pygit2Reader
 from towline.remotes.packs import DulwichReader, check_pack
 from towline.remotes.url import RemoteUrl
 from towline.testing.git_repository import (
@@ -128,3 +130,25 @@ def test_a_remote_of_garbage_is_a_typed_error(tmp_path: Path) -> None:
             pytest.raises(TowlineError),
         ):
             remote.fetch(None, LIMITS, WATCH)
+
+
+def test_what_git_was_asked_for_in_advance_is_not_asked_again(tmp_path):
+    repository = GitRepository(tmp_path / "r.git")
+    contents = {f"f{number}": b"%d" % number * number for number in range(1, 700)}
+    commit = repository.commit(contents)
+    cache = Cache(repository.path)
+    with closing(GitReader("git", cache, dict(os.environ))) as reader:
+        oids = [str(Digest.of(content)) for content in contents.values()]
+        large = str(Digest.of(contents["f699"]))
+        reader.prefetch(["0" * 40, *oids, commit], len(contents["f698"]))
+        children, reader._children = reader._children, {}
+        reader._executable = "no git is asked"
+        for oid, content in zip(oids, contents.values(), strict=True):
+            assert reader.header(oid) == ("blob", len(content))
+            if oid != large:
+                assert reader.read(oid) == ("blob", content)
+        reader._children, reader._executable = children, "git"
+        assert reader.read(large) == ("blob", contents["f699"])
+        with pytest.raises(ObjectMissing):
+            reader.header("0" * 40)
+        assert reader.header(commit)[0] == "commit"
