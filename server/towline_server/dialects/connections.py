@@ -180,6 +180,7 @@ def _sync(attempts: Sequence[Run]) -> Sync:
             "project_id": str(last.project_id),
             "phase": str(last.state),
             "target_revision": last.target_revision,
+            "merged": last.merged,
         },
         started_at=first.started_at or last.started_at,
         timerange_end=last.target_committed_at,

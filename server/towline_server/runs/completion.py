@@ -26,7 +26,7 @@ from towline_server.webhooks.deliveries import announce
 from towline_server.webhooks.domain import Event, EventType
 
 from .attempts import RETRIES, resume
-from .domain import Lease, RunError
+from .domain import Lease, RunError, merged_in
 from .states import (
     ACTIVE,
     RESULTS,
@@ -182,7 +182,8 @@ def write_completion(session: Session, row: RunRow, completion: Completion, now:
     if completion.error is not None:
         row.fault, row.error_code = completion.error.fault, completion.error.code
         row.error_message, row.error_data = completion.error.message, completion.error.data
-    row.report, row.pull = completion.report, completion.pull
+    row.report, row.merged = completion.report, merged_in(completion.report)
+    row.pull = completion.pull
     row.completed_at = row.updated_at = now
     release(row)
     session.flush()
@@ -244,6 +245,7 @@ def latest_children(session: Session, parent_id: UUID) -> Sequence[RunRow]:
 def _complete_parent(parent: RunRow, children: Sequence[RunRow], now: datetime) -> None:
     parent.completed_at = now
     parent.report = _merged([child.report for child in children if child.report is not None])
+    parent.merged = merged_in(parent.report)
     states = {RunState(child.state) for child in children}
     if states == {RunState.SUCCEEDED}:
         parent.state, parent.progress = RunState.SUCCEEDED, 100

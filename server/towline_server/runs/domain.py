@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -224,6 +225,11 @@ class Run:
     """The number of the project's log that it wrote."""
 
     @property
+    def merged(self) -> int:
+        """How many assets its report lists as merged with local edits."""
+        return merged_in(self.report)
+
+    @property
     def is_terminal(self) -> bool:
         """Whether it has ended."""
         return self.state.is_terminal
@@ -244,3 +250,8 @@ class Run:
         return (
             self.result_class is ResultClass.RETRYABLE_FAILURE and self.attempts.next_id is not None
         )
+
+
+def merged_in(report: Mapping[str, Any] | None) -> int:
+    """Return how many assets a report lists as merged with local edits."""
+    return 0 if report is None else sum(bool(item["merged"]) for item in report["updated"])

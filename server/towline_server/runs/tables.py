@@ -144,6 +144,8 @@ class RunRow(Job):
     error_message: Mapped[str | None] = mapped_column(ExactText())
     error_data: Mapped[dict[str, Any] | None]
     report: Mapped[dict[str, Any] | None]
+    merged: Mapped[int] = mapped_column(default=0)
+    """How many assets its report lists as merged, for queries."""
     pull: Mapped[int | None] = mapped_column(BigInteger)
 
 

@@ -76,6 +76,20 @@ def test_a_sync_a_kind_in_one_batch(api: TenantClient, tenant: GitTenant):
     assert {each["pagination_state"]["target_revision"] for each in ended} == {tip}
 
 
+def test_merged_assets_are_counted(api: TenantClient, tenant: GitTenant):
+    tenant.repository.commit({"a.json": b'{"x": 1, "y": 1}'})
+    project = tenant.project()
+    key = api.key(Role.WRITER, project)
+    _sync(api, key)
+    tenant.edit(project, "a.json", b'{"x": 2, "y": 1}')
+    tenant.repository.commit({"a.json": b'{"x": 1, "y": 2}'})
+    merged = {
+        each["model_id"]: _get(api, key, each["id"])["pagination_state"]["merged"]
+        for each in _sync(api, key).json()
+    }
+    assert merged == {"rule": 0, "task": 0, "file": 1}
+
+
 def test_null_is_where_the_seed_says_null(api: TenantClient, tenant: GitTenant):
     tenant.commit(a=b"1")
     key = api.key(Role.WRITER, tenant.project(kinds=ONE_KIND))

@@ -73,6 +73,15 @@ def test_every_list_is_returned(shared: SharedProject, client: TestClient):
     assert shared.contents() == {"mine": b"ours", "theirs": b"2", "up": b"2", "new": b"new"}
 
 
+def test_merged_assets_say_so(shared: SharedProject, client: TestClient):
+    shared.commit({"a.json": b'{"x": 1, "y": 1}', "b": b"1"})
+    pulled(client)
+    shared.edit("a.json", b'{"x": 2, "y": 1}')
+    shared.commit({"a.json": b'{"x": 1, "y": 2}', "b": b"2"})
+    merged = [(each["merged"], each["merged_by"]) for each in pulled(client)["updated"]]
+    assert merged == [(True, "structure"), (False, None)]
+
+
 def test_left_over_conflicts_are_skipped_whatever_the_projects_policy(
     shared: SharedProject, client: TestClient
 ):

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import Case, ColumnElement, and_, case, func, literal, literal_column
+from sqlalchemy import Case, ColumnElement, and_, case, cast, func, literal, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -104,6 +104,7 @@ def _cases() -> Case[str]:
 NO_CONNECTION = UUID(int=0)
 """The connection of an operation whose company had none: the field is never null."""
 _SKIPPED = "conflicts were skipped; the rest was pulled"
+_MERGED = "assets merged with local edits: "
 
 
 def operation_of(run: Run, types: DataTypes) -> PullOperation:
@@ -131,7 +132,9 @@ def operation_of(run: Run, types: DataTypes) -> PullOperation:
 def _description(run: Run) -> str | None:
     if run.state is RunState.CANCELLED and run.cancellation is not None:
         return run.cancellation.reason
-    return _SKIPPED if run.outcome is Outcome.PARTIAL else None
+    parts = [_SKIPPED] if run.outcome is Outcome.PARTIAL else []
+    parts += [f"{_MERGED}{run.merged}"] if run.merged else []
+    return "; ".join(parts) or None
 
 
 class uuid_text(FunctionElement[str]):  # noqa: N801 - a function of SQL
@@ -191,7 +194,10 @@ def _data_type(types: DataTypes) -> ColumnElement[Any]:
 
 def _described() -> Case[Any]:
     run = RunRow
+    is_partial, count = run.outcome == Outcome.PARTIAL, cast(run.merged, ExactText())
     return case(
         (run.state == RunState.CANCELLED, run.cancel_reason),
-        (run.outcome == Outcome.PARTIAL, _SKIPPED),
+        (and_(is_partial, run.merged > 0), literal(f"{_SKIPPED}; {_MERGED}", ExactText()) + count),
+        (is_partial, _SKIPPED),
+        (run.merged > 0, literal(_MERGED, ExactText()) + count),
     )

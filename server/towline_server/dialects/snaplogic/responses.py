@@ -29,6 +29,14 @@ class Item(BaseModel):
     type: str = at("kind")
 
 
+class UpdatedItem(Item):
+    """One that has the repository's changes, and whether local edits were merged with them."""
+
+    merged: bool
+    merged_by: str | None
+    """What merged its content, ``structure`` or ``lines``, where both sides had changed it."""
+
+
 class IgnoredItem(Item):
     """One that was left as it is, and why. What is no asset may have no id."""
 
@@ -52,7 +60,7 @@ class Updated(BaseModel):
 
     status: Literal["updated"] = "updated"
     overwritten: list[Item]
-    updated: list[Item]
+    updated: list[UpdatedItem]
     created: list[Item]
     deleted: list[Item]
     ignored: list[IgnoredItem]

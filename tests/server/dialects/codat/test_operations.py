@@ -273,6 +273,23 @@ def test_conflicts_follow_the_policy_of_the_company(api: TenantClient, tenant: G
     }
 
 
+@pytest.mark.parametrize("clashes", [False, True], ids=["merged", "merged and skipped"])
+def test_merged_assets_are_counted(api: TenantClient, tenant: GitTenant, clashes: bool):
+    tenant.repository.commit({"a.json": b'{"x": 1, "y": 1}', "b": b"1"})
+    project = tenant.project(settings=PullSettings(on_conflict=OnConflict.SKIP))
+    codat = _codat(api, project)
+    codat.queue("file")
+    tenant.edit(project, "a.json", b'{"x": 2, "y": 1}')
+    if clashes:
+        tenant.edit(project, "b", b"ours")
+    tenant.repository.commit({"a.json": b'{"x": 1, "y": 2}', "b": b"2"})
+    ended = codat.operation(codat.queue("file")["id"])
+    skipped = "conflicts were skipped; the rest was pulled; " if clashes else ""
+    assert ended["statusDescription"] == f"{skipped}assets merged with local edits: 1"
+    found = codat.history(query=f"statusDescription={ended['statusDescription']}")
+    assert found["results"] == [ended]
+
+
 def test_a_cancelled_operation(queueing_api: TenantClient, tenant: GitTenant, runner: Runner):
     codat = _codat(queueing_api, tenant.project())
     asked = codat.queue("file")

@@ -42,6 +42,9 @@ OPERATIONS: list[tuple[str, str, dict[str, Any]]] = [
 ]
 LISTS = ("overwritten", "updated", "created", "deleted", "ignored", "error_msgs")
 FILES = {name: name.encode() for name in ("gone", "next", "link", "lost", "mine", "same", "theirs")}
+BASE = {"both.json": b'{"x": 1, "y": 1}', "both": b"1\n2\n3\n4\n"}
+OURS = {"both.json": b'{"x": 2, "y": 1}', "both": b"one\n2\n3\n4\n"}
+THEIRS = {"both.json": b'{"x": 1, "y": 2}', "both": b"1\n2\n3\nfour\n"}
 
 
 @pytest.fixture
@@ -89,24 +92,27 @@ def _pull(product: ProductClient, operation: str = "pull", **body: Any) -> dict[
 
 def _pulls(product: ProductClient, shared: SharedProject) -> None:
     """Every list of a pull, and nothing to do, by each operation that pulls."""
-    shared.commit(FILES)
+    shared.commit(FILES | BASE)
     _pull(product)
     assert product.ask("POST", OPERATIONS[0][1])["response_map"] == {"status": "up-to-date"}
     theirs, ours = shared.edit("theirs", b"ours"), shared.edit("mine", b"ours")
     shared.edit("same", b"ours")
+    for path, content in OURS.items():
+        shared.edit(path, content)
     links = {"link": Symlink("next"), "another": Symlink("next")}
     both = {"mine": b"2", "same": b"2", "theirs": b"2", "lost": b"lost"}
-    shared.commit({**both, **links, "next": b"2", "rules/new": b"3"})
+    shared.commit({**both, **THEIRS, **links, "next": b"2", "rules/new": b"3"})
     found = _pull(product, use_theirs=[theirs], use_ours=[ours])
     assert found == {
         "overwritten": ["theirs"],
-        "updated": ["next"],
+        "updated": ["both", "both.json", "next"],
         "created": ["rules/new"],
         "deleted": ["gone"],
         "ignored": ["another", "link", "mine", "same"],
     }
     assert _pull(product, "discard_changes", asset_path_list=["same"])["overwritten"] == ["same"]
-    assert _pull(product, "checkout", hard_reset=True)["overwritten"] == ["mine"]
+    reset = _pull(product, "checkout", hard_reset=True)
+    assert reset["overwritten"] == ["both", "both.json", "mine"]
 
 
 def _statuses(product: ProductClient, shared: SharedProject) -> None:
@@ -133,8 +139,18 @@ def _whole_space(product: ProductClient, shared: SharedProject) -> None:
     for ref in ("heads/main", "heads/none"):
         shared.grant(shared.tenant.project(ref=ref), Role.ADMIN)
     url = f"{ROOT}/git-pull/projects/acme/space"
+    shared.edit("both.json", b'{"x": 2, "y": 2}')
+    shared.edit("both", b"one\n2\n3\nfour\n")
+    merging = {"both.json": b'{"x": 1, "y": 3}', "both": b"1\n2\n3\nfive\n"}
     shared.commit(
-        {"same": b"2", "mine": b"3", "lost": b"9", "theirs": b"4", "link": Symlink("same")}
+        {
+            **merging,
+            "same": b"2",
+            "mine": b"3",
+            "lost": b"9",
+            "theirs": b"4",
+            "link": Symlink("same"),
+        }
     )
     for _ in range(2):
         found = product.ask("POST", url)["response_map"]

@@ -205,6 +205,7 @@ _TABLES: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("error_message", ExactText()),
         sa.Column("error_data", Json),
         sa.Column("report", Json),
+        sa.Column("merged", sa.Integer(), nullable=False),
         sa.Column("pull", sa.BigInteger()),
         sa.CheckConstraint("progress BETWEEN 0 AND 100", name="progress"),
         sa.UniqueConstraint("project_id", "request_key", "position"),
