@@ -177,6 +177,13 @@ class Bench:
         for figure in judged(found):
             self._note(figure)
 
+    def record(
+        self, section: str, name: str, size: int, values: Mapping[str, float], unit: str
+    ) -> None:
+        """Add figures that have no baseline, each by what it is of."""
+        case = Case(section=section, name=name, size=size, baseline="")
+        self.add(case, {what: [{unit: value}] for what, value in values.items()})
+
     def fail(self, case: Case, who: str, reason: str) -> None:
         """Add a failure."""
         failure = Failure(

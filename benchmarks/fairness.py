@@ -38,7 +38,6 @@ class Neighbours:
             loaded.append(self._pull())
             if not other.active():
                 raise WrongResult(f"{name}: the other tenant's runs had ended")
-        other.cancel()
         case = Case(section=SECTION, name=name, size=count, baseline=ALONE, target=target)
         self.bench.add(case, {ALONE: alone, f"{US}, beside another": loaded})
 
@@ -70,4 +69,5 @@ def measure(bench: Bench) -> None:
         here.beside(
             clients[1], silent, name="pulls of another tenant from a silent server", target=2.0
         )
+        clients[1].cancel()
         here.beside(clients[2], queued, name="queued runs of another tenant", target=3.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from . import fleet
 from .plot import svg
 from .rendering import tables
 from .results import FILE, Results
@@ -33,4 +34,8 @@ def filled(page: str, results: Results) -> str:
 def _content(name: str, results: Results) -> str:
     if name == "machine":
         return ", ".join(f"{what} {value}" for what, value in results.machine.items())
-    return "\n\n".join(table.markdown() for table in tables(results.figures, [name]))
+    if name == fleet.SECTION:
+        found = [table for table in [fleet.table(results)] if table is not None]
+    else:
+        found = list(tables(results.figures, [name]))
+    return "\n\n".join(table.markdown() for table in found) or "Not measured."

@@ -15,6 +15,8 @@ TITLES = {
     "fairness": "The control plane, beside another tenant",
     "merge": "The merge of three trees, in process",
     "contents": "The merge inside an asset, in process",
+    "profile": "Where the time of the command goes",
+    "database": "How much a database grows by a project and by a run",
     "start": "Start-up, whole processes",
     "backends": "Backends of the library, whole processes",
 }
@@ -52,6 +54,8 @@ def tables(figures: Sequence[Figure], sections: Sequence[str] = tuple(TITLES)) -
 
 
 def _table(section: str, baseline: str, figures: Sequence[Figure]) -> Table:
+    if not baseline:
+        return _plain(section, figures)
     others = list(dict.fromkeys(e.who for e in figures if e.who != baseline))
     others.sort(key=lambda who: not who.startswith(US))
     rows = []
@@ -63,6 +67,16 @@ def _table(section: str, baseline: str, figures: Sequence[Figure]) -> Table:
         rows.append([*row, " ".join(f"≤ {_number(target)}" for target in targets)])
     columns = ["case", "size", baseline, *others, "target"]
     return Table(TITLES[section], columns, rows)
+
+
+def _plain(section: str, figures: Sequence[Figure]) -> Table:
+    """A table of figures without a baseline."""
+    whos = list(dict.fromkeys(each.who for each in figures))
+    rows = []
+    for (_, case, size), group in groupby(figures, key=lambda each: each.of_case):
+        cells = {each.who: each for each in group}
+        rows.append([case, f"{size:,}", *(_value(cells.get(who)) for who in whos)])
+    return Table(TITLES[section], ["case", "size", *whos], rows)
 
 
 def _value(figure: Figure | None) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from towline.testing.git_server import GitServer
 
 from .bench import US, Bench, Case, Sample, Work
-from .databases import databases
+from .databases import databases, kib
 from .planes import UNIT, Client, Latencies, Tenancy, running_plane
 from .processes import environment
 from .projects import ServedProject, check_tree
@@ -31,6 +31,8 @@ MANY = {"none changed": 1.0, "1% changed": 1 / 0.7}
 """The most that a server's time may be of git's: at least 1.0 and 0.7 times its throughput."""
 ONE = 3.0
 """The most that the time of one pull with nothing to do may be of git's."""
+RUNS = 2
+"""Runs of each project with nothing to do, by which a database's growth is measured."""
 LOOKS = 30
 """How often each status is read in a round while nothing runs."""
 
@@ -84,7 +86,9 @@ class Crowd:
     def many(self, count: int) -> None:
         """As many pulls as there are projects, at once."""
         works: dict[str, Work] = {
-            who: partial(each.pull_many, count) for who, each in self.servers.items()
+            who: partial(each.pull_many, count)
+            for who, each in self.servers.items()
+            if len(each.projects) >= count
         }
         works[GIT] = partial(self.clones.pull, count)
 
@@ -123,24 +127,36 @@ def _medians(rounds: Sequence[Latencies], what: str) -> list[Sample]:
 
 
 def measure(bench: Bench) -> None:
-    """All of this section."""
-    most = max(bench.scale.crowds)
+    """All of this section; the last database has as many projects as the largest crowd."""
+    least, most = min(bench.scale.crowds), max(bench.scale.crowds)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="towline-bench-")))
         server = stack.enter_context(GitServer(folder / "server"))
         project = ServedProject(folder, bench.scale.served_assets, server)
         servers = {}
-        tenancy = Tenancy(name="bench", url=project.url, projects=most)
-        for name, url in databases(stack, folder, bench):
+        urls = list(databases(stack, folder, bench))
+        for name, url in urls:
+            count = most if (name, url) == urls[-1] else least
+            tenancy = Tenancy(name="bench", url=project.url, projects=count)
             [client] = stack.enter_context(running_plane(folder / name, url, [tenancy]))
-            # The first pull creates everything.
-            client.pull_many(most)
+            _fill(bench, client, url)
             servers[f"{US}, {name}"] = client
         crowd = Crowd(bench, project, Clones(folder, project.url, most), servers)
         crowd.one()
         for count in bench.scale.crowds:
             crowd.many(count)
-        crowd.reads(min(bench.scale.crowds))
+        crowd.reads(least)
+
+
+def _fill(bench: Bench, client: Client, url: str) -> None:
+    """Pull everything, then nothing; how much a database of PostgreSQL grows by each."""
+    count, sizes = len(client.projects), [kib(url)]
+    for _ in range(1 + RUNS):
+        client.pull_many(count)
+        sizes.append(kib(url))
+    if first := (sizes[1] - sizes[0]) / count:
+        growth = {"project": first, "run": (sizes[-1] - sizes[1]) / count / RUNS}
+        bench.record("database", "growth", count, growth, "KiB")
 
 
 def _nothing() -> None:
