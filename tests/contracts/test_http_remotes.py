@@ -147,6 +147,28 @@ def test_an_old_server(served: ServedRepository) -> None:
         assert remote.default_branch(LIMITS, WATCH) == "main"
 
 
+def test_dulwich_asks_once_what_a_server_is_able_to_do(tmp_path: Path) -> None:
+    served = ServedRepository(tmp_path, Backend.DULWICH)
+    with served.server as server, served.remote() as remote:
+        remote.fetch(None, LIMITS, WATCH)
+        server.tally.clear()
+        assert remote.fetch(None, LIMITS, WATCH) == served.tip
+        assert len(server.tally.requests) == 1
+        tip = served.repository.commit({"a": b"2"})
+        assert remote.fetch(None, LIMITS, WATCH) == tip
+        assert len(server.tally.requests) == 3
+
+
+def test_dulwich_asks_a_server_again_that_is_older_than_before(tmp_path: Path) -> None:
+    served = ServedRepository(tmp_path, Backend.DULWICH)
+    with served.server as server, served.remote() as remote:
+        remote.fetch(None, LIMITS, WATCH)
+        server.protocol = 0
+        tip = served.repository.commit({"a": b"2"})
+        assert remote.fetch(None, LIMITS, WATCH) == tip
+        assert remote.resolve(LIMITS, WATCH) == tip
+
+
 # --- credentials ------------------------------------------------------------------------------
 
 

@@ -9,9 +9,10 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from tempfile import NamedTemporaryFile
 from types import SimpleNamespace
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, TypeAlias, TypeVar
 
 from dulwich.client import (
     AbstractHttpGitClient,
@@ -53,6 +54,7 @@ from towline.remotes.ssh import ssh_log
 from towline.remotes.transports import HttpTransport, SshTransport
 from towline.remotes.url import PEELED, RemoteUrl, Scheme, WantedRef
 
+T = TypeVar("T")
 _FETCH = b"0012command=fetch"
 _DELIMITER = b"0001"
 _OPTIONS = b"000fno-progress000dofs-delta"
@@ -63,12 +65,18 @@ _KNOWN_ERRORS = (TowlineError, Redirected, PackTooLarge, RefMissing, Unexplained
 
 
 class _HttpClient(AbstractHttpGitClient):
-    """dulwich's protocol over `HttpTransport`."""
+    """dulwich's protocol over `HttpTransport`.
 
-    def __init__(self, url: RemoteUrl, http: HttpTransport) -> None:
+    ``capabilities`` has what servers advertised in protocol 2, by URL: no refs, so that a later
+    client need not ask again.
+    """
+
+    def __init__(self, url: RemoteUrl, http: HttpTransport, capabilities: dict[str, bytes]) -> None:
         super().__init__(url.address)
         self._fetch_capabilities.add(CAPABILITY_NO_PROGRESS)
         self._http = http
+        self._capabilities = capabilities
+        self._advertised: tuple[str, bytearray] | None = None
 
     def _get_url(self, path: str | bytes) -> str:  # noqa: ARG002 - the base's signature
         return self._base_url
@@ -81,15 +89,33 @@ class _HttpClient(AbstractHttpGitClient):
         raise_for_status: bool = True,  # noqa: ARG002, FBT001, FBT002 - the base's signature
     ) -> tuple[Any, Callable[[int], bytes]]:
         headers = headers or {}
+        if data is None and url in self._capabilities:
+            return _response(ADVERTISEMENT), BytesIO(self._capabilities[url]).read
+        if self._advertised is not None and self.protocol_version == 2:
+            known, content = self._advertised
+            self._capabilities[known] = bytes(content)
+        self._advertised = None
         if isinstance(data, bytes) and data.startswith(_FETCH):
             data = data.replace(_DELIMITER, _DELIMITER + _OPTIONS, 1)
             headers["Content-Length"] = str(len(data))
         form = self._http.send(url, headers, data).headers.get("Content-Type", "")
         if data is None and form != ADVERTISEMENT:
             raise self._http.request.error(RemoteRefused, NOT_SMART)
-        # What dulwich reads of a response; the connection stays open for the next request.
-        fields = {"content_type": form, "redirect_location": "", "close": lambda: None}
-        return SimpleNamespace(**fields), self._http.read
+        if data is None:
+            self._advertised = url, bytearray()
+            return _response(form), self._read_advertised
+        return _response(form), self._http.read
+
+    def _read_advertised(self, size: int) -> bytes:
+        data = self._http.read(size)
+        if self._advertised is not None:
+            self._advertised[1].extend(data)
+        return data
+
+
+def _response(form: str) -> Any:
+    """Return what dulwich reads of a response; the connection stays open for the next request."""
+    return SimpleNamespace(content_type=form, redirect_location="", close=lambda: None)
 
 
 class _SshClient(TraditionalGitClient):
@@ -135,8 +161,30 @@ class DulwichFetcher:
     def __init__(self, cache: Cache, environment: Mapping[str, str]) -> None:
         self._cache = cache
         self._environment = environment
+        self._capabilities: dict[str, bytes] = {}
 
     def refs(self, names: Sequence[str], request: FetchRequest) -> Mapping[str, str]:
+        return self._again(lambda: self._refs(names, request))
+
+    def head(self, request: FetchRequest) -> str | None:
+        return self._again(lambda: self._head(request))
+
+    def fetch(self, wanted: WantedRef, request: FetchRequest) -> Revision:
+        return self._again(lambda: self._fetch(wanted, request))
+
+    def _again(self, action: Callable[[], T]) -> T:
+        """Run a request; where it relies on what was advertised before, once more without that."""
+        relies = bool(self._capabilities)
+        try:
+            return action()
+        except (RemoteRefused, RemoteUnavailable, Unexplained) as error:
+            # A subclass has another reason, such as the credentials.
+            if not relies or type(error) not in (RemoteRefused, RemoteUnavailable, Unexplained):
+                raise
+            self._capabilities.clear()
+            return action()
+
+    def _refs(self, names: Sequence[str], request: FetchRequest) -> Mapping[str, str]:
         prefixes = [name.encode() for name in names] or None
         with self._client(request) as (client, _):
             listed: LsRemoteResult = client.get_refs(_path(request), ref_prefix=prefixes)
@@ -145,7 +193,7 @@ class DulwichFetcher:
             _add_peeled(found, names, request)
         return _decoded(found, request)
 
-    def head(self, request: FetchRequest) -> str | None:
+    def _head(self, request: FetchRequest) -> str | None:
         with self._client(request) as (client, _):
             listed = client.get_refs(_path(request), ref_prefix=[b"HEAD"])
         target = listed.symrefs.get(HEADREF)
@@ -153,7 +201,7 @@ class DulwichFetcher:
             return None
         return target.decode("utf-8", "replace")
 
-    def fetch(self, wanted: WantedRef, request: FetchRequest) -> Revision:
+    def _fetch(self, wanted: WantedRef, request: FetchRequest) -> Revision:
         name, oid = "", wanted.commit or ""
         with (
             self._client(request, commit=wanted.commit is not None) as (client, transport),
@@ -189,8 +237,11 @@ class DulwichFetcher:
                 check_pack(pack.fileno(), request)
                 index_pack(pack.file, self._cache.path / "objects", request)
             repository.update_shallow(result.new_shallow, result.new_unshallow)
+        tip = self._cache.tip_name(request.url.address, name)
+        if not writer.size and oid == self._cache.tip(tip):
+            return Revision(oid)
         revision = fetched_commit(DulwichReader(self._cache), oid)
-        self._cache.set_tip(self._cache.tip_name(request.url.address, name), revision)
+        self._cache.set_tip(tip, revision)
         return revision
 
     @contextmanager
@@ -203,7 +254,7 @@ class DulwichFetcher:
             client: GitClient
             if request.url.is_http:
                 transport = stack.enter_context(HttpTransport(request, self._environment))
-                client = _HttpClient(request.url, transport)
+                client = _HttpClient(request.url, transport, self._capabilities)
             elif request.url.scheme is Scheme.SSH:
                 log = stack.enter_context(ssh_log(self._cache.path / "objects/pack"))
                 transport = SshTransport(request, self._environment, log)
