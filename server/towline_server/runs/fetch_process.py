@@ -1,26 +1,27 @@
 """Fetches in a child process: both ends of the pipe between the server and the child.
 
-The child gets a request on its first line of input, is bounded, and is stopped by the end of its
-input. It answers in JSON, an object a line: ``progress`` now and then, at last ``revision`` or
-``error``. A hostile repository breaks that process alone.
+The child gets a request on each line of input, is bounded, and is stopped by the end of its input.
+It answers in JSON, an object a line: ``began`` at once, ``progress`` now and then, at last
+``revision`` or ``error``. A hostile repository breaks that process alone, and git's, which reads
+what comes from it.
 """
 
 from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import resource
-import selectors
 import signal
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ from towline.remotes.git_process import DEFAULT_PATH, git_version
 from towline_server import disk
 from towline_server.errors import AddressRefused, DiskFull
 
+from .fetch_children import FETCHES, IDLE_SECONDS, FetchChild, FetchChildren
+
 if TYPE_CHECKING:
     from .fetching import FetchTarget
 
@@ -40,15 +43,12 @@ _PINNING_GIT = (2, 37)
 
 Answer = Callable[[Mapping[str, Any]], None]
 
-_LOOK_SECONDS = 0.1
-_STOP_SECONDS = 6.0
-"""How long a child has to stop its own children; git gets two seconds, twice."""
 _PASSED = ("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchProcess:
-    """A `fetching.Fetcher` that starts one child for each fetch.
+    """A `fetching.Fetcher` whose children fetch one after another (`FetchChildren`).
 
     ``networks`` are those beyond the public ones that it may connect to. ``environment`` is
     what the child gets of this machine's: CA files, and the path of git.
@@ -57,13 +57,20 @@ class FetchProcess:
     networks: Sequence[str] = ()
     memory_bytes: int = 2048 * MIB
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    _children: FetchChildren = field(default_factory=FetchChildren, init=False, repr=False)
 
     def __call__(self, wanted: FetchTarget, watch: Watch) -> Revision:
         """Fetch; raises as `towline.ports.Remote.fetch`."""
         watch.report(Phase.FETCHING, 0)
-        with _started(self._variables()) as child:
-            fetcher = _ChildFetch(child, wanted, watch)
-            return fetcher.run(self._request(wanted))
+        variables, request = self._variables(), self._request(wanted)
+        # dulwich reads what it fetches in the child itself: another tenant's goes to another one.
+        fetches = FETCHES if _pins(variables) else 1
+        while True:
+            with (
+                self._children.child(variables, request["bounds"], fetches=fetches) as child,
+                suppress(_EndedBefore),
+            ):
+                return _ChildFetch(child, wanted, watch).run(request)
 
     def _variables(self) -> dict[str, str]:
         passed = {name: self.environment[name] for name in _PASSED if name in self.environment}
@@ -86,7 +93,7 @@ class FetchProcess:
             "bounds": {
                 "RLIMIT_AS": self.memory_bytes,
                 "RLIMIT_DATA": limits.memory_bytes,
-                "RLIMIT_CPU": limits.total_seconds + 30,
+                "RLIMIT_CPU": limits.total_seconds + 30,  # for each fetch
                 # git's own files have the limit itself; this is for those of others.
                 "RLIMIT_FSIZE": 2 * limits.pack_bytes + 64 * MIB,
                 "RLIMIT_CORE": 0,
@@ -94,50 +101,45 @@ class FetchProcess:
         }
 
 
+def _pins(environment: Mapping[str, str]) -> bool:
+    """Whether git fetches, from the addresses that were resolved; else dulwich does."""
+    return git_version(environment) >= _PINNING_GIT
+
+
 def _seconds(limits: Limits) -> int:
     """Return how long a child may live: it may wait for another that writes the cache."""
     return 3 * limits.total_seconds + 30
 
 
+class _EndedBefore(Exception):
+    """A child that had fetched before ended before it began with this request."""
+
+
 @dataclass
 class _ChildFetch:
-    child: subprocess.Popen[bytes]
+    child: FetchChild
     wanted: FetchTarget
     watch: Watch
 
     def run(self, request: Mapping[str, Any]) -> Revision:
-        assert self.child.stdin is not None
-        with suppress(BrokenPipeError):
-            # The input stays open: its end stops the child.
-            self.child.stdin.write(json.dumps(request).encode() + b"\n")
-            self.child.stdin.flush()
-        for answer in self._answers():
-            if "progress" in answer:
-                self.watch.report(Phase.FETCHING, *answer["progress"])
-            elif "revision" in answer:
-                return Revision(answer["revision"])
-            else:
-                raise self._full() or self._error(answer)
+        began = False
+        try:
+            for answer in self.child.ask(request, _seconds(self.wanted.limits), self.watch.check):
+                began = True
+                if "progress" in answer:
+                    self.watch.report(Phase.FETCHING, *answer["progress"])
+                elif "revision" in answer:
+                    self.child.has_answered = True
+                    return Revision(answer["revision"])
+                elif "error" in answer:
+                    raise self._full() or self._error(answer)
+        except TimeoutError:
+            raise RemoteTimeout(url=self._url, detail="fetching it took too long") from None
+        if not began and self.child.fetches > 1:
+            raise _EndedBefore
         raise self._full() or self._refused(
             "fetching it took more memory or time than this server allows"
         )
-
-    def _answers(self) -> Iterator[dict[str, Any]]:
-        assert self.child.stdout is not None
-        deadline = time.monotonic() + _seconds(self.wanted.limits)
-        received = b""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.child.stdout, selectors.EVENT_READ)
-            while True:
-                if selector.select(_LOOK_SECONDS):
-                    data = os.read(self.child.stdout.fileno(), 65536)
-                    if not data:
-                        return
-                    *lines, received = (received + data).split(b"\n")
-                    yield from map(json.loads, lines)
-                self.watch.check()
-                if time.monotonic() > deadline:
-                    raise RemoteTimeout(url=self._url, detail="fetching it took too long")
 
     @property
     def _url(self) -> str:
@@ -154,6 +156,7 @@ class _ChildFetch:
 
     def _error(self, answer: Mapping[str, Any]) -> TowlineError:
         kind = _classes().get(answer["error"])
+        self.child.has_answered = kind is not None
         if kind is None:
             return self._refused("fetching it took more memory than this server allows")
         data = {
@@ -175,61 +178,42 @@ def _classes() -> dict[str, Callable[..., TowlineError]]:
     return found
 
 
-@contextmanager
-def _started(variables: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a child, and end it after the block."""
-    with subprocess.Popen(
-        [sys.executable, "-I", "-m", "towline_server.runs.fetch_process"],
-        env=dict(variables),
-        cwd="/",
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as child:
-        try:
-            yield child
-        finally:
-            _end(child)
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """End a child, once it has stopped its own; git's are in a process group of their own."""
-    assert child.stdin is not None
-    with suppress(BrokenPipeError):
-        child.stdin.close()
-    try:
-        child.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-
-
 # --- the child --------------------------------------------------------------------------------
 
 
 def main() -> None:
-    """Fetch what the first line of standard input requests; run by the child."""
-    request = json.loads(_first_line())
+    """Fetch what the lines of standard input request; run by the child."""
     answer = _open_answers()
-    for name, bound in request["bounds"].items():
-        _limit(getattr(resource, name), bound)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    threading.Thread(target=_await_eof, args=(stop,), daemon=True).start()
-    try:
-        answer(_fetch(request, stop, answer))
-    except MemoryError:
-        answer({"error": "memory"})
+    requests: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_read_requests, args=(requests, stop), daemon=True).start()
+    is_bounded = False
+    # Where nothing is left to fetch, its server ends it first; none does if it forgot the child.
+    with suppress(Empty, MemoryError):
+        while line := requests.get(timeout=2 * IDLE_SECONDS):
+            request = json.loads(line)
+            answer({"began": True})
+            _bound(request["bounds"], again=is_bounded)
+            is_bounded = True
+            try:
+                answer(_fetch(request, stop, answer))
+            except MemoryError:
+                answer({"error": "memory"})
+                raise
     # No clean-up: a thread still waits for the end of the input.
     os._exit(0)
 
 
-def _first_line() -> bytes:
-    line = bytearray()
-    while not line.endswith(b"\n") and (data := os.read(0, 65536)):
-        line += data
-    return bytes(line)
+def _read_requests(requests: SimpleQueue[bytes], stop: threading.Event) -> None:
+    """Pass on each line of the input, and nothing at its end."""
+    received = b""
+    while data := os.read(0, 65536):
+        *lines, received = (received + data).split(b"\n")
+        for line in lines:
+            requests.put(line)
+    stop.set()
+    requests.put(b"")
 
 
 def _open_answers() -> Answer:
@@ -247,17 +231,17 @@ def _open_answers() -> Answer:
     return answer
 
 
-def _limit(what: int, bound: int) -> None:
-    _, hard = resource.getrlimit(what)
-    if hard != resource.RLIM_INFINITY:
-        bound = min(bound, hard)
-    resource.setrlimit(what, (bound, bound))
-
-
-def _await_eof(stop: threading.Event) -> None:
-    while os.read(0, 65536):
-        pass
-    stop.set()
+def _bound(bounds: Mapping[str, int], *, again: bool) -> None:
+    """Bound this process, once; its processor time for each fetch by itself."""
+    for name, bound in bounds.items():
+        what = getattr(resource, name)
+        _, hard = resource.getrlimit(what)
+        most = sys.maxsize if hard == resource.RLIM_INFINITY else hard
+        if what == resource.RLIMIT_CPU:
+            soft = min(most, bound + math.ceil(time.process_time()))
+            resource.setrlimit(what, (soft, hard))
+        elif not again:
+            resource.setrlimit(what, (min(most, bound), min(most, bound)))
 
 
 def _fetch(request: Mapping[str, Any], stop: threading.Event, answer: Answer) -> dict[str, Any]:
@@ -272,7 +256,6 @@ def _fetch(request: Mapping[str, Any], stop: threading.Event, answer: Answer) ->
 
     policy = AddressPolicy.parse(request["networks"])
     policy.guard_sockets()
-    pins = git_version(request["environment"]) >= _PINNING_GIT
     given = request["credential"]
     credential = None if given is None else Credential(*given)
     revision = request["revision"]
@@ -282,7 +265,7 @@ def _fetch(request: Mapping[str, Any], stop: threading.Event, answer: Answer) ->
             ref=request["ref"],
             cache=Path(request["cache"]),
             credentials=lambda _url: credential,
-            backend=Backend.GIT if pins else Backend.DULWICH,
+            backend=Backend.GIT if _pins(request["environment"]) else Backend.DULWICH,
             environment=request["environment"],
             resolver=policy.resolve,
         ) as remote:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
 import threading
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.server.descendants import await_end
 from tests.server.runs.fetcher import START, TENANT, A, B, Clock, Fetcher, wanted
 from towline.errors import (
     AuthenticationFailed,
@@ -23,11 +26,13 @@ from towline.ports import Watch
 from towline.remotes.backends import Backend
 from towline.remotes.credentials import Credential
 from towline.remotes.git import GitRemote
+from towline.remotes.git_process import DEFAULT_PATH
 from towline.remotes.url import RemoteUrl
 from towline.testing.git_repository import GitRepository
 from towline.testing.git_server import Answers, GitServer, StaysSilent
 from towline_server.addresses import AddressPolicy
 from towline_server.errors import AddressRefused
+from towline_server.runs.fetch_children import IDLE_SECONDS, FetchChild, FetchChildren
 from towline_server.runs.fetch_process import FetchProcess
 from towline_server.runs.fetching import FetchTarget, Repository, SharedFetches
 
@@ -190,6 +195,83 @@ def test_a_cancelled_process_stops_its_git(
 
     with pytest.raises(Cancelled):
         FetchProcess(networks=LOOPBACK)(of(git_server, tmp_path), Watch(cancel=UntilAsked()))
+
+
+def idle(process: FetchProcess) -> list[int]:
+    """The children that wait for something to fetch."""
+    return [child._process.pid for child in process._children._idle]
+
+
+def test_a_process_fetches_again(git_server: GitServer, remote: GitRepository, tmp_path: Path):
+    process = FetchProcess(networks=LOOPBACK)
+    with pytest.raises(RefNotFound) as missing:
+        process(of(git_server, tmp_path), Watch())
+    first = idle(process)
+    for content in (b"1", b"2"):
+        revision = remote.commit({"a": content})
+        assert process(of(git_server, tmp_path), Watch()) == revision
+    assert (len(first), idle(process)) == (1, first)
+    # One with other bounds.
+    process(of(git_server, tmp_path, limits=Limits(total_seconds=61)), Watch())
+    assert len(idle(process)) == 2
+    left = {os.pidfd_open(pid): "fetch_process" for pid in idle(process)}
+    del process, missing
+    gc.collect()
+    await_end(left)
+
+
+def test_a_process_that_was_killed_meanwhile_is_replaced(
+    git_server: GitServer, remote: GitRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    revision = remote.commit({"a": b"1"})
+    process = FetchProcess(networks=LOOPBACK)
+    process(of(git_server, tmp_path), Watch())
+    [pid] = idle(process)
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    # It is found out when it is given something to fetch, at the latest.
+    monkeypatch.setattr(FetchChild, "has_ended", False)
+    assert process(of(git_server, tmp_path), Watch()) == revision
+    assert idle(process) != [pid]
+
+
+def test_a_process_that_was_cancelled_fetches_no_more(
+    git_server: GitServer, remote: GitRepository, tmp_path: Path
+):
+    process = FetchProcess(networks=LOOPBACK)
+    revision = remote.commit({"a": b"1"})
+    process(of(git_server, tmp_path), Watch())
+    git_server.trouble = StaysSilent()
+    git_server.tally.clear()
+
+    class UntilAsked:
+        def is_set(self) -> bool:
+            return bool(git_server.tally.requests)
+
+    with pytest.raises(Cancelled):
+        process(of(git_server, tmp_path), Watch(cancel=UntilAsked()))
+    assert idle(process) == []
+    git_server.trouble = None
+    assert process(of(git_server, tmp_path), Watch()) == revision
+
+
+def test_a_process_ends_after_so_many_fetches_or_so_long(
+    git_server: GitServer, remote: GitRepository, tmp_path: Path
+):
+    now = [0.0]
+    children, bounds = FetchChildren(clock=lambda: now[0]), {"RLIMIT_CORE": 0}
+
+    def used(fetches: int) -> FetchChild:
+        with children.child({"PATH": DEFAULT_PATH}, bounds, fetches=fetches) as child:
+            child.fetches, child.has_answered = child.fetches + 1, True
+        return child
+
+    assert used(1).has_ended
+    child = used(3)
+    now[0] += IDLE_SECONDS
+    assert (used(3) is child, child.has_ended) == (True, False)
+    now[0] += IDLE_SECONDS + 1
+    assert (used(3) is child, child.has_ended) == (False, True)
 
 
 def test_git_connects_to_the_resolved_address(
