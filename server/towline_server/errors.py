@@ -204,6 +204,14 @@ class KindInProgress(MovedError, code="kind_in_progress"):
     run_id: str
 
 
+class QueueFull(CallerError, code="queue_full"):
+    """As many of the tenant's runs wait as may; nothing was requested."""
+
+    template = "{allowed} runs wait already; request this one in {retry_after} s"
+    allowed: int
+    retry_after: int
+
+
 class LeaseLost(MovedError, code="lease_lost"):
     """The executor of a run no longer has its lease; nothing that it did counts."""
 

@@ -38,6 +38,7 @@ STATUS: Mapping[type[engine.TowlineError], int] = {
     own.BodyTooLarge: 413,
     own.IdempotencyKeyReused: 422,
     own.TooManyRequests: 429,
+    own.QueueFull: 429,
     # The world moved: the same again may succeed.
     engine.MovedError: 409,
     # The repository's content, or its host: this server is a gateway to it.
@@ -142,7 +143,11 @@ def _of_towline(error: engine.TowlineError) -> Failure:
     match error:
         case own.Unauthenticated(challenges=challenges):
             data, headers = {}, {"WWW-Authenticate": ", ".join(challenges or ("Bearer",))}
-        case own.TooManyRequests(retry_after=seconds) | own.HostPaused(retry_after=seconds):
+        case (
+            own.TooManyRequests(retry_after=seconds)
+            | own.QueueFull(retry_after=seconds)
+            | own.HostPaused(retry_after=seconds)
+        ):
             headers = {"Retry-After": str(seconds)}
         case own.Unavailable():
             headers = {"Retry-After": "1"}

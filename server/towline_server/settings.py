@@ -164,6 +164,8 @@ class Settings(BaseSettings):
     """How many of them may be one tenant's; 0: half."""
     host_runs_at_once: int = Field(default=0, ge=0)
     """How many of them may be of repositories on one host; 0: three quarters."""
+    tenant_queue: int = Field(default=5_000, ge=1)
+    """How many runs of one tenant may wait; beyond them, requests are answered 429."""
     fetches_at_once: int = Field(default=4, ge=1, le=64)
     """How many repositories a process fetches side by side."""
     tenant_fetches_at_once: int = Field(default=0, ge=0)

@@ -173,6 +173,7 @@ Body = Annotated[bytes, Depends(raw_body)]
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorAnswer, "description": "The request, or its branch, is not usable."},
     401: {"model": ErrorAnswer, "description": "The key is missing, or not good for this."},
+    429: {"model": ErrorAnswer, "description": "Too many requests, or too many tasks that wait."},
     500: {"model": ErrorAnswer, "description": "Try again later."},
 }
 
@@ -220,6 +221,7 @@ def pull_default(services: Opened, caller: Caller, branch: Branch, body: Body) -
     responses={
         401: _REFUSALS[401],
         404: {"model": ErrorAnswer, "description": "There is no such task."},
+        429: _REFUSALS[429],
         500: _REFUSALS[500],
     },
 )
@@ -306,8 +308,10 @@ def _status_and_code(failure: Failure) -> tuple[int, Code]:
             return failure.status, Code.BAD_REQUEST
         case 400 | 413 | 422:
             return 400, Code.BAD_REQUEST
+        case 429:
+            return 429, Code.INTERNAL
         case _:
-            # "A temporary service issue": too many requests, a first one that still runs.
+            # "A temporary service issue": a first request that still runs, a server that stops.
             return 500, Code.INTERNAL
 
 

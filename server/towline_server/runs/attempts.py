@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, literal, select
+from sqlalchemy.orm import Session, aliased
 
 from towline.codec import encode
 from towline.remotes.url import RemoteUrl
 from towline_server.db.jobs import growing_delays
-from towline_server.errors import KindInProgress
+from towline_server.errors import KindInProgress, QueueFull
 from towline_server.projects.connection_tables import BindingRow, ConnectionRow
 from towline_server.projects.connections import host_of
 from towline_server.projects.locking import hold
@@ -22,8 +22,10 @@ from towline_server.projects.tables import ProjectRow
 
 from .domain import BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
 from .states import TERMINAL, RunState
-from .tables import RunFilter, RunRow, run_of
+from .tables import RunFilter, RunRow, run_of, waits
 
+FULL_SECONDS = 10
+"""After how long a request that found its tenant's queue full may be sent again."""
 LONGEST_RETRY_SECONDS = 3600
 """The longest delay of an attempt, also where the remote requests a longer one."""
 RETRIES = growing_delays(3, 10, LONGEST_RETRY_SECONDS)
@@ -42,7 +44,7 @@ class Batch:
 
 def new_runs(
     session: Session,
-    project_id: UUID,
+    target: RunTarget,
     requests: Sequence[RunRequest],
     origin: Origin,
     backend: BackendName,
@@ -52,24 +54,7 @@ def new_runs(
     """Add runs that were requested together, their parent first.
 
     ``at`` is one moment for all: lists then show a batch by position.
-
-    Raises:
-        NotFound: there is no such project.
     """
-    hold(session, project_id)
-    project = session.get_one(ProjectRow, project_id)
-    connection = session.execute(
-        select(ConnectionRow.id, ConnectionRow.url)
-        .join(BindingRow, BindingRow.connection_id == ConnectionRow.id)
-        .where(BindingRow.project_id == project_id)
-    ).first()
-    target = RunTarget(
-        project_id=project_id,
-        tenant_id=project.tenant_id,
-        connection_id=None if connection is None else connection.id,
-        url=None if connection is None else connection.url,
-        is_initial=project.base is None,
-    )
     rows = rows_of(target, requests, origin, backend, batch, at)
     session.add_all(rows)
     session.flush()
@@ -86,6 +71,54 @@ class RunTarget:
     url: str | None
     """Of that connection."""
     is_initial: bool
+
+
+def find_target(
+    session: Session, project_id: UUID, backend: BackendName, most_waiting: int
+) -> RunTarget:
+    """Lock a project against deletion, and return what new runs take from it.
+
+    Raises:
+        NotFound: there is no such project.
+        QueueFull: ``most_waiting`` runs of its tenant wait.
+    """
+    hold(session, project_id)
+    project, binding, connection = ProjectRow, BindingRow, ConnectionRow
+    query = (
+        select(project.tenant_id, project.base, connection.id, connection.url)
+        .add_columns(_is_full(project.tenant_id, backend, most_waiting))
+        .outerjoin(binding, binding.project_id == project.id)
+        .outerjoin(connection, connection.id == binding.connection_id)
+        .where(project.id == project_id)
+    )
+    tenant_id, base, connection_id, url, full = session.execute(query).one()
+    if full:
+        raise QueueFull(allowed=most_waiting, retry_after=FULL_SECONDS)
+    return RunTarget(
+        project_id=project_id,
+        tenant_id=tenant_id,
+        connection_id=connection_id,
+        url=url,
+        is_initial=base is None,
+    )
+
+
+def check_room(session: Session, tenant_id: UUID, backend: BackendName, most_waiting: int) -> None:
+    """Refuse one more run of a tenant where so many wait.
+
+    Raises:
+        QueueFull: they do.
+    """
+    if session.scalar(select(_is_full(literal(tenant_id), backend, most_waiting))):
+        raise QueueFull(allowed=most_waiting, retry_after=FULL_SECONDS)
+
+
+def _is_full(tenant_id: Any, backend: BackendName, most_waiting: int) -> ColumnElement[bool]:
+    run = aliased(RunRow, name="queued")
+    mine = select(run.id).where(run.backend == backend, run.tenant_id == tenant_id, waits(run))
+    # In the order of the index, which is walked no further.
+    ordered = mine.order_by(run.created_at, run.position, run.id)
+    return ordered.offset(most_waiting - 1).limit(1).exists()
 
 
 def rows_of(

@@ -127,7 +127,7 @@ def open_runtime(
         ),
     )
     backends = Backends([native, ExternalBackend()])
-    runs = Runs(database, backends, changes=changes)
+    runs = Runs(database, backends, changes=changes, most_waiting=settings.tenant_queue)
     schedules = Schedules(database, runs)
     reaper = Reaper(
         database,

@@ -23,7 +23,7 @@ from towline_server.db.session import Database
 from towline_server.errors import NotFound, RunNotEnded
 from towline_server.loops import Changes
 
-from .attempts import Batch, find_by_key, new_runs, refuse_second, retry
+from .attempts import Batch, check_room, find_by_key, find_target, new_runs, refuse_second, retry
 from .completion import failed, latest_children, write_completion
 from .domain import BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
 from .states import RunState
@@ -43,11 +43,13 @@ class Runs:
         backends: Backends,
         *,
         changes: Changes | None = None,
+        most_waiting: int = 5_000,
     ) -> None:
         self._database = database
         self.backends = backends
         """The backends that can execute runs here."""
         self._changes = changes or Changes()
+        self._most_waiting = most_waiting
 
     # --- ask for ------------------------------------------------------------------------------
 
@@ -64,6 +66,7 @@ class Runs:
         Raises:
             NotFound: there is no such project.
             BackendNotConfigured: the backend cannot be used here.
+            QueueFull: as many runs of the tenant wait as may.
         """
         batch = Batch(batch_id=None)
         return self._request(project_id, [request or RunRequest()], origin, backend, batch)[0]
@@ -89,7 +92,7 @@ class Runs:
 
         Raises:
             KindInProgress: there is one.
-            NotFound, BackendNotConfigured: as `request`.
+            NotFound, BackendNotConfigured, QueueFull: as `request`.
         """
         batch, native = Batch(batch_id=None, alone=True), BackendName.NATIVE
         return self._request(project_id, [RunRequest(kind=kind)], origin, native, batch)[0]
@@ -107,7 +110,7 @@ class Runs:
 
         Raises:
             InvalidValue: no kind is named.
-            NotFound, BackendNotConfigured: as `request`.
+            NotFound, BackendNotConfigured, QueueFull: as `request`.
         """
         if not kinds:
             raise InvalidValue(field="kinds", problem="names none")
@@ -115,6 +118,14 @@ class Runs:
         requests = [replace(whole, kind=kind) for kind in kinds]
         batch = Batch(batch_id=uuid4(), parent=whole)
         return self._request(project_id, requests, origin, backend, batch)[0]
+
+    def check_room(self, tenant_id: UUID, backend: BackendName) -> None:
+        """Refuse what would request a run of a tenant. Raises QueueFull, as `request`."""
+        with self._database.reading() as session:
+            self._check_room(session, tenant_id, backend)
+
+    def _check_room(self, session: Session, tenant_id: UUID, backend: BackendName) -> None:
+        check_room(session, tenant_id, backend, self._most_waiting)
 
     def _request(
         self,
@@ -131,8 +142,9 @@ class Runs:
                 if not runs:
                     if batch.alone and requests[0].kind is not None:
                         refuse_second(session, project_id, requests[0].kind)
+                    target = find_target(session, project_id, backend, self._most_waiting)
                     rows = new_runs(
-                        session, project_id, requests, origin, backend, batch, database_now(session)
+                        session, target, requests, origin, backend, batch, database_now(session)
                     )
                     runs = tuple(run_of(row) for row in rows)
         except IntegrityError:
@@ -288,6 +300,7 @@ class Runs:
         Raises:
             NotFound: there is no such run.
             RunNotEnded: it, or its last attempt, has not ended.
+            QueueFull: as `request`.
         """
         with self._database.writing() as session:
             row = find_row(session, run_id, lock=True)
@@ -300,6 +313,7 @@ class Runs:
                 self.backends.get(again.executor.backend).submit([])
                 return again
             before = run_of(row)
+            self._check_room(session, before.tenant_id, before.executor.backend)
             request = replace(before.request, mode=mode or before.request.mode)
             now = database_now(session)
             following = retry(session, row, now, request=request, requested_by=requested_by)
@@ -319,7 +333,9 @@ class Runs:
         requests = [replace(request, kind=kind) for kind in kinds]
         backend = BackendName(row.backend)
         now = following.created_at
-        rows = new_runs(session, row.project_id, requests, origin, backend, batch, now)
+        most = self._most_waiting + len(requests)  # their parent had room
+        target = find_target(session, row.project_id, backend, most)
+        rows = new_runs(session, target, requests, origin, backend, batch, now)
         following.batch_id = batch.batch_id
         for position, child in enumerate(rows, start=1):
             child.parent_id, child.position = following.id, position

@@ -327,7 +327,7 @@ def test_too_many_requests_are_a_temporary_issue(shared: SharedProject, key: str
     with shared.over(shared.inline, rate_per_second=0.001, rate_burst=1) as client:
         client.post(PULL, headers=headers(key))
         answer = client.post(PULL, headers=headers(key))
-    refused(answer, 500, "INTERNAL")
+    refused(answer, 429, "INTERNAL")
     assert int(answer.headers["retry-after"]) > 0
 
 
@@ -344,5 +344,5 @@ def test_the_document_describes_it(client: TestClient):
         named = {each["name"] for each in operation["parameters"]}
         assert named == {"Nected-Branch", "Idempotency-Key"}
         assert operation["security"] == [{"nected_api_key": []}]
-        assert set(operation["responses"]) == {"200", "400", "401", "500"}
+        assert set(operation["responses"]) == {"200", "400", "401", "429", "500"}
     assert found["/dev/remote/tasks/{taskId}"]["get"]["tags"] == ["Nected"]

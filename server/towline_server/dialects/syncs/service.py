@@ -118,6 +118,10 @@ class Syncs:
         except NotFound as error:
             raise RefusedSync.misfit(("body", "connectionId"), error.message) from None
         project = self._checked(connection_id, definition)
+        if definition.trigger_mode is TriggerMode.ON_CREATE and definition.status.fires:
+            # Rather than a sync without its run.
+            backend = definition.execution_backend
+            self._services.runs.check_room(self._caller.tenant_id, backend)
         sync_id = uuid4()
         with self._services.database.writing() as session:
             _lock_project(session, None if project is None else project.id)
