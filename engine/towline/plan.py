@@ -60,7 +60,7 @@ class BehindReason(StrEnum):
     CONFLICT = "conflict"
     """Left in conflict by the policy ``skip``."""
     LEFT_OUT = "left_out"
-    """Left out by a selection; the next pull that selects it updates it."""
+    """A pull updates it that selects it: a selection left it out, or its conflict has ended."""
     SYMLINK = "symlink"
     SUBMODULE = "submodule"
     LFS_POINTER = "lfs_pointer"

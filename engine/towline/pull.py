@@ -77,6 +77,7 @@ def plan_at(
 
     source = _Read(remote=remote)
     changes = _compare(snapshot, remote, state, revision, options, watch)
+    changes = _with_lagging(changes, snapshot)
     changes = _with_embedded_ids(changes, snapshot.kinds, source, options.limits)
     watch.report(Phase.VALIDATING, 0, len(changes.items))
     options = replace(options, only=resolved(options.only, snapshot, changes))
@@ -214,6 +215,25 @@ class _Read:
         yield from ((digest, self.known[digest]) for digest in known)
         if missing := [digest for digest in digests if digest not in self.known]:
             yield from self.remote.contents(missing)
+
+
+def _with_lagging(changes: Changes, snapshot: Snapshot) -> Changes:
+    """The same changes, and the lagging assets whose contents may have an id, as unchanged.
+
+    A pull that takes one reports what is wrong with its id, as a pull that takes a change does.
+    """
+    changed = {item.path for item in changes.items}
+    lagging = [
+        Change(path=asset.path, before=asset, after=asset)
+        for record in snapshot.lagging()
+        if isinstance(state := record.recorded, AssetState) and state.path not in changed
+        if (kind := snapshot.kinds.of(state.path)) is not None and kind.id_pointer is not None
+        for asset in [RemoteAsset(state=state, size=record.size)]
+    ]
+    if not lagging:
+        return changes
+    items = sorted((*changes.items, *lagging), key=lambda item: item.path)
+    return replace(changes, items=tuple(items))
 
 
 def _with_embedded_ids(changes: Changes, kinds: Kinds, source: _Read, limits: Limits) -> Changes:

@@ -153,7 +153,7 @@ _REASONS: dict[IgnoredReason | BehindReason, str] = {
     IgnoredReason.DECLINED: "our version stays",
     IgnoredReason.DELETION_DECLINED: "stays although deleted in the repository",
     IgnoredReason.CONFLICT: "left in conflict",
-    BehindReason.LEFT_OUT: "left out of a pull",
+    BehindReason.LEFT_OUT: "left as it was by an earlier pull",
     IgnoredReason.NOT_AN_ASSET: "not an asset: outside the kinds",
     IgnoredReason.SYMLINK: "not an asset: a symbolic link",
     IgnoredReason.SUBMODULE: "not an asset: a submodule",

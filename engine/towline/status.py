@@ -222,12 +222,12 @@ def _assets(
             continue
         if record.ours is None and after.get(record.id, record) is None:
             continue  # Gone on both sides.
-        behind = _behind(record, item)
+        theirs = _theirs(after.get(record.id, record))
+        behind = _behind(record, item, theirs)
         state = _state(record, item, snapshot)
         if behind is not None:
             state = State.CONFLICT if behind is BehindReason.CONFLICT else State.BEHIND
         if state is not None:
-            theirs = _theirs(after.get(record.id, record))
             yield AssetStatus(
                 asset_id=record.id,
                 kind=record.kind,
@@ -290,16 +290,19 @@ def behind_reason(record: AssetRecord) -> BehindReason | None:
     return BehindReason.CONFLICT if rule in CONFLICT_RULES else BehindReason.LEFT_OUT
 
 
-def _behind(record: AssetRecord, item: Item | None) -> BehindReason | None:
+def _behind(
+    record: AssetRecord, item: Item | None, theirs: AssetState | None
+) -> BehindReason | None:
     """Return why an asset is behind, also by what a pull decides for it, if that is known."""
     reason = behind_reason(record)
     if reason is None or item is None:
         return reason
     if item.behind is not None:
         return item.behind
-    # The next pull updates what was left out before, or is an asset again.
+    # Where the repository has ended a conflict, or has an asset again, it is any other update.
+    ended = reason is BehindReason.CONFLICT and theirs != record.recorded
     is_updated = _decided(item) is not None and not isinstance(record.recorded, NonAsset)
-    return BehindReason.LEFT_OUT if is_updated else None
+    return BehindReason.LEFT_OUT if is_updated and not ended else None
 
 
 def _decided(item: Item) -> State | None:

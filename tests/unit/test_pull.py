@@ -157,6 +157,24 @@ def test_contents_from_which_no_id_can_be_read_are_noted(remote: MemoryRemote):
     assert pull(store, remote).notes == ()
 
 
+def test_notes_are_about_what_is_pulled_also_when_it_was_left_out_before(remote: MemoryRemote):
+    kinds = Kinds((Kind(name="rule", globs=("**",), id_pointer="/id"),))
+    store = MemoryStore("project", kinds=kinds)
+    both = dict.fromkeys(("c", "d"), b'{"id": "x"}')
+    remote.commit({"a": b'{"id": "y"}', "b": b'{"id": "0"}', **both})
+    only = PullOptions(only=Selection(globs=("a",)))
+    assert pull(store, remote, only).notes == ()
+    report = pull(store, remote, PullOptions(only=Selection(globs=("b",))))
+    assert [(note.path, note.text) for note in report.notes] == [
+        ("b", "the id at /id is a placeholder")
+    ]
+    planned, report = report_of(plan_pull(store, remote)), pull(store, remote)
+    assert [note.path for note in report.notes] == ["c"]
+    assert "its id 'x' is in d too" in report.notes[0].text
+    assert planned.notes == report.notes
+    assert pull(store, remote).notes == ()
+
+
 def test_a_swap_of_names_that_was_left_out_is_pulled_later(remote: MemoryRemote):
     kinds = Kinds((Kind(name="rule", globs=("**",), id_pointer="/id"),))
     store = MemoryStore("project", kinds=kinds)

@@ -165,6 +165,16 @@ def test_skipped_and_unselected_assets_are_listed_again():
     assert project.states() == {"a": "unchanged", "b": "unchanged"}
 
 
+def test_a_skipped_conflict_that_the_repository_ends_is_an_update():
+    project = Project({"a.json": b'{"x": 1, "y": 1}'})
+    project.here(**{"a.json": b'{"x": 2, "y": 1}'})
+    project.there(**{"a.json": b'{"x": 3, "y": 1}'})
+    pull(project.store, project.remote, options=PullOptions(on_conflict=OnConflict.SKIP))
+    project.there(**{"a.json": b'{"x": 1, "y": 2}'})
+    (found,) = project.status().assets
+    assert (found.state, found.behind) == ("modified-there", None)
+
+
 @pytest.mark.parametrize(
     ("there", "reason"),
     [(Symlink("b"), "symlink"), (LFS_PREFIX + b"\noid sha256:0\n", "lfs_pointer")],
