@@ -114,7 +114,7 @@ FULL = Scale(
     sizes=(1_000, 10_000),
     crowds=(50, 200),
     served_assets=200,
-    pace=Pace(least=3, most=15, seconds=15),
+    pace=Pace(least=3, most=15, seconds=10),
 )
 QUICK = Scale(
     sizes=(100,),

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import psycopg
 
-from tests.postgres import running_server
+from tests.postgres import PostgresServer, running_server
 
 from .bench import Bench, say
 
 
-def databases(stack: ExitStack, folder: Path, bench: Bench) -> Iterator[tuple[str, str]]:
-    """SQLite, and PostgreSQL where its programs are there; quick runs do without."""
-    yield "SQLite", f"sqlite:///{folder}/towline.db"
+def postgresql(stack: ExitStack, bench: Bench) -> PostgresServer | None:
+    """A server of PostgreSQL; None where its programs are not there, and in quick runs."""
     if not bench.scale.judge:
-        return
+        return None
     try:
-        server = stack.enter_context(running_server())
+        return stack.enter_context(running_server())
     except FileNotFoundError as error:
         say(f"without PostgreSQL: {error}")
-        return
-    yield "PostgreSQL", server.create("bench")
+        return None
 
 
 def kib(url: str) -> float:

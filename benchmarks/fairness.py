@@ -10,7 +10,7 @@ from pathlib import Path
 from towline.testing.git_server import GitServer, StaysSilent
 
 from .bench import US, Bench, Case, Sample, WrongResult
-from .databases import databases
+from .databases import postgresql
 from .planes import Client, Tenancy, running_plane
 from .projects import ServedProject
 
@@ -47,7 +47,7 @@ class Neighbours:
 
 
 def measure(bench: Bench) -> None:
-    """All of this section, on the last of the databases."""
+    """All of this section, on PostgreSQL where it is there."""
     silent, queued = (24, 1_000) if bench.scale.judge else (4, 20)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="towline-bench-")))
@@ -61,7 +61,8 @@ def measure(bench: Bench) -> None:
             Tenancy(name="silent", url=url, projects=silent),
             Tenancy(name="many", url=project.url, projects=min(PROJECTS, queued)),
         ]
-        *_, (_, database) = databases(stack, folder, bench)
+        postgres = postgresql(stack, bench)
+        database = postgres.create("fair") if postgres else f"sqlite:///{folder}/towline.db"
         clients = stack.enter_context(running_plane(folder / "plane", database, tenancies))
         here = Neighbours(bench, project, clients[0])
         # The first pull creates everything.

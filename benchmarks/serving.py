@@ -19,7 +19,7 @@ from pathlib import Path
 from towline.testing.git_server import GitServer
 
 from .bench import US, Bench, Case, Sample, Work
-from .databases import databases, kib
+from .databases import kib, postgresql
 from .planes import UNIT, Client, Latencies, Tenancy, running_plane
 from .processes import environment
 from .projects import ServedProject, check_tree
@@ -29,6 +29,8 @@ GIT = "git pull, one by one"
 IDLE, LOADED = "nothing runs", "under load"
 MANY = {"none changed": 1.0, "1% changed": 1 / 0.7}
 """The most that a server's time may be of git's: at least 1.0 and 0.7 times its throughput."""
+ONE_PROCESS, TWO_PROCESSES = "one process", 1 / 1.6
+"""The most that two may take of what one takes: at least 1.6 times its throughput."""
 ONE = 3.0
 """The most that the time of one pull with nothing to do may be of git's."""
 RUNS = 2
@@ -105,17 +107,32 @@ class Crowd:
 
     def reads(self, count: int) -> None:
         """What others read while pulls run, beside the same while nothing runs."""
-        for who, client in self.servers.items():
-            idle: list[Latencies] = []
-            loaded: list[Latencies] = []
-            for _ in range(self.bench.scale.pace.least):
-                idle.append(client.looks(LOOKS))
-                self.project.commit()
-                loaded.append(client.looks_while(partial(client.pull_many, count)))
-            for what in idle[0]:
-                case = Case(section=SECTION, name=f"{what}, {who}", size=count, baseline=IDLE)
-                samples = {IDLE: _medians(idle, what), LOADED: _medians(loaded, what)}
-                self.bench.add(case, samples)
+        who, client = list(self.servers.items())[-1]
+        idle: list[Latencies] = []
+        loaded: list[Latencies] = []
+        for _ in range(self.bench.scale.pace.least):
+            idle.append(client.looks(LOOKS))
+            self.project.commit()
+            loaded.append(client.looks_while(partial(client.pull_many, count)))
+        for what in idle[0]:
+            case = Case(section=SECTION, name=f"{what}, {who}", size=count, baseline=IDLE)
+            samples = {IDLE: _medians(idle, what), LOADED: _medians(loaded, what)}
+            self.bench.add(case, samples)
+
+    def two_processes(self, one: Client, two: Client, count: int) -> None:
+        """As many pulls, by two processes on one database and by one."""
+        case = Case(
+            section=SECTION,
+            name="pulled at once, 1% changed, by two processes",
+            size=count,
+            baseline=ONE_PROCESS,
+            target=TWO_PROCESSES,
+        )
+        works: dict[str, Work] = {
+            ONE_PROCESS: partial(one.pull_many, count),
+            f"{US}, two processes": partial(two.pull_many, count),
+        }
+        self.bench.compare(case, works, before=self.project.commit)
 
     @staticmethod
     def _case(name: str, size: int, target: float) -> Case:
@@ -134,9 +151,11 @@ def measure(bench: Bench) -> None:
         server = stack.enter_context(GitServer(folder / "server"))
         project = ServedProject(folder, bench.scale.served_assets, server)
         servers = {}
-        urls = list(databases(stack, folder, bench))
-        for name, url in urls:
-            count = most if (name, url) == urls[-1] else least
+        urls = {"SQLite": f"sqlite:///{folder}/towline.db"}
+        if postgres := postgresql(stack, bench):
+            urls["PostgreSQL"] = postgres.create("bench")
+        for name, url in urls.items():
+            count = most if name == list(urls)[-1] else least
             tenancy = Tenancy(name="bench", url=project.url, projects=count)
             [client] = stack.enter_context(running_plane(folder / name, url, [tenancy]))
             _fill(bench, client, url)
@@ -146,6 +165,12 @@ def measure(bench: Bench) -> None:
         for count in bench.scale.crowds:
             crowd.many(count)
         crowd.reads(least)
+        if postgres:
+            tenancy = Tenancy(name="bench", url=project.url, projects=least)
+            place, url = folder / "two", postgres.create("two")
+            [two] = stack.enter_context(running_plane(place, url, [tenancy], processes=2))
+            two.pull_many(least)
+            crowd.two_processes(servers[f"{US}, PostgreSQL"], two, least)
 
 
 def _fill(bench: Bench, client: Client, url: str) -> None:
