@@ -167,7 +167,7 @@ class StoredPlanRow(Base):
     """A plan that was made to be looked at, and applied later or never."""
 
     __tablename__ = "plans"
-    __table_args__ = (Index(None, "project_id", "created_at"),)
+    __table_args__ = (Index(None, "project_id", "created_at"), Index(None, "created_at"))
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     project_id: Mapped[UUID] = _project(key=False)

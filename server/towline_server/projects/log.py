@@ -6,7 +6,7 @@ What undo reads of it is `SqlSnapshot.log`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -38,7 +38,8 @@ class PastPull:
     undone: bool
     is_retained: bool
     """Whether it is within the log's bound, so that undoing it may be tried."""
-    report: dict[str, Any]
+    report: dict[str, Any] | None
+    """None in a list."""
 
 
 class History:
@@ -52,13 +53,15 @@ class History:
         """Return some of the pulls, newest first, and how many there are."""
         mine = PullRow.project_id == self._project_id
         total = self._session.scalar(select(func.count()).select_from(PullRow).where(mine)) or 0
-        found = self._pulls().order_by(PullRow.number.desc()).limit(limit).offset(offset)
-        return [_past(*row) for row in self._session.execute(found)], total
+        found = self._pulls().options(defer(PullRow.report, raiseload=True))
+        newest = found.order_by(PullRow.number.desc()).limit(limit).offset(offset)
+        return [_past(*row) for row in self._session.execute(newest)], total
 
     def get(self, number: int) -> PastPull:
         """Return one pull. Raises NotFound."""
         row = self._session.execute(self._pulls().where(PullRow.number == number)).first()
-        return _past(*existing(row, "pull"))
+        found = existing(row, "pull")
+        return replace(_past(*found), report=found[0].report)
 
     def _pulls(self) -> Select[PullRow, bool]:
         # Not the plan itself: it is the larger part of a row, and no list shows it.
@@ -79,7 +82,7 @@ def _past(row: PullRow, is_retained: bool) -> PastPull:  # noqa: FBT001 - a colu
         undoes=row.undoes,
         undone=row.undone,
         is_retained=is_retained,
-        report=row.report,
+        report=None,
     )
 
 

@@ -184,6 +184,7 @@ def write_completion(session: Session, row: RunRow, completion: Completion, now:
         row.error_message, row.error_data = completion.error.message, completion.error.data
     row.report, row.merged = completion.report, merged_in(completion.report)
     row.pull = completion.pull
+    row.counts = _counts(completion.report)
     row.completed_at = row.updated_at = now
     release(row)
     session.flush()
@@ -246,6 +247,7 @@ def _complete_parent(parent: RunRow, children: Sequence[RunRow], now: datetime) 
     parent.completed_at = now
     parent.report = _merged([child.report for child in children if child.report is not None])
     parent.merged = merged_in(parent.report)
+    parent.counts = _counts(parent.report)
     states = {RunState(child.state) for child in children}
     if states == {RunState.SUCCEEDED}:
         parent.state, parent.progress = RunState.SUCCEEDED, 100
@@ -285,6 +287,13 @@ def _merged(reports: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     return merged
 
 
+def _counts(report: dict[str, Any] | None) -> dict[str, int] | None:
+    """Return how many entries each list of a report has."""
+    if report is None:
+        return None
+    return {str(name): len(report[name]) for name in (*LISTED, "conflicts")}
+
+
 # --- webhook events ---------------------------------------------------------------------------
 
 _EVENTS = {
@@ -310,9 +319,6 @@ def _announce(session: Session, row: RunRow, now: datetime) -> None:
     error = None
     if row.error_code is not None:
         error = {"code": row.error_code, "message": row.error_message}
-    counts = None
-    if row.report is not None:
-        counts = {str(name): len(row.report[name]) for name in (*LISTED, "conflicts")}
     ids = {name: getattr(row, name) for name in _IDS}
     data = {
         "run_id": str(row.id),
@@ -321,7 +327,7 @@ def _announce(session: Session, row: RunRow, now: datetime) -> None:
         **{name: _timestamp(getattr(row, name)) for name in _TIMES},
         "will_be_retried": retried,
         "error": error,
-        "counts": counts,
+        "counts": row.counts,
     }
     event = Event(
         type=_EVENTS[RunState(row.state)],

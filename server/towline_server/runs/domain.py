@@ -220,14 +220,14 @@ class Run:
     reason_code: ReasonCode | None
     error: RunError | None
     report: dict[str, Any] | None
-    """As `towline.report.report_json` gives it; of a refused pull and a dry run, too."""
+    """As `towline.report.report_json` gives it, of a refused pull and a dry run, too; None in a
+    list."""
+    counts: dict[str, int] | None
+    """How many entries each list of the report has."""
+    merged: int
+    """How many assets its report lists as merged with local edits."""
     pull: int | None
     """The number of the project's log that it wrote."""
-
-    @property
-    def merged(self) -> int:
-        """How many assets its report lists as merged with local edits."""
-        return merged_in(self.report)
 
     @property
     def is_terminal(self) -> bool:

@@ -108,21 +108,20 @@ class Pushes:
     def _fresh_key(self, project_id: UUID, key: str, delivery: str) -> str | None:
         """Return the key of the run to start in a project; None if it was started already."""
         run = RunRow
-        pushes = select(run).where(
+        pushes = select(run.id, run.trigger_ref, run.attempt_root_id).where(
             run.project_id == project_id,
             run.triggered_by == TriggeredBy.WEBHOOK,
             run.request_key.is_not(None),
         )
         alike = or_(run.request_key == key, run.request_key.startswith(f"{key}#"))
         with self._database.reading() as session:
-            newest = session.scalars(pushes.order_by(run.created_at.desc()).limit(1)).first()
-            same = session.scalars(pushes.where(alike)).all()
-            again = [
-                each
+            newest = session.execute(pushes.order_by(run.created_at.desc()).limit(1)).first()
+            same = session.execute(pushes.where(alike)).all()
+            roots = [
+                each.attempt_root_id
                 for each in same
-                if each is newest or (delivery and each.trigger_ref == delivery)
+                if each == newest or (delivery and each.trigger_ref == delivery)
             ]
-            roots = [each.attempt_root_id for each in again]
             served = select(run.id).where(
                 run.attempt_root_id.in_(roots),
                 run.next_attempt_id.is_(None),

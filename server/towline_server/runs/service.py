@@ -13,21 +13,21 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from towline.errors import Cancelled, InvalidValue
 from towline_server.db.clock import database_now
 from towline_server.db.session import Database
-from towline_server.errors import NotFound, RunNotEnded
+from towline_server.errors import NotFound, RunNotEnded, existing
 from towline_server.loops import Changes
 
 from .attempts import Batch, check_room, find_by_key, find_target, new_runs, refuse_second, retry
 from .completion import failed, latest_children, write_completion
 from .domain import BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
 from .states import RunState
-from .tables import RunFilter, RunPage, RunRow, find_row, run_of
+from .tables import WITHOUT_REPORT, RunFilter, RunPage, RunRow, find_row, listed_run, run_of
 from .worker import Backends
 
 _LOOK_SECONDS = 0.5
@@ -185,27 +185,30 @@ class Runs:
         conditions: Sequence[ColumnElement[bool]] = (),
         order: Sequence[ColumnElement[Any]] = (),
     ) -> RunPage:
-        """List matching runs, newest first; ``conditions`` and ``order`` are over `RunRow`."""
+        """List matching runs, newest first, without their reports.
+
+        ``conditions`` and ``order`` are over `RunRow`.
+        """
         where = [*wanted.conditions(), *conditions]
         run = RunRow
         ordered = [*order, run.created_at.desc(), run.position, run.id]
         query = select(run).where(*where).order_by(*ordered).limit(limit).offset(offset)
         with self._database.reading() as session:
             total = session.scalar(select(func.count()).select_from(run).where(*where)) or 0
-            runs = tuple(run_of(row) for row in session.scalars(query))
+            runs = tuple(listed_run(row) for row in session.scalars(query.options(WITHOUT_REPORT)))
         return RunPage(runs=runs, total=total, offset=offset)
 
     def attempts(self, run_id: UUID) -> tuple[Run, ...]:
-        """Return every attempt that a run is one of, the first one first.
+        """Return every attempt that a run is one of, the first one first, without their reports.
 
         Raises:
             NotFound: there is no such run.
         """
         with self._database.reading() as session:
-            root_id = find_row(session, run_id).attempt_root_id
+            root_id = existing(session.scalar(_root_of(run_id)), "run")
             same = select(RunRow).where(RunRow.attempt_root_id == root_id)
-            rows = session.scalars(same.order_by(RunRow.attempt, RunRow.id))
-            return tuple(run_of(row) for row in rows)
+            ordered = same.order_by(RunRow.attempt, RunRow.id).options(WITHOUT_REPORT)
+            return tuple(listed_run(row) for row in session.scalars(ordered))
 
     # --- wait ---------------------------------------------------------------------------------
 
@@ -341,6 +344,10 @@ class Runs:
             child.parent_id, child.position = following.id, position
         session.flush()
         return [run_of(child) for child in rows]
+
+
+def _root_of(run_id: UUID) -> Select[UUID]:
+    return select(RunRow.attempt_root_id).where(RunRow.id == run_id)
 
 
 def _note_cancel(row: RunRow, by: str | None, reason: str | None, now: datetime) -> None:

@@ -7,7 +7,7 @@ before the webhook endpoints that its end is sent to. So no two transactions wai
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -27,7 +27,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
+from sqlalchemy.orm import Mapped, Session, aliased, defer, mapped_column
 
 from towline.codec import decode
 from towline.model import Revision
@@ -80,6 +80,7 @@ class RunRow(Job):
         Index("ix_runs_parent_id", "parent_id"),
         Index("ix_runs_attempt_root_id", "attempt_root_id"),
         Index("ix_runs_state", "state"),
+        Index("ix_runs_completed_at", "completed_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -146,6 +147,8 @@ class RunRow(Job):
     report: Mapped[dict[str, Any] | None]
     merged: Mapped[int] = mapped_column(default=0)
     """How many assets its report lists as merged, for queries."""
+    counts: Mapped[dict[str, Any] | None]
+    """How many entries each list of the report has."""
     pull: Mapped[int | None] = mapped_column(BigInteger)
 
 
@@ -239,8 +242,17 @@ def held_by(lease: domain.Lease) -> tuple[ColumnElement[bool], ...]:
     )
 
 
+WITHOUT_REPORT = defer(RunRow.report, raiseload=True)
+"""The option of a query for `listed_run`: a report may be as large as its project."""
+
+
 def run_of(row: RunRow) -> domain.Run:
     """Return the run of a row."""
+    return replace(listed_run(row), report=row.report)
+
+
+def listed_run(row: RunRow) -> domain.Run:
+    """Return the run of a row without its report, for a list."""
     return domain.Run(
         id=row.id,
         tenant_id=row.tenant_id,
@@ -289,7 +301,9 @@ def run_of(row: RunRow) -> domain.Run:
         result_class=None if row.result_class is None else ResultClass(row.result_class),
         reason_code=None if row.reason_code is None else ReasonCode(row.reason_code),
         error=_error(row),
-        report=row.report,
+        report=None,
+        counts=row.counts,
+        merged=row.merged,
         pull=row.pull,
     )
 
@@ -379,5 +393,5 @@ def latest_of_kinds(
     rank = func.row_number().over(partition_by=RunRow.kind, order_by=newest).label("rank")
     ranked = select(RunRow.id, rank).where(*wanted.conditions()).subquery()
     query = select(RunRow).join(ranked, RunRow.id == ranked.c.id).where(ranked.c.rank == 1)
-    found = (run_of(row) for row in session.scalars(query))
+    found = (listed_run(row) for row in session.scalars(query.options(WITHOUT_REPORT)))
     return {each.request.kind: each for each in found if each.request.kind is not None}

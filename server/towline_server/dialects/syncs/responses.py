@@ -110,7 +110,7 @@ class RunOut(CamelModel):
     result_reason_code: ReasonCode | None
     error: str | None
     summary: dict[str, Any]
-    """What it did, or in a dry run would do: the report."""
+    """What it did, or in a dry run would do: the report; in a list how many assets of each sort."""
     triggered_by: TriggeredBy
     trigger_ref: str | None
     execution_backend: BackendName
@@ -149,7 +149,7 @@ class RunOut(CamelModel):
             result_class=run.result_class,
             result_reason_code=run.reason_code,
             error=None if run.error is None else run.error.message,
-            summary=run.report or {},
+            summary=run.report or run.counts or {},
             triggered_by=run.origin.by,
             trigger_ref=run.origin.ref,
             execution_backend=run.executor.backend,

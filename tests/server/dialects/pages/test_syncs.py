@@ -77,6 +77,10 @@ def product(syncs: SyncsClient) -> ProductClient:
     return made
 
 
+COUNTED = ("overwritten", "updated", "created", "deleted", "ignored", "conflicts")
+"""The lists of a report whose lengths the list of runs shows."""
+
+
 @dataclass
 class SyncRuns:
     """Syncs and their runs, each looked at in every answer that has it."""
@@ -98,7 +102,9 @@ class SyncRuns:
         """A run, by itself and in the list of its sync."""
         found = self.product.ask("GET", f"{BASE}/runs/{run_id}")
         page = self.product.ask("GET", f"{BASE}/{found['syncId']}/runs", params={"limit": 100})
-        assert [each for each in page["runs"] if each["id"] == run_id] == [found]
+        counts = {name: len(found["summary"][name]) for name in COUNTED if found["summary"]}
+        listed = [each for each in page["runs"] if each["id"] == run_id]
+        assert listed == [{**found, "summary": counts}]
         return found
 
     def ends(self, sync_id: str, result: str, reason: str | None, **body: Any) -> str:
