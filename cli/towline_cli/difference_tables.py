@@ -148,7 +148,8 @@ def _on_sides(values: ThreeWay[Any], sides: Mapping[str, str]) -> str:
 
 def _field(field: FieldDifference, sides: Mapping[str, str]) -> list[Cell]:
     values = [_value(getattr(field.values, side)) for side in sides]
-    clash = cell("clash", STYLES["conflict"]) if field.clashes else cell("")
+    mark = "guarded" if field.reason == "guarded" else "clash" if field.clashes else ""
+    clash = cell(mark, STYLES["conflict"])
     return [cell(f"  {field.pointer or '(all)'}"), *map(cell, values), clash]
 
 

@@ -7,17 +7,17 @@ a merge pairs them: by identity where they have one, else by index.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from towline.content import merge_content
-from towline.content.fields import FieldMerge
+from towline.content import ContentOutcome, merge_added, merge_content
+from towline.content.fields import FieldConflict, FieldMerge, Reason
 from towline.content.formats import formats_of
 from towline.content.identity import element_names
 from towline.content.pointers import Patterns, Pointer, format_pointer
-from towline.content.values import ABSENT, NotParsed, TooDeep, Value, shown
+from towline.content.values import ABSENT, NotParsed, TooDeep, Value, shown, shown_field
 from towline.content_rules import ContentRules, MergedBy
 from towline.model import AssetPath, AssetState, Digest, ThreeWay, first_path
 
@@ -54,12 +54,14 @@ class FieldDifference:
     Values are as ``json.loads`` gives them, or `ABSENT`; what JSON cannot hold, such as a date, is
     its text. Of a list whose elements moved, their
     names in order.
-    ``clashes``: no side's change covers the other's.
+    ``clashes``: a merge by the rules leaves it to a choice, for the ``reason``; without rules, no
+    side's change covers the other's.
     """
 
     pointer: str
     values: ThreeWay[Any]
     clashes: bool
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,7 @@ class Content:
 class Explanation:
     """How an asset differs between its three sides.
 
+    ``fields`` are those that differ; above `MAX_FIELD_BYTES` those that clash alone.
     ``paths`` and ``executable`` are given where they differ among the sides that have the asset.
     ``lines`` is for text, and for files whose fields are equal though the bytes are not. Where line
     ends are all that differs, ``note`` says so. ``merged_by`` is what merges the two sides, where
@@ -123,14 +126,28 @@ def explain(
         note = f"the content of {', '.join(missing)} is not here"
         return replace(explanation, format=Format.DIGESTS_ONLY, note=note)
     contents = states.map(lambda state: found[state.digest] if state else None)
+    if rules is None:
+        return _compare(explanation, contents, path, ContentRules(), None)
+    outcome = _outcome(states, contents, rules)
+    if outcome.content is not None:
+        explanation = replace(explanation, merged_by=outcome.by, taken=outcome.taken)
+    return _compare(explanation, contents, path, rules, outcome)
+
+
+def _outcome(
+    states: ThreeWay[AssetState | None], contents: ThreeWay[bytes | None], rules: ContentRules
+) -> ContentOutcome:
+    """Return what a merge of the contents comes to: nothing where none is tried."""
     base, ours, theirs = contents.base, contents.ours, contents.theirs
-    # Three different contents: both sides changed it.
-    sides = [side for side in (base, ours, theirs) if side is not None]
-    if rules and states.ours and len(set(sides)) == 3:
-        outcome = merge_content(states.ours.path, ThreeWay(*sides), rules)
-        if outcome.content is not None:
-            explanation = replace(explanation, merged_by=outcome.by, taken=outcome.taken)
-    return _compare(explanation, contents, path, rules or ContentRules())
+    nothing = ContentOutcome(content=None)
+    if ours is None or theirs is None or ours == theirs or states.ours is None:
+        return nothing
+    if base is None:
+        return merge_added(states.ours.path, ours, theirs, rules)
+    paths = states.map(lambda state: state.path if state is not None else None)
+    if base in (ours, theirs) or paths.clashes:
+        return nothing
+    return merge_content(states.ours.path, ThreeWay(base, ours, theirs), rules)
 
 
 def _content(state: AssetState | None, found: dict[Digest, bytes | None]) -> Content | None:
@@ -156,25 +173,39 @@ def _compare(
     sides: ThreeWay[bytes | None],
     path: AssetPath,
     rules: ContentRules,
+    outcome: ContentOutcome | None,
 ) -> Explanation:
+    """Compare the contents; ``outcome`` is that of their merge, None where none is looked at."""
     format_, note = explanation.format, ""
+    conflicts = () if outcome is None else outcome.fields
     fields: tuple[FieldDifference, ...] = ()
     if format_ is Format.BINARY:
         return explanation
     if format_ is Format.DIGESTS_ONLY:
-        return replace(explanation, note=f"too large to be compared: over {MAX_TEXT_BYTES} bytes")
+        note = f"too large to be compared: over {MAX_TEXT_BYTES} bytes"
+        return replace(explanation, note=note, fields=tuple(map(_clash, conflicts)))
     try:
-        format_, fields = _fields(sides, path, rules)
+        format_, fields = _fields(sides, path, _Fields(rules, outcome))
         note = "" if fields else "the same values, written differently"
     except TooDeep:
         note = "nested too deep to be compared field by field"
     except NotParsed:
         note = _why_no_fields(sides, path)
+        fields = tuple(map(_clash, conflicts))
     lines = () if fields else _lines(sides)
     ends = _line_ends(sides)
+    problem = _problem(outcome, fields)
     # Where line ends are all that differs, no other reason counts.
-    note = ends if ends and not fields and not lines else "; ".join(filter(None, [ends, note]))
+    reasons = [ends] if ends and not fields and not lines else [ends, note, problem]
+    note = "; ".join(filter(None, reasons))
     return replace(explanation, format=format_, fields=fields, lines=lines, note=note)
+
+
+def _problem(outcome: ContentOutcome | None, fields: Sequence[FieldDifference]) -> str:
+    """Return why the contents are not merged, where no field is marked and no line shown."""
+    if outcome is None:
+        return ""
+    return "both sides changed the same lines" if outcome.regions and fields else outcome.problem
 
 
 def _line_ends(sides: ThreeWay[bytes | None]) -> str:
@@ -269,7 +300,7 @@ def _is_text(content: bytes) -> bool:
 
 
 def _fields(
-    sides: ThreeWay[bytes | None], path: AssetPath, rules: ContentRules
+    sides: ThreeWay[bytes | None], path: AssetPath, compared: _Fields
 ) -> tuple[Format, tuple[FieldDifference, ...]]:
     """Return the outermost places that differ among the sides that are there.
 
@@ -289,29 +320,38 @@ def _fields(
         except NotParsed as error:
             problem = error
             continue
-        return Format(format_.name), tuple(_Fields(rules).differences((), parsed))
+        return Format(format_.name), tuple(compared.differences((), parsed))
     raise problem
 
 
 class _Fields:
-    """The places that differ; lists by the identities of these rules."""
+    """The places that differ; lists by the identities of these rules.
 
-    def __init__(self, rules: ContentRules) -> None:
+    What a merge leaves to a choice is one place, and is marked.
+    """
+
+    def __init__(self, rules: ContentRules, outcome: ContentOutcome | None) -> None:
         self._identity = Patterns(rules.identity)
         self._unordered = Patterns([(place, place) for place in rules.unordered])
+        self._reasons = (
+            None if outcome is None else {each.pointer: each.reason for each in outcome.fields}
+        )
 
     def differences(self, pointer: Pointer, sides: _Sides) -> Iterator[FieldDifference]:
         values = list(sides.values())
         if all(value == values[0] for value in values):
             return
-        if all(isinstance(value, dict) for value in values):
+        reason = self._reasons and self._reasons.get(pointer)
+        is_one = bool(reason) and reason is not Reason.REORDERED
+        if not is_one and all(isinstance(value, dict) for value in values):
             for key in sorted({key for value in values for key in value}):
                 inner = {side: value.get(key, ABSENT) for side, value in sides.items()}
                 yield from self.differences((*pointer, key), inner)
-        elif all(isinstance(value, list) for value in values):
+        elif not is_one and all(isinstance(value, list) for value in values):
             yield from self._elements(pointer, sides, values)
         else:
-            yield _field(pointer, {side: _shown(value) for side, value in sides.items()}, sides)
+            listed = {side: shown_field(value) for side, value in sides.items()}
+            yield self._field(pointer, listed, sides)
 
     def _elements(
         self, pointer: Pointer, sides: _Sides, values: list[list[Value]]
@@ -324,7 +364,7 @@ class _Fields:
             orders = [[name for name in found if name in common] for found in names]
             if any(order != orders[0] for order in orders):
                 listed = dict(zip(sides, map(list, names), strict=True))
-                yield _field(pointer, listed, dict(zip(sides, orders, strict=True)))
+                yield self._field(pointer, listed, dict(zip(sides, orders, strict=True)))
         for name in dict.fromkeys(name for found in names for name in found):
             inner = {
                 side: value[found[name]] if name in found else ABSENT
@@ -332,17 +372,29 @@ class _Fields:
             }
             yield from self.differences((*pointer, name), inner)
 
+    def _field(
+        self, pointer: Pointer, values: Mapping[str, Any], compared: _Sides
+    ) -> FieldDifference:
+        reasons = self._reasons
+        return FieldDifference(
+            pointer=format_pointer(pointer),
+            values=_three(values),
+            clashes=_three(compared).clashes if reasons is None else pointer in reasons,
+            reason=None if reasons is None else reasons.get(pointer),
+        )
 
-def _shown(value: Value) -> Any:
-    return ABSENT if value is ABSENT else shown(value)
+
+def _three(sides: Mapping[str, Any]) -> ThreeWay[Any]:
+    return ThreeWay(*(sides.get(name, ABSENT) for name in ("base", "ours", "theirs")))
 
 
-def _field(pointer: Pointer, values: Mapping[str, Any], compared: _Sides) -> FieldDifference:
-    def three(sides: Mapping[str, Any]) -> ThreeWay[Any]:
-        return ThreeWay(*(sides.get(name, ABSENT) for name in ("base", "ours", "theirs")))
-
-    clashes = three(compared).clashes
-    return FieldDifference(pointer=format_pointer(pointer), values=three(values), clashes=clashes)
+def _clash(conflict: FieldConflict) -> FieldDifference:
+    return FieldDifference(
+        pointer=format_pointer(conflict.pointer),
+        values=conflict.values.map(shown_field),
+        clashes=True,
+        reason=conflict.reason,
+    )
 
 
 # --- text, line by line -----------------------------------------------------------------------

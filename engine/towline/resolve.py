@@ -12,11 +12,12 @@ from io import BytesIO
 from typing import Any, TypeAlias
 
 from towline.conflicts import Conflict, ConflictKind, Party
-from towline.content import ContentOutcome, merge_content
+from towline.content import ContentOutcome, merge_added, merge_content
 from towline.content.fields import Reason
 from towline.content.lines import merge_line_regions
+from towline.content.merge import Choices
 from towline.content.pointers import format_pointer, parse_pointer
-from towline.content.values import ABSENT, NotParsed, shown
+from towline.content.values import shown_field
 from towline.content_rules import ContentMode, ContentRules
 from towline.errors import InvalidResolution
 from towline.kinds import Kinds
@@ -69,7 +70,8 @@ class OpenConflict:
 
     A content is None where the side does not have the asset, or its bytes are missing. ``fields``
     are the fields that clash, where the contents are merged by structure; ``lines`` are the lines,
-    where they are merged by lines. Both are empty where more than contents clash.
+    where they are merged by lines. Both are empty where more than contents clash; ``problem`` says
+    why they are not merged, where it is something else.
     """
 
     conflict: Conflict
@@ -77,6 +79,7 @@ class OpenConflict:
     contents: ThreeWay[bytes | None]
     fields: tuple[FieldClash, ...] = ()
     lines: tuple[LineClash, ...] = ()
+    problem: str = ""
     rules: ContentRules = ContentRules()
 
     @property
@@ -97,17 +100,15 @@ class OpenConflict:
         """
         clashing = tuple(field.pointer for field in self.fields)
         if unknown := [pointer for pointer in fields if pointer not in clashing]:
-            raise self._refused(f"{unknown[0]!r} is no field that clashes")
+            why = "" if clashing else f": none does in this {self.conflict.kind} conflict"
+            raise self._refused(f"{unknown[0]!r} is no field that clashes{why}")
         if missing := [pointer for pointer in clashing if pointer not in fields]:
             raise self._refused(f"{missing[0]!r} has no side")
-        sides = _three(self.contents)
-        if not fields or sides is None:
-            raise self._refused("no field clashes")
         choices = {parse_pointer(pointer): side for pointer, side in fields.items()}
-        content = merge_content(self._merged_path(), sides, self.rules, choices).content
-        if content is None:
-            raise self._refused("the fields cannot be written in place; give the content")
-        return content
+        outcome = _merge(self, choices)
+        if outcome.content is None:
+            raise self._refused(f"{outcome.problem or 'the rest conflicts'}; give the content")
+        return outcome.content
 
     def merged_lines(self, texts: Sequence[bytes]) -> bytes:
         """Return the content with a text for each of ``lines``, and the rest merged.
@@ -177,9 +178,6 @@ class OpenConflict:
             except InvalidResolution:
                 continue
         return None
-
-    def _merged_path(self) -> AssetPath:
-        return _merged_path(self.party)
 
     def _refused(self, problem: str) -> InvalidResolution:
         return InvalidResolution(
@@ -275,13 +273,25 @@ def _open(conflict: Conflict, party: Party, read: Read, rules: ContentRules) -> 
 
     contents = party.states.map(content)
     found = OpenConflict(conflict=conflict, party=party, contents=contents, rules=rules)
-    sides = _three(contents)
-    if sides is None or conflict.kind is not ConflictKind.CONTENT:
-        return found
-    outcome = merge_content(_merged_path(party), sides, rules)
+    outcome = _merge(found, {})
     return replace(
-        found, fields=tuple(_fields(outcome)), lines=tuple(_lines(outcome, sides.map(_split_lines)))
+        found,
+        fields=tuple(_fields(outcome)),
+        lines=tuple(_lines(outcome, contents)),
+        problem=outcome.problem,
     )
+
+
+def _merge(conflict: OpenConflict, choices: Choices) -> ContentOutcome:
+    """Merge the contents as a pull does, where it does."""
+    base, ours, theirs = (conflict.contents.base, conflict.contents.ours, conflict.contents.theirs)
+    path, rules, kind = _merged_path(conflict.party), conflict.rules, conflict.conflict.kind
+    if ours is not None and theirs is not None:
+        if kind is ConflictKind.ADD_ADD:
+            return merge_added(path, ours, theirs, rules, choices)
+        if kind is ConflictKind.CONTENT and base is not None:
+            return merge_content(path, ThreeWay(base, ours, theirs), rules, choices)
+    return ContentOutcome(content=None)
 
 
 def _three(contents: ThreeWay[bytes | None]) -> ThreeWay[bytes] | None:
@@ -296,20 +306,12 @@ def _fields(outcome: ContentOutcome) -> Iterator[FieldClash]:
         yield FieldClash(
             pointer=format_pointer(field.pointer),
             reason=field.reason,
-            values=field.values.map(_shown),
+            values=field.values.map(shown_field),
         )
 
 
-def _shown(value: Any) -> Any:
-    if value is ABSENT:
-        return value
-    try:
-        return shown(value)
-    except NotParsed:
-        return "(cannot be shown)"
-
-
-def _lines(outcome: ContentOutcome, sides: ThreeWay[list[bytes]]) -> Iterator[LineClash]:
+def _lines(outcome: ContentOutcome, contents: ThreeWay[bytes | None]) -> Iterator[LineClash]:
+    sides = contents.map(lambda content: _split_lines(content or b""))
     for region in outcome.regions:
         texts = (
             b"".join(lines[start:end])

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
 
-from towline import MemoryRemote, MemoryStore, PullOptions, Side, ThreeWay, plan_pull, pull, undo
+from tests.laws.documents import three_sides
+from towline import (
+    Kind,
+    Kinds,
+    MemoryRemote,
+    MemoryStore,
+    OnConflict,
+    PullOptions,
+    Side,
+    ThreeWay,
+    plan_pull,
+    pull,
+    undo,
+)
 from towline.content.fields import Reason
 from towline.content.values import ABSENT
+from towline.content_rules import ContentMode, ContentRules, FieldRule
 from towline.errors import InvalidResolution, InvalidValue
-from towline.model import AssetPath
+from towline.explain import explain
+from towline.model import AssetPath, Digest
 from towline.resolve import OpenConflict, open_conflicts
 from towline.testing.plans import now
 
@@ -19,13 +36,24 @@ OURS = b'{"x": 2, "z": 1}'
 THEIRS = b'{"x": 3, "y": 2.5, "z": 3}'
 
 
-def project(base: bytes, ours: bytes, theirs: bytes, name: str = "a.json") -> tuple[Any, Any]:
+def project(
+    base: bytes | None,
+    ours: bytes | None,
+    theirs: bytes | None,
+    name: str = "a.json",
+    rules: ContentRules = ContentRules(),
+) -> tuple[Any, Any]:
     """Return a project whose one asset both sides changed since the last pull."""
-    store, remote = MemoryStore("project"), MemoryRemote()
-    remote.commit({"other": b"1", name: base})
+    kind = Kind(name="file", globs=("**",), content=rules)
+    store, remote = MemoryStore("project", kinds=Kinds((kind,))), MemoryRemote()
+    path = AssetPath(name)
+    remote.commit({"other": b"1"} if base is None else {"other": b"1", name: base})
     pull(store, remote)
-    store.put(AssetPath(name), ours)
-    remote.commit({"other": b"1", name: theirs})
+    if ours is not None:
+        store.put(path, ours)
+    elif (record := now(store).at(path)) is not None:
+        store.delete(record.id)
+    remote.commit({"other": b"1"} if theirs is None else {"other": b"1", name: theirs})
     return store, remote
 
 
@@ -125,6 +153,128 @@ def test_fields_are_those_that_clash(fields, problem):
     assert refused.value.fields == ("/x", "/y")
 
 
+GUARDED = ContentRules(fields=(("/l/*/cred", FieldRule.GUARDED),))
+LISTS = {
+    "both added": (None, b'{"a": 1, "b": 2, "n": {"x": 1}}', b'{"b": 3, "n": {"x": 2, "y": 1}}'),
+    "both added, with elements": (
+        None,
+        b'{"l": [{"id": 1, "v": 1}, {"id": 2}], "m": [1, 2], "s": ["a"]}',
+        b'{"l": [{"id": 1, "v": 2}], "m": [1, 3], "s": ["b"]}',
+    ),
+    "both added, lists of two lengths": (None, b'{"m": [1, 2], "x": 1}', b'{"m": [2, 1, 3]}'),
+    "both added a list, doubled": (
+        None,
+        b'{"m": [{"id": 1, "v": 1}]}',
+        b'{"m": [{"id": 1, "v": 2}, {"id": 1}]}',
+    ),
+    "both added two types": (None, b'{"m": 1}', b"[1]"),
+    "a doubled identity": (
+        b'{"m": [{"id": 1}, {"id": 2}]}',
+        b'{"m": [{"id": 1}, {"id": 2}, {"id": 2}]}',
+        b'{"m": [{"id": 1}, {"id": 2}, {"id": 3}]}',
+    ),
+    "a list without identities": (b'{"m": [1, 2]}', b'{"m": [1, 3, 4]}', b'{"m": [1, 5]}'),
+    "a string that both edited": (b'{"s": ["a", "b"]}', b'{"s": ["a", "c"]}', b'{"s": ["a", "d"]}'),
+    "two orders, and an element that clashes": (
+        b'{"m": [{"id": 1, "v": 1}, {"id": 2}, {"id": 3}]}',
+        b'{"m": [{"id": 2}, {"id": 1, "v": 2}, {"id": 3}]}',
+        b'{"m": [{"id": 1, "v": 3}, {"id": 3}, {"id": 2}]}',
+    ),
+    "guarded, of an element": (
+        b'{"l": [{"id": 1, "cred": 1}], "v": 1}',
+        b'{"l": [{"id": 1, "cred": 1}], "v": 2}',
+        b'{"l": [{"id": 1, "cred": 2}], "v": 1}',
+    ),
+    "guarded, in a list without identities": (
+        b'{"l": [{"x": 1, "cred": 1}], "v": 1}',
+        b'{"l": [{"x": 1, "cred": 1}], "v": 2}',
+        b'{"l": [{"x": 1, "cred": 2}, {"x": 2}], "v": 1}',
+    ),
+    "guarded, of another element": (
+        b'{"l": [{"id": 1, "cred": 1}], "v": 1}',
+        b'{"l": [{"id": 1, "cred": 1}], "v": 2}',
+        b'{"l": [{"id": 2, "cred": 2}], "v": 1}',
+    ),
+    "deleted": (b'{"a": {"x": 1}}', b'{"a": {"x": 2}}', b'{"b": 1}'),
+}
+
+
+def marked(conflict: OpenConflict) -> set[str]:
+    """The fields that a difference of the asset marks."""
+    contents = conflict.contents
+    known = {
+        Digest.of(each): each for each in (contents.base, contents.ours, contents.theirs) if each
+    }
+    explained = explain(conflict.party.states, known.get, conflict.rules)
+    return {field.pointer for field in explained.fields if field.clashes}
+
+
+@pytest.mark.parametrize("side", Side)
+@pytest.mark.parametrize("name", LISTS)
+def test_the_fields_that_are_marked_are_those_that_are_chosen(name: str, side: Side):
+    store, remote = project(*LISTS[name], rules=GUARDED)
+    (found,) = found_in(store, remote)
+    pointers = {field.pointer for field in found.fields}
+    assert pointers
+    assert marked(found) == pointers
+    store.save_resolutions([found.resolution(fields=dict.fromkeys(pointers, side))])
+    assert found_in(store, remote) == ()
+    report = pull(store, remote)
+    assert [item.merged for item in report.updated] in ([True], [])
+
+
+def test_what_random_documents_mark_is_what_is_chosen():
+    random = Random(9)
+    for number in range(300):
+        sides = three_sides(random, number % 4 + 1)
+        if number % 5 == 0:
+            sides = replace(sides, base=None)  # type: ignore[arg-type] # both added it
+        for found in found_in(*project(sides.base, sides.ours, sides.theirs)):
+            pointers = {field.pointer for field in found.fields}
+            assert marked(found) == pointers, sides
+            for side in Side if pointers else ():
+                found.resolution(fields=dict.fromkeys(pointers, side))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [(OURS, None), (None, THEIRS), (b"\0" + OURS, b"\0" + THEIRS), (b"1\n", b"2\n")],
+)
+def test_where_fields_are_not_merged_none_is_marked_and_none_is_chosen(
+    ours: bytes | None, theirs: bytes | None
+):
+    (found,) = found_in(*project(BASE, ours, theirs))
+    assert marked(found) == set()
+    with pytest.raises(
+        InvalidResolution, match=f"none does in this {found.conflict.kind} conflict"
+    ):
+        found.resolution(fields={"/x": Side.THEIRS})
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "ours", "theirs", "mode", "problem"),
+    [
+        ("a.json", BASE, OURS, THEIRS, ContentMode.NEVER, "these contents are never merged"),
+        ("a.txt", b"1", b"2", b"3", ContentMode.STRUCTURE, "not all JSON, YAML or TOML"),
+        ("a.bin", b"\0001", b"\0002", b"\0003", None, "binary contents are not merged"),
+        ("a.yml", b"a: 1\n", b"a: 2 # x\n", b"a: 2 # y\n", None, "a comment would be lost"),
+        (
+            "a.yml",
+            b"a: &x 1\nb: *x\nc: 1\n",
+            b"a: &x 1\nb: *x\nc: 2\n",
+            b"a: &x 1\nb: 5\nc: 1\n",
+            None,
+            "cannot be written into ours in place",
+        ),
+    ],
+)
+def test_a_conflict_of_no_single_field_says_why(name, base, ours, theirs, mode, problem):
+    store, remote = project(base, ours, theirs, name, rules=ContentRules(mode=mode))
+    (found,) = found_in(store, remote)
+    assert problem in found.problem
+    assert (found.fields, found.lines, marked(found)) == ((), (), set())
+
+
 def test_exactly_one_choice_is_taken():
     (found,) = found_in(*project(BASE, OURS, THEIRS))
     choices: list[dict[str, Any]] = [{}, {"fields": {}}, {"side": Side.OURS, "content": b""}]
@@ -168,6 +318,17 @@ def test_what_was_resolved_once_is_offered_again():
     store.put(AssetPath("a.json"), OURS + b" ")
     (found,) = found_in(store, remote)
     assert found.remembered(now(store).remembered_resolutions()) is None
+
+
+def test_a_resolution_that_lapsed_is_noted_once():
+    store, remote = project(BASE, OURS, THEIRS)
+    (found,) = found_in(store, remote)
+    store.save_resolutions([found.resolution(side=Side.OURS)])
+    pull(store, remote, PullOptions(on_conflict=OnConflict.THEIRS, use_saved=False))
+    assert [note.text for note in pull(store, remote).notes] == [
+        "the saved resolution is not used: base and ours changed since"
+    ]
+    assert pull(store, remote).notes == ()
 
 
 def test_a_text_for_each_place_that_clashes_is_merged_with_the_rest():

@@ -130,3 +130,13 @@ def shown(value: Value, levels: int = STACK_DEPTH) -> Any:
             raise NotParsed
         case _:
             return value
+
+
+def shown_field(value: Value) -> Any:
+    """Return a field as `shown` does, `ABSENT`, or a text where it has no form to be shown in."""
+    if value is ABSENT:
+        return value
+    try:
+        return shown(value)
+    except NotParsed:
+        return "(cannot be shown)"

@@ -255,7 +255,7 @@ def _merge_added(
     ours, theirs = asset.ours, asset.theirs
     if content_merge is None or ours is None or theirs is None:
         return None
-    if (ours.path, ours.executable) != (theirs.path, theirs.executable):
+    if ours.path != theirs.path or (ours.executable != theirs.executable and not fields):
         return None
     content = content_merge(ours.path, ThreeWay(None, ours.digest, theirs.digest), fields)
     if content is None:
