@@ -182,7 +182,7 @@ class Plan:
 
     @property
     def is_noop(self) -> bool:
-        """Whether applying it would leave the store as it is."""
+        """Whether applying it changes nothing in the store but the resolutions in ``cleared``."""
         return not self.edits and self.before == self.after
 
     def listed(self, disposition: Disposition) -> tuple[Item, ...]:

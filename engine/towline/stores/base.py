@@ -150,6 +150,14 @@ class BaseStore(ABC):
         self.sweep(transaction, released)
         return number
 
+    def apply_noop(self, plan: Plan, watch: Watch) -> None:
+        """Clear the resolutions that lapsed, for a plan that was checked and writes no asset."""
+        if plan.cleared:
+            with self.transaction(write=True) as transaction:
+                self.check(plan, transaction)
+                self.resolutions(transaction).clear_used(plan)
+                watch.check()
+
     def resolutions(self, transaction: StoreTransaction) -> ResolutionTexts:
         """Return the saved resolutions in a transaction; `write` clears those that a plan used."""
         return ResolutionTexts(transaction.get, transaction.set)
@@ -204,6 +212,7 @@ class BaseStore(ABC):
         with self.applying():
             self.check_first(plan)
             if plan.is_noop:
+                self.apply_noop(plan, watch)
                 return Applied(number=None)
             fetched = fetch_contents(plan, contents, watch)
             watch.check()

@@ -73,6 +73,20 @@ class ResolutionContract(StoreTraits):
         harness.reopen()
         assert saved_in(harness.store) == ([other], [used])
 
+    def test_a_plan_that_writes_nothing_clears_what_lapsed(self, new_store: NewStore) -> None:
+        harness = new_store()
+        pull_files(harness.store, a=b"1")
+        lapsed, other = resolution("lapsed"), resolution("other")
+        harness.store.save_resolutions([lapsed, other])
+        state, pulls = now(harness.store).state(), len(harness.store.log())
+        plan = replace(_clearing(harness.store, lapsed), edits=(), after=state)
+        assert plan.is_noop
+        assert harness.store.apply(plan, KnownContents(), Watch()).number is None
+        assert (len(harness.store.log()), now(harness.store).state()) == (pulls, state)
+        assert saved_in(harness.store) == ([other], [lapsed])
+        harness.reopen()
+        assert saved_in(harness.store) == ([other], [lapsed])
+
     def test_a_plan_leaves_what_was_saved_since(self, new_store: NewStore) -> None:
         store = new_store().store
         pull_files(store, a=b"1")

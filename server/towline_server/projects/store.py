@@ -21,7 +21,6 @@ from towline.model import AssetId, AssetPath, AssetState, Digest
 from towline.names import NamePolicy
 from towline.plan import Plan
 from towline.ports import Applied, Watch
-from towline.records import Contents
 from towline.stores.base import BaseStore
 from towline.stores.checks import released_ids
 from towline_server.db.session import Database
@@ -184,15 +183,16 @@ class SqlStore(BaseStore):
             self._checked = None
             yield
 
-    def apply(self, plan: Plan, contents: Contents, watch: Watch) -> Applied:
-        """Apply a plan; what the caller writes is fenced even where the plan writes nothing."""
-        applied = super().apply(plan, contents, watch)
-        if plan.is_noop and self._before_commit is not None:
-            with self.transaction(write=True) as transaction:
-                self.check(plan, transaction)
-                self._before_commit(transaction.session, applied)
-                watch.check()
-        return applied
+    def apply_noop(self, plan: Plan, watch: Watch) -> None:
+        """As the base; what the caller writes is fenced, too."""
+        if self._before_commit is None:
+            super().apply_noop(plan, watch)
+            return
+        with self.transaction(write=True) as transaction:
+            self.check(plan, transaction)
+            self.resolutions(transaction).clear_used(plan)
+            self._before_commit(transaction.session, Applied(number=None))
+            watch.check()
 
     def check_first(self, plan: Plan) -> None:
         """Check a plan as the base does, unless it was made from a snapshot under this claim."""

@@ -307,6 +307,7 @@ class DirectoryStore:
         with self._open_checked():
             self._check_state(plan)
             if plan.is_noop:
+                self._clear_used(plan)
                 return Applied(number=None)
             with locked(self._disk, str(self._root)):
                 self._transaction.recover()
@@ -316,6 +317,15 @@ class DirectoryStore:
                 self._check(plan)
                 applied = self._transaction.apply(plan, contents, watch)
                 return replace(applied, saved=(*recovered, *applied.saved))
+
+    def _clear_used(self, plan: Plan) -> None:
+        """Clear the resolutions that lapsed, where a plan writes nothing else."""
+        if plan.cleared:
+            from towline.stores.resolutions import ResolutionTexts
+
+            with self._writing():
+                self._check_state(plan)
+                ResolutionTexts(self._state.setting, self._state.set_setting).clear_used(plan)
 
     def save_resolutions(
         self, save: Iterable[SavedResolution] = (), clear: Iterable[AssetId] = ()
