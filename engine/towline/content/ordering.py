@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Mapping
 
 from towline.content.values import Value
 from towline.model import ThreeWay
 
 
 def interleaved(
-    first: list[str], second: list[str], taken: Iterable[str], *, second_follows: bool
+    first: list[str],
+    second: list[str],
+    taken: Iterable[str],
+    *,
+    second_follows: bool,
+    base: Iterable[str] = (),
 ) -> list[str]:
     """Return ``first`` with what ``second`` alone has, each behind what it follows there.
 
-    Names that are not ``taken`` are left out. At one place ``second`` goes before what ``first``
+    Names that are not ``taken`` are left out. What both put between the same names is in the order
+    of the places in ``base`` that it was put to. At one place ``second`` goes before what ``first``
     alone has, or behind it.
     """
     wanted = set(taken)
@@ -30,15 +37,42 @@ def interleaved(
             additions.setdefault(anchor, []).append(key)
     if not additions:
         return own
+    places = {key: at for at, key in enumerate(base)}
+    mine, other = _spans(first, places), _spans(second, places)
     merged: list[str] = []
-    waiting = additions.pop(None, [])
+    waiting = deque(additions.pop(None, []))
     for key in own:
-        if waiting and (not second_follows or key in common):
-            merged += waiting
-            waiting = []
+        while waiting and (
+            key in common or _goes_before(other[waiting[0]], mine[key], follows=second_follows)
+        ):
+            merged.append(waiting.popleft())
         merged.append(key)
         waiting += additions.pop(key, [])
-    return merged + waiting
+    return [*merged, *waiting]
+
+
+_Span = tuple[int, int]
+
+
+def _spans(side: list[str], places: Mapping[str, int]) -> dict[str, _Span]:
+    """Return the places in base that each name of a side takes: none if it was put between two."""
+    spans: dict[str, _Span] = {}
+    start = 0
+    run: list[str] = []
+    for key in side:
+        if (at := places.get(key)) is None:
+            run.append(key)
+            continue
+        # Where a side has another order than base, its end may be before its start.
+        spans.update(dict.fromkeys(run, (start, max(start, at))))
+        spans[key] = (at, at + 1)
+        start, run = at + 1, []
+    spans.update(dict.fromkeys(run, (start, max(start, len(places)))))
+    return spans
+
+
+def _goes_before(one: _Span, other: _Span, *, follows: bool) -> bool:
+    return one < other or (one == other and not follows)
 
 
 def is_rewritten(places: ThreeWay[dict[str, int]], base: list[Value]) -> bool:

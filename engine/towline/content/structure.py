@@ -277,9 +277,11 @@ class _Merger:
             first, second = second, first
         slots = [
             Slot(places.ours.get(token), places.theirs.get(token), outcomes[token])
-            for token in interleaved(first, second, outcomes, second_follows=reorders)
+            for token in interleaved(
+                first, second, outcomes, second_follows=reorders, base=places.base
+            )
         ]
-        return _inside(slots, range(len(places.ours)))
+        return _inside(_in_place(slots, len(places.ours)), range(len(places.ours)))
 
     def _is_reordered(
         self,
@@ -327,7 +329,7 @@ class _Merger:
             slots += [Slot(None, at, _TAKE) for at in region.theirs]
             position = region.ours.stop
         slots += [Slot(at, None, _KEEP) for at in range(position, len(o))]
-        merged = _inside(slots, range(len(o)))
+        merged = _inside(_in_place(slots, len(o)), range(len(o)))
         if merged is not _KEEP:
             self.taken.append(FieldMerge(pointer=pointer))
         return merged
@@ -346,6 +348,27 @@ class _Merger:
             places(lists.theirs, (region.theirs for region in taken)),
         )
         return guarded and self._choices.get(pointer) is Side.OURS
+
+
+def _in_place(slots: Sequence[Slot], count: int) -> list[Slot]:
+    """Return the slots of a list, with what theirs put for an element of ours in its place.
+
+    So that it is written there, and what is around it stays.
+    """
+    gone = set(range(count)) - {slot.ours for slot in slots}
+    found: list[Slot] = []
+    at = 0
+    for slot in slots:
+        if slot.ours is not None:
+            at = int(slot.ours) + 1
+            found.append(slot)
+        elif at in gone:
+            found.append(Slot(at, slot.theirs, _TAKE))
+            gone.remove(at)
+            at += 1
+        else:
+            found.append(slot)
+    return found
 
 
 def _inside(slots: Sequence[Slot], ours: Sequence[str | int]) -> Merge:

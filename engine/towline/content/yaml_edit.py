@@ -109,9 +109,10 @@ class _Writer:
     def _inside(self, slots: Sequence[Slot], mine: Any, other: Any) -> Iterator[TextEdit]:
         ours, theirs = _parts(mine), _parts(other)
         order = [slot.ours for slot in slots if slot.ours is not None]
-        if order != [key for key in ours if key in set(order)]:
-            raise _CannotWrite  # Parts changed places.
         blocks = _blocks(self._ours, mine)
+        if order != [key for key in ours if key in set(order)]:
+            yield self._rearranged(slots, mine, other, blocks)
+            return
         for key in ours.keys() - set(order):
             if blocks[key].shares_line or not order:
                 raise _CannotWrite
@@ -125,6 +126,35 @@ class _Writer:
                 before = slot.ours
                 if slot.theirs is not None:
                     yield from self._part(slot, ours, theirs, blocks, other)
+
+    def _rearranged(
+        self,
+        slots: Sequence[Slot],
+        mine: Any,
+        other: Any,
+        blocks: Mapping[str | int, _Block],
+    ) -> TextEdit:
+        """Put the lines of all parts in a new order, each with its edits."""
+        ours, theirs = _parts(mine), _parts(other)
+        places = list(blocks.values())
+        if any(place.shares_line for place in places):
+            raise _CannotWrite
+        texts = []
+        for slot in slots:
+            if slot.ours is None:
+                assert slot.theirs is not None, "it is from one of the sides"
+                texts.append(self._block_of(slot.theirs, other, places[0]))
+                continue
+            edits = []
+            if slot.theirs is not None:
+                edits = list(self._part(slot, ours, theirs, blocks, other))
+            block = blocks[slot.ours]
+            text = apply_edits(self._ours, edits, block.start, block.end)
+            texts.append(text if text.endswith("\n") else text + self._newline)
+        start, end = places[0].start, places[-1].end
+        text = "".join(texts)
+        ends = self._ours[start:end].endswith("\n")
+        return TextEdit(start, end, text if ends else text.removesuffix(self._newline))
 
     def _part(
         self,

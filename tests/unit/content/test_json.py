@@ -159,6 +159,31 @@ def test_what_both_add_at_one_place_is_all_taken_theirs_first():
     assert merged('{"l":[]}', '{"l":["o"]}', '{"l":["t"]}') == '{"l":["t","o"]}'
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "expected"),
+    [
+        ("a o c d", "a b t d", "a o t d"),
+        ("a b t d", "a o c d", "a o t d"),
+        ("a o b c d", "a t c d", "a o t c d"),
+        ("a t c d", "a o b c d", "a o t c d"),
+        ("o b c d", "a b c t", "o b c t"),
+        ("o p c d", "a b t u", "o p t u"),
+        ("a b c d o", "a b c t", "a b c t o"),
+        ("c d o a b", "a b c t d", "c t d o a b"),
+        ("a d", "a b t c d", "a t d"),
+    ],
+)
+def test_edits_of_neighbours_stay_in_their_order(ours: str, theirs: str, expected: str):
+    base, mine, other, both = (
+        json.dumps({"l": side.split()}) for side in ("a b c d", ours, theirs, expected)
+    )
+    assert merged(base, mine, other) == both
+    spaced = mine.replace(", ", " ,  ")
+    assert json.loads(merged(base, spaced, other)) == json.loads(both)
+    if len(expected.split()) == len(ours.split()):
+        assert merged(base, spaced, other) == both.replace(", ", " ,  ")
+
+
 def test_a_doubled_identity_is_not_merged_inside():
     doubled = NODES.replace('"id":"b"', '"id":"a"')
     edited = NODES.replace('"c","v":1', '"c","v":9')

@@ -84,6 +84,18 @@ def test_yaml_items_that_both_add_at_one_place_are_all_taken(indent: str):
     )
 
 
+def test_yaml_items_are_moved_with_their_lines():
+    base = "l:\n- id: a\n  v: 1\n- id: b\n  v: 1\n- id: c\n  v: 1\nz: 1\n"
+    ours = base.replace("a\n  v: 1", "a\n  v: 2  # mine").replace("b\n  v: 1", "b\n  v: 2")
+    theirs = "l:\n- id: c\n  v: 3\n- id: b\n  v: 1\n- id: a\n  v: 1\nz: 1\n"
+    assert content("s.yml", base, ours, theirs) == (
+        "l:\n- id: c\n  v: 3\n- id: b\n  v: 2\n- id: a\n  v: 2  # mine\nz: 1\n"
+    )
+    at_end = (side.removesuffix("z: 1\n").removesuffix("\n") for side in (base, ours, theirs))
+    found = content("s.yml", *at_end)
+    assert found == "l:\n- id: c\n  v: 3\n- id: b\n  v: 2\n- id: a\n  v: 2  # mine"
+
+
 def test_yaml_members_of_items_are_put_in_place():
     base = "steps:\n  - id: a\n    v: 1\n    w: 1\n  - id: b\n    v: 1\n"
     ours = base.replace("v: 1\n    w", "v: 2\n    w")
