@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import httpx2
 
-from tests.server.serving import client_of, serving
+from tests.server.serving import LONG, serving
 from towline.kinds import Kind, Kinds
 from towline.model import Digest
 from towline_server.auth.roles import Role
@@ -205,11 +205,17 @@ def running_plane(
             lines = (f"{name} = {value!r}".replace("'", '"') for name, value in own.items())
             file.write_text("\n".join(lines) + "\n")
             server = stack.enter_context(serving(["--settings", str(file), "--port", "0"]))
-            https.append(stack.enter_context(client_of(server)))
+            https.append(stack.enter_context(_http(str(server.hear("listening")["url"]))))
         yield [
             Client(https[0], tenancy, key, projects)
             for tenancy, (key, projects) in zip(tenancies, made, strict=True)
         ]
+
+
+def _http(url: str) -> httpx2.Client:
+    # The server closes a connection that is idle for 5 s, perhaps while a request is under way.
+    limits = httpx2.Limits(keepalive_expiry=2)
+    return httpx2.Client(base_url=url, timeout=LONG, trust_env=False, limits=limits)
 
 
 def _made(services: Services, tenancy: Tenancy) -> tuple[str, list[str]]:
