@@ -7,6 +7,7 @@ they were made.
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import delete, event, select
+from sqlalchemy import Engine, delete, event, select
 from sqlalchemy.orm import Session
 
 from tests.postgres import PostgresServer, running_server
@@ -111,7 +112,25 @@ def open_database(
     engine = make_engine(url, lock_seconds=lock_seconds, idle_seconds=idle_seconds)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", lambda each, _: each.execute("PRAGMA synchronous = OFF"))
+    _refuse_second_connections(engine)
     return Database(engine)
+
+
+def _refuse_second_connections(engine: Engine) -> None:
+    """Fail a thread that asks for a connection while it holds one: with few, all could wait."""
+    holders: dict[int, int] = {}
+
+    def take(_connection: Any, record: Any, _proxy: Any) -> None:
+        thread = threading.get_ident()
+        if thread in holders.values():
+            raise AssertionError("this thread holds a connection, and asks for another")
+        holders[id(record)] = thread
+
+    def give_back(_connection: Any, record: Any) -> None:
+        holders.pop(id(record), None)
+
+    event.listen(engine, "checkout", take)
+    event.listen(engine, "checkin", give_back)
 
 
 def add_project(

@@ -14,6 +14,7 @@ from .auth.passwords import FailureLimit, Passwords
 from .auth.sealing import Sealer, load_or_make_key
 from .auth.tokens import KeySet, SharedSecret, TokenVerifier, from_file, from_url
 from .db import Database, make_engine, upgrade
+from .db.pools import check_allowed, connections_for
 from .errors import Unavailable
 from .projects.connections import Connections
 from .runs.external import ExternalWork
@@ -83,17 +84,31 @@ class Services:
         return self.runtime
 
 
-def open_services(settings: Settings) -> Services:
+def open_services(
+    settings: Settings, *, runs: int = 0, answers: bool = False, beside: int = 0
+) -> Services:
     """Open the database, bring its tables up to date, and load the keys.
+
+    The process executes so many ``runs`` at once, and ``answers`` requests or not; the processes
+    that it starts have so many connections ``beside`` its own.
 
     Raises:
         InvalidValue: the database's URL is not usable.
+        InvalidSettings: the database allows fewer connections than are needed.
     """
     if settings.is_embedded:
         # It holds password hashes and sealed secrets beside the key that opens them.
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    engine = make_engine(settings.database, idle_seconds=settings.idle_seconds)
-    upgrade(engine)
+    connections = connections_for(runs=runs, answers=answers)
+    engine = make_engine(
+        settings.database, idle_seconds=settings.idle_seconds, connections=connections
+    )
+    try:
+        check_allowed(engine, connections + beside)
+        upgrade(engine)
+    except BaseException:
+        engine.dispose()
+        raise
     passwords = Passwords(cache_seconds=settings.password_cache_seconds)
     return assemble(settings, Database(engine), passwords)
 

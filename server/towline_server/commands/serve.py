@@ -80,7 +80,7 @@ def _serve(
     from towline_server.serving import run
 
     logs.set_up(settings.log_level)
-    services = open_services(settings)
+    services = open_services(settings, runs=settings.runs_at_once, answers=True)
     try:
         runtime = open_runtime(settings, services.database, services.sealer)
         services = services.with_runtime(runtime)

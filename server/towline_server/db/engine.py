@@ -38,12 +38,16 @@ _PRAGMAS = (
 
 
 def make_engine(
-    url: str | URL, *, lock_seconds: float = 5.0, idle_seconds: float | None = None
+    url: str | URL,
+    *,
+    lock_seconds: float = 5.0,
+    idle_seconds: float | None = None,
+    connections: int = 15,
 ) -> Engine:
     """An engine for a database; ``lock_seconds`` bounds how long it waits for a lock.
 
-    ``idle_seconds`` is after how long between two statements PostgreSQL ends a transaction that
-    writes; None: never.
+    It has as many ``connections`` at most (see `pools`). ``idle_seconds`` is after how long
+    between two statements PostgreSQL ends a transaction that writes; None: never.
 
     ``sqlite:///PATH`` (a file: a database in memory has no second connection), or
     ``postgresql://…``, which is spoken through psycopg 3.
@@ -53,8 +57,8 @@ def make_engine(
     """
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed, lock_seconds)
-    return _postgresql(parsed, lock_seconds, idle_seconds)
+        return _sqlite(parsed, lock_seconds, connections)
+    return _postgresql(parsed, lock_seconds, idle_seconds, connections)
 
 
 def _parse(url: str | URL) -> URL:
@@ -73,8 +77,14 @@ def _parse(url: str | URL) -> URL:
     raise InvalidValue(field="database URL", problem=f"{backend!r} is not sqlite or postgresql")
 
 
-def _sqlite(url: URL, lock_seconds: float) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": lock_seconds}, hide_parameters=True)
+def _sqlite(url: URL, lock_seconds: float, connections: int) -> Engine:
+    engine = create_engine(
+        url,
+        connect_args={"timeout": lock_seconds},
+        pool_size=connections,
+        max_overflow=0,
+        hide_parameters=True,
+    )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     engine.update_execution_options(**{LOCK_SECONDS: lock_seconds})
@@ -95,13 +105,17 @@ def _writes(connection: Connection) -> bool:
     return WRITES.items() <= connection.get_execution_options().items()
 
 
-def _postgresql(url: URL, lock_seconds: float, idle_seconds: float | None) -> Engine:
+def _postgresql(
+    url: URL, lock_seconds: float, idle_seconds: float | None, connections: int
+) -> Engine:
     options = f"-c lock_timeout={_milliseconds(lock_seconds)} -c timezone=UTC"
     engine = create_engine(
         url,
         connect_args={"options": options},
         # A server may have gone away between two requests; a ping is cheaper than an error.
         pool_pre_ping=True,
+        pool_size=connections,
+        max_overflow=0,
         hide_parameters=True,
     )
     if idle_seconds is not None:
