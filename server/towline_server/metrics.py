@@ -62,6 +62,13 @@ WEBHOOK_ATTEMPTS = Counter(
     ["result"],
     registry=REGISTRY,
 )
+DELETED = Counter(
+    "towline_deleted",
+    "What was deleted since it was older than the settings retain: runs, plans, pulls, deliveries,"
+    " caches.",
+    ["what"],
+    registry=REGISTRY,
+)
 LOOP_FAILURES = Counter(
     "towline_loop_failures",
     "Failures of the server's own loops, each of one item or of a whole pass, by loop.",

@@ -114,6 +114,8 @@ class Settings(BaseSettings):
     """Networks beyond the public ones that outbound webhooks may go to, as ``10.0.0.0/8``."""
     webhook_days: int = Field(default=30, ge=7)
     """How long what was sent to a webhook, or could not be, is stored."""
+    cache_days: int = Field(default=30, ge=1)
+    """How long a fetched repository is stored on this machine that nothing reads."""
     limits: dict[str, int] = Field(default_factory=dict)
     """Overrides of `towline.limits.Limits`, by name."""
 
@@ -178,6 +180,12 @@ class Settings(BaseSettings):
     """How long the first retry of a failed run waits; each next one four times as long."""
     claim_seconds: int = Field(default=3600, ge=1)
     """How long a run waits to be claimed by an external executor before it ends."""
+    run_days: int = Field(default=90, ge=1)
+    """How long a run that has ended is stored, with its report; the last of each sort stays."""
+    plan_days: int = Field(default=7, ge=1)
+    """How long a stored plan waits to be applied."""
+    pull_days: int = Field(default=365, ge=1)
+    """How long the report of a pull is stored that can no longer be undone."""
     shutdown_seconds: int = Field(default=20, ge=0)
     """How long requests may take to end when the server stops; handing runs back comes after."""
 

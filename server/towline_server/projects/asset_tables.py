@@ -129,6 +129,14 @@ class PullRow(Base):
     """One applied plan and its report. The newest keep their plan, and can be undone."""
 
     __tablename__ = "pulls"
+    __table_args__ = (
+        Index(
+            "ix_pulls_passed",
+            "at",
+            sqlite_where=column("plan").is_(None),
+            postgresql_where=column("plan").is_(None),
+        ),
+    )
 
     project_id: Mapped[UUID] = _project()
     number: Mapped[int] = mapped_column(BigInteger, primary_key=True)

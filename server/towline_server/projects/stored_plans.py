@@ -77,8 +77,3 @@ class StoredPlans:
         """Drop a plan. What is not there is dropped already."""
         mine = (StoredPlanRow.project_id == self._project_id, StoredPlanRow.id == plan_id)
         self._session.execute(delete(StoredPlanRow).where(*mine))
-
-    def remove_older(self, than: datetime) -> None:
-        """Drop the plans that were stored before this moment."""
-        old = (StoredPlanRow.project_id == self._project_id, StoredPlanRow.created_at < than)
-        self._session.execute(delete(StoredPlanRow).where(*old))

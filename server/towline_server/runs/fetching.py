@@ -6,6 +6,7 @@ that serves it, also one that has ended. One that began before may have missed a
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -68,6 +69,8 @@ class Repository:
         another process, with its own bounds.
         """
         backend = Backend.GIT if find_git({}) is not None else Backend.AUTO
+        with suppress(FileNotFoundError):  # nothing was fetched yet
+            os.utime(self.cache)  # `Repositories.prune` asks when it was used
         return GitRemote(
             self.url, ref=self.ref, scope=self.scope, cache=self.cache, backend=backend
         )
@@ -88,10 +91,12 @@ class Repositories:
         *,
         schemes: AbstractSet[Scheme] = frozenset({Scheme.HTTPS}),
         limits: Limits = Limits(total_seconds=60),
+        retained: timedelta = timedelta(days=30),
     ) -> None:
         self._database = database
         self._sealer = sealer
         self._cache_dir = cache_dir
+        self._retained = retained
         self._schemes = schemes
         self.limits = limits
         self._commit_times: dict[tuple[Path, Revision], datetime | None] = {}
@@ -152,16 +157,22 @@ class Repositories:
     def prune(self, unused: timedelta = _UNUSED) -> None:
         """Remove the caches of connections that are gone, or have another address by now.
 
-        A run may still read one that was written to within ``unused``: it is left for later.
+        A run may still read one that was used within ``unused``: it is left for later. Those of
+        other connections go once they were not used for as long as they are retained.
         """
         with self._database.reading() as session:
             rows = session.execute(select(ConnectionRow.id, ConnectionRow.url))
             known = {_cache_name(connection_id, url) for connection_id, url in rows}
-        before = time.time() - unused.total_seconds()
         for folder in self._cache_dir.glob("*.git"):
+            left = self._retained if folder.name in known else unused
             with suppress(FileNotFoundError):  # another server may be about the same
-                if folder.name not in known and (folder / "objects/pack").stat().st_mtime < before:
+                if _used_at(folder) < time.time() - left.total_seconds():
                     Cache(folder).remove()
+                    metrics.DELETED.labels("caches").inc()
+
+
+def _used_at(cache: Path) -> float:
+    return max(each.stat().st_mtime for each in (cache, cache / "objects/pack"))
 
 
 def _cache_name(connection_id: UUID, address: str) -> str:

@@ -49,8 +49,6 @@ from .fetching import FetchTarget, Repositories, Repository, SharedFetches
 from .planning import check_request, options_of, plan_for, settings_left_to
 from .tables import RunRow
 
-RETENTION = timedelta(days=7)
-"""How long a plan is stored."""
 _SKEW = timedelta(seconds=1)
 """Bindings are stamped by a server's clock, runs by the database's."""
 
@@ -254,9 +252,7 @@ class Plans:
         with self._database.writing() as session:
             hold(session, project_id)
             now = database_now(session)
-            stored = StoredPlans(session, project_id)
-            stored.remove_older(now - RETENTION)
-            plan_id = stored.put(plan, now, settings)
+            plan_id = StoredPlans(session, project_id).put(plan, now, settings)
         return PlanEntry(
             id=plan_id, created_at=now, plan=replace(plan, source=None), settings=settings
         )

@@ -26,6 +26,7 @@ from .firing import Schedules
 from .followers import Followers
 from .plans import Plans
 from .queue import Heartbeat, Leases
+from .retention import Retained, Retention
 from .service import Runs
 from .worker import Backends, ExecutorLock, NativeBackend, Reaper, Worker
 
@@ -101,6 +102,7 @@ def open_runtime(
             settings.cache_dir,
             schemes=settings.remote_schemes,
             limits=settings.engine_limits,
+            retained=timedelta(days=settings.cache_days),
         ),
         fetches=SharedFetches(
             _fetch_process(settings),
@@ -160,11 +162,20 @@ def open_runtime(
                 _PRUNE_SECONDS,
                 tools.repositories.prune,
                 delivery_worker.forget_old,
+                Retention(database, _retained(settings)).prune,
             ),
         ),
         executor_lock=executor_lock,
         changes=changes,
         shutdown_seconds=settings.shutdown_seconds,
+    )
+
+
+def _retained(settings: Settings) -> Retained:
+    return Retained(
+        runs=timedelta(days=settings.run_days),
+        plans=timedelta(days=settings.plan_days),
+        pulls=timedelta(days=settings.pull_days),
     )
 
 

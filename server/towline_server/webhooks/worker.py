@@ -69,7 +69,7 @@ class DeliveryWorker:
 
     def forget_old(self) -> None:
         """Delete what ended long ago."""
-        self._queue.forget(self._keep)
+        metrics.DELETED.labels("deliveries").inc(self._queue.forget(self._keep))
 
     def _take(self, limit: int) -> list[Attempt]:
         """Take what may be sent now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -33,23 +33,18 @@ def test_a_stored_plan_is_its_projects_alone(database: Database):
     with database.writing() as session:
         plan_id = StoredPlans(session, here.project_id).put(here.plan(a=b"1"), NOW)
         StoredPlans(session, there.project_id).remove(plan_id)
-        StoredPlans(session, there.project_id).remove_older(NOW + timedelta(days=1))
         with pytest.raises(NotFound):
             StoredPlans(session, there.project_id).find(plan_id)
         StoredPlans(session, here.project_id).find(plan_id)
 
 
-def test_stored_plans_are_removed_by_id_and_by_age(database: Database):
+def test_a_stored_plan_is_removed_by_its_id(database: Database):
     here = make_project(database)
     plan = here.plan(a=b"1")
     with database.writing() as session:
         plans = StoredPlans(session, here.project_id)
-        old, new, third = plans.put(plan, NOW), plans.put(plan, NOW), plans.put(plan, NOW)
-        plans.remove(third)
+        stays, goes = plans.put(plan, NOW), plans.put(plan, NOW)
+        plans.remove(goes)
         with pytest.raises(NotFound):
-            plans.find(third)
-        plans.remove_older(NOW)
-        assert (plans.find(old).plan, plans.find(new).plan) == (plan, plan)
-        plans.remove_older(NOW + timedelta(seconds=1))
-        with pytest.raises(NotFound):
-            plans.find(old)
+            plans.find(goes)
+        assert plans.find(stays).plan == plan

@@ -32,6 +32,7 @@ def _reference(name: str, table: str, *, nullable: bool = False, **options: Any)
     return sa.Column(name, sa.Uuid(), key, nullable=nullable, **options)
 
 
+_PASSED = sa.text("plan IS NULL")
 _LAGGING = sa.column("lagging").is_(True)
 _ACTIVE = sa.text("state IN ('fetching', 'comparing', 'validating', 'applying') AND NOT is_parent")
 _QUEUED = sa.text("state = 'queued' AND NOT is_parent")
@@ -152,6 +153,12 @@ _TABLES: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("undone", sa.Boolean(), nullable=False),
         sa.Column("plan", ExactText()),
         sa.Column("report", Json, nullable=False),
+        sa.Index(
+            "ix_pulls_passed",
+            "at",
+            sqlite_where=_PASSED,
+            postgresql_where=_PASSED,
+        ),
     ],
     "runs": [
         sa.Column("id", sa.Uuid(), primary_key=True),
