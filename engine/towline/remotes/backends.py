@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from towline.errors import InvalidValue
 from towline.remotes.git_fetch import GitFetcher
 from towline.remotes.git_process import OLDEST, find_git
-from towline.remotes.objects import CacheReader, GitReader, Pygit2Reader
 
 if TYPE_CHECKING:
     from towline.remotes.cache import Cache
     from towline.remotes.fetcher import Fetcher
+    from towline.remotes.objects import CacheReader
 
 
 class Backend(StrEnum):
@@ -63,6 +63,8 @@ class BackendPair(NamedTuple):
         """Return a reader; a light one imports nothing heavy where git is installed."""
         self.cache.guard()
         if self.git is not None:
+            from towline.remotes.objects import GitReader, Pygit2Reader
+
             kind = Pygit2Reader if self.pygit2_reads and not light else GitReader
             return kind(self.git, self.cache, self.environment)
         from towline.remotes.packs import DulwichReader

@@ -38,6 +38,14 @@ _POLL_SECONDS = 0.05
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+class ObjectMissing(Exception):
+    """An object is missing from the cache or damaged there; the cache can be rebuilt."""
+
+    def __init__(self, oid: str) -> None:
+        super().__init__(oid)
+        self.oid = oid
+
+
 class Cache:
     """A bare repository at a path that need not exist.
 

@@ -33,7 +33,7 @@ from towline.model import AssetPath, Digest, Revision
 from towline.names import path_problem
 from towline.ports import Phase, Traffic, Watch
 from towline.remotes.backends import Backend, BackendPair
-from towline.remotes.cache import Cache
+from towline.remotes.cache import Cache, ObjectMissing
 from towline.remotes.fetcher import (
     MAX_REDIRECTS,
     FetchRequest,
@@ -44,13 +44,6 @@ from towline.remotes.fetcher import (
     Resolver,
     Unexplained,
 )
-from towline.remotes.objects import (
-    PREFETCHED_BYTES,
-    CacheReader,
-    Commit,
-    ObjectMissing,
-    read_commit,
-)
 from towline.remotes.url import RemoteUrl, WantedRef
 
 if TYPE_CHECKING:
@@ -58,6 +51,7 @@ if TYPE_CHECKING:
     from towline.kinds import Kinds
     from towline.remotes.asset_filter import AssetFilter
     from towline.remotes.credential_sources import Credentials
+    from towline.remotes.objects import CacheReader, Commit
 
 T = TypeVar("T")
 _AT_ONCE = 256
@@ -189,7 +183,7 @@ class GitRemote:
     def has(self, revision: Revision) -> bool:
         reader = self._open or self._backends.reader(light=True)
         try:
-            found = reader.header(read_commit(reader, revision).tree)[0] == "tree"
+            found = reader.header(_commit_of(reader, revision).tree)[0] == "tree"
         except (ObjectMissing, InvalidTree):
             return False
         finally:
@@ -206,7 +200,7 @@ class GitRemote:
         from towline.remotes.compare import tree_changes
 
         def compare(reader: CacheReader) -> Changes:
-            before, after = (read_commit(reader, commit).tree for commit in (base, revision))
+            before, after = (_commit_of(reader, commit).tree for commit in (base, revision))
             asset_filter = self._asset_filter(reader, kinds, limits)
             items = tree_changes(before, after, self.scope, asset_filter, watch)
             rewritten = self._rewritten(base, revision, reader)
@@ -220,7 +214,7 @@ class GitRemote:
         from towline.remotes.compare import tree_listing
 
         def read(reader: CacheReader) -> Mapping[AssetPath, RemoteEntry]:
-            tree = read_commit(reader, revision).tree
+            tree = _commit_of(reader, revision).tree
             return tree_listing(tree, self.scope, self._asset_filter(reader, kinds, limits), watch)
 
         self._reader(many=True)
@@ -237,7 +231,7 @@ class GitRemote:
             ContentMissing: it is not in the cache.
         """
         try:
-            return read_commit(self._reader(), revision).time
+            return _commit_of(self._reader(), revision).time
         except ObjectMissing as missing:
             raise ContentMissing(digests=(missing.oid,)) from None
 
@@ -274,6 +268,8 @@ class GitRemote:
             return None
 
     def contents(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
+        from towline.remotes.objects import PREFETCHED_BYTES
+
         wanted = sorted(set(digests))
         for first in range(0, len(wanted), _AT_ONCE):
             batch = wanted[first : first + _AT_ONCE]
@@ -455,3 +451,9 @@ def _parse_scope(scope: str) -> str:
     if scope and (problem := path_problem(scope)):
         raise InvalidValue(field="scope", problem=problem)
     return scope
+
+
+def _commit_of(reader: CacheReader, revision: Revision) -> Commit:
+    from towline.remotes.objects import read_commit
+
+    return read_commit(reader, revision)

@@ -12,7 +12,6 @@ from towline.errors import LimitExceeded, RemoteRefused
 from towline.remotes.cache import MANY_PACKS, Cache
 from towline.remotes.fetcher import FetchRequest, PackTooLarge, RefMissing, Unexplained
 from towline.remotes.git_process import GitExit, closed_environment, run_git
-from towline.remotes.objects import GitReader, fetched_commit
 from towline.remotes.url import PEELED, Scheme, WantedRef
 
 if TYPE_CHECKING:
@@ -117,6 +116,8 @@ class GitFetcher:
         if found is None:
             raise Unexplained("git fetched no ref")
         if target != tip:
+            from towline.remotes.objects import GitReader, fetched_commit
+
             reader = GitReader(self._executable, self._cache, self._caller)
             found = fetched_commit(reader, found)
         self._cache.set_tip(tip, found)

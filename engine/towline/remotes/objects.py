@@ -7,14 +7,13 @@ import subprocess
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from towline.errors import InvalidTree
 from towline.limits import MIB, Limits
 from towline.model import Revision
-from towline.remotes.cache import Cache
+from towline.remotes.cache import Cache, ObjectMissing
 from towline.remotes.fetcher import Unexplained
 from towline.remotes.git_process import closed_environment, restrict
 
@@ -30,14 +29,6 @@ MAX_TAG_DEPTH = 10
 """Git allows any number of tags of tags; this many are followed."""
 _READ_LIMITS = Limits(memory_bytes=1024 * MIB)
 """For children that read the cache; a fetch admits nothing that needs more."""
-
-
-class ObjectMissing(Exception):
-    """An object is missing from the cache or damaged there; the cache can be rebuilt."""
-
-    def __init__(self, oid: str) -> None:
-        super().__init__(oid)
-        self.oid = oid
 
 
 class ObjectReader(Protocol):
@@ -75,8 +66,7 @@ class CacheReader(ObjectReader, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commit:
+class Commit(NamedTuple):
     """The fields of a commit that towline uses."""
 
     id: Revision

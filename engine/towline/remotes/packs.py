@@ -24,11 +24,11 @@ from dulwich.object_store import DiskObjectStore
 from dulwich.objects import ObjectID, RawObjectID
 from dulwich.pack import PackFileDisappeared
 
-from towline.remotes.cache import Cache
+from towline.remotes.cache import Cache, ObjectMissing
 from towline.remotes.fetcher import FetchRequest, Unexplained
 from towline.remotes.git_failures import out_of_memory, too_large_object
 from towline.remotes.git_process import closed_environment, restrict
-from towline.remotes.objects import KINDS, ObjectMissing, walk_to
+from towline.remotes.objects import KINDS, walk_to
 
 OFS_DELTA, REF_DELTA = 6, 7
 _HEAD_BYTES = 32

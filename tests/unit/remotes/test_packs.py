@@ -14,10 +14,10 @@ from towline.limits import Limits
 from towline.model import Digest
 from towline.ports import Traffic, Watch
 from towline.remotes.backends import Backend
-from towline.remotes.cache import Cache
+from towline.remotes.cache import Cache, ObjectMissing
 from towline.remotes.fetcher import FetchRequest, Unexplained
 from towline.remotes.git import GitRemote
-from towline.remotes.objects import GitReader, ObjectMissing, Pygit2Reader
+from towline.remotes.objects import GitReader, Pygit2Reader
 from towline.remotes.packs import DulwichReader, check_pack
 from towline.remotes.url import RemoteUrl
 from towline.testing.git_repository import (
