@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from towline.conflicts import unresolved
 from towline.errors import ContentMissing, InvalidPlan, StalePlan
-from towline.plan import Plan, PlanKind
+from towline.plan import Plan
 from towline.ports import AssetStore, Phase, Watch
-from towline.records import Contents
+from towline.records import Contents, PlanKind
 from towline.report import Report, report_of
 
 if TYPE_CHECKING:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Self
 
 from towline.conflicts import Conflict
 from towline.content_rules import MergedBy
 from towline.model import AssetId, AssetPath, AssetState, Digest, Revision
 from towline.options import OnConflict
-from towline.records import AssetRecord, Contents, StoreState
+from towline.records import AssetRecord, Contents, PlanKind, PlanSummary, StoreState
 
 
 class Disposition(StrEnum):
@@ -138,13 +137,6 @@ class Edit:
         )
 
 
-class PlanKind(StrEnum):
-    """What a plan came from."""
-
-    PULL = "pull"
-    UNDO = "undo"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What a pull would do.
@@ -185,6 +177,18 @@ class Plan:
         """Whether applying it changes nothing in the store but the resolutions in ``cleared``."""
         return not self.edits and self.before == self.after
 
+    @property
+    def summary(self) -> PlanSummary:
+        """What the log shows of it."""
+        listed = Counter(item.disposition for item in self.items)
+        return PlanSummary(
+            kind=self.kind,
+            undoes=self.undoes,
+            base=self.before.base,
+            revision=self.after.base,
+            counts=tuple(listed[disposition] for disposition in LISTED),
+        )
+
     def listed(self, disposition: Disposition) -> tuple[Item, ...]:
         """Return the items of one disposition, in order."""
         return tuple(item for item in self.items if item.disposition is disposition)
@@ -197,30 +201,3 @@ class Plan:
             if after is not None and (before is None or before.digest != after.digest):
                 needed.add(after.digest)
         return tuple(sorted(needed))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanSummary:
-    """What a log shows of each plan; a store may keep it beside the plan.
-
-    ``base`` and ``revision`` are the recorded ones before and after it. ``counts`` has how many
-    assets its report lists, by `LISTED` disposition.
-    """
-
-    kind: PlanKind
-    undoes: int | None
-    base: Revision | None
-    revision: Revision | None
-    counts: tuple[int, ...]
-
-    @classmethod
-    def of(cls, plan: Plan) -> Self:
-        """Return the summary of a plan."""
-        listed = Counter(item.disposition for item in plan.items)
-        return cls(
-            kind=plan.kind,
-            undoes=plan.undoes,
-            base=plan.before.base,
-            revision=plan.after.base,
-            counts=tuple(listed[disposition] for disposition in LISTED),
-        )

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from towline.limits import Limits
     from towline.model import AssetId, AssetPath, Digest, Revision
     from towline.names import NamePolicy
-    from towline.plan import Plan, PlanSummary
+    from towline.plan import Plan
+    from towline.records import PlanSummary
     from towline.resolutions import SavedResolution
 
 
@@ -93,11 +94,7 @@ class LoggedPull:
         self.number = number
         self.at = at
         self.undone = undone
-        if summary is None:
-            from towline.plan import PlanSummary
-
-            summary = PlanSummary.of(self.plan)
-        self.summary = summary
+        self.summary = self.plan.summary if summary is None else summary
 
     @property
     def plan(self) -> Plan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol, TypeAlias
 
 from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, Revision
@@ -156,6 +157,28 @@ class StoreState:
     scope: str = ""
     tracked: int = 0
     tracked_bytes: int = 0
+
+
+class PlanKind(StrEnum):
+    """What a plan came from."""
+
+    PULL = "pull"
+    UNDO = "undo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanSummary:
+    """What a log shows of each plan; a store may keep it beside the plan.
+
+    ``base`` and ``revision`` are the recorded ones before and after it. ``counts`` has how many
+    assets its report lists, by `towline.plan.LISTED` disposition.
+    """
+
+    kind: PlanKind
+    undoes: int | None
+    base: Revision | None
+    revision: Revision | None
+    counts: tuple[int, ...]
 
 
 class Contents(Protocol):

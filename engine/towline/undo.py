@@ -13,9 +13,9 @@ from dataclasses import replace
 from towline.apply import apply
 from towline.errors import UndoBlocked, UnknownPull
 from towline.model import AssetId, AssetPath, AssetState, first_path
-from towline.plan import Disposition, Edit, Item, Plan, PlanKind
+from towline.plan import Disposition, Edit, Item, Plan
 from towline.ports import AssetStore, LoggedPull, Snapshot, Watch
-from towline.records import AssetRecord, LocalFile
+from towline.records import AssetRecord, LocalFile, PlanKind
 from towline.report import Report
 
 

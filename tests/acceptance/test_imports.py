@@ -101,6 +101,15 @@ def test_looking_loads_nothing_heavy(project: Command, arguments: list[str]):
     assert loaded(project, *arguments) == []
 
 
+def test_the_log_loads_no_plan(project: Command):
+    project("pull")
+    # The next command removes the files that a pull replaced.
+    project("pull")
+    assert not {"towline.plan", "towline.explain", "towline.remotes.git"} & set(
+        modules(project, "log")
+    )
+
+
 def test_comparing_loads_no_deepdiff_and_no_pydantic(project: Command):
     for command in ("status", "resolve --list", "pull", "undo"):
         arguments = [*command.split(), "--json"]

@@ -96,8 +96,8 @@ def apply(file: str, verbose: bool, as_json: bool, yes: bool) -> int:
     its kinds have, nothing is done.
     """
     from towline.apply import check_kinds
-    from towline.plan import PlanKind
     from towline.planfile import load_plan
+    from towline.records import PlanKind
 
     made = load_plan(_text_of(file))
     with open_project() as project:

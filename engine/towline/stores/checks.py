@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING
 
 from towline.errors import ContentMissing, StalePlan
 from towline.model import AssetId, AssetPath, AssetState, Digest
-from towline.plan import Edit, Plan, PlanKind
+from towline.plan import Edit, Plan
 from towline.ports import LoggedPull, Phase, Watch
-from towline.records import AssetLookup, AssetRecord, Contents, LocalFile, Occupant, StoreState
+from towline.records import (
+    AssetLookup,
+    AssetRecord,
+    Contents,
+    LocalFile,
+    Occupant,
+    PlanKind,
+    StoreState,
+)
 
 if TYPE_CHECKING:
     from towline.names import NamePolicy

@@ -9,8 +9,8 @@ import pytest
 
 from towline.errors import StalePlan, UndoBlocked
 from towline.model import AssetPath, Digest
-from towline.plan import PlanKind
 from towline.ports import LoggedPull, Watch
+from towline.records import PlanKind
 from towline.testing.plans import (
     KnownContents,
     apply_edits,

@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import BeforeValidator
 
-from towline.plan import PlanKind
+from towline.records import PlanKind
 from towline.report import report_of
 from towline_server.projects.stored_plans import StoredPlans
 from towline_server.runs.domain import RunMode

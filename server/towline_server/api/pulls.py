@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from pydantic import Field
 
-from towline.plan import PlanKind
+from towline.records import PlanKind
 from towline_server.projects.log import History
 from towline_server.web.schemas import WHOLE, problems
 

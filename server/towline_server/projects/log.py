@@ -15,8 +15,9 @@ from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session, defer
 
 from towline.model import Digest, Revision
-from towline.plan import Plan, PlanKind
+from towline.plan import Plan
 from towline.planfile import dump_plan
+from towline.records import PlanKind
 from towline.report import report_json, report_of
 from towline.stores.checks import undo_needs, undone_by
 from towline_server.db.statements import insert_all

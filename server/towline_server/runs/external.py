@@ -23,10 +23,10 @@ from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
-from towline.plan import Plan, PlanKind
+from towline.plan import Plan
 from towline.planfile import load_plan
 from towline.ports import Applied, Watch
-from towline.records import AssetRecord, StoreState
+from towline.records import AssetRecord, PlanKind, StoreState
 from towline.report import report_of
 from towline.resolutions import SavedResolution
 from towline_server.db.clock import database_now

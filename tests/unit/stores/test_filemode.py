@@ -3,7 +3,6 @@
 import os
 import shutil
 import sqlite3
-from dataclasses import replace
 
 import pytest
 
@@ -28,15 +27,15 @@ class SharedDisk(Disk):
 
     def stat(self, path):
         stat = super().stat(path)
-        return None if stat is None else replace(stat, mode=self.shown)
+        return None if stat is None else stat._replace(mode=self.shown)
 
     def scandir(self, folder, *stats):
         found = super().scandir(folder, *stats)
-        return [(name, replace(stat, mode=self.shown)) for name, stat in found]
+        return [(name, stat._replace(mode=self.shown)) for name, stat in found]
 
     def digest(self, path):
         found = super().digest(path)
-        return None if found is None else (found[0], replace(found[1], mode=self.shown))
+        return None if found is None else (found[0], found[1]._replace(mode=self.shown))
 
     def chmod(self, path, mode):
         pass

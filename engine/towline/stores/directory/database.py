@@ -20,7 +20,7 @@ from towline.kinds import Kinds
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
 from towline.ports import LoggedPull
-from towline.records import StoreState
+from towline.records import PlanSummary, StoreState
 from towline.stores.directory.digests import SETTLED, HashedFile
 from towline.stores.directory.rows import COLUMNS, AssetRow, asset_row_of, row_of
 from towline.stores.directory.schema import FORMAT, UPGRADES, connect
@@ -245,8 +245,6 @@ class StateDatabase:
         return entry.summary.undoes if entry is not None else None
 
     def _logged(self, row: Sequence[Any]) -> LoggedPull:
-        from towline.plan import PlanSummary
-
         number, at, undone, summary = row
         return LoggedPull(
             number=number,
@@ -380,12 +378,11 @@ class StateDatabase:
 
         Returns the digests of contents that the log no longer refers to.
         """
-        from towline.plan import PlanSummary
         from towline.stores.checks import undone_by
 
         number = self.fence() + 1
         self.set_meta({"fence": str(number), "state": json.dumps(encode(plan.after))})
-        summary = json.dumps(encode(PlanSummary.of(plan)))
+        summary = json.dumps(encode(plan.summary))
         self._connection.execute(
             "INSERT INTO log VALUES (?, ?, ?, 0, ?)", (number, plan_text, at, summary)
         )

@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from towline.model import Digest
 from towline.stores.directory.files import EXECUTABLE, FileStat, FileType, stored_inode
@@ -27,8 +26,7 @@ _TICK = 20 * _MILLISECOND
 _COARSE_TICK = 2 * _SECOND
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HashedFile:
+class HashedFile(NamedTuple):
     """The digest of a file, with its stat, and the time just before both were read."""
 
     digest: Digest

@@ -7,9 +7,9 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha1
+from typing import NamedTuple
 
 from towline.model import Digest
 
@@ -35,8 +35,7 @@ EXECUTABLE = 0o100
 _TYPES = {stat.S_IFREG: FileType.FILE, stat.S_IFDIR: FileType.FOLDER}
 
 
-@dataclass(frozen=True, slots=True)
-class FileStat:
+class FileStat(NamedTuple):
     """The stat of a path: its type, and what changes with its content."""
 
     type: FileType

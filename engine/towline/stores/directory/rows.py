@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason
 from towline.records import AssetRecord
@@ -15,8 +14,7 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssetRow:
+class AssetRow(NamedTuple):
     """A tracked asset: its record without ours, and its last known path (``place``).
 
     ``executable`` is the bit as last written, for file systems that do not store it.

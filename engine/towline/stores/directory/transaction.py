@@ -22,9 +22,9 @@ from contextlib import contextmanager, suppress
 
 from towline.errors import StoreBusy, StoreError
 from towline.model import AssetPath, AssetState, Digest
-from towline.plan import Plan, PlanKind
+from towline.plan import Plan
 from towline.ports import Applied, Phase, Watch
-from towline.records import Contents
+from towline.records import Contents, PlanKind
 from towline.stores.checks import needed_contents, undo_needs
 from towline.stores.directory.database import StateDatabase
 from towline.stores.directory.digests import HashedFile

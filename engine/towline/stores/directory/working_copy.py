@@ -380,7 +380,7 @@ class WorkingCopy:
     def _with_place(self, row: AssetRow) -> AssetRow:
         """Return the row with the path of a pending rename."""
         place = self._moved.get(row.id)
-        return row if place is None else replace(row, place=place, kind=self._kind(place))
+        return row if place is None else row._replace(place=place, kind=self._kind(place))
 
     def _placed_at(self, path: AssetPath) -> AssetRow | None:
         moved = self._moved_to.get(path)
@@ -394,7 +394,7 @@ class WorkingCopy:
         row = self._state.aligned_at(path)
         if row is None or row.place is not None:
             return None
-        return replace(row, kind=self._kind(path))
+        return row._replace(kind=self._kind(path))
 
     def _renamed_to(self, path: AssetPath, digest: Digest) -> AssetRow | None:
         """Return the asset that was renamed to this path, of a new file with this digest."""

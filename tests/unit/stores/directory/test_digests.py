@@ -1,7 +1,6 @@
 """When a digest may be taken from what the file system says, and when not."""
 
 import os
-from dataclasses import replace
 
 import pytest
 
@@ -26,8 +25,8 @@ def disk(tmp_path):
 
 def test_it_holds_for_what_looks_the_same():
     assert CHECKED.is_current_for(SEEN)
-    assert CHECKED.is_current_for(replace(SEEN, mode=0o755)), "permissions are no content"
-    assert CHECKED.is_current_for(replace(SEEN, device=9)), "devices are renumbered at a restart"
+    assert CHECKED.is_current_for(SEEN._replace(mode=0o755)), "permissions are no content"
+    assert CHECKED.is_current_for(SEEN._replace(device=9)), "devices are renumbered at a restart"
     assert HashedFile.of_row(CHECKED.row()).is_current_for(SEEN)
 
 
@@ -37,7 +36,7 @@ def test_it_holds_for_what_looks_the_same():
     ids=str,
 )
 def test_it_does_not_hold_for_what_looks_otherwise(change):
-    assert not CHECKED.is_current_for(replace(SEEN, **change))
+    assert not CHECKED.is_current_for(SEEN._replace(**change))
 
 
 @pytest.mark.parametrize(
@@ -45,8 +44,8 @@ def test_it_does_not_hold_for_what_looks_otherwise(change):
     [(SECOND + 1, 20, False), (SECOND + 1, 21, True), (SECOND, 2000, False), (SECOND, 2001, True)],
 )
 def test_it_does_not_hold_for_what_was_written_when_it_was_checked(mtime_ns, after, holds):
-    stat = replace(SEEN, mtime_ns=mtime_ns)
-    checked = replace(CHECKED, stat=stat, checked_ns=mtime_ns + after * 10**6)
+    stat = SEEN._replace(mtime_ns=mtime_ns)
+    checked = CHECKED._replace(stat=stat, checked_ns=mtime_ns + after * 10**6)
     assert checked.is_current_for(stat) == holds
 
 
