@@ -60,15 +60,19 @@ def main() -> int:
     for number, section in enumerate(sections, 1):
         say(f"[{number} of {len(sections)}] {section}")
         _measure(section, bench)
+        if options.write:
+            pages.write(_results(bench).onto(last_results()))
     say(f"It took {(time.monotonic() - began) / 60:.1f} minutes.")
-    results = Results(machine=machine(), figures=bench.figures, failures=bench.failures)
+    results = _results(bench)
     print(results.dump()) if options.json else print_tables(results.figures)
     for failure in results.failures:
         say(f"FAILED: {describe(failure)}")
     grew = _regressions(results) if options.check else False
-    if options.write:
-        pages.write(results.onto(last_results()))
     return 1 if results.failures or grew else 0
+
+
+def _results(bench: Bench) -> Results:
+    return Results(machine=machine(), figures=bench.figures, failures=bench.failures)
 
 
 def _measure(section: str, bench: Bench) -> None:

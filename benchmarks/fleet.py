@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from towline_server.runs.bounds import AtOnce
+from towline_server.settings import Settings
+
 from .rendering import Table
 from .results import Results
 
@@ -17,10 +20,12 @@ BUSY = 0.5
 """The share of its time for which a machine is meant to be busy."""
 HOST_SECONDS = 0.3
 """What a host on the internet takes for one question: assumed, for loopback has no distance."""
-HOST_RUNS = 6
-"""How many runs of one host a process executes at once: ``host_runs_at_once`` by default."""
-DAYS = 30
-"""For how long runs are retained."""
+STATEMENTS, TRANSACTIONS = (15, 30), (4, 6)
+"""At most, of a run that finds nothing and of one that changes two assets: tests assert it."""
+DAYS = int(Settings.model_fields["run_days"].default)
+RUNS_AT_ONCE = int(Settings.model_fields["runs_at_once"].default)
+HOST_RUNS = AtOnce.of(RUNS_AT_ONCE).host
+"""How many runs of repositories on one host a process executes at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +94,18 @@ def _rows(measured: Measured) -> Iterator[tuple[str, str, str]]:
 
 
 def _database(measured: Measured, rate: float) -> Iterator[tuple[str, str, str]]:
+    for what, bounds in (("statements", STATEMENTS), ("transactions", TRANSACTIONS)):
+        each = (1 - CHANGED) * bounds[0] + CHANGED * bounds[1]
+        yield (
+            f"{what} a second",
+            f"{rate * each:,.0f}",
+            f"{rate:.1f} × at most {bounds[0]} a run that finds nothing, {bounds[1]} one that does",
+        )
     gib = measured.project_kib * PROJECTS / 2**20
     yield "database, projects", f"{gib:.0f} GiB", f"{measured.project_kib:.0f} KiB a project"
     runs = rate * 86_400 * DAYS
     yield (
-        f"database, runs of {DAYS} days",
-        f"{measured.run_kib * runs / 2**20:.0f} GiB",
-        f"{measured.run_kib:.1f} KiB a run with nothing new × {runs / 10**6:.0f} million",
+        "database, runs",
+        f"{measured.run_kib * runs / 2**20:,.0f} GiB",
+        f"{measured.run_kib:.1f} KiB each, {runs / 10**6:.0f} million in {DAYS} days (`run_days`)",
     )

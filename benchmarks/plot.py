@@ -18,6 +18,8 @@ TICKS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
 def svg(figures: Sequence[Figure]) -> str:
     """Return the plot of the command's figures as SVG."""
     found = [e for e in judged(figures) if e.section == SECTION and e.who != e.baseline and e.ratio]
+    cases = list(dict.fromkeys(each.case for each in found))
+    found.sort(key=lambda each: (cases.index(each.case), each.size))
     rows = list(dict.fromkeys(each.of_case for each in found))
     whos = sorted(dict.fromkeys(each.who for each in found), key=lambda who: who != US)
     colours = dict(zip(whos, COLOURS, strict=False))

@@ -49,6 +49,7 @@ def tables(figures: Sequence[Figure], sections: Sequence[str] = tuple(TITLES)) -
     """A table a section and baseline: a row a case, a column a contender, ratios in the cells."""
     for section in sections:
         found = [each for each in judged(figures) if each.section == section]
+        found.sort(key=lambda each: each.size)
         for baseline in dict.fromkeys(each.baseline for each in found):
             yield _table(section, baseline, [e for e in found if e.baseline == baseline])
 
