@@ -102,6 +102,8 @@ def _difference_count(found: Explanation) -> str:
     if lines:
         added, removed = (sum(line.startswith(sign) for line in lines) for sign in "+-")
         return f"{pluralize(added, 'line')} added, {removed} removed"
+    if found.paths is not None and not found.note:
+        return "renamed"
     base, ours = found.contents.base, found.contents.ours
     only = ours if base is None else base if ours is None else None
     if only is not None and only.size is not None and not found.note:
@@ -115,7 +117,7 @@ def _print_fields(rows: Sequence[Sequence[Cell]], sides: Mapping[str, str]) -> N
         print_table(columns, rows)
         return
     for field, *values, clash in rows:
-        print_line(*joined([field, clash]))
+        print_line(*joined([field, *([clash] if clash.text else [])]))
         for side, value in zip(sides.values(), values, strict=True):
             print_folded(f"    {side:8}", value)
 

@@ -15,7 +15,6 @@ from .output import commit_json, describe, short
 from .project import Project
 
 if TYPE_CHECKING:
-    from towline.conflicts import Conflict
     from towline.ports import Watch
     from towline.remotes.git import GitRemote
     from towline.remotes.objects import Commit
@@ -45,13 +44,13 @@ class ProjectConflicts:
         choosable = {each.party.asset_id for each in self.conflicts}
         asked: set[AssetId] = set()
         for conflict in self.planned.open:
-            parties = _parties([conflict]) & choosable
+            parties = choosable.intersection(party.asset_id for party in conflict.parties)
             asked |= parties - self.planned.saved.keys() or parties
         return tuple(each for each in self.conflicts if each.party.asset_id in asked)
 
     def is_left(self, conflict: OpenConflict) -> bool:
         """Whether the saved resolutions do not settle it."""
-        return conflict.party.asset_id in _parties(self.planned.open)
+        return conflict.party.asset_id not in self.planned.settled
 
     def resolution(self, conflict: OpenConflict) -> str:
         """Return how a conflict is resolved, on one line; empty where it is not."""
@@ -93,10 +92,6 @@ class ProjectConflicts:
                 raise CommandError("no_conflict", problem, "towline resolve --list")
             chosen.update(found)
         return tuple(each for each in self.conflicts if each.party.asset_id in chosen)
-
-
-def _parties(conflicts: Iterable[Conflict]) -> set[AssetId]:
-    return {party.asset_id for conflict in conflicts for party in conflict.parties}
 
 
 def covers(name: str, asset_id: AssetId, paths: Iterable[AssetPath]) -> bool:

@@ -64,7 +64,8 @@ def _print_report(report: Report, wording: Wording, *, refused: bool, everything
         echo_err("hint: towline resolve settles them one by one; towline pull --use-theirs PATH or")
         echo_err("      --use-ours PATH chooses a side, --on-conflict skip leaves them for later")
         if any(conflict.kind == "path collision" for conflict in report.conflicts):
-            echo_err("      a path collision needs a choice for each asset")
+            echo_err("      a path collision needs a choice for each asset, and what is in the way")
+            echo_err("      to be moved")
 
 
 def _headline(report: Report, wording: Wording, *, refused: bool) -> str:

@@ -135,6 +135,8 @@ def _state_remark(asset: AssetStatus) -> str:
         remarks.append(f"renamed there: {asset.renamed_there[0]} -> {asset.renamed_there[1]}")
     if asset.resolution is not None:
         remarks.append(f"resolved: {describe(asset.resolution)}")
+    elif asset.settled:
+        remarks.append("settled by the others")
     elif asset.behind is not None:
         from towline.report import reason_message
 

@@ -103,7 +103,7 @@ def _show(
         explained = explain(conflict.party.states, found.read, conflict.rules)
         difference_tables.print_explanation(explained, most_lines=_MOST_LINES)
     for path in conflict.conflict.blockers:
-        echo(f"  in the way: {path}")
+        echo(f"  in the way: {path}; move it before theirs can be taken")
     if before is not None:
         echo(f"  remembered: {describe(before)}")
 

@@ -178,7 +178,7 @@ class UnknownPull(CallerError, code="unknown_pull"):
 
     @property
     def message(self) -> str:
-        named = f"the log holds no pull {self.pull} that can be undone"
+        named = f"the log holds no pull {self.pull}, or no longer what is needed of it"
         return "there is no pull to undo" if self.pull is None else named
 
 

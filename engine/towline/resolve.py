@@ -203,10 +203,16 @@ class PlannedConflicts:
     unused: tuple[Note, ...] = ()
 
     @property
-    def resolved(self) -> tuple[AssetId, ...]:
-        """The assets whose conflict the next pull settles by their saved resolution, sorted."""
-        left = {party.asset_id for conflict in self.open for party in conflict.parties}
-        return tuple(sorted(self.saved.keys() - left))
+    def settled(self) -> tuple[AssetId, ...]:
+        """The assets whose conflict the next pull settles, sorted.
+
+        A collision may be settled by the saved resolution of another of its assets alone.
+        """
+        return tuple(sorted(_parties(self.plan.conflicts) - _parties(self.open)))
+
+
+def _parties(conflicts: Iterable[Conflict]) -> set[AssetId]:
+    return {party.asset_id for conflict in conflicts for party in conflict.parties}
 
 
 def plan_conflicts(

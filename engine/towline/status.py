@@ -47,7 +47,8 @@ class AssetStatus:
 
     An asset that was added there has the id that a pull would give it. ``behind`` is why it is
     behind the last pulled revision, if it is; then ``state`` is ``behind`` or ``conflict``.
-    ``resolution`` is the saved one that the next pull applies to a conflict.
+    ``settled``: whether the next pull settles its conflict, by its ``resolution``, which is saved,
+    or by those of others.
     """
 
     asset_id: AssetId
@@ -56,6 +57,7 @@ class AssetStatus:
     states: ThreeWay[AssetState | None]
     behind: BehindReason | None = None
     resolution: SavedResolution | None = None
+    settled: bool = False
 
     @property
     def path(self) -> AssetPath:
@@ -129,8 +131,13 @@ def status(
             _assets(snapshot, plan, records), key=lambda asset: (asset.path, asset.asset_id)
         )
     if found is not None:
-        resolved = {asset_id: found.saved[asset_id] for asset_id in found.resolved}
-        assets = [replace(each, resolution=resolved.get(each.asset_id)) for each in assets]
+        settled = frozenset(found.settled)
+        assets = [
+            replace(each, settled=True, resolution=found.saved.get(each.asset_id))
+            if each.asset_id in settled
+            else each
+            for each in assets
+        ]
     if listed is Listed.CHANGED:
         changed = [asset for asset in assets if asset.state is not State.UNCHANGED]
         assets, left_out = changed, left_out + len(assets) - len(changed)
@@ -156,7 +163,7 @@ def status_json(status: ProjectStatus) -> dict[str, object]:
                 "name": asset.path.name,
                 "kind": asset.kind,
                 "state": str(asset.state),
-                "resolved": asset.resolution is not None,
+                "resolved": asset.settled,
                 "renamed_from": asset.renamed_from,
                 "renamed_there": asset.renamed_there and asset.renamed_there[1],
                 "behind": None if asset.behind is None else str(asset.behind),

@@ -153,6 +153,12 @@ def test_two_assets_of_a_collision_are_settled_by_one_of_them(
     ran = project("resolve", "rules/lost.json", "--ours")
     assert ran.out.endswith("No conflict is left; towline pull applies the resolutions.\n")
     assert "settled by the others" in project("resolve", "--list").out
+    status = project("status")
+    assert "settled by the others" in status.out
+    assert "towline pull applies the resolutions" in status.err
+    assert all(
+        each["resolved"] for each in project.json("status")["assets"] if each["state"] == "conflict"
+    )
     assert project.json("plan")["conflicts"] == []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ import click
 
 from towline_cli.errors import CommandError
 from towline_cli.exit_codes import INTERRUPTED, OK, USAGE
-from towline_cli.options import asset_name, completes, json_option, yes_option
+from towline_cli.options import asset_name, completes, json_option
 from towline_cli.output import (
     describe,
     echo,
@@ -29,6 +29,7 @@ from towline_cli.project import Project, open_project
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from towline.model import AssetId
     from towline.resolutions import SavedResolution
     from towline.resolve import OpenConflict, PlannedConflicts
     from towline_cli.open_conflicts import ProjectConflicts
@@ -75,7 +76,7 @@ class _Command(click.Command):
 @click.option("--list", "listing", is_flag=True, help="List the conflicts and their resolutions.")
 @click.option("--clear", is_flag=True, help="Forget the saved resolutions of these assets, or all.")
 @json_option
-@yes_option
+@click.option("-y", "--yes", is_flag=True, help="Take FILE without asking, unfinished or not.")
 def resolve(
     names: tuple[str, ...],
     *,
@@ -245,8 +246,10 @@ class _Session:
 
         planned = self.found.planned
         if self.resolved:
+            # Ctrl-C has ended the processes of the remote that was open.
+            remote = self.project.remote() if self.interrupted else self.found.remote
             with watching() as watch:
-                planned = plan_with_fetched(self.project, self.found.remote, watch)
+                planned = plan_with_fetched(self.project, remote, watch)
         if as_json:
             print_json(
                 {
@@ -258,16 +261,25 @@ class _Session:
             )
             return
         self._print_resolved()
-        _print_left(planned)
+        resolved = {resolution.asset_id for _, resolution in self.resolved}
+        _print_left(planned, about=resolved)
 
     def _print_resolved(self) -> None:
         for conflict, resolution in self.resolved:
             echo(f"Resolved {conflict.path}: {describe(resolution)}")
 
 
-def _print_left(planned: PlannedConflicts) -> None:
+def _print_left(planned: PlannedConflicts, about: Iterable[AssetId]) -> None:
+    """Print what is left, and what is in the way of these assets."""
     print_notes(planned.unused)
-    for path in sorted({path for each in planned.open for path in each.blockers}):
+    shown = set(about)
+    blockers = {
+        path
+        for conflict in planned.open
+        if shown.intersection(party.asset_id for party in conflict.parties)
+        for path in conflict.blockers
+    }
+    for path in sorted(blockers):
         echo(f"in the way: {path}")
     if planned.open:
         echo(f"{pluralize(len(planned.open), 'conflict')} left.")
@@ -302,7 +314,7 @@ def _list(project: Project, found: ProjectConflicts, names: Sequence[str], *, as
             )
             for each in conflicts
         )
-    _print_left(found.planned)
+    _print_left(found.planned, about=(each.party.asset_id for each in conflicts))
     return OK
 
 

@@ -37,9 +37,10 @@ def status(everything: bool, as_json: bool) -> None:
     "there" is the revision that was fetched last, and "behind by N commits" counts from the last
     pulled one to it: `towline fetch` fetches again.
     """
-    with open_project() as project, watching() as watch:
-        found = project.status(watch, unchanged=everything or as_json)
-        commits = project.commits_behind(found.base)
+    with open_project() as project:
+        with watching() as watch:
+            found = project.status(watch, unchanged=everything or as_json)
+            commits = project.commits_behind(found.base)
         if as_json:
             from towline.status import status_json
 
@@ -69,7 +70,7 @@ def _print_status(found: ProjectStatus, project: Project, commits: Sequence[Comm
         echo_err(f"Only local changes are shown: {found.problem}")
     print_notes(found.unused)
     conflicts = [asset for asset in found.assets if asset.state == "conflict"]
-    if any(asset.resolution is None for asset in conflicts):
+    if any(not asset.settled for asset in conflicts):
         echo_err("hint: towline resolve settles the conflicts one by one; towline diff shows them")
     elif conflicts:
         echo_err("hint: towline pull applies the resolutions")

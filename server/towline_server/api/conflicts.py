@@ -41,7 +41,7 @@ class StatusEntry(Model):
     behind: BehindReason | None
     """Why it is not as the pulled revision has it, where it is not."""
     resolved: bool
-    """Whether a saved resolution settles its conflict in the next pull."""
+    """Whether the next pull settles its conflict by saved resolutions."""
     renamed_from: str | None
     """Its path as last pulled, where it has another one here."""
     renamed_there: str | None
@@ -66,7 +66,7 @@ class ConflictsModel(Model):
     revision: str | None
     conflicts: list[ConflictModel]
     resolved: list[str]
-    """The assets whose conflict the next pull settles by their saved resolution."""
+    """The assets whose conflict the next pull settles by saved resolutions."""
 
 
 class FieldModel(Model):

@@ -56,8 +56,8 @@ class Conflicts:
 
     @property
     def resolved(self) -> tuple[AssetId, ...]:
-        """The assets whose saved resolution the next pull settles their conflict by."""
-        return () if self.planned is None else self.planned.resolved
+        """The assets whose conflict the next pull settles by saved resolutions."""
+        return () if self.planned is None else self.planned.settled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
