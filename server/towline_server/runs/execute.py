@@ -95,9 +95,10 @@ class Execution:
         self._tools = tools
         self._lease = lease
         self._token = token
-        self._phase = Phases(tools.leases, lease, tools.changes)
-        token.write_progress = self._phase.write_progress
         self._inputs: Inputs | None = lease.inputs
+        each = self._inputs is not None and self._inputs.run.request.kind is not None
+        self._phase = Phases(tools.leases, lease, tools.changes, each=each)
+        token.write_progress = self._phase.write_progress
         self._target: Revision | None = None
         self._planned: _Planned | None = None
 
@@ -314,7 +315,11 @@ class Execution:
         request, project = inputs.run.request, inputs.project
         store = SqlStore(self._tools.database, project.id)
         options = options_of(request, project, self._tools.repositories.limits)
-        with inputs.repository.cached() as remote, store.snapshot() as ours:
+        with (
+            self._phase.reading(),
+            inputs.repository.cached() as remote,
+            store.snapshot() as ours,
+        ):
             plan = plan_for(request, ours, remote, revision, options, self._watch())
             moment = ours.moment
         self._find_base(inputs, plan.before.base)
