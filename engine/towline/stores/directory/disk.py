@@ -21,6 +21,7 @@ from towline.stores.directory.files import (
     FileStat,
     FileType,
     hash_file,
+    rename_exclusively,
     stat_entries,
     sync_file_system,
     try_creating,
@@ -202,6 +203,9 @@ class Disk:
         self.step("link", source)
         try:
             (above, name), (beyond, new) = self._parents(source, target)
+            if rename_exclusively(above, name, beyond, new):
+                self._unflushed |= {_parent_path(source), _parent_path(target)}
+                return
             os.link(name, new, src_dir_fd=above, dst_dir_fd=beyond, follow_symlinks=False)
         except OSError as error:
             if error.errno not in _NO_LINKS:

@@ -8,10 +8,14 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from enum import Enum
+from functools import cache
 from hashlib import sha1
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from towline.model import Digest
+
+if TYPE_CHECKING:
+    import ctypes
 
 # SQLite's largest integer.
 _MOST = 2**63 - 1
@@ -19,6 +23,8 @@ CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1024 * 1024
 _EMPTY = bytes(_CHUNK)
 _PROBE = ".towline-probe"
+_NOREPLACE = 1
+"""RENAME_NOREPLACE of Linux."""
 
 
 class FileType(Enum):
@@ -155,12 +161,33 @@ def stat_entries(entries: Iterator[os.DirEntry[str]]) -> Iterator[tuple[str, Fil
 
 def sync_file_system(descriptor: int) -> bool:
     """Flush the file system of a descriptor; False where the system has no such call."""
+    return _call("syncfs", descriptor)
+
+
+def rename_exclusively(above: int, name: str, beyond: int, new: str) -> bool:
+    """Rename to a name that is free, both relative to folders; False where that cannot be asked.
+
+    Raises:
+        FileExistsError: the name is taken.
+    """
+    return _call("renameat2", above, os.fsencode(name), beyond, os.fsencode(new), _NOREPLACE)
+
+
+@cache
+def _system() -> ctypes.CDLL:
     import ctypes
 
-    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _call(function: str, *arguments: int | bytes) -> bool:
+    """Call a function of the C library; False where it, or the file system, does not have it."""
+    import ctypes
+
+    call = getattr(_system(), function, None)
     if call is None:
         return False
-    if call(descriptor) == 0:
+    if call(*arguments) == 0:
         return True
     problem = ctypes.get_errno()
     if problem in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):

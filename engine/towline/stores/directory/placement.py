@@ -6,10 +6,11 @@ No file is ever overwritten: what is at the target is renamed first, as a saved 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from hashlib import sha1
+from types import MappingProxyType
 
 from towline.errors import StoreError
 from towline.model import AssetPath, AssetState, Digest
@@ -27,12 +28,19 @@ _SHOWN_PROBLEMS = 5
 class Placement:
     """Moves files into their places, and back.
 
-    ``saved`` lists the saved edits, ``placed`` the stat of each file just before it was moved into
-    place, by the number of its step.
+    ``saved`` lists the saved edits, ``placed`` the stat of each file before it was moved into
+    place, by the number of its step. ``written`` are the stats of files that were just staged.
     """
 
-    def __init__(self, disk: Disk, *, sets_executable: bool) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        *,
+        sets_executable: bool,
+        written: Mapping[int, FileStat] = MappingProxyType({}),
+    ) -> None:
         self._disk = disk
+        self._written = written
         self._sets_executable = sets_executable
         self.saved: list[AssetPath] = []
         self.placed: dict[int, FileStat] = {}
@@ -75,10 +83,22 @@ class Placement:
             self._disk.chmod(path, permissions(stat.mode, executable=executable))
 
     def _place(self, step: Step, source: str, target: AssetPath) -> None:
+        stat = self._written.get(step.number)
+        if stat is not None and self._move_to_free_place(source, target):
+            self.placed[step.number] = stat
+            return
         stat = self._disk.stat(source)
         if stat is not None:
             self.placed[step.number] = stat
             self._move(source, stat, target)
+
+    def _move_to_free_place(self, source: str, target: str) -> bool:
+        """Move a file if its folder exists and its name is free, as for most; whether it was."""
+        try:
+            self._disk.rename_noreplace(source, target)
+        except (FileExistsError, FileNotFoundError, NotADirectoryError):
+            return False
+        return True
 
     def _move(self, source: str, stat: FileStat, target: AssetPath) -> None:
         self._make_folders(target)
@@ -249,7 +269,9 @@ def _name_problems(steps: tuple[Step, ...]) -> Iterator[str]:
     states = (state for step in steps for state in (step.before, step.after))
     for path in sorted({state.path for state in states if state is not None}):
         problem = path_problem(path)
-        if any(len(name.encode()) > _NAME_BYTES for name in path.split("/")):
+        if len(path.encode()) > _NAME_BYTES and any(
+            len(name.encode()) > _NAME_BYTES for name in path.split("/")
+        ):
             problem = "has a name that is too long for a file"
         if problem is not None:
             yield f"{path!r} {problem}"

@@ -29,7 +29,7 @@ from towline.stores.checks import needed_contents, undo_needs
 from towline.stores.directory.database import StateDatabase
 from towline.stores.directory.digests import HashedFile
 from towline.stores.directory.disk import Disk
-from towline.stores.directory.files import FileType, permissions, reason_of
+from towline.stores.directory.files import FileStat, FileType, permissions, reason_of
 from towline.stores.directory.journal import (
     BACKUPS,
     COMMITTED,
@@ -70,6 +70,7 @@ class Transaction:
         self._undo_contents = UndoContents(disk, state)
         self._copied: dict[AssetPath, HashedFile] = {}
         self._unreferenced: list[Digest] = []
+        self._written: dict[int, FileStat] = {}
 
     def apply(self, plan: Plan, contents: Contents, watch: Watch) -> Applied:
         """Apply a plan that was checked.
@@ -79,6 +80,7 @@ class Transaction:
         """
         at = None if watch.now is None else watch.now.isoformat()
         journal = new_journal(plan, self._state.fence(), at)
+        self._written = {}
         try:
             self._stage(journal, contents, watch)
             watch.check()
@@ -108,7 +110,7 @@ class Transaction:
         """Complete an interrupted apply that was committed, or revert it; else discard it."""
         if self._disk.stat(STAGED) is None:
             return
-        self._copied = {}
+        self._copied, self._written = {}, {}
         found = read_interrupted(self._disk, self._shown)
         if found is None:
             self._discard_staged()
@@ -145,7 +147,11 @@ class Transaction:
         return backup_locations(self._disk, *found)
 
     def _new_placement(self) -> Placement:
-        return Placement(self._disk, sets_executable=self._working_copy.reads_executable)
+        return Placement(
+            self._disk,
+            sets_executable=self._working_copy.reads_executable,
+            written=self._written,
+        )
 
     # --- before the commit point --------------------------------------------------------------
 
@@ -167,7 +173,8 @@ class Transaction:
         for done, (digest, content) in enumerate(needed, 1 + len(copied)):
             for step in steps[digest]:
                 mode, exactly = self._mode(step)
-                self._disk.write(step.staged, content, mode, exactly=exactly)
+                written = self._disk.write(step.staged, content, mode, exactly=exactly)
+                self._written[step.number] = written
             watch.report(Phase.APPLYING, done, len(steps))
         self._disk.write(DRAFT, journal_bytes(journal), 0o666)
         self._disk.flush()

@@ -21,8 +21,14 @@ def disk(tmp_path):
 
 
 @pytest.fixture
-def no_links(monkeypatch):
-    """A file system without hard links."""
+def no_flags(monkeypatch):
+    """A system without renameat2()."""
+    monkeypatch.setattr(module, "rename_exclusively", lambda *_: False)
+
+
+@pytest.fixture
+def no_links(no_flags, monkeypatch):
+    """A file system without hard links, or such a rename."""
 
     def link(*_, **__):
         raise OSError(errno.EPERM, "Operation not permitted")
@@ -101,10 +107,10 @@ def test_it_never_writes_through_a_link(disk, tmp_path):
     assert list(outside.iterdir()) == []
 
 
-@pytest.mark.parametrize("links", [True, False])
-def test_a_rename_that_must_be_new_replaces_nothing(disk, tmp_path, request, links):
-    if not links:
-        request.getfixturevalue("no_links")
+@pytest.mark.parametrize("system", [None, "no_flags", "no_links"])
+def test_a_rename_that_must_be_new_replaces_nothing(disk, tmp_path, request, system):
+    if system is not None:
+        request.getfixturevalue(system)
     (tmp_path / "a").write_bytes(b"1")
     (tmp_path / "b").write_bytes(b"2")
     with pytest.raises(FileExistsError):
@@ -116,10 +122,10 @@ def test_a_rename_that_must_be_new_replaces_nothing(disk, tmp_path, request, lin
     }
 
 
-@pytest.mark.parametrize("links", [True, False])
-def test_folders_are_renamed_too(disk, tmp_path, request, links):
-    if not links:
-        request.getfixturevalue("no_links")
+@pytest.mark.parametrize("system", [None, "no_flags", "no_links"])
+def test_folders_are_renamed_too(disk, tmp_path, request, system):
+    if system is not None:
+        request.getfixturevalue(system)
     (tmp_path / "a/x").mkdir(parents=True)
     disk.rename_noreplace("a", "b")
     assert (tmp_path / "b/x").is_dir()
