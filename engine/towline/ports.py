@@ -179,6 +179,10 @@ class Snapshot(StoreReads, AssetLookup, Protocol):
         """
         ...
 
+    def read_ahead(self, paths: Iterable[AssetPath]) -> None:
+        """Prepare for lookups of these paths, which a merge is about to make; may do nothing."""
+        ...
+
     def saved_resolutions(self) -> Sequence[SavedResolution]:
         """Return the saved resolutions, by asset id; one for each asset at most."""
         ...

@@ -80,6 +80,7 @@ def plan_at(
     changes = _with_lagging(changes, snapshot)
     changes = _with_embedded_ids(changes, snapshot.kinds, source, options.limits)
     watch.report(Phase.VALIDATING, 0, len(changes.items))
+    snapshot.read_ahead([item.path for item in changes.items])
     options = replace(options, only=resolved(options.only, snapshot, changes))
     context = Context(
         project=snapshot.project,

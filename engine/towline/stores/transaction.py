@@ -178,6 +178,9 @@ class BaseSnapshot:
     def changed_records(self) -> ChangedRecords:
         return changed_among(self.records())
 
+    def read_ahead(self, paths: Iterable[AssetPath]) -> None:
+        """Do nothing: a store may do better."""
+
     def saved_resolutions(self) -> Sequence[SavedResolution]:
         return saved_resolutions(self._transaction.get)
 

@@ -6,8 +6,11 @@ import pytest
 
 from tests.unit.stores.later_disk import LaterDisk
 from towline.model import AssetPath
+from towline.options import PullOptions
 from towline.plan import LISTED, Plan
 from towline.ports import Watch
+from towline.pull import pull
+from towline.remotes.memory import MemoryRemote
 from towline.stores.directory import database
 from towline.stores.directory.rows import asset_row_of
 from towline.stores.directory.store import DirectoryStore
@@ -24,6 +27,8 @@ from towline.testing.plans import (
 from towline.undo import undo
 
 CHANGED = 8
+STATS_OF_A_NEW_FILE = 1
+STATS_OF_A_CHANGED_FILE = 8
 
 
 @pytest.fixture(scope="module", params=[1_000, 10_000])
@@ -156,6 +161,27 @@ def test_an_apply_writes_its_records_in_sets(tmp_path, monkeypatch):
         return [each for each in done if not each.startswith("SELECT")]
 
     assert len(statements("few", 2)) == len(statements("many", 50))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_pull_reads_its_rows_in_sets(tmp_path, *, first):
+    def selects(count):
+        remote, done = MemoryRemote(), []
+        files = {f"d{number % 5}/f{number}": b"1" for number in range(count)}
+        with DirectoryStore.create(tmp_path / str(count), project="p", disk=LaterDisk) as store:
+            remote.commit({} if first else files)
+            pull(store, remote, PullOptions(allow_empty=True))
+            remote.commit(dict.fromkeys(files, b"2"))
+            store._state._connection.set_trace_callback(done.append)
+            before = store.disk.counts["stat"]
+            report = pull(store, remote)
+            stats = store.disk.counts["stat"] - before
+        assert len(report.created if first else report.updated) == count
+        assert stats <= (STATS_OF_A_NEW_FILE if first else STATS_OF_A_CHANGED_FILE) * count + 60
+        return [statement for statement in done if statement.lstrip().startswith("SELECT")]
+
+    few, many = selects(10), selects(60)
+    assert len(few) == len(many), sorted(many)[:20]
 
 
 def test_the_log_decodes_no_plan_and_an_undo_one(tmp_path, monkeypatch):

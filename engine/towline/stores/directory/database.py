@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +23,7 @@ from towline.ports import LoggedPull
 from towline.records import PlanSummary, StoreState
 from towline.stores.directory.digests import SETTLED, HashedFile
 from towline.stores.directory.rows import COLUMNS, AssetRow, asset_row_of, row_of
+from towline.stores.directory.rows_ahead import HASHED, RowsAhead, ahead_or
 from towline.stores.directory.schema import FORMAT, UPGRADES, connect
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ FROM assets a LEFT JOIN files f ON f.path = a.place
 """  # noqa: S608 - constants
 # A plan may be as large as its project.
 _LOGGED = "SELECT number, at, undone, summary FROM log"
+_PLAN = "SELECT plan FROM log WHERE number = ?"
 _INSERT_ASSET = "INSERT INTO assets VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
 
@@ -52,8 +54,10 @@ class StateDatabase:
         Raises:
             StoreDamaged: it cannot be read; it is not changed.
         """
-        self._shown = project
+        self._path, self._shown = path, project
+        self._closed = False
         self._connection = connect(path, "rw")
+        self._ahead = RowsAhead(self._connection)
         try:
             self._meta = dict(self._connection.execute("SELECT name, value FROM meta"))
             if self._meta.get("format") not in (FORMAT, *UPGRADES):
@@ -89,6 +93,7 @@ class StateDatabase:
 
     def close(self) -> None:
         """Close the file; SQLite flushes what is not flushed yet."""
+        self._closed = True
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.close()
 
@@ -124,7 +129,26 @@ class StateDatabase:
 
     def asset(self, asset_id: str) -> AssetRow | None:
         """Return the asset with this id."""
-        return next(iter(self._assets("WHERE id = ?", asset_id)), None)
+        return ahead_or(self._ahead.by_id, asset_id, lambda key: self._one("id", key))
+
+    def _one(self, column: str, value: str) -> AssetRow | None:
+        return next(iter(self._assets(f"WHERE {column} = ?", value)), None)
+
+    def read_ahead(self, paths: Iterable[str], asset_ids: Iterable[str]) -> None:
+        """Read in a few statements what lookups by these paths and ids will find.
+
+        Up to the end of `reading` or the next write; the caller holds the lock, or is reading.
+        """
+        self._ahead.load(paths, asset_ids)
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a transaction is open."""
+        return self._connection.in_transaction
+
+    def forget(self) -> None:
+        """Forget what was read ahead."""
+        self._ahead.forget()
 
     def assets(self) -> list[AssetRow]:
         """Return every asset, by id."""
@@ -141,11 +165,11 @@ class StateDatabase:
 
     def placed_at(self, path: str) -> AssetRow | None:
         """Return the asset whose last known path this is."""
-        return next(iter(self._assets("WHERE place = ?", path)), None)
+        return ahead_or(self._ahead.placed, path, lambda key: self._one("place", key))
 
     def aligned_at(self, path: str) -> AssetRow | None:
         """Return the asset whose aligned path this is."""
-        return next(iter(self._assets("WHERE aligned_path = ?", path)), None)
+        return ahead_or(self._ahead.aligned, path, lambda key: self._one("aligned_path", key))
 
     def with_embedded_id(self, embedded_id: str) -> list[AssetRow]:
         """Return the assets that embed this id, by id."""
@@ -157,11 +181,17 @@ class StateDatabase:
 
     def is_used(self, asset_id: str) -> bool:
         """Whether an asset has, or ever had, this id."""
+        return ahead_or(self._ahead.used, asset_id, self._is_used)
+
+    def _is_used(self, asset_id: str) -> bool:
         found = self._connection.execute("SELECT 1 FROM used WHERE id = ?", (asset_id,))
         return found.fetchone() is not None
 
     def released_at(self, path: str) -> AssetId | None:
         """Return the id of the last dropped record that was last at this path."""
+        return ahead_or(self._ahead.released, path, self._released_at)
+
+    def _released_at(self, path: str) -> AssetId | None:
         row = self._connection.execute("SELECT id FROM used WHERE path = ?", (path,)).fetchone()
         return None if row is None else AssetId(row[0])
 
@@ -174,8 +204,11 @@ class StateDatabase:
 
     def hashed(self, path: str) -> HashedFile | None:
         """Return the last known digest of the file at this path."""
+        return ahead_or(self._ahead.hashed, path, self._hashed)
+
+    def _hashed(self, path: str) -> HashedFile | None:
         row = self._connection.execute(
-            "SELECT digest, checked_ns, size, mtime_ns, ctime_ns, inode FROM files WHERE path = ?",
+            f"SELECT {HASHED} FROM files WHERE path = ?",  # noqa: S608 - constants
             (path,),
         ).fetchone()
         return None if row is None else HashedFile.of_row(row)
@@ -189,9 +222,7 @@ class StateDatabase:
 
     def all_hashed(self) -> dict[str, tuple[Any, ...]]:
         """Return the row of every last known digest, by path; see `HashedFile.of_row`."""
-        rows = self._connection.execute(
-            "SELECT path, digest, checked_ns, size, mtime_ns, ctime_ns, inode FROM files"
-        )
+        rows = self._connection.execute(f"SELECT path, {HASHED} FROM files")  # noqa: S608 - constants
         return {row[0]: row[1:] for row in rows}
 
     def undo_contents(self, digests: Iterable[str]) -> set[str]:
@@ -228,13 +259,16 @@ class StateDatabase:
         return None if row is None else self._logged(row)
 
     def _plan(self, number: int) -> Plan:
+        """Return a plan of the log, which is asked for later, when this may be closed."""
         from towline.plan import Plan
 
         try:
-            found = self._connection.execute("SELECT plan FROM log WHERE number = ?", (number,))
-            row = found.fetchone()
+            if self._closed:
+                with closing(connect(self._path, "rw")) as connection:
+                    row = connection.execute(_PLAN, (number,)).fetchone()
+            else:
+                row = self._connection.execute(_PLAN, (number,)).fetchone()
         except sqlite3.Error as error:
-            # It is asked for later than the log, when the store may be closed.
             raise StoreError(project=self._shown, problem=f"pull {number}: {error}") from error
         if row is None:
             raise StalePlan(reason=f"pull {number} is no longer in the log")
@@ -271,6 +305,7 @@ class StateDatabase:
             self._end_reading()
 
     def _end_reading(self) -> None:
+        self._ahead.forget()
         if self._connection.in_transaction:
             self._connection.execute("COMMIT")
 
@@ -282,7 +317,8 @@ class StateDatabase:
 
         SQLite does not flush it if the caller flushes the log file afterwards.
         """
-        self._end_reading()
+        if self._connection.in_transaction:
+            self._end_reading()
         level = "OFF" if flushed_by_caller else "NORMAL"
         self._connection.execute(f"PRAGMA synchronous = {level}")
         self._connection.execute("BEGIN IMMEDIATE")
@@ -336,6 +372,7 @@ class StateDatabase:
 
     def set_places(self, moved: Mapping[AssetId, tuple[AssetPath, str]]) -> None:
         """Store the new paths and kinds of renamed assets."""
+        self._ahead.forget()
         self._connection.executemany(
             "UPDATE assets SET place = ?, kind = ? WHERE id = ?",
             [(place, kind, asset_id) for asset_id, (place, kind) in moved.items()],
@@ -343,6 +380,7 @@ class StateDatabase:
 
     def set_hashed(self, files: Mapping[str, HashedFile | None]) -> None:
         """Store the digests of files, by path; None removes one."""
+        self._ahead.forget()
         self._connection.executemany(
             "DELETE FROM files WHERE path = ?",
             [(path,) for path, checked in files.items() if checked is None],
@@ -354,6 +392,7 @@ class StateDatabase:
 
     def record_edits(self, edits: Iterable[Edit]) -> None:
         """Store the records that a plan results in."""
+        self._ahead.forget()
         from towline.stores.checks import arrival, released_ids
 
         edits = tuple(edits)

@@ -134,8 +134,16 @@ def _renames(
             yield rows[0].id, new[digest][0]
 
 
-def in_the_way(disk: Disk, names: NamePolicy, path: str) -> Iterator[tuple[str, FileStat]]:
-    """Yield what exists at a path or at one of its folders, except folders above it."""
+def in_the_way(
+    disk: Disk, names: NamePolicy, path: str, known: dict[str, FileStat | None]
+) -> Iterator[tuple[str, FileStat]]:
+    """Yield what exists at a path or at one of its folders, except folders above it.
+
+    ``known`` are the stats of folders that were looked at before; others are added.
+    """
+    if names is NamePolicy.EXACT:
+        yield from _exactly_in_the_way(disk, AssetPath(path), known)
+        return
     folders = [""]
     parts = path.split("/")
     for depth, name in enumerate(parts, 1):
@@ -148,13 +156,25 @@ def in_the_way(disk: Disk, names: NamePolicy, path: str) -> Iterator[tuple[str, 
                 yield existing, stat
 
 
+def _exactly_in_the_way(
+    disk: Disk, path: AssetPath, known: dict[str, FileStat | None]
+) -> Iterator[tuple[str, FileStat]]:
+    for folder in path.folders:
+        if folder not in known:
+            known[folder] = disk.stat(folder)
+        stat = known[folder]
+        if stat is None:
+            return
+        if stat.type is not FileType.FOLDER:
+            yield folder, stat
+            return
+    if (stat := disk.stat(path)) is not None:
+        yield path, stat
+
+
 def _alike(disk: Disk, names: NamePolicy, folder: str, name: str) -> Iterator[tuple[str, FileStat]]:
     """Yield the entries of a folder whose names are equal by the policy."""
     above = f"{folder}/" if folder else ""
-    if names is NamePolicy.EXACT:
-        if (stat := disk.stat(above + name)) is not None:
-            yield above + name, stat
-        return
     key = names.key(name)
     for other, stat in disk.scandir(folder):
         if names.key(other) == key:

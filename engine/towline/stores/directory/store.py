@@ -314,8 +314,11 @@ class DirectoryStore:
                 self._disk.redirects = {}
                 recovered = self._transaction.remove_replaced()
                 self._working_copy.refresh()
-                self._check(plan)
-                applied = self._transaction.apply(plan, contents, watch)
+                try:
+                    self._check(plan)
+                    applied = self._transaction.apply(plan, contents, watch)
+                finally:
+                    self._state.forget()
                 return replace(applied, saved=(*recovered, *applied.saved))
 
     def _clear_used(self, plan: Plan) -> None:
@@ -355,6 +358,11 @@ class DirectoryStore:
         from towline.stores.checks import check_destinations, check_edits, check_undone
 
         self._check_state(plan)
+        records = [record for edit in plan.edits for record in (edit.before, edit.after) if record]
+        states = [state for record in records for state in (record.ours, record.recorded) if state]
+        self._state.read_ahead(
+            {state.path for state in states}, {edit.asset_id for edit in plan.edits}
+        )
         undone = None if plan.undoes is None else self._state.logged(plan.undoes)
         check_undone(plan, undone)
         check_edits(plan, self._working_copy.current, self._working_copy)

@@ -324,10 +324,10 @@ class Transaction:
         self, journal: Journal, placement: Placement, replaced: dict[str, HashedFile | None]
     ) -> None:
         working_copy, state = self._working_copy, self._state
-        state.set_places(working_copy.moved)
-        state.set_hashed(working_copy.digests.pending)
         old_paths = {step.before.path for step in journal.steps if step.before is not None}
         known = {path: working_copy.digests.last(path) for path in old_paths}
+        state.set_places(working_copy.moved)
+        state.set_hashed(working_copy.digests.pending)
         files: dict[str, HashedFile | None] = {}
         files |= dict.fromkeys(old_paths)
         for step in journal.steps:

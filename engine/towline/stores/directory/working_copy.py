@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial, wraps
@@ -82,12 +82,14 @@ class WorkingCopy:
         self._moved: dict[AssetId, AssetPath] = {}
         self._moved_to: dict[AssetPath, AssetId] = {}
         self._scan: FolderScan | None = None
+        self._folders: dict[str, FileStat | None] = {}
         self._planned: dict[AssetId, AssetPath] = {}
 
     def refresh(self) -> None:
-        """Discard the last scan."""
+        """Discard the last scan, and what is known of folders."""
         self.check_fence()
         self._scan = None
+        self._folders = {}
         self._planned = {}
 
     def check_fence(self) -> None:
@@ -155,11 +157,22 @@ class WorkingCopy:
 
         return UndoContents(self._disk, self._state).read(digest, READ_BYTES)
 
+    def read_ahead(self, paths: Iterable[AssetPath]) -> None:
+        """See the port."""
+        from towline.asset_ids import planned_id
+
+        if not self._state.is_reading:
+            # Nothing would end it.
+            return
+        paths = list(paths)
+        first_ids = [planned_id(self._state.project, path, lambda _: False) for path in paths]
+        self._state.read_ahead(paths, first_ids)
+
     # --- the protocol -------------------------------------------------------------------------
 
     @_lookup
     def at(self, path: AssetPath) -> AssetRecord | None:
-        stat = self._disk.stat(path)
+        stat = self._stat(path)
         row = self._placed_at(path)
         if stat is None or stat.type is not FileType.FILE:
             if row is not None:
@@ -229,7 +242,7 @@ class WorkingCopy:
         from towline.stores.directory.scan import in_the_way, walk
 
         found: dict[str, Occupant] = {}
-        for existing, stat in in_the_way(self._disk, self._state.names, path):
+        for existing, stat in in_the_way(self._disk, self._state.names, path, self._folders):
             if stat.type is FileType.FOLDER:
                 below = walk(self._disk, existing, lambda _: True)
                 found |= {file: self._occupant(file, of) for file, of in below}
@@ -302,6 +315,16 @@ class WorkingCopy:
             row = self._with_place(self._state.asset(row.id) or row)
             ours = self._file(row)
         return row.record(ours)
+
+    def _stat(self, path: AssetPath) -> FileStat | None:
+        """Return the stat of a path; of the folders that are missing each is looked for once."""
+        folder = path.rpartition("/")[0]
+        if folder and folder in self._folders and self._folders[folder] is None:
+            return None
+        stat = self._disk.stat(path)
+        if stat is None and folder and folder not in self._folders:
+            self._folders[folder] = self._disk.stat(folder)
+        return stat
 
     def _paths_of(self, digest: Digest) -> list[str]:
         """Return the paths of assets whose last known digest this is."""
@@ -459,7 +482,8 @@ class WorkingCopy:
         from towline.stores.directory.scan import in_the_way
 
         return any(
-            existing == path for existing, _ in in_the_way(self._disk, self._state.names, path)
+            existing == path
+            for existing, _ in in_the_way(self._disk, self._state.names, path, self._folders)
         )
 
 
