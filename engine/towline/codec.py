@@ -50,11 +50,20 @@ class _Mismatch(Exception):
 
 def encode(value: Any) -> Any:
     """Return the JSON form of a value, without the fields that have their default."""
-    return _encoder(cast(Any, type(value)))(value)
+    kind = type(value)
+    return (_ENCODERS.get(kind) or _encoder(kind))(value)
 
 
-@lru_cache(maxsize=256)
+_ENCODERS: dict[type, _Convert] = {}
+"""By type; a plan of a large project has hundreds of thousands of values."""
+
+
 def _encoder(kind: Any) -> _Convert:
+    _ENCODERS[kind] = made = _make_encoder(kind)
+    return made
+
+
+def _make_encoder(kind: Any) -> _Convert:
     if is_dataclass(kind):
         return _dataclass_encoder(kind)
     if issubclass(kind, (tuple, list)):
@@ -74,7 +83,8 @@ def _dataclass_encoder(kind: Any) -> _Convert:
         for name, default in defaults:
             item = getattr(value, name)
             if item is not default and (default is MISSING or item != default):
-                encoded[name] = encode(item)
+                of = type(item)
+                encoded[name] = (_ENCODERS.get(of) or _encoder(of))(item)
         return encoded
 
     return encode_fields

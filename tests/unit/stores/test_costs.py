@@ -166,7 +166,8 @@ def test_an_apply_writes_its_records_in_sets(tmp_path, monkeypatch):
 @pytest.mark.parametrize("first", [True, False])
 def test_a_pull_reads_its_rows_in_sets(tmp_path, *, first):
     def selects(count):
-        remote, done = MemoryRemote(), []
+        remote = MemoryRemote()
+        done: list[str] = []
         files = {f"d{number % 5}/f{number}": b"1" for number in range(count)}
         with DirectoryStore.create(tmp_path / str(count), project="p", disk=LaterDisk) as store:
             remote.commit({} if first else files)

@@ -23,7 +23,7 @@ from towline.ports import LoggedPull
 from towline.records import PlanSummary, StoreState
 from towline.stores.directory.digests import SETTLED, HashedFile
 from towline.stores.directory.rows import COLUMNS, AssetRow, asset_row_of, row_of
-from towline.stores.directory.rows_ahead import HASHED, RowsAhead, ahead_or
+from towline.stores.directory.rows_ahead import AMONG, HASHED, RowsAhead, ahead_or
 from towline.stores.directory.schema import FORMAT, UPGRADES, connect
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class StateDatabase:
     def assets_of(self, asset_ids: Iterable[str]) -> list[AssetRow]:
         """Return the assets with these ids, by id."""
         asked = json.dumps(list(asset_ids))
-        return self._assets("WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id", asked)
+        return self._assets(f"WHERE id {AMONG} ORDER BY id", asked)
 
     def pulled(self) -> list[tuple[Any, ...]]:
         """Return the row of each asset for `PulledFiles`."""
@@ -236,7 +236,7 @@ class StateDatabase:
     def _among(self, select: str, digests: Iterable[str]) -> set[str]:
         asked = (json.dumps(list(digests)),)
         rows = self._connection.execute(
-            f"{select} WHERE digest IN (SELECT value FROM json_each(?))",  # noqa: S608 - constants
+            f"{select} WHERE digest {AMONG}",
             asked,
         )
         return {str(digest) for (digest,) in rows}
@@ -397,9 +397,10 @@ class StateDatabase:
 
         edits = tuple(edits)
         # The plan was checked to find the paths free, so an asset that was there is gone.
-        self._connection.executemany(
-            "UPDATE assets SET place = NULL WHERE place = ?",
-            [(path,) for path in map(arrival, edits) if path is not None],
+        arrivals = [path for path in map(arrival, edits) if path is not None]
+        self._connection.execute(
+            f"UPDATE assets SET place = NULL WHERE place {AMONG}",  # noqa: S608 - constants
+            (json.dumps(arrivals),),
         )
         ids = [(edit.asset_id,) for edit in edits]
         self._connection.executemany("INSERT OR REPLACE INTO used (id) VALUES (?)", ids)
@@ -408,7 +409,10 @@ class StateDatabase:
             "UPDATE used SET path = NULL WHERE path = ?", [(path,) for path, _ in released]
         )
         self._connection.executemany("UPDATE used SET path = ? WHERE id = ?", released)
-        self._connection.executemany("DELETE FROM assets WHERE id = ?", ids)
+        self._connection.execute(
+            f"DELETE FROM assets WHERE id {AMONG}",  # noqa: S608 - constants
+            (json.dumps([edit.asset_id for edit in edits]),),
+        )
         rows = [row_of(edit.after) for edit in edits if edit.after is not None]
         self._connection.executemany(_INSERT_ASSET, rows)
 

@@ -13,7 +13,8 @@ from towline.stores.directory.rows import COLUMNS, AssetRow, asset_row_of
 
 T = TypeVar("T")
 
-_AMONG = "IN (SELECT value FROM json_each(?))"
+AMONG = "IN (SELECT value FROM json_each(?))"
+"""A condition of SQL on a column; its values are a JSON list."""
 HASHED = "digest, checked_ns, size, mtime_ns, ctime_ns, inode"
 """The columns of `HashedFile.of_row`."""
 
@@ -50,17 +51,17 @@ class RowsAhead:
         for row in self._assets("aligned_path", asked):
             if row.recorded is not None:
                 self.aligned[row.recorded.path] = row
-        files = self._rows(f"SELECT path, {HASHED} FROM files WHERE path {_AMONG}", asked)  # noqa: S608 - constants
+        files = self._rows(f"SELECT path, {HASHED} FROM files WHERE path {AMONG}", asked)  # noqa: S608 - constants
         self.hashed |= {path: HashedFile.of_row(row) for path, *row in files}
-        released = self._rows(f"SELECT path, id FROM used WHERE path {_AMONG}", asked)  # noqa: S608 - constants
+        released = self._rows(f"SELECT path, id FROM used WHERE path {AMONG}", asked)  # noqa: S608 - constants
         self.released |= {path: AssetId(asset_id) for path, asset_id in released}
         asked = json.dumps(asset_ids)
         self.by_id |= {row.id: row for row in self._assets("id", asked)}
-        used = self._rows(f"SELECT id FROM used WHERE id {_AMONG}", asked)  # noqa: S608 - constants
+        used = self._rows(f"SELECT id FROM used WHERE id {AMONG}", asked)  # noqa: S608 - constants
         self.used |= {asset_id: True for (asset_id,) in used}
 
     def _assets(self, column: str, asked: str) -> list[AssetRow]:
-        rows = self._rows(f"SELECT {COLUMNS} FROM assets WHERE {column} {_AMONG}", asked)  # noqa: S608 - constants
+        rows = self._rows(f"SELECT {COLUMNS} FROM assets WHERE {column} {AMONG}", asked)  # noqa: S608 - constants
         return [asset_row_of(row) for row in rows]
 
     def _rows(self, statement: str, asked: str) -> sqlite3.Cursor:
