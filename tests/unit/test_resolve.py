@@ -27,8 +27,10 @@ from towline.content.values import ABSENT
 from towline.content_rules import ContentMode, ContentRules, FieldRule
 from towline.errors import InvalidResolution, InvalidValue
 from towline.explain import explain
+from towline.limits import Limits
 from towline.model import AssetPath, Digest
-from towline.resolve import OpenConflict, open_conflicts
+from towline.ports import Watch
+from towline.resolve import OpenConflict, PlannedConflicts, open_conflicts, plan_conflicts
 from towline.testing.plans import now
 
 BASE = b'{"x": 1, "y": 1.5, "z": 1}'
@@ -347,3 +349,33 @@ def test_a_text_for_each_place_that_clashes_is_merged_with_the_rest():
     ).replace(b"fifteen\nmore\n", b"new\n")
     with pytest.raises(InvalidResolution, match="2 places clash, 1 texts are given"):
         found.merged_lines([b""])
+
+
+def planned(store: Any, remote: Any) -> PlannedConflicts:
+    with store.snapshot() as ours:
+        revision = remote.fetch(None, Limits(), Watch())
+        return plan_conflicts(ours, remote, revision)
+
+
+def test_what_saved_resolutions_leave_is_what_a_plan_leaves():
+    store, remote = project(BASE, OURS, THEIRS)
+    store.put(AssetPath("n"), b"mine")
+    remote.commit({"other": b"1", "a.json": THEIRS, "n/x": b"theirs"})
+    every = planned(store, remote)
+    assert (every.open, every.settled) == (every.plan.conflicts, ())
+    sides = {str(each.path): each for each in found_in(store, remote)}
+    clash, collision = sides["a.json"], sides["n/x"]
+    for each in (clash, collision):
+        store.save_resolutions([each.resolution(side=Side.THEIRS)])
+    left = planned(store, remote)
+    assert left.plan.conflicts == every.plan.conflicts
+    assert [conflict.path for conflict in left.open] == ["n"]
+    assert left.saved.keys() == {clash.party.asset_id, collision.party.asset_id}
+    assert left.settled == (clash.party.asset_id,)
+    assert [note.path for note in left.unused] == ["n/x"]
+    store.save_resolutions([collision.resolution(side=Side.OURS)])
+    assert (planned(store, remote).open, planned(store, remote).unused) == ((), ())
+    assert sides["n"].party.asset_id in planned(store, remote).settled
+    store.put(AssetPath("a.json"), OURS + b" ")
+    (note,) = planned(store, remote).unused
+    assert note.text == "the saved resolution is not used: ours changed since"
