@@ -7,7 +7,8 @@ from collections import Counter
 
 from towline.model import ThreeWay
 
-_COMMENT = re.compile(rb"(?:^|(?<=[ \t]))#[^\r\n]*", re.MULTILINE)
+_COMMENT = re.compile(rb"(?:^|(?<=[ \t]))#[^\r\n]*|^%[^\r\n]*", re.MULTILINE)
+"""A comment, or a directive of YAML such as ``%YAML 1.2``."""
 
 
 def loses_comments(sides: ThreeWay[bytes], content: bytes) -> bool:

@@ -1,7 +1,8 @@
 """Merges what both sides made of one asset's content: by structure, else by lines, else not.
 
 A file that is parsed on all three sides is merged by its structure, and what conflicts there is a
-conflict: lines would only merge it by chance. Everything else is merged line by line. Sides that
+conflict: lines would only merge it by chance. Everything else is merged line by line, and so are
+several YAML documents in one file where it is unknown which of them is which. Sides that
 say the same never conflict, whatever the rules: ours' bytes stay.
 """
 
@@ -126,6 +127,8 @@ def _merge_structure(
     documents = ThreeWay(*_parsed(format_, (sides.base, sides.ours, sides.theirs)))
     values = documents.map(lambda document: document.value)
     merged = merge_values(values, rules, choices)
+    if documents.ours.is_stream and any(not each.pointer for each in merged.conflicts):
+        raise NotParsed  # Which document is which is unknown.
     if merged.conflicts:
         return ContentOutcome(content=None, by=MergedBy.STRUCTURE, fields=merged.conflicts)
     return _written(format_, sides, documents, merged)

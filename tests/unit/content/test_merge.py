@@ -167,6 +167,22 @@ def test_several_yaml_documents():
     assert content("a.yml", base, ours, theirs) == "a: 2\n---\nb: 2\n"
 
 
+def test_yaml_documents_of_which_none_is_known_are_merged_by_lines():
+    base = "a: 1\n---\nb: 1\n---\nc: 1\n"
+    ours, theirs = base.replace("a: 1", "a: 2"), base.replace("b:", "x: 1\n---\nb:")
+    outcome = merge("a.yml", base, ours, theirs)
+    assert (outcome.content, outcome.by) == (theirs.replace("a: 1", "a: 2").encode(), "lines")
+    assert merge("a.yml", base, ours, base.replace("a: 1\n---\n", "")).regions
+
+
+def test_yaml_directives_count():
+    base = "%YAML 1.2\n---\na: 1\nb: 1\n"
+    ours, theirs = base.replace("a: 1", "a: 2"), base.replace("1.2", "1.1").replace("b: 1", "b: 2")
+    assert merge("a.yml", base, ours, theirs).problem == (
+        "the fields merge, but a comment would be lost"
+    )
+
+
 def test_yaml_tags_count():
     assert content("a.yml", "a: !secret x\n", "a: !secret y\n", "a: y\n") is None
 
