@@ -199,15 +199,26 @@ Fetcher: TypeAlias = Callable[[FetchTarget, Watch], Revision]
 
 @dataclass(eq=False)
 class _SharedFetch:
-    """A fetch in progress, or one that has ended."""
+    """A fetch that waits for its turn, is in progress, or has ended."""
 
-    began: datetime
+    asked: datetime
+    asked_at: float = field(default_factory=time.monotonic)
+    """The same moment, by the clock of this process."""
+    before: _SharedFetch | None = None
+    """The one of the same ref that has to end first."""
+    began: datetime | None = None
+    """At the earliest; None: it waits."""
     stop: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     waiting: int = 0
     progress: tuple[int, int | None] = _NOTHING
     revision: Revision | None = None
     error: BaseException | None = None
+
+
+def _serves(shared: _SharedFetch, since: datetime) -> bool:
+    """Whether a fetch has what a ref named at some moment after ``since``."""
+    return not shared.stop.is_set() and (shared.began is None or shared.began >= since)
 
 
 class SharedFetches:
@@ -255,8 +266,8 @@ class SharedFetches:
     def _join(self, wanted: FetchTarget, since: datetime, now: datetime | None) -> _SharedFetch:
         with self._lock:
             shared = self._shared.get(wanted.key)
-            if shared is None or shared.began < since or shared.stop.is_set():
-                shared = _SharedFetch(began=now or self._now())
+            if shared is None or not _serves(shared, since):
+                shared = _SharedFetch(asked=now or self._now(), before=shared)
                 self._remember(wanted, shared)
                 self.count += 1
                 metrics.FETCHES.inc()
@@ -299,10 +310,18 @@ class SharedFetches:
             shared.ended.set()
 
     def _fetch_in_turn(self, wanted: FetchTarget, watch: Watch, shared: _SharedFetch) -> Revision:
+        if shared.before is not None:
+            # It has the cache's lock; who asks meanwhile shares the fetch that follows it.
+            while not shared.before.ended.wait(_LOOK_SECONDS):
+                watch.check()
+            shared.before = None
         repository = wanted.repository
         host = host_of(repository.url)
         turn = self.turns.turn(repository.tenant_id, host, str(repository.url), watch.check)
         with turn as mine:
+            with self._lock:
+                waited = timedelta(seconds=time.monotonic() - shared.asked_at)
+                shared.began = shared.asked + waited
             try:
                 return self._fetcher(wanted, watch)
             except RemoteTimeout:

@@ -13,12 +13,15 @@ import pytest
 from tests.server.runs.fetcher import Fetcher
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.runner import BEFORE_THE_COMMIT, Gate, Runner
+from towline.model import Revision
+from towline.ports import Phase, Watch
 from towline.testing.git_server import Answers
 from towline_server.errors import LeaseLost, RunNotEnded
 from towline_server.projects.domain import Project
 from towline_server.runs.bounds import AtOnce
 from towline_server.runs.completion import complete, failed
 from towline_server.runs.domain import BackendName, Lease
+from towline_server.runs.fetching import FetchTarget
 from towline_server.runs.queue import Refusal, Stop
 from towline_server.runs.states import ACTIVE, Outcome, ReasonCode, ResultClass, RunState
 from towline_server.runs.tables import RunFilter, RunRow
@@ -143,6 +146,28 @@ def test_cancelling_stops_the_fetch(tenant: GitTenant, project: Project):
     thread.join()
     assert runner.runs.get(run.id).state is RunState.CANCELLED
     assert fetcher.tokens[0].is_set()
+
+
+def test_the_heartbeat_writes_the_progress_of_a_phase_that_lasts(
+    tenant: GitTenant, project: Project
+):
+    class Halfway(Fetcher):
+        def __call__(self, wanted: FetchTarget, watch: Watch) -> Revision:
+            watch.report(Phase.FETCHING, 1, 2)
+            return super().__call__(wanted, watch)
+
+    runner = Runner(tenant, Halfway())
+    run, worker = runner.runs.request(project.id), runner.worker()
+    runner.native.heartbeat = worker.heartbeat
+    thread = threading.Thread(target=worker.execute, args=(run.id,))
+    thread.start()
+    while (found := runner.runs.get(run.id)).progress <= 5:
+        worker.heartbeat.write_progress()
+    assert (found.state, found.progress) == (RunState.FETCHING, 27)
+    runner.runs.cancel(run.id)
+    worker.heartbeat.write_progress()
+    thread.join()
+    assert runner.runs.get(run.id).state is RunState.CANCELLED
 
 
 def test_a_look_at_the_database_finds_what_was_cancelled_elsewhere(

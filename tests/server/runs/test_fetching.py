@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -58,6 +59,25 @@ def test_a_later_request_has_a_fetch_of_its_own(tmp_path: Path):
     later = START + timedelta(seconds=1)
     assert fetches.fetch(wanted(tmp_path), Watch(), since=later) == B
     assert fetches.fetch(wanted(tmp_path, "other"), Watch(), since=START) == A
+
+
+def test_requests_made_while_another_fetch_is_under_way_share_the_next(tmp_path: Path):
+    fetcher, clock = Fetcher(), Clock()
+    fetcher.answers[2] = B
+    fetches = SharedFetches(fetcher, now=clock)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(fetches.fetch, wanted(tmp_path), Watch(), since=START)
+        fetcher.begun.acquire()
+        later = []
+        for _ in range(3):
+            clock.now += timedelta(seconds=1)
+            later.append(pool.submit(fetches.fetch, wanted(tmp_path), Watch(), since=clock.now))
+            while next(reversed(fetches._shared.values())).waiting < len(later):
+                pass
+        assert fetcher.calls == 1
+        fetcher.may_end.set()
+    assert (first.result(), [each.result() for each in later]) == (A, [B] * 3)
+    assert fetcher.calls == 2
 
 
 def test_a_failure_is_shared_by_those_who_asked_before(tmp_path: Path):
