@@ -45,6 +45,7 @@ SECTIONS = {
 BUILTIN = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 FROM_SERVER = {
     "serve": "Start the control plane.",
+    "work": "Execute runs of the database that servers share.",
     "admin": "Manage tenants, people, keys, connections and projects in its database.",
     "openapi": "Print its OpenAPI document.",
 }

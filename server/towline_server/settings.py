@@ -156,6 +156,8 @@ class Settings(BaseSettings):
     """How long a synchronous dialect waits for its run before it answers 504."""
 
     # --- runs ---
+    workers: int = Field(default=0, ge=0, le=64)
+    """Processes that a server starts to execute its runs; 0: it executes them itself."""
     heartbeat_seconds: int = Field(default=10, ge=1)
     """How often an executor renews its leases; at most a third of ``lease_seconds``."""
     lease_seconds: int = Field(default=60, ge=2)

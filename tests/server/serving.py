@@ -105,12 +105,12 @@ def environment(**variables: str) -> dict[str, str]:
 
 @contextmanager
 def serving(
-    arguments: Sequence[str], *, module: str = SERVER, **variables: str
+    arguments: Sequence[str], *, module: str = SERVER, command: str = "serve", **variables: str
 ) -> Iterator[ServerProcess]:
-    """``towline serve`` in a process of its own; killed at the end of the block, if it is there."""
+    """``towline serve``, or ``work``, in a process of its own; killed at the end of the block."""
     server = ServerProcess(
         subprocess.Popen(
-            [sys.executable, "-m", module, "serve", *arguments],
+            [sys.executable, "-m", module, command, *arguments],
             cwd=ROOT,
             env=environment(**variables),
             stdout=subprocess.PIPE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     help="The folder for the embedded database, its key and the cache.",
 )
 @click.option(
+    "--workers",
+    type=click.IntRange(0, 64),
+    help="Processes that execute runs, beside this one; 0 by default: it does.",
+)
+@click.option(
     "--demo", is_flag=True, help="A tenant and two repositories to try it on, gone when it ends."
 )
 def serve(
@@ -35,6 +41,7 @@ def serve(
     host: str | None,
     port: int | None,
     data_dir: Path | None,
+    workers: int | None,
     demo: bool,
 ) -> None:
     """Start the control plane.
@@ -46,14 +53,16 @@ def serve(
 
     if demo and data_dir is not None:
         raise click.UsageError("--demo has a folder of its own; leave --data-dir out")
+    if demo and workers:
+        raise click.UsageError("--demo is one process; leave --workers out")
     with leaving_quietly():
         if demo:
             _serve_demo(settings_file, host=host, port=port)
         else:
-            given = {"host": host, "port": port, "data_dir": data_dir}
+            given = {"host": host, "port": port, "data_dir": data_dir, "workers": workers}
             set_here = {name: value for name, value in given.items() if value is not None}
             load = partial(load_settings, settings_file, **set_here)
-            _serve(load(), load)
+            _serve(load(), load, settings_file=settings_file)
 
 
 def _serve_demo(settings_file: Path | None, **given: object) -> None:
@@ -71,18 +80,32 @@ def _serve(
     settings: Settings,
     load: Callable[[], Settings],
     on_listening: Callable[[str], None] = lambda _url: None,
+    settings_file: Path | None = None,
 ) -> None:
     from towline_server import logs
     from towline_server.app import create_app
+    from towline_server.db.pools import connections_for
     from towline_server.reloading import reload
-    from towline_server.runs.runtime import open_runtime
+    from towline_server.runs.runtime import Part, open_runtime
     from towline_server.services import open_services
     from towline_server.serving import run
 
     logs.set_up(settings.log_level)
-    services = open_services(settings, runs=settings.runs_at_once, answers=True)
+    workers, runs = settings.workers, settings.runs_at_once
+    services = open_services(
+        settings,
+        runs=0 if workers else runs,
+        answers=True,
+        beside=workers * connections_for(runs=runs, answers=False),
+    )
     try:
-        runtime = open_runtime(settings, services.database, services.sealer)
+        runtime = open_runtime(
+            settings,
+            services.database,
+            services.sealer,
+            part=Part.ANSWERING if workers else Part.ALL,
+            worker_command=_worker_command(settings, settings_file),
+        )
         services = services.with_runtime(runtime)
         app = create_app(settings, services=services, runtime=runtime)
         run(
@@ -94,3 +117,10 @@ def _serve(
         )
     finally:
         services.close()
+
+
+def _worker_command(settings: Settings, settings_file: Path | None) -> list[str]:
+    """Return what starts a worker with the same settings; the rest is in the environment."""
+    named = [] if settings_file is None else ["--settings", str(settings_file)]
+    where = ["--data-dir", str(settings.data_dir)]
+    return [sys.executable, "-m", "towline_server.commands.work", "--attached", *named, *where]

@@ -49,6 +49,7 @@ class DueWork:
             Due.SCHEDULES: exists().where(ScheduleRow.due_at <= now),
             Due.DELIVERIES: is_due(now),
         }
+        conditions = {due: each for due, each in conditions.items() if due in self._loops}
         query = select(*(each.label(name) for name, each in conditions.items()))
         with self._database.reading() as session:
             found = session.execute(query).one()

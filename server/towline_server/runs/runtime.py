@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
+from typing import Protocol, assert_never
 
 from towline_server.addresses import AddressPolicy
 from towline_server.auth.sealing import Sealer
@@ -28,13 +31,37 @@ from .plans import Plans
 from .queue import Heartbeat, Leases
 from .retention import Retained, Retention
 from .service import Runs
-from .worker import Backends, ExecutorLock, NativeBackend, Reaper, Worker
+from .worker import Backend, Backends, ExecutorLock, NativeBackend, Reaper, Worker
+from .worker_processes import WorkerProcesses
 
 _LOOK_SECONDS = 1.0
 """How often is looked for what is due, of this server and of others."""
 _UNWOKEN_SECONDS = 30.0
 """How often a loop looks that nothing has woken."""
 _PRUNE_SECONDS = 600.0
+
+
+class Part(StrEnum):
+    """What a process does with runs."""
+
+    ALL = "all"
+    ANSWERING = "answering"
+    """Everything but executing them: it starts the processes that do."""
+    EXECUTING = "executing"
+    """Nothing else."""
+
+
+class Executor(Backend, Protocol):
+    """The native backend: it executes runs here, or in other processes."""
+
+    @property
+    def ticker(self) -> Ticker:
+        """Its loop."""
+        ...
+
+    def stop(self, seconds: float) -> None:
+        """Hand back the runs that are executed, and stop; wait no longer than ``seconds``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +73,10 @@ class Runtime:
     plans: Plans
     followers: Followers
     heartbeat: Heartbeat
-    native: NativeBackend
+    native: Executor
     delivery_worker: DeliveryWorker
     tickers: tuple[Ticker, ...]
-    executor_lock: ExecutorLock
+    executor_lock: ExecutorLock | None
     changes: Changes
     shutdown_seconds: float
 
@@ -77,7 +104,8 @@ class Runtime:
         self.delivery_worker.stop(self.shutdown_seconds)
         self.changes.close()
         self.heartbeat.ticker.stop()
-        self.executor_lock.close()
+        if self.executor_lock is not None:
+            self.executor_lock.close()
 
 
 def open_runtime(
@@ -85,9 +113,14 @@ def open_runtime(
     database: Database,
     sealer: Sealer,
     *,
+    part: Part = Part.ALL,
+    worker_command: Sequence[str] = (),
     boundary: Boundary = pass_boundary,
 ) -> Runtime:
-    """Assemble the services of a server; nothing is executed before `Runtime.start`."""
+    """Assemble the services of a process; nothing is executed before `Runtime.start`.
+
+    ``worker_command`` is what starts a process that executes runs, for one that does not.
+    """
     leases = Leases(database, seconds=settings.lease_seconds)
     changes = Changes()
     retries = growing_delays(
@@ -118,16 +151,13 @@ def open_runtime(
         boundary=boundary,
     )
     heartbeat = Heartbeat(leases, renew_seconds=settings.heartbeat_seconds)
-    executor_lock = ExecutorLock(settings.data_dir)
-    worker = Worker(tools, heartbeat, executor_lock.id)
-    native = NativeBackend(
-        worker,
-        at_once=AtOnce.of(
-            settings.runs_at_once,
-            tenant=settings.tenant_runs_at_once,
-            host=settings.host_runs_at_once,
-        ),
-    )
+    executor_lock: ExecutorLock | None = None
+    native: Executor
+    if part is Part.ANSWERING:
+        native = WorkerProcesses(worker_command, settings.workers, changes)
+    else:
+        executor_lock = ExecutorLock(settings.data_dir)
+        native = _native(settings, Worker(tools, heartbeat, executor_lock.id))
     backends = Backends([native, ExternalBackend()])
     runs = Runs(database, backends, changes=changes, most_waiting=settings.tenant_queue)
     schedules = Schedules(database, runs)
@@ -146,6 +176,11 @@ def open_runtime(
         Due.SCHEDULES: Ticker("towline-schedules", _UNWOKEN_SECONDS, schedules.fire),
         Due.DELIVERIES: Ticker("towline-webhooks", _UNWOKEN_SECONDS, delivery_worker.deliver_due),
     }
+    due = _due_in(part, loops)
+    # Each machine has caches of its own; what is in the database is for the servers.
+    pruned: list[Callable[[], None]] = [tools.repositories.prune]
+    if part is not Part.EXECUTING:
+        pruned += [delivery_worker.forget_old, Retention(database, _retained(settings)).prune]
     return Runtime(
         runs=runs,
         external=ExternalWork(database, leases, tools.repositories, changes, retries=retries),
@@ -155,15 +190,9 @@ def open_runtime(
         native=native,
         delivery_worker=delivery_worker,
         tickers=(
-            Ticker("towline-due", _LOOK_SECONDS, DueWork(database, loops).wake),
-            *(ticker for due, ticker in loops.items() if due is not Due.RUNS),
-            Ticker(
-                "towline-pruner",
-                _PRUNE_SECONDS,
-                tools.repositories.prune,
-                delivery_worker.forget_old,
-                Retention(database, _retained(settings)).prune,
-            ),
+            Ticker("towline-due", _LOOK_SECONDS, DueWork(database, due).wake),
+            *(ticker for what, ticker in due.items() if what is not Due.RUNS),
+            Ticker("towline-pruner", _PRUNE_SECONDS, *pruned),
         ),
         executor_lock=executor_lock,
         changes=changes,
@@ -177,6 +206,28 @@ def _retained(settings: Settings) -> Retained:
         plans=timedelta(days=settings.plan_days),
         pulls=timedelta(days=settings.pull_days),
     )
+
+
+def _native(settings: Settings, worker: Worker) -> NativeBackend:
+    at_once = AtOnce.of(
+        settings.runs_at_once,
+        tenant=settings.tenant_runs_at_once,
+        host=settings.host_runs_at_once,
+    )
+    return NativeBackend(worker, at_once=at_once)
+
+
+def _due_in(part: Part, loops: Mapping[Due, Ticker]) -> Mapping[Due, Ticker]:
+    """Return the loops that a process has."""
+    match part:
+        case Part.ALL:
+            return loops
+        case Part.ANSWERING:
+            return {due: ticker for due, ticker in loops.items() if due is not Due.RUNS}
+        case Part.EXECUTING:
+            return {Due.RUNS: loops[Due.RUNS]}
+        case _:
+            assert_never(part)
 
 
 def _fetch_process(settings: Settings) -> FetchProcess:

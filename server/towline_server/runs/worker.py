@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID, uuid4
@@ -305,25 +306,32 @@ class Reaper:
 class ExecutorLock:
     """An executor's id, in a file that is locked while the process lives.
 
-    A second process over the same folder has an id of its own, for its life alone: what it held
-    when it was killed is for the reaper.
+    Each process over a folder has a file of its own, the first that is free; after a restart the
+    ids are the same, and what they held is resumed.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = folder / "executor.id"
-        self._handle: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self.id = f"executor-{uuid4().hex}"
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.close()
-            return
-        self.id = os.read(self._handle, 100).decode("ascii", "replace").strip() or self.id
-        os.pwrite(self._handle, self.id.encode(), 0)
+        names = ("executor.id" if each == 1 else f"executor-{each}.id" for each in count(1))
+        handle = next(filter(None, (_locked(folder / name) for name in names)))
+        self._handle: int | None = handle
+        found = os.read(handle, 100).decode("ascii", "replace").strip()
+        self.id = found or f"executor-{uuid4().hex}"
+        os.pwrite(handle, self.id.encode(), 0)
 
     def close(self) -> None:
         """Let another process have the id."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+def _locked(path: Path) -> int | None:
+    """Open and lock a file; None: another process has locked it."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle

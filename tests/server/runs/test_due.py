@@ -30,7 +30,8 @@ def test_an_idle_server_sends_next_to_nothing(tenant: GitTenant, database_url: s
             sent[loop.name] = len(seen) / loop.seconds
         assert sum(sent.values()) <= 5, sent
     finally:
-        runtime.executor_lock.close()
+        assert runtime.executor_lock is not None
+    runtime.executor_lock.close()
 
 
 def queued(tenant: GitTenant) -> None:

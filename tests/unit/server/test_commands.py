@@ -19,6 +19,7 @@ from towline_server.auth.roles import Role
 from towline_server.commands.admin import admin
 from towline_server.commands.openapi import openapi
 from towline_server.commands.serve import serve
+from towline_server.commands.work import work
 from towline_server.errors import AlreadyExists, InvalidSettings, NotFound
 from towline_server.projects.service import Projects
 from towline_server.services import open_services
@@ -260,3 +261,4 @@ def test_the_document_is_printed_without_settings(plain_environment, monkeypatch
 def test_the_commands_join_by_their_entry_points():
     found = {point.name: point.load() for point in entry_points(group="towline.commands")}
     assert (found["admin"], found["openapi"], found["serve"]) == (admin, openapi, serve)
+    assert found["work"] is work

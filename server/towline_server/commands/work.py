@@ -1,0 +1,80 @@
+"""``towline work``: the executor of runs alone, beside a server or on another machine."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from towline_server.settings import load_settings
+
+from .session import settings_option
+
+if TYPE_CHECKING:
+    from towline_server.runs.runtime import Runtime
+    from towline_server.settings import Settings
+
+_STDIN, _STDOUT = 0, 1
+
+
+@click.command()
+@settings_option
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder for the cache; its own on each machine.",
+)
+@click.option("--attached", is_flag=True, hidden=True, help="Started by a server, over pipes.")
+def work(settings_file: Path | None, data_dir: Path | None, attached: bool) -> None:
+    """Execute runs of the database that servers share; no requests are answered.
+
+    SIGTERM or Ctrl-C ends it when its runs are handed back.
+    """
+    from towline_server.serving import leaving_quietly
+
+    given = {} if data_dir is None else {"data_dir": data_dir}
+    with leaving_quietly():
+        _work(load_settings(settings_file, **given), attached=attached)
+
+
+def _work(settings: Settings, *, attached: bool) -> None:
+    from towline_server import logs
+    from towline_server.runs.runtime import Part, open_runtime
+    from towline_server.services import open_services
+
+    logs.set_up(settings.log_level)
+    services = open_services(settings, runs=settings.runs_at_once)
+    try:
+        runtime = open_runtime(settings, services.database, services.sealer, part=Part.EXECUTING)
+        runtime.start()
+        try:
+            if attached:
+                _attend(runtime)
+            else:
+                threading.Event().wait()
+        finally:
+            runtime.stop()
+    finally:
+        services.close()
+
+
+def _attend(runtime: Runtime) -> None:
+    """Look for runs when the server says so, and say when one changed, until the server ends."""
+    os.set_blocking(_STDOUT, False)
+
+    def say() -> None:
+        # A full pipe says it already; a server that is gone needs nothing.
+        with suppress(OSError):
+            os.write(_STDOUT, b"\n")
+
+    runtime.changes.listen(say)
+    while os.read(_STDIN, 4096):
+        runtime.native.submit([])
+
+
+if __name__ == "__main__":
+    work()
