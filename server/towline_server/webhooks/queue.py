@@ -23,7 +23,7 @@ from towline_server.db.session import Database
 from .domain import RETRIES, DeliveryState, DisabledReason, EventType, Result
 from .sending import Answer
 from .service import disable
-from .tables import WebhookDeliveryRow, WebhookEndpointRow
+from .tables import IS_WAITING, WebhookDeliveryRow, WebhookEndpointRow
 
 
 def rest_of(retry_after: str | None, now: datetime) -> timedelta | None:
@@ -187,8 +187,7 @@ class DeliveryQueue:
 
     def _due(self, now: datetime) -> tuple[ColumnElement[bool], ...]:
         delivery = WebhookDeliveryRow
-        waiting = delivery.state == DeliveryState.WAITING
-        return waiting, delivery.next_attempt_at <= now, self._jobs.is_free(now)
+        return IS_WAITING, delivery.next_attempt_at <= now, self._jobs.is_free(now)
 
     def forget(self, after: timedelta) -> int:
         """Delete what ended long ago, or waits for an endpoint that has long been disabled.
@@ -207,9 +206,7 @@ class DeliveryQueue:
             before = self._now(session) - after
             for old in (
                 delivery.ended_at < before,
-                (delivery.created_at < before)
-                & (delivery.state == DeliveryState.WAITING)
-                & delivery.endpoint_id.in_(disabled),
+                (delivery.created_at < before) & IS_WAITING & delivery.endpoint_id.in_(disabled),
             ):
                 ids = list(session.scalars(select(delivery.id).where(old).limit(_FORGOTTEN)))
                 if ids:
@@ -223,7 +220,7 @@ def is_due(now: ColumnElement[datetime]) -> ColumnElement[bool]:
     endpoint, delivery = WebhookEndpointRow, WebhookDeliveryRow
     waits = exists().where(
         delivery.endpoint_id == endpoint.id,
-        delivery.state == DeliveryState.WAITING,
+        IS_WAITING,
         delivery.next_attempt_at <= now,
         or_(delivery.lease_until.is_(None), delivery.lease_until < now),
     )
@@ -257,7 +254,7 @@ def count_due(session: Session, now: datetime) -> int:
         .select_from(delivery)
         .join(endpoint, delivery.endpoint_id == endpoint.id)
         .where(
-            delivery.state == DeliveryState.WAITING,
+            IS_WAITING,
             delivery.next_attempt_at <= now,
             endpoint.enabled,
         )

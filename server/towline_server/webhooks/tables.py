@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from towline_server.db.base import Base, ExactText
@@ -99,6 +99,10 @@ class WebhookDeliveryRow(Job):
     last_status: Mapped[int | None]
     created_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+
+
+IS_WAITING = WebhookDeliveryRow.state == literal_column(f"'{DeliveryState.WAITING}'")
+"""Match the messages that wait, by a constant: the index of them is used only then."""
 
 
 def endpoint_of(row: WebhookEndpointRow) -> Endpoint:

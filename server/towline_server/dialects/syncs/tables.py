@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from towline_server.db.base import Base, ExactText
+
+_FRESH = text("freshness_sla_seconds IS NOT NULL")
 
 
 class SyncRow(Base):
@@ -21,6 +23,8 @@ class SyncRow(Base):
         Index("ix_syncs_tenant_id_created_at", "tenant_id", "created_at"),
         Index("ix_syncs_connection_id", "connection_id"),
         Index("ix_syncs_project_id", "project_id"),
+        # What is looked for by every scrape of the metrics.
+        Index("ix_syncs_fresh", "id", sqlite_where=_FRESH, postgresql_where=_FRESH),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -33,6 +33,7 @@ def _reference(name: str, table: str, *, nullable: bool = False, **options: Any)
 
 
 _PASSED = sa.text("plan IS NULL")
+_FRESH = sa.text("freshness_sla_seconds IS NOT NULL")
 _LAGGING = sa.column("lagging").is_(True)
 _ACTIVE = sa.text("state IN ('fetching', 'comparing', 'validating', 'applying') AND NOT is_parent")
 _QUEUED = sa.text("state = 'queued' AND NOT is_parent")
@@ -281,6 +282,7 @@ _TABLES: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("updated_by", sa.Uuid(), nullable=False),
         sa.UniqueConstraint("tenant_id", "slug"),
         sa.Index(None, "tenant_id", "created_at"),
+        sa.Index("ix_syncs_fresh", "id", sqlite_where=_FRESH, postgresql_where=_FRESH),
     ],
     "resolution_texts": [
         _reference("project_id", "projects", primary_key=True),
