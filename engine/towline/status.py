@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from towline.errors import (
     ContentMissing,
@@ -22,7 +23,10 @@ from towline.plan import BehindReason, Disposition, IgnoredReason, Item, Note, P
 from towline.ports import AssetStore, Remote, Snapshot, Watch
 from towline.records import AssetRecord
 from towline.resolutions import SavedResolution
-from towline.resolve import PlannedConflicts, plan_conflicts
+from towline.up_to_date import is_up_to_date
+
+if TYPE_CHECKING:
+    from towline.resolve import PlannedConflicts
 
 
 class State(StrEnum):
@@ -181,18 +185,26 @@ def _conflicts(
     options: PullOptions,
     watch: Watch,
 ) -> tuple[PlannedConflicts | None, str]:
-    """Return the conflicts with the revision, with a plan of it, or why there is none."""
+    """Return the conflicts with the revision, with a plan of it, or why there is none.
+
+    Where the revision is the last pulled one, most often, there is neither.
+    """
     if remote is None or revision is None:
         return None, "nothing was fetched yet"
-    if not remote.has(revision):
-        return None, f"what was fetched of {revision[:12]} is no longer here"
     options = replace(
         options,
+        use_saved=True,
         resolutions=Resolutions(),
         only=Selection(),
         limits=options.limits.without_project_bounds(),
         allow_empty=True,
     )
+    if is_up_to_date(snapshot, remote, snapshot.state(), revision, options):
+        return None, ""
+    if not remote.has(revision):
+        return None, f"what was fetched of {revision[:12]} is no longer here"
+    from towline.resolve import plan_conflicts
+
     try:
         return plan_conflicts(snapshot, remote, revision, options, watch=watch), ""
     except (InvalidTree, LimitExceeded, ContentMissing, RemoteError) as error:

@@ -110,6 +110,14 @@ def test_the_log_loads_no_plan(project: Command):
     )
 
 
+def test_a_status_with_nothing_fetched_since_loads_no_merge(project: Command):
+    project("pull")
+    # The next command removes the files that a pull replaced.
+    project("pull")
+    loaded_by_status = set(modules(project, "status"))
+    assert not {"towline.merge", "towline.content", "towline.remotes.objects"} & loaded_by_status
+
+
 def test_comparing_loads_no_deepdiff_and_no_pydantic(project: Command):
     for command in ("status", "resolve --list", "pull", "undo"):
         arguments = [*command.split(), "--json"]
