@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from towline.codec import decode, encode
 from towline.model import AssetId, Digest, ThreeWay
+from towline.stores import SAVED_RESOLUTIONS
 
 if TYPE_CHECKING:
     from towline.plan import Plan
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 REMEMBER = "remember"
 """The name of the text that is ``false`` where resolutions are not remembered (git's rerere)."""
-_IDS = "resolutions"
 _REMEMBERED = "remembered resolutions"
 
 Get: TypeAlias = Callable[[str], str | None]
@@ -94,7 +94,7 @@ class ResolutionTexts(NamedTuple):
 
     def _write_ids(self, ids: Iterable[AssetId]) -> None:
         listed = sorted(ids)
-        self.set(_IDS, json.dumps(listed) if listed else None)
+        self.set(SAVED_RESOLUTIONS, json.dumps(listed) if listed else None)
 
 
 def _is_on(get: Get) -> bool:
@@ -102,5 +102,5 @@ def _is_on(get: Get) -> bool:
 
 
 def _ids(get: Get) -> list[AssetId]:
-    text = get(_IDS)
+    text = get(SAVED_RESOLUTIONS)
     return [] if text is None else [AssetId(each) for each in json.loads(text)]

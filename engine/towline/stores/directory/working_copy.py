@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from towline.model import AssetId, AssetPath, AssetState, Digest
 from towline.names import NamePolicy, name_problem, path_problem
 from towline.records import AssetRecord, ChangedRecords, LocalFile, Occupant, changed_among
+from towline.stores import SAVED_RESOLUTIONS
 from towline.stores.directory.digests import DigestCache, HashedFile, PulledFiles
 from towline.stores.directory.files import FileStat, FileType
 
@@ -137,6 +138,8 @@ class WorkingCopy:
 
     @_lookup
     def saved_resolutions(self) -> Sequence[SavedResolution]:
+        if self._state.setting(SAVED_RESOLUTIONS) is None:
+            return ()
         from towline.stores.resolutions import saved_resolutions
 
         return saved_resolutions(self._state.setting)
