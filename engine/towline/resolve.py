@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any, TypeAlias
 
+from towline.changes import RemoteAsset
 from towline.conflicts import Conflict, ConflictKind, Party
 from towline.content import ContentOutcome, merge_added, merge_content
 from towline.content.fields import Reason
@@ -22,7 +23,8 @@ from towline.content_rules import ContentMode, ContentRules
 from towline.errors import InvalidResolution
 from towline.kinds import Kinds
 from towline.merge.decide import content_rules
-from towline.model import AssetId, AssetPath, AssetState, Digest, Revision, ThreeWay
+from towline.merge.embedded import with_embedded_id
+from towline.model import AssetId, AssetPath, AssetState, Digest, Revision, ThreeWay, first_path
 from towline.options import OnConflict, PullOptions, Side
 from towline.plan import Note, Plan
 from towline.ports import Remote, Snapshot, Watch
@@ -258,17 +260,42 @@ def open_conflicts(
     conflicts of one asset; those of path collisions are not.
     """
     return tuple(
-        _open(conflict, party, read, content_rules(kinds, _merged_path(party), content_merge))
+        _open(conflict, party, read, merge_rules(party.states, read, kinds, content_merge))
         for conflict in plan.conflicts
         for party in conflict.parties
     )
 
 
-def _merged_path(party: Party) -> AssetPath:
-    """Return the path that the asset has after its contents are merged."""
-    base, ours, theirs = party.states.base, party.states.ours, party.states.theirs
+def merge_rules(
+    states: ThreeWay[AssetState | None], read: Read, kinds: Kinds, content_merge: ContentMode
+) -> ContentRules:
+    """Return the rules by which an asset's contents are merged.
+
+    Those of its kind; where theirs is another asset by its embedded id, they are never merged.
+    """
+    path = _merged_path(states)
+    rules, kind = content_rules(kinds, path, content_merge), kinds.of(path)
+    if kind is None or kind.id_pointer is None or states.ours is None:
+        return rules
+    was, now = (
+        _embedded_id(state, read, kind.id_pointer) for state in (states.base, states.theirs)
+    )
+    is_another = was is not None and now is not None and was != now
+    return replace(rules, mode=ContentMode.NEVER) if is_another else rules
+
+
+def _embedded_id(state: AssetState | None, read: Read, pointer: str) -> str | None:
+    content = None if state is None else read(state.digest)
+    if state is None or content is None:
+        return None
+    return with_embedded_id(RemoteAsset(state=state), content, pointer).embedded_id
+
+
+def _merged_path(states: ThreeWay[AssetState | None]) -> AssetPath:
+    """Return the path that an asset has after its contents are merged."""
+    base, ours, theirs = states.base, states.ours, states.theirs
     if base is None or ours is None or theirs is None:
-        return party.path
+        return first_path(ours, theirs, base)
     return ThreeWay(base.path, ours.path, theirs.path).resolved()
 
 
@@ -291,7 +318,7 @@ def _open(conflict: Conflict, party: Party, read: Read, rules: ContentRules) -> 
 def _merge(conflict: OpenConflict, choices: Choices) -> ContentOutcome:
     """Merge the contents as a pull does, where it does."""
     base, ours, theirs = (conflict.contents.base, conflict.contents.ours, conflict.contents.theirs)
-    path, rules, kind = _merged_path(conflict.party), conflict.rules, conflict.conflict.kind
+    path, rules, kind = _merged_path(conflict.party.states), conflict.rules, conflict.conflict.kind
     if ours is not None and theirs is not None:
         if kind is ConflictKind.ADD_ADD:
             return merge_added(path, ours, theirs, rules, choices)

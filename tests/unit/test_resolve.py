@@ -277,6 +277,20 @@ def test_a_conflict_of_no_single_field_says_why(name, base, ours, theirs, mode, 
     assert (found.fields, found.lines, marked(found)) == ((), (), set())
 
 
+def test_no_field_is_chosen_where_theirs_is_another_asset():
+    kind = Kind(name="file", globs=("**",), id_pointer="/id")
+    store, remote = MemoryStore("project", kinds=Kinds((kind,))), MemoryRemote()
+    here = b'{"id": "a", "x": 1, "y": 1}'
+    remote.commit({"a.json": here})
+    pull(store, remote)
+    store.put(AssetPath("a.json"), here.replace(b'"x": 1', b'"x": 2'))
+    remote.commit({"a.json": b'{"id": "b", "x": 3, "y": 2}'})
+    (found,) = found_in(store, remote)
+    assert (found.fields, marked(found)) == ((), set())
+    store.save_resolutions([found.resolution(side=Side.THEIRS)])
+    assert found_in(store, remote) == ()
+
+
 def test_exactly_one_choice_is_taken():
     (found,) = found_in(*project(BASE, OURS, THEIRS))
     choices: list[dict[str, Any]] = [{}, {"fields": {}}, {"side": Side.OURS, "content": b""}]

@@ -64,7 +64,7 @@ def diff(names: tuple[str, ...], stat: bool, number: int | None, as_json: bool) 
     starts with a dash. Does not use the network.
     """
     from towline.explain import explain
-    from towline.merge.decide import content_rules
+    from towline.resolve import merge_rules
 
     with open_project() as project, watching() as watch:
         if number is None:
@@ -73,7 +73,7 @@ def diff(names: tuple[str, ...], stat: bool, number: int | None, as_json: bool) 
             assets = _chosen(_pulled(project, number), names, project)
         read, kinds, mode = project.reader(), project.store.kinds, project.content_mode()
         explained = [
-            (asset, explain(asset.states, read, content_rules(kinds, asset.path, mode)))
+            (asset, explain(asset.states, read, merge_rules(asset.states, read, kinds, mode)))
             for asset in assets
         ]
     sides = SIDES if number is None else _AROUND_PULL
