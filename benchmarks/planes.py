@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
@@ -178,36 +178,32 @@ def _expect(answer: httpx2.Response, status: int) -> None:
 
 @contextmanager
 def running_plane(
-    folder: Path, database_url: str, tenancies: Sequence[Tenancy], *, processes: int = 1
+    folder: Path, database_url: str, tenancies: Sequence[Tenancy], *options: str
 ) -> Iterator[list[Client]]:
-    """Servers on one database, just started, with tenants whose projects were never pulled.
-
-    The clients' server is the first of them; each executes runs of all.
-    """
+    """A server that has just been started, with tenants whose projects were never pulled."""
     folder.mkdir()
     values: dict[str, Any] = {
         "database_url": database_url,
+        "data_dir": str(folder / "data"),
         "secret_keys": ["k" * 40],
         "remote_schemes": ["http"],
         "remote_networks": ["127.0.0.0/8"],
         "rate_per_second": 0,
         "address_rate_per_second": 0,
     }
-    services = open_services(load_settings(**values, data_dir=str(folder / "data")))
+    services = open_services(load_settings(**values))
     made = [_made(services, each) for each in tenancies]
     services.close()
-    with ExitStack() as stack:
-        https = []
-        for number in range(processes):
-            file = folder / f"{number}.toml"
-            own = values | {"data_dir": str(folder / f"data{number}")}
-            # A Python literal of these kinds is TOML too, but for the quotes.
-            lines = (f"{name} = {value!r}".replace("'", '"') for name, value in own.items())
-            file.write_text("\n".join(lines) + "\n")
-            server = stack.enter_context(serving(["--settings", str(file), "--port", "0"]))
-            https.append(stack.enter_context(_http(str(server.hear("listening")["url"]))))
+    file = folder / "towline.toml"
+    # A Python literal of these kinds is TOML too, but for the quotes.
+    lines = (f"{name} = {value!r}".replace("'", '"') for name, value in values.items())
+    file.write_text("\n".join(lines) + "\n")
+    with (
+        serving(["--settings", str(file), "--port", "0", *options]) as server,
+        _http(str(server.hear("listening")["url"])) as http,
+    ):
         yield [
-            Client(https[0], tenancy, key, projects)
+            Client(http, tenancy, key, projects)
             for tenancy, (key, projects) in zip(tenancies, made, strict=True)
         ]
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tests.postgres import PostgresServer
 from towline.testing.git_server import GitServer
 
 from .bench import US, Bench, Case, Sample, Work
@@ -29,7 +30,7 @@ GIT = "git pull, one by one"
 IDLE, LOADED = "nothing runs", "under load"
 MANY = {"none changed": 1.0, "1% changed": 1 / 0.7}
 """The most that a server's time may be of git's: at least 1.0 and 0.7 times its throughput."""
-ONE_PROCESS, TWO_PROCESSES = "one process", 1 / 1.6
+ONE_WORKER, TWO_WORKERS = "one worker", 1 / 1.6
 """The most that two may take of what one takes: at least 1.6 times its throughput."""
 ONE = 3.0
 """The most that the time of one pull with nothing to do may be of git's."""
@@ -119,21 +120,6 @@ class Crowd:
             samples = {IDLE: _medians(idle, what), LOADED: _medians(loaded, what)}
             self.bench.add(case, samples)
 
-    def two_processes(self, one: Client, two: Client, count: int) -> None:
-        """As many pulls, by two processes on one database and by one."""
-        case = Case(
-            section=SECTION,
-            name="pulled at once, 1% changed, by two processes",
-            size=count,
-            baseline=ONE_PROCESS,
-            target=TWO_PROCESSES,
-        )
-        works: dict[str, Work] = {
-            ONE_PROCESS: partial(one.pull_many, count),
-            f"{US}, two processes": partial(two.pull_many, count),
-        }
-        self.bench.compare(case, works, before=self.project.commit)
-
     @staticmethod
     def _case(name: str, size: int, target: float) -> Case:
         return Case(section=SECTION, name=name, size=size, baseline=GIT, target=target)
@@ -166,11 +152,29 @@ def measure(bench: Bench) -> None:
             crowd.many(count)
         crowd.reads(least)
         if postgres:
-            tenancy = Tenancy(name="bench", url=project.url, projects=least)
-            place, url = folder / "two", postgres.create("two")
-            [two] = stack.enter_context(running_plane(place, url, [tenancy], processes=2))
-            two.pull_many(least)
-            crowd.two_processes(servers[f"{US}, PostgreSQL"], two, least)
+            _workers(bench, project, postgres, folder)
+
+
+def _workers(bench: Bench, project: ServedProject, postgres: PostgresServer, folder: Path) -> None:
+    """As many pulls at once, executed by two processes beside the one that answers, and by one."""
+    count = min(bench.scale.crowds)
+    case = Case(
+        section=SECTION,
+        name="pulled at once, 1% changed, by workers",
+        size=count,
+        baseline=ONE_WORKER,
+        target=TWO_WORKERS,
+    )
+    works: dict[str, Work] = {}
+    with ExitStack() as stack:
+        for number, who in enumerate((ONE_WORKER, f"{US}, two workers"), 1):
+            tenancy = Tenancy(name="bench", url=project.url, projects=count)
+            url, options = postgres.create(f"workers{number}"), ("--workers", str(number))
+            plane = running_plane(folder / f"workers{number}", url, [tenancy], *options)
+            [client] = stack.enter_context(plane)
+            client.pull_many(count)
+            works[who] = partial(client.pull_many, count)
+        bench.compare(case, works, before=project.commit)
 
 
 def _fill(bench: Bench, client: Client, url: str) -> None:
