@@ -22,13 +22,14 @@ from towline_server.auth.roles import Principal, PrincipalKind, Role
 from towline_server.db import Database
 from towline_server.dialects.syncs.rows import select_syncs, sync_gauges
 from towline_server.dialects.syncs.tables import SyncRow
+from towline_server.loops import Ticker
 from towline_server.projects.listing import AssetFilter, AssetList
 from towline_server.projects.log import History
 from towline_server.projects.service import Projects
 from towline_server.projects.stored_plans import StoredPlans
 from towline_server.runs import followers
 from towline_server.runs.domain import BackendName, Lease, Origin
-from towline_server.runs.due import DueWork
+from towline_server.runs.due import Due, DueWork
 from towline_server.runs.firing import Schedules
 from towline_server.runs.plans import Plans
 from towline_server.runs.retention import Retention
@@ -194,7 +195,7 @@ def _acts(
         read(lambda session: list(sync_gauges(session))),
         read(lambda session: session.execute(syncs.limit(10)).all()),
         runner.reaper.sweep,
-        DueWork(database, {}).find,
+        DueWork(database, {due: Ticker(due, 1) for due in Due}).find,
         Schedules(database, runs).fire,
         Retention(database, now=lambda _: datetime.now(UTC)).prune,
         read(lambda session: History(session, project_id).page(limit=10)),
