@@ -20,12 +20,16 @@ Lists are paired by the first of these that fits all three sides:
 1. objects by an identity: the key that the rules name, else the first of `IDENTITIES` that every
    element has and that is unique on each side;
 2. strings that are unique on each side, by value;
-3. lists of one length, by position;
+3. lists of one length, by position; but where one side edited inside an element, and the other
+   moved one to its place, they conflict;
 4. a longest common subsequence; edits that touch conflict.
 
 Where elements are paired by identity, two different orders of the same elements conflict, unless
-the list is unordered. What both sides add at one place is all taken, theirs first; but where both
-put different strings in the place of one string, that is in conflict.
+the list is unordered. What both sides add at one place is all taken, theirs first, and what they
+put beside each other is in the order of its places in base; but where both put different strings in
+the place of one string, that is in conflict.
+
+Guarded fields that change their place are those of `towline.content.guarded`.
 """
 
 from __future__ import annotations
@@ -59,7 +63,11 @@ _KEEP, _TAKE = Keep(), Take()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StructureMerge:
-    """What a merge came to. With conflicts, ``merge`` has ours' value at each of them."""
+    """What a merge came to.
+
+    With conflicts, ``merge`` has ours' value at each of them, but for guarded fields that changed
+    their place: there it has theirs.
+    """
 
     merge: Merge
     conflicts: tuple[FieldConflict, ...]
