@@ -190,13 +190,13 @@ def test_the_log_decodes_no_plan_and_an_undo_one(tmp_path, monkeypatch):
     with DirectoryStore.create(tmp_path / "p", project="p", disk=LaterDisk) as store:
         for number in range(5):
             apply_edits(store, create(store, f"f{number}", b"1"), contents=[b"1"])
-        plain = store._state._decoded
+        plain = store._state.pulls._decoded
 
         def counting(kind, *rest):
             decoded.append(kind)
             return plain(kind, *rest)
 
-        monkeypatch.setattr(store._state, "_decoded", counting)
+        monkeypatch.setattr(store._state.pulls, "_decoded", counting)
         assert [dict(zip(LISTED, entry.summary.counts, strict=True)) for entry in store.log()]
         assert Plan not in decoded
         undo(store)

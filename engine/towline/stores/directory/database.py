@@ -9,25 +9,24 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from towline.codec import decode, decode_trusted, encode
-from towline.errors import StalePlan, StoreDamaged, StoreError, TowlineError
+from towline.codec import decode, encode
+from towline.errors import StoreDamaged, TowlineError
 from towline.kinds import Kinds
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
-from towline.ports import LoggedPull
-from towline.records import PlanSummary, StoreState
+from towline.records import StoreState
 from towline.stores.directory.digests import SETTLED, HashedFile
-from towline.stores.directory.rows import COLUMNS, AssetRow, asset_row_of, row_of
-from towline.stores.directory.rows_ahead import AMONG, HASHED, RowsAhead, ahead_or
+from towline.stores.directory.rows import AMONG, COLUMNS, HASHED, AssetRow, asset_row_of, row_of
 from towline.stores.directory.schema import FORMAT, UPGRADES, connect
 
 if TYPE_CHECKING:
     from towline.plan import Edit, Plan
+    from towline.stores.directory.pull_log import PullLog
+    from towline.stores.directory.rows_ahead import RowsAhead
 
 T = TypeVar("T")
 
@@ -39,9 +38,6 @@ SELECT a.id,
     f.size, f.mtime_ns, f.ctime_ns, f.inode, a.base_executable
 FROM assets a LEFT JOIN files f ON f.path = a.place
 """  # noqa: S608 - constants
-# A plan may be as large as its project.
-_LOGGED = "SELECT number, at, undone, summary FROM log"
-_PLAN = "SELECT plan FROM log WHERE number = ?"
 _INSERT_ASSET = "INSERT INTO assets VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
 
@@ -54,10 +50,11 @@ class StateDatabase:
         Raises:
             StoreDamaged: it cannot be read; it is not changed.
         """
-        self._path, self._shown = path, project
-        self._closed = False
+        self._shown = project
         self._connection = connect(path, "rw")
-        self._ahead = RowsAhead(self._connection)
+        self._path = path
+        self._opened_pulls: PullLog | None = None
+        self._ahead: RowsAhead | None = None
         try:
             self._meta = dict(self._connection.execute("SELECT name, value FROM meta"))
             if self._meta.get("format") not in (FORMAT, *UPGRADES):
@@ -91,9 +88,19 @@ class StateDatabase:
                 self.set_filemode(filemode)
         self._meta["format"] = FORMAT
 
+    @property
+    def pulls(self) -> PullLog:
+        """The log of pulls; what needs none does not load it."""
+        if self._opened_pulls is None:
+            from towline.stores.directory.pull_log import PullLog
+
+            self._opened_pulls = PullLog(self._connection, self._path, self._shown)
+        return self._opened_pulls
+
     def close(self) -> None:
         """Close the file; SQLite flushes what is not flushed yet."""
-        self._closed = True
+        if self._opened_pulls is not None:
+            self._opened_pulls.closed = True
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.close()
 
@@ -129,7 +136,10 @@ class StateDatabase:
 
     def asset(self, asset_id: str) -> AssetRow | None:
         """Return the asset with this id."""
-        return ahead_or(self._ahead.by_id, asset_id, lambda key: self._one("id", key))
+        ahead = self._ahead
+        if ahead is not None and asset_id in ahead.by_id:
+            return ahead.by_id[asset_id]
+        return self._one("id", asset_id)
 
     def _one(self, column: str, value: str) -> AssetRow | None:
         return next(iter(self._assets(f"WHERE {column} = ?", value)), None)
@@ -139,6 +149,10 @@ class StateDatabase:
 
         Up to the end of `reading` or the next write; the caller holds the lock, or is reading.
         """
+        from towline.stores.directory.rows_ahead import RowsAhead
+
+        if self._ahead is None:
+            self._ahead = RowsAhead(self._connection)
         self._ahead.load(paths, asset_ids)
 
     @property
@@ -148,7 +162,7 @@ class StateDatabase:
 
     def forget(self) -> None:
         """Forget what was read ahead."""
-        self._ahead.forget()
+        self._ahead = None
 
     def assets(self) -> list[AssetRow]:
         """Return every asset, by id."""
@@ -165,11 +179,17 @@ class StateDatabase:
 
     def placed_at(self, path: str) -> AssetRow | None:
         """Return the asset whose last known path this is."""
-        return ahead_or(self._ahead.placed, path, lambda key: self._one("place", key))
+        ahead = self._ahead
+        if ahead is not None and path in ahead.placed:
+            return ahead.placed[path]
+        return self._one("place", path)
 
     def aligned_at(self, path: str) -> AssetRow | None:
         """Return the asset whose aligned path this is."""
-        return ahead_or(self._ahead.aligned, path, lambda key: self._one("aligned_path", key))
+        ahead = self._ahead
+        if ahead is not None and path in ahead.aligned:
+            return ahead.aligned[path]
+        return self._one("aligned_path", path)
 
     def with_embedded_id(self, embedded_id: str) -> list[AssetRow]:
         """Return the assets that embed this id, by id."""
@@ -181,7 +201,10 @@ class StateDatabase:
 
     def is_used(self, asset_id: str) -> bool:
         """Whether an asset has, or ever had, this id."""
-        return ahead_or(self._ahead.used, asset_id, self._is_used)
+        ahead = self._ahead
+        if ahead is not None and asset_id in ahead.used:
+            return ahead.used[asset_id]
+        return self._is_used(asset_id)
 
     def _is_used(self, asset_id: str) -> bool:
         found = self._connection.execute("SELECT 1 FROM used WHERE id = ?", (asset_id,))
@@ -189,7 +212,10 @@ class StateDatabase:
 
     def released_at(self, path: str) -> AssetId | None:
         """Return the id of the last dropped record that was last at this path."""
-        return ahead_or(self._ahead.released, path, self._released_at)
+        ahead = self._ahead
+        if ahead is not None and path in ahead.released:
+            return ahead.released[path]
+        return self._released_at(path)
 
     def _released_at(self, path: str) -> AssetId | None:
         row = self._connection.execute("SELECT id FROM used WHERE path = ?", (path,)).fetchone()
@@ -204,7 +230,10 @@ class StateDatabase:
 
     def hashed(self, path: str) -> HashedFile | None:
         """Return the last known digest of the file at this path."""
-        return ahead_or(self._ahead.hashed, path, self._hashed)
+        ahead = self._ahead
+        if ahead is not None and path in ahead.hashed:
+            return ahead.hashed[path]
+        return self._hashed(path)
 
     def _hashed(self, path: str) -> HashedFile | None:
         row = self._connection.execute(
@@ -248,52 +277,6 @@ class StateDatabase:
         ).fetchone()
         return None if row is None else bytes(row[0])
 
-    def log(self) -> list[LoggedPull]:
-        """Return the retained plans, newest first. None is read until it is asked for."""
-        rows = self._connection.execute(f"{_LOGGED} ORDER BY number DESC").fetchall()
-        return [self._logged(row) for row in rows]
-
-    def logged(self, number: int) -> LoggedPull | None:
-        """Return the plan with this number."""
-        row = self._connection.execute(f"{_LOGGED} WHERE number = ?", (number,)).fetchone()
-        return None if row is None else self._logged(row)
-
-    def _plan(self, number: int) -> Plan:
-        """Return a plan of the log, which is asked for later, when this may be closed."""
-        from towline.plan import Plan
-
-        try:
-            if self._closed:
-                with closing(connect(self._path, "rw")) as connection:
-                    row = connection.execute(_PLAN, (number,)).fetchone()
-            else:
-                row = self._connection.execute(_PLAN, (number,)).fetchone()
-        except sqlite3.Error as error:
-            raise StoreError(project=self._shown, problem=f"pull {number}: {error}") from error
-        if row is None:
-            raise StalePlan(reason=f"pull {number} is no longer in the log")
-        return self._decoded(Plan, row[0], number)
-
-    def _undoes(self, number: int) -> int | None:
-        entry = self.logged(number)
-        return entry.summary.undoes if entry is not None else None
-
-    def _logged(self, row: Sequence[Any]) -> LoggedPull:
-        number, at, undone, summary = row
-        return LoggedPull(
-            number=number,
-            plan=lambda: self._plan(number),
-            at=None if at is None else datetime.fromisoformat(at),
-            undone=bool(undone),
-            summary=None if summary is None else self._decoded(PlanSummary, summary, number),
-        )
-
-    def _decoded(self, kind: type[T], text: str, number: int) -> T:
-        try:
-            return decode_trusted(kind, json.loads(text))
-        except (TowlineError, ValueError, RecursionError) as error:
-            raise self._damaged(f"pull {number}: {error}") from error
-
     @contextmanager
     def reading(self) -> Iterator[None]:
         """A read transaction: all that is read is of one moment, up to the first write."""
@@ -305,7 +288,7 @@ class StateDatabase:
             self._end_reading()
 
     def _end_reading(self) -> None:
-        self._ahead.forget()
+        self._ahead = None
         if self._connection.in_transaction:
             self._connection.execute("COMMIT")
 
@@ -372,7 +355,7 @@ class StateDatabase:
 
     def set_places(self, moved: Mapping[AssetId, tuple[AssetPath, str]]) -> None:
         """Store the new paths and kinds of renamed assets."""
-        self._ahead.forget()
+        self._ahead = None
         self._connection.executemany(
             "UPDATE assets SET place = ?, kind = ? WHERE id = ?",
             [(place, kind, asset_id) for asset_id, (place, kind) in moved.items()],
@@ -380,7 +363,7 @@ class StateDatabase:
 
     def set_hashed(self, files: Mapping[str, HashedFile | None]) -> None:
         """Store the digests of files, by path; None removes one."""
-        self._ahead.forget()
+        self._ahead = None
         self._connection.executemany(
             "DELETE FROM files WHERE path = ?",
             [(path,) for path, checked in files.items() if checked is None],
@@ -392,7 +375,7 @@ class StateDatabase:
 
     def record_edits(self, edits: Iterable[Edit]) -> None:
         """Store the records that a plan results in."""
-        self._ahead.forget()
+        self._ahead = None
         from towline.stores.checks import arrival, released_ids
 
         edits = tuple(edits)
@@ -417,30 +400,10 @@ class StateDatabase:
         self._connection.executemany(_INSERT_ASSET, rows)
 
     def record_pull(self, plan: Plan, plan_text: str, at: str | None) -> list[Digest]:
-        """Add a plan to the log, and remove the oldest.
-
-        Returns the digests of contents that the log no longer refers to.
-        """
-        from towline.stores.checks import undone_by
-
+        """Store the state after a plan, and add it to the log; return what `PullLog.add` does."""
         number = self.fence() + 1
         self.set_meta({"fence": str(number), "state": json.dumps(encode(plan.after))})
-        summary = json.dumps(encode(plan.summary))
-        self._connection.execute(
-            "INSERT INTO log VALUES (?, ?, ?, 0, ?)", (number, plan_text, at, summary)
-        )
-        for each, undone in undone_by(plan, self._undoes).items():
-            self._connection.execute("UPDATE log SET undone = ? WHERE number = ?", (undone, each))
-        oldest = number - self.keep
-        self._connection.execute("DELETE FROM log WHERE number <= ?", (oldest,))
-        dropped = self._connection.execute(
-            "SELECT digest FROM blob_uses GROUP BY digest HAVING max(number) <= ?", (oldest,)
-        ).fetchall()
-        self._connection.execute("DELETE FROM blob_uses WHERE number <= ?", (oldest,))
-        self._connection.execute(
-            "DELETE FROM blobs WHERE digest NOT IN (SELECT digest FROM blob_uses)"
-        )
-        return [Digest(digest) for (digest,) in dropped]
+        return self.pulls.add(plan, plan_text, number=number, at=at, keep=self.keep)
 
     def add_undo_contents(self, number: int, digests: Iterable[Digest]) -> None:
         """Record that undoing a pull needs these contents."""

@@ -8,6 +8,10 @@ from typing import Any, NamedTuple
 from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason
 from towline.records import AssetRecord
 
+AMONG = "IN (SELECT value FROM json_each(?))"
+"""A condition of SQL on a column; its values are a JSON list."""
+HASHED = "digest, checked_ns, size, mtime_ns, ctime_ns, inode"
+"""The columns of `HashedFile.of_row`."""
 COLUMNS = (
     "id, kind, base_path, base_digest, base_executable,"
     " seen_path, seen_digest, seen_executable, seen_reason, place, size, embedded_id, executable"

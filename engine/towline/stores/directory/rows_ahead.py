@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TypeVar
 
 from towline.model import AssetId
 from towline.stores.directory.digests import HashedFile
-from towline.stores.directory.rows import COLUMNS, AssetRow, asset_row_of
+from towline.stores.directory.rows import AMONG, COLUMNS, HASHED, AssetRow, asset_row_of
 
 T = TypeVar("T")
-
-AMONG = "IN (SELECT value FROM json_each(?))"
-"""A condition of SQL on a column; its values are a JSON list."""
-HASHED = "digest, checked_ns, size, mtime_ns, ctime_ns, inode"
-"""The columns of `HashedFile.of_row`."""
 
 
 class RowsAhead:
@@ -24,10 +19,6 @@ class RowsAhead:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self.forget()
-
-    def forget(self) -> None:
-        """Forget every row."""
         self.by_id: dict[str, AssetRow | None] = {}
         self.placed: dict[str, AssetRow | None] = {}
         self.aligned: dict[str, AssetRow | None] = {}
@@ -66,8 +57,3 @@ class RowsAhead:
 
     def _rows(self, statement: str, asked: str) -> sqlite3.Cursor:
         return self._connection.execute(statement, (asked,))
-
-
-def ahead_or(rows: dict[str, T], key: str, find: Callable[[str], T]) -> T:
-    """Return the row of a key that was read ahead, else find it."""
-    return rows[key] if key in rows else find(key)

@@ -299,7 +299,7 @@ class DirectoryStore:
 
     def log(self) -> Sequence[LoggedPull]:
         with self._open_checked():
-            return self._state.log()
+            return self._state.pulls.entries()
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -363,7 +363,7 @@ class DirectoryStore:
         self._state.read_ahead(
             {state.path for state in states}, {edit.asset_id for edit in plan.edits}
         )
-        undone = None if plan.undoes is None else self._state.logged(plan.undoes)
+        undone = None if plan.undoes is None else self._state.pulls.entry(plan.undoes)
         check_undone(plan, undone)
         check_edits(plan, self._working_copy.current, self._working_copy)
         check_destinations(plan, self._working_copy, self.names)

@@ -7,11 +7,11 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import partial, wraps
+from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from towline.model import AssetId, AssetPath, AssetState, Digest
-from towline.names import NamePolicy, name_problem, path_problem
+from towline.names import NamePolicy
 from towline.records import AssetRecord, ChangedRecords, LocalFile, Occupant, changed_among
 from towline.stores import SAVED_RESOLUTIONS
 from towline.stores.directory.digests import DigestCache, HashedFile, PulledFiles
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from towline.resolutions import SavedResolution
     from towline.stores.directory.database import StateDatabase
     from towline.stores.directory.disk import Disk
+    from towline.stores.directory.local_renames import LocalRenames
     from towline.stores.directory.rows import AssetRow
     from towline.stores.directory.scan import FolderScan
 
 _PLANNED = re.compile("[0-9a-f]{24}")
-_SAVED_EDIT = re.compile(r"\.local-[0-9a-f]{8}(-[0-9]+)?(/|$)")
 
 
 READ_BYTES = 64 * 1024 * 1024
@@ -75,21 +75,20 @@ class WorkingCopy:
         self._check_open = check_open
         self._guarded = guarded
         self._recover_missing = recover_missing
-        self._save_cache = save_cache
         self.reads_executable = reads_executable
         """Whether the executable bit is read from the files, not from the records."""
         self._fence = state.fence()
         self.digests = DigestCache(disk, state.hashed, on_change=recover_missing)
-        self._moved: dict[AssetId, AssetPath] = {}
-        self._moved_to: dict[AssetPath, AssetId] = {}
-        self._scan: FolderScan | None = None
+        self._save_cache = save_cache
+        self._opened_renames: LocalRenames | None = None
         self._folders: dict[str, FileStat | None] = {}
         self._planned: dict[AssetId, AssetPath] = {}
 
     def refresh(self) -> None:
         """Discard the last scan, and what is known of folders."""
         self.check_fence()
-        self._scan = None
+        if self._opened_renames is not None:
+            self._opened_renames.discard_scan()
         self._folders = {}
         self._planned = {}
 
@@ -103,12 +102,28 @@ class WorkingCopy:
     @property
     def moved(self) -> Mapping[AssetId, tuple[AssetPath, str]]:
         """The renames that are not in the state file yet: the new path and its kind."""
-        return {asset_id: (path, self._kind(path)) for asset_id, path in self._moved.items()}
+        return {} if self._opened_renames is None else self._opened_renames.moved
 
     def clear_pending(self) -> None:
         """Forget the pending digests and renames."""
-        self._moved, self._moved_to = {}, {}
+        if self._opened_renames is not None:
+            self._opened_renames.clear_pending()
         self.digests.clear_pending()
+
+    @property
+    def _renames(self) -> LocalRenames:
+        """Where assets are; a pull with nothing to do does not load it."""
+        if self._opened_renames is None:
+            from towline.stores.directory.local_renames import LocalRenames
+
+            self._opened_renames = LocalRenames(
+                self._disk,
+                self._state,
+                self.digests,
+                recover_missing=self._recover_missing,
+                save_cache=self._save_cache,
+            )
+        return self._opened_renames
 
     # --- what it is ---------------------------------------------------------------------------
 
@@ -134,7 +149,7 @@ class WorkingCopy:
 
     @_lookup
     def log(self) -> Sequence[LoggedPull]:
-        return self._state.log()
+        return self._state.pulls.entries()
 
     @_lookup
     def saved_resolutions(self) -> Sequence[SavedResolution]:
@@ -176,17 +191,19 @@ class WorkingCopy:
     @_lookup
     def at(self, path: AssetPath) -> AssetRecord | None:
         stat = self._stat(path)
-        row = self._placed_at(path)
+        row = self._renames.placed_at(path)
         if stat is None or stat.type is not FileType.FILE:
             if row is not None:
                 self._recover_missing()
             return None
-        if row is None and not (self.is_asset(path) and self._is_spelled(path)):
+        if row is None and not (self._renames.is_asset(path) and self._is_spelled(path)):
             return None
         checked = self.digests.hashed(path, stat)
         if checked is None:
             return None
-        row = row or self._renamed_to(path, checked.digest) or self._returned_to(path)
+        row = (
+            row or self._renames.renamed_to(path, checked.digest) or self._renames.returned_to(path)
+        )
         if row is None:
             return self._local(path, checked)
         return row.record(self._state_of(path, checked, row))
@@ -223,14 +240,14 @@ class WorkingCopy:
 
     def _planned_path(self, asset_id: AssetId) -> AssetPath | None:
         if asset_id not in self._planned:
-            for path in self._scanned().untracked:
+            for path in self._renames.scanned().untracked:
                 self._planned[self._new_id(path)] = path
         return self._planned.get(asset_id)
 
     @_lookup
     def former_id(self, path: AssetPath) -> AssetId | None:
         """See the port. A local-only asset whose file was deleted has its record still."""
-        row = self._placed_at(path)
+        row = self._renames.placed_at(path)
         if row is not None and row.base is None and row.recorded is None:
             stat = self._disk.stat(path)
             return row.id if stat is None or stat.type is not FileType.FILE else None
@@ -259,8 +276,8 @@ class WorkingCopy:
         self.refresh()
         hashed = self._state.all_hashed()
         self.digests.load(hashed)
-        scan = self._scanned()
-        rows = self._tracked() if scan.moved else scan.tracked
+        scan = self._renames.scanned()
+        rows = self._renames.tracked() if scan.moved else scan.tracked
         records = self._records_of(scan, rows)
         # Of assets without a file digests are needed, to find renames.
         for gone in hashed.keys() - scan.files.keys() - {row.place for row in rows}:
@@ -287,8 +304,8 @@ class WorkingCopy:
         pulled = PulledFiles(self._state.pulled(), reads_executable=self.reads_executable)
         for path in self.digests.pending:
             pulled.discard(path)
-        scan = self._scanned(pulled)
-        records = self._records_of(scan, [self._with_place(row) for row in scan.tracked])
+        scan = self._renames.scanned(pulled)
+        records = self._records_of(scan, [self._renames.with_place(row) for row in scan.tracked])
         found = changed_among(records)
         return replace(found, unchanged=found.unchanged + pulled.unchanged)
 
@@ -307,15 +324,15 @@ class WorkingCopy:
 
     def record(self, row: AssetRow) -> AssetRecord:
         """Return the current record of a tracked asset, which may have been renamed."""
-        row = self._with_place(row)
+        row = self._renames.with_place(row)
         if row.place is None:
             absent = row.record(None)
             there = self.at(absent.aligned_path) if absent.aligned_path is not None else None
             return there if there is not None and there.id == row.id else absent
         ours = self._file(row)
         if ours is None:
-            self._find_renamed(row.id)
-            row = self._with_place(self._state.asset(row.id) or row)
+            self._renames.find_renamed(row.id)
+            row = self._renames.with_place(self._state.asset(row.id) or row)
             ours = self._file(row)
         return row.record(ours)
 
@@ -336,7 +353,7 @@ class WorkingCopy:
         return [
             path
             for path in found + stored
-            if self._placed_at(AssetPath(path)) is not None or self.is_asset(path)
+            if self._renames.placed_at(AssetPath(path)) is not None or self._renames.is_asset(path)
         ]
 
     def _file(self, row: AssetRow) -> AssetState | None:
@@ -373,102 +390,15 @@ class WorkingCopy:
         asset_id = self._new_id(path)
         self._planned[asset_id] = path
         ours = self._state_of(path, checked, None)
-        return AssetRecord(id=asset_id, kind=self._kind(path), base=None, ours=ours, recorded=None)
+        return AssetRecord(
+            id=asset_id, kind=self._renames.kind(path), base=None, ours=ours, recorded=None
+        )
 
     def _new_id(self, path: AssetPath) -> AssetId:
         from towline.asset_ids import planned_id
 
         former = self._state.released_at(path)
         return planned_id(self._state.project, path, self.is_used) if former is None else former
-
-    def _kind(self, path: AssetPath) -> str:
-        kind = self._state.kinds.of(path)
-        assert kind is not None, "only assets have kinds"
-        return kind.name
-
-    def is_asset(self, path: str) -> bool:
-        """Whether a file at this path would be an asset."""
-        if self._state.kinds.of(path) is None or path_problem(path) is not None:
-            return False
-        return not is_saved_edit(path)
-
-    # --- renames ------------------------------------------------------------------------------
-
-    def _tracked(self, pulled: PulledFiles | None = None) -> list[AssetRow]:
-        """Return every asset, or those that are not as they were pulled."""
-        if pulled is None:
-            rows = self._state.assets()
-        else:
-            changed = pulled.changed()
-            rows = self._state.assets_of(changed) if changed else []
-        return [self._with_place(row) for row in rows]
-
-    def _with_place(self, row: AssetRow) -> AssetRow:
-        """Return the row with the path of a pending rename."""
-        place = self._moved.get(row.id)
-        return row if place is None else row._replace(place=place, kind=self._kind(place))
-
-    def _placed_at(self, path: AssetPath) -> AssetRow | None:
-        moved = self._moved_to.get(path)
-        if moved is not None and (row := self._state.asset(moved)) is not None:
-            return self._with_place(row)
-        row = self._state.placed_at(path)
-        return None if row is None or row.id in self._moved else row
-
-    def _returned_to(self, path: AssetPath) -> AssetRow | None:
-        """Return the absent asset that a new file at this path restores."""
-        row = self._state.aligned_at(path)
-        if row is None or row.place is not None:
-            return None
-        return row._replace(kind=self._kind(path))
-
-    def _renamed_to(self, path: AssetPath, digest: Digest) -> AssetRow | None:
-        """Return the asset that was renamed to this path, of a new file with this digest."""
-        if not any(self._is_missing(AssetPath(place)) for place in self._state.paths_of(digest)):
-            return None
-        known = self._scan is not None and path in self._scan.untracked
-        if not known:
-            self._scan = None
-            self._scanned()
-        return self._placed_at(path)
-
-    def _is_missing(self, place: AssetPath) -> bool:
-        if self._placed_at(place) is None:
-            return False
-        stat = self._disk.stat(place)
-        return stat is None or stat.type is not FileType.FILE
-
-    def _find_renamed(self, asset_id: AssetId) -> None:
-        """Scan for a missing asset, unless the last scan did not find it either."""
-        if self._scan is None or asset_id not in self._scan.missing:
-            self._scan = None
-            self._scanned()
-
-    def _scanned(self, pulled: PulledFiles | None = None) -> FolderScan:
-        from towline.stores.directory.scan import scan_folder
-
-        if self._scan is None:
-            self._recover_missing()
-            self._scan = scan_folder(
-                self._disk,
-                self.digests,
-                partial(self._tracked, pulled),
-                names=self._state.names,
-                is_asset=self.is_asset,
-                enters=self._may_hold_assets,
-                pulled=pulled,
-            )
-            self._moved |= self._scan.moved
-            self._moved_to = {path: asset_id for asset_id, path in self._moved.items()}
-            if self._scan.moved:
-                self._save_cache()
-        return self._scan
-
-    def _may_hold_assets(self, folder: str) -> bool:
-        name = folder.rpartition("/")[2]
-        if name.startswith(".") and not self._state.kinds.hidden:
-            return False
-        return name_problem(name) is None
 
     # --- names --------------------------------------------------------------------------------
 
@@ -488,8 +418,3 @@ class WorkingCopy:
             existing == path
             for existing, _ in in_the_way(self._disk, self._state.names, path, self._folders)
         )
-
-
-def is_saved_edit(path: str) -> bool:
-    """Whether this is the path of a saved edit, or of something inside it."""
-    return ".local-" in path and _SAVED_EDIT.search(path) is not None
