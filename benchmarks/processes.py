@@ -45,10 +45,12 @@ def run(command: Sequence[str], cwd: Path, home: Path) -> Sample:
         )
         stopper = threading.Timer(LONGEST, child.kill)
         stopper.start()
-        # Returns the CPU time of the child and of the children it waited for, and of no other.
-        _, status, usage = os.wait4(child.pid, 0)
+        try:
+            # Returns the CPU time of the child and of the children it waited for, and of no other.
+            _, status, usage = os.wait4(child.pid, 0)
+        finally:
+            stopper.cancel()
         wall = time.perf_counter() - started
-        stopper.cancel()
         child.returncode = os.waitstatus_to_exitcode(status)
         if wall >= LONGEST:
             raise subprocess.TimeoutExpired(list(command), LONGEST)
