@@ -115,7 +115,7 @@ def test_a_status_with_nothing_fetched_since_loads_no_merge(project: Command):
     # The next command removes the files that a pull replaced.
     project("pull")
     loaded_by_status = set(modules(project, "status"))
-    assert not {"towline.merge", "towline.content", "towline.remotes.objects"} & loaded_by_status
+    assert not {"towline.merge", "towline.content", "towline.resolve"} & loaded_by_status
 
 
 def test_comparing_loads_no_deepdiff_and_no_pydantic(project: Command):
