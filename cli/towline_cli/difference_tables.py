@@ -15,8 +15,9 @@ from .output import pluralize, short
 from .tables import STYLES, asset_row
 
 if TYPE_CHECKING:
+    from towline.content.differences import FieldDifference
     from towline.content.fields import FieldMerge
-    from towline.explain import Explanation, FieldDifference
+    from towline.explain import Explanation
     from towline.model import ThreeWay
     from towline.resolve import FieldClash, LineClash
     from towline.status import AssetStatus

@@ -7,17 +7,16 @@ a merge pairs them: by identity where they have one, else by index.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
 from towline.content import ContentOutcome, merge_added, merge_content
-from towline.content.fields import FieldConflict, FieldMerge, Reason
+from towline.content.differences import FieldDifference, FieldDifferences, clash_of
+from towline.content.fields import FieldMerge
 from towline.content.formats import formats_of
-from towline.content.identity import element_names
-from towline.content.pointers import Patterns, Pointer, format_pointer
-from towline.content.values import ABSENT, NotParsed, TooDeep, Value, shown, shown_field
+from towline.content.values import ABSENT, NotParsed, TooDeep, shown
 from towline.content_rules import ContentRules, MergedBy
 from towline.model import AssetPath, AssetState, Digest, ThreeWay, first_path
 
@@ -27,8 +26,6 @@ MAX_TEXT_BYTES = 256 * 1024
 """A side. difflib takes about as long as that for 8,000 lines with scattered changes."""
 
 Read: TypeAlias = Callable[[Digest], bytes | None]
-_Sides: TypeAlias = dict[str, Value]
-"""By side, a value as a merge compares it."""
 
 SIDES: Mapping[str, str] = {"base": "base", "ours": "ours", "theirs": "theirs"}
 """The three sides, and their names."""
@@ -44,24 +41,6 @@ class Format(StrEnum):
     BINARY = "binary"
     DIGESTS_ONLY = "digests_only"
     """Not at all: too large, or missing here; ``note`` has the reason."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldDifference:
-    """One place inside a JSON, YAML or TOML asset where the sides differ.
-
-    ``pointer`` is a JSON pointer (RFC 6901); an element known by identity is ``[key=value]`` in it.
-    Values are as ``json.loads`` gives them, or `ABSENT`; what JSON cannot hold, such as a date, is
-    its text. Of a list whose elements moved, their
-    names in order.
-    ``clashes``: a merge by the rules leaves it to a choice, for the ``reason``; without rules, no
-    side's change covers the other's.
-    """
-
-    pointer: str
-    values: ThreeWay[Any]
-    clashes: bool
-    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,15 +162,15 @@ def _compare(
         return explanation
     if format_ is Format.DIGESTS_ONLY:
         note = f"too large to be compared: over {MAX_TEXT_BYTES} bytes"
-        return replace(explanation, note=note, fields=tuple(map(_clash, conflicts)))
+        return replace(explanation, note=note, fields=tuple(map(clash_of, conflicts)))
     try:
-        format_, fields = _fields(sides, path, _Fields(rules, outcome))
+        format_, fields = _fields(sides, path, FieldDifferences(rules, outcome))
         note = "" if fields else "the same values, written differently"
     except TooDeep:
         note = "nested too deep to be compared field by field"
     except NotParsed:
         note = _why_no_fields(sides, path)
-        fields = tuple(map(_clash, conflicts))
+        fields = tuple(map(clash_of, conflicts))
     lines = () if fields else _lines(sides)
     ends = _line_ends(sides)
     problem = _problem(outcome, fields)
@@ -300,7 +279,7 @@ def _is_text(content: bytes) -> bool:
 
 
 def _fields(
-    sides: ThreeWay[bytes | None], path: AssetPath, compared: _Fields
+    sides: ThreeWay[bytes | None], path: AssetPath, compared: FieldDifferences
 ) -> tuple[Format, tuple[FieldDifference, ...]]:
     """Return the outermost places that differ among the sides that are there.
 
@@ -322,79 +301,6 @@ def _fields(
             continue
         return Format(format_.name), tuple(compared.differences((), parsed))
     raise problem
-
-
-class _Fields:
-    """The places that differ; lists by the identities of these rules.
-
-    What a merge leaves to a choice is one place, and is marked.
-    """
-
-    def __init__(self, rules: ContentRules, outcome: ContentOutcome | None) -> None:
-        self._identity = Patterns(rules.identity)
-        self._unordered = Patterns([(place, place) for place in rules.unordered])
-        self._reasons = (
-            None if outcome is None else {each.pointer: each.reason for each in outcome.fields}
-        )
-
-    def differences(self, pointer: Pointer, sides: _Sides) -> Iterator[FieldDifference]:
-        values = list(sides.values())
-        if all(value == values[0] for value in values):
-            return
-        reason = self._reasons and self._reasons.get(pointer)
-        is_one = bool(reason) and reason is not Reason.REORDERED
-        if not is_one and all(isinstance(value, dict) for value in values):
-            for key in sorted({key for value in values for key in value}):
-                inner = {side: value.get(key, ABSENT) for side, value in sides.items()}
-                yield from self.differences((*pointer, key), inner)
-        elif not is_one and all(isinstance(value, list) for value in values):
-            yield from self._elements(pointer, sides, values)
-        else:
-            listed = {side: shown_field(value) for side, value in sides.items()}
-            yield self._field(pointer, listed, sides)
-
-    def _elements(
-        self, pointer: Pointer, sides: _Sides, values: list[list[Value]]
-    ) -> Iterator[FieldDifference]:
-        names = element_names(values, self._identity.find(pointer))
-        if names is None:
-            names = [{str(at): at for at in range(len(value))} for value in values]
-        elif self._unordered.find(pointer) is None:
-            common = set.intersection(*map(set, names))
-            orders = [[name for name in found if name in common] for found in names]
-            if any(order != orders[0] for order in orders):
-                listed = dict(zip(sides, map(list, names), strict=True))
-                yield self._field(pointer, listed, dict(zip(sides, orders, strict=True)))
-        for name in dict.fromkeys(name for found in names for name in found):
-            inner = {
-                side: value[found[name]] if name in found else ABSENT
-                for (side, value), found in zip(sides.items(), names, strict=True)
-            }
-            yield from self.differences((*pointer, name), inner)
-
-    def _field(
-        self, pointer: Pointer, values: Mapping[str, Any], compared: _Sides
-    ) -> FieldDifference:
-        reasons = self._reasons
-        return FieldDifference(
-            pointer=format_pointer(pointer),
-            values=_three(values),
-            clashes=_three(compared).clashes if reasons is None else pointer in reasons,
-            reason=None if reasons is None else reasons.get(pointer),
-        )
-
-
-def _three(sides: Mapping[str, Any]) -> ThreeWay[Any]:
-    return ThreeWay(*(sides.get(name, ABSENT) for name in ("base", "ours", "theirs")))
-
-
-def _clash(conflict: FieldConflict) -> FieldDifference:
-    return FieldDifference(
-        pointer=format_pointer(conflict.pointer),
-        values=conflict.values.map(shown_field),
-        clashes=True,
-        reason=conflict.reason,
-    )
 
 
 # --- text, line by line -----------------------------------------------------------------------
