@@ -10,10 +10,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from tests.server.webhooks.receiver import Receiver, Reply
 from tests.server.webhooks.tenant_webhooks import LONG, TenantWebhooks
-from towline_server.db import Database
 from towline_server.loops import Backoff
 from towline_server.webhooks.domain import DeliveryState, Result
 from towline_server.webhooks.queue import Attempt, DeliveryQueue
@@ -198,7 +198,8 @@ def test_two_servers_that_take_at_once_share_without_waiting(postgres_url: str):
             WebhookDeliveryRow.next_attempt_at, WebhookDeliveryRow.id
         )
         held = session.scalars(first.limit(1).with_for_update()).one()
-        taken = _queue(webhooks).take(endpoint.id, 3)
+        with ThreadPoolExecutor() as pool:
+            taken = pool.submit(_queue(webhooks).take, endpoint.id, 3).result(LONG)
         assert held not in {each.delivery_id for each in taken}
         assert len(taken) == 2
     assert [each.delivery_id for each in _queue(webhooks).take(endpoint.id, 3)] == [held]
@@ -223,21 +224,20 @@ def test_an_endpoint_that_is_being_deleted_stops_no_run_from_ending(postgres_url
         with database.writing() as session:
             webhooks.service(session).delete(endpoint.id)
             ending = pool.submit(end_a_run)
-            _await_waiter(database)
+            _await_waiter(session)
         ending.result(LONG)
     assert webhooks.deliveries(endpoint) == []
     assert len(webhooks.deliveries(other)) == 1
     database.close()
 
 
-def _await_waiter(database: Database) -> None:
+def _await_waiter(session: Session) -> None:
     """Return once a transaction waits for a lock."""
     ends_at = time.monotonic() + LONG
     waiting = 0
     while not waiting:
         assert time.monotonic() < ends_at, "none waits"
-        with database.reading() as session:
-            waiting = session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        waiting = session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
 
 # --- forgetting ---------------------------------------------------------------------------------
