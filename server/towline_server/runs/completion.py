@@ -37,7 +37,7 @@ from .states import (
     failure_of,
     may_reach,
 )
-from .tables import RunRow, find_now, find_row, held_by
+from .tables import RunRow, find_now, find_row, held_by, hold_projects
 
 _LOG = logging.getLogger("towline.runs")
 
@@ -151,6 +151,20 @@ def complete(
         Cancelled: the run is to stop, and the completion is a success.
         NotFound: it was deleted with its project.
     """
+    hold_projects(session, [lease.run_id])
+    complete_held(session, lease, completion, now, retries, found=found)
+
+
+def complete_held(
+    session: Session,
+    lease: Lease,
+    completion: Completion,
+    now: datetime | None = None,
+    retries: RetryPolicy = RETRIES,
+    *,
+    found: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """End a run as `complete` does, in a transaction that has locked its project."""
     row, read_at = find_now(session, lease.run_id)
     now = now or read_at
     if row.lease_token != lease.token or not RunState(row.state).is_active:

@@ -40,7 +40,7 @@ from towline_server.projects.service import Projects
 from towline_server.projects.store import SqlStore
 
 from .attempts import RETRIES, resume
-from .completion import Completion, check_lease, complete, failed, refused, succeeded
+from .completion import Completion, check_lease, complete, complete_held, failed, refused, succeeded
 from .domain import Lease, RunMode
 from .fetching import FetchTarget, Repositories, Repository, SharedFetches
 from .inputs import Inputs, claim_inputs
@@ -48,7 +48,7 @@ from .phases import Phases
 from .planning import check_request, options_of, plan_for, unchanged_plan
 from .queue import Leases, RunToken, Stop
 from .states import RunState
-from .tables import RunRow, find_now, find_row
+from .tables import RunRow, find_now, find_row, hold_projects
 
 _LOG = logging.getLogger("towline.runs")
 
@@ -187,7 +187,8 @@ class Execution:
                     if before is not None:
                         now = database_now(session)
                         before(session, now)
-                    self._complete(session, completion, now)
+                    found, retries = self._phase.found, self._tools.retries
+                    complete(session, self._lease, completion, now, retries, found=found)
                 break
             except (LeaseLost, Cancelled, NotFound):
                 return
@@ -201,11 +202,9 @@ class Execution:
         self._tools.boundary(self.run_id, "ended")
         self._tools.changes.changed()
 
-    def _complete(
-        self, session: Session, completion: Completion, now: datetime | None = None
-    ) -> None:
-        found, retries = self._phase.found, self._tools.retries
-        complete(session, self._lease, completion, now, retries, found=found)
+    def _complete(self, session: Session, completion: Completion) -> None:
+        """End the run in the transaction that writes to its project."""
+        complete_held(session, self._lease, completion, found=self._phase.found)
 
     def _watch(self, now: datetime | None = None) -> Watch:
         return Watch(progress=self._phase.note, cancel=self._token, now=now)
@@ -220,6 +219,7 @@ class Execution:
         """Return what was read when the run was taken, or since the project was overtaken."""
         if self._inputs is None:
             with self._tools.database.writing() as session:
+                hold_projects(session, [self.run_id])
                 row, now = find_now(session, self.run_id)
                 self._inputs = self._tools.read_inputs(session, row, now)
                 check_lease(session, self._lease)

@@ -111,6 +111,7 @@ class Leases:
         """
         try:
             with self._database.writing() as session:
+                hold_projects(session, [run_id])
                 row, now = find_now(session, run_id)
                 state = RunState(row.state)
                 if state.is_terminal or row.is_parent:

@@ -220,12 +220,13 @@ def is_free(run: type[RunRow]) -> ColumnElement[bool]:
 
 
 def find_now(session: Session, run_id: UUID) -> tuple[RunRow, datetime]:
-    """Return a run's row, locked as by `find_row`, and the time by the database's clock.
+    """Return a run's row, locked, and the time by the database's clock.
+
+    The caller has locked its project.
 
     Raises:
         NotFound: there is none.
     """
-    hold_projects(session, [run_id])
     locked = select(RunRow, clock(session)).where(RunRow.id == run_id).with_for_update(of=RunRow)
     found = session.execute(locked.execution_options(populate_existing=True)).first()
     row, now = existing(found, "run")
