@@ -57,7 +57,12 @@ def delete_behind(
 
 
 def await_waiters(database: Database, count: int) -> None:
-    """Return once so many wait for a lock."""
+    """Return once so many wait for a lock; looked for from another thread than the caller's."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(_await_waiters, database, count).result()
+
+
+def _await_waiters(database: Database, count: int) -> None:
     ends_at = time.monotonic() + LONG
     waiting = 0
     while waiting < count:
