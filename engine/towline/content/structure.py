@@ -20,8 +20,8 @@ Lists are paired by the first of these that fits all three sides:
 1. objects by an identity: the key that the rules name, else the first of `IDENTITIES` that every
    element has and that is unique on each side;
 2. strings that are unique on each side, by value;
-3. lists of one length, by position; but where one side edited inside an element, and the other
-   moved one to its place, they conflict;
+3. lists of one length, by position; but where both sides edited inside one element, and one side
+   moved any element to another place, they conflict;
 4. a longest common subsequence; edits that touch conflict.
 
 Where elements are paired by identity, two different orders of the same elements conflict, unless
@@ -246,17 +246,23 @@ class _Merger:
         return self._merge_sequences(pointer, b, o, t)
 
     def _is_moved(self, sides: Sequence[list[Value]]) -> bool:
-        """Whether one side edited inside an element where the other has one of another place."""
+        """Whether both sides edited inside one element, and one moved an element to a new place.
+
+        It is unknown then which element each edit is of: one that was deleted, and another that was
+        inserted, move all that are between them.
+        """
         equal = self._equality.are_equal
-        edited = [
-            (o, t)
+        if not any(
+            isinstance(b, dict | list) and not (equal(o, b) or equal(t, b) or equal(o, t))
             for b, o, t in zip(*sides, strict=True)
-            if isinstance(b, dict | list) and not (equal(o, b) or equal(t, b) or equal(o, t))
-        ]
-        if not edited:
+        ):
             return False
         known = set(map(self._equality.key, sides[0]))
-        return any(self._equality.key(item) in known for pair in edited for item in pair)
+        return any(
+            not equal(item, was) and self._equality.key(item) in known
+            for side in sides[1:]
+            for was, item in zip(sides[0], side, strict=True)
+        )
 
     def _merge_positions(self, pointer: Pointer, sides: Sequence[list[Value]]) -> Steps[Merge]:
         """Merge lists of one length."""

@@ -213,6 +213,13 @@ def test_an_element_without_an_identity_that_one_side_moved_is_not_merged_inside
     assert conflicts(base, edited, moved) == {"": Reason.BOTH_CHANGED}
 
 
+def test_an_edit_goes_to_no_other_element_where_a_deletion_and_an_insertion_moved_all():
+    base = '[{"k":5,"m":5},{"k":0,"m":0},{"k":1,"m":1}]'
+    moved, edited = '[{"k":0,"m":0},{"k":1,"m":1},{"k":9,"m":1}]', base.replace('"m":1', '"m":2')
+    assert conflicts(base, moved, edited) == {"": Reason.BOTH_CHANGED}
+    assert conflicts(base, edited, moved) == {"": Reason.BOTH_CHANGED}
+
+
 def test_a_side_for_an_order_leaves_the_edits_of_the_other():
     ours = '{"n":[{"id":"b","v":1},{"id":"a","v":1},{"id":"c","v":1}]}'
     theirs = '{"n":[{"id":"a","v":1},{"id":"c","v":1},{"id":"b","v":2}]}'
