@@ -103,7 +103,8 @@ def apply_edits(text: str, edits: Iterable[TextEdit], start: int, end: int) -> s
     """Return ``text[start:end]`` with edits inside it applied; they do not overlap."""
     pieces: list[str] = []
     position = start
-    for edit in sorted(edits, key=lambda edit: edit.start):
+    # What is inserted where another edit begins comes first.
+    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
         pieces += [text[position : edit.start], edit.replacement]
         position = edit.end
     pieces.append(text[position:end])

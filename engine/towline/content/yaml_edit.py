@@ -35,7 +35,8 @@ class _CannotWrite(Exception):
 class _Block:
     """The lines of one member of a block mapping, or one item of a block sequence.
 
-    ``shares_line``: it begins behind the dash of an item that it is the first part of.
+    ``shares_line``: it begins behind the dash of an item that it is the first part of, as in
+    ``- - item`` and ``- member: 1``.
     """
 
     start: int
@@ -48,6 +49,8 @@ class _Writer:
     def __init__(self, ours: str, theirs: str) -> None:
         self._ours, self._theirs = ours, theirs
         self._newline = "\r\n" if "\r\n" in ours else "\n"
+        # PyYAML's nodes are compared by identity.
+        self._their_blocks: dict[Any, dict[str | int, _Block]] = {}
 
     def edits(self, merge: Merge, mine: Any, other: Any) -> Iterator[TextEdit]:
         match merge:
@@ -107,14 +110,18 @@ class _Writer:
         return text
 
     def _inside(self, slots: Sequence[Slot], mine: Any, other: Any) -> Iterator[TextEdit]:
+        if not slots:
+            yield self._emptied(mine)
+            return
         ours, theirs = _parts(mine), _parts(other)
         order = [slot.ours for slot in slots if slot.ours is not None]
         blocks = _blocks(self._ours, mine)
-        if order != [key for key in ours if key in set(order)]:
+        left = set(order)
+        if not order or order != [key for key in ours if key in left]:
             yield self._rearranged(slots, mine, other, blocks)
             return
-        for key in ours.keys() - set(order):
-            if blocks[key].shares_line or not order:
+        for key in ours.keys() - left:
+            if blocks[key].shares_line:
                 raise _CannotWrite
             yield TextEdit(blocks[key].start, blocks[key].end, "")
         before: str | int | None = None
@@ -126,6 +133,16 @@ class _Writer:
                 before = slot.ours
                 if slot.theirs is not None:
                     yield from self._part(slot, ours, theirs, blocks, other)
+
+    def _emptied(self, mine: Any) -> TextEdit:
+        """Put brackets in the place of all lines of a block, behind its key or dash."""
+        start = int(mine.start_mark.index)
+        while start and self._ours[start - 1] in " \r\n":
+            start -= 1
+        if not start or self._ours[start - 1] not in ":-":
+            raise _CannotWrite
+        brackets = " {}" if mine.id == "mapping" else " []"
+        return TextEdit(start, _last_index(mine), brackets)
 
     def _rearranged(
         self,
@@ -193,7 +210,9 @@ class _Writer:
 
     def _block_of(self, key: str | int, other: Any, place: _Block) -> str:
         """Return the lines of a part of theirs, indented as ours is at a place."""
-        block = _blocks(self._theirs, other)[key]
+        if other not in self._their_blocks:
+            self._their_blocks[other] = _blocks(self._theirs, other)
+        block = self._their_blocks[other][key]
         lines = self._theirs[block.start : block.end].removesuffix("\n").split("\n")
         first = lines[0] if block.shares_line else lines[0].removeprefix(block.indent)
         rest = [line.removeprefix(block.indent) for line in lines[1:]]
@@ -240,14 +259,15 @@ def _blocks(text: str, node: Any) -> dict[str | int, _Block]:
     end = text.find("\n", max(_last_index(node), lines[-1]))
     ends = [*lines[1:], len(text) if end < 0 else end + 1]
     blocks: dict[str | int, _Block] = {}
-    for number, (key, index) in enumerate(starts):
-        dashed = "-" in leads[number]
-        shares = node.id == "mapping" and dashed
-        if leads[number].strip(" ") not in ("", "-") or (shares and number):
+    for number, (key, _) in enumerate(starts):
+        before = leads[number]
+        if node.id == "sequence" and "-" in before:
+            before = before.rpartition("-")[0]
+        shares = "-" in before
+        if before.strip(" -") or (shares and number):
             raise _CannotWrite
-        indent = leads[number].partition("-")[0] if node.id == "sequence" else " " * len(leads[0])
-        start = index if shares else lines[number]
-        blocks[key] = _Block(start, ends[number], indent, shares)
+        start = lines[number] + len(before) if shares else lines[number]
+        blocks[key] = _Block(start, ends[number], " " * len(before), shares)
     return blocks
 
 

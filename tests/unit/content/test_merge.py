@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from towline.content import ContentOutcome, are_equal, merge_content
+from towline.content.decision import Inside, Keep, Slot, Take
 from towline.content.json_values import parse_json
 from towline.content.merge import Choices
 from towline.content.values import NotParsed
+from towline.content.yaml_edit import edit_yaml
 from towline.content.yaml_values import parse_yaml
 from towline.content_rules import ContentMode, ContentRules, FieldRule, MergedBy
 from towline.model import ThreeWay
@@ -125,6 +127,85 @@ def test_yaml_in_brackets_is_edited_in_place(
     if expected is None:
         expected = ours.replace("v: 2", "v: 2, w: '}'").replace("y: 1", "y: 3")
     assert found == f"k: {expected}\n"
+
+
+@pytest.mark.parametrize(
+    ("base", "ours", "theirs", "expected"),
+    [
+        # A part is deleted where another is inserted.
+        ("a: 1\nb: 1\nz: 1\n", "a: 2\nb: 1\nz: 1\n", "a: 1\nt: 1\nz: 1\n", "a: 2\nt: 1\nz: 1\n"),
+        # All of a block is deleted, or replaced.
+        (
+            "d:\n  a: 1\n  b: 1  # last\n\nz: 1\n",
+            "d:\n  a: 1\n  b: 1  # last\n\nz: 2\n",
+            "d: {}  # last\nz: 1\n",
+            "d: {}  # last\n\nz: 2\n",
+        ),
+        ("l:\r\n- a\r\nz: 1\r\n", "l:\r\n- a\r\nz: 2", "l: []\nz: 1\n", "l: []\r\nz: 2"),
+        (
+            "d:\n  a: |\n    x\nz: 1\n",
+            "d:\n  a: |\n    x\nz: 2\n",
+            "d: {}\nz: 1\n",
+            "d: {}\nz: 2\n",
+        ),
+        (
+            "- id: 1\n  d:\n    a: 1\n",
+            "- id: 1\n  o: 1\n  d:\n    a: 1\n",
+            "- id: 1\n  d: {}\n",
+            "- id: 1\n  o: 1\n  d: {}\n",
+        ),
+        (
+            "d:\n    a: 1\n    b: 1\nz: 1\n",
+            "d:\n    a: 1\n    b: 1\nz: 2\n",
+            "d:\n  t:\n    - 1\n  u: 1\nz: 1\n",
+            "d:\n    t:\n      - 1\n    u: 1\nz: 2\n",
+        ),
+        # Lists that begin behind a dash.
+        (
+            "- - a\n  - b\n- - c\n",
+            "- - a\n  - o\n- - c\n",
+            "- - a\n  - b\n  - t\n- - d\n",
+            "- - a\n  - o\n  - t\n- - d\n",
+        ),
+        (
+            "m:\n  - - x: 1\n      y: 1\n",
+            "m:\n  - - x: 2\n      y: 1\n",
+            "m:\n  - - x: 1\n      y:\n        - 3\n",
+            "m:\n  - - x: 2\n      y:\n        - 3\n",
+        ),
+    ],
+)
+def test_yaml_in_blocks_is_edited_in_place(base: str, ours: str, theirs: str, expected: str):
+    assert content("a.yml", base, ours, theirs) == expected
+
+
+def test_many_yaml_parts_take_no_quadratic_time():
+    hashes = 0
+
+    class Key(str):
+        def __hash__(self) -> int:
+            nonlocal hashes
+            hashes += 1
+            return super().__hash__()
+
+    class Text(str):
+        searches = 0
+
+        def rfind(self, *found: Any) -> int:
+            Text.searches += 1
+            return super().rfind(*found)
+
+    names = [f"k{number}" for number in range(200)]
+    ours, theirs = (
+        parse_yaml("".join(f"{side}{name}: 1\n" for side in sides for name in names).encode())
+        for sides in ("a", "ab")
+    )
+    slots = [Slot(Key(f"a{name}"), f"a{name}", Keep()) for name in names]
+    slots += [Slot(None, f"b{name}", Take()) for name in names]
+    edited = edit_yaml(ours, replace(theirs, text=Text(theirs.text)), Inside(tuple(slots)))
+    assert edited == theirs.text.encode()
+    assert hashes <= 10 * len(names)
+    assert Text.searches <= 4 * len(names)
 
 
 def test_yaml_words_that_readers_disagree_on_are_compared_as_spelled():
