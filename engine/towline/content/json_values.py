@@ -12,7 +12,6 @@ from json.scanner import make_scanner
 from towline.content.json_text import skip_space
 from towline.content.recursion import Steps, run
 from towline.content.values import (
-    MAX_BYTES,
     STACK_DEPTH,
     NotParsed,
     TextDocument,
@@ -43,13 +42,11 @@ class JsonDocument(TextDocument):
 
 def parse_json(content: bytes) -> JsonDocument:
     """Parse a document. Raises `NotParsed`."""
-    if len(content) > MAX_BYTES:
-        raise NotParsed
-    depth = _depth(content)
-    if depth > MAX_DEPTH or depth * len(content) > MAX_WORK:
-        raise TooDeep
     try:
         text, has_bom = decode_text(content)
+        depth = _depth(content)
+        if depth > MAX_DEPTH or depth * len(content) > MAX_WORK:
+            raise TooDeep
         value = _DECODER.decode(text) if depth <= STACK_DEPTH else _decoded(text)
     except ValueError:
         raise NotParsed from None

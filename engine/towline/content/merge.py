@@ -23,7 +23,7 @@ from towline.content.guarded import guarded_patterns, replaces_guarded
 from towline.content.lines import Clash, is_binary, merge_line_regions, merge_lines
 from towline.content.pointers import Pointer
 from towline.content.structure import StructureMerge, merge_values
-from towline.content.values import ABSENT, NotParsed, Value
+from towline.content.values import ABSENT, NotParsed, TooDeep, TooLarge, Value
 from towline.content_rules import ContentMode, ContentRules, MergedBy
 from towline.model import ThreeWay
 from towline.options import Side
@@ -216,30 +216,60 @@ def _checked(
 ) -> ContentOutcome:
     """Refuse merged lines that are not parsed, if ours is, or lack a key that was added.
 
-    And those that change a guarded field.
+    And those that change a guarded field, or may do so as a side is not parsed.
     """
     outcome = ContentOutcome(content=content, by=MergedBy.LINES)
+    is_too_large = False
     for format_ in formats_of(path, sides.ours):
-        with suppress(NotParsed):
-            ours = format_.parse(sides.ours).value
-            name = format_.name.upper()
-            try:
-                merged = format_.parse(content).value
-            except NotParsed:
-                return _conflict(f"the lines merge, but the result is no valid {name}")
-            values = ThreeWay(_value(format_, sides.base), ours, _value(format_, sides.theirs))
-            if _loses_key(values, merged):
-                return _conflict("the lines merge, but a key that one side added would be lost")
-            return _without_guarded(values, merged, rules, choices) or outcome
+        try:
+            return _checked_as(format_, sides, content, rules, choices) or outcome
+        except (TooLarge, TooDeep):
+            is_too_large = True
+        except NotParsed:
+            pass
+    if content == sides.ours:
+        return outcome
+    if guarded_patterns(rules):
+        return _conflict("the lines merge, but a guarded field may change: not all sides parse")
+    if is_too_large:
+        return _conflict("the lines merge, but are too large, or too deep, to be checked")
     return outcome
 
 
-def _value(format_: Format, content: bytes) -> Value:
-    """Return what a side says; ABSENT where it is not of the format."""
+def _checked_as(
+    format_: Format,
+    sides: ThreeWay[bytes],
+    content: bytes,
+    rules: ContentRules,
+    choices: Choices,
+) -> ContentOutcome | None:
+    """Return the conflict of merged lines, if there is one.
+
+    Raises `NotParsed` where ours is not of the format, or where a guarded field cannot be checked.
+    """
+    ours = format_.parse(sides.ours)
+    merged = _document(format_, content)
+    if merged is None:
+        return _conflict(f"the lines merge, but the result is no valid {format_.name.upper()}")
+    documents = ThreeWay(_document(format_, sides.base), ours, _document(format_, sides.theirs))
+    values = documents.map(lambda document: ABSENT if document is None else document.value)
+    if _loses_key(values, merged.value):
+        return _conflict("the lines merge, but a key that one side added would be lost")
+    if not guarded_patterns(rules):
+        return None
+    known = (documents.base, documents.theirs, merged)
+    if any(each is None or each.is_stream != ours.is_stream for each in known):
+        raise NotParsed
+    return _without_guarded(values, merged.value, rules, choices)
+
+
+def _document(format_: Format, content: bytes) -> Document | None:
+    """Return what a side says; None where it is not of the format."""
     try:
-        return format_.parse(content).value
+        document: Document = format_.parse(content)
     except NotParsed:
-        return ABSENT
+        return None
+    return document
 
 
 def _loses_key(sides: ThreeWay[Value], merged: Value) -> bool:
@@ -253,14 +283,10 @@ def _without_guarded(
     sides: ThreeWay[Value], merged: Value, rules: ContentRules, choices: Choices
 ) -> ContentOutcome | None:
     """Return the conflict of merged lines that replace a guarded field, unless theirs is chosen."""
-    if not guarded_patterns(rules):
-        return None
-    expected = sides.ours
-    if sides.base is not ABSENT and sides.theirs is not ABSENT:
-        decided = merge_values(sides, rules, choices)
-        if guarded := [each for each in decided.conflicts if each.reason is Reason.GUARDED]:
-            return ContentOutcome(content=None, fields=tuple(guarded))
-        expected = value_of(decided.merge, sides.ours, sides.theirs)
+    decided = merge_values(sides, rules, choices)
+    if guarded := [each for each in decided.conflicts if each.reason is Reason.GUARDED]:
+        return ContentOutcome(content=None, fields=tuple(guarded))
+    expected = value_of(decided.merge, sides.ours, sides.theirs)
     if replaces_guarded(expected, merged, rules):
         return _conflict("the lines merge, but a guarded field would change")
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
-from towline.content.values import Value
+from towline.content.values import Unmergeable, Value
 
 Pointer: TypeAlias = tuple[str, ...]
 """The keys from the document down; an element known by identity is ``[key=value]``."""
@@ -38,16 +38,17 @@ class Patterns:
         return bool(self._values)
 
     def inside(self, pointer: Pointer, value: Value) -> Iterator[Value]:
-        """Yield the values that a pattern names at a place, whose value is given, or inside it."""
+        """Yield the values that a pattern names at a place, whose value is given, or inside it.
+
+        Of what is never looked at inside, the whole is yielded where a pattern goes on into it.
+        """
         for pattern, _ in self._values:
             head, rest = pattern[: len(pointer)], pattern[len(pointer) :]
             if not _fits(head, pointer):
                 continue
             parts = [value]
             for wanted in rest:
-                parts = [
-                    part for whole in parts for name, part in _parts(whole) if wanted in ("*", name)
-                ]
+                parts = [part for whole in parts for part in _parts(whole, wanted)]
             yield from parts
 
 
@@ -57,7 +58,13 @@ def _fits(pattern: Pointer, pointer: Pointer) -> bool:
     )
 
 
-def _parts(value: Value) -> Iterable[tuple[str, Value]]:
-    if isinstance(value, dict):
-        return value.items()
-    return ((str(at), item) for at, item in enumerate(value)) if isinstance(value, list) else ()
+def _parts(value: Value, wanted: str) -> Iterable[Value]:
+    match value:
+        case dict():
+            return value.values() if wanted == "*" else [value[wanted]] if wanted in value else []
+        case list():
+            return [item for at, item in enumerate(value) if wanted in ("*", str(at))]
+        case Unmergeable():
+            return [value]
+        case _:
+            return []

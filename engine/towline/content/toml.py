@@ -12,7 +12,6 @@ from typing import Any
 
 from towline.content.decision import Inside, Merge, Slot, Take
 from towline.content.values import (
-    MAX_BYTES,
     STACK_DEPTH,
     NotParsed,
     TextDocument,
@@ -32,8 +31,6 @@ class TomlDocument(TextDocument):
 
 def parse_toml(content: bytes) -> TomlDocument:
     """Parse a document. Raises `NotParsed`."""
-    if len(content) > MAX_BYTES:
-        raise NotParsed
     try:
         text, has_bom = decode_text(content)
         value = _strict(tomllib.loads(text, parse_float=_fraction), 0)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
 
-MAX_BYTES = 5_000_000
-"""Above this a side is not parsed."""
+MAX_BYTES = 5 * 1024 * 1024
+"""Above this a side is not parsed: as many as an asset has by default (`Limits.asset_bytes`)."""
 STACK_DEPTH = 128
 """How deep parsers go that use Python's stack, and those of YAML and TOML at all."""
 
@@ -43,7 +43,10 @@ def decode_text(content: bytes) -> tuple[str, bool]:
 
     Raises:
         UnicodeDecodeError: the content is not UTF-8.
+        TooLarge: it has more bytes than `MAX_BYTES`.
     """
+    if len(content) > MAX_BYTES:
+        raise TooLarge
     text = content.decode()
     return text.removeprefix("\ufeff"), text.startswith("\ufeff")
 
@@ -71,6 +74,10 @@ class Unmergeable:
 
 class NotParsed(Exception):
     """The content is not of a format, or too large or too deep to be merged as such."""
+
+
+class TooLarge(NotParsed):
+    """The content has more bytes than are parsed."""
 
 
 class TooDeep(NotParsed):

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from towline.content.values import (
-    MAX_BYTES,
     STACK_DEPTH,
     NotParsed,
     TextDocument,
@@ -60,8 +59,6 @@ def parse_yaml(content: bytes) -> YamlDocument:
     """Parse a file of YAML documents. Raises `NotParsed`."""
     import yaml
 
-    if len(content) > MAX_BYTES:
-        raise NotParsed
     try:
         text, has_bom = decode_text(content)
         nodes = tuple(node for node in yaml.compose_all(text, _loader()))

@@ -11,7 +11,7 @@ from towline.content import ContentOutcome, are_equal, merge_content
 from towline.content.fields import Reason
 from towline.content.json_values import parse_json
 from towline.content.pointers import format_pointer
-from towline.content.values import NotParsed, TooDeep, shown
+from towline.content.values import MAX_BYTES, NotParsed, TooDeep, shown
 from towline.content_rules import ContentRules, FieldRule
 from towline.model import ThreeWay
 from towline.options import Side
@@ -351,7 +351,7 @@ def test_what_is_too_deep_or_too_large_is_merged_by_lines():
     ):
         assert merge(large, large + "\n", large).content == f"{large}\n".encode()
         assert merge("[]", large, "[1]").by == "lines"
-    long = f'["{"x" * 5_000_000}"]'
+    long = f'["{"x" * MAX_BYTES}"]'
     assert merge("[]", long, "[1]").by == "lines"
 
 

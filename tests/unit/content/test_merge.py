@@ -11,7 +11,7 @@ from towline.content import ContentOutcome, are_equal, merge_content
 from towline.content.decision import Inside, Keep, Slot, Take
 from towline.content.json_values import parse_json
 from towline.content.merge import Choices
-from towline.content.values import NotParsed
+from towline.content.values import MAX_BYTES, NotParsed
 from towline.content.yaml_edit import edit_yaml
 from towline.content.yaml_values import parse_yaml
 from towline.content_rules import ContentMode, ContentRules, FieldRule, MergedBy
@@ -434,3 +434,54 @@ def test_a_string_that_both_sides_edit_is_no_pair_of_additions():
     ours, theirs = base.replace("b = 2", "b = 3"), base.replace("b = 2", "b = 4")
     assert content("a.json", base, ours, theirs) is None
     assert content("a.json", base, ours, ours.replace("a = 1", "a = 0")) is not None
+
+
+SECRET = ContentRules(fields=(("/s/secret", FieldRule.GUARDED),))
+LAID_OUT = '{"s": {\n"secret": 1,\n"q": 2\n},\n"a": 1,\n"b": 1,\n"c": 1,\n"d": 1\n}\n'
+DEEP = '"b":' + "[" * 1_100 + "]" * 1_100
+NOT_CHECKED = {
+    "comments": ("a.json", LAID_OUT.replace('"b"', '// why\n"b"')),
+    "a comment first": ("a.json", "// why\n" + LAID_OUT),
+    "too large": ("a.json", LAID_OUT.replace('"b": 1', f'"b": "{"x" * MAX_BYTES}"')),
+    "too deep": ("a.json", LAID_OUT.replace('"b": 1', DEEP)),
+    "a template": ("a.yml", "s:\n  secret: 1\na: {% x %}\nb: 1\nc: 1\nd: 1\n"),
+    "a doubled key": ("a.json", LAID_OUT.replace('"q": 2', '"q": 2,\n"q": 2')),
+    "all doubled": ("a.json", LAID_OUT.replace('"a": 1', '"a": 1,\n"a": 1')),
+    "a tag": ("a.yml", "s: !x\n  secret: 1\na: 1\nb: 1\nd: 1\n"),
+}
+
+
+@pytest.mark.parametrize("mode", [ContentMode.AUTO, ContentMode.LINES])
+@pytest.mark.parametrize("name", NOT_CHECKED)
+def test_a_guarded_field_is_not_replaced_where_it_cannot_be_looked_at(name: str, mode: ContentMode):
+    path, base = NOT_CHECKED[name]
+    ours = base.replace('"d": 1', '"d": 2').replace("d: 1", "d: 2")
+    theirs = base.replace('"secret": 1', '"secret": 9').replace("secret: 1", "secret: 9")
+    sides = ThreeWay(base.encode(), ours.encode(), theirs.encode())
+    assert base not in (ours, theirs)
+    assert merge_content(path, sides, replace(SECRET, mode=mode)).content is None
+
+
+@pytest.mark.parametrize("broken", [0, 1, 2])
+def test_a_guarded_field_is_not_replaced_where_one_side_is_broken(broken: int):
+    texts = [LAID_OUT, LAID_OUT.replace('"d": 1', '"d": 2')]
+    texts.append(LAID_OUT.replace('"secret": 1', '"secret": 9'))
+    texts[broken] = texts[broken].replace('"a": 1,', '"a": 1,,')
+    sides = ThreeWay(*(text.encode() for text in texts))
+    assert merge_content("a.json", sides, SECRET).content is None
+
+
+def test_a_guarded_field_is_not_replaced_where_one_side_is_several_documents():
+    base = "s:\n  secret: 1\na: 1\nb: 1\nd: 1\n"
+    ours, theirs = base.replace("b: 1", "b: 2"), base.replace("t: 1", "t: 9") + "---\nx: 1\n"
+    sides = ThreeWay(base.encode(), ours.encode(), theirs.encode())
+    assert merge_content("a.yml", sides, SECRET).content is None
+
+
+def test_merged_lines_that_are_too_large_to_be_checked_are_a_conflict():
+    long = '{\n"a": 1,\n"b": "' + "x" * MAX_BYTES + '",\n"c": 1\n}\n'
+    ours = long.replace('"a": 1', '"k": 1,\n"a": 1')
+    theirs = long.replace('"c": 1', '"k": 2,\n"c": 1')
+    assert content("a.json", long, ours, theirs) is None
+    assert content("a.json", long, ours, long) == ours
+    assert content("a.txt", "x" + long, "x" + ours, "x" + theirs) is not None
