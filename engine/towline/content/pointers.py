@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from towline.content.values import Unmergeable, Value
+from towline.content_rules import FieldRule
 
 Pointer: TypeAlias = tuple[str, ...]
 """The keys from the document down; an element known by identity is ``[key=value]``."""
@@ -22,7 +23,11 @@ def parse_pointer(text: str) -> Pointer:
 
 
 class Patterns:
-    """Values by pointer pattern; ``*`` is any one key."""
+    """Values by pointer pattern; ``*`` is any one key.
+
+    A number in the pattern of a guarded field is any element of a list whose elements have names:
+    they have no place there, and the field must not be replaced, wherever it is.
+    """
 
     def __init__(self, values: Iterable[tuple[str, str]]) -> None:
         self._values = [(parse_pointer(pattern), value) for pattern, value in values]
@@ -30,7 +35,7 @@ class Patterns:
     def find(self, pointer: Pointer) -> str | None:
         """Return the value of the first pattern that a pointer fits."""
         for pattern, value in self._values:
-            if _fits(pattern, pointer):
+            if _fits(pattern, pointer, value):
                 return value
         return None
 
@@ -40,11 +45,12 @@ class Patterns:
     def inside(self, pointer: Pointer, value: Value) -> Iterator[Value]:
         """Yield the values that a pattern names at a place, whose value is given, or inside it.
 
+        The patterns are of guarded fields. A number is any element of a list: elements may move.
         Of what is never looked at inside, the whole is yielded where a pattern goes on into it.
         """
-        for pattern, _ in self._values:
+        for pattern, rule in self._values:
             head, rest = pattern[: len(pointer)], pattern[len(pointer) :]
-            if not _fits(head, pointer):
+            if not _fits(head, pointer, rule):
                 continue
             parts = [value]
             for wanted in rest:
@@ -52,9 +58,11 @@ class Patterns:
             yield from parts
 
 
-def _fits(pattern: Pointer, pointer: Pointer) -> bool:
+def _fits(pattern: Pointer, pointer: Pointer, rule: str) -> bool:
     return len(pattern) == len(pointer) and all(
-        wanted in ("*", token) for wanted, token in zip(pattern, pointer, strict=True)
+        wanted in ("*", token)
+        or (rule == FieldRule.GUARDED and wanted.isdigit() and token.startswith("["))
+        for wanted, token in zip(pattern, pointer, strict=True)
     )
 
 
@@ -63,7 +71,8 @@ def _parts(value: Value, wanted: str) -> Iterable[Value]:
         case dict():
             return value.values() if wanted == "*" else [value[wanted]] if wanted in value else []
         case list():
-            return [item for at, item in enumerate(value) if wanted in ("*", str(at))]
+            is_element = wanted == "*" or wanted.isdigit() or wanted.startswith("[")
+            return value if is_element else []
         case Unmergeable():
             return [value]
         case _:

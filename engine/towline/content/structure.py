@@ -354,7 +354,7 @@ class _Merger:
         """Whether ours was chosen for a list in which theirs replaces a guarded field."""
 
         def places(side: list[Value], spans: Iterable[range]) -> list[Place]:
-            return [((*pointer, str(at)), side[at]) for span in spans for at in span]
+            return [(pointer, [side[at] for span in spans for at in span])]
 
         guarded = self._guarded.exchange(
             FieldConflict(pointer=pointer, reason=Reason.GUARDED, values=lists),

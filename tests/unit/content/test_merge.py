@@ -485,3 +485,33 @@ def test_merged_lines_that_are_too_large_to_be_checked_are_a_conflict():
     assert content("a.json", long, ours, theirs) is None
     assert content("a.json", long, ours, long) == ours
     assert content("a.txt", "x" + long, "x" + ours, "x" + theirs) is not None
+
+
+@pytest.mark.parametrize("mode", [ContentMode.AUTO, ContentMode.LINES])
+@pytest.mark.parametrize(
+    ("base", "theirs"),
+    [
+        ('{"id": "a",\n"cred": 1}', '{"id": "a",\n"cred": 9}'),
+        ('{"id": "z"},\n{"id": "a",\n"cred": 1}', '{"id": "a",\n"cred": 9},\n{"id": "z"}'),
+        ('{"id": "a",\n"cred": 1}', '{"id": "b",\n"cred": 9}'),
+        ('{"x": 1},\n{"x": 2,\n"cred": 1}', '{"y": 9,\n"cred": 9},\n{"x": 1},\n{"x": 3}'),
+    ],
+)
+def test_a_guarded_number_is_any_element_that_has_no_place(
+    base: str, theirs: str, mode: ContentMode
+):
+    was, there = (f'{{"l": [\n{side}\n],\n"v": 1,\n"w": 1,\n"z": 1}}' for side in (base, theirs))
+    sides = ThreeWay(was.encode(), was.replace('"z": 1}', '"z": 2}').encode(), there.encode())
+    rules = ContentRules(mode=mode, fields=(("/l/0/cred", FieldRule.GUARDED),))
+    outcome = merge_content("a.json", sides, rules)
+    assert outcome.content is None
+    assert {field.reason for field in outcome.fields} == {"guarded"}
+
+
+def test_a_guarded_number_is_one_element_of_a_list_by_position():
+    base = '{"l": [{"cred": 1}, {"cred": 2}], "v": 1}'
+    ours, theirs = base.replace('"v": 1', '"v": 2'), base.replace('"cred": 2', '"cred": 3')
+    for number, merges in (("0", True), ("1", False)):
+        sides = ThreeWay(base.encode(), ours.encode(), theirs.encode())
+        rules = ContentRules(fields=((f"/l/{number}/cred", FieldRule.GUARDED),))
+        assert (merge_content("a.json", sides, rules).content is not None) is merges
