@@ -20,9 +20,11 @@ Lists are paired by the first of these that fits all three sides:
 1. objects by an identity: the key that the rules name, else the first of `IDENTITIES` that every
    element has and that is unique on each side;
 2. strings that are unique on each side, by value;
-3. lists of one length, by position; but where both sides edited inside one element, and one side
+3. where the list is unordered, and ours is not base: equal elements, as often as they are there;
+   what one side edited gives way to another element, and conflicts where both did;
+4. lists of one length, by position; but where both sides edited inside one element, and one side
    moved any element to another place, they conflict;
-4. a longest common subsequence; edits that touch conflict.
+5. a longest common subsequence; edits that touch conflict.
 
 Where elements are paired by identity, two different orders of the same elements conflict, unless
 the list is unordered. What both sides add at one place is all taken, theirs first, and what they
@@ -34,11 +36,10 @@ Guarded fields that change their place are those of `towline.content.guarded`.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from towline.content.decision import Inside, Keep, Merge, Slot, Take
-from towline.content.diff import Base
 from towline.content.equality import Equality
 from towline.content.fields import FieldConflict, FieldMerge, Reason
 from towline.content.guarded import GuardedFields, Place
@@ -47,8 +48,7 @@ from towline.content.larger import is_larger
 from towline.content.ordering import interleaved, is_rewritten
 from towline.content.pointers import Patterns, Pointer
 from towline.content.recursion import Steps, run
-from towline.content.regions import Region, regions
-from towline.content.search import TooCostly
+from towline.content.sequences import Replacement, merge_ordered, merge_unordered
 from towline.content.values import ABSENT, Value
 from towline.content_rules import ContentRules, FieldRule
 from towline.model import ThreeWay
@@ -239,11 +239,14 @@ class _Merger:
         if named is not None or is_doubled(sides):
             # A doubled identity: which element is which is unknown.
             return self._whole(pointer, b, o, t)
+        lists = ThreeWay(b, o, t)
+        if self._unordered.find(pointer) is not None and not self._equality.are_equal(o, b):
+            return self._merge_sequences(pointer, lists, merge_unordered)
         if len(b) == len(o) == len(t):
             if self._is_moved(sides):
                 return self._whole(pointer, b, o, t)
             return self._merge_positions(pointer, sides)
-        return self._merge_sequences(pointer, b, o, t)
+        return self._merge_sequences(pointer, lists, merge_ordered)
 
     def _is_moved(self, sides: Sequence[list[Value]]) -> bool:
         """Whether both sides edited inside one element, and one moved an element to a new place.
@@ -322,34 +325,32 @@ class _Merger:
         return taken if pointer in self._choices else None
 
     def _merge_sequences(
-        self, pointer: Pointer, b: list[Value], o: list[Value], t: list[Value]
+        self,
+        pointer: Pointer,
+        lists: ThreeWay[list[Value]],
+        merge: Callable[[ThreeWay[list[Hashable]]], list[Replacement] | None],
     ) -> Merge:
-        """Merge lists whose elements have no identity, as lines are merged."""
-        base, ours, theirs = ([self._equality.key(item) for item in side] for side in (b, o, t))
-        before = Base(base)
-        try:
-            found = list(regions(before.diff(ours), before.diff(theirs)))
-        except TooCostly:
-            return self._whole(pointer, b, o, t)
-        if any(region.clashes(ours, theirs) for region in found):
-            return self._whole(pointer, b, o, t)
-        taken = [region for region in found if not region.from_ours]
-        if self._keeps_guarded(pointer, taken, ThreeWay(b, o, t)):
+        """Merge lists whose elements have no identity."""
+        taken = merge(lists.map(lambda side: [self._equality.key(item) for item in side]))
+        if taken is None:
+            return self._whole(pointer, lists.base, lists.ours, lists.theirs)
+        if self._keeps_guarded(pointer, taken, lists):
             return _KEEP
+        count = len(lists.ours)
         slots: list[Slot] = []
         position = 0
-        for region in taken:
-            slots += [Slot(at, None, _KEEP) for at in range(position, region.ours.start)]
-            slots += [Slot(None, at, _TAKE) for at in region.theirs]
-            position = region.ours.stop
-        slots += [Slot(at, None, _KEEP) for at in range(position, len(o))]
-        merged = _inside(_in_place(slots, len(o)), range(len(o)))
+        for ours, theirs in taken:
+            slots += [Slot(at, None, _KEEP) for at in range(position, ours.start)]
+            slots += [Slot(None, at, _TAKE) for at in theirs]
+            position = ours.stop
+        slots += [Slot(at, None, _KEEP) for at in range(position, count)]
+        merged = _inside(_in_place(slots, count), range(count))
         if merged is not _KEEP:
             self.taken.append(FieldMerge(pointer=pointer))
         return merged
 
     def _keeps_guarded(
-        self, pointer: Pointer, taken: Iterable[Region], lists: ThreeWay[list[Value]]
+        self, pointer: Pointer, taken: Sequence[Replacement], lists: ThreeWay[list[Value]]
     ) -> bool:
         """Whether ours was chosen for a list in which theirs replaces a guarded field."""
 
@@ -358,8 +359,8 @@ class _Merger:
 
         guarded = self._guarded.exchange(
             FieldConflict(pointer=pointer, reason=Reason.GUARDED, values=lists),
-            places(lists.ours, (region.ours for region in taken)),
-            places(lists.theirs, (region.theirs for region in taken)),
+            places(lists.ours, (each.ours for each in taken)),
+            places(lists.theirs, (each.theirs for each in taken)),
         )
         return guarded and self._choices.get(pointer) is Side.OURS
 

@@ -220,6 +220,40 @@ def test_an_edit_goes_to_no_other_element_where_a_deletion_and_an_insertion_move
     assert conflicts(base, edited, moved) == {"": Reason.BOTH_CHANGED}
 
 
+UNORDERED = ContentRules(unordered=("",))
+
+
+@pytest.mark.parametrize(
+    ("base", "ours", "theirs", "expected"),
+    [
+        ("[1,2,3]", "[3,2,1]", "[2,1,3]", "[3,2,1]"),
+        ('[{"x":1},{"x":2}]', '[{"x":2},{"x":1},{"x":3}]', '[{"x":2},{"x":4}]', None),
+        ("[1,2,2,3]", "[3,2,2,1,5]", "[2,1,3,6]", "[3,2,1,5,6]"),
+        ("[1,2]", "[2,1,5]", "[5,1,2]", "[2,1,5]"),
+        ("[1,2,3]", "[2,3]", "[3,2]", "[2,3]"),
+        ("[1,2]", "[1,2]", "[2,1]", "[2,1]"),
+    ],
+)
+def test_unordered_elements_without_an_identity_are_known_by_their_value(
+    base: str, ours: str, theirs: str, expected: str | None
+):
+    expected = expected or '[{"x":2},{"x":3},{"x":4}]'
+    assert merged(base, ours, theirs, UNORDERED) == expected
+
+
+def test_an_unordered_element_that_both_sides_edited_is_a_conflict():
+    base = '[{"x":1,"y":1},{"x":2,"y":2}]'
+    ours, theirs = base.replace('"x":1', '"x":5'), base.replace('"y":1', '"y":5')
+    for edit in (theirs, '[{"x":2,"y":2}]'):
+        assert conflicts(base, ours, edit, UNORDERED) == {"": Reason.BOTH_CHANGED}
+
+
+def test_an_unordered_element_does_not_replace_a_guarded_field():
+    rules = ContentRules(unordered=("",), fields=(("/*/c", FieldRule.GUARDED),))
+    base, ours = '[{"c":1},{"c":2}]', '[{"c":2},{"c":1},{"x":3}]'
+    assert conflicts(base, ours, base.replace("1", "9"), rules) == {"": Reason.GUARDED}
+
+
 def test_a_side_for_an_order_leaves_the_edits_of_the_other():
     ours = '{"n":[{"id":"b","v":1},{"id":"a","v":1},{"id":"c","v":1}]}'
     theirs = '{"n":[{"id":"a","v":1},{"id":"c","v":1},{"id":"b","v":2}]}'
