@@ -93,6 +93,21 @@ class ProjectConflicts:
             chosen.update(found)
         return tuple(each for each in self.conflicts if each.party.asset_id in chosen)
 
+    def by_pattern(self, names: Sequence[str], project: Project) -> frozenset[AssetId]:
+        """Return the assets that none of these names means alone, by its id or path."""
+        wanted = {asset_name(given, project.prefix) for given in names}
+        return frozenset(
+            each.party.asset_id
+            for each in self.conflicts
+            if wanted.isdisjoint((each.party.asset_id, *each.party.paths))
+        )
+
+    def own_choice(self, conflict: OpenConflict) -> SavedResolution | None:
+        """Return the saved resolution that settles a conflict, if it was made for it alone."""
+        saved = self.planned.saved.get(conflict.party.asset_id)
+        is_own = saved is not None and not saved.by_pattern and not self.is_left(conflict)
+        return saved if is_own else None
+
 
 def covers(name: str, asset_id: AssetId, paths: Iterable[AssetPath]) -> bool:
     """Whether a name means this asset: its id, one of its paths, a folder, or a glob."""
@@ -177,6 +192,7 @@ def conflict_json(conflict: OpenConflict, found: ProjectConflicts) -> dict[str, 
             }
             for each in conflict.lines
         ],
+        "problem": conflict.problem,
         "blockers": list(conflict.conflict.blockers),
         "commit": None if commit is None else commit_json(commit),
         "settled": not found.is_left(conflict),

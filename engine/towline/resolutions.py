@@ -25,7 +25,8 @@ class SavedResolution:
     It holds only while the asset's three ``states`` are these; when one of them moves, it lapses.
     Exactly one of ``side``, ``content`` and ``fields`` is given. A field is a JSON pointer
     (RFC 6901), in which an element known by identity is ``[key=value]``; what clashes nowhere is
-    merged as without a resolution.
+    merged as without a resolution. ``by_pattern``: a folder or a glob covers the asset, and no
+    name is its own.
 
     Raises:
         InvalidValue: there is no state, not exactly one choice, a field is no pointer or is there
@@ -37,6 +38,7 @@ class SavedResolution:
     side: Side | None = None
     content: bytes | None = None
     fields: tuple[tuple[str, Side], ...] = ()
+    by_pattern: bool = False
 
     def __post_init__(self) -> None:
         states = (self.states.base, self.states.ours, self.states.theirs)

@@ -58,6 +58,22 @@ def test_folders_and_globs_resolve_what_they_cover(clashing: Command, names: lis
     assert files(clashing) == {**THEIRS, README: YOURS}
 
 
+@pytest.mark.parametrize("choice", [["--field", "/retries=theirs"], ["--theirs"]], ids=" ".join)
+def test_a_folder_leaves_what_was_chosen_for_one_asset(clashing: Command, choice: list[str]):
+    clashing("resolve", ".", "--ours")
+    clashing("resolve", ORDERS, *choice)
+    chosen = clashing.json("resolve", "--list")["conflicts"][0]["resolution"]
+    for names in ([".", "**"], ["pipelines/", "read*"]):
+        ran = clashing("resolve", *names, "--theirs")
+        assert f"Resolved {README}: theirs\nLeft {ORDERS} as it is resolved: " in ran.out
+    found = clashing.json("resolve", ".", "--ours")
+    assert (paths(found["resolved"]), found["unchanged"]) == ([README], [chosen])
+    found = clashing.json("resolve", ".", ORDERS, "--ours")
+    assert (paths(found["resolved"]), found["unchanged"]) == ([ORDERS, README], [])
+    clashing("pull")
+    assert files(clashing)[ORDERS] == OURS
+
+
 def test_a_side_for_each_field_merges_the_rest(clashing: Command):
     refused = clashing.json("resolve", ORDERS, "--field", "/name=theirs", code=1)["error"]
     assert (refused["code"], refused["fields"]) == ("invalid_resolution", ["/retries"])
@@ -190,6 +206,7 @@ def test_conflicts_are_listed_with_what_clashes(clashing: Command):
     ]
     assert (orders["resolution"]["side"], readme["resolution"]) == ("ours", None)
     assert orders["commit"]["revision"] == clashing.json("status")["revision"]
+    assert orders["problem"] == readme["problem"] == ""
     assert [each["theirs"] for each in readme["lines"]] == [
         {"start": 4, "text": "III\n"},
         {"start": 9, "text": "VIII\n"},
@@ -471,4 +488,5 @@ def test_the_settings_of_a_pull_hold_for_status_too(project: Command):
     project("config", "content_merge", "never")
     found = {each["path"]: each["state"] for each in project.json("status")["assets"]}
     assert found[ORDERS] == "conflict"
-    assert paths(project.json("resolve", "--list")["conflicts"]) == [ORDERS]
+    (listed,) = project.json("resolve", "--list")["conflicts"]
+    assert (listed["path"], listed["problem"]) == (ORDERS, "these contents are never merged")

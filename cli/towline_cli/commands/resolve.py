@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,8 +95,8 @@ def resolve(
 
     Without an option it walks through the open conflicts at the terminal; with names, through
     theirs. A resolution is saved, and the next `towline pull` applies it. It lapses when the asset
-    changes on any side. Conflicts are those with the last fetched revision: the network is not
-    used.
+    changes on any side. Folders and globs leave what was chosen for an asset by its path or id.
+    Conflicts are those with the last fetched revision: the network is not used.
     """
     given = {
         "--theirs": theirs,
@@ -119,7 +119,12 @@ def resolve(
             found = load_conflicts(project, watch)
         if listing:
             return _list(project, found, names, as_json=as_json)
-        session = _Session(project=project, found=found, asks=not (yes or as_json))
+        session = _Session(
+            project=project,
+            found=found,
+            asks=not (yes or as_json),
+            by_pattern=found.by_pattern(names, project) if names else frozenset(),
+        )
         conflicts = found.named(names, project) if names else found.open
         with session.reported(as_json=as_json):
             if not chosen:
@@ -127,11 +132,11 @@ def resolve(
             elif with_file is not None or fields:
                 session.take_one(conflicts, with_file, fields)
             elif tool is not None:
-                session.take_tool(conflicts, tool)
+                session.take_tool(session.without_own(conflicts), tool)
             elif remembered:
-                session.take_remembered(conflicts)
+                session.take_remembered(session.without_own(conflicts))
             else:
-                session.take_side(conflicts, "theirs" if theirs else "ours")
+                session.take_side(session.without_own(conflicts), "theirs" if theirs else "ours")
         return INTERRUPTED if session.interrupted else OK
 
 
@@ -158,14 +163,29 @@ class _Session:
     found: ProjectConflicts
     asks: bool
     """Whether it warns of a doubtful content, and asks at a terminal."""
+    by_pattern: frozenset[AssetId]
+    """The assets that folders and globs alone name."""
     warnings: list[str] = field(default_factory=list)
     resolved: list[tuple[OpenConflict, SavedResolution]] = field(default_factory=list)
+    unchanged: list[SavedResolution] = field(default_factory=list)
+    """The choices made for one asset that a folder or glob does not replace."""
     interrupted: bool = False
 
     def save(self, conflict: OpenConflict, resolution: SavedResolution) -> None:
         """Save one at once, so that no later failure loses it."""
         self.project.store.save_resolutions([resolution])
         self.resolved.append((conflict, resolution))
+
+    def without_own(self, conflicts: Sequence[OpenConflict]) -> list[OpenConflict]:
+        """Return the conflicts without those that a folder or glob leaves as they are settled."""
+        taken = []
+        for conflict in conflicts:
+            own = self.found.own_choice(conflict)
+            if own is None or conflict.party.asset_id not in self.by_pattern:
+                taken.append(conflict)
+            else:
+                self.unchanged.append(own)
+        return taken
 
     def walk(self, conflicts: Sequence[OpenConflict]) -> None:
         """Ask for each."""
@@ -183,7 +203,8 @@ class _Session:
 
         chosen = [(each, each.resolution(side=Side(side))) for each in conflicts]
         for conflict, resolution in chosen:
-            self.save(conflict, resolution)
+            by_pattern = resolution.asset_id in self.by_pattern
+            self.save(conflict, replace(resolution, by_pattern=by_pattern))
 
     def take_one(
         self, conflicts: Sequence[OpenConflict], with_file: str | None, fields: Sequence[str]
@@ -254,6 +275,7 @@ class _Session:
             print_json(
                 {
                     "resolved": [resolution_json(each) for _, each in self.resolved],
+                    "unchanged": [resolution_json(each) for each in self.unchanged],
                     "conflicts_left": len(planned.open),
                     "unused": [asdict(note) for note in planned.unused],
                     "warnings": self.warnings,
@@ -267,6 +289,10 @@ class _Session:
     def _print_resolved(self) -> None:
         for conflict, resolution in self.resolved:
             echo(f"Resolved {conflict.path}: {describe(resolution)}")
+        for each in self.unchanged:
+            echo(
+                f"Left {each.path} as it is resolved: {describe(each)}; its own path replaces that"
+            )
 
 
 def _print_left(planned: PlannedConflicts, about: Iterable[AssetId]) -> None:
