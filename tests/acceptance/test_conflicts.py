@@ -163,6 +163,21 @@ def test_only_takes_a_folder(project: Command):
     assert "left out" not in project("pull", "--only", "pipelines").out
 
 
+def test_a_skipped_conflict_that_only_leaves_out_stays_one(torn: Command):
+    torn("pull", "--on-conflict", "skip")
+    skipped, left_out = "1 left in conflict", "1 change left out; a pull without --only applies"
+    found = torn("pull", "--only", "rules").out
+    assert (skipped in found, left_out in found) == (True, False), found
+    (conflict,) = torn.json("resolve", "--list")["conflicts"]
+    assert conflict["path"] == ORDERS
+    for settling in (["--on-conflict", "theirs"], []):
+        found = torn("pull", "--only", "rules", *settling, "--dry-run").out
+        assert (skipped in found, left_out in found) == (not settling, bool(settling)), found
+    torn("resolve", ORDERS, "--ours")
+    found = torn("pull", "--only", "rules").out
+    assert (skipped in found, left_out in found) == (False, True), found
+
+
 def test_only_starts_from_the_working_folder_where_it_begins_with_a_dot(project: Command):
     inside = project.at(project.folder / "rules")
     planned = inside.json("plan", "--only", ".")

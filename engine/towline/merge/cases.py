@@ -115,7 +115,9 @@ class Resolver:
         kinds = frozenset(kind.name for path in asset.paths if (kind := self.kinds.of(path)))
         selected = self.options.only.takes(asset.id, kinds, frozenset(asset.paths))
         saved = self.saved.get(asset.id) if selected and chosen is None else None
-        decision = decide(asset, chosen, self.content_merge if selected else None)
+        # What is left out is only looked into where an earlier pull may have skipped it.
+        lags = asset.base_record is not None and asset.base_record.lagging
+        decision = decide(asset, chosen, self.content_merge if selected or lags else None)
         case = Case(
             asset=asset,
             kind=self._kind(asset),
@@ -127,11 +129,21 @@ class Resolver:
         if not selected and asset.non_asset is None:
             # Rule 14 applies whatever is selected: no later pull would report it.
             case.decision = Decision(
-                rule=decision.rule, disposition=Disposition.UNTOUCHED, outcome=asset.ours
+                rule=decision.rule,
+                disposition=Disposition.UNTOUCHED,
+                outcome=asset.ours,
+                conflict=decision.conflict if lags and not self._is_settled(asset) else None,
             )
         elif decision.conflict is not None and not self._take_saved(case):
             self._take_policy(case)
         return case
+
+    def _is_settled(self, asset: AlignedAsset) -> bool:
+        """Whether the policy or a saved resolution settles a conflict of an asset."""
+        saved = self.saved.get(asset.id)
+        return self.options.on_conflict in _POLICY_SIDES or (
+            saved is not None and _holds(saved, asset)
+        )
 
     def _take_saved(self, case: Case) -> bool:
         """Decide a case by its saved resolution; False where it has none that settles it."""

@@ -155,7 +155,8 @@ def _behind(case: Case, record: AssetRecord | None) -> BehindReason | None:
         return None
     if case.asset.non_asset is not None:
         return BehindReason(case.asset.non_asset.reason.value)
-    return BehindReason.CONFLICT if case.undecided else BehindReason.LEFT_OUT
+    in_conflict = case.undecided or (not case.selected and case.decision.conflict is not None)
+    return BehindReason.CONFLICT if in_conflict else BehindReason.LEFT_OUT
 
 
 def notes_of(cases: Iterable[Case], alignment: Alignment) -> tuple[Note, ...]:
