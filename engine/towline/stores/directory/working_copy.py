@@ -154,7 +154,7 @@ class WorkingCopy:
     @_lookup
     def saved_resolutions(self) -> Sequence[SavedResolution]:
         if self._state.setting(SAVED_RESOLUTIONS) is None:
-            return ()
+            return []
         from towline.stores.resolutions import saved_resolutions
 
         return saved_resolutions(self._state.setting)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from fastapi.testclient import TestClient
 
+from tests.control_plane import cheap_passwords
+from tests.databases import open_database
 from tests.server.dialects.page_schema import PageSchema
 from tests.server.dialects.pages.product_client import Answers, ProductClient
 from tests.server.dialects.tenant_client import TenantClient, client_of
@@ -20,19 +22,22 @@ from towline.testing.git_server import Answers as Trouble
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project, PullSettings
 from towline_server.runs.domain import Lease
+from towline_server.services import assemble
 
 pytestmark = pytest.mark.slow
 
 PULL, PULL_V1, TASK = "/dev/remote/pull", "/dev/v1/remote/pull", "/dev/remote/tasks"
-REFUSED = {400: "error", 401: "error", 500: "error"}
+TEMPORARY = {429: "error", 500: "error"}
+REFUSED = {400: "error", 401: "error", **TEMPORARY}
 ANSWERS: Answers = {
     f"POST {PULL}": {200: "started", **REFUSED},
     f"POST {PULL_V1}": {200: "started", **REFUSED},
-    f"GET {TASK}/{{taskId}}": {200: "task", 401: "error", 404: "error", 500: "error"},
+    f"GET {TASK}/{{taskId}}": {200: "task", 401: "error", 404: "error", **TEMPORARY},
 }
 IMPOSSIBLE = {
     'started.data.taskState: "in-progress"': "the answer has a task that was just asked for",
 }
+SLOW = {"rate_per_second": 0.001, "rate_burst": 1}
 FILES = {"gone": b"1", "stays": b"1", "link": b"1", "mine": b"1"}
 
 
@@ -50,7 +55,11 @@ def _pull(product: ProductClient, branch: str = "main", url: str = PULL) -> str:
 
 
 def test_the_whole_dialect(
-    product: ProductClient, queueing_api: TenantClient, tenant: GitTenant, runner: Runner
+    product: ProductClient,
+    queueing_api: TenantClient,
+    tenant: GitTenant,
+    runner: Runner,
+    tmp_path: Path,
 ):
     def look(task_id: str, state: str, code: str = "") -> Any:
         """A task, which must be in this state."""
@@ -99,8 +108,17 @@ def test_the_whole_dialect(
     look(_lost_too_often(_pull(product), runner), "failed", "INTERNAL")
 
     _refusals(product, queueing_api, task_id)
+    operations = (("POST", PULL), ("POST", PULL_V1), ("GET", f"{TASK}/{task_id}"))
     with client_of(queueing_api.services, runner, runner.runs, **SLOW) as slow:
-        _too_many(product, slow, task_id)
+        slow.get(f"{TASK}/{task_id}", headers=dict(product.headers))
+        for method, path in operations:
+            assert product.ask(method, path, 429, client=slow)["code"] == "INTERNAL"
+    empty = open_database(f"sqlite:///{tmp_path}/empty.sqlite")
+    broken = assemble(queueing_api.services.settings, empty, cheap_passwords())
+    with client_of(broken, runner, runner.runs) as client:
+        for method, path in operations:
+            assert product.ask(method, path, 500, client=client)["code"] == "INTERNAL"
+    empty.close()
     assert product.lacking(IMPOSSIBLE) == []
 
 
@@ -150,13 +168,3 @@ def _refusals(product: ProductClient, api: TenantClient, task_id: str) -> None:
     wrong = {"Nected-API-Key": "twl_wrong"}
     refused("UNAUTHORIZED", f"{TASK}/{task_id}", 401, "GET", headers=wrong)
     refused("TASK_NOT_FOUND", f"{TASK}/{uuid4()}", 404, "GET")
-
-
-SLOW = {"rate_per_second": 0.001, "rate_burst": 1}
-
-
-def _too_many(product: ProductClient, slow: TestClient, task_id: str) -> None:
-    """Every operation once more than is allowed: "a temporary service issue"."""
-    slow.get(f"{TASK}/{task_id}", headers=dict(product.headers))
-    for method, path in (("POST", PULL), ("POST", PULL_V1), ("GET", f"{TASK}/{task_id}")):
-        assert product.ask(method, path, 500, client=slow)["code"] == "INTERNAL"

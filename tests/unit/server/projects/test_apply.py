@@ -136,10 +136,11 @@ def test_a_lock_that_someone_holds_is_reported_as_busy(here: PulledProject):
     plan = here.plan(a=b"1")
     with here.database.writing() as session:
         session.execute(update(ProjectRow).values(edition=ProjectRow.edition + 1))
-        with pytest.raises(StoreBusy):
-            apply(plan, here.store)
-        with pytest.raises(StoreBusy):
-            here.store.put(A, b"mine")
+        with ThreadPoolExecutor() as elsewhere:
+            with pytest.raises(StoreBusy):
+                elsewhere.submit(apply, plan, here.store).result()
+            with pytest.raises(StoreBusy):
+                elsewhere.submit(here.store.put, A, b"mine").result()
     assert here.contents() == {}
 
 
@@ -366,10 +367,10 @@ def test_a_project_goes_with_all_that_it_has(here: PulledProject):
 
 def test_a_snapshot_sees_one_moment(here: PulledProject):
     here.pull(a=b"1")
-    with here.store.snapshot() as then:
+    with here.store.snapshot() as then, ThreadPoolExecutor() as elsewhere:
         before = list(then.records())
-        here.store.put(A, b"mine")
-        here.pull(a=b"1", b=b"2")
+        elsewhere.submit(here.store.put, A, b"mine").result()
+        elsewhere.submit(here.pull, a=b"1", b=b"2").result()
         assert list(then.records()) == before
         assert (then.at(B), then.state().tracked, len(then.log())) == (None, 1, 1)
     assert now(here.store).at(B) is not None

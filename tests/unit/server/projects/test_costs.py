@@ -43,6 +43,7 @@ def _large(database: Database, number: int) -> PulledProject:
     records = [_record(here, AssetPath(path), content) for path, content in files.items()]
     rows = [row_of(here.project_id, record, NamePolicy.EXACT) for record in records]
     used = [{"project_id": here.project_id, "asset_id": record.id} for record in records]
+    fingerprint = here.store.kinds.fingerprint
     with database.writing() as session:
         held = {Digest.of(content): content for content in files.values()}
         transaction = SqlTransaction(session, here.project_id, write=False)
@@ -51,7 +52,7 @@ def _large(database: Database, number: int) -> PulledProject:
         insert_all(session, UsedIdRow, used)
         pulled = {
             "base": revision,
-            "fingerprint": here.store.kinds.fingerprint,
+            "fingerprint": fingerprint,
             "tracked": number,
             "tracked_bytes": sum(map(len, files.values())),
         }
@@ -169,8 +170,9 @@ def _is_narrow(condition: str) -> bool:
 
 def test_sqlite_answers_by_index(sqlite_url: str):
     database = open_database(sqlite_url)
+    asked = _asked(database)
     with database.engine.connect() as connection:
-        for statement, values in _asked(database):
+        for statement, values in asked:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
             steps = [row[3] for row in plan if row[3].startswith(("SCAN", "SEARCH"))]
             assert [step for step in steps if not _is_narrow(step)] == [], statement
