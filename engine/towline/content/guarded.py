@@ -68,6 +68,11 @@ class GuardedFields:
         )
 
 
+def field_patterns(rules: ContentRules) -> Patterns:
+    """Return the patterns of the fields with a rule; guarded comes before every other rule."""
+    return Patterns(sorted(rules.fields, key=lambda each: each[1] != FieldRule.GUARDED))
+
+
 def guarded_patterns(rules: ContentRules) -> Patterns:
     """Return the patterns of the fields that are guarded."""
     return Patterns([each for each in rules.fields if each[1] == FieldRule.GUARDED])

@@ -11,6 +11,9 @@ from towline.content_rules import FieldRule
 Pointer: TypeAlias = tuple[str, ...]
 """The keys from the document down; an element known by identity is ``[key=value]``."""
 
+_MERGE_KEY = "(<<)"
+"""As YAML's key ``<<`` is read: the mappings whose members this one has too."""
+
 
 def format_pointer(pointer: Pointer) -> str:
     """Return a pointer as RFC 6901 writes it."""
@@ -25,8 +28,9 @@ def parse_pointer(text: str) -> Pointer:
 class Patterns:
     """Values by pointer pattern; ``*`` is any one key.
 
-    A number in the pattern of a guarded field is any element of a list whose elements have names:
-    they have no place there, and the field must not be replaced, wherever it is.
+    A guarded field must not be replaced, wherever it is. So a number in its pattern is any element
+    of a list whose elements have names, since they have no place there, and the members that YAML
+    merges into a mapping are the mapping's.
     """
 
     def __init__(self, values: Iterable[tuple[str, str]]) -> None:
@@ -49,16 +53,25 @@ class Patterns:
         Of what is never looked at inside, the whole is yielded where a pattern goes on into it.
         """
         for pattern, rule in self._values:
-            head, rest = pattern[: len(pointer)], pattern[len(pointer) :]
-            if not _fits(head, pointer, rule):
-                continue
-            parts = [value]
-            for wanted in rest:
-                parts = [part for whole in parts for part in _parts(whole, wanted)]
-            yield from parts
+            for place in {pointer, _without_merge_keys(pointer)}:
+                head, rest = pattern[: len(place)], pattern[len(place) :]
+                if not _fits_tokens(head, place, rule):
+                    continue
+                parts = [value]
+                for wanted in rest:
+                    parts = [part for whole in parts for part in _parts(whole, wanted)]
+                yield from parts
 
 
 def _fits(pattern: Pointer, pointer: Pointer, rule: str) -> bool:
+    if _fits_tokens(pattern, pointer, rule):
+        return True
+    if rule != FieldRule.GUARDED or _MERGE_KEY not in pointer:
+        return False
+    return _fits_tokens(pattern, _without_merge_keys(pointer), rule)
+
+
+def _fits_tokens(pattern: Pointer, pointer: Pointer, rule: str) -> bool:
     return len(pattern) == len(pointer) and all(
         wanted in ("*", token)
         or (rule == FieldRule.GUARDED and wanted.isdigit() and token.startswith("["))
@@ -66,10 +79,22 @@ def _fits(pattern: Pointer, pointer: Pointer, rule: str) -> bool:
     )
 
 
+def _without_merge_keys(pointer: Pointer) -> Pointer:
+    """Return the pointer without YAML's merge keys, and without the place in a list of theirs."""
+    pairs = zip(("", *pointer), pointer, strict=False)
+    return tuple(
+        token
+        for before, token in pairs
+        if token != _MERGE_KEY
+        and not (before == _MERGE_KEY and (token.isdigit() or token.startswith("[")))
+    )
+
+
 def _parts(value: Value, wanted: str) -> Iterable[Value]:
     match value:
         case dict():
-            return value.values() if wanted == "*" else [value[wanted]] if wanted in value else []
+            own = value.values() if wanted == "*" else [value[wanted]] if wanted in value else []
+            return [*own, *_merged_parts(value, wanted)]
         case list():
             is_element = wanted == "*" or wanted.isdigit() or wanted.startswith("[")
             return value if is_element else []
@@ -77,3 +102,11 @@ def _parts(value: Value, wanted: str) -> Iterable[Value]:
             return [value]
         case _:
             return []
+
+
+def _merged_parts(value: dict[str, Value], wanted: str) -> Iterator[Value]:
+    """Yield what YAML merges into a mapping."""
+    merged = value.get(_MERGE_KEY)
+    for each in merged if isinstance(merged, list) else [merged]:
+        if isinstance(each, dict):
+            yield from _parts(each, wanted)

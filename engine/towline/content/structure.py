@@ -42,7 +42,7 @@ from dataclasses import dataclass
 from towline.content.decision import Inside, Keep, Merge, Slot, Take
 from towline.content.equality import Equality
 from towline.content.fields import FieldConflict, FieldMerge, Reason
-from towline.content.guarded import GuardedFields, Place
+from towline.content.guarded import GuardedFields, Place, field_patterns
 from towline.content.identity import element_names, is_doubled
 from towline.content.larger import is_larger
 from towline.content.ordering import interleaved, is_rewritten
@@ -89,7 +89,7 @@ def merge_values(
 
 class _Merger:
     def __init__(self, rules: ContentRules, choices: Mapping[Pointer, Side]) -> None:
-        self._fields = Patterns(rules.fields)
+        self._fields = field_patterns(rules)
         self._identity = Patterns(rules.identity)
         self._unordered = Patterns([(place, "yes") for place in rules.unordered])
         self._choices = choices

@@ -563,6 +563,29 @@ def test_a_guarded_number_is_any_element_that_has_no_place(
     assert {field.reason for field in outcome.fields} == {"guarded"}
 
 
+@pytest.mark.parametrize("mode", [ContentMode.AUTO, ContentMode.LINES])
+@pytest.mark.parametrize("merged", ["*d", "[*d]", "[*e, *d]"])
+def test_what_yaml_merges_into_a_mapping_is_guarded_there(merged: str, mode: ContentMode):
+    base = f"d: &d\n  cred: 1\n  x: 1\ne: &e\n  y: 1\na:\n  <<: {merged}\n  z: 1\nv: 1\n"
+    ours, theirs = base.replace("v: 1", "v: 2"), base.replace("cred: 1", "cred: 9")
+    sides = ThreeWay(base.encode(), ours.encode(), theirs.encode())
+    rules = ContentRules(mode=mode, fields=(("/a/cred", FieldRule.GUARDED),))
+    outcome = merge_content("a.yaml", sides, rules)
+    assert outcome.content is None
+    rules = replace(rules, fields=(("/a/y", FieldRule.GUARDED),))
+    assert merge_content("a.yaml", sides, rules).content == theirs.replace("v: 1", "v: 2").encode()
+
+
+def test_guarded_comes_before_other_rules():
+    base = '{"cred": 1,\n"v": 1,\n"w": 1}'
+    sides = ThreeWay(
+        *(base.replace(*each).encode() for each in ((" ", " "), ("1}", "2}"), ("1,", "3,")))
+    )
+    rules = ContentRules(fields=(("/*", FieldRule.THEIRS), ("/cred", FieldRule.GUARDED)))
+    (field,) = merge_content("a.json", sides, rules).fields
+    assert (field.pointer, field.reason) == (("cred",), "guarded")
+
+
 def test_a_guarded_number_is_one_element_of_a_list_by_position():
     base = '{"l": [{"cred": 1}, {"cred": 2}], "v": 1}'
     ours, theirs = base.replace('"v": 1', '"v": 2'), base.replace('"cred": 2', '"cred": 3')
