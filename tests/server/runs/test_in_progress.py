@@ -47,10 +47,15 @@ def test_who_asks_holds_the_project_meanwhile(
     database = open_database(postgres_url)
     project = GitTenant(database, git_server, tmp_path).project()
     now = select(ProjectRow.id).where(ProjectRow.id == project.id).with_for_update(nowait=True)
+
+    def lock() -> None:
+        with database.writing() as session:
+            session.execute(now)
+
     with database.writing() as session:
         refuse_second(session, project.id, "rule")
-        with pytest.raises(OperationalError), database.writing() as other:
-            other.execute(now)
+        with ThreadPoolExecutor() as elsewhere, pytest.raises(OperationalError):
+            elsewhere.submit(lock).result()
     database.close()
 
 
