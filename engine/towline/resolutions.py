@@ -25,8 +25,8 @@ class SavedResolution:
     It holds only while the asset's three ``states`` are these; when one of them moves, it lapses.
     Exactly one of ``side``, ``content`` and ``fields`` is given. A field is a JSON pointer
     (RFC 6901), in which an element known by identity is ``[key=value]``; what clashes nowhere is
-    merged as without a resolution. ``by_pattern``: a folder or a glob covers the asset, and no
-    name is its own.
+    merged as without a resolution. ``by_pattern``: it was chosen for a folder or a glob, not for
+    the asset by its name.
 
     Raises:
         InvalidValue: there is no state, not exactly one choice, a field is no pointer or is there

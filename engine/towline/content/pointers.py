@@ -52,8 +52,9 @@ class Patterns:
         The patterns are of guarded fields. A number is any element of a list: elements may move.
         Of what is never looked at inside, the whole is yielded where a pattern goes on into it.
         """
+        places = {pointer, _without_merge_keys(pointer)}
         for pattern, rule in self._values:
-            for place in {pointer, _without_merge_keys(pointer)}:
+            for place in places:
                 head, rest = pattern[: len(place)], pattern[len(place) :]
                 if not _fits_tokens(head, place, rule):
                     continue
