@@ -12,12 +12,15 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from secrets import token_hex
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from sqlalchemy import ColumnElement, Select, Update, or_, update
 from sqlalchemy.orm import Mapped
 
 from .base import Base
+
+Moment: TypeAlias = datetime | ColumnElement[datetime]
+"""A time, or an expression for one in a statement."""
 
 
 class Job(Base):
@@ -29,6 +32,16 @@ class Job(Base):
     """What the executor shows for every write; a new one makes the old executor powerless."""
     lease_until: Mapped[datetime | None]
     """By the database's clock."""
+
+    @classmethod
+    def is_free(cls, now: Moment) -> ColumnElement[bool]:
+        """Match the jobs that no executor holds."""
+        return or_(cls.lease_until.is_(None), cls.has_expired(now))
+
+    @classmethod
+    def has_expired(cls, now: Moment) -> ColumnElement[bool]:
+        """Match the jobs whose executor has not renewed its lease in time."""
+        return cls.lease_until < now
 
 
 AnyJob = TypeVar("AnyJob", bound=Job)
@@ -58,14 +71,6 @@ class JobQueue(Generic[AnyJob]):
         held = update(self._table).where(self._table.lease_token.in_(tokens))
         renewed = held.values(lease_until=now + self._length)
         return renewed.execution_options(synchronize_session=False)
-
-    def is_free(self, now: datetime) -> ColumnElement[bool]:
-        """Match the jobs that no executor holds."""
-        return or_(self._table.lease_until.is_(None), self.has_expired(now))
-
-    def has_expired(self, now: datetime) -> ColumnElement[bool]:
-        """Match the jobs whose executor has not renewed its lease in time."""
-        return self._table.lease_until < now
 
 
 def release(job: Job) -> None:

@@ -45,7 +45,7 @@ class DueWork:
         now = sql_now()
         conditions = {
             Due.RUNS: exists().where(RunRow.backend == BackendName.NATIVE, *may_begin()),
-            Due.LEASES: exists().where(RunRow.state.in_(ACTIVE), RunRow.lease_until < now),
+            Due.LEASES: exists().where(RunRow.state.in_(ACTIVE), RunRow.has_expired(now)),
             Due.SCHEDULES: exists().where(ScheduleRow.due_at <= now),
             Due.DELIVERIES: is_due(now),
         }

@@ -268,7 +268,7 @@ class Reaper:
         with self._database.reading() as session:
             expired = select(RunRow.id).where(
                 RunRow.state.in_(ACTIVE),
-                self._jobs.has_expired(database_now(session)),
+                RunRow.has_expired(database_now(session)),
                 RunRow.id.not_in(self._backoff.waiting),
             )
             return session.scalars(expired.order_by(RunRow.lease_until)).all()

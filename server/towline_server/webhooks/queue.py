@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, delete, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from towline_server.db.clock import DatabaseNow, database_now
-from towline_server.db.jobs import JobQueue, RetryPolicy, release
+from towline_server.db.jobs import JobQueue, Moment, RetryPolicy, release
 from towline_server.db.session import Database
 
 from .domain import RETRIES, DeliveryState, DisabledReason, EventType, Result
@@ -111,7 +111,7 @@ class DeliveryQueue:
             # One row of each endpoint is read, however many wait behind it.
             first = (
                 select(delivery.next_attempt_at)
-                .where(delivery.endpoint_id == endpoint.id, *self._due(now))
+                .where(delivery.endpoint_id == endpoint.id, *_due(now))
                 .order_by(delivery.next_attempt_at)
                 .limit(1)
                 .scalar_subquery()
@@ -135,7 +135,7 @@ class DeliveryQueue:
             if endpoint is None or not endpoint.enabled:
                 return []
             delivery = WebhookDeliveryRow
-            due = select(delivery).where(delivery.endpoint_id == endpoint_id, *self._due(now))
+            due = select(delivery).where(delivery.endpoint_id == endpoint_id, *_due(now))
             longest = due.order_by(delivery.next_attempt_at, delivery.id).limit(limit)
             return [
                 Attempt(
@@ -185,10 +185,6 @@ class DeliveryQueue:
             endpoint.resting_until = now + rest
         return Recorded(state=DeliveryState.WAITING, disabled=None)
 
-    def _due(self, now: datetime) -> tuple[ColumnElement[bool], ...]:
-        delivery = WebhookDeliveryRow
-        return IS_WAITING, delivery.next_attempt_at <= now, self._jobs.is_free(now)
-
     def forget(self, after: timedelta) -> int:
         """Delete what ended long ago, or waits for an endpoint that has long been disabled.
 
@@ -215,15 +211,16 @@ class DeliveryQueue:
         return 0
 
 
+def _due(now: Moment) -> tuple[ColumnElement[bool], ...]:
+    """Match the messages that may be sent now."""
+    delivery = WebhookDeliveryRow
+    return IS_WAITING, delivery.next_attempt_at <= now, delivery.is_free(now)
+
+
 def is_due(now: ColumnElement[datetime]) -> ColumnElement[bool]:
     """Match where an endpoint that is enabled and takes messages has one that is due."""
     endpoint, delivery = WebhookEndpointRow, WebhookDeliveryRow
-    waits = exists().where(
-        delivery.endpoint_id == endpoint.id,
-        IS_WAITING,
-        delivery.next_attempt_at <= now,
-        or_(delivery.lease_until.is_(None), delivery.lease_until < now),
-    )
+    waits = exists().where(delivery.endpoint_id == endpoint.id, *_due(now))
     until = endpoint.resting_until
     return exists().where(endpoint.enabled, or_(until.is_(None), until <= now), waits)
 
