@@ -34,8 +34,9 @@ from towline.testing.git_server import StaysSilent
 from towline_server.auth.sealing import Sealer
 from towline_server.db.clock import database_now
 from towline_server.projects.connections import Connections
+from towline_server.runs.schedule_tables import ScheduleRow
 from towline_server.runs.schedules import Rhythm, ScheduleSpec, place
-from towline_server.runs.tables import RunRow, ScheduleRow, find_row
+from towline_server.runs.tables import RunRow, find_row
 
 pytestmark = pytest.mark.services
 

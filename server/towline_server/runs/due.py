@@ -18,8 +18,9 @@ from towline_server.webhooks.queue import is_due
 
 from .domain import BackendName
 from .queue import may_begin
+from .schedule_tables import ScheduleRow
 from .states import ACTIVE
-from .tables import RunRow, ScheduleRow
+from .tables import RunRow
 
 
 class Due(StrEnum):

@@ -27,10 +27,11 @@ from towline_server.projects.tables import ProjectRow
 
 from .attempts import Batch, RunTarget, rows_of
 from .domain import BackendName, Origin, TriggeredBy
+from .schedule_tables import ScheduleRow
 from .schedules import ScheduleSpec, spec_of
 from .service import Runs
 from .states import RunState
-from .tables import RunRow, ScheduleRow
+from .tables import RunRow
 
 _LOG = logging.getLogger("towline.runs")
 _TOGETHER = 200

@@ -19,7 +19,7 @@ from towline.codec import decode, encode
 from towline.errors import InvalidValue
 
 from .domain import BackendName, RunRequest
-from .tables import ScheduleRow
+from .schedule_tables import ScheduleRow
 
 _LONGEST_SECONDS = 315_360_000
 """Ten years."""

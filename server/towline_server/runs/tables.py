@@ -1,4 +1,4 @@
-"""Runs and schedules as rows, the order in which they are locked, and lists of them.
+"""Runs as rows, the order in which they are locked, and lists of them.
 
 A project is locked before its runs, as deleting it takes both; a run before its parent, and that
 before the webhook endpoints that its end is sent to. So no two transactions wait for each other.
@@ -31,7 +31,7 @@ from sqlalchemy.orm import Mapped, Session, aliased, defer, mapped_column
 
 from towline.codec import decode
 from towline.model import Revision
-from towline_server.db.base import Base, ExactText
+from towline_server.db.base import ExactText
 from towline_server.db.clock import clock
 from towline_server.db.jobs import Job
 from towline_server.errors import existing
@@ -150,33 +150,6 @@ class RunRow(Job):
     counts: Mapped[dict[str, Any] | None]
     """How many entries each list of the report has."""
     pull: Mapped[int | None] = mapped_column(BigInteger)
-
-
-class ScheduleRow(Base):
-    """When runs of a project are requested automatically."""
-
-    __tablename__ = "schedules"
-    __table_args__ = (
-        CheckConstraint("(cron IS NULL) <> (every_seconds IS NULL)", name="one_rhythm"),
-        Index("ix_schedules_due_at", "due_at"),
-        Index("ix_schedules_sync_id", "sync_id"),
-        Index("ix_schedules_project_id", "project_id"),
-    )
-
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
-    sync_id: Mapped[UUID | None]
-    cron: Mapped[str | None]
-    timezone: Mapped[str] = mapped_column(default="UTC")
-    every_seconds: Mapped[int | None]
-    request: Mapped[dict[str, Any]]
-    """As `towline.codec` encodes `domain.RunRequest`."""
-    kinds: Mapped[list[Any] | None]
-    """The kinds of the children of each firing's run; NULL: it has none."""
-    backend: Mapped[str]
-    due_at: Mapped[datetime | None]
-    created_at: Mapped[datetime]
-    updated_at: Mapped[datetime]
 
 
 def hold_projects(session: Session, run_ids: Collection[UUID]) -> None:

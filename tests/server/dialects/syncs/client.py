@@ -18,7 +18,7 @@ from tests.server.runs.runner import Runner
 from towline_server.db.clock import database_now
 from towline_server.projects.domain import Project
 from towline_server.runs.firing import Schedules
-from towline_server.runs.tables import ScheduleRow
+from towline_server.runs.schedule_tables import ScheduleRow
 
 SCHEMA = PageSchema("syncs")
 BASE = "/api/v1/syncs"
