@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -96,18 +97,34 @@ def shared_ids(changes: Changes, ours: AssetLookup) -> dict[str, tuple[AssetPath
 
     Each has the paths in theirs, sorted. It is no id of any of these assets.
     """
-    paths: dict[str, list[AssetPath]] = {}
-    for change in changes.items:
-        if isinstance(change.after, RemoteAsset) and change.after.embedded_id is not None:
-            paths.setdefault(change.after.embedded_id, []).append(change.path)
-    changed = {change.path for change in changes.items}
-    shared: dict[str, tuple[AssetPath, ...]] = {}
-    for embedded_id, found in sorted(paths.items()):
-        before = [
+
+    def recorded_at(embedded_id: str) -> list[AssetPath]:
+        return [
             record.recorded.path
             for record in ours.with_embedded_id(embedded_id)
             if isinstance(record.recorded, AssetState)
         ]
+
+    after = [change.after for change in changes.items if isinstance(change.after, RemoteAsset)]
+    return ids_of_two(after, {change.path for change in changes.items}, recorded_at)
+
+
+def ids_of_two(
+    assets: Iterable[RemoteAsset],
+    changed: Collection[AssetPath],
+    recorded_at: Callable[[str], Sequence[AssetPath]],
+) -> dict[str, tuple[AssetPath, ...]]:
+    """Return the ids of these assets that two have now, or had at the recorded revision.
+
+    ``recorded_at`` returns the paths that had an id there; those that ``changed`` may have none.
+    """
+    paths: dict[str, list[AssetPath]] = {}
+    for asset in assets:
+        if asset.embedded_id is not None:
+            paths.setdefault(asset.embedded_id, []).append(asset.path)
+    shared: dict[str, tuple[AssetPath, ...]] = {}
+    for embedded_id, found in sorted(paths.items()):
+        before = recorded_at(embedded_id)
         found += [path for path in before if path not in changed]
         if len(before) > 1 or len(found) > 1:
             shared[embedded_id] = tuple(sorted(found))

@@ -7,12 +7,12 @@ where their embedded ids say which is which and the other side left them all whe
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 
 from towline.changes import RemoteAsset
+from towline.merge.pairs import pair_renames
 from towline.merge.sides import Sides
-from towline.merge.similar import Candidate, similar_pairs
+from towline.merge.similar import Candidate
 from towline.model import AssetId, AssetPath, AssetState, Digest
 from towline.options import Renames
 from towline.records import AssetRecord
@@ -54,48 +54,27 @@ class RenamedAssets:
         if self._mode is Renames.OFF:
             return {}
         self._traded = self._trades()
-        gone: list[tuple[AssetPath, AssetRecord]] = []
-        new: list[tuple[AssetPath, RemoteAsset]] = []
+        taken = set(self._traded.values())
+        gone: list[Candidate] = []
+        new: list[Candidate] = []
         for change in self._sides.changes.values():
-            record = self._sides.aligned_at(change.path)
-            if isinstance(change.after, RemoteAsset):
-                if record is None:
-                    new.append((change.path, change.after))
-            elif change.after is None and record is not None and record.base is not None:
-                gone.append((change.path, record))
-        pairs = self._traded | _unambiguous(
-            [(path, self._own_id(record)) for path, record in gone if path not in self._traded],
-            [(path, self._own_id(asset)) for path, asset in new],
-        )
-        taken = set(pairs.values())
-        pairs |= _unambiguous(
-            [(path, _digest(record)) for path, record in gone if path not in pairs],
-            [(path, asset.state.digest) for path, asset in new if path not in taken],
-        )
-        taken = set(pairs.values())
-        return pairs | self._pair_similar(
-            [(path, record) for path, record in gone if path not in pairs],
-            [(path, asset) for path, asset in new if path not in taken],
-        )
+            path, after = change.path, change.after
+            record = self._sides.aligned_at(path)
+            if record is None:
+                if isinstance(after, RemoteAsset) and path not in taken:
+                    new.append(self._candidate(after.state, after))
+                continue
+            is_gone = after is None and record.base is not None and path not in self._traded
+            if is_gone and isinstance(record.recorded, AssetState):
+                gone.append(self._candidate(record.recorded, record))
+        pairs, compared = pair_renames(gone, new, self._mode, self._read)
+        if not compared:
+            paired = set(pairs.values())
+            self.uncompared = tuple(asset.path for asset in new if asset.path not in paired)
+        return self._traded | pairs
 
-    def _pair_similar(
-        self, gone: list[tuple[AssetPath, AssetRecord]], new: list[tuple[AssetPath, RemoteAsset]]
-    ) -> dict[AssetPath, AssetPath]:
-        if self._mode is not Renames.SIMILAR or self._read is None:
-            return {}
-        sources = [
-            Candidate(path, record.recorded.digest, record.size, self._own_id(record))
-            for path, record in gone
-            if isinstance(record.recorded, AssetState)
-        ]
-        targets = [
-            Candidate(path, asset.state.digest, asset.size, self._own_id(asset))
-            for path, asset in new
-        ]
-        pairs = similar_pairs(sources, targets, self._read)
-        if pairs is None:
-            self.uncompared = tuple(path for path, _ in new)
-        return pairs or {}
+    def _candidate(self, state: AssetState, holder: AssetRecord | RemoteAsset) -> Candidate:
+        return Candidate(state.path, state.digest, holder.size, self._own_id(holder))
 
     def _own_id(self, holder: AssetRecord | RemoteAsset) -> str | None:
         """Return the embedded id, unless another asset has it too."""
@@ -205,21 +184,3 @@ class RenamedAssets:
             and not self._sides.agree_at(new)
             and (self._sides.aligned_at(new) is not None or self._sides.theirs_at(new) is None)
         )
-
-
-def _digest(record: AssetRecord) -> str | None:
-    return record.recorded.digest if isinstance(record.recorded, AssetState) else None
-
-
-def _unambiguous(
-    gone: list[tuple[AssetPath, str | None]], new: list[tuple[AssetPath, str | None]]
-) -> dict[AssetPath, AssetPath]:
-    """Return pairs of one gone and one new path under a mark that occurs once on each side."""
-    gone_count = Counter(mark for _, mark in gone)
-    by_mark = {mark: path for path, mark in new}
-    new_count = Counter(mark for _, mark in new)
-    return {
-        path: by_mark[mark]
-        for path, mark in gone
-        if mark is not None and gone_count[mark] == 1 and new_count[mark] == 1
-    }
