@@ -130,7 +130,8 @@ def _state_remark(asset: AssetStatus) -> str:
     if asset.is_edited_here and asset.state == "modified-there":
         remarks.append("modified here too: a pull merges them")
     if asset.renamed_from is not None:
-        remarks.append(f"renamed: {asset.renamed_from} -> {asset.path}")
+        renamed = "renamed and edited" if asset.is_rewritten_here else "renamed"
+        remarks.append(f"{renamed}: {asset.renamed_from} -> {asset.path}")
     if asset.renamed_there is not None:
         remarks.append(f"renamed there: {asset.renamed_there[0]} -> {asset.renamed_there[1]}")
     if asset.resolution is not None:

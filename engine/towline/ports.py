@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from towline.limits import Limits
     from towline.model import AssetId, AssetPath, Digest, Revision
     from towline.names import NamePolicy
+    from towline.options import Renames
     from towline.plan import Plan
     from towline.records import PlanSummary
     from towline.resolutions import SavedResolution
@@ -181,6 +182,14 @@ class Snapshot(StoreReads, AssetLookup, Protocol):
 
     def read_ahead(self, paths: Iterable[AssetPath]) -> None:
         """Prepare for lookups of these paths, which a merge is about to make; may do nothing."""
+        ...
+
+    def find_renames(self, mode: Renames, read: Callable[[Digest], bytes | None]) -> None:
+        """Let lookups find what was renamed and edited here, as a merge finds theirs' renames.
+
+        ``read`` returns contents, also those of the recorded revision; None where it has none. A
+        store whose users rename through it, by id, does nothing.
+        """
         ...
 
     def saved_resolutions(self) -> Sequence[SavedResolution]:

@@ -5,7 +5,7 @@ Phases in order: fetching, comparing, validating, applying. Nothing is written b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from towline.changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
@@ -75,7 +75,8 @@ def plan_at(
     from towline.merge import Context, merge
     from towline.selection import near_names, resolve_names, resolved
 
-    source = _Read(remote=remote)
+    source = CachedContents(remote=remote)
+    snapshot.find_renames(options.renames, recorded_contents(snapshot, remote, source))
     changes = _compare(snapshot, remote, state, revision, options, watch)
     changes = _with_lagging(changes, snapshot)
     changes = _with_embedded_ids(changes, snapshot.kinds, source, options.limits)
@@ -200,18 +201,20 @@ def _against_records(
 
 
 @dataclass(slots=True, kw_only=True)
-class _Read:
+class CachedContents:
     """The remote's contents, with a cache, so that no blob is read twice."""
 
     remote: Contents
     known: dict[Digest, bytes] = field(default_factory=dict)
 
     def load(self, digests: Sequence[Digest]) -> None:
+        """Read these contents, unless they are known. Raises as `Contents.contents`."""
         missing = [digest for digest in dict.fromkeys(digests) if digest not in self.known]
         if missing:
             self.known.update(self.remote.contents(missing))
 
     def contents(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
+        """See `Contents`."""
         known = [digest for digest in digests if digest in self.known]
         yield from ((digest, self.known[digest]) for digest in known)
         if missing := [digest for digest in digests if digest not in self.known]:
@@ -237,7 +240,9 @@ def _with_lagging(changes: Changes, snapshot: Snapshot) -> Changes:
     return replace(changes, items=tuple(items))
 
 
-def _with_embedded_ids(changes: Changes, kinds: Kinds, source: _Read, limits: Limits) -> Changes:
+def _with_embedded_ids(
+    changes: Changes, kinds: Kinds, source: CachedContents, limits: Limits
+) -> Changes:
     """The same changes, with the embedded ids of the assets whose kind has a pointer to one."""
     pointers: dict[AssetPath, str] = {}
     assets: dict[AssetPath, RemoteAsset] = {}
@@ -264,7 +269,7 @@ def _with_embedded_ids(changes: Changes, kinds: Kinds, source: _Read, limits: Li
     return replace(changes, items=items)
 
 
-def _content(digest: Digest, snapshot: Snapshot, source: _Read) -> bytes | None:
+def _content(digest: Digest, snapshot: Snapshot, source: CachedContents) -> bytes | None:
     if (content := snapshot.read(digest)) is not None:
         return content
     try:
@@ -272,3 +277,21 @@ def _content(digest: Digest, snapshot: Snapshot, source: _Read) -> bytes | None:
     except ContentMissing:
         return None
     return source.known[digest]
+
+
+def recorded_contents(
+    snapshot: Snapshot, remote: Remote, source: CachedContents | None = None
+) -> Callable[[Digest], bytes | None]:
+    """Return what reads the contents of the project and of its recorded revision; fetches nothing.
+
+    It returns None for what is not here.
+    """
+    source = CachedContents(remote=remote) if source is None else source
+
+    def read(digest: Digest) -> bytes | None:
+        base = snapshot.state().base
+        if base is None or not remote.has(base):
+            return snapshot.read(digest)
+        return _content(digest, snapshot, source)
+
+    return read

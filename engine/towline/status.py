@@ -6,7 +6,7 @@ not look at have not changed at the remote, so their local state is their status
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -17,7 +17,16 @@ from towline.errors import (
     LimitExceeded,
     RemoteError,
 )
-from towline.model import AssetId, AssetPath, AssetState, NonAsset, Revision, ThreeWay, first_path
+from towline.model import (
+    AssetId,
+    AssetPath,
+    AssetState,
+    Digest,
+    NonAsset,
+    Revision,
+    ThreeWay,
+    first_path,
+)
 from towline.options import PullOptions, Resolutions, Selection
 from towline.plan import BehindReason, Disposition, IgnoredReason, Item, Note, Plan
 from towline.ports import AssetStore, Remote, Snapshot, Watch
@@ -74,6 +83,12 @@ class AssetStatus:
         return self.states.base is not None and self.states.ours != self.states.base
 
     @property
+    def is_rewritten_here(self) -> bool:
+        """Whether it was pulled, and its content changed here since."""
+        base, ours = self.states.base, self.states.ours
+        return base is not None and ours is not None and base.digest != ours.digest
+
+    @property
     def renamed_from(self) -> AssetPath | None:
         """Its path in base, where it has another one here."""
         base, ours = self.states.base, self.states.ours
@@ -128,6 +143,8 @@ def status(
     """
     with store.snapshot() as snapshot:
         base = snapshot.state().base
+        if base is not None and remote is not None:
+            snapshot.find_renames(options.renames, _recorded_contents(snapshot, remote))
         found, problem = _conflicts(snapshot, remote, revision, options, watch)
         plan = None if found is None else found.plan
         records, left_out = _records(snapshot, plan, listed)
@@ -209,6 +226,16 @@ def _conflicts(
         return plan_conflicts(snapshot, remote, revision, options, watch=watch), ""
     except (InvalidTree, LimitExceeded, ContentMissing, RemoteError) as error:
         return None, error.message
+
+
+def _recorded_contents(snapshot: Snapshot, remote: Remote) -> Callable[[Digest], bytes | None]:
+    def read(digest: Digest) -> bytes | None:
+        # Most statuses find no rename to look at.
+        from towline.pull import recorded_contents
+
+        return recorded_contents(snapshot, remote)(digest)
+
+    return read
 
 
 def _records(

@@ -91,6 +91,25 @@ def test_status_shows_renames_of_both_sides(project: Command, repository: GitRep
     assert found["readme.txt"]["renamed_from"] is found["readme.txt"]["renamed_there"] is None
 
 
+def test_a_rename_that_edits_here_is_planned_and_applied_as_one_asset(
+    project: Command, repository: GitRepository
+):
+    lines = [b"# rules\n", *(b"line %d\n" % number for number in range(9))]
+    repository.commit({**BASE, "rules/long.md": b"".join(lines)})
+    project("pull")
+    (project.folder / "rules/long.md").unlink()
+    edit(project, "long ones.md", b"".join([b"# long ones\n", *lines[1:]]))
+    repository.commit({**BASE, "rules/long.md": b"".join([*lines[:-1], b"the last\n"])})
+    project("plan", "--plan-out", "../plan.json")
+    shown = project("status").out
+    assert "renamed and edited: rules/long.md -> long ones.md" in shown
+    assert "long ones.md" in project("diff", "--stat").out
+    project("apply", "../plan.json")
+    merged = b"".join([b"# long ones\n", *lines[1:-1], b"the last\n"])
+    assert files(project)["long ones.md"] == merged
+    assert "rules/long.md" not in files(project)
+
+
 def test_status_without_history_shows_no_commits(
     towline: Command, repository: GitRepository, url: str, tmp_path: Path
 ):

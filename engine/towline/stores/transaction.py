@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from towline.codec import decode, decode_trusted, encode
 from towline.kinds import Kinds
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
+from towline.options import Renames
 from towline.plan import Plan
 from towline.ports import LoggedPull
 from towline.records import (
@@ -180,6 +181,9 @@ class BaseSnapshot:
 
     def read_ahead(self, paths: Iterable[AssetPath]) -> None:
         """Do nothing: a store may do better."""
+
+    def find_renames(self, mode: Renames, read: Callable[[Digest], bytes | None]) -> None:
+        """Do nothing: users rename by id, with `LocalEdits.move`."""
 
     def saved_resolutions(self) -> Sequence[SavedResolution]:
         return saved_resolutions(self._transaction.get)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,10 @@ from towline.stores.directory.digests import DigestCache, PulledFiles
 from towline.stores.directory.files import FileType
 
 if TYPE_CHECKING:
+    from towline.options import Renames
     from towline.stores.directory.database import StateDatabase
     from towline.stores.directory.disk import Disk
+    from towline.stores.directory.edited_renames import EditedRenames, ReadContent
     from towline.stores.directory.rows import AssetRow
     from towline.stores.directory.scan import FolderScan
 
@@ -44,6 +47,18 @@ class LocalRenames:
         self._moved: dict[AssetId, AssetPath] = {}
         self._moved_to: dict[AssetPath, AssetId] = {}
         self._scan: FolderScan | None = None
+        self._finds: tuple[Renames, ReadContent] | None = None
+        self._edited: EditedRenames | None = None
+
+    def find_edited(self, mode: Renames, read: ReadContent) -> None:
+        """Find renames that edit, too, until `discard_edited`; ``read`` is asked for contents."""
+        if self._finds is None or self._finds[0] is not mode:
+            self._finds, self._edited = (mode, read), None
+            self._scan = None
+
+    def discard_edited(self) -> None:
+        """Find none of the renames that edit any more; those that were found stay."""
+        self._finds = self._edited = None
 
     def discard_scan(self) -> None:
         """Forget the last scan."""
@@ -89,9 +104,14 @@ class LocalRenames:
 
     def renamed_to(self, path: AssetPath, digest: Digest) -> AssetRow | None:
         """Return the asset that was renamed to this path, of a new file with this digest."""
-        if not any(self._is_missing(AssetPath(place)) for place in self._state.paths_of(digest)):
-            return None
         known = self._scan is not None and path in self._scan.untracked
+        if any(self._is_missing(AssetPath(place)) for place in self._state.paths_of(digest)):
+            pass
+        elif self._finds is None:
+            return None
+        else:
+            # Its content says nothing; what the last scan knew of it does.
+            known = self._scan is not None
         if not known:
             self._scan = None
             self.scanned()
@@ -124,11 +144,28 @@ class LocalRenames:
                 enters=self._may_hold_assets,
                 pulled=pulled,
             )
+            self._scan = self._with_edited(self._scan)
             self._moved |= self._scan.moved
             self._moved_to = {path: asset_id for asset_id, path in self._moved.items()}
             if self._scan.moved:
                 self._save_cache()
         return self._scan
+
+    def _with_edited(self, scan: FolderScan) -> FolderScan:
+        """Return the scan with the renames that edit, if these are to be found."""
+        if self._finds is None or not scan.missing or not scan.untracked:
+            return scan
+        if self._edited is None:
+            from towline.stores.directory.edited_renames import EditedRenames
+
+            self._edited = EditedRenames(self._disk, self._state, self._digests, *self._finds)
+        taken = set(scan.moved.values())
+        found = self._edited.find(
+            [row for row in scan.tracked if row.id in scan.missing],
+            {path: stat for path, stat in scan.untracked.items() if path not in taken},
+        )
+        missing = scan.missing - found.keys()
+        return replace(scan, moved={**scan.moved, **found}, missing=missing)
 
     def _may_hold_assets(self, folder: str) -> bool:
         name = folder.rpartition("/")[2]

@@ -287,7 +287,10 @@ class DirectoryStore:
         with self._state.reading():
             with self._open_checked():
                 fence = self._state.fence()
-            yield self._working_copy
+            try:
+                yield self._working_copy
+            finally:
+                self._working_copy.end_snapshot()
         with self._open_checked():
             if self._state.fence() != fence:
                 raise StalePlan(reason="another pull has changed the project")

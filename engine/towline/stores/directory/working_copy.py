@@ -19,6 +19,7 @@ from towline.stores.directory.files import FileStat, FileType
 
 if TYPE_CHECKING:
     from towline.kinds import Kinds
+    from towline.options import Renames
     from towline.ports import LoggedPull
     from towline.records import StoreState
     from towline.resolutions import SavedResolution
@@ -56,7 +57,8 @@ class WorkingCopy:
     """The current files of the folder, as assets.
 
     A lookup reads only the paths that it is asked for. Only a missing asset, or a new file with the
-    content of a missing one, makes it scan the whole folder, once until `refresh`, to find renames.
+    content of a missing one (any new file, after `find_renames`), makes it scan the whole folder,
+    once until `refresh`, to find renames.
     """
 
     def __init__(
@@ -185,6 +187,16 @@ class WorkingCopy:
         paths = list(paths)
         first_ids = [planned_id(self._state.project, path, lambda _: False) for path in paths]
         self._state.read_ahead(paths, first_ids)
+
+    def find_renames(self, mode: Renames, read: Callable[[Digest], bytes | None]) -> None:
+        """See the port; up to the end of the snapshot. What was never pulled has none."""
+        if self._state.summary().base is not None:
+            self._renames.find_edited(mode, read)
+
+    def end_snapshot(self) -> None:
+        """Find none of the renames that edit any more: contents cannot be read."""
+        if self._opened_renames is not None:
+            self._opened_renames.discard_edited()
 
     # --- the protocol -------------------------------------------------------------------------
 

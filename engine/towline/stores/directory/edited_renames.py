@@ -1,0 +1,148 @@
+"""Which new file is which asset that vanished, where its content is not the last known one.
+
+They are paired as theirs' renames are (`towline.merge.pairs`). Contents are read only where an
+asset's file is gone and a new file is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from towline.changes import RemoteAsset
+from towline.merge.similar import MAX_CANDIDATES, MAX_WORK, Candidate
+from towline.model import AssetId, AssetPath, AssetState, Digest
+from towline.options import Renames
+
+if TYPE_CHECKING:
+    from towline.stores.directory.database import StateDatabase
+    from towline.stores.directory.digests import DigestCache
+    from towline.stores.directory.disk import Disk
+    from towline.stores.directory.files import FileStat
+    from towline.stores.directory.rows import AssetRow
+
+ReadContent: TypeAlias = Callable[[Digest], bytes | None]
+"""Returns the bytes of a digest, also of one at the recorded revision; None: they are missing."""
+
+
+class EditedRenames:
+    """The renames of one folder that the last known contents do not show.
+
+    ``read`` and ``mode`` are those of the snapshot that looks for them.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        state: StateDatabase,
+        digests: DigestCache,
+        mode: Renames,
+        read: ReadContent,
+    ) -> None:
+        self._disk = disk
+        self._state = state
+        self._digests = digests
+        self._mode = mode
+        self._read = read
+        self._last: tuple[object, dict[AssetPath, AssetPath]] | None = None
+
+    def find(
+        self, missing: Sequence[AssetRow], new: Mapping[AssetPath, FileStat]
+    ) -> dict[AssetId, AssetPath]:
+        """Return the new path of each of the missing assets that has one."""
+        gone = {
+            row.recorded.path: row
+            for row in missing
+            if row.base is not None and isinstance(row.recorded, AssetState)
+        }
+        if not gone or not new or self._mode is Renames.OFF:
+            return {}
+        # At its own path it is what it was, whatever its content.
+        back = {path: path for path in gone.keys() & new.keys()}
+        gone_rows = [row for path, row in gone.items() if path not in back]
+        files = {path: stat for path, stat in new.items() if path not in back}
+        pairs = back | self._pairs(gone_rows, files)
+        return {gone[old].id: path for old, path in pairs.items()}
+
+    def _pairs(
+        self, gone: Sequence[AssetRow], new: Mapping[AssetPath, FileStat]
+    ) -> dict[AssetPath, AssetPath]:
+        # The limits of similarity, before files are read to know their digests.
+        few = len(gone) * len(new) <= MAX_CANDIDATES**2
+        mode = self._mode if few else Renames.EXACT
+        files = self._worth_reading(gone, new, mode)
+        digests = {
+            path: checked.digest
+            for path, stat in files.items()
+            if (checked := self._digests.hashed(path, stat)) is not None
+        }
+        compared = (mode, [row.id for row in gone], sorted(digests.items()))
+        if self._last is None or self._last[0] != compared:
+            new_assets = [
+                self._asset(AssetState(path=path, digest=digest), files[path].size)
+                for path, digest in digests.items()
+            ]
+            self._last = compared, self._paired(gone, new_assets, mode)
+        return self._last[1]
+
+    def _worth_reading(
+        self, gone: Sequence[AssetRow], new: Mapping[AssetPath, FileStat], mode: Renames
+    ) -> dict[AssetPath, FileStat]:
+        """Return the files that an embedded id or a fitting size may pair with what is gone."""
+        sizes = {row.size for row in gone}
+        from towline.content.similarity import can_be_similar
+
+        fits = can_be_similar if mode is Renames.SIMILAR else int.__eq__
+        ids = any(row.embedded_id for row in gone)
+        files = {
+            path: stat
+            for path, stat in new.items()
+            if (ids and self._pointer(path) is not None)
+            or any(fits(size, stat.size) for size in sizes)
+        }
+        return files if sum(stat.size for stat in files.values()) <= MAX_WORK else {}
+
+    def _pointer(self, path: AssetPath) -> str | None:
+        kind = self._state.kinds.of(path)
+        return None if kind is None else kind.id_pointer
+
+    def _asset(self, state: AssetState, size: int) -> RemoteAsset:
+        """Return a new file as theirs' new assets are, with its embedded id."""
+        asset = RemoteAsset(state=state, size=size)
+        pointer = self._pointer(state.path)
+        if pointer is None:
+            return asset
+        from towline.merge.embedded import with_embedded_id
+
+        content = self._disk.read_content(state.path, state.digest, MAX_WORK)
+        return asset if content is None else with_embedded_id(asset, content, pointer)
+
+    def _paired(
+        self, gone: Sequence[AssetRow], new: Sequence[RemoteAsset], mode: Renames
+    ) -> dict[AssetPath, AssetPath]:
+        from towline.merge.embedded import ids_of_two
+        from towline.merge.pairs import pair_renames
+
+        assets = [
+            (row.recorded, row.size, row.embedded_id)
+            for row in gone
+            if isinstance(row.recorded, AssetState)
+        ]
+        changed = {state.path for state, _, _ in assets} | {asset.path for asset in new}
+        shared = ids_of_two(new, changed, self._recorded_at)
+
+        def candidate(state: AssetState, size: int, embedded_id: str | None) -> Candidate:
+            own = None if embedded_id in shared else embedded_id
+            return Candidate(state.path, state.digest, size, own)
+
+        pairs, _ = pair_renames(
+            [candidate(*asset) for asset in assets],
+            [candidate(asset.state, asset.size, asset.embedded_id) for asset in new],
+            mode,
+            self._read,
+        )
+        return pairs
+
+    def _recorded_at(self, embedded_id: str) -> list[AssetPath]:
+        rows = self._state.with_embedded_id(embedded_id)
+        return [row.recorded.path for row in rows if isinstance(row.recorded, AssetState)]
