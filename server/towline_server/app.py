@@ -24,7 +24,7 @@ from .services import Services
 from .settings import Settings
 from .web import openapi, operations
 from .web.dialect import Dialect, Envelopes
-from .web.limits import BodyLimit, RateLimit, RequestLimits
+from .web.limits import BodyLimit, RateLimit, RateLimitHeaders, RequestLimits
 from .web.middleware import (
     DecodablePath,
     Failures,
@@ -154,6 +154,7 @@ def _add_middleware(
     app.add_middleware(DecodablePath)
     app.add_middleware(RateLimit, credentials=limits.credentials, addresses=limits.addresses)
     app.add_middleware(Failures, envelopes=envelopes)
+    app.add_middleware(RateLimitHeaders)
     app.add_middleware(HeadAsGet, head=app.state.head)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestLog, dialects=tags)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
@@ -10,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Lock
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,6 +22,8 @@ from towline_server.settings import Settings
 from .dialect import under
 
 UNLIMITED = frozenset({"/healthz", "/metrics", "/readyz"})
+_LIMITS = "rate_limits"
+"""Where a request's state has its policies: for each name its parameters, and what is left."""
 _LARGE = MIB
 _LARGE_AT_ONCE = 32
 """How many bodies of more than `_LARGE` bytes are received at once."""
@@ -117,14 +120,14 @@ class TokenBuckets:
     _buckets: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
 
-    def take(self, name: str) -> None:
-        """Take one.
+    def take(self, name: str) -> float:
+        """Take one, and return how many are left of ``burst``.
 
         Raises:
             TooManyRequests: the bucket is empty.
         """
         if self.per_second == 0:
-            return
+            return self.burst
         now = self.clock()
         with self._lock:
             left, since = self._buckets.pop(name, (float(self.burst), now))
@@ -134,6 +137,7 @@ class TokenBuckets:
                 self._buckets.popitem(last=False)
         if left < 1:
             raise TooManyRequests(retry_after=max(1, round((1 - left) / self.per_second)))
+        return left - 1
 
 
 class RateLimit:
@@ -151,10 +155,51 @@ class RateLimit:
             TooManyRequests: a bucket is empty.
         """
         if scope["path"] not in UNLIMITED:
-            self._addresses.take(address_of(scope))
+            _take(scope, "address", self._addresses, address_of(scope))
             if (name := _credential_digest(Headers(scope=scope))) is not None:
-                self._credentials.take(name)
+                _take(scope, "credential", self._credentials, name)
         await self._app(scope, receive, send)
+
+
+def _take(scope: Scope, policy: str, buckets: TokenBuckets, name: str) -> None:
+    """Take one from a bucket, and note for `RateLimitHeaders` what is left."""
+    per_second, burst, left = buckets.per_second, buckets.burst, 0.0
+    try:
+        left = buckets.take(name)
+    finally:
+        if per_second:
+            full, refilled = burst / per_second, (burst - left) / per_second
+            limits = scope.setdefault("state", {}).setdefault(_LIMITS, {})
+            limits[policy] = (
+                f"q={burst};w={math.ceil(full)}",
+                f"r={int(left)};t={math.ceil(refilled)}",
+            )
+
+
+class RateLimitHeaders:
+    """Says in each response what `RateLimit` allows: ``RateLimit-Policy`` and ``RateLimit``.
+
+    Their form is that of draft-ietf-httpapi-ratelimit-headers-10: of each policy the quota ``q``
+    and the seconds ``w`` that refill it, and how many requests remain (``r``; ``t`` seconds until
+    the quota is whole again).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+
+        async def limited(message: Message) -> None:
+            found = scope.get("state", {}).get(_LIMITS)
+            if found and message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                named = {f'"{name}"': limit for name, limit in sorted(found.items())}
+                headers["RateLimit-Policy"] = ", ".join(f"{n};{p}" for n, (p, _) in named.items())
+                headers["RateLimit"] = ", ".join(f"{n};{s}" for n, (_, s) in named.items())
+            await send(message)
+
+        await self._app(scope, receive, limited)
 
 
 def address_of(scope: Scope) -> str:

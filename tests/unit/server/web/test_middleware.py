@@ -11,7 +11,7 @@ from tests.control_plane import Clock
 from towline.limits import MIB
 from towline_server.errors import BodyTooLarge, TooManyRequests, Unavailable
 from towline_server.web.dialect import Envelopes
-from towline_server.web.limits import BodyLimit, RateLimit, TokenBuckets
+from towline_server.web.limits import BodyLimit, RateLimit, RateLimitHeaders, TokenBuckets
 from towline_server.web.middleware import Failures, RequestLog
 
 
@@ -28,6 +28,10 @@ def _scope(path="/x", method="POST", headers=(), client=("192.0.2.1", 1)):
         "server": ("test", 80),
         "scheme": "http",
     }
+
+
+def _headers(start):
+    return {name.decode(): value.decode() for name, value in start["headers"]}
 
 
 def _call(app, scope, *parts: bytes):
@@ -195,6 +199,22 @@ def test_no_bucket_is_named_by_a_credential():
     _call(app, _scope(headers=[("X-API-Key", "hush-hush")]))
     assert len(credentials._buckets) == 1
     assert "hush" not in str(credentials._buckets)
+
+
+def test_each_response_says_what_is_left():
+    clock = Clock()
+    limited = RateLimit(_echo, TokenBuckets(2.0, 5, clock), TokenBuckets(1.0, 100, clock))
+    app = RateLimitHeaders(Failures(limited, envelopes=Envelopes()))
+    credential = {"headers": [("X-API-Key", "one")]}
+    headers = _headers(_call(app, _scope(**credential))[0])
+    assert headers["ratelimit-policy"] == '"address";q=100;w=100, "credential";q=5;w=3'
+    assert headers["ratelimit"] == '"address";r=99;t=1, "credential";r=4;t=1'
+    for _ in range(4):
+        _call(app, _scope(**credential))
+    refused = _call(app, _scope(**credential))[0]
+    assert refused["status"] == 429
+    assert _headers(refused)["ratelimit"] == '"address";r=94;t=6, "credential";r=0;t=3'
+    assert "ratelimit" not in _headers(_call(app, _scope("/healthz"))[0])
 
 
 # --- failures and log -------------------------------------------------------------------------
