@@ -160,6 +160,14 @@ class Unavailable(TowlineError, code="unavailable"):
     problem: str
 
 
+class OrchestratorUnavailable(Unavailable, code="orchestrator_unavailable"):
+    """An orchestrator of runs does not answer, or refuses this server."""
+
+    template = "{orchestrator} cannot be used now: {problem}"
+    orchestrator: str
+    problem: str
+
+
 # --- runs -------------------------------------------------------------------------------------
 
 
@@ -182,11 +190,15 @@ class BackendNotConfigured(CallerError, code="backend_not_configured"):
 
     backend: str
     configured: tuple[str, ...]
+    setting: str | None = None
+    """What configures it."""
 
     @property
     def message(self) -> str:
-        """The backends that can be chosen instead."""
-        return f"{self.backend} is not configured here; use {' or '.join(self.configured)}"
+        """The setting to set, and the backends that can be chosen instead."""
+        needed = "" if self.setting is None else f": it needs the setting {self.setting}"
+        others = " or ".join(self.configured)
+        return f"{self.backend} is not configured here{needed}; or use {others}"
 
 
 class RunNotEnded(MovedError, code="run_not_ended"):

@@ -36,6 +36,7 @@ STATUS: Mapping[type[engine.TowlineError], int] = {
     own.AlreadyExists: 409,
     own.ConnectionInUse: 409,
     own.BodyTooLarge: 413,
+    own.BackendNotConfigured: 422,
     own.IdempotencyKeyReused: 422,
     own.TooManyRequests: 429,
     own.QueueFull: 429,

@@ -29,6 +29,7 @@ from towline.limits import MIB, Limits
 from towline.remotes.url import Scheme
 
 from .errors import InvalidSettings
+from .orchestrator_settings import TemporalSettings
 
 FILE_VARIABLE = "TOWLINE_SETTINGS"
 LEAST_SECRET = 32
@@ -191,6 +192,10 @@ class Settings(BaseSettings):
     shutdown_seconds: int = Field(default=20, ge=0)
     """How long requests may take to end when the server stops; handing runs back comes after."""
 
+    # --- orchestrators ---
+    temporal: TemporalSettings = TemporalSettings()
+    """Temporal, for runs of the backend ``temporal``."""
+
     # --- logs and metrics ---
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     """debug, info, warning or error."""
@@ -224,6 +229,7 @@ class Settings(BaseSettings):
         yield from self._token_problems()
         yield from self._limit_problems()
         yield from self._remote_problems()
+        yield from self.temporal.problems
         if any(len(key.get_secret_value()) < LEAST_SECRET for key in self.secret_keys):
             yield f"secret_keys: each needs at least {LEAST_SECRET} characters"
         if self.lease_seconds < 3 * self.heartbeat_seconds:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
-from towline_server import settings
+from towline_server import orchestrator_settings, settings
 from towline_server.settings import RELOADABLE, Settings
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -19,15 +21,26 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "operations.md"
 
 def settings_table() -> str:
     """A row for each setting, in the order of their definition."""
-    docstrings = _docstrings()
     rows = ["| setting | default | what it is | reloaded |", "|---|---|---|---|"]
-    for name, field in Settings.model_fields.items():
-        default = field.get_default(call_default_factory=True)
-        assert default is not PydanticUndefined
+    for name, default, meaning in _settings(Settings, settings):
         reloaded = "yes" if name in RELOADABLE else ""
-        meaning = docstrings[name].replace("``", "`").replace("|", "\\|")
         rows.append(f"| `{name}` | {_shown(default)} | {meaning} | {reloaded} |")
     return "\n".join(rows)
+
+
+def _settings(
+    model: type[BaseModel], module: ModuleType, prefix: str = ""
+) -> Iterator[tuple[str, Any, str]]:
+    """The name, default and meaning of each setting; those of a table have its name before."""
+    docstrings = _docstrings(module, model.__name__)
+    for name, field in model.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        assert default is not PydanticUndefined
+        if isinstance(default, BaseModel):
+            yield from _settings(type(default), orchestrator_settings, f"{prefix}{name}.")
+        else:
+            meaning = docstrings[name].replace("``", "`").replace("|", "\\|")
+            yield f"{prefix}{name}", default, meaning
 
 
 def _shown(default: Any) -> str:
@@ -38,12 +51,10 @@ def _shown(default: Any) -> str:
     return f"`{default}`" if default not in ("", None, {}) else ""
 
 
-def _docstrings() -> dict[str, str]:
+def _docstrings(module: ModuleType, name: str) -> dict[str, str]:
     """The docstring of each setting."""
-    module = ast.parse(inspect.getsource(settings))
-    [found] = [
-        node for node in module.body if isinstance(node, ast.ClassDef) and node.name == "Settings"
-    ]
+    tree = ast.parse(inspect.getsource(module))
+    [found] = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
     docstrings = {}
     for field, text in zip(found.body, found.body[1:], strict=False):
         match field, text:

@@ -23,7 +23,7 @@ from towline_server.runs.domain import (
 )
 from towline_server.runs.states import Fault, Outcome, ReasonCode, ResultClass, RunState
 from towline_server.runs.tables import RunFilter
-from towline_server.web.schemas import ASSET_ID, GLOB, OfferedBackend, of_format, problems
+from towline_server.web.schemas import ASSET_ID, GLOB, of_format, problems
 
 from .access import (
     Context,
@@ -118,7 +118,7 @@ class RunBody(PullBody):
     """A run to be made."""
 
     mode: RunMode = RunMode.INCREMENTAL
-    backend: OfferedBackend = BackendName.NATIVE
+    backend: BackendName = BackendName.NATIVE
 
 
 class CancelBody(Body):

@@ -20,7 +20,7 @@ from towline_server.projects.connections import host_of
 from towline_server.projects.locking import hold
 from towline_server.projects.tables import ProjectRow
 
-from .domain import BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
+from .domain import ORCHESTRATED, BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
 from .states import TERMINAL, RunState
 from .tables import RunFilter, RunRow, run_of, waits
 
@@ -157,6 +157,7 @@ def rows_of(
             backend=backend,
             **_request_values(request),
             **_queued_values(at),
+            **_due_values(backend, at, is_parent=bool(whole) and not rows),
         )
         rows.append(row)
     return rows
@@ -256,6 +257,7 @@ def _follow(session: Session, row: RunRow, at: datetime, **values: Any) -> RunRo
         attempt_root_id=row.attempt_root_id,
         previous_attempt_id=row.id,
         backend=row.backend,
+        **_due_values(BackendName(row.backend), at, is_parent=row.is_parent),
         **{**_queued_values(at), **values},
     )
     session.add(following)
@@ -272,6 +274,11 @@ def _request_values(request: RunRequest) -> dict[str, Any]:
         "request": encode(request),
         "target_revision": request.revision,
     }
+
+
+def _due_values(backend: BackendName, at: datetime, *, is_parent: bool) -> dict[str, Any]:
+    """Return when a new run is passed on to an orchestrator, at the earliest."""
+    return {} if is_parent or backend not in ORCHESTRATED else {"backend_due_at": at}
 
 
 def _queued_values(at: datetime) -> dict[str, Any]:

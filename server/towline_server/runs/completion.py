@@ -19,6 +19,7 @@ from towline.errors import Cancelled, StoreError, TowlineError
 from towline.plan import LISTED
 from towline.report import Report, Status, report_json
 from towline_server import logs, metrics
+from towline_server.db.clock import database_now
 from towline_server.db.jobs import RetryPolicy, release
 from towline_server.db.session import once_committed
 from towline_server.errors import DiskFull, ExecutorFailed, LeaseLost
@@ -200,12 +201,43 @@ def write_completion(session: Session, row: RunRow, completion: Completion, now:
     row.pull = completion.pull
     row.counts = _counts(completion.report)
     row.completed_at = row.updated_at = now
+    _follow_up(row, now)
     release(row)
     session.flush()
     _announce(session, row, now)
     took = None if row.started_at is None else now - row.started_at
     once_committed(session, partial(_log_end, row.id, row.project_id, completion, took))
     update_parent(session, row.parent_id, now)
+
+
+def request_cancel(session: Session, row: RunRow, by: str | None, reason: str | None) -> None:
+    """Cancel a run whose row the caller has locked: at once when it waits, else soon.
+
+    One that has ended, or is being cancelled, is left as it is.
+    """
+    noted_at = note_cancel(session, row, by, reason)
+    if noted_at is not None and RunState(row.state) is RunState.QUEUED:
+        write_completion(session, row, failed(Cancelled()), noted_at)
+    session.flush()
+
+
+def note_cancel(
+    session: Session, row: RunRow, by: str | None, reason: str | None
+) -> datetime | None:
+    """Write that a run is to stop, and return when; None: it is, or has ended."""
+    if RunState(row.state).is_terminal or row.cancel_requested_at is not None:
+        return None
+    now = database_now(session)
+    row.cancel_requested_at = row.updated_at = now
+    row.cancel_requested_by, row.cancel_reason = by, reason
+    _follow_up(row, now)
+    return now
+
+
+def _follow_up(row: RunRow, now: datetime) -> None:
+    """Have the run's orchestrator hear of it soon, if it has one."""
+    if row.backend_due_at is not None:
+        row.backend_due_at = now
 
 
 def _log_end(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from towline.content_rules import ContentMode
@@ -48,6 +48,10 @@ class BackendName(StrEnum):
     EXTERNAL = "external"
     TEMPORAL = "temporal"
     PREFECT = "prefect"
+
+
+ORCHESTRATED = frozenset({BackendName.TEMPORAL, BackendName.PREFECT})
+"""The backends that pass runs on to an orchestrator (`towline_server.runs.orchestrator`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +161,57 @@ class Attempts:
     """When this attempt may begin; None: at once."""
 
 
+class RemoteState(StrEnum):
+    """The state of a run at its orchestrator; only the run's row says how the run itself is."""
+
+    RUNNING = "running"
+    """It waits there, or is executed."""
+    ENDED = "ended"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    """It ended there, and no executor is started for it any more."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the orchestrator does nothing more with it."""
+        return self is not RemoteState.RUNNING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteRun:
+    """A run as its orchestrator knows it."""
+
+    ref: str
+    """Its id there."""
+    url: str | None
+    """Its page there, for people."""
+    state: RemoteState
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """More about the state, in the orchestrator's own words; JSON, without the key ``state``."""
+    heartbeat_at: datetime | None = None
+    """When its executor reported to the orchestrator last."""
+
+    @classmethod
+    def stored(
+        cls,
+        ref: str | None,
+        url: str | None,
+        status: Mapping[str, Any] | None,
+        heartbeat_at: datetime | None,
+    ) -> Self | None:
+        """Return what was stored; None: no orchestrator has been given the run."""
+        if ref is None or status is None:
+            return None
+        details = {name: value for name, value in status.items() if name != "state"}
+        state = RemoteState(status["state"])
+        return cls(ref=ref, url=url, state=state, details=details, heartbeat_at=heartbeat_at)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """The state and its details, as they are stored and shown."""
+        return {"state": str(self.state), **self.details}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executor:
     """What executes a run, and until when it has the lease."""
@@ -165,6 +220,8 @@ class Executor:
     id: str | None
     heartbeat_at: datetime | None
     lease_until: datetime | None
+    remote: RemoteRun | None = None
+    """The run at its orchestrator, once that has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

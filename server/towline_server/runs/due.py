@@ -16,6 +16,7 @@ from towline_server.db.session import Database
 from towline_server.loops import Ticker
 from towline_server.webhooks.queue import is_due
 
+from .delegation import is_due as is_followed
 from .domain import BackendName
 from .queue import may_begin
 from .schedule_tables import ScheduleRow
@@ -28,6 +29,10 @@ class Due(StrEnum):
 
     RUNS = "runs"
     """One for this process may begin."""
+    TEMPORAL = "temporal"
+    """One is to be given to Temporal, or it is to be asked about one."""
+    PREFECT = "prefect"
+    """The same, of Prefect."""
     LEASES = "leases"
     """One of a run has expired."""
     SCHEDULES = "schedules"
@@ -46,6 +51,8 @@ class DueWork:
         now = sql_now()
         conditions = {
             Due.RUNS: exists().where(RunRow.backend == BackendName.NATIVE, *may_begin()),
+            Due.TEMPORAL: is_followed(BackendName.TEMPORAL, now),
+            Due.PREFECT: is_followed(BackendName.PREFECT, now),
             Due.LEASES: exists().where(RunRow.state.in_(ACTIVE), RunRow.has_expired(now)),
             Due.SCHEDULES: exists().where(ScheduleRow.due_at <= now),
             Due.DELIVERIES: is_due(now),

@@ -10,7 +10,7 @@ from typing import Protocol, assert_never
 
 from towline_server.addresses import AddressPolicy
 from towline_server.auth.sealing import Sealer
-from towline_server.db.jobs import growing_delays
+from towline_server.db.jobs import RetryPolicy, growing_delays
 from towline_server.db.session import Database
 from towline_server.loops import Changes, Ticker
 from towline_server.settings import Settings
@@ -20,6 +20,7 @@ from towline_server.webhooks.worker import DeliveryWorker
 
 from .attempts import LONGEST_RETRY_SECONDS
 from .bounds import AtOnce
+from .delegation import OrchestratedBackend
 from .due import Due, DueWork
 from .execute import Boundary, Tools, pass_boundary
 from .external import ExternalBackend, ExternalWork
@@ -27,11 +28,14 @@ from .fetch_process import FetchProcess
 from .fetching import Repositories, SharedFetches
 from .firing import Schedules
 from .followers import Followers
+from .orchestrated import OrchestratedWorker
+from .orchestrator import Orchestrator
 from .plans import Plans
 from .queue import Heartbeat, Leases
+from .reaper import Reaper
 from .retention import Retained, Retention
 from .service import Runs
-from .worker import Backend, Backends, ExecutorLock, NativeBackend, Reaper, Worker
+from .worker import Backend, Backends, ExecutorLock, NativeBackend, Worker
 from .worker_processes import WorkerProcesses
 
 _LOOK_SECONDS = 1.0
@@ -74,6 +78,7 @@ class Runtime:
     followers: Followers
     heartbeat: Heartbeat
     native: Executor
+    orchestrated: tuple[OrchestratedBackend, ...]
     delivery_worker: DeliveryWorker
     tickers: tuple[Ticker, ...]
     executor_lock: ExecutorLock | None
@@ -100,6 +105,8 @@ class Runtime:
             ticker.stop()
         # It begins no more; what is being sent ends while runs are handed back.
         self.delivery_worker.stop(0)
+        for backend in self.orchestrated:
+            backend.stop()
         self.native.stop(self.shutdown_seconds)
         self.delivery_worker.stop(self.shutdown_seconds)
         self.changes.close()
@@ -121,14 +128,86 @@ def open_runtime(
 
     ``worker_command`` is what starts a process that executes runs, for one that does not.
     """
-    leases = Leases(database, seconds=settings.lease_seconds)
     changes = Changes()
-    retries = growing_delays(
-        settings.max_auto_resume_attempts, settings.retry_seconds, LONGEST_RETRY_SECONDS
+    tools = _tools(settings, database, sealer, changes, boundary)
+    leases, retries = tools.leases, tools.retries
+    heartbeat = Heartbeat(leases, renew_seconds=settings.heartbeat_seconds)
+    executor_lock: ExecutorLock | None = None
+    native: Executor
+    if part is Part.ANSWERING:
+        native = WorkerProcesses(worker_command, settings.workers, changes)
+    else:
+        executor_lock = ExecutorLock(settings.data_dir)
+        native = _native(settings, Worker(tools, heartbeat, executor_lock.id))
+    # Who only executes passes nothing on.
+    orchestrated = () if part is Part.EXECUTING else _orchestrated(settings, database, changes)
+    backends = Backends([native, ExternalBackend(), *orchestrated])
+    runs = Runs(database, backends, changes=changes, most_waiting=settings.tenant_queue)
+    schedules = Schedules(database, runs)
+    reaper = Reaper(
+        database,
+        leases,
+        backends,
+        changes,
+        retries=retries,
+        claim_seconds=settings.claim_seconds,
     )
-    tools = Tools(
+    delivery_worker = _delivery_worker(settings, database, sealer)
+    loops = {
+        Due.RUNS: native.ticker,
+        Due.LEASES: Ticker("towline-reaper", _UNWOKEN_SECONDS, reaper.sweep),
+        Due.SCHEDULES: Ticker("towline-schedules", _UNWOKEN_SECONDS, schedules.fire),
+        Due.DELIVERIES: Ticker("towline-webhooks", _UNWOKEN_SECONDS, delivery_worker.deliver_due),
+        **{Due(backend.name): backend.ticker for backend in orchestrated},
+    }
+    due = _due_in(part, loops)
+    # Each machine has caches of its own; what is in the database is for the servers.
+    pruned: list[Callable[[], None]] = [tools.repositories.prune]
+    if part is not Part.EXECUTING:
+        pruned += [delivery_worker.forget_old, Retention(database, _retained(settings)).prune]
+    return Runtime(
+        runs=runs,
+        external=ExternalWork(database, leases, tools.repositories, changes, retries=retries),
+        plans=Plans(database, tools.repositories, tools.fetches),
+        followers=Followers(database, changes),
+        heartbeat=heartbeat,
+        native=native,
+        orchestrated=orchestrated,
+        delivery_worker=delivery_worker,
+        tickers=(
+            Ticker("towline-due", _LOOK_SECONDS, DueWork(database, due).wake),
+            *(ticker for what, ticker in due.items() if what is not Due.RUNS),
+            Ticker("towline-pruner", _PRUNE_SECONDS, *pruned),
+        ),
+        executor_lock=executor_lock,
+        changes=changes,
+        shutdown_seconds=settings.shutdown_seconds,
+    )
+
+
+def open_orchestrated_worker(
+    settings: Settings, database: Database, sealer: Sealer, *, boundary: Boundary = pass_boundary
+) -> OrchestratedWorker:
+    """Assemble what executes the runs that an orchestrator names."""
+    changes = Changes()
+    tools = _tools(settings, database, sealer, changes, boundary)
+    heartbeat = Heartbeat(tools.leases, renew_seconds=settings.heartbeat_seconds)
+    lock = ExecutorLock(settings.data_dir)
+    pruner = Ticker("towline-pruner", _PRUNE_SECONDS, tools.repositories.prune)
+    return OrchestratedWorker(
+        Worker(tools, heartbeat, lock.id),
+        Runs(database, Backends([]), changes=changes),
+        tickers=(heartbeat.ticker, pruner),
+        executor_lock=lock,
+    )
+
+
+def _tools(
+    settings: Settings, database: Database, sealer: Sealer, changes: Changes, boundary: Boundary
+) -> Tools:
+    return Tools(
         database=database,
-        leases=leases,
+        leases=Leases(database, seconds=settings.lease_seconds),
         repositories=Repositories(
             database,
             sealer,
@@ -147,56 +226,41 @@ def open_runtime(
             ),
         ),
         changes=changes,
-        retries=retries,
+        retries=_retries(settings),
         boundary=boundary,
     )
-    heartbeat = Heartbeat(leases, renew_seconds=settings.heartbeat_seconds)
-    executor_lock: ExecutorLock | None = None
-    native: Executor
-    if part is Part.ANSWERING:
-        native = WorkerProcesses(worker_command, settings.workers, changes)
-    else:
-        executor_lock = ExecutorLock(settings.data_dir)
-        native = _native(settings, Worker(tools, heartbeat, executor_lock.id))
-    backends = Backends([native, ExternalBackend()])
-    runs = Runs(database, backends, changes=changes, most_waiting=settings.tenant_queue)
-    schedules = Schedules(database, runs)
-    reaper = Reaper(
-        database,
-        leases,
-        backends,
-        changes,
-        retries=retries,
-        claim_seconds=settings.claim_seconds,
+
+
+def _orchestrated(
+    settings: Settings, database: Database, changes: Changes
+) -> tuple[OrchestratedBackend, ...]:
+    """Return the orchestrators that are configured.
+
+    Raises:
+        InvalidSettings: one needs what is not installed.
+    """
+    found: list[tuple[Orchestrator, int]] = []
+    if settings.temporal.address:
+        from .temporal.orchestrator import TemporalOrchestrator
+
+        temporal = settings.temporal
+        found.append((TemporalOrchestrator(temporal), temporal.waiting_at_once))
+    return tuple(
+        OrchestratedBackend(
+            orchestrator,
+            database,
+            changes,
+            waiting_at_once=waiting_at_once,
+            look_seconds=settings.heartbeat_seconds,
+            retries=_retries(settings),
+        )
+        for orchestrator, waiting_at_once in found
     )
-    delivery_worker = _delivery_worker(settings, database, sealer)
-    loops = {
-        Due.RUNS: native.ticker,
-        Due.LEASES: Ticker("towline-reaper", _UNWOKEN_SECONDS, reaper.sweep),
-        Due.SCHEDULES: Ticker("towline-schedules", _UNWOKEN_SECONDS, schedules.fire),
-        Due.DELIVERIES: Ticker("towline-webhooks", _UNWOKEN_SECONDS, delivery_worker.deliver_due),
-    }
-    due = _due_in(part, loops)
-    # Each machine has caches of its own; what is in the database is for the servers.
-    pruned: list[Callable[[], None]] = [tools.repositories.prune]
-    if part is not Part.EXECUTING:
-        pruned += [delivery_worker.forget_old, Retention(database, _retained(settings)).prune]
-    return Runtime(
-        runs=runs,
-        external=ExternalWork(database, leases, tools.repositories, changes, retries=retries),
-        plans=Plans(database, tools.repositories, tools.fetches),
-        followers=Followers(database, changes),
-        heartbeat=heartbeat,
-        native=native,
-        delivery_worker=delivery_worker,
-        tickers=(
-            Ticker("towline-due", _LOOK_SECONDS, DueWork(database, due).wake),
-            *(ticker for what, ticker in due.items() if what is not Due.RUNS),
-            Ticker("towline-pruner", _PRUNE_SECONDS, *pruned),
-        ),
-        executor_lock=executor_lock,
-        changes=changes,
-        shutdown_seconds=settings.shutdown_seconds,
+
+
+def _retries(settings: Settings) -> RetryPolicy:
+    return growing_delays(
+        settings.max_auto_resume_attempts, settings.retry_seconds, LONGEST_RETRY_SECONDS
     )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,14 +16,14 @@ from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from towline.errors import Cancelled, InvalidValue
+from towline.errors import InvalidValue
 from towline_server.db.clock import database_now
 from towline_server.db.session import Database
 from towline_server.errors import NotFound, RunNotEnded, existing
 from towline_server.loops import Changes
 
 from .attempts import Batch, check_room, find_by_key, find_target, new_runs, refuse_second, retry
-from .completion import failed, latest_children, write_completion
+from .completion import latest_children, note_cancel, request_cancel
 from .domain import BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
 from .states import RunState
 from .tables import WITHOUT_REPORT, RunFilter, RunPage, RunRow, find_row, listed_run, run_of
@@ -274,26 +273,15 @@ class Runs:
             parts = (
                 [child.id for child in latest_children(session, row.id)] if row.is_parent else []
             )
-            if not parts:
-                self._cancel(session, row, by, reason)
-            elif row.cancel_requested_at is None and not RunState(row.state).is_terminal:
-                _note_cancel(row, by, reason, database_now(session))
+            cancel = note_cancel if parts else request_cancel
+            cancel(session, row, by, reason)
             backend, run = row.backend, run_of(row)
         for part in parts:
             self.cancel(part, by=by, reason=reason)
         self._changes.changed()
-        if run.state.is_active and not parts:
-            self.backends.get(backend).stop_run(run_id)
+        if not parts and (run.state.is_active or run.executor.remote is not None):
+            self.backends.stop_run(backend, run_id)
         return self.get(run_id) if parts else run
-
-    def _cancel(self, session: Session, row: RunRow, by: str | None, reason: str | None) -> None:
-        if RunState(row.state).is_terminal or row.cancel_requested_at is not None:
-            return
-        now = database_now(session)
-        _note_cancel(row, by, reason, now)
-        if RunState(row.state) is RunState.QUEUED:
-            write_completion(session, row, failed(Cancelled()), now)
-        session.flush()
 
     def retry(
         self, run_id: UUID, *, mode: RunMode | None = None, requested_by: UUID | None = None
@@ -313,7 +301,7 @@ class Runs:
                 following = find_row(session, row.next_attempt_id, lock=True)
                 following.not_before = None
                 again = run_of(following)
-                self.backends.get(again.executor.backend).submit([])
+                self.backends.submit(again.executor.backend, [])
                 return again
             before = run_of(row)
             self._check_room(session, before.tenant_id, before.executor.backend)
@@ -324,7 +312,7 @@ class Runs:
             if row.is_parent:
                 runs += self._retry_children(session, row, following, request)
         waiting = [run.id for run in runs if not run.is_parent]
-        self.backends.get(before.executor.backend).submit(waiting)
+        self.backends.submit(before.executor.backend, waiting)
         return runs[0]
 
     def _retry_children(
@@ -348,8 +336,3 @@ class Runs:
 
 def _root_of(run_id: UUID) -> Select[UUID]:
     return select(RunRow.attempt_root_id).where(RunRow.id == run_id)
-
-
-def _note_cancel(row: RunRow, by: str | None, reason: str | None, now: datetime) -> None:
-    row.cancel_requested_at = row.updated_at = now
-    row.cancel_requested_by, row.cancel_reason = by, reason

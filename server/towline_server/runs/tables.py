@@ -43,6 +43,7 @@ from .states import ACTIVE, Fault, Outcome, ReasonCode, ResultClass, RunState
 _ACTIVE = text("state IN ('fetching', 'comparing', 'validating', 'applying') AND NOT is_parent")
 _QUEUED = text("state = 'queued' AND NOT is_parent")
 _BEGUN = text("started_at IS NOT NULL")
+_FOLLOWED = text("backend_due_at IS NOT NULL")
 
 
 class RunRow(Job):
@@ -72,6 +73,13 @@ class RunRow(Job):
             *("backend", "tenant_id", "started_at"),
             sqlite_where=_BEGUN,
             postgresql_where=_BEGUN,
+        ),
+        # What an orchestrator is to be asked about (`delegation`).
+        Index(
+            "ix_runs_backend_due_at",
+            *("backend", "backend_due_at"),
+            sqlite_where=_FOLLOWED,
+            postgresql_where=_FOLLOWED,
         ),
         Index("ix_runs_project_id_created_at", "project_id", "created_at"),
         Index("ix_runs_tenant_id_created_at", "tenant_id", "created_at"),
@@ -116,6 +124,13 @@ class RunRow(Job):
     auto_resumes: Mapped[int] = mapped_column(default=0)
 
     backend: Mapped[str]
+    backend_run_ref: Mapped[str | None] = mapped_column(ExactText())
+    """As `domain.RemoteRun`, which these four are; NULL: no orchestrator has been given it."""
+    backend_run_url: Mapped[str | None] = mapped_column(ExactText())
+    backend_status: Mapped[dict[str, Any] | None]
+    backend_heartbeat_at: Mapped[datetime | None]
+    backend_due_at: Mapped[datetime | None]
+    """When its orchestrator is given it, or asked about it, next; NULL: never."""
     executor_id: Mapped[str | None] = mapped_column(ExactText())
     lease_token: Mapped[str | None] = mapped_column(ExactText())
     heartbeat_at: Mapped[datetime | None]
@@ -261,6 +276,12 @@ def listed_run(row: RunRow) -> domain.Run:
             id=row.executor_id,
             heartbeat_at=row.heartbeat_at,
             lease_until=row.lease_until,
+            remote=domain.RemoteRun.stored(
+                row.backend_run_ref,
+                row.backend_run_url,
+                row.backend_status,
+                row.backend_heartbeat_at,
+            ),
         ),
         cancellation=_cancellation(row),
         created_at=row.created_at,

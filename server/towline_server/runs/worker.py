@@ -1,4 +1,4 @@
-"""Executes runs in threads of this process, and ends the runs whose executor was lost.
+"""Executes runs in threads of this process.
 
 The rows of the runs are the queue: a thread takes the oldest run whose project is free, under a
 lease. The dispatcher looks when a run is submitted here, and when it is woken for what other
@@ -10,40 +10,30 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement
 
-from towline.errors import Cancelled
 from towline_server import logs
-from towline_server.db.clock import database_now
-from towline_server.db.jobs import RetryPolicy
-from towline_server.db.session import Database
 from towline_server.errors import (
     BackendNotConfigured,
-    HeartbeatMissed,
-    LeaseLost,
     NotFound,
-    RunUnclaimed,
 )
-from towline_server.loops import Backoff, Changes, Ticker, WorkerThreads
+from towline_server.loops import Backoff, Ticker, WorkerThreads
 
-from .attempts import RETRIES, resume
 from .bounds import AtOnce
-from .completion import failed, write_completion
 from .domain import BackendName, Lease
 from .execute import Execution, Tools
-from .queue import Heartbeat, Leases, Refusal
+from .queue import Heartbeat, Refusal
 from .round_robin import Candidate, Excluded
-from .states import ACTIVE, RunState
-from .tables import RunRow, find_row, hold_projects
+from .tables import RunRow
 
 _LOG = logging.getLogger("towline.runs")
 
@@ -84,8 +74,28 @@ class Backends:
         """
         backend = self._backends.get(BackendName(name)) if name in set(BackendName) else None
         if backend is None:
-            raise BackendNotConfigured(backend=name, configured=self.configured)
+            setting = _SETTINGS.get(name)
+            raise BackendNotConfigured(backend=name, configured=self.configured, setting=setting)
         return backend
+
+    def submit(self, name: str, run_ids: Sequence[UUID]) -> None:
+        """Have a backend look at runs that wait already, if it is configured here."""
+        if name in self.configured:
+            self.get(name).submit(run_ids)
+
+    def stop_run(self, name: str, run_id: UUID) -> None:
+        """Have a backend stop a run that was cancelled, if it is configured here."""
+        if name in self.configured:
+            self.get(name).stop_run(run_id)
+
+
+_SETTINGS: Mapping[str, str] = MappingProxyType(
+    {
+        BackendName.TEMPORAL: "temporal.address (TOWLINE_TEMPORAL__ADDRESS)",
+        BackendName.PREFECT: "prefect.api_url (TOWLINE_PREFECT__API_URL)",
+    }
+)
+"""What configures a backend that a server need not have."""
 
 
 class Worker:
@@ -208,99 +218,6 @@ class NativeBackend:
 
 def _taken(lease: Lease, found: Candidate) -> _Taken:
     return _Taken(lease=lease, tenant_id=found.tenant_id, host=found.host)
-
-
-class Reaper:
-    """Ends the runs of a database whose executor was lost; a linked attempt follows each.
-
-    Every server does it; each run is ended once.
-    """
-
-    def __init__(
-        self,
-        database: Database,
-        leases: Leases,
-        backends: Backends,
-        changes: Changes,
-        *,
-        retries: RetryPolicy = RETRIES,
-        claim_seconds: float = 3600,
-    ) -> None:
-        self._database = database
-        self._jobs = leases.jobs
-        self._backends = backends
-        self._changes = changes
-        self._retries = retries
-        self._claim_seconds = claim_seconds
-        self._backoff = Backoff[UUID]("reaper")
-
-    def sweep(self) -> None:
-        """End every run whose lease has expired, and those that no external executor claimed."""
-        for run_id in self._expired():
-            with self._backoff.attempting(run_id):
-                self._reap(run_id)
-        for run_id in self._unclaimed():
-            with self._backoff.attempting(run_id):
-                self._give_up(run_id)
-
-    def _unclaimed(self) -> Sequence[UUID]:
-        with self._database.reading() as session:
-            long_ago = database_now(session) - timedelta(seconds=self._claim_seconds)
-            return session.scalars(
-                select(RunRow.id).where(
-                    RunRow.state == RunState.QUEUED,
-                    RunRow.backend == BackendName.EXTERNAL,
-                    RunRow.is_parent.is_(False),
-                    func.coalesce(RunRow.not_before, RunRow.created_at) < long_ago,
-                    RunRow.id.not_in(self._backoff.waiting),
-                )
-            ).all()
-
-    def _give_up(self, run_id: UUID) -> None:
-        with self._database.writing() as session:
-            row = find_row(session, run_id, lock=True)
-            if row.state != RunState.QUEUED:
-                return
-            write_completion(session, row, failed(RunUnclaimed()), database_now(session))
-        self._changes.changed()
-
-    def _expired(self) -> Sequence[UUID]:
-        with self._database.reading() as session:
-            expired = select(RunRow.id).where(
-                RunRow.state.in_(ACTIVE),
-                RunRow.has_expired(database_now(session)),
-                RunRow.id.not_in(self._backoff.waiting),
-            )
-            return session.scalars(expired.order_by(RunRow.lease_until)).all()
-
-    def _reap(self, run_id: UUID) -> None:
-        """End a run whose lease has expired, unless its executor has renewed it meanwhile."""
-        with self._database.writing() as session:
-            hold_projects(session, [run_id])
-            # A locked row is about to change: it is looked at again soon.
-            query = self._jobs.unlocked(select(RunRow).where(RunRow.id == run_id))
-            row: RunRow | None = session.scalar(query)
-            if row is None:
-                return
-            now = database_now(session)
-            if row.state not in ACTIVE or row.lease_until is None or row.lease_until >= now:
-                return
-            following: list[UUID] = []
-            native = row.backend == BackendName.NATIVE
-            error = HeartbeatMissed() if native else LeaseLost(run_id=str(row.id))
-            if row.cancel_requested_at is not None:
-                # Its executor can no longer report that it stopped; it never starts again.
-                write_completion(session, row, failed(Cancelled()), now)
-            else:
-                if row.auto_resumes < len(self._retries.delays):
-                    # First, so that a parent which looks at its children sees that one follows.
-                    following = [resume(session, row, now, counted=True)]
-                write_completion(session, row, failed(error), now)
-            _LOG.warning("run %s lost its executor %s", row.id, row.executor_id)
-            backend = row.backend
-        self._changes.changed()
-        # Its project is free, for the next attempt or for another run that waits.
-        self._backends.get(backend).submit(following)
 
 
 class ExecutorLock:

@@ -28,8 +28,6 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from typing_extensions import TypeAliasType
 
-from towline_server.runs.domain import BackendName
-
 ASSET_ID = "asset-id"
 """`towline.model.AssetId`"""
 ASSET_PATH = "asset-path"
@@ -67,12 +65,6 @@ def of_format(name: str, **bounds: int) -> WithJsonSchema:
 def accepting(*words: str) -> WithJsonSchema:
     """Return the schema of an enumeration of which only these words are accepted for now."""
     return WithJsonSchema({"type": "string", "enum": [str(word) for word in words]})
-
-
-OfferedBackend: TypeAlias = Annotated[
-    BackendName, accepting(BackendName.NATIVE, BackendName.EXTERNAL)
-]
-"""What can execute runs (`towline_server.runs.runtime`)."""
 
 
 _DEEPEST = 32

@@ -34,7 +34,7 @@ def check_idle(runs: Runs, project_id: UUID) -> None:
     """
     wanted = RunFilter(project_id=project_id, states=UNENDED)
     for run in runs.page(wanted, limit=100).runs:
-        put_off = run.executor.backend is not BackendName.NATIVE or run.attempts.not_before
+        put_off = run.executor.backend is BackendName.EXTERNAL or run.attempts.not_before
         if run.state is RunState.QUEUED and put_off:
             continue
         if run.request.mode is not RunMode.DRY_RUN:

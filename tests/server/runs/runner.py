@@ -24,9 +24,10 @@ from towline_server.runs.execute import Boundary, Tools, pass_boundary
 from towline_server.runs.external import ExternalBackend, ExternalWork
 from towline_server.runs.fetching import Fetcher, Repositories, SharedFetches
 from towline_server.runs.queue import Heartbeat, Leases
+from towline_server.runs.reaper import Reaper
 from towline_server.runs.service import Runs
 from towline_server.runs.tables import RunRow, run_of
-from towline_server.runs.worker import Backends, Reaper
+from towline_server.runs.worker import Backends
 
 BOUNDARIES = ("fetching", "fetched", "comparing", "validating", "applying", "committing", "ended")
 """Where a run can be stopped, in their order."""

@@ -17,7 +17,6 @@ from towline_server.web.schemas import (
     TIME_ZONE,
     WHOLE,
     JsonObject,
-    OfferedBackend,
     PlainText,
     accepting,
     omittable,
@@ -95,7 +94,7 @@ class SyncChanges(CamelModel):
     destination_config: DestinationConfig | None = None
     execution_config: ExecutionConfig | None = None
     entities: Annotated[list[Name], Field(max_length=1000)] | None = None
-    execution_backend: OfferedBackend | None = None
+    execution_backend: BackendName | None = None
     execution_mode: OfferedMode | None = None
     trigger_mode: TriggerMode | None = None
     schedule: Schedule | None = None
@@ -131,7 +130,7 @@ class SyncCreate(CamelModel):
         description="``on_conflict`` overrides the project's policy; other keys are stored.",
     )
     entities: Annotated[list[Name], Field(max_length=1000)] = Field(default_factory=list)
-    execution_backend: OfferedBackend = BackendName.NATIVE
+    execution_backend: BackendName = BackendName.NATIVE
     execution_mode: OfferedMode = ExecutionMode.SEQUENTIAL
     trigger_mode: TriggerMode = TriggerMode.MANUAL
     schedule: Schedule | None = Field(

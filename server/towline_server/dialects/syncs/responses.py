@@ -117,8 +117,8 @@ class RunOut(CamelModel):
     execution_mode: ExecutionMode
     executor_id: str | None
     backend_run_ref: str | None
-    backend_run_url: str | None = None
-    """No backend here has pages of its own."""
+    backend_run_url: str | None
+    """The page of its orchestrator, where it has one."""
     backend_status: dict[str, Any]
     backend_heartbeat_at: datetime | None
     last_heartbeat_at: datetime | None
@@ -140,7 +140,8 @@ class RunOut(CamelModel):
         """Return a run as this API shows it."""
         assert run.origin.sync_id is not None, "the run is of a sync"
         mode = ExecutionMode.FAN_OUT_ENTITY if run.is_parent else ExecutionMode.SEQUENTIAL
-        cancellation = run.cancellation
+        cancellation, remote = run.cancellation, run.executor.remote
+        status, heartbeat_at = _backend_status(run)
         return cls(
             id=run.id,
             sync_id=run.origin.sync_id,
@@ -155,9 +156,10 @@ class RunOut(CamelModel):
             execution_backend=run.executor.backend,
             execution_mode=mode,
             executor_id=run.executor.id,
-            backend_run_ref=None if run.started_at is None else str(run.id),
-            backend_status={"state": str(run.state), "progress": run.progress},
-            backend_heartbeat_at=run.executor.heartbeat_at,
+            backend_run_ref=_backend_ref(run),
+            backend_run_url=None if remote is None else remote.url,
+            backend_status=status,
+            backend_heartbeat_at=heartbeat_at,
             last_heartbeat_at=run.executor.heartbeat_at,
             attempt_number=run.attempts.number,
             attempt_root_run_id=run.attempts.root_id,
@@ -172,6 +174,20 @@ class RunOut(CamelModel):
             completed_at=run.completed_at,
             updated_at=run.updated_at,
         )
+
+
+def _backend_ref(run: Run) -> str | None:
+    if run.executor.remote is not None:
+        return run.executor.remote.ref
+    return None if run.started_at is None else str(run.id)
+
+
+def _backend_status(run: Run) -> tuple[dict[str, Any], datetime | None]:
+    """Return the status of a run at what executes it, and when that reported it was alive."""
+    remote = run.executor.remote
+    if remote is not None:
+        return remote.status, remote.heartbeat_at or run.executor.heartbeat_at
+    return {"state": str(run.state), "progress": run.progress}, run.executor.heartbeat_at
 
 
 class RunList(CamelModel):

@@ -1,0 +1,1 @@
+"""Runs that Temporal has executed: a workflow a run, an activity a step."""
