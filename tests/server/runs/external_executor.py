@@ -6,12 +6,13 @@ from towline import AssetIndex, Plan, PullOptions, merge
 from towline.changes import Change, Changes, Coverage, RemoteAsset
 from towline.merge.context import Context
 from towline.model import AssetState, Digest
+from towline.options import Selection
 from towline.ports import Watch
 from towline.remotes.git import GitRemote
 from towline_server.runs.external import Work
 
 
-def planned(work: Work) -> tuple[Plan, dict[Digest, bytes]]:
+def planned(work: Work, only: Selection = Selection()) -> tuple[Plan, dict[Digest, bytes]]:
     """What an executor does with its work: no database, only the library and the repository."""
     with GitRemote(work.url, ref=work.ref, scope=work.scope) as remote:
         revision = remote.fetch(None, work.limits, Watch())
@@ -42,6 +43,7 @@ def planned(work: Work) -> tuple[Plan, dict[Digest, bytes]]:
                 saved=work.resolutions,
             ),
             options=PullOptions(
+                only=only,
                 on_conflict=work.settings.on_conflict,
                 content_merge=work.settings.content_merge,
                 renames=work.settings.renames,
