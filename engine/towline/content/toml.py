@@ -108,10 +108,11 @@ class _Writer:
             if slot.theirs is None or slot.ours is None:
                 continue
             if isinstance(slot.merge, Take):
-                mine[slot.ours] = other[slot.theirs]
+                mine[slot.ours] = _with_comment(other, slot.theirs)
             elif isinstance(slot.merge, Inside):
                 self.apply(slot.merge, mine[slot.ours], other[slot.theirs])
-        _append({slot.theirs: other[slot.theirs] for slot in slots if slot.ours is None}, mine)
+        added = [slot.theirs for slot in slots if slot.ours is None]
+        _append({key: _with_comment(other, key) for key in added}, mine)
 
     def _apply_to_array(self, slots: Sequence[Slot], mine: Any, other: Any) -> None:
         order = [slot.ours for slot in slots if slot.ours is not None]
@@ -138,6 +139,15 @@ class _Writer:
             self._steps_left -= (deleted + inserted) * (len(mine) + inserted)
         if self._steps_left < 0:
             raise ValueError("too many elements come and go in arrays that are too long")
+
+
+def _with_comment(table: Any, key: Any) -> Any:
+    """Return a value of a table with its comment, which tomlkit leaves out of booleans."""
+    from tomlkit.container import Container
+    from tomlkit.items import AbstractTable
+
+    container = table.value if isinstance(table, AbstractTable) else table
+    return container.item(key) if isinstance(container, Container) else table[key]
 
 
 def _append(added: Mapping[Any, Any], mine: Any) -> None:

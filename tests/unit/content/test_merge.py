@@ -341,6 +341,12 @@ def test_toml_types_are_strict():
     assert content("a.toml", "a = 0\n", "a = 2024-01-01\n", 'a = "2024-01-01"\n') is None
 
 
+def test_toml_takes_a_boolean_with_its_comment():
+    base, ours = "a = true # old\nz = 1\n", "a = true # old\nz = 2\n"
+    theirs = "a = false # new\nz = 1\nb = true # also\n"
+    assert content("a.toml", base, ours, theirs) == "a = false # new\nz = 2\nb = true # also\n"
+
+
 COMMENTED = {
     "theirs alone": ("a: 1\nb: 2\nc: 3\n", "a: 9\nb: 2\nc: 3\n", "a: 1\nb: 2\nc: 3 # why\n"),
     "theirs, with a value": (
