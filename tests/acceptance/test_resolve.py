@@ -68,6 +68,9 @@ def test_a_folder_leaves_what_was_chosen_for_one_asset(clashing: Command, choice
         assert f"Resolved {README}: theirs\nLeft {ORDERS} as it is resolved: " in ran.out
     found = clashing.json("resolve", ".", "--ours")
     assert (paths(found["resolved"]), found["unchanged"]) == ([README], [chosen])
+    for one in (["--field", "/retries=ours"], ["--with", "readme.txt"]):
+        found = clashing.json("resolve", "pipelines/", *one)
+        assert (found["resolved"], found["unchanged"]) == ([], [chosen])
     found = clashing.json("resolve", ".", ORDERS, "--ours")
     assert (paths(found["resolved"]), found["unchanged"]) == ([ORDERS, README], [])
     clashing("pull")

@@ -214,7 +214,7 @@ class _Session:
 
         if len(conflicts) > 1:
             raise click.UsageError(f"this takes one asset, and {len(conflicts)} are in conflict")
-        for conflict in conflicts:
+        for conflict in self.without_own(conflicts):
             if with_file is not None:
                 self._take_file(conflict, with_file)
                 continue
