@@ -1,8 +1,8 @@
 """Lines and tables of cells on stdout.
 
 Every text from outside goes through `cell`: no control characters, nothing cut off. A table that is
-wider than the terminal becomes entries of two lines, with every path and id whole on its line, to
-be copied. Styles are words, such as ``bold red``, and are for a terminal alone.
+wider than the terminal becomes entries of several lines, with every path and id whole on its line,
+to be copied. Styles are words, such as ``bold red``, and are for a terminal alone.
 """
 
 from __future__ import annotations
@@ -66,14 +66,19 @@ def _terminal_size() -> os.terminal_size:
     return shutil.get_terminal_size()
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """Print a table as wide as its content, or where that is too wide, entries of two lines.
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Cell]],
+    entries: Iterable[Sequence[Cell]] | None = None,
+) -> None:
+    """Print a table as wide as its content, or where that is too wide, an entry for each row.
 
-    An entry's first line holds the first two columns.
+    An entry's first line holds the first two columns, the next ones as many of the others as there
+    is room for. ``entries`` are the rows with more cells, where a column joins several.
     """
     rows = list(rows)
     if not fits(columns, rows):
-        _print_entries(rows)
+        _print_entries(rows if entries is None else list(entries))
         return
     widths = _widths(columns, rows)
     for row in ([Cell(column, "bold") for column in columns], *rows):
@@ -106,8 +111,20 @@ def _print_entries(rows: Sequence[Sequence[Cell]]) -> None:
     indent = max((row[0].width for row in rows), default=0) + len(_GAP)
     for first, second, *others in rows:
         print_line(first, Cell(" " * (indent - first.width)), second)
-        if rest := [each for each in others if each.text]:
-            print_line(Cell(" " * indent), *joined(rest))
+        for line in _lines([each for each in others if each.text], terminal_width() - indent):
+            print_line(Cell(" " * indent), *joined(line))
+
+
+def _lines(cells: Iterable[Cell], room: int) -> Iterable[list[Cell]]:
+    """Yield cells in lines that are no longer than this, unless one alone is."""
+    line: list[Cell] = []
+    for each in cells:
+        if line and sum(len(_GAP) + before.width for before in line) + each.width > room:
+            yield line
+            line = []
+        line.append(each)
+    if line:
+        yield line
 
 
 def joined(cells: Sequence[Cell]) -> Iterable[Cell]:

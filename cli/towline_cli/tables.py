@@ -51,16 +51,31 @@ def print_report(report: Report, *, everything: bool) -> None:
         room = list_room()
         items, left = items[:room], len(items[room:])
     if items:
-        print_table(
-            ["", "path", "kind", "", "id"],
+        _print_assets(
+            "",
             [
-                asset_row(name, item.path, item.kind, _remark(item), item.asset_id or "")
+                (name, item.path, item.kind, _remarks(item), item.asset_id or "")
                 for name, item in items
             ],
         )
     if left:
         lister = "--verbose" if report.pull is None else f"towline log {report.pull}"
         print_lines([cell(f"and {left} more; {lister} lists all")])
+
+
+def _print_assets(first: str, assets: Sequence[tuple[str, str, str, Sequence[str], str]]) -> None:
+    """Print the state, path, kind, remarks and id of each asset."""
+    print_table(
+        [first, "path", "kind", "", "id"],
+        [
+            asset_row(state, path, kind, ", ".join(remarks), asset_id)
+            for state, path, kind, remarks, asset_id in assets
+        ],
+        (
+            asset_row(state, path, kind, *remarks, asset_id)
+            for state, path, kind, remarks, asset_id in assets
+        ),
+    )
 
 
 def print_conflicts(conflicts: Sequence[Conflict]) -> None:
@@ -90,7 +105,7 @@ def _side(party: Party, state: AssetState | None) -> str:
     return digest if state.path == party.path else f"{digest} {state.path}"
 
 
-def _remark(item: Item) -> str:
+def _remarks(item: Item) -> list[str]:
     remarks = []
     if item.renamed_from is not None:
         remarks.append(f"renamed from {item.renamed_from}")
@@ -105,7 +120,7 @@ def _remark(item: Item) -> str:
         from towline.report import reason_message
 
         remarks.append(reason_message(item.reason, item.path))
-    return ", ".join(remarks)
+    return remarks
 
 
 def print_commits(commits: Sequence[Commit]) -> None:
@@ -118,14 +133,16 @@ def print_commits(commits: Sequence[Commit]) -> None:
 
 def print_status(assets: Sequence[AssetStatus]) -> None:
     """Print the state of each asset."""
-    rows = [
-        asset_row(asset.state, asset.path, asset.kind, _state_remark(asset), asset.asset_id)
-        for asset in assets
-    ]
-    print_table(["state", "path", "kind", "", "id"], rows)
+    _print_assets(
+        "state",
+        [
+            (asset.state, asset.path, asset.kind, _state_remarks(asset), asset.asset_id)
+            for asset in assets
+        ],
+    )
 
 
-def _state_remark(asset: AssetStatus) -> str:
+def _state_remarks(asset: AssetStatus) -> list[str]:
     remarks = []
     if asset.is_edited_here and asset.state == "modified-there":
         remarks.append("modified here too: a pull merges them")
@@ -142,7 +159,7 @@ def _state_remark(asset: AssetStatus) -> str:
         from towline.report import reason_message
 
         remarks.append(reason_message(asset.behind, asset.path))
-    return ", ".join(remarks)
+    return remarks
 
 
 def print_log(entries: Sequence[tuple[LoggedPull, dict[str, int]]]) -> None:

@@ -10,7 +10,7 @@ from towline.model import AssetId, AssetPath, AssetState, Digest, Revision, Thre
 from towline.plan import Disposition, IgnoredReason, Item
 from towline.report import Report, Status
 from towline.status import AssetStatus, State
-from towline_cli import difference_tables, tables
+from towline_cli import cells, difference_tables, tables
 from towline_cli.reporting import Wording, show_report
 
 HOSTILE_NAME = AssetPath("[red]x[/red] :smile:\x9b31m\u202e")
@@ -151,6 +151,28 @@ def test_every_list_and_remark_is_printed(capsys: pytest.CaptureFixture[str]):
     ):
         assert words in printed.out
     assert "a.local-12345678" in printed.err
+
+
+def test_remarks_have_lines_of_their_own_where_the_table_is_too_wide(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    old, here = AssetPath("rules/the former name.json"), AssetPath("rules/the new name.json")
+    there = AssetPath("rules/the name that they gave it.json")
+    asset = AssetStatus(
+        asset_id=AssetId("4" * 24),
+        kind="rule",
+        state=State.CONFLICT,
+        states=ThreeWay(state(old), state(here, b"2"), state(there)),
+    )
+    monkeypatch.setattr(cells, "terminal_width", lambda: 80)
+    tables.print_status([asset])
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [
+        f"conflict  {here}",
+        "rule",
+        f"renamed and edited: {old} -> {here}",
+        f"renamed there: {old} -> {there}",
+        "4" * 24,
+    ]
 
 
 def test_nothing_to_do_needs_no_table(capsys: pytest.CaptureFixture[str]):
