@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
-.PHONY: help venv demo serve-demo test test-all test-services fuzz-api examples lint bench bench-check oracle clean
+.PHONY: help venv demo serve-demo test test-all test-services fuzz-api examples lint docs bench bench-check oracle clean
 .DEFAULT_GOAL := help
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make fuzz-api       made-up requests to the control plane, held against its document"
 	@echo "make examples       record the examples of the OpenAPI document"
 	@echo "make lint           ruff, mypy and the import floors"
+	@echo "make docs           the documents as a site, in build/docs; no broken link"
 	@echo "make bench          benchmarks, side by side with peers; writes docs/performance.md"
 	@echo "make bench-check    the same, compared with the last; fails if a ratio grew by 15%"
 	@echo "make oracle         the long comparison with git's own merge"
@@ -74,6 +75,11 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet --fresh-env docs build/docs
+	@echo "build/docs/index.html"
 
 bench bench-check: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'

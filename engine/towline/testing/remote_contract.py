@@ -1,6 +1,6 @@
 """The contract suite of the `Remote` port, including its counters.
 
-Subclass `RemoteContract` in a test module, and give it a fixture named ``harness``:
+Subclass `RemoteContract` in a test module, and give it a fixture named ``harness``::
 
     class TestMyRemote(RemoteContract):
         @pytest.fixture
