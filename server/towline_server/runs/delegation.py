@@ -143,15 +143,20 @@ class OrchestratedBackend:
             remote = self._orchestrator.start(each.run_id)
         if remote.state is RemoteState.RUNNING and each.stops:
             self._orchestrator.cancel(remote.ref)
-        if remote.state.is_terminal and each.ended_for is None:
+        if each.ended_for is None and remote.state is not RemoteState.RUNNING:
             self._end(each, remote)
+        elif each.ended_for is not None and not remote.state.is_terminal:
+            self._orchestrator.settle(remote.ref, each.state)
         self._write_answer(each, remote)
 
     def _end(self, each: _Followed, remote: RemoteRun) -> None:
-        """End a run that has ended at its orchestrator alone; one with an executor has a lease."""
+        """End a run that has ended, or is to, at its orchestrator alone.
+
+        One with an executor has a lease; it ends there only where it is cancelled.
+        """
         with self._database.writing() as session:
             row = find_row(session, each.run_id, lock=True)
-            if remote.state is RemoteState.CANCELLED:
+            if remote.state in (RemoteState.CANCELLED, RemoteState.CANCELLING):
                 request_cancel(session, row, str(self.name), f"cancelled in {self.name.title()}")
             elif row.state == RunState.QUEUED:
                 end_lost(session, row, database_now(session), self._retries)

@@ -166,6 +166,8 @@ class RemoteState(StrEnum):
 
     RUNNING = "running"
     """It waits there, or is executed."""
+    CANCELLING = "cancelling"
+    """It is to stop there, and has not stopped yet."""
     ENDED = "ended"
     CANCELLED = "cancelled"
     FAILED = "failed"
@@ -174,7 +176,7 @@ class RemoteState(StrEnum):
     @property
     def is_terminal(self) -> bool:
         """Whether the orchestrator does nothing more with it."""
-        return self is not RemoteState.RUNNING
+        return self not in (RemoteState.RUNNING, RemoteState.CANCELLING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

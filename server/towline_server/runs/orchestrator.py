@@ -10,6 +10,7 @@ from typing import Protocol
 from uuid import UUID
 
 from .domain import BackendName, RemoteRun
+from .states import RunState
 
 
 class Orchestrator(Protocol):
@@ -34,6 +35,10 @@ class Orchestrator(Protocol):
 
     def cancel(self, ref: str) -> None:
         """Ask for a run to be cancelled there; one that has ended is left as it is."""
+        ...
+
+    def settle(self, ref: str, state: RunState) -> None:
+        """Have a run that has ended end there, too: its executor may be lost, or unable to."""
         ...
 
     def close(self) -> None:

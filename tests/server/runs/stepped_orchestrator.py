@@ -7,6 +7,7 @@ from uuid import UUID
 
 from towline_server.errors import OrchestratorUnavailable
 from towline_server.runs.domain import BackendName, RemoteRun, RemoteState
+from towline_server.runs.states import RunState
 
 
 class SteppedOrchestrator:
@@ -17,6 +18,7 @@ class SteppedOrchestrator:
     def __init__(self) -> None:
         self.given: dict[str, RemoteRun] = {}
         self.starts: list[UUID] = []
+        self.settled: list[tuple[str, RunState]] = []
         self.looks = 0
         self.away = False
 
@@ -35,6 +37,10 @@ class SteppedOrchestrator:
     def cancel(self, ref: str) -> None:
         self._answer()
         self.end(ref, RemoteState.CANCELLED)
+
+    def settle(self, ref: str, state: RunState) -> None:
+        self._answer()
+        self.settled.append((ref, state))
 
     def close(self) -> None:
         pass

@@ -129,13 +129,16 @@ def test_a_cancel_is_passed_on(delegated: Delegated, project: Project):
     assert delegated.remote(run).state is RemoteState.CANCELLED
 
 
+@pytest.mark.parametrize("state", [RemoteState.CANCELLED, RemoteState.CANCELLING])
 @pytest.mark.parametrize("phase", ["queued", "comparing"])
-def test_a_cancel_there_cancels_the_run(phase: str, delegated: Delegated, project: Project):
+def test_a_cancel_there_cancels_the_run(
+    phase: str, state: RemoteState, delegated: Delegated, project: Project
+):
     run = delegated.request(project)
     delegated.backend.follow_due()
 
     def cancelled_there() -> None:
-        delegated.orchestrator.end(delegated.remote(run).ref, RemoteState.CANCELLED)
+        delegated.orchestrator.end(delegated.remote(run).ref, state)
         delegated.look()
 
     if phase == "queued":
@@ -148,6 +151,22 @@ def test_a_cancel_there_cancels_the_run(phase: str, delegated: Delegated, projec
     assert (ended.state, ended.reason_code) == (RunState.CANCELLED, ReasonCode.USER_CANCELLED)
     assert ended.cancellation is not None
     assert ended.cancellation.by == "temporal"
+
+
+def test_a_run_that_has_ended_ends_there_too(delegated: Delegated, project: Project):
+    run = delegated.request(project)
+    delegated.backend.follow_due()
+    delegated.execute(run)
+    delegated.look()
+    ref = delegated.remote(run).ref
+    assert delegated.orchestrator.settled == [(ref, RunState.SUCCEEDED)]
+    delegated.orchestrator.end(ref, RemoteState.CANCELLING)
+    delegated.look()
+    assert len(delegated.orchestrator.settled) == 2, "it has not stopped yet"
+    delegated.orchestrator.end(ref, RemoteState.ENDED)
+    delegated.look()
+    delegated.look()
+    assert len(delegated.orchestrator.settled) == 2
 
 
 def test_a_run_that_ended_there_alone_is_followed_by_an_attempt(

@@ -12,6 +12,7 @@ from uuid import UUID
 from towline_server.errors import OrchestratorUnavailable
 from towline_server.orchestrator_settings import TemporalSettings
 from towline_server.runs.domain import BackendName, RemoteRun, RemoteState
+from towline_server.runs.states import RunState
 
 from .connection import check_installed, connect
 from .names import WORKFLOW
@@ -61,6 +62,9 @@ class TemporalOrchestrator:
     def cancel(self, ref: str) -> None:
         """Request the cancellation of the workflow."""
         self._call(self._cancel(ref))
+
+    def settle(self, ref: str, state: RunState) -> None:
+        """Do nothing: the workflow ends by itself, once its activities time out."""
 
     def close(self) -> None:
         """End the thread of the connection."""
