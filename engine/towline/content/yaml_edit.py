@@ -76,6 +76,10 @@ class _Writer:
         """Put parts in place between the brackets of ours, each with the spacing that it has."""
         ours, theirs = _parts(mine), _parts(other)
         own, taken = _flow_parts(mine), _flow_parts(other)
+        added = [slot.theirs for slot in slots if slot.theirs is not None]
+        if not own and any(self._has_lines(taken[key]) for key in added):
+            yield self._filled(added, mine, other)
+            return
         places = {key: at for at, key in enumerate(own)}
         inner: list[TextEdit] = []
         pieces: list[Piece] = []
@@ -104,10 +108,24 @@ class _Writer:
 
     def _one_line(self, part: Part) -> str:
         """Return the text of a part of theirs. Raises _CannotWrite where it has several lines."""
-        text = self._theirs[part.start : part.end]
-        if "\n" in text:
+        if self._has_lines(part):
             raise _CannotWrite
-        return text
+        return self._theirs[part.start : part.end]
+
+    def _has_lines(self, part: Part) -> bool:
+        """Whether a part of theirs has several lines."""
+        return "\n" in self._theirs[part.start : part.end]
+
+    def _filled(self, added: Sequence[str | int], mine: Any, other: Any) -> TextEdit:
+        """Put lines of theirs in the place of empty brackets, below the key of ours."""
+        end = int(mine.end_mark.index)
+        if other.flow_style or self._ours[end:].partition("\n")[0].strip():
+            raise _CannotWrite
+        start, column = _key_before(self._ours, mine)
+        deeper = _column(self._theirs, other) - _key_before(self._theirs, other)[1]
+        place = _Block(start, end, " " * (column + deeper), shares_line=False)
+        text = "".join(self._block_of(key, other, place) for key in added)
+        return TextEdit(start, end, self._newline + text.removesuffix(self._newline))
 
     def _inside(self, slots: Sequence[Slot], mine: Any, other: Any) -> Iterator[TextEdit]:
         if not slots:
@@ -136,9 +154,7 @@ class _Writer:
 
     def _emptied(self, mine: Any) -> TextEdit:
         """Put brackets in the place of all lines of a block, behind its key or dash."""
-        start = int(mine.start_mark.index)
-        while start and self._ours[start - 1] in " \r\n":
-            start -= 1
+        start = _end_before(self._ours, mine)
         if not start or self._ours[start - 1] not in ":-":
             raise _CannotWrite
         brackets = " {}" if mine.id == "mapping" else " []"
@@ -221,6 +237,28 @@ class _Writer:
             "\n" + (place.indent + line if line.strip() else "") for line in rest
         )
         return "".join(line.rstrip("\r") + self._newline for line in text.split("\n"))
+
+
+def _end_before(text: str, node: Any) -> int:
+    """Return where what is before a node ends."""
+    start = int(node.start_mark.index)
+    while start and text[start - 1] in " \r\n":
+        start -= 1
+    return start
+
+
+def _key_before(text: str, node: Any) -> tuple[int, int]:
+    """Return where the key of a node ends, and its column. Raises _CannotWrite without a key."""
+    end = _end_before(text, node)
+    if not end or text[end - 1] != ":":
+        raise _CannotWrite
+    line = text[text.rfind("\n", 0, end) + 1 : end]
+    return end, len(line) - len(line.lstrip(" -"))
+
+
+def _column(text: str, node: Any) -> int:
+    start = int(node.start_mark.index)
+    return start - text.rfind("\n", 0, start) - 1
 
 
 def _parts(node: Any) -> dict[str | int, Any]:

@@ -341,6 +341,34 @@ def test_toml_types_are_strict():
     assert content("a.toml", "a = 0\n", "a = 2024-01-01\n", 'a = "2024-01-01"\n') is None
 
 
+@pytest.mark.parametrize(
+    ("emptied", "added", "after"),
+    [
+        ("a: {}\nb: 1\n", "  y:\n    z: 2\n", "a:\n  y:\n    z: 2\nb: 1\n"),
+        ("a:\n  {}\nb: 1\n", "  y: |\n    text\n", "a:\n  y: |\n    text\nb: 1\n"),
+        ("a: {}\nb: 1\n", "  y: 2\n", "a: {y: 2}\nb: 1\n"),
+        ("a: {}  # none\nb: 1\n", "  y:\n    z: 2\n", None),
+    ],
+)
+def test_members_come_into_a_yaml_mapping_that_ours_emptied(
+    emptied: str, added: str, after: str | None
+):
+    base = "a:\n  x: 1\nb: 1\n"
+    theirs = f"a:\n  x: 1\n{added}b: 1\n"
+    assert content("a.yml", base, emptied, theirs) == after
+    nested = [
+        text and f"- {text.replace(chr(10), chr(10) + '  ').rstrip(' ')}"
+        for text in (base, emptied, theirs, after)
+    ]
+    assert content("a.yml", *map(str, nested[:3])) == nested[3]
+
+
+def test_items_come_into_a_yaml_sequence_that_ours_emptied():
+    base, ours = "a:\n- id: x\n  v: 1\nb: 1\n", "a: []\nb: 1"
+    theirs = base.replace("b:", "- id: y\n  v: 2\nb:")
+    assert content("a.yml", base, ours, theirs) == "a:\n- id: y\n  v: 2\nb: 1"
+
+
 def test_toml_takes_a_boolean_with_its_comment():
     base, ours = "a = true # old\nz = 1\n", "a = true # old\nz = 2\n"
     theirs = "a = false # new\nz = 1\nb = true # also\n"
