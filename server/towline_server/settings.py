@@ -151,6 +151,8 @@ class Settings(BaseSettings):
     """The window of ``login_failures``."""
     password_cache_seconds: int = Field(default=60, ge=0, le=600)
     """How long a password that was verified is good without doing it again."""
+    session_seconds: int = Field(default=43_200, ge=60, le=2_592_000)
+    """How long a browser stays signed in."""
     idempotency_hours: int = Field(default=24, ge=1)
     """How long the answer to an Idempotency-Key is stored."""
     wait_seconds: int = Field(default=100, ge=1)

@@ -86,6 +86,14 @@ class Authenticator:
             raise _refused()
         return found
 
+    def by_session(self, token: str) -> Principal:
+        """Return the principal of a browser's session. Raises Unauthenticated."""
+        with self.database.reading() as session:
+            found = self._identities(session).by_session(token)
+        if found is None:
+            raise _refused()
+        return found
+
     def by_token(self, token: str) -> Principal:
         """Return the user or service account of a token.
 

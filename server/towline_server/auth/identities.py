@@ -17,6 +17,7 @@ from towline_server.errors import NotFound, existing
 from .keys import KEY_HINT_LENGTH, key_hash, new_key
 from .passwords import Passwords
 from .roles import Owned, Principal, PrincipalKind, Role
+from .sessions import Sessions, identity_of
 from .tables import GrantRow, IdentityRow
 
 LEAST_PASSWORD = 12
@@ -80,6 +81,10 @@ class Identities:
             IdentityRow.subject.is_(None),
             IdentityRow.kind != str(PrincipalKind.API_KEY),
         )
+
+    def by_session(self, token: str) -> Principal | None:
+        """Return the principal of a browser's session; None: there is none, or it has expired."""
+        return self._principal(IdentityRow.id == identity_of(token, self._now()))
 
     def by_email(self, email: str) -> Account | None:
         """Return the account that logs in with this address, or None."""
@@ -145,11 +150,16 @@ class Identities:
         return self._inserted(row), key
 
     def set_password(self, identity_id: UUID, password: str) -> None:
-        """Set the password of an identity that has an email. Raises NotFound, InvalidValue."""
+        """Set the password of an identity that has an email, and end its sessions.
+
+        Raises:
+            NotFound, InvalidValue: there is no such identity, or the password is not usable.
+        """
         row = self._known(identity_id)
         if row.email is None:
             raise InvalidValue(field="identity", problem="has no email to log in with")
         row.password_hash = self._passwords.hash(_checked_password(password))
+        Sessions(self._session, self._now).end_all(identity_id)
         self._session.flush()
 
     def set_tenant_role(self, identity_id: UUID, role: Role | None) -> Identity:

@@ -59,3 +59,18 @@ class GrantRow(Base):
         ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True
     )
     role: Mapped[str]
+
+
+class SessionRow(Base):
+    """A session of an identity that signed in with a browser."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (
+        Index("ix_sessions_identity_id", "identity_id"),
+        Index("ix_sessions_expires_at", "expires_at"),
+    )
+
+    token_sha256: Mapped[str] = mapped_column(primary_key=True)
+    identity_id: Mapped[UUID] = mapped_column(ForeignKey("identities.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]

@@ -141,7 +141,7 @@ def _verify(request: Request, forms: frozenset[Form], verifier: Authenticator) -
         if form in forms and (key := _only(request, header)) is not None:
             return verifier.by_key(key.strip())
     if Form.COOKIE in forms and (cookie := request.cookies.get(COOKIE)):
-        _refuse_other_sites(request)
+        refuse_other_sites(request)
         is_key = cookie.startswith(KEY_PREFIX)
         return verifier.by_key(cookie) if is_key else verifier.by_token(cookie)
     raise Unauthenticated
@@ -189,8 +189,12 @@ def _only(request: Request, header: str) -> str | None:
     return values[0] if values else None
 
 
-def _refuse_other_sites(request: Request) -> None:
-    """Browsers send cookies along with requests that other sites cause."""
+def refuse_other_sites(request: Request) -> None:
+    """Refuse a cookie that came with a change that another site caused.
+
+    Raises:
+        Forbidden: the request's page is another site's.
+    """
     if request.method in _SAFE_METHODS:
         return
     origin = request.headers.get("origin")

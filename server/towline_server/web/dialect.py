@@ -44,6 +44,8 @@ class Dialect:
     """The paths below which HEAD is answered wherever GET is; there GET changes nothing."""
     streamed: str | None = None
     """The prefix below which routes read bodies as they come; ``hook_body_bytes`` bounds those."""
+    is_documented: bool = True
+    """Whether it is in the OpenAPI document."""
     work: frozenset[str] = frozenset()
     """The paths where external executors send plans: larger bodies are accepted there."""
 

@@ -1,0 +1,68 @@
+"""Sessions of people who signed in with a browser: a random token, stored as its hash alone.
+
+A session is one identity's. Each request reads that identity again, so a role that is removed, or
+an identity that is disabled, counts at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ScalarSelect, delete, select
+from sqlalchemy.orm import Session
+
+from .tables import SessionRow
+
+
+def new_token() -> str:
+    """Return a new token, of 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def token_hash(token: str) -> str:
+    """Return what is stored of a token: it is random, so a fast hash is good enough."""
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
+
+
+def identity_of(token: str, now: datetime) -> ScalarSelect[UUID]:
+    """Select the identity whose session has this token and has not expired."""
+    row = SessionRow
+    valid = (row.token_sha256 == token_hash(token), row.expires_at > now)
+    return select(row.identity_id).where(*valid).scalar_subquery()
+
+
+class Sessions:
+    """The sessions of a database, through a session of SQLAlchemy that the caller commits."""
+
+    def __init__(
+        self, session: Session, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._session = session
+        self._now = now
+
+    def begin(self, identity_id: UUID, seconds: int) -> str:
+        """Begin a session, and return its token; sessions that have expired are deleted."""
+        now, token = self._now(), new_token()
+        self._session.execute(delete(SessionRow).where(SessionRow.expires_at <= now))
+        self._session.add(
+            SessionRow(
+                token_sha256=token_hash(token),
+                identity_id=identity_id,
+                created_at=now,
+                expires_at=now + timedelta(seconds=seconds),
+            )
+        )
+        return token
+
+    def end(self, token: str) -> None:
+        """End the session of a token; one that is not there has ended already."""
+        row = SessionRow
+        self._session.execute(delete(row).where(row.token_sha256 == token_hash(token)))
+
+    def end_all(self, identity_id: UUID) -> None:
+        """End every session of an identity."""
+        self._session.execute(delete(SessionRow).where(SessionRow.identity_id == identity_id))

@@ -1,0 +1,30 @@
+"""The page: what browsers get at ``/`` and below ``/ui``, rendered here, without a build step.
+
+A module a part of it. Each parses, authorises, calls the services that the native API calls, and
+renders a template; forms work without scripts, and htmx only saves reloading.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from towline_server.web.dialect import Dialect
+
+from . import bundle, projects, sign_in
+from .failures import render
+
+_router = APIRouter(include_in_schema=False)
+for _module in (bundle, sign_in, projects):
+    _router.include_router(_module.router)
+
+DIALECT = Dialect(
+    tag="page",
+    description="Pages for browsers.",
+    router=_router,
+    prefixes=("/", "/ui"),
+    render=render,
+    head=("/", "/ui"),
+    is_documented=False,
+)
+
+__all__ = ["DIALECT"]

@@ -1,0 +1,26 @@
+"""The links of every page, and the tabs of a project; each is shown to who may follow it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from towline_server.auth.roles import Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A link; ``needed`` is a role on the tenant, or of a tab on its project."""
+
+    label: str
+    address: str
+    """Of a tab, what follows the project's address."""
+    needed: Role | None = None
+    """None: any caller."""
+
+    def is_for(self, role: Role | None) -> bool:
+        """Whether a caller with this role may follow it."""
+        return self.needed is None or (role is not None and role.covers(self.needed))
+
+
+NAVIGATION = (Link(label="Projects", address="/"),)
+TABS = (Link(label="Assets", address=""),)

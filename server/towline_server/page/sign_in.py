@@ -1,0 +1,103 @@
+"""``/ui/sign-in`` and ``/ui/sign-out``: a password or an API key for a session."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from towline.errors import TowlineError
+from towline_server.auth.roles import Principal
+from towline_server.auth.sessions import Sessions
+from towline_server.errors import TooManyRequests, Unauthenticated
+from towline_server.problems import failure_of
+from towline_server.services import Services, services_of
+from towline_server.web.limits import address_of
+
+from .rendering import page
+from .visitor import (
+    SIGN_IN,
+    Form,
+    drop_token,
+    form_token,
+    fresh_token,
+    go,
+    local,
+    set_token,
+    text_of,
+    token_of,
+)
+
+router = APIRouter()
+
+
+@router.get(SIGN_IN)
+def show(request: Request, next: str = "/") -> Response:  # noqa: A002 - a query's name
+    """Show the two forms; who is signed in already goes on."""
+    if _is_signed_in(services_of(request), token_of(request)):
+        return go(local(next))
+    return _shown(request, local(next))
+
+
+@router.post(SIGN_IN)
+def sign_in(request: Request, form: Form) -> Response:
+    """Begin a session, under a new token."""
+    services, address = services_of(request), local(text_of(form, "next"))
+    try:
+        caller = _verified(services, form, address_of(request.scope))
+    except (Unauthenticated, TooManyRequests) as error:
+        return _shown(request, address, error, text_of(form, "email"))
+    seconds = services.settings.session_seconds
+    with services.database.writing() as session:
+        sessions = Sessions(session)
+        sessions.end(token_of(request))
+        token = sessions.begin(caller.id, seconds)
+    response = go(address)
+    set_token(request, response, token, seconds)
+    return response
+
+
+@router.post("/ui/sign-out")
+def sign_out(request: Request, form: Form) -> Response:
+    """End the session."""
+    del form
+    with services_of(request).database.writing() as session:
+        Sessions(session).end(token_of(request))
+    response = go(SIGN_IN)
+    drop_token(request, response)
+    return response
+
+
+def _verified(services: Services, form: FormData, address: str) -> Principal:
+    """Return who signs in. Raises Unauthenticated, TooManyRequests."""
+    if key := text_of(form, "key").strip():
+        return services.authenticator.by_key(key)
+    email, password = text_of(form, "email").strip(), text_of(form, "password")
+    return services.authenticator.by_password(email, password, address)
+
+
+def _is_signed_in(services: Services, token: str) -> bool:
+    try:
+        return bool(token) and services.authenticator.by_session(token) is not None
+    except Unauthenticated:
+        return False
+
+
+def _shown(
+    request: Request, address: str, error: TowlineError | None = None, email: str = ""
+) -> Response:
+    token = token_of(request) or fresh_token()
+    problem = None if error is None else _problem(error)
+    status = 200 if error is None else failure_of(error).status
+    values = {"csrf": form_token(token), "next": address, "problem": problem, "email": email}
+    response = page("sign_in.html", values, status)
+    if isinstance(error, TooManyRequests):
+        response.headers["Retry-After"] = str(error.retry_after)
+    set_token(request, response, token)
+    return response
+
+
+def _problem(error: TowlineError) -> str:
+    if isinstance(error, TooManyRequests):
+        return f"Too many wrong passwords lately. Try again in {error.retry_after} s."
+    return "No account has this email and password, and no one has this key."
