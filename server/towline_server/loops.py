@@ -57,10 +57,14 @@ class Ticker:
             self._thread.join()
 
     @property
+    def lag(self) -> float:
+        """How many seconds later than it should have one of its tasks has yet to succeed; or 0."""
+        return max(0.0, self._clock() - min(self._done, default=self._clock()) - self.seconds)
+
+    @property
     def is_stalled(self) -> bool:
         """Whether one of its tasks has not succeeded for a minute longer than it should have."""
-        patience = self.seconds + max(_STALL_SECONDS, self.seconds)
-        return any(self._clock() - done > patience for done in self._done)
+        return self.lag > max(_STALL_SECONDS, self.seconds)
 
     def once(self) -> None:
         """Do each task now; one that fails keeps no other from being done."""
@@ -137,6 +141,7 @@ class WorkerThreads(Generic[Item]):
     ) -> None:
         self._name = name
         self._most = most
+        metrics.SLOTS.labels(name).set(most)
         self._take = take
         self._work = work
         self.busy: list[Item] = []
@@ -169,6 +174,7 @@ class WorkerThreads(Generic[Item]):
             thread.start()
         except RuntimeError:
             self.busy.remove(item)
+            self._count()
             _LOG.exception("%s: no thread could be started; it is tried again", self._name)
 
     def _run(self, item: Item) -> None:
@@ -183,6 +189,7 @@ class WorkerThreads(Generic[Item]):
     def _next(self, done: Item) -> Item | None:
         with self._changed:
             self.busy.remove(done)
+            self._count()
             self._changed.notify_all()
             try:
                 return next(iter(self._next_items(1)), None)
@@ -195,7 +202,11 @@ class WorkerThreads(Generic[Item]):
             return ()
         items = self._take(room)
         self.busy += items
+        self._count()
         return items
+
+    def _count(self) -> None:
+        metrics.SLOTS_USED.labels(self._name).set(len(self.busy))
 
 
 class Changes:

@@ -45,10 +45,43 @@ _RUN_SECONDS = Histogram(
     buckets=(0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 600),
     registry=REGISTRY,
 )
+_RUN_WAIT = Histogram(
+    "towline_run_wait_seconds",
+    "How long runs waited before their first phase, from when they might begin.",
+    buckets=(0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800),
+    registry=REGISTRY,
+)
+LEASES_LAPSED = Counter(
+    "towline_leases_lapsed",
+    "Runs that this server ended since their executor was lost.",
+    registry=REGISTRY,
+)
 FETCHES = Counter("towline_fetches", "Fetches begun.", registry=REGISTRY)
 FETCHES_SHARED = Counter(
     "towline_fetches_shared",
     "Runs served by a fetch that had begun for another one.",
+    registry=REGISTRY,
+)
+FETCH_SECONDS = Histogram(
+    "towline_fetch_duration_seconds",
+    "How long fetches took, without their wait for a slot; by result: ok, or the error's code.",
+    ["result"],
+    buckets=(0.05, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300),
+    registry=REGISTRY,
+)
+SLOTS = Gauge(
+    "towline_slots",
+    "How much this process does side by side, by what.",
+    ["what"],
+    registry=REGISTRY,
+)
+SLOTS_USED = Gauge(
+    "towline_slots_used", "How many of them are in use, by what.", ["what"], registry=REGISTRY
+)
+STATEMENT_SECONDS = Histogram(
+    "towline_statement_duration_seconds",
+    "How long statements to the database took.",
+    buckets=(0.0005, 0.001, 0.005, 0.02, 0.1, 0.5, 2, 10),
     registry=REGISTRY,
 )
 HOSTS_PAUSED = Gauge(
@@ -86,8 +119,12 @@ def request_answered(dialect: str, method: str, status: int, seconds: float) -> 
     _REQUEST_SECONDS.labels(dialect).observe(seconds)
 
 
-def run_ended(state: str, reason: str | None, took: timedelta | None) -> None:
-    """Count a run's end; ``took`` is None for one that never began."""
+def run_ended(
+    state: str, reason: str | None, waited: timedelta | None, took: timedelta | None
+) -> None:
+    """Count a run's end; ``waited`` and ``took`` are None for one that never began."""
     _RUNS.labels(state, reason or "").inc()
+    if waited is not None:
+        _RUN_WAIT.observe(max(0.0, waited.total_seconds()))
     if took is not None:
         _RUN_SECONDS.labels(state).observe(took.total_seconds())

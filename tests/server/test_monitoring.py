@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
+from sqlalchemy import select
 
 from tests.control_plane import cheap_passwords
 from tests.server.dialects.tenant_client import bearer
@@ -26,6 +28,7 @@ from towline.ports import Watch
 from towline_server.app import create_app
 from towline_server.db.session import once_committed
 from towline_server.metrics import REGISTRY
+from towline_server.runs.bounds import AtOnce
 from towline_server.runs.fetching import SharedFetches
 from towline_server.services import assemble
 from towline_server.settings import Settings
@@ -141,14 +144,16 @@ def test_ends_and_fetches_are_counted(tenant: GitTenant):
     names = [
         ("towline_runs_ended_total", {"state": "succeeded", "reason": ""}),
         ("towline_run_duration_seconds_count", {"state": "succeeded"}),
+        ("towline_run_wait_seconds_count", {}),
         ("towline_fetches_total", {}),
+        ("towline_fetch_duration_seconds_count", {"result": "ok"}),
     ]
     before = [_counted(name, **labels) for name, labels in names]
     tenant.commit(rules__a=b"1", tasks__b=b"1")
     runs = open_inline(tenant.database, SEALER, tenant.cache_dir)
     runs.request_kinds(tenant.project().id, ["rule", "task"])
     after = [_counted(name, **labels) for name, labels in names]
-    assert [now - then for now, then in zip(after, before, strict=True)] == [2, 2, 1]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [2, 2, 2, 1, 1]
 
 
 def test_shared_fetches_are_counted(tmp_path: Path):
@@ -160,6 +165,41 @@ def test_shared_fetches_are_counted(tmp_path: Path):
     for _ in range(3):
         fetches.fetch(wanted(tmp_path), Watch(), since=START)
     assert [_counted(name) for name in names] == [before[0] + 1, before[1] + 2]
+
+
+def test_a_fetch_that_fails_is_counted_under_its_code(tenant: GitTenant):
+    tenant.commit(rules__a=b"1")
+    labels = {"result": "ref_not_found"}
+    before = _counted("towline_fetch_duration_seconds_count", **labels)
+    runs = open_inline(tenant.database, SEALER, tenant.cache_dir)
+    runs.request(tenant.project(ref="heads/missing").id)
+    assert _counted("towline_fetch_duration_seconds_count", **labels) == before + 1
+
+
+def test_the_process_itself_is_measured(client: TestClient, tenant: GitTenant):
+    before = _read(client)
+    assert before["towline_disk_free_bytes", ()] > 0
+    assert before["towline_statement_duration_seconds_count", ()] > 0
+    assert before["towline_database_connections", ()] >= 1
+    with tenant.database.reading() as session:
+        session.execute(select(1))
+        used = _read(client)["towline_database_connections_used", ()]
+    assert used == before["towline_database_connections_used", ()] + 1
+
+
+def test_slots_in_use_are_measured(tmp_path: Path):
+    labels = {"what": "towline-fetch"}
+    fetcher, clock = Fetcher(), FetchClock()
+    fetches = SharedFetches(fetcher, now=clock, at_once=AtOnce.of(7))
+    waiting = threading.Thread(
+        target=fetches.fetch, args=(wanted(tmp_path), Watch()), kwargs={"since": START}
+    )
+    waiting.start()
+    assert fetcher.begun.acquire(timeout=10)
+    assert (_counted("towline_slots", **labels), _counted("towline_slots_used", **labels)) == (7, 1)
+    fetcher.may_end.set()
+    waiting.join()
+    assert _counted("towline_slots_used", **labels) == 0
 
 
 def test_a_failure_is_counted_under_its_reason(tenant: GitTenant):

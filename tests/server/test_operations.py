@@ -56,13 +56,31 @@ def test_every_setting_is_documented_as_it_is():
 
 def test_every_metric_is_documented_and_no_other(settings: Settings, services: Services):
     gauges: list[Gauges] = create_app(settings, services=services).state.gauges
-    measured = Measured(services.database, (run_gauges, *gauges))
+    measured = Measured(services, (run_gauges, *gauges))
     there = {
         family.name + ("_total" if family.type == "counter" else "")
         for family in measured.collect()
         if family.name.startswith("towline_")
     }
-    assert there == set(re.findall(r"^\| `(towline_\w+)`", _document(), re.MULTILINE))
+    rows = re.findall(r"^\| (`towline_[^|]*) \|", _document(), re.MULTILINE)
+    assert there == set(re.findall(r"`(towline_\w+)`", "".join(rows)))
+
+
+@pytest.mark.parametrize("name", ["grafana/towline.json", "prometheus/alerts.yaml"])
+def test_what_is_drawn_and_alerted_on_is_measured(name: str):
+    text = (DOCUMENT.parents[1] / "deploy" / name).read_text(encoding="utf-8")
+    named = {re.sub("_(bucket|count|sum)$", "", each) for each in re.findall(r"towline_\w+", text)}
+    assert named
+    assert named <= set(re.findall(r"`(towline_\w+)`", _document()))
+
+
+@pytest.mark.services
+def test_prometheus_accepts_the_alerts():
+    rules = DOCUMENT.parents[1] / "deploy" / "prometheus" / "alerts.yaml"
+    done = subprocess.run(
+        ["promtool", "check", "rules", rules], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 # --- a control plane with everything in it ------------------------------------------------------

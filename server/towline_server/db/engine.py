@@ -14,6 +14,7 @@ Errors show no values (``hide_parameters``): they hold users' bytes, and would r
 from __future__ import annotations
 
 import sqlite3
+import time
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -21,6 +22,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from towline.errors import InvalidValue
+from towline_server import metrics
 
 WRITES = {"towline_access": "write"}
 """Execution options of a connection whose transactions write."""
@@ -57,8 +59,20 @@ def make_engine(
     """
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed, lock_seconds, connections)
-    return _postgresql(parsed, lock_seconds, idle_seconds, connections)
+        engine = _sqlite(parsed, lock_seconds, connections)
+    else:
+        engine = _postgresql(parsed, lock_seconds, idle_seconds, connections)
+    event.listen(engine, "before_cursor_execute", _begin_statement)
+    event.listen(engine, "after_cursor_execute", _end_statement)
+    return engine
+
+
+def _begin_statement(*about: Any) -> None:
+    about[4].towline_began = time.perf_counter()
+
+
+def _end_statement(*about: Any) -> None:
+    metrics.STATEMENT_SECONDS.observe(time.perf_counter() - about[4].towline_began)
 
 
 def _parse(url: str | URL) -> URL:

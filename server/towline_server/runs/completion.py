@@ -205,8 +205,12 @@ def write_completion(session: Session, row: RunRow, completion: Completion, now:
     release(row)
     session.flush()
     _announce(session, row, now)
-    took = None if row.started_at is None else now - row.started_at
-    once_committed(session, partial(_log_end, row.id, row.project_id, completion, took))
+    waited = took = None
+    if row.started_at is not None:
+        waited = row.started_at - (row.not_before or row.created_at)
+        took = now - row.started_at
+    ended = partial(_log_end, row.id, row.project_id, completion, waited, took)
+    once_committed(session, ended)
     update_parent(session, row.parent_id, now)
 
 
@@ -241,7 +245,11 @@ def _follow_up(row: RunRow, now: datetime) -> None:
 
 
 def _log_end(
-    run_id: UUID, project_id: UUID, completion: Completion, took: timedelta | None
+    run_id: UUID,
+    project_id: UUID,
+    completion: Completion,
+    waited: timedelta | None,
+    took: timedelta | None,
 ) -> None:
     # A parent's end is that of its children, and is not counted.
     about = {
@@ -251,7 +259,7 @@ def _log_end(
     }
     with logs.about(run_id=str(run_id), project_id=str(project_id)):
         _LOG.info("run ended", extra=about)
-    metrics.run_ended(completion.state, completion.reason_code, took)
+    metrics.run_ended(completion.state, completion.reason_code, waited, took)
 
 
 # --- parents ----------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -23,7 +23,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from towline.errors import Cancelled, ContentMissing, RemoteTimeout
+from towline.errors import Cancelled, ContentMissing, RemoteTimeout, TowlineError
 from towline.limits import Limits
 from towline.model import Revision
 from towline.ports import Phase, Watch
@@ -323,8 +323,25 @@ class SharedFetches:
                 waited = timedelta(seconds=time.monotonic() - shared.asked_at)
                 shared.began = shared.asked + waited
             try:
-                return self._fetcher(wanted, watch)
+                with _measured():
+                    return self._fetcher(wanted, watch)
             except RemoteTimeout:
                 # One that sends much, but slowly, answers.
                 mine.got_nothing = shared.progress == _NOTHING
                 raise
+
+
+@contextmanager
+def _measured() -> Iterator[None]:
+    """Measure how long a fetch takes, and how it ends."""
+    began, result = time.monotonic(), "ok"
+    try:
+        yield
+    except TowlineError as error:
+        result = error.code
+        raise
+    except Exception:
+        result = "internal_error"
+        raise
+    finally:
+        metrics.FETCH_SECONDS.labels(result).observe(time.monotonic() - began)

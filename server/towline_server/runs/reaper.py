@@ -11,9 +11,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from towline.errors import Cancelled
+from towline_server import metrics
 from towline_server.db.clock import database_now
 from towline_server.db.jobs import RetryPolicy
-from towline_server.db.session import Database
+from towline_server.db.session import Database, once_committed
 from towline_server.errors import HeartbeatMissed, LeaseLost, RunUnclaimed
 from towline_server.loops import Backoff, Changes
 
@@ -128,5 +129,6 @@ def end_lost(
             # First, so that a parent which looks at its children sees that one follows.
             following = [resume(session, row, now, counted=True)]
         write_completion(session, row, failed(error), now)
+    once_committed(session, metrics.LEASES_LAPSED.inc)
     _LOG.warning("run %s lost its executor %s", row.id, row.executor_id)
     return following

@@ -20,6 +20,7 @@ from .bounds import AtOnce
 
 Key = TypeVar("Key", UUID, str)
 
+_SLOT = "towline-fetch"
 _REMEMBERED = 10_000
 """Tenants and hosts whose last fetch is remembered."""
 
@@ -111,6 +112,7 @@ class FetchTurns:
 
     def __init__(self, at_once: AtOnce, breaker: Breaker | None = None) -> None:
         self._at_once = at_once
+        metrics.SLOTS.labels(_SLOT).set(at_once.total)
         self._breaker = breaker or Breaker()
         self._changed = threading.Condition()
         self._waiting: list[Turn] = []
@@ -139,6 +141,7 @@ class FetchTurns:
         finally:
             with self._changed:
                 self._begun.remove(mine)
+                metrics.SLOTS_USED.labels(_SLOT).set(len(self._begun))
                 if mine.host is not None:
                     self._judge(mine, mine.host, stopped=stopped)
                 self._changed.notify_all()
@@ -171,6 +174,7 @@ class FetchTurns:
 
     def _note_begun(self, mine: Turn) -> None:
         self._begun.append(mine)
+        metrics.SLOTS_USED.labels(_SLOT).set(len(self._begun))
         self._number += 1
         mine.number = self._number
         self._served.note(mine.tenant_id, self._number)

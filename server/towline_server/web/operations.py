@@ -17,10 +17,11 @@ from pydantic import BaseModel
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import QueuePool
 from starlette.responses import Response
 
 from towline_server import disk
-from towline_server.db import Database, is_current
+from towline_server.db import is_current
 from towline_server.db.clock import database_now
 from towline_server.db.failures import FAILURES, is_full
 from towline_server.errors import Unauthenticated, Unavailable
@@ -79,7 +80,7 @@ def metrics(request: Request) -> Response:
     services = services_of(request)
     _authorise(request, services)
     gauges: Sequence[Gauges] = request.app.state.gauges
-    measured = Measured(services.database, (run_gauges, *gauges))
+    measured = Measured(services, (run_gauges, *gauges))
     return Response(generate_latest(measured), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
@@ -101,21 +102,51 @@ def _authorise(request: Request, services: Services) -> None:
 class Measured:
     """The process's counters, then gauges; that the database is gone is a gauge itself."""
 
-    database: Database
+    services: Services
     gauges: Sequence[Gauges]
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
         yield from REGISTRY.collect()
+        yield from process_gauges(self.services)
         up, found = 1, list[Metric]()
         try:
-            with self.database.reading() as session:
+            with self.services.database.reading() as session:
                 found = [metric for gauges in self.gauges for metric in gauges(session)]
         except SQLAlchemyError:
             up = 0
             _LOG.exception("the database could not be measured")
         yield GaugeMetricFamily("towline_database_up", "Whether the database answers.", value=up)
         yield from found
+
+
+def process_gauges(services: Services) -> Iterable[Metric]:
+    """Measure this process: its loops, its connections to the database, and its disk."""
+    loops = GaugeMetricFamily(
+        "towline_loop_lag_seconds",
+        "How much later than it should have a loop has yet to succeed, by loop.",
+        labels=["loop"],
+    )
+    for ticker in () if services.runtime is None else services.runtime.loops:
+        loops.add_metric([ticker.name], ticker.lag)
+    yield loops
+    pool = services.database.engine.pool
+    if isinstance(pool, QueuePool):
+        yield GaugeMetricFamily(
+            "towline_database_connections",
+            "How many connections to the database this process may have.",
+            value=pool.size(),
+        )
+        yield GaugeMetricFamily(
+            "towline_database_connections_used",
+            "How many of them are in use.",
+            value=pool.checkedout(),
+        )
+    yield GaugeMetricFamily(
+        "towline_disk_free_bytes",
+        "How much room the disk of data_dir has.",
+        value=disk.free(services.settings.data_dir),
+    )
 
 
 def run_gauges(session: Session) -> Iterable[Metric]:
