@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from tests.contracts.backends import ENVIRONMENT
 from towline.changes import RemoteAsset
 from towline.errors import (
+    Cancelled,
     EmptyRepository,
     InvalidValue,
     RefNotFound,
@@ -446,6 +448,31 @@ def test_the_commits_between_two_are_those_of_git(
             assert found is not None
             between = repository.git("rev-list", f"{base}..{revision}").decode().split()
             assert {commit.id for commit in found} == set(between), (base, revision)
+
+
+@backends
+def test_the_first_parents_between_two_are_those_of_git(
+    repository: GitRepository, backend: Backend
+) -> None:
+    chance = random.Random(11)
+    commits: list[Revision] = []
+    for _ in range(40):
+        parents = chance.sample(commits[-6:], min(len(commits), chance.choice([1, 1, 2])))
+        commits.append(repository.commit({"a": b"1"}, parents=parents))
+    tip = repository.commit({"a": b"1"}, parents=[commits[-1], commits[-2]])
+    branch = repository.git("rev-list", "--first-parent", "--reverse", tip).decode().split()
+    with opened(repository.path, backend) as remote:
+        remote.fetch(None, LIMITS, WATCH)
+        for base in commits:
+            found = remote.first_parents(base, tip)
+            after = branch[branch.index(base) + 1 :] if base in branch else None
+            assert (found if found is None else [commit.id for commit in found]) == after
+        assert remote.first_parents(tip, tip) == []
+        assert remote.first_parents(tip, Revision("1" * 40)) is None
+        token = threading.Event()
+        token.set()
+        with pytest.raises(Cancelled):
+            remote.first_parents(commits[0], tip, Watch(cancel=token))
 
 
 @backends

@@ -250,6 +250,21 @@ class GitRemote:
         except ObjectMissing:
             return None
 
+    def first_parents(
+        self, base: Revision, revision: Revision, watch: Watch = Watch()
+    ) -> Sequence[Commit] | None:
+        """Return the commits after ``base`` up to a fetched revision, oldest first.
+
+        Of a merge, the first parent alone. None where ``base`` is not among them, or the history
+        here ends before. Raises as `towline.remotes.history.first_parents`.
+        """
+        from towline.remotes.history import first_parents
+
+        try:
+            return first_parents(self._reader(), base, revision, watch)
+        except ObjectMissing:
+            return None
+
     def last_change(self, path: AssetPath, revision: Revision) -> Commit | None:
         """Return the commit of a fetched revision that last changed an asset, by its path there.
 

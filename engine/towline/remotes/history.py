@@ -1,5 +1,7 @@
 """The commits that one revision has and another has not, in git's order; which changed a path.
 
+And those of a branch as its owner made it: the first parents from one revision to another.
+
 As git's ``rev-list base..revision``: newest first by the committer's time, so that the cost is that
 of the commits between, not of the history. Clocks may be wrong, so the walk goes on a little after
 everything left is in the history of the base, as git's does.
@@ -11,11 +13,14 @@ import heapq
 from datetime import datetime
 
 from towline.model import Revision
+from towline.ports import Watch
 from towline.remotes.objects import Commit, ObjectReader, read_commit
 from towline.remotes.trees import TreeEntry, parse_tree
 
 MOST_COMMITS = 10_000
 """A walk ends after as many commits that are not in the base's history."""
+MOST_FIRST_PARENTS = 100_000
+"""A walk along first parents ends after as many."""
 _SLOP = 5
 """git's: how many more commits of the base's history are read."""
 
@@ -33,6 +38,30 @@ def commits_between(reader: ObjectReader, base: Revision, revision: Revision) ->
     walk.exclude([walk.push(base)])
     walk.push(revision)
     return walk.run()
+
+
+def first_parents(
+    reader: ObjectReader, base: Revision, revision: Revision, watch: Watch = Watch()
+) -> list[Commit] | None:
+    """Return the commits after ``base`` up to ``revision`` along first parents, oldest first.
+
+    None where ``base`` is not among the first parents of ``revision``, or not among the last
+    `MOST_FIRST_PARENTS`.
+
+    Raises:
+        ObjectMissing: one is not in the cache.
+        InvalidTree: one is malformed.
+        Cancelled: the watch says so.
+    """
+    found: list[Commit] = []
+    following: Revision | None = revision
+    while following != base:
+        if following is None or len(found) == MOST_FIRST_PARENTS:
+            return None
+        watch.check()
+        found.append(read_commit(reader, following))
+        following = next(iter(found[-1].parents), None)
+    return found[::-1]
 
 
 def last_change(reader: ObjectReader, revision: Revision, path: str) -> Commit | None:

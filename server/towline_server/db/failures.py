@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -72,3 +73,13 @@ def _original(error: BaseException) -> BaseException:
     if isinstance(error, StatementError) and error.orig is not None:
         return error.orig
     return error
+
+
+def pauses(seconds: float | None) -> Iterator[float | None]:
+    """Yield pauses of so many seconds in all (None: without end), and None at the end."""
+    pause, waited = 0.1, 0.0
+    while seconds is None or waited < seconds:
+        yield pause
+        waited += pause
+        pause = min(2 * pause, 5.0)
+    yield None

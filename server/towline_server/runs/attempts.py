@@ -41,6 +41,13 @@ class Batch:
     alone: bool = False
     """Refuse them while another run of their kind is in progress."""
 
+    @classmethod
+    def of_one(cls, request: RunRequest) -> Batch:
+        """Return the batch of a single request: none, unless it is pulled by windows."""
+        if request.window is None:
+            return cls(batch_id=None)
+        return cls(batch_id=uuid4(), parent=request)
+
 
 def new_runs(
     session: Session,
@@ -134,7 +141,7 @@ def rows_of(
     whole = [] if batch.parent is None else [batch.parent]
     rows: list[RunRow] = []
     for position, request in enumerate([*whole, *requests]):
-        run_id = uuid4()
+        run_id, is_parent = uuid4(), bool(whole) and not rows
         row = RunRow(
             id=run_id,
             tenant_id=target.tenant_id,
@@ -142,7 +149,8 @@ def rows_of(
             batch_id=batch.batch_id,
             parent_id=rows[0].id if whole and rows else None,
             position=position,
-            is_parent=bool(whole) and not rows,
+            is_parent=is_parent,
+            windows_pulled=0 if is_parent and request.window is not None else None,
             is_initial=target.is_initial,
             triggered_by=origin.by,
             trigger_ref=origin.ref,
@@ -157,7 +165,7 @@ def rows_of(
             backend=backend,
             **_request_values(request),
             **_queued_values(at),
-            **_due_values(backend, at, is_parent=bool(whole) and not rows),
+            **_due_values(backend, at, is_parent=is_parent),
         )
         rows.append(row)
     return rows
@@ -241,22 +249,50 @@ def retry(
     )
 
 
+def follow_window(session: Session, parent: RunRow, before: RunRow, at: datetime) -> None:
+    """Add the child of a parent that pulls the window after that of another child.
+
+    It was requested with its parent: it is before what was requested since.
+    """
+    following = RunRow(
+        id=(run_id := uuid4()),
+        batch_id=parent.batch_id,
+        parent_id=parent.id,
+        position=before.position + 1,
+        requested_by=parent.requested_by,
+        triggered_by=parent.triggered_by,
+        trigger_ref=parent.trigger_ref,
+        kind=parent.kind,
+        mode=parent.mode,
+        request=parent.request,
+        attempt=1,
+        attempt_root_id=run_id,
+        is_parent=False,
+        not_before=at,
+        **_shared_values(parent),
+        **_due_values(BackendName(parent.backend), at, is_parent=False),
+        **_queued_values(at) | {"created_at": parent.created_at},
+    )
+    session.add(following)
+    session.flush()
+
+
+def _shared_values(row: RunRow) -> dict[str, Any]:
+    """Return what a run that follows another has of it."""
+    names = ("tenant_id", "project_id", "is_initial", "connection_id", "host")
+    return {name: getattr(row, name) for name in (*names, "sync_id", "schedule_id", "backend")}
+
+
 def _follow(session: Session, row: RunRow, at: datetime, **values: Any) -> RunRow:
     following = RunRow(
         id=uuid4(),
-        tenant_id=row.tenant_id,
-        project_id=row.project_id,
         is_parent=row.is_parent,
-        is_initial=row.is_initial,
-        connection_id=row.connection_id,
-        host=row.host,
+        windows_pulled=None if row.windows_pulled is None else 0,
         trigger_ref=str(row.id),
-        sync_id=row.sync_id,
-        schedule_id=row.schedule_id,
         attempt=row.attempt + 1,
         attempt_root_id=row.attempt_root_id,
         previous_attempt_id=row.id,
-        backend=row.backend,
+        **_shared_values(row),
         **_due_values(BackendName(row.backend), at, is_parent=row.is_parent),
         **{**_queued_values(at), **values},
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 
 from towline.conflicts import unresolved
 from towline.errors import Cancelled, StoreError, TowlineError
-from towline.plan import LISTED
 from towline.report import Report, Status, report_json
 from towline_server import logs, metrics
 from towline_server.db.clock import database_now
@@ -27,7 +26,9 @@ from towline_server.webhooks.deliveries import announce
 from towline_server.webhooks.domain import Event, EventType
 
 from .attempts import RETRIES, resume
+from .combined_reports import count_entries
 from .domain import Lease, RunError, merged_in
+from .parents import combine
 from .states import (
     ACTIVE,
     RESULTS,
@@ -199,7 +200,7 @@ def write_completion(session: Session, row: RunRow, completion: Completion, now:
         row.error_message, row.error_data = completion.error.message, completion.error.data
     row.report, row.merged = completion.report, merged_in(completion.report)
     row.pull = completion.pull
-    row.counts = _counts(completion.report)
+    row.counts = count_entries(completion.report)
     row.completed_at = row.updated_at = now
     _follow_up(row, now)
     release(row)
@@ -273,79 +274,10 @@ def update_parent(session: Session, parent_id: UUID | None, now: datetime) -> No
     parent = find_row(session, parent_id, lock=True)
     if RunState(parent.state).is_terminal:
         return
-    children = latest_children(session, parent_id)
     parent.updated_at = now
-    ended = [100 if RunState(child.state).is_terminal else child.progress for child in children]
-    parent.progress = max(parent.progress, min(99, sum(ended) // max(1, len(ended))))
-    started = [child.started_at for child in children if child.started_at is not None]
-    parent.started_at = min(started, default=None)
-    if all(RunState(child.state).is_terminal for child in children):
-        _complete_parent(parent, children, now)
+    if combine(session, parent, now):
         _announce(session, parent, now)
-    elif parent.started_at is not None:
-        # The furthest phase of any child; it does not fall back between two of them.
-        phases = [RunState(each.state) for each in (*children, parent)]
-        reached = [ACTIVE.index(phase) for phase in phases if phase in ACTIVE]
-        parent.state = ACTIVE[max(reached, default=0)]
     session.flush()
-
-
-def latest_children(session: Session, parent_id: UUID) -> Sequence[RunRow]:
-    """Return the last attempt of each of a parent's children, in their order."""
-    mine = select(RunRow).where(RunRow.parent_id == parent_id, RunRow.next_attempt_id.is_(None))
-    ordered = mine.order_by(RunRow.position, RunRow.id)
-    return session.scalars(ordered.execution_options(populate_existing=True)).all()
-
-
-def _complete_parent(parent: RunRow, children: Sequence[RunRow], now: datetime) -> None:
-    parent.completed_at = now
-    parent.report = _merged([child.report for child in children if child.report is not None])
-    parent.merged = merged_in(parent.report)
-    parent.counts = _counts(parent.report)
-    states = {RunState(child.state) for child in children}
-    if states == {RunState.SUCCEEDED}:
-        parent.state, parent.progress = RunState.SUCCEEDED, 100
-        outcomes = {child.outcome for child in children}
-        best = (Outcome.PARTIAL, Outcome.CHANGED)
-        outcome = next((each for each in best if each in outcomes), Outcome.UNCHANGED)
-        parent.outcome, parent.result_class = outcome, RESULTS[outcome]
-        return
-    worst = next(
-        child for state in (RunState.FAILED, RunState.CANCELLED) for child in children
-        if child.state == state
-    )  # fmt: skip
-    for name in ("state", "fault", "error_code", "error_message", "error_data"):
-        setattr(parent, name, getattr(worst, name))
-    parent.reason_code = worst.reason_code or ReasonCode.USER_CANCELLED
-    some = RunState.SUCCEEDED in states and worst.state == RunState.FAILED
-    parent.result_class = ResultClass.PARTIAL_SUCCESS if some else worst.result_class
-
-
-def _merged(reports: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return one report of several: each asset is of one kind, so the lists are disjoint.
-
-    The exception is a non-asset, which every child sees changed; it is listed once.
-    """
-    if not reports:
-        return None
-    merged = {**reports[0], "base": reports[0]["base"], "revision": reports[-1]["revision"]}
-    for name in (*map(str, LISTED), "conflicts", "error_msgs"):
-        entries: list[Any] = []
-        for report in reports:
-            entries += [entry for entry in report[name] if entry not in entries]
-        merged[name] = entries
-    for status in (Status.CONFLICTS, Status.UPDATED):
-        if any(report["status"] == status for report in reports):
-            merged["status"] = str(status)
-            break
-    return merged
-
-
-def _counts(report: dict[str, Any] | None) -> dict[str, int] | None:
-    """Return how many entries each list of a report has."""
-    if report is None:
-        return None
-    return {str(name): len(report[name]) for name in (*LISTED, "conflicts")}
 
 
 # --- webhook events ---------------------------------------------------------------------------

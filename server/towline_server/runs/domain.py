@@ -13,6 +13,7 @@ from towline.content_rules import ContentMode
 from towline.errors import InvalidValue
 from towline.model import Revision
 from towline.options import OnConflict, Renames, Resolutions, Selection
+from towline.remotes.windows import Window
 from towline_server.projects.domain import Binding
 
 from .states import Fault, Outcome, ReasonCode, ResultClass, RunState
@@ -80,10 +81,12 @@ class RunRequest:
     instead of what the ref names. ``reset`` discards every local change to tracked assets,
     ``clean`` deletes every asset that is not tracked. ``checkout`` is pulled from, and bound to,
     instead of the project's binding.
-    ``source`` is what the project must still be bound to; None: any binding.
+    ``source`` is what the project must still be bound to; None: any binding. ``window``: the run
+    has a child for each such part of the history (`towline_server.runs.windows`); it excludes
+    ``revision`` and ``checkout``.
 
     Raises:
-        InvalidValue: both ``kind`` and ``only`` are given, or ``reset`` and single resolutions.
+        InvalidValue: two are given that exclude each other.
     """
 
     mode: RunMode = RunMode.INCREMENTAL
@@ -99,8 +102,11 @@ class RunRequest:
     clean: bool = False
     checkout: Binding | None = None
     source: Source | None = None
+    window: Window | None = None
 
     def __post_init__(self) -> None:
+        if self.window is not None and (self.revision or self.checkout) is not None:
+            raise InvalidValue(field="window", problem="takes no revision or checkout beside it")
         if self.kind is not None and not self.only.is_all:
             raise InvalidValue(field="only", problem="a run of one kind takes no selection")
         if self.reset and self.resolutions.named():
@@ -215,6 +221,15 @@ class RemoteRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WindowCount:
+    """How many windows a run has pulled, and how many are left, also beyond what it may pull."""
+
+    pulled: int
+    left: int | None
+    """None: they were not counted yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Executor:
     """What executes a run, and until when it has the lease."""
 
@@ -287,6 +302,8 @@ class Run:
     """How many assets its report lists as merged with local edits."""
     pull: int | None
     """The number of the project's log that it wrote."""
+    windows: WindowCount | None
+    """Of a parent with a child for each window."""
 
     @property
     def is_terminal(self) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
@@ -29,7 +29,7 @@ from towline.plan import Plan
 from towline.ports import Applied, Watch
 from towline.report import report_of
 from towline_server.db.clock import database_now
-from towline_server.db.failures import FAILURES, passes, shown
+from towline_server.db.failures import FAILURES, passes, pauses, shown
 from towline_server.db.jobs import RetryPolicy
 from towline_server.db.session import Database
 from towline_server.errors import DiskFull, LeaseLost, NotFound, WorkerShutdown
@@ -49,6 +49,7 @@ from .planning import check_request, options_of, plan_for, unchanged_plan
 from .queue import Leases, RunToken, Stop
 from .states import RunState
 from .tables import RunRow, find_now, find_row, hold_projects
+from .windows import WindowHistory
 
 _LOG = logging.getLogger("towline.runs")
 
@@ -72,6 +73,7 @@ class Tools:
     repositories: Repositories
     fetches: SharedFetches
     changes: Changes
+    windows: WindowHistory = field(default_factory=WindowHistory)
     retries: RetryPolicy = RETRIES
     boundary: Boundary = pass_boundary
     sleep: Callable[[float], None] = time.sleep
@@ -99,7 +101,7 @@ class Execution:
         each = self._inputs is not None and self._inputs.run.request.kind is not None
         self._phase = Phases(tools.leases, lease, tools.changes, each=each)
         token.write_progress = self._phase.write_progress
-        self._target: Revision | None = None
+        self._fetched: Revision | None = None
         self._planned: _Planned | None = None
 
     @property
@@ -132,7 +134,7 @@ class Execution:
         While the database is away the step is repeated, for as long as the lease may last: its
         first write fails where another executor has the run by then.
         """
-        for pause in _pauses(self._tools.leases.seconds):
+        for pause in pauses(self._tools.leases.seconds):
             try:
                 with store_errors(self._lease.project_id):
                     return step()
@@ -180,7 +182,7 @@ class Execution:
         self, completion: Completion, before: Callable[[Session, datetime], None] | None = None
     ) -> None:
         """End the run now, or once the database is back, unless another has ended it."""
-        for pause in _pauses(None):
+        for pause in pauses(None):
             try:
                 with self._tools.database.writing() as session:
                     now = None
@@ -234,9 +236,10 @@ class Execution:
         inputs = self._read()
         check_request(inputs.run.request, inputs.project)
         run = inputs.run
+        target = run.target_revision if inputs.window is None else inputs.tip
         # A fetch that failed before this attempt may begin does not serve it.
         since = max(run.created_at, run.attempts.not_before or run.created_at)
-        self._ensure_fetched(inputs, run.target_revision, since, inputs.at)
+        self._ensure_fetched(inputs, target, since, inputs.at)
         self._tools.boundary(self.run_id, "fetched")
         return True
 
@@ -249,11 +252,26 @@ class Execution:
             limits = self._tools.repositories.limits
             wanted = FetchTarget(repository=repository, limits=limits, revision=target)
             target = self._tools.fetches.fetch(wanted, self._watch(), since=since, now=now)
-        self._target = target
-        run, at = inputs.run, self._tools.repositories.commit_time(repository, target)
-        if run.batch_id is not None and run.target_committed_at is None:
+        self._fetched = target
+        at = self._set_target(inputs, target)
+        known = inputs.run.target_committed_at if inputs.window is None else inputs.tip
+        if inputs.run.batch_id is not None and known is None:
             self._tools.leases.set_target(self._lease, target, at)
+
+    def _set_target(self, inputs: Inputs, target: Revision) -> datetime | None:
+        at = self._tools.repositories.commit_time(inputs.repository, target)
         self._phase.found |= {"target_revision": target, "target_committed_at": at}
+        return at
+
+    def _choose_target(self, inputs: Inputs) -> Revision:
+        """Return what to pull of what was fetched: all, or the next window."""
+        assert self._fetched is not None, "the run has fetched"
+        if inputs.window is None:
+            return self._fetched
+        found = self._tools.windows.after(inputs, self._fetched, self._watch())
+        self._set_target(inputs, found.end)
+        self._phase.found["windows_left"] = found.left
+        return found.end
 
     # --- comparing and validating -------------------------------------------------------------
 
@@ -275,9 +293,9 @@ class Execution:
 
     def _end_unchanged(self) -> bool:
         """End a run that finds nothing new, in one transaction; return whether it did."""
-        inputs, target = self._read(), self._target
-        request = inputs.run.request
-        if target is None or inputs.base != target or request.checkout is not None:
+        inputs = self._read()
+        request, target = inputs.run.request, self._choose_target(inputs)
+        if inputs.base != target or request.checkout is not None:
             return False
         options = options_of(request, inputs.project, self._tools.repositories.limits)
         store = SqlStore(self._tools.database, self._lease.project_id)
@@ -300,15 +318,13 @@ class Execution:
         return True
 
     def _plan(self, inputs: Inputs) -> _Planned:
-        target = self._target
-        assert target is not None, "the run has fetched"
         try:
-            self._planned = self._plan_at(inputs, target)
+            self._planned = self._plan_at(inputs, self._choose_target(inputs))
         except ContentMissing:
             # The cache has lost it: fetch it again.
             now = self._tools.database.now()
-            self._ensure_fetched(inputs, target, now, now)
-            self._planned = self._plan_at(inputs, target)
+            self._ensure_fetched(inputs, self._fetched, now, now)
+            self._planned = self._plan_at(inputs, self._choose_target(inputs))
         return self._planned
 
     def _plan_at(self, inputs: Inputs, revision: Revision) -> _Planned:
@@ -378,13 +394,3 @@ class Execution:
 def _has(repository: Repository, revision: Revision) -> bool:
     with repository.cached() as remote:
         return remote.has(revision)
-
-
-def _pauses(seconds: float | None) -> Iterator[float | None]:
-    """Yield pauses of so many seconds in all (None: without end), and None at the end."""
-    pause, waited = 0.1, 0.0
-    while seconds is None or waited < seconds:
-        yield pause
-        waited += pause
-        pause = min(2 * pause, 5.0)
-    yield None

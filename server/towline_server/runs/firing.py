@@ -129,7 +129,7 @@ class Schedules:
         self, firing: _Firing, target: RunTarget, kinds: Mapping[str, object], now: datetime
     ) -> list[RunRow]:
         spec, requests = firing.spec, [firing.spec.request]
-        batch = Batch(batch_id=None)
+        batch = Batch.of_one(spec.request)
         try:
             self._backends.get(spec.backend)
             if spec.kinds is not None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from towline.errors import TowlineError
 from towline.model import Revision
+from towline.remotes.windows import Window
 from towline_server.projects.domain import Project
 from towline_server.projects.locking import fence
 from towline_server.projects.service import Projects
 
-from .domain import Run
+from .domain import Run, RunMode
 from .fetching import Repositories, Repository
 from .tables import RunRow, run_of
 
@@ -31,6 +33,15 @@ class Inputs:
     at: datetime
     """When they were read, by the database's clock."""
     found: Repository | TowlineError
+    tip: Revision | None = None
+    """The revision that the last window of its parent ends with, once it is known."""
+
+    @property
+    def window(self) -> Window | None:
+        """The part of the history that the run pulls; None: all, as a dry run compares it."""
+        request = self.run.request
+        is_part = self.run.parent_id is not None and request.mode is not RunMode.DRY_RUN
+        return request.window if is_part else None
 
     @property
     def repository(self) -> Repository:
@@ -55,6 +66,12 @@ def claim_inputs(repositories: Repositories, session: Session, row: RunRow, at: 
         found = repositories.read(session, project)
     except TowlineError as error:
         found = error
-    return Inputs(
+    inputs = Inputs(
         run=run, project=project, fence=fenced.fence, base=fenced.base, at=at, found=found
     )
+    return inputs if inputs.window is None else replace(inputs, tip=find_tip(session, run))
+
+
+def find_tip(session: Session, run: Run) -> Revision | None:
+    """Return the revision that the windows of a run's parent end with; None: not known yet."""
+    return session.scalar(select(RunRow.target_revision).where(RunRow.id == run.parent_id))

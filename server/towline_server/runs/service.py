@@ -23,10 +23,19 @@ from towline_server.errors import NotFound, RunNotEnded, existing
 from towline_server.loops import Changes
 
 from .attempts import Batch, check_room, find_by_key, find_target, new_runs, refuse_second, retry
-from .completion import latest_children, note_cancel, request_cancel
+from .completion import note_cancel, request_cancel
 from .domain import BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
-from .states import RunState
-from .tables import WITHOUT_REPORT, RunFilter, RunPage, RunRow, find_row, listed_run, run_of
+from .states import TERMINAL, RunState
+from .tables import (
+    WITHOUT_REPORT,
+    RunFilter,
+    RunPage,
+    RunRow,
+    children_of,
+    find_row,
+    listed_run,
+    run_of,
+)
 from .worker import Backends
 
 _LOOK_SECONDS = 0.5
@@ -62,13 +71,15 @@ class Runs:
     ) -> Run:
         """Request a run. It waits until no other run of the project is active.
 
+        One by windows has a child for each, of which the first one is requested with it.
+
         Raises:
             NotFound: there is no such project.
             BackendNotConfigured: the backend cannot be used here.
             QueueFull: as many runs of the tenant wait as may.
         """
-        batch = Batch(batch_id=None)
-        return self._request(project_id, [request or RunRequest()], origin, backend, batch)[0]
+        whole = request or RunRequest()
+        return self._request(project_id, [whole], origin, backend, Batch.of_one(whole))[0]
 
     def request_kinds(
         self,
@@ -270,9 +281,7 @@ class Runs:
         """
         with self._database.writing() as session:
             row = find_row(session, run_id, lock=True)
-            parts = (
-                [child.id for child in latest_children(session, row.id)] if row.is_parent else []
-            )
+            parts = _unended(session, row.id) if row.is_parent else []
             cancel = note_cancel if parts else request_cancel
             cancel(session, row, by, reason)
             backend, run = row.backend, run_of(row)
@@ -318,10 +327,12 @@ class Runs:
     def _retry_children(
         self, session: Session, row: RunRow, following: RunRow, request: RunRequest
     ) -> list[Run]:
-        kinds = [child.kind for child in latest_children(session, row.id)]
         origin = Origin(by=TriggeredBy.RETRY, ref=str(row.id), sync_id=row.sync_id)
         batch = Batch(batch_id=uuid4())
-        requests = [replace(request, kind=kind) for kind in kinds]
+        requests = [request]
+        if request.window is None:
+            kinds = [child.kind for child in session.scalars(children_of(row.id))]
+            requests = [replace(request, kind=kind) for kind in kinds]
         backend = BackendName(row.backend)
         now = following.created_at
         most = self._most_waiting + len(requests)  # their parent had room
@@ -332,6 +343,13 @@ class Runs:
             child.parent_id, child.position = following.id, position
         session.flush()
         return [run_of(child) for child in rows]
+
+
+def _unended(session: Session, parent_id: UUID) -> Sequence[UUID]:
+    """Return the children of a run that have not ended."""
+    run = RunRow
+    left = select(run.id).where(run.parent_id == parent_id, run.state.not_in(TERMINAL))
+    return session.scalars(left.order_by(run.position, run.id)).all()
 
 
 def _root_of(run_id: UUID) -> Select[UUID]:

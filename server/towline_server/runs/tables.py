@@ -18,6 +18,7 @@ from sqlalchemy import (
     ColumnElement,
     ForeignKey,
     Index,
+    Select,
     UniqueConstraint,
     exists,
     func,
@@ -165,6 +166,10 @@ class RunRow(Job):
     counts: Mapped[dict[str, Any] | None]
     """How many entries each list of the report has."""
     pull: Mapped[int | None] = mapped_column(BigInteger)
+    windows_pulled: Mapped[int | None]
+    """Of a parent with a child for each window, how many were pulled."""
+    windows_left: Mapped[int | None]
+    """How many windows follow, of a child; of a parent, of its last child that succeeded."""
 
 
 def hold_projects(session: Session, run_ids: Collection[UUID]) -> None:
@@ -190,6 +195,13 @@ def find_row(session: Session, run_id: UUID, *, lock: bool = False) -> RunRow:
     locked = True if lock else None
     found = session.get(RunRow, run_id, with_for_update=locked, populate_existing=True)
     return existing(found, "run")
+
+
+def children_of(parent_id: UUID, *, newest_first: bool = False) -> Select[RunRow]:
+    """Select the last attempt of each of a parent's children, in their order or its reverse."""
+    mine = select(RunRow).where(RunRow.parent_id == parent_id, RunRow.next_attempt_id.is_(None))
+    order = (RunRow.position.desc(),) if newest_first else (RunRow.position, RunRow.id)
+    return mine.order_by(*order).execution_options(populate_existing=True)
 
 
 def waits(run: type[RunRow]) -> ColumnElement[bool]:
@@ -300,7 +312,14 @@ def listed_run(row: RunRow) -> domain.Run:
         counts=row.counts,
         merged=row.merged,
         pull=row.pull,
+        windows=_windows(row),
     )
+
+
+def _windows(row: RunRow) -> domain.WindowCount | None:
+    if row.windows_pulled is None:
+        return None
+    return domain.WindowCount(pulled=row.windows_pulled, left=row.windows_left)
 
 
 def _cancellation(row: RunRow) -> domain.Cancellation | None:

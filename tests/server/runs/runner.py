@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.inline import SteppedWorker, fetch_here
@@ -18,7 +18,7 @@ from towline.errors import Cancelled
 from towline.remotes.url import ALL_SCHEMES
 from towline_server.db.clock import database_now
 from towline_server.loops import Changes
-from towline_server.runs.completion import complete, failed, latest_children
+from towline_server.runs.completion import complete, failed
 from towline_server.runs.domain import BackendName, Lease, Run
 from towline_server.runs.execute import Boundary, Tools, pass_boundary
 from towline_server.runs.external import ExternalBackend, ExternalWork
@@ -26,7 +26,7 @@ from towline_server.runs.fetching import Fetcher, Repositories, SharedFetches
 from towline_server.runs.queue import Heartbeat, Leases
 from towline_server.runs.reaper import Reaper
 from towline_server.runs.service import Runs
-from towline_server.runs.tables import RunRow, run_of
+from towline_server.runs.tables import RunRow, children_of, run_of
 from towline_server.runs.worker import Backends
 
 BOUNDARIES = ("fetching", "fetched", "comparing", "validating", "applying", "committing", "ended")
@@ -137,12 +137,22 @@ class Runner:
     def children(self, run_id: UUID) -> list[Run]:
         """The children of a run, the last attempt of each."""
         with self.tenant.database.reading() as session:
-            return [run_of(row) for row in latest_children(session, run_id)]
+            return [run_of(row) for row in session.scalars(children_of(run_id))]
 
     def work(self) -> None:
-        """Execute every run that waits."""
+        """Execute every run that was submitted, and the windows that follow."""
         while self.native.submitted:
             self.worker().execute(self.native.submitted.pop(0))
+            self.work_windows()
+
+    def work_windows(self, most: int | None = None) -> None:
+        """Execute the windows that wait, in the queue's order; no more than ``most``."""
+        by_windows = select(RunRow.id).where(RunRow.windows_pulled.is_not(None))
+        waiting = RunRow.backend == BackendName.NATIVE, RunRow.parent_id.in_(by_windows)
+        worker = self.worker()
+        while most != 0 and (lease := worker.take_next(*waiting)) is not None:
+            worker.execute_leased(lease)
+            most = None if most is None else most - 1
 
     def end(self, lease: Lease) -> None:
         """End a run that was taken."""

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from towline.errors import CallerError
 from towline_server.projects.domain import Provider
-from towline_server.runs.domain import BackendName
+from towline_server.runs.domain import BackendName, Run
 
 
 class SyncStatus(StrEnum):
@@ -37,7 +37,14 @@ class ExecutionMode(StrEnum):
     FAN_OUT_ENTITY = "fan_out_entity"
     """One that comprises a run a kind, with one fetch."""
     FAN_OUT_WINDOW = "fan_out_window"
-    """Not yet: refused when a sync is saved."""
+    """One that comprises a run for each window of the history, in order, with one fetch."""
+
+    @classmethod
+    def of(cls, run: Run) -> ExecutionMode:
+        """Return how a run is made."""
+        if not run.is_parent:
+            return cls.SEQUENTIAL
+        return cls.FAN_OUT_ENTITY if run.windows is None else cls.FAN_OUT_WINDOW
 
 
 class TriggerMode(StrEnum):
@@ -136,6 +143,8 @@ class Sync(Definition):
         return f"{self.slug}-pull"
 
 
+WINDOW_SIZES = ("commits", "seconds")
+"""What `executionConfig.window` names one of."""
 PROJECT = ("body", "destinationConfig", "project")
 """Where a request names the project of a sync."""
 DOES_NOT_FIT = "does_not_fit"

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from towline.errors import InvalidValue
 from towline.options import OnConflict, Selection
+from towline.remotes.windows import Window
 from towline_server.errors import BackendNotConfigured
 from towline_server.projects.domain import Connection, Project
 from towline_server.runs.domain import Origin, Run, RunMode, RunRequest, Source
@@ -19,6 +20,7 @@ from towline_server.runs.worker import Backends
 from .domain import (
     DOES_NOT_FIT,
     PROJECT,
+    WINDOW_SIZES,
     Definition,
     ExecutionMode,
     LoadMode,
@@ -57,16 +59,40 @@ def rhythm_of(schedule: Mapping[str, Any]) -> Rhythm:
         InvalidValue: it is malformed.
     """
     cron, timezone = schedule.get("cron"), schedule.get("timezone")
-    seconds = schedule.get("everySeconds")
+    given = schedule.get("everySeconds")
     for name, text in (("cron", cron), ("timezone", timezone)):
         if text is not None and not isinstance(text, str):
             raise InvalidValue(field=f"schedule.{name}", problem="must be a string")
-    if isinstance(seconds, float) and seconds.is_integer():
-        seconds = int(seconds)  # to JSON 60.0 is a whole number, too
-    whole = isinstance(seconds, int) and not isinstance(seconds, bool) and seconds < 2**31
-    if seconds is not None and not whole:
+    seconds = _whole_number(given)
+    if given is not None and (seconds is None or seconds >= 2**31):
         raise InvalidValue(field="schedule.everySeconds", problem="must be a whole number")
     return Rhythm(cron=cron, timezone=timezone or "UTC", every_seconds=seconds)
+
+
+def window_of(config: Mapping[str, Any]) -> Window:
+    """Return what one run of a sync by windows pulls: one commit, if nothing is set.
+
+    Raises:
+        InvalidValue: it is malformed.
+    """
+    given = config.get("window")
+    if given is None:
+        return Window(commits=1)
+    if not isinstance(given, dict):
+        raise InvalidValue(field="window", problem="must be an object")
+    for name, size in given.items():
+        if name not in WINDOW_SIZES:
+            known = " or ".join(WINDOW_SIZES)
+            raise InvalidValue(field="window", problem=f"names {name[:80]!r}: it has {known}")
+        if _whole_number(size) is None:
+            raise InvalidValue(field=f"window.{name}", problem="must be a whole number")
+    return Window(**{name: _whole_number(size) for name, size in given.items()})
+
+
+def _whole_number(value: object) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # to JSON 60.0 is a whole number, too
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def request_run(
@@ -112,6 +138,8 @@ def schedule_of(
 def _request(definition: Definition, project: Project, mode: RunMode) -> RunRequest:
     """Return the request for one run over all that a sync pulls."""
     whole, entities = _whole(definition, project, mode), definition.entities
+    if definition.execution_mode is ExecutionMode.FAN_OUT_WINDOW:
+        whole = replace(whole, window=window_of(definition.execution_config))
     if len(entities) == 1:
         return replace(whole, kind=entities[0])
     return replace(whole, only=Selection(kinds=frozenset(entities)))
@@ -135,12 +163,14 @@ def _execution(definition: Definition, backends: Backends) -> Iterator[Problem]:
         backends.get(definition.execution_backend)
     except BackendNotConfigured as error:
         yield Problem(("body", "executionBackend"), error.message)
-    if definition.execution_mode is ExecutionMode.FAN_OUT_WINDOW:
-        yield Problem(("body", "executionMode"), "fan_out_window is not offered yet")
     policy = definition.execution_config.get("on_conflict")
     if policy is not None and policy not in tuple(OnConflict):
         words = ", ".join(OnConflict)
         yield Problem(("body", "executionConfig", "on_conflict"), f"must be one of {words}")
+    try:
+        window_of(definition.execution_config)
+    except InvalidValue as error:
+        yield Problem(("body", "executionConfig", *error.field.split(".")), error.problem)
 
 
 def _schedule(definition: Definition) -> Iterator[Problem]:

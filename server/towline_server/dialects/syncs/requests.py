@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from towline.options import OnConflict
+from towline.remotes.windows import MOST_WINDOW
 from towline_server.dialects.models import CamelModel
 from towline_server.runs.domain import BackendName, RunMode
 from towline_server.web.schemas import (
@@ -22,16 +23,21 @@ from towline_server.web.schemas import (
     omittable,
 )
 
-from .domain import Definition, ExecutionMode, LoadMode, SyncStatus, TableChoice, TriggerMode
+from .domain import (
+    WINDOW_SIZES,
+    Definition,
+    ExecutionMode,
+    LoadMode,
+    SyncStatus,
+    TableChoice,
+    TriggerMode,
+)
 
 _MOST = 2**31 - 1
 
 Name: TypeAlias = Annotated[PlainText, Field(min_length=1, max_length=255)]
 Slug: TypeAlias = Annotated[str, Field(max_length=255, pattern=r"^[a-z0-9]+(?:[_-][a-z0-9]+)*$")]
 Seconds: TypeAlias = Annotated[int, Field(ge=0, le=_MOST), WHOLE]
-OfferedMode: TypeAlias = Annotated[
-    ExecutionMode, accepting(ExecutionMode.SEQUENTIAL, ExecutionMode.FAN_OUT_ENTITY)
-]
 OfferedLoad: TypeAlias = Annotated[LoadMode, accepting(LoadMode.MIRROR)]
 
 
@@ -40,11 +46,20 @@ def _with_properties(**names: Any) -> Any:
     return Field(json_schema_extra={"properties": names})
 
 
+_OBJECT = {"type": "object", "additionalProperties": False}
 _LINE = {"type": ["string", "null"], "pattern": PLAIN}
 SourceConfig: TypeAlias = Annotated[JsonObject, _with_properties(ref=_LINE, path=_LINE)]
 DestinationConfig: TypeAlias = Annotated[JsonObject, _with_properties(project=_LINE)]
+_SIZE = {"type": "integer", "minimum": 1, "maximum": MOST_WINDOW}
+_WINDOW = {
+    "anyOf": [
+        *({**_OBJECT, "required": [name], "properties": {name: _SIZE}} for name in WINDOW_SIZES),
+        {"type": "null"},
+    ]
+}
 ExecutionConfig: TypeAlias = Annotated[
-    JsonObject, _with_properties(on_conflict={"enum": [*map(str, OnConflict), None]})
+    JsonObject,
+    _with_properties(on_conflict={"enum": [*map(str, OnConflict), None]}, window=_WINDOW),
 ]
 _NULL = {"type": "null"}
 _BY_CRON = {
@@ -95,7 +110,7 @@ class SyncChanges(CamelModel):
     execution_config: ExecutionConfig | None = None
     entities: Annotated[list[Name], Field(max_length=1000)] | None = None
     execution_backend: BackendName | None = None
-    execution_mode: OfferedMode | None = None
+    execution_mode: ExecutionMode | None = None
     trigger_mode: TriggerMode | None = None
     schedule: Schedule | None = None
     freshness_sla_seconds: Seconds | None = None
@@ -127,11 +142,15 @@ class SyncCreate(CamelModel):
     )
     execution_config: ExecutionConfig = Field(
         default_factory=dict,
-        description="``on_conflict`` overrides the project's policy; other keys are stored.",
+        description=(
+            "``on_conflict`` overrides the project's policy, ``window`` is what one run of "
+            "``fan_out_window`` pulls: so many ``commits`` (1), or the commits of so many "
+            "``seconds``; other keys are stored."
+        ),
     )
     entities: Annotated[list[Name], Field(max_length=1000)] = Field(default_factory=list)
     execution_backend: BackendName = BackendName.NATIVE
-    execution_mode: OfferedMode = ExecutionMode.SEQUENTIAL
+    execution_mode: ExecutionMode = ExecutionMode.SEQUENTIAL
     trigger_mode: TriggerMode = TriggerMode.MANUAL
     schedule: Schedule | None = Field(
         default=None, description="``cron`` and ``timezone``, or ``everySeconds``."

@@ -110,7 +110,10 @@ class RunOut(CamelModel):
     result_reason_code: ReasonCode | None
     error: str | None
     summary: dict[str, Any]
-    """What it did, or in a dry run would do: the report; in a list how many assets of each sort."""
+    """What it did, or in a dry run would do: the report; in a list how many assets of each sort.
+
+    Of a run by windows, ``windows``: how many were pulled, and how many remain.
+    """
     triggered_by: TriggeredBy
     trigger_ref: str | None
     execution_backend: BackendName
@@ -139,7 +142,6 @@ class RunOut(CamelModel):
     def of_run(cls, run: Run, max_auto_resumes: int) -> RunOut:
         """Return a run as this API shows it."""
         assert run.origin.sync_id is not None, "the run is of a sync"
-        mode = ExecutionMode.FAN_OUT_ENTITY if run.is_parent else ExecutionMode.SEQUENTIAL
         cancellation, remote = run.cancellation, run.executor.remote
         status, heartbeat_at = _backend_status(run)
         return cls(
@@ -150,11 +152,11 @@ class RunOut(CamelModel):
             result_class=run.result_class,
             result_reason_code=run.reason_code,
             error=None if run.error is None else run.error.message,
-            summary=run.report or run.counts or {},
+            summary=_summary(run),
             triggered_by=run.origin.by,
             trigger_ref=run.origin.ref,
             execution_backend=run.executor.backend,
-            execution_mode=mode,
+            execution_mode=ExecutionMode.of(run),
             executor_id=run.executor.id,
             backend_run_ref=_backend_ref(run),
             backend_run_url=None if remote is None else remote.url,
@@ -174,6 +176,13 @@ class RunOut(CamelModel):
             completed_at=run.completed_at,
             updated_at=run.updated_at,
         )
+
+
+def _summary(run: Run) -> dict[str, Any]:
+    found = run.report or run.counts or {}
+    if run.windows is None or run.windows.left is None:
+        return found
+    return {**found, "windows": {"pulled": run.windows.pulled, "remaining": run.windows.left}}
 
 
 def _backend_ref(run: Run) -> str | None:

@@ -198,15 +198,14 @@ def test_a_project_that_was_bound_again_is_not_pulled_by_old_syncs(syncs: SyncsC
 def test_all_problems_are_in_one_answer(syncs: SyncsClient):
     found = syncs.refused_fields(
         executionBackend="prefect",
-        executionMode="fan_out_window",
-        executionConfig={"on_conflict": "shrug"},
+        executionConfig={"on_conflict": "shrug", "window": {"commits": 0}},
         entities=["rule", "none"],
         schedule={"cron": "0 3 * * *", "everySeconds": 5},
     )
     assert found == [
         ["body", "executionBackend"],
-        ["body", "executionMode"],
         ["body", "executionConfig", "on_conflict"],
+        ["body", "executionConfig", "window", "commits"],
         ["body", "schedule"],
         ["body", "entities", 1],
     ]
@@ -217,6 +216,32 @@ def test_a_backend_that_is_not_configured_is_refused_and_the_others_named(syncs:
         [(loc, msg)] = syncs.refused(422, "POST", json=syncs.body(executionBackend=backend))
         assert loc == ["body", "executionBackend"]
         assert "external or native" in msg
+
+
+@pytest.mark.parametrize(
+    ("window", "where"),
+    [
+        ([], []),
+        ("day", []),
+        (5, []),
+        ({}, []),
+        ({"commits": 1, "seconds": 1}, []),
+        ({"days": 1}, []),
+        ({"commits": 0}, ["commits"]),
+        ({"commits": True}, ["commits"]),
+        ({"commits": None}, ["commits"]),
+        ({"seconds": 1.5}, ["seconds"]),
+        ({"seconds": 2**31}, ["seconds"]),
+    ],
+)
+def test_a_malformed_window_is_refused_where_it_is_wrong(
+    window: object, where: list[str], syncs: SyncsClient
+):
+    found = syncs.refused_fields(executionConfig={"window": window})
+    assert found == [["body", "executionConfig", "window", *where]]
+    made = syncs.create(executionMode="fan_out_window", executionConfig={"window": None})
+    for good in ({"commits": 2}, {"seconds": 60.0}):
+        syncs.patch(made, executionConfig={"window": good})
 
 
 SCHEDULES: list[tuple[object, list[str]]] = [

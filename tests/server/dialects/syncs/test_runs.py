@@ -135,6 +135,31 @@ def test_a_run_a_kind_with_one_fetch(syncs: SyncsClient):
     assert (child["executionMode"], child["syncId"]) == ("sequential", sync["id"])
 
 
+def test_a_run_a_window_of_the_history(syncs: SyncsClient):
+    sync = syncs.create(executionMode="fan_out_window", entities=["rule"])
+    syncs.done(sync)
+    for number in (b"2", b"3"):
+        syncs.tenant.commit(rules__a=number, tasks__b=b"1")
+    run = syncs.trigger(sync)
+    assert (run["executionMode"], run["summary"]) == ("fan_out_window", {})
+    syncs.work()
+    done = syncs.run(run)
+    assert (_end(done), done["summary"]["windows"]) == (
+        ("succeeded", "success", None),
+        {"pulled": 2, "remaining": 0},
+    )
+    assert [each["path"] for each in done["summary"]["updated"]] == ["rules/a"]
+    assert [each["summary"]["windows"] for each in syncs.runs(sync)["runs"]] == [
+        {"pulled": 2, "remaining": 0},
+        {"pulled": 1, "remaining": 0},
+    ]
+    children = [syncs.run({"id": str(each.id)}) for each in syncs.runner.children(_id(run))]
+    assert [each["executionMode"] for each in children] == ["sequential"] * 2
+    assert all(len(each["summary"]["updated"]) == 1 for each in children)
+    assert set(syncs.tenant.contents(syncs.project)) == {"rules/a"}
+    assert syncs.get(sync)["lastSuccessAt"] == done["completedAt"]
+
+
 def test_one_kind_alone_is_no_success_of_the_whole(syncs: SyncsClient):
     sync = syncs.create(executionMode="fan_out_entity", entities=["rule", "task"])
     run = syncs.trigger(sync)

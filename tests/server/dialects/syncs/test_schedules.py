@@ -58,6 +58,25 @@ def test_a_schedule_fans_out_too(syncs: SyncsClient):
     assert len(syncs.runner.children(_id(run))) == 3
 
 
+def test_a_schedule_pulls_window_by_window_too(syncs: SyncsClient):
+    sync = syncs.create(
+        status="active",
+        triggerMode="scheduled",
+        schedule=EVERY,
+        executionMode="fan_out_window",
+        executionConfig={"window": {"commits": 2}},
+    )
+    syncs.done(sync)
+    for number in (b"2", b"3", b"4"):
+        syncs.tenant.commit(rules__a=number, tasks__b=b"1")
+    syncs.fire()
+    syncs.work()
+    run = syncs.runs(sync)["runs"][0]
+    assert (run["triggeredBy"], run["executionMode"]) == ("scheduled", "fan_out_window")
+    assert run["summary"]["windows"] == {"pulled": 2, "remaining": 0}
+    assert len(syncs.runner.children(_id(run))) == 2
+
+
 @pytest.mark.parametrize("status", ["draft", "paused", "archived"])
 def test_what_is_not_active_never_fires(syncs: SyncsClient, status: str):
     sync = syncs.create(status=status, triggerMode="scheduled", schedule=EVERY)
