@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from towline.changes import RemoteAsset
+from towline.content.values import MAX_BYTES
 from towline.merge.similar import MAX_CANDIDATES, MAX_WORK, Candidate
 from towline.model import AssetId, AssetPath, AssetState, Digest
 from towline.options import Renames
@@ -69,8 +70,15 @@ class EditedRenames:
     ) -> dict[AssetPath, AssetPath]:
         # The limits of similarity, before files are read to know their digests.
         few = len(gone) * len(new) <= MAX_CANDIDATES**2
-        mode = self._mode if few else Renames.EXACT
-        files = self._worth_reading(gone, new, mode)
+        for mode in (self._mode if few else Renames.EXACT, Renames.EXACT):
+            files = self._worth_reading(gone, new, mode)
+            if sum(stat.size for stat in files.values()) <= MAX_WORK:
+                return self._compared(gone, files, mode)
+        return {}
+
+    def _compared(
+        self, gone: Sequence[AssetRow], files: Mapping[AssetPath, FileStat], mode: Renames
+    ) -> dict[AssetPath, AssetPath]:
         digests = {
             path: checked.digest
             for path, stat in files.items()
@@ -78,43 +86,42 @@ class EditedRenames:
         }
         compared = (mode, [row.id for row in gone], sorted(digests.items()))
         if self._last is None or self._last[0] != compared:
-            new_assets = [
-                self._asset(AssetState(path=path, digest=digest), files[path].size)
+            new = [
+                RemoteAsset(state=AssetState(path=path, digest=digest), size=files[path].size)
                 for path, digest in digests.items()
             ]
-            self._last = compared, self._paired(gone, new_assets, mode)
+            if any(row.embedded_id for row in gone):
+                new = [self._with_embedded_id(asset) for asset in new]
+            self._last = compared, self._paired(gone, new, mode)
         return self._last[1]
 
     def _worth_reading(
         self, gone: Sequence[AssetRow], new: Mapping[AssetPath, FileStat], mode: Renames
     ) -> dict[AssetPath, FileStat]:
         """Return the files that an embedded id or a fitting size may pair with what is gone."""
-        sizes = {row.size for row in gone}
         from towline.content.similarity import can_be_similar
 
-        fits = can_be_similar if mode is Renames.SIMILAR else int.__eq__
+        sizes = {row.size for row in gone}
         ids = any(row.embedded_id for row in gone)
-        files = {
-            path: stat
-            for path, stat in new.items()
-            if (ids and self._pointer(path) is not None)
-            or any(fits(size, stat.size) for size in sizes)
-        }
-        return files if sum(stat.size for stat in files.values()) <= MAX_WORK else {}
+
+        def is_worth_it(path: AssetPath, size: int) -> bool:
+            if size in sizes or (ids and size <= MAX_BYTES and self._pointer(path) is not None):
+                return True
+            return mode is Renames.SIMILAR and any(can_be_similar(each, size) for each in sizes)
+
+        return {path: stat for path, stat in new.items() if is_worth_it(path, stat.size)}
 
     def _pointer(self, path: AssetPath) -> str | None:
         kind = self._state.kinds.of(path)
         return None if kind is None else kind.id_pointer
 
-    def _asset(self, state: AssetState, size: int) -> RemoteAsset:
-        """Return a new file as theirs' new assets are, with its embedded id."""
-        asset = RemoteAsset(state=state, size=size)
-        pointer = self._pointer(state.path)
+    def _with_embedded_id(self, asset: RemoteAsset) -> RemoteAsset:
+        pointer = self._pointer(asset.path)
         if pointer is None:
             return asset
         from towline.merge.embedded import with_embedded_id
 
-        content = self._disk.read_content(state.path, state.digest, MAX_WORK)
+        content = self._disk.read_content(asset.path, asset.state.digest, MAX_BYTES)
         return asset if content is None else with_embedded_id(asset, content, pointer)
 
     def _paired(

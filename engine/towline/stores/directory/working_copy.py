@@ -188,6 +188,7 @@ class WorkingCopy:
         first_ids = [planned_id(self._state.project, path, lambda _: False) for path in paths]
         self._state.read_ahead(paths, first_ids)
 
+    @_lookup
     def find_renames(self, mode: Renames, read: Callable[[Digest], bytes | None]) -> None:
         """See the port; up to the end of the snapshot. What was never pulled has none."""
         if self._state.summary().base is not None:

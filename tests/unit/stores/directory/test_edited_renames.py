@@ -224,10 +224,11 @@ def test_contents_are_compared_only_where_one_is_gone_and_another_is_new(project
     assert sorted(compared) == sorted([THEIRS, OURS])
 
 
-def test_above_the_limit_nothing_is_read(project, monkeypatch):
+@pytest.mark.parametrize("limit", ["MAX_CANDIDATES", "MAX_WORK"])
+def test_above_a_limit_nothing_is_read(project, monkeypatch, limit):
     at = project({"a": BASE})
     at.here({"a": None, **{f"b{number}": BASE + b"%d" % number for number in range(4)}})
-    monkeypatch.setattr(edited_renames, "MAX_CANDIDATES", 1)
+    monkeypatch.setattr(edited_renames, limit, 1)
     with at.store.snapshot() as snapshot:
         snapshot.find_renames(Renames.SIMILAR, lambda _: BASE)
         reads = at.store.disk.counts["read"]
