@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.laws.budget import PROFILES
 
-pytest_plugins = ["tests.databases", "tests.control_plane"]
+pytest_plugins = ["tests.databases", "tests.control_plane", "tests.temporal"]
 
 for _name, _percentage in PROFILES.items():
     settings.register_profile(

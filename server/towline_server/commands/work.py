@@ -28,8 +28,15 @@ _STDIN, _STDOUT = 0, 1
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder for the cache; its own on each machine.",
 )
+@click.option(
+    "--backend",
+    type=click.Choice(["native", "temporal"]),
+    default="native",
+    show_default=True,
+    help="Whose runs: those of the database's own queue, or those that Temporal has.",
+)
 @click.option("--attached", is_flag=True, hidden=True, help="Started by a server, over pipes.")
-def work(settings_file: Path | None, data_dir: Path | None, attached: bool) -> None:
+def work(settings_file: Path | None, data_dir: Path | None, backend: str, attached: bool) -> None:
     """Execute runs of the database that servers share; no requests are answered.
 
     SIGTERM or Ctrl-C ends it when its runs are handed back.
@@ -38,7 +45,11 @@ def work(settings_file: Path | None, data_dir: Path | None, attached: bool) -> N
 
     given = {} if data_dir is None else {"data_dir": data_dir}
     with leaving_quietly():
-        _work(load_settings(settings_file, **given), attached=attached)
+        settings = load_settings(settings_file, **given)
+        if backend == "temporal":
+            _work_for_temporal(settings)
+        else:
+            _work(settings, attached=attached)
 
 
 def _work(settings: Settings, *, attached: bool) -> None:
@@ -58,6 +69,35 @@ def _work(settings: Settings, *, attached: bool) -> None:
                 threading.Event().wait()
         finally:
             runtime.stop()
+    finally:
+        services.close()
+
+
+def _work_for_temporal(settings: Settings) -> None:
+    from towline_server import logs
+    from towline_server.errors import InvalidSettings
+    from towline_server.runs.runtime import open_orchestrated_worker
+    from towline_server.runs.temporal.worker import TemporalWorker
+    from towline_server.services import open_services
+
+    if not settings.temporal.address:
+        problem = "temporal.address: needed by work --backend temporal"
+        raise InvalidSettings(problems=(problem,))
+    logs.set_up(settings.log_level)
+    services = open_services(settings, runs=2 * settings.runs_at_once)
+    try:
+        orchestrated = open_orchestrated_worker(settings, services.database, services.sealer)
+        worker = TemporalWorker(
+            orchestrated,
+            settings.temporal,
+            at_once=settings.runs_at_once,
+            lease_seconds=settings.lease_seconds,
+        )
+        worker.start()
+        try:
+            threading.Event().wait()
+        finally:
+            worker.stop(settings.shutdown_seconds)
     finally:
         services.close()
 

@@ -54,6 +54,10 @@ class OrchestratedWorker:
         self.close()
         for ticker in self._tickers:
             ticker.stop()
+        self.release()
+
+    def release(self) -> None:
+        """Let another process be this executor."""
         self._executor_lock.close()
 
     def execute(self, run_id: UUID) -> Run:

@@ -31,7 +31,7 @@ from towline_server.loops import Backoff, Ticker, WorkerThreads
 from .bounds import AtOnce
 from .domain import BackendName, Lease
 from .execute import Execution, Tools
-from .queue import Heartbeat, Refusal
+from .queue import Heartbeat, Refusal, RunToken
 from .round_robin import Candidate, Excluded
 from .tables import RunRow
 
@@ -140,16 +140,24 @@ class Worker:
     @contextmanager
     def holding(self, lease: Lease) -> Iterator[Execution]:
         """Renew the lease of a run during the block."""
+        with logs.about(**about_run(lease)), self.heartbeat.holding(lease) as token:
+            yield self.begin(lease, token)
+
+    def begin(self, lease: Lease, token: RunToken) -> Execution:
+        """Return the execution of a run that was taken, whose lease the caller has renewed."""
         self._tools.changes.changed()
-        about = {"run_id": str(lease.run_id), "project_id": str(lease.project_id)}
-        with logs.about(**about), self.heartbeat.holding(lease) as token:
-            _LOG.info("run begun")
-            yield Execution(self._tools, lease, token)
+        _LOG.info("run begun")
+        return Execution(self._tools, lease, token)
 
     def execute_leased(self, lease: Lease) -> None:
         """Execute a run that was taken, to its end."""
         with self.holding(lease) as execution:
             execution.run()
+
+
+def about_run(lease: Lease) -> dict[str, str]:
+    """Return what the lines of a log have of a run (`towline_server.logs.about`)."""
+    return {"run_id": str(lease.run_id), "project_id": str(lease.project_id)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

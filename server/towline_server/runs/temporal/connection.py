@@ -27,8 +27,12 @@ def check_installed() -> None:
     del temporalio
 
 
-async def connect(settings: TemporalSettings) -> Client:
-    """Return a client, which connects with its first request."""
+async def connect(settings: TemporalSettings, *, lazy: bool = False) -> Client:
+    """Return a client; one that is ``lazy`` connects with its first request, and polls nothing.
+
+    Raises:
+        RuntimeError: the server does not answer.
+    """
     from temporalio.client import Client
     from temporalio.service import TLSConfig
 
@@ -44,7 +48,7 @@ async def connect(settings: TemporalSettings) -> Client:
         namespace=settings.namespace,
         api_key=key_of_cloud or None,
         tls=config if encrypted else False,
-        lazy=True,
+        lazy=lazy,
     )
 
 

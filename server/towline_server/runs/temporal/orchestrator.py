@@ -143,7 +143,7 @@ class TemporalOrchestrator:
 
     async def _connected(self) -> Client:
         if self._client is None:
-            self._client = await connect(self._settings)
+            self._client = await connect(self._settings, lazy=True)
         return self._client
 
     def _call(self, request: Coroutine[Any, Any, T]) -> T:

@@ -1,0 +1,168 @@
+"""Executes runs a step at a time, where an orchestrator asks for each step by itself.
+
+Between two steps this process has the run's lease and its plan in memory. Each step may be asked
+for twice, late, or first of another process: a step does those before it that were not done here,
+and does nothing for a run that has ended. A run of which no step is asked for any more is released
+after the length of a lease; then its lease expires, as that of a lost executor.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from enum import IntEnum
+from uuid import UUID
+
+from towline_server import logs
+
+from .domain import Lease
+from .execute import Execution
+from .orchestrated import OrchestratedWorker, waits_for
+from .queue import Refusal, RunToken
+from .worker import about_run
+
+
+class Step(IntEnum):
+    """A step of a run, in their order."""
+
+    FETCH = 1
+    COMPARE = 2
+    APPLY = 3
+
+
+class Progress(IntEnum):
+    """What has become of a step that was asked for."""
+
+    DONE = 0
+    """The next one follows."""
+    ENDED = 1
+    """The run has ended."""
+    WAITS = 2
+    """It cannot be done here now: ask again."""
+
+
+@dataclass
+class _Held:
+    """A run, and what this process has of it. Who does a step has the lock."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    stack: ExitStack = field(default_factory=ExitStack)
+    lease: Lease | None = None
+    token: RunToken | None = None
+    execution: Execution | None = None
+    done: int = 0
+    is_over: bool = False
+    used_at: float = 0.0
+
+
+class Steps:
+    """The runs that this process executes; so many ``at_once`` have begun and not ended."""
+
+    def __init__(
+        self,
+        worker: OrchestratedWorker,
+        *,
+        at_once: int,
+        idle_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._worker = worker.worker
+        self._at_once = at_once
+        self._idle_seconds = idle_seconds
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._held: dict[UUID, _Held] = {}
+
+    def do(self, run_id: UUID, step: Step) -> Progress:
+        """Do the steps of a run up to one; one that is being done is waited for."""
+        held = self._find(run_id)
+        if held is None:
+            return Progress.WAITS
+        with held.lock:
+            if held.is_over:
+                return Progress.ENDED
+            if held.execution is None and (refusal := self._take(run_id, held)) is not None:
+                self._forget(run_id, held)
+                return Progress.WAITS if _may_come(refusal) else Progress.ENDED
+            progress = self._do(held, step)
+            held.used_at = self._clock()
+            if progress is Progress.ENDED:
+                self._forget(run_id, held)
+            return progress
+
+    def resume(self) -> None:
+        """Execute the runs that this executor had when its process ended, each in a thread."""
+        for found in self._worker.interrupted():
+            work = (found.run_id, Step.APPLY)
+            threading.Thread(target=self.do, args=work, name="towline-run", daemon=True).start()
+
+    def release_idle(self) -> None:
+        """End what is to stop between two steps, and release what is not asked for any more."""
+        for run_id, held in self._snapshot():
+            # One that does a step looks by itself.
+            if not held.lock.acquire(blocking=False):
+                continue
+            try:
+                if held.execution is None or held.is_over or held.token is None:
+                    continue
+                if held.token.is_set():
+                    self._do(held, Step.APPLY)
+                    self._forget(run_id, held)
+                elif self._clock() - held.used_at > self._idle_seconds:
+                    self._forget(run_id, held)
+            finally:
+                held.lock.release()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no run has begun and not ended."""
+        return not self._snapshot()
+
+    def _snapshot(self) -> list[tuple[UUID, _Held]]:
+        with self._lock:
+            return list(self._held.items())
+
+    def _find(self, run_id: UUID) -> _Held | None:
+        with self._lock:
+            if run_id not in self._held and len(self._held) >= self._at_once:
+                return None
+            return self._held.setdefault(run_id, _Held())
+
+    def _take(self, run_id: UUID, held: _Held) -> Refusal | None:
+        taken = self._worker.take(run_id)
+        if not isinstance(taken, Lease):
+            return taken
+        held.lease = taken
+        held.token = held.stack.enter_context(self._worker.heartbeat.holding(taken))
+        with logs.about(**about_run(taken)):
+            held.execution = self._worker.begin(taken, held.token)
+        return None
+
+    def _do(self, held: _Held, step: Step) -> Progress:
+        execution, lease = held.execution, held.lease
+        assert execution is not None, "it was taken"
+        assert lease is not None, "it was taken"
+        each = {
+            Step.FETCH: execution.fetch,
+            Step.COMPARE: execution.compare,
+            Step.APPLY: execution.apply,
+        }
+        with logs.about(**about_run(lease)):
+            for number in range(held.done + 1, step + 1):
+                if not each[Step(number)]():
+                    return Progress.ENDED
+                held.done = number
+        return Progress.DONE
+
+    def _forget(self, run_id: UUID, held: _Held) -> None:
+        held.is_over = True
+        held.stack.close()
+        with self._lock:
+            self._held.pop(run_id, None)
+
+
+def _may_come(refusal: Refusal) -> bool:
+    return waits_for(refusal) or refusal is Refusal.CLOSING
