@@ -12,6 +12,7 @@ Covered: http and https through git 2.37 or later, ssh, and whatever opens socke
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -37,6 +38,8 @@ _UNUSED = (ip_network("3fff::/20"), ip_network("192.88.99.0/24"))
 
 # As it was before `AddressPolicy.guard_sockets`, which only reports that there is no such host.
 _getaddrinfo = socket.getaddrinfo
+
+_GUARDING: set[AddressPolicy] = set()
 
 
 def look_up(host: str, port: int) -> Sequence[str]:
@@ -97,7 +100,13 @@ class AddressPolicy:
         return permitted
 
     def guard_sockets(self) -> None:
-        """Make this process resolve names to permitted addresses alone."""
+        """Make this process resolve names to permitted addresses, and connect to these alone.
+
+        For as long as it lives: not every library looks up what is an address already.
+        """
+        if self in _GUARDING:
+            return
+        _GUARDING.add(self)
 
         def guarded(*arguments: Any, **options: Any) -> list[Any]:
             found = _getaddrinfo(*arguments, **options)
@@ -106,7 +115,21 @@ class AddressPolicy:
                 raise OSError("the address is not allowed")
             return permitted
 
+        def connecting(event: str, arguments: tuple[Any, ...]) -> None:
+            if event == "socket.connect" and not self._permits_peer(arguments[1]):
+                raise OSError("the address is not allowed")
+
         socket.getaddrinfo = guarded
+        sys.addaudithook(connecting)
+
+    def _permits_peer(self, address: Any) -> bool:
+        """Whether a socket may be connected; to a path, which is no host, but to no name."""
+        if not isinstance(address, tuple):
+            return True
+        try:
+            return self.permits(str(address[0]))
+        except ValueError:
+            return False
 
 
 def _inner(address: Address) -> Address | None:

@@ -27,11 +27,22 @@ class Scheme(StrEnum):
     SSH = "ssh"
     HTTP = "http"
     FILE = "file"
+    SFTP = "sftp"
+    """Of files that are in no repository, as the next one."""
+    POSTGRESQL = "postgresql"
 
 
+GIT_SCHEMES = frozenset({Scheme.HTTPS, Scheme.SSH, Scheme.HTTP, Scheme.FILE})
+"""The transports of Git repositories."""
 ALL_SCHEMES: frozenset[Scheme] = frozenset(Scheme)
 
-DEFAULT_PORTS = {Scheme.HTTPS: 443, Scheme.HTTP: 80, Scheme.SSH: 22}
+DEFAULT_PORTS = {
+    Scheme.HTTPS: 443,
+    Scheme.HTTP: 80,
+    Scheme.SSH: 22,
+    Scheme.SFTP: 22,
+    Scheme.POSTGRESQL: 5432,
+}
 
 
 class Origin(NamedTuple):
@@ -56,7 +67,7 @@ class RemoteUrl:
     path: str
 
     @classmethod
-    def parse(cls, text: str, allowed: AbstractSet[Scheme] = ALL_SCHEMES) -> Self:
+    def parse(cls, text: str, allowed: AbstractSet[Scheme] = GIT_SCHEMES) -> Self:
         """Parse an address; a credential in it is dropped (see `split`).
 
         Raises:
@@ -66,7 +77,7 @@ class RemoteUrl:
 
     @classmethod
     def split(
-        cls, text: str, allowed: AbstractSet[Scheme] = ALL_SCHEMES
+        cls, text: str, allowed: AbstractSet[Scheme] = GIT_SCHEMES
     ) -> tuple[Self, Credential | None]:
         """Parse an address and the credential in it. Raises as `parse`."""
         _refuse_hostile(text)
@@ -140,6 +151,11 @@ class RemoteUrl:
         return Origin(self.scheme, self.host.lower(), port)
 
     @property
+    def takes_credential(self) -> bool:
+        """Whether a user and a password may go with it; ssh has its agent."""
+        return self.scheme not in (Scheme.SSH, Scheme.FILE)
+
+    @property
     def is_http(self) -> bool:
         """Whether the transport is HTTP, encrypted or not."""
         return self.scheme in (Scheme.HTTP, Scheme.HTTPS)
@@ -201,7 +217,7 @@ def _scheme(text: str) -> Scheme:
     name = text.lower()
     name = "ssh" if name in ("git+ssh", "ssh+git") else name
     if name not in set(Scheme):
-        known = ", ".join(Scheme)
+        known = ", ".join(each for each in Scheme if each in GIT_SCHEMES)
         raise _invalid(f"the transport {name!r} is not supported; use one of {known}")
     return Scheme(name)
 
