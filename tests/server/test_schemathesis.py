@@ -192,6 +192,7 @@ _OF_SEVERAL = {
     # The project's kinds, and the connection's address, decide.
     ("invalid_path", "is outside the kinds of this project"),
     ("invalid_value", "the first name must be the tenant's"),
+    ("invalid_value", "a Git host takes none"),
     # The payload is the host's to define.
     ("invalid_value", "is no push of this host, as JSON"),
 }

@@ -1,20 +1,34 @@
-"""``/connections``: repositories that projects may be bound to. No secret is ever shown."""
+"""``/connections``: what projects may be bound to: repositories, and sources of files.
+
+No secret is ever shown.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BeforeValidator, Field, Secret
+from pydantic import BeforeValidator, Discriminator, Field, GetJsonSchemaHandler, Secret, Tag
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 from sqlalchemy.orm import Session
 
 from towline.remotes.credentials import TOKEN_USERNAME, Credential
 from towline.remotes.url import Origin
 from towline_server.projects.connections import origin_text
 from towline_server.projects.domain import Connection, Provider
-from towline_server.web.schemas import GIT_URL, PlainText, of_format, problems
+from towline_server.sources.config import SOURCES, HttpApiConfig
+from towline_server.web.schemas import (
+    GIT_URL,
+    HTTP_URL,
+    JsonObject,
+    PlainText,
+    accepting,
+    of_format,
+    problems,
+)
 
 from .access import (
     ConnectionForAdmin,
@@ -31,6 +45,7 @@ LEAST_WEBHOOK_SECRET = 16
 """Characters: a guessed one starts runs."""
 
 Url = Annotated[Text, of_format(GIT_URL, maxLength=1024)]
+HttpUrl = Annotated[Text, of_format(HTTP_URL, maxLength=1024)]
 WebhookSecret = Annotated[
     Secret[Annotated[PlainText, Field(min_length=LEAST_WEBHOOK_SECRET)]], HIDDEN
 ]
@@ -43,14 +58,50 @@ class CredentialBody(Body):
     password: Hidden
 
 
-class ConnectionBody(Body):
-    """A connection to be made."""
-
-    url: Url
+class _ConnectionBody(Body):
     name: Name | None = None
-    provider: Provider = Provider.GIT
     credential: CredentialBody | None = None
     webhook_secret: WebhookSecret | None = None
+
+
+class GitConnectionBody(_ConnectionBody):
+    """A connection to be made, to a Git repository."""
+
+    url: Url
+    provider: Annotated[Provider, accepting(*(each for each in Provider if each.is_git))] = (
+        Provider.GIT
+    )
+
+
+class HttpApiConnectionBody(_ConnectionBody):
+    """A connection to be made, to a list of objects over HTTP."""
+
+    url: HttpUrl
+    provider: Literal[Provider.HTTP_API]
+    config: HttpApiConfig = HttpApiConfig()
+
+
+def _sort(body: object) -> str:
+    """Return which of the forms a body is to have: the provider says."""
+    given = body.get("provider") if isinstance(body, dict) else None
+    return given if isinstance(given, str) and given in SOURCES else "git"
+
+
+class _AnyOf:
+    """Describes the forms in the OpenAPI document: one of them may leave the provider out."""
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": handler(core_schema)["oneOf"]}
+
+
+ConnectionBody = Annotated[
+    Annotated[GitConnectionBody, Tag("git")] | Annotated[HttpApiConnectionBody, Tag("http_api")],
+    Discriminator(_sort),
+    _AnyOf(),
+]
+"""A connection to be made."""
 
 
 class ConnectionChange(Body):
@@ -58,6 +109,8 @@ class ConnectionChange(Body):
 
     url: Url | None = None
     name: Name | None = None
+    config: JsonObject | None = None
+    """Of the form that `POST` takes for the provider."""
     credential: CredentialBody | None = None
     webhook_secret: WebhookSecret | None = None
 
@@ -73,6 +126,8 @@ class ConnectionModel(Model):
     name: str
     provider: Provider
     url: Annotated[str, at("url.address")]
+    config: dict[str, Any]
+    """What a source is set to beside its address; empty for a Git host."""
     has_credential: bool
     credential_origin: Annotated[str | None, BeforeValidator(_origin_text)]
     """Scheme, host and port that the credential is bound to."""
@@ -105,7 +160,8 @@ def create_connection(
             tenant_id=context.caller.tenant_id,
             url=body.url,
             name=body.name or "",
-            provider=body.provider,
+            provider=Provider(body.provider),
+            config={} if isinstance(body, GitConnectionBody) else body.config.model_dump(),
             credential=_credential(body.credential),
         )
         if body.webhook_secret is not None:
@@ -144,6 +200,8 @@ def _changed(
     if body.url is not None:
         # First: what else is given belongs to the new address.
         connection = connections.change_url(connection.id, body.url)
+    if body.config is not None:
+        connection = connections.change_config(connection.id, body.config)
     if body.name is not None:
         connection = connections.rename(connection.id, body.name)
     credential, secret = _credential(body.credential), body.webhook_secret

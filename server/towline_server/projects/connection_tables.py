@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
@@ -27,6 +28,8 @@ class ConnectionRow(Base):
     provider: Mapped[str]
     url: Mapped[str] = mapped_column(ExactText())
     """Without credentials, as `towline.remotes.url.RemoteUrl` writes it."""
+    config: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """What a source is set to beside its address; nothing for a Git host."""
     credential: Mapped[bytes | None]
     """Sealed (`towline_server.auth.sealing`): user name and password as JSON."""
     credential_origin: Mapped[str | None] = mapped_column(ExactText())

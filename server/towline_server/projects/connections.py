@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import delete, select
@@ -19,10 +20,11 @@ from sqlalchemy.orm import Session
 from towline.errors import InvalidValue
 from towline.remotes.credential_sources import Credentials
 from towline.remotes.credentials import Credential
-from towline.remotes.url import Origin, RemoteUrl, Scheme
+from towline.remotes.url import ALL_SCHEMES, Origin, RemoteUrl, Scheme
 from towline_server.auth.sealing import Sealer
 from towline_server.db.statements import insert_new
 from towline_server.errors import ConnectionInUse, existing
+from towline_server.sources.config import check_config, check_scheme
 
 from .connection_tables import ConnectionRow
 from .domain import Connection, Provider
@@ -63,16 +65,18 @@ class Connections:
         url: str,
         name: str = "",
         provider: Provider = Provider.GIT,
+        config: Mapping[str, Any] | None = None,
         credential: Credential | None = None,
         connection_id: UUID | None = None,
     ) -> Connection:
         """A new connection; a credential in the URL is taken off it, and stored if none is given.
 
         Raises:
-            InvalidValue: the URL is malformed or of a scheme that the operator does not allow, or a
+            InvalidValue: the URL is malformed, or of a scheme that the provider does not have or
+                the operator does not allow; the config is not of the provider's form; or a
                 credential is given for what takes none.
         """
-        parsed, embedded = RemoteUrl.split(url, self._schemes)
+        parsed, embedded = self._split(provider, url)
         now = utc_now()
         row = ConnectionRow(
             id=connection_id or uuid4(),
@@ -80,6 +84,7 @@ class Connections:
             name=name or parsed.address,
             provider=str(provider),
             url=parsed.address,
+            config=check_config(provider, config or {}),
             created_at=now,
             updated_at=now,
         )
@@ -104,12 +109,23 @@ class Connections:
             InvalidValue: as in `create`.
         """
         row = self._row(connection_id)
-        parsed, embedded = RemoteUrl.split(url, self._schemes)
+        parsed, embedded = self._split(Provider(row.provider), url)
         if parsed.origin != _url(row).origin:
             row.credential = row.credential_origin = row.webhook_secret = None
         row.url, row.updated_at = parsed.address, utc_now()
         if embedded is not None:
             self._store_credential(row, embedded)
+        return self._flushed(row)
+
+    def change_config(self, connection_id: UUID, config: Mapping[str, Any]) -> Connection:
+        """Set a source to something else.
+
+        Raises:
+            NotFound: there is none.
+            InvalidValue: the config is not of the provider's form.
+        """
+        row = self._row(connection_id)
+        row.config, row.updated_at = check_config(row.provider, config), utc_now()
         return self._flushed(row)
 
     def set_credential(self, connection_id: UUID, credential: Credential) -> Connection:
@@ -200,6 +216,13 @@ class Connections:
         except IntegrityError:
             raise ConnectionInUse from None
 
+    def _split(self, provider: Provider, url: str) -> tuple[RemoteUrl, Credential | None]:
+        parsed, embedded = RemoteUrl.split(url, ALL_SCHEMES)
+        check_scheme(provider, parsed.scheme)
+        # Last: a wrong address is the caller's to mend, this one the operator's.
+        RemoteUrl.parse(parsed.address, self._schemes)
+        return parsed, embedded
+
     def _row(self, connection_id: UUID) -> ConnectionRow:
         return existing(self._session.get(ConnectionRow, connection_id), "connection")
 
@@ -209,7 +232,7 @@ class Connections:
 
     def _store_credential(self, row: ConnectionRow, credential: Credential) -> None:
         url = _url(row)
-        if not url.is_http:
+        if not url.takes_credential:
             raise InvalidValue(field="credential", problem=f"{url.scheme} takes none here")
         origin = origin_text(url.origin)
         plain = json.dumps([credential.username, credential.password])
@@ -240,7 +263,7 @@ def _webhook_purpose(connection_id: UUID) -> str:
 def _url(row: ConnectionRow) -> RemoteUrl:
     # The operator's choice of schemes may have changed since: it is judged where it is used.
     # Parameters, which addresses once could have, may be a secret: they are not shown again.
-    return RemoteUrl.parse(re.split("[?#]", row.url)[0])
+    return RemoteUrl.parse(re.split("[?#]", row.url)[0], ALL_SCHEMES)
 
 
 def _connection(row: ConnectionRow) -> Connection:
@@ -251,7 +274,8 @@ def _connection(row: ConnectionRow) -> Connection:
         name=row.name,
         provider=Provider(row.provider),
         url=_url(row),
-        credential_origin=None if origin is None else RemoteUrl.parse(origin).origin,
+        config=row.config,
+        credential_origin=None if origin is None else RemoteUrl.parse(origin, ALL_SCHEMES).origin,
         has_webhook_secret=row.webhook_secret is not None,
         created_at=row.created_at,
         updated_at=row.updated_at,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from towline.content_rules import ContentMode
@@ -14,6 +15,7 @@ from towline.kinds import Kinds
 from towline.names import NamePolicy, path_problem
 from towline.options import OnConflict, Renames
 from towline.remotes.url import Origin, RemoteUrl, WantedRef
+from towline_server.sources.config import SOURCES
 
 LONGEST_NAME = 255
 
@@ -57,7 +59,7 @@ class ProjectPath(str):
 
 
 class Provider(StrEnum):
-    """What sort of host a repository is on; ``git`` is any."""
+    """What sort of host a repository is on, ``git`` is any; or what else has files."""
 
     GIT = "git"
     GITHUB = "github"
@@ -65,17 +67,28 @@ class Provider(StrEnum):
     BITBUCKET = "bitbucket"
     GITEA = "gitea"
     AZURE_DEVOPS = "azure_devops"
+    HTTP_API = "http_api"
+
+    @property
+    def is_git(self) -> bool:
+        """Whether it is a Git host; what is none is a source (`towline_server.sources`)."""
+        return self not in SOURCES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """A repository that projects of a tenant may be bound to. It never holds the credential."""
+    """A repository, or a source of files, that projects of a tenant may be bound to.
+
+    It never holds the credential.
+    """
 
     id: UUID
     tenant_id: UUID
     name: str
     provider: Provider
     url: RemoteUrl
+    config: Mapping[str, Any]
+    """What a source is set to beside its address (`towline_server.sources.config`)."""
     credential_origin: Origin | None
     """Where the stored credential goes; None: there is none."""
     has_webhook_secret: bool

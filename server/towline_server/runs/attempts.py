@@ -12,11 +12,13 @@ from sqlalchemy import ColumnElement, literal, select
 from sqlalchemy.orm import Session, aliased
 
 from towline.codec import encode
-from towline.remotes.url import RemoteUrl
+from towline.errors import InvalidValue
+from towline.remotes.url import ALL_SCHEMES, RemoteUrl
 from towline_server.db.jobs import growing_delays
 from towline_server.errors import KindInProgress, QueueFull
 from towline_server.projects.connection_tables import BindingRow, ConnectionRow
 from towline_server.projects.connections import host_of
+from towline_server.projects.domain import Provider
 from towline_server.projects.locking import hold
 from towline_server.projects.tables import ProjectRow
 
@@ -88,17 +90,20 @@ def find_target(
     Raises:
         NotFound: there is no such project.
         QueueFull: ``most_waiting`` runs of its tenant wait.
+        InvalidValue: an external executor cannot read what the project is bound to.
     """
     hold(session, project_id)
     project, binding, connection = ProjectRow, BindingRow, ConnectionRow
     query = (
-        select(project.tenant_id, project.base, connection.id, connection.url)
+        select(project.tenant_id, project.base, connection.id, connection.url, connection.provider)
         .add_columns(_is_full(project.tenant_id, backend, most_waiting))
         .outerjoin(binding, binding.project_id == project.id)
         .outerjoin(connection, connection.id == binding.connection_id)
         .where(project.id == project_id)
     )
-    tenant_id, base, connection_id, url, full = session.execute(query).one()
+    tenant_id, base, connection_id, url, provider, full = session.execute(query).one()
+    if provider is not None:
+        check_readable(backend, Provider(provider))
     if full:
         raise QueueFull(allowed=most_waiting, retry_after=FULL_SECONDS)
     return RunTarget(
@@ -108,6 +113,17 @@ def find_target(
         url=url,
         is_initial=base is None,
     )
+
+
+def check_readable(backend: BackendName, provider: Provider) -> None:
+    """Refuse what external executors cannot read: the snapshots of a source are this server's.
+
+    Raises:
+        InvalidValue: the backend is external, and the provider is no Git host.
+    """
+    if backend is BackendName.EXTERNAL and not provider.is_git:
+        problem = f"an external executor reads Git repositories alone, and no {provider}"
+        raise InvalidValue(field="backend", problem=problem)
 
 
 def check_room(session: Session, tenant_id: UUID, backend: BackendName, most_waiting: int) -> None:
@@ -137,7 +153,7 @@ def rows_of(
     at: datetime,
 ) -> list[RunRow]:
     """Return the rows of runs that were requested together, their parent first."""
-    host = None if target.url is None else host_of(RemoteUrl.parse(target.url))
+    host = None if target.url is None else host_of(RemoteUrl.parse(target.url, ALL_SCHEMES))
     whole = [] if batch.parent is None else [batch.parent]
     rows: list[RunRow] = []
     for position, request in enumerate([*whole, *requests]):

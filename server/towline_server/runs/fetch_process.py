@@ -36,6 +36,9 @@ from towline_server.errors import AddressRefused, DiskFull
 from .fetch_children import FETCHES, IDLE_SECONDS, FetchChild, FetchChildren
 
 if TYPE_CHECKING:
+    from towline.remotes.credentials import Credential
+    from towline_server.addresses import AddressPolicy
+
     from .fetching import FetchTarget
 
 _PINNING_GIT = (2, 37)
@@ -63,8 +66,9 @@ class FetchProcess:
         """Fetch; raises as `towline.ports.Remote.fetch`."""
         watch.report(Phase.FETCHING, 0)
         variables, request = self._variables(), self._request(wanted)
-        # dulwich reads what it fetches in the child itself: another tenant's goes to another one.
-        fetches = FETCHES if _pins(variables) else 1
+        # What is read in the child itself, not by git, is followed by no other tenant's.
+        by_git = wanted.repository.provider.is_git and _pins(variables)
+        fetches = FETCHES if by_git else 1
         while True:
             with (
                 self._children.child(variables, request["bounds"], fetches=fetches) as child,
@@ -80,6 +84,8 @@ class FetchProcess:
         repository, limits = wanted.repository, wanted.limits
         credential = repository.credential
         return {
+            "provider": str(repository.provider),
+            "config": dict(repository.config),
             "url": repository.url.address,
             "ref": repository.ref,
             "revision": wanted.revision,
@@ -246,41 +252,64 @@ def _bound(bounds: Mapping[str, int], *, again: bool) -> None:
 
 def _fetch(request: Mapping[str, Any], stop: threading.Event, answer: Answer) -> dict[str, Any]:
     # Imported here: under the bounds.
-    from towline.remotes.backends import Backend
-    from towline.remotes.credentials import Credential
-    from towline.remotes.git import GitRemote
     from towline_server.addresses import AddressPolicy
+    from towline_server.sources.config import SOURCES
 
     def progress(_phase: Phase, done: int, total: int | None) -> None:
         answer({"progress": [done, total]})
 
     policy = AddressPolicy.parse(request["networks"])
     policy.guard_sockets()
-    given = request["credential"]
-    credential = None if given is None else Credential(*given)
-    revision = request["revision"]
+    fetch = _fetch_source if request["provider"] in SOURCES else _fetch_git
     try:
-        with GitRemote(
-            request["url"],
-            ref=request["ref"],
-            cache=Path(request["cache"]),
-            credentials=lambda _url: credential,
-            backend=Backend.GIT if _pins(request["environment"]) else Backend.DULWICH,
-            environment=request["environment"],
-            resolver=policy.resolve,
-        ) as remote:
-            found = remote.fetch(
-                None if revision is None else Revision(revision),
-                Limits(**request["limits"]),
-                Watch(progress=progress, cancel=stop),
-            )
-        return {"revision": found}
+        return {"revision": fetch(request, policy, Watch(progress=progress, cancel=stop))}
     except TowlineError as error:
         return {"error": error.code, "data": error.data()}
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         return {"error": "disk_full", "data": {"project": "", "problem": str(error.strerror)}}
+
+
+def _fetch_git(request: Mapping[str, Any], policy: AddressPolicy, watch: Watch) -> Revision:
+    from towline.remotes.backends import Backend
+    from towline.remotes.git import GitRemote
+
+    credential, revision = _credential(request), request["revision"]
+    with GitRemote(
+        request["url"],
+        ref=request["ref"],
+        cache=Path(request["cache"]),
+        credentials=lambda _url: credential,
+        backend=Backend.GIT if _pins(request["environment"]) else Backend.DULWICH,
+        environment=request["environment"],
+        resolver=policy.resolve,
+    ) as remote:
+        wanted = None if revision is None else Revision(revision)
+        return remote.fetch(wanted, Limits(**request["limits"]), watch)
+
+
+def _fetch_source(request: Mapping[str, Any], policy: AddressPolicy, watch: Watch) -> Revision:
+    from towline.remotes.url import ALL_SCHEMES, RemoteUrl, WantedRef
+    from towline_server.sources.fetch import SourceRemote
+
+    remote = SourceRemote(
+        provider=request["provider"],
+        config=request["config"],
+        url=RemoteUrl.parse(request["url"], ALL_SCHEMES),
+        credential=_credential(request),
+        cache=Path(request["cache"]),
+        policy=policy,
+    )
+    wanted = WantedRef.parse(request["revision"] or request["ref"])
+    return remote.fetch(wanted, Limits(**request["limits"]), watch)
+
+
+def _credential(request: Mapping[str, Any]) -> Credential | None:
+    from towline.remotes.credentials import Credential
+
+    given = request["credential"]
+    return None if given is None else Credential(*given)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,14 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import select
@@ -38,7 +38,7 @@ from towline_server.auth.sealing import Sealer
 from towline_server.db.session import Database
 from towline_server.projects.connection_tables import ConnectionRow
 from towline_server.projects.connections import Connections, host_of
-from towline_server.projects.domain import Project
+from towline_server.projects.domain import Project, Provider
 from towline_server.projects.service import Projects
 
 from .bounds import AtOnce
@@ -53,7 +53,7 @@ _NOTHING: tuple[int, int | None] = (0, None)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
-    """A ref of a repository, its credential, and the cache of its objects on this machine."""
+    """A ref of a repository or a source, its credential, and the cache of its objects here."""
 
     tenant_id: UUID
     url: RemoteUrl
@@ -61,6 +61,8 @@ class Repository:
     scope: str
     cache: Path
     credential: Credential | None = field(default=None, repr=False)
+    provider: Provider = Provider.GIT
+    config: Mapping[str, Any] = field(default_factory=dict)
 
     def cached(self) -> GitRemote:
         """Return the fetched objects as a remote that is only read.
@@ -127,7 +129,7 @@ class Repositories:
         connections = Connections(session, self._sealer, self._schemes)
         connection, credentials = connections.with_credentials(binding.connection_id)
         url = RemoteUrl.parse(connection.url.address, self._schemes)
-        credential = credentials()(url) if url.is_http else None
+        credential = credentials()(url) if url.takes_credential else None
         return Repository(
             tenant_id=project.tenant_id,
             url=url,
@@ -135,6 +137,8 @@ class Repositories:
             scope=binding.scope,
             cache=self._cache_dir / _cache_name(connection.id, url.address),
             credential=credential,
+            provider=connection.provider,
+            config=connection.config,
         )
 
     def commit_time(self, repository: Repository, revision: Revision) -> datetime | None:

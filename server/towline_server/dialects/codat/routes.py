@@ -61,6 +61,7 @@ _KEYS: Mapping[Provider, str] = MappingProxyType(
         Provider.BITBUCKET: "bbkt",
         Provider.GITEA: "gtea",
         Provider.AZURE_DEVOPS: "azdo",
+        Provider.HTTP_API: "http",
     }
 )
 """The four characters by which clients identify an integration."""

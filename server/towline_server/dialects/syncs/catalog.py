@@ -1,10 +1,9 @@
-"""What can be pulled from each sort of Git host: the kinds of asset in a caller's projects."""
+"""What can be pulled from each provider: the kinds of asset in a caller's projects."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
@@ -21,59 +20,20 @@ from towline_server.projects.service import Projects
 from towline_server.services import Services
 
 from .domain import Definition, LoadMode
+from .forms import HOSTS, connection_schema
 from .responses import Catalog, Resource
 
 KnownProvider: TypeAlias = Literal[
     # Git hosts.
     "git", "github", "gitlab", "bitbucket", "gitea", "azure_devops",
+    # Sources of files.
+    "http_api",
     # What clients of the API may ask for, and this engine does not pull from.
-    "shopify", "http_api", "flexiroam", "starlink", "s3", "google_drive", "msft_sharepoint",
+    "shopify", "flexiroam", "starlink", "s3", "google_drive", "msft_sharepoint",
     "klaviyo", "amazon_sp", "salesforce", "netsuite", "sqlserver", "postgres", "mlflow", "sftp",
     "gmail_inbox", "dropbox", "rydership", "gorgias", "redo", "bullhorn",
 ]  # fmt: skip
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Host:
-    """How a sort of host is reached."""
-
-    name: str
-    url: str
-    token_user: str = "any"  # noqa: S105 - the user's name, no secret
-    """The user name that goes with an access token."""
-    webhook: str | None = None
-    """The header with a webhook's signature or secret; None: it sends none here."""
-
-
-_HOSTS = {
-    Provider.GIT: _Host(name="Git", url="https://git.example.com/team/repository.git"),
-    Provider.GITHUB: _Host(
-        name="GitHub",
-        url="https://github.com/owner/repository.git",
-        token_user="x-access-token",  # noqa: S106 - the user's name, no secret
-        webhook="X-Hub-Signature-256",
-    ),
-    Provider.GITLAB: _Host(
-        name="GitLab",
-        url="https://gitlab.com/group/repository.git",
-        token_user="oauth2",  # noqa: S106 - the user's name, no secret
-        webhook="X-Gitlab-Token",
-    ),
-    Provider.BITBUCKET: _Host(
-        name="Bitbucket",
-        url="https://bitbucket.org/workspace/repository.git",
-        token_user="x-token-auth",  # noqa: S106 - the user's name, no secret
-        webhook="X-Hub-Signature",
-    ),
-    Provider.GITEA: _Host(
-        name="Gitea",
-        url="https://gitea.example.com/owner/repository.git",
-        webhook="X-Gitea-Signature",
-    ),
-    Provider.AZURE_DEVOPS: _Host(
-        name="Azure DevOps", url="https://dev.azure.com/organisation/project/_git/repository"
-    ),
-}
 
 _SIZES: tuple[tuple[int, Literal["xs", "s", "m", "l"]], ...] = (
     (10, "xs"),
@@ -85,8 +45,7 @@ _SIZES: tuple[tuple[int, Literal["xs", "s", "m", "l"]], ...] = (
 
 
 def catalog(services: Services, caller: Principal, provider: Provider) -> Catalog:
-    """Return the catalog of a sort of host, as far as the caller sees projects behind one."""
-    host = _HOSTS[provider]
+    """Return the catalog of a provider, as far as the caller sees projects behind one."""
     with services.database.reading() as session:
         projects = list(_behind(session, caller, provider))
         counts = _counts(session, [project.id for project in projects])
@@ -95,8 +54,8 @@ def catalog(services: Services, caller: Principal, provider: Provider) -> Catalo
     return Catalog(
         provider=provider,
         name=str(provider),
-        display_name=host.name,
-        config_schema=_config_schema(services, host),
+        display_name=HOSTS[provider].name,
+        config_schema=connection_schema(provider, services.settings.remote_schemes),
         defaults=_defaults(),
         available_resources=sorted(kinds),
         default_resources=sorted(kinds),
@@ -154,28 +113,3 @@ def _defaults() -> dict[str, Any]:
         "runMode": "incremental",
         "loadMode": str(LoadMode.MIRROR),
     }
-
-
-def _config_schema(services: Services, host: _Host) -> dict[str, Any]:
-    """Return the JSON Schema of a connection to such a host."""
-    schemes = "|".join(sorted(services.settings.remote_schemes))
-    credential = {
-        "type": "object",
-        "writeOnly": True,
-        "description": f"None, a user and a password, or {host.token_user!r} and an access token.",
-        "properties": {
-            "kind": {"enum": ["none", "password", "token"]},
-            "username": {"type": "string"},
-            "password": {"type": "string"},
-        },
-    }
-    properties: dict[str, Any] = {
-        "url": {"type": "string", "pattern": f"^({schemes})://", "examples": [host.url]},
-        "ref": {"type": "string", "default": "heads/main"},
-        "path": {"type": "string", "default": ""},
-        "credential": credential,
-    }
-    if host.webhook is not None:
-        webhook = {"header": {"const": host.webhook}, "event": {"const": "push"}}
-        properties["webhook"] = {"type": "object", "properties": webhook}
-    return {"type": "object", "required": ["url"], "properties": properties}

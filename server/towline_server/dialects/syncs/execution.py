@@ -12,6 +12,7 @@ from towline.options import OnConflict, Selection
 from towline.remotes.windows import Window
 from towline_server.errors import BackendNotConfigured
 from towline_server.projects.domain import Connection, Project
+from towline_server.runs.attempts import check_readable
 from towline_server.runs.domain import Origin, Run, RunMode, RunRequest, Source
 from towline_server.runs.schedules import Rhythm, ScheduleSpec
 from towline_server.runs.service import Runs
@@ -34,7 +35,7 @@ def problems_of(
     definition: Definition, connection: Connection, project: Project | None, backends: Backends
 ) -> Iterator[Problem]:
     """Yield every problem of a definition; without a project, all but those that depend on it."""
-    yield from _execution(definition, backends)
+    yield from _execution(definition, connection, backends)
     yield from _schedule(definition)
     yield from _tables(definition)
     yield from _source_form(definition.source_config)
@@ -158,9 +159,14 @@ def _whole(definition: Definition, project: Project, mode: RunMode) -> RunReques
 # --- problems -----------------------------------------------------------------------------------
 
 
-def _execution(definition: Definition, backends: Backends) -> Iterator[Problem]:
+def _execution(
+    definition: Definition, connection: Connection, backends: Backends
+) -> Iterator[Problem]:
     try:
         backends.get(definition.execution_backend)
+        check_readable(definition.execution_backend, connection.provider)
+    except InvalidValue as error:
+        yield Problem(("body", "executionBackend"), error.problem, DOES_NOT_FIT)
     except BackendNotConfigured as error:
         yield Problem(("body", "executionBackend"), error.message)
     policy = definition.execution_config.get("on_conflict")

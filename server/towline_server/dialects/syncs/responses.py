@@ -227,7 +227,7 @@ class Resource(CamelModel):
 
 
 class Catalog(CamelModel):
-    """What can be pulled from a sort of Git host."""
+    """What can be pulled from a provider."""
 
     provider: Provider
     name: str

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
 from tests.server.dialects.syncs.client import SyncsClient
 from towline.testing.plans import now
 from towline_server.projects.domain import Provider
@@ -79,15 +84,50 @@ def test_a_catalog_counts_assets(syncs: SyncsClient):
     assert {each["sizeClass"] for each in found["resources"]} == {"xs"}
 
 
-def test_every_git_host_has_a_catalog(syncs: SyncsClient):
+def test_every_provider_has_a_catalog(syncs: SyncsClient):
     for provider in Provider:
         found = syncs.ask("catalog", "GET", f"/providers/{provider}/catalog")
         assert found["provider"] == provider
         properties = found["configSchema"]["properties"]
         assert {"url", "credential"} <= set(properties)
-        signs = provider not in (Provider.GIT, Provider.AZURE_DEVOPS)
+        signs = provider.is_git and provider not in (Provider.GIT, Provider.AZURE_DEVOPS)
         assert ("webhook" in properties) is signs
         assert (found["resources"] == []) is (provider is not Provider.GIT)
+
+
+def test_a_form_can_be_drawn_from_every_catalog(syncs: SyncsClient):
+    for provider in Provider:
+        schema = syncs.ask("catalog", "GET", f"/providers/{provider}/catalog")["configSchema"]
+        Draft202012Validator.check_schema(schema)
+        assert schema["properties"]["credential"]["writeOnly"]
+        fields = list(_fields(schema))
+        assert [name for name, field in fields if not {"title", "description"} <= set(field)] == []
+        # What is left out has a default, and a secret is masked.
+        forms = [schema, schema["properties"].get("config", {}), schema["properties"]["credential"]]
+        required = {name for form in forms for name in form.get("required", ())}
+        for name, field in fields:
+            assert "default" in field or name in required or name in LEFT_OUT, name
+            assert (field.get("format") == "password") is (name == "password")
+        [address] = schema["properties"]["url"]["examples"]
+        example = {"url": address.replace("https:", "http:")}
+        if not provider.is_git:
+            example["config"] = schema["properties"]["config"].get("examples", [{}])[0]
+        validator = Draft202012Validator(schema)
+        assert list(validator.iter_errors(example)) == []
+        wrong = {"url": "gopher://x", "credential": {"username": "x"}}
+        where = {error.json_path for error in validator.iter_errors(wrong)}
+        assert where >= {"$.url", "$.credential"}
+
+
+LEFT_OUT = ("credential", "username", "config", "webhook")
+
+
+def _fields(schema: Any) -> Iterator[tuple[str, Any]]:
+    """The fields of a form, by name, those of forms inside it too."""
+    for name, field in schema.get("properties", {}).items():
+        if name not in ("header", "event"):
+            yield name, field
+        yield from _fields(field)
 
 
 def test_the_seed_s_own_providers_are_not_pulled_from(syncs: SyncsClient):

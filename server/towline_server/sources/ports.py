@@ -1,0 +1,49 @@
+"""The port of a source, and the bounds that reading from one has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+from towline.remotes.fetcher import FetchRequest
+
+
+class Entry(NamedTuple):
+    """A file of a source, as its list shows it."""
+
+    path: str
+    """Where it is in the repository; not yet checked."""
+    version: str
+    """Changes whenever the content does; empty: unknown, the content is read each time."""
+    where: str = ""
+    """What the source finds the content by."""
+    size: int = 0
+    """In bytes, as far as the source reports it."""
+    content: bytes | None = None
+    """Where the list has it already."""
+
+
+class Source(Protocol):
+    """Lists files and reads them. Every failure is an error of `towline.errors`."""
+
+    @property
+    def name(self) -> str:
+        """The author of the commits."""
+        ...
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield every file."""
+        ...
+
+    def read(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, bytes]]:
+        """Yield the content of some of them, in any order."""
+        ...
+
+
+class Opener(Protocol):
+    """Opens a source for one snapshot."""
+
+    def __call__(self, config: object, request: FetchRequest) -> AbstractContextManager[Source]:
+        """Return the source; `request` has its address, credential and bounds."""
+        ...
