@@ -19,11 +19,11 @@ from pydantic.config import JsonDict
 from towline.codec import encode
 from towline.content_rules import ContentMode
 from towline.errors import ContentMissing, InvalidValue
-from towline.model import Digest
+from towline.model import Digest, Revision
 from towline.names import NamePolicy
 from towline.options import OnConflict, Renames
 from towline_server.auth.roles import Role
-from towline_server.runs.domain import RunMode
+from towline_server.runs.domain import PulledWindow, RunMode
 from towline_server.runs.external import FAILURE_REASONS
 from towline_server.runs.states import ReasonCode, RunState
 from towline_server.web.schemas import PLAN, WHOLE, PlainText, accepting, of_format, problems
@@ -36,6 +36,8 @@ router = APIRouter(prefix="/work", route_class=NativeRoute)
 
 Token = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Steps = Annotated[int, Field(ge=0, le=2**53), WHOLE]
+
+Windows = Annotated[int, Field(ge=0, le=2**31 - 1), WHOLE]
 
 
 class ClaimBody(Body):
@@ -67,6 +69,15 @@ class FailureBody(Body):
     message: Text
 
 
+class WindowBody(Body):
+    """The history of which one window was pulled."""
+
+    tip: Sha
+    """The revision that the last window ends with."""
+    left: Windows
+    """How many windows follow."""
+
+
 _NULL: JsonDict = {"type": "null"}
 _PLAN: JsonDict = {"plan": {"type": "string", "format": PLAN}, "failure": _NULL}
 _FAILURE: JsonDict = {"plan": _NULL, "failure": {"type": "object"}}
@@ -90,6 +101,8 @@ class CompleteBody(HeldBody):
     )
     """Base64 by digest, for each digest that the plan needs."""
     failure: FailureBody | None = None
+    window: WindowBody | None = None
+    """Of work with a window, what the plan pulls of the history."""
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -134,6 +147,11 @@ class WorkModel(Model):
     limits: Encoded
     resolutions: list[Encoded]
     """Those that are saved, for the merge to use."""
+    window: Encoded | None
+    """How much of the history to pull, after ``state.base``: so many ``commits`` along first
+    parents, or those of so many ``seconds``; null: all."""
+    tip: str | None
+    """The revision that the last window ends with; null: what the ref names."""
 
 
 class ClaimModel(Model):
@@ -208,12 +226,16 @@ def complete_work(context: Context, body: CompleteBody) -> RunModel:
         Digest.parse(each): b64decode(text, validate=True) for each, text in body.contents.items()
     }
     try:
-        ended = external.complete(run.id, body.token, body.plan, contents)
+        ended = external.complete(run.id, body.token, body.plan, contents, _pulled(body.window))
     except ContentMissing as error:
         # Elsewhere that is the machine's fault; here the caller's.
         problem = f"lacks, or does not fit, {', '.join(error.digests[:10])}"
         raise InvalidValue(field="contents", problem=problem) from None
     return RunModel.of(ended)
+
+
+def _pulled(window: WindowBody | None) -> PulledWindow | None:
+    return None if window is None else PulledWindow(tip=Revision(window.tip), left=window.left)
 
 
 def _claimable(context: RequestContext, body: ClaimBody) -> list[UUID] | None:

@@ -230,6 +230,16 @@ class WindowCount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PulledWindow:
+    """What an external executor found of the history whose next window it pulled."""
+
+    tip: Revision
+    """The revision that the last window ends with."""
+    left: int
+    """How many windows follow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Executor:
     """What executes a run, and until when it has the lease."""
 
@@ -304,6 +314,12 @@ class Run:
     """The number of the project's log that it wrote."""
     windows: WindowCount | None
     """Of a parent with a child for each window."""
+
+    @property
+    def window(self) -> Window | None:
+        """The part of the history that it pulls; None: all, as a dry run compares it."""
+        is_part = self.parent_id is not None and self.request.mode is not RunMode.DRY_RUN
+        return self.request.window if is_part else None
 
     @property
     def is_terminal(self) -> bool:

@@ -236,7 +236,7 @@ class Execution:
         inputs = self._read()
         check_request(inputs.run.request, inputs.project)
         run = inputs.run
-        target = run.target_revision if inputs.window is None else inputs.tip
+        target = run.target_revision if inputs.run.window is None else inputs.tip
         # A fetch that failed before this attempt may begin does not serve it.
         since = max(run.created_at, run.attempts.not_before or run.created_at)
         self._ensure_fetched(inputs, target, since, inputs.at)
@@ -254,7 +254,7 @@ class Execution:
             target = self._tools.fetches.fetch(wanted, self._watch(), since=since, now=now)
         self._fetched = target
         at = self._set_target(inputs, target)
-        known = inputs.run.target_committed_at if inputs.window is None else inputs.tip
+        known = inputs.run.target_committed_at if inputs.run.window is None else inputs.tip
         if inputs.run.batch_id is not None and known is None:
             self._tools.leases.set_target(self._lease, target, at)
 
@@ -266,7 +266,7 @@ class Execution:
     def _choose_target(self, inputs: Inputs) -> Revision:
         """Return what to pull of what was fetched: all, or the next window."""
         assert self._fetched is not None, "the run has fetched"
-        if inputs.window is None:
+        if inputs.run.window is None:
             return self._fetched
         found = self._tools.windows.after(inputs, self._fetched, self._watch())
         self._set_target(inputs, found.end)

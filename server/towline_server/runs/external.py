@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hmac import compare_digest
 from types import MappingProxyType
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -21,12 +22,13 @@ from towline.apply import apply, check_kinds
 from towline.errors import CallerError, Cancelled, ContentMissing, InvalidPlan
 from towline.kinds import Kinds
 from towline.limits import Limits
-from towline.model import AssetId, AssetPath, Digest
+from towline.model import AssetId, AssetPath, Digest, Revision
 from towline.names import NamePolicy
 from towline.plan import Plan
 from towline.planfile import load_plan
 from towline.ports import Applied, Watch
 from towline.records import AssetRecord, PlanKind, StoreState
+from towline.remotes.windows import Window
 from towline.report import report_of
 from towline.resolutions import SavedResolution
 from towline_server.db.clock import database_now
@@ -40,8 +42,9 @@ from towline_server.projects.store import SqlStore
 
 from .attempts import RETRIES
 from .completion import Completion, check_lease, complete, failed, refused, succeeded
-from .domain import BackendName, Lease, Run, RunError, RunMode
+from .domain import BackendName, Lease, PulledWindow, Run, RunError, RunMode
 from .fetching import Repositories
+from .inputs import find_tip
 from .planning import check_request, settings_of
 from .queue import Leases
 from .states import (
@@ -104,6 +107,10 @@ class Work:
     resolutions: tuple[SavedResolution, ...]
     """Those that are saved (`towline.merge.merge.Context.saved`)."""
     limits: Limits
+    window: Window | None
+    """The part of the history to pull, after `StoreState.base`; None: all of it."""
+    tip: Revision | None
+    """The revision that the last window ends with; None: what the ref names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,9 +206,16 @@ class ExternalWork:
         return HeartbeatReply(lease_until=until, cancel=cancel)
 
     def complete(
-        self, run_id: UUID, token: str, plan: str, contents: Mapping[Digest, bytes]
+        self,
+        run_id: UUID,
+        token: str,
+        plan: str,
+        contents: Mapping[Digest, bytes],
+        window: PulledWindow | None = None,
     ) -> Run:
         """Apply a plan (as `towline.planfile.dump_plan` writes it), and end the run with it.
+
+        Of a run with a window, others follow if there is a ``window`` of which some are left.
 
         Raises:
             InvalidPlan: it is damaged, or for another project.
@@ -216,10 +230,13 @@ class ExternalWork:
         if made.kind is not PlanKind.PULL or made.project != store.project:
             raise InvalidPlan(problem="it is no pull of this run's project")
         check_kinds(made, store.kinds)
-        if made.revision is not None:
-            self._leases.set_target(lease, made.revision, None)
+        if (target := made.revision if window is None else window.tip) is not None:
+            self._leases.set_target(lease, target, None)
         self._leases.set_base(lease, made.before.base, None)
-        self._complete(lease, run, made, contents)
+        found: dict[str, Any] = {}
+        if window is not None and run.window is not None:
+            found = {"target_revision": made.revision, "windows_left": window.left}
+        self._complete(lease, run, _Sent(plan=made, contents=contents, found=found))
         self._changes.changed()
         return self._run(run_id)
 
@@ -246,6 +263,8 @@ class ExternalWork:
         project = self._repositories.project(run.project_id)
         check_request(run.request, project)
         repository = self._repositories.of(project)
+        with self._database.reading() as session:
+            tip = find_tip(session, run)
         with SqlStore(self._database, run.project_id).snapshot() as store:
             return Work(
                 project=store.project,
@@ -261,6 +280,8 @@ class ExternalWork:
                 settings=settings_of(run.request, project),
                 resolutions=tuple(store.saved_resolutions()),
                 limits=self._repositories.limits,
+                window=run.window,
+                tip=tip,
             )
 
     def _run(self, run_id: UUID) -> Run:
@@ -279,29 +300,26 @@ class ExternalWork:
             )
             return lease, run_of(row)
 
-    def _complete(
-        self, lease: Lease, run: Run, plan: Plan, contents: Mapping[Digest, bytes]
-    ) -> None:
+    def _complete(self, lease: Lease, run: Run, sent: _Sent) -> None:
+        plan, found = sent.plan, sent.found
         report = report_of(plan)
         self._advance(lease, run.state, RunState.VALIDATING)
-        if plan.refused:
-            self._end(lease, refused(report))
-            return
-        if run.request.mode is RunMode.DRY_RUN:
-            self._end(lease, succeeded(report))
+        if plan.refused or run.request.mode is RunMode.DRY_RUN:
+            self._end(lease, refused(report) if plan.refused else succeeded(report), found)
             return
         self._advance(lease, RunState.VALIDATING, RunState.APPLYING)
 
         def before_commit(session: Session, applied: Applied) -> None:
             completion = succeeded(report, pull=applied.number)
-            complete(session, lease, completion, database_now(session), self._retries)
+            now = database_now(session)
+            complete(session, lease, completion, now, self._retries, found=found)
 
         with self._database.writing() as session:
             fence = claim_project(session, lease.project_id)
             check_lease(session, lease)
             now = database_now(session)
         store = SqlStore(self._database, lease.project_id, fence=fence, before_commit=before_commit)
-        apply(plan, store, contents=_SentContents(contents), watch=Watch(now=now))
+        apply(plan, store, contents=_SentContents(sent.contents), watch=Watch(now=now))
 
     def _advance(self, lease: Lease, state: RunState, goal: RunState) -> None:
         """Go through every phase up to one; an executor need not report each."""
@@ -311,9 +329,24 @@ class ExternalWork:
         if state is not goal and may_follow(state, goal):
             self._leases.move(lease, goal, STARTS_AT[goal])
 
-    def _end(self, lease: Lease, completion: Completion) -> None:
+    def _end(
+        self,
+        lease: Lease,
+        completion: Completion,
+        found: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         with self._database.writing() as session:
-            complete(session, lease, completion, database_now(session), self._retries)
+            now = database_now(session)
+            complete(session, lease, completion, now, self._retries, found=found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sent:
+    """What an executor completes a run with, and what its row stores beside."""
+
+    plan: Plan
+    contents: Mapping[Digest, bytes]
+    found: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,11 @@ from sqlalchemy.orm import Session
 
 from towline.errors import TowlineError
 from towline.model import Revision
-from towline.remotes.windows import Window
 from towline_server.projects.domain import Project
 from towline_server.projects.locking import fence
 from towline_server.projects.service import Projects
 
-from .domain import Run, RunMode
+from .domain import Run
 from .fetching import Repositories, Repository
 from .tables import RunRow, run_of
 
@@ -35,13 +34,6 @@ class Inputs:
     found: Repository | TowlineError
     tip: Revision | None = None
     """The revision that the last window of its parent ends with, once it is known."""
-
-    @property
-    def window(self) -> Window | None:
-        """The part of the history that the run pulls; None: all, as a dry run compares it."""
-        request = self.run.request
-        is_part = self.run.parent_id is not None and request.mode is not RunMode.DRY_RUN
-        return request.window if is_part else None
 
     @property
     def repository(self) -> Repository:
@@ -66,12 +58,19 @@ def claim_inputs(repositories: Repositories, session: Session, row: RunRow, at: 
         found = repositories.read(session, project)
     except TowlineError as error:
         found = error
-    inputs = Inputs(
-        run=run, project=project, fence=fenced.fence, base=fenced.base, at=at, found=found
+    return Inputs(
+        run=run,
+        project=project,
+        fence=fenced.fence,
+        base=fenced.base,
+        at=at,
+        found=found,
+        tip=find_tip(session, run),
     )
-    return inputs if inputs.window is None else replace(inputs, tip=find_tip(session, run))
 
 
 def find_tip(session: Session, run: Run) -> Revision | None:
-    """Return the revision that the windows of a run's parent end with; None: not known yet."""
+    """Return the revision that a run's parent ends with, of one by windows; None: not known."""
+    if run.window is None:
+        return None
     return session.scalar(select(RunRow.target_revision).where(RunRow.id == run.parent_id))

@@ -50,7 +50,7 @@ class WindowHistory:
             InvalidTree: a commit is malformed.
             Cancelled: the watch says so.
         """
-        base, window = inputs.base, inputs.window
+        base, window = inputs.base, inputs.run.window
         if base is None or base == tip or window is None:
             return NextWindow(end=tip, left=0)
         repository = inputs.repository

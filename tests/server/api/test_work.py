@@ -9,10 +9,12 @@ import pytest
 
 from tests.server.api.client import V1, ApiClient, code_of
 from tests.server.api.work import work_of
-from tests.server.runs.external_executor import planned
+from tests.server.runs.external_executor import planned, planned_window
 from tests.server.runs.git_tenant import GitTenant
 from towline import dump_plan
+from towline.remotes.windows import Window
 from towline_server.auth.roles import Role
+from towline_server.runs.domain import BackendName, RunRequest
 from towline_server.runs.external import FAILURE_REASONS
 
 
@@ -52,6 +54,28 @@ def test_a_run_is_claimed_renewed_and_completed(api: ApiClient):
     assert api.tenant.contents(api.project) == {"a": b"1", "b": b"\x00\xff"}
     again = api.ask("POST", f"{V1}/work/complete", json=completion(claimed))
     assert code_of(again) == (409, "lease_lost")
+
+
+def test_a_window_is_completed_with_what_is_left(api: ApiClient):
+    api.tenant.commit(a=b"1")
+    claimed = claim(api)
+    api.ask("POST", f"{V1}/work/complete", json=completion(claimed))
+    assert (claimed["work"]["window"], claimed["work"]["tip"]) == (None, None)
+    for number in (b"2", b"3"):
+        api.tenant.commit(a=number)
+    request = RunRequest(window=Window(seconds=1, commits=None))
+    api.services.runs.request(api.project.id, request, backend=BackendName.EXTERNAL)
+    answer = api.ask("POST", f"{V1}/work/claim", json={"executor_id": "one"})
+    claimed = answer.json()
+    assert claimed["work"]["window"] == {"seconds": 1}
+    plan, contents, window = planned_window(work_of(claimed["work"]))
+    encoded = {digest: b64encode(content).decode() for digest, content in contents.items()}
+    body = held(claimed, plan=dump_plan(plan), contents=encoded)
+    sent = {"tip": window.tip, "left": 5}
+    ended = api.ask("POST", f"{V1}/work/complete", json={**body, "window": sent})
+    assert ended.json()["state"] == "succeeded"
+    following = api.ask("POST", f"{V1}/work/claim", json={"executor_id": "one"}).json()
+    assert following["work"]["tip"] == window.tip
 
 
 def test_where_nothing_waits_nothing_is_claimed(api: ApiClient):

@@ -8,9 +8,10 @@ from typing import Any
 from towline.codec import decode
 from towline.kinds import Kinds
 from towline.limits import Limits
-from towline.model import AssetId, AssetPath
+from towline.model import AssetId, AssetPath, Revision
 from towline.names import NamePolicy
 from towline.records import AssetRecord, StoreState
+from towline.remotes.windows import Window
 from towline.resolutions import SavedResolution
 from towline_server.projects.domain import ProjectPath, PullSettings
 from towline_server.runs.external import Work
@@ -37,4 +38,6 @@ def work_of(given: dict[str, Any]) -> Work:
         ),
         resolutions=tuple(decode(SavedResolution, each) for each in given["resolutions"]),
         limits=decode(Limits, given["limits"]),
+        window=None if given["window"] is None else decode(Window, given["window"]),
+        tip=None if given["tip"] is None else Revision(given["tip"]),
     )

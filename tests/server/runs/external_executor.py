@@ -9,13 +9,27 @@ from towline.model import AssetState, Digest
 from towline.options import Selection
 from towline.ports import Watch
 from towline.remotes.git import GitRemote
+from towline_server.runs.domain import PulledWindow
 from towline_server.runs.external import Work
 
 
 def planned(work: Work, only: Selection = Selection()) -> tuple[Plan, dict[Digest, bytes]]:
     """What an executor does with its work: no database, only the library and the repository."""
+    plan, contents, _ = planned_window(work, only)
+    return plan, contents
+
+
+def planned_window(
+    work: Work, only: Selection = Selection()
+) -> tuple[Plan, dict[Digest, bytes], PulledWindow]:
+    """The same for the next window, where the work has one, with what it found of the history."""
     with GitRemote(work.url, ref=work.ref, scope=work.scope) as remote:
-        revision = remote.fetch(None, work.limits, Watch())
+        tip = remote.fetch(work.tip, work.limits, Watch())
+        ends = [tip]
+        if work.window is not None and work.state.base is not None:
+            commits = remote.first_parents(work.state.base, tip)
+            ends = work.window.ends(commits or ()) or ends
+        revision = ends[0]
         listing = remote.listing(revision, work.kinds, work.limits, Watch())
         known = {
             state.path: RemoteAsset(state=state)
@@ -49,4 +63,5 @@ def planned(work: Work, only: Selection = Selection()) -> tuple[Plan, dict[Diges
                 renames=work.settings.renames,
             ),
         )
-        return plan, dict(remote.contents(plan.needed()))
+        pulled = PulledWindow(tip=tip, left=len(ends) - 1)
+        return plan, dict(remote.contents(plan.needed())), pulled

@@ -6,17 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from tests.server.runs.external_executor import planned
+from tests.server.runs.external_executor import planned, planned_window
 from tests.server.runs.git_tenant import KINDS, GitTenant
 from tests.server.runs.runner import Runner
 from towline import dump_plan, plan_undo, report_of
 from towline.content_rules import ContentMode, ContentRules
 from towline.errors import Cancelled, ContentMissing, InvalidPlan, StalePlan
 from towline.kinds import Kinds
+from towline.remotes.windows import Window
 from towline_server.errors import BackendNotConfigured, LeaseLost, ProjectBusy
 from towline_server.projects.domain import Project
 from towline_server.projects.service import Projects
-from towline_server.runs.domain import BackendName, RunRequest
+from towline_server.runs.domain import BackendName, RunRequest, WindowCount
 from towline_server.runs.external import FAILURE_REASONS, Claim
 from towline_server.runs.states import Outcome, ReasonCode, ResultClass, RunState
 from towline_server.web.waiting import check_idle
@@ -107,6 +108,40 @@ def test_an_asset_that_returns_has_its_former_id(
     assert complete() == {"b": first["b"]}
     tenant.commit(c=b"another", b=b"2")
     assert complete() == renamed
+
+
+def test_windows_are_claimed_one_after_another(runner: Runner, tenant: GitTenant, project: Project):
+    runner.worker().execute(runner.runs.request(project.id).id)
+    made = [tenant.commit(a=b"%d" % number, b=b"1") for number in (2, 3, 4)]
+    each = RunRequest(window=Window(commits=2))
+    run = runner.runs.request(project.id, each, backend=BackendName.EXTERNAL)
+    runner.age(4000)
+    tips = []
+    while (claim := runner.external.claim("elsewhere", tenant_id=tenant.tenant_id)) is not None:
+        assert claim.run.parent_id == run.id
+        tips.append(claim.work.tip)
+        plan, contents, window = planned_window(claim.work)
+        token, shown = claim.token, dump_plan(plan)
+        ended = runner.external.complete(claim.run.id, token, shown, contents, window)
+        assert ended.target_revision == plan.revision
+        runner.reaper.sweep()
+    whole = runner.runs.get(run.id)
+    assert (whole.outcome, whole.windows) == (Outcome.CHANGED, WindowCount(pulled=2, left=0))
+    assert (tips, whole.target_revision) == ([None, made[-1]], made[-1])
+    log = tenant.store(project).log()
+    assert [pull.summary.revision for pull in log[:2]] == [made[2], made[1]]
+
+
+def test_an_executor_that_knows_no_windows_pulls_all(
+    runner: Runner, tenant: GitTenant, project: Project
+):
+    request = RunRequest(window=Window(commits=1))
+    run = runner.runs.request(project.id, request, backend=BackendName.EXTERNAL)
+    claim = runner.external.claim("elsewhere", tenant_id=tenant.tenant_id)
+    assert claim is not None
+    plan, contents = planned(claim.work)
+    runner.external.complete(claim.run.id, claim.token, dump_plan(plan), contents)
+    assert runner.runs.get(run.id).windows == WindowCount(pulled=1, left=0)
 
 
 def test_a_plan_of_other_kinds_is_stale(runner: Runner, tenant: GitTenant, project: Project):
