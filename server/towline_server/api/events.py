@@ -28,6 +28,8 @@ STREAM_SECONDS = 600.0
 _QUIET_SECONDS = 15.0
 """After how long without news a comment shows proxies that the stream is alive."""
 
+QUIET = ": still here\n\n"
+
 _EVENT = {
     "type": "object",
     "properties": {
@@ -54,21 +56,32 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 def follow_run(context: Context, run: RunForReader) -> StreamingResponse:
     """Follow a run to its end."""
     events = _events(context.services.followers, run)
+    return stream(events)
+
+
+def stream(events: AsyncIterator[str]) -> StreamingResponse:
+    """Return a response of events, which no proxy shall hold back."""
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
 async def _events(followers: Followers, run: Run) -> AsyncIterator[str]:
+    async for change in changes(followers, run):
+        yield QUIET if change is None else _event(change)
+
+
+async def changes(followers: Followers, run: Run) -> AsyncIterator[Change | None]:
+    """Yield each change of a run to its end, and None where there was none for a while."""
     ends_at = asyncio.get_running_loop().time() + STREAM_SECONDS
     with followers.following(run) as follower:
         while not follower.is_over and asyncio.get_running_loop().time() < ends_at:
             change = await follower.next(_QUIET_SECONDS)
             if change is not None:
-                yield _event(change)
+                yield change
                 if change.run.is_terminal:
                     return
             elif not follower.is_over:
-                yield ": still here\n\n"
+                yield None
 
 
 @lru_cache(maxsize=64)

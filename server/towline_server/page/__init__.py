@@ -10,11 +10,21 @@ from fastapi import APIRouter
 
 from towline_server.web.dialect import Dialect
 
-from . import bundle, projects, sign_in
+from . import (
+    assets,
+    bundle,
+    history,
+    plans,
+    projects,
+    runs,
+    schedules,
+    sign_in,
+    webhooks,
+)
 from .failures import render
 
 _router = APIRouter(include_in_schema=False)
-for _module in (bundle, sign_in, projects):
+for _module in (bundle, sign_in, projects, assets, plans, runs, history, schedules, webhooks):
     _router.include_router(_module.router)
 
 DIALECT = Dialect(

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from towline_server.problems import Failure, request_id_of
 
 from .rendering import page
-from .visitor import go, here, local, sign_in_address
+from .visitor import came_from, go, here, local, sign_in_address
 
 _REDIRECT = "HX-Redirect"
 """What htmx follows with the whole page."""
@@ -24,7 +24,7 @@ def render(request: Request, failure: Failure) -> Response:
         "failure": failure,
         "title": HTTPStatus(failure.status).phrase,
         "request_id": request_id_of(request),
-        "back": here(request) if request.method == "POST" else "/",
+        "back": came_from(request),
     }
     return page("failure.html", values, failure.status)
 

@@ -22,5 +22,15 @@ class Link:
         return self.needed is None or (role is not None and role.covers(self.needed))
 
 
-NAVIGATION = (Link(label="Projects", address="/"),)
-TABS = (Link(label="Assets", address=""),)
+NAVIGATION = (
+    Link(label="Projects", address="/"),
+    Link(label="Runs", address="/ui/runs"),
+    Link(label="Webhooks", address="/ui/webhooks", needed=Role.ADMIN),
+)
+TABS = (
+    Link(label="Assets", address=""),
+    Link(label="Plans", address="/plans"),
+    Link(label="Runs", address="/runs"),
+    Link(label="History", address="/history"),
+    Link(label="Schedules", address="/schedules"),
+)

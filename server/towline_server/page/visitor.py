@@ -161,6 +161,11 @@ def here(request: Request) -> str:
     """Return the page that a browser is at: of a form, the one that has it."""
     if request.method in ("GET", "HEAD"):
         return local(str(request.url.path) + (f"?{request.url.query}" if request.url.query else ""))
+    return came_from(request)
+
+
+def came_from(request: Request) -> str:
+    """Return the page of this server that led to a request, or ``/``."""
     referer = urlsplit(request.headers.get("referer", ""))
     return local(referer.path + (f"?{referer.query}" if referer.query else ""))
 

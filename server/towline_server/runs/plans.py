@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import cast
 from uuid import UUID
 
@@ -18,12 +19,13 @@ from sqlalchemy.orm import Session
 
 from towline.apply import apply, check_kinds
 from towline.errors import ContentMissing, RemoteError, StalePlan
-from towline.model import AssetId, Revision
+from towline.explain import Explanation, explain
+from towline.model import AssetId, AssetState, Digest, Revision, ThreeWay
 from towline.plan import Plan
 from towline.ports import Applied, Remote, Watch
 from towline.report import Report, report_of
 from towline.resolutions import SavedResolution
-from towline.resolve import plan_conflicts
+from towline.resolve import merge_rules, plan_conflicts
 from towline.status import ProjectStatus, status
 from towline.undo import plan_undo
 from towline_server.db.clock import database_now
@@ -186,6 +188,25 @@ class Plans:
         """
         with self._reading(project_id, plan.revision) as (reader, project):
             return explained(plan, asset_id, reader, project)
+
+    def compared(
+        self,
+        project_id: UUID,
+        states: ThreeWay[AssetState | None],
+        *,
+        revision: Revision | None = None,
+        known: Mapping[Digest, bytes] = MappingProxyType({}),
+    ) -> tuple[Explanation, Mapping[Digest, bytes]]:
+        """Compare states of an asset, as closely as the contents that are here allow.
+
+        Contents are the project's, a revision's, and ``known``, which no repository has. Returns
+        those that were read, too. Raises as `make`.
+        """
+        with self._reading(project_id, revision) as (reader, project):
+            reader.saved.update(known)
+            mode = project.settings.content_merge
+            rules = merge_rules(states, reader.read, project.kinds, mode)
+            return explain(states, reader.read, rules), reader.saved
 
     def resolve(self, project_id: UUID, asset_id: str, choice: Choice) -> SavedResolution:
         """Save how the conflict of one asset is settled, for the pulls to come.

@@ -7,12 +7,14 @@ what is due at a given hour fires once.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from croniter import CroniterBadDateError, croniter
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from towline.codec import decode, encode
@@ -116,6 +118,26 @@ def spec_of(row: ScheduleRow) -> ScheduleSpec:
         sync_id=row.sync_id,
         backend=BackendName(row.backend),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """A schedule of a project, and when it fires next; None: it waits for something else."""
+
+    id: UUID
+    spec: ScheduleSpec
+    due_at: datetime | None
+
+
+def schedules_of(session: Session, project_id: UUID) -> tuple[Schedule, ...]:
+    """Return the schedules of a project, the next first; those of an earlier version aside."""
+    row = ScheduleRow
+    query = select(row).where(row.project_id == project_id).order_by(row.due_at, row.id)
+    found = []
+    for each in session.scalars(query):
+        with suppress(InvalidValue):
+            found.append(Schedule(id=each.id, spec=spec_of(each), due_at=each.due_at))
+    return tuple(found)
 
 
 def is_late(

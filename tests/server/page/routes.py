@@ -1,0 +1,62 @@
+"""What each route of the page asks of its visitor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from towline_server.auth.roles import Role
+
+
+@dataclass(frozen=True)
+class Needs:
+    """The role that a route needs; ``of_tenant``: on the whole tenant."""
+
+    role: Role | None = None
+    """None: any visitor who is signed in; what they see depends on their roles."""
+    of_tenant: bool = False
+    open: bool = False
+    """For who is not signed in, too."""
+    done: int = 200
+    form: Mapping[str, str] = field(default_factory=dict)
+
+
+_PROJECT = "/ui/projects/{project_id}"
+_READ, _WRITE = Needs(Role.READER), Needs(Role.WRITER, done=303)
+
+ROUTES: Mapping[str, Needs] = {
+    "GET /": Needs(),
+    "GET /ui/static/{name}": Needs(open=True),
+    "GET /ui/sign-in": Needs(open=True),
+    "POST /ui/sign-in": Needs(open=True),
+    "POST /ui/sign-out": Needs(open=True),
+    f"GET {_PROJECT}": _READ,
+    f"GET {_PROJECT}/now": _READ,
+    f"POST {_PROJECT}/fetch": Needs(Role.READER, done=303),
+    f"GET {_PROJECT}/asset?id={{asset_id}}": _READ,
+    f"GET {_PROJECT}/plans": _READ,
+    f"POST {_PROJECT}/plans": _WRITE,
+    f"GET {_PROJECT}/plans/{{plan_id}}": _READ,
+    f"GET {_PROJECT}/plans/{{plan_id}}/diff?id={{asset_id}}": _READ,
+    f"POST {_PROJECT}/plans/{{plan_id}}/apply": _WRITE,
+    f"POST {_PROJECT}/plans/{{plan_id}}/delete": _WRITE,
+    "GET /ui/runs": Needs(),
+    f"GET {_PROJECT}/runs": _READ,
+    f"POST {_PROJECT}/runs": _WRITE,
+    "GET /ui/runs/{run_id}": _READ,
+    "GET /ui/runs/{run_id}/events": _READ,
+    "POST /ui/runs/{run_id}/cancel": _WRITE,
+    "POST /ui/runs/{run_id}/retry": _WRITE,
+    f"GET {_PROJECT}/history": _READ,
+    f"GET {_PROJECT}/history/{{number}}": _READ,
+    f"GET {_PROJECT}/history/{{number}}/diff?id={{asset_id}}": _READ,
+    f"GET {_PROJECT}/history/{{number}}/undo": Needs(Role.WRITER),
+    f"POST {_PROJECT}/history/{{number}}/undo": _WRITE,
+    f"GET {_PROJECT}/schedules": _READ,
+    "GET /ui/webhooks": Needs(Role.ADMIN, of_tenant=True),
+    "GET /ui/webhooks/{webhook_id}": Needs(Role.ADMIN, of_tenant=True),
+    "POST /ui/webhooks/{webhook_id}/deliveries/{delivery_id}/retry": Needs(
+        Role.ADMIN, of_tenant=True, done=303
+    ),
+}
+"""Every route, with the query that it needs."""

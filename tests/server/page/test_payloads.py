@@ -1,0 +1,120 @@
+"""No script that a name, path, content or message has is part of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import quote
+
+from markupsafe import escape
+
+from tests.server.page.browser import HtmlPage, PageClient
+from tests.server.page.filled import Texts, fill
+from tests.server.page.payloads import PAYLOADS
+from tests.server.page.routes import ROUTES
+from towline.kinds import Kind, Kinds
+from towline.names import path_problem
+from towline_server.auth.roles import Role
+
+_ALLOWED = {"hx-get", "hx-trigger", "hx-select", "hx-target", "hx-push-url", "hx-ext", "hx-swap"}
+_ALLOWED |= {"sse-connect", "sse-swap", "sse-close"}
+_HREFS = ("/", "#", "?", "data:image/svg+xml,")
+
+
+def active(text: str) -> list[str]:
+    """What of a page runs or loads something that the page's own templates have not."""
+    return list(_active(HtmlPage(text).tags))
+
+
+def _active(tags: Iterable[tuple[str, dict[str, str]]]) -> Iterable[str]:
+    made = {"script", "link", "meta", "style", "img", "svg", "iframe", "object", "embed", "base"}
+    for tag, given in tags:
+        source = given.get("src", given.get("href", ""))
+        is_own = (
+            (tag == "script" and source.startswith("/ui/static/"))
+            or (tag == "link" and source.startswith(("/ui/static/", "data:image/svg+xml,")))
+            or tag == "meta"
+        )
+        if (tag in made or tag in ("video", "audio", "math", "marquee", "b")) and not is_own:
+            yield f"<{tag}>"
+        if tag == "meta" and "http-equiv" in given and given.get("content") != "5":
+            yield f"<meta {given}>"
+        for name, value in given.items():
+            is_odd = name.startswith(("hx-", "data-hx", "sse-")) and name not in _ALLOWED
+            if name.startswith("on") or name in ("style", "srcdoc") or is_odd:
+                yield f"<{tag} {name}>"
+            address = name in ("href", "action", "formaction", "src", "hx-get", "sse-connect")
+            if address and value and not value.startswith(_HREFS):
+                yield f"<{tag} {name}={value}>"
+
+
+def _usable(payload: str) -> str:
+    """A payload as a name in a path, where it is one."""
+    name = payload.replace("/", "∕").replace("\\", "∖")
+    return name if path_problem(name) is None else "x"
+
+
+def test_no_page_of_a_project_has_what_its_names_and_contents_say(site: PageClient):
+    """Stored: in paths, contents, names of identities, and descriptions."""
+    texts = [
+        Texts(folder=f"{number} {_usable(payload)}", content=payload, webhook=payload)
+        for number, payload in enumerate(PAYLOADS)
+    ]
+    project = site.tenant.project(name=_usable(PAYLOADS[0]))
+    filled = fill(site, project, *texts)
+    site.sign_in(site.key(tenant_role=Role.ADMIN, name=PAYLOADS[1]))
+    shown, of_assets = "", [route for route in ROUTES if "{asset_id}" in route]
+    for route in ROUTES:
+        if not route.startswith("GET") or route.endswith(("/{name}", "/events")):
+            continue
+        # Each asset on one of the pages that show one: they have one template.
+        part = of_assets.index(route) if route in of_assets else len(filled.asset_ids) - 1
+        for asset_id in filled.asset_ids[part :: len(of_assets)]:
+            address = route.removeprefix("GET ").format_map({**filled.ids, "asset_id": asset_id})
+            for page in ("", "&page=2", "&page=3") if address == site.url else ("",):
+                answer = site.client.get(address + page)
+                assert answer.status_code in (200, 303, 409), address
+                assert active(answer.text) == [], (address, answer.text)
+                shown += answer.text
+    missing = [each for each in PAYLOADS if str(escape(each)) not in shown]
+    assert [each for each in missing if each.isprintable()] == []
+
+
+def test_names_of_projects_and_kinds_are_escaped(site: PageClient):
+    names = [each for each in map(_usable, PAYLOADS) if each != "x"]
+    for payload in names:
+        kinds = Kinds((Kind(name=payload, globs=("**",)),))
+        site.tenant.project(name=payload, kinds=kinds)
+    site.sign_in(site.key(tenant_role=Role.READER))
+    text = site.client.get("/").text
+    assert active(text) == []
+    assert [each for each in names if text.count(str(escape(each))) < 2] == []
+    assert len(names) > 50
+
+
+def test_no_page_has_what_an_address_or_a_form_says(site: PageClient):
+    """Reflected: in queries, paths and fields."""
+    site.sign_in()
+    for payload in PAYLOADS:
+        given = dict.fromkeys(("q", "state", "kind", "under", "list", "next", "page"), payload)
+        for address in ("/", site.url, "/ui/runs", f"{site.url}/plans", "/ui/sign-in"):
+            for query in (given, {**given, "page": "1"}):
+                text = site.client.get(address, params=query).text
+                assert active(text) == [], (payload, address)
+        text = site.client.get(f"/ui/{quote(payload)}").text
+        assert active(text) == [], payload
+        bad = {"on_conflict": payload, "id": payload, "mode": payload}
+        assert active(site.post(f"{site.url}/runs", bad).text) == [], payload
+    site.client.cookies.clear()
+    form = site.get("/ui/sign-in").forms[0]
+    for payload in PAYLOADS[:8]:
+        fields = dict(form.fields) | {"email": payload, "password": payload, "next": payload}
+        assert active(site.client.post("/ui/sign-in", data=fields).text) == [], payload
+
+
+def test_it_would_find_each_payload_that_is_not_escaped():
+    harmless = {"javascript:alert(1)", "JaVaScRiPt:alert(1)"}
+    harmless |= {each for each in PAYLOADS if each.startswith(('"', "'", "data:"))}
+    for payload in PAYLOADS:
+        # As it is in a text; as the value of an attribute.
+        found = active(f"<p>{payload}</p>") or active(f"<a href=\"{payload}\" title='{payload}'>")
+        assert found or payload in harmless, payload
