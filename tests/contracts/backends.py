@@ -45,4 +45,5 @@ def git_harness(folder: Path, backend: Backend, *, http: bool) -> Iterator[Remot
             opener=opener,
             lose=lose,
             requests=(lambda: len(server.tally.requests)) if server is not None else None,
+            fetch_requests=4 if backend is Backend.GIT_AND_DULWICH else 3,
         )

@@ -169,6 +169,22 @@ def test_dulwich_asks_a_server_again_that_is_older_than_before(tmp_path: Path) -
         assert remote.resolve(LIMITS, WATCH) == tip
 
 
+def test_a_remote_left_open_runs_git_for_what_is_new_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = ServedRepository(tmp_path, Backend.GIT_AND_DULWICH)
+    with served.server as server, served.remote() as remote:
+        remote.fetch(None, LIMITS, WATCH)
+        remote.fetch(None, LIMITS, WATCH)
+        server.tally.clear()
+        with monkeypatch.context() as without_git:
+            without_git.setattr("towline.remotes.git_fetch.run_git", None)
+            assert remote.fetch(None, LIMITS, WATCH) == served.tip
+        assert len(server.tally.requests) == 1
+        tip = served.repository.commit({"a": b"2"})
+        assert remote.fetch(None, LIMITS, WATCH) == tip
+
+
 # --- credentials ------------------------------------------------------------------------------
 
 

@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 
 
 class Backend(StrEnum):
-    """An implementation of Git; ``auto`` fetches with git and reads with pygit2 if installed."""
+    """An implementation of Git; ``auto`` fetches with git and reads with pygit2 if installed.
+
+    ``git+dulwich`` is ``auto``, but asks over HTTP in this process whether there is anything new:
+    for a process that pulls more than once, since loading dulwich takes longer than running git.
+    """
 
     AUTO = "auto"
     GIT = "git"
     DULWICH = "dulwich"
+    GIT_AND_DULWICH = "git+dulwich"
 
 
 class BackendPair(NamedTuple):
@@ -33,6 +38,8 @@ class BackendPair(NamedTuple):
     cache: Cache
     environment: Mapping[str, str]
     pygit2_reads: bool
+    asks_first: bool
+    """Whether dulwich lists the ref before git fetches it."""
 
     @classmethod
     def choose(cls, backend: Backend, cache: Cache, environment: Mapping[str, str]) -> BackendPair:
@@ -42,22 +49,34 @@ class BackendPair(NamedTuple):
             InvalidValue: the requested backend is not installed.
         """
         git = None if backend is Backend.DULWICH else find_git(environment)
-        if backend is Backend.GIT and git is None:
+        asks_first = backend is Backend.GIT_AND_DULWICH
+        if (backend is Backend.GIT or asks_first) and git is None:
             version = ".".join(map(str, OLDEST))
             raise _missing(f"there is no git executable of at least {version} on the PATH")
-        if git is None and find_spec("dulwich") is None:
+        if (git is None or asks_first) and find_spec("dulwich") is None:
             raise _missing("dulwich is not installed")
-        automatic = git is not None and backend is Backend.AUTO
-        pygit2_reads = automatic and find_spec("pygit2") is not None
-        return cls(git=git, cache=cache, environment=environment, pygit2_reads=pygit2_reads)
+        automatic = git is not None and backend is not Backend.GIT
+        return cls(
+            git=git,
+            cache=cache,
+            environment=environment,
+            pygit2_reads=automatic and find_spec("pygit2") is not None,
+            asks_first=asks_first,
+        )
 
     def fetcher(self) -> Fetcher:
         """Return the fetcher."""
-        if self.git is not None:
+        if self.git is not None and not self.asks_first:
             return GitFetcher(self.git, self.cache, self.environment)
         from towline.remotes.dulwich_fetch import DulwichFetcher
 
-        return DulwichFetcher(self.cache, self.environment)
+        dulwich = DulwichFetcher(self.cache, self.environment)
+        if self.git is None:
+            return dulwich
+        from towline.remotes.asking_fetch import AskingFetcher
+
+        git = GitFetcher(self.git, self.cache, self.environment)
+        return AskingFetcher(git, asks=dulwich, cache=self.cache)
 
     def reader(self, *, light: bool = False) -> CacheReader:
         """Return a reader; a light one imports nothing heavy where git is installed."""

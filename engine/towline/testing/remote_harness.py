@@ -60,6 +60,8 @@ class RemoteHarness:
     lose: Callable[[Remote], None] | None = None
     requests: Callable[[], int] | None = None
     """Returns the number of HTTP requests that the server received; None without HTTP."""
+    fetch_requests: int = 3
+    """The most requests that fetching something new may take."""
 
     def open(self, ref: str = "main", scope: str = "") -> Remote:
         """Open a remote with an empty cache."""
