@@ -15,6 +15,8 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TextIO
 
+from towline_server import telemetry
+
 _about: ContextVar[dict[str, str]] = ContextVar("towline_log_about", default={})  # noqa: B039 - it is never mutated
 
 _SECRETS = re.compile(
@@ -48,11 +50,17 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
             **_about.get(),
+            **_trace(),
             **{key: value for key, value in vars(record).items() if key not in _STANDARD},
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return masked(json.dumps(line, default=str))
+
+
+def _trace() -> dict[str, str]:
+    found = telemetry.trace_id()
+    return {} if found is None else {"trace_id": found}
 
 
 def masked(text: str) -> str:

@@ -82,13 +82,14 @@ def _serve(
     on_listening: Callable[[str], None] = lambda _url: None,
     settings_file: Path | None = None,
 ) -> None:
-    from towline_server import logs
+    from towline_server import logs, telemetry
     from towline_server.app import create_app
     from towline_server.db.pools import connections_for
     from towline_server.reloading import reload
     from towline_server.runs.runtime import Part, open_runtime
     from towline_server.services import open_services
     from towline_server.serving import run
+    from towline_server.web.operations import measured
 
     logs.set_up(settings.log_level)
     workers, runs = settings.workers, settings.runs_at_once
@@ -108,13 +109,14 @@ def _serve(
         )
         services = services.with_runtime(runtime)
         app = create_app(settings, services=services, runtime=runtime)
-        run(
-            app,
-            settings,
-            on_hangup=partial(reload, app, load),
-            on_listening=on_listening,
-            on_stopping=runtime.followers.close,
-        )
+        with telemetry.sending(measured(services, app.state.gauges).collect):
+            run(
+                app,
+                settings,
+                on_hangup=partial(reload, app, load),
+                on_listening=on_listening,
+                on_stopping=runtime.followers.close,
+            )
     finally:
         services.close()
 

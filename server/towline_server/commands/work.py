@@ -53,7 +53,8 @@ def work(settings_file: Path | None, data_dir: Path | None, backend: str, attach
 
 
 def _work(settings: Settings, *, attached: bool) -> None:
-    from towline_server import logs
+    from towline_server import logs, telemetry
+    from towline_server.metrics import REGISTRY
     from towline_server.runs.runtime import Part, open_runtime
     from towline_server.services import open_services
 
@@ -61,14 +62,15 @@ def _work(settings: Settings, *, attached: bool) -> None:
     services = open_services(settings, runs=settings.runs_at_once)
     try:
         runtime = open_runtime(settings, services.database, services.sealer, part=Part.EXECUTING)
-        runtime.start()
-        try:
-            if attached:
-                _attend(runtime)
-            else:
-                threading.Event().wait()
-        finally:
-            runtime.stop()
+        with telemetry.sending(REGISTRY.collect):
+            runtime.start()
+            try:
+                if attached:
+                    _attend(runtime)
+                else:
+                    threading.Event().wait()
+            finally:
+                runtime.stop()
     finally:
         services.close()
 

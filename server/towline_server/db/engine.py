@@ -17,12 +17,12 @@ import sqlite3
 import time
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from towline.errors import InvalidValue
-from towline_server import metrics
+from towline_server import metrics, telemetry
 
 WRITES = {"towline_access": "write"}
 """Execution options of a connection whose transactions write."""
@@ -64,15 +64,28 @@ def make_engine(
         engine = _postgresql(parsed, lock_seconds, idle_seconds, connections)
     event.listen(engine, "before_cursor_execute", _begin_statement)
     event.listen(engine, "after_cursor_execute", _end_statement)
+    event.listen(engine, "handle_error", _end_failed)
     return engine
 
 
-def _begin_statement(*about: Any) -> None:
-    about[4].towline_began = time.perf_counter()
+def _begin_statement(connection: Connection, *about: Any) -> None:
+    _, statement, _, context, _ = about
+    context.towline_began = time.perf_counter()
+    context.towline_span = telemetry.begin_statement(statement, connection.dialect.name)
 
 
 def _end_statement(*about: Any) -> None:
-    metrics.STATEMENT_SECONDS.observe(time.perf_counter() - about[4].towline_began)
+    context = about[4]
+    metrics.STATEMENT_SECONDS.observe(time.perf_counter() - context.towline_began)
+    if context.towline_span is not None:
+        context.towline_span.end()
+
+
+def _end_failed(failure: ExceptionContext) -> None:
+    span = getattr(failure.execution_context, "towline_span", None)
+    if span is not None:
+        span.record_exception(failure.original_exception)
+        span.end()
 
 
 def _parse(url: str | URL) -> URL:

@@ -28,6 +28,7 @@ from towline.model import Revision
 from towline.plan import Plan
 from towline.ports import Applied, Watch
 from towline.report import report_of
+from towline_server import telemetry
 from towline_server.db.clock import database_now
 from towline_server.db.failures import FAILURES, passes, pauses, shown
 from towline_server.db.jobs import RetryPolicy
@@ -136,7 +137,10 @@ class Execution:
         """
         for pause in pauses(self._tools.leases.seconds):
             try:
-                with store_errors(self._lease.project_id):
+                with (
+                    telemetry.span(step.__name__.removeprefix("_")),
+                    store_errors(self._lease.project_id),
+                ):
                     return step()
             except LeaseLost:
                 return False

@@ -33,7 +33,7 @@ from towline.remotes.credentials import Credential
 from towline.remotes.git import GitRemote
 from towline.remotes.git_process import find_git
 from towline.remotes.url import RemoteUrl, Scheme
-from towline_server import metrics
+from towline_server import metrics, telemetry
 from towline_server.auth.sealing import Sealer
 from towline_server.db.session import Database
 from towline_server.projects.connection_tables import ConnectionRow
@@ -276,7 +276,10 @@ class SharedFetches:
                 self.count += 1
                 metrics.FETCHES.inc()
                 thread = threading.Thread(
-                    target=self._run, args=(wanted, shared), name="towline-fetch", daemon=True
+                    target=telemetry.in_this_trace(self._run),
+                    args=(wanted, shared),
+                    name="towline-fetch",
+                    daemon=True,
                 )
                 thread.start()
             else:
@@ -340,7 +343,8 @@ def _measured() -> Iterator[None]:
     """Measure how long a fetch takes, and how it ends."""
     began, result = time.monotonic(), "ok"
     try:
-        yield
+        with telemetry.span("git fetch"):
+            yield
     except TowlineError as error:
         result = error.code
         raise

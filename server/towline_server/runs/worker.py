@@ -21,7 +21,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement
 
-from towline_server import logs
+from towline_server import logs, telemetry
 from towline_server.errors import (
     BackendNotConfigured,
     NotFound,
@@ -140,7 +140,12 @@ class Worker:
     @contextmanager
     def holding(self, lease: Lease) -> Iterator[Execution]:
         """Renew the lease of a run during the block."""
-        with logs.about(**about_run(lease)), self.heartbeat.holding(lease) as token:
+        about = about_run(lease)
+        with (
+            logs.about(**about),
+            telemetry.span("run", **about),
+            self.heartbeat.holding(lease) as token,
+        ):
             yield self.begin(lease, token)
 
     def begin(self, lease: Lease, token: RunToken) -> Execution:

@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from towline.errors import InvalidValue
-from towline_server import logs, metrics
+from towline_server import logs, metrics, telemetry
 from towline_server.errors import Unavailable
 from towline_server.problems import Failure, failure_of
 
@@ -30,6 +30,7 @@ from .dialect import Envelopes, under
 from .limits import UNLIMITED
 
 REQUEST_ID = "X-Request-Id"
+TRACE = "traceresponse"
 OPERATIONS = "operations"
 """Counts the paths of no dialect."""
 _log = logging.getLogger("towline_server.requests")
@@ -62,13 +63,21 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID] = request_id
+                if trace is not None:
+                    headers[TRACE] = trace
             await send(message)
 
-        with logs.about(request_id=request_id):
+        with (
+            logs.about(request_id=request_id),
+            telemetry.server_span(method, Headers(scope=scope)) as span,
+        ):
+            trace = telemetry.trace_response()
             try:
                 await self._app(scope, receive, with_id)
             finally:
+                telemetry.request_ended(span, method, _route_of(scope), status)
                 seconds = self._clock() - began
                 metrics.request_answered(
                     under(self._dialects, path, OPERATIONS), method, status, seconds
@@ -82,6 +91,14 @@ class RequestLog:
                 }
                 level = logging.DEBUG if path in UNLIMITED else logging.INFO
                 _log.log(level, "request", extra=about)
+
+
+def _route_of(scope: Scope) -> str | None:
+    """Return the path of a request's route, with the names of its parameters for their values."""
+    # The route's own path lacks the prefixes of the routers that include it.
+    route = scope.get("fastapi", {}).get("effective_route_context", scope.get("route"))
+    path: str | None = getattr(route, "path", None)
+    return path
 
 
 class Failures:

@@ -79,9 +79,8 @@ def metrics(request: Request) -> Response:
     """What Prometheus scrapes, in its text format."""
     services = services_of(request)
     _authorise(request, services)
-    gauges: Sequence[Gauges] = request.app.state.gauges
-    measured = Measured(services, (run_gauges, *gauges))
-    return Response(generate_latest(measured), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    everything = measured(services, request.app.state.gauges)
+    return Response(generate_latest(everything), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def _authorise(request: Request, services: Services) -> None:
@@ -96,6 +95,11 @@ def _authorise(request: Request, services: Services) -> None:
             problem="metrics are for the holder of metrics_token, or for loopback without one",
             challenges=('Bearer realm="towline metrics"',),
         )
+
+
+def measured(services: Services, gauges: Sequence[Gauges]) -> Measured:
+    """Return what is measured of a server, with what its dialects measure."""
+    return Measured(services, (run_gauges, *gauges))
 
 
 @dataclass(frozen=True, slots=True)
