@@ -1,4 +1,4 @@
-"""The page: what browsers get at ``/`` and below ``/ui``, rendered here, without a build step.
+"""What browsers get at ``/``, ``/docs`` and below ``/ui``, rendered here, without a build step.
 
 A module a part of it. Each parses, authorises, calls the services that the native API calls, and
 renders a template; forms work without scripts, and htmx only saves reloading.
@@ -16,6 +16,7 @@ from . import (
     history,
     plans,
     projects,
+    reference,
     runs,
     schedules,
     sign_in,
@@ -24,16 +25,27 @@ from . import (
 from .failures import render
 
 _router = APIRouter(include_in_schema=False)
-for _module in (bundle, sign_in, projects, assets, plans, runs, history, schedules, webhooks):
+for _module in (
+    bundle,
+    sign_in,
+    projects,
+    assets,
+    plans,
+    runs,
+    history,
+    schedules,
+    webhooks,
+    reference,
+):
     _router.include_router(_module.router)
 
 DIALECT = Dialect(
     tag="page",
     description="Pages for browsers.",
     router=_router,
-    prefixes=("/", "/ui"),
+    prefixes=("/", "/docs", "/ui"),
     render=render,
-    head=("/", "/ui"),
+    head=("/", "/docs", "/ui"),
     is_documented=False,
 )
 

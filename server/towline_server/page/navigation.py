@@ -26,6 +26,7 @@ NAVIGATION = (
     Link(label="Projects", address="/"),
     Link(label="Runs", address="/ui/runs"),
     Link(label="Webhooks", address="/ui/webhooks", needed=Role.ADMIN),
+    Link(label="API", address="/docs"),
 )
 TABS = (
     Link(label="Assets", address=""),

@@ -26,6 +26,8 @@ _READ, _WRITE = Needs(Role.READER), Needs(Role.WRITER, done=303)
 
 ROUTES: Mapping[str, Needs] = {
     "GET /": Needs(),
+    "GET /docs": Needs(open=True),
+    "GET /docs/{dialect}": Needs(open=True),
     "GET /ui/static/{name}": Needs(open=True),
     "GET /ui/sign-in": Needs(open=True),
     "POST /ui/sign-in": Needs(open=True),
