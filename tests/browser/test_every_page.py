@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -16,27 +16,32 @@ from towline_server.auth.roles import Role
 
 pytestmark = pytest.mark.browser
 
+_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 SHOTS = os.environ.get("SCREENSHOTS")
 """A folder to save what the browser shows, for who wants to look."""
 
 
+@pytest.fixture(scope="module")
+def ids(site: Site) -> Mapping[str, str]:
+    return site.filled()
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_nothing_and_no_page_scrolls_sideways(
-    site: Site, opened: Callable[..., Page], dark: bool
+    site: Site, opened: Callable[..., Page], ids: Mapping[str, str], dark: bool
 ):
     page = opened(dark=dark)
-    addresses = {"sign in": "/ui/sign-in", **PAGES}
-    _check(page, "sign in", addresses.pop("sign in"), dark=dark)
+    _check(page, "sign in", "/ui/sign-in", dark=dark)
     site.sign_in(page, Role.ADMIN)
-    for name, address in addresses.items():
-        _check(page, name, address, dark=dark)
+    for name, address in PAGES.items():
+        _check(page, name, address.format_map(ids), dark=dark)
 
 
 def _check(page: Page, name: str, address: str, *, dark: bool) -> None:
+    page.goto(address)
     for width in (1280, 360):
         page.set_viewport_size({"width": width, "height": 800})
-        page.goto(address)
-        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
+        found = Axe().run(page, options=_RULES)
         assert found.violations_count == 0, f"{name}: {found.generate_report()}"
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, f"{name} is {wide} px wide at {width}"

@@ -126,12 +126,15 @@ async def _form(request: Request) -> FormData:
 
     Raises:
         Forbidden: another site's page sent it, or it has not the token of this session.
+        Unauthenticated: the browser has no session, and has lost the cookie of the form.
         InvalidValue: it contains a file.
     """
     refuse_other_sites(request)
+    if not token_of(request):
+        raise Unauthenticated
     found = await request.form(max_files=0, max_fields=_MOST_FIELDS)
     given, expected = text_of(found, "csrf"), form_token(token_of(request))
-    if not expected or not compare_digest(given.encode(), expected.encode()):
+    if not compare_digest(given.encode(), expected.encode()):
         raise Forbidden(problem="the form is out of date: go back, reload the page and try again")
     return found
 
