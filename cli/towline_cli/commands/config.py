@@ -38,6 +38,7 @@ _CHOICES = {
     "names": ["portable"],
     "remember": ["true", "false"],
     "filemode": ["true", "false"],
+    "fsync": ["true", "false"],
 }
 
 
@@ -80,6 +81,8 @@ def config(name: str | None, value: str | None, unset: bool, check: bool, as_jso
     filemode     whether the executable bit is read from the files, or else the recorded one
                  counts: true, false; unset: as the file system keeps it
     keep         how many pulls can be undone
+    fsync        false: as git's core.fsync=none, files are not flushed; faster, and a pull that a
+                 loss of power interrupts may leave a project that has to be cloned again
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     if unset and (name is None or value is not None):
         raise click.UsageError("--unset takes NAME and no VALUE")
@@ -225,6 +228,12 @@ def _change_remember(project: Project, value: str) -> None:
     project.store.set_setting("remember", value or None)
 
 
+def _change_fsync(project: Project, value: str) -> None:
+    if value not in ("", "true", "false"):
+        raise InvalidValue(field="fsync", problem="takes true or false, or is unset")
+    project.store.set_fsync(value != "false")
+
+
 def _limit(name: str) -> _Setting:
     def change(project: Project, value: str) -> None:
         stored = project.setting("limits").split()
@@ -252,4 +261,5 @@ _SETTINGS = {
         show=lambda project: project.store.keeps_executable, change=_change_filemode
     ),
     "keep": _Setting(show=lambda project: project.store.keep, change=_change_keep),
+    "fsync": _Setting(show=lambda project: project.store.fsync, change=_change_fsync),
 }

@@ -90,6 +90,24 @@ def test_a_pull_that_renames_nothing_needs_one_flush_less(root):
     assert counted(root, rewrite)["flush"] == 4
 
 
+def test_without_fsync_nothing_is_flushed(tmp_path):
+    def flushes(content, *, fsync):
+        levels: list[str] = []
+        with DirectoryStore.open(tmp_path / "p", disk=LaterDisk) as store:
+            store.set_fsync(fsync)
+        with DirectoryStore.open(tmp_path / "p", disk=LaterDisk) as store:
+            assert store.fsync is fsync
+            store._state._connection.set_trace_callback(levels.append)
+            apply_edits(store, change(store, "a", content), contents=[content])
+            store.set_setting("any", "1")
+        return store.disk.counts["flush"], "PRAGMA synchronous = NORMAL" in levels
+
+    with DirectoryStore.create(tmp_path / "p", project="p", disk=LaterDisk) as store:
+        apply_edits(store, create(store, "a", b"1"), contents=[b"1"])
+    assert flushes(b"2", fsync=False) == (0, False)
+    assert flushes(b"3", fsync=True) == (4, True)
+
+
 def test_a_pull_with_nothing_to_do_looks_at_nothing(root):
     counted(root, do_nothing)
     counts = counted(root, do_nothing)

@@ -63,6 +63,7 @@ class StateDatabase:
             self.names = NamePolicy(self._meta["names"])
             self.keep = int(self._meta["keep"])
             self.filemode = self._meta.get("filemode") == "true"
+            self.fsync = self._meta.get("fsync") != "false"
             self.kinds = decode(Kinds, json.loads(self._meta["kinds"]))
             self.summary()
         except (KeyError, ValueError, RecursionError, TowlineError, sqlite3.DatabaseError) as error:
@@ -101,7 +102,7 @@ class StateDatabase:
         """Close the file; SQLite flushes what is not flushed yet."""
         if self._opened_pulls is not None:
             self._opened_pulls.closed = True
-        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.execute(f"PRAGMA synchronous = {'NORMAL' if self.fsync else 'OFF'}")
         self._connection.close()
 
     def _damaged(self, problem: str) -> StoreDamaged:
@@ -302,7 +303,7 @@ class StateDatabase:
         """
         if self._connection.in_transaction:
             self._end_reading()
-        level = "OFF" if flushed_by_caller else "NORMAL"
+        level = "OFF" if flushed_by_caller or not self.fsync else "NORMAL"
         self._connection.execute(f"PRAGMA synchronous = {level}")
         self._connection.execute("BEGIN IMMEDIATE")
         try:
@@ -352,6 +353,11 @@ class StateDatabase:
         """Store whether the executable bit is read from the files."""
         self.set_meta({"filemode": "true" if filemode else "false"})
         self.filemode = filemode
+
+    def set_fsync(self, fsync: bool) -> None:  # noqa: FBT001 - as the other settings
+        """Store whether what is written is flushed."""
+        self.set_meta({"fsync": "true" if fsync else "false"})
+        self.fsync = fsync
 
     def set_places(self, moved: Mapping[AssetId, tuple[AssetPath, str]]) -> None:
         """Store the new paths and kinds of renamed assets."""

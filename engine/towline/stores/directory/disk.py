@@ -49,6 +49,8 @@ class Disk:
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._folders = OpenFolders(self._root)
         self._unflushed: set[str] = set()
+        self.fsync = True
+        """Whether `flush` and `flush_one` do anything; without it a loss of power is not safe."""
         self.counts: Counter[str] = Counter()
         self.redirects: dict[str, str] = {}
         """Paths to read instead of others, while an interrupted apply cannot be recovered."""
@@ -277,14 +279,16 @@ class Disk:
         One flush of the whole file system where the system has that, else one of each file and
         folder that was written.
         """
-        self.step("flush", "")
-        self.sync_all(self._unflushed)
+        if self.fsync:
+            self.step("flush", "")
+            self.sync_all(self._unflushed)
         self._unflushed.clear()
 
     def flush_one(self, path: str) -> None:
         """Make one file or folder durable."""
-        self.step("flush", path)
-        self.sync(path)
+        if self.fsync:
+            self.step("flush", path)
+            self.sync(path)
 
     def sync_all(self, paths: Iterable[str]) -> None:
         """Flush the file system; tests that only kill processes override this."""

@@ -66,6 +66,7 @@ class DirectoryStore:
         self, disk: Disk, state: StateDatabase, root: Path, *, reads_executable: bool = True
     ) -> None:
         self._disk = disk
+        self._disk.fsync = state.fsync
         self._state = state
         self._root = root
         self._closed = False
@@ -255,6 +256,22 @@ class DirectoryStore:
         """Set how many pulls the log retains, from the next pull on. Raises as `set_kinds`."""
         with self._writing():
             self._state.set_keep(keep)
+
+    @property
+    def fsync(self) -> bool:
+        """Whether what a pull writes is flushed, so that it outlasts a loss of power."""
+        return self._state.fsync
+
+    def set_fsync(self, fsync: bool) -> None:  # noqa: FBT001 - as the others
+        """Set whether pulls flush what they write. Raises as `set_kinds`.
+
+        Without it, as with git's ``core.fsync=none``, a process that is killed still leaves the
+        project as before or after a pull; after a loss of power it may have to be cloned again.
+        """
+        with self._writing():
+            self._state.set_fsync(fsync)
+        self._disk.fsync = fsync
+        self._disk.flush()
 
     def get_setting(self, name: str) -> str | None:
         """Return a setting of the application; the store reads none but ``remember``."""
