@@ -32,9 +32,9 @@ class PostgresServer:
     control: Sequence[Any]
     """The command that starts and stops it."""
 
-    def start(self) -> None:
+    def start(self, options: str = "-c listen_addresses=''") -> None:
         """Start it, once it was stopped."""
-        options = f"-k {self.folder} -c listen_addresses='' -c fsync=off -c max_connections=100"
+        options = f"-k {self.folder} -c fsync=off -c max_connections=100 {options}"
         _call([*self.control, "--log", self.folder / "log", "-o", options, "start"], self.folder)
 
     def stop(self) -> None:

@@ -104,7 +104,7 @@ class Settings(BaseSettings):
 
     # --- remotes ---
     remote_schemes: Annotated[frozenset[Scheme], NoDecode] = frozenset({Scheme.HTTPS})
-    """Schemes that repositories may have: https, http, ssh, file."""
+    """Schemes that repositories and sources may have: https, http, ssh, file, sftp, postgresql."""
     remote_networks: Listed = ()
     """Networks beyond the public ones that repositories may be in, as ``10.0.0.0/8``."""
     remote_ca_file: Path | None = None

@@ -97,6 +97,8 @@ FORMATS: Mapping[str, Make] = MappingProxyType(
         # It comes in a header, whose bytes are UTF-8.
         schemas.GIT_BRANCH: _one_of("main", "live", "nothing", "größe".encode().decode("latin-1")),
         schemas.GIT_REF: _one_of("heads/main", "main", "HEAD", "refs/heads/main", "0" * 40),
+        schemas.BUCKET_URL: _one_of("http://127.0.0.1/bucket", "https://s3.demo.example/b/prefix"),
+        schemas.DATABASE_URL: _one_of("postgresql://db.demo.example/rules"),
         schemas.HTTP_URL: _one_of("https://api.demo.example/rules", "http://127.0.0.1/list"),
         schemas.GIT_URL: _one_of(
             "http://127.0.0.1/nothing.git", "http://someone:secret@127.0.0.1:8080/nothing.git"

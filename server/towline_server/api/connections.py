@@ -19,8 +19,10 @@ from towline.remotes.credentials import TOKEN_USERNAME, Credential
 from towline.remotes.url import Origin
 from towline_server.projects.connections import origin_text
 from towline_server.projects.domain import Connection, Provider
-from towline_server.sources.config import SOURCES, HttpApiConfig
+from towline_server.sources.config import SOURCES, HttpApiConfig, PostgresConfig, S3Config
 from towline_server.web.schemas import (
+    BUCKET_URL,
+    DATABASE_URL,
     GIT_URL,
     HTTP_URL,
     JsonObject,
@@ -46,6 +48,8 @@ LEAST_WEBHOOK_SECRET = 16
 
 Url = Annotated[Text, of_format(GIT_URL, maxLength=1024)]
 HttpUrl = Annotated[Text, of_format(HTTP_URL, maxLength=1024)]
+DatabaseUrl = Annotated[Text, of_format(DATABASE_URL, maxLength=1024)]
+BucketUrl = Annotated[Text, of_format(BUCKET_URL, maxLength=1024)]
 WebhookSecret = Annotated[
     Secret[Annotated[PlainText, Field(min_length=LEAST_WEBHOOK_SECRET)]], HIDDEN
 ]
@@ -81,6 +85,22 @@ class HttpApiConnectionBody(_ConnectionBody):
     config: HttpApiConfig = HttpApiConfig()
 
 
+class S3ConnectionBody(_ConnectionBody):
+    """A connection to be made, to the objects of a bucket."""
+
+    url: BucketUrl
+    provider: Literal[Provider.S3]
+    config: S3Config = S3Config()
+
+
+class PostgresConnectionBody(_ConnectionBody):
+    """A connection to be made, to the rows of a table."""
+
+    url: DatabaseUrl
+    provider: Literal[Provider.POSTGRES]
+    config: PostgresConfig
+
+
 def _sort(body: object) -> str:
     """Return which of the forms a body is to have: the provider says."""
     given = body.get("provider") if isinstance(body, dict) else None
@@ -97,7 +117,10 @@ class _AnyOf:
 
 
 ConnectionBody = Annotated[
-    Annotated[GitConnectionBody, Tag("git")] | Annotated[HttpApiConnectionBody, Tag("http_api")],
+    Annotated[GitConnectionBody, Tag("git")]
+    | Annotated[HttpApiConnectionBody, Tag("http_api")]
+    | Annotated[S3ConnectionBody, Tag("s3")]
+    | Annotated[PostgresConnectionBody, Tag("postgres")],
     Discriminator(_sort),
     _AnyOf(),
 ]

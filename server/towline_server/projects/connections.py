@@ -24,7 +24,7 @@ from towline.remotes.url import ALL_SCHEMES, Origin, RemoteUrl, Scheme
 from towline_server.auth.sealing import Sealer
 from towline_server.db.statements import insert_new
 from towline_server.errors import ConnectionInUse, existing
-from towline_server.sources.config import check_config, check_scheme
+from towline_server.sources.config import check_address, check_config
 
 from .connection_tables import ConnectionRow
 from .domain import Connection, Provider
@@ -218,7 +218,7 @@ class Connections:
 
     def _split(self, provider: Provider, url: str) -> tuple[RemoteUrl, Credential | None]:
         parsed, embedded = RemoteUrl.split(url, ALL_SCHEMES)
-        check_scheme(provider, parsed.scheme)
+        check_address(provider, parsed)
         # Last: a wrong address is the caller's to mend, this one the operator's.
         RemoteUrl.parse(parsed.address, self._schemes)
         return parsed, embedded

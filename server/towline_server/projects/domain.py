@@ -68,6 +68,8 @@ class Provider(StrEnum):
     GITEA = "gitea"
     AZURE_DEVOPS = "azure_devops"
     HTTP_API = "http_api"
+    S3 = "s3"
+    POSTGRES = "postgres"
 
     @property
     def is_git(self) -> bool:

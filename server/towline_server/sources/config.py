@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
@@ -11,10 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from towline.errors import InvalidValue
 from towline.globs import pattern
-from towline.remotes.url import GIT_SCHEMES, Scheme
+from towline.remotes.url import GIT_SCHEMES, RemoteUrl, Scheme
 
 _LINE = r"^[^\x00-\x1F\x7F]*$"
 _POINTER = r"^(/[^\x00-\x1F\x7F]*)?$"
+_TABLE = r"^[^\x00-\x1F\x7F.]+(\.[^\x00-\x1F\x7F.]+)?$"
 _HEADER = r"^[A-Za-z0-9-]{1,100}$"
 
 Line: TypeAlias = Annotated[str, Field(max_length=255, pattern=_LINE)]
@@ -57,6 +59,13 @@ class SourceConfig(BaseModel):
 
     schemes: ClassVar[frozenset[Scheme]] = frozenset({Scheme.HTTPS, Scheme.HTTP})
     """What an address of such a source begins with."""
+    library: ClassVar[str] = ""
+    """What must be installed beside the server's own."""
+
+    @classmethod
+    def address_problem(cls, url: RemoteUrl) -> str | None:  # noqa: ARG003 - for others to use
+        """Return why an address of the right scheme is none of such a source, or None."""
+        return None
 
     @classmethod
     def checked(cls, given: Mapping[str, Any]) -> Self:
@@ -179,7 +188,76 @@ class HttpApiConfig(SourceConfig):
         return self
 
 
-SOURCES: Mapping[str, type[SourceConfig]] = MappingProxyType({"http_api": HttpApiConfig})
+class S3Config(_Files):
+    """A prefix of a bucket: each object below it is a file."""
+
+    library: ClassVar[str] = "s3fs"
+
+    region: FieldName = Field(
+        default="us-east-1",
+        title="Region",
+        description="The region that requests are signed for.",
+    )
+
+    @classmethod
+    def address_problem(cls, url: RemoteUrl) -> str | None:
+        """Return what an address lacks."""
+        return None if url.path.strip("/") else "names no bucket: https://host/bucket/prefix"
+
+
+class PostgresConfig(SourceConfig):
+    """A table of PostgreSQL: each row is a file."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"table": "public.rules"}]})
+
+    schemes: ClassVar[frozenset[Scheme]] = frozenset({Scheme.POSTGRESQL})
+
+    table: Annotated[str, Field(max_length=200, pattern=_TABLE)] = Field(
+        title="Table", description="The table or view, such as `rules` or `public.rules`."
+    )
+    primary_key: Annotated[list[FieldName], Field(max_length=10)] = Field(
+        default=[],
+        title="Primary key",
+        description="The columns that name the file; none: the primary key of the table. "
+        "All but the last make folders.",
+    )
+    columns: Annotated[list[FieldName], Field(max_length=500)] = Field(
+        default=[],
+        title="Columns",
+        description="What the file has, as JSON; none: every column.",
+    )
+    content_column: Line = Field(
+        default="",
+        title="Content",
+        description="The column that is the file: text and bytes as they are, anything else as "
+        "JSON; empty: the columns.",
+    )
+    cursor_field: Line = Field(
+        default="",
+        title="Version",
+        description="The column that changes whenever the row does, such as `updated_at`: then "
+        "only rows that changed are read.",
+    )
+    extension: Extension = Field(
+        default=".json", title="Extension", description="What the file's name ends with."
+    )
+    tls: Literal["verify", "off"] = Field(
+        default="verify",
+        title="TLS",
+        description="Whether the server's certificate is verified, or nothing is encrypted.",
+    )
+
+    @classmethod
+    def address_problem(cls, url: RemoteUrl) -> str | None:
+        """Return what an address lacks."""
+        database = url.path.strip("/")
+        is_one = database and "/" not in database
+        return None if is_one else "names no database: postgresql://host/database"
+
+
+SOURCES: Mapping[str, type[SourceConfig]] = MappingProxyType(
+    {"http_api": HttpApiConfig, "s3": S3Config, "postgres": PostgresConfig}
+)
 """The form of each sort of source, by provider."""
 
 
@@ -191,23 +269,28 @@ def check_config(provider: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """
     form = SOURCES.get(provider)
     if form is not None:
+        if form.library and find_spec(form.library) is None:
+            problem = f"{provider} needs the extra `sources` on this server, which is not installed"
+            raise InvalidValue(field="provider", problem=problem)
         return form.checked(given).model_dump(mode="json")
     if given:
         raise InvalidValue(field="config", problem="a Git host takes none")
     return {}
 
 
-def check_scheme(provider: str, scheme: Scheme) -> None:
+def check_address(provider: str, url: RemoteUrl) -> None:
     """Refuse an address that no connection of a provider has.
 
     Raises:
-        InvalidValue: its scheme is another provider's.
+        InvalidValue: its scheme is another provider's, or a part of it is missing.
     """
     form = SOURCES.get(provider)
     schemes = GIT_SCHEMES if form is None else form.schemes
-    if scheme not in schemes:
+    if url.scheme not in schemes:
         known = " or ".join(each for each in Scheme if each in schemes)
         raise InvalidValue(field="url", problem=f"{provider} has addresses of {known}")
+    if form is not None and (problem := form.address_problem(url)):
+        raise InvalidValue(field="url", problem=problem)
 
 
 def config_schema(provider: str) -> dict[str, Any]:

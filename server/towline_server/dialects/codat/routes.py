@@ -62,6 +62,8 @@ _KEYS: Mapping[Provider, str] = MappingProxyType(
         Provider.GITEA: "gtea",
         Provider.AZURE_DEVOPS: "azdo",
         Provider.HTTP_API: "http",
+        Provider.S3: "awss",
+        Provider.POSTGRES: "pgsq",
     }
 )
 """The four characters by which clients identify an integration."""

@@ -27,10 +27,10 @@ KnownProvider: TypeAlias = Literal[
     # Git hosts.
     "git", "github", "gitlab", "bitbucket", "gitea", "azure_devops",
     # Sources of files.
-    "http_api",
+    "http_api", "s3", "postgres",
     # What clients of the API may ask for, and this engine does not pull from.
-    "shopify", "flexiroam", "starlink", "s3", "google_drive", "msft_sharepoint",
-    "klaviyo", "amazon_sp", "salesforce", "netsuite", "sqlserver", "postgres", "mlflow", "sftp",
+    "shopify", "flexiroam", "starlink", "google_drive", "msft_sharepoint",
+    "klaviyo", "amazon_sp", "salesforce", "netsuite", "sqlserver", "mlflow", "sftp",
     "gmail_inbox", "dropbox", "rydership", "gorgias", "redo", "bullhorn",
 ]  # fmt: skip
 

@@ -65,6 +65,19 @@ HOSTS: Mapping[Provider, Host] = MappingProxyType(
             username="The user; left out for a token.",
             token_user=TOKEN_USERNAME,
         ),
+        Provider.S3: Host(
+            name="S3",
+            url="https://s3.eu-central-1.amazonaws.com/bucket/prefix",
+            address="The server, the bucket, and the prefix below which the files are.",
+            username="The id of the access key.",
+            password="The secret of the access key.",  # noqa: S106 - a label
+        ),
+        Provider.POSTGRES: Host(
+            name="PostgreSQL",
+            url="postgresql://db.example.com/database",
+            address="The server and the database.",
+            password="The password.",  # noqa: S106 - a label
+        ),
     }
 )
 

@@ -16,9 +16,11 @@ from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.runner import Gate
 from towline.kinds import Kind, Kinds
 from towline.options import OnConflict
+from towline.remotes.url import ALL_SCHEMES
 from towline.testing.git_server import Answers as Trouble
 from towline_server.auth.roles import Role
 from towline_server.projects.asset_tables import AssetRow
+from towline_server.projects.connections import Connections
 from towline_server.projects.domain import Project, Provider, PullSettings
 from towline_server.projects.service import Projects
 from towline_server.runs.domain import Lease
@@ -133,6 +135,10 @@ def test_the_whole_dialect(product: ProductClient, syncs: SyncsClient):
     assert product.lacking(IMPOSSIBLE | OTHER_STORAGE[engine]) == []
 
 
+SOURCES = {Provider.POSTGRES: ("postgresql://host/database", {"table": "rules"})}
+"""The addresses of providers that have none over HTTP."""
+
+
 def _definitions(runs: SyncRuns) -> None:
     for status in ("draft", "active", "paused", "archived"):
         runs.create(status=status, freshnessSlaSeconds=0, name=status)
@@ -142,9 +148,10 @@ def _definitions(runs: SyncRuns) -> None:
     runs.create(tableBindings=[{"entityKey": "rule", "cursorField": "at"}])
     tenant = runs.syncs.tenant
     for provider in Provider:
+        url, config = SOURCES.get(provider, (f"{tenant.server.url}/x.git", {}))
         with tenant.database.writing() as session:
-            connection = runs.syncs.api.services.connections(session).create(
-                tenant_id=tenant.tenant_id, url=f"{tenant.server.url}/x.git", provider=provider
+            connection = Connections(session, tenant.sealer, ALL_SCHEMES).create(
+                tenant_id=tenant.tenant_id, url=url, provider=provider, config=config
             )
         runs.create(connectionId=str(connection.id), destinationConfig={})
     gone = runs.create()

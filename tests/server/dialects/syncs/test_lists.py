@@ -131,7 +131,7 @@ def _fields(schema: Any) -> Iterator[tuple[str, Any]]:
 
 
 def test_the_seed_s_own_providers_are_not_pulled_from(syncs: SyncsClient):
-    for provider in ("shopify", "s3", "bullhorn", "postgres"):
+    for provider in ("shopify", "netsuite", "bullhorn", "dropbox"):
         found = syncs.refused(404, "GET", f"/providers/{provider}/catalog")
         assert found == [([], "no such provider")]
 
