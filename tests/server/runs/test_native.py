@@ -10,8 +10,10 @@ from sqlalchemy import func, select
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.processes import LONG, Workers, runs_elsewhere, workers
 from tests.server.runs.runner import BOUNDARIES, Runner
+from towline.remotes.windows import Window
 from towline_server.projects.asset_tables import PullRow
 from towline_server.projects.domain import Project
+from towline_server.runs.domain import RunRequest, WindowCount
 from towline_server.runs.service import Runs
 from towline_server.runs.states import Outcome, ReasonCode, RunState
 
@@ -59,6 +61,28 @@ def test_a_killed_run_goes_on(
     assert (run.pull, pulls(tenant, project)) == (1, 1)
     again = runs.wait(runs.request(project.id).id, LONG)
     assert again.outcome is Outcome.UNCHANGED
+
+
+@pytest.mark.parametrize("boundary", ["applying", "ended"])
+def test_a_run_by_windows_that_was_killed_goes_on(
+    boundary: str, tenant: GitTenant, processes: Workers, runs: Runs, project: Project
+):
+    """The worker is killed in the second of three windows, and between it and the third."""
+    Runner(tenant).worker().execute(runs.request(project.id).id)
+    made = [tenant.commit(a=b"%d" % number, b=b"1") for number in (2, 3, 4)]
+    asked = runs.request(project.id, RunRequest(window=Window(commits=1)))
+    worker = processes.start(stop_at=boundary)
+    worker.hear_stop()
+    worker.go()
+    worker.hear_stop()
+    worker.kill()
+    assert tenant.contents(project)["a"] == (b"3" if boundary == "ended" else b"2")
+    processes.start()
+    run = runs.wait(asked.id, LONG)
+    assert (run.state, run.windows) == (RunState.SUCCEEDED, WindowCount(pulled=3, left=0))
+    log = tenant.store(project).log()
+    assert [pull.summary.revision for pull in log[:3]][::-1] == made
+    assert len(log) == 4
 
 
 def test_another_worker_takes_over(

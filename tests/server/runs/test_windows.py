@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -169,6 +170,30 @@ def test_what_a_run_is_limited_to_and_what_it_leaves_out_moves_on_as_well(
     assert tenant.contents(pulled) == {"a": b"1", "b": b"1", "rules/r": b"1"}
     full = asked(runner, pulled, RunRequest(window=Window(commits=1), mode=RunMode.FULL_REFRESH))
     assert (full.state, tenant.contents(pulled)["a"]) == (RunState.SUCCEEDED, b"2")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_windows_end_where_one_pull_ends_and_git_does(
+    seed: int, runner: Runner, tenant: GitTenant, pulled: Project
+):
+    """Files come, change, move and go; edits here are of files that no commit touches."""
+    chance, names = random.Random(seed), [f"rules/{name}" for name in "abcdef"]
+    whole, files = tenant.project(), {"a": b"1", "b": b"1"}
+    for project in (pulled, whole):
+        asked(runner, project, RunRequest())
+        tenant.edit(project, "b", b"ours")
+    for number in range(8):
+        name, other = chance.sample(names, 2)
+        if name in files and chance.random() < 0.6:
+            content = files.pop(name)
+            files |= {other: content} if chance.random() < 0.5 else {}
+        else:
+            files[name] = b"%d" % number
+        tenant.repository.commit(files, time=1_700_000_000 + number)
+    run = asked(runner, pulled, RunRequest(window=Window(commits=chance.choice([1, 2]))))
+    once = asked(runner, whole, RunRequest())
+    assert (run.state, once.state) == (RunState.SUCCEEDED, RunState.SUCCEEDED)
+    assert tenant.contents(pulled) == tenant.contents(whole) == {**files, "b": b"ours"}
 
 
 def test_the_reports_of_the_windows_become_one(runner: Runner, tenant: GitTenant, pulled: Project):
