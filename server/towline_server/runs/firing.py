@@ -205,6 +205,7 @@ def _unserved(session: Session, firings: Sequence[_Firing]) -> list[_Firing]:
     waiting = select(run.schedule_id).where(
         run.project_id.in_({each.spec.project_id for each in firings}),
         run.state == RunState.QUEUED,
+        run.position <= 1,  # what its parent began with is not new any more
         run.schedule_id.in_([each.schedule_id for each in firings]),
     )
     requested = select(run.request_key).where(

@@ -14,7 +14,7 @@ from towline.errors import Cancelled
 
 from .attempts import follow_window
 from .combined_reports import count_entries, merge_kinds, merge_windows
-from .domain import merged_in
+from .domain import RunMode, merged_in
 from .states import ACTIVE, RESULTS, Outcome, ResultClass, RunState, failure_of
 from .tables import RunRow, children_of
 from .windows import MOST_WINDOWS
@@ -38,10 +38,11 @@ def _combine_windows(session: Session, parent: RunRow, pulled: int, now: datetim
     """Do the same for a parent whose children follow each other; add the one that is next."""
     child = session.scalars(children_of(parent.id, newest_first=True).limit(1)).one()
     left = child.windows_left
-    if child.state == RunState.SUCCEEDED:
-        pulled, left = child.position, left or 0
+    if child.state == RunState.SUCCEEDED and parent.mode != RunMode.DRY_RUN:
+        nothing_new = child.base_revision == child.target_revision
+        pulled, left = child.position - nothing_new, left or 0
         parent.windows_pulled, parent.windows_left = pulled, left
-        if left and pulled < MOST_WINDOWS and parent.cancel_requested_at is None:
+        if left and child.position < MOST_WINDOWS and parent.cancel_requested_at is None:
             follow_window(session, parent, child, now)
             _note(parent, [child], 100 * pulled // _all(pulled, left))
             return False

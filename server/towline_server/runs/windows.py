@@ -69,12 +69,12 @@ class WindowHistory:
 def _following(
     repository: Repository, base: Revision, tip: Revision, window: Window, watch: Watch
 ) -> Mapping[Revision, NextWindow]:
-    """Return the window that follows each end of one, from ``base`` on."""
+    """Return the window that follows each end of one, from ``base`` on, as far as a run may go."""
     with repository.cached() as remote:
         commits = remote.first_parents(base, tip, watch)
     ends = [tip] if commits is None else window.ends(commits)
-    befores = [base, *ends[:-1]]
+    first = ends[:MOST_WINDOWS]
     return {
         before: NextWindow(end=end, left=len(ends) - index)
-        for index, (before, end) in enumerate(zip(befores, ends, strict=True), start=1)
+        for index, (before, end) in enumerate(zip([base, *first], first, strict=False), start=1)
     }

@@ -131,7 +131,7 @@ def test_a_window_is_of_commits_or_of_seconds(
 def test_nothing_new_is_one_child_that_changes_nothing(runner: Runner, pulled: Project):
     run = asked(runner, pulled)
     assert (run.outcome, run.result_class) == (Outcome.UNCHANGED, ResultClass.NO_CHANGE)
-    assert (len(runner.children(run.id)), run.windows) == (1, WindowCount(pulled=1, left=0))
+    assert (len(runner.children(run.id)), run.windows) == (1, WindowCount(pulled=0, left=0))
 
 
 def test_a_first_pull_is_one_window(runner: Runner, tenant: GitTenant, project: Project):
@@ -155,6 +155,7 @@ def test_a_dry_run_compares_with_the_last_commit(
     made = commit(tenant, 2, 3)
     run = asked(runner, pulled, RunRequest(window=Window(commits=1), mode=RunMode.DRY_RUN))
     assert [end for _, end in steps(runner, run)] == made[-1:]
+    assert (run.result_class, run.windows) == ("success", WindowCount(pulled=0, left=None))
     assert tenant.contents(pulled)["a"] == b"1"
 
 
@@ -334,6 +335,6 @@ def test_what_another_run_pulled_meanwhile_is_not_taken_back(
     runner.worker().execute(other.id)
     runner.work_windows()
     ended = runner.runs.get(run.id)
-    assert (ended.state, ended.windows) == (RunState.SUCCEEDED, WindowCount(pulled=2, left=0))
+    assert (ended.state, ended.windows) == (RunState.SUCCEEDED, WindowCount(pulled=1, left=0))
     assert tenant.contents(pulled)["a"] == b"4"
     assert revisions(tenant, pulled, 2) == [made[0], made[-1]]

@@ -77,6 +77,24 @@ def test_a_schedule_pulls_window_by_window_too(syncs: SyncsClient):
     assert len(syncs.runner.children(_id(run))) == 2
 
 
+def test_a_schedule_fires_while_its_windows_wait(syncs: SyncsClient):
+    """Those end with the revision that was fetched for them: what was pushed since is new."""
+    sync = syncs.create(
+        status="active", triggerMode="scheduled", schedule=EVERY, executionMode="fan_out_window"
+    )
+    syncs.done(sync)
+    for number in (b"2", b"3"):
+        syncs.tenant.commit(rules__a=number, tasks__b=b"1")
+    syncs.fire()
+    syncs.runner.worker().execute(syncs.runner.native.submitted.pop(0))
+    syncs.tenant.commit(rules__a=b"4", tasks__b=b"1")
+    syncs.fire()
+    syncs.fire()
+    assert syncs.runs(sync)["total"] == 3
+    syncs.work()
+    assert syncs.tenant.contents(syncs.project)["rules/a"] == b"4"
+
+
 @pytest.mark.parametrize("status", ["draft", "paused", "archived"])
 def test_what_is_not_active_never_fires(syncs: SyncsClient, status: str):
     sync = syncs.create(status=status, triggerMode="scheduled", schedule=EVERY)
