@@ -97,8 +97,8 @@ WEBHOOK_ATTEMPTS = Counter(
 )
 DELETED = Counter(
     "towline_deleted",
-    "What was deleted since it was older than the settings retain: runs, plans, pulls, deliveries,"
-    " caches.",
+    "What was deleted since it was older than the settings retain: runs, plans, pulls, events,"
+    " deliveries, caches.",
     ["what"],
     registry=REGISTRY,
 )

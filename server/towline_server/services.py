@@ -17,6 +17,7 @@ from .db import Database, make_engine, upgrade
 from .db.pools import check_allowed, connections_for
 from .errors import Unavailable
 from .projects.connections import Connections
+from .runs.event_followers import EventFollowers
 from .runs.external import ExternalWork
 from .runs.followers import Followers
 from .runs.plans import Plans
@@ -57,6 +58,11 @@ class Services:
     def followers(self) -> Followers:
         """The followers of runs. Raises Unavailable without a runtime."""
         return self._running().followers
+
+    @property
+    def event_followers(self) -> EventFollowers:
+        """The followers of projects' events. Raises Unavailable without a runtime."""
+        return self._running().event_followers
 
     def with_runtime(self, runtime: Runtime) -> Services:
         """Return the same services with runs."""

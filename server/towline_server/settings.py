@@ -191,6 +191,8 @@ class Settings(BaseSettings):
     """How long a stored plan waits to be applied."""
     pull_days: int = Field(default=365, ge=1)
     """How long the report of a pull is stored that can no longer be undone."""
+    event_days: int = Field(default=30, ge=1)
+    """How long the change of an asset is stored that a sync appends, with both of its contents."""
     shutdown_seconds: int = Field(default=20, ge=0)
     """How long requests may take to end when the server stops; handing runs back comes after."""
 
@@ -237,7 +239,6 @@ class Settings(BaseSettings):
         if self.lease_seconds < 3 * self.heartbeat_seconds:
             # One heartbeat may be missed, and the next one may be late.
             yield "lease_seconds: below three times heartbeat_seconds, a lease could lapse alive"
-
         if not self.webhook_schemes <= {Scheme.HTTPS, Scheme.HTTP}:
             yield "webhook_schemes: can only be https and http"
 

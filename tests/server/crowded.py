@@ -115,6 +115,11 @@ def _of_project(project: Row, connection_id: UUID) -> dict[str, list[Row]]:
             {**mine, "id": f"{number:024}", "path": f"a/{number}", "digest": f"{number:040}"}
             for number in numbers
         ],
+        "asset_events": [
+            {**mine, "sequence": number + 1, "kind": "rule", "at": NOW - age / 10}
+            | {"path": f"a/{number}", "after_digest": f"{number:040}"}
+            for number, age in enumerate(ages)
+        ],
     }
 
 

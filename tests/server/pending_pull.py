@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 from sqlalchemy import select
@@ -16,11 +17,14 @@ from tests.server.serving import LONG, admin_key
 from towline.pull import pull
 from towline.remotes.git import GitRemote
 from towline.testing.plans import now
+from towline_server.projects.asset_events import AssetEvents, EventFilter, want_events
 from towline_server.projects.asset_tables import PullRow
 from towline_server.projects.domain import Project
 from towline_server.runs.tables import RunRow
 
 V1 = "/api/towline/v1"
+CHANGES = [(1, "updated", "a"), (2, "deleted", "gone"), (3, "created", "rules/new")]
+"""The events of the pull: what it does here, numbered without a gap."""
 ProjectState = tuple[dict[str, bytes], str | None, int]
 """Contents by path, base, and how many pulls were applied."""
 
@@ -47,6 +51,8 @@ class PendingPull:
             f"{tenant.server.url}/repo.git", cache=tenant.folder / "first.git"
         ) as remote:
             pull(tenant.store(self.project), remote)
+        with tenant.database.writing() as session:
+            want_events(session, self.project.id, uuid4(), ["file", "rule"])
         tenant.server.tally.clear()
         tenant.edit(self.project, "here", b"edited")
         self.old = self.state()
@@ -108,6 +114,13 @@ class PendingPull:
                 RunRow.project_id == self.project.id, RunRow.report.is_not(None)
             )
             return [*session.scalars(of_pulls), *session.scalars(of_runs)]
+
+    def changes(self, run_id: str) -> list[tuple[int, str, str]]:
+        """The events of the project, which must be of one pull by this run."""
+        with self.tenant.database.reading() as session:
+            page = AssetEvents(session, self.project.id).page(EventFilter(), after=0, limit=100)
+        assert {(event.pull, str(event.run_id)) for event in page.events} == {(2, run_id)}
+        return [(event.sequence, str(event.change), event.path) for event in page.events]
 
     @property
     def _headers(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 from fastapi.testclient import TestClient
@@ -28,7 +29,9 @@ from towline_server.app import create_app
 from towline_server.db import make_engine, upgrade
 from towline_server.demo import content, tenancy
 from towline_server.loops import Changes
+from towline_server.projects.asset_events import want_events
 from towline_server.projects.store import SqlStore
+from towline_server.runs.event_followers import EventFollowers
 from towline_server.runs.execute import Tools, pass_boundary
 from towline_server.runs.external import ExternalBackend, ExternalWork
 from towline_server.runs.fetching import Repositories, SharedFetches
@@ -69,6 +72,8 @@ PLACES = {
     ("/v2/integrations/", "sync_id"): "run of a kind",
 }
 """What there is by a parameter of a path that has this part in it; the last one counts."""
+FIRST = {"number": 1, "sequence": 1, "side": "after"}
+"""What is counted from one in each project."""
 NAMES = {"org": tenancy.TENANT, "space": "shop", "project": "rules", "dataType": "rule"}
 
 
@@ -87,7 +92,7 @@ class Populated:
         if name in NAMES and (name != "project" or "org" in path):
             return NAMES[name]
         fitting = [what for (part, known), what in PLACES.items() if known == name and part in path]
-        return self.ids[fitting[-1]] if fitting else {"number": 1}.get(name)
+        return self.ids[fitting[-1]] if fitting else FIRST.get(name)
 
     @contextmanager
     def copied(self, database: Path) -> Iterator[Services]:
@@ -119,6 +124,8 @@ def populate(settings: Settings, git_url: str, repositories: Path) -> Populated:
     engine.dispose()
     with _opened(settings) as services:
         tenancy.make_tenancy(services, git_url)
+        with services.database.writing() as session:
+            want_events(session, tenancy.RULES_PROJECT, uuid4(), ["rule"])
         store = SqlStore(services.database, tenancy.RULES_PROJECT)
         with GitRemote(f"{git_url}/rules.git", ref=BRANCH) as remote:
             pull(store, remote)
@@ -178,6 +185,7 @@ def _execution(services: Services) -> Runtime:
         external=ExternalWork(database, tools.leases, tools.repositories, tools.changes),
         plans=Plans(database, tools.repositories, tools.fetches),
         followers=Followers(database, tools.changes),
+        event_followers=EventFollowers(database, tools.changes),
     )
     return cast(Runtime, execution)
 
@@ -193,11 +201,11 @@ class _Population:
     def make_everything(self) -> dict[str, str]:
         project, connection = str(tenancy.RULES_PROJECT), str(tenancy.RULES_CONNECTION)
         mine = f"{NATIVE}/projects/{project}"
+        appended = [{"entityKey": "rule", "loadMode": "append_event"}]
+        wanted = {"connectionId": connection, "name": "Rules", "status": "active"}
+        sync = self._post("/api/v1/syncs", {**wanted, "tableBindings": appended})
         task = self._post("/dev/remote/pull", headers={"Nected-Branch": BRANCH})["data"]["taskId"]
         kinds = self._post(f"/v2/integrations/connections/{connection}/sync")
-        sync = self._post(
-            "/api/v1/syncs", {"connectionId": connection, "name": "Rules", "status": "active"}
-        )
         asset = self._get(f"{mine}/assets")["items"][0]
         conflict = self._get(f"{mine}/conflicts")["conflicts"][0]["parties"][0]
         return {

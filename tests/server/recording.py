@@ -41,6 +41,10 @@ REQUESTS: Mapping[str, list[dict[str, Any]]] = {
     "native_create_project": [{"json": {"path": "demo/shop/prices", "kinds": KINDS}}],
     "native_create_webhook": [{"json": {"url": "http://127.0.0.1/runs"}}],
     "native_heartbeat": [{"json": {"run_id": "claimed run", "token": "token", "done": 1}}],
+    "native_list_asset_events": [
+        {"query": {"limit": 1}},
+        {"query": {"limit": 1}, "headers": {"Accept": "text/event-stream"}},
+    ],
     "native_make_plan": [{"json": {"on_conflict": "skip"}}],
     "native_move_asset": [{"json": {"path": "rules/renamed.json"}}],
     "native_put_asset": [{"content": RULE}, {"content": RULE, "path": {"path": "rules/new.json"}}],
@@ -158,7 +162,11 @@ class Recording:
             if "json" in wanted or "content" in wanted:
                 made["request"] = wanted.get("content", self._plain(body))
         if answer.content:
-            made["answers"][str(answer.status_code)] = self._plain(_read(answer))
+            name = str(answer.status_code)
+            if name in made["answers"]:
+                # In another form: the document has one of each.
+                name = f"{name} {answer.headers['content-type'].partition(';')[0]}"
+            made["answers"][name] = self._plain(_read(answer))
 
     def _known(self, value: Any) -> Any:
         return self.populated.ids.get(value, value) if isinstance(value, str) else value

@@ -85,5 +85,5 @@ def _media(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         holders[f"{name} request"] = operation.get("requestBody", {})
         holders |= {f"{name} {status}": each for status, each in operation["responses"].items()}
     for where, holder in holders.items():
-        for media in holder.get("content", {}).values():
-            yield where, media
+        for form, media in holder.get("content", {}).items():
+            yield f"{where} {form}", media

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.server.descendants import await_end, descendants
-from tests.server.pending_pull import PendingPull
+from tests.server.pending_pull import CHANGES, PendingPull
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.runner import BOUNDARIES
 from tests.server.serving import ServerProcess, client_of, serving, settings_file
@@ -59,11 +59,12 @@ def ended(pending: PendingPull, words: list[str], run_id: str) -> dict[str, obje
 
 
 def check_end(pending: PendingPull, run: dict[str, object]) -> None:
-    """One report, of one pull, and the project as it makes it."""
+    """One report and the events of one pull, and the project as it makes it."""
     assert (run["state"], run["outcome"], run["pull"]) == ("succeeded", "changed", 2)
     assert pending.state() == pending.new
     logged, returned = pending.reports()
     assert logged == returned
+    assert pending.changes(str(run["id"])) == CHANGES
 
 
 @pytest.mark.parametrize("boundary", ["queued", *BOUNDARIES])

@@ -6,14 +6,15 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import Connection, event
+from sqlalchemy.orm import Session
 
-from tests.server.crowded import crowd
+from tests.server.crowded import NOW, crowd
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.runner import Runner
 from towline_server.auth.identities import Identities
@@ -23,6 +24,14 @@ from towline_server.db import Database
 from towline_server.dialects.syncs.rows import select_syncs, sync_gauges
 from towline_server.dialects.syncs.tables import SyncRow
 from towline_server.loops import Ticker
+from towline_server.projects.asset_events import (
+    AssetEvents,
+    EventFilter,
+    delete_old,
+    delete_unwanted,
+    last_events,
+    want_events,
+)
 from towline_server.projects.listing import AssetFilter, AssetList
 from towline_server.projects.log import History
 from towline_server.projects.service import Projects
@@ -44,6 +53,7 @@ from towline_server.webhooks.queue import DeliveryQueue, count_due
 GROWING = frozenset(
     {
         *(
+            "asset_events",
             "assets",
             "bindings",
             "blobs",
@@ -180,6 +190,17 @@ def _acts(
         followers._changed_at(session, {run.id: run.updated_at})
         followers._last_attempts(session, [run.id])
 
+    def list_events(session: Session, wanted: EventFilter) -> None:
+        events = AssetEvents(session, project_id)
+        events.page(wanted, after=10, limit=10)
+        events.oldest()
+
+    def forget_events() -> None:
+        with database.writing() as session:
+            assert delete_old(session, NOW - timedelta(days=9), limit=5) == 1
+            assert want_events(session, project_id, uuid4(), ["rule"]) == []
+            assert delete_unwanted(session, project_id, "file", limit=5) == 0
+
     syncs = select_syncs().where(SyncRow.tenant_id == tenant_id).order_by(SyncRow.created_at)
     plans = Plans(database, runner.repositories, runner.fetches)
     queue = DeliveryQueue(database)
@@ -199,6 +220,10 @@ def _acts(
         Schedules(database, runs).fire,
         Retention(database, now=lambda _: datetime.now(UTC)).prune,
         read(lambda session: History(session, project_id).page(limit=10)),
+        read(lambda session: list_events(session, EventFilter())),
+        read(lambda session: list_events(session, EventFilter(kind="rule", path="a", since=NOW))),
+        forget_events,
+        read(lambda session: last_events(session, [project_id])),
         read(lambda session: StoredPlans(session, project_id).waiting()),
         read(lambda session: AssetList(session, project_id).page(AssetFilter(), limit=10)),
         read(lambda session: Projects(session).visible_to(caller, limit=10, offset=0)),

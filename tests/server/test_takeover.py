@@ -18,7 +18,7 @@ from sqlalchemy import update
 
 from tests.databases import everything
 from tests.server.api.push_hosts import HOSTS, SECRET, called
-from tests.server.pending_pull import V1, PendingPull
+from tests.server.pending_pull import CHANGES, V1, PendingPull
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.processes import runs_elsewhere
 from tests.server.serving import (
@@ -133,6 +133,7 @@ def test_the_other_server_takes_over_in_time(phase: str, servers: Servers, pendi
     assert (lost["reason_code"], taken["id"]) == ("heartbeat_timeout", last["id"])
     assert pending.state() == pending.new
     assert len(pending.reports()) == 2, "one pull, reported by one run"
+    assert pending.changes(last["id"]) == CHANGES
     last_heartbeat = moment(row(pending.tenant, run_id).heartbeat_at)
     started = moment(row(pending.tenant, last["id"]).started_at)
     assert timedelta(seconds=LEASE) < started - last_heartbeat <= IN_TIME

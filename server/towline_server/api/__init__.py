@@ -13,6 +13,7 @@ from towline_server.web.dialect import Dialect
 from towline_server.web.schemas import known_query
 
 from . import (
+    asset_events,
     assets,
     conflicts,
     connections,
@@ -43,6 +44,7 @@ def _router() -> APIRouter:
         projects,
         connections,
         assets,
+        asset_events,
         plans,
         conflicts,
         resolutions,

@@ -100,12 +100,12 @@ def get_asset(
     return _shown(_with_id(context, project, asset_id), response)
 
 
-_BYTES: dict[str, Any] = {"type": "string", "format": "binary"}
+BYTES: dict[str, Any] = {"type": "string", "format": "binary"}
 _CONTENT: dict[int | str, dict[str, Any]] = {
     **problems(),
     200: {
         "description": "the bytes, as they are",
-        "content": {"application/octet-stream": {"schema": _BYTES}},
+        "content": {"application/octet-stream": {"schema": BYTES}},
     },
     304: {"description": "they are what If-None-Match names"},
 }
@@ -139,7 +139,7 @@ def read_path(
 _PUT = {
     "requestBody": {
         "required": True,
-        "content": {"application/octet-stream": {"schema": _BYTES}},
+        "content": {"application/octet-stream": {"schema": BYTES}},
     }
 }
 
@@ -238,16 +238,20 @@ def _shown(asset: ProjectAsset, response: Response) -> AssetModel:
     return AssetModel.of(asset)
 
 
-def _content(
-    context: RequestContext, project: Project, asset: ProjectAsset, if_none_match: str | None
-) -> Response:
-    tag = f'"{asset.state.digest}"'
-    # A user's content: no browser shall take it for a page of this server.
-    headers = {
-        "ETag": tag,
+def content_headers(digest: Digest) -> dict[str, str]:
+    """Return the headers of a user's content: no browser shall take it for a page of ours."""
+    return {
+        "ETag": f'"{digest}"',
         "X-Content-Type-Options": "nosniff",
         "Content-Disposition": "attachment",
     }
+
+
+def _content(
+    context: RequestContext, project: Project, asset: ProjectAsset, if_none_match: str | None
+) -> Response:
+    headers = content_headers(asset.state.digest)
+    tag = headers["ETag"]
     if if_none_match is not None and tag in [each.strip() for each in if_none_match.split(",")]:
         return Response(status_code=304, headers=headers)
     # None: it was edited since.

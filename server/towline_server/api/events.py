@@ -25,9 +25,8 @@ router = APIRouter(route_class=NativeRoute)
 
 STREAM_SECONDS = 600.0
 """A stream ends then. A client that reconnects, as browsers do, is authorised again."""
-_QUIET_SECONDS = 15.0
+QUIET_SECONDS = 15.0
 """After how long without news a comment shows proxies that the stream is alive."""
-
 QUIET = ": still here\n\n"
 
 _EVENT = {
@@ -75,7 +74,7 @@ async def changes(followers: Followers, run: Run) -> AsyncIterator[Change | None
     ends_at = asyncio.get_running_loop().time() + STREAM_SECONDS
     with followers.following(run) as follower:
         while not follower.is_over and asyncio.get_running_loop().time() < ends_at:
-            change = await follower.next(_QUIET_SECONDS)
+            change = await follower.next(QUIET_SECONDS)
             if change is not None:
                 yield change
                 if change.run.is_terminal:

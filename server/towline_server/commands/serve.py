@@ -115,7 +115,7 @@ def _serve(
                 settings,
                 on_hangup=partial(reload, app, load),
                 on_listening=on_listening,
-                on_stopping=runtime.followers.close,
+                on_stopping=runtime.end_streams,
             )
     finally:
         services.close()

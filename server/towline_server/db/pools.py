@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from towline_server.errors import InvalidSettings
 
-LOOPS = 8
+LOOPS = 9
 """The threads of a process that work by themselves: the heartbeat, the dispatcher and the like."""
 REQUESTS = 16
 """Requests that use the database at one moment; further ones wait until one of them has read."""

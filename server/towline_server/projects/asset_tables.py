@@ -171,6 +171,49 @@ class RetainedBlobRow(Base):
     pull: Mapped[int] = mapped_column(BigInteger, primary_key=True)
 
 
+class AssetEventRow(Base):
+    """One change that one pull made to one asset of a kind in `ProjectRow.event_kinds`.
+
+    ``path`` is where the asset is after it, or was before it was deleted; ``renamed_from`` is where
+    it was, if elsewhere. A state is absent where its digest is.
+    """
+
+    __tablename__ = "asset_events"
+    __table_args__ = (
+        # What an event shows can be read for as long as the event is stored.
+        ForeignKeyConstraint(["project_id", "before_digest"], ["blobs.project_id", "blobs.digest"]),
+        ForeignKeyConstraint(["project_id", "after_digest"], ["blobs.project_id", "blobs.digest"]),
+        Index(None, "project_id", "before_digest"),
+        Index(None, "project_id", "after_digest"),
+        Index(None, "project_id", "path"),
+        Index(
+            "ix_asset_events_renamed",
+            *("project_id", "renamed_from"),
+            sqlite_where=column("renamed_from").is_not(None),
+            postgresql_where=column("renamed_from").is_not(None),
+        ),
+        Index(None, "at"),
+    )
+
+    project_id: Mapped[UUID] = _project()
+    sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """Grows by one with each event of the project (`ProjectRow.events`)."""
+    pull: Mapped[int] = mapped_column(BigInteger)
+    undoes: Mapped[int | None] = mapped_column(BigInteger)
+    run_id: Mapped[UUID | None]
+    at: Mapped[datetime]
+    asset_id: Mapped[AssetId] = mapped_column(ExactText(AssetId))
+    kind: Mapped[str]
+    change: Mapped[str]
+    path: Mapped[AssetPath] = mapped_column(ExactText(AssetPath))
+    renamed_from: Mapped[AssetPath | None] = _path()
+    merged: Mapped[bool]
+    before_digest: Mapped[Digest | None] = _digest()
+    before_executable: Mapped[bool]
+    after_digest: Mapped[Digest | None] = _digest()
+    after_executable: Mapped[bool]
+
+
 class StoredPlanRow(Base):
     """A plan that was made to be looked at, and applied later or never."""
 

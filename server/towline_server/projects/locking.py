@@ -34,6 +34,15 @@ def hold(session: Session, project_id: UUID) -> None:
     existing(session.scalar(found.with_for_update(read=True, key_share=True)), "project")
 
 
+def hold_writers(session: Session, project_id: UUID) -> None:
+    """Lock a project against writers, too, such as pulls; rows may still name it. Raises as `hold`.
+
+    A writer that waits for it sees what the transaction wrote.
+    """
+    found = select(ProjectRow.id).where(ProjectRow.id == project_id)
+    existing(session.scalar(found.with_for_update(key_share=True)), "project")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fenced:
     """A new fence of a project, and the revision that the project has."""

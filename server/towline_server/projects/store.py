@@ -25,6 +25,7 @@ from towline.stores.base import BaseStore
 from towline.stores.checks import released_ids
 from towline_server.db.session import Database
 
+from .asset_events import EventSource, append_events
 from .locking import claim, store_errors
 from .log import drop_log, log_values, write_log
 from .rows import AnyRow
@@ -94,8 +95,8 @@ class SqlStore(BaseStore):
     `locking.claim` returned (None: no claim was made, the plan's own state is the guard); one
     applied plan uses it up. ``planned_at`` is `SqlSnapshot.moment` of what that plan was made from:
     while the project has that edition and the fence, the plan fits. ``before_commit`` is called
-    once in the transaction, last, for a plan with nothing to write too. All of it raises NotFound
-    where there is no such project (any more).
+    once in the transaction, last, for a plan with nothing to write too. ``run_id`` is the id of the
+    run that applies. All of it raises NotFound where there is no such project (any more).
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class SqlStore(BaseStore):
         fence: int | None = None,
         planned_at: AnyRow | None = None,
         before_commit: BeforeCommit | None = None,
+        run_id: UUID | None = None,
     ) -> None:
         self._database = database
         self._project_id = project_id
@@ -113,6 +115,7 @@ class SqlStore(BaseStore):
         self._claimed = fence
         self._planned_at = planned_at
         self._before_commit = before_commit
+        self._run_id = run_id
         self._row: AnyRow | None = planned_at
         self._checked: _Checked | None = None
         # The database decides between processes, and always has the last word. A run with a fence
@@ -245,10 +248,13 @@ class SqlStore(BaseStore):
         log = self._checked.log
         self.resolutions(transaction).clear_used(plan)
         write_log(session, self._project_id, plan, log, number=number, at=at)
+        pull = EventSource(number=number, run_id=self._run_id, at=at)
+        events = append_events(session, self._project_id, plan, pull, transaction.row)
         self.sweep(transaction, drop_log(session, self._project_id, number - self.keep))
         values = {
             "fence": ProjectRow.fence + 1,
             "pulls": number,
+            "events": events,
             "base": plan.after.base,
             "fingerprint": plan.after.fingerprint,
             "scope": plan.after.scope,

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from towline.model import Revision
@@ -55,6 +55,13 @@ class ProjectRow(Base):
     """Grows with each write of any sort, local edits included."""
     pulls: Mapped[int] = mapped_column(BigInteger, default=0)
     """The number of the last pull in the log."""
+    events: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
+    """The sequence of the last event that was appended."""
+    event_kinds: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+    """The kinds whose changes are appended as events, for each owner that wants them: a sync's id.
+
+    In this row, so that a pull which waited for its lock reads what was wanted when it got it.
+    """
 
     base: Mapped[Revision | None] = mapped_column(ExactText())
     fingerprint: Mapped[str] = mapped_column(default="")

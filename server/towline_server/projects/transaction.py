@@ -28,7 +28,15 @@ from towline.stores.transaction import BaseSnapshot
 from towline_server.db.statements import batches, insert_all, insert_missing
 from towline_server.errors import existing
 
-from .asset_tables import AssetRow, BlobRow, PullRow, ResolutionRow, RetainedBlobRow, UsedIdRow
+from .asset_tables import (
+    AssetEventRow,
+    AssetRow,
+    BlobRow,
+    PullRow,
+    ResolutionRow,
+    RetainedBlobRow,
+    UsedIdRow,
+)
 from .locking import store_errors
 from .rows import AnyRow, Columns, record_of, row_of, select_assets
 from .tables import ProjectRow
@@ -39,7 +47,15 @@ T = TypeVar("T")
 _BATCH = 1000
 _SETTINGS = ("kinds", "names", "ids_from", "keep")
 _STATE = ("base", "fingerprint", "scope", "tracked", "tracked_bytes")
-_COLUMNS = ("fence", "edition", "pulls", *_SETTINGS, *_STATE)
+_COLUMNS = ("fence", "edition", "pulls", "events", "event_kinds", *_SETTINGS, *_STATE)
+
+_NAMING: tuple[tuple[Any, Any], ...] = (
+    (AssetRow, AssetRow.digest),
+    (RetainedBlobRow, RetainedBlobRow.digest),
+    (AssetEventRow, AssetEventRow.before_digest),
+    (AssetEventRow, AssetEventRow.after_digest),
+)
+"""The columns that name bytes, each with its table."""
 
 
 class SqlTransaction:
@@ -175,14 +191,14 @@ class SqlTransaction:
         insert_missing(self.session, BlobRow, rows)
 
     def remove_unused_blobs(self, digests: Iterable[Digest]) -> None:
-        """Delete those of these bytes that no row names: neither an asset's, nor for undo.
+        """Delete those of these bytes that no row names: no asset's, none for undo, no event's.
 
         No count is stored, so none can drift; and the database itself refuses to lose bytes that
         a row names.
         """
         unused = [
-            ~exists().where(table.project_id == BlobRow.project_id, table.digest == BlobRow.digest)
-            for table in (AssetRow, RetainedBlobRow)
+            ~exists().where(table.project_id == BlobRow.project_id, digest == BlobRow.digest)
+            for table, digest in _NAMING
         ]
         for some in batches(sorted(set(digests))):
             mine = (BlobRow.project_id == self.project_id, BlobRow.digest.in_(some))

@@ -365,8 +365,7 @@ class Execution:
 
     def _apply_once(self) -> bool:
         planned = self._planned
-        if planned is None:
-            # It went stale.
+        if planned is None:  # it went stale
             if not self._compare():
                 return False
             planned = self._planned
@@ -387,6 +386,7 @@ class Execution:
             fence=inputs.fence,
             planned_at=planned.at,
             before_commit=before_commit,
+            run_id=self.run_id,
         )
         with inputs.repository.cached() as remote:
             apply(planned.plan, store, contents=remote, watch=self._watch(now=now))

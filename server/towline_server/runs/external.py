@@ -318,7 +318,13 @@ class ExternalWork:
             fence = claim_project(session, lease.project_id)
             check_lease(session, lease)
             now = database_now(session)
-        store = SqlStore(self._database, lease.project_id, fence=fence, before_commit=before_commit)
+        store = SqlStore(
+            self._database,
+            lease.project_id,
+            fence=fence,
+            before_commit=before_commit,
+            run_id=run.id,
+        )
         apply(plan, store, contents=_SentContents(sent.contents), watch=Watch(now=now))
 
     def _advance(self, lease: Lease, state: RunState, goal: RunState) -> None:

@@ -1,4 +1,4 @@
-"""Deletes what the settings no longer retain: ended runs, stored plans, reports of old pulls.
+"""Deletes what the settings no longer retain: runs, plans, reports of pulls, events of assets.
 
 In short transactions of a few rows each, which hold up no other. Every server does it; rows that
 another one has locked are left to it.
@@ -18,6 +18,8 @@ from sqlalchemy.orm import Session, aliased
 from towline_server import metrics
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
+from towline_server.errors import NotFound
+from towline_server.projects.asset_events import delete_old
 from towline_server.projects.asset_tables import PullRow, StoredPlanRow
 
 from .tables import RunRow
@@ -33,6 +35,7 @@ class Retained:
     runs: timedelta = timedelta(days=90)
     plans: timedelta = timedelta(days=7)
     pulls: timedelta = timedelta(days=365)
+    events: timedelta = timedelta(days=30)
 
 
 class Retention:
@@ -57,6 +60,7 @@ class Retention:
             ("runs", self._run_batches(now - self._retained.runs)),
             ("plans", self._batches(partial(_delete_plans, before=now - self._retained.plans))),
             ("pulls", self._batches(partial(_delete_pulls, before=now - self._retained.pulls))),
+            ("events", self._event_batches(now - self._retained.events)),
         ):
             for deleted in batches:
                 metrics.DELETED.labels(what).inc(deleted)
@@ -66,6 +70,18 @@ class Retention:
         while deleted == _TOGETHER:
             with self._database.writing() as session:
                 deleted = delete_some(session)
+            yield deleted
+
+    def _event_batches(self, before: datetime) -> Iterator[int]:
+        """Delete events, those of one project at a time, whose pulls wait meanwhile."""
+        while True:
+            try:
+                with self._database.writing() as session:
+                    deleted = delete_old(session, before, _TOGETHER)
+            except NotFound:
+                continue
+            if deleted == 0:
+                return
             yield deleted
 
     def _run_batches(self, before: datetime) -> Iterator[int]:

@@ -22,6 +22,7 @@ from .attempts import LONGEST_RETRY_SECONDS
 from .bounds import AtOnce
 from .delegation import OrchestratedBackend
 from .due import Due, DueWork
+from .event_followers import EventFollowers
 from .execute import Boundary, Tools, pass_boundary
 from .external import ExternalBackend, ExternalWork
 from .fetch_process import FetchProcess
@@ -76,6 +77,7 @@ class Runtime:
     external: ExternalWork
     plans: Plans
     followers: Followers
+    event_followers: EventFollowers
     heartbeat: Heartbeat
     native: Executor
     orchestrated: tuple[OrchestratedBackend, ...]
@@ -98,6 +100,11 @@ class Runtime:
     def stalled(self) -> list[str]:
         """Return the names of the loops that make no progress."""
         return [ticker.name for ticker in self.loops if ticker.is_stalled]
+
+    def end_streams(self) -> None:
+        """End every stream of events, since the process stops."""
+        self.followers.close()
+        self.event_followers.close()
 
     def stop(self) -> None:
         """Hand back the runs that are executed here, and stop."""
@@ -170,6 +177,7 @@ def open_runtime(
         external=ExternalWork(database, leases, tools.repositories, changes, retries=retries),
         plans=Plans(database, tools.repositories, tools.fetches),
         followers=Followers(database, changes),
+        event_followers=EventFollowers(database, changes),
         heartbeat=heartbeat,
         native=native,
         orchestrated=orchestrated,
@@ -269,6 +277,7 @@ def _retained(settings: Settings) -> Retained:
         runs=timedelta(days=settings.run_days),
         plans=timedelta(days=settings.plan_days),
         pulls=timedelta(days=settings.pull_days),
+        events=timedelta(days=settings.event_days),
     )
 
 

@@ -198,9 +198,12 @@ def _exemplify(operation: Json, recorded: Json) -> None:
     if "request" in recorded:
         for media in operation["requestBody"]["content"].values():
             media["example"] = recorded["request"]
-    for status, answer in recorded.get("answers", {}).items():
-        for media in operation["responses"].get(status, {}).get("content", {}).values():
-            media["example"] = answer
+    for name, answer in recorded.get("answers", {}).items():
+        # Of every form that has no example of its own.
+        status, _, form = name.partition(" ")
+        for known, media in operation["responses"].get(status, {}).get("content", {}).items():
+            if form in ("", known):
+                media["example"] = answer
 
 
 def _used(paths: Json, components: Json) -> Json:

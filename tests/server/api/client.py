@@ -13,6 +13,7 @@ from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.runner import Runner
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
+from towline_server.runs.event_followers import EventFollowers
 from towline_server.runs.external import ExternalWork
 from towline_server.runs.followers import Followers
 from towline_server.runs.plans import Plans
@@ -31,13 +32,15 @@ class RunServices:
     external: ExternalWork
     plans: Plans
     followers: Followers
+    event_followers: EventFollowers
 
     @classmethod
     def of(cls, runner: Runner) -> Runtime:
         database = runner.tenant.database
         plans = Plans(database, runner.repositories, runner.fetches)
         followers = Followers(database, runner.changes)
-        return cast(Runtime, cls(runner.runs, runner.external, plans, followers))
+        of_events = EventFollowers(database, runner.changes)
+        return cast(Runtime, cls(runner.runs, runner.external, plans, followers, of_events))
 
     def stalled(self) -> list[str]:
         return []

@@ -16,6 +16,7 @@ from towline_server.auth.roles import Principal, PrincipalKind, Role
 from towline_server.db.clock import database_now
 from towline_server.dialects.syncs.domain import Definition
 from towline_server.dialects.syncs.service import Syncs
+from towline_server.projects.asset_events import want_events
 from towline_server.projects.domain import Binding, Project
 from towline_server.projects.service import Projects
 from towline_server.projects.stored_plans import StoredPlans
@@ -63,6 +64,8 @@ class MarkedProject:
             "clash_id": self._asset_id("clash"),
             "path": self.mark,
             "number": "1",
+            "sequence": "1",
+            "side": "after",
             "plan_id": str(self._planned.id),
             "provider": "git",
             "dataType": self.mark,
@@ -145,7 +148,9 @@ class MarkedProject:
             return projects.associate(made.id, binding)
 
     def _pull(self) -> None:
-        """One pull in the log, and a conflict with the next."""
+        """One pull in the log, with its event, and a conflict with the next."""
+        with self.services.database.writing() as session:
+            want_events(session, self.project.id, uuid4(), [self.mark])
         self._commit("base")
         self._execute(self.runner.runs.request(self.project.id).id)
         self._commit("theirs")

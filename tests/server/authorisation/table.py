@@ -171,6 +171,8 @@ TABLE: Mapping[str, Open | Needs] = {
     f"POST {P}/assets/{{asset_id}}/move": _writes(412, {"path": "x"}, headers=_STALE),
     f"GET {P}/content/{{path}}": _reads(),
     f"PUT {P}/content/{{path}}": _writes(412, {}, headers=_STALE),
+    f"GET {P}/events": _reads(),
+    f"GET {P}/events/{{sequence}}/{{side}}": _reads(),
     f"GET {P}/runs": _reads(),
     f"POST {P}/runs": _writes(202, {}),
     f"GET {P}/plans": _reads(),
@@ -290,7 +292,7 @@ def documented(endpoint: str) -> str:
     return endpoint.replace(f"{{{here}}}", f"{{{there}}}")
 
 
-_WORDS = frozenset({"provider", "dataType", "number", "path"})
+_WORDS = frozenset({"provider", "dataType", "number", "path", "sequence", "side"})
 """Names of nothing by themselves: they qualify what is named before them."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -17,6 +18,7 @@ from towline.model import AssetPath
 from towline.options import OnConflict
 from towline.report import Status
 from towline.testing.git_server import GitServer
+from towline_server.projects.asset_events import want_events
 from towline_server.projects.domain import Binding, Project
 from towline_server.projects.service import Projects
 from towline_server.runs.domain import BackendName, Run, RunMode, RunRequest
@@ -82,6 +84,17 @@ def test_a_run_that_pulls_two_changed_assets(pulled: Pulled):
     assert (run.outcome, run.pull) == (Outcome.CHANGED, 2)
     assert len(statements.sent) <= 30
     assert statements.transactions <= 6
+
+
+def test_events_cost_a_statement_more(pulled: Pulled):
+    pulled.commit(f3=b"2", f7=b"2")
+    _, before = pulled.counted()
+    with pulled.tenant.database.writing() as session:
+        want_events(session, pulled.project.id, uuid4(), ["file"])
+    pulled.commit(f3=b"3", f7=b"3")
+    _, statements = pulled.counted()
+    assert len(statements.sent) == len(before.sent) + 1
+    assert statements.transactions == before.transactions
 
 
 def test_a_run_that_finds_nothing_new_ends_as_one_that_compares(pulled: Pulled):

@@ -67,7 +67,7 @@ def test_one_statement_looks_for_all_and_each_is_handed_the_same(
         with statements(runner.tenant.database) as seen:
             followers.look()
         assert sum("SELECT" in each for each in seen) == 2
-        handed = [await each.next(LONG) for each in found if each.run_id == asked[0].id]
+        handed = [await each.next(LONG) for each in found if each.followed == asked[0].id]
         assert len(handed) == 10
         assert len(set(handed)) == 1
         assert isinstance(handed[0], Change)

@@ -22,6 +22,7 @@ from towline_server.services import Services
 from .domain import Definition, LoadMode
 from .forms import HOSTS, connection_schema
 from .responses import Catalog, Resource
+from .rows import EVENT_TABLE
 
 KnownProvider: TypeAlias = Literal[
     # Git hosts.
@@ -34,6 +35,27 @@ KnownProvider: TypeAlias = Literal[
     "gmail_inbox", "dropbox", "rydership", "gorgias", "redo", "bullhorn",
 ]  # fmt: skip
 
+
+_TABLE_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "loadMode": {
+            "title": "Load mode",
+            "description": (
+                "What its table in tableBindings contains: the assets as they are, or each change"
+                " that a pull makes, with the states before and after it."
+            ),
+            "enum": [str(mode) for mode in LoadMode],
+            "default": str(LoadMode.MIRROR),
+        },
+        "logicalTableName": {
+            "title": "Table name",
+            "description": "A name of your own; by default the kind's.",
+            "type": "string",
+        },
+    },
+}
+"""What may be set of a kind, as the JSON Schema of its entry in ``tableBindings``."""
 
 _SIZES: tuple[tuple[int, Literal["xs", "s", "m", "l"]], ...] = (
     (10, "xs"),
@@ -91,14 +113,17 @@ def _resource(services: Services, kind: Kind, count: int) -> Resource:
         entity_key=kind.name,
         display_name=kind.name.replace("_", " ").replace("-", " ").capitalize(),
         description=f"Files that match {' or '.join(kind.globs)}.",
-        config_schema={"type": "object", "properties": {}},
-        cursor_field=None,
+        config_schema=_TABLE_SCHEMA,
+        cursor_field=EVENT_TABLE["cursor_field"],
         default_selected=True,
         depends_on=[],
         load_mode=LoadMode.MIRROR,
         size_class=next((size for most, size in _SIZES if count <= most), "xl"),
         slicing={},
-        storage_description="The project's assets, with their bytes, in the server's database.",
+        storage_description=(
+            "The project's assets, with their bytes, in the server's database; and what pulls"
+            " change of them, where a table of a sync appends events."
+        ),
         storage_kind="sqlite" if embedded else "postgres",
     )
 

@@ -61,7 +61,7 @@ class LoadMode(StrEnum):
     MIRROR = "mirror"
     """The project's assets of a kind."""
     APPEND_EVENT = "append_event"
-    """Not yet: refused when a sync is saved."""
+    """What each pull of the project changes of a kind, appended to the project's events."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,8 @@ class TableChoice:
     logical_table_name: str | None = None
     physical_table_name: str | None = None
     cursor_field: str | None = None
-    primary_key_columns: tuple[str, ...] = ("asset_id",)
+    primary_key_columns: tuple[str, ...] = ()
+    """Empty: those of its load mode."""
     source_instance_key: str | None = None
 
 
@@ -106,6 +107,12 @@ class Definition:
     schedule: Mapping[str, Any] | None = None
     freshness_sla_seconds: int | None = None
     table_bindings: tuple[TableChoice, ...] = ()
+
+    @property
+    def event_kinds(self) -> tuple[str, ...]:
+        """The kinds of which it appends every change."""
+        appended = LoadMode.APPEND_EVENT
+        return tuple(each.entity_key for each in self.table_bindings if each.load_mode is appended)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,8 +27,10 @@ from .domain import (
     LoadMode,
     Problem,
     SyncStatus,
+    TableChoice,
     TriggerMode,
 )
+from .rows import EVENT_TABLE
 
 
 def problems_of(
@@ -198,7 +200,20 @@ def _tables(definition: Definition) -> Iterator[Problem]:
             yield Problem((*where, "entityKey"), msg, DOES_NOT_FIT)
         seen.add(table.entity_key)
         if table.load_mode is LoadMode.APPEND_EVENT:
-            yield Problem((*where, "loadMode"), "append_event is not offered yet")
+            yield from _event_table(table, where)
+
+
+def _event_table(table: TableChoice, where: tuple[str | int, ...]) -> Iterator[Problem]:
+    """Yield what an owner set of a table of events that is not so."""
+    for name, (field, known) in {
+        "physicalTableName": (table.physical_table_name, EVENT_TABLE["physical_table_name"]),
+        "cursorField": (table.cursor_field, EVENT_TABLE["cursor_field"]),
+        "primaryKeyColumns": (table.primary_key_columns, EVENT_TABLE["primary_key_columns"]),
+    }.items():
+        if field and field != known:
+            words = known if isinstance(known, str) else ", ".join(known)
+            msg = f"is {words} of a table of events; leave it out"
+            yield Problem((*where, name), msg, DOES_NOT_FIT)
 
 
 def _source_form(source: Mapping[str, Any]) -> Iterator[Problem]:

@@ -19,7 +19,6 @@ from towline_server.web.schemas import (
     WHOLE,
     JsonObject,
     PlainText,
-    accepting,
     omittable,
 )
 
@@ -38,7 +37,6 @@ _MOST = 2**31 - 1
 Name: TypeAlias = Annotated[PlainText, Field(min_length=1, max_length=255)]
 Slug: TypeAlias = Annotated[str, Field(max_length=255, pattern=r"^[a-z0-9]+(?:[_-][a-z0-9]+)*$")]
 Seconds: TypeAlias = Annotated[int, Field(ge=0, le=_MOST), WHOLE]
-OfferedLoad: TypeAlias = Annotated[LoadMode, accepting(LoadMode.MIRROR)]
 
 
 def _with_properties(**names: Any) -> Any:
@@ -83,7 +81,7 @@ class TableBindingIn(CamelModel):
     """The table of one kind, as far as its owner sets it."""
 
     entity_key: Name
-    load_mode: OfferedLoad = LoadMode.MIRROR
+    load_mode: LoadMode = LoadMode.MIRROR
     table_name: Name | None = None
     logical_table_name: Name | None = None
     physical_table_name: Name | None = None

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, TypeAlias
 from uuid import UUID, uuid5
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Row, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Row, Select, and_, case, func, inspect, select
 from sqlalchemy.orm import Session, aliased
 
 from towline.codec import decode, encode
 from towline.kinds import Kinds
 from towline_server.db.clock import database_now
 from towline_server.db.statements import batches
+from towline_server.projects.asset_tables import AssetEventRow
 from towline_server.projects.connection_tables import ConnectionRow
 from towline_server.projects.domain import Provider
 from towline_server.projects.tables import ProjectRow
@@ -28,6 +30,7 @@ from towline_server.runs.tables import RunRow
 
 from .domain import (
     Definition,
+    LoadMode,
     Sync,
     SyncStatus,
     TableBinding,
@@ -69,6 +72,15 @@ SHOWN_STATUS: ColumnElement[str] = case(
 )
 """The status that is shown of a sync; ``paused`` and ``archived`` are shown as they were set."""
 
+
+EVENT_TABLE: Mapping[str, Any] = MappingProxyType(
+    {
+        "physical_table_name": AssetEventRow.__tablename__,
+        "cursor_field": AssetEventRow.sequence.key,
+        "primary_key_columns": tuple(key.name for key in inspect(AssetEventRow).primary_key),
+    }
+)
+"""What is so of every table that changes are appended to: all are in one table of the database."""
 
 _COLUMNS = {each.name for each in fields(Definition)} - {"slug", "status", "table_bindings"}
 _DEFINITION = TypeAdapter(Definition)
@@ -181,17 +193,20 @@ def _table(row: SyncRow, kind: str, table: SyncTableRow | None) -> TableBinding:
     if table is not None:
         [choice] = _choices([table])
     logical = choice.logical_table_name or choice.table_name or kind
-    names = {
+    filled = {
         "table_name": choice.table_name or logical,
         "logical_table_name": logical,
         "physical_table_name": choice.physical_table_name or f"{row.slug}__{kind}",
+        "primary_key_columns": choice.primary_key_columns or ("asset_id",),
         "source_instance_key": choice.source_instance_key or str(row.connection_id),
     }
+    if choice.load_mode is LoadMode.APPEND_EVENT:
+        filled |= EVENT_TABLE
     return TableBinding(
         id=uuid5(row.id, kind),
         created_at=row.created_at if table is None else table.created_at,
         updated_at=row.created_at if table is None else table.updated_at,
-        **{each.name: getattr(choice, each.name) for each in fields(choice)} | names,
+        **{each.name: getattr(choice, each.name) for each in fields(choice)} | filled,
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -16,9 +17,10 @@ from towline_server.auth.roles import Principal, Role, authorise_tenant
 from towline_server.db.clock import database_now
 from towline_server.db.statements import insert_new
 from towline_server.errors import Forbidden, NotFound, existing
+from towline_server.projects.asset_events import delete_unwanted, want_events
 from towline_server.projects.connection_tables import ConnectionRow
 from towline_server.projects.domain import Connection, Project
-from towline_server.projects.locking import hold
+from towline_server.projects.locking import hold, hold_writers
 from towline_server.projects.service import Projects
 from towline_server.runs.domain import Origin, Run, RunMode, TriggeredBy
 from towline_server.runs.schedules import place
@@ -39,6 +41,9 @@ from .domain import (
 )
 from .execution import problems_of, request_run, schedule_of
 from .tables import SyncRow
+
+_TOGETHER = 200
+"""Events that one transaction deletes; pulls of their project wait meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +129,7 @@ class Syncs:
             self._services.runs.check_room(self._caller.tenant_id, backend)
         sync_id = uuid4()
         with self._services.database.writing() as session:
-            _lock_project(session, None if project is None else project.id)
+            _lock_projects(session, [definition], [None if project is None else project.id])
             now = database_now(session)
             row = SyncRow(
                 id=sync_id,
@@ -150,11 +155,13 @@ class Syncs:
         """
         sync = self.get(sync_id, Role.WRITER)
         with self._services.database.writing() as session:
-            _lock_project(session, sync.project_id)
+            _lock_projects(session, [sync], [sync.project_id])
             row = session.get(SyncRow, sync_id, with_for_update=True)
             place(session, sync_id, None, database_now(session))
             if row is not None:
                 session.delete(row)
+            unwanted = _want(session, sync_id, {sync.project_id: ()})
+        self._forget(unwanted)
         runs = self._services.runs
         left = RunFilter(sync_id=sync_id, states=UNENDED, top_level=True)
         for run in runs.page(left, limit=1000).runs:
@@ -190,15 +197,28 @@ class Syncs:
         settled = None if "destination_config" in changes else before.project_id
         project = self._checked(before.connection_id, definition, settled)
         with self._services.database.writing() as session:
-            _lock_project(session, None if project is None else project.id)
+            ids = [None if project is None else project.id, before.project_id]
+            _lock_projects(session, [definition, before], ids)
             row = existing(session.get(SyncRow, before.id, with_for_update=True), "sync")
             if row.updated_at != before.updated_at:
                 return False
             now = database_now(session)
             if "status" in changes and changes["status"] is not before.shown_status:
                 row.status_since = now
-            self._save(session, row, definition, project, now)
+            unwanted = self._save(session, row, definition, project, now)
+        self._forget(unwanted)
         return True
+
+    def _forget(self, unwanted: Iterable[tuple[UUID, str]]) -> None:
+        """Delete the events of kinds that no sync of their project appends any more."""
+        for project_id, kind in unwanted:
+            with suppress(NotFound):  # the project is gone, with its events
+                while self._forget_some(project_id, kind) == _TOGETHER:
+                    pass
+
+    def _forget_some(self, project_id: UUID, kind: str) -> int:
+        with self._services.database.writing() as session:
+            return delete_unwanted(session, project_id, kind, _TOGETHER)
 
     def _visible(self) -> ColumnElement[bool]:
         """Return what `get` finds, as a condition."""
@@ -256,7 +276,9 @@ class Syncs:
         definition: Definition,
         project: Project | None,
         now: datetime,
-    ) -> None:
+    ) -> list[tuple[UUID, str]]:
+        """Write a definition; return the kinds whose changes it no longer appends."""
+        former = row.project_id
         row.status = str(definition.status)
         row.project_id = None if project is None else project.id
         row.slug = definition.slug or _free_slug(session, row, definition.name)
@@ -265,6 +287,7 @@ class Syncs:
         insert_new(session, row, "sync")
         rows.write_tables(session, row.id, definition.table_bindings, now)
         place(session, row.id, schedule_of(row.id, definition, project), now)
+        return _want(session, row.id, {former: (), row.project_id: definition.event_kinds})
 
     def _saved(self, sync_id: UUID) -> Sync:
         """Return a sync that was just saved, after requesting the run that this starts, if any."""
@@ -291,10 +314,32 @@ class Syncs:
         request_run(self._services.runs, sync, project, RunMode.INCREMENTAL, origin)
 
 
-def _lock_project(session: Session, project_id: UUID | None) -> None:
-    """Lock a sync's project, if it has one, before syncs and schedules, as deleting it does."""
-    if project_id is not None:
-        hold(session, project_id)
+def _lock_projects(
+    session: Session, definitions: Iterable[Definition], project_ids: Iterable[UUID | None]
+) -> None:
+    """Lock the projects of a sync before syncs and schedules, as deleting one of them does.
+
+    Pulls wait where one of its definitions appends what they change.
+    """
+    appends = any(definition.event_kinds for definition in definitions)
+    lock = hold_writers if appends else hold
+    for project_id in sorted({each for each in project_ids if each is not None}):
+        lock(session, project_id)
+
+
+def _want(
+    session: Session, sync_id: UUID, kinds: Mapping[UUID | None, Collection[str]]
+) -> list[tuple[UUID, str]]:
+    """Set the kinds of which a sync appends every change, by project, each of which is locked.
+
+    Return those that no sync appends any more.
+    """
+    return [
+        (project_id, kind)
+        for project_id, wanted in kinds.items()
+        if project_id is not None
+        for kind in want_events(session, project_id, sync_id, wanted)
+    ]
 
 
 def _by_id_or_path(projects: Projects, tenant_id: UUID, wanted: str) -> Project | None:

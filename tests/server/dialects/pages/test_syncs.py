@@ -52,15 +52,14 @@ IMPOSSIBLE = {
         for where in (*ONE_RUN, *ONE_SYNC)
         for word in ("prefect", "temporal")
     },
-    **{f'{where}.tableBindings[].loadMode: "append_event"': LATER for where in ONE_SYNC},
-    'catalog.resources[].loadMode: "append_event"': LATER,
+    'catalog.resources[].loadMode: "append_event"': "what a table contains if its owner says so",
     **{f"{where}.backendRunUrl: string": "no backend has pages of its own" for where in ONE_RUN},
     **{
         f'{where}.triggeredBy: "webhook"': "a push is the project's, no sync's" for where in ONE_RUN
     },
     "catalog.dynamicResources: false": "kinds are the projects' own",
     "catalog.resources[].defaultSelected: false": "a sync pulls every kind, unless it names some",
-    "catalog.resources[].cursorField: string": "Git knows what changed",
+    "catalog.resources[].cursorField: null": "the changes of every kind may be appended",
     "catalog.resources[].dependsOn[]: present": "no kind needs another",
 }
 OTHER_STORAGE = {
@@ -146,6 +145,7 @@ def _definitions(runs: SyncRuns) -> None:
         runs.create(triggerMode=trigger, schedule=EVERY)
     runs.create(executionBackend="external", executionMode="fan_out_entity", entities=["rule"])
     runs.create(tableBindings=[{"entityKey": "rule", "cursorField": "at"}])
+    runs.create(tableBindings=[{"entityKey": "rule", "loadMode": "append_event"}])
     tenant = runs.syncs.tenant
     for provider in Provider:
         url, config = SOURCES.get(provider, (f"{tenant.server.url}/x.git", {}))

@@ -357,8 +357,10 @@ def test_tables_that_do_not_fit_are_refused(syncs: SyncsClient):
     assert syncs.refused_fields(tableBindings=[rule], entities=["task"]) == [
         [*where, 0, "entityKey"]
     ]
-    later = {**rule, "loadMode": "append_event"}
-    assert syncs.refused_fields(tableBindings=[later]) == [[*where, 0, "loadMode"]]
+    untrue = {"physicalTableName": "x", "cursorField": "at", "primaryKeyColumns": ["at"]}
+    assert syncs.refused_fields(tableBindings=[{**rule, "loadMode": "append_event", **untrue}]) == [
+        [*where, 0, name] for name in untrue
+    ]
 
 
 # --- change and delete ------------------------------------------------------------------------
