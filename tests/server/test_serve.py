@@ -89,11 +89,17 @@ def test_sigterm_ends_the_streams_of_events(tenant: GitTenant, database_url: str
         client_of(server) as client,
     ):
         run = client.post(f"{native}/projects/{project.id}/runs", json={}, headers=headers).json()
-        with client.stream("GET", f"{native}/runs/{run['id']}/events", headers=headers) as stream:
+        url = f"{native}/projects/{project.id}/events"
+        streamed = {**headers, "Accept": "text/event-stream"}
+        with (
+            client.stream("GET", f"{native}/runs/{run['id']}/events", headers=headers) as stream,
+            client.stream("GET", url, headers=streamed) as of_project,
+        ):
             lines = stream.iter_lines()
             assert next(lines) == "event: progress"
             assert server.end() == 0
             assert "event: ended" not in list(lines)
+            assert "event: change" not in list(of_project.iter_lines())
 
 
 def test_sigterm_ends_a_server_on_which_nothing_runs(tenant: GitTenant, database_url: str):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import func, select, update
@@ -17,6 +17,7 @@ from towline.plan import Plan
 from towline.testing.plans import now
 from towline_server.db.clock import database_now
 from towline_server.metrics import REGISTRY
+from towline_server.projects.asset_events import want_events
 from towline_server.projects.asset_tables import PullRow
 from towline_server.projects.domain import Project
 from towline_server.projects.log import History
@@ -156,6 +157,24 @@ def test_a_pull_that_can_be_undone_stays(tenant: GitTenant, runner: Runner, proj
         assert session.scalar(select(func.count()).select_from(PullRow)) == total == 1
     assert (found[0].number, found[0].is_retained) == (3, True)
     assert now(tenant.store(project)).state().base is not None
+
+
+def test_an_event_is_stored_for_a_while(
+    tenant: GitTenant, runner: Runner, project: Project, old: Retention
+):
+    another = tenant.project()
+    with tenant.database.writing() as session:
+        for each in (project, another):
+            want_events(session, each.id, uuid4(), ["file"])
+    for each in (project, another):
+        runner.runs.request(each.id)
+    runner.work()
+    before = deleted("events")
+    Retention(tenant.database).prune()
+    assert deleted("events") == before, "they are not old yet"
+    old.prune()
+    assert deleted("events") - before == 4
+    assert tenant.contents(project) == {"a": b"1", "b": b"1"}
 
 
 def test_what_was_fetched_goes_when_nothing_reads_it(
