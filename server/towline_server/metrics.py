@@ -1,17 +1,31 @@
 """What this process counts for Prometheus.
 
-Each process has its own counters: a sum over the servers is for Prometheus. No label names a
-tenant, a project or a caller, so that their number is bounded, and they show no names.
+A server and the workers that it starts show one sum, by prometheus_client's multiprocess mode; a
+sum over servers is for Prometheus. No label names a tenant, a project or a caller, so that their
+number is bounded, and they show no names.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from datetime import timedelta
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    ProcessCollector,
+    multiprocess,
+)
+
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Names the folder of the counters that processes share; read when prometheus_client is loaded."""
 
 REGISTRY = CollectorRegistry()
-ProcessCollector(registry=REGISTRY)
+_PROCESS = ProcessCollector(registry=REGISTRY)
 
 _REQUESTS = Counter(
     "towline_requests",
@@ -71,12 +85,17 @@ FETCH_SECONDS = Histogram(
 )
 SLOTS = Gauge(
     "towline_slots",
-    "How much this process does side by side, by what.",
+    "How much is done side by side, by what.",
     ["what"],
     registry=REGISTRY,
+    multiprocess_mode="livesum",
 )
 SLOTS_USED = Gauge(
-    "towline_slots_used", "How many of them are in use, by what.", ["what"], registry=REGISTRY
+    "towline_slots_used",
+    "How many of them are in use, by what.",
+    ["what"],
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
 )
 STATEMENT_SECONDS = Histogram(
     "towline_statement_duration_seconds",
@@ -88,6 +107,7 @@ HOSTS_PAUSED = Gauge(
     "towline_hosts_paused",
     "Hosts of repositories that did not answer, and are left alone for a while.",
     registry=REGISTRY,
+    multiprocess_mode="livemax",
 )
 WEBHOOK_ATTEMPTS = Counter(
     "towline_webhook_attempts",
@@ -108,6 +128,25 @@ LOOP_FAILURES = Counter(
     ["loop"],
     registry=REGISTRY,
 )
+
+
+def collect_with_workers() -> Iterator[Metric]:
+    """Yield the metrics of this process, with those of its workers added where it has any."""
+    folder = os.environ.get(FOLDER_VARIABLE)
+    if folder is None:
+        yield from REGISTRY.collect()
+    else:
+        yield from _PROCESS.collect()
+        shared = CollectorRegistry()
+        multiprocess.MultiProcessCollector(shared, folder)  # type: ignore[no-untyped-call] # theirs
+        yield from shared.collect()
+
+
+def worker_ended(pid: int) -> None:
+    """Leave the gauges of a worker out of the sum; its counters stay in it."""
+    if FOLDER_VARIABLE in os.environ:
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call] # theirs
+
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 

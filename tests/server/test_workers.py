@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from uuid import UUID
 
+import httpx2
 import pytest
 
 from tests.server.descendants import await_end, descendants
@@ -14,10 +16,12 @@ from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.processes import runs_elsewhere
 from tests.server.serving import LONG, ServerProcess, admin_key, client_of, serving, settings_file
 from towline.testing.git_server import StaysSilent
-from towline_server.errors import WorkerShutdown
+from towline_server.errors import InvalidSettings, WorkerShutdown
 from towline_server.runs.domain import Run
 from towline_server.runs.service import Runs
 from towline_server.runs.states import Outcome, RunState
+from towline_server.settings import Settings
+from towline_server.worker_metrics import showing_metrics
 
 V1 = "/api/towline/v1"
 COMMAND = "towline_server.commands.work"
@@ -73,6 +77,23 @@ def test_the_workers_of_a_server_execute_its_runs(
         assert run.error.code == WorkerShutdown.code
 
 
+def shown(client: httpx2.Client, line: str) -> bool:
+    """Whether the metrics come to have a line: a process counts after it has committed."""
+    deadline = time.monotonic() + LONG
+    while line not in client.get("/metrics").text.splitlines():
+        if time.monotonic() > deadline:
+            return False
+    return True
+
+
+def test_a_server_counts_what_its_workers_do(tenant: GitTenant, runs: Runs, server: ServerProcess):
+    with client_of(server) as client:
+        assert runs.wait(runs.request(tenant.project().id).id, LONG).outcome is Outcome.CHANGED
+        assert shown(client, 'towline_runs_ended_total{reason="",state="succeeded"} 1.0')
+        assert shown(client, "towline_fetches_total 1.0")
+        assert shown(client, 'towline_slots{what="towline-fetch"} 8.0'), "four of each worker"
+
+
 def test_a_worker_that_was_killed_is_replaced(tenant: GitTenant, runs: Runs, server: ServerProcess):
     server.hear("listening")
     first = runs.wait(runs.request(tenant.project().id).id, LONG)
@@ -101,3 +122,27 @@ def test_a_worker_on_another_machine_needs_the_database_alone(
         run = runs.wait(runs.request(tenant.project().id).id, LONG)
         assert run.outcome is Outcome.CHANGED
         assert worker.end() == 0
+
+
+def test_a_worker_answers_for_its_metrics_and_its_health(
+    tenant: GitTenant, runs: Runs, database_url: str
+):
+    file = settings_file(tenant, database_url, metrics_token="of the tests")
+    arguments = ["--settings", str(file), "--metrics-address", "127.0.0.1:0"]
+    with serving(arguments, command="work") as worker, client_of(worker) as client:
+        assert runs.wait(runs.request(tenant.project().id).id, LONG).outcome is Outcome.CHANGED
+        assert client.get("/healthz").json() == {"status": "ok"}
+        assert client.get("/metrics").status_code == 401
+        answer = client.get("/metrics", headers={"Authorization": "Bearer of the tests"})
+        assert "towline_fetches_total 1.0" in answer.text
+        assert client.get("/").status_code == 404
+        assert worker.end() == 0
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:9090", "9090", "127.0.0.1:x", "127.0.0.1:99999"])
+def test_an_address_of_metrics_that_is_refused(settings: Settings, address: str):
+    with (
+        pytest.raises(InvalidSettings, match="--metrics-address"),
+        showing_metrics(address, settings),
+    ):
+        pass

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from towline_server.settings import Settings
+
+_COUNTERS = "PROMETHEUS_MULTIPROC_DIR"
 
 
 @click.command()
@@ -62,7 +68,23 @@ def serve(
             given = {"host": host, "port": port, "data_dir": data_dir, "workers": workers}
             set_here = {name: value for name, value in given.items() if value is not None}
             load = partial(load_settings, settings_file, **set_here)
-            _serve(load(), load, settings_file=settings_file)
+            settings = load()
+            with _sharing_counters(settings.workers):
+                _serve(settings, load, settings_file=settings_file)
+
+
+@contextmanager
+def _sharing_counters(workers: int) -> Iterator[None]:
+    """Let prometheus_client, which is not loaded yet, share counters with the workers, if any."""
+    if not workers:
+        yield
+        return
+    with TemporaryDirectory(prefix="towline-metrics-") as folder:
+        os.environ[_COUNTERS] = folder
+        try:
+            yield
+        finally:
+            del os.environ[_COUNTERS]
 
 
 def _serve_demo(settings_file: Path | None, **given: object) -> None:

@@ -35,30 +35,44 @@ _STDIN, _STDOUT = 0, 1
     show_default=True,
     help="Whose runs: those of the database's own queue, or those that Temporal has.",
 )
+@click.option(
+    "--metrics-address",
+    metavar="HOST:PORT",
+    help="Where to answer /healthz and /metrics; not at all by default.",
+)
 @click.option("--attached", is_flag=True, hidden=True, help="Started by a server, over pipes.")
-def work(settings_file: Path | None, data_dir: Path | None, backend: str, attached: bool) -> None:
+def work(
+    settings_file: Path | None,
+    data_dir: Path | None,
+    backend: str,
+    metrics_address: str | None,
+    attached: bool,
+) -> None:
     """Execute runs of the database that servers share; no requests are answered.
 
     SIGTERM or Ctrl-C ends it when its runs are handed back.
     """
+    from towline_server import logs
     from towline_server.serving import leaving_quietly
+    from towline_server.worker_metrics import showing_metrics
 
     given = {} if data_dir is None else {"data_dir": data_dir}
     with leaving_quietly():
         settings = load_settings(settings_file, **given)
-        if backend == "temporal":
-            _work_for_temporal(settings)
-        else:
-            _work(settings, attached=attached)
+        logs.set_up(settings.log_level)
+        with showing_metrics(metrics_address, settings):
+            if backend == "temporal":
+                _work_for_temporal(settings)
+            else:
+                _work(settings, attached=attached)
 
 
 def _work(settings: Settings, *, attached: bool) -> None:
-    from towline_server import logs, telemetry
+    from towline_server import telemetry
     from towline_server.metrics import REGISTRY
     from towline_server.runs.runtime import Part, open_runtime
     from towline_server.services import open_services
 
-    logs.set_up(settings.log_level)
     services = open_services(settings, runs=settings.runs_at_once)
     try:
         runtime = open_runtime(settings, services.database, services.sealer, part=Part.EXECUTING)
@@ -76,7 +90,6 @@ def _work(settings: Settings, *, attached: bool) -> None:
 
 
 def _work_for_temporal(settings: Settings) -> None:
-    from towline_server import logs
     from towline_server.errors import InvalidSettings
     from towline_server.runs.runtime import open_orchestrated_worker
     from towline_server.runs.temporal.worker import TemporalWorker
@@ -85,7 +98,6 @@ def _work_for_temporal(settings: Settings) -> None:
     if not settings.temporal.address:
         problem = "temporal.address: needed by work --backend temporal"
         raise InvalidSettings(problems=(problem,))
-    logs.set_up(settings.log_level)
     services = open_services(settings, runs=2 * settings.runs_at_once)
     try:
         orchestrated = open_orchestrated_worker(settings, services.database, services.sealer)

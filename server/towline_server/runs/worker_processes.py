@@ -16,6 +16,7 @@ from contextlib import suppress
 from uuid import UUID
 
 from towline_server.loops import Changes, Ticker
+from towline_server.metrics import worker_ended
 
 from .domain import BackendName
 
@@ -72,6 +73,7 @@ class WorkerProcesses:
             if child is not None and child.poll() is None:
                 continue
             if child is not None:
+                worker_ended(child.pid)
                 _LOG.error("worker %d ended with %d; it is started again", number, child.returncode)
             started = self._started()
             with self._lock:

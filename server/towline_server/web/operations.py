@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from secrets import compare_digest
@@ -25,7 +25,7 @@ from towline_server.db import is_current
 from towline_server.db.clock import database_now
 from towline_server.db.failures import FAILURES, is_full
 from towline_server.errors import Unauthenticated, Unavailable
-from towline_server.metrics import REGISTRY
+from towline_server.metrics import REGISTRY, collect_with_workers
 from towline_server.runs.states import ACTIVE, RunState
 from towline_server.runs.tables import RunRow
 from towline_server.services import Services, services_of
@@ -79,7 +79,7 @@ def metrics(request: Request) -> Response:
     """What Prometheus scrapes, in its text format."""
     services = services_of(request)
     _authorise(request, services)
-    everything = measured(services, request.app.state.gauges)
+    everything = measured(services, request.app.state.gauges, collect_with_workers)
     return Response(generate_latest(everything), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
@@ -97,21 +97,26 @@ def _authorise(request: Request, services: Services) -> None:
         )
 
 
-def measured(services: Services, gauges: Sequence[Gauges]) -> Measured:
+def measured(
+    services: Services,
+    gauges: Sequence[Gauges],
+    counters: Callable[[], Iterable[Metric]] = REGISTRY.collect,
+) -> Measured:
     """Return what is measured of a server, with what its dialects measure."""
-    return Measured(services, (run_gauges, *gauges))
+    return Measured(services, (run_gauges, *gauges), counters)
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The process's counters, then gauges; that the database is gone is a gauge itself."""
+    """Counters, then gauges; that the database is gone is a gauge itself."""
 
     services: Services
     gauges: Sequence[Gauges]
+    counters: Callable[[], Iterable[Metric]] = REGISTRY.collect
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
-        yield from REGISTRY.collect()
+        yield from self.counters()
         yield from process_gauges(self.services)
         up, found = 1, list[Metric]()
         try:
