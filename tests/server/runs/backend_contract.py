@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import func, select, update
@@ -19,6 +19,7 @@ from tests.server.runs.git_tenant import GitTenant
 from towline.options import OnConflict
 from towline.testing.git_server import Answers
 from towline_server.db.clock import database_now
+from towline_server.projects.asset_events import AssetEvents, EventFilter, want_events
 from towline_server.projects.asset_tables import PullRow
 from towline_server.projects.domain import Project
 from towline_server.runs.domain import BackendName, Run, RunMode, RunRequest
@@ -112,6 +113,8 @@ class BackendContract:
         return harness.runs.request(project.id, RunRequest(**changes), backend=harness.name)
 
     def test_a_run_is_executed(self, harness: BackendHarness, tenant: GitTenant, project: Project):
+        with tenant.database.writing() as session:
+            want_events(session, project.id, uuid4(), ["file"])
         run = self.request(harness, project)
         assert (run.state, run.executor.backend) == (RunState.QUEUED, harness.name)
         ended = harness.execute(run.id)
@@ -123,6 +126,12 @@ class BackendContract:
         assert (ended.executor.id is None, ended.attempts.number) == (False, 1)
         assert tenant.contents(project) == {"a": b"1", "b": b"1"}
         assert (ended.pull, pulls(tenant, project)) == (1, 1)
+        with tenant.database.reading() as session:
+            page = AssetEvents(session, project.id).page(EventFilter(), after=0, limit=10)
+        assert [(event.run_id, event.pull, event.path) for event in page.events] == [
+            (run.id, 1, "a"),
+            (run.id, 1, "b"),
+        ]
 
     @pytest.mark.parametrize("phase", PHASES)
     def test_progress_and_heartbeats_are_written(
