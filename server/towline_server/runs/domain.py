@@ -312,6 +312,8 @@ class Run:
     """How many assets its report lists as merged with local edits."""
     pull: int | None
     """The number of the project's log that it wrote."""
+    phase_seconds: Mapping[str, float] | None = None
+    """How long each phase lasted; None: it has not ended, or an external executor had it."""
     windows: WindowCount | None
     """Of a parent with a child for each window."""
 

@@ -193,7 +193,7 @@ class Execution:
                     if before is not None:
                         now = database_now(session)
                         before(session, now)
-                    found, retries = self._phase.found, self._tools.retries
+                    found, retries = self._phase.at_end(), self._tools.retries
                     complete(session, self._lease, completion, now, retries, found=found)
                 break
             except (LeaseLost, Cancelled, NotFound):
@@ -210,7 +210,7 @@ class Execution:
 
     def _complete(self, session: Session, completion: Completion) -> None:
         """End the run in the transaction that writes to its project."""
-        complete_held(session, self._lease, completion, found=self._phase.found)
+        complete_held(session, self._lease, completion, found=self._phase.at_end())
 
     def _watch(self, now: datetime | None = None) -> Watch:
         return Watch(progress=self._phase.note, cancel=self._token, now=now)

@@ -8,6 +8,7 @@ connection of a snapshot.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -47,9 +48,12 @@ class Phases:
         """Where it was last, and what of its way on from there is to be written."""
         self.found: dict[str, Any] = {}
         """Columns of the run's row that are written with its next phase, or its end."""
+        self._seconds: dict[str, float] = {}
+        self._state, self._since = RunState.FETCHING, time.monotonic()
 
     def enter(self, state: RunState) -> datetime:
         """Write that the run enters a phase, with what was found; return when. Raises as `move`."""
+        self._pass_to(state)
         with self._writing:
             now = self._leases.move(self._lease, state, STARTS_AT[state], self.found)
             self.found = {}
@@ -61,6 +65,7 @@ class Phases:
     def note(self, phase: Phase, done: int, total: int | None) -> None:
         """Note progress; `write_progress` writes it. Raises as `Leases.move`."""
         state = RunState(phase)
+        self._pass_to(state)
         self._reached = _place(state, progress_in(state, done, total))
         if self._each and _is_step(self._steps[-1], self._reached):
             self._steps.append(self._reached)
@@ -88,6 +93,18 @@ class Phases:
         number, progress = place
         self._leases.move(self._lease, ACTIVE[number], progress)
         self._written = place
+
+    def at_end(self) -> dict[str, Any]:
+        """Return what was found, and how long each phase lasted, for the end of the run."""
+        self._pass_to(self._state)
+        return {**self.found, "phase_seconds": dict(self._seconds)}
+
+    def _pass_to(self, state: RunState) -> None:
+        """Count the time since the last call for the phase that it was in."""
+        now = time.monotonic()
+        lasted = self._seconds.get(self._state, 0.0) + now - self._since
+        self._seconds[self._state] = round(lasted, 3)
+        self._state, self._since = state, now
 
     def write_found(self, row: RunRow) -> None:
         """Write what was found into the run's row, which the caller has locked."""

@@ -166,6 +166,8 @@ class RunRow(Job):
     counts: Mapped[dict[str, Any] | None]
     """How many entries each list of the report has."""
     pull: Mapped[int | None] = mapped_column(BigInteger)
+    phase_seconds: Mapped[dict[str, Any] | None]
+    """How long each phase lasted, by the executor's clock; NULL: another process executed it."""
     windows_pulled: Mapped[int | None]
     """Of a parent with a child for each window, how many were pulled."""
     windows_left: Mapped[int | None]
@@ -312,6 +314,7 @@ def listed_run(row: RunRow) -> domain.Run:
         counts=row.counts,
         merged=row.merged,
         pull=row.pull,
+        phase_seconds=row.phase_seconds,
         windows=_windows(row),
     )
 

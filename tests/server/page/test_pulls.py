@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -73,7 +74,9 @@ def test_selected_assets_are_pulled_and_a_dry_run_changes_nothing(site: PageClie
     selected = {"only": "selected", "id": _asset(site, "rules/b")}
     dry = site.post(f"{site.url}/runs", {**selected, "mode": "dry_run"}).headers["location"]
     site.runner.work()
-    assert "Only the repository changed it." in site.get(dry).text
+    text = site.get(dry).text
+    assert "Only the repository changed it." in text
+    assert re.search(r"fetching \d+\.\d\d s, comparing \d+\.\d\d s, validating", text)
     assert site.tenant.contents(site.project)["rules/b"] == b"one\n"
     site.post(f"{site.url}/runs", selected)
     site.runner.work()
