@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import os
-import shutil
-import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -15,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.contracts.backends import ENVIRONMENT
+from tests.sshd import free_port, make_key, running_sshd
 from towline.errors import (
     AuthenticationFailed,
     RefNotFound,
@@ -64,51 +62,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
     repository = GitRepository(folder / "it's a project.git")
     repository.commit({"a": b"1", "b/c": b"2"})
     for key in ("host", "user", "stranger"):
-        _make_key(folder / key)
-    port = _free_port()
+        make_key(folder / key)
     (folder / "authorized").write_text((folder / "user.pub").read_text())
     host_key = (folder / "host.pub").read_text()
-    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}")
     (folder / "no_hosts").write_text("")
-    server = _start(folder, port)
-    try:
+    with running_sshd(folder, "AcceptEnv GIT_PROTOCOL") as port:
+        (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}")
         yield SshServer(folder, port, repository)
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.communicate(timeout=10)
-
-
-def _make_key(path: Path) -> None:
-    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", str(path)]
-    subprocess.run(command, check=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    found = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    assert found is not None, "these tests need sshd (Debian: openssh-server)"
-    (folder / "sshd_config").write_text(
-        f"ListenAddress 127.0.0.1:{port}\n"
-        f"HostKey {folder}/host\n"
-        f"AuthorizedKeysFile {folder}/authorized\n"
-        f"PidFile {folder}/sshd.pid\n"
-        "StrictModes no\nUsePAM no\nPasswordAuthentication no\n"
-        "KbdInteractiveAuthentication no\nPermitRootLogin yes\nAcceptEnv GIT_PROTOCOL\n"
-    )
-    command = [found, "-D", "-e", "-f", str(folder / "sshd_config")]
-    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert server.stderr is not None
-    for line in server.stderr:
-        if b"listening on" in line:
-            break
-    else:
-        pytest.fail("sshd did not start")
-    return server
 
 
 @backends
@@ -181,7 +141,7 @@ def test_a_host_key_that_is_not_to_be_trusted(
 
 @backends
 def test_a_port_without_a_server(served: SshServer, backend: Backend) -> None:
-    url = f"ssh://user@127.0.0.1:{_free_port()}/x"
+    url = f"ssh://user@127.0.0.1:{free_port()}/x"
     with (
         served.remote(backend, url=url) as remote,
         pytest.raises(RemoteUnavailable, match="Connection refused"),

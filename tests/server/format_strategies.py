@@ -106,6 +106,7 @@ FORMATS: Mapping[str, Make] = MappingProxyType(
         schemas.GLOB: _one_of("**", "rules/**", "*.json", "[a-c]?", "/top/*", _word),
         schemas.PLAN: _one_of("a plan"),
         schemas.PROJECT_PATH: _joined(_one_of(tenancy.TENANT, f"/{tenancy.TENANT}"), _word, _word),
+        schemas.SFTP_URL: _one_of("sftp://files.demo.example/rules", "sftp://a@127.0.0.1:22/"),
         schemas.TAG_OR_ANY: _one_of("*", _tag),
         schemas.TIME_ZONE: _one_of("", "UTC", "Europe/Berlin", "America/New_York"),
         "company-query": _one_of("", lambda random: _query(COMPANY, random)),

@@ -141,7 +141,7 @@ def settings_in(folder: Path) -> Settings:
     return load_settings(
         data_dir=folder,
         secret_keys=["a secret key of a test, long enough for it"],
-        remote_schemes=("http",),
+        remote_schemes=("http", "https", "sftp", "postgresql"),
         remote_networks=("127.0.0.0/8",),
         webhook_schemes=("http", "https"),
         rate_per_second=0,

@@ -19,12 +19,19 @@ from towline.remotes.credentials import TOKEN_USERNAME, Credential
 from towline.remotes.url import Origin
 from towline_server.projects.connections import origin_text
 from towline_server.projects.domain import Connection, Provider
-from towline_server.sources.config import SOURCES, HttpApiConfig, PostgresConfig, S3Config
+from towline_server.sources.config import (
+    SOURCES,
+    HttpApiConfig,
+    PostgresConfig,
+    S3Config,
+    SftpConfig,
+)
 from towline_server.web.schemas import (
     BUCKET_URL,
     DATABASE_URL,
     GIT_URL,
     HTTP_URL,
+    SFTP_URL,
     JsonObject,
     PlainText,
     accepting,
@@ -48,6 +55,7 @@ LEAST_WEBHOOK_SECRET = 16
 
 Url = Annotated[Text, of_format(GIT_URL, maxLength=1024)]
 HttpUrl = Annotated[Text, of_format(HTTP_URL, maxLength=1024)]
+SftpUrl = Annotated[Text, of_format(SFTP_URL, maxLength=1024)]
 DatabaseUrl = Annotated[Text, of_format(DATABASE_URL, maxLength=1024)]
 BucketUrl = Annotated[Text, of_format(BUCKET_URL, maxLength=1024)]
 WebhookSecret = Annotated[
@@ -101,6 +109,14 @@ class PostgresConnectionBody(_ConnectionBody):
     config: PostgresConfig
 
 
+class SftpConnectionBody(_ConnectionBody):
+    """A connection to be made, to a folder of an SFTP server."""
+
+    url: SftpUrl
+    provider: Literal[Provider.SFTP]
+    config: SftpConfig
+
+
 def _sort(body: object) -> str:
     """Return which of the forms a body is to have: the provider says."""
     given = body.get("provider") if isinstance(body, dict) else None
@@ -120,7 +136,8 @@ ConnectionBody = Annotated[
     Annotated[GitConnectionBody, Tag("git")]
     | Annotated[HttpApiConnectionBody, Tag("http_api")]
     | Annotated[S3ConnectionBody, Tag("s3")]
-    | Annotated[PostgresConnectionBody, Tag("postgres")],
+    | Annotated[PostgresConnectionBody, Tag("postgres")]
+    | Annotated[SftpConnectionBody, Tag("sftp")],
     Discriminator(_sort),
     _AnyOf(),
 ]

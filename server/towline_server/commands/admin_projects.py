@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
@@ -23,7 +24,20 @@ if TYPE_CHECKING:
     from towline.remotes.credentials import Credential
     from towline_server.projects.domain import Connection, Project
 
-PROVIDERS = click.Choice(["git", "github", "gitlab", "bitbucket", "gitea", "azure_devops"])
+PROVIDERS = click.Choice(
+    [
+        "git",
+        "github",
+        "gitlab",
+        "bitbucket",
+        "gitea",
+        "azure_devops",
+        "http_api",
+        "s3",
+        "postgres",
+        "sftp",
+    ]
+)
 ON_CONFLICT = click.Choice(["refuse", "skip", "theirs", "ours"])
 CONTENT_MERGE = click.Choice(["auto", "structure", "lines", "never"])
 RENAMES = click.Choice(["similar", "exact", "off"])
@@ -44,7 +58,8 @@ GROUPS = (connection, project, secrets)
 @click.option("--url", required=True, help="The repository; a password in it is taken off.")
 @click.option("--name", default="", help="For people; the URL by default.")
 @click.option("--provider", type=PROVIDERS, default="git", show_default=True)
-@click.option("--username", help="For HTTP; then the password or token is asked for.")
+@click.option("--config", default="{}", help="What a source is set to beside its URL, as JSON.")
+@click.option("--username", help="The user; then the password or token is asked for.")
 @password_option
 def create_connection(
     database: AdminSession,
@@ -52,6 +67,7 @@ def create_connection(
     url: str,
     name: str,
     provider: str,
+    config: str,
     username: str | None,
     password_stdin: bool,
 ) -> Record:
@@ -66,9 +82,21 @@ def create_connection(
         url=url,
         name=name,
         provider=Provider(provider),
+        config=_object(config),
         credential=credential,
     )
     return _connection(created)
+
+
+def _object(text: str) -> dict[str, Any]:
+    """Return a JSON object that an option has."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise click.BadParameter("must be a JSON object", param_hint="--config")
+    return found
 
 
 @admin_command(connection, "list")

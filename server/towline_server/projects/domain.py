@@ -70,6 +70,7 @@ class Provider(StrEnum):
     HTTP_API = "http_api"
     S3 = "s3"
     POSTGRES = "postgres"
+    SFTP = "sftp"
 
     @property
     def is_git(self) -> bool:

@@ -17,6 +17,10 @@ from towline.remotes.url import GIT_SCHEMES, RemoteUrl, Scheme
 _LINE = r"^[^\x00-\x1F\x7F]*$"
 _POINTER = r"^(/[^\x00-\x1F\x7F]*)?$"
 _TABLE = r"^[^\x00-\x1F\x7F.]+(\.[^\x00-\x1F\x7F.]+)?$"
+_HOST_KEY = (
+    r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) ([A-Za-z0-9+/]{4}){4,}"
+    r"([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+)
 _HEADER = r"^[A-Za-z0-9-]{1,100}$"
 
 Line: TypeAlias = Annotated[str, Field(max_length=255, pattern=_LINE)]
@@ -255,8 +259,24 @@ class PostgresConfig(SourceConfig):
         return None if is_one else "names no database: postgresql://host/database"
 
 
+class SftpConfig(_Files):
+    """A folder of an SFTP server: each plain file below it is a file."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"host_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA=="}]}
+    )
+    schemes: ClassVar[frozenset[Scheme]] = frozenset({Scheme.SFTP})
+    library: ClassVar[str] = "paramiko"
+
+    host_key: Annotated[str, Field(max_length=2000, pattern=_HOST_KEY)] = Field(
+        title="Host key",
+        description="The server's public key, as `ssh-keyscan` shows it behind the host: its type "
+        "and the key. A server with another one is refused.",
+    )
+
+
 SOURCES: Mapping[str, type[SourceConfig]] = MappingProxyType(
-    {"http_api": HttpApiConfig, "s3": S3Config, "postgres": PostgresConfig}
+    {"http_api": HttpApiConfig, "s3": S3Config, "postgres": PostgresConfig, "sftp": SftpConfig}
 )
 """The form of each sort of source, by provider."""
 

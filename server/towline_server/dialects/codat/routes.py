@@ -64,6 +64,7 @@ _KEYS: Mapping[Provider, str] = MappingProxyType(
         Provider.HTTP_API: "http",
         Provider.S3: "awss",
         Provider.POSTGRES: "pgsq",
+        Provider.SFTP: "sftp",
     }
 )
 """The four characters by which clients identify an integration."""

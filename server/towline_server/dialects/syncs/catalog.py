@@ -28,10 +28,10 @@ KnownProvider: TypeAlias = Literal[
     # Git hosts.
     "git", "github", "gitlab", "bitbucket", "gitea", "azure_devops",
     # Sources of files.
-    "http_api", "s3", "postgres",
+    "http_api", "s3", "postgres", "sftp",
     # What clients of the API may ask for, and this engine does not pull from.
     "shopify", "flexiroam", "starlink", "google_drive", "msft_sharepoint",
-    "klaviyo", "amazon_sp", "salesforce", "netsuite", "sqlserver", "mlflow", "sftp",
+    "klaviyo", "amazon_sp", "salesforce", "netsuite", "sqlserver", "mlflow",
     "gmail_inbox", "dropbox", "rydership", "gorgias", "redo", "bullhorn",
 ]  # fmt: skip
 

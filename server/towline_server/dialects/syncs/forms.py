@@ -78,6 +78,12 @@ HOSTS: Mapping[Provider, Host] = MappingProxyType(
             address="The server and the database.",
             password="The password.",  # noqa: S106 - a label
         ),
+        Provider.SFTP: Host(
+            name="SFTP",
+            url="sftp://files.example.com/srv/rules",
+            address="The server, and the folder that has the files.",
+            password="The password, or a private key.",  # noqa: S106 - a label
+        ),
     }
 )
 

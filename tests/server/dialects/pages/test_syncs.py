@@ -134,7 +134,11 @@ def test_the_whole_dialect(product: ProductClient, syncs: SyncsClient):
     assert product.lacking(IMPOSSIBLE | OTHER_STORAGE[engine]) == []
 
 
-SOURCES = {Provider.POSTGRES: ("postgresql://host/database", {"table": "rules"})}
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA=="
+SOURCES = {
+    Provider.POSTGRES: ("postgresql://host/database", {"table": "rules"}),
+    Provider.SFTP: ("sftp://host/folder", {"host_key": HOST_KEY}),
+}
 """The addresses of providers that have none over HTTP."""
 
 
