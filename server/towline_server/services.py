@@ -10,12 +10,14 @@ from starlette.requests import HTTPConnection
 
 from .auth.authenticator import Authenticator, LoginLimits
 from .auth.identities import Identities
+from .auth.oidc import Provider
 from .auth.passwords import FailureLimit, Passwords
 from .auth.sealing import Sealer, load_or_make_key
 from .auth.tokens import KeySet, SharedSecret, TokenVerifier, from_file, from_url
 from .db import Database, make_engine, upgrade
 from .db.pools import check_allowed, connections_for
 from .errors import Unavailable
+from .oidc_settings import OidcSettings
 from .projects.connections import Connections
 from .runs.event_followers import EventFollowers
 from .runs.external import ExternalWork
@@ -36,6 +38,8 @@ class Services:
     sealer: Sealer
     passwords: Passwords
     authenticator: Authenticator
+    oidc: Provider | None = None
+    """None: people sign in with a password or a key alone."""
     runtime: Runtime | None = None
     """None in a process that serves no requests, such as an administrator's command."""
 
@@ -132,6 +136,18 @@ def assemble(settings: Settings, database: Database, passwords: Passwords) -> Se
             logins=_login_limits(settings),
             tokens=token_verifier(settings),
         ),
+        oidc=_provider(settings.oidc),
+    )
+
+
+def _provider(settings: OidcSettings) -> Provider | None:
+    if not settings.issuer:
+        return None
+    return Provider(
+        issuer=settings.issuer,
+        client_id=settings.client_id,
+        client_secret=settings.client_secret.get_secret_value(),
+        name=settings.name,
     )
 
 

@@ -29,6 +29,7 @@ from towline.limits import MIB, Limits
 from towline.remotes.url import Scheme
 
 from .errors import InvalidSettings
+from .oidc_settings import OidcSettings
 from .orchestrator_settings import TemporalSettings
 
 FILE_VARIABLE = "TOWLINE_SETTINGS"
@@ -197,6 +198,8 @@ class Settings(BaseSettings):
     """How long requests may take to end when the server stops; handing runs back comes after."""
 
     # --- orchestrators ---
+    oidc: OidcSettings = OidcSettings()
+    """The OpenID Connect provider that people may sign in to the page with."""
     temporal: TemporalSettings = TemporalSettings()
     """Temporal, for runs of the backend ``temporal``."""
 
@@ -234,6 +237,9 @@ class Settings(BaseSettings):
         yield from self._limit_problems()
         yield from self._remote_problems()
         yield from self.temporal.problems
+        yield from self.oidc.problems
+        if self.oidc.issuer and not _is_safe_url(self.oidc.issuer):
+            yield "oidc.issuer: must be https, or http on a loopback host"
         if any(len(key.get_secret_value()) < LEAST_SECRET for key in self.secret_keys):
             yield f"secret_keys: each needs at least {LEAST_SECRET} characters"
         if self.lease_seconds < 3 * self.heartbeat_seconds:

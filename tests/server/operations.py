@@ -7,13 +7,11 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
-from towline_server import orchestrator_settings, settings
 from towline_server.settings import RELOADABLE, Settings
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -22,22 +20,20 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "operations.md"
 def settings_table() -> str:
     """A row for each setting, in the order of their definition."""
     rows = ["| setting | default | what it is | reloaded |", "|---|---|---|---|"]
-    for name, default, meaning in _settings(Settings, settings):
+    for name, default, meaning in _settings(Settings):
         reloaded = "yes" if name in RELOADABLE else ""
         rows.append(f"| `{name}` | {_shown(default)} | {meaning} | {reloaded} |")
     return "\n".join(rows)
 
 
-def _settings(
-    model: type[BaseModel], module: ModuleType, prefix: str = ""
-) -> Iterator[tuple[str, Any, str]]:
+def _settings(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any, str]]:
     """The name, default and meaning of each setting; those of a table have its name before."""
-    docstrings = _docstrings(module, model.__name__)
+    docstrings = _docstrings(model)
     for name, field in model.model_fields.items():
         default = field.get_default(call_default_factory=True)
         assert default is not PydanticUndefined
         if isinstance(default, BaseModel):
-            yield from _settings(type(default), orchestrator_settings, f"{prefix}{name}.")
+            yield from _settings(type(default), f"{prefix}{name}.")
         else:
             meaning = docstrings[name].replace("``", "`").replace("|", "\\|")
             yield f"{prefix}{name}", default, meaning
@@ -51,10 +47,10 @@ def _shown(default: Any) -> str:
     return f"`{default}`" if default not in ("", None, {}) else ""
 
 
-def _docstrings(module: ModuleType, name: str) -> dict[str, str]:
+def _docstrings(model: type[BaseModel]) -> dict[str, str]:
     """The docstring of each setting."""
-    tree = ast.parse(inspect.getsource(module))
-    [found] = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
+    [found] = ast.parse(inspect.getsource(model)).body
+    assert isinstance(found, ast.ClassDef)
     docstrings = {}
     for field, text in zip(found.body, found.body[1:], strict=False):
         match field, text:

@@ -14,6 +14,7 @@ from . import (
     assets,
     bundle,
     history,
+    oidc,
     plans,
     projects,
     reference,
@@ -28,6 +29,7 @@ _router = APIRouter(include_in_schema=False)
 for _module in (
     bundle,
     sign_in,
+    oidc,
     projects,
     assets,
     plans,

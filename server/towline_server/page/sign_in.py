@@ -36,7 +36,7 @@ def show(request: Request, next: str = "/") -> Response:  # noqa: A002 - a query
     """Show the two forms; who is signed in already goes on."""
     if _is_signed_in(services_of(request), token_of(request)):
         return go(local(next))
-    return _shown(request, local(next))
+    return shown(request, local(next))
 
 
 @router.post(SIGN_IN)
@@ -46,7 +46,20 @@ def sign_in(request: Request, form: Form) -> Response:
     try:
         caller = _verified(services, form, address_of(request.scope))
     except (Unauthenticated, TooManyRequests) as error:
-        return _shown(request, address, error, text_of(form, "email"))
+        status = failure_of(error).status
+        problem = _problem(error)
+        response = shown(
+            request, address, problem=problem, status=status, email=text_of(form, "email")
+        )
+        if isinstance(error, TooManyRequests):
+            response.headers["Retry-After"] = str(error.retry_after)
+        return response
+    return begin_session(request, caller, address)
+
+
+def begin_session(request: Request, caller: Principal, address: str) -> Response:
+    """Begin a session under a new token, and go on to a page."""
+    services = services_of(request)
     seconds = services.settings.session_seconds
     with services.database.writing() as session:
         sessions = Sessions(session)
@@ -83,16 +96,25 @@ def _is_signed_in(services: Services, token: str) -> bool:
         return False
 
 
-def _shown(
-    request: Request, address: str, error: TowlineError | None = None, email: str = ""
+def shown(
+    request: Request,
+    address: str,
+    *,
+    problem: str | None = None,
+    status: int = 200,
+    email: str = "",
 ) -> Response:
+    """Show the forms; ``address`` is the page to look at afterwards."""
     token = token_of(request) or fresh_token()
-    problem = None if error is None else _problem(error)
-    status = 200 if error is None else failure_of(error).status
-    values = {"csrf": form_token(token), "next": address, "problem": problem, "email": email}
+    oidc = services_of(request).oidc
+    values = {
+        "csrf": form_token(token),
+        "next": address,
+        "problem": problem,
+        "email": email,
+        "provider": None if oidc is None else oidc.name,
+    }
     response = page("sign_in.html", values, status)
-    if isinstance(error, TooManyRequests):
-        response.headers["Retry-After"] = str(error.retry_after)
     set_token(request, response, token)
     return response
 

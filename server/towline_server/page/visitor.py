@@ -35,7 +35,7 @@ _MOST_FIELDS = 2_000
 
 def cookie_name(request: Request) -> str:
     """Return the name of the session's cookie; over TLS one that no other host can set."""
-    return "__Host-towline_session" if _is_secure(request) else "towline_session"
+    return "__Host-towline_session" if is_secure(request) else "towline_session"
 
 
 def token_of(request: Request) -> str:
@@ -50,7 +50,7 @@ def set_token(request: Request, response: Response, token: str, seconds: int | N
         token,
         max_age=seconds,
         path="/",
-        secure=_is_secure(request),
+        secure=is_secure(request),
         httponly=True,
         # Not strict: a link in a mail would find everybody signed out.
         samesite="lax",
@@ -60,7 +60,7 @@ def set_token(request: Request, response: Response, token: str, seconds: int | N
 def drop_token(request: Request, response: Response) -> None:
     """Delete the session's cookie."""
     response.delete_cookie(
-        cookie_name(request), path="/", secure=_is_secure(request), httponly=True, samesite="lax"
+        cookie_name(request), path="/", secure=is_secure(request), httponly=True, samesite="lax"
     )
 
 
@@ -189,5 +189,6 @@ def fresh_token() -> str:
     return new_token()
 
 
-def _is_secure(request: Request) -> bool:
+def is_secure(request: Request) -> bool:
+    """Whether the browser speaks TLS, to this server or to the proxy before it."""
     return request.url.scheme == "https"

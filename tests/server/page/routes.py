@@ -31,6 +31,8 @@ ROUTES: Mapping[str, Needs] = {
     "GET /ui/static/{name}": Needs(open=True),
     "GET /ui/sign-in": Needs(open=True),
     "POST /ui/sign-in": Needs(open=True),
+    "GET /ui/sign-in/oidc": Needs(open=True),
+    "GET /ui/sign-in/oidc/callback": Needs(open=True),
     "POST /ui/sign-out": Needs(open=True),
     f"GET {_PROJECT}": _READ,
     f"GET {_PROJECT}/now": _READ,
