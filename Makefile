@@ -4,6 +4,7 @@ PYTHON ?= python3
 # Test processes side by side; WORKERS=0 runs the tests in one process.
 WORKERS ?= auto
 ORACLE_EXAMPLES ?= 100000
+CAMPAIGN_RUNS ?= 1000
 FUZZ_EXAMPLES ?= 200
 # Assets of the benchmarks' projects; 100000 too takes half an hour more.
 SIZES ?= 1000,10000
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
-.PHONY: help venv demo serve-demo test test-all test-services test-browser fuzz-api examples lint docs bench bench-check oracle clean
+.PHONY: help venv demo serve-demo test test-all test-services test-browser campaign-temporal fuzz-api examples lint docs bench bench-check oracle clean
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +24,7 @@ help:
 	@echo "make test-all       the control plane as a whole, the slow tests, more examples of laws"
 	@echo "make test-services  the tests that need a system server such as sshd"
 	@echo "make test-browser   the page in Debian's chromium"
+	@echo "make campaign-temporal  1,000 runs over two workers of Temporal, one of which is killed"
 	@echo "make fuzz-api       made-up requests to the control plane, held against its document"
 	@echo "make examples       record the examples of the OpenAPI document"
 	@echo "make lint           ruff, mypy and the import floors"
@@ -67,6 +69,9 @@ test-services: $(READY) $(HELM)
 
 test-browser: $(READY)
 	$(BIN)/python -m pytest -q -m browser tests/browser
+
+campaign-temporal: $(READY)
+	CAMPAIGN_RUNS=$(CAMPAIGN_RUNS) $(BIN)/python -m pytest tests/server/test_temporal_killed.py -q -n 0 -k many_runs
 
 fuzz-api: $(READY)
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/server/test_schemathesis.py -q -n $(WORKERS)

@@ -37,6 +37,7 @@ class PendingPull:
     """
 
     tenant: GitTenant
+    backend: str = "native"
     project: Project = field(init=False)
     key: str = field(init=False)
     old: ProjectState = field(init=False)
@@ -68,7 +69,7 @@ class PendingPull:
     def ask(self, client: httpx2.Client) -> str:
         """Ask for the pull; returns its run."""
         url = f"{V1}/projects/{self.project.id}/runs"
-        answer = client.post(url, json={}, headers=self._headers)
+        answer = client.post(url, json={"backend": self.backend}, headers=self._headers)
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"])
 

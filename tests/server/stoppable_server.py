@@ -1,5 +1,5 @@
-"""The ``towline`` command, whose server's runs wait at a boundary: to be killed there, or stopped
-and continued.
+"""The ``towline`` command, whose runs wait at a boundary: to be killed there, or stopped and
+continued.
 
 ``WAIT_AT`` names the boundary. Each run that comes there logs ``waiting``; once the process is
 continued after a stop (SIGCONT), they go on, and no other one waits.
@@ -34,7 +34,8 @@ def _main() -> int:
             continued.wait()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runtime, "open_runtime", partial(runtime.open_runtime, boundary=boundary))
+        for name in ("open_runtime", "open_orchestrated_worker"):
+            patch.setattr(runtime, name, partial(getattr(runtime, name), boundary=boundary))
         return main()
 
 

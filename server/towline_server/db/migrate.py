@@ -58,6 +58,8 @@ def _migrating(engine: Engine) -> Iterator[Connection]:
             with connection.begin():
                 # The second one waits, however long the first migration takes.
                 connection.execute(text("SET LOCAL lock_timeout = 0"))
+                # Reading the migrations takes a while where the machine is busy.
+                connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
                 yield connection
 

@@ -123,7 +123,8 @@ def workers(tenant: GitTenant, url: str) -> Iterator[Workers]:
 class IdleBackend:
     """A backend whose executors are other processes: they find what waits."""
 
-    name = BackendName.NATIVE
+    def __init__(self, name: BackendName = BackendName.NATIVE) -> None:
+        self.name = name
 
     def submit(self, run_ids: Sequence[UUID]) -> None:
         pass

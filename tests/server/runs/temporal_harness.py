@@ -33,10 +33,10 @@ from towline_server.runs.worker import Backends
 from towline_server.settings import Settings
 
 
-def await_until(condition: Callable[[], bool], what: str) -> None:
+def await_until(condition: Callable[[], bool], what: str, *, seconds: int = LONG) -> None:
     """Look until something is so, that another thread or process does."""
     pause = threading.Event()
-    for _ in range(LONG * 20):
+    for _ in range(seconds * 20):
         if condition():
             return
         pause.wait(0.05)
