@@ -17,6 +17,7 @@ from tests.server.pending_pull import PendingPull
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.temporal_harness import await_until
 from tests.temporal import temporal_server_in
+from towline.testing.git_server import StaysSilent
 from towline_server.runs.domain import BackendName
 from towline_server.runs.tables import RunRow, find_row
 
@@ -117,15 +118,16 @@ def test_a_run_that_was_queued_while_all_was_away_is_executed(fleet: Fleet, pend
 
 def test_a_worker_that_is_stopped_hands_its_run_back(fleet: Fleet, pending: PendingPull):
     _, client = fleet.server()
-    first = fleet.worker("comparing")
+    first = fleet.worker()
+    pending.tenant.server.trouble = StaysSilent()
     run_id = pending.ask(client)
-    first.hear("waiting")
+    while not pending.tenant.server.tally.requests:
+        assert pending.look(client, run_id)["state"] in ("queued", "fetching")
+    pending.tenant.server.trouble = None
+    assert first.end() == 0
+    assert row(pending.tenant, run_id).reason_code == "worker_shutdown"
     fleet.worker()
-    first.send_signal(SIGCONT)
-    first.end()
-    last = pending.end(client, run_id)
-    assert last["state"] == "succeeded"
-    assert pending.state() == pending.new
+    pulled_once(pending, client, run_id, attempt=2)
 
 
 @pytest.mark.timeout(3600)
