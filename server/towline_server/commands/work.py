@@ -90,7 +90,9 @@ def _work(settings: Settings, *, attached: bool) -> None:
 
 
 def _work_for_temporal(settings: Settings) -> None:
+    from towline_server import telemetry
     from towline_server.errors import InvalidSettings
+    from towline_server.metrics import REGISTRY
     from towline_server.runs.runtime import open_orchestrated_worker
     from towline_server.runs.temporal.worker import TemporalWorker
     from towline_server.services import open_services
@@ -107,11 +109,12 @@ def _work_for_temporal(settings: Settings) -> None:
             at_once=settings.runs_at_once,
             lease_seconds=settings.lease_seconds,
         )
-        worker.start()
-        try:
-            threading.Event().wait()
-        finally:
-            worker.stop(settings.shutdown_seconds)
+        with telemetry.sending(REGISTRY.collect):
+            worker.start()
+            try:
+                threading.Event().wait()
+            finally:
+                worker.stop(settings.shutdown_seconds)
     finally:
         services.close()
 
