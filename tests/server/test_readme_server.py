@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.server.dialects.page_schema import PageSchema
+from tests.server.page.browser import HtmlPage
 from tests.server.serving import LONG, ROOT, ServerProcess, environment, serving
 from towline_server.commands.serve import serve
 from towline_server.demo import curl_lines
@@ -56,7 +57,7 @@ def demo() -> Iterator[Demo]:
         url = str(server.hear("listening")["url"])
         assert server.child.stdout is not None
         lines = [server.child.stdout.readline().rstrip("\n")]
-        while "/conflicts" not in lines[-1]:
+        while "/ui/" not in lines[-1]:
             lines.append(server.child.stdout.readline().rstrip("\n"))
         yield Demo(server, url, lines)
         assert server.end() == 0
@@ -156,6 +157,20 @@ def test_the_other_forms_of_credentials_are_good_too(demo: Demo):
         ):
             assert client.get("/api/v1/syncs", headers=headers).status_code == 200
         assert client.get("/api/v1/syncs").status_code == 401
+
+
+def test_it_ends_with_a_page_that_shows_the_conflict(demo: Demo):
+    """Before anything was pulled; the other tests of this module leave it there."""
+    import httpx2
+
+    address = demo.printed[-1].strip()
+    with httpx2.Client(trust_env=False, timeout=LONG, follow_redirects=True) as client:
+        shown = HtmlPage(client.get(address).text)
+        given = {"email": demo.word_after("user").rstrip(","), "password": "towline-demo"}
+        fields = dict(shown.forms[0].fields) | given
+        page = client.post(f"{demo.url}/ui/sign-in", data=fields)
+    assert str(page.url) == address
+    assert "discount.json" in page.text
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])

@@ -87,7 +87,7 @@ def _seed(settings: Settings, git_url: str, root: Path) -> None:
         with GitRemote(f"{git_url}/rules.git", ref="main") as remote:
             pull(store, remote)
         content.edit_rules(store)
-        content.publish_news(root)
+        tenancy.note_fetched(services, tenancy.RULES_PROJECT, content.publish_news(root))
     finally:
         services.close()
 
@@ -109,6 +109,14 @@ def _about(url: str, repositories: Path) -> Iterator[str]:
         yield ""
         yield f"# {about}"
         yield line
+    yield ""
+    yield "Or look at it in a browser, where you sign in as the user: first at the conflict."
+    yield f"  {conflict_page(url)}"
+
+
+def conflict_page(url: str) -> str:
+    """Return the address of the page that shows the demo's conflict."""
+    return f"{url}/ui/projects/{tenancy.RULES_PROJECT}?state=conflict"
 
 
 def curl_lines(url: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from towline.kinds import Kind, Kinds
-from towline.model import AssetPath
+from towline.model import AssetPath, Revision
 from towline.testing.git_repository import GitRepository
 from towline_server.projects.store import SqlStore
 
@@ -32,16 +32,26 @@ def _document(value: object) -> bytes:
     return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
 
 
+def _discount(then: str, gold: int, **more: object) -> bytes:
+    """The rule that both sides edit: some of its fields clash, the rest merge."""
+    tiers = [
+        {"from": 1000, "id": "silver", "percent": 5},
+        {"from": 5000, "id": "gold", "percent": gold},
+    ]
+    rule = {"priority": 10, "then": then, "tiers": tiers, "when": "order.total >= 1000"}
+    return _document({**rule, **more})
+
+
 _RULES = {
     "README.md": b"Rules of a shop.\n",
-    _DISCOUNT: _rule("order.total >= 1000", "order.discount = 5"),
+    _DISCOUNT: _discount("order.discount = 5", 8),
     "rules/express.json": _rule("parcel.weight <= 5", "parcel.service = 'express'"),
     "rules/clearance.json": _rule("item.clearance", "item.discount = 40", priority=20),
     "tables/tax rates.csv": b"region,rate\nnorth,19\nsouth,21\n",
 }
 _NEWS = {
     **{path: content for path, content in _RULES.items() if path != "rules/clearance.json"},
-    _DISCOUNT: _rule("order.total >= 1000", "order.discount = 4"),
+    _DISCOUNT: _discount("order.discount = 4", 9, priority=20, limit=500),
     "rules/welcome.json": _rule("customer.orders == 0", "order.discount += 1"),
     "tables/tax rates.csv": b"region,rate\nnorth,19\nsouth,22\n",
 }
@@ -60,12 +70,12 @@ def make_repositories(root: Path) -> None:
 
 def edit_rules(store: SqlStore) -> None:
     """Edit two rules as users do: one edit will conflict, the other will not."""
-    store.put(AssetPath(_DISCOUNT), _rule("order.total >= 1000", "order.discount = 7"))
+    store.put(AssetPath(_DISCOUNT), _discount("order.discount = 7", 10, note="for the summer"))
     store.put(
         AssetPath("rules/express.json"), _rule("parcel.weight <= 8", "parcel.service = 'express'")
     )
 
 
-def publish_news(root: Path) -> None:
+def publish_news(root: Path) -> Revision:
     """Commit to rules after the first pull: an update, a new rule, one less, and the conflict."""
-    GitRepository(root / "rules.git").commit(_NEWS, time=1_700_086_400)
+    return GitRepository(root / "rules.git").commit(_NEWS, time=1_700_086_400)

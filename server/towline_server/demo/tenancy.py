@@ -12,9 +12,12 @@ from types import MappingProxyType
 from uuid import UUID
 
 import jwt
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from towline.model import Revision
 from towline_server.auth.roles import Role
+from towline_server.projects.connection_tables import BindingRow
 from towline_server.projects.domain import Binding
 from towline_server.projects.service import Projects
 from towline_server.projects.tenants import Tenants
@@ -65,6 +68,14 @@ def make_tenancy(services: Services, git_url: str) -> None:
             path = f"/{TENANT}/shop/{name}"
             projects.create(tenant_id=tenant_id, path=path, kinds=kinds, project_id=project_id)
             projects.associate(project_id, binding)
+
+
+def note_fetched(services: Services, project_id: UUID, revision: Revision) -> None:
+    """Record that a revision was fetched, so that what it changes is shown from the start."""
+    values = {"fetched_revision": revision, "fetched_at": datetime.now(UTC)}
+    with services.database.writing() as session:
+        bound = update(BindingRow).where(BindingRow.project_id == project_id)
+        session.execute(bound.values(**values))
 
 
 def token() -> str:
