@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from towline.errors import RefNotFound
@@ -27,8 +26,6 @@ from towline_server.addresses import AddressPolicy
 from .config import SOURCES
 from .ports import Source
 from .snapshot import BRANCH, snapshot
-
-_MODULES: Mapping[str, str] = MappingProxyType({name: name for name in SOURCES})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +73,9 @@ class SourceRemote:
         return revision
 
     def _opened(self, request: FetchRequest) -> AbstractContextManager[Source]:
-        module = import_module(f"towline_server.sources.{_MODULES[self.provider]}")
         form = SOURCES[self.provider]
+        # Named as the provider; its library is loaded where it is used.
+        module = import_module(f"towline_server.sources.{self.provider}")
         opened: AbstractContextManager[Source] = module.open_source(
             form.model_validate(self.config), request
         )

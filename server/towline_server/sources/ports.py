@@ -1,12 +1,9 @@
-"""The port of a source, and the bounds that reading from one has."""
+"""The port of a source: each module that is named as a provider has an ``open_source`` for it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
-
-from towline.remotes.fetcher import FetchRequest
 
 
 class Entry(NamedTuple):
@@ -38,12 +35,4 @@ class Source(Protocol):
 
     def read(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, bytes]]:
         """Yield the content of some of them, in any order."""
-        ...
-
-
-class Opener(Protocol):
-    """Opens a source for one snapshot."""
-
-    def __call__(self, config: object, request: FetchRequest) -> AbstractContextManager[Source]:
-        """Return the source; `request` has its address, credential and bounds."""
         ...
