@@ -14,7 +14,31 @@ from fastapi import FastAPI
 from towline.errors import TowlineError
 
 from .services import Services, token_verifier
-from .settings import RELOADABLE, Settings
+from .settings import Settings
+
+RELOADABLE = frozenset(
+    {
+        "address_rate_burst",
+        "address_rate_per_second",
+        "asset_body_bytes",
+        "body_bytes",
+        "hook_body_bytes",
+        "idempotency_hours",
+        "jwt_audience",
+        "jwt_hs256_secret",
+        "jwt_issuer",
+        "jwt_jwks_file",
+        "jwt_jwks_url",
+        "jwt_leeway_seconds",
+        "log_level",
+        "metrics_token",
+        "rate_burst",
+        "rate_per_second",
+        "wait_seconds",
+        "work_body_bytes",
+    }
+)
+"""What SIGHUP changes; the rest is held by what runs, and waits for a restart."""
 
 _LOG = logging.getLogger("towline_server.settings")
 

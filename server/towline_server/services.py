@@ -135,6 +135,7 @@ def assemble(settings: Settings, database: Database, passwords: Passwords) -> Se
             passwords=passwords,
             logins=_login_limits(settings),
             tokens=token_verifier(settings),
+            operator_token=settings.operator_token.get_secret_value(),
         ),
         oidc=_provider(settings.oidc),
     )

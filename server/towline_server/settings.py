@@ -36,30 +36,6 @@ FILE_VARIABLE = "TOWLINE_SETTINGS"
 LEAST_SECRET = 32
 """Characters below which a secret is refused: HS256 wants 256 bits (RFC 7518, 3.2)."""
 
-RELOADABLE = frozenset(
-    {
-        "address_rate_burst",
-        "address_rate_per_second",
-        "asset_body_bytes",
-        "body_bytes",
-        "hook_body_bytes",
-        "idempotency_hours",
-        "jwt_audience",
-        "jwt_hs256_secret",
-        "jwt_issuer",
-        "jwt_jwks_file",
-        "jwt_jwks_url",
-        "jwt_leeway_seconds",
-        "log_level",
-        "metrics_token",
-        "rate_burst",
-        "rate_per_second",
-        "wait_seconds",
-        "work_body_bytes",
-    }
-)
-"""What SIGHUP changes; the rest is held by what runs, and waits for a restart."""
-
 Listed = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -102,6 +78,8 @@ class Settings(BaseSettings):
     """The same, as a file."""
     jwt_leeway_seconds: int = Field(default=10, ge=0, le=120)
     """How far the issuer's clock may be off."""
+    operator_token: SecretStr = SecretStr("")
+    """The Bearer token that administers every tenant, under /api/towline/v1/admin; empty: none."""
 
     # --- remotes ---
     remote_schemes: Annotated[frozenset[Scheme], NoDecode] = frozenset({Scheme.HTTPS})
@@ -242,6 +220,9 @@ class Settings(BaseSettings):
             yield "oidc.issuer: must be https, or http on a loopback host"
         if any(len(key.get_secret_value()) < LEAST_SECRET for key in self.secret_keys):
             yield f"secret_keys: each needs at least {LEAST_SECRET} characters"
+        operator_token = self.operator_token.get_secret_value()
+        if operator_token and len(operator_token) < LEAST_SECRET:
+            yield f"operator_token: needs at least {LEAST_SECRET} characters"
         if self.lease_seconds < 3 * self.heartbeat_seconds:
             # One heartbeat may be missed, and the next one may be late.
             yield "lease_seconds: below three times heartbeat_seconds, a lease could lapse alive"

@@ -104,6 +104,7 @@ FORMATS: Mapping[str, Make] = MappingProxyType(
             "http://127.0.0.1/nothing.git", "http://someone:secret@127.0.0.1:8080/nothing.git"
         ),
         schemas.GLOB: _one_of("**", "rules/**", "*.json", "[a-c]?", "/top/*", _word),
+        schemas.NAME: _word,
         schemas.PLAN: _one_of("a plan"),
         schemas.PROJECT_PATH: _joined(_one_of(tenancy.TENANT, f"/{tenancy.TENANT}"), _word, _word),
         schemas.SFTP_URL: _one_of("sftp://files.demo.example/rules", "sftp://a@127.0.0.1:22/"),

@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
-from towline_server.settings import RELOADABLE, Settings
+from towline_server.reloading import RELOADABLE
+from towline_server.settings import Settings
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "operations.md"
 

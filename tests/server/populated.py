@@ -50,6 +50,8 @@ BRANCH = "main"
 HOOK_SECRET = "a secret of a test's webhooks"
 PUSHED = {"X-Gitlab-Token": HOOK_SECRET, "X-Gitlab-Event": "Push Hook"}
 
+OPERATOR_TOKEN = "the token of the operator of a test"
+
 PLACES = {
     ("", "project_id"): "project",
     ("", "connection_id"): "connection",
@@ -63,6 +65,8 @@ PLACES = {
     ("/conflicts/", "asset_id"): "asset in conflict",
     ("", "path"): "path",
     ("", "webhook_id"): "webhook",
+    ("", "tenant_id"): "tenant",
+    ("", "identity_id"): "identity",
     ("", "delivery_id"): "delivery",
     ("", "companyId"): "project",
     ("", "connectionId"): "connection",
@@ -141,6 +145,7 @@ def settings_in(folder: Path) -> Settings:
     return load_settings(
         data_dir=folder,
         secret_keys=["a secret key of a test, long enough for it"],
+        operator_token=OPERATOR_TOKEN,
         remote_schemes=("http", "https", "sftp", "postgresql"),
         remote_networks=("127.0.0.0/8",),
         webhook_schemes=("http", "https"),
@@ -226,6 +231,7 @@ class _Population:
             )["id"],
             "kind": "rule",
             "hooked connection": self._hooked(),
+            **self._member(),
             **self._webhook(),
             **self._external_work(),
         }
@@ -242,6 +248,15 @@ class _Population:
         made = self._post(f"{NATIVE}/webhooks", {"url": "http://127.0.0.1/events"})
         delivery = self._post(f"{NATIVE}/webhooks/{made['id']}/ping")
         return {"webhook": made["id"], "delivery": delivery["id"]}
+
+    def _member(self) -> dict[str, str]:
+        """The tenant, and a user with a role on one project."""
+        tenant = self._get(f"{NATIVE}/admin/tenants")["items"][0]["id"]
+        body = {"email": "someone@towline.example", "password": "of twelve or more"}
+        made = self._post(f"{NATIVE}/admin/tenants/{tenant}/users", body)["id"]
+        url = f"{NATIVE}/admin/identities/{made}/projects/{tenancy.RULES_PROJECT}/role"
+        self._ask("PUT", url, {"role": "writer"}, {})
+        return {"tenant": tenant, "identity": made}
 
     def _hooked(self) -> str:
         """A connection whose host may send push hooks, and a project behind it."""

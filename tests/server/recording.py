@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 from starlette.requests import Request
 
 from tests.server.dialects.tenant_client import basic
-from tests.server.populated import KEY, PUSHED, Populated
+from tests.server.populated import KEY, OPERATOR_TOKEN, PUSHED, Populated
 from towline_server.app import Application, create_app
 from towline_server.demo import tenancy
 from towline_server.dialects import DIALECTS
@@ -37,9 +37,16 @@ REQUESTS: Mapping[str, list[dict[str, Any]]] = {
     "native_change_webhook": [{"json": {"enabled": False}}],
     "native_claim_work": [{"json": {"executor_id": "one"}}],
     "native_complete_work": [{"json": {"run_id": "claimed run", "token": "token"}}],
+    "native_create_key": [{"json": {"name": "nightly export", "tenant_role": "reader"}}],
+    "native_create_service_account": [{"json": {"name": "export", "tenant_role": "reader"}}],
+    "native_create_tenant": [{"json": {"name": "another"}}],
+    "native_create_user": [
+        {"json": {"email": "someone.else@towline.example", "password": "of twelve or more"}}
+    ],
     "native_create_connection": [{"json": {"url": "http://127.0.0.1/rules.git", "name": "prices"}}],
     "native_create_project": [{"json": {"path": "demo/shop/prices", "kinds": KINDS}}],
     "native_create_webhook": [{"json": {"url": "http://127.0.0.1/runs"}}],
+    "native_grant_project_role": [{"json": {"role": "writer"}}],
     "native_heartbeat": [{"json": {"run_id": "claimed run", "token": "token", "done": 1}}],
     "native_list_asset_events": [
         {"query": {"limit": 1}},
@@ -52,6 +59,8 @@ REQUESTS: Mapping[str, list[dict[str, Any]]] = {
     "native_request_run": [{"json": {"mode": "dry_run"}}],
     "native_resolve_conflict": [{"json": {"side": "theirs"}}],
     "native_retry_run": [{"path": {"run_id": "run of a sync"}, "json": {}}],
+    "native_set_password": [{"json": {"password": "of twelve or more"}}],
+    "native_set_tenant_role": [{"json": {"role": "reader"}}],
     "native_take_webhook": [{"json": {"ref": "refs/heads/main", "after": "1" * 40}}],
     "native_undo": [{"json": {}}],
     "nected_pull": [{"headers": {"Nected-Branch": "main"}}],
@@ -82,6 +91,8 @@ _WORDS = (
     (re.compile(r"http://127\.0\.0\.1:\d+/"), "https://git.example.com/"),
     (re.compile(r"http://127\.0\.0\.1/"), "https://hooks.example.com/"),
     (re.compile(r"http://testserver"), "https://towline.example.com"),
+    (re.compile(r"twl_[\w-]{43}"), "twl_bm90IGEgc2VjcmV0"),
+    (re.compile(r"twl_[\w-]{4}\b"), "twl_bm90"),
     (re.compile(r"whsec_\w+[=+/\w]*"), "whsec_bm90IGEgc2VjcmV0"),
 )
 
@@ -190,6 +201,8 @@ def _credentials(operation: dict[str, Any]) -> dict[str, str]:
     schemes = {name for choice in operation.get("security", ()) for name in choice}
     if not schemes:
         return dict(PUSHED)
+    if operation["operationId"] == "native_create_tenant":
+        return {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
     if "nected_api_key" in schemes:
         return {"Nected-API-Key": KEY}
     if "bearer" in schemes:

@@ -13,6 +13,7 @@ from towline_server.web.dialect import Dialect
 from towline_server.web.schemas import known_query
 
 from . import (
+    admin,
     asset_events,
     assets,
     conflicts,
@@ -53,6 +54,7 @@ def _router() -> APIRouter:
         events,
         webhooks,
         work,
+        admin,
     ):
         router.include_router(module.router, prefix=PREFIX, dependencies=[Depends(known_query)])
     router.include_router(push_hooks.router)

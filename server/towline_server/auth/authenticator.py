@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hmac import compare_digest
 
 from sqlalchemy.orm import Session
 
@@ -11,7 +12,7 @@ from towline_server.errors import TooManyRequests, Unauthenticated
 
 from .identities import LONGEST_EMAIL, LONGEST_PASSWORD, Account, Identities, normal
 from .passwords import FailureLimit, Passwords
-from .roles import Principal
+from .roles import OPERATOR, Principal
 from .tokens import TokenVerifier
 
 
@@ -56,6 +57,8 @@ class Authenticator:
     logins: LoginLimits
     tokens: TokenVerifier | None = None
     """None: this server takes no tokens."""
+    operator_token: str = field(default="", repr=False)
+    """Empty: this server has no operator that signs in."""
 
     def by_password(self, email: str, password: str, address: str) -> Principal:
         """Return the user or service account of an email and password.
@@ -109,6 +112,11 @@ class Authenticator:
         if found is None:
             raise _refused()
         return found
+
+    def by_operator_token(self, token: str) -> Principal | None:
+        """Return the operator, or None: it is not the operator's token."""
+        same = compare_digest(token.encode(), self.operator_token.encode())
+        return OPERATOR if same and self.operator_token else None
 
     def _account(self, email: str) -> Account | None:
         # The session ends before the password is verified: that takes long.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
 from towline.errors import InvalidValue
-from towline_server.db.statements import insert_new
+from towline_server.db.statements import batches, insert_new
 from towline_server.errors import NotFound, existing
 
 from .keys import KEY_HINT_LENGTH, key_hash, new_key
@@ -23,6 +23,8 @@ from .tables import GrantRow, IdentityRow
 LEAST_PASSWORD = 12
 LONGEST_PASSWORD = 1024
 LONGEST_EMAIL = 320
+EMAIL_PATTERN = r"^[!-9;-~]+@[!-9;-?A-~]+$"
+"""What an API takes of the addresses that can log in: ASCII, without a blank or a colon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,9 +219,16 @@ class Identities:
 
     def roles(self, identity_id: UUID) -> Mapping[UUID, Role]:
         """Return its roles on single projects, by the project's id."""
+        return self.roles_of([identity_id])[identity_id]
+
+    def roles_of(self, identity_ids: Sequence[UUID]) -> Mapping[UUID, Mapping[UUID, Role]]:
+        """Return the roles of identities on single projects, by the identity's and project's id."""
         grant = GrantRow
-        query = select(grant.project_id, grant.role).where(grant.identity_id == identity_id)
-        return {project_id: Role(role) for project_id, role in self._session.execute(query)}
+        found: dict[UUID, dict[UUID, Role]] = {each: {} for each in identity_ids}
+        for some in batches(identity_ids):
+            for row in self._session.scalars(select(grant).where(grant.identity_id.in_(some))):
+                found[row.identity_id][row.project_id] = Role(row.role)
+        return found
 
     # --- rows ---------------------------------------------------------------------------------
 

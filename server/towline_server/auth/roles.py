@@ -37,6 +37,8 @@ class PrincipalKind(StrEnum):
     USER = "user"
     SERVICE_ACCOUNT = "service_account"
     API_KEY = "api_key"
+    OPERATOR = "operator"
+    """The operator, by the token of the settings: of no tenant, and no identity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,14 @@ class Principal:
         """The higher of its two roles on a project of its own tenant, or None."""
         roles = [self.tenant_role, self.project_roles.get(project_id)]
         return max((role for role in roles if role), key=lambda role: role.rank, default=None)
+
+
+_NONE = UUID(int=0)
+
+OPERATOR = Principal(
+    id=_NONE, tenant_id=_NONE, kind=PrincipalKind.OPERATOR, name="operator", tenant_role=Role.ADMIN
+)
+"""Administers every tenant, where a route takes the operator's token; nothing is its own."""
 
 
 class Owned(Protocol):

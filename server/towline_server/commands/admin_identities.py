@@ -148,12 +148,11 @@ def create_key(
 def list_identities(database: AdminSession, tenant: str) -> Sequence[Record]:
     """List a tenant's identities with their roles."""
     identities = database.identities
+    found = identities.of_tenant(database.tenant_id(tenant))
+    roles = identities.roles_of([one.id for one in found])
     return [
-        record_of(
-            one,
-            project_roles={str(at): str(role) for at, role in identities.roles(one.id).items()},
-        )
-        for one in identities.of_tenant(database.tenant_id(tenant))
+        record_of(one, project_roles={str(at): str(role) for at, role in roles[one.id].items()})
+        for one in found
     ]
 
 

@@ -48,12 +48,14 @@ class Form(StrEnum):
     """``X-API-Key: KEY``"""
     NECTED_API_KEY = "nected_api_key"
     """``Nected-API-Key: KEY``"""
+    OPERATOR_TOKEN = "operator_token"  # noqa: S105 - the name of a form
+    """``Authorization: Bearer TOKEN``, of the operator's settings."""
     COOKIE = "cookie"
     """``Cookie: vai_token=JWT``, or a key."""
 
 
 _BASIC = frozenset({Form.BASIC_PASSWORD, Form.BASIC_KEY})
-_BEARER = frozenset({Form.BEARER_JWT, Form.BEARER_TOKEN_JWT, Form.BEARER_KEY})
+_BEARER = frozenset({Form.BEARER_JWT, Form.BEARER_TOKEN_JWT, Form.BEARER_KEY, Form.OPERATOR_TOKEN})
 _HEADERS = {Form.X_API_KEY: "X-API-Key", Form.NECTED_API_KEY: "Nected-API-Key"}
 
 
@@ -156,6 +158,8 @@ def _from_authorization(
         return _from_basic(value, forms, verifier, address)
     if scheme.lower() != "bearer":
         raise Unauthenticated
+    if Form.OPERATOR_TOKEN in forms and (operator := verifier.by_operator_token(value)):
+        return operator
     word, space, rest = value.partition(" ")
     if space and word.lower() == "token" and Form.BEARER_TOKEN_JWT in forms:
         return verifier.by_token(rest.strip())

@@ -24,7 +24,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from starlette.concurrency import run_in_threadpool
 
 from towline.errors import InvalidValue
-from towline_server.auth.roles import Principal
+from towline_server.auth.roles import Principal, PrincipalKind
 from towline_server.auth.sealing import Sealer
 from towline_server.db import Database
 from towline_server.db.base import Base, ExactText
@@ -293,6 +293,9 @@ async def _keyed(request: Request, forms: frozenset[Form]) -> KeyedRequest:
     if not 0 < len(key) <= LONGEST_KEY or not key.isascii() or not key.isprintable():
         raise InvalidValue(field=HEADER, problem=f"needs 1 to {LONGEST_KEY} printable characters")
     caller = await run_in_threadpool(authenticate, request, forms)
+    if caller.kind is PrincipalKind.OPERATOR:
+        # Answers are stored with the identity that they are for, and this is none.
+        raise InvalidValue(field=HEADER, problem="is not taken with the operator's token")
     content_type = request.headers.get("content-type", "").encode()
     digest = hashlib.sha256(content_type + b"\0" + await request.body()).hexdigest()
     route = f"{request.method} {request.url.path}?{request.url.query}"

@@ -72,6 +72,7 @@ class MarkedProject:
             **self._runs(),
             **self._sync_and_run(),
             **self._webhook(),
+            **self._member(),
         }
 
     def missing(self, known: Things) -> Things:
@@ -190,6 +191,15 @@ class MarkedProject:
         with self.services.database.writing() as session:
             delivery = Deliveries(session, made).ping()
         return {"webhook_id": str(made), "delivery_id": str(delivery.id)}
+
+    def _member(self) -> dict[str, str]:
+        """A user of the tenant, without a role."""
+        email = f"{self.mark}@members.example"
+        with self.services.database.writing() as session:
+            made = self.services.identities(session).create_user(
+                tenant_id=self.tenant.tenant_id, email=email, password=self.mark
+            )
+        return {"identity_id": str(made.id), "tenant_id": str(self.tenant.tenant_id)}
 
     @property
     def _syncs(self) -> Syncs:

@@ -13,6 +13,9 @@ from .callers import Credential
 
 V1 = "/api/towline/v1"
 P = f"{V1}/projects/{{project_id}}"
+A = f"{V1}/admin"
+I = f"{A}/identities/{{identity_id}}"  # noqa: E741 - as the others
+T = f"{A}/tenants/{{tenant_id}}"
 W = f"{V1}/webhooks/{{webhook_id}}"
 SNAPLOGIC = "/api/1/rest/public/project"
 NECTED = "/dev"
@@ -221,6 +224,23 @@ TABLE: Mapping[str, Open | Needs] = {
     f"POST {V1}/work/heartbeat": _writes(409, _HELD),
     f"POST {V1}/work/renew": _writes(409, _HELD),
     f"POST {V1}/work/complete": _writes(409, {**_HELD, "plan": "{}"}),
+    f"GET {A}/tenants": _administers(of_tenant=True, no_role=403, shows="tenant_id"),
+    # For the operator's token alone.
+    f"POST {A}/tenants": Needs(done=403, low=404, body={"name": "n"}),
+    f"GET {T}": _administers(of_tenant=True),
+    f"GET {T}/identities": _administers(of_tenant=True, shows="identity_id"),
+    # Not made: emails are one list for all tenants.
+    f"POST {T}/users": _administers(422, {"email": "n"}, of_tenant=True),
+    f"POST {T}/service-accounts": _administers(201, {"name": "n"}, of_tenant=True),
+    f"POST {T}/keys": _administers(201, {"name": "n"}, of_tenant=True),
+    f"GET {I}": _administers(of_tenant=True),
+    f"POST {I}/disable": _administers(of_tenant=True),
+    f"POST {I}/enable": _administers(of_tenant=True),
+    f"PUT {I}/password": _administers(204, {"password": "of twelve or more"}, of_tenant=True),
+    f"PUT {I}/role": _administers(body={"role": "reader"}, of_tenant=True),
+    f"DELETE {I}/role": _administers(204, of_tenant=True),
+    f"PUT {I}/projects/{{project_id}}/role": _administers(body={"role": "reader"}, of_tenant=True),
+    f"DELETE {I}/projects/{{project_id}}/role": _administers(204, of_tenant=True),
     # --- SnapLogic
     f"POST {SNAPLOGIC}/pull/{{org}}/{{space}}/{{project}}": _writes(400, _UNKNOWN),
     f"POST {SNAPLOGIC}/checkout/{{org}}/{{space}}/{{project}}": _writes(400, _UNKNOWN),

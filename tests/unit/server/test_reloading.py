@@ -11,9 +11,9 @@ from fastapi.testclient import TestClient
 from tests.control_plane import AUDIENCE, ISSUER
 from towline_server.app import create_app
 from towline_server.errors import InvalidSettings
-from towline_server.reloading import reload
+from towline_server.reloading import RELOADABLE, reload
 from towline_server.services import Services
-from towline_server.settings import RELOADABLE, Settings
+from towline_server.settings import Settings
 
 
 @pytest.fixture
