@@ -243,7 +243,12 @@ def _connection(one: Connection) -> Record:
     from towline_server.projects.connections import origin_text
 
     origin = None if one.credential_origin is None else origin_text(one.credential_origin)
-    return record_of(one, credential_origin=origin, has_credential=one.has_credential)
+    return record_of(
+        one,
+        config=dict(one.config),
+        credential_origin=origin,
+        has_credential=one.has_credential,
+    )
 
 
 def _project(one: Project) -> Record:

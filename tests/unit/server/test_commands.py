@@ -146,6 +146,17 @@ def test_lists_show_everything_but_secrets(run):
         assert run(what, "list", "--tenant", "demo", as_json=False).startswith("id=")
 
 
+def test_a_connection_to_a_source_has_a_config(run):
+    run("tenant", "create", "demo")
+    create = ("connection", "create", "--tenant", "demo", "--provider", "s3", "--url")
+    made = run(*create, "https://s3.demo.example/bucket", "--config", '{"region": "here"}')
+    assert made["config"] == {"region": "here", "include": []}
+    assert run("connection", "list", "--tenant", "demo", as_json=False)
+    for url, config in (("https://s3.demo.example/", "{}"), ("https://s3.demo.example/b", "[]")):
+        with pytest.raises((InvalidValue, AssertionError)):
+            run(*create, url, "--config", config)
+
+
 def test_identities_are_disabled_and_given_new_passwords(run, services):
     run("tenant", "create", "demo")
     new = ("user", "create", "--tenant", "demo", "--email", "a@demo.example", "--password-stdin")
