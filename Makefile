@@ -10,6 +10,8 @@ FUZZ_EXAMPLES ?= 200
 SIZES ?= 1000,10000
 
 VENV := .venv
+# Prefect's pins exclude versions that .venv needs.
+PREFECT_VENV := .venv-prefect
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist worksteal
@@ -32,11 +34,16 @@ help:
 	@echo "make bench          benchmarks, side by side with peers; writes docs/performance.md"
 	@echo "make bench-check    the same, compared with the last; fails if a ratio grew by 15%"
 	@echo "make oracle         the long comparison with git's own merge"
-	@echo "make clean          remove .venv, caches and build results"
+	@echo "make clean          remove the environments, caches and build results"
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(PREFECT_VENV)/.ready: tests/prefect.txt
+	$(PYTHON) -m venv $(PREFECT_VENV)
+	$(PREFECT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 venv: $(READY)
@@ -64,7 +71,7 @@ $(HELM): $(READY)
 	rm -rf .helm/*.whl .helm/aws_cdk* .helm/package .helm/layer
 	chmod +x $@
 
-test-services: $(READY) $(HELM)
+test-services: $(READY) $(HELM) $(PREFECT_VENV)/.ready
 	$(PYTEST) -m services
 
 test-browser: $(READY)
@@ -98,5 +105,5 @@ oracle: $(READY)
 	ORACLE_EXAMPLES=$(ORACLE_EXAMPLES) $(BIN)/python -m pytest tests/oracle -q
 
 clean:
-	rm -rf $(VENV) .helm build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PREFECT_VENV) .helm build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

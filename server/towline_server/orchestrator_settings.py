@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -41,4 +42,42 @@ class TemporalSettings(BaseModel):
             found.append("temporal.tls_cert_file: needs tls_key_file, and that needs it")
         files = (self.tls_ca_file, self.tls_cert_file, self.tls_key_file)
         found += [f"temporal: {file} is no file" for file in files if file and not file.is_file()]
+        return tuple(found)
+
+
+class PrefectSettings(BaseModel):
+    """Where Prefect is, and what of it is for runs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    api_url: str = ""
+    """Its API, as ``http://host:4200/api``; runs of the backend prefect need it."""
+    api_key: SecretStr = SecretStr("")
+    """A key of Prefect Cloud."""
+    auth_string: SecretStr = SecretStr("")
+    """``user:password`` of a Prefect server that wants them."""
+    work_pool: str = Field(default="towline", min_length=1)
+    """The work pool whose workers execute runs; made for processes if there is none."""
+    deployment: str = Field(default="towline", min_length=1)
+    """The deployment of the flow ``towline``; each installation of towline has its own."""
+    command: str = Field(default="towline work", min_length=1)
+    """What a worker executes, before ``--backend prefect RUN``."""
+    pending_seconds: int = Field(default=600, ge=1)
+    """How long a worker may take to start that command; then its run is attempted again."""
+    ui_url: str = ""
+    """Where its web pages are, for links to runs; empty: beside the API."""
+    waiting_at_once: int = Field(default=200, ge=1)
+    """How many runs wait there at once; the others wait in the database, in turn."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What contradicts itself, as `towline_server.settings` lists it."""
+        found = []
+        parts = urlsplit(self.api_url)
+        if self.api_url and (parts.scheme not in ("http", "https") or not parts.hostname):
+            found.append("prefect.api_url: must start with http:// or https://")
+        if parts.username or parts.password:
+            found.append("prefect.api_url: give the password as prefect.auth_string")
+        if self.api_key.get_secret_value() and self.auth_string.get_secret_value():
+            found.append("prefect.api_key: excludes auth_string; one of them is sent")
         return tuple(found)

@@ -30,7 +30,7 @@ from towline.remotes.url import Scheme
 
 from .errors import InvalidSettings
 from .oidc_settings import OidcSettings
-from .orchestrator_settings import TemporalSettings
+from .orchestrator_settings import PrefectSettings, TemporalSettings
 
 FILE_VARIABLE = "TOWLINE_SETTINGS"
 LEAST_SECRET = 32
@@ -180,6 +180,8 @@ class Settings(BaseSettings):
     """The OpenID Connect provider that people may sign in to the page with."""
     temporal: TemporalSettings = TemporalSettings()
     """Temporal, for runs of the backend ``temporal``."""
+    prefect: PrefectSettings = PrefectSettings()
+    """Prefect, for runs of the backend ``prefect``."""
 
     # --- logs and metrics ---
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
@@ -188,12 +190,8 @@ class Settings(BaseSettings):
     """The Bearer token that /metrics wants; empty: it answers callers on this machine alone."""
 
     @field_validator(
-        "trusted_proxies",
-        "secret_keys",
-        "remote_schemes",
-        "remote_networks",
-        "webhook_schemes",
-        "webhook_networks",
+        *("trusted_proxies", "secret_keys", "remote_schemes", "remote_networks"),
+        *("webhook_schemes", "webhook_networks"),
         mode="before",
     )
     @classmethod
@@ -214,8 +212,7 @@ class Settings(BaseSettings):
         yield from self._token_problems()
         yield from self._limit_problems()
         yield from self._remote_problems()
-        yield from self.temporal.problems
-        yield from self.oidc.problems
+        yield from (*self.temporal.problems, *self.prefect.problems, *self.oidc.problems)
         if self.oidc.issuer and not _is_safe_url(self.oidc.issuer):
             yield "oidc.issuer: must be https, or http on a loopback host"
         if any(len(key.get_secret_value()) < LEAST_SECRET for key in self.secret_keys):

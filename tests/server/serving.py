@@ -28,6 +28,8 @@ LONG = 120
 """Seconds after which a test fails that waits in vain."""
 SERVER = "towline_cli"
 """The module that is the command."""
+STOPPABLE = "tests.server.stoppable_server"
+"""The same, stopped where a test says."""
 
 
 @dataclass

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import click
 
@@ -30,27 +32,31 @@ _STDIN, _STDOUT = 0, 1
 )
 @click.option(
     "--backend",
-    type=click.Choice(["native", "temporal"]),
+    type=click.Choice(["native", "temporal", "prefect"]),
     default="native",
     show_default=True,
-    help="Whose runs: those of the database's own queue, or those that Temporal has.",
+    help="Whose runs: those of the database's own queue, those that Temporal has, or one that "
+    "Prefect has.",
 )
 @click.option(
     "--metrics-address",
     metavar="HOST:PORT",
     help="Where to answer /healthz and /metrics; not at all by default.",
 )
+@click.argument("run", type=click.UUID, required=False)
 @click.option("--attached", is_flag=True, hidden=True, help="Started by a server, over pipes.")
 def work(
     settings_file: Path | None,
     data_dir: Path | None,
     backend: str,
     metrics_address: str | None,
+    run: UUID | None,
     attached: bool,
 ) -> None:
     """Execute runs of the database that servers share; no requests are answered.
 
-    SIGTERM or Ctrl-C ends it when its runs are handed back.
+    SIGTERM or Ctrl-C ends it when its runs are handed back. With --backend prefect, a worker of
+    Prefect starts it for one RUN; the exit code is 1 if that failed.
     """
     from towline_server import logs
     from towline_server.serving import leaving_quietly
@@ -59,8 +65,12 @@ def work(
     given = {} if data_dir is None else {"data_dir": data_dir}
     with leaving_quietly():
         settings = load_settings(settings_file, **given)
+        if (run is None) is (backend == "prefect"):
+            raise click.UsageError("RUN is for --backend prefect, which needs it")
         logs.set_up(settings.log_level)
         with showing_metrics(metrics_address, settings):
+            if run is not None:
+                sys.exit(_work_for_prefect(settings, run))
             if backend == "temporal":
                 _work_for_temporal(settings)
             else:
@@ -117,6 +127,19 @@ def _work_for_temporal(settings: Settings) -> None:
                 worker.stop(settings.shutdown_seconds)
     finally:
         services.close()
+
+
+def _work_for_prefect(settings: Settings, run_id: UUID) -> int:
+    from towline_server.runs.prefect.execution import execute_flow_run
+    from towline_server.runs.states import RunState
+    from towline_server.services import open_services
+
+    services = open_services(settings, runs=1)
+    try:
+        run = execute_flow_run(settings, services.database, services.sealer, run_id)
+    finally:
+        services.close()
+    return 1 if run.state is RunState.FAILED else 0
 
 
 def _attend(runtime: Runtime) -> None:

@@ -253,6 +253,11 @@ def _orchestrated(
 
         temporal = settings.temporal
         found.append((TemporalOrchestrator(temporal), temporal.waiting_at_once))
+    if settings.prefect.api_url:
+        from .prefect.orchestrator import PrefectOrchestrator
+
+        prefect = settings.prefect
+        found.append((PrefectOrchestrator(prefect), prefect.waiting_at_once))
     return tuple(
         OrchestratedBackend(
             orchestrator,

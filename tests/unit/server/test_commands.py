@@ -253,6 +253,19 @@ def test_bad_settings_are_refused_before_anything_is_opened(plain_environment, t
         assert isinstance(result.exception, InvalidSettings)
 
 
+@pytest.mark.parametrize("words", [["--backend", "prefect"], [str(UUID(int=1))]])
+def test_a_run_is_named_for_prefect_alone(words, settings_file):
+    result = CliRunner().invoke(work, [*words, "--settings", str(settings_file)])
+    assert (result.exit_code, "RUN is for --backend prefect" in result.stderr) == (2, True)
+
+
+def test_prefect_is_named_by_the_settings(settings_file):
+    words = ["--backend", "prefect", str(UUID(int=1)), "--settings", str(settings_file)]
+    result = CliRunner().invoke(work, words)
+    assert isinstance(result.exception, InvalidSettings)
+    assert "prefect.api_url" in result.exception.message
+
+
 def test_the_document_is_printed_without_settings(plain_environment, monkeypatch):
     monkeypatch.setenv("TOWLINE_LOG_LEVEL", "loud")
     result = CliRunner().invoke(openapi, [])

@@ -73,6 +73,9 @@ CONTRADICTIONS = [
     ({"remote_ca_file": __file__}, "remote_ca_file"),
     ({"runs_at_once": 0}, "runs_at_once"),
     ({"log_level": "loud"}, "log_level"),
+    ({"prefect": {"api_url": "prefect.example"}}, "prefect.api_url"),
+    ({"prefect": {"api_url": "http://u:p@prefect.example/api"}}, "prefect.api_url"),
+    ({"prefect": {"api_key": "k", "auth_string": "u:p"}}, "prefect.api_key"),
     ({"no_such_setting": 1}, "no_such_setting"),
 ]
 
