@@ -62,6 +62,8 @@ class Client:
     projects: Sequence[str]
     asked: list[str] = field(default_factory=list)
     """The runs that it asked for last."""
+    backend: str = "native"
+    """What executes them."""
 
     def pull_one(self) -> Sample:
         """Pull the first project in a request that waits for its run."""
@@ -160,7 +162,9 @@ class Client:
 
     def _ask(self, project: str) -> str:
         answer = self.http.post(
-            f"{V1}/projects/{project}/runs", json={}, headers={"X-API-Key": self.key}
+            f"{V1}/projects/{project}/runs",
+            json={"backend": self.backend},
+            headers={"X-API-Key": self.key},
         )
         _expect(answer, 202)
         return str(answer.json()["id"])
@@ -178,7 +182,7 @@ def _expect(answer: httpx2.Response, status: int) -> None:
 
 @contextmanager
 def running_plane(
-    folder: Path, database_url: str, tenancies: Sequence[Tenancy], *options: str
+    folder: Path, database_url: str, tenancies: Sequence[Tenancy], *options: str, **variables: str
 ) -> Iterator[list[Client]]:
     """A server that has just been started, with tenants whose projects were never pulled."""
     folder.mkdir()
@@ -199,7 +203,7 @@ def running_plane(
     lines = (f"{name} = {value!r}".replace("'", '"') for name, value in values.items())
     file.write_text("\n".join(lines) + "\n")
     with (
-        serving(["--settings", str(file), "--port", "0", *options]) as server,
+        serving(["--settings", str(file), "--port", "0", *options], **variables) as server,
         _http(str(server.hear("listening")["url"])) as http,
     ):
         yield [

@@ -13,6 +13,7 @@ TITLES = {
     "library": "The library, in a process that has it imported",
     "serving": "The control plane, asked over HTTP",
     "fairness": "The control plane, beside another tenant",
+    "executors": "The control plane, by what executes its runs",
     "merge": "The merge of three trees, in process",
     "contents": "The merge inside an asset, in process",
     "profile": "Where the time of the command goes",
