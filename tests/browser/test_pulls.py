@@ -37,7 +37,8 @@ def test_a_pull_is_planned_watched_and_undone(site: Site, opened: Callable[..., 
     expect(page.get_by_text("Left in conflict.")).to_be_visible()
     page.get_by_role("row", name="rules/b.txt").get_by_role("link", name="Show").click()
     expect(page.get_by_text("+three")).to_be_visible()
-    page.get_by_role("link", name="History").click()
+    assert "/ui/runs/" in page.url
+    page.get_by_role("link", name="History", exact=True).click()
     page.get_by_role("link", name="Undo 2").click()
     page.get_by_role("button", name="Undo it").click()
     expect(page.get_by_role("heading", name="Undo of pull 2")).to_be_visible()
