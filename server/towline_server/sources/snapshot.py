@@ -47,9 +47,13 @@ def snapshot(source: Source, cache: Cache, settings: str, request: FetchRequest)
     """
     for left in (cache.path / "objects").glob("??/*.lock"):
         left.unlink()  # by a process that was killed
-    with closing(DiskObjectStore(str(cache.path / "objects"))) as store:
-        tip = cache.tip_name(request.url.address, BRANCH)
-        before = _commit(store, cache.tip(tip))
+    tip = cache.tip_name(request.url.address, BRANCH)
+    last = cache.tip(tip)
+    with closing(_store(cache)) as store:
+        before = _commit(store, last)
+    if before is None and last is not None:
+        cache.discard()  # it is damaged, and filled again
+    with closing(_store(cache)) as store:
         listed = Listed.load(cache.path, settings)
         reading = _Reading(source, store, listed, request)
         tree = reading.tree()
@@ -64,6 +68,10 @@ def snapshot(source: Source, cache: Cache, settings: str, request: FetchRequest)
             (cache.path / "shallow").write_text(f"{revision}\n")
         cache.set_tip(tip, revision)
     return revision
+
+
+def _store(cache: Cache) -> DiskObjectStore:
+    return DiskObjectStore(str(cache.path / "objects"))
 
 
 def _commit(store: DiskObjectStore, revision: Revision | None) -> Commit | None:
