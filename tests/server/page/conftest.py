@@ -14,7 +14,6 @@ from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.runner import Runner
 from towline.testing.git_server import GitServer
 from towline_server.app import create_app
-from towline_server.page import DIALECT
 from towline_server.services import Services
 from towline_server.settings import Settings
 
@@ -30,6 +29,6 @@ def site(settings: Settings, services: Services, tenant: GitTenant) -> Iterator[
     """The page, and a project of the tenant with a caller of each role."""
     runner = Runner(tenant)
     working = services.with_runtime(RunServices.of(runner))
-    app = create_app(settings, services=working, dialects=[DIALECT])
+    app = create_app(settings, services=working)
     with TestClient(app, follow_redirects=False) as client:
         yield PageClient(runner=runner, services=working, client=client)
