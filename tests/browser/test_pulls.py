@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.site import Site
-from towline.testing.git_server import StaysSilent
+from tests.browser.site import Site, serving_site
+from tests.server.serving import client_of, serving
+from towline.testing.git_server import GitServer, StaysSilent
 from towline_server.auth.roles import Role
 
 pytestmark = pytest.mark.browser
@@ -83,3 +85,30 @@ def test_who_was_signed_out_meanwhile_comes_back_to_where_they_were(
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     site.fill_in(page, Role.WRITER)
     expect(page).to_have_url(f"{site.url}/ui/projects/{project.id}")
+
+
+def test_who_is_signed_in_stays_so_when_the_server_restarts(
+    chromium: Browser, tmp_path: Path, sqlite_url: str
+):
+    """A run that was watched is watched on, by the same page after a reload."""
+    root = tmp_path / "repositories"
+    root.mkdir()
+    with GitServer(root) as git:
+        with serving_site(git, tmp_path, sqlite_url) as first:
+            context = chromium.new_context(base_url=first.url)
+            page = context.new_page()
+            first.tenant.commit(a=b"1")
+            git.trouble = StaysSilent()
+            project = first.tenant.project()
+            first.sign_in(page, Role.WRITER, f"/ui/projects/{project.id}")
+            page.get_by_role("button", name="Pull", exact=True).click()
+            expect(page.get_by_role("heading", name=re.compile("fetching"))).to_be_visible()
+            assert first.server.end() == 0
+        git.trouble = None
+        words = ["--settings", str(tmp_path / "towline.toml"), "--port", first.url.split(":")[-1]]
+        with serving(words) as second, client_of(second):
+            page.reload()
+            # The page follows the attempt that takes the run's place.
+            expect(page.get_by_role("heading", name=re.compile("succeeded"))).to_be_visible()
+            expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+        context.close()
