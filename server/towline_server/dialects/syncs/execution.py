@@ -170,7 +170,7 @@ def _execution(
     except InvalidValue as error:
         yield Problem(("body", "executionBackend"), error.problem, DOES_NOT_FIT)
     except BackendNotConfigured as error:
-        yield Problem(("body", "executionBackend"), error.message)
+        yield Problem(("body", "executionBackend"), error.message, DOES_NOT_FIT)
     policy = definition.execution_config.get("on_conflict")
     if policy is not None and policy not in tuple(OnConflict):
         words = ", ".join(OnConflict)
