@@ -240,6 +240,17 @@ class AssetEvents:
         """Return the sequence of the oldest event that is stored."""
         return self._session.scalar(select(func.min(AssetEventRow.sequence)).where(self._mine))
 
+    def appended(
+        self, run_ids: Sequence[UUID], *, since: datetime, until: datetime | None
+    ) -> tuple[int, int, int] | None:
+        """Return how many events runs appended in a time, and the first and the last sequence."""
+        row = AssetEventRow
+        when = row.at >= since if until is None else row.at.between(since, until)
+        sequences = func.count(), func.min(row.sequence), func.max(row.sequence)
+        theirs = select(*sequences).where(self._mine, row.run_id.in_(run_ids), when)
+        count, first, last = self._session.execute(theirs).one()
+        return (count, first, last) if count else None
+
     def get(self, sequence: int) -> AssetEvent:
         """Return an event. Raises NotFound."""
         found = select(AssetEventRow).where(self._mine, AssetEventRow.sequence == sequence)

@@ -112,7 +112,8 @@ class RunOut(CamelModel):
     summary: dict[str, Any]
     """What it did, or in a dry run would do: the report; in a list how many assets of each sort.
 
-    Of a run by windows, ``windows``: how many were pulled, and how many remain.
+    Of a run by windows, ``windows``: how many were pulled, and how many remain. By itself also the
+    ids of the ``runs`` that it is made of, and the ``events`` that it appended.
     """
     triggered_by: TriggeredBy
     trigger_ref: str | None

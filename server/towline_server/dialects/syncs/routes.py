@@ -15,9 +15,10 @@ from towline_server.auth.roles import Principal, Role
 from towline_server.dialects.models import Opened
 from towline_server.errors import NotFound
 from towline_server.problems import Failure
+from towline_server.projects.asset_events import AssetEvents
 from towline_server.projects.domain import Provider
 from towline_server.runs.domain import Run, RunMode
-from towline_server.runs.tables import RunFilter
+from towline_server.runs.tables import RunFilter, children_of
 from towline_server.services import Services
 from towline_server.web import access
 from towline_server.web.authentication import Form, authenticated
@@ -161,7 +162,7 @@ def list_sync_runs(
     wanted = RunFilter(sync_id=syncs.get(sync_id).id, top_level=True)
     page = services.runs.page(wanted, limit=limit, offset=offset)
     return RunList(
-        runs=[_render_run(services, run) for run in page.runs],
+        runs=[_render_listed_run(services, run) for run in page.runs],
         total=page.total,
         limit=limit,
         offset=offset,
@@ -178,12 +179,30 @@ def _run(services: Services, caller: Principal, run_id: UUID, needed: Role) -> R
     return found
 
 
+def _details(services: Services, run: Run) -> dict[str, Any]:
+    """Return what is shown of a run by itself: its parts, and the events that it appended."""
+    with services.database.reading() as session:
+        parts = [row.id for row in session.scalars(children_of(run.id))] if run.is_parent else []
+        found = AssetEvents(session, run.project_id).appended(
+            parts or [run.id], since=run.created_at, until=run.completed_at
+        )
+    details: dict[str, Any] = {"runs": [str(part) for part in parts]} if parts else {}
+    if found is not None:
+        details["events"] = dict(zip(("appended", "first", "last"), found, strict=True))
+    return details
+
+
 def _render_new_run(services: Services, run: Run) -> RunOut:
     """Render a run that was just requested, with the reference of its backend."""
     return _render_run(services, services.runs.get(run.id))
 
 
 def _render_run(services: Services, run: Run) -> RunOut:
+    shown = _render_listed_run(services, run)
+    return shown.model_copy(update={"summary": shown.summary | _details(services, run)})
+
+
+def _render_listed_run(services: Services, run: Run) -> RunOut:
     return RunOut.of_run(run, services.settings.max_auto_resume_attempts)
 
 

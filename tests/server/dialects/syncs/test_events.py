@@ -63,6 +63,20 @@ def test_every_pull_of_the_project_appends_whatever_asked_for_it(syncs: SyncsCli
     assert events(syncs) == [("created", "rules/a")] + [("updated", "rules/a")] * 2
 
 
+def test_a_run_shows_its_parts_and_the_events_that_they_appended(syncs: SyncsClient):
+    made = appending(syncs, executionMode="fan_out_window")
+    first = syncs.done(made)
+    for number in (b"2", b"3"):
+        syncs.tenant.commit(rules__a=number, tasks__b=number)
+    second = syncs.done(made)
+    assert first["summary"]["events"] == {"appended": 1, "first": 1, "last": 1}
+    assert second["summary"]["events"] == {"appended": 2, "first": 2, "last": 3}
+    parts = [syncs.run({"id": part}) for part in second["summary"]["runs"]]
+    assert [part["summary"]["events"]["first"] for part in parts] == [2, 3]
+    assert {part["syncId"] for part in parts} == {made["id"]}
+    assert "events" not in syncs.done(made)["summary"], "nothing new"
+
+
 def test_events_end_with_the_last_sync_that_appends_them(syncs: SyncsClient):
     first, second = appending(syncs), appending(syncs)
     syncs.done(first)
