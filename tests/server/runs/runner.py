@@ -14,11 +14,13 @@ from sqlalchemy import select, update
 
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.inline import SteppedWorker, fetch_here
+from tests.server.runs.stepped_orchestrator import SteppedOrchestrator
 from towline.errors import Cancelled
 from towline.remotes.url import ALL_SCHEMES
 from towline_server.db.clock import database_now
 from towline_server.loops import Changes
 from towline_server.runs.completion import complete, failed
+from towline_server.runs.delegation import OrchestratedBackend
 from towline_server.runs.domain import BackendName, Lease, Run
 from towline_server.runs.execute import Boundary, Tools, pass_boundary
 from towline_server.runs.external import ExternalBackend, ExternalWork
@@ -88,6 +90,7 @@ class Runner:
 
     tenant: GitTenant
     fetcher: Fetcher = fetch_here
+    orchestrators: Sequence[SteppedOrchestrator] = ()
 
     def __post_init__(self) -> None:
         database = self.tenant.database
@@ -98,7 +101,10 @@ class Runner:
             database, self.tenant.sealer, self.tenant.cache_dir, schemes=ALL_SCHEMES
         )
         self.native = HoldingBackend()
-        self.backends = Backends([self.native, ExternalBackend()])
+        self.orchestrated = [
+            OrchestratedBackend(each, database, self.changes) for each in self.orchestrators
+        ]
+        self.backends = Backends([self.native, ExternalBackend(), *self.orchestrated])
         self.runs = Runs(database, self.backends, changes=self.changes)
         self.reaper = Reaper(database, self.leases, self.backends, self.changes)
         self.external = ExternalWork(database, self.leases, self.repositories, self.changes)
@@ -144,6 +150,19 @@ class Runner:
         while self.native.submitted:
             self.worker().execute(self.native.submitted.pop(0))
             self.work_windows()
+
+    def pass_on(self) -> None:
+        """Pass runs on to their orchestrators."""
+        for backend in self.orchestrated:
+            backend.follow_due()
+
+    def work_orchestrated(self) -> None:
+        """Pass runs on, and execute each that was, as the workers of its orchestrator do."""
+        self.pass_on()
+        while started := [each.starts.pop(0) for each in self.orchestrators if each.starts]:
+            for run_id in started:
+                self.worker().execute(run_id)
+            self.pass_on()
 
     def work_windows(self, most: int | None = None) -> None:
         """Execute the windows that wait, in the queue's order; no more than ``most``."""

@@ -13,9 +13,8 @@ from towline_server.runs.states import RunState
 class SteppedOrchestrator:
     """Remembers the runs that it was given; ``away``: it does not answer."""
 
-    name = BackendName.TEMPORAL
-
-    def __init__(self) -> None:
+    def __init__(self, name: BackendName = BackendName.TEMPORAL) -> None:
+        self.name = name
         self.given: dict[str, RemoteRun] = {}
         self.starts: list[UUID] = []
         self.settled: list[tuple[str, RunState]] = []

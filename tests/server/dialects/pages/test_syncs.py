@@ -19,11 +19,12 @@ from towline.options import OnConflict
 from towline.remotes.url import ALL_SCHEMES
 from towline.testing.git_server import Answers as Trouble
 from towline_server.auth.roles import Role
+from towline_server.dialects.syncs.domain import ExecutionMode
 from towline_server.projects.asset_tables import AssetRow
 from towline_server.projects.connections import Connections
 from towline_server.projects.domain import Project, Provider, PullSettings
 from towline_server.projects.service import Projects
-from towline_server.runs.domain import Lease
+from towline_server.runs.domain import BackendName, Lease
 from towline_server.runs.external import FAILURE_REASONS
 
 pytestmark = pytest.mark.slow
@@ -43,17 +44,9 @@ ANSWERS: Answers = {
     f"POST {BASE}/runs/{{run_id}}/retry": {200: "run", **CHANGES, 409: "refusal"},
     f"GET {BASE}/providers/{{provider}}/catalog": {200: "catalog", **ERRORS},
 }
-LATER = "refused until it is there"
 ONE_RUN = ("run", "runs.runs[]")
-ONE_SYNC = ("sync", "syncs.syncs[]")
 IMPOSSIBLE = {
-    **{
-        f'{where}.executionBackend: "{word}"': LATER
-        for where in (*ONE_RUN, *ONE_SYNC)
-        for word in ("prefect", "temporal")
-    },
     'catalog.resources[].loadMode: "append_event"': "what a table contains if its owner says so",
-    **{f"{where}.backendRunUrl: string": "no backend has pages of its own" for where in ONE_RUN},
     **{
         f'{where}.triggeredBy: "webhook"': "a push is the project's, no sync's" for where in ONE_RUN
     },
@@ -122,6 +115,7 @@ class SyncRuns:
 def test_the_whole_dialect(product: ProductClient, syncs: SyncsClient):
     runs = SyncRuns(product, syncs)
     _definitions(runs)
+    _orchestrated(runs)
     _good_ends(runs)
     _bad_ends(runs)
     _stops(runs)
@@ -186,6 +180,19 @@ def _good_ends(runs: SyncRuns) -> None:
     tenant.server.trouble = Trouble(status=401)
     tenant.commit(rules__a=b"3", tasks__b=b"2")
     runs.ends(sync, "permanent_failure", "auth_error")
+
+
+def _orchestrated(runs: SyncRuns) -> None:
+    runner = runs.syncs.runner
+    for backend in (BackendName.TEMPORAL, BackendName.PREFECT):
+        for mode in ExecutionMode:
+            project = runs.syncs.tenant.project()
+            sync = runs.create(project, executionBackend=backend, executionMode=mode)
+            run_id = runs.trigger(sync)
+            runner.work_orchestrated()
+            found = runs.look(run_id)
+            assert (found["executionBackend"], found["resultClass"]) == (backend, "success")
+            assert (found["backendRunUrl"] is None) is (mode is not ExecutionMode.SEQUENTIAL)
 
 
 def _bad_ends(runs: SyncRuns) -> None:
