@@ -17,8 +17,10 @@ STARTS = {
     TriggerMode.ON_CREATE: [TriggeredBy.ON_CREATE],
 }
 """What starts a run of an active sync, beside a trigger."""
-LOADS = (LoadMode.MIRROR,)
-WAYS = list(product(ExecutionMode, TriggerMode, LOADS))
+WAYS = [
+    *product(ExecutionMode, TriggerMode, [LoadMode.MIRROR]),
+    *product(ExecutionMode, [TriggerMode.MANUAL], [LoadMode.APPEND_EVENT]),
+]
 
 
 @pytest.mark.parametrize(("execution", "trigger", "load"), WAYS)
