@@ -88,7 +88,7 @@ def test_a_failure_is_returned(api: ApiClient):
         ({"only": {"ids": [""]}}, (422, "invalid_request")),
         ({"use_ours": ["x"], "use_theirs": ["x"]}, (400, "conflicting_resolutions")),
         ({"kind": "rule", "only": {"kinds": ["task"]}}, (400, "invalid_value")),
-        ({"backend": "temporal"}, (400, "backend_not_configured")),
+        ({"backend": "temporal"}, (422, "backend_not_configured")),
     ],
 )
 def test_a_bad_request_starts_nothing(api: ApiClient, body: dict[str, object], refusal):
