@@ -16,7 +16,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Engine, delete, event, select
+from sqlalchemy import Engine, delete, event, select, text
 from sqlalchemy.orm import Session
 
 from tests.postgres import PostgresServer, running_server
@@ -83,6 +83,8 @@ def postgres_url(postgres_shared: str) -> str:
     """The address of a migrated and empty PostgreSQL database."""
     engine = make_engine(postgres_shared)
     with Database(engine).writing() as session:
+        # The audit log is append-only, as long as its triggers are heeded.
+        session.execute(text("SET LOCAL session_replication_role = replica"))
         for table in reversed(Base.metadata.sorted_tables):
             session.execute(delete(table))
     engine.dispose()

@@ -168,6 +168,8 @@ class Settings(BaseSettings):
     """How long a run that has ended is stored, with its report; the last of each sort stays."""
     plan_days: int = Field(default=7, ge=1)
     """How long a stored plan waits to be applied."""
+    audit_days: int = Field(default=365, ge=30)
+    """How long an event of the audit log is stored."""
     pull_days: int = Field(default=365, ge=1)
     """How long the report of a pull is stored that can no longer be undone."""
     event_days: int = Field(default=30, ge=1)

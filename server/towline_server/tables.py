@@ -3,6 +3,7 @@
 A module with tables of its own is imported here.
 """
 
+from .audit import tables as _audit
 from .auth import tables as _auth
 from .db.base import Base
 from .dialects.syncs import tables as _syncs
@@ -16,4 +17,4 @@ from .webhooks import tables as _webhooks
 
 __all__ = ["Base"]
 
-_ = (_assets, _auth, _connections, _projects, _runs, _schedules, _syncs, _web, _webhooks)
+_ = (_assets, _audit, _auth, _connections, _projects, _runs, _schedules, _syncs, _web, _webhooks)

@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from fastapi.testclient import TestClient
+from sqlalchemy import func, select
 from starlette.requests import Request
 
 from tests.server.dialects.tenant_client import basic
 from tests.server.populated import KEY, OPERATOR_TOKEN, PUSHED, Populated
 from towline_server.app import Application, create_app
+from towline_server.audit.tables import AuditEventRow
 from towline_server.demo import tenancy
 from towline_server.dialects import DIALECTS
 from towline_server.problems import Failure, problem
+from towline_server.services import Services
 
 FOLDER = Path("server/towline_server/web/examples")
 NIGHTLY = {"cron": "0 4 * * *"}
@@ -55,6 +58,10 @@ REQUESTS: Mapping[str, list[dict[str, Any]]] = {
     "native_make_plan": [{"json": {"on_conflict": "skip"}}],
     "native_move_asset": [{"json": {"path": "rules/renamed.json"}}],
     "native_put_asset": [{"content": RULE}, {"content": RULE, "path": {"path": "rules/new.json"}}],
+    "native_read_audit_log": [
+        {"query": {"limit": 1}},
+        {"query": {"action": "webhook.created"}, "headers": {"Accept": "application/x-ndjson"}},
+    ],
     "native_renew_work": [{"json": {"run_id": "claimed run", "token": "token"}}],
     "native_request_run": [{"json": {"mode": "dry_run"}}],
     "native_resolve_conflict": [{"json": {"side": "theirs"}}],
@@ -93,6 +100,7 @@ _WORDS = (
     (re.compile(r"http://testserver"), "https://towline.example.com"),
     (re.compile(r"twl_[\w-]{43}"), "twl_bm90IGEgc2VjcmV0"),
     (re.compile(r"twl_[\w-]{4}\b"), "twl_bm90"),
+    (re.compile(r"\b\d{16}-[0-9a-f]{32}\b"), "1767603600000000-" + 32 * "0"),
     (re.compile(r"whsec_\w+[=+/\w]*"), "whsec_bm90IGEgc2VjcmV0"),
 )
 
@@ -115,6 +123,8 @@ class Recording:
     populated: Populated
     database: Path
     app: Application = field(init=False)
+    unaudited: set[str] = field(default_factory=set)
+    """The operations that may change something, and left no event in the audit log."""
     _ids: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -139,7 +149,10 @@ class Recording:
             with self.populated.copied(self.database) as services:
                 self.app.state.services = services
                 self.app.state.limits.change(services.settings)
+                before = _events(services)
                 self._ask(method, path, operation, wanted, made)
+                if method != "get" and _events(services) == before:
+                    self.unaudited.add(operation["operationId"])
         return made
 
     def _ask(
@@ -197,6 +210,11 @@ class Recording:
         return self._ids.setdefault(found[0], f"e0000000-0000-4000-8000-{number:012d}")
 
 
+def _events(services: Services) -> int:
+    with services.database.reading() as session:
+        return session.scalar(select(func.count()).select_from(AuditEventRow)) or 0
+
+
 def _credentials(operation: dict[str, Any]) -> dict[str, str]:
     schemes = {name for choice in operation.get("security", ()) for name in choice}
     if not schemes:
@@ -211,6 +229,8 @@ def _credentials(operation: dict[str, Any]) -> dict[str, str]:
 
 
 def _read(answer: Any) -> Any:
+    if "ndjson" in answer.headers["content-type"]:
+        return answer.text
     if "json" in answer.headers["content-type"]:
         return answer.json()
     if "event-stream" in answer.headers["content-type"]:

@@ -16,6 +16,7 @@ from . import (
     admin,
     asset_events,
     assets,
+    audit,
     conflicts,
     connections,
     events,
@@ -55,6 +56,7 @@ def _router() -> APIRouter:
         webhooks,
         work,
         admin,
+        audit,
     ):
         router.include_router(module.router, prefix=PREFIX, dependencies=[Depends(known_query)])
     router.include_router(push_hooks.router)

@@ -7,6 +7,7 @@ from hmac import compare_digest
 
 from sqlalchemy.orm import Session
 
+from towline_server.audit.actor import identified
 from towline_server.db import Database
 from towline_server.errors import TooManyRequests, Unauthenticated
 
@@ -79,7 +80,7 @@ class Authenticator:
                 limit.succeeded(who)
         if account is None:
             raise _refused()
-        return account.principal
+        return _identified(account.principal, "password")
 
     def by_key(self, key: str) -> Principal:
         """Return the principal of an API key. Raises Unauthenticated."""
@@ -87,7 +88,7 @@ class Authenticator:
             found = self._identities(session).by_key(key)
         if found is None:
             raise _refused()
-        return found
+        return _identified(found, "key")
 
     def by_session(self, token: str) -> Principal:
         """Return the principal of a browser's session. Raises Unauthenticated."""
@@ -95,7 +96,7 @@ class Authenticator:
             found = self._identities(session).by_session(token)
         if found is None:
             raise _refused()
-        return found
+        return _identified(found, "session")
 
     def by_token(self, token: str) -> Principal:
         """Return the user or service account of a token.
@@ -111,12 +112,14 @@ class Authenticator:
             found = self._identities(session).by_subject(subject)
         if found is None:
             raise _refused()
-        return found
+        return _identified(found, "token")
 
     def by_operator_token(self, token: str) -> Principal | None:
         """Return the operator, or None: it is not the operator's token."""
         same = compare_digest(token.encode(), self.operator_token.encode())
-        return OPERATOR if same and self.operator_token else None
+        if not same or not self.operator_token:
+            return None
+        return _identified(OPERATOR, "operator_token")
 
     def _account(self, email: str) -> Account | None:
         # The session ends before the password is verified: that takes long.
@@ -125,6 +128,13 @@ class Authenticator:
 
     def _identities(self, session: Session) -> Identities:
         return Identities(session, self.passwords)
+
+
+def _identified(principal: Principal, credential: str) -> Principal:
+    """Return a principal, who acts from now on in this request."""
+    actor_id = None if principal is OPERATOR else principal.id
+    identified(principal.kind, actor_id, principal.name, credential)
+    return principal
 
 
 def _refused() -> Unauthenticated:

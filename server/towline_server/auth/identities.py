@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
 from towline.errors import InvalidValue
+from towline_server.audit.log import Action, Owner, record
 from towline_server.db.statements import batches, insert_new
 from towline_server.errors import NotFound, existing
 
@@ -88,6 +89,14 @@ class Identities:
         """Return the principal of a browser's session; None: there is none, or it has expired."""
         return self._principal(IdentityRow.id == identity_of(token, self._now()))
 
+    def end_session(self, token: str) -> Identity | None:
+        """End a browser's session, and return whose it was; None: there is none any more."""
+        row = self._session.scalar(
+            select(IdentityRow).where(IdentityRow.id == identity_of(token, self._now()))
+        )
+        Sessions(self._session, self._now).end(token)
+        return None if row is None else _identity(row)
+
     def by_email(self, email: str) -> Account | None:
         """Return the account that logs in with this address, or None."""
         row = self._row(IdentityRow.email == normal(email))
@@ -163,12 +172,14 @@ class Identities:
         row.password_hash = self._passwords.hash(_checked_password(password))
         Sessions(self._session, self._now).end_all(identity_id)
         self._session.flush()
+        self._record(Action.PASSWORD_CHANGED, row)
 
     def set_tenant_role(self, identity_id: UUID, role: Role | None) -> Identity:
         """Set or remove its role on the whole tenant. Raises NotFound."""
         row = self._known(identity_id)
         row.tenant_role = None if role is None else str(role)
         self._session.flush()
+        self._record(Action.ROLE_CHANGED, row, role=role or "none")
         return _identity(row)
 
     def disable(self, identity_id: UUID) -> Identity:
@@ -176,6 +187,7 @@ class Identities:
         row = self._known(identity_id)
         row.disabled_at = row.disabled_at or self._now()
         self._session.flush()
+        self._record(Action.IDENTITY_DISABLED, row)
         return _identity(row)
 
     def enable(self, identity_id: UUID) -> Identity:
@@ -183,6 +195,7 @@ class Identities:
         row = self._known(identity_id)
         row.disabled_at = None
         self._session.flush()
+        self._record(Action.IDENTITY_ENABLED, row)
         return _identity(row)
 
     def grant(self, identity_id: UUID, project: Owned, role: Role) -> None:
@@ -191,11 +204,13 @@ class Identities:
         Raises:
             NotFound: there is no such identity in the project's tenant.
         """
-        if self._known(identity_id).tenant_id != project.tenant_id:
+        row = self._known(identity_id)
+        if row.tenant_id != project.tenant_id:
             raise NotFound(what="identity")
         grant = GrantRow(identity_id=identity_id, project_id=project.id, role=str(role))
         self._session.merge(grant)
         self._session.flush()
+        self._record(Action.ROLE_CHANGED, row, project.id, role=role)
 
     def revoke(self, identity_id: UUID, project_id: UUID) -> None:
         """Remove its role on one project."""
@@ -203,6 +218,8 @@ class Identities:
         self._session.execute(
             delete(grant).where(grant.identity_id == identity_id, grant.project_id == project_id)
         )
+        if (row := self._session.get(IdentityRow, identity_id)) is not None:
+            self._record(Action.ROLE_CHANGED, row, project_id, role="none")
 
     # --- look ---------------------------------------------------------------------------------
 
@@ -280,7 +297,21 @@ class Identities:
 
     def _inserted(self, row: IdentityRow) -> Identity:
         insert_new(self._session, row, "identity")
+        self._record(_CREATED[PrincipalKind(row.kind)], row, role=row.tenant_role)
         return _identity(row)
+
+    def _record(
+        self, action: Action, row: IdentityRow, project_id: UUID | None = None, **detail: object
+    ) -> None:
+        owner = Owner(row.tenant_id, project_id)
+        record(self._session, action, row.id, owner, name=row.name, **detail)
+
+
+_CREATED = {
+    PrincipalKind.USER: Action.USER_CREATED,
+    PrincipalKind.SERVICE_ACCOUNT: Action.SERVICE_ACCOUNT_CREATED,
+    PrincipalKind.API_KEY: Action.KEY_CREATED,
+}
 
 
 def normal(email: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from . import admin_identities, admin_projects
+from . import admin_audit, admin_identities, admin_projects
 from .session import AdminSession, Record, admin_command
 
 
@@ -17,6 +17,7 @@ def admin() -> None:
 
 for _group in (*admin_identities.GROUPS, *admin_projects.GROUPS):
     admin.add_command(_group)
+admin_audit.add_to(admin)
 
 
 @admin_command(admin, "backup")

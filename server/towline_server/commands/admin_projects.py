@@ -207,11 +207,14 @@ def list_projects(database: AdminSession, tenant: str) -> Sequence[Record]:
 @admin_command(secrets, "reseal")
 def reseal(database: AdminSession) -> Record:
     """Seal every stored secret with the first of secret_keys; then the others can go."""
+    from towline_server.audit.log import Action, Owner, record
     from towline_server.web.idempotency import reseal_responses
 
     webhooks = database.services.webhooks(database.session)
     responses = reseal_responses(database.session, database.services.sealer)
-    return {"resealed": database.connections.reseal() + webhooks.reseal() + responses}
+    resealed = database.connections.reseal() + webhooks.reseal() + responses
+    record(database.session, Action.SECRETS_RESEALED, None, Owner(None), resealed=resealed)
+    return {"resealed": resealed}
 
 
 def _credential(username: str | None, *, from_stdin: bool) -> Credential:

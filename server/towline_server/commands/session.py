@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from uuid import UUID
 
 import click
 
+from towline_server.audit.actor import Actor, acting
 from towline_server.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -111,12 +113,20 @@ def admin_command(
         @wraps(function)
         def run(settings_file: Path | None, as_json: bool, **given: Any) -> None:
             with ExitStack() as stack:
+                stack.enter_context(acting(Actor(kind="shell", name=_user())))
                 found = function(AdminSession(settings_file, stack), **given)
             _print(found, as_json=as_json)
 
         return json_option(settings_option(group.command(name)(run)))
 
     return decorate
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""  # a container's user may have no name
 
 
 def secret(what: str, *, from_stdin: bool) -> str:

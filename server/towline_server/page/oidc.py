@@ -10,6 +10,7 @@ from hmac import compare_digest
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
+from towline_server.audit.actor import identified
 from towline_server.auth.oidc import Pending, Provider
 from towline_server.auth.roles import Principal
 from towline_server.errors import NotFound, Unauthenticated
@@ -86,7 +87,9 @@ def _user(services: Services, email: str) -> Principal:
         account = services.identities(session).by_email(email)
     if account is None:
         raise Unauthenticated(problem=f"no account here has the address {email}")
-    return account.principal
+    caller = account.principal
+    identified(caller.kind, caller.id, caller.name, "oidc")
+    return caller
 
 
 def _back(request: Request) -> str:

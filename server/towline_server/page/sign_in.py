@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from fastapi import APIRouter, Request
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from towline.errors import TowlineError
+from towline_server.audit.log import Action, Owner, record
 from towline_server.auth.roles import Principal
 from towline_server.auth.sessions import Sessions
 from towline_server.errors import TooManyRequests, Unauthenticated
@@ -46,6 +49,8 @@ def sign_in(request: Request, form: Form) -> Response:
     try:
         caller = _verified(services, form, address_of(request.scope))
     except (Unauthenticated, TooManyRequests) as error:
+        if isinstance(error, Unauthenticated):
+            _note_refusal(services, text_of(form, "email").strip())
         status = failure_of(error).status
         problem = _problem(error)
         response = shown(
@@ -65,6 +70,7 @@ def begin_session(request: Request, caller: Principal, address: str) -> Response
         sessions = Sessions(session)
         sessions.end(token_of(request))
         token = sessions.begin(caller.id, seconds)
+        record(session, Action.SIGNED_IN, caller.id, Owner(caller.tenant_id))
     response = go(address)
     set_token(request, response, token, seconds)
     return response
@@ -74,8 +80,13 @@ def begin_session(request: Request, caller: Principal, address: str) -> Response
 def sign_out(request: Request, form: Form) -> Response:
     """End the session."""
     del form
-    with services_of(request).database.writing() as session:
-        Sessions(session).end(token_of(request))
+    services, token = services_of(request), token_of(request)
+    with suppress(Unauthenticated):
+        services.authenticator.by_session(token)
+    with services.database.writing() as session:
+        ended = services.identities(session).end_session(token)
+        if ended is not None:
+            record(session, Action.SIGNED_OUT, ended.id, Owner(ended.tenant_id))
     response = go(SIGN_IN)
     drop_token(request, response)
     return response
@@ -87,6 +98,21 @@ def _verified(services: Services, form: FormData, address: str) -> Principal:
         return services.authenticator.by_key(key)
     email, password = text_of(form, "email").strip(), text_of(form, "password")
     return services.authenticator.by_password(email, password, address)
+
+
+def _note_refusal(services: Services, email: str) -> None:
+    """Record a wrong password; an email that no one has is not, it may be a secret."""
+    if not email:
+        return  # a wrong key: how many there may be is not bounded
+    with services.database.writing() as session:
+        account = services.identities(session).by_email(email)
+        found = None if account is None else account.principal
+        record(
+            session,
+            Action.SIGN_IN_REFUSED,
+            None if found is None else found.id,
+            Owner(None if found is None else found.tenant_id),
+        )
 
 
 def _is_signed_in(services: Services, token: str) -> bool:

@@ -21,6 +21,7 @@ from towline.errors import InvalidValue
 from towline.remotes.credential_sources import Credentials
 from towline.remotes.credentials import Credential
 from towline.remotes.url import ALL_SCHEMES, Origin, RemoteUrl, Scheme
+from towline_server.audit.log import Action, Owner, record
 from towline_server.auth.sealing import Sealer
 from towline_server.db.statements import insert_new
 from towline_server.errors import ConnectionInUse, existing
@@ -91,13 +92,14 @@ class Connections:
         if (given := credential or embedded) is not None:
             self._store_credential(row, given)
         insert_new(self._session, row, "connection")
+        self._record(Action.CONNECTION_CREATED, row, provider=row.provider)
         return _connection(row)
 
     def rename(self, connection_id: UUID, name: str) -> Connection:
         """Give it another name for people. Raises NotFound."""
         row = self._row(connection_id)
         row.name, row.updated_at = name, utc_now()
-        return self._flushed(row)
+        return self._flushed(row, "name")
 
     def change_url(self, connection_id: UUID, url: str) -> Connection:
         """Point it elsewhere. At another scheme, host or port its credential is forgotten.
@@ -115,7 +117,7 @@ class Connections:
         row.url, row.updated_at = parsed.address, utc_now()
         if embedded is not None:
             self._store_credential(row, embedded)
-        return self._flushed(row)
+        return self._flushed(row, "url")
 
     def change_config(self, connection_id: UUID, config: Mapping[str, Any]) -> Connection:
         """Set a source to something else.
@@ -126,7 +128,7 @@ class Connections:
         """
         row = self._row(connection_id)
         row.config, row.updated_at = check_config(row.provider, config), utc_now()
-        return self._flushed(row)
+        return self._flushed(row, "config")
 
     def set_credential(self, connection_id: UUID, credential: Credential) -> Connection:
         """Store the credential for the origin that the connection has now.
@@ -138,14 +140,14 @@ class Connections:
         row = self._row(connection_id)
         self._store_credential(row, credential)
         row.updated_at = utc_now()
-        return self._flushed(row)
+        return self._flushed(row, "credential")
 
     def forget_credential(self, connection_id: UUID) -> Connection:
         """Delete the stored credential. Raises NotFound."""
         row = self._row(connection_id)
         row.credential = row.credential_origin = None
         row.updated_at = utc_now()
-        return self._flushed(row)
+        return self._flushed(row, "credential")
 
     def credentials(self, connection_id: UUID) -> Credentials:
         """What a run gives to its remote: it answers for the bound origin, and no other.
@@ -174,7 +176,7 @@ class Connections:
         row = self._row(connection_id)
         sealed = None if secret is None else self._sealer.seal(secret, _webhook_purpose(row.id))
         row.webhook_secret, row.updated_at = sealed, utc_now()
-        return self._flushed(row)
+        return self._flushed(row, "webhook_secret")
 
     def webhook_secret(self, connection_id: UUID) -> str | None:
         """What signs the webhooks that come in. Raises NotFound, CredentialUnreadable."""
@@ -208,6 +210,10 @@ class Connections:
         Raises:
             ConnectionInUse: a project is bound to it, or a sync names it.
         """
+        row = self._session.get(ConnectionRow, connection_id)
+        if row is None:
+            return
+        self._record(Action.CONNECTION_DELETED, row)
         try:
             with self._session.begin_nested():
                 self._session.execute(
@@ -226,9 +232,13 @@ class Connections:
     def _row(self, connection_id: UUID) -> ConnectionRow:
         return existing(self._session.get(ConnectionRow, connection_id), "connection")
 
-    def _flushed(self, row: ConnectionRow) -> Connection:
+    def _flushed(self, row: ConnectionRow, changed: str) -> Connection:
         self._session.flush()
+        self._record(Action.CONNECTION_CHANGED, row, changed=changed)
         return _connection(row)
+
+    def _record(self, action: Action, row: ConnectionRow, **detail: object) -> None:
+        record(self._session, action, row.id, Owner(row.tenant_id), name=row.name, **detail)
 
     def _store_credential(self, row: ConnectionRow, credential: Credential) -> None:
         url = _url(row)

@@ -15,10 +15,12 @@ from towline.errors import AlreadyAssociated, InvalidValue
 from towline.kinds import Kinds
 from towline.names import NamePolicy
 from towline.remotes.url import WantedRef
+from towline_server.audit.log import Action
 from towline_server.auth.roles import Principal
 from towline_server.db.statements import insert_new
 from towline_server.errors import Ambiguous, NotFound, existing
 
+from .changes import record_in
 from .connection_tables import BindingRow, ConnectionRow
 from .domain import Binding, Project, ProjectPath, PullSettings, branch_of
 from .locking import hold
@@ -146,6 +148,7 @@ class Projects:
             settings=encode(settings),
         )
         insert_new(self._session, row, "project")
+        record_in(self._session, row.id, Action.PROJECT_CREATED, row.id, path=parsed)
         return self.known(row.id)
 
     def change(
@@ -167,6 +170,7 @@ class Projects:
         if settings is not None:
             values["settings"] = encode(settings)
         self._overtake(project_id, values)
+        record_in(self._session, project_id, Action.PROJECT_CHANGED, project_id, changed=[*values])
         return self.known(project_id)
 
     def associate(self, project_id: UUID, binding: Binding) -> Project:
@@ -205,6 +209,8 @@ class Projects:
         )
         insert_new(self._session, row, "binding")
         self._pass_on(project.tenant_id, left)
+        about = {"connection": binding.connection_id, "ref": binding.ref, "scope": binding.scope}
+        record_in(self._session, project_id, Action.PROJECT_BOUND, project_id, **about)
         return self.known(project_id)
 
     def dissociate(self, project_id: UUID) -> Project:
@@ -216,10 +222,15 @@ class Projects:
         project = self.known(project_id)
         self._overtake(project_id, {})
         self._pass_on(project.tenant_id, self._drop_binding(project_id))
+        record_in(self._session, project_id, Action.PROJECT_UNBOUND, project_id)
         return self.known(project_id)
 
     def delete(self, project_id: UUID) -> None:
         """Delete a project with all that it has. What is not there is deleted already."""
+        project = self.get(project_id)
+        if project is not None:
+            path = project.path
+            record_in(self._session, project_id, Action.PROJECT_DELETED, project_id, path=path)
         self._session.execute(delete(ProjectRow).where(ProjectRow.id == project_id))
 
     # --- rows ---------------------------------------------------------------------------------

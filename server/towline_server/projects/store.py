@@ -21,11 +21,14 @@ from towline.model import AssetId, AssetPath, AssetState, Digest
 from towline.names import NamePolicy
 from towline.plan import Plan
 from towline.ports import Applied, Watch
+from towline.resolutions import SavedResolution
 from towline.stores.base import BaseStore
 from towline.stores.checks import released_ids
+from towline_server.audit.log import Action
 from towline_server.db.session import Database
 
 from .asset_events import EventSource, append_events
+from .changes import record_in
 from .locking import claim, store_errors
 from .log import drop_log, log_values, write_log
 from .rows import AnyRow
@@ -117,6 +120,7 @@ class SqlStore(BaseStore):
         self._before_commit = before_commit
         self._run_id = run_id
         self._row: AnyRow | None = planned_at
+        self._done: list[tuple[Action, object, Mapping[str, object]]] = []
         self._checked: _Checked | None = None
         # The database decides between processes, and always has the last word. A run with a fence
         # excludes no other: a worker that hangs must not keep out the one that replaced it.
@@ -160,6 +164,41 @@ class SqlStore(BaseStore):
             return
         with store_errors(self._project_id), self._database.writing() as session:
             yield SqlTransaction(session, self._project_id, write=True)
+            for action, subject, detail in self._done:
+                record_in(session, self._project_id, action, subject, **detail)
+
+    @contextmanager
+    def _recorded(self, action: Action, subject: object, **detail: object) -> Iterator[None]:
+        """Record a change in the transaction that the block makes it in."""
+        self._done = [(action, subject, detail)]
+        try:
+            yield
+        finally:
+            self._done = []
+
+    def put(self, path: AssetPath, content: bytes, **rest: Any) -> AssetId:
+        """Write an asset, as the base does."""
+        with self._recorded(Action.ASSET_WRITTEN, path):
+            return super().put(path, content, **rest)
+
+    def move(self, asset_id: AssetId, path: AssetPath, **rest: Any) -> AssetId:
+        """Rename an asset, as the base does."""
+        with self._recorded(Action.ASSET_MOVED, asset_id, to=path):
+            return super().move(asset_id, path, **rest)
+
+    def delete(self, asset_id: AssetId, **rest: Any) -> None:
+        """Delete an asset, as the base does."""
+        with self._recorded(Action.ASSET_DELETED, asset_id):
+            super().delete(asset_id, **rest)
+
+    def save_resolutions(
+        self, save: Iterable[SavedResolution] = (), clear: Iterable[AssetId] = ()
+    ) -> None:
+        """Save and clear resolutions, as the base does."""
+        saved, cleared = list(save), list(clear)
+        about = {"saved": [each.asset_id for each in saved], "cleared": cleared}
+        with self._recorded(Action.RESOLUTIONS_CHANGED, None, **about):
+            super().save_resolutions(saved, cleared)
 
     @contextmanager
     def snapshot(self) -> Iterator[SqlSnapshot]:

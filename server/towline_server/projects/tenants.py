@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from towline.errors import InvalidValue
 from towline.names import name_problem
+from towline_server.audit.log import Action, Owner, record
 from towline_server.db.statements import insert_new
 
 from .domain import LONGEST_NAME
@@ -45,6 +46,7 @@ class Tenants:
             raise InvalidValue(field="name", problem=problem or "is too long")
         row = TenantRow(id=tenant_id or uuid4(), name=name, created_at=utc_now())
         insert_new(self._session, row, "tenant")
+        record(self._session, Action.TENANT_CREATED, row.id, Owner(row.id), name=name)
         return _tenant(row)
 
     def get(self, tenant_id: UUID) -> Tenant | None:

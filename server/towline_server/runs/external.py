@@ -31,11 +31,13 @@ from towline.records import AssetRecord, PlanKind, StoreState
 from towline.remotes.windows import Window
 from towline.report import report_of
 from towline.resolutions import SavedResolution
+from towline_server.audit.log import Action
 from towline_server.db.clock import database_now
 from towline_server.db.jobs import RetryPolicy
 from towline_server.db.session import Database
 from towline_server.errors import LeaseLost
 from towline_server.loops import Changes
+from towline_server.projects.changes import record_in
 from towline_server.projects.domain import ProjectPath, PullSettings
 from towline_server.projects.locking import claim as claim_project
 from towline_server.projects.store import SqlStore
@@ -313,6 +315,7 @@ class ExternalWork:
             completion = succeeded(report, pull=applied.number)
             now = database_now(session)
             complete(session, lease, completion, now, self._retries, found=found)
+            _record(session, lease, completion)
 
         with self._database.writing() as session:
             fence = claim_project(session, lease.project_id)
@@ -344,6 +347,12 @@ class ExternalWork:
         with self._database.writing() as session:
             now = database_now(session)
             complete(session, lease, completion, now, self._retries, found=found)
+            _record(session, lease, completion)
+
+
+def _record(session: Session, lease: Lease, completion: Completion) -> None:
+    state = completion.state
+    record_in(session, lease.project_id, Action.RUN_COMPLETED, lease.run_id, state=state)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,9 +28,11 @@ from towline.resolutions import SavedResolution
 from towline.resolve import merge_rules, plan_conflicts
 from towline.status import ProjectStatus, status
 from towline.undo import plan_undo
+from towline_server.audit.log import Action
 from towline_server.db.clock import database_now
 from towline_server.db.session import Database
 from towline_server.errors import existing
+from towline_server.projects.changes import record_in
 from towline_server.projects.connection_tables import BindingRow
 from towline_server.projects.domain import Project
 from towline_server.projects.locking import hold
@@ -100,6 +102,7 @@ class Plans:
             stored = StoredPlans(session, project_id)
             stored.find(plan_id)
             stored.remove(plan_id)
+            record_in(session, project_id, Action.PLAN_DISCARDED, plan_id)
 
     def apply(self, project_id: UUID, plan_id: UUID) -> Report:
         """Apply a stored plan, and delete it.
@@ -113,8 +116,9 @@ class Plans:
         entry = self.get(project_id, plan_id)
         self._check_fresh(project, entry)
 
-        def before_commit(session: Session, _applied: Applied) -> None:
+        def before_commit(session: Session, applied: Applied) -> None:
             StoredPlans(session, project_id).remove(plan_id)
+            record_in(session, project_id, Action.PLAN_APPLIED, plan_id, pull=applied.number)
 
         store = SqlStore(self._database, project_id, before_commit=before_commit)
         watch, plan = Watch(now=self._database.now()), entry.plan
@@ -133,7 +137,11 @@ class Plans:
             UnknownPull, UndoBlocked: as `towline.undo.plan_undo`.
             TowlineError: as `towline.apply.apply`.
         """
-        store = SqlStore(self._database, project_id)
+
+        def before_commit(session: Session, applied: Applied) -> None:
+            record_in(session, project_id, Action.PULL_UNDONE, pull or "last", pull=applied.number)
+
+        store = SqlStore(self._database, project_id, before_commit=before_commit)
         plan = plan_undo(store, pull)
         return apply(plan, store, watch=Watch(now=self._database.now()))
 
@@ -274,6 +282,7 @@ class Plans:
             hold(session, project_id)
             now = database_now(session)
             plan_id = StoredPlans(session, project_id).put(plan, now, settings)
+            record_in(session, project_id, Action.PLAN_STORED, plan_id, revision=plan.revision)
         return PlanEntry(
             id=plan_id, created_at=now, plan=replace(plan, source=None), settings=settings
         )

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import or_, select
 
+from towline_server.audit.actor import identified
 from towline_server.auth.sealing import Sealer
 from towline_server.db.session import Database
 from towline_server.errors import HookReplayed, Unauthenticated
@@ -62,6 +63,7 @@ class Pushes:
             HookReplayed: it was received before.
         """
         form = self._verified(call)
+        identified("git_host", call.connection_id, "", "signature")
         if call.only(form.event) not in form.pushes:
             return ()
         refs = form.pushed(call.body)

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, and_, delete, exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from towline_server import metrics
+from towline_server.audit.tables import AuditEventRow
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.session import Database
 from towline_server.errors import NotFound
@@ -35,6 +36,7 @@ class Retained:
     runs: timedelta = timedelta(days=90)
     plans: timedelta = timedelta(days=7)
     pulls: timedelta = timedelta(days=365)
+    audit: timedelta = timedelta(days=365)
     events: timedelta = timedelta(days=30)
 
 
@@ -60,6 +62,7 @@ class Retention:
             ("runs", self._run_batches(now - self._retained.runs)),
             ("plans", self._batches(partial(_delete_plans, before=now - self._retained.plans))),
             ("pulls", self._batches(partial(_delete_pulls, before=now - self._retained.pulls))),
+            ("audit", self._batches(partial(_delete_audit, before=now - self._retained.audit))),
             ("events", self._event_batches(now - self._retained.events)),
         ):
             for deleted in batches:
@@ -150,6 +153,14 @@ def _delete_plans(session: Session, before: datetime) -> int:
     old = select(plan.id).where(plan.created_at < before).order_by(plan.created_at, plan.id)
     ids = session.scalars(old.limit(_TOGETHER).with_for_update(skip_locked=True)).all()
     session.execute(delete(plan).where(plan.id.in_(ids)))
+    return len(ids)
+
+
+def _delete_audit(session: Session, before: datetime) -> int:
+    event = AuditEventRow
+    old = select(event.id).where(event.at < before).order_by(event.at, event.id)
+    ids = session.scalars(old.limit(_TOGETHER).with_for_update(skip_locked=True)).all()
+    session.execute(delete(event).where(event.id.in_(ids)))
     return len(ids)
 
 

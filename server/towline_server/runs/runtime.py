@@ -283,6 +283,7 @@ def _retained(settings: Settings) -> Retained:
         plans=timedelta(days=settings.plan_days),
         pulls=timedelta(days=settings.pull_days),
         events=timedelta(days=settings.event_days),
+        audit=timedelta(days=settings.audit_days),
     )
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from towline.errors import InvalidValue
+from towline_server.audit.log import Action, Owner, record
 from towline_server.db.clock import database_now
 from towline_server.db.session import Database
 from towline_server.errors import NotFound, RunNotEnded, existing
@@ -157,6 +158,7 @@ class Runs:
                         session, target, requests, origin, backend, batch, database_now(session)
                     )
                     runs = tuple(run_of(row) for row in rows)
+                    _record(session, Action.RUN_REQUESTED, runs[0], by=origin.by)
         except IntegrityError:
             # The same key was used between our look and our write.
             with self._database.reading() as session:
@@ -282,6 +284,8 @@ class Runs:
         with self._database.writing() as session:
             row = find_row(session, run_id, lock=True)
             parts = _unended(session, row.id) if row.is_parent else []
+            if not RunState(row.state).is_terminal:
+                _record(session, Action.RUN_CANCELLED, run_of(row), reason=reason)
             cancel = note_cancel if parts else request_cancel
             cancel(session, row, by, reason)
             backend, run = row.backend, run_of(row)
@@ -318,6 +322,7 @@ class Runs:
             now = database_now(session)
             following = retry(session, row, now, request=request, requested_by=requested_by)
             runs = [run_of(following)]
+            _record(session, Action.RUN_RETRIED, runs[0], attempt_of=run_id)
             if row.is_parent:
                 runs += self._retry_children(session, row, following, request)
         waiting = [run.id for run in runs if not run.is_parent]
@@ -343,6 +348,11 @@ class Runs:
             child.parent_id, child.position = following.id, position
         session.flush()
         return [run_of(child) for child in rows]
+
+
+def _record(session: Session, action: Action, run: Run, **detail: object) -> None:
+    owner, asked = Owner(run.tenant_id, run.project_id), run.request
+    record(session, action, run.id, owner, kind=asked.kind, mode=asked.mode, **detail)
 
 
 def _unended(session: Session, parent_id: UUID) -> Sequence[UUID]:

@@ -23,11 +23,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from towline.errors import InvalidValue
 from towline_server import logs, metrics, telemetry
+from towline_server.audit.actor import Actor, acting
 from towline_server.errors import Unavailable
 from towline_server.problems import Failure, failure_of
 
 from .dialect import Envelopes, under
-from .limits import UNLIMITED
+from .limits import UNLIMITED, address_of
 
 REQUEST_ID = "X-Request-Id"
 TRACE = "traceresponse"
@@ -71,6 +72,7 @@ class RequestLog:
 
         with (
             logs.about(request_id=request_id),
+            acting(Actor(address=address_of(scope), request_id=request_id)),
             telemetry.server_span(method, Headers(scope=scope)) as span,
         ):
             trace = telemetry.trace_response()

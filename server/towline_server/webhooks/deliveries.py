@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
+from towline_server.audit.log import Action, Owner, record
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.errors import NotFound, WebhookDisabled, existing
 from towline_server.projects.tables import ProjectRow
@@ -134,7 +135,7 @@ class Deliveries:
             NotFound: there is none.
             WebhookDisabled: nothing is sent to the endpoint.
         """
-        self._end_rest()
+        endpoint = self._end_rest()
         row = self._session.get(WebhookDeliveryRow, delivery_id, with_for_update=True)
         if row is None or row.endpoint_id != self._endpoint_id:
             raise NotFound(what="delivery")
@@ -142,6 +143,7 @@ class Deliveries:
         row.step = _ONCE if row.event_type == EventType.PING else 0
         row.next_attempt_at = self._now(self._session)
         self._session.flush()
+        self._record(row, endpoint)
         return delivery_of(row)
 
     def ping(self) -> Delivery:
@@ -151,7 +153,7 @@ class Deliveries:
             NotFound: there is no such endpoint (any more).
             WebhookDisabled: nothing is sent to it.
         """
-        self._end_rest()
+        endpoint = self._end_rest()
         now = self._now(self._session)
         payload = payload_of(EventType.PING, now, {"webhook_id": str(self._endpoint_id)})
         row = new_delivery(
@@ -164,9 +166,21 @@ class Deliveries:
         )
         self._session.add(row)
         self._session.flush()
+        self._record(row, endpoint)
         return delivery_of(row)
 
-    def _end_rest(self) -> None:
+    def _record(self, row: WebhookDeliveryRow, endpoint: WebhookEndpointRow) -> None:
+        owner, event = Owner(endpoint.tenant_id, endpoint.project_id), row.event_type
+        record(
+            self._session,
+            Action.DELIVERY_REQUESTED,
+            endpoint.id,
+            owner,
+            delivery=row.id,
+            of=event,
+        )
+
+    def _end_rest(self) -> WebhookEndpointRow:
         """Lock the endpoint, and send to it although it requested a pause (Retry-After)."""
         lock = {"key_share": True}
         found = self._session.get(WebhookEndpointRow, self._endpoint_id, with_for_update=lock)
@@ -174,3 +188,4 @@ class Deliveries:
         if not endpoint.enabled:
             raise WebhookDisabled
         endpoint.resting_until = None
+        return endpoint

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from towline.remotes.url import Scheme
+from towline_server.audit.log import Action, Owner, record
 from towline_server.auth.sealing import Sealer
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.errors import TooManyWebhooks, existing
@@ -98,6 +99,7 @@ class Webhooks:
         self._write(row, wanted, now)
         self._session.add(row)
         self._session.flush()
+        self._record(Action.WEBHOOK_CREATED, row)
         return endpoint_of(row), self._add_secret(row.id, now)
 
     def change(self, endpoint_id: UUID, wanted: EndpointSettings) -> Endpoint:
@@ -114,6 +116,7 @@ class Webhooks:
             row.resting_until = None
         self._write(row, wanted, self._now(self._session))
         self._session.flush()
+        self._record(Action.WEBHOOK_CHANGED, row, enabled=row.enabled)
         return endpoint_of(row)
 
     def rotate(self, endpoint_id: UUID) -> tuple[Endpoint, str]:
@@ -142,10 +145,14 @@ class Webhooks:
         )
         row.updated_at = now
         self._session.flush()
+        self._record(Action.WEBHOOK_ROTATED, row)
         return endpoint_of(row), added
 
     def delete(self, endpoint_id: UUID) -> None:
         """Delete an endpoint, if there is one, with its deliveries."""
+        row = self._session.get(WebhookEndpointRow, endpoint_id)
+        if row is not None:
+            self._record(Action.WEBHOOK_DELETED, row)
         self._session.execute(
             delete(WebhookEndpointRow).where(WebhookEndpointRow.id == endpoint_id)
         )
@@ -164,6 +171,10 @@ class Webhooks:
                 changed += 1
         self._session.flush()
         return changed
+
+    def _record(self, action: Action, row: WebhookEndpointRow, **detail: object) -> None:
+        owner = Owner(row.tenant_id, row.project_id)
+        record(self._session, action, row.id, owner, **detail)
 
     def _count(self, tenant_id: UUID) -> int:
         query = select(func.count()).select_from(WebhookEndpointRow)

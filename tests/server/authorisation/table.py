@@ -241,6 +241,7 @@ TABLE: Mapping[str, Open | Needs] = {
     f"DELETE {I}/role": _administers(204, of_tenant=True),
     f"PUT {I}/projects/{{project_id}}/role": _administers(body={"role": "reader"}, of_tenant=True),
     f"DELETE {I}/projects/{{project_id}}/role": _administers(204, of_tenant=True),
+    f"GET {A}/audit": _administers(of_tenant=True, no_role=403),
     # --- SnapLogic
     f"POST {SNAPLOGIC}/pull/{{org}}/{{space}}/{{project}}": _writes(400, _UNKNOWN),
     f"POST {SNAPLOGIC}/checkout/{{org}}/{{space}}/{{project}}": _writes(400, _UNKNOWN),

@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 
 from tests.control_plane import PASSWORD
 from tests.server.page.browser import HtmlPage, PageClient
+from towline_server.audit.reading import AuditFilter, events
 from towline_server.auth.roles import Role
 from towline_server.auth.tables import SessionRow
 from towline_server.page.rendering import HEADERS
@@ -84,6 +85,28 @@ def test_signing_out_ends_the_session_itself(site: PageClient):
     site.send(site.get("/"), "/ui/sign-out")
     site.client.cookies.set("towline_session", token)
     assert site.ask("/", 303).headers["location"] == "/ui/sign-in"
+
+
+def test_signing_in_and_out_and_a_wrong_password_are_in_the_audit_log(site: PageClient):
+    _user(site)
+    shown = site.get("/ui/sign-in")
+    given = dict(shown.forms[0].fields) | {"email": EMAIL, "password": "not the password"}
+    site.client.post("/ui/sign-in", data=given)
+    site.client.post("/ui/sign-in", data=given | {"email": "a pasted password"})
+    site.client.post("/ui/sign-in", data=given | {"password": PASSWORD})
+    site.send(site.get("/"), "/ui/sign-out")
+    with site.services.database.reading() as session:
+        found = events(session, AuditFilter(oldest_first=True), 10)
+    shown_ids = {each.subject for each in found}
+    assert [(each.action, each.actor_name) for each in found] == [
+        ("session.refused", ""),
+        ("session.refused", ""),
+        ("session.begun", "Someone"),
+        ("session.ended", "Someone"),
+    ]
+    assert found[1].tenant_id is None
+    assert len(shown_ids - {None}) == 1
+    assert "password" not in str([(each.detail, each.subject) for each in found])
 
 
 def test_an_expired_session_or_a_disabled_identity_signs_in_again_and_comes_back(site: PageClient):

@@ -157,6 +157,22 @@ def test_a_connection_to_a_source_has_a_config(run):
             run(*create, url, "--config", config)
 
 
+def test_what_the_shell_changes_is_in_the_audit_log(run):
+    tenant = run("tenant", "create", "demo")
+    key = run("key", "create", "--tenant", "demo", "--name", "ci")
+    run("role", "grant", key["id"], "reader")
+    found = run("audit")
+    assert [(each["action"], each["subject"]) for each in found] == [
+        ("tenant.created", tenant["id"]),
+        ("api_key.created", key["id"]),
+        ("identity.role_changed", key["id"]),
+    ]
+    assert {each["actor_kind"] for each in found} == {"shell"}
+    assert found[2]["detail"] == {"name": "ci", "role": "reader"}
+    assert key["key"] not in str(found)
+    assert run("audit", "--since", "2200-01-01") == []
+
+
 def test_identities_are_disabled_and_given_new_passwords(run, services):
     run("tenant", "create", "demo")
     new = ("user", "create", "--tenant", "demo", "--email", "a@demo.example", "--password-stdin")

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
+from towline_server.audit.log import Action, Owner, record
 from towline_server.auth.roles import Principal, Role, authorise_tenant
 from towline_server.db.clock import database_now
 from towline_server.db.statements import insert_new
@@ -140,6 +141,7 @@ class Syncs:
             )
             row.status_since, row.status = now, str(definition.status)
             self._save(session, row, definition, project, now)
+            _record(session, Action.SYNC_CREATED, row)
         return self._saved(sync_id)
 
     def change(self, sync_id: UUID, changes: Mapping[str, Any]) -> Sync:
@@ -159,6 +161,7 @@ class Syncs:
             row = session.get(SyncRow, sync_id, with_for_update=True)
             place(session, sync_id, None, database_now(session))
             if row is not None:
+                _record(session, Action.SYNC_DELETED, row)
                 session.delete(row)
             unwanted = _want(session, sync_id, {sync.project_id: ()})
         self._forget(unwanted)
@@ -206,6 +209,7 @@ class Syncs:
             if "status" in changes and changes["status"] is not before.shown_status:
                 row.status_since = now
             unwanted = self._save(session, row, definition, project, now)
+            _record(session, Action.SYNC_CHANGED, row, changed=[*changes])
         self._forget(unwanted)
         return True
 
@@ -312,6 +316,11 @@ class Syncs:
             key=f"on_create:{sync.id}",
         )
         request_run(self._services.runs, sync, project, RunMode.INCREMENTAL, origin)
+
+
+def _record(session: Session, action: Action, row: SyncRow, **detail: object) -> None:
+    owner = Owner(row.tenant_id, row.project_id)
+    record(session, action, row.id, owner, name=row.name, **detail)
 
 
 def _lock_projects(
