@@ -101,6 +101,9 @@ class Populated:
     @contextmanager
     def copied(self, database: Path) -> Iterator[Services]:
         """The services over a copy of its database; what was fetched is shared."""
+        # A log of the copy before may still be beside it, and would be read into this one.
+        for name in ("", "-wal", "-shm"):
+            database.with_name(database.name + name).unlink(missing_ok=True)
         shutil.copyfile(self.settings.data_dir / "towline.db", database)
         copied = self.settings.model_copy(update={"database_url": f"sqlite:///{database}"})
         with _opened(copied) as services:
