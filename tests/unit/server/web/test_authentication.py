@@ -8,14 +8,16 @@ import jwt
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.testclient import TestClient
+from pydantic import SecretStr
 
 from tests.control_plane import AUDIENCE, ISSUER, JWT_SECRET, PASSWORD
 from towline_server.app import create_app
-from towline_server.auth.roles import Principal, Role
+from towline_server.auth.roles import OPERATOR, Principal, Role
 from towline_server.web.authentication import Form, authenticated
 from towline_server.web.dialect import Dialect
 
 ALL = tuple(Form)
+OPERATOR_TOKEN = "the token of a test's operator, long enough"
 
 
 def _basic(text: str) -> dict[str, str]:
@@ -26,6 +28,12 @@ def _route(router: APIRouter, form: str, *forms: Form) -> None:
     @router.post(f"/who/{form}", name=f"who_{form}")
     def who(caller: Annotated[Principal, Depends(authenticated(*forms))]) -> str:
         return str(caller.id)
+
+
+@pytest.fixture
+def settings(settings):
+    """Settings with an operator's token."""
+    return settings.model_copy(update={"operator_token": SecretStr(OPERATOR_TOKEN)})
 
 
 @pytest.fixture
@@ -70,6 +78,7 @@ def presented(demo, token) -> dict[Form, tuple[dict[str, str], str]]:
         Form.BEARER_KEY: ({"Authorization": f"Bearer {key}"}, key_id),
         Form.X_API_KEY: ({"X-API-Key": key}, key_id),
         Form.NECTED_API_KEY: ({"Nected-API-Key": key}, key_id),
+        Form.OPERATOR_TOKEN: ({"Authorization": f"Bearer {OPERATOR_TOKEN}"}, str(OPERATOR.id)),
         Form.COOKIE: ({"Cookie": f"vai_token={token}"}, user_id),
     }
 
