@@ -113,7 +113,7 @@ def connection_schema(provider: Provider, allowed: Set[Scheme]) -> dict[str, Any
     if form is None:
         properties |= _PLACE
     else:
-        properties["config"] = config_schema(provider)
+        properties["config"] = {**config_schema(provider), "title": "Source"}
         if "required" in properties["config"]:
             required.append("config")
     properties["path"] = {
@@ -123,7 +123,14 @@ def connection_schema(provider: Provider, allowed: Set[Scheme]) -> dict[str, Any
         "default": "",
     }
     if host.webhook is not None:
-        webhook = {"header": {"const": host.webhook}, "event": {"const": "push"}}
+        webhook = {
+            "header": {
+                "title": "Header",
+                "description": "The header with its signature, or with its secret.",
+                "const": host.webhook,
+            },
+            "event": {"title": "Event", "description": "What it is sent at.", "const": "push"},
+        }
         properties["webhook"] = {
             "type": "object",
             "title": "Webhook",
