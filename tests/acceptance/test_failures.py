@@ -10,14 +10,14 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import threading
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.command import BASE, SECRET, THEIRS, USER, Command, edit, files
+from tests.loopback import Quiet, http_server
 from towline.testing.git_repository import GitRepository, sha256_repository
 from towline.testing.git_server import Answers, CutsOff, GitServer
 
@@ -465,7 +465,7 @@ def test_credentials_come_from_git(
     assert files(towline.at(towline.folder / "team")) == BASE
 
 
-class _Proxy(BaseHTTPRequestHandler):
+class _Proxy(Quiet, BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(407)
         self.send_header("Content-Length", "0")
@@ -473,22 +473,12 @@ class _Proxy(BaseHTTPRequestHandler):
 
     do_CONNECT = do_GET  # noqa: N815 - named by the protocol
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_that_requires_credentials(towline: Command, scheme: str):
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Proxy) as proxy:
-        thread = threading.Thread(target=proxy.serve_forever, args=(0.02,))
-        thread.start()
-        address = f"http://127.0.0.1:{proxy.server_port}"
-        variables = {f"{scheme}_proxy": address}
-        try:
-            ran = towline("clone", f"{scheme}://h.invalid/team.git", code=1, **variables)
-        finally:
-            proxy.shutdown()
-            thread.join()
+    with http_server(_Proxy) as port:
+        variables = {f"{scheme}_proxy": f"http://127.0.0.1:{port}"}
+        ran = towline("clone", f"{scheme}://h.invalid/team.git", code=1, **variables)
     assert "the proxy requires credentials (HTTP 407)" in ran.err
     assert "https_proxy" in ran.err
     assert "TOWLINE_TOKEN" not in ran.err

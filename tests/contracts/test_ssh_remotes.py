@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.contracts.backends import ENVIRONMENT
-from tests.sshd import free_port, make_key, running_sshd
+from tests.loopback import free_port
+from tests.sshd import make_key, running_sshd
 from towline.errors import (
     AuthenticationFailed,
     RefNotFound,

@@ -7,9 +7,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 from standardwebhooks.webhooks import Webhook
+
+from tests.loopback import Quiet, http_server
 
 
 @dataclass(frozen=True)
@@ -54,16 +56,12 @@ class Received:
 class Receiver:
     """What listens."""
 
-    server: ThreadingHTTPServer
+    port: int
     scheme: str
     requests: list[Received] = field(default_factory=list)
     replies: dict[str, list[Reply]] = field(default_factory=dict)
     """By path, in order; the last one stays."""
     changed: threading.Condition = field(default_factory=threading.Condition)
-
-    @property
-    def port(self) -> int:
-        return int(self.server.server_address[1])
 
     def url(self, path: str = "/hook", host: str = "127.0.0.1") -> str:
         return f"{self.scheme}://{host}:{self.port}{path}"
@@ -93,7 +91,7 @@ class Receiver:
 def receiving(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     """A receiver that listens in the block."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
@@ -106,28 +104,12 @@ def receiving(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    class Quiet(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: object) -> None:
-            """A client may hang up."""
-
-    server = Quiet(("127.0.0.1", 0), Handler)
-    if tls is not None:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    receiver = Receiver(server, "http" if tls is None else "https")
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield receiver
-    finally:
-        for replies in receiver.replies.values():
-            for reply in replies:
-                if reply.after is not None:
-                    reply.after.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with http_server(Handler, tls) as port:
+        receiver = Receiver(port, "http" if tls is None else "https")
+        try:
+            yield receiver
+        finally:
+            for replies in receiver.replies.values():
+                for reply in replies:
+                    if reply.after is not None:
+                        reply.after.set()
