@@ -40,11 +40,12 @@ from towline_server.runs import followers
 from towline_server.runs.domain import BackendName, Lease, Origin
 from towline_server.runs.due import Due, DueWork
 from towline_server.runs.firing import Schedules
+from towline_server.runs.listing import RunFilter, latest_of_kinds
 from towline_server.runs.plans import Plans
 from towline_server.runs.retention import Retention
 from towline_server.runs.round_robin import Excluded
 from towline_server.runs.states import UNENDED
-from towline_server.runs.tables import RunFilter, RunRow, latest_of_kinds
+from towline_server.runs.tables import RunRow
 from towline_server.tables import Base
 from towline_server.web.operations import run_gauges
 from towline_server.webhooks.deliveries import Deliveries

@@ -21,8 +21,8 @@ from towline_server.runs.domain import (
     RunRequest,
     TriggeredBy,
 )
+from towline_server.runs.listing import RunFilter
 from towline_server.runs.states import Fault, Outcome, ReasonCode, ResultClass, RunState
-from towline_server.runs.tables import RunFilter
 from towline_server.web.schemas import ASSET_ID, GLOB, of_format, problems
 
 from .access import (

@@ -18,9 +18,9 @@ from towline_server.auth.roles import Principal, Role, authorise
 from towline_server.dialects.models import Opened
 from towline_server.projects.domain import Connection, Project
 from towline_server.runs.domain import Origin, Run, TriggeredBy
+from towline_server.runs.listing import RunFilter
 from towline_server.runs.service import Runs
 from towline_server.runs.states import RunState
-from towline_server.runs.tables import RunFilter
 from towline_server.services import Services
 from towline_server.web import access
 from towline_server.web.authentication import Form, authenticated

@@ -16,8 +16,8 @@ from towline_server.projects.domain import Project
 from towline_server.projects.service import Projects
 from towline_server.projects.tables import ProjectRow
 from towline_server.runs.domain import Origin, Run, RunMode, TriggeredBy
+from towline_server.runs.listing import RunFilter
 from towline_server.runs.states import ACTIVE, RunState
-from towline_server.runs.tables import RunFilter
 
 from .entries import EntryFilter, Wanted, entries_of
 from .paging import ROWS, PageNumber, Pages

@@ -23,8 +23,9 @@ from towline_server.projects.locking import hold
 from towline_server.projects.tables import ProjectRow
 
 from .domain import ORCHESTRATED, BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
+from .listing import RunFilter
 from .states import TERMINAL, RunState
-from .tables import RunFilter, RunRow, run_of, waits
+from .tables import RunRow, run_of, waits
 
 FULL_SECONDS = 10
 """After how long a request that found its tenant's queue full may be sent again."""

@@ -26,17 +26,9 @@ from towline_server.loops import Changes
 from .attempts import Batch, check_room, find_by_key, find_target, new_runs, refuse_second, retry
 from .completion import note_cancel, request_cancel
 from .domain import BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
+from .listing import RunFilter, RunPage
 from .states import TERMINAL, RunState
-from .tables import (
-    WITHOUT_REPORT,
-    RunFilter,
-    RunPage,
-    RunRow,
-    children_of,
-    find_row,
-    listed_run,
-    run_of,
-)
+from .tables import WITHOUT_REPORT, RunRow, children_of, find_row, listed_run, run_of
 from .worker import Backends
 
 _LOOK_SECONDS = 0.5

@@ -12,9 +12,9 @@ from anyio.lowlevel import RunVar
 from towline_server.errors import ProjectBusy, RunUnderWay
 from towline_server.problems import Failure, status_of_code
 from towline_server.runs.domain import BackendName, Run, RunMode
+from towline_server.runs.listing import RunFilter
 from towline_server.runs.service import Runs
 from towline_server.runs.states import UNENDED, RunState
-from towline_server.runs.tables import RunFilter
 from towline_server.services import Services
 
 T = TypeVar("T")

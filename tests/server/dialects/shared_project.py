@@ -16,8 +16,8 @@ from towline.testing.plans import now
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
 from towline_server.runs.domain import Run
+from towline_server.runs.listing import RunFilter
 from towline_server.runs.service import Runs
-from towline_server.runs.tables import RunFilter
 
 
 def login(email: str, password: str = PASSWORD) -> dict[str, str]:

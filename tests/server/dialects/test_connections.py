@@ -174,7 +174,7 @@ def test_a_list_shows_neither_other_projects_nor_what_a_project_pulled_from_else
 
 
 def _everything() -> Any:
-    from towline_server.runs.tables import RunFilter
+    from towline_server.runs.listing import RunFilter
 
     return RunFilter()
 

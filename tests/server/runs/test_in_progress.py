@@ -18,7 +18,7 @@ from towline_server.errors import KindInProgress
 from towline_server.projects.tables import ProjectRow
 from towline_server.runs.attempts import refuse_second
 from towline_server.runs.domain import RunMode, RunRequest
-from towline_server.runs.tables import RunFilter
+from towline_server.runs.listing import RunFilter
 
 
 def test_of_many_who_ask_at_once_one_gets_a_run(tenant: GitTenant):

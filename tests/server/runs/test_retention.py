@@ -26,9 +26,10 @@ from towline_server.runs import retention
 from towline_server.runs.completion import failed, write_completion
 from towline_server.runs.domain import RunRequest
 from towline_server.runs.fetching import Repositories
+from towline_server.runs.listing import RunFilter
 from towline_server.runs.plans import Plans
 from towline_server.runs.retention import Retention
-from towline_server.runs.tables import RunFilter, find_row
+from towline_server.runs.tables import find_row
 
 OLD = timedelta(days=100)
 

@@ -16,9 +16,9 @@ from towline.errors import InvalidValue
 from towline_server.projects.domain import Project
 from towline_server.runs.domain import Run, TriggeredBy
 from towline_server.runs.firing import Schedules
+from towline_server.runs.listing import RunFilter
 from towline_server.runs.schedule_tables import ScheduleRow
 from towline_server.runs.schedules import Rhythm, ScheduleSpec, is_late, place, spec_of
-from towline_server.runs.tables import RunFilter
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HOURLY = Rhythm(every_seconds=3600)

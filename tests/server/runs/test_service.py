@@ -8,9 +8,9 @@ from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.inline import open_inline
 from towline.options import OnConflict, Resolutions
 from towline_server.runs.domain import Origin, RunMode, RunRequest
+from towline_server.runs.listing import RunFilter
 from towline_server.runs.service import Runs
 from towline_server.runs.states import Fault, Outcome, ReasonCode, ResultClass, RunState
-from towline_server.runs.tables import RunFilter
 
 
 @pytest.fixture

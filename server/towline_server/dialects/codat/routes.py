@@ -22,8 +22,8 @@ from towline_server.projects.domain import Connection, Project, Provider
 from towline_server.projects.service import Projects
 from towline_server.projects.tables import ProjectRow
 from towline_server.runs.domain import Origin, Run
+from towline_server.runs.listing import RunFilter, latest_of_kinds
 from towline_server.runs.states import RunState
-from towline_server.runs.tables import RunFilter, latest_of_kinds
 from towline_server.services import Services
 from towline_server.web import access
 from towline_server.web.authentication import Form, authenticated

@@ -18,7 +18,8 @@ from towline_server.problems import Failure
 from towline_server.projects.asset_events import AssetEvents
 from towline_server.projects.domain import Provider
 from towline_server.runs.domain import Run, RunMode
-from towline_server.runs.tables import RunFilter, children_of
+from towline_server.runs.listing import RunFilter
+from towline_server.runs.tables import children_of
 from towline_server.services import Services
 from towline_server.web import access
 from towline_server.web.authentication import Form, authenticated

@@ -24,9 +24,10 @@ from towline_server.projects.domain import Connection, Project
 from towline_server.projects.locking import hold, hold_writers
 from towline_server.projects.service import Projects
 from towline_server.runs.domain import Origin, Run, RunMode, TriggeredBy
+from towline_server.runs.listing import RunFilter
 from towline_server.runs.schedules import place
 from towline_server.runs.states import UNENDED
-from towline_server.runs.tables import RunFilter, RunRow
+from towline_server.runs.tables import RunRow
 from towline_server.services import Services
 from towline_server.web import access
 

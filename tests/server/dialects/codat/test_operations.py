@@ -20,9 +20,10 @@ from towline_server.auth.roles import Role
 from towline_server.projects.domain import Binding, Project, PullSettings
 from towline_server.projects.service import Projects
 from towline_server.runs.domain import RunMode, RunRequest
+from towline_server.runs.listing import RunFilter
 from towline_server.runs.service import Runs
 from towline_server.runs.states import Fault
-from towline_server.runs.tables import RunFilter, RunRow
+from towline_server.runs.tables import RunRow
 
 
 def _codat(api: TenantClient, project: Project, role: Role = Role.WRITER) -> Codat:

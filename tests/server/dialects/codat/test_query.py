@@ -32,7 +32,7 @@ from towline_server.dialects.codat.models import DatasetStatus
 from towline_server.dialects.codat.operations import operation_fields, operation_of
 from towline_server.dialects.codat.query import LONGEST, parse_order, parse_query
 from towline_server.projects.data_types import DataTypes
-from towline_server.runs.tables import RunFilter
+from towline_server.runs.listing import RunFilter
 
 TYPES = DataTypes({"rule": "bills"})
 OPERATION = operation_fields(TYPES)
