@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AfterValidator, AwareDatetime
 from starlette.concurrency import run_in_threadpool
 
 from towline_server.errors import NotFound, existing
@@ -34,27 +33,13 @@ from towline_server.web.schemas import problems
 from .access import Context, NativeRoute, ProjectForReader
 from .assets import BYTES, content_headers
 from .events import QUIET, QUIET_SECONDS, STREAM_SECONDS, stream
-from .models import Model, StateModel, Text
+from .models import Model, Moment, StateModel, Text
 
 router = APIRouter(prefix="/projects/{project_id}", route_class=NativeRoute)
 
 _MOST = 2**53
 """What JSON holds to the digit everywhere (RFC 8259, 6)."""
 _STREAM = "text/event-stream"
-
-
-_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-
-
-def _in_utc(moment: datetime) -> datetime:
-    """Return the same moment; the first or the last that there is in UTC, where it is beyond."""
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        return _FIRST if moment.year == 1 else _LAST
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class AssetEventModel(Model):

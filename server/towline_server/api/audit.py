@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +10,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime, BeforeValidator, StringConstraints
+from pydantic import StringConstraints
 
 from towline_server.audit.log import Action
 from towline_server.audit.reading import CURSOR_PATTERN, AuditFilter, events, every_event
@@ -19,7 +18,7 @@ from towline_server.web.schemas import problems
 
 from .access import RequestContext
 from .admin import AdminRoute, Context
-from .models import Model, Text
+from .models import Model, Moment, Text
 
 router = APIRouter(prefix="/admin/audit", route_class=AdminRoute)
 
@@ -59,16 +58,6 @@ class AuditPage(Model):
     items: list[AuditEventModel]
     next_cursor: str | None
     """What `after` takes, for the next page; null: this is the last one."""
-
-
-def _of_text(value: object) -> object:
-    """Pydantic would take a number, as seconds since 1970."""
-    if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\dT", value, re.ASCII):
-        raise ValueError("must be a time, as 2026-01-05T09:00:00Z")
-    return value
-
-
-Moment = Annotated[AwareDatetime, BeforeValidator(_of_text)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Self, TypeVar
 
 from fastapi import Depends, Query
 from pydantic import (
+    AfterValidator,
     AliasPath,
+    AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     Secret,
@@ -42,6 +47,28 @@ Flag = Annotated[bool, Field(strict=True)]
 HIDDEN = Field(json_schema_extra={"format": "password", "writeOnly": True})
 """Marks a secret in the OpenAPI document."""
 Hidden = Annotated[Secret[PlainText], HIDDEN]
+
+
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+def _of_text(value: object) -> object:
+    """Pydantic would take a number, as seconds since 1970."""
+    if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\dT", value, re.ASCII):
+        raise ValueError("must be a time, as 2026-01-05T09:00:00Z")
+    return value
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Return the same moment; the first or the last that there is in UTC, where it is beyond."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return _FIRST if moment.year == 1 else _LAST
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_of_text), AfterValidator(_in_utc)]
+"""A time of a query, with its zone (RFC 3339)."""
 
 
 class Model(BaseModel):

@@ -67,6 +67,13 @@ def test_events_are_found(appended: ApiClient, query: Any, sequences: list[int])
         assert page["cursor"] == 5, "what does not fit was looked at, too"
 
 
+@pytest.mark.parametrize("since", ["0", "1", "2026-01-05", "2026-01-05T09:00:00", "now"])
+def test_a_time_without_a_day_or_a_zone_is_refused(appended: ApiClient, since: str):
+    answer = appended.ask("GET", f"{appended.url}/events", params={"since": since})
+    assert answer.status_code == 400
+    assert "since" in answer.text
+
+
 def test_the_contents_before_and_after_are_read(appended: ApiClient):
     for side, content in (("before", b"1"), ("after", b"2")):
         answer = appended.ask("GET", f"{appended.url}/events/4/{side}")
