@@ -48,7 +48,7 @@ def test_a_quick_run_measures_every_section():
     found = load(ended.stdout)
     assert {figure.section for figure in found.figures} == {
         *("command", "library", "serving", "fairness", "profile"),
-        *("start", "backends", "merge", "contents"),
+        *("start", "backends", "executors", "merge", "contents"),
     }
     measured = {(figure.case, figure.who) for figure in found.figures}
     for figure in found.figures:
