@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,9 @@ from towline_server.runs.domain import BackendName, RemoteState, Run
 from towline_server.runs.states import Outcome, ReasonCode, RunState
 
 pytestmark = pytest.mark.services
+
+LEASE = 9
+"""Seconds of the lease of an executor that is killed; it starts in less on a loaded machine."""
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +127,7 @@ def test_a_killed_worker_is_taken_over_when_the_lease_has_expired(
 ):
     with harness.server.worker("doomed") as worker:
         doomed = PrefectHarness(
-            tenant, harness.url, harness.server, worker, pool="doomed", lease_seconds=9
+            tenant, harness.url, harness.server, worker, pool="doomed", lease_seconds=LEASE
         )
         run = request(doomed, project)
         with doomed.paused(run.id, "applying"):
@@ -134,6 +138,10 @@ def test_a_killed_worker_is_taken_over_when_the_lease_has_expired(
         doomed.close()
     lost = harness.runs.get(run.id)
     assert (lost.state, lost.reason_code) == (RunState.FAILED, ReasonCode.HEARTBEAT_TIMEOUT)
+    assert lost.completed_at is not None
+    assert lost.executor.heartbeat_at is not None
+    waited = lost.completed_at - lost.executor.heartbeat_at
+    assert timedelta(seconds=LEASE) < waited <= timedelta(seconds=LEASE + 5)
     assert harness.flow_run(run.id)["state_type"] == "RUNNING", "Prefect does not notice"
     harness.look()
     assert harness.flow_run(run.id)["state_type"] == "FAILED"
