@@ -95,13 +95,13 @@ def test_more_than_the_database_allows_is_refused(postgres_server: PostgresServe
     url = postgres_server.create("towline_few")
     database = open_database(url)
     with database.writing() as session:
-        session.execute(text("ALTER DATABASE towline_few CONNECTION LIMIT 40"))
+        session.execute(text("ALTER DATABASE towline_few CONNECTION LIMIT 41"))
     database.close()
     settings = Settings(
         data_dir=tmp_path / "data", database_url=url, secret_keys=(SecretStr("x" * 32),)
     )
     open_services(settings, runs=16, answers=True).close()
-    with pytest.raises(InvalidSettings, match=r"need 41 connections .* allows 40"):
+    with pytest.raises(InvalidSettings, match=r"need 42 connections .* allows 41"):
         open_services(settings, runs=17, answers=True)
-    with pytest.raises(InvalidSettings, match="need 64 connections"):
+    with pytest.raises(InvalidSettings, match="need 65 connections"):
         open_services(settings, runs=16, answers=True, beside=24)
