@@ -13,6 +13,8 @@ PAGES: Mapping[str, str] = {
     "no such page": "/ui/nothing",
     "assets": _PROJECT,
     "asset": f"{_PROJECT}/asset?id={{asset}}",
+    "conflicts": f"{_PROJECT}/conflicts",
+    "conflict": f"{_PROJECT}/conflicts/asset?id={{asset}}",
     "plans": f"{_PROJECT}/plans",
     "plan": f"{_PROJECT}/plans/{{plan}}",
     "difference": f"{_PROJECT}/plans/{{plan}}/diff?id={{asset}}",

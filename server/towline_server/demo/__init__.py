@@ -116,7 +116,7 @@ def _about(url: str, repositories: Path) -> Iterator[str]:
 
 def conflict_page(url: str) -> str:
     """Return the address of the page that shows the demo's conflict."""
-    return f"{url}/ui/projects/{tenancy.RULES_PROJECT}?state=conflict"
+    return f"{url}/ui/projects/{tenancy.RULES_PROJECT}/conflicts"
 
 
 def curl_lines(url: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from towline_server.web.dialect import Dialect
 from . import (
     assets,
     bundle,
+    conflicts,
     history,
     oidc,
     plans,
@@ -32,6 +33,7 @@ for _module in (
     oidc,
     projects,
     assets,
+    conflicts,
     plans,
     runs,
     history,

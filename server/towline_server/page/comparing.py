@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from towline.content.values import ABSENT
@@ -63,7 +64,7 @@ def difference_of(
             FieldRow(
                 pointer=field.pointer,
                 clashes=field.clashes,
-                values=[_text(value) for value in _in(field.values, names)],
+                values=[value_text(value) for value in _in(field.values, names)],
             )
             for field in explanation.fields
         ],
@@ -87,6 +88,11 @@ def _only_content(
     if names is AROUND and None in sides:
         kind = "added" if sides[0] is None else "removed"
     return [(kind, line) for line in content.decode().split("\n")]
+
+
+def shown_lines(lines: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the lines of a unified diff, each with its class; at most as many as are shown."""
+    return [(_class(line), line) for line in islice(lines, _MOST_LINES)]
 
 
 def around(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> ThreeWay[Any]:
@@ -121,7 +127,8 @@ def _class(line: str) -> str:
     return {"+": "added", "-": "removed"}.get(line[:1], "")
 
 
-def _text(value: Any) -> str | None:
+def value_text(value: Any) -> str | None:
+    """Return a value of a field as text; None where it is absent."""
     if value is ABSENT:
         return None
     return json.dumps(value, ensure_ascii=False, indent=1, default=str)

@@ -30,6 +30,7 @@ NAVIGATION = (
 )
 TABS = (
     Link(label="Assets", address=""),
+    Link(label="Conflicts", address="/conflicts"),
     Link(label="Plans", address="/plans"),
     Link(label="Runs", address="/runs"),
     Link(label="History", address="/history"),

@@ -23,6 +23,8 @@ from towline.explain import Explanation, explain
 from towline.model import AssetId, AssetState, Digest, Revision, ThreeWay
 from towline.plan import Plan
 from towline.ports import Applied, Remote, Watch
+from towline.remotes.git import GitRemote
+from towline.remotes.objects import Commit
 from towline.report import Report, report_of
 from towline.resolutions import SavedResolution
 from towline.resolve import merge_rules, plan_conflicts
@@ -217,18 +219,38 @@ class Plans:
             return explain(states, reader.read, rules), reader.saved
 
     def resolve(self, project_id: UUID, asset_id: str, choice: Choice) -> SavedResolution:
-        """Save how the conflict of one asset is settled, for the pulls to come.
+        """Save how the conflict of one asset is settled. Raises as `resolve_each`."""
+        [made] = self.resolve_each(project_id, {asset_id: choice})
+        return made
+
+    def resolve_each(
+        self, project_id: UUID, choices: Mapping[str, Choice]
+    ) -> tuple[SavedResolution, ...]:
+        """Save how the conflicts of assets are settled, for the pulls to come: all, or none.
 
         Raises:
-            NotFound: it is in no conflict with what was fetched last.
+            NotFound: an asset is in no conflict with what was fetched last.
             ConflictMoved, InvalidResolution, InvalidValue: as `conflicts.resolution`.
             TowlineError: as `make`.
         """
         plan = existing(self.conflicts(project_id).plan, "conflict")
         with self._reading(project_id, plan.revision) as (reader, project):
-            made = resolution(plan, asset_id, choice, reader, project)
-        SqlStore(self._database, project_id).save_resolutions([made])
+            made = tuple(
+                resolution(plan, asset_id, choice, reader, project)
+                for asset_id, choice in choices.items()
+            )
+        SqlStore(self._database, project_id).save_resolutions(made)
         return made
+
+    def last_change(
+        self, project_id: UUID, states: ThreeWay[AssetState | None], found: Conflicts
+    ) -> Commit | None:
+        """Return the commit that last changed theirs of an asset, where the history says so."""
+        state, revision = states.theirs or states.base, found.revision
+        if state is None or revision is None:
+            return None
+        with self._bound(self._repositories.project(project_id)) as (_, remote):
+            return cast(GitRemote, remote).last_change(state.path, revision)
 
     def unresolve(self, project_id: UUID, asset_id: str) -> None:
         """Clear the saved resolution of one asset, whether it has lapsed or not.

@@ -1,0 +1,229 @@
+"""The choices of a conflict's form: read, checked, and what comes of each."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.datastructures import FormData
+
+from towline.content.formats import formats_of
+from towline.content.values import NotParsed, TooDeep
+from towline.errors import InvalidResolution, InvalidValue
+from towline.model import Digest, ThreeWay
+from towline.options import Side
+from towline.resolutions import SavedResolution
+from towline_server.runs.conflicts import Choice, ExplainedParty
+
+from .comparing import shown_lines, value_text
+from .visitor import text_of
+
+MOST_EDITED_BYTES = 256 * 1024
+"""The largest content that a page lets edit, and shows as a result."""
+_NAMES = ("base", "ours", "theirs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a choice makes of an asset: its content, and how it differs from ours.
+
+    ``lines`` are None where they cannot be shown; ``is_absent``: the asset is deleted.
+    """
+
+    size: int = 0
+    is_absent: bool = False
+    lines: tuple[tuple[str, str], ...] | None = None
+    text: str | None = None
+
+
+def digests_of(party: ExplainedParty) -> Mapping[str, str]:
+    """Return the digests of the three sides, empty where one lacks the asset."""
+    states = party.open.party.states
+    return {
+        name: state.digest if state is not None else ""
+        for name, state in zip(_NAMES, (states.base, states.ours, states.theirs), strict=True)
+    }
+
+
+def moved_sides(party: ExplainedParty, form: FormData) -> tuple[str, ...]:
+    """Return the sides that are not as they were when the form was made."""
+    return tuple(
+        name
+        for name, digest in digests_of(party).items()
+        if text_of(form, f"digest-{name}") != digest
+    )
+
+
+def given_values(party: ExplainedParty, form: FormData) -> Mapping[str, str]:
+    """Return the choices of a form by the names of its fields, to show it again."""
+    edited = text_of(form, "content") if "content" in form else starting_text(party)
+    given = {name: text_of(form, name) for name in (*choice_names(party), "rest") if name in form}
+    return {"how": text_of(form, "how"), "content": edited, **given}
+
+
+def saved_values(party: ExplainedParty, saved: SavedResolution | None) -> Mapping[str, str]:
+    """Return the fields of a form that has not been sent: what is saved, else nothing chosen."""
+    values = {"how": "", "content": starting_text(party)}
+    if saved is None:
+        return values
+    if saved.side is not None:
+        return {**values, "how": str(saved.side)}
+    if saved.content is not None:
+        return {**values, "how": "content", "content": _text(saved.content)}
+    sides = dict(saved.fields)
+    named = {
+        f"choice-{number}": str(sides[clash.pointer])
+        for number, clash in enumerate(party.open.fields)
+        if clash.pointer in sides
+    }
+    return {**values, "how": "each", **named}
+
+
+def choice_names(party: ExplainedParty) -> list[str]:
+    """Return the names of the fields that have a side, one for each place that clashes."""
+    return [f"choice-{number}" for number in range(len(party.open.fields or party.open.lines))]
+
+
+def rows_of(party: ExplainedParty) -> list[dict[str, Any]]:
+    """Return the places that clash, each with the text of its sides; None where one is absent."""
+    if party.open.fields:
+        return [
+            {
+                "number": number,
+                "place": clash.pointer or "(all)",
+                **{name: value_text(getattr(clash.values, name)) for name in _NAMES},
+            }
+            for number, clash in enumerate(party.open.fields)
+        ]
+    return [
+        {
+            "number": number,
+            "place": f"line {clash.starts.ours}",
+            **{name: _text(getattr(clash.lines, name)) for name in _NAMES},
+        }
+        for number, clash in enumerate(party.open.lines)
+    ]
+
+
+def starting_text(party: ExplainedParty) -> str:
+    """Return the merged text with ours where it clashes: what one starts to edit from."""
+    found = party.open
+    content = found.contents.ours if found.contents.ours is not None else found.contents.theirs
+    try:
+        if found.fields:
+            content = found.merged({each.pointer: Side.OURS for each in found.fields})
+        elif found.lines:
+            content = found.merged_lines([each.lines.ours for each in found.lines])
+    except InvalidResolution:
+        pass
+    return _text(content or b"")
+
+
+def may_edit(party: ExplainedParty) -> bool:
+    """Whether its content can be edited as text here."""
+    contents = (party.open.contents.ours, party.open.contents.theirs)
+    there = [each for each in contents if each is not None]
+    return (
+        party.open.takes_content
+        and bool(there)
+        and all(len(each) <= MOST_EDITED_BYTES and _is_text(each) for each in there)
+    )
+
+
+def settling(party: ExplainedParty, form: FormData) -> Choice:
+    """Return what a form chooses.
+
+    Raises:
+        InvalidValue: nothing is chosen, or the content is not of the asset's format.
+        InvalidResolution: a place that clashes has no side.
+    """
+    how, states = text_of(form, "how"), digests_of(party)
+    digests = ThreeWay(
+        *(Digest(text) if (text := text_of(form, f"digest-{name}")) else None for name in states)
+    )
+    if how in (Side.OURS, Side.THEIRS):
+        return Choice(side=Side(how), digests=digests)
+    if how == "content":
+        return Choice(content=_edited(party, text_of(form, "content")), digests=digests)
+    if how != "each" or not choice_names(party):
+        raise InvalidValue(field="choice", problem="is missing: choose how to settle the conflict")
+    sides = [_side(form, name, number) for number, name in enumerate(choice_names(party), 1)]
+    if party.open.fields:
+        named = zip(party.open.fields, sides, strict=True)
+        return Choice(fields={clash.pointer: side for clash, side in named}, digests=digests)
+    texts = [
+        clash.lines.theirs if side is Side.THEIRS else clash.lines.ours
+        for clash, side in zip(party.open.lines, sides, strict=True)
+    ]
+    return Choice(content=party.open.merged_lines(texts), digests=digests)
+
+
+def _side(form: FormData, name: str, number: int) -> Side:
+    text = text_of(form, name) or text_of(form, "rest")
+    if text not in (Side.OURS, Side.THEIRS):
+        raise InvalidValue(field=f"place {number}", problem="has no side yet: choose one")
+    return Side(text)
+
+
+def outcome_of(
+    party: ExplainedParty, choice: Choice, check_size: Callable[[bytes], None]
+) -> Outcome:
+    """Return what comes of a choice. Raises as `towline.resolve.OpenConflict.resolution`."""
+    found = party.open
+    found.resolution(side=choice.side, content=choice.content, fields=choice.fields)
+    if choice.side is not None:
+        state = getattr(found.party.states, choice.side)
+        if state is None:
+            return Outcome(is_absent=True)
+        content = party.contents.get(state.digest)
+    elif choice.fields is not None:
+        content = found.merged(choice.fields)
+    else:
+        content = choice.content
+    if content is None:
+        return Outcome()
+    check_size(content)
+    ours = found.contents.ours or b""
+    if max(len(content), len(ours)) > MOST_EDITED_BYTES or not (_is_text(content + ours)):
+        return Outcome(size=len(content))
+    lines = difflib.unified_diff(
+        _text(ours).split("\n"), _text(content).split("\n"), "ours", "result", lineterm=""
+    )
+    return Outcome(size=len(content), lines=tuple(shown_lines(lines)), text=_text(content))
+
+
+def _edited(party: ExplainedParty, text: str) -> bytes:
+    """Return an edited content, with line ends as the asset has them. Raises InvalidValue."""
+    before = party.open.contents.ours
+    if before is None:
+        before = party.open.contents.theirs or b""
+    # Browsers send every line end as CRLF.
+    text = text.replace("\r\n", "\n")
+    if before.count(b"\r\n") and before.count(b"\r\n") == before.count(b"\n"):
+        text = text.replace("\n", "\r\n")
+    content = text.encode()
+    for form in formats_of(party.open.path, before):
+        try:
+            form.parse(before)
+        except (NotParsed, TooDeep):
+            continue
+        try:
+            form.parse(content)
+        except (NotParsed, TooDeep) as error:
+            problem = f"is no {form.name.upper()} any more: {error}"
+            raise InvalidValue(field="merged content", problem=problem) from None
+        break
+    return content
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        return "\0" not in content.decode()
+    except UnicodeDecodeError:
+        return False
+
+
+def _text(content: bytes) -> str:
+    return content.decode(errors="replace")

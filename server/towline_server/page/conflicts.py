@@ -1,0 +1,190 @@
+"""``/ui/projects/{id}/conflicts``: look at conflicts, settle them, and preview the result."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from towline.conflicts import ConflictKind
+from towline.errors import InvalidResolution, InvalidValue, LimitExceeded
+from towline.options import Side
+from towline_server.auth.roles import Role
+from towline_server.errors import ConflictMoved, existing
+from towline_server.projects.domain import Project
+from towline_server.runs.conflicts import Choice, Conflicts, ExplainedParty
+from towline_server.web.waiting import wait_in_thread
+
+from .assets import AssetIdQuery
+from .choosing import (
+    choice_names,
+    digests_of,
+    given_values,
+    may_edit,
+    moved_sides,
+    outcome_of,
+    rows_of,
+    saved_values,
+    settling,
+)
+from .comparing import difference_of
+from .conflict_lists import ConflictFilter, listed_parties
+from .paging import ROWS, Pages
+from .pull_forms import chosen
+from .rendering import quoted
+from .visitor import Form, SignedIn, Visitor, go, text_of, texts_of
+
+router = APIRouter(prefix="/ui/projects/{project_id}/conflicts")
+
+
+@router.get("")
+async def list_conflicts(
+    visitor: SignedIn, project_id: UUID, wanted: Annotated[ConflictFilter, Depends()]
+) -> Response:
+    """List the assets that a pull of what was fetched last leaves in conflict."""
+
+    def shown() -> Response:
+        project = visitor.project(project_id, Role.READER)
+        found = _found(visitor, project)
+        fitting = [each for each in listed_parties(found) if wanted.fits(each)]
+        pages = Pages(request=wanted.request, number=wanted.page, total=len(fitting))
+        return visitor.page(
+            "conflicts.html",
+            project=project,
+            found=found,
+            kinds=list(ConflictKind),
+            listed=fitting[pages.offset : pages.offset + pages.size],
+            settled=len(found.resolved),
+            wanted=wanted,
+            pages=pages,
+        )
+
+    return await wait_in_thread(shown)
+
+
+def _found(visitor: Visitor, project: Project) -> Conflicts:
+    return Conflicts() if project.binding is None else visitor.services.plans.conflicts(project.id)
+
+
+@router.get("/asset")
+async def show_conflict(visitor: SignedIn, project_id: UUID, asset_id: AssetIdQuery) -> Response:
+    """Show the conflict of one asset, with the choices that settle it."""
+
+    def shown() -> Response:
+        project = visitor.project(project_id, Role.READER)
+        return _page(visitor, project, asset_id)
+
+    return await wait_in_thread(shown)
+
+
+@router.post("/preview")
+async def preview(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
+    """Show what comes of a choice; nothing is saved."""
+
+    def shown() -> Response:
+        project = visitor.project(project_id, Role.WRITER)
+        return _page(visitor, project, text_of(form, "id"), form)
+
+    return await wait_in_thread(shown)
+
+
+@router.post("/keep")
+async def keep(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
+    """Save a choice for the pulls to come; where the conflict is another one now, say so."""
+
+    def saved() -> Response:
+        project = visitor.project(project_id, Role.WRITER)
+        asset_id = text_of(form, "id")
+        party, _ = _party(visitor, project, asset_id)
+        try:
+            choice = settling(party, form)
+            if choice.content is not None:
+                visitor.check_size(choice.content)
+            visitor.services.plans.resolve(project.id, asset_id, choice)
+        except (ConflictMoved, InvalidResolution, InvalidValue, LimitExceeded):
+            return _page(visitor, project, asset_id, form)
+        return go(f"/ui/projects/{project.id}/conflicts/asset?id={quoted(asset_id)}")
+
+    return await wait_in_thread(saved)
+
+
+@router.post("/clear")
+async def clear(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
+    """Clear the saved choice of one asset; its conflict is open again."""
+
+    def cleared() -> Response:
+        project = visitor.project(project_id, Role.WRITER)
+        asset_id = text_of(form, "id")
+        visitor.services.plans.unresolve(project.id, asset_id)
+        return go(f"/ui/projects/{project.id}/conflicts/asset?id={quoted(asset_id)}")
+
+    return await wait_in_thread(cleared)
+
+
+@router.post("/choose")
+async def choose(
+    visitor: SignedIn, form: Form, project_id: UUID, wanted: Annotated[ConflictFilter, Depends()]
+) -> Response:
+    """Save a side for the assets that are selected, or for all that the filter of the list fits."""
+
+    def chose() -> Response:
+        project = visitor.project(project_id, Role.WRITER)
+        side = chosen(form, "side", Side)
+        if side is None:
+            raise InvalidValue(field="side", problem="is missing")
+        parties = [each for each in listed_parties(_found(visitor, project)) if each.gives_way]
+        if text_of(form, "scope") == "all":
+            ids = [each.asset_id for each in parties if wanted.fits(each)]
+        else:
+            ids = texts_of(form, "id")
+        if not ids:
+            raise InvalidValue(field="selected assets", problem="are none: check some first")
+        visitor.services.plans.resolve_each(project.id, {each: Choice(side=side) for each in ids})
+        return go(f"/ui/projects/{project.id}/conflicts")
+
+    return await wait_in_thread(chose)
+
+
+def _party(visitor: Visitor, project: Project, asset_id: str) -> tuple[ExplainedParty, Conflicts]:
+    """Return an asset in conflict. Raises NotFound."""
+    found = _found(visitor, project)
+    plan = existing(found.plan, "conflict")
+    explained = visitor.services.plans.explained(project.id, plan, asset_id)
+    return next(each for each in explained if each.open.party.asset_id == asset_id), found
+
+
+def _page(
+    visitor: Visitor, project: Project, asset_id: str, form: FormData | None = None
+) -> Response:
+    """Return the page of a conflict; with a form, what comes of its choice."""
+    party, found = _party(visitor, project, asset_id)
+    saved = next((each for each in found.saved if each.asset_id == asset_id), None)
+    moved = () if form is None else moved_sides(party, form)
+    outcome, problem, status = None, "", 409 if moved else 200
+    if form is not None and not moved:
+        try:
+            outcome = outcome_of(party, settling(party, form), visitor.check_size)
+        except (InvalidResolution, InvalidValue, LimitExceeded) as error:
+            problem, status = str(error), 400
+    return visitor.page(
+        "conflict.html",
+        project=project,
+        status=status,
+        party=party,
+        found=found,
+        difference=difference_of(party.explanation, party.contents),
+        saved=saved,
+        settled=asset_id in found.resolved,
+        chosen=saved_values(party, saved) if form is None or moved else given_values(party, form),
+        outcome=outcome,
+        problem=problem,
+        moved=moved,
+        digests=digests_of(party),
+        rows=rows_of(party)[:ROWS],
+        more=max(0, len(choice_names(party)) - ROWS),
+        editable=may_edit(party),
+        change=visitor.services.plans.last_change(project.id, party.open.party.states, found),
+    )
