@@ -7,13 +7,16 @@ No span holds a secret, the values of a statement, or a query of an address.
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import Metric
+from prometheus_client.samples import Sample
 
 from towline import __version__
 
@@ -26,6 +29,8 @@ _ENDPOINTS = (
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
 )
+_TOGETHER_SECONDS = 1.0
+"""Instruments are observed one after another; measuring asks the database."""
 _MISSING = "OpenTelemetry needs the extra otel: pip install 'towline[otel]', or unset {name}"
 
 _tracer: Tracer | None = None
@@ -87,15 +92,10 @@ def _observe(meters: Any, collect: Callable[[], Iterable[Metric]]) -> None:
     from opentelemetry.metrics import Observation
 
     meter = meters.get_meter("towline", __version__)
+    samples = _Samples(collect)
 
-    def observed(sample_name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
-        def observe(_: CallbackOptions) -> Iterator[Observation]:
-            for family in collect():
-                for sample in family.samples:
-                    if sample.name == sample_name:
-                        yield Observation(sample.value, sample.labels)
-
-        return observe
+    def observed(name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        return lambda _: [Observation(each.value, each.labels) for each in samples.named(name)]
 
     for family in collect():
         if family.type == "gauge":
@@ -109,6 +109,30 @@ def _observe(meters: Any, collect: Callable[[], Iterable[Metric]]) -> None:
             meter.create_observable_counter(
                 name, [observed(name)], description=family.documentation
             )
+
+
+class _Samples:
+    """What was measured, by its name; the instruments that are observed together share it."""
+
+    def __init__(
+        self,
+        collect: Callable[[], Iterable[Metric]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._collect = collect
+        self._clock = clock
+        self._at = -math.inf
+        self._found: dict[str, list[Sample]] = {}
+
+    def named(self, name: str) -> Sequence[Sample]:
+        """Return the samples of a name, measured a second ago at most."""
+        if self._clock() - self._at > _TOGETHER_SECONDS:
+            self._found = {}
+            for family in self._collect():
+                for sample in family.samples:
+                    self._found.setdefault(sample.name, []).append(sample)
+            self._at = self._clock()
+        return self._found.get(name, ())
 
 
 def span(name: str, **attributes: str) -> AbstractContextManager[Span | None]:

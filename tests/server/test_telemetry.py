@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID
 
 import pytest
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
 
 from tests.server.dialects.tenant_client import bearer
 from tests.server.otlp_collector import collecting
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.processes import LONG, runs_elsewhere
 from tests.server.serving import admin_key, client_of, serving, settings_file
+from towline_server.telemetry import _Samples
 
 pytestmark = pytest.mark.slow
 
@@ -68,3 +72,18 @@ def test_without_a_collector_there_is_no_trace(tenant: GitTenant, database_url: 
     file = settings_file(tenant, database_url)
     with serving(["--settings", str(file), "--port", "0"]) as server, client_of(server) as client:
         assert "traceresponse" not in client.get("/healthz").headers
+
+
+def test_instruments_that_are_observed_together_measure_once():
+    collected, now = [], [0.0]
+
+    def collect() -> Iterable[Metric]:
+        collected.append(now[0])
+        yield GaugeMetricFamily("a", "", value=len(collected))
+        yield GaugeMetricFamily("b", "", value=7)
+
+    samples = _Samples(collect, lambda: now[0])
+    assert [each.value for name in "abc" for each in samples.named(name)] == [1, 7]
+    assert len(collected) == 1
+    now[0] = 60.0
+    assert [each.value for name in "ab" for each in samples.named(name)] == [2, 7]
