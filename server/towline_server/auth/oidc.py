@@ -20,7 +20,7 @@ import httpx2
 
 from towline_server.errors import Unauthenticated, Unavailable
 
-from .tokens import MOST_BYTES, KeySet, TokenVerifier, from_url
+from .tokens import KeySet, TokenVerifier, body_of, from_url
 
 _DISCOVERY = "/.well-known/openid-configuration"
 _SECONDS = 10.0
@@ -175,11 +175,7 @@ def _request(method: str, url: str, **given: Any) -> Mapping[str, Any]:
         with httpx2.stream(
             method, url, timeout=_SECONDS, follow_redirects=False, **given
         ) as response:
-            body = b""
-            for part in response.iter_bytes():
-                body += part
-                if len(body) > MOST_BYTES:
-                    raise ValueError("too large")
+            body = body_of(response)
         if 400 <= response.status_code < 500:
             # Its words may quote the request, and so a secret.
             raise Unauthenticated(problem="the sign-in was refused by its provider")

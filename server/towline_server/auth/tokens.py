@@ -47,14 +47,19 @@ def from_url(url: str) -> Fetch:
         with httpx2.stream("GET", url, timeout=5.0, follow_redirects=False) as answer:
             if answer.status_code != 200:
                 raise ValueError(f"status {answer.status_code}")
-            body = b""
-            for part in answer.iter_bytes():
-                body += part
-                if len(body) > MOST_BYTES:
-                    raise ValueError("too large")
-            return body
+            return body_of(answer)
 
     return fetch
+
+
+def body_of(answer: httpx2.Response) -> bytes:
+    """Read the body of an issuer's answer. Raises ValueError: it is larger than `MOST_BYTES`."""
+    body = b""
+    for part in answer.iter_bytes():
+        body += part
+        if len(body) > MOST_BYTES:
+            raise ValueError("too large")
+    return body
 
 
 @dataclass(frozen=True, slots=True)

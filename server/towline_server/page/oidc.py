@@ -17,7 +17,7 @@ from towline_server.errors import NotFound, Unauthenticated
 from towline_server.services import Services, services_of
 
 from .sign_in import begin_session, shown
-from .visitor import SIGN_IN, is_secure, local
+from .visitor import SIGN_IN, drop_cookie, local, set_cookie
 
 router = APIRouter()
 
@@ -34,15 +34,7 @@ def begin(request: Request, next: str = "/") -> Response:  # noqa: A002 - a quer
     address = _provider(services_of(request)).begin(pending, _back(request))
     response = RedirectResponse(address, status_code=303)
     value = base64.urlsafe_b64encode(json.dumps(asdict(pending)).encode()).decode()
-    response.set_cookie(
-        _COOKIE,
-        value,
-        max_age=_SECONDS,
-        path=_PATH,
-        secure=is_secure(request),
-        httponly=True,
-        samesite="lax",
-    )
+    set_cookie(request, response, _COOKIE, value, _SECONDS, _PATH)
     return response
 
 
@@ -58,9 +50,7 @@ def end(request: Request, state: str = "", code: str = "") -> Response:
         response = shown(request, "/", problem=error.problem, status=401)
     else:
         response = begin_session(request, caller, local(pending.address))
-    response.delete_cookie(
-        _COOKIE, path=_PATH, secure=is_secure(request), httponly=True, samesite="lax"
-    )
+    drop_cookie(request, response, _COOKIE, _PATH)
     return response
 
 

@@ -35,7 +35,7 @@ _MOST_FIELDS = 2_000
 
 def cookie_name(request: Request) -> str:
     """Return the name of the session's cookie; over TLS one that no other host can set."""
-    return "__Host-towline_session" if is_secure(request) else "towline_session"
+    return "__Host-towline_session" if _is_secure(request) else "towline_session"
 
 
 def token_of(request: Request) -> str:
@@ -45,22 +45,39 @@ def token_of(request: Request) -> str:
 
 def set_token(request: Request, response: Response, token: str, seconds: int | None = None) -> None:
     """Set the session's cookie; without ``seconds`` until the browser is closed."""
+    set_cookie(request, response, cookie_name(request), token, seconds)
+
+
+def drop_token(request: Request, response: Response) -> None:
+    """Delete the session's cookie."""
+    drop_cookie(request, response, cookie_name(request))
+
+
+def set_cookie(
+    request: Request,
+    response: Response,
+    name: str,
+    value: str,
+    seconds: int | None,
+    path: str = "/",
+) -> None:
+    """Set a cookie that scripts cannot read, and other sites' forms are sent without."""
     response.set_cookie(
-        cookie_name(request),
-        token,
+        name,
+        value,
         max_age=seconds,
-        path="/",
-        secure=is_secure(request),
+        path=path,
+        secure=_is_secure(request),
         httponly=True,
         # Not strict: a link in a mail would find everybody signed out.
         samesite="lax",
     )
 
 
-def drop_token(request: Request, response: Response) -> None:
-    """Delete the session's cookie."""
+def drop_cookie(request: Request, response: Response, name: str, path: str = "/") -> None:
+    """Delete a cookie that `set_cookie` has set."""
     response.delete_cookie(
-        cookie_name(request), path="/", secure=is_secure(request), httponly=True, samesite="lax"
+        name, path=path, secure=_is_secure(request), httponly=True, samesite="lax"
     )
 
 
@@ -189,6 +206,6 @@ def fresh_token() -> str:
     return new_token()
 
 
-def is_secure(request: Request) -> bool:
+def _is_secure(request: Request) -> bool:
     """Whether the browser speaks TLS, to this server or to the proxy before it."""
     return request.url.scheme == "https"
