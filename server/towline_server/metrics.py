@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from datetime import timedelta
+from secrets import compare_digest
 
 from prometheus_client import (
     CollectorRegistry,
@@ -149,6 +150,17 @@ def worker_ended(pid: int) -> None:
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+CHALLENGE = 'Bearer realm="towline metrics"'
+"""The WWW-Authenticate of a refusal to show them."""
+
+
+def may_read(authorization: str, token: str, *, is_local: bool) -> bool:
+    """Whether a caller is shown the metrics: who has the ``token``; without one, who is local."""
+    if not token:
+        return is_local
+    return compare_digest(authorization.encode(), f"Bearer {token}".encode())
 
 
 def request_answered(dialect: str, method: str, status: int, seconds: float) -> None:

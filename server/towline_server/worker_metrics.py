@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from secrets import compare_digest
 
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from .errors import InvalidSettings
-from .metrics import REGISTRY
+from .metrics import CHALLENGE, REGISTRY, may_read
 from .settings import Settings, is_loopback
 
 _LOG = logging.getLogger("towline_server.monitoring")
@@ -70,15 +69,15 @@ def _handler(token: str) -> type[BaseHTTPRequestHandler]:
                 self._answer(HTTPStatus.OK, generate_latest(REGISTRY), CONTENT_TYPE_PLAIN_0_0_4)
 
         def _may_read(self) -> bool:
-            given = self.headers.get("Authorization", "")
-            return not token or compare_digest(given.encode(), f"Bearer {token}".encode())
+            # Without a token it listens for this machine alone.
+            return may_read(self.headers.get("Authorization", ""), token, is_local=True)
 
         def _answer(
             self, status: HTTPStatus, body: bytes = b"", kind: str = "text/plain; charset=utf-8"
         ) -> None:
             self.send_response(status)
             if status is HTTPStatus.UNAUTHORIZED:
-                self.send_header("WWW-Authenticate", 'Bearer realm="towline metrics"')
+                self.send_header("WWW-Authenticate", CHALLENGE)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from secrets import compare_digest
 from typing import Literal
 
 from fastapi import APIRouter, Request
@@ -25,7 +24,7 @@ from towline_server.db import is_current
 from towline_server.db.clock import database_now
 from towline_server.db.failures import FAILURES, is_full
 from towline_server.errors import Unauthenticated, Unavailable
-from towline_server.metrics import REGISTRY, collect_with_workers
+from towline_server.metrics import CHALLENGE, REGISTRY, collect_with_workers, may_read
 from towline_server.runs.states import ACTIVE, RunState
 from towline_server.runs.tables import RunRow
 from towline_server.services import Services, services_of
@@ -85,15 +84,11 @@ def metrics(request: Request) -> Response:
 
 def _authorise(request: Request, services: Services) -> None:
     token = services.settings.metrics_token.get_secret_value()
-    if not token:
-        allowed = is_loopback(address_of(request.scope))
-    else:
-        given = request.headers.get("authorization", "")
-        allowed = compare_digest(given.encode(), f"Bearer {token}".encode())
-    if not allowed:
+    given = request.headers.get("authorization", "")
+    if not may_read(given, token, is_local=is_loopback(address_of(request.scope))):
         raise Unauthenticated(
             problem="metrics are for the holder of metrics_token, or for loopback without one",
-            challenges=('Bearer realm="towline metrics"',),
+            challenges=(CHALLENGE,),
         )
 
 
