@@ -6,11 +6,17 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
+
+from starlette.responses import Response
 
 from towline.content.values import ABSENT
 from towline.explain import SIDES, Explanation, Format
-from towline.model import AssetPath, AssetState, Digest, ThreeWay
+from towline.model import AssetPath, AssetState, Digest, Revision, ThreeWay
+from towline_server.projects.domain import Project
+
+from .visitor import Visitor
 
 AROUND: Mapping[str, str] = {"base": "before", "ours": "after"}
 """The names of the sides where what is compared is before and after a pull."""
@@ -93,6 +99,32 @@ def _only_content(
 def shown_lines(lines: Iterable[str]) -> list[tuple[str, str]]:
     """Return the lines of a unified diff, each with its class; at most as many as are shown."""
     return [(_class(line), line) for line in islice(lines, _MOST_LINES)]
+
+
+def change_page(
+    visitor: Visitor,
+    project: Project,
+    path: str,
+    back: str,
+    sides: ThreeWay[AssetState | None],
+    *,
+    revision: Revision | None,
+    known: Mapping[Digest, bytes] = MappingProxyType({}),
+) -> Response:
+    """Return the page of what a pull, or a plan, changes in the asset at a path.
+
+    ``sides`` are those of `around` or `sides_around`; ``known`` the contents that no store has yet.
+    """
+    explained, contents = visitor.services.plans.compared(
+        project.id, sides, revision=revision, known=known
+    )
+    return visitor.page(
+        "difference.html",
+        project=project,
+        path_of_asset=path,
+        back=back,
+        difference=difference_of(explained, contents, AROUND),
+    )
 
 
 def around(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> ThreeWay[Any]:

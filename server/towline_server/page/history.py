@@ -16,7 +16,7 @@ from towline_server.projects.log import History, PastPull
 from towline_server.web.waiting import wait_in_thread
 
 from .assets import AssetIdQuery
-from .comparing import AROUND, around, difference_of
+from .comparing import around, change_page
 from .entries import Wanted, entries_of
 from .paging import ROWS, PageNumber, Pages
 from .visitor import Form, SignedIn, Visitor, go
@@ -64,16 +64,9 @@ async def show_difference(
         pull, report = _found(visitor, project.id, number)
         every = (item for name in LISTED for item in report[str(name)])
         item = existing(next((e for e in every if e["asset_id"] == asset_id), None), "asset")
-        explained, contents = visitor.services.plans.compared(
-            project.id, around(item["before"], item["after"]), revision=pull.revision
-        )
-        return visitor.page(
-            "difference.html",
-            project=project,
-            path_of_asset=item["path"],
-            back=f"/ui/projects/{project.id}/history/{number}",
-            difference=difference_of(explained, contents, AROUND),
-        )
+        back = f"/ui/projects/{project.id}/history/{number}"
+        sides = around(item["before"], item["after"])
+        return change_page(visitor, project, item["path"], back, sides, revision=pull.revision)
 
     return await wait_in_thread(shown)
 

@@ -15,7 +15,7 @@ from towline_server.runs.domain import RunMode
 from towline_server.web.waiting import wait_in_thread
 
 from .assets import AssetIdQuery
-from .comparing import AROUND, difference_of, sides_around
+from .comparing import change_page, sides_around
 from .entries import Wanted, entries_of
 from .pull_forms import request_of
 from .visitor import Form, SignedIn, go
@@ -69,22 +69,13 @@ async def show_difference(
 
     def shown() -> Response:
         project = visitor.project(project_id, Role.READER)
-        plans = visitor.services.plans
-        plan = plans.get(project.id, plan_id).plan
+        plan = visitor.services.plans.get(project.id, plan_id).plan
         named = (item for item in plan.items if item.asset_id == asset_id)
         item = existing(next(named, None), "asset")
-        explained, contents = plans.compared(
-            project.id,
-            sides_around(item.before, item.after),
-            revision=plan.revision,
-            known=dict(plan.merged),
-        )
-        return visitor.page(
-            "difference.html",
-            project=project,
-            path_of_asset=item.path,
-            back=f"/ui/projects/{project.id}/plans/{plan_id}",
-            difference=difference_of(explained, contents, AROUND),
+        back = f"/ui/projects/{project.id}/plans/{plan_id}"
+        sides, known = sides_around(item.before, item.after), dict(plan.merged)
+        return change_page(
+            visitor, project, item.path, back, sides, revision=plan.revision, known=known
         )
 
     return await wait_in_thread(shown)
