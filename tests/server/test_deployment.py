@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from towline_server.settings import Settings
+from towline_server.commands.serve import serve
+from towline_server.commands.work import work
+from towline_server.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "towline"
@@ -91,6 +93,28 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "deploy/compose.fleet.yaml"])
+def test_the_services_of_a_compose_file_begin_with_usable_settings(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = yaml.safe_load((ROOT / name).read_text())["services"]
+    ours = [each for each in services.values() if each["image"] == "towline"]
+    assert len(ours) >= 2
+    for service in ours:
+        given = {
+            key: re.sub(r"\$\{\w+:\?\}", "x" * 40, value)
+            for key, value in service["environment"].items()
+        }
+        for key, value in given.items():
+            monkeypatch.setenv(key, value)
+        settings = load_settings()
+        assert settings.database_url.startswith("postgresql://")
+        command, *options = service["command"]
+        with {"serve": serve, "work": work}[command].make_context(command, options) as context:
+            if context.params.get("backend") is not None:
+                assert settings.temporal.address
 
 
 @pytest.mark.parametrize(
