@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
-.PHONY: help venv demo serve-demo test test-all test-services test-browser campaign-temporal fuzz-api examples lint docs bench bench-check oracle clean
+.PHONY: help venv demo serve-demo test test-all test-services test-browser screenshots campaign-temporal fuzz-api examples lint docs bench bench-check oracle clean
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo "make test-all       the control plane as a whole, the slow tests, more examples of laws"
 	@echo "make test-services  the tests that need a system server such as sshd"
 	@echo "make test-browser   the page in Debian's chromium"
+	@echo "make screenshots    take the documents' screenshots of the page again"
 	@echo "make campaign-temporal  1,000 runs over two workers of Temporal, one of which is killed"
 	@echo "make fuzz-api       made-up requests to the control plane, held against its document"
 	@echo "make examples       record the examples of the OpenAPI document"
@@ -76,6 +77,12 @@ test-services: $(READY) $(HELM) $(PREFECT_VENV)/.ready
 
 test-browser: $(READY)
 	$(BIN)/python -m pytest -q -m browser tests/browser
+
+screenshots: $(READY)
+	rm -f docs/screenshots/*.webp
+	mkdir -p docs/screenshots
+	SCREENSHOTS=docs/screenshots $(BIN)/python -m pytest -q -m browser tests/browser/test_every_page.py
+	$(BIN)/python -m tests.browser.pages >docs/screenshots.md
 
 campaign-temporal: $(READY)
 	CAMPAIGN_RUNS=$(CAMPAIGN_RUNS) $(BIN)/python -m pytest tests/server/test_temporal_killed.py -q -n 0 -k many_runs

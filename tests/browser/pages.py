@@ -1,7 +1,11 @@
-"""Every page that a browser test checks as a whole: for accessibility, width and scripts."""
+"""Every page that a browser test checks as a whole: for accessibility, width and scripts.
+
+Run as a program, it prints docs/screenshots.md.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 
 _PROJECT = "/ui/projects/{project}"
@@ -27,3 +31,34 @@ PAGES: Mapping[str, str] = {
     "webhooks": "/ui/webhooks",
 }
 """Addresses by a name, with the ids that `tests.browser.site.Site.filled` returns."""
+
+WIDTHS = (1280, 360)
+"""The widths at which they are checked, in pixels."""
+
+
+def screenshot(name: str, width: int, *, dark: bool) -> str:
+    """Return the name of the file with the screenshot of a page."""
+    return f"{name.replace(' ', '-').lower()}-{width}-{'dark' if dark else 'light'}.webp"
+
+
+def gallery() -> str:
+    """Return the document that shows the screenshots of every page."""
+    text = (
+        "# Screenshots of the page\n\n"
+        "At 1,280 and 360 px, light and dark; `make screenshots` takes them again.\n"
+    )
+    for name in ("sign in", *PAGES):
+        files = [
+            (f"{width:,} px, {'dark' if dark else 'light'}", screenshot(name, width, dark=dark))
+            for width in WIDTHS
+            for dark in (False, True)
+        ]
+        title = name[0].upper() + name[1:]
+        heads, rule = " | ".join(label for label, _ in files), " | ".join("---" for _ in files)
+        images = " | ".join(f"![{title}, {label}](screenshots/{file})" for label, file in files)
+        text += f"\n## {title}\n\n| {heads} |\n| {rule} |\n| {images} |\n"
+    return text
+
+
+if __name__ == "__main__":
+    sys.stdout.write(gallery())
