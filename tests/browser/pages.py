@@ -29,6 +29,12 @@ PAGES: Mapping[str, str] = {
     "undo": f"{_PROJECT}/history/1/undo",
     "schedules": f"{_PROJECT}/schedules",
     "webhooks": "/ui/webhooks",
+    "people": "/ui/people",
+    "new user": "/ui/people/new",
+    "person": "/ui/people/{identity}",
+    "API keys": "/ui/keys",
+    "new API key": "/ui/keys/new",
+    "audit log": "/ui/audit",
 }
 """Addresses by a name, with the ids that `tests.browser.site.Site.filled` returns."""
 

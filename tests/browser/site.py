@@ -93,7 +93,9 @@ class Site:
         run = self.pull(project, mode="dry_run", on_conflict="skip")
         shown = self.native("GET", f"/projects/{project.id}/assets")["items"]
         self.native("POST", "/webhooks", json={"url": "http://127.0.0.1:9/", "description": "one"})
+        people = self.native("GET", f"/admin/tenants/{project.tenant_id}/identities")["items"]
         return {
+            "identity": people[0]["id"],
             "project": str(project.id),
             "plan": plan["id"],
             "run": run["id"],

@@ -107,7 +107,7 @@ def read_audit_log(
         context.administer_tenant()
     chosen = wanted.of(context, is_operator=context.is_operator)
     if JSON_LINES in request.headers.get("accept", ""):
-        return StreamingResponse(_lines(context, chosen), media_type=JSON_LINES)
+        return StreamingResponse(json_lines(context, chosen), media_type=JSON_LINES)
     with context.reading() as session:
         found = events(session, chosen, wanted.limit + 1)
     items = [AuditEventModel.of(each) for each in found[: wanted.limit]]
@@ -116,6 +116,7 @@ def read_audit_log(
     )
 
 
-def _lines(context: RequestContext, wanted: AuditFilter) -> Iterator[str]:
+def json_lines(context: RequestContext, wanted: AuditFilter) -> Iterator[str]:
+    """Yield every event that fits, each as a line of JSON. Raises InvalidValue."""
     for each in every_event(context.services.database, wanted):
         yield AuditEventModel.of(each).model_dump_json() + "\n"

@@ -12,10 +12,12 @@ from towline_server.web.dialect import Dialect
 
 from . import (
     assets,
+    audit,
     bundle,
     conflicts,
     history,
     oidc,
+    people,
     plans,
     projects,
     reference,
@@ -39,6 +41,8 @@ for _module in (
     history,
     schedules,
     webhooks,
+    people,
+    audit,
     reference,
 ):
     _router.include_router(_module.router)

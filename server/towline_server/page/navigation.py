@@ -1,4 +1,4 @@
-"""The links of every page, and the tabs of a project; each is shown to who may follow it."""
+"""The links of every page, of the settings and of a project; each is shown to who may follow it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,15 @@ class Link:
 NAVIGATION = (
     Link(label="Projects", address="/"),
     Link(label="Runs", address="/ui/runs"),
-    Link(label="Webhooks", address="/ui/webhooks", needed=Role.ADMIN),
     Link(label="API", address="/docs"),
 )
+SETTINGS = (
+    Link(label="Webhooks", address="/ui/webhooks", needed=Role.ADMIN),
+    Link(label="People", address="/ui/people", needed=Role.ADMIN),
+    Link(label="API keys", address="/ui/keys", needed=Role.ADMIN),
+    Link(label="Audit log", address="/ui/audit", needed=Role.ADMIN),
+)
+"""What is set up for the whole tenant."""
 TABS = (
     Link(label="Assets", address=""),
     Link(label="Conflicts", address="/conflicts"),

@@ -26,7 +26,7 @@ from towline_server.projects.domain import Project
 from towline_server.services import services_of
 from towline_server.web.authentication import refuse_other_sites
 
-from .navigation import NAVIGATION, TABS
+from .navigation import NAVIGATION, SETTINGS, TABS
 from .rendering import page
 
 SIGN_IN = "/ui/sign-in"
@@ -110,13 +110,16 @@ class Visitor(RequestContext):
 
     def values(self, project: Project | None = None) -> Mapping[str, Any]:
         """Return what every template gets."""
+        settings, path = tuple(each.address for each in SETTINGS), self.request.url.path
         return {
             "visitor": self,
             "csrf": self.csrf,
             "project": project,
             "may": {str(role): self.may(role, project) for role in Role},
-            "path": self.request.url.path,
+            "path": path,
             "navigation": [each for each in NAVIGATION if each.is_for(self.caller.tenant_role)],
+            "in_settings": path.startswith(settings),
+            "settings": [each for each in SETTINGS if each.is_for(self.caller.tenant_role)],
             "tabs": [
                 each
                 for each in (TABS if project is not None else ())

@@ -86,6 +86,7 @@ def fill(site: PageClient, project: Project, *texts: Texts) -> Filled:
         "plan_id": str(plan.id),
         "asset_id": asset_ids[0],
         "number": "2",
+        "identity_id": str(_person(site, every[0].webhook)),
         **_announced(site, project, every[0]),
     }
     return Filled(ids, asset_ids)
@@ -96,6 +97,14 @@ def _pull(site: PageClient, project: Project) -> Any:
     run = site.services.runs.request(project.id, skipping)
     site.runner.work()
     return run.id
+
+
+def _person(site: PageClient, name: str) -> Any:
+    with site.services.database.writing() as session:
+        made = site.services.identities(session).create_service_account(
+            tenant_id=site.tenant.tenant_id, name=name
+        )
+    return made.id
 
 
 def _announced(site: PageClient, project: Project, texts: Texts) -> dict[str, str]:

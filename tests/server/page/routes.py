@@ -23,6 +23,8 @@ class Needs:
 
 _PROJECT = "/ui/projects/{project_id}"
 _READ, _WRITE = Needs(Role.READER), Needs(Role.WRITER, done=303)
+_SHOWN = Needs(Role.ADMIN, of_tenant=True)
+_ADMINISTERED = Needs(Role.ADMIN, of_tenant=True, done=303)
 
 ROUTES: Mapping[str, Needs] = {
     "GET /": Needs(),
@@ -63,10 +65,21 @@ ROUTES: Mapping[str, Needs] = {
     f"GET {_PROJECT}/history/{{number}}/undo": Needs(Role.WRITER),
     f"POST {_PROJECT}/history/{{number}}/undo": _WRITE,
     f"GET {_PROJECT}/schedules": _READ,
-    "GET /ui/webhooks": Needs(Role.ADMIN, of_tenant=True),
-    "GET /ui/webhooks/{webhook_id}": Needs(Role.ADMIN, of_tenant=True),
-    "POST /ui/webhooks/{webhook_id}/deliveries/{delivery_id}/retry": Needs(
-        Role.ADMIN, of_tenant=True, done=303
-    ),
+    "GET /ui/webhooks": _SHOWN,
+    "GET /ui/webhooks/{webhook_id}": _SHOWN,
+    "POST /ui/webhooks/{webhook_id}/deliveries/{delivery_id}/retry": _ADMINISTERED,
+    "GET /ui/people": _SHOWN,
+    "GET /ui/people/new": _SHOWN,
+    "POST /ui/people/new": _ADMINISTERED,
+    "GET /ui/people/{identity_id}": _SHOWN,
+    "POST /ui/people/{identity_id}/role": _ADMINISTERED,
+    "POST /ui/people/{identity_id}/password": _ADMINISTERED,
+    "POST /ui/people/{identity_id}/disable": _ADMINISTERED,
+    "POST /ui/people/{identity_id}/enable": _ADMINISTERED,
+    "GET /ui/keys": _SHOWN,
+    "GET /ui/keys/new": _SHOWN,
+    "POST /ui/keys/new": _SHOWN,
+    "GET /ui/audit": _SHOWN,
+    "GET /ui/audit/lines": _SHOWN,
 }
 """Every route, with the query that it needs."""

@@ -1,0 +1,264 @@
+"""``/ui/people`` and ``/ui/keys``: who may sign in and call, with which roles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from towline.errors import InvalidValue
+from towline_server.api import admin
+from towline_server.auth.identities import Identity
+from towline_server.auth.roles import PrincipalKind, Role
+from towline_server.errors import existing
+from towline_server.projects.service import Projects
+
+from .forms import Filled, FormField, fields_of, submitted, unfilled
+from .paging import PageNumber, Pages
+from .pull_forms import chosen
+from .visitor import Form, SignedIn, Visitor, go, text_of
+
+router = APIRouter(prefix="/ui")
+
+_PEOPLE, _KEYS = "/ui/people", "/ui/keys"
+_LABELS = {
+    "tenant_role": "Role on every project",
+    "login.email": "Email",
+    "login.password": "Password",
+    "days": "Days until it expires",
+}
+_HINTS = {
+    "tenant_role": "Roles on single projects are given afterwards.",
+    "days": "Without a number it never expires.",
+    "password": "12 characters or more.",
+    "name": "",
+}
+# The subject is one list for all tenants: the operator's token alone sets it.
+USER = fields_of(admin.UserBody, without=["subject"], labels=_LABELS, hints=_HINTS)
+SERVICE_ACCOUNT = fields_of(
+    admin.ServiceAccountBody,
+    without=["subject"],
+    labels=_LABELS,
+    hints={**_HINTS, "login.email": "To sign in; without it, it comes with tokens."},
+)
+KEY = fields_of(
+    admin.KeyBody, labels=_LABELS, hints={**_HINTS, "name": "What it is for, and who has it."}
+)
+PASSWORD = fields_of(admin.PasswordBody, hints=_HINTS)
+
+
+class Account(StrEnum):
+    """What is made on the page of people."""
+
+    USER = "user"
+    SERVICE_ACCOUNT = "service_account"
+
+    @property
+    def fields(self) -> tuple[FormField, ...]:
+        """What its form asks."""
+        return USER if self is Account.USER else SERVICE_ACCOUNT
+
+
+Search = Annotated[str, Query(max_length=255)]
+
+
+@router.get("/people")
+def list_people(
+    request: Request, visitor: SignedIn, q: Search = "", page: PageNumber = 1
+) -> Response:
+    """List the users and service accounts of the tenant, by a part of their name or email."""
+    kinds = (PrincipalKind.USER, PrincipalKind.SERVICE_ACCOUNT)
+    return _list(request, visitor, "people.html", kinds, q, page)
+
+
+@router.get("/keys")
+def list_keys(
+    request: Request, visitor: SignedIn, q: Search = "", page: PageNumber = 1
+) -> Response:
+    """List the API keys of the tenant, by a part of their name."""
+    return _list(request, visitor, "keys.html", (PrincipalKind.API_KEY,), q, page)
+
+
+def _list(
+    request: Request,
+    visitor: Visitor,
+    template: str,
+    kinds: Sequence[PrincipalKind],
+    q: str,
+    page: int,
+) -> Response:
+    visitor.administer_tenant()
+    wanted = q.casefold()
+    with visitor.reading() as session:
+        identities = visitor.services.identities(session)
+        found = [
+            each
+            for each in identities.of_tenant(visitor.caller.tenant_id)
+            if each.kind in kinds and wanted in f"{each.name}\0{each.email or ''}".casefold()
+        ]
+        pages = Pages(request=request, number=page, total=len(found))
+        shown = found[pages.offset : pages.offset + pages.size]
+        roles = identities.roles_of([each.id for each in shown])
+    return visitor.page(template, identities=shown, roles=roles, pages=pages, q=q)
+
+
+@router.get("/people/new")
+def new_person(visitor: SignedIn, kind: Account = Account.USER) -> Response:
+    """Show the form of a new user or service account."""
+    visitor.administer_tenant()
+    return _person_form(visitor, kind, unfilled(kind.fields))
+
+
+@router.post("/people/new")
+def create_person(visitor: SignedIn, form: Form, kind: Account = Account.USER) -> Response:
+    """Make a user or a service account."""
+    visitor.administer_tenant()
+    context, own = _admin(visitor), _admin(visitor).tenant(visitor.caller.tenant_id)
+
+    def of_user(body: admin.UserBody) -> Response:
+        return go(f"{_PEOPLE}/{admin.create_user(context, own, body, Response()).id}")
+
+    def of_account(body: admin.ServiceAccountBody) -> Response:
+        return go(f"{_PEOPLE}/{admin.create_service_account(context, own, body, Response()).id}")
+
+    found = (
+        submitted(admin.UserBody, USER, form, of_user)
+        if kind is Account.USER
+        else submitted(admin.ServiceAccountBody, SERVICE_ACCOUNT, form, of_account)
+    )
+    return found if isinstance(found, Response) else _person_form(visitor, kind, found)
+
+
+@router.get("/keys/new")
+def new_key(visitor: SignedIn) -> Response:
+    """Show the form of a new API key."""
+    visitor.administer_tenant()
+    return visitor.page("key_new.html", filled=unfilled(KEY))
+
+
+@router.post("/keys/new")
+def create_key(visitor: SignedIn, form: Form) -> Response:
+    """Make an API key, and show it this once: it is in this answer and nowhere else."""
+    visitor.administer_tenant()
+    context = _admin(visitor)
+
+    def made(body: admin.KeyBody) -> Response:
+        own = context.tenant(visitor.caller.tenant_id)
+        return visitor.page("key_made.html", made=admin.create_key(context, own, body, Response()))
+
+    found = submitted(admin.KeyBody, KEY, form, made)
+    if isinstance(found, Response):
+        return found
+    return visitor.page("key_new.html", filled=found, status=found.status)
+
+
+@router.get("/people/{identity_id}")
+def show_identity(visitor: SignedIn, identity_id: UUID) -> Response:
+    """Show a user, a service account or an API key, with its roles."""
+    return _identity_page(visitor, _admin(visitor).identity(identity_id), unfilled(PASSWORD))
+
+
+@router.post("/people/{identity_id}/role")
+def set_role(visitor: SignedIn, form: Form, identity_id: UUID) -> Response:
+    """Set or remove a role: on the project at a path, or without one on the whole tenant."""
+    context = _admin(visitor)
+    identity = context.identity(identity_id)
+    path, role = text_of(form, "project").strip(), chosen(form, "role", Role)
+    try:
+        if not path:
+            _set_tenant_role(context, identity, role)
+        else:
+            _set_project_role(context, identity, path, role)
+    except InvalidValue as error:
+        return _identity_page(visitor, identity, unfilled(PASSWORD), problem=str(error), path=path)
+    return go(f"{_PEOPLE}/{identity_id}")
+
+
+@router.post("/people/{identity_id}/password")
+def set_password(visitor: SignedIn, form: Form, identity_id: UUID) -> Response:
+    """Give a user or a service account another password, and end their sessions."""
+    context = _admin(visitor)
+    identity = context.identity(identity_id)
+
+    def save(body: admin.PasswordBody) -> Response:
+        admin.set_password(context, identity, body)
+        return go(f"{_PEOPLE}/{identity_id}")
+
+    found = submitted(admin.PasswordBody, PASSWORD, form, save)
+    return found if isinstance(found, Response) else _identity_page(visitor, identity, found)
+
+
+@router.post("/people/{identity_id}/disable")
+def disable(visitor: SignedIn, form: Form, identity_id: UUID) -> Response:
+    """Refuse an identity from now on."""
+    del form
+    context = _admin(visitor)
+    admin.disable_identity(context, context.identity(identity_id))
+    return go(f"{_PEOPLE}/{identity_id}")
+
+
+@router.post("/people/{identity_id}/enable")
+def enable(visitor: SignedIn, form: Form, identity_id: UUID) -> Response:
+    """Accept an identity again."""
+    del form
+    context = _admin(visitor)
+    admin.enable_identity(context, context.identity(identity_id))
+    return go(f"{_PEOPLE}/{identity_id}")
+
+
+def _admin(visitor: Visitor) -> admin.AdminContext:
+    return admin.AdminContext(services=visitor.services, caller=visitor.caller)
+
+
+def _set_tenant_role(context: admin.AdminContext, identity: Identity, role: Role | None) -> None:
+    if role is None:
+        admin.remove_tenant_role(context, identity)
+    else:
+        admin.set_tenant_role(context, identity, admin.RoleBody(role=role))
+
+
+def _set_project_role(
+    context: admin.AdminContext, identity: Identity, path: str, role: Role | None
+) -> None:
+    with context.reading() as session:
+        project = Projects(session).by_path(identity.tenant_id, path)
+    if project is None:
+        raise InvalidValue(field="project", problem=f"there is none at {path}")
+    if role is None:
+        admin.revoke_project_role(context, identity, project.id)
+    else:
+        admin.grant_project_role(context, identity, project.id, admin.RoleBody(role=role))
+
+
+def _person_form(visitor: Visitor, kind: Account, filled: Filled) -> Response:
+    return visitor.page(
+        "person_new.html", kind=kind, kinds=list(Account), filled=filled, status=filled.status
+    )
+
+
+def _identity_page(
+    visitor: Visitor, identity: Identity, filled: Filled, *, problem: str = "", path: str = ""
+) -> Response:
+    with visitor.reading() as session:
+        projects, identities = Projects(session), visitor.services.identities(session)
+        roles = [
+            (existing(projects.get(project_id), "project").path, role)
+            for project_id, role in identities.roles(identity.id).items()
+        ]
+        suggested = projects.visible_to(visitor.caller, limit=100, offset=0)
+    return visitor.page(
+        "identity.html",
+        identity=identity,
+        project_roles=sorted(roles),
+        all_roles=list(Role),
+        suggested=[each.path for each in suggested],
+        filled=filled,
+        problem=problem,
+        path_given=path,
+        is_self=identity.id == visitor.caller.id,
+        status=422 if problem else filled.status,
+    )
