@@ -96,6 +96,7 @@ class Site:
         people = self.native("GET", f"/admin/tenants/{project.tenant_id}/identities")["items"]
         return {
             "identity": people[0]["id"],
+            "connection": str(project.bound.connection_id),
             "project": str(project.id),
             "plan": plan["id"],
             "run": run["id"],

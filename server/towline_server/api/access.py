@@ -79,9 +79,13 @@ class RequestContext:
 
     def administer_tenant(self) -> None:
         """Raise Forbidden, unless the caller administers their tenant."""
+        self.need_on_tenant(Role.ADMIN)
+
+    def need_on_tenant(self, needed: Role) -> None:
+        """Raise Forbidden, unless the caller has a role on their whole tenant."""
         role = self.caller.tenant_role
-        if role is None or not role.covers(Role.ADMIN):
-            raise Forbidden(problem=f"this needs the role {Role.ADMIN} on the whole tenant")
+        if role is None or not role.covers(needed):
+            raise Forbidden(problem=f"this needs the role {needed} on the whole tenant")
 
 
 def _context(request: Request, caller: Caller) -> RequestContext:

@@ -202,12 +202,12 @@ def create_project(context: Context, body: ProjectBody, response: Response) -> P
         made = projects.create(
             tenant_id=context.caller.tenant_id,
             path=body.path,
-            kinds=None if body.kinds is None else _kinds(body.kinds, hidden=body.hidden),
+            kinds=kinds_of(body),
             names=body.names,
-            settings=_settings(PullSettings(), body),
+            settings=settings_of(PullSettings(), body),
         )
         if body.binding is not None:
-            made = projects.associate(made.id, _binding(body.binding))
+            made = projects.associate(made.id, binding_of(body.binding))
     response.headers["Location"] = f"/api/towline/v1/projects/{made.id}"
     return ProjectModel.of(made)
 
@@ -245,13 +245,13 @@ def _changed(session: Session, project: Project, body: ProjectChange) -> Project
         values["kinds"] = _kinds(body.kinds, hidden=hidden)
     elif body.hidden is not None:
         values["kinds"] = Kinds(project.kinds.kinds, hidden=hidden)
-    settings = _settings(project.settings, body)
+    settings = settings_of(project.settings, body)
     if settings != project.settings:
         values["settings"] = settings
     if values:
         project = projects.change(project.id, **values)
     if body.binding is not None:
-        project = projects.bind(project.id, _binding(body.binding))
+        project = projects.bind(project.id, binding_of(body.binding))
     elif "binding" in given:
         project = projects.dissociate(project.id)
     return project
@@ -263,10 +263,17 @@ def _kinds(bodies: list[KindBody], *, hidden: bool) -> Kinds:
     return Kinds.from_document({"kinds": entries, "hidden": hidden})
 
 
-def _settings(before: PullSettings, body: ProjectBody | ProjectChange) -> PullSettings:
+def kinds_of(body: ProjectBody) -> Kinds:
+    """Return the kinds of a project to be made. Raises InvalidValue."""
+    return Kinds() if body.kinds is None else _kinds(body.kinds, hidden=body.hidden)
+
+
+def settings_of(before: PullSettings, body: ProjectBody | ProjectChange) -> PullSettings:
+    """Return settings with what a body says of them."""
     given = {each.name: getattr(body, each.name) for each in fields(before)}
     return replace(before, **{name: word for name, word in given.items() if word is not None})
 
 
-def _binding(body: BindingBody) -> Binding:
+def binding_of(body: BindingBody) -> Binding:
+    """Return what a project is to be bound to. Raises InvalidValue."""
     return Binding(connection_id=body.connection_id, ref=body.ref, scope=body.scope)

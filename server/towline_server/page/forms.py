@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -35,12 +35,14 @@ class FormField:
     label: str
     hint: str = ""
     widget: str = "text"
-    """``text``, ``password``, ``number``, ``checkbox``, ``select``, ``lines`` (a text in each) or
-    ``pairs`` (a name and a value in each line)."""
-    options: tuple[str, ...] = ()
-    """What a ``select`` offers; an empty one means none of them."""
+    """``text``, ``password``, ``number``, ``checkbox``, ``select``, ``lines`` (a text in each),
+    ``pairs`` (a name and a value in each line) or ``document``."""
+    options: tuple[tuple[str, str], ...] = ()
+    """What a ``select`` offers: the values, with their labels."""
     required: bool = False
     default: str = ""
+    is_asked_by_page: bool = False
+    """Whether the model has no such field: the page makes something of it."""
 
     @property
     def element_id(self) -> str:
@@ -82,14 +84,10 @@ def fields_of(
     labels, hints = labels or {}, hints or {}
     found = _fields(schema, schema.get("$defs", {}), "", required=True)
     return tuple(
-        FormField(
-            name=each.name,
+        replace(
+            each,
             label=labels.get(each.name, each.label),
             hint=hints.get(each.name, each.hint),
-            widget=each.widget,
-            options=each.options,
-            required=each.required,
-            default=each.default,
         )
         for each in found
         if each.name not in without
@@ -110,18 +108,16 @@ def submitted(
     form: FormData,
     save: Callable[[T], Response],
     *,
-    more: Mapping[str, Any] | None = None,
-    shown: Mapping[str, str] | None = None,
+    more: Callable[[], Mapping[str, Any]] = dict,
 ) -> Response | Filled:
     """Save what a form says, and return the answer; else the form with what is wrong with it.
 
-    ``more`` are values that the form does not ask, ``shown`` those that a page asks itself.
-    Secrets are not shown again.
+    ``more`` returns what the model needs beside its fields. Secrets are not shown again.
     """
     values = {each.name: text_of(form, each.name) for each in fields}
     visible = {each.name: values[each.name] for each in fields if each.widget != _PASSWORDS}
     try:
-        given = {**_given(fields, values), **(more or {})}
+        given = {**_given(fields, values), **more()}
         return save(TypeAdapter(model).validate_python(given))
     except ValidationError as error:
         problems = _problems(error, fields)
@@ -133,7 +129,7 @@ def submitted(
         raise
     except CallerError as error:
         problems = {TOP: str(error)}
-    return Filled(fields=fields, values={**visible, **(shown or {})}, problems=problems)
+    return Filled(fields=fields, values=visible, problems=problems)
 
 
 def _fields(
@@ -154,7 +150,7 @@ def _fields(
             label=_label(found.get("title"), name),
             hint=found.get("description", "").partition("\n\n")[0],
             widget=_widget(found),
-            options=tuple(map(str, found.get("enum", ()))),
+            options=tuple((str(each), str(each)) for each in found.get("enum", ())),
             required=required and name in needed,
             default=_shown(default),
         )
@@ -208,7 +204,7 @@ def _given(fields: tuple[FormField, ...], values: Mapping[str, str]) -> dict[str
     made: dict[str, Any] = {}
     for each in fields:
         value = _parsed(each, values[each.name])
-        if value is None:
+        if value is None or each.is_asked_by_page:
             continue
         place, parts = made, each.name.split(".")
         for part in parts[:-1]:

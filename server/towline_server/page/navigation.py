@@ -28,6 +28,7 @@ NAVIGATION = (
     Link(label="API", address="/docs"),
 )
 SETTINGS = (
+    Link(label="Connections", address="/ui/connections", needed=Role.READER),
     Link(label="Webhooks", address="/ui/webhooks", needed=Role.ADMIN),
     Link(label="People", address="/ui/people", needed=Role.ADMIN),
     Link(label="API keys", address="/ui/keys", needed=Role.ADMIN),
@@ -41,4 +42,5 @@ TABS = (
     Link(label="Runs", address="/runs"),
     Link(label="History", address="/history"),
     Link(label="Schedules", address="/schedules"),
+    Link(label="Settings", address="/settings", needed=Role.ADMIN),
 )

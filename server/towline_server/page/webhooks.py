@@ -1,18 +1,42 @@
-"""``/ui/webhooks``: the tenant's webhooks, and what was and will be sent to each."""
+"""``/ui/webhooks``: the tenant's webhooks, set up, and what was and will be sent to each."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, get_args
 from uuid import UUID
 
 from fastapi import APIRouter, Request
+from starlette.datastructures import FormData
 from starlette.responses import Response
 
+from towline.errors import InvalidValue
+from towline_server.api import webhooks as api
+from towline_server.projects.service import Projects
 from towline_server.webhooks.deliveries import Deliveries
+from towline_server.webhooks.domain import Endpoint
 
+from .forms import Filled, FormField, fields_of, submitted, unfilled
 from .paging import ROWS, PageNumber, Pages
-from .visitor import Form, SignedIn, go
+from .visitor import Form, SignedIn, Visitor, go, text_of, texts_of
 
 router = APIRouter(prefix="/ui/webhooks")
+
+_EVENTS = [str(each) for each in get_args(api.RunEvent)]
+_FIELDS = (
+    *fields_of(
+        api.WebhookBody,
+        without=["event_types", "project_id"],
+        labels={"url": "Address", "enabled": "Send to it"},
+        hints={"url": "https, without a user, a password or a fragment."},
+    ),
+    FormField(
+        name="project",
+        label="Project",
+        hint="The only one to hear of, as org/space/project; empty: every project.",
+        is_asked_by_page=True,
+    ),
+)
 
 
 @router.get("")
@@ -25,6 +49,84 @@ def list_webhooks(request: Request, visitor: SignedIn, page: PageNumber = 1) -> 
         )
     pages = Pages(request=request, number=page, total=total)
     return visitor.page("webhooks.html", webhooks=found, pages=pages)
+
+
+@router.get("/new")
+def new_webhook(visitor: SignedIn) -> Response:
+    """Show the form of a new webhook."""
+    visitor.administer_tenant()
+    return _form_page(visitor, unfilled(_FIELDS))
+
+
+@router.post("/new")
+def create_webhook(visitor: SignedIn, form: Form) -> Response:
+    """Make a webhook, and show its secret this once."""
+    visitor.administer_tenant()
+
+    def save(body: api.WebhookBody) -> Response:
+        return _secret_page(visitor, api.create_webhook(visitor, body, Response()))
+
+    found = submitted(
+        api.WebhookBody, _FIELDS, form, save, more=lambda: _events_and_project(visitor, form)
+    )
+    if isinstance(found, Response):
+        return found
+    return _form_page(visitor, found, events=texts_of(form, "event"))
+
+
+@router.get("/{webhook_id}/settings")
+def show_settings(visitor: SignedIn, webhook_id: UUID) -> Response:
+    """Show the form of a webhook that there is."""
+    webhook = visitor.webhook(webhook_id)
+    values = {
+        "url": webhook.url,
+        "description": webhook.description,
+        "enabled": webhook.enabled,
+        "project": _path(visitor, webhook.project_id),
+    }
+    events = [str(each) for each in webhook.event_types or ()]
+    return _form_page(visitor, unfilled(_FIELDS, values), webhook, events=events)
+
+
+@router.post("/{webhook_id}/settings")
+def change_webhook(visitor: SignedIn, form: Form, webhook_id: UUID) -> Response:
+    """Change a webhook; enabled again, it is sent what waits for it."""
+    webhook = visitor.webhook(webhook_id)
+
+    def save(body: api.WebhookBody) -> Response:
+        change = api.WebhookChange.model_validate(body.model_dump())
+        api.change_webhook(visitor, webhook, change)
+        return go(f"/ui/webhooks/{webhook_id}")
+
+    found = submitted(
+        api.WebhookBody, _FIELDS, form, save, more=lambda: _events_and_project(visitor, form)
+    )
+    if isinstance(found, Response):
+        return found
+    return _form_page(visitor, found, webhook, events=texts_of(form, "event"))
+
+
+@router.post("/{webhook_id}/delete")
+def delete_webhook(visitor: SignedIn, form: Form, webhook_id: UUID) -> Response:
+    """Delete a webhook with all that waits for it."""
+    del form
+    api.delete_webhook(visitor, visitor.webhook(webhook_id))
+    return go("/ui/webhooks")
+
+
+@router.post("/{webhook_id}/rotate")
+def rotate_secret(visitor: SignedIn, form: Form, webhook_id: UUID) -> Response:
+    """Give a webhook a new secret, and show it this once."""
+    del form
+    return _secret_page(visitor, api.rotate_secret(visitor, visitor.webhook(webhook_id)))
+
+
+@router.post("/{webhook_id}/ping")
+def ping_webhook(visitor: SignedIn, form: Form, webhook_id: UUID) -> Response:
+    """Send a webhook a ``ping``, once."""
+    del form
+    api.ping_webhook(visitor, visitor.webhook(webhook_id))
+    return go(f"/ui/webhooks/{webhook_id}")
 
 
 @router.get("/{webhook_id}")
@@ -49,3 +151,44 @@ def retry_delivery(visitor: SignedIn, form: Form, webhook_id: UUID, delivery_id:
     with visitor.writing() as session:
         Deliveries(session, webhook.id).retry(delivery_id)
     return go(f"/ui/webhooks/{webhook_id}")
+
+
+def _events_and_project(visitor: Visitor, form: FormData) -> dict[str, Any]:
+    """Return what of the body the fields do not have. Raises InvalidValue: no such project."""
+    path, project_id = text_of(form, "project").strip(), None
+    if path:
+        with visitor.reading() as session:
+            project = Projects(session).by_path(visitor.caller.tenant_id, path)
+        if project is None:
+            raise InvalidValue(field="project", problem=f"there is none at {path}")
+        project_id = project.id
+    events = texts_of(form, "event")
+    return {"event_types": events or None, "project_id": project_id}
+
+
+def _path(visitor: Visitor, project_id: UUID | None) -> str:
+    if project_id is None:
+        return ""
+    with visitor.reading() as session:
+        project = Projects(session).get(project_id)
+    return "" if project is None else project.path
+
+
+def _form_page(
+    visitor: Visitor,
+    filled: Filled,
+    webhook: Endpoint | None = None,
+    events: Sequence[str] = (),
+) -> Response:
+    return visitor.page(
+        "webhook_form.html",
+        filled=filled,
+        webhook=webhook,
+        all_events=_EVENTS,
+        events=events,
+        status=filled.status,
+    )
+
+
+def _secret_page(visitor: Visitor, made: api.WebhookWithSecret) -> Response:
+    return visitor.page("webhook_secret.html", webhook=made)

@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -27,7 +27,7 @@ from towline_server.db.statements import insert_new
 from towline_server.errors import ConnectionInUse, existing
 from towline_server.sources.config import check_address, check_config
 
-from .connection_tables import ConnectionRow
+from .connection_tables import BindingRow, ConnectionRow
 from .domain import Connection, Provider
 from .service import utc_now
 
@@ -58,6 +58,17 @@ class Connections:
         query = select(ConnectionRow).where(ConnectionRow.tenant_id == tenant_id)
         ordered = query.order_by(ConnectionRow.created_at, ConnectionRow.id)
         return tuple(_connection(row) for row in self._session.scalars(ordered))
+
+    def uses(self, tenant_id: UUID) -> Mapping[UUID, int]:
+        """How many projects are bound to each connection of a tenant that any is bound to."""
+        row = BindingRow
+        query = (
+            select(row.connection_id, func.count())
+            .join(ConnectionRow, ConnectionRow.id == row.connection_id)
+            .where(ConnectionRow.tenant_id == tenant_id)
+            .group_by(row.connection_id)
+        )
+        return dict(self._session.execute(query).all())
 
     def create(
         self,

@@ -29,6 +29,7 @@ from towline.report import Report, report_of
 from towline.resolutions import SavedResolution
 from towline.resolve import merge_rules, plan_conflicts
 from towline.status import ProjectStatus, status
+from towline.stores.memory import MemoryStore
 from towline.undo import plan_undo
 from towline_server.audit.log import Action
 from towline_server.db.clock import database_now
@@ -92,6 +93,20 @@ class Plans:
         if request.revision is None:
             self._note_fetched(project, revision)
         return self._store(project_id, plan, settings_left_to(project, request))
+
+    def preview(self, project: Project) -> Plan:
+        """Fetch, and plan the first pull of a project that need not exist: what its assets are.
+
+        Raises:
+            NotAssociated: the project is bound to nothing.
+            TowlineError: as `towline.pull.plan_pull`.
+        """
+        options = options_of(RunRequest(), project, self._repositories.limits)
+        store = MemoryStore(project.path, kinds=project.kinds, names=project.names)
+        with self._bound(project) as (repository, remote):
+            revision = self._fetch(repository)
+            with store.snapshot() as ours:
+                return plan_for(RunRequest(), ours, remote, revision, options)
 
     def get(self, project_id: UUID, plan_id: UUID) -> PlanEntry:
         """Return a stored plan. Raises NotFound, InvalidPlan."""

@@ -30,6 +30,15 @@ class HtmlForm:
     """The buttons that have a name, with their values."""
 
 
+@dataclass
+class _OpenField:
+    """A select or a textarea that has not ended yet."""
+
+    name: str
+    is_text: bool
+    value: str | None = None
+
+
 class HtmlPage(HTMLParser):
     """What is on a page: its forms, links and text."""
 
@@ -39,11 +48,13 @@ class HtmlPage(HTMLParser):
         self.links: list[str] = []
         self.tags: list[tuple[str, dict[str, str]]] = []
         self.text = ""
+        self._open: _OpenField | None = None
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
         self.tags.append((tag, given))
+        self._begin(tag, given)
         if tag == "a":
             self.links.append(given.get("href", ""))
         elif tag == "form":
@@ -52,8 +63,25 @@ class HtmlPage(HTMLParser):
         elif self.forms and tag in ("input", "button") and given.get("name"):
             self._take(tag, given)
 
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("select", "textarea") and self._open is not None:
+            if self._open.name and self.forms:
+                self.forms[-1].fields.append((self._open.name, self._open.value or ""))
+            self._open = None
+
     def handle_data(self, data: str) -> None:
         self.text += data
+        if self._open is not None and self._open.is_text:
+            # A newline right after the tag is not part of it.
+            self._open.value = (self._open.value or "") + data if self._open.value else data[1:]
+
+    def _begin(self, tag: str, given: dict[str, str]) -> None:
+        """Take what a select or a textarea will send."""
+        if tag in ("select", "textarea"):
+            self._open = _OpenField(given.get("name", ""), is_text=tag == "textarea")
+        elif tag == "option" and (found := self._open) is not None:
+            is_first = found.value is None
+            found.value = given.get("value", "") if is_first or "selected" in given else found.value
 
     def _take(self, tag: str, given: dict[str, str]) -> None:
         named = (given["name"], given.get("value", ""))

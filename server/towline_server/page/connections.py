@@ -1,0 +1,196 @@
+"""``/ui/connections``: the repositories and sources that projects may be bound to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeAlias
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from towline.errors import InvalidValue
+from towline_server.api import connections as api
+from towline_server.auth.roles import Role
+from towline_server.errors import ConnectionInUse
+from towline_server.projects.domain import Connection
+from towline_server.projects.service import Projects
+
+from .forms import Filled, FormField, fields_of, submitted, unfilled
+from .paging import PageNumber, Pages
+from .visitor import Form, SignedIn, Visitor, go, text_of
+
+router = APIRouter(prefix="/ui/connections")
+
+_Body: TypeAlias = (
+    api.GitConnectionBody
+    | api.HttpApiConnectionBody
+    | api.S3ConnectionBody
+    | api.PostgresConnectionBody
+    | api.SftpConnectionBody
+)
+SORTS: Mapping[str, tuple[str, type[_Body]]] = {
+    "git": ("A Git repository", api.GitConnectionBody),
+    "http_api": ("A list of objects over HTTP", api.HttpApiConnectionBody),
+    "s3": ("The objects of a bucket (S3)", api.S3ConnectionBody),
+    "postgres": ("The rows of a table (PostgreSQL)", api.PostgresConnectionBody),
+    "sftp": ("A folder of an SFTP server", api.SftpConnectionBody),
+}
+"""What a connection may lead to, and the form that the API takes for it."""
+_LABELS = {
+    "url": "Address",
+    "credential.username": "User name",
+    "credential.password": "Password or token",
+    "webhook_secret": "Secret of the host's push webhooks",
+}
+_HINTS = {
+    "name": "For people; the address by default.",
+    "credential.username": "A token needs none.",
+    "webhook_secret": "16 characters or more; then a push starts a pull.",
+}
+_STORED = {
+    "credential.password": "Empty: what is stored stays.",
+    "webhook_secret": "Empty: what is stored stays.",
+    "url": "At another scheme, host or port the stored secrets are forgotten.",
+}
+
+Sort = Annotated[str, Query(pattern=f"^(?:{'|'.join(SORTS)})?$")]
+
+
+def form_fields(sort: str, *, is_new: bool = True) -> tuple[FormField, ...]:
+    """Return what the form of a connection asks; of one that there is, all but its provider."""
+    without = () if is_new else ("provider",)
+    hints = _HINTS if is_new else {**_HINTS, **_STORED}
+    return fields_of(SORTS[sort][1], without=without, labels=_LABELS, hints=hints)
+
+
+@router.get("")
+def list_connections(request: Request, visitor: SignedIn, page: PageNumber = 1) -> Response:
+    """List the tenant's connections, oldest first."""
+    visitor.need_on_tenant(Role.READER)
+    with visitor.reading() as session:
+        connections = visitor.services.connections(session)
+        found = connections.of_tenant(visitor.caller.tenant_id)
+        uses = connections.uses(visitor.caller.tenant_id)
+    pages = Pages(request=request, number=page, total=len(found))
+    shown = found[pages.offset : pages.offset + pages.size]
+    return visitor.page("connections.html", connections=shown, uses=uses, pages=pages)
+
+
+@router.get("/new")
+def new_connection(visitor: SignedIn, sort: Sort = "") -> Response:
+    """Show what a connection may lead to; then the form of the one that was chosen."""
+    visitor.administer_tenant()
+    return _new(visitor, sort, unfilled(form_fields(sort)) if sort else None)
+
+
+@router.post("/new")
+def create_connection(visitor: SignedIn, form: Form, sort: Sort = "git") -> Response:
+    """Make a connection."""
+    visitor.administer_tenant()
+    sort = sort or "git"
+
+    def save(body: _Body) -> Response:
+        return go(f"/ui/connections/{api.create_connection(visitor, body, Response()).id}")
+
+    found = submitted(SORTS[sort][1], form_fields(sort), form, save, more=lambda: _provider(sort))
+    return found if isinstance(found, Response) else _new(visitor, sort, found)
+
+
+@router.get("/{connection_id}")
+def show_connection(visitor: SignedIn, connection_id: UUID) -> Response:
+    """Show a connection and the projects that are bound to it; to administrators its form."""
+    connection = visitor.connection(connection_id, Role.READER)
+    return _page(visitor, connection, unfilled(_own_fields(connection), _values(connection)))
+
+
+@router.post("/{connection_id}")
+def change_connection(visitor: SignedIn, form: Form, connection_id: UUID) -> Response:
+    """Change a connection; a secret that is not given stays."""
+    connection = visitor.connection(connection_id, Role.ADMIN)
+
+    def save(body: _Body) -> Response:
+        api.change_connection(visitor, connection, _change(body, forgotten=_forgotten(form)))
+        return go(f"/ui/connections/{connection_id}")
+
+    sort, fields = _sort_of(connection), _own_fields(connection)
+    found = submitted(SORTS[sort][1], fields, form, save, more=lambda: _provider(sort))
+    return found if isinstance(found, Response) else _page(visitor, connection, found)
+
+
+@router.post("/{connection_id}/delete")
+def delete_connection(visitor: SignedIn, form: Form, connection_id: UUID) -> Response:
+    """Delete a connection that no project is bound to."""
+    del form
+    connection = visitor.connection(connection_id, Role.ADMIN)
+    try:
+        api.delete_connection(visitor, connection)
+    except ConnectionInUse as error:
+        filled = unfilled(_own_fields(connection), _values(connection))
+        return _page(visitor, connection, filled, problem=str(error))
+    return go("/ui/connections")
+
+
+def _new(visitor: Visitor, sort: str, filled: Filled | None) -> Response:
+    return visitor.page(
+        "connection_new.html",
+        sort=sort,
+        sorts={name: title for name, (title, _) in SORTS.items()},
+        filled=filled,
+        status=200 if filled is None else filled.status,
+    )
+
+
+def _page(
+    visitor: Visitor, connection: Connection, filled: Filled, *, problem: str = ""
+) -> Response:
+    with visitor.reading() as session:
+        bound = [
+            each
+            for each in Projects(session).by_connection(connection.id)
+            if visitor.may(Role.READER, each)
+        ]
+    return visitor.page(
+        "connection.html",
+        connection=connection,
+        sort=SORTS[_sort_of(connection)][0],
+        bound=bound,
+        filled=filled,
+        problem=problem,
+        status=409 if problem else filled.status,
+    )
+
+
+def _sort_of(connection: Connection) -> str:
+    return "git" if connection.provider.is_git else str(connection.provider)
+
+
+def _provider(sort: str) -> dict[str, str]:
+    return {} if sort == "git" else {"provider": sort}
+
+
+def _own_fields(connection: Connection) -> tuple[FormField, ...]:
+    return form_fields(_sort_of(connection), is_new=False)
+
+
+def _values(connection: Connection) -> dict[str, Any]:
+    values = {f"config.{name}": value for name, value in connection.config.items()}
+    return {"name": connection.name, "url": connection.url.address, **values}
+
+
+def _forgotten(form: Form) -> list[str]:
+    return [name for name in ("credential", "webhook_secret") if text_of(form, f"forget-{name}")]
+
+
+def _change(body: _Body, *, forgotten: list[str]) -> api.ConnectionChange:
+    """Return what a form changes. Raises InvalidValue: it sets and forgets the same."""
+    made: dict[str, Any] = {"url": body.url, "name": body.name}
+    if not isinstance(body, api.GitConnectionBody):
+        made["config"] = body.config.model_dump(mode="json")
+    for name in ("credential", "webhook_secret"):
+        value = getattr(body, name)
+        if value is not None and name in forgotten:
+            raise InvalidValue(field=name, problem="is given and to be forgotten: do one of both")
+        if value is not None or name in forgotten:
+            made[name] = value
+    return api.ConnectionChange.model_construct(_fields_set=set(made), **made)

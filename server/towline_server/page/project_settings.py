@@ -1,0 +1,306 @@
+"""``/ui/new-project`` and a project's settings: what it is bound to, and what its assets are.
+
+Before anything is saved, a preview shows what the first pull would make an asset.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from towline.errors import TowlineError
+from towline.plan import Item, Plan
+from towline_server.api import projects as api
+from towline_server.auth.roles import Role
+from towline_server.errors import Forbidden, NotFound
+from towline_server.projects.domain import Connection, Project, ProjectPath, PullSettings
+from towline_server.projects.tenants import Tenants
+from towline_server.web.waiting import wait_in_thread
+
+from .forms import Filled, FormField, fields_of, read_json, submitted, unfilled
+from .visitor import Form, SignedIn, Visitor, go, text_of
+
+router = APIRouter(prefix="/ui")
+
+_OWN = "own"
+_LABELS = {
+    "path": "Path",
+    "hidden": "Names that begin with a dot can be assets",
+    "names": "Names that differ in case alone",
+    "on_conflict": "Where both sides changed the same",
+    "content_merge": "Merge inside an asset",
+    "renames": "Renames in the repository",
+    "binding.connection_id": "Connection",
+    "binding.ref": "Branch or tag",
+    "binding.scope": "Folder in the repository",
+}
+_HINTS = {
+    "path": "organisation/space/project; the first is the tenant's name.",
+    "names": "insensitive: such names are one, as on Windows and macOS.",
+    "on_conflict": "refuse: nothing is pulled; skip: the rest is; theirs and ours take a side.",
+    "content_merge": "auto: by structure, else by lines.",
+    "renames": "similar: with edits too, as git finds them; exact: of equal content alone.",
+    "binding.ref": "heads/NAME or tags/NAME.",
+    "binding.scope": "Empty: all of it.",
+}
+_BY_HAND = ("kinds", "binding.connection_id")
+_ASKED = fields_of(api.ProjectBody, without=_BY_HAND, labels=_LABELS, hints=_HINTS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What the first pull would make an asset; or why that cannot be found out."""
+
+    kinds: Mapping[str, list[Item]]
+    """The assets of each kind, by path."""
+    others: list[Item]
+    """What the repository has there instead of an asset, such as a symbolic link."""
+    plan: Plan | None
+    problem: str = ""
+
+    @property
+    def total(self) -> int:
+        """How many assets there would be."""
+        return sum(map(len, self.kinds.values()))
+
+
+@router.get("/new-project")
+def new_project(visitor: SignedIn, connection: UUID | None = None) -> Response:
+    """Show the form of a new project; ``connection`` is chosen already."""
+    visitor.administer_tenant()
+    with visitor.reading() as session:
+        tenant = Tenants(session).get(visitor.caller.tenant_id)
+    values = {
+        "path": "" if tenant is None else f"{tenant.name}/",
+        "binding.connection_id": connection,
+    }
+    return _shown(visitor, unfilled(_fields(visitor), values))
+
+
+@router.post("/new-project")
+async def create_project(visitor: SignedIn, form: Form) -> Response:
+    """Make a project; with ``do`` = ``preview`` show what its assets would be."""
+
+    def made() -> Response:
+        visitor.administer_tenant()
+
+        def create(body: api.ProjectBody) -> Response:
+            return go(f"/ui/projects/{api.create_project(visitor, body, Response()).id}")
+
+        def preview(body: api.ProjectBody) -> Response:
+            return _shown(visitor, _again(form, fields), found=_preview(visitor, body))
+
+        fields = _fields(visitor)
+        wanted = preview if text_of(form, "do") == "preview" else create
+        found = submitted(api.ProjectBody, fields, form, wanted, more=lambda: _kinds(form))
+        return found if isinstance(found, Response) else _shown(visitor, found)
+
+    return await wait_in_thread(made)
+
+
+@router.get("/projects/{project_id}/settings")
+def show_settings(visitor: SignedIn, project_id: UUID) -> Response:
+    """Show what a project is bound to, what its assets are, and how it is pulled."""
+    project = visitor.project(project_id, Role.ADMIN)
+    return _shown(visitor, unfilled(_fields(visitor, project), _values(project)), project)
+
+
+@router.post("/projects/{project_id}/settings")
+async def change_settings(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
+    """Change a project; with ``do`` = ``preview`` show what its assets would be."""
+
+    def changed() -> Response:
+        project = visitor.project(project_id, Role.ADMIN)
+
+        def change(body: api.ProjectBody) -> Response:
+            api.change_project(visitor, project, _change(project, body))
+            return go(f"/ui/projects/{project_id}/settings")
+
+        def preview(body: api.ProjectBody) -> Response:
+            found = _preview(visitor, body, project)
+            return _shown(visitor, _again(form, fields), project, found)
+
+        fields = _fields(visitor, project)
+        wanted = preview if text_of(form, "do") == "preview" else change
+        found = submitted(api.ProjectBody, fields, form, wanted, more=lambda: _kinds(form, project))
+        return found if isinstance(found, Response) else _shown(visitor, found, project)
+
+    return await wait_in_thread(changed)
+
+
+@router.get("/projects/{project_id}/delete")
+def ask_to_delete(visitor: SignedIn, project_id: UUID) -> Response:
+    """Ask whether a project is to be deleted, with all that it has."""
+    return _deletion(visitor, visitor.project(project_id, Role.ADMIN))
+
+
+@router.post("/projects/{project_id}/delete")
+def delete_project(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
+    """Delete a project, whose path was typed."""
+    project = visitor.project(project_id, Role.ADMIN)
+    if text_of(form, "path").strip().removeprefix("/") != project.path:
+        return _deletion(visitor, project, problem="That is not its path: nothing was deleted.")
+    api.delete_project(visitor, project)
+    return go("/")
+
+
+def _deletion(visitor: Visitor, project: Project, problem: str = "") -> Response:
+    status = 422 if problem else 200
+    return visitor.page("project_delete.html", project=project, problem=problem, status=status)
+
+
+def _shown(
+    visitor: Visitor,
+    filled: Filled,
+    project: Project | None = None,
+    found: Preview | None = None,
+) -> Response:
+    template = "project_new.html" if project is None else "project_settings.html"
+    status = 200 if found is not None else filled.status
+    return visitor.page(template, project=project, filled=filled, preview=found, status=status)
+
+
+def _again(form: FormData, fields: tuple[FormField, ...]) -> Filled:
+    return unfilled(fields, {each.name: text_of(form, each.name) for each in fields})
+
+
+# --- what the form asks ---------------------------------------------------------------------------
+
+
+def _fields(visitor: Visitor, project: Project | None = None) -> tuple[FormField, ...]:
+    presets = [(name, name.partition(":")[2]) for name in api.PRESETS]
+    kinds = FormField(
+        name="kinds",
+        label="What is an asset",
+        hint="A preset names the kinds of a product's files.",
+        widget="select",
+        options=(("every", "every file"), *presets, (_OWN, "as written below")),
+        required=True,
+        default="every",
+        is_asked_by_page=True,
+    )
+    own = FormField(
+        name="own_kinds",
+        label="Kinds, as JSON",
+        hint='Such as [{"name": "rule", "globs": ["rules/**/*.json"]}]; see the guide to kinds.',
+        widget="document",
+        is_asked_by_page=True,
+    )
+    connection = FormField(
+        name="binding.connection_id",
+        label=_LABELS["binding.connection_id"],
+        widget="select",
+        options=tuple((str(each.id), each.name) for each in _connections(visitor, project)),
+    )
+    asked = {each.name: each for each in _ASKED}
+    path, names = asked.pop("path"), asked.pop("names")
+    bound = [connection, asked.pop("binding.ref"), asked.pop("binding.scope")]
+    first = () if project is not None else (path,)
+    last = () if project is not None else (names,)
+    return (*first, *bound, kinds, own, *asked.values(), *last)
+
+
+def _connections(visitor: Visitor, project: Project | None) -> list[Connection]:
+    """Return those that the visitor may bind a project to, and the one that it is bound to."""
+    with visitor.reading() as session:
+        connections = visitor.services.connections(session)
+        if visitor.may(Role.READER):
+            return list(connections.of_tenant(visitor.caller.tenant_id))
+        bound = None if project is None else project.binding
+        own = None if bound is None else connections.get(bound.connection_id)
+        return [] if own is None else [own]
+
+
+def _values(project: Project) -> dict[str, Any]:
+    bound, settings = project.binding, project.settings
+    document = project.kinds.to_document()["kinds"]
+    return {
+        "kinds": _OWN,
+        "own_kinds": json.dumps(document, indent=2, ensure_ascii=False),
+        "hidden": project.kinds.hidden,
+        "on_conflict": settings.on_conflict,
+        "content_merge": settings.content_merge,
+        "renames": settings.renames,
+        "binding.connection_id": None if bound is None else bound.connection_id,
+        "binding.ref": "heads/main" if bound is None else bound.ref,
+        "binding.scope": "" if bound is None else bound.scope,
+    }
+
+
+def _kinds(form: FormData, project: Project | None = None) -> dict[str, Any]:
+    """Return what of the body the form does not have. Raises InvalidValue."""
+    made: dict[str, Any] = {}
+    chosen = text_of(form, "kinds")
+    if chosen == _OWN:
+        made["kinds"] = read_json(text_of(form, "own_kinds"), "own_kinds")
+    elif chosen in api.PRESETS:
+        made["kinds"] = chosen
+    if project is not None:
+        made |= {"path": project.path, "names": project.names}
+    if not text_of(form, "binding.connection_id"):
+        made["binding"] = None
+    return made
+
+
+# --- what is made of it ---------------------------------------------------------------------------
+
+
+def _change(project: Project, body: api.ProjectBody) -> api.ProjectChange:
+    """Return what differs from the project."""
+    wanted, made = _project(project.tenant_id, body), dict[str, Any]()
+    if wanted.kinds != project.kinds:
+        # Without kinds of its own, every file is an asset.
+        every = [api.KindBody.model_validate(each) for each in wanted.kinds.to_document()["kinds"]]
+        made |= {"kinds": body.kinds or every, "hidden": body.hidden}
+    for name in ("on_conflict", "content_merge", "renames"):
+        if getattr(wanted.settings, name) != getattr(project.settings, name):
+            made[name] = getattr(body, name)
+    if wanted.binding != project.binding:
+        made["binding"] = body.binding
+    return api.ProjectChange.model_construct(_fields_set=set(made), **made)
+
+
+def _project(tenant_id: UUID, body: api.ProjectBody) -> Project:
+    """Return the project that a body would make. Raises InvalidValue."""
+    return Project(
+        id=uuid4(),
+        tenant_id=tenant_id,
+        path=ProjectPath.parse(body.path),
+        binding=None if body.binding is None else api.binding_of(body.binding),
+        kinds=api.kinds_of(body),
+        names=body.names,
+        settings=api.settings_of(PullSettings(), body),
+        created_at=datetime.now(UTC),
+    )
+
+
+def _preview(visitor: Visitor, body: api.ProjectBody, project: Project | None = None) -> Preview:
+    """Return what the first pull would make an asset. Raises NotFound, Forbidden, InvalidValue."""
+    wanted = _project(visitor.caller.tenant_id, body)
+    if wanted.binding is None:
+        return Preview(kinds={}, others=[], plan=None, problem="Choose a connection first.")
+    bound = None if project is None else project.binding
+    if bound is None or bound.connection_id != wanted.binding.connection_id:
+        visitor.connection(wanted.binding.connection_id, Role.READER)
+    try:
+        plan = visitor.services.plans.preview(wanted)
+    except (Forbidden, NotFound):
+        raise
+    except TowlineError as error:
+        return Preview(kinds={}, others=[], plan=None, problem=str(error))
+    found: dict[str, list[Item]] = {each.name: [] for each in wanted.kinds.kinds}
+    others = []
+    for item in plan.items:
+        if item.after is None:
+            others.append(item)
+        else:
+            found.setdefault(item.kind, []).append(item)
+    return Preview(kinds=found, others=others, plan=plan)

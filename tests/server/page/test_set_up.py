@@ -1,0 +1,313 @@
+"""Connections, projects and webhooks, set up on the page."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.server.page.browser import HtmlPage, PageClient
+from towline.options import OnConflict
+from towline_server.auth.roles import Role
+from towline_server.projects.domain import Connection, Project
+from towline_server.projects.service import Projects
+
+
+@pytest.fixture
+def admin(site: PageClient) -> PageClient:
+    """A browser in which an administrator of the tenant is signed in."""
+    site.sign_in(site.key(tenant_role=Role.ADMIN))
+    return site
+
+
+def connection_of(site: PageClient, connection_id: UUID) -> Connection:
+    with site.services.database.reading() as session:
+        found = site.services.connections(session).get(connection_id)
+    assert found is not None
+    return found
+
+
+def project_at(site: PageClient, path: str) -> Project | None:
+    with site.services.database.reading() as session:
+        return Projects(session).by_path(site.tenant.tenant_id, path)
+
+
+def added(site: PageClient, sort: str, **values: Any) -> Connection:
+    """A connection that was added on the page."""
+    action = f"/ui/connections/new?sort={sort}"
+    sent = site.send(site.get(action), action, 303, **values)
+    return connection_of(site, UUID(sent.headers["location"].rpartition("/")[2]))
+
+
+def inputs(page: HtmlPage) -> dict[str, dict[str, str]]:
+    tags = ("input", "select", "textarea")
+    return {given["name"]: given for tag, given in page.tags if tag in tags and "name" in given}
+
+
+# --- connections ----------------------------------------------------------------------------------
+
+
+def test_every_sort_of_connection_has_a_form_of_what_the_api_takes(admin: PageClient):
+    links = [link for link in admin.get("/ui/connections/new").links if "sort=" in link]
+    found = {link.partition("sort=")[2]: inputs(admin.get(link)) for link in links}
+    assert set(found) == {"git", "http_api", "s3", "postgres", "sftp"}
+    assert "required" in found["sftp"]["config.host_key"]
+    assert found["s3"]["config.region"]["value"] == "us-east-1"
+    assert found["git"]["credential.password"]["type"] == "password"
+    assert "config.paging" in found["http_api"]
+    assert "config.table" in found["postgres"]
+
+
+def test_a_connection_is_added_changed_and_deleted(admin: PageClient):
+    secret = "a token that no page shows"
+    made = added(
+        admin,
+        "http_api",
+        **{
+            "name": "rules",
+            "url": "https://rules.example/list",
+            "config.items": "/data/items",
+            "config.parameters": "state=live\nsort=id",
+            "credential.password": secret,
+        },
+    )
+    assert made.config["items"] == "/data/items"
+    assert made.config["parameters"] == {"state": "live", "sort": "id"}
+    assert made.config["id_field"] == "id"
+    assert made.has_credential
+    at = f"/ui/connections/{made.id}"
+    page = admin.ask(at)
+    assert secret not in page.text
+    assert inputs(HtmlPage(page.text))["config.items"]["value"] == "/data/items"
+
+    admin.send(HtmlPage(page.text), at, 303, name="other rules")
+    changed = connection_of(admin, made.id)
+    assert (changed.name, changed.has_credential) == ("other rules", True)
+    admin.send(admin.get(at), at, 303, **{"forget-credential": "true"})
+    assert not connection_of(admin, made.id).has_credential
+
+    admin.send(admin.get(at), f"{at}/delete")
+    assert at not in admin.get("/ui/connections").links
+
+
+def test_a_git_connection_needs_an_address_alone(admin: PageClient):
+    made = added(admin, "git", url="https://git.example/team/rules.git", provider="gitlab")
+    assert (made.provider, made.has_credential) == ("gitlab", False)
+
+
+def test_what_is_wrong_with_a_connection_is_shown_by_its_field(admin: PageClient):
+    action = "/ui/connections/new?sort=http_api"
+    values: dict[str, Any] = {
+        "url": "https://rules.example/list",
+        "config.parameters": "api_key=x",
+        "credential.password": "a secret to lose",
+        "name": "n",
+    }
+    sent = admin.send(admin.get(action), action, 422, **values)
+    fields = inputs(HtmlPage(sent.text))
+    assert fields["config.parameters"]["aria-invalid"] == "true"
+    assert "give it as the credential" in sent.text
+    assert fields["name"]["value"] == "n"
+    assert "a secret to lose" not in sent.text
+    wrong = admin.send(admin.get(action), action, 422, url="ftp://rules.example/")
+    assert inputs(HtmlPage(wrong.text))["url"]["aria-invalid"] == "true"
+
+
+def test_a_connection_in_use_is_not_deleted(admin: PageClient):
+    at = f"/ui/connections/{admin.project.bound.connection_id}"
+    assert f"{at}/delete" not in admin.get(at).actions
+    assert admin.post(f"{at}/delete").status_code == 409
+    assert admin.project.path in admin.get(at).text
+
+
+def test_a_reader_of_the_tenant_sees_connections_without_forms(site: PageClient):
+    site.sign_in(site.key(tenant_role=Role.READER))
+    at = f"/ui/connections/{site.project.bound.connection_id}"
+    assert at in site.get("/ui/connections").links
+    assert not [each for each in site.get(at).actions if "connections" in each]
+
+
+# --- projects -------------------------------------------------------------------------------------
+
+
+def test_a_preview_shows_what_a_pull_then_makes_an_asset(admin: PageClient):
+    files = {
+        "flows/a.json": b'{"id": "one"}',
+        "flows/b.json": b'{"id": "two"}',
+        "notes.md": b"no asset",
+    }
+    admin.tenant.repository.commit(files)
+    path = f"{admin.project.path.rpartition('/')[0]}/made"
+    kinds = [{"name": "flow", "globs": ["flows/*.json"], "id_pointer": "/id"}]
+    values: dict[str, Any] = {
+        "path": path,
+        "binding.connection_id": str(admin.project.bound.connection_id),
+        "kinds": "own",
+        "own_kinds": json.dumps(kinds),
+        "on_conflict": "skip",
+    }
+    shown = admin.send(admin.get("/ui/new-project"), "/ui/new-project", 200, **values, do="preview")
+    assert project_at(admin, path) is None
+    assert "2 assets" in HtmlPage(shown.text).text
+    assert "flow: 2" in HtmlPage(shown.text).text
+    assert "No asset: 1" in HtmlPage(shown.text).text
+    page = HtmlPage(shown.text)
+    assert inputs(page)["path"]["value"] == path
+
+    made = admin.send(admin.get("/ui/new-project"), "/ui/new-project", 303, **values, do="create")
+    project = project_at(admin, path)
+    assert project is not None
+    assert made.headers["location"] == f"/ui/projects/{project.id}"
+    assert project.settings.on_conflict is OnConflict.SKIP
+    admin.services.runs.request(project.id)
+    admin.runner.work()
+    with admin.tenant.store(project).snapshot() as ours:
+        records = list(ours.records())
+    found = {each.ours.path: str(each.id) for each in records if each.ours is not None}
+    assert set(found) == {"flows/a.json", "flows/b.json"}
+    assert all(path in page.text for path in found)
+
+
+def test_a_preset_is_previewed_and_its_kinds_are_the_projects(admin: PageClient):
+    admin.tenant.repository.commit({"a.json": b"{}"})
+    form = admin.get("/ui/new-project")
+    preset = next(
+        given["value"]
+        for tag, given in form.tags
+        if tag == "option" and given.get("value", "").startswith("preset:")
+    )
+    path = f"{admin.project.path.rpartition('/')[0]}/by-preset"
+    values: dict[str, Any] = {
+        "path": path,
+        "kinds": preset,
+        "binding.connection_id": str(admin.project.bound.connection_id),
+    }
+    assert (
+        "Nothing was saved" in admin.send(form, "/ui/new-project", 200, **values, do="preview").text
+    )
+    admin.send(form, "/ui/new-project", 303, **values, do="create")
+    project = project_at(admin, path)
+    assert project is not None
+    assert project.kinds.kinds[0].name != "file"
+
+
+def test_a_preview_says_why_there_is_none(admin: PageClient):
+    form, path = admin.get("/ui/new-project"), f"{admin.project.path}2"
+    values: dict[str, Any] = {"path": path, "do": "preview"}
+    unbound = admin.send(form, "/ui/new-project", 200, **values)
+    assert "Choose a connection first" in unbound.text
+    values["binding.connection_id"] = str(admin.project.bound.connection_id)
+    missing = admin.send(form, "/ui/new-project", 200, **values, **{"binding.ref": "heads/nothing"})
+    assert "heads/nothing" in missing.text
+    assert "What would be an asset" in missing.text
+    many = {f"{number}.json": b"{}" for number in range(1001)}
+    admin.tenant.repository.commit(many)
+    assert "1000" in admin.send(form, "/ui/new-project", 200, **values).text
+
+
+def test_what_is_wrong_with_a_project_is_shown_by_its_field(admin: PageClient):
+    form = admin.get("/ui/new-project")
+    for values, field in (
+        ({"path": "elsewhere/space/x"}, "path"),
+        ({"path": f"{admin.project.path}2", "kinds": "own", "own_kinds": "{"}, "own_kinds"),
+        ({"path": ""}, "path"),
+    ):
+        given: dict[str, Any] = values
+        sent = admin.send(form, "/ui/new-project", 422, **given, do="create")
+        assert inputs(HtmlPage(sent.text))[field]["aria-invalid"] == "true", values
+    taken = admin.send(form, "/ui/new-project", 422, path=admin.project.path, do="create")
+    assert "there is such a project already" in taken.text
+
+
+def test_settings_change_what_was_changed_alone(admin: PageClient):
+    at = f"{admin.url}/settings"
+    before = admin.project
+    admin.send(admin.get(at), at, 303, do="save")
+    assert project_at(admin, before.path) == before
+    admin.send(admin.get(at), at, 303, do="save", on_conflict="theirs", hidden="true")
+    after = project_at(admin, before.path)
+    assert after is not None
+    assert (after.settings.on_conflict, after.kinds.hidden) == (OnConflict.THEIRS, True)
+    assert (after.binding, after.kinds.kinds) == (before.binding, before.kinds.kinds)
+    kinds = [{"name": "rule", "globs": ["rules/**"]}]
+    admin.send(admin.get(at), at, 303, do="save", kinds="own", own_kinds=json.dumps(kinds))
+    changed = project_at(admin, before.path)
+    assert changed is not None
+    assert [each.name for each in changed.kinds.kinds] == ["rule"]
+    admin.send(admin.get(at), at, 303, do="save", **{"binding.connection_id": ""})
+    unbound = project_at(admin, before.path)
+    assert unbound is not None
+    assert unbound.binding is None
+
+
+def test_an_administrator_of_the_project_alone_cannot_bind_it_elsewhere(site: PageClient):
+    other = site.tenant.project(name="other")
+    site.sign_in()
+    at = f"{site.url}/settings"
+    assert str(other.bound.connection_id) not in site.ask(at).text or (
+        other.bound.connection_id == site.project.bound.connection_id
+    )
+    with site.services.database.writing() as session:
+        foreign = site.services.connections(session).create(
+            tenant_id=site.tenant.tenant_id, url="https://git.example/other.git"
+        )
+    for do in ("save", "preview"):
+        values = {"binding.connection_id": str(foreign.id)}
+        site.send(site.get(at), at, 404, do=do, **values)
+
+
+def test_a_project_is_deleted_once_its_path_is_typed(admin: PageClient):
+    at = f"{admin.url}/delete"
+    refused = admin.send(admin.get(at), at, 422, path="something else")
+    assert "nothing was deleted" in refused.text
+    assert project_at(admin, admin.project.path) is not None
+    admin.send(admin.get(at), at, 303, path=f"/{admin.project.path}")
+    assert project_at(admin, admin.project.path) is None
+
+
+# --- webhooks -------------------------------------------------------------------------------------
+
+
+def test_a_webhook_is_added_changed_pinged_and_deleted(admin: PageClient):
+    sent = admin.send(
+        admin.get("/ui/webhooks/new"),
+        "/ui/webhooks/new",
+        200,
+        url="https://receiver.example/",
+        project=admin.project.path,
+        event=["run.failed"],
+        enabled="true",
+    )
+    [secret] = re.findall(r'<code id="secret">(whsec_[^<]+)</code>', sent.text)
+    with admin.services.database.reading() as session:
+        [hook], _ = admin.services.webhooks(session).page(
+            admin.tenant.tenant_id, limit=10, offset=0
+        )
+    assert hook.project_id == admin.project.id
+    assert [str(each) for each in hook.event_types or ()] == ["run.failed"]
+    at = f"/ui/webhooks/{hook.id}"
+    shown = admin.ask(f"{at}/settings").text
+    assert secret not in shown + admin.ask(at).text
+    admin.send(HtmlPage(shown), f"{at}/settings", 303, project="", description="all of them")
+    with admin.services.database.reading() as session:
+        changed = admin.services.webhooks(session).get(hook.id)
+    assert changed is not None
+    assert (changed.project_id, changed.description) == (None, "all of them")
+    admin.send(admin.get(at), f"{at}/ping")
+    assert "ping" in admin.get(at).text
+    again = admin.send(admin.get(f"{at}/settings"), f"{at}/rotate", 200)
+    assert secret not in again.text
+    admin.send(admin.get(f"{at}/settings"), f"{at}/delete")
+    assert at not in admin.get("/ui/webhooks").links
+
+
+def test_a_webhook_for_a_project_that_is_not_there_is_refused(admin: PageClient):
+    form = admin.get("/ui/webhooks/new")
+    values: dict[str, Any] = {"url": "https://receiver.example/", "project": "a/b/c"}
+    sent = admin.send(form, "/ui/webhooks/new", 422, **values)
+    assert inputs(HtmlPage(sent.text))["project"]["aria-invalid"] == "true"
+    plain = admin.send(form, "/ui/webhooks/new", 422, url="http://receiver.example/")
+    assert inputs(HtmlPage(plain.text))["url"]["aria-invalid"] == "true"
