@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
-.PHONY: help venv demo serve-demo test test-all test-services test-browser screenshots campaign-temporal fuzz-api examples lint docs bench bench-check oracle clean
+.PHONY: help venv demo serve-demo test test-all test-services test-browser screenshots campaign-temporal fuzz-api examples client lint docs bench bench-check oracle clean
 .DEFAULT_GOAL := help
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo "make campaign-temporal  1,000 runs over two workers of Temporal, one of which is killed"
 	@echo "make fuzz-api       made-up requests to the control plane, held against its document"
 	@echo "make examples       record the examples of the OpenAPI document"
+	@echo "make client         generate the Python client of the native API"
 	@echo "make lint           ruff, mypy and the import floors"
 	@echo "make docs           the documents as a site, in build/docs; no broken link"
 	@echo "make bench          benchmarks, side by side with peers; writes docs/performance.md"
@@ -92,6 +93,9 @@ fuzz-api: $(READY)
 
 examples: $(READY)
 	RECORD_EXAMPLES=1 $(BIN)/python -m pytest tests/server/test_examples.py -q
+
+client: $(READY)
+	$(BIN)/python -m tests.clients.python_client
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -168,6 +168,8 @@ class RunSummary(Model):
     started_at: datetime | None
     completed_at: datetime | None
     updated_at: datetime
+    phase_seconds: dict[str, float] | None
+    """How long each phase has lasted so far; null: none has begun, or an earlier version ran it."""
     base_revision: str | None
     target_revision: str | None
     outcome: Outcome | None
