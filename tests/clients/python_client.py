@@ -154,14 +154,16 @@ def _field(name: str, schema: Json, *, required: bool) -> str:
         if kind.startswith(("list[", "dict[")):
             default = f"Field(default_factory={kind[:4]}{_hidden(is_secret)})"
         elif "default" in schema and not isinstance(schema["default"], (dict, list)):
-            default = f"Field({schema['default']!r}{_hidden(is_secret)})"
+            default = f"Field(default={schema['default']!r}{_hidden(is_secret)})"
         else:
             kind = kind if "None" in kind.split(" | ") else f"{kind} | None"
-            default = f"Field(None{_hidden(is_secret)})"
+            default = f"Field(default=None{_hidden(is_secret)})"
     elif is_secret:
         default = "Field(repr=False)"
-    simple = re.fullmatch(r"Field\(([^()]+?)\)", default)
-    if simple and "=" not in simple[1]:
+    elif kind.endswith(" | None"):
+        # A server of an earlier version may not have it.
+        default = "Field(default=None)"
+    if simple := re.fullmatch(r"Field\(default=([^(),]+?|'[^']*')\)", default):
         default = simple[1]
     text = f"    {name}: {kind}{f' = {default}' if default else ''}\n"
     if description := schema.get("description"):

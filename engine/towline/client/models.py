@@ -66,8 +66,6 @@ class Applied(_Model):
     """What an applied plan did."""
 
     status: str
-    base: str | None
-    revision: str | None
     overwritten: list[Item]
     updated: list[Item]
     created: list[Item]
@@ -75,10 +73,12 @@ class Applied(_Model):
     ignored: list[Item]
     conflicts: list[Conflict]
     error_msgs: list[str]
-    history_rewritten: bool | None
-    pull: int | None
+    base: str | None = None
+    revision: str | None = None
     behind: list[Item] = Field(default_factory=list)
     notes: list[Note] = Field(default_factory=list)
+    history_rewritten: bool | None = None
+    pull: int | None = None
 
 
 AssetChange: TypeAlias = Literal["created", "updated", "overwritten", "deleted"] | str
@@ -90,17 +90,17 @@ class AssetEvent(_Model):
 
     sequence: int
     pull: int
-    undoes: int | None
-    run_id: UUID | None
     at: datetime
     asset_id: str
     kind: str
     change: AssetChange
     path: str
-    renamed_from: str | None
     merged: bool
-    before: AssetState | None
-    after: AssetState | None
+    undoes: int | None = None
+    run_id: UUID | None = None
+    renamed_from: str | None = None
+    before: AssetState | None = None
+    after: AssetState | None = None
 
 
 class AssetEventPage(_Model):
@@ -109,7 +109,7 @@ class AssetEventPage(_Model):
     items: list[AssetEvent]
     cursor: int
     has_next: bool
-    oldest: int | None
+    oldest: int | None = None
 
 
 class Asset(_Model):
@@ -122,10 +122,10 @@ class Asset(_Model):
     digest: str
     executable: bool
     size: int
-    base: AssetState | None
     modified: bool
     lagging: bool
-    behind: str | None
+    base: AssetState | None = None
+    behind: str | None = None
 
 
 class AssetPage(_Model):
@@ -144,24 +144,24 @@ class AuditEvent(_Model):
     id: UUID
     cursor: str
     at: datetime
-    tenant_id: UUID | None
-    project_id: UUID | None
     action: Action
-    subject: str | None
     detail: dict[str, Any]
     actor_kind: str
-    actor_id: UUID | None
     actor_name: str
-    credential: str | None
-    address: str | None
-    request_id: str | None
+    tenant_id: UUID | None = None
+    project_id: UUID | None = None
+    subject: str | None = None
+    actor_id: UUID | None = None
+    credential: str | None = None
+    address: str | None = None
+    request_id: str | None = None
 
 
 class AuditPage(_Model):
     """Some events of the audit log."""
 
     items: list[AuditEvent]
-    next_cursor: str | None
+    next_cursor: str | None = None
 
 
 BackendName: TypeAlias = Literal["native", "external", "temporal", "prefect"] | str
@@ -252,16 +252,16 @@ class ConflictView(_Model):
 
     conflict: Conflict
     explanations: list[Explanation]
-    resolution: Resolution | None
+    resolution: Resolution | None = None
 
 
 class Conflicts(_Model):
     """What a pull would leave in conflict."""
 
-    base: str | None
-    revision: str | None
     conflicts: list[Conflict]
     resolved: list[str]
+    base: str | None = None
+    revision: str | None = None
 
 
 class ConnectionChange(_Model):
@@ -271,7 +271,7 @@ class ConnectionChange(_Model):
     name: str | None = None
     config: dict[str, Any] | None = Field(default_factory=dict)
     credential: CredentialBody | None = None
-    webhook_secret: str | None = Field(None, repr=False)
+    webhook_secret: str | None = Field(default=None, repr=False)
 
 
 class Connection(_Model):
@@ -283,11 +283,11 @@ class Connection(_Model):
     url: str
     config: dict[str, Any]
     has_credential: bool
-    credential_origin: str | None
     has_webhook_secret: bool
     webhook_path: str
     created_at: datetime
     updated_at: datetime
+    credential_origin: str | None = None
 
 
 class ConnectionPage(_Model):
@@ -315,7 +315,7 @@ class Content(_Model):
     """A content: as text where it is UTF-8, else in Base64."""
 
     digest: str
-    size: int | None
+    size: int | None = None
     text: str | None = None
     base64: str | None = None
 
@@ -336,12 +336,12 @@ class Delivery(_Model):
     payload: dict[str, Any]
     state: DeliveryState
     attempts: int
-    last_attempt_at: datetime | None
-    last_result: Result | None
-    last_status: int | None
-    next_attempt_at: datetime | None
     created_at: datetime
-    ended_at: datetime | None
+    last_attempt_at: datetime | None = None
+    last_result: Result | None = None
+    last_status: int | None = None
+    next_attempt_at: datetime | None = None
+    ended_at: datetime | None = None
 
 
 class DeliveryPage(_Model):
@@ -361,17 +361,17 @@ DeliveryState: TypeAlias = Literal["waiting", "delivered", "failed"] | str
 class DigestsBody(_Model):
     """The contents that the caller saw; null where a side lacks the asset."""
 
-    base: str | None
-    ours: str | None
-    theirs: str | None
+    base: str | None = None
+    ours: str | None = None
+    theirs: str | None = None
 
 
 class Digests(_Model):
     """The contents that a resolution is bound to; null where a side lacks the asset."""
 
-    base: str | None
-    ours: str | None
-    theirs: str | None
+    base: str | None = None
+    ours: str | None = None
+    theirs: str | None = None
 
 
 DisabledReason: TypeAlias = Literal["asked", "gone", "failing"] | str
@@ -391,9 +391,9 @@ class Explanation(_Model):
     clashes: list[Clash]
     takes_content: bool
     lines: list[Lines]
-    paths: dict[str, str] | None
-    executable: dict[str, bool] | None
     note: str
+    paths: dict[str, str] | None = None
+    executable: dict[str, bool] | None = None
 
 
 class FailureBody(_Model):
@@ -445,7 +445,7 @@ class GitConnectionBody(_Model):
     url: str
     name: str | None = None
     credential: CredentialBody | None = None
-    webhook_secret: str | None = Field(None, repr=False)
+    webhook_secret: str | None = Field(default=None, repr=False)
     provider: str = "git"
 
 
@@ -510,7 +510,7 @@ class HttpApiConnectionBody(_Model):
     provider: Literal["http_api"]
     name: str | None = None
     credential: CredentialBody | None = None
-    webhook_secret: str | None = Field(None, repr=False)
+    webhook_secret: str | None = Field(default=None, repr=False)
     config: HttpApiConfig | None = None
 
 
@@ -521,14 +521,14 @@ class Identity(_Model):
     tenant_id: UUID
     kind: PrincipalKind
     name: str
-    email: str | None
     subject: str
-    tenant_role: Role | None
-    key_hint: str | None
-    expires_at: datetime | None
-    disabled_at: datetime | None
     created_at: datetime
+    email: str | None = None
+    tenant_role: Role | None = None
     project_roles: dict[str, Role] = Field(default_factory=dict)
+    key_hint: str | None = None
+    expires_at: datetime | None = None
+    disabled_at: datetime | None = None
 
 
 class IdentityPage(_Model):
@@ -544,19 +544,19 @@ class IdentityPage(_Model):
 class Item(_Model):
     """What became of one asset."""
 
-    asset_id: str | None
     path: str
     name: str
     kind: str
-    rule: int | None
-    before: AssetState | None
-    after: AssetState | None
-    renamed_from: str | None
     merged: bool
     discarded: bool
-    reason: str | None
+    asset_id: str | None = None
+    rule: int | None = None
+    before: AssetState | None = None
+    after: AssetState | None = None
+    renamed_from: str | None = None
     merged_by: str | None = None
     resolved: bool = False
+    reason: str | None = None
     behind: str | None = None
 
 
@@ -575,15 +575,15 @@ class Key(_Model):
     tenant_id: UUID
     kind: PrincipalKind
     name: str
-    email: str | None
     subject: str
-    tenant_role: Role | None
-    key_hint: str | None
-    expires_at: datetime | None
-    disabled_at: datetime | None
     created_at: datetime
+    email: str | None = None
+    tenant_role: Role | None = None
     project_roles: dict[str, Role] = Field(default_factory=dict)
-    key: str = Field("", repr=False)
+    key_hint: str | None = None
+    expires_at: datetime | None = None
+    disabled_at: datetime | None = None
+    key: str = Field(default="", repr=False)
 
 
 class KindBody(_Model):
@@ -606,12 +606,12 @@ class Kind(_Model):
 
     name: str
     globs: list[str]
-    id_pointer: str | None
-    data_type: str | None
-    merge: ContentMode | None
     identity: dict[str, str]
     unordered: list[str]
     fields: dict[str, FieldRule]
+    id_pointer: str | None = None
+    data_type: str | None = None
+    merge: ContentMode | None = None
 
 
 class Lease(_Model):
@@ -670,9 +670,9 @@ class Party(_Model):
     path: str
     name: str
     kind: str
-    base: AssetState | None
-    ours: AssetState | None
-    theirs: AssetState | None
+    base: AssetState | None = None
+    ours: AssetState | None = None
+    theirs: AssetState | None = None
 
 
 class PasswordBody(_Model):
@@ -705,11 +705,11 @@ class Plan(_Model):
     id: UUID
     created_at: datetime
     kind: PlanKind
-    base: str | None
-    revision: str | None
     is_noop: bool
     refused: bool
     report: Report
+    base: str | None = None
+    revision: str | None = None
 
 
 class PostgresConfig(_Model):
@@ -746,7 +746,7 @@ class PostgresConnectionBody(_Model):
     config: PostgresConfig
     name: str | None = None
     credential: CredentialBody | None = None
-    webhook_secret: str | None = Field(None, repr=False)
+    webhook_secret: str | None = Field(default=None, repr=False)
 
 
 PrincipalKind: TypeAlias = Literal["user", "service_account", "api_key", "operator"] | str
@@ -783,7 +783,6 @@ class Project(_Model):
     id: UUID
     path: str
     name: str
-    binding: Binding | None
     kinds: list[Kind]
     hidden: bool
     names: NamePolicy
@@ -791,6 +790,7 @@ class Project(_Model):
     content_merge: ContentMode
     renames: Renames
     created_at: datetime
+    binding: Binding | None = None
 
 
 class ProjectPage(_Model):
@@ -826,12 +826,12 @@ class PullSummary(_Model):
 
     number: int
     kind: PlanKind
-    base: str | None
-    revision: str | None
-    at: datetime | None
-    undoes: int | None
     undone: bool
     is_retained: bool
+    base: str | None = None
+    revision: str | None = None
+    at: datetime | None = None
+    undoes: int | None = None
 
 
 class PullSummaryPage(_Model):
@@ -849,13 +849,13 @@ class Pull(_Model):
 
     number: int
     kind: PlanKind
-    base: str | None
-    revision: str | None
-    at: datetime | None
-    undoes: int | None
     undone: bool
     is_retained: bool
     report: Report
+    base: str | None = None
+    revision: str | None = None
+    at: datetime | None = None
+    undoes: int | None = None
 
 
 ReasonCode: TypeAlias = (
@@ -884,8 +884,6 @@ class Report(_Model):
     """What a pull did, or would do; an asset is in at most one of the five lists."""
 
     status: str
-    base: str | None
-    revision: str | None
     overwritten: list[Item]
     updated: list[Item]
     created: list[Item]
@@ -893,9 +891,11 @@ class Report(_Model):
     ignored: list[Item]
     conflicts: list[Conflict]
     error_msgs: list[str]
-    history_rewritten: bool | None
+    base: str | None = None
+    revision: str | None = None
     behind: list[Item] = Field(default_factory=list)
     notes: list[Note] = Field(default_factory=list)
+    history_rewritten: bool | None = None
 
 
 class ResolutionBody(_Model):
@@ -915,10 +915,10 @@ class Resolution(_Model):
     """
 
     asset_id: str
-    side: Side | None
-    fields: dict[str, Side] | None
-    content: Content | None
     digests: Digests
+    side: Side | None = None
+    fields: dict[str, Side] | None = None
+    content: Content | None = None
 
 
 Result: TypeAlias = (
@@ -1001,36 +1001,36 @@ class Run(_Model):
 
     id: UUID
     project_id: UUID
-    batch_id: UUID | None
-    parent_id: UUID | None
     mode: RunMode
-    kind: str | None
     backend: BackendName
     triggered_by: TriggeredBy
-    trigger_ref: str | None
-    requested_by: UUID | None
     is_initial: bool
     state: RunState
     progress: int
     is_cancelling: bool
     attempt: int
     attempt_root_id: UUID
-    previous_attempt_id: UUID | None
-    next_attempt_id: UUID | None
     will_be_retried: bool
     created_at: datetime
-    started_at: datetime | None
-    completed_at: datetime | None
     updated_at: datetime
-    phase_seconds: dict[str, float] | None
-    base_revision: str | None
-    target_revision: str | None
-    outcome: Outcome | None
-    result_class: ResultClass | None
-    reason_code: ReasonCode | None
-    error: RunError | None
-    pull: int | None
-    report: Report | None
+    batch_id: UUID | None = None
+    parent_id: UUID | None = None
+    kind: str | None = None
+    trigger_ref: str | None = None
+    requested_by: UUID | None = None
+    previous_attempt_id: UUID | None = None
+    next_attempt_id: UUID | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    phase_seconds: dict[str, float] | None = None
+    base_revision: str | None = None
+    target_revision: str | None = None
+    outcome: Outcome | None = None
+    result_class: ResultClass | None = None
+    reason_code: ReasonCode | None = None
+    error: RunError | None = None
+    pull: int | None = None
+    report: Report | None = None
 
 
 RunState: TypeAlias = (
@@ -1054,35 +1054,35 @@ class RunSummary(_Model):
 
     id: UUID
     project_id: UUID
-    batch_id: UUID | None
-    parent_id: UUID | None
     mode: RunMode
-    kind: str | None
     backend: BackendName
     triggered_by: TriggeredBy
-    trigger_ref: str | None
-    requested_by: UUID | None
     is_initial: bool
     state: RunState
     progress: int
     is_cancelling: bool
     attempt: int
     attempt_root_id: UUID
-    previous_attempt_id: UUID | None
-    next_attempt_id: UUID | None
     will_be_retried: bool
     created_at: datetime
-    started_at: datetime | None
-    completed_at: datetime | None
     updated_at: datetime
-    phase_seconds: dict[str, float] | None
-    base_revision: str | None
-    target_revision: str | None
-    outcome: Outcome | None
-    result_class: ResultClass | None
-    reason_code: ReasonCode | None
-    error: RunError | None
-    pull: int | None
+    batch_id: UUID | None = None
+    parent_id: UUID | None = None
+    kind: str | None = None
+    trigger_ref: str | None = None
+    requested_by: UUID | None = None
+    previous_attempt_id: UUID | None = None
+    next_attempt_id: UUID | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    phase_seconds: dict[str, float] | None = None
+    base_revision: str | None = None
+    target_revision: str | None = None
+    outcome: Outcome | None = None
+    result_class: ResultClass | None = None
+    reason_code: ReasonCode | None = None
+    error: RunError | None = None
+    pull: int | None = None
 
 
 class RunSummaryPage(_Model):
@@ -1117,7 +1117,7 @@ class S3ConnectionBody(_Model):
     provider: Literal["s3"]
     name: str | None = None
     credential: CredentialBody | None = None
-    webhook_secret: str | None = Field(None, repr=False)
+    webhook_secret: str | None = Field(default=None, repr=False)
     config: S3Config | None = None
 
 
@@ -1157,7 +1157,7 @@ class SftpConnectionBody(_Model):
     config: SftpConfig
     name: str | None = None
     credential: CredentialBody | None = None
-    webhook_secret: str | None = Field(None, repr=False)
+    webhook_secret: str | None = Field(default=None, repr=False)
 
 
 Side: TypeAlias = Literal["theirs", "ours"] | str
@@ -1196,19 +1196,19 @@ class StatusEntry(_Model):
     name: str
     kind: str
     state: State
-    behind: BehindReason | None
     resolved: bool
-    renamed_from: str | None
-    renamed_there: str | None
+    behind: BehindReason | None = None
+    renamed_from: str | None = None
+    renamed_there: str | None = None
 
 
 class Status(_Model):
     """Every asset of a project, by path."""
 
-    base: str | None
-    revision: str | None
     problem: str
     assets: list[StatusEntry]
+    base: str | None = None
+    revision: str | None = None
 
 
 class TenantBody(_Model):
@@ -1300,14 +1300,14 @@ class Webhook(_Model):
 
     id: UUID
     url: str
-    event_types: list[EventType] | None
-    project_id: UUID | None
     description: str
     enabled: bool
-    disabled_at: datetime | None
-    disabled_reason: DisabledReason | None
     created_at: datetime
     updated_at: datetime
+    event_types: list[EventType] | None = None
+    project_id: UUID | None = None
+    disabled_at: datetime | None = None
+    disabled_reason: DisabledReason | None = None
 
 
 class WebhookPage(_Model):
@@ -1325,14 +1325,14 @@ class WebhookWithSecret(_Model):
 
     id: UUID
     url: str
-    event_types: list[EventType] | None
-    project_id: UUID | None
     description: str
     enabled: bool
-    disabled_at: datetime | None
-    disabled_reason: DisabledReason | None
     created_at: datetime
     updated_at: datetime
+    event_types: list[EventType] | None = None
+    project_id: UUID | None = None
+    disabled_at: datetime | None = None
+    disabled_reason: DisabledReason | None = None
     secret: str = Field(repr=False)
 
 
@@ -1361,8 +1361,8 @@ class Work(_Model):
     renames: Renames
     limits: dict[str, Any]
     resolutions: list[dict[str, Any]]
-    window: dict[str, Any] | None
-    tip: str | None
+    window: dict[str, Any] | None = None
+    tip: str | None = None
 
 
 class WorkPull(_Model):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,7 +21,7 @@ class Options:
     """The address, the credential and the bounds of a client."""
 
     url: str
-    authorization: str | None
+    authorization: str | None = field(repr=False)
     timeout: float
     retries: Retries
 
