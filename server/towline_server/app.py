@@ -24,6 +24,7 @@ from .runs.runtime import Runtime
 from .services import Services
 from .settings import Settings
 from .web import openapi, operations
+from .web.deprecation import DeprecationHeaders
 from .web.dialect import Dialect, Envelopes
 from .web.limits import BodyLimit, RateLimit, RateLimitHeaders, RequestLimits
 from .web.middleware import (
@@ -160,6 +161,7 @@ def _add_middleware(
     app.add_middleware(DecodablePath)
     app.add_middleware(RateLimit, credentials=limits.credentials, addresses=limits.addresses)
     app.add_middleware(Failures, envelopes=envelopes)
+    app.add_middleware(DeprecationHeaders)
     app.add_middleware(RateLimitHeaders)
     app.add_middleware(HeadAsGet, head=app.state.head)
     app.add_middleware(SecurityHeaders)
