@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import re
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
@@ -15,8 +16,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.browser.site import Site, serving_site
-from tests.clients.python_client import PREFIX, generated
+from tests.clients.python_client import PREFIX, ROOT, generated
 from tests.control_plane import PASSWORD
+from tests.server.serving import serving
 from towline.client import (
     AsyncClient,
     Client,
@@ -245,3 +247,19 @@ def test_the_asynchronous_client_does_the_same(site: Site):
     assert run.id in listed
     assert run.phase_seconds is not None
     assert run.phase_seconds.keys() >= {"fetching", "applying"}
+
+
+# --- the guide ------------------------------------------------------------------------------------
+
+
+def test_the_guide_does_what_it_says(capsys: pytest.CaptureFixture[str]):
+    text = (ROOT / "docs/how-to/call-the-api.md").read_text(encoding="utf-8")
+    code = "".join(re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+    with serving(["--demo", "--port", "0"], TOWLINE_LOG_LEVEL="info") as server:
+        url = str(server.hear("listening")["url"])
+        exec(code, {"url": url, "key": "twl_demo_native", "__name__": "guide"})
+    printed = capsys.readouterr().out
+    assert "succeeded partial\nleft in conflict: rules/" in printed
+    assert "changed ['rules/" in printed
+    assert "['succeeded', 'succeeded']" in printed
+    assert printed.splitlines()[-1].startswith("not_found ")

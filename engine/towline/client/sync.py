@@ -23,7 +23,7 @@ Item = TypeVar("Item")
 
 
 class Client:
-    """A client of a control plane, in the name of whoever the credential is of.
+    """A client of a control plane, in the name of the one whose credential it has.
 
     ``key`` is an API key or a token (JWT), ``login`` an email and a password. ``transport`` is one
     of httpx. A client may be used by several threads; it is closed at the end of a ``with``.
