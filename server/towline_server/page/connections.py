@@ -61,7 +61,9 @@ def form_fields(sort: str, *, is_new: bool = True) -> tuple[FormField, ...]:
     """Return what the form of a connection asks; of one that there is, all but its provider."""
     without = () if is_new else ("provider",)
     hints = _HINTS if is_new else {**_HINTS, **_STORED}
-    return fields_of(SORTS[sort][1], without=without, labels=_LABELS, hints=hints)
+    found = fields_of(SORTS[sort][1], without=without, labels=_LABELS, hints=hints)
+    # The address first, then its credential and the rest as the API has them.
+    return tuple(sorted(found, key=lambda each: each.name not in ("url", "provider")))
 
 
 @router.get("")
