@@ -169,8 +169,13 @@ def test_it_ends_with_a_page_that_shows_the_conflict(demo: Demo):
         given = {"email": demo.word_after("user").rstrip(","), "password": "towline-demo"}
         fields = dict(shown.forms[0].fields) | given
         page = client.post(f"{demo.url}/ui/sign-in", data=fields)
-    assert str(page.url) == address
-    assert "discount.json" in page.text
+        assert str(page.url) == address
+        [link] = [each for each in HtmlPage(page.text).links if "/conflicts/asset?" in each]
+        conflict = client.get(f"{demo.url}{link}").text
+    # Several fields clash, one of them in an element of a list.
+    assert "rules/discount.json" in conflict
+    assert ">/then<" in conflict
+    assert ">/tiers/[id=gold]/percent<" in conflict
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from towline.resolutions import SavedResolution
 from towline_server.runs.conflicts import Choice, ExplainedParty
 
 from .comparing import shown_lines, value_text
+from .paging import ROWS
 from .visitor import text_of
 
 MOST_EDITED_BYTES = 256 * 1024
@@ -32,7 +34,8 @@ class Outcome:
     ``lines`` are None where they cannot be shown; ``is_absent``: the asset is deleted.
     """
 
-    size: int = 0
+    size: int | None = None
+    """None: its bytes are not at hand."""
     is_absent: bool = False
     lines: tuple[tuple[str, str], ...] | None = None
     text: str | None = None
@@ -78,7 +81,9 @@ def saved_values(party: ExplainedParty, saved: SavedResolution | None) -> Mappin
         for number, clash in enumerate(party.open.fields)
         if clash.pointer in sides
     }
-    return {**values, "how": "each", **named}
+    beyond = {named.get(name) for name in choice_names(party)[ROWS:]}
+    rest = {"rest": side} if len(beyond) == 1 and (side := beyond.pop()) is not None else {}
+    return {**values, "how": "each", **named, **rest}
 
 
 def choice_names(party: ExplainedParty) -> list[str]:
@@ -161,7 +166,9 @@ def settling(party: ExplainedParty, form: FormData) -> Choice:
 
 
 def _side(form: FormData, name: str, number: int) -> Side:
-    text = text_of(form, name) or text_of(form, "rest")
+    text = text_of(form, name)
+    if number > ROWS:  # it is not on the page
+        text = text or text_of(form, "rest")
     if text not in (Side.OURS, Side.THEIRS):
         raise InvalidValue(field=f"place {number}", problem="has no side yet: choose one")
     return Side(text)
@@ -199,11 +206,7 @@ def _edited(party: ExplainedParty, text: str) -> bytes:
     before = party.open.contents.ours
     if before is None:
         before = party.open.contents.theirs or b""
-    # Browsers send every line end as CRLF.
-    text = text.replace("\r\n", "\n")
-    if before.count(b"\r\n") and before.count(b"\r\n") == before.count(b"\n"):
-        text = text.replace("\n", "\r\n")
-    content = text.encode()
+    content = _with_line_ends(starting_text(party), text).encode()
     for form in formats_of(party.open.path, before):
         try:
             form.parse(before)
@@ -216,6 +219,29 @@ def _edited(party: ExplainedParty, text: str) -> bytes:
             raise InvalidValue(field="merged content", problem=problem) from None
         break
     return content
+
+
+def _with_line_ends(before: str, text: str) -> str:
+    """Return an edited text with the line ends of what was edited.
+
+    Browsers send every line end as CRLF: a line that stays has the end that it had, a new one that
+    of the line before it.
+    """
+    lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$", before)
+    texts = [line.rstrip("\r\n") for line in lines]
+    ends = [line[len(text) :] for line, text in zip(lines, texts, strict=True)]
+    known = [end for end in ends if end]
+    edited = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if len(set(known)) <= 1:
+        return (known[0] if known else "\n").join(edited)
+    found: list[str | None] = [None] * len(edited)
+    for block in difflib.SequenceMatcher(None, texts, edited, autojunk=False).get_matching_blocks():
+        found[block.b : block.b + block.size] = ends[block.a : block.a + block.size]
+    made, last = "", known[0]
+    for line, end in zip(edited[:-1], found[:-1], strict=True):
+        last = end or last
+        made += line + last
+    return made + edited[-1]
 
 
 def _is_text(content: bytes) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Annotated
 
 from fastapi import Query, Request
 
 from towline.conflicts import Conflict, Party
+from towline.model import Digest, ThreeWay
 from towline.resolutions import SavedResolution
 from towline_server.runs.conflicts import Conflicts
 
@@ -27,6 +30,11 @@ class ListedParty:
     def asset_id(self) -> str:
         """The id of the asset."""
         return self.party.asset_id
+
+    @property
+    def state(self) -> str:
+        """A text that changes with the conflict's contents: what a choice in the list is for."""
+        return state_of([self])
 
     @property
     def gives_way(self) -> bool:
@@ -50,6 +58,23 @@ def listed_parties(found: Conflicts) -> list[ListedParty]:
     ]
 
 
+def digests_shown(each: ListedParty) -> ThreeWay[Digest | None]:
+    """Return the digests of an asset's three sides."""
+    return each.party.states.map(lambda state: None if state is None else state.digest)
+
+
+def state_of(parties: Sequence[ListedParty], *, saved: bool = False) -> str:
+    """Return a text that changes with what assets in conflict are on their sides.
+
+    With ``saved`` also with the choices that are saved for them.
+    """
+    spec = [
+        (each.asset_id, each.party.states, (each.saved, each.is_settled) if saved else None)
+        for each in parties
+    ]
+    return sha256(repr(spec).encode("utf-8", "backslashreplace")).hexdigest()[:32]
+
+
 @dataclass(frozen=True, slots=True)
 class ConflictFilter:
     """Which assets in conflict are shown: those that fit every field that is set."""
@@ -62,6 +87,8 @@ class ConflictFilter:
     q: Annotated[str, Query(max_length=255)] = ""
     """A part of the path."""
     page: PageNumber = 1
+    shown: Annotated[str, Query(max_length=64)] = ""
+    """The state of the list that a page shows already."""
 
     def fits(self, each: ListedParty) -> bool:
         """Whether an asset is shown."""

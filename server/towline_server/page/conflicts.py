@@ -31,7 +31,7 @@ from .choosing import (
     settling,
 )
 from .comparing import difference_of
-from .conflict_lists import ConflictFilter, listed_parties
+from .conflict_lists import ConflictFilter, digests_shown, listed_parties, state_of
 from .paging import ROWS, Pages
 from .pull_forms import chosen
 from .rendering import quoted
@@ -48,21 +48,39 @@ async def list_conflicts(
 
     def shown() -> Response:
         project = visitor.project(project_id, Role.READER)
-        found = _found(visitor, project)
-        fitting = [each for each in listed_parties(found) if wanted.fits(each)]
-        pages = Pages(request=wanted.request, number=wanted.page, total=len(fitting))
-        return visitor.page(
-            "conflicts.html",
-            project=project,
-            found=found,
-            kinds=list(ConflictKind),
-            listed=fitting[pages.offset : pages.offset + pages.size],
-            settled=len(found.resolved),
-            wanted=wanted,
-            pages=pages,
-        )
+        return _list(visitor, project, wanted, _found(visitor, project))
 
     return await wait_in_thread(shown)
+
+
+def _list(
+    visitor: Visitor,
+    project: Project,
+    wanted: ConflictFilter,
+    found: Conflicts,
+    *,
+    moved: bool = False,
+) -> Response:
+    """Return the list; nothing where a page asks for news of it and there are none."""
+    fitting = [each for each in listed_parties(found) if wanted.fits(each)]
+    state = state_of(fitting, saved=True)
+    if wanted.shown == state:
+        return Response(status_code=204)
+    pages = Pages(request=wanted.request, number=wanted.page, total=len(fitting))
+    return visitor.page(
+        "conflicts.html",
+        project=project,
+        found=found,
+        kinds=list(ConflictKind),
+        listed=fitting[pages.offset : pages.offset + pages.size],
+        settled=len(found.resolved),
+        wanted=wanted,
+        pages=pages,
+        state=state,
+        seen=state_of([each for each in fitting if each.gives_way]),
+        moved=moved,
+        status=409 if moved else 200,
+    )
 
 
 def _found(visitor: Visitor, project: Project) -> Conflicts:
@@ -98,14 +116,15 @@ async def keep(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
     def saved() -> Response:
         project = visitor.project(project_id, Role.WRITER)
         asset_id = text_of(form, "id")
-        party, _ = _party(visitor, project, asset_id)
+        found = _found(visitor, project)
+        party = _party(visitor, project, asset_id, found)
         try:
             choice = settling(party, form)
             if choice.content is not None:
                 visitor.check_size(choice.content)
-            visitor.services.plans.resolve(project.id, asset_id, choice)
+            visitor.services.plans.resolve(project.id, asset_id, choice, found=found)
         except (ConflictMoved, InvalidResolution, InvalidValue, LimitExceeded):
-            return _page(visitor, project, asset_id, form)
+            return _page(visitor, project, asset_id, form, found)
         return go(f"/ui/projects/{project.id}/conflicts/asset?id={quoted(asset_id)}")
 
     return await wait_in_thread(saved)
@@ -135,32 +154,45 @@ async def choose(
         side = chosen(form, "side", Side)
         if side is None:
             raise InvalidValue(field="side", problem="is missing")
-        parties = [each for each in listed_parties(_found(visitor, project)) if each.gives_way]
+        found = _found(visitor, project)
+        parties = [each for each in listed_parties(found) if each.gives_way]
         if text_of(form, "scope") == "all":
-            ids = [each.asset_id for each in parties if wanted.fits(each)]
+            parties = [each for each in parties if wanted.fits(each)]
+            moved = text_of(form, "seen") != state_of(parties)
         else:
-            ids = texts_of(form, "id")
-        if not ids:
-            raise InvalidValue(field="selected assets", problem="are none: check some first")
-        visitor.services.plans.resolve_each(project.id, {each: Choice(side=side) for each in ids})
+            seen = dict(text.rpartition(":")[::2] for text in texts_of(form, "id"))
+            if not seen:
+                raise InvalidValue(field="selected assets", problem="are none: check some first")
+            parties = [each for each in parties if each.asset_id in seen]
+            moved = {each.asset_id: state_of([each]) for each in parties} != seen
+        if moved:
+            return _list(visitor, project, wanted, found, moved=True)
+        choices = {
+            each.asset_id: Choice(side=side, digests=digests_shown(each)) for each in parties
+        }
+        visitor.services.plans.resolve_each(project.id, choices, found=found)
         return go(f"/ui/projects/{project.id}/conflicts")
 
     return await wait_in_thread(chose)
 
 
-def _party(visitor: Visitor, project: Project, asset_id: str) -> tuple[ExplainedParty, Conflicts]:
+def _party(visitor: Visitor, project: Project, asset_id: str, found: Conflicts) -> ExplainedParty:
     """Return an asset in conflict. Raises NotFound."""
-    found = _found(visitor, project)
     plan = existing(found.plan, "conflict")
     explained = visitor.services.plans.explained(project.id, plan, asset_id)
-    return next(each for each in explained if each.open.party.asset_id == asset_id), found
+    return next(each for each in explained if each.open.party.asset_id == asset_id)
 
 
 def _page(
-    visitor: Visitor, project: Project, asset_id: str, form: FormData | None = None
+    visitor: Visitor,
+    project: Project,
+    asset_id: str,
+    form: FormData | None = None,
+    found: Conflicts | None = None,
 ) -> Response:
     """Return the page of a conflict; with a form, what comes of its choice."""
-    party, found = _party(visitor, project, asset_id)
+    found = found or _found(visitor, project)
+    party = _party(visitor, project, asset_id, found)
     saved = next((each for each in found.saved if each.asset_id == asset_id), None)
     moved = () if form is None else moved_sides(party, form)
     outcome, problem, status = None, "", 409 if moved else 200

@@ -18,7 +18,7 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from towline.apply import apply, check_kinds
-from towline.errors import ContentMissing, RemoteError, StalePlan
+from towline.errors import ContentMissing, InvalidTree, RemoteError, StalePlan
 from towline.explain import Explanation, explain
 from towline.model import AssetId, AssetState, Digest, Revision, ThreeWay
 from towline.plan import Plan
@@ -233,22 +233,31 @@ class Plans:
             rules = merge_rules(states, reader.read, project.kinds, mode)
             return explain(states, reader.read, rules), reader.saved
 
-    def resolve(self, project_id: UUID, asset_id: str, choice: Choice) -> SavedResolution:
+    def resolve(
+        self, project_id: UUID, asset_id: str, choice: Choice, *, found: Conflicts | None = None
+    ) -> SavedResolution:
         """Save how the conflict of one asset is settled. Raises as `resolve_each`."""
-        [made] = self.resolve_each(project_id, {asset_id: choice})
+        [made] = self.resolve_each(project_id, {asset_id: choice}, found=found)
         return made
 
     def resolve_each(
-        self, project_id: UUID, choices: Mapping[str, Choice]
+        self,
+        project_id: UUID,
+        choices: Mapping[str, Choice],
+        *,
+        found: Conflicts | None = None,
     ) -> tuple[SavedResolution, ...]:
         """Save how the conflicts of assets are settled, for the pulls to come: all, or none.
+
+        ``found`` are the conflicts of just now, where the caller has them. What changes meanwhile
+        loses nothing: a resolution is used for the contents alone that it was made for.
 
         Raises:
             NotFound: an asset is in no conflict with what was fetched last.
             ConflictMoved, InvalidResolution, InvalidValue: as `conflicts.resolution`.
             TowlineError: as `make`.
         """
-        plan = existing(self.conflicts(project_id).plan, "conflict")
+        plan = existing((found or self.conflicts(project_id)).plan, "conflict")
         with self._reading(project_id, plan.revision) as (reader, project):
             made = tuple(
                 resolution(plan, asset_id, choice, reader, project)
@@ -264,8 +273,12 @@ class Plans:
         state, revision = states.theirs or states.base, found.revision
         if state is None or revision is None:
             return None
-        with self._bound(self._repositories.project(project_id)) as (_, remote):
+        with (
+            self._bound(self._repositories.project(project_id)) as (_, remote),
+            suppress(InvalidTree),  # a malformed commit says nothing of who made it
+        ):
             return cast(GitRemote, remote).last_change(state.path, revision)
+        return None
 
     def unresolve(self, project_id: UUID, asset_id: str) -> None:
         """Clear the saved resolution of one asset, whether it has lapsed or not.

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from tests.server.page.browser import HtmlPage, PageClient
-from towline.model import AssetPath
+from towline.errors import InvalidTree
+from towline.model import AssetId, AssetPath
+from towline.remotes.git import GitRemote
 from towline_server.auth.roles import Role
+from towline_server.runs.conflicts import Conflicts
 
 BASE = {"items": [{"id": "a", "n": 1}, {"id": "b", "n": 1}], "x": 1, "y": 1}
 OURS = {"items": [{"id": "a", "n": 2}, {"id": "b", "n": 1}], "x": 2, "y": 1}
@@ -23,20 +28,57 @@ class Settling:
     """A project in which both sides changed an asset of JSON and one of text."""
 
     site: PageClient
+    there: dict[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        tenant, project = self.site.tenant, self.site.project
-        before = {"rules/a.json": json.dumps(BASE).encode(), "rules/t.txt": TEXT.encode()}
-        self.there = before
-        tenant.repository.commit(before)
-        self.pull()
-        tenant.edit(project, "rules/a.json", json.dumps(OURS).encode())
-        tenant.edit(project, "rules/t.txt", TEXT.replace("one", "1").replace("last", "5").encode())
-        self.push("rules/a.json", json.dumps(THEIRS).encode())
-        self.push("rules/t.txt", TEXT.replace("one", "eins").replace("last", "ende").encode())
-        self.site.services.plans.status(project.id, fresh=True)
-        self.site.sign_in(self.site.keys[Role.WRITER])
         self.at = f"{self.site.url}/conflicts"
+
+    def begin(
+        self,
+        before: Mapping[str, bytes],
+        ours: Mapping[str, bytes | None],
+        theirs: Mapping[str, bytes | None],
+    ) -> None:
+        """Pull, edit here, push there and fetch; None deletes."""
+        tenant, project = self.site.tenant, self.site.project
+        self.there = dict(before)
+        tenant.repository.commit(self.there)
+        self.pull()
+        store = tenant.store(project)
+        for path, content in ours.items():
+            if content is None:
+                store.delete(AssetId(self.id_of(path)))
+            else:
+                store.put(AssetPath(path), content)
+        for path, content in theirs.items():
+            self.there.pop(path, None)
+            if content is not None:
+                self.there[path] = content
+        tenant.repository.commit(self.there)
+        self.fetch()
+        self.site.sign_in(self.site.keys[Role.WRITER])
+
+    def fetch(self) -> None:
+        self.site.services.plans.status(self.site.project.id, fresh=True)
+
+    @property
+    def saved(self) -> list[str]:
+        """The paths of the assets for which a choice is saved."""
+        return [each.path for each in self.conflicts.saved]
+
+    @property
+    def conflicts(self) -> Conflicts:
+        return self.site.services.plans.conflicts(self.site.project.id)
+
+    def link(self, path: str) -> str:
+        """The page of the conflict that an asset of a path is in."""
+        [asset_id] = [
+            party.asset_id
+            for conflict in self.conflicts.conflicts
+            for party in conflict.parties
+            if party.path == path
+        ]
+        return f"{self.at}/asset?id={quote(asset_id, safe='')}"
 
     def push(self, path: str, content: bytes) -> None:
         # A commit has the whole tree.
@@ -75,8 +117,25 @@ class Settling:
 
 
 @pytest.fixture
-def settling(site: PageClient) -> Settling:
+def empty(site: PageClient) -> Settling:
+    """A project without conflicts, so far."""
     return Settling(site)
+
+
+@pytest.fixture
+def settling(empty: Settling) -> Settling:
+    empty.begin(
+        {"rules/a.json": json.dumps(BASE).encode(), "rules/t.txt": TEXT.encode()},
+        {
+            "rules/a.json": json.dumps(OURS).encode(),
+            "rules/t.txt": TEXT.replace("one", "1").replace("last", "5").encode(),
+        },
+        {
+            "rules/a.json": json.dumps(THEIRS).encode(),
+            "rules/t.txt": TEXT.replace("one", "eins").replace("last", "ende").encode(),
+        },
+    )
+    return empty
 
 
 def test_a_pull_makes_what_the_preview_showed(settling: Settling):
@@ -116,16 +175,71 @@ def test_a_conflict_that_moved_meanwhile_is_not_settled(settling: Settling):
 
 
 def test_all_of_a_list_take_a_side_and_one_is_cleared(settling: Settling):
-    site, plans = settling.site, settling.site.services.plans
-    assert (
-        site.post(f"{settling.at}/choose?q=t.txt", {"scope": "all", "side": "theirs"}).status_code
-        == 303
-    )
-    assert [each.path for each in plans.conflicts(site.project.id).saved] == ["rules/t.txt"]
-    site.send(site.get(settling.at), f"{settling.at}/choose", side="theirs")
-    assert len(plans.conflicts(site.project.id).saved) == 2
+    site, action = settling.site, f"{settling.at}/choose"
+    filtered = site.get(f"{settling.at}?q=t.txt")
+    site.send(filtered, f"{action}?q=t.txt", scope="all", side="theirs")
+    assert settling.saved == ["rules/t.txt"]
+    site.send(site.get(settling.at), action, scope="all", side="theirs")
+    assert sorted(settling.saved) == ["rules/a.json", "rules/t.txt"]
     site.send(settling.page("rules/a.json"), f"{settling.at}/clear")
-    assert [each.path for each in plans.conflicts(site.project.id).saved] == ["rules/t.txt"]
+    assert settling.saved == ["rules/t.txt"]
+
+
+def boxes(page: HtmlPage) -> list[str]:
+    """The values of the checkboxes of assets."""
+    return [
+        given["value"] for tag, given in page.tags if tag == "input" and given.get("name") == "id"
+    ]
+
+
+def test_the_selected_assets_take_a_side(settling: Settling):
+    page = settling.site.get(settling.at)
+    [box] = [each for each in boxes(page) if each.startswith(settling.id_of("rules/a.json"))]
+    none = settling.site.send(page, f"{settling.at}/choose", 400, side="ours")
+    assert "check some first" in none.text
+    settling.site.send(page, f"{settling.at}/choose", side="ours", id=[box])
+    assert settling.saved == ["rules/a.json"]
+
+
+@pytest.mark.parametrize("scope", ["selected", "all"])
+def test_a_list_that_has_changed_since_it_was_seen_is_shown_again(settling: Settling, scope: str):
+    page = settling.site.get(settling.at)
+    settling.push("rules/t.txt", b"again\n")
+    settling.fetch()
+    refused = settling.site.send(
+        page, f"{settling.at}/choose", 409, side="theirs", scope=scope, id=boxes(page)
+    )
+    assert "have changed since you saw them" in refused.text
+    assert settling.saved == []
+    settling.site.send(HtmlPage(refused.text), f"{settling.at}/choose", side="theirs", scope="all")
+    assert len(settling.saved) == 2
+
+
+def test_a_list_is_sent_again_only_once_it_has_changed(settling: Settling):
+    page = settling.site.get(settling.at)
+    [poll] = [given["hx-get"] for tag, given in page.tags if given.get("id") == "list"]
+    assert settling.site.client.get(poll).status_code == 204
+    settling.settle("rules/t.txt", how="ours")
+    assert settling.site.client.get(poll).status_code == 200
+
+
+def test_a_choice_is_saved_with_one_plan(settling: Settling, monkeypatch: pytest.MonkeyPatch):
+    shown = settling.site.send(
+        settling.page("rules/t.txt"), f"{settling.at}/preview", 200, how="ours"
+    )
+    planned, plan = [], settling.site.services.plans.conflicts
+
+    def counted(*given: Any, **rest: Any) -> Conflicts:
+        planned.append(given)
+        return plan(*given, **rest)
+
+    monkeypatch.setattr(settling.site.services.plans, "conflicts", counted)
+    settling.site.send(HtmlPage(shown.text), f"{settling.at}/keep")
+    assert len(planned) == 1
+    settling.site.send(
+        settling.site.get(settling.at), f"{settling.at}/choose", scope="all", side="ours"
+    )
+    assert len(planned) == 3
 
 
 def test_a_reader_sees_a_conflict_without_choices(settling: Settling):
@@ -133,3 +247,143 @@ def test_a_reader_sees_a_conflict_without_choices(settling: Settling):
     page = settling.page("rules/a.json")
     assert "/items/[id=a]/n" in page.text
     assert not [each for each in page.actions if "conflicts" in each]
+
+
+# --- every sort of conflict -----------------------------------------------------------------------
+
+
+def preview(settling: Settling, path: str, status: int = 200, **choice: Any) -> HtmlPage:
+    page = settling.site.get(settling.link(path))
+    return HtmlPage(settling.site.send(page, f"{settling.at}/preview", status, **choice).text)
+
+
+def test_what_one_side_deleted_and_the_other_edited(empty: Settling):
+    paths = ("rules/here.txt", "rules/there.txt")
+    empty.begin(
+        dict.fromkeys(paths, b"before\n"),
+        {"rules/here.txt": None, "rules/there.txt": b"ours\n"},
+        {"rules/here.txt": b"theirs\n", "rules/there.txt": None},
+    )
+    shown = preview(empty, "rules/there.txt", how="theirs")
+    assert "The asset is deleted." in shown.text
+    empty.site.send(shown, f"{empty.at}/keep")
+    shown = preview(empty, "rules/here.txt", how="theirs")
+    assert "+theirs" in shown.text
+    empty.site.send(shown, f"{empty.at}/keep")
+    empty.pull()
+    assert empty.site.tenant.contents(empty.site.project) == {"rules/here.txt": b"theirs\n"}
+
+
+def test_what_both_sides_added_is_settled_by_an_edited_content(empty: Settling):
+    empty.begin({"rules/x": b"x"}, {"rules/new.txt": b"ours\n"}, {"rules/new.txt": b"theirs\n"})
+    shown = preview(empty, "rules/new.txt", how="content", content="both\r\n")
+    empty.site.send(shown, f"{empty.at}/keep")
+    empty.pull()
+    assert empty.site.tenant.contents(empty.site.project)["rules/new.txt"] == b"both\n"
+
+
+def test_two_renames_of_one_asset_are_settled_by_a_side(empty: Settling):
+    tenant, project = empty.site.tenant, empty.site.project
+    content = b"".join(b"line %d\n" % number for number in range(20))
+    empty.begin({"rules/old.txt": content}, {}, {"rules/old.txt": None, "rules/there.txt": content})
+    store = tenant.store(project)
+    store.move(AssetId(empty.id_of("rules/old.txt")), AssetPath("rules/here.txt"))
+    page = empty.site.get(empty.link("rules/here.txt"))
+    assert 'name="content"' not in str(page.tags)
+    shown = HtmlPage(empty.site.send(page, f"{empty.at}/preview", 200, how="theirs").text)
+    empty.site.send(shown, f"{empty.at}/keep")
+    empty.pull()
+    assert list(tenant.contents(project)) == ["rules/there.txt"]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "size"), [(b"\0\1\2", 3), (b"line\n" * 300_000, 1_500_000)], ids=["binary", "large"]
+)
+def test_a_content_that_no_page_shows_is_settled_by_a_side(
+    empty: Settling, theirs: bytes, size: int
+):
+    empty.begin({"rules/x.bin": b"\0"}, {"rules/x.bin": b"\0ours"}, {"rules/x.bin": theirs})
+    shown = preview(empty, "rules/x.bin", how="theirs")
+    assert f"A content of {size} bytes, which is not shown here." in shown.text
+    empty.site.send(shown, f"{empty.at}/keep")
+    empty.pull()
+    assert empty.content("rules/x.bin") == theirs
+
+
+def test_a_content_that_is_not_at_hand_has_no_size(empty: Settling):
+    large = b"x" * (5 << 20)
+    empty.begin({"rules/x.bin": b"\0"}, {"rules/x.bin": b"\0ours"}, {"rules/x.bin": large})
+    shown = preview(empty, "rules/x.bin", how="theirs")
+    assert "A content, which is not shown here." in shown.text
+
+
+def test_of_many_places_the_first_are_chosen_one_by_one_and_the_rest_together(empty: Settling):
+    def document(value: int) -> bytes:
+        return json.dumps({f"f{number:03}": value for number in range(120)}).encode()
+
+    path = "rules/many.json"
+    empty.begin({path: document(0)}, {path: document(1)}, {path: document(2)})
+    page = empty.site.get(empty.link(path))
+    assert "20 more places clash" in page.text
+    missing = preview(empty, path, 400, how="each", rest="theirs")
+    assert "place 1" in missing.text
+    first: dict[str, Any] = {f"choice-{number}": "ours" for number in range(100)}
+    unsaid = preview(empty, path, 400, how="each", **first)
+    assert "place 101" in unsaid.text
+    shown = preview(empty, path, how="each", rest="theirs", **first)
+    empty.site.send(shown, f"{empty.at}/keep")
+    again = dict(empty.site.get(empty.link(path)).form(f"{empty.at}/preview").fields)
+    assert again["rest"] == "theirs"
+    empty.pull()
+    merged = list(json.loads(empty.content(path)).values())
+    assert merged == [1] * 100 + [2] * 20
+
+
+def test_an_edit_leaves_the_line_ends_of_every_other_line(empty: Settling):
+    before = b"unix\nwindows\r\nold\rlast"
+    empty.begin(
+        {"rules/ends.txt": before},
+        {"rules/ends.txt": before.replace(b"unix", b"ours")},
+        {"rules/ends.txt": before.replace(b"unix", b"theirs")},
+    )
+    text = "both\r\nwindows\r\nnew\r\nold\r\nlast"
+    shown = preview(empty, "rules/ends.txt", how="content", content=text)
+    empty.site.send(shown, f"{empty.at}/keep")
+    empty.pull()
+    assert empty.content("rules/ends.txt") == b"both\nwindows\r\nnew\r\nold\rlast"
+
+
+def test_a_history_that_cannot_be_read_leaves_out_who_changed_it(
+    settling: Settling, monkeypatch: pytest.MonkeyPatch
+):
+    """Git's own server sends no malformed commit; others may."""
+
+    def malformed(*_: object) -> None:
+        raise InvalidTree(problems=("a commit is malformed",))
+
+    monkeypatch.setattr(GitRemote, "last_change", malformed)
+    assert "theirs is that of" in settling.page("rules/t.txt").text
+
+
+def test_who_was_signed_out_meanwhile_loses_no_choice_that_was_saved(settling: Settling):
+    settling.settle("rules/t.txt", how="ours")
+    page = settling.page("rules/a.json")
+    settling.site.client.cookies.clear()
+    form = page.form(f"{settling.at}/preview")
+    answer = settling.site.client.post(form.action, data=dict(form.fields) | {"how": "ours"})
+    assert answer.headers["location"].startswith("/ui/sign-in")
+    assert settling.saved == ["rules/t.txt"]
+
+
+def test_every_choice_names_its_place(settling: Settling):
+    page = settling.page("rules/a.json")
+    named = [given.get("aria-label") for tag, given in page.tags if given.get("type") == "radio"]
+    assert "/items/[id=a]/n: theirs" in named
+
+
+def test_a_report_links_to_its_conflicts(settling: Settling):
+    settling.pull()
+    runs = settling.site.get(f"{settling.site.url}/runs").links
+    page = settling.site.get(next(each for each in runs if each.startswith("/ui/runs/")))
+    [link] = [each for each in page.links if "conflicts?q=rules/a.json" in each.replace("%2F", "/")]
+    assert "rules/a.json" in settling.site.get(link).text
