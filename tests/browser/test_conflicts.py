@@ -49,7 +49,7 @@ def choose(page: Page, place: str, side: str) -> None:
 
 
 def keep(page: Page) -> None:
-    """Preview what is chosen, and keep it."""
+    """Preview what is chosen, and save it."""
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_role("heading", name="What comes of it")).to_be_visible()
     page.get_by_role("button", name="Keep").click()
@@ -103,7 +103,7 @@ def test_conflicts_arrive_are_settled_pulled_and_undone(site: Site, opened: Call
     assert json.loads(site.tenant.contents(project)[FIELDS]) == OURS
 
 
-def test_a_push_in_the_middle_is_shown_and_nothing_old_is_kept(
+def test_a_push_in_the_middle_is_shown_and_nothing_old_is_saved(
     site: Site, opened: Callable[..., Page]
 ):
     project = edited(site)
@@ -147,7 +147,7 @@ def test_without_scripts_a_conflict_is_settled_and_a_reader_has_no_choice(
     expect(row.get_by_text("ours")).to_be_visible()
 
 
-def test_who_is_signed_out_in_the_middle_finds_what_was_kept(
+def test_who_is_signed_out_in_the_middle_finds_what_was_saved(
     site: Site, opened: Callable[..., Page]
 ):
     project = edited(site)
@@ -165,7 +165,7 @@ def test_who_is_signed_out_in_the_middle_finds_what_was_kept(
     expect(page.get_by_role("radio", name="keep ours")).to_be_checked()
 
 
-def test_a_server_that_restarts_in_the_middle_has_what_was_kept(
+def test_a_server_that_restarts_in_the_middle_has_what_was_saved(
     chromium: Browser, tmp_path: Path, sqlite_url: str
 ):
     root = tmp_path / "repositories"

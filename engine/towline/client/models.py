@@ -629,6 +629,14 @@ class Lines(_Model):
     diff: str
 
 
+class LogLine(_Model):
+    """A line of a run's log."""
+
+    at: datetime
+    level: str
+    text: str
+
+
 class LoginBody(_Model):
     """An email and a password."""
 

@@ -383,6 +383,13 @@ def get_run(run_id: UUID | str) -> Request[models.Run]:
     return Request(method="GET", path=f"/runs/{part(run_id)}", result=models.Run)
 
 
+def read_run_log(run_id: UUID | str) -> Request[list[models.LogLine]]:
+    """What has happened while towline executed the run: at most 201 lines, the middle left out. It is
+    empty where an external executor does.
+    """
+    return Request(method="GET", path=f"/runs/{part(run_id)}/log", result=list[models.LogLine])
+
+
 def list_attempts(run_id: UUID | str) -> Request[list[models.RunSummary]]:
     """Every attempt at what a run tries, the first one first."""
     return Request(

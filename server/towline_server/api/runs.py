@@ -180,6 +180,16 @@ class RunSummary(Model):
     """The number of the pull in the project's log; null: it wrote none."""
 
 
+class LogLineModel(Model):
+    """A line of a run's log."""
+
+    at: datetime
+    """By the executor's clock."""
+    level: str
+    """``info``, ``warning`` or ``error``."""
+    text: str
+
+
 class RunModel(RunSummary):
     """A run as it is now."""
 
@@ -227,6 +237,15 @@ def list_runs(context: Context, window: Window, state: States = None) -> Page[Ru
 def get_run(run: RunForReader) -> RunModel:
     """A run."""
     return RunModel.of(run)
+
+
+@router.get("/runs/{run_id}/log", responses=problems())
+def read_run_log(run: RunForReader) -> list[LogLineModel]:
+    """What has happened while towline executed the run: at most 201 lines, the middle left out.
+
+    It is empty where an external executor does.
+    """
+    return [LogLineModel.of(line) for line in run.log]
 
 
 @router.get("/runs/{run_id}/attempts", responses=problems())

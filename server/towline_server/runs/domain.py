@@ -16,6 +16,7 @@ from towline.options import OnConflict, Renames, Resolutions, Selection
 from towline.remotes.windows import Window
 from towline_server.projects.domain import Binding
 
+from .run_log import LogLine
 from .states import Fault, Outcome, ReasonCode, ResultClass, RunState
 
 if TYPE_CHECKING:
@@ -314,6 +315,8 @@ class Run:
     """The number of the project's log that it wrote."""
     phase_seconds: Mapping[str, float] | None = None
     """How long each phase lasted; None: it has not ended, or an external executor had it."""
+    log: tuple[LogLine, ...] = ()
+    """What happened while it was executed; empty in a list."""
     windows: WindowCount | None
     """Of a parent with a child for each window."""
 

@@ -46,8 +46,9 @@ from .domain import Lease, RunMode
 from .fetching import FetchTarget, Repositories, Repository, SharedFetches
 from .inputs import Inputs, claim_inputs
 from .phases import Phases
-from .planning import check_request, options_of, plan_for, unchanged_plan
+from .planning import check_request, options_of, plan_for, summary_of, unchanged_plan
 from .queue import Leases, RunToken, Stop
+from .run_log import RunLog
 from .states import RunState
 from .tables import RunRow, find_now, find_row, hold_projects
 from .windows import WindowHistory
@@ -99,8 +100,10 @@ class Execution:
         self._lease = lease
         self._token = token
         self._inputs: Inputs | None = lease.inputs
-        each = self._inputs is not None and self._inputs.run.request.kind is not None
-        self._phase = Phases(tools.leases, lease, tools.changes, each=each)
+        run = None if self._inputs is None else self._inputs.run
+        each = run is not None and run.request.kind is not None
+        self._log = RunLog(lease.run_id, () if run is None else run.log)
+        self._phase = Phases(tools.leases, lease, tools.changes, self._log, each=each)
         token.write_progress = self._phase.write_progress
         self._fetched: Revision | None = None
         self._planned: _Planned | None = None
@@ -149,14 +152,17 @@ class Execution:
             except Exception as error:  # noqa: BLE001 - a run ends, whatever happens
                 away = error.__cause__ if isinstance(error, TowlineError) else None
                 if away is not None and passes(away) and pause is not None:
-                    _LOG.warning("run %s waits for the database: %s", self.run_id, shown(away))
+                    self._log.add(logging.WARNING, "waits for the database", f": {shown(away)}")
                     self._tools.sleep(pause)
                     continue
                 if not isinstance(error, TowlineError):
+                    # What happened is the operator's to read.
                     _LOG.exception("run %s failed", self.run_id)
-                elif isinstance(error, DiskFull):
-                    _LOG.error("run %s failed: the disk is full", self.run_id)
-                self._end(failed(error))
+                end = failed(error)
+                assert end.error is not None, "a run that failed has an error"
+                level = logging.ERROR if isinstance(error, DiskFull) else logging.INFO
+                self._log.add(level, f"failed: {end.error.message}")
+                self._end(end)
                 return False
         return False
 
@@ -167,11 +173,13 @@ class Execution:
             case Stop.SHUTDOWN:
                 self._hand_back()
             case Stop.CANCELLED | None:
+                self._log.note("cancelled")
                 self._end(failed(Cancelled()))
         return False
 
     def _hand_back(self) -> None:
         """End the run in favour of an attempt that the next free executor takes."""
+        self._log.note("the executor is stopping: another attempt takes the run's place")
 
         def follow(session: Session, now: datetime) -> None:
             # First, so that a parent which looks at its children sees that one follows.
@@ -203,7 +211,7 @@ class Execution:
                     # Its lease expires, and the reaper ends it.
                     _LOG.exception("the end of run %s could not be written", self.run_id)
                     return
-                _LOG.warning("the end of run %s waits: %s", self.run_id, shown(error))
+                self._log.add(logging.WARNING, "its end waits", f": {shown(error)}")
                 self._tools.sleep(pause)
         self._tools.boundary(self.run_id, "ended")
         self._tools.changes.changed()
@@ -240,6 +248,7 @@ class Execution:
         inputs = self._read()
         check_request(inputs.run.request, inputs.project)
         run = inputs.run
+        self._log.note(f"attempt {run.attempts.number} of {run.request.mode}")
         target = run.target_revision if inputs.run.window is None else inputs.tip
         # A fetch that failed before this attempt may begin does not serve it.
         since = max(run.created_at, run.attempts.not_before or run.created_at)
@@ -255,7 +264,11 @@ class Execution:
         if target is None or not _has(repository, target):
             limits = self._tools.repositories.limits
             wanted = FetchTarget(repository=repository, limits=limits, revision=target)
+            self._log.note(f"fetching {target or repository.ref} of {repository.url}")
             target = self._tools.fetches.fetch(wanted, self._watch(), since=since, now=now)
+            self._log.note(f"fetched {target}")
+        else:
+            self._log.note(f"{target} was fetched before")
         self._fetched = target
         at = self._set_target(inputs, target)
         known = inputs.run.target_committed_at if inputs.run.window is None else inputs.tip
@@ -315,6 +328,7 @@ class Execution:
             if plan is None:
                 return False
             self._find_base(inputs, target)
+            self._log.note(f"nothing is new since {target}")
             self._complete(transaction.session, succeeded(report_of(plan)))
             self._tools.boundary(self.run_id, "committing")
         self._tools.changes.changed()
@@ -325,7 +339,7 @@ class Execution:
         try:
             self._planned = self._plan_at(inputs, self._choose_target(inputs))
         except ContentMissing:
-            # The cache has lost it: fetch it again.
+            self._log.add(logging.WARNING, "the cache has lost what was fetched: fetching again")
             now = self._tools.database.now()
             self._ensure_fetched(inputs, self._fetched, now, now)
             self._planned = self._plan_at(inputs, self._choose_target(inputs))
@@ -343,6 +357,7 @@ class Execution:
             plan = plan_for(request, ours, remote, revision, options, self._watch())
             moment = ours.moment
         self._find_base(inputs, plan.before.base)
+        self._log.note(summary_of(plan))
         return _Planned(plan=plan, at=moment)
 
     def _find_base(self, inputs: Inputs, base: Revision | None) -> None:
@@ -357,7 +372,8 @@ class Execution:
         for _ in range(_PLANS - 1):
             try:
                 return self._apply_once()
-            except (StalePlan, StoreBusy):
+            except (StalePlan, StoreBusy) as error:
+                self._log.note(f"planning again: {error.code}")
                 # The project was edited or bound again. Plan again, if the lease still holds the
                 # run; the first write fails if it does not.
                 self._planned = self._inputs = None
@@ -377,6 +393,7 @@ class Execution:
         def before_commit(session: Session, applied: Applied) -> None:
             if inputs.run.request.checkout is not None:
                 Projects(session).bind(inputs.project.id, inputs.run.request.checkout)
+            self._log.note(f"applied as pull {applied.number}" if applied.number else "applied")
             self._complete(session, succeeded(report, pull=applied.number))
             self._tools.boundary(self.run_id, "committing")
 

@@ -79,5 +79,5 @@ def latest_of_kinds(
     rank = func.row_number().over(partition_by=RunRow.kind, order_by=newest).label("rank")
     ranked = select(RunRow.id, rank).where(*wanted.conditions()).subquery()
     query = select(RunRow).join(ranked, RunRow.id == ranked.c.id).where(ranked.c.rank == 1)
-    found = (listed_run(row) for row in session.scalars(query.options(WITHOUT_REPORT)))
+    found = (listed_run(row) for row in session.scalars(query.options(*WITHOUT_REPORT)))
     return {each.request.kind: each for each in found if each.request.kind is not None}

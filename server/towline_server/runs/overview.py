@@ -109,7 +109,7 @@ def _newest(states: Sequence[str]) -> ScalarSelect[UUID]:
 
 def _runs(session: Session, ids: Sequence[UUID | None]) -> Mapping[UUID, Run]:
     wanted = [each for each in ids if each is not None]
-    query = select(RunRow).where(RunRow.id.in_(wanted)).options(WITHOUT_REPORT)
+    query = select(RunRow).where(RunRow.id.in_(wanted)).options(*WITHOUT_REPORT)
     return {row.id: listed_run(row) for row in session.scalars(query)}
 
 

@@ -20,6 +20,7 @@ from towline_server.loops import Changes
 
 from .domain import Lease
 from .queue import Leases
+from .run_log import RunLog
 from .states import ACTIVE, STARTS_AT, RunState, progress_in
 from .tables import RunRow
 
@@ -36,10 +37,13 @@ class Phases:
     ``each``: write each phase, however short.
     """
 
-    def __init__(self, leases: Leases, lease: Lease, changes: Changes, *, each: bool) -> None:
+    def __init__(
+        self, leases: Leases, lease: Lease, changes: Changes, log: RunLog, *, each: bool
+    ) -> None:
         self._leases = leases
         self._lease = lease
         self._changes = changes
+        self._log = log
         self._each = each
         self._reading = False
         self._writing = Lock()
@@ -55,7 +59,8 @@ class Phases:
         """Write that the run enters a phase, with what was found; return when. Raises as `move`."""
         self._pass_to(state)
         with self._writing:
-            now = self._leases.move(self._lease, state, STARTS_AT[state], self.found)
+            found = {**self.found, **self._log.column()}
+            now = self._leases.move(self._lease, state, STARTS_AT[state], found)
             self.found = {}
             self._written = self._reached = _place(state, STARTS_AT[state])
             self._steps = [self._written]
@@ -91,13 +96,13 @@ class Phases:
 
     def _write(self, place: _Place) -> None:
         number, progress = place
-        self._leases.move(self._lease, ACTIVE[number], progress)
+        self._leases.move(self._lease, ACTIVE[number], progress, self._log.column())
         self._written = place
 
     def at_end(self) -> dict[str, Any]:
-        """Return what was found, and how long each phase lasted, for the end of the run."""
+        """Return what was found, how long phases lasted, and the log, for the end of the run."""
         self._pass_to(self._state)
-        return {**self.found, "phase_seconds": dict(self._seconds)}
+        return {**self.found, "phase_seconds": dict(self._seconds), **self._log.column()}
 
     def _pass_to(self, state: RunState) -> None:
         """Count the time since the last call for the phase that it was in."""
@@ -108,7 +113,7 @@ class Phases:
 
     def write_found(self, row: RunRow) -> None:
         """Write what was found into the run's row, which the caller has locked."""
-        for name, value in self.found.items():
+        for name, value in {**self.found, **self._log.column()}.items():
             setattr(row, name, value)
 
     def write_progress(self) -> None:

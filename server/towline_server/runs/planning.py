@@ -6,6 +6,7 @@ at all, are in its report, and can be undone with it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from typing import Any, cast
@@ -109,6 +110,14 @@ def plan_for(
             if not named.intersection(ids):
                 raise
             named = named.difference(ids)
+
+
+def summary_of(plan: Plan) -> str:
+    """Return what a plan would do in a few words, for a run's log."""
+    counts = Counter(str(item.disposition) for item in plan.items)
+    found = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "no change"
+    refused = "; it is refused" if plan.refused else ""
+    return f"planned: {found}; {len(plan.conflicts)} in conflict{refused}"
 
 
 def unchanged_plan(

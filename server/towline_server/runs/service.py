@@ -199,7 +199,7 @@ class Runs:
         query = select(run).where(*where).order_by(*ordered).limit(limit).offset(offset)
         with self._database.reading() as session:
             total = session.scalar(select(func.count()).select_from(run).where(*where)) or 0
-            runs = tuple(listed_run(row) for row in session.scalars(query.options(WITHOUT_REPORT)))
+            runs = tuple(listed_run(row) for row in session.scalars(query.options(*WITHOUT_REPORT)))
         return RunPage(runs=runs, total=total, offset=offset)
 
     def attempts(self, run_id: UUID) -> tuple[Run, ...]:
@@ -211,7 +211,7 @@ class Runs:
         with self._database.reading() as session:
             root_id = existing(session.scalar(_root_of(run_id)), "run")
             same = select(RunRow).where(RunRow.attempt_root_id == root_id)
-            ordered = same.order_by(RunRow.attempt, RunRow.id).options(WITHOUT_REPORT)
+            ordered = same.order_by(RunRow.attempt, RunRow.id).options(*WITHOUT_REPORT)
             return tuple(listed_run(row) for row in session.scalars(ordered))
 
     # --- wait ---------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ from towline_server.errors import existing
 from towline_server.projects.tables import ProjectRow
 
 from . import domain
+from .run_log import decoded
 from .states import ACTIVE, Fault, Outcome, ReasonCode, ResultClass, RunState
 
 _ACTIVE = text("state IN ('fetching', 'comparing', 'validating', 'applying') AND NOT is_parent")
@@ -166,6 +167,8 @@ class RunRow(Job):
     pull: Mapped[int | None] = mapped_column(BigInteger)
     phase_seconds: Mapped[dict[str, Any] | None]
     """How long each phase lasted, by the executor's clock; NULL: another process executed it."""
+    log: Mapped[list[Any] | None]
+    """As `towline_server.runs.run_log` encodes it; NULL: another process executed it."""
     windows_pulled: Mapped[int | None]
     """Of a parent with a child for each window, how many were pulled."""
     windows_left: Mapped[int | None]
@@ -243,17 +246,20 @@ def held_by(lease: domain.Lease) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-WITHOUT_REPORT = defer(RunRow.report, raiseload=True)
-"""The option of a query for `listed_run`: a report may be as large as its project."""
+WITHOUT_REPORT = (
+    defer(RunRow.report, raiseload=True),
+    defer(RunRow.log, raiseload=True),
+)
+"""The options of a query for `listed_run`: a report may be as large as its project."""
 
 
 def run_of(row: RunRow) -> domain.Run:
     """Return the run of a row."""
-    return replace(listed_run(row), report=row.report)
+    return replace(listed_run(row), report=row.report, log=decoded(row.log))
 
 
 def listed_run(row: RunRow) -> domain.Run:
-    """Return the run of a row without its report, for a list."""
+    """Return the run of a row without its report and its log, for a list."""
     return domain.Run(
         id=row.id,
         tenant_id=row.tenant_id,

@@ -197,6 +197,7 @@ TABLE: Mapping[str, Open | Needs] = {
     f"GET {V1}/runs": Needs(shows="run_id"),
     f"GET {V1}/runs/{{run_id}}": _reads(),
     f"GET {V1}/runs/{{run_id}}/attempts": _reads(),
+    f"GET {V1}/runs/{{run_id}}/log": _reads(),
     f"GET {V1}/runs/{{run_id}}/events": _reads(),
     f"POST {V1}/runs/{{run_id}}/cancel": _writes(body={}),
     f"POST {V1}/runs/{{run_id}}/retry": _writes(202, {}),

@@ -91,6 +91,7 @@ def test_a_run_that_conflicts_explains_it_and_is_retried(site: PageClient):
     page = _run(site)
     assert "unresolved conflicts" in page.text
     assert "rules/a" in page.text
+    assert "in conflict; it is refused" in page.text  # its log
     [retry] = [action for action in page.actions if action.endswith("/retry")]
     again = site.send(page, retry).headers["location"]
     site.runner.work()

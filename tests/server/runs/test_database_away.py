@@ -70,7 +70,7 @@ def test_a_run_goes_on_once_the_disk_is_free(
     runner.worker(gate=full_disk, sleep=full_disk.sleep).execute(run.id)
     ended = runner.runs.get(run.id)
     assert (ended.outcome, ended.attempts.number, len(full_disk.pauses)) == (Outcome.CHANGED, 1, 3)
-    assert f"run {run.id} waits for the database" in caplog.text
+    assert f"run {run.id}: waits for the database" in caplog.text
     assert "disk is full" in caplog.text
     assert runner.tenant.contents(project) == {"a": b"1"}
 
