@@ -275,3 +275,19 @@ class TooManyWebhooks(MovedError, code="too_many_webhooks"):
 
     template = "there are {allowed} webhooks already; delete one first"
     allowed: int
+
+
+# --- schedules --------------------------------------------------------------------------------
+
+
+class TooManySchedules(MovedError, code="too_many_schedules"):
+    """The project has as many schedules as it may have."""
+
+    template = "there are {allowed} schedules already; delete one first"
+    allowed: int
+
+
+class ScheduleOfSync(CallerError, code="schedule_of_sync"):
+    """A schedule is to be changed that a sync has."""
+
+    template = "a sync has this schedule; change the sync"

@@ -93,12 +93,15 @@ class Site:
         run = self.pull(project, mode="dry_run", on_conflict="skip")
         shown = self.native("GET", f"/projects/{project.id}/assets")["items"]
         self.native("POST", "/webhooks", json={"url": "http://127.0.0.1:9/", "description": "one"})
+        rhythm = {"cron": "0 4 * * *", "timezone": "Europe/Berlin"}
+        schedule = self.native("POST", f"/projects/{project.id}/schedules", json=rhythm)
         people = self.native("GET", f"/admin/tenants/{project.tenant_id}/identities")["items"]
         return {
             "identity": people[0]["id"],
             "connection": str(project.bound.connection_id),
             "project": str(project.id),
             "plan": plan["id"],
+            "schedule": schedule["id"],
             "run": run["id"],
             "asset": next(each["id"] for each in shown if each["path"] == "rules/a.json"),
         }

@@ -65,6 +65,7 @@ PLACES = {
     ("/conflicts/", "asset_id"): "asset in conflict",
     ("", "path"): "path",
     ("", "webhook_id"): "webhook",
+    ("", "schedule_id"): "schedule",
     ("", "tenant_id"): "tenant",
     ("", "identity_id"): "identity",
     ("", "delivery_id"): "delivery",
@@ -229,6 +230,7 @@ class _Population:
             "asset in conflict": conflict["asset_id"],
             "plan": self._post(f"{mine}/plans", {"on_conflict": "theirs"})["id"],
             "plan with a conflict": self._post(f"{mine}/plans", {"on_conflict": "skip"})["id"],
+            "schedule": self._post(f"{mine}/schedules", {"cron": "0 4 * * *"})["id"],
             "unbound connection": self._post(
                 f"{NATIVE}/connections", {"url": "http://127.0.0.1/nothing.git"}
             )["id"],

@@ -48,6 +48,9 @@ Action: TypeAlias = (
         "run.cancelled",
         "run.retried",
         "run.completed",
+        "schedule.created",
+        "schedule.changed",
+        "schedule.deleted",
         "sync.created",
         "sync.changed",
         "sync.deleted",
@@ -1127,6 +1130,64 @@ class S3ConnectionBody(_Model):
     credential: CredentialBody | None = None
     webhook_secret: str | None = Field(default=None, repr=False)
     config: S3Config | None = None
+
+
+class ScheduleBody(_Model):
+    """A schedule to be made: by a cron line in a time zone, or by a number of seconds."""
+
+    cron: str | None = None
+    timezone: str = "UTC"
+    every_seconds: int | None = None
+    enabled: bool = True
+    mode: RunMode = "incremental"
+    kind: str | None = None
+    on_conflict: OnConflict | None = None
+    allow_empty: bool = False
+    backend: BackendName = "native"
+
+
+class ScheduleChange(_Model):
+    """A change of a schedule: what is left out stays.
+
+    A null ``kind`` or ``on_conflict`` is as in a new schedule; another null is as if left out.
+    """
+
+    cron: str | None = None
+    timezone: str | None = None
+    every_seconds: int | None = None
+    enabled: bool | None = None
+    mode: RunMode | None = None
+    kind: str | None = None
+    on_conflict: OnConflict | None = None
+    allow_empty: bool | None = None
+    backend: BackendName | None = None
+
+
+class Schedule(_Model):
+    """A schedule of a project, of a sync too."""
+
+    id: UUID
+    timezone: str
+    enabled: bool
+    mode: RunMode
+    allow_empty: bool
+    backend: BackendName
+    sync_id: UUID | None = None
+    cron: str | None = None
+    every_seconds: int | None = None
+    due_at: datetime | None = None
+    kind: str | None = None
+    on_conflict: OnConflict | None = None
+
+
+class SchedulePage(_Model):
+    """SchedulePage."""
+
+    items: list[Schedule]
+    total: int
+    limit: int
+    offset: int
+    has_next: bool
 
 
 class SelectionBody(_Model):

@@ -412,6 +412,56 @@ def follow_run(run_id: UUID | str) -> Request[None]:
     return Request(method="GET", path=f"/runs/{part(run_id)}/events")
 
 
+def list_schedules(
+    project_id: UUID | str, *, limit: int | None = None, offset: int | None = None
+) -> Request[models.SchedulePage]:
+    """The schedules of a project, the next first; those of its syncs too."""
+    return Request(
+        method="GET",
+        path=f"/projects/{part(project_id)}/schedules",
+        params={"limit": limit, "offset": offset},
+        result=models.SchedulePage,
+    )
+
+
+def create_schedule(project_id: UUID | str, body: models.ScheduleBody) -> Request[models.Schedule]:
+    """Make a schedule. What it missed while no server ran is one run, as soon as one does."""
+    return Request(
+        method="POST",
+        path=f"/projects/{part(project_id)}/schedules",
+        body=body,
+        result=models.Schedule,
+    )
+
+
+def get_schedule(project_id: UUID | str, schedule_id: UUID | str) -> Request[models.Schedule]:
+    """A schedule."""
+    return Request(
+        method="GET",
+        path=f"/projects/{part(project_id)}/schedules/{part(schedule_id)}",
+        result=models.Schedule,
+    )
+
+
+def change_schedule(
+    project_id: UUID | str, schedule_id: UUID | str, body: models.ScheduleChange
+) -> Request[models.Schedule]:
+    """Change a schedule; with ``enabled`` false it is paused. One of a sync is refused."""
+    return Request(
+        method="PATCH",
+        path=f"/projects/{part(project_id)}/schedules/{part(schedule_id)}",
+        body=body,
+        result=models.Schedule,
+    )
+
+
+def delete_schedule(project_id: UUID | str, schedule_id: UUID | str) -> Request[None]:
+    """Delete a schedule; the runs that it requested stay. One of a sync is refused."""
+    return Request(
+        method="DELETE", path=f"/projects/{part(project_id)}/schedules/{part(schedule_id)}"
+    )
+
+
 def list_webhooks(
     *, limit: int | None = None, offset: int | None = None
 ) -> Request[models.WebhookPage]:

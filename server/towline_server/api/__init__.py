@@ -26,6 +26,7 @@ from . import (
     push_hooks,
     resolutions,
     runs,
+    schedules,
     webhooks,
     work,
 )
@@ -53,6 +54,7 @@ def _router() -> APIRouter:
         pulls,
         runs,
         events,
+        schedules,
         webhooks,
         work,
         admin,

@@ -6,6 +6,7 @@ A model's JSON Schema says what its form asks; the model itself checks what come
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -237,6 +238,9 @@ def _parsed(field: FormField, text: str) -> Any:
     if field.widget == "pairs":
         pairs = (line.partition("=") for line in text.split("\n") if line.strip())
         return {name.strip(): value.strip() for name, _, value in pairs}
+    if field.widget == "number" and re.fullmatch(r"\s*-?[0-9]{1,18}\s*", text):
+        # Some models take no text for a number.
+        return int(text)
     # A field with a default may be empty on purpose.
     return text.strip() or ("" if field.default and field.widget == "text" else None)
 

@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter
+from starlette.datastructures import FormData
 from starlette.responses import Response
 
+from towline_server.api import schedules as api
 from towline_server.auth.roles import Role
-from towline_server.runs.schedules import schedules_of
+from towline_server.projects.domain import Project
+from towline_server.runs.project_schedules import ProjectSchedules
+from towline_server.runs.schedules import Schedule, schedules_of
 
-from .visitor import SignedIn
+from .forms import Filled, FormField, fields_of, submitted, unfilled
+from .visitor import Form, SignedIn, Visitor, go
 
 router = APIRouter(prefix="/ui/projects/{project_id}/schedules")
+
+_LABELS = {
+    "cron": "Cron line",
+    "timezone": "Time zone of the cron line",
+    "every_seconds": "Or every so many seconds",
+    "enabled": "Request runs",
+    "mode": "What a run does",
+    "kind": "Kind to pull",
+    "on_conflict": "Where both sides changed the same",
+    "allow_empty": "Pull a repository that has no asset any more",
+    "backend": "What executes it",
+}
+_HINTS = {
+    "cron": "Minute, hour, day of the month, month, weekday: 0 4 * * 1-5 is at 4:00 on workdays.",
+    "timezone": "Such as Europe/Berlin.",
+    "enabled": "Unchecked: the schedule is paused.",
+    "kind": "None: all of the project's.",
+    "on_conflict": "None: as the project's settings have it.",
+}
+_FIELDS = fields_of(api.ScheduleBody, labels=_LABELS, hints=_HINTS)
 
 
 @router.get("")
@@ -22,3 +50,140 @@ def list_schedules(visitor: SignedIn, project_id: UUID) -> Response:
     with visitor.reading() as session:
         found = schedules_of(session, project.id)
     return visitor.page("schedules.html", project=project, schedules=found)
+
+
+@router.get("/new")
+def new_schedule(visitor: SignedIn, project_id: UUID) -> Response:
+    """Show the form of a new schedule."""
+    project = visitor.project(project_id, Role.WRITER)
+    return _form_page(visitor, project, unfilled(_fields(visitor, project)))
+
+
+@router.post("/new")
+def create_schedule(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
+    """Make a schedule."""
+    project = visitor.project(project_id, Role.WRITER)
+
+    def save(body: api.ScheduleBody) -> Response:
+        api.create_schedule(visitor, project, body, Response())
+        return _listed(project)
+
+    found = submitted(api.ScheduleBody, _fields(visitor, project), form, save)
+    return found if isinstance(found, Response) else _form_page(visitor, project, found)
+
+
+@router.get("/{schedule_id}")
+def show_schedule(visitor: SignedIn, project_id: UUID, schedule_id: UUID) -> Response:
+    """Show the form of a schedule that there is."""
+    project = visitor.project(project_id, Role.WRITER)
+    schedule = _found(visitor, project, schedule_id)
+    shown = api.ScheduleModel.of(schedule).model_dump()
+    values = {name: shown[name] for name in api.ScheduleBody.model_fields}
+    filled = unfilled(_fields(visitor, project, schedule), values)
+    return _form_page(visitor, project, filled, schedule)
+
+
+@router.post("/{schedule_id}")
+def change_schedule(visitor: SignedIn, form: Form, project_id: UUID, schedule_id: UUID) -> Response:
+    """Change a schedule."""
+    project = visitor.project(project_id, Role.WRITER)
+    schedule = _found(visitor, project, schedule_id)
+
+    def save(body: api.ScheduleBody) -> Response:
+        return _changed(visitor, project, schedule, body.model_dump())
+
+    found = submitted(api.ScheduleBody, _fields(visitor, project, schedule), form, save)
+    return found if isinstance(found, Response) else _form_page(visitor, project, found, schedule)
+
+
+@router.post("/{schedule_id}/pause")
+def pause_schedule(visitor: SignedIn, form: Form, project_id: UUID, schedule_id: UUID) -> Response:
+    """Pause a schedule."""
+    return _enable(visitor, form, project_id, schedule_id, enabled=False)
+
+
+@router.post("/{schedule_id}/resume")
+def resume_schedule(visitor: SignedIn, form: Form, project_id: UUID, schedule_id: UUID) -> Response:
+    """Have a paused schedule request runs again."""
+    return _enable(visitor, form, project_id, schedule_id, enabled=True)
+
+
+@router.get("/{schedule_id}/delete")
+def ask_to_delete(visitor: SignedIn, project_id: UUID, schedule_id: UUID) -> Response:
+    """Ask whether a schedule is to be deleted."""
+    project = visitor.project(project_id, Role.WRITER)
+    schedule = _found(visitor, project, schedule_id)
+    return visitor.page("schedule_delete.html", project=project, schedule=schedule)
+
+
+@router.post("/{schedule_id}/delete")
+def delete_schedule(visitor: SignedIn, form: Form, project_id: UUID, schedule_id: UUID) -> Response:
+    """Delete a schedule."""
+    del form
+    project = visitor.project(project_id, Role.WRITER)
+    api.delete_schedule(visitor, project, schedule_id)
+    return _listed(project)
+
+
+def _fields(
+    visitor: Visitor, project: Project, schedule: Schedule | None = None
+) -> tuple[FormField, ...]:
+    """Return what the form asks: of kinds and backends, those that there are."""
+    kinds = [each.name for each in project.kinds.kinds]
+    backends = [str(each) for each in visitor.services.runs.backends.configured]
+    if schedule is not None:
+        # What it has stays to be chosen, though it may be gone.
+        kinds += [] if (kind := schedule.spec.request.kind) in (None, *kinds) else [str(kind)]
+        backends += [] if (own := str(schedule.spec.backend)) in backends else [own]
+    offered = {"kind": kinds, "backend": backends}
+    return tuple(
+        replace(each, widget="select", options=_options(offered[each.name]))
+        if each.name in offered
+        else each
+        for each in _FIELDS
+    )
+
+
+def _options(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, name) for name in names)
+
+
+def _found(visitor: Visitor, project: Project, schedule_id: UUID) -> Schedule:
+    with visitor.reading() as session:
+        return ProjectSchedules(session, project.id).get(schedule_id)
+
+
+def _changed(
+    visitor: Visitor, project: Project, schedule: Schedule, values: dict[str, Any]
+) -> Response:
+    """Change what differs: what the schedule has already may be gone."""
+    shown = api.ScheduleModel.of(schedule).model_dump()
+    given = {name: value for name, value in values.items() if value != shown[name]}
+    change = api.ScheduleChange.model_validate(given)
+    api.change_schedule(visitor, project, schedule.id, change)
+    return _listed(project)
+
+
+def _enable(
+    visitor: Visitor, form: FormData, project_id: UUID, schedule_id: UUID, *, enabled: bool
+) -> Response:
+    del form
+    project = visitor.project(project_id, Role.WRITER)
+    schedule = _found(visitor, project, schedule_id)
+    return _changed(visitor, project, schedule, {"enabled": enabled})
+
+
+def _listed(project: Project) -> Response:
+    return go(f"/ui/projects/{project.id}/schedules")
+
+
+def _form_page(
+    visitor: Visitor, project: Project, filled: Filled, schedule: Schedule | None = None
+) -> Response:
+    return visitor.page(
+        "schedule_form.html",
+        project=project,
+        filled=filled,
+        schedule=schedule,
+        status=filled.status,
+    )

@@ -23,7 +23,7 @@ from towline.errors import InvalidValue
 from .domain import BackendName, RunRequest
 from .schedule_tables import ScheduleRow
 
-_LONGEST_SECONDS = 315_360_000
+LONGEST_SECONDS = 315_360_000
 """Ten years."""
 _SOME_TIME = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -45,8 +45,8 @@ class Rhythm:
             raise InvalidValue(field="schedule", problem="needs either cron or everySeconds")
         if self.every_seconds is not None and self.every_seconds < 1:
             raise InvalidValue(field="schedule.everySeconds", problem="must be at least 1")
-        if self.every_seconds is not None and self.every_seconds > _LONGEST_SECONDS:
-            problem = f"must be at most {_LONGEST_SECONDS}"
+        if self.every_seconds is not None and self.every_seconds > LONGEST_SECONDS:
+            problem = f"must be at most {LONGEST_SECONDS}"
             raise InvalidValue(field="schedule.everySeconds", problem=problem)
         _zone(self.timezone)
         if self.cron is not None and (wrong := _cron_problem(self.cron)):
@@ -122,11 +122,16 @@ def spec_of(row: ScheduleRow) -> ScheduleSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """A schedule of a project, and when it fires next; None: it waits for something else."""
+    """A schedule of a project, and when it fires next; None: it is paused."""
 
     id: UUID
     spec: ScheduleSpec
     due_at: datetime | None
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it fires."""
+        return self.due_at is not None
 
 
 def schedules_of(session: Session, project_id: UUID) -> tuple[Schedule, ...]:

@@ -21,6 +21,8 @@ from towline_server.projects.domain import Binding, Project
 from towline_server.projects.service import Projects
 from towline_server.projects.stored_plans import StoredPlans
 from towline_server.runs.domain import RunMode, RunRequest
+from towline_server.runs.project_schedules import ProjectSchedules
+from towline_server.runs.schedules import Rhythm, ScheduleSpec
 from towline_server.services import Services
 from towline_server.webhooks.deliveries import Deliveries
 from towline_server.webhooks.service import EndpointSettings
@@ -67,6 +69,7 @@ class MarkedProject:
             "sequence": "1",
             "side": "after",
             "plan_id": str(self._planned.id),
+            "schedule_id": str(self.schedule()),
             "provider": "git",
             "dataType": self.mark,
             **self._runs(),
@@ -117,6 +120,12 @@ class MarkedProject:
         with self.services.database.writing() as session:
             plans = StoredPlans(session, self.project.id)
             return plans.put(self._planned.plan, database_now(session))
+
+    def schedule(self) -> UUID:
+        """Another schedule, which is paused."""
+        spec = ScheduleSpec(project_id=self.project.id, rhythm=Rhythm(every_seconds=3600))
+        with self.services.database.writing() as session:
+            return ProjectSchedules(session, self.project.id).create(spec, enabled=False).id
 
     def sync(self) -> UUID:
         """Another sync."""

@@ -194,6 +194,11 @@ TABLE: Mapping[str, Open | Needs] = {
     f"GET {P}/pulls/{{number}}": _reads(),
     # It was edited since.
     f"POST {P}/undo": _writes(409, {}),
+    f"GET {P}/schedules": _reads(),
+    f"POST {P}/schedules": _writes(201, {"every_seconds": 3600, "enabled": False}),
+    f"GET {P}/schedules/{{schedule_id}}": _reads(),
+    f"PATCH {P}/schedules/{{schedule_id}}": _writes(body={}),
+    f"DELETE {P}/schedules/{{schedule_id}}": _writes(204, fresh="schedule_id"),
     f"GET {V1}/runs": Needs(shows="run_id"),
     f"GET {V1}/runs/{{run_id}}": _reads(),
     f"GET {V1}/runs/{{run_id}}/attempts": _reads(),

@@ -105,6 +105,8 @@ class Tenants:
                 made = own.connection()
             case "plan_id":
                 made = own.plan()
+            case "schedule_id":
+                made = own.schedule()
             case "sync_id":
                 made = own.sync()
             case "webhook_id":

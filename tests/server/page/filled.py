@@ -14,6 +14,7 @@ from towline.options import OnConflict
 from towline_server.db.clock import database_now
 from towline_server.projects.domain import Project
 from towline_server.runs.domain import RunRequest
+from towline_server.runs.project_schedules import ProjectSchedules
 from towline_server.runs.schedules import Rhythm, ScheduleSpec, place
 from towline_server.webhooks.deliveries import Deliveries
 from towline_server.webhooks.service import EndpointSettings
@@ -117,5 +118,13 @@ def _announced(site: PageClient, project: Project, texts: Texts) -> dict[str, st
         endpoint, _ = services.webhooks(session).create(project.tenant_id, wanted)
         delivery = Deliveries(session, endpoint.id).ping()
         spec = ScheduleSpec(project_id=project.id, rhythm=Rhythm(cron="0 4 * * *"))
-        place(session, uuid4(), spec, database_now(session))
-    return {"webhook_id": str(endpoint.id), "delivery_id": str(delivery.id)}
+        schedule = ProjectSchedules(session, project.id).create(spec)
+        of_sync = ScheduleSpec(
+            project_id=project.id, rhythm=Rhythm(every_seconds=60), sync_id=uuid4()
+        )
+        place(session, uuid4(), of_sync, database_now(session))
+    return {
+        "webhook_id": str(endpoint.id),
+        "delivery_id": str(delivery.id),
+        "schedule_id": str(schedule.id),
+    }
