@@ -147,6 +147,15 @@ class HostPaused(RemoteUnavailable, code="host_paused"):
     """The remote's host did not answer before, and is not asked for ``retry_after`` seconds."""
 
 
+class FetchFailed(TowlineError, code="fetch_failed"):
+    """Fetching failed in a way that is not foreseen; the server's log has the traceback."""
+
+    template = "fetching {url} failed unexpectedly ({problem}); the server's log says where"
+    url: str
+    problem: str
+    """The class of the exception, never its message: that may hold a secret."""
+
+
 class CredentialUnreadable(TowlineError, code="credential_unreadable"):
     """A stored secret cannot be decrypted: its key is not among the settings' any more."""
 

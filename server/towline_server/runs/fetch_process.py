@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import math
 import os
 import resource
@@ -17,6 +18,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -31,7 +33,7 @@ from towline.model import Revision
 from towline.ports import Phase, Watch
 from towline.remotes.git_process import DEFAULT_PATH, git_version
 from towline_server import disk
-from towline_server.errors import AddressRefused, DiskFull
+from towline_server.errors import AddressRefused, DiskFull, FetchFailed
 
 from .fetch_children import FETCHES, IDLE_SECONDS, FetchChild, FetchChildren
 
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from towline_server.addresses import AddressPolicy
 
     from .fetching import FetchTarget
+
+_LOG = logging.getLogger("towline.runs")
 
 _PINNING_GIT = (2, 37)
 """The first git that takes the address to connect to (``http.curloptResolve``)."""
@@ -161,6 +165,9 @@ class _ChildFetch:
         return RemoteRefused(url=self._url, detail=detail)
 
     def _error(self, answer: Mapping[str, Any]) -> TowlineError:
+        if "traceback" in answer:
+            _LOG.error("fetching failed in its child", extra={"exception": answer["traceback"]})
+            return FetchFailed(url=self._url, problem=answer["error"])
         kind = _classes().get(answer["error"])
         self.child.has_answered = kind is not None
         if kind is None:
@@ -258,17 +265,34 @@ def _fetch(request: Mapping[str, Any], stop: threading.Event, answer: Answer) ->
     def progress(_phase: Phase, done: int, total: int | None) -> None:
         answer({"progress": [done, total]})
 
-    policy = AddressPolicy.parse(request["networks"])
-    policy.guard_sockets()
-    fetch = _fetch_source if request["provider"] in SOURCES else _fetch_git
     try:
+        policy = AddressPolicy.parse(request["networks"])
+        policy.guard_sockets()
+        fetch = _fetch_source if request["provider"] in SOURCES else _fetch_git
         return {"revision": fetch(request, policy, Watch(progress=progress, cancel=stop))}
     except TowlineError as error:
         return {"error": error.code, "data": error.data()}
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        return {"error": "disk_full", "data": {"project": "", "problem": str(error.strerror)}}
+    except MemoryError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError):
+            if error.errno == errno.ENOMEM:
+                raise MemoryError from error
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                data = {"project": "", "problem": str(error.strerror)}
+                return {"error": "disk_full", "data": data}
+        return {"error": type(error).__name__, "traceback": _places(error)}
+
+
+def _places(error: BaseException) -> str:
+    """Return where an exception and those before it were raised, without what they say.
+
+    Their messages may hold a secret: of the credential, or of what was fetched.
+    """
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    lines = traceback.format_tb(error.__traceback__)
+    here = f"{''.join(lines)}{type(error).__name__}"
+    return here if before is None else f"{_places(before)}\n\n{here}"
 
 
 def _fetch_git(request: Mapping[str, Any], policy: AddressPolicy, watch: Watch) -> Revision:

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,7 +33,9 @@ from towline.remotes.url import RemoteUrl
 from towline.testing.git_repository import GitRepository
 from towline.testing.git_server import Answers, GitServer, StaysSilent
 from towline_server.addresses import AddressPolicy
-from towline_server.errors import AddressRefused
+from towline_server.errors import AddressRefused, FetchFailed
+from towline_server.logs import JsonLines
+from towline_server.projects.domain import Provider
 from towline_server.runs.fetch_children import IDLE_SECONDS, FetchChild, FetchChildren
 from towline_server.runs.fetch_process import FetchProcess
 from towline_server.runs.fetching import FetchTarget, Repository, SharedFetches
@@ -200,6 +203,26 @@ def test_too_little_memory_ends_the_process_alone(
     remote.commit({"a": b"1"})
     with pytest.raises(RemoteRefused):
         FetchProcess(networks=LOOPBACK, memory_bytes=24 * MIB)(of(git_server, tmp_path), Watch())
+
+
+def test_what_is_not_foreseen_is_named_and_its_traceback_logged_without_what_it_says(
+    git_server: GitServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    target = of(git_server, tmp_path, credential=Credential("user", "hush-password"))
+    # As no form would let it be stored; pydantic's message quotes it.
+    config = {"format": "hush-config"}
+    repository = replace(target.repository, provider=Provider.HTTP_API, config=config)
+    process = FetchProcess(networks=LOOPBACK)
+    with pytest.raises(FetchFailed) as failed:
+        process(replace(target, repository=repository), Watch())
+    assert failed.value.problem == "ValidationError"
+    assert failed.value.url == target.repository.url.address
+    [record] = caplog.records
+    logged = JsonLines().format(record)
+    assert "in _fetch_source" in logged
+    assert "hush" not in logged + str(failed.value.data())
+    # It is not used again, and the next fetch has another.
+    assert idle(process) == []
 
 
 def test_a_cancelled_process_stops_its_git(

@@ -44,6 +44,7 @@ EXPECTED = {
     "EmptyRemote": 400,
     "EmptyRepository": 502,
     "ExecutorFailed": 500,
+    "FetchFailed": 500,
     "Forbidden": 403,
     "HeartbeatMissed": 409,
     "HookReplayed": 409,
