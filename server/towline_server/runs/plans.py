@@ -6,12 +6,14 @@ active meanwhile plans again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from threading import Lock
 from types import MappingProxyType
-from typing import cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from sqlalchemy import Select, func, select, update
@@ -56,6 +58,10 @@ from .fetching import FetchTarget, Repositories, Repository, SharedFetches
 from .planning import check_request, options_of, plan_for, settings_left_to
 from .tables import RunRow
 
+T = TypeVar("T")
+
+_REMEMBERED = 16
+"""Statuses and conflicts of projects; each may have 1,000 assets."""
 _SKEW = timedelta(seconds=1)
 """Bindings are stamped by a server's clock, runs by the database's."""
 
@@ -72,6 +78,8 @@ class Plans:
         self._database = database
         self._repositories = repositories
         self._fetches = fetches
+        self._recent: OrderedDict[Hashable, Any] = OrderedDict()
+        self._recent_lock = Lock()
 
     # --- plans --------------------------------------------------------------------------------
 
@@ -181,10 +189,16 @@ class Plans:
             return status(store, None, None)
         with self._bound(project) as (repository, remote):
             revision = self._revision(project, repository, fresh=fresh)
-            with suppress(RemoteError):  # the status then has a problem instead
-                self._ensure_fetched(repository, remote, revision)
             options = options_of(RunRequest(), project, self._repositories.limits)
-            return status(store, remote, revision, options=options)
+
+            def compared() -> ProjectStatus:
+                return status(store, remote, revision, options=options)
+
+            try:
+                self._ensure_fetched(repository, remote, revision)
+            except RemoteError:
+                return compared()  # with a problem
+            return self._remembered("status", store, revision, compared)
 
     # --- conflicts ----------------------------------------------------------------------------
 
@@ -201,8 +215,12 @@ class Plans:
                 return Conflicts()
             self._ensure_fetched(repository, remote, revision)
             options = options_of(RunRequest(), project, self._repositories.limits)
-            with store.snapshot() as ours:
-                return Conflicts(planned=plan_conflicts(ours, remote, revision, options))
+
+            def planned() -> Conflicts:
+                with store.snapshot() as ours:
+                    return Conflicts(planned=plan_conflicts(ours, remote, revision, options))
+
+            return self._remembered("conflicts", store, revision, planned)
 
     def explained(self, project_id: UUID, plan: Plan, asset_id: str) -> tuple[ExplainedParty, ...]:
         """Compare the parties of a plan's conflict that an asset is in.
@@ -296,6 +314,30 @@ class Plans:
             existing(conflict_of(self.conflicts(project_id).conflicts, asset_id), "conflict")
 
     # --- parts --------------------------------------------------------------------------------
+
+    def _remembered(
+        self, name: str, store: SqlStore, revision: Revision | None, make: Callable[[], T]
+    ) -> T:
+        """Return what was made of a project and a revision lately, or make it.
+
+        Pages that follow a list ask for the same again and again. Whatever writes to a project
+        raises its edition, so what is returned is never older than the project.
+        """
+        with store.snapshot() as ours:
+            moment = ours.moment
+        key = (name, store.project, moment.fence, moment.edition, revision)
+        with self._recent_lock:
+            if key in self._recent:
+                self._recent.move_to_end(key)
+                found: T = self._recent[key]
+                return found
+        made = make()
+        if not getattr(made, "problem", ""):  # what could not be read may be there later
+            with self._recent_lock:
+                self._recent[key] = made
+                while len(self._recent) > _REMEMBERED:
+                    self._recent.popitem(last=False)
+        return made
 
     @contextmanager
     def _bound(self, project: Project) -> Iterator[tuple[Repository, Remote]]:

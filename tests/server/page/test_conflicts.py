@@ -13,9 +13,11 @@ import pytest
 from tests.server.page.browser import HtmlPage, PageClient
 from towline.errors import InvalidTree
 from towline.model import AssetId, AssetPath
+from towline.options import Side
 from towline.remotes.git import GitRemote
+from towline.resolve import plan_conflicts
 from towline_server.auth.roles import Role
-from towline_server.runs.conflicts import Conflicts
+from towline_server.runs.conflicts import Choice, Conflicts
 
 BASE = {"items": [{"id": "a", "n": 1}, {"id": "b", "n": 1}], "x": 1, "y": 1}
 OURS = {"items": [{"id": "a", "n": 2}, {"id": "b", "n": 1}], "x": 2, "y": 1}
@@ -387,3 +389,26 @@ def test_a_report_links_to_its_conflicts(settling: Settling):
     page = settling.site.get(next(each for each in runs if each.startswith("/ui/runs/")))
     [link] = [each for each in page.links if "conflicts?q=rules/a.json" in each.replace("%2F", "/")]
     assert "rules/a.json" in settling.site.get(link).text
+
+
+def test_what_has_not_changed_is_planned_once(settling: Settling, monkeypatch: pytest.MonkeyPatch):
+    planned: list[object] = []
+
+    def counted(*given: Any, **rest: Any) -> Any:
+        planned.append(given)
+        return plan_conflicts(*given, **rest)
+
+    monkeypatch.setattr("towline_server.runs.plans.plan_conflicts", counted)
+    settling.site.services.plans.resolve(
+        settling.site.project.id, settling.id_of("rules/t.txt"), Choice(side=Side.OURS)
+    )
+    planned.clear()
+    assert settling.saved == settling.saved == ["rules/t.txt"]
+    assert len(planned) == 1
+    settling.site.tenant.edit(settling.site.project, "rules/a.json", b'{"x": 7}')
+    settling.push("rules/t.txt", b"again\n")
+    assert settling.saved == ["rules/t.txt"]  # nothing was fetched
+    assert len(planned) == 2
+    settling.fetch()
+    assert settling.saved == []
+    assert len(planned) == 3
