@@ -241,10 +241,13 @@ class _Monitor:
     refs_bytes: int = 0
     progress: tuple[int, int] = (0, 0)
     """The size of the pack and the number of HTTP requests."""
+    next_look: float = 0.0
+    """When the size of the pack is looked at again: a listing of the cache's folder."""
     ticks: int = 0
 
     def __enter__(self) -> _Monitor:
         self.started = self.last_progress = time.monotonic()
+        self.next_look = self.started + _POLL_SECONDS
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -327,7 +330,10 @@ class _Monitor:
             self._check_work(now)
 
     def _report(self, now: float) -> None:
-        progress = (self.pack_bytes(), self.result.requests)
+        size = self.progress[0]
+        if now >= self.next_look:
+            size, self.next_look = self.pack_bytes(), now + _POLL_SECONDS
+        progress = (size, self.result.requests)
         if progress != self.progress:
             self.progress, self.last_progress = progress, now
             self.request.watch.report(Phase.FETCHING, progress[0])
