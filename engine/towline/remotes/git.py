@@ -181,14 +181,13 @@ class GitRemote:
     # --- the port: the cache ------------------------------------------------------------------
 
     def has(self, revision: Revision) -> bool:
-        reader = self._open or self._backends.reader(light=True)
+        # Where it is here it is read next, by the same child processes.
+        reader = self._reader()
         try:
             found = reader.header(_commit_of(reader, revision).tree)[0] == "tree"
         except (ObjectMissing, InvalidTree):
+            self._close_reader()
             return False
-        finally:
-            if reader is not self._open:
-                reader.close()
         if found:
             self._known.add(revision)
         return found
@@ -217,6 +216,7 @@ class GitRemote:
             tree = _commit_of(reader, revision).tree
             return tree_listing(tree, self.scope, self._asset_filter(reader, kinds, limits), watch)
 
+        self._close_reader()  # one that was opened for a few objects
         self._reader(many=True)
         return self._read(read, (revision,), limits, watch)
 
