@@ -1,8 +1,9 @@
 """One project's rows in one session, and the lookups over them.
 
-A lookup is one statement that an index answers. After 64 lookups, 128, 256 and so on, a project of
-no more than four assets a lookup is read as a whole instead. So a first pull of a thousand assets
-does not cost thousands of statements, nor a small change a walk over a large project.
+A lookup is one statement that an index answers, or one for a set of paths. After 64 lookups, 128,
+256 and so on, a project of no more than four assets a lookup is read as a whole instead. So a first
+pull of a thousand assets does not cost thousands of statements, nor a small change a walk over a
+large project.
 """
 
 from __future__ import annotations
@@ -233,9 +234,36 @@ class SqlSnapshot(BaseSnapshot):
         self._lookups = 0
         self._next_count = 64
         self._whole: AssetIndex | None = None
+        self._placed: dict[AssetPath, AssetRecord | None] = {}
+        self._aligned: dict[AssetPath, AssetRecord | None] = {}
 
-    at = _counted(BaseSnapshot.at)
-    aligned_at = _counted(BaseSnapshot.aligned_at)
+    def at(self, path: AssetPath) -> AssetRecord | None:
+        """Return the asset at this path now, which may be read already."""
+        return self._placed[path] if path in self._placed else self._find_at(path)
+
+    def aligned_at(self, path: AssetPath) -> AssetRecord | None:
+        """Return the asset that the recorded tree has at this path; it may be read already."""
+        return self._aligned[path] if path in self._aligned else self._find_aligned(path)
+
+    def read_ahead(self, paths: Iterable[AssetPath]) -> None:
+        """Read the assets at these paths, here and in the recorded tree."""
+        if not self._caches or self._whole is not None:
+            return
+        for some in batches(list(paths)):
+            self._placed |= dict.fromkeys(some)
+            self._aligned |= dict.fromkeys(some)
+            for record in self._among(AssetRow.path, some):
+                if record.ours is not None:
+                    self._placed[record.ours.path] = record
+            for record in self._among(AssetRow.aligned_path, some):
+                if record.aligned_path is not None:
+                    self._aligned[record.aligned_path] = record
+
+    def _among(self, column: Any, values: Sequence[AssetPath]) -> Iterator[AssetRecord]:
+        return map(record_of, self._execute(self._rows.assets().where(column.in_(values))))
+
+    _find_at = _counted(BaseSnapshot.at)
+    _find_aligned = _counted(BaseSnapshot.aligned_at)
     with_id = _counted(BaseSnapshot.with_id)
     with_embedded_id = _counted(BaseSnapshot.with_embedded_id)
     lagging = _counted(BaseSnapshot.lagging)

@@ -116,6 +116,22 @@ def test_statements_follow_the_change_not_the_project(sent_for):
     assert len(small["change"]) <= 60
 
 
+def test_a_plan_reads_what_changed_in_sets(sqlite_url: str):
+    database = open_database(sqlite_url)
+    here = _large(database, 600)
+    revision = here.remote.commit(dict.fromkeys(_files(400), b"alike") | _only_here(400, 600))
+    with counting(database) as statements:
+        plan = _plan(here, revision)
+    assert len(plan.items) == 400
+    assert len(statements.sent) <= 8
+    database.close()
+
+
+def _only_here(first: int, last: int) -> dict[str, bytes]:
+    """The files that are as they were."""
+    return dict(list(_files(last).items())[first:])
+
+
 def test_saved_resolutions_are_read_in_one_statement(sqlite_url: str):
     database = open_database(sqlite_url)
     here = make_project(database)
