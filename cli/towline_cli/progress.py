@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event
 from time import monotonic
@@ -28,8 +28,10 @@ _DESCRIPTIONS = {
 
 
 @contextmanager
-def watching() -> Iterator[Watch]:
+def watching(arriving: Callable[[], object] | None = None) -> Iterator[Watch]:
     """Yield a watch that shows progress on a terminal, and is cancelled by SIGINT or SIGTERM.
+
+    ``arriving`` is as in `Watch`.
 
     Raises:
         Cancelled: a signal came before anything was changed.
@@ -44,6 +46,7 @@ def watching() -> Iterator[Watch]:
                 progress=display.show if sys.stderr.isatty() else None,
                 cancel=stop,
                 now=datetime.now(UTC),
+                arriving=arriving,
             )
     except RemoteError:
         # The signal terminates git, too, which looks like an error of the remote. An error of the

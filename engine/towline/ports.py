@@ -47,11 +47,16 @@ class CancelToken(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """How a caller follows and stops an operation, and what time it is for the log."""
+    """How a caller follows and stops an operation, and what time it is for the log.
+
+    A remote of another process calls ``arriving`` once it has requested what is new, and not where
+    there is nothing new; again where it has to request it again.
+    """
 
     progress: Progress | None = None
     cancel: CancelToken | None = None
     now: datetime | None = None
+    arriving: Callable[[], object] | None = None
 
     def report(self, phase: Phase, done: int, total: int | None = None) -> None:
         """Report progress; stop here if the caller asked to.
@@ -62,6 +67,11 @@ class Watch:
         self.check()
         if self.progress is not None:
             self.progress(phase, done, total)
+
+    def report_arriving(self) -> None:
+        """Report that what is new is requested; the caller may prepare for it meanwhile."""
+        if self.arriving is not None:
+            self.arriving()
 
     def check(self) -> None:
         """Stop here if the caller asked to.

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -369,6 +370,19 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 class TestCosts:
+    @backends
+    def test_what_arrives_is_reported_once(
+        self, repository: GitRepository, backend: Backend
+    ) -> None:
+        reported, commits = list[Revision](), list[Revision]()
+        with opened(repository.path, backend) as remote:
+            for content in (b"1", b"2"):
+                revision = repository.commit({"a": content})
+                watch = Watch(arriving=partial(reported.append, revision))
+                commits.append(remote.fetch(None, LIMITS, watch))
+                remote.fetch(None, LIMITS, watch)
+        assert reported == commits
+
     def test_finding_nothing_new_imports_no_git_library(
         self, repository: GitRepository, tmp_path: Path
     ) -> None:

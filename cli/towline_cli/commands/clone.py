@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from towline_cli.commands.pull import plan_pull
+from towline_cli.commands.pull import load_for_a_plan, plan_pull
 from towline_cli.errors import CommandError
 from towline_cli.exit_codes import CONFLICTS, OK
 from towline_cli.options import (
@@ -75,7 +75,7 @@ def clone(url: str, folder: str | None, verbose: bool, as_json: bool, **associat
     wording = Wording(done=f"Cloned into {root} at", nothing=f"Cloned into {root}: no asset")
     with (
         _removed_on_error(root),
-        watching() as watch,
+        watching(load_for_a_plan) as watch,
         _new_project(root, address, association, credential, watch) as project,
     ):
         made = plan_pull(project, {"on_conflict": "skip"}, watch, credential)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
 _PLANNED = Wording(done="Would pull", nothing="Up to date", refused="Would change nothing")
 _PULLED = Wording(done="Pulled", nothing="Up to date")
 _APPLIED = Wording(done="Applied", nothing="Nothing to do")
+_FOR_A_PLAN = (
+    *("apply", "content", "content.similarity", "merge", "pull", "report", "selection"),
+    *("remotes.compare", "remotes.objects", "stores.directory.transaction"),
+)
+"""The modules of the library that a plan needs, with what they load."""
 
 
 @click.command()
@@ -130,8 +136,14 @@ class _Fetched(NamedTuple):
             return plan_at(snapshot, self.remote, self.revision, self.options, watch=watch)
 
 
+def load_for_a_plan() -> None:
+    """Load what compares, merges and applies, which takes as long as git takes to receive."""
+    for name in _FOR_A_PLAN:
+        import_module(f"towline.{name}")
+
+
 def _fetch(project: Project, choices: dict[str, Any]) -> _Fetched:
-    with watching() as watch:
+    with watching(load_for_a_plan) as watch:
         return _fetch_for(project, choices, watch, None)
 
 

@@ -219,7 +219,10 @@ class DulwichFetcher:
                     raise RefMissing
                 oid = wanted.commit or found[name]
                 known = depth is None and ObjectID(oid.encode()) in repository.object_store
-                return [] if known else [ObjectID(oid.encode())]
+                if known:
+                    return []
+                request.watch.report_arriving()
+                return [ObjectID(oid.encode())]
 
             writer = _PackWriter(request, transport, pack.file)
             result: FetchPackResult = client.fetch_pack(

@@ -69,7 +69,7 @@ _STATUS = re.compile(rb"<= Recv header: HTTP/[0-9.]+ (\d{3})")
 _SMART = re.compile(rb"<= Recv header: content-type: application/x-git-upload-pack", re.IGNORECASE)
 _RETRY_AFTER = re.compile(rb"<= Recv header: retry-after: ([^\r\n]+)", re.IGNORECASE)
 _LOCATION = re.compile(rb"<= Recv header: location: (\S+)", re.IGNORECASE)
-_PACKET = re.compile(rb"\bpacket: +\S+< ")
+_PACKET = re.compile(rb"\bpacket: +\S+(?:< |> (want) )")
 TRACES = ("GIT_TRACE_CURL", "GIT_TRACE_PACKET", "GIT_TRACE2_EVENT")
 
 
@@ -243,6 +243,8 @@ class _Monitor:
     """The size of the pack and the number of HTTP requests."""
     next_look: float = 0.0
     """When the size of the pack is looked at again: a listing of the cache's folder."""
+    arrives: bool = False
+    """Whether git has requested something."""
     ticks: int = 0
 
     def __enter__(self) -> _Monitor:
@@ -297,6 +299,11 @@ class _Monitor:
     def _on_packet(self, line: bytes) -> None:
         """Count the packets before the pack; git does not trace the pack itself."""
         if (match := _PACKET.search(line)) is None:
+            return
+        if match[1]:
+            if not self.arrives:
+                self.arrives = True
+                self.request.watch.report_arriving()
             return
         self.refs += 1
         self.refs_bytes += len(line) - match.end()
