@@ -5,7 +5,6 @@ A page that logs an error, breaks its policy or asks another host fails its test
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,8 +19,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from tests.browser.site import Site, serving_site
-from towline.testing.git_server import GitServer
+from tests.browser.site import Site, new_site
 
 CHROMIUM = "/usr/bin/chromium"
 _ARGUMENTS = (
@@ -48,11 +46,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Site]:
     """A server with a tenant; each test makes projects of its own."""
-    folder = tmp_path_factory.mktemp("site")
-    file = shutil.copy(sqlite_template, folder / "towline.sqlite")
-    root = folder / "repositories"
-    root.mkdir()
-    with GitServer(root) as git, serving_site(git, folder, f"sqlite:///{file}") as made:
+    with new_site(tmp_path_factory.mktemp("site"), sqlite_template) as made:
         yield made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -105,6 +106,24 @@ class Site:
             "run": run["id"],
             "asset": next(each["id"] for each in shown if each["path"] == "rules/a.json"),
         }
+
+
+@contextmanager
+def new_site(folder: Path, sqlite_template: Path) -> Iterator[Site]:
+    """A server with a tenant, over a Git server, in a folder of their own."""
+    file = shutil.copy(sqlite_template, folder / "towline.sqlite")
+    root = folder / "repositories"
+    root.mkdir()
+    with GitServer(root) as git, serving_site(git, folder, f"sqlite:///{file}") as made:
+        yield made
+
+
+@contextmanager
+def serving_again(first: Site, folder: Path) -> Iterator[None]:
+    """Serve what a server had that has ended, at its address."""
+    words = ["--settings", str(folder / "towline.toml"), "--port", first.url.split(":")[-1]]
+    with serving(words) as second, client_of(second):
+        yield
 
 
 @contextmanager

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.site import Site, serving_site
-from tests.server.serving import client_of, serving
+from tests.browser.site import Site, serving_again, serving_site
 from towline.testing.git_server import GitServer
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
@@ -182,8 +181,7 @@ def test_a_server_that_restarts_in_the_middle_has_what_was_saved(
             page.get_by_role("radio", name="take theirs").check()
             page.get_by_role("button", name="Preview").click()
             assert first.server.end() == 0
-        words = ["--settings", str(tmp_path / "towline.toml"), "--port", first.url.split(":")[-1]]
-        with serving(words) as second, client_of(second):
+        with serving_again(first, tmp_path):
             page.get_by_role("button", name="Keep").click()
             expect(page.get_by_text("settled", exact=True)).to_be_visible()
         context.close()

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.site import Site, serving_site
-from tests.server.serving import client_of, serving
+from tests.browser.site import Site, serving_again, serving_site
 from towline.testing.git_server import GitServer, StaysSilent
 from towline_server.auth.roles import Role
 
@@ -105,8 +104,7 @@ def test_who_is_signed_in_stays_so_when_the_server_restarts(
             expect(page.get_by_role("heading", name=re.compile("fetching"))).to_be_visible()
             assert first.server.end() == 0
         git.trouble = None
-        words = ["--settings", str(tmp_path / "towline.toml"), "--port", first.url.split(":")[-1]]
-        with serving(words) as second, client_of(second):
+        with serving_again(first, tmp_path):
             page.reload()
             # The page follows the attempt that takes the run's place.
             expect(page.get_by_role("heading", name=re.compile("succeeded"))).to_be_visible()

@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import json
 import re
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.browser.site import Site, serving_site
+from tests.browser.site import Site, new_site
 from tests.clients.python_client import PREFIX, ROOT, generated
 from tests.control_plane import PASSWORD
 from tests.server.serving import serving
@@ -31,7 +30,6 @@ from towline.client import (
     models,
     native,
 )
-from towline.testing.git_server import GitServer
 from towline_server.app import create_app
 from towline_server.auth.roles import Role
 from towline_server.settings import Settings
@@ -130,11 +128,7 @@ def test_every_recorded_answer_is_read(path: str, method: str, operation: Mappin
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("client")
-    file = shutil.copy(sqlite_template, folder / "towline.sqlite")
-    root = folder / "repositories"
-    root.mkdir()
-    with GitServer(root) as git, serving_site(git, folder, f"sqlite:///{file}") as made:
+    with new_site(tmp_path_factory.mktemp("client"), sqlite_template) as made:
         yield made
 
 
