@@ -114,6 +114,23 @@ def test_no_page_has_what_an_address_or_a_form_says(site: PageClient):
         assert active(site.client.post("/ui/sign-in", data=fields).text) == [], payload
 
 
+def test_no_form_that_is_refused_comes_back_with_what_it_says(site: PageClient):
+    site.sign_in(site.key(tenant_role=Role.ADMIN))
+    names = ("name", "email", "path", "project", "url", "kinds", "own_kinds", "binding.ref")
+    names += ("config.items", "config.parameters", "tenant_role", "cron", "description", "event")
+    pages = ("people/new", "keys/new?days=x", "new-project", "webhooks/new")
+    pages += ("connections/new?sort=http_api", f"projects/{site.project.id}/settings")
+    for payload in PAYLOADS:
+        given = {**dict.fromkeys(names, payload), "days": payload, "kinds": "own", "do": "preview"}
+        for page in pages:
+            answer = site.post(f"/ui/{page}", given)
+            assert answer.status_code in (400, 422), page
+            assert active(answer.text) == [], (page, payload)
+        for query in ("action", "actor", "subject", "since"):
+            text = site.client.get("/ui/audit", params={query: payload}).text
+            assert active(text) == [], (query, payload)
+
+
 def test_it_would_find_each_payload_that_is_not_escaped():
     harmless = {"javascript:alert(1)", "JaVaScRiPt:alert(1)"}
     harmless |= {each for each in PAYLOADS if each.startswith(('"', "'", "data:"))}
