@@ -142,6 +142,20 @@ def span(name: str, **attributes: str) -> AbstractContextManager[Span | None]:
     return _tracer.start_as_current_span(name, attributes=attributes)
 
 
+def begin_span(name: str, **attributes: str) -> Span | None:
+    """Begin a span of work that is done in several blocks (`within`); its ``end`` ends it."""
+    return None if _tracer is None else _tracer.start_span(name, attributes=attributes)
+
+
+def within(begun: Span | None) -> AbstractContextManager[object]:
+    """Continue a span that has begun, in the block."""
+    if begun is None:
+        return nullcontext()
+    from opentelemetry.trace import use_span
+
+    return use_span(begun)
+
+
 @contextmanager
 def server_span(method: str, headers: Mapping[str, str]) -> Iterator[Span | None]:
     """Record the span of a request, in its caller's trace if its headers name one."""

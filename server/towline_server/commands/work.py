@@ -103,7 +103,7 @@ def _work_for_temporal(settings: Settings) -> None:
     from towline_server import telemetry
     from towline_server.errors import InvalidSettings
     from towline_server.metrics import REGISTRY
-    from towline_server.runs.runtime import open_orchestrated_worker
+    from towline_server.runs.runtime import open_orchestrated_worker, runs_at_once
     from towline_server.runs.temporal.worker import TemporalWorker
     from towline_server.services import open_services
 
@@ -116,7 +116,7 @@ def _work_for_temporal(settings: Settings) -> None:
         worker = TemporalWorker(
             orchestrated,
             settings.temporal,
-            at_once=settings.runs_at_once,
+            at_once=runs_at_once(settings),
             lease_seconds=settings.lease_seconds,
         )
         with telemetry.sending(REGISTRY.collect):

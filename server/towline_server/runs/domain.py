@@ -258,6 +258,9 @@ class Lease:
 
     run_id: UUID
     project_id: UUID
+    tenant_id: UUID
+    host: str | None
+    """The host that the run pulls from, with its port."""
     parent_id: UUID | None = None
     token: str
     inputs: Inputs | None = field(default=None, repr=False, compare=False)

@@ -44,10 +44,11 @@ from .attempts import RETRIES, resume
 from .completion import Completion, check_lease, complete, complete_held, failed, refused, succeeded
 from .domain import Lease, RunMode
 from .fetching import FetchTarget, Repositories, Repository, SharedFetches
+from .heartbeat import RunToken, Stop
 from .inputs import Inputs, claim_inputs
 from .phases import Phases
 from .planning import check_request, options_of, plan_for, summary_of, unchanged_plan
-from .queue import Leases, RunToken, Stop
+from .queue import Leases
 from .run_log import RunLog
 from .states import RunState
 from .tables import RunRow, find_now, find_row, hold_projects

@@ -298,7 +298,12 @@ class ExternalWork:
             if not compare_digest(held.encode(), token.encode()) or not held:
                 raise LeaseLost(run_id=str(run_id))
             lease = Lease(
-                run_id=run_id, project_id=row.project_id, parent_id=row.parent_id, token=held
+                run_id=run_id,
+                project_id=row.project_id,
+                tenant_id=row.tenant_id,
+                host=row.host,
+                parent_id=row.parent_id,
+                token=held,
             )
             return lease, run_of(row)
 

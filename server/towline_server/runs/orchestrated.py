@@ -84,4 +84,4 @@ class OrchestratedWorker:
 
 def waits_for(taken: Lease | Refusal) -> bool:
     """Whether a run that was not taken may be taken later."""
-    return taken is Refusal.BUSY or taken is Refusal.HELD
+    return taken in (Refusal.BUSY, Refusal.HELD, Refusal.FULL)

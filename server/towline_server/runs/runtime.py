@@ -29,10 +29,11 @@ from .fetch_process import FetchProcess
 from .fetching import Repositories, SharedFetches
 from .firing import Schedules
 from .followers import Followers
+from .heartbeat import Heartbeat
 from .orchestrated import OrchestratedWorker
 from .orchestrator import Orchestrator
 from .plans import Plans
-from .queue import Heartbeat, Leases
+from .queue import Leases
 from .reaper import Reaper
 from .retention import Retained, Retention
 from .service import Runs
@@ -145,7 +146,8 @@ def open_runtime(
         native = WorkerProcesses(worker_command, settings.workers, changes)
     else:
         executor_lock = ExecutorLock(settings.data_dir)
-        native = _native(settings, Worker(tools, heartbeat, executor_lock.id))
+        worker = Worker(tools, heartbeat, executor_lock.id)
+        native = NativeBackend(worker, at_once=runs_at_once(settings))
     # Who only executes passes nothing on.
     orchestrated = () if part is Part.EXECUTING else _orchestrated(settings, database, changes)
     backends = Backends([native, ExternalBackend(), *orchestrated])
@@ -287,13 +289,13 @@ def _retained(settings: Settings) -> Retained:
     )
 
 
-def _native(settings: Settings, worker: Worker) -> NativeBackend:
-    at_once = AtOnce.of(
+def runs_at_once(settings: Settings) -> AtOnce:
+    """Return how many runs a process executes."""
+    return AtOnce.of(
         settings.runs_at_once,
         tenant=settings.tenant_runs_at_once,
         host=settings.host_runs_at_once,
     )
-    return NativeBackend(worker, at_once=at_once)
 
 
 def _due_in(part: Part, loops: Mapping[Due, Ticker]) -> Mapping[Due, Ticker]:

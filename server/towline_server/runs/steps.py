@@ -14,15 +14,22 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from towline_server import logs
+from towline_server import logs, telemetry
 
+from .bounds import AtOnce
 from .domain import Lease
 from .execute import Execution
+from .heartbeat import RunToken
 from .orchestrated import OrchestratedWorker, waits_for
-from .queue import Refusal, RunToken
+from .queue import Refusal
+from .round_robin import Excluded
 from .worker import about_run
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 
 class Step(IntEnum):
@@ -53,19 +60,23 @@ class _Held:
     lease: Lease | None = None
     token: RunToken | None = None
     execution: Execution | None = None
+    span: Span | None = None
     done: int = 0
     is_over: bool = False
     used_at: float = 0.0
 
 
 class Steps:
-    """The runs that this process executes; so many ``at_once`` have begun and not ended."""
+    """The runs that this process executes; so many ``at_once`` have begun and not ended.
+
+    Those that an executor held before it was restarted are resumed beyond the bounds.
+    """
 
     def __init__(
         self,
         worker: OrchestratedWorker,
         *,
-        at_once: int,
+        at_once: AtOnce,
         idle_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -74,6 +85,7 @@ class Steps:
         self._idle_seconds = idle_seconds
         self._clock = clock
         self._lock = threading.Lock()
+        self._taking = threading.Lock()
         self._held: dict[UUID, _Held] = {}
 
     def do(self, run_id: UUID, step: Step) -> Progress:
@@ -127,19 +139,30 @@ class Steps:
 
     def _find(self, run_id: UUID) -> _Held | None:
         with self._lock:
-            if run_id not in self._held and len(self._held) >= self._at_once:
+            if run_id not in self._held and len(self._held) >= self._at_once.total:
                 return None
             return self._held.setdefault(run_id, _Held())
 
     def _take(self, run_id: UUID, held: _Held) -> Refusal | None:
-        taken = self._worker.take(run_id)
-        if not isinstance(taken, Lease):
-            return taken
-        held.lease = taken
+        with self._taking:
+            taken = self._worker.take(run_id, self._excluded())
+            if not isinstance(taken, Lease):
+                return taken
+            held.lease = taken
+        about = about_run(taken)
+        held.span = telemetry.begin_span("run", **about)
+        if held.span is not None:
+            held.stack.callback(held.span.end)
         held.token = held.stack.enter_context(self._worker.heartbeat.holding(taken))
-        with logs.about(**about_run(taken)):
+        with logs.about(**about), telemetry.within(held.span):
             held.execution = self._worker.begin(taken, held.token)
         return None
+
+    def _excluded(self) -> Excluded:
+        """Return the tenants and the hosts that have as much of this process as they may."""
+        leases = [held.lease for _, held in self._snapshot() if held.lease is not None]
+        tenants, hosts = self._at_once.full(leases)
+        return Excluded(tenants=tenants, hosts=hosts)
 
     def _do(self, held: _Held, step: Step) -> Progress:
         execution, lease = held.execution, held.lease
@@ -150,7 +173,7 @@ class Steps:
             Step.COMPARE: execution.compare,
             Step.APPLY: execution.apply,
         }
-        with logs.about(**about_run(lease)):
+        with logs.about(**about_run(lease)), telemetry.within(held.span):
             for number in range(held.done + 1, step + 1):
                 if not each[Step(number)]():
                     return Progress.ENDED

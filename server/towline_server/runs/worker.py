@@ -12,7 +12,6 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
@@ -31,7 +30,8 @@ from towline_server.loops import Backoff, Ticker, WorkerThreads
 from .bounds import AtOnce
 from .domain import BackendName, Lease
 from .execute import Execution, Tools
-from .queue import Heartbeat, Refusal, RunToken
+from .heartbeat import Heartbeat, RunToken
+from .queue import Refusal
 from .round_robin import Candidate, Excluded
 from .tables import RunRow
 
@@ -114,14 +114,14 @@ class Worker:
         """Return the runs that this executor held when its process ended, the oldest first."""
         return self._tools.leases.held_by(self.executor_id)
 
-    def take(self, run_id: UUID) -> Lease | Refusal:
-        """Take a run, or return why it cannot be taken."""
+    def take(self, run_id: UUID, excluded: Excluded = Excluded()) -> Lease | Refusal:
+        """Take a run, or return why it cannot be taken; ``excluded`` is as for `Leases.take`."""
         if self.heartbeat.is_closed:
             return Refusal.CLOSING
         self._tools.boundary(run_id, "queued")
         try:
             read = self._tools.read_inputs
-            return self._tools.leases.take(run_id, self.executor_id, read=read)
+            return self._tools.leases.take(run_id, self.executor_id, read=read, excluded=excluded)
         except NotFound:
             return Refusal.ENDED  # it was deleted with its project
 
@@ -165,15 +165,6 @@ def about_run(lease: Lease) -> dict[str, str]:
     return {"run_id": str(lease.run_id), "project_id": str(lease.project_id)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Taken:
-    """A run that this process executes, and what its bounds count it by."""
-
-    lease: Lease
-    tenant_id: UUID
-    host: str | None
-
-
 class NativeBackend:
     """Executes runs in this process, so many ``at_once``, one a project."""
 
@@ -202,17 +193,17 @@ class NativeBackend:
         """Stop a run that was cancelled, if it executes here."""
         self._worker.heartbeat.stop_run(run_id)
 
-    def _execute(self, taken: _Taken) -> None:
-        self._worker.execute_leased(taken.lease)
+    def _execute(self, lease: Lease) -> None:
+        self._worker.execute_leased(lease)
 
-    def _take(self, _room: int) -> Sequence[_Taken]:
+    def _take(self, _room: int) -> Sequence[Lease]:
         """Take one run, first of those that this executor held before its process ended."""
         if self._interrupted is None:
             self._interrupted = list(self._worker.interrupted())
         while self._interrupted:
             found = self._interrupted.pop(0)
             if isinstance(lease := self._worker.take(found.run_id), Lease):
-                return [_taken(lease, found)]
+                return [lease]
         elsewhere: list[UUID] = []
         while not self._worker.heartbeat.is_closed:
             next_run = self._worker.next_in_turn(self.name, self._excluded(elsewhere))
@@ -220,17 +211,13 @@ class NativeBackend:
                 break
             with self._backoff.attempting(next_run.run_id):
                 if leased := self._worker.take_next(RunRow.id == next_run.run_id):
-                    return [_taken(leased, next_run)]
+                    return [leased]
                 elsewhere.append(next_run.run_id)
         return []
 
     def _excluded(self, elsewhere: Sequence[UUID]) -> Excluded:
         tenants, hosts = self._at_once.full(self._threads.busy)
         return Excluded(tenants=tenants, hosts=hosts, runs=[*self._backoff.waiting, *elsewhere])
-
-
-def _taken(lease: Lease, found: Candidate) -> _Taken:
-    return _Taken(lease=lease, tenant_id=found.tenant_id, host=found.host)
 
 
 class ExecutorLock:

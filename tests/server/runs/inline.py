@@ -18,7 +18,8 @@ from towline_server.loops import Changes
 from towline_server.runs.domain import BackendName
 from towline_server.runs.execute import Boundary, Tools, pass_boundary
 from towline_server.runs.fetching import Fetcher, FetchTarget, Repositories, SharedFetches
-from towline_server.runs.queue import Heartbeat, Leases, Refusal
+from towline_server.runs.heartbeat import Heartbeat
+from towline_server.runs.queue import Leases, Refusal
 from towline_server.runs.service import Runs
 from towline_server.runs.worker import Backends, Worker
 

@@ -25,7 +25,8 @@ from towline_server.runs.domain import BackendName, Lease, Run
 from towline_server.runs.execute import Boundary, Tools, pass_boundary
 from towline_server.runs.external import ExternalBackend, ExternalWork
 from towline_server.runs.fetching import Fetcher, Repositories, SharedFetches
-from towline_server.runs.queue import Heartbeat, Leases
+from towline_server.runs.heartbeat import Heartbeat
+from towline_server.runs.queue import Leases
 from towline_server.runs.reaper import Reaper
 from towline_server.runs.service import Runs
 from towline_server.runs.tables import RunRow, children_of, run_of

@@ -17,6 +17,7 @@ from tests.server.runs.runner import Gate, Runner
 from tests.server.serving import LONG
 from towline.remotes.url import Scheme
 from towline_server.orchestrator_settings import TemporalSettings
+from towline_server.runs.bounds import AtOnce
 from towline_server.runs.delegation import OrchestratedBackend
 from towline_server.runs.domain import BackendName, Run
 from towline_server.runs.execute import Boundary, pass_boundary
@@ -89,6 +90,8 @@ class TemporalHarness:
     name: BackendName = BackendName.TEMPORAL
     lost_reason: ReasonCode = ReasonCode.HEARTBEAT_TIMEOUT
     stack: ExitStack = field(default_factory=ExitStack)
+    at_once: AtOnce = field(default_factory=lambda: AtOnce(total=2, tenant=2, host=2))
+    """How many runs a worker has."""
 
     def __post_init__(self) -> None:
         self.settings = TemporalSettings(
@@ -115,7 +118,7 @@ class TemporalHarness:
             remote_networks=("127.0.0.0/8",),
         )
         made = open_orchestrated_worker(settings, tenant.database, tenant.sealer, boundary=boundary)
-        temporal = TemporalWorker(made, self.settings, at_once=2, lease_seconds=60)
+        temporal = TemporalWorker(made, self.settings, at_once=self.at_once, lease_seconds=60)
         temporal.start()
         self.stack.callback(temporal.stop, LONG)
         return WorkerThreads(made, temporal)

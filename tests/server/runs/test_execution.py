@@ -22,8 +22,9 @@ from towline_server.runs.bounds import AtOnce
 from towline_server.runs.completion import complete, failed
 from towline_server.runs.domain import BackendName, Lease
 from towline_server.runs.fetching import FetchTarget
+from towline_server.runs.heartbeat import Stop
 from towline_server.runs.listing import RunFilter
-from towline_server.runs.queue import Refusal, Stop
+from towline_server.runs.queue import Refusal
 from towline_server.runs.states import ACTIVE, Outcome, ReasonCode, ResultClass, RunState
 from towline_server.runs.tables import RunRow
 from towline_server.runs.worker import NativeBackend

@@ -13,16 +13,20 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
+from tests.server.otlp_collector import collecting
 from tests.server.runs.backend_contract import BackendContract, pulls, rows
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.runner import Runner
 from tests.server.runs.temporal_harness import TemporalHarness, await_until
 from tests.temporal import TemporalServer
+from towline_server import telemetry
 from towline_server.errors import OrchestratorUnavailable
 from towline_server.orchestrator_settings import TemporalSettings
 from towline_server.projects.domain import Project
+from towline_server.runs.bounds import AtOnce
 from towline_server.runs.domain import RemoteRun, RemoteState, Run, RunMode, RunRequest
 from towline_server.runs.states import Outcome, ReasonCode, RunState
+from towline_server.runs.steps import Progress, Step
 from towline_server.runs.temporal.orchestrator import TemporalOrchestrator
 from towline_server.runs.temporal.workflow import RunWorkflow
 
@@ -186,6 +190,58 @@ def test_the_next_step_is_done_by_another_worker_where_the_first_is_gone(
     remote(harness, run, RemoteState.ENDED)
     assert pulls(tenant, project) == 1
     save(harness, run, "lost")
+
+
+@pytest.mark.services
+def test_a_tenant_has_its_part_of_a_worker_alone(
+    harness: TemporalHarness, tenant: GitTenant, project: Project
+):
+    harness.at_once = AtOnce(total=2, tenant=1, host=2)
+    first, other = (
+        request(harness, project),
+        GitTenant(tenant.database, tenant.server, tenant.folder),
+    )
+    with harness.paused(first.id, "comparing") as paused:
+        second = request(harness, tenant.project())
+        elsewhere = request(harness, other.project())
+        harness.backend.follow_due()
+        await_until(lambda: harness.runs.get(elsewhere.id).is_terminal, "another tenant's ends")
+        assert paused.threads.temporal.steps.do(second.id, Step.FETCH) is Progress.WAITS
+        assert harness.runs.get(second.id).state is RunState.QUEUED
+    await_until(lambda: harness.runs.get(second.id).is_terminal, "its turn comes")
+
+
+@pytest.mark.services
+def test_a_host_has_its_part_of_a_worker_alone(
+    harness: TemporalHarness, tenant: GitTenant, project: Project
+):
+    harness.at_once = AtOnce(total=2, tenant=2, host=1)
+    first = request(harness, project)
+    with harness.paused(first.id, "comparing") as paused:
+        second = request(harness, tenant.project())
+        harness.backend.follow_due()
+        assert paused.threads.temporal.steps.do(second.id, Step.FETCH) is Progress.WAITS
+        assert harness.runs.get(second.id).state is RunState.QUEUED
+    await_until(lambda: harness.runs.get(second.id).is_terminal, "its turn comes")
+
+
+@pytest.mark.services
+def test_a_run_is_a_trace_of_its_own(
+    harness: TemporalHarness, project: Project, monkeypatch: pytest.MonkeyPatch
+):
+    with collecting() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        with telemetry.sending(tuple):
+            ended = harness.execute(request(harness, project).id)
+            await_until(lambda: harness.two().temporal.steps.is_idle, "its steps end")
+    [run] = [each for each in collector.spans if each.name == "run"]
+    about = {each.key: each.value.string_value for each in run.attributes}
+    assert about == {"run_id": str(ended.id), "project_id": str(project.id)}
+    assert run.parent_span_id == b""
+    steps = [each.name for each in collector.children(run)]
+    assert [each for each in steps if each.islower()] == ["fetch", "compare", "apply"]
+    [fetch] = [each for each in collector.spans if each.name == "git fetch"]
+    assert fetch.trace_id == run.trace_id
 
 
 def test_a_server_that_is_not_there_is_named(tmp_path: Path):

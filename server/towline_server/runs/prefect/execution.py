@@ -118,7 +118,7 @@ class PrefectExecution:
                     execution.run()
             case Refusal.BUSY:
                 self._postpone()
-            case Refusal.HELD | Refusal.ENDED | Refusal.CLOSING:
+            case Refusal.HELD | Refusal.FULL | Refusal.ENDED | Refusal.CLOSING:
                 _LOG.info("run %s is not executed here: %s", self._run_id, taken)
             case _:
                 assert_never(taken)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from towline_server.loops import Ticker
 from towline_server.orchestrator_settings import TemporalSettings
+from towline_server.runs.bounds import AtOnce
 from towline_server.runs.orchestrated import OrchestratedWorker
 from towline_server.runs.steps import Steps
 
@@ -38,15 +40,17 @@ class TemporalWorker:
         worker: OrchestratedWorker,
         settings: TemporalSettings,
         *,
-        at_once: int,
+        at_once: AtOnce,
         lease_seconds: float,
     ) -> None:
         check_installed()
         self._worker = worker
         self._settings = settings
-        self._at_once = at_once
+        self._at_once = at_once.total
         # A run whose next step is late makes room for no other at once: some more may have begun.
-        self.steps = Steps(worker, at_once=2 * at_once, idle_seconds=lease_seconds)
+        self.steps = Steps(
+            worker, at_once=replace(at_once, total=2 * at_once.total), idle_seconds=lease_seconds
+        )
         self._ticker = Ticker("towline-steps", _LOOK_SECONDS, self.steps.release_idle)
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
