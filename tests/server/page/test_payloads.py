@@ -116,10 +116,14 @@ def test_no_page_has_what_an_address_or_a_form_says(site: PageClient):
 
 def test_no_form_that_is_refused_comes_back_with_what_it_says(site: PageClient):
     site.sign_in(site.key(tenant_role=Role.ADMIN))
-    names = ("name", "email", "path", "project", "url", "kinds", "own_kinds", "binding.ref")
-    names += ("config.items", "config.parameters", "tenant_role", "cron", "description", "event")
-    pages = ("people/new", "keys/new?days=x", "new-project", "webhooks/new")
-    pages += ("connections/new?sort=http_api", f"projects/{site.project.id}/settings")
+    names = [
+        *("name", "email", "path", "project", "url", "kinds", "own_kinds", "binding.ref"),
+        *("config.items", "config.parameters", "tenant_role", "cron", "description", "event"),
+    ]
+    pages = [
+        *("people/new", "keys/new?days=x", "new-project", "webhooks/new"),
+        *("connections/new?sort=http_api", f"projects/{site.project.id}/settings"),
+    ]
     for payload in PAYLOADS:
         given = {**dict.fromkeys(names, payload), "days": payload, "kinds": "own", "do": "preview"}
         for page in pages:
