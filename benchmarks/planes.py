@@ -33,6 +33,8 @@ ASKERS = 8
 """How many clients ask for pulls at the same time."""
 ACTIVE = ("queued", "fetching", "comparing", "validating", "applying")
 UNIT = "ms a pull"
+_LOOK_SECONDS = 0.1
+"""How often is looked whether the last run has ended: a look uses the cores that are measured."""
 
 Latencies: TypeAlias = dict[str, list[float]]
 """Seconds, by what was read."""
@@ -79,7 +81,7 @@ class Client:
         began = time.perf_counter()
         self.ask(count)
         while self.active():
-            time.sleep(0.02)
+            time.sleep(_LOOK_SECONDS)
         took = time.perf_counter() - began
         ends = {self._get(f"/runs/{run}")["state"] for run in self.asked}
         if ends != {"succeeded"}:
@@ -101,7 +103,7 @@ class Client:
         for run in self.asked:
             self.http.post(f"{V1}/runs/{run}/cancel", headers={"X-API-Key": self.key})
         while self.active():
-            time.sleep(0.02)
+            time.sleep(_LOOK_SECONDS)
 
     def check(self, count: int, expected: Mapping[str, bytes]) -> None:
         """Compare the assets of the first and of the last of so many projects.
