@@ -13,6 +13,7 @@ import tempfile
 import threading
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -382,6 +383,31 @@ class TestCosts:
                 commits.append(remote.fetch(None, LIMITS, watch))
                 remote.fetch(None, LIMITS, watch)
         assert reported == commits
+
+    def test_reading_what_changed_starts_two_processes(
+        self, repository: GitRepository, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        base = repository.commit({"a": b"1"})
+        with opened(repository.path, Backend.GIT) as remote:
+            remote.fetch(None, LIMITS, WATCH)
+            revision = repository.commit({"a": b"2"})
+            remote.fetch(None, LIMITS, WATCH)
+            started: list[list[str]] = []
+
+            class Popen(subprocess.Popen[bytes]):
+                def __init__(self, command: list[str], **options: Any) -> None:
+                    started.append(command)
+                    super().__init__(command, **options)
+
+            monkeypatch.setattr(subprocess, "Popen", Popen)
+            assert remote.has(base)
+            changes = remote.changes(base, revision, ALL, LIMITS, WATCH)
+            assert changes.history_rewritten is False
+            assert dict(remote.contents([Digest.of(b"2")])) == {Digest.of(b"2"): b"2"}
+        assert [command[1:] for command in started] == [
+            ["cat-file", "--batch-check"],
+            ["cat-file", "--batch"],
+        ]
 
     def test_finding_nothing_new_imports_no_git_library(
         self, repository: GitRepository, tmp_path: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 from collections import deque
@@ -118,15 +119,19 @@ def fetched_commit(reader: CacheReader, oid: str) -> Revision:
             raise Unexplained("the remote did not send an object that it advertised") from None
 
 
-def walk_to(reader: ObjectReader, revision: str, base: str, *, shallow: bool) -> bool:
+def walk_to(
+    reader: ObjectReader, revision: str, base: str, *, shallow: bool, most: float = math.inf
+) -> bool:
     """Return whether ``base`` is in the history of ``revision``, which ``shallow`` may cut off.
+
+    False also once more than ``most`` commits are found.
 
     Raises:
         ObjectMissing: a commit is missing, and the history is not shallow.
     """
     seen = {revision}
     queue = deque(seen)
-    while queue:
+    while queue and len(seen) <= most:
         commit = queue.popleft()
         if commit == base:
             return True
@@ -184,6 +189,8 @@ def _time(signature: str) -> datetime | None:
 
 PREFETCHED_BYTES = 64 * 1024
 """Larger objects are read one by one, so that few are in memory at once."""
+_NEAR = 16
+"""Commits; a longer history is walked by a process of git."""
 _BATCH = 512
 """Objects that are requested at once: their ids fit into a pipe, and writing them never waits."""
 
@@ -218,6 +225,10 @@ class GitReader:
                 self._contents.update(self._contents_of(small))
 
     def is_ancestor(self, base: str, revision: str) -> bool:
+        # Most often it is: few commits are read by a child that runs already.
+        with suppress(ObjectMissing, InvalidTree):
+            if walk_to(self, revision, base, shallow=False, most=_NEAR):
+                return True
         with self._spawn(revision, "merge-base", "--is-ancestor", base, revision) as child:
             child.communicate()
             code = child.returncode
