@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from towline.errors import NotAssociated, StoreBusy
 
@@ -84,8 +83,7 @@ def trusts(root: Path) -> Callable[[int], bool]:
     return trusted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
+class Project(NamedTuple):
     """An open store, its settings, and the remote that they name.
 
     ``prefix`` is the working folder inside the project.

@@ -149,7 +149,7 @@ class Fetcher(Protocol):
         ...
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class RemoteAddress:
     """The remote's address: follows redirects within the origin, and refuses all others."""
 

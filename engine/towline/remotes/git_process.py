@@ -145,7 +145,7 @@ class ErrorEvent(NamedTuple):
     message: str
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class GitExit:
     """What a git child process printed, traced, and exited with."""
 
@@ -214,7 +214,7 @@ def _pipe(stack: contextlib.ExitStack) -> tuple[int, int]:
     return reader, writer
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Lines:
     """Splits a stream into lines for a handler; a line that is too long is dropped."""
 
@@ -229,7 +229,7 @@ class _Lines:
             self.rest = b""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Monitor:
     """Reads a child's output and traces, and stops it at a limit."""
 
