@@ -37,6 +37,7 @@ PAGES: Mapping[str, str] = {
     "kinds of connections": "/ui/connections/new",
     "new connection": "/ui/connections/new?sort=http_api",
     "connection": "/ui/connections/{connection}",
+    "connection deletion": "/ui/connections/{connection}/delete",
     "new project": "/ui/new-project",
     "project settings": f"{_PROJECT}/settings",
     "project deletion": f"{_PROJECT}/delete",

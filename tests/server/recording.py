@@ -59,6 +59,15 @@ REQUESTS: Mapping[str, list[dict[str, Any]]] = {
     ],
     "native_make_plan": [{"json": {"on_conflict": "skip"}}],
     "native_move_asset": [{"json": {"path": "rules/renamed.json"}}],
+    "native_preview_project": [
+        {
+            "json": {
+                "path": "demo/shop/prices",
+                "kinds": "preset:n8n",
+                "binding": {"connection_id": str(tenancy.RULES_CONNECTION), "ref": "heads/main"},
+            }
+        }
+    ],
     "native_put_asset": [{"content": RULE}, {"content": RULE, "path": {"path": "rules/new.json"}}],
     "native_read_audit_log": [
         {"query": {"limit": 1}},

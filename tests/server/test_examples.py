@@ -21,6 +21,8 @@ from towline_server.settings import Settings
 from towline_server.web.openapi import operations_of
 
 UNAUDITED = {
+    # It only looks.
+    "native_preview_project",
     # Leases of external executors, which runs show.
     "native_claim_work",
     "native_heartbeat",

@@ -760,6 +760,39 @@ class PostgresConnectionBody(_Model):
     webhook_secret: str | None = Field(default=None, repr=False)
 
 
+class PreviewBody(_Model):
+    """A project of which to see what would be an asset."""
+
+    path: str
+    binding: BindingBody
+    kinds: list[KindBody] | str | None = Field(default_factory=list)
+    hidden: bool = False
+    names: NamePolicy = "exact"
+    on_conflict: OnConflict = "refuse"
+    content_merge: ContentMode = "auto"
+    renames: Renames = "similar"
+
+
+class Preview(_Model):
+    """What would be an asset of a project, and what not."""
+
+    revision: str
+    assets: int
+    counts: dict[str, int]
+    ignored: int
+    files: list[PreviewedFile]
+    notes: list[Note]
+    refusal: str
+
+
+class PreviewedFile(_Model):
+    """A file of the repository."""
+
+    path: str
+    kind: str | None = None
+    reason: str | None = None
+
+
 PrincipalKind: TypeAlias = Literal["user", "service_account", "api_key", "operator"] | str
 """What a caller is."""
 

@@ -28,6 +28,14 @@ def create_project(body: models.ProjectBody) -> Request[models.Project]:
     return Request(method="POST", path="/projects", body=body, result=models.Project)
 
 
+def preview_project(body: models.PreviewBody) -> Request[models.Preview]:
+    """What would be an asset of a project; the caller must administer the tenant.
+
+    The branch is fetched, and nothing is made. More assets than a pull takes are listed too.
+    """
+    return Request(method="POST", path="/projects/preview", body=body, result=models.Preview)
+
+
 def get_project(project_id: UUID | str) -> Request[models.Project]:
     """A project."""
     return Request(method="GET", path=f"/projects/{part(project_id)}", result=models.Project)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Query, Response
 from pydantic import (
@@ -25,12 +25,13 @@ from towline.options import OnConflict, Renames
 from towline.presets import PRESET_PREFIX, load_preset, preset_names
 from towline_server.auth.roles import Role
 from towline_server.projects.data_types import DataType
-from towline_server.projects.domain import Binding, Project, PullSettings
+from towline_server.projects.domain import Binding, Project, ProjectPath, PullSettings
 from towline_server.projects.service import Projects
 from towline_server.web.schemas import FOLDER, GIT_REF, GLOB, PROJECT_PATH, of_format, problems
+from towline_server.web.waiting import wait_in_thread
 
 from .access import Context, NativeRoute, ProjectForAdmin, ProjectForReader
-from .models import Body, Flag, Model, Name, Page, Pointer, Text, Window, at, check_globs
+from .models import Body, Flag, Model, Name, NoteModel, Page, Pointer, Text, Window, at, check_globs
 
 router = APIRouter(prefix="/projects", route_class=NativeRoute)
 
@@ -126,6 +127,12 @@ class ProjectBody(KindsBody):
     binding: BindingBody | None = None
 
 
+class PreviewBody(ProjectBody):
+    """A project of which to see what would be an asset."""
+
+    binding: BindingBody
+
+
 class ProjectChange(KindsBody):
     """A change of a project: what is left out stays; a null binding removes it."""
 
@@ -173,6 +180,32 @@ class ProjectModel(Model):
     created_at: datetime
 
 
+class PreviewedFileModel(Model):
+    """A file of the repository."""
+
+    path: str
+    kind: str | None
+    """null: it would not be an asset."""
+    reason: str | None
+    """Why it would not be an asset."""
+
+
+class PreviewModel(Model):
+    """What would be an asset of a project, and what not."""
+
+    revision: str
+    assets: int
+    counts: dict[str, int]
+    """How many assets each kind would have."""
+    ignored: int
+    files: list[PreviewedFileModel]
+    """By path."""
+    notes: list[NoteModel]
+    """Such as ids in contents that occur twice."""
+    refusal: str
+    """Why a pull would be refused, such as too many assets; empty: it would not."""
+
+
 @router.get("", responses=problems())
 def list_projects(
     context: Context,
@@ -210,6 +243,19 @@ def create_project(context: Context, body: ProjectBody, response: Response) -> P
             made = projects.associate(made.id, binding_of(body.binding))
     response.headers["Location"] = f"/api/towline/v1/projects/{made.id}"
     return ProjectModel.of(made)
+
+
+@router.post("/preview", responses=problems(409, 502, 504))
+async def preview_project(context: Context, body: PreviewBody) -> PreviewModel:
+    """What would be an asset of a project; the caller must administer the tenant.
+
+    The branch is fetched, and nothing is made. More assets than a pull takes are listed too.
+    """
+    context.administer_tenant()
+    wanted = project_of(context.caller.tenant_id, body)
+    context.connection(body.binding.connection_id, Role.READER)
+    found = await wait_in_thread(lambda: context.services.plans.preview(wanted))
+    return PreviewModel.of(found)
 
 
 @router.get("/{project_id}", responses=problems())
@@ -261,6 +307,20 @@ def _kinds(bodies: list[KindBody], *, hidden: bool) -> Kinds:
     check_globs([glob for each in bodies for glob in each.globs], "kinds")
     entries = [each.model_dump(mode="json", exclude_none=True) for each in bodies]
     return Kinds.from_document({"kinds": entries, "hidden": hidden})
+
+
+def project_of(tenant_id: UUID, body: ProjectBody) -> Project:
+    """Return the project that a body would make. Raises InvalidValue."""
+    return Project(
+        id=uuid4(),
+        tenant_id=tenant_id,
+        path=ProjectPath.parse(body.path),
+        binding=None if body.binding is None else binding_of(body.binding),
+        kinds=kinds_of(body),
+        names=body.names,
+        settings=settings_of(PullSettings(), body),
+        created_at=datetime.now(UTC),
+    )
 
 
 def kinds_of(body: ProjectBody) -> Kinds:

@@ -120,6 +120,20 @@ def change_connection(visitor: SignedIn, form: Form, connection_id: UUID) -> Res
     return found if isinstance(found, Response) else _page(visitor, connection, found)
 
 
+@router.get("/{connection_id}/delete")
+def ask_to_delete(visitor: SignedIn, connection_id: UUID) -> Response:
+    """Ask whether a connection is to be deleted."""
+    connection = visitor.connection(connection_id, Role.ADMIN)
+    return visitor.page(
+        "confirm.html",
+        question="Delete the connection?",
+        subject=connection.name,
+        consequence="Its stored secrets are deleted with it. What it leads to stays as it is.",
+        answer="Delete it",
+        back=f"/ui/connections/{connection_id}",
+    )
+
+
 @router.post("/{connection_id}/delete")
 def delete_connection(visitor: SignedIn, form: Form, connection_id: UUID) -> Response:
     """Delete a connection that no project is bound to."""

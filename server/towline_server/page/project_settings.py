@@ -6,26 +6,26 @@ Before anything is saved, a preview shows what the first pull would make an asse
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import re
+from dataclasses import dataclass, replace
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import APIRouter
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from towline.errors import TowlineError
-from towline.plan import Item, Plan
 from towline_server.api import projects as api
 from towline_server.auth.roles import Role
 from towline_server.errors import Forbidden, NotFound
-from towline_server.projects.domain import Connection, Project, ProjectPath, PullSettings
+from towline_server.projects.domain import Connection, Project
 from towline_server.projects.tenants import Tenants
+from towline_server.runs.previews import Preview, PreviewedFile
 from towline_server.web.waiting import wait_in_thread
 
 from .forms import Filled, FormField, fields_of, read_json, submitted, unfilled
+from .paging import ROWS
 from .visitor import Form, SignedIn, Visitor, go, text_of
 
 router = APIRouter(prefix="/ui")
@@ -56,20 +56,24 @@ _ASKED = fields_of(api.ProjectBody, without=_BY_HAND, labels=_LABELS, hints=_HIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Preview:
-    """What the first pull would make an asset; or why that cannot be found out."""
+class ShownPreview:
+    """A page of what would be an asset; or why that cannot be found out."""
 
-    kinds: Mapping[str, list[Item]]
-    """The assets of each kind, by path."""
-    others: list[Item]
-    """What the repository has there instead of an asset, such as a symbolic link."""
-    plan: Plan | None
+    preview: Preview | None
+    number: int = 1
     problem: str = ""
 
     @property
-    def total(self) -> int:
-        """How many assets there would be."""
-        return sum(map(len, self.kinds.values()))
+    def pages(self) -> int:
+        """How many pages there are."""
+        files = () if self.preview is None else self.preview.files
+        return max(1, -(-len(files) // ROWS))
+
+    @property
+    def files(self) -> tuple[PreviewedFile, ...]:
+        """The files of the page."""
+        files = () if self.preview is None else self.preview.files
+        return files[(self.number - 1) * ROWS : self.number * ROWS]
 
 
 @router.get("/new-project")
@@ -87,7 +91,7 @@ def new_project(visitor: SignedIn, connection: UUID | None = None) -> Response:
 
 @router.post("/new-project")
 async def create_project(visitor: SignedIn, form: Form) -> Response:
-    """Make a project; with ``do`` = ``preview`` show what its assets would be."""
+    """Make a project; with ``do`` = ``preview`` show its assets, a page at a time."""
 
     def made() -> Response:
         visitor.administer_tenant()
@@ -96,10 +100,10 @@ async def create_project(visitor: SignedIn, form: Form) -> Response:
             return go(f"/ui/projects/{api.create_project(visitor, body, Response()).id}")
 
         def preview(body: api.ProjectBody) -> Response:
-            return _shown(visitor, _again(form, fields), found=_preview(visitor, body))
+            return _shown(visitor, _again(form, fields), found=_preview(visitor, form, body))
 
         fields = _fields(visitor)
-        wanted = preview if text_of(form, "do") == "preview" else create
+        wanted = preview if _previewed_page(form) else create
         found = submitted(api.ProjectBody, fields, form, wanted, more=lambda: _kinds(form))
         return found if isinstance(found, Response) else _shown(visitor, found)
 
@@ -115,7 +119,7 @@ def show_settings(visitor: SignedIn, project_id: UUID) -> Response:
 
 @router.post("/projects/{project_id}/settings")
 async def change_settings(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
-    """Change a project; with ``do`` = ``preview`` show what its assets would be."""
+    """Change a project; with ``do`` = ``preview`` show its assets, a page at a time."""
 
     def changed() -> Response:
         project = visitor.project(project_id, Role.ADMIN)
@@ -125,11 +129,11 @@ async def change_settings(visitor: SignedIn, form: Form, project_id: UUID) -> Re
             return go(f"/ui/projects/{project_id}/settings")
 
         def preview(body: api.ProjectBody) -> Response:
-            found = _preview(visitor, body, project)
+            found = _preview(visitor, form, body, project)
             return _shown(visitor, _again(form, fields), project, found)
 
         fields = _fields(visitor, project)
-        wanted = preview if text_of(form, "do") == "preview" else change
+        wanted = preview if _previewed_page(form) else change
         found = submitted(api.ProjectBody, fields, form, wanted, more=lambda: _kinds(form, project))
         return found if isinstance(found, Response) else _shown(visitor, found, project)
 
@@ -161,7 +165,7 @@ def _shown(
     visitor: Visitor,
     filled: Filled,
     project: Project | None = None,
-    found: Preview | None = None,
+    found: ShownPreview | None = None,
 ) -> Response:
     template = "project_new.html" if project is None else "project_settings.html"
     status = 200 if found is not None else filled.status
@@ -255,7 +259,7 @@ def _kinds(form: FormData, project: Project | None = None) -> dict[str, Any]:
 
 def _change(project: Project, body: api.ProjectBody) -> api.ProjectChange:
     """Return what differs from the project."""
-    wanted, made = _project(project.tenant_id, body), dict[str, Any]()
+    wanted, made = api.project_of(project.tenant_id, body), dict[str, Any]()
     if wanted.kinds != project.kinds:
         # Without kinds of its own, every file is an asset.
         every = [api.KindBody.model_validate(each) for each in wanted.kinds.to_document()["kinds"]]
@@ -268,39 +272,31 @@ def _change(project: Project, body: api.ProjectBody) -> api.ProjectChange:
     return api.ProjectChange.model_construct(_fields_set=set(made), **made)
 
 
-def _project(tenant_id: UUID, body: api.ProjectBody) -> Project:
-    """Return the project that a body would make. Raises InvalidValue."""
-    return Project(
-        id=uuid4(),
-        tenant_id=tenant_id,
-        path=ProjectPath.parse(body.path),
-        binding=None if body.binding is None else api.binding_of(body.binding),
-        kinds=api.kinds_of(body),
-        names=body.names,
-        settings=api.settings_of(PullSettings(), body),
-        created_at=datetime.now(UTC),
-    )
+def _previewed_page(form: FormData) -> int:
+    """Return which page of a preview a form asks for; 0: none."""
+    do, _, number = text_of(form, "do").partition(":")
+    if do != "preview":
+        return 0
+    return max(1, int(number)) if re.fullmatch("[0-9]{1,6}", number) else 1
 
 
-def _preview(visitor: Visitor, body: api.ProjectBody, project: Project | None = None) -> Preview:
-    """Return what the first pull would make an asset. Raises NotFound, Forbidden, InvalidValue."""
-    wanted = _project(visitor.caller.tenant_id, body)
+def _preview(
+    visitor: Visitor, form: FormData, body: api.ProjectBody, project: Project | None = None
+) -> ShownPreview:
+    """Return what would be an asset. Raises NotFound, Forbidden, InvalidValue."""
+    wanted = api.project_of(visitor.caller.tenant_id, body)
     if wanted.binding is None:
-        return Preview(kinds={}, others=[], plan=None, problem="Choose a connection first.")
+        return ShownPreview(preview=None, problem="Choose a connection first.")
     bound = None if project is None else project.binding
     if bound is None or bound.connection_id != wanted.binding.connection_id:
         visitor.connection(wanted.binding.connection_id, Role.READER)
+    if project is not None:
+        wanted = replace(wanted, id=project.id)
     try:
-        plan = visitor.services.plans.preview(wanted)
+        found = visitor.services.plans.preview(wanted, exists=project is not None)
     except (Forbidden, NotFound):
         raise
     except TowlineError as error:
-        return Preview(kinds={}, others=[], plan=None, problem=str(error))
-    found: dict[str, list[Item]] = {each.name: [] for each in wanted.kinds.kinds}
-    others = []
-    for item in plan.items:
-        if item.after is None:
-            others.append(item)
-        else:
-            found.setdefault(item.kind, []).append(item)
-    return Preview(kinds=found, others=others, plan=plan)
+        return ShownPreview(preview=None, problem=str(error))
+    shown = ShownPreview(preview=found, number=_previewed_page(form))
+    return replace(shown, number=min(shown.number, shown.pages))

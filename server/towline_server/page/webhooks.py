@@ -106,6 +106,20 @@ def change_webhook(visitor: SignedIn, form: Form, webhook_id: UUID) -> Response:
     return _form_page(visitor, found, webhook, events=texts_of(form, "event"))
 
 
+@router.get("/{webhook_id}/delete")
+def ask_to_delete(visitor: SignedIn, webhook_id: UUID) -> Response:
+    """Ask whether a webhook is to be deleted."""
+    webhook = visitor.webhook(webhook_id)
+    return visitor.page(
+        "confirm.html",
+        question="Delete the webhook?",
+        subject=webhook.url,
+        consequence="What waits for it is deleted with it, and it receives nothing more.",
+        answer="Delete it",
+        back=f"/ui/webhooks/{webhook_id}/settings",
+    )
+
+
 @router.post("/{webhook_id}/delete")
 def delete_webhook(visitor: SignedIn, form: Form, webhook_id: UUID) -> Response:
     """Delete a webhook with all that waits for it."""

@@ -31,7 +31,6 @@ from towline.report import Report, report_of
 from towline.resolutions import SavedResolution
 from towline.resolve import merge_rules, plan_conflicts
 from towline.status import ProjectStatus, status
-from towline.stores.memory import MemoryStore
 from towline.undo import plan_undo
 from towline_server.audit.log import Action
 from towline_server.db.clock import database_now
@@ -56,6 +55,7 @@ from .conflicts import (
 from .domain import RunRequest
 from .fetching import FetchTarget, Repositories, Repository, SharedFetches
 from .planning import check_request, options_of, plan_for, settings_left_to
+from .previews import Preview, preview_at
 from .tables import RunRow
 
 T = TypeVar("T")
@@ -102,19 +102,17 @@ class Plans:
             self._note_fetched(project, revision)
         return self._store(project_id, plan, settings_left_to(project, request))
 
-    def preview(self, project: Project) -> Plan:
-        """Fetch, and plan the first pull of a project that need not exist: what its assets are.
+    def preview(self, project: Project, *, exists: bool = False) -> Preview:
+        """Fetch, and return what would be an asset of a project, which need not exist.
 
         Raises:
             NotAssociated: the project is bound to nothing.
             TowlineError: as `towline.pull.plan_pull`.
         """
-        options = options_of(RunRequest(), project, self._repositories.limits)
-        store = MemoryStore(project.path, kinds=project.kinds, names=project.names)
+        store = SqlStore(self._database, project.id) if exists else None
         with self._bound(project) as (repository, remote):
             revision = self._fetch(repository)
-            with store.snapshot() as ours:
-                return plan_for(RunRequest(), ours, remote, revision, options)
+            return preview_at(project, remote, revision, self._repositories.limits, store)
 
     def get(self, project_id: UUID, plan_id: UUID) -> PlanEntry:
         """Return a stored plan. Raises NotFound, InvalidPlan."""

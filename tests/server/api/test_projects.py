@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -236,3 +236,56 @@ def test_a_connection_in_use_stays(api: ApiClient):
     url = f"{V1}/connections/{api.tenant.connection_id}"
     answer = api.ask("DELETE", url, key=api.tenant_keys[ADMIN])
     assert code_of(answer) == (409, "connection_in_use")
+
+
+def test_a_preview_lists_what_a_pull_of_the_project_then_has(api: ApiClient):
+    files = {"flows/a.json": b"{}", "flows/b.txt": b"b", "notes.md": b"n"}
+    api.tenant.repository.commit(files)
+    key = api.tenant_keys[Role.ADMIN]
+    body = {
+        "path": f"{api.project.path}2",
+        "kinds": [{"name": "flow", "globs": ["flows/*.json"]}, {"name": "none", "globs": ["x"]}],
+        "binding": {"connection_id": str(api.project.bound.connection_id), "ref": "heads/main"},
+    }
+    answer = api.ask("POST", f"{V1}/projects/preview", key=key, json=body)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert (found["assets"], found["ignored"], found["refusal"]) == (1, 2, "")
+    assert found["counts"] == {"flow": 1, "none": 0}
+    assert found["files"] == [
+        {"path": "flows/a.json", "kind": "flow", "reason": None},
+        {"path": "flows/b.txt", "kind": None, "reason": "not_an_asset"},
+        {"path": "notes.md", "kind": None, "reason": "not_an_asset"},
+    ]
+    # Nothing was made.
+    assert api.get(f"{V1}/projects", key=key, params={"path": body["path"]})["total"] == 0
+    made = api.ask("POST", f"{V1}/projects", key=key, json=body).json()
+    run = api.ask("POST", f"{V1}/projects/{made['id']}/runs", key=key, json={}).json()
+    api.runner.worker().execute(UUID(run["id"]))
+    assets = api.get(f"{V1}/projects/{made['id']}/assets", key=key)["items"]
+    assert [(each["path"], each["kind"]) for each in assets] == [("flows/a.json", "flow")]
+
+
+def test_a_preview_lists_more_assets_than_a_pull_takes(api: ApiClient):
+    api.tenant.repository.commit({f"{number}.json": b"{}" for number in range(1001)})
+    body = {
+        "path": f"{api.project.path}2",
+        "binding": {"connection_id": str(api.project.bound.connection_id), "ref": "heads/main"},
+    }
+    key = api.tenant_keys[Role.ADMIN]
+    found = api.ask("POST", f"{V1}/projects/preview", key=key, json=body).json()
+    assert found["assets"] == len(found["files"]) == 1001
+    assert "1000" in found["refusal"]
+
+
+def test_a_preview_of_what_is_not_there_is_refused(api: ApiClient):
+    api.tenant.commit(a=b"1")
+    key = api.tenant_keys[Role.ADMIN]
+    binding = {"connection_id": str(api.project.bound.connection_id), "ref": "heads/nothing"}
+    body: dict[str, Any] = {"path": f"{api.project.path}2", "binding": binding}
+    address = f"{V1}/projects/preview"
+    assert code_of(api.ask("POST", address, key=key, json=body))[1] == "ref_not_found"
+    binding["connection_id"] = str(uuid4())
+    assert code_of(api.ask("POST", address, key=key, json=body)) == (404, "not_found")
+    del body["binding"]
+    assert code_of(api.ask("POST", address, key=key, json=body)) == (422, "invalid_request")

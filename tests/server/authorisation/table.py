@@ -149,6 +149,7 @@ def _administers(done: int = 200, body: Any = None, **rest: Any) -> Needs:
 
 _STALE = {"If-Match": f'"{"0" * 40}"'}
 """A request that gets as far as the asset does nothing to it."""
+_BOUND = {"connection_id": "{connection_id}", "ref": "heads/nothing"}
 _HELD = {"run_id": "{run_id}", "token": "wrong"}
 _UNKNOWN = {"unknown": 1}
 """SnapLogic's bodies are looked at last."""
@@ -163,6 +164,14 @@ TABLE: Mapping[str, Open | Needs] = {
     f"GET {V1}/projects": Needs(shows="project_id"),
     f"POST {V1}/projects": _administers(
         409, {"path": "{project_path}"}, of_tenant=True, no_role=403, elsewhere=400, is_early=True
+    ),
+    # The repository, which is there for all, has no such branch.
+    f"POST {V1}/projects/preview": _administers(
+        502,
+        body={"path": "org/space/project", "binding": _BOUND},
+        of_tenant=True,
+        no_role=403,
+        is_early=True,
     ),
     f"GET {P}": _reads(),
     f"PATCH {P}": _administers(body={}),

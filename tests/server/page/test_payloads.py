@@ -119,10 +119,12 @@ def test_no_form_that_is_refused_comes_back_with_what_it_says(site: PageClient):
     names = [
         *("name", "email", "path", "project", "url", "kinds", "own_kinds", "binding.ref"),
         *("config.items", "config.parameters", "tenant_role", "cron", "description", "event"),
+        *("timezone", "every_seconds", "kind"),
     ]
     pages = [
         *("people/new", "keys/new?days=x", "new-project", "webhooks/new"),
         *("connections/new?sort=http_api", f"projects/{site.project.id}/settings"),
+        f"projects/{site.project.id}/schedules/new",
     ]
     for payload in PAYLOADS:
         given = {**dict.fromkeys(names, payload), "days": payload, "kinds": "own", "do": "preview"}

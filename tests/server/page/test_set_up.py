@@ -42,6 +42,13 @@ def added(site: PageClient, sort: str, **values: Any) -> Connection:
     return connection_of(site, UUID(sent.headers["location"].rpartition("/")[2]))
 
 
+def rows(text: str) -> list[list[str]]:
+    """The rows of a preview: path, kind or why there is none, and where it is shown the id."""
+    body = text.partition("<tbody>")[2].partition("</tbody>")[0]
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in body.split("</tr>")[:-1]]
+    return [[re.sub("<[^>]*>", "", cell) for cell in row] for row in cells]
+
+
 def inputs(page: HtmlPage) -> dict[str, dict[str, str]]:
     tags = ("input", "select", "textarea")
     return {given["name"]: given for tag, given in page.tags if tag in tags and "name" in given}
@@ -89,7 +96,8 @@ def test_a_connection_is_added_changed_and_deleted(admin: PageClient):
     admin.send(admin.get(at), at, 303, **{"forget-credential": "true"})
     assert not connection_of(admin, made.id).has_credential
 
-    admin.send(admin.get(at), f"{at}/delete")
+    assert f"{at}/delete" in admin.get(at).links
+    admin.send(admin.get(f"{at}/delete"), f"{at}/delete")
     assert at not in admin.get("/ui/connections").links
 
 
@@ -118,7 +126,7 @@ def test_what_is_wrong_with_a_connection_is_shown_by_its_field(admin: PageClient
 
 def test_a_connection_in_use_is_not_deleted(admin: PageClient):
     at = f"/ui/connections/{admin.project.bound.connection_id}"
-    assert f"{at}/delete" not in admin.get(at).actions
+    assert f"{at}/delete" not in admin.get(at).links
     assert admin.post(f"{at}/delete").status_code == 409
     assert admin.project.path in admin.get(at).text
 
@@ -152,9 +160,14 @@ def test_a_preview_shows_what_a_pull_then_makes_an_asset(admin: PageClient):
     shown = admin.send(admin.get("/ui/new-project"), "/ui/new-project", 200, **values, do="preview")
     assert project_at(admin, path) is None
     assert "2 assets" in HtmlPage(shown.text).text
-    assert "flow: 2" in HtmlPage(shown.text).text
-    assert "No asset: 1" in HtmlPage(shown.text).text
     page = HtmlPage(shown.text)
+    assert rows(shown.text) == [
+        ["flows/a.json", "flow"],
+        ["flows/b.json", "flow"],
+        ["notes.md", "no asset: not an asset"],
+    ]
+    assert "<dt>flow</dt><dd>2</dd>" in shown.text
+    assert "1 other file." in page.text
     assert inputs(page)["path"]["value"] == path
 
     made = admin.send(admin.get("/ui/new-project"), "/ui/new-project", 303, **values, do="create")
@@ -203,9 +216,58 @@ def test_a_preview_says_why_there_is_none(admin: PageClient):
     missing = admin.send(form, "/ui/new-project", 200, **values, **{"binding.ref": "heads/nothing"})
     assert "heads/nothing" in missing.text
     assert "What would be an asset" in missing.text
-    many = {f"{number}.json": b"{}" for number in range(1001)}
+
+
+def test_more_assets_than_a_pull_takes_are_shown_a_page_at_a_time(admin: PageClient):
+    many = {f"{number:04}.json": b"{}" for number in range(1001)}
     admin.tenant.repository.commit(many)
-    assert "1000" in admin.send(form, "/ui/new-project", 200, **values).text
+    connection = str(admin.project.bound.connection_id)
+    values: dict[str, Any] = {
+        "path": f"{admin.project.path}2",
+        "binding.connection_id": connection,
+    }
+    form, shown = admin.get("/ui/new-project"), []
+    for number in (1, 2, 11, 12):
+        values["do"] = "preview" if number == 1 else f"preview:{number}"
+        text = admin.send(form, "/ui/new-project", 200, **values).text
+        assert "1001 assets" in text
+        assert "would be refused" in text
+        shown.append([path for path, _ in rows(text)])
+        form = HtmlPage(text)
+        assert dict(form.form("/ui/new-project").fields)["path"] == values["path"]
+    assert [each[0] for each in shown] == ["0000.json", "0100.json", "1000.json", "1000.json"]
+    assert [len(each) for each in shown] == [100, 100, 1, 1]
+
+
+def test_the_preview_of_other_kinds_has_the_ids_that_a_pull_gives(admin: PageClient):
+    files = {"rules/a.json": b"{}", "tasks/b.json": b"{}"}
+    admin.tenant.repository.commit(files)
+    admin.services.runs.request(admin.project.id)
+    admin.runner.work()
+    admin.tenant.repository.commit({**files, "rules/new.json": b"{}"})
+    at = f"{admin.url}/settings"
+    kinds = [{"name": "rule", "globs": ["rules/**"]}]
+    values: dict[str, Any] = {"kinds": "own", "own_kinds": json.dumps(kinds)}
+    shown = admin.send(admin.get(at), at, 200, do="preview", **values).text
+    found = {path: (kind, asset_id) for path, kind, asset_id in rows(shown)}
+    assert found["tasks/b.json"] == ("no asset: not an asset", "")
+    assert project_at(admin, admin.project.path) == admin.project
+    admin.send(admin.get(at), at, 303, do="save", **values)
+    admin.services.runs.request(admin.project.id)
+    admin.runner.work()
+    with admin.tenant.store(admin.project).snapshot() as ours:
+        ids = {str(each.ours.path): str(each.id) for each in ours.records() if each.ours}
+    assert found["rules/a.json"] == ("rule", ids["rules/a.json"])
+    assert found["rules/new.json"] == ("rule", ids["rules/new.json"])
+
+
+def test_a_preview_names_ids_in_contents_that_occur_twice(admin: PageClient):
+    admin.tenant.repository.commit({"a.json": b'{"id": "one"}', "b.json": b'{"id": "one"}'})
+    kinds = [{"name": "flow", "globs": ["**"], "id_pointer": "/id"}]
+    values: dict[str, Any] = {"kinds": "own", "own_kinds": json.dumps(kinds)}
+    at = f"{admin.url}/settings"
+    page = HtmlPage(admin.send(admin.get(at), at, 200, do="preview", **values).text)
+    assert "a.json: " in page.text
 
 
 def test_what_is_wrong_with_a_project_is_shown_by_its_field(admin: PageClient):
@@ -300,7 +362,8 @@ def test_a_webhook_is_added_changed_pinged_and_deleted(admin: PageClient):
     assert "ping" in admin.get(at).text
     again = admin.send(admin.get(f"{at}/settings"), f"{at}/rotate", 200)
     assert secret not in again.text
-    admin.send(admin.get(f"{at}/settings"), f"{at}/delete")
+    assert f"{at}/delete" in admin.get(f"{at}/settings").links
+    admin.send(admin.get(f"{at}/delete"), f"{at}/delete")
     assert at not in admin.get("/ui/webhooks").links
 
 
