@@ -2,7 +2,7 @@
 
     from towline.client import Client, native
 
-    with Client("https://towline.example", key="twl_…") as client:
+    with Client("https://towline.example", key=key) as client:
         for project in client.every(native.list_projects()):
             run = client.pull(project.id, use_theirs=["rules/a.json"])
 
