@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from urllib.parse import quote
 
@@ -135,6 +136,31 @@ def test_no_form_that_is_refused_comes_back_with_what_it_says(site: PageClient):
         for query in ("action", "actor", "subject", "since"):
             text = site.client.get("/ui/audit", params={query: payload}).text
             assert active(text) == [], (query, payload)
+
+
+def test_no_preview_or_connection_has_what_its_names_say(site: PageClient):
+    """Stored: paths of a repository that no project has yet, names of connections and of kinds."""
+    paths = {f"{number} {_usable(payload)}/a.json" for number, payload in enumerate(PAYLOADS)}
+    site.tenant.repository.commit(dict.fromkeys(paths, b"{}"))
+    site.sign_in(site.key(tenant_role=Role.ADMIN))
+    connection_id, at = site.project.bound.connection_id, f"{site.url}/settings"
+    for payload in PAYLOADS:
+        with site.services.database.writing() as session:
+            site.services.connections(session).rename(connection_id, payload)
+        for address in ("", f"/{connection_id}", f"/{connection_id}/delete"):
+            text = site.ask(f"/ui/connections{address}").text
+            assert active(text) == [], (address, payload)
+            assert str(escape(payload)) in text, (address, payload)
+    kinds = [{"name": payload, "globs": ["**"]} for payload in PAYLOADS if payload.isprintable()]
+    given = {"kinds": "own", "own_kinds": json.dumps(kinds), "do": "preview"}
+    shown = site.send(site.get(at), at, 200, **given).text
+    assert active(shown) == []
+    assert [path for path in paths if str(escape(path)) not in shown] == []
+    for payload in PAYLOADS:
+        # Refused as no name of a branch, or not found.
+        refused = site.post(at, {**given, "binding.ref": f"heads/{payload}"})
+        assert refused.status_code in (200, 422), payload
+        assert active(refused.text) == [], payload
 
 
 def test_it_would_find_each_payload_that_is_not_escaped():
