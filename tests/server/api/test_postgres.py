@@ -39,6 +39,16 @@ def test_the_whole_way(
 def _walk(api: ApiClient) -> None:
     api.tenant.commit(a=b"1")
     run = api.pull()
+    made = api.ask("POST", f"{api.url}/schedules", json={"every_seconds": 3600}).json()
+    schedule = f"{api.url}/schedules/{made['id']}"
+    paused = api.ask("PATCH", schedule, json={"enabled": False}).json()
+    assert (paused["enabled"], api.get(schedule)) == (False, paused)
+    assert api.ask("DELETE", schedule).status_code == 204
+    binding = {"connection_id": str(api.project.bound.connection_id)}
+    wanted = {"path": f"{api.project.path}2", "binding": binding}
+    key = api.tenant_keys[Role.ADMIN]
+    seen = api.ask("POST", f"{V1}/projects/preview", key=key, json=wanted).json()
+    assert [each["path"] for each in seen["files"]] == ["a"]
     api.put("rules/é", b"mine")
     api.put("a", b"ours")
     for path in (
