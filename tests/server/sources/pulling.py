@@ -57,6 +57,15 @@ class Puller:
         self.runner.worker().execute(UUID(asked["id"]))
         return self.ask("GET", f"{V1}/runs/{asked['id']}")
 
+    def pull_by_sync(self, connection: str) -> Any:
+        """Execute a run of a new sync of a connection, and return it as Syncs shows it."""
+        body = {"connectionId": connection, "name": "rules", "status": "active"}
+        sync = self.ask("POST", SYNCS, 201, body)
+        asked = self.ask("POST", f"{SYNCS}/{sync['id']}/trigger", 200, {})
+        self.runner.work()
+        run = self.ask("GET", f"{SYNCS}/runs/{asked['id']}")
+        return {"providerKey": sync["providerKey"], **run}
+
     def contents(self) -> dict[str, bytes]:
         """What the project has."""
         project = self.runner.repositories.project(UUID(self.project[-36:]))

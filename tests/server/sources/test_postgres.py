@@ -260,3 +260,19 @@ def test_a_table_is_pulled_as_a_repository_is(database: Served, puller: Puller):
     database.execute("UPDATE rules SET body = '2', at = 2 WHERE id = 'a'")
     assert puller.pull()["outcome"] == "changed"
     assert puller.contents() == {"a.json": b"2", "b.json": b"ours"}
+
+
+def test_a_sync_pulls_a_table(database: Served, puller: Puller):
+    database.execute("INSERT INTO rules VALUES ('a', '1', 1), ('b', '1', 1)")
+    connection = puller.bind(
+        url=database.url.replace("//", f"//reader:{SECRET}@"),
+        provider="postgres",
+        config={"table": "rules", "content_column": "body", "cursor_field": "at", "tls": "off"},
+    )
+    first = puller.pull_by_sync(connection)
+    assert (first["providerKey"], first["status"]) == ("postgres", "succeeded")
+    database.execute("UPDATE rules SET body = '2', at = 2 WHERE id = 'a'")
+    again = puller.pull_by_sync(connection)
+    assert (again["status"], again["resultClass"]) == ("succeeded", "success")
+    assert puller.contents() == {"a.json": b"2", "b.json": b"1"}
+    assert puller.pull_by_sync(connection)["resultClass"] == "no_change"

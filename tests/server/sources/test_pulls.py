@@ -55,15 +55,11 @@ def test_a_source_that_lists_nothing_is_refused(puller: Puller, server: ListServ
 def test_a_sync_pulls_from_a_source(puller: Puller, server: ListServer):
     serve(server, a="1\n")
     connection = bind(puller, server)
-    body = {"connectionId": connection, "name": "rules", "status": "active"}
-    sync = puller.ask("POST", SYNCS, 201, body)
-    assert sync["providerKey"] == "http_api"
-    run = puller.ask("POST", f"{SYNCS}/{sync['id']}/trigger", 200, {})
-    puller.runner.work()
-    ended = puller.ask("GET", f"{SYNCS}/runs/{run['id']}")
+    ended = puller.pull_by_sync(connection)
+    assert ended["providerKey"] == "http_api"
     assert (ended["status"], ended["resultClass"]) == ("succeeded", "success")
     assert puller.contents() == {"a": b"1\n"}
-    body["executionBackend"] = "external"
+    body = {"connectionId": connection, "name": "rules", "executionBackend": "external"}
     [detail] = puller.ask("POST", SYNCS, 422, body)["detail"]
     assert detail["loc"] == ["body", "executionBackend"]
 

@@ -183,3 +183,19 @@ def test_a_folder_is_pulled_as_a_repository_is(
     write(folder, OLD + 1, a=b"2")
     assert puller.pull()["outcome"] == "changed"
     assert puller.contents() == {"a": b"2", "b": b"ours"}
+
+
+def test_a_sync_pulls_a_folder(served: Served, folder: Path, reader: Reader, puller: Puller):
+    write(folder, a=b"1", b=b"1")
+    assert reader.credential is not None
+    credential = {"username": reader.credential.username, "password": reader.credential.password}
+    connection = puller.bind(
+        url=reader.url, provider="sftp", config=reader.config, credential=credential
+    )
+    first = puller.pull_by_sync(connection)
+    assert (first["providerKey"], first["status"]) == ("sftp", "succeeded")
+    write(folder, OLD + 1, a=b"2")
+    again = puller.pull_by_sync(connection)
+    assert (again["status"], again["resultClass"]) == ("succeeded", "success")
+    assert puller.contents() == {"a": b"2", "b": b"1"}
+    assert puller.pull_by_sync(connection)["resultClass"] == "no_change"
