@@ -142,6 +142,10 @@ def settings_file(tenant: GitTenant, url: str, *, name: str = "towline", **more:
         "secret_keys": ["k" * 40],
         "remote_schemes": ["http"],
         "remote_networks": ["127.0.0.0/8"],
+        # A remote that is silent is so until the test has seen what it waits for. By default a
+        # fetch ends after 10 s, which another server takes to start where the machine is busy.
+        "limits.idle_seconds": LONG,
+        "limits.total_seconds": LONG,
         **more,
     }
     file = tenant.folder / f"{name}.toml"
