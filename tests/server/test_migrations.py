@@ -28,3 +28,12 @@ def test_tables_are_those_of_the_models(kind: str, tmp_path, request: pytest.Fix
         command.downgrade(_config(connection), "base")
     assert inspect(engine).get_table_names() == ["alembic_version"]
     engine.dispose()
+
+
+def test_a_server_starts_on_a_current_database_while_another_one_writes(sqlite_url: str):
+    writer, engine = make_engine(sqlite_url), make_engine(sqlite_url, lock_seconds=0.1)
+    with writer.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        upgrade(engine)
+    for each in (writer, engine):
+        each.dispose()

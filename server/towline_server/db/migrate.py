@@ -20,7 +20,13 @@ _LOCK = 0x746F776C  # "towl": any number that this program alone uses
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring the database's tables up to date, in one transaction. Safe to run from many places."""
+    """Bring the database's tables up to date, in one transaction. Safe to run from many places.
+
+    A database that is current is only read: a server starts while another one writes.
+    """
+    with engine.connect() as connection:
+        if is_current(connection):
+            return
     with _migrating(engine) as connection:
         command.upgrade(_config(connection), "head")
 
