@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from alembic import command
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from towline_server.db import make_engine, upgrade
+from towline_server.db.engine import WRITES
 from towline_server.db.migrate import _config, _migrating
 
 
@@ -32,8 +33,8 @@ def test_tables_are_those_of_the_models(kind: str, tmp_path, request: pytest.Fix
 
 def test_a_server_starts_on_a_current_database_while_another_one_writes(sqlite_url: str):
     writer, engine = make_engine(sqlite_url), make_engine(sqlite_url, lock_seconds=0.1)
-    with writer.connect() as connection:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    with writer.execution_options(**WRITES).begin() as connection:
+        connection.execute(text("SELECT 1"))
         upgrade(engine)
     for each in (writer, engine):
         each.dispose()
