@@ -243,6 +243,7 @@ FAILURES: tuple[RunFailure, ...] = (
     RunFailure(server.DiskFull, _RETRY, ReasonCode.INTERNAL_ERROR, Fault.STORE),
     RunFailure(engine.StoreError, _RETRY, ReasonCode.INTERNAL_ERROR, Fault.STORE),
     RunFailure(server.Unavailable, _RETRY, ReasonCode.INTERNAL_ERROR, Fault.EXECUTOR),
+    RunFailure(server.FetchFailed, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.EXECUTOR),
     RunFailure(BaseException, _FINAL, ReasonCode.INTERNAL_ERROR, Fault.INTERNAL),
 )
 """The nearest class counts: an error's own, else that of the group it belongs to."""
