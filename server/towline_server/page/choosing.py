@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,7 @@ class Outcome:
     size: int | None = None
     """None: its bytes are not at hand."""
     is_absent: bool = False
+    renamed_to: str | None = None
     lines: tuple[tuple[str, str], ...] | None = None
     text: str | None = None
 
@@ -180,25 +181,34 @@ def outcome_of(
     """Return what comes of a choice. Raises as `towline.resolve.OpenConflict.resolution`."""
     found = party.open
     found.resolution(side=choice.side, content=choice.content, fields=choice.fields)
+    renamed_to: str | None = None
     if choice.side is not None:
         state = getattr(found.party.states, choice.side)
         if state is None:
             return Outcome(is_absent=True)
         content = party.contents.get(state.digest)
+        ours_state = found.party.states.ours
+        if ours_state is not None and state.path != ours_state.path:
+            renamed_to = state.path
     elif choice.fields is not None:
         content = found.merged(choice.fields)
     else:
         content = choice.content
     if content is None:
-        return Outcome()
+        return Outcome(renamed_to=renamed_to)
     check_size(content)
     ours = found.contents.ours or b""
     if max(len(content), len(ours)) > MOST_EDITED_BYTES or not (_is_text(content + ours)):
-        return Outcome(size=len(content))
+        return Outcome(size=len(content), renamed_to=renamed_to)
     lines = difflib.unified_diff(
         _text(ours).split("\n"), _text(content).split("\n"), "ours", "result", lineterm=""
     )
-    return Outcome(size=len(content), lines=tuple(shown_lines(lines)), text=_text(content))
+    return Outcome(
+        size=len(content),
+        renamed_to=renamed_to,
+        lines=tuple(shown_lines(lines)),
+        text=_text(content),
+    )
 
 
 def _edited(party: ExplainedParty, text: str) -> bytes:
@@ -230,18 +240,39 @@ def _with_line_ends(before: str, text: str) -> str:
     lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$", before)
     texts = [line.rstrip("\r\n") for line in lines]
     ends = [line[len(text) :] for line, text in zip(lines, texts, strict=True)]
+    if not texts or ends[-1]:  # what follows the last line end, as in the edited text
+        texts.append("")
+        ends.append("")
     known = [end for end in ends if end]
     edited = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if len(set(known)) <= 1:
         return (known[0] if known else "\n").join(edited)
     found: list[str | None] = [None] * len(edited)
-    for block in difflib.SequenceMatcher(None, texts, edited, autojunk=False).get_matching_blocks():
-        found[block.b : block.b + block.size] = ends[block.a : block.a + block.size]
+    head = _same(texts, edited)
+    tail = _same(texts[head:][::-1], edited[head:][::-1])
+    found[:head] = ends[:head]
+    if tail:
+        found[-tail:] = ends[-tail:]
+    # What is left is matched; lines that occur often only beside others, or it takes too long.
+    between = difflib.SequenceMatcher(
+        None, texts[head : len(texts) - tail], edited[head : len(edited) - tail]
+    )
+    for block in between.get_matching_blocks():
+        first, begin = head + block.b, head + block.a
+        found[first : first + block.size] = ends[begin : begin + block.size]
     made, last = "", known[0]
     for line, end in zip(edited[:-1], found[:-1], strict=True):
         last = end or last
         made += line + last
     return made + edited[-1]
+
+
+def _same(some: Sequence[str], others: Sequence[str]) -> int:
+    """Return how many lines are the same at the beginning."""
+    pairs = zip(some, others, strict=False)
+    return next(
+        (at for at, (one, other) in enumerate(pairs) if one != other), min(len(some), len(others))
+    )
 
 
 def _is_text(content: bytes) -> bool:

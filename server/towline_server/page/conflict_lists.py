@@ -33,8 +33,8 @@ class ListedParty:
 
     @property
     def state(self) -> str:
-        """A text that changes with the conflict's contents: what a choice in the list is for."""
-        return state_of([self])
+        """A text that changes with the conflict and its choice: what one in the list is for."""
+        return state_of([self], saved=True)
 
     @property
     def gives_way(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends
@@ -34,7 +34,7 @@ from .comparing import difference_of
 from .conflict_lists import ConflictFilter, digests_shown, listed_parties, state_of
 from .paging import ROWS, Pages
 from .pull_forms import chosen
-from .rendering import quoted
+from .rendering import query, quoted
 from .visitor import Form, SignedIn, Visitor, go, text_of, texts_of
 
 router = APIRouter(prefix="/ui/projects/{project_id}/conflicts")
@@ -60,6 +60,7 @@ def _list(
     found: Conflicts,
     *,
     moved: bool = False,
+    problem: str = "",
 ) -> Response:
     """Return the list; nothing where a page asks for news of it and there are none."""
     fitting = [each for each in listed_parties(found) if wanted.fits(each)]
@@ -77,9 +78,10 @@ def _list(
         wanted=wanted,
         pages=pages,
         state=state,
-        seen=state_of([each for each in fitting if each.gives_way]),
+        seen=state_of([each for each in fitting if each.gives_way], saved=True),
         moved=moved,
-        status=409 if moved else 200,
+        problem=problem,
+        status=409 if moved else 400 if problem else 200,
     )
 
 
@@ -96,6 +98,25 @@ async def show_conflict(visitor: SignedIn, project_id: UUID, asset_id: AssetIdQu
         return _page(visitor, project, asset_id)
 
     return await wait_in_thread(shown)
+
+
+@router.get("/{form}")
+def return_to_list(
+    visitor: SignedIn,
+    project_id: UUID,
+    form: Literal["preview", "keep", "clear", "choose"],
+    wanted: Annotated[ConflictFilter, Depends()],
+) -> Response:
+    """Show the list, where someone signs in after a form was sent, or turns the page behind it."""
+    del form
+    visitor.project(project_id, Role.READER)
+    return go(_list_address(project_id, wanted))
+
+
+def _list_address(project_id: UUID, wanted: ConflictFilter) -> str:
+    asked = {"q": wanted.q, "conflict": wanted.conflict, "kind": wanted.kind}
+    page = wanted.page if wanted.page > 1 else None
+    return f"/ui/projects/{project_id}/conflicts{query(asked, page=page)}".rstrip("?")
 
 
 @router.post("/preview")
@@ -118,6 +139,8 @@ async def keep(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
         asset_id = text_of(form, "id")
         found = _found(visitor, project)
         party = _party(visitor, project, asset_id, found)
+        if _moved(party, found, form):
+            return _page(visitor, project, asset_id, form, found)
         try:
             choice = settling(party, form)
             if choice.content is not None:
@@ -158,20 +181,21 @@ async def choose(
         parties = [each for each in listed_parties(found) if each.gives_way]
         if text_of(form, "scope") == "all":
             parties = [each for each in parties if wanted.fits(each)]
-            moved = text_of(form, "seen") != state_of(parties)
+            moved = text_of(form, "seen") != state_of(parties, saved=True)
         else:
             seen = dict(text.rpartition(":")[::2] for text in texts_of(form, "id"))
             if not seen:
-                raise InvalidValue(field="selected assets", problem="are none: check some first")
+                problem = "No asset is selected: check some first."
+                return _list(visitor, project, wanted, found, problem=problem)
             parties = [each for each in parties if each.asset_id in seen]
-            moved = {each.asset_id: state_of([each]) for each in parties} != seen
+            moved = {each.asset_id: each.state for each in parties} != seen
         if moved:
             return _list(visitor, project, wanted, found, moved=True)
         choices = {
             each.asset_id: Choice(side=side, digests=digests_shown(each)) for each in parties
         }
         visitor.services.plans.resolve_each(project.id, choices, found=found)
-        return go(f"/ui/projects/{project.id}/conflicts")
+        return go(_list_address(project.id, wanted))
 
     return await wait_in_thread(chose)
 
@@ -181,6 +205,20 @@ def _party(visitor: Visitor, project: Project, asset_id: str, found: Conflicts) 
     plan = existing(found.plan, "conflict")
     explained = visitor.services.plans.explained(project.id, plan, asset_id)
     return next(each for each in explained if each.open.party.asset_id == asset_id)
+
+
+def _seen(found: Conflicts, asset_id: str) -> str:
+    """Return the state of an asset's conflict: its sides, and what is saved for it."""
+    listed = [each for each in listed_parties(found) if each.asset_id == asset_id]
+    return state_of(listed, saved=True)
+
+
+def _moved(party: ExplainedParty, found: Conflicts, form: FormData) -> tuple[str, ...]:
+    """Return what is not as it was when a form was made: sides, or ``it`` for the rest."""
+    if sides := moved_sides(party, form):
+        return sides
+    is_same = text_of(form, "seen") == _seen(found, party.open.party.asset_id)
+    return () if is_same else ("it",)
 
 
 def _page(
@@ -194,7 +232,7 @@ def _page(
     found = found or _found(visitor, project)
     party = _party(visitor, project, asset_id, found)
     saved = next((each for each in found.saved if each.asset_id == asset_id), None)
-    moved = () if form is None else moved_sides(party, form)
+    moved = () if form is None else _moved(party, found, form)
     outcome, problem, status = None, "", 409 if moved else 200
     if form is not None and not moved:
         try:
@@ -215,6 +253,7 @@ def _page(
         problem=problem,
         moved=moved,
         digests=digests_of(party),
+        seen=_seen(found, asset_id),
         rows=rows_of(party)[:ROWS],
         more=max(0, len(choice_names(party)) - ROWS),
         editable=may_edit(party),

@@ -87,6 +87,7 @@ def fill(site: PageClient, project: Project, *texts: Texts) -> Filled:
         "plan_id": str(plan.id),
         "asset_id": asset_ids[0],
         "number": "2",
+        "form": "preview",
         "connection_id": str(project.bound.connection_id),
         "identity_id": str(_person(site, every[0].webhook)),
         **_announced(site, project, every[0]),

@@ -42,6 +42,7 @@ ROUTES: Mapping[str, Needs] = {
     f"GET {_PROJECT}/asset?id={{asset_id}}": _READ,
     f"GET {_PROJECT}/conflicts": _READ,
     f"GET {_PROJECT}/conflicts/asset?id={{asset_id}}": _READ,
+    f"GET {_PROJECT}/conflicts/{{form}}": Needs(Role.READER, done=303),
     f"POST {_PROJECT}/conflicts/preview": Needs(Role.WRITER),
     f"POST {_PROJECT}/conflicts/keep": _WRITE,
     f"POST {_PROJECT}/conflicts/clear": _WRITE,

@@ -17,6 +17,7 @@ from towline.options import Side
 from towline.remotes.git import GitRemote
 from towline.resolve import plan_conflicts
 from towline_server.auth.roles import Role
+from towline_server.page.choosing import _with_line_ends
 from towline_server.runs.conflicts import Choice, Conflicts
 
 BASE = {"items": [{"id": "a", "n": 1}, {"id": "b", "n": 1}], "x": 1, "y": 1}
@@ -412,3 +413,55 @@ def test_what_has_not_changed_is_planned_once(settling: Settling, monkeypatch: p
     settling.fetch()
     assert settling.saved == []
     assert len(planned) == 3
+
+
+# --- other people, and long files -----------------------------------------------------------------
+
+
+def test_what_another_person_chose_meanwhile_is_not_overwritten(settling: Settling):
+    page = settling.site.get(settling.at)
+    shown = preview(settling, "rules/t.txt", how="theirs")
+    settling.settle("rules/t.txt", how="ours")
+    settling.site.send(page, f"{settling.at}/choose", 409, scope="all", side="theirs")
+    refused = settling.site.send(shown, f"{settling.at}/keep", 409)
+    assert "the choice that is saved for it" in refused.text
+    [saved] = settling.conflicts.saved
+    assert saved.side is Side.OURS
+
+
+def test_a_rename_is_previewed_and_one_that_moved_again_is_not_saved(empty: Settling):
+    content = b"".join(b"line %d\n" % number for number in range(20))
+    empty.begin({"rules/old.txt": content}, {}, {"rules/old.txt": None, "rules/there.txt": content})
+    store = empty.site.tenant.store(empty.site.project)
+    store.move(AssetId(empty.id_of("rules/old.txt")), AssetPath("rules/here.txt"))
+    shown = preview(empty, "rules/here.txt", how="theirs")
+    assert "It is renamed to rules/there.txt" in shown.text
+    empty.site.tenant.repository.commit({"rules/elsewhere.txt": content})
+    empty.fetch()
+    empty.site.send(shown, f"{empty.at}/keep", 409)
+    assert empty.saved == []
+
+
+def test_an_empty_content_that_comes_back_is_named(empty: Settling):
+    empty.begin({"rules/h.txt": b"before\n"}, {"rules/h.txt": None}, {"rules/h.txt": b""})
+    assert "It is there again, and empty." in preview(empty, "rules/h.txt", how="theirs").text
+
+
+def test_a_page_behind_a_form_leads_back_to_the_list(settling: Settling):
+    for form in ("preview", "keep", "clear", "choose"):
+        answer = settling.site.client.get(f"{settling.at}/{form}?page=2&q=t.txt")
+        assert answer.headers["location"] == f"{settling.at}?q=t.txt&page=2"
+
+
+def test_the_filter_of_a_list_stays_and_no_selection_is_shown_on_it(settling: Settling):
+    page, action = settling.site.get(f"{settling.at}?q=t.txt"), f"{settling.at}/choose?q=t.txt"
+    none = settling.site.send(page, action, 400, side="ours")
+    assert action in HtmlPage(none.text).actions
+    sent = settling.site.send(page, action, scope="all", side="ours")
+    assert sent.headers["location"] == f"{settling.at}?q=t.txt"
+
+
+def test_line_ends_of_a_long_file_take_few_comparisons():
+    before = "a\r\n" + "\n" * 20_000
+    edited = "b\r\n" + "\r\n" * 20_000
+    assert _with_line_ends(before, edited) == "b\r\n" + "\n" * 20_000

@@ -75,6 +75,8 @@ def test_no_page_of_a_project_has_what_its_names_and_contents_say(site: PageClie
             for page in ("", "&page=2", "&page=3") if address == site.url else ("",):
                 answer = site.client.get(address + page)
                 assert answer.status_code in (200, 303, 409), address
+                if answer.status_code == 303:
+                    continue
                 if "html" not in answer.headers["content-type"]:
                     assert answer.headers["x-content-type-options"] == "nosniff"
                     continue
