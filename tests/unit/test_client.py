@@ -13,6 +13,7 @@ from towline.client import (
     Client,
     NotFound,
     RateLimited,
+    Request,
     Retries,
     Unavailable,
     Unreachable,
@@ -156,6 +157,21 @@ def test_what_no_api_answered_is_an_error_too():
     with server.client() as client, pytest.raises(ApiError) as found:
         client.send(native.list_projects())
     assert (found.value.code, found.value.request_id) == ("http_error", None)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [native.delete_connection("c"), native.read_path("p", "a"), native.list_projects()],
+    ids=["delete", "content", "list"],
+)
+def test_a_redirect_is_no_success(request_: Request[object]):
+    server = Server(*[httpx2.Response(302, headers={"Location": "https://elsewhere.example/"})] * 2)
+    with server.client() as client:
+        with pytest.raises(ApiError) as found:
+            client.send(request_)
+        with pytest.raises(ApiError):
+            list(client.follow(RUN["id"]))
+    assert (found.value.status, len(server.requests)) == (302, 2)
 
 
 def test_no_secret_is_shown():

@@ -147,7 +147,7 @@ class AsyncClient:
     ) -> AsyncIterator[Run | RunSummary]:
         try:
             async with self._http.stream(request.method, request.path) as answer:
-                if answer.status_code >= 400:
+                if not answer.is_success:
                     request.read(answer.status_code, answer.headers, await answer.aread())
                 # Without news the server sends a comment every 15 s.
                 async for line in answer.aiter_lines():

@@ -84,7 +84,7 @@ class Request(Generic[T_co]):
     def read(self, status: int, headers: Mapping[str, str], body: bytes) -> T_co:
         """Return the answer. Raises ApiError."""
         _warn_of_deprecation(self, headers)
-        if status >= 400:
+        if not 200 <= status < 300:  # a redirect was not followed: nothing was done
             raise error_of(status, _problem(body), retry_after=retry_after(headers))
         if self.result is None or status == 204:
             return cast(T_co, None)

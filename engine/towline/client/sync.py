@@ -143,7 +143,7 @@ class Client:
     ) -> Iterator[Run | RunSummary]:
         try:
             with self._http.stream(request.method, request.path) as answer:
-                if answer.status_code >= 400:
+                if not answer.is_success:
                     request.read(answer.status_code, answer.headers, answer.read())
                 # Without news the server sends a comment every 15 s.
                 for line in answer.iter_lines():
