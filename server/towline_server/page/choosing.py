@@ -13,7 +13,6 @@ from starlette.datastructures import FormData
 from towline.content.formats import formats_of
 from towline.content.values import NotParsed, TooDeep
 from towline.errors import InvalidResolution, InvalidValue
-from towline.model import Digest, ThreeWay
 from towline.options import Side
 from towline.resolutions import SavedResolution
 from towline_server.runs.conflicts import Choice, ExplainedParty
@@ -145,25 +144,22 @@ def settling(party: ExplainedParty, form: FormData) -> Choice:
         InvalidValue: nothing is chosen, or the content is not of the asset's format.
         InvalidResolution: a place that clashes has no side.
     """
-    how, states = text_of(form, "how"), digests_of(party)
-    digests = ThreeWay(
-        *(Digest(text) if (text := text_of(form, f"digest-{name}")) else None for name in states)
-    )
+    how = text_of(form, "how")
     if how in (Side.OURS, Side.THEIRS):
-        return Choice(side=Side(how), digests=digests)
+        return Choice(side=Side(how))
     if how == "content":
-        return Choice(content=_edited(party, text_of(form, "content")), digests=digests)
+        return Choice(content=_edited(party, text_of(form, "content")))
     if how != "each" or not choice_names(party):
         raise InvalidValue(field="choice", problem="is missing: choose how to settle the conflict")
     sides = [_side(form, name, number) for number, name in enumerate(choice_names(party), 1)]
     if party.open.fields:
         named = zip(party.open.fields, sides, strict=True)
-        return Choice(fields={clash.pointer: side for clash, side in named}, digests=digests)
+        return Choice(fields={clash.pointer: side for clash, side in named})
     texts = [
         clash.lines.theirs if side is Side.THEIRS else clash.lines.ours
         for clash, side in zip(party.open.lines, sides, strict=True)
     ]
-    return Choice(content=party.open.merged_lines(texts), digests=digests)
+    return Choice(content=party.open.merged_lines(texts))
 
 
 def _side(form: FormData, name: str, number: int) -> Side:

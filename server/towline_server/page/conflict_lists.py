@@ -10,7 +10,6 @@ from typing import Annotated
 from fastapi import Query, Request
 
 from towline.conflicts import Conflict, Party
-from towline.model import Digest, ThreeWay
 from towline.resolutions import SavedResolution
 from towline_server.runs.conflicts import Conflicts
 
@@ -34,7 +33,7 @@ class ListedParty:
     @property
     def state(self) -> str:
         """A text that changes with the conflict and its choice: what one in the list is for."""
-        return state_of([self], saved=True)
+        return state_of([self])
 
     @property
     def gives_way(self) -> bool:
@@ -58,20 +57,9 @@ def listed_parties(found: Conflicts) -> list[ListedParty]:
     ]
 
 
-def digests_shown(each: ListedParty) -> ThreeWay[Digest | None]:
-    """Return the digests of an asset's three sides."""
-    return each.party.states.map(lambda state: None if state is None else state.digest)
-
-
-def state_of(parties: Sequence[ListedParty], *, saved: bool = False) -> str:
-    """Return a text that changes with what assets in conflict are on their sides.
-
-    With ``saved`` also with the choices that are saved for them.
-    """
-    spec = [
-        (each.asset_id, each.party.states, (each.saved, each.is_settled) if saved else None)
-        for each in parties
-    ]
+def state_of(parties: Sequence[ListedParty]) -> str:
+    """Return a text that changes with the sides of assets in conflict, and with what is saved."""
+    spec = [(each.asset_id, each.party.states, each.saved, each.is_settled) for each in parties]
     return sha256(repr(spec).encode("utf-8", "backslashreplace")).hexdigest()[:32]
 
 

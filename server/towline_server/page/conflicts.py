@@ -13,7 +13,7 @@ from towline.conflicts import ConflictKind
 from towline.errors import InvalidResolution, InvalidValue, LimitExceeded
 from towline.options import Side
 from towline_server.auth.roles import Role
-from towline_server.errors import ConflictMoved, existing
+from towline_server.errors import existing
 from towline_server.projects.domain import Project
 from towline_server.runs.conflicts import Choice, Conflicts, ExplainedParty
 from towline_server.web.waiting import wait_in_thread
@@ -31,7 +31,7 @@ from .choosing import (
     settling,
 )
 from .comparing import difference_of
-from .conflict_lists import ConflictFilter, digests_shown, listed_parties, state_of
+from .conflict_lists import ConflictFilter, listed_parties, state_of
 from .paging import ROWS, Pages
 from .pull_forms import chosen
 from .rendering import query, quoted
@@ -64,7 +64,7 @@ def _list(
 ) -> Response:
     """Return the list; nothing where a page asks for news of it and there are none."""
     fitting = [each for each in listed_parties(found) if wanted.fits(each)]
-    state = state_of(fitting, saved=True)
+    state = state_of(fitting)
     if wanted.shown == state:
         return Response(status_code=204)
     pages = Pages(request=wanted.request, number=wanted.page, total=len(fitting))
@@ -78,7 +78,6 @@ def _list(
         wanted=wanted,
         pages=pages,
         state=state,
-        seen=state_of([each for each in fitting if each.gives_way], saved=True),
         moved=moved,
         problem=problem,
         status=409 if moved else 400 if problem else 200,
@@ -139,14 +138,14 @@ async def keep(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
         asset_id = text_of(form, "id")
         found = _found(visitor, project)
         party = _party(visitor, project, asset_id, found)
-        if _moved(party, found, form):
+        if text_of(form, "seen") != _seen(found, asset_id):
             return _page(visitor, project, asset_id, form, found)
         try:
             choice = settling(party, form)
             if choice.content is not None:
                 visitor.check_size(choice.content)
             visitor.services.plans.resolve(project.id, asset_id, choice, found=found)
-        except (ConflictMoved, InvalidResolution, InvalidValue, LimitExceeded):
+        except (InvalidResolution, InvalidValue, LimitExceeded):
             return _page(visitor, project, asset_id, form, found)
         return go(f"/ui/projects/{project.id}/conflicts/asset?id={quoted(asset_id)}")
 
@@ -178,22 +177,20 @@ async def choose(
         if side is None:
             raise InvalidValue(field="side", problem="is missing")
         found = _found(visitor, project)
-        parties = [each for each in listed_parties(found) if each.gives_way]
+        listed = listed_parties(found)
         if text_of(form, "scope") == "all":
-            parties = [each for each in parties if wanted.fits(each)]
-            moved = text_of(form, "seen") != state_of(parties, saved=True)
+            listed = [each for each in listed if wanted.fits(each)]
+            moved = text_of(form, "seen") != state_of(listed)
         else:
             seen = dict(text.rpartition(":")[::2] for text in texts_of(form, "id"))
             if not seen:
                 problem = "No asset is selected: check some first."
                 return _list(visitor, project, wanted, found, problem=problem)
-            parties = [each for each in parties if each.asset_id in seen]
-            moved = {each.asset_id: each.state for each in parties} != seen
+            listed = [each for each in listed if each.asset_id in seen]
+            moved = {each.asset_id: each.state for each in listed} != seen
         if moved:
             return _list(visitor, project, wanted, found, moved=True)
-        choices = {
-            each.asset_id: Choice(side=side, digests=digests_shown(each)) for each in parties
-        }
+        choices = {each.asset_id: Choice(side=side) for each in listed if each.gives_way}
         visitor.services.plans.resolve_each(project.id, choices, found=found)
         return go(_list_address(project.id, wanted))
 
@@ -208,17 +205,8 @@ def _party(visitor: Visitor, project: Project, asset_id: str, found: Conflicts) 
 
 
 def _seen(found: Conflicts, asset_id: str) -> str:
-    """Return the state of an asset's conflict: its sides, and what is saved for it."""
-    listed = [each for each in listed_parties(found) if each.asset_id == asset_id]
-    return state_of(listed, saved=True)
-
-
-def _moved(party: ExplainedParty, found: Conflicts, form: FormData) -> tuple[str, ...]:
-    """Return what is not as it was when a form was made: sides, or ``it`` for the rest."""
-    if sides := moved_sides(party, form):
-        return sides
-    is_same = text_of(form, "seen") == _seen(found, party.open.party.asset_id)
-    return () if is_same else ("it",)
+    """Return the state of an asset's conflict: what a form that was made of it is for."""
+    return state_of([each for each in listed_parties(found) if each.asset_id == asset_id])
 
 
 def _page(
@@ -232,7 +220,8 @@ def _page(
     found = found or _found(visitor, project)
     party = _party(visitor, project, asset_id, found)
     saved = next((each for each in found.saved if each.asset_id == asset_id), None)
-    moved = () if form is None else _moved(party, found, form)
+    seen = _seen(found, asset_id)
+    moved = form is not None and text_of(form, "seen") != seen
     outcome, problem, status = None, "", 409 if moved else 200
     if form is not None and not moved:
         try:
@@ -252,8 +241,9 @@ def _page(
         outcome=outcome,
         problem=problem,
         moved=moved,
+        moved_sides=moved_sides(party, form) if form is not None and moved else (),
         digests=digests_of(party),
-        seen=_seen(found, asset_id),
+        seen=seen,
         rows=rows_of(party)[:ROWS],
         more=max(0, len(choice_names(party)) - ROWS),
         editable=may_edit(party),
