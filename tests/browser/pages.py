@@ -35,7 +35,7 @@ PAGES: Mapping[str, str] = {
     "new webhook": "/ui/webhooks/new",
     "connections": "/ui/connections",
     "kinds of connections": "/ui/connections/new",
-    "new connection": "/ui/connections/new?sort=http_api",
+    "new connection": "/ui/connections/new?provider=http_api",
     "connection": "/ui/connections/{connection}",
     "connection deletion": "/ui/connections/{connection}/delete",
     "new project": "/ui/new-project",

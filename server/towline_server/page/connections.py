@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
+from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from towline.errors import InvalidValue
@@ -16,7 +17,7 @@ from towline_server.errors import ConnectionInUse
 from towline_server.projects.domain import Connection
 from towline_server.projects.service import Projects
 
-from .forms import Filled, FormField, fields_of, submitted, unfilled
+from .forms import FormField, ShownForm, fields_of, shown_form, submitted
 from .paging import PageNumber, Pages
 from .visitor import Form, SignedIn, Visitor, go, text_of
 
@@ -29,14 +30,14 @@ _Body: TypeAlias = (
     | api.PostgresConnectionBody
     | api.SftpConnectionBody
 )
-SORTS: Mapping[str, tuple[str, type[_Body]]] = {
+PROVIDERS: Mapping[str, tuple[str, type[_Body]]] = {
     "git": ("A Git repository", api.GitConnectionBody),
     "http_api": ("A list of objects over HTTP", api.HttpApiConnectionBody),
     "s3": ("The objects of a bucket (S3)", api.S3ConnectionBody),
     "postgres": ("The rows of a table (PostgreSQL)", api.PostgresConnectionBody),
     "sftp": ("A folder of an SFTP server", api.SftpConnectionBody),
 }
-"""What a connection may lead to, and the form that the API takes for it."""
+"""What a connection may lead to, ``git`` for any Git host, and the form that the API takes."""
 _LABELS = {
     "url": "Address",
     "credential.username": "User name",
@@ -54,14 +55,14 @@ _STORED = {
     "url": "At another scheme, host or port the stored secrets are forgotten.",
 }
 
-Sort = Annotated[str, Query(pattern=f"^(?:{'|'.join(SORTS)})?$")]
+ProviderQuery = Annotated[str, Query(pattern=f"^(?:{'|'.join(PROVIDERS)})?$")]
 
 
-def form_fields(sort: str, *, is_new: bool = True) -> tuple[FormField, ...]:
+def form_fields(provider: str, *, is_new: bool = True) -> tuple[FormField, ...]:
     """Return what the form of a connection asks; of one that there is, all but its provider."""
     without = () if is_new else ("provider",)
     hints = _HINTS if is_new else {**_HINTS, **_STORED}
-    found = fields_of(SORTS[sort][1], without=without, labels=_LABELS, hints=hints)
+    found = fields_of(PROVIDERS[provider][1], without=without, labels=_LABELS, hints=hints)
     # The address first, then its credential and the rest as the API has them.
     return tuple(sorted(found, key=lambda each: each.name not in ("url", "provider")))
 
@@ -80,30 +81,32 @@ def list_connections(request: Request, visitor: SignedIn, page: PageNumber = 1) 
 
 
 @router.get("/new")
-def new_connection(visitor: SignedIn, sort: Sort = "") -> Response:
+def new_connection(visitor: SignedIn, provider: ProviderQuery = "") -> Response:
     """Show what a connection may lead to; then the form of the one that was chosen."""
     visitor.administer_tenant()
-    return _new(visitor, sort, unfilled(form_fields(sort)) if sort else None)
+    return _new(visitor, provider, shown_form(form_fields(provider)) if provider else None)
 
 
 @router.post("/new")
-def create_connection(visitor: SignedIn, form: Form, sort: Sort = "git") -> Response:
+def create_connection(visitor: SignedIn, form: Form, provider: ProviderQuery = "git") -> Response:
     """Make a connection."""
     visitor.administer_tenant()
-    sort = sort or "git"
+    provider = provider or "git"
 
     def save(body: _Body) -> Response:
         return go(f"/ui/connections/{api.create_connection(visitor, body, Response()).id}")
 
-    found = submitted(SORTS[sort][1], form_fields(sort), form, save, more=lambda: _provider(sort))
-    return found if isinstance(found, Response) else _new(visitor, sort, found)
+    def again(shown: ShownForm) -> Response:
+        return _new(visitor, provider, shown)
+
+    return _submitted(provider, form_fields(provider), form, save, again)
 
 
 @router.get("/{connection_id}")
 def show_connection(visitor: SignedIn, connection_id: UUID) -> Response:
     """Show a connection and the projects that are bound to it; to administrators its form."""
     connection = visitor.connection(connection_id, Role.READER)
-    return _page(visitor, connection, unfilled(_own_fields(connection), _values(connection)))
+    return _page(visitor, connection, shown_form(_own_fields(connection), _values(connection)))
 
 
 @router.post("/{connection_id}")
@@ -115,9 +118,10 @@ def change_connection(visitor: SignedIn, form: Form, connection_id: UUID) -> Res
         api.change_connection(visitor, connection, _change(body, forgotten=_forgotten(form)))
         return go(f"/ui/connections/{connection_id}")
 
-    sort, fields = _sort_of(connection), _own_fields(connection)
-    found = submitted(SORTS[sort][1], fields, form, save, more=lambda: _provider(sort))
-    return found if isinstance(found, Response) else _page(visitor, connection, found)
+    def again(shown: ShownForm) -> Response:
+        return _page(visitor, connection, shown)
+
+    return _submitted(_provider_of(connection), _own_fields(connection), form, save, again)
 
 
 @router.get("/{connection_id}/delete")
@@ -142,23 +146,23 @@ def delete_connection(visitor: SignedIn, form: Form, connection_id: UUID) -> Res
     try:
         api.delete_connection(visitor, connection)
     except ConnectionInUse as error:
-        filled = unfilled(_own_fields(connection), _values(connection))
+        filled = shown_form(_own_fields(connection), _values(connection))
         return _page(visitor, connection, filled, problem=str(error))
     return go("/ui/connections")
 
 
-def _new(visitor: Visitor, sort: str, filled: Filled | None) -> Response:
+def _new(visitor: Visitor, provider: str, filled: ShownForm | None) -> Response:
     return visitor.page(
         "connection_new.html",
-        sort=sort,
-        sorts={name: title for name, (title, _) in SORTS.items()},
+        provider=provider,
+        providers={name: title for name, (title, _) in PROVIDERS.items()},
         filled=filled,
         status=200 if filled is None else filled.status,
     )
 
 
 def _page(
-    visitor: Visitor, connection: Connection, filled: Filled, *, problem: str = ""
+    visitor: Visitor, connection: Connection, filled: ShownForm, *, problem: str = ""
 ) -> Response:
     with visitor.reading() as session:
         bound = [
@@ -169,7 +173,7 @@ def _page(
     return visitor.page(
         "connection.html",
         connection=connection,
-        sort=SORTS[_sort_of(connection)][0],
+        provider=PROVIDERS[_provider_of(connection)][0],
         bound=bound,
         filled=filled,
         problem=problem,
@@ -177,16 +181,24 @@ def _page(
     )
 
 
-def _sort_of(connection: Connection) -> str:
+def _provider_of(connection: Connection) -> str:
     return "git" if connection.provider.is_git else str(connection.provider)
 
 
-def _provider(sort: str) -> dict[str, str]:
-    return {} if sort == "git" else {"provider": sort}
+def _submitted(
+    provider: str,
+    fields: tuple[FormField, ...],
+    form: FormData,
+    save: Callable[[_Body], Response],
+    again: Callable[[ShownForm], Response],
+) -> Response:
+    # Of Git hosts there are several: the form asks which.
+    fixed = {} if provider == "git" else {"provider": provider}
+    return submitted(PROVIDERS[provider][1], fields, form, save, again, more=lambda: fixed)
 
 
 def _own_fields(connection: Connection) -> tuple[FormField, ...]:
-    return form_fields(_sort_of(connection), is_new=False)
+    return form_fields(_provider_of(connection), is_new=False)
 
 
 def _values(connection: Connection) -> dict[str, Any]:
@@ -194,7 +206,7 @@ def _values(connection: Connection) -> dict[str, Any]:
     return {"name": connection.name, "url": connection.url.address, **values}
 
 
-def _forgotten(form: Form) -> list[str]:
+def _forgotten(form: FormData) -> list[str]:
     return [name for name in ("credential", "webhook_secret") if text_of(form, f"forget-{name}")]
 
 

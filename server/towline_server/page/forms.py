@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -52,7 +53,7 @@ class FormField:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Filled:
+class ShownForm:
     """A form as a page shows it: what is in each field, and what is wrong with it."""
 
     fields: tuple[FormField, ...]
@@ -81,26 +82,30 @@ def fields_of(
     hints: Mapping[str, str] | None = None,
 ) -> tuple[FormField, ...]:
     """Return what the form of a model asks; ``without`` names what the page asks itself."""
-    schema = TypeAdapter(model).json_schema()
     labels, hints = labels or {}, hints or {}
-    found = _fields(schema, schema.get("$defs", {}), "", required=True)
     return tuple(
         replace(
             each,
             label=labels.get(each.name, each.label),
             hint=hints.get(each.name, each.hint),
         )
-        for each in found
+        for each in _fields_of(model)
         if each.name not in without
     )
 
 
-def unfilled(fields: tuple[FormField, ...], values: Mapping[str, Any] | None = None) -> Filled:
-    """Return a form that no one has sent yet; ``values`` are what there is now."""
+@cache
+def _fields_of(model: Any) -> tuple[FormField, ...]:
+    schema = TypeAdapter(model).json_schema()
+    return tuple(_fields(schema, schema.get("$defs", {}), "", required=True))
+
+
+def shown_form(fields: tuple[FormField, ...], values: Mapping[str, Any] | None = None) -> ShownForm:
+    """Return a form that no one has sent yet; ``values`` are what is in its fields already."""
     shown = {each.name: each.default for each in fields}
     for name, value in (values or {}).items():
         shown[name] = _shown(value)
-    return Filled(fields=fields, values=shown, problems={})
+    return ShownForm(fields=fields, values=shown, problems={})
 
 
 def submitted(
@@ -108,12 +113,17 @@ def submitted(
     fields: tuple[FormField, ...],
     form: FormData,
     save: Callable[[T], Response],
+    again: Callable[[ShownForm], Response],
     *,
     more: Callable[[], Mapping[str, Any]] = dict,
-) -> Response | Filled:
-    """Save what a form says, and return the answer; else the form with what is wrong with it.
+) -> Response:
+    """Save what a form says; where that is refused, return the page that shows it ``again``.
 
-    ``more`` returns what the model needs beside its fields. Secrets are not shown again.
+    ``more`` returns what the model needs beside its fields. Secrets are not shown again. What the
+    caller may not do, and what is not there, is raised: no field is wrong.
+
+    Raises:
+        Forbidden, NotFound: by ``save``.
     """
     values = {each.name: text_of(form, each.name) for each in fields}
     visible = {each.name: values[each.name] for each in fields if each.widget != _PASSWORDS}
@@ -130,7 +140,7 @@ def submitted(
         raise
     except CallerError as error:
         problems = {TOP: str(error)}
-    return Filled(fields=fields, values=visible, problems=problems)
+    return again(ShownForm(fields=fields, values=visible, problems=problems))
 
 
 def _fields(

@@ -14,17 +14,17 @@ from towline.errors import InvalidValue
 from towline_server.api import admin
 from towline_server.auth.identities import Identity
 from towline_server.auth.roles import PrincipalKind, Role
-from towline_server.errors import existing
+from towline_server.projects.domain import Project
 from towline_server.projects.service import Projects
 
-from .forms import Filled, FormField, fields_of, submitted, unfilled
+from .forms import FormField, ShownForm, fields_of, shown_form, submitted
 from .paging import PageNumber, Pages
 from .pull_forms import chosen
 from .visitor import Form, SignedIn, Visitor, go, text_of
 
 router = APIRouter(prefix="/ui")
 
-_PEOPLE, _KEYS = "/ui/people", "/ui/keys"
+_PEOPLE = "/ui/people"
 _LABELS = {
     "tenant_role": "Role on every project",
     "login.email": "Email",
@@ -51,7 +51,7 @@ KEY = fields_of(
 PASSWORD = fields_of(admin.PasswordBody, hints=_HINTS)
 
 
-class Account(StrEnum):
+class AccountKind(StrEnum):
     """What is made on the page of people."""
 
     USER = "user"
@@ -60,7 +60,7 @@ class Account(StrEnum):
     @property
     def fields(self) -> tuple[FormField, ...]:
         """What its form asks."""
-        return USER if self is Account.USER else SERVICE_ACCOUNT
+        return USER if self is AccountKind.USER else SERVICE_ACCOUNT
 
 
 Search = Annotated[str, Query(max_length=255)]
@@ -107,17 +107,18 @@ def _list(
 
 
 @router.get("/people/new")
-def new_person(visitor: SignedIn, kind: Account = Account.USER) -> Response:
+def new_person(visitor: SignedIn, kind: AccountKind = AccountKind.USER) -> Response:
     """Show the form of a new user or service account."""
     visitor.administer_tenant()
-    return _person_form(visitor, kind, unfilled(kind.fields))
+    return _person_form(visitor, kind, shown_form(kind.fields))
 
 
 @router.post("/people/new")
-def create_person(visitor: SignedIn, form: Form, kind: Account = Account.USER) -> Response:
+def create_person(visitor: SignedIn, form: Form, kind: AccountKind = AccountKind.USER) -> Response:
     """Make a user or a service account."""
     visitor.administer_tenant()
-    context, own = _admin(visitor), _admin(visitor).tenant(visitor.caller.tenant_id)
+    context = _admin(visitor)
+    own = context.tenant(visitor.caller.tenant_id)
 
     def of_user(body: admin.UserBody) -> Response:
         return go(f"{_PEOPLE}/{admin.create_user(context, own, body, Response()).id}")
@@ -125,19 +126,19 @@ def create_person(visitor: SignedIn, form: Form, kind: Account = Account.USER) -
     def of_account(body: admin.ServiceAccountBody) -> Response:
         return go(f"{_PEOPLE}/{admin.create_service_account(context, own, body, Response()).id}")
 
-    found = (
-        submitted(admin.UserBody, USER, form, of_user)
-        if kind is Account.USER
-        else submitted(admin.ServiceAccountBody, SERVICE_ACCOUNT, form, of_account)
-    )
-    return found if isinstance(found, Response) else _person_form(visitor, kind, found)
+    def again(shown: ShownForm) -> Response:
+        return _person_form(visitor, kind, shown)
+
+    if kind is AccountKind.USER:
+        return submitted(admin.UserBody, USER, form, of_user, again)
+    return submitted(admin.ServiceAccountBody, SERVICE_ACCOUNT, form, of_account, again)
 
 
 @router.get("/keys/new")
 def new_key(visitor: SignedIn) -> Response:
     """Show the form of a new API key."""
     visitor.administer_tenant()
-    return visitor.page("key_new.html", filled=unfilled(KEY))
+    return _key_form(visitor, shown_form(KEY))
 
 
 @router.post("/keys/new")
@@ -150,16 +151,13 @@ def create_key(visitor: SignedIn, form: Form) -> Response:
         own = context.tenant(visitor.caller.tenant_id)
         return visitor.page("key_made.html", made=admin.create_key(context, own, body, Response()))
 
-    found = submitted(admin.KeyBody, KEY, form, made)
-    if isinstance(found, Response):
-        return found
-    return visitor.page("key_new.html", filled=found, status=found.status)
+    return submitted(admin.KeyBody, KEY, form, made, lambda shown: _key_form(visitor, shown))
 
 
 @router.get("/people/{identity_id}")
 def show_identity(visitor: SignedIn, identity_id: UUID) -> Response:
     """Show a user, a service account or an API key, with its roles."""
-    return _identity_page(visitor, _admin(visitor).identity(identity_id), unfilled(PASSWORD))
+    return _identity_page(visitor, _admin(visitor).identity(identity_id), shown_form(PASSWORD))
 
 
 @router.post("/people/{identity_id}/role")
@@ -172,9 +170,11 @@ def set_role(visitor: SignedIn, form: Form, identity_id: UUID) -> Response:
         if not path:
             _set_tenant_role(context, identity, role)
         else:
-            _set_project_role(context, identity, path, role)
+            _set_project_role(context, identity, visitor.project_at(path), role)
     except InvalidValue as error:
-        return _identity_page(visitor, identity, unfilled(PASSWORD), problem=str(error), path=path)
+        return _identity_page(
+            visitor, identity, shown_form(PASSWORD), problem=str(error), path=path
+        )
     return go(f"{_PEOPLE}/{identity_id}")
 
 
@@ -188,8 +188,10 @@ def set_password(visitor: SignedIn, form: Form, identity_id: UUID) -> Response:
         admin.set_password(context, identity, body)
         return go(f"{_PEOPLE}/{identity_id}")
 
-    found = submitted(admin.PasswordBody, PASSWORD, form, save)
-    return found if isinstance(found, Response) else _identity_page(visitor, identity, found)
+    def again(shown: ShownForm) -> Response:
+        return _identity_page(visitor, identity, shown)
+
+    return submitted(admin.PasswordBody, PASSWORD, form, save, again)
 
 
 @router.post("/people/{identity_id}/disable")
@@ -222,38 +224,35 @@ def _set_tenant_role(context: admin.AdminContext, identity: Identity, role: Role
 
 
 def _set_project_role(
-    context: admin.AdminContext, identity: Identity, path: str, role: Role | None
+    context: admin.AdminContext, identity: Identity, project: Project, role: Role | None
 ) -> None:
-    with context.reading() as session:
-        project = Projects(session).by_path(identity.tenant_id, path)
-    if project is None:
-        raise InvalidValue(field="project", problem=f"there is none at {path}")
     if role is None:
         admin.revoke_project_role(context, identity, project.id)
     else:
         admin.grant_project_role(context, identity, project.id, admin.RoleBody(role=role))
 
 
-def _person_form(visitor: Visitor, kind: Account, filled: Filled) -> Response:
+def _person_form(visitor: Visitor, kind: AccountKind, filled: ShownForm) -> Response:
     return visitor.page(
-        "person_new.html", kind=kind, kinds=list(Account), filled=filled, status=filled.status
+        "person_new.html", kind=kind, kinds=list(AccountKind), filled=filled, status=filled.status
     )
 
 
+def _key_form(visitor: Visitor, shown: ShownForm) -> Response:
+    return visitor.page("key_new.html", filled=shown, status=shown.status)
+
+
 def _identity_page(
-    visitor: Visitor, identity: Identity, filled: Filled, *, problem: str = "", path: str = ""
+    visitor: Visitor, identity: Identity, filled: ShownForm, *, problem: str = "", path: str = ""
 ) -> Response:
     with visitor.reading() as session:
-        projects, identities = Projects(session), visitor.services.identities(session)
-        roles = [
-            (existing(projects.get(project_id), "project").path, role)
-            for project_id, role in identities.roles(identity.id).items()
-        ]
-        suggested = projects.visible_to(visitor.caller, limit=100, offset=0)
+        roles = visitor.services.identities(session).roles(identity.id)
+        suggested = Projects(session).visible_to(visitor.caller, limit=100)
+    paths = visitor.project_paths(roles)
     return visitor.page(
         "identity.html",
         identity=identity,
-        project_roles=sorted(roles),
+        project_roles=sorted((path, roles[project_id]) for project_id, path in paths.items()),
         all_roles=list(Role),
         suggested=[each.path for each in suggested],
         filled=filled,

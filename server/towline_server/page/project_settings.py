@@ -24,7 +24,7 @@ from towline_server.projects.tenants import Tenants
 from towline_server.runs.previews import Preview, PreviewedFile
 from towline_server.web.waiting import wait_in_thread
 
-from .forms import Filled, FormField, fields_of, read_json, submitted, unfilled
+from .forms import FormField, ShownForm, fields_of, read_json, shown_form, submitted
 from .paging import ROWS
 from .visitor import Form, SignedIn, Visitor, go, text_of
 
@@ -86,7 +86,7 @@ def new_project(visitor: SignedIn, connection: UUID | None = None) -> Response:
         "path": "" if tenant is None else f"{tenant.name}/",
         "binding.connection_id": connection,
     }
-    return _shown(visitor, unfilled(_fields(visitor), values))
+    return _shown(visitor, shown_form(_fields(visitor), values))
 
 
 @router.post("/new-project")
@@ -104,8 +104,14 @@ async def create_project(visitor: SignedIn, form: Form) -> Response:
 
         fields = _fields(visitor)
         wanted = preview if _previewed_page(form) else create
-        found = submitted(api.ProjectBody, fields, form, wanted, more=lambda: _kinds(form))
-        return found if isinstance(found, Response) else _shown(visitor, found)
+        return submitted(
+            api.ProjectBody,
+            fields,
+            form,
+            wanted,
+            lambda shown: _shown(visitor, shown),
+            more=lambda: _beside_fields(form),
+        )
 
     return await wait_in_thread(made)
 
@@ -114,7 +120,7 @@ async def create_project(visitor: SignedIn, form: Form) -> Response:
 def show_settings(visitor: SignedIn, project_id: UUID) -> Response:
     """Show what a project is bound to, what its assets are, and how it is pulled."""
     project = visitor.project(project_id, Role.ADMIN)
-    return _shown(visitor, unfilled(_fields(visitor, project), _values(project)), project)
+    return _shown(visitor, shown_form(_fields(visitor, project), _values(project)), project)
 
 
 @router.post("/projects/{project_id}/settings")
@@ -134,8 +140,14 @@ async def change_settings(visitor: SignedIn, form: Form, project_id: UUID) -> Re
 
         fields = _fields(visitor, project)
         wanted = preview if _previewed_page(form) else change
-        found = submitted(api.ProjectBody, fields, form, wanted, more=lambda: _kinds(form, project))
-        return found if isinstance(found, Response) else _shown(visitor, found, project)
+        return submitted(
+            api.ProjectBody,
+            fields,
+            form,
+            wanted,
+            lambda shown: _shown(visitor, shown, project),
+            more=lambda: _beside_fields(form, project),
+        )
 
     return await wait_in_thread(changed)
 
@@ -163,7 +175,7 @@ def _deletion(visitor: Visitor, project: Project, problem: str = "") -> Response
 
 def _shown(
     visitor: Visitor,
-    filled: Filled,
+    filled: ShownForm,
     project: Project | None = None,
     found: ShownPreview | None = None,
 ) -> Response:
@@ -172,8 +184,8 @@ def _shown(
     return visitor.page(template, project=project, filled=filled, preview=found, status=status)
 
 
-def _again(form: FormData, fields: tuple[FormField, ...]) -> Filled:
-    return unfilled(fields, {each.name: text_of(form, each.name) for each in fields})
+def _again(form: FormData, fields: tuple[FormField, ...]) -> ShownForm:
+    return shown_form(fields, {each.name: text_of(form, each.name) for each in fields})
 
 
 # --- what the form asks ---------------------------------------------------------------------------
@@ -239,7 +251,7 @@ def _values(project: Project) -> dict[str, Any]:
     }
 
 
-def _kinds(form: FormData, project: Project | None = None) -> dict[str, Any]:
+def _beside_fields(form: FormData, project: Project | None = None) -> dict[str, Any]:
     """Return what of the body the form does not have. Raises InvalidValue."""
     made: dict[str, Any] = {}
     chosen = text_of(form, "kinds")

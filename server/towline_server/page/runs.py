@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -13,8 +13,6 @@ from starlette.responses import Response
 from towline_server.api.events import QUIET, changes, stream
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
-from towline_server.projects.service import Projects
-from towline_server.projects.tables import ProjectRow
 from towline_server.runs.domain import Origin, Run, RunMode, TriggeredBy
 from towline_server.runs.listing import RunFilter
 from towline_server.runs.states import ACTIVE, RunState
@@ -75,14 +73,8 @@ def _list(
         pages=pages,
         state=wanted.states[0] if wanted.states else "",
         states=list(RunState),
-        paths=_paths(visitor, {run.project_id for run in found.runs}),
+        paths=visitor.project_paths({run.project_id for run in found.runs}),
     )
-
-
-def _paths(visitor: Visitor, ids: set[UUID]) -> Mapping[UUID, str]:
-    with visitor.reading() as session:
-        found = Projects(session).visible_to(visitor.caller, conditions=[ProjectRow.id.in_(ids)])
-    return {project.id: project.path for project in found}
 
 
 @router.post("/ui/projects/{project_id}/runs")

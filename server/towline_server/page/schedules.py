@@ -17,7 +17,7 @@ from towline_server.projects.domain import Project
 from towline_server.runs.project_schedules import ProjectSchedules
 from towline_server.runs.schedules import Schedule, schedules_of
 
-from .forms import Filled, FormField, fields_of, submitted, unfilled
+from .forms import FormField, ShownForm, fields_of, shown_form, submitted
 from .visitor import Form, SignedIn, Visitor, go
 
 router = APIRouter(prefix="/ui/projects/{project_id}/schedules")
@@ -56,7 +56,7 @@ def list_schedules(visitor: SignedIn, project_id: UUID) -> Response:
 def new_schedule(visitor: SignedIn, project_id: UUID) -> Response:
     """Show the form of a new schedule."""
     project = visitor.project(project_id, Role.WRITER)
-    return _form_page(visitor, project, unfilled(_fields(visitor, project)))
+    return _form_page(visitor, project, shown_form(_fields(visitor, project)))
 
 
 @router.post("/new")
@@ -68,8 +68,10 @@ def create_schedule(visitor: SignedIn, form: Form, project_id: UUID) -> Response
         api.create_schedule(visitor, project, body, Response())
         return _listed(project)
 
-    found = submitted(api.ScheduleBody, _fields(visitor, project), form, save)
-    return found if isinstance(found, Response) else _form_page(visitor, project, found)
+    def again(shown: ShownForm) -> Response:
+        return _form_page(visitor, project, shown)
+
+    return submitted(api.ScheduleBody, _fields(visitor, project), form, save, again)
 
 
 @router.get("/{schedule_id}")
@@ -79,7 +81,7 @@ def show_schedule(visitor: SignedIn, project_id: UUID, schedule_id: UUID) -> Res
     schedule = _found(visitor, project, schedule_id)
     shown = api.ScheduleModel.of(schedule).model_dump()
     values = {name: shown[name] for name in api.ScheduleBody.model_fields}
-    filled = unfilled(_fields(visitor, project, schedule), values)
+    filled = shown_form(_fields(visitor, project, schedule), values)
     return _form_page(visitor, project, filled, schedule)
 
 
@@ -92,8 +94,10 @@ def change_schedule(visitor: SignedIn, form: Form, project_id: UUID, schedule_id
     def save(body: api.ScheduleBody) -> Response:
         return _changed(visitor, project, schedule, body.model_dump())
 
-    found = submitted(api.ScheduleBody, _fields(visitor, project, schedule), form, save)
-    return found if isinstance(found, Response) else _form_page(visitor, project, found, schedule)
+    def again(shown: ShownForm) -> Response:
+        return _form_page(visitor, project, shown, schedule)
+
+    return submitted(api.ScheduleBody, _fields(visitor, project, schedule), form, save, again)
 
 
 @router.post("/{schedule_id}/pause")
@@ -178,7 +182,7 @@ def _listed(project: Project) -> Response:
 
 
 def _form_page(
-    visitor: Visitor, project: Project, filled: Filled, schedule: Schedule | None = None
+    visitor: Visitor, project: Project, filled: ShownForm, schedule: Schedule | None = None
 ) -> Response:
     return visitor.page(
         "schedule_form.html",

@@ -7,11 +7,12 @@ is derived from it, so that another site's form, which cannot read it, is refuse
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
+from uuid import UUID
 
 from fastapi import Depends, Request
 from starlette.datastructures import FormData
@@ -23,6 +24,8 @@ from towline_server.auth.roles import Role
 from towline_server.auth.sessions import new_token
 from towline_server.errors import Forbidden, Unauthenticated
 from towline_server.projects.domain import Project
+from towline_server.projects.service import Projects
+from towline_server.projects.tables import ProjectRow
 from towline_server.services import services_of
 from towline_server.web.authentication import refuse_other_sites
 
@@ -98,6 +101,21 @@ class Visitor(RequestContext):
         """Whether they have a role: on a project, or without one on the whole tenant."""
         role = self.caller.tenant_role if project is None else self.caller.role_on(project.id)
         return role is not None and role.covers(needed)
+
+    def project_at(self, path: str) -> Project:
+        """Return the tenant's project at a path that someone typed. Raises InvalidValue."""
+        with self.reading() as session:
+            found = Projects(session).by_path(self.caller.tenant_id, path)
+        if found is None:
+            raise InvalidValue(field="project", problem=f"there is none at {path}")
+        return found
+
+    def project_paths(self, ids: Collection[UUID]) -> Mapping[UUID, str]:
+        """Return the paths of those of these projects that they see."""
+        with self.reading() as session:
+            wanted = [ProjectRow.id.in_(ids)]
+            found = Projects(session).visible_to(self.caller, conditions=wanted)
+        return {project.id: project.path for project in found}
 
     def page(
         self, template: str, *, project: Project | None = None, status: int = 200, **values: Any

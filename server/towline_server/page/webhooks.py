@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, get_args
 from uuid import UUID
 
@@ -10,13 +10,11 @@ from fastapi import APIRouter, Request
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from towline.errors import InvalidValue
 from towline_server.api import webhooks as api
-from towline_server.projects.service import Projects
 from towline_server.webhooks.deliveries import Deliveries
 from towline_server.webhooks.domain import Endpoint
 
-from .forms import Filled, FormField, fields_of, submitted, unfilled
+from .forms import FormField, ShownForm, fields_of, shown_form, submitted
 from .paging import ROWS, PageNumber, Pages
 from .visitor import Form, SignedIn, Visitor, go, text_of, texts_of
 
@@ -55,7 +53,7 @@ def list_webhooks(request: Request, visitor: SignedIn, page: PageNumber = 1) -> 
 def new_webhook(visitor: SignedIn) -> Response:
     """Show the form of a new webhook."""
     visitor.administer_tenant()
-    return _form_page(visitor, unfilled(_FIELDS))
+    return _form_page(visitor, shown_form(_FIELDS))
 
 
 @router.post("/new")
@@ -66,26 +64,22 @@ def create_webhook(visitor: SignedIn, form: Form) -> Response:
     def save(body: api.WebhookBody) -> Response:
         return _secret_page(visitor, api.create_webhook(visitor, body, Response()))
 
-    found = submitted(
-        api.WebhookBody, _FIELDS, form, save, more=lambda: _events_and_project(visitor, form)
-    )
-    if isinstance(found, Response):
-        return found
-    return _form_page(visitor, found, events=texts_of(form, "event"))
+    return _submitted(visitor, form, save)
 
 
 @router.get("/{webhook_id}/settings")
 def show_settings(visitor: SignedIn, webhook_id: UUID) -> Response:
     """Show the form of a webhook that there is."""
     webhook = visitor.webhook(webhook_id)
+    paths = visitor.project_paths([] if webhook.project_id is None else [webhook.project_id])
     values = {
         "url": webhook.url,
         "description": webhook.description,
         "enabled": webhook.enabled,
-        "project": _path(visitor, webhook.project_id),
+        "project": next(iter(paths.values()), ""),
     }
     events = [str(each) for each in webhook.event_types or ()]
-    return _form_page(visitor, unfilled(_FIELDS, values), webhook, events=events)
+    return _form_page(visitor, shown_form(_FIELDS, values), webhook, events=events)
 
 
 @router.post("/{webhook_id}/settings")
@@ -98,12 +92,7 @@ def change_webhook(visitor: SignedIn, form: Form, webhook_id: UUID) -> Response:
         api.change_webhook(visitor, webhook, change)
         return go(f"/ui/webhooks/{webhook_id}")
 
-    found = submitted(
-        api.WebhookBody, _FIELDS, form, save, more=lambda: _events_and_project(visitor, form)
-    )
-    if isinstance(found, Response):
-        return found
-    return _form_page(visitor, found, webhook, events=texts_of(form, "event"))
+    return _submitted(visitor, form, save, webhook)
 
 
 @router.get("/{webhook_id}/delete")
@@ -167,30 +156,31 @@ def retry_delivery(visitor: SignedIn, form: Form, webhook_id: UUID, delivery_id:
     return go(f"/ui/webhooks/{webhook_id}")
 
 
+def _submitted(
+    visitor: Visitor,
+    form: FormData,
+    save: Callable[[api.WebhookBody], Response],
+    webhook: Endpoint | None = None,
+) -> Response:
+    def again(shown: ShownForm) -> Response:
+        return _form_page(visitor, shown, webhook, events=texts_of(form, "event"))
+
+    def more() -> dict[str, Any]:
+        return _events_and_project(visitor, form)
+
+    return submitted(api.WebhookBody, _FIELDS, form, save, again, more=more)
+
+
 def _events_and_project(visitor: Visitor, form: FormData) -> dict[str, Any]:
     """Return what of the body the fields do not have. Raises InvalidValue: no such project."""
-    path, project_id = text_of(form, "project").strip(), None
-    if path:
-        with visitor.reading() as session:
-            project = Projects(session).by_path(visitor.caller.tenant_id, path)
-        if project is None:
-            raise InvalidValue(field="project", problem=f"there is none at {path}")
-        project_id = project.id
-    events = texts_of(form, "event")
+    path, events = text_of(form, "project").strip(), texts_of(form, "event")
+    project_id = visitor.project_at(path).id if path else None
     return {"event_types": events or None, "project_id": project_id}
-
-
-def _path(visitor: Visitor, project_id: UUID | None) -> str:
-    if project_id is None:
-        return ""
-    with visitor.reading() as session:
-        project = Projects(session).get(project_id)
-    return "" if project is None else project.path
 
 
 def _form_page(
     visitor: Visitor,
-    filled: Filled,
+    filled: ShownForm,
     webhook: Endpoint | None = None,
     events: Sequence[str] = (),
 ) -> Response:

@@ -90,6 +90,12 @@ class HtmlPage(HTMLParser):
         elif given.get("type") not in ("checkbox", "radio") or "checked" in given:
             self.forms[-1].fields.append(named)
 
+    @property
+    def inputs(self) -> dict[str, dict[str, str]]:
+        """The attributes of its fields, by their names."""
+        tags = ("input", "select", "textarea")
+        return {given["name"]: given for tag, given in self.tags if tag in tags and "name" in given}
+
     def form(self, action: str) -> HtmlForm:
         """The form that is sent to an address."""
         return next(form for form in self.forms if form.action == action)

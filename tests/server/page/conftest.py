@@ -14,6 +14,7 @@ from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.runner import Runner
 from towline.testing.git_server import GitServer
 from towline_server.app import create_app
+from towline_server.auth.roles import Role
 from towline_server.services import Services
 from towline_server.settings import Settings
 
@@ -32,3 +33,10 @@ def site(settings: Settings, services: Services, tenant: GitTenant) -> Iterator[
     app = create_app(settings, services=working)
     with TestClient(app, follow_redirects=False) as client:
         yield PageClient(runner=runner, services=working, client=client)
+
+
+@pytest.fixture
+def admin(site: PageClient) -> PageClient:
+    """A browser in which an administrator of the tenant is signed in."""
+    site.sign_in(site.key(tenant_role=Role.ADMIN, name="the administrator"))
+    return site

@@ -126,7 +126,7 @@ def test_no_form_that_is_refused_comes_back_with_what_it_says(site: PageClient):
     ]
     pages = [
         *("people/new", "keys/new?days=x", "new-project", "webhooks/new"),
-        *("connections/new?sort=http_api", f"projects/{site.project.id}/settings"),
+        *("connections/new?provider=http_api", f"projects/{site.project.id}/settings"),
         f"projects/{site.project.id}/schedules/new",
     ]
     for payload in PAYLOADS:

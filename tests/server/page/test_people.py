@@ -6,19 +6,10 @@ import json
 import re
 from typing import Any
 
-import pytest
-
 from tests.control_plane import PASSWORD
 from tests.server.page.browser import HtmlPage, PageClient
 from towline_server.auth.identities import Identity
 from towline_server.auth.roles import PrincipalKind, Role
-
-
-@pytest.fixture
-def admin(site: PageClient) -> PageClient:
-    """A browser in which an administrator of the tenant is signed in."""
-    site.sign_in(site.key(tenant_role=Role.ADMIN, name="the administrator"))
-    return site
 
 
 def found(site: PageClient, name: str) -> Identity:

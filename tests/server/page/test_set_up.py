@@ -7,20 +7,11 @@ import re
 from typing import Any
 from uuid import UUID
 
-import pytest
-
 from tests.server.page.browser import HtmlPage, PageClient
 from towline.options import OnConflict
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Connection, Project
 from towline_server.projects.service import Projects
-
-
-@pytest.fixture
-def admin(site: PageClient) -> PageClient:
-    """A browser in which an administrator of the tenant is signed in."""
-    site.sign_in(site.key(tenant_role=Role.ADMIN))
-    return site
 
 
 def connection_of(site: PageClient, connection_id: UUID) -> Connection:
@@ -35,9 +26,9 @@ def project_at(site: PageClient, path: str) -> Project | None:
         return Projects(session).by_path(site.tenant.tenant_id, path)
 
 
-def added(site: PageClient, sort: str, **values: Any) -> Connection:
+def added(site: PageClient, of: str, **values: Any) -> Connection:
     """A connection that was added on the page."""
-    action = f"/ui/connections/new?sort={sort}"
+    action = f"/ui/connections/new?provider={of}"
     sent = site.send(site.get(action), action, 303, **values)
     return connection_of(site, UUID(sent.headers["location"].rpartition("/")[2]))
 
@@ -49,17 +40,12 @@ def rows(text: str) -> list[list[str]]:
     return [[re.sub("<[^>]*>", "", cell) for cell in row] for row in cells]
 
 
-def inputs(page: HtmlPage) -> dict[str, dict[str, str]]:
-    tags = ("input", "select", "textarea")
-    return {given["name"]: given for tag, given in page.tags if tag in tags and "name" in given}
-
-
 # --- connections ----------------------------------------------------------------------------------
 
 
-def test_every_sort_of_connection_has_a_form_of_what_the_api_takes(admin: PageClient):
-    links = [link for link in admin.get("/ui/connections/new").links if "sort=" in link]
-    found = {link.partition("sort=")[2]: inputs(admin.get(link)) for link in links}
+def test_every_provider_of_connections_has_a_form_of_what_the_api_takes(admin: PageClient):
+    links = [link for link in admin.get("/ui/connections/new").links if "provider=" in link]
+    found = {link.partition("provider=")[2]: admin.get(link).inputs for link in links}
     assert set(found) == {"git", "http_api", "s3", "postgres", "sftp"}
     assert "required" in found["sftp"]["config.host_key"]
     assert found["s3"]["config.region"]["value"] == "us-east-1"
@@ -88,7 +74,7 @@ def test_a_connection_is_added_changed_and_deleted(admin: PageClient):
     at = f"/ui/connections/{made.id}"
     page = admin.ask(at)
     assert secret not in page.text
-    assert inputs(HtmlPage(page.text))["config.items"]["value"] == "/data/items"
+    assert HtmlPage(page.text).inputs["config.items"]["value"] == "/data/items"
 
     admin.send(HtmlPage(page.text), at, 303, name="other rules")
     changed = connection_of(admin, made.id)
@@ -107,7 +93,7 @@ def test_a_git_connection_needs_an_address_alone(admin: PageClient):
 
 
 def test_what_is_wrong_with_a_connection_is_shown_by_its_field(admin: PageClient):
-    action = "/ui/connections/new?sort=http_api"
+    action = "/ui/connections/new?provider=http_api"
     values: dict[str, Any] = {
         "url": "https://rules.example/list",
         "config.parameters": "api_key=x",
@@ -115,13 +101,13 @@ def test_what_is_wrong_with_a_connection_is_shown_by_its_field(admin: PageClient
         "name": "n",
     }
     sent = admin.send(admin.get(action), action, 422, **values)
-    fields = inputs(HtmlPage(sent.text))
+    fields = HtmlPage(sent.text).inputs
     assert fields["config.parameters"]["aria-invalid"] == "true"
     assert "give it as the credential" in sent.text
     assert fields["name"]["value"] == "n"
     assert "a secret to lose" not in sent.text
     wrong = admin.send(admin.get(action), action, 422, url="ftp://rules.example/")
-    assert inputs(HtmlPage(wrong.text))["url"]["aria-invalid"] == "true"
+    assert HtmlPage(wrong.text).inputs["url"]["aria-invalid"] == "true"
 
 
 def test_a_connection_in_use_is_not_deleted(admin: PageClient):
@@ -168,7 +154,7 @@ def test_a_preview_shows_what_a_pull_then_makes_an_asset(admin: PageClient):
     ]
     assert "<dt>flow</dt><dd>2</dd>" in shown.text
     assert "1 other file." in page.text
-    assert inputs(page)["path"]["value"] == path
+    assert page.inputs["path"]["value"] == path
 
     made = admin.send(admin.get("/ui/new-project"), "/ui/new-project", 303, **values, do="create")
     project = project_at(admin, path)
@@ -279,7 +265,7 @@ def test_what_is_wrong_with_a_project_is_shown_by_its_field(admin: PageClient):
     ):
         given: dict[str, Any] = values
         sent = admin.send(form, "/ui/new-project", 422, **given, do="create")
-        assert inputs(HtmlPage(sent.text))[field]["aria-invalid"] == "true", values
+        assert HtmlPage(sent.text).inputs[field]["aria-invalid"] == "true", values
     taken = admin.send(form, "/ui/new-project", 422, path=admin.project.path, do="create")
     assert "there is such a project already" in taken.text
 
@@ -371,6 +357,6 @@ def test_a_webhook_for_a_project_that_is_not_there_is_refused(admin: PageClient)
     form = admin.get("/ui/webhooks/new")
     values: dict[str, Any] = {"url": "https://receiver.example/", "project": "a/b/c"}
     sent = admin.send(form, "/ui/webhooks/new", 422, **values)
-    assert inputs(HtmlPage(sent.text))["project"]["aria-invalid"] == "true"
+    assert HtmlPage(sent.text).inputs["project"]["aria-invalid"] == "true"
     plain = admin.send(form, "/ui/webhooks/new", 422, url="http://receiver.example/")
-    assert inputs(HtmlPage(plain.text))["url"]["aria-invalid"] == "true"
+    assert HtmlPage(plain.text).inputs["url"]["aria-invalid"] == "true"
