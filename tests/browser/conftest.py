@@ -51,6 +51,21 @@ def site(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Ite
 
 
 @pytest.fixture
+def own_site(tmp_path: Path, sqlite_template: Path) -> Iterator[Site]:
+    """A server of this test alone, which it may end."""
+    with new_site(tmp_path, sqlite_template) as made:
+        yield made
+
+
+@pytest.fixture
+def own_page(chromium: Browser, own_site: Site) -> Iterator[Page]:
+    """A window that shows the pages of it, and of what is served at its address later."""
+    context = chromium.new_context(base_url=own_site.url)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
 def opened(chromium: Browser, site: Site) -> Iterator[Callable[..., Page]]:
     """A function that opens a window of its own, such as another person's."""
     contexts: list[BrowserContext] = []

@@ -119,9 +119,10 @@ def new_site(folder: Path, sqlite_template: Path) -> Iterator[Site]:
 
 
 @contextmanager
-def serving_again(first: Site, folder: Path) -> Iterator[None]:
+def serving_again(first: Site) -> Iterator[None]:
     """Serve what a server had that has ended, at its address."""
-    words = ["--settings", str(folder / "towline.toml"), "--port", first.url.split(":")[-1]]
+    file, port = first.tenant.folder / "towline.toml", first.url.split(":")[-1]
+    words = ["--settings", str(file), "--port", port]
     with serving(words) as second, client_of(second):
         yield
 

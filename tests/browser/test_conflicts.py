@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.site import Site, serving_again, serving_site
-from towline.testing.git_server import GitServer
+from tests.browser.site import Site, serving_again
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
 
@@ -164,24 +162,15 @@ def test_who_is_signed_out_in_the_middle_finds_what_was_saved(
     expect(page.get_by_role("radio", name="keep ours")).to_be_checked()
 
 
-def test_a_server_that_restarts_in_the_middle_has_what_was_saved(
-    chromium: Browser, tmp_path: Path, sqlite_url: str
-):
-    root = tmp_path / "repositories"
-    root.mkdir()
-    with GitServer(root) as git:
-        with serving_site(git, tmp_path, sqlite_url) as first:
-            context = chromium.new_context(base_url=first.url)
-            page = context.new_page()
-            project = edited(first)
-            push(first)
-            first.native("GET", f"/projects/{project.id}/status?fetch=true")
-            first.sign_in(page, Role.WRITER, f"/ui/projects/{project.id}/conflicts")
-            page.get_by_role("link", name=LINES).click()
-            page.get_by_role("radio", name="take theirs").check()
-            page.get_by_role("button", name="Preview").click()
-            assert first.server.end() == 0
-        with serving_again(first, tmp_path):
-            page.get_by_role("button", name="Keep").click()
-            expect(page.get_by_text("settled", exact=True)).to_be_visible()
-        context.close()
+def test_a_server_that_restarts_in_the_middle_has_what_was_saved(own_site: Site, own_page: Page):
+    project = edited(own_site)
+    push(own_site)
+    own_site.native("GET", f"/projects/{project.id}/status?fetch=true")
+    own_site.sign_in(own_page, Role.WRITER, f"/ui/projects/{project.id}/conflicts")
+    own_page.get_by_role("link", name=LINES).click()
+    own_page.get_by_role("radio", name="take theirs").check()
+    own_page.get_by_role("button", name="Preview").click()
+    assert own_site.server.end() == 0
+    with serving_again(own_site):
+        own_page.get_by_role("button", name="Keep").click()
+        expect(own_page.get_by_text("settled", exact=True)).to_be_visible()

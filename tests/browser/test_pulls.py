@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.site import Site, serving_again, serving_site
-from towline.testing.git_server import GitServer, StaysSilent
+from tests.browser.site import Site, serving_again
+from towline.testing.git_server import StaysSilent
 from towline_server.auth.roles import Role
 
 pytestmark = pytest.mark.browser
@@ -86,27 +85,19 @@ def test_who_was_signed_out_meanwhile_comes_back_to_where_they_were(
     expect(page).to_have_url(f"{site.url}/ui/projects/{project.id}")
 
 
-def test_who_is_signed_in_stays_so_when_the_server_restarts(
-    chromium: Browser, tmp_path: Path, sqlite_url: str
-):
+def test_who_is_signed_in_stays_so_when_the_server_restarts(own_site: Site, own_page: Page):
     """A run that was watched is watched on, by the same page after a reload."""
-    root = tmp_path / "repositories"
-    root.mkdir()
-    with GitServer(root) as git:
-        with serving_site(git, tmp_path, sqlite_url) as first:
-            context = chromium.new_context(base_url=first.url)
-            page = context.new_page()
-            first.tenant.commit(a=b"1")
-            git.trouble = StaysSilent()
-            project = first.tenant.project()
-            first.sign_in(page, Role.WRITER, f"/ui/projects/{project.id}")
-            page.get_by_role("button", name="Pull", exact=True).click()
-            expect(page.get_by_role("heading", name=re.compile("fetching"))).to_be_visible()
-            assert first.server.end() == 0
-        git.trouble = None
-        with serving_again(first, tmp_path):
-            page.reload()
-            # The page follows the attempt that takes the run's place.
-            expect(page.get_by_role("heading", name=re.compile("succeeded"))).to_be_visible()
-            expect(page.get_by_role("button", name="Sign out")).to_be_visible()
-        context.close()
+    git = own_site.tenant.server
+    own_site.tenant.commit(a=b"1")
+    git.trouble = StaysSilent()
+    project = own_site.tenant.project()
+    own_site.sign_in(own_page, Role.WRITER, f"/ui/projects/{project.id}")
+    own_page.get_by_role("button", name="Pull", exact=True).click()
+    expect(own_page.get_by_role("heading", name=re.compile("fetching"))).to_be_visible()
+    assert own_site.server.end() == 0
+    git.trouble = None
+    with serving_again(own_site):
+        own_page.reload()
+        # The page follows the attempt that takes the run's place.
+        expect(own_page.get_by_role("heading", name=re.compile("succeeded"))).to_be_visible()
+        expect(own_page.get_by_role("button", name="Sign out")).to_be_visible()

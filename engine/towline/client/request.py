@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from time import time
-from typing import Any, Generic, Protocol, Self, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -55,10 +55,6 @@ class Request(Generic[T_co]):
     def is_repeatable(self) -> bool:
         """Whether it may be sent again when no answer came."""
         return self.method in _REPEATABLE or self.method == "POST"
-
-    def with_key(self, key: str) -> Self:
-        """Return the same request under an ``Idempotency-Key`` of the caller's."""
-        return replace(self, key=key)
 
     def query(self) -> dict[str, Any]:
         """Return the query, without what is None."""
