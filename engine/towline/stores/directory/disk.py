@@ -80,6 +80,7 @@ class Disk:
         except OSError as error:
             if _is_missing_error(error):
                 return None
+            error.filename = path
             raise
 
     def scandir(self, folder: str, stats: Stats = stat_entries) -> list[tuple[str, FileStat]]:
@@ -94,6 +95,7 @@ class Disk:
         except OSError as error:
             if _is_missing_error(error):
                 return []
+            error.filename = folder or "."
             raise
         for path in self.redirects:
             if _parent_path(path) == folder and (stat := self.stat(path)) is not None:
@@ -376,6 +378,7 @@ class Disk:
         except OSError as error:
             # A socket cannot be opened at all.
             if not _is_missing_error(error) and error.errno != errno.ENXIO:
+                error.filename = path
                 raise
             yield None
             return

@@ -205,3 +205,23 @@ def test_a_copy_keeps_what_is_empty_unwritten_and_is_never_whole_in_memory(disk,
         tracemalloc.stop()
     assert (disk.digest("g")[0], stat.size, (tmp_path / "g").stat().st_size) == (digest, size, size)
     assert (tmp_path / "g").stat().st_blocks * 512 < 4 << 20
+
+
+@pytest.mark.parametrize(
+    ("look", "function"),
+    [(Disk.stat, "stat"), (Disk.digest, "open"), (Disk.read, "open"), (Disk.scandir, "scandir")],
+    ids=["stat", "digest", "read", "scandir"],
+)
+def test_what_cannot_be_looked_at_is_named_by_its_whole_path(
+    disk, tmp_path, monkeypatch, look, function
+):
+    (tmp_path / "d" / "e").mkdir(parents=True)
+    disk.scandir("d")
+
+    def refuse(name, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", name)
+
+    monkeypatch.setattr(os, function, refuse)
+    with pytest.raises(PermissionError) as refused:
+        look(disk, "d/e")
+    assert refused.value.filename == "d/e"
