@@ -128,4 +128,9 @@ _HINTS = {
     ),
     "redirect_refused": "towline config url URL, if you trust the new address",
     "content_missing": "towline pull fetches again",
+    "store_error": "check that you may read and write the folder, and that its disk has room",
+    "store_damaged": "restore .towline from a backup, or clone into a new folder",
+    "remote_unavailable": "check the network and the address",
+    "remote_timeout": "check the network; --limit total_seconds=VALUE allows more time",
+    "remote_refused": "check the address; a private repository needs credentials",
 }

@@ -79,6 +79,21 @@ def test_another_limit_is_named_in_the_hint():
     assert "--limit asset_bytes=VALUE" in failure.hint
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.RemoteUnavailable(url=URL),
+        errors.RemoteTimeout(url=URL),
+        errors.RemoteRefused(url=URL),
+        errors.StoreError(project="p", problem="Permission denied (a)"),
+        errors.StoreDamaged(project="p", problem="no database"),
+    ],
+    ids=lambda error: error.code,
+)
+def test_a_failure_of_network_or_disk_says_what_to_check(error: TowlineError):
+    assert describe_error(error).hint
+
+
 def test_an_error_of_our_own_shows_no_text_that_could_hold_a_secret():
     failure = describe_error(RuntimeError("password=hunter2"))
     assert "hunter2" not in str(failure)
