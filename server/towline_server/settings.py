@@ -16,6 +16,7 @@ from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -366,9 +367,15 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _problems(error: ValidationError) -> tuple[str, ...]:
     return tuple(
-        f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+        f"{'.'.join(str(part) for part in problem['loc'])}: {_problem(problem)}"
         for problem in error.errors(include_url=False, include_context=False, include_input=False)
     )
+
+
+def _problem(problem: ErrorDetails) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "there is no such setting (docs/operations.md lists them)"
+    return problem["msg"]
 
 
 def is_loopback(host: str) -> bool:

@@ -87,6 +87,11 @@ def test_a_contradiction_is_refused_and_names_its_field(given, field):
     assert any(problem.startswith(field) for problem in refused.value.problems)
 
 
+def test_a_setting_that_does_not_exist_is_called_that():
+    with pytest.raises(InvalidSettings, match="prot: there is no such setting"):
+        load_settings(prot=8080)
+
+
 def test_all_problems_are_in_one_error_without_a_secret():
     with pytest.raises(InvalidSettings) as refused:
         load_settings(secret_keys=["hush-hush"], jwt_hs256_secret="pssst", lease_seconds=2)
