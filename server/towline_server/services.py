@@ -15,6 +15,7 @@ from .auth.passwords import FailureLimit, Passwords
 from .auth.sealing import Sealer, load_or_make_key
 from .auth.tokens import KeySet, SharedSecret, TokenVerifier, from_file, from_url
 from .db import Database, make_engine, upgrade
+from .db.failures import FAILURES, is_away, shown
 from .db.pools import check_allowed, connections_for
 from .errors import Unavailable
 from .oidc_settings import OidcSettings
@@ -105,6 +106,7 @@ def open_services(
     Raises:
         InvalidValue: the database's URL is not usable.
         InvalidSettings: the database allows fewer connections than are needed.
+        Unavailable: the database cannot be reached.
     """
     if settings.is_embedded:
         # It holds password hashes and sealed secrets beside the key that opens them.
@@ -116,8 +118,10 @@ def open_services(
     try:
         check_allowed(engine, connections + beside)
         upgrade(engine)
-    except BaseException:
+    except BaseException as error:
         engine.dispose()
+        if isinstance(error, FAILURES) and is_away(error):
+            raise Unavailable(problem=f"the database cannot be reached: {shown(error)}") from error
         raise
     passwords = Passwords(cache_seconds=settings.password_cache_seconds)
     return assemble(settings, Database(engine), passwords)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from importlib.metadata import entry_points
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from towline_server.commands.admin import admin
 from towline_server.commands.openapi import openapi
 from towline_server.commands.serve import serve
 from towline_server.commands.work import work
-from towline_server.errors import AlreadyExists, InvalidSettings, NotFound
+from towline_server.errors import AlreadyExists, InvalidSettings, NotFound, Unavailable
 from towline_server.projects.service import Projects
 from towline_server.services import open_services
 from towline_server.settings import load_settings
@@ -267,6 +268,23 @@ def test_bad_settings_are_refused_before_anything_is_opened(plain_environment, t
     for command, words in ((admin, ["tenant", "list"]), (serve, [])):
         result = CliRunner().invoke(command, [*words, "--settings", str(file)])
         assert isinstance(result.exception, InvalidSettings)
+
+
+@pytest.mark.parametrize(("command", "words"), [(admin, ["tenant", "list"]), (serve, [])])
+def test_a_database_that_does_not_answer_is_named_without_its_password(
+    plain_environment, tmp_path, monkeypatch, command, words
+):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        monkeypatch.setenv("TOWLINE_DATABASE_URL", f"postgresql://u:hush-hush@127.0.0.1:{port}/x")
+        monkeypatch.setenv("TOWLINE_SECRET_KEYS", "k" * 40)
+        monkeypatch.setenv("TOWLINE_DATA_DIR", str(tmp_path))
+        failed = CliRunner().invoke(command, words).exception
+    assert isinstance(failed, Unavailable)
+    assert "the database cannot be reached: OperationalError: connection failed" in failed.message
+    assert str(port) in failed.message
+    assert "hush" not in failed.message
 
 
 @pytest.mark.parametrize("words", [["--backend", "prefect"], [str(UUID(int=1))]])
