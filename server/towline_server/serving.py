@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from .settings import Settings
 from .web.protocol import BoundedConfig
 
+_FAILURE = 1
 _LOG = logging.getLogger("towline_server.serving")
 
 
@@ -85,7 +86,11 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and report the address."""
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            # uvicorn's own status, 3, means conflicts here. The log has the reason.
+            raise SystemExit(_FAILURE) from None
         if not self.started:
             return
         loop = asyncio.get_running_loop()

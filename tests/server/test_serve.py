@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
@@ -130,3 +131,13 @@ def test_sighup_takes_up_what_can_change_and_names_what_cannot(
         refused = server.hear("the settings are refused, and stay as they are")
         assert "log_level" in refused["problem"]
         assert client.get("/metrics", headers=bearer("the second")).status_code == 200
+
+
+def test_a_port_that_is_taken_ends_the_server_with_a_failure(tenant: GitTenant, database_url: str):
+    file = settings_file(tenant, database_url)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with serving(["--settings", str(file), "--port", str(port)]) as server:
+            assert server.child.wait(LONG) == 1
+            server.hear("Application shutdown complete.")
+    assert any("already in use" in line["message"] for line in server.lines)
