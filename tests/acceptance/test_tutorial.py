@@ -1,4 +1,4 @@
-"""The tutorial does what it says: its commands run, and print what it shows."""
+"""The tutorial and the how-to guides do what they say: commands run, and print what is shown."""
 
 from __future__ import annotations
 
@@ -6,10 +6,20 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
-BLOCKS = re.findall(r"^```console\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+DOCS = ROOT / "docs"
+AFTER = "<!-- A test runs these blocks after those of the tutorial;"
+GUIDES = ["add-a-kind", "back-up-and-upgrade", "deploy", "pull-in-ci"]
+
+
+def _blocks(text: str) -> list[str]:
+    """Return the console blocks of a document, also those in a list."""
+    found = re.findall(r"^( *)```console\n(.*?)^\1```", text, re.DOTALL | re.MULTILINE)
+    return [dedent(block) for _, block in found]
 
 
 def _steps(blocks: list[str]) -> list[tuple[str, str]]:
@@ -31,9 +41,13 @@ def _shown(shown: str) -> re.Pattern[str]:
     return re.compile("".join(lines) + "\n*")
 
 
-def test_the_commands_of_the_tutorial_print_what_it_shows(tmp_path: Path) -> None:
-    steps = _steps(BLOCKS)
-    assert len(steps) > 10
+@pytest.mark.parametrize("name", ["tutorial", *(f"how-to/{guide}" for guide in GUIDES)])
+def test_the_commands_of_a_document_print_what_it_shows(name: str, tmp_path: Path) -> None:
+    text = (DOCS / f"{name}.md").read_text("utf-8")
+    before = _blocks((DOCS / "tutorial.md").read_text("utf-8")) if AFTER in text else []
+    own = _blocks(text)
+    assert own
+    steps = _steps([*before, *own])
     # One shell, so that `cd` holds; a line of its own ends what each command prints.
     ends = "\x1e\n"
     script = "".join(f"{command}\nprintf '\\036\\n'\n" for command, _ in steps)
@@ -56,3 +70,10 @@ def test_the_commands_of_the_tutorial_print_what_it_shows(tmp_path: Path) -> Non
     assert len(printed) == len(steps), done.stderr
     for (command, shown), output in zip(steps, printed, strict=True):
         assert _shown(shown).fullmatch(output), (command, output, done.stderr)
+
+
+def test_every_guide_that_shows_what_commands_print_is_run() -> None:
+    shown = {
+        file.stem for file in (DOCS / "how-to").glob("*.md") if "```console" in file.read_text()
+    }
+    assert shown == set(GUIDES)

@@ -1,4 +1,4 @@
-"""What ``docs/operations.md`` has to say, read out of the code; and its blocks, to be run."""
+"""What ``docs/operations.md`` has to say, read out of the code; and guides' blocks, to be run."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from towline_server.reloading import RELOADABLE
 from towline_server.settings import Settings
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "operations.md"
+BACKUP = DOCUMENT.parent / "how-to" / "back-up-and-upgrade.md"
 
 
 def settings_table() -> str:
@@ -66,7 +67,7 @@ def _docstrings(model: type[BaseModel]) -> dict[str, str]:
 
 
 def block(name: str) -> str:
-    """The shell lines of the document behind the mark of this name."""
+    """The shell lines of the guide to backups behind the mark of this name."""
     marked = rf"<!-- A test runs this block: {re.escape(name)}\. -->\n```\n(.*?)```"
-    [found] = re.findall(marked, DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    [found] = re.findall(marked, BACKUP.read_text(encoding="utf-8"), re.DOTALL)
     return str(found)

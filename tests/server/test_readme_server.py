@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from tests.server.dialects.page_schema import PageSchema
@@ -21,6 +22,7 @@ from towline_server.commands.serve import serve
 from towline_server.demo import curl_lines
 from towline_server.errors import InvalidSettings
 
+MONITORING = ROOT / "docs" / "how-to" / "monitor.md"
 PRINTED = "http://127.0.0.1:8080"
 
 
@@ -37,7 +39,11 @@ class Demo:
         return line.strip().removeprefix(start).split()[0]
 
     def ask(self, line: str) -> Any:
-        """What a line of the README answers; of it, the port alone is changed."""
+        """What a line of the README answers, as JSON."""
+        return json.loads(self.printed_by(line))
+
+    def printed_by(self, line: str) -> str:
+        """What a line of a document prints; of it, the port alone is changed."""
         assert PRINTED in line
         here = line.replace(PRINTED, self.url)
         ended = subprocess.run(
@@ -48,7 +54,7 @@ class Demo:
             timeout=LONG,
             check=True,
         )
-        return json.loads(ended.stdout)
+        return ended.stdout
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +73,14 @@ def readme() -> str:
     return (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def readme_lines() -> list[str]:
+def lines_of(document: str) -> list[str]:
     marked = r"<!-- A test runs these lines against the demo\. -->\n```\n(.*?)```"
-    [block] = re.findall(marked, readme(), re.DOTALL)
+    [block] = re.findall(marked, document, re.DOTALL)
     return [line for line in block.splitlines() if line and not line.startswith("#")]
+
+
+def readme_lines() -> list[str]:
+    return lines_of(readme())
 
 
 # --- the lines ----------------------------------------------------------------------------------
@@ -115,6 +125,22 @@ CHECKS: list[Callable[[Any], None]] = [_snaplogic, _nected, _codat, _syncs, _con
 def test_every_line_of_the_readme_runs_as_printed(demo: Demo):
     for line, check in zip(readme_lines(), CHECKS, strict=True):
         check(demo.ask(line))
+
+
+@pytest.mark.services  # curl
+def test_every_line_of_the_guide_to_monitoring_succeeds(demo: Demo):
+    lines = lines_of(MONITORING.read_text(encoding="utf-8"))
+    assert all(demo.printed_by(line) for line in lines)
+
+
+def test_the_prometheus_of_the_guide_loads_the_alerts_and_asks_servers():
+    text = MONITORING.read_text(encoding="utf-8")
+    [block] = re.findall(r"^( *)```yaml\n(.*?)^\1```", text, re.DOTALL | re.MULTILINE)
+    config = yaml.safe_load(block[1])
+    [rules] = config["rule_files"]
+    assert (ROOT / "deploy" / "prometheus" / rules).is_file()
+    [job] = config["scrape_configs"]
+    assert job["static_configs"][0]["targets"]
 
 
 def test_the_readme_prints_what_the_demo_prints(demo: Demo):
