@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -13,13 +12,14 @@ from towline.errors import (
     LimitExceeded,
     TowlineError,
 )
+from towline.frozen import frozen
 
 from .errors import CommandError
 from .exit_codes import FAILURE, INTERRUPTED, USAGE, of_error
 from .output import without_credentials
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ErrorMessage:
     """The exit code and message of a failed command."""
 

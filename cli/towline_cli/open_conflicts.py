@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from towline.frozen import frozen
 from towline.model import AssetId, AssetPath
 from towline.resolve import OpenConflict, PlannedConflicts, Read, open_conflicts, plan_conflicts
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from towline.resolutions import SavedResolution
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ProjectConflicts:
     """Every conflict with a revision, settled or not, in the order of a plan's.
 

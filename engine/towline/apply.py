@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from towline.conflicts import unresolved
 from towline.errors import ContentMissing, InvalidPlan, StalePlan
+from towline.frozen import frozen
 from towline.plan import Plan
 from towline.ports import AssetStore, Phase, Watch
 from towline.records import Contents, PlanKind
@@ -60,7 +61,7 @@ def check_kinds(plan: Plan, kinds: Kinds) -> None:
         raise StalePlan(reason="the project's kinds were changed")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class _Sources:
     """The contents of a plan: of its content merge, then the store's, then the remote's."""
 

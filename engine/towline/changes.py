@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from towline.frozen import frozen
 from towline.model import AssetPath, AssetState, NonAsset, Revision
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class IdProblem:
     """Why an asset's content has no id, where its kind has a pointer to one.
 
@@ -20,7 +20,7 @@ class IdProblem:
     of_kind: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RemoteAsset:
     """An asset as the remote has it: its state, and what the merge must know of its content."""
 
@@ -39,7 +39,7 @@ class RemoteAsset:
 RemoteEntry: TypeAlias = RemoteAsset | NonAsset
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Change:
     """One path before and after, on the remote's side; None where there is nothing."""
 
@@ -59,7 +59,7 @@ class Coverage(StrEnum):
     """As RECORDS, and the scope is another: what is absent left the scope, it was not deleted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Changes:
     """What the remote changed between base and theirs, one `Change` a path, sorted by path."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 
 from towline.errors import UnresolvedConflicts
+from towline.frozen import frozen
 from towline.model import AssetId, AssetPath, AssetState, ThreeWay, first_path
 
 
@@ -27,7 +27,7 @@ class ConflictKind(StrEnum):
     """Rule 13: outcomes that cannot exist together."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Party:
     """One asset of a conflict, with its state on the three sides (None: absent there)."""
 
@@ -47,7 +47,7 @@ class Party:
         return frozenset(state.path for state in states if state is not None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Conflict:
     """Assets that this pull cannot settle by itself.
 

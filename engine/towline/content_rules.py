@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from towline.errors import InvalidValue
+from towline.frozen import frozen
 
 
 class ContentMode(StrEnum):
@@ -36,7 +36,7 @@ class FieldRule(StrEnum):
     """Never merged: a change of theirs is a conflict, even where ours left the field alone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ContentRules:
     """What is known of the content of a kind of assets.
 

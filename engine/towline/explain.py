@@ -8,7 +8,7 @@ a merge pairs them: by identity where they have one, else by index.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -18,6 +18,7 @@ from towline.content.fields import FieldMerge
 from towline.content.formats import formats_of
 from towline.content.values import ABSENT, NotParsed, TooDeep, shown
 from towline.content_rules import ContentRules, MergedBy
+from towline.frozen import frozen
 from towline.model import AssetPath, AssetState, Digest, ThreeWay, first_path
 
 MAX_FIELD_BYTES = 128 * 1024
@@ -43,7 +44,7 @@ class Format(StrEnum):
     """Not at all: too large, or missing here; ``note`` has the reason."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class LineDifference:
     """A unified diff from one side to another; both are named ``base``, ``ours`` or ``theirs``."""
 
@@ -52,7 +53,7 @@ class LineDifference:
     lines: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Content:
     """The identity of an asset's content on one side; ``size`` (bytes) where it is known."""
 
@@ -60,7 +61,7 @@ class Content:
     size: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Explanation:
     """How an asset differs between its three sides.
 

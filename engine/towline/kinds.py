@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
 from typing import Any, Self
 
 from towline.content_rules import ContentMode, ContentRules, FieldRule
 from towline.errors import InvalidValue
+from towline.frozen import frozen
 from towline.globs import pattern
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Kind:
     """What a platform calls some of its assets: ``pipeline``, ``rule``, ``task``.
 
@@ -29,7 +30,7 @@ class Kind:
     content: ContentRules = ContentRules()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kinds:
     """The kinds of a project, in order of precedence.
 

@@ -9,7 +9,6 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from operator import itemgetter
@@ -18,6 +17,7 @@ from typing import Any, TypeAlias
 
 from towline.content_rules import ContentMode, FieldRule
 from towline.errors import InvalidValue
+from towline.frozen import frozen
 from towline.globs import pattern
 from towline.kinds import Kinds
 from towline.presets import PRESET_PREFIX, load_preset
@@ -27,7 +27,7 @@ _KIND_KEYS = ("name", "globs", "id_pointer", "merge", "identity", "unordered", "
 _EXAMPLE = 'such as globs = ["pipelines/**/*.json"]'
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Document:
     """A file's value. ``line`` returns the line of a kind (None: the file) and of a key in it."""
 
@@ -222,7 +222,7 @@ def _json(text: str) -> _Document:
     return _Document(value, _Lines(text, starts, r'"{}"\s*:'))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Lines:
     """Finds lines in a text: ``starts`` of its kinds, and a pattern for a key."""
 

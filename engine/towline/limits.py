@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any, Self
 
 from towline.errors import AssetLimitExceeded, BrokenLimit, InvalidValue, LimitExceeded
+from towline.frozen import frozen
 
 MIB = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Limits:
     """Bounds on a project, on the repository's content, and on the exchange with the remote.
 

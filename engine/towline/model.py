@@ -6,12 +6,12 @@ Outside values enter through the ``parse`` class methods alone; past them a valu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha1
 from typing import Generic, NewType, Self, TypeVar
 
 from towline.errors import InvalidPath, InvalidValue
+from towline.frozen import frozen
 from towline.names import path_problem
 
 T = TypeVar("T")
@@ -96,7 +96,7 @@ class Digest(str):
 _HEX = frozenset("0123456789abcdef")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AssetState:
     """An asset on one side: three independent fields (docs/semantics.md)."""
 
@@ -124,7 +124,7 @@ class NonAssetReason(StrEnum):
     NAME_TOO_LONG = "name_too_long"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NonAsset:
     """Something in the repository that is not an asset; ``path`` is fit to be shown."""
 
@@ -132,7 +132,7 @@ class NonAsset:
     reason: NonAssetReason
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ThreeWay(Generic[T]):
     """One thing on three sides: as last pulled, in the store, at the remote."""
 

@@ -7,12 +7,13 @@ one raises `InvalidValue`, which names the field.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, TypeAlias, TypeVar
 
 from towline.content_rules import ContentMode
 from towline.errors import ConflictingResolutions, InvalidValue, TowlineError
+from towline.frozen import frozen
 from towline.globs import matches_any
 from towline.limits import Limits
 from towline.model import AssetId, AssetPath, ThreeWay
@@ -60,7 +61,7 @@ class Naming(StrEnum):
     """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Resolutions:
     """The side chosen for single assets, whether they conflict or not.
 
@@ -107,7 +108,7 @@ class Renames(StrEnum):
     """Path by path on both sides, as git does without renames."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Selection:
     """The assets that a pull is limited to: those that one of the three names; all if none does.
 
@@ -154,7 +155,7 @@ class Comparison(StrEnum):
     """Every asset's record, trusting no recorded tree."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PullOptions:
     """How a pull decides.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from towline.conflicts import Conflict
 from towline.content_rules import MergedBy
+from towline.frozen import frozen
 from towline.model import AssetId, AssetPath, AssetState, Digest, Revision
 from towline.options import OnConflict
 from towline.records import AssetRecord, Contents, PlanKind, PlanSummary, StoreState
@@ -67,7 +68,7 @@ class BehindReason(StrEnum):
     NAME_TOO_LONG = "name_too_long"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Item:
     """One asset of a plan, and the rule of docs/semantics.md that decided it.
 
@@ -100,7 +101,7 @@ class Item:
         return self.path.name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Note:
     """A warning about an asset that is pulled."""
 
@@ -109,7 +110,7 @@ class Note:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Edit:
     """One asset's record before and after; None where the project knows no such asset.
 
@@ -137,7 +138,7 @@ class Edit:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Plan:
     """What a pull would do.
 

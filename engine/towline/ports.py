@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from towline.errors import Cancelled
+from towline.frozen import frozen
 from towline.records import AssetLookup, AssetRecord, ChangedRecords, Contents, StoreState
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class CancelToken(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Watch:
     """How a caller follows and stops an operation, and what time it is for the log.
 
@@ -127,7 +128,7 @@ class LoggedPull:
         return f"LoggedPull(number={self.number}, at={self.at!r}, undone={self.undone})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Applied:
     """What a store returns for a plan that it applied."""
 

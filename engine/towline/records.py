@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
+from towline.frozen import frozen
 from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, Revision
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AssetRecord:
     """One asset id and its states.
 
@@ -59,7 +60,7 @@ class AssetRecord:
         return self.base is not None and self.ours == self.base and not self.lagging
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ChangedRecords:
     """The assets that are not `AssetRecord.is_unchanged`, by id, and how many are."""
 
@@ -77,7 +78,7 @@ def changed_among(records: Iterable[AssetRecord]) -> ChangedRecords:
     return ChangedRecords(records=tuple(found), unchanged=count - len(found))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class LocalFile:
     """Something in the store that is no asset, but is in the way of one."""
 
@@ -144,7 +145,7 @@ def absent_at(ours: AssetLookup, path: AssetPath) -> AssetRecord | None:
     return record if record is not None and record.ours is None else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StoreState:
     """The store's summary of a project: what a plan starts from, and what it leaves behind.
 
@@ -166,7 +167,7 @@ class PlanKind(StrEnum):
     UNDO = "undo"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PlanSummary:
     """What a log shows of each plan; a store may keep it beside the plan.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from enum import StrEnum
 
 from towline.conflicts import Conflict, ConflictKind, Party
+from towline.frozen import frozen
 from towline.model import AssetPath, AssetState, Revision
 from towline.plan import LISTED, BehindReason, Disposition, IgnoredReason, Item, Note, Plan
 
@@ -19,7 +20,7 @@ class Status(StrEnum):
     """Refused because of conflicts; nothing changed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Report:
     """What a pull did, or would do. An asset is in at most one list; each is sorted by path.
 

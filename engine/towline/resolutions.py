@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 from towline.codec import encode
 from towline.errors import InvalidValue
+from towline.frozen import frozen
 from towline.model import AssetId, AssetPath, AssetState, Digest, ThreeWay, first_path
 from towline.options import Side
 
@@ -18,7 +18,7 @@ MAX_REMEMBERED_BYTES = 5 * 1024 * 1024
 """The most bytes of their contents, all together."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SavedResolution:
     """The choice for one asset: a side, its content, or a side for each field that clashes.
 

@@ -7,7 +7,7 @@ returns with `AssetStore.save_resolutions`, and the next plan uses it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from io import BytesIO
 from typing import Any, TypeAlias
 
@@ -21,6 +21,7 @@ from towline.content.pointers import format_pointer, parse_pointer
 from towline.content.values import shown_field
 from towline.content_rules import ContentMode, ContentRules
 from towline.errors import InvalidResolution
+from towline.frozen import frozen
 from towline.kinds import Kinds
 from towline.merge.decide import content_rules
 from towline.merge.embedded import with_embedded_id
@@ -44,7 +45,7 @@ _TAKES_CONTENT = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class FieldClash:
     """A field of a JSON, YAML or TOML asset that both sides changed.
 
@@ -58,7 +59,7 @@ class FieldClash:
     values: ThreeWay[Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class LineClash:
     """Lines that both sides changed: the text of each side, and where it starts, from line 1."""
 
@@ -66,7 +67,7 @@ class LineClash:
     starts: ThreeWay[int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class OpenConflict:
     """One asset of an open conflict, with its contents on the three sides.
 
@@ -190,7 +191,7 @@ class OpenConflict:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PlannedConflicts:
     """The conflicts with a revision, and what the saved resolutions make of them.
 

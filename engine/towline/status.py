@@ -7,7 +7,7 @@ not look at have not changed at the remote, so their local state is their status
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from towline.errors import (
     LimitExceeded,
     RemoteError,
 )
+from towline.frozen import frozen
 from towline.model import (
     AssetId,
     AssetPath,
@@ -54,7 +55,7 @@ class State(StrEnum):
     """Not as the last pulled revision has it, and in no conflict; `AssetStatus.behind` says why."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AssetStatus:
     """One asset: its state, and what it is on the three sides.
 
@@ -109,7 +110,7 @@ class Listed(StrEnum):
     """Those that are not `State.UNCHANGED`; of the others only their number is found."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ProjectStatus:
     """The assets of a project, sorted by path; ``left_out`` is how many unchanged ones are not.
 

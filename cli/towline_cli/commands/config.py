@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from towline.errors import InvalidValue
+from towline.frozen import frozen
 from towline_cli.options import CONTENT_MODES, POLICIES, RENAMES, json_option
 from towline_cli.output import echo, echo_err, pluralize, print_json
 from towline_cli.project import Project, open_project
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Setting:
     """How one setting is read as JSON, and checked and written from text (empty: its default)."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
 from towline.explain import SIDES
+from towline.frozen import frozen
 from towline_cli.errors import CommandError
 from towline_cli.options import asset_name, completes, json_option
 from towline_cli.output import echo, print_json
@@ -25,7 +25,7 @@ _AROUND_PULL = {"base": "before", "ours": "after"}
 """The names of the sides of a `PulledAsset`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PulledAsset:
     """An asset that a past pull changed; ``state`` is the list of its report.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import urlsplit
 
 from towline import __version__
+from towline.frozen import frozen
 
 from .request import PREFIX
 from .retries import Retries
@@ -16,7 +17,7 @@ TIMEOUT = 60.0
 """Seconds without a byte; a request that fetches may take as long."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Options:
     """The address, the credential and the bounds of a client."""
 

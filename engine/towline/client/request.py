@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from time import time
@@ -14,6 +14,8 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from pydantic import BaseModel, TypeAdapter
+
+from towline.frozen import frozen
 
 from .errors import error_of
 
@@ -32,7 +34,7 @@ class Page(Protocol[T_co]):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Request(Generic[T_co]):
     """A request of the API, and what its answer is.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+
+from towline.frozen import frozen
 
 from .errors import ApiError, RateLimited, Unreachable
 from .request import Request
@@ -12,7 +13,7 @@ _SECONDS = 0.5
 _STATUS_UNAVAILABLE = 503
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Retries:
     """How often a request is sent again, and how long a client waits for that at most.
 

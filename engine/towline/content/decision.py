@@ -5,24 +5,24 @@ The bytes are made of it by the module of the format.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from towline.content.recursion import Steps, run
 from towline.content.values import Value
+from towline.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Keep:
     """Ours' value as it is."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Take:
     """Theirs' value."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slot:
     """One member or element of the outcome, and which it is on each side.
 
@@ -34,7 +34,7 @@ class Slot:
     merge: Merge
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Inside:
     """Ours' object or list with these members or elements, in this order."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from towline.content.fields import FieldConflict, Reason
@@ -12,13 +11,14 @@ from towline.content.merge import ContentOutcome
 from towline.content.pointers import Patterns, Pointer, format_pointer
 from towline.content.values import ABSENT, Value, shown_field
 from towline.content_rules import ContentRules
+from towline.frozen import frozen
 from towline.model import ThreeWay
 
 _Sides: TypeAlias = dict[str, Value]
 """By side, a value as a merge compares it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class FieldDifference:
     """One place inside a JSON, YAML or TOML asset where the sides differ.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from towline.content.pointers import Pointer
 from towline.content.values import Value
 from towline.content_rules import FieldRule
+from towline.frozen import frozen
 from towline.model import ThreeWay
 
 
@@ -22,7 +22,7 @@ class Reason(StrEnum):
     GUARDED = "guarded"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class FieldConflict:
     """A place where the two sides cannot both be had."""
 
@@ -31,7 +31,7 @@ class FieldConflict:
     values: ThreeWay[Value]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class FieldMerge:
     """A place where something of theirs was taken."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from towline.content.decision import Merge
 from towline.content.json_edit import edit_json
 from towline.content.json_values import parse_json
 from towline.content.values import Value
+from towline.frozen import frozen
 
 
 class Document(Protocol):
@@ -26,7 +26,7 @@ class Document(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Format:
     """One format.
 

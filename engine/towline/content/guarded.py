@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
 
 from towline.content.equality import Equality
 from towline.content.fields import FieldConflict
 from towline.content.pointers import Patterns, Pointer
 from towline.content.values import ABSENT, Value
 from towline.content_rules import ContentRules, FieldRule
+from towline.frozen import frozen
 
 Place = tuple[Pointer, Value]
 _Counts = Counter[Hashable]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Exchange:
     """A place at which theirs is taken, as the conflict that it may be."""
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from json.decoder import scanstring  # type: ignore[attr-defined] # not in its stub
 from json.scanner import make_scanner
+
+from towline.frozen import frozen
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
@@ -23,7 +24,7 @@ _INDENTED = re.compile(r"\n([ \t]+)\S")
 _SKIP = make_scanner(json.JSONDecoder(parse_int=str, parse_float=str))  # type: ignore[arg-type] # its stub has it take itself
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """One member of an object, or one element of a list.
 
@@ -36,7 +37,7 @@ class Part:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TextEdit:
     """``text[start:end]`` gives way to ``replacement``."""
 
@@ -114,7 +115,7 @@ def apply_edits(text: str, edits: Iterable[TextEdit], start: int, end: int) -> s
 # --- layout -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layout:
     """How a document is laid out; ``indent`` is empty where it is on one line."""
 
@@ -171,7 +172,7 @@ def _reindented(line: str, before: str, source: Layout, after: str, target: Layo
     return after + target.indent * depth + " " * rest + body
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Piece:
     """One part of a rearranged container; ``part`` is which of its own parts it is, if any."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from itertools import accumulate
 from json.decoder import scanstring  # type: ignore[attr-defined] # not in its stub
 from json.scanner import make_scanner
@@ -22,6 +21,7 @@ from towline.content.values import (
     fraction,
     whole_number,
 )
+from towline.frozen import frozen
 
 MAX_DEPTH = 1_000
 """Objects and lists inside one another. Real documents have tens."""
@@ -29,7 +29,7 @@ MAX_WORK = 250_000_000
 """Bytes times levels: an edit at the innermost level compares, and writes, at each above it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class JsonDocument(TextDocument):
     """A parsed document: its text, and its value.
 

@@ -5,11 +5,10 @@ A region that both sides changed settles where they made the same of it, and els
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from towline.content.diff import Base
 from towline.content.regions import Region, regions
 from towline.content.search import TooCostly
+from towline.frozen import frozen
 from towline.model import ThreeWay
 
 MAX_LINES = 1_000_000
@@ -18,7 +17,7 @@ _BINARY_PREFIX = 8_000
 """Where git looks for a NUL byte to call a file binary."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Clash:
     """A region that both sides changed differently, as line numbers from 0: start and end."""
 

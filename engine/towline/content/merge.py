@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 from towline.content.added import common_part
@@ -25,11 +25,12 @@ from towline.content.pointers import Pointer
 from towline.content.structure import StructureMerge, merge_values
 from towline.content.values import ABSENT, NotParsed, TooDeep, TooLarge, Value
 from towline.content_rules import ContentMode, ContentRules, MergedBy
+from towline.frozen import frozen
 from towline.model import ThreeWay
 from towline.options import Side
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ContentOutcome:
     """What a merge of contents came to.
 

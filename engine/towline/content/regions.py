@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
 
 from towline.content.hunks import Hunk
+from towline.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Region:
     """Hunks that touch, and the lines that they cover on each side."""
 

@@ -37,7 +37,6 @@ Guarded fields that change their place are those of `towline.content.guarded`.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
 
 from towline.content.decision import Inside, Keep, Merge, Slot, Take
 from towline.content.equality import Equality
@@ -51,6 +50,7 @@ from towline.content.recursion import Steps, run
 from towline.content.sequences import Replacement, merge_ordered, merge_unordered
 from towline.content.values import ABSENT, Value
 from towline.content_rules import ContentRules, FieldRule
+from towline.frozen import frozen
 from towline.model import ThreeWay
 from towline.options import Side
 
@@ -61,7 +61,7 @@ _NUMBERED_LEVEL = 8
 _KEEP, _TAKE = Keep(), Take()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StructureMerge:
     """What a merge came to.
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from towline.content.decision import Inside, Merge, Slot, Take
@@ -20,6 +19,7 @@ from towline.content.values import (
     decode_text,
     parse_number,
 )
+from towline.frozen import frozen
 
 MAX_ARRAY_STEPS = 10_000_000
 """How many elements the edits of one document may renumber, about a second's work.
@@ -28,7 +28,7 @@ tomlkit numbers the elements of an array for each that is inserted or deleted.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TomlDocument(TextDocument):
     """A parsed document: its text, and its value with strict types."""
 

@@ -11,9 +11,10 @@ would hold equal and a document does not, or the other way about, has a form of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
+
+from towline.frozen import frozen
 
 MAX_BYTES = 5 * 1024 * 1024
 """Above this a side is not parsed: as many as an asset has by default (`Limits.asset_bytes`)."""
@@ -21,7 +22,7 @@ STACK_DEPTH = 128
 """How deep parsers go that use Python's stack, and those of YAML and TOML at all."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TextDocument:
     """A parsed text: ``text`` is without a byte order mark, ``has_bom`` whether it had one."""
 
@@ -65,7 +66,7 @@ Value: TypeAlias = Any
 """None, bool, str, a number's tuple, list, dict, `Unmergeable`; or `ABSENT`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unmergeable:
     """A value that is compared by what it is made of, and never merged inside."""
 

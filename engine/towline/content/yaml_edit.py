@@ -7,12 +7,13 @@ stays as it is in ours. The caller parses the result again: YAML has more forms 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from towline.content.decision import Inside, Keep, Merge, Slot, Take
 from towline.content.json_text import Part, Piece, TextEdit, apply_edits, rearranged
 from towline.content.yaml_values import YamlDocument, members
+from towline.frozen import frozen
 
 
 def edit_yaml(ours: YamlDocument, theirs: YamlDocument, merge: Merge) -> bytes | None:
@@ -31,7 +32,7 @@ class _CannotWrite(Exception):
     """The decision takes more than putting values, members and items in place."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Block:
     """The lines of one member of a block mapping, or one item of a block sequence.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from towline.content.values import (
@@ -22,6 +21,7 @@ from towline.content.values import (
     decode_text,
     parse_number,
 )
+from towline.frozen import frozen
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
 _FRACTION = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+")
@@ -37,7 +37,7 @@ _NUMBER_TO_OTHERS = re.compile(r"0o[0-7]+|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE]
 """Text to PyYAML, which follows YAML 1.1, and a number to readers of YAML 1.2."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class YamlDocument(TextDocument):
     """Parsed documents: their text, its nodes, and one value for all.
 

@@ -15,10 +15,10 @@ path. They are made on demand, so only what a merge asks about is looked up.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 from towline.asset_ids import planned_id
 from towline.changes import Changes, Coverage, RemoteAsset
+from towline.frozen import frozen
 from towline.merge.embedded import shared_ids
 from towline.merge.renames import RenamedAssets
 from towline.merge.sides import Sides
@@ -27,7 +27,7 @@ from towline.options import Renames
 from towline.records import AssetLookup, AssetRecord
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AlignedAsset:
     """One asset, aligned: its three states, and the records that they come from.
 

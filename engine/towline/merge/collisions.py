@@ -7,14 +7,14 @@ a folder of the other. Nothing here knows of sides or policies: it compares clai
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
+from towline.frozen import frozen
 from towline.model import AssetPath
 from towline.names import NamePolicy
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PathClaim:
     """A path that an asset would have; ``owner`` is the anchor of that asset.
 

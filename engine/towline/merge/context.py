@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from towline.frozen import frozen
 from towline.kinds import Kinds
 from towline.names import NamePolicy
 from towline.records import StoreState
 from towline.resolutions import SavedResolution
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Context:
     """What a merge must know of the project besides its assets."""
 

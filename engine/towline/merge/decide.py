@@ -26,12 +26,13 @@ Rule 13, collisions, is `towline.merge.collisions`. Rule 0 is an asset that is a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 from towline.conflicts import ConflictKind
 from towline.content_rules import ContentMode, ContentRules, MergedBy
 from towline.errors import NoRemoteVersion
+from towline.frozen import frozen
 from towline.kinds import Kinds
 from towline.merge.align import AlignedAsset
 from towline.model import AssetPath, AssetState, Digest, NonAssetReason, ThreeWay
@@ -40,7 +41,7 @@ from towline.plan import Disposition, IgnoredReason
 from towline.resolutions import SavedResolution
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MergedContent:
     """The bytes that a content merge made; ``by`` is None for a function of the caller's."""
 
@@ -60,7 +61,7 @@ ReadContent: TypeAlias = Callable[[Digest], bytes | None]
 """Returns the bytes of a digest; None where they are missing, or too large to be merged."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Decision:
     """What becomes of one asset: the rule, the state after it, and what the report shows."""
 
@@ -78,7 +79,7 @@ class Decision:
         return self.disposition is Disposition.UPDATED and self.rule in (8, 9, 10)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Rule:
     """A rule of the table: dispositions left alone, in use_theirs, in use_ours."""
 

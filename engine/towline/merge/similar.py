@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import product
 
+from towline.frozen import frozen
 from towline.model import AssetPath, Digest
 
 MAX_CANDIDATES = 400
@@ -15,7 +15,7 @@ MAX_WORK = 50_000_000
 """Bytes that are read, and counts of lines that are compared, in all: some seconds."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Candidate:
     """A path that vanished or is new, and what its asset is."""
 

@@ -6,10 +6,9 @@ names that no store may hold are ignored.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from towline.changes import RemoteAsset, RemoteEntry
 from towline.errors import InvalidTree
+from towline.frozen import frozen
 from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.model import AssetPath, AssetState, Digest, NonAsset, NonAssetReason
@@ -22,7 +21,7 @@ LFS_MAX_BYTES = 1024
 """Git LFS's limit for a pointer file."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EntryPath:
     """The path of an entry in the scope, and whether it is exact."""
 
@@ -42,7 +41,7 @@ class EntryPath:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AssetFilter:
     """Turns entries into assets and non-assets.
 

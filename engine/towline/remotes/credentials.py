@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from urllib.parse import quote, unquote
+
+from towline.frozen import frozen
 
 TOKEN_USERNAME = "x-access-token"  # noqa: S105 - what hosts take for "the password is a token"
 _WINDOW = 8
@@ -20,7 +22,7 @@ _NO_PASSWORDS = ("", "x-oauth-basic")
 _DECODINGS = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credential:
     """A user name and a password or token."""
 

@@ -15,7 +15,6 @@ import sys
 import time
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -24,6 +23,7 @@ from dulwich.object_store import DiskObjectStore
 from dulwich.objects import ObjectID, RawObjectID
 from dulwich.pack import PackFileDisappeared
 
+from towline.frozen import frozen
 from towline.remotes.cache import Cache, ObjectMissing
 from towline.remotes.fetcher import FetchRequest, Unexplained
 from towline.remotes.git_failures import out_of_memory, too_large_object
@@ -52,7 +52,7 @@ _BROKEN = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PackEntry:
     """The header of an entry."""
 

@@ -6,11 +6,11 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from towline.frozen import frozen
 from towline.remotes.git_process import STDERR_BYTES
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def git_ssh_command(variables: Mapping[str, str], request: FetchRequest, log: Ss
     return " ".join(words)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SshLog:
     """A file for the messages of ssh (``ssh -v -E``); standard error has the remote's, too."""
 

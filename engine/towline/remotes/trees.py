@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha1
 from operator import le
 from typing import TypeAlias
 
+from towline.frozen import frozen
 from towline.names import PLAIN_NAME_BYTES, name_problem
 
 
@@ -37,7 +37,7 @@ _PLAIN_ENTRY = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TreeEntry:
     """An entry of a tree. ``name`` is in bytes of any encoding."""
 
@@ -60,7 +60,7 @@ RawEntry: TypeAlias = tuple[bytes, bytes, bytes]
 """The mode as git writes it, the name, and the object id in binary."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ParsedTree:
     """The entries of a tree, and all its problems.
 
@@ -169,14 +169,14 @@ def encode_tree(entries: Iterable[TreeEntry]) -> bytes:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Symlink:
     """A symbolic link in a commit."""
 
     target: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Submodule:
     """A submodule in a commit: the id of a commit of another repository."""
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple, Self
 from urllib.parse import unquote
 
 from towline.errors import EmptyRepository, InvalidValue, RefNotFound
+from towline.frozen import frozen
 from towline.model import Revision
 from towline.remotes.credentials import Credential
 
@@ -53,7 +54,7 @@ class Origin(NamedTuple):
     port: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RemoteUrl:
     """An address without credentials, for git and for messages."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towline.errors import InvalidValue
+from towline.frozen import frozen
 from towline.model import Revision
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ MOST_WINDOW = 2**31 - 1
 """The most commits, or seconds, of a window."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Window:
     """How much of the history is one window: so many commits, or those of so many seconds.
 

@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import IO, Any, ClassVar, Self, TypeAlias
 from urllib.parse import urlsplit
 
+from towline.frozen import frozen
 from towline.remotes.credentials import Credential
 from towline.testing.git_repository import CLOSED_ENVIRONMENT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Answers:
     """Responds with a status instead of git's response."""
 
@@ -35,7 +36,7 @@ class Answers:
     """Only if ``METHOD /path?query`` or the request's body contains this."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CutsOff:
     """Closes the connection after some bytes of the response."""
 
@@ -43,14 +44,14 @@ class CutsOff:
     on: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StaysSilent:
     """Reads the request and never responds."""
 
     on: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Streams:
     """Responds with status 200 and an endless body: ``head``, then numbered packets.
 
@@ -68,7 +69,7 @@ class Streams:
 Trouble: TypeAlias = Answers | CutsOff | StaysSilent | Streams
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Request:
     """A request that the server received."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from towline.asset_ids import planned_id
 from towline.changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
+from towline.frozen import frozen
 from towline.kinds import Kind, Kinds
 from towline.merge.context import Context
 from towline.merge.index import AssetIndex
@@ -21,7 +22,7 @@ KINDS = Kinds((Kind(name="rule", globs=("*x",)), Kind(name="file", globs=("**",)
 """Two kinds, so that a selection by kind can split a project."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ThreeSides:
     """A project on three sides, every asset of it.
 

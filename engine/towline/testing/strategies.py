@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from towline.asset_ids import planned_id
 from towline.changes import RemoteAsset, RemoteEntry
+from towline.frozen import frozen
 from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason
 from towline.names import NamePolicy
 from towline.records import AssetRecord
@@ -58,7 +59,7 @@ PLAIN: frozenset[Feature] = frozenset()
 """What git's three-way merge of trees knows: edits, additions and deletions, by path."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Step:
     """What one side did to an asset; None: left as it was."""
 
@@ -158,7 +159,7 @@ def name_policies(features: frozenset[Feature] = ALL_FEATURES) -> st.SearchStrat
 # --- whole projects ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _History:
     """One entry of the recorded revision, and what was made of it on both sides."""
 

@@ -19,10 +19,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from towline.codec import decode, encode
 from towline.errors import StoreDamaged, TowlineError
+from towline.frozen import frozen
 from towline.model import AssetState, first_path
 from towline.plan import Edit, Plan
 from towline.stores.directory.disk import Disk
@@ -37,7 +37,7 @@ UNDOING = f"{STATE_FOLDER}/journal.undoing"
 REPLACED_JOURNAL = f"{REPLACED}/journal"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Step:
     """One asset whose content, path or permissions the plan changes."""
 
@@ -85,7 +85,7 @@ class Step:
         return f"{REPLACED}/{self.number}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Journal:
     """A plan that is being applied. ``fence`` is the state file's at the start.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
+from towline.frozen import frozen
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
 from towline.stores.directory.digests import DigestCache, PulledFiles
@@ -40,7 +40,7 @@ def walk(
                 waiting.append(path)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class FolderScan:
     """The result of a scan.
 
