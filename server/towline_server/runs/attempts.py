@@ -137,8 +137,11 @@ def check_room(session: Session, tenant_id: UUID, backend: BackendName, most_wai
         raise QueueFull(allowed=most_waiting, retry_after=FULL_SECONDS)
 
 
+_IN_QUEUE = aliased(RunRow, name="queued")
+
+
 def _is_full(tenant_id: Any, backend: BackendName, most_waiting: int) -> ColumnElement[bool]:
-    run = aliased(RunRow, name="queued")
+    run = _IN_QUEUE
     mine = select(run.id).where(run.backend == backend, run.tenant_id == tenant_id, waits(run))
     # In the order of the index, which is walked no further.
     ordered = mine.order_by(run.created_at, run.position, run.id)

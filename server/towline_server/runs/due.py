@@ -45,9 +45,6 @@ class DueWork:
     def __init__(self, database: Database, loops: Mapping[Due, Ticker]) -> None:
         self._database = database
         self._loops = loops
-
-    def find(self) -> frozenset[Due]:
-        """Return what is due now, by the database's clock."""
         now = sql_now()
         conditions = {
             Due.RUNS: exists().where(RunRow.backend == BackendName.NATIVE, *may_begin()),
@@ -57,11 +54,13 @@ class DueWork:
             Due.SCHEDULES: exists().where(ScheduleRow.due_at <= now),
             Due.DELIVERIES: is_due(now),
         }
-        conditions = {due: each for due, each in conditions.items() if due in self._loops}
-        query = select(*(each.label(name) for name, each in conditions.items()))
+        self._query = select(*(conditions[due].label(due) for due in loops))
+
+    def find(self) -> frozenset[Due]:
+        """Return what is due now, by the database's clock."""
         with self._database.reading() as session:
-            found = session.execute(query).one()
-        return frozenset(due for due, is_there in zip(conditions, found, strict=True) if is_there)
+            found = session.execute(self._query).one()
+        return frozenset(due for due, is_there in zip(self._loops, found, strict=True) if is_there)
 
     def wake(self) -> None:
         """Wake each loop that has something to do."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from towline.model import Revision
-from towline_server.db.clock import clock, database_now
+from towline_server.db.clock import clock, database_now, sql_now
 from towline_server.db.jobs import JobQueue
 from towline_server.db.session import Database
 from towline_server.projects.tables import ProjectRow
@@ -265,8 +265,7 @@ def _waiting(what: Any, conditions: Collection[ColumnElement[bool]]) -> Select[A
 
 def may_begin() -> tuple[ColumnElement[bool], ...]:
     """Match the runs that wait, whose project is free, and that are not put off."""
-    # A delay need not be exact: this clock will do, and costs no statement.
-    put_off = and_(RunRow.not_before.is_not(None), RunRow.not_before > datetime.now(UTC))
+    put_off = and_(RunRow.not_before.is_not(None), RunRow.not_before > sql_now())
     return waits(RunRow), is_free(RunRow), ~put_off
 
 

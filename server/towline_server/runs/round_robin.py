@@ -7,14 +7,17 @@ found one index probe each (a "loose index scan"), however long their queues are
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, literal_column, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, literal_column, or_, select
 from sqlalchemy.orm import Session, aliased
+
+from towline_server.db.clock import sql_now
 
 from .domain import BackendName
 from .tables import RunRow, is_free, waits
@@ -37,19 +40,32 @@ class Excluded:
     hosts: Collection[str] = ()
     runs: Collection[UUID] = ()
 
+    @property
+    def values(self) -> Mapping[str, Sequence[UUID | str]]:
+        """What is excluded, by its name, where anything is."""
+        named: dict[str, Collection[UUID | str]]
+        named = {"tenants": self.tenants, "hosts": self.hosts, "runs": self.runs}
+        return {name: list(values) for name, values in named.items() if values}
+
 
 def next_in_turn(
     session: Session, backend: BackendName, excluded: Excluded = Excluded()
 ) -> Candidate | None:
     """Return the run that is next for an executor; it is not locked."""
-    found = session.execute(in_turn(backend, excluded)).first()
+    values = excluded.values
+    found = session.execute(in_turn(backend, frozenset(values)), values).first()
     return None if found is None else Candidate(run_id=found[0], tenant_id=found[1], host=found[2])
 
 
+@cache
 def in_turn(
-    backend: BackendName, excluded: Excluded = Excluded()
+    backend: BackendName, excluded: frozenset[str] = frozenset()
 ) -> Select[UUID, UUID, str | None]:
-    """Select the id, the tenant and the host of the run that is next."""
+    """Select the id, the tenant and the host of the run that is next.
+
+    ``excluded`` are the names of `Excluded.values`, the parameters of the statement. It is made
+    once: that takes several times as long as to execute it.
+    """
     tenants = _waiting_tenants(backend)
     tenant_id = tenants.c.tenant_id
     turns = select(
@@ -57,8 +73,8 @@ def in_turn(
         _last_began(backend, tenant_id).label("last_began"),
         tenant_id,
     ).where(tenant_id.is_not(None))
-    if excluded.tenants:
-        turns = turns.where(tenant_id.not_in(excluded.tenants))
+    if "tenants" in excluded:
+        turns = turns.where(tenant_id.not_in(_several("tenants")))
     each = turns.subquery("turns")
     # One is chosen before its row is looked at.
     first = select(each.c.run_id).where(each.c.run_id.is_not(None))
@@ -84,18 +100,17 @@ def _least_tenant(run: Any, backend: BackendName) -> Select[Any]:
 
 
 def _oldest(
-    backend: BackendName, tenant_id: ColumnElement[UUID], excluded: Excluded
+    backend: BackendName, tenant_id: ColumnElement[UUID], excluded: frozenset[str]
 ) -> ColumnElement[UUID]:
     run = aliased(RunRow, name="oldest")
-    # A delay need not be exact: this clock will do, and costs no statement.
-    ready = or_(run.not_before.is_(None), run.not_before <= datetime.now(UTC))
+    ready = or_(run.not_before.is_(None), run.not_before <= sql_now())
     mine = select(run.id).where(
         run.backend == backend, run.tenant_id == tenant_id, waits(run), ready, is_free(run)
     )
-    if excluded.hosts:
-        mine = mine.where(or_(run.host.is_(None), run.host.not_in(excluded.hosts)))
-    if excluded.runs:
-        mine = mine.where(run.id.not_in(excluded.runs))
+    if "hosts" in excluded:
+        mine = mine.where(or_(run.host.is_(None), run.host.not_in(_several("hosts"))))
+    if "runs" in excluded:
+        mine = mine.where(run.id.not_in(_several("runs")))
     return mine.order_by(run.created_at, run.position, run.id).limit(1).scalar_subquery()
 
 
@@ -109,3 +124,7 @@ def _last_began(
         literal_column("began.started_at IS NOT NULL"),
     )
     return mine.order_by(run.started_at.desc()).limit(1).scalar_subquery()
+
+
+def _several(name: str) -> BindParameter[Any]:
+    return bindparam(name, expanding=True)

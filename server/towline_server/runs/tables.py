@@ -175,6 +175,10 @@ class RunRow(Job):
     """How many windows follow, of a child; of a parent, of its last child that succeeded."""
 
 
+# To alias a table copies each of its columns: it is done once.
+_BUSY = aliased(RunRow, name="busy")
+
+
 def hold_projects(session: Session, run_ids: Collection[UUID]) -> None:
     """Lock the projects of runs against deletion, to the end of the transaction.
 
@@ -215,11 +219,10 @@ def waits(run: type[RunRow]) -> ColumnElement[bool]:
 
 def is_free(run: type[RunRow]) -> ColumnElement[bool]:
     """Match the runs on whose project no other run works."""
-    busy = aliased(RunRow, name="busy")
     active: ColumnElement[bool] = literal_column(
         "(busy.state IN ('fetching', 'comparing', 'validating', 'applying') AND NOT busy.is_parent)"
     )
-    return ~exists().where(busy.project_id == run.project_id, active)
+    return ~exists().where(_BUSY.project_id == run.project_id, active)
 
 
 def find_now(session: Session, run_id: UUID) -> tuple[RunRow, datetime]:

@@ -112,6 +112,11 @@ def test_one_tenant_or_host_has_a_part_of_the_slots(
     assert taken == executed
 
 
+def test_the_statement_that_finds_the_next_run_is_made_once():
+    assert in_turn(NATIVE) is in_turn(NATIVE)
+    assert in_turn(NATIVE) is not in_turn(NATIVE, frozenset({"hosts"}))
+
+
 def active(database: Database, tenants: Sequence[GitTenant]) -> list[int]:
     """How many runs of each tenant are executed."""
     with database.reading() as session:
