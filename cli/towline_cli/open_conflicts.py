@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from towline.frozen import frozen
 from towline.model import AssetId, AssetPath
-from towline.resolve import OpenConflict, PlannedConflicts, Read, open_conflicts, plan_conflicts
+from towline.records import ReadContent
+from towline.resolve import OpenConflict, PlannedConflicts, open_conflicts, plan_conflicts
 
 from .errors import CommandError
 from .options import asset_name, pull_options
@@ -32,7 +33,7 @@ class ProjectConflicts:
 
     planned: PlannedConflicts
     remote: GitRemote
-    read: Read
+    read: ReadContent
     conflicts: tuple[OpenConflict, ...]
     remembered: tuple[SavedResolution, ...]
 

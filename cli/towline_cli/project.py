@@ -14,13 +14,12 @@ from .output import echo_err
 
 if TYPE_CHECKING:
     from towline.content_rules import ContentMode
-    from towline.explain import Read
     from towline.limits import Limits
     from towline.model import Digest, Revision
     from towline.options import Renames
     from towline.plan import Plan
     from towline.ports import Watch
-    from towline.records import Contents
+    from towline.records import Contents, ReadContent
     from towline.remotes.credentials import Credential
     from towline.remotes.git import GitRemote
     from towline.remotes.objects import Commit
@@ -188,7 +187,7 @@ class Project(NamedTuple):
         remote.fetch(plan.revision, self.limits(), watch)
         return remote
 
-    def reader(self, remote: GitRemote | None = None) -> Read:
+    def reader(self, remote: GitRemote | None = None) -> ReadContent:
         """Return a function that reads the bytes of the store, or of what was fetched."""
         from towline.errors import ContentMissing, RemoteError
 

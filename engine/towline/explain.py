@@ -7,10 +7,10 @@ a merge pairs them: by identity where they have one, else by index.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any
 
 from towline.content import ContentOutcome, merge_added, merge_content
 from towline.content.differences import FieldDifference, FieldDifferences, clash_of
@@ -20,13 +20,12 @@ from towline.content.values import ABSENT, NotParsed, TooDeep, shown
 from towline.content_rules import ContentRules, MergedBy
 from towline.frozen import frozen
 from towline.model import AssetPath, AssetState, Digest, ThreeWay, first_path
+from towline.records import ReadContent
 
 MAX_FIELD_BYTES = 128 * 1024
 """A side. More is compared as text."""
 MAX_TEXT_BYTES = 256 * 1024
 """A side. difflib takes about as long as that for 8,000 lines with scattered changes."""
-
-Read: TypeAlias = Callable[[Digest], bytes | None]
 
 SIDES: Mapping[str, str] = {"base": "base", "ours": "ours", "theirs": "theirs"}
 """The three sides, and their names."""
@@ -84,7 +83,7 @@ class Explanation:
 
 
 def explain(
-    states: ThreeWay[AssetState | None], read: Read, rules: ContentRules | None = None
+    states: ThreeWay[AssetState | None], read: ReadContent, rules: ContentRules | None = None
 ) -> Explanation:
     """Compare an asset's sides, as closely as their size and form allow.
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from towline.names import NamePolicy
     from towline.options import Renames
     from towline.plan import Plan
-    from towline.records import PlanSummary
+    from towline.records import PlanSummary, ReadContent
     from towline.resolutions import SavedResolution
 
 
@@ -195,7 +195,7 @@ class Snapshot(StoreReads, AssetLookup, Protocol):
         """Prepare for lookups of these paths, which a merge is about to make; may do nothing."""
         ...
 
-    def find_renames(self, mode: Renames, read: Callable[[Digest], bytes | None]) -> None:
+    def find_renames(self, mode: Renames, read: ReadContent) -> None:
         """Let lookups find what was renamed and edited here, as a merge finds theirs' renames.
 
         ``read`` returns contents, also those of the recorded revision; None where it has none. A

@@ -5,7 +5,7 @@ Phases in order: fetching, comparing, validating, applying. Nothing is written b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from towline.changes import Change, Changes, Coverage, RemoteAsset, RemoteEntry
@@ -17,7 +17,7 @@ from towline.model import AssetPath, AssetState, Digest, Revision
 from towline.options import Comparison, OnConflict, PullOptions, Resolutions
 from towline.plan import Plan
 from towline.ports import AssetStore, Phase, Remote, Snapshot, Watch
-from towline.records import Contents, StoreState
+from towline.records import Contents, ReadContent, StoreState
 from towline.report import Report
 from towline.up_to_date import is_comparable, is_up_to_date
 
@@ -281,7 +281,7 @@ def _content(digest: Digest, snapshot: Snapshot, source: CachedContents) -> byte
 
 def recorded_contents(
     snapshot: Snapshot, remote: Remote, source: CachedContents | None = None
-) -> Callable[[Digest], bytes | None]:
+) -> ReadContent:
     """Return what reads the contents of the project and of its recorded revision; fetches nothing.
 
     It returns None for what is not here.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import field
 from enum import StrEnum
 from typing import Protocol, TypeAlias
@@ -180,6 +180,10 @@ class PlanSummary:
     base: Revision | None
     revision: Revision | None
     counts: tuple[int, ...]
+
+
+ReadContent: TypeAlias = Callable[[Digest], bytes | None]
+"""Returns the bytes of a digest; None where they are missing, or too large to be looked at."""
 
 
 class Contents(Protocol):

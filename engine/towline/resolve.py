@@ -6,10 +6,10 @@ returns with `AssetStore.save_resolutions`, and the next plan uses it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
-from typing import Any, TypeAlias
+from typing import Any
 
 from towline.changes import RemoteAsset
 from towline.conflicts import Conflict, ConflictKind, Party
@@ -25,15 +25,13 @@ from towline.frozen import frozen
 from towline.kinds import Kinds
 from towline.merge.decide import content_rules
 from towline.merge.embedded import with_embedded_id
-from towline.model import AssetId, AssetPath, AssetState, Digest, Revision, ThreeWay, first_path
+from towline.model import AssetId, AssetPath, AssetState, Revision, ThreeWay, first_path
 from towline.options import OnConflict, PullOptions, Side
 from towline.plan import Note, Plan
 from towline.ports import Remote, Snapshot, Watch
 from towline.pull import plan_at
+from towline.records import ReadContent
 from towline.resolutions import SavedResolution
-
-Read: TypeAlias = Callable[[Digest], bytes | None]
-"""Returns the bytes of a digest, or None where they are missing."""
 
 _TAKES_CONTENT = frozenset(
     [
@@ -253,7 +251,7 @@ def plan_conflicts(
 
 
 def open_conflicts(
-    plan: Plan, read: Read, *, kinds: Kinds, content_merge: ContentMode = ContentMode.AUTO
+    plan: Plan, read: ReadContent, *, kinds: Kinds, content_merge: ContentMode = ContentMode.AUTO
 ) -> tuple[OpenConflict, ...]:
     """Return the assets of a plan's conflicts, in the plan's order.
 
@@ -268,7 +266,7 @@ def open_conflicts(
 
 
 def merge_rules(
-    states: ThreeWay[AssetState | None], read: Read, kinds: Kinds, content_merge: ContentMode
+    states: ThreeWay[AssetState | None], read: ReadContent, kinds: Kinds, content_merge: ContentMode
 ) -> ContentRules:
     """Return the rules by which an asset's contents are merged.
 
@@ -285,7 +283,7 @@ def merge_rules(
     return replace(rules, mode=ContentMode.NEVER) if is_another else rules
 
 
-def _embedded_id(state: AssetState | None, read: Read, pointer: str) -> str | None:
+def _embedded_id(state: AssetState | None, read: ReadContent, pointer: str) -> str | None:
     content = None if state is None else read(state.digest)
     if state is None or content is None:
         return None
@@ -300,7 +298,7 @@ def _merged_path(states: ThreeWay[AssetState | None]) -> AssetPath:
     return ThreeWay(base.path, ours.path, theirs.path).resolved()
 
 
-def _open(conflict: Conflict, party: Party, read: Read, rules: ContentRules) -> OpenConflict:
+def _open(conflict: Conflict, party: Party, read: ReadContent, rules: ContentRules) -> OpenConflict:
     def content(state: AssetState | None) -> bytes | None:
         collides = conflict.kind is ConflictKind.PATH_COLLISION
         return None if state is None or collides else read(state.digest)

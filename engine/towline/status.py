@@ -6,7 +6,7 @@ not look at have not changed at the remote, so their local state is their status
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ from towline.model import (
 from towline.options import PullOptions, Resolutions, Selection
 from towline.plan import BehindReason, Disposition, IgnoredReason, Item, Note, Plan
 from towline.ports import AssetStore, Remote, Snapshot, Watch
-from towline.records import AssetRecord
+from towline.records import AssetRecord, ReadContent
 from towline.resolutions import SavedResolution
 from towline.up_to_date import is_up_to_date
 
@@ -229,7 +229,7 @@ def _conflicts(
         return None, error.message
 
 
-def _recorded_contents(snapshot: Snapshot, remote: Remote) -> Callable[[Digest], bytes | None]:
+def _recorded_contents(snapshot: Snapshot, remote: Remote) -> ReadContent:
     def read(digest: Digest) -> bytes | None:
         # Most statuses find no rename to look at.
         from towline.pull import recorded_contents

@@ -14,7 +14,7 @@ path. They are made on demand, so only what a merge asks about is looked up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from towline.asset_ids import planned_id
 from towline.changes import Changes, Coverage, RemoteAsset
@@ -22,9 +22,9 @@ from towline.frozen import frozen
 from towline.merge.embedded import shared_ids
 from towline.merge.renames import RenamedAssets
 from towline.merge.sides import Sides
-from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, ThreeWay
+from towline.model import AssetId, AssetPath, AssetState, NonAsset, ThreeWay
 from towline.options import Renames
-from towline.records import AssetLookup, AssetRecord
+from towline.records import AssetLookup, AssetRecord, ReadContent
 
 
 @frozen(kw_only=True)
@@ -77,7 +77,7 @@ class Alignment:
         renames: Renames,
         *,
         keeps_executable: bool = True,
-        read: Callable[[Digest], bytes | None] | None = None,
+        read: ReadContent | None = None,
     ) -> None:
         self._sides = Sides(changes, ours, keeps_executable=keeps_executable)
         self._rescoped = changes.coverage is Coverage.RESCOPED

@@ -38,6 +38,7 @@ from towline.merge.align import AlignedAsset
 from towline.model import AssetPath, AssetState, Digest, NonAssetReason, ThreeWay
 from towline.options import ContentMerge, Side
 from towline.plan import Disposition, IgnoredReason
+from towline.records import ReadContent
 from towline.resolutions import SavedResolution
 
 
@@ -56,9 +57,6 @@ DigestMerge: TypeAlias = Callable[
     [AssetPath, ThreeWay[Digest | None], Fields], MergedContent | None
 ]
 """Merges one asset's contents on rules 8 and 10; None: it cannot, and the conflict stays."""
-
-ReadContent: TypeAlias = Callable[[Digest], bytes | None]
-"""Returns the bytes of a digest; None where they are missing, or too large to be merged."""
 
 
 @frozen(kw_only=True)

@@ -18,7 +18,7 @@ from towline.errors import (
 from towline.merge.align import AlignedAsset, Alignment
 from towline.merge.cases import Case, Resolver, Stage
 from towline.merge.context import Context
-from towline.merge.decide import ReadContent, digest_merge
+from towline.merge.decide import digest_merge
 from towline.merge.outcome import check_outcome, notes_of, plan_of
 from towline.model import AssetId, AssetPath, AssetState
 from towline.names import path_problem
@@ -33,7 +33,7 @@ from towline.plan import (
     Note,
     Plan,
 )
-from towline.records import AssetLookup
+from towline.records import AssetLookup, ReadContent
 from towline.resolutions import SavedResolution
 
 

@@ -6,15 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from towline.merge.similar import Candidate, similar_pairs
-from towline.model import AssetPath, Digest
+from towline.model import AssetPath
 from towline.options import Renames
+from towline.records import ReadContent
 
 
 def pair_renames(
     gone: Sequence[Candidate],
     new: Sequence[Candidate],
     mode: Renames,
-    read: Callable[[Digest], bytes | None] | None,
+    read: ReadContent | None,
 ) -> tuple[dict[AssetPath, AssetPath], bool]:
     """Return the vanished paths with the new path of each, and whether all were compared.
 

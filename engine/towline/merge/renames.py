@@ -7,15 +7,15 @@ where their embedded ids say which is which and the other side left them all whe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 
 from towline.changes import RemoteAsset
 from towline.merge.pairs import pair_renames
 from towline.merge.sides import Sides
 from towline.merge.similar import Candidate
-from towline.model import AssetId, AssetPath, AssetState, Digest
+from towline.model import AssetId, AssetPath, AssetState
 from towline.options import Renames
-from towline.records import AssetRecord
+from towline.records import AssetRecord, ReadContent
 
 
 class RenamedAssets:
@@ -30,7 +30,7 @@ class RenamedAssets:
         sides: Sides,
         mode: Renames,
         shared_ids: Collection[str],
-        read: Callable[[Digest], bytes | None] | None,
+        read: ReadContent | None,
     ) -> None:
         self._sides = sides
         self._mode = mode

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 
 from towline.frozen import frozen
 from towline.model import AssetPath, Digest
+from towline.records import ReadContent
 
 MAX_CANDIDATES = 400
 """How many vanished and new paths are compared: more pairs than its square are not, as in git."""
@@ -27,7 +28,7 @@ class Candidate:
 
 
 def similar_pairs(
-    gone: Sequence[Candidate], new: Sequence[Candidate], read: Callable[[Digest], bytes | None]
+    gone: Sequence[Candidate], new: Sequence[Candidate], read: ReadContent
 ) -> dict[AssetPath, AssetPath] | None:
     """Return the vanished paths with the new path of each, where neither is similar to another.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from towline.records import (
     ChangedRecords,
     LocalFile,
     Occupant,
+    ReadContent,
     StoreState,
     changed_among,
 )
@@ -182,7 +183,7 @@ class BaseSnapshot:
     def read_ahead(self, paths: Iterable[AssetPath]) -> None:
         """Do nothing: a store may do better."""
 
-    def find_renames(self, mode: Renames, read: Callable[[Digest], bytes | None]) -> None:
+    def find_renames(self, mode: Renames, read: ReadContent) -> None:
         """Do nothing: users rename by id, with `LocalEdits.move`."""
 
     def saved_resolutions(self) -> Sequence[SavedResolution]:

@@ -6,14 +6,15 @@ asset's file is gone and a new file is there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from towline.changes import RemoteAsset
 from towline.content.values import MAX_BYTES
 from towline.merge.similar import MAX_CANDIDATES, MAX_WORK, Candidate
-from towline.model import AssetId, AssetPath, AssetState, Digest
+from towline.model import AssetId, AssetPath, AssetState
 from towline.options import Renames
+from towline.records import ReadContent
 
 if TYPE_CHECKING:
     from towline.stores.directory.database import StateDatabase
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from towline.stores.directory.disk import Disk
     from towline.stores.directory.files import FileStat
     from towline.stores.directory.rows import AssetRow
-
-ReadContent: TypeAlias = Callable[[Digest], bytes | None]
-"""Returns the bytes of a digest, also of one at the recorded revision; None: they are missing."""
 
 
 class EditedRenames:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import name_problem, path_problem
+from towline.records import ReadContent
 from towline.stores.directory.digests import DigestCache, PulledFiles
 from towline.stores.directory.files import FileType
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from towline.options import Renames
     from towline.stores.directory.database import StateDatabase
     from towline.stores.directory.disk import Disk
-    from towline.stores.directory.edited_renames import EditedRenames, ReadContent
+    from towline.stores.directory.edited_renames import EditedRenames
     from towline.stores.directory.rows import AssetRow
     from towline.stores.directory.scan import FolderScan
 

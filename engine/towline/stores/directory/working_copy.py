@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from towline.kinds import Kinds
     from towline.options import Renames
     from towline.ports import LoggedPull
-    from towline.records import StoreState
+    from towline.records import ReadContent, StoreState
     from towline.resolutions import SavedResolution
     from towline.stores.directory.database import StateDatabase
     from towline.stores.directory.disk import Disk
@@ -189,7 +189,7 @@ class WorkingCopy:
         self._state.read_ahead(paths, first_ids)
 
     @_lookup
-    def find_renames(self, mode: Renames, read: Callable[[Digest], bytes | None]) -> None:
+    def find_renames(self, mode: Renames, read: ReadContent) -> None:
         """See the port; up to the end of the snapshot. What was never pulled has none."""
         if self._state.summary().base is not None:
             self._renames.find_edited(mode, read)
