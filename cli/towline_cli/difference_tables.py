@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from towline.content.fields import FieldMerge
     from towline.explain import Explanation
     from towline.model import ThreeWay
-    from towline.resolve import FieldClash, LineClash
+    from towline.resolve import LineClash
     from towline.status import AssetStatus
 
     from .commands.diff import PulledAsset
@@ -59,7 +59,7 @@ def print_explanation(
             print_lines([cell(f"  and {left} more lines; towline diff shows all")])
 
 
-def print_field_clashes(fields: Sequence[FieldClash]) -> None:
+def print_field_clashes(fields: Sequence[FieldDifference]) -> None:
     """Print the fields that clash, with their values on the three sides."""
     rows = [
         [

@@ -73,7 +73,7 @@ def run_merge_tool(conflict: OpenConflict, tool: str | None = None) -> bytes:
         }
         contents = conflict.contents
         start = _start(conflict)
-        sides = (contents.base, contents.ours, contents.theirs, start, start)
+        sides = (*contents, start, start)
         for file, content in zip(files.values(), sides, strict=True):
             file.write_bytes(content or b"")
         has_base = "false" if contents.base is None else "true"
@@ -141,8 +141,7 @@ def _marked(clash: LineClash) -> bytes:
 
 def doubts(content: bytes, conflict: OpenConflict) -> tuple[str, ...]:
     """Return what makes a content look unfinished, each as the rest of a sentence."""
-    contents = conflict.contents
-    sides = [side for side in (contents.base, contents.ours, contents.theirs) if side is not None]
+    sides = [side for side in conflict.contents if side is not None]
     known = {marker for side in sides for marker in _MARKER.findall(side)}
     found = []
     if not known.issuperset(_MARKER.findall(content)):

@@ -177,20 +177,19 @@ def conflict_json(conflict: OpenConflict, found: ProjectConflicts) -> dict[str, 
                 "pointer": each.pointer,
                 "reason": str(each.reason),
                 **{
-                    side: getattr(each.values, side)
-                    for side in ("base", "ours", "theirs")
-                    if getattr(each.values, side) is not ABSENT
+                    side: value
+                    for side, value in each.values.by_side().items()
+                    if value is not ABSENT
                 },
             }
             for each in conflict.fields
         ],
         "lines": [
             {
-                side: {
-                    "start": getattr(each.starts, side),
-                    "text": getattr(each.lines, side).decode("utf-8", "replace"),
-                }
-                for side in ("base", "ours", "theirs")
+                side: {"start": start, "text": text.decode("utf-8", "replace")}
+                for (side, text), start in zip(
+                    each.lines.by_side().items(), each.starts, strict=True
+                )
             }
             for each in conflict.lines
         ],

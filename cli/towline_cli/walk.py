@@ -112,7 +112,9 @@ def _ask(
     conflict: OpenConflict, before: SavedResolution | None, tool: str | None
 ) -> SavedResolution | _Step:
     """Ask for a choice, and return the resolution or what follows."""
-    takes_text = conflict.takes_content and not any(map(is_binary, _contents(conflict)))
+    takes_text = conflict.takes_content and not any(
+        is_binary(content or b"") for content in conflict.contents
+    )
     keys = [
         *(["r"] if before is not None else []),
         *["t", "o"],
@@ -131,11 +133,6 @@ def _ask(
     except (CommandError, TowlineError) as error:
         echo_err(error.message)
         return _Step.AGAIN
-
-
-def _contents(conflict: OpenConflict) -> list[bytes]:
-    sides = (conflict.contents.base, conflict.contents.ours, conflict.contents.theirs)
-    return [content for content in sides if content is not None]
 
 
 def _resolution(conflict: OpenConflict, key: str) -> SavedResolution | _Step:

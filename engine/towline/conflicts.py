@@ -43,8 +43,7 @@ class Party:
     @property
     def paths(self) -> frozenset[AssetPath]:
         """Its paths on the three sides."""
-        states = (self.states.base, self.states.ours, self.states.theirs)
-        return frozenset(state.path for state in states if state is not None)
+        return frozenset(state.path for state in self.states if state is not None)
 
 
 @frozen(kw_only=True)

@@ -117,7 +117,7 @@ def _outcome(
     states: ThreeWay[AssetState | None], contents: ThreeWay[bytes | None], rules: ContentRules
 ) -> ContentOutcome:
     """Return what a merge of the contents comes to: nothing where none is tried."""
-    base, ours, theirs = contents.base, contents.ours, contents.theirs
+    base, ours, theirs = contents
     nothing = ContentOutcome(content=None)
     if ours is None or theirs is None or ours == theirs or states.ours is None:
         return nothing
@@ -143,8 +143,8 @@ def _differing(values: ThreeWay[Any]) -> ThreeWay[Any] | None:
 def _present(
     sides: ThreeWay[Any], absent: object = None, names: Mapping[str, str] = SIDES
 ) -> dict[str, Any]:
-    named = {name: getattr(sides, side) for side, name in names.items()}
-    return {name: side for name, side in named.items() if side is not absent}
+    found = sides.by_side()
+    return {name: found[side] for side, name in names.items() if found[side] is not absent}
 
 
 def _compare(

@@ -5,7 +5,7 @@ Outside values enter through the ``parse`` class methods alone; past them a valu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from hashlib import sha1
 from typing import Generic, NewType, Self, TypeVar
@@ -139,6 +139,14 @@ class ThreeWay(Generic[T]):
     base: T
     ours: T
     theirs: T
+
+    def __iter__(self) -> Iterator[T]:
+        """Yield base, ours and theirs."""
+        return iter((self.base, self.ours, self.theirs))
+
+    def by_side(self) -> dict[str, T]:
+        """Return each side by its name: base, ours, theirs."""
+        return {"base": self.base, "ours": self.ours, "theirs": self.theirs}
 
     def map(self, function: Callable[[T], U]) -> ThreeWay[U]:
         """Apply a function to each side."""

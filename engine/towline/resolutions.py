@@ -41,8 +41,7 @@ class SavedResolution:
     by_pattern: bool = False
 
     def __post_init__(self) -> None:
-        states = (self.states.base, self.states.ours, self.states.theirs)
-        if states == (None, None, None):
+        if all(state is None for state in self.states):
             raise InvalidValue(field="states", problem="one of them must be there")
         if [self.side is not None, self.content is not None, bool(self.fields)].count(True) != 1:
             raise InvalidValue(field="resolution", problem="takes a side, a content, or fields")
@@ -73,8 +72,5 @@ class SavedResolution:
 
     def moved(self, states: ThreeWay[AssetState | None]) -> tuple[str, ...]:
         """Return the names of the sides that are not as they were: base, ours, theirs."""
-        return tuple(
-            name
-            for name in ("base", "ours", "theirs")
-            if getattr(states, name) != getattr(self.states, name)
-        )
+        now = states.by_side()
+        return tuple(name for name, was in self.states.by_side().items() if now[name] != was)

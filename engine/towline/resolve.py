@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
-from typing import Any
 
 from towline.changes import RemoteAsset
 from towline.conflicts import Conflict, ConflictKind, Party
 from towline.content import ContentOutcome, merge_added, merge_content
-from towline.content.fields import Reason
+from towline.content.differences import FieldDifference, clash_of
 from towline.content.lines import merge_line_regions
 from towline.content.merge import Choices
-from towline.content.pointers import format_pointer, parse_pointer
-from towline.content.values import shown_field
+from towline.content.pointers import parse_pointer
 from towline.content_rules import ContentMode, ContentRules
 from towline.errors import InvalidResolution
 from towline.frozen import frozen
@@ -44,20 +42,6 @@ _TAKES_CONTENT = frozenset(
 
 
 @frozen(kw_only=True)
-class FieldClash:
-    """A field of a JSON, YAML or TOML asset that both sides changed.
-
-    ``pointer`` is a JSON pointer (RFC 6901), in which an element known by identity is
-    ``[key=value]``. Values are as ``json.loads`` gives them, or `ABSENT`; what JSON has no form for
-    is a text.
-    """
-
-    pointer: str
-    reason: Reason
-    values: ThreeWay[Any]
-
-
-@frozen(kw_only=True)
 class LineClash:
     """Lines that both sides changed: the text of each side, and where it starts, from line 1."""
 
@@ -78,7 +62,7 @@ class OpenConflict:
     conflict: Conflict
     party: Party
     contents: ThreeWay[bytes | None]
-    fields: tuple[FieldClash, ...] = ()
+    fields: tuple[FieldDifference, ...] = ()
     lines: tuple[LineClash, ...] = ()
     problem: str = ""
     rules: ContentRules = ContentRules()
@@ -292,7 +276,7 @@ def _embedded_id(state: AssetState | None, read: ReadContent, pointer: str) -> s
 
 def _merged_path(states: ThreeWay[AssetState | None]) -> AssetPath:
     """Return the path that an asset has after its contents are merged."""
-    base, ours, theirs = states.base, states.ours, states.theirs
+    base, ours, theirs = states
     if base is None or ours is None or theirs is None:
         return first_path(ours, theirs, base)
     return ThreeWay(base.path, ours.path, theirs.path).resolved()
@@ -308,7 +292,7 @@ def _open(conflict: Conflict, party: Party, read: ReadContent, rules: ContentRul
     outcome = _merge(found, {})
     return replace(
         found,
-        fields=tuple(_fields(outcome)),
+        fields=tuple(map(clash_of, outcome.fields)),
         lines=tuple(_lines(outcome, contents)),
         problem=outcome.problem,
     )
@@ -316,7 +300,7 @@ def _open(conflict: Conflict, party: Party, read: ReadContent, rules: ContentRul
 
 def _merge(conflict: OpenConflict, choices: Choices) -> ContentOutcome:
     """Merge the contents as a pull does, where it does."""
-    base, ours, theirs = (conflict.contents.base, conflict.contents.ours, conflict.contents.theirs)
+    base, ours, theirs = conflict.contents
     path, rules, kind = _merged_path(conflict.party.states), conflict.rules, conflict.conflict.kind
     if ours is not None and theirs is not None:
         if kind is ConflictKind.ADD_ADD:
@@ -327,19 +311,10 @@ def _merge(conflict: OpenConflict, choices: Choices) -> ContentOutcome:
 
 
 def _three(contents: ThreeWay[bytes | None]) -> ThreeWay[bytes] | None:
-    base, ours, theirs = contents.base, contents.ours, contents.theirs
+    base, ours, theirs = contents
     if base is None or ours is None or theirs is None:
         return None
     return ThreeWay(base, ours, theirs)
-
-
-def _fields(outcome: ContentOutcome) -> Iterator[FieldClash]:
-    for field in outcome.fields:
-        yield FieldClash(
-            pointer=format_pointer(field.pointer),
-            reason=field.reason,
-            values=field.values.map(shown_field),
-        )
 
 
 def _lines(outcome: ContentOutcome, contents: ThreeWay[bytes | None]) -> Iterator[LineClash]:

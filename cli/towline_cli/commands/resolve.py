@@ -352,8 +352,8 @@ def _clear(project: Project, names: Sequence[str], *, as_json: bool) -> int:
     wanted = [asset_name(name, project.prefix) for name in names]
 
     def is_named(each: SavedResolution, name: str) -> bool:
-        states = (each.states.base, each.states.ours, each.states.theirs)
-        return covers(name, each.asset_id, [state.path for state in states if state is not None])
+        paths = [state.path for state in each.states if state is not None]
+        return covers(name, each.asset_id, paths)
 
     for given, name in zip(names, wanted, strict=True):
         if not any(is_named(each, name) for each in saved):

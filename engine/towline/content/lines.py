@@ -42,10 +42,9 @@ def merge_line_regions(sides: ThreeWay[bytes]) -> tuple[bytes, tuple[Clash, ...]
 
     None where a side is binary, or where too much changed to be compared.
     """
-    texts = (sides.base, sides.ours, sides.theirs)
-    if any(is_binary(text) or text.count(b"\n") > MAX_LINES for text in texts):
+    if any(is_binary(text) or text.count(b"\n") > MAX_LINES for text in sides):
         return None
-    before, ours, theirs = (_split(text) for text in texts)
+    before, ours, theirs = map(_split, sides)
     base = Base(before)
     try:
         our_hunks, their_hunks = base.diff(ours), base.diff(theirs)

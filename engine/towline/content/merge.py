@@ -125,7 +125,7 @@ def _parsed(format_: Format, contents: Iterable[bytes]) -> list[Document]:
 def _merge_structure(
     format_: Format, sides: ThreeWay[bytes], rules: ContentRules, choices: Choices
 ) -> ContentOutcome:
-    documents = ThreeWay(*_parsed(format_, (sides.base, sides.ours, sides.theirs)))
+    documents = ThreeWay(*_parsed(format_, sides))
     values = documents.map(lambda document: document.value)
     merged = merge_values(values, rules, choices)
     if documents.ours.is_stream and any(not each.pointer for each in merged.conflicts):
@@ -203,7 +203,7 @@ def _merge_lines(
 ) -> ContentOutcome:
     merged = merge_line_regions(sides)
     if merged is None:
-        if any(map(is_binary, (sides.base, sides.ours, sides.theirs))):
+        if any(map(is_binary, sides)):
             return _conflict("binary contents are not merged")
         return _conflict("the sides are too long, or too different, to be merged by lines")
     content, clashes = merged

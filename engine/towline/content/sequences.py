@@ -36,7 +36,7 @@ def merge_unordered(sides: ThreeWay[list[Hashable]]) -> list[Replacement] | None
 
     None where both sides took out one element and put in different ones: both may have edited it.
     """
-    base, ours, theirs = (Counter(side) for side in (sides.base, sides.ours, sides.theirs))
+    base, ours, theirs = map(Counter, sides)
     our_lost, our_put, lost, put = base - ours, ours - base, base - theirs, theirs - base
     if lost & our_lost and put != our_put:
         return None

@@ -100,7 +100,7 @@ class _Merger:
 
     def start(self, sides: ThreeWay[Value]) -> Steps[Merge]:
         """Merge two documents."""
-        merged = self._merge((), sides.base, sides.ours, sides.theirs)
+        merged = self._merge((), *sides)
         return (yield merged) if isinstance(merged, Generator) else merged
 
     def all_conflicts(self) -> list[FieldConflict]:
@@ -280,7 +280,7 @@ class _Merger:
         """Merge lists whose elements are known by a text each, at these positions."""
         if self._unordered.find(pointer) is None and is_rewritten(places, sides[0]):
             return self._clash(pointer, Reason.BOTH_CHANGED, *sides)
-        found = list(zip(sides, (places.base, places.ours, places.theirs), strict=True))
+        found = list(zip(sides, places, strict=True))
         parts = (
             (token, *(side[at[token]] if token in at else ABSENT for side, at in found))
             for token in places.ours | places.theirs
@@ -333,7 +333,7 @@ class _Merger:
         """Merge lists whose elements have no identity."""
         taken = merge(lists.map(lambda side: [self._equality.key(item) for item in side]))
         if taken is None:
-            return self._whole(pointer, lists.base, lists.ours, lists.theirs)
+            return self._whole(pointer, *lists)
         if self._keeps_guarded(pointer, taken, lists):
             return _KEEP
         count = len(lists.ours)

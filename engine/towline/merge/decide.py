@@ -163,7 +163,7 @@ _LEAVES_OURS = frozenset(
 
 def rule_of(states: ThreeWay[AssetState | None]) -> int:
     """Return the rule of the table that three aligned states fall under."""
-    base, ours, theirs = states.base, states.ours, states.theirs
+    base, ours, theirs = states
     if ours == theirs:
         return 0 if ours == base else 7
     if base is None:
@@ -299,10 +299,7 @@ def digest_merge(
     def merged(
         path: AssetPath, digests: ThreeWay[Digest | None], fields: Fields
     ) -> MergedContent | None:
-        base, ours, theirs = (
-            None if digest is None else read(digest)
-            for digest in (digests.base, digests.ours, digests.theirs)
-        )
+        base, ours, theirs = digests.map(lambda digest: None if digest is None else read(digest))
         if ours is None or theirs is None or (base is None and digests.base is not None):
             return None
         if not isinstance(option, ContentMode):

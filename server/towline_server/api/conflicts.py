@@ -9,11 +9,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
+from towline.content.differences import FieldDifference
 from towline.content.values import ABSENT
 from towline.explain import explanation_json
 from towline.plan import BehindReason, Plan
 from towline.resolutions import SavedResolution
-from towline.resolve import FieldClash
 from towline.status import State, status_json
 from towline_server.errors import existing
 from towline_server.runs.conflicts import ExplainedParty
@@ -23,7 +23,7 @@ from towline_server.web.waiting import wait_in_thread
 
 from .access import Context, NativeRoute, ProjectForReader
 from .models import ConflictModel, Model, Text
-from .resolutions import ContentModel, ResolutionModel, by_side, shown_bytes, shown_resolution
+from .resolutions import ContentModel, ResolutionModel, shown_bytes, shown_resolution
 
 router = APIRouter(prefix="/projects/{project_id}", route_class=NativeRoute)
 
@@ -210,7 +210,7 @@ def _explanation(party: ExplainedParty) -> ExplanationModel:
             "asset_id": party.open.party.asset_id,
             "contents": {
                 name: {**asdict(side), **_bytes(party.contents.get(side.digest))}
-                for name, side in by_side(party.explanation.contents).items()
+                for name, side in party.explanation.contents.by_side().items()
                 if side is not None
             },
             "clashes": [_clash(each, party) for each in party.open.fields],
@@ -223,10 +223,10 @@ def _bytes(content: bytes | None) -> dict[str, str]:
     return {} if content is None else shown_bytes(content)
 
 
-def _clash(clash: FieldClash, party: ExplainedParty) -> dict[str, Any]:
+def _clash(clash: FieldDifference, party: ExplainedParty) -> dict[str, Any]:
     shown = {"pointer": clash.pointer, "reason": str(clash.reason)}
-    sides = by_side(party.explanation.contents).values()
+    sides = party.explanation.contents
     if any(side is not None and side.digest not in party.contents for side in sides):
         return shown
-    values = by_side(clash.values)
+    values = clash.values.by_side()
     return {**shown, **{name: value for name, value in values.items() if value is not ABSENT}}

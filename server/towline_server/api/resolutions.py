@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Self
 
 from fastapi import APIRouter
 from pydantic import ConfigDict, Field, model_validator
@@ -22,8 +22,6 @@ from .models import Base64, Body, Model, Pointer, Sha, Text
 router = APIRouter(
     prefix="/projects/{project_id}/conflicts/{asset_id}/resolution", route_class=NativeRoute
 )
-
-T = TypeVar("T")
 
 
 def _one_of(**types: str) -> JsonDict:
@@ -149,7 +147,7 @@ def shown_resolution(saved: SavedResolution) -> ResolutionModel:
             "side": saved.side,
             "fields": dict(saved.fields) or None,
             "content": content,
-            "digests": by_side(saved.digests),
+            "digests": saved.digests.by_side(),
         }
     )
 
@@ -160,11 +158,6 @@ def shown_bytes(content: bytes) -> dict[str, str]:
         return {"text": content.decode()}
     except UnicodeDecodeError:
         return {"base64": b64encode(content).decode()}
-
-
-def by_side(sides: ThreeWay[T]) -> dict[str, T]:
-    """Return three sides by their names."""
-    return {"base": sides.base, "ours": sides.ours, "theirs": sides.theirs}
 
 
 @router.put("", response_model_exclude_unset=True, responses=problems(409, 502, 504))

@@ -23,7 +23,6 @@ from .visitor import text_of
 
 MOST_EDITED_BYTES = 256 * 1024
 """The largest content that a page lets edit, and shows as a result."""
-_NAMES = ("base", "ours", "theirs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +43,7 @@ class Outcome:
 def digests_of(party: ExplainedParty) -> Mapping[str, str]:
     """Return the digests of the three sides, empty where one lacks the asset."""
     states = party.open.party.states
-    return {
-        name: state.digest if state is not None else ""
-        for name, state in zip(_NAMES, (states.base, states.ours, states.theirs), strict=True)
-    }
+    return states.map(lambda state: state.digest if state is not None else "").by_side()
 
 
 def moved_sides(party: ExplainedParty, form: FormData) -> tuple[str, ...]:
@@ -98,7 +94,7 @@ def rows_of(party: ExplainedParty) -> list[dict[str, Any]]:
             {
                 "number": number,
                 "place": clash.pointer or "(all)",
-                **{name: value_text(getattr(clash.values, name)) for name in _NAMES},
+                **clash.values.map(value_text).by_side(),
             }
             for number, clash in enumerate(party.open.fields)
         ]
@@ -106,7 +102,7 @@ def rows_of(party: ExplainedParty) -> list[dict[str, Any]]:
         {
             "number": number,
             "place": f"line {clash.starts.ours}",
-            **{name: _text(getattr(clash.lines, name)) for name in _NAMES},
+            **clash.lines.map(_text).by_side(),
         }
         for number, clash in enumerate(party.open.lines)
     ]
