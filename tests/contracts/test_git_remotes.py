@@ -428,20 +428,15 @@ class TestCosts:
             " if n in sys.modules))\n"
         )
         command = [sys.executable, "-c", program, str(repository.path), str(tmp_path / "c.git")]
-        ended = subprocess.run(
-            [*command, ENVIRONMENT["PATH"]], capture_output=True, text=True, check=False
-        )
+        ended = _run([*command, ENVIRONMENT["PATH"]])
         assert (ended.returncode, ended.stdout.strip()) == (0, ""), ended.stderr
 
     def test_packages_import_no_git_library(self) -> None:
         program = (
-            "import sys, towline.remotes, towline.remotes.git, towline.remotes.memory\n"
-            "from towline.remotes import GitRemote\n"
+            "import sys; from towline import GitRemote, MemoryRemote\n"
             "print(*(n for n in ('pygit2', 'dulwich', 'pydantic', 'urllib3') if n in sys.modules))"
         )
-        ended = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, check=False
-        )
+        ended = _run([sys.executable, "-c", program])
         assert (ended.returncode, ended.stdout.strip()) == (0, ""), ended.stderr
 
 

@@ -1,5 +1,1 @@
 """A store in a folder of ordinary files, which any editor may touch at any time."""
-
-from towline.stores.directory.store import DirectoryStore
-
-__all__ = ["DirectoryStore"]

@@ -11,7 +11,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from towline.codec import decode, encode
 from towline.errors import StoreDamaged, TowlineError
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from towline.plan import Edit, Plan
     from towline.stores.directory.pull_log import PullLog
     from towline.stores.directory.rows_ahead import RowsAhead
-
-T = TypeVar("T")
 
 # An asset whose base is behind, or whose last known file is another, is not as it was pulled.
 _PULLED = f"""
