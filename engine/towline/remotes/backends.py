@@ -68,13 +68,11 @@ class BackendPair(NamedTuple):
         """Return the fetcher."""
         if self.git is not None and not self.asks_first:
             return GitFetcher(self.git, self.cache, self.environment)
-        from towline.remotes.dulwich_fetch import DulwichFetcher
+        from towline.remotes.dulwich_fetch import AskingFetcher, DulwichFetcher
 
         dulwich = DulwichFetcher(self.cache, self.environment)
         if self.git is None:
             return dulwich
-        from towline.remotes.asking_fetch import AskingFetcher
-
         git = GitFetcher(self.git, self.cache, self.environment)
         return AskingFetcher(git, asks=dulwich, cache=self.cache)
 

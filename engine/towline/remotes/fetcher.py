@@ -1,4 +1,4 @@
-"""What every backend fetches with: the request, its bounds, and the address after redirects."""
+"""What every backend fetches with: the request, its bounds, its repetition, and the address."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from towline.errors import (
     InvalidValue,
     RedirectRefused,
     RemoteError,
+    RemoteRefused,
     RemoteTimeout,
     UnsupportedRemote,
 )
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
     from towline.limits import Limits
     from towline.model import Revision
     from towline.ports import Traffic, Watch
+    from towline.remotes.cache import Cache
     from towline.remotes.credential_sources import Credentials
 
 E = TypeVar("E", bound=RemoteError)
+T = TypeVar("T")
 MAX_DETAIL = 300
 MAX_REDIRECTS = 3
+_LOCATION = re.compile(r"(.*?)/info/refs(?:\?.*)?$", re.DOTALL)
 SHA256 = "it has sha256 objects, which towline does not support"
 ADVERTISED = "the remote's refs"
 _WITHHELD = "what the remote says is not shown, because it repeats the credentials"
@@ -156,6 +160,7 @@ class RemoteAddress:
     url: RemoteUrl
     embedded: Credential | None
     sources: Credentials | None
+    resolver: Resolver | None = None
     current: RemoteUrl = field(init=False)
 
     def __post_init__(self) -> None:
@@ -169,6 +174,10 @@ class RemoteAddress:
         if found is not None:
             return found
         return self.embedded if self.current.origin == self.url.origin else None
+
+    def addresses(self) -> tuple[str, ...]:
+        """Return the only IP addresses to connect to; empty: as the host name resolves."""
+        return () if self.resolver is None else self.resolver(self.current)
 
     def follow(self, target: str) -> None:
         """Change to the target of a redirect.
@@ -204,4 +213,60 @@ class RemoteAddress:
         return cleaned(f"it redirects{where}, which is not followed; use the new address")
 
 
-_LOCATION = re.compile(r"(.*?)/info/refs(?:\?.*)?$", re.DOTALL)
+class Requests(NamedTuple):
+    """The requests of one remote; `run` is the only loop that repeats one."""
+
+    address: RemoteAddress
+    cache: Cache
+    traffic: Traffic
+
+    def run(
+        self,
+        action: Callable[[FetchRequest], T],
+        limits: Limits,
+        watch: Watch,
+        *,
+        deadline: float | None = None,
+        discard: Callable[[], None] | None = None,
+    ) -> T:
+        """Run a request until it succeeds; one that fetches has ``discard``, and the cache's lock.
+
+        Each cause is limited: redirects within the origin to `MAX_REDIRECTS`; a pack that is too
+        large is fetched once more without history, a cache that may be damaged once more from
+        nothing, after ``discard``. All attempts share the deadline.
+        """
+        if deadline is None:
+            deadline = time.monotonic() + limits.total_seconds
+        redirects, depth, discarded = 0, None, False
+        while True:
+            if discard is not None:
+                self.cache.sweep()
+            request = FetchRequest(
+                url=self.address.current,
+                credential=self.address.credential(),
+                limits=limits,
+                watch=watch,
+                traffic=self.traffic,
+                addresses=self.address.addresses(),
+                deadline=deadline,
+                depth=depth,
+            )
+            try:
+                return action(request)
+            except Redirected as redirect:
+                if redirects == MAX_REDIRECTS:
+                    raise request.error(RedirectRefused, "it redirects too many times") from None
+                redirects += 1
+                self.address.follow(redirect.target)
+            except PackTooLarge:
+                if depth is not None:
+                    self.cache.sweep()
+                    least = limits.pack_bytes + 1
+                    raise limits.exceeded("pack_bytes", least, "without history") from None
+                depth = 1
+            except Unexplained as failure:
+                if discarded or discard is None or not self.cache.has_objects:
+                    url = self.address.url.address
+                    raise RemoteRefused(url=url, detail=failure.detail) from None
+                discard()
+                discarded = True

@@ -1,20 +1,18 @@
 """`GitRemote`: a Git repository as a remote, over any transport and backend.
 
-`GitRemote._retry` is the only loop that repeats requests: for redirects, packs that are too large
-and damaged caches. `GitRemote._read` fetches again what is missing from the cache.
+`Requests.run` is the only loop that repeats requests. `GitRemote._read` fetches again what is
+missing from the cache.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 import sys
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -22,29 +20,22 @@ from towline.errors import (
     ContentMissing,
     EmptyRepository,
     InvalidTree,
-    InvalidValue,
-    RedirectRefused,
     RefNotFound,
     RemoteError,
-    RemoteRefused,
 )
 from towline.limits import Limits
 from towline.model import AssetPath, Digest, Revision
-from towline.names import path_problem
 from towline.ports import Phase, Traffic, Watch
 from towline.remotes.backends import Backend, BackendPair
 from towline.remotes.cache import Cache, ObjectMissing
 from towline.remotes.fetcher import (
-    MAX_REDIRECTS,
     FetchRequest,
-    PackTooLarge,
-    Redirected,
     RefMissing,
     RemoteAddress,
+    Requests,
     Resolver,
-    Unexplained,
 )
-from towline.remotes.url import RemoteUrl, WantedRef
+from towline.remotes.url import RemoteUrl, WantedRef, parse_scope
 
 if TYPE_CHECKING:
     from towline.changes import Changes, RemoteEntry
@@ -91,12 +82,12 @@ class GitRemote:
         trusts: Callable[[int], bool] | None = None,
     ) -> None:
         parsed, embedded = RemoteUrl.split(url) if isinstance(url, str) else (url, None)
-        parsed = parsed.absolute()
-        self.url = parsed.address
+        address = RemoteAddress(parsed.absolute(), embedded, credentials, resolver)
+        self.url = address.url.address
         self._wanted = WantedRef.parse(ref)
         self.ref = self._wanted.text
         """The configured ref; ``HEAD`` without one."""
-        self.scope = _parse_scope(scope)
+        self.scope = parse_scope(scope)
         self.traffic = Traffic()
         self._cleanup: Callable[[], object] = lambda: None
         if cache is None:
@@ -108,13 +99,11 @@ class GitRemote:
         self._cache = Cache(cache.absolute(), trusts)
         self._backends = BackendPair.choose(Backend(backend), self._cache, dict(environment or {}))
         self._fetcher = self._backends.fetcher()
-        self._address = RemoteAddress(parsed, embedded, credentials)
-        self._resolver = resolver
+        self._requests = Requests(address, self._cache, self.traffic)
         self._blobs: dict[str, bytes] = {}
         self._open: CacheReader | None = None
         self._finalize: Callable[[], object] = lambda: None
         self._last: tuple[Revision, Limits] | None = None
-        self._deadline = math.inf
         self._known: set[Revision] = set()
         """Commits that were in the cache; one that is missing now is damage."""
 
@@ -152,7 +141,6 @@ class GitRemote:
         watch.report(Phase.FETCHING, 0)
         try:
             with self._cache.lock(watch):
-                self._deadline = time.monotonic() + limits.total_seconds
                 found = self._fetch(wanted, limits, watch)
         except RefNotFound as error:
             raise self._with_default(error, limits, watch) from None
@@ -221,8 +209,9 @@ class GitRemote:
         return self._read(read, (revision,), limits, watch)
 
     def rewritten(self, base: Revision, revision: Revision) -> bool | None:
-        action = partial(self._rewritten, base, revision)
-        return self._read(action, (revision,), Limits(), Watch())
+        return self._read(
+            lambda reader: self._rewritten(base, revision, reader), (revision,), Limits(), Watch()
+        )
 
     def commit_time(self, revision: Revision) -> datetime | None:
         """Return the committer's time of a commit in the cache; None where it is malformed.
@@ -245,10 +234,7 @@ class GitRemote:
         """
         from towline.remotes.history import commits_between
 
-        try:
-            return commits_between(self._reader(), base, revision)
-        except ObjectMissing:
-            return None
+        return self._if_here(lambda: commits_between(self._reader(), base, revision))
 
     def first_parents(
         self, base: Revision, revision: Revision, watch: Watch = Watch()
@@ -260,27 +246,23 @@ class GitRemote:
         """
         from towline.remotes.history import first_parents
 
-        try:
-            return first_parents(self._reader(), base, revision, watch)
-        except ObjectMissing:
-            return None
+        return self._if_here(lambda: first_parents(self._reader(), base, revision, watch))
 
     def last_change(self, path: AssetPath, revision: Revision) -> Commit | None:
         """Return the commit of a fetched revision that last changed an asset, by its path there.
 
         For an asset that is not there, the one that deleted it. None where the history here ends
-        before, or where nothing was ever there.
-
-        Raises:
-            InvalidTree: a commit is malformed.
+        before, or where nothing was ever there. Raises as `commits`.
         """
         from towline.remotes.history import last_change
 
         place = f"{self.scope}/{path}" if self.scope else path
-        try:
-            return last_change(self._reader(), revision, place)
-        except ObjectMissing:
-            return None
+        return self._if_here(lambda: last_change(self._reader(), revision, place))
+
+    def _if_here(self, find: Callable[[], T | None]) -> T | None:
+        with contextlib.suppress(ObjectMissing):
+            return find()
+        return None
 
     def contents(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
         from towline.remotes.objects import PREFETCHED_BYTES
@@ -314,10 +296,11 @@ class GitRemote:
         """Run a request that lists refs; it takes no lock, so that no fetch delays it."""
         watch.report(Phase.FETCHING, 0)
         self._cache.ensure()
-        self._deadline = time.monotonic() + limits.total_seconds
-        return self._retry(action, limits, watch, fetching=False)
+        return self._requests.run(action, limits, watch)
 
-    def _fetch(self, wanted: WantedRef, limits: Limits, watch: Watch) -> Revision:
+    def _fetch(
+        self, wanted: WantedRef, limits: Limits, watch: Watch, deadline: float | None = None
+    ) -> Revision:
         """Fetch a ref; the cache is locked."""
 
         def fetch(request: FetchRequest) -> Revision:
@@ -333,56 +316,13 @@ class GitRemote:
                 raise wanted.missing(self.url, empty=False)
             return wanted.commit
 
-        return self._retry(fetch, limits, watch, fetching=True)
+        return self._requests.run(fetch, limits, watch, deadline=deadline, discard=self._discard)
 
     def _fetch_ref(self, wanted: WantedRef, request: FetchRequest) -> Revision:
         try:
             return self._fetcher.fetch(wanted, request)
         except RefMissing:
             raise self._missing(wanted, request) from None
-
-    def _retry(
-        self, action: Callable[[FetchRequest], T], limits: Limits, watch: Watch, *, fetching: bool
-    ) -> T:
-        """Run a request until it succeeds: the only loop that repeats one.
-
-        Each cause is limited: redirects within the origin to `MAX_REDIRECTS`; a pack that is too
-        large is fetched once more without history, a cache that may be damaged once more from
-        nothing. All attempts share the deadline.
-        """
-        redirects, depth, discarded = 0, None, False
-        while True:
-            if fetching:
-                self._cache.sweep()
-            current = self._address.current
-            request = FetchRequest(
-                url=current,
-                credential=self._address.credential(),
-                limits=limits,
-                watch=watch,
-                traffic=self.traffic,
-                addresses=() if self._resolver is None else self._resolver(current),
-                deadline=self._deadline,
-                depth=depth,
-            )
-            try:
-                return action(request)
-            except Redirected as redirect:
-                if redirects == MAX_REDIRECTS:
-                    raise request.error(RedirectRefused, "it redirects too many times") from None
-                redirects += 1
-                self._address.follow(redirect.target)
-            except PackTooLarge:
-                if depth is not None:
-                    self._cache.sweep()
-                    least = limits.pack_bytes + 1
-                    raise request.limits.exceeded("pack_bytes", least, "without history") from None
-                depth = 1
-            except Unexplained as failure:
-                if discarded or not fetching or not self._cache.has_objects:
-                    raise RemoteRefused(url=self.url, detail=failure.detail) from None
-                self._discard()
-                discarded = True
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -392,18 +332,10 @@ class GitRemote:
         return AssetFilter(reader, kinds, limits, self.traffic, self._blobs)
 
     def _rewritten(self, base: Revision, revision: Revision, reader: CacheReader) -> bool | None:
-        if base == revision:
-            return False
-        reader.header(revision)
-        try:
-            reader.header(base)
-        except ObjectMissing:
-            if base in self._known:
-                raise  # it was in the cache: that is damage
-        else:
-            if reader.is_ancestor(base, revision):
-                return False
-        return None if self._cache.shallow else True
+        from towline.remotes.objects import rewritten
+
+        known = base in self._known
+        return rewritten(reader, base, revision, known=known, shallow=self._cache.shallow)
 
     def _read(
         self,
@@ -434,13 +366,13 @@ class GitRemote:
 
     def _refetch(self, revisions: Sequence[Revision], limits: Limits, watch: Watch) -> None:
         with self._cache.lock(watch):
-            self._deadline = time.monotonic() + limits.total_seconds
+            deadline = time.monotonic() + limits.total_seconds
             self._discard()
             for revision in revisions:
                 if not self.has(revision):
                     # A base may be gone from the remote; reading it raises ContentMissing.
                     with contextlib.suppress(RefNotFound):
-                        self._fetch(WantedRef.parse(revision), limits, watch)
+                        self._fetch(WantedRef.parse(revision), limits, watch, deadline)
 
     def _discard(self) -> None:
         self._close_reader()
@@ -459,13 +391,6 @@ class GitRemote:
     def _close_reader(self) -> None:
         self._finalize()
         self._open = None
-
-
-def _parse_scope(scope: str) -> str:
-    scope = scope.strip("/")
-    if scope and (problem := path_problem(scope)):
-        raise InvalidValue(field="scope", problem=problem)
-    return scope
 
 
 def _commit_of(reader: CacheReader, revision: Revision) -> Commit:

@@ -146,6 +146,28 @@ def walk_to(
     return False
 
 
+def rewritten(
+    reader: CacheReader, base: str, revision: str, *, known: bool, shallow: bool
+) -> bool | None:
+    """Return whether ``base`` is no ancestor of ``revision``; see `Remote.rewritten`.
+
+    Raises:
+        ObjectMissing: the cache lacks the revision, or a base that is ``known`` to have been in it.
+    """
+    if base == revision:
+        return False
+    reader.header(revision)
+    try:
+        reader.header(base)
+    except ObjectMissing:
+        if known:
+            raise
+    else:
+        if reader.is_ancestor(base, revision):
+            return False
+    return None if shallow else True
+
+
 def _parse_commit(oid: str, content: bytes) -> Commit:
     head, _, message = content.partition(b"\n\n")
     values = _header_fields(content)

@@ -1,4 +1,4 @@
-"""Parse and validate the address of a remote, and the ref there: the one boundary for both.
+"""Parse and validate the address of a remote, the ref and the folder there: the one boundary.
 
 An address never becomes an option or a transport helper of git, and credentials in it are split off
 at once: what has a `RemoteUrl` can neither show nor store them.
@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from towline.errors import EmptyRepository, InvalidValue, RefNotFound
 from towline.frozen import frozen
 from towline.model import Revision
+from towline.names import path_problem
 from towline.remotes.credentials import Credential
 
 
@@ -301,3 +302,15 @@ class WantedRef(NamedTuple):
         """Return the error for a remote that has none of the names."""
         kind = EmptyRepository if empty or self.text == "HEAD" else RefNotFound
         return kind(url=url, ref=self.text)
+
+
+def parse_scope(text: str) -> str:
+    """Parse the subfolder that is a project; ``""`` is the whole repository.
+
+    Raises:
+        InvalidValue: no folder of an asset can have this path.
+    """
+    scope = text.strip("/")
+    if scope and (problem := path_problem(scope)):
+        raise InvalidValue(field="scope", problem=problem)
+    return scope
