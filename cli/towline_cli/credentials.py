@@ -11,8 +11,7 @@ import click
 from .output import print_error
 
 if TYPE_CHECKING:
-    from towline.remotes.credential_sources import Credentials
-    from towline.remotes.credentials import Credential
+    from towline.remotes.credentials import Credential, Credentials
     from towline.remotes.url import Origin
 
 
@@ -49,7 +48,7 @@ def credentials(given: Credential | None, *, helpers: bool) -> Credentials:
 
     ``helpers`` is whether git has any: without one it need not be asked.
     """
-    from towline.remotes.credential_sources import (
+    from towline.remotes.credentials import (
         first_of,
         fixed,
         from_git_credential,

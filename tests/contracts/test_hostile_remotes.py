@@ -24,8 +24,7 @@ from towline.limits import Limits
 from towline.model import Revision
 from towline.ports import Watch
 from towline.remotes.backends import Backend
-from towline.remotes.credential_sources import fixed
-from towline.remotes.credentials import Credential
+from towline.remotes.credentials import Credential, fixed
 from towline.remotes.git import GitRemote
 from towline.remotes.git_failures import ADVERTISEMENT
 from towline.remotes.trees import commit_content, object_id

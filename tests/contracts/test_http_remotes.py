@@ -29,8 +29,7 @@ from towline.limits import Limits
 from towline.model import Revision
 from towline.ports import Watch
 from towline.remotes.backends import Backend
-from towline.remotes.credential_sources import Credentials, fixed
-from towline.remotes.credentials import Credential
+from towline.remotes.credentials import Credential, Credentials, fixed
 from towline.remotes.git import GitRemote
 from towline.remotes.trees import object_id
 from towline.testing.git_repository import GitRepository, entry_header, pack_of_entries

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from towline.model import Revision
     from towline.ports import Traffic, Watch
     from towline.remotes.cache import Cache
-    from towline.remotes.credential_sources import Credentials
+    from towline.remotes.credentials import Credentials
 
 E = TypeVar("E", bound=RemoteError)
 T = TypeVar("T")

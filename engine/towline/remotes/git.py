@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from towline.changes import Changes, RemoteEntry
     from towline.kinds import Kinds
     from towline.remotes.asset_filter import AssetFilter
-    from towline.remotes.credential_sources import Credentials
+    from towline.remotes.credentials import Credentials
     from towline.remotes.objects import CacheReader, Commit
 
 T = TypeVar("T")

@@ -18,8 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from towline.errors import InvalidValue
-from towline.remotes.credential_sources import Credentials
-from towline.remotes.credentials import Credential
+from towline.remotes.credentials import Credential, Credentials
 from towline.remotes.url import ALL_SCHEMES, Origin, RemoteUrl, Scheme
 from towline_server.audit.log import Action, Owner, record
 from towline_server.auth.sealing import Sealer

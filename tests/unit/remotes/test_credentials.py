@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from towline.remotes.credential_sources import (
+from towline.remotes.credentials import (
+    TOKEN_USERNAME,
+    Credential,
     first_of,
     fixed,
     from_git_credential,
     from_mapping,
     from_netrc,
 )
-from towline.remotes.credentials import TOKEN_USERNAME, Credential
 from towline.remotes.url import RemoteUrl
 
 URL = RemoteUrl.parse("https://h.example:8443/team/a.git")

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from towline.errors import RedirectRefused
-from towline.remotes.credential_sources import fixed
-from towline.remotes.credentials import Credential
+from towline.remotes.credentials import Credential, fixed
 from towline.remotes.fetcher import MAX_DETAIL, RemoteAddress, cleaned
 from towline.remotes.url import RemoteUrl
 
