@@ -6,7 +6,7 @@ renders a template; forms work without scripts, and htmx only saves reloading.
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from towline_server.web.dialect import Dialect
 
@@ -29,8 +29,9 @@ from . import (
     webhooks,
 )
 from .failures import render
+from .visitor import checked_form
 
-_router = APIRouter(include_in_schema=False)
+_router = APIRouter(include_in_schema=False, dependencies=[Depends(checked_form)])
 for _module in (
     bundle,
     sign_in,

@@ -16,11 +16,11 @@ from towline.status import AssetStatus, State
 from towline_server.auth.roles import Role
 from towline_server.errors import existing
 from towline_server.runs.overview import overviews
-from towline_server.web.waiting import wait_in_thread
+from towline_server.web.waiting import waiting
 
 from .comparing import difference_of
 from .paging import PageNumber, Pages
-from .visitor import Form, SignedIn, go
+from .visitor import SignedIn, go
 
 router = APIRouter(prefix="/ui/projects/{project_id}")
 
@@ -63,14 +63,11 @@ class Folder:
 
 
 @router.get("")
-async def show_project(
+@waiting
+def show_project(
     visitor: SignedIn, project_id: UUID, wanted: Annotated[AssetFilter, Depends()]
 ) -> Response:
     """Show the assets of a project."""
-    return await wait_in_thread(lambda: _shown(visitor, project_id, wanted))
-
-
-def _shown(visitor: SignedIn, project_id: UUID, wanted: AssetFilter) -> Response:
     project = visitor.project(project_id, Role.READER)
     found = visitor.services.plans.status(project.id)
     with visitor.reading() as session:
@@ -108,34 +105,27 @@ def show_now(visitor: SignedIn, project_id: UUID) -> Response:
 
 
 @router.post("/fetch")
-async def fetch(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
+@waiting
+def fetch(visitor: SignedIn, project_id: UUID) -> Response:
     """Fetch, so that the page shows what changed in the repository."""
-    del form
-
-    def fetched() -> None:
-        project = visitor.project(project_id, Role.READER)
-        visitor.services.plans.status(project.id, fresh=True)
-
-    await wait_in_thread(fetched)
+    project = visitor.project(project_id, Role.READER)
+    visitor.services.plans.status(project.id, fresh=True)
     return go(f"/ui/projects/{project_id}")
 
 
 @router.get("/asset")
-async def show_asset(visitor: SignedIn, project_id: UUID, asset_id: AssetIdQuery) -> Response:
+@waiting
+def show_asset(visitor: SignedIn, project_id: UUID, asset_id: AssetIdQuery) -> Response:
     """Show an asset on its three sides."""
-
-    def shown() -> Response:
-        project = visitor.project(project_id, Role.READER)
-        plans = visitor.services.plans
-        found = plans.status(project.id)
-        named = (asset for asset in found.assets if asset.asset_id == asset_id)
-        asset = existing(next(named, None), "asset")
-        explained, contents = plans.compared(project.id, asset.states, revision=found.revision)
-        return visitor.page(
-            "asset.html",
-            project=project,
-            asset=asset,
-            difference=difference_of(explained, contents, SIDES),
-        )
-
-    return await wait_in_thread(shown)
+    project = visitor.project(project_id, Role.READER)
+    plans = visitor.services.plans
+    found = plans.status(project.id)
+    named = (asset for asset in found.assets if asset.asset_id == asset_id)
+    asset = existing(next(named, None), "asset")
+    explained, contents = plans.compared(project.id, asset.states, revision=found.revision)
+    return visitor.page(
+        "asset.html",
+        project=project,
+        asset=asset,
+        difference=difference_of(explained, contents, SIDES),
+    )

@@ -16,7 +16,7 @@ from towline_server.auth.roles import Role
 from towline_server.errors import existing
 from towline_server.projects.domain import Project
 from towline_server.runs.conflicts import Choice, Conflicts, ExplainedParty
-from towline_server.web.waiting import wait_in_thread
+from towline_server.web.waiting import waiting
 
 from .assets import AssetIdQuery
 from .choosing import (
@@ -41,16 +41,13 @@ router = APIRouter(prefix="/ui/projects/{project_id}/conflicts")
 
 
 @router.get("")
-async def list_conflicts(
+@waiting
+def list_conflicts(
     visitor: SignedIn, project_id: UUID, wanted: Annotated[ConflictFilter, Depends()]
 ) -> Response:
     """List the assets that a pull of what was fetched last leaves in conflict."""
-
-    def shown() -> Response:
-        project = visitor.project(project_id, Role.READER)
-        return _list(visitor, project, wanted, _found(visitor, project))
-
-    return await wait_in_thread(shown)
+    project = visitor.project(project_id, Role.READER)
+    return _list(visitor, project, wanted, _found(visitor, project))
 
 
 def _list(
@@ -89,14 +86,11 @@ def _found(visitor: Visitor, project: Project) -> Conflicts:
 
 
 @router.get("/asset")
-async def show_conflict(visitor: SignedIn, project_id: UUID, asset_id: AssetIdQuery) -> Response:
+@waiting
+def show_conflict(visitor: SignedIn, project_id: UUID, asset_id: AssetIdQuery) -> Response:
     """Show the conflict of one asset, with the choices that settle it."""
-
-    def shown() -> Response:
-        project = visitor.project(project_id, Role.READER)
-        return _page(visitor, project, asset_id)
-
-    return await wait_in_thread(shown)
+    project = visitor.project(project_id, Role.READER)
+    return _page(visitor, project, asset_id)
 
 
 @router.get("/{form}")
@@ -119,82 +113,70 @@ def _list_address(project_id: UUID, wanted: ConflictFilter) -> str:
 
 
 @router.post("/preview")
-async def preview(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
+@waiting
+def preview(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
     """Show what comes of a choice; nothing is saved."""
-
-    def shown() -> Response:
-        project = visitor.project(project_id, Role.WRITER)
-        return _page(visitor, project, text_of(form, "id"), form)
-
-    return await wait_in_thread(shown)
+    project = visitor.project(project_id, Role.WRITER)
+    return _page(visitor, project, text_of(form, "id"), form)
 
 
 @router.post("/keep")
-async def keep(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
+@waiting
+def keep(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
     """Save a choice for the pulls to come; where the conflict is another one now, say so."""
-
-    def saved() -> Response:
-        project = visitor.project(project_id, Role.WRITER)
-        asset_id = text_of(form, "id")
-        found = _found(visitor, project)
-        party = _party(visitor, project, asset_id, found)
-        if text_of(form, "seen") != _seen(found, asset_id):
-            return _page(visitor, project, asset_id, form, found)
-        try:
-            choice = settling(party, form)
-            if choice.content is not None:
-                visitor.check_size(choice.content)
-            visitor.services.plans.resolve(project.id, asset_id, choice, found=found)
-        except (InvalidResolution, InvalidValue, LimitExceeded):
-            return _page(visitor, project, asset_id, form, found)
-        return go(f"/ui/projects/{project.id}/conflicts/asset?id={quoted(asset_id)}")
-
-    return await wait_in_thread(saved)
+    project = visitor.project(project_id, Role.WRITER)
+    asset_id = text_of(form, "id")
+    found = _found(visitor, project)
+    party = _party(visitor, project, asset_id, found)
+    if text_of(form, "seen") != _seen(found, asset_id):
+        return _page(visitor, project, asset_id, form, found)
+    try:
+        choice = settling(party, form)
+        if choice.content is not None:
+            visitor.check_size(choice.content)
+        visitor.services.plans.resolve(project.id, asset_id, choice, found=found)
+    except (InvalidResolution, InvalidValue, LimitExceeded):
+        return _page(visitor, project, asset_id, form, found)
+    return go(f"/ui/projects/{project.id}/conflicts/asset?id={quoted(asset_id)}")
 
 
 @router.post("/clear")
-async def clear(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
+@waiting
+def clear(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
     """Clear the saved choice of one asset; its conflict is open again."""
-
-    def cleared() -> Response:
-        project = visitor.project(project_id, Role.WRITER)
-        asset_id = text_of(form, "id")
-        visitor.services.plans.unresolve(project.id, asset_id)
-        return go(f"/ui/projects/{project.id}/conflicts/asset?id={quoted(asset_id)}")
-
-    return await wait_in_thread(cleared)
+    project = visitor.project(project_id, Role.WRITER)
+    asset_id = text_of(form, "id")
+    visitor.services.plans.unresolve(project.id, asset_id)
+    return go(f"/ui/projects/{project.id}/conflicts/asset?id={quoted(asset_id)}")
 
 
 @router.post("/choose")
-async def choose(
+@waiting
+def choose(
     visitor: SignedIn, form: Form, project_id: UUID, wanted: Annotated[ConflictFilter, Depends()]
 ) -> Response:
     """Save a side for the assets that are selected, or for all that the filter of the list fits."""
-
-    def chose() -> Response:
-        project = visitor.project(project_id, Role.WRITER)
-        side = chosen(form, "side", Side)
-        if side is None:
-            raise InvalidValue(field="side", problem="is missing")
-        found = _found(visitor, project)
-        listed = listed_parties(found)
-        if text_of(form, "scope") == "all":
-            listed = [each for each in listed if wanted.fits(each)]
-            moved = text_of(form, "seen") != state_of(listed)
-        else:
-            seen = dict(text.rpartition(":")[::2] for text in texts_of(form, "id"))
-            if not seen:
-                problem = "No asset is selected: check some first."
-                return _list(visitor, project, wanted, found, problem=problem)
-            listed = [each for each in listed if each.asset_id in seen]
-            moved = {each.asset_id: each.state for each in listed} != seen
-        if moved:
-            return _list(visitor, project, wanted, found, moved=True)
-        choices = {each.asset_id: Choice(side=side) for each in listed if each.gives_way}
-        visitor.services.plans.resolve_each(project.id, choices, found=found)
-        return go(_list_address(project.id, wanted))
-
-    return await wait_in_thread(chose)
+    project = visitor.project(project_id, Role.WRITER)
+    side = chosen(form, "side", Side)
+    if side is None:
+        raise InvalidValue(field="side", problem="is missing")
+    found = _found(visitor, project)
+    listed = listed_parties(found)
+    if text_of(form, "scope") == "all":
+        listed = [each for each in listed if wanted.fits(each)]
+        moved = text_of(form, "seen") != state_of(listed)
+    else:
+        seen = dict(text.rpartition(":")[::2] for text in texts_of(form, "id"))
+        if not seen:
+            problem = "No asset is selected: check some first."
+            return _list(visitor, project, wanted, found, problem=problem)
+        listed = [each for each in listed if each.asset_id in seen]
+        moved = {each.asset_id: each.state for each in listed} != seen
+    if moved:
+        return _list(visitor, project, wanted, found, moved=True)
+    choices = {each.asset_id: Choice(side=side) for each in listed if each.gives_way}
+    visitor.services.plans.resolve_each(project.id, choices, found=found)
+    return go(_list_address(project.id, wanted))
 
 
 def _party(visitor: Visitor, project: Project, asset_id: str, found: Conflicts) -> ExplainedParty:

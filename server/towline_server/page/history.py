@@ -13,13 +13,13 @@ from towline.report import report_json
 from towline_server.auth.roles import Role
 from towline_server.errors import existing
 from towline_server.projects.log import History, PastPull
-from towline_server.web.waiting import wait_in_thread
+from towline_server.web.waiting import waiting
 
 from .assets import AssetIdQuery
 from .comparing import around, change_page
 from .entries import Wanted, entries_of
 from .paging import ROWS, PageNumber, Pages
-from .visitor import Form, SignedIn, Visitor, go
+from .visitor import SignedIn, Visitor, go
 
 router = APIRouter(prefix="/ui/projects/{project_id}/history")
 
@@ -54,21 +54,18 @@ def show_pull(visitor: SignedIn, project_id: UUID, number: Number, wanted: Wante
 
 
 @router.get("/{number}/diff")
-async def show_difference(
+@waiting
+def show_difference(
     visitor: SignedIn, project_id: UUID, number: Number, asset_id: AssetIdQuery
 ) -> Response:
     """Show what a pull changed in one asset."""
-
-    def shown() -> Response:
-        project = visitor.project(project_id, Role.READER)
-        pull, report = _found(visitor, project.id, number)
-        every = (item for name in LISTED for item in report[str(name)])
-        item = existing(next((e for e in every if e["asset_id"] == asset_id), None), "asset")
-        back = f"/ui/projects/{project.id}/history/{number}"
-        sides = around(item["before"], item["after"])
-        return change_page(visitor, project, item["path"], back, sides, revision=pull.revision)
-
-    return await wait_in_thread(shown)
+    project = visitor.project(project_id, Role.READER)
+    pull, report = _found(visitor, project.id, number)
+    every = (item for name in LISTED for item in report[str(name)])
+    item = existing(next((e for e in every if e["asset_id"] == asset_id), None), "asset")
+    back = f"/ui/projects/{project.id}/history/{number}"
+    sides = around(item["before"], item["after"])
+    return change_page(visitor, project, item["path"], back, sides, revision=pull.revision)
 
 
 @router.get("/{number}/undo")
@@ -88,9 +85,8 @@ def preview_undo(visitor: SignedIn, project_id: UUID, number: Number, wanted: Wa
 
 
 @router.post("/{number}/undo")
-def undo(visitor: SignedIn, form: Form, project_id: UUID, number: Number) -> Response:
+def undo(visitor: SignedIn, project_id: UUID, number: Number) -> Response:
     """Undo a pull, and show the undo, which is one of the log itself."""
-    del form
     project = visitor.project(project_id, Role.WRITER)
     done = visitor.services.plans.undo(project.id, number)
     address = f"/ui/projects/{project_id}/history"

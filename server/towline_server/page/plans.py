@@ -10,9 +10,9 @@ from starlette.responses import Response
 from towline.report import report_json, report_of
 from towline_server.auth.roles import Role
 from towline_server.errors import existing
-from towline_server.projects.stored_plans import PlanEntry, StoredPlans
+from towline_server.projects.stored_plans import StoredPlans
 from towline_server.runs.domain import RunMode
-from towline_server.web.waiting import wait_in_thread
+from towline_server.web.waiting import waiting
 
 from .assets import AssetIdQuery
 from .comparing import change_page, sides_around
@@ -33,15 +33,11 @@ def list_plans(visitor: SignedIn, project_id: UUID) -> Response:
 
 
 @router.post("")
-async def make_plan(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
+@waiting
+def make_plan(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
     """Fetch, plan a pull, and show it."""
-
-    def made() -> PlanEntry:
-        project = visitor.project(project_id, Role.WRITER)
-        wanted = request_of(form, RunMode.INCREMENTAL)
-        return visitor.services.plans.make(project.id, wanted)
-
-    entry = await wait_in_thread(made)
+    project = visitor.project(project_id, Role.WRITER)
+    entry = visitor.services.plans.make(project.id, request_of(form, RunMode.INCREMENTAL))
     return go(f"/ui/projects/{project_id}/plans/{entry.id}")
 
 
@@ -62,43 +58,35 @@ def show_plan(visitor: SignedIn, project_id: UUID, plan_id: UUID, wanted: Wanted
 
 
 @router.get("/{plan_id}/diff")
-async def show_difference(
+@waiting
+def show_difference(
     visitor: SignedIn, project_id: UUID, plan_id: UUID, asset_id: AssetIdQuery
 ) -> Response:
     """Show what a plan would change in one asset."""
-
-    def shown() -> Response:
-        project = visitor.project(project_id, Role.READER)
-        plan = visitor.services.plans.get(project.id, plan_id).plan
-        named = (item for item in plan.items if item.asset_id == asset_id)
-        item = existing(next(named, None), "asset")
-        back = f"/ui/projects/{project.id}/plans/{plan_id}"
-        sides, known = sides_around(item.before, item.after), dict(plan.merged)
-        return change_page(
-            visitor, project, item.path, back, sides, revision=plan.revision, known=known
-        )
-
-    return await wait_in_thread(shown)
+    project = visitor.project(project_id, Role.READER)
+    plan = visitor.services.plans.get(project.id, plan_id).plan
+    named = (item for item in plan.items if item.asset_id == asset_id)
+    item = existing(next(named, None), "asset")
+    back = f"/ui/projects/{project.id}/plans/{plan_id}"
+    sides, known = sides_around(item.before, item.after), dict(plan.merged)
+    return change_page(
+        visitor, project, item.path, back, sides, revision=plan.revision, known=known
+    )
 
 
 @router.post("/{plan_id}/apply")
-async def apply_plan(visitor: SignedIn, form: Form, project_id: UUID, plan_id: UUID) -> Response:
+@waiting
+def apply_plan(visitor: SignedIn, project_id: UUID, plan_id: UUID) -> Response:
     """Apply a plan, and show the pull that it is."""
-    del form
-
-    def applied() -> int | None:
-        project = visitor.project(project_id, Role.WRITER)
-        return visitor.services.plans.apply(project.id, plan_id).pull
-
-    number = await wait_in_thread(applied)
+    project = visitor.project(project_id, Role.WRITER)
+    number = visitor.services.plans.apply(project.id, plan_id).pull
     history = f"/ui/projects/{project_id}/history"
     return go(history if number is None else f"{history}/{number}")
 
 
 @router.post("/{plan_id}/delete")
-def delete_plan(visitor: SignedIn, form: Form, project_id: UUID, plan_id: UUID) -> Response:
+def delete_plan(visitor: SignedIn, project_id: UUID, plan_id: UUID) -> Response:
     """Delete a plan."""
-    del form
     project = visitor.project(project_id, Role.WRITER)
     visitor.services.plans.discard(project.id, plan_id)
     return go(f"/ui/projects/{project_id}/plans")

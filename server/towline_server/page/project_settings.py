@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -22,7 +23,7 @@ from towline_server.errors import Forbidden, NotFound
 from towline_server.projects.domain import Connection, Project
 from towline_server.projects.tenants import Tenants
 from towline_server.runs.previews import Preview, PreviewedFile
-from towline_server.web.waiting import wait_in_thread
+from towline_server.web.waiting import waiting
 
 from .forms import FormField, ShownForm, fields_of, read_json, shown_form, submitted
 from .paging import ROWS
@@ -90,30 +91,15 @@ def new_project(visitor: SignedIn, connection: UUID | None = None) -> Response:
 
 
 @router.post("/new-project")
-async def create_project(visitor: SignedIn, form: Form) -> Response:
+@waiting
+def create_project(visitor: SignedIn, form: Form) -> Response:
     """Make a project; with ``do`` = ``preview`` show its assets, a page at a time."""
+    visitor.administer_tenant()
 
-    def made() -> Response:
-        visitor.administer_tenant()
+    def create(body: api.ProjectBody) -> Response:
+        return go(f"/ui/projects/{api.create_project(visitor, body, Response()).id}")
 
-        def create(body: api.ProjectBody) -> Response:
-            return go(f"/ui/projects/{api.create_project(visitor, body, Response()).id}")
-
-        def preview(body: api.ProjectBody) -> Response:
-            return _shown(visitor, _again(form, fields), found=_preview(visitor, form, body))
-
-        fields = _fields(visitor)
-        wanted = preview if _previewed_page(form) else create
-        return submitted(
-            api.ProjectBody,
-            fields,
-            form,
-            wanted,
-            lambda shown: _shown(visitor, shown),
-            more=lambda: _beside_fields(form),
-        )
-
-    return await wait_in_thread(made)
+    return _submitted(visitor, form, create)
 
 
 @router.get("/projects/{project_id}/settings")
@@ -124,32 +110,16 @@ def show_settings(visitor: SignedIn, project_id: UUID) -> Response:
 
 
 @router.post("/projects/{project_id}/settings")
-async def change_settings(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
+@waiting
+def change_settings(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
     """Change a project; with ``do`` = ``preview`` show its assets, a page at a time."""
+    project = visitor.project(project_id, Role.ADMIN)
 
-    def changed() -> Response:
-        project = visitor.project(project_id, Role.ADMIN)
+    def change(body: api.ProjectBody) -> Response:
+        api.change_project(visitor, project, _change(project, body))
+        return go(f"/ui/projects/{project_id}/settings")
 
-        def change(body: api.ProjectBody) -> Response:
-            api.change_project(visitor, project, _change(project, body))
-            return go(f"/ui/projects/{project_id}/settings")
-
-        def preview(body: api.ProjectBody) -> Response:
-            found = _preview(visitor, form, body, project)
-            return _shown(visitor, _again(form, fields), project, found)
-
-        fields = _fields(visitor, project)
-        wanted = preview if _previewed_page(form) else change
-        return submitted(
-            api.ProjectBody,
-            fields,
-            form,
-            wanted,
-            lambda shown: _shown(visitor, shown, project),
-            more=lambda: _beside_fields(form, project),
-        )
-
-    return await wait_in_thread(changed)
+    return _submitted(visitor, form, change, project)
 
 
 @router.get("/projects/{project_id}/delete")
@@ -184,8 +154,27 @@ def _shown(
     return visitor.page(template, project=project, filled=filled, preview=found, status=status)
 
 
-def _again(form: FormData, fields: tuple[FormField, ...]) -> ShownForm:
-    return shown_form(fields, {each.name: text_of(form, each.name) for each in fields})
+def _submitted(
+    visitor: Visitor,
+    form: FormData,
+    save: Callable[[api.ProjectBody], Response],
+    project: Project | None = None,
+) -> Response:
+    """Save what a form says, or show what would be an asset, with the form as it was sent."""
+    fields = _fields(visitor, project)
+
+    def preview(body: api.ProjectBody) -> Response:
+        sent = shown_form(fields, {each.name: text_of(form, each.name) for each in fields})
+        return _shown(visitor, sent, project, _preview(visitor, form, body, project))
+
+    def again(shown: ShownForm) -> Response:
+        return _shown(visitor, shown, project)
+
+    def more() -> dict[str, Any]:
+        return _beside_fields(form, project)
+
+    wanted = preview if _previewed_page(form) else save
+    return submitted(api.ProjectBody, fields, form, wanted, again, more=more)
 
 
 # --- what the form asks ---------------------------------------------------------------------------

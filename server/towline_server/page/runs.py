@@ -136,18 +136,16 @@ def _of(run: Run, wanted: EntryFilter) -> dict[str, Any]:
 
 
 @router.post("/ui/runs/{run_id}/cancel")
-def cancel_run(visitor: SignedIn, form: Form, run_id: UUID) -> Response:
+def cancel_run(visitor: SignedIn, run_id: UUID) -> Response:
     """Ask a run to stop before its commit point."""
-    del form
     run = visitor.run(run_id, Role.WRITER)
     visitor.services.runs.cancel(run.id, by=str(visitor.caller.id))
     return go(f"/ui/runs/{run_id}")
 
 
 @router.post("/ui/runs/{run_id}/retry")
-def retry_run(visitor: SignedIn, form: Form, run_id: UUID) -> Response:
+def retry_run(visitor: SignedIn, run_id: UUID) -> Response:
     """Make a new attempt at what a run that has ended tried, and show it."""
-    del form
     run = visitor.run(run_id, Role.WRITER)
     again = visitor.services.runs.retry(run.id, requested_by=visitor.caller.id)
     return go(f"/ui/runs/{again.id}")

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from towline.errors import TowlineError
 from towline_server.audit.log import Action, Owner, record
 from towline_server.auth.roles import Principal
-from towline_server.auth.sessions import Sessions
+from towline_server.auth.sessions import Sessions, new_token
 from towline_server.errors import TooManyRequests, Unauthenticated
 from towline_server.problems import failure_of
 from towline_server.services import Services, services_of
@@ -23,7 +23,6 @@ from .visitor import (
     Form,
     drop_token,
     form_token,
-    fresh_token,
     go,
     local,
     set_token,
@@ -77,9 +76,8 @@ def begin_session(request: Request, caller: Principal, address: str) -> Response
 
 
 @router.post("/ui/sign-out")
-def sign_out(request: Request, form: Form) -> Response:
+def sign_out(request: Request) -> Response:
     """End the session."""
-    del form
     services, token = services_of(request), token_of(request)
     with suppress(Unauthenticated):
         services.authenticator.by_session(token)
@@ -131,7 +129,7 @@ def shown(
     email: str = "",
 ) -> Response:
     """Show the forms; ``address`` is the page to look at afterwards."""
-    token = token_of(request) or fresh_token()
+    token = token_of(request) or new_token()
     oidc = services_of(request).oidc
     values = {
         "csrf": form_token(token),

@@ -21,7 +21,6 @@ from starlette.responses import RedirectResponse, Response
 from towline.errors import InvalidValue
 from towline_server.api.access import RequestContext
 from towline_server.auth.roles import Role
-from towline_server.auth.sessions import new_token
 from towline_server.errors import Forbidden, Unauthenticated
 from towline_server.projects.domain import Project
 from towline_server.projects.service import Projects
@@ -159,14 +158,18 @@ def _visitor(request: Request) -> Visitor:
 SignedIn = Annotated[Visitor, Depends(_visitor)]
 
 
-async def _form(request: Request) -> FormData:
-    """Return the fields of a form that this server's own page sent.
+async def checked_form(request: Request) -> FormData:
+    """Return the fields of a form that this server's own page sent; a page that is read has none.
+
+    Every route depends on it, whether it looks at the fields or not.
 
     Raises:
         Forbidden: another site's page sent it, or it has not the token of this session.
         Unauthenticated: the browser has no session, and has lost the cookie of the form.
         InvalidValue: it contains a file.
     """
+    if request.method != "POST":
+        return FormData()
     refuse_other_sites(request)
     if not token_of(request):
         raise Unauthenticated
@@ -177,7 +180,7 @@ async def _form(request: Request) -> FormData:
     return found
 
 
-Form = Annotated[FormData, Depends(_form)]
+Form = Annotated[FormData, Depends(checked_form)]
 
 
 def text_of(form: FormData, name: str) -> str:
@@ -220,11 +223,6 @@ def local(address: str) -> str:
 def sign_in_address(address: str) -> str:
     """Return where to sign in, to come back to an address."""
     return SIGN_IN if address == "/" else f"{SIGN_IN}?next={quote(address, safe='')}"
-
-
-def fresh_token() -> str:
-    """Return a value for the cookie of a browser in which no one has signed in yet."""
-    return new_token()
 
 
 def _is_secure(request: Request) -> bool:

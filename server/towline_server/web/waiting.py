@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from functools import partial, wraps
+from typing import ParamSpec, TypeVar
 from uuid import UUID
 
 from anyio import CapacityLimiter, to_thread
@@ -17,6 +18,7 @@ from towline_server.runs.service import Runs
 from towline_server.runs.states import UNENDED, RunState
 from towline_server.services import Services
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _AT_ONCE = 256
@@ -57,6 +59,16 @@ async def wait_for_run(services: Services, run: Run, *, seconds: float | None = 
 async def wait_in_thread(function: Callable[[], T]) -> T:
     """Return the result of a function that may wait for a remote or a run, in a thread apart."""
     return await to_thread.run_sync(function, limiter=_limiter())
+
+
+def waiting(function: Callable[P, T]) -> Callable[P, Awaitable[T]]:
+    """Return a route of a function that may wait for a remote or a run: it gets a thread apart."""
+
+    @wraps(function)
+    async def route(*args: P.args, **given: P.kwargs) -> T:
+        return await wait_in_thread(partial(function, *args, **given))
+
+    return route
 
 
 def _limiter() -> CapacityLimiter:
