@@ -84,7 +84,10 @@ def list_connections(request: Request, visitor: SignedIn, page: PageNumber = 1) 
 def new_connection(visitor: SignedIn, provider: ProviderQuery = "") -> Response:
     """Show what a connection may lead to; then the form of the one that was chosen."""
     visitor.administer_tenant()
-    return _new(visitor, provider, shown_form(form_fields(provider)) if provider else None)
+    if provider:
+        return _new(visitor, provider, shown_form(form_fields(provider)))
+    titles = {name: title for name, (title, _) in PROVIDERS.items()}
+    return visitor.page("connection_providers.html", providers=titles)
 
 
 @router.post("/new")
@@ -139,9 +142,8 @@ def ask_to_delete(visitor: SignedIn, connection_id: UUID) -> Response:
 
 
 @router.post("/{connection_id}/delete")
-def delete_connection(visitor: SignedIn, form: Form, connection_id: UUID) -> Response:
+def delete_connection(visitor: SignedIn, connection_id: UUID) -> Response:
     """Delete a connection that no project is bound to."""
-    del form
     connection = visitor.connection(connection_id, Role.ADMIN)
     try:
         api.delete_connection(visitor, connection)
@@ -151,13 +153,17 @@ def delete_connection(visitor: SignedIn, form: Form, connection_id: UUID) -> Res
     return go("/ui/connections")
 
 
-def _new(visitor: Visitor, provider: str, filled: ShownForm | None) -> Response:
+def _new(visitor: Visitor, provider: str, filled: ShownForm) -> Response:
+    title, _ = PROVIDERS[provider]
     return visitor.page(
-        "connection_new.html",
-        provider=provider,
-        providers={name: title for name, (title, _) in PROVIDERS.items()},
+        "form.html",
+        title=f"Add a connection: {title[:1].lower()}{title[1:]}",
+        back="/ui/connections",
+        back_label="All connections",
+        action=f"/ui/connections/new?provider={provider}",
+        button="Add",
         filled=filled,
-        status=200 if filled is None else filled.status,
+        status=filled.status,
     )
 
 

@@ -20,6 +20,7 @@ from towline_server.projects.service import Projects
 from .forms import FormField, ShownForm, fields_of, shown_form, submitted
 from .paging import PageNumber, Pages
 from .pull_forms import chosen
+from .rendering import words
 from .visitor import Form, SignedIn, Visitor, go, text_of
 
 router = APIRouter(prefix="/ui")
@@ -131,7 +132,8 @@ def create_person(visitor: SignedIn, form: Form, kind: AccountKind = AccountKind
 
     if kind is AccountKind.USER:
         return submitted(admin.UserBody, USER, form, of_user, again)
-    return submitted(admin.ServiceAccountBody, SERVICE_ACCOUNT, form, of_account, again)
+    save = of_account
+    return submitted(admin.ServiceAccountBody, SERVICE_ACCOUNT, form, save, again)
 
 
 @router.get("/keys/new")
@@ -149,9 +151,20 @@ def create_key(visitor: SignedIn, form: Form) -> Response:
 
     def made(body: admin.KeyBody) -> Response:
         own = context.tenant(visitor.caller.tenant_id)
-        return visitor.page("key_made.html", made=admin.create_key(context, own, body, Response()))
+        key = admin.create_key(context, own, body, Response())
+        return visitor.page(
+            "secret.html",
+            title="A new API key",
+            about=f"The key of {key.name}.",
+            secret=key.key,
+            next=f"{_PEOPLE}/{key.id}",
+            next_label="Give it roles on projects",
+        )
 
-    return submitted(admin.KeyBody, KEY, form, made, lambda shown: _key_form(visitor, shown))
+    def again(shown: ShownForm) -> Response:
+        return _key_form(visitor, shown)
+
+    return submitted(admin.KeyBody, KEY, form, made, again)
 
 
 @router.get("/people/{identity_id}")
@@ -194,19 +207,32 @@ def set_password(visitor: SignedIn, form: Form, identity_id: UUID) -> Response:
     return submitted(admin.PasswordBody, PASSWORD, form, save, again)
 
 
+@router.get("/people/{identity_id}/disable")
+def ask_to_disable(visitor: SignedIn, identity_id: UUID) -> Response:
+    """Ask whether an identity is to be refused."""
+    identity = _admin(visitor).identity(identity_id)
+    answer = "Revoke" if identity.kind is PrincipalKind.API_KEY else "Disable"
+    return visitor.page(
+        "confirm.html",
+        question=f"{answer} it?",
+        subject=identity.name,
+        consequence="It is refused from now on, until it is enabled again.",
+        answer=answer,
+        back=f"{_PEOPLE}/{identity_id}",
+    )
+
+
 @router.post("/people/{identity_id}/disable")
-def disable(visitor: SignedIn, form: Form, identity_id: UUID) -> Response:
+def disable(visitor: SignedIn, identity_id: UUID) -> Response:
     """Refuse an identity from now on."""
-    del form
     context = _admin(visitor)
     admin.disable_identity(context, context.identity(identity_id))
     return go(f"{_PEOPLE}/{identity_id}")
 
 
 @router.post("/people/{identity_id}/enable")
-def enable(visitor: SignedIn, form: Form, identity_id: UUID) -> Response:
+def enable(visitor: SignedIn, identity_id: UUID) -> Response:
     """Accept an identity again."""
-    del form
     context = _admin(visitor)
     admin.enable_identity(context, context.identity(identity_id))
     return go(f"{_PEOPLE}/{identity_id}")
@@ -234,12 +260,28 @@ def _set_project_role(
 
 def _person_form(visitor: Visitor, kind: AccountKind, filled: ShownForm) -> Response:
     return visitor.page(
-        "person_new.html", kind=kind, kinds=list(AccountKind), filled=filled, status=filled.status
+        "form.html",
+        title=f"Add a {words(kind)}",
+        back=_PEOPLE,
+        back_label="All people",
+        action=f"{_PEOPLE}/new?kind={kind}",
+        button="Add",
+        filled=filled,
+        status=filled.status,
     )
 
 
-def _key_form(visitor: Visitor, shown: ShownForm) -> Response:
-    return visitor.page("key_new.html", filled=shown, status=shown.status)
+def _key_form(visitor: Visitor, filled: ShownForm) -> Response:
+    return visitor.page(
+        "form.html",
+        title="Make an API key",
+        back="/ui/keys",
+        back_label="All API keys",
+        action="/ui/keys/new",
+        button="Make",
+        filled=filled,
+        status=filled.status,
+    )
 
 
 def _identity_page(

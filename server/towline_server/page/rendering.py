@@ -57,6 +57,9 @@ def _environment() -> Environment:
     )
     made.filters |= {"ago": ago, "utc": utc, "short": short, "quoted": quoted, "words": words}
     made.globals |= {"bundles": bundles(), "query": query}
+    # Those of every template, without an import in each.
+    for name, file in (("m", "macros.html"), ("f", "forms.html")):
+        made.globals[name] = made.get_template(file).module
     return made
 
 

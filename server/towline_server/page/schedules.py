@@ -8,11 +8,11 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter
-from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from towline_server.api import schedules as api
 from towline_server.auth.roles import Role
+from towline_server.errors import ScheduleOfSync
 from towline_server.projects.domain import Project
 from towline_server.runs.project_schedules import ProjectSchedules
 from towline_server.runs.schedules import Schedule, schedules_of
@@ -66,12 +66,13 @@ def create_schedule(visitor: SignedIn, form: Form, project_id: UUID) -> Response
 
     def save(body: api.ScheduleBody) -> Response:
         api.create_schedule(visitor, project, body, Response())
-        return _listed(project)
+        return go(_address(project))
 
     def again(shown: ShownForm) -> Response:
         return _form_page(visitor, project, shown)
 
-    return submitted(api.ScheduleBody, _fields(visitor, project), form, save, again)
+    fields = _fields(visitor, project)
+    return submitted(api.ScheduleBody, fields, form, save, again)
 
 
 @router.get("/{schedule_id}")
@@ -101,32 +102,40 @@ def change_schedule(visitor: SignedIn, form: Form, project_id: UUID, schedule_id
 
 
 @router.post("/{schedule_id}/pause")
-def pause_schedule(visitor: SignedIn, form: Form, project_id: UUID, schedule_id: UUID) -> Response:
+def pause_schedule(visitor: SignedIn, project_id: UUID, schedule_id: UUID) -> Response:
     """Pause a schedule."""
-    return _enable(visitor, form, project_id, schedule_id, enabled=False)
+    return _enable(visitor, project_id, schedule_id, enabled=False)
 
 
 @router.post("/{schedule_id}/resume")
-def resume_schedule(visitor: SignedIn, form: Form, project_id: UUID, schedule_id: UUID) -> Response:
+def resume_schedule(visitor: SignedIn, project_id: UUID, schedule_id: UUID) -> Response:
     """Have a paused schedule request runs again."""
-    return _enable(visitor, form, project_id, schedule_id, enabled=True)
+    return _enable(visitor, project_id, schedule_id, enabled=True)
 
 
 @router.get("/{schedule_id}/delete")
 def ask_to_delete(visitor: SignedIn, project_id: UUID, schedule_id: UUID) -> Response:
     """Ask whether a schedule is to be deleted."""
     project = visitor.project(project_id, Role.WRITER)
-    schedule = _found(visitor, project, schedule_id)
-    return visitor.page("schedule_delete.html", project=project, schedule=schedule)
+    rhythm = _found(visitor, project, schedule_id).spec.rhythm
+    cron = f"{rhythm.cron} {rhythm.timezone}"
+    return visitor.page(
+        "confirm.html",
+        project=project,
+        question="Delete the schedule?",
+        subject=cron if rhythm.cron else f"every {rhythm.every_seconds} s",
+        consequence="It requests no more runs; those that it requested stay.",
+        answer="Delete it",
+        back=_address(project),
+    )
 
 
 @router.post("/{schedule_id}/delete")
-def delete_schedule(visitor: SignedIn, form: Form, project_id: UUID, schedule_id: UUID) -> Response:
+def delete_schedule(visitor: SignedIn, project_id: UUID, schedule_id: UUID) -> Response:
     """Delete a schedule."""
-    del form
     project = visitor.project(project_id, Role.WRITER)
     api.delete_schedule(visitor, project, schedule_id)
-    return _listed(project)
+    return go(_address(project))
 
 
 def _fields(
@@ -153,8 +162,12 @@ def _options(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 
 def _found(visitor: Visitor, project: Project, schedule_id: UUID) -> Schedule:
+    """Return a schedule that is changed here. Raises NotFound, ScheduleOfSync."""
     with visitor.reading() as session:
-        return ProjectSchedules(session, project.id).get(schedule_id)
+        found = ProjectSchedules(session, project.id).get(schedule_id)
+    if found.spec.sync_id is not None:
+        raise ScheduleOfSync
+    return found
 
 
 def _changed(
@@ -165,29 +178,31 @@ def _changed(
     given = {name: value for name, value in values.items() if value != shown[name]}
     change = api.ScheduleChange.model_validate(given)
     api.change_schedule(visitor, project, schedule.id, change)
-    return _listed(project)
+    return go(_address(project))
 
 
-def _enable(
-    visitor: Visitor, form: FormData, project_id: UUID, schedule_id: UUID, *, enabled: bool
-) -> Response:
-    del form
+def _enable(visitor: Visitor, project_id: UUID, schedule_id: UUID, *, enabled: bool) -> Response:
     project = visitor.project(project_id, Role.WRITER)
     schedule = _found(visitor, project, schedule_id)
     return _changed(visitor, project, schedule, {"enabled": enabled})
 
 
-def _listed(project: Project) -> Response:
-    return go(f"/ui/projects/{project.id}/schedules")
+def _address(project: Project) -> str:
+    return f"/ui/projects/{project.id}/schedules"
 
 
 def _form_page(
     visitor: Visitor, project: Project, filled: ShownForm, schedule: Schedule | None = None
 ) -> Response:
+    at, is_new = _address(project), schedule is None
     return visitor.page(
-        "schedule_form.html",
+        "form.html",
         project=project,
+        title="Add a schedule" if is_new else "Change a schedule",
+        back=at,
+        back_label="All schedules",
+        action=f"{at}/new" if schedule is None else f"{at}/{schedule.id}",
+        button="Add" if is_new else "Save",
         filled=filled,
-        schedule=schedule,
         status=filled.status,
     )

@@ -110,24 +110,35 @@ def ask_to_delete(visitor: SignedIn, webhook_id: UUID) -> Response:
 
 
 @router.post("/{webhook_id}/delete")
-def delete_webhook(visitor: SignedIn, form: Form, webhook_id: UUID) -> Response:
+def delete_webhook(visitor: SignedIn, webhook_id: UUID) -> Response:
     """Delete a webhook with all that waits for it."""
-    del form
     api.delete_webhook(visitor, visitor.webhook(webhook_id))
     return go("/ui/webhooks")
 
 
+@router.get("/{webhook_id}/rotate")
+def ask_to_rotate(visitor: SignedIn, webhook_id: UUID) -> Response:
+    """Ask whether a webhook is to have a new secret."""
+    webhook = visitor.webhook(webhook_id)
+    return visitor.page(
+        "confirm.html",
+        question="Give the webhook a new secret?",
+        subject=webhook.url,
+        consequence="The one that it has signs its messages for a day more, beside the new one.",
+        answer="New secret",
+        back=f"/ui/webhooks/{webhook_id}/settings",
+    )
+
+
 @router.post("/{webhook_id}/rotate")
-def rotate_secret(visitor: SignedIn, form: Form, webhook_id: UUID) -> Response:
+def rotate_secret(visitor: SignedIn, webhook_id: UUID) -> Response:
     """Give a webhook a new secret, and show it this once."""
-    del form
     return _secret_page(visitor, api.rotate_secret(visitor, visitor.webhook(webhook_id)))
 
 
 @router.post("/{webhook_id}/ping")
-def ping_webhook(visitor: SignedIn, form: Form, webhook_id: UUID) -> Response:
+def ping_webhook(visitor: SignedIn, webhook_id: UUID) -> Response:
     """Send a webhook a ``ping``, once."""
-    del form
     api.ping_webhook(visitor, visitor.webhook(webhook_id))
     return go(f"/ui/webhooks/{webhook_id}")
 
@@ -147,9 +158,8 @@ def list_deliveries(
 
 
 @router.post("/{webhook_id}/deliveries/{delivery_id}/retry")
-def retry_delivery(visitor: SignedIn, form: Form, webhook_id: UUID, delivery_id: UUID) -> Response:
+def retry_delivery(visitor: SignedIn, webhook_id: UUID, delivery_id: UUID) -> Response:
     """Send a message again at once."""
-    del form
     webhook = visitor.webhook(webhook_id)
     with visitor.writing() as session:
         Deliveries(session, webhook.id).retry(delivery_id)
@@ -184,8 +194,14 @@ def _form_page(
     webhook: Endpoint | None = None,
     events: Sequence[str] = (),
 ) -> Response:
+    at = "/ui/webhooks/new" if webhook is None else f"/ui/webhooks/{webhook.id}/settings"
     return visitor.page(
         "webhook_form.html",
+        title="Add a webhook" if webhook is None else "Change a webhook",
+        back="/ui/webhooks",
+        back_label="All webhooks",
+        action=at,
+        button="Add" if webhook is None else "Save",
         filled=filled,
         webhook=webhook,
         all_events=_EVENTS,
@@ -195,4 +211,11 @@ def _form_page(
 
 
 def _secret_page(visitor: Visitor, made: api.WebhookWithSecret) -> Response:
-    return visitor.page("webhook_secret.html", webhook=made)
+    return visitor.page(
+        "secret.html",
+        title="The secret of a webhook",
+        about=f"What is sent to {made.url} is signed with it.",
+        secret=made.secret,
+        next=f"/ui/webhooks/{made.id}",
+        next_label="To the webhook",
+    )

@@ -39,7 +39,10 @@ def test_a_user_is_added_given_roles_and_disabled(admin: PageClient):
     with admin.services.database.reading() as session:
         assert admin.services.identities(session).roles(ann.id) == {}
 
-    admin.send(admin.get(at), f"{at}/disable")
+    assert f"{at}/disable" not in admin.get(at).actions
+    asked = admin.get(f"{at}/disable")
+    assert found(admin, "Ann").disabled_at is None
+    admin.send(asked, f"{at}/disable")
     assert found(admin, "Ann").disabled_at is not None
     admin.send(admin.get(at), f"{at}/enable")
     assert found(admin, "Ann").disabled_at is None
@@ -67,7 +70,7 @@ def test_what_is_wrong_is_shown_by_its_field_and_no_password_comes_back(admin: P
     assert "short-secret" not in sent.text
     taken: dict[str, Any] = {"email": "twin@demo.example", "password": PASSWORD, "name": ""}
     admin.send(page, action, **taken)
-    again = admin.send(page, action, 422, **taken)
+    again = admin.send(admin.get(action), action, 422, **taken)
     assert "there is such a" in again.text
 
 
@@ -94,19 +97,20 @@ def test_a_role_on_a_project_that_is_not_there_is_refused(admin: PageClient):
 
 def test_no_one_is_offered_to_disable_themselves(admin: PageClient):
     at = f"/ui/people/{found(admin, 'the administrator').id}"
-    assert f"{at}/disable" not in admin.get(at).actions
+    assert f"{at}/disable" not in admin.get(at).links
 
 
 def test_a_key_is_shown_once_and_works_until_it_is_revoked(admin: PageClient):
     sent = admin.send(admin.get("/ui/keys/new"), "/ui/keys/new", 200, name="deploys", days="30")
     assert sent.headers["cache-control"] == "no-store"
-    [key] = re.findall(r'<code id="key">([^<]+)</code>', sent.text)
+    [key] = re.findall(r'<code id="secret">([^<]+)</code>', sent.text)
     made = found(admin, "deploys")
     assert made.expires_at is not None
     at = f"/ui/people/{made.id}"
     assert key not in admin.client.get(at).text + admin.client.get("/ui/keys").text
     assert admin.services.authenticator.by_key(key).id == made.id
     assert "Revoke" in admin.client.get(at).text
+    assert "Revoke" in admin.ask(f"{at}/disable").text
     admin.post(f"{at}/disable")
     admin.client.cookies.clear()
     form = admin.get("/ui/sign-in").forms[-1]

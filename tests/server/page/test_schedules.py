@@ -89,8 +89,10 @@ def test_a_schedule_of_a_sync_has_no_buttons(site: PageClient):
     with site.services.database.writing() as session:
         place(session, schedule_id, spec, database_now(session))
     at = f"{site.url}/schedules/{schedule_id}"
-    for address in (f"{site.url}/schedules", at, f"{at}/delete"):
-        assert not [each for each in site.get(address).actions if "/schedules/" in each], address
+    page = site.get(f"{site.url}/schedules")
+    assert not [each for each in (*page.actions, *page.links) if str(schedule_id) in each]
+    for address in (at, f"{at}/delete"):
+        assert "a sync has this schedule" in site.get(address, 409).text
     for action in ("delete", "pause"):
         assert site.post(f"{at}/{action}").status_code == 409
     assert schedules(site)[0].enabled

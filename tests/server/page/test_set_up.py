@@ -346,7 +346,8 @@ def test_a_webhook_is_added_changed_pinged_and_deleted(admin: PageClient):
     assert (changed.project_id, changed.description) == (None, "all of them")
     admin.send(admin.get(at), f"{at}/ping")
     assert "ping" in admin.get(at).text
-    again = admin.send(admin.get(f"{at}/settings"), f"{at}/rotate", 200)
+    assert f"{at}/rotate" in admin.get(f"{at}/settings").links
+    again = admin.send(admin.get(f"{at}/rotate"), f"{at}/rotate", 200)
     assert secret not in again.text
     assert f"{at}/delete" in admin.get(f"{at}/settings").links
     admin.send(admin.get(f"{at}/delete"), f"{at}/delete")

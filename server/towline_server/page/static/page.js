@@ -1,14 +1,6 @@
 "use strict";
 // What htmx does not do. Nothing here is needed: every form works without it.
 
-document.addEventListener("submit", (event) => {
-  const question = event.submitter?.dataset.confirm ?? event.target.dataset.confirm;
-  if (question && !window.confirm(question)) {
-    event.preventDefault();
-    event.stopImmediatePropagation();
-  }
-}, true);
-
 // A checkbox that checks all others of its table.
 document.addEventListener("change", (event) => {
   const all = event.target.closest("input[data-all]");
