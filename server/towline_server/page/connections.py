@@ -17,7 +17,7 @@ from towline_server.errors import ConnectionInUse
 from towline_server.projects.domain import Connection
 from towline_server.projects.service import Projects
 
-from .forms import FormField, ShownForm, fields_of, shown_form, submitted
+from .forms import FormField, ShownForm, fields_of, once, shown_form, submitted
 from .paging import PageNumber, Pages
 from .visitor import Form, SignedIn, Visitor, go, text_of
 
@@ -102,7 +102,7 @@ def create_connection(visitor: SignedIn, form: Form, provider: ProviderQuery = "
     def again(shown: ShownForm) -> Response:
         return _new(visitor, provider, shown)
 
-    return _submitted(provider, form_fields(provider), form, save, again)
+    return _submitted(provider, form_fields(provider), form, once(visitor, form, save), again)
 
 
 @router.get("/{connection_id}")

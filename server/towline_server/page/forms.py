@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
+from hashlib import sha256
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -17,9 +18,12 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from towline.errors import CallerError, InvalidValue
-from towline_server.errors import Forbidden, NotFound
+from towline_server.auth.sessions import new_token
+from towline_server.errors import Forbidden, IdempotentRequestRunning, NotFound
+from towline_server.web.idempotency import KeyedRequest, ResponseStore
 
-from .visitor import text_of
+from .rendering import HEADERS
+from .visitor import Visitor, text_of
 
 T = TypeVar("T")
 
@@ -58,13 +62,15 @@ class ShownForm:
 
     fields: tuple[FormField, ...]
     values: Mapping[str, str]
-    problems: Mapping[str, str]
+    problems: Mapping[str, str] = field(default_factory=dict)
+    once: str = field(default_factory=new_token)
+    """What makes it one form, however often it is sent (see `once`)."""
 
     def value(self, name: str) -> str:
         """Return what a field has, empty where it has nothing."""
         return self.values.get(name, "")
 
-    def field(self, name: str) -> FormField | None:
+    def field_of(self, name: str) -> FormField | None:
         """Return the field of a name; None where a problem is about none."""
         return next((each for each in self.fields if each.name == name), None)
 
@@ -105,7 +111,7 @@ def shown_form(fields: tuple[FormField, ...], values: Mapping[str, Any] | None =
     shown = {each.name: each.default for each in fields}
     for name, value in (values or {}).items():
         shown[name] = _shown(value)
-    return ShownForm(fields=fields, values=shown, problems={})
+    return ShownForm(fields=fields, values=shown)
 
 
 def submitted(
@@ -140,7 +146,37 @@ def submitted(
         raise
     except CallerError as error:
         problems = {TOP: str(error)}
-    return again(ShownForm(fields=fields, values=visible, problems=problems))
+    except IdempotentRequestRunning:
+        problems = {TOP: "It was sent before, and has no answer yet: send it again in a moment."}
+    sent = text_of(form, "once") or new_token()
+    return again(ShownForm(fields=fields, values=visible, problems=problems, once=sent))
+
+
+def once(
+    visitor: Visitor, form: FormData, save: Callable[[T], Response]
+) -> Callable[[T], Response]:
+    """Return what saves a form once: sent again, it has the answer that it had, with its secret."""
+
+    def save_once(body: T) -> Response:
+        if not text_of(form, "once"):
+            return save(body)
+        sent = sha256(repr(form.multi_items()).encode("utf-8", "backslashreplace")).hexdigest()
+        route = f"POST {visitor.request.url.path}"
+        request = KeyedRequest(caller=visitor.caller, route=route, key=sent, digest=sent)
+        store = ResponseStore.of(visitor.services)
+        lock = store.acquire(request)
+        if isinstance(lock, Response):
+            lock.headers.update(HEADERS)
+            return lock
+        try:
+            response = save(body)
+        except Exception:
+            store.release(lock)
+            raise
+        store.finish(lock, response)
+        return response
+
+    return save_once
 
 
 def _fields(

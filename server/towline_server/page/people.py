@@ -17,7 +17,7 @@ from towline_server.auth.roles import PrincipalKind, Role
 from towline_server.projects.domain import Project
 from towline_server.projects.service import Projects
 
-from .forms import FormField, ShownForm, fields_of, shown_form, submitted
+from .forms import FormField, ShownForm, fields_of, once, shown_form, submitted
 from .paging import PageNumber, Pages
 from .pull_forms import chosen
 from .rendering import words
@@ -131,8 +131,8 @@ def create_person(visitor: SignedIn, form: Form, kind: AccountKind = AccountKind
         return _person_form(visitor, kind, shown)
 
     if kind is AccountKind.USER:
-        return submitted(admin.UserBody, USER, form, of_user, again)
-    save = of_account
+        return submitted(admin.UserBody, USER, form, once(visitor, form, of_user), again)
+    save = once(visitor, form, of_account)
     return submitted(admin.ServiceAccountBody, SERVICE_ACCOUNT, form, save, again)
 
 
@@ -145,7 +145,7 @@ def new_key(visitor: SignedIn) -> Response:
 
 @router.post("/keys/new")
 def create_key(visitor: SignedIn, form: Form) -> Response:
-    """Make an API key, and show it this once: it is in this answer and nowhere else."""
+    """Make an API key, and show it in the answer to this form alone."""
     visitor.administer_tenant()
     context = _admin(visitor)
 
@@ -164,7 +164,7 @@ def create_key(visitor: SignedIn, form: Form) -> Response:
     def again(shown: ShownForm) -> Response:
         return _key_form(visitor, shown)
 
-    return submitted(admin.KeyBody, KEY, form, made, again)
+    return submitted(admin.KeyBody, KEY, form, once(visitor, form, made), again)
 
 
 @router.get("/people/{identity_id}")

@@ -17,7 +17,7 @@ from towline_server.projects.domain import Project
 from towline_server.runs.project_schedules import ProjectSchedules
 from towline_server.runs.schedules import Schedule, schedules_of
 
-from .forms import FormField, ShownForm, fields_of, shown_form, submitted
+from .forms import FormField, ShownForm, fields_of, once, shown_form, submitted
 from .visitor import Form, SignedIn, Visitor, go
 
 router = APIRouter(prefix="/ui/projects/{project_id}/schedules")
@@ -72,7 +72,7 @@ def create_schedule(visitor: SignedIn, form: Form, project_id: UUID) -> Response
         return _form_page(visitor, project, shown)
 
     fields = _fields(visitor, project)
-    return submitted(api.ScheduleBody, fields, form, save, again)
+    return submitted(api.ScheduleBody, fields, form, once(visitor, form, save), again)
 
 
 @router.get("/{schedule_id}")

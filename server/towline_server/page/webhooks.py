@@ -14,7 +14,7 @@ from towline_server.api import webhooks as api
 from towline_server.webhooks.deliveries import Deliveries
 from towline_server.webhooks.domain import Endpoint
 
-from .forms import FormField, ShownForm, fields_of, shown_form, submitted
+from .forms import FormField, ShownForm, fields_of, once, shown_form, submitted
 from .paging import ROWS, PageNumber, Pages
 from .visitor import Form, SignedIn, Visitor, go, text_of, texts_of
 
@@ -64,7 +64,7 @@ def create_webhook(visitor: SignedIn, form: Form) -> Response:
     def save(body: api.WebhookBody) -> Response:
         return _secret_page(visitor, api.create_webhook(visitor, body, Response()))
 
-    return _submitted(visitor, form, save)
+    return _submitted(visitor, form, once(visitor, form, save))
 
 
 @router.get("/{webhook_id}/settings")

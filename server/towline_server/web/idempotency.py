@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from fastapi import Request, Response
@@ -35,7 +35,7 @@ from towline_server.errors import (
     TooManyRequests,
     Unauthenticated,
 )
-from towline_server.services import services_of
+from towline_server.services import Services, services_of
 
 from .authentication import Form, authenticate
 
@@ -113,6 +113,13 @@ class ResponseStore:
     retention: timedelta = timedelta(hours=24)
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
+    @classmethod
+    def of(cls, services: Services) -> Self:
+        """Return the locks and responses of a server."""
+        hours = services.settings.idempotency_hours
+        retention = timedelta(hours=hours)
+        return cls(database=services.database, sealer=services.sealer, retention=retention)
+
     def acquire(self, request: KeyedRequest) -> KeyLock | Response:
         """Return the right to run the request, or the response that it got before.
 
@@ -138,6 +145,13 @@ class ResponseStore:
                 raise IdempotentRequestRunning
             row.claimed_at = lock.acquired_at
             return lock
+
+    def finish(self, lock: KeyLock, response: Response) -> None:
+        """Store the response, unless it is a refusal, or a stream: that has no body yet."""
+        if response.status_code < 400 and hasattr(response, "body"):
+            self.save(lock, response)
+        else:
+            self.release(lock)
 
     def save(self, lock: KeyLock, response: Response) -> None:
         """Store the response."""
@@ -266,12 +280,7 @@ async def _once(request: Request, handler: Handler, forms: frozenset[Form]) -> R
     except (Unauthenticated, Forbidden, TooManyRequests):
         # The route itself refuses, in its own order.
         return await handler(request)
-    services = services_of(request)
-    store = ResponseStore(
-        database=services.database,
-        sealer=services.sealer,
-        retention=timedelta(hours=services.settings.idempotency_hours),
-    )
+    store = ResponseStore.of(services_of(request))
     lock = await run_in_threadpool(store.acquire, keyed)
     if isinstance(lock, Response):
         return lock
@@ -280,11 +289,7 @@ async def _once(request: Request, handler: Handler, forms: frozenset[Form]) -> R
     except Exception:
         await run_in_threadpool(store.release, lock)
         raise
-    # A refusal is not stored, and a stream cannot be: it has no body yet.
-    if response.status_code < 400 and hasattr(response, "body"):
-        await run_in_threadpool(store.save, lock, response)
-    else:
-        await run_in_threadpool(store.release, lock)
+    await run_in_threadpool(store.finish, lock, response)
     return response
 
 

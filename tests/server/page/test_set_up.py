@@ -7,8 +7,13 @@ import re
 from typing import Any
 from uuid import UUID
 
+import pytest
+from httpx2 import Response
+
+from tests.databases import everything
 from tests.server.page.browser import HtmlPage, PageClient
 from towline.options import OnConflict
+from towline_server.api import admin as administration
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Connection, Project
 from towline_server.projects.service import Projects
@@ -38,6 +43,50 @@ def rows(text: str) -> list[list[str]]:
     body = text.partition("<tbody>")[2].partition("</tbody>")[0]
     cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in body.split("</tr>")[:-1]]
     return [[re.sub("<[^>]*>", "", cell) for cell in row] for row in cells]
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "values"),
+    [
+        ("/ui/keys/new", 200, {"name": "deploys"}),
+        ("/ui/webhooks/new", 200, {"url": "https://receiver.example/"}),
+        ("/ui/connections/new?provider=git", 303, {"url": "https://git.example/rules.git"}),
+        ("/ui/people/new?kind=service_account", 303, {"name": "robot"}),
+        ("{project}/schedules/new", 303, {"cron": "0 4 * * *"}),
+    ],
+)
+def test_a_form_that_is_sent_twice_makes_one_thing_and_has_one_answer(
+    admin: PageClient, action: str, status: int, values: dict[str, Any]
+):
+    action = action.format(project=admin.url)
+    page, answers = admin.get(action), list[Response]()
+    for sent in (page, page, admin.get(action)):
+        before = everything(admin.services.database)
+        answers.append(admin.send(sent, action, status, **values))
+        is_new = everything(admin.services.database) != before
+        assert is_new is (len(answers) != 2)
+    first, again, other = [(each.text, each.headers.get("location")) for each in answers]
+    assert again == first
+    assert answers[1].headers["content-security-policy"].startswith("default-src 'none'")
+    assert "schedules" in action or other != first
+
+
+def test_a_form_that_is_sent_again_before_its_answer_asks_for_patience(
+    admin: PageClient, monkeypatch: pytest.MonkeyPatch
+):
+    page, shown = admin.get("/ui/keys/new"), list[HtmlPage]()
+    create_key = administration.create_key
+
+    def sent_again(*given: Any) -> Any:
+        monkeypatch.undo()
+        again = admin.send(page, "/ui/keys/new", 422, name="deploys")
+        assert "send it again in a moment" in again.text
+        shown.append(HtmlPage(again.text))
+        return create_key(*given)
+
+    monkeypatch.setattr(administration, "create_key", sent_again)
+    first = admin.send(page, "/ui/keys/new", 200, name="deploys")
+    assert admin.send(shown[0], "/ui/keys/new", 200).text == first.text
 
 
 # --- connections ----------------------------------------------------------------------------------
