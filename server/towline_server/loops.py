@@ -209,7 +209,7 @@ class WorkerThreads(Generic[Item]):
         metrics.SLOTS_USED.labels(self._name).set(len(self.busy))
 
 
-class Changes:
+class ChangeSignal:
     """Wakes the threads of this process that wait for a row to change."""
 
     def __init__(self) -> None:

@@ -28,7 +28,7 @@ from towline.testing.git_server import GitServer
 from towline_server.app import create_app
 from towline_server.db import make_engine, upgrade
 from towline_server.demo import content, tenancy
-from towline_server.loops import Changes
+from towline_server.loops import ChangeSignal
 from towline_server.projects.asset_events import want_events
 from towline_server.projects.store import SqlStore
 from towline_server.runs.event_followers import EventFollowers
@@ -184,7 +184,7 @@ def _execution(services: Services) -> Runtime:
             limits=settings.engine_limits,
         ),
         fetches=SharedFetches(fetch_here, now=database.now),
-        changes=Changes(),
+        changes=ChangeSignal(),
         boundary=pass_boundary,
     )
     inline = InlineBackend(tools)

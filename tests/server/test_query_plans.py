@@ -37,7 +37,7 @@ from towline_server.projects.log import History
 from towline_server.projects.service import Projects
 from towline_server.projects.stored_plans import StoredPlans
 from towline_server.runs import followers
-from towline_server.runs.domain import BackendName, Lease, Origin
+from towline_server.runs.domain import BackendName, Lease, Trigger
 from towline_server.runs.due import Due, DueWork
 from towline_server.runs.firing import Schedules
 from towline_server.runs.listing import RunFilter, latest_of_kinds
@@ -174,8 +174,8 @@ def _acts(
     external = RunRow.backend == BackendName.EXTERNAL
 
     def work() -> None:
-        asked = runs.request(project_id, origin=Origin(key="once"))
-        runs.request(project_id, origin=Origin(key="once"))
+        asked = runs.request(project_id, trigger=Trigger(key="once"))
+        runs.request(project_id, trigger=Trigger(key="once"))
         leases.next_in_turn(BackendName.NATIVE, Excluded())
         leases.take_next("executor", RunRow.tenant_id == tenant_id, external)
         leases.held_by("executor")

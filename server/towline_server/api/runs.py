@@ -15,10 +15,10 @@ from towline.model import AssetId
 from towline.options import OnConflict, Renames, Resolutions, Selection
 from towline_server.runs.domain import (
     BackendName,
-    Origin,
     Run,
     RunMode,
     RunRequest,
+    Trigger,
     TriggeredBy,
 )
 from towline_server.runs.listing import RunFilter
@@ -152,9 +152,9 @@ class RunSummary(Model):
     mode: Annotated[RunMode, at("request.mode")]
     kind: Annotated[str | None, at("request.kind")]
     backend: Annotated[BackendName, at("executor.backend")]
-    triggered_by: Annotated[TriggeredBy, at("origin.by")]
-    trigger_ref: Annotated[str | None, at("origin.ref")]
-    requested_by: Annotated[UUID | None, at("origin.requested_by")]
+    triggered_by: Annotated[TriggeredBy, at("trigger.by")]
+    trigger_ref: Annotated[str | None, at("trigger.ref")]
+    requested_by: Annotated[UUID | None, at("trigger.requested_by")]
     is_initial: bool
     state: RunState
     progress: int
@@ -204,7 +204,7 @@ def request_run(
     run = context.services.runs.request(
         project.id,
         body.request(body.mode),
-        origin=Origin(by=TriggeredBy.MANUAL, requested_by=context.caller.id),
+        trigger=Trigger(by=TriggeredBy.MANUAL, requested_by=context.caller.id),
         backend=body.backend,
     )
     return _accepted(run, response)

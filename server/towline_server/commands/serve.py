@@ -108,7 +108,7 @@ def _serve(
     from towline_server.app import create_app
     from towline_server.db.pools import connections_for
     from towline_server.reloading import reload
-    from towline_server.runs.runtime import Part, open_runtime
+    from towline_server.runs.runtime import ProcessRole, open_runtime
     from towline_server.services import open_services
     from towline_server.serving import run
     from towline_server.web.operations import measured
@@ -126,7 +126,7 @@ def _serve(
             settings,
             services.database,
             services.sealer,
-            part=Part.ANSWERING if workers else Part.ALL,
+            role=ProcessRole.ANSWERING if workers else ProcessRole.ALL,
             worker_command=_worker_command(settings, settings_file),
         )
         services = services.with_runtime(runtime)

@@ -80,12 +80,14 @@ def work(
 def _work(settings: Settings, *, attached: bool) -> None:
     from towline_server import telemetry
     from towline_server.metrics import REGISTRY
-    from towline_server.runs.runtime import Part, open_runtime
+    from towline_server.runs.runtime import ProcessRole, open_runtime
     from towline_server.services import open_services
 
     services = open_services(settings, runs=settings.runs_at_once)
     try:
-        runtime = open_runtime(settings, services.database, services.sealer, part=Part.EXECUTING)
+        runtime = open_runtime(
+            settings, services.database, services.sealer, role=ProcessRole.EXECUTING
+        )
         with telemetry.sending(REGISTRY.collect):
             runtime.start()
             try:

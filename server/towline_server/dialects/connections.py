@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from towline_server.auth.roles import Principal, Role, authorise
 from towline_server.dialects.models import Opened
 from towline_server.projects.domain import Connection, Project
-from towline_server.runs.domain import Origin, Run, TriggeredBy
+from towline_server.runs.domain import Run, Trigger, TriggeredBy
 from towline_server.runs.listing import RunFilter
 from towline_server.runs.service import Runs
 from towline_server.runs.states import RunState
@@ -89,7 +89,7 @@ def request_sync(services: Opened, caller: Caller, connection_id: str) -> list[S
     _, projects = _connection(services, caller, connection_id)
     for project in projects:
         authorise(caller, project, Role.WRITER)
-    origin, batch_id = Origin(requested_by=caller.id), uuid4()
+    trigger, batch_id = Trigger(requested_by=caller.id), uuid4()
     return [
         # As the product's page shows the response; the next one shows it queued.
         _sync([run]).model_copy(update={"status": SyncStatus.SCHEDULED})
@@ -97,7 +97,7 @@ def request_sync(services: Opened, caller: Caller, connection_id: str) -> list[S
         for run in services.runs.request_kinds(
             project.id,
             [kind.name for kind in project.kinds.kinds],
-            origin=origin,
+            trigger=trigger,
             batch_id=batch_id,
         )
     ]
@@ -174,7 +174,7 @@ def _sync(attempts: Sequence[Run]) -> Sync:
         error=_error(attempts),
         file_id=None,
         is_initial_sync=first.is_initial,
-        is_one_off=first.origin.schedule_id is None,
+        is_one_off=first.trigger.schedule_id is None,
         model_id=kind,
         pagination_state={
             "project_id": str(last.project_id),
@@ -198,7 +198,7 @@ _STATUSES = {
 
 def _status(run: Run) -> SyncStatus:
     """Return the status of a sync from its last attempt."""
-    if run.state is RunState.QUEUED and run.origin.by is TriggeredBy.AUTO_RESUME:
+    if run.state is RunState.QUEUED and run.trigger.by is TriggeredBy.AUTO_RESUME:
         return SyncStatus.PENDING_RETRY
     return _STATUSES.get(run.state, SyncStatus.RUNNING)
 

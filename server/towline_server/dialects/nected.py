@@ -20,7 +20,7 @@ from towline_server.dialects.models import Opened
 from towline_server.errors import Ambiguous, Forbidden, NotFound
 from towline_server.problems import Failure
 from towline_server.projects.service import Projects
-from towline_server.runs.domain import Origin, Run, RunMode
+from towline_server.runs.domain import Run, RunMode, Trigger
 from towline_server.runs.states import Fault, RunState
 from towline_server.web import access
 from towline_server.web.authentication import Form, authenticated
@@ -208,7 +208,7 @@ def pull_default(services: Opened, caller: Caller, branch: Branch, body: Body) -
     if body.strip() not in (b"", b"{}"):
         raise InvalidValue(field="body", problem="must be empty")
     try:
-        run = services.runs.request(project.id, origin=Origin(requested_by=caller.id))
+        run = services.runs.request(project.id, trigger=Trigger(requested_by=caller.id))
     except NotFound:
         # The project was deleted since it was found: the page has no 404.
         raise BranchRefused(word=Code.BRANCH_NOT_FOUND) from None

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from towline_server.api.events import QUIET, changes, stream
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Project
-from towline_server.runs.domain import Origin, Run, RunMode, TriggeredBy
+from towline_server.runs.domain import Run, RunMode, Trigger, TriggeredBy
 from towline_server.runs.listing import RunFilter
 from towline_server.runs.states import ACTIVE, RunState
 
@@ -82,8 +82,8 @@ def request_run(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
     """Request a run, and show it."""
     project = visitor.project(project_id, Role.WRITER)
     mode = chosen(form, "mode", RunMode) or RunMode.INCREMENTAL
-    origin = Origin(by=TriggeredBy.MANUAL, requested_by=visitor.caller.id)
-    run = visitor.services.runs.request(project.id, request_of(form, mode), origin=origin)
+    trigger = Trigger(by=TriggeredBy.MANUAL, requested_by=visitor.caller.id)
+    run = visitor.services.runs.request(project.id, request_of(form, mode), trigger=trigger)
     return go(f"/ui/runs/{run.id}")
 
 

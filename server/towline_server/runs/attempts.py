@@ -22,7 +22,7 @@ from towline_server.projects.domain import Provider
 from towline_server.projects.locking import hold
 from towline_server.projects.tables import ProjectRow
 
-from .domain import ORCHESTRATED, BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
+from .domain import ORCHESTRATED, BackendName, Run, RunMode, RunRequest, Trigger, TriggeredBy
 from .listing import RunFilter
 from .states import TERMINAL, RunState
 from .tables import RunRow, run_of, waits
@@ -56,7 +56,7 @@ def new_runs(
     session: Session,
     target: RunTarget,
     requests: Sequence[RunRequest],
-    origin: Origin,
+    trigger: Trigger,
     backend: BackendName,
     batch: Batch,
     at: datetime,
@@ -65,7 +65,7 @@ def new_runs(
 
     ``at`` is one moment for all: lists then show a batch by position.
     """
-    rows = rows_of(target, requests, origin, backend, batch, at)
+    rows = rows_of(target, requests, trigger, backend, batch, at)
     session.add_all(rows)
     session.flush()
     return rows
@@ -151,7 +151,7 @@ def _is_full(tenant_id: Any, backend: BackendName, most_waiting: int) -> ColumnE
 def rows_of(
     target: RunTarget,
     requests: Sequence[RunRequest],
-    origin: Origin,
+    trigger: Trigger,
     backend: BackendName,
     batch: Batch,
     at: datetime,
@@ -172,12 +172,12 @@ def rows_of(
             is_parent=is_parent,
             windows_pulled=0 if is_parent and request.window is not None else None,
             is_initial=target.is_initial,
-            triggered_by=origin.by,
-            trigger_ref=origin.ref,
-            requested_by=origin.requested_by,
-            sync_id=origin.sync_id,
-            schedule_id=origin.schedule_id,
-            request_key=origin.key,
+            triggered_by=trigger.by,
+            trigger_ref=trigger.ref,
+            requested_by=trigger.requested_by,
+            sync_id=trigger.sync_id,
+            schedule_id=trigger.schedule_id,
+            request_key=trigger.key,
             connection_id=target.connection_id,
             host=host,
             attempt=1,

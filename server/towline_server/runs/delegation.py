@@ -20,7 +20,7 @@ from towline_server.db.clock import database_now
 from towline_server.db.jobs import RetryPolicy
 from towline_server.db.session import Database
 from towline_server.errors import OrchestratorUnavailable
-from towline_server.loops import Backoff, Changes, Ticker
+from towline_server.loops import Backoff, ChangeSignal, Ticker
 
 from .attempts import RETRIES
 from .completion import request_cancel
@@ -67,7 +67,7 @@ class OrchestratedBackend:
         self,
         orchestrator: Orchestrator,
         database: Database,
-        changes: Changes,
+        changes: ChangeSignal,
         *,
         waiting_at_once: int = 200,
         look_seconds: float = 10.0,

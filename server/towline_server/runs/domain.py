@@ -57,15 +57,15 @@ ORCHESTRATED = frozenset({BackendName.TEMPORAL, BackendName.PREFECT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class RequiredBinding:
     """What a project must be bound to when a run begins; None allows any ref or folder."""
 
     connection_id: UUID
     ref: str | None = None
     scope: str | None = None
 
-    def is_of(self, binding: Binding) -> bool:
-        """Whether a binding is this source."""
+    def is_met_by(self, binding: Binding) -> bool:
+        """Whether a binding is as required."""
         return (
             binding.connection_id == self.connection_id
             and (self.ref is None or binding.has_ref(self.ref))
@@ -102,7 +102,7 @@ class RunRequest:
     reset: bool = False
     clean: bool = False
     checkout: Binding | None = None
-    source: Source | None = None
+    source: RequiredBinding | None = None
     window: Window | None = None
 
     def __post_init__(self) -> None:
@@ -120,7 +120,7 @@ class RunRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class Trigger:
     """What requested runs.
 
     ``ref`` is the trigger's own name for it (a webhook's delivery, a schedule's due time).
@@ -281,7 +281,7 @@ class Run:
     is_parent: bool
     """Whether it only combines its children (`Runs.children`)."""
     request: RunRequest
-    origin: Origin
+    trigger: Trigger
     connection_id: UUID | None
     """What its project was bound to when it was requested."""
     is_initial: bool

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from towline_server.db.session import Database
-from towline_server.loops import Changes
+from towline_server.loops import ChangeSignal
 from towline_server.projects.asset_events import (
     AssetEvents,
     EventFilter,
@@ -47,7 +47,7 @@ class EventFollower(Waiting):
 class EventFollowers(FollowersOf[EventFollower]):
     """The followers of projects' events."""
 
-    def __init__(self, database: Database, changes: Changes) -> None:
+    def __init__(self, database: Database, changes: ChangeSignal) -> None:
         super().__init__("towline-event-followers", changes)
         self._database = database
         self._seen: dict[UUID, EventPage | None] = {}

@@ -34,7 +34,7 @@ from towline_server.db.failures import FAILURES, passes, pauses, shown
 from towline_server.db.jobs import RetryPolicy
 from towline_server.db.session import Database
 from towline_server.errors import DiskFull, LeaseLost, NotFound, WorkerShutdown
-from towline_server.loops import Changes
+from towline_server.loops import ChangeSignal
 from towline_server.projects.locking import store_errors
 from towline_server.projects.rows import AnyRow
 from towline_server.projects.service import Projects
@@ -75,7 +75,7 @@ class Tools:
     leases: Leases
     repositories: Repositories
     fetches: SharedFetches
-    changes: Changes
+    changes: ChangeSignal
     windows: WindowHistory = field(default_factory=WindowHistory)
     retries: RetryPolicy = RETRIES
     boundary: Boundary = pass_boundary

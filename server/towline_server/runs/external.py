@@ -36,7 +36,7 @@ from towline_server.db.clock import database_now
 from towline_server.db.jobs import RetryPolicy
 from towline_server.db.session import Database
 from towline_server.errors import LeaseLost
-from towline_server.loops import Changes
+from towline_server.loops import ChangeSignal
 from towline_server.projects.changes import record_in
 from towline_server.projects.domain import ProjectPath, PullSettings
 from towline_server.projects.locking import claim as claim_project
@@ -141,7 +141,7 @@ class ExternalWork:
         database: Database,
         leases: Leases,
         repositories: Repositories,
-        changes: Changes,
+        changes: ChangeSignal,
         *,
         retries: RetryPolicy = RETRIES,
     ) -> None:

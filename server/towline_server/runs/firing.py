@@ -26,7 +26,7 @@ from towline_server.projects.connection_tables import BindingRow, ConnectionRow
 from towline_server.projects.tables import ProjectRow
 
 from .attempts import Batch, RunTarget, rows_of
-from .domain import BackendName, Origin, TriggeredBy
+from .domain import BackendName, Trigger, TriggeredBy
 from .schedule_tables import ScheduleRow
 from .schedules import ScheduleSpec, spec_of
 from .service import Runs
@@ -55,8 +55,8 @@ class _Firing:
     at: datetime
 
     @property
-    def origin(self) -> Origin:
-        return Origin(
+    def trigger(self) -> Trigger:
+        return Trigger(
             by=TriggeredBy.SCHEDULED,
             ref=self.at.isoformat(),
             sync_id=self.spec.sync_id,
@@ -142,7 +142,7 @@ class Schedules:
             _LOG.warning("schedule %s fired in vain: %s", firing.schedule_id, error.message)
             return []
         backend = BackendName(spec.backend)
-        return rows_of(target, requests, firing.origin, backend, batch, now)
+        return rows_of(target, requests, firing.trigger, backend, batch, now)
 
 
 def _targets(
@@ -210,7 +210,9 @@ def _unserved(session: Session, firings: Sequence[_Firing]) -> list[_Firing]:
     )
     requested = select(run.request_key).where(
         run.project_id.in_({each.spec.project_id for each in firings}),
-        run.request_key.in_([each.origin.key for each in firings]),
+        run.request_key.in_([each.trigger.key for each in firings]),
     )
     ids, keys = set(session.scalars(waiting)), set(session.scalars(requested))
-    return [each for each in firings if each.schedule_id not in ids and each.origin.key not in keys]
+    return [
+        each for each in firings if each.schedule_id not in ids and each.trigger.key not in keys
+    ]

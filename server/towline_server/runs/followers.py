@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from towline_server.db.session import Database
 from towline_server.db.statements import batches
-from towline_server.loops import Changes
+from towline_server.loops import ChangeSignal
 
 from .domain import Run
 from .following import FollowersOf, Waiting, end_all, hand_out
@@ -58,7 +58,7 @@ class Follower(Waiting):
 class Followers(FollowersOf[Follower]):
     """The followers of runs."""
 
-    def __init__(self, database: Database, changes: Changes) -> None:
+    def __init__(self, database: Database, changes: ChangeSignal) -> None:
         super().__init__("towline-followers", changes)
         self._database = database
         self._seen: dict[UUID, datetime | None] = {}

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from towline_server.loops import Changes, Ticker
+from towline_server.loops import ChangeSignal, Ticker
 
 _LOOK_SECONDS = 0.5
 _REST_SECONDS = 0.1
@@ -50,7 +50,7 @@ F = TypeVar("F", bound=Waiting)
 class FollowersOf(ABC, Generic[F]):
     """The followers of a process that follow one sort of thing."""
 
-    def __init__(self, name: str, changes: Changes) -> None:
+    def __init__(self, name: str, changes: ChangeSignal) -> None:
         self._looking = Ticker(name, _LOOK_SECONDS, self.look)
         self._lock = threading.Lock()
         self._woken = threading.Event()

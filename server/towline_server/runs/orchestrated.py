@@ -13,7 +13,7 @@ from uuid import UUID
 from towline_server.loops import Ticker
 
 from .domain import BackendName, Lease, Run
-from .queue import Refusal
+from .queue import NotTaken
 from .service import Runs
 from .worker import ExecutorLock, Worker
 
@@ -82,6 +82,6 @@ class OrchestratedWorker:
         self.worker.heartbeat.stop_run(run_id)
 
 
-def waits_for(taken: Lease | Refusal) -> bool:
+def waits_for(taken: Lease | NotTaken) -> bool:
     """Whether a run that was not taken may be taken later."""
-    return taken in (Refusal.BUSY, Refusal.HELD, Refusal.FULL)
+    return taken in (NotTaken.BUSY, NotTaken.HELD, NotTaken.FULL)

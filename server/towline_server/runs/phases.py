@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Any, TypeAlias
 
 from towline.ports import Phase
-from towline_server.loops import Changes
+from towline_server.loops import ChangeSignal
 
 from .domain import Lease
 from .queue import Leases
@@ -38,7 +38,7 @@ class Phases:
     """
 
     def __init__(
-        self, leases: Leases, lease: Lease, changes: Changes, log: RunLog, *, each: bool
+        self, leases: Leases, lease: Lease, changes: ChangeSignal, log: RunLog, *, each: bool
     ) -> None:
         self._leases = leases
         self._lease = lease

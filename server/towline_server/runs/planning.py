@@ -38,7 +38,7 @@ def check_request(request: RunRequest, project: Project) -> None:
         raise UnknownKind(kind=kind)
     if project.binding is None:
         raise NotAssociated(project=f"/{project.path}")
-    if request.source is not None and not request.source.is_of(project.binding):
+    if request.source is not None and not request.source.is_met_by(project.binding):
         raise BoundElsewhere(project=f"/{project.path}")
 
 

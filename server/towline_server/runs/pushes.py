@@ -22,7 +22,7 @@ from towline_server.projects.domain import Provider
 from towline_server.projects.push_hooks import FORMS, HookBody, HookForm, PushedRef
 from towline_server.projects.service import Projects
 
-from .domain import Origin, Run, TriggeredBy
+from .domain import Run, Trigger, TriggeredBy
 from .service import Runs
 from .states import RunState
 from .tables import RunRow
@@ -73,9 +73,9 @@ class Pushes:
         keys = {each: self._fresh_key(each, key, delivery) for each in followers}
         if followers and not any(keys.values()):
             raise HookReplayed
-        origin = Origin(by=TriggeredBy.WEBHOOK, ref=delivery or None)
+        trigger = Trigger(by=TriggeredBy.WEBHOOK, ref=delivery or None)
         return tuple(
-            self._runs.request(each, origin=replace(origin, key=fresh))
+            self._runs.request(each, trigger=replace(trigger, key=fresh))
             for each, fresh in keys.items()
             if fresh is not None
         )

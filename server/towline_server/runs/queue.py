@@ -31,7 +31,7 @@ from .states import ACTIVE, STARTS_AT, TERMINAL, RunState, may_reach
 from .tables import RunRow, find_now, held_by, hold_projects, is_free, waits
 
 
-class Refusal(StrEnum):
+class NotTaken(StrEnum):
     """Why a run cannot be taken."""
 
     ENDED = "ended"
@@ -104,7 +104,7 @@ class Leases:
         *,
         read: Read | None = None,
         excluded: Excluded = Excluded(),
-    ) -> Lease | Refusal:
+    ) -> Lease | NotTaken:
         """Begin a run, or resume one that this executor held before it was restarted.
 
         ``read`` is as for `take_next`. Runs of ``excluded`` tenants and hosts do not begin.
@@ -118,18 +118,18 @@ class Leases:
                 row, now = find_now(session, run_id)
                 state = RunState(row.state)
                 if state.is_terminal or row.is_parent:
-                    return Refusal.ENDED
+                    return NotTaken.ENDED
                 if state is not RunState.QUEUED and row.executor_id != executor_id:
-                    return Refusal.HELD
+                    return NotTaken.HELD
                 if state is RunState.QUEUED:
                     if row.tenant_id in excluded.tenants or row.host in excluded.hosts:
-                        return Refusal.FULL
+                        return NotTaken.FULL
                     if _is_busy(session, row.project_id):
-                        return Refusal.BUSY
+                        return NotTaken.BUSY
                 return self._begin(session, row, now, executor_id, read)
         except IntegrityError:
             # Another run of the project began between our look and our write.
-            return Refusal.BUSY
+            return NotTaken.BUSY
 
     def _begin(
         self, session: Session, row: RunRow, now: datetime, executor_id: str, read: Read | None

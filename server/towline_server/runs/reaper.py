@@ -16,7 +16,7 @@ from towline_server.db.clock import database_now
 from towline_server.db.jobs import RetryPolicy
 from towline_server.db.session import Database, once_committed
 from towline_server.errors import HeartbeatMissed, LeaseLost, RunUnclaimed
-from towline_server.loops import Backoff, Changes
+from towline_server.loops import Backoff, ChangeSignal
 
 from .attempts import RETRIES, resume
 from .completion import failed, write_completion
@@ -40,7 +40,7 @@ class Reaper:
         database: Database,
         leases: Leases,
         backends: Backends,
-        changes: Changes,
+        changes: ChangeSignal,
         *,
         retries: RetryPolicy = RETRIES,
         claim_seconds: float = 3600,

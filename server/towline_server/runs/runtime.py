@@ -12,7 +12,7 @@ from towline_server.addresses import AddressPolicy
 from towline_server.auth.sealing import Sealer
 from towline_server.db.jobs import RetryPolicy, growing_delays
 from towline_server.db.session import Database
-from towline_server.loops import Changes, Ticker
+from towline_server.loops import ChangeSignal, Ticker
 from towline_server.settings import Settings
 from towline_server.webhooks.queue import DeliveryQueue
 from towline_server.webhooks.sending import Sender
@@ -37,7 +37,7 @@ from .queue import Leases
 from .reaper import Reaper
 from .retention import Retained, Retention
 from .service import Runs
-from .worker import Backend, Backends, ExecutorLock, NativeBackend, Worker
+from .worker import Backends, ExecutorLock, NativeBackend, RunBackend, Worker
 from .worker_processes import WorkerProcesses
 
 _LOOK_SECONDS = 1.0
@@ -47,7 +47,7 @@ _UNWOKEN_SECONDS = 30.0
 _PRUNE_SECONDS = 600.0
 
 
-class Part(StrEnum):
+class ProcessRole(StrEnum):
     """What a process does with runs."""
 
     ALL = "all"
@@ -57,7 +57,7 @@ class Part(StrEnum):
     """Nothing else."""
 
 
-class Executor(Backend, Protocol):
+class LocalBackend(RunBackend, Protocol):
     """The native backend: it executes runs here, or in other processes."""
 
     @property
@@ -80,12 +80,12 @@ class Runtime:
     followers: Followers
     event_followers: EventFollowers
     heartbeat: Heartbeat
-    native: Executor
+    native: LocalBackend
     orchestrated: tuple[OrchestratedBackend, ...]
     delivery_worker: DeliveryWorker
     tickers: tuple[Ticker, ...]
     executor_lock: ExecutorLock | None
-    changes: Changes
+    changes: ChangeSignal
     shutdown_seconds: float
 
     def start(self) -> None:
@@ -128,7 +128,7 @@ def open_runtime(
     database: Database,
     sealer: Sealer,
     *,
-    part: Part = Part.ALL,
+    role: ProcessRole = ProcessRole.ALL,
     worker_command: Sequence[str] = (),
     boundary: Boundary = pass_boundary,
 ) -> Runtime:
@@ -136,20 +136,22 @@ def open_runtime(
 
     ``worker_command`` is what starts a process that executes runs, for one that does not.
     """
-    changes = Changes()
+    changes = ChangeSignal()
     tools = _tools(settings, database, sealer, changes, boundary)
     leases, retries = tools.leases, tools.retries
     heartbeat = Heartbeat(leases, renew_seconds=settings.heartbeat_seconds)
     executor_lock: ExecutorLock | None = None
-    native: Executor
-    if part is Part.ANSWERING:
+    native: LocalBackend
+    if role is ProcessRole.ANSWERING:
         native = WorkerProcesses(worker_command, settings.workers, changes)
     else:
         executor_lock = ExecutorLock(settings.data_dir)
         worker = Worker(tools, heartbeat, executor_lock.id)
         native = NativeBackend(worker, at_once=runs_at_once(settings))
     # Who only executes passes nothing on.
-    orchestrated = () if part is Part.EXECUTING else _orchestrated(settings, database, changes)
+    orchestrated = (
+        () if role is ProcessRole.EXECUTING else _orchestrated(settings, database, changes)
+    )
     backends = Backends([native, ExternalBackend(), *orchestrated])
     runs = Runs(database, backends, changes=changes, most_waiting=settings.tenant_queue)
     schedules = Schedules(database, runs)
@@ -169,10 +171,10 @@ def open_runtime(
         Due.DELIVERIES: Ticker("towline-webhooks", _UNWOKEN_SECONDS, delivery_worker.deliver_due),
         **{Due(backend.name): backend.ticker for backend in orchestrated},
     }
-    due = _due_in(part, loops)
+    due = _due_in(role, loops)
     # Each machine has caches of its own; what is in the database is for the servers.
     pruned: list[Callable[[], None]] = [tools.repositories.prune]
-    if part is not Part.EXECUTING:
+    if role is not ProcessRole.EXECUTING:
         pruned += [delivery_worker.forget_old, Retention(database, _retained(settings)).prune]
     return Runtime(
         runs=runs,
@@ -199,7 +201,7 @@ def open_orchestrated_worker(
     settings: Settings, database: Database, sealer: Sealer, *, boundary: Boundary = pass_boundary
 ) -> OrchestratedWorker:
     """Assemble what executes the runs that an orchestrator names."""
-    changes = Changes()
+    changes = ChangeSignal()
     tools = _tools(settings, database, sealer, changes, boundary)
     heartbeat = Heartbeat(tools.leases, renew_seconds=settings.heartbeat_seconds)
     lock = ExecutorLock(settings.data_dir)
@@ -213,7 +215,11 @@ def open_orchestrated_worker(
 
 
 def _tools(
-    settings: Settings, database: Database, sealer: Sealer, changes: Changes, boundary: Boundary
+    settings: Settings,
+    database: Database,
+    sealer: Sealer,
+    changes: ChangeSignal,
+    boundary: Boundary,
 ) -> Tools:
     return Tools(
         database=database,
@@ -242,7 +248,7 @@ def _tools(
 
 
 def _orchestrated(
-    settings: Settings, database: Database, changes: Changes
+    settings: Settings, database: Database, changes: ChangeSignal
 ) -> tuple[OrchestratedBackend, ...]:
     """Return the orchestrators that are configured.
 
@@ -298,17 +304,17 @@ def runs_at_once(settings: Settings) -> AtOnce:
     )
 
 
-def _due_in(part: Part, loops: Mapping[Due, Ticker]) -> Mapping[Due, Ticker]:
+def _due_in(role: ProcessRole, loops: Mapping[Due, Ticker]) -> Mapping[Due, Ticker]:
     """Return the loops that a process has."""
-    match part:
-        case Part.ALL:
+    match role:
+        case ProcessRole.ALL:
             return loops
-        case Part.ANSWERING:
+        case ProcessRole.ANSWERING:
             return {due: ticker for due, ticker in loops.items() if due is not Due.RUNS}
-        case Part.EXECUTING:
+        case ProcessRole.EXECUTING:
             return {Due.RUNS: loops[Due.RUNS]}
         case _:
-            assert_never(part)
+            assert_never(role)
 
 
 def _fetch_process(settings: Settings) -> FetchProcess:

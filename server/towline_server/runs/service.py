@@ -21,11 +21,11 @@ from towline_server.audit.log import Action, Owner, record
 from towline_server.db.clock import database_now
 from towline_server.db.session import Database
 from towline_server.errors import NotFound, RunNotEnded, existing
-from towline_server.loops import Changes
+from towline_server.loops import ChangeSignal
 
 from .attempts import Batch, check_room, find_by_key, find_target, new_runs, refuse_second, retry
 from .completion import note_cancel, request_cancel
-from .domain import BackendName, Origin, Run, RunMode, RunRequest, TriggeredBy
+from .domain import BackendName, Run, RunMode, RunRequest, Trigger, TriggeredBy
 from .listing import RunFilter, RunPage
 from .states import TERMINAL, RunState
 from .tables import WITHOUT_REPORT, RunRow, children_of, find_row, listed_run, run_of
@@ -43,13 +43,13 @@ class Runs:
         database: Database,
         backends: Backends,
         *,
-        changes: Changes | None = None,
+        changes: ChangeSignal | None = None,
         most_waiting: int = 5_000,
     ) -> None:
         self._database = database
         self.backends = backends
         """The backends that can execute runs here."""
-        self._changes = changes or Changes()
+        self._changes = changes or ChangeSignal()
         self._most_waiting = most_waiting
 
     # --- ask for ------------------------------------------------------------------------------
@@ -59,7 +59,7 @@ class Runs:
         project_id: UUID,
         request: RunRequest | None = None,
         *,
-        origin: Origin = Origin(),
+        trigger: Trigger = Trigger(),
         backend: BackendName = BackendName.NATIVE,
     ) -> Run:
         """Request a run. It waits until no other run of the project is active.
@@ -72,14 +72,14 @@ class Runs:
             QueueFull: as many runs of the tenant wait as may.
         """
         whole = request or RunRequest()
-        return self._request(project_id, [whole], origin, backend, Batch.of_one(whole))[0]
+        return self._request(project_id, [whole], trigger, backend, Batch.of_one(whole))[0]
 
     def request_kinds(
         self,
         project_id: UUID,
         kinds: Sequence[str],
         *,
-        origin: Origin = Origin(),
+        trigger: Trigger = Trigger(),
         batch_id: UUID | None = None,
     ) -> tuple[Run, ...]:
         """Request a run for each kind, in one batch even of one kind: a new one by default.
@@ -88,9 +88,9 @@ class Runs:
         """
         requests = [RunRequest(kind=kind) for kind in kinds]
         batch = Batch(batch_id=batch_id or uuid4())
-        return self._request(project_id, requests, origin, BackendName.NATIVE, batch)
+        return self._request(project_id, requests, trigger, BackendName.NATIVE, batch)
 
-    def request_only_one(self, project_id: UUID, kind: str, *, origin: Origin = Origin()) -> Run:
+    def request_only_one(self, project_id: UUID, kind: str, *, trigger: Trigger = Trigger()) -> Run:
         """Request a run of one kind, unless one is in progress.
 
         Raises:
@@ -98,7 +98,7 @@ class Runs:
             NotFound, BackendNotConfigured, QueueFull: as `request`.
         """
         batch, native = Batch(batch_id=None, alone=True), BackendName.NATIVE
-        return self._request(project_id, [RunRequest(kind=kind)], origin, native, batch)[0]
+        return self._request(project_id, [RunRequest(kind=kind)], trigger, native, batch)[0]
 
     def request_fan_out(
         self,
@@ -106,7 +106,7 @@ class Runs:
         kinds: Sequence[str],
         request: RunRequest | None = None,
         *,
-        origin: Origin = Origin(),
+        trigger: Trigger = Trigger(),
         backend: BackendName = BackendName.NATIVE,
     ) -> Run:
         """Request a parent run with a child for each kind, and one fetch (see `children`).
@@ -120,7 +120,7 @@ class Runs:
         whole = request or RunRequest()
         requests = [replace(whole, kind=kind) for kind in kinds]
         batch = Batch(batch_id=uuid4(), parent=whole)
-        return self._request(project_id, requests, origin, backend, batch)[0]
+        return self._request(project_id, requests, trigger, backend, batch)[0]
 
     def check_room(self, tenant_id: UUID, backend: BackendName) -> None:
         """Refuse what would request a run of a tenant. Raises QueueFull, as `request`."""
@@ -134,27 +134,27 @@ class Runs:
         self,
         project_id: UUID,
         requests: Sequence[RunRequest],
-        origin: Origin,
+        trigger: Trigger,
         backend: BackendName,
         batch: Batch,
     ) -> tuple[Run, ...]:
         executing = self.backends.get(backend)
         try:
             with self._database.writing() as session:
-                runs = find_by_key(session, project_id, origin.key)
+                runs = find_by_key(session, project_id, trigger.key)
                 if not runs:
                     if batch.alone and requests[0].kind is not None:
                         refuse_second(session, project_id, requests[0].kind)
                     target = find_target(session, project_id, backend, self._most_waiting)
                     rows = new_runs(
-                        session, target, requests, origin, backend, batch, database_now(session)
+                        session, target, requests, trigger, backend, batch, database_now(session)
                     )
                     runs = tuple(run_of(row) for row in rows)
-                    _record(session, Action.RUN_REQUESTED, runs[0], by=origin.by)
+                    _record(session, Action.RUN_REQUESTED, runs[0], by=trigger.by)
         except IntegrityError:
             # The same key was used between our look and our write.
             with self._database.reading() as session:
-                runs = find_by_key(session, project_id, origin.key)
+                runs = find_by_key(session, project_id, trigger.key)
             if not runs:
                 raise
         executing.submit(
@@ -324,7 +324,7 @@ class Runs:
     def _retry_children(
         self, session: Session, row: RunRow, following: RunRow, request: RunRequest
     ) -> list[Run]:
-        origin = Origin(by=TriggeredBy.RETRY, ref=str(row.id), sync_id=row.sync_id)
+        trigger = Trigger(by=TriggeredBy.RETRY, ref=str(row.id), sync_id=row.sync_id)
         batch = Batch(batch_id=uuid4())
         requests = [request]
         if request.window is None:
@@ -334,7 +334,7 @@ class Runs:
         now = following.created_at
         most = self._most_waiting + len(requests)  # their parent had room
         target = find_target(session, row.project_id, backend, most)
-        rows = new_runs(session, target, requests, origin, backend, batch, now)
+        rows = new_runs(session, target, requests, trigger, backend, batch, now)
         following.batch_id = batch.batch_id
         for position, child in enumerate(rows, start=1):
             child.parent_id, child.position = following.id, position

@@ -24,7 +24,7 @@ from .domain import Lease
 from .execute import Execution
 from .heartbeat import RunToken
 from .orchestrated import OrchestratedWorker, waits_for
-from .queue import Refusal
+from .queue import NotTaken
 from .round_robin import Excluded
 from .worker import about_run
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 
-class Step(IntEnum):
+class RunStep(IntEnum):
     """A step of a run, in their order."""
 
     FETCH = 1
@@ -88,7 +88,7 @@ class Steps:
         self._taking = threading.Lock()
         self._held: dict[UUID, _Held] = {}
 
-    def do(self, run_id: UUID, step: Step) -> Progress:
+    def do(self, run_id: UUID, step: RunStep) -> Progress:
         """Do the steps of a run up to one; one that is being done is waited for."""
         held = self._find(run_id)
         if held is None:
@@ -108,7 +108,7 @@ class Steps:
     def resume(self) -> None:
         """Execute the runs that this executor had when its process ended, each in a thread."""
         for found in self._worker.interrupted():
-            work = (found.run_id, Step.APPLY)
+            work = (found.run_id, RunStep.APPLY)
             threading.Thread(target=self.do, args=work, name="towline-run", daemon=True).start()
 
     def release_idle(self) -> None:
@@ -121,7 +121,7 @@ class Steps:
                 if held.execution is None or held.is_over or held.token is None:
                     continue
                 if held.token.is_set():
-                    self._do(held, Step.APPLY)
+                    self._do(held, RunStep.APPLY)
                     self._forget(run_id, held)
                 elif self._clock() - held.used_at > self._idle_seconds:
                     self._forget(run_id, held)
@@ -143,7 +143,7 @@ class Steps:
                 return None
             return self._held.setdefault(run_id, _Held())
 
-    def _take(self, run_id: UUID, held: _Held) -> Refusal | None:
+    def _take(self, run_id: UUID, held: _Held) -> NotTaken | None:
         with self._taking:
             taken = self._worker.take(run_id, self._excluded())
             if not isinstance(taken, Lease):
@@ -164,18 +164,18 @@ class Steps:
         tenants, hosts = self._at_once.full(leases)
         return Excluded(tenants=tenants, hosts=hosts)
 
-    def _do(self, held: _Held, step: Step) -> Progress:
+    def _do(self, held: _Held, step: RunStep) -> Progress:
         execution, lease = held.execution, held.lease
         assert execution is not None, "it was taken"
         assert lease is not None, "it was taken"
         each = {
-            Step.FETCH: execution.fetch,
-            Step.COMPARE: execution.compare,
-            Step.APPLY: execution.apply,
+            RunStep.FETCH: execution.fetch,
+            RunStep.COMPARE: execution.compare,
+            RunStep.APPLY: execution.apply,
         }
         with logs.about(**about_run(lease)), telemetry.within(held.span):
             for number in range(held.done + 1, step + 1):
-                if not each[Step(number)]():
+                if not each[RunStep(number)]():
                     return Progress.ENDED
                 held.done = number
         return Progress.DONE
@@ -187,5 +187,5 @@ class Steps:
             self._held.pop(run_id, None)
 
 
-def _may_come(refusal: Refusal) -> bool:
-    return waits_for(refusal) or refusal is Refusal.CLOSING
+def _may_come(refusal: NotTaken) -> bool:
+    return waits_for(refusal) or refusal is NotTaken.CLOSING

@@ -272,7 +272,7 @@ def listed_run(row: RunRow) -> domain.Run:
         position=row.position,
         is_parent=row.is_parent,
         request=decode(domain.RunRequest, row.request, "request"),
-        origin=domain.Origin(
+        trigger=domain.Trigger(
             by=domain.TriggeredBy(row.triggered_by),
             ref=row.trigger_ref,
             requested_by=row.requested_by,

@@ -31,14 +31,14 @@ from .bounds import AtOnce
 from .domain import BackendName, Lease
 from .execute import Execution, Tools
 from .heartbeat import Heartbeat, RunToken
-from .queue import Refusal
+from .queue import NotTaken
 from .round_robin import Candidate, Excluded
 from .tables import RunRow
 
 _LOG = logging.getLogger("towline.runs")
 
 
-class Backend(Protocol):
+class RunBackend(Protocol):
     """Executes runs. Only the rows of the runs say which wait, and who executes which."""
 
     @property
@@ -58,7 +58,7 @@ class Backend(Protocol):
 class Backends:
     """The backends that are configured."""
 
-    def __init__(self, backends: Iterable[Backend]) -> None:
+    def __init__(self, backends: Iterable[RunBackend]) -> None:
         self._backends = {backend.name: backend for backend in backends}
 
     @property
@@ -66,7 +66,7 @@ class Backends:
         """Their names, in alphabetical order."""
         return tuple(sorted(self._backends))
 
-    def get(self, name: str) -> Backend:
+    def get(self, name: str) -> RunBackend:
         """Return the backend of this name.
 
         Raises:
@@ -114,16 +114,16 @@ class Worker:
         """Return the runs that this executor held when its process ended, the oldest first."""
         return self._tools.leases.held_by(self.executor_id)
 
-    def take(self, run_id: UUID, excluded: Excluded = Excluded()) -> Lease | Refusal:
+    def take(self, run_id: UUID, excluded: Excluded = Excluded()) -> Lease | NotTaken:
         """Take a run, or return why it cannot be taken; ``excluded`` is as for `Leases.take`."""
         if self.heartbeat.is_closed:
-            return Refusal.CLOSING
+            return NotTaken.CLOSING
         self._tools.boundary(run_id, "queued")
         try:
             read = self._tools.read_inputs
             return self._tools.leases.take(run_id, self.executor_id, read=read, excluded=excluded)
         except NotFound:
-            return Refusal.ENDED  # it was deleted with its project
+            return NotTaken.ENDED  # it was deleted with its project
 
     def next_in_turn(self, backend: BackendName, excluded: Excluded) -> Candidate | None:
         """Look for the run that is next, without a lock: most looks find nothing."""

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from uuid import UUID
 
-from towline_server.loops import Changes, Ticker
+from towline_server.loops import ChangeSignal, Ticker
 from towline_server.metrics import worker_ended
 
 from .domain import BackendName
@@ -32,7 +32,7 @@ class WorkerProcesses:
 
     name = BackendName.NATIVE
 
-    def __init__(self, command: Sequence[str], count: int, changes: Changes) -> None:
+    def __init__(self, command: Sequence[str], count: int, changes: ChangeSignal) -> None:
         self._command = command
         self._changes = changes
         self._lock = threading.Lock()

@@ -44,7 +44,7 @@ def fire(api: ApiClient, made: dict[str, Any], **after: float) -> list[Any]:
     clock = DatabaseClock(datetime.now(UTC) + timedelta(**after))
     Schedules(api.services.database, runs, now=clock).fire()
     found = runs.page(RunFilter(project_id=api.project.id), limit=100).runs
-    return [run for run in found if run.origin.schedule_id == UUID(made["id"])]
+    return [run for run in found if run.trigger.schedule_id == UUID(made["id"])]
 
 
 def of_sync(api: ApiClient) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def test_a_schedule_requests_runs_of_what_it_says(api: ApiClient):
     made = make(api, every_seconds=60, kind=kind, mode="dry_run")
     assert fire(api, made, seconds=5) == []
     [run] = fire(api, made, seconds=120)
-    assert run.origin.by is TriggeredBy.SCHEDULED
+    assert run.trigger.by is TriggeredBy.SCHEDULED
     assert (str(run.request.mode), run.request.kind) == ("dry_run", kind)
 
 

@@ -20,7 +20,7 @@ from towline.testing.git_server import GitServer
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Binding
 from towline_server.projects.service import Projects
-from towline_server.runs.domain import Origin, RunMode, RunRequest, TriggeredBy
+from towline_server.runs.domain import RunMode, RunRequest, Trigger, TriggeredBy
 from towline_server.runs.service import Runs
 
 SCHEMA = PageSchema("connections")
@@ -129,8 +129,8 @@ def test_what_a_schedule_asks_for_is_not_one_off(
     tenant.commit(a=b"1")
     project = tenant.project()
     key = api.key(Role.READER, project)
-    scheduled = Origin(by=TriggeredBy.SCHEDULED, schedule_id=uuid4())
-    inline.request_kinds(project.id, ["rule"], origin=scheduled)
+    scheduled = Trigger(by=TriggeredBy.SCHEDULED, schedule_id=uuid4())
+    inline.request_kinds(project.id, ["rule"], trigger=scheduled)
     inline.request_kinds(project.id, ["task"])
     assert [each["is_one_off"] for each in _list(api, key)] == [True, False]
 
@@ -335,7 +335,7 @@ def test_a_sync_has_its_requester_and_its_canceller(
     [asked] = _sync(queueing_api, asker).json()
     _cancel(queueing_api, canceller, asked["id"])
     run = runner.runs.get(UUID(asked["id"]))
-    found = [run.origin.requested_by, UUID(str(run.cancellation and run.cancellation.by))]
+    found = [run.trigger.requested_by, UUID(str(run.cancellation and run.cancellation.by))]
     assert found == [queueing_api.owner_of(each) for each in (asker, canceller)]
 
 

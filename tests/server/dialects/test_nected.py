@@ -240,7 +240,7 @@ def test_a_lost_task_waits_to_be_tried_again(shared: SharedProject, key: str):
 
 def test_a_task_has_its_requester(shared: SharedProject, client: TestClient, key: str):
     started(client.post(PULL, headers=headers(key)))
-    assert [run.origin.requested_by for run in shared.runs_of()] == [shared.owner_of(key)]
+    assert [run.trigger.requested_by for run in shared.runs_of()] == [shared.owner_of(key)]
 
 
 # --- refusals ---------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ def test_a_run_has_its_requester_and_is_named(shared: SharedProject, client: Tes
     answer = client.post(PULL, headers=WRITER, json={})
     (run,) = shared.runs_of()
     assert answer.headers["Towline-Run"] == str(run.id)
-    assert run.origin.requested_by is not None
+    assert run.trigger.requested_by is not None
 
 
 def test_a_repeated_key_pulls_once(shared: SharedProject, client: TestClient):

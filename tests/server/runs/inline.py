@@ -14,12 +14,12 @@ from towline.remotes.git import GitRemote
 from towline.remotes.url import ALL_SCHEMES
 from towline_server.auth.sealing import Sealer
 from towline_server.db import Database
-from towline_server.loops import Changes
+from towline_server.loops import ChangeSignal
 from towline_server.runs.domain import BackendName
 from towline_server.runs.execute import Boundary, Tools, pass_boundary
 from towline_server.runs.fetching import Fetcher, FetchTarget, Repositories, SharedFetches
 from towline_server.runs.heartbeat import Heartbeat
-from towline_server.runs.queue import Leases, Refusal
+from towline_server.runs.queue import Leases, NotTaken
 from towline_server.runs.service import Runs
 from towline_server.runs.worker import Backends, Worker
 
@@ -27,10 +27,10 @@ from towline_server.runs.worker import Backends, Worker
 class SteppedWorker(Worker):
     """A worker that executes the runs that a test names."""
 
-    def execute(self, run_id: UUID) -> Refusal | None:
+    def execute(self, run_id: UUID) -> NotTaken | None:
         """Execute a run to its end, or return why it cannot be taken."""
         lease = self.take(run_id)
-        if isinstance(lease, Refusal):
+        if isinstance(lease, NotTaken):
             return lease
         self.execute_leased(lease)
         return None
@@ -81,7 +81,7 @@ def open_inline(
         leases=Leases(database),
         repositories=Repositories(database, sealer, cache_dir, schemes=ALL_SCHEMES, limits=limits),
         fetches=SharedFetches(fetcher, now=database.now),
-        changes=Changes(),
+        changes=ChangeSignal(),
         boundary=boundary,
     )
     return Runs(database, Backends([InlineBackend(tools)]), changes=tools.changes)

@@ -18,7 +18,7 @@ from tests.server.runs.stepped_orchestrator import SteppedOrchestrator
 from towline.errors import Cancelled
 from towline.remotes.url import ALL_SCHEMES
 from towline_server.db.clock import database_now
-from towline_server.loops import Changes
+from towline_server.loops import ChangeSignal
 from towline_server.runs.completion import complete, failed
 from towline_server.runs.delegation import OrchestratedBackend
 from towline_server.runs.domain import BackendName, Lease, Run
@@ -53,8 +53,8 @@ class HoldingBackend:
             self.heartbeat.stop_run(run_id)
 
 
-class CallingChanges(Changes):
-    """Changes that call a function each time that a run changed."""
+class CallingSignal(ChangeSignal):
+    """A signal that calls a function each time that a run changed."""
 
     def __init__(self, call: Callable[[], object]) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class Runner:
     def __post_init__(self) -> None:
         database = self.tenant.database
         self.leases = Leases(database)
-        self.changes = Changes()
+        self.changes = ChangeSignal()
         self.fetches = SharedFetches(self.fetcher, now=database.now)
         self.repositories = Repositories(
             database, self.tenant.sealer, self.tenant.cache_dir, schemes=ALL_SCHEMES

@@ -25,7 +25,7 @@ from towline_server.runs.orchestrated import OrchestratedWorker
 from towline_server.runs.runtime import open_orchestrated_worker
 from towline_server.runs.service import Runs
 from towline_server.runs.states import ReasonCode
-from towline_server.runs.steps import Progress, Step
+from towline_server.runs.steps import Progress, RunStep
 from towline_server.runs.temporal.connection import connect
 from towline_server.runs.temporal.names import WORKFLOW
 from towline_server.runs.temporal.orchestrator import TemporalOrchestrator
@@ -160,7 +160,7 @@ class TemporalHarness:
 
     def deliver_again(self, run_id: UUID) -> None:
         wanted = Progress.ENDED if self.runs.get(run_id).is_terminal else Progress.WAITS
-        assert self.two().temporal.steps.do(run_id, Step.FETCH) is wanted
+        assert self.two().temporal.steps.do(run_id, RunStep.FETCH) is wanted
 
     async def client(self) -> Client:
         """A client of the test's own."""

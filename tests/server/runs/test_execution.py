@@ -24,7 +24,7 @@ from towline_server.runs.domain import BackendName, Lease
 from towline_server.runs.fetching import FetchTarget
 from towline_server.runs.heartbeat import Stop
 from towline_server.runs.listing import RunFilter
-from towline_server.runs.queue import Refusal
+from towline_server.runs.queue import NotTaken
 from towline_server.runs.states import ACTIVE, Outcome, ReasonCode, ResultClass, RunState
 from towline_server.runs.tables import RunRow
 from towline_server.runs.worker import NativeBackend
@@ -33,15 +33,15 @@ from towline_server.runs.worker import NativeBackend
 def test_one_run_works_on_a_project_at_a_time(runner: Runner, tenant: GitTenant, project: Project):
     first, second = (runner.runs.request(project.id) for _ in range(2))
     with runner.paused(first.id, "comparing"):
-        assert runner.worker("two").execute(second.id) is Refusal.BUSY
-        assert runner.worker("two").execute(first.id) is Refusal.HELD
+        assert runner.worker("two").execute(second.id) is NotTaken.BUSY
+        assert runner.worker("two").execute(first.id) is NotTaken.HELD
         assert runner.runs.get(second.id).state is RunState.QUEUED
         other = runner.runs.request(tenant.project().id)
         assert runner.worker("two").execute(other.id) is None
     assert runner.worker("two").execute(second.id) is None
     assert runner.runs.get(first.id).outcome is Outcome.CHANGED
     assert runner.runs.get(second.id).outcome is Outcome.UNCHANGED
-    assert runner.worker("two").execute(first.id) is Refusal.ENDED
+    assert runner.worker("two").execute(first.id) is NotTaken.ENDED
 
 
 def test_fifty_projects_are_one_fetch(tenant: GitTenant):
@@ -95,7 +95,7 @@ def test_a_run_that_waits_is_cancelled_at_once(runner: Runner, tenant: GitTenant
     assert (ended.state, ended.result_class) == (RunState.CANCELLED, ResultClass.CANCELLED)
     assert ended.cancellation is not None
     assert (ended.cancellation.by, ended.cancellation.reason) == ("me", "why")
-    assert runner.worker().execute(run.id) is Refusal.ENDED
+    assert runner.worker().execute(run.id) is NotTaken.ENDED
     assert runner.runs.cancel(run.id, by="you") == ended
     assert tenant.contents(project) == {}
 
@@ -308,7 +308,7 @@ def test_a_project_that_is_deleted_takes_its_run_along(runner: Runner, tenant: G
     with runner.paused(run.id, "comparing"), tenant.database.writing() as session:
         Projects(session).delete(project.id)
     assert runner.runs.find(run.id) is None
-    assert runner.worker().execute(run.id) is Refusal.ENDED
+    assert runner.worker().execute(run.id) is NotTaken.ENDED
 
 
 # --- the queue --------------------------------------------------------------------------------
@@ -375,7 +375,7 @@ def test_an_attempt_after_a_shutdown_has_the_same_revision(
         worker.heartbeat.close()
     lost = runner.runs.get(run.id)
     assert (lost.state, lost.reason_code) == (RunState.FAILED, ReasonCode.WORKER_SHUTDOWN)
-    assert worker.execute(run.id) is Refusal.CLOSING
+    assert worker.execute(run.id) is NotTaken.CLOSING
     tenant.commit(a=b"newer")
     following = lost.attempts.next_id
     assert following is not None

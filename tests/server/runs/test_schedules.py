@@ -52,7 +52,7 @@ class TimedSchedules:
 
     def runs(self) -> list[Run]:
         page = self.runner.runs.page(RunFilter(project_id=self.project.id), limit=100)
-        return sorted(page.runs, key=lambda run: run.origin.ref or "")
+        return sorted(page.runs, key=lambda run: run.trigger.ref or "")
 
     def finish(self) -> None:
         for run in self.runs():
@@ -75,8 +75,8 @@ def test_a_schedule_fires_when_it_is_due_and_not_before(schedules: TimedSchedule
     assert schedules.due_at(made) == START + timedelta(hours=1)
     assert schedules.at(minutes=59) == []
     [run] = schedules.at(minutes=60)
-    assert run.origin.by is TriggeredBy.SCHEDULED
-    assert (run.origin.schedule_id, run.origin.sync_id) == (made, sync_id)
+    assert run.trigger.by is TriggeredBy.SCHEDULED
+    assert (run.trigger.schedule_id, run.trigger.sync_id) == (made, sync_id)
     schedules.finish()
     assert len(schedules.at(minutes=61)) == 1
     assert len(schedules.at(minutes=120)) == 2

@@ -7,7 +7,7 @@ import pytest
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.inline import open_inline
 from towline.options import OnConflict, Resolutions
-from towline_server.runs.domain import Origin, RunMode, RunRequest
+from towline_server.runs.domain import RunMode, RunRequest, Trigger
 from towline_server.runs.listing import RunFilter
 from towline_server.runs.service import Runs
 from towline_server.runs.states import Fault, Outcome, ReasonCode, ResultClass, RunState
@@ -108,9 +108,9 @@ def test_a_batch_pulls_one_revision(tenant: GitTenant, runs: Runs):
 def test_one_key_asks_once(tenant: GitTenant, runs: Runs):
     tenant.commit(a=b"1")
     project = tenant.project()
-    first = runs.request(project.id, origin=Origin(key="k"))
-    assert runs.request(project.id, origin=Origin(key="k")).id == first.id
-    assert runs.request(project.id, origin=Origin(key="l")).id != first.id
+    first = runs.request(project.id, trigger=Trigger(key="k"))
+    assert runs.request(project.id, trigger=Trigger(key="k")).id == first.id
+    assert runs.request(project.id, trigger=Trigger(key="l")).id != first.id
 
 
 def test_a_run_comprises_others(tenant: GitTenant, runs: Runs):

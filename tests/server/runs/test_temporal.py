@@ -26,7 +26,7 @@ from towline_server.projects.domain import Project
 from towline_server.runs.bounds import AtOnce
 from towline_server.runs.domain import RemoteRun, RemoteState, Run, RunMode, RunRequest
 from towline_server.runs.states import Outcome, ReasonCode, RunState
-from towline_server.runs.steps import Progress, Step
+from towline_server.runs.steps import Progress, RunStep
 from towline_server.runs.temporal.orchestrator import TemporalOrchestrator
 from towline_server.runs.temporal.workflow import RunWorkflow
 
@@ -206,7 +206,7 @@ def test_a_tenant_has_its_part_of_a_worker_alone(
         elsewhere = request(harness, other.project())
         harness.backend.follow_due()
         await_until(lambda: harness.runs.get(elsewhere.id).is_terminal, "another tenant's ends")
-        assert paused.threads.temporal.steps.do(second.id, Step.FETCH) is Progress.WAITS
+        assert paused.threads.temporal.steps.do(second.id, RunStep.FETCH) is Progress.WAITS
         assert harness.runs.get(second.id).state is RunState.QUEUED
     await_until(lambda: harness.runs.get(second.id).is_terminal, "its turn comes")
 
@@ -220,7 +220,7 @@ def test_a_host_has_its_part_of_a_worker_alone(
     with harness.paused(first.id, "comparing") as paused:
         second = request(harness, tenant.project())
         harness.backend.follow_due()
-        assert paused.threads.temporal.steps.do(second.id, Step.FETCH) is Progress.WAITS
+        assert paused.threads.temporal.steps.do(second.id, RunStep.FETCH) is Progress.WAITS
         assert harness.runs.get(second.id).state is RunState.QUEUED
     await_until(lambda: harness.runs.get(second.id).is_terminal, "its turn comes")
 

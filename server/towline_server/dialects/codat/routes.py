@@ -21,7 +21,7 @@ from towline_server.projects.data_types import DataTypes
 from towline_server.projects.domain import Connection, Project, Provider
 from towline_server.projects.service import Projects
 from towline_server.projects.tables import ProjectRow
-from towline_server.runs.domain import Origin, Run
+from towline_server.runs.domain import Run, Trigger
 from towline_server.runs.listing import RunFilter, latest_of_kinds
 from towline_server.runs.states import RunState
 from towline_server.services import Services
@@ -204,7 +204,7 @@ def pull_all(services: Opened, caller: Caller, company_id: CompanyId) -> None:
     """Pull every kind of asset: one operation each, all of one revision."""
     project = access.project(services, caller, company_id, Role.WRITER, _COMPANY)
     kinds = [kind.name for kind in project.kinds.kinds]
-    services.runs.request_kinds(project.id, kinds, origin=Origin(requested_by=caller.id))
+    services.runs.request_kinds(project.id, kinds, trigger=Trigger(requested_by=caller.id))
 
 
 @router.post("/{companyId}/data/queue/{dataType}", response_model_exclude_unset=True)
@@ -221,7 +221,7 @@ def pull_one(
     bound = None if project.binding is None else project.binding.connection_id
     if connection_id not in (None, bound):
         raise NotFound(what=_CONNECTION)
-    run = services.runs.request_only_one(project.id, kind, origin=Origin(requested_by=caller.id))
+    run = services.runs.request_only_one(project.id, kind, trigger=Trigger(requested_by=caller.id))
     operation = operation_of(run, DataTypes.of(project.kinds))
     # As the product's page shows the response; the next one shows it queued.
     return operation.model_copy(update={"status": DatasetStatus.INITIAL})

@@ -11,7 +11,7 @@ from towline_server.auth.roles import Principal, PrincipalKind, Role, authorise
 from towline_server.errors import Forbidden
 from towline_server.projects.domain import Project
 from towline_server.projects.service import Projects
-from towline_server.runs.domain import Origin
+from towline_server.runs.domain import Trigger
 from towline_server.services import Services, services_of
 from towline_server.web.authentication import Form, authenticated
 from towline_server.web.schemas import raw_body
@@ -29,9 +29,9 @@ class RequestContext:
     body: bytes
 
     @property
-    def origin(self) -> Origin:
-        """The origin of the runs that it requests."""
-        return Origin(requested_by=self.caller.id)
+    def trigger(self) -> Trigger:
+        """What requests its runs."""
+        return Trigger(requested_by=self.caller.id)
 
     def project(self, path: str, needed: Role) -> Project:
         """Return the project at a path, if the caller has the role.

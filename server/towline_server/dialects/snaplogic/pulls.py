@@ -127,7 +127,7 @@ def start(context: RequestContext, project: Project, wanted: RunRequest) -> Run:
     """
     runs = context.services.runs
     check_idle(runs, project.id)
-    return runs.request(project.id, wanted, origin=context.origin)
+    return runs.request(project.id, wanted, trigger=context.trigger)
 
 
 _WHAT = "repository"

@@ -13,7 +13,7 @@ from towline.remotes.windows import Window
 from towline_server.errors import BackendNotConfigured
 from towline_server.projects.domain import Connection, Project
 from towline_server.runs.attempts import check_readable
-from towline_server.runs.domain import Origin, Run, RunMode, RunRequest, Source
+from towline_server.runs.domain import RequiredBinding, Run, RunMode, RunRequest, Trigger
 from towline_server.runs.schedules import Rhythm, ScheduleSpec
 from towline_server.runs.service import Runs
 from towline_server.runs.worker import Backends
@@ -99,7 +99,7 @@ def _whole_number(value: object) -> int | None:
 
 
 def request_run(
-    runs: Runs, definition: Definition, project: Project, mode: RunMode, origin: Origin
+    runs: Runs, definition: Definition, project: Project, mode: RunMode, trigger: Trigger
 ) -> Run:
     """Request a run of a project as a sync defines it.
 
@@ -111,9 +111,9 @@ def request_run(
     if definition.execution_mode is ExecutionMode.FAN_OUT_ENTITY:
         kinds = kinds_of(definition, project)
         whole = _whole(definition, project, mode)
-        return runs.request_fan_out(project.id, kinds, whole, origin=origin, backend=backend)
+        return runs.request_fan_out(project.id, kinds, whole, trigger=trigger, backend=backend)
     request = _request(definition, project, mode)
-    return runs.request(project.id, request, origin=origin, backend=backend)
+    return runs.request(project.id, request, trigger=trigger, backend=backend)
 
 
 def schedule_of(
@@ -152,7 +152,7 @@ def _whole(definition: Definition, project: Project, mode: RunMode) -> RunReques
     """Return the request for a run over every kind, as a sync defines it."""
     ref, path = (definition.source_config.get(name) for name in ("ref", "path"))
     # What the sync was checked against: it does not pull a project that is bound again.
-    source = Source(connection_id=project.bound.connection_id, ref=ref, scope=path)
+    source = RequiredBinding(connection_id=project.bound.connection_id, ref=ref, scope=path)
     policy = definition.execution_config.get("on_conflict")
     on_conflict = None if policy is None else OnConflict(policy)
     return RunRequest(mode=mode, on_conflict=on_conflict, source=source)

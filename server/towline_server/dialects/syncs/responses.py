@@ -142,20 +142,20 @@ class RunOut(CamelModel):
     @classmethod
     def of_run(cls, run: Run, max_auto_resumes: int) -> RunOut:
         """Return a run as this API shows it."""
-        assert run.origin.sync_id is not None, "the run is of a sync"
+        assert run.trigger.sync_id is not None, "the run is of a sync"
         cancellation, remote = run.cancellation, run.executor.remote
         status, heartbeat_at = _backend_status(run)
         return cls(
             id=run.id,
-            sync_id=run.origin.sync_id,
+            sync_id=run.trigger.sync_id,
             status=RunStatus.of(run),
             run_mode=run.request.mode,
             result_class=run.result_class,
             result_reason_code=run.reason_code,
             error=None if run.error is None else run.error.message,
             summary=_summary(run),
-            triggered_by=run.origin.by,
-            trigger_ref=run.origin.ref,
+            triggered_by=run.trigger.by,
+            trigger_ref=run.trigger.ref,
             execution_backend=run.executor.backend,
             execution_mode=ExecutionMode.of(run),
             executor_id=run.executor.id,

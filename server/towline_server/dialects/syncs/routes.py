@@ -174,7 +174,7 @@ def list_sync_runs(
 def _run(services: Services, caller: Principal, run_id: UUID, needed: Role) -> Run:
     """Return a run of a sync, if the caller has the role; other runs are not found."""
     found = services.runs.find(run_id)
-    if found is None or found.origin.sync_id is None:
+    if found is None or found.trigger.sync_id is None:
         raise NotFound(what="run")
     access.project(services, caller, found.project_id, needed, "run")
     return found

@@ -23,7 +23,7 @@ from towline_server.projects.connection_tables import ConnectionRow
 from towline_server.projects.domain import Connection, Project
 from towline_server.projects.locking import hold, hold_writers
 from towline_server.projects.service import Projects
-from towline_server.runs.domain import Origin, Run, RunMode, TriggeredBy
+from towline_server.runs.domain import Run, RunMode, Trigger, TriggeredBy
 from towline_server.runs.listing import RunFilter
 from towline_server.runs.schedules import place
 from towline_server.runs.states import UNENDED
@@ -188,8 +188,8 @@ class Syncs:
             raise RefusedSync.misfit(("path", "sync_id"), "the sync is archived")
         project = self._checked(sync.connection_id, sync, sync.project_id)
         assert project is not None, "the sync has one"
-        origin = Origin(by=TriggeredBy.MANUAL, requested_by=self._caller.id, sync_id=sync.id)
-        return request_run(self._services.runs, sync, project, mode, origin)
+        trigger = Trigger(by=TriggeredBy.MANUAL, requested_by=self._caller.id, sync_id=sync.id)
+        return request_run(self._services.runs, sync, project, mode, trigger)
 
     # --- private ------------------------------------------------------------------------------
 
@@ -310,13 +310,13 @@ class Syncs:
             project = Projects(session).get(sync.project_id)
             if project is None or session.scalar(select(fired)):
                 return
-        origin = Origin(
+        trigger = Trigger(
             by=TriggeredBy.ON_CREATE,
             requested_by=self._caller.id,
             sync_id=sync.id,
             key=f"on_create:{sync.id}",
         )
-        request_run(self._services.runs, sync, project, RunMode.INCREMENTAL, origin)
+        request_run(self._services.runs, sync, project, RunMode.INCREMENTAL, trigger)
 
 
 def _record(session: Session, action: Action, row: SyncRow, **detail: object) -> None:

@@ -21,7 +21,7 @@ from towline_server.db.session import Database
 from towline_server.errors import InvalidSettings, OrchestratorUnavailable
 from towline_server.runs.domain import BackendName, Lease, Run
 from towline_server.runs.orchestrated import OrchestratedWorker
-from towline_server.runs.queue import Refusal
+from towline_server.runs.queue import NotTaken
 from towline_server.runs.runtime import open_orchestrated_worker
 from towline_server.settings import Settings
 
@@ -116,9 +116,9 @@ class PrefectExecution:
                 with self._worker.worker.holding(taken) as execution:
                     self._begin()
                     execution.run()
-            case Refusal.BUSY:
+            case NotTaken.BUSY:
                 self._postpone()
-            case Refusal.HELD | Refusal.FULL | Refusal.ENDED | Refusal.CLOSING:
+            case NotTaken.HELD | NotTaken.FULL | NotTaken.ENDED | NotTaken.CLOSING:
                 _LOG.info("run %s is not executed here: %s", self._run_id, taken)
             case _:
                 assert_never(taken)

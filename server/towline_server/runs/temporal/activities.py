@@ -16,7 +16,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from towline_server.errors import NotFound
 from towline_server.runs.domain import BackendName
 from towline_server.runs.orchestrated import OrchestratedWorker
-from towline_server.runs.steps import Progress, Step, Steps
+from towline_server.runs.steps import Progress, RunStep, Steps
 
 from .names import APPLY, CANCEL, COMPARE, FETCH
 from .workflow import StepDone
@@ -47,24 +47,24 @@ class Activities:
     @activity.defn(name=FETCH)
     async def fetch(self, run_id: str) -> StepDone:
         """Take a run, and fetch what it pulls."""
-        return await self._do(UUID(run_id), Step.FETCH)
+        return await self._do(UUID(run_id), RunStep.FETCH)
 
     @activity.defn(name=COMPARE)
     async def compare(self, run_id: str) -> StepDone:
         """Make the run's plan."""
-        return await self._do(UUID(run_id), Step.COMPARE)
+        return await self._do(UUID(run_id), RunStep.COMPARE)
 
     @activity.defn(name=APPLY)
     async def apply(self, run_id: str) -> StepDone:
         """Apply the run's plan."""
-        return await self._do(UUID(run_id), Step.APPLY)
+        return await self._do(UUID(run_id), RunStep.APPLY)
 
     @activity.defn(name=CANCEL)
     async def cancel(self, run_id: str) -> None:
         """Cancel a run whose workflow was cancelled."""
         await _in_thread(partial(self._cancel, UUID(run_id)))
 
-    async def _do(self, run_id: UUID, step: Step) -> StepDone:
+    async def _do(self, run_id: UUID, step: RunStep) -> StepDone:
         doing = _in_thread(partial(self._steps.do, run_id, step))
         try:
             while not (await asyncio.wait({doing}, timeout=_HEARTBEAT_SECONDS))[0]:

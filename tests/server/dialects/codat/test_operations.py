@@ -10,7 +10,7 @@ import pytest
 from tests.server.dialects.codat.client import COMPLETE, SCHEMA, Codat
 from tests.server.dialects.tenant_client import TenantClient, basic, client_of
 from tests.server.runs.git_tenant import GitTenant
-from tests.server.runs.runner import CallingChanges, Runner
+from tests.server.runs.runner import CallingSignal, Runner
 from towline.kinds import Kind, Kinds
 from towline.limits import Limits
 from towline.options import OnConflict
@@ -146,7 +146,7 @@ def test_statuses_follow_the_phases_and_progress_never_falls(
     codat = _codat(queueing_api, tenant.project())
     seen = [codat.queue("file")]
     seen.append(codat.operation(seen[0]["id"]))
-    runner.changes = CallingChanges(lambda: seen.append(codat.operation(seen[0]["id"])))
+    runner.changes = CallingSignal(lambda: seen.append(codat.operation(seen[0]["id"])))
     runner.worker().execute(runner.native.submitted[0])
     seen.append(codat.operation(seen[0]["id"]))
     statuses = [each["status"] for each in seen]
@@ -319,7 +319,7 @@ def test_an_operation_has_a_requester(
     codat = _codat(queueing_api, tenant.project())
     codat.queue("file")
     codat.pull_all()
-    asked = {run.origin.requested_by for run in runner.runs.page(RunFilter()).runs}
+    asked = {run.trigger.requested_by for run in runner.runs.page(RunFilter()).runs}
     assert asked == {queueing_api.owner_of(codat.key)}
 
 

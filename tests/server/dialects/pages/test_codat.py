@@ -14,7 +14,7 @@ from tests.server.dialects.page_schema import PageSchema
 from tests.server.dialects.pages.product_client import Answers, ProductClient
 from tests.server.dialects.tenant_client import TenantClient, basic, client_of
 from tests.server.runs.git_tenant import GitTenant
-from tests.server.runs.runner import CallingChanges, Gate, Runner
+from tests.server.runs.runner import CallingSignal, Gate, Runner
 from towline.options import OnConflict
 from towline.testing.git_server import Answers as Trouble
 from towline_server.auth.roles import Role
@@ -133,7 +133,7 @@ def _running(company: Company) -> None:
     assert company.look(asked) == "Queued"
     seen: set[str] = set()
     before = company.runner.changes
-    company.runner.changes = CallingChanges(lambda: seen.add(company.look(asked)))
+    company.runner.changes = CallingSignal(lambda: seen.add(company.look(asked)))
     company.runner.work()
     company.runner.changes = before
     assert seen == {*WHILE_RUNNING, "Complete"}

@@ -14,7 +14,7 @@ from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.runner import Runner
 from towline.kinds import Kind, Kinds
 from towline_server.auth.roles import Role
-from towline_server.runs.domain import Origin, TriggeredBy
+from towline_server.runs.domain import Trigger, TriggeredBy
 
 pytestmark = pytest.mark.slow
 
@@ -94,7 +94,7 @@ def test_the_whole_dialect(
 
     runner.native.submitted.clear()
     [unsynced] = runner.runs.request_kinds(
-        project.id, ["file"], origin=Origin(by=TriggeredBy.SCHEDULED, schedule_id=uuid4())
+        project.id, ["file"], trigger=Trigger(by=TriggeredBy.SCHEDULED, schedule_id=uuid4())
     )
     runner.runs.request(project.id)  # of every kind: no sync
     alone = runner.runs.request_only_one(tenant.project(name="b", kinds=FILES).id, "file")

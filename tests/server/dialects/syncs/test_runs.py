@@ -239,7 +239,7 @@ def test_a_run_has_its_requester_and_its_canceller(syncs: SyncsClient):
     cancelled = _cancel(syncs.as_key(canceller), run)
     again = _retry(syncs.as_key(retrier), run)
     assert cancelled["cancelRequestedBy"] == str(syncs.api.owner_of(canceller))
-    asked = [syncs.runner.runs.get(_id(each)).origin.requested_by for each in (run, again)]
+    asked = [syncs.runner.runs.get(_id(each)).trigger.requested_by for each in (run, again)]
     assert asked == [syncs.api.owner_of(key) for key in (syncs.key, retrier)]
 
 
