@@ -15,7 +15,7 @@ from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from towline_server.runs.domain import Run
-from towline_server.runs.followers import Change, Followers
+from towline_server.runs.followers import Followers, RunChange
 from towline_server.web.schemas import problems
 
 from .access import Context, NativeRoute, RunForReader
@@ -69,7 +69,7 @@ async def _events(followers: Followers, run: Run) -> AsyncIterator[str]:
         yield QUIET if change is None else _event(change)
 
 
-async def changes(followers: Followers, run: Run) -> AsyncIterator[Change | None]:
+async def changes(followers: Followers, run: Run) -> AsyncIterator[RunChange | None]:
     """Yield each change of a run to its end, and None where there was none for a while."""
     ends_at = asyncio.get_running_loop().time() + STREAM_SECONDS
     with followers.following(run) as follower:
@@ -84,7 +84,7 @@ async def changes(followers: Followers, run: Run) -> AsyncIterator[Change | None
 
 
 @lru_cache(maxsize=64)
-def _event(change: Change) -> str:
+def _event(change: RunChange) -> str:
     """Return an event; that of a change is one text for all who follow the run."""
     run = change.run
     if run.is_terminal:

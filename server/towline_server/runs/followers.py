@@ -22,7 +22,7 @@ from .tables import RunRow, run_of
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Change:
+class RunChange:
     """A run after it changed: one object for all who follow it."""
 
     run: Run
@@ -36,17 +36,17 @@ class Follower(Waiting):
         self.seen = None if run.will_be_retried else run.updated_at
         """When the run had changed that it was handed last."""
         self._sent: tuple[UUID, datetime] | None = None
-        self._last: Change | None = None
+        self._last: RunChange | None = None
         if not run.will_be_retried:
-            self.put(Change(run))
+            self.put(RunChange(run))
 
-    def put(self, change: Change) -> None:
+    def put(self, change: RunChange) -> None:
         """Hand over a change, in the thread of the loop; an older one need not be seen."""
         if (change.run.id, change.run.updated_at) != self._sent:
             self._last = change
             self._woken.set()
 
-    async def next(self, seconds: float) -> Change | None:
+    async def next(self, seconds: float) -> RunChange | None:
         """Return the next change; None: there was none for so long, or nothing follows."""
         await self.wait(seconds)
         change, self._last = self._last, None
@@ -83,7 +83,7 @@ class Followers(FollowersOf[Follower]):
         for run_id in seen.keys() - found.keys():
             end_all(self._all_of(run_id))
         for run_id, run in runs.items():
-            change = Change(run)
+            change = RunChange(run)
             hand_out(self._moved(run_id, run), partial(Follower.put, change=change))
 
     def _moved(self, run_id: UUID, run: Run) -> list[Follower]:

@@ -14,7 +14,7 @@ from tests.server.runs.runner import Runner
 from tests.server.sql_log import statements
 from towline_server.projects.tables import ProjectRow
 from towline_server.runs.domain import Run
-from towline_server.runs.followers import Change, Follower, Followers
+from towline_server.runs.followers import Follower, Followers, RunChange
 
 LONG = 60.0
 """Seconds after which a test fails that waits in vain."""
@@ -70,7 +70,7 @@ def test_one_statement_looks_for_all_and_each_is_handed_the_same(
         handed = [await each.next(LONG) for each in found if each.followed == asked[0].id]
         assert len(handed) == 10
         assert len(set(handed)) == 1
-        assert isinstance(handed[0], Change)
+        assert isinstance(handed[0], RunChange)
         assert handed[0].run.is_terminal
         assert threading.active_count() == threads
 
