@@ -320,16 +320,12 @@ def _three(contents: ThreeWay[bytes | None]) -> ThreeWay[bytes] | None:
 def _lines(outcome: ContentOutcome, contents: ThreeWay[bytes | None]) -> Iterator[LineClash]:
     sides = contents.map(lambda content: _split_lines(content or b""))
     for region in outcome.regions:
+        spans = ThreeWay(region.base, region.ours, region.theirs)
         texts = (
-            b"".join(lines[start:end])
-            for lines, (start, end) in (
-                (sides.base, region.base),
-                (sides.ours, region.ours),
-                (sides.theirs, region.theirs),
-            )
+            b"".join(lines[span.start : span.stop])
+            for lines, span in zip(sides, spans, strict=True)
         )
-        starts = (span[0] + 1 for span in (region.base, region.ours, region.theirs))
-        yield LineClash(lines=ThreeWay(*texts), starts=ThreeWay(*starts))
+        yield LineClash(lines=ThreeWay(*texts), starts=spans.map(lambda span: span.start + 1))
 
 
 def _split_lines(content: bytes) -> list[bytes]:

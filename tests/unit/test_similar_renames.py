@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from towline import AssetPath, MemoryRemote, MemoryStore, PullOptions, Renames, pull
-from towline.merge import similar
+from towline.merge import pairs
 
 BASE = b"".join(b"line %d\n" % number for number in range(20))
 OURS = BASE.replace(b"line 1\n", b"ours\n")
@@ -59,7 +59,7 @@ def test_exact_turns_similarity_off():
 )
 def test_above_a_limit_nothing_is_compared_and_a_note_says_so(monkeypatch, limit, value):
     store, remote = renamed({"b": THEIRS, "c": b"c"})
-    monkeypatch.setattr(similar, limit, value)
+    monkeypatch.setattr(pairs, limit, value)
     report = pull(store, remote)
     assert report.status == "conflicts"
     assert [(note.path, "2 new assets" in note.text) for note in report.notes] == [("b", True)]

@@ -19,8 +19,7 @@ from functools import cached_property
 from itertools import compress
 
 from towline.content.hunks import Hunk, Marks, hunks, place_runs
-from towline.content.runs import equal_ahead, equal_behind
-from towline.content.search import Search, rough_root
+from towline.content.search import Search, equal_ahead, equal_behind, rough_root
 
 _COMMON_LINE_LIMIT = 1024
 _WINDOW = 100

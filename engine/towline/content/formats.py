@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from towline.content.decision import Merge
 from towline.content.json_edit import edit_json
 from towline.content.json_values import parse_json
-from towline.content.values import Value
+from towline.content.values import Document
 from towline.frozen import frozen
-
-
-class Document(Protocol):
-    """A parsed file."""
-
-    @property
-    def value(self) -> Value:
-        """What it says, as `merge_values` compares it."""
-        ...
-
-    @property
-    def is_stream(self) -> bool:
-        """Whether it is several documents, so that the value is a list of theirs."""
-        ...
 
 
 @frozen(kw_only=True)
@@ -36,7 +22,7 @@ class Format:
     """
 
     name: str
-    parse: Callable[[bytes], Any]
+    parse: Callable[[bytes], Document]
     edit: Callable[[Any, Any, Merge], bytes | None]
     has_comments: bool
 

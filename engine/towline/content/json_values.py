@@ -12,8 +12,8 @@ from towline.content.json_text import skip_space
 from towline.content.recursion import Steps, run
 from towline.content.values import (
     STACK_DEPTH,
+    Document,
     NotParsed,
-    TextDocument,
     TooDeep,
     Unmergeable,
     Value,
@@ -30,13 +30,9 @@ MAX_WORK = 250_000_000
 
 
 @frozen(kw_only=True)
-class JsonDocument(TextDocument):
-    """A parsed document: its text, and its value.
+class JsonDocument(Document):
+    """A parsed document; ``depth`` is how many objects and lists are inside one another."""
 
-    ``depth`` is how many objects and lists are inside one another.
-    """
-
-    value: Value
     depth: int
 
 

@@ -8,22 +8,12 @@ from __future__ import annotations
 from towline.content.diff import Base
 from towline.content.regions import Region, regions
 from towline.content.search import TooCostly
-from towline.frozen import frozen
 from towline.model import ThreeWay
 
 MAX_LINES = 1_000_000
 """Of a side; more are not compared."""
 _BINARY_PREFIX = 8_000
 """Where git looks for a NUL byte to call a file binary."""
-
-
-@frozen(kw_only=True)
-class Clash:
-    """A region that both sides changed differently, as line numbers from 0: start and end."""
-
-    base: tuple[int, int]
-    ours: tuple[int, int]
-    theirs: tuple[int, int]
 
 
 def is_binary(content: bytes) -> bool:
@@ -37,7 +27,7 @@ def merge_lines(sides: ThreeWay[bytes]) -> bytes | None:
     return None if merged is None or merged[1] else merged[0]
 
 
-def merge_line_regions(sides: ThreeWay[bytes]) -> tuple[bytes, tuple[Clash, ...]] | None:
+def merge_line_regions(sides: ThreeWay[bytes]) -> tuple[bytes, tuple[Region, ...]] | None:
     """Merge two edits of a text, and return the regions that clash; those stay as in ours.
 
     None where a side is binary, or where too much changed to be compared.
@@ -53,11 +43,11 @@ def merge_line_regions(sides: ThreeWay[bytes]) -> tuple[bytes, tuple[Clash, ...]
     if not our_hunks:
         return sides.theirs, ()
     merged: list[bytes] = []
-    clashes: list[Clash] = []
+    clashes: list[Region] = []
     position = 0
     for region in regions(our_hunks, their_hunks):
         if region.clashes(ours, theirs):
-            clashes.append(_clash(region))
+            clashes.append(region)
         elif not region.from_ours:
             merged += ours[position : region.ours.start]
             merged += theirs[region.theirs.start : region.theirs.stop]
@@ -80,8 +70,3 @@ def _joined(lines: list[bytes]) -> bytes:
     if lines and lines[-1].endswith(b"\n"):
         return b"\n".join(lines)[:-1]
     return b"\n".join([*lines, b""])
-
-
-def _clash(region: Region) -> Clash:
-    spans = [(side.start, side.stop) for side in (region.base, region.ours, region.theirs)]
-    return Clash(base=spans[0], ours=spans[1], theirs=spans[2])

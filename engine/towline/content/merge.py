@@ -8,22 +8,24 @@ say the same never conflict, whatever the rules: ours' bytes stay.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TypeAlias
 
 from towline.content.added import common_part
-from towline.content.comments import loses_comments
 from towline.content.decision import Keep, value_of
 from towline.content.equality import Equality
 from towline.content.fields import FieldConflict, FieldMerge, Reason
-from towline.content.formats import Document, Format, formats_of
+from towline.content.formats import Format, formats_of
 from towline.content.guarded import guarded_patterns, replaces_guarded
-from towline.content.lines import Clash, is_binary, merge_line_regions, merge_lines
+from towline.content.lines import is_binary, merge_line_regions, merge_lines
 from towline.content.pointers import Pointer
+from towline.content.regions import Region
 from towline.content.structure import StructureMerge, merge_values
-from towline.content.values import ABSENT, NotParsed, TooDeep, TooLarge, Value
+from towline.content.values import ABSENT, Document, NotParsed, TooDeep, TooLarge, Value
 from towline.content_rules import ContentMode, ContentRules, MergedBy
 from towline.frozen import frozen
 from towline.model import ThreeWay
@@ -42,10 +44,13 @@ class ContentOutcome:
     content: bytes | None
     by: MergedBy | None = None
     fields: tuple[FieldConflict, ...] = ()
-    regions: tuple[Clash, ...] = ()
+    regions: tuple[Region, ...] = ()
     taken: tuple[FieldMerge, ...] = ()
     problem: str = ""
 
+
+_COMMENT = re.compile(rb"(?:^|(?<=[ \t]))#[^\r\n]*|^%[^\r\n]*", re.MULTILINE)
+"""A comment of YAML or TOML, or a directive of YAML such as ``%YAML 1.2``."""
 
 Choices: TypeAlias = Mapping[Pointer, Side]
 
@@ -113,7 +118,7 @@ def are_equal(path: str, one: bytes, other: bytes, base: bytes = b"") -> bool:
 
 def _parsed(format_: Format, contents: Iterable[bytes]) -> list[Document]:
     """Parse contents. Raises NotParsed, also where one is a document and another several."""
-    documents: list[Document] = [format_.parse(content) for content in contents]
+    documents = [format_.parse(content) for content in contents]
     if len({document.is_stream for document in documents}) > 1:
         raise NotParsed
     return documents
@@ -185,14 +190,23 @@ def _written(
 
 
 def _loses_comments(format_: Format, sides: ThreeWay[bytes], content: bytes) -> bool:
-    return format_.has_comments and loses_comments(sides, content)
+    """Whether a comment that either side wrote is not in the merged content.
+
+    Text behind ``#`` inside a string counts as well: then a merge is refused at worst.
+    """
+    if not format_.has_comments:
+        return False
+    known, merged = _comments(sides.base), _comments(content)
+    return any((_comments(side) - known) - merged for side in (sides.ours, sides.theirs))
+
+
+def _comments(content: bytes) -> Counter[bytes]:
+    return Counter(found.rstrip() for found in _COMMENT.findall(content))
 
 
 def _says(format_: Format, content: bytes, wanted: Value) -> bool:
-    try:
-        return Equality().are_equal(format_.parse(content).value, wanted)
-    except NotParsed:
-        return False
+    found = _document(format_, content)
+    return found is not None and Equality().are_equal(found.value, wanted)
 
 
 # --- by lines ---------------------------------------------------------------------------------
@@ -267,10 +281,9 @@ def _checked_as(
 def _document(format_: Format, content: bytes) -> Document | None:
     """Return what a side says; None where it is not of the format."""
     try:
-        document: Document = format_.parse(content)
+        return format_.parse(content)
     except NotParsed:
         return None
-    return document
 
 
 def _loses_key(sides: ThreeWay[Value], merged: Value) -> bool:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from towline.content.runs import equal_ahead, equal_behind
-
 _COSTLY = 256
 """Edits after which a search may end early."""
 _LONG_RUN = 20
@@ -209,3 +207,33 @@ class Search:
 def rough_root(number: int) -> int:
     """Return a power of two near the square root: half of the bits, rounded up."""
     return 1 << (number.bit_length() + 1) // 2
+
+
+# --- runs of equal items ------------------------------------------------------------------------
+# Slices are compared, twice as long each time, so that a long run costs little.
+
+
+def equal_ahead(a: Sequence[Hashable], x: int, b: Sequence[Hashable], y: int, most: int) -> int:
+    """Return how many items from ``a[x]`` and ``b[y]`` on are equal, at most ``most``."""
+    length, step, factor = 0, 1, 2
+    while step := min(step, most - length):
+        at, to = x + length, y + length
+        if a[at : at + step] == b[to : to + step]:
+            length += step
+            step *= factor
+        else:
+            step, factor = step // 2, 1
+    return length
+
+
+def equal_behind(a: Sequence[Hashable], x: int, b: Sequence[Hashable], y: int, most: int) -> int:
+    """Return how many items before ``a[x]`` and ``b[y]`` are equal, at most ``most``."""
+    length, step, factor = 0, 1, 2
+    while step := min(step, most - length):
+        at, to = x - length, y - length
+        if a[at - step : at] == b[to - step : to]:
+            length += step
+            step *= factor
+        else:
+            step, factor = step // 2, 1
+    return length

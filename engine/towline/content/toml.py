@@ -12,14 +12,13 @@ from typing import Any
 from towline.content.decision import Inside, Merge, Slot, Take
 from towline.content.values import (
     STACK_DEPTH,
+    Document,
     NotParsed,
-    TextDocument,
     TooDeep,
     Value,
     decode_text,
     parse_number,
 )
-from towline.frozen import frozen
 
 MAX_ARRAY_STEPS = 10_000_000
 """How many elements the edits of one document may renumber, about a second's work.
@@ -28,21 +27,14 @@ tomlkit numbers the elements of an array for each that is inserted or deleted.
 """
 
 
-@frozen(kw_only=True)
-class TomlDocument(TextDocument):
-    """A parsed document: its text, and its value with strict types."""
-
-    value: Value
-
-
-def parse_toml(content: bytes) -> TomlDocument:
+def parse_toml(content: bytes) -> Document:
     """Parse a document. Raises `NotParsed`."""
     try:
         text, has_bom = decode_text(content)
         value = _strict(tomllib.loads(text, parse_float=_fraction), 0)
     except (ValueError, RecursionError):
         raise NotParsed from None
-    return TomlDocument(text=text, has_bom=has_bom, value=value)
+    return Document(text=text, has_bom=has_bom, value=value)
 
 
 def _fraction(literal: str) -> tuple[object, ...]:
@@ -69,7 +61,7 @@ def _strict(value: object, depth: int) -> Value:
             return (type(value).__name__, str(value))
 
 
-def edit_toml(ours: TomlDocument, theirs: TomlDocument, merge: Merge) -> bytes | None:
+def edit_toml(ours: Document, theirs: Document, merge: Merge) -> bytes | None:
     """Return the bytes of ours with a decided merge applied; None where it cannot be."""
     import tomlkit
     from tomlkit.exceptions import TOMLKitError

@@ -23,11 +23,15 @@ STACK_DEPTH = 128
 
 
 @frozen(kw_only=True)
-class TextDocument:
-    """A parsed text: ``text`` is without a byte order mark, ``has_bom`` whether it had one."""
+class Document:
+    """A parsed file: its text, and its value as a merge compares it.
+
+    ``text`` is without a byte order mark, ``has_bom`` whether it had one.
+    """
 
     text: str
     has_bom: bool
+    value: Value
 
     @property
     def is_stream(self) -> bool:

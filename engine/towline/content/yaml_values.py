@@ -13,8 +13,8 @@ from typing import Any
 
 from towline.content.values import (
     STACK_DEPTH,
+    Document,
     NotParsed,
-    TextDocument,
     TooDeep,
     Unmergeable,
     Value,
@@ -38,15 +38,14 @@ _NUMBER_TO_OTHERS = re.compile(r"0o[0-7]+|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE]
 
 
 @frozen(kw_only=True)
-class YamlDocument(TextDocument):
-    """Parsed documents: their text, its nodes, and one value for all.
+class YamlDocument(Document):
+    """Parsed documents, with one value for all: that of several is a list.
 
-    The value of several documents is a list. ``nodes`` are PyYAML's. ``shares_nodes``: an alias
-    names one of them, so that places in the text are not each node's own.
+    ``nodes`` are PyYAML's. ``shares_nodes``: an alias names one of them, so that places in the text
+    are not each node's own.
     """
 
     nodes: tuple[Any, ...]
-    value: Value
     shares_nodes: bool
 
     @property

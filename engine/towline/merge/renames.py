@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from towline.changes import RemoteAsset
-from towline.merge.pairs import pair_renames
+from towline.merge.pairs import Candidate, pair_renames
 from towline.merge.sides import Sides
-from towline.merge.similar import Candidate
 from towline.model import AssetId, AssetPath, AssetState
 from towline.options import Renames
 from towline.records import AssetRecord, ReadContent

@@ -43,7 +43,7 @@ def test_text_is_merged_by_lines():
 def test_lines_that_clash_are_named():
     outcome = merge("a.txt", "1\n2\n", "1\no\n", "1\nt\n")
     assert outcome.content is None
-    assert [region.base for region in outcome.regions] == [(1, 2)]
+    assert [region.base for region in outcome.regions] == [range(1, 2)]
 
 
 def test_binary_content_is_never_merged():

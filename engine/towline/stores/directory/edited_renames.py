@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from towline.changes import RemoteAsset
 from towline.content.values import MAX_BYTES
-from towline.merge.similar import MAX_CANDIDATES, MAX_WORK, Candidate
+from towline.merge.pairs import MAX_CANDIDATES, MAX_WORK, Candidate, pair_renames
 from towline.model import AssetId, AssetPath, AssetState
 from towline.options import Renames
 from towline.records import ReadContent
@@ -126,7 +126,6 @@ class EditedRenames:
         self, gone: Sequence[AssetRow], new: Sequence[RemoteAsset], mode: Renames
     ) -> dict[AssetPath, AssetPath]:
         from towline.merge.embedded import ids_of_two
-        from towline.merge.pairs import pair_renames
 
         assets = [
             (row.recorded, row.size, row.embedded_id)
