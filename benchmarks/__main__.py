@@ -26,7 +26,7 @@ from . import (
     serving,
     startup,
 )
-from .bench import FULL, QUICK, US, Bench, Case, Scale, describe, say
+from .bench import FULL, QUICK, US, Bench, BenchCase, Scale, describe, say
 from .rendering import print_tables
 from .results import Results, last_results, machine, slower
 
@@ -83,7 +83,7 @@ def _measure(section: str, bench: Bench) -> None:
         SECTIONS[section](bench)
     except Exception as error:  # noqa: BLE001 - minutes of measuring would be lost
         traceback.print_exc()
-        bench.fail(Case(section=section, name="all", size=0, baseline=""), US, repr(error))
+        bench.fail(BenchCase(section=section, name="all", size=0, baseline=""), US, repr(error))
 
 
 def _regressions(results: Results) -> bool:

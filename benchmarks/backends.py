@@ -11,7 +11,7 @@ from pathlib import Path
 from towline.model import Revision
 from towline.remotes.backends import Backend
 
-from .bench import Bench, Case, Sample, Work
+from .bench import Bench, BenchCase, Sample, Work
 from .processes import run
 from .projects import ServedProject, remove, served_project
 
@@ -50,8 +50,8 @@ def measure(bench: Bench) -> None:
 def _compare(bench: Bench, caches: Caches) -> None:
     project = caches.project
 
-    def case(name: str) -> Case:
-        return Case(section=SECTION, name=name, size=project.size, baseline=str(Backend.AUTO))
+    def case(name: str) -> BenchCase:
+        return BenchCase(section=SECTION, name=name, size=project.size, baseline=str(Backend.AUTO))
 
     def works(base: Callable[[], Revision] | None) -> dict[str, Work]:
         return {str(backend): partial(caches.again, backend, base) for backend in Backend}

@@ -25,7 +25,7 @@ US = "towline"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class BenchCase:
     """Something that contenders do, on a project of some size."""
 
     section: str
@@ -69,7 +69,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class FailedCase:
     """A contender that failed, or ended in a wrong state; it is out of the cases that follow."""
 
     section: str
@@ -132,7 +132,7 @@ class Bench:
     scale: Scale
     seed: int = 0
     figures: list[Figure] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[FailedCase] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         # The order must differ between rounds, and need not be secret.
@@ -141,7 +141,7 @@ class Bench:
 
     def compare(
         self,
-        case: Case,
+        case: BenchCase,
         contenders: Mapping[str, Work],
         *,
         pace: Pace | None = None,
@@ -170,7 +170,7 @@ class Bench:
         self.add(case, {who: found for who, found in samples.items() if who not in failed})
         return failed
 
-    def add(self, case: Case, samples: Mapping[str, Sequence[Sample]]) -> None:
+    def add(self, case: BenchCase, samples: Mapping[str, Sequence[Sample]]) -> None:
         """Add the figures of a case from its samples, which are in the order of the rounds."""
         found = figures_of(case, samples, judge=self.scale.judge)
         self.figures += found
@@ -181,19 +181,19 @@ class Bench:
         self, section: str, name: str, size: int, values: Mapping[str, float], unit: str
     ) -> None:
         """Add figures that have no baseline, each by what it is of."""
-        case = Case(section=section, name=name, size=size, baseline="")
+        case = BenchCase(section=section, name=name, size=size, baseline="")
         self.add(case, {what: [{unit: value}] for what, value in values.items()})
 
-    def fail(self, case: Case, who: str, reason: str) -> None:
+    def fail(self, case: BenchCase, who: str, reason: str) -> None:
         """Add a failure."""
-        failure = Failure(
+        failure = FailedCase(
             section=case.section, case=case.name, size=case.size, who=who, reason=reason
         )
         self.failures.append(failure)
         say(f"FAILED: {describe(failure)}")
 
     @contextmanager
-    def _noting_failure(self, case: Case, who: str, failed: set[str]) -> Iterator[None]:
+    def _noting_failure(self, case: BenchCase, who: str, failed: set[str]) -> Iterator[None]:
         try:
             yield
         except subprocess.CalledProcessError as error:
@@ -214,7 +214,9 @@ class Bench:
         )
 
 
-def figures_of(case: Case, samples: Mapping[str, Sequence[Sample]], *, judge: bool) -> list[Figure]:
+def figures_of(
+    case: BenchCase, samples: Mapping[str, Sequence[Sample]], *, judge: bool
+) -> list[Figure]:
     """The figures of a case from its samples."""
     base = samples.get(case.baseline, ())
     figures = []
@@ -259,10 +261,10 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
     return low, middle, high
 
 
-def describe(of: Figure | Failure) -> str:
+def describe(of: Figure | FailedCase) -> str:
     """Which contender, in which case."""
     what = f"{of.section}: {of.case}, {of.size:,}, {of.who}"
-    return f"{what}: {of.reason}" if isinstance(of, Failure) else what
+    return f"{what}: {of.reason}" if isinstance(of, FailedCase) else what
 
 
 def say(text: str) -> None:

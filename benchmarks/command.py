@@ -10,8 +10,8 @@ from pathlib import Path
 from fixtures.projects import large
 from towline.testing.git_repository import run_git
 
-from .bench import Bench, Case, Sample, Work
-from .contenders import GIT, Contender, Operation, installed
+from .bench import Bench, BenchCase, Sample, Work
+from .contenders import GIT, Contender, ContenderCommand, installed
 from .processes import run
 from .projects import ServedProject, check_tree, remove, served_project
 
@@ -41,7 +41,7 @@ class Race:
         """Where a contender works."""
         return self.project.folder / who
 
-    def go(self, who: Contender, operation: Operation) -> Sample:
+    def go(self, who: Contender, operation: ContenderCommand) -> Sample:
         """Run a contender's command for an operation."""
         folder = self.folder(who.name)
         names = {
@@ -50,17 +50,17 @@ class Race:
             "before": self.project.before,
         }
         command = [part.format_map(names) for part in who.commands[operation]]
-        here = self.project.folder if operation is Operation.CLONE else folder
+        here = self.project.folder if operation is ContenderCommand.CLONE else folder
         return run(command, here, self.project.folder)
 
-    def all_of(self, operation: Operation) -> list[Contender]:
+    def all_of(self, operation: ContenderCommand) -> list[Contender]:
         """The contenders that have an operation."""
         return [each for each in self.contenders if operation in each.commands]
 
     def time(
         self,
         name: str,
-        operation: Operation,
+        operation: ContenderCommand,
         before: Callable[[], None],
         *,
         expected: Callable[[], dict[str, bytes]],
@@ -68,7 +68,7 @@ class Race:
         """Compare all that have the operation; who fails is out of what follows."""
         size = self.project.size
         target = TARGETS[name].get(size)
-        case = Case(section=SECTION, name=name, size=size, baseline=GIT, target=target)
+        case = BenchCase(section=SECTION, name=name, size=size, baseline=GIT, target=target)
         works: dict[str, Work] = {
             each.name: partial(self.go, each, operation) for each in self.all_of(operation)
         }
@@ -86,38 +86,42 @@ class Race:
             for each in self.contenders:
                 remove(self.folder(each.name))
 
-        self.time("first clone", Operation.CLONE, empty, expected=self._theirs)
+        self.time("first clone", ContenderCommand.CLONE, empty, expected=self._theirs)
 
     def pull(self) -> None:
         """Pull nothing, and 1% of the files."""
-        self._prepare(Operation.PULL, self.all_of(Operation.PULL))
-        self.time("no-op pull", Operation.PULL, _nothing, expected=self._theirs)
-        self.time("pull of 1% changed", Operation.PULL, self.project.commit, expected=self._theirs)
+        self._prepare(ContenderCommand.PULL, self.all_of(ContenderCommand.PULL))
+        self.time("no-op pull", ContenderCommand.PULL, _nothing, expected=self._theirs)
+        self.time(
+            "pull of 1% changed", ContenderCommand.PULL, self.project.commit, expected=self._theirs
+        )
 
     def look(self) -> None:
         """Look at a folder in which nothing is edited, and at what was pulled."""
         # The first look after a change reads files again.
-        self._prepare(Operation.STATUS, self.all_of(Operation.STATUS))
-        self.time("status, nothing edited", Operation.STATUS, _nothing, expected=self._theirs)
-        self.time("log", Operation.LOG, _nothing, expected=self._theirs)
+        self._prepare(ContenderCommand.STATUS, self.all_of(ContenderCommand.STATUS))
+        self.time(
+            "status, nothing edited", ContenderCommand.STATUS, _nothing, expected=self._theirs
+        )
+        self.time("log", ContenderCommand.LOG, _nothing, expected=self._theirs)
 
     def undo(self) -> None:
         """Take a pull of 1% of the files back."""
         undone: dict[str, bytes] = {}
 
         def pull() -> None:
-            everyone = self.all_of(Operation.UNDO)
-            self._prepare(Operation.PULL, everyone)
+            everyone = self.all_of(ContenderCommand.UNDO)
+            self._prepare(ContenderCommand.PULL, everyone)
             undone.update(self.project.files)
             self.project.commit()
-            self._prepare(Operation.PULL, everyone)
+            self._prepare(ContenderCommand.PULL, everyone)
 
-        self.time("undo of the last pull", Operation.UNDO, pull, expected=lambda: undone)
-        self._prepare(Operation.PULL, self.all_of(Operation.UNDO))
+        self.time("undo of the last pull", ContenderCommand.UNDO, pull, expected=lambda: undone)
+        self._prepare(ContenderCommand.PULL, self.all_of(ContenderCommand.UNDO))
 
     def merge(self) -> None:
         """Pull 1% of the files where 1% is edited here, half of them the same files."""
-        merging = self.all_of(Operation.MERGE)
+        merging = self.all_of(ContenderCommand.MERGE)
 
         def edit_and_commit() -> None:
             self.project.commit()
@@ -125,7 +129,7 @@ class Race:
                 self._edit(each)
 
         name = "pull of 1% changed on each side"
-        self.time(name, Operation.MERGE, edit_and_commit, expected=self._merged)
+        self.time(name, ContenderCommand.MERGE, edit_and_commit, expected=self._merged)
 
     def _edit(self, who: Contender) -> None:
         project, folder = self.project, self.folder(who.name)
@@ -138,7 +142,7 @@ class Race:
             run_git(folder, "commit", "--quiet", "--all", "--message", "edited here")
         self.edits = {large.path(n): edits[large.path(n)] for n in others}
 
-    def _prepare(self, operation: Operation, contenders: Iterable[Contender]) -> None:
+    def _prepare(self, operation: ContenderCommand, contenders: Iterable[Contender]) -> None:
         for each in contenders:
             self.go(each, operation)
 

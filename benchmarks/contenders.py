@@ -16,7 +16,7 @@ PEERS = Path(__file__).parent / "peers"
 LIMITS = ("assets=1000000", "tree_entries=10000000", "project_bytes=10000000000")
 
 
-class Operation(StrEnum):
+class ContenderCommand(StrEnum):
     """What a contender can be asked to do in its folder."""
 
     CLONE = "clone"
@@ -37,17 +37,17 @@ class Contender:
     """
 
     name: str
-    commands: Mapping[Operation, Sequence[str]]
+    commands: Mapping[ContenderCommand, Sequence[str]]
     needs: str = ""
     """The module without which it is not there."""
     commits: bool = True
     """Whether local edits are committed before a pull, as git needs it."""
 
 
-def _library(name: str, module: str, operations: Sequence[Operation]) -> Contender:
+def _library(name: str, module: str, operations: Sequence[ContenderCommand]) -> Contender:
     arguments = {
-        Operation.CLONE: ("{url}", "{folder}"),
-        Operation.UNDO: ("{before}",),
+        ContenderCommand.CLONE: ("{url}", "{folder}"),
+        ContenderCommand.UNDO: ("{before}",),
     }
     program = (sys.executable, str(PEERS / f"with_{name.lower()}.py"))
     commands = {each: (*program, each, *arguments.get(each, ())) for each in operations}
@@ -58,41 +58,42 @@ CONTENDERS = (
     Contender(
         name=GIT,
         commands={
-            Operation.CLONE: ("git", "clone", "--quiet", "{url}", "{folder}"),
-            Operation.PULL: ("git", "pull", "--quiet", "--ff-only"),
-            Operation.MERGE: (
+            ContenderCommand.CLONE: ("git", "clone", "--quiet", "{url}", "{folder}"),
+            ContenderCommand.PULL: ("git", "pull", "--quiet", "--ff-only"),
+            ContenderCommand.MERGE: (
                 *("git", "pull", "--quiet", "--no-rebase", "--no-edit"),
                 *("--strategy-option", "theirs"),
             ),
-            Operation.STATUS: ("git", "status"),
-            Operation.UNDO: ("git", "reset", "--quiet", "--hard", "{before}"),
-            Operation.LOG: ("git", "log"),
+            ContenderCommand.STATUS: ("git", "status"),
+            ContenderCommand.UNDO: ("git", "reset", "--quiet", "--hard", "{before}"),
+            ContenderCommand.LOG: ("git", "log"),
         },
     ),
     Contender(
         name=US,
         commands={
-            Operation.CLONE: (
+            ContenderCommand.CLONE: (
                 *("towline", "clone", "{url}", "{folder}"),
                 *(part for limit in LIMITS for part in ("--limit", limit)),
             ),
-            Operation.PULL: ("towline", "pull", "--yes"),
-            Operation.MERGE: ("towline", "pull", "--yes", "--on-conflict", "theirs"),
-            Operation.STATUS: ("towline", "status"),
-            Operation.UNDO: ("towline", "undo", "--yes"),
-            Operation.LOG: ("towline", "log"),
+            ContenderCommand.PULL: ("towline", "pull", "--yes"),
+            ContenderCommand.MERGE: ("towline", "pull", "--yes", "--on-conflict", "theirs"),
+            ContenderCommand.STATUS: ("towline", "status"),
+            ContenderCommand.UNDO: ("towline", "undo", "--yes"),
+            ContenderCommand.LOG: ("towline", "log"),
         },
         commits=False,
     ),
-    _library("pygit2", "pygit2", tuple(Operation)),
+    _library("pygit2", "pygit2", tuple(ContenderCommand)),
     # Its merge takes no side.
-    _library("dulwich", "dulwich", [o for o in Operation if o != Operation.MERGE]),
-    _library("GitPython", "git", tuple(Operation)),
+    _library("dulwich", "dulwich", [o for o in ContenderCommand if o != ContenderCommand.MERGE]),
+    _library("GitPython", "git", tuple(ContenderCommand)),
     # It takes ours where both sides clash, and has no other operation.
     Contender(
         name="nbgitpuller",
         commands=dict.fromkeys(
-            (Operation.CLONE, Operation.PULL), ("gitpuller", "{url}", "main", "{folder}")
+            (ContenderCommand.CLONE, ContenderCommand.PULL),
+            ("gitpuller", "{url}", "main", "{folder}"),
         ),
         needs="nbgitpuller",
     ),

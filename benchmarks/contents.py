@@ -14,7 +14,7 @@ from towline.content import merge_content
 from towline.content.lines import merge_lines
 from towline.model import ThreeWay
 
-from .bench import US, Bench, Case, Sample, Work
+from .bench import US, Bench, BenchCase, Sample, Work
 from .processes import CPU, in_process, run
 
 SECTION = "contents"
@@ -66,7 +66,9 @@ def _json(bench: Bench, name: str, sides: ThreeWay[bytes]) -> None:
     with suppress(ImportError):
         contenders[NBDIME] = in_process(_nbdime(sides))
     target = MOST_OF_NBDIME.get(name)
-    case = Case(section=SECTION, name=name, size=len(sides.ours), baseline=NBDIME, target=target)
+    case = BenchCase(
+        section=SECTION, name=name, size=len(sides.ours), baseline=NBDIME, target=target
+    )
     # nbdime takes 10 s for the large one.
     bench.compare(case, contenders, pace=replace(bench.scale.pace, least=1))
 
@@ -96,7 +98,7 @@ def _lines(bench: Bench, count: int) -> None:
         def merge_file() -> Sample:
             return {CPU: run(["git", "merge-file", "-p", *names], folder, folder)[CPU]}
 
-        case = Case(
+        case = BenchCase(
             section=SECTION,
             name=f"{count:,} lines",
             size=len(sides.ours),

@@ -11,9 +11,9 @@ from tests.server.serving import serving
 from tests.temporal import temporal_server_in
 from towline.testing.git_server import GitServer
 
-from .bench import Bench, Case
+from .bench import Bench, BenchCase
 from .databases import postgresql
-from .planes import Client, Tenancy, running_plane
+from .planes import PlaneClient, Tenancy, running_plane
 from .projects import ServedProject
 
 SECTION = "executors"
@@ -42,11 +42,11 @@ def measure(bench: Bench) -> None:
                     rounds.append(client.pull_many(count))
                 samples[backend] = rounds
         name = f"{count} projects of one repository, {WORKERS} processes"
-        bench.add(Case(section=SECTION, name=name, size=count, baseline=NATIVE), samples)
+        bench.add(BenchCase(section=SECTION, name=name, size=count, baseline=NATIVE), samples)
 
 
 @contextmanager
-def _plane(folder: Path, database: str, tenancy: Tenancy, address: str) -> Iterator[Client]:
+def _plane(folder: Path, database: str, tenancy: Tenancy, address: str) -> Iterator[PlaneClient]:
     """A server, two processes that execute its runs, and a client that asks for them."""
     variables = {"TOWLINE_TEMPORAL__ADDRESS": address}
     native = tenancy.name == NATIVE

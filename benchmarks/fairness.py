@@ -9,9 +9,9 @@ from pathlib import Path
 
 from towline.testing.git_server import GitServer, StaysSilent
 
-from .bench import US, Bench, Case, Sample, WrongResult
+from .bench import US, Bench, BenchCase, Sample, WrongResult
 from .databases import postgresql
-from .planes import Client, Tenancy, running_plane
+from .planes import PlaneClient, Tenancy, running_plane
 from .projects import ServedProject
 
 SECTION = "fairness"
@@ -26,9 +26,9 @@ class Neighbours:
 
     bench: Bench
     project: ServedProject
-    tenant: Client
+    tenant: PlaneClient
 
-    def beside(self, other: Client, count: int, *, name: str, target: float) -> None:
+    def beside(self, other: PlaneClient, count: int, *, name: str, target: float) -> None:
         """Compare a pull alone with one while so many runs of another tenant are not done."""
         rounds = range(self.bench.scale.pace.least)
         alone = [self._pull() for _ in rounds]
@@ -38,7 +38,7 @@ class Neighbours:
             loaded.append(self._pull())
             if not other.active():
                 raise WrongResult(f"{name}: the other tenant's runs had ended")
-        case = Case(section=SECTION, name=name, size=count, baseline=ALONE, target=target)
+        case = BenchCase(section=SECTION, name=name, size=count, baseline=ALONE, target=target)
         self.bench.add(case, {ALONE: alone, f"{US}, beside another": loaded})
 
     def _pull(self) -> Sample:

@@ -29,7 +29,7 @@ HOST_RUNS = AtOnce.of(RUNS_AT_ONCE).host
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredCosts:
     """What the fleet is derived from."""
 
     unchanged_ms: float
@@ -38,7 +38,7 @@ class Measured:
     run_kib: float
 
     @classmethod
-    def of(cls, results: Results) -> Measured | None:
+    def of(cls, results: Results) -> MeasuredCosts | None:
         """Find it in the results: of the most projects, on PostgreSQL; None if it is not there."""
         medians = {
             (each.section, each.case, each.size, each.who): each.median for each in results.figures
@@ -58,13 +58,13 @@ class Measured:
 
 def table(results: Results) -> Table | None:
     """The fleet; None if what it needs was not measured."""
-    measured = Measured.of(results)
+    measured = MeasuredCosts.of(results)
     if measured is None:
         return None
     return Table("A fleet", ["what", "how much", "from"], list(_rows(measured)))
 
 
-def _rows(measured: Measured) -> Iterator[tuple[str, str, str]]:
+def _rows(measured: MeasuredCosts) -> Iterator[tuple[str, str, str]]:
     rate = PROJECTS / SECONDS
     yield "pulls a second", f"{rate:.1f}", f"{PROJECTS:,} / {SECONDS:,} s"
     each = (1 - CHANGED) * measured.unchanged_ms + CHANGED * measured.changed_ms
@@ -93,7 +93,7 @@ def _rows(measured: Measured) -> Iterator[tuple[str, str, str]]:
     )
 
 
-def _database(measured: Measured, rate: float) -> Iterator[tuple[str, str, str]]:
+def _database(measured: MeasuredCosts, rate: float) -> Iterator[tuple[str, str, str]]:
     for what, bounds in (("statements", STATEMENTS), ("transactions", TRANSACTIONS)):
         each = (1 - CHANGED) * bounds[0] + CHANGED * bounds[1]
         yield (

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from .bench import US, Bench, Case, Sample, Work, WrongResult
+from .bench import US, Bench, BenchCase, Sample, Work, WrongResult
 from .processes import CPU, WALL, environment, run
 from .projects import ServedProject, check_tree, served_project
 
@@ -27,7 +27,7 @@ MOST_OF_LS_REMOTE, MOST_OF_PULL = 0.5, 0.8
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class LibraryJob:
     """A process that has a library imported, and pulls when it is asked to."""
 
     child: subprocess.Popen[str]
@@ -47,7 +47,7 @@ class Job:
 
 
 @contextmanager
-def running_job(who: str, project: ServedProject) -> Iterator[Job]:
+def running_job(who: str, project: ServedProject) -> Iterator[LibraryJob]:
     """A process with a library, and a folder that it has cloned."""
     command = [sys.executable, "-m", "benchmarks.library_job", who, project.url]
     errors = project.folder / f"{who}.stderr"
@@ -63,7 +63,7 @@ def running_job(who: str, project: ServedProject) -> Iterator[Job]:
             text=True,
         ) as child,
     ):
-        yield Job(child, errors)
+        yield LibraryJob(child, errors)
 
 
 def measure(bench: Bench) -> None:
@@ -74,7 +74,7 @@ def measure(bench: Bench) -> None:
             _compare(bench, project, jobs)
 
 
-def _compare(bench: Bench, project: ServedProject, jobs: Mapping[str, Job]) -> None:
+def _compare(bench: Bench, project: ServedProject, jobs: Mapping[str, LibraryJob]) -> None:
     folder, size = project.folder, project.size
     run(["git", "clone", "--quiet", project.url, "git"], folder, folder)
     pulls: dict[str, Work] = {who: job.pull for who, job in jobs.items()}
@@ -85,7 +85,7 @@ def _compare(bench: Bench, project: ServedProject, jobs: Mapping[str, Job]) -> N
     def check(who: str) -> None:
         check_tree(folder / who if who in jobs else folder / "git", project.files)
 
-    nothing = Case(
+    nothing = BenchCase(
         section=SECTION,
         name="no-op pull",
         size=size,
@@ -94,7 +94,7 @@ def _compare(bench: Bench, project: ServedProject, jobs: Mapping[str, Job]) -> N
     )
     ls_remote = partial(run, ["git", "ls-remote", project.url, "main"], folder, folder)
     failed = bench.compare(nothing, pulls | {LS_REMOTE: ls_remote}, check=check)
-    changed = Case(
+    changed = BenchCase(
         section=SECTION,
         name="pull of 1% changed",
         size=size,

@@ -27,7 +27,7 @@ from towline import (
 from towline.changes import RemoteAsset
 from towline.records import StoreState
 
-from .bench import US, Bench, Case, Work
+from .bench import US, Bench, BenchCase, Work
 from .processes import in_process
 
 SECTION = "merge"
@@ -67,7 +67,7 @@ def _compare(bench: Bench, name: str, share: Share) -> None:
     with tempfile.TemporaryDirectory(prefix="towline-bench-") as folder:
         with suppress(ImportError):
             contenders[PEER] = in_process(_peer(share, folder))
-        case = Case(section=SECTION, name=name, size=share.count, baseline=PEER)
+        case = BenchCase(section=SECTION, name=name, size=share.count, baseline=PEER)
         bench.compare(case, contenders)
 
 
@@ -75,7 +75,7 @@ def _grow(bench: Bench) -> None:
     """The change held fixed while the project grows a hundredfold."""
     least, most = Share(1_000, FIXED), Share(100_000, FIXED)
     base, grown = f"{US}, {least.count:,} assets", f"{US}, {most.count:,} assets"
-    case = Case(
+    case = BenchCase(
         section=SECTION,
         name=f"{FIXED} changed on each side",
         size=most.count,

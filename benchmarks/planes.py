@@ -55,7 +55,7 @@ class Tenancy:
 
 
 @dataclass
-class Client:
+class PlaneClient:
     """A client of a server that runs, for one tenant."""
 
     http: httpx2.Client
@@ -185,7 +185,7 @@ def _expect(answer: httpx2.Response, status: int) -> None:
 @contextmanager
 def running_plane(
     folder: Path, database_url: str, tenancies: Sequence[Tenancy], *options: str, **variables: str
-) -> Iterator[list[Client]]:
+) -> Iterator[list[PlaneClient]]:
     """A server that has just been started, with tenants whose projects were never pulled."""
     folder.mkdir()
     values: dict[str, Any] = {
@@ -209,7 +209,7 @@ def running_plane(
         _http(str(server.hear("listening")["url"])) as http,
     ):
         yield [
-            Client(http, tenancy, key, projects)
+            PlaneClient(http, tenancy, key, projects)
             for tenancy, (key, projects) in zip(tenancies, made, strict=True)
         ]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from towline.testing.git_repository import run_git
 
-from .bench import US, Failure, Figure, judged
+from .bench import US, FailedCase, Figure, judged
 
 FILE = Path(__file__).parent / "results.json"
 """The figures that the documents show."""
@@ -27,7 +27,7 @@ class Results:
 
     machine: dict[str, str]
     figures: Sequence[Figure]
-    failures: Sequence[Failure] = ()
+    failures: Sequence[FailedCase] = ()
 
     def onto(self, last: Results | None) -> Results:
         """These results with the cases of the last that were not measured again.
@@ -51,7 +51,7 @@ def load(text: str) -> Results:
     return Results(
         machine=document["machine"],
         figures=[Figure(**each) for each in document["figures"]],
-        failures=[Failure(**each) for each in document["failures"]],
+        failures=[FailedCase(**each) for each in document["failures"]],
     )
 
 

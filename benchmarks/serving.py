@@ -19,9 +19,9 @@ from pathlib import Path
 from tests.postgres import PostgresServer
 from towline.testing.git_server import GitServer
 
-from .bench import US, Bench, Case, Sample, Work
+from .bench import US, Bench, BenchCase, Sample, Work
 from .databases import kib, postgresql
-from .planes import UNIT, Client, Latencies, Tenancy, running_plane
+from .planes import UNIT, Latencies, PlaneClient, Tenancy, running_plane
 from .processes import environment
 from .projects import ServedProject, check_tree
 
@@ -75,7 +75,7 @@ class Crowd:
     bench: Bench
     project: ServedProject
     clones: Clones
-    servers: Mapping[str, Client]
+    servers: Mapping[str, PlaneClient]
 
     def one(self) -> None:
         """One pull with nothing to do, as a client waits for it."""
@@ -116,13 +116,13 @@ class Crowd:
             self.project.commit()
             loaded.append(client.looks_while(partial(client.pull_many, count)))
         for what in idle[0]:
-            case = Case(section=SECTION, name=f"{what}, {who}", size=count, baseline=IDLE)
+            case = BenchCase(section=SECTION, name=f"{what}, {who}", size=count, baseline=IDLE)
             samples = {IDLE: _medians(idle, what), LOADED: _medians(loaded, what)}
             self.bench.add(case, samples)
 
     @staticmethod
-    def _case(name: str, size: int, target: float) -> Case:
-        return Case(section=SECTION, name=name, size=size, baseline=GIT, target=target)
+    def _case(name: str, size: int, target: float) -> BenchCase:
+        return BenchCase(section=SECTION, name=name, size=size, baseline=GIT, target=target)
 
 
 def _medians(rounds: Sequence[Latencies], what: str) -> list[Sample]:
@@ -158,7 +158,7 @@ def measure(bench: Bench) -> None:
 def _workers(bench: Bench, project: ServedProject, postgres: PostgresServer, folder: Path) -> None:
     """As many pulls at once, executed by two processes beside the one that answers, and by one."""
     count = min(bench.scale.crowds)
-    case = Case(
+    case = BenchCase(
         section=SECTION,
         name="pulled at once, 1% changed, by workers",
         size=count,
@@ -177,7 +177,7 @@ def _workers(bench: Bench, project: ServedProject, postgres: PostgresServer, fol
         bench.compare(case, works, before=project.commit)
 
 
-def _fill(bench: Bench, client: Client, url: str) -> None:
+def _fill(bench: Bench, client: PlaneClient, url: str) -> None:
     """Pull everything, then nothing; how much a database of PostgreSQL grows by each."""
     count, sizes = len(client.projects), [kib(url)]
     for _ in range(1 + RUNS):

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .bench import US, Bench, Case
+from .bench import US, Bench, BenchCase
 from .processes import run
 
 SECTION = "start"
@@ -24,5 +24,5 @@ def measure(bench: Bench) -> None:
         # The first one writes the bytecode.
         contenders[US]()
         bench.compare(
-            Case(section=SECTION, name="towline --help", size=0, baseline=BARE), contenders
+            BenchCase(section=SECTION, name="towline --help", size=0, baseline=BARE), contenders
         )

@@ -202,7 +202,7 @@ def _toml(text: str) -> _Document:
         line = int(at_line[1]) if at_line else text.rstrip().count("\n") + 1
         raise _Unreadable(problem, line) from None
     headers = re.finditer(r"^[ \t]*\[\[[ \t]*kinds[ \t]*\]\]", text, re.MULTILINE)
-    return _Document(value, _Lines(text, [match.start() for match in headers], r"^[ \t]*{}\b"))
+    return _Document(value, _LineFinder(text, [match.start() for match in headers], r"^[ \t]*{}\b"))
 
 
 def _json(text: str) -> _Document:
@@ -219,11 +219,11 @@ def _json(text: str) -> _Document:
                 position += 1
             starts.append(position)
             _, position = json.JSONDecoder().raw_decode(text, position)
-    return _Document(value, _Lines(text, starts, r'"{}"\s*:'))
+    return _Document(value, _LineFinder(text, starts, r'"{}"\s*:'))
 
 
 @frozen
-class _Lines:
+class _LineFinder:
     """Finds lines in a text: ``starts`` of its kinds, and a pattern for a key."""
 
     text: str

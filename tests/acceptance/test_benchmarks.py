@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import command, fleet, pages
 from benchmarks.bench import QUICK, Bench, Figure
-from benchmarks.contenders import CONTENDERS, GIT, Operation
+from benchmarks.contenders import CONTENDERS, GIT, ContenderCommand
 from benchmarks.plot import svg
 from benchmarks.results import Results, last_results, load, slower
 
@@ -62,7 +62,7 @@ def test_a_quick_run_measures_every_section():
 def test_a_contender_that_ends_in_another_tree_fails_and_is_left_out():
     git = next(each for each in CONTENDERS if each.name == GIT)
     fetching = replace(
-        git, name="late", commands={**git.commands, Operation.PULL: ("git", "fetch")}
+        git, name="late", commands={**git.commands, ContenderCommand.PULL: ("git", "fetch")}
     )
     bench = Bench(QUICK)
     command.measure(bench, [git, fetching])

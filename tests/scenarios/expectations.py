@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fixtures.scenarios.loader import ExpectedConflict, ExpectedReport, State, real_id
+from fixtures.scenarios.loader import ExpectedConflict, ExpectedReport, PartyState, real_id
 from tests.edited import Files
 from towline import AssetPath, AssetState, Conflict, Digest, Report, Status, ThreeWay, TowlineError
 from towline.plan import LISTED, Item
@@ -87,7 +87,7 @@ def _expected_conflict(conflict: ExpectedConflict) -> dict[str, Any]:
     }
 
 
-def _state(path: str, state: State) -> AssetState:
+def _state(path: str, state: PartyState) -> AssetState:
     return AssetState(
         path=AssetPath(state.path or path),
         digest=Digest.of(state.content.encode()),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from fixtures.scenarios.loader import Entry, Scenario, kinds_of, raw_path
+from fixtures.scenarios.loader import Scenario, ScenarioEntry, kinds_of, raw_path
 from tests.edited import DirectoryProject, EditedProject, MemoryProject
 from towline import AssetPath, DirectoryStore, MemoryStore, Remote
 from towline.remotes.git import GitRemote
@@ -14,7 +14,7 @@ from towline.remotes.memory import MemoryRemote, MemoryRepository
 from towline.testing.git_repository import GitRepository
 from towline.testing.plans import now
 
-Delta: TypeAlias = Mapping[str, Entry | None]
+Delta: TypeAlias = Mapping[str, ScenarioEntry | None]
 
 
 def memory_project(scenario: Scenario, project: str, _: Path) -> MemoryProject:
@@ -66,7 +66,7 @@ def _aside(path: AssetPath) -> AssetPath:
 class Repository(Protocol):
     """A repository and its remotes."""
 
-    def commit(self, tree: Mapping[str, Entry], *, rewrite: bool) -> None:
+    def commit(self, tree: Mapping[str, ScenarioEntry], *, rewrite: bool) -> None:
         """Commit a whole tree; ``rewrite`` leaves the old history."""
         ...
 
@@ -90,7 +90,7 @@ class RepositoryInMemory:
         self._repository = MemoryRepository()
         self._remotes: dict[str, MemoryRemote] = {}
 
-    def commit(self, tree: Mapping[str, Entry], *, rewrite: bool) -> None:
+    def commit(self, tree: Mapping[str, ScenarioEntry], *, rewrite: bool) -> None:
         files = {raw_path(path): entry.file for path, entry in tree.items()}
         self._repository.commit(files, parents=() if rewrite else None)
 
@@ -115,7 +115,7 @@ class RepositoryOnDisk:
         self._caches = 0
         self._remotes: dict[tuple[str, int], GitRemote] = {}
 
-    def commit(self, tree: Mapping[str, Entry], *, rewrite: bool) -> None:
+    def commit(self, tree: Mapping[str, ScenarioEntry], *, rewrite: bool) -> None:
         files = {raw_path(path): entry.file for path, entry in tree.items()}
         self._repository.commit(files, parents=() if rewrite else None)
 

@@ -10,7 +10,7 @@ import pytest
 
 from fixtures.projects.catalogue import PROJECTS
 from fixtures.projects.example import Edits, ExampleProject, files_after
-from fixtures.scenarios.loader import Entry, KindSpec, Scenario
+from fixtures.scenarios.loader import KindSpec, Scenario, ScenarioEntry
 from tests.edited import EditedProject
 from towline import PullOptions, Report, Resolutions, Status, pull
 from towline.kinds_file import read_kinds
@@ -112,16 +112,18 @@ def _scenario(example: ExampleProject) -> Scenario:
     return Scenario(about=example.about, kinds=specs)
 
 
-def _tree(commits) -> dict[str, Entry]:
-    return {path: Entry(content=text) for path, text in files_after(commits).items()}
+def _tree(commits) -> dict[str, ScenarioEntry]:
+    return {path: ScenarioEntry(content=text) for path, text in files_after(commits).items()}
 
 
-def _moved(old: str) -> Entry:
-    return Entry.model_validate({"from": old})
+def _moved(old: str) -> ScenarioEntry:
+    return ScenarioEntry.model_validate({"from": old})
 
 
-def _entries(edits: Edits) -> dict[str, Entry | None]:
-    return {path: None if text is None else Entry(content=text) for path, text in edits.items()}
+def _entries(edits: Edits) -> dict[str, ScenarioEntry | None]:
+    return {
+        path: None if text is None else ScenarioEntry(content=text) for path, text in edits.items()
+    }
 
 
 def _paths(report: Report) -> dict[str, tuple[str, ...]]:

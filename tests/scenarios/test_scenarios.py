@@ -11,10 +11,10 @@ import pytest
 
 from fixtures.scenarios.loader import (
     PROJECT,
-    Entry,
     Named,
     Scenario,
-    Step,
+    ScenarioEntry,
+    ScenarioStep,
     kinds_of,
     scenarios,
     tree_after,
@@ -55,7 +55,7 @@ class Played:
     project: EditedProject
     repository: Repository
     scope: str
-    theirs: dict[str, Entry] = field(default_factory=dict)
+    theirs: dict[str, ScenarioEntry] = field(default_factory=dict)
 
     def commit(self, delta: Delta, *, rewrite: bool = False) -> None:
         self.theirs = tree_after(self.theirs, delta)
@@ -84,7 +84,7 @@ def test_scenario(
             _play(played, step)
 
 
-def _prepare(played: Played, step: Step) -> None:
+def _prepare(played: Played, step: ScenarioStep) -> None:
     if step.kinds is not None:
         played.project.set_kinds(kinds_of(step.kinds))
     if step.scope is not None:
@@ -103,7 +103,7 @@ def _where(record: AssetRecord) -> AssetPath:
     return state.path
 
 
-def _play(played: Played, step: Step) -> None:
+def _play(played: Played, step: ScenarioStep) -> None:
     project = played.project
     files, state_hash = project.files(), project.state_hash()
     report = None
@@ -128,7 +128,7 @@ def _play(played: Played, step: Step) -> None:
         assert {item.asset_id for item in report.behind} == {record.id for record in lagging}
 
 
-def _perform(played: Played, step: Step) -> Report:
+def _perform(played: Played, step: ScenarioStep) -> Report:
     if step.undo is not None:
         return undo(played.project.store, None if step.undo == "last" else step.undo)
     options = step.request.options()
@@ -146,7 +146,7 @@ def _dry_run(store: AssetStore, remote: Remote, options: PullOptions) -> Report:
     return report_of(plan_pull(store, remote, options))
 
 
-def _check_again(played: Played, step: Step) -> None:
+def _check_again(played: Played, step: ScenarioStep) -> None:
     """Pulling twice is up to date."""
     remote = played.repository.remote(played.scope)
     options = replace(step.request.options(), resolutions=Resolutions())
@@ -154,7 +154,7 @@ def _check_again(played: Played, step: Step) -> None:
     assert (report.status, report.listed) == (Status.UP_TO_DATE, ())
 
 
-def _expected(step: Step, files: Files) -> Files:
+def _expected(step: ScenarioStep, files: Files) -> Files:
     """Return the files afterwards; those before, where the step does not list them."""
     if step.files is None:
         return files

@@ -28,16 +28,16 @@ _RARE_RATIO = 4
 _LACKING, _RARE, _COMMON = range(3)
 
 
-class Base:
+class DiffBase:
     """What other sides are compared with; a line is anything that can be compared and hashed."""
 
     def __init__(self, lines: Sequence[Hashable]) -> None:
         self._numbers = dict(zip(lines, range(len(lines)), strict=True))
-        self._side = _Side(list(map(self._numbers.get, lines)))
+        self._side = _SideLines(list(map(self._numbers.get, lines)))
 
     def diff(self, lines: Sequence[Hashable]) -> list[Hunk]:
         """Return what changed, in order; hunks never touch. Raises `TooCostly`."""
-        before, after = self._side, _Side(list(map(self._numbers.get, lines)))
+        before, after = self._side, _SideLines(list(map(self._numbers.get, lines)))
         a, b = before.numbers, after.numbers
         if a == b:
             return []
@@ -55,7 +55,7 @@ class Base:
         return list(hunks(deleted, inserted))
 
 
-class _Side:
+class _SideLines:
     """The lines of one side by number: equal lines have one number, what base lacks has None."""
 
     def __init__(self, numbers: list[int | None]) -> None:
@@ -79,7 +79,7 @@ class _Side:
         return {number for number, count in self._counts.items() if count >= limit} - {None}
 
 
-def _taking_part(side: _Side, other: _Side, span: slice) -> bytes:
+def _taking_part(side: _SideLines, other: _SideLines, span: slice) -> bytes:
     """Return for each line of the span whether it takes part in the search: 1 or 0."""
     window = side.numbers[span]
     known = bytes(map(other.known.__contains__, window))

@@ -13,7 +13,7 @@ from towline.frozen import frozen
 
 
 @frozen(kw_only=True)
-class Format:
+class FileFormat:
     """One format.
 
     ``parse`` raises `NotParsed` for what is not of it. ``edit`` returns the bytes of ours with a
@@ -27,10 +27,10 @@ class Format:
     has_comments: bool
 
 
-_JSON = Format(name="json", parse=parse_json, edit=edit_json, has_comments=False)
+_JSON = FileFormat(name="json", parse=parse_json, edit=edit_json, has_comments=False)
 
 
-def formats_of(path: str, content: bytes) -> Iterator[Format]:
+def formats_of(path: str, content: bytes) -> Iterator[FileFormat]:
     """Yield the formats that a file may be of: JSON by how it begins, the others by its name."""
     if content[:200].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
         yield _JSON
@@ -38,8 +38,8 @@ def formats_of(path: str, content: bytes) -> Iterator[Format]:
         from towline.content.yaml_edit import edit_yaml
         from towline.content.yaml_values import parse_yaml
 
-        yield Format(name="yaml", parse=parse_yaml, edit=edit_yaml, has_comments=True)
+        yield FileFormat(name="yaml", parse=parse_yaml, edit=edit_yaml, has_comments=True)
     if path.endswith(".toml"):
         from towline.content.toml import edit_toml, parse_toml
 
-        yield Format(name="toml", parse=parse_toml, edit=edit_toml, has_comments=True)
+        yield FileFormat(name="toml", parse=parse_toml, edit=edit_toml, has_comments=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from towline.content.decision import Inside, Keep, Merge, Slot, Take
 from towline.content.json_text import (
     Layout,
-    Part,
     Piece,
     Places,
     TextEdit,
+    TextPart,
     apply_edits,
     indent_at,
     rearranged,
@@ -75,7 +75,7 @@ class _Writer:
         container = (at, self._places.end(at))
         return [rearranged(self._ours, container, mine, pieces, self._spacing(at, there))]
 
-    def _new_part(self, source: Part, mine: list[Part], at: int) -> str:
+    def _new_part(self, source: TextPart, mine: list[TextPart], at: int) -> str:
         """Return the text of a member or element of theirs, as it is laid out in ours."""
         value = self._theirs[source.value : source.end]
         beside = mine[0].start if mine else at
@@ -111,5 +111,5 @@ class _Writer:
         return outer + layout.indent, "," + outer + layout.indent, outer
 
 
-def _positions(found: list[Part], *, by_key: bool) -> dict[str | int, int]:
+def _positions(found: list[TextPart], *, by_key: bool) -> dict[str | int, int]:
     return {part.key if by_key else at: at for at, part in enumerate(found)}

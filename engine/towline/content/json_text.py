@@ -25,7 +25,7 @@ _SKIP = make_scanner(json.JSONDecoder(parse_int=str, parse_float=str))  # type: 
 
 
 @frozen
-class Part:
+class TextPart:
     """One member of an object, or one element of a list.
 
     ``start`` is where its key begins, or its value in a list; ``value`` where its value begins.
@@ -62,11 +62,11 @@ class Places:
         """Return where the value that begins here ends."""
         return self._ends.get(start) or int(_SKIP(self._text, start)[1])
 
-    def parts(self, start: int) -> list[Part]:
+    def parts(self, start: int) -> list[TextPart]:
         """Return the members of the object, or the elements of the list, that begins here."""
         text = self._text
         is_object = text[start] == "{"
-        found: list[Part] = []
+        found: list[TextPart] = []
         position = skip_space(text, start + 1)
         while text[position] not in "]}":
             key, begin = "", position
@@ -74,7 +74,7 @@ class Places:
                 key, position = scanstring(text, position + 1, True)  # noqa: FBT003 - no names
                 position = skip_space(text, skip_space(text, position) + 1)
             end = self.end(position)
-            found.append(Part(key, begin, position, end))
+            found.append(TextPart(key, begin, position, end))
             position = skip_space(text, end)
             if text[position] == ",":
                 position = skip_space(text, position + 1)
@@ -183,7 +183,7 @@ class Piece:
 def rearranged(
     text: str,
     container: tuple[int, int],
-    found: Sequence[Part],
+    found: Sequence[TextPart],
     pieces: Sequence[Piece],
     spacing: tuple[str, str, str],
 ) -> TextEdit:

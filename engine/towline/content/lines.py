@@ -5,7 +5,7 @@ A region that both sides changed settles where they made the same of it, and els
 
 from __future__ import annotations
 
-from towline.content.diff import Base
+from towline.content.diff import DiffBase
 from towline.content.regions import Region, regions
 from towline.content.search import TooCostly
 from towline.model import ThreeWay
@@ -35,7 +35,7 @@ def merge_line_regions(sides: ThreeWay[bytes]) -> tuple[bytes, tuple[Region, ...
     if any(is_binary(text) or text.count(b"\n") > MAX_LINES for text in sides):
         return None
     before, ours, theirs = map(_split, sides)
-    base = Base(before)
+    base = DiffBase(before)
     try:
         our_hunks, their_hunks = base.diff(ours), base.diff(theirs)
     except TooCostly:

@@ -19,7 +19,7 @@ from towline.content.added import common_part
 from towline.content.decision import Keep, value_of
 from towline.content.equality import Equality
 from towline.content.fields import FieldConflict, FieldMerge, Reason
-from towline.content.formats import Format, formats_of
+from towline.content.formats import FileFormat, formats_of
 from towline.content.guarded import guarded_patterns, replaces_guarded
 from towline.content.lines import is_binary, merge_line_regions, merge_lines
 from towline.content.pointers import Pointer
@@ -116,7 +116,7 @@ def are_equal(path: str, one: bytes, other: bytes, base: bytes = b"") -> bool:
     return False
 
 
-def _parsed(format_: Format, contents: Iterable[bytes]) -> list[Document]:
+def _parsed(format_: FileFormat, contents: Iterable[bytes]) -> list[Document]:
     """Parse contents. Raises NotParsed, also where one is a document and another several."""
     documents = [format_.parse(content) for content in contents]
     if len({document.is_stream for document in documents}) > 1:
@@ -128,7 +128,7 @@ def _parsed(format_: Format, contents: Iterable[bytes]) -> list[Document]:
 
 
 def _merge_structure(
-    format_: Format, sides: ThreeWay[bytes], rules: ContentRules, choices: Choices
+    format_: FileFormat, sides: ThreeWay[bytes], rules: ContentRules, choices: Choices
 ) -> ContentOutcome:
     documents = ThreeWay(*_parsed(format_, sides))
     values = documents.map(lambda document: document.value)
@@ -141,7 +141,7 @@ def _merge_structure(
 
 
 def _merge_added(
-    format_: Format, sides: ThreeWay[bytes], rules: ContentRules, choices: Choices
+    format_: FileFormat, sides: ThreeWay[bytes], rules: ContentRules, choices: Choices
 ) -> ContentOutcome:
     ours, theirs = _parsed(format_, (sides.ours, sides.theirs))
     base = common_part(ours.value, theirs.value, rules)
@@ -163,7 +163,7 @@ def _merge_added(
 
 
 def _written(
-    format_: Format,
+    format_: FileFormat,
     sides: ThreeWay[bytes],
     documents: ThreeWay[Document],
     merged: StructureMerge,
@@ -189,7 +189,7 @@ def _written(
     return outcome(content)
 
 
-def _loses_comments(format_: Format, sides: ThreeWay[bytes], content: bytes) -> bool:
+def _loses_comments(format_: FileFormat, sides: ThreeWay[bytes], content: bytes) -> bool:
     """Whether a comment that either side wrote is not in the merged content.
 
     Text behind ``#`` inside a string counts as well: then a merge is refused at worst.
@@ -204,7 +204,7 @@ def _comments(content: bytes) -> Counter[bytes]:
     return Counter(found.rstrip() for found in _COMMENT.findall(content))
 
 
-def _says(format_: Format, content: bytes, wanted: Value) -> bool:
+def _says(format_: FileFormat, content: bytes, wanted: Value) -> bool:
     found = _document(format_, content)
     return found is not None and Equality().are_equal(found.value, wanted)
 
@@ -252,7 +252,7 @@ def _checked(
 
 
 def _checked_as(
-    format_: Format,
+    format_: FileFormat,
     sides: ThreeWay[bytes],
     content: bytes,
     rules: ContentRules,
@@ -278,7 +278,7 @@ def _checked_as(
     return _without_guarded(values, merged.value, rules, choices)
 
 
-def _document(format_: Format, content: bytes) -> Document | None:
+def _document(format_: FileFormat, content: bytes) -> Document | None:
     """Return what a side says; None where it is not of the format."""
     try:
         return format_.parse(content)

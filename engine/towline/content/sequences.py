@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
-from towline.content.diff import Base
+from towline.content.diff import DiffBase
 from towline.content.regions import regions
 from towline.content.search import TooCostly
 from towline.model import ThreeWay
@@ -21,7 +21,7 @@ class Replacement(NamedTuple):
 
 def merge_ordered(sides: ThreeWay[list[Hashable]]) -> list[Replacement] | None:
     """Merge lists by a longest common subsequence; None where they conflict."""
-    before = Base(sides.base)
+    before = DiffBase(sides.base)
     try:
         found = list(regions(before.diff(sides.ours), before.diff(sides.theirs)))
     except TooCostly:

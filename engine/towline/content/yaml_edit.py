@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from towline.content.decision import Inside, Keep, Merge, Slot, Take
-from towline.content.json_text import Part, Piece, TextEdit, apply_edits, rearranged
+from towline.content.json_text import Piece, TextEdit, TextPart, apply_edits, rearranged
 from towline.content.yaml_values import YamlDocument, members
 from towline.frozen import frozen
 
@@ -33,7 +33,7 @@ class _CannotWrite(Exception):
 
 
 @frozen
-class _Block:
+class _PartLines:
     """The lines of one member of a block mapping, or one item of a block sequence.
 
     ``shares_line``: it begins behind the dash of an item that it is the first part of, as in
@@ -51,7 +51,7 @@ class _Writer:
         self._ours, self._theirs = ours, theirs
         self._newline = "\r\n" if "\r\n" in ours else "\n"
         # PyYAML's nodes are compared by identity.
-        self._their_blocks: dict[Any, dict[str | int, _Block]] = {}
+        self._their_blocks: dict[Any, dict[str | int, _PartLines]] = {}
 
     def edits(self, merge: Merge, mine: Any, other: Any) -> Iterator[TextEdit]:
         match merge:
@@ -107,13 +107,13 @@ class _Writer:
         container = (mine.start_mark.index, mine.end_mark.index)
         yield rearranged(self._ours, container, list(own.values()), pieces, ("", ", ", ""))
 
-    def _one_line(self, part: Part) -> str:
+    def _one_line(self, part: TextPart) -> str:
         """Return the text of a part of theirs. Raises _CannotWrite where it has several lines."""
         if self._has_lines(part):
             raise _CannotWrite
         return self._theirs[part.start : part.end]
 
-    def _has_lines(self, part: Part) -> bool:
+    def _has_lines(self, part: TextPart) -> bool:
         """Whether a part of theirs has several lines."""
         return "\n" in self._theirs[part.start : part.end]
 
@@ -124,7 +124,7 @@ class _Writer:
             raise _CannotWrite
         start, column = _key_before(self._ours, mine)
         deeper = _column(self._theirs, other) - _key_before(self._theirs, other)[1]
-        place = _Block(start, end, " " * (column + deeper), shares_line=False)
+        place = _PartLines(start, end, " " * (column + deeper), shares_line=False)
         text = "".join(self._block_of(key, other, place) for key in added)
         return TextEdit(start, end, self._newline + text.removesuffix(self._newline))
 
@@ -166,7 +166,7 @@ class _Writer:
         slots: Sequence[Slot],
         mine: Any,
         other: Any,
-        blocks: Mapping[str | int, _Block],
+        blocks: Mapping[str | int, _PartLines],
     ) -> TextEdit:
         """Put the lines of all parts in a new order, each with its edits."""
         ours, theirs = _parts(mine), _parts(other)
@@ -195,7 +195,7 @@ class _Writer:
         slot: Slot,
         ours: Mapping[str | int, Any],
         theirs: Mapping[str | int, Any],
-        blocks: Mapping[str | int, _Block],
+        blocks: Mapping[str | int, _PartLines],
         other: Any,
     ) -> Iterator[TextEdit]:
         assert slot.ours is not None, "both sides have it"
@@ -214,7 +214,7 @@ class _Writer:
         key: str | int,
         other: Any,
         before: str | int | None,
-        blocks: Mapping[str | int, _Block],
+        blocks: Mapping[str | int, _PartLines],
     ) -> TextEdit:
         beside = next(iter(blocks.values())) if before is None else blocks[before]
         if before is None and beside.shares_line:
@@ -225,7 +225,7 @@ class _Writer:
             return TextEdit(at, at, self._newline + text.removesuffix(self._newline))
         return TextEdit(at, at, text)
 
-    def _block_of(self, key: str | int, other: Any, place: _Block) -> str:
+    def _block_of(self, key: str | int, other: Any, place: _PartLines) -> str:
         """Return the lines of a part of theirs, indented as ours is at a place."""
         if other not in self._their_blocks:
             self._their_blocks[other] = _blocks(self._theirs, other)
@@ -268,20 +268,20 @@ def _parts(node: Any) -> dict[str | int, Any]:
     return dict(enumerate(node.value))
 
 
-def _flow_parts(node: Any) -> dict[str | int, Part]:
+def _flow_parts(node: Any) -> dict[str | int, TextPart]:
     """Return where each member or item between brackets is."""
     if node.id == "mapping":
         found: list[tuple[str | int, Any, Any]] = list(members(node))
     else:
         found = [(at, item, item) for at, item in enumerate(node.value)]
-    parts: dict[str | int, Part] = {}
+    parts: dict[str | int, TextPart] = {}
     for name, first, value in found:
         start, end = first.start_mark.index, max(first.end_mark.index, value.end_mark.index)
-        parts[name] = Part(str(name), start, value.start_mark.index, end)
+        parts[name] = TextPart(str(name), start, value.start_mark.index, end)
     return parts
 
 
-def _blocks(text: str, node: Any) -> dict[str | int, _Block]:
+def _blocks(text: str, node: Any) -> dict[str | int, _PartLines]:
     """Return the lines of each part; comments and blank lines behind one go with the one before."""
     if node.id == "mapping":
         starts: list[tuple[str | int, int]] = [
@@ -297,7 +297,7 @@ def _blocks(text: str, node: Any) -> dict[str | int, _Block]:
     leads = [text[line:index] for line, (_, index) in zip(lines, starts, strict=True)]
     end = text.find("\n", max(_last_index(node), lines[-1]))
     ends = [*lines[1:], len(text) if end < 0 else end + 1]
-    blocks: dict[str | int, _Block] = {}
+    blocks: dict[str | int, _PartLines] = {}
     for number, (key, _) in enumerate(starts):
         before = leads[number]
         if node.id == "sequence" and "-" in before:
@@ -306,7 +306,7 @@ def _blocks(text: str, node: Any) -> dict[str | int, _Block]:
         if before.strip(" -") or (shares and number):
             raise _CannotWrite
         start = lines[number] + len(before) if shares else lines[number]
-        blocks[key] = _Block(start, ends[number], " " * len(before), shares)
+        blocks[key] = _PartLines(start, ends[number], " " * len(before), shares)
     return blocks
 
 

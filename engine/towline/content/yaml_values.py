@@ -64,7 +64,7 @@ def parse_yaml(content: bytes) -> YamlDocument:
     except (UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError):
         raise NotParsed from None
     # An alias repeats what it names, so a few aliases of aliases would be millions of values.
-    reader = _Reader(most=len(text) + 10_000)
+    reader = _ValueReader(most=len(text) + 10_000)
     values = [reader.value(node, 0) for node in nodes]
     return YamlDocument(
         text=text,
@@ -81,7 +81,7 @@ def _loader() -> Any:
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _Reader:
+class _ValueReader:
     def __init__(self, *, most: int) -> None:
         self._met: set[int] = set()
         self._left = most

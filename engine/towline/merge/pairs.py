@@ -18,7 +18,7 @@ MAX_WORK = 50_000_000
 
 
 @frozen
-class Candidate:
+class RenameCandidate:
     """A path that vanished or is new, and what its asset is."""
 
     path: AssetPath
@@ -29,8 +29,8 @@ class Candidate:
 
 
 def pair_renames(
-    gone: Sequence[Candidate],
-    new: Sequence[Candidate],
+    gone: Sequence[RenameCandidate],
+    new: Sequence[RenameCandidate],
     mode: Renames,
     read: ReadContent | None,
 ) -> tuple[dict[AssetPath, AssetPath], bool]:
@@ -51,8 +51,10 @@ def pair_renames(
 
 
 def _unpaired(
-    gone: Sequence[Candidate], new: Sequence[Candidate], pairs: dict[AssetPath, AssetPath]
-) -> tuple[list[Candidate], list[Candidate]]:
+    gone: Sequence[RenameCandidate],
+    new: Sequence[RenameCandidate],
+    pairs: dict[AssetPath, AssetPath],
+) -> tuple[list[RenameCandidate], list[RenameCandidate]]:
     taken = set(pairs.values())
     return (
         [asset for asset in gone if asset.path not in pairs],
@@ -61,7 +63,9 @@ def _unpaired(
 
 
 def _equal_pairs(
-    gone: Sequence[Candidate], new: Sequence[Candidate], mark_of: Callable[[Candidate], str | None]
+    gone: Sequence[RenameCandidate],
+    new: Sequence[RenameCandidate],
+    mark_of: Callable[[RenameCandidate], str | None],
 ) -> dict[AssetPath, AssetPath]:
     """Return pairs of one gone and one new path under a mark that occurs once on each side."""
     gone_count = Counter(map(mark_of, gone))
@@ -78,7 +82,7 @@ def _equal_pairs(
 
 
 def _similar_pairs(
-    gone: Sequence[Candidate], new: Sequence[Candidate], read: ReadContent
+    gone: Sequence[RenameCandidate], new: Sequence[RenameCandidate], read: ReadContent
 ) -> dict[AssetPath, AssetPath] | None:
     """Return the vanished paths with the new path of each, where neither is similar to another.
 
@@ -113,8 +117,8 @@ def _similar_pairs(
 
 
 def _open_pairs(
-    gone: Sequence[Candidate], new: Sequence[Candidate]
-) -> Iterator[tuple[Candidate, Candidate]]:
+    gone: Sequence[RenameCandidate], new: Sequence[RenameCandidate]
+) -> Iterator[tuple[RenameCandidate, RenameCandidate]]:
     """Yield the pairs that neither embedded ids nor sizes keep apart."""
     from towline.content.similarity import can_be_similar
 

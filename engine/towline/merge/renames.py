@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from towline.changes import RemoteAsset
-from towline.merge.pairs import Candidate, pair_renames
+from towline.merge.pairs import RenameCandidate, pair_renames
 from towline.merge.sides import Sides
 from towline.model import AssetId, AssetPath, AssetState
 from towline.options import Renames
@@ -54,8 +54,8 @@ class RenamedAssets:
             return {}
         self._traded = self._trades()
         taken = set(self._traded.values())
-        gone: list[Candidate] = []
-        new: list[Candidate] = []
+        gone: list[RenameCandidate] = []
+        new: list[RenameCandidate] = []
         for change in self._sides.changes.values():
             path, after = change.path, change.after
             record = self._sides.aligned_at(path)
@@ -72,8 +72,8 @@ class RenamedAssets:
             self.uncompared = tuple(asset.path for asset in new if asset.path not in paired)
         return self._traded | pairs
 
-    def _candidate(self, state: AssetState, holder: AssetRecord | RemoteAsset) -> Candidate:
-        return Candidate(state.path, state.digest, holder.size, self._own_id(holder))
+    def _candidate(self, state: AssetState, holder: AssetRecord | RemoteAsset) -> RenameCandidate:
+        return RenameCandidate(state.path, state.digest, holder.size, self._own_id(holder))
 
     def _own_id(self, holder: AssetRecord | RemoteAsset) -> str | None:
         """Return the embedded id, unless another asset has it too."""

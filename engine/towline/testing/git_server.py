@@ -70,7 +70,7 @@ Trouble: TypeAlias = Answers | CutsOff | StaysSilent | Streams
 
 
 @frozen(kw_only=True)
-class Request:
+class ReceivedRequest:
     """A request that the server received."""
 
     method: str
@@ -82,7 +82,7 @@ class Request:
 class Tally:
     """The requests received, and the bytes sent."""
 
-    requests: list[Request] = field(default_factory=list)
+    requests: list[ReceivedRequest] = field(default_factory=list)
     bytes_sent: int = 0
 
     def clear(self) -> None:
@@ -120,7 +120,7 @@ class GitServer:
         self.tally = Tally()
         self.lock = threading.Lock()
         self.over = threading.Event()
-        self._server = _Server(self)
+        self._server = _HttpServer(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     @property
@@ -145,7 +145,7 @@ class GitServer:
         self.close()
 
 
-class _Server(ThreadingHTTPServer):
+class _HttpServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
@@ -181,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = -1
-    server: _Server
+    server: _HttpServer
     _FORWARDED: ClassVar = {
         "Content-Type": "CONTENT_TYPE",
         "Content-Encoding": "HTTP_CONTENT_ENCODING",
@@ -213,7 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
         authorization = self.headers.get("Authorization")
         with owner.lock:
             owner.tally.requests.append(
-                Request(method=self.command, target=self.path, authorization=authorization)
+                ReceivedRequest(method=self.command, target=self.path, authorization=authorization)
             )
         trouble = owner.trouble
         if trouble is not None and trouble.on.encode() not in self._asked(body):

@@ -60,7 +60,7 @@ PLAIN: frozenset[Feature] = frozenset()
 
 
 @frozen(kw_only=True)
-class Step:
+class AssetStep:
     """What one side did to an asset; None: left as it was."""
 
     path: AssetPath | None = None
@@ -96,19 +96,21 @@ def remote_asset(state: AssetState, embedded_id: str | None = None) -> RemoteAss
     return RemoteAsset(state=state, size=len(CONTENTS[state.digest]), embedded_id=embedded_id)
 
 
-_Lagging: TypeAlias = tuple[AssetState, Step]
+_Lagging: TypeAlias = tuple[AssetState, AssetStep]
 
 # --- tables of choices, the dullest first ------------------------------------------------------
 
-_KEEP = Step()
-_EDITS = [Step(digest=digest) for digest in CONTENTS]
-_CHMODS = [Step(executable=True), Step(executable=False)]
-_MOVES = [Step(path=path) for path in PATHS]
-_MOVES_AND_EDITS = [Step(path=path, digest=tuple(CONTENTS)[n % 5]) for n, path in enumerate(PATHS)]
-_NON_ASSETS = [
-    Step(becomes=reason) for reason in (NonAssetReason.SYMLINK, NonAssetReason.LFS_POINTER)
+_KEEP = AssetStep()
+_EDITS = [AssetStep(digest=digest) for digest in CONTENTS]
+_CHMODS = [AssetStep(executable=True), AssetStep(executable=False)]
+_MOVES = [AssetStep(path=path) for path in PATHS]
+_MOVES_AND_EDITS = [
+    AssetStep(path=path, digest=tuple(CONTENTS)[n % 5]) for n, path in enumerate(PATHS)
 ]
-_PLAIN_STEPS = [_KEEP] * 8 + _EDITS * 3 + _CHMODS * 2 + [Step(deleted=True)] * 6
+_NON_ASSETS = [
+    AssetStep(becomes=reason) for reason in (NonAssetReason.SYMLINK, NonAssetReason.LFS_POINTER)
+]
+_PLAIN_STEPS = [_KEEP] * 8 + _EDITS * 3 + _CHMODS * 2 + [AssetStep(deleted=True)] * 6
 _STATES = [
     AssetState(path=path, digest=digest, executable=executable)
     for executable in (False, False, True)
@@ -126,14 +128,14 @@ def states() -> st.SearchStrategy[AssetState]:
 
 
 @cache
-def local_steps(features: frozenset[Feature] = ALL_FEATURES) -> st.SearchStrategy[Step]:
+def local_steps(features: frozenset[Feature] = ALL_FEATURES) -> st.SearchStrategy[AssetStep]:
     """Return what ours may do to an asset."""
     moves = _MOVES + _MOVES_AND_EDITS if Feature.LOCAL_MOVES in features else []
     return st.sampled_from(_PLAIN_STEPS + moves)
 
 
 @cache
-def remote_steps(features: frozenset[Feature] = ALL_FEATURES) -> st.SearchStrategy[Step]:
+def remote_steps(features: frozenset[Feature] = ALL_FEATURES) -> st.SearchStrategy[AssetStep]:
     """Return what theirs may do to an asset."""
     moves = _MOVES + _MOVES_AND_EDITS if Feature.REMOTE_MOVES in features else []
     others = _NON_ASSETS * 2 if Feature.NON_ASSETS in features else []
@@ -164,17 +166,17 @@ class _History:
     """One entry of the recorded revision, and what was made of it on both sides."""
 
     entry: RemoteEntry
-    here: Step
-    there: Step
-    lag: Step | None
+    here: AssetStep
+    there: AssetStep
+    lag: AssetStep | None
 
 
 @cache
 def _histories(features: frozenset[Feature]) -> st.SearchStrategy[_History]:
-    lags: list[Step | None] = [None]
+    lags: list[AssetStep | None] = [None]
     if Feature.LAGGING in features:
         moves = _MOVES[:3] if Feature.REMOTE_MOVES in features else []
-        older = [*_EDITS, _CHMODS[0], Step(deleted=True), *moves]
+        older = [*_EDITS, _CHMODS[0], AssetStep(deleted=True), *moves]
         lags = [None] * (4 * len(older)) + [*older]
     return st.builds(
         _History,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from towline.changes import RemoteAsset
 from towline.content.values import MAX_BYTES
-from towline.merge.pairs import MAX_CANDIDATES, MAX_WORK, Candidate, pair_renames
+from towline.merge.pairs import MAX_CANDIDATES, MAX_WORK, RenameCandidate, pair_renames
 from towline.model import AssetId, AssetPath, AssetState
 from towline.options import Renames
 from towline.records import ReadContent
@@ -135,9 +135,9 @@ class EditedRenames:
         changed = {state.path for state, _, _ in assets} | {asset.path for asset in new}
         shared = ids_of_two(new, changed, self._recorded_at)
 
-        def candidate(state: AssetState, size: int, embedded_id: str | None) -> Candidate:
+        def candidate(state: AssetState, size: int, embedded_id: str | None) -> RenameCandidate:
             own = None if embedded_id in shared else embedded_id
-            return Candidate(state.path, state.digest, size, own)
+            return RenameCandidate(state.path, state.digest, size, own)
 
         pairs, _ = pair_renames(
             [candidate(*asset) for asset in assets],
