@@ -217,10 +217,10 @@ def _conflicts(
         limits=options.limits.without_project_bounds(),
         allow_empty=True,
     )
+    if is_up_to_date(snapshot, remote, snapshot.state(), revision, options):
+        return None, ""  # without a look at what was fetched
     if not remote.has(revision):
         return None, f"what was fetched of {revision[:12]} is no longer here"
-    if is_up_to_date(snapshot, remote, snapshot.state(), revision, options):
-        return None, ""
     from towline.resolve import plan_conflicts
 
     try:

@@ -1,4 +1,4 @@
-"""What a command loads: nothing heavy that it does not use."""
+"""What a command loads, and what it asks git: nothing that it does not use."""
 
 from __future__ import annotations
 
@@ -39,10 +39,13 @@ MOST_MODULES = 50
 """Of ours, for a pull with nothing to do."""
 PROGRAM = """
 import sys
+started = []
+sys.addaudithook(lambda name, of: name == "subprocess.Popen" and started.append(of[1][1]))
 from towline_cli.main import main
 code = main(sys.argv[1:])
 ours = [name for name in sys.modules if name.partition(".")[0] in ("towline", "towline_cli")]
 print(*sorted([*ours, *set({heavy!r}) & set(sys.modules)]), file=sys.stderr)
+print(*started, file=sys.stderr)
 sys.exit(code)
 """
 
@@ -54,6 +57,11 @@ def loaded(project: Command, *arguments: str, code: int = 0) -> list[str]:
 
 def modules(project: Command, *arguments: str, code: int = 0) -> list[str]:
     """The heavy modules that a command leaves loaded, and ours."""
+    return used(project, *arguments, code=code)[0]
+
+
+def used(project: Command, *arguments: str, code: int = 0) -> tuple[list[str], list[str]]:
+    """The heavy modules that a command leaves loaded, and ours; and git's commands that it ran."""
     ended = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(heavy=HEAVY), *arguments],
         cwd=project.folder,
@@ -63,7 +71,8 @@ def modules(project: Command, *arguments: str, code: int = 0) -> list[str]:
         check=False,
     )
     assert ended.returncode == code, ended
-    return ended.stderr.splitlines()[-1].split()
+    found, started = ended.stderr.splitlines()[-2:]
+    return found.split(), started.split()
 
 
 def test_a_pull_with_nothing_to_do_loads_nothing_heavy(project: Command, server: GitServer):
@@ -110,12 +119,15 @@ def test_the_log_loads_no_plan(project: Command):
     )
 
 
-def test_a_status_with_nothing_fetched_since_loads_no_merge(project: Command):
+def test_a_status_with_nothing_fetched_since_loads_no_merge_and_reads_nothing_fetched(
+    project: Command,
+):
     project("pull")
     # The next command removes the files that a pull replaced.
     project("pull")
-    loaded_by_status = set(modules(project, "status"))
-    assert not {"towline.merge", "towline.content", "towline.resolve"} & loaded_by_status
+    loaded_by_status, started = used(project, "status")
+    assert not {"towline.merge", "towline.content", "towline.resolve"} & set(loaded_by_status)
+    assert started == ["config"]
 
 
 def test_comparing_loads_no_deepdiff_and_no_pydantic(project: Command):

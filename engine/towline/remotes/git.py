@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -29,6 +30,7 @@ from towline.ports import Phase, Traffic, Watch
 from towline.remotes.backends import Backend, BackendPair
 from towline.remotes.cache import Cache, ObjectMissing
 from towline.remotes.fetcher import (
+    Fetcher,
     FetchRequest,
     RefMissing,
     RemoteAddress,
@@ -65,7 +67,8 @@ class GitRemote:
     Not thread-safe; several processes may share a cache.
 
     Raises:
-        InvalidValue: url, ref, scope or backend is not valid.
+        InvalidValue: url, ref, scope or backend is not valid, or the backend not installed. Where
+            none is, a remote with ``Backend.AUTO`` raises it when it is first used.
     """
 
     def __init__(  # noqa: PLR0913 - each by name, each with a default
@@ -97,8 +100,9 @@ class GitRemote:
             self._cleanup = weakref.finalize(self, remove)
             cache = folder / "cache.git"
         self._cache = Cache(cache.absolute(), trusts)
-        self._backends = BackendPair.choose(Backend(backend), self._cache, dict(environment or {}))
-        self._fetcher = self._backends.fetcher()
+        self._backend, self._environment = Backend(backend), dict(environment or {})
+        if self._backend is not Backend.AUTO:
+            _ = self._backends  # One that was asked for is missed at once.
         self._requests = Requests(address, self._cache, self.traffic)
         self._blobs: dict[str, bytes] = {}
         self._open: CacheReader | None = None
@@ -106,6 +110,15 @@ class GitRemote:
         self._last: tuple[Revision, Limits] | None = None
         self._known: set[Revision] = set()
         """Commits that were in the cache; one that is missing now is damage."""
+
+    @cached_property
+    def _backends(self) -> BackendPair:
+        # Choosing runs git, and a remote that is asked only for its scope needs none.
+        return BackendPair.choose(self._backend, self._cache, self._environment)
+
+    @cached_property
+    def _fetcher(self) -> Fetcher:
+        return self._backends.fetcher()
 
     # --- the port: refs and fetching ----------------------------------------------------------
 
